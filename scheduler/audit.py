@@ -1,4 +1,4 @@
-"""The log line of every change that people make. There are no identities, so it says the way, not the person."""
+"""Writes the audit log: one line a change. The scheduler has no user identities, so the line names the source."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _log = logging.getLogger("scheduler.audit")
 
 
 class ChangeSource(StrEnum):
-    """How it was asked for."""
+    """Where a change was requested."""
 
     API = "over the API"
     COMMAND_LINE = "on the command line"
@@ -18,5 +18,5 @@ class ChangeSource(StrEnum):
 
 
 def log_change(change: str, source: ChangeSource) -> None:
-    """`done` is a sentence's beginning, such as `job checkout was resumed`."""
-    _log.info("%s, as was asked %s", change, source)
+    """Log a change. `change` is a clause such as `job checkout was resumed`."""
+    _log.info("%s, requested %s", change, source)

@@ -1,22 +1,22 @@
-"""Why something that people ask for is not done. The API answers 400, 404 and 409; the CLI ends with 2 or 1.
+"""Errors of operations and queries. The API maps them to 400, 404 and 409, the CLI to exit codes 2 and 1.
 
-NotDone
- ├─ Unusable   a value cannot be used; `field` says which
- ├─ NotThere   what is meant is not there (any more)
- └─ Conflict   it is there, and in a state in which this cannot be done
+OperationError
+ ├─ InvalidArgument  a value is invalid; `field` names it
+ ├─ NotFound         the object does not exist, or no longer
+ └─ Conflict         the state of the object does not allow the operation
 
-An unknown job is scheduler.catalog.catalog.UnknownJob.
+For an unknown job see scheduler.catalog.catalog.UnknownJob.
 """
 
 from __future__ import annotations
 
 
 class OperationError(Exception):
-    """Nothing was changed. The message is meant for people."""
+    """An operation that changed nothing. The message is shown to the user."""
 
 
 class InvalidArgument(OperationError):
-    """`field` is named as in the API's body, such as `until`."""
+    """An argument is invalid. `field` is its name in the body of the API, such as `until`."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -24,8 +24,8 @@ class InvalidArgument(OperationError):
 
 
 class NotFound(OperationError):
-    """There is no such thing, or it is older than what is kept."""
+    """The object does not exist, or the retention has removed it."""
 
 
 class Conflict(OperationError):
-    """Its state does not allow it."""
+    """The state of the object does not allow the operation."""

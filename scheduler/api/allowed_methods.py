@@ -1,6 +1,6 @@
-"""Which methods an address takes, over all routes that share it. Used by problems for the Allow header of a 405.
+"""Finds the methods that a path accepts, for the Allow header of a 405. Called by scheduler.api.problems.
 
-Starlette names the methods of the first route that fits alone; GET and POST of one address are two routes here.
+Starlette names only the methods of the first route that matches; here GET and POST of one path are two routes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 def find_allowed_methods(request: Request, known: str) -> str:
-    """Return the value of Allow, HEAD included where there is GET. `known`: what a mounted app said, which stays."""
+    """Return the value of Allow, with HEAD wherever GET is allowed.
+
+    `known`: the value of a mounted app, which is preserved.
+    """
     routes = request.app.router.routes
     found: list[str] = []
     for method in _METHODS:

@@ -1,4 +1,7 @@
-"""Puts the ASGI app together. Called by scheduler.api.lazy_app and scheduler.hosts.functions once the program is open."""
+"""Creates the ASGI app.
+
+Called by scheduler.api.lazy_app and scheduler.hosts.functions.triggers once the program is open.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +31,10 @@ from scheduler.services import Services
 
 
 def create_api(services: Services, *, hosts: Sequence[str] = ("*",), requires_key: bool = False) -> FastAPI:
-    """The whole HTTP surface over these services. `keyed`: the host asks for a key everywhere but at the health routes.
+    """Create the HTTP API over these services.
 
-    `hosts`: the names it answers to. The embedded host has no identities yet: a page of somebody else's site that makes
-    its own name point to loopback (DNS rebinding) must not count as ours.
+    `hosts`: accepted host names. The embedded host has no authentication, so a page whose own name resolves to loopback
+    (DNS rebinding) must be rejected. `requires_key`: the host requires a key on every route except health and pings.
     """
     api = FastAPI(
         title="Scheduler",
@@ -40,7 +43,7 @@ def create_api(services: Services, *, hosts: Sequence[str] = ("*",), requires_ke
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
-        # FastAPI's own spans and log records carry the query string, and with it the function key in `code`.
+        # Spans and log records of FastAPI would contain the query string, and thus the function key in `code`.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     api.state.services = services
@@ -67,5 +70,5 @@ def create_api(services: Services, *, hosts: Sequence[str] = ("*",), requires_ke
 
 
 async def _redirect_to_dashboard() -> RedirectResponse:
-    """What people type is the host alone."""
+    """Redirect a user who typed only the host name."""
     return RedirectResponse("/api/dashboard")

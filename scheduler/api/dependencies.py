@@ -1,4 +1,4 @@
-"""What routes read from a request: the services, paging, waits, and nothing that they do not know."""
+"""FastAPI dependencies of the routes: services, paging, waits, and the check for unknown query parameters."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from scheduler.services import Services
 from scheduler.stores.runs.repository import RUN_FILTERS
 
 MAX_WAIT = 200.0
-"""Seconds. The Functions front end cuts an answer off at 230."""
+"""Seconds. The front end of Azure Functions cancels a request after 230."""
 
 _MAX_WAIT_TEXT = format_duration(MAX_WAIT)
 DURATION_PATTERN = r"^\s*(?:[0-9]+(?:\.[0-9]+)?(?:[mM]?[sS]|[mMhHdD]))+\s*$"
-"""How a duration is written, for the schema; jobs.formats.durations reads it."""
+"""Pattern of a duration for the schema. jobs.formats.durations parses it."""
 
 FUNCTION_KEY = "code"
-"""The Functions host takes its key from this parameter (or from a header) and hands it on."""
+"""Query parameter with the key of the Functions host, which passes it to the app."""
 
 
 async def get_services(request: Request) -> Services:
@@ -33,7 +33,7 @@ async def get_services(request: Request) -> Services:
 
 
 async def reject_unknown_query(request: Request) -> None:
-    """Refuse a query that the route does not read: a misspelt filter, silently left out, gives wrong answers."""
+    """Reject unknown query parameters: an ignored misspelt filter would give wrong results."""
     route = request.scope["route"]
     parameters = route.dependant.query_params if isinstance(route, APIRoute) else []
     known = [parameter.alias for parameter in parameters]
@@ -56,27 +56,29 @@ def _unknown_parameters(given: Iterable[str], known: list[str]) -> Iterable[Inva
 
 
 def _repeated_parameter(name: str) -> InvalidInput:
-    return InvalidInput(where=f"query.{name}", message="is given more than once")
+    return InvalidInput(where=f"query.{name}", message="the parameter is given more than once")
 
 
 def parse_wait(wait: str | None) -> float:
-    """The parameter `wait` in seconds; 0 without it. Raises InvalidRequest."""
+    """Return the parameter `wait` in seconds; 0 without it. Raises InvalidRequest."""
     if wait is None:
         return 0.0
     try:
         if not wait.isascii():
-            raise ValueError(f"{wait!r} is not a duration: write it in ASCII, like 10s")
+            raise ValueError(f"{wait!r} is not a duration: use ASCII, for example 10s")
         seconds = parse_duration(wait)
     except ValueError as error:
         raise InvalidRequest(InvalidInput(where="query.wait", message=make_printable(str(error), 200))) from None
     if seconds > MAX_WAIT:
-        message = f"{make_printable(wait)} is too long: at most {_MAX_WAIT_TEXT}"
-        raise InvalidRequest(InvalidInput(where="query.wait", message=message, hint="then ask for the run by its id"))
+        message = f"{make_printable(wait)} exceeds the maximum of {_MAX_WAIT_TEXT}"
+        raise InvalidRequest(
+            InvalidInput(where="query.wait", message=message, hint="use a shorter wait, then poll the run by its id")
+        )
     return seconds
 
 
 def parse_outcome(outcome: str | None) -> str | None:
-    """The parameter `outcome`. Raises InvalidRequest."""
+    """Return the parameter `outcome`. Raises InvalidRequest."""
     if outcome is not None and outcome not in RUN_FILTERS:
         message, hint = describe_wrong_choice(outcome, RUN_FILTERS)
         raise InvalidRequest(InvalidInput(where="query.outcome", message=message, hint=hint))
@@ -84,18 +86,20 @@ def parse_outcome(outcome: str | None) -> str | None:
 
 
 ServicesDep = Annotated[Services, Depends(get_services)]
-Limit = Annotated[int, Query(ge=1, le=500, description="How many at most")]
-Continuation = Annotated[str | None, Query(max_length=500, description="From the page before, unchanged")]
+Limit = Annotated[int, Query(ge=1, le=500, description="Maximum number of items")]
+Continuation = Annotated[
+    str | None, Query(max_length=500, description="The `continuation` of the previous page, unchanged")
+]
 JobName = Annotated[str, Path(description="The job's name")]
 RunId = Annotated[str, Path(max_length=200, description="The run's id, `job@instant`")]
-JobParameter = Annotated[str | None, Query(pattern=NAME_PATTERN, description="Only this job's")]
+JobParameter = Annotated[str | None, Query(pattern=NAME_PATTERN, description="Only items of this job")]
 OutcomeParameter = Annotated[
-    str | None, Query(description="Only these runs", json_schema_extra={"enum": list(RUN_FILTERS)})
+    str | None, Query(description="Only runs with this outcome or state", json_schema_extra={"enum": list(RUN_FILTERS)})
 ]
 Wait = Annotated[
     str | None,
     Query(
-        description=f"Answer with the finished run, if it ends within this time: 10s; at most {_MAX_WAIT_TEXT}",
+        description=f"Wait up to this time for the run to finish, for example 10s; at most {_MAX_WAIT_TEXT}",
         examples=["10s"],
         json_schema_extra={"type": ["string", "null"], "pattern": DURATION_PATTERN},
     ),

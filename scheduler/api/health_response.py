@@ -1,4 +1,4 @@
-"""What the health routes say, whoever serves them. Used by health_routes, and by early before the whole API is made."""
+"""Creates the response of the health routes. Called by scheduler.api.routes.health and scheduler.api.lazy_app."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scheduler.services import Services
 async def create_health_response(
     services: Services, *, with_messages: bool = True
 ) -> tuple[HealthModel, HTTPStatus, Mapping[str, str]]:
-    """The answer, its status and its headers. `told`: with what to look at for each part that is not well."""
+    """Return the model, the status and the headers. `with_messages`: include the message of each part."""
     report = await services.health.report()
     in_force = services.queries.current_jobs()
     model = HealthModel.from_report(

@@ -1,7 +1,7 @@
-"""What the embedded host serves: the health routes at once, everything else from the first time that it is asked for.
+"""Serves the health routes at once and creates the full API at the first other request. Used by scheduler.hosts.embedded.host.
 
-Many programs are asked by probes alone, day and night. FastAPI, the routes and their models take some 8 MiB, the
-dashboard 6 more, which such a program does without.
+FastAPI, the routes and their models take about 8 MiB, the dashboard 6 more. A process that only gets health probes does
+without them.
 """
 
 from __future__ import annotations
@@ -30,10 +30,13 @@ _HEALTH_PATHS = frozenset({"/api/health", LIVE_PATH, "/api/health/ready"})
 
 
 class LazyApi:
-    """An ASGI app that answers as the whole API does."""
+    """An ASGI app that responds like the full API."""
 
     def __init__(self, services: Services, *, hosts: Sequence[str], on_created: Callable[[], None]) -> None:
-        """`hosts`: see scheduler.api.app.create_api. `made`: told on the loop once the whole API is there."""
+        """`hosts`: see scheduler.api.app.create_api.
+
+        `on_created`: called on the event loop once the full API exists.
+        """
         self._services = services
         self._hosts = hosts
         self._on_created = on_created
@@ -47,7 +50,7 @@ class LazyApi:
         await app(scope, receive, send)
 
     async def _full_app(self) -> ASGIApp:
-        """The whole API, made in a thread: runs start meanwhile."""
+        """Return the full API, created in a thread so that runs start meanwhile."""
         async with self._creation_lock:
             if self._full is None:
                 self._full = await asyncio.to_thread(self._create)
@@ -61,7 +64,7 @@ class LazyApi:
 
 
 def _create_health_app(services: Services, hosts: Sequence[str]) -> Starlette:
-    """The routes of health_routes that probes ask, without keys."""
+    """Create an app with only the routes of health probes."""
 
     async def live(_: Request) -> Response:
         return Response(LIVE_BODY, media_type="application/json")

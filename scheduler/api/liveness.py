@@ -1,6 +1,6 @@
-"""The answer of /api/health/live, which is always the same. Used by every app that gives it.
+"""The constant response of /api/health/live. Used by every app that serves it.
 
-Imports next to nothing: in a cold process this is the first thing that the platform asks for.
+Imports almost nothing, because a cold process answers this request first.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Errors as problem details (RFC 9457, application/problem+json). Registered by scheduler.api.app.
+"""Converts errors to problem details (RFC 9457, application/problem+json). Registered by scheduler.api.app.
 
-Every error says what is wrong, where, and how to mend it; nothing of a traceback leaves the process.
+Each problem names the cause, its location and the fix. Tracebacks appear only in the log.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class InvalidInput(ResponseModel):
-    """One thing that is wrong with the request. `where` is a place such as `query.limit`."""
+    """An invalid part of a request. `location`: for example `query.limit`."""
 
     where: str
     message: str
@@ -44,7 +44,7 @@ class InvalidInput(ResponseModel):
 
 
 class ProblemDetails(ResponseModel):
-    """RFC 9457. `type` is about:blank: the status says what kind it is, `detail` what to do."""
+    """Problem details of RFC 9457. `type` is about:blank: `status` is the kind, `detail` the cause and the fix."""
 
     type: str = "about:blank"
     title: str
@@ -55,7 +55,7 @@ class ProblemDetails(ResponseModel):
 
 
 class ApiError(Exception):
-    """Raised by routes; becomes the answer."""
+    """An error that a route raises, and its response."""
 
     def __init__(self, status: HTTPStatus, detail: str) -> None:
         super().__init__(detail)
@@ -64,11 +64,11 @@ class ApiError(Exception):
 
 
 PING_PATH_PREFIX = "/api/ping/"
-"""How the paths begin that go on with a token."""
+"""Prefix of paths that contain a token."""
 
 
 class InvalidRequest(ApiError):
-    """400: parts of the request cannot be used."""
+    """400: parts of the request are invalid."""
 
     def __init__(self, *errors: InvalidInput) -> None:
         super().__init__(HTTPStatus.BAD_REQUEST, ". ".join(str(error) for error in errors))
@@ -77,13 +77,13 @@ class InvalidRequest(ApiError):
 
 _CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
 PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
-    "4XX": {"description": "What is wrong with the request", "content": _CONTENT},
-    "5XX": {"description": "What is wrong here", "content": _CONTENT},
+    "4XX": {"description": "The request is invalid", "content": _CONTENT},
+    "5XX": {"description": "The scheduler has an error", "content": _CONTENT},
 }
 
 
 def describe_problems(api: FastAPI) -> None:
-    """Put the schemas that PROBLEM_RESPONSES refer to into /api/openapi.json."""
+    """Add the schemas to which PROBLEM_RESPONSES refer to /api/openapi.json."""
     _, schemas = models_json_schema([(ProblemDetails, "serialization")], ref_template="#/components/schemas/{model}")
 
     def openapi() -> dict[str, Any]:
@@ -119,7 +119,7 @@ def respond_with_problem(
     errors: list[InvalidInput] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """The problem as JSON, or as a page for a browser. Who pings is no browser, whatever its header says."""
+    """Return the problem as JSON, or as a page for a browser. A ping always gets JSON."""
     path = request.url.path
     if not path.startswith(PING_PATH_PREFIX) and accepts_html(request):
         return error_page_response(request, status, detail, headers)
@@ -127,12 +127,12 @@ def respond_with_problem(
 
 
 def mask_token(path: str) -> str:
-    """The path as it may be told. The redactor knows no token that a sender has mistyped, or that was rotated."""
+    """Return the path without a token. The redactor does not know mistyped or rotated tokens."""
     return f"{PING_PATH_PREFIX}***" if path.startswith(PING_PATH_PREFIX) else path
 
 
 def add_problem_handlers(api: FastAPI) -> None:
-    """Every error that a route can end with."""
+    """Add a handler for every error that a route can raise."""
 
     @api.exception_handler(ApiError)
     async def _api_problem(request: Request, error: ApiError) -> Response:
@@ -142,7 +142,7 @@ def add_problem_handlers(api: FastAPI) -> None:
     @api.exception_handler(UnknownJob)
     async def _unknown_job(request: Request, error: UnknownJob) -> Response:
         near = f" Did you mean {error.suggestion}?" if error.suggestion else ""
-        detail = f"There is no job named {error.name!r}.{near} GET /api/jobs lists them."
+        detail = f"There is no job named {error.name!r}.{near} GET /api/jobs lists the jobs."
         return respond_with_problem(request, HTTPStatus.NOT_FOUND, detail)
 
     @api.exception_handler(OperationError)
@@ -179,9 +179,9 @@ def add_problem_handlers(api: FastAPI) -> None:
 
 def _http_detail(request: Request, error: HTTPException, headers: Mapping[str, str]) -> str:
     if error.status_code == HTTPStatus.NOT_FOUND:
-        return "Nothing is found at this address. GET /api/openapi.json describes what there is."
+        return "There is no route with this path. GET /api/openapi.json describes all routes."
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        return f"{request.method} is not possible here: use {headers['Allow']}."
+        return f"The method {request.method} is not allowed for this path. Use {headers['Allow']}."
     return str(error.detail)
 
 
@@ -189,10 +189,10 @@ _STATUS_OF: dict[type[OperationError], HTTPStatus] = {NotFound: HTTPStatus.NOT_F
 
 
 class UnexpectedErrors:
-    """Answers 500 to what no handler knows, and logs it.
+    """Answers 500 to an error without a handler, and logs it.
 
-    A middleware, as Starlette's own one for this stands outside of all others (its answers would lack the security
-    headers) and raises the error on, which in the Functions host takes the place of the answer.
+    A middleware, because that of Starlette is outside of all others (its responses lack the security headers) and
+    raises the error again, which replaces the response in the Functions host.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -213,6 +213,8 @@ class UnexpectedErrors:
             if begun or scope["type"] != "http":
                 raise
             answer = problem_response(
-                scope["path"], HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here; the log has the details."
+                scope["path"],
+                HTTPStatus.INTERNAL_SERVER_ERROR,
+                "The scheduler failed to process the request. The log contains the error.",
             )
             await answer(scope, receive, send)

@@ -1,7 +1,7 @@
-"""What is answered while the program cannot be opened, in place of the whole API. Made by scheduler.hosts.functions.
+"""Creates the app that answers while the program cannot be opened. Called by scheduler.hosts.functions.unavailable.
 
-The process lives and says so: restarting it would mend nothing. Everything else is a problem that says what to mend,
-except at the routes of health and pings, which need no key: what is wrong may name files, hosts and accounts.
+The liveness route answers 200, because a restart would not help. Every other route answers 503 with the cause. The
+routes of health and pings, which require no key, omit the cause: it can name files, hosts and accounts.
 """
 
 from __future__ import annotations
@@ -22,19 +22,20 @@ from scheduler.api.problems import InvalidInput, problem_response
 from scheduler.api.requests import ANY_HOST
 
 MAX_LISTED_PROBLEMS = 100
-"""Of a folder of broken files; the detail says how many there are."""
+"""Problems in a response. The detail contains their total number."""
 
 _HEALTH = "/api/health"
 _PINGS = "/api/ping/"
-_PINGS_UNAVAILABLE = "Pings cannot be taken now: send it again."
+_PINGS_UNAVAILABLE = "Pings are not accepted now. Send the ping again."
 _REASON_WITHHELD = (
-    "The program cannot be opened, so nothing runs: GET /api/status tells why, to those with a key; so does the log."
+    "The program cannot start, so no job runs. GET /api/status (with a key) and the log contain the cause."
 )
 
 
 def create_unavailable_api(detail: str, problems: Sequence[Problem] = ()) -> Starlette:
-    """503 with `detail` and each problem at every address that needs a key, without them at those of health and
-    pings; 200 at /api/health/live."""
+    """Create an app that answers 503 with `detail` and the problems where a key is required, 503 without them on health
+    and
+    ping routes, and 200 on /api/health/live."""
     errors = [_invalid_input(each) for each in problems[:MAX_LISTED_PROBLEMS]] or None
 
     async def closed(request: Request) -> JSONResponse:
@@ -55,7 +56,7 @@ def create_unavailable_api(detail: str, problems: Sequence[Problem] = ()) -> Sta
 
 
 def _invalid_input(found: Problem) -> InvalidInput:
-    """Its place is the file with the line, then the key, as far as it has them."""
+    """Return the problem with a location of file, line and key, as far as they are known."""
     file = f"{found.file}:{found.line}" if found.file and found.line is not None else found.file
     where = ": ".join(part for part in (file, found.key) if part)
     return InvalidInput(where=where, message=found.message, hint=found.hint or None)

@@ -1,7 +1,7 @@
-"""What people make the scheduler do. Called by the API and the CLI; every change goes through here, and is logged.
+"""Every change that a user can request, one module a subject. Called by scheduler.api and scheduler.cli.
 
-A file a group of changes; scheduler.app puts them together. Import from the files: a command that reads needs the
-errors alone.
+Each change is recorded in the audit log. scheduler.app creates the operations. This package exports nothing else, so
+that a command imports only the operation that it needs.
 """
 
 from __future__ import annotations

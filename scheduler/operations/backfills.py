@@ -1,5 +1,7 @@
-"""Running what fell due in a past interval and never ran, be it because nothing was there to run it or because it was
-skipped. Called by the API and the CLI."""
+"""Queues runs for due instants of a past range that never ran or were skipped.
+
+Called by scheduler.api and scheduler.cli.
+"""
 
 from __future__ import annotations
 
@@ -21,28 +23,28 @@ from scheduler.stores.runs.repository import Runs, RunState
 from scheduler.stores.schedule_activations import ScheduleActivations
 
 MAX_BACKFILL_RUNS = 1000
-"""Runs of one call."""
+"""Runs that one call queues."""
 MAX_DUE_INSTANTS = 10_000
-"""Due instants that one call looks at."""
+"""Due instants that one call checks."""
 
 _MOMENT = timedelta(microseconds=1)
 _YIELD_EVERY = 200
-"""Instants worked out, and runs stored, before the loop gets its turn."""
+"""Instants computed, and runs stored, between two yields to the event loop."""
 _MAX_MESSAGE_S = 300.0
-"""Seconds that the runs of one queue message may take one after the other: well below what the platform allows."""
+"""Seconds that the consecutive runs of one queue message can take: well below the platform's limit."""
 _TYPICAL_RUN_S = 2.0
-"""Seconds that a run takes, more or less: a queue gives the next message when the one before should be done."""
+"""Typical seconds of a run. Each message becomes visible when the one before it should be done."""
 
 _NOT_RUN_STATES = (None, RunState.QUEUED)
-"""No run, or one that waits, perhaps because it was never handed over."""
+"""No run, or one that is queued, perhaps because it was never dispatched."""
 
 
 @dataclass(frozen=True, slots=True)
 class BackfillResult:
-    """`tickets`: what is queued (or would be), oldest first; `ran`: due instants that ran already, or are running.
+    """`tickets`: runs that are queued (in a dry run: would be), oldest first.
 
-    `skipped`: due instants that were skipped, and have not run since; their tickets are among the others unless they
-    were to be left.
+    `already_run`: due instants with a run that finished or is running. `skipped`: due instants whose run was skipped;
+    `tickets` contains them too unless `leave_skipped` was set.
     """
 
     tickets: tuple[Ticket, ...]
@@ -72,27 +74,26 @@ class Backfiller:
         dry_run: bool = False,
         source: ChangeSource,
     ) -> BackfillResult:
-        """Queue a run for each due instant in [since, until] that has not run, `until` now if it is not given.
+        """Queue a run for each due instant in [since, until] that has not run; `until` defaults to now.
 
-        The target is asked now, so the runs have the trigger `backfill`, and say nothing of its availability then.
-        `before_first_version`: also instants at which no host knew the job yet, which are refused otherwise.
+        The runs check the target now, so they have the trigger `backfill` and do not count in uptime.
+        `before_first_version`: include instants before the job existed, which are otherwise rejected.
 
-        They have the ids that the schedule would have given them, so none runs twice; what is queued already is handed
-        over again. An instant that was skipped keeps that run in history, and gets another one beside it, whose
-        correlation id is that of the skipped one; with `leave_skipped` it is left as it is. They run one after the
-        other, by the definition in force now.
+        A run has the id that the schedule would have given it, so none runs twice; a run that is already queued is
+        dispatched again. A skipped instant gets a second run whose correlation id is the id of the skipped one, unless
+        `leave_skipped` is set. The runs execute one after the other with the current definition.
 
         Raises:
             UnknownJob: no job has that name.
             Conflict: the job has no schedule.
-            Unusable: the interval or the limit cannot be used, there are more than `limit` such instants, or some lie
+            InvalidArgument: the range or the limit is invalid, more than `limit` runs are needed, or an instant lies
                 before the job's first version.
-            StoreError, DispatchError: some may be queued; ask again, none runs twice.
+            StoreError, DispatchError: some runs may be queued; retry, none runs twice.
         """
         entry = self._catalog.get_job(name)
         schedule = entry.job.schedule
         if schedule is None:
-            raise Conflict(f"job {name} has no schedule, so it was never due")
+            raise Conflict(f"job {name} has no schedule, so it has no due instants")
         end = self._clock.now() if until is None else until
         self._check_arguments(since, end, limit)
         due = await _due_instants(schedule, since, end)
@@ -103,8 +104,8 @@ class Backfiller:
         if len(tickets) > limit:
             raise InvalidArgument(
                 "limit",
-                f"{len(tickets)} runs are to be made, more than {limit}: shorten the interval"
-                + (f", or raise the limit ({MAX_BACKFILL_RUNS} at most)" if limit < MAX_BACKFILL_RUNS else ""),
+                f"the range needs {len(tickets)} runs, more than the limit of {limit}: shorten the range"
+                + (f", or raise the limit (at most {MAX_BACKFILL_RUNS})" if limit < MAX_BACKFILL_RUNS else ""),
             )
         if not dry_run and tickets:
             await self._queue(entry.job, tickets)
@@ -115,32 +116,32 @@ class Backfiller:
         if not 1 <= limit <= MAX_BACKFILL_RUNS:
             raise InvalidArgument("limit", f"{limit} is not between 1 and {MAX_BACKFILL_RUNS}")
         if since.year < 1970:
-            raise InvalidArgument("from", f"{since:%Y-%m-%d} lies before 1970")
+            raise InvalidArgument("from", f"{since:%Y-%m-%d} is before 1970")
         for field, instant in (("from", since), ("to", until)):
             if instant > self._clock.now():
-                raise InvalidArgument(field, f"{instant:%Y-%m-%d %H:%M:%S}Z lies in the future")
+                raise InvalidArgument(field, f"{instant:%Y-%m-%d %H:%M:%S}Z is in the future")
         if until < since:
-            raise InvalidArgument("from", f"{since:%Y-%m-%d %H:%M:%S}Z lies after the end of the interval")
+            raise InvalidArgument("from", f"{since:%Y-%m-%d %H:%M:%S}Z is after the end of the range")
 
     async def _check_first_version(self, name: str, due: Sequence[datetime]) -> None:
-        """Raises Unusable: the job did not exist at some of these instants."""
+        """Raise InvalidArgument if the job did not exist at one of these instants."""
         if not due:
             return
         first = await self._marks.find_first(name)
-        # A schedule that comes into force is due strictly after that.
+        # A schedule is due strictly after the instant at which it comes into force.
         number = len(due) if first is None else bisect_right(due, first)
         if not number:
             return
-        known = "which no host has had in force yet" if first is None else f"in force since {_instant_text(first)}"
-        later = "" if first is None else f"begin after {_instant_text(first)}, or "
+        known = "which no host has loaded yet" if first is None else f"in force since {_instant_text(first)}"
+        later = "" if first is None else f"start after {_instant_text(first)}, or "
         raise InvalidArgument(
             "from",
-            f"{number} of {len(due)} due instants, the first at {_instant_text(due[0])}, lie before the first version of job "
-            f"{name}, {known}: {later}set before_first_version (--before-first-version) to run them as well",
+            f"{number} of {len(due)} due instants, the first at {_instant_text(due[0])}, are before the first version of job "
+            f"{name}, {known}: {later}set before_first_version (--before-first-version) to run them too",
         )
 
     async def _queue(self, job: JobDefinition, tickets: Sequence[Ticket]) -> None:
-        """Store all of them before any is handed over, so that a crash loses none that a worker does not have yet."""
+        """Store all tickets before dispatching any, so that a crash loses none."""
         for start in range(0, len(tickets), _YIELD_EVERY):
             await asyncio.gather(*map(self._runs.enqueue, tickets[start : start + _YIELD_EVERY]))
         together = max(1, min(50, int(_MAX_MESSAGE_S // job.timeout.run)))
@@ -155,15 +156,13 @@ def _instant_text(instant: datetime) -> str:
 
 
 async def _due_instants(schedule: Schedule, since: datetime, until: datetime) -> list[datetime]:
-    """Raises Unusable: there are too many to look at."""
+    """Return the due instants. Raises InvalidArgument if there are more than MAX_DUE_INSTANTS."""
     found: list[datetime] = []
     at = schedule.next_after(since - _MOMENT)
     while at is not None and at <= until:
         found.append(at)
         if len(found) > MAX_DUE_INSTANTS:
-            raise InvalidArgument(
-                "from", f"more than {MAX_DUE_INSTANTS} instants fell due in that time: shorten the interval"
-            )
+            raise InvalidArgument("from", f"the range has more than {MAX_DUE_INSTANTS} due instants: shorten it")
         if len(found) % _YIELD_EVERY == 0:
             await asyncio.sleep(0)
         at = schedule.next_after(at)
@@ -179,7 +178,7 @@ def _select_tickets(
         ticket = scheduled = _backfill_ticket(entry, at)
         again = 0
         while states.get(ticket.id) == Outcome.SKIPPED:
-            # Always the same id, so that asking again while this one runs makes no third run.
+            # The same id each time, so that a second call while this run executes creates no third run.
             again += 1
             ticket = replace(scheduled, id=f"{scheduled.id}.again{again}")
         if states.get(ticket.id) not in _NOT_RUN_STATES:

@@ -1,4 +1,4 @@
-"""Cancelling a run that is queued or running, wherever it runs."""
+"""Cancels a queued or running run in any process. Called by scheduler.api and scheduler.cli."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from scheduler.worker.publishing import NotFollowedUp, RunPublisher
 _log = logging.getLogger("scheduler.operations")
 
 CancelLocally = Callable[[str, str], bool]
-"""Ends the run of this id, given how it was asked for; False if it does not go on in this process: Worker.cancel."""
+"""Cancels a run by its id and the source of the request; False if it does not run in this process.
+
+See Worker.cancel.
+"""
 
 
 class RunCanceller:
@@ -42,15 +45,15 @@ class RunCanceller:
         self._clock = clock
 
     async def cancel(self, run_id: str, *, source: ChangeSource, wait: float) -> RunRecord:
-        """Cancel a run. One that is queued is over at once; one that is running is waited for, `wait` seconds at most.
+        """Cancel a run: a queued one at once, a running one with a wait of up to `wait` seconds for its end.
 
-        Returns the run, cancelled or (if it has not ended yet) running. A run of another process is ended within a few
-        seconds, and only if it lasts that long.
+        Returns the run: cancelled, or still running. Another process cancels its run within a few seconds, if the run
+        lasts that long.
 
         Raises:
-            NotThere: there is no such run.
-            Conflict: it is finished, or was before it could be cancelled.
-            StoreError: the run may or may not be cancelled; ask again.
+            NotFound: there is no such run.
+            Conflict: the run finished before it could be cancelled.
+            StoreError: it is unknown whether the run is cancelled; retry.
         """
         record = await self._get_unfinished(run_id)
         if self._has_no_owner(record):
@@ -60,30 +63,30 @@ class RunCanceller:
             record = await self._get_unfinished(run_id)
         if not self._cancel_locally(run_id, source):
             await self._cancellations.request(run_id, source, self._clock.now())
-        log_change(f"run {run_id} is cancelled", source)
+        log_change(f"run {run_id} is being cancelled", source)
         return await self._wait_for_end(record, wait)
 
     async def _get_unfinished(self, run_id: str) -> RunRecord:
         record = await self._runs.find(run_id)
         if record is None:
-            raise NotFound(f"there is no run {run_id!r}; it may not have begun, or be older than what is kept")
+            raise NotFound(f"there is no run {run_id!r}; it may not have started, or the retention has removed it")
         if record.run is not None:
-            raise Conflict(f"run {run_id} is finished already: {record.run.outcome}")
+            raise Conflict(f"run {run_id} is already finished: {record.run.outcome}")
         return record
 
     def _has_no_owner(self, record: RunRecord) -> bool:
-        """Nobody is at it: it waits, or its owner died."""
+        """Whether no process executes the run: it is queued, or its lease has expired."""
         if record.state is RunState.QUEUED:
             return True
         return record.lease_until is not None and record.lease_until <= self._clock.now()
 
     async def _cancel_unowned(self, record: RunRecord, source: ChangeSource) -> RunRecord | None:
-        """None if somebody has begun with it in this moment."""
+        """Record the run as cancelled; None if another process claims it meanwhile."""
         ticket, now = record.ticket, self._clock.now()
         entry = self._catalog.find_job(ticket.job)
         run = cancelled_run(entry.job if entry else None, ticket, now, now, cancelled_by=source)
         try:
-            # The etag of what was read: a claim in between makes this one void.
+            # The etag of the row that was read: a claim in between makes this write fail.
             settled = self._publisher.is_acknowledged_on_finish(ticket.job)
             await self._runs.finish(Claim(ticket, "", now, record.etag), run, acknowledged=settled)
         except ClaimLost:
@@ -92,7 +95,7 @@ class RunCanceller:
         try:
             await self._publisher.publish(run)
         except NotFollowedUp as error:
-            # The run is over all the same, and what follows from it is seen to later.
+            # The run is finished all the same; recovery starts its dependents later.
             _log.warning("%s", error)
         return await self._runs.find(ticket.id)
 

@@ -1,4 +1,4 @@
-"""Holding a circuit open or closed, whatever the runs of its jobs say, and resetting it."""
+"""Overrides a circuit breaker (open or closed) and resets it. Called by scheduler.api and scheduler.cli."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ MAX_REASON_LENGTH = 500
 """Characters."""
 
 _MAX_TRIES = 10
-"""Runs change the circuit at the same time."""
+"""Attempts to write the state, which runs change at the same time."""
 
 
 class CircuitControl:
-    """Every method raises NotThere if no job has such a circuit, and StoreError if nothing was changed."""
+    """All methods raise NotFound if no job has the circuit, and StoreError if nothing was changed."""
 
     def __init__(self, queries: CircuitQueries, states: CircuitStateStore, clock: Clock) -> None:
         self._queries = queries
@@ -29,32 +29,35 @@ class CircuitControl:
         self._clock = clock
 
     async def get_circuit(self, key: str) -> CircuitView:
-        """The circuit as it is now."""
+        """Return the current state of a circuit."""
         view = await self._queries.find_circuit(key)
         if view is None:
             known, shared = self._queries.circuit_keys(), f"group:{key}"
             near = shared if shared in known else suggest_sorted_name(key, known)
-            raise NotFound(f"no job has a circuit {key!r}" + (f"; the nearest is {near}" if near else ""))
+            raise NotFound(f"no job has a circuit {key!r}" + (f" (nearest: {near})" if near else ""))
         return view
 
     async def open(
         self, key: str, *, until: datetime | None = None, reason: str = "", source: ChangeSource
     ) -> CircuitView:
-        """Reject all runs, until an instant or until it is reset.
+        """Reject all runs until an instant or a reset.
 
         Raises:
-            Unusable: `until` lies in the past, or the reason is too long.
+            InvalidArgument: `until` is in the past, or the reason is too long.
         """
         return await self._hold(key, open=True, until=until, reason=reason, source=source)
 
     async def close(
         self, key: str, *, until: datetime | None = None, reason: str = "", source: ChangeSource
     ) -> CircuitView:
-        """Let all runs through, until an instant or until it is reset. Raises as `open`."""
+        """Admit all runs until an instant or a reset. Raises like `open`."""
         return await self._hold(key, open=False, until=until, reason=reason, source=source)
 
     async def reset(self, key: str, *, reason: str = "", source: ChangeSource) -> CircuitView:
-        """Closed, held by nobody, and everything that it counted forgotten. Raises Unusable: the reason is too long."""
+        """Close the circuit, remove its override and clear its window.
+
+        Raises InvalidArgument: the reason is too long.
+        """
         _check_reason(reason)
         await self.get_circuit(key)
         await self._change(key, reset_circuit)
@@ -68,9 +71,7 @@ class CircuitControl:
         await self.get_circuit(key)
         now = self._clock.now()
         if until is not None and until <= now:
-            raise InvalidArgument(
-                "until", f"{until:%Y-%m-%d %H:%M:%S}Z lies in the past: now it is {now:%Y-%m-%d %H:%M:%S}Z"
-            )
+            raise InvalidArgument("until", f"{until:%Y-%m-%d %H:%M:%S}Z is in the past: it is {now:%Y-%m-%d %H:%M:%S}Z")
         wanted = ManualOverride(open, now, until, reason, source.value)
         await self._change(key, lambda state: with_override(state, wanted))
         end = f" until {until:%Y-%m-%d %H:%M:%S}Z" if until is not None else " until it is reset"
@@ -83,9 +84,9 @@ class CircuitControl:
             text, etag = await self._states.load(key)
             if await self._states.replace(key, dump_state(changed(load_state(text))), etag):
                 return
-        raise Conflict(f"circuit {key} changes all the time just now: ask again")
+        raise Conflict(f"circuit {key} was changed by other processes at the same time: retry")
 
 
 def _check_reason(reason: str) -> None:
     if len(reason) > MAX_REASON_LENGTH:
-        raise InvalidArgument("reason", f"{len(reason)} characters are too many: at most {MAX_REASON_LENGTH}")
+        raise InvalidArgument("reason", f"{len(reason)} characters, but at most {MAX_REASON_LENGTH} are allowed")

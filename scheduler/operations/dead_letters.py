@@ -1,8 +1,8 @@
-"""Dead letters: replaying one or many of them, and discarding one.
+"""Replays and discards dead letters. Called by scheduler.api and scheduler.cli.
 
-A replay is a run of its own, by the definition in force now; its correlation id is that of the run that was given up.
-The letter is first marked with the replay's ticket, then the run is stored and handed over, then the mark is set to
-done: whoever replays a letter again after a crash in between goes on with the same ticket, so nothing runs twice.
+A replay is a new run with the current definition; its correlation id is that of the failed run. The letter is first
+marked with the ticket of the replay, then the run is stored and dispatched, then the mark is set to done. A second
+replay after a crash in between uses the same ticket, so nothing runs twice.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from scheduler.stores.dead_letters.repository import DeadLetter, DeadLetters
 from scheduler.stores.runs.repository import RunRecord, Runs
 
 MAX_REPLAYS = 1000
-"""Letters of one call."""
+"""Letters that one call replays."""
 MAX_REPLAYS_PER_SECOND = 100.0
-"""Runs a second."""
+"""Runs started per second."""
 _REPLAY_BATCH = 20
-"""Letters that are marked, stored and handed over at the same time."""
+"""Letters that are marked, stored and dispatched concurrently."""
 
 
 @dataclass(frozen=True, slots=True)
 class LetterFilter:
-    """Which letters are meant: all that fit what is given, and are not replayed yet. `reason`: a part of it."""
+    """Matches letters that are not replayed yet by all given criteria. `reason`: a substring of the reason."""
 
     job: str | None = None
     reason: str = ""
@@ -51,9 +51,10 @@ class LetterFilter:
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """`letters`: those that are replayed (or would be), oldest first; `left`: how many more fit.
+    """`letters`: letters that are replayed (in a dry run: would be), oldest first.
 
-    `unknown`: jobs of fitting letters that are not there any more; their letters stay as they are.
+    `remaining`: number of further letters that match. `unknown_jobs`: jobs of matching letters that no longer exist;
+    their letters are not replayed.
     """
 
     letters: tuple[DeadLetter, ...]
@@ -70,21 +71,21 @@ class DeadLetterReplayer:
         self._clock = clock
 
     async def replay(self, letter_id: str, *, source: ChangeSource) -> RunRecord:
-        """Queue a run that replays a letter. Returns the run.
+        """Queue a run that replays a letter. Return the run.
 
         Raises:
-            NotThere: there is no such letter.
-            Conflict: it is replayed already, or holds no ticket that could be.
-            UnknownJob: its job is not there any more.
-            StoreError, DispatchError: ask again; it makes no second run.
+            NotFound: there is no such letter.
+            Conflict: the letter is already replayed, or contains no ticket.
+            UnknownJob: its job no longer exists.
+            StoreError, DispatchError: retry; it creates no second run.
         """
         letter = await self._letters.find(letter_id)
         if letter is None:
             raise _letter_not_found(letter_id)
         if letter.ticket is None:
-            raise Conflict(f"dead letter {letter_id} holds a message that is no ticket, so there is nothing to run")
+            raise Conflict(f"dead letter {letter_id} contains a message that is not a ticket, so it cannot be replayed")
         if letter.replay is not None and letter.replay.done:
-            raise Conflict(f"dead letter {letter_id} was replayed already, by run {letter.replay.ticket.id}")
+            raise Conflict(f"dead letter {letter_id} was already replayed by run {letter.replay.ticket.id}")
         _, records = await self._replay([letter], [self._clock.now()], source)
         if not records:
             raise _letter_not_found(letter_id)
@@ -93,12 +94,12 @@ class DeadLetterReplayer:
     async def replay_all(
         self, letter_filter: LetterFilter, *, per_second: float, limit: int, dry_run: bool = False, source: ChangeSource
     ) -> ReplayResult:
-        """Replay letters that fit, oldest first: `per_second` runs a second begin, `limit` of them at most.
+        """Replay up to `limit` matching letters, oldest first, and start `per_second` runs per second.
 
         Raises:
-            UnknownJob: no job has the name that is wanted.
-            Unusable: nothing is said about which letters, or a number is out of its bounds.
-            StoreError, DispatchError: some are replayed; ask again for the others.
+            UnknownJob: the filter names a job that does not exist.
+            InvalidArgument: the filter is empty, or a number is out of its bounds.
+            StoreError, DispatchError: some letters are replayed; retry for the others.
         """
         self._check_arguments(letter_filter, per_second, limit)
         fitting = [letter for letter in await self._read_all() if letter_filter.matches(letter)]
@@ -110,25 +111,25 @@ class DeadLetterReplayer:
         return ReplayResult(tuple(chosen), max(0, len(known) - limit), tuple(unknown))
 
     async def discard(self, letter_id: str, *, source: ChangeSource) -> None:
-        """Delete a letter for good. Raises NotThere, StoreError."""
+        """Delete a letter permanently. Raises NotFound, StoreError."""
         if not await self._letters.discard(letter_id):
             raise _letter_not_found(letter_id)
         log_change(f"dead letter {letter_id} was discarded", source)
 
     def _check_arguments(self, wanted: LetterFilter, per_second: float, limit: int) -> None:
         if wanted == LetterFilter():
-            raise InvalidArgument("job", "say which letters: by job, reason, after or before")
+            raise InvalidArgument("job", "no filter is given: set at least one of job, reason, after and before")
         if wanted.job is not None:
             self._catalog.get_job(wanted.job)
         if not 0 < per_second <= MAX_REPLAYS_PER_SECOND:
             raise InvalidArgument(
-                "per_second", f"{per_second:g} is not more than 0 and at most {MAX_REPLAYS_PER_SECOND:g}"
+                "per_second", f"{per_second:g} is not greater than 0 and at most {MAX_REPLAYS_PER_SECOND:g}"
             )
         if not 1 <= limit <= MAX_REPLAYS:
             raise InvalidArgument("limit", f"{limit} is not between 1 and {MAX_REPLAYS}")
 
     async def _read_all(self) -> Sequence[DeadLetter]:
-        """Newest first."""
+        """Return all letters, newest first."""
         letters: list[DeadLetter] = []
         after: str | None = ""
         while after is not None:
@@ -140,7 +141,7 @@ class DeadLetterReplayer:
     async def _replay_paced(
         self, letters: Sequence[DeadLetter], per_second: float, source: ChangeSource
     ) -> list[DeadLetter]:
-        """Each run is due a little later than the one before: workers wait for the instant of a ticket."""
+        """Replay letters with due instants spread over time: a worker waits for the instant of a ticket."""
         now = self._clock.now()
         replayed: list[DeadLetter] = []
         for start in range(0, len(letters), _REPLAY_BATCH):
@@ -152,7 +153,7 @@ class DeadLetterReplayer:
     async def _replay(
         self, letters: Sequence[DeadLetter], due: Sequence[datetime], source: ChangeSource
     ) -> tuple[list[DeadLetter], list[RunRecord]]:
-        """The letters, except those that somebody discards in this moment, and the runs that replay them."""
+        """Return the letters, without those discarded meanwhile, and the runs that replay them."""
         marked = await asyncio.gather(*map(self._mark, letters, due))
         begun = [letter for letter in marked if letter is not None]
         tickets = [letter.replay.ticket for letter in begun if letter.replay is not None]
@@ -164,10 +165,12 @@ class DeadLetterReplayer:
         return [after or before for before, after in zip(begun, ended, strict=True)], records
 
     async def _mark(self, letter: DeadLetter, due_at: datetime) -> DeadLetter | None:
-        assert letter.ticket is not None, "letters without a ticket are sorted out before"
+        assert letter.ticket is not None, "letters without a ticket are excluded earlier"
         ticket = Ticket.replayed(letter.ticket, due_at, self._catalog.get_job(letter.ticket.job).generation)
         return await self._letters.start_replay(letter.id, ticket, self._clock.now())
 
 
 def _letter_not_found(letter_id: str) -> NotFound:
-    return NotFound(f"there is no dead letter {letter_id!r}; it may have been discarded, or be older than what is kept")
+    return NotFound(
+        f"there is no dead letter {letter_id!r}; it may have been discarded, or the retention has removed it"
+    )

@@ -1,4 +1,7 @@
-"""Pausing a job and resuming it. A paused job has no scheduled runs; those that people ask for run."""
+"""Pauses and resumes a job. A paused job has no scheduled runs; a user can still start one.
+
+Called by scheduler.api and scheduler.cli.
+"""
 
 from __future__ import annotations
 
@@ -21,21 +24,19 @@ class JobPauser:
         self._clock = clock
 
     async def pause(self, name: str, *, until: datetime | None = None, reason: str = "", source: ChangeSource) -> Pause:
-        """Pause until an instant, or until it is resumed. A job that is paused already gets the new end and reason.
+        """Pause a job until an instant or a resume. A job that is already paused gets the new end and reason.
 
         Raises:
             UnknownJob: no job has that name.
-            Unusable: `until` lies in the past, or the reason is too long.
+            InvalidArgument: `until` is in the past, or the reason is too long.
             StoreError: nothing was changed.
         """
         self._catalog.get_job(name)
         if len(reason) > MAX_REASON_LENGTH:
-            raise InvalidArgument("reason", f"{len(reason)} characters are too many: at most {MAX_REASON_LENGTH}")
+            raise InvalidArgument("reason", f"{len(reason)} characters, but at most {MAX_REASON_LENGTH} are allowed")
         now = self._clock.now()
         if until is not None and until <= now:
-            raise InvalidArgument(
-                "until", f"{until:%Y-%m-%d %H:%M:%S}Z lies in the past: now it is {now:%Y-%m-%d %H:%M:%S}Z"
-            )
+            raise InvalidArgument("until", f"{until:%Y-%m-%d %H:%M:%S}Z is in the past: it is {now:%Y-%m-%d %H:%M:%S}Z")
         before = (await self._pauses.list_active(now, fresh=True)).get(name)
         pause = Pause(name, now if before is None else before.since, until, reason)
         await self._pauses.set_pause(pause)
@@ -43,7 +44,7 @@ class JobPauser:
         return pause
 
     async def resume(self, name: str, *, source: ChangeSource) -> bool:
-        """End the pause; False if there was none.
+        """End the pause. Return False if the job was not paused.
 
         Raises:
             UnknownJob: no job has that name.

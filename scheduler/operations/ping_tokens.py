@@ -1,7 +1,7 @@
-"""Which job a ping's token belongs to. Used by pinging.
+"""Finds the jobs of a ping's token. Called by scheduler.operations.pings.
 
-The tokens are secrets, read where all secrets are. Here only their hashes are kept, and looked up: how long that takes
-says nothing of a token. The token before a rotation goes on to be taken for a day.
+The tokens are secrets. This module stores and compares only their hashes, so the duration of a lookup reveals nothing
+about a token. The previous token stays valid for a day after a rotation.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from jobs.targets.heartbeat import SHORTEST_TOKEN
 from scheduler.catalog.catalog import Catalog
 
 REREAD_AFTER_S = 60.0
-"""Seconds until the secrets are read again, so that a token that was taken back ends."""
+"""Seconds until the secrets are read again, so that a revoked token expires."""
 MIN_REREAD_PAUSE_S = 5.0
-"""Seconds between two readings, when unknown tokens come."""
+"""Minimum seconds between two reads that unknown tokens cause."""
 OLD_TOKEN_LIFETIME_S = 86400.0
-"""Seconds for which a token is taken after it was replaced by another one."""
+"""Seconds for which a token stays valid after a rotation."""
 FORCED_READS_PER_MINUTE = 100
-"""Secrets that unknown tokens make to be read past what is kept of them, however many come and heartbeats there are: a
-stranger needs no key to send one, and each read may be a request of the vault."""
+"""Reads that bypass the secret cache because of unknown tokens. The limit is global: anyone can send an unknown token
+without a key, and each read can be a request to the vault."""
 
 _log = logging.getLogger("scheduler.queries.heartbeats")
 
 
 class TokensUnavailable(Exception):
-    """A token is unknown, and not all that there are could be read: it may be one of those."""
+    """A token is unknown, but some tokens could not be read, so it may be valid."""
 
 
 class PingTokens:
@@ -41,26 +41,26 @@ class PingTokens:
         self._secrets = secrets
         self._clock = clock
         self._names_by_digest: dict[bytes, dict[str, float]] = {}
-        """The secrets that have (or had) the token of this hash, and until when that is to be believed."""
+        """The secrets that have or had the token with this hash, and until when it is valid."""
         self._current: dict[str, str] = {}
         self._read_at = float("-inf")
         self._errors: dict[str, str] = {}
         self._read_lock = asyncio.Lock()
         self._forced_read_order: list[str] = []
-        """Secrets by when they were last read for an unknown token, the longest ago first."""
+        """Secrets in the order of their last forced read, oldest first."""
         self._forced_reads: deque[float] = deque(maxlen=FORCED_READS_PER_MINUTE)
-        """When secrets were read so."""
+        """Times of forced reads."""
 
     @property
     def errors(self) -> Mapping[str, str]:
-        """What is wrong, by the secret's name."""
+        """Errors by the name of the secret."""
         return self._errors
 
     async def find_jobs(self, token: str) -> Sequence[str]:
-        """The jobs that this token is for; empty if there is none.
+        """Return the jobs of this token; empty if it is unknown.
 
         Raises:
-            TokensUnavailable: none of those that could be read.
+            TokensUnavailable: the token is unknown, and some tokens could not be read.
         """
         digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
         if self._age() > REREAD_AFTER_S:
@@ -74,7 +74,7 @@ class PingTokens:
         return found
 
     async def recheck(self) -> None:
-        """Where something is wrong: see whether it still is. A ping may be a long time off."""
+        """Read the tokens again if one had an error, as the next ping may be far off."""
         if self._errors:
             await self._read(MIN_REREAD_PAUSE_S)
 
@@ -87,7 +87,7 @@ class PingTokens:
         return [job for name in names for job in self._jobs_by_secret().get(name, ())] if names else ()
 
     def _jobs_by_secret(self) -> Mapping[str, Sequence[str]]:
-        """The heartbeats in force, by the name of their secret."""
+        """Return the names of current heartbeat jobs by the name of their secret."""
         jobs: defaultdict[str, list[str]] = defaultdict(list)
         for entry in self._catalog:
             if isinstance(entry.job.check, HeartbeatTarget):
@@ -97,7 +97,7 @@ class PingTokens:
     async def _read(self, older_than: float, *, force: bool = False) -> None:
         async with self._read_lock:
             if self._age() <= older_than:
-                return  # somebody else has done it meanwhile
+                return  # another task has read them meanwhile
             names = list(self._jobs_by_secret())
             if force:
                 doubted = self._choose_forced_reads([name for name in names if name in self._current])
@@ -109,7 +109,7 @@ class PingTokens:
             self._read_at = self._clock.monotonic()
 
     def _choose_forced_reads(self, known: Sequence[str]) -> Sequence[str]:
-        """Return those of them that may be read again now, and note it: each in its turn."""
+        """Return the secrets to read past the cache now, oldest read first, and record the reads."""
         now = self._clock.monotonic()
         in_turn = [
             *(name for name in known if name not in self._forced_read_order),
@@ -121,14 +121,14 @@ class PingTokens:
         return chosen
 
     async def _read_token(self, name: str) -> str:
-        """What is wrong with it."""
+        """Read a token. Return the error, empty without one."""
         try:
             token = await self._secrets.get_secret(name)
         except SecretUnavailable as error:
             return str(error)
         if len(token) < SHORTEST_TOKEN:
             if name not in self._errors:
-                _log.warning("secret %s is too short for a token, so its pings are not taken", name)
+                _log.warning("could not use secret %s as a token: it is too short; its pings are rejected", name)
             return f"secret {name} is too short for a token: at least {SHORTEST_TOKEN} characters"
         now, before = self._clock.monotonic(), self._current.get(name)
         if before is not None and before != token:

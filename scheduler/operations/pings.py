@@ -1,4 +1,7 @@
-"""Taking the pings of heartbeats. What changes by one, for worse or better, is judged at once: people are told."""
+"""Receives the pings of heartbeat jobs. A ping that changes the state of a heartbeat starts a run at once.
+
+Called by scheduler.api.routes.pings.
+"""
 
 from __future__ import annotations
 
@@ -24,18 +27,19 @@ from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import StoreError
 
 MAX_PING_BODY = 10 * 1024
-"""Characters that are kept of what comes with a ping."""
+"""Characters of a ping's body that are stored."""
 MAX_PING_AGENT = 100
 MAX_PINGS_PER_MINUTE = 60
-"""Pings of a job and kind that are stored; more of them in the same minute are only counted. Each kind has its own
-limit, so that a storm of good pings hides no failure."""
+"""Pings of a job and signal that are stored in a minute; further ones are only counted. Each signal has its own limit,
+so
+that a storm of success pings hides no failure."""
 
 _log = logging.getLogger("scheduler.queries.heartbeats")
 
 
 @dataclass(frozen=True, slots=True)
 class IncomingPing:
-    """A ping as it was sent."""
+    """A ping as the sender sent it."""
 
     signal: PingSignal
     exit_code: int | None = None
@@ -75,19 +79,19 @@ class PingReceiver:
         self._minutes: dict[tuple[str, PingSignal], _PingMinute] = {}
 
     def token_errors(self) -> Mapping[str, str]:
-        """Tokens that cannot be used now, by the secret's name, and why."""
+        """Return the errors of tokens by the name of the secret."""
         return self._tokens.errors
 
     async def recheck_tokens(self) -> None:
-        """See whether tokens that could not be used can be by now."""
+        """Read tokens that had an error again."""
         await self._tokens.recheck()
 
     async def receive(self, token: str, ping: IncomingPing) -> bool:
-        """Store a ping; False if the token is nobody's.
+        """Store a ping. Return False if the token is unknown.
 
         Raises:
-            TokensUnavailable: the token is not known, and some could not be read.
-            StoreError: it is not stored: send it again.
+            TokensUnavailable: the token is unknown, and some tokens could not be read.
+            StoreError: the ping was not stored; the sender must retry.
         """
         jobs = await self._tokens.find_jobs(token)
         for name in jobs:
@@ -96,7 +100,7 @@ class PingReceiver:
         return bool(jobs)
 
     def _is_within_limit(self, job: str, signal: PingSignal) -> bool:
-        """Whether it is not one too many of this minute."""
+        """Count a ping; return whether it is within the limit of this minute."""
         now = self._clock.monotonic()
         minute = self._minutes.get((job, signal))
         if minute is None or now - minute.started_at >= 60:
@@ -126,29 +130,29 @@ class PingReceiver:
             await self._run_now(job, cause)
 
     def _redact_body(self, body: str) -> str:
-        """Of a longer one only the begin was read."""
+        """Redact and truncate a body. The route reads only the start of a longer one."""
         return self._redactor.redact(body, cut=len(body) > MAX_PING_BODY)[:MAX_PING_BODY]
 
     async def _run_now(self, job: JobDefinition, reason: str) -> None:
-        """Run the job now. If that cannot be, its schedule does so soon: the ping is stored."""
+        """Run the job now. If that fails, its next scheduled run evaluates the stored ping."""
         if not job.enabled or job.name in await self._pauses.list_active(self._clock.now()):
             return
         _log.info("heartbeat of job %s: %s", job.name, reason)
         try:
             await self._starter.run_now(job.name, source=ChangeSource.PING)
         except (StoreError, DispatchError) as error:
-            _log.warning("job %s is not run at once (%s): it is judged on its schedule", job.name, error)
+            _log.warning("could not run job %s: %s; its next scheduled run evaluates the ping", job.name, error)
 
 
 def _reason_to_run(job: JobDefinition, before: HeartbeatRecord, after: HeartbeatRecord, now: datetime) -> str:
-    """Why the job is to be judged at once; empty if that can wait."""
+    """Return why the job must run now; empty if its schedule suffices."""
     rhythm = _rhythm_of_job(job)
     if after.failed and not before.failed:
-        return "a ping told of a failure" + ("" if after.exit_code is None else f", exit code {after.exit_code}")
+        return "a ping reported a failure" + ("" if after.exit_code is None else f", exit code {after.exit_code}")
     recovered = (
         state_at(before, rhythm, now) is HeartbeatState.DOWN and state_at(after, rhythm, now) is not HeartbeatState.DOWN
     )
-    return "a good ping came after it was down" if recovered else ""
+    return "a success ping arrived while it was down" if recovered else ""
 
 
 def _rhythm_of_job(job: JobDefinition) -> PingSchedule:

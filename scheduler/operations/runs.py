@@ -1,4 +1,4 @@
-"""Running a job because somebody asks for it, and waiting for the end."""
+"""Starts a run on request and waits for its end. Called by scheduler.api and scheduler.cli, and for heartbeat pings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scheduler.stores.runs.repository import RunRecord, Runs, RunState
 
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.5
-"""Seconds between two looks at a run that is waited for."""
+"""Seconds between two reads of the run."""
 
 
 class RunStarter:
@@ -29,9 +29,10 @@ class RunStarter:
         preload_check: Callable[[Target], None] = lambda target: None,
         on_requested: Callable[[Ticket, str], None] = lambda ticket, trace_parent: None,
     ) -> None:
-        """`requested`: is called with the ticket and the header `traceparent` of a request that is part of a trace.
+        """`on_requested` gets the ticket and the `traceparent` header of a request that is part of a trace.
 
-        `prepare`: loads what the check of a target needs before the run is due, so that it is not late."""
+        `preload_check` imports the modules of a target's check before the run is due, so that it is not late.
+        """
         self._preload_check = preload_check
         self._on_requested = on_requested
         self._catalog = catalog
@@ -41,14 +42,14 @@ class RunStarter:
         self._stopping = asyncio.Event()
 
     async def run_now(self, name: str, *, source: ChangeSource, trace_parent: str = "") -> RunRecord:
-        """Queue a run of a job, enabled or not. It is stored before it is handed over, so a crash does not lose it.
+        """Queue a run of an enabled or disabled job. It is stored before it is dispatched, so a crash does not lose it.
 
-        `format_trace_parent`: the header of the request that asks for it.
+        `format_trace_parent`: the `traceparent` header of the request.
 
         Raises:
             UnknownJob: no job has that name.
-            StoreError: the run could not be stored; it does not happen.
-            DispatchError: it is stored as queued, but no worker could be told.
+            StoreError: the run could not be stored and does not start.
+            DispatchError: the run is stored as queued but could not be dispatched.
         """
         entry = self._catalog.get_job(name)
         self._preload_check(entry.job.check)
@@ -61,8 +62,7 @@ class RunStarter:
         return record
 
     async def wait_until_finished(self, run_id: str, seconds: float) -> RunRecord | None:
-        """The run's record as soon as it is finished, or as it is after `seconds`, or when the program ends; None if
-        there is no such run."""
+        """Return the run once it finishes, after `seconds`, or when the program stops; None if there is no such run."""
         end = self._clock.monotonic() + seconds
         pause = _FIRST_PAUSE
         while True:
@@ -76,5 +76,5 @@ class RunStarter:
             pause = min(_LONGEST_PAUSE, pause * 1.5)
 
     def stop_waiting(self) -> None:
-        """The program ends: whoever waits gets the run as it is."""
+        """Return all waits, because the program stops."""
         self._stopping.set()

@@ -1,4 +1,4 @@
-"""Reading a secret again in every process, for who has just changed it and does not want to wait."""
+"""Makes every process read a changed secret again. Called by scheduler.api and scheduler.cli."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ class SecretRefresher:
         self._monitor = monitor
 
     async def refresh(self, name: str, *, source: ChangeSource) -> SecretView:
-        """Have it read again: here at once, in other processes at the next use after 15 s at the latest.
+        """Read a secret again: in this process now, in others at its first use after at most 15 s.
 
         Raises:
-            NotThere: no job uses a secret of that name.
+            NotFound: no job uses a secret of that name.
             StoreError: nothing was changed.
         """
         if not await self._monitor.record_new_version(name, secrets.token_hex(8)):
             raise NotFound(f"no job uses a secret named {name!r}")
-        log_change(f"secret {name} is read again", source)
+        log_change(f"secret {name} was refreshed", source)
         view = await self._monitor.read_secret(name)
         if view is None:
-            raise NotFound(f"no job uses a secret named {name!r} any more")
+            raise NotFound(f"no job uses a secret named {name!r} any longer")
         return view

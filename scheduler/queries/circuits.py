@@ -1,4 +1,7 @@
-"""The circuits of all jobs as people see them: reads only. Asked by operations, the API, the page and the CLI."""
+"""Reads the circuit breakers of all jobs.
+
+Called by scheduler.operations.circuits, scheduler.api and scheduler.cli.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CircuitView:
-    """A circuit as of `now`. `jobs`: those that share it; their policies are the same."""
+    """A circuit as of `now`. `jobs`: the jobs that share it, which have the same policy."""
 
     key: str
     jobs: tuple[str, ...]
@@ -31,7 +34,7 @@ class CircuitView:
 
     @property
     def override(self) -> ManualOverride | None:
-        """How an operator holds it now."""
+        """The operator's override in force now."""
         return self.stored_state.active_override(self.now)
 
     @property
@@ -43,26 +46,26 @@ class CircuitView:
 
     @property
     def since(self) -> datetime | None:
-        """Since when it is held, or not closed."""
+        """When the override or the current state started; None if it is closed."""
         return self.override.since if self.override is not None else self.stored_state.since
 
     @property
     def reason(self) -> str:
-        """What opened it, or why it is held; empty for one that is closed."""
+        """Why it opened, or the reason of the override; empty if it is closed."""
         return self.override.reason if self.override is not None else self.stored_state.opened_reason
 
     @property
     def retry_at(self) -> datetime | None:
-        """When runs that are rejected now are let through again; None if they are let through, or nobody knows."""
+        """When runs that are rejected now are admitted again; None if they are admitted, or if that is unknown."""
         return retry_at(self.stored_state, self.policy, self.now)
 
     @property
     def tally(self) -> WindowCounts:
-        """The runs that it looks back on."""
+        """The runs in its window."""
         return count_window(self.stored_state.window, self.policy.window, self.now)
 
     def __str__(self) -> str:
-        """`open since 2026-03-01 12:00:00Z: 3 failures in a row; tried again at 2026-03-01 12:01:00Z`."""
+        """`open since 2026-03-01 12:00:00Z: 3 failures in a row; next probe at 2026-03-01 12:01:00Z`."""
         if self.override is not None:
             return str(self.override)
         if self.stored_state.condition is CircuitCondition.CLOSED:
@@ -72,19 +75,19 @@ class CircuitView:
             text += f" since {_instant_text(self.since)}"
         if self.reason:
             text += f": {self.reason}"
-        return text + (f"; tried again at {_instant_text(self.retry_at)}" if self.retry_at is not None else "")
+        return text + (f"; next probe at {_instant_text(self.retry_at)}" if self.retry_at is not None else "")
 
 
 @dataclass(frozen=True, slots=True)
 class CircuitPage:
-    """`continuation` is the key after which the next page begins; None on the last page."""
+    """`continuation` is the key after which the next page starts; None on the last page."""
 
     circuits: tuple[CircuitView, ...]
     continuation: str | None
 
 
 class CircuitQueries:
-    """All methods raise StoreError while the store is away."""
+    """All methods that await raise StoreError."""
 
     def __init__(self, catalog: Catalog, states: CircuitStateStore, clock: Clock) -> None:
         self._catalog = catalog
@@ -92,7 +95,7 @@ class CircuitQueries:
         self._clock = clock
 
     async def list_circuits(self, *, limit: int, after: str = "") -> CircuitPage:
-        """Circuits by key, a page at a time."""
+        """Return a page of circuits by key."""
         known = self._policies_and_jobs()
         keys = sorted(known)
         start = bisect_right(keys, after) if after else 0
@@ -101,7 +104,7 @@ class CircuitQueries:
         return CircuitPage(tuple(await self._read_views(chosen, known)), chosen[-1] if more else None)
 
     async def find_circuit(self, key: str) -> CircuitView | None:
-        """None: no job has such a circuit."""
+        """Return the circuit; None if no job has it."""
         known = self._policies_and_jobs()
         if key not in known:
             return None
@@ -109,7 +112,7 @@ class CircuitQueries:
         return view
 
     async def circuits_of_jobs(self, names: Sequence[str]) -> Mapping[str, CircuitView]:
-        """The circuit of each of these jobs that has one."""
+        """Return the circuit of each of these jobs that has one."""
         keys: dict[str, str] = {}
         for name in names:
             entry = self._catalog.find_job(name)
@@ -123,7 +126,7 @@ class CircuitQueries:
         return {name: views[key] for name, key in keys.items() if key in views}
 
     def circuit_keys(self) -> Sequence[str]:
-        """The keys of all circuits, in order."""
+        """Return the keys of all circuits, sorted."""
         return sorted(self._policies_and_jobs())
 
     def _policies_and_jobs(self) -> Mapping[str, tuple[CircuitPolicy, list[str]]]:

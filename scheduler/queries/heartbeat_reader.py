@@ -1,4 +1,7 @@
-"""What is known of a heartbeat: its pings, and what its job went through. Used by its check, by pinging and views."""
+"""Reads a heartbeat: its stored pings combined with the pauses and the activation of its job.
+
+Called by the heartbeat check, scheduler.operations.pings and scheduler.queries.heartbeats.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,7 @@ from scheduler.stores.schedule_activations import ScheduleActivations
 
 
 class HeartbeatReader:
-    """Implements jobs.ports.HeartbeatSource: what is remembered of the pings, with what is known of their job besides.
-
-    All methods raise StoreError.
-    """
+    """Implements jobs.ports.HeartbeatSource. All methods raise StoreError."""
 
     def __init__(
         self, catalog: Catalog, heartbeats: Heartbeats, pauses: Pauses, marks: ScheduleActivations, clock: Clock
@@ -33,7 +33,7 @@ class HeartbeatReader:
         return (await self.enricher(job))(await self._heartbeats.beat(job))
 
     async def enricher(self, job: str) -> Callable[[HeartbeatRecord], HeartbeatRecord]:
-        """What adds to a beat the last pause of the job that is over, and since when it is there if that matters."""
+        """Return a function that adds the job's last pause, and its activation while it awaits the first ping."""
         now = self._clock.now()
         await self._pauses.list_active(now)
         pause = self._pauses.find_ended(job, now)

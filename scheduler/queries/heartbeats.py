@@ -1,4 +1,4 @@
-"""How the heartbeat of a job is, for people: read by the API, the page and the command line."""
+"""Reads the state of a job's heartbeat. Called by scheduler.api and scheduler.cli."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from scheduler.stores.pauses import Pauses
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatView:
-    """`secret`: the name of its token. `down_at`: when it goes down unless a ping comes before."""
+    """`secret`: name of the secret that holds the token. `down_at`: when it goes down without another ping."""
 
     job: str
     secret: str
@@ -44,15 +44,15 @@ class HeartbeatQueries:
         self._clock = clock
 
     async def view_heartbeat(self, job: str, ping_limit: int = 0) -> HeartbeatView:
-        """How it is now, with so many of its last pings, newest first.
+        """Return the current state with up to `ping_limit` of the last pings, newest first.
 
         Raises:
             UnknownJob: no job has that name.
-            Conflict: its check is no heartbeat.
+            Conflict: the check of the job is not a heartbeat.
         """
         target = self._catalog.get_job(job).job.check
         if not isinstance(target, HeartbeatTarget):
-            raise Conflict(f"job {job} has no heartbeat: its check is of kind {target.kind}")
+            raise Conflict(f"job {job} has no heartbeat: its check is of kind {target.kind}, not heartbeat")
         beat, now, rhythm = await self._reader.beat(job), self._clock.now(), ping_schedule_of(target)
         if job in await self._pauses.list_active(now):
             beat = replace(beat, state=HeartbeatState.PAUSED)

@@ -1,4 +1,4 @@
-"""What people ask the scheduler. Reads only; called by the API, the dashboard and the CLI."""
+"""Reads jobs, runs and dead letters. Called by scheduler.api and scheduler.cli."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from jobs.schedules import Schedule
 
 MAX_JOBS_SCANNED = 500
-"""Jobs of which one call reads the latest run: where there are 10,000, none may fit."""
+"""Jobs whose latest run one call reads, so that a filter that matches none of 10,000 jobs stays cheap."""
 
 _SCAN_BATCH = 100
-"""Latest runs that are read together."""
+"""Latest runs that are read in one batch."""
 _MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job, when it runs next and how it went last. `latest` is its newest finished run, `pause` what holds now.
+    """A job with its next due instant, its newest finished run (`latest`) and its current pause.
 
     `dependents`: the jobs that depend on it.
     """
@@ -44,9 +44,9 @@ class JobView:
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """`continuation` is the name after which the next page begins; None on the last page.
+    """`continuation` is the name after which the next page starts; None on the last page.
 
-    `before`: jobs on earlier pages; `total`: on all pages. Both count the jobs of a selection, but not by outcome.
+    `before` counts the jobs on earlier pages, `total` those on all pages. Both ignore the outcome filter.
     """
 
     jobs: tuple[JobView, ...]
@@ -56,7 +56,7 @@ class JobPage:
 
 
 def next_due_instants(schedule: Schedule, after: datetime, count: int) -> list[datetime]:
-    """The next due instants strictly after `after`; fewer than `count` if there are no more."""
+    """Return up to `count` due instants strictly after `after`."""
     found: list[datetime] = []
     while len(found) < count and (at := schedule.next_after(found[-1] if found else after)) is not None:
         found.append(at)
@@ -64,7 +64,7 @@ def next_due_instants(schedule: Schedule, after: datetime, count: int) -> list[d
 
 
 class JobAndRunQueries:
-    """Reads, one method each."""
+    """One method a read. All methods that await raise StoreError."""
 
     def __init__(self, catalog: Catalog, runs: Runs, pauses: Pauses, letters: DeadLetters, clock: Clock) -> None:
         self._catalog = catalog
@@ -76,10 +76,10 @@ class JobAndRunQueries:
     async def list_jobs(
         self, *, limit: int, after: str = "", among: Sequence[str] | None = None, selection: JobSelection = EVERY_JOB
     ) -> JobPage:
-        """Jobs by name, a page at a time. `among`: only these, which are in order.
+        """Return a page of jobs by name. `among`: restrict it to these names, which must be sorted.
 
-        A call reads the latest runs of at most JOBS_LOOKED_AT jobs. So a page of a selection by outcome may hold fewer
-        than `limit` (even none) and yet have a continuation.
+        A call reads the latest runs of at most MAX_JOBS_SCANNED jobs, so a page filtered by outcome can hold fewer than
+        `limit` jobs (even none) and still have a continuation.
         """
         jobs = self._catalog.snapshot
         names = await self._select_names(jobs, jobs.names() if among is None else among, selection)
@@ -90,7 +90,7 @@ class JobAndRunQueries:
         )
 
     async def count_jobs(self, selection: JobSelection) -> int:
-        """How many jobs a selection takes, its outcomes aside."""
+        """Count the jobs that match a selection, ignoring its outcomes."""
         jobs = self._catalog.snapshot
         return len(await self._select_names(jobs, jobs.names(), selection))
 
@@ -106,19 +106,19 @@ class JobAndRunQueries:
         self._catalog.get_job(name)
 
     def job_names(self) -> Sequence[str]:
-        """Of all jobs, in order."""
+        """Return the names of all jobs, sorted."""
         return self._catalog.names()
 
     def current_jobs(self) -> JobSnapshot:
-        """The jobs as they are now."""
+        """Return the current snapshot of all jobs."""
         return self._catalog.snapshot
 
     async def latest_runs(self, names: Sequence[str]) -> dict[str, RunRecord]:
-        """The newest finished run of each of these jobs that has one."""
+        """Return the newest finished run of each of these jobs that has one."""
         return await self._runs.find_latest_of_jobs(names)
 
     def next_due(self, view: JobView, count: int) -> list[datetime]:
-        """The job's next due instants, from the end of its pause on; none if it is disabled or has no schedule."""
+        """Return the job's next due instants after its pause; none if it is disabled or has no schedule."""
         return self._due_instants(view.entry.job, view.pause, count)
 
     async def find_run(self, run_id: str) -> RunRecord | None:
@@ -133,7 +133,7 @@ class JobAndRunQueries:
         limit: int = 50,
         continuation: str | None = None,
     ) -> RunPage:
-        """Runs, newest first; `due`: when they were due. Raises ValueError for a continuation of another list."""
+        """Return a page of runs due in `due`, newest first. Raises ValueError for a continuation of another list."""
         return await self._runs.list_page(
             job=job, outcome=outcome, limit=limit, continuation=continuation, since=due.since, until=due.until
         )
@@ -141,14 +141,14 @@ class JobAndRunQueries:
     async def list_dead_letters(
         self, *, job: str | None = None, limit: int = 50, continuation: str | None = None
     ) -> LetterPage:
-        """Dead letters, newest first. Raises ValueError for a continuation that is not one of ours."""
+        """Return a page of dead letters, newest first. Raises ValueError for an invalid continuation."""
         return await self._letters.read_page(job=job, limit=limit, after=continuation or "")
 
     async def find_dead_letter(self, letter_id: str) -> DeadLetter | None:
         return await self._letters.find(letter_id)
 
     async def _select_names(self, jobs: JobSnapshot, among: Sequence[str], selection: JobSelection) -> Sequence[str]:
-        """Those of the names whose job there is and the selection takes, its outcomes aside; in order."""
+        """Return the names, in order, whose job exists and matches the selection, ignoring its outcomes."""
         if selection.is_empty:
             return among if among is jobs.names() else [name for name in among if name in jobs]
         pauses = await self._pauses.list_active(self._clock.now())
@@ -163,7 +163,7 @@ class JobAndRunQueries:
     async def _select_by_latest(
         self, names: Sequence[str], start: int, limit: int, selection: JobSelection
     ) -> tuple[Sequence[str], int]:
-        """The first `limit` names from `start` on whose latest run the selection takes; and how far they were read."""
+        """Return up to `limit` names from `start` whose latest run matches, and the index after the last one read."""
         if not selection.outcomes:
             end = min(start + limit, len(names))
             return names[start:end], end
@@ -199,7 +199,7 @@ class JobAndRunQueries:
 
 
 def _schedule_resumes_after(pause: Pause | None, now: datetime) -> datetime | None:
-    """The instant after which there are scheduled runs; None as long as nobody knows."""
+    """Return the instant after which scheduled runs resume; None for a pause without an end."""
     if pause is None:
         return now
     return None if pause.until is None else pause.until - _MICROSECOND

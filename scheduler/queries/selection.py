@@ -1,9 +1,9 @@
-"""Which jobs people mean: by name, kind, tag, state and latest outcome. Pure.
+"""Selects jobs by name, kind, tag, state and latest outcome. Pure.
 
-Called by scheduler.queries.jobs_and_runs for lists; scheduler.api and scheduler.cli read the values that people give.
+Called by scheduler.queries.jobs_and_runs for lists, and by scheduler.api and scheduler.cli to parse filters.
 
-A filter with several values takes a job that fits one of them; only of tags a job must have all. Filters are combined
-by and.
+A filter with several values matches a job that has one of them; a job must have all given tags. Filters are combined
+with AND.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ if TYPE_CHECKING:
 
 
 def check_kinds() -> tuple[str, ...]:
-    """The values of the filter `kind`. Their models are loaded when they are needed: history is read without them."""
+    """Return the values of the filter `kind`. Imports the models of targets, which reads of history do without."""
     from jobs.targets import TARGETS_BY_KIND
 
     return tuple(TARGETS_BY_KIND)
 
 
 NO_OUTCOME = "none"
-"""As a latest outcome: the job has no finished run."""
+"""Value of the outcome filter for a job without a finished run."""
 LATEST_OUTCOMES: tuple[str, ...] = (*Outcome, NO_OUTCOME)
 
 NAME_FILTER = r"^[A-Za-z0-9._*?-]{1,100}$"
 TAG_FILTER = r"^[^=]"
-"""How these filters are written, for the API's schema."""
+"""Patterns of these filters, for the API's schema."""
 
 _PATTERN = re.compile(NAME_FILTER)
 
 
 class JobState(StrEnum):
-    """Whether a job runs by itself. One that is disabled counts as disabled, also while it is paused."""
+    """Whether a job runs on its schedule. A disabled job that is also paused counts as disabled."""
 
     ENABLED = "enabled"
     PAUSED = "paused"
@@ -60,7 +60,7 @@ JOB_STATES: tuple[str, ...] = tuple(JobState)
 
 
 class InvalidFilter(ValueError):
-    """A value of a filter cannot be used. `filter`: its name, such as `kind`."""
+    """A value of a filter is invalid. `filter`: its name, such as `kind`."""
 
     def __init__(self, filter: str, message: str, hint: str) -> None:
         super().__init__(f"{message}; {hint}")
@@ -71,7 +71,7 @@ class InvalidFilter(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class TagFilter:
-    """A tag that a job must have; `value` None: with any value."""
+    """A tag that a job must have; None as `value` matches any value."""
 
     key: str
     value: str | None = None
@@ -86,7 +86,7 @@ class TagFilter:
 
 @dataclass(frozen=True, slots=True)
 class JobSelection:
-    """What a job must be like. Names may have the wildcards `*` (any text) and `?` (one character)."""
+    """Criteria for jobs. Names can contain the wildcards `*` (any text) and `?` (one character)."""
 
     names: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
@@ -96,11 +96,11 @@ class JobSelection:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it takes every job."""
+        """Whether it matches every job."""
         return not (self.names or self.kinds or self.tags or self.states or self.outcomes)
 
     def matches_definition(self, job: JobDefinition) -> bool:
-        """By what its definition says: name, kind and tags."""
+        """Match by name, kind and tags."""
         return (
             (not self.kinds or job.check.kind in self.kinds)
             and all(tag.matches(job) for tag in self.tags)
@@ -111,14 +111,14 @@ class JobSelection:
         return not self.states or JobState.from_job(job, is_paused=is_paused) in self.states
 
     def matches_latest(self, latest: RunRecord | None) -> bool:
-        """By the job's newest finished run, None if there is none."""
+        """Match by the job's newest finished run, None if there is none."""
         if not self.outcomes:
             return True
         run = latest.run if latest is not None else None
         return (NO_OUTCOME if run is None else run.outcome) in self.outcomes
 
     def single_filters(self) -> Sequence[tuple[str, JobSelection]]:
-        """Each filter alone, with its text such as `kind dns`; each tag is one."""
+        """Return each filter with its text such as `kind dns`; each tag is one filter."""
         found = [(f"name {_join_or(self.names)}", JobSelection(names=self.names))] if self.names else []
         if self.kinds:
             found.append((f"kind {_join_or(self.kinds)}", JobSelection(kinds=self.kinds)))
@@ -130,7 +130,7 @@ class JobSelection:
         return found
 
     def __str__(self) -> str:
-        """`kind dns and tag team=payments`; empty if it takes every job."""
+        """`kind dns and tag team=payments`; empty if it matches every job."""
         return " and ".join(text for text, _ in self.single_filters())
 
 
@@ -145,10 +145,10 @@ def parse_selection(
     states: Iterable[str] = (),
     outcomes: Iterable[str] = (),
 ) -> JobSelection:
-    """The selection that people have written. A tag is `key` or `key=value`.
+    """Parse filters. A tag is `key` or `key=value`.
 
     Raises:
-        BadSelection: a pattern that no job's name can fit, a tag without a key, an unknown kind, state or outcome.
+        InvalidFilter: a pattern that no job name can match, a tag without a key, an unknown kind, state or outcome.
     """
     return JobSelection(
         names=tuple(map(_check_name_pattern, names)),
@@ -160,7 +160,7 @@ def parse_selection(
 
 
 def suggest_filter(part: JobSelection, jobs: Iterable[JobDefinition]) -> str | None:
-    """What a filter that takes no job probably meant: a tag or a name that some job has. `part`: one of `parts()`."""
+    """Suggest a tag or name that exists for a filter that matches no job. `part`: one of `single_filters()`."""
     defined = tuple(jobs)
     if part.tags:
         (tag,) = part.tags
@@ -185,7 +185,7 @@ def _check_choices(filter: str, values: Iterable[str], allowed: tuple[str, ...])
 
 def _check_name_pattern(pattern: str) -> str:
     if _PATTERN.fullmatch(pattern) is None:
-        message = f"{make_printable(repr(pattern), 60)} fits no name of a job"
+        message = f"{make_printable(repr(pattern), 60)} cannot match a job name"
         raise InvalidFilter(
             "name", message, "use letters, digits, dot, - and _, with * for any text and ? for one character"
         )
@@ -196,7 +196,7 @@ def _parse_tag(text: str) -> TagFilter:
     key, separator, value = text.partition("=")
     if not key:
         raise InvalidFilter(
-            "tag", f"{make_printable(repr(text), 60)} names no tag", "write it like team or team=payments"
+            "tag", f"{make_printable(repr(text), 60)} has no tag name", "use a form such as team or team=payments"
         )
     return TagFilter(key, value if separator else None)
 

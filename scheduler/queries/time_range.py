@@ -1,4 +1,4 @@
-"""Reads intervals that people write for the API and the commands: ISO instants, or a time ago. Pure.
+"""Parses time ranges given to the API and the commands: ISO instants, or a duration before now. Pure.
 
 Called by scheduler.api and scheduler.cli.
 """
@@ -12,14 +12,14 @@ from datetime import UTC, datetime, timedelta
 from jobs.formats.durations import parse_duration
 from jobs.problems import make_printable
 
-TIME_FORMS = "write an instant like 2026-11-25T01:50:30Z, or a time ago like 24h"
+TIME_FORMS = "use an instant such as 2026-11-25T01:50:30Z, or a duration before now such as 24h"
 
 _LOST_PLUS = re.compile(r"(.+\d) (\d\d:?\d\d)")
-"""`2026-11-25T01:50:30 01:00`: in a query a plus sign that is not written %2B arrives as a space."""
+"""`2026-11-25T01:50:30 01:00`: a plus sign in a query that is not encoded as %2B arrives as a space."""
 
 
 class InvalidTimeRange(ValueError):
-    """An end of an interval cannot be used. `end` is `from` or `to`."""
+    """An end of the range is invalid. `end` is `from` or `to`."""
 
     def __init__(self, end: str, message: str, hint: str) -> None:
         super().__init__(f"{message}: {hint}")
@@ -30,7 +30,7 @@ class InvalidTimeRange(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
-    """Both ends belong to it; None: it has no such end. Aware UTC datetimes."""
+    """A range of aware UTC datetimes, both ends inclusive; None for an open end."""
 
     since: datetime | None = None
     until: datetime | None = None
@@ -51,19 +51,17 @@ ANY_TIME = TimeRange()
 
 
 def parse_time_range(since: str | None, until: str | None, now: datetime) -> TimeRange:
-    """The interval from `since` to `until`.
+    """Parse the range from `since` to `until`.
 
-    Each is an instant in ISO 8601 (without an offset it is UTC), or a duration such as `24h`: so long before `now`.
+    Each is an ISO 8601 instant (UTC without an offset), or a duration before `now` such as `24h`.
 
     Raises:
-        BadInterval: one of them is neither, or `since` is not before `until`.
+        InvalidTimeRange: an end is neither, or `since` is not before `until`.
     """
     interval = TimeRange(_parse_end("from", since, now), _parse_end("to", until, now))
     if interval.since is not None and interval.until is not None and interval.since >= interval.until:
-        message = (
-            f"{_instant_text(interval.since)} is not before the end of the interval, {_instant_text(interval.until)}"
-        )
-        raise InvalidTimeRange("from", message, "swap the two, or change one")
+        message = f"{_instant_text(interval.since)} is not before the end of the range, {_instant_text(interval.until)}"
+        raise InvalidTimeRange("from", message, "swap them, or change one")
     return interval
 
 
@@ -93,6 +91,6 @@ def _parse_instant(text: str) -> datetime:
 
 
 def _instant_text(instant: datetime) -> str:
-    """As people wrote it, give or take the zone."""
+    """Format an instant as ISO 8601 in UTC."""
     timespec = "milliseconds" if instant.microsecond else "seconds"
     return instant.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")

@@ -1,4 +1,7 @@
-"""How much of the time a job was up, from its runs and what is left of older ones. Used by the API and the CLI."""
+"""Computes the uptime of a job from its stored runs and the hourly roll-ups of pruned ones.
+
+Called by scheduler.api and scheduler.cli.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,14 @@ from scheduler.catalog.catalog import Catalog
 from scheduler.stores.runs.repository import Runs
 
 MAX_UPTIME_RUNS = 20_000
-"""Runs that are read, the newest ones. More are kept only where the settings say so."""
+"""Newest runs that are read. More are stored only if the settings raise the retention."""
 UPTIME_MONTHS = 3
 _WINDOWS = {"24h": timedelta(days=1), **{f"{days}d": timedelta(days=days) for days in (7, 30, 90, 365)}}
 
 
 @dataclass(frozen=True, slots=True)
 class UptimeWindow:
-    """The time before now. `whole`: nothing that the job has said in it was missed."""
+    """The uptime of a span that ends now. `is_complete`: every run of the span was available."""
 
     name: str
     uptime: Uptime
@@ -30,7 +33,7 @@ class UptimeWindow:
 
 @dataclass(frozen=True, slots=True)
 class JobUptime:
-    """`since`: the first run that something is known of; None if there is none. `runs`: how many say something."""
+    """`since`: the first run that counts, None without one. `runs`: number of runs that count."""
 
     job: str
     since: datetime | None
@@ -40,7 +43,7 @@ class JobUptime:
 
 
 class UptimeReader:
-    """`age`: seconds for which runs are kept."""
+    """`age`: retention of runs in seconds."""
 
     def __init__(self, catalog: Catalog, runs: Runs, clock: Clock, age: float) -> None:
         self._catalog = catalog
@@ -49,13 +52,13 @@ class UptimeReader:
         self._age = age
 
     async def read_uptime(self, job: str, *, is_defined: bool = True) -> JobUptime:
-        """Runs that were skipped or cancelled, and backfills, say nothing. Months are those of UTC.
+        """Return the uptime of a job. Skipped and cancelled runs and backfills do not count. Months are UTC.
 
-        `is_defined`: whether there must be a job of that name.
+        `is_defined`: require a job of that name.
 
         Raises:
             UnknownJob: no job has that name.
-            StoreError: history cannot be read.
+            StoreError: the runs could not be read.
         """
         if is_defined:
             self._catalog.get_job(job)
@@ -65,7 +68,7 @@ class UptimeReader:
             await self._runs.list_uptime_samples(job, MAX_UPTIME_RUNS),
         )
         if not is_all:
-            hours = []  # between them and what was read is a gap
+            hours = []  # runs between the roll-ups and those read are missing
         known = self._complete_since(now, looks, is_all)
         windows = []
         for name, span in _WINDOWS.items():
@@ -77,14 +80,14 @@ class UptimeReader:
         return JobUptime(job, since, sum(one.uptime.sample_count for one in stretches), windows, months)
 
     def _complete_since(self, now: datetime, looks: Sequence[tuple[datetime, UptimeSample]], is_all: bool) -> datetime:
-        """From this instant on nothing was missed."""
+        """Return the instant from which every run is available."""
         if not is_all:
             return looks[0][0] if looks else now
         return now - timedelta(seconds=min(self._age, _WINDOWS["365d"].total_seconds()))
 
 
 async def _sum_by_hour(looks: Sequence[tuple[datetime, UptimeSample]]) -> list[UptimeSegment]:
-    """Summed up one hour after the other: thousands at once would keep others waiting."""
+    """Sum up samples by hour, and yield to the event loop after each."""
     found: list[UptimeSegment] = []
     for _, some in groupby(looks, lambda look: (look[0].date(), look[0].hour)):
         found.append(UptimeSegment.from_samples(list(some)))
@@ -99,7 +102,7 @@ def _create_window(
     looks: Sequence[tuple[datetime, UptimeSample]],
     known: datetime,
 ) -> UptimeWindow:
-    """The hour in which it begins counts as a whole."""
+    """Create the window that starts at `begin`. The roll-up of the hour that contains `begin` counts in full."""
     kept = sum_samples(look for at, look in looks if at >= begin)
     older = (hour.uptime for hour in hours if hour.last >= begin)
     return UptimeWindow(name, sum(older, kept), known <= begin)

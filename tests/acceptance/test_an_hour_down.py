@@ -182,7 +182,7 @@ async def test_a_backfill_runs_exactly_what_fell_due_after_a_look(tmp_path: Path
     assert [run["id"] for run in told["runs"]] == ids
     assert (refused.code, refused.stdout, len(sent)) == (2, "", 6)
     assert refused.stderr.startswith(
-        "--limit: 6 runs are to be made, more than 5: shorten the interval, or raise the limit"
+        "--limit: the range needs 6 runs, more than the limit of 5: shorten the range, or raise the limit"
     )
     assert (never.code, never.stderr) == (1, "job asked has no schedule, so it was never due\n")
     assert (done.code, done.stderr) == (0, "6 due instants run; 0 ran already\n")

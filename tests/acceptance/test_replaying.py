@@ -56,7 +56,7 @@ async def test_a_letter_is_replayed_once_and_its_run_is_linked_to_the_one_given_
     assert newest["correlation_id"] == oldest["correlation_id"] == given_up["id"]
     assert (afterwards["state"], afterwards["replayed_by"]) == ("replayed", newest["id"])
     assert (again.code, again.stdout) == (1, "")
-    assert again.stderr == f"dead letter {letter['id']} was replayed already, by run {newest['id']}\n"
+    assert again.stderr == f"dead letter {letter['id']} was already replayed by run {newest['id']}\n"
 
 
 async def test_those_that_fit_a_filter_are_replayed_at_a_pace_oldest_first(

@@ -99,7 +99,7 @@ async def test_a_running_run_of_the_server_is_ended_from_the_command_line(tmp_pa
     assert (ended["outcome"], ended["attempts"]) == ("cancelled", "0")
     assert "on the command line" in ended["message"]
     assert (again.code, again.stdout) == (1, "")
-    assert again.stderr == f"run {run_id} is finished already: cancelled\n"
+    assert again.stderr == f"run {run_id} is already finished: cancelled\n"
 
 
 async def test_a_queued_run_is_cancelled_at_once_and_never_begins(tmp_path: Path) -> None:

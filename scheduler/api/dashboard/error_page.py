@@ -1,6 +1,6 @@
-"""What is wrong with a request, as a page: for browsers, in place of problem+json. Called by problems.
+"""Renders a problem as an HTML page for browsers. Called by scheduler.api.problems.
 
-A browser names text/html in its Accept header; a program that does not is answered in JSON.
+A browser lists text/html in its Accept header. Any other client gets JSON.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse
 
 
 def accepts_html(request: Request) -> bool:
-    """Whether text/html is accepted by name, and before any JSON."""
+    """Whether the Accept header lists text/html with a higher weight than JSON."""
     qualities = _media_weights(request.headers.get("accept", ""))
     html = qualities.get("text/html", 0.0)
     json = max(qualities.get("application/json", 0.0), qualities.get("application/problem+json", 0.0))
@@ -23,8 +23,8 @@ def accepts_html(request: Request) -> bool:
 def error_page_response(
     request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None
 ) -> HTMLResponse:
-    """The status and the detail of a problem, with a way back."""
-    from scheduler.api.dashboard.rendering import render_page  # brings Jinja2, which the API alone does without
+    """Return a page with the status and the detail of a problem, and a link to the overview."""
+    from scheduler.api.dashboard.rendering import render_page  # imports Jinja2, which the API does without
 
     services = request.app.state.services
     html = render_page(
@@ -40,7 +40,7 @@ def error_page_response(
 
 
 def _media_weights(accept: str) -> dict[str, float]:
-    """Of each media range its weight (RFC 9110); 0 for a weight that cannot be read."""
+    """Return the weight (RFC 9110) of each media range; 0 for an invalid weight."""
     found: dict[str, float] = {}
     for item in accept.split(","):
         name, *parameters = (part.strip().lower() for part in item.split(";"))

@@ -1,4 +1,4 @@
-"""Spans, instants and counts as the dashboard writes them. Times are UTC."""
+"""Formats spans, instants and counts for the dashboard. Times are UTC."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from math import floor
 from jobs.runs import Outcome, Run
 
 NOTHING = "\N{EN DASH}"
-"""No value in a table."""
+"""Placeholder for a missing value in a table."""
 
 
 def span_text(seconds: float) -> str:
-    """A span as people say it: `12 s`, `4 min`, `3 h 5 min`, `5 d 2 h`."""
+    """Format a span: `12 s`, `4 min`, `3 h 5 min`, `5 d 2 h`."""
     whole = int(abs(seconds))
     minutes, hours, days = whole // 60, whole // 3600, whole // 86_400
     if whole < 90:
@@ -26,7 +26,7 @@ def span_text(seconds: float) -> str:
 
 
 def when(instant: datetime, now: datetime) -> str:
-    """`now`, `in 12 s`, `3 h 5 min ago`."""
+    """Format an instant relative to now: `now`, `in 12 s`, `3 h 5 min ago`."""
     seconds = (instant - now).total_seconds()
     if abs(seconds) < 1:
         return "now"
@@ -34,49 +34,49 @@ def when(instant: datetime, now: datetime) -> str:
 
 
 def clock_time(instant: datetime, now: datetime) -> str:
-    """`12:00:05`, with the date before it on another day."""
+    """Format an instant as `12:00:05`, with the date if it is another day."""
     return f"{instant:%H:%M:%S}" if instant.date() == now.date() else f"{instant:%Y-%m-%d %H:%M:%S}"
 
 
 def milliseconds(value: float | None) -> str:
-    """`8 ms`, `12.3 s`."""
+    """Format a duration: `8 ms`, `12.3 s`."""
     if value is None:
         return NOTHING
     return f"{value:.0f} ms" if value < 10_000 else f"{value / 1000:.1f} s"
 
 
 def measured(value: float | None) -> str:
-    """A measured time with a digit more where it is short: `0.4 ms`, `431 ms`, `12.3 s`."""
+    """Format a duration with one decimal below 10 ms: `0.4 ms`, `431 ms`, `12.3 s`."""
     return f"{value:.1f} ms" if value is not None and value < 10 else milliseconds(value)
 
 
 def exact(instant: datetime) -> str:
-    """`2026-11-25 12:00:05.250 UTC`."""
+    """Format an instant as `2026-11-25 12:00:05.250 UTC`."""
     return f"{instant:%Y-%m-%d %H:%M:%S}.{instant.microsecond // 1000:03} UTC"
 
 
 def percent(ratio: float) -> str:
-    """A share from 0 to 1, rounded down, so that only a share of 1 is written as 100: `99.997 %`."""
+    """Format a ratio, rounded down so that only 1 becomes 100 %: `99.997 %`."""
     return f"{floor(ratio * 100_000 + 1e-6) / 1000:.3f}".rstrip("0").rstrip(".") + " %"
 
 
 def words(name: str) -> str:
-    """An outcome or an error class: `timed out`."""
+    """Format an outcome or an error class: `timed out`."""
     return name.replace("_", " ")
 
 
 def parts(name: str) -> list[str]:
-    """A name in pieces between which a line may end: after a dot, hyphen or underscore, before a capital."""
+    """Split a name where a line can break: after a dot, hyphen or underscore, before a capital."""
     return re.split(r"(?<=[._-])|(?<=[a-z])(?=[A-Z])", name)
 
 
 def counted(count: int, noun: str) -> str:
-    """`1 job`, `2 jobs`."""
+    """Format a count: `1 job`, `2 jobs`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def strip_text(runs: Sequence[Run]) -> str:
-    """What a strip of runs shows, for those who do not see it: `20 runs: 18 succeeded (1 degraded), 2 failed`."""
+    """Describe a strip of runs for screen readers: `20 runs: 18 succeeded (1 degraded), 2 failed`."""
     if not runs:
         return "no runs yet"
     outcomes = Counter(run.outcome for run in runs)

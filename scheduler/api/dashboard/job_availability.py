@@ -1,4 +1,4 @@
-"""Since when a job is down or up, and how much of the time it was up. Called by job_page."""
+"""Determines whether and since when a job is up or down, and caches its uptime. Called by scheduler.api.dashboard.job_page."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.uptime import JobUptime, UptimeReader
 
 _FIRST, _MORE = 20, 200
-"""Runs read at first, and once more, to find since when a job is up."""
+"""Runs in the first read, and in a second one, to find since when a job is up."""
 _CACHE_FACTOR = 20
-"""An uptime is used again for so many times as long as it took: who watches a page takes a twentieth of a core."""
+"""An uptime is cached for this multiple of the time it took, so that an open page uses at most 1/20 of a core."""
 _MAX_CACHED_UPTIMES = 100
-"""Uptimes remembered at most."""
+"""Uptimes in the cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobAvailability:
-    """How a job is by its runs; `unknown`: none says anything yet.
+    """Whether a job is up according to its runs; `unknown` before the first run that counts.
 
-    `whole`: a run of the other kind came before `since`. Without it, the runs that were read begin there.
+    `whole`: a run with the opposite result precedes `since`. Otherwise `since` is the oldest run that was read.
     """
 
     state: Literal["up", "down", "unknown"]
@@ -35,7 +35,7 @@ class JobAvailability:
 
 
 class AvailabilityReader:
-    """Made once an app: it remembers what it worked out. All methods raise StoreError."""
+    """One instance an app, because it caches results. All methods raise StoreError."""
 
     def __init__(self, queries: JobAndRunQueries, uptimes: UptimeReader, outages: OutageTracker, clock: Clock) -> None:
         self._queries = queries
@@ -46,14 +46,14 @@ class AvailabilityReader:
         self._known: dict[str, tuple[float, JobUptime]] = {}
 
     async def read_availability(self, job: str) -> JobAvailability:
-        """As of now."""
+        """Return the current availability of a job."""
         outage = await self._outages.find_outage(job)
         if outage is not None:
             return JobAvailability("down", outage.since, outage.whole, outage)
         return await self._read_up(job)
 
     async def read_uptime(self, job: str) -> JobUptime:
-        """As of now, or of a moment ago if it takes long. Raises UnknownJob."""
+        """Return the uptime of a job, possibly cached. Raises UnknownJob."""
         async with self._lock:
             began = self._clock.monotonic()
             until, known = self._known.get(job, (float("-inf"), None))
@@ -78,7 +78,7 @@ class AvailabilityReader:
 
 
 def _find_oldest_up(runs: list[Run | None]) -> tuple[Run | None, bool]:
-    """The oldest of the runs, newest first, that succeeded after the last one that was down; whether there is such."""
+    """Return the oldest of the runs (newest first) since the job is up, and whether a run that was down precedes it."""
     oldest: Run | None = None
     for run in runs:
         if run is None or not run.counts_for_availability:

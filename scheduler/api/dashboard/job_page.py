@@ -1,6 +1,6 @@
-"""The page of a job at /api/dashboard/jobs/{name}: how it is, when it runs, its last runs, uptime and definition.
+"""The page of a job at /api/dashboard/jobs/{name}: its state, schedule, latest runs, uptime and definition.
 
-Plain HTML that reads only; links lead to the same as JSON. Registered by dashboard.
+Read-only; it links to the same data as JSON. Registered by scheduler.api.dashboard.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from scheduler.services import Services
 from scheduler.stores.runs.repository import RunPage
 
 RUNS_PER_PAGE = 20
-"""Runs on a page."""
+"""Runs listed on a page."""
 MAX_NEXT_RUNS = 5
-"""Next runs that are listed."""
+"""Due instants listed."""
 
 router = APIRouter(dependencies=[Depends(reject_unknown_query)])
 
 
 @dataclass(frozen=True, slots=True)
 class Timetable:
-    """`english`: the schedule in a sentence; `zone`: the name of the zone of its clock, empty for UTC.
+    """`english`: the schedule as a sentence. `zone`: name of its time zone, empty for UTC.
 
-    `upcoming`: due instants in UTC, each with its text on the clock of the zone.
+    `upcoming`: due instants in UTC, each with its text in local time.
     """
 
     english: str
@@ -52,7 +52,7 @@ class Timetable:
 async def show_job(
     request: Request, uses: ServicesDep, name: JobName, continuation: Continuation = None
 ) -> HTMLResponse:
-    """The page; with a continuation, of older runs."""
+    """Show the page; with a continuation it lists older runs."""
     standings: AvailabilityReader = request.app.state.standings
     view = await uses.queries.view_job(name)
     runs, standing, uptime, heartbeat, circuits = await asyncio.gather(
@@ -98,15 +98,15 @@ async def _find_heartbeat(uses: Services, view: JobView) -> HeartbeatView | None
     try:
         return await uses.heartbeats.view_heartbeat(job.name)
     except (UnknownJob, OperationError):
-        return None  # changed in this moment
+        return None  # the job was changed meanwhile
 
 
 def _create_timetable(view: JobView, queries: JobAndRunQueries) -> Timetable | None:
-    """None for a job that no schedule runs."""
+    """Return the timetable; None for a job that is disabled or has no schedule."""
     job = view.entry.job
     if job.schedule is None or not job.enabled:
         return None
-    from jobs.schedules.explanations.schedules import explain_schedule  # for who looks at a page
+    from jobs.schedules.explanations.schedules import explain_schedule  # imported only when a page is requested
 
     upcoming = [(due, _local_text(due, job.schedule)) for due in queries.next_due(view, MAX_NEXT_RUNS)]
     zone = zone_of(job.schedule)
@@ -121,5 +121,5 @@ def _local_text(due: datetime, schedule: Schedule) -> str:
 
 
 def _definition_text(view: JobView) -> str:
-    """As GET /api/jobs/{name} shows it: secrets by name only."""
+    """Return the definition as in GET /api/jobs/{name}, with secrets by name only."""
     return json.dumps(JobDetail.definition_json(view), indent=2, ensure_ascii=False)

@@ -1,6 +1,6 @@
-"""Which of all jobs are down, since when and why. Called by scheduler.api.dashboard.overview.
+"""Finds the jobs that are down, since when and why. Called by scheduler.api.dashboard.overview and scheduler.api.dashboard.job_availability.
 
-A job is down if the newest of its runs that tells (skipped and cancelled ones and backfills do not) says so.
+A job is down if its newest run that counts is down. Skipped and cancelled runs and backfills do not count.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.stores.runs.repository import RunRecord
 
 MAX_DESCRIBED_OUTAGES = 50
-"""Outages that are told; of all others only their number."""
+"""Outages that are described. Further ones are only counted."""
 
 _SCAN_BATCH = 100
-"""Jobs looked at in a row, before others get their turn."""
+"""Jobs whose latest runs are read in one batch."""
 _CACHE_FACTOR = 20
-"""A look at all jobs is kept for so many times as long as it took: who watches takes a twentieth of a core at most."""
+"""A scan of all jobs is cached for this multiple of the time it took, so that it uses at most 1/20 of a core."""
 _FIRST, _STEP, _LOOK_BACK = 20, 200, 2000
-"""Runs read at first, then at a time, and at most, to find the beginning of an outage."""
+"""Runs in the first read, in each further read, and in total, to find the start of an outage."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """Runs of a job that were down one after the other, up to now.
+    """The consecutive runs of a job that are down, up to the newest one.
 
-    `whole`: a run that succeeded came before them. Without it history, or what was read of it, begins with the outage.
-    `asked`: the newest one that asked the target, so it knows why. None if the circuit was open all the while.
+    `whole`: a run that succeeded precedes them. Otherwise the runs that were read start with the outage.
+    `asked`: the newest run that contacted the target, which has the cause. None if the circuit rejected all of them.
     """
 
     newest: Run
@@ -46,9 +46,9 @@ class Outage:
 
 @dataclass(frozen=True, slots=True)
 class DownJobs:
-    """Those that began last come first: one that lasts for weeks must not hide what broke now.
+    """All jobs that are down. `outages`: latest start first, so that an old outage does not hide a new one.
 
-    `count` may be more than are described; `names` are those of all jobs that are down, in order.
+    `count` can exceed the number of outages. `job_names`: all jobs that are down, sorted.
     """
 
     outages: tuple[Outage, ...] = ()
@@ -57,7 +57,7 @@ class DownJobs:
 
 
 class OutageTracker:
-    """Made once an app: it remembers what it found out."""
+    """One instance an app, because it caches outages."""
 
     def __init__(self, queries: JobAndRunQueries, clock: Clock) -> None:
         self._queries = queries
@@ -68,7 +68,7 @@ class OutageTracker:
         self._known: dict[str, Outage] = {}
 
     async def current(self) -> DownJobs:
-        """As of now, or as of a moment ago if there are very many jobs. Raises StoreError."""
+        """Return the jobs that are down, cached for a short time if there are many jobs. Raises StoreError."""
         async with self._lock:
             began = self._clock.monotonic()
             if began >= self._until:
@@ -97,21 +97,21 @@ class OutageTracker:
         )
 
     async def find_outage(self, name: str) -> Outage | None:
-        """The outage of one job, as of now; None if it is not down. Raises StoreError."""
+        """Return the current outage of a job; None if it is not down. Raises StoreError."""
         outage = await self._read_outage(name)
         if outage is not None:
-            self._known[name] = outage  # the next look need not go back to its beginning again
+            self._known[name] = outage  # the next scan does not search for its start again
         return outage
 
     async def _read_outage(self, name: str) -> Outage | None:
-        """None if the job is not down."""
+        """Return the outage of a job; None if it is not down."""
         page = await self._queries.list_runs(job=name, limit=_FIRST)
         outage = _extend_outage(None, page.records)
         if outage is None or outage.whole:
             return outage
         known = self._known.get(name)
         if known is not None and known.newest.due_at >= outage.oldest.due_at:
-            # No run in between that we have not seen.
+            # The known outage continues: no run between the two is unread.
             return replace(known, newest=outage.newest, asked=outage.asked or known.asked)
         looked = _FIRST
         while not outage.whole and page.continuation is not None and looked < _LOOK_BACK:
@@ -122,7 +122,7 @@ class OutageTracker:
 
 
 def _extend_outage(outage: Outage | None, records: Iterable[RunRecord]) -> Outage | None:
-    """The outage with older runs, newest first, up to the one that succeeded."""
+    """Extend an outage by older runs, newest first, up to one that succeeded."""
     for record in records:
         run = record.run
         if run is None or not run.counts_for_availability:

@@ -1,4 +1,4 @@
-"""What the overview page tells: which jobs are down, a page of all jobs, the newest runs. Called by dashboard."""
+"""Reads the data of the overview page. Called by scheduler.api.dashboard."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from scheduler.queries.jobs_and_runs import JobAndRunQueries, JobView
 from scheduler.stores.runs.repository import RunRecord
 
 JOBS_PER_PAGE = 50
-"""Jobs on a page."""
+"""Jobs listed on a page."""
 RECENT_RUNS = 20
-"""Runs in a job's strip of recent ones, and in the list of the newest of all jobs."""
+"""Runs in the strip of a job, and in the list of the newest runs of all jobs."""
 MAX_OUTAGE_CARDS = 4
-"""Outages described above the table of jobs; a link leads to the others."""
+"""Outages described above the table of jobs. A link leads to the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """A job of the page. `recent`: its finished runs without backfills, oldest first. `heartbeat`, `circuit`: how they
-    are, if it has one."""
+    """A job of the page. `recent`: its finished runs without backfills, oldest first."""
 
     view: JobView
     recent: tuple[Run, ...]
@@ -35,9 +34,9 @@ class JobRow:
 
 @dataclass(frozen=True, slots=True)
 class OverviewPage:
-    """`rows` are jobs `before + 1` to `before + len(rows)` of `total`, which are those that are down if `only_down`.
+    """`rows` are jobs `before + 1` to `before + len(rows)` of `total`; with `only_down`, of the jobs that are down.
 
-    `jobs`: how many there are.
+    `jobs`: number of all jobs.
     """
 
     down: DownJobs
@@ -51,7 +50,7 @@ class OverviewPage:
 
 
 class OverviewReader:
-    """Made once an app."""
+    """One instance an app."""
 
     def __init__(
         self, queries: JobAndRunQueries, heartbeats: HeartbeatQueries, circuits: CircuitQueries, outages: OutageTracker
@@ -62,7 +61,7 @@ class OverviewReader:
         self._outages = outages
 
     async def read_page(self, after: str, *, only_down: bool = False) -> OverviewPage:
-        """With the jobs after this one; `only_down`: of those that are down. Raises StoreError."""
+        """Return the page of jobs after `after`; `only_down`: only jobs that are down. Raises StoreError."""
         down, newest = await asyncio.gather(self._outages.current(), self._queries.list_runs(limit=RECENT_RUNS))
         jobs = await self._queries.list_jobs(
             limit=JOBS_PER_PAGE, after=after, among=down.job_names if only_down else None
@@ -87,4 +86,4 @@ class OverviewReader:
         try:
             return await self._heartbeats.view_heartbeat(job.name)
         except (UnknownJob, OperationError):
-            return None  # changed in this moment
+            return None  # the job was changed meanwhile

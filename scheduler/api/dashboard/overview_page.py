@@ -1,6 +1,6 @@
-"""The overview page at /api/dashboard: what is down, since when and why; every job; the newest runs. Reads only.
+"""The overview page at /api/dashboard: jobs that are down, all jobs, the newest runs. Read-only.
 
-The page is complete without its script, which only fetches it again every few seconds and puts in what has changed.
+The page works without its script, which fetches the page every few seconds and applies the changes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ router = APIRouter()
 
 
 def add_dashboard(api: FastAPI, services: Services) -> None:
-    """The pages, their style sheet and their script."""
+    """Add the pages, their style sheet and their script."""
     outages = OutageTracker(services.queries, services.clock)
     api.state.overview = OverviewReader(services.queries, services.heartbeats, services.circuits, outages)
     api.state.standings = AvailabilityReader(services.queries, services.uptimes, outages, services.clock)
@@ -41,9 +41,9 @@ def add_dashboard(api: FastAPI, services: Services) -> None:
 async def show_overview(
     request: Request, uses: ServicesDep, show: Literal["down"] | None = None, continuation: Continuation = None
 ) -> HTMLResponse:
-    """The page; `show=down` leaves only those jobs in its table.
+    """Show the page; `show=down` lists only jobs that are down.
 
-    While the store is away it shows how the parts are, with 503.
+    While the store is unavailable it shows the health of the parts, with status 503.
     """
     overview: OverviewReader = request.app.state.overview
     report, page = await asyncio.gather(

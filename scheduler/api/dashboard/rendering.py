@@ -1,4 +1,4 @@
-"""Renders the HTML pages from the templates in pages/. Used by dashboard, job_page, run_page and error_page."""
+"""Renders the HTML pages from their templates. Called by the page modules."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ STATIC_FOLDER = _HERE / "static"
 
 
 def job_page_path(name: str) -> str:
-    """The page of a job."""
+    """Return the URL path of a job's page."""
     return f"{DASHBOARD_PATH}/jobs/{quote(name)}"
 
 
 def run_page_path(run_id: str) -> str:
-    """The page of a run."""
+    """Return the URL path of a run's page."""
     return f"{DASHBOARD_PATH}/runs/{quote(run_id, safe='@')}"
 
 
 def render_page(name: str, request: Request, **values: object) -> str:
-    """Fill in a template. Its links carry the function key of the request, as a browser sends no key header."""
+    """Render a template. Its links contain the function key of the request, as a browser sends no key header."""
     return (
         _environment().get_template(name).render(link=_link_builder(request.query_params.get(FUNCTION_KEY)), **values)
     )
@@ -50,14 +50,18 @@ def _link_builder(key: str | None) -> Callable[..., str]:
 
 
 def _escape_value(value: object) -> object:
-    """What a template writes, with control and direction characters shown as escapes: names, messages and bodies come
-    from job files, callers and targets. Markup is put together of values that went through here."""
+    """Escape control and direction characters of each value: texts come from job files, callers and targets."""
     return escape_control_characters(value) if type(value) is str else value
 
 
 @cache
 def _environment() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape  # for who looks at a page
+    from jinja2 import (
+        Environment,
+        FileSystemLoader,
+        StrictUndefined,
+        select_autoescape,
+    )  # imported only when a page is requested
 
     templates = Environment(
         loader=FileSystemLoader(_HERE / "pages"),

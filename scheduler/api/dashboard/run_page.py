@@ -1,7 +1,7 @@
-"""The page of a run at /api/dashboard/runs/{run_id}: its outcome, its times and its attempts. Registered by dashboard.
+"""The page of a run at /api/dashboard/runs/{run_id}: its outcome, times and attempts. Read-only.
 
-Plain HTML that reads only. What an attempt has beyond the usual fields, such as steps or a certificate, is shown by the
-names that it has in the API.
+Details of an attempt, such as steps or a certificate, appear under their names in the API. Registered by
+scheduler.api.dashboard.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _PHASES = {
     "total_ms": "Total",
 }
 _SHOWN = frozenset({"number", "started_at", "status_code", "error", "message", "phases", "failures", "wait_ms", "body"})
-"""Fields of an attempt that have their place on the page."""
+"""Fields of an attempt that the page shows elsewhere."""
 
 router = APIRouter(dependencies=[Depends(reject_unknown_query)])
 
 
 @router.get(f"{DASHBOARD_PATH}/runs/{{run_id}}", include_in_schema=False)
 async def show_run(request: Request, uses: ServicesDep, run_id: RunId) -> HTMLResponse:
-    """The page of a run in any state."""
+    """Show the page of a run in any state."""
     record = await uses.queries.find_run(run_id)
     if record is None:
-        raise ApiError(HTTPStatus.NOT_FOUND, f"There is no run {run_id!r}; it may be older than what is kept.")
+        raise ApiError(HTTPStatus.NOT_FOUND, f"There is no run {run_id!r}; the retention may have removed it.")
     run, jobs = record.run, uses.queries.current_jobs()
     html = render_page(
         "run.html",
@@ -58,7 +58,7 @@ async def show_run(request: Request, uses: ServicesDep, run_id: RunId) -> HTMLRe
 
 
 def other_values(stored: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:
-    """What is stored under other names and holds something."""
+    """Return the values under unknown names that are not empty."""
     return {
         name: left
         for name, value in stored.items()
@@ -79,13 +79,13 @@ def _is_empty(value: Any) -> bool:
 
 
 def _parent_run_id(ticket: Ticket, jobs: JobSnapshot) -> str | None:
-    """The run that this one follows, if its correlation id is the id of another run."""
+    """Return the run that caused this one, if the correlation id is the id of another run."""
     other = ticket.correlation_id
     return other if other != ticket.id and other.rpartition("@")[0] in jobs else None
 
 
 def _used_phases(run: Run | None) -> dict[str, str]:
-    """Those that an attempt of the run had, with their headings."""
+    """Return the phases that an attempt of the run had, with their headings."""
     attempts = run.attempts if run is not None else ()
     return {
         name: heading
@@ -95,7 +95,7 @@ def _used_phases(run: Run | None) -> dict[str, str]:
 
 
 def _other_details(run: Run | None) -> list[tuple[int, dict[str, Any]]]:
-    """The attempts, by number, that have more than the usual fields."""
+    """Return the details of each attempt that has some, with its number."""
     found = []
     for attempt in run.attempts if run is not None else ():
         values = other_values(AttemptModel.from_attempt(attempt).model_dump(mode="json"), _SHOWN)

@@ -1,4 +1,4 @@
-"""What every answer goes through, whichever app gives it. Called by scheduler.api.app and early."""
+"""Adds the middleware of every app. Called by scheduler.api.app, scheduler.api.lazy_app and scheduler.api.unavailable_app."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from scheduler.api.requests import ReadLimiter, RequestGuard
 
 
 def add_common_middleware(api: Starlette, hosts: Sequence[str]) -> None:
-    """Escapes in JSON, answers to HEAD, turns of reads, the guard of requests, security headers.
+    """Add JSON escaping, HEAD support, the limit of reads, the request guard and security headers.
 
-    The middleware added last sees a request first.
+    The middleware added last receives a request first.
     """
     api.add_middleware(JsonEscaping)
     api.add_middleware(HeadSupport)

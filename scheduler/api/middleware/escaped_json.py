@@ -1,7 +1,7 @@
-"""Escapes control and direction characters in JSON answers. A middleware; added by scheduler.api.middleware.common.
+"""Escapes control and direction characters in JSON responses. A middleware added by scheduler.api.middleware.common.
 
-JSON lets DEL, C1 and U+202E stand in a string as they are, and texts of targets may have them: a browser or a terminal
-that shows the answer would obey them. As \\u escapes they mean the same to every reader of JSON.
+JSON allows DEL, C1 and U+202E unescaped in strings, and texts of targets can contain them. A browser or terminal that
+shows the response would obey them. A \\u escape has the same value for every JSON parser.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ _CONTROL = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\xa6-
 
 
 def escape_json(body: bytes) -> bytes:
-    """Return the JSON with these characters as escapes; outside of strings there are none."""
+    """Return the JSON with these characters escaped. They occur only in strings."""
     return _CONTROL.sub(lambda found: b"\\u%04x" % ord(found[0].decode()), body)
 
 
 class JsonEscaping:
-    """Holds back the head of a JSON answer until its body is there, as the length may change."""
+    """Delays the head of a JSON response until its body is available, because escaping changes its length."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,7 @@
-"""HEAD wherever there is a GET (RFC 9110): load balancers and uptime probes ask so. Added by scheduler.api.app."""
+"""Answers HEAD wherever GET is allowed (RFC 9110), as load balancers and uptime probes send it.
+
+Added by scheduler.api.middleware.common.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class HeadSupport:
-    """Answers HEAD as GET, without the body; Content-Length stays what GET would send."""
+    """Answers HEAD like GET, without the body. Content-Length is that of GET."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,5 +1,6 @@
-"""Security headers of every answer, by the `secure` package. Added by scheduler.api.app, dress and closed, and used by
-scheduler.hosts.functions.liveness, which is why the middleware and Starlette are not imported here.
+"""Security headers of every response, from the `secure` package. Added by scheduler.api.middleware.common.
+
+scheduler.hosts.functions.liveness uses the headers too, so this module does not import Starlette.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from secure import (
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
-# The dashboard needs its own style sheet and script; nothing else is ever loaded, framed or sent elsewhere.
+# The dashboard needs its own style sheet and script. Everything else is forbidden.
 _CSP = (
     ContentSecurityPolicy()
     .default_src("'none'")

@@ -1,4 +1,4 @@
-"""What an attempt has seen beyond its status, as models: steps, TLS session, DNS records. Used by models."""
+"""Response models of the details of an attempt: steps, TLS session, DNS records."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from scheduler.api.models.base import ResponseModel
 
 
 class StepModel(ResponseModel):
-    """One request of a check with several steps. `cleanup`: it belongs to the steps that run at the end in any case.
+    """A step of a check with several steps. `cleanup`: it always runs, after the other steps.
 
-    Steps behind the first one that failed were not made, and are not listed.
+    Steps after the first failed one are not executed and not listed.
     """
 
     name: str
@@ -35,9 +35,9 @@ class StepModel(ResponseModel):
 
 
 class CertificateModel(ResponseModel):
-    """The target's certificate. `days_left`: whole days at the time of the attempt, negative if it had expired.
+    """The target's certificate. `names`: the first five of `name_count`.
 
-    `names` has the first five of `name_count`.
+    `days_left`: whole days until it expires at the time of the attempt, negative if it had expired.
     """
 
     subject: str
@@ -60,9 +60,9 @@ class CertificateModel(ResponseModel):
 
 
 class TlsModel(ResponseModel):
-    """The TLS session of the attempt's last connection. `version`: such as TLSv1.3.
+    """The TLS session of the attempt's last connection. `version`: for example TLSv1.3.
 
-    `certificate` is null if the target showed none that can be read.
+    `certificate` is null if the target sent none that can be parsed.
     """
 
     version: str
@@ -78,7 +78,7 @@ class TlsModel(ResponseModel):
 
 
 class DnsModel(ResponseModel):
-    """The answer of a name server. `records` has at most 20 of `record_count`. `ttl_s` is the shortest one."""
+    """The response of a name server. `records`: at most 20 of `record_count`. `ttl_s`: the shortest TTL."""
 
     rcode: str
     records: list[str]
@@ -98,7 +98,7 @@ class DnsModel(ResponseModel):
 
 
 def _error_class(name: str) -> ErrorClass | None:
-    """A class that a newer version has added reads as `internal_error`, as that of the attempt does."""
+    """Return the error class; `internal_error` for one that a newer version has added."""
     if not name:
         return None
     try:

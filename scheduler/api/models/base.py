@@ -1,14 +1,14 @@
-"""The base of what routes answer with. Used by their modules and by models.py."""
+"""Defines the base class of all response models."""
 
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
 RETRY_AFTER = "5"
-"""Seconds to stay away while a part is down."""
+"""Seconds after which a client should retry while a part is down."""
 
 
 class ResponseModel(BaseModel):
-    """FastAPI makes a validator for each route that a model stands in: one of the model's own would be for nobody."""
+    """Defers its validator, because FastAPI builds one for each route that returns the model."""
 
     model_config = ConfigDict(defer_build=True)

@@ -1,4 +1,4 @@
-"""Circuits in the API's answers."""
+"""Response models of circuits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dead letters as the API shows them."""
+"""Response models of dead letters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scheduler.stores.dead_letters.repository import DeadLetter, LetterPage
 
 
 class DeadLetterState(StrEnum):
-    """`replaying`: its replay was begun and broken off; replaying it again goes on with it."""
+    """`replaying`: its replay was interrupted; another replay request continues it."""
 
     WAITING = "waiting"
     REPLAYING = "replaying"
@@ -22,9 +22,9 @@ class DeadLetterState(StrEnum):
 
 
 class DeadLetterSummary(ResponseModel):
-    """A dead letter in a list. `job`, `run_id`, `trigger` and `due_at` are null for a message that is no ticket.
+    """A dead letter in a list. `job`, `run_id`, `trigger` and `due_at` are null for a message that is not a ticket.
 
-    `replayed_by` is the run that replays it.
+    `replayed_by`: id of the run that replays it.
     """
 
     id: str
@@ -47,7 +47,7 @@ class DeadLetterSummary(ResponseModel):
 
 
 class DeadLetterDetail(DeadLetterSummary):
-    """With all that is known: each attempt, the job as it was then, a traceback, the message that was no ticket."""
+    """A dead letter with its attempts, the job definition at that time, and a traceback or the invalid message."""
 
     correlation_id: str | None
     attempts: list[AttemptModel]
@@ -107,9 +107,9 @@ class DeadLetterList(ResponseModel):
 
 
 class ReplayModel(ResponseModel):
-    """Letters that are replayed (with `dry_run`: that would be), oldest first. `left`: how many more fit.
+    """Letters that are replayed (with `dry_run`: would be), oldest first. `remaining`: number of further matches.
 
-    `unknown_jobs`: jobs that are not there any more; their letters fit, and stay as they are.
+    `unknown_jobs`: jobs of matching letters that no longer exist; their letters are not replayed.
     """
 
     dry_run: bool

@@ -1,4 +1,4 @@
-"""What routes read from a request's body: JSON objects that take nothing they do not know."""
+"""Defines the base class and common types of request bodies."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from jobs.problems import make_printable
 
 
 class RequestModel(BaseModel):
-    """Base of all of them. Strict: what the schema calls a number or a boolean is not taken as a text."""
+    """Rejects unknown members. Strict: a number or boolean of the schema cannot be sent as a string."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False, strict=True)
 
 
 def parse_instant(value: object) -> datetime:
-    """An instant in ISO 8601; without an offset it is UTC. Raises ValueError."""
+    """Parse an ISO 8601 instant, in UTC without an offset. Raises ValueError."""
     if isinstance(value, str):
         try:
             instant = datetime.fromisoformat(value.strip())
@@ -25,7 +25,7 @@ def parse_instant(value: object) -> datetime:
         except (ValueError, OverflowError):
             pass
     shown = make_printable(repr(value), 60)
-    raise ValueError(f"{shown} is no instant in ISO 8601: write it like 2026-11-25T01:50:30Z")
+    raise ValueError(f"{shown} is not an ISO 8601 instant: use a form such as 2026-11-25T01:50:30Z")
 
 
 Instant = Annotated[datetime, BeforeValidator(parse_instant)]

@@ -1,4 +1,4 @@
-"""The answers of the API as models: what stands in /api/openapi.json is what is sent.
+"""Response models of the API, from which /api/openapi.json is generated.
 
 Instants are ISO 8601 in UTC, durations are milliseconds.
 """
@@ -25,12 +25,12 @@ from scheduler.stores.runs.repository import RunRecord, RunState
 
 
 def run_path(run_id: str) -> str:
-    """Where a run is found."""
+    """Return the URL path of a run."""
     return f"/api/runs/{quote(run_id, safe='@')}"
 
 
 class PhasesModel(ResponseModel):
-    """Milliseconds a phase took; null where it did not happen."""
+    """Milliseconds of each phase; null if it did not occur."""
 
     dns_ms: float | None
     connect_ms: float | None
@@ -40,7 +40,7 @@ class PhasesModel(ResponseModel):
 
 
 class FailureModel(ResponseModel):
-    """An expectation that did not hold. Those of severity `degraded` do not fail the attempt."""
+    """A failed expectation. One of severity `degraded` does not fail the attempt."""
 
     expectation: str
     expected: str
@@ -49,10 +49,10 @@ class FailureModel(ResponseModel):
 
 
 class AttemptModel(ResponseModel):
-    """One try of a run. `wait_ms`: the wait before the next one; null if none followed.
+    """An attempt of a run. `wait_ms`: wait before the next attempt; null for the last one.
 
-    `body`: the begin of the answer, where that is why it failed. `steps`: of a check of kind steps; `tls`: of a check
-    that used TLS; `dns`: of a check of kind dns. Attempts of versions before 0.2 have none of them.
+    `body`: excerpt of the response if it caused the failure. `steps`, `tls`, `dns`: details of a check with steps, of
+    one that used TLS, and of a DNS check. Attempts of versions before 0.2 have none of them.
     """
 
     number: int
@@ -100,10 +100,10 @@ _NO_DETAILS = Details()
 
 
 class RunModel(ResponseModel):
-    """A run, alone and in lists. `state` is queued, running or finished; until then what is not known is null or empty.
+    """A run. `state` is queued, running or finished; fields of the result are null or empty until it is finished.
 
-    `status_code` and `response_time_ms` are the last attempt's. `degraded`: it succeeded, and `message` says what was
-    not as good as it should be.
+    `status_code` and `response_time_ms` are those of the last attempt. `degraded`: the run succeeded, but expectations
+    of severity `degraded` failed, which `message` describes.
     """
 
     id: str
@@ -176,7 +176,7 @@ class RunList(ResponseModel):
 
 
 class PauseModel(ResponseModel):
-    """A pause that holds. `until` null: until the job is resumed. `text` says it in words."""
+    """A current pause. `until` null: until the job is resumed. `summary`: the pause as a sentence."""
 
     since: datetime
     until: datetime | None
@@ -189,7 +189,10 @@ class PauseModel(ResponseModel):
 
 
 class DependencyModel(ResponseModel):
-    """Another job, and how its run must have ended: succeeded, failed or finished. `within`, `wait`: such as 5m."""
+    """A job that this one depends on.
+
+    `condition`: succeeded, failed or finished. `within`, `wait`: durations such as 5m.
+    """
 
     job: str
     condition: str
@@ -202,11 +205,11 @@ class DependencyModel(ResponseModel):
 
 
 class JobSummary(ResponseModel):
-    """A job in a list. `schedule` is null for a job without one, `pause` for one that is not paused.
+    """A job in a list. `schedule` and `pause` are null without one.
 
-    A job without a schedule runs after those in `depends_on`; if there are none, on demand only. `dependents` are the
-    jobs that depend on it. `has_default_schedule`: the schedule is that of the setting `default_schedule`, as a flat
-    job has none. `next_at` of a paused job lies behind the end of its pause.
+    A job without a schedule runs after the jobs in `depends_on`, or only on demand. `dependents`: jobs that depend on
+    it. `has_default_schedule`: the schedule comes from the setting `default_schedule`, because the flat job defines
+    none. `next_at` of a paused job is after the end of its pause. `source`: the file that defines it.
     """
 
     name: str
@@ -231,7 +234,7 @@ class JobSummary(ResponseModel):
 
 
 class JobDetail(JobSummary):
-    """A job with its whole definition, its next due instants and how its circuit is; null if it has none."""
+    """A job with its full definition, its next due instants and its circuit (null without one)."""
 
     generation: str
     definition: dict[str, Any]
@@ -250,7 +253,7 @@ class JobDetail(JobSummary):
 
     @staticmethod
     def definition_json(view: JobView) -> dict[str, Any]:
-        """Everything that the job says, defaults included. It names secrets and never holds their values."""
+        """Return the definition with all defaults. It contains names of secrets, never their values."""
         return view.entry.job.model_dump(mode="json", by_alias=True)
 
 
@@ -289,7 +292,7 @@ class PartModel(ResponseModel):
 
 
 class JobSetModel(ResponseModel):
-    """The jobs in force, since when, and what tells their files from others."""
+    """The current jobs: when they were loaded, the digest of their files (`generation`), and their number."""
 
     generation: str
     loaded_at: datetime
@@ -301,7 +304,7 @@ class JobSetModel(ResponseModel):
 
 
 class HealthModel(ResponseModel):
-    """The scheduler's own health: the worst of its parts."""
+    """The health of the scheduler itself. `status` is the worst status of its parts."""
 
     status: HealthStatus
     environment: str
@@ -313,7 +316,7 @@ class HealthModel(ResponseModel):
     def from_report(
         cls, report: HealthReport, jobs: JobSnapshot, *, environment: str, version: str, with_messages: bool = True
     ) -> HealthModel:
-        """`told`: with the parts' messages."""
+        """Create the model. `with_messages`: include the message of each part."""
         parts = [
             PartModel(
                 name=part.name, status=part.status, message=part.message if with_messages else _message_withheld(part)
@@ -325,7 +328,7 @@ class HealthModel(ResponseModel):
 
 
 def _message_withheld(part: PartHealth) -> str:
-    return "" if part.status is HealthStatus.OK else "GET /api/status tells why, to those with a key"
+    return "" if part.status is HealthStatus.OK else "see GET /api/status, which requires a key"
 
 
 class LiveModel(ResponseModel):

@@ -1,4 +1,4 @@
-"""What is judged of a request before a route sees it. Added to every app by scheduler.api.middleware.common."""
+"""Checks of a request before its route. Added to every app by scheduler.api.middleware.common."""
 
 from scheduler.api.requests.guard import RequestGuard
 from scheduler.api.requests.hosts import ANY_HOST

@@ -1,4 +1,4 @@
-"""Reads a request's body up to a limit, before the app runs. Used by guard."""
+"""Reads the body of a request up to a limit. Called by scheduler.api.requests.guard."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from starlette.types import Message, Receive
 
 
 class BodyTooLarge(Exception):
-    """More bytes came than the limit."""
+    """The body exceeds the limit."""
 
 
 class ClientGone(Exception):
@@ -16,7 +16,7 @@ class ClientGone(Exception):
 
 
 async def read_body(receive: Receive, limit: int) -> bytes:
-    """Return the whole body. Raises BodyTooLarge as soon as more than `limit` bytes came, ClientGone."""
+    """Return the full body. Raises BodyTooLarge once more than `limit` bytes arrived, ClientGone."""
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -33,7 +33,7 @@ async def read_body(receive: Receive, limit: int) -> bytes:
 
 
 def replay_body(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
-    """Return a `receive` that gives the body once, then what the server gives."""
+    """Return a `receive` that yields the body once, then the messages of the server."""
     pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replayed() -> Message:

@@ -1,8 +1,8 @@
-"""Judges each request before a route or a reader of bodies sees it: its host, its site, its size. A middleware of every
-app of both hosts, outside of all others but the one that adds security headers.
+"""Rejects a request by its host, its origin or its size, before its body is parsed. A middleware of every app of both
+hosts, outside of all others except the security headers.
 
-The order matters: what can be refused by its head costs no byte of its body. How long head and body may take is watched
-by scheduler.connections, on the embedded host; on Azure the platform hands over whole requests.
+The head is checked first, so that a rejected request costs no read of its body. scheduler.connections limits how long
+head and body can take in the embedded host; on Azure the platform passes complete requests.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from scheduler.api.requests.origins import SAFE_METHODS, find_site_error
 from scheduler.api.requests.rejection import PING_PATH_PREFIX, reject
 
 MAX_BODY_BYTES = 64 * 1024
-"""Bytes. The largest body that a route uses is far below 1 KiB."""
+"""The largest body that a route uses is far below 1 KiB."""
 
 _Headers = Callable[[str], Sequence[str]]
 
 
 class RequestGuard:
-    """Answers with a problem, or hands on the request with its body read."""
+    """Answers with a problem, or passes the request with its body to the app."""
 
     def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
-        """`hosts`: the names that the API answers to, in lowercase; `*` is any."""
+        """`hosts`: accepted host names in lowercase; `*` accepts any."""
         self._app = app
         self._hosts = tuple(hosts)
 
@@ -36,8 +36,8 @@ class RequestGuard:
             await self._app(scope, receive, send)
             return
         headers = _header_reader(scope)
-        # Pings read their bodies themselves, a megabyte at most: a long text must not cost a heartbeat. Any site may
-        # send them; the token in the address is the key.
+        # The ping routes read a body of up to a megabyte themselves, so that a long text does not fail a heartbeat.
+        # Pings from any site are accepted; the token in the path is the credential.
         is_ping = scope["path"].startswith(PING_PATH_PREFIX)
         if complaint := find_host_error(headers("host"), self._hosts):
             await reject(scope, send, HTTPStatus.BAD_REQUEST, complaint)
@@ -74,7 +74,7 @@ def _header_reader(scope: Scope) -> _Headers:
 
 
 def _can_have_body(method: str, headers: _Headers) -> bool:
-    """A GET without a length and without chunks has none, and costs no look."""
+    """Whether the request can have a body: a GET without a length and without chunks has none."""
     return method not in SAFE_METHODS or bool(headers("content-length") or headers("transfer-encoding"))
 
 
@@ -87,7 +87,7 @@ def _find_length_error(lengths: Sequence[str]) -> str:
 
 
 def _too_large_text(found: str) -> str:
-    return f"The body is too large: at most {MAX_BODY_BYTES} bytes, found {found}. Send only the members of the schema."
+    return f"The body is too large: at most {MAX_BODY_BYTES} bytes are allowed, found {found}."
 
 
 def _server_authority(scope: Scope) -> str:

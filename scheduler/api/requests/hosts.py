@@ -1,4 +1,7 @@
-"""The name and port in a Host header or an origin. Pure; used by guard and origins."""
+"""Parses and checks the authority of a Host header or an origin. Pure.
+
+Called by scheduler.api.requests.guard and scheduler.api.requests.origins.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,14 @@ ANY_HOST = "*"
 
 
 class Authority(NamedTuple):
-    """`port` is None where the default port of the scheme is meant."""
+    """A host name and a port; None for the default port of the scheme."""
 
     name: str
     port: int | None
 
 
 def parse_authority(text: str) -> Authority | None:
-    """Read `name`, `name:port` or `[address]:port`; None if it is neither."""
+    """Parse `name`, `name:port` or `[address]:port`; None if it is invalid."""
     found = _AUTHORITY.fullmatch(text.strip())
     if found is None or int(found[2] or 0) > 65535:
         return None
@@ -30,7 +33,7 @@ def parse_authority(text: str) -> Authority | None:
 
 
 def parse_origin(text: str) -> Authority | None:
-    """Read the place in an http or https URL, its port always a number; None for anything else, such as `null`."""
+    """Parse the authority of an http or https URL, with its port; None for anything else, such as `null`."""
     try:
         parts = urlsplit(text.strip())
     except ValueError:
@@ -42,16 +45,16 @@ def parse_origin(text: str) -> Authority | None:
 
 
 def matches_host(origin: Authority, host: Authority) -> bool:
-    """Whether a page of this origin belongs to the host. A host without a port has both default ports: a proxy may
-    terminate TLS, so the scheme that the browser used is not known here."""
+    """Whether an origin belongs to the host. A host without a port matches both default ports, because a proxy can
+    terminate TLS and thus hide the scheme."""
     ports = (host.port,) if host.port else DEFAULT_PORTS.values()
     return origin.name == host.name and origin.port in ports
 
 
 def find_host_error(given: Sequence[str], allowed: Collection[str]) -> str:
-    """Return why the Host headers cannot be accepted; empty if they can. `allowed`: names, or ANY_HOST."""
+    """Return why the Host headers are rejected; empty if they are accepted. `allowed`: names, or ANY_HOST."""
     if len(given) > 1:
-        return f"The request has {len(given)} Host headers: send exactly one."
+        return f"The request has {len(given)} Host headers, but exactly one is allowed."
     if ANY_HOST in allowed:
         return ""
     place = parse_authority(given[0]) if given else None
@@ -59,8 +62,8 @@ def find_host_error(given: Sequence[str], allowed: Collection[str]) -> str:
         return ""
     names = ", ".join(allowed)
     if not given:
-        return f"The request has no Host header: send one of {names}."
+        return f"The request has no Host header. Send one of {names}."
     return (
-        f"Host {make_printable(given[0], 100)!r} is not a name of this API: send one of {names} "
-        "(a proxy in front of it has to set it)."
+        f"Host {make_printable(given[0], 100)!r} is not allowed. Send one of {names}; "
+        "configure a proxy to set the Host header."
     )

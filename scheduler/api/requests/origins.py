@@ -1,8 +1,7 @@
-"""Whether a page of another site sends a request: loopback and a function key in an address protect from no browser.
+"""Detects cross-site requests, from which neither loopback nor a function key in the URL protects. Pure.
 
-Browsers say it in Sec-Fetch-Site; those that do not (Safari before 16.4, plain HTTP to another host) name the page's
-origin in Origin, or its address in Referer. Command lines and programs send none of the three, and are let through.
-Pure; used by guard.
+A browser sends Sec-Fetch-Site; otherwise (Safari before 16.4, plain HTTP to another host) Origin or Referer. Other
+clients send none of the three and are accepted. Called by scheduler.api.requests.guard.
 """
 
 from __future__ import annotations
@@ -15,15 +14,15 @@ from scheduler.api.requests.hosts import matches_host, parse_authority, parse_or
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _OWN_SITES = frozenset({"same-origin", "none"})
 _HOST_HEADERS = ("host", "x-forwarded-host", "x-original-host")
-"""A proxy may rewrite Host and pass on the name that the browser used. A page of another site cannot set such a header:
-the browser would have to ask first (CORS), and is refused."""
+"""A proxy can rewrite Host and forward the original name. A page of another site cannot set such a header, because the
+CORS preflight request is rejected."""
 
 
 def find_site_error(headers: Callable[[str], Sequence[str]], server: str = "") -> str:
-    """Return why a request that changes something is refused; empty if it is not.
+    """Return why a request that changes something is rejected; empty if it is accepted.
 
-    `headers`: all values of a header by its lowercase name. `server`: the authority to compare with when there is no
-    Host header, as behind the adapter of the Functions host.
+    `headers`: returns all values of a header by its lowercase name. `server`: the authority to use without a Host
+    header, as behind the adapter of the Functions host.
     """
     if sites := headers("sec-fetch-site"):
         foreign = next((site for site in sites if site.strip().lower() not in _OWN_SITES), None)
@@ -44,6 +43,6 @@ def _is_own_origin(value: str, hosts: Sequence[str]) -> bool:
 
 def _error_text(header: str, found: str, expected: str) -> str:
     return (
-        f"A page of another site may change nothing here: {header} is {make_printable(found, 100)!r}, "
+        f"Cross-site requests are not allowed: {header} is {make_printable(found, 100)!r}, "
         f"expected {make_printable(expected, 200)}."
     )

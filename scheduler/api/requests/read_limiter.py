@@ -1,8 +1,7 @@
-"""Lets reads of the API take turns, so that many of them together leave the event loop to the runs. A middleware; added
-by scheduler.api.middleware.common.
+"""Limits concurrent reads of the API, so that runs get the event loop. A middleware added by scheduler.api.middleware.common.
 
-A list of 500 runs keeps the loop for a tenth of a second. One at a time is not felt; 300 at once stopped everything for
-half a minute, health included. Health, pings and whatever changes something do not wait here.
+A list of 500 runs occupies the loop for a tenth of a second; 300 such requests at once blocked everything for half a
+minute, including health. Health, pings and requests that change something are not limited.
 """
 
 from __future__ import annotations
@@ -15,20 +14,20 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from scheduler.api.requests.rejection import reject
 
 CONCURRENT_READS = 2
-"""Reads that are answered at the same time: one may wait for the store while another one is written."""
+"""Concurrent reads: one can wait for the store while another one is serialized."""
 MAX_WAITING_READS = 200
-"""Reads that wait for their turn. Clients that left are among them."""
+"""Reads that can wait, including those of disconnected clients."""
 MAX_READ_SECONDS = 2.0
-"""Seconds. A read that waits for a store that hangs must not keep the others waiting."""
+"""Seconds after which a read no longer blocks others, in case the store hangs."""
 MAX_REST_SECONDS = 0.5
-"""Seconds that a place stays empty after a read, at most: as long as the read took."""
+"""Maximum seconds that the slot of a read stays free afterwards. It stays free as long as the read took."""
 
 _READ_METHODS = frozenset({"GET", "HEAD"})
 _UNLIMITED_PATHS = ("/api/health", "/api/status", "/api/ping/")
 
 
 class ReadLimiter:
-    """Answers 503 when too many wait."""
+    """Answers 503 when too many reads wait."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -45,7 +44,7 @@ class ReadLimiter:
             return
         if self._waiting >= MAX_WAITING_READS:
             detail = (
-                f"{MAX_WAITING_READS} requests wait for their turn: ask again in a few seconds, and for fewer at once."
+                f"{MAX_WAITING_READS} read requests are already waiting. Retry in a few seconds, with fewer at once."
             )
             await reject(scope, send, HTTPStatus.SERVICE_UNAVAILABLE, detail, retry_after="5")
             return
@@ -53,8 +52,14 @@ class ReadLimiter:
         try:
             await self._semaphore.acquire()
         except asyncio.CancelledError:
-            # uvicorn cancels what is open when it ends, and would log each of these as an error with its traceback.
-            await reject(scope, send, HTTPStatus.SERVICE_UNAVAILABLE, "The program is stopping.", retry_after="5")
+            # uvicorn cancels open requests when it stops, and would log each as an error with a traceback.
+            await reject(
+                scope,
+                send,
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "The scheduler is stopping. Retry after its restart.",
+                retry_after="5",
+            )
             return
         finally:
             self._waiting -= 1

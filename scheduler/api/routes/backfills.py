@@ -1,4 +1,4 @@
-"""Backfilling a job."""
+"""The route that backfills a job."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ router = APIRouter(
 
 
 class BackfillRequest(RequestModel):
-    """The interval, its ends included; `to` null: until now. An instant without an offset is UTC.
+    """The range with both ends inclusive; `to` defaults to now. An instant without an offset is UTC.
 
-    `leave_skipped`: instants of which history says that they were skipped are left so. `before_first_version`: instants
-    at which the job did not exist yet are run as well; without it, a request with such instants is refused.
+    `leave_skipped`: do not run instants whose run was skipped. `before_first_version`: also run instants before the job
+    existed; without it, a range with such instants is rejected.
     """
 
     since: Instant = Field(alias="from")
@@ -51,9 +51,10 @@ class BackfillRun(ResponseModel):
 
 
 class BackfillModel(ResponseModel):
-    """`runs`: what is queued (with `dry_run`: what would be), oldest first. `ran`: instants that ran already.
+    """`runs`: the runs that are queued (with `dry_run`: would be), oldest first.
 
-    `skipped`: instants that were skipped and have not run since; `runs` has theirs unless they are to be left.
+    `already_run`: number of instants with a run that finished or is running. `skipped`: number of instants whose run
+    was skipped; `runs` includes them unless `leave_skipped` was set.
     """
 
     job: str
@@ -70,11 +71,10 @@ class BackfillModel(ResponseModel):
 
 @router.post("/backfill", status_code=HTTPStatus.ACCEPTED)
 async def backfill_job(uses: ServicesDep, name: JobName, body: BackfillRequest) -> BackfillModel:
-    """Run what fell due in a past interval and has not run, one after the other; also what was skipped.
+    """Queue a run for each due instant of a past range that has not run or was skipped. They execute one by one.
 
-    The target is asked now: the runs have the trigger `backfill`, and count neither in uptime nor as the job's latest.
-    What ran is left as it is, so asking again does no harm. 400 with the number if more than `limit` runs are to be
-    made.
+    The runs check the target now. They have the trigger `backfill` and count neither in uptime nor as the job's latest
+    run. A repeated request creates no second run. 400 if more than `limit` runs are needed.
     """
     done = await uses.operations.backfills.backfill(
         name,

@@ -1,4 +1,4 @@
-"""Circuits: how they are, holding one open or closed, resetting it."""
+"""The routes that list, override and reset circuits."""
 
 from __future__ import annotations
 
@@ -19,27 +19,25 @@ router = APIRouter(
     dependencies=[Depends(reject_unknown_query)],
 )
 
-CircuitKey = Annotated[
-    str, Path(max_length=120, description="The job's name, or `group:NAME` of a circuit that jobs share")
-]
+CircuitKey = Annotated[str, Path(max_length=120, description="The job's name, or `group:NAME` for a shared circuit")]
 
 
 class HoldRequest(RequestModel):
-    """`until` null: until it is reset. An instant without an offset is UTC."""
+    """`until` null: until a reset. An instant without an offset is UTC."""
 
     until: Instant | None = None
     reason: Reason = ""
 
 
 class ResetRequest(RequestModel):
-    """Why, for the log."""
+    """`reason`: for the audit log."""
 
     reason: Reason = ""
 
 
 @router.get("")
 async def list_circuits(uses: ServicesDep, limit: Limit = 50, continuation: Continuation = None) -> CircuitList:
-    """The circuits of all jobs by key."""
+    """List the circuits of all jobs by key."""
     page = await uses.circuits.list_circuits(limit=limit, after=continuation or "")
     return CircuitList(
         circuits=[CircuitModel.from_view(view) for view in page.circuits], continuation=page.continuation
@@ -48,13 +46,13 @@ async def list_circuits(uses: ServicesDep, limit: Limit = 50, continuation: Cont
 
 @router.get("/{key}")
 async def get_circuit(uses: ServicesDep, key: CircuitKey) -> CircuitModel:
-    """One circuit: its state, since when, why, and when its target is tried again."""
+    """Return a circuit: its state, since when and why, and when the next probe is due."""
     return CircuitModel.from_view(await uses.operations.circuits.get_circuit(key))
 
 
 @router.post("/{key}/open")
 async def open_circuit(uses: ServicesDep, key: CircuitKey, body: HoldRequest | None = None) -> CircuitModel:
-    """Reject all runs of its jobs, until an instant or until it is reset. A rejected run counts as down."""
+    """Reject all runs of its jobs until an instant or a reset. A rejected run counts as down."""
     asked = body or HoldRequest()
     return CircuitModel.from_view(
         await uses.operations.circuits.open(key, until=asked.until, reason=asked.reason, source=ChangeSource.API)
@@ -63,7 +61,7 @@ async def open_circuit(uses: ServicesDep, key: CircuitKey, body: HoldRequest | N
 
 @router.post("/{key}/close")
 async def close_circuit(uses: ServicesDep, key: CircuitKey, body: HoldRequest | None = None) -> CircuitModel:
-    """Let all runs of its jobs through, until an instant or until it is reset. They are not counted meanwhile."""
+    """Admit all runs of its jobs until an instant or a reset. Meanwhile they are not counted."""
     asked = body or HoldRequest()
     return CircuitModel.from_view(
         await uses.operations.circuits.close(key, until=asked.until, reason=asked.reason, source=ChangeSource.API)
@@ -72,7 +70,7 @@ async def close_circuit(uses: ServicesDep, key: CircuitKey, body: HoldRequest | 
 
 @router.post("/{key}/reset")
 async def reset_circuit(uses: ServicesDep, key: CircuitKey, body: ResetRequest | None = None) -> CircuitModel:
-    """Closed, held by nobody, and everything that it counted forgotten."""
+    """Close the circuit, remove its override and clear its counts."""
     asked = body or ResetRequest()
     return CircuitModel.from_view(
         await uses.operations.circuits.reset(key, reason=asked.reason, source=ChangeSource.API)

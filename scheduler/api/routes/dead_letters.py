@@ -1,4 +1,4 @@
-"""Dead letters: reading, replaying, discarding."""
+"""The routes that list, replay and discard dead letters."""
 
 from __future__ import annotations
 
@@ -35,10 +35,13 @@ def _requires_text(name: str, **form: JsonValue) -> JsonDict:
 
 
 class ReplayRequest(RequestModel):
-    """Which letters, all that fit what is given: of this job, with this text in their reason, given up from `after` on
-    and before `before`. At least one of these is needed. `per_second`: runs that begin in a second."""
+    """Criteria that a letter must all match: its job, a text in its reason, and its time, from `after` and before
+    `before`.
 
-    # Nothing of JSON Schema follows from a check of the whole, so it is written here; operations refuses it.
+    At least one criterion is required. `per_second`: runs started per second.
+    """
+
+    # pydantic derives no JSON Schema from a check of several fields. scheduler.operations does the check.
     model_config = ConfigDict(
         json_schema_extra={
             "anyOf": [
@@ -63,28 +66,26 @@ class ReplayRequest(RequestModel):
 async def list_dead_letters(
     uses: ServicesDep, job: JobParameter = None, limit: Limit = 50, continuation: Continuation = None
 ) -> DeadLetterList:
-    """Runs and messages that were given up, newest first."""
+    """List the runs and messages that failed permanently, newest first."""
     try:
         page = await uses.queries.list_dead_letters(job=job, limit=limit, continuation=continuation)
     except ValueError:
-        message = (
-            f"{make_printable(continuation or '')!r} is no continuation of this list: take it from the page before"
-        )
+        message = f"{make_printable(continuation or '')!r} is not a continuation of this list: use the value of the previous page"
         raise InvalidRequest(InvalidInput(where="query.continuation", message=message)) from None
     if job is not None and not page.letters:
-        # A job that is gone may still have letters; one that never was is a slip.
+        # A deleted job can still have letters. A name that never existed is a typing error.
         uses.queries.require_job(job)
     return DeadLetterList.from_page(page)
 
 
 @router.get("/{letter_id}")
 async def get_dead_letter(uses: ServicesDep, letter_id: LetterId) -> DeadLetterDetail:
-    """One dead letter with everything that is known of it."""
+    """Return a dead letter with all its data."""
     letter = await uses.queries.find_dead_letter(letter_id)
     if letter is None:
         raise ApiError(
             HTTPStatus.NOT_FOUND,
-            f"There is no dead letter {letter_id!r}; it may have been discarded, or be older than what is kept. "
+            f"There is no dead letter {letter_id!r}; it may have been discarded, or the retention has removed it. "
             "GET /api/dead-letters lists them.",
         )
     return DeadLetterDetail.from_full_letter(letter)
@@ -92,9 +93,9 @@ async def get_dead_letter(uses: ServicesDep, letter_id: LetterId) -> DeadLetterD
 
 @router.post("/replay", status_code=HTTPStatus.ACCEPTED)
 async def replay_dead_letters(uses: ServicesDep, body: ReplayRequest) -> ReplayModel:
-    """Run again what was given up, oldest first and paced. Letters that are replayed already do not fit.
+    """Replay matching letters, oldest first, at a limited rate. Letters that are already replayed do not match.
 
-    With `dry_run` nothing is done, and the answer says what would be.
+    `dry_run`: change nothing and return the letters that would be replayed.
     """
     wanted = LetterFilter(job=body.job, reason=body.reason, after=body.after, before=body.before)
     replayed = await uses.operations.dead_letters.replay_all(
@@ -105,9 +106,9 @@ async def replay_dead_letters(uses: ServicesDep, body: ReplayRequest) -> ReplayM
 
 @router.post("/{letter_id}/replay", status_code=HTTPStatus.ACCEPTED)
 async def replay_dead_letter(uses: ServicesDep, response: Response, letter_id: LetterId) -> RunModel:
-    """Run again what was given up, by the definition in force now. 409 if that was done already.
+    """Replay a letter with the current definition of its job. 409 if it is already replayed.
 
-    The answer is the run; its correlation id is that of the run that was given up.
+    Returns the new run; its correlation id is that of the failed run.
     """
     record = await uses.operations.dead_letters.replay(letter_id, source=ChangeSource.API)
     response.headers["Operation-Location"] = run_path(record.ticket.id)
@@ -117,5 +118,5 @@ async def replay_dead_letter(uses: ServicesDep, response: Response, letter_id: L
 
 @router.delete("/{letter_id}", status_code=HTTPStatus.NO_CONTENT)
 async def discard_dead_letter(uses: ServicesDep, letter_id: LetterId) -> None:
-    """Delete a dead letter for good."""
+    """Delete a dead letter permanently."""
     await uses.operations.dead_letters.discard(letter_id, source=ChangeSource.API)

@@ -1,4 +1,4 @@
-"""Parameters that choose jobs and runs in lists. Used by the routes."""
+"""Query parameters that filter lists of jobs and runs. Used by scheduler.api.routes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MAX_VALUES = 20
 def parse_job_filters(
     name: list[str], kind: list[str], tag: list[str], state: list[str], outcome: list[str]
 ) -> JobSelection:
-    """The parameters of a list of jobs. Raises InvalidRequest."""
+    """Parse the filters of a list of jobs. Raises InvalidRequest."""
     try:
         return parse_selection(names=name, kinds=kind, tags=tag, states=state, outcomes=outcome)
     except InvalidFilter as error:
@@ -37,7 +37,7 @@ def parse_job_filters(
 
 
 def parse_due_range(since: str | None, until: str | None, now: datetime) -> TimeRange:
-    """The parameters `from` and `to`. Raises InvalidRequest."""
+    """Parse the parameters `from` and `to`. Raises InvalidRequest."""
     try:
         return parse_time_range(since, until, now)
     except InvalidTimeRange as error:
@@ -48,7 +48,7 @@ NamesParameter = Annotated[
     list[str],
     Query(
         max_length=_MAX_VALUES,
-        description="Only jobs of this name: * is any text, ? any character; repeated: any of them",
+        description="Job name; * matches any text, ? one character. Repeatable: any of them",
         examples=[["checkout-*"]],
         json_schema_extra={"items": {"type": "string", "pattern": NAME_FILTER}},
     ),
@@ -57,7 +57,7 @@ KindsParameter = Annotated[
     list[str],
     Query(
         max_length=_MAX_VALUES,
-        description="Only jobs of this kind; repeated: any of them",
+        description="Kind of check. Repeatable: any of them",
         json_schema_extra={"items": {"type": "string", "enum": list(check_kinds())}},
     ),
 ]
@@ -65,7 +65,7 @@ TagsParameter = Annotated[
     list[str],
     Query(
         max_length=_MAX_VALUES,
-        description="Only jobs with this tag, `key` or `key=value`; repeated: with all of them",
+        description="Tag, `key` or `key=value`. Repeatable: all of them",
         examples=[["team=payments"]],
         json_schema_extra={"items": {"type": "string", "pattern": TAG_FILTER}},
     ),
@@ -74,7 +74,7 @@ StatesParameter = Annotated[
     list[str],
     Query(
         max_length=_MAX_VALUES,
-        description="Only jobs in this state; repeated: any of them. A disabled job that is paused is disabled",
+        description="State; a disabled job that is paused counts as disabled. Repeatable: any of them",
         json_schema_extra={"items": {"type": "string", "enum": list(JOB_STATES)}},
     ),
 ]
@@ -82,7 +82,7 @@ LatestOutcomesParameter = Annotated[
     list[str],
     Query(
         max_length=_MAX_VALUES,
-        description="Only jobs whose latest finished run ended so, `none` if there is none; repeated: any of them",
+        description="Outcome of the latest finished run, `none` without one. Repeatable: any of them",
         json_schema_extra={"items": {"type": "string", "enum": list(LATEST_OUTCOMES)}},
     ),
 ]
@@ -91,7 +91,7 @@ FromParameter = Annotated[
     Query(
         alias="from",
         max_length=50,
-        description="Only runs due at this instant or later: ISO 8601, without an offset UTC; or a time ago, 24h",
+        description="Runs due at or after this instant: ISO 8601, UTC without an offset; or a duration before now, 24h",
         examples=["2026-11-25T01:00:00Z"],
     ),
 ]
@@ -100,7 +100,7 @@ ToParameter = Annotated[
     Query(
         alias="to",
         max_length=50,
-        description="Only runs due at this instant or earlier, written likewise",
+        description="Runs due at or before this instant, in the same forms",
         examples=["2026-11-25T02:00:00Z"],
     ),
 ]

@@ -1,7 +1,7 @@
-"""How the scheduler itself is: for the container's probe, the pipeline, monitors and people.
+"""The routes for the scheduler's own health, for container probes, pipelines, monitors and operators.
 
-In the Functions host the health routes need no key, so there they tell nobody what is inside: a part's message may name
-hosts, accounts, paths and jobs. /api/status tells it, to those with a key.
+In the Functions host the health routes require no key, so they omit the messages of parts, which can name hosts,
+accounts, paths and jobs. /api/status, which requires a key, includes them.
 """
 
 from __future__ import annotations
@@ -15,38 +15,36 @@ from scheduler.api.health_response import create_health_response
 from scheduler.api.models.runs import HealthModel, LiveModel
 from scheduler.api.problems import PROBLEM_RESPONSES
 
-# Parameters are not looked at: some probes add one of their own against caches.
+# Unknown query parameters are accepted: some probes add one to bypass caches.
 router = APIRouter(prefix="/api", tags=["health"], responses=PROBLEM_RESPONSES)
 
-_UNREADY: dict[int | str, dict[str, Any]] = {
-    503: {"model": HealthModel, "description": "A part is down; it is named with what to look at"}
-}
+_UNREADY: dict[int | str, dict[str, Any]] = {503: {"model": HealthModel, "description": "A part is down"}}
 
 
 @router.get("/health/live")
 async def live() -> LiveModel:
-    """The process answers. Nothing else is asked, so that a part being away does not restart the container."""
+    """Report that the process responds. No part is checked, so that a failed part does not restart the container."""
     return LiveModel()
 
 
 @router.get("/health", responses=_UNREADY)
 async def health(request: Request, uses: ServicesDep, response: Response) -> HealthModel:
-    """Every part. 200 while work goes on (also when degraded), 503 when a part is down.
+    """Report the health of every part: 200 if all work or are degraded, 503 if one is down.
 
-    Where this needs no key but all else does, it names the parts that are not well and leaves out why: see /api/status.
+    In the Functions host, where this route requires no key, the messages of parts are empty; see /api/status.
     """
     return await _report(uses, response, told=not request.app.state.keyed)
 
 
 @router.get("/health/ready", responses=_UNREADY)
 async def ready(request: Request, uses: ServicesDep, response: Response) -> HealthModel:
-    """Whether work can be taken on: the pipeline's smoke test waits for it."""
+    """Report whether the scheduler can run jobs. Deployment pipelines wait for it."""
     return await health(request, uses, response)
 
 
 @router.get("/status", responses=_UNREADY)
 async def status(uses: ServicesDep, response: Response) -> HealthModel:
-    """The same as /api/health, with what to look at for each part that is not well."""
+    """Report the health of every part with its message."""
     return await _report(uses, response, told=True)
 
 

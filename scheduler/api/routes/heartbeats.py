@@ -1,4 +1,4 @@
-"""How the heartbeat of a job is."""
+"""The route for the heartbeat of a job."""
 
 from __future__ import annotations
 
@@ -87,5 +87,5 @@ class HeartbeatModel(ResponseModel):
 
 @router.get("/jobs/{name}/heartbeat", tags=["heartbeats"])
 async def get_heartbeat(uses: ServicesDep, name: JobName) -> HeartbeatModel:
-    """The state of a job's heartbeat, when it goes down, and its last 100 pings."""
+    """Return the state of a job's heartbeat, when it goes down, and its last 100 pings."""
     return HeartbeatModel.from_view(await uses.heartbeats.view_heartbeat(name, PINGS_PER_JOB))

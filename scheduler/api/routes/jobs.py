@@ -1,4 +1,4 @@
-"""The routes for jobs and runs. Each one reads its input, asks operations or queries, and shapes the answer."""
+"""The routes that list jobs and runs, and start a run."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ from scheduler.audit import ChangeSource
 from scheduler.stores.runs.repository import RunState
 
 POLL_RETRY_AFTER = "1"
-"""Seconds after which a run that was started is worth asking for."""
+"""Seconds after which to poll a run that was started."""
 
 MAX_UPCOMING = 10
-"""Due instants of a job's detail."""
+"""Due instants in the details of a job."""
 
 router = APIRouter(prefix="/api", responses=PROBLEM_RESPONSES, dependencies=[Depends(reject_unknown_query)])
 
@@ -57,9 +57,9 @@ async def list_jobs(
     limit: Limit = 100,
     continuation: Continuation = None,
 ) -> JobList:
-    """Jobs by name, with their next due instant and their latest run. Filters are combined by and.
+    """List jobs by name, with their next due instant and latest run. Filters are combined with AND.
 
-    With `outcome` a page may hold fewer jobs than `limit`, even none; the last one has no continuation.
+    With `outcome` a page can contain fewer jobs than `limit`, even none. Only the last page has no continuation.
     """
     selection = parse_job_filters(name, kind, tag, state, outcome)
     page = await uses.queries.list_jobs(limit=limit, after=continuation or "", selection=selection)
@@ -68,7 +68,7 @@ async def list_jobs(
 
 @router.get("/jobs/{name}", tags=["jobs"])
 async def get_job(uses: ServicesDep, name: JobName) -> JobDetail:
-    """One job: its definition, its next ten due instants, its latest run."""
+    """Return a job: its definition, its next ten due instants and its latest run."""
     view = await uses.queries.view_job(name)
     circuits = await uses.circuits.circuits_of_jobs([name])
     return JobDetail.from_job_view(view, uses.queries.next_due(view, MAX_UPCOMING), circuits.get(name))
@@ -83,8 +83,8 @@ async def get_job(uses: ServicesDep, name: JobName) -> JobDetail:
         202: {
             "description": "The run is queued or running",
             "headers": {
-                "Operation-Location": {"description": "Where the run is found", "schema": {"type": "string"}},
-                "Retry-After": {"description": "Seconds until it is worth asking", "schema": {"type": "string"}},
+                "Operation-Location": {"description": "URL of the run", "schema": {"type": "string"}},
+                "Retry-After": {"description": "Seconds after which to poll", "schema": {"type": "string"}},
             },
         },
     },
@@ -92,7 +92,7 @@ async def get_job(uses: ServicesDep, name: JobName) -> JobDetail:
 async def run_job(
     uses: ServicesDep, request: Request, response: Response, name: JobName, wait: Wait = None
 ) -> RunModel:
-    """Run a job now, also a disabled one. 202 with `Operation-Location`; with `wait` 200 and the finished run."""
+    """Start a run of an enabled or disabled job. 202 with `Operation-Location`, or 200 if it finishes within `wait`."""
     seconds = parse_wait(wait)
     record = await uses.operations.runs.run_now(
         name, source=ChangeSource.API, trace_parent=request.headers.get(TRACE_PARENT, "")
@@ -117,9 +117,9 @@ async def list_runs(
     limit: Limit = 50,
     continuation: Continuation = None,
 ) -> RunList:
-    """Runs, newest due instant first; those that are queued or running come before all others.
+    """List runs, latest due instant first; queued and running ones precede all others.
 
-    Filters are combined by and. Ask for the next page with the same ones.
+    Filters are combined with AND. Request the next page with the same filters.
     """
     due = parse_due_range(since, until, uses.clock.now())
     ended = parse_outcome(outcome)
@@ -130,18 +130,18 @@ async def list_runs(
             InvalidInput(where="query.continuation", message=make_printable(str(error), 200))
         ) from None
     if job is not None and not page.records:
-        # A job that is gone may still have runs; one that never was is a slip.
+        # A deleted job can still have runs. A name that never existed is a typing error.
         uses.queries.require_job(job)
     return RunList(runs=[RunModel.from_record(record) for record in page.records], continuation=page.continuation)
 
 
 @router.get("/runs/{run_id}", tags=["runs"])
 async def get_run(uses: ServicesDep, run_id: RunId) -> RunModel:
-    """One run with all its attempts."""
+    """Return a run with all its attempts."""
     record = await uses.queries.find_run(run_id)
     if record is None:
         raise ApiError(
             HTTPStatus.NOT_FOUND,
-            f"There is no run {run_id!r}; it may be older than what is kept. GET /api/runs lists them.",
+            f"There is no run {run_id!r}; the retention may have removed it. GET /api/runs lists the runs.",
         )
     return RunModel.from_record(record)

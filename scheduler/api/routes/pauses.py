@@ -1,4 +1,4 @@
-"""Pausing and resuming a job."""
+"""The routes that pause and resume a job."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ router = APIRouter(
 
 
 class PauseRequest(RequestModel):
-    """`until` null: until it is resumed. An instant without an offset is UTC."""
+    """`until` null: until the job is resumed. An instant without an offset is UTC."""
 
     until: Instant | None = None
     reason: Reason = ""
@@ -28,11 +28,10 @@ class PauseRequest(RequestModel):
 
 @router.post("/pause")
 async def pause_job(uses: ServicesDep, name: JobName, body: PauseRequest | None = None) -> JobDetail:
-    """Leave out a job's scheduled runs, until an instant or until it is resumed; a pause that it has is replaced.
+    """Skip a job's scheduled runs until an instant or a resume. An existing pause is replaced.
 
-    What is left out is recorded as skipped with the reason: the first run by which every process knows of the pause
-    (within 6 s), which stands for those after it.
-    What people ask for runs all the same. Other processes follow within a few seconds.
+    The first skipped run is recorded with the reason and stands for the following ones. Every process applies the pause
+    within 6 s. A user can still start a run.
     """
     asked = body or PauseRequest()
     await uses.operations.pauses.pause(name, until=asked.until, reason=asked.reason, source=ChangeSource.API)
@@ -41,6 +40,6 @@ async def pause_job(uses: ServicesDep, name: JobName, body: PauseRequest | None 
 
 @router.post("/resume")
 async def resume_job(uses: ServicesDep, name: JobName) -> JobDetail:
-    """End a job's pause. What fell due meanwhile is not run; a job that was not paused stays as it is."""
+    """End a job's pause. Instants that were due meanwhile do not run. A job that is not paused is unchanged."""
     await uses.operations.pauses.resume(name, source=ChangeSource.API)
     return await get_job(uses, name)

@@ -1,7 +1,7 @@
-"""Where programs elsewhere tell that they are alive. No key is asked for: the token in the address is one.
+"""The routes that receive heartbeat pings. They require no key: the token in the path is the credential.
 
-Nothing here says what there is: an unknown token gets the answer of an address that is none, and what is wrong inside
-is in the log alone. The token is taken out of the request's path, so that no log shows it.
+A response reveals nothing: an unknown token gets the same 404 as an unknown path, and errors appear only in the log.
+The token is removed from the path of the request, so that no log contains it.
 """
 
 from __future__ import annotations
@@ -26,28 +26,31 @@ from scheduler.stores.port import StoreError
 
 MASKED_PATH = f"{PING_PATH_PREFIX}***"
 _MAX_READ_BYTES = MAX_PING_BODY + 4096
-"""Bytes that are read of a body: a little more than is kept, for secrets at its end."""
+"""Bytes of a body that are read: more than are stored, so that a secret at the end is complete and redacted."""
 _MAX_DRAINED_BYTES = 1024 * 1024
-"""Bytes that are taken in, so that a client gets its answer; who sends more is cut off."""
+"""Bytes that are received so that a client gets its response. A longer body is cut off."""
 
 _log = logging.getLogger("scheduler.queries.heartbeats")
 
-# Other parameters are not looked at: some senders add one of their own.
+# Unknown query parameters are accepted: some senders add their own.
 router = APIRouter(prefix="/api/ping", tags=["heartbeats"], responses=PROBLEM_RESPONSES)
 
 Token = Annotated[str, Path(max_length=500, description="The job's token")]
-Result = Annotated[str, Path(max_length=10, description="start, fail, log, or the exit code of the program: 0 to 255")]
+Result = Annotated[str, Path(max_length=10, description="start, fail, log, or the exit code of the program (0 to 255)")]
 RunParameter = Annotated[
     str | None,
-    Query(alias="rid", pattern=r"^[A-Za-z0-9._-]{1,100}$", description="Which run: pairs a start with its end"),
+    Query(
+        alias="rid", pattern=r"^[A-Za-z0-9._-]{1,100}$", description="Id of the run, which pairs a start with its end"
+    ),
 ]
 StatusParameter = Annotated[
-    Literal["up", "down"] | None, Query(description="For senders that can only add parameters: down is a failure")
+    Literal["up", "down"] | None,
+    Query(description="For senders that can only add query parameters; `down` is a failure"),
 ]
-TextParameter = Annotated[str, Query(description="What is kept with it if nothing is posted")]
+TextParameter = Annotated[str, Query(description="Text to store if the request has no body")]
 
 
-# With a slash at the end, too: a redirect would be the end of it for curl, which calls that a success.
+# Also with a trailing slash: curl does not follow a redirect by default, and exits with 0.
 @router.get("/{token}/", response_class=PlainTextResponse, include_in_schema=False)
 @router.get("/{token}", response_class=PlainTextResponse)
 async def ping(
@@ -58,7 +61,7 @@ async def ping(
     status: StatusParameter = None,
     msg: TextParameter = "",
 ) -> Response:
-    """It went well, or as `status` says."""
+    """Report success, or the result in `status`."""
     signal = PingSignal.FAIL if status == "down" else PingSignal.SUCCESS
     return await _receive_ping(request, uses, token, signal, None, rid, msg)
 
@@ -73,7 +76,7 @@ async def ping_with_body(
     status: StatusParameter = None,
     msg: TextParameter = "",
 ) -> Response:
-    """The same; what is sent along is kept, up to 10 KiB of text."""
+    """Report success, or the result in `status`, and store up to 10 KiB of the body."""
     return await ping(request, uses, token, rid, status, msg)
 
 
@@ -81,7 +84,7 @@ async def ping_with_body(
 async def ping_result(
     request: Request, uses: ServicesDep, token: Token, result: Result, rid: RunParameter = None
 ) -> Response:
-    """It began, it failed, it ended with this exit code (0: well), or it has something to tell and goes on (log)."""
+    """Report a start, a failure, an exit code (0 is success) or a log line."""
     signal, exit_code = _parse_result(result)
     return await _receive_ping(request, uses, token, signal, exit_code, rid)
 
@@ -90,7 +93,7 @@ async def ping_result(
 async def ping_result_with_body(
     request: Request, uses: ServicesDep, token: Token, result: Result, rid: RunParameter = None
 ) -> Response:
-    """The same with a text, up to 10 KiB: such as the last lines of a log."""
+    """Report a result and store up to 10 KiB of the body, for example the last lines of a log."""
     return await ping_result(request, uses, token, result, rid)
 
 
@@ -117,8 +120,10 @@ async def _receive_ping(
     try:
         known = await uses.operations.pings.receive(token, sent)
     except (TokensUnavailable, StoreError) as error:
-        _log.error("a ping could not be taken: %s", error or "not all tokens of heartbeats can be read")
-        detail, headers = "Pings cannot be taken now: send it again.", {"Retry-After": RETRY_AFTER}
+        _log.error(
+            "could not accept a ping: %s; the sender must retry", str(error) or "some heartbeat tokens are unreadable"
+        )
+        detail, headers = "Pings are not accepted now. Send the ping again.", {"Retry-After": RETRY_AFTER}
         return problem_response(MASKED_PATH, HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
     if not known:
         raise HTTPException(HTTPStatus.NOT_FOUND)
@@ -136,7 +141,7 @@ async def _read_text(request: Request) -> str:
 
 
 def _sender_address(request: Request) -> str:
-    """The sender's address. Behind the Functions front end that is what it says; a caller may not say it elsewhere."""
+    """Return the sender's address: behind the Functions front end from its header, which other callers could forge."""
     if request.app.state.keyed and (hops := request.headers.get("x-forwarded-for", "")):
         return _strip_port(hops.rpartition(",")[2].strip())[:60]
     return request.client.host[:60] if request.client is not None else ""

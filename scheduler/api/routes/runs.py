@@ -1,4 +1,4 @@
-"""Cancelling a run."""
+"""The route that cancels a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scheduler.audit import ChangeSource
 from scheduler.stores.runs.repository import RunState
 
 DEFAULT_CANCEL_WAIT = 1.0
-"""Seconds for a run of this process to be recorded as cancelled."""
+"""Seconds within which a run of this process is usually recorded as cancelled."""
 
 router = APIRouter(
     prefix="/api/runs/{run_id}",
@@ -30,18 +30,18 @@ router = APIRouter(
         200: {"description": "The cancelled run"},
         202: {
             "model": RunModel,
-            "description": "The run is still running; it is ended within seconds",
+            "description": "The run is still running and ends within seconds",
             "headers": {
-                "Operation-Location": {"description": "Where the run is found", "schema": {"type": "string"}},
-                "Retry-After": {"description": "Seconds until it is worth asking", "schema": {"type": "string"}},
+                "Operation-Location": {"description": "URL of the run", "schema": {"type": "string"}},
+                "Retry-After": {"description": "Seconds after which to poll", "schema": {"type": "string"}},
             },
         },
     },
 )
 async def cancel_run(uses: ServicesDep, response: Response, run_id: RunId, wait: Wait = None) -> RunModel:
-    """End a run that is queued or running. 409 if it is finished.
+    """Cancel a queued or running run. 409 if it is finished.
 
-    The attempts it made are kept, its outcome is `cancelled`. A run of another process is ended within a few seconds.
+    Its attempts are stored, and its outcome is `cancelled`. Another process cancels its run within a few seconds.
     """
     seconds = DEFAULT_CANCEL_WAIT if wait is None else parse_wait(wait)
     record = await uses.operations.cancellations.cancel(run_id, source=ChangeSource.API, wait=seconds)

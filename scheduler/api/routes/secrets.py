@@ -1,4 +1,4 @@
-"""Which secrets jobs use and whether they can be had; reading one again. Never a value."""
+"""The routes that list the secrets of jobs and refresh one. They never return a value."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ router = APIRouter(
     dependencies=[Depends(reject_unknown_query)],
 )
 
-SecretName = Annotated[str, Path(max_length=127, description="The secret's name, as jobs write it")]
+SecretName = Annotated[str, Path(max_length=127, description="The secret's name, as in job files")]
 
 
 class SecretModel(ResponseModel):
-    """A secret that jobs use. `source` and `read_at`: null until this process has read it. `trouble`: why it cannot be
-    had; empty if it can. `expires_at` and `expired`: what the vault's events say of its newest version. `hosts`: which
-    hosts may get it, null for all; `tags`: for jobs with one of these tags alone, if there are any."""
+    """A secret that jobs use. `source` and `read_at` are null until this process has read it.
+
+    `error`: why it is unavailable; empty if it is available. `expires_at`, `expired`: of its newest version, from the
+    events of the vault. `hosts`: hosts that can receive it, null for all. `tags`: restrict it to jobs with one of these
+    tags.
+    """
 
     name: str
     jobs: list[str]
@@ -59,11 +62,11 @@ class SecretList(ResponseModel):
 
 @router.get("")
 async def list_secrets(uses: ServicesDep) -> SecretList:
-    """The secrets that jobs use, as this process knows them. Values are never told."""
+    """List the secrets that jobs use, as this process knows them, without values."""
     return SecretList(secrets=[SecretModel.from_view(view) for view in await uses.secret_monitor.list_secrets()])
 
 
 @router.post("/{name}/refresh")
 async def refresh_secret(uses: ServicesDep, name: SecretName) -> SecretModel:
-    """Read a secret again: here at once, in other processes at the next use after 15 s at the latest."""
+    """Read a secret again: in this process now, in others at its first use after at most 15 s."""
     return SecretModel.from_view(await uses.operations.secrets.refresh(name, source=ChangeSource.API))

@@ -1,4 +1,4 @@
-"""How much of the time a job was up."""
+"""The route for the uptime of a job."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ router = APIRouter(prefix="/api", responses=PROBLEM_RESPONSES, dependencies=[Dep
 
 
 class UptimeWindowModel(ResponseModel):
-    """The time before now. `ratio` (0 to 1) is null without a run, `mean_ms` of the runs that succeeded.
+    """A span that ends now. `ratio` (0 to 1) is null without a run. `mean_ms`: of the runs that succeeded.
 
-    `whole`: runs are kept for as long, so that none of them was missed.
+    `complete`: the retention covers the span, so every run counts.
     """
 
     name: str
@@ -29,7 +29,7 @@ class UptimeWindowModel(ResponseModel):
 
 
 class UptimeMonthModel(ResponseModel):
-    """A calendar month in UTC. Seconds of downtime and outages that touch it; null where nothing is known."""
+    """A calendar month in UTC: seconds of downtime, and outages that overlap it; null without data."""
 
     month: str
     down_seconds: float | None
@@ -37,10 +37,9 @@ class UptimeMonthModel(ResponseModel):
 
 
 class UptimeModel(ResponseModel):
-    """From the runs of the job, and what is left of those that were too many. Those that were skipped or cancelled, and
-    backfills, say nothing.
+    """The uptime of a job.
 
-    `since`: the first run that something is known of.
+    Skipped and cancelled runs and backfills do not count. `since`: the first run that counts.
     """
 
     job: str
@@ -70,5 +69,5 @@ class UptimeModel(ResponseModel):
 
 @router.get("/jobs/{name}/uptime", tags=["jobs"])
 async def get_uptime(uses: ServicesDep, name: JobName) -> UptimeModel:
-    """The share of good runs and their mean time in the last 24 h to 365 days, and the downtime of three months."""
+    """Return the ratio and mean time of successful runs in 24 h to 365 days, and the downtime of three months."""
     return UptimeModel.from_uptime(await uses.uptimes.read_uptime(name))

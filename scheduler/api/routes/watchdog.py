@@ -1,4 +1,4 @@
-"""What the watchdog sees: jobs that do not run, the queue, open runs, dead letters, the store."""
+"""The route for the watchdog's report: overdue jobs, the queue, open runs, dead letters, the store."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from scheduler.watchdog import JobsReport, LateJob, Lateness, WatchdogReport
 from scheduler.worker.concurrency.fifo_semaphore import PlacesReport
 
 MAX_LISTED_JOBS = 200
-"""Jobs in trouble that are listed; of all others only their number."""
+"""Overdue jobs that are listed. Further ones are only counted."""
 
 MAX_LISTED_HOLDERS = 20
-"""Jobs with places that are listed."""
+"""Holders of slots that are listed."""
 
 router = APIRouter(
     prefix="/api/watchdog",
@@ -29,7 +29,10 @@ router = APIRouter(
 
 
 class OverdueJobModel(ResponseModel):
-    """`since`: the first due instant without a run; `last`: the newest one with a run, null if none is known."""
+    """A job that is overdue.
+
+    `since`: the first due instant without a run. `last`: the latest one with a run, or null.
+    """
 
     job: str
     trouble: Lateness
@@ -45,10 +48,10 @@ class OverdueJobModel(ResponseModel):
 
 
 class WatchedJobsModel(ResponseModel):
-    """`watched`: jobs with a schedule that are neither disabled nor paused. `late` and `silent`: how many of them.
+    """`watched`: jobs with a schedule that are neither disabled nor paused. `late`, `silent`: how many of them are.
 
-    `waiting`: jobs of which an earlier verdict is told, as a look reads a bounded number of histories. `troubles`: the
-    oldest first, at most 200.
+    `not_rechecked`: jobs with the result of an earlier check, as a check reads a bounded number of histories.
+    `overdue`: at most 200, oldest first.
     """
 
     watched: int
@@ -69,8 +72,9 @@ class WatchedJobsModel(ResponseModel):
 
 
 class QueueModel(ResponseModel):
-    """`waiting`: tickets (embedded) or messages (Functions, hidden ones too). `oldest_s`: seconds for which the oldest
-    that could be worked on has not been; null if none is. `poison`: messages given up and not yet dead letters."""
+    """`waiting`: tickets (embedded) or messages (Functions, including invisible ones). `oldest_s`: seconds since the
+    oldest
+    one could be processed, or null. `poison`: messages in the poison queue that are not dead letters yet."""
 
     waiting: int
     oldest_s: float | None
@@ -82,7 +86,7 @@ class QueueModel(ResponseModel):
 
 
 class SlotHolderModel(ResponseModel):
-    """A job that holds places, and for how many seconds it has held the oldest of them."""
+    """A job that holds slots. `held_s`: seconds since it acquired the oldest of them."""
 
     job: str
     host: str
@@ -91,10 +95,10 @@ class SlotHolderModel(ResponseModel):
 
 
 class ConcurrencyModel(ResponseModel):
-    """The places of the setting `concurrency` in the process that answers. `waiting`: runs that wait for one.
+    """The slots of the setting `concurrency` in the process that responds. `waiting`: runs that wait for a slot.
 
-    `full_s`: seconds for which none was free. `holders`: the jobs with the most places, at most 20. `held_back`: how
-    many runs wait for a job or a host that has as many places as its share, such as `job slow`.
+    `full_s`: seconds since the last slot was free. `holders`: the jobs with the most slots, at most 20. `held_back`:
+    number of runs that wait because a job or a host, such as `job slow`, holds its full share.
     """
 
     total: int
@@ -120,7 +124,7 @@ class ConcurrencyModel(ResponseModel):
 
 
 class OpenRunsModel(ResponseModel):
-    """Runs that are queued or running. `oldest`: the earliest due instant among them; null if there are none."""
+    """Queued and running runs. `oldest`: the earliest due instant among them, or null."""
 
     number: int
     oldest: datetime | None
@@ -131,10 +135,11 @@ class OpenRunsModel(ResponseModel):
 
 
 class WatchdogModel(ResponseModel):
-    """What a look found. A part that could not be asked is null, and `unknown` has a sentence about it.
+    """The latest check of the watchdog, made at `at`. A part that could not be checked is null and has an entry in
+    `errors`.
 
-    `at`: when the look was made. `places` and `last_tick` are as of now, the latter null before the first tick;
-    `tick_gap_s`: seconds since.
+    `concurrency` and `last_tick` are current; `last_tick` is null before the first tick. `tick_gap_s`: seconds since
+    then.
     """
 
     at: datetime
@@ -167,5 +172,5 @@ class WatchdogModel(ResponseModel):
 
 @router.get("")
 async def get_watchdog(uses: ServicesDep) -> WatchdogModel:
-    """The newest look at everything that must move by itself. It is made each half minute, on Azure at each tick."""
+    """Return the latest check of the watchdog, made every 30 s, in the Functions host at each tick."""
     return WatchdogModel.from_watchdog_report(await uses.watchdog.latest_report(), uses.clock.now())

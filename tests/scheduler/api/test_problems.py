@@ -37,7 +37,7 @@ def problem_of(answer: httpx.Response, status: int) -> dict[str, object]:
         ("/api/runs?outcom=failed", "query.outcom: unknown parameter, did you mean outcome?"),
         ("/api/runs?since=today", "query.since: unknown parameter; known keys: job, outcome, from, to, limit"),
         ("/api/jobs/checkout?limit=3", "query.limit: unknown parameter"),
-        ("/api/runs?limit=3&limit=4", "query.limit: is given more than once"),
+        ("/api/runs?limit=3&limit=4", "query.limit: the parameter is given more than once"),
     ],
 )
 async def test_a_parameter_that_cannot_be_used_is_refused_with_its_place(address: str, complaint: str) -> None:
@@ -108,7 +108,7 @@ async def test_a_method_that_is_not_possible_is_refused_with_what_is(method: str
         answer = await desk.request(method, address)
 
     problem = answer.json()
-    assert problem["detail"] == f"{method} is not possible here: use {allowed}."
+    assert problem["detail"] == f"The method {method} is not allowed for this path. Use {allowed}."
     assert answer.status_code == 405
     assert answer.headers["Allow"] == allowed
 
@@ -117,7 +117,7 @@ async def test_a_static_file_cannot_be_written() -> None:
     async with ApiClient() as desk:
         answer = await desk.request("POST", "/api/dashboard/static/overview.css")
 
-    assert problem_of(answer, 405)["detail"] == "POST is not possible here: use GET, HEAD."
+    assert problem_of(answer, 405)["detail"] == "The method POST is not allowed for this path. Use GET, HEAD."
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,9 @@ async def test_an_error_that_nobody_foresaw_says_nothing_of_the_inside(caplog: p
         with caplog.at_level(logging.ERROR, "scheduler.api"):
             answer = await desk.get("/api/runs")
 
-    assert problem_of(answer, 500)["detail"] == "Something went wrong here; the log has the details."
+    assert (
+        problem_of(answer, 500)["detail"] == "The scheduler failed to process the request. The log contains the error."
+    )
     assert "inside" not in answer.text
     (record,) = caplog.records
     assert (record.getMessage(), record.exc_info is not None) == ("GET /api/runs failed", True)

@@ -88,7 +88,7 @@ async def test_a_whole_set_is_put_in_force_at_once_and_told(caplog: pytest.LogCa
     assert (list(view.names()), view.digest, view.loaded_at) == (["a", "b"], "two", bench.clock.now())
     assert caplog.messages == [
         "job files: 1 added: b, 1 changed: a; jobs in force: 2",
-        "set one of the jobs was replaced by two (1 added: b, 1 changed: a), as was asked by the job files",
+        "set one of the jobs was replaced by two (1 added: b, 1 changed: a), requested by the job files",
     ]
 
 

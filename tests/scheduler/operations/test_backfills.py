@@ -166,15 +166,15 @@ async def test_the_refusal_says_how_many_instants_lie_before_the_first_version()
         )
 
     assert str(refused.value) == (
-        "2 of 4 due instants, the first at 2026-03-01 11:59:30Z, lie before the first version of job checkout, in "
-        "force since 2026-03-01 11:59:45Z: begin after 2026-03-01 11:59:45Z, or set before_first_version "
-        "(--before-first-version) to run them as well"
+        "2 of 4 due instants, the first at 2026-03-01 11:59:30Z, are before the first version of job checkout, in "
+        "force since 2026-03-01 11:59:45Z: start after 2026-03-01 11:59:45Z, or set before_first_version "
+        "(--before-first-version) to run them too"
     )
 
 
 @virtual_time
 async def test_a_job_that_no_host_ever_had_in_force_has_no_instants_of_the_past() -> None:
-    with pytest.raises(InvalidArgument, match="which no host has had in force yet: set before_first_version"):
+    with pytest.raises(InvalidArgument, match="which no host has loaded yet: set before_first_version"):
         await backfilling_of(NewShop()).backfill("checkout", ago(30), limit=10, dry_run=True, source=ChangeSource.API)
 
 
@@ -221,7 +221,8 @@ async def test_more_than_the_limit_is_refused_with_the_number() -> None:
     shop, sent = Shop(), Sent()
 
     with pytest.raises(
-        InvalidArgument, match="31 runs are to be made, more than 30: shorten the interval, or raise the limit"
+        InvalidArgument,
+        match="the range needs 31 runs, more than the limit of 30: shorten the range, or raise the limit",
     ) as refused:
         await backfilling_of(shop, sent).backfill("checkout", ago(300), limit=30, source=ChangeSource.API)
 
@@ -232,7 +233,7 @@ async def test_more_than_the_limit_is_refused_with_the_number() -> None:
 async def test_an_endless_interval_is_not_worked_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_DUE_INSTANTS", 500)
 
-    with pytest.raises(InvalidArgument, match="more than 500 instants fell due"):
+    with pytest.raises(InvalidArgument, match="the range has more than 500 due instants"):
         await backfilling_of(Shop()).backfill("checkout", ago(10**9), limit=1000, source=ChangeSource.API)
 
 
@@ -300,5 +301,5 @@ async def test_a_backfill_is_a_line_of_the_log(caplog: pytest.LogCaptureFixture)
         await backfilling_of(Shop()).backfill("checkout", ago(10), limit=10, source=ChangeSource.API)
 
     assert caplog.messages == [
-        "2 runs of job checkout from checkout@20260301T115950.000Z on were queued, as was asked over the API"
+        "2 runs of job checkout from checkout@20260301T115950.000Z on were queued, requested over the API"
     ]

@@ -179,7 +179,7 @@ async def test_a_finished_run_is_not_cancelled() -> None:
     ticket = shop.ticket()
     await shop.worker.execute(ticket)
 
-    with pytest.raises(Conflict, match="is finished already: succeeded"):
+    with pytest.raises(Conflict, match="is already finished: succeeded"):
         await cancelling_of(shop).cancel(ticket.id, source=ChangeSource.API, wait=0)
     assert (await run_of(shop, ticket.id)).outcome is Outcome.SUCCEEDED
 
@@ -226,4 +226,4 @@ async def test_cancelling_is_a_line_of_the_log(caplog: pytest.LogCaptureFixture)
     with caplog.at_level(logging.INFO, "scheduler.audit"):
         await cancelling_of(shop).cancel(ticket.id, source=ChangeSource.API, wait=0)
 
-    assert caplog.messages == [f"run {ticket.id} was cancelled, as was asked over the API"]
+    assert caplog.messages == [f"run {ticket.id} was cancelled, requested over the API"]

@@ -87,7 +87,7 @@ async def test_a_letter_is_replayed_once() -> None:
     letter = await given_up(shop)
     record = await replaying_of(shop, sent).replay(letter.id, source=ChangeSource.API)
 
-    with pytest.raises(Conflict, match=f"was replayed already, by run {record.ticket.id}"):
+    with pytest.raises(Conflict, match=f"was already replayed by run {record.ticket.id}"):
         await replaying_of(shop, sent).replay(letter.id, source=ChangeSource.API)
 
     assert len(sent.sent) == 1
@@ -148,7 +148,7 @@ async def test_what_cannot_be_replayed_is_told() -> None:
     letter = await given_up(shop, job="other")
     without = Shop(jobs=JOBS[:1], data=shop.store.data)
 
-    with pytest.raises(Conflict, match="no ticket"):
+    with pytest.raises(Conflict, match="not a ticket"):
         await replaying_of(shop).replay(message.id, source=ChangeSource.API)
     with pytest.raises(NotFound, match="there is no dead letter 'x'"):
         await replaying_of(shop).replay("x", source=ChangeSource.API)
@@ -284,7 +284,7 @@ async def test_a_letter_is_discarded_and_every_change_is_a_line_of_the_log(caplo
 
     assert await shop.dead_letters.find(letter.id) is None
     assert caplog.messages == [
-        f"dead letter {letter.id} is replayed by run {record.ticket.id}, as was asked over the API",
-        f"dead letter {letter.id} was discarded, as was asked on the command line",
+        f"dead letter {letter.id} is replayed by run {record.ticket.id}, requested over the API",
+        f"dead letter {letter.id} was discarded, requested on the command line",
     ]
     assert record.state is RunState.QUEUED

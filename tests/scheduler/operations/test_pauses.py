@@ -76,7 +76,7 @@ async def test_a_job_that_is_resumed_runs_again() -> None:
 async def test_a_pause_that_is_over_already_is_refused() -> None:
     shop = Shop()
 
-    with pytest.raises(InvalidArgument, match="lies in the past") as refused:
+    with pytest.raises(InvalidArgument, match="is in the past") as refused:
         await pausing_of(shop).pause("checkout", until=START, source=ChangeSource.API)
 
     assert refused.value.field == "until"
@@ -112,6 +112,6 @@ async def test_every_change_is_a_line_of_the_log(caplog: pytest.LogCaptureFixtur
         await pausing.resume("checkout", source=ChangeSource.API)
 
     assert caplog.messages == [
-        "job checkout was paused until it is resumed: deployment, as was asked on the command line",
-        "job checkout was resumed, as was asked over the API",
+        "job checkout was paused until it is resumed: deployment, requested on the command line",
+        "job checkout was resumed, requested over the API",
     ]

@@ -109,11 +109,11 @@ def test_jobs_are_chosen_by_their_latest_outcome_or_by_having_none() -> None:
             "outcome",
             "'running' is not allowed; allowed: succeeded, failed, timed_out, rejected, skipped, cancelled, none",
         ),
-        ({"tags": ["=payments"]}, "tag", "'=payments' names no tag; write it like team or team=payments"),
+        ({"tags": ["=payments"]}, "tag", "'=payments' has no tag name; use a form such as team or team=payments"),
         (
             {"names": ["check out"]},
             "name",
-            "'check out' fits no name of a job; use letters, digits, dot, - and _, with * for any text and ? for one "
+            "'check out' cannot match a job name; use letters, digits, dot, - and _, with * for any text and ? for one "
             "character",
         ),
     ],

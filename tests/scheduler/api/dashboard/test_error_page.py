@@ -23,8 +23,8 @@ async def asked(desk: ApiClient, path: str, accept: str = BROWSER) -> httpx.Resp
         ("/api/dashboard/runs/checkout@20260301T120000.000Z", "There is no run 'checkout@20260301T120000.000Z'"),
         ("/api/dashboard/runs/nonsense", "There is no run 'nonsense'"),
         ("/api/jobs/chekout", "There is no job named 'chekout'. Did you mean checkout?"),
-        ("/api/nowhere", "Nothing is found at this address."),
-        ("/nowhere", "Nothing is found at this address."),
+        ("/api/nowhere", "There is no route with this path."),
+        ("/nowhere", "There is no route with this path."),
     ],
 )
 async def test_a_browser_gets_a_page_that_leads_back(path: str, said: str) -> None:

@@ -55,7 +55,7 @@ async def test_a_job_that_never_was_down_is_up_for_as_long_as_is_known() -> None
         await desk.perform()
         await desk.shop.clock.sleep(30)
 
-        assert "checkout is up for 30 s at least" in visible_text(await get_page(desk, PAGE))
+        assert "checkout is up for at least 30 s" in visible_text(await get_page(desk, PAGE))
 
 
 @virtual_time
@@ -73,7 +73,7 @@ async def test_a_job_that_has_not_run_says_so() -> None:
         text = visible_text(await get_page(desk, PAGE))
 
     assert "checkout has not run yet" in text
-    assert "No run yet." in text
+    assert "There are no runs yet." in text
 
 
 @virtual_time
@@ -81,9 +81,9 @@ async def test_a_job_that_has_not_run_says_so() -> None:
     ("schedule", "more", "said"),
     [
         ("every 10s", {}, "Every 10 seconds every 10s"),
-        ("every 10s", {"enabled": False}, "Disabled: it runs on demand only"),
-        (None, {}, "None: it runs on demand only"),
-        (None, {"depends_on": ["other"]}, "None: it runs after other"),
+        ("every 10s", {"enabled": False}, "Disabled: runs only on demand"),
+        (None, {}, "None: runs only on demand"),
+        (None, {"depends_on": ["other"]}, "None: runs after other"),
     ],
 )
 async def test_the_schedule_stands_in_english(schedule: str | None, more: dict[str, Any], said: str) -> None:

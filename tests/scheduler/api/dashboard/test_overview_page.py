@@ -38,7 +38,7 @@ async def test_a_job_that_never_succeeded_is_down_for_as_long_as_is_known() -> N
         await desk.perform()
         await desk.shop.clock.sleep(30)
 
-        assert "for 30 s at least" in visible_text(await get_page(desk))
+        assert "for at least 30 s" in visible_text(await get_page(desk))
 
 
 @virtual_time
@@ -60,7 +60,7 @@ async def test_nothing_down_is_said_so() -> None:
 
         page = await get_page(desk)
 
-    assert "Nothing is down" in visible_text(page)
+    assert "No job is down" in visible_text(page)
     assert "<title>Scheduler · test</title>" in page
     assert "Down now" not in page
 
@@ -69,9 +69,9 @@ async def test_a_new_installation_is_told_what_to_do() -> None:
     async with ApiClient(jobs=[]) as desk:
         text = visible_text(await get_page(desk))
 
-    assert "Nothing has run yet" in text
-    assert "There are no jobs. Put a job file into the folder that the setting jobs (SCHEDULER_JOBS) names" in text
-    assert "No run yet." in text
+    assert "No job has run yet" in text
+    assert "There are no jobs. Add a job file to the folder of the setting jobs (SCHEDULER_JOBS)" in text
+    assert "There are no runs yet." in text
 
 
 @virtual_time
@@ -167,7 +167,7 @@ async def test_while_the_store_is_away_the_page_says_so() -> None:
     assert (sent.status_code, sent.headers["Retry-After"]) == (503, "5")
     assert sent.headers["content-type"].startswith("text/html")
     assert visible_text(sent.text).count("the store is away") == 1
-    assert "Jobs and runs cannot be shown now." in visible_text(sent.text)
+    assert "Jobs and runs are unavailable" in visible_text(sent.text)
 
 
 async def test_pages_of_jobs_lead_on_and_back() -> None:

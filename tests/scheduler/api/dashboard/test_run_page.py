@@ -49,7 +49,7 @@ async def test_each_attempt_stands_with_its_phases() -> None:
         await desk.store_finished(due, replace(run, attempts=(replace(first, wait_ms=500.0), second)))
         text = visible_text(await get_page(desk, page_at(due.id)))
 
-    assert "Attempt Status DNS Connect First byte Total What happened Then waited" in text
+    assert "Attempt Status DNS Connect First byte Total Message Wait before next" in text
     assert "1 200 0.5 ms 1.2 ms 30 ms 32 ms ok 500 ms" in text
     assert "2 200 0.2 ms 0.4 ms 12 ms 13 ms ok -" in text
 
@@ -111,7 +111,7 @@ async def test_a_skipped_run_has_no_attempts() -> None:
         text = visible_text(await get_page(desk, page_at(run_id)))
 
     assert "report skipped" in text
-    assert "No attempt was made." in text
+    assert "There were no attempts." in text
 
 
 @virtual_time

@@ -75,7 +75,7 @@ def test_what_a_page_of_another_site_sends_is_refused_with_the_header(
 ) -> None:
     told = complaint(*headers)
 
-    assert told.startswith("A page of another site may change nothing here: ")
+    assert told.startswith("Cross-site requests are not allowed: ")
     assert found in told
 
 

@@ -116,7 +116,7 @@ async def test_too_many_that_wait_are_refused_with_when_to_come_back() -> None:
     start, body = await asked(turns)
 
     assert (start["status"], (b"retry-after", b"5") in start["headers"]) == (503, True)
-    assert json.loads(body["body"])["detail"].startswith("200 requests wait for their turn")
+    assert json.loads(body["body"])["detail"].startswith("200 read requests are already waiting")
     for read in reads:
         read.cancel()
     await asyncio.gather(*reads, return_exceptions=True)
@@ -145,5 +145,5 @@ async def test_a_read_that_waits_when_the_program_ends_is_told_so() -> None:
     start, body = await reads[-1]
 
     assert start["status"] == 503
-    assert json.loads(body["body"])["detail"] == "The program is stopping."
+    assert json.loads(body["body"])["detail"] == "The scheduler is stopping. Retry after its restart."
     await asyncio.gather(*reads)

@@ -72,11 +72,11 @@ async def test_a_dry_run_queues_nothing_and_the_end_is_now_if_none_is_given() ->
     ("body", "complaint"),
     [
         ({}, "body.from: is missing"),
-        ({"from": "yesterday"}, "body.from: 'yesterday' is no instant in ISO 8601"),
-        ({"from": "2026-03-01T11:00:00Z", "to": "2026-03-01T10:00:00Z"}, "body.from: 2026-03-01 11:00:00Z lies after"),
-        ({"from": "2026-03-01T11:00:00Z", "to": "2026-03-02T10:00:00Z"}, "body.to: 2026-03-02 10:00:00Z lies in the"),
-        ({"from": "2026-03-01T11:00:00Z"}, "body.limit: 361 runs are to be made, more than 100"),
-        ({"from": "1970-01-02"}, "body.from: more than 10000 instants fell due"),
+        ({"from": "yesterday"}, "body.from: 'yesterday' is not an ISO 8601 instant"),
+        ({"from": "2026-03-01T11:00:00Z", "to": "2026-03-01T10:00:00Z"}, "body.from: 2026-03-01 11:00:00Z is after"),
+        ({"from": "2026-03-01T11:00:00Z", "to": "2026-03-02T10:00:00Z"}, "body.to: 2026-03-02 10:00:00Z is in the"),
+        ({"from": "2026-03-01T11:00:00Z"}, "body.limit: the range needs 361 runs, more than the limit of 100"),
+        ({"from": "1970-01-02"}, "body.from: the range has more than 10000 due instants"),
         (HALF_A_MINUTE | {"limit": 1001}, "body.limit: 1001 is too large: at most 1000"),
         (HALF_A_MINUTE | {"dryrun": True}, "body.dryrun: unknown key"),
         (HALF_A_MINUTE | {"since": "2026-03-01"}, "body.since: unknown key"),
@@ -129,4 +129,4 @@ async def test_a_backfill_is_no_uptime_no_latest_run_and_no_outage() -> None:
 
     assert {(run["trigger"], run["outcome"]) for run in runs} == {("backfill", "failed")}
     assert (uptime["runs"], uptime["since"], job["latest"]) == (0, None, None)
-    assert "Nothing is down" in page
+    assert "No job is down" in page

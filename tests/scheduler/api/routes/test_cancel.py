@@ -38,7 +38,7 @@ async def test_a_running_run_is_answered_as_cancelled() -> None:
 
     assert (done.status_code, done.json()["outcome"]) == (200, "cancelled")
     assert (again.status_code, again.headers["content-type"]) == (409, "application/problem+json")
-    assert "is finished already: cancelled" in again.json()["detail"]
+    assert "is already finished: cancelled" in again.json()["detail"]
 
 
 @virtual_time

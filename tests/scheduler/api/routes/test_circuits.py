@@ -60,7 +60,7 @@ async def test_a_circuit_that_opened_says_since_when_why_and_when_it_is_tried_ag
         "1 failure in a row",
         "2026-03-01T12:01:00Z",
     )
-    assert told["text"] == ("open since 2026-03-01 12:00:00Z: 1 failure in a row; tried again at 2026-03-01 12:01:00Z")
+    assert told["text"] == ("open since 2026-03-01 12:00:00Z: 1 failure in a row; next probe at 2026-03-01 12:01:00Z")
 
 
 @virtual_time
@@ -126,8 +126,8 @@ async def test_a_circuit_that_nobody_has_is_told_with_the_one_that_was_meant() -
     assert [answer.status_code for answer in answers] == [404] * 3
     assert [answer.json()["detail"] for answer in answers] == [
         "No job has a circuit 'plain'.",
-        "No job has a circuit 'payments'; the nearest is group:payments.",
-        "No job has a circuit 'chekout'; the nearest is checkout.",
+        "No job has a circuit 'payments' (nearest: group:payments).",
+        "No job has a circuit 'chekout' (nearest: checkout).",
     ]
 
 
@@ -149,9 +149,9 @@ async def test_every_change_is_in_the_log_with_its_way_and_reason(caplog: pytest
         await open_desk.post_json(f"{CHECKOUT}/reset", {"reason": "mended"})
 
     assert [record.message for record in caplog.records if record.name == "scheduler.audit"] == [
-        "circuit checkout is held open until 2026-03-01 13:00:00Z: deployment, as was asked over the API",
-        "circuit checkout is held closed until it is reset, as was asked over the API",
-        "circuit checkout was reset: mended, as was asked over the API",
+        "circuit checkout is held open until 2026-03-01 13:00:00Z: deployment, requested over the API",
+        "circuit checkout is held closed until it is reset, requested over the API",
+        "circuit checkout was reset: mended, requested over the API",
     ]
 
 

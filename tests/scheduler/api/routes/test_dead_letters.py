@@ -72,7 +72,7 @@ async def test_a_message_that_was_no_ticket_is_shown() -> None:
 
     assert (letter["message"], letter["job"], letter["run_id"], letter["definition"]) == ("no batch", None, None, None)
     assert refused.status_code == 409
-    assert "no ticket" in refused.json()["detail"]
+    assert "not a ticket" in refused.json()["detail"]
 
 
 @virtual_time
@@ -136,11 +136,11 @@ async def test_many_are_replayed_after_a_look() -> None:
 @pytest.mark.parametrize(
     ("body", "complaint"),
     [
-        ({}, "body.job: say which letters: by job, reason, after or before"),
+        ({}, "body.job: no filter is given: set at least one of job, reason, after and before"),
         ({"job": "a b"}, "body.job: 'a b' has the wrong form"),
         ({"job": "checkout", "limit": 1001}, "body.limit: 1001 is too large: at most 1000"),
         ({"job": "checkout", "per_second": 0}, "body.per_second: 0 must be more than 0"),
-        ({"after": "yesterday"}, "body.after: 'yesterday' is no instant in ISO 8601"),
+        ({"after": "yesterday"}, "body.after: 'yesterday' is not an ISO 8601 instant"),
         ({"jobs": ["checkout"]}, "body.jobs: unknown key"),
         (None, "body: is missing"),
     ],

@@ -78,9 +78,9 @@ async def test_jobs_are_chosen_by_filters_that_are_combined_by_and(query: str, e
         ("kind=htp", "query.kind", "'htp' is not allowed, did you mean http?; allowed: http, steps, tcp"),
         ("state=stopped", "query.state", "'stopped' is not allowed; allowed: enabled, paused, disabled"),
         ("outcome=running", "query.outcome", "'running' is not allowed; allowed: succeeded, failed"),
-        ("name=a/b", "query.name", "'a/b' fits no name of a job; use letters"),
-        ("tag=", "query.tag", "'' names no tag; write it like team or team=payments"),
-        ("limit=1&limit=2", "query.limit", "is given more than once; "),
+        ("name=a/b", "query.name", "'a/b' cannot match a job name; use letters"),
+        ("tag=", "query.tag", "'' has no tag name; use a form such as team or team=payments"),
+        ("limit=1&limit=2", "query.limit", "the parameter is given more than once; "),
         ("tags=team", "query.tags", "unknown parameter, did you mean tag?; "),
     ],
 )
@@ -143,12 +143,12 @@ async def test_runs_are_chosen_by_when_they_were_due() -> None:
 @pytest.mark.parametrize(
     ("query", "where", "says"),
     [
-        ("from=yesterday", "query.from", "'yesterday' is neither an instant nor a duration; write an instant like"),
+        ("from=yesterday", "query.from", "'yesterday' is neither an instant nor a duration; use an instant such as"),
         ("to=2026-13-01T00:00:00Z", "query.to", "'2026-13-01T00:00:00Z' is neither an instant nor a duration"),
         (
             "from=2026-11-25T02:00:00Z&to=2026-11-25T01:00:00Z",
             "query.from",
-            "2026-11-25T02:00:00Z is not before the end of the interval, 2026-11-25T01:00:00Z; swap the two",
+            "2026-11-25T02:00:00Z is not before the end of the range, 2026-11-25T01:00:00Z; swap them",
         ),
         ("from=1h&to=1h", "query.from", ""),
         ("since=1h", "query.since", "unknown parameter"),

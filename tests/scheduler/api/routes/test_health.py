@@ -45,7 +45,7 @@ async def test_where_all_else_needs_a_key_health_names_parts_and_no_internals(ad
     assert (answer.status_code, answer.headers["Retry-After"], answer.json()["version"]) == (503, "5", "1.2.3")
     assert answer.json()["parts"] == [
         {"name": "jobs", "status": "ok", "message": ""},
-        {"name": "store", "status": "down", "message": "GET /api/status tells why, to those with a key"},
+        {"name": "store", "status": "down", "message": "see GET /api/status, which requires a key"},
     ]
     assert told.status_code == 503
     assert told.json()["parts"][1]["message"] == "store /home/data/scheduler.db: disk full"

@@ -92,7 +92,7 @@ async def test_an_unknown_job_is_not_found_and_the_nearest_name_is_told() -> Non
 
     assert answer.status_code == 404
     assert answer.json()["detail"] == (
-        "There is no job named 'chekout-api'. Did you mean checkout-api? GET /api/jobs lists them."
+        "There is no job named 'chekout-api'. Did you mean checkout-api? GET /api/jobs lists the jobs."
     )
 
 

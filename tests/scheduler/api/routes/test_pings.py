@@ -360,7 +360,7 @@ async def test_while_a_token_cannot_be_read_a_ping_may_be_sent_again() -> None:
         troubles = at.services.operations.pings.token_errors()
 
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
-    assert answer.json()["detail"] == "Pings cannot be taken now: send it again."
+    assert answer.json()["detail"] == "Pings are not accepted now. Send the ping again."
     assert troubles == {"nightly-token": "There is no secret nightly-token"}
 
 
@@ -386,7 +386,7 @@ async def test_no_log_and_no_answer_shows_the_token(caplog: pytest.LogCaptureFix
 
     assert answer.status_code == 503
     assert TOKEN not in answer.text
-    assert "a ping could not be taken" in caplog.text
+    assert "could not accept a ping" in caplog.text
     assert TOKEN not in caplog.text
 
 

@@ -76,8 +76,8 @@ async def test_a_wait_of_nothing_does_not_wait(wait: str) -> None:
 @pytest.mark.parametrize(
     ("wait", "complaint"),
     [
-        ("10m", "query.wait: 10m is too long: at most 3m20s; then ask for the run by its id"),
-        ("201s", "query.wait: 201s is too long: at most 3m20s; then ask for the run by its id"),
+        ("10m", "query.wait: 10m exceeds the maximum of 3m20s; use a shorter wait, then poll the run by its id"),
+        ("201s", "query.wait: 201s exceeds the maximum of 3m20s; use a shorter wait, then poll the run by its id"),
         ("10", "query.wait: '10' is not a duration: write it like 500ms, 10s, 2m or 1h30m"),
         ("soon", "query.wait: 'soon' is not a duration: write it like 500ms, 10s, 2m or 1h30m"),
         ("", "query.wait: '' is not a duration: write it like 500ms, 10s, 2m or 1h30m"),

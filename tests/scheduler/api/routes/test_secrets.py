@@ -49,7 +49,7 @@ async def test_a_secret_is_read_again_and_the_change_is_logged(caplog: pytest.Lo
     assert (done.json()["source"], done.json()["trouble"]) == ("the vault", "")
     assert "the-value" not in done.text
     assert open_desk.shop.secrets.dropped == ["checkout-token"]
-    assert "secret checkout_token is read again, as was asked over the API" in caplog.text
+    assert "secret checkout_token was refreshed, requested over the API" in caplog.text
 
 
 @virtual_time

@@ -105,7 +105,7 @@ async def test_instants_before_the_first_version_are_run_by_a_flag_alone(target:
     uptime = await invoke_beside("uptime", "booking")
 
     assert (refused.code, refused.stdout) == (2, "")
-    assert refused.stderr.startswith("--from: 2 of 3 due instants, the first at 2025-12-30 23:59:00Z, lie before")
+    assert refused.stderr.startswith("--from: 2 of 3 due instants, the first at 2025-12-30 23:59:00Z, are before")
     assert (done.code, done.stderr) == (0, "3 due instants run; 0 ran already\n")
     assert "booking has no run that says something" in uptime.stderr
 
@@ -115,17 +115,18 @@ async def test_instants_before_the_first_version_are_run_by_a_flag_alone(target:
     ("arguments", "code", "complaint"),
     [
         (("booking", "--from", "soon"), 2, "--from: 'soon' is no instant"),
-        (("booking", "--from", "2999-01-01"), 2, "--from: 2999-01-01 00:00:00Z lies in the future"),
-        (("booking", "--from", FROM, "--to", "2999-01-01"), 2, "--to: 2999-01-01 00:00:00Z lies in the future"),
+        (("booking", "--from", "2999-01-01"), 2, "--from: 2999-01-01 00:00:00Z is in the future"),
+        (("booking", "--from", FROM, "--to", "2999-01-01"), 2, "--to: 2999-01-01 00:00:00Z is in the future"),
         (("booking",), 2, "Missing option '--from'"),
-        (("booking", "--from", FROM, "--to", "2025-01-01"), 2, "--from: 2026-01-01 00:00:00Z lies after the end"),
+        (("booking", "--from", FROM, "--to", "2025-01-01"), 2, "--from: 2026-01-01 00:00:00Z is after the end"),
         (
             ("booking", "--from", FROM, "--to", TO, "--limit", "2"),
             2,
-            "--limit: 3 runs are to be made, more than 2: shorten the interval, or raise the limit (1000 at most)",
+            "--limit: the range needs 3 runs, more than the limit of 2: shorten the range, "
+            "or raise the limit (at most 1000)",
         ),
         (("boking", "--from", FROM), 2, "did you mean booking?"),
-        (("asked", "--from", FROM), 1, "job asked has no schedule, so it was never due"),
+        (("asked", "--from", FROM), 1, "job asked has no schedule, so it has no due instants"),
     ],
 )
 async def test_what_cannot_be_is_told(arguments: tuple[str, ...], code: int, complaint: str) -> None:

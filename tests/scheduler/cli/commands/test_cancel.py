@@ -39,7 +39,7 @@ async def test_a_run_that_waits_is_cancelled(store: Store) -> None:
     assert "as was asked on the command line" in history.stdout
     again = await invoke_beside("cancel", ticket.id)
     assert (again.code, again.stdout) == (1, "")
-    assert "is finished already: cancelled" in again.stderr
+    assert "is already finished: cancelled" in again.stderr
 
 
 async def test_a_cancelled_run_is_shown_as_json(store: Store) -> None:

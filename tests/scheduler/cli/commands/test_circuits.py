@@ -77,12 +77,12 @@ def test_a_circuit_that_is_reset_is_held_by_nobody() -> None:
     ("arguments", "code", "complaint"),
     [
         (["open", "plain"], 1, "no job has a circuit 'plain'"),
-        (["reset", "payments"], 1, "the nearest is group:payments; `circuits` lists them"),
+        (["reset", "payments"], 1, "(nearest: group:payments); `circuits` lists them"),
         (["open", "checkout-api", "--for", "soon"], 2, "--for: 'soon' is not a duration"),
         (["open", "checkout-api", "--for", "0s"], 2, "--for: no time at all"),
-        (["open", "checkout-api", "--until", "2020-01-01"], 2, "--until: 2020-01-01 00:00:00Z lies in the past"),
+        (["open", "checkout-api", "--until", "2020-01-01"], 2, "--until: 2020-01-01 00:00:00Z is in the past"),
         (["close", "checkout-api", "--for", "1h", "--until", YEAR], 2, "--for and --until say the same thing"),
-        (["open", "checkout-api", "--reason", "x" * 501], 2, "--reason: 501 characters are too many"),
+        (["open", "checkout-api", "--reason", "x" * 501], 2, "--reason: 501 characters, but at most 500"),
     ],
     ids=str,
 )

@@ -83,7 +83,7 @@ async def test_a_letter_is_replayed_once_and_its_end_is_waited_for(target: HttpT
     assert (said.code, said.lines[0].split(" after")[0]) == (0, "booking succeeded")
     assert len(target.requests) == 3
     assert (again.code, again.stdout) == (1, "")
-    assert "was replayed already, by run booking@" in again.stderr
+    assert "was already replayed by run booking@" in again.stderr
     rows = [line.split("\t") for line in (await letters("list")).lines[1:]]
     assert [row[5] for row in rows] == ["replayed", "waiting"]
 
@@ -143,7 +143,7 @@ async def test_a_discarded_letter_is_gone() -> None:
         (("replay", "x", "--job", "booking"), 2, "either one dead letter by its id, or many by options"),
         (("replay", "--job", "boking"), 2, "did you mean booking?"),
         (("replay", "--after", "soon"), 2, "--after: 'soon' is no instant"),
-        (("replay", "--job", "booking", "--per-second", "0"), 2, "--per-second: 0 is not more than 0"),
+        (("replay", "--job", "booking", "--per-second", "0"), 2, "--per-second: 0 is not greater than 0"),
     ],
 )
 async def test_what_cannot_be_is_told(arguments: tuple[str, ...], code: int, complaint: str) -> None:

@@ -218,7 +218,7 @@ async def test_an_interval_without_runs_says_so_and_which_run_is_the_newest() ->
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--from", "yesterday"], "--from: 'yesterday' is neither an instant nor a duration: write an instant like"),
+        (["--from", "yesterday"], "--from: 'yesterday' is neither an instant nor a duration: use an instant such as"),
         (["--from", "1h", "--to", "2h"], "--from: "),
         (["checkout-api@20261125T015030.000Z", "--from", "1h"], "--from and --to choose among the runs of a job"),
     ],

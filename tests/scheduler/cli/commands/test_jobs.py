@@ -160,7 +160,7 @@ def test_a_list_without_jobs_says_which_filter_left_them_out(options: list[str],
     [
         (["--kind", "htp"], "--kind: 'htp' is not allowed, did you mean http?; allowed: http, steps"),
         (["--state", "on"], "--state: 'on' is not allowed; allowed: enabled, paused, disabled"),
-        (["--tag", "=web"], "--tag: '=web' names no tag; write it like team or team=payments"),
+        (["--tag", "=web"], "--tag: '=web' has no tag name; use a form such as team or team=payments"),
     ],
 )
 def test_an_unknown_value_of_an_option_ends_with_2(options: list[str], says: str) -> None:

@@ -63,9 +63,9 @@ def test_a_pause_without_an_end_says_so() -> None:
         (("checkout-api", "--for", "30"), "--for: '30' is not a duration: write it like 500ms, 10s, 2m or 1h30m"),
         (("checkout-api", "--for", "99999999d"), "--for: that is longer than time goes on"),
         (("checkout-api", "--until", "soon"), "--until: 'soon' is no instant in ISO 8601"),
-        (("checkout-api", "--until", "2020-01-01"), "--until: 2020-01-01 00:00:00Z lies in the past"),
+        (("checkout-api", "--until", "2020-01-01"), "--until: 2020-01-01 00:00:00Z is in the past"),
         (("checkout-api", "--until", YEAR, "--for", "1h"), "--for and --until say the same thing"),
-        (("checkout-api", "--reason", "x" * 501), "--reason: 501 characters are too many: at most 500"),
+        (("checkout-api", "--reason", "x" * 501), "--reason: 501 characters, but at most 500"),
         (("chekout-api",), "did you mean checkout-api?"),
     ],
 )
