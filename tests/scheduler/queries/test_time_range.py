@@ -53,7 +53,7 @@ def test_what_is_neither_is_refused_with_the_forms(text: str) -> None:
     ("since", "until"), [("1h", "2h"), ("1h", "1h"), ("2026-11-25T02:00:00Z", "2026-11-25T01:00:00Z")]
 )
 def test_the_begin_is_before_the_end(since: str, until: str) -> None:
-    with pytest.raises(InvalidTimeRange, match="is not before the end of the interval") as caught:
+    with pytest.raises(InvalidTimeRange, match="is not before the end of the range") as caught:
         parse_time_range(since, until, NOW)
     assert caught.value.end == "from"
 
