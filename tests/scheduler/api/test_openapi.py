@@ -89,7 +89,7 @@ async def test_every_route_has_a_summary_an_answer_and_problems() -> None:
             assert good["content"] == {"application/json": {"schema": schema}}
         for problems in ("4XX", "5XX"):
             (content,) = operation["responses"][problems]["content"].items()
-            assert content == ("application/problem+json", {"schema": {"$ref": "#/components/schemas/Problem"}})
+            assert content == ("application/problem+json", {"schema": {"$ref": "#/components/schemas/ProblemDetails"}})
         assert "422" not in operation["responses"]
 
 
@@ -107,7 +107,7 @@ async def test_every_reference_leads_somewhere() -> None:
     names = {reference.removeprefix("#/components/schemas/") for reference in _references(described)}
 
     assert names <= set(schemas)
-    assert {"Problem", "Invalid", "AttemptModel", "PhasesModel"} <= names
+    assert {"ProblemDetails", "InvalidInput", "AttemptModel", "PhasesModel"} <= names
 
 
 async def test_the_outcomes_to_filter_by_are_listed() -> None:

@@ -159,10 +159,10 @@ async def test_a_run_that_somebody_begins_in_this_moment_is_ended_there() -> Non
     await there.runs.enqueue(ticket)
     finish = here.runs.finish
 
-    async def late(claim: Claim, run: Run, *, settled: bool = True) -> None:
+    async def late(claim: Claim, run: Run, *, acknowledged: bool = True) -> None:
         there.worker.submit(ticket)
         await asyncio.sleep(0.1)
-        await finish(claim, run, acknowledged=settled)
+        await finish(claim, run, acknowledged=acknowledged)
 
     here.runs.finish = late  # type: ignore[method-assign]  # the claim comes first
     record = await cancelling_of(here).cancel(ticket.id, source=ChangeSource.API, wait=15)

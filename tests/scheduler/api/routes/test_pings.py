@@ -264,7 +264,7 @@ async def test_a_program_that_never_pings_is_told_of_if_the_job_says_when_it_mus
         found = await outcomes(at)
 
     assert (early["state"], early["down_at"]) == ("new", "2026-03-03T12:00:00Z")
-    assert (late["state"], late["text"][:24]) == ("down", "No ping has ever come: t")
+    assert (late["state"], late["text"][:24]) == ("down", "No ping has ever arrived")
     assert found == [("failed", "heartbeat_missing"), ("succeeded", None)]
 
 
