@@ -1,4 +1,5 @@
-"""The connections of the embedded host's HTTP server: how many, how long, how much. Used by scheduler.hosts.embedded.host.
+"""Limits the connections of the embedded host's HTTP server: their number, duration and memory.
 
-Whoever can reach the port can open connections; the runs of jobs must not lose descriptors, memory or time by that.
+Called by scheduler.hosts.embedded.host. Any client that reaches the port can open connections; they must not cost the
+runs of jobs descriptors, memory or time.
 """

@@ -1,6 +1,6 @@
-"""How many connections the API may have open, so that the checks always have descriptors of their own.
+"""Computes the connection limit of the API, so that the checks always have file descriptors.
 
-Called by scheduler.hosts.embedded.host when it starts.
+Called by scheduler.hosts.embedded.host at its start.
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ import logging
 from typing import Final
 
 MAX_CONNECTIONS: Final = 1000
-"""More than any number of people and probes needs; 1,000 half-sent requests take some 30 MiB."""
+"""More than users and probes need; 1,000 incomplete requests use some 30 MiB."""
 MIN_CONNECTIONS: Final = 32
-"""The API stays usable even where the limit of open files is too low for the runs."""
+"""The API stays usable even if the limit of open files is too low for the runs."""
 RESERVED_FILES: Final = 100
-"""Descriptors of the program itself: store, log, event loop, exporters, job files."""
+"""File descriptors of the program itself: store, log, event loop, exporters, job files."""
 FILES_PER_RUN: Final = 2
 """A connection to the target, and a socket to the resolver, a proxy or a token endpoint."""
 MAX_FILE_LIMIT: Final = 65_536
-"""The limit is raised no further: some systems allow a thousand million, and size tables by it."""
+"""The limit is not raised further: some systems allow a thousand million, and size tables by it."""
 
 _log = logging.getLogger("scheduler.connections")
 
 
 def raise_file_limit() -> int | None:
-    """Raise the soft limit of open files to the hard one. Returns the limit in force; None where there is none."""
+    """Raise the soft limit of open files to the hard one. Returns the current limit; None without a limit."""
     try:
         import resource
     except ImportError:  # Windows
@@ -36,13 +36,13 @@ def raise_file_limit() -> int | None:
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     except (OSError, ValueError) as error:
-        _log.warning("could not raise the limit of open files from %d to %d: %s; it stays", soft, wanted, error)
+        _log.warning("could not raise the limit of open files from %d to %d: %s; unchanged", soft, wanted, error)
         return soft
     return wanted
 
 
 def max_connections(files: int | None, concurrency: int) -> int:
-    """Return how many connections of the API may be open: what is left of `files` after the program and its runs.
+    """Return how many connections of the API may be open: the rest of `files` after the program and its runs.
 
     `files`: the limit of open files; None: no limit. `concurrency`: runs at once.
     """
@@ -51,7 +51,7 @@ def max_connections(files: int | None, concurrency: int) -> int:
     left = files - RESERVED_FILES - FILES_PER_RUN * concurrency
     if left < MIN_CONNECTIONS:
         _log.warning(
-            "the limit of open files is %d, but %d runs at once and the API need %d: raise it (ulimit -n), or lower "
+            "the limit of open files is %d, but %d concurrent runs and the API need %d: raise it (ulimit -n), or lower "
             "the setting concurrency",
             files,
             concurrency,

@@ -1,6 +1,6 @@
-"""Problem details (RFC 9457) without FastAPI and pydantic, for requests that are refused before any route sees them.
+"""Problem details (RFC 9457) without FastAPI and pydantic, for requests that are rejected before routing.
 
-Used by this package, which writes them to the connection, and by scheduler.api.requests.
+Called by scheduler.connections.protocol and scheduler.api.middleware.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ PROBLEM_MEDIA_TYPE = "application/problem+json"
 
 
 def problem_body(status: HTTPStatus, detail: str, path: str = "") -> bytes:
-    """Return the JSON. `path`: without a token; empty when the request's target is not known."""
+    """Return the JSON. `path`: without a token; empty if the request target is unknown."""
     problem = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail}
     return json.dumps(problem | ({"instance": path} if path else {}), separators=(",", ":")).encode()
 

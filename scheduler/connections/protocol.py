@@ -1,7 +1,7 @@
-"""uvicorn's HTTP/1.1 protocol with bounds on what a client may hold: the head of a request in bytes and seconds, its
-body in seconds, requests in line, an answer that it does not read. Made by the server of scheduler.hosts.embedded.host.
+"""uvicorn's HTTP/1.1 protocol with limits for a client: size and time of a request's head, time of its body, pipelined
+requests, and unread responses. Made by the server of scheduler.hosts.embedded.host.
 
-Time is looked at once a second by the register (`check`), so that a request costs no timer.
+The register checks the timeouts of all connections once a second (`check_timeouts`), so a request costs no timer.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ MAX_HEADERS: Final = 100
 HEAD_TIMEOUT: Final = 10.0
 """Seconds for the head of a request."""
 BODY_TIMEOUT: Final = 10.0
-"""Seconds for the body of a request, once its head is there."""
+"""Seconds for the body of a request, after its head."""
 WRITE_TIMEOUT: Final = 20.0
-"""Seconds in which a client has to read LEAST_READ bytes of what waits for it, or all of it."""
+"""Seconds in which a client has to read MIN_READ_BYTES of its response, or all of it."""
 MIN_READ_BYTES: Final = 64 * 1024
 MAX_PIPELINED_REQUESTS: Final = 16
-"""Requests that wait on one connection for the answer to the one before."""
+"""Requests that wait on one connection for the response to the previous one."""
 MAX_DISCARDED_BODY_BYTES: Final = 16 * 1024 * 1024
-"""Bytes of a body that are thrown away once its request is answered. A connection that is closed while its client still
-sends is reset, and the client may never see the answer."""
+"""Bytes of a body that are discarded after the response. A connection that is closed while its client still sends is
+reset, and the client may never receive the response."""
 DISCARD_TIMEOUT: Final = 5.0
 """Seconds for the same."""
 PROBE_PATH: Final = "/api/health"
 
-_BUSY = "All connections of this API are in use: try again soon. /api/health/ready is always answered."
+_BUSY = "All connections of this API are in use: retry later. Requests to /api/health/ready are always answered."
 _HEAD_TOO_LARGE = f"The head of the request is too large: at most {MAX_HEAD_BYTES} bytes and {MAX_HEADERS} headers."
 _FRAMING_TOO_LARGE = "The trailers or the chunk sizes of the body are too large: send chunks of at least 64 bytes."
 _TOO_MANY_PIPELINED = (
-    f"Too many requests wait on this connection: at most {MAX_PIPELINED_REQUESTS}, send the next one after an answer."
+    f"Too many pipelined requests: at most {MAX_PIPELINED_REQUESTS}. Send the next request after a response."
 )
 _MALFORMED = "The request is not valid HTTP/1.1."
 
 
 class _RequestRefused(Exception):
-    """Raised in a callback of the parser, which ends."""
+    """Raised in a callback of the parser to end it."""
 
     def __init__(self, status: HTTPStatus, detail: str) -> None:
         super().__init__(detail)
@@ -61,7 +61,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.peer = ""
         self._register = register
         self._since = 0.0
-        """When the request, or its body, or the time after an early answer began."""
+        """The start of the request, its body, or the time after an early response."""
         self._head_bytes = 0
         self._in_head = self._in_body = self._closes_after_body = False
         self._refused: _RequestRefused | None = None
@@ -97,7 +97,7 @@ class BoundedProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            pass  # answered as if the request did not ask for it
+            pass  # handled as a request without an upgrade
         except httptools.HttpParserError:
             refused = self._refused or _RequestRefused(HTTPStatus.BAD_REQUEST, _MALFORMED)
             self._refuse(refused.status, refused.detail, CloseReason.MALFORMED)
@@ -131,7 +131,7 @@ class BoundedProtocol(HttpToolsProtocol):
             raise self._refusal(HTTPStatus.TOO_MANY_REQUESTS, _TOO_MANY_PIPELINED)
         super().on_headers_complete()
         self.cycle.transport = self._answer_transport  # type: ignore[assignment]
-        self.headers = []  # trailers go here: the request has its own list, which they must not change
+        self.headers = []  # receives trailers, which must not change the list of the request
         self._in_body, self._since = True, self._register.clock()
         self._body_bytes = self._framing_bytes = 0
 
@@ -149,7 +149,7 @@ class BoundedProtocol(HttpToolsProtocol):
         elif not self.cycle.response_complete:
             self._register.mark_working(self)
 
-    # --- what the answer calls ---
+    # --- what the response calls ---
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -159,7 +159,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._register.mark_waiting(self)
 
     def close_after_answer(self) -> None:
-        """Close the connection, but not before the rest of the body came, within bounds."""
+        """Close the connection after the rest of the body was received, within limits."""
         if not self._in_body or self.pipeline:
             self.transport.close()
             return
@@ -188,7 +188,7 @@ class BoundedProtocol(HttpToolsProtocol):
             if waited >= DISCARD_TIMEOUT:
                 self.transport.close()
         elif self._in_body:
-            # While requests are in line nothing is read, so the body of the last one cannot come.
+            # Nothing is read while requests are pipelined, so the last body cannot arrive.
             if not self.pipeline and waited >= BODY_TIMEOUT:
                 detail = f"The body of the request was not complete within {BODY_TIMEOUT:g} s."
                 self._refuse(HTTPStatus.REQUEST_TIMEOUT, detail, CloseReason.SLOW_REQUEST)
@@ -196,7 +196,7 @@ class BoundedProtocol(HttpToolsProtocol):
             detail = f"The head of the request was not complete within {HEAD_TIMEOUT:g} s."
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, detail, CloseReason.SLOW_REQUEST)
 
-    # --- its own ---
+    # --- private ---
 
     @property
     def _is_answering(self) -> bool:
@@ -214,13 +214,13 @@ class BoundedProtocol(HttpToolsProtocol):
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def _bound_head(self, size: int) -> None:
-        """Refuse a head that is too large before it is complete: the parser keeps what came of it."""
+        """Reject a head that is too large before it is complete: the parser buffers it."""
         self._head_bytes += size
         if self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _HEAD_TOO_LARGE, CloseReason.MALFORMED)
 
     def _bound_framing(self, size: int) -> None:
-        """Refuse trailers and chunk sizes that are too large: the parser keeps what came of a trailer."""
+        """Reject trailers and chunk sizes that are too large: the parser buffers trailers."""
         self._framing_bytes += size
         if self._framing_bytes > MAX_HEAD_BYTES + self._body_bytes // 8:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _FRAMING_TOO_LARGE, CloseReason.MALFORMED)
@@ -230,7 +230,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return self._refused
 
     def _refuse(self, status: HTTPStatus, detail: str, reason: CloseReason | None = None) -> None:
-        """Answer with a problem where the client waits for an answer and none has begun, and close."""
+        """Send a problem if the client waits for a response that has not started, and close."""
         if reason is not None:
             self._register.count_closed(reason)
         answering, cycle = self._is_answering, self.cycle
@@ -246,7 +246,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 class _ResponseTransport:
-    """What an answer sees of the transport: closing it lets the client finish its body."""
+    """The transport for a response: closing it lets the client finish its body."""
 
     def __init__(self, protocol: BoundedProtocol) -> None:
         self.write = protocol.transport.write
@@ -255,7 +255,7 @@ class _ResponseTransport:
 
 
 class _ProbesOnly:
-    """The app for a connection of the reserve."""
+    """The app for a reserved connection."""
 
     def __init__(self, app: Any) -> None:
         self._app = app

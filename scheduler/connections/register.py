@@ -1,8 +1,8 @@
-"""Counts the connections of a server, and makes room for new ones. Used by protocol; its health by scheduler.app.health_probes.
+"""Registers the connections of a server, and closes idle ones for new ones.
 
-At the limit the connection that has waited longest for the rest of its request is closed, of the address that has most
-of them: whoever holds connections without asking anything loses them first, and somebody who asks is served. Behind a
-proxy all connections have one address, so there is no limit for an address alone.
+Called by scheduler.connections.protocol; its health by scheduler.app.health_probes. At the limit, the register closes
+the connection that has waited longest for the rest of its request, of the address with most connections. So a client
+that only holds connections loses them first. Behind a proxy, all connections have one address: it has no limit.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from enum import StrEnum
 from typing import Protocol
 
 RESERVED_CONNECTIONS = 16
-"""Connections past the limit, when no connection can be closed: health is answered on them, and nothing else."""
+"""Connections beyond the limit if no connection can be closed: they serve health requests only."""
 SHORTAGE_REMEMBERED_S = 60.0
-"""Seconds for which health speaks of connections that were closed or refused."""
+"""Seconds for which health reports connections that were closed or rejected."""
 CLOSE_LOG_INTERVAL = 60.0
-"""Seconds between two log lines about them: whoever floods the port must not flood the log."""
+"""Seconds between two log lines about them: a flood of connections must not flood the log."""
 MAX_UNSENT_BYTES = 64 * 1024 * 1024
-"""Bytes of answers that clients do not read, over all connections."""
+"""Bytes of unread responses, over all connections."""
 
 _log = logging.getLogger("scheduler.connections")
 
 
 class ConnectionAdmission(StrEnum):
-    """What a new connection gets."""
+    """How a new connection is admitted."""
 
     FREE = "free"
     RESERVE = "reserve"
@@ -35,47 +35,47 @@ class ConnectionAdmission(StrEnum):
 
 
 class CloseReason(StrEnum):
-    """Why a connection was closed or refused, as the log says it."""
+    """Why a connection was closed or rejected; the values are texts of the log."""
 
-    FULL = "refused, as all connections were in use"
-    EVICTED = "closed to make room for others"
-    SLOW_REQUEST = "closed, as the request was not complete in time"
-    SLOW_READER = "closed, as the client did not read its answer"
-    MALFORMED = "closed, as the request was malformed or too large"
+    FULL = "rejected because all connections were in use"
+    EVICTED = "closed for new connections"
+    SLOW_REQUEST = "closed because the request was not complete in time"
+    SLOW_READER = "closed because the client did not read its response"
+    MALFORMED = "closed because the request was malformed or too large"
 
 
 class ServerConnection(Protocol):
-    """What the register does with a connection."""
+    """A connection as the register uses it."""
 
     peer: str
 
     def evict(self) -> None:
-        """Close it for another one."""
+        """Close it for a new connection."""
 
     def check_timeouts(self, now: float) -> None:
-        """Close it if it has taken too long. `now` is monotonic, in seconds."""
+        """Close it after a timeout. `now`: monotonic seconds."""
 
     def unsent_bytes(self) -> int:
-        """Bytes that wait for the client to read."""
+        """Return the bytes that the client has not read."""
 
     def abort(self) -> None:
-        """Close it without sending what waits."""
+        """Close it without sending the rest."""
 
 
 class ConnectionRegister:
     """All open connections of one server; for use on its event loop."""
 
     def __init__(self, max_connections: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """`most`: connections at once, without the reserve. `clock`: monotonic, in seconds."""
+        """`max_connections`: without the reserve. `clock`: monotonic seconds."""
         self.max_connections = max_connections
         self.clock = clock
         self._open: dict[ServerConnection, None] = {}
         self._waiting: dict[ServerConnection, None] = {}
-        """Those that could be closed for others, by the time for which they wait, longest first."""
+        """Connections that may be closed for others; the one that has waited longest is first."""
         self._reserve: set[ServerConnection] = set()
         self._peers: Counter[str] = Counter()
         self._recent: deque[float] = deque(maxlen=10_000)
-        """When connections were closed or refused for want of room."""
+        """When connections were closed or rejected at the limit."""
         self._unlogged: Counter[CloseReason] = Counter()
         self._logged_at = float("-inf")
 
@@ -83,7 +83,7 @@ class ConnectionRegister:
         return len(self._open)
 
     def admit(self, connection: ServerConnection) -> ConnectionAdmission:
-        """Take a new connection in, unless there is no room for it; close another one if that makes room."""
+        """Admit a new connection if the limit allows it, or if another one can be closed."""
         room = self._room()
         if room is ConnectionAdmission.NONE:
             self.count_closed(CloseReason.FULL)
@@ -103,7 +103,7 @@ class ConnectionRegister:
         return ConnectionAdmission.NONE
 
     def _evict(self, *, of_reserve: bool) -> bool:
-        """Close the connection that has waited longest, of the address with most of them; False if none waits."""
+        """Close the connection that has waited longest, of the address with most connections; False without one."""
         most = max(self._peers.values(), default=0)
         longest = None
         for each in self._waiting:
@@ -120,7 +120,7 @@ class ConnectionRegister:
         return True
 
     def remove(self, connection: ServerConnection) -> None:
-        """Forget a connection; one that is not known stays so."""
+        """Remove a connection, if it is registered."""
         self._waiting.pop(connection, None)
         self._reserve.discard(connection)
         if connection in self._open:
@@ -130,16 +130,16 @@ class ConnectionRegister:
                 del self._peers[connection.peer]
 
     def mark_waiting(self, connection: ServerConnection) -> None:
-        """Note that the server waits for the client from now on: for a request, its rest, or until it reads."""
+        """Record that the server waits for the client: for a request, the rest of it, or until it reads."""
         if connection in self._open:
             self._waiting[connection] = None
 
     def mark_working(self, connection: ServerConnection) -> None:
-        """Note that the request is complete: the client waits for the server."""
+        """Record that the request is complete: the client waits for the server."""
         self._waiting.pop(connection, None)
 
     def check_all(self) -> None:
-        """Close what has taken too long; called each second. Logs what was closed since the last line."""
+        """Close connections after their timeouts, and log their number; called each second."""
         now = self.clock()
         for connection in tuple(self._open):
             connection.check_timeouts(now)
@@ -152,7 +152,7 @@ class ConnectionRegister:
             self._logged_at = now
 
     def drop_slow_readers(self) -> None:
-        """Drop the connections with most bytes unread while all together have too many."""
+        """Close the connections with most unread bytes until the total is below its limit."""
         slow = sorted(((each.unsent_bytes(), each) for each in self._open), key=lambda pair: pair[0])
         total = sum(size for size, _ in slow)
         while total > MAX_UNSENT_BYTES:
@@ -162,13 +162,13 @@ class ConnectionRegister:
             connection.abort()
 
     def count_closed(self, reason: CloseReason) -> None:
-        """Note that a connection is closed or refused."""
+        """Count a connection that is closed or rejected."""
         self._unlogged[reason] += 1
         if reason in (CloseReason.FULL, CloseReason.EVICTED):
             self._recent.append(self.clock())
 
     def describe_shortage(self) -> str:
-        """Return a sentence if connections were refused or closed for want of room lately; empty otherwise."""
+        """Return a message if connections were rejected or closed at the limit recently; empty otherwise."""
         now = self.clock()
         while self._recent and now - self._recent[0] > SHORTAGE_REMEMBERED_S:
             self._recent.popleft()
@@ -176,7 +176,7 @@ class ConnectionRegister:
             return ""
         peer, number = next(iter(self._peers.most_common(1)), ("none", 0))
         return (
-            f"the API refused a connection, or closed one to make room, {len(self._recent)} times in {SHORTAGE_REMEMBERED_S:g} s: "
-            f"{len(self._open)} of at most {self.max_connections} are open, {number} of them from {peer}; end the program that "
+            f"the API rejected or closed {len(self._recent)} connections at its limit in {SHORTAGE_REMEMBERED_S:g} s: "
+            f"{len(self._open)} of at most {self.max_connections} are open, {number} of them from {peer}; stop the program that "
             "opens them, or raise the limit of open files (ulimit -n)"
         )

@@ -1,6 +1,6 @@
-"""What follows from a finished run, as the worker sees it: a port of its own, so that it knows nothing of dependencies.
+"""The port through which the worker starts the jobs that depend on a finished run.
 
-Called by worker and queue_work; implemented by follow_up.
+Called by scheduler.worker.publishing; implemented by scheduler.dependencies.trigger.
 """
 
 from __future__ import annotations
@@ -13,37 +13,40 @@ from scheduler.stores.port import StoreError
 
 class FollowUp(Protocol):
     def has_dependents(self, job: str) -> bool:
-        """Whether anything follows from runs of this job. If so, they are finished unsettled (see Runs.untold), and
-        settled after `after`; for the others it is not called."""
+        """Return whether other jobs depend on runs of this job.
+
+        Such runs are finished unacknowledged, and acknowledged after `start_dependents`, which is not called for other
+        runs.
+        """
         ...
 
     async def start_dependents(self, run: Run) -> None:
-        """The run is recorded: start what follows. May be called again for the same run, and must do no harm then.
+        """Start the jobs that depend on a recorded run. A repeated call for the same run has no further effect.
 
         Raises:
-            StoreError, DispatchError: the run stays unsettled, and is followed up later.
+            StoreError, DispatchError: the run stays unacknowledged, and is followed up later.
         """
         ...
 
 
 class DeferredFollowUp:
-    """Follow-up of a process that does not know all jobs: a running server, which does, starts what follows."""
+    """Follow-up in a process that does not know all jobs: a running server starts the dependents."""
 
     def has_dependents(self, job: str) -> bool:
-        """Return True for every job, so that its runs are finished unsettled and the server finds them."""
+        """Return True for every job, so that its runs are finished unacknowledged and the server finds them."""
         return True
 
     async def start_dependents(self, run: Run) -> None:
-        """Start nothing. Raises StoreError always, so that the run stays unsettled."""
-        raise StoreError("the job files have problems; a running server starts it")
+        """Raise StoreError always, so that the run stays unacknowledged."""
+        raise StoreError("the job files have problems; a running server starts the dependents")
 
 
 class NoFollowUp:
-    """No job depends on another one."""
+    """Follow-up where no job depends on another one."""
 
     def has_dependents(self, job: str) -> bool:
-        """See FollowUp.follows."""
+        """See FollowUp.has_dependents."""
         return False
 
     async def start_dependents(self, run: Run) -> None:
-        """See FollowUp.after."""
+        """See FollowUp.start_dependents."""

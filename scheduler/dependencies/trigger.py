@@ -1,9 +1,8 @@
-"""What follows from a finished run: the jobs without a schedule that depend on its job are run, or left out.
+"""Starts or skips the jobs without a schedule that depend on a finished run.
 
-Called by the worker once a run is recorded, and again whenever it may not have been followed up to the end. A job's run
-is decided when all the jobs that it depends on have theirs: those that its chain leads to in this chain, of the others
-the newest one. What becomes of it has an id that follows from the chain (see chains), so it happens once however often
-this is called, and from wherever.
+Called by scheduler.worker.publishing once a run is recorded, and again if a follow-up may be incomplete. A dependent
+run is decided when all its parents have their runs: parents in the chain by their run of this chain, others by their
+newest run. The id of the dependent run is derived from the chain (see chains), so repeated calls start it once.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ from scheduler.stores.pauses import Pauses
 from scheduler.stores.runs.repository import RunRecord, Runs, RunState
 
 MISSING_RUN_GRACE = timedelta(seconds=60)
-"""For so long after its due instant a run that has no row is waited for; a job that was not running then has none."""
+"""How long after its instant a run without a row is expected; a job that was not running then has none."""
 _PAGE_SIZES = (20, 200, 200, 200)
-"""Runs of a job read in a row until the one of a chain is among them."""
+"""Runs of a job that are read page by page, until they include the run of a chain."""
 
 
 @dataclass(frozen=True, slots=True)
 class _ParentRun:
-    """The run of a job that another one depends on; None if it has none. `is_of_chain`: it is of the same chain."""
+    """The run of a parent job; None if it has none. `is_of_chain`: the run belongs to the same chain."""
 
     run: Run | None
     is_of_chain: bool
@@ -50,7 +49,7 @@ class _FollowUpDependencies:
 
 
 class DependencyTrigger:
-    """Implements following.FollowUp."""
+    """Implements scheduler.dependencies.port.FollowUp."""
 
     def __init__(
         self, catalog: Catalog, runs: Runs, pauses: Pauses, dispatch: Dispatch, listener: RunListener, clock: Clock
@@ -59,16 +58,16 @@ class DependencyTrigger:
         self._dependencies = _FollowUpDependencies(runs, pauses, dispatch, listener, clock)
 
     def has_dependents(self, job: str) -> bool:
-        """See FollowUp.follows."""
+        """See FollowUp.has_dependents."""
         return bool(self._catalog.graph.started_jobs(job))
 
     async def start_dependents(self, run: Run) -> None:
-        """See FollowUp.after. By the jobs that are in force as it begins."""
+        """See FollowUp.start_dependents. Uses the current jobs."""
         await _RunFollowUp(self._catalog.snapshot, self._dependencies).start_dependents(run)
 
 
 class _RunFollowUp:
-    """What follows from one run."""
+    """The follow-up of one run."""
 
     def __init__(self, jobs: JobSnapshot, parts: _FollowUpDependencies) -> None:
         self._jobs = jobs
@@ -92,12 +91,12 @@ class _RunFollowUp:
                     tickets[there.ticket.id] = there.ticket
                 elif there.run is not None and there.run.outcome is Outcome.SKIPPED:
                     rest.append(there.run)
-        # Only now, so that no run can end before the others that its chain goes on with are known.
+        # Sent last, so that no run can end before the other runs of its chain are known.
         if tickets:
             await self._dispatch.send(list(tickets.values()))
 
     async def _decide(self, entry: CatalogJob, ended: Run, chain: Chain) -> RunRecord | None:
-        """The job's run in this chain, queued or left out; None as long as it has to wait for others."""
+        """Return the job's run in this chain, queued or skipped; None while it waits for other parents."""
         job = entry.job
         found = await asyncio.gather(*(self._parent_run(dependency.job, ended, chain) for dependency in job.depends_on))
         parents = [parent for parent in found if parent is not None]
@@ -123,7 +122,7 @@ class _RunFollowUp:
         return None if pause is None else Reason(ReasonCode.JOB_PAUSED, f"the job is {pause}")
 
     async def _record_skipped(self, entry: CatalogJob, ticket: Ticket, reason: Reason) -> RunRecord:
-        """Recorded as skipped, unless it is there in some other way already."""
+        """Record the run as skipped, unless it exists already."""
         run = skipped_run(entry.job, ticket, self._clock, reason)
         there = await self._runs.insert_finished(ticket, run)
         if there is not None:
@@ -132,7 +131,7 @@ class _RunFollowUp:
         return RunRecord(ticket, RunState.FINISHED, "", None, run, "")
 
     async def _parent_run(self, job: str, ended: Run, chain: Chain) -> _ParentRun | None:
-        """The run of a job that counts for what depends on it; None if it is still to come, or to end."""
+        """Return the run of a parent job; None if it has not finished yet."""
         if job == ended.job:
             return _ParentRun(ended, is_of_chain=True)
         started = self._jobs.graph.is_started_by_others(job)
@@ -143,14 +142,14 @@ class _RunFollowUp:
         record = await (self._started_run(job, chain) if first is None else self._runs.find(first))
         if record is not None:
             return None if record.run is None else _ParentRun(record.run, is_of_chain=True)
-        # A root that is not running, such as one that is paused, never comes; then the newest run has to do.
+        # A root that does not run, such as a paused job, has no run in this chain: the newest run counts.
         for root in sorted(roots) or [job]:
             if await self._is_expected(root, chain):
                 return None
         return await self._newest_run(job)
 
     async def _is_expected(self, root: str, chain: Chain) -> bool:
-        """Whether this job has a run that begins the chain, or may have one any moment."""
+        """Return whether this job has a run that starts the chain, or may have one soon."""
         if root == chain.root:
             return True
         first = self._chains.first_run_id(root, chain)
@@ -165,7 +164,7 @@ class _RunFollowUp:
         return await self._is_caught_up(job, chain.started_at, age)
 
     async def _is_caught_up(self, job: JobDefinition, due_at: datetime, age: timedelta) -> bool:
-        """Whether the job catches up what it has missed, one after the other, and has not come to this instant yet."""
+        """Return whether the job catches up missed runs in order, and has not reached this instant yet."""
         if job.catch_up.policy != "all" or age.total_seconds() > job.catch_up.within:
             return False
         newest = (await self._runs.list_page(job=job.name, limit=1)).records
@@ -176,7 +175,7 @@ class _RunFollowUp:
         return _ParentRun(None if record is None else record.run, is_of_chain=False)
 
     async def _started_run(self, job: str, chain: Chain) -> RunRecord | None:
-        """The job's run that this chain has started."""
+        """Return the job's run that this chain has started."""
         async for record in self._runs_newest_first(job, chain.started_at):
             if self._chains.contains(record.ticket.id, chain):
                 return record
@@ -198,7 +197,7 @@ class _RunFollowUp:
         return self._chains.chain_of(run) or await self._replayed_chain(run)
 
     async def _replayed_chain(self, run: Run) -> Chain:
-        """The chain that the replay of a run began. The correlation id is the one of what was replayed."""
+        """Return the chain that a replay started. Its correlation id is the id of the replayed run."""
         began = self._chains.chain_started_by(run.correlation_id).started_at
         for job in sorted(self._jobs.graph.all_starting_jobs(run.job)):
             async for record in self._runs_newest_first(job, began):
@@ -217,5 +216,5 @@ def _unmet_reason(depends_on: tuple[Dependency, ...], parents: list[_ParentRun],
 
 
 def _truncate_to_ms(instant: datetime) -> datetime:
-    """As exact as run ids are."""
+    """Return the instant in milliseconds, as in run ids."""
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)

@@ -1,6 +1,6 @@
-"""How much is on an Azure Storage Queue and on its poison queue. Opened by scheduler.app, asked by the watchdog.
+"""Reads the length of an Azure Storage Queue and of its poison queue: three small operations.
 
-Three small operations a look, however many messages there are.
+Opened by scheduler.hosts.functions.program, called by scheduler.watchdog.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class AzureQueueDepthReader:
             )
         except AzureError as error:
             raise DispatchError(
-                f"the length of queue {self._queue.queue_name!r} cannot be had ({error_kind(error)}): look at the storage "
-                "account and at the app's role on it (Storage Queue Data Contributor)"
+                f"could not read the length of queue {self._queue.queue_name!r} ({error_kind(error)}): check the storage "
+                "account and the app's role on it (Storage Queue Data Contributor)"
             ) from error
         return QueueDepth(waiting, oldest, poison)
 
@@ -50,7 +50,7 @@ class AzureQueueDepthReader:
         await asyncio.gather(self._queue.close(), self._poison.close())
 
     async def _oldest_age_s(self) -> float | None:
-        """Seconds since the message in front could be worked on; None if none is visible."""
+        """Return the seconds for which the first message has been ready; None if no message is visible."""
         messages = await self._queue.peek_messages(max_messages=1)
         if not messages:
             return None
@@ -65,7 +65,7 @@ def open_azure_depth_reader(
     credential: AsyncTokenCredential | None,
     now: Callable[[], datetime],
 ) -> AzureQueueDepthReader:
-    """As dispatch.azure_queue.open_azure_queue, which makes the queue."""
+    """Connect to both queues, without a request. See open_azure_queue, which creates the queue."""
 
     def client(name: str) -> QueueClient:
         return create_queue_client(name, connection_string=connection_string, url=url, credential=credential)
@@ -74,7 +74,7 @@ def open_azure_depth_reader(
 
 
 async def _message_count(queue: QueueClient) -> int:
-    """Messages, hidden ones too; 0 without a queue, as the platform makes poison queues when it needs them."""
+    """Return the number of messages, hidden ones included; 0 without a queue, such as an unused poison queue."""
     from azure.core.exceptions import ResourceNotFoundError
 
     try:
@@ -84,7 +84,7 @@ async def _message_count(queue: QueueClient) -> int:
 
 
 def _ready_at(message: QueueMessage, now: datetime) -> datetime:
-    """When the message could be worked on: it is sent before its tickets' instants, and hidden until shortly before."""
+    """Return when the message is ready: it is sent early, and hidden until shortly before its tickets' instants."""
     sent_at: datetime = message.inserted_on or now
     try:
         tickets = decode_batch(base64.b64decode(message.content, validate=True)).tickets

@@ -1,6 +1,6 @@
-"""Dispatch over an Azure Storage Queue: the Functions platform scales out the workers that read it.
+"""Dispatch over an Azure Storage Queue, whose readers the Functions platform scales out.
 
-Opened by scheduler.app; read by the queue function of function_app.py.
+Opened by scheduler.hosts.functions.program; the queue function of function_app.py reads the messages.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from azure.storage.queue.aio import QueueClient
 
 MAX_CONCURRENT_SENDS = 8
-"""Messages that are being sent at a time: a tick with 10,000 tickets sends a hundred."""
+"""Messages that are sent at a time: a tick with 10,000 tickets sends a hundred."""
 
 MAX_VISIBILITY_TIMEOUT = 6 * 86_400
-"""Seconds: Azure keeps a message for seven days. What is due later is sent again when it shows up."""
+"""Seconds: Azure retains a message for seven days. A ticket that is due later is sent again when it arrives."""
 
-# With Microsoft's own values a caller over HTTP would wait for more than a minute. Two more tries, each after 0 to 2 s.
+# With the SDK's defaults, an HTTP caller would wait for more than a minute. Two retries, each after 0 to 2 s.
 _CLIENT_OPTIONS: dict[str, Any] = {
     "connection_timeout": 4,
     "read_timeout": 6,
@@ -46,9 +46,10 @@ class AzureQueueDispatch:
         self._send_limit = asyncio.Semaphore(MAX_CONCURRENT_SENDS)
 
     async def send(self, tickets: Sequence[Ticket], *, not_before: datetime | None = None) -> None:
-        """Several at a time, soonest first; one that is refused keeps no other one from being sent.
+        """Send the tickets in batches, several at a time, earliest first. A failure stops no other batch.
 
-        Raises DispatchError.
+        Raises:
+            DispatchError: the first failure.
         """
         batches = split_into_batches(tickets, self._now())
         sending = (self._send(batch, not_before) for batch in batches)
@@ -62,7 +63,7 @@ class AzureQueueDispatch:
         async with self._send_limit:
             now = self._now()
             if not_before is None:
-                hidden = int(batch.visibility_timeout(now))  # rather early than late: the worker waits for the instant
+                hidden = int(batch.visibility_timeout(now))  # rounded down: the worker waits for the instant
             else:
                 hidden = math.ceil(max(0.0, (not_before - now).total_seconds()))
             try:
@@ -71,8 +72,9 @@ class AzureQueueDispatch:
                 )
             except AzureError as error:
                 raise DispatchError(
-                    f"queue {self._client.queue_name!r} did not take {len(batch.tickets)} tickets ({error_kind(error)}): "
-                    "look at the storage account and at the app's role on it (Storage Queue Data Contributor)"
+                    f"could not send {len(batch.tickets)} tickets to queue {self._client.queue_name!r} "
+                    f"({error_kind(error)}): check the storage account and the app's role on it "
+                    "(Storage Queue Data Contributor)"
                 ) from error
 
     async def aclose(self) -> None:
@@ -87,10 +89,10 @@ async def open_azure_queue(
     credential: AsyncTokenCredential | None,
     now: Callable[[], datetime],
 ) -> AzureQueueDispatch:
-    """Connect, and make the queue if it is missing. `url` and `credential` count without a connection string.
+    """Connect, and create the queue if it is missing. `url` and `credential` apply without a connection string.
 
     Raises:
-        DispatchError: the queue cannot be had.
+        DispatchError: the queue cannot be opened.
     """
     from azure.core.exceptions import AzureError, ResourceExistsError
 
@@ -102,8 +104,8 @@ async def open_azure_queue(
     except AzureError as error:
         await client.close()
         raise DispatchError(
-            f"queue {queue_name!r} cannot be opened ({error_kind(error)}): look at the storage account, the network on "
-            "the way to it and the app's role on it (Storage Queue Data Contributor)"
+            f"could not open queue {queue_name!r} ({error_kind(error)}): check the storage account, the network "
+            "route to it and the app's role on it (Storage Queue Data Contributor)"
         ) from error
     return AzureQueueDispatch(client, now)
 
@@ -111,7 +113,7 @@ async def open_azure_queue(
 def create_queue_client(
     queue_name: str, *, connection_string: str | None, url: str, credential: AsyncTokenCredential | None
 ) -> QueueClient:
-    """Microsoft's client of one queue, with our time-outs; nothing is asked yet."""
+    """Return the SDK's client of one queue with our timeouts, without a request."""
     from azure.storage.queue import TextBase64EncodePolicy
     from azure.storage.queue.aio import QueueClient
 
@@ -123,6 +125,6 @@ def create_queue_client(
 
 
 def error_kind(error: AzureError) -> str:
-    """The kind of error only: its text may hold the signature of a connection string."""
+    """Return the kind of an error without its text, which may contain the signature of a connection string."""
     status = getattr(error, "status_code", None)
     return type(error).__name__ if status is None else f"status {status}"

@@ -1,7 +1,7 @@
-"""Batches: tickets that travel in one queue message. Made by the tick, read by the queue function.
+"""Batches of tickets in one queue message. Encoded by the tick, decoded by the queue function.
 
-Tickets whose instants fall into the same short slice share a message, which becomes visible shortly before the slice;
-the worker waits inside it for each instant. So lateness does not hang on how often the queue is polled.
+Tickets of the same short slice share a message, which becomes visible shortly before the slice; the worker waits for
+each instant. So lateness does not depend on the polling interval of the queue.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from jobs.runs import Ticket
 
 BATCH_SLICE = timedelta(seconds=10)
 VISIBLE_BEFORE = timedelta(seconds=5)
-"""How long before its slice a message becomes visible: longer than the host's queue polling interval."""
+"""How long before its slice a message becomes visible: more than the host's polling interval."""
 MAX_TICKETS_PER_MESSAGE = 500
-"""Tickets of a message. The platform's scaler asks for an instance for every 24 messages on the queue, hidden ones too
-(host.json: batchSize + newBatchThreshold), and a tick puts 75 s of them there. So 500 tickets of 10 s a message ask for
-an instance for each 150 runs a second, about what one can perform; fuller ones would ask for too few, and 100 tickets
-asked for five times as many. See docs/deploying.md."""
+"""Tickets of a message. The platform's scaler adds an instance for every 24 messages on the queue, hidden ones included
+(host.json: batchSize + newBatchThreshold), and a tick adds messages for 75 s. So 500 tickets of 10 s a message add an
+instance for each 150 runs a second, about what one instance can execute. Larger messages would add too few instances;
+100 tickets added five times as many. See docs/deploying.md."""
 MAX_MESSAGE_BYTES = 48 * 1024
-"""Bytes. Azure takes 64 KiB, and the Functions host reads base64, which is a third longer."""
+"""Bytes. Azure accepts 64 KiB, and the Functions host reads base64, which is a third longer."""
 MAX_VERBOSE_TICKETS = 100
-"""Tickets of a message of version 1, which earlier versions of the program read, too. More than these are due in a few
-seconds only in large deployments."""
+"""Tickets of a message of version 1, which earlier versions of the program read too. Only large deployments have more
+tickets in a few seconds."""
 
 
 class InvalidBatchMessage(ValueError):
@@ -37,7 +37,7 @@ class InvalidBatchMessage(ValueError):
 
 
 class _VerboseMessage(BaseModel):
-    """Version 1: tickets as they are."""
+    """Version 1: full tickets."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -46,11 +46,11 @@ class _VerboseMessage(BaseModel):
 
 
 _CompactTicket = Annotated[tuple[str, int, int], Field(strict=True)]
-"""A scheduled ticket: job, microseconds from the message's `start`, place of its generation in `generations`."""
+"""A scheduled ticket: job, microseconds from the message's `start`, index of its generation in `generations`."""
 
 
 class _CompactMessage(BaseModel):
-    """Version 2: scheduled tickets, without what follows from job and instant: a fifth of the size."""
+    """Version 2: scheduled tickets without the fields derived from job and instant: a fifth of the size."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -61,7 +61,7 @@ class _CompactMessage(BaseModel):
     tickets: list[_CompactTicket]
 
     def expand(self) -> list[Ticket]:
-        """Raises IndexError, OverflowError, ValueError."""
+        """Return the tickets. Raises IndexError, OverflowError, ValueError."""
         return [
             Ticket.scheduled(job, _EPOCH + (self.start + after) * _MICROSECOND, self.generations[place])
             for job, after, place in self.tickets
@@ -98,7 +98,7 @@ def encode_batch(batch: TicketBatch) -> str:
 
 
 def decode_batch(text: str | bytes) -> TicketBatch:
-    """Raises BadMessage: not JSON, another version, a field that is missing or wrong."""
+    """Decode a message. Raises InvalidBatchMessage: not JSON, another version, a missing or wrong field."""
     if len(text) > 2 * MAX_MESSAGE_BYTES:
         raise InvalidBatchMessage(f"the message has {len(text)} characters, a batch at most {MAX_MESSAGE_BYTES}")
     try:
@@ -126,13 +126,14 @@ def _first_problem(error: ValidationError) -> str:
 
 
 def _is_scheduled_only(ticket: Ticket) -> bool:
-    """Whether it follows from job, instant and generation."""
+    """Return whether the ticket is derived from job, instant and generation."""
     return ticket == Ticket.scheduled(ticket.job, ticket.due_at, ticket.generation)
 
 
 def split_into_batches(tickets: Iterable[Ticket], now: datetime) -> Iterator[TicketBatch]:
-    """Tickets grouped by slice, soonest first, each batch small enough for one message; those of a slice are about
-    equally large. What is due already is in the present slice.
+    """Group tickets by slice, earliest first, into batches that fit one message and have about equal size.
+
+    Tickets that are due already belong to the current slice.
     """
 
     def slice_of(ticket: Ticket) -> int:
@@ -146,7 +147,7 @@ def split_into_batches(tickets: Iterable[Ticket], now: datetime) -> Iterator[Tic
 
 
 def _split_to_fit(tickets: list[Ticket]) -> Iterator[TicketBatch]:
-    """Halve until a batch fits; a single ticket always does, as names are bounded."""
+    """Halve until a batch fits; a single ticket always fits, because names are bounded."""
     batch = TicketBatch(tuple(tickets))
     if len(tickets) == 1 or len(encode_batch(batch).encode()) <= MAX_MESSAGE_BYTES:
         yield batch

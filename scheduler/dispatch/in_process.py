@@ -1,4 +1,4 @@
-"""Dispatch inside the embedded host's process: a ticket is started at once."""
+"""Dispatch within the process of the embedded host. Built by scheduler.hosts.embedded.program."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from jobs.runs import Ticket
 
 
 class InProcessDispatch:
-    """Hands each ticket to `submit`, which returns at once. A crash loses none: they are stored as queued before."""
+    """Passes each ticket to `submit`, which returns at once. A crash loses none: they are stored as queued before."""
 
     def __init__(self, submit: Callable[[Ticket], object]) -> None:
         self._submit = submit
 
     async def send(self, tickets: Sequence[Ticket], *, not_before: datetime | None = None) -> None:
-        """At once: only tickets that people ask for come this way, and nobody else holds those."""
+        """Submit the tickets now: only requested tickets arrive here, and no other process holds them."""
         for ticket in tickets:
             self._submit(ticket)
 

@@ -1,4 +1,7 @@
-"""The ports through which a ticket leaves for a worker, and how much is on its way there."""
+"""The ports that send tickets to a worker and report how many wait.
+
+Implemented by the other modules of this package.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,12 @@ from jobs.runs import Ticket
 
 class Dispatch(Protocol):
     async def send(self, tickets: Sequence[Ticket], *, not_before: datetime | None = None) -> None:
-        """Hand the tickets over; each is performed at its instant (at once, if that has passed) at least once.
+        """Send the tickets; each is executed at least once, at its instant or now if that has passed.
 
         `not_before`: a later instant for all of them, such as the end of another owner's lease.
 
-        Raises DispatchError.
+        Raises:
+            DispatchError: the queue is unavailable.
         """
         ...
 
@@ -25,11 +29,11 @@ class Dispatch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:
-    """What is on its way to a worker.
+    """The tickets that wait for a worker.
 
-    `waiting`: tickets (embedded) or messages (Functions; those that are hidden until their instant are among them).
-    `oldest_s`: seconds for which the oldest that could be worked on has not been; None if none waits so.
-    `poison`: messages that the platform gave up and that are not buried yet.
+    `waiting_count`: tickets (embedded), or messages (Functions), including those that are hidden until their instant.
+    `oldest_s`: seconds for which the oldest ready ticket or message waits; None: no ticket is late.
+    `poison_count`: messages on the poison queue, which are not dead letters yet.
     """
 
     waiting_count: int
@@ -44,4 +48,4 @@ class QueueDepthReader(Protocol):
 
 
 class DispatchError(Exception):
-    """Tickets could not be handed over. The message says what is away and what to look at."""
+    """Tickets could not be sent. The message names what is unavailable and what to check."""

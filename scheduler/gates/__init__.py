@@ -1,6 +1,6 @@
-"""Gates: what may keep a claimed ticket from running, each with its reason. Asked by the worker in order.
+"""Gates: conditions that let a ticket run, wait or be skipped, each with a reason. The worker checks them in order.
 
-A gate is a file here and a line in `gates_in_order`.
+A gate is a module here and a line in `gates_in_order`.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def gates_in_order(
     remote: RemoteRuns | None = None,
     max_running: int | None = None,
 ) -> Gates:
-    """Those that cost least first: a ticket that is left out anyway holds nothing up.
+    """Return all gates, the cheapest first, so that a skipped ticket holds nothing.
 
-    `cancel` ends a run of this process; `elsewhere` is None if no other process performs runs; `max_running`: how many
-    may go on at a time in all processes.
+    `cancel_local` cancels a run of this process. `remote` None: no other process executes runs. `max_running`:
+    number of runs in-flight at most in all processes; None: no limit.
     """
     calls = Wakeups(clock)
     gates: list[Gate] = [

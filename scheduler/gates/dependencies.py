@@ -1,6 +1,6 @@
-"""Dependencies of a scheduled job: it runs only if the newest runs of the others are as it asks, or waits for that.
+"""The gate of dependencies: a scheduled run waits until the newest runs of other jobs meet its conditions.
 
-A job without a schedule is not asked here: scheduler.dependencies.trigger starts it when the others are as it asks.
+Built by scheduler.gates. A job without a schedule is started by scheduler.dependencies.trigger instead.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class DependencyGate:
         self._clock = clock
 
     def applies_to(self, ticket: Ticket, entry: CatalogJob) -> bool:
-        # What people ask for is run however the others are.
+        # A manual run does not depend on other jobs.
         return bool(entry.job.depends_on) and ticket.trigger is Trigger.SCHEDULE
 
     async def check(self, ticket: Ticket, entry: CatalogJob) -> GateVerdict:
@@ -51,4 +51,4 @@ class DependencyGate:
         return dependency.explain_unmet(None if record is None else record.run, now)
 
     async def release(self, ticket: Ticket, entry: CatalogJob) -> None:
-        """It holds nothing."""
+        """Nothing to release."""

@@ -1,4 +1,4 @@
-"""All gates of a process, asked in order. Used by the worker."""
+"""All gates of a process, checked in order. Called by scheduler.worker."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from scheduler.stores.port import StoreError
 _log = logging.getLogger("scheduler.gates")
 
 STORE_RETRY_AFTER = timedelta(seconds=2)
-"""After which a gate that could not look into the store is asked again."""
+"""After which a gate that could not read the store is checked again."""
 
 
 class Gates:
-    """Does not suspend for a ticket of which every gate knows at once what to say."""
+    """Does not suspend for a ticket that every gate can judge at once."""
 
     def __init__(self, gates: Iterable[Gate], clock: Clock, wakeups: Wakeups | None = None) -> None:
-        """`calls`: how the gates call tickets that wait."""
+        """`wakeups`: how the gates wake waiting tickets."""
         self._gates = tuple(gates)
         self._clock = clock
         self._wakeups = wakeups or Wakeups(clock)
@@ -32,13 +32,13 @@ class Gates:
 
     @property
     def waiting(self) -> Mapping[str, str]:
-        """What each ticket waits for that waits in this process, by run id."""
+        """The reasons of the tickets that wait in this process, by run id."""
         return self._waiting
 
     async def check(self, ticket: Ticket, entry: CatalogJob) -> GateVerdict:
-        """None: run it. Skip: record it as skipped; nothing holds it any more. Wait: ask again at its instant.
+        """Return None to run the ticket, Skip to record it as skipped, or Wait to check it again at an instant.
 
-        After Wait: `wait`, and ask again. After None and Wait every ticket has to `leave` at last.
+        After Wait, call `wait` and check again. After None or Wait, call `release` at the end.
         """
         verdict = await self._first_verdict(ticket, entry)
         if isinstance(verdict, Wait):
@@ -52,13 +52,15 @@ class Gates:
         return verdict
 
     async def wait(self, ticket: Ticket, wait: Wait, until: datetime | None = None) -> None:
-        """Until this ticket, which was told to wait, is to be asked again: at the instant that the gate said (or
-        `until`, if that is earlier), or as soon as something in this process makes way for it."""
+        """Wait until the next check of this ticket: at the instant of the gate or `until`, whichever is earlier.
+
+        A gate of this process ends the wait as soon as the ticket may proceed.
+        """
         end = wait.claimable_at if until is None else min(wait.claimable_at, until)
         await self._wakeups.wait(ticket.id, (end - self._clock.now()).total_seconds())
 
     async def release(self, ticket: Ticket, entry: CatalogJob) -> None:
-        """The run has ended, or the ticket does not wait here any more. May come twice. Raises nothing."""
+        """Release what the gates hold for a ticket that neither waits nor runs here any more. Raises nothing."""
         self._waiting.pop(ticket.id, None)
         self._wakeups.clear(ticket.id)
         for gate in reversed(self._gates):
@@ -66,14 +68,14 @@ class Gates:
                 await gate.release(ticket, entry)
 
     async def _first_verdict(self, ticket: Ticket, entry: CatalogJob) -> GateVerdict:
-        """The first gate that has something to say decides."""
+        """Return the verdict of the first gate that does not let the ticket run."""
         for gate in self._gates:
             if not gate.applies_to(ticket, entry):
                 continue
             try:
                 verdict = await gate.check(ticket, entry)
             except StoreError as error:
-                why = f"the store does not say whether it may begin: {error}"
+                why = f"the store is unavailable, so the gate cannot be checked: {error}"
                 reason = Reason(ReasonCode.STORE_UNAVAILABLE, why)
                 return Wait(self._clock.now() + STORE_RETRY_AFTER, reason)
             if verdict is not None:

@@ -1,4 +1,7 @@
-"""The runs of each job in this process: who was let in, and who waits, in order. Kept by the overlap gate."""
+"""The queue of a job's runs in this process: admitted runs, and waiting runs in order.
+
+Called by scheduler.gates.overlap.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from scheduler.gates.overlap_rules import OtherRuns
 
 @value(frozen=True, slots=True, order=True)
 class QueuePosition:
-    """Runs take their turns by due instant."""
+    """A position in a queue: runs are ordered by due instant."""
 
     due_at: datetime
     run_id: str
@@ -27,12 +30,12 @@ class QueuePosition:
 
 @dataclass(slots=True)
 class JobQueue:
-    """Of one job."""
+    """The queue of one job."""
 
     admitted: dict[str, QueuePosition] = field(default_factory=dict)
     waiting: dict[str, QueuePosition] = field(default_factory=dict)
     accepted: dict[str, datetime] = field(default_factory=dict)
-    """Since when those of `waiting` wait that were told to."""
+    """Since when the accepted runs of `waiting` wait."""
 
     def __bool__(self) -> bool:
         return bool(self.admitted or self.waiting)
@@ -41,18 +44,20 @@ class JobQueue:
         return {*self.admitted, *self.waiting}
 
     def remove(self, run_id: str) -> bool:
-        """Whether it had been let in."""
+        """Remove a run. Returns whether it was admitted."""
         self.waiting.pop(run_id, None)
         self.accepted.pop(run_id, None)
         return self.admitted.pop(run_id, None) is not None
 
     def waiting_in_order(self) -> list[str]:
-        """Those that wait."""
+        """Return the ids of the waiting runs."""
         return [place.run_id for place in sorted(self.waiting.values())]
 
     def other_runs(self, place: QueuePosition, mode: OverlapMode) -> OtherRuns:
-        """As this one sees them. Replays have to do with one another alone where runs may overlap, and nobody has to
-        wait for a replay that waits itself where the newest run wins."""
+        """Return the other runs that matter for this position.
+
+        With `overlap: allow`, replays wait for replays alone. With `cancel_previous`, no run waits for a queued replay.
+        """
         inside = [one for one in sorted(self.admitted.values()) if one.run_id != place.run_id]
         waiting = [one for one in sorted(self.waiting.values()) if one.run_id != place.run_id]
         ahead = [one for one in waiting if one < place]

@@ -1,7 +1,7 @@
-"""Which runs of a job are open, over all processes. Used by the overlap gate where a job's runs may be anywhere.
+"""Caches which runs of a job are open in all processes. Called by scheduler.gates.remote_runs.
 
-Nearly always the answer is that no other run of the job is open. So the keys of the open runs are read for all jobs of
-a shard at once, without bodies, and are good for a moment. Bodies are read of one job, when its keys show another run.
+Nearly always no other run of the job is open. So the keys of the open runs of a shard are read at once, without bodies,
+and are valid for a moment. Bodies are read only for a job whose keys contain another run.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from scheduler.stores.runs.keys import RunKey, shard_of_job
 from scheduler.stores.runs.repository import Runs
 
 KEYS_VALID_S = 2.5
-"""Seconds for which the keys of a shard's open runs are good, from the moment when they are asked for."""
+"""Seconds for which the keys of a shard's open runs are valid, from the request on."""
 
 MAX_SINGLE_JOB_REQUESTS = 4
-"""Jobs of which bodies are read by a request each; of more of them by one request, which also reads those between."""
+"""Jobs whose bodies are read with a request each; more jobs share one request, which also reads the jobs between."""
 
 _RunsRequest = tuple[str, asyncio.Future[Sequence[OpenRun]]]
-"""A job, and who waits for its open runs."""
+"""A job, and the future that receives its open runs."""
 _ByJob = Mapping[str, Sequence[RunKey]]
 
 
 @dataclass(frozen=True, slots=True)
 class _KeysSnapshot:
-    """The open runs of a shard. `valid_until`: on the monotonic clock."""
+    """The open runs of a shard. `valid_until`: monotonic seconds."""
 
     by_job: _ByJob
     valid_until: float
@@ -43,15 +43,15 @@ class OpenRunsCache:
         self._clock = clock
         self._snapshots: dict[str, _KeysSnapshot] = {}
         self._refreshing: dict[str, asyncio.Task[_KeysSnapshot]] = {}
-        """By shard: all who ask meanwhile share the look."""
+        """The refresh in-flight, by shard, which all callers share."""
         self._waiting: defaultdict[str, list[_RunsRequest]] = defaultdict(list)
         self._readers: dict[str, asyncio.Task[None]] = {}
-        """By shard: who asks for bodies."""
+        """The task that reads bodies, by shard."""
 
     async def read_runs(self, job: str) -> Sequence[OpenRun]:
-        """The job's open runs as of now.
+        """Return the job's open runs as of now.
 
-        One request of a shard at a time: all who ask while it is under way share the next one.
+        A shard has one request in-flight; all calls meanwhile share the next request.
         """
         name = shard_of_job(job)
         answered: asyncio.Future[Sequence[OpenRun]] = asyncio.get_running_loop().create_future()
@@ -74,11 +74,11 @@ class OpenRunsCache:
             for run in await self._read({job for job, _ in waiting}):
                 by_job[run.job].append(run)
         except BaseException as raised:
-            # Whatever it is, nobody must wait for ever.
+            # Any error ends the wait: a run must not wait without end.
             error = raised
         for job, answered in waiting:
             if answered.done():
-                continue  # nobody waits for it any more
+                continue  # its task was cancelled
             if error is not None:
                 answered.set_exception(error)
             else:
@@ -90,9 +90,9 @@ class OpenRunsCache:
         return [run for some in await asyncio.gather(*map(self._runs.list_open_of_jobs, jobs)) for run in some]
 
     async def cached_keys(self, job: str) -> Sequence[RunKey]:
-        """The keys of the job's open runs as of KNOWN_FOR seconds ago or later.
+        """Return the keys of the job's open runs, at most KEYS_VALID_S seconds old.
 
-        Those of finished runs that are not settled are among them.
+        They include finished runs that are not acknowledged.
         """
         name = shard_of_job(job)
         look = self._snapshots.get(name)
@@ -119,6 +119,6 @@ class OpenRunsCache:
 
 
 def _retrieve_error(task: asyncio.Task[_KeysSnapshot]) -> None:
-    """Whoever asked may be gone by now."""
+    """Retrieve the error of the task: its callers may be cancelled."""
     if not task.cancelled():
         task.exception()

@@ -1,8 +1,8 @@
-"""Overlap: what becomes of a run that falls due while another one of its job goes on.
+"""The gate of overlap: decides about a run that is due while another run of its job is in-flight.
 
-Within a process it is exact: who was let in, and who waits, is known here. Where other processes may be at the job's
-runs too, the store's open runs are looked at as well; and where runs take their turns, the turn is a slot in the store,
-so that no two of them go on together.
+Built by scheduler.gates. Within a process the decision is exact, because the queue of each job is in memory. Where
+other processes execute runs of the job too, the gate also reads the open runs from the store. Where runs take turns,
+the turn is a slot in the store, so no two runs overlap.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from scheduler.gates.remote_runs import RemoteRuns, RemoteRunsFound
 from scheduler.gates.wakeups import MAX_RECHECK_BACKOFF, Wakeups, next_check_at
 
 REPLAY_RECHECK_AFTER = timedelta(seconds=5)
-"""After which a replay that waits for another process's run looks again; it is in no hurry."""
+"""After which a replay that waits for a run of another process is checked again; it is not urgent."""
 UNRECORDED_RECHECK_AFTER = timedelta(seconds=0.25)
-"""The same for a run whose job's other run may be over, and its end just not be recorded yet."""
+"""The same for a run that waits for one that may be finished and not recorded yet."""
 
 CancelLocalRun = Callable[[str, str], bool]
-"""Ends the run of this id, given how it was asked for; False if it does not go on in this process: Going.cancel."""
+"""Cancels a run by its id and the source of the request; False if it is not in this process (RunRegistry.cancel)."""
 
 
 class OverlapGate:
-    """`elsewhere`: None if every run is in this process."""
+    """`remote`: None if all runs are in this process."""
 
     def __init__(
         self, clock: Clock, wakeups: Wakeups, cancel: CancelLocalRun, remote: RemoteRuns | None = None
@@ -43,13 +43,13 @@ class OverlapGate:
         self._queues: dict[str, JobQueue] = {}
 
     def applies_to(self, ticket: Ticket, entry: CatalogJob) -> bool:
-        # Also where runs may overlap: the job may be changed while they go on, and the next one must know of them.
+        # Even where runs may overlap: the job may be changed while they run, and the next run must find them.
         return True
 
     async def check(self, ticket: Ticket, entry: CatalogJob) -> GateVerdict:
         line = self._queues.setdefault(ticket.job, JobQueue())
         if self._remote is None and not line:
-            # The fast path: nobody is there to be overlapped.
+            # The fast path: the job has no other run.
             line.admitted[ticket.id] = QueuePosition.of_ticket(ticket)
             return None
         if entry.job.overlap == "allow" and not ticket.trigger.is_rerun:
@@ -65,7 +65,7 @@ class OverlapGate:
         is_open = decision.kind == "go" or (decision.kind == "wait" and not accepted)
         if is_open and self._remote is not None and self._checks_remote(entry):
             elsewhere = await self._remote.find_runs(ticket, entry, line.run_ids())
-            # While that took its time, others may have come.
+            # Other runs may have arrived meanwhile.
             decision = self._decide(line, ticket, entry, elsewhere, accepted=accepted)
             if decision.kind == "go" and entry.job.overlap != "skip":
                 decision = await self._acquire_turn(ticket, entry)
@@ -95,7 +95,7 @@ class OverlapGate:
         here = line.other_runs(QueuePosition.of_ticket(ticket), mode)
         others = OtherRuns(
             running=_merged(here.running, elsewhere.running),
-            # Queued ones take their turns where runs do; a newer one does not wait for what it replaces.
+            # Queued runs take turns where runs do; a newer run does not wait for the runs that it replaces.
             waiting_before=_merged(here.waiting_before, elsewhere.queued)
             if mode.startswith("buffer")
             else here.waiting_before,
@@ -105,7 +105,7 @@ class OverlapGate:
         return decide_overlap(mode, others, is_replay=ticket.trigger.is_rerun, is_accepted=accepted)
 
     async def _recheck_admitted(self, line: JobQueue, ticket: Ticket, entry: CatalogJob) -> GateVerdict:
-        """One that was let in, and waits at another gate: a newer one may have taken its place, or its turn be lost."""
+        """Check an admitted run that waits at another gate: a newer run may replace it, or its turn may expire."""
         if (replaced := self._replacement_skip(line, ticket, entry)) is not None:
             return replaced
         if entry.job.overlap != "skip" and self._checks_remote(entry):
@@ -124,12 +124,12 @@ class OverlapGate:
         return Skip(_reason(decision), decision.cancelled_by) if decision.kind == "skip" else None
 
     async def _acquire_turn(self, ticket: Ticket, entry: CatalogJob) -> OverlapDecision:
-        assert self._remote is not None, "it is looked at"
+        assert self._remote is not None, "other processes are checked"
         holder = await self._remote.acquire_turn(ticket, entry)
         if holder is None:
             return OverlapDecision("go")
         return OverlapDecision(
-            "wait", f"run {holder or 'of another process'} of its job goes on (overlap: {entry.job.overlap})"
+            "wait", f"run {holder or 'of another process'} of its job is running (overlap: {entry.job.overlap})"
         )
 
     async def _apply(
@@ -148,7 +148,7 @@ class OverlapGate:
         since = line.accepted.setdefault(ticket.id, now)
         first = line.waiting_in_order()[0]
         if not line.admitted and first != ticket.id:
-            # Perhaps what it waits for elsewhere is over by now.
+            # The run of another process that it waits for may be finished.
             self._wakeups.wake(first)
         if self._remote is not None and self._checks_remote(entry):
             await self._remote.enqueue_waiting(ticket, entry)
@@ -159,7 +159,7 @@ class OverlapGate:
         return Wait(until, _reason(decision))
 
     async def _cancel_runs(self, line: JobQueue, ticket: Ticket, run_ids: tuple[str, ...]) -> None:
-        """End these for the ticket. Those that only wait are asked again, and see that they are replaced."""
+        """Cancel these runs for the ticket. Waiting runs are checked again, and are replaced then."""
         asked = cancelled_by_run(ticket.id)
         here = line.run_ids()
         for run_id in run_ids:
@@ -174,5 +174,5 @@ def _reason(decision: OverlapDecision) -> Reason:
 
 
 def _merged(here: tuple[str, ...], elsewhere: tuple[str, ...]) -> tuple[str, ...]:
-    """Oldest first, as the ids of one job's runs differ by their due instants first."""
+    """Return the ids oldest first: ids of one job are ordered by their due instants."""
     return tuple(sorted((*here, *elsewhere)))

@@ -1,4 +1,7 @@
-"""What becomes of a run that falls due while others of its job go on: the rules, pure. Used by the overlap gate."""
+"""The rules for a run that is due while other runs of its job are in-flight. Pure.
+
+Called by scheduler.gates.overlap.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +13,21 @@ from jobs.definition import OverlapMode
 
 @dataclass(frozen=True, slots=True)
 class OtherRuns:
-    """Ids of the other runs of the job that count, each group oldest first."""
+    """Ids of the other runs of the job, each group oldest first."""
 
     running: tuple[str, ...] = ()
-    """Begun, or claimed elsewhere for an instant before, so that they may have."""
+    """Started, or claimed by another process for an earlier instant, so possibly started."""
     waiting_before: tuple[str, ...] = ()
-    """Those that wait and were due before."""
+    """Waiting runs that were due before."""
     waiting: tuple[str, ...] = ()
-    """All that wait and are no replays."""
+    """All waiting runs except replays."""
     newer: tuple[str, ...] = ()
-    """Due later, and begun or waiting."""
+    """Due later, and started or waiting."""
 
 
 @dataclass(frozen=True, slots=True)
 class OverlapDecision:
-    """`cancel`: runs to be ended for this one, which waits until they are over."""
+    """`to_cancel`: runs to cancel for this run, which waits until they are finished."""
 
     kind: Literal["go", "skip", "wait"]
     reason: str = ""
@@ -39,7 +42,7 @@ GO_DECISION = OverlapDecision("go")
 def decide_overlap(
     mode: OverlapMode, others: OtherRuns, *, is_replay: bool, is_accepted: bool = False
 ) -> OverlapDecision:
-    """`accepted`: it was let wait already, and keeps its place. A replay is never left out: it would be lost."""
+    """Decide about a run. `is_accepted`: it waits already and stays in the queue. A replay is never skipped."""
     if mode == "cancel_previous" and not is_replay:
         return _newest_wins(others)
     before = (*others.running, *others.waiting_before)
@@ -48,27 +51,29 @@ def decide_overlap(
     if not before:
         return GO_DECISION
     if is_replay or mode == "allow":
-        return OverlapDecision("wait", f"run {before[0]} of its job goes on")
+        return OverlapDecision("wait", f"run {before[0]} of its job is running")
     if mode == "skip":
-        return OverlapDecision("skip", f"the run before it ({before[0]}) was still going (overlap: skip)")
+        return OverlapDecision("skip", f"the previous run ({before[0]}) was still running (overlap: skip)")
     if mode == "buffer_one" and not is_accepted:
         occupied = tuple(dict.fromkeys((*others.running, *others.waiting)))
         if len(occupied) > 1:
-            both = f"the run before it ({occupied[0]}) was still going, and another one ({occupied[1]}) waits for it"
+            both = f"the previous run ({occupied[0]}) was still running, and another run ({occupied[1]}) waits for it"
             return OverlapDecision("skip", f"{both} (overlap: buffer_one)")
-    return OverlapDecision("wait", f"the run before it ({before[0]}) goes on (overlap: {mode})")
+    return OverlapDecision("wait", f"the previous run ({before[0]}) is running (overlap: {mode})")
 
 
 def _newest_wins(others: OtherRuns) -> OverlapDecision:
     if others.newer:
         newest = others.newer[-1]
-        return OverlapDecision("skip", f"a newer run ({newest}) took its place", cancelled_by=cancelled_by_run(newest))
+        return OverlapDecision("skip", f"a newer run ({newest}) replaced it", cancelled_by=cancelled_by_run(newest))
     before = (*others.running, *others.waiting_before)
     if not before:
         return GO_DECISION
-    return OverlapDecision("wait", f"the run before it ({before[0]}) is being ended (overlap: cancel_previous)", before)
+    return OverlapDecision(
+        "wait", f"the previous run ({before[0]}) is being cancelled (overlap: cancel_previous)", before
+    )
 
 
 def cancelled_by_run(run_id: str) -> str:
-    """How this run asks for the end of another one, as a reason says it."""
+    """Return how a reason names this run as the source of a cancellation."""
     return f"by run {run_id} (overlap: cancel_previous)"

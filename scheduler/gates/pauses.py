@@ -1,4 +1,4 @@
-"""Paused jobs: their scheduled runs are left out, and what their parents would start."""
+"""The gate of pauses: skips scheduled and dependent runs of paused jobs. Built by scheduler.gates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class PauseGate:
         self._clock = clock
 
     def applies_to(self, ticket: Ticket, entry: CatalogJob) -> bool:
-        # What people ask for is run though the job is paused, so the store is not asked for it.
+        # A manual run is executed even if the job is paused, so the store is not read.
         return ticket.trigger is not Trigger.MANUAL and not ticket.trigger.is_rerun
 
     async def check(self, ticket: Ticket, entry: CatalogJob) -> GateVerdict:
@@ -24,4 +24,4 @@ class PauseGate:
         return None if pause is None else Skip(Reason(ReasonCode.JOB_PAUSED, f"the job is {pause}"))
 
     async def release(self, ticket: Ticket, entry: CatalogJob) -> None:
-        """It holds nothing."""
+        """Nothing to release."""

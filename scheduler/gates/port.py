@@ -1,4 +1,7 @@
-"""What a gate is, and what it may say. Implemented by every module beside this one, asked through Gates."""
+"""The protocol of a gate and its verdicts.
+
+Implemented by the modules of this package, called by scheduler.gates.gates.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,9 @@ from scheduler.catalog.catalog import CatalogJob
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """The ticket is not run: it is recorded as skipped with this reason, whose sentence has no full stop.
+    """The ticket is recorded as skipped with this reason, whose message has no full stop.
 
-    `asked`: how somebody asked for its end, such as `by run ID`; it is recorded as cancelled then.
+    `cancelled_by`: the source of a cancellation, such as `by run ID`; the ticket is then recorded as cancelled.
     """
 
     reason: Reason
@@ -27,7 +30,7 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """The ticket cannot run yet: ask again at `until`, or earlier. `reason`: what it waits for."""
+    """The ticket cannot run yet: check it again at `claimable_at`, or earlier. `reason`: the cause of the wait."""
 
     claimable_at: datetime
     reason: Reason
@@ -37,31 +40,31 @@ class Wait:
 
 
 GateVerdict = Skip | Wait | None
-"""None: nothing keeps the ticket from running."""
+"""None: the ticket may run."""
 
 
 class Gate(Protocol):
-    """One thing that may keep a ticket from running.
+    """A condition that lets a ticket run, wait or be skipped.
 
-    `concerns`, then `ask` at the due instant, again and again while it says Wait, and `leave` once it is all over. What
-    let a ticket in goes on to hold it while a later gate lets it wait.
+    The worker calls `applies_to`, then `check` at the due instant and again while the verdict is Wait, and `release` at
+    the end. A gate that admitted a ticket holds its resources while a later gate lets the ticket wait.
     """
 
     def applies_to(self, ticket: Ticket, entry: CatalogJob) -> bool:
-        """Whether it has anything to say about this ticket; at once and without cost, as every ticket is asked."""
+        """Return whether this gate applies to the ticket. Must be cheap, because every ticket is checked."""
         ...
 
     async def check(self, ticket: Ticket, entry: CatalogJob) -> GateVerdict:
-        """May be asked again of a ticket that it has let in already.
+        """Return the verdict about a ticket. May be called again after the ticket was admitted.
 
         Raises:
-            StoreError: it cannot be known now; the ticket waits.
+            StoreError: the condition cannot be read now; the ticket waits.
         """
         ...
 
     async def release(self, ticket: Ticket, entry: CatalogJob) -> None:
-        """The ticket neither waits nor runs here any more, whatever became of it, and whether it was let in or not.
+        """Release the resources of a ticket that neither waits nor runs here any more, admitted or not.
 
-        May come twice. Raises nothing.
+        May be called twice. Raises nothing.
         """
         ...

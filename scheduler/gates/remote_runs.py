@@ -1,4 +1,7 @@
-"""What a job's runs in other processes mean for one here. Used by the overlap gate of hosts that are not alone."""
+"""The runs of a job in other processes, as far as they matter for a run here.
+
+Called by scheduler.gates.overlap in hosts that share their store with other processes.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +21,15 @@ from scheduler.stores.runs.keys import RunKey
 from scheduler.stores.runs.repository import Runs
 
 RECORD_DELAY_LIMIT = timedelta(seconds=4)
-"""A run that is over may be open in the store for so long: its end is recorded together with that of others."""
+"""A finished run may be open in the store for so long, because results are recorded in groups."""
 FINISHED_REMEMBERED_S = 60.0
-"""Seconds for which a run that ended here is known as over, whatever the store says."""
+"""Seconds for which a run that finished here counts as finished, even if it is open in the store."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteRunsFound:
-    """Oldest first. `going`: claimed and due before; `queued`: due before, and nobody is at it; `newer`: claimed and
-    due later. `recorded_by`: until then those that go on may be over already."""
+    """Run ids, oldest first. `running`: claimed and due before; `queued`: due before, not claimed; `newer`: claimed and
+    due later. `recorded_by`: until then the running ones may be finished already."""
 
     running: tuple[str, ...] = ()
     queued: tuple[str, ...] = ()
@@ -38,7 +41,7 @@ class RemoteRunsFound:
 
 
 class RemoteRuns:
-    """All methods raise StoreUnavailable, but those that say otherwise."""
+    """All methods raise StoreUnavailable, except `release`."""
 
     def __init__(self, runs: Runs, slots: SlotLeases, cancellations: Cancellations, clock: Clock) -> None:
         self._runs = runs
@@ -48,14 +51,14 @@ class RemoteRuns:
         self._clock = clock
         self._finished_at: dict[str, float] = {}
         self._requested: dict[str, set[str]] = {}
-        """Whose end each run has asked for."""
+        """The runs whose cancellation each run has requested."""
         self._enqueued: set[str] = set()
 
     async def find_runs(self, ticket: Ticket, entry: CatalogJob, local_ids: Collection[str]) -> RemoteRunsFound:
-        """Other processes' open runs of the job that count for this one. `here`: runs that this process knows itself.
+        """Return the open runs of the job in other processes. `local_ids`: the runs of this process.
 
-        Where a run is skipped at the most, keys that are some seconds old may say that nothing is in the way: what
-        was claimed since then is due later.
+        Where an overlap only skips the run, cached keys suffice to find no other run: a run that was claimed later is
+        due later.
         """
         job = entry.job
         if job.overlap == "skip" and job.effect == "repeatable":
@@ -65,12 +68,12 @@ class RemoteRuns:
         return self._classify(await self._open_runs.read_runs(job.name), ticket, entry, local_ids)
 
     async def acquire_turn(self, ticket: Ticket, entry: CatalogJob) -> str | None:
-        """Take the job's turn, which one run has at a time; or the id of the run that has it ("": unknown)."""
+        """Acquire the job's turn, which one run holds at a time. Returns the id of another holder ("": unknown)."""
         full = await self._slots.acquire(_turn_group(ticket.job), 1, ticket, entry)
         return None if full is None else next(iter(full.holders), "")
 
     async def cancel(self, ticket: Ticket, run_ids: Iterable[str], cancelled_by: str) -> None:
-        """Ask the processes that are at these runs to end them, once."""
+        """Request once that the processes of these runs cancel them."""
         told = self._requested.setdefault(ticket.id, set())
         for run_id in run_ids:
             if run_id not in told:
@@ -78,13 +81,13 @@ class RemoteRuns:
                 told.add(run_id)
 
     async def enqueue_waiting(self, ticket: Ticket, entry: CatalogJob) -> None:
-        """Let other processes see that the run waits, if it is not claimed before it may begin: it is queued then."""
+        """Store a waiting run as queued if it is claimed only when it starts, so that other processes find it."""
         if entry.job.effect == "once" and ticket.trigger is Trigger.SCHEDULE and ticket.id not in self._enqueued:
             await self._runs.enqueue(ticket)
             self._enqueued.add(ticket.id)
 
     async def release(self, ticket: Ticket, *, was_admitted: bool) -> None:
-        """Raises nothing."""
+        """Release the job's turn. Raises nothing."""
         self._requested.pop(ticket.id, None)
         self._enqueued.discard(ticket.id)
         if was_admitted:
@@ -96,7 +99,7 @@ class RemoteRuns:
         await self._slots.release(_turn_group(ticket.job), ticket.id)
 
     def _can_conflict(self, key: RunKey, ticket: Ticket, here: Collection[str]) -> bool:
-        """Whether the body of this open run has to be read."""
+        """Return whether the body of this open run has to be read."""
         if key.due_at > self._clock.now():
             return False
         run_id = key.run_id
@@ -111,7 +114,7 @@ class RemoteRuns:
         newer: list[QueuePosition] = []
         for run in found:
             other = QueuePosition(run.due_at, run.run_id)
-            # One that is claimed ahead of a later instant has not begun.
+            # A run that is claimed before its instant has not started.
             if run.run_id == ticket.id or run.run_id in here or run.due_at > now:
                 continue
             if run.lease_until is None:
@@ -123,8 +126,10 @@ class RemoteRuns:
 
 
 def _replay_waits_for(other: QueuePosition, ticket: Ticket, entry: CatalogJob, now: datetime) -> bool:
-    """Whether a replay waits for one that was due after it. If that one is open for longer than it may run, it waits
-    for the replay."""
+    """Return whether a replay waits for a run that was due after it.
+
+    A run that is open for longer than its deadline waits for the replay instead.
+    """
     if not ticket.trigger.is_rerun or entry.job.overlap != "skip":
         return False
     return now < other.due_at + timedelta(seconds=entry.job.timeout.run) + RECORD_DELAY_LIMIT

@@ -1,7 +1,7 @@
-"""The slots that this process's tickets hold, kept as long as they do. Used by the gates that take some.
+"""Renews the slots that tickets of this process hold. Called by scheduler.gates.slots and scheduler.gates.remote_runs.
 
-A slot covers the longest that the run may take, as its claim does, and is renewed meanwhile: so it outlasts the run
-also if the store goes away. What a process held that died is free when that time has passed.
+A slot covers the longest time that its run may take, as a claim does, and is renewed meanwhile. So it outlasts the run
+even if the store becomes unavailable. The slots of a process that died expire.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scheduler.leasing import RenewalTimer, lease_duration, required_lease
 from scheduler.stores.slots.repository import GroupFull, Slots
 
 SLOT_RENEWAL_INTERVAL = 20.0
-"""Seconds between two renewals of all slots that are held."""
+"""Seconds between two renewals of all held slots."""
 
 
 class SlotLeases:
@@ -24,13 +24,13 @@ class SlotLeases:
         self._slots = slots
         self._clock = clock
         self._held: defaultdict[timedelta, set[tuple[str, str]]] = defaultdict(set)
-        """Groups and runs that hold a slot of them, by how long it lasts."""
+        """Pairs of group and run id, by the duration of the lease."""
         self._timer = RenewalTimer(SLOT_RENEWAL_INTERVAL, self._needs_renewal, self._renew_all)
 
     async def acquire(self, group: str, limit: int, ticket: Ticket, entry: CatalogJob) -> GroupFull | None:
-        """A slot for the longest that the run may take, until it is released; None: it has one.
+        """Acquire a slot for the longest time that the run may take; None: acquired. Raises StoreUnavailable.
 
-        To be asked again before the run begins if time has passed. Raises StoreUnavailable.
+        If time passes before the run starts, acquire it again.
         """
         run_id, longest = ticket.id, entry.job.timeout.run
         now, lease, needed = self._clock.now(), lease_duration(longest), required_lease(longest)
@@ -41,11 +41,11 @@ class SlotLeases:
             return full
         self._held[lease].add((group, run_id))
         self._timer.start()
-        # An answer may take so long that not enough of it is left.
+        # The answer may take so long that the rest of the lease is too short.
         return None if self._clock.now() + needed <= now + lease else GroupFull(())
 
     async def release(self, group: str, run_id: str) -> None:
-        """The run needs its slot no more; nothing happens if it has none. Raises nothing."""
+        """Release the slot of the run, if it has one. Raises nothing."""
         for held in self._held.values():
             held.discard((group, run_id))
         await self._slots.release(group, run_id)
@@ -61,6 +61,6 @@ class SlotLeases:
 
 
 def _is_claimed_early(ticket: Ticket, entry: CatalogJob) -> bool:
-    """Whether such tickets are claimed before the gates are asked. Others may wait at them in several processes, as a
-    message may be delivered twice."""
+    """Return whether such tickets are claimed before the gates. Others may wait in several processes at the same time,
+    because a message may be delivered twice."""
     return ticket.trigger is Trigger.SCHEDULE and entry.job.effect == "repeatable"

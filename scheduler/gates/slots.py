@@ -1,6 +1,7 @@
-"""Concurrency groups and the limit over all jobs: a run needs a slot, and waits for one, but not for ever.
+"""The gate of slots, for concurrency groups and for the limit over all jobs: a run waits for a slot for a limited time.
 
-Who waits in this process takes its turn by due instant; between processes, whoever looks first gets a free slot.
+Built by scheduler.gates. Within a process, runs acquire slots in the order of their due instants; between processes,
+the first request acquires a free slot.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from scheduler.gates.wakeups import Wakeups, next_check_at
 from scheduler.stores.slots.repository import GroupFull
 
 LATE_ARRIVAL_AFTER = timedelta(seconds=60)
-"""A run that comes later than this after its patience would have ended waits from when it comes: it is caught up."""
+"""A run that arrives so long after its wait would have ended is a caught-up run: it waits from its arrival."""
 DEFAULT_SLOT_WAIT = 30.0
-"""Seconds that a run without a group waits for a slot."""
+"""Seconds for which a run without a concurrency group waits for a slot."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlotGroup:
-    """Runs that share slots. `name`: as reasons say it; `wait`: seconds of patience."""
+    """Runs that share slots. `name`: for reasons; `max_wait`: seconds."""
 
     partition: str
     limit: int
@@ -40,7 +41,7 @@ SlotGroupOf = Callable[[CatalogJob], SlotGroup | None]
 
 
 def concurrency_slot_group(entry: CatalogJob) -> SlotGroup | None:
-    """That of the job's concurrency group."""
+    """Return the slot group of the job's concurrency group."""
     group = entry.job.concurrency_group
     if group is None:
         return None
@@ -49,7 +50,7 @@ def concurrency_slot_group(entry: CatalogJob) -> SlotGroup | None:
 
 
 def global_slot_group(max_running: int | None) -> SlotGroupOf:
-    """That of all jobs together."""
+    """Return how to find the slot group of all jobs."""
 
     def room_of(entry: CatalogJob) -> SlotGroup | None:
         if max_running is None:
@@ -63,7 +64,7 @@ def global_slot_group(max_running: int | None) -> SlotGroupOf:
 
 @dataclass(slots=True)
 class _SlotQueue:
-    """Who waits here for a slot of a room, and since when."""
+    """The runs that wait here for a slot of a group, and since when."""
 
     waiting: dict[str, QueuePosition] = field(default_factory=dict)
     since: dict[str, datetime] = field(default_factory=dict)
@@ -89,7 +90,7 @@ class SlotGate:
 
     async def check(self, ticket: Ticket, entry: CatalogJob) -> GateVerdict:
         room = self._group_of(entry)
-        assert room is not None, "it is concerned"
+        assert room is not None, "the gate applies"
         now = self._clock.now()
         line = self._queues.setdefault(room.partition, _SlotQueue())
         since = line.since.setdefault(ticket.id, now)
@@ -112,7 +113,7 @@ class SlotGate:
 
     async def release(self, ticket: Ticket, entry: CatalogJob) -> None:
         room = self._group_of(entry)
-        assert room is not None, "it is concerned"
+        assert room is not None, "the gate applies"
         line = self._queues.get(room.partition)
         if line is not None:
             line.remove(ticket.id)
@@ -130,11 +131,11 @@ class SlotGate:
 
 
 def _deadline(ticket: Ticket, room: SlotGroup, since: datetime) -> datetime | None:
-    """When its patience ends; None: never, as a replay that is left out would be lost."""
+    """Return the end of the wait; None: without limit, because a skipped replay would be lost."""
     if ticket.trigger.is_rerun:
         return None
     wait = timedelta(seconds=room.max_wait)
-    # From its due instant, however often it was put back and came again meanwhile.
+    # From its due instant, even if it was released and delivered again meanwhile.
     return ticket.due_at + wait if since <= ticket.due_at + wait + LATE_ARRIVAL_AFTER else since + wait
 
 
@@ -142,4 +143,4 @@ def _holders_note(full: GroupFull) -> str:
     if not full.holders:
         return ""
     first, *others = full.holders
-    return f": run {first} has it" if not others else f": run {first} and {len(others)} more have them"
+    return f": run {first} holds it" if not others else f": run {first} and {len(others)} more hold them"

@@ -1,7 +1,7 @@
-"""Calls tickets that wait in this process, so that they are asked again as soon as that is worthwhile.
+"""Wakes tickets that wait at a gate in this process, so that the gate checks them again early.
 
-Gates call; the waiting itself is `Gates.wait`. What other processes do calls nobody, so whoever waits also looks again
-now and then.
+Called by the gates; `Gates.wait` does the waiting. Other processes wake no ticket here, so a waiting ticket is also
+checked at intervals.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ def recheck_backoff(waited: timedelta, longest: timedelta = MAX_RECHECK_BACKOFF)
 
 
 def next_check_at(since: datetime, now: datetime, *, is_first: bool) -> datetime:
-    """Return when a ticket that waits since then is checked again.
+    """Return the instant of the next check of a ticket that waits since `since`.
 
-    Only the first one of a line may find what it waits for; the others are called when it is their turn.
+    Only the first ticket of a queue can proceed; the others are woken when it is their turn.
     """
     return now + (recheck_backoff(now - since) if is_first else QUEUED_RECHECK_AFTER)
 
@@ -35,7 +35,7 @@ class Wakeups:
         self._woken_early: set[str] = set()
 
     def wake(self, run_id: str) -> None:
-        """End the wait of this ticket, also one that only begins."""
+        """End the wait of this ticket, or its next wait if it does not wait now."""
         task = self._sleeping.get(run_id)
         if task is None:
             self._woken_early.add(run_id)
@@ -43,11 +43,11 @@ class Wakeups:
             task.cancel()
 
     def clear(self, run_id: str) -> None:
-        """It waits no more, so a call that came too late is void."""
+        """Remove a wake-up that arrived after the wait of this ticket."""
         self._woken_early.discard(run_id)
 
     async def wait(self, run_id: str, seconds: float) -> None:
-        """Until this ticket is called, `seconds` at most."""
+        """Wait until this ticket is woken, at most `seconds`."""
         if run_id in self._woken_early or seconds <= 0:
             self._woken_early.discard(run_id)
             return

@@ -1,1 +1,1 @@
-"""When runs are due: pure, no clock and no I/O of its own. Called by the ticker and by the Functions tick."""
+"""Plans which runs are due. Pure: no clock and no I/O. Called by the ticks of both hosts."""

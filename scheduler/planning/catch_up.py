@@ -1,6 +1,6 @@
-"""What of the missed due instants is still run: the job's catch-up policy, pure. Called by the tick of both hosts.
+"""Decides which missed instants still run, by the job's catch-up policy. Pure; called by scheduler.planning.plan.
 
-An instant is missed when no tick looked at it in time: the process was down, or stood still.
+An instant is missed if no tick planned it in time: the process was down, or stalled.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from jobs.policies import CatchUp
 from jobs.schedules import Schedule
 
 MAX_CAUGHT_UP_RUNS = 1000
-"""Runs that one job catches up at a time; of more, the newest."""
+"""Runs that one job catches up at a time; of more missed instants, the newest run."""
 
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST_LOOKBACK = timedelta(seconds=60)
@@ -21,7 +21,7 @@ _FIRST_LOOKBACK = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class CatchUpDecision:
-    """`run`: missed instants that are run now, oldest first. `left_out`: the last one that is not run."""
+    """`run`: missed instants that run now, oldest first. `last_missed`: the last instant that does not run."""
 
     run: tuple[datetime, ...] = ()
     last_missed: datetime | None = None
@@ -35,10 +35,10 @@ def decide_catch_up(
     now: datetime,
     on_time: datetime | None = None,
 ) -> CatchUpDecision:
-    """Decide about the missed instants of a job: `first`, and all after it that lie before `before`.
+    """Decide about the missed instants of a job: `first`, and all later ones before `before`.
 
-    `on_time`: the latest instant until now, if it is not missed and will run. With policy `last` this run makes up for
-    the missed ones: none of them runs, and what lies before `on_time` is left out, whether it was missed or not.
+    `on_time`: the latest instant until now, if it is not missed and will run. With policy `last` this run replaces the
+    missed runs: all instants before `on_time` are skipped, missed or not.
     """
     if policy.policy == "last" and on_time is not None:
         return CatchUpDecision((), latest_instant(schedule, first, on_time))
@@ -52,7 +52,7 @@ def decide_catch_up(
 
 
 def _newest_instants(schedule: Schedule, since: datetime, before: datetime) -> tuple[datetime, ...]:
-    """The newest instants in [since, before), oldest first."""
+    """Return the newest instants in [since, before), oldest first."""
     found: deque[datetime] = deque(maxlen=MAX_CAUGHT_UP_RUNS)
     at = schedule.next_after(since - _MICROSECOND)
     while at is not None and at < before:
@@ -62,9 +62,9 @@ def _newest_instants(schedule: Schedule, since: datetime, before: datetime) -> t
 
 
 def latest_instant(schedule: Schedule, since: datetime, before: datetime) -> datetime | None:
-    """The latest instant in [since, before).
+    """Return the latest instant in [since, before).
 
-    Looks back in steps that double, so that a job of each second that was down for days costs no walk over all of them.
+    The search goes back in steps that double, so days of a job that is due each second are not walked through.
     """
     back = _FIRST_LOOKBACK
     while True:

@@ -1,8 +1,8 @@
-"""The due-heap: every job's next due instant, and what of it falls due until an instant. Both hosts' ticks keep one.
+"""The due-heap: the next due instant of every job. The ticks of both hosts hold one.
 
-A pass costs what falls due, not what exists, and little of that is Python's: jobs whose schedules are one and the same,
-but for an offset or a jitter of their own, are a row that is asked once about each instant and handed on by the slice.
-Rows wait in slots of a second, in no order; only the seconds are a heap.
+A pass costs what is due, not what exists. Jobs with equal schedules, apart from an offset or a jitter of each job, form
+one row: its schedule is evaluated once an instant, and its jobs are returned by slices. Rows wait in slots of a second,
+unordered; only the seconds are a heap.
 """
 
 from __future__ import annotations
@@ -18,44 +18,44 @@ from typing import NamedTuple
 from jobs.schedules import Schedule, from_milliseconds, split_shift, to_milliseconds
 
 _ROUND_UP = timedelta(microseconds=999)
-"""An instant is whole milliseconds: the first one not before a moment is that of the moment and this, cut off."""
+"""Instants are whole milliseconds: add this to a moment and truncate, to round it up."""
 _MAX_SHIFT_SPREAD_MS = 60_000
-"""Milliseconds that the shifts of one row are apart at most, so that few of its instants are under way together."""
+"""Milliseconds between the shifts of one row at most, so that few of its instants overlap."""
 
 DueInstant = tuple[int, str]
 """A due instant in milliseconds since the epoch, and the job."""
 
 
 class DueInstants(NamedTuple):
-    """What a pass found."""
+    """The instants of a pass."""
 
     on_time: list[DueInstant]
-    """In the order of the instants."""
+    """Ordered by instant."""
     missed: list[DueInstant]
-    """Of each job the first instant that lies before the window (see planning.catch_up)."""
+    """The first missed instant of each job (see scheduler.planning.catch_up)."""
 
 
 class _ScheduleRow:
-    """Jobs that are due whenever `schedule` is, each later by its shift."""
+    """Jobs that are due when `schedule` is, each later by its shift."""
 
     __slots__ = ("begin", "jobs", "schedule", "shifts", "turn")
 
     def __init__(self, schedule: Schedule, begin: int, members: Iterable[tuple[int, str]]) -> None:
-        """`members`: shift and job. Nothing before `begin`, or then, is due."""
+        """`members`: shift and job. `begin`: only later instants are due."""
         self.schedule = schedule
         self.begin = begin
         self.shifts, self.jobs = zip(*sorted(members), strict=True)
         self.turn = 0
-        """Counts how often it began anew: what was under way before is void."""
+        """Number of restarts: items of an earlier turn are void."""
 
 
 _HeapItem = tuple[int, _ScheduleRow, int, int, int]
-"""When it is due next; the row; the instant of its schedule; the first of its jobs that this is about; its turn."""
+"""The next due instant, the row, the instant of its schedule, the index of the first job concerned, and the turn."""
 _instant_of = itemgetter(0)
 
 
 class DueHeap:
-    """Stands at `until`: everything up to then was given, and what follows is strictly later."""
+    """All instants up to `position` were returned; the next ones are strictly later."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class DueHeap:
         after: datetime,
         in_force_since: Mapping[str, datetime] | None = None,
     ) -> None:
-        """Every job's first instant is the one strictly after `after`, and after its own in `in_force_since`."""
+        """Start each job strictly after `after`, and after its instant in `in_force_since`."""
         self._schedules = dict(schedules)
         self._in_force_since = dict(in_force_since or {})
         self.position = after
@@ -74,7 +74,7 @@ class DueHeap:
 
     @property
     def next_at(self) -> datetime | None:
-        """The soonest due instant; None if nothing is ever due."""
+        """The next due instant; None: no job is ever due."""
         while self._seconds:
             slot = self._items_by_second[self._seconds[0]]
             soonest = min((at for at, row, _, _, turn in slot if turn == row.turn), default=None)
@@ -84,10 +84,10 @@ class DueHeap:
         return None
 
     def pop_until(self, until: datetime, *, not_before: datetime) -> DueInstants:
-        """Everything due up to and including `until`; each job moves on to its next instant.
+        """Return all instants up to and including `until`, and move to the next ones.
 
-        Of a job's instants before `not_before` only the first is given, as missed: after a long sleep a job of each
-        second does not bring back an hour of instants.
+        Of a job's instants before `not_before` only the first is returned, as missed: after a long pause, a job of each
+        second does not return an hour of instants.
         """
         due = DueInstants([], [])
         since, last = to_milliseconds(self.position), to_milliseconds(until)
@@ -106,9 +106,9 @@ class DueHeap:
         return due
 
     def move_to(self, until: datetime, now: datetime) -> None:
-        """Stand at another instant; what falls due on the way is not given. Back, it costs as much as a new heap.
+        """Move to another instant without returning instants. Moving back costs as much as a new heap.
 
-        A schedule that came into force later than `now` came by a clock that was wrong: it is in force now.
+        A schedule in force later than `now` comes from a wrong clock: it is in force now.
         """
         if until > self.position:
             self.position = until
@@ -121,9 +121,9 @@ class DueHeap:
             self._rebuild()
 
     def replace_schedules(self, schedules: Mapping[str, Schedule | None], since: Mapping[str, datetime]) -> None:
-        """These jobs have other schedules, each after its own in `since`; None: it is not planned any more.
+        """Replace the schedules of these jobs, each in force since its instant in `since`; None: no longer planned.
 
-        What of the new ones falls due up to where the heap stands is not given: see `between`.
+        Instants of new schedules up to the current position are not returned: see `due_after`.
         """
         self._remove(schedules.keys())
         planned = {job: schedule for job, schedule in schedules.items() if schedule is not None}
@@ -135,7 +135,7 @@ class DueHeap:
         self._add_rows(planned)
 
     def due_after(self, jobs: Iterable[str], after: datetime) -> list[DueInstant]:
-        """What of these jobs falls due after this instant, up to where the heap stands."""
+        """Return the instants of these jobs after `after`, up to the current position."""
         first, last = to_milliseconds(after), to_milliseconds(self.position)
         found: list[DueInstant] = []
         for job in jobs:
@@ -161,7 +161,7 @@ class DueHeap:
         self._rows = rows
 
     def _rebuild(self) -> None:
-        """With all schedules, from where it stands."""
+        """Add the rows of all schedules, from the current position."""
         self._items_by_second.clear()
         self._seconds.clear()
         self._rows.clear()
@@ -181,10 +181,10 @@ class DueHeap:
             self._enqueue_from(row, begin)
 
     def _enqueue_from(self, row: _ScheduleRow, after: int) -> None:
-        """Let the row wait for what is due after this instant, and for nothing else."""
+        """Restart the row: enqueue its instants after `after` only."""
         row.turn += 1
         instant = row.schedule.next_after_ms(after - row.shifts[-1])
-        # Of these instants some jobs had their turn already.
+        # Some jobs of these instants were returned already.
         while instant is not None and instant + row.shifts[0] <= after:
             self._enqueue(row, instant, bisect_right(row.shifts, after - instant))
             instant = row.schedule.next_after_ms(instant)
@@ -192,7 +192,7 @@ class DueHeap:
             self._enqueue(row, instant, 0)
 
     def _pop_row(self, row: _ScheduleRow, instant: int, first: int, last: int) -> Iterable[DueInstant]:
-        """Of one instant of the row's schedule what is due until `last`; the rest goes on waiting."""
+        """Return the jobs of one instant of the row's schedule that are due until `last`; enqueue the rest."""
         shifts, jobs = row.shifts, row.jobs
         if first == 0:
             self._enqueue_next(row, instant)
@@ -202,7 +202,7 @@ class DueHeap:
         return zip([instant + shift for shift in shifts[first:stop]], jobs[first:stop], strict=True)
 
     def _enqueue_next(self, row: _ScheduleRow, instant: int) -> None:
-        """Let the row wait for the instant of its schedule after this one, too."""
+        """Enqueue the next instant of the row's schedule after `instant`."""
         following = row.schedule.next_after_ms(instant)
         if following is not None:
             self._enqueue(row, following, 0)
@@ -218,11 +218,11 @@ class DueHeap:
             slot.append((at, row, instant, first, row.turn))
 
     def _pop_items(self, last: int) -> Iterator[tuple[int, _ScheduleRow, int, int]]:
-        """What waits for an instant up to and including `last`, in their order, and also what is added meanwhile."""
+        """Yield the items up to and including `last` in order, including items that are added meanwhile."""
         left: list[_HeapItem] = []
         while self._seconds and self._seconds[0] * 1000 <= last:
             slot = self._items_by_second.pop(heappop(self._seconds))
-            # Soonest first: what of a row is missed is to be known before any of it is on time.
+            # Earliest first: the missed instants of a row are found before those on time.
             slot.sort(key=_instant_of)
             for waiting in slot:
                 at, row, instant, first, turn = waiting
@@ -237,7 +237,7 @@ class DueHeap:
 
 
 def _first_missed(row: _ScheduleRow, since: int, before: int) -> Iterator[DueInstant]:
-    """Of each job of the row the first instant after `since`, if that lies before `before`."""
+    """Yield the first instant after `since` of each job of the row, if it is before `before`."""
     asked, at = None, None
     for shift, job in zip(row.shifts, row.jobs, strict=True):
         if shift != asked:

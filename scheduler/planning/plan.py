@@ -1,7 +1,7 @@
-"""One planning pass, of both hosts: what falls due becomes tickets, what was missed goes by the catch-up policies.
+"""One planning pass of both hosts: due instants become tickets, missed instants follow the catch-up policies.
 
-Called by ticker and tick_work. It knows no clock and does no I/O: the due-heap that it is given moves on, and that is
-all it changes. A ticket's id is its job and instant, so planning twice is no harm.
+Called by scheduler.hosts. No clock and no I/O: a pass only moves the due-heap. A ticket's id consists of its job and
+instant, so planning twice has no effect.
 """
 
 from __future__ import annotations
@@ -19,35 +19,34 @@ from scheduler.planning.due_heap import DueHeap, DueInstant, DueInstants
 from scheduler.planning.missed_span import MissedSpan
 
 _EPOCH = from_milliseconds(0)
-# Thousands of due instants, and how ids write them, are made of a few seconds and these: each anew takes four times as
-# long.
+# Thousands of instants, and their texts in ids, combine a few seconds with these parts: four times as fast.
 _MILLISECONDS = tuple(timedelta(milliseconds=part) for part in range(1000))
 _MILLISECOND_SUFFIXES = tuple(format_run_instant(_EPOCH + part)[-5:] for part in _MILLISECONDS)
 
 
 class PausedJob(Protocol):
-    """A job's pause, as far as planning knows it."""
+    """A job's pause, as planning uses it."""
 
     def excludes(self, schedule: Schedule, at: datetime) -> bool:
-        """Whether this due instant is not planned."""
+        """Return whether this instant is not planned."""
         ...
 
 
 @dataclass(slots=True)
 class Plan:
-    """What a pass hands on."""
+    """The result of a pass."""
 
     until: datetime
-    """Where the next pass goes on: everything due until then is in this plan or in one before it."""
+    """The start of the next pass: all instants until then are in this plan or an earlier one."""
     on_time: list[Ticket] = field(default_factory=list)
-    """To be run at their instants, in the order of these."""
+    """Tickets to run at their instants, ordered by instant."""
     caught_up: list[tuple[Ticket, ...]] = field(default_factory=list)
-    """Caught up: of one job each, to be run one after the other."""
+    """Caught-up tickets: each tuple is of one job, to run in order."""
     missed: list[MissedSpan] = field(default_factory=list)
-    """To be recorded as skipped."""
+    """Missed instants to record as skipped."""
 
     def in_run_order(self) -> list[tuple[Ticket, ...]]:
-        """All tickets to run, for a tick that plans no further than now: what a job catches up goes before the rest."""
+        """Return all tickets of a tick that plans until now: caught-up runs of a job come before its others."""
         caught_up = {tickets[0].job: tickets for tickets in self.caught_up}
         rest: dict[str, list[Ticket]] = {job: list(tickets) for job, tickets in caught_up.items()}
         for ticket in self.on_time:
@@ -67,14 +66,14 @@ def plan_due(
     pauses: Mapping[str, PausedJob] | None = None,
     extra: Sequence[DueInstant] = (),
 ) -> Plan:
-    """Plan everything due from where `cursors` stands until `now + horizon`, and let it stand there.
+    """Plan all instants from the position of `heap` until `now + horizon`, and move the heap there.
 
-    `still_on_time`: what fell due longer ago than this is missed. `paused`: the pauses now, by job.
-    `also`: what is due besides, of jobs that came into force since the last pass.
+    `still_on_time`: an instant that was due longer ago is missed. `pauses`: the pauses now, by job. `extra`: further
+    instants, of jobs that came into force since the last pass.
 
-    A clock that was put forward makes instants missed, which are caught up or left out. One that was put back by no
-    more than `still_on_time` leaves nothing to do, as all until then was planned; by more, and it is planned anew from
-    just before `now`, as some of it was missed only by the clock that was wrong.
+    If the clock was set forward, instants are missed, and are caught up or skipped. If it was set back by at most
+    `still_on_time`, all instants until then were planned. If it was set back by more, planning restarts just before
+    `now`, because some instants were missed only by the wrong clock.
     """
     until, not_before = now + horizon, now - still_on_time
     if heap.position > until + still_on_time:
@@ -93,7 +92,7 @@ def plan_due(
 
 
 def _add_extra(due: DueInstants, also: Sequence[DueInstant], on_time_from: int) -> None:
-    """Of each job that is missed the first instant counts."""
+    """Add further instants; of missed ones, only the first of each job."""
     missed = {job: at for at, job in due.missed}
     for at, job in also:
         if at >= on_time_from:
@@ -107,9 +106,9 @@ def _add_extra(due: DueInstants, also: Sequence[DueInstant], on_time_from: int) 
 def _last_on_time(
     jobs: Catalog | JobSnapshot, due: DueInstants, now: datetime, paused: Mapping[str, PausedJob]
 ) -> dict[str, int]:
-    """Return the latest instant until now that is on time, in milliseconds, of each job that catches up by one run.
+    """Return the latest instant until now that is on time, in milliseconds, of each job that catches up with one run.
 
-    Only jobs that missed an instant are in it: without a missed one, all that is on time runs.
+    It contains only jobs that missed an instant: other jobs run all instants on time.
     """
     catching_up = {job for _, job in due.missed if jobs.get_job(job).job.catch_up.policy == "last"}
     if not catching_up:
@@ -151,7 +150,7 @@ def _add_missed(
     paused: Mapping[str, PausedJob],
     last_on_time: Mapping[str, int],
 ) -> None:
-    # Thousands of jobs that share schedule and policy were missed alike.
+    # Thousands of jobs that share schedule and policy share the decision.
     decided: dict[tuple[Schedule, str, float, int, int | None], CatchUpDecision] = {}
     for instant, job in due:
         entry, first = jobs.get_job(job), from_milliseconds(instant)

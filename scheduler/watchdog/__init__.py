@@ -1,13 +1,13 @@
-"""Watches the scheduler itself: do ticks come, does every job run, does the queue move?
+"""Watches the scheduler itself: its ticks, the runs of every job, and the queue.
 
-    Noted, Taking, ...   what this process takes and begins, noted in passing            noted.py
-    JobWatch             every scheduled job against its due instants, a look at a time   jobs.py
-    StoreTrouble         what claims and results met in the store last                    trouble.py
-    judge, parts_of      the rules, pure                                                  judging.py
-    Report               what a look found, as data                                       report.py
-    Watchdog             a look each half minute, told to health, API and telemetry       watching.py
+    activity.py         what this process submits and starts
+    job_watch.py        compares every scheduled job with its due instants
+    store_failures.py   the last errors of claims and results
+    rules.py            the rules, pure
+    report.py           a report as data
+    watchdog.py         makes a report every half minute, for health, API and telemetry
 
-Built by scheduler.app; the embedded host lets it run in the background, the Functions host makes a look at each tick.
+Built by scheduler.app; the embedded host runs it in the background, the Functions host at each tick.
 """
 
 from scheduler.watchdog.activity import RunActivity, TrackedRuns, TrackedWorker

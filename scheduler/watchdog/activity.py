@@ -1,6 +1,7 @@
-"""What this process takes and begins, noted in passing: most jobs can be judged by it without asking the store.
+"""Tracks the tickets and runs of this process, so that the watchdog judges most jobs without reading the store.
 
-`TrackedRuns` is the Runs of the whole program, so every claim is seen; `TrackedWorker` stands before the worker.
+`TrackedRuns` is the Runs of the whole program, so it tracks every claim; `TrackedWorker` is in front of the worker.
+Called by scheduler.watchdog.job_watch.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from scheduler.worker.port import TicketReceiver
 
 
 class RunActivity:
-    """Implements dispatch.port.Depths for the embedded host: tickets that are taken and wait to begin."""
+    """Implements QueueDepthReader for the embedded host: tickets that are submitted and wait to start."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -29,28 +30,28 @@ class RunActivity:
         self._submitted: dict[str, datetime] = {}
 
     def newest_due(self, job: str) -> datetime | None:
-        """The newest due instant of the job's schedule that is known to have a run."""
+        """Return the newest instant of the job's schedule that has a run; None if unknown."""
         return self._newest.get(job)
 
     def mark_run(self, job: str, due_at: datetime) -> None:
-        """This due instant has a run, begun or recorded by whoever."""
+        """Record that this instant has a run, started or recorded by any process."""
         known = self._newest.get(job)
         if known is None or known < due_at:
             self._newest[job] = due_at
 
     def mark_stored(self, ticket: Ticket) -> None:
-        """The ticket's run is in the store, begun or recorded."""
+        """Record that the ticket's run is stored."""
         if ticket.trigger is Trigger.SCHEDULE:
             self.mark_run(ticket.job, ticket.due_at)
 
     def mark_submitted(self, *tickets: Ticket) -> None:
-        """They wait from now on, or from their instant."""
+        """Record tickets that wait from now on, or from their instant."""
         now = self._clock.now()
         for ticket in tickets:
             self._submitted[ticket.id] = max(now, ticket.due_at)
 
     def mark_started(self, ticket: Ticket) -> None:
-        """It does not wait any more, whatever becomes of it."""
+        """Record that a ticket does not wait any more."""
         self._submitted.pop(ticket.id, None)
 
     async def read_depth(self) -> QueueDepth:
@@ -60,30 +61,29 @@ class RunActivity:
 
 
 class TrackedWorker:
-    """Implements work.port.TakesTickets: the worker, and what it takes is noted."""
+    """Implements TicketReceiver: tracks the tickets, and passes them to the worker."""
 
     def __init__(self, worker: TicketReceiver, activity: RunActivity) -> None:
         self._worker = worker
         self._activity = activity
 
     def submit(self, *tickets: Ticket) -> asyncio.Task[None] | None:
-        """See TakesTickets.submit."""
+        """See TicketReceiver.submit."""
         self._activity.mark_submitted(*tickets)
         return self._worker.submit(*tickets)
 
     def submit_batch(self, tickets: Sequence[Ticket], claim_at: datetime | None = None) -> None:
-        """See TakesTickets.submit_batch."""
+        """See TicketReceiver.submit_batch."""
         self._activity.mark_submitted(*tickets)
         self._worker.submit_batch(tickets, claim_at)
 
     def submit_missed(self, missed: MissedSpan) -> None:
-        """See TakesTickets.submit_leaving_out."""
+        """See TicketReceiver.submit_missed."""
         self._worker.submit_missed(missed)
 
 
 class TrackedRuns(Runs):
-    """Runs whose claims, and those that are recorded without one, are noted; and what the store answers to claims and
-    results."""
+    """Runs that tracks claims, runs recorded without a claim, and the errors of claims and results."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
-"""Every scheduled job against its due instants. Called by watching.
+"""Compares every scheduled job with its due instants. Called by scheduler.watchdog.watchdog.
 
-What this process has begun is known (see noted), so the store is asked only about jobs of which that is not enough: in
-the Functions host those that other instances run. Those are asked about in turn, a bounded number of them a round.
+The runs of this process are known (see activity). The store is read only for jobs without such runs: in the Functions
+host, the jobs that other instances run. A round reads a limited number of them in turn.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from scheduler.watchdog.report import JobsReport, LateJob
 from scheduler.watchdog.rules import judge_job
 
 _MAX_CONCURRENT_READS = 20
-"""Jobs that the store is asked about together."""
+"""Jobs whose histories are read concurrently."""
 _JOBS_PER_SLICE = 100
-"""Jobs that are judged before others on the loop get their turn."""
+"""Jobs that are judged between two turns of the event loop."""
 _RUNS_READ_PER_JOB = 10
-"""Newest runs of a job among which its newest scheduled one is looked for."""
+"""Newest runs of a job that are searched for a scheduled run."""
 
 
 class JobWatch:
-    """Judges from when it was made: what fell due before is the business of catch-up."""
+    """Judges instants since it was made: catch-up handles earlier ones."""
 
     def __init__(self, catalog: Catalog, runs: Runs, pauses: Pauses, activity: RunActivity, clock: Clock) -> None:
         self._catalog = catalog
@@ -43,20 +43,20 @@ class JobWatch:
         self._began = clock.now()
         self._schedules: dict[str, Schedule] = {}
         self._watched_since: dict[str, datetime] = {}
-        """Since when they are watched, where that is not the start."""
+        """The start of the watch, for jobs that were added or changed since the program started."""
         self._paused: set[str] = set()
         self._read_at: dict[str, float] = {}
         self._last_found: Mapping[str, LateJob] = {}
 
     async def check_jobs(self, max_reads: int) -> JobsReport:
-        """One round, which asks the store about at most `most` jobs. Raises StoreError: ask again later."""
+        """Judge all jobs, and read the histories of at most `max_reads`. Raises StoreError: try again later."""
         now = self._clock.now()
         watched, suspects = await self._suspects(now)
         in_turn = sorted(suspects, key=lambda job: self._read_at.get(job, float("-inf")))
         asked = in_turn[:max_reads]
         await self._read_histories(asked)
         found = {job: trouble for job in asked if (trouble := self._judge(job, now)) is not None}
-        # Of those that wait for their turn nothing is said anew.
+        # Jobs that wait for their turn retain their last verdict.
         found |= {job: self._last_found[job] for job in in_turn[max_reads:] if job in self._last_found}
         self._last_found = found
         self._read_at = {job: self._read_at[job] for job in suspects if job in self._read_at}
@@ -64,11 +64,11 @@ class JobWatch:
         return JobsReport(watched, tuple(troubles), len(in_turn) - len(asked))
 
     async def _suspects(self, now: datetime) -> tuple[int, list[str]]:
-        """How many jobs are watched, and which of them have no run that this process knows of."""
+        """Return the number of watched jobs, and the jobs without a run that this process knows."""
         paused = set(await self._pauses.list_active(now))
         watched = 0
         suspects: list[str] = []
-        # What falls due in a pause has no run, and the pause may have ended a moment ago.
+        # Instants in a pause have no run, and the pause may have ended a moment ago.
         for job in paused | self._paused:
             self._restart_watch(job, now)
         self._paused = paused
@@ -88,13 +88,13 @@ class JobWatch:
         return watched, suspects
 
     def _forget_unplanned(self, jobs: JobSnapshot) -> None:
-        """A job that is planned again some day begins then."""
+        """Remove jobs that are no longer planned; if one is planned again, its watch restarts."""
         for job in [job for job in self._schedules if jobs.schedule(job) is None]:
             del self._schedules[job]
             self._watched_since.pop(job, None)
 
     def _update_schedule(self, job: str, schedule: Schedule, now: datetime) -> None:
-        """A job or a schedule that is new since the last round begins now, unless it is there since the start."""
+        """Start the watch of a new job or schedule now, unless it exists since the start of the program."""
         known = self._schedules.get(job)
         if known is None:
             from_start = self._since_start is not None and self._since_start.schedule(job) == schedule
@@ -127,7 +127,7 @@ class JobWatch:
     async def _read_history(self, job: str) -> None:
         page = await self._runs.list_page(job=job, limit=_RUNS_READ_PER_JOB)
         begun = [record.ticket for record in page.records if record.state is not RunState.QUEUED]
-        # Who runs a job by hand all the time hides its schedule; it is not silent for that.
+        # Frequent manual runs hide the scheduled runs of a job; the job is not silent then.
         scheduled = [ticket for ticket in begun if ticket.trigger is Trigger.SCHEDULE]
         for ticket in (scheduled or begun)[:1]:
             self._activity.mark_run(job, ticket.due_at)

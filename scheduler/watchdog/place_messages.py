@@ -1,6 +1,6 @@
-"""What health says of the places: for how long none is free, who holds them, who waits for a share. Pure.
+"""Messages about places for health: how long none is free, which jobs hold them, which runs wait for a share. Pure.
 
-Called by judging.
+Called by scheduler.watchdog.rules.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from scheduler.worker.concurrency.fifo_semaphore import JobPlaces, PlacesReport
 
 PLACES_FULL_AFTER_S = 10.0
-"""Seconds without a free place after which the queue is called degraded."""
+"""Seconds without a free place after which the queue is degraded."""
 _MAX_NAMED_HOLDERS = 3
-"""Jobs, and hosts, that a sentence names."""
+"""Jobs and hosts that a message names."""
 
 
 def describe_full_places(places: PlacesReport | None) -> str:
-    """Return what is wrong, without a full stop; empty if nothing is."""
+    """Return the problem without a full stop; empty if a place was free."""
     if places is None or places.full_s < PLACES_FULL_AFTER_S:
         return ""
     waiting = f", {places.waiting} runs wait" if places.waiting else ""
@@ -28,25 +28,25 @@ def describe_full_places(places: PlacesReport | None) -> str:
 
 
 def describe_full_shares(places: PlacesReport | None) -> str:
-    """Return for which jobs and hosts runs wait though places are free; empty if for none."""
+    """Return the jobs and hosts whose runs wait although places are free; empty without such runs."""
     if places is None or not places.held_back:
         return ""
     named = [f"{name} ({number} wait)" for name, number in places.held_back[:_MAX_NAMED_HOLDERS]]
-    return f"as many places as their share (settings shares.job, shares.host) have {', '.join(named)}"
+    return f"their share of places (settings shares.job, shares.host) is used up by {', '.join(named)}"
 
 
 def _describe_holders(places: PlacesReport) -> Iterator[str]:
-    """The jobs with the most places, then the hosts of the others."""
+    """Yield the jobs with the most places, then hosts with several jobs."""
     named = [holder for holder in places.holders if holder.places > 1][:_MAX_NAMED_HOLDERS]
     for holder in named or places.holders[:_MAX_NAMED_HOLDERS]:
-        yield f"job {holder.job} has {_describe_count(holder)} at {holder.host} for {holder.held_s:.0f} s"
+        yield f"job {holder.job} holds {_describe_count(holder)} at {holder.host} for {holder.held_s:.0f} s"
     hosts = Counter[str]()
     for holder in places.holders:
         hosts[holder.host] += holder.places
     for host, number in hosts.most_common(_MAX_NAMED_HOLDERS):
         jobs = sum(holder.host == host for holder in places.holders)
         if jobs > 1:
-            yield f"{jobs} jobs at {host} have {number}"
+            yield f"{jobs} jobs at {host} hold {number}"
 
 
 def _describe_count(holder: JobPlaces) -> str:

@@ -1,4 +1,7 @@
-"""What a look of the watchdog found, as plain data. Made by watching; read by health, the API and telemetry."""
+"""A report of the watchdog as plain data.
+
+Made by scheduler.watchdog.watchdog; read by health, the API and telemetry.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,9 @@ from scheduler.worker.concurrency.fifo_semaphore import PlacesReport
 
 
 class Lateness(StrEnum):
-    """`late`: a due instant passed a while ago and no run of it was begun or recorded, nor any later one.
+    """`late`: a due instant passed a while ago without a run, and without a later run.
 
-    `silent`: worse, that is so of several, and for more than twice the job's interval.
+    `silent`: several instants passed so, for more than twice the job's interval.
     """
 
     LATE = "late"
@@ -24,7 +27,7 @@ class Lateness(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LateJob:
-    """`since`: the first due instant that has no run. `last`: the one before it that had one, as far as is known."""
+    """`since`: the first due instant without a run. `last`: the last known instant with a run."""
 
     job: str
     lateness: Lateness
@@ -34,26 +37,25 @@ class LateJob:
 
 @dataclass(frozen=True, slots=True)
 class JobsReport:
-    """`watched`: jobs with a schedule that are neither disabled nor paused. `troubles`: the oldest first.
+    """`watched`: scheduled jobs that are neither disabled nor paused. `late_jobs`: the oldest first.
 
-    `waiting`: jobs whose history was not looked at yet in this round, as that is bounded; of those the verdict of an
-    earlier round is told.
+    `pending_count`: jobs whose history was not read in this round, which is limited; they retain their last verdict.
     """
 
     watched: int
-    late_jobs: tuple[LateJob, ...] = ()
+    late_jobs: tuple[LateJob, ...]
     pending_count: int = 0
 
-    def with_lateness(self, trouble: Lateness) -> tuple[LateJob, ...]:
-        return tuple(each for each in self.late_jobs if each.lateness is trouble)
+    def with_lateness(self, lateness: Lateness) -> tuple[LateJob, ...]:
+        return tuple(each for each in self.late_jobs if each.lateness is lateness)
 
 
 @dataclass(frozen=True, slots=True)
 class WatchdogReport:
-    """A part that could not be read is None; `unknown` has the cause by part, such as `queue`.
+    """None: the part could not be read; `unknown` has the cause by part, such as `queue`.
 
-    `at`: when the look was made; `last_tick`: of whichever instance, None before the first one. `store_ms`: how long
-    the store took to write a row. `places`: of the process that was asked.
+    `at`: when the report was made; `last_tick`: of any instance, None before the first tick. `store_ms`: how long the
+    store took to write a row. `places`: of the process that answers.
     """
 
     at: datetime
@@ -67,7 +69,7 @@ class WatchdogReport:
     unknown: Mapping[str, str] = field(default_factory=dict)
 
     def gauges(self) -> Mapping[str, float]:
-        """What is known as numbers by the names in GAUGES: seconds, milliseconds and counts."""
+        """Return the known numbers by the names in WATCHDOG_GAUGES: seconds, milliseconds and counts."""
         found: dict[str, float | None] = {"tick_gap": _seconds(self.last_tick, self.at), "store_time": self.store_ms}
         found["dead_letters"] = self.dead_letters
         if self.jobs is not None:

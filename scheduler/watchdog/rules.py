@@ -1,4 +1,7 @@
-"""The watchdog's rules: when a job is late or silent, and when health says so. Pure; called by jobs and watching."""
+"""The watchdog's rules: when a job is late or silent, and when health is degraded. Pure.
+
+Called by scheduler.watchdog.job_watch and scheduler.watchdog.watchdog.
+"""
 
 from __future__ import annotations
 
@@ -12,24 +15,23 @@ from scheduler.watchdog.place_messages import describe_full_places, describe_ful
 from scheduler.watchdog.report import JobsReport, LateJob, Lateness, WatchdogReport
 
 LATE_AFTER = timedelta(seconds=90)
-"""After its due instant. A tick that comes late plans what fell due up to a minute before; after it nothing is on its
-way any more that would still be on time."""
+"""After its due instant. A late tick plans instants of the last minute; after that, no run can still start on time."""
 MAX_QUEUE_AGE_S = 60.0
-"""Seconds for which what could be worked on may wait before the queue is called degraded."""
+"""Seconds for which a ready ticket may wait before the queue is degraded."""
 MAX_QUEUE_LENGTH = 5000
 """Messages or tickets. A thousand tickets a second are some hundred messages a minute."""
 JOBS_PART, QUEUE_PART = "jobs", "queue"
-"""The parts of health that the watchdog speaks for."""
+"""The parts of health that the watchdog reports."""
 _MAX_NAMED_JOBS = 5
-"""Jobs of each kind that health names; GET /api/watchdog has more of them."""
+"""Late or silent jobs that health names; GET /api/watchdog has more."""
 
 
 def judge_job(
     job: str, schedule: Schedule, since: datetime, now: datetime, *, waits: timedelta = timedelta()
 ) -> LateJob | None:
-    """None if all is well. `since`: the newest due instant that has a run, or when watching began, if that is later.
+    """Return the problem of a job, or None. `since`: its newest instant with a run, or the start of the watch if later.
 
-    `waits`: for so long a run of the job may wait for others before it begins.
+    `waits`: how long a run of the job may wait for other jobs before it starts.
     """
     first = schedule.next_after(since)
     if first is None or now - first <= LATE_AFTER + waits:
@@ -39,8 +41,7 @@ def judge_job(
 
 
 def _is_silent(schedule: Schedule, since: datetime, first: datetime, now: datetime) -> bool:
-    """Several instants must have passed: on a Monday morning a job of office hours has not run for much longer than its
-    interval, and is only due."""
+    """Return whether several instants have passed: on a Monday morning, a job of office hours is only due."""
     second = schedule.next_after(first)
     if second is None or now - second <= LATE_AFTER:
         return False
@@ -48,14 +49,14 @@ def _is_silent(schedule: Schedule, since: datetime, first: datetime, now: dateti
 
 
 def _interval(schedule: Schedule, now: datetime) -> timedelta | None:
-    """Between its next two due instants; None if there are no two."""
+    """Return the time between the next two instants; None if there is only one."""
     soonest = schedule.next_after(now)
     following = None if soonest is None else schedule.next_after(soonest)
     return None if soonest is None or following is None else following - soonest
 
 
 def health_parts(report: WatchdogReport) -> tuple[PartHealth, ...]:
-    """`jobs` and `queue`. At worst degraded: while anything runs, a load balancer must not turn away."""
+    """Return the parts `jobs` and `queue`, degraded at worst: a load balancer must not remove a running instance."""
     return (
         _part(JOBS_PART, _unknown_message(report, JOBS_PART) if report.jobs is None else _describe_jobs(report.jobs)),
         _part(QUEUE_PART, _describe_work(report)),
@@ -63,7 +64,7 @@ def health_parts(report: WatchdogReport) -> tuple[PartHealth, ...]:
 
 
 def known_health_parts(report: WatchdogReport) -> tuple[PartHealth, ...]:
-    """Those of which something can be said."""
+    """Return the parts whose values could be read."""
     asked = {
         JOBS_PART: report.jobs is not None,
         QUEUE_PART: report.queue is not None or bool(describe_full_places(report.places)),
@@ -72,7 +73,7 @@ def known_health_parts(report: WatchdogReport) -> tuple[PartHealth, ...]:
 
 
 def _unknown_message(report: WatchdogReport, name: str) -> str:
-    return f"not known: {report.unknown.get(name, 'look at GET /api/watchdog')}"
+    return f"not known: {report.unknown.get(name, 'see GET /api/watchdog')}"
 
 
 def _part(name: str, message: str) -> PartHealth:
@@ -87,7 +88,7 @@ def _describe_jobs(jobs: JobsReport) -> str:
         for trouble in (Lateness.SILENT, Lateness.LATE)
         if jobs.with_lateness(trouble)
     ]
-    return f"{'; '.join(found)}: look at GET /api/watchdog, at the parts ticker or ticks and queue, and at the log"
+    return f"{'; '.join(found)}; see GET /api/watchdog, the health parts ticker or ticks and queue, and the log"
 
 
 def _describe_late_jobs(troubles: Sequence[LateJob], trouble: Lateness) -> str:
@@ -97,7 +98,7 @@ def _describe_late_jobs(troubles: Sequence[LateJob], trouble: Lateness) -> str:
 
 
 def _describe_work(report: WatchdogReport) -> str:
-    """The queue and the places that its runs wait for."""
+    """Describe the queue and the places that its runs wait for."""
     queue = _unknown_message(report, QUEUE_PART) if report.queue is None else _describe_queue(report.queue)
     held_back = describe_full_shares(report.places) if queue else ""
     return "; ".join(filter(None, (queue, held_back, describe_full_places(report.places))))
@@ -107,15 +108,13 @@ def _describe_queue(queue: QueueDepth) -> str:
     found = []
     if queue.oldest_s is not None and queue.oldest_s > MAX_QUEUE_AGE_S:
         found.append(
-            f"the oldest of {queue.waiting_count} waits for {queue.oldest_s:.0f} s: runs end more slowly than they fall due; "
-            "look at slow targets, at the setting concurrency, and at the number of instances"
+            f"the oldest of {queue.waiting_count} waits for {queue.oldest_s:.0f} s: runs finish more slowly than they are "
+            "due; check slow targets, the setting concurrency and the number of instances"
         )
     elif queue.waiting_count > MAX_QUEUE_LENGTH:
-        found.append(
-            f"{queue.waiting_count} wait: look at what was planned or replayed, and at the number of instances"
-        )
+        found.append(f"{queue.waiting_count} wait: check planned and replayed runs and the number of instances")
     if queue.poison_count:
         found.append(
-            f"{queue.poison_count} messages were given up and are not dead letters yet: look at the function bury and its log"
+            f"{queue.poison_count} messages on the poison queue are not dead letters yet: check the function bury and its log"
         )
     return "; ".join(found)

@@ -1,4 +1,4 @@
-"""The watchdog itself: makes looks, keeps the newest, tells health and telemetry. Built by scheduler.app."""
+"""The watchdog: makes reports, and publishes them to health and telemetry. Built by scheduler.app."""
 
 from __future__ import annotations
 
@@ -27,32 +27,32 @@ from scheduler.worker.concurrency.fifo_semaphore import PlacesReport
 _log = logging.getLogger("scheduler.watchdog")
 
 CHECK_INTERVAL = 30.0
-"""Seconds between two looks of the embedded host. The Functions host makes one at each tick."""
+"""Seconds between two reports of the embedded host. The Functions host makes one at each tick."""
 MAX_HISTORY_READS = 500
-"""Jobs whose history is read in one look; a look at a tick reads twice as many, as it comes half as often."""
+"""Histories that are read for one report; twice as many at a tick, which comes half as often."""
 HEALTH_RECHECK_AFTER = timedelta(seconds=5)
-"""After which health looks again, where the newest look could not ask everything: what was away may be back."""
+"""After which health makes a new report, if the last one has unknown parts: they may be available again."""
 GAUGE_INTERVAL = 60.0
-"""Seconds between two tellings of the numbers to telemetry."""
+"""Seconds between two publications of the gauges."""
 PROBE_TIMEOUT = 10.0
-"""Seconds for the store, and then for all other parts of a look: a tick must not wait for it much longer."""
-STORE_UNAVAILABLE_MESSAGE = "runs wait, as the store takes no claims or no results: look at the part store"
+"""Seconds for the store, and then for all other parts of a report: a tick must not wait much longer."""
+STORE_UNAVAILABLE_MESSAGE = "runs wait because claims or results cannot be stored: see the health part store"
 HEALTH_TIMEOUT = 1.5
-"""Seconds for health to get the report, less than a part of health is given before it counts as down."""
+"""Seconds for health to read the report, less than the timeout of a part of health."""
 
 T = TypeVar("T")
 LastTick = Callable[[], Awaitable[datetime | None]]
 
 
 class WatchdogListener(Protocol):
-    """Telemetry, as the watchdog sees it; both return at once."""
+    """Telemetry as the watchdog uses it; both methods return at once."""
 
     def gauges(self, values: Mapping[str, float]) -> None:
-        """Numbers by the names in report.GAUGES."""
+        """Publish numbers by the names in WATCHDOG_GAUGES."""
         ...
 
     def watchdog(self, part: str, message: str, *, well: bool) -> None:
-        """A part of health is no longer well, or is well again."""
+        """Publish that a part of health is degraded, or well again."""
         ...
 
 
@@ -61,8 +61,8 @@ async def _no_tick() -> datetime | None:
 
 
 class Watchdog:
-    """`shared`: looks are made by one instance and read by all, so the newest report is in the store. `places`: asks
-    this process who holds the places."""
+    """`is_shared`: one instance makes reports and all read them, so the newest is in the store. `places`: returns which
+    jobs hold the places of this process."""
 
     def __init__(
         self,
@@ -92,17 +92,17 @@ class Watchdog:
         self._unwell: set[str] = set()
 
     def set_tick_source(self, last_tick: LastTick) -> None:
-        """Where to ask for the last tick: known once the host has its ticks. May raise StoreError."""
+        """Set the function that returns the last tick, once the host has its ticker. It may raise StoreError."""
         self._last_tick = last_tick
 
     async def run(self) -> None:
-        """Look again and again until cancelled."""
+        """Make reports periodically until cancelled."""
         while True:
             await self._clock.sleep(CHECK_INTERVAL)
             await self.make_report()
 
     async def make_report(self) -> WatchdogReport:
-        """Look now, at everything, and tell. Never raises for what is away: the report says so."""
+        """Make a report of all parts and publish it. Parts that are unavailable are in its `unknown`."""
         async with self._report_lock:
             report = await self._collect()
             self._newest = report
@@ -111,10 +111,10 @@ class Watchdog:
         return report
 
     async def latest_report(self) -> WatchdogReport:
-        """The newest look, with the last tick and the places as of now; the first one is made when it is asked for.
+        """Return the newest report with the current last tick and places; make the first one on request.
 
         Raises:
-            StoreError: the report, or the last tick, is in a store that is away.
+            StoreError: the report or the last tick cannot be read.
         """
         found = self._newest if self._reports is None else await self._read_stored(self._reports)
         if found is None:
@@ -122,16 +122,14 @@ class Watchdog:
         return replace(found, last_tick=await self._last_tick(), places=self._places())
 
     async def health(self) -> Sequence[PartHealth]:
-        """The parts jobs and queue, at worst degraded."""
+        """Return the parts `jobs` and `queue`, degraded at worst."""
         try:
             async with asyncio.timeout(HEALTH_TIMEOUT):
                 if self._needs_new_report():
                     await self.make_report()
                 return self._with_store_advice(health_parts(await self.latest_report()))
         except (StoreError, TimeoutError):
-            return (
-                PartHealth(JOBS_PART, HealthStatus.DEGRADED, "whether jobs run is not known while the store is away"),
-            )
+            return (PartHealth(JOBS_PART, HealthStatus.DEGRADED, "unknown while the store is unavailable"),)
 
     def _needs_new_report(self) -> bool:
         newest = self._newest
@@ -174,14 +172,14 @@ class Watchdog:
         try:
             await self._reports.save(self._json.dump_json(report).decode())
         except StoreError as error:
-            _log.warning("the watchdog's report is not kept now: %s", error)
+            _log.warning("could not store the watchdog's report: %s; the next one replaces it", error)
 
     async def _read_stored(self, reports: WatchdogReports) -> WatchdogReport | None:
         text = await reports.load()
         try:
             return None if text is None else self._json.validate_json(text)
         except ValidationError:
-            return None  # another version wrote it; the next look replaces it
+            return None  # another version wrote it; the next report replaces it
 
     @cached_property
     def _json(self) -> TypeAdapter[WatchdogReport]:
@@ -189,7 +187,7 @@ class Watchdog:
 
     def _publish(self, report: WatchdogReport) -> None:
         now = self._clock.monotonic()
-        # Two looks are never exactly a minute apart.
+        # Two reports are never exactly a minute apart.
         if now - self._gauges_published_at >= GAUGE_INTERVAL - 1:
             self._gauges_published_at = now
             self._listener.gauges(report.gauges())
@@ -197,7 +195,7 @@ class Watchdog:
             self._publish_change(part)
 
     def _with_store_advice(self, parts: Sequence[PartHealth]) -> Sequence[PartHealth]:
-        """While the store takes no claims, tickets wait for that reason, whatever the targets do."""
+        """Replace the message about the queue while the store accepts no claims: then tickets wait for the store."""
         if self._failures is None or self._failures.recent_error is None:
             return parts
         return [
@@ -208,7 +206,7 @@ class Watchdog:
         ]
 
     def _publish_change(self, part: PartHealth) -> None:
-        """Only when it becomes unwell, and when it is well again: a long trouble is no long log."""
+        """Publish a part only when it changes between degraded and well, so that a long problem is logged once."""
         if part.status is HealthStatus.OK:
             if part.name in self._unwell:
                 self._unwell.discard(part.name)

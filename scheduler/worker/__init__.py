@@ -1,4 +1,4 @@
-"""How tickets are performed: from a batch that is taken to a run that is recorded and told.
+"""Executes tickets: admit -> claim -> run -> record -> publish -> start dependents.
 
-`worker` is the front door. Imports nothing by itself.
+`worker` is the entry point. This package imports nothing by itself.
 """

@@ -1,4 +1,7 @@
-"""Admits a ticket: gets it a place of the process and asks the gates, and waits for both. Used by performing."""
+"""Admits a ticket: acquires a place of the process, checks the gates, and waits for both.
+
+Called by scheduler.worker.execution.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,15 @@ from scheduler.worker.concurrency.place_assignment import PlaceAssigner
 from scheduler.worker.interruptible_sleep import InterruptibleSleep
 
 LEASE_RETRY_AFTER = timedelta(seconds=1)
-"""After which a lease that could not be renewed before the start is tried again."""
+"""After which the renewal of a lease that failed before the start is tried again."""
 
 
 class TicketAdmission:
-    """`hold`: for so long a ticket waits here for a place, and for what a gate names; None: as long as it takes.
-    `began` is told when a ticket does not wait for its turn any more."""
+    """Lets tickets start, each in a place of the process.
+
+    `max_wait`: how long a ticket waits here for a place and for its gates; None: without limit. `on_started` is called
+    once a ticket no longer waits for its turn.
+    """
 
     def __init__(
         self,
@@ -49,9 +55,10 @@ class TicketAdmission:
         self._on_started = on_started
 
     async def admit(self, claim: TicketClaim, entry: CatalogJob) -> HeldPlace | Skip | Wait | None:
-        """Return the place in which the run may begin now, to be given back by `Places.release`.
+        """Return the place in which the run may start now; the caller releases it.
 
-        Skip: it is over without having begun. Wait: deliver it again. None: another definition is in force by now.
+        Skip: the run ends without having started. Wait: deliver the ticket again. None: the job's definition was
+        replaced meanwhile.
 
         Raises:
             ClaimLost: another owner has the run.
@@ -77,7 +84,7 @@ class TicketAdmission:
                 return place
             if isinstance(verdict, Skip):
                 return verdict
-            self._on_started(ticket)  # from now on it waits for what its definition names, not for its turn
+            self._on_started(ticket)  # from now on the ticket waits for a condition of its job, not for its turn
             if self._max_wait is not None:
                 give_up_at = give_up_at or self._clock.now() + self._max_wait
                 if self._clock.now() >= give_up_at:
@@ -90,7 +97,7 @@ class TicketAdmission:
         return await self._registry.wait_for(ticket.id, self._sleep.wait_for(waiting))
 
     def _is_replaced(self, entry: CatalogJob) -> bool:
-        """Whether its job is another one by now, or gone."""
+        """Return whether the job was changed or removed meanwhile."""
         found = self._catalog.find_job(entry.job.name)
         return found is not entry and (found is None or found.job != entry.job)
 
@@ -104,6 +111,6 @@ class TicketAdmission:
             except ClaimLost:
                 raise
             except StoreError as error:
-                reason = Reason(ReasonCode.STORE_UNAVAILABLE, f"its lease cannot be renewed: {error}")
+                reason = Reason(ReasonCode.STORE_UNAVAILABLE, f"the lease cannot be renewed: {error}")
                 return Wait(self._clock.now() + LEASE_RETRY_AFTER, reason)
         return verdict

@@ -1,6 +1,6 @@
-"""Performs many tickets, each at its instant: those that are due together side by side, late ones of a job in order.
+"""Executes many tickets, each at its instant: tickets due later concurrently, late tickets of one job in order.
 
-Used by worker.
+Called by scheduler.worker.worker.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from scheduler.worker.interruptible_sleep import InterruptibleSleep
 _log = logging.getLogger("scheduler.worker")
 
 TicketEnd = AlreadyClaimed | Wait | Exception | None
-"""What became of a ticket: see Performing.perform."""
+"""The end of a ticket: see TicketExecutor.execute."""
 TicketEnds = list[tuple[Ticket, TicketEnd]]
 OnEnd = Callable[[Ticket, TicketEnd], Awaitable[None]]
 ClaimAnswer = Claim | AlreadyClaimed | StoreError | None
-"""What claiming a ticket before its instant gave; None: it is claimed once it may start."""
+"""The answer to an early claim; None: the ticket is claimed once it may start."""
 _Claimed = tuple[Ticket, ClaimAnswer]
 _Started = list[asyncio.Task[tuple[Ticket, TicketEnd]]]
 
 START_SLICE_US = 4000
-"""Microseconds. What falls due within such a slice of a second begins together at its end, which costs one turn of the
-loop instead of several. A whole second ends a slice, so only jobs that are spread on purpose wait for it."""
+"""Microseconds. Tickets due within one slice of a second start together at its end, in one turn of the event loop
+instead of several. A whole second ends a slice, so only jobs that are spread on purpose wait for it."""
 
 
 class TicketBatches:
-    """`retries`: claims are tried again while the store is away, as nobody delivers the ticket again."""
+    """`retries_claims`: retry claims while the store is unavailable, because no queue delivers the ticket again."""
 
     def __init__(
         self,
@@ -59,8 +59,11 @@ class TicketBatches:
         self._retries_claims = retries_claims
 
     async def run(self, tickets: Sequence[Ticket], on_end: OnEnd, claim_at: datetime | None = None) -> TicketEnds:
-        """Perform each ticket at its instant, claimed at once or at `claim_at`; of one job, those that are due already
-        one after the other: what a job catches up must not overlap itself. One's failure stops no other."""
+        """Execute each ticket at its instant, claimed now or at `claim_at`.
+
+        Tickets of one job that are due already run in order, because caught-up runs must not overlap. A failure stops
+        no other ticket.
+        """
         if claim_at is not None:
             await self._sleep.sleep_until(claim_at)
         together, turns = self._split(tickets)
@@ -70,7 +73,7 @@ class TicketBatches:
         return [end for ends in parts for end in ends]
 
     async def run_in_order(self, tickets: Sequence[Ticket], on_end: OnEnd) -> TicketEnds:
-        """One after the other, each claimed when its turn comes."""
+        """Execute the tickets in order, each claimed when its turn comes."""
         ends = []
         for ticket in tickets:
             await self._sleep.sleep_until(ticket.due_at)
@@ -79,10 +82,10 @@ class TicketBatches:
         return ends
 
     async def run_claimed(self, claims: Sequence[Claim], on_end: OnEnd) -> None:
-        """One after the other, which are claimed already. Those whose turn does not come are released."""
+        """Execute claimed tickets in order. Release the claims whose turn does not come."""
         for number, claim in enumerate(claims):
             try:
-                # A process that died may have claimed it ahead of its instant.
+                # A process that died may have claimed it before its instant.
                 await self._sleep.sleep_until(claim.ticket.due_at)
             except asyncio.CancelledError:
                 await gather_all(self._claimer.release_claim(left) for left in claims[number:])
@@ -90,7 +93,7 @@ class TicketBatches:
             await self._run_one(claim.ticket, claim, on_end)
 
     def _split(self, tickets: Sequence[Ticket]) -> tuple[list[Ticket], list[list[Ticket]]]:
-        """Those that run side by side, and those of one job that run in order."""
+        """Return the tickets that run concurrently, and by job those that run in order."""
         now = self._clock.now()
         late: defaultdict[str, list[Ticket]] = defaultdict(list)
         together = []
@@ -103,7 +106,7 @@ class TicketBatches:
         return together, [turn for turn in late.values() if len(turn) > 1]
 
     async def _run_together(self, tickets: Sequence[Ticket], on_end: OnEnd) -> TicketEnds:
-        """Each at its instant, claimed together before it."""
+        """Execute each ticket at its instant; they are claimed together before."""
         claims = await self._claim_early(tickets)
         waiting: list[_Claimed] = [(ticket, claims.get(ticket.id)) for ticket in tickets]
         waiting.sort(key=lambda one: one[0].due_at, reverse=True)
@@ -120,20 +123,20 @@ class TicketBatches:
         return list(await gather_all(started))
 
     async def _start_each(self, waiting: list[_Claimed], started: _Started, on_end: OnEnd) -> None:
-        """Start each at its instant, and take it from those that wait, the last of which is the first that is due.
+        """Start each ticket at its instant, and remove it from `waiting`, whose last item is due first.
 
-        One timer for all of them, and one task each only from its instant on.
+        All tickets share one timer; each has a task only from its instant.
         """
         loop = asyncio.get_running_loop()
         while waiting:
             await self._sleep.sleep_until(_slice_end(waiting[-1][0].due_at))
-            # The first one also where the clock was set back meanwhile.
+            # The first ticket starts even if the clock was set back meanwhile.
             until = max(self._clock.now(), waiting[-1][0].due_at)
             while waiting and waiting[-1][0].due_at <= until:
                 started.append(loop.create_task(self._run_one(*waiting.pop(), on_end)))
 
     async def _claim_early(self, tickets: Sequence[Ticket]) -> dict[str, Claim | AlreadyClaimed | StoreError]:
-        """Those that are claimed before their instants."""
+        """Claim the tickets that are claimed before their instants. Returns the answers by run id."""
         early = [ticket for ticket in tickets if self._claimer.is_claimed_early(ticket)]
         if not early:
             return {}
@@ -153,19 +156,19 @@ class TicketBatches:
             end = claim if isinstance(claim, AlreadyClaimed) else await self._executor.execute(ticket, claim)
         except Exception as error:
             end = error
-        # Not after a cancellation: a ticket that only waited is left to the next process.
+        # Not after a cancellation: the next process executes a ticket that only waited.
         self._pending.remove(ticket)
         await on_end(ticket, end)
         return ticket, end
 
 
 def _slice_end(instant: datetime) -> datetime:
-    """The instant, or the next multiple of SLICE_US after it."""
+    """Return the instant, rounded up to a multiple of START_SLICE_US."""
     return instant + timedelta(microseconds=-instant.microsecond % START_SLICE_US)
 
 
 async def gather_all(works: Iterable[Awaitable[Any]]) -> Sequence[Any]:
-    """The results. One's failure must not stop the others, as a task group would; it is raised at the end."""
+    """Return the results. Unlike in a task group, a failure stops no other task; it is raised at the end."""
     results = await asyncio.gather(*works, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):

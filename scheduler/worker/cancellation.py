@@ -1,7 +1,7 @@
-"""The runs that go on or wait in this process, and how one is ended because somebody wants it.
+"""Registers the runs that are in-flight or wait in this process, and cancels them.
 
-Kept by performing. What other processes ask for is in the store; it is looked at only while a run lasts longer than a
-few seconds, once for all of them, so that short runs cost nothing.
+Called by scheduler.worker.execution and scheduler.worker.admission. Cancellation requests of other processes are in the
+store. They are read only while a run lasts longer than a few seconds, once for all runs, so short runs cost nothing.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from scheduler.stores.port import StoreError
 _log = logging.getLogger("scheduler.worker")
 
 LONG_RUN_AFTER = 3.0
-"""Seconds after which a run is long: from then on the store is asked whether it is to be ended."""
+"""Seconds after which a run is long: the registry then checks the store for cancellation requests."""
 LONG_WAIT_AFTER = 1.0
-"""The same for one that waits for something."""
+"""The same for a ticket that waits."""
 LONG_RUN_SCAN_INTERVAL = 1.0
-"""Seconds between two looks for runs that are long by now."""
+"""Seconds between two scans for long runs."""
 CANCELLATION_POLL_INTERVAL = 3.0
-"""Seconds between two looks while there are long runs."""
+"""Seconds between two reads of the store while there are long runs."""
 
 
 class CancellableExecution(Protocol):
-    """A run that can be ended (jobs.running.execution.RunExecution)."""
+    """A run that can be cancelled (jobs.running.execution.RunExecution)."""
 
     async def run_to_end(self) -> Run: ...
 
@@ -51,24 +51,24 @@ class RunRegistry:
         self._poller: asyncio.Task[None] | None = None
 
     def register(self, run_id: str) -> None:
-        """The run is claimed here and begins later; `begins` or `forget` ends that."""
+        """Register a claimed run that starts later, until `pop_cancellation` or `unregister`."""
         self._registered.add(run_id)
 
     def pop_cancellation(self, run_id: str) -> str:
-        """It would begin now. Returns how somebody asked for it to be ended meanwhile; "" if nobody did."""
+        """Return who cancelled the run before it starts; "" if it was not cancelled."""
         self._registered.discard(run_id)
         return self._cancelled_by.pop(run_id, "") if self._cancelled_by else ""
 
     def unregister(self, run_id: str) -> None:
-        """It does not begin here after all."""
+        """Remove a run that does not start here."""
         self._registered.discard(run_id)
         if run_id not in self._tasks:
             self._cancelled_by.pop(run_id, None)
 
     async def run_until_done(self, ticket: Ticket, execution: CancellableExecution) -> Run:
-        """The run, as it ends by itself, because somebody asked for it, or because the program stops.
+        """Return the finished run: completed, cancelled on request, or cancelled because the program stops.
 
-        The task that is ended goes on just long enough to record that.
+        A cancelled task continues just long enough to record the run.
         """
         task = self._track(ticket.id, LONG_RUN_AFTER)
         self._started.add(ticket.id)
@@ -82,13 +82,14 @@ class RunRegistry:
 
     @property
     def in_progress(self) -> list[str]:
-        """The ids of the runs that have begun here and are not over, sorted."""
+        """The ids of the runs that are in-flight here, sorted."""
         return sorted(self._started)
 
     async def wait_for(self, run_id: str, awaitable: Awaitable[object]) -> str:
-        """Until that is over, or somebody wants the run ended. Returns how that was asked for; "" if nobody did.
+        """Wait until the awaitable is done or the run is cancelled. Returns who cancelled it; "" if it was not.
 
-        Raises asyncio.CancelledError when the program stops.
+        Raises:
+            asyncio.CancelledError: the program stops.
         """
         task = self._track(run_id, LONG_WAIT_AFTER)
         try:
@@ -102,7 +103,7 @@ class RunRegistry:
         return ""
 
     def cancel(self, run_id: str, cancelled_by: str) -> bool:
-        """End a run; False if it neither goes on nor waits here. `asked`: how it was asked for."""
+        """Cancel a run; False if it neither waits nor is in-flight here. `cancelled_by`: who requested it."""
         task = self._tasks.get(run_id)
         if task is None and run_id not in self._registered:
             return False
@@ -113,14 +114,14 @@ class RunRegistry:
         return True
 
     async def clear_cancellation(self, run_id: str) -> None:
-        """The run's end is stored: nobody has to be told of its cancellation any more."""
+        """Delete the run's cancellation request from the store, now that its end is recorded."""
         if run_id not in self._stored_requests:
             return
         self._stored_requests.discard(run_id)
         try:
             await self._cancellations.remove(run_id)
         except StoreError as error:
-            _log.warning("the note to cancel run %s stays for a while: %s", run_id, error)
+            _log.warning("could not delete the cancellation request of run %s: %s; it expires later", run_id, error)
 
     def _track(self, run_id: str, watched_after: float) -> asyncio.Task[object]:
         task = asyncio.current_task()
@@ -129,13 +130,13 @@ class RunRegistry:
         loop = asyncio.get_running_loop()
         self._poll_from[run_id] = loop.time() + watched_after
         if self._timer is None:
-            # One timer for all of them: most are over long before they are long.
+            # One timer for all runs: most finish long before they are long.
             self._timer = loop.call_later(LONG_RUN_SCAN_INTERVAL, self._find_long_runs)
         return task
 
     def _untrack(self, run_id: str, task: asyncio.Task[object]) -> None:
         if self._cancelled_by.pop(run_id, None) is not None:
-            # What comes next in this task, such as recording, is not cancelled.
+            # The next steps of this task, such as recording, are not cancelled.
             task.uncancel()
         del self._tasks[run_id], self._poll_from[run_id]
         self._long_runs.discard(run_id)
@@ -156,7 +157,7 @@ class RunRegistry:
             try:
                 asked = await self._cancellations.list_requested(self._clock.now())
             except StoreError as error:
-                _log.warning("whether runs are to be cancelled cannot be seen now: %s", error)
+                _log.warning("could not read cancellation requests: %s; retrying", error)
             else:
                 for run_id in asked.keys() & self._long_runs:
                     self._stored_requests.add(run_id)

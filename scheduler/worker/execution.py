@@ -1,6 +1,6 @@
-"""One ticket, from its instant to its end: admit -> claim -> run -> finish. Used by batches.
+"""Executes one ticket from its instant to its end: admit -> claim -> run -> finish.
 
-A step after the claim may be repeated after a crash: the run is recorded before it is published.
+Called by scheduler.worker.batches. A run is recorded before it is published: a crash may repeat a step, but omits none.
 """
 
 from __future__ import annotations
@@ -28,17 +28,18 @@ from scheduler.worker.worker_dependencies import WorkerDependencies
 _log = logging.getLogger("scheduler.worker")
 
 REPLAY_RETRY_AFTER = timedelta(seconds=5)
-"""After which a replay that found another one of its job is performed again, where it does not wait here."""
+"""After which a replay is delivered again because another replay of its job is in-flight."""
 DUPLICATE_RETRY_AFTER = timedelta(seconds=MIN_LEASE_S)
-"""After which a ticket that is here already is performed again: so late that its run is either recorded and published
-by then, or this process has died."""
+"""After which a ticket that is in-flight here is delivered again: by then its run is published, or its process died."""
 
 
 class TicketExecutor:
-    """`concurrency`: how many runs go on at once; `shares`: how many of those one job and one host may have. `hold`:
-    seconds for which a ticket waits here for a place, and for what a gate names; None: as long as it takes. `alone`: no
-    other process looks at the store to see whether a run goes on. `began` is told when a ticket does not wait for its
-    turn any more."""
+    """`concurrency`: number of runs in-flight at most; `shares`: the parts of it for one job and one host.
+
+    `max_wait`: seconds for which a ticket waits here for a place and for its gates; None: without limit.
+    `is_only_process`: no other process reads from the store whether a run is in-flight. `on_started` is called once a
+    ticket no longer waits for its turn.
+    """
 
     def __init__(
         self,
@@ -66,32 +67,32 @@ class TicketExecutor:
         self._finisher = ResultFinisher(dependencies, is_only_process=is_only_process)
         self._on_started = on_started
         self._in_flight: set[str] = set()
-        """Runs that are being performed: a message may be delivered here while it is here already."""
+        """Ids of runs that are executed here: a queue may deliver a message twice at the same time."""
         self._replay_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def execute(self, ticket: Ticket, claim: Claim | None) -> AlreadyClaimed | Wait | None:
-        """Perform a ticket whose instant has come to its end. `claim` None: it is claimed once it may start.
+        """Execute a ticket whose instant has come. `claim` None: the ticket is claimed once it may start.
 
-        Returns Held if it is not ours: done already, or another owner is at it; Wait if it waits for something for
-        longer than `hold`: it is given back, and to be performed again at `until`.
+        Returns AlreadyClaimed if the run is finished or has another owner. Returns Wait if the ticket has to wait for
+        longer than `max_wait`: it is released, and must be executed again at `until`.
 
         Raises:
-            NotRecorded: it was run, and could not be recorded; deliver it again.
-            StoreError, DispatchError: it could not be claimed or followed up; deliver it again.
+            NotRecorded: the run finished, but could not be recorded; deliver the ticket again.
+            StoreError, DispatchError: claim or follow-up failed; deliver the ticket again.
         """
         if ticket.id in self._in_flight and claim is None:
-            # What gates and slots know of a run they know by its id, so it waits for them once at a time.
-            reason = Reason(ReasonCode.IN_PROGRESS, "it is being performed in this process already")
+            # Gates and slots identify a run by its id, so a run waits for them only once at a time.
+            reason = Reason(ReasonCode.IN_PROGRESS, "it is in-flight in this process already")
             return Wait(self._dependencies.clock.now() + DUPLICATE_RETRY_AFTER, reason)
         self._in_flight.add(ticket.id)
         mine = TicketClaim(ticket, claim, self._dependencies.claimer, self._dependencies.leases)
         try:
             if not ticket.trigger.is_rerun:
                 return await self._execute(mine)
-            # Replays of a job take their turn, so that only one of them looks for when the job is free.
+            # Replays of a job run in order, so that only one of them checks whether the job is free.
             turn = self._replay_locks[ticket.job]
             if turn.locked() and self._max_wait is not None:
-                reason = Reason(ReasonCode.IN_PROGRESS, "another replay of its job goes on")
+                reason = Reason(ReasonCode.IN_PROGRESS, "another replay of its job is in-flight")
                 return Wait(self._dependencies.clock.now() + REPLAY_RETRY_AFTER, reason)
             async with turn:
                 return await self._execute(mine)
@@ -110,17 +111,17 @@ class TicketExecutor:
             await mine.release()
 
     async def _execute_by_current_definition(self, mine: TicketClaim) -> tuple[CatalogJob | None, TicketResult]:
-        """Try by the definition in force, until none has replaced it before the run begins."""
+        """Execute the ticket by the job's current definition; start anew if it is replaced before the run starts."""
         while True:
             entry = self._dependencies.catalog.find_job(mine.ticket.job)
             if entry is None:
-                gone = Skip(Reason(ReasonCode.JOB_REMOVED, "there is no job of that name any more"))
+                gone = Skip(Reason(ReasonCode.JOB_REMOVED, "the job was removed"))
                 return None, TicketResult.denied(mine.ticket, None, self._dependencies.clock, gone)
             try:
                 result = await self._execute_by(mine, entry)
             except ClaimLost as error:
                 mine.mark_used()
-                _log.warning("run %s waited so long that it was taken over: %s", mine.ticket.id, error)
+                _log.warning("could not start run %s: %s; another process took it over", mine.ticket.id, error)
                 result = TicketResult()
             finally:
                 await self._dependencies.gates.release(mine.ticket, entry)
@@ -128,7 +129,7 @@ class TicketExecutor:
                 return entry, result
 
     async def _execute_by(self, mine: TicketClaim, entry: CatalogJob) -> TicketResult | None:
-        """None: another definition is in force by now, and the run has not begun."""
+        """Return the result; None: the definition was replaced before the run started."""
         clock = self._dependencies.clock
         if mine.must_not_run(entry.job):
             return TicketResult.interrupted(mine.ticket, entry.job, clock)
@@ -147,7 +148,7 @@ class TicketExecutor:
             self.semaphore.release(place)
 
     async def _run(self, mine: TicketClaim, entry: CatalogJob) -> TicketResult:
-        """By one definition to the end, which the run names as its own, whichever it was planned for."""
+        """Run the job by one definition, which the run records as its own, whichever it was planned for."""
         mine.mark_used()
         ticket = mine.ticket
         if ticket.generation != entry.generation:

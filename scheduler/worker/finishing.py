@@ -1,4 +1,7 @@
-"""Records the result of a ticket, publishes it, and starts what follows from it. Used by performing."""
+"""Records the result of a ticket, publishes it and starts its dependents.
+
+Called by scheduler.worker.execution.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,13 @@ from scheduler.worker.ticket_result import TicketResult
 from scheduler.worker.worker_dependencies import WorkerDependencies
 
 STORE_WRITE_TIME = 0.5
-"""Seconds for the store to take results."""
+"""Seconds for the store to write results."""
 MIN_RESULT_DELAY = 0.1
-"""Seconds that a result waits for others also where the next run looks soon: late runs of many jobs end together."""
+"""Seconds that a result waits for others even if the next run is close: late runs of many jobs end together."""
 
 
 class ResultFinisher:
-    """`alone`: no other process looks at the store to see whether a run goes on."""
+    """`is_only_process`: no other process reads from the store whether a run is in-flight."""
 
     def __init__(self, dependencies: WorkerDependencies, *, is_only_process: bool) -> None:
         self._dependencies = dependencies
@@ -29,10 +32,10 @@ class ResultFinisher:
     async def finish(
         self, claim: TicketClaim, entry: CatalogJob | None, run: Run, letter: DeadLetter | None
     ) -> AlreadyClaimed | None:
-        """Record the run, claimed or not, then publish it. Returns Held if another owner has it.
+        """Record the run, claimed or not, then publish it. Returns AlreadyClaimed if another owner has it.
 
         Raises:
-            NotRecorded, StoreError, DispatchError: see Performing.perform.
+            NotRecorded, StoreError, DispatchError: see TicketExecutor.execute.
         """
         claim.mark_used()
         settled = self._dependencies.publisher.is_acknowledged_on_finish(run.job)
@@ -68,8 +71,10 @@ class ResultFinisher:
         await parts.registry.clear_cancellation(run.id)
 
     def _max_delay(self, run: Run, entry: CatalogJob | None) -> float:
-        """Seconds for which the result may wait for others: none if somebody waits for it, or if the run could not be
-        repeated should this process die."""
+        """Return the seconds for which the result may wait for others.
+
+        It is 0 if a caller waits for the result, or if the run could not be repeated should this process die.
+        """
         linger = self._dependencies.recorder.max_delay
         if entry is None:
             return linger
@@ -81,7 +86,7 @@ class ResultFinisher:
         )
 
     def _until_next_read(self, run: Run, entry: CatalogJob) -> float:
-        """Seconds until the job's next run, in another process, may read that this one is open."""
+        """Return the seconds until the job's next run, in another process, may read that this one is open."""
         if entry.job.schedule is None or entry.job.overlap == "allow":
             return math.inf
         following = entry.job.schedule.next_after(run.due_at)

@@ -1,4 +1,7 @@
-"""Waiting that the program's end may interrupt, unlike a run. Used by worker, claiming and performing."""
+"""Sleeps that the end of the program interrupts.
+
+Called by scheduler.worker.worker, scheduler.worker.batches and scheduler.worker.admission.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,9 @@ from typing import Any
 from jobs.ports import Clock
 
 _TIMER_TOLERANCE = timedelta(milliseconds=5)
-"""Timers fire a little early, and the two clocks differ by a little."""
+"""Timers fire early by a little, and the two clocks differ by a little."""
 _MIN_SLEEP = 0.001
-"""Seconds: the loop's timers count milliseconds, so it would spin through a shorter sleep."""
+"""Seconds: timers of the event loop count milliseconds, so a shorter sleep would spin."""
 
 
 class InterruptibleSleep:
@@ -20,24 +23,25 @@ class InterruptibleSleep:
         self._clock = clock
         self._tasks: set[asyncio.Task[Any]] = set()
         self.is_interrupted = False
-        """Whether the program's end has come."""
+        """Whether the program ends."""
 
     async def sleep_until(self, instant: datetime) -> None:
-        """Return at the instant, not before it. A wall clock that is set meanwhile makes no difference.
+        """Return at the instant, not before it, even if the wall clock is set meanwhile.
 
-        Raises asyncio.CancelledError when it is interrupted.
+        Raises:
+            asyncio.CancelledError: the program ends.
         """
         seconds = (instant - self._clock.now()).total_seconds()
         if seconds > 0:
             await self.wait_for(self._sleep(seconds, instant))
 
     def raise_if_interrupted(self) -> None:
-        """Raises asyncio.CancelledError if the program's end has come: nothing begins from then on."""
+        """Raise asyncio.CancelledError if the program ends: no run starts from then on."""
         if self.is_interrupted:
             raise asyncio.CancelledError
 
     async def wait_for(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Wait for this. Raises asyncio.CancelledError when it is interrupted."""
+        """Wait for the coroutine. Raises asyncio.CancelledError if the program ends."""
         if self.is_interrupted:
             coroutine.close()
             raise asyncio.CancelledError
@@ -58,7 +62,7 @@ class InterruptibleSleep:
             await self._clock.sleep(max(left.total_seconds(), _MIN_SLEEP))
 
     def interrupt(self) -> None:
-        """Cancel every task that waits, and those that would wait from now on."""
+        """Cancel every waiting task, and those that would wait from now on."""
         self.is_interrupted = True
         for task in tuple(self._tasks):
             task.cancel()

@@ -1,4 +1,7 @@
-"""What differs between the processes that have a worker. Chosen by the hosts and by the commands, used by worker."""
+"""Options of a worker. The hosts and the commands choose one set each.
+
+Called by scheduler.worker.worker.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,13 @@ from scheduler.worker.results.recorder import MAX_BACKLOG_BYTES
 
 @dataclass(frozen=True, slots=True)
 class WorkerOptions:
-    """What differs between the hosts.
+    """Differences between the hosts.
 
-    `hold`: seconds for which a ticket waits in the process for what a gate names; None: as long as it takes.
-    `linger`: seconds for which a result waits for others at the most, to be written together with them.
-    `alone`: no other process looks at the store to see whether a run goes on.
-    `retries`: claims are tried again while the store is away, as nobody delivers the ticket again.
-    `settles`: see Telling. `backlog`, `backlog_timeout`: see Recorder.
+    `max_wait`: seconds for which a ticket waits in the process for its gates; None: without limit.
+    `result_delay`: seconds for which a result waits at most, to be written together with others.
+    `is_only_process`: no other process reads from the store whether a run is in-flight.
+    `retries_claims`: retry claims while the store is unavailable, because no queue delivers the ticket again.
+    `acknowledges`: see RunPublisher. `backlog_bytes`, `backlog_timeout`: see ResultRecorder.
     """
 
     max_wait: float | None = None
@@ -28,7 +31,7 @@ class WorkerOptions:
 
 
 COMMAND_OPTIONS = WorkerOptions()
-"""A command waits for its runs, and ends soon."""
+"""A command waits for its runs and ends soon."""
 EMBEDDED_OPTIONS = WorkerOptions(backlog_bytes=MAX_BACKLOG_BYTES)
 FUNCTIONS_OPTIONS = WorkerOptions(
     max_wait=30.0,
@@ -39,6 +42,6 @@ FUNCTIONS_OPTIONS = WorkerOptions(
     backlog_bytes=MAX_BACKLOG_BYTES,
     backlog_timeout=120.0,
 )
-"""Each request of its store costs, and the queue delivers again what is not performed to its end. A result waits for as
-long as the function may take beside its runs (host.json: functionTimeout): a run that is delivered again is run again,
-or, with `effect: once`, recorded as interrupted, though its target has answered."""
+"""Each request of the store costs, and the queue delivers an unfinished ticket again. A result waits for as long as the
+function may take in addition to its runs (host.json: functionTimeout). A run that is delivered again is run again or,
+with `effect: once`, recorded as interrupted, although its target has answered."""

@@ -1,6 +1,6 @@
-"""The port through which a ticker hands tickets to the worker.
+"""The port through which a ticker submits tickets.
 
-Called by ticker; implemented by worker, and by watchdog.noted in front of it.
+Called by scheduler.hosts.embedded.ticker; implemented by worker and, in front of it, by scheduler.watchdog.activity.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ class TicketReceiver(Protocol):
     """The worker as a ticker sees it. All methods return at once."""
 
     def submit(self, *tickets: Ticket) -> asyncio.Task[None] | None:
-        """Perform the ticket; several one after the other. Returns the task that does it, if it is taken."""
+        """Execute the tickets in order. Returns the task, or None if the worker accepts no more tickets."""
         ...
 
     def submit_batch(self, tickets: Sequence[Ticket], claim_at: datetime | None = None) -> None:
-        """Claim the tickets together, at once or at an instant before theirs, and perform each at its own."""
+        """Claim the tickets together, now or at `claim_at`, and execute each at its instant."""
         ...
 
     def submit_missed(self, missed: MissedSpan) -> None:

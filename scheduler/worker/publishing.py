@@ -1,6 +1,7 @@
-"""What comes after a run is recorded: telemetry is told, what follows is started, and the run is settled.
+"""Publishes recorded runs: sends telemetry, starts dependents, then acknowledges the run.
 
-Used by performing, queue_work and recovery. May be repeated after a crash: a run is settled last.
+Called by scheduler.worker.finishing and scheduler.hosts. A crash may repeat these steps, because a run is acknowledged
+last.
 """
 
 from __future__ import annotations
@@ -20,19 +21,20 @@ from scheduler.stores.runs.repository import Runs
 _log = logging.getLogger("scheduler.worker")
 
 ACKNOWLEDGE_DELAY = 0.5
-"""Seconds for which runs of which only telemetry was to be told wait to be settled together."""
+"""Seconds for which runs without dependents wait to be acknowledged together."""
 MAX_CONCURRENT_FOLLOW_UPS = 16
-"""Runs of a batch that are followed up side by side: each takes several requests of the store, one after the other."""
+"""Runs of a batch that are followed up concurrently: each takes several requests of the store in sequence."""
 
 
 class NotFollowedUp(StoreError):
-    """The run is recorded and told of, but what follows from it could not be started."""
+    """The run is recorded and published, but its dependents could not be started."""
 
 
 class RunPublisher:
-    """`settles`: every run is finished unsettled, so that one that nobody was told of is found after a crash
-    (Runs.untold). Without it those only from which something follows: where each request costs, the queue's message
-    that comes again tells of the others."""
+    """`acknowledges`: every run is finished unacknowledged, so that unpublished runs are found after a crash.
+
+    Otherwise only runs with dependents are: where each request costs, the redelivered message publishes the others.
+    """
 
     def __init__(self, listener: RunListener, follow_up: FollowUp, runs: Runs, *, acknowledges: bool) -> None:
         self._listener = listener
@@ -41,22 +43,24 @@ class RunPublisher:
         self._acknowledges = acknowledges
         self._published: list[Run] = []
         self._published_early: set[str] = set()
-        """Runs that telemetry was told of before they were recorded."""
+        """Ids of runs whose telemetry was published before they were recorded."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def is_acknowledged_on_finish(self, job: str) -> bool:
-        """Whether a run of this job is to be finished settled."""
+        """Return whether a run of this job is finished acknowledged."""
         return not (self._acknowledges or self.has_dependents(job))
 
     def has_dependents(self, job: str) -> bool:
-        """Whether other runs follow from one of this job."""
+        """Return whether other jobs depend on this job."""
         return self._follow_up.has_dependents(job)
 
     async def publish(self, run: Run, letter: DeadLetter | None = None) -> None:
-        """The run is recorded, now or by somebody who may have died before this. `letter`: what was kept of it.
+        """Publish a recorded run, start its dependents and acknowledge it. `letter`: its dead letter.
+
+        The process that recorded the run may have died before it published it.
 
         Raises:
-            NotFollowedUp: the run stays unsettled.
+            NotFollowedUp: the run stays unacknowledged.
         """
         self.publish_telemetry(run, letter)
         if self.has_dependents(run.job):
@@ -64,14 +68,14 @@ class RunPublisher:
                 await self._follow_up.start_dependents(run)
                 await self._runs.acknowledge(run)
             except (StoreError, DispatchError) as error:
-                raise NotFollowedUp(f"what follows from run {run.id} is not started: {error}") from error
+                raise NotFollowedUp(f"could not start the dependents of run {run.id}: {error}") from error
         elif self._acknowledges:
             if not self._published:
                 asyncio.get_running_loop().call_later(ACKNOWLEDGE_DELAY, self._start_acknowledging)
             self._published.append(run)
 
     async def publish_all(self, runs: Sequence[tuple[Run, DeadLetter | None]]) -> Sequence[NotFollowedUp]:
-        """`tell` for each run with its letter. Returns what went wrong: those runs stay unsettled."""
+        """Publish each run with its dead letter. Returns the errors: those runs stay unacknowledged."""
         places, errors = asyncio.Semaphore(MAX_CONCURRENT_FOLLOW_UPS), []
 
         async def tell(run: Run, letter: DeadLetter | None) -> None:
@@ -91,12 +95,12 @@ class RunPublisher:
         return errors
 
     def publish_telemetry_early(self, run: Run) -> None:
-        """Telemetry is told now, as the run is recorded only once the store is back; `tell` does the rest then."""
+        """Send the telemetry of a run that is recorded only once the store is back; `publish` completes it then."""
         self._listener.run_finished(RunFinished(run))
         self._published_early.add(run.id)
 
     def publish_telemetry(self, run: Run, letter: DeadLetter | None = None) -> None:
-        """Nothing else: for a run that is not recorded, so that nothing may follow from it."""
+        """Send the telemetry alone: a run that is not recorded must not start dependents."""
         if run.id in self._published_early:
             self._published_early.discard(run.id)
         else:
@@ -105,7 +109,7 @@ class RunPublisher:
             self._listener.dead_lettered(letter.ticket, letter.reason)
 
     async def aclose(self, time_limit: float | None = None) -> None:
-        """Settle what is told, for `patience` seconds at most: the next start tells again of what is not."""
+        """Acknowledge published runs for at most `timeout` seconds; the next start publishes the others again."""
         self._start_acknowledging()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=time_limit)
@@ -121,4 +125,4 @@ class RunPublisher:
         try:
             await self._runs.acknowledge(*told)
         except StoreError as error:
-            _log.warning("%d runs stay unsettled, and may be told of again after the next start: %s", len(told), error)
+            _log.warning("could not acknowledge %d runs: %s; a restart may publish them again", len(told), error)

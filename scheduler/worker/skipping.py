@@ -1,5 +1,7 @@
-"""Records tickets that are not run, or not any more: missed instants, what was given back, what another process left
-behind. Used by the worker."""
+"""Records skipped tickets: missed instants, released runs, and runs that another process left open.
+
+Called by scheduler.worker.worker and scheduler.worker.claims.failed_claims.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +40,9 @@ class SkipRecorder:
         self._clock = clock
 
     async def record_skipped(self, ticket: Ticket, reason: Reason) -> bool:
-        """Record a ticket that is not run; False if somebody has run it after all, or is at it. Raises StoreError.
+        """Record a ticket as skipped; False if it was run after all, or is in-flight. Raises StoreError.
 
-        It is not claimed first: a crash in between would leave an interrupted run, which says nothing of the reason.
+        The ticket is not claimed first: after a crash in between, an interrupted run would hide the reason.
         """
         entry = self._catalog.find_job(ticket.job)
         run = skipped_run(entry.job if entry else None, ticket, self._clock, reason)
@@ -49,36 +51,38 @@ class SkipRecorder:
             return await self._skip_queued(ticket, run)
         if there is not None and (there.run is None or there.run.message != run.message):
             return False
-        # If it was there already, whoever recorded it may have died before it told anybody. What follows from it has
-        # ids that come from its end, so it is told as history has it.
+        # A process that recorded it before may have died before it published the run. The ids of dependent runs are
+        # derived from its end, so the stored run is published.
         await self._telling.publish(run if there is None or there.run is None else there.run)
         return True
 
     async def record_missed(self, missed: MissedSpan) -> None:
-        """Record missed instants as one skipped run, at the latest of them that has no run yet: a tick that was cut
-        short may have run some of them. Raises StoreError."""
+        """Record missed instants as one skipped run, at the latest instant without a run. Raises StoreError.
+
+        An interrupted tick may have run some of them.
+        """
         left_out: MissedSpan | None = missed
         while left_out is not None and not await self.record_skipped(left_out.ticket, left_out.reason):
             left_out = left_out.without_last()
         if left_out is not None:
-            _log.warning("run %s is left out: %s", left_out.ticket.id, left_out.reason)
+            _log.warning("run %s is skipped: %s", left_out.ticket.id, left_out.reason)
 
     async def _insert_finished(self, ticket: Ticket, run: Run) -> RunRecord | None:
-        """See Runs.record; over a short absence of the store."""
+        """Insert the run, with retries over a short outage of the store. See Runs.insert_finished."""
         return await retry_store(
             lambda: self._runs.insert_finished(ticket, run),
             RECORD_BACKOFF,
             self._clock,
-            lambda error: _log.warning("run %s is not recorded yet: %s", run.id, error),
+            lambda error: _log.warning("could not record run %s: %s; retrying", run.id, error),
         )
 
     async def _skip_queued(self, ticket: Ticket, run: Run) -> bool:
-        """One that was given back by a process that was told to stop."""
+        """Skip a run that a stopping process released."""
         claim = await self._claiming.claim_with_retry(ticket)
         return isinstance(claim, Claim) and await self.finish_claimed(claim, run)
 
     async def finish_claimed(self, claim: Claim, run: Run) -> bool:
-        """Record this as the end of a claimed run; False if somebody else has it by now. Raises StoreError."""
+        """Record the end of a claimed run; False if another owner has it now. Raises StoreError."""
         try:
             end = RunResult(claim, run, self._telling.is_acknowledged_on_finish(run.job))
             recorded = await self._recorder.record(end)

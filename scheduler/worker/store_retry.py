@@ -1,4 +1,7 @@
-"""Retries a request of the store over a short outage. Used by claiming, recording and leaving_out."""
+"""Retries a request of the store over a short outage.
+
+Called by scheduler.worker.claims.claimer, scheduler.worker.results.recorder and scheduler.worker.skipping.
+"""
 
 from __future__ import annotations
 

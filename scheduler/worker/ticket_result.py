@@ -1,6 +1,6 @@
-"""How a ticket ended in this process. Made by performing and finishing.
+"""The result of a ticket, with the skipped, cancelled and interrupted runs of the worker.
 
-The only place of the worker that makes skipped, cancelled and interrupted runs.
+Called by scheduler.worker.execution and scheduler.worker.finishing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from scheduler.stores.runs.claims import AlreadyClaimed
 
 @value(frozen=True, slots=True)
 class TicketResult:
-    """A run to record, with its dead letter; or why there is none (`not_run`)."""
+    """A run to record with its dead letter, or the reason why the ticket was not run (`not_run`)."""
 
     run: Run | None = None
     letter: DeadLetter | None = None
@@ -37,7 +37,7 @@ class TicketResult:
 
     @staticmethod
     def denied(ticket: Ticket, job: JobDefinition | None, clock: Clock, denial: Skip | Wait) -> TicketResult:
-        """Return the result of a ticket that a gate did not let in, or for which there was no place."""
+        """Return the result of a ticket without a place, or that a gate skips or holds."""
         if isinstance(denial, Wait):
             return TicketResult(not_run=denial)
         if denial.cancelled_by and job is not None:

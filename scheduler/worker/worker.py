@@ -1,7 +1,6 @@
-"""Performs tickets: claim -> gates -> run -> record -> follow up. Used by both hosts and by the commands that run jobs.
+"""The entry point of the worker: submits tickets to the background, or waits for their ends.
 
-Here is the front door: batches, turns, and what is submitted to be done in the background. What happens to one ticket
-is in performing, what happens to a batch in batches.
+Called by scheduler.hosts and scheduler.cli. `batches` handles a batch, `execution` one ticket.
 """
 
 from __future__ import annotations
@@ -43,15 +42,15 @@ from scheduler.worker.worker_dependencies import WorkerDependencies
 _log = logging.getLogger("scheduler.worker")
 
 ACKNOWLEDGE_TIMEOUT = 0.5
-"""Seconds at the end for the store to note that runs are told of."""
+"""Seconds at the end for the store to acknowledge published runs."""
 
 
 async def _ignore_end(ticket: Ticket, end: TicketEnd) -> None:
-    """Somebody waits for the ends."""
+    """Do nothing: the caller waits for the ends."""
 
 
 class Worker:
-    """Performs tickets, `concurrency` at a time."""
+    """Executes tickets, `concurrency` at a time."""
 
     def __init__(
         self,
@@ -71,12 +70,14 @@ class Worker:
         options: WorkerOptions = EMBEDDED_OPTIONS,
         on_started: Callable[[Ticket], None] = lambda _: None,
     ) -> None:
-        """`owner` marks this process's claims. `shares`: how many places one job and one host may have. `began` is told
-        when a ticket does not wait for its turn any more."""
+        """`owner` identifies the claims of this process. `shares`: the parts of all places for one job and one host.
+
+        `on_started` is called once a ticket no longer waits for its turn.
+        """
         leases = RunLeases(runs, clock, owner)
         patience = CLAIM_RETRY_WINDOW if options.retries_claims else timedelta()
         self.publisher = RunPublisher(listener, follow_up or NoFollowUp(), runs, acknowledges=options.acknowledges)
-        """For those who find a run that is recorded, and perhaps not told."""
+        """Publishes runs that are recorded and perhaps not published."""
         self._dependencies = WorkerDependencies(
             catalog=catalog,
             runs=runs,
@@ -125,55 +126,55 @@ class Worker:
 
     @property
     def owner(self) -> str:
-        """Marks this process's claims."""
+        """Identifies the claims of this process."""
         return self._dependencies.leases.owner
 
     @property
     def in_flight_count(self) -> int:
-        """Tickets that are taken and not finished."""
+        """Number of tickets that are submitted and not finished."""
         return len(self._in_flight)
 
     def place_usage(self) -> PlacesReport:
-        """Return who holds the places, and how many runs wait for one."""
+        """Return which jobs hold places, and how many runs wait for one."""
         return self._executor.semaphore.usage()
 
     def owns(self, run_id: str) -> bool:
-        """Whether the run is taken here, or claimed."""
+        """Return whether the run is submitted or claimed here."""
         return run_id in self._in_flight or self._dependencies.leases.has(run_id)
 
     def lease_end(self, ticket: Ticket) -> datetime:
-        """The end of the lease of a claim that is made for this process now."""
+        """Return the end of the lease of a claim that this process makes now."""
         entry = self._dependencies.catalog.find_job(ticket.job)
         return self._dependencies.leases.lease_end(ticket, entry.job if entry else None)
 
     @property
     def backlog(self) -> BacklogState:
-        """The results that wait until the store takes them."""
+        """The results that wait for the store."""
         return self._dependencies.recorder.backlog
 
     def persisted_until(self, instant: datetime) -> datetime:
-        """See Unstored.until."""
+        """See PendingTickets.persisted_until."""
         return self._pending.persisted_until(instant)
 
     # --- in the background ---
 
     def submit(self, *tickets: Ticket) -> asyncio.Task[None] | None:
-        """Perform the ticket at its instant; several one after the other. Returns the task that does it.
+        """Execute the tickets in order, each at its instant. Returns the task.
 
-        After `drain` has begun it is left to the next start, which finds it queued: what follows from the last runs.
+        After `drain` has started it returns None: the next start finds the tickets queued.
         """
         if self._is_draining:
             return None
         return self._start(tickets, self._batches.run_in_order(tickets, self._log_end))
 
     def submit_batch(self, tickets: Sequence[Ticket], claim_at: datetime | None = None) -> None:
-        """Claim the tickets together, at once or at an instant before theirs, and perform each at its own."""
+        """Claim the tickets together, now or at `claim_at`, and execute each at its instant."""
         self._start(tickets, self._batches.run(tickets, self._log_end, claim_at))
 
     def submit_claimed(self, *claims: Claim) -> asyncio.Task[None] | None:
-        """Perform a ticket that was claimed for this process already, at its instant; several one after the other.
+        """Execute tickets that this process has claimed, in order, each at its instant. Returns the task.
 
-        Returns the task that does it. After `drain` has begun the claims are left to the next start.
+        After `drain` has started it returns None: the next start takes the claims over.
         """
         if self._is_draining:
             return None
@@ -181,13 +182,13 @@ class Worker:
         return self._start([claim.ticket for claim in claims], self._batches.run_claimed(claims, self._log_end))
 
     def hold_claims(self, *claims: Claim) -> None:
-        """Renew the leases of claims that were made for this process and are submitted later."""
+        """Renew the leases of claims of this process that are submitted later."""
         for claim in claims:
             entry = self._dependencies.catalog.find_job(claim.ticket.job)
             self._dependencies.claimer.hold_claim(claim, entry.job if entry else None)
 
     def submit_missed(self, missed: MissedSpan) -> None:
-        """See LeavingOut.leave_out."""
+        """See SkipRecorder.record_missed."""
         self._start([missed.ticket], self._record_missed_logged(missed))
 
     def _start(self, tickets: Sequence[Ticket], work: Coroutine[Any, Any, object]) -> asyncio.Task[None]:
@@ -206,14 +207,13 @@ class Worker:
 
     @property
     def in_progress(self) -> list[str]:
-        """The ids of the runs that have begun here and are not over."""
+        """The ids of the runs that are in-flight here."""
         return self._dependencies.registry.in_progress
 
     async def drain(self, grace: float) -> None:
-        """Wait for what is in work, `grace` seconds at most; the rest is cancelled and recorded as such.
+        """Wait at most `grace` seconds for runs in-flight; the others are cancelled and recorded as cancelled.
 
-        What waits for a place, or for something that a gate names, is queued again; what is planned for a later instant
-        will be planned again.
+        Tickets that wait for a place or a gate are queued again; tickets due later are planned again.
         """
         self._is_draining = True
         self._dependencies.sleep.interrupt()
@@ -227,61 +227,60 @@ class Worker:
         await self.publisher.aclose(ACKNOWLEDGE_TIMEOUT)
 
     async def wait_until_idle(self) -> None:
-        """Wait for everything that was submitted, also for what is due later."""
+        """Wait for all submitted tickets, including those that are due later."""
         while self._tasks:
             await asyncio.wait(self._tasks)
         await self.publisher.aclose()
 
     def cancel(self, run_id: str, cancelled_by: str) -> bool:
-        """End a run and record it as cancelled; False if it does not go on here. `asked`: how it was asked for."""
+        """Cancel a run; False if it is not in-flight here. `cancelled_by`: the source of the request."""
         return self._dependencies.registry.cancel(run_id, cancelled_by)
 
-    # --- for those who wait for the end ---
+    # --- for callers that wait for the end ---
 
     async def execute(self, ticket: Ticket) -> AlreadyClaimed | Wait | None:
-        """Perform a ticket, now or at its instant. See Performing.perform."""
+        """Execute a ticket, now or at its instant. See TicketExecutor.execute."""
         ((_, end),) = await self.execute_batch([ticket])
         if isinstance(end, Exception):
             raise end
         return end
 
     async def execute_batch(self, tickets: Sequence[Ticket]) -> TicketEnds:
-        """Perform each ticket at its instant; of one job, those that are due already one after the other: what a job
-        catches up must not overlap itself. One's failure stops no other; it is given as its end."""
+        """Execute each ticket at its instant. See TicketBatches.run; a failure is returned as the end of its ticket."""
         return await self._batches.run(tickets, _ignore_end)
 
     async def record_skipped(self, ticket: Ticket, reason: Reason) -> bool:
-        """See LeavingOut.skip."""
+        """See SkipRecorder.record_skipped."""
         return await self._skip_recorder.record_skipped(ticket, reason)
 
     async def record_missed(self, missed: MissedSpan) -> None:
-        """See LeavingOut.leave_out."""
+        """See SkipRecorder.record_missed."""
         await self._skip_recorder.record_missed(missed)
 
     async def finish_claimed(self, claim: Claim, run: Run) -> bool:
-        """See LeavingOut.end."""
+        """See SkipRecorder.finish_claimed."""
         return await self._skip_recorder.finish_claimed(claim, run)
 
     # --- logging ---
 
     async def _log_end(self, ticket: Ticket, end: TicketEnd) -> None:
         if isinstance(end, NotRecorded):
-            # Nobody delivers this ticket again: what the run found out is told, though it is not kept.
+            # No queue delivers this ticket again: the result is published, although it is not stored.
             self.publisher.publish_telemetry(end.run)
-            _log.error("run %s is over, but history does not have it: %s", ticket.id, end)
+            _log.error("could not record run %s: %s; its result is lost", ticket.id, end)
         elif isinstance(end, NotFollowedUp):
             _log.error("%s", end)
         elif isinstance(end, StoreError):
-            _log.error("run %s was not started, as the store takes no claim: %s", ticket.id, end)
+            _log.error("could not claim run %s: %s; it is recorded as skipped once the store is back", ticket.id, end)
             self._failed_claims.add(ticket)
         elif isinstance(end, Exception):
-            _log.error("run %s broke inside the scheduler", ticket.id, exc_info=end)
+            _log.error("run %s failed inside the scheduler", ticket.id, exc_info=end)
         elif end is not None:
-            _log.info("run %s is not run again: %s", ticket.id, end)
+            _log.info("run %s is not executed: %s", ticket.id, end)
 
     async def _record_missed_logged(self, left_out: MissedSpan) -> None:
         try:
             await self.record_missed(left_out)
         except StoreError as error:
-            _log.error("run %s was left out, but history does not have it: %s", left_out.ticket.id, error)
+            _log.error("could not record the skipped run %s: %s; it is lost", left_out.ticket.id, error)
         self._pending.remove(left_out.ticket)

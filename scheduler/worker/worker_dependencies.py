@@ -1,4 +1,7 @@
-"""What a worker is made of. Built by worker, used by performing and finishing."""
+"""The dependencies of a worker. Built by scheduler.worker.worker.
+
+Used by scheduler.worker.execution and scheduler.worker.finishing.
+"""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def test_none_runs_nothing_of_it_and_one_skipped_run_says_since_when(after: Afte
     assert len(after.missed) == 6
     assert after.outcomes("none") == {last: "skipped"}
     assert after.skipped("none")["message"] == (
-        "it fell due while no scheduler was running, or while it stood still, like those before it since "
+        "it was due while no scheduler was running, or while it stood still, like those before it since "
         f"{first[:10]} {first[11:19]}Z that have no run (catch_up: none)"
     )
     assert after.asked["none"] == 0

@@ -28,7 +28,7 @@ from tests.simulation.storage import Tables
 
 CLOCKS_DIFFER = timedelta(seconds=2)
 """Of two instances that plan a new job at once, one may find that its schedule is in force since before the instant."""
-_LEFT_OUT = "it fell due while no scheduler was running"
+_LEFT_OUT = "it was due while no scheduler was running"
 _RANGE = re.compile(r"like those before it since (\S+ \S+)Z that have no run")
 
 

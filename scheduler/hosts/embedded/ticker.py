@@ -1,4 +1,4 @@
-"""The embedded host's tick: hands on what falls due, a little ahead, so that it is claimed when its instant comes.
+"""The embedded host's tick: submits due tickets a little early, so that they are claimed at their instants.
 
 One due-heap for the life of the process. Started by scheduler.hosts.embedded.host.
 """
@@ -22,25 +22,25 @@ _log = logging.getLogger("scheduler.hosts.embedded.ticker")
 MAX_TICK_INTERVAL = 1.0
 """Seconds: a change of the wall clock is noticed within this time."""
 ON_TIME_TOLERANCE = timedelta(seconds=10)
-"""A short hang does no harm. What fell due longer ago is missed: the jobs' catch-up policies say what becomes of it."""
+"""An instant that was due longer ago is missed: the job's catch-up policy applies. A short stall misses none."""
 SUBMIT_AHEAD = timedelta(seconds=2)
-"""How long before its instant a ticket is handed on at the earliest."""
+"""How long before its instant a ticket is submitted at the earliest."""
 MIN_TICK_INTERVAL = 0.5
-"""Seconds between two ticks at least, so that what falls due meanwhile is claimed together."""
+"""Seconds between two ticks at least, so that tickets due meanwhile are claimed together."""
 CLAIM_BATCH_SIZE = 50
-"""Tickets that are claimed together at most. To make so many claims takes a millisecond or two; nothing begins then."""
+"""Tickets that are claimed together at most: a millisecond or two of the event loop."""
 MAX_BATCH_SPACING = timedelta(milliseconds=25)
 """Between the claims of two batches of one tick at most."""
 CLAIM_NOW_WITHIN = timedelta(seconds=1)
-"""What is due within it is claimed at once."""
+"""Tickets due within it are claimed at once."""
 CLOCK_STEP_WARNING = timedelta(seconds=2)
-"""A wall clock set back by more than this is told; see planning.plan for what becomes of it."""
+"""A wall clock that is set back by more is logged; scheduler.planning.plan handles it."""
 
 
 class Ticker:
-    """Plans from `after` on, each job in `later` from its own instant on.
+    """Plans from `after` on, each job in `in_force_since` from its instant on.
 
-    If `after` is not known: from the earliest of `later` on, or from now.
+    `after` None: from the earliest instant in `in_force_since`, or from now.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Ticker:
         in_force_since: Mapping[str, datetime] | None = None,
         pauses_at: Callable[[datetime], Mapping[str, PausedJob]] | None = None,
     ) -> None:
-        """`paused` gives the pauses that hold at an instant, by job; it returns at once."""
+        """`pauses_at` returns the pauses at an instant by job, without delay."""
         self._catalog = catalog
         self._view = catalog.snapshot
         self._worker = worker
@@ -61,25 +61,26 @@ class Ticker:
         self._pauses_at = pauses_at
         self._last = self._steady_since = clock.now()
         self._repeated_span: tuple[datetime, datetime] | None = None
-        """What was ticked before the clock was put back: from, to."""
+        """The span that was planned before the clock was set back: from, to."""
         if after is None:
-            # A process before this one may have died before it noted how far it was.
+            # The previous process may have died before it stored its cursor.
             after = min((in_force_since or {}).values(), default=self._last)
-        # A stored instant in the future is a clock that was set back since: begin with the present.
+        # A stored instant in the future: the clock was set back since. Start from now.
         after = min(after, self._last)
         self._heap = DueHeap(self._view.schedules(), after, in_force_since)
         self._submitted_ahead: list[Ticket] = []
-        """What was handed on, and was not due at the last tick."""
+        """Submitted tickets that were not due at the last tick."""
 
     @property
     def last_tick(self) -> datetime:
-        """When it last looked: everything due until then, and a little more, is handed on. For health, and for the next
-        process."""
+        """The time of the last tick: all tickets due until then, and some later ones, are submitted."""
         return self._last
 
     def repeated_until(self, now: datetime) -> datetime | None:
-        """The end of a time that passes for the second time now, as the clock was put back: what ran in it at its
-        first passing is not run again. None if time goes on as it should."""
+        """Return the end of a span that passes for the second time because the clock was set back; None otherwise.
+
+        Instants that ran in its first pass do not run again.
+        """
         if self._repeated_span is None or not self._repeated_span[0] <= now < self._repeated_span[1]:
             return None
         return self._repeated_span[1]
@@ -91,16 +92,16 @@ class Ticker:
             await self._clock.sleep(self._sleep_seconds())
 
     def tick(self) -> None:
-        """Hand on everything that is due until a little after now, by the jobs that are in force now.
+        """Submit all tickets that are due until a little after now, by the current jobs.
 
-        To be called as well as soon as other ones are: those whose schedules are new or changed begin then.
+        Also called as soon as jobs are reloaded: new and changed schedules start then.
         """
         now = self._clock.now()
         if now < self._last - CLOCK_STEP_WARNING:
-            _log.warning("the wall clock went back by %s", self._last - now)
+            _log.warning("the wall clock was set back by %s", self._last - now)
             self._repeated_span, self._steady_since = (self._steady_since, self._last), now
         elif now > self._last + ON_TIME_TOLERANCE:
-            self._steady_since = now  # nothing ran in between
+            self._steady_since = now  # no tick in between
         self._last = now
         paused = self._pauses_at(now) if self._pauses_at is not None else None
         also = self._newly_due(now)
@@ -126,9 +127,9 @@ class Ticker:
             self._worker.submit_batch(batch, None if is_soon or not number else now + number * apart)
 
     def _newly_due(self, now: datetime) -> list[DueInstant]:
-        """Plan by the view that is in force. Returns what of new schedules is due already before where planning is.
+        """Plan by the current view. Returns the instants of new schedules before the position of the heap.
 
-        An instant that was handed on for the schedule before is the same run, and is not handed on again.
+        An instant that was submitted for the previous schedule is the same run, and is not submitted again.
         """
         before, self._view = self._view, self._catalog.snapshot
         if self._view is before:

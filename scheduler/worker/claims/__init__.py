@@ -1,1 +1,1 @@
-"""Claims."""
+"""Claims of runs: making them, renewing their leases, and tickets without a claim."""

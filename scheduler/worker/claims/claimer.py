@@ -1,6 +1,6 @@
-"""Makes tickets this process's: many at once ahead of their instants, or one right before it starts.
+"""Claims tickets for this process: in batches before their instants, or one right before it starts.
 
-Used by worker, performing and leaving_out.
+Called by scheduler.worker.batches, scheduler.worker.claims.ticket_claim and scheduler.worker.skipping.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from scheduler.worker.store_retry import retry_store
 _log = logging.getLogger("scheduler.worker")
 
 _CLAIM_BACKOFF = (0.2, 0.5, 1.0)
-"""Seconds between two tries while the store is away; the last one goes on."""
+"""Seconds between two tries while the store is unavailable; the last pause repeats."""
 STORE_STALL_AFTER = 5.0
-"""Seconds after which an answer that the store is away means that it stands still. A refusal is quicker."""
+"""Seconds after which an unavailable store counts as stalled. A store that rejects requests answers sooner."""
 CLAIM_RETRY_WINDOW = timedelta(seconds=10)
-"""How long after its instant a run is still started though the store was away, where nobody delivers it again."""
+"""How long after its instant a run still starts after an outage of the store, if no queue delivers its ticket again."""
 
 
 class TicketClaimer:
-    """`patience`: how long after the instant a claim is tried for while the store is away."""
+    """`retry_window`: how long after the instant a claim is retried while the store is unavailable."""
 
     def __init__(
         self,
@@ -52,18 +52,18 @@ class TicketClaimer:
         self._clock = clock
         self._retry_window = retry_window
         self._in_flight: Counter[str] = Counter()
-        """Runs that are being claimed, by id: how many times at once."""
+        """Number of claims in-flight, by run id."""
 
     def is_claimed_early(self, ticket: Ticket) -> bool:
-        """Whether the ticket is claimed before its instant. If not: once it may start, after the gates.
+        """Return whether the ticket is claimed before its instant. Others are claimed once the gates let them start.
 
-        What is not scheduled is stored as queued; while it waits, anybody may run it or cancel it.
+        A ticket that is not scheduled is stored as queued; while it waits, any process can run or cancel it.
         """
         entry = self._catalog.find_job(ticket.job)
         return ticket.trigger is Trigger.SCHEDULE and (entry is None or entry.job.effect == "repeatable")
 
     async def claim_batch(self, tickets: Sequence[Ticket]) -> Sequence[Claim | AlreadyClaimed | StoreError]:
-        """Claim the tickets together. Answers in the same order; nothing is tried again."""
+        """Claim the tickets together, without retry. Returns the answers in the same order."""
         jobs = [self._job(ticket) for ticket in tickets]
         wanted = [(ticket, self._leases.lease_end(ticket, job)) for ticket, job in zip(tickets, jobs, strict=True)]
         self._in_flight.update(ticket.id for ticket in tickets)
@@ -80,9 +80,11 @@ class TicketClaimer:
         return answers
 
     async def claim_batch_over_stall(self, tickets: Sequence[Ticket]) -> Sequence[Claim | AlreadyClaimed | StoreError]:
-        """`ahead`, and once more for those whose claims failed only after a while: the store stands still, rather than
-        to refuse, and mostly goes on within the half minute that all this takes. Nothing else is as quick then: a
-        message that fails comes again after half a minute, together with all others."""
+        """Claim the tickets together, and retry once the claims that failed after a while.
+
+        A stalled store mostly answers again within the half minute that this takes. A queue message that fails would
+        return only after half a minute, together with all others.
+        """
         began = self._clock.monotonic()
         answers = list(await self.claim_batch(tickets))
         failed = [place for place, answer in enumerate(answers) if isinstance(answer, StoreUnavailable)]
@@ -95,9 +97,9 @@ class TicketClaimer:
     def _adopt_own_claim(
         self, ticket: Ticket, answer: Claim | AlreadyClaimed | StoreError
     ) -> Claim | AlreadyClaimed | StoreError:
-        """The claim itself, if the run is held by the try of this process whose answer did not come in time.
+        """Return the claim if the run is held by the first try of this process, whose answer did not arrive in time.
 
-        Nobody else here may have it: another delivery of its message may be claiming it at the same time.
+        Another delivery of the message may claim the run in this process at the same time; its claim is not adopted.
         """
         if not isinstance(answer, AlreadyClaimed) or answer.claimable_at is None:
             return answer
@@ -109,10 +111,10 @@ class TicketClaimer:
         return claim
 
     async def claim_with_retry(self, ticket: Ticket) -> Claim | AlreadyClaimed:
-        """Claim a ticket now, over a short absence of the store.
+        """Claim a ticket now, with retries over a short outage of the store.
 
         Raises:
-            StoreError: it stayed away, or can never take this run.
+            StoreError: the store stayed unavailable, or can never accept this run.
         """
         return await retry_store(
             partial(self._claim_one, ticket), self._backoff(max(ticket.due_at, self._clock.now())), self._clock
@@ -125,18 +127,18 @@ class TicketClaimer:
         return answer
 
     def _backoff(self, since: datetime) -> Iterator[float]:
-        """The pauses between two tries, as long as the ticket may be tried again."""
+        """Yield the pauses between two tries, until the retry window ends."""
         pauses = chain(_CLAIM_BACKOFF, repeat(_CLAIM_BACKOFF[-1]))
         while self._clock.now() - since < self._retry_window:
             yield next(pauses)
 
     def hold_claim(self, claim: Claim, job: JobDefinition | None) -> None:
-        """Keep alive a claim that was made for this process."""
+        """Renew the lease of a claim of this process from now on."""
         self._leases.add(claim, job)
         self._registry.register(claim.ticket.id)
 
     async def release_claim(self, claim: Claim) -> None:
-        """The run does not begin here: anybody may claim it. If the store is away, the lease just ends some time."""
+        """Release the claim of a run that does not start here. If that fails, the lease expires instead."""
         newest = self._leases.current_claim(claim)
         self.forget_claim(claim)
         try:
@@ -144,18 +146,18 @@ class TicketClaimer:
         except ClaimLost:
             return
         except StoreError as error:
-            _log.warning("run %s is free for others only when its lease ends: %s", claim.ticket.id, error)
+            _log.warning("could not release the claim of run %s: %s; its lease expires instead", claim.ticket.id, error)
 
     async def delete_claim(self, claim: Claim) -> None:
-        """A planned run is not even due: the next process plans it again, by what its jobs are then."""
+        """Delete the claim of a run that is not due yet: the next process plans it again, by its own jobs."""
         self.forget_claim(claim)
         try:
             await self._runs.delete_claimed(claim)
         except StoreError as error:
-            _log.warning("run %s stays claimed until its lease ends: %s", claim.ticket.id, error)
+            _log.warning("could not delete the claim of run %s: %s; its lease expires instead", claim.ticket.id, error)
 
     def forget_claim(self, claim: Claim) -> None:
-        """The run is over, or is not this process's any more."""
+        """Stop renewing the claim: the run has finished, or this process does not have it any more."""
         self._leases.remove(claim.ticket.id)
         self._registry.unregister(claim.ticket.id)
 

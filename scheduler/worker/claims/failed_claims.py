@@ -1,7 +1,7 @@
-"""Planned tickets that were given up because the store took no claim: recorded as left out once it is back.
+"""Records planned tickets as skipped that could not be claimed, once the store is back.
 
-Kept by the worker, where nobody delivers a ticket again. Of each job only the first and the last one are kept in mind,
-so an absence of hours costs no memory; history says of all of them why they have no run.
+Called by scheduler.worker.worker, where no queue delivers a ticket again. Of each job only the first and the last
+instant are held, so an outage of hours costs no memory. The history has the reason for all of them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _log = logging.getLogger("scheduler.worker")
 FAILED_CLAIM_RETRY_INTERVAL = 5.0
 """Seconds between two tries."""
 FAILED_CLAIM_CAUSE = Reason(
-    ReasonCode.STORE_UNAVAILABLE, "the store was away when it fell due, so that it could not be claimed"
+    ReasonCode.STORE_UNAVAILABLE, "the store was unavailable when it was due, so it could not be claimed"
 )
 
 
@@ -38,14 +38,14 @@ class FailedClaims:
         self._recording: asyncio.Task[None] | None = None
 
     def add(self, ticket: Ticket) -> None:
-        """Record it later. One that is not scheduled is stored as queued already."""
+        """Record the ticket later, if it is scheduled; others are stored as queued already."""
         entry = self._catalog.find_job(ticket.job)
         if ticket.trigger is not Trigger.SCHEDULE or entry is None:
             return
         span = self._spans.get(ticket.job)
         if span is None:
             self._spans[ticket.job] = MissedSpan(entry, ticket.due_at, ticket.due_at, FAILED_CLAIM_CAUSE)
-            # As long as nothing is recorded, planning after a crash begins before it.
+            # Until it is recorded, planning after a crash starts before it.
             self._pending.add([ticket])
         else:
             self._spans[ticket.job] = replace(span, last=max(span.last, ticket.due_at))
@@ -60,11 +60,11 @@ class FailedClaims:
                     await self._skip_recorder.record_missed(span)
                     self._recorded(job, span)
             except StoreError as error:
-                _log.warning("what could not be claimed is not recorded yet: %s", error)
+                _log.warning("could not record unclaimed instants as skipped: %s; retrying", error)
 
     def _recorded(self, job: str, span: MissedSpan) -> None:
         newest = self._spans.pop(job)
         self._pending.remove(replace(span, last=span.first).ticket)
         if newest.last > span.last and newest.entry.job.schedule is not None:
-            # Others came while it was recorded.
+            # Other tickets arrived while it was recorded.
             self.add(newest.ticket)

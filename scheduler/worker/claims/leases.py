@@ -1,7 +1,8 @@
-"""The claims that this process holds, and their leases, which are renewed as long as it holds them. Used by performing.
+"""Renews the leases of the claims that this process holds.
 
-A lease covers the longest that the run may take, so only what waits (for its instant, a place, a gate) needs renewal:
-all of those together, now and then. A process that dies renews nothing, and others take over what it held.
+Called by scheduler.worker.claims.claimer and scheduler.worker.claims.ticket_claim. A lease covers the longest time that
+the run may take. So only a claim that waits (for its instant, a place, a gate) needs renewal; all of them are renewed
+together. After a process has died, its leases expire, and another process takes the runs over.
 """
 
 from __future__ import annotations
@@ -23,20 +24,20 @@ from scheduler.stores.runs.repository import Claim, ClaimLost, Runs
 _log = logging.getLogger("scheduler.worker")
 
 RENEWAL_INTERVAL = 10.0
-"""Seconds between two looks at what is held."""
+"""Seconds between two renewals."""
 RENEWAL_THRESHOLD = timedelta(seconds=30)
 """A lease that ends within this time is renewed."""
 MAX_RENEWALS_PER_REQUEST = 200
-"""Leases: the texts of so many take a few milliseconds of the event loop."""
+"""Leases: encoding so many takes a few milliseconds of the event loop."""
 MAX_NAMED_RENEWALS = 5
-"""Runs that are named where many leases are not renewed."""
+"""Runs that the log names if many leases cannot be renewed."""
 
 
 _PendingRenewal = tuple[Claim, asyncio.Future[Claim | StoreError]]
 
 
 def job_lease_duration(job: JobDefinition | None) -> timedelta:
-    """How long a claim of the job lasts. None: there is no such job now, and nothing will be run."""
+    """Return how long a claim of the job lasts. None: the job was removed, and no run will start."""
     return lease_duration(LONGEST_RUN_TIMEOUT if job is None else job.timeout.run)
 
 
@@ -49,15 +50,15 @@ class RunLeases:
         self._held: dict[str, tuple[Claim, timedelta]] = {}
         self._timer = RenewalTimer(RENEWAL_INTERVAL, lambda: bool(self._held), self._renew_ending)
         self._pending_renewals: defaultdict[timedelta, list[_PendingRenewal]] = defaultdict(list)
-        """Claims of runs that wait to begin, by the lease that they need."""
+        """Claims of runs that wait to start, by the duration of their leases."""
         self._pending_task: asyncio.Task[None] | None = None
 
     def lease_end(self, ticket: Ticket, job: JobDefinition | None) -> datetime:
-        """The end of the lease of a claim that is made now."""
+        """Return the end of the lease of a claim that is made now."""
         return max(ticket.due_at, self._clock.now()) + job_lease_duration(job)
 
     def add(self, claim: Claim, job: JobDefinition | None) -> None:
-        """Keep this claim alive until it is let go."""
+        """Renew the lease of this claim until it is removed."""
         self._held[claim.ticket.id] = (claim, job_lease_duration(job))
         self._timer.start()
 
@@ -65,20 +66,20 @@ class RunLeases:
         return run_id in self._held
 
     def current_claim(self, claim: Claim) -> Claim:
-        """The claim as it was renewed last."""
+        """Return the claim as it was renewed last."""
         held = self._held.get(claim.ticket.id)
         return claim if held is None else held[0]
 
     def remove(self, run_id: str) -> None:
-        """Its end is recorded, or it is given back, or nothing is known of it."""
+        """Stop renewing the lease of this run; nothing happens if it has none."""
         self._held.pop(run_id, None)
 
     async def ensure_covers_run(self, claim: Claim, job: JobDefinition) -> None:
-        """See to it that the lease outlasts a run that begins now.
+        """Renew the lease if it would end before a run that starts now.
 
         Raises:
-            ClaimLost: somebody else has the run.
-            StoreError: it could not be renewed now.
+            ClaimLost: another owner has the run.
+            StoreError: the lease could not be renewed now.
         """
         claim, now = self.current_claim(claim), self._clock.now()
         if claim.lease_until - now >= required_lease(job.timeout.run):
@@ -88,8 +89,10 @@ class RunLeases:
             raise answer
 
     async def _renew_with_others(self, claim: Claim, lease: timedelta) -> Claim | StoreError:
-        """One request at a time for all claims that come meanwhile: after a stall of the store hundreds of runs begin
-        late at once."""
+        """Renew a claim in the next request, which includes all claims that wait for it.
+
+        After a stall of the store, hundreds of runs start late at once.
+        """
         answered: asyncio.Future[Claim | StoreError] = asyncio.get_running_loop().create_future()
         self._pending_renewals[lease].append((claim, answered))
         if self._pending_task is None or self._pending_task.done():
@@ -103,11 +106,11 @@ class RunLeases:
             try:
                 answers = await self._renew([claim for claim, _ in waiting], self._clock.now() + lease)
             except BaseException as error:
-                # Whatever it is, nobody must wait for ever.
+                # Any error ends the wait: a run must not wait without end.
                 answers = [error] * len(waiting)
             for (_, answered), answer in zip(waiting, answers, strict=True):
                 if answered.done():
-                    continue  # nobody waits for it any more
+                    continue  # its task was cancelled
                 if isinstance(answer, Claim | StoreError):
                     answered.set_result(answer)
                 else:
@@ -128,9 +131,9 @@ class RunLeases:
                     if isinstance(answer, StoreError):
                         failed.append((claim.ticket.id, answer))
         for run_id, error in failed[:MAX_NAMED_RENEWALS]:
-            _log.warning("the lease of run %s is not renewed: %s", run_id, error)
+            _log.warning("could not renew the lease of run %s: %s; retrying", run_id, error)
         if len(failed) > MAX_NAMED_RENEWALS:
-            _log.warning("nor are the leases of %d more runs", len(failed) - MAX_NAMED_RENEWALS)
+            _log.warning("could not renew the leases of %d more runs; retrying", len(failed) - MAX_NAMED_RENEWALS)
 
     async def _renew(self, claims: list[Claim], until: datetime) -> list[Claim | StoreError]:
         try:

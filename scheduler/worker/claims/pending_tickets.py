@@ -1,6 +1,6 @@
-"""Planned tickets that were handed to the worker and have no row in the store yet: they would die with the process.
+"""Holds submitted tickets that have no row in the store yet: a crash would lose them.
 
-Kept by the worker; the host notes how far planning has come by it.
+Called by scheduler.worker.worker. The host stores its planning cursor by it.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ class PendingTickets:
         self._due_by_id: dict[str, datetime] = {}
 
     def add(self, tickets: Iterable[Ticket]) -> None:
-        """They are taken. Only scheduled ones are planned again; others are stored before they are taken."""
+        """Add submitted tickets. Only scheduled ones are planned again; others are stored before they are submitted."""
         self._due_by_id |= {ticket.id: ticket.due_at for ticket in tickets if ticket.trigger is Trigger.SCHEDULE}
 
     def remove(self, ticket: Ticket) -> None:
-        """There is a row now, or somebody has one; or nothing more can be done."""
+        """Remove a ticket: its run has a row, or nothing more can be done."""
         self._due_by_id.pop(ticket.id, None)
 
     def persisted_until(self, instant: datetime) -> datetime:
-        """This instant, or an earlier one if what fell due before it was taken and is not stored yet.
+        """Return the instant from which planning after a crash misses no ticket.
 
-        What is planned from there on after a crash misses nothing.
+        It is `instant`, or earlier if a submitted ticket that was due before is not stored yet.
         """
         return min([instant, *(due_at - _MICROSECOND for due_at in self._due_by_id.values())])

@@ -1,4 +1,4 @@
-"""The claim of one ticket that is performed: made when it is needed, released once. Used by performing."""
+"""The claim of one ticket: made when it is required, released once. Called by scheduler.worker.execution."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class TicketClaim:
         return self._leases.current_claim(self._claim)
 
     async def ensure(self) -> AlreadyClaimed | None:
-        """Claim the ticket, unless it is claimed already. Returns Held if another owner has it. Raises StoreError."""
+        """Claim the ticket if it is not claimed. Returns AlreadyClaimed if another owner has it. Raises StoreError."""
         if self._claim is None:
             answer = await self._claimer.claim_with_retry(self.ticket)
             if isinstance(answer, AlreadyClaimed):
@@ -47,16 +47,16 @@ class TicketClaim:
         return None
 
     async def ensure_covers_run(self, job: JobDefinition) -> None:
-        """Renew the lease, if there is one, so that it outlasts a run that begins now. Raises ClaimLost, StoreError."""
+        """Renew the lease, if there is one, so that it covers a run that starts now. Raises ClaimLost, StoreError."""
         if self._claim is not None:
             await self._leases.ensure_covers_run(self._claim, job)
 
     def mark_used(self) -> None:
-        """Do not release the claim: the run begins, or its end is recorded, or another owner has the run."""
+        """Do not release the claim: the run starts, or its end is recorded, or another owner has the run."""
         self._is_used = True
 
     def forget(self) -> None:
-        """Renew the lease no longer: the run is over, or not this process's any more."""
+        """Stop renewing the lease: the run has finished, or this process does not have it any more."""
         if self._claim is not None:
             self._claimer.forget_claim(self._claim)
 

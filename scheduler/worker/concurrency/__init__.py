@@ -1,1 +1,1 @@
-"""Concurrency."""
+"""The limit of runs in-flight in a process, with shares for jobs and hosts."""

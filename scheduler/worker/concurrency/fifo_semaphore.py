@@ -1,7 +1,7 @@
-"""Places for runs that go on at the same time, and the shares of one job and of one host. Used by placing.
+"""A FIFO semaphore with shares: limits the runs in-flight in total, of one job and of one host.
 
-A place that becomes free goes to the run that has waited longest, of those whose job and whose host are below their
-limits: a run that waits for the share of its job never blocks the runs behind it.
+Called by scheduler.worker.concurrency.place_assignment. A free place goes to the run that has waited longest, of those
+whose job and host are below their limits. A run that waits for the share of its job never blocks the runs behind it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from itertools import chain, count
 from typing import Literal
 
 MIN_PLACES_PER_SHARE = 2
-"""Places that one job, or one host, has at least: the next run of a job is judged while the one before it goes on."""
+"""Places that one job or host has at least: its next run is judged while the previous run is in-flight."""
 
 _Key = tuple[Literal["job", "host"], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """Parts of all places, above 0 and at most 1. A job never has more; a host only while half of all are free."""
+    """Parts of all places, above 0 and at most 1. A job never has more; a host has more while half of all are free."""
 
     job: float = 1.0
     host: float = 1.0
@@ -32,7 +32,7 @@ class Shares:
 
 @dataclass(eq=False, slots=True)
 class HeldPlace:
-    """A place that is held. `since`: monotonic seconds."""
+    """A place that a run holds. `since`: monotonic seconds."""
 
     job: str
     host: str
@@ -41,7 +41,7 @@ class HeldPlace:
 
 @dataclass(frozen=True, slots=True)
 class JobPlaces:
-    """A job that holds places. `held_s`: seconds for which it has had the oldest of them."""
+    """The places that a job holds. `held_s`: seconds for which it has held the oldest of them."""
 
     job: str
     host: str
@@ -53,8 +53,8 @@ class JobPlaces:
 class PlacesReport:
     """`waiting`: runs without a place. `full_s`: seconds for which no place was free; 0 while one is.
 
-    `holders`: the jobs with the most places first. `held_back`: how many runs wait for each job and each host that has
-    as many places as it may have, such as `job slow` or `host one.internal:80`.
+    `holders`: the jobs with the most places first. `held_back`: the number of waiting runs for each job and host that
+    has reached its share, such as `job slow` or `host one.internal:80`.
     """
 
     total: int
@@ -68,7 +68,7 @@ class PlacesReport:
 @dataclass(eq=False, slots=True)
 class _PlaceWaiter:
     arrival: int
-    """Those that came first have the lower ones."""
+    """Order of arrival."""
     job: str
     host: str
     granted: asyncio.Future[HeldPlace]
@@ -79,7 +79,7 @@ class _PlaceWaiter:
 
 @dataclass(slots=True)
 class _WaitQueues:
-    """Runs that wait. `held_back`: heaps of those that a limit kept from a free place, by that limit."""
+    """Waiting runs. `held_back`: heaps of those that a limit excluded from a free place, by that limit."""
 
     ready: deque[_PlaceWaiter] = field(default_factory=deque)
     held_back: dict[_Key, list[_PlaceWaiter]] = field(default_factory=dict)
@@ -98,8 +98,11 @@ class _WaitQueues:
 
 
 class FifoSemaphore:
-    """asyncio.Semaphore would only wake a waiter, and look past all that were woken and had no turn yet: with many runs
-    that end together, a hundred for each place. Here a place that becomes free is the next one's at once."""
+    """Grants a free place to the next waiter at once.
+
+    asyncio.Semaphore only wakes a waiter, and scans all waiters that were woken and had no turn yet: a hundred for each
+    place when many runs end together.
+    """
 
     def __init__(
         self, size: int, shares: Shares | None = None, monotonic: Callable[[], float] = time.monotonic
@@ -118,19 +121,19 @@ class FifoSemaphore:
 
     @property
     def is_full(self) -> bool:
-        """Whether no place is free."""
+        """Return whether no place is free."""
         return not self._free
 
     def waiting_count(self, job: str) -> int:
-        """Return how many runs of the job wait for a place."""
+        """Return the number of runs of the job that wait for a place."""
         return self._waiting[job]
 
     def try_acquire(self, job: str, host: str) -> HeldPlace | None:
-        """Return a place if one is free for this job on this host."""
+        """Return a place if one is free for this job on this host; None otherwise."""
         return self._grant(job, host) if self._free and self._limit_that_blocks(job, host) is None else None
 
     async def acquire(self, job: str, host: str) -> HeldPlace:
-        """Wait for a place. A waiter that is cancelled has none."""
+        """Wait for a place. A cancelled waiter holds none."""
         if (place := self.try_acquire(job, host)) is not None:
             return place
         waiter = _PlaceWaiter(next(self._arrival_numbers), job, host, asyncio.get_running_loop().create_future())
@@ -140,7 +143,7 @@ class FifoSemaphore:
             return await waiter.granted
         except asyncio.CancelledError:
             if not waiter.granted.cancelled():
-                self.release(waiter.granted.result())  # it was given one in the same moment
+                self.release(waiter.granted.result())  # granted in the same moment
             raise
         finally:
             self._waiting[job] -= 1
@@ -148,7 +151,7 @@ class FifoSemaphore:
                 del self._waiting[job]
 
     def release(self, place: HeldPlace) -> None:
-        """Give a place back."""
+        """Release a place, and grant free places to waiters."""
         del self._places[place]
         for key in _keys(place.job, place.host):
             self._held_by_key[key] -= 1
@@ -161,13 +164,13 @@ class FifoSemaphore:
             self._full_since = None
 
     def denial_reason(self, job: str, host: str) -> str:
-        """Return why there is no place for this job on this host, without a full stop."""
+        """Return why this job on this host has to wait, without a full stop."""
         match self._limit_that_blocks(job, host):
             case "job", _:
-                return f"its job has {self._limits['job']} of {self._size} places, the share of a job"
+                return f"its job holds {self._limits['job']} of {self._size} places, the share of a job"
             case "host", _:
-                return f"the jobs of {host} have {self._limits['host']} of {self._size} places, the share of a host"
-        return f"all {self._size} places are taken"
+                return f"the jobs of {host} hold {self._limits['host']} of {self._size} places, the share of a host"
+        return f"all {self._size} places are in use"
 
     def usage(self) -> PlacesReport:
         now = self._monotonic()
@@ -196,7 +199,7 @@ class FifoSemaphore:
         return place
 
     def _limit_that_blocks(self, job: str, host: str) -> _Key | None:
-        """The limit that keeps this job on this host from a free place."""
+        """Return the limit that excludes this job on this host from a free place; None: no limit does."""
         return next((key for key in _keys(job, host) if self._is_reached(key)), None)
 
     def _is_reached(self, key: _Key) -> bool:
@@ -205,7 +208,7 @@ class FifoSemaphore:
         return self._held_by_key.get(key, 0) >= self._limits[key[0]]
 
     def _pop_next_waiter(self) -> _PlaceWaiter | None:
-        """Take out the one that came first of those that may have a place."""
+        """Remove and return the first waiter that may have a place."""
         lines, first, of = self._queues, None, None
         for key in [key for key in lines.held_back if not self._is_reached(key)]:
             waiter = self._first_eligible(key)
@@ -223,7 +226,7 @@ class FifoSemaphore:
         return first
 
     def _first_eligible(self, key: _Key) -> _PlaceWaiter | None:
-        """The first one of those that this limit held back, unless the other limit does so now."""
+        """Return the first waiter that this limit held back, unless the other limit holds it back now."""
         lines = self._queues
         while key in lines.held_back:
             waiter = lines.held_back[key][0]
@@ -231,7 +234,7 @@ class FifoSemaphore:
             if reached is None and not waiter.granted.done():
                 return waiter
             if reached is not None and reached[0] == "host":
-                return None  # all runs of a job ask one host
+                return None  # all runs of a job have one host
             lines.pop_first(key)
             if reached is not None:
                 lines.hold_back(waiter, reached)

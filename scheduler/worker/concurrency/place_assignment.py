@@ -1,7 +1,8 @@
-"""Gets a run its place among those of its process, or says why it has none. Used by performing.
+"""Assigns a place of the process to a run, or returns why it has none.
 
-A run waits for a place without blocking others. It does not wait for ever: a job has at most MOST_WAITING runs that
-wait, and where tickets are delivered in messages (the Functions host), a run waits for as long as `hold` says.
+Called by scheduler.worker.admission. A waiting run blocks no other run. Its wait is limited: a job has at most
+MAX_WAITING_RUNS_PER_JOB waiting runs, and in the Functions host, where messages deliver tickets, a run waits for
+`max_wait`.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from scheduler.worker.concurrency.fifo_semaphore import FifoSemaphore, HeldPlace
 from scheduler.worker.interruptible_sleep import InterruptibleSleep
 
 MAX_WAITING_RUNS_PER_JOB = 50
-"""Scheduled runs of one job. Each of them waits where the job says so by `overlap: buffer_all`, or catches it up."""
+"""Scheduled runs of one job. Runs with `overlap: buffer_all` and caught-up runs wait beyond this limit."""
 CATCH_UP_LATENESS = timedelta(seconds=10)
-"""A run of a job with `catch_up: all` that comes so late is one that it catches up."""
+"""A run of a job with `catch_up: all` that is so late is a caught-up run."""
 
 
 class PlaceAssigner:
-    """`hold`: seconds for which a ticket waits here; None: until it has a place."""
+    """`max_wait`: how long a ticket waits here; None: until it has a place."""
 
     def __init__(
         self,
@@ -44,9 +45,9 @@ class PlaceAssigner:
         self._max_wait = max_wait
 
     async def acquire_place(self, ticket: Ticket, job: JobDefinition, *, is_first: bool) -> HeldPlace | Skip | Wait:
-        """Return the run's place, to be given back by `Places.release`.
+        """Return the run's place; the caller releases it. Skip: record the run as skipped. Wait: deliver it again.
 
-        `is_first`: it is new here, and may be left out (Skip) instead of waiting. Wait: deliver the ticket again.
+        `is_first`: the ticket is new here, and may be skipped instead of waiting.
         """
         host = host_of_endpoint(job.check.endpoint)
         if (place := self._semaphore.try_acquire(job.name, host)) is not None:
@@ -67,21 +68,21 @@ class PlaceAssigner:
             return Skip(Reason(ReasonCode.CANCELLED, asked), asked)
         if taking.place is not None:
             return taking.place
-        assert self._max_wait is not None, "it waits for as long as it takes otherwise"
+        assert self._max_wait is not None, "without a limit it waits until it has a place"
         why = self._semaphore.denial_reason(job.name, host)
         waited = f"no place was free within {format_duration(self._max_wait.total_seconds())}: {why}"
         reason = Reason(ReasonCode.NO_CAPACITY, waited)
         return Skip(reason) if may_skip and not self._semaphore.is_full else Wait(self._clock.now(), reason)
 
     def _can_skip(self, ticket: Ticket, job: JobDefinition) -> bool:
-        """Whether nobody waits for this very run: it is not asked for, follows from no other one and is on time."""
+        """Return whether the run may be skipped: it is scheduled, and not a caught-up run."""
         if ticket.trigger is not Trigger.SCHEDULE:
             return False
         return job.catch_up.policy != "all" or self._clock.now() - ticket.due_at < CATCH_UP_LATENESS
 
 
 class _PlaceRequest:
-    """One wait for a place, which may end without one."""
+    """One wait for a place, which may end without a place."""
 
     def __init__(self, places: FifoSemaphore, job: str, host: str, hold: timedelta | None) -> None:
         self._places = places

@@ -1,7 +1,7 @@
-"""Results that the store did not take, kept until it does. Used by recording, where nobody delivers a ticket again.
+"""Holds results while the store is unavailable, and writes them when it is back.
 
-They are bounded in bytes, written oldest first and many together. A result that waits holds no place and no slot: its
-run is over, and other runs go on as far as the store lets them begin.
+Called by scheduler.worker.results.recorder. The backlog is bounded in bytes and written in groups, oldest result first.
+A waiting result holds no place and no slot: its run has finished.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from scheduler.stores.port import StoreDamaged, StoreError, StoreUnavailable
 from scheduler.stores.runs.claims import RunResult
 
 BACKLOG_RETRY_INTERVAL = 1.0
-"""Seconds between two tries while the store is away."""
+"""Seconds between two tries while the store is unavailable."""
 BACKLOG_GROUP_SIZE = 100
-"""Results that are written together once the store takes them again."""
+"""Results that are written together once the store is back."""
 RESULT_OVERHEAD_BYTES = 8 * 1024
-"""Bytes that a waiting result takes beside its texts: the run and its attempts, its task and its lease. Measured."""
+"""Bytes of a waiting result in addition to its texts: the run, its attempts, its task and its lease. Measured."""
 
 
 @dataclass(slots=True, eq=False)
 class UnwrittenResult:
-    """A result that waits. `written` is set once it is in the store, or never can be."""
+    """A result that waits. `written` is set once it is stored, or can never be stored."""
 
     end: RunResult
     letter: DeadLetter | None
@@ -36,7 +36,7 @@ class UnwrittenResult:
 
 @dataclass(frozen=True, slots=True)
 class BacklogState:
-    """`number` results of `size` bytes wait since `since`, because of `error`; `dropped` did not fit, until now."""
+    """`count` results of `size_bytes` wait since `since` because of `error`; `dropped` so far did not fit."""
 
     count: int
     size_bytes: int
@@ -50,7 +50,7 @@ Write = Callable[[Sequence[UnwrittenResult]], Awaitable[Sequence[StoreError | No
 
 
 class Backlog:
-    """`most`: bytes that may wait; 0: nothing waits."""
+    """`max_bytes`: limit of all waiting results; 0: no result waits."""
 
     def __init__(self, write: Write, clock: Clock, max_bytes: int) -> None:
         self._write = write
@@ -67,17 +67,17 @@ class Backlog:
 
     @property
     def state(self) -> BacklogState:
-        """What health says of it."""
+        """Return the figures for health."""
         error = self._error if self._waiting else None
         return BacklogState(len(self._waiting), self._size, self._since, error, self._dropped, self._dropped_at)
 
     @property
     def unavailable_error(self) -> StoreError | None:
-        """Why the store took nothing at the last try; None if it is worth another try."""
+        """Return the error of the last try if the store accepted no result; None: another write may succeed."""
         return self._error if self._is_store_unavailable and self._waiting else None
 
     def has_room(self, size: int) -> bool:
-        """Whether a result of this size may wait, too. One that may not is counted as dropped."""
+        """Return whether a result of this size fits. A result that does not fit is counted as dropped."""
         if self._size + size + RESULT_OVERHEAD_BYTES <= self.max_bytes:
             return True
         self._dropped += 1
@@ -85,10 +85,10 @@ class Backlog:
         return False
 
     async def wait_until_written(self, end: RunResult, letter: DeadLetter | None, size: int, error: StoreError) -> None:
-        """Wait until the result is written. `error`: why it is not.
+        """Wait until the result is written. `error`: why it is not written yet.
 
         Raises:
-            StoreError: it never can be written, such as ClaimLost.
+            StoreError: the result can never be written, such as ClaimLost.
         """
         one = UnwrittenResult(end, letter, size + RESULT_OVERHEAD_BYTES, asyncio.get_running_loop().create_future())
         if not self._waiting:
@@ -116,12 +116,12 @@ class Backlog:
             await self._write_all()
 
     async def _write_all(self) -> None:
-        """One group after the other, until the store refuses all of one: it is away.
+        """Write group by group, until the store rejects a whole group because it is unavailable.
 
-        What only a damaged part of it refuses does not keep the others waiting.
+        Results that only a damaged part of the store rejects do not delay the others.
         """
         waiting = list(self._waiting.values())
-        size = 1  # the first one finds out whether the store is back
+        size = 1  # the first result shows whether the store is back
         while waiting:
             group, waiting = waiting[:size], waiting[size:]
             refused = await self._write_group(group)
@@ -132,12 +132,12 @@ class Backlog:
             size = BACKLOG_GROUP_SIZE
 
     async def _write_group(self, group: Sequence[UnwrittenResult]) -> Sequence[StoreError]:
-        """Why some of the group still wait."""
+        """Write a group. Returns the errors of the results that still wait."""
         answers: Sequence[StoreError | Exception | None]
         try:
             answers = await self._write(group)
         except Exception as error:
-            # Whatever it is, nobody must wait for ever.
+            # Any error ends the wait: a result must not wait without end.
             answers = [error] * len(group)
         refused: list[StoreError] = []
         for one, answer in zip(group, answers, strict=True):

@@ -1,7 +1,8 @@
-"""Records how runs ended, those that end close together in one go. Used by performing.
+"""Records the results of runs, in groups.
 
-Results linger for a moment, so that many of them share a transaction (SQLite) or a request (Azure), which costs more
-than most of what is in it. What the store does not take waits until it does, where nobody delivers the ticket again.
+Called by scheduler.worker.finishing and scheduler.worker.skipping. A result waits for a moment, so that many share one
+transaction (SQLite) or request (Azure), which costs more than its content. If no queue delivers tickets again, results
+wait in a backlog while the store is unavailable.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from scheduler.worker.store_retry import retry_store
 _log = logging.getLogger("scheduler.worker")
 
 RECORD_BACKOFF = (0.2, 1.0, 3.0)
-"""Seconds between tries to record a finished run while the store is away."""
+"""Seconds between tries to record a run while the store is unavailable."""
 MAX_RESULTS_PER_WRITE = 120
-"""Results that do not linger any longer: as many as fill a request for each part of the history."""
+"""Results that are written without further delay: they fill one request for each part of the history."""
 
 
 class NotRecorded(StoreError):
-    """The run is over, but the store did not take it. `run`: how it went."""
+    """The run finished, but could not be recorded. `run`: its result."""
 
     def __init__(self, run: Run, reason: StoreError) -> None:
         super().__init__(str(reason))
@@ -40,17 +41,16 @@ PendingResult = tuple[RunResult, asyncio.Future[None]]
 
 
 MAX_BACKLOG_BYTES = 32 * 1024 * 1024
-"""Bytes of results that wait until the store takes them: some 3,800 usual ones, three minutes of 20 runs a second, and
-less memory than the program takes by itself."""
+"""Bytes of results that wait for the store: some 3,800 usual results, three minutes of 20 runs a second."""
 MAX_NAMED_LOSSES = 20
-"""Runs that are named where results are lost."""
+"""Runs that the log names if results are lost."""
 
 
 class ResultRecorder:
-    """`linger`: seconds for which a result waits for others at the most.
+    """`max_delay`: seconds for which a result waits for others at most.
 
-    `backlog`: bytes of results that wait while the store is away; 0: they are given up after some seconds.
-    `backlog_timeout`: seconds after which one that waits is given up; None: never, and then `waits` is called once with
+    `backlog_bytes`: size of the results that wait while the store is unavailable; 0: they fail after some seconds.
+    `backlog_timeout`: seconds after which a waiting result fails; None: never, and `on_backlogged` is called once with
     each run whose result has to wait.
     """
 
@@ -76,15 +76,15 @@ class ResultRecorder:
         self._backlog_timeout = backlog_timeout
         self._on_backlogged = on_backlogged
         self._errors_by_run: dict[str, StoreError] = {}
-        """Why results are not recorded yet, by run; of those that were tried."""
+        """The last errors of results that are not recorded yet, by run id."""
 
     @property
     def backlog(self) -> BacklogState:
-        """What waits until the store takes it."""
+        """The results that wait for the store."""
         return self._backlog.state
 
     def log_losses(self) -> None:
-        """Log the results that are lost as the program ends now."""
+        """Log the results that are lost because the program ends."""
         if not self._errors_by_run:
             return
         ids = sorted(self._errors_by_run)
@@ -99,13 +99,13 @@ class ResultRecorder:
         )
 
     async def record(self, end: RunResult, letter: DeadLetter | None = None, *, max_delay: float | None = None) -> bool:
-        """Write the finished run, over an absence of the store; its letter first, so that no crash loses it.
+        """Write the finished run, with retries over an outage of the store; its dead letter first, so none is lost.
 
-        `within`: seconds for which it waits for others (None: `linger`; 0: not at all). Returns False if the run was
-        taken over by somebody else: the result is dropped.
+        `max_delay`: seconds for which the result waits for others (None: the default; 0: not at all). Returns False if
+        another process took the run over: the result is dropped.
 
         Raises:
-            NotRecorded: the store stayed away, and the result may not wait or not any longer.
+            NotRecorded: the store stayed unavailable, and the result cannot wait any longer.
         """
         try:
             error = self._backlog.unavailable_error or await self._write_with_retry(
@@ -116,14 +116,14 @@ class ResultRecorder:
         except ClaimLost:
             if letter is not None:
                 await self._discard_unless_down(letter, end.run.id)
-            _log.warning("run %s outlasted its lease and was taken over; its result is dropped", end.run.id)
+            _log.warning("could not record run %s: another process took it over; its result is dropped", end.run.id)
             return False
         finally:
             self._errors_by_run.pop(end.run.id, None)
         return True
 
     async def _write_with_retry(self, end: RunResult, letter: DeadLetter | None, within: float) -> StoreError | None:
-        """Write it, over a short absence of the store. Returns why it is not written. Raises ClaimLost."""
+        """Write the result, with retries over a short outage. Returns the last error, or None. Raises ClaimLost."""
 
         async def write() -> None:
             try:
@@ -135,7 +135,7 @@ class ResultRecorder:
                 raise
 
         def log_retry(error: StoreError) -> None:
-            _log.warning("run %s is not recorded yet: %s", end.run.id, error)
+            _log.warning("could not record run %s: %s; retrying", end.run.id, error)
 
         try:
             await retry_store(write, RECORD_BACKOFF, self._clock, log_retry)
@@ -146,17 +146,17 @@ class ResultRecorder:
         return None
 
     async def _wait_in_backlog(self, end: RunResult, letter: DeadLetter | None, error: StoreError) -> None:
-        """Wait until it is written, however long. Raises ClaimLost, NotRecorded."""
+        """Wait in the backlog until the result is written. Raises ClaimLost, NotRecorded."""
         run = end.run
         if not self._backlog.max_bytes or not isinstance(error, StoreUnavailable):
             raise NotRecorded(run, error) from error
         size = len(encode_finished(run)) + (0 if letter is None else self._dead_letters.measure_row(letter))
         if not self._backlog.has_room(size):
-            message = f"{error} (and {self._backlog.state.count} results wait already, as many as may)"
+            message = f"{error} (and the backlog is full with {self._backlog.state.count} results)"
             raise NotRecorded(run, StoreError(message)) from error
         self._errors_by_run[run.id] = error
-        _log.error("could not record run %s: %s; its result waits until the store takes it", run.id, error)
-        if self._backlog_timeout is None:  # otherwise another process may yet run it again, and tell of that
+        _log.error("could not record run %s: %s; its result waits for the store", run.id, error)
+        if self._backlog_timeout is None:  # otherwise another process may run it again and publish that
             self._on_backlogged(run)
         try:
             async with asyncio.timeout(self._backlog_timeout):
@@ -169,7 +169,7 @@ class ResultRecorder:
             raise NotRecorded(run, final) from final
 
     async def _write_backlog(self, group: Sequence[UnwrittenResult]) -> Sequence[StoreError | None]:
-        """Letters first, each by itself: they are few, and what one meets must not keep the other results waiting."""
+        """Write the dead letters one by one, then the results: an error of one letter must not delay other results."""
         answers: dict[int, StoreError | None] = {}
         for number, one in enumerate(group):
             if one.letter is not None:
@@ -183,28 +183,28 @@ class ResultRecorder:
         return [answers[number] for number in range(len(group))]
 
     async def discard_dead_letter(self, letter_id: str) -> None:
-        """Discard the letter that an owner that died may have kept of a run that has now succeeded."""
+        """Discard the dead letter that a dead owner may have stored for a run that has now succeeded."""
         try:
             await self._dead_letters.discard(letter_id)
         except StoreError as error:
-            _log.warning("dead letter %s stays, though its run was taken over: %s", letter_id, error)
+            _log.warning("could not discard dead letter %s of a run that succeeded: %s; it stays", letter_id, error)
 
     async def _discard_unless_down(self, letter: DeadLetter, run_id: str) -> None:
-        """Discard the letter of a run that was taken over, once the new owner's run has succeeded.
+        """Discard the dead letter of a run that another process took over, if the new owner's run has succeeded.
 
-        Letters of one run share an id, and the new owner writes its own before it finishes the run: as long as the
-        run is open, the letter is the new owner's to keep or to discard.
+        Dead letters of one run share an id, and the new owner writes its own before it finishes the run. So while the
+        run is open, the letter belongs to the new owner.
         """
         try:
             found = await self._runs.find(run_id)
         except StoreError as error:
-            _log.warning("dead letter %s stays, as its run cannot be read: %s", letter.id, error)
+            _log.warning("could not read the run of dead letter %s: %s; the letter stays", letter.id, error)
             return
         if found is not None and found.run is not None and not found.run.outcome.down:
             await self.discard_dead_letter(letter.id)
 
     async def _write_in_group(self, end: RunResult, within: float) -> None:
-        """Raises what finishing it raises."""
+        """Write the result with the next group. Raises StoreError."""
         loop = asyncio.get_running_loop()
         written: asyncio.Future[None] = loop.create_future()
         self._pending.append((end, written))
@@ -217,7 +217,7 @@ class ResultRecorder:
         await written
 
     def _flush(self) -> None:
-        """What lingers is written now."""
+        """Write the pending results now."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -232,11 +232,11 @@ class ResultRecorder:
         try:
             answers = await self._runs.finish_all([end for end, _ in group])
         except BaseException as error:
-            # Whatever it is, nobody must wait for ever.
+            # Any error ends the wait: a run must not wait without end.
             answers = [error] * len(group)
         for (_, written), answer in zip(group, answers, strict=True):
             if written.done():
-                continue  # nobody waits for it any more
+                continue  # its task was cancelled
             if answer is None:
                 written.set_result(None)
             else:

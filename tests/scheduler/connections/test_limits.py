@@ -37,7 +37,7 @@ def test_a_limit_that_is_too_low_is_told_with_the_number_that_is_needed(caplog: 
         assert max_connections(256, 200) == MIN_CONNECTIONS
 
     needed = RESERVED_FILES + 200 * FILES_PER_RUN + MIN_CONNECTIONS
-    assert f"256, but 200 runs at once and the API need {needed}" in caplog.text
+    assert f"256, but 200 concurrent runs and the API need {needed}" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -73,4 +73,4 @@ def test_a_limit_that_cannot_be_raised_stays_and_is_told(
     with caplog.at_level(logging.WARNING, "scheduler.connections"):
         assert raise_file_limit() == 256
 
-    assert "from 256 to 4096: not allowed; it stays" in caplog.text
+    assert "from 256 to 4096: not allowed; unchanged" in caplog.text

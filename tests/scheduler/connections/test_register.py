@@ -120,8 +120,8 @@ def test_health_speaks_of_a_shortage_for_a_minute_and_names_who_holds_the_connec
     register.admit(FakeConnection("10.0.0.9"))
 
     assert register.describe_shortage().startswith(
-        "the API refused a connection, or closed one to make room, 1 times in 60 s: "
-        "3 of at most 3 are open, 2 of them from 10.0.0.9; end the program"
+        "the API rejected or closed 1 connections at its limit in 60 s: "
+        "3 of at most 3 are open, 2 of them from 10.0.0.9; stop the program"
     )
     clock.now = SHORTAGE_REMEMBERED_S + 1
     assert register.describe_shortage() == ""
@@ -148,9 +148,9 @@ def test_what_was_closed_is_logged_once_a_minute(caplog: pytest.LogCaptureFixtur
 
     first, second = (record.getMessage() for record in caplog.records)
     assert first.startswith(
-        "connections of the API: 1 closed to make room for others, 1 closed, as the request was malf"
+        "connections of the API: 1 closed for new connections, 1 closed because the request was malf"
     )
-    assert "299 closed to make room for others" in second
+    assert "299 closed for new connections" in second
 
 
 def test_the_largest_unread_answers_are_dropped_once_all_together_are_too_many() -> None:

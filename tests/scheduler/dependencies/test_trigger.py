@@ -102,10 +102,10 @@ async def test_grandchildren_are_left_out_with_the_reason() -> None:
 async def test_what_a_gate_left_out_leaves_out_its_children() -> None:
     line = Line(DATABASE, waits_for("report", "database"))
 
-    await line.ends(line.scheduled("database"), Outcome.SKIPPED, "the run before it was still going")
+    await line.ends(line.scheduled("database"), Outcome.SKIPPED, "the previous run was still running")
 
     assert await line.reasons("report") == [
-        "the run database@20260301T120000.000Z, on which it depends, was skipped: the run before it was still going"
+        "the run database@20260301T120000.000Z, on which it depends, was skipped: the previous run was still running"
     ]
 
 

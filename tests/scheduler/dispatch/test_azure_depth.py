@@ -110,7 +110,9 @@ async def test_an_account_that_is_away_is_told_without_its_key(monkeypatch: pyte
     account = f"AccountName=a;AccountKey={key};QueueEndpoint=http://127.0.0.1:{free_port()}/a"
     depths = open_azure_depth_reader("scheduler-runs", connection_string=account, url="", credential=None, now=now)
 
-    with pytest.raises(DispatchError, match=r"scheduler-runs' cannot be had \(ServiceRequestError\)") as caught:
+    with pytest.raises(
+        DispatchError, match=r"could not read the length of queue 'scheduler-runs' \(ServiceRequestError\)"
+    ) as caught:
         await depths.read_depth()
 
     await depths.aclose()

@@ -82,7 +82,7 @@ async def test_a_queue_that_is_away_at_the_start_is_told_and_opened_once_it_is_t
     host: FunctionsHost, queues: CutLine, storage_prefix: str
 ) -> None:
     await queues.cut()
-    with pytest.raises(DispatchError, match=r"-runs' cannot be opened .* look at the storage account"):
+    with pytest.raises(DispatchError, match=r"could not open queue '.*-runs' .*: check the storage account"):
         await host.tick()
     assert_away(await ask(host, "GET", "/api/status"), f"queue '{storage_prefix}-runs' cannot be opened")
 
@@ -167,7 +167,7 @@ async def test_a_run_that_the_queue_did_not_take_is_kept_as_queued(
     await queues.cut()
 
     assert_away(
-        await ask(host, "POST", "/api/jobs/onDemand/run"), f"queue '{storage_prefix}-runs' did not take 1 tickets"
+        await ask(host, "POST", "/api/jobs/onDemand/run"), f"queue '{storage_prefix}-runs' could not send 1 tickets"
     )
 
     (run,) = (await ask(host, "GET", "/api/runs?job=onDemand")).json()["runs"]
@@ -178,7 +178,7 @@ async def test_a_ticket_goes_back_to_the_queue_while_the_store_is_away_and_is_pe
     host: FunctionsHost, tables: CutLine, queue: RunQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not a failure of the message: an outage of some minutes must not bury what waits."""
-    monkeypatch.setattr(FunctionsProfile, "worker_options", replace(FUNCTIONS_OPTIONS, hold=0.1))
+    monkeypatch.setattr(FunctionsProfile, "worker_options", replace(FUNCTIONS_OPTIONS, max_wait=0.1))
     run_id = (await ask(host, "POST", "/api/jobs/onDemand/run")).json()["id"]
     (message,) = await queue.take()
     await tables.cut()

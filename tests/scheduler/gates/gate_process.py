@@ -33,7 +33,7 @@ class Execution:
     lingers: float
     started_at: datetime
 
-    async def finish(self) -> Run:
+    async def run_to_end(self) -> Run:
         try:
             await self.clock.sleep(self.seconds)
         except asyncio.CancelledError:
@@ -41,8 +41,8 @@ class Execution:
             raise
         return replace(run_of(self.ticket), started_at=self.started_at, finished_at=self.clock.now())
 
-    def cancelled(self, asked: str = "") -> Run:
-        return cancelled_run(self.entry.job, self.ticket, self.started_at, self.clock.now(), cancelled_by=asked)
+    def build_cancelled_run(self, cancelled_by: str = "") -> Run:
+        return cancelled_run(self.entry.job, self.ticket, self.started_at, self.clock.now(), cancelled_by=cancelled_by)
 
 
 class GateProcess:

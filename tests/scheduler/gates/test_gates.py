@@ -22,7 +22,7 @@ from tests.jobs.running.virtual_time import LoopClock, virtual_time
 from tests.scheduler.fakes import START, VirtualClock, entry
 from tests.scheduler.stores.memory import MemoryStore
 
-CHANGED = Reason(ReasonCode.JOB_CHANGED, "the job was changed after this run was planned, and has none then any more")
+CHANGED = Reason(ReasonCode.JOB_CHANGED, "the job's new definition no longer includes this run")
 IN_THE_WAY = Reason(ReasonCode.OVERLAP, "something is in the way")
 DISABLED = Reason(ReasonCode.JOB_DISABLED, "the job is disabled")
 NO = Skip(Reason(ReasonCode.NO_SLOT, "no"))
@@ -87,7 +87,7 @@ async def test_a_ticket_waits_while_a_gate_cannot_look_into_the_store() -> None:
     assert isinstance(verdict, Wait)
     assert verdict.claimable_at == START + timedelta(seconds=2)
     assert verdict.reason.code is ReasonCode.STORE_UNAVAILABLE
-    assert verdict.reason.message == "the store does not say whether it may begin: the store is away"
+    assert verdict.reason.message == "the store is unavailable, so the gate cannot be checked: the store is away"
 
 
 async def test_leaving_tells_every_gate_that_is_concerned() -> None:

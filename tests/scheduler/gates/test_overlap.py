@@ -50,7 +50,7 @@ async def test_skip_leaves_out_what_falls_due_meanwhile(processes: int) -> None:
     )
 
     assert outcomes(first, second, third) == [SUCCEEDED, SKIPPED, SUCCEEDED]
-    assert second.message == f"the run before it ({first.id}) was still going (overlap: skip)"
+    assert second.message == f"the previous run ({first.id}) was still running (overlap: skip)"
     assert times(third) == (30, 31)
 
 
@@ -82,7 +82,7 @@ async def test_buffer_one_lets_one_wait_and_leaves_out_the_others_with_both_name
 
     assert outcomes(*runs) == [SUCCEEDED, SUCCEEDED, SKIPPED, SUCCEEDED]
     assert runs[2].message == (
-        f"the run before it ({tickets[0].id}) was still going, and another one ({tickets[1].id}) waits for it "
+        f"the previous run ({tickets[0].id}) was still running, and another run ({tickets[1].id}) waits for it "
         "(overlap: buffer_one)"
     )
     assert 35.5 <= times(runs[1])[0] <= 37

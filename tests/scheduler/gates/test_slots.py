@@ -93,7 +93,7 @@ async def test_a_run_that_gets_no_slot_in_time_is_skipped_with_the_reason(proces
 
     assert left_out.outcome is SKIPPED
     assert left_out.message == (
-        f"no slot of concurrency group checkout (limit: 1) was free within 5s: run {going.id} has it"
+        f"no slot of concurrency group checkout (limit: 1) was free within 5s: run {going.id} holds it"
     )
     assert times(left_out)[1] == 25
 
@@ -170,7 +170,7 @@ async def test_a_run_that_waits_for_max_running_says_so() -> None:
     verdict = await performer.gates.check(due(second, 0), second)
 
     assert isinstance(verdict, Wait)
-    assert verdict.reason.message == f"no slot of all jobs (max_running: 1) is free: run {going.id} has it"
+    assert verdict.reason.message == f"no slot of all jobs (max_running: 1) is free: run {going.id} holds it"
 
 
 @virtual_time

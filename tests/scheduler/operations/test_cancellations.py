@@ -214,7 +214,7 @@ async def test_a_store_that_is_away_while_a_run_is_long_does_it_no_harm(caplog: 
     await shop.worker.drain(60)
 
     assert [event.run.outcome for event in shop.heard.finished] == [Outcome.SUCCEEDED]
-    assert "cannot be seen now: the store is away" in caplog.text
+    assert "could not read cancellation requests: the store is away" in caplog.text
 
 
 @virtual_time

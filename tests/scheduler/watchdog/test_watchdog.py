@@ -236,7 +236,7 @@ async def test_jobs_that_no_schedule_starts_are_not_watched() -> None:
     yard = Yard(entry("off", enabled=False), entry("asked", None), entry("follows", None, depends_on=["asked"]))
     yard.clock.move(1000)
 
-    assert await yard.jobs.check_jobs(MAX_HISTORY_READS) == JobsReport(0)
+    assert await yard.jobs.check_jobs(MAX_HISTORY_READS) == JobsReport(0, ())
 
 
 async def test_a_job_that_may_wait_for_others_is_late_after_that() -> None:
@@ -276,8 +276,8 @@ async def test_very_many_jobs_are_asked_about_in_turn() -> None:
         assert yard.store.reads - reads <= 11
         yard.clock.move(1)
 
-    assert [look.waiting for look in looks] == [15, 5, 0]
-    assert {each.job for each in looks[-1].troubles} == {job.job.name for job in jobs[20:]}
+    assert [look.pending_count for look in looks] == [15, 5, 0]
+    assert {each.job for each in looks[-1].late_jobs} == {job.job.name for job in jobs[20:]}
 
 
 async def test_a_verdict_holds_until_it_is_the_jobs_turn_again() -> None:
@@ -394,8 +394,8 @@ async def test_the_queue_is_degraded_at_once_when_no_place_was_free_for_ten_seco
     (queue,) = [part for part in await dog.health() if part.name == "queue"]
     assert queue.status is HealthStatus.DEGRADED
     assert queue.message == (
-        "none of 200 places was free for 10 s, 48 runs wait: job slow has 20 of them at one.internal:80 for 25 s, "
-        "180 jobs at two.internal:80 have 180; lower the timeout of these jobs, or raise the setting concurrency"
+        "none of 200 places was free for 10 s, 48 runs wait: job slow holds 20 of them at one.internal:80 for 25 s, "
+        "180 jobs at two.internal:80 hold 180; lower the timeout of these jobs, or raise the setting concurrency"
     )
 
 
@@ -403,7 +403,7 @@ async def test_places_that_many_jobs_hold_are_named_by_the_oldest_of_them() -> N
     holders = tuple(JobPlaces(f"j{n}", f"host{n}.internal:80", 1, 30.0 - n) for n in range(4))
     message = describe_full_places(PlacesReport(4, 4, 0, 12.0, holders))
     assert message.startswith(
-        "none of 4 places was free for 12 s: job j0 has one of them at host0.internal:80 for 30 s"
+        "none of 4 places was free for 12 s: job j0 holds one of them at host0.internal:80 for 30 s"
     )
     assert "j3" not in message
 
@@ -415,7 +415,7 @@ async def test_a_queue_that_is_old_says_whose_share_it_waits_for() -> None:
     yard.noted.mark_submitted(Ticket.scheduled("slow", START, "g"))
     yard.clock.move(61)
     (queue,) = [part for part in await dog.health() if part.name == "queue"]
-    assert "as many places as their share (settings shares.job, shares.host) have job slow (48 wait)" in queue.message
+    assert "their share of places (settings shares.job, shares.host) is used up by job slow (48 wait)" in queue.message
 
 
 async def test_what_is_away_is_told_as_not_known_and_stops_nothing() -> None:
@@ -532,7 +532,7 @@ async def test_it_looks_each_half_minute() -> None:
 
 
 def report_of(**parts: Any) -> WatchdogReport:
-    return WatchdogReport(START, **({"jobs": JobsReport(3), "queue": QueueDepth(0)} | parts))
+    return WatchdogReport(START, **({"jobs": JobsReport(3, ()), "queue": QueueDepth(0)} | parts))
 
 
 def late(*jobs: str, trouble: Lateness = Lateness.LATE) -> Sequence[LateJob]:
@@ -548,7 +548,7 @@ def test_health_names_the_first_jobs_and_where_to_look() -> None:
     assert jobs.message == (
         "1 job is silent: z (due 2026-03-01 12:00:00Z); 7 jobs are late: a (due 2026-03-01 12:00:00Z), "
         "b (due 2026-03-01 12:00:00Z), c (due 2026-03-01 12:00:00Z), d (due 2026-03-01 12:00:00Z), "
-        "e (due 2026-03-01 12:00:00Z), ...: look at GET /api/watchdog, at the parts ticker or ticks and queue, and at "
+        "e (due 2026-03-01 12:00:00Z), ...; see GET /api/watchdog, the health parts ticker or ticks and queue, and "
         "the log"
     )
 
@@ -557,9 +557,9 @@ def test_health_names_the_first_jobs_and_where_to_look() -> None:
     ("depth", "said"),
     [
         (QueueDepth(MAX_QUEUE_LENGTH, MAX_QUEUE_AGE_S), ""),
-        (QueueDepth(MAX_QUEUE_LENGTH + 1), "5001 wait: look at"),
+        (QueueDepth(MAX_QUEUE_LENGTH + 1), "5001 wait: check"),
         (QueueDepth(7, MAX_QUEUE_AGE_S + 1), "the oldest of 7 waits for 61 s"),
-        (QueueDepth(0, None, 2), "2 messages were given up and are not dead letters yet"),
+        (QueueDepth(0, None, 2), "2 messages on the poison queue are not dead letters yet"),
     ],
 )
 def test_health_says_what_is_wrong_with_the_queue(depth: QueueDepth, said: str) -> None:

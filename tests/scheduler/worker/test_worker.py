@@ -119,7 +119,7 @@ async def test_a_ticket_of_an_older_definition_that_the_new_one_does_not_have_is
     assert record is not None
     assert record.run is not None
     assert (record.run.outcome, shop.check.calls) == (Outcome.SKIPPED, [])
-    assert "changed" in record.run.message
+    assert "new definition" in record.run.message
 
 
 @virtual_time
@@ -167,7 +167,7 @@ async def test_a_ticket_of_a_job_that_is_gone_is_skipped() -> None:
     record = await shop.runs.find(ticket.id)
     assert record is not None
     assert record.run is not None
-    assert (record.run.outcome, record.run.message) == (Outcome.SKIPPED, "there is no job of that name any more")
+    assert (record.run.outcome, record.run.message) == (Outcome.SKIPPED, "the job was removed")
 
 
 @virtual_time
@@ -358,7 +358,7 @@ async def test_a_background_ticket_that_cannot_be_claimed_is_not_run_and_the_log
     shop.worker.submit(shop.ticket())
     await shop.worker.wait_until_idle()
 
-    assert "was not started" in caplog.text
+    assert "could not claim run" in caplog.text
     assert "the store is away" in caplog.text
     assert shop.check.calls == []
 
@@ -374,7 +374,7 @@ async def test_what_a_background_run_found_out_is_told_although_the_store_stays_
     await shop.worker.wait_until_idle()
 
     assert [event.run.error for event in shop.heard.finished] == [ErrorClass.CONNECTION_REFUSED]
-    assert "history does not have it" in caplog.text
+    assert "could not record run" in caplog.text
 
 
 @virtual_time

@@ -233,7 +233,7 @@ async def test_replays_run_beside_other_runs_where_the_job_allows_it() -> None:
 
 @virtual_time
 async def test_a_replay_that_another_run_keeps_out_for_long_is_to_be_tried_again() -> None:
-    shop = Shop(Hang("body", 9.0), ways=replace(FUNCTIONS_OPTIONS, hold=3.0))
+    shop = Shop(Hang("body", 9.0), ways=replace(FUNCTIONS_OPTIONS, max_wait=3.0))
     going = shop.ticket()
     shop.worker.submit(going)
     await asyncio.sleep(1)
@@ -242,5 +242,5 @@ async def test_a_replay_that_another_run_keeps_out_for_long_is_to_be_tried_again
 
     assert isinstance(busy, Wait)
     assert busy.claimable_at - shop.clock.now() == timedelta(seconds=5)
-    assert str(busy) == f"run {going.id} of its job goes on"
+    assert str(busy) == f"run {going.id} of its job is running"
     await shop.worker.wait_until_idle()

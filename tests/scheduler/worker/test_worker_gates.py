@@ -71,7 +71,7 @@ async def test_skip_records_what_fell_due_meanwhile_with_the_reason(ways: Worker
     runs = await performed(both, [both[0].ticket(10), both[0].ticket(15), both[0].ticket(20)])
 
     assert outcomes(runs) == [SUCCEEDED, SKIPPED, SUCCEEDED]
-    assert runs[1].message == f"the run before it ({runs[0].id}) was still going (overlap: skip)"
+    assert runs[1].message == f"the previous run ({runs[0].id}) was still running (overlap: skip)"
 
 
 @virtual_time
@@ -143,7 +143,7 @@ async def test_a_run_that_gets_no_slot_is_recorded_as_skipped_when_its_patience_
 
     assert outcomes(runs) == [SUCCEEDED, SKIPPED]
     assert runs[1].message == (
-        f"no slot of concurrency group checkout (limit: 1) was free within 40s: run {runs[0].id} has it"
+        f"no slot of concurrency group checkout (limit: 1) was free within 40s: run {runs[0].id} holds it"
     )
     assert 51 <= (runs[1].finished_at - START).total_seconds() <= 53
 
@@ -218,7 +218,7 @@ async def test_a_run_that_waits_is_running_in_history_and_the_log_says_once_for_
 
     assert record is not None
     assert record.state is RunState.RUNNING
-    assert caplog.messages == [f"run {second.id} waits: the run before it ({first.id}) goes on (overlap: buffer_all)"]
+    assert caplog.messages == [f"run {second.id} waits: the previous run ({first.id}) is running (overlap: buffer_all)"]
 
 
 @virtual_time
@@ -300,7 +300,7 @@ async def test_a_run_that_waits_while_its_job_is_changed_begins_by_the_new_defin
         changed.generation,
     )
     assert (first.outcome, first.endpoint) == (SUCCEEDED, "http://127.0.0.1:9/")
-    assert (third.outcome, "changed" in third.message) == (SKIPPED, True)
+    assert (third.outcome, "new definition" in third.message) == (SKIPPED, True)
 
 
 @virtual_time
@@ -314,4 +314,4 @@ async def test_a_run_that_waits_for_a_place_while_its_job_is_taken_away_is_left_
     await shop.worker.wait_until_idle()
 
     run = await run_of(shop, waiting)
-    assert (run.outcome, run.message) == (SKIPPED, "there is no job of that name any more")
+    assert (run.outcome, run.message) == (SKIPPED, "the job was removed")

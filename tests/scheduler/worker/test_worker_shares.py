@@ -58,7 +58,9 @@ async def test_a_run_beyond_those_that_may_wait_for_a_place_is_skipped_with_the_
     await shop.clock.sleep(5)
     run = await run_of(shop, all_of_them[-1])
     assert run.outcome is Outcome.SKIPPED
-    assert run.message == "50 runs of its job wait for a place already: its job has 2 of 20 places, the share of a job"
+    assert (
+        run.message == "50 runs of its job wait for a place already: its job holds 2 of 20 places, the share of a job"
+    )
     assert (shop.worker.place_usage().used, shop.worker.place_usage().waiting) == (2, MAX_WAITING_RUNS_PER_JOB)
     await shop.worker.drain(0)
 
@@ -104,7 +106,7 @@ async def test_in_the_functions_host_a_run_without_a_place_is_skipped_before_its
     assert await shop.worker.execute(third) is None
     run = await run_of(shop, third)
     assert run.outcome is Outcome.SKIPPED
-    assert run.message == "no place was free within 30s: its job has 2 of 20 places, the share of a job"
+    assert run.message == "no place was free within 30s: its job holds 2 of 20 places, the share of a job"
     assert shop.clock.now() - START < timedelta(seconds=40)
     await asyncio.gather(*going)
 
@@ -119,7 +121,7 @@ async def test_in_the_functions_host_a_run_is_sent_again_where_all_places_are_ta
     (ticket,) = tickets(shop, "other", 1)
     end = await shop.worker.execute(ticket)
     assert isinstance(end, Wait)
-    assert end.reason.message == "no place was free within 30s: all 2 places are taken"
+    assert end.reason.message == "no place was free within 30s: all 2 places are in use"
     await asyncio.gather(*going)
 
 

@@ -1,7 +1,7 @@
-"""What other processes left open: runs that nobody is at any more, and runs that were recorded but not followed up.
+"""Recovers runs that other processes left open: unfinished runs, and finished runs that were not acknowledged.
 
-The embedded host recovers them beside its server and its ticks, at the start and then now and then. (In the Functions
-host the queue delivers again.)
+The embedded host recovers them in the background, at the start and then periodically. In the Functions host, the queue
+delivers tickets again instead.
 """
 
 from scheduler.hosts.embedded.recovery.owners import has_died

@@ -1,4 +1,4 @@
-"""Which processes that own open runs are alive. Used by recovering."""
+"""Checks which processes that own open runs are alive. Called by scheduler.hosts.embedded.recovery."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ OwnerCheck = Callable[[str], bool | None]
 
 
 def has_died(owner: str) -> bool | None:
-    """Whether the process with this mark (host:pid:token) is gone; None if that cannot be seen from here."""
+    """Return whether the owner (host:pid:token) has died; None if this process cannot check it."""
     host, _, rest = owner.partition(":")
     pid, _, _ = rest.partition(":")
     if host != socket.gethostname() or not pid.isdigit() or sys.platform == "win32":
         return None
     if int(pid) == os.getpid():
-        return True  # an earlier process of this number; our own claims are asked about nowhere
+        return True  # an earlier process with the same number: own claims are never checked
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:
@@ -30,22 +30,24 @@ def has_died(owner: str) -> bool | None:
 
 
 class OwnerLiveness:
-    """The owners that one sweep meets. Each is looked at once, however many runs it has."""
+    """The owners in one sweep. Each is checked once, for all its runs."""
 
     def __init__(self, has_died: OwnerCheck) -> None:
         self._check_owner = has_died
         self._died_by_owner: dict[str, bool | None] = {}
 
     def is_alive(self, owner: str) -> bool:
-        """Whether the process that queued a run lives and means to perform it: a command with many runs, which it
-        performs one after the other, may get to this one much later."""
+        """Return whether the process that queued a run is alive and will execute it.
+
+        A command that executes many runs in order may reach this one much later.
+        """
         return bool(owner) and self._has_died(owner) is False
 
     def can_take_over(self, owner: str, entry: CatalogJob | None) -> bool:
-        """Whether this owner's run may be taken over before its lease ends.
+        """Return whether recovery may take over this owner's run before its lease ends.
 
-        Of another host's process nothing can be seen: mostly it is this one's container before it was started anew.
-        What would do harm twice waits for its lease to end.
+        A process of another host cannot be checked; mostly it is the previous container. A run that must not be
+        executed twice waits for the end of its lease.
         """
         died = self._has_died(owner)
         return died if died is not None else entry is None or entry.job.effect == "repeatable"

@@ -1,4 +1,4 @@
-"""Sweeps up what other processes left open, beside the server and the ticks. Used by the embedded host."""
+"""Recovers open runs of other processes in the background. Called by scheduler.hosts.embedded.host."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ _log = logging.getLogger("scheduler.hosts.embedded.recovery")
 SWEEP_INTERVAL = 30.0
 """Seconds between two sweeps."""
 SWEEP_RETRY_INTERVAL = 5.0
-"""Seconds after which the first sweep is tried again, if the store did not let it come to its end."""
+"""Seconds after which the first sweep is tried again, if the store was unavailable."""
 UNPUBLISHED_AFTER = timedelta(seconds=10)
-"""A finished run that nobody was told of for so long is told of by nobody else."""
+"""No other process publishes a finished run that is unpublished for so long."""
 RECOVERY_BATCH_SIZE = 50
-"""Runs that are recovered in one go: some milliseconds of the event loop, in which nothing else begins."""
+"""Runs that are recovered at a time: some milliseconds of the event loop."""
 MAX_CONCURRENT_RECOVERY_TURNS = 50
-"""Recovered turns that go on at the same time: a quarter of the usual places."""
+"""Recovered turns in-flight: a quarter of the default concurrency."""
 
 
 class RunRecovery:
-    """`max_concurrent_turns`: how many recovered turns go on at the same time. See LeftOver."""
+    """`max_concurrent_turns`: recovered turns in-flight at most. See RecoveryQueue."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class RunRecovery:
         self._error: StoreError | None = None
 
     async def run(self) -> None:
-        """Sweep at once, and then again and again until cancelled."""
+        """Sweep now, and then periodically until cancelled."""
         while self._is_first:
             if not await self._try_sweep():
                 await self._clock.sleep(SWEEP_RETRY_INTERVAL)
@@ -74,14 +74,14 @@ class RunRecovery:
             await self._try_sweep(queued_for=ABANDONED_QUEUED_AFTER, untold_for=UNPUBLISHED_AFTER)
 
     async def health(self) -> Sequence[PartHealth]:
-        """The part recovery: degraded until what was open at the start is taken over and begun again."""
+        """Return the part `recovery`: degraded until the runs that were open at the start are recovered."""
         sentences = []
         if self._is_first:
             sentences.append(
                 f"{self._remaining} of {self._total} runs that were open at the start are not recovered yet"
             )
         if self._error is not None:
-            sentences.append(f"the store did not let it go on, it is tried again: {self._error}")
+            sentences.append(f"recovery stopped and is retried: {self._error}")
         if self._queue.waiting_count:
             sentences.append(
                 f"{self._queue.waiting_count} recovered runs wait to run again, {self._queue.max_concurrent_turns} at a time"
@@ -94,14 +94,17 @@ class RunRecovery:
             await self.sweep(queued_grace=queued_for, unpublished_grace=untold_for)
         except StoreError as error:
             self._error = error
-            _log.warning("could not recover what other processes left open: %s; it is tried again", error)
+            _log.warning("could not recover the open runs of other processes: %s; retrying", error)
             return False
         self._error, self._is_first = None, False
         return True
 
     async def sweep(self, *, queued_grace: timedelta = timedelta(), unpublished_grace: timedelta = timedelta()) -> None:
-        """Take over what nobody is at. By default also what was queued, or not told of, only a moment ago: at the
-        start, when nobody but a command can be at anything. Raises StoreError; what is done until then is done."""
+        """Recover the runs whose process has died. Raises StoreError, after a part of the runs was recovered.
+
+        By default this includes runs that were queued or finished a moment ago: at the start of the program, only a
+        command can have runs in-flight.
+        """
         now = self._clock.now()
         told_until = now - unpublished_grace if unpublished_grace else self._began
         sweep = RecoverySweep(
@@ -119,8 +122,7 @@ class RunRecovery:
             sweep.close()
 
     async def _list_open_runs(self, now: datetime) -> Sequence[Row]:
-        """The pointers of all open runs, by job, the oldest of each first. Jobs whose runs may still be on time come
-        before all others."""
+        """Return the pointers of all open runs by job, oldest first, starting with jobs whose runs may be on time."""
         by_job: defaultdict[str, list[Row]] = defaultdict(list)
         async for page in self._dependencies.runs.iterate_open_pages():
             for row in page:

@@ -1,7 +1,7 @@
-"""Begins recovered runs, a few at a time: runs that fall due now must not wait behind thousands of old ones.
+"""Submits recovered runs, a few at a time: due runs must not wait behind thousands of old ones.
 
-Used by recovering. The worker's places are handed out in the order in which runs come, so what is not yet handed to the
-worker does not stand in the way of what is due.
+Called by scheduler.hosts.embedded.recovery.sweep. The worker grants places in the order of submission, so a run that is
+not submitted yet delays no due run.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 StartTurn = Callable[[], asyncio.Task[None] | None]
-"""Hands runs to the worker. Returns the task that performs them; None if the program ends and nothing begins."""
+"""Submits runs to the worker. Returns their task; None if the program ends."""
 
 
 class RecoveryQueue:
-    """`max_concurrent_turns`: turns that go on at the same time. A turn is one or more runs, one after the other."""
+    """`max_concurrent_turns`: turns in-flight at most. A turn is one or more runs in order."""
 
     def __init__(self, max_concurrent_turns: int) -> None:
         self.max_concurrent_turns = max_concurrent_turns
@@ -24,18 +24,18 @@ class RecoveryQueue:
         self._running: set[asyncio.Task[None]] = set()
 
     def add(self, run_ids: Sequence[str], begin: StartTurn) -> None:
-        """Begin the turn with these runs as soon as fewer than `max_concurrent_turns` go on."""
+        """Start a turn with these runs as soon as the limit allows."""
         self._waiting.append((run_ids, begin))
         self._ids.update(run_ids)
         self._start_next()
 
     def contains(self, run_id: str) -> bool:
-        """Whether the run waits here for its turn."""
+        """Return whether the run waits here for its turn."""
         return run_id in self._ids
 
     @property
     def waiting_count(self) -> int:
-        """Runs that wait here for their turn."""
+        """Number of runs that wait here for their turn."""
         return len(self._ids)
 
     def _start_next(self) -> None:

@@ -1,4 +1,4 @@
-"""What becomes of an open run whose process has died. Pure; used by recovering."""
+"""The rules for an open run whose process has died. Pure; called by scheduler.hosts.embedded.recovery.sweep."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from scheduler.stores.runs.repository import RunRecord, RunState
 
 
 def end_without_rerun(record: RunRecord, entry: CatalogJob | None, clock: Clock, since: datetime) -> Run | None:
-    """Return how the run ends without being run again; None if it is to be run. `since`: when recovery began.
+    """Return the end of a run that is not executed again; None if it must be executed.
 
-    `entry` None: there is no such job now. Being late counts until recovery began, not until it comes to this run.
+    `entry` None: the job was removed. `since`: the start of the recovery, by which lateness counts.
     """
     ticket = record.ticket
     if record.state is RunState.QUEUED:
-        # One that was asked for, or given back by a process that was told to stop.
+        # A requested run, or one that a stopping process released.
         if entry is None or _is_still_required(record, entry, since):
             return None
-        why = f"it fell due while no scheduler was running (catch_up: {entry.job.catch_up.policy})"
+        why = f"it was due while no scheduler was running (catch_up: {entry.job.catch_up.policy})"
         return skipped_run(entry.job, ticket, clock, Reason(ReasonCode.MISSED, why))
     if entry is not None and entry.job.effect == "repeatable" and _is_still_required(record, entry, since):
         return None
@@ -32,15 +32,14 @@ def end_without_rerun(record: RunRecord, entry: CatalogJob | None, clock: Clock,
 
 
 def dead_letter_for(record: RunRecord, run: Run, entry: CatalogJob | None) -> DeadLetter | None:
-    """Return the dead letter of a run that ends so, if it leaves one."""
+    """Return the dead letter of a run that ends so; None if its job requires none."""
     if entry is None or not (entry.job.dead_letter and run.outcome.down):
         return None
     return DeadLetter.from_run(run, record.ticket, entry.job)
 
 
 def _is_still_required(record: RunRecord, entry: CatalogJob, since: datetime) -> bool:
-    """Whether the run is still to happen. What was asked for is; a due instant that has passed goes by the job's
-    catch-up policy."""
+    """Return whether the run must still be executed: a requested run, or one that the catch-up policy includes."""
     job, ticket = entry.job, record.ticket
     late = since - ticket.due_at
     if ticket.trigger is not Trigger.SCHEDULE or late <= ON_TIME_TOLERANCE or job.schedule is None:

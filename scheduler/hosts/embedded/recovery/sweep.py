@@ -1,7 +1,7 @@
-"""One sweep over the runs that are open, a batch at a time. Used by recovering.
+"""One sweep over the open runs, a batch at a time. Called by scheduler.hosts.embedded.recovery.recovery.
 
-Each step is fenced by what was listed: a run that anybody has changed since then is left alone. So a sweep may go on
-while runs fall due, are asked for and are cancelled.
+Each step is fenced by the etags of the listed rows: a run that was changed since then is skipped. So a sweep may run
+while other runs are due, requested or cancelled.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from scheduler.worker.worker import Worker
 _log = logging.getLogger("scheduler.hosts.embedded.recovery")
 
 ABANDONED_QUEUED_AFTER = timedelta(seconds=60)
-"""A queued run that waits for so long, and is no living process's, has nobody who means to perform it."""
+"""After this time, no process will execute a queued run whose owner is dead."""
 
 SubmitTicket = Callable[[Ticket], asyncio.Task[None] | None]
 
 
 @dataclass(frozen=True, slots=True)
 class SweepDependencies:
-    """What a sweep works with."""
+    """The dependencies of a sweep."""
 
     catalog: Catalog
     runs: Runs
@@ -50,8 +50,10 @@ class SweepDependencies:
 
 
 class RecoverySweep:
-    """`since`: when it began. `queued_grace`: queued runs are new for so long. Runs that finished until `finished_until`, and
-    were not followed up, are nobody's any more."""
+    """`since`: the start of the sweep. `queued_grace`: how long queued runs count as new.
+
+    No other process follows up an unacknowledged run that finished before `finished_until`.
+    """
 
     def __init__(
         self,
@@ -71,8 +73,7 @@ class RecoverySweep:
         self._counted: Counter[str] = Counter()
 
     async def recover_batch(self, rows: Sequence[Row]) -> None:
-        """Recover a batch, in the order of the whole list. Raises StoreError, after everything that can be done is
-        done."""
+        """Recover a batch, in the order of the list. Raises StoreError after all runs were tried."""
         parts = self._dependencies
         unsettled, unfinished = _read(rows)
         finished = await parts.runs.read_finished(unsettled)
@@ -92,14 +93,14 @@ class RecoverySweep:
         self._submit_taken_over(except_job=RunKey.from_row_key(rows[-1].key).job)
 
     def close(self) -> None:
-        """Begin what was taken over, and log what was done."""
+        """Submit the rest of the recovered runs, and log the counts."""
         self._submit_taken_over()
         if self._counted:
             counts = ", ".join(f"{number} {what}" for what, number in self._counted.items())
-            _log.warning("recovered runs that other processes left open: %s", counts)
+            _log.warning("recovered the open runs of other processes: %s", counts)
 
     def _is_abandoned(self, record: RunRecord) -> bool:
-        """Whether nobody is at this queued or running run."""
+        """Return whether no process executes this queued or running run."""
         return (
             self._is_abandoned_running(record)
             if record.state is RunState.RUNNING
@@ -107,32 +108,32 @@ class RecoverySweep:
         )
 
     def _is_abandoned_running(self, record: RunRecord) -> bool:
-        """Whether nobody performs a running run."""
+        """Return whether no process executes a running run."""
         worker, now = self._dependencies.worker, self._dependencies.clock.now()
         has_ended = record.lease_until is None or record.lease_until <= now
         if record.owner == worker.owner:
             return has_ended and not worker.owns(record.ticket.id)
-        # Also if this process has just taken the ticket: the ticks do so, and find it claimed.
+        # Even if this process has submitted the ticket: a tick does so, and finds it claimed.
         return has_ended or self._owners.can_take_over(
             record.owner, self._dependencies.catalog.find_job(record.ticket.job)
         )
 
     def _is_abandoned_queued(self, record: RunRecord) -> bool:
-        """Whether nobody means to perform a queued run."""
+        """Return whether no process will execute a queued run."""
         worker, run_id = self._dependencies.worker, record.ticket.id
         if worker.owns(run_id) or self._dependencies.queue.contains(run_id):
             return False
-        # What this process has queued it hands over in a moment.
+        # This process submits its own queued runs in a moment.
         queued_for = ABANDONED_QUEUED_AFTER if record.owner == worker.owner else self._queued_grace
         is_new = bool(queued_for) and record.ticket.due_at > self._since - queued_for
         return not (is_new or self._owners.is_alive(record.owner))
 
     def _submit_queued(self, ticket: Ticket) -> None:
-        self._counted["queued ones are performed"] += 1
+        self._counted["queued runs are executed"] += 1
         self._dependencies.queue.add([ticket.id], partial(self._dependencies.submit, ticket))
 
     async def _record_ends(self, ends: Sequence[tuple[RunRecord, Run]]) -> None:
-        """The letters first, so that no crash loses one."""
+        """Record the ends, dead letters first, so that no crash loses one."""
         parts = self._dependencies
         letters = {
             run.id: letter
@@ -156,7 +157,7 @@ class RecoverySweep:
                 continue
             self._counted["run again"] += 1
             if answer.ticket.due_at > now:
-                # Claimed ahead by the process that died: it is due as any other.
+                # The dead process claimed it before its instant, which is still to come.
                 parts.worker.submit_claimed(answer)
             else:
                 parts.worker.hold_claims(answer)
@@ -164,7 +165,7 @@ class RecoverySweep:
         _raise_first(answers)
 
     def _submit_taken_over(self, except_job: str = "") -> None:
-        """Begin the turns of the jobs whose runs are all taken over: not of `but`, which may have more."""
+        """Submit the runs of jobs whose runs are all claimed. `except_job` may have more."""
         for job in [job for job in self._taken_over if job != except_job]:
             claims = self._taken_over.pop(job)
             self._dependencies.queue.add(
@@ -177,7 +178,7 @@ class RecoverySweep:
 
 
 def _read(rows: Sequence[Row]) -> tuple[list[RunKey], list[RunRecord]]:
-    """The keys of finished runs that are not settled, and the records of those that are queued or running."""
+    """Return the keys of unacknowledged finished runs, and the records of queued or running runs."""
     unsettled: list[RunKey] = []
     unfinished: list[RunRecord] = []
     for row in rows:
@@ -187,8 +188,8 @@ def _read(rows: Sequence[Row]) -> tuple[list[RunKey], list[RunRecord]]:
             else:
                 unsettled.append(RunKey.from_row_key(row.key))
         except (ValueError, KeyError, TypeError) as error:
-            # One damaged row must not keep all others from being recovered.
-            _log.error("could not read the open run %s: %s; it is left as it is", row.key, error)
+            # A damaged row must not stop the recovery of the others.
+            _log.error("could not read the open run %s: %s; it stays unchanged", row.key, error)
     return unsettled, unfinished
 
 

@@ -149,11 +149,11 @@ async def test_a_single_place_is_anybodys() -> None:
 async def test_why_there_is_no_place_names_the_limit() -> None:
     places = FifoSemaphore(4, Shares(job=0.5, host=0.75))
     await _filled(places, 2)
-    assert places.denial_reason("slow", HOST) == "its job has 2 of 4 places, the share of a job"
+    assert places.denial_reason("slow", HOST) == "its job holds 2 of 4 places, the share of a job"
     await places.acquire("second", HOST)
-    assert places.denial_reason("third", HOST) == f"the jobs of {HOST} have 3 of 4 places, the share of a host"
+    assert places.denial_reason("third", HOST) == f"the jobs of {HOST} hold 3 of 4 places, the share of a host"
     await places.acquire("third", "two.internal:80")
-    assert places.denial_reason("fourth", "three.internal:80") == "all 4 places are taken"
+    assert places.denial_reason("fourth", "three.internal:80") == "all 4 places are in use"
 
 
 async def test_the_report_names_who_holds_the_places_and_since_when() -> None:

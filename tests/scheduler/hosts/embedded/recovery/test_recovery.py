@@ -216,7 +216,7 @@ async def test_a_planned_run_that_was_given_back_long_ago_is_left_out_with_the_r
     assert run is not None
     assert (run.outcome, run.message) == (
         Outcome.SKIPPED,
-        "it fell due while no scheduler was running (catch_up: none)",
+        "it was due while no scheduler was running (catch_up: none)",
     )
 
 
@@ -438,7 +438,7 @@ async def test_the_first_sweep_is_tried_again_soon_if_the_store_was_away() -> No
     recovering.cancel()
 
     assert part.status is HealthStatus.DEGRADED
-    assert "the store did not let it go on" in part.message
+    assert "recovery stopped and is retried" in part.message
     assert (await run_of(shop, ticket)) is not None
 
 
