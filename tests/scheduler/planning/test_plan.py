@@ -105,7 +105,7 @@ def test_the_reason_of_what_is_left_out_says_since_when_and_which_policy(down_si
     (left_out,) = made.missed
     assert left_out.ticket.due_at == at(540)
     assert says in left_out.reason.message
-    assert left_out.reason.endswith("(catch_up: none)")
+    assert left_out.reason.message.endswith("(catch_up: none)")
     assert (made.on_time, made.caught_up) == ([], [])
 
 
@@ -155,7 +155,7 @@ def test_what_last_leaves_out_ends_right_before_its_run() -> None:
     left_out = {one.entry.job.name: (one.first, one.last) for one in made.missed}
     assert left_out == {"a": (at(1), at(29)), "b": (at(1), at(19))}
     assert on_time(made) == [*(("b", due) for due in range(20, 30)), ("a", 30), ("b", 30)]
-    assert all(one.reason.endswith(f"(catch_up: {one.entry.job.catch_up.policy})") for one in made.missed)
+    assert all(one.reason.message.endswith(f"(catch_up: {one.entry.job.catch_up.policy})") for one in made.missed)
 
 
 def test_an_on_time_instant_that_a_pause_leaves_out_replaces_no_missed_one() -> None:
