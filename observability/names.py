@@ -1,7 +1,7 @@
-"""Every name that leaves the program: log events, fields, metrics, tags. Each is written once, here.
+"""Every name in logs and telemetry: log events, fields, metrics, tags. Each is defined once, here.
 
 Used by logs, telemetry, the exporters and whatever is generated from them (dashboards, alerts). docs/telemetry.md
-explains the same names to operators; a test keeps both equal.
+explains the same names to operators; a test compares both.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A name with what it means. `unit`: `ms`, `s`, or empty."""
+    """A name and its meaning. `unit`: `ms`, `s`, or empty."""
 
     name: str
     description: str
@@ -21,9 +21,9 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Metric(Name):
-    """A `count` is summed, a `distribution` keeps its spread, of a `gauge` the newest value counts.
+    """A `count` is summed, a `distribution` keeps its spread, a `gauge` has its newest value.
 
-    `tags` are all it is split by, so its size is bounded.
+    `tags` are all dimensions, so its size is bounded.
     """
 
     kind: Literal["count", "distribution", "gauge"] = "count"
@@ -52,23 +52,23 @@ def _tag(name: str, description: str) -> str:
 
 # --- Log events: the `Event` of a structured log line, and the name of a custom event ---------------------------------
 
-JOB_STARTED: Final = _event("JOB_STARTED", "A run begins.")
-JOB_PERFORMANCE: Final = _event("JOB_PERFORMANCE", "A run is over, whatever its outcome.")
+JOB_STARTED: Final = _event("JOB_STARTED", "A run starts.")
+JOB_PERFORMANCE: Final = _event("JOB_PERFORMANCE", "A run is finished, whatever its outcome.")
 JOB_RETRY: Final = _event("JOB_RETRY", "An attempt failed and another one follows.")
-JOB_FAILED: Final = _event("JOB_FAILED", "A run is over and says that the target is not well.")
-JOB_DEAD_LETTERED: Final = _event("JOB_DEAD_LETTERED", "A run is given up and kept as a dead letter.")
-SERVICE_STARTED: Final = _event("SERVICE_STARTED", "The scheduler is ready and begins to plan.")
+JOB_FAILED: Final = _event("JOB_FAILED", "A run is finished and its target is down.")
+JOB_DEAD_LETTERED: Final = _event("JOB_DEAD_LETTERED", "A run is given up and stored as a dead letter.")
+SERVICE_STARTED: Final = _event("SERVICE_STARTED", "The scheduler is ready and starts to plan.")
 SERVICE_FAILED: Final = _event("SERVICE_FAILED", "The scheduler cannot start, so nothing runs.")
-SERVICE_STOPPED: Final = _event("SERVICE_STOPPED", "The scheduler has ended its runs and closes.")
-WATCHDOG: Final = _event("WATCHDOG", "A part of the scheduler does not move as it should, or is well again.")
+SERVICE_STOPPED: Final = _event("SERVICE_STOPPED", "The scheduler has finished its runs and stops.")
+WATCHDOG: Final = _event("WATCHDOG", "A part of the scheduler is unhealthy, or is healthy again.")
 
 # --- Fields of every log line -----------------------------------------------------------------------------------------
 
 TIMESTAMP: Final = _field("Timestamp", "When the line was logged: UTC, ISO 8601.")
 LEVEL: Final = _field("Level", "DEBUG, INFO, WARNING, ERROR or CRITICAL.")
-LOGGER: Final = _field("Logger", "The part of the program that speaks.")
+LOGGER: Final = _field("Logger", "The module of the program that logs.")
 EVENT: Final = _field("Event", "The log event; missing on plain lines.")
-MESSAGE: Final = _field("Message", "A sentence for people.")
+MESSAGE: Final = _field("Message", "The message.")
 EXCEPTION: Final = _field("Exception", "The traceback, if there is one.")
 
 # --- Fields of log events, custom events and spans --------------------------------------------------------------------
@@ -77,28 +77,30 @@ JOB_NAME: Final = _field("JobName", "The job.")
 RUN_ID: Final = _field("RunId", "The run: job@instant, with a suffix unless scheduled.")
 TRIGGER: Final = _field("Trigger", "Why it ran: schedule, manual, dependency, replay or backfill.")
 OUTCOME: Final = _field("Outcome", "How it ended: succeeded, failed, timed_out, rejected, skipped or cancelled.")
-CORRELATION_ID: Final = _field("CorrelationId", "What links it to its cause; left out when it is the RunId.")
+CORRELATION_ID: Final = _field(
+    "CorrelationId", "The id that links the run to its cause; omitted if it equals the RunId."
+)
 LATENESS: Final = _field("Lateness", "Start minus due instant.", "ms")
 DURATION: Final = _field("Duration", "The whole run, waits between attempts included.", "ms")
-RESPONSE_TIME: Final = _field("ResponseTime", "The last attempt alone; null when nothing was asked.", "ms")
+RESPONSE_TIME: Final = _field("ResponseTime", "The last attempt only; null without a request.", "ms")
 SUCCESS: Final = _field("Success", "Whether the outcome is succeeded.")
-DEGRADED: Final = _field("Degraded", "Whether it succeeded while an expectation of severity degraded did not hold.")
+DEGRADED: Final = _field("Degraded", "Whether it succeeded although an expectation of severity degraded failed.")
 STATUS_CODE: Final = _field("StatusCode", "The last answer's HTTP status; null without an answer.")
-ATTEMPTS: Final = _field("Attempts", "How many attempts were made.")
+ATTEMPTS: Final = _field("Attempts", "Number of attempts.")
 ATTEMPT_NUMBER: Final = _field("AttemptNumber", "The attempt that failed (JOB_FAILED: the last one), from 1.")
 NEXT_RETRY_IN: Final = _field("NextRetryIn", "The wait before the next attempt; null when none follows.", "s")
 ENDPOINT: Final = _field("Endpoint", "The target, without query and fragment.")
-ERROR_TYPE: Final = _field("ErrorType", "What went wrong, as one word: connection_refused, response_timeout, ...")
-ERROR_MESSAGE: Final = _field("ErrorMessage", "What went wrong, as a sentence.")
-ANSWER: Final = _field("Answer", "The begin of the answer, where that is why the last attempt failed.")
+ERROR_TYPE: Final = _field("ErrorType", "The error class: connection_refused, response_timeout, ...")
+ERROR_MESSAGE: Final = _field("ErrorMessage", "The error message.")
+ANSWER: Final = _field("Answer", "The start of the answer, if the answer is why the last attempt failed.")
 TAGS: Final = _field("Tags", "The job's own tags, as an object.")
-RUNS_REPRESENTED: Final = _field("Runs", "For how many runs the entry stands, if for more than one (Datadog).")
-INVOCATION_ID: Final = _field("InvocationId", "The invocation of the Functions host that performed the run.")
+RUNS_REPRESENTED: Final = _field("Runs", "Number of runs that the entry represents, if more than one (Datadog).")
+INVOCATION_ID: Final = _field("InvocationId", "The invocation of the Functions host that executed the run.")
 ENVIRONMENT: Final = _field("Environment", "The environment's name: dev, test, prod, ...")
 VERSION: Final = _field("Version", "The program's version.")
-JOBS: Final = _field("Jobs", "How many jobs are in force.")
+JOBS: Final = _field("Jobs", "Number of active jobs.")
 HOST: Final = _field("Host", "Which host runs the program: embedded or functions.")
-PART: Final = _field("Part", "The part of health that is spoken of: jobs, queue or secrets.")
+PART: Final = _field("Part", "The part of health: jobs, queue or secrets.")
 DNS_TIME: Final = _field("DnsTime", "Name resolution of an attempt.", "ms")
 CONNECT_TIME: Final = _field("ConnectTime", "TCP connection of an attempt.", "ms")
 TLS_TIME: Final = _field("TlsTime", "TLS handshake of an attempt.", "ms")
@@ -113,7 +115,7 @@ TAG_TRIGGER: Final = _tag("trigger", "As Trigger.")
 TAG_ENV: Final = _tag("env", "The environment (Datadog).")
 TAG_SERVICE: Final = _tag("service", "The service's name (Datadog).")
 TAG_VERSION: Final = _tag(
-    "version", "The program's version (Datadog, without metrics: each release would make all of them anew)."
+    "version", "The program's version (Datadog, except on metrics: each release would create all of them again)."
 )
 
 # --- Metrics ----------------------------------------------------------------------------------------------------------
@@ -138,19 +140,19 @@ def _gauge(name: str, description: str, unit: str = "") -> Metric:
 
 GAUGES: Final = {
     "tick_gap": _gauge("tick_gap", "Time since the last tick.", "s"),
-    "late_jobs": _gauge("late_jobs", "Jobs of which a due instant passed without a run."),
+    "late_jobs": _gauge("late_jobs", "Jobs with a due instant that passed without a run."),
     "silent_jobs": _gauge("silent_jobs", "Jobs without a run for twice their interval."),
     "queue_depth": _gauge("queue_depth", "Tickets (embedded) or messages (Functions) that wait."),
-    "queue_age": _gauge("queue_age", "For how long the oldest of them could have been worked on.", "s"),
-    "poison_depth": _gauge("poison_depth", "Messages given up that are not dead letters yet."),
-    "dead_letters": _gauge("dead_letters", "Dead letters that are kept."),
-    "open_runs": _gauge("open_runs", "Runs that are queued or running."),
+    "queue_age": _gauge("queue_age", "Time for which the oldest executable one has been waiting.", "s"),
+    "poison_depth": _gauge("poison_depth", "Messages in the poison queue that are not dead letters yet."),
+    "dead_letters": _gauge("dead_letters", "Stored dead letters."),
+    "open_runs": _gauge("open_runs", "Queued and running runs."),
     "oldest_run": _gauge("oldest_run", "Time since the due instant of the oldest of them.", "s"),
-    "store_time": _gauge("store_time", "How long the store takes to write a row.", "ms"),
-    "places_used": _gauge("places_used", "Places of `concurrency` that runs hold, in the process that looks."),
-    "places_full": _gauge("places_full", "For how long none of them was free.", "s"),
+    "store_time": _gauge("store_time", "Duration of one write to the store.", "ms"),
+    "places_used": _gauge("places_used", "Slots of `concurrency` in use, in the process that measures."),
+    "places_full": _gauge("places_full", "Time without a free slot.", "s"),
 }
-"""What the watchdog tells, by the names that it uses (scheduler.watchdog.report)."""
+"""The gauges of the watchdog, by its own keys (scheduler.watchdog.report)."""
 
 # --- Others -----------------------------------------------------------------------------------------------------------
 
