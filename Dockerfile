@@ -6,7 +6,7 @@
 #
 #   docker build --target embedded --build-arg PYTHON_DIGEST=sha256:... -t scheduler-embedded .
 #
-# BASE_DIGEST and PYTHON_DIGEST pin the base images exactly; without them the newest image of the tag is taken.
+# BASE_DIGEST and PYTHON_DIGEST pin the base images exactly; without them the newest image of the tag is used.
 ARG BASE_IMAGE=mcr.microsoft.com/azure-functions/python:4-python3.13
 ARG BASE_DIGEST=
 ARG PYTHON_IMAGE=docker.io/library/python:3.13-slim
@@ -25,7 +25,7 @@ COPY jobs jobs/
 COPY config config/
 COPY observability observability/
 COPY scheduler scheduler/
-# Byte code that does not look at file times, as the file system stays read-only.
+# Byte code that ignores file times, because the file system stays read-only.
 RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash .
 
 FROM python AS embedded
@@ -36,7 +36,7 @@ LABEL org.opencontainers.image.title="scheduler-embedded" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.version="${VERSION}"
 
-# Inside a container only its own network reaches the port. Who publishes it decides who else does: see docs/deploying.md.
+# Inside a container only its own network reaches the port. Publishing the port gives others access: see docs/deploying.md.
 ENV PYTHONPATH=/opt/scheduler:/opt/scheduler/packages \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
@@ -49,7 +49,7 @@ ENV PYTHONPATH=/opt/scheduler:/opt/scheduler/packages \
     SCHEDULER_STORE=sqlite:////data/scheduler.db \
     SCHEDULER_VERSION=${REVISION}
 
-# The program's files stay root's. It writes in /data and /tmp alone.
+# Root owns the program's files. It writes to /data and /tmp only.
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin scheduler \
     && install --directory --owner=scheduler --group=scheduler /data \
     && install --directory /jobs
@@ -70,7 +70,7 @@ FROM ${BASE_IMAGE}${BASE_DIGEST:+@}${BASE_DIGEST} AS base
 FROM base AS build
 WORKDIR /home/site/wwwroot
 COPY requirements.txt ./
-# Into the folder that the worker puts before its own libraries: packages beside the image's Python come after them, and
+# Into the folder that the worker puts before its own libraries: packages next to the image's Python come after them, and
 # then the worker's older azure-functions-runtime would win over the one that requirements.txt names.
 RUN python3 -m pip install --no-cache-dir --disable-pip-version-check --no-compile --only-binary=:all: \
       --require-hashes --requirement requirements.txt --target .python_packages/lib/site-packages
@@ -79,7 +79,7 @@ COPY jobs jobs/
 COPY config config/
 COPY observability observability/
 COPY scheduler scheduler/
-# Byte code that does not look at file times: a start is three times as fast with it, and the file system stays read-only.
+# Byte code that ignores file times: a start is three times as fast with it, and the file system stays read-only.
 RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash .
 
 FROM base
@@ -90,7 +90,7 @@ LABEL org.opencontainers.image.title="scheduler" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.version="${VERSION}"
 
-# A port that needs no privilege: the app setting WEBSITES_PORT (or the ingress's target port) says 8080 as well.
+# A port that needs no privilege: the app setting WEBSITES_PORT (or the ingress's target port) is 8080 as well.
 # Telemetry: the app configures Azure Monitor itself, keeps every trace, and writes its own spans for the calls it makes.
 ENV AzureWebJobsScriptRoot=/home/site/wwwroot \
     AzureFunctionsJobHost__Logging__Console__IsEnabled=true \
@@ -105,7 +105,7 @@ ENV AzureWebJobsScriptRoot=/home/site/wwwroot \
     SCHEDULER_STORE=azure \
     SCHEDULER_VERSION=${REVISION}
 
-# The program's files stay root's. The host writes below these folders and in /tmp.
+# Root owns the program's files. The host writes below these folders and in /tmp.
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /home --shell /usr/sbin/nologin scheduler \
     && install --directory --owner=scheduler --group=scheduler \
          /home/data /home/LogFiles /home/ASP.NET /home/.azurefunctions /azure-functions-host/Secrets

@@ -1,1 +1,1 @@
-"""Measurements that anybody can repeat: `./dev bench NAME`. Each prints a table and ends with one line of JSON."""
+"""Repeatable measurements: `./dev bench NAME`. Each prints a table and ends with one line of JSON."""

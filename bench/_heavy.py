@@ -83,7 +83,7 @@ def theirs(peer: Peer, load: Load, seconds: int) -> Measured:
             cpu, memory = _cpu_and_memory(pid, since, seconds)
             checks, gaps = _arrived(url, since, seconds, load.every)
     if not checks:
-        sys.exit("the target was not asked by it")
+        sys.exit("the target received no request from it")
     return Measured(cpu / checks * 1e6, checks, gaps, memory)
 
 
@@ -96,7 +96,7 @@ def _cpu_and_memory(pid: int, since: float, seconds: int) -> tuple[float, float]
 
 
 def _arrived(url: str, since: float, seconds: int, every: int) -> tuple[int, tuple[float, float]]:
-    """How often the target was asked in that time, and its gaps."""
+    """Return the number of requests to the target in that time, and their gaps."""
     arrivals: Mapping[str, Sequence[float]] = get_json(f"{url}/arrivals")
     seen = [[at for at in times if since - 0.2 <= at < since - 0.2 + seconds] for times in arrivals.values()]
     pairs = (pair for times in seen for pair in itertools.pairwise(times))

@@ -1,4 +1,4 @@
-"""The program under load as its two hosts run it, each in processes of its own. Used by bench.lateness."""
+"""The program under load as its two hosts run it, each in separate processes. Used by bench.lateness."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Host:
     """`pids`: of each process, by what it is. `ready_at`: when it is in full swing, in Unix seconds.
 
     `stop` ends it where reading the whole history would take the store from it. `operations`: of the storage account,
-    and `storage_pid` its process; None if there is none.
+    and `storage_pid` its process; None without one.
     """
 
     pids: Mapping[str, int]
@@ -97,4 +97,4 @@ def _processes(
         stop()
         for name, log in logs.items():
             if said := tail(log):
-                print(f"--- {name} said at last:\n{said}", file=sys.stderr)
+                print(f"--- last output of {name}:\n{said}", file=sys.stderr)

@@ -61,7 +61,7 @@ class Figures:
     doubled_rows: int
     """Further runs of a job at an instant that has one."""
     doubled_arrivals: int
-    """Further requests of a run that has asked the target already."""
+    """Further requests of a run that has already sent one."""
     missing: int
     """Due instants without a finished run."""
 

@@ -15,7 +15,7 @@ _REQUEST = re.compile(r'"(\w+) (\S+) HTTP/')
 
 
 def kind_of(line: str) -> str | None:
-    """What the request of a line of the access log does; None if the line is no request."""
+    """Return the kind of operation of a line of the access log; None for a line without a request."""
     found = _REQUEST.search(line)
     if found is None:
         return None

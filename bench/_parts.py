@@ -1,4 +1,4 @@
-"""What the benches share: a target and the program, each in a process of its own, tables, percentiles."""
+"""What the benches share: a target and the program, each in a separate process, tables, percentiles."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class _Answering(asyncio.Protocol):
     """Answers every request alike and notes when it came, by path and by run."""
 
     def __init__(self, by_path: dict[str, list[float]], by_run: dict[str, list[float]]) -> None:
-        self._noted = {"/arrivals": by_path, "/arrivals/runs": by_run}
+        self._arrivals = {"/arrivals": by_path, "/arrivals/runs": by_run}
         self._head = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -52,8 +52,8 @@ class _Answering(asyncio.Protocol):
         now = time.time()
         path = self._head.split(b" ", 2)[1].decode()
         assert isinstance(self._transport, asyncio.WriteTransport)
-        if path in self._noted:
-            body = json.dumps(self._noted[path]).encode()
+        if path in self._arrivals:
+            body = json.dumps(self._arrivals[path]).encode()
             self._transport.write(HEAD % len(body) + body)
         else:
             self._note(path, now)
@@ -61,9 +61,9 @@ class _Answering(asyncio.Protocol):
         self._transport.close()
 
     def _note(self, path: str, now: float) -> None:
-        self._noted["/arrivals"].setdefault(path, []).append(now)
+        self._arrivals["/arrivals"].setdefault(path, []).append(now)
         if found := _RUN_ID.search(self._head):
-            self._noted["/arrivals/runs"].setdefault(found[1].decode(), []).append(now)
+            self._arrivals["/arrivals/runs"].setdefault(found[1].decode(), []).append(now)
 
 
 async def _serve_target(port: int) -> None:
@@ -125,7 +125,7 @@ def program(folder: Path, jobs: Mapping[str, Any], **environ: str) -> Iterator[t
 
 
 def settings_removed(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment without settings of the program that happen to be there."""
+    """Return an environment without the program's settings."""
     return {name: value for name, value in environ.items() if not name.startswith("SCHEDULER_")}
 
 

@@ -1,10 +1,10 @@
-"""Other programs that watch targets, run beside ours for comparison: Gatus, and Prometheus' blackbox_exporter.
+"""Other programs that watch targets, measured for comparison: Gatus, and Prometheus' blackbox_exporter.
 
-Used by bench.run_cost. Written by their public documentation; whoever has the programs gives their paths. Gatus keeps
-the time itself. The exporter probes when it is asked, so a process of ours asks it, as Prometheus would; what that
-costs is not counted.
+Used by bench.run_cost. Written by their public documentation; the user gives the paths of the programs. Gatus schedules
+its checks itself. The exporter probes on request, so a process of ours sends the requests, as Prometheus would; its
+cost is not counted.
 
-As a program of its own it is that process: `python -m bench._peers URL EVERY PATH...`
+Started as a program it is that process: `python -m bench._peers URL EVERY PATH...`
 """
 
 from __future__ import annotations
@@ -67,9 +67,9 @@ def blackbox(path: Path) -> Peer:
         command = [str(path), f"--config.file={file}", f"--web.listen-address={address}"]
         with _running(command, folder, f"http://{address}/-/healthy", dict(os.environ)) as process:
             paths = [f"/probe?module=http_2xx&target={quote(url, safe='')}" for url in urls]
-            (folder / "asked.txt").write_text("\n".join(paths))
-            asking = [sys.executable, "-m", "bench._peers", f"http://{address}", str(every), str(folder / "asked.txt")]
-            with on_core(1), _stopped(subprocess.Popen(asking, cwd=ROOT)):
+            (folder / "probes.txt").write_text("\n".join(paths))
+            prober = [sys.executable, "-m", "bench._peers", f"http://{address}", str(every), str(folder / "probes.txt")]
+            with on_core(1), _stopped(subprocess.Popen(prober, cwd=ROOT)):
                 yield process.pid
 
     return run
@@ -105,7 +105,7 @@ def _stopped(process: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 async def _ask_all(url: str, every: float, paths: Sequence[str]) -> None:
-    """Ask for each path every so many seconds, spread over them, on connections that are kept."""
+    """Request each path every so many seconds, spread over them, on persistent connections."""
     address = urlsplit(url)
     free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
@@ -121,15 +121,15 @@ async def _ask_all(url: str, every: float, paths: Sequence[str]) -> None:
         else:
             free.append(connection)
 
-    asked: set[asyncio.Task[None]] = set()
+    probes: set[asyncio.Task[None]] = set()
     began = time.monotonic()
     for number in itertools.count():
         due = began + number * every / len(paths)
         if (left := due - time.monotonic()) > 0:
             await asyncio.sleep(left)
         task = asyncio.create_task(ask(paths[number % len(paths)]))
-        asked.add(task)
-        task.add_done_callback(asked.discard)
+        probes.add(task)
+        task.add_done_callback(probes.discard)
 
 
 async def _read_body(reader: asyncio.StreamReader, head: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Stops a process for a while, and says how the runs came out of it. Used by bench.lateness and tests."""
+"""Stops a process for a while, and reports the effect on runs. Used by bench.lateness and tests."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ def after_stall(stall: Stall, due: Iterable[tuple[str, int]], rows: Iterable[Run
     `recovered_s`: seconds from the end of the stall to the last due instant that was not run in time; 0 if they all
     lay before its end.
     """
-    wanted = set(due)
+    expected = set(due)
     runs = {(row.job, round(row.due_at.timestamp() * 1000)): row for row in rows}
-    skipped = [at for job, at in wanted if (row := runs.get((job, at))) and row.outcome is Outcome.SKIPPED]
-    late = [at for job, at in wanted if (row := runs.get((job, at))) and _is_late(row)]
-    missing = [at for job, at in wanted if (job, at) not in runs]
+    skipped = [at for job, at in expected if (row := runs.get((job, at))) and row.outcome is Outcome.SKIPPED]
+    late = [at for job, at in expected if (row := runs.get((job, at))) and _is_late(row)]
+    missing = [at for job, at in expected if (job, at) not in runs]
     last = max((*skipped, *late, *missing), default=0) / 1000
     return {"late": len(late), "skipped": len(skipped), "recovered_s": round(max(0.0, last - stall.end), 1)}
 

@@ -59,7 +59,7 @@ _HOST = "http://shop.internal"
 
 @dataclass(slots=True)
 class Window:
-    """Some minutes of virtual time. `held`: values that the redactor holds for somebody at its end."""
+    """Some minutes of virtual time. `held`: values that the redactor still holds at its end."""
 
     runs: int
     cpu_s: float
@@ -74,7 +74,7 @@ class Window:
 
 @dataclass(slots=True)
 class Hour:
-    """What was seen: a window each few minutes, how runs ended, and texts in which a token stood."""
+    """The observations: a window each few minutes, outcomes of runs, and texts that contained a token."""
 
     windows: list[Window] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -112,7 +112,7 @@ async def _simulate(seconds: float, window: float, rate: int, seen: Callable[[Wi
         finally:
             ticker.cancel()
             editing.cancel()
-            await asyncio.sleep(5.0)  # what has begun ends
+            await asyncio.sleep(5.0)  # for in-flight runs
     hour.leaks += [row.body[:300] for row in store.data.rows.values() if _HEAD in row.body]
     await http.aclose()
     return hour
@@ -154,7 +154,7 @@ def _worker(
 
 @contextmanager
 def _logging(redactor: Redactor) -> Iterator[None]:
-    """The log as it is written, to nowhere."""
+    """The log, written to nowhere."""
     root = logging.getLogger()
     level, handlers = root.level, list(root.handlers)
     root.handlers.clear()
@@ -175,9 +175,9 @@ async def _edit(catalog: Catalog, jobs: list[JobDefinition]) -> None:
         edits += 1
         at = edits % len(jobs)
         jobs[at] = _job(at, edits)
-        kept = {entry.job.name: entry for entry in catalog}
-        kept[jobs[at].name] = _entry(jobs[at])
-        catalog.replace(JobSnapshot(kept.values()))
+        entries = {entry.job.name: entry for entry in catalog}
+        entries[jobs[at].name] = _entry(jobs[at])
+        catalog.replace(JobSnapshot(entries.values()))
 
 
 def _entry(job: JobDefinition) -> CatalogJob:

@@ -1,4 +1,4 @@
-"""Does an attack harm others? Attacks on the program beside 20 healthy runs each second.
+"""Does an attack harm others? Attacks on the program while it executes 20 healthy runs each second.
 
     ./dev bench attack                    # all of them, one after the other
     ./dev bench attack NAME [NAME ...]    # these
@@ -7,7 +7,7 @@
 
 For each: healthy runs that were due, those that have no finished run or did not succeed (`lost`), milliseconds of
 lateness at the 50th and 99th percentile, memory of the program and its child processes in MiB, and how often
-/api/health/ready answered otherwise than 200. A line below says what is wrong. Exits with 1 if anything is. The last
+/api/health/ready answered another status than 200. A line below names the problem. Exits with 1 after any. The last
 line is JSON. On a busy machine compare with `baseline`, and give `--slack 5` to allow five times the lateness.
 """
 
@@ -142,7 +142,7 @@ def _struck(
         time.sleep(until - time.time())
     since = since if count_from is None else _round(count_from, load)
     time.sleep(SETTLED_AFTER[kind])
-    # What an attack looks for besides, it asks the API for.
+    # An attack queries everything else from the API.
     problems = [*attack.problems(scene)] if isinstance(scheduler, Scheduler) else []
     arrivals = get_json(f"{healthy}/arrivals/runs")
     if not scheduler.stop():
@@ -211,11 +211,11 @@ def _judged(attack: Attack, line: Line, found: Figures, slack: float) -> Iterato
     for reason, count in found.unsuccessful.items():
         yield f"{count} healthy runs {reason}"
     if found.doubled_rows or found.doubled_arrivals:
-        yield f"{found.doubled_rows} instants have two runs, {found.doubled_arrivals} runs asked the target twice"
+        yield f"{found.doubled_rows} instants have two runs, {found.doubled_arrivals} runs sent two requests"
     if line.p99_ms is not None and line.p99_ms > attack.most_late * slack:
-        yield f"lateness is {line.p99_ms:.0f} ms at the 99th percentile, at most {attack.most_late * slack:.0f} wanted"
+        yield f"lateness is {line.p99_ms:.0f} ms at p99, expected at most {attack.most_late * slack:.0f}"
     if line.memory_mib > attack.most_memory:
-        yield f"memory reached {line.memory_mib:.0f} MiB, at most {attack.most_memory} wanted"
+        yield f"memory reached {line.memory_mib:.0f} MiB, expected at most {attack.most_memory}"
     if attack.always_ready and line.not_ready != "-":
         yield f"/api/health/ready was to answer 200 throughout: {line.not_ready}"
 

@@ -6,7 +6,7 @@
 
 Each goes through what `validate` calls, in one process: at most 2 s of CPU time, 200 MiB for the whole process, exit
 code 0 or 2, never a traceback or a raw control character. A sample goes through `validate`, `next`, `jobs` and
-`explain` as processes of their own. Exits with 1 if a file did more. On a busy machine CPU time is longer, too:
+`explain` as separate processes. Exits with 1 if a file did more. On a busy machine CPU time is longer, too:
 `--slack 2` allows twice of it.
 """
 

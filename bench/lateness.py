@@ -4,7 +4,7 @@ By default the embedded host runs them and they are spread over their interval. 
 instant; `--azure` has two Functions-style workers and a ticker run them on Azurite, which takes ever longer for a
 transaction as its tables grow: give 1,000 jobs `--seconds 30`. `--stall 30` stops Azurite for 30 s.
 
-The last line is JSON: milliseconds of start minus due instant, runs, `doubled` (a due instant that asked the target
+The last line is JSON: milliseconds of start minus due instant, runs, `doubled` (a due instant with two requests
 twice or has two runs), `missing` (due instants without a finished run) and `operations_a_run` (of storage, by the
 program). With a stall, `recovered_s` is how long after it the last due instant lay that was run late or skipped.
 """
@@ -87,13 +87,13 @@ def measured(pids: Mapping[str, int], since: float, seconds: int) -> Mapping[str
 
 
 def arrived(url: str, due: set[tuple[str, int]]) -> Mapping[str, list[float]]:
-    """When the target was asked (Unix seconds), by run id; once it was for all that was due, or everybody's patience is
+    """Return the times of requests to the target (Unix seconds), by run id; once all due runs arrived or the wait is
     over."""
-    wanted = {f"{job}@{format_run_instant(EPOCH + timedelta(milliseconds=ms))}" for job, ms in due}
+    expected = {f"{job}@{format_run_instant(EPOCH + timedelta(milliseconds=ms))}" for job, ms in due}
     end = time.monotonic() + PATIENCE
     while True:
         arrivals: dict[str, list[float]] = get_json(f"{url}/arrivals/runs")
-        if wanted <= arrivals.keys() or time.monotonic() > end:
+        if expected <= arrivals.keys() or time.monotonic() > end:
             break
         time.sleep(AFTERWARDS)
     time.sleep(AFTERWARDS)

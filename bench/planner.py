@@ -8,7 +8,7 @@ Three fleets, as schedules decide the cost:
 
 - `alike`: twenty schedules for all of them, as generated job files have;
 - `distinct`: no two alike, a fifth each: intervals with an offset, intervals with a jitter, crons with a jitter, crons
-  of their own, crons in time zones;
+  separate, crons in time zones;
 - `mixed`, which is `tick_ms`: what we take for a real one. Health checks are mostly intervals and plain crons that many
   share (`every 1m`, `* * * * *`): 60 %. Who has thousands spreads them, which makes each one's schedule its own: 30 %
   have a jitter or an offset. 10 % are crons in a time zone.
@@ -148,7 +148,7 @@ def _catalog(fleet: Fleet, count: int) -> Catalog:
 
 
 def _ticks(jobs: Catalog, count: int) -> Iterator[tuple[float, list[Ticket]]]:
-    """CPU seconds and tickets of one tick after the other, the first two left out: generations are worked out there."""
+    """CPU seconds and tickets of one tick after the other, except the first two: they compute the generations."""
     cursors = DueHeap(jobs.schedules(), START)
     for number in range(count + 2):
         now = START + number * A_TICK
@@ -160,7 +160,7 @@ def _ticks(jobs: Catalog, count: int) -> Iterator[tuple[float, list[Ticket]]]:
 
 
 def _memory(fleet: str, count: int) -> list[float]:
-    """MiB of the definitions and of their due-heap, in a process of their own."""
+    """MiB of the definitions and of their due-heap, in a separate process."""
     command = [sys.executable, "-m", "bench.planner", "--memory", fleet, str(count)]
     found = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     return [float(one) for one in found.split()]

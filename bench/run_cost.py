@@ -1,7 +1,7 @@
-"""CPU of a whole run (planned, fresh connection, judged, stored, logged) beside a bare httpx request, and memory.
+"""CPU of a whole run (planned, fresh connection, judged, stored, logged) against a bare httpx request, and memory.
 
 With `--heavy`: 10,000 jobs each 10 s, how much CPU a run takes then, how late it is, and how much memory the program
-has after a minute. `--gatus PATH` and `--blackbox PATH` measure these programs beside it, over the same targets.
+has after a minute. `--gatus PATH` and `--blackbox PATH` measure these programs as well, over the same targets.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main() -> None:
     options.add_argument("--heavy", action="store_true", help="10,000 jobs each 10 s instead, spread over that time")
     options.add_argument("--heavy-jobs", type=int, default=10_000, help="another number of those")
     options.add_argument("--seconds", type=int, default=60, help="how long each program of --heavy is measured")
-    options.add_argument("--gatus", type=Path, metavar="PATH", help="with --heavy: a Gatus to measure beside it")
+    options.add_argument("--gatus", type=Path, metavar="PATH", help="with --heavy: a Gatus to compare with")
     options.add_argument("--blackbox", type=Path, metavar="PATH", help="with --heavy: the same of a blackbox_exporter")
     options.add_argument("--bare", help=argparse.SUPPRESS)
     chosen = options.parse_args()
@@ -83,11 +83,11 @@ def _heavy(load: Load, seconds: int, gatus_path: Path | None, blackbox_path: Pat
         heavy_late_p50_ms=mine.lateness[0],
         heavy_late_p99_ms=mine.lateness[1],
         heavy_rss_mib=mine.rss_mib,
-        **_beside(measured),
+        **_compare(measured),
     )
 
 
-def _beside(peers: Mapping[str, Measured]) -> dict[str, float]:
+def _compare(peers: Mapping[str, Measured]) -> dict[str, float]:
     """Theirs, as figures."""
     figures: dict[str, float] = {}
     for name, one in peers.items():

@@ -1,6 +1,6 @@
 """Take the picture of the overview page that README shows, from the sample jobs: ./dev bench screenshot [FILE].
 
-It measures nothing. It starts a scheduler of its own, lets the sample jobs run for a minute, and needs Chromium.
+It measures nothing. It starts a scheduler, lets the sample jobs run for a minute, and needs Chromium.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Without options it runs the whole, some ten minutes on two cores: 200 seeds of the Functions host and 30 of the embedded
 one. `./dev test` runs the first of each. Prints each violation with its seed; `--seed N` with the same jobs and hours
-replays it. Long ones, such as `--seed 1 --jobs 10000 --days 1`, judge and forget as they go on. Progress goes to
+replays it. Long ones, such as `--seed 1 --jobs 10000 --days 1`, judge and forget while they run. Progress goes to
 standard error.
 """
 
@@ -68,7 +68,7 @@ def _print(results: Sequence[Result], host: str) -> None:
 
 
 class _Said:
-    """Says every few seconds how far a seed is."""
+    """Reports every few seconds how far a seed is."""
 
     def __init__(self, seed: int, hours: float) -> None:
         self._seed = seed

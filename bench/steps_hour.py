@@ -50,9 +50,9 @@ def judged(hour: Hour) -> Iterator[str]:
     """Yield what is not as it should be."""
     drift, mib = cpu_drift(hour.windows), growth(hour.windows)
     if drift > MOST_CPU_DRIFT:
-        yield f"CPU a run rose by {drift:.1%} over the whole time, at most {MOST_CPU_DRIFT:.0%} wanted"
+        yield f"CPU a run rose by {drift:.1%} over the whole time, expected at most {MOST_CPU_DRIFT:.0%}"
     if mib > MOST_GROWTH_MIB:
-        yield f"memory grew by {mib:.1f} MiB over the whole time, at most {MOST_GROWTH_MIB:g} wanted"
+        yield f"memory grew by {mib:.1f} MiB over the whole time, expected at most {MOST_GROWTH_MIB:g}"
     if hour.leaks:
         yield f"{len(hour.leaks)} texts have a token in them, such as {hour.leaks[0]}"
     if hour.windows[-1].held > hour.windows[0].held:

@@ -104,7 +104,7 @@ def main() -> None:
 
 
 def _application_insights(variant: str, jobs: int, every: int) -> Weighed:
-    """In a process of its own, as the SDK's providers are global to it."""
+    """In a separate process, as the SDK's providers are global to it."""
     weighed = Weighed()
     with _endpoint(weighed) as url, tempfile.TemporaryDirectory() as folder:
         arguments = ("--variant", variant, "--endpoint", url, "--jobs", str(jobs), "--every", str(every))

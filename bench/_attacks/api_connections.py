@@ -110,16 +110,16 @@ class CrossSite(Attack):
     )
 
     def strike(self, scene: Scene) -> None:
-        self.taken = []
+        self.accepted = []
         for number in range(20):
             for header in self.headers:
                 status = _answer(scene, f"/api/jobs/late-{number:05}/pause", header)
                 if status not in (400, 403):
-                    self.taken.append(f"{header} ({status})")
+                    self.accepted.append(f"{header} ({status})")
 
     def problems(self, scene: Scene) -> Iterator[str]:
-        if self.taken:
-            yield f"{len(self.taken)} requests of other sites were taken: {self.taken[0]}"
+        if self.accepted:
+            yield f"{len(self.accepted)} cross-site requests were accepted: {self.accepted[0]}"
 
 
 def _connected(scene: Scene) -> socket.socket:

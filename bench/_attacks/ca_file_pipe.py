@@ -1,4 +1,4 @@
-"""Jobs whose `ca_file` is a named pipe, which nobody writes to, or a device without an end."""
+"""Jobs whose `ca_file` is a named pipe without a writer, or an endless device."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class CaFilePipe(Attack):
         scheduler.write_jobs(_attacking_jobs([str(pipe)] * JOBS + ["/dev/zero"]), "pipes.json")
 
     def strike(self, scene: Scene) -> None:
-        """Change the jobs while the program runs, so that their files are looked at once more."""
+        """Change the jobs while the program runs, so that it checks their files again."""
         pipe = scene.scheduler.folder / "pipe"
         scene.scheduler.write_jobs(_attacking_jobs([str(pipe)] * (2 * JOBS)), "pipes.json")
 

@@ -78,7 +78,7 @@ class FunctionsProcesses:
 
 @contextmanager
 def functions_processes(folder: Path, environ: Mapping[str, str]) -> Iterator[FunctionsProcesses]:
-    """Over an Azurite of their own."""
+    """Start the processes over a separate Azurite."""
     try:
         with running_azurite() as azurite:
             processes = FunctionsProcesses(folder, environ, azurite)

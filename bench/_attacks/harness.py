@@ -1,13 +1,13 @@
-"""What an attack is made of, and the program that is attacked. Used by bench.attack and the modules beside this one.
+"""The parts of an attack, and the program under attack. Used by bench.attack and the modules in this folder.
 
-A module beside this one defines one or more attacks, in a tuple `ATTACKS`:
+A module in this folder defines one or more attacks, in a tuple `ATTACKS`:
 
     class SlowTarget(Attack):
         \"\"\"Ten jobs ask a target that never answers.\"\"\"        # the line that the bench prints
 
         name = "slow-target"
 
-        def server(self) -> AbstractContextManager[str]:        # optional: what the jobs ask, in a process of its own
+        def server(self) -> AbstractContextManager[str]:        # optional: the jobs' target, in a separate process
             return serving(_answer)                             # gives its URL
 
         def jobs(self, url: str) -> Mapping[str, Any]:          # optional: job definitions by name
@@ -16,12 +16,12 @@ A module beside this one defines one or more attacks, in a tuple `ATTACKS`:
         def strike(self, scene: Scene) -> float | None:         # optional: what is done while healthy jobs run
             ...                                                 # blocking; may kill and start scene.scheduler
 
-        def problems(self, scene: Scene) -> Iterator[str]:      # optional: what is wrong besides, at the end
+        def problems(self, scene: Scene) -> Iterator[str]:      # optional: further problems, at the end
             ...
 
     ATTACKS = (SlowTarget(),)
 
-20 healthy jobs each second run beside each attack on the embedded host, in a process of its own with a SQLite file. An
+20 healthy jobs each second run during each attack on the embedded host, in a separate process with a SQLite file. An
 attack is over when `strike` has returned and `seconds` have passed.
 """
 
@@ -53,7 +53,7 @@ StreamServer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[
 class Scheduler:
     """`python -m scheduler serve` over the jobs in `folder/jobs`. It may be killed and started again.
 
-    `environ`: settings beside the usual ones. `limits`: called in the child before it becomes the program.
+    `environ`: additional settings. `limits`: called in the child before it becomes the program.
     """
 
     def __init__(self, folder: Path, environ: Mapping[str, str], limits: Callable[[], None] | None = None) -> None:
@@ -158,7 +158,7 @@ class Scene:
 
 
 class Attack:
-    """Override what the attack needs. The first line of the docstring says what it does."""
+    """Override what the attack needs. The first line of the docstring describes it."""
 
     name: ClassVar[str]
     seconds: ClassVar[int] = 20
@@ -188,7 +188,7 @@ class Attack:
         return {}
 
     def prepare(self, scheduler: Scheduler) -> None:
-        """Make files that have to be there before the program starts."""
+        """Create files before the program starts."""
 
     def strike(self, scene: Scene) -> float | None:
         """Do what has to be done while healthy jobs run; blocking.
@@ -199,13 +199,13 @@ class Attack:
         return None
 
     def problems(self, scene: Scene) -> Iterator[str]:
-        """Yield what is wrong besides lost runs, lateness, memory and readiness."""
+        """Yield problems other than lost runs, lateness, memory and readiness."""
         return iter(())
 
 
 @contextmanager
 def serving(answer: StreamServer, *, tls: Any = None) -> Iterator[str]:
-    """Serve connections by this coroutine function (of a module) in a process of its own. Gives the URL.
+    """Serve connections by this coroutine function (of a module) in a separate process. Yield the URL.
 
     `tls`: a pair of paths, certificate and key.
     """

@@ -13,20 +13,20 @@ from bench._parts import get_json
 JOBS = 10
 
 _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
-_OK_KEPT = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+_OK_PERSISTENT = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 _HINTS = (b"HTTP/1.1 103 Early Hints\r\n" + b"a:\r\n" * 24_000 + b"\r\n") * 20
 _CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n" + b"1\r\n \r\n" * 1_000_000
 _LAST_CHUNK = b"0\r\n\r\n"
 
 
 class _Answers(Attack):
-    """What these attacks have in common. The target's fault is to be called by its name, and the program goes on."""
+    """The common part of these attacks. The run names the target's fault, and the program continues."""
 
     check: Mapping[str, Any] = {}
     errors: frozenset[str] = frozenset({"protocol_error"})
 
     def jobs(self, url: str) -> Mapping[str, Any]:
-        """Return ten jobs, each with a path of its own."""
+        """Return ten jobs, each with its own path."""
         job = {"schedule": {"every": "1s"}, "retry": {"attempts": 1}}
         return {
             f"hostile-{number}": {**job, "check": {"url": f"{url}/{number}", **self.check}} for number in range(JOBS)
@@ -50,8 +50,8 @@ class ManyHeaders(_Answers):
         return serving(_many_headers)
 
 
-class ManyHeadersKept(ManyHeaders):
-    """The same over connections that are kept."""
+class ManyHeadersOnPersistentConnections(ManyHeaders):
+    """The same over persistent connections."""
 
     name = "many-headers-kept"
     check = {"connection": "kept"}
@@ -92,7 +92,7 @@ class Http2Heads(_Answers):
 async def _many_headers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while head := await reader.readuntil(b"\r\n\r\n"):
         closes = b"connection: close" in head.lower()
-        writer.write(_HINTS + (_OK if closes else _OK_KEPT))
+        writer.write(_HINTS + (_OK if closes else _OK_PERSISTENT))
         await writer.drain()
         if closes:
             return
@@ -150,4 +150,4 @@ _BY_HTTP_2 = (
     _by_http_2([_frame(1, b"\x88", 4), *([_frame(0, b"x")] * 20_000)]),
 )
 
-ATTACKS = (ManyHeaders(), ManyHeadersKept(), ManyCookies(), TinyChunks(), Http2Heads())
+ATTACKS = (ManyHeaders(), ManyHeadersOnPersistentConnections(), ManyCookies(), TinyChunks(), Http2Heads())

@@ -1,4 +1,4 @@
-"""Job files that are put into the folder while healthy jobs run: the old jobs go on, and the problem is told."""
+"""Hostile job files arrive while healthy jobs run: the old jobs continue, and the problem is reported."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.parts.hostile.files import hostile_file
 
 FILES = 100
 HELD = 0.3
-"""Seconds for which each file lies in the folder; the program looks at it every two seconds or less."""
+"""Seconds for which each file is in the folder; the program checks it every two seconds or less."""
 BOMB = '{"jobs": {"bomb": {"check": {"url": "http://127.0.0.1:9/"}, "expect": [{"body_matches": "PATTERN"}]}}}'
 PATTERNS = ("(?:a{3000}){3000}", "(?:a{100000}){100000}", "(?:" * 20 + "a+" + "b)+" * 20)
 

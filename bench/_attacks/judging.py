@@ -99,7 +99,7 @@ class LargeJson(_Judged):
 
 
 class LargeJsonCel(_Judged):
-    """A job has an expression look at 16 MiB of JSON numbers."""
+    """A job evaluates an expression over 16 MiB of JSON numbers."""
 
     name = "large-json-cel"
     path = "/numbers"
@@ -108,7 +108,7 @@ class LargeJsonCel(_Judged):
 
 
 class SlowPatterns(_Judged):
-    """A job searches 16 MB for patterns at which their library looks at its clock seldom."""
+    """A job searches 16 MB for patterns for which the library seldom checks its deadline."""
 
     name = "slow-patterns"
     path = "/letters"

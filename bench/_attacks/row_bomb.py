@@ -11,14 +11,14 @@ from typing import Any
 from bench._attacks.harness import Attack, Scene, serving
 from bench._parts import get_json
 
-_KEPT = 16 * 1024
+_EXCERPT_BYTES = 16 * 1024
 """Bytes of an answer that a job may keep."""
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Each time other text, which no compression makes small."""
     await reader.readuntil(b"\r\n\r\n")
-    body = "".join(map(chr, random.choices(range(0x4E00, 0x9FFF), k=_KEPT))).encode()
+    body = "".join(map(chr, random.choices(range(0x4E00, 0x9FFF), k=_EXCERPT_BYTES))).encode()
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(body), body))
     await writer.drain()
 
@@ -36,7 +36,7 @@ class RowBomb(Attack):
         """Two jobs, which keep as much as they may."""
         job = {
             "schedule": {"every": "3s"},
-            "check": {"url": url, "keep_body": _KEPT},
+            "check": {"url": url, "keep_body": _EXCERPT_BYTES},
             "expect": [{"body_contains": f"{number} {'x' * 200}"} for number in range(50)],
             "retry": {"attempts": 20, "on": ["expectation"], "backoff": "constant", "initial": "5ms", "jitter": "none"},
             "tags": {f"tag{number}": "v" * 200 for number in range(1500)},
@@ -49,7 +49,7 @@ class RowBomb(Attack):
         for job in self.jobs(""):
             failed = get_json(f"{scene.scheduler.url}/api/runs?job={job}&outcome=failed&limit=50")["runs"]
             if not any("(Stored without " in run["message"] for run in failed):
-                yield f"no run of {job} says what was cut: {len(failed)} failed runs are recorded"
+                yield f"no run of {job} reports the cut: {len(failed)} failed runs are recorded"
             running = get_json(f"{scene.scheduler.url}/api/runs?job={job}&outcome=running&limit=50")["runs"]
             if len(running) > 1:
                 yield f"{len(running)} runs of {job} are still running"

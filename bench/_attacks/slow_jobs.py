@@ -37,7 +37,7 @@ async def _holding_back(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
 
 
 class _Looking:
-    """Asks the program again and again who holds its places."""
+    """Queries the holders of concurrency slots repeatedly."""
 
     def __init__(self, scene: Scene) -> None:
         self._url = scene.scheduler.url
@@ -62,7 +62,7 @@ class _Looking:
 
 
 class OneSlowJob(Attack):
-    """One job starts a run each 100 ms that lasts eight minutes, beside those before it."""
+    """One job starts a run each 100 ms that lasts eight minutes, in addition to the earlier ones."""
 
     name = "one-slow-job"
     seconds = 30
@@ -82,7 +82,7 @@ class OneSlowJob(Attack):
 
     def problems(self, scene: Scene) -> Iterator[str]:
         if not 0 < self._places <= MOST_PLACES:
-            yield f"the slow job held {self._places} places, 1 to {MOST_PLACES} wanted"
+            yield f"the slow job held {self._places} slots, expected 1 to {MOST_PLACES}"
 
 
 class SlowJobs(OneSlowJob):

@@ -1,4 +1,4 @@
-"""Jobs that send another team's secret to a server of their own, in every place that a request has for it."""
+"""Jobs that send another team's secret to their own server, in every part of a request."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class StepsTokens(Attack):
     seconds = 60
 
     def server(self) -> AbstractContextManager[str]:
-        """Give each sign-in a token of its own."""
+        """Give each sign-in a new token."""
         return serving(_answer)
 
     def jobs(self, url: str) -> Mapping[str, Any]:

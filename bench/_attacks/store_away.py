@@ -1,7 +1,7 @@
 """Takes the store away while healthy jobs run: a disk that is full for a while, and a file that is damaged.
 
 Runs cannot begin meanwhile, so healthy ones count from the moment when the store is back. What is judged is what came
-before: no result is lost, no run that succeeded is a dead letter, and readiness says the truth.
+before: no result is lost, no run that succeeded is a dead letter, and readiness is correct.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from scheduler.stores.runs.repository import Claim, RunResult, Runs
 from scheduler.stores.sqlite.store import StoreAccess, open_sqlite
 
 SECONDS = 15.0
-"""For so long the store is away."""
+"""Seconds for which the store is unavailable."""
 SOON = 3.0
 """Seconds after which readiness is to say the truth."""
 _ROOM = 16 * 1024
@@ -33,7 +33,7 @@ _ROOM = 16 * 1024
 _HISTORY = 8000
 """Runs that are in the file before it is damaged."""
 _PAGE = 4096
-_KEPT = 16
+_UNDAMAGED_PAGES = 16
 """Pages at the beginning of the file that stay well, as the schema is in them."""
 
 
@@ -104,7 +104,7 @@ class DamagedDatabase(Attack):
     always_ready = False
 
     def __init__(self) -> None:
-        self._damaged = self._mended = 0.0
+        self._damaged = self._restored = 0.0
         self._said = ""
 
     def prepare(self, scheduler: Scheduler) -> None:
@@ -112,7 +112,7 @@ class DamagedDatabase(Attack):
         asyncio.run(_fill(scheduler.database))
 
     def strike(self, scene: Scene) -> float | None:
-        """Damage the file, look at what health says, and restore it."""
+        """Damage the file, check health, and restore the file."""
         scheduler = scene.scheduler
         backup = scheduler.folder / "backup.db"
         with closing(sqlite3.connect(scheduler.database)) as connection:
@@ -120,12 +120,12 @@ class DamagedDatabase(Attack):
         self._damaged = time.time()
         with scheduler.database.open("r+b") as file:
             pages = scheduler.database.stat().st_size // _PAGE
-            for page in range(_KEPT, pages, 2):
+            for page in range(_UNDAMAGED_PAGES, pages, 2):
                 file.seek(page * _PAGE)
                 file.write(b"\x55" * _PAGE)
         time.sleep(SECONDS)
         self._said = _sentence_of_store(scheduler)
-        self._mended = time.time()
+        self._restored = time.time()
         scheduler.stop()
         for suffix in ("-wal", "-shm"):
             Path(f"{scheduler.database}{suffix}").unlink(missing_ok=True)
@@ -134,8 +134,8 @@ class DamagedDatabase(Attack):
         return time.time() + 1
 
     def problems(self, scene: Scene) -> Iterator[str]:
-        """Judge readiness and what health said."""
-        yield from _untrue(scene, self._damaged, self._mended)
+        """Check readiness and health."""
+        yield from _untrue(scene, self._damaged, self._restored)
         if "damaged" not in self._said or ".recover" not in self._said:
             yield f"health did not say what is wrong and what to do: {self._said!r}"
 
@@ -162,10 +162,10 @@ async def _succeeded(database: Path, since: datetime, until: datetime) -> int:
 
 
 def _untrue(scene: Scene, since: float, until: float) -> Iterator[str]:
-    """Yield whether readiness was 200 while the store was away."""
+    """Yield whether readiness was 200 while the store was unavailable."""
     meanwhile = [status for at, status in scene.ready if since + SOON < at < until]
     if wrong := meanwhile.count(200):
-        yield f"/api/health/ready answered 200 {wrong} times of {len(meanwhile)} while the store was away"
+        yield f"/api/health/ready answered 200 {wrong} times of {len(meanwhile)} while the store was unavailable"
 
 
 def _sentence_of_store(scheduler: Scheduler) -> str:

@@ -1,4 +1,4 @@
-"""What is watched while an attack goes on: memory and readiness. Used by bench.attack."""
+"""Measures memory and readiness during an attack. Used by bench.attack."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EVERY = 0.5
 
 
 class Watch:
-    """A thread that looks at the program until the block ends."""
+    """A thread that measures the program until the block ends."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
