@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class ConfigurationError(Exception):
-    """The configuration cannot be used. `problems` holds everything that was found, not only the first.
+    """The configuration is invalid. `problems` has all problems, not only the first.
 
-    `usable`: the jobs without a problem of their own, where job files are wrong. Only config.usable takes these.
+    `usable`: the valid jobs of invalid job files. Only config.usable uses these.
     """
 
     def __init__(self, problems: Iterable[Problem], usable: JobSet | None = None) -> None:
@@ -25,15 +25,15 @@ class ConfigurationError(Exception):
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
-        """What is hardly meant in the jobs without a problem of their own."""
+        """Warnings of the valid jobs."""
         return self.usable.warnings if self.usable is not None else ()
 
 
 def format_warning(warning: Problem) -> str:
-    """Return the text of a warning: as that of a problem, with the word behind the place."""
+    """Return the text of a warning: like a problem, with the word `warning` after the location."""
     return str(replace(warning, key=": ".join(filter(None, ("warning", warning.key)))))
 
 
 def format_problems(problems: Iterable[Problem]) -> str:
-    """Plain text for a terminal: one problem a line, each place first, so that an editor can jump to it."""
+    """Return plain text for a terminal: one problem a line, with its location first, so that an editor can open it."""
     return "\n".join(str(problem) for problem in problems)

@@ -1,4 +1,4 @@
-"""Where checks may connect to and which files they may read, by the settings group `targets`.
+"""The targets and files that checks may use, by the settings group `targets`.
 
 Called by scheduler.app and by `validate`.
 """
@@ -15,10 +15,10 @@ from jobs.checks.guard.guard import Guard, TargetRules
 from jobs.checks.guard.own_endpoints import OwnEndpoint
 
 _TOKEN_ENDPOINTS = ("IDENTITY_ENDPOINT", "MSI_ENDPOINT", "IMDS_ENDPOINT", "AZURE_POD_IDENTITY_AUTHORITY_HOST")
-"""Variables in which the platform says where it hands out the app's tokens."""
+"""Variables with the platform's endpoint for the app's tokens."""
 
 _OWN_HOSTS = ("WEBSITE_HOSTNAME", "CONTAINER_APP_HOSTNAME")
-"""Variables in which the platform says by which name the app is reached."""
+"""Variables with the app's host name on the platform."""
 
 
 def build_guard(
@@ -26,7 +26,7 @@ def build_guard(
 ) -> Guard:
     """Return the guard by these settings.
 
-    `own_places`: where the program serves its API; None: where the settings say.
+    `own_places`: the addresses of the program's API; None: those of the settings.
     """
     targets = settings.targets
     if own_places is None:
@@ -55,9 +55,9 @@ def build_ca_files(settings: Settings) -> CaFiles:
 
 
 def _find_own_addresses(environ: Mapping[str, str]) -> Iterator[tuple[str, int | None]]:
-    """Yield the names by which the platform reaches the app, by which all of its ports are its own.
+    """Yield the app's host names on the platform, with None if all ports of the name are the app's.
 
-    With a port for the Functions tools on a desk, which say localhost:7071: other ports are those of others.
+    The Functions tools on a developer's machine set localhost:7071: other ports are other programs'.
     """
     for variable in _OWN_HOSTS:
         host, _, port = environ.get(variable, "").strip().partition(":")

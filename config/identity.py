@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
 
 TOKEN_RENEWED_BEFORE_EXPIRY = 300.0
-"""Seconds before its end that a token is renewed."""
+"""Seconds before its expiry that a token is renewed."""
 
 TOKEN_USED_UNTIL_BEFORE_EXPIRY = 30.0
-"""Seconds before its end until which it is used if renewing fails."""
+"""Seconds before its expiry until which a token is used if its renewal fails."""
 
 TOKEN_TIMEOUT = 20.0
 """Seconds for one token."""
@@ -33,8 +33,8 @@ TOKEN_TIMEOUT = 20.0
 class AppIdentity:
     """Nothing is imported or opened before the first use.
 
-    In environment `dev` it is whoever is signed in (environment variables, managed identity, Azure CLI, ...); anywhere
-    else the managed identity alone, by `managed_identity_client_id` if that is set.
+    In environment `dev` it is the signed-in user (environment variables, managed identity, Azure CLI, ...); elsewhere only
+    the managed identity, by `managed_identity_client_id` if that is set.
     """
 
     def __init__(
@@ -49,10 +49,10 @@ class AppIdentity:
         )
 
     async def open_credential(self) -> AsyncTokenCredential:
-        """The one credential, for clients of Azure services. Not to be closed by who gets it."""
+        """Return the one credential for clients of Azure services. The caller must not close it."""
         async with self._open_lock:
             if self._credential is None:
-                # The import takes a fifth of a second, which runs in work would feel.
+                # The import takes a fifth of a second, which would delay in-flight runs.
                 self._credential = await asyncio.to_thread(_new_credential, self._settings)
             return self._credential
 
@@ -63,13 +63,13 @@ class AppIdentity:
     async def refresh_rejected(self, scope: str, rejected: str) -> CredentialRefresh:
         """See jobs.ports.Tokens."""
         if await self._tokens.refresh_if_equal(scope, rejected):
-            return CredentialRefresh(is_changed=True, message=f"another access token for {scope} was got")
+            return CredentialRefresh(is_changed=True, message=f"a new access token for {scope} was requested")
         at = self._tokens.read_at(scope)
-        got = f"the one got at {at:%Y-%m-%d %H:%M:%S}Z" if at is not None else "none"
-        return CredentialRefresh(is_changed=False, message=f"the access token for {scope} is still {got}")
+        since = f" since {at:%Y-%m-%d %H:%M:%S}Z" if at is not None else ""
+        return CredentialRefresh(is_changed=False, message=f"the access token for {scope} is unchanged{since}")
 
     def health(self) -> tuple[FetchFailure, ...]:
-        """The scopes that no token could be had for when last asked."""
+        """Return the scopes whose last request for a token failed."""
         return self._tokens.fetch_failures()
 
     async def aclose(self) -> None:
@@ -83,7 +83,7 @@ class AppIdentity:
         return await self._request_token(scope, await self.open_credential())
 
     async def _fetch_uncached_token(self, scope: str) -> FetchedValue:
-        """By a credential of its own: the usual one keeps its tokens until shortly before their end."""
+        """Use a separate credential: the shared one caches its tokens until shortly before they expire."""
         async with await asyncio.to_thread(_new_credential, self._settings) as credential:
             return await self._request_token(scope, credential)
 
@@ -101,7 +101,7 @@ class AppIdentity:
         return FetchedValue(token.token, rest - TOKEN_RENEWED_BEFORE_EXPIRY, rest - TOKEN_USED_UNTIL_BEFORE_EXPIRY)
 
     def _error_message(self, error: Exception) -> str:
-        """The library's first line, and where to look."""
+        """Return the first line of the library's message, and what to check."""
         first = make_printable(str(error).strip().split("\n", 1)[0], 200).rstrip(".")
         if self._settings.environment == "dev":
             return f"{first}; sign in with `az login`, or set AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET"

@@ -2,7 +2,7 @@
 
     configuration = load_configuration(os.environ, root=project_folder)
 
-Everything that is wrong, in settings and in job files, comes in one ConfigurationError; nothing has been started then.
+All problems of settings and job files are in one ConfigurationError, before anything is started.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ if TYPE_CHECKING:
     from config.job_files.reader import JobFile, JobFileReader, JobSet
 
 SAMPLE_TARGET = "http://127.0.0.1:7072"
-"""Where the sample jobs point unless the caller knows better."""
+"""The default target of the sample jobs."""
 
 _JOBS_VARIABLE = "SCHEDULER_JOBS"
 _SAMPLES_VARIABLE = "SCHEDULER_SAMPLES"
 _LOCATION_HINT = "it is a folder with .yaml, .yml or .json files, or one such file"
 
 _AZURE_VARIABLES = ("WEBSITE_INSTANCE_ID", "CONTAINER_APP_NAME")
-"""Variables that App Service (and Functions) or Container Apps set: nobody develops there."""
+"""Variables of App Service (and Functions) and Container Apps, which are not used for development."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedSettings:
-    """The settings, and where each value comes from."""
+    """The settings, and the origin of each value."""
 
     settings: Settings
     layers: tuple[SettingsLayer, ...] = field(repr=False)
@@ -73,12 +73,12 @@ class Configuration:
     job_loader: JobLoader = field(repr=False)
     """To read the jobs again."""
     problems: tuple[Problem, ...] = ()
-    """What is wrong; never anything but for config.usable, which leaves that out."""
+    """Problems; empty except for config.usable, which skips the invalid parts."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobLoader:
-    """Where the jobs come from, and how they are read."""
+    """The location of the jobs, and how they are read."""
 
     loaded: LoadedSettings
     reader: JobFileReader
@@ -99,7 +99,7 @@ def load_configuration(
 ) -> Configuration:
     """Settings and jobs. `root` is the folder with config/ in it; hand in the same `reader` to read again quickly.
 
-    `sample_target` is the URL that sample jobs ask; with None there are none, for hosts without such a target.
+    `sample_target` is the URL of the sample jobs' target; None: no sample jobs, for hosts without such a target.
 
     Raises:
         ConfigurationError: with every problem of the settings and of the job files.
@@ -116,12 +116,12 @@ def load_configuration(
 
 
 def _check_job_files(environ: Mapping[str, str], reader: JobFileReader) -> tuple[Problem, ...]:
-    """What is wrong with the job files while the settings are wrong too, so that all of it is told at once."""
+    """Return the problems of the job files if the settings are invalid too, so that all are reported together."""
     place = environ.get(_JOBS_VARIABLE, "").strip()
     if not place:
         return ()
     if not os.path.exists(place):
-        return (Problem(_JOBS_VARIABLE, f"{place} is not there", _LOCATION_HINT),)
+        return (Problem(_JOBS_VARIABLE, f"{place} does not exist", _LOCATION_HINT),)
     try:
         reader.read(Path(place).absolute())
     except ConfigurationError as error:
@@ -130,7 +130,7 @@ def _check_job_files(environ: Mapping[str, str], reader: JobFileReader) -> tuple
 
 
 def load_settings(environ: Mapping[str, str], *, root: Path, ignored: Collection[Problem] = ()) -> LoadedSettings:
-    """Merge the layers. `ignored`: values with these problems are left out. Raises ConfigurationError."""
+    """Merge the layers. `ignored`: values with these problems are skipped. Raises ConfigurationError."""
     problems: list[Problem] = []
     left_out = {problem.key for problem in ignored if problem.file is None}
     environ = {name: value for name, value in environ.items() if name not in left_out}
@@ -152,7 +152,7 @@ def load_settings(environ: Mapping[str, str], *, root: Path, ignored: Collection
 
 
 def _choose_environment(environ: Mapping[str, str], folder: Path, problems: list[Problem]) -> str:
-    """The environment's name; prod on Azure and dev elsewhere if nobody says."""
+    """Return the environment's name; by default prod on Azure and dev elsewhere."""
     chosen = environ.get(ENVIRONMENT_VARIABLE, "").strip()
     if not chosen:
         return "prod" if any(environ.get(name) for name in _AZURE_VARIABLES) else "dev"
@@ -172,7 +172,7 @@ def find_environment(environ: Mapping[str, str], *, root: Path) -> str:
 def _build_settings(
     layers: tuple[SettingsLayer, ...], environ: Mapping[str, str]
 ) -> tuple[Settings | None, list[Problem]]:
-    """The layers merged and validated, or what is wrong with them."""
+    """Merge and validate the layers; return the settings or their problems."""
     sources: list[dict[str, Any]] = []
     unresolved = [unresolved_message(name) for name in sorted(environ) if _is_unresolved_secret(name, environ[name])]
     for layer in layers:
@@ -211,7 +211,7 @@ def _with_absolute_paths(settings: Settings, layers: tuple[SettingsLayer, ...]) 
 
 
 def _find_contradictions(settings: Settings, layers: tuple[SettingsLayer, ...]) -> list[Problem]:
-    """What no single setting shows."""
+    """Find problems of several settings together."""
     storage = settings.storage
     reachable = storage.connection_string or storage.account_name or (storage.table_url and storage.queue_url)
     if settings.uses_azure_storage and not reachable and not settings.unresolved:
@@ -220,7 +220,9 @@ def _find_contradictions(settings: Settings, layers: tuple[SettingsLayer, ...]) 
     if settings.jobs_container is not None and find_origin(("jobs",), layers) == _JOBS_VARIABLE:
         hint = f"set {_JOBS_VARIABLE} or the container, not both"
         return [
-            _locate_problem(layers, Finding(("jobs_container",), f"{_JOBS_VARIABLE} names another place of jobs", hint))
+            _locate_problem(
+                layers, Finding(("jobs_container",), f"{_JOBS_VARIABLE} sets another location of jobs", hint)
+            )
         ]
     return []
 
@@ -235,9 +237,9 @@ def load_jobs(
 ) -> JobSet:
     """The jobs of the place that the settings name, and the sample jobs if there is a target for them.
 
-    The samples come along where the setting `samples` is on, as long as there are no jobs of one's own: SCHEDULER_JOBS
-    is not set and the folder of the settings is empty. With SCHEDULER_SAMPLES=true they come along in any case; one's
-    own job goes before a sample of the same name.
+    With the setting `samples` they are added while the user has no jobs: SCHEDULER_JOBS is not set and the folder of the
+    settings is empty. With SCHEDULER_SAMPLES=true they are always added; the user's job overrides a sample of the same
+    name.
 
     Raises:
         ConfigurationError: with every problem of every file.
@@ -273,5 +275,5 @@ def _load_own_jobs(loaded: LoadedSettings, reader: JobFileReader, files: Sequenc
 
         return JobSet()
     if not os.path.exists(place):
-        raise ConfigurationError([loaded.problem(("jobs",), f"{place} is not there", _LOCATION_HINT)])
+        raise ConfigurationError([loaded.problem(("jobs",), f"{place} does not exist", _LOCATION_HINT)])
     return reader.read(place, default_schedule=loaded.settings.default_schedule)

@@ -1,7 +1,7 @@
-"""The part of a configuration that can be used although something else in it is wrong. Called by the command line.
+"""The valid part of a configuration that has problems. Called by the command line.
 
-Commands that only read the store answer during an incident too, when a job file or a setting is broken. Settings that
-say where the store is, and how to sign in to it, must be right: another store would be read instead.
+Commands that only read the store work during an incident too, with an invalid job file or setting. The settings of the
+store and its credentials must be valid: the command would read another store.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from jobs.problems import Problem
 from jobs.problems.suggestions import suggest_name
 
 STORE_SETTINGS = frozenset({"environment", "store", "storage", "managed_identity_client_id", "unresolved"})
-"""Without these, or with a wrong value of one of them, the store is not the one that was meant."""
+"""With an invalid value of one of these, another store would be used."""
 
 
 def load_usable_configuration(
@@ -25,7 +25,7 @@ def load_usable_configuration(
 ) -> Configuration:
     """Load settings and jobs; `problems` of the result holds everything that is wrong.
 
-    A wrong setting has the value of the next layer. Jobs of which something is wrong are left out.
+    An invalid setting has the value of the next layer. Invalid jobs are skipped.
 
     Raises:
         ConfigurationError: a setting of the store is wrong; with every problem of the settings.

@@ -1,7 +1,7 @@
 """Reads one YAML or JSON file into plain values, and finds the line of a key when something is wrong with it.
 
-Called by config.settings.layers and config.job_files.reader. Nothing in a file can make it raise anything but `UnreadableFile`: size,
-depth, aliases and encoding are bounded and checked before a value is built.
+Called by config.settings.layers and config.job_files.reader. Whatever a file contains, only `UnreadableFile` is raised:
+size, depth, aliases and encoding are bounded and checked before a value is built.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from jobs.problems import Finding, Problem
 from jobs.problems import KeyPath as KeyPath
 
 MAX_FILE_BYTES = 20 * 1024 * 1024
-"""Bytes. Some 40,000 jobs; what is larger was not meant as a job file."""
+"""Bytes of about 40,000 jobs; a larger file is not a job file."""
 
 
 _MAX_REPORTED_DUPLICATES = 100
-"""Keys that stand twice and are told: a file may have a hundred thousand of them."""
+"""Reported duplicate keys: a file can have a hundred thousand of them."""
 
 
 class UnreadableFile(Exception):
-    """A file that gives no value at all; `problem` says why."""
+    """A file without a readable value; `problem` has the reason."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
@@ -41,20 +41,20 @@ class Document:
     """One file's value: mappings (keys are always texts), lists, texts, numbers, true, false and None."""
 
     file: str
-    """As it is shown."""
+    """Its displayed name."""
     value: Any
     duplicates: tuple[KeyPath, ...] = ()
-    """Keys that stand twice in their mapping."""
+    """Duplicate keys of a mapping."""
     entry_lines: Mapping[KeyPath, list[int]] = field(default_factory=dict, repr=False)
     text: str = field(default="", repr=False)
     is_json: bool = False
 
     def line_of(self, path: KeyPath) -> int:
-        """The line (from 1) of the key, or of the nearest mapping around it that stands in the file."""
+        """Return the line (from 1) of the key, or of the nearest mapping around it in the file."""
         return _nearest_line(self._lines, path)
 
     def entry_line_of(self, path: KeyPath) -> int:
-        """The same for the two outermost levels, without reading the text again."""
+        """Return the same for the two outermost levels, without reading the text again."""
         return _nearest_line(self.entry_lines, path)
 
     def problem(self, finding: Finding) -> Problem:
@@ -64,18 +64,18 @@ class Document:
         return finding.to_problem(file=self.file, line=self.line_of(finding.path))
 
     def duplicate_problems(self) -> list[Problem]:
-        """Each key that stands twice, with both lines; those after the first hundred are left out."""
+        """Return a problem for each duplicate key, with both lines; at most a hundred."""
         problems: list[Problem] = []
         for path in dict.fromkeys(self.duplicates):
             first, *others = self._lines.get(path, [None])
             for line in others[: _MAX_REPORTED_DUPLICATES - len(problems)]:
-                finding = Finding(path, f"stands twice: first in line {first}", "keep one of them")
+                finding = Finding(path, f"is a duplicate: first in line {first}", "keep one of them")
                 problems.append(finding.to_problem(file=self.file, line=line))
         return problems
 
     @cached_property
     def _lines(self) -> Mapping[KeyPath, list[int]]:
-        # Read a second time: only a file with problems pays for line numbers.
+        # The text is read again: only a file with problems pays for line numbers.
         return json_text.find_json_lines(self.text) if self.is_json else yaml_text.find_yaml_lines(self.text)
 
 
@@ -88,7 +88,7 @@ def read_file(path: Path, shown: str) -> bytes:
     try:
         content, _ = read_regular_file(path, MAX_FILE_BYTES)
     except NotRegularFile:
-        raise UnreadableFile(Problem("", "is no file", "remove it, or give it another name", shown)) from None
+        raise UnreadableFile(Problem("", "is not a file", "remove it, or rename it", shown)) from None
     except FileTooLarge:
         hint = "split it into several files"
         raise UnreadableFile(Problem("", f"is larger than {MAX_FILE_BYTES // 1024 // 1024} MiB", hint, shown)) from None

@@ -13,7 +13,7 @@ from jobs.problems import KeyPath
 
 
 class _DuplicateKey(Exception):
-    """A key stands twice; where is found by reading the text again."""
+    """A key is a duplicate; reading the text again finds its lines."""
 
 
 def parse_json(text: str) -> ParsedText:
@@ -31,7 +31,9 @@ def parse_json(text: str) -> ParsedText:
         raise too_deep_error(_find_too_deep_line(text)) from None
     except _NotJsonValue as error:
         hint = "use a number, or a text in double quotes"
-        raise ParseError(f"is not valid JSON: {error} is no JSON value", _find_line(text, str(error)), hint) from None
+        raise ParseError(
+            f"is not valid JSON: {error} is not a JSON value", _find_line(text, str(error)), hint
+        ) from None
     except ValueError:  # Python refuses to read integers of thousands of digits
         raise ParseError("a number has thousands of digits", _find_line(text, ""), "write it as a text") from None
     if _depth_exceeds(value, MAX_NESTING):
@@ -93,7 +95,7 @@ def _depth_exceeds(value: Any, limit: int) -> bool:
 
 
 class _EntryScanner:
-    """Lines of the outermost levels of a text that is known to be good: what lies deeper is skipped by json itself."""
+    """Finds the lines of the outermost levels of a valid text; the json module skips deeper levels."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -149,7 +151,7 @@ def _tokens(text: str) -> Iterator[tuple[str, int]]:
 
 
 def _find_line(text: str, start: str) -> int | None:
-    """The line of what begins so; if that is empty, of the first token that is very long and no text."""
+    """Return the line of the token that starts so; without a start, of the first very long token that is not a text."""
     for token, line in _tokens(text):
         if (start and token.startswith(start)) or (not start and len(token) > 4000 and token[0] != '"'):
             return line
@@ -167,12 +169,12 @@ def _find_too_deep_line(text: str) -> int | None:
 
 
 def find_json_lines(text: str) -> dict[KeyPath, list[int]]:
-    """Where each key and list entry stands: lines from 1, several if a key stands twice."""
+    """Return the lines of each key and list entry, from 1; several for a duplicate key."""
     return _LineScanner().scan(text)
 
 
 class _LineScanner:
-    """Follows brackets and keys; of a broken text it gives what it could follow."""
+    """Follows brackets and keys; of an invalid text it returns the part that it could follow."""
 
     def __init__(self) -> None:
         self._lines: dict[KeyPath, list[int]] = defaultdict(list)

@@ -1,7 +1,7 @@
 """Builds plain values from the YAML parser's events. Called by config.documents.yaml_text.
 
-Own builder instead of yaml.load, for three reasons: scalars are read as in YAML 1.2 (`on`, `yes` and `10:30` are
-texts, `010` is ten), nothing recurses or expands without a bound, and it takes a fifth of the time.
+This builder replaces yaml.load for three reasons: it reads scalars as YAML 1.2 does (`on`, `yes` and `10:30` are texts,
+`010` is ten), recursion and expansion are bounded, and it takes a fifth of the time.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from config.documents.parse_result import MAX_NESTING, ParseError, too_deep_erro
 from jobs.problems import KeyPath, make_printable
 
 MAX_ALIASED_VALUES = 200_000
-"""Values that aliases may stand for in one file, all together: a few lines can name billions."""
+"""Values that all aliases of a file may represent together: a few lines can represent billions."""
 
 _MAX_INTERNED_LENGTH = 24
-"""Characters up to which equal texts are kept as one object."""
+"""Characters up to which equal texts share one object."""
 
 STAR_HINT = 'put a text that begins with * in quotes, such as "*/10 * * * * *"'
 
@@ -156,7 +156,7 @@ class YamlBuilder:
         self._aliased_values += size
         if self._aliased_values > MAX_ALIASED_VALUES:
             raise ParseError(
-                f"its aliases stand for more than {MAX_ALIASED_VALUES} values", _line_of(event), "write them out"
+                f"its aliases represent more than {MAX_ALIASED_VALUES} values", _line_of(event), "write them out"
             )
         frame = self._stack[-1] if self._stack else None
         if frame is not None and frame.expects_key:
@@ -197,7 +197,7 @@ class YamlBuilder:
         return value
 
     def _intern(self, text: str) -> str:
-        """Equal short texts as one object: files repeat them thousands of times."""
+        """Return one object for equal short texts: files repeat them thousands of times."""
         return self._interned.setdefault(text, text) if len(text) <= _MAX_INTERNED_LENGTH else text
 
     def _check_tag(self, event: Any) -> None:

@@ -24,9 +24,9 @@ def parse_yaml(text: str) -> ParsedText:
 
 
 def find_yaml_lines(text: str) -> dict[KeyPath, list[int]]:
-    """Where each key and list entry stands: lines from 1, several if a key stands twice.
+    """Return the lines of each key and list entry, from 1; several for a duplicate key.
 
-    Of a text that cannot be parsed: what came before the error.
+    For an invalid text: those before the error.
     """
     builder = YamlBuilder(MAX_NESTING)
     with contextlib.suppress(ParseError):

@@ -1,9 +1,9 @@
-"""Resolves `%NAME%` in a job's schedule from the app settings, as the Functions host does for a timer's schedule.
+"""Resolves `%NAME%` in a job's schedule by the app settings, as the Functions host does for a timer's schedule.
 
 Called by config.job_files.entries before a job is validated. App settings are environment variables, on Azure and, by way of
-local.settings.json, in the Functions tools; `Section:Name` is the variable `Section__Name`. What was resolved is not
-looked through again. A value that does not look like a schedule is never repeated in a message, as it may be anything
-that the environment holds.
+local.settings.json, in the Functions tools; `Section:Name` is the variable `Section__Name`. A resolved value is not
+resolved again. A value that does not look like a schedule never appears in a message, because it can be any value of the
+environment.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _SCHEDULE_KINDS = frozenset({"cron", "every", "monthly"})
 _SCHEDULE_KEYS = _SCHEDULE_KINDS | {"offset", "timezone", "dst", "jitter", "start", "end", "except"}
 _MAX_MAPPING_LENGTH = 1000
 _MAX_WORD_LENGTH = 40
-"""Characters: a longer word may be a key."""
+"""Characters: a longer word can be a key."""
 
 
 @dataclass(slots=True)
 class ResolvedSchedules:
-    """A job with its schedules resolved, and what came from where."""
+    """A job with resolved schedules, and the origin of each."""
 
     job: Mapping[str, Any]
     findings: list[Finding] = field(default_factory=list)
@@ -42,7 +42,7 @@ class ResolvedSchedules:
     """Path of a schedule -> the app settings in it."""
 
     def with_origin(self, finding: Finding, depth: int = 0) -> Finding:
-        """The finding, with the app setting from which its value came. `depth`: keys of its path above the job's."""
+        """Return the finding with the app setting of its value. `depth`: keys of its path above the job's."""
         for path, names in self.app_settings_by_path.items():
             if finding.path[depth : depth + len(path)] == path:
                 origin = f"the value comes from the app setting {names}"
@@ -52,7 +52,7 @@ class ResolvedSchedules:
 
 
 def resolve_schedules(job: Mapping[str, Any], environ: Mapping[str, str], *, flat: bool) -> ResolvedSchedules:
-    """The job with each `%NAME%` in its schedules replaced; what cannot be resolved is in `findings`."""
+    """Replace each `%NAME%` in the job's schedules; `findings` has the references that cannot be resolved."""
     resolved = ResolvedSchedules(job)
     paths = _SCHEDULE_PATHS
     if flat:
@@ -76,7 +76,7 @@ def _resolve_path(resolved: ResolvedSchedules, path: KeyPath, environ: Mapping[s
     value = _replace_references(holder[str(key)], path, environ, names, findings)
     if findings:
         resolved.findings += findings
-        # Something valid, so that what else is wrong with the job is found too.
+        # A valid value, so that further problems of the job are found.
         value = "UTC" if fold_name(str(key)).startswith("timezone") else "@daily"
     resolved.app_settings_by_path[path] = ", ".join(names)
     changed = {str(above[0]): {**holder, key: value}} if above else {str(key): value}
@@ -118,14 +118,14 @@ def _replace_references(
 
 
 def _read_setting(name: str, environ: Mapping[str, str]) -> tuple[str, tuple[str, str] | None]:
-    """The value of the app setting, or a message and a hint."""
+    """Return the value of the app setting, or a message and a hint."""
     shown = make_printable(name)
     if _may_be_secret(name):
-        return "", (f"%{shown}% names an app setting that may be a secret", "a schedule takes no secrets")
+        return "", (f"%{shown}% names an app setting that may be a secret", "a schedule must not contain secrets")
     value, wanted = _find_value(name, environ), _variable_of(name)
     if value is None:
         near = suggest_name(wanted, [key for key in environ if not looks_secret(key)])
-        meant = f", or write the name of the one that is set: {near}" if near else ""
+        meant = f", or write the name of the variable that is set: {near}" if near else ""
         return "", (f"the app setting {shown} is not set", f"set the variable {make_printable(wanted)}{meant}")
     if not _looks_like_schedule(value.strip()):
         what = "is empty" if not value.strip() else f"holds {len(value)} characters that are not a schedule"
@@ -142,7 +142,7 @@ def _variable_of(name: str) -> str:
 
 
 def _find_value(name: str, environ: Mapping[str, str]) -> str | None:
-    """Names of app settings have no case on Azure."""
+    """Find the value. Names of app settings are not case-sensitive on Azure."""
     wanted = _variable_of(name)
     value = environ.get(wanted)
     return (
@@ -151,7 +151,7 @@ def _find_value(name: str, environ: Mapping[str, str]) -> str | None:
 
 
 def _read_mapping(name: str, environ: Mapping[str, str]) -> dict[str, Any] | None:
-    """The value of the app setting as a mapping of a schedule, such as `{monthly: {day: last}}`; None if it is none."""
+    """The value of the app setting as a mapping of a schedule, such as `{monthly: {day: last}}`; None for other values."""
     value = (_find_value(name, environ) or "").strip()
     if not value.startswith("{") or len(value) > _MAX_MAPPING_LENGTH or _may_be_secret(name):
         return None

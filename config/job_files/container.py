@@ -1,6 +1,6 @@
-"""Job files in a blob container: what is there by ETag, and the content of what has changed.
+"""Job files in a blob container: their ETags, and the content of changed ones.
 
-Made by config.loading for the start, and by config.job_files.sources to look again.
+Made by config.loading for the start, and by config.job_files.sources for changes.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ _MAX_CONCURRENT_DOWNLOADS = 8
 
 
 class JobContainer:
-    """The container of the setting `jobs_container`. Not to be used by two tasks at once."""
+    """The container of the setting `jobs_container`. Not for concurrent use."""
 
     def __init__(self, settings: Settings, credential: AsyncTokenCredential | None) -> None:
-        """`credential`: not needed where `has_key` says so."""
+        """`credential`: None with the account key of the settings."""
         self.url = (settings.jobs_container or "").rstrip("/")
         self._client, self._prefix = _open_client(self.url, settings, credential)
         self._cached: dict[str, tuple[str, bytes]] = {}
 
     async def list_etags(self) -> Mapping[str, str]:
-        """The job files there, in order of their names, also those in sub-folders, which are not read.
+        """Return the ETags of the job files by name, in order, those in sub-folders included, which are not read.
 
         Raises ConfigurationError: it cannot be listed.
         """
@@ -49,7 +49,7 @@ class JobContainer:
                     async for blob in self._client.list_blobs(name_starts_with=self._prefix)
                 }
         except (AzureError, TimeoutError) as error:
-            hint = "does it exist, and has the app's identity the role Storage Blob Data Reader there?"
+            hint = "check that it exists and that the app's identity has the role Storage Blob Data Reader there"
             raise ConfigurationError(
                 [Problem("", f"cannot be listed: {_error_message(error)}", hint, self.url)]
             ) from None
@@ -57,7 +57,7 @@ class JobContainer:
         return {name: found[name] for name, rest in sorted(names.items()) if is_job_path(rest)}
 
     async def fetch_files(self, etags: Mapping[str, str]) -> list[JobFile]:
-        """Their contents. Only what has another ETag than the last time is fetched."""
+        """Return the contents. Only blobs with a new ETag are downloaded."""
         places = asyncio.Semaphore(_MAX_CONCURRENT_DOWNLOADS)
 
         async def file(name: str, etag: str) -> JobFile:
@@ -102,7 +102,7 @@ class JobContainer:
 
 
 def fetch_job_files(settings: Settings) -> list[JobFile]:
-    """The container's files, for a thread without an event loop. Raises ConfigurationError."""
+    """Download the container's files, in a thread without an event loop. Raises ConfigurationError."""
 
     async def fetch() -> list[JobFile]:
         identity = AppIdentity(settings)
@@ -131,7 +131,7 @@ def _account_client(settings: Settings) -> BlobServiceClient | None:
 
 
 def _open_client(url: str, settings: Settings, credential: AsyncTokenCredential | None) -> tuple[ContainerClient, str]:
-    """The client, and with what names of blobs begin."""
+    """Open the client; return it with the prefix of the blobs' names."""
     account, text = _account_client(settings) if credential is None else None, settings.storage.connection_string
     if account is not None and text is not None:
         container, _, prefix = unquote(url[len(account.url.rstrip("/")) + 1 :]).partition("/")

@@ -1,8 +1,8 @@
 """Finds the jobs in one file's value, and turns each into a definition or into findings. Called by config.job_files.reader.
 
 A file holds `jobs:` (a mapping by name, or a list), or the jobs themselves at its top; each job in the full or in the
-flat form (see jobs.flat). `defaults:` beside `jobs:` stands under every job in the full form; `groups:` says which jobs
-may share a group.
+flat form (see jobs.flat). `defaults:` next to `jobs:` applies to every job in the full form; `groups:` defines the members
+of groups.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _SECTION_KEYS = ("defaults", GROUPS_KEY, "$schema")
 _JOBS_KEYS_OF_OTHER_PROGRAMS = frozenset(
     {"endpoints", "monitors", "checks", "targets", "services", "tests", "healthchecks", "tasks"}
 )
-"""What other programs call the jobs."""
+"""Names of the jobs' key in other programs."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobEntry:
-    """One job as it stands in a file."""
+    """One job of a file, not validated."""
 
     name: str | None
     """Its key; None in a list."""
@@ -56,7 +56,7 @@ class FileEntries:
 
 
 def find_entries(value: Any, stem: str) -> FileEntries:
-    """The jobs in a file's value. `stem`, the file's name without ending, names a single flat job without a JobName."""
+    """Find the jobs of a file. `stem`, the file's name without its suffix, names a single flat job without a JobName."""
     if value is None:
         return FileEntries(
             findings=(Finding((), "is empty", "write jobs: with the jobs below it, or remove the file"),)
@@ -65,7 +65,7 @@ def find_entries(value: Any, stem: str) -> FileEntries:
         return FileEntries(tuple(_entries_in(value, (), stem)))
     if not isinstance(value, dict):
         return FileEntries(
-            findings=(Finding((), "holds no jobs but a single value", "write jobs: with the jobs below it"),)
+            findings=(Finding((), "has a single value instead of jobs", "write jobs: with the jobs below it"),)
         )
     containers = [key for key in value if key.lower() == "jobs" and not _is_job(value[key])]
     return _read_containers(value, containers, stem) if containers else _read_top_level(value)
@@ -84,7 +84,7 @@ def _read_containers(value: dict[str, Any], containers: list[str], stem: str) ->
 
 
 def _add_sections(value: Mapping[str, Any], jobs: Sequence[JobEntry], findings: Iterable[Finding]) -> FileEntries:
-    """The jobs, and what stands beside them."""
+    """Add the sections next to the jobs."""
     defaults, wrong = _read_defaults(value)
     is_a_job = any(entry.path == (GROUPS_KEY,) for entry in jobs)
     groups, wrong_groups = read_groups(None if is_a_job else value.get(GROUPS_KEY))
@@ -92,7 +92,7 @@ def _add_sections(value: Mapping[str, Any], jobs: Sequence[JobEntry], findings: 
 
 
 def _read_top_level(value: dict[str, Any]) -> FileEntries:
-    """Jobs without `jobs:` around them. What is no job there is an unknown key, not a broken job."""
+    """Read jobs without `jobs:` around them. Another value there is an unknown key, not an invalid job."""
     jobs: list[JobEntry] = []
     others: list[str] = []
     some_are_jobs = any(_is_job(one) for one in value.values())
@@ -120,13 +120,13 @@ def _is_job(value: Any) -> bool:
 
 
 def _has_check(value: dict[str, Any]) -> bool:
-    """Whether `check` is a key of this job, and no job of that name."""
+    """Return whether `check` is a key of this job, not a job of that name."""
     check = value.get("check")
     return "check" in value and not (isinstance(check, dict) and "check" in check)
 
 
 def _is_one_flat_job(value: Any) -> bool:
-    """A key of the form may hold what looks like a job: the body of a request, such as {"query": ...}."""
+    """A key of the flat form can have a value that looks like a job: the body of a request, such as {"query": ...}."""
     if not isinstance(value, dict) or not is_flat_job(value):
         return False
     return not any(_is_job(one) for key, one in value.items() if not is_flat_key(key))
@@ -159,7 +159,7 @@ def _read_defaults(value: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, 
 
 
 def _check_defaults(defaults: Mapping[str, Any]) -> Iterator[Finding]:
-    """What is wrong with defaults even if every job replaces them."""
+    """Find problems of defaults even if every job overrides them."""
     # Without app settings, the schedule is a valid stand-in: what is wrong with them is found in the jobs.
     written = resolve_schedules({"name": "defaults", "check": {}, **defaults}, {}, flat=False).job
     definition = _validate(written, PartInterner())
@@ -169,7 +169,7 @@ def _check_defaults(defaults: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def find_job_name(entry: JobEntry) -> tuple[str, ...]:
-    """The name of a job whose definition is wrong, if it can be told: others may depend on it."""
+    """Return the name of a job with an invalid definition, if it has one: others can depend on it."""
     given = entry.value if isinstance(entry.value, dict) else {}
     written = next((value for key, value in given.items() if fold_name(key) in ("name", "jobname")), entry.name)
     return (written,) if isinstance(written, str) else ()
@@ -177,7 +177,7 @@ def find_job_name(entry: JobEntry) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class DefinedJob:
-    """A job, what it hardly means, and what it needs from outside; keys as they stand in the file."""
+    """A job, its warnings, and what it needs from outside; paths are those of the file."""
 
     job: JobDefinition
     warnings: tuple[Finding, ...] = ()
@@ -186,7 +186,7 @@ class DefinedJob:
 
 @dataclass(frozen=True, slots=True)
 class DefinitionContext:
-    """What a job takes from around it. `defaults`: those of its file, for the full form."""
+    """What the definition of a job depends on. `defaults`: those of its file, for the full form."""
 
     defaults: Mapping[str, Any] | None
     interner: PartInterner
@@ -200,8 +200,8 @@ class DefinitionContext:
 def define_job(entry: JobEntry, context: DefinitionContext) -> DefinedJob | tuple[Finding, ...]:
     """Return the entry's definition, or everything that is wrong with it."""
     if not isinstance(entry.value, dict):
-        what = "has nothing below it" if entry.value is None else "is not a mapping of keys to values"
-        return (Finding(entry.path, what, "a job has at least a check"),)
+        what = "is empty" if entry.value is None else "is not a mapping of keys to values"
+        return (Finding(entry.path, what, "a job needs at least a check"),)
     return _define_flat(entry, context) if is_flat_job(entry.value) else _define_full(entry, context)
 
 
@@ -263,7 +263,7 @@ def _review(
     in_file: Callable[[KeyPath], KeyPath],
     warnings: Iterable[Finding] = (),
 ) -> DefinedJob | tuple[Finding, ...]:
-    """The valid definition with its warnings, or why it must not be used. `in_file`: turns keys of the full form."""
+    """Return the valid definition with its warnings, or the refusals. `in_file`: maps paths of the full form to the file."""
     if refusals := find_refusals(job):
         return tuple(_move(finding, in_file(finding.path)) for finding in refusals)
     found = (*warnings, *(_move(finding, in_file(finding.path)) for finding in find_warnings(job, context.now_ms)))
@@ -275,7 +275,7 @@ def _move(finding: Finding, path: KeyPath) -> Finding:
 
 
 def _locate(finding: Finding, entry: JobEntry, defaults: Mapping[str, Any] | None) -> Finding:
-    """Where the wrong value stands: in the job, or in the defaults that it took it from."""
+    """Locate the wrong value: in the job, or in its defaults."""
     if finding.path == ("name",) and "name" not in entry.value and entry.name is not None:
         return Finding(entry.path, f"as a name {finding.message}", finding.hint)
     return _move(finding, _path_in_file(finding.path, entry, defaults))

@@ -14,7 +14,7 @@ from jobs.targets import TlsOptions
 from jobs.targets.auth import ManagedIdentityAuth
 
 _PLAIN_TYPES = frozenset({str, int, float, bool, type(None)})
-"""What most of a model is; left out first, as there may be ten thousand jobs."""
+"""Most values of a model; skipped first, as there can be ten thousand jobs."""
 
 
 def find_external_uses(job: JobDefinition) -> tuple[ExternalUse, ...]:

@@ -24,7 +24,7 @@ MAX_GROUPS_PER_FILE = 1000
 
 @dataclass(frozen=True, slots=True)
 class DeclaredGroup:
-    """A group, who may join it, and where that stands."""
+    """A group, its allowed members, and its location."""
 
     name: str
     members: GroupMembers
@@ -44,13 +44,13 @@ def read_groups(value: Any) -> tuple[Mapping[str, GroupMembers], tuple[Finding, 
         hint = "write groups: {checkout: {jobs: [checkout-*]}}"
         return {}, (Finding((GROUPS_KEY,), "is not a mapping of groups by name", hint),)
     if len(value) > MAX_GROUPS_PER_FILE:
-        message = f"declares {len(value)} groups; at most {MAX_GROUPS_PER_FILE} may stand in a file"
+        message = f"declares {len(value)} groups, expected at most {MAX_GROUPS_PER_FILE}"
         return {}, (Finding((GROUPS_KEY,), message, "split the file"),)
     groups: dict[str, GroupMembers] = {}
     findings: list[Finding] = []
     for name, written in value.items():
         if not GROUP_NAME_PATTERN.fullmatch(name):
-            findings.append(Finding((GROUPS_KEY, name), "as the name of a group has a character that it cannot have"))
+            findings.append(Finding((GROUPS_KEY, name), "is not the name of a group: it has a forbidden character"))
             continue
         try:
             groups[name] = GroupMembers.model_validate({} if written is None else written)
@@ -65,7 +65,7 @@ def read_groups(value: Any) -> tuple[Mapping[str, GroupMembers], tuple[Finding, 
 
 @dataclass(frozen=True, slots=True)
 class MembershipProblems:
-    """`problems`: what is wrong. `refused`: names of jobs that may not join their group."""
+    """Problems and warnings about members of groups, and the names of the jobs that are not allowed in their group."""
 
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
@@ -107,14 +107,14 @@ def _groups_joined_by(one: LocatedJob) -> Iterator[tuple[str, str]]:
 
 
 def _rejected_member(one: LocatedJob, key: str, group: DeclaredGroup) -> Problem:
-    message = f"{one.job.name} may not join the group {group.name}: {group.origin} declares it for {group.members}"
+    message = f"{one.job.name} is not allowed in the group {group.name}: {group.origin} declares it for {group.members}"
     return one.problem(key, message, f"name another group, or let its owner add {one.job.name} there")
 
 
 def _undeclared_group(first: LocatedJob, one: LocatedJob, key: str, name: str) -> Problem:
     message = (
-        f"jobs of several files share the group {name} (first {first.job.name} in {first.origin}), and no file says "
-        "who may join it: any job can make theirs wait"
+        f"jobs of several files share the group {name} (first {first.job.name} in {first.origin}), and no file "
+        "declares its members: any job can make theirs wait"
     )
-    hint = f"declare it beside jobs: groups: {{{name}: {{jobs: [{first.job.name}, {one.job.name}]}}}}"
+    hint = f"declare it next to jobs: groups: {{{name}: {{jobs: [{first.job.name}, {one.job.name}]}}}}"
     return one.problem(key, message, hint)

@@ -1,7 +1,7 @@
-"""Lets jobs share the parts that they write alike: most of ten thousand jobs have the same few retry policies.
+"""Lets jobs share equal parts: most of ten thousand jobs have the same few retry policies.
 
-One pool for each reading of job files. A part that was validated once is handed over as it is the next time, which
-saves the memory of copies, and the time to validate them.
+One pool for each reading of job files. A validated part is reused for an equal one, which saves the memory of copies, and
+the time of their validation.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class PartInterner:
         self._parts: dict[tuple[str, str], Any] = {}
 
     def reuse(self, definition: Mapping[str, Any]) -> dict[str, Any]:
-        """The definition as it was written, with the parts that are known in place of what was written for them."""
+        """Return the definition with known parts replaced by their validated objects."""
         filled = self._reuse_parts(definition, _JOB_PARTS)
         if isinstance(check := filled.get("check"), dict):
             filled["check"] = self._reuse_parts(check, _CHECK_PARTS)
@@ -53,6 +53,6 @@ class PartInterner:
 
 def _part_key(name: str, raw: Any, written: Mapping[str, Any]) -> tuple[str, str]:
     if name == "timeout" and isinstance(check := written.get("check"), dict):
-        # What it does not say depends on the check's kind.
+        # Its defaults depend on the check's kind.
         return f"timeout of {check.get('kind')!r}", repr(raw)
     return name, repr(raw)

@@ -17,7 +17,7 @@ from jobs.problems import Finding, Problem, dotted_path
 from jobs.problems import KeyPath as KeyPath
 
 _MAX_SHOWN_JOBS = 10
-"""Jobs at either end of a long circle that a problem names."""
+"""Jobs at each end of a long cycle in a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class LocatedJob:
     entry_key: str | int | None
     """Where it stands among them; None if it is the whole of the file."""
     document: Document | None = None
-    """To find lines in, for a job that has to do with others or uses something; without its value."""
+    """For line numbers, if the job refers to others or has external uses; without its value."""
     uses: tuple[ExternalUse, ...] = ()
 
     @property
@@ -40,8 +40,8 @@ class LocatedJob:
         return f"{self.file}:{self.line}"
 
     def problem(self, key: str, message: str, hint: str) -> Problem:
-        """Return a problem at this key of a job that has to do with others."""
-        assert self.document is not None, "it shares something with others"
+        """Return a problem at this key of a job that refers to others."""
+        assert self.document is not None, "it refers to other jobs"
         return self.document.problem(Finding((*self.path, key), message, hint))
 
     @property
@@ -66,9 +66,9 @@ def join_files(files: Iterable[FileJobs]) -> JobSet:
     """All files' jobs.
 
     Raises:
-        ConfigurationError: anything is wrong in one of them, a name is there twice, or a job depends on none that is
-            there, or on itself in the end, or two jobs give a concurrency group different limits, or a group's circuit
-            different policies, or a job joins a group whose declaration does not admit it.
+        ConfigurationError: a file has a problem, a name is defined twice, a job depends on an unknown job or on itself,
+            two jobs give a concurrency group different limits, or a group's circuit different policies, or a job joins a
+            group whose declaration does not admit it.
     """
     found: dict[str, LocatedJob] = {}
     problems: list[Problem] = []
@@ -87,7 +87,7 @@ def join_files(files: Iterable[FileJobs]) -> JobSet:
             if first is not one:
                 problems.append(_defined_twice(first, one))
     for wrong in DependencyGraph(one.job for one in found.values()).find_problems(broken):
-        # What is not there may stand in the file that cannot be read.
+        # The unreadable file can contain the missing job.
         if are_readable or wrong.circle:
             problems.append(_wrong_dependency(wrong, found))
     of_groups = find_group_conflicts((one.job.name, one.job.concurrency_group) for one in found.values())
@@ -132,7 +132,7 @@ def _wrong_dependency(wrong: DependencyProblem, found: Mapping[str, LocatedJob])
 def _wrong_limit(wrong: GroupConflict, found: Mapping[str, LocatedJob]) -> Problem:
     job, first = found[wrong.job], found[wrong.first]
     message = (
-        f"{wrong.job} lets {wrong.limit} runs of the group {wrong.group} go on at a time, "
+        f"{wrong.job} lets {wrong.limit} concurrent runs in the group {wrong.group}, "
         f"and {wrong.first} ({first.origin}) {wrong.first_limit}"
     )
     return job.problem("concurrency_group", message, "give the group one limit in all of its jobs")

@@ -1,6 +1,6 @@
 """Job files into a `JobSet`: all jobs, or every problem of every file at once. Called by config.loading.
 
-What a file gave is kept by its content, so that reading again parses changed files only.
+Results are cached by the content of a file, so that reading again parses changed files only.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ __all__ = ["JOB_FILE_SUFFIXES", "JobFile", "JobFileReader", "JobSet", "is_job_fi
 
 
 _MAX_FINDINGS_PER_FILE = 500
-"""Problems of one file after which no more of its jobs are checked: each takes a while to explain."""
+"""Problems of one file after which its other jobs are not checked: each message takes time."""
 
 _PROGRAM_FOLDER = Path(config.__path__[0]).resolve().parent
-"""The program's folder: the command `validate` reads with paths shown from the working folder instead."""
+"""The program's folder. The command `validate` displays paths relative to the working folder instead."""
 
 
 class JobFileReader:
-    """Reads folders of job files, again and again. Not to be used by two threads at once."""
+    """Reads folders of job files repeatedly. Not for concurrent use."""
 
     def __init__(self, root: Path, environ: Mapping[str, str] | None = None) -> None:
-        """`environ`: the app settings that schedules may name; those of the process if it is left out."""
+        """`environ`: the app settings for schedules; by default those of the process."""
         self._root = root
         self._environ = os.environ if environ is None else environ
         self._cache: dict[Path | str, dict[str, FileJobs]] = {}
@@ -58,7 +58,7 @@ class JobFileReader:
         `substitutions`: see config.documents.document.parse_document. `default_schedule`: of flat jobs that have none.
 
         Raises:
-            ConfigurationError: with every problem of every file; also if `place` is not there.
+            ConfigurationError: with every problem of every file, or if `place` does not exist.
         """
         files = chain(map(self._read_file, self.list_files(place)), self._find_nested(place))
         return self.parse(place, files, substitutions=substitutions, default_schedule=default_schedule)
@@ -94,14 +94,14 @@ class JobFileReader:
                 content, shown, PurePath(name).stem, substitutions, shared, default_schedule, self._environ
             )
             read.append(now[key])
-        self._cache[place] = now  # what is not there any more is forgotten
+        self._cache[place] = now  # drops removed files
         jobs = join_files(read)
         shown_place = place if isinstance(place, str) else self._display_name(place)
         warnings = (*location_warnings(shown_place, len(jobs), nested), *jobs.warnings)
         return replace(jobs, digest=make_digest(now), warnings=warnings)
 
     def _find_nested(self, place: Path) -> Iterator[JobFile]:
-        """The job files in folders inside the place, but for the samples that the program brings."""
+        """Yield the job files in sub-folders, except the samples of the program."""
         samples = {(root / "config" / "jobs" / "samples").resolve() for root in (self._root, _PROGRAM_FOLDER)}
         for file in find_nested_job_files(place):
             if file.parent.resolve() not in samples:
@@ -125,7 +125,7 @@ class JobFileReader:
                 [Problem("", f"cannot be listed: {reason}", file=self._display_name(place))]
             ) from None
         if place.suffix.lower() not in JOB_FILE_SUFFIXES and os.path.exists(place):
-            message = f"is no job file: its name ends in none of {' '.join(JOB_FILE_SUFFIXES)}"
+            message = f"is not a job file: expected a name that ends in {' '.join(JOB_FILE_SUFFIXES)}"
             raise ConfigurationError([Problem("", message, file=self._display_name(place))])
         return [place]
 
@@ -157,9 +157,7 @@ def _parse_file(
     for number, entry in enumerate(entries.jobs):
         if len(findings) >= _MAX_FINDINGS_PER_FILE:
             left_out = entries.jobs[number:]
-            findings.append(
-                Finding((), f"has {len(left_out)} more jobs, which are not checked before these are mended")
-            )
+            findings.append(Finding((), f"has {len(left_out)} more jobs, which are checked once these are fixed"))
             broken += [name for one in left_out for name in find_job_name(one)]
             break
         defined = define_job(entry, context)
@@ -184,7 +182,7 @@ def _parse_file(
 
 
 def _sort_problems(document: Document, warnings: Iterable[Finding]) -> tuple[Problem, ...]:
-    """Several jobs may take what is warned of from the same defaults: it is said once."""
+    """Remove duplicates: several jobs can have the same warning from the same defaults."""
     problems = [document.problem(finding) for finding in dict.fromkeys(warnings)]
     return tuple(sorted(problems, key=lambda problem: problem.line or 1))
 

@@ -1,7 +1,7 @@
 """Reads the jobs again while the program runs. Made by scheduler.app, used by scheduler.catalog.reloading.
 
-A place says cheaply whether something is different there, and reads the whole set, of which only changed files are
-parsed. What is wrong comes as the one ConfigurationError, as at the start.
+A source checks cheaply whether its files have changed, and reads the whole set, of which only changed files are parsed.
+Problems are raised as one ConfigurationError, as at the start.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ if TYPE_CHECKING:
     from config.job_files.container import JobContainer
 
 FOLDER_POLL_INTERVAL = 2.0
-"""Seconds between two looks at a folder, for file systems that tell of no changes."""
+"""Seconds between two checks of a folder, for file systems that do not report changes."""
 CONTAINER_POLL_INTERVAL = 15.0
-"""The same for a container, each look of which is a request."""
+"""The same for a container, where a check is a request."""
 TIME_STAMP_RESOLUTION = 2.0
-"""Seconds after which a file that is written again has another time stamp, on every file system."""
+"""Seconds after which a new write has another time stamp, on every file system."""
 MAX_CLOCK_SKEW = 3600.0
-"""Seconds by which the clock of a share may be ahead. What is further in the future was not written just now."""
+"""Seconds by which the clock of a share can be ahead. A later time stamp is not one of a recent write."""
 SAVE_QUIET_MS = 100
-"""Milliseconds without a change after which a save is taken to be over."""
+"""Milliseconds without a change after which a save counts as complete."""
 _MAX_READS = 5
 
 FileStamps = Mapping[str, object]
-"""What tells the files at a place from those of another time, by name."""
+"""A stamp of each file, by name, that changes with its content."""
 
 
 class JobFileSource(Protocol):
     """Where job files are. Raises ConfigurationError from `changed` and `read`."""
 
     async def has_changed(self) -> bool:
-        """Whether `read` may give something else than the last time."""
+        """Return whether `read` can return another set than the last time."""
         ...
 
     async def read(self) -> JobSet:
@@ -51,7 +51,7 @@ class JobFileSource(Protocol):
         ...
 
     def change_hints(self) -> AsyncIterator[None]:
-        """Something each time that it is worth asking `changed`, without an end."""
+        """Yield whenever `changed` should be checked, without end."""
         ...
 
     async def aclose(self) -> None: ...
@@ -86,7 +86,7 @@ class FolderSource:
         try:
             for _ in range(_MAX_READS):
                 before, at = _read_stamps(self._path), time.time()
-                # Again if somebody wrote meanwhile: it would be half of the old set and half of the new one.
+                # Again after a concurrent write: the set could be half old and half new.
                 with suppress(_ChangedWhileReading):
                     return self._read_whole(before)
             return self._loader.load()
@@ -108,7 +108,7 @@ class FolderSource:
         return jobs
 
     async def change_hints(self) -> AsyncIterator[None]:
-        """See Source.hints. At once where the system tells of changes, and each POLL seconds anyway."""
+        """See the protocol. Yields immediately where the system reports changes, and each POLL seconds."""
         told = asyncio.Event()
         watching = asyncio.create_task(self._watch(told))
         try:
@@ -125,13 +125,13 @@ class FolderSource:
             await asyncio.wait([watching])
 
     async def _watch(self, change_event: asyncio.Event) -> None:
-        # Here, as the Functions host has no use for it, and each import makes its first start slower.
+        # A local import, because the Functions host does not need it, and each import slows its first start.
         from watchfiles import awatch
 
         folder = self._path if self._path.is_dir() else self._path.parent
         while True:
-            # Not the folder above, though it alone tells at once that this one was put in place of another: with a
-            # database in it, it tells of hundreds of changes a second.
+            # Not the folder above, although it alone reports at once that this one was replaced: with a database in it,
+            # it reports hundreds of changes a second.
             watched = await run_in_daemon_thread(_folder_identity, folder)
             if watched is not None:
                 with suppress(OSError, RuntimeError):
@@ -153,7 +153,7 @@ class FolderSource:
             await asyncio.sleep(FOLDER_POLL_INTERVAL)
 
     def _is_job_change(self, path: Path, folder: Path) -> bool:
-        """Whether a change there may be one of the jobs: a log beside them changes all the time."""
+        """Return whether a change can be one of the jobs: a log in the same folder changes all the time."""
         if path.parent != folder:
             return False
         # A mounted ConfigMap is changed by its link ..data.
@@ -165,7 +165,7 @@ class FolderSource:
 
 
 def _folder_identity(folder: Path) -> tuple[int, int] | None:
-    """Which folder it is; None if there is none."""
+    """Return the identity of the folder; None if it does not exist."""
     with suppress(OSError):
         found = os.stat(folder)
         return found.st_dev, found.st_ino
@@ -173,7 +173,7 @@ def _folder_identity(folder: Path) -> tuple[int, int] | None:
 
 
 class _ChangedWhileReading(Exception):
-    """Somebody wrote while it was read."""
+    """Another process wrote while the set was read."""
 
 
 def _read_stamps(path: Path) -> FileStamps:
@@ -188,7 +188,7 @@ def _read_stamps(path: Path) -> FileStamps:
 
 
 def _stamp_of(stat: os.stat_result) -> tuple[int, int, int, int]:
-    # Who keeps the time of a file's content (cp -p, rsync) does not keep that of the file.
+    # Programs that preserve the modification time (cp -p, rsync) do not preserve the change time.
     return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
 
 
@@ -218,7 +218,7 @@ class ContainerSource:
         etags = await container.list_etags()
         for _ in range(_MAX_READS):
             seen, files = etags, await container.fetch_files(etags)
-            # Again if somebody wrote meanwhile: it would be half of the old set and half of the new one.
+            # Again after a concurrent write: the set could be half old and half new.
             etags = await container.list_etags()
             if etags == seen:
                 break

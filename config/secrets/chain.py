@@ -33,7 +33,7 @@ def build_secrets(
 ) -> SecretChain:
     """The secrets as the settings say; those in the settings themselves are registered with the redactor.
 
-    `vault_options` go to the vault's SecretClient: tests hand over the authority of their own vault.
+    `vault_options` are passed to the vault's SecretClient: tests pass the authority of their test vault.
     """
     for value in find_settings_secrets(settings):
         redactor.add_permanent(value)
@@ -79,12 +79,12 @@ class SecretChain:
         """The value now, registered with the redactor.
 
         Raises:
-            SecretUnavailable: says where it was looked for and how to mend it.
+            SecretUnavailable: with the searched sources and the fix.
         """
         return await self._read(name)
 
     async def refresh_rejected(self, name: str, rejected: str) -> CredentialRefresh:
-        """See jobs.ports.Secrets. What a file or the vault holds is looked at again; a variable cannot change."""
+        """See jobs.ports.Secrets. The file or the vault is read again; a variable cannot change."""
         why = ""
         try:
             value = await self._read(name, rejected)
@@ -93,7 +93,7 @@ class SecretChain:
         if value != rejected:
             return CredentialRefresh(is_changed=True, message=f"the secret {name} had been changed and was read again")
         origin = self._origins.get(name)
-        still = f"is still what {origin.source} held at {origin.read_at:%Y-%m-%d %H:%M:%S}Z" if origin else "was read"
+        still = f"is unchanged in {origin.source} since {origin.read_at:%Y-%m-%d %H:%M:%S}Z" if origin else "was read"
         return CredentialRefresh(is_changed=False, message=f"the secret {name} {still}{why}")
 
     def drop(self, name: str) -> None:
@@ -106,7 +106,7 @@ class SecretChain:
         return self._origins.get(name)
 
     def health(self) -> tuple[FetchFailure, ...]:
-        """The secrets that could not be had when last asked for; with `stale` their kept value is used."""
+        """Return the secrets whose last read failed."""
         files = self._files.fetch_failures() if self._files is not None else ()
         vault = self._vault.fetch_failures() if self._vault is not None else ()
         return (*self._missing_secrets.values(), *files, *vault)
@@ -125,7 +125,7 @@ class SecretChain:
             await self._vault.aclose()
 
     async def _read(self, name: str, refused: str | None = None) -> str:
-        """The value and, beside, its origin. `refused`: look for another one than this."""
+        """Return the value, and record its origin. `refused`: try to find another value than this."""
         value = self._from_environment(name)
         if value is None:
             value = await self._from_files(name, now=refused is not None)
@@ -140,7 +140,7 @@ class SecretChain:
         return value
 
     def _record_missing(self, name: str, sentence: str) -> SecretUnavailable:
-        """What neither files nor vault know of, so that health does."""
+        """Record a secret that neither files nor vault have, for health."""
         before = self._missing_secrets.get(name)
         since = self._clock.now() if before is None else before.since
         self._missing_secrets[name] = FetchFailure(name, since, sentence, is_stale_value_used=False)
@@ -177,12 +177,12 @@ class SecretChain:
         variable = secret_variable_name(name)
         if self._files is None:
             return (
-                f"secret {name}: the variable {variable} is not set, and there is no Key Vault to ask; "
+                f"secret {name}: the variable {variable} is not set, and no Key Vault is configured; "
                 "set the variable, or SCHEDULER_KEY_VAULT_URL"
             )
         return (
             f"secret {name}: the variable {variable} is not set, {self._files.folder} has no file of that name, "
-            "and there is no Key Vault to ask; mount the file, or set the variable or SCHEDULER_KEY_VAULT_URL"
+            "and no Key Vault is configured; mount the file, or set the variable or SCHEDULER_KEY_VAULT_URL"
         )
 
 

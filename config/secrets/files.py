@@ -1,8 +1,8 @@
 """Secrets mounted as files, one a secret, as Kubernetes and the CSI driver of Key Vault do. Called by chain.py.
 
-A file is looked at again after a second at the latest, by its times, size and inode, and read when these have changed:
-so a rotated secret, or a folder swapped by its symbolic link, arrives without a restart. While the folder does not
-answer, as a share that hangs, the last known value is used: nobody has taken it away.
+A file is checked again after at most a second, by its times, size and inode, and read when these have changed: so a rotated
+secret, or a folder replaced by its symbolic link, arrives without a restart. While the folder does not answer, such as a
+hanging share, the last known value is used.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from jobs.ports import Clock
 from jobs.refreshing_cache import FetchFailure
 
 FILE_CHECK_INTERVAL = 1.0
-"""Seconds for which a look at a file is good."""
+"""Seconds for which a check of a file is valid."""
 
 FILE_CHECK_TIMEOUT = 1.0
-"""Seconds for a look. Who comes while one takes longer does not wait for it."""
+"""Seconds for a check. Callers do not wait for one that takes longer."""
 
 MAX_SECRET_BYTES = 64 * 1024
 """Bytes. A vault's secrets have 25 KiB at most."""
@@ -34,7 +34,7 @@ MAX_SECRET_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class FileSecret:
-    """`path`: as it is written, without the links that it leads along."""
+    """`path`: as configured, links not resolved."""
 
     value: str
     path: str
@@ -48,13 +48,13 @@ class _CachedFile:
     failure: str = ""
     failing_since: datetime | None = None
     checked_at: float | None = None
-    """None: its first look is not over."""
+    """None: its first check is not finished."""
     check: asyncio.Task[None] | None = None
     check_started_at: float = 0.0
 
 
 class SecretFiles:
-    """`folder` may be empty or not there (yet): then there are no such secrets."""
+    """`folder` can be empty or missing: then there are no such secrets."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
         self._folder = folder
@@ -67,14 +67,14 @@ class SecretFiles:
         return self._folder
 
     async def read_secret(self, name: str, *, now: bool = False) -> FileSecret | None:
-        """The secret's value; None if it has no file. `now`: look at the file in any case.
+        """The secret's value; None if it has no file. `now`: check the file in any case.
 
         Raises:
             SecretUnavailable: there is a file, and it cannot be used.
         """
         seen = self._cache.setdefault(name, _CachedFile())
         if now and seen.check is not None:
-            await self._wait_for_check(seen)  # it may have seen what was there before
+            await self._wait_for_check(seen)  # it can have read the previous value
         if seen.check is None and (now or self._is_stale(seen)):
             seen.check, seen.check_started_at = (
                 asyncio.create_task(self._run_check(name, seen)),
@@ -83,7 +83,7 @@ class SecretFiles:
         if seen.check is not None:
             await self._wait_for_check(seen)
         if seen.checked_at is None:
-            raise SecretUnavailable(f"secret {name}: {self._folder} does not answer; look at how it is mounted")
+            raise SecretUnavailable(f"secret {name}: {self._folder} does not answer; check its mount")
         if seen.failure:
             raise SecretUnavailable(f"secret {name}: {seen.failure}")
         return seen.secret
@@ -101,7 +101,7 @@ class SecretFiles:
         if self._reference_search is None:
             self._reference_search = asyncio.create_task(run_in_daemon_thread(self._find_references))
             self._reference_search.add_done_callback(self._on_references_found)
-        # Who loses patience does not end it: the next one would hang in another thread.
+        # A caller's timeout does not cancel it: the next check would hang in another thread.
         return await asyncio.shield(self._reference_search)
 
     def _on_references_found(self, _: object) -> None:
@@ -114,7 +114,7 @@ class SecretFiles:
         return seen.checked_at is None or self._clock.monotonic() - seen.checked_at >= FILE_CHECK_INTERVAL
 
     async def _wait_for_check(self, seen: _CachedFile) -> None:
-        """Wait for the look that goes on, as long as patience lasts."""
+        """Wait for the check, until its timeout."""
         left = FILE_CHECK_TIMEOUT - (self._clock.monotonic() - seen.check_started_at)
         if seen.check is not None and left > 0:
             await asyncio.wait({seen.check}, timeout=left)
@@ -148,7 +148,7 @@ class SecretFiles:
         try:
             content, signature = _read_content(path, self._folder, seen.signature)
         except FileNotFoundError:
-            # The folder that a link led to was replaced between two looks at it.
+            # The target folder of a link was replaced between two checks.
             content, signature = _read_content_or_explain(path, self._folder, seen.signature)
         if content is not None:
             seen.secret = FileSecret(_decode(content, path), str(path), self._clock.now())
@@ -164,22 +164,24 @@ class SecretFiles:
 
 
 class _UnusableFile(Exception):
-    """Why a file is no secret; says what to do, and nothing of its content."""
+    """Why a file is not a secret, and the fix; never its content."""
 
 
 def _read_content(path: Path, folder: Path, known: FileSignature) -> tuple[bytes | None, FileSignature]:
     """What is in the file; None if it is the one whose signature is known."""
     try:
-        real = os.path.realpath(path, strict=True)  # a link that is put there from now on is not followed
+        real = os.path.realpath(path, strict=True)  # a link that is created from now on is not followed
         if not Path(real).is_relative_to(os.path.realpath(folder)):
-            raise _UnusableFile(f"{path} leads out of the folder, to where no secrets are read from")
+            raise _UnusableFile(f"{path} is a link out of the folder; secrets are read from the folder only")
         return read_regular_file(real, MAX_SECRET_BYTES, known, flags=os.O_NOFOLLOW)
     except NotRegularFile:
-        raise _UnusableFile(f"{path} is no file") from None
+        raise _UnusableFile(f"{path} is not a file") from None
     except FileTooLarge:
-        raise _UnusableFile(f"{path} has more than {MAX_SECRET_BYTES // 1024} KiB, which is no secret") from None
+        raise _UnusableFile(
+            f"{path} has more than {MAX_SECRET_BYTES // 1024} KiB, which is too large for a secret"
+        ) from None
     except PermissionError:
-        raise _UnusableFile(f"{path} may not be read by the program's user; let it, by owner, group or mode") from None
+        raise _UnusableFile(f"{path} is not readable by the program's user; change its owner, group or mode") from None
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -190,7 +192,7 @@ def _read_content_or_explain(path: Path, folder: Path, known: FileSignature) -> 
     try:
         return _read_content(path, folder, known)
     except FileNotFoundError:
-        raise _UnusableFile(f"{path} leads to a file that is not there") from None
+        raise _UnusableFile(f"{path} is a link to a file that does not exist") from None
 
 
 def _decode(content: bytes, path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Secrets of an Azure Key Vault, kept for some minutes. Called by config.secrets.chain."""
+"""Secrets of an Azure Key Vault, cached for some minutes. Called by config.secrets.chain."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from azure.keyvault.secrets.aio import SecretClient
 
 SECRET_FRESH_FOR = 300.0
-"""Seconds that a value is used without asking: how long a rotation may take to arrive."""
+"""Seconds that a value is used without a request: the maximum delay of a rotation."""
 
 SECRET_USABLE_FOR = 24 * 3600.0
-"""Seconds that a value is used at most while the vault is away."""
+"""Seconds that a value is used at most while the vault is unavailable."""
 
 SECRET_TIMEOUT = 15.0
 """Seconds for one secret, token and retries included."""
@@ -35,7 +35,7 @@ _FORBIDDEN_MESSAGE = (
 
 
 class _NoSuchSecret(SecretUnavailable, ValueNotFound):
-    """Not one that cannot be read now: there is none."""
+    """The secret does not exist, so a retry is useless."""
 
 
 class KeyVault:
@@ -58,11 +58,11 @@ class KeyVault:
         return await self._values.get(name)
 
     async def refresh_if_equal(self, name: str, refused: str) -> bool:
-        """Whether it is another value than `refused` by now; asks the vault, if it was not for this asked lately."""
+        """Return whether the value differs from the rejected one; queries the vault unless it did so recently."""
         return await self._values.refresh_if_equal(name, refused)
 
     def mark_stale(self, name: str) -> None:
-        """There is a new version: ask at the next use. Names are the same here whatever their case, and `_` is `-`."""
+        """Read a new version at the next use. Names are not case-sensitive here, and `_` is `-`."""
         for kept in self._values.names():
             if normalize_name(kept) == normalize_name(name):
                 self._values.mark_stale(kept)
@@ -110,11 +110,11 @@ class KeyVault:
 
         first = make_printable(str(error).strip().split("\n", 1)[0], 160)
         if isinstance(error, ResourceNotFoundError):
-            return _NoSuchSecret(self._message(name, "there is no secret of that name; create it, or mend the job"))
+            return _NoSuchSecret(self._message(name, "there is no secret of that name; create it, or fix the job"))
         if isinstance(error, HttpResponseError) and error.status_code == 403:
             return self._unavailable(name, _FORBIDDEN_MESSAGE)
         if isinstance(error, HttpResponseError) and error.status_code == 429:
-            return self._unavailable(name, "the vault is asked too often (429)")
+            return self._unavailable(name, "the vault receives too many requests (429)")
         if isinstance(error, ClientAuthenticationError):
             return self._unavailable(name, f"the app's identity gives no token for the vault ({first})")
         return self._unavailable(name, f"the vault does not answer ({first})")

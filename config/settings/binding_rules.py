@@ -38,7 +38,7 @@ def _check_tag(text: str) -> str:
 
 
 class HostRule(FrozenModel):
-    """Who may get it, and for jobs with which tags: with one of them, or any job if there are none."""
+    """The hosts that may get it, and the tags of which a job needs one; without tags, any job may send it."""
 
     hosts: Annotated[tuple[Annotated[str, AfterValidator(_check_host_pattern)], ...], BeforeValidator(_as_list)]
     tags: Annotated[tuple[Annotated[str, AfterValidator(_check_tag)], ...], BeforeValidator(_as_list)] = ()

@@ -1,7 +1,7 @@
-"""The variables that name a user-assigned managed identity, beside the scheduler's own. Used by config.settings.layers.
+"""The variables of Azure that name a user-assigned managed identity. Used by config.settings.layers.
 
-A user-assigned identity should work by one id: the Functions host wants AzureWebJobsStorage__clientId for its own
-storage connection, and Azure's libraries read AZURE_CLIENT_ID.
+One id is enough for a user-assigned identity: the Functions host requires AzureWebJobsStorage__clientId for its storage
+connection, and Azure's libraries read AZURE_CLIENT_ID.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def identity_problems(environ: Mapping[str, str]) -> list[Problem]:
     host, azure = present.get(HOST_VARIABLE.upper()), present.get(AZURE_VARIABLE)
     if host is not None and azure is not None and host.lower() != azure.lower():
         hint = f"give both the same client id, or set {OWN_VARIABLE} to the one that the scheduler uses"
-        return [Problem(HOST_VARIABLE, f"names another identity than {AZURE_VARIABLE}", hint)]
+        return [Problem(HOST_VARIABLE, f"contains another client id than {AZURE_VARIABLE}", hint)]
     if host is None and azure is None and _RESOURCE_ID.upper() in present:
-        message = "the scheduler finds an identity by its client id"
+        message = "the scheduler needs the client id of the identity"
         return [Problem(_RESOURCE_ID, message, f"set {HOST_VARIABLE} in its place")]
     return []
 

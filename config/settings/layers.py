@@ -1,7 +1,7 @@
 """The layers of settings: environments/base.yaml, environments/<environment>.yaml, environment variables.
 
-Called by config.loading. Each layer knows where each of its values stands, so that a problem names the file and line or
-the variable to mend.
+Called by config.loading. Each layer knows the location of its values, so that a problem names the file and line or
+the variable to fix.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from jobs.problems import KeyPath as KeyPath
 
 VARIABLE_PREFIX = "SCHEDULER_"
 SECRET_PREFIX = "SCHEDULER_SECRET_"
-"""Variables that are secrets, read by config.secrets; no settings."""
+"""Variables that are secrets, read by config.secrets, not settings."""
 
 ENVIRONMENT_VARIABLE = "SCHEDULER_ENVIRONMENT"
 
@@ -47,14 +47,14 @@ WELL_KNOWN_VARIABLES: Mapping[str, KeyPath] = {
     "DD_SERVICE": ("datadog", "service"),
     "DD_VERSION": ("datadog", "version"),
 }
-"""Names that Azure and Datadog give. Of one setting, a SCHEDULER_ variable wins, then the name that is earlier here."""
+"""Names of Azure and Datadog. For one setting, a SCHEDULER_ variable wins, then the earlier name."""
 
 _VARIABLE_RANKS = {name.upper(): rank for rank, name in enumerate(WELL_KNOWN_VARIABLES)}
 _REFERENCE_PREFIX = "@microsoft.keyvault("
 
 
 class SettingsLayer(Protocol):
-    """Some settings, and where each one stands."""
+    """Some settings, and the location of each one."""
 
     @property
     def values(self) -> Mapping[str, Any]: ...
@@ -145,7 +145,7 @@ def read_file_layer(file: Path, root: Path) -> FileLayer:
 def read_variable_layer(
     environ: Mapping[str, str], environment: str, base: Path
 ) -> tuple[VariableLayer, list[Problem]]:
-    """The settings among the environment variables; a SCHEDULER_ variable that is none is a problem."""
+    """The settings among the environment variables; another SCHEDULER_ variable is a problem."""
     values: dict[str, Any] = {}
     names: dict[KeyPath, str] = {}
     environ = without_service_principal(environ)
@@ -177,7 +177,7 @@ def _set_value(values: dict[str, Any], path: KeyPath, value: str) -> None:
 
 
 def _should_be_setting(upper: str) -> bool:
-    # A secret's name begins with a letter or a digit: SCHEDULER_SECRET__ALLOW is a slip of SCHEDULER_SECRETS__ALLOW.
+    # A secret's name starts with a letter or a digit: SCHEDULER_SECRET__ALLOW is a misspelt SCHEDULER_SECRETS__ALLOW.
     is_secret = upper.startswith(SECRET_PREFIX) and not upper.startswith(f"{SECRET_PREFIX}_")
     return upper.startswith(VARIABLE_PREFIX) and not is_secret and upper != ENVIRONMENT_VARIABLE
 
@@ -248,7 +248,7 @@ def is_unresolved(value: object) -> bool:
 
 
 def unresolved_message(name: str) -> str:
-    """What to tell about it; never the value."""
+    """Return the message about it; never the value."""
     return (
         f"{name}: its Key Vault reference is not resolved; check that the secret exists "
         "and that the app's identity may read it"
@@ -256,7 +256,7 @@ def unresolved_message(name: str) -> str:
 
 
 def find_layer(path: KeyPath, layers: tuple[SettingsLayer, ...]) -> SettingsLayer | None:
-    """The strongest layer that holds something at this path. `layers`: the strongest first."""
+    """Return the strongest layer with a value at this path. `layers`: the strongest first."""
     return next((layer for layer in layers if _has_value(layer.values, path)), None)
 
 
@@ -272,7 +272,7 @@ def find_origin(path: KeyPath, layers: tuple[SettingsLayer, ...]) -> str:
 def _has_value(values: Any, path: KeyPath) -> bool:
     for step in path:
         if isinstance(step, int):
-            return True  # lists are not merged: who has the list has its items
+            return True  # lists are not merged: the layer with the list has its items
         if isinstance(values, str):
             return True  # a variable that holds a whole mapping as JSON
         if not isinstance(values, Mapping) or step not in values:

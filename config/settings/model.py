@@ -1,6 +1,6 @@
 """Every setting of the program, as one frozen model. Built by config.loading from the layers, read by scheduler.app.
 
-config/environments/base.yaml says what each one does and holds the same defaults; a test keeps both equal.
+config/environments/base.yaml describes each one and has the same defaults; a test compares both.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from jobs.telemetry import Reporting
 def _check_store(text: str) -> str:
     if text == "azure" or (text.startswith("sqlite:///") and text != "sqlite:///"):
         return text
-    raise ValueError(f"{text!r} is no store: write sqlite:///path/to/file.db or azure")
+    raise ValueError(f"{text!r} is not a store: write sqlite:///path/to/file.db or azure")
 
 
 def _check_address(host: str, info: ValidationInfo) -> str:
@@ -47,7 +47,7 @@ def _check_address(host: str, info: ValidationInfo) -> str:
         return host
     if not info.data.get("allow_remote"):
         raise ValueError(
-            "the API has no identities, so it is served on loopback only: 127.0.0.1, ::1 or localhost; "
+            "the API does not authenticate callers, so it is served on loopback only: 127.0.0.1, ::1 or localhost; "
             "in a container allow_remote allows other addresses"
         )
     try:
@@ -80,14 +80,14 @@ def _to_lower(value: object) -> object:
 
 
 def _reject_query(url: str) -> str:
-    """A signature in a setting would be shown wherever the place of a job is."""
+    """A signature in a setting would appear in the location of every job."""
     if urlsplit(url).query or urlsplit(url).fragment:
-        raise ValueError("has a query: it is read with the app's identity or the storage connection string")
+        raise ValueError("must not have a query: it is read with the app's identity or the storage connection string")
     return url
 
 
 def _check_storage_connection(value: SecretStr) -> SecretStr:
-    """Microsoft's client would only refuse it when it is opened, or when it first signs a request."""
+    """Microsoft's client would reject it later, when it is opened or first signs a request."""
     text = value.get_secret_value().strip().rstrip(";")
     parts = {key.strip().lower(): rest for key, _, rest in (part.partition("=") for part in text.split(";"))}
     if parts.get("usedevelopmentstorage", "").lower() == "true":
@@ -139,7 +139,7 @@ class LogSettings(FrozenModel):
 
 
 class RetentionSettings(FrozenModel):
-    """A run is kept until it is older than `age`, or its job has more than `runs_per_job` newer ones."""
+    """A run is deleted when it is older than `age`, or when its job has more than `runs_per_job` newer ones."""
 
     age: PositiveDuration = 30 * 86400.0
     runs_per_job: int = Field(default=10_000, ge=1)
@@ -149,14 +149,14 @@ Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class ShareSettings(FrozenModel):
-    """Parts of the places of `concurrency`; see scheduler.worker.concurrency.fifo_semaphore."""
+    """Shares of `concurrency`; see scheduler.worker.concurrency.fifo_semaphore."""
 
     job: Share = 0.1
     host: Share = 0.25
 
 
 class RetryBudgetSettings(FrozenModel):
-    """How many retries the jobs of a host have together in a process; see jobs.running.retries.retry_budget."""
+    """Retries of all jobs of a target host together, in a process; see jobs.running.retries.retry_budget."""
 
     per_minute: float = Field(default=RETRIES_PER_MINUTE, ge=0, le=1_000_000)
     share: float = Field(default=RETRY_SHARE, ge=0, le=100)
@@ -174,9 +174,9 @@ class StorageSettings(FrozenModel):
     prefix: str = Field(
         default="scheduler", pattern=r"^[a-z][a-z0-9]{2,30}$", description="3 to 31 lower-case letters and digits"
     )
-    """Begins the names of its tables. (The queues' names stand in function_app.py, where the host reads them.)"""
+    """Prefix of the names of its tables and queues. (Queue triggers read the variable, see scheduler.dispatch.)"""
     credential: Annotated[Literal["managedidentity"], BeforeValidator(_to_lower)] | None = None
-    """What the Functions host connects with; the scheduler uses its managed identity either way."""
+    """The credential of the Functions host; the scheduler always uses its managed identity."""
 
 
 class ApplicationInsightsSettings(FrozenModel):
@@ -200,7 +200,7 @@ class DatadogSettings(FrozenModel):
 
 
 class TargetSettings(FrozenModel):
-    """Where checks may connect to, and how much of an answer they read; see jobs.checks.guard.guard."""
+    """The targets that checks may connect to, and how much of an answer they read; see jobs.checks.guard.guard."""
 
     networks: Networks = ()
     hosts: Hosts = ()
@@ -208,7 +208,7 @@ class TargetSettings(FrozenModel):
     schemes: Schemes = ("http", "https")
     largest_body: Annotated[ByteSize, Field(ge=1)] = ByteSize(16 * 1024 * 1024)
     ca_folders: Folders = ()
-    """Where the `ca_file` of a target has to be; none: anywhere."""
+    """Folders that may contain the `ca_file` of a target; empty: any folder."""
     body_memory: Annotated[ByteSize, Field(ge=1024 * 1024)] = ByteSize(MOST_BODY_BYTES)
     """Bytes of all bodies that are held at a time; see jobs.checks.body_memory."""
     traceparent: bool = True
@@ -216,7 +216,7 @@ class TargetSettings(FrozenModel):
 
 
 class Settings(BaseModel):
-    """Immutable, unknown keys refused. Made from what is handed over alone: os.environ is not read behind its back."""
+    """Immutable; unknown keys are rejected. Built from its arguments only: it does not read os.environ."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True, arbitrary_types_allowed=True
@@ -225,10 +225,10 @@ class Settings(BaseModel):
     environment: str = Field(default="dev", min_length=1)
     jobs: Path | None = None
     jobs_container: Annotated[ServiceUrl, AfterValidator(_reject_query)] | None = None
-    """In place of `jobs`: a blob container, or the blobs in it whose names begin with the rest of the URL's path."""
+    """Replaces `jobs`: a blob container, or the blobs in it whose names start with the rest of the URL's path."""
     samples: bool = False
     default_schedule: DefaultScheduleField = parse_schedule("0 * * * * *")
-    """Of flat jobs that have none; None: they run on demand."""
+    """The schedule of flat jobs without one; None: they run on demand."""
     store: Annotated[str, AfterValidator(_check_store)] = "sqlite:///data/scheduler.db"
     allow_remote: bool = False
     """Whether `host`, which is judged by it, may be another address than loopback."""
@@ -236,7 +236,7 @@ class Settings(BaseModel):
     port: int = Field(default=7071, ge=0, le=65535)
     concurrency: int = Field(default=200, ge=1, le=10_000)
     max_running: int | None = Field(default=None, ge=1, le=LARGEST_CONCURRENCY_GROUP)
-    """Over all instances together; None: as many as there are places."""
+    """Maximum over all instances together; None: no limit."""
     shares: ShareSettings = ShareSettings()
     shutdown_grace: Duration = 3.0
     secrets_folder: Path | None = None
@@ -254,11 +254,11 @@ class Settings(BaseModel):
     retention: RetentionSettings = RetentionSettings()
     storage: StorageSettings = StorageSettings()
     telemetry: Reporting = Reporting()
-    """A job may say otherwise for its own runs."""
+    """A job can override it for its runs."""
     application_insights: ApplicationInsightsSettings = ApplicationInsightsSettings()
     datadog: DatadogSettings = DatadogSettings()
     unresolved: tuple[str, ...] = ()
-    """Sentences about Key Vault references that the platform left as text. Not ready while there is one."""
+    """Messages about Key Vault references that the platform did not resolve. With one, the app is not ready."""
 
     @property
     def sqlite_path(self) -> Path | None:

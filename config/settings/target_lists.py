@@ -28,17 +28,23 @@ def _parse_network(value: Any) -> IPv4Network | IPv6Network:
     try:
         network = ip_network(text, strict=False)
     except ValueError:
-        raise ValueError(f"{text!r} is no network: write it like 10.0.0.0/8 or fd00::/8, or an address alone") from None
+        raise ValueError(
+            f"{text!r} is not a network: write it like 10.0.0.0/8 or fd00::/8, or an address alone"
+        ) from None
     if "/" in text and ip_address(text.partition("/")[0]) != network.network_address:
-        raise ValueError(f"{text!r} begins in the middle of a network: write {network}, or the address alone")
+        raise ValueError(
+            f"{text!r} is not the first address of its network: write {network}, or the address without a prefix"
+        )
     if (nature := find_forbidden_kind(network)) is not None:
-        raise ValueError(f"{text!r} is never asked, whatever is set: {nature.description}")
+        raise ValueError(f"{text!r} is never allowed: {nature.description}")
     return network
 
 
 def _check_host(text: str) -> str:
     if not re.fullmatch(r"[^\s/@?#]+", text):
-        raise ValueError(f"{text!r} is no host: write a name, or a pattern such as *.internal, without scheme and path")
+        raise ValueError(
+            f"{text!r} is not a host: write a name, or a pattern such as *.internal, without scheme and path"
+        )
     return text
 
 
@@ -55,7 +61,7 @@ def _port_as_text(value: Any) -> Any:
 def _check_port(text: str) -> str:
     low, _, high = text.replace(" ", "").partition("-")
     if not (low.isdecimal() and (high or low).isdecimal() and 1 <= int(low) <= int(high or low) <= 65535):
-        raise ValueError(f"{text!r} is no port from 1 to 65535: write it like 443, or 8000-8999")
+        raise ValueError(f"{text!r} is not a port from 1 to 65535: write it like 443, or 8000-8999")
     return f"{low}-{high}" if high else low
 
 

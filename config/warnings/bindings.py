@@ -1,4 +1,4 @@
-"""What jobs would send to hosts that the settings do not let have it. Called by scheduler.app and the command line."""
+"""Warnings of credentials that jobs would send to hosts without permission. Called by scheduler.app and the commands."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from jobs.problems import Problem
 
 
 def warnings_of_denied_credentials(jobs: JobSet, bindings: Bindings) -> Iterator[Problem]:
-    """Yield a warning for each secret and each token that jobs would not be let send, and for each place.
+    """Yield a warning for each secret and each token that the settings deny, and for each host.
 
-    It stands at the key of the first job; of ten thousand jobs, many may send the same to the same place.
+    It is located at the key of the first job: many of ten thousand jobs can send the same to the same host.
     """
     found: dict[str, list[LocatedExternalUse]] = {}
     denials = _DenialReasons(bindings)
@@ -36,9 +36,9 @@ def warnings_of_denied_credentials(jobs: JobSet, bindings: Bindings) -> Iterator
 
 
 def find_required_rules(jobs: Iterable[JobDefinition]) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Return the rules by which all of these jobs may send what they do: by group, then by name, the hosts.
+    """Return the rules that these jobs need: by group, then by name, the hosts.
 
-    A token for the very host that gets it needs none.
+    A token for its scope's own host needs no rule.
     """
     found: dict[str, dict[str, tuple[str, ...]]] = {}
     for job in jobs:
@@ -69,14 +69,14 @@ def _credential_of(kind: str, name: str) -> Credential | None:
 
 
 class _DenialReasons:
-    """Why a job may not send something; remembered, as many jobs send the same to the same places."""
+    """Finds why a job must not send a credential. Caches, because many jobs send the same to the same hosts."""
 
     def __init__(self, bindings: Bindings) -> None:
         self._bindings = bindings
         self._reasons: dict[object, str] = {}
 
     def find_reason(self, credential: Credential, job: JobDefinition) -> str:
-        """Return the reason, for all places together, so that one change of the settings is enough; empty if it may."""
+        """Return the reason for all hosts together, so that one change of the settings is enough; empty if allowed."""
         found = [sending for sending in find_deliveries(job.check) if sending.credential == credential]
         places = tuple(dict.fromkeys(place for sending in found for place in sending.recipients))
         if not places:  # a heartbeat's token is not sent, and of a step an answer may say where to

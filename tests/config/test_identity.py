@@ -103,11 +103,11 @@ async def test_a_refused_token_is_got_anew_past_what_the_credential_keeps(
     renewal = await identity.refresh_rejected("https://vault.azure.net/.default", first)
     assert (renewal.is_changed, renewal.message) == (
         True,
-        "another access token for https://vault.azure.net/.default was got",
+        "a new access token for https://vault.azure.net/.default was requested",
     )
     second = await identity.get_token("https://vault.azure.net/.default")
     assert (len(server.calls), second != first) == (2, True)
     again = await identity.refresh_rejected("https://vault.azure.net/.default", second)
     assert not again.is_changed
-    assert "is still the one fetched at" in again.message
+    assert "is unchanged since" in again.message
     assert second not in again.message

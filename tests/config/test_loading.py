@@ -130,7 +130,7 @@ def test_two_names_with_the_same_identity_agree(root: Path) -> None:
 
 def test_two_identities_without_one_of_our_own_name_are_refused(root: Path) -> None:
     assert problems(root, AzureWebJobsStorage__clientId="hosts", AZURE_CLIENT_ID="azures") == [
-        "AzureWebJobsStorage__clientId: names another identity than AZURE_CLIENT_ID; give both the same client id, "
+        "AzureWebJobsStorage__clientId: contains another client id than AZURE_CLIENT_ID; give both the same client id, "
         "or set SCHEDULER_MANAGED_IDENTITY_CLIENT_ID to the one that the scheduler uses"
     ]
 
@@ -158,7 +158,7 @@ def test_another_credential_of_the_host_is_refused(root: Path) -> None:
 def test_an_identity_by_its_resource_id_is_refused_unless_its_client_id_is_set(root: Path) -> None:
     environ = {"AzureWebJobsStorage__managedIdentityResourceId": "/subscriptions/1/x"}
     assert problems(root, **environ) == [
-        "AzureWebJobsStorage__managedIdentityResourceId: the scheduler finds an identity by its client id; "
+        "AzureWebJobsStorage__managedIdentityResourceId: the scheduler needs the client id of the identity; "
         "set AzureWebJobsStorage__clientId in its place"
     ]
     assert settings(root, **environ, AZURE_CLIENT_ID="x").managed_identity_client_id == "x"
@@ -181,14 +181,14 @@ def test_lists_are_written_with_commas_in_a_variable_and_as_lists_in_a_file(root
         (
             "NETWORKS",
             "10.0.0.0/8,ten",
-            "'ten' is no network: write it like 10.0.0.0/8 or fd00::/8, or an address alone",
+            "'ten' is not a network: write it like 10.0.0.0/8 or fd00::/8, or an address alone",
         ),
-        ("NETWORKS", "10.1.0.0/8", "'10.1.0.0/8' begins in the middle of a network: write 10.0.0.0/8, or"),
-        ("NETWORKS", "169.254.0.0/16", "'169.254.0.0/16' is never asked, whatever is set: a link-local address, "),
-        ("NETWORKS", "168.63.129.16", "'168.63.129.16' is never asked, whatever is set: Azure's own address"),
-        ("HOSTS", "http://x/", "'http://x/' is no host: write a name, or a pattern such as *.internal, "),
-        ("PORTS", "80, 0", "'0' is no port from 1 to 65535: write it like 443, or 8000-8999"),
-        ("PORTS", "9000-8000", "'9000-8000' is no port"),
+        ("NETWORKS", "10.1.0.0/8", "'10.1.0.0/8' is not the first address of its network: write 10.0.0.0/8, or"),
+        ("NETWORKS", "169.254.0.0/16", "'169.254.0.0/16' is never allowed: a link-local address, "),
+        ("NETWORKS", "168.63.129.16", "'168.63.129.16' is never allowed: Azure's own address"),
+        ("HOSTS", "http://x/", "'http://x/' is not a host: write a name, or a pattern such as *.internal, "),
+        ("PORTS", "80, 0", "'0' is not a port from 1 to 65535: write it like 443, or 8000-8999"),
+        ("PORTS", "9000-8000", "'9000-8000' is not a port"),
         ("SCHEMES", "http,ftp", "'ftp' is not allowed; allowed: http, https"),
         ("LARGEST_BODY", "0", "'0' is too small: at least 1"),
     ],
@@ -201,7 +201,7 @@ def test_a_wrong_item_of_a_list_is_told_with_the_variable(root: Path, name: str,
 def test_a_wrong_item_of_a_list_is_told_with_its_line(root: Path) -> None:
     write_layer(root, "base", "targets:\n  networks:\n    - 10.0.0.0/8\n    - ten\n")
     (told,) = problems(root)
-    assert told.startswith("config/environments/base.yaml:4: targets.networks[1]: 'ten' is no network")
+    assert told.startswith("config/environments/base.yaml:4: targets.networks[1]: 'ten' is not a network")
 
 
 def test_secrets_do_not_show(root: Path) -> None:
@@ -245,10 +245,16 @@ def test_an_unknown_environment_is_told_with_those_present(root: Path) -> None:
         ({"SCHEDULER_PROT": ""}, "SCHEDULER_PROT: unknown setting, did you mean SCHEDULER_PORT?"),
         ({"SCHEDULER_ZZZZ": "1"}, "SCHEDULER_ZZZZ: unknown setting; config/environments/base.yaml lists the settings"),
         ({"SCHEDULER_UNRESOLVED": "1"}, "SCHEDULER_UNRESOLVED: unknown setting"),
-        ({"SCHEDULER_STORE": "azur"}, "SCHEDULER_STORE: 'azur' is no store: write sqlite:///path/to/file.db or azure"),
-        ({"SCHEDULER_STORE": "sqlite:///"}, "SCHEDULER_STORE: 'sqlite:///' is no store"),
+        (
+            {"SCHEDULER_STORE": "azur"},
+            "SCHEDULER_STORE: 'azur' is not a store: write sqlite:///path/to/file.db or azure",
+        ),
+        ({"SCHEDULER_STORE": "sqlite:///"}, "SCHEDULER_STORE: 'sqlite:///' is not a store"),
         ({"SCHEDULER_STORE": "azure"}, "SCHEDULER_STORE: azure needs a storage account; set AzureWebJobsStorage"),
-        ({"SCHEDULER_HOST": "0.0.0.0"}, "SCHEDULER_HOST: the API has no identities, so it is served on loopback only"),
+        (
+            {"SCHEDULER_HOST": "0.0.0.0"},
+            "SCHEDULER_HOST: the API does not authenticate callers, so it is served on loopback only",
+        ),
         (
             {"SCHEDULER_HOST": "example.com", "SCHEDULER_ALLOW_REMOTE": "true"},
             "SCHEDULER_HOST: 'example.com' is not an address: write an IP address such as 0.0.0.0, or localhost",
@@ -279,7 +285,7 @@ def test_what_is_wrong_in_a_file_is_told_with_its_line(root: Path) -> None:
     write_layer(root, "base", "port: 1\nprot: 2\nlog:\n  level: loud\n")
     write_layer(root, "dev", "concurrency: 0\nconcurrency: 0\n")
     assert problems(root) == [
-        "config/environments/dev.yaml:2: concurrency: stands twice: first in line 1; keep one of them",
+        "config/environments/dev.yaml:2: concurrency: is a duplicate: first in line 1; keep one of them",
         "config/environments/dev.yaml:1: concurrency: 0 is too small: at least 1",
         "config/environments/base.yaml:4: log.level: 'loud' is not allowed; allowed: debug, info, warning, error",
         "config/environments/base.yaml:2: prot: unknown key, did you mean port?",
@@ -428,10 +434,10 @@ def test_a_host_without_a_sample_target_gets_no_samples(root: Path) -> None:
 def test_a_place_of_jobs_that_is_not_there_is_told_where_it_is_named(root: Path) -> None:
     (told,) = problems(root, SCHEDULER_JOBS=str(root / "nowhere"))
     assert told == (
-        f"SCHEDULER_JOBS: {root / 'nowhere'} is not there; "
+        f"SCHEDULER_JOBS: {root / 'nowhere'} does not exist; "
         "it is a folder with .yaml, .yml or .json files, or one such file"
     )
-    assert "is not there" in problems(root, SCHEDULER_JOBS="x" * 300)[0]
+    assert "does not exist" in problems(root, SCHEDULER_JOBS="x" * 300)[0]
     write_layer(root, "base", "port: 1\njobs: nowhere\n")
     assert problems(root)[0].startswith("config/environments/base.yaml:2: jobs: ")
 

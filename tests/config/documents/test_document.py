@@ -63,6 +63,6 @@ def test_the_line_of_a_missing_key_is_that_of_the_mapping_around_it() -> None:
 def test_duplicates_are_told_with_both_lines() -> None:
     document = parse_document(b"a: 1\nb: 2\na: 3\na: 4\n", "a.yaml")
     assert [str(problem) for problem in document.duplicate_problems()] == [
-        "a.yaml:3: a: stands twice: first in line 1; keep one of them",
-        "a.yaml:4: a: stands twice: first in line 1; keep one of them",
+        "a.yaml:3: a: is a duplicate: first in line 1; keep one of them",
+        "a.yaml:4: a: is a duplicate: first in line 1; keep one of them",
     ]

@@ -33,7 +33,7 @@ def error(text: str) -> ParseError:
         ('{"a": "x\ny"}', 1, "a line break or control character stands inside a text"),
         ('{"a": "C:\\dir"}', 1, "a backslash inside a text"),
         ("", 1, "a value is expected here"),
-        ('{"NaN": "NaN",\n"a": NaN}', 2, "NaN is no JSON value"),
+        ('{"NaN": "NaN",\n"a": NaN}', 2, "NaN is not a JSON value"),
         (f'{{"b": "{"9" * 5000}",\n"a": {"9" * 5000}}}', 2, "a number has thousands of digits"),
         ("[\n" * 200_000, 101, "nested deeper"),
         ("[\n" * 150 + "]" * 150, 101, "nested deeper than 100 levels"),

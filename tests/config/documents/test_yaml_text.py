@@ -111,7 +111,7 @@ def test_what_cannot_be_read_is_told_with_its_line(text: str, line: int, part: s
 def test_aliases_that_stand_for_billions_are_refused() -> None:
     rows = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     rows += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
-    assert "aliases stand for more than" in error("\n".join(rows)).message
+    assert "aliases represent more than" in error("\n".join(rows)).message
 
 
 @pytest.mark.parametrize("text", ["[" * 200_000, "{a: " * 200_000, "- " * 100_000])

@@ -91,7 +91,7 @@ def test_what_else_is_wrong_with_the_job_is_said_too(tmp_path: Path) -> None:
 def test_a_missing_setting_is_a_problem_that_names_the_variable(tmp_path: Path) -> None:
     assert problem(tmp_path, job('"%HealthSchedule%"'), {"HealthSchedul": "x"}) == (
         "shop.yaml:3: jobs.shop.schedule: the app setting HealthSchedule is not set; set the variable HealthSchedule, "
-        "or write the name of the one that is set: HealthSchedul"
+        "or write the name of the variable that is set: HealthSchedul"
     )
     flat = {"JobName": "shop", "Endpoint": URL, "Schedule": "%Timers:Health%"}
     assert problem(tmp_path, json.dumps({"shop": flat}), {}, "shop.json") == (

@@ -70,7 +70,7 @@ def test_a_job_that_it_does_not_admit_is_refused_with_the_place_of_the_declarati
         concurrency_group: shared
     """
     assert problems(tmp_path, first=f"jobs: {{}}\ngroups:\n  shared: {members}\n", second=stranger) == [
-        f"second.yaml:5: jobs.search.concurrency_group: search may not join the group shared: first.yaml:3 declares it "
+        f"second.yaml:5: jobs.search.concurrency_group: search is not allowed in the group shared: first.yaml:3 declares it "
         f"for {told}; name another group, or let its owner add search there"
     ]
 
@@ -78,7 +78,9 @@ def test_a_job_that_it_does_not_admit_is_refused_with_the_place_of_the_declarati
 def test_a_stranger_in_the_group_of_a_circuit_is_refused_too(tmp_path: Path) -> None:
     stranger = "jobs: {search: {CHECK, circuit: {consecutive_failures: 3, group: checkout}}}"
     (told,) = problems(tmp_path, a=OWNER, b=stranger)
-    assert told.startswith("b.yaml:1: jobs.search.circuit: search may not join the group checkout: a.yaml:2 declares")
+    assert told.startswith(
+        "b.yaml:1: jobs.search.circuit: search is not allowed in the group checkout: a.yaml:2 declares"
+    )
 
 
 def test_a_refused_job_is_left_out_of_what_can_be_used(tmp_path: Path) -> None:
@@ -102,8 +104,8 @@ def test_a_group_that_no_file_declares_is_joined_freely_and_several_files_get_a_
     assert len(found) == 3
     assert [str(warning) for warning in found.warnings] == [
         "b.yaml:1: jobs.job-b.concurrency_group: jobs of several files share the group shared (first job-a in "
-        "a.yaml:1), and no file says who may join it: any job can make theirs wait; "
-        "declare it beside jobs: groups: {shared: {jobs: [job-a, job-b]}}"
+        "a.yaml:1), and no file declares its members: any job can make theirs wait; "
+        "declare it next to jobs: groups: {shared: {jobs: [job-a, job-b]}}"
     ]
 
 
@@ -116,7 +118,7 @@ def test_a_group_of_one_file_gets_no_warning(tmp_path: Path) -> None:
     ("section", "told"),
     [
         ("groups: [checkout]", "jobs.yaml:1: groups: is not a mapping of groups by name"),
-        ("groups: {check out: {jobs: a}}", "jobs.yaml:1: groups.check out: as the name of a group"),
+        ("groups: {check out: {jobs: a}}", "jobs.yaml:1: groups.check out: is not the name of a group"),
         ("groups: {checkout: }", "jobs.yaml:1: groups.checkout: says nothing of who may join"),
         ("groups: {checkout: {}}", "jobs.yaml:1: groups.checkout: says nothing of who may join"),
         ("groups: {checkout: {job: a}}", "jobs.yaml:1: groups.checkout.job: unknown key, did you mean jobs?"),

@@ -82,6 +82,6 @@ def test_jobs_that_give_their_group_different_limits_are_refused_with_both_names
         concurrency_group: {name: checkout, limit: 2}
     """
     assert problems(tmp_path, a="jobs: {pay: {CHECK, concurrency_group: checkout}}", b=second) == [
-        "b.yaml:5: jobs.refund.concurrency_group: refund lets 2 runs of the group checkout go on at a time, "
+        "b.yaml:5: jobs.refund.concurrency_group: refund lets 2 concurrent runs in the group checkout, "
         "and pay (a.yaml:1) 1; give the group one limit in all of its jobs"
     ]

@@ -162,7 +162,7 @@ def test_a_single_file_in_the_folders_place(write: Write, reader: JobFileReader)
 
 
 def test_a_file_of_another_kind_is_refused(write: Write, reader: JobFileReader) -> None:
-    with pytest.raises(ConfigurationError, match=r"jobs/a\.txt: is no job file"):
+    with pytest.raises(ConfigurationError, match=r"jobs/a\.txt: is not a job file"):
         reader.read(write("a.txt", FULL))
 
 
@@ -259,7 +259,7 @@ def test_a_job_that_two_files_define_is_told_with_both_places(
 def test_a_key_that_stands_twice_is_told_with_both_lines(write: Write, reader: JobFileReader, tmp_path: Path) -> None:
     write("a.yaml", FULL + FULL.replace("jobs:", ""))
     assert problems(reader, tmp_path) == [
-        "jobs/a.yaml:9: jobs.checkout: stands twice: first in line 3; keep one of them"
+        "jobs/a.yaml:9: jobs.checkout: is a duplicate: first in line 3; keep one of them"
     ]
 
 
@@ -268,12 +268,12 @@ def test_a_key_that_stands_twice_is_told_with_both_lines(write: Write, reader: J
     [
         ("", "jobs/a.yaml:1: is empty; write jobs: with the jobs below it, or remove the file"),
         ("# nothing", "jobs/a.yaml:1: is empty; write jobs: with the jobs below it, or remove the file"),
-        ("5", "jobs/a.yaml:1: holds no jobs but a single value; write jobs: with the jobs below it"),
+        ("5", "jobs/a.yaml:1: has a single value instead of jobs; write jobs: with the jobs below it"),
         ("jbos: {a: {check: {}}}", "jobs/a.yaml:1: jbos: unknown key, did you mean jobs?"),
         ("jobs: {}\nextra: 1", "jobs/a.yaml:2: extra: unknown key; known keys: jobs, defaults, groups"),
         ("jobs: 5", "jobs/a.yaml:1: jobs: is neither a mapping of jobs by name nor a list of jobs"),
-        ("jobs:\n  a:", "jobs/a.yaml:2: jobs.a: has nothing below it; a job has at least a check"),
-        ("jobs:\n  a: 5", "jobs/a.yaml:2: jobs.a: is not a mapping of keys to values; a job has at least a check"),
+        ("jobs:\n  a:", "jobs/a.yaml:2: jobs.a: is empty; a job needs at least a check"),
+        ("jobs:\n  a: 5", "jobs/a.yaml:2: jobs.a: is not a mapping of keys to values; a job needs at least a check"),
         ("jobs:\n  a: {}", "jobs/a.yaml:2: jobs.a.check: is missing"),
         (
             'jobs:\n  a: {name: b, check: {url: "https://a.example"}}',

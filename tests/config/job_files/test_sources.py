@@ -135,7 +135,7 @@ async def test_a_file_of_the_future_is_read_again_and_again_only_if_a_share_may_
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes")
 async def test_a_named_pipe_is_no_job_file_and_holds_nothing_up(folder: Path) -> None:
     os.mkfifo(folder / "b.json")
-    with pytest.raises(ConfigurationError, match=r"b\.json: is no file"):
+    with pytest.raises(ConfigurationError, match=r"b\.json: is not a file"):
         await source_of(folder).read()
 
 
@@ -161,7 +161,7 @@ async def test_a_folder_that_is_gone_is_a_problem_and_back_again_none(folder: Pa
     await source.read()
     os.rename(folder, tmp_path / "elsewhere")
     assert await source.has_changed()
-    with pytest.raises(ConfigurationError, match="is not there"):
+    with pytest.raises(ConfigurationError, match="does not exist"):
         await source.read()
     os.rename(tmp_path / "elsewhere", folder)
 
@@ -287,7 +287,9 @@ async def test_jobs_come_from_a_container_and_only_changed_blobs_are_fetched(
     await source.aclose()
 
     (nested,) = started.jobs.warnings
-    assert nested.message.startswith(f"{azurite.blob_url}/{storage_prefix}/folder/c.json is not read, as it is in a")
+    assert nested.message.startswith(
+        f"{azurite.blob_url}/{storage_prefix}/folder/c.json is not read, because it is in a"
+    )
     assert list(started.jobs.jobs) == list(first.jobs) == ["a", "b"]
     assert started.jobs.digest == first.digest
     assert (same, changed) == (False, True)
@@ -332,13 +334,13 @@ def test_a_folder_and_a_container_contradict_each_other(folder: Path) -> None:
     env = {"SCHEDULER_JOBS": str(folder), "SCHEDULER_JOBS_CONTAINER": "https://a.blob.core.windows.net/jobs"}
 
     with pytest.raises(
-        ConfigurationError, match="SCHEDULER_JOBS_CONTAINER: SCHEDULER_JOBS names another place of jobs"
+        ConfigurationError, match="SCHEDULER_JOBS_CONTAINER: SCHEDULER_JOBS sets another location of jobs"
     ):
         load_configuration(env, root=ROOT)
 
 
 def test_a_container_with_a_signature_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="has a query"):
+    with pytest.raises(ConfigurationError, match="must not have a query"):
         load_configuration({"SCHEDULER_JOBS_CONTAINER": "https://a.blob.core.windows.net/jobs?sig=secret"}, root=ROOT)
 
 

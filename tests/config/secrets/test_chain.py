@@ -134,7 +134,7 @@ async def told(secrets: SecretChain, name: str = "a") -> str:
 async def test_a_secret_that_is_nowhere_is_told(chain: Chain, vault: KeyVaultServer) -> None:
     assert await told(chain()) == (
         f"secret a: not in the environment, and in {vault.url}: "
-        "there is no secret of that name; create it, or mend the job"
+        "there is no secret of that name; create it, or fix the job"
     )
 
 
@@ -151,7 +151,7 @@ async def test_an_empty_secret_is_told(chain: Chain, vault: KeyVaultServer) -> N
 
 async def test_a_vault_that_is_asked_too_often_is_told(chain: Chain, vault: KeyVaultServer) -> None:
     vault.refuse_with(429)
-    assert "the vault is asked too often (429)" in await told(chain())
+    assert "the vault receives too many requests (429)" in await told(chain())
 
 
 async def test_a_vault_that_is_away_is_told(chain: Chain, vault: KeyVaultServer) -> None:
@@ -177,7 +177,7 @@ async def test_an_identity_without_a_token_is_told(
 
 async def test_without_vault_and_variable_both_ways_are_told() -> None:
     assert await told(without_vault(), "my-key") == (
-        "secret my-key: the variable SCHEDULER_SECRET_MY_KEY is not set, and there is no Key Vault to ask; "
+        "secret my-key: the variable SCHEDULER_SECRET_MY_KEY is not set, and no Key Vault is configured; "
         "set the variable, or SCHEDULER_KEY_VAULT_URL"
     )
 
@@ -235,9 +235,9 @@ async def test_of_a_refused_secret_that_is_the_same_source_and_time_are_told(
     await secrets.get_secret("a")
     renewal = await secrets.refresh_rejected("a", "the-value")
     assert not renewal.is_changed
-    assert renewal.message == f"the secret a is still what {vault.url} held at 2026-01-01 00:00:03Z"
+    assert renewal.message == f"the secret a is unchanged in {vault.url} since 2026-01-01 00:00:03Z"
     assert (await secrets.refresh_rejected("b", "of-the-variable")).message == (
-        "the secret b is still what the variable SCHEDULER_SECRET_B held at 2026-01-01 00:00:00Z"
+        "the secret b is unchanged in the variable SCHEDULER_SECRET_B since 2026-01-01 00:00:00Z"
     )
 
 

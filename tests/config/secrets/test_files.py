@@ -118,7 +118,7 @@ async def test_a_path_never_leaves_the_folder(folder: Path, tmp_path: Path, cloc
     (tmp_path / "outside").write_text("not for jobs")
     (folder / "a").symlink_to(tmp_path / "outside")
     assert await told(chain(folder, clock)) == (
-        f"secret a: {folder / 'a'} leads out of the folder, to where no secrets are read from"
+        f"secret a: {folder / 'a'} is a link out of the folder; secrets are read from the folder only"
     )
 
 
@@ -134,8 +134,8 @@ async def test_what_cannot_be_a_secret_is_told(folder: Path, clock: ManualClock)
     assert "is not UTF-8 text" in await told(secrets, "binary")
     assert "is empty" in await told(secrets, "empty")
     assert "cannot be read (Is a directory)" in await told(secrets, "folder")
-    assert "leads to a file that is not there" in await told(secrets, "lost")
-    assert "is no file" in await told(secrets, "pipe")
+    assert "is a link to a file that does not exist" in await told(secrets, "lost")
+    assert "is not a file" in await told(secrets, "pipe")
     assert {trouble.name for trouble in secrets.health()} == {"large", "binary", "empty", "folder", "lost", "pipe"}
 
 
@@ -150,7 +150,7 @@ async def test_a_file_without_permission_is_told(
 
     with monkeypatch.context() as patched:  # root, who may run the tests, is refused nothing
         patched.setattr("config.secrets.files.os.open", refused)
-        assert "may not be read by the program's user" in await told(secrets)
+        assert "is not readable by the program's user" in await told(secrets)
 
 
 async def test_a_reference_that_nobody_resolved_is_no_secret_and_makes_the_app_unready(
@@ -169,7 +169,7 @@ async def test_a_reference_that_nobody_resolved_is_no_secret_and_makes_the_app_u
 async def test_without_folder_file_and_vault_every_way_is_told(folder: Path, clock: ManualClock) -> None:
     assert await told(chain(folder / "none", clock), "my-key") == (
         "secret my-key: the variable SCHEDULER_SECRET_MY_KEY is not set, "
-        f"{folder / 'none'} has no file of that name, and there is no Key Vault to ask; "
+        f"{folder / 'none'} has no file of that name, and no Key Vault is configured; "
         "mount the file, or set the variable or SCHEDULER_KEY_VAULT_URL"
     )
 
@@ -180,7 +180,7 @@ async def test_a_refused_file_is_looked_at_at_once(folder: Path, clock: ManualCl
     await secrets.get_secret("a")
     still = await secrets.refresh_rejected("a", "old")
     assert not still.is_changed
-    assert still.message == f"the secret a is still what the file {folder / 'a'} held at 2026-01-01 00:00:00Z"
+    assert still.message == f"the secret a is unchanged in the file {folder / 'a'} since 2026-01-01 00:00:00Z"
     (folder / "a").write_text("new")
     assert (await secrets.refresh_rejected("a", "old")).is_changed
     assert await secrets.get_secret("a") == "new"
@@ -238,4 +238,4 @@ async def test_a_secret_that_was_never_read_cannot_be_had_while_the_folder_hangs
     (folder / "a").write_text("value")
     hanging.open.clear()
 
-    assert await told(chain(folder, clock)) == f"secret a: {folder} does not answer; look at how it is mounted"
+    assert await told(chain(folder, clock)) == f"secret a: {folder} does not answer; check its mount"

@@ -190,7 +190,7 @@ def test_job_files_in_folders_inside_are_named_as_they_are_not_read(folder: Path
     found = read(folder)
     assert list(found.jobs) == ["a"]
     assert texts(found) == [
-        "jobs: warning: jobs/team/b.yaml, jobs/team/deep/c.json are not read, as they are in a folder inside; "
+        "jobs: warning: jobs/team/b.yaml, jobs/team/deep/c.json are not read, because they are in a folder inside; "
         "move them into the folder itself"
     ]
 
@@ -287,7 +287,7 @@ def test_each_secret_that_cannot_be_read_is_told_once_where_it_is_named_first(fo
     token, key, beat = secrets_of(folder)
     assert token == (
         "jobs/a.yaml:4: jobs.a.check.auth.token: secret a-token: the variable SCHEDULER_SECRET_A_TOKEN is not set, "
-        "and there is no Key Vault to ask; set the variable, or SCHEDULER_KEY_VAULT_URL"
+        "and no Key Vault is configured; set the variable, or SCHEDULER_KEY_VAULT_URL"
     )
     assert key.startswith("jobs/a.yaml:6: jobs.b.check.headers.X: secret b-key: ")
     assert beat.startswith("jobs/a.yaml:11: jobs.beat.check.token: secret beat-token: ")

@@ -173,7 +173,7 @@ def test_a_folder_of_jobs_that_is_not_there_leaves_history(monkeypatch: pytest.M
     said = invoke("history")
 
     assert (said.code, PAST.id in said.stdout) == (0, True)
-    assert "SCHEDULER_JOBS: /nowhere is not there" in invoke("jobs").stderr
+    assert "SCHEDULER_JOBS: /nowhere does not exist" in invoke("jobs").stderr
 
 
 @pytest.mark.usefixtures("_runs")

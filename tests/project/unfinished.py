@@ -1,0 +1,93 @@
+"""What does not follow the rules of test_layout and test_naming yet."""
+
+from __future__ import annotations
+
+LONG_FILES = frozenset(
+    {
+        "config/job_files/entries.py",
+        "config/loading.py",
+        "config/settings/layers.py",
+        "config/settings/model.py",
+        "jobs/checks/errors.py",
+        "jobs/checks/kinds/step_sequence.py",
+        "jobs/flat/conversion.py",
+        "jobs/policies.py",
+        "jobs/problems/error_formatting.py",
+        "jobs/problems/value_corrections.py",
+        "jobs/running/circuit_breaker/state_machine.py",
+        "jobs/running/execution.py",
+        "jobs/runs.py",
+        "jobs/schedules/calendars/exclusions.py",
+        "observability/events.py",
+        "observability/exporters/application_insights/delivery.py",
+        "observability/exporters/datadog/delivery.py",
+        "observability/exporters/datadog/payloads.py",
+        "observability/telemetry.py",
+        "scheduler/api/models/runs.py",
+        "scheduler/cli/commands/dead_letters/group.py",
+        "scheduler/connections/protocol.py",
+        "scheduler/hosts/embedded/host.py",
+        "scheduler/stores/dead_letters/repository.py",
+        "scheduler/stores/runs/codec.py",
+        "scheduler/stores/runs/repository.py",
+        "scheduler/stores/runs/transitions.py",
+        "scheduler/stores/slots/repository.py",
+        "scheduler/worker/concurrency/fifo_semaphore.py",
+        "scheduler/worker/worker.py",
+    }
+)
+LONG_FUNCTIONS = frozenset(
+    {
+        "config/job_files/reader.py:_parse_file",
+        "jobs/checks/__init__.py:build_checks",
+        "scheduler/app/foundation.py:open_foundation",
+        "scheduler/cli/commands/backfill.py:backfill",
+        "scheduler/cli/commands/history.py:history",
+        "scheduler/cli/commands/jobs.py:jobs",
+        "scheduler/hosts/embedded/host.py:_serve_program",
+        "scheduler/hosts/functions/queue.py:perform_batch",
+        "scheduler/operations/backfills.py:backfill",
+        "scheduler/worker/worker.py:__init__",
+    }
+)
+BARE_CONSTANTS = frozenset(
+    {
+        "jobs/expectations/value_types/cel_values.py:_LARGEST",
+        "jobs/expectations/value_types/instants.py:_LONGEST",
+        "jobs/expectations/value_types/json_values.py:_MOST",
+        "jobs/expectations/value_types/numbers.py:_LARGEST",
+        "jobs/expectations/value_types/numbers.py:_LONGEST",
+        "jobs/flat/value_reading.py:_LARGEST",
+        "jobs/formats/trace_ids.py:_STEP",
+        "jobs/heartbeat.py:GRACE",
+        "jobs/problems/limit_formatting.py:_SECONDS",
+        "jobs/problems/limit_formatting.py:_SIZE",
+        "jobs/running/circuit_breaker/breakers.py:_TRIES",
+        "jobs/runs.py:_TIMEOUT",
+        "jobs/schedules/cron/fields.py:_STEP",
+        "jobs/schedules/parsing.py:_EVERY",
+        "jobs/schedules/plain_words.py:_LONGEST",
+        "jobs/schedules/time_zones/time_zone.py:_MARGIN",
+        "jobs/schedules/time_zones/zoned_schedule.py:_LAST",
+    }
+)
+LARGE_FOLDERS = frozenset(
+    {
+        "jobs",
+    }
+)
+WRONG_CALLERS = frozenset(
+    {
+        "jobs.checks.guard.guard scheduler.app",
+        "jobs.expectations.messages jobs.checks.kinds.steps",
+        "jobs.expectations.placeholders jobs.checks.kinds.steps",
+        "jobs.flat config.job_files.reader",
+        "jobs.graph config.job_files.reader",
+        "jobs.schedules.cron.quartz jobs.schedules.cron.quartz_hints",
+        "jobs.targets.placeholders jobs.checks.kinds.steps",
+        "jobs.targets.plain_http jobs.checks.kinds.steps",
+        "scheduler.app.health_probes scheduler.health.report",
+        "scheduler.dispatch.azure_depth scheduler.app",
+        "scheduler.dispatch.azure_queue scheduler.app",
+    }
+)
