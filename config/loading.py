@@ -248,8 +248,8 @@ def load_jobs(
     own = _load_own_jobs(loaded, reader, files)
     variables = {_JOBS_VARIABLE, _SAMPLES_VARIABLE} & {loaded.find_origin("jobs"), loaded.find_origin("samples")}
     named = variables or settings.jobs_container is not None
-    wanted = _SAMPLES_VARIABLE in variables or (len(own) == 0 and not named)
-    if sample_target is None or not (settings.samples and wanted):
+    are_requested = _SAMPLES_VARIABLE in variables or (len(own) == 0 and not named)
+    if sample_target is None or not (settings.samples and are_requested):
         return own
     samples = reader.read(
         root / "config" / "jobs" / "samples",

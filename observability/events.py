@@ -1,7 +1,7 @@
-"""The structured lines of the log: what each says, as fields and as a sentence. Also what exporters are offered.
+"""The structured lines of the log, as fields and as a message. Also the events for exporters.
 
 Made by telemetry, written by logs, sent by the exporters. A log event is logged as the message of a log record
-(`logger.log(event.level, event)`), so fields and sentence are made only where the line is written.
+(`logger.log(event.level, event)`), so fields and message are made only where the line is written.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 
 class LogEvent(ABC):
-    """A log line with a name and fields; its `str` is the sentence."""
+    """A log line with a name and fields; its `str` is the message."""
 
     __slots__ = ()
     name: str
@@ -43,7 +43,7 @@ class LogEvent(ABC):
 
 @value(frozen=True, slots=True)
 class JobStarted(LogEvent):
-    """A run begins."""
+    """A run starts."""
 
     event: RunStarted
     name: str = names.JOB_STARTED
@@ -64,13 +64,13 @@ class JobStarted(LogEvent):
 
 @value(frozen=True, slots=True)
 class JobPerformance(LogEvent):
-    """A run is over, whatever its outcome."""
+    """A run is finished, whatever its outcome."""
 
     run: Run
     name: str = names.JOB_PERFORMANCE
     level: int = logging.INFO
     represents: int = 1
-    """For how many runs it stands, where lines of ordinary runs are sampled."""
+    """The number of runs that it represents, where lines of ordinary runs are sampled."""
 
     def fields(self) -> Fields:
         run = self.run
@@ -120,12 +120,12 @@ class JobRetry(LogEvent):
     def __str__(self) -> str:
         attempt = self.event.attempt
         again = _format_duration(attempt.wait_ms or 0.0)
-        return f"{self.event.ticket.job} attempt {attempt.number} failed, again in {again}: {attempt.message}"
+        return f"{self.event.ticket.job} attempt {attempt.number} failed, retry in {again}: {attempt.message}"
 
 
 @dataclass(frozen=True, slots=True)
 class JobFailed(LogEvent):
-    """A run is over and its target is not well."""
+    """A run is finished and its target is down."""
 
     run: Run
     name: str = names.JOB_FAILED
@@ -165,12 +165,12 @@ class DeadLettered(LogEvent):
         }
 
     def __str__(self) -> str:
-        return f"{self.ticket.job} given up, kept as a dead letter: {self.reason}"
+        return f"{self.ticket.job} given up, stored as a dead letter: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceEvent(LogEvent):
-    """The scheduler itself has something to say."""
+    """A change of the scheduler itself."""
 
     name: str
     sentence: str
@@ -186,7 +186,7 @@ class ServiceEvent(LogEvent):
 
 @dataclass(frozen=True, slots=True)
 class LogLine(LogEvent):
-    """A line that exporters pass on: warnings and worse of any part of the program, and the service events."""
+    """A line that exporters send: warnings and errors of the whole program, and the service events."""
 
     at: datetime
     level: int
@@ -196,13 +196,13 @@ class LogLine(LogEvent):
     values: Mapping[str, object] = field(default_factory=dict)
     exc_info: ExceptionInfo | None = None
     exc_text: str = ""
-    """The traceback, if somebody has made a text of it already."""
+    """The traceback, if it has been formatted already."""
 
     def fields(self) -> Fields:
         return {names.LOGGER: self.logger, **self.values}
 
     def traceback(self) -> str:
-        """As text, empty without one. Takes a while: source files are read."""
+        """Return it as text, empty without one. Slow, because source files are read."""
         return (self.exc_text or ("".join(format_exception(*self.exc_info)) if self.exc_info else "")).rstrip()
 
     def __str__(self) -> str:
@@ -211,14 +211,14 @@ class LogLine(LogEvent):
 
 @dataclass(frozen=True, slots=True)
 class MeasuredGauges:
-    """What the watchdog measured: a value of each gauge that is known. No line of the log."""
+    """The values of the watchdog's known gauges. Not logged."""
 
     values: Mapping[names.Metric, float]
 
 
 @dataclass(frozen=True, slots=True)
 class RunRequested:
-    """Somebody asked for a run, within a trace. `caller`: the ids of trace and span. No line of the log."""
+    """A run was requested within a trace. `caller`: the ids of trace and span. Not logged."""
 
     run_id: str
     job: str
@@ -227,11 +227,11 @@ class RunRequested:
 
 
 TelemetryEvent = RunReport | RunRequested | AttemptRetried | DeadLettered | LogLine | MeasuredGauges
-"""What an exporter is offered."""
+"""The events for exporters."""
 
 
 def failure_fields(run: Run) -> Fields:
-    """Why it did not succeed, and where."""
+    """Return the error and the endpoint of a run."""
     return {
         names.ERROR_TYPE: run.error,
         names.ERROR_MESSAGE: run.message or None,

@@ -21,7 +21,7 @@ MAX_HELD_RECORDS: Final = 200
 
 @dataclass
 class Invocation:
-    """One call of a function. `id` and `format_trace_parent` (W3C) are empty if the caller did not hand them over."""
+    """One call of a function. `id` and `trace_parent` (W3C) are empty if the caller did not hand them over."""
 
     id: str = ""
     trace_parent: str = ""
@@ -71,13 +71,13 @@ class HeldRecords:
         self._dropped = 0
 
     def release(self) -> None:
-        """Pass on what is there now, in order."""
+        """Forward the held records, in order."""
         dropped, self._dropped = self._dropped, 0
         for _ in range(len(self._records)):
             handler, record = self._records.popleft()
             handler.handle(record)
         if dropped:
-            _log.warning("%d log records of background work were dropped: no invocation took them in time", dropped)
+            _log.warning("dropped %d log records of background tasks: no invocation started in time", dropped)
 
 
 class InvocationFilter(logging.Filter):
@@ -96,7 +96,7 @@ class InvocationFilter(logging.Filter):
 
 
 def _is_attributed() -> bool:
-    """Whether the worker knows the invocation here: it looks at the loop's current task, so never in other threads."""
+    """Return whether the worker finds the invocation here: it reads the loop's current task, so never in other threads."""
     invocation = _current.get()
     if invocation is None or not invocation.is_running:
         return False

@@ -18,15 +18,15 @@ MAX_FIELD_LENGTH = 8192
 """Characters of one field; Application Insights keeps no more. Longer ones lose their middle."""
 
 _FIELD_SEPARATOR = "\x1f\x1f"
-"""No end of a line: texts of several lines are looked at for secrets that are broken over them, which takes a while."""
+"""Not a line end: in texts of several lines the redactor searches secrets that are broken over lines, which is slow."""
 _PLAIN_TYPES = (int, float, type(None))
 
 
 class RedactionFilter(logging.Filter):
-    """Redacts a record when it is logged: what a run saves is known to the redactor only for as long as the run goes
-    on, and the record may be written much later. Lines about runs need no more, as their texts are redacted already.
+    """Redacts a record when it is logged: the redactor holds values of a run only during the run, and the record can be
+    written much later. The texts of log events are redacted already.
 
-    Of an exception its text is left, which handlers of others do not read past the formatter.
+    An exception is replaced by its text, because other handlers would format it again.
     """
 
     def __init__(self, redactor: Redactor) -> None:
@@ -54,12 +54,12 @@ def _format_message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except Exception as error:
-        # Whoever logs must not fail by it, and what does not fit into its own text was not redacted.
-        return f"a record of {record.name} cannot be written: {type(error).__name__}"
+        # Logging must not raise, and a message that cannot be formatted is not redacted.
+        return f"could not format a record of {record.name}: {type(error).__name__}"
 
 
 def redact_fields(fields: Fields, redactor: Redactor) -> Fields:
-    """The same fields without secrets and overlong texts. Most have none of these: all are looked at together first."""
+    """Return the fields without secrets and overlong texts. Most have neither, so all are checked together first."""
     together = _FIELD_SEPARATOR.join(_find_texts(fields))
     if len(together) <= MAX_FIELD_LENGTH and redactor.redact(together) == together:
         return fields
@@ -67,7 +67,7 @@ def redact_fields(fields: Fields, redactor: Redactor) -> Fields:
 
 
 def shorten_middle(text: str, longest: int = MAX_FIELD_LENGTH) -> str:
-    """Without its middle if it is too long. Only for redacted text: a secret cut in two would not be found again."""
+    """Remove the middle of a long text. Only for redacted text: a secret that is cut in two is not found."""
     if len(text) <= longest:
         return text
     half = longest // 2 - 2

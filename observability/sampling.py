@@ -1,7 +1,7 @@
 """Decides which rows a run gets. Called by telemetry for each run that is over, on the loop.
 
-A row of a run that stands for others carries their number (Application Insights: itemCount), so sums stay exact.
-Time is taken from the runs, so nothing here waits. State is of this process.
+A row that represents several runs contains their number (Application Insights: itemCount), so sums are exact.
+Times are those of the runs, so nothing here waits. Each process has its own state.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SAMPLE_INTERVAL: Final = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """A run and the rows that it gets. `events` and `availability`: for how many runs its row stands; 0: no row."""
+    """A run and its rows. `events` and `availability`: the number of runs that its row represents; 0: no row."""
 
     run: Run
     events: int = 1
@@ -70,15 +70,15 @@ class Sampler:
         )
 
     def remaining_reports(self) -> Iterator[RunReport]:
-        """Give, at the end, a report for the ordinary runs that no row stands for yet. Their metrics have been sent."""
+        """Yield, at the end, a report for the ordinary runs without a row so far. Their metrics have been sent."""
         for sample in self._samples.values():
             if sample.pending_runs and sample.latest is not None:
                 yield _scale_report(sample.latest, sample.pending_runs)
                 sample.pending_runs, sample.latest = 0, None
 
     def _is_notable(self, run: Run) -> bool:
-        """Whether somebody wants to see this very run: the target is down, slow, flapping or well again, or a person
-        asked for it."""
+        """Return whether users want to see this run: the target is down, slow, flapping or healthy again, or a user
+        requested it."""
         if run.trigger is Trigger.BACKFILL:
             return run.outcome.down
         was_down = run.job in self._down
@@ -91,7 +91,7 @@ class Sampler:
         return was_down or run.degraded or run.retried or run.trigger is Trigger.MANUAL
 
     def _make_sampled_report(self, run: Run, reporting: Reporting) -> RunReport:
-        # What has no availability row must not stand for what has one.
+        # A run without an availability row must not represent one that has it.
         key = (run.job, run.outcome, run.trigger is Trigger.BACKFILL)
         sample = self._samples.get(key)
         is_first = sample is None

@@ -1,12 +1,12 @@
-"""Hears what happens and tells it to the log and to every exporter. Built by scheduler.app, called by the runner.
+"""Receives the events of runs and writes them to the log and to every exporter. Built by scheduler.app.
 
     telemetry = build_telemetry(settings, redactor)
     telemetry.start()
     ...                     # the runner calls run_started, attempt_retried, run_finished
     await telemetry.aclose(timeout=3.0)
 
-Beside runs it hears of the watchdog, once a minute and when something goes wrong.
-Nothing here waits and nothing raises: a run is never delayed or failed by whoever listens to it.
+The watchdog reports to it once a minute and when a part becomes unhealthy.
+No method waits or raises: telemetry never delays or fails a run.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("scheduler.runs")
 _service_log = logging.getLogger("scheduler.service")
 
-# Their warnings are about sending telemetry, which must not become telemetry again.
+# Their warnings are about sending telemetry, which must not become telemetry.
 _UNFORWARDED_LOGGERS = ("observability", "azure", "opentelemetry", "urllib3", "datadog_api_client")
 
 
@@ -90,7 +90,7 @@ class Telemetry:
             logging.getLogger().addHandler(self._forwarder)
 
     def use_policies(self, policy_of: Callable[[str], TelemetryPolicy | None]) -> None:
-        """From now on, ask this how much a job wants to be reported. None: as the settings say."""
+        """Use this function for the telemetry policy of a job. None: the policy of the settings."""
         self._policy_of = policy_of
 
     def run_started(self, event: RunStarted) -> None:
@@ -113,7 +113,7 @@ class Telemetry:
             )
 
     def run_requested(self, ticket: Ticket, trace_parent: str) -> None:
-        """Somebody asked for a run. `format_trace_parent`: the header of the request; anything else is ignored."""
+        """Publish that a run was requested. `trace_parent`: the header of the request; invalid values are ignored."""
         caller = parse_trace_parent(trace_parent)
         if caller is not None and self._reporting_of(ticket.job).spans != "none":
             self._offer(RunRequested(ticket.id, ticket.job, caller, datetime.now(UTC)))
@@ -196,7 +196,7 @@ class Telemetry:
             if log.isEnabledFor(event.level):
                 log.handle(make_record(event, log.name))
         except Exception:
-            # A log handler of somebody else fails: the run must not know.
+            # A log handler of another library failed, which must not affect the run.
             self._count_failure("log")
 
     def _reporting_of(self, job: str) -> Reporting:

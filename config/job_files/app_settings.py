@@ -122,11 +122,11 @@ def _read_setting(name: str, environ: Mapping[str, str]) -> tuple[str, tuple[str
     shown = make_printable(name)
     if _may_be_secret(name):
         return "", (f"%{shown}% names an app setting that may be a secret", "a schedule must not contain secrets")
-    value, wanted = _find_value(name, environ), _variable_of(name)
+    value, variable = _find_value(name, environ), _variable_of(name)
     if value is None:
-        near = suggest_name(wanted, [key for key in environ if not looks_secret(key)])
+        near = suggest_name(variable, [key for key in environ if not looks_secret(key)])
         meant = f", or write the name of the variable that is set: {near}" if near else ""
-        return "", (f"the app setting {shown} is not set", f"set the variable {make_printable(wanted)}{meant}")
+        return "", (f"the app setting {shown} is not set", f"set the variable {make_printable(variable)}{meant}")
     if not _looks_like_schedule(value.strip()):
         what = "is empty" if not value.strip() else f"holds {len(value)} characters that are not a schedule"
         return "", (f"the app setting {shown} {what}", "it holds a text such as 0 */5 * * * * or 00:05:00")
@@ -143,11 +143,10 @@ def _variable_of(name: str) -> str:
 
 def _find_value(name: str, environ: Mapping[str, str]) -> str | None:
     """Find the value. Names of app settings are not case-sensitive on Azure."""
-    wanted = _variable_of(name)
-    value = environ.get(wanted)
-    return (
-        value if value is not None else next((environ[key] for key in environ if key.upper() == wanted.upper()), None)
-    )
+    variable = _variable_of(name)
+    if (value := environ.get(variable)) is not None:
+        return value
+    return next((environ[key] for key in environ if key.upper() == variable.upper()), None)
 
 
 def _read_mapping(name: str, environ: Mapping[str, str]) -> dict[str, Any] | None:

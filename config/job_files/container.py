@@ -69,13 +69,13 @@ class JobContainer:
                 return JobFile(name, shown, await self._fetch_content(name, etag, shown))
 
         files = await asyncio.gather(*(file(name, etag) for name, etag in etags.items()))
-        self._cached = {name: kept for name, kept in self._cached.items() if name in etags}
+        self._cached = {name: cached for name, cached in self._cached.items() if name in etags}
         return files
 
     async def _fetch_content(self, name: str, etag: str, shown: str) -> bytes | Problem:
-        kept = self._cached.get(name)
-        if kept is not None and kept[0] == etag:
-            return kept[1]
+        cached = self._cached.get(name)
+        if cached is not None and cached[0] == etag:
+            return cached[1]
         try:
             async with asyncio.timeout(BLOB_TIMEOUT):
                 blob = await self._client.download_blob(name, length=MAX_FILE_BYTES + 1, offset=0)

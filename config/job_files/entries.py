@@ -154,8 +154,8 @@ def _read_defaults(value: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, 
     known = [key for key in JobDefinition.model_fields if key != "name"]
     others = [key for key in defaults if key not in known]
     wrong = list_key_findings(others, lambda key: _unknown_default(key, defaults[key], known), ("defaults",))
-    kept = {key: one for key, one in defaults.items() if key in known}
-    return kept, (*wrong, *_check_defaults(kept))
+    valid = {key: one for key, one in defaults.items() if key in known}
+    return valid, (*wrong, *_check_defaults(valid))
 
 
 def _check_defaults(defaults: Mapping[str, Any]) -> Iterator[Finding]:
@@ -231,10 +231,10 @@ def _define_translated(
     if isinstance(definition, JobDefinition) and not found:
         warnings = [_move(finding, (*entry.path, *finding.path)) for finding in job.warnings]
         return _review(definition, context, in_file, warnings)
-    told = {finding.path for finding in found}
+    reported = {finding.path for finding in found}
     for finding in definition if isinstance(definition, tuple) else ():
         path = in_file(finding.path)
-        if path not in told and not (finding.message == "is missing" and found):
+        if path not in reported and not (finding.message == "is missing" and found):
             found.append(_move(finding, path))
     return tuple(found)
 

@@ -108,16 +108,16 @@ class FolderSource:
         return jobs
 
     async def change_hints(self) -> AsyncIterator[None]:
-        """See the protocol. Yields immediately where the system reports changes, and each POLL seconds."""
-        told = asyncio.Event()
-        watching = asyncio.create_task(self._watch(told))
+        """See the protocol. Yields immediately where the system reports changes, and each FOLDER_POLL_INTERVAL seconds."""
+        change_event = asyncio.Event()
+        watching = asyncio.create_task(self._watch(change_event))
         try:
             while True:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(FOLDER_POLL_INTERVAL):
-                        await told.wait()
-                if told.is_set():
-                    told.clear()
+                        await change_event.wait()
+                if change_event.is_set():
+                    change_event.clear()
                     self._is_settled = False
                 yield
         finally:
@@ -157,8 +157,8 @@ class FolderSource:
         if path.parent != folder:
             return False
         # A mounted ConfigMap is changed by its link ..data.
-        wanted = is_job_file(path.name) if folder == self._path else path.name == self._path.name
-        return wanted or path.name.startswith("..")
+        is_job = is_job_file(path.name) if folder == self._path else path.name == self._path.name
+        return is_job or path.name.startswith("..")
 
     async def aclose(self) -> None:
         """Nothing is open."""

@@ -63,9 +63,9 @@ class KeyVault:
 
     def mark_stale(self, name: str) -> None:
         """Read a new version at the next use. Names are not case-sensitive here, and `_` is `-`."""
-        for kept in self._values.names():
-            if normalize_name(kept) == normalize_name(name):
-                self._values.mark_stale(kept)
+        for cached in self._values.names():
+            if normalize_name(cached) == normalize_name(name):
+                self._values.mark_stale(cached)
 
     def read_at(self, name: str) -> datetime | None:
         return self._values.read_at(name)

@@ -229,15 +229,15 @@ def split_unresolved(layer: SettingsLayer) -> tuple[dict[str, Any], list[str]]:
     sentences: list[str] = []
 
     def resolved(values: Mapping[str, Any], path: KeyPath) -> dict[str, Any]:
-        kept: dict[str, Any] = {}
+        remaining: dict[str, Any] = {}
         for key, value in values.items():
             if isinstance(value, dict):
-                kept[key] = resolved(value, (*path, key))
+                remaining[key] = resolved(value, (*path, key))
             elif is_unresolved(value):
                 sentences.append(unresolved_message(layer.problem(Finding((*path, key), "")).key))
             else:
-                kept[key] = value
-        return kept
+                remaining[key] = value
+        return remaining
 
     return resolved(layer.values, ()), sentences
 

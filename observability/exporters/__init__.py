@@ -1,1 +1,1 @@
-"""Where telemetry goes: one module a destination. Its SDK is imported only when its setting is there."""
+"""The destinations of telemetry, one folder each. A destination's SDK is imported only with its setting."""

@@ -1,7 +1,7 @@
-"""Everything exporters have in common: a bounded queue, one thread, honest numbers.
+"""The common part of exporters: a bounded queue, one thread, exact counts.
 
-`BackgroundExporter` takes events on the loop and hands them in lists to a `Delivery`, which may block as it likes:
-the SDKs behind it are synchronous, slow to import and wait for the network. The thread sleeps while there is nothing.
+`BackgroundExporter` accepts events on the loop and passes them in lists to a `Delivery`, which may block: its SDK is
+synchronous, slow to import and waits for the network. The thread sleeps while there are no events.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger("observability.exporters")
 
 EVENT_QUEUE_CAPACITY = 10_000
-"""Events that wait at most while the other end is slow or away."""
+"""Events that wait at most while the destination is slow or unavailable."""
 
 
 class ShutdownSignal:
-    """Tells a delivery that the program ends, and by when it has to be done."""
+    """Signals a delivery that the program stops, with its deadline."""
 
     def __init__(self) -> None:
         self._started = threading.Event()
@@ -41,20 +41,20 @@ class ShutdownSignal:
         return self._started.is_set()
 
     def wait(self, seconds: float) -> bool:
-        """Wait, but no longer than until closing begins. True: it has begun."""
+        """Wait, at most until the shutdown starts. Return whether it has started."""
         return self._started.wait(seconds)
 
     def remaining_seconds(self, otherwise: float) -> float:
-        """Seconds left to finish, never below zero; `otherwise` as long as nothing closes, and at most."""
+        """Return the seconds left to finish, never below zero; before the shutdown `otherwise`, which is the maximum."""
         if not self.is_started:
             return otherwise
         return min(otherwise, max(0.0, self._deadline - time.monotonic()))
 
 
 class DeliveryCounts:
-    """What became of the events. Written by the exporter and its delivery, from any thread.
+    """The results of deliveries. Written by the exporter and its delivery, from any thread.
 
-    `part`: what can fail on its own (an intake of several); the exporter is degraded while one of them fails.
+    `part`: an intake that can fail independently of others; the exporter is degraded while one of them fails.
     """
 
     def __init__(self, name: str, redactor: Redactor) -> None:
@@ -68,27 +68,27 @@ class DeliveryCounts:
         self._last_error = ""
 
     def record_success(self, items: int, part: str = "") -> None:
-        """The other end accepted this many items."""
+        """Record that the destination accepted this many items."""
         with self._lock:
             recovered = part in self._failing
             self._failing.discard(part)
             self._dropping = False
             self._sent += items
         if recovered:
-            _log.info("%s takes telemetry again %s", self._name, part)
+            _log.info("%s accepts telemetry again %s", self._name, part)
 
     def record_failure(self, reason: str, part: str = "") -> None:
-        """A delivery did not succeed; it may still be repeated. The first of a row is logged."""
+        """Record a failed delivery, which can be repeated. The first failure in succession is logged."""
         reason = self._redactor.redact(reason)
         with self._lock:
             first = part not in self._failing
             self._failing.add(part)
             self._last_error = reason
         if first:
-            _log.warning("%s does not take telemetry (runs are not affected): %s", self._name, reason)
+            _log.warning("could not send telemetry to %s: %s; runs are not affected", self._name, reason)
 
     def record_drop(self, events: int) -> None:
-        """So many events, or items made of them, will not arrive."""
+        """Record events, or items made of them, that will not arrive."""
         if events:
             with self._lock:
                 self._dropped += events
@@ -101,18 +101,18 @@ class DeliveryCounts:
 
 
 class Delivery(Protocol):
-    """The blocking half of an exporter. All calls come from the one thread."""
+    """The blocking half of an exporter. Its methods are called from one thread."""
 
     def open(self, counts: DeliveryCounts, closing: ShutdownSignal) -> None:
-        """Import and set up the SDK. May raise anything: the exporter is then degraded and drops what it is offered."""
+        """Import and set up the SDK. May raise anything: the exporter is then degraded and drops all events."""
         ...
 
     def deliver(self, events: list[TelemetryEvent]) -> None:
-        """Send the events, and what was kept back. Tells the tally. May raise anything: the events are then dropped."""
+        """Send the events and those queued before; update the counts. May raise anything: the events are then dropped."""
         ...
 
     def next_delivery_in(self) -> float | None:
-        """Seconds after which `deliver` is wanted though nothing is offered; None when nothing is kept back."""
+        """Return the seconds until `deliver` is due without new events; None while no event is queued."""
         ...
 
     def close(self) -> None:

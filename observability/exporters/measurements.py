@@ -17,12 +17,12 @@ _TAG_VALUES: dict[str, Callable[[Run], str]] = {
 
 
 def measure_run(run: Run) -> Iterator[tuple[names.Metric, float]]:
-    """The values of the distributions; none for a run that was left out."""
+    """Yield the values of the distributions; nothing for a skipped run."""
     if run.outcome is Outcome.SKIPPED:
         return
     yield names.DURATIONS, round(run.duration_ms, 3)
     if not run.trigger.is_rerun:
-        # A backfilled run keeps its due instant of long ago: that is no lateness.
+        # The due instant of a backfilled run is long ago, which is not lateness.
         yield names.LATENESSES, round(run.lateness_ms, 3)
     if run.response_time_ms is not None:
         yield names.RESPONSE_TIMES, round(run.response_time_ms, 3)
@@ -30,7 +30,7 @@ def measure_run(run: Run) -> Iterator[tuple[names.Metric, float]]:
 
 
 def find_tag_values(metric: names.Metric, run: Run, detail: MetricDetail = "all") -> dict[str, str]:
-    """The metric's tags with the run's values; without the job where `detail` asks for a total."""
+    """The metric's tags with the run's values; without the job for totals."""
     by_job = is_split_by_job(metric, detail)
     return {tag: _TAG_VALUES[tag](run) for tag in metric.tags if by_job or tag != names.TAG_JOB}
 

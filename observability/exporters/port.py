@@ -1,4 +1,4 @@
-"""What telemetry asks of an exporter. Implemented by background.BackgroundExporter; tests bring their own."""
+"""The interface of exporters. Implemented by background.BackgroundExporter and by tests."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ ExporterState = Literal["off", "on", "degraded"]
 class ExporterHealth:
     """`degraded`: the last delivery failed, or events were dropped since the last one that succeeded.
 
-    `last_error` is a redacted sentence, kept after recovery; `sent` counts what the other end accepted, in its own
-    items (rows, points, checks, log entries); `dropped` counts events that it will never see.
+    `last_error` is a redacted message, retained after recovery; `sent` counts what the destination accepted, in its items
+    (rows, points, checks, log entries); `dropped` counts lost events.
     """
 
     exporter: str

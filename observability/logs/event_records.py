@@ -1,7 +1,7 @@
-"""A log event as a log record, without what logging finds out for each record and nobody reads. Used by telemetry.
+"""A log event as a log record, without attributes of logging that are not read. Used by telemetry.
 
-Each run has two of them. Looking for the line of code that logs, taking its path apart and asking for thread and
-process costs more than everything else that telling of a run does, and it is always the same line.
+Each run has two records. Finding the line of code that logs, splitting its path and reading thread and process costs more
+than the rest of publishing a run, and the line is always the same.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _STARTED = _SHARED_ATTRIBUTES["created"] - _SHARED_ATTRIBUTES["relativeCreated"]
 
 
 def make_record(event: LogEvent, logger: str) -> logging.LogRecord:
-    """What `logging.getLogger(logger).log(event.level, event)` would make, but for where it was called."""
+    """What `logging.getLogger(logger).log(event.level, event)` would make, except for the caller."""
     now = time.time()
     record = logging.LogRecord.__new__(logging.LogRecord)
     vars(record).update(

@@ -40,7 +40,7 @@ def _encode_line(line: Fields) -> str:
     try:
         return to_json(line, fallback=str).decode()
     except PydanticSerializationError:
-        # Half of a surrogate pair, which no stream takes as it is, or bytes that are no text.
+        # Half of a surrogate pair, which streams reject, or bytes that are not text.
         return _encode_anything(line)
 
 

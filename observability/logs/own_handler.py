@@ -1,4 +1,4 @@
-"""Marks the log handlers that are ours. Used by logs, which leaves them alone, and by whoever makes one."""
+"""Marks the log handlers of this package, which the log set-up does not change."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ import logging
 
 
 class OwnHandler(logging.Handler):
-    """A handler of this package, beside those that the process brings."""
+    """A handler of this package, in addition to those of the process."""

@@ -31,7 +31,7 @@ _WARNING_LEVEL_LOGGERS = (
     "uvicorn.access",
     "watchfiles",
 )
-# These repeat themselves with every batch while the other end is away; the exporter tells it once.
+# These repeat a warning for every batch while the destination is unavailable; the exporter logs it once.
 _ERROR_LEVEL_LOGGERS = ("azure.monitor.opentelemetry", "opentelemetry.sdk")
 
 
@@ -63,7 +63,7 @@ class ConfiguredLogging:
 def configure_logging(
     *, level: str | int, format: LogFormat, redactor: Redactor, stream: TextIO | None
 ) -> ConfiguredLogging:
-    """Send all log records to `stream`, redacted, from a thread of its own.
+    """Send all log records to `stream`, redacted, from a separate thread.
 
     `auto` is text on a terminal and JSON elsewhere. Without a stream the records leave by the root handlers that the
     process already has (the Functions worker brings its own, which hands them to the host): these get the same

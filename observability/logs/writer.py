@@ -1,4 +1,4 @@
-"""Takes log records without ever waiting, and writes them from a thread of its own. Made by logs.configure_logging.
+"""Accepts log records without waiting, and writes them from a separate thread. Made by logs.configure_logging.
 
 The thread sleeps until there is something, then gathers for a moment, so that a busy second costs a few writes and an
 idle one nothing. What does not fit into the queue is dropped and counted, and the count is logged.
@@ -92,17 +92,16 @@ class LogWriter(logging.Handler):
         if self._rejected > self._reported_drops:
             lost, self._reported_drops = self._rejected - self._reported_drops, self._rejected
             self._write_lines(
-                [self.format(_make_record(f"{lost} log records were dropped: the log is read too slowly"))]
+                [self.format(_make_record(f"{lost} log records were dropped: the reader of the log is too slow"))]
             )
 
     def _format_line(self, record: logging.LogRecord) -> str:
         try:
             return self.format(record)
         except Exception as error:
-            # One record that cannot be written must not take the others with it. Only its place is told: its text
-            # has not been redacted.
+            # One invalid record must not lose the others. Only its logger is reported: its text is not redacted.
             self._lost += 1
-            return self.format(_make_record(f"a record of {record.name} cannot be written: {type(error).__name__}"))
+            return self.format(_make_record(f"could not format a record of {record.name}: {type(error).__name__}"))
 
     def _write_lines(self, lines: list[str]) -> None:
         try:

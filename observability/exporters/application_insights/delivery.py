@@ -1,9 +1,9 @@
-"""Sends to Application Insights by OpenTelemetry and Azure Monitor's distro: of each run a custom event, an
-availability row, metrics and a trace; of the program its warnings.
+"""Sends to Application Insights by OpenTelemetry and Azure Monitor's distro: for each run a custom event, an availability
+row, metrics and a trace; for the program its warnings.
 
 `build_application_insights_exporter` is called by telemetry. The SDK is imported and configured in the exporter's thread.
-Our own queue is the only place where telemetry is dropped: each batch is flushed before the next is taken, so the
-SDK's queues never fill; what the other end does not take for a while, the SDK keeps on disk and repeats.
+Telemetry is dropped only in our queue: each batch is flushed before the next one, so the SDK's queues never fill; the SDK
+stores rejected batches on disk and repeats them.
 """
 
 from __future__ import annotations
@@ -162,8 +162,8 @@ class ApplicationInsightsDelivery:
                 )
 
     def _observe_gauge(self, metric: names.Metric, options: object) -> list[Observation]:
-        """A value is sent once: the SDK's plain gauge would repeat the last one for ever, also when all is standing
-        still, or when another instance has taken over."""
+        """Return the value once: the SDK's plain gauge would repeat the last one without end, also without ticks or when
+        another instance ticks."""
         from opentelemetry.metrics import Observation
 
         value = self._gauge_values.pop(metric, None)
@@ -174,7 +174,7 @@ class ApplicationInsightsDelivery:
         self._loggers.force_flush()
         self._tracers.force_flush()
         if not self._owns_sdk:
-            # What becomes of it there, nobody tells.
+            # The host does not report the result.
             self._delivery_counts.record_success(handed_over)
 
     def _try_to_emit(self, event: TelemetryEvent) -> None:
@@ -210,7 +210,7 @@ class ApplicationInsightsDelivery:
         run, detail = report.run, report.metrics
         for metric, value in ((names.RUNS, 1.0), *measure_run(run)):
             tags = find_tag_values(metric, run, detail)
-            # What went wrong is not held back.
+            # Failures are not delayed.
             if detail == "job" and is_split_by_job(metric, detail) and not run.outcome.down:
                 self._window.add(metric, value, tags)
             else:

@@ -1,8 +1,8 @@
-"""Makes what the Azure Monitor SDK sends smaller and truer. Called by application_insights once the SDK is set up.
+"""Makes the rows of the Azure Monitor SDK smaller and more precise. Called by application_insights once the SDK is set up.
 
-Each row of the SDK repeats what Application Insights does not show, or what says nothing (a trace id of zeros); and a
-row of the log cannot say for how many runs it stands. The SDK offers no way to change either, so the conversion of its
-exporters is wrapped: where a new version has other names, rows are as the SDK makes them. Tests look at the wire.
+Each row of the SDK repeats columns that Application Insights does not show, or that are empty (a trace id of zeros); and a
+row of the log cannot contain the number of runs that it represents. The SDK has no option for either, so the conversion
+of its exporters is wrapped: with other names in a new version, the SDK's rows are unchanged. Tests check the requests.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 SAMPLE_RATE: Final = "_MS.sampleRate"
-"""The attribute with the percentage of a row that stands for several; the SDK knows it for spans alone."""
+"""The attribute with the percentage of a row that represents several; the SDK supports it for spans only."""
 
 _CONVERSIONS = ("_log_to_envelope", "_span_to_envelope", "_point_to_envelope")
 _UNUSED_TAGS = ("ai.device.id", "ai.device.locale", "ai.device.type", "ai.device.osVersion", "ai.internal.nodeName")

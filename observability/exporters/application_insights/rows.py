@@ -1,6 +1,6 @@
 """A run as the attributes of its custom event, availability row and spans. Pure; sent by application_insights.
 
-An attribute without a value is left out, as OpenTelemetry wants it.
+An attribute without a value is omitted, as OpenTelemetry requires.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Attributes = dict[str, str | bool | int | float]
 
-# Azure Monitor's exporter turns log records and spans with these attributes into rows of their own.
+# Azure Monitor's exporter turns log records and spans with these attributes into separate rows.
 _CUSTOM_EVENT = "microsoft.custom_event.name"
 _MEASUREMENTS = "microsoft.custom_measurements"
 _AVAILABILITY = "microsoft.availability."
@@ -31,7 +31,7 @@ _MEASUREMENT_FIELDS = (names.DURATION, names.RESPONSE_TIME, names.LATENESS, name
 
 
 def make_run_fields(run: Run, redactor: Redactor) -> Fields:
-    """Everything about a run, redacted: what JOB_PERFORMANCE and JOB_FAILED say together."""
+    """Return all fields of a run, redacted: those of JOB_PERFORMANCE and JOB_FAILED together."""
     return redact_fields({**JobPerformance(run).fields(), **failure_fields(run)}, redactor)
 
 
@@ -49,11 +49,11 @@ def make_dead_letter_event(event: DeadLettered, redactor: Redactor) -> Attribute
 
 
 def make_availability_row(run: Run, fields: Fields, location: str) -> Attributes | None:
-    """The availability row. None for a run that says nothing about its target: left out, cancelled, or a backfill."""
+    """Return the availability row; None for a run that did not check its target now: skipped, cancelled, or a backfill."""
     if not run.counts_for_availability:
         return None
     of_run = (names.JOB_NAME, names.RUN_ID, names.TRIGGER, names.OUTCOME, names.DEGRADED)
-    told = (*of_run, names.STATUS_CODE, names.ENDPOINT)
+    shown = (*of_run, names.STATUS_CODE, names.ENDPOINT)
     return {
         f"{_AVAILABILITY}id": run.id,
         f"{_AVAILABILITY}name": run.job,
@@ -61,14 +61,14 @@ def make_availability_row(run: Run, fields: Fields, location: str) -> Attributes
         f"{_AVAILABILITY}success": not run.outcome.down,
         f"{_AVAILABILITY}runLocation": location,
         f"{_AVAILABILITY}message": str(fields[names.ERROR_MESSAGE] or run.outcome),
-        **to_attributes({key: fields[key] for key in told}),
+        **to_attributes({key: fields[key] for key in shown}),
     }
 
 
 def make_run_span(fields: Fields) -> Attributes:
     """The attributes of a run's span."""
-    told = (names.JOB_NAME, names.RUN_ID, names.TRIGGER, names.OUTCOME, names.ERROR_TYPE, names.INVOCATION_ID)
-    return to_attributes({key: fields[key] for key in told if key in fields})
+    shown = (names.JOB_NAME, names.RUN_ID, names.TRIGGER, names.OUTCOME, names.ERROR_TYPE, names.INVOCATION_ID)
+    return to_attributes({key: fields[key] for key in shown if key in fields})
 
 
 def make_attempt_span(run: Run, attempt: Attempt, endpoint: str) -> Attributes:
@@ -122,7 +122,7 @@ def to_attributes(fields: Mapping[str, object]) -> Attributes:
 
 
 def _http_attributes(endpoint: str, status: int | None) -> Attributes:
-    """What names the target. A query never gets here; should one, it is cut off."""
+    """Return the attributes of the target. A query never gets here; if one does, it is removed."""
     try:
         parts = urlsplit(endpoint)
         port = effective_port(parts.scheme, parts.port)
@@ -131,7 +131,7 @@ def _http_attributes(endpoint: str, status: int | None) -> Attributes:
     if parts.scheme not in ("http", "https") or parts.hostname is None:
         return {}
     known: Attributes = {
-        # The exporter names the dependency `<method> <path>`; a run does not tell its method.
+        # The exporter names the dependency `<method> <path>`; a run does not contain its method.
         "http.request.method": "HTTP",
         "url.full": f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}",
         "server.address": parts.hostname,

@@ -29,6 +29,6 @@ class RunIdGenerator:
 
 
 def set_id_generator(tracer: Any, ids: RunIdGenerator) -> Any:
-    """Return the tracer, which nobody else may use, with these ids for its spans."""
+    """Return the tracer with these ids for its spans. It must not be shared."""
     tracer.id_generator = ids
     return tracer

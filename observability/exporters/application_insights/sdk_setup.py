@@ -1,6 +1,6 @@
 """Configures OpenTelemetry's SDK for Application Insights, by Azure Monitor's distro. Used by application_insights.
 
-The SDK calls nobody but the ingestion endpoint, keeps every trace, and ends when our exporter says so.
+The SDK sends requests to the ingestion endpoint only, samples every trace, and stops when our exporter does.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from observability.exporters.background import DeliveryCounts, ShutdownSignal
 SDK_REQUEST_TIMEOUT_S = 5.0
 
 # Calls elsewhere off (usage statistics of the SDK, its remote control, the metadata address of virtual machines),
-# every trace kept, and only our own spans: instrumentations would record URLs with their query.
+# every trace sampled, and only our spans: instrumentations would record URLs with their query.
 _SDK_VARIABLES = {
     "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
     "APPLICATIONINSIGHTS_SDKSTATS_DISABLED": "true",
@@ -42,11 +42,11 @@ INSTRUMENTATIONS = (
 )
 
 _STATUSES_RETRIED_BY_SDK = frozenset({401, 403, 408, 429, 500, 502, 503, 504})
-"""Answers after which the SDK repeats by itself."""
+"""Answers after which the SDK repeats the request itself."""
 
 
 def is_configured_by_host() -> bool:
-    """Whether OpenTelemetry is configured in this process already, as the Functions worker does when told to."""
+    """Return whether OpenTelemetry is configured in this process already, as the Functions worker does with its setting."""
     if os.environ.get("PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY", "").lower() in ("true", "1"):
         return True
     if "opentelemetry.sdk.trace" not in sys.modules:
@@ -71,7 +71,7 @@ def configure_sdk(
 
     configure_azure_monitor(
         connection_string=connection_string,
-        # The distro hangs a handler on this logger; ours sends what it wants sent itself.
+        # The distro adds a handler to this logger; our exporter sends log lines itself.
         logger_name="observability.unused",
         resource=Resource(resource),
         views=_make_views(),
@@ -79,7 +79,7 @@ def configure_sdk(
         enable_live_metrics=False,
         enable_performance_counters=False,
         custom_hook_policy=_make_request_policy(counts, closing),
-        # What fails goes to disk at once instead of holding up the thread with repetitions.
+        # Failed requests go to disk immediately instead of blocking the thread with retries.
         retry_total=0,
         timeout=SDK_REQUEST_TIMEOUT_S,
         read_timeout=SDK_REQUEST_TIMEOUT_S,
@@ -94,7 +94,7 @@ def configure_sdk(
 
 
 def _remove_exit_handlers(providers: tuple[Any, ...]) -> None:
-    """Without what the SDK would do when the process exits: wait for the network, for longer than anybody allowed."""
+    """Remove what the SDK would do when the process exits: wait for the network, longer than our limit."""
     for provider in providers:
         atexit.unregister(provider.shutdown)
     logging.getLogger("observability.unused").handlers.clear()
@@ -115,7 +115,7 @@ def _make_views() -> list[Any]:
 
 
 def _make_request_policy(tally: DeliveryCounts, closing: ShutdownSignal) -> Any:
-    """A policy in the pipeline of the SDK's clients, which tell nobody else how their calls ended."""
+    """Return a policy for the pipeline of the SDK's clients, which do not report results otherwise."""
     from azure.core.exceptions import ServiceRequestError
     from azure.core.pipeline import PipelineRequest, PipelineResponse
     from azure.core.pipeline.policies import SansIOHTTPPolicy
@@ -124,7 +124,7 @@ def _make_request_policy(tally: DeliveryCounts, closing: ShutdownSignal) -> Any:
         def on_request(self, request: PipelineRequest[Any]) -> None:
             left = closing.remaining_seconds(SDK_REQUEST_TIMEOUT_S)
             if left <= 0:
-                raise ServiceRequestError("the program ends, kept on disk")
+                raise ServiceRequestError("the program stops, stored on disk")
             request.context.options.update(connection_timeout=left, read_timeout=left)
 
         def on_response(self, request: PipelineRequest[Any], response: PipelineResponse[Any, Any]) -> None:

@@ -1,8 +1,7 @@
 """Sends to Datadog: metrics, distributions, a service check a job, and the log's lines.
 
-`build_datadog_exporter` is called by telemetry. The client is synchronous and does not repeat, compress or give up by
-itself, so all of that is here; its modules are imported in the exporter's thread, one by one (its models as a whole
-take more than a second).
+`build_datadog_exporter` is called by telemetry. The client is synchronous and does not retry, compress or time out, so this
+module does; its modules are imported in the exporter's thread, one by one (all its models take more than a second).
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _REQUEST_TIMEOUT_S = 5.0
 _MAX_BACKOFF_S = 60.0
 _MIN_TIMEOUT_S = 0.05
 _MAX_QUEUED_ENTRIES = 10_000
-"""Entries that wait for an intake at most: the oldest give way."""
+"""Entries that wait for an intake at most: the oldest are dropped."""
 _RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -61,7 +60,7 @@ def build_datadog_exporter(
 
 
 class DatadogDelivery:
-    """Blocking; see background.Delivery. A lane for each intake, so that none holds up the others."""
+    """Blocking; see background.Delivery. Each intake has a queue, so that none delays the others."""
 
     def __init__(self, source: DatadogSource, api_key: str, site: str, url: str | None, redactor: Redactor) -> None:
         self._source = source
@@ -77,7 +76,7 @@ class DatadogDelivery:
         self._queues = {kind: IntakeQueue(kind, intake, counts, closing) for kind in RETRY_WINDOW}
 
     def deliver(self, events: list[TelemetryEvent]) -> None:
-        # Points of the same second replace each other: no two deliveries share one.
+        # Points of the same second replace each other: two deliveries never share a second.
         self._last_at = max(int(time.time()), self._last_at + 1)
         for payload in build_payloads(events, self._source, self._last_at, self._redactor):
             self._queues[payload.kind].enqueue(payload)
@@ -99,7 +98,7 @@ class Intake(Protocol):
 
 
 class IntakeQueue:
-    """The payloads for one intake, in order. What it refuses for a while is kept, as long as it is of use."""
+    """The payloads for one intake, in order. Temporarily rejected ones stay queued for their retry window."""
 
     def __init__(self, kind: IntakeKind, intake: Intake, counts: DeliveryCounts, closing: ShutdownSignal) -> None:
         self._kind = kind
@@ -118,11 +117,11 @@ class IntakeQueue:
             self._drop_first()
 
     def next_send_in(self) -> float | None:
-        """Seconds until `send` is wanted; None when nothing waits."""
+        """Return the seconds until the next payload is due; None while the queue is empty."""
         return max(0.0, self._not_before - time.monotonic()) if self._queued else None
 
     def send_due(self) -> None:
-        """All that waits, unless the intake asked for patience. When the program ends, each gets its last chance."""
+        """Send all due payloads. At the shutdown, send each one once more."""
         while self._queued and (time.monotonic() >= self._not_before or self._closing.is_started):
             payload = self._queued[0]
             if time.time() - payload.made_at > RETRY_WINDOW[self._kind]:
@@ -161,7 +160,7 @@ class IntakeQueue:
 
 
 class IntakeRejection:
-    """Why the intake did not take a payload. `passing`: it may take it later; `retry_after_s`: not before so many seconds."""
+    """Why the intake rejected a payload. `is_temporary`: it can accept it later, after `retry_after_s` seconds if given."""
 
     def __init__(self, reason: str, status: int | None = None, headers: Mapping[str, str] | None = None) -> None:
         self.reason = reason
@@ -171,7 +170,7 @@ class IntakeRejection:
 
 
 class DatadogIntake:
-    """Datadog's client, told to do one thing: one call, once, within a time-out."""
+    """Datadog's client for single calls, without retries, within a timeout."""
 
     def __init__(self, api_key: str, site: str, url: str | None) -> None:
         from datadog_api_client import ApiClient, Configuration
@@ -196,7 +195,7 @@ class DatadogIntake:
             host=url.rstrip("/") if url else None,
             check_input_type=False,
             check_return_type=False,
-            retry_policy=False,  # urllib3 would repeat three times, each with the whole time-out
+            retry_policy=False,  # urllib3 would retry three times, each with the whole timeout
         )
         if not url:
             self._configuration.server_variables["site"] = site
@@ -219,7 +218,7 @@ class DatadogIntake:
         from urllib3.exceptions import HTTPError
 
         if timeout < _MIN_TIMEOUT_S:
-            return IntakeRejection("the program ends before it could be sent")
+            return IntakeRejection("the program stops before it could be sent")
         self._configuration.request_timeout = timeout
         try:
             self._calls[payload.kind](list(payload.entries))

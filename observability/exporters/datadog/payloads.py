@@ -46,7 +46,7 @@ RETRY_WINDOW: Mapping[IntakeKind, float] = {
     "checks": 10 * _MINUTE,
     "logs": 18 * _HOUR,
 }
-"""Seconds after which the intake refuses it: repeating it any longer is of no use."""
+"""Seconds after which the intake rejects it: a later retry is useless."""
 
 _MAX_ENTRIES = 1000
 # The intakes allow 5 MB (series: 500 kB once compressed, to less than a tenth).
@@ -55,7 +55,7 @@ _MAX_TAG_LENGTH = 200
 _MAX_CHECK_MESSAGE_LENGTH = 500
 
 _COUNT_INTERVAL_S = 10
-"""Seconds that a count speaks for; as the Datadog agent does it."""
+"""Seconds that a count covers, as with the Datadog agent."""
 
 _COUNT, _GAUGE = 1, 3
 _OK, _WARNING, _CRITICAL = 0, 1, 2
@@ -63,7 +63,7 @@ _OK, _WARNING, _CRITICAL = 0, 1, 2
 
 @dataclass(frozen=True, slots=True)
 class DatadogSource:
-    """Who sends: the unified service tags, and the machine, which keeps instances' counts apart."""
+    """The sender: the unified service tags, and the machine, which separates the counts of instances."""
 
     env: str
     service: str
@@ -72,7 +72,7 @@ class DatadogSource:
 
     @property
     def metric_tags(self) -> tuple[str, ...]:
-        """Without the version: each release would make every custom metric anew."""
+        """Exclude the version: each release would create every custom metric again."""
         return (f"{names.TAG_ENV}:{self.env}", f"{names.TAG_SERVICE}:{self.service}")
 
     @property
@@ -82,7 +82,7 @@ class DatadogSource:
 
 @dataclass(frozen=True, slots=True)
 class IntakePayload:
-    """One call of an intake. It is repeated as it is: the same points at the same time replace each other."""
+    """One call of an intake. A retry is identical: the same points at the same time replace each other."""
 
     kind: IntakeKind
     entries: Sequence[IntakeEntry]
@@ -193,7 +193,7 @@ def _format_tag(name: str, value: str) -> str:
 def _make_service_checks(
     runs: Sequence[Run], identity: DatadogSource, at: int, redactor: Redactor
 ) -> Iterator[IntakeEntry]:
-    """The latest of each job. A run that was left out or cancelled, or a backfill, says nothing about its target."""
+    """Make the check of the latest run of each job. Skipped and cancelled runs and backfills do not check the target now."""
     latest: dict[str, Run] = {}
     for run in runs:
         if run.counts_for_availability and (run.job not in latest or run.finished_at >= latest[run.job].finished_at):

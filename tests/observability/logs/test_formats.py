@@ -104,7 +104,7 @@ def test_a_retry_tells_what_failed_and_when_it_goes_on_in_seconds(redactor: Reda
     line = as_json(JobRetry(runs.retried()), redactor)
     assert {key: line[key] for key in list(line)[3:]} == {
         "Event": "JOB_RETRY",
-        "Message": "checkout attempt 1 failed, again in 500 ms: checkout.internal:8443 refused the connection",
+        "Message": "checkout attempt 1 failed, retry in 500 ms: checkout.internal:8443 refused the connection",
         "JobName": "checkout",
         "RunId": "checkout@20310101T120000.000Z",
         "Trigger": "schedule",

@@ -131,7 +131,7 @@ def test_a_record_that_cannot_be_formatted_costs_only_itself(reader: Reader) -> 
     writer.handle(broken)
     writer.handle(record("next"))
     writer.close()
-    assert reader.getvalue().splitlines() == ["a record of x cannot be written: ValueError", "next"]
+    assert reader.getvalue().splitlines() == ["could not format a record of x: ValueError", "next"]
     assert writer.dropped == 1
 
 

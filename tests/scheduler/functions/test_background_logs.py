@@ -73,7 +73,7 @@ async def test_that_telemetry_is_not_taken_is_logged_by_the_next_tick(
     await tick(worker, host_log)
     exporter = DeliveryCounts("application_insights", Redactor())
     await asyncio.to_thread(exporter.record_failure, "answered 500")
-    sentence = "application_insights does not take telemetry (runs are not affected): answered 500"
+    sentence = "could not send telemetry to application_insights: answered 500; runs are not affected"
     assert sentence not in host_log.taken
 
     await tick(worker, host_log)
