@@ -1,22 +1,18 @@
-"""Run the checks of targets, one kind a module in jobs.checks.kinds. Built by scheduler.app."""
+"""Run the checks of targets, one kind a module in jobs.checks.kinds. Built by scheduler.app.
+
+A new kind needs its model with a line in jobs.targets, and a module here that is called like the kind.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
+from collections.abc import Callable, Iterable
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jobs.checks.binding.rules import Bindings
-    from jobs.checks.files.ca_files import CaFiles
-    from jobs.checks.guard.guard import Guard
-    from jobs.checks.net.network import Network
-    from jobs.checks.net.tls_contexts import TlsContexts
+    from jobs.checks.dependencies import CheckDependencies
     from jobs.checks.port import AttemptContext, Check
-    from jobs.judging import Judge
-    from jobs.ports import Clock, HeartbeatSource, Secrets, Tokens
-    from jobs.redaction import Redactor
     from jobs.runs import Observation
     from jobs.targets import Target
 
@@ -27,15 +23,14 @@ sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]  # None: t
 class Checks(dict[str, "Check"]):
     """All checks by kind. A check is built, and its libraries loaded, on its first use."""
 
-    def __init__(self, makers: Mapping[str, Callable[[], Check]], close: Callable[[], None] = lambda: None) -> None:
-        """`close`: closes what the checks share, after the checks."""
+    def __init__(self, dependencies: CheckDependencies) -> None:
+        """`dependencies`: closed with the checks."""
         super().__init__()
-        self._makers = makers
-        self._close = close
+        self._dependencies = dependencies
 
     def __missing__(self, kind: str) -> Check:
         """Build the check. Raises KeyError for an unknown kind."""
-        check = self[kind] = self._makers[kind]()
+        check = self[kind] = _builder_of(kind)(self._dependencies, self)
         return check
 
     def prepare(self, targets: Iterable[Target]) -> None:
@@ -45,117 +40,30 @@ class Checks(dict[str, "Check"]):
         kinds are skipped: the run reports them.
         """
         for target in targets:
-            if target.kind in self._makers:
-                self[target.kind].prepare(target)
+            try:
+                check = self[target.kind]
+            except KeyError:
+                continue
+            check.prepare(target)
 
-    async def observe(self, target: Target, call: AttemptContext) -> Observation:
+    async def observe(self, target: Target, attempt: AttemptContext) -> Observation:
         """Observe the target with the check of its kind."""
-        return await self[target.kind].observe(target, call)
+        return await self[target.kind].observe(target, attempt)
 
     async def aclose(self) -> None:
         """Close the checks that were built."""
         for check in self.values():
             await check.aclose()
-        self._close()
+        self._dependencies.close()
 
 
-def build_checks(
-    secrets: Secrets,
-    tokens: Tokens,
-    redactor: Redactor,
-    *,
-    guard: Guard,
-    user_agent: str = "scheduler",
-    pings: HeartbeatSource | None = None,
-    clock: Clock | None = None,
-    traces: bool = False,
-    bindings: Bindings | None = None,
-    ca_files: CaFiles | None = None,
-    judges: Judge | None = None,
-) -> Checks:
-    """Build all checks.
-
-    `guard`: where they may connect to. `user_agent`: sent to HTTP targets, such as `scheduler/1.2.3`. `pings`, `clock`:
-    required by heartbeats. `traces`: whether HTTP targets get the ids of the run's trace. `bindings`: which targets get
-    which secret; None: each gets any. `ca_files`: reads the CA files of targets. `judges`: judge responses that are
-    judged during the check; None: in the event loop.
-    """
-
-    shared = _Shared(guard, ca_files)
-
-    def allowed() -> Bindings:
-        from jobs.checks.binding.rules import UNRESTRICTED
-
-        return UNRESTRICTED if bindings is None else bindings
-
-    def http() -> Check:
-        from jobs.checks.kinds.http import HttpCheck
-
-        return HttpCheck(
-            secrets,
-            tokens,
-            redactor,
-            guard=guard,
-            user_agent=user_agent,
-            traces=traces,
-            bindings=allowed(),
-            contexts=shared.contexts,
-        )
-
-    def steps() -> Check:
-        from jobs.checks.kinds.http import HttpCheck
-        from jobs.checks.kinds.steps import StepsCheck
-
-        one = checks["http"]
-        assert isinstance(one, HttpCheck)
-        return StepsCheck(one, redactor, judges)
-
-    def tcp() -> Check:
-        from jobs.checks.kinds.tcp import TcpCheck
-
-        return TcpCheck(secrets, redactor, shared.network, shared.contexts, allowed(), judges)
-
-    def dns() -> Check:
-        from jobs.checks.kinds.dns import DnsCheck
-
-        return DnsCheck(guard)
-
-    def tls() -> Check:
-        from jobs.checks.kinds.tls import TlsCheck
-
-        return TlsCheck(shared.network, shared.contexts)
-
-    def heartbeat() -> Check:
-        from jobs.checks.kinds.heartbeat import HeartbeatCheck
-
-        if pings is None or clock is None:
-            raise KeyError("heartbeat")
-        return HeartbeatCheck(pings, secrets, clock, redactor)
-
-    makers = {"http": http, "steps": steps, "tcp": tcp, "dns": dns, "tls": tls, "heartbeat": heartbeat}
-    checks = Checks(makers, shared.close)
-    return checks
-
-
-class _Shared:
-    """What several kinds use, built on first use."""
-
-    def __init__(self, guard: Guard, ca_files: CaFiles | None) -> None:
-        self._guard = guard
-        self._ca_files = ca_files
-
-    @cached_property
-    def network(self) -> Network:
-        from jobs.checks.net.network import Network
-
-        return Network(self._guard)
-
-    @cached_property
-    def contexts(self) -> TlsContexts:
-        from jobs.checks.net.tls_contexts import TlsContexts
-
-        return TlsContexts(self._ca_files)
-
-    def close(self) -> None:
-        if "network" in self.__dict__:
-            self.network.close()
+def _builder_of(kind: str) -> Callable[[CheckDependencies, Checks], Check]:
+    """Return the function `build` of the kind's module. Raises KeyError for an unknown kind."""
+    name = f"jobs.checks.kinds.{kind}"
+    try:
+        build: Callable[[CheckDependencies, Checks], Check] = import_module(name).build
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise KeyError(kind) from None
+    return build

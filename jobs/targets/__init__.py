@@ -1,7 +1,9 @@
-"""The targets of all kinds of check, as data. The check itself is in jobs/checks.
+"""The targets of all kinds of check, as data.
 
+A new kind: its model in a file here and in `Target`, its check in jobs/checks/kinds.
 Every target has `kind`, `endpoint` (its name in logs and history, without secrets) and `idempotent` (whether a retry
-after a failure is harmless). Its class has `TIMEOUTS`, the default deadlines of its jobs, and can have `SCHEDULE`, their
+after a failure is harmless); `destinations()` yields what it connects to. Its class has `FEATURES`, what its
+observations have for expectations, `TIMEOUTS`, the default deadlines of its jobs, and can have `SCHEDULE`, their
 default schedule.
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
@@ -10,7 +11,7 @@ from pydantic import AfterValidator, Field
 from jobs.expectations.features import Feature
 from jobs.model_base import FrozenModel
 from jobs.policies import Timeouts
-from jobs.targets.endpoint_types import Port, format_host_port
+from jobs.targets.endpoint_types import Destination, HostPort, Port, format_host_port
 from jobs.targets.urls import refuse_placeholder
 
 RecordType = Literal[
@@ -62,3 +63,8 @@ class DnsTarget(FrozenModel):
     def idempotent(self) -> bool:
         """Always true."""
         return True
+
+    def destinations(self) -> Iterator[Destination]:
+        """Yield the name server, if the job names one."""
+        if self.server is not None:
+            yield HostPort(self.server, self.port)

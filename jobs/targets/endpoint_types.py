@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import AfterValidator, Field
 
@@ -29,6 +29,17 @@ Host = Annotated[
 IpVersion = Literal[4, 6]
 """The only version of IP to connect by."""
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class HostPort(NamedTuple):
+    """A host and a port that a check connects to."""
+
+    host: str
+    port: int
+
+
+Destination = str | HostPort
+"""What a check connects to: a URL, or a host and a port."""
 
 
 def format_host_port(host: str, port: int) -> str:

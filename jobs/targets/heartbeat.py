@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, PlainSerializer, PlainValidator, model_validator
@@ -11,6 +12,7 @@ from jobs.formats.durations import format_duration
 from jobs.model_base import Duration, FrozenModel, SecretRef
 from jobs.policies import Timeouts
 from jobs.schedules import Schedule, parse_schedule
+from jobs.targets.endpoint_types import Destination
 
 LONGEST_WAIT = 366 * 86400.0
 """Seconds of a leap year."""
@@ -77,3 +79,7 @@ class HeartbeatTarget(FrozenModel):
     def idempotent(self) -> bool:
         """Always true."""
         return True
+
+    def destinations(self) -> Iterator[Destination]:
+        """Yield nothing: a heartbeat connects to no target."""
+        yield from ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
@@ -11,9 +12,9 @@ from pydantic import AfterValidator, ByteSize, Discriminator, Field, Tag, model_
 from jobs.expectations.features import Feature
 from jobs.model_base import HEADER_NAME_PATTERN, FrozenModel, SecretRef, TextOrSecret, discriminate_by_key
 from jobs.policies import Timeouts
-from jobs.targets.auth import NO_AUTH, ApiKeyAuth, Auth
-from jobs.targets.endpoint_types import Host, IpVersion
-from jobs.targets.urls import HttpUrl, validate_complete_http_url
+from jobs.targets.auth import NO_AUTH, ApiKeyAuth, Auth, OAuth2Auth
+from jobs.targets.endpoint_types import Destination, Host, HostPort, IpVersion
+from jobs.targets.urls import HttpUrl, host_and_port, validate_complete_http_url
 
 HttpMethod = Literal["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH", "TRACE"]
 
@@ -181,3 +182,12 @@ class HttpTarget(FrozenModel):
     def idempotent(self) -> bool:
         """Whether the method is idempotent (RFC 9110), so that a retry is harmless."""
         return self.method in IDEMPOTENT_METHODS
+
+    def destinations(self) -> Iterator[Destination]:
+        """Yield what a check connects to, as far as the definition shows: an earlier response may give a step's URL."""
+        if "${" not in self.url and not self.url.startswith("/"):
+            yield self.url
+        if isinstance(self.auth, OAuth2Auth):
+            yield self.auth.token_url
+        if self.proxy is not None:
+            yield HostPort(*host_and_port(self.proxy))

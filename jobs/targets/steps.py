@@ -18,6 +18,7 @@ from jobs.formats.display_text import DisplayText
 from jobs.model_base import HEADER_NAME_PATTERN, Duration, FrozenModel, SecretRef, discriminate_by_key
 from jobs.policies import Timeouts
 from jobs.problems import looks_secret
+from jobs.targets.endpoint_types import Destination
 from jobs.targets.http import FormBody, HttpTarget, JsonBody, TextBody
 from jobs.targets.placeholders import VALUE_NAME, find_names
 from jobs.targets.urls import validate_http_url
@@ -199,6 +200,11 @@ class StepsTarget(FrozenModel):
     def idempotent(self) -> bool:
         """Whether all of its requests are idempotent."""
         return all(step.idempotent for step in (*self.steps, *self.cleanup))
+
+    def destinations(self) -> Iterator[Destination]:
+        """Yield the destinations of all steps."""
+        for step in (*self.steps, *self.cleanup):
+            yield from step.destinations()
 
 
 def _explain_placeholder(known: set[str], name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import ByteSize, Discriminator, Field, Tag, model_validator
@@ -10,7 +11,7 @@ from jobs.expectations.engines.regular_expressions import PatternField
 from jobs.expectations.features import Feature
 from jobs.model_base import FrozenModel, TextOrSecret, discriminate_by_key
 from jobs.policies import Timeouts
-from jobs.targets.endpoint_types import Host, IpVersion, Port, format_host_port
+from jobs.targets.endpoint_types import Destination, Host, HostPort, IpVersion, Port, format_host_port
 from jobs.targets.http import TlsOptions
 
 MOST_DIALOGUE_LINES = 50
@@ -86,3 +87,7 @@ class TcpTarget(FrozenModel):
     def idempotent(self) -> bool:
         """Always true."""
         return True
+
+    def destinations(self) -> Iterator[Destination]:
+        """Yield what a check connects to."""
+        yield HostPort(self.host, self.port)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -9,7 +10,7 @@ from pydantic import Field
 from jobs.expectations.features import Feature
 from jobs.model_base import FrozenModel
 from jobs.policies import Timeouts
-from jobs.targets.endpoint_types import Host, IpVersion, Port, format_host_port
+from jobs.targets.endpoint_types import Destination, Host, HostPort, IpVersion, Port, format_host_port
 from jobs.targets.http import TlsOptions
 
 
@@ -40,3 +41,7 @@ class TlsTarget(FrozenModel):
     def idempotent(self) -> bool:
         """Always true."""
         return True
+
+    def destinations(self) -> Iterator[Destination]:
+        """Yield what a check connects to."""
+        yield HostPort(self.host, self.port)

@@ -13,7 +13,8 @@ from config.job_files.job_set import JobSet
 from config.secrets import SecretChain, build_secrets
 from config.warnings.bindings import warnings_of_denied_credentials
 from config.warnings.files_and_secrets import warnings_of_unusable_files
-from jobs.checks import build_checks
+from jobs.checks import Checks
+from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.files.daemon_thread import run_in_daemon_thread
 from jobs.definition import JobDefinition
 from jobs.judging.service import JudgingService
@@ -45,18 +46,20 @@ class CheckSetup:
         stack.push_async_callback(self.secrets.aclose)
         self.judges = JudgingService()
         stack.push_async_callback(self.judges.aclose)
-        self.checks = build_checks(
-            self.secrets,
-            foundation.identity,
-            foundation.redactor,
-            guard=self._guard,
-            user_agent=f"scheduler/{VERSION}",
-            pings=beats,
-            clock=foundation.clock,
-            traces=settings.targets.traceparent,
-            bindings=self.bindings,
-            ca_files=self._ca_files,
-            judges=self.judges,
+        self.checks = Checks(
+            CheckDependencies(
+                self.secrets,
+                foundation.identity,
+                foundation.redactor,
+                guard=self._guard,
+                user_agent=f"scheduler/{VERSION}",
+                pings=beats,
+                clock=foundation.clock,
+                traces=settings.targets.traceparent,
+                bindings=self.bindings,
+                ca_files=self._ca_files,
+                judges=self.judges,
+            )
         )
         stack.push_async_callback(self.checks.aclose)
 

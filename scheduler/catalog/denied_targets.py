@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from urllib.parse import urlsplit
 
 from jobs.checks.guard.guard import Guard
 from jobs.definition import JobDefinition
-from jobs.targets import DnsTarget, HttpTarget, StepsTarget, Target, TcpTarget, TlsTarget
-from jobs.targets.auth import OAuth2Auth
+from jobs.targets import Target
 
 _log = logging.getLogger("scheduler.targets")
 
@@ -48,20 +46,9 @@ def find_denied_targets(jobs: Iterable[JobDefinition], guard: Guard) -> Mapping[
 
 
 def _denial_reasons(target: Target, guard: Guard) -> Iterator[str]:
-    """What is said of each place that a check names."""
-    match target:
-        case HttpTarget(url=url, auth=auth, proxy=proxy):
-            # The URL of a step may be a part of one, or come from an earlier answer.
-            if "${" not in url and not url.startswith("/"):
-                yield guard.explain_denial(url)
-            if isinstance(auth, OAuth2Auth):
-                yield guard.explain_denial(auth.token_url)
-            if proxy is not None:
-                yield guard.explain_denial_at(urlsplit(proxy).hostname or "", urlsplit(proxy).port or 80)
-        case StepsTarget(steps=steps, cleanup=cleanup):
-            for step in (*steps, *cleanup):
-                yield from _denial_reasons(step, guard)
-        case TcpTarget(host=host, port=port) | TlsTarget(host=host, port=port):
-            yield guard.explain_denial_at(host, port)
-        case DnsTarget(server=str() as server, port=port):
-            yield guard.explain_denial_at(server, port)
+    """Yield the reason, or an empty text, for each destination of a check."""
+    for destination in target.destinations():
+        if isinstance(destination, str):
+            yield guard.explain_denial(destination)
+        else:
+            yield guard.explain_denial_at(*destination)

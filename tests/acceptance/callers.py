@@ -13,7 +13,8 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 
-from jobs.checks import build_checks
+from jobs.checks import Checks
+from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.guard.guard import Guard, TargetRules
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor
@@ -35,7 +36,7 @@ async def call(store: Store, job: JobDefinition, count: int) -> dict[str, int]:
     """So many runs at once; how many of them ended how."""
     redactor = Redactor()
     guard = Guard(TargetRules(networks=(ip_network("127.0.0.0/8"),)))
-    checks = build_checks(MemorySecrets(), MemoryTokens(), redactor, guard=guard)
+    checks = Checks(CheckDependencies(MemorySecrets(), MemoryTokens(), redactor, guard=guard))
     circuits = CircuitBreakers(StoredCircuits(store), timeout_s=PATIENCE)
     runner = Runner(checks, circuits, Heard(), SystemClock(), redactor)
     now = datetime.now(UTC)

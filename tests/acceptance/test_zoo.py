@@ -25,7 +25,8 @@ import pytest_asyncio
 import uvloop
 
 from config.job_files.reader import JobFileReader
-from jobs.checks import build_checks
+from jobs.checks import Checks
+from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.guard.guard import LOCAL_GUARD
 from jobs.definition import JobDefinition
 from jobs.redaction import Redactor
@@ -437,7 +438,7 @@ class Zoo:
 @asynccontextmanager
 async def open_runner() -> AsyncIterator[Runner]:
     redactor = Redactor()
-    checks = build_checks(MemorySecrets(), MemoryTokens(), redactor, guard=LOCAL_GUARD)
+    checks = Checks(CheckDependencies(MemorySecrets(), MemoryTokens(), redactor, guard=LOCAL_GUARD))
     yield Runner(checks, CircuitBreakers(MemoryStates()), Heard(), SystemClock(), redactor)
     await checks.aclose()
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from config.job_files.reader import JobFileReader
 from jobs.definition import JobDefinition
 from jobs.expectations.union import ENTRIES
+from jobs.targets import TARGETS_BY_KIND, target_kind
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,14 +33,40 @@ def test_an_example_of_the_documents_loads(name: str, text: str, tmp_path: Path)
     assert len(JobFileReader(tmp_path).read(tmp_path)) >= 1
 
 
-CHECKS = {
-    "http": {"kind": "http", "url": "https://checkout.internal/health"},
-    "steps": {"kind": "steps", "steps": [{"name": "only", "url": "https://checkout.internal/health"}]},
-    "tcp": {"kind": "tcp", "host": "checkout.internal", "port": 25},
-    "dns": {"kind": "dns", "name": "checkout.internal"},
-    "tls": {"kind": "tls", "host": "checkout.internal"},
-    "heartbeat": {"kind": "heartbeat", "token": {"secret": "ping"}, "period": "24h"},
-}
+def _loads(check: dict[str, Any], expect: list[Any]) -> bool:
+    try:
+        JobDefinition.model_validate({"name": "a", "check": check, "expect": expect})
+    except ValidationError as error:
+        assert not expect or "does not fit a check of kind" in str(error)  # noqa: PT017 - which problem it is, if any
+        return False
+    return True
+
+
+def example_checks() -> dict[str, dict[str, Any]]:
+    """The first complete check of each kind in the examples; an http:// URL has no certificate."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, text in examples():
+        document = yaml.safe_load(text) if name.endswith("yaml") else None
+        jobs = document.get("jobs", ()) if isinstance(document, dict) else ()
+        for job in jobs.values() if isinstance(jobs, dict) else jobs:
+            check = job.get("check") if isinstance(job, dict) else None
+            if isinstance(check, dict) and not str(check.get("url")).startswith("http:") and _loads(check, []):
+                found.setdefault(target_kind(check), check)
+    return found
+
+
+CHECKS = example_checks()
+
+
+def test_every_kind_of_check_has_an_example() -> None:
+    assert CHECKS.keys() == TARGETS_BY_KIND.keys()
+
+
+def test_the_table_of_deadlines_has_every_kind() -> None:
+    table = (ROOT / "docs/jobs.md").read_text().split("| `kind` | `attempt` | `run` |")[1].split("\n\n")[0]
+    rows = dict(re.findall(r"\| `(\w+)` \| (\w+ \| \w+) \|", table))
+    timeouts = {kind: model.TIMEOUTS for kind, model in TARGETS_BY_KIND.items()}
+    assert rows == {kind: f"{each.attempt:.0f}s | {each.run:.0f}s" for kind, each in timeouts.items()}
 
 
 def expectation_rows() -> list[tuple[str, set[str]]]:
@@ -48,7 +75,8 @@ def expectation_rows() -> list[tuple[str, set[str]]]:
     rows = []
     for row in table.splitlines()[2:]:
         entries, *_, kinds = row.strip("|").split(" | ")
-        fits = set(CHECKS) if kinds.strip() == "all" else set(kinds.strip().split(", "))
+        listed = set(kinds.strip().removeprefix("all but ").split(", "))
+        fits = set(CHECKS) - listed if kinds.strip().startswith("all") else listed
         rows += [(entry, fits) for entry in re.findall(r"`(\{.*?\})`", entries)]
     return rows
 
@@ -63,12 +91,3 @@ def test_the_table_lists_every_expectation() -> None:
     assert {next(iter(yaml.safe_load(entry))) for entry, _ in expectation_rows()} == {
         entry.entry_key() for entry in ENTRIES
     }
-
-
-def _loads(check: dict[str, Any], expect: list[Any]) -> bool:
-    try:
-        JobDefinition.model_validate({"name": "a", "check": check, "expect": expect})
-    except ValidationError as error:
-        assert "does not fit a check of kind" in str(error)  # noqa: PT017 - which problem it is, if any
-        return False
-    return True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dns.asyncbackend
@@ -22,12 +22,13 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.resolver
 
+from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.errors import IncompleteDnsAnswer, InvalidDnsName, NoNameServer, TargetDenied, TooManyDnsRecords
 from jobs.checks.guard.guard import Guard
 from jobs.checks.messages.network import OUT_OF_RESOURCES, describe_resource_shortage
 from jobs.checks.net.dns_exchange import MOST_DNS_RECORDS, query_over_tcp, query_over_udp
 from jobs.checks.peer import Peer
-from jobs.checks.port import AttemptContext
+from jobs.checks.port import AttemptContext, Check
 from jobs.runs import ErrorClass, Observation
 from jobs.targets.dns import DnsTarget
 
@@ -36,6 +37,11 @@ _UDP_PAYLOAD = 1232
 
 _INLINE_RECORDS = 100
 """Records whose texts are made on the event loop."""
+
+
+def build(dependencies: CheckDependencies, checks: Mapping[str, Check]) -> DnsCheck:
+    """Build the check. Called by jobs.checks."""
+    return DnsCheck(dependencies.guard)
 
 
 class DnsCheck:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.messages.heartbeat import describe_heartbeat
-from jobs.checks.port import AttemptContext
+from jobs.checks.port import AttemptContext, Check
 from jobs.checks.preloading import preload_run_ids
 from jobs.errors import SecretUnavailable
 from jobs.heartbeat import (
@@ -23,6 +25,14 @@ from jobs.redaction import Redactor
 from jobs.runs import ErrorClass, Observation, split_run_id
 from jobs.targets import HeartbeatTarget
 from jobs.targets.heartbeat import SHORTEST_TOKEN
+
+
+def build(dependencies: CheckDependencies, checks: Mapping[str, Check]) -> HeartbeatCheck:
+    """Build the check. Called by jobs.checks."""
+    pings, clock = dependencies.pings, dependencies.clock
+    if pings is None or clock is None:
+        raise KeyError("heartbeat")
+    return HeartbeatCheck(pings, dependencies.secrets, clock, dependencies.redactor)
 
 
 class HeartbeatCheck:

@@ -6,12 +6,14 @@ it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 
 from jobs.checks.binding.rules import UNRESTRICTED, Bindings
+from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.errors import TunnelRefused
 from jobs.checks.guard.guard import LOCAL_GUARD, Guard
 from jobs.checks.http.bodies import ResponseBody
@@ -26,7 +28,7 @@ from jobs.checks.http.requests import RequestDraft, build_request, resolve_proxy
 from jobs.checks.http.retry_after import parse_retry_after
 from jobs.checks.messages.error_mapping import classify_error
 from jobs.checks.net.tls_contexts import TlsContexts
-from jobs.checks.port import AttemptContext
+from jobs.checks.port import AttemptContext, Check
 from jobs.checks.preloading import preload_http2, preload_idna, preload_tls
 from jobs.formats.trace_ids import TRACE_HEADER, format_trace_parent
 from jobs.ports import Clock, Secrets, Tokens
@@ -38,6 +40,20 @@ from jobs.targets import HttpTarget
 USER_AGENT = "scheduler"
 MOST_DERIVED_SECRETS = 1000
 """Values computed from secrets, and tokens of the identity, that stay registered: the most recently used."""
+
+
+def build(dependencies: CheckDependencies, checks: Mapping[str, Check]) -> HttpCheck:
+    """Build the check. Called by jobs.checks."""
+    return HttpCheck(
+        dependencies.secrets,
+        dependencies.tokens,
+        dependencies.redactor,
+        guard=dependencies.guard,
+        user_agent=dependencies.user_agent,
+        traces=dependencies.traces,
+        bindings=dependencies.bindings,
+        contexts=dependencies.contexts,
+    )
 
 
 class HttpCheck:

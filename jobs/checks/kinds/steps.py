@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
+from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.kinds.http import HttpCheck
 from jobs.checks.kinds.step_sequence import CLEANUP_SECONDS, StepSequence
-from jobs.checks.port import AttemptContext
+from jobs.checks.port import AttemptContext, Check
 from jobs.judging import InlineJudge, Judge
 from jobs.redaction import Redactor
 from jobs.runs import Failure, Observation
 from jobs.targets.steps import StepsTarget
+
+
+def build(dependencies: CheckDependencies, checks: Mapping[str, Check]) -> StepsCheck:
+    """Build the check. Called by jobs.checks."""
+    http = checks["http"]
+    assert isinstance(http, HttpCheck)
+    return StepsCheck(http, dependencies.redactor, dependencies.judges)
 
 
 class StepsCheck:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from jobs.checks.binding.recipients import deliveries_of_dialogue
 from jobs.checks.binding.rules import UNRESTRICTED, Bindings
+from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.errors import ExpectedDataMissing
 from jobs.checks.kinds.tcp_dialogue import PatternBudget, TcpDialogue
 from jobs.checks.messages.error_mapping import classify_error
@@ -13,7 +15,7 @@ from jobs.checks.net.network import Network
 from jobs.checks.net.tls_contexts import TlsContexts
 from jobs.checks.net.tls_facts import session_facts, shown_certificates
 from jobs.checks.peer import Peer
-from jobs.checks.port import AttemptContext
+from jobs.checks.port import AttemptContext, Check
 from jobs.checks.preloading import preload_idna, preload_tls
 from jobs.checks.secret_registration import register_value
 from jobs.formats.durations import round_to_microsecond
@@ -24,6 +26,18 @@ from jobs.redaction import Redactor
 from jobs.runs import ErrorClass, Observation
 from jobs.targets.http import TlsOptions
 from jobs.targets.tcp import ReceiveLine, SendLine, StartTlsLine, TcpTarget
+
+
+def build(dependencies: CheckDependencies, checks: Mapping[str, Check]) -> TcpCheck:
+    """Build the check. Called by jobs.checks."""
+    return TcpCheck(
+        dependencies.secrets,
+        dependencies.redactor,
+        dependencies.network,
+        dependencies.contexts,
+        dependencies.bindings,
+        dependencies.judges,
+    )
 
 
 class TcpCheck:

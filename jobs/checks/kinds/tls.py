@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 
 from jobs.certificates import Certificate
 from jobs.checks.clock import PhaseClock
+from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.errors import TargetDenied
 from jobs.checks.messages.error_mapping import classify_error
 from jobs.checks.net.network import Network
 from jobs.checks.net.tls_contexts import TlsContexts
 from jobs.checks.net.tls_facts import certificate_facts, read_first_certificate, session_facts, shown_certificates
 from jobs.checks.peer import Peer
-from jobs.checks.port import AttemptContext
+from jobs.checks.port import AttemptContext, Check
 from jobs.checks.preloading import preload_tls
 from jobs.problems import make_printable
 from jobs.runs import ErrorClass, Observation
@@ -24,6 +26,11 @@ from jobs.targets.tls import TlsTarget
 
 _SECOND_HANDSHAKE_TIMEOUT = 2.0
 """Seconds for the second handshake, which only adds details to the result of the first."""
+
+
+def build(dependencies: CheckDependencies, checks: Mapping[str, Check]) -> TlsCheck:
+    """Build the check. Called by jobs.checks."""
+    return TlsCheck(dependencies.network, dependencies.contexts)
 
 
 class TlsCheck:

@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
-from jobs.checks import build_checks
+from jobs.checks import Checks
 from jobs.checks.clock import PhaseClock
+from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.guard.guard import LOCAL_GUARD
 from jobs.checks.port import AttemptContext
 from jobs.redaction import Redactor
@@ -16,14 +17,16 @@ from tests.parts.http_target import HttpTarget
 
 
 async def test_a_target_is_asked_by_the_check_of_its_kind(target: HttpTarget) -> None:
-    checks = build_checks(MemorySecrets(), MemoryTokens(), Redactor(), guard=LOCAL_GUARD, user_agent="scheduler/9")
+    checks = Checks(
+        CheckDependencies(MemorySecrets(), MemoryTokens(), Redactor(), guard=LOCAL_GUARD, user_agent="scheduler/9")
+    )
     seen = await checks.observe(Target(url=target.url), AttemptContext("job@1", 1, PhaseClock()))
     await checks.aclose()
     assert (seen.status, target.last.headers["user-agent"]) == (200, "scheduler/9")
 
 
 async def test_only_the_kinds_that_are_asked_are_made_and_closed() -> None:
-    checks = build_checks(MemorySecrets(), MemoryTokens(), Redactor(), guard=LOCAL_GUARD)
+    checks = Checks(CheckDependencies(MemorySecrets(), MemoryTokens(), Redactor(), guard=LOCAL_GUARD))
     assert not checks
     checks.prepare([Target(url="http://127.0.0.1:9/")])
     assert set(checks) == {"http"}
@@ -32,7 +35,7 @@ async def test_only_the_kinds_that_are_asked_are_made_and_closed() -> None:
 
 def test_a_kind_that_there_is_none_of_is_not_made_up() -> None:
     with pytest.raises(KeyError):
-        build_checks(MemorySecrets(), MemoryTokens(), Redactor(), guard=LOCAL_GUARD)["of another program"]
+        Checks(CheckDependencies(MemorySecrets(), MemoryTokens(), Redactor(), guard=LOCAL_GUARD))["of another program"]
 
 
 def test_the_registry_alone_loads_no_http_library() -> None:

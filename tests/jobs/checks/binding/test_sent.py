@@ -9,9 +9,10 @@ import pytest
 
 from config.bindings import build_bindings
 from config.settings.model import Settings
-from jobs.checks import build_checks
+from jobs.checks import Checks
 from jobs.checks.binding.rules import Bindings
 from jobs.checks.clock import PhaseClock
+from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.guard.guard import LOCAL_GUARD
 from jobs.checks.port import AttemptContext
 from jobs.definition import JobDefinition
@@ -42,8 +43,10 @@ def bound(**more: Any) -> Bindings:
 async def ask(check: dict[str, Any], bindings: Bindings | None = None, **tags: str) -> Observation:
     secrets = MemorySecrets(SECRETS)
     target = JobDefinition.model_validate({"name": "a", "check": check}).check
-    checks = build_checks(
-        secrets, MemoryTokens({SCOPE: "t0ken"}), Redactor(), guard=LOCAL_GUARD, bindings=bindings or bound()
+    checks = Checks(
+        CheckDependencies(
+            secrets, MemoryTokens({SCOPE: "t0ken"}), Redactor(), guard=LOCAL_GUARD, bindings=bindings or bound()
+        )
     )
     try:
         seen = await checks.observe(target, AttemptContext("a@1", 1, PhaseClock(), tags=tags))
@@ -84,7 +87,7 @@ async def test_every_place_of_a_request_is_looked_at(way: str, target: HttpTarge
 
 async def test_nothing_is_read_that_may_not_be_sent(target: HttpTarget) -> None:
     secrets = MemorySecrets(SECRETS)
-    checks = build_checks(secrets, MemoryTokens(), Redactor(), guard=LOCAL_GUARD, bindings=bound())
+    checks = Checks(CheckDependencies(secrets, MemoryTokens(), Redactor(), guard=LOCAL_GUARD, bindings=bound()))
     check = {"url": on(ELSEWHERE, target), "query": {"a": SECRET, "b": {"secret": "free"}}}
     try:
         job = JobDefinition.model_validate({"name": "a", "check": check})

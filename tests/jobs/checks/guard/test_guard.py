@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from jobs.checks import build_checks
+from jobs.checks import Checks
 from jobs.checks.clock import PhaseClock
+from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.errors import TargetDenied
 from jobs.checks.guard.guard import Guard, TargetRules
 from jobs.checks.port import AttemptContext
@@ -399,7 +400,7 @@ async def test_a_name_server_is_asked_only_where_the_guard_allows_it(
 
 async def seen_by_kind(guard: Guard, target: dict[str, Any]) -> Observation:
     job = JobDefinition.model_validate({"name": "checkout", "check": target})
-    checks = build_checks(MemorySecrets(), MemoryTokens(), Redactor(), guard=guard)
+    checks = Checks(CheckDependencies(MemorySecrets(), MemoryTokens(), Redactor(), guard=guard))
     try:
         return await checks.observe(job.check, AttemptContext("checkout@1", 1, PhaseClock()))
     finally:

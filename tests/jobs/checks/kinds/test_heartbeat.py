@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from jobs.checks import build_checks
+from jobs.checks import Checks
 from jobs.checks.clock import PhaseClock
+from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.guard.guard import LOCAL_GUARD
 from jobs.checks.kinds.heartbeat import HeartbeatCheck
 from jobs.checks.messages.heartbeat import describe_heartbeat
@@ -133,8 +134,10 @@ async def test_what_is_down_stays_so_while_it_is_tried_again() -> None:
 
 async def test_the_pings_of_its_own_job_are_looked_at() -> None:
     pings = KnownPings(HeartbeatRecord())
-    checks = build_checks(
-        MemorySecrets(), MemoryTokens(), Redactor(), guard=LOCAL_GUARD, pings=pings, clock=VirtualClock(NOW)
+    checks = Checks(
+        CheckDependencies(
+            MemorySecrets(), MemoryTokens(), Redactor(), guard=LOCAL_GUARD, pings=pings, clock=VirtualClock(NOW)
+        )
     )
     await checks.observe(TARGET, AttemptContext(RUN, 1, PhaseClock()))
     await checks.aclose()
