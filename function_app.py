@@ -6,15 +6,26 @@ health, heartbeat, manage, operate, read. A GET below health/ fits `health` and 
 """
 
 import os
+from collections.abc import Awaitable, Callable
 
 import azure.functions as func
 
+from scheduler.api.scopes import HTTP_FUNCTIONS, Scope
 from scheduler.dispatch.queue_names import poison_queue_name, run_queue_name_from
 from scheduler.hosts.functions import host
+
+Handler = Callable[[func.HttpRequest, func.Context], Awaitable[func.HttpResponse]]
 
 RUN_QUEUE = run_queue_name_from(os.environ)
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+
+
+def http_function(scope: Scope) -> Callable[[Handler], object]:
+    """Register the HTTP function of a scope, with its route, its methods and its key."""
+    function = HTTP_FUNCTIONS[scope]
+    route = app.route(route=function.route, methods=function.methods, auth_level=function.auth_level)
+    return lambda handler: app.function_name(function.name)(route(handler))
 
 
 @app.function_name("tick")
@@ -45,36 +56,31 @@ async def secrets_changed(event: func.EventGridEvent, context: func.Context) -> 
     await host.secrets_changed(event.event_type, event.get_json(), context)
 
 
-@app.function_name("health")
-@app.route(route="health/{*rest}", methods=["GET", "HEAD"], auth_level=func.AuthLevel.ANONYMOUS)
+@http_function(Scope.PUBLIC)
 async def health(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """Health, live and ready, for probes without a key."""
     return await host.handle_http(req, context)
 
 
-@app.function_name("heartbeat")
-@app.route(route="ping/{*rest}", methods=["GET", "HEAD", "POST"], auth_level=func.AuthLevel.ANONYMOUS)
+@http_function(Scope.PING)
 async def heartbeat(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """Pings of programs elsewhere: the token in the address is their key."""
     return await host.handle_http(req, context)
 
 
-@app.function_name("manage")
-@app.route(route="{*path}", methods=["PUT", "PATCH", "DELETE"])
+@http_function(Scope.MANAGE)
 async def manage(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """Changes of definitions: a key of its own."""
     return await host.handle_http(req, context)
 
 
-@app.function_name("operate")
-@app.route(route="{*path}", methods=["POST"])
+@http_function(Scope.OPERATE)
 async def operate(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """Actions on jobs, runs and dead letters, all of them POST: a key of its own."""
     return await host.handle_http(req, context)
 
 
-@app.function_name("read")
-@app.route(route="{*path}", methods=["GET", "HEAD"])
+@http_function(Scope.READ)
 async def read(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """Everything that only reads, the dashboard too."""
     return await host.handle_http(req, context)

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fastapi import FastAPI
-from starlette.responses import RedirectResponse
 
-from scheduler.api.dashboard import overview_page
+from scheduler.api.dashboard import job_page, overview_page, run_page, static_files
 from scheduler.api.middleware.common import add_common_middleware
-from scheduler.api.problems import UnexpectedErrors, add_problem_handlers, describe_problems
+from scheduler.api.middleware.unexpected_errors import UnexpectedErrors
+from scheduler.api.problems import add_problem_handlers, describe_problems
 from scheduler.api.routes import (
     backfills,
     circuits,
@@ -20,6 +20,7 @@ from scheduler.api.routes import (
     health,
     heartbeats,
     jobs,
+    openapi,
     pauses,
     pings,
     runs,
@@ -28,6 +29,27 @@ from scheduler.api.routes import (
     watchdog,
 )
 from scheduler.services import Services
+
+ROUTERS = (
+    health.router,
+    jobs.router,
+    pauses.router,
+    runs.router,
+    circuits.router,
+    dead_letters.router,
+    watchdog.router,
+    backfills.router,
+    secrets.router,
+    heartbeats.router,
+    uptime.router,
+    pings.router,
+    openapi.router,
+    overview_page.router,
+    job_page.router,
+    run_page.router,
+    static_files.router,
+)
+"""All routes of both hosts."""
 
 
 def create_api(services: Services, *, hosts: Sequence[str] = ("*",), requires_key: bool = False) -> FastAPI:
@@ -40,7 +62,7 @@ def create_api(services: Services, *, hosts: Sequence[str] = ("*",), requires_ke
         title="Scheduler",
         version=services.version or "0",
         description="Scheduled jobs and health checks: what runs, when, and how it went.",
-        openapi_url="/api/openapi.json",
+        openapi_url=None,  # a route of its own, which declares its scope
         docs_url=None,
         redoc_url=None,
         # Spans and log records of FastAPI would contain the query string, and thus the function key in `code`.
@@ -48,27 +70,11 @@ def create_api(services: Services, *, hosts: Sequence[str] = ("*",), requires_ke
     )
     api.state.services = services
     api.state.keyed = requires_key
-    api.include_router(health.router)
-    api.include_router(jobs.router)
-    api.include_router(pauses.router)
-    api.include_router(runs.router)
-    api.include_router(circuits.router)
-    api.include_router(dead_letters.router)
-    api.include_router(watchdog.router)
-    api.include_router(backfills.router)
-    api.include_router(secrets.router)
-    api.include_router(heartbeats.router)
-    api.include_router(uptime.router)
-    api.include_router(pings.router)
-    overview_page.add_dashboard(api, services)
-    api.add_api_route("/", _redirect_to_dashboard, include_in_schema=False)
+    for router in ROUTERS:
+        api.include_router(router)
+    overview_page.prepare_dashboard(api, services)
     add_problem_handlers(api)
     describe_problems(api)
     api.add_middleware(UnexpectedErrors)
     add_common_middleware(api, hosts)
     return api
-
-
-async def _redirect_to_dashboard() -> RedirectResponse:
-    """Redirect a user who typed only the host name."""
-    return RedirectResponse("/api/dashboard")

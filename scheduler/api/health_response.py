@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 from scheduler.api.models.base import RETRY_AFTER
-from scheduler.api.models.runs import HealthModel
+from scheduler.api.models.health import HealthModel
 from scheduler.services import Services
 
 

@@ -18,15 +18,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from scheduler.api.health_response import create_health_response
-from scheduler.api.liveness import LIVE_BODY, LIVE_PATH
+from scheduler.api.liveness import LIVE_BODY
 from scheduler.api.middleware.common import add_common_middleware
+from scheduler.api.scopes import HEALTH_PATHS, LIVE_PATH
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from scheduler.services import Services
-
-_HEALTH_PATHS = frozenset({"/api/health", LIVE_PATH, "/api/health/ready"})
 
 
 class LazyApi:
@@ -45,7 +44,7 @@ class LazyApi:
         self._creation_lock = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_early = scope["type"] == "http" and scope["path"] in _HEALTH_PATHS and scope["method"] in ("GET", "HEAD")
+        is_early = scope["type"] == "http" and scope["path"] in HEALTH_PATHS and scope["method"] in ("GET", "HEAD")
         app = self._full or (self._health_app if is_early else await self._full_app())
         await app(scope, receive, send)
 
@@ -72,7 +71,7 @@ def _create_health_app(services: Services, hosts: Sequence[str]) -> Starlette:
     async def health(_: Request) -> Response:
         return _json_response(*await create_health_response(services))
 
-    answering: dict[str, Callable[[Request], Awaitable[Response]]] = dict.fromkeys(_HEALTH_PATHS, health)
+    answering: dict[str, Callable[[Request], Awaitable[Response]]] = dict.fromkeys(HEALTH_PATHS, health)
     answering[LIVE_PATH] = live
     app = Starlette(routes=[Route(path, answer) for path, answer in answering.items()])
     add_common_middleware(app, hosts)

@@ -7,6 +7,5 @@ from __future__ import annotations
 
 from typing import Final
 
-LIVE_PATH: Final = "/api/health/live"
 LIVE_BODY: Final = b'{"status":"ok"}'
-"""scheduler.api.models.runs.LiveModel as JSON."""
+"""scheduler.api.models.health.LiveModel as JSON."""

@@ -16,12 +16,12 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jobs.problems import dotted_path, validation_findings
 from scheduler.api.allowed_methods import find_allowed_methods
 from scheduler.api.dashboard.error_page import accepts_html, error_page_response
 from scheduler.api.models.base import RETRY_AFTER, ResponseModel
+from scheduler.api.scopes import PING_PATH_PREFIX, mask_token
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import Conflict, InvalidArgument, NotFound, OperationError
@@ -61,10 +61,6 @@ class ApiError(Exception):
         super().__init__(detail)
         self.status = status
         self.detail = detail
-
-
-PING_PATH_PREFIX = "/api/ping/"
-"""Prefix of paths that contain a token."""
 
 
 class InvalidRequest(ApiError):
@@ -126,11 +122,6 @@ def respond_with_problem(
     return problem_response(path, status, detail, errors=errors, headers={**(headers or {}), "Vary": "Accept"})
 
 
-def mask_token(path: str) -> str:
-    """Return the path without a token. The redactor does not know mistyped or rotated tokens."""
-    return f"{PING_PATH_PREFIX}***" if path.startswith(PING_PATH_PREFIX) else path
-
-
 def add_problem_handlers(api: FastAPI) -> None:
     """Add a handler for every error that a route can raise."""
 
@@ -173,7 +164,7 @@ def add_problem_handlers(api: FastAPI) -> None:
     async def _http(request: Request, error: HTTPException) -> Response:
         headers = dict(error.headers or {})
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            headers["Allow"] = find_allowed_methods(request, headers.get("Allow", "GET"))
+            headers["Allow"] = find_allowed_methods(request)
         return respond_with_problem(request, error.status_code, _http_detail(request, error, headers), headers=headers)
 
 
@@ -186,35 +177,3 @@ def _http_detail(request: Request, error: HTTPException, headers: Mapping[str, s
 
 
 _STATUS_OF: dict[type[OperationError], HTTPStatus] = {NotFound: HTTPStatus.NOT_FOUND, Conflict: HTTPStatus.CONFLICT}
-
-
-class UnexpectedErrors:
-    """Answers 500 to an error without a handler, and logs it.
-
-    A middleware, because that of Starlette is outside of all others (its responses lack the security headers) and
-    raises the error again, which replaces the response in the Functions host.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        begun = False
-
-        async def watched(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
-        try:
-            await self._app(scope, receive, watched)
-        except Exception:
-            _log.exception("%s %s failed", scope.get("method"), mask_token(str(scope.get("path"))))
-            if begun or scope["type"] != "http":
-                raise
-            answer = problem_response(
-                scope["path"],
-                HTTPStatus.INTERNAL_SERVER_ERROR,
-                "The scheduler failed to process the request. The log contains the error.",
-            )
-            await answer(scope, receive, send)

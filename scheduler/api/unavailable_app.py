@@ -15,17 +15,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from jobs.problems import Problem
-from scheduler.api.liveness import LIVE_BODY, LIVE_PATH
+from scheduler.api.liveness import LIVE_BODY
 from scheduler.api.middleware.common import add_common_middleware
 from scheduler.api.models.base import RETRY_AFTER
 from scheduler.api.problems import InvalidInput, problem_response
 from scheduler.api.requests import ANY_HOST
+from scheduler.api.scopes import HEALTH_PATH, LIVE_PATH, PING_PATH_PREFIX, mask_token
 
 MAX_LISTED_PROBLEMS = 100
 """Problems in a response. The detail contains their total number."""
 
-_HEALTH = "/api/health"
-_PINGS = "/api/ping/"
 _PINGS_UNAVAILABLE = "Pings are not accepted now. Send the ping again."
 _REASON_WITHHELD = (
     "The program cannot start, so no job runs. GET /api/status (with a key) and the log contain the cause."
@@ -33,16 +32,17 @@ _REASON_WITHHELD = (
 
 
 def create_unavailable_api(detail: str, problems: Sequence[Problem] = ()) -> Starlette:
-    """Create an app that answers 503 with `detail` and the problems where a key is required, 503 without them on health
-    and
-    ping routes, and 200 on /api/health/live."""
+    """Create an app that answers 200 on /api/health/live and 503 elsewhere, with `detail` and the problems only where a
+    key is required."""
     errors = [_invalid_input(each) for each in problems[:MAX_LISTED_PROBLEMS]] or None
 
     async def closed(request: Request) -> JSONResponse:
         path, headers = request.url.path, {"Retry-After": RETRY_AFTER}
-        if path.startswith(_PINGS):
-            return problem_response(f"{_PINGS}***", HTTPStatus.SERVICE_UNAVAILABLE, _PINGS_UNAVAILABLE, headers=headers)
-        if path == _HEALTH or path.startswith(f"{_HEALTH}/"):
+        if path.startswith(PING_PATH_PREFIX):
+            return problem_response(
+                mask_token(path), HTTPStatus.SERVICE_UNAVAILABLE, _PINGS_UNAVAILABLE, headers=headers
+            )
+        if path == HEALTH_PATH or path.startswith(f"{HEALTH_PATH}/"):
             return problem_response(path, HTTPStatus.SERVICE_UNAVAILABLE, _REASON_WITHHELD, headers=headers)
         return problem_response(path, HTTPStatus.SERVICE_UNAVAILABLE, detail, errors=errors, headers=headers)
 

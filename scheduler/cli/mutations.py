@@ -105,7 +105,7 @@ def quiet_run_log() -> Iterator[None]:
 def show_job(view: JobView, sentence: str, as_json: bool) -> None:
     """The sentence, or the job as JSON."""
     if as_json:
-        from scheduler.api.models.runs import JobSummary
+        from scheduler.api.models.jobs import JobSummary
 
         show_json(JobSummary.from_view(view).model_dump_json(indent=2))
         return

@@ -85,7 +85,7 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
         ("GET", "/api/runs/checkout@20200101T000000.000Z", 404, ("no run", "GET /api/runs")),
         ("GET", "/api/runs/" + "x" * 300, 400, ("too long",)),
         ("GET", "/api/nothing", 404, ("/api/openapi.json",)),
-        ("GET", "/api/dashboard/static/%2e%2e/pages/overview.html", 404, ("no route",)),
+        ("GET", "/api/dashboard/static/%2e%2e/templates/overview.html", 404, ("no route",)),
         ("GET", "/api/jobs/checkout/run", 405, ("Use POST",)),
         ("DELETE", "/api/jobs/checkout", 405, ("Use GET",)),
         ("OPTIONS", "/api/runs", 405, ("Use GET",)),

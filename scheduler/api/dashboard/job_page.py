@@ -11,16 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Request
 from fastapi.responses import HTMLResponse
 
 from jobs.problems import make_printable
 from jobs.schedules import Schedule, zone_of
 from scheduler.api.dashboard.job_availability import AvailabilityReader
 from scheduler.api.dashboard.rendering import DASHBOARD_PATH, render_page
-from scheduler.api.dependencies import Continuation, JobName, ServicesDep, reject_unknown_query
-from scheduler.api.models.runs import JobDetail
+from scheduler.api.dependencies import Continuation, JobName, ServicesDep
+from scheduler.api.models.jobs import JobDetail
 from scheduler.api.problems import InvalidInput, InvalidRequest
+from scheduler.api.routing import ApiRouter
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import OperationError
 from scheduler.queries.heartbeats import HeartbeatView
@@ -33,7 +34,7 @@ RUNS_PER_PAGE = 20
 MAX_NEXT_RUNS = 5
 """Due instants listed."""
 
-router = APIRouter(dependencies=[Depends(reject_unknown_query)])
+router = ApiRouter(in_schema=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,12 @@ class Timetable:
     upcoming: Sequence[tuple[datetime, str]]
 
 
-@router.get(f"{DASHBOARD_PATH}/jobs/{{name}}", include_in_schema=False)
+@router.read(f"{DASHBOARD_PATH}/jobs/{{name}}")
 async def show_job(
     request: Request, uses: ServicesDep, name: JobName, continuation: Continuation = None
 ) -> HTMLResponse:
     """Show the page; with a continuation it lists older runs."""
-    standings: AvailabilityReader = request.app.state.standings
+    standings: AvailabilityReader = request.app.state.availability
     view = await uses.queries.view_job(name)
     runs, standing, uptime, heartbeat, circuits = await asyncio.gather(
         _list_runs(uses.queries, name, continuation),

@@ -9,35 +9,30 @@ import asyncio
 from http import HTTPStatus
 from typing import Literal
 
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse
-from starlette.staticfiles import StaticFiles
 
-from scheduler.api.dashboard import job_page, run_page
 from scheduler.api.dashboard.job_availability import AvailabilityReader
 from scheduler.api.dashboard.outages import OutageTracker
 from scheduler.api.dashboard.overview import MAX_OUTAGE_CARDS, RECENT_RUNS, OverviewPage, OverviewReader
-from scheduler.api.dashboard.rendering import DASHBOARD_PATH, STATIC_FOLDER, render_page
-from scheduler.api.dependencies import Continuation, ServicesDep, reject_unknown_query
+from scheduler.api.dashboard.rendering import DASHBOARD_PATH, render_page
+from scheduler.api.dependencies import Continuation, ServicesDep
 from scheduler.api.models.base import RETRY_AFTER
+from scheduler.api.routing import ApiRouter
 from scheduler.services import Services
 from scheduler.stores.port import StoreError
 
-router = APIRouter()
+router = ApiRouter(in_schema=False)
 
 
-def add_dashboard(api: FastAPI, services: Services) -> None:
-    """Add the pages, their style sheet and their script."""
+def prepare_dashboard(api: FastAPI, services: Services) -> None:
+    """Create the readers of the pages, which cache results per app."""
     outages = OutageTracker(services.queries, services.clock)
     api.state.overview = OverviewReader(services.queries, services.heartbeats, services.circuits, outages)
-    api.state.standings = AvailabilityReader(services.queries, services.uptimes, outages, services.clock)
-    api.mount(f"{DASHBOARD_PATH}/static", StaticFiles(directory=STATIC_FOLDER), name="static")
-    api.include_router(router)
-    api.include_router(job_page.router)
-    api.include_router(run_page.router)
+    api.state.availability = AvailabilityReader(services.queries, services.uptimes, outages, services.clock)
 
 
-@router.get(DASHBOARD_PATH, include_in_schema=False, dependencies=[Depends(reject_unknown_query)])
+@router.read(DASHBOARD_PATH)
 async def show_overview(
     request: Request, uses: ServicesDep, show: Literal["down"] | None = None, continuation: Continuation = None
 ) -> HTMLResponse:

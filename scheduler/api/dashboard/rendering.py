@@ -64,7 +64,7 @@ def _environment() -> Environment:
     )  # imported only when a page is requested
 
     templates = Environment(
-        loader=FileSystemLoader(_HERE / "pages"),
+        loader=FileSystemLoader(_HERE / "templates"),
         autoescape=select_autoescape(),
         trim_blocks=True,
         lstrip_blocks=True,

@@ -10,14 +10,15 @@ from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Request
 from fastapi.responses import HTMLResponse
 
 from jobs.runs import Run, Ticket
 from scheduler.api.dashboard.rendering import DASHBOARD_PATH, render_page
-from scheduler.api.dependencies import RunId, ServicesDep, reject_unknown_query
+from scheduler.api.dependencies import RunId, ServicesDep
 from scheduler.api.models.runs import AttemptModel
 from scheduler.api.problems import ApiError
+from scheduler.api.routing import ApiRouter
 from scheduler.catalog.catalog import JobSnapshot
 
 _PHASES = {
@@ -30,10 +31,10 @@ _PHASES = {
 _SHOWN = frozenset({"number", "started_at", "status_code", "error", "message", "phases", "failures", "wait_ms", "body"})
 """Fields of an attempt that the page shows elsewhere."""
 
-router = APIRouter(dependencies=[Depends(reject_unknown_query)])
+router = ApiRouter(in_schema=False)
 
 
-@router.get(f"{DASHBOARD_PATH}/runs/{{run_id}}", include_in_schema=False)
+@router.read(f"{DASHBOARD_PATH}/runs/{{run_id}}")
 async def show_run(request: Request, uses: ServicesDep, run_id: RunId) -> HTMLResponse:
     """Show the page of a run in any state."""
     record = await uses.queries.find_run(run_id)

@@ -15,7 +15,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from scheduler.api.requests.body_reader import BodyTooLarge, ClientGone, read_body, replay_body
 from scheduler.api.requests.hosts import find_host_error
 from scheduler.api.requests.origins import SAFE_METHODS, find_site_error
-from scheduler.api.requests.rejection import PING_PATH_PREFIX, reject
+from scheduler.api.requests.rejection import reject
+from scheduler.api.scopes import PING_PATH_PREFIX
 
 MAX_BODY_BYTES = 64 * 1024
 """The largest body that a route uses is far below 1 KiB."""

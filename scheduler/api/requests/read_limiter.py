@@ -12,6 +12,7 @@ from http import HTTPStatus
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from scheduler.api.requests.rejection import reject
+from scheduler.api.scopes import HEALTH_PATH, PING_PATH_PREFIX
 
 CONCURRENT_READS = 2
 """Concurrent reads: one can wait for the store while another one is serialized."""
@@ -23,7 +24,7 @@ MAX_REST_SECONDS = 0.5
 """Maximum seconds that the slot of a read stays free afterwards. It stays free as long as the read took."""
 
 _READ_METHODS = frozenset({"GET", "HEAD"})
-_UNLIMITED_PATHS = ("/api/health", "/api/status", "/api/ping/")
+_UNLIMITED_PATHS = (HEALTH_PATH, "/api/status", PING_PATH_PREFIX)
 
 
 class ReadLimiter:

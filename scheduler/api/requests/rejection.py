@@ -6,16 +6,13 @@ from http import HTTPStatus
 
 from starlette.types import Scope, Send
 
+from scheduler.api.scopes import mask_token
 from scheduler.connections.problem_responses import PROBLEM_MEDIA_TYPE, problem_body
-
-PING_PATH_PREFIX = "/api/ping/"
-"""Prefix of paths that contain a token."""
 
 
 async def reject(scope: Scope, send: Send, status: HTTPStatus, detail: str, *, retry_after: str = "") -> None:
     """Send a problem response."""
-    path = f"{PING_PATH_PREFIX}***" if scope["path"].startswith(PING_PATH_PREFIX) else scope["path"]
-    body = problem_body(status, detail, path)
+    body = problem_body(status, detail, mask_token(scope["path"]))
     headers = [(b"content-type", PROBLEM_MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
     if retry_after:
         headers.append((b"retry-after", retry_after.encode()))

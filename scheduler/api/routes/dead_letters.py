@@ -5,27 +5,23 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import Path, Response
 from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict, JsonValue
 
 from jobs.definition import NAME_PATTERN
 from jobs.problems import make_printable
-from scheduler.api.dependencies import Continuation, JobParameter, Limit, ServicesDep, reject_unknown_query
+from scheduler.api.dependencies import Continuation, JobParameter, Limit, ServicesDep
 from scheduler.api.models.dead_letters import DeadLetterDetail, DeadLetterList, ReplayModel
 from scheduler.api.models.requests import Instant, Reason, RequestModel
 from scheduler.api.models.runs import RunModel, run_path
-from scheduler.api.problems import PROBLEM_RESPONSES, ApiError, InvalidInput, InvalidRequest
+from scheduler.api.problems import ApiError, InvalidInput, InvalidRequest
 from scheduler.api.routes.jobs import POLL_RETRY_AFTER
+from scheduler.api.routing import ApiRouter
 from scheduler.audit import ChangeSource
 from scheduler.operations.dead_letters import LetterFilter
 
-router = APIRouter(
-    prefix="/api/dead-letters",
-    tags=["dead letters"],
-    responses=PROBLEM_RESPONSES,
-    dependencies=[Depends(reject_unknown_query)],
-)
+router = ApiRouter("dead letters")
 
 LetterId = Annotated[str, Path(max_length=100, description="The dead letter's id")]
 
@@ -62,26 +58,26 @@ class ReplayRequest(RequestModel):
     dry_run: bool = False
 
 
-@router.get("")
+@router.read("/api/dead-letters")
 async def list_dead_letters(
-    uses: ServicesDep, job: JobParameter = None, limit: Limit = 50, continuation: Continuation = None
+    services: ServicesDep, job: JobParameter = None, limit: Limit = 50, continuation: Continuation = None
 ) -> DeadLetterList:
     """List the runs and messages that failed permanently, newest first."""
     try:
-        page = await uses.queries.list_dead_letters(job=job, limit=limit, continuation=continuation)
+        page = await services.queries.list_dead_letters(job=job, limit=limit, continuation=continuation)
     except ValueError:
         message = f"{make_printable(continuation or '')!r} is not a continuation of this list: use the value of the previous page"
         raise InvalidRequest(InvalidInput(where="query.continuation", message=message)) from None
     if job is not None and not page.letters:
         # A deleted job can still have letters. A name that never existed is a typing error.
-        uses.queries.require_job(job)
+        services.queries.require_job(job)
     return DeadLetterList.from_page(page)
 
 
-@router.get("/{letter_id}")
-async def get_dead_letter(uses: ServicesDep, letter_id: LetterId) -> DeadLetterDetail:
+@router.read("/api/dead-letters/{letter_id}")
+async def get_dead_letter(services: ServicesDep, letter_id: LetterId) -> DeadLetterDetail:
     """Return a dead letter with all its data."""
-    letter = await uses.queries.find_dead_letter(letter_id)
+    letter = await services.queries.find_dead_letter(letter_id)
     if letter is None:
         raise ApiError(
             HTTPStatus.NOT_FOUND,
@@ -91,32 +87,32 @@ async def get_dead_letter(uses: ServicesDep, letter_id: LetterId) -> DeadLetterD
     return DeadLetterDetail.from_full_letter(letter)
 
 
-@router.post("/replay", status_code=HTTPStatus.ACCEPTED)
-async def replay_dead_letters(uses: ServicesDep, body: ReplayRequest) -> ReplayModel:
+@router.operate("/api/dead-letters/replay", status_code=HTTPStatus.ACCEPTED)
+async def replay_dead_letters(services: ServicesDep, body: ReplayRequest) -> ReplayModel:
     """Replay matching letters, oldest first, at a limited rate. Letters that are already replayed do not match.
 
     `dry_run`: change nothing and return the letters that would be replayed.
     """
     wanted = LetterFilter(job=body.job, reason=body.reason, after=body.after, before=body.before)
-    replayed = await uses.operations.dead_letters.replay_all(
+    replayed = await services.operations.dead_letters.replay_all(
         wanted, per_second=body.per_second, limit=body.limit, dry_run=body.dry_run, source=ChangeSource.API
     )
     return ReplayModel.from_result(replayed, dry_run=body.dry_run)
 
 
-@router.post("/{letter_id}/replay", status_code=HTTPStatus.ACCEPTED)
-async def replay_dead_letter(uses: ServicesDep, response: Response, letter_id: LetterId) -> RunModel:
+@router.operate("/api/dead-letters/{letter_id}/replay", status_code=HTTPStatus.ACCEPTED)
+async def replay_dead_letter(services: ServicesDep, response: Response, letter_id: LetterId) -> RunModel:
     """Replay a letter with the current definition of its job. 409 if it is already replayed.
 
     Returns the new run; its correlation id is that of the failed run.
     """
-    record = await uses.operations.dead_letters.replay(letter_id, source=ChangeSource.API)
+    record = await services.operations.dead_letters.replay(letter_id, source=ChangeSource.API)
     response.headers["Operation-Location"] = run_path(record.ticket.id)
     response.headers["Retry-After"] = POLL_RETRY_AFTER
     return RunModel.from_record(record)
 
 
-@router.delete("/{letter_id}", status_code=HTTPStatus.NO_CONTENT)
-async def discard_dead_letter(uses: ServicesDep, letter_id: LetterId) -> None:
+@router.manage("/api/dead-letters/{letter_id}", status_code=HTTPStatus.NO_CONTENT)
+async def discard_dead_letter(services: ServicesDep, letter_id: LetterId) -> None:
     """Delete a dead letter permanently."""
-    await uses.operations.dead_letters.discard(letter_id, source=ChangeSource.API)
+    await services.operations.dead_letters.discard(letter_id, source=ChangeSource.API)

@@ -8,47 +8,47 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from scheduler.api.dependencies import ServicesDep
 from scheduler.api.health_response import create_health_response
-from scheduler.api.models.runs import HealthModel, LiveModel
-from scheduler.api.problems import PROBLEM_RESPONSES
+from scheduler.api.models.health import HealthModel, LiveModel
+from scheduler.api.routing import ApiRouter
 
 # Unknown query parameters are accepted: some probes add one to bypass caches.
-router = APIRouter(prefix="/api", tags=["health"], responses=PROBLEM_RESPONSES)
+router = ApiRouter("health", accepts_unknown_query=True)
 
 _UNREADY: dict[int | str, dict[str, Any]] = {503: {"model": HealthModel, "description": "A part is down"}}
 
 
-@router.get("/health/live")
+@router.public("/api/health/live")
 async def live() -> LiveModel:
     """Report that the process responds. No part is checked, so that a failed part does not restart the container."""
     return LiveModel()
 
 
-@router.get("/health", responses=_UNREADY)
-async def health(request: Request, uses: ServicesDep, response: Response) -> HealthModel:
+@router.public("/api/health", responses=_UNREADY)
+async def health(request: Request, services: ServicesDep, response: Response) -> HealthModel:
     """Report the health of every part: 200 if all work or are degraded, 503 if one is down.
 
     In the Functions host, where this route requires no key, the messages of parts are empty; see /api/status.
     """
-    return await _report(uses, response, told=not request.app.state.keyed)
+    return await _report(services, response, with_messages=not request.app.state.keyed)
 
 
-@router.get("/health/ready", responses=_UNREADY)
-async def ready(request: Request, uses: ServicesDep, response: Response) -> HealthModel:
+@router.public("/api/health/ready", responses=_UNREADY)
+async def ready(request: Request, services: ServicesDep, response: Response) -> HealthModel:
     """Report whether the scheduler can run jobs. Deployment pipelines wait for it."""
-    return await health(request, uses, response)
+    return await health(request, services, response)
 
 
-@router.get("/status", responses=_UNREADY)
-async def status(uses: ServicesDep, response: Response) -> HealthModel:
+@router.read("/api/status", responses=_UNREADY)
+async def status(services: ServicesDep, response: Response) -> HealthModel:
     """Report the health of every part with its message."""
-    return await _report(uses, response, told=True)
+    return await _report(services, response, with_messages=True)
 
 
-async def _report(uses: ServicesDep, response: Response, *, told: bool) -> HealthModel:
-    model, response.status_code, headers = await create_health_response(uses, with_messages=told)
+async def _report(services: ServicesDep, response: Response, *, with_messages: bool) -> HealthModel:
+    model, response.status_code, headers = await create_health_response(services, with_messages=with_messages)
     response.headers.update(headers)
     return model

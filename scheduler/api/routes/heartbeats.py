@@ -2,90 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from fastapi import APIRouter, Depends
-
-from jobs.heartbeat import HeartbeatState, Ping, PingSignal
-from scheduler.api.dependencies import JobName, ServicesDep, reject_unknown_query
-from scheduler.api.models.base import ResponseModel
-from scheduler.api.problems import PROBLEM_RESPONSES
-from scheduler.queries.heartbeats import HeartbeatView
+from scheduler.api.dependencies import JobName, ServicesDep
+from scheduler.api.models.heartbeats import HeartbeatModel
+from scheduler.api.routing import ApiRouter
 from scheduler.stores.heartbeats import PINGS_PER_JOB
 
-router = APIRouter(prefix="/api", responses=PROBLEM_RESPONSES, dependencies=[Depends(reject_unknown_query)])
+router = ApiRouter("heartbeats")
 
 
-class PingModel(ResponseModel):
-    """A ping. `number` counts all of them; those that were too many in a minute are counted, and not here."""
-
-    number: int
-    at: datetime
-    signal: PingSignal
-    exit_code: int | None
-    run: str
-    source: str
-    agent: str
-    body: str
-
-    @classmethod
-    def from_ping(cls, ping: Ping) -> PingModel:
-        return cls(
-            number=ping.number,
-            at=ping.at,
-            signal=ping.signal,
-            exit_code=ping.exit_code,
-            run=ping.run,
-            source=ping.source,
-            agent=ping.agent,
-            body=ping.body,
-        )
-
-
-class HeartbeatModel(ResponseModel):
-    """The heartbeat of a job. `text` says it in words; `down_at`: when it goes down unless a ping comes before.
-
-    `secret` is the name of its token's secret. `last_start`: of a run that goes on. `duration_ms`: of the last run that
-    told its start. `pings`: the last ones, newest first.
-    """
-
-    job: str
-    secret: str
-    state: HeartbeatState
-    text: str
-    due_at: datetime | None
-    down_at: datetime | None
-    last_ping: datetime | None
-    last_success: datetime | None
-    last_fail: datetime | None
-    last_start: datetime | None
-    exit_code: int | None
-    duration_ms: float | None
-    number: int
-    pings: list[PingModel]
-
-    @classmethod
-    def from_view(cls, view: HeartbeatView) -> HeartbeatModel:
-        beat = view.beat
-        return cls(
-            job=view.job,
-            secret=view.secret,
-            state=view.state,
-            text=view.summary,
-            due_at=view.due_at,
-            down_at=view.down_at,
-            last_ping=beat.last_ping,
-            last_success=beat.last_success,
-            last_fail=beat.last_fail,
-            last_start=beat.last_start,
-            exit_code=beat.exit_code,
-            duration_ms=None if beat.duration_s is None else round(beat.duration_s * 1000, 3),
-            number=beat.number,
-            pings=[PingModel.from_ping(ping) for ping in view.pings],
-        )
-
-
-@router.get("/jobs/{name}/heartbeat", tags=["heartbeats"])
-async def get_heartbeat(uses: ServicesDep, name: JobName) -> HeartbeatModel:
+@router.read("/api/jobs/{name}/heartbeat")
+async def get_heartbeat(services: ServicesDep, name: JobName) -> HeartbeatModel:
     """Return the state of a job's heartbeat, when it goes down, and its last 100 pings."""
-    return HeartbeatModel.from_view(await uses.heartbeats.view_heartbeat(name, PINGS_PER_JOB))
+    return HeartbeatModel.from_view(await services.heartbeats.view_heartbeat(name, PINGS_PER_JOB))

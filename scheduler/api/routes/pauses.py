@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Depends
-
-from scheduler.api.dependencies import JobName, ServicesDep, reject_unknown_query
+from scheduler.api.dependencies import JobName, ServicesDep
+from scheduler.api.models.jobs import JobDetail
 from scheduler.api.models.requests import Instant, Reason, RequestModel
-from scheduler.api.models.runs import JobDetail
-from scheduler.api.problems import PROBLEM_RESPONSES
 from scheduler.api.routes.jobs import get_job
+from scheduler.api.routing import ApiRouter
 from scheduler.audit import ChangeSource
 
-router = APIRouter(
-    prefix="/api/jobs/{name}",
-    tags=["jobs"],
-    responses=PROBLEM_RESPONSES,
-    dependencies=[Depends(reject_unknown_query)],
-)
+router = ApiRouter("jobs")
 
 
 class PauseRequest(RequestModel):
@@ -26,20 +19,20 @@ class PauseRequest(RequestModel):
     reason: Reason = ""
 
 
-@router.post("/pause")
-async def pause_job(uses: ServicesDep, name: JobName, body: PauseRequest | None = None) -> JobDetail:
+@router.operate("/api/jobs/{name}/pause")
+async def pause_job(services: ServicesDep, name: JobName, body: PauseRequest | None = None) -> JobDetail:
     """Skip a job's scheduled runs until an instant or a resume. An existing pause is replaced.
 
     The first skipped run is recorded with the reason and stands for the following ones. Every process applies the pause
     within 6 s. A user can still start a run.
     """
-    asked = body or PauseRequest()
-    await uses.operations.pauses.pause(name, until=asked.until, reason=asked.reason, source=ChangeSource.API)
-    return await get_job(uses, name)
+    change = body or PauseRequest()
+    await services.operations.pauses.pause(name, until=change.until, reason=change.reason, source=ChangeSource.API)
+    return await get_job(services, name)
 
 
-@router.post("/resume")
-async def resume_job(uses: ServicesDep, name: JobName) -> JobDetail:
+@router.operate("/api/jobs/{name}/resume")
+async def resume_job(services: ServicesDep, name: JobName) -> JobDetail:
     """End a job's pause. Instants that were due meanwhile do not run. A job that is not paused is unchanged."""
-    await uses.operations.pauses.resume(name, source=ChangeSource.API)
-    return await get_job(uses, name)
+    await services.operations.pauses.resume(name, source=ChangeSource.API)
+    return await get_job(services, name)

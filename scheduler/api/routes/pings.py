@@ -12,19 +12,21 @@ from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import Path, Query, Request
 from fastapi.responses import PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
 from jobs.heartbeat import PingSignal
 from scheduler.api.dependencies import ServicesDep
 from scheduler.api.models.base import RETRY_AFTER
-from scheduler.api.problems import PING_PATH_PREFIX, PROBLEM_RESPONSES, problem_response
+from scheduler.api.problems import problem_response
+from scheduler.api.routing import ApiRouter
+from scheduler.api.scopes import PING_PATH_PREFIX, mask_token
 from scheduler.operations.ping_tokens import TokensUnavailable
 from scheduler.operations.pings import MAX_PING_BODY, IncomingPing
 from scheduler.stores.port import StoreError
 
-MASKED_PATH = f"{PING_PATH_PREFIX}***"
+MASKED_PATH = mask_token(PING_PATH_PREFIX)
 _MAX_READ_BYTES = MAX_PING_BODY + 4096
 """Bytes of a body that are read: more than are stored, so that a secret at the end is complete and redacted."""
 _MAX_DRAINED_BYTES = 1024 * 1024
@@ -33,7 +35,7 @@ _MAX_DRAINED_BYTES = 1024 * 1024
 _log = logging.getLogger("scheduler.queries.heartbeats")
 
 # Unknown query parameters are accepted: some senders add their own.
-router = APIRouter(prefix="/api/ping", tags=["heartbeats"], responses=PROBLEM_RESPONSES)
+router = ApiRouter("heartbeats", accepts_unknown_query=True)
 
 Token = Annotated[str, Path(max_length=500, description="The job's token")]
 Result = Annotated[str, Path(max_length=10, description="start, fail, log, or the exit code of the program (0 to 255)")]
@@ -51,11 +53,11 @@ TextParameter = Annotated[str, Query(description="Text to store if the request h
 
 
 # Also with a trailing slash: curl does not follow a redirect by default, and exits with 0.
-@router.get("/{token}/", response_class=PlainTextResponse, include_in_schema=False)
-@router.get("/{token}", response_class=PlainTextResponse)
+@router.ping("GET", "/api/ping/{token}/", response_class=PlainTextResponse, include_in_schema=False)
+@router.ping("GET", "/api/ping/{token}", response_class=PlainTextResponse)
 async def ping(
     request: Request,
-    uses: ServicesDep,
+    services: ServicesDep,
     token: Token,
     rid: RunParameter = None,
     status: StatusParameter = None,
@@ -63,38 +65,38 @@ async def ping(
 ) -> Response:
     """Report success, or the result in `status`."""
     signal = PingSignal.FAIL if status == "down" else PingSignal.SUCCESS
-    return await _receive_ping(request, uses, token, signal, None, rid, msg)
+    return await _receive_ping(request, services, token, signal, None, rid, msg)
 
 
-@router.post("/{token}/", response_class=PlainTextResponse, include_in_schema=False)
-@router.post("/{token}", response_class=PlainTextResponse)
+@router.ping("POST", "/api/ping/{token}/", response_class=PlainTextResponse, include_in_schema=False)
+@router.ping("POST", "/api/ping/{token}", response_class=PlainTextResponse)
 async def ping_with_body(
     request: Request,
-    uses: ServicesDep,
+    services: ServicesDep,
     token: Token,
     rid: RunParameter = None,
     status: StatusParameter = None,
     msg: TextParameter = "",
 ) -> Response:
     """Report success, or the result in `status`, and store up to 10 KiB of the body."""
-    return await ping(request, uses, token, rid, status, msg)
+    return await ping(request, services, token, rid, status, msg)
 
 
-@router.get("/{token}/{result}", response_class=PlainTextResponse)
+@router.ping("GET", "/api/ping/{token}/{result}", response_class=PlainTextResponse)
 async def ping_result(
-    request: Request, uses: ServicesDep, token: Token, result: Result, rid: RunParameter = None
+    request: Request, services: ServicesDep, token: Token, result: Result, rid: RunParameter = None
 ) -> Response:
     """Report a start, a failure, an exit code (0 is success) or a log line."""
     signal, exit_code = _parse_result(result)
-    return await _receive_ping(request, uses, token, signal, exit_code, rid)
+    return await _receive_ping(request, services, token, signal, exit_code, rid)
 
 
-@router.post("/{token}/{result}", response_class=PlainTextResponse)
+@router.ping("POST", "/api/ping/{token}/{result}", response_class=PlainTextResponse)
 async def ping_result_with_body(
-    request: Request, uses: ServicesDep, token: Token, result: Result, rid: RunParameter = None
+    request: Request, services: ServicesDep, token: Token, result: Result, rid: RunParameter = None
 ) -> Response:
     """Report a result and store up to 10 KiB of the body, for example the last lines of a log."""
-    return await ping_result(request, uses, token, result, rid)
+    return await ping_result(request, services, token, result, rid)
 
 
 def _parse_result(result: str) -> tuple[PingSignal, int | None]:
@@ -107,7 +109,7 @@ def _parse_result(result: str) -> tuple[PingSignal, int | None]:
 
 async def _receive_ping(
     request: Request,
-    uses: ServicesDep,
+    services: ServicesDep,
     token: str,
     signal: PingSignal,
     exit_code: int | None,
@@ -118,7 +120,7 @@ async def _receive_ping(
     agent, source = request.headers.get("user-agent", ""), _sender_address(request)
     sent = IncomingPing(signal, exit_code, rid or "", source, agent, await _read_text(request) or text)
     try:
-        known = await uses.operations.pings.receive(token, sent)
+        known = await services.operations.pings.receive(token, sent)
     except (TokensUnavailable, StoreError) as error:
         _log.error(
             "could not accept a ping: %s; the sender must retry", str(error) or "some heartbeat tokens are unreadable"

@@ -1,31 +1,79 @@
-"""The route that cancels a run."""
+"""The routes that list and cancel runs."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Response
 
-from scheduler.api.dependencies import RunId, ServicesDep, Wait, parse_wait, reject_unknown_query
-from scheduler.api.models.runs import RunModel, run_path
-from scheduler.api.problems import PROBLEM_RESPONSES
+from jobs.problems import make_printable
+from scheduler.api.dependencies import (
+    Continuation,
+    JobParameter,
+    Limit,
+    OutcomeParameter,
+    RunId,
+    ServicesDep,
+    Wait,
+    parse_outcome,
+    parse_wait,
+)
+from scheduler.api.models.runs import RunList, RunModel, run_path
+from scheduler.api.problems import ApiError, InvalidInput, InvalidRequest
+from scheduler.api.routes.filters import FromParameter, ToParameter, parse_due_range
 from scheduler.api.routes.jobs import POLL_RETRY_AFTER
+from scheduler.api.routing import ApiRouter
 from scheduler.audit import ChangeSource
 from scheduler.stores.runs.repository import RunState
 
 DEFAULT_CANCEL_WAIT = 1.0
 """Seconds within which a run of this process is usually recorded as cancelled."""
 
-router = APIRouter(
-    prefix="/api/runs/{run_id}",
-    tags=["runs"],
-    responses=PROBLEM_RESPONSES,
-    dependencies=[Depends(reject_unknown_query)],
-)
+router = ApiRouter("runs")
 
 
-@router.post(
-    "/cancel",
+@router.read("/api/runs")
+async def list_runs(
+    services: ServicesDep,
+    job: JobParameter = None,
+    outcome: OutcomeParameter = None,
+    since: FromParameter = None,
+    until: ToParameter = None,
+    limit: Limit = 50,
+    continuation: Continuation = None,
+) -> RunList:
+    """List runs, latest due instant first; queued and running ones precede all others.
+
+    Filters are combined with AND. Request the next page with the same filters.
+    """
+    due = parse_due_range(since, until, services.clock.now())
+    ended = parse_outcome(outcome)
+    try:
+        page = await services.queries.list_runs(job=job, outcome=ended, due=due, limit=limit, continuation=continuation)
+    except ValueError as error:
+        raise InvalidRequest(
+            InvalidInput(where="query.continuation", message=make_printable(str(error), 200))
+        ) from None
+    if job is not None and not page.records:
+        # A deleted job can still have runs. A name that never existed is a typing error.
+        services.queries.require_job(job)
+    return RunList(runs=[RunModel.from_record(record) for record in page.records], continuation=page.continuation)
+
+
+@router.read("/api/runs/{run_id}")
+async def get_run(services: ServicesDep, run_id: RunId) -> RunModel:
+    """Return a run with all its attempts."""
+    record = await services.queries.find_run(run_id)
+    if record is None:
+        raise ApiError(
+            HTTPStatus.NOT_FOUND,
+            f"There is no run {run_id!r}; the retention may have removed it. GET /api/runs lists the runs.",
+        )
+    return RunModel.from_record(record)
+
+
+@router.operate(
+    "/api/runs/{run_id}/cancel",
     responses={
         200: {"description": "The cancelled run"},
         202: {
@@ -38,13 +86,13 @@ router = APIRouter(
         },
     },
 )
-async def cancel_run(uses: ServicesDep, response: Response, run_id: RunId, wait: Wait = None) -> RunModel:
+async def cancel_run(services: ServicesDep, response: Response, run_id: RunId, wait: Wait = None) -> RunModel:
     """Cancel a queued or running run. 409 if it is finished.
 
     Its attempts are stored, and its outcome is `cancelled`. Another process cancels its run within a few seconds.
     """
     seconds = DEFAULT_CANCEL_WAIT if wait is None else parse_wait(wait)
-    record = await uses.operations.cancellations.cancel(run_id, source=ChangeSource.API, wait=seconds)
+    record = await services.operations.cancellations.cancel(run_id, source=ChangeSource.API, wait=seconds)
     if record.state is not RunState.FINISHED:
         response.status_code = HTTPStatus.ACCEPTED
         response.headers["Operation-Location"] = run_path(run_id)

@@ -2,72 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from scheduler.api.dependencies import JobName, ServicesDep
+from scheduler.api.models.uptime import UptimeModel
+from scheduler.api.routing import ApiRouter
 
-from fastapi import APIRouter, Depends
-
-from scheduler.api.dependencies import JobName, ServicesDep, reject_unknown_query
-from scheduler.api.models.base import ResponseModel
-from scheduler.api.problems import PROBLEM_RESPONSES
-from scheduler.queries.uptime import JobUptime
-
-router = APIRouter(prefix="/api", responses=PROBLEM_RESPONSES, dependencies=[Depends(reject_unknown_query)])
+router = ApiRouter("jobs")
 
 
-class UptimeWindowModel(ResponseModel):
-    """A span that ends now. `ratio` (0 to 1) is null without a run. `mean_ms`: of the runs that succeeded.
-
-    `complete`: the retention covers the span, so every run counts.
-    """
-
-    name: str
-    ratio: float | None
-    up: int
-    down: int
-    mean_ms: float | None
-    whole: bool
-
-
-class UptimeMonthModel(ResponseModel):
-    """A calendar month in UTC: seconds of downtime, and outages that overlap it; null without data."""
-
-    month: str
-    down_seconds: float | None
-    outages: int | None
-
-
-class UptimeModel(ResponseModel):
-    """The uptime of a job.
-
-    Skipped and cancelled runs and backfills do not count. `since`: the first run that counts.
-    """
-
-    job: str
-    since: datetime | None
-    runs: int
-    windows: list[UptimeWindowModel]
-    months: list[UptimeMonthModel]
-
-    @classmethod
-    def from_uptime(cls, found: JobUptime) -> UptimeModel:
-        windows = [
-            UptimeWindowModel(
-                name=window.name,
-                ratio=round(window.uptime.ratio, 6) if window.uptime.sample_count else None,
-                up=window.uptime.up,
-                down=window.uptime.down,
-                mean_ms=None if window.uptime.mean_ms is None else round(window.uptime.mean_ms, 3),
-                whole=window.is_complete,
-            )
-            for window in found.windows
-        ]
-        months = [
-            UptimeMonthModel(month=one.name, down_seconds=one.seconds, outages=one.outages) for one in found.months
-        ]
-        return cls(job=found.job, since=found.since, runs=found.runs, windows=windows, months=months)
-
-
-@router.get("/jobs/{name}/uptime", tags=["jobs"])
-async def get_uptime(uses: ServicesDep, name: JobName) -> UptimeModel:
+@router.read("/api/jobs/{name}/uptime")
+async def get_uptime(services: ServicesDep, name: JobName) -> UptimeModel:
     """Return the ratio and mean time of successful runs in 24 h to 365 days, and the downtime of three months."""
-    return UptimeModel.from_uptime(await uses.uptimes.read_uptime(name))
+    return UptimeModel.from_uptime(await services.uptimes.read_uptime(name))

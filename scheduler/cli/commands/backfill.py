@@ -93,7 +93,7 @@ def _describe_result(done: BackfillResult, dry_run: bool, leave_skipped: bool) -
 
 def _show(job: str, done: BackfillResult, records: list[RunRecord], dry_run: bool, as_json: bool) -> None:
     if as_json:
-        from scheduler.api.routes.backfills import BackfillModel
+        from scheduler.api.models.backfills import BackfillModel
 
         show_json(BackfillModel.from_result(job, done, dry_run=dry_run).model_dump_json(indent=2))
     elif dry_run:

@@ -58,7 +58,7 @@ def heartbeat(
     except Conflict as error:
         fail(str(error))
     if as_json:
-        from scheduler.api.routes.heartbeats import HeartbeatModel
+        from scheduler.api.models.heartbeats import HeartbeatModel
 
         show_json(HeartbeatModel.from_view(view).model_dump_json(indent=2))
     elif is_terminal():

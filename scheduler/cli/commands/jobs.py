@@ -67,7 +67,7 @@ def jobs(
     if why_empty:
         print_note(why_empty)
     if as_json:
-        from scheduler.api.models.runs import JobList, JobSummary
+        from scheduler.api.models.jobs import JobList, JobSummary
 
         show_json(
             JobList(jobs=[JobSummary.from_view(view) for view in views], continuation=None).model_dump_json(indent=2)

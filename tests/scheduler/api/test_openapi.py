@@ -9,15 +9,17 @@ import httpx
 import pytest
 from pydantic import BaseModel
 
+from scheduler.api.models.backfills import BackfillModel
 from scheduler.api.models.circuits import CircuitList, CircuitModel
 from scheduler.api.models.dead_letters import DeadLetterDetail, DeadLetterList, ReplayModel
-from scheduler.api.models.runs import HealthModel, JobDetail, JobList, LiveModel, RunList, RunModel
+from scheduler.api.models.health import HealthModel, LiveModel
+from scheduler.api.models.heartbeats import HeartbeatModel
+from scheduler.api.models.jobs import JobDetail, JobList
+from scheduler.api.models.runs import RunList, RunModel
+from scheduler.api.models.secrets import SecretList, SecretModel
+from scheduler.api.models.uptime import UptimeModel
+from scheduler.api.models.watchdog import WatchdogModel
 from scheduler.api.problems import ProblemDetails
-from scheduler.api.routes.backfills import BackfillModel
-from scheduler.api.routes.heartbeats import HeartbeatModel
-from scheduler.api.routes.secrets import SecretList, SecretModel
-from scheduler.api.routes.uptime import UptimeModel
-from scheduler.api.routes.watchdog import WatchdogModel
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry

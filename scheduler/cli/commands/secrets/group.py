@@ -49,7 +49,7 @@ def list_secrets(
     configuration = load_for_command("secrets")
     views = run_in_program(configuration, work)
     if as_json:
-        from scheduler.api.routes.secrets import SecretList, SecretModel
+        from scheduler.api.models.secrets import SecretList, SecretModel
 
         show_json(SecretList(secrets=[SecretModel.from_view(view) for view in views]).model_dump_json(indent=2))
     else:
@@ -81,7 +81,7 @@ def refresh(
         listing_hint="`secrets` lists those that jobs use",
     )
     if as_json:
-        from scheduler.api.routes.secrets import SecretModel
+        from scheduler.api.models.secrets import SecretModel
 
         show_json(SecretModel.from_view(view).model_dump_json(indent=2))
         return

@@ -13,7 +13,7 @@ from jobs.checks.guard import own_endpoints
 from jobs.checks.guard.guard import Guard, TargetRules
 from jobs.checks.guard.own_endpoints import OwnEndpoint, is_local_address
 from jobs.runs import ErrorClass
-from scheduler.api import liveness
+from scheduler.api import scopes
 from tests.jobs.checks.guard.test_guard import Resolve, resolve, seen_by, seen_by_kind
 from tests.jobs.checks.http_check import open_http_check
 from tests.parts.http_target import HttpTarget
@@ -120,7 +120,7 @@ async def test_an_identity_endpoint_with_a_name_is_never_asked(resolve: Resolve)
 
 
 def test_the_path_is_the_one_that_the_api_serves() -> None:
-    assert own_endpoints.LIVE_PATH == liveness.LIVE_PATH
+    assert own_endpoints.LIVE_PATH == scopes.LIVE_PATH
 
 
 @pytest.mark.parametrize("more", [{}, {"method": "HEAD"}, {"headers": {"X-A": "b"}}])

@@ -1,0 +1,39 @@
+"""Response models of backfills."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from jobs.runs import Ticket
+from scheduler.api.models.base import ResponseModel
+from scheduler.api.models.runs import run_path
+from scheduler.operations.backfills import BackfillResult
+
+
+class BackfillRun(ResponseModel):
+    id: str
+    due_at: datetime
+    url: str
+
+    @classmethod
+    def from_ticket(cls, ticket: Ticket) -> BackfillRun:
+        return cls(id=ticket.id, due_at=ticket.due_at, url=run_path(ticket.id))
+
+
+class BackfillModel(ResponseModel):
+    """`runs`: the runs that are queued (with `dry_run`: would be), oldest first.
+
+    `already_run`: number of instants with a run that finished or is running. `skipped`: number of instants whose run
+    was skipped; `runs` includes them unless `leave_skipped` was set.
+    """
+
+    job: str
+    dry_run: bool
+    runs: list[BackfillRun]
+    ran: int
+    skipped: int
+
+    @classmethod
+    def from_result(cls, job: str, done: BackfillResult, *, dry_run: bool) -> BackfillModel:
+        runs = [BackfillRun.from_ticket(ticket) for ticket in done.tickets]
+        return cls(job=job, dry_run=dry_run, runs=runs, ran=done.already_run, skipped=done.skipped)

@@ -1,0 +1,124 @@
+"""Response models of jobs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from jobs.dependencies import Dependency
+from scheduler.api.models.base import ResponseModel
+from scheduler.api.models.circuits import CircuitModel
+from scheduler.api.models.runs import RunModel
+from scheduler.queries.circuits import CircuitView
+from scheduler.queries.jobs_and_runs import JobView
+from scheduler.stores.pauses import Pause
+
+
+class PauseModel(ResponseModel):
+    """A current pause. `until` null: until the job is resumed. `summary`: the pause as a sentence."""
+
+    since: datetime
+    until: datetime | None
+    reason: str
+    text: str
+
+    @classmethod
+    def from_pause(cls, pause: Pause) -> PauseModel:
+        return cls(since=pause.since, until=pause.until, reason=pause.reason, text=str(pause))
+
+
+class DependencyModel(ResponseModel):
+    """A job that this one depends on.
+
+    `condition`: succeeded, failed or finished. `within`, `wait`: durations such as 5m.
+    """
+
+    job: str
+    condition: str
+    within: str | None
+    wait: str
+
+    @classmethod
+    def from_dependency(cls, dependency: Dependency) -> DependencyModel:
+        return cls(**dependency.model_dump(mode="json"))
+
+
+class JobSummary(ResponseModel):
+    """A job in a list. `schedule` and `pause` are null without one.
+
+    A job without a schedule runs after the jobs in `depends_on`, or only on demand. `dependents`: jobs that depend on
+    it. `has_default_schedule`: the schedule comes from the setting `default_schedule`, because the flat job defines
+    none. `next_at` of a paused job is after the end of its pause. `source`: the file that defines it.
+    """
+
+    name: str
+    description: str
+    enabled: bool
+    kind: str
+    endpoint: str
+    schedule: str | dict[str, Any] | list[str | dict[str, Any]] | None
+    has_default_schedule: bool
+    depends_on: list[DependencyModel]
+    dependents: list[str]
+    next_at: datetime | None
+    pause: PauseModel | None
+    latest: RunModel | None
+    origin: str
+    tags: dict[str, str]
+    url: str
+
+    @classmethod
+    def from_view(cls, view: JobView) -> JobSummary:
+        return cls(**_job_fields(view))
+
+
+class JobDetail(JobSummary):
+    """A job with its full definition, its next due instants and its circuit (null without one)."""
+
+    generation: str
+    definition: dict[str, Any]
+    upcoming: list[datetime]
+    circuit: CircuitModel | None
+
+    @classmethod
+    def from_job_view(cls, view: JobView, upcoming: list[datetime], circuit: CircuitView | None) -> JobDetail:
+        return cls(
+            **_job_fields(view),
+            generation=view.entry.generation,
+            definition=cls.definition_json(view),
+            upcoming=upcoming,
+            circuit=None if circuit is None else CircuitModel.from_view(circuit),
+        )
+
+    @staticmethod
+    def definition_json(view: JobView) -> dict[str, Any]:
+        """Return the definition with all defaults. It contains names of secrets, never their values."""
+        return view.entry.job.model_dump(mode="json", by_alias=True)
+
+
+def _job_fields(view: JobView) -> dict[str, Any]:
+    job = view.entry.job
+    return {
+        "name": job.name,
+        "description": job.description,
+        "enabled": job.enabled,
+        "kind": job.check.kind,
+        "endpoint": job.check.endpoint,
+        "schedule": job.schedule.spec if job.schedule is not None else None,
+        "has_default_schedule": job.has_default_schedule,
+        "depends_on": [DependencyModel.from_dependency(dependency) for dependency in job.depends_on],
+        "dependents": list(view.dependents),
+        "next_at": view.next_at,
+        "pause": PauseModel.from_pause(view.pause) if view.pause is not None else None,
+        "latest": RunModel.from_record(view.latest) if view.latest is not None else None,
+        "origin": view.entry.origin,
+        "tags": job.tags,
+        "url": f"/api/jobs/{job.name}",
+    }
+
+
+class JobList(ResponseModel):
+    """By name. `continuation` fetches the next page; null on the last one. A page may hold fewer than `limit`."""
+
+    jobs: list[JobSummary]
+    continuation: str | None

@@ -1,0 +1,160 @@
+"""Response models of the watchdog's report."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from scheduler.api.models.base import ResponseModel
+from scheduler.dispatch.port import QueueDepth
+from scheduler.stores.key_counts import OpenRunCount
+from scheduler.watchdog import JobsReport, LateJob, Lateness, WatchdogReport
+from scheduler.worker.concurrency.fifo_semaphore import PlacesReport
+
+MAX_LISTED_JOBS = 200
+"""Overdue jobs that are listed. Further ones are only counted."""
+
+
+MAX_LISTED_HOLDERS = 20
+"""Holders of slots that are listed."""
+
+
+class OverdueJobModel(ResponseModel):
+    """A job that is overdue.
+
+    `since`: the first due instant without a run. `last`: the latest one with a run, or null.
+    """
+
+    job: str
+    trouble: Lateness
+    since: datetime
+    last: datetime | None
+    url: str
+
+    @classmethod
+    def from_finding(cls, found: LateJob) -> OverdueJobModel:
+        return cls(
+            job=found.job, trouble=found.lateness, since=found.since, last=found.last, url=f"/api/jobs/{found.job}"
+        )
+
+
+class WatchedJobsModel(ResponseModel):
+    """`watched`: jobs with a schedule that are neither disabled nor paused. `late`, `silent`: how many of them are.
+
+    `not_rechecked`: jobs with the result of an earlier check, as a check reads a bounded number of histories.
+    `overdue`: at most 200, oldest first.
+    """
+
+    watched: int
+    late: int
+    silent: int
+    waiting: int
+    troubles: list[OverdueJobModel]
+
+    @classmethod
+    def from_findings(cls, found: JobsReport) -> WatchedJobsModel:
+        return cls(
+            watched=found.watched,
+            late=len(found.with_lateness(Lateness.LATE)),
+            silent=len(found.with_lateness(Lateness.SILENT)),
+            waiting=found.pending_count,
+            troubles=[OverdueJobModel.from_finding(each) for each in found.late_jobs[:MAX_LISTED_JOBS]],
+        )
+
+
+class QueueModel(ResponseModel):
+    """`waiting`: tickets (embedded) or messages (Functions, including invisible ones). `oldest_s`: seconds since the
+    oldest
+    one could be processed, or null. `poison`: messages in the poison queue that are not dead letters yet."""
+
+    waiting: int
+    oldest_s: float | None
+    poison: int
+
+    @classmethod
+    def from_depth(cls, found: QueueDepth) -> QueueModel:
+        return cls(waiting=found.waiting_count, oldest_s=found.oldest_s, poison=found.poison_count)
+
+
+class SlotHolderModel(ResponseModel):
+    """A job that holds slots. `held_s`: seconds since it acquired the oldest of them."""
+
+    job: str
+    host: str
+    places: int
+    held_s: float
+
+
+class ConcurrencyModel(ResponseModel):
+    """The slots of the setting `concurrency` in the process that responds. `waiting`: runs that wait for a slot.
+
+    `full_s`: seconds since the last slot was free. `holders`: the jobs with the most slots, at most 20. `held_back`:
+    number of runs that wait because a job or a host, such as `job slow`, holds its full share.
+    """
+
+    total: int
+    used: int
+    waiting: int
+    full_s: float
+    holders: list[SlotHolderModel]
+    held_back: dict[str, int]
+
+    @classmethod
+    def from_report(cls, found: PlacesReport) -> ConcurrencyModel:
+        return cls(
+            total=found.total,
+            used=found.used,
+            waiting=found.waiting,
+            full_s=round(found.full_s, 3),
+            holders=[
+                SlotHolderModel(job=one.job, host=one.host, places=one.places, held_s=round(one.held_s, 3))
+                for one in found.holders[:MAX_LISTED_HOLDERS]
+            ],
+            held_back=dict(found.held_back[:MAX_LISTED_HOLDERS]),
+        )
+
+
+class OpenRunsModel(ResponseModel):
+    """Queued and running runs. `oldest`: the earliest due instant among them, or null."""
+
+    number: int
+    oldest: datetime | None
+
+    @classmethod
+    def from_open_runs(cls, found: OpenRunCount) -> OpenRunsModel:
+        return cls(number=found.count, oldest=found.oldest_due_at)
+
+
+class WatchdogModel(ResponseModel):
+    """The latest check of the watchdog, made at `at`. A part that could not be checked is null and has an entry in
+    `errors`.
+
+    `concurrency` and `last_tick` are current; `last_tick` is null before the first tick. `tick_gap_s`: seconds since
+    then.
+    """
+
+    at: datetime
+    last_tick: datetime | None
+    tick_gap_s: float | None
+    jobs: WatchedJobsModel | None
+    queue: QueueModel | None
+    open_runs: OpenRunsModel | None
+    dead_letters: int | None
+    store_ms: float | None
+    places: ConcurrencyModel | None
+    unknown: list[str]
+
+    @classmethod
+    def from_watchdog_report(cls, report: WatchdogReport, now: datetime) -> WatchdogModel:
+        gap = None if report.last_tick is None else max(0.0, (now - report.last_tick).total_seconds())
+        return cls(
+            at=report.at,
+            last_tick=report.last_tick,
+            tick_gap_s=gap,
+            jobs=None if report.jobs is None else WatchedJobsModel.from_findings(report.jobs),
+            queue=None if report.queue is None else QueueModel.from_depth(report.queue),
+            open_runs=None if report.open_runs is None else OpenRunsModel.from_open_runs(report.open_runs),
+            dead_letters=report.dead_letters,
+            store_ms=report.store_ms,
+            places=None if report.places is None else ConcurrencyModel.from_report(report.places),
+            unknown=[f"{part}: {cause}" for part, cause in report.unknown.items()],
+        )

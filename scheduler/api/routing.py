@@ -1,0 +1,59 @@
+"""A router whose routes declare their scope. Used by scheduler.api.routes and scheduler.api.dashboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+from fastapi import APIRouter, Depends
+
+from scheduler.api.dependencies import reject_unknown_query
+from scheduler.api.problems import PROBLEM_RESPONSES
+from scheduler.api.scopes import Scope
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+
+class DeclaredRoute(NamedTuple):
+    """A route with its scope."""
+
+    scope: Scope
+    method: str
+    path: str
+
+
+class ApiRouter(APIRouter):
+    """Adds a route with its scope: `@router.read("/api/jobs")`. OpenAPI publishes the scope as `x-scope`."""
+
+    def __init__(self, *tags: str, accepts_unknown_query: bool = False, in_schema: bool = True) -> None:
+        super().__init__(
+            tags=list(tags),
+            responses=PROBLEM_RESPONSES,
+            dependencies=[] if accepts_unknown_query else [Depends(reject_unknown_query)],
+            include_in_schema=in_schema,
+        )
+        self.declared: list[DeclaredRoute] = []
+
+    def public(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
+        """Add a GET that requires no key."""
+        return self._declare(Scope.PUBLIC, "GET", path, options)
+
+    def ping(self, method: str, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
+        """Add a route that requires the token in its path."""
+        return self._declare(Scope.PING, method, path, options)
+
+    def read(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
+        """Add a GET."""
+        return self._declare(Scope.READ, "GET", path, options)
+
+    def operate(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
+        """Add a POST that acts on an object."""
+        return self._declare(Scope.OPERATE, "POST", path, options)
+
+    def manage(self, path: str, method: str = "DELETE", **options: Any) -> Callable[[Endpoint], Endpoint]:
+        """Add a PUT, PATCH or DELETE."""
+        return self._declare(Scope.MANAGE, method, path, options)
+
+    def _declare(self, scope: Scope, method: str, path: str, options: dict[str, Any]) -> Callable[[Endpoint], Endpoint]:
+        self.declared.append(DeclaredRoute(scope, method, path))
+        return self.api_route(path, methods=[method], openapi_extra={"x-scope": scope.value}, **options)

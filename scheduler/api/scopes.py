@@ -1,0 +1,58 @@
+"""Defines the scopes of API routes and the HTTP function of each scope.
+
+scheduler.api.routing declares the scope of each route, function_app creates the HTTP functions of the Functions host, and
+scheduler.api.lazy_app serves the health paths. This module imports almost nothing, because a cold process imports it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Scope(StrEnum):
+    """What a caller needs to call a route."""
+
+    PUBLIC = "public"
+    """Nothing: the health routes, for probes."""
+    PING = "ping"
+    """The token in the path: the routes that receive heartbeat pings."""
+    READ = "read"
+    """Permission to read jobs, runs and health, including the dashboard."""
+    OPERATE = "operate"
+    """Permission to act on jobs, runs, circuits, secrets and dead letters."""
+    MANAGE = "manage"
+    """Permission to change or delete stored objects."""
+
+
+@dataclass(frozen=True)
+class HttpFunction:
+    """The HTTP function of a scope in the Functions host, which checks its key. `route`: relative to /api."""
+
+    name: str
+    route: str
+    methods: tuple[str, ...]
+    auth_level: str = "function"
+
+
+HTTP_FUNCTIONS: Final[Mapping[Scope, HttpFunction]] = {
+    Scope.PUBLIC: HttpFunction("health", "health/{*rest}", ("GET", "HEAD"), "anonymous"),
+    Scope.PING: HttpFunction("heartbeat", "ping/{*rest}", ("GET", "HEAD", "POST"), "anonymous"),
+    Scope.READ: HttpFunction("read", "{*path}", ("GET", "HEAD")),
+    Scope.OPERATE: HttpFunction("operate", "{*path}", ("POST",)),
+    Scope.MANAGE: HttpFunction("manage", "{*path}", ("PUT", "PATCH", "DELETE")),
+}
+
+HEALTH_PATH: Final = "/api/health"
+LIVE_PATH: Final = "/api/health/live"
+READY_PATH: Final = "/api/health/ready"
+HEALTH_PATHS: Final = frozenset({HEALTH_PATH, LIVE_PATH, READY_PATH})
+PING_PATH_PREFIX: Final = "/api/ping/"
+"""Prefix of paths that contain a token."""
+
+
+def mask_token(path: str) -> str:
+    """Return the path without a token. The redactor does not know mistyped or rotated tokens."""
+    return f"{PING_PATH_PREFIX}***" if path.startswith(PING_PATH_PREFIX) else path

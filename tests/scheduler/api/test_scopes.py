@@ -1,0 +1,52 @@
+"""Every route declares its scope, and both hosts serve it by that declaration."""
+
+from __future__ import annotations
+
+import pytest
+
+from scheduler.api.app import ROUTERS
+from scheduler.api.routing import DeclaredRoute
+from scheduler.api.scopes import HEALTH_PATHS, HTTP_FUNCTIONS, PING_PATH_PREFIX, Scope
+from tests.scheduler.api.api_client import ApiClient
+
+DECLARED = [route for router in ROUTERS for route in router.declared]
+
+
+async def test_the_app_has_no_route_without_a_declaration() -> None:
+    async with ApiClient() as client:
+        included = [getattr(route, "original_router", None) for route in client.app.routes]
+
+    assert included == list(ROUTERS)
+    for router in ROUTERS:
+        served = sorted((method, route.path) for route in router.routes for method in route.methods)  # type: ignore[attr-defined]
+        assert served == sorted((route.method, route.path) for route in router.declared)
+
+
+@pytest.mark.parametrize("route", DECLARED, ids=lambda route: f"{route.method} {route.path}")
+def test_a_read_has_the_scope_read_and_a_change_operate_or_manage(route: DeclaredRoute) -> None:
+    if route.path in HEALTH_PATHS:
+        assert route.scope is Scope.PUBLIC
+    elif route.path.startswith(PING_PATH_PREFIX):
+        assert route.scope is Scope.PING
+    else:
+        assert route.scope in ({Scope.READ} if route.method == "GET" else {Scope.OPERATE, Scope.MANAGE})
+    assert route.method in HTTP_FUNCTIONS[route.scope].methods
+
+
+def test_the_public_routes_are_those_that_are_served_before_the_full_api() -> None:
+    assert {route.path for route in DECLARED if route.scope is Scope.PUBLIC} == HEALTH_PATHS
+
+
+async def test_the_openapi_description_contains_the_scope_of_each_route() -> None:
+    async with ApiClient() as client:
+        paths = (await client.get("/api/openapi.json")).json()["paths"]
+
+    described = {
+        (method, path): operation["x-scope"] for path, each in paths.items() for method, operation in each.items()
+    }
+    assert described == {
+        (route.method.lower(), route.path): route.scope
+        for route in DECLARED
+        if (route.method.lower(), route.path) in described
+    }
+    assert len(described) > 30
