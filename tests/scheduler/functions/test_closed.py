@@ -99,7 +99,7 @@ async def test_who_asks_without_a_key_is_told_where_it_stands(host: FunctionsHos
 
     assert (answer.status, answer.headers["content-type"]) == (503, "application/problem+json")
     problem = answer.json()
-    assert "GET /api/status tells why" in problem["detail"]
+    assert "GET /api/status (with a key)" in problem["detail"]
     assert "errors" not in problem
 
 
