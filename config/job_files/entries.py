@@ -24,8 +24,8 @@ from jobs.flat import convert_flat_job, is_flat_job, is_flat_key
 from jobs.groups import GroupMembers
 from jobs.model_base import FILE_CONTEXT
 from jobs.problems import Finding, KeyPath, describe_unknown_key, list_key_findings, validation_findings
+from jobs.problems.key_corrections import correct_job_key
 from jobs.problems.suggestions import fold_name
-from jobs.problems.value_corrections import correct_job_key
 from jobs.schedules import DefaultSchedule, Schedule
 from jobs.warnings import find_refusals, find_warnings
 

@@ -31,6 +31,7 @@ from jobs.checks.body_memory import MOST_BODY_BYTES
 from jobs.errors import ScheduleError
 from jobs.groups import LARGEST_CONCURRENCY_GROUP
 from jobs.model_base import Duration, FrozenModel
+from jobs.problems.value_formatting import strip_url_secrets
 from jobs.running.retries.retry_budget import RETRIES_PER_MINUTE, RETRY_SHARE
 from jobs.schedules import Schedule, parse_schedule
 from jobs.telemetry import Reporting
@@ -64,10 +65,10 @@ def _check_service_url(text: str) -> str:
         parts = urlsplit(text)
         _ = parts.port
     except ValueError as error:
-        raise ValueError(f"{text!r} is not a URL: {error}") from None
+        raise ValueError(f"{strip_url_secrets(text)!r} is not a URL: {error}") from None
     loopback = parts.hostname in LOOPBACK_HOSTS
     if not parts.hostname or parts.scheme not in (("https", "http") if loopback else ("https",)):
-        raise ValueError(f"{text!r} is not an https URL")
+        raise ValueError(f"{strip_url_secrets(text)!r} is not an https URL")
     return text
 
 

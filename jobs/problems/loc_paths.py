@@ -9,6 +9,7 @@ from __future__ import annotations
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, Discriminator, Tag
@@ -42,6 +43,16 @@ def locate(root: Any, loc: tuple[str | int, ...]) -> ModelLocation:
         at, description = _child(at, step)
     secret = secret or _plain(_without_none(at)) is SecretRef
     return ModelLocation(tuple(path), at, description or _description(at), secret)
+
+
+def allowed_values(at: Any) -> tuple[str, ...]:
+    """Return the values of a literal type or an enumeration; empty for other types."""
+    plain = _plain(_without_none(at))
+    if get_origin(plain) is Literal:
+        return tuple(map(str, get_args(plain)))
+    if isinstance(plain, type) and issubclass(plain, Enum):
+        return tuple(str(member.value) for member in plain)
+    return ()
 
 
 def known_keys(at: Any) -> tuple[str, ...]:

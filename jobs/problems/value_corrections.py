@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from jobs.problems.condition_reader import read_condition
-from jobs.problems.suggestions import fold_name
 from jobs.problems.yaml_form import to_yaml
 
 _DURATION = re.compile(r"\s*\d+(?:\.\d+)?(?:ms|s|m|h|d)\s*", re.IGNORECASE)
@@ -34,35 +33,20 @@ def correct_value(key: str | int, value: Any, parent: str | int = "") -> str | N
     """
     if isinstance(key, int):
         text = _entry(value) if parent == "expect" else None
-        return _short(text)
+        return shorten_correction(text)
     read = _CORRECTIONS.get(key)
     text = read(value) if read is not None else None
     if key == "body" and isinstance(parent, int):  # of an entry of `expect`
         text = to_yaml({"equals": value}) if isinstance(value, str) else None
-    return _short(None if text is None else f"{key}: {text}")
+    return shorten_correction(None if text is None else f"{key}: {text}")
 
 
-def correct_job_key(key: str, value: Any) -> str | None:
-    """Return the equivalent in a job for a key of other programs, such as `interval`; None if it is unknown."""
-    read = _JOB_KEYS_OF_OTHERS.get(fold_name(key))
-    return _short(read(value)) if read is not None else None
-
-
-def correct_check_key(key: str, value: Any) -> str | None:
-    """Return the equivalent in an http check for a key of other programs, such as `verify_ssl`; None if unknown."""
-    read = _CHECK_KEYS_OF_OTHERS.get(fold_name(key))
-    return _short(read(value)) if read is not None else None
-
-
-def _short(text: str | None) -> str | None:
+def shorten_correction(text: str | None) -> str | None:
     return text if text is not None and len(text) <= _MOST_OFFER_CHARACTERS and text.isprintable() else None
 
 
-# --- Values of the wrong form
-
-
 def _retry(value: Any) -> str | None:
-    count = _whole_number(value)
+    count = whole_number(value)
     if count is not None and count > 0:
         return to_yaml({"attempts": count})
     if isinstance(value, list) and value and all(map(_is_duration, value)):
@@ -70,13 +54,13 @@ def _retry(value: Any) -> str | None:
     return to_yaml({"attempts": 1}) if value is False or count == 0 else None
 
 
-def _timeout(value: Any) -> str | None:
-    length = _duration_text(value)
+def correct_timeout(value: Any) -> str | None:
+    length = duration_text(value)
     return to_yaml({"attempt": length}) if length else None
 
 
 def _circuit(value: Any) -> str | None:
-    count = _whole_number(value)
+    count = whole_number(value)
     if count is not None and count > 0:
         return to_yaml({"consecutive_failures": count})
     return to_yaml({"consecutive_failures": 5}) if value is True else None
@@ -91,7 +75,7 @@ def _catch_up(value: Any) -> str | None:
 
 
 def _group(value: Any) -> str | None:
-    count = _whole_number(value)
+    count = whole_number(value)
     return None if count is None else f"{{name: NAME, limit: {max(count, 1)}}}"
 
 
@@ -119,7 +103,7 @@ def _depends_on(value: Any) -> str | None:
     return None
 
 
-def _expect(value: Any) -> str | None:
+def correct_expect(value: Any) -> str | None:
     if isinstance(value, dict):
         if not value:
             return None
@@ -137,7 +121,7 @@ def _entry(value: Any) -> str | None:
         return read_condition(value)
     if isinstance(value, dict):
         return to_yaml(value)
-    count = _whole_number(value)
+    count = whole_number(value)
     return to_yaml({"status": count}) if count is not None and 100 <= count <= 599 else None
 
 
@@ -171,13 +155,13 @@ def _tls(value: Any) -> str | None:
 
 _CORRECTIONS: Mapping[str, Callable[[Any], str | None]] = {
     "retry": _retry,
-    "timeout": _timeout,
+    "timeout": correct_timeout,
     "circuit": _circuit,
     "catch_up": _catch_up,
     "concurrency_group": _group,
     "tags": _tags,
     "depends_on": _depends_on,
-    "expect": _expect,
+    "expect": correct_expect,
     "check": _check,
     "auth": _auth,
     "body": _body,
@@ -185,101 +169,17 @@ _CORRECTIONS: Mapping[str, Callable[[Any], str | None]] = {
 }
 
 
-# --- Keys of other programs
-
-
-def _interval(value: Any) -> str | None:
-    length = _duration_text(value)
-    return f"schedule: {to_yaml({'every': length})}" if length else None
-
-
-def _cron(value: Any) -> str | None:
-    return f"schedule: {to_yaml(value)}" if isinstance(value, str) else None
-
-
-def _retries(value: Any) -> str | None:
-    count = _whole_number(value)
-    return None if count is None or count < 0 else f"retry: {{attempts: {count + 1}}}, which includes the first attempt"
-
-
-def _conditions(value: Any) -> str:
-    return f"expect: {_expect(value) or '[{status: 200}]'}"
-
-
-def _status(value: Any) -> str | None:
-    plain = isinstance(value, (str, int, list)) and not isinstance(value, bool)
-    return f"expect: {to_yaml([{'status': value}])}" if plain else None
-
-
-def _disabled(value: Any) -> str | None:
-    return f"enabled: {to_yaml(not value)}" if isinstance(value, bool) else None
-
-
-def _timeout_key(value: Any) -> str | None:
-    text = _timeout(value)
-    return None if text is None else f"timeout: {text}"
-
-
-def _verify(value: Any) -> str | None:
-    return f"tls: {to_yaml({'verify': value})}" if isinstance(value, bool) else None
-
-
-def _insecure(value: Any) -> str | None:
-    return f"tls: {to_yaml({'verify': not value})}" if isinstance(value, bool) else None
-
-
-def _redirects(value: Any) -> str | None:
-    return f"redirects: {10 if value else 0}" if isinstance(value, bool) else None
-
-
-def _as_body(kind: str) -> Callable[[Any], str]:
-    return lambda value: f"body: {to_yaml({kind: value})}"
-
-
-def _in_schedule(key: str) -> Callable[[Any], str]:
-    return lambda value: f'it into the schedule: {{cron: "0 */5 * * * *", {key}: {to_yaml(value)}}}'
-
-
-_JOB_KEYS_OF_OTHERS: Mapping[str, Callable[[Any], str | None]] = {
-    **dict.fromkeys(("interval", "every", "frequency", "intervalseconds", "runevery"), _interval),
-    "period": lambda value: (text := _interval(value)) and f"{text}, or check.period in a heartbeat",
-    **dict.fromkeys(("cron", "crontab", "cronexpression", "scheduleexpression"), _cron),
-    **dict.fromkeys(("retries", "maxretries", "retrycount"), _retries),
-    **dict.fromkeys(("conditions", "condition", "assertions", "assert", "expectations", "expected"), _conditions),
-    **dict.fromkeys(("status", "statuscode", "expectedstatus", "expectstatus", "expectedstatuscode"), _status),
-    **dict.fromkeys(("timeoutseconds", "timeoutms"), _timeout_key),
-    "disabled": _disabled,
-    **dict.fromkeys(("timezone", "tz"), _in_schedule("timezone")),
-    **{key: _in_schedule(key) for key in ("jitter", "dst", "start", "end")},
-}
-
-
-_CHECK_KEYS_OF_OTHERS: Mapping[str, Callable[[Any], str | None]] = {
-    "type": lambda value: f"kind: {to_yaml(value)}" if isinstance(value, str) else None,
-    **dict.fromkeys(("verifyssl", "sslverify", "verifytls", "verify"), _verify),
-    **dict.fromkeys(("insecure", "skipverify", "insecureskipverify", "ignoressl"), _insecure),
-    **dict.fromkeys(("followredirects", "followredirect", "allowredirects"), _redirects),
-    **dict.fromkeys(("params", "queryparams", "queryparameters"), lambda value: f"query: {to_yaml(value)}"),
-    "json": _as_body("json"),
-    "data": _as_body("text"),
-    "form": _as_body("form"),
-}
-
-
-# --- Values
-
-
-def _whole_number(value: Any) -> int | None:
+def whole_number(value: Any) -> int | None:
     if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit() and len(value) < 10:
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**9 else None
 
 
-def _duration_text(value: Any) -> str | None:
+def duration_text(value: Any) -> str | None:
     """Return a duration; a bare number is seconds, as in most programs."""
     if _is_duration(value):
         return str(value.strip())
-    count = _whole_number(value)
+    count = whole_number(value)
     return f"{count}s" if count is not None and count > 0 else None
 
 

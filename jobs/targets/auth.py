@@ -51,7 +51,7 @@ class ManagedIdentityAuth(FrozenModel):
 
 def _token_url(url: str) -> str:
     if not url.startswith(("https://", "http://")):
-        raise ValueError(f"{url!r} is not an http URL: write it like https://login.example/oauth2/token")
+        raise ValueError("is not an http URL: write it like https://login.example/oauth2/token")
     if "#" in url:
         raise ValueError("the URL of a token endpoint has no fragment: leave out the # and what follows")
     return validate_complete_http_url(url)

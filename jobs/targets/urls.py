@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
+from jobs.problems.value_formatting import strip_url_secrets
+
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _UNFIT_IN_URL = re.compile(r"[\x00-\x1f\x7f]|^\s|\s$")
@@ -68,7 +70,7 @@ def validate_http_url(url: str) -> str:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise ValueError(f"{url!r} is not a URL: {error}") from None
+        raise ValueError(f"{strip_url_secrets(url)!r} is not a URL: {error}") from None
     if _UNFIT_IN_URL.search(url) or _BLANK.search(parts.netloc):
         raise ValueError("it has a line break, a control character or a blank where a URL has none")
     if parts.username is not None or parts.password is not None:
