@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import threading
 
-from jobs.redaction import Redactor
 from jobs.redaction.forms import SecretForms
+from jobs.redaction.redactor import Redactor
 
 LONG_SECRET = 1024
 """Characters from which on the forms of a value are computed in a thread, because that takes milliseconds."""
