@@ -15,7 +15,7 @@ JUDGEMENT_SECONDS = 1.0
 
 
 class BudgetExceeded(Exception):
-    """The budget of the judgement is used up. Not a TooMuchWork, which is the failure of one entry."""
+    """The budget of the judgement is used up. Not a LimitExceeded, which is the failure of one entry."""
 
 
 class JudgementBudget:
@@ -35,7 +35,7 @@ class JudgementBudget:
         return self._end - self._clock()
 
     def check(self) -> None:
-        """Raises OutOfTime."""
+        """Raises BudgetExceeded."""
         if self.remaining <= 0:
             raise BudgetExceeded
 
@@ -61,7 +61,7 @@ def use_budget(budget: JudgementBudget) -> Iterator[JudgementBudget]:
 class ComputeAllowance:
     """The time of one pattern, query or expression: its own limit, or the rest of the budget if that is less.
 
-    Raises OutOfTime if the budget is used up.
+    Raises BudgetExceeded if the budget is used up.
     """
 
     __slots__ = ("_budget", "_end", "seconds")
@@ -81,5 +81,5 @@ class ComputeAllowance:
         return self._end - time.thread_time()
 
     def timeout_error(self, reason: Exception) -> Exception:
-        """Return the error to raise: `reason`, or OutOfTime if the budget was the tighter limit."""
+        """Return the error to raise: `reason`, or BudgetExceeded if the budget was the tighter limit."""
         return reason if self._budget is None else BudgetExceeded()

@@ -63,10 +63,10 @@ class Comparison(SparseModel):
         if len(given) > 1:
             raise ValueError(f"has {' and '.join(given)} in one entry: write one entry for each")
         (name,) = given
-        wanted = getattr(self, name)
-        if wanted is None and (self.compares_texts or name not in _NULLABLE_COMPARISONS):
+        operand = getattr(self, name)
+        if operand is None and (self.compares_texts or name not in _NULLABLE_COMPARISONS):
             raise ValueError(f"{name} has no value")
-        self._name, self._operand = name, _as_texts(name, wanted) if self.compares_texts else wanted
+        self._name, self._operand = name, _as_texts(name, operand) if self.compares_texts else operand
         return self
 
     @property
@@ -74,13 +74,13 @@ class Comparison(SparseModel):
         return self._name == "exists"
 
     def holds_for_all(self, found: Sequence[Any]) -> bool:
-        """Whether there is a value, and the comparison holds for all of them. Raises TooMuchWork."""
+        """Whether there is a value, and the comparison holds for all of them. Raises LimitExceeded."""
         if self.is_existence_check:
             return bool(found) is self._operand
         return bool(found) and all(map(self.holds, found))
 
     def holds(self, value: Any) -> bool:
-        """Whether the comparison holds for this value. Raises TooMuchWork."""
+        """Whether the comparison holds for this value. Raises LimitExceeded."""
         if self._name.startswith("not_"):
             return not _PREDICATES[self._name[4:]](value, self._operand)
         return _PREDICATES[self._name](value, self._operand)
@@ -158,16 +158,16 @@ def measure_length(value: Any) -> int:
     return len(value) if isinstance(value, (list, dict, str)) else len(to_json_text(value))
 
 
-def _as_texts(name: str, wanted: Any) -> Any:
+def _as_texts(name: str, operand: Any) -> Any:
     if name == "one_of":
-        return [comparison_text(one) for one in wanted]
-    return comparison_text(wanted) if name.removeprefix("not_") in _JSON_COMPARISONS else wanted
+        return [comparison_text(one) for one in operand]
+    return comparison_text(operand) if name.removeprefix("not_") in _JSON_COMPARISONS else operand
 
 
-def _contains(value: Any, wanted: Any) -> bool:
+def _contains(value: Any, operand: Any) -> bool:
     if isinstance(value, list):
-        return any(is_json_equal(one, wanted) for one in value)
-    return comparison_text(wanted) in comparison_text(value)
+        return any(is_json_equal(one, operand) for one in value)
+    return comparison_text(operand) in comparison_text(value)
 
 
 def _by_number(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
@@ -186,15 +186,15 @@ def _is_newer(value: Any, longest: float) -> bool:
 _PREDICATES: dict[str, Callable[[Any, Any], bool]] = {
     "equals": is_json_equal,
     "contains": _contains,
-    "starts_with": lambda value, wanted: comparison_text(value).startswith(wanted),
-    "ends_with": lambda value, wanted: comparison_text(value).endswith(wanted),
-    "matches": lambda value, wanted: search(wanted, comparison_text(value)),
-    "like": lambda value, wanted: matches_wildcard(comparison_text(value), wanted),
-    "one_of": lambda value, wanted: any(is_json_equal(value, one) for one in wanted),
+    "starts_with": lambda value, operand: comparison_text(value).startswith(operand),
+    "ends_with": lambda value, operand: comparison_text(value).endswith(operand),
+    "matches": lambda value, operand: search(operand, comparison_text(value)),
+    "like": lambda value, operand: matches_wildcard(comparison_text(value), operand),
+    "one_of": lambda value, operand: any(is_json_equal(value, one) for one in operand),
     "below": _by_number(lambda number, bound: number < bound),
     "above": _by_number(lambda number, bound: number > bound),
     "at_least": _by_number(lambda number, bound: number >= bound),
     "at_most": _by_number(lambda number, bound: number <= bound),
-    "length": lambda value, wanted: wanted.holds(measure_length(value)),
+    "length": lambda value, operand: operand.holds(measure_length(value)),
     "age_below": _is_newer,
 }

@@ -1,4 +1,4 @@
-"""The features of an observation: each kind of check provides some (jobs.targets), each entry needs one (entry.py). Pure."""
+"""The features of an observation: each target class lists its own, each entry needs one. Pure."""
 
 from __future__ import annotations
 

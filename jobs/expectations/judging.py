@@ -1,4 +1,4 @@
-"""Judges an answer by the entries of `expect`. Called by jobs.judging.judgement and jobs.running.execution. Pure."""
+"""Judge an answer by the entries of `expect`. Called by jobs.judging.judgement and jobs.running.execution. Pure."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def judge(
     """Return a failure for each expectation that does not hold, in the order of the definition.
 
     Without an entry about it, a status must be a 2xx and the code of a DNS answer NOERROR, if the answer has one.
-    `redact` removes secrets from texts, before they are shortened: a cut secret would not be recognised. `on_entry_started`
-    gets the index of each entry before it is judged.
+    `redact` removes secrets from texts, before they are shortened: a cut secret would not be recognised.
+    `on_entry_started` gets the index of each entry before it is judged.
 
     All entries share one budget: that of the caller (budget.py), or JUDGEMENT_SECONDS. When it is used up, the last
     failure reports the undecided entries. If the budget is not final, BudgetExceeded is raised instead.

@@ -37,8 +37,8 @@ def describe_unmet(observation: Observation, failures: Sequence[Failure]) -> tup
         answered += f" (Retry-After: {describe_seconds(observation.retry_after_s)})"
     sentence = f"{answered}, expected {status.expected}"
     others = [failure for failure in failures if failure is not status]
-    told = f"; also {_join_failures(others)}.{_explain_encoding(observation, others)}" if others else "."
-    return ErrorClass.UNEXPECTED_STATUS, sentence + told
+    ending = f"; also {_join_failures(others)}.{_explain_encoding(observation, others)}" if others else "."
+    return ErrorClass.UNEXPECTED_STATUS, sentence + ending
 
 
 def _explain_encoding(observation: Observation, failures: Sequence[Failure]) -> str:
@@ -47,7 +47,8 @@ def _explain_encoding(observation: Observation, failures: Sequence[Failure]) -> 
     of_body = any(failure.expectation.startswith(("body", "json")) for failure in failures)
     if not of_body or encoding.lower() in _DECODED_ENCODINGS:
         return ""
-    return f" The body has the content encoding {make_printable(encoding, 40)}, which is not supported: send gzip or identity."
+    shown = make_printable(encoding, 40)
+    return f" The body has the content encoding {shown}, which is not supported: send gzip or identity."
 
 
 def describe_degraded(failures: Sequence[Failure]) -> str:

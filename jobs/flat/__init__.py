@@ -1,4 +1,4 @@
-"""Converts the flat form of a job, used by existing deployments, into the full form. Called by config.job_files.entries.
+"""Converts flat jobs, as existing deployments have them, into the full form. Called by config.job_files.entries.
 
     {"JobName": "databaseHealth", "Endpoint": "https://...", "HttpMethod": "GET", "AuthType": "none",
      "TimeoutSeconds": 10}

@@ -87,28 +87,28 @@ def _read_task(tasks: BinaryIO) -> tuple[JudgingTask[Any], float] | None:
 
 def _serve_task(task: JudgingTask[Any], seconds: float, results: BinaryIO) -> bool:
     """Perform a task and write its result. Return whether the process must end."""
-    recorder, began, place = RedactionRecorder(), time.process_time(), 0
+    recorder, started, part = RedactionRecorder(), time.process_time(), 0
 
-    def begins(at: int) -> None:
-        nonlocal place
-        place = at
-        _write(results, at)
+    def report_part(index: int) -> None:
+        nonlocal part
+        part = index
+        _write(results, index)
 
     answer: dict[str, Any]
     signal.setitimer(signal.ITIMER_PROF, seconds * KILL_FACTOR)
     try:
         with use_budget(JudgementBudget(seconds)):
-            packed = task.pack(task.perform(recorder, begins))
+            packed = task.pack(task.perform(recorder, report_part))
         answer = {"result": packed, "nonce": recorder.nonce, "texts": recorder.texts}
     except MemoryError:
-        answer = {"memory": place}
+        answer = {"memory": part}
     except Exception as error:
         # The message can contain a value of the target or of the job.
         answer = {"failed": type(error).__name__}
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
     last = "memory" in answer or _memory_bytes("resident") > RESTART_ABOVE_BYTES
-    _write(results, answer | {"seconds": time.process_time() - began, "last": last})
+    _write(results, answer | {"seconds": time.process_time() - started, "last": last})
     return last
 
 

@@ -1,7 +1,7 @@
 """The queue of judgements for the process: the job with the least recent use is first.
 
-The event loop adds judgements, the thread of worker.py removes them. Limited in number for each job, and in bytes for
-all jobs.
+The event loop adds judgements, the thread of judging_thread.py removes them. Limited in number for each job, and in
+bytes for all jobs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NEGLIGIBLE_SECONDS = 0.001
 
 @dataclass(eq=False, slots=True)
 class QueuedJudgement:
-    """A queued judgement. `refuse`: called with the reason, a clause, if it is dropped for another one."""
+    """A queued judgement. `on_dropped`: called with the reason, a clause, if it is dropped for another one."""
 
     job: str
     size: int

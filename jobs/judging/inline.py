@@ -1,4 +1,4 @@
-"""Judges in the calling thread, within the budget but without a hard limit. For tests and short-lived programs."""
+"""Judge in the calling thread, within the budget but without a hard limit. For tests and short-lived programs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 
 class InlineJudge:
-    """See Judges."""
+    """See Judge."""
 
     async def perform(
         self,
@@ -24,7 +24,7 @@ class InlineJudge:
         seconds: float = JUDGEMENT_SECONDS,
         queue_timeout: float = QUEUE_TIMEOUT_SECONDS,
     ) -> JudgedResult[R]:
-        """See Judges.perform; never waits."""
+        """See Judge.perform; never waits."""
         began = time.thread_time()
         with use_budget(JudgementBudget(seconds)):
             result = task.perform(redact, ignore_part)

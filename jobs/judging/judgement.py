@@ -18,7 +18,7 @@ Failures = tuple[Failure, ...]
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """See Task. `seen`: the answer. Its mappings can be read-only views, which `__reduce__` copies for pickling."""
+    """See JudgingTask. `observation`: the answer. `__reduce__` copies its mappings, which can be read-only views."""
 
     observation: Observation
     expect: tuple[ExpectationEntry, ...]

@@ -25,7 +25,7 @@ _log = logging.getLogger("jobs.judging")
 
 @dataclass(eq=False, slots=True)
 class QueuedTask(QueuedJudgement):
-    """A queued task. `settle`: called with the outcome, from the thread."""
+    """A queued task. `on_outcome`: called with the outcome, from the thread."""
 
     task: JudgingTask[Any]
     seconds: float

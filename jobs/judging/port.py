@@ -34,7 +34,7 @@ class JudgingTask(Protocol[R]):
         ...
 
     def perform(self, redact: Redact, on_part_started: OnPartStarted) -> R:
-        """Judge within the current budget. Raises OutOfTime if the budget is not final."""
+        """Judge within the current budget. Raises BudgetExceeded if the budget is not final."""
         ...
 
     def pack(self, result: R) -> Any:
@@ -68,7 +68,7 @@ class Judge(Protocol):
         seconds: float = JUDGEMENT_SECONDS,
         queue_timeout: float = QUEUE_TIMEOUT_SECONDS,
     ) -> JudgedResult[R]:
-        """Judge for a job within `seconds` of CPU time, after waiting for at most `patience`. Raises NotJudged."""
+        """Judge for a job within `seconds` of CPU time, after at most `queue_timeout`. Raises JudgingUnavailable."""
         ...
 
 

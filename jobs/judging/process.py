@@ -1,6 +1,6 @@
 """The parent's side of the judging process: starts it with the first task, and again after it ended.
 
-Called only by the thread of worker.py, because it blocks.
+Called only by the thread of judging_thread.py, because it blocks.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class TaskExecutor(Protocol):
     """Performs the tasks of the queue."""
 
     def perform(self, task: JudgingTask[Any], seconds: float) -> TaskOutcome:
-        """Perform a task. Raises CannotStart."""
+        """Perform a task. Raises ProcessStartError."""
         ...
 
     def stop(self) -> None:
@@ -89,14 +89,14 @@ class _ProcessEnded(Exception):
 
 
 class JudgingProcess:
-    """See Performer."""
+    """See TaskExecutor."""
 
     def __init__(self) -> None:
         self._child: _ChildProcess | None = None
         self._closed = False
 
     def perform(self, task: JudgingTask[Any], seconds: float) -> TaskOutcome:
-        """Perform a task, again in a second process if something else killed the first one. Raises CannotStart."""
+        """Perform a task, again if something else killed the process. Raises ProcessStartError."""
         try:
             return self._perform_once(task, seconds)
         except _ProcessEnded as ended:
@@ -108,7 +108,7 @@ class JudgingProcess:
             return _outcome_of_end(ended, seconds)
 
     def close(self) -> None:
-        """See Performer."""
+        """See TaskExecutor."""
         self._closed = True
         child = self._child
         if child is not None:
@@ -161,7 +161,7 @@ class _ChildProcess:
     """One child process and its socket."""
 
     def __init__(self) -> None:
-        """Raises CannotStart."""
+        """Raises ProcessStartError."""
         ours, theirs = socket.socketpair()
         try:
             with theirs:
@@ -190,7 +190,7 @@ class _ChildProcess:
         return self._process.pid
 
     def run_task(self, task: JudgingTask[Any], seconds: float) -> Mapping[str, Any]:
-        """Send a task and return the result. Raises _Ended."""
+        """Send a task and return the result. Raises _ProcessEnded."""
         self._socket.settimeout(TASK_TIMEOUT_SECONDS)
         place = 0
         try:

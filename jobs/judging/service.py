@@ -1,4 +1,4 @@
-"""Judges short tasks on the event loop and all others in the judging process. Opened by scheduler.app.
+"""Judge short tasks on the event loop and all others in the judging process. Opened by scheduler.app.
 
     async with JudgingService() as judges:
         judged = await judges.perform("checkout", Judgement(seen, job.expect), redactor.redact)
@@ -33,11 +33,11 @@ class JudgingFailed(Exception):
 
 
 class JudgingService:
-    """See Judges. For one event loop at a time."""
+    """See Judge. For one event loop at a time."""
 
     def __init__(self, executor: TaskExecutor | None = None) -> None:
-        """`process`: performs long judgements; default: a JudgingProcess."""
-        self._at_once = EventLoopShare(time.monotonic)
+        """`executor`: performs long judgements; default: a JudgingProcess."""
+        self._loop_share = EventLoopShare(time.monotonic)
         self._queue = FairQueue()
         self._process = executor or JudgingProcess()
         self._worker = JudgingThread(self._queue, self._process, clock=time.monotonic)
@@ -66,19 +66,19 @@ class JudgingService:
         seconds: float = JUDGEMENT_SECONDS,
         queue_timeout: float = QUEUE_TIMEOUT_SECONDS,
     ) -> JudgedResult[R]:
-        """See Judges.perform."""
-        if self._at_once.can_judge(job) and task.is_brief():
+        """See Judge.perform."""
+        if self._loop_share.can_judge(job) and task.is_brief():
             began = time.thread_time()
             with suppress(BudgetExceeded), use_budget(JudgementBudget(min(LOOP_TRY_SECONDS, seconds), is_final=False)):
                 result = task.perform(redact, ignore_part)
                 took = time.thread_time() - began
-                self._at_once.record_on_loop(job, took)
+                self._loop_share.record_on_loop(job, took)
                 return JudgedResult(result, took)
-            self._at_once.record_on_loop(job, time.thread_time() - began)
+            self._loop_share.record_on_loop(job, time.thread_time() - began)
         outcome = await self._outcome(job, task, seconds, queue_timeout)
         match outcome:
             case TaskDone(packed, nonce, texts, took):
-                self._at_once.record_in_process(job, took)
+                self._loop_share.record_in_process(job, took)
                 return JudgedResult(task.unpack(packed, make_completer(nonce, texts, redact)), took)
             case TaskStopped(place, why, took):
                 return JudgedResult(task.undecided(place, why), took)
@@ -87,28 +87,31 @@ class JudgingService:
 
     async def _outcome(self, job: str, task: JudgingTask[R], seconds: float, queue_timeout: float) -> TaskOutcome:
         loop = asyncio.get_running_loop()
-        settled: asyncio.Future[TaskOutcome] = loop.create_future()
+        future: asyncio.Future[TaskOutcome] = loop.create_future()
 
-        def settle(outcome: TaskOutcome) -> None:
+        def set_outcome(outcome: TaskOutcome) -> None:
             # The loop can be closed by now, without a waiting caller.
             with suppress(RuntimeError):
-                loop.call_soon_threadsafe(_set_result, settled, outcome)
+                loop.call_soon_threadsafe(_set_result, future, outcome)
 
-        order = QueuedTask(job, task.size, lambda why: settle(TaskStopped(0, why, 0.0)), task, seconds, settle)
-        self._queue.add(order)
+        queued = QueuedTask(
+            job, task.size, lambda why: set_outcome(TaskStopped(0, why, 0.0)), task, seconds, set_outcome
+        )
+        self._queue.add(queued)
         self._worker.start()
         try:
             async with asyncio.timeout(queue_timeout):
-                return await settled
+                return await future
         except TimeoutError:
             raise JudgingUnavailable(
-                f"The answer was not judged within {queue_timeout:.2g} s, because judgements of other jobs took too long: "
+                f"The answer was not judged within {queue_timeout:.2g} s, "
+                "because judgements of other jobs took too long: "
                 "check jobs with large answers, many entries of expect or expensive patterns."
             ) from None
         finally:
-            self._queue.remove(order)
+            self._queue.remove(queued)
 
 
-def _set_result(settled: asyncio.Future[TaskOutcome], outcome: TaskOutcome) -> None:
-    if not settled.done():
-        settled.set_result(outcome)
+def _set_result(future: asyncio.Future[TaskOutcome], outcome: TaskOutcome) -> None:
+    if not future.done():
+        future.set_result(outcome)

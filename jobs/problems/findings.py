@@ -14,7 +14,7 @@ KeyPath = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing to fix. `where`: a key such as `jobs.checkout-api.retry.attempts`, or empty for a whole file."""
+    """One thing to fix. `key`: a key such as `jobs.checkout-api.retry.attempts`, or empty for a whole file."""
 
     key: str
     message: str

@@ -20,18 +20,18 @@ def suggest_name(name: str, known: Iterable[str]) -> str | None:
 
     A known name can be a path (`check.url`), which is suggested for its last part.
     """
-    wanted = fold_name(name)
-    if not wanted or len(wanted) > 100:
+    folded = fold_name(name)
+    if not folded or len(folded) > 100:
         return None
     here: dict[str, str] = {}
     below: dict[str, str] = {}
     for one in known:
         level = below if "." in one else here
         level.setdefault(fold_name(one.rpartition(".")[2]), one)
-    if exact := here.get(wanted) or below.get(wanted):
+    if exact := here.get(folded) or below.get(folded):
         return exact
-    begun = [one for one in here if len(wanted) > 2 and one.startswith(wanted)]
-    near = begun or difflib.get_close_matches(wanted, here, n=1, cutoff=0.6)
+    completed = [one for one in here if len(folded) > 2 and one.startswith(folded)]
+    near = completed or difflib.get_close_matches(folded, here, n=1, cutoff=0.6)
     return here[near[0]] if near else None
 
 

@@ -50,7 +50,7 @@ class SecretForms:
 
 
 def secret_forms(value: str) -> SecretForms:
-    """Return every form of the value with at least SHORTEST characters.
+    """Return every form of the value with at least SHORTEST_SECRET characters.
 
     Plain, reversed, in lower and upper case; URL-encoded by the rules of several programs, once or twice; escaped as in
     JSON (once or twice), HTML, Python, SQL and a shell; hexadecimal; Base64 of both alphabets, alone or within a longer

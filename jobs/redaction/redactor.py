@@ -67,7 +67,7 @@ class Redactor:
         self.hold(value)
 
     def hold(self, value: str, forms: SecretForms | None = None) -> None:
-        """Register a value until it is released. Ignore one that is shorter than SHORTEST.
+        """Register a value until it is released. Ignore one that is shorter than SHORTEST_SECRET.
 
         `forms`: the forms of the value, if the caller computed them in a thread, because that is slow for more than
         about a thousand characters.
@@ -119,8 +119,8 @@ class Redactor:
     def redact(self, text: str, *, cut: bool = False) -> str:
         """Return the text with every registered value replaced.
 
-        `cut`: the text was truncated and can end within a value: an incomplete form of at least SHORTEST characters at
-        its end is replaced, too.
+        `cut`: the text was truncated and can end within a value: an incomplete form of at least SHORTEST_SECRET
+        characters at its end is replaced, too.
         """
         index = self._index
         if not len(index):

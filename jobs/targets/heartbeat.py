@@ -35,7 +35,7 @@ def _read_schedule(value: Any) -> Schedule | None:
 
 
 class HeartbeatTarget(FrozenModel):
-    """Pings that must arrive a `period` after the previous one or at the instants of a `schedule`, at most `grace` late.
+    """Pings that are due a `period` after the previous one or by a `schedule`, at most `grace` late.
 
     `token`: names the secret in the address of the pings. `max_duration`: the longest time from a start ping to its end
     ping; default: `grace`. `first_within`: the longest time until the very first ping, counted from when the job came

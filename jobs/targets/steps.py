@@ -86,8 +86,8 @@ def _check_step_url(url: str) -> str:
 class Step(HttpTarget):
     """One request, the expectations of its answer, and the values that later steps use.
 
-    In `url`, `headers`, `query`, `body` and the values that `expect` compares with, `${name}` is a value that an earlier
-    step saved; `$$` is a dollar sign. A `url` that starts with / is on the host of the previous step.
+    In `url`, `headers`, `query`, `body` and the values that `expect` compares with, `${name}` is a value of an earlier
+    step; `$$` is a dollar sign. A `url` that starts with / is on the host of the previous step.
     """
 
     name: DisplayText = Field(min_length=1, max_length=100)
@@ -150,9 +150,7 @@ class StepsTarget(FrozenModel):
     @model_validator(mode="after")
     def _check_steps(self) -> Self:
         if self.steps[0].url.startswith("/"):
-            raise ValueError(
-                f"steps[0].url: {self.steps[0].url!r} has no host, which is optional only for later steps: write the whole URL"
-            )
+            raise ValueError(f"steps[0].url: {self.steps[0].url!r} has no host, but the first step needs one")
         entries = sum(len(step.expect) for _, step in self._iter_steps())
         if entries > MOST_STEP_EXPECTATIONS:
             raise ValueError(

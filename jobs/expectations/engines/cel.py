@@ -1,7 +1,7 @@
-"""CEL expressions: validated at load, compiled once for each text, with limits of rounds and time. Called by cel.py.
+"""CEL expressions: validated at load, compiled once for each text, limited in rounds and time. Used by entries/cel.py.
 
 The library (cel-expr-python, over Google's cel-cpp) stops after 10,000 rounds of comprehensions, but a round can be
-long and cannot be interrupted. So each expression is compiled with a deadline check in every round, see rounds.py. The
+long and cannot be interrupted. So each expression is compiled with a deadline check in every round (cel_tokens.py). The
 library is imported with the first expression, as most jobs have none.
 """
 
@@ -83,9 +83,9 @@ def evaluate_expression(expression: str, variables: dict[str, Any]) -> Any:
     """Return the value of a validated expression: a JSON value, or a description of another type.
 
     Raises:
-        ExpressionFailed: the evaluation failed, such as for a missing key.
-        TooMuchWork: the evaluation timed out, or the answer is too large for it.
-        OutOfTime: the budget of the judgement is used up.
+        ExpressionError: the evaluation failed, such as for a missing key.
+        LimitExceeded: the evaluation timed out, or the answer is too large for it.
+        BudgetExceeded: the budget of the judgement is used up.
     """
     if len(variables.get("body", "")) > MOST_BODY_CHARACTERS:
         raise LimitExceeded(f"the body is larger than {MOST_BODY_CHARACTERS // 1024 // 1024} MiB: lower read_limit")

@@ -1,5 +1,5 @@
-"""Splits CEL expressions into tokens, finds their variables and inserts deadline checks. Called by expressions.py and
-cel.py. Pure.
+"""Splits CEL expressions into tokens, finds their variables and inserts deadline checks. Called by cel.py
+and entries/cel.py. Pure.
 
 Every round of a comprehension gets a deadline check: `items.all(i, i.ok)` becomes
 `items.all(i, _in_time() ? (i.ok) : false)`. A failed check makes the round an error without evaluating it, so the

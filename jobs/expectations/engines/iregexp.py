@@ -1,6 +1,6 @@
 """I-Regexp (RFC 9485), the regular expressions of JSONPath: checks its grammar and translates it for `regex`. Pure.
 
-Called by queries.py, at load for literal patterns of a query, and at run time for patterns from a document.
+Called by jsonpath.py, at load for literal patterns of a query, and at run time for patterns from a document.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class InvalidIRegexp(ValueError):
 
 
 def translate_iregexp(pattern: str) -> str:
-    """Translate an I-Regexp to an equivalent pattern of `regex` (VERSION1). Raises NotIRegexp."""
+    """Translate an I-Regexp to an equivalent pattern of `regex` (VERSION1). Raises InvalidIRegexp."""
     parts: list[str] = []
     at = depth = 0
     may_repeat = False

@@ -57,7 +57,7 @@ class _SelectionDeadline:
         self._steps = _STEPS
 
     def step(self, number: int = 1) -> None:
-        """Raises TooMuchWork, OutOfTime."""
+        """Raises LimitExceeded, BudgetExceeded."""
         self._steps -= number
         if self._steps <= 0:
             self._steps = _STEPS
@@ -129,7 +129,7 @@ def _plain(value: Any) -> Any:
 
 
 def _compile_or_none(pattern: str) -> tuple[regex.Pattern[str] | None, int]:
-    """Return the pattern and its size; None if it is not an I-Regexp and so matches nothing. Raises TooMuchWork."""
+    """Return the pattern and its size; None if it is not an I-Regexp and so matches nothing. Raises LimitExceeded."""
     if len(pattern) > LONGEST_PATTERN:
         raise LimitExceeded(f"a pattern in it has more than {LONGEST_PATTERN} characters")
     try:
@@ -142,7 +142,7 @@ _patterns: CompiledCache[regex.Pattern[str] | None] = CompiledCache(_compile_or_
 
 
 def _compile(pattern: str) -> tuple[regex.Pattern[str], int]:
-    """Returns the pattern and its size. Raises NotIRegexp, TooMuchWork."""
+    """Returns the pattern and its size. Raises InvalidIRegexp, LimitExceeded."""
     import regex
 
     try:
@@ -203,7 +203,7 @@ _queries = CompiledCache(_compile_query, _MOST_CHARACTERS_HELD)
 
 
 def select_values(query: str, document: Any) -> list[Any]:
-    """Return the values that the query selects in a JSON document. Raises TooMuchWork, OutOfTime."""
+    """Return the values that the query selects in a JSON document. Raises LimitExceeded, BudgetExceeded."""
     import jsonpath_rfc9535
 
     watch = _SelectionDeadline()

@@ -1,6 +1,6 @@
 """Finds the literal patterns of a JSONPath query: the second arguments of `match` and `search`. Pure.
 
-Called by queries.py at load. It reads the text of a valid query, because the versions of the library have different
+Called by jsonpath.py at load. It reads the text of a valid query, because the versions of the library have different
 syntax trees.
 """
 

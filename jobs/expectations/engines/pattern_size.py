@@ -1,4 +1,4 @@
-"""Measures a regular expression before it is compiled. Called by patterns.py.
+"""Measures a regular expression before it is compiled. Called by regular_expressions.py.
 
 The library `regex` expands counted repeats: `a{3}` becomes three elements and `(?:a{3000}){3000}` nine million, at
 about 270 bytes each, while it holds the interpreter lock. `+` and `{1,}` are one copy and a loop, so they double their
@@ -34,7 +34,7 @@ def pattern_size(pattern: str, flags: int = 0) -> int:
     """Return the number of elements of the pattern with its repeats expanded.
 
     Raises:
-        PatternTooLarge: it has more than MOST_ELEMENTS.
+        PatternTooLarge: it has more than MOST_PATTERN_ELEMENTS.
         regex.error: it is not valid.
     """
     tree, calls_groups = _parsed(pattern, flags)

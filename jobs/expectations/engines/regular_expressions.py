@@ -58,7 +58,7 @@ def compile_pattern(pattern: str, flags: int = 0) -> tuple[regex.Pattern[str], i
 
     Raises:
         PatternTooLarge: it would need too much memory.
-        BadPattern: it is not valid; the message is the reason.
+        InvalidPattern: it is not valid; the message is the reason.
     """
     import regex
 
@@ -81,7 +81,7 @@ _patterns = CompiledCache(compile_pattern, _MOST_ELEMENTS_HELD)
 
 
 def search(pattern: str, text: str) -> bool:
-    """Whether the pattern matches anywhere in the text. Raises TooMuchWork, OutOfTime."""
+    """Whether the pattern matches anywhere in the text. Raises LimitExceeded, BudgetExceeded."""
     return _search(pattern, text) is not None
 
 
@@ -92,7 +92,7 @@ def _search(pattern: str, text: str) -> regex.Match[str] | None:
 def search_within_limit(
     find: Callable[..., regex.Match[str] | None], text: str, too_long: Exception
 ) -> regex.Match[str] | None:
-    """Call a method of a compiled pattern with a timeout of CPU time. Raises `too_long`, OutOfTime.
+    """Call a method of a compiled pattern with a timeout of CPU time. Raises `too_long`, BudgetExceeded.
 
     `regex` measures wall-clock time: if the thread got too little CPU time, the search is repeated with more.
     """
@@ -111,7 +111,7 @@ def search_within_limit(
 def can_still_match(pattern: str, text: str) -> bool:
     """Whether the pattern, which does not match this text, could match with more text after it.
 
-    True also if that is unknown: for patterns with lookarounds, and when the search times out. Raises OutOfTime.
+    True also if that is unknown: for patterns with lookarounds, and when the search times out. Raises BudgetExceeded.
     """
     if _LOOKS_AROUND.search(pattern) is not None:
         return True
@@ -123,7 +123,7 @@ def can_still_match(pattern: str, text: str) -> bool:
 
 
 def find_first(pattern: str, text: str) -> str | None:
-    """Return the first match: its first group, or all of it. Raises TooMuchWork, OutOfTime."""
+    """Return the first match: its first group, or all of it. Raises LimitExceeded, BudgetExceeded."""
     found = _search(pattern, text)
     if found is None:
         return None

@@ -32,12 +32,12 @@ class BodyHashEntry(ExpectationEntry):
     body_hash: Sha256Digest
 
     def find_failure(self, answer: JudgedAnswer) -> Failure | None:
-        wanted, seen = self.body_hash.sha256.lower(), answer.observation
-        expected = f"sha256 {wanted[:_SHOWN]}…"
+        expected_digest, seen = self.body_hash.sha256.lower(), answer.observation
+        expected = f"sha256 {expected_digest[:_SHOWN]}…"
         if seen.body_truncated:
             size = format_size(len(seen.body))
             return Failure("body_hash", expected, f"an incomplete body: reading stopped after {size} (read_limit)")
         digest = hashlib.sha256(seen.body).hexdigest()
-        if digest == wanted:
+        if digest == expected_digest:
             return None
         return Failure("body_hash", expected, f"sha256 {digest[:_SHOWN]}… of {format_size(len(seen.body))}")

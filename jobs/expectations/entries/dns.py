@@ -22,15 +22,15 @@ class _AnswersComparison(Comparison):
     """`equals` compares with a list in any order or the only answer, `contains` with one of the answers."""
 
     def holds(self, value: Any) -> bool:
-        wanted = self._operand
+        operand = self._operand
         if self._name in ("equals", "not_equals"):
-            wanted = wanted if isinstance(wanted, list) else [wanted]
-            equal = is_json_equal(sorted(map(str, value)), sorted(map(str, wanted)))
+            operand = operand if isinstance(operand, list) else [operand]
+            equal = is_json_equal(sorted(map(str, value)), sorted(map(str, operand)))
             return equal is (self._name == "equals")
         return super().holds(value)
 
     def holds_for_answers(self, answers: list[Any]) -> bool:
-        """Raises TooMuchWork."""
+        """Raises LimitExceeded."""
         if self.is_existence_check:
             return bool(answers) is self._operand
         return self.holds(answers) if self._name in _OF_ALL else self.holds_for_all(answers)

@@ -1,4 +1,4 @@
-"""Converts JSON values for CEL, whose library cannot hold all of them. Called by expressions.py. Pure."""
+"""Converts JSON values for CEL, whose library cannot hold all of them. Called by engines/cel.py. Pure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class CelInputCopier:
     def copy_value(self, value: Any, depth: int = 0) -> Any:
         """Copy a value, replacing unpaired surrogates and integers of more than 64 bits.
 
-        Raises TooDeep, TooLarge.
+        Raises CelInputTooDeep, CelInputTooLarge.
         """
         self._count += 1
         if self._count % _VALUES_A_CHECK == 0:

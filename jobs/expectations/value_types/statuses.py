@@ -1,4 +1,4 @@
-"""Reads sets of HTTP statuses: `200`, `200-299`, `2xx`, `200-204,301`, or a list of these. Used by status.py."""
+"""Reads HTTP statuses: `200`, `200-299`, `2xx`, `200-204,301`, or a list of these. Used by entries/status.py."""
 
 from __future__ import annotations
 
