@@ -161,7 +161,7 @@ class StepsTarget(FrozenModel):
         seen: set[str] = set()
         for place, step in self._iter_steps():
             if step.name in seen:
-                raise ValueError(f"{place}.name: is the name of two steps: rename one")
+                raise ValueError(f"{place}.name: {step.name!r} is the name of two steps: rename one")
             seen.add(step.name)
             for name in sorted(step.placeholder_names() - known):
                 raise ValueError(
