@@ -30,15 +30,15 @@ def raise_file_limit() -> int | None:
         return None
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     unlimited = resource.RLIM_INFINITY
-    wanted = MAX_FILE_LIMIT if hard == unlimited else min(hard, MAX_FILE_LIMIT)
-    if soft == unlimited or soft >= wanted:
+    target = MAX_FILE_LIMIT if hard == unlimited else min(hard, MAX_FILE_LIMIT)
+    if soft == unlimited or soft >= target:
         return None if soft == unlimited else soft
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
     except (OSError, ValueError) as error:
-        _log.warning("could not raise the limit of open files from %d to %d: %s; unchanged", soft, wanted, error)
+        _log.warning("could not raise the limit of open files from %d to %d: %s; unchanged", soft, target, error)
         return soft
-    return wanted
+    return target
 
 
 def max_connections(files: int | None, concurrency: int) -> int:

@@ -52,18 +52,18 @@ class Chains:
 
     def run_id_suffix(self, job: str, chain: Chain) -> str:
         """Return the suffix of the id of the job's run in this chain; it is equal for all roots of the chain."""
-        began = chain.run_id
+        root_run_id = chain.run_id
         if chain.by_schedule:
-            began = f"{min(self.roots_of(job, chain), default=chain.root)}@{format_run_instant(chain.started_at)}"
-        return sha256(began.encode()).hexdigest()[:8]
+            root_run_id = f"{min(self.roots_of(job, chain), default=chain.root)}@{format_run_instant(chain.started_at)}"
+        return sha256(root_run_id.encode()).hexdigest()[:8]
 
     def roots_of(self, job: str, chain: Chain) -> frozenset[str]:
         """Return the jobs whose runs start this chain and lead to the job; empty if no path leads to it."""
-        begun = {chain.root} if job in self._graph.all_started_jobs(chain.root) else set()
+        roots = {chain.root} if job in self._graph.all_started_jobs(chain.root) else set()
         if chain.by_schedule:
             others = (root for root in self._graph.root_jobs(job) if root != chain.root)
-            begun.update(root for root in others if self._is_due(root, chain.started_at))
-        return frozenset(begun)
+            roots.update(root for root in others if self._is_due(root, chain.started_at))
+        return frozenset(roots)
 
     def first_run_id(self, job: str, chain: Chain) -> str | None:
         """Return the id of the run with which this root job starts the chain; None if it does not."""

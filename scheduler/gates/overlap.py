@@ -47,41 +47,41 @@ class OverlapGate:
         return True
 
     async def check(self, ticket: Ticket, entry: CatalogJob) -> GateVerdict:
-        line = self._queues.setdefault(ticket.job, JobQueue())
-        if self._remote is None and not line:
+        queue = self._queues.setdefault(ticket.job, JobQueue())
+        if self._remote is None and not queue:
             # The fast path: the job has no other run.
-            line.admitted[ticket.id] = QueuePosition.of_ticket(ticket)
+            queue.admitted[ticket.id] = QueuePosition.of_ticket(ticket)
             return None
         if entry.job.overlap == "allow" and not ticket.trigger.is_rerun:
-            line.admitted[ticket.id] = QueuePosition.of_ticket(ticket)
+            queue.admitted[ticket.id] = QueuePosition.of_ticket(ticket)
             return None
-        if ticket.id in line.admitted:
-            return await self._recheck_admitted(line, ticket, entry)
-        elsewhere = RemoteRunsFound()
-        accepted = ticket.id in line.accepted
-        decision = self._decide(line, ticket, entry, elsewhere, accepted=accepted)
+        if ticket.id in queue.admitted:
+            return await self._recheck_admitted(queue, ticket, entry)
+        remote_runs = RemoteRunsFound()
+        accepted = ticket.id in queue.accepted
+        decision = self._decide(queue, ticket, entry, remote_runs, accepted=accepted)
         if decision.kind != "skip" and (decision.kind == "wait" or self._checks_remote(entry)):
-            line.waiting[ticket.id] = QueuePosition.of_ticket(ticket)
+            queue.waiting[ticket.id] = QueuePosition.of_ticket(ticket)
         is_open = decision.kind == "go" or (decision.kind == "wait" and not accepted)
         if is_open and self._remote is not None and self._checks_remote(entry):
-            elsewhere = await self._remote.find_runs(ticket, entry, line.run_ids())
+            remote_runs = await self._remote.find_runs(ticket, entry, queue.run_ids())
             # Other runs may have arrived meanwhile.
-            decision = self._decide(line, ticket, entry, elsewhere, accepted=accepted)
+            decision = self._decide(queue, ticket, entry, remote_runs, accepted=accepted)
             if decision.kind == "go" and entry.job.overlap != "skip":
                 decision = await self._acquire_turn(ticket, entry)
-        return await self._apply(line, ticket, entry, decision, elsewhere)
+        return await self._apply(queue, ticket, entry, decision, remote_runs)
 
     async def release(self, ticket: Ticket, entry: CatalogJob) -> None:
-        line = self._queues.get(ticket.job)
-        if line is None:
+        queue = self._queues.get(ticket.job)
+        if queue is None:
             return
-        was_inside = line.remove(ticket.id)
+        was_inside = queue.remove(ticket.id)
         if self._remote is not None and self._checks_remote(entry):
             await self._remote.release(ticket, was_admitted=was_inside)
-        if not line:
+        if not queue:
             self._queues.pop(ticket.job, None)
             return
-        waiting = line.waiting_in_order()
+        waiting = queue.waiting_in_order()
         for run_id in waiting if entry.job.overlap == "cancel_previous" else waiting[:1]:
             self._wakeups.wake(run_id)
 
@@ -89,24 +89,24 @@ class OverlapGate:
         return self._remote is not None and entry.job.overlap != "allow"
 
     def _decide(
-        self, line: JobQueue, ticket: Ticket, entry: CatalogJob, elsewhere: RemoteRunsFound, *, accepted: bool
+        self, queue: JobQueue, ticket: Ticket, entry: CatalogJob, remote_runs: RemoteRunsFound, *, accepted: bool
     ) -> OverlapDecision:
         mode = entry.job.overlap
-        here = line.other_runs(QueuePosition.of_ticket(ticket), mode)
+        local = queue.other_runs(QueuePosition.of_ticket(ticket), mode)
         others = OtherRuns(
-            running=_merged(here.running, elsewhere.running),
+            running=_merged(local.running, remote_runs.running),
             # Queued runs take turns where runs do; a newer run does not wait for the runs that it replaces.
-            waiting_before=_merged(here.waiting_before, elsewhere.queued)
+            waiting_before=_merged(local.waiting_before, remote_runs.queued)
             if mode.startswith("buffer")
-            else here.waiting_before,
-            waiting=_merged(here.waiting, elsewhere.queued),
-            newer=_merged(here.newer, elsewhere.newer),
+            else local.waiting_before,
+            waiting=_merged(local.waiting, remote_runs.queued),
+            newer=_merged(local.newer, remote_runs.newer),
         )
         return decide_overlap(mode, others, is_replay=ticket.trigger.is_rerun, is_accepted=accepted)
 
-    async def _recheck_admitted(self, line: JobQueue, ticket: Ticket, entry: CatalogJob) -> GateVerdict:
+    async def _recheck_admitted(self, queue: JobQueue, ticket: Ticket, entry: CatalogJob) -> GateVerdict:
         """Check an admitted run that waits at another gate: a newer run may replace it, or its turn may expire."""
-        if (replaced := self._replacement_skip(line, ticket, entry)) is not None:
+        if (replaced := self._replacement_skip(queue, ticket, entry)) is not None:
             return replaced
         if entry.job.overlap != "skip" and self._checks_remote(entry):
             decision = await self._acquire_turn(ticket, entry)
@@ -114,11 +114,11 @@ class OverlapGate:
                 return Wait(self._clock.now() + MAX_RECHECK_BACKOFF, _reason(decision))
         return None
 
-    def _replacement_skip(self, line: JobQueue, ticket: Ticket, entry: CatalogJob) -> Skip | None:
+    def _replacement_skip(self, queue: JobQueue, ticket: Ticket, entry: CatalogJob) -> Skip | None:
         if entry.job.overlap != "cancel_previous" or ticket.trigger.is_rerun:
             return None
         newer = replace(
-            line.other_runs(QueuePosition.of_ticket(ticket), entry.job.overlap), running=(), waiting_before=()
+            queue.other_runs(QueuePosition.of_ticket(ticket), entry.job.overlap), running=(), waiting_before=()
         )
         decision = decide_overlap(entry.job.overlap, newer, is_replay=False)
         return Skip(_reason(decision), decision.cancelled_by) if decision.kind == "skip" else None
@@ -133,46 +133,51 @@ class OverlapGate:
         )
 
     async def _apply(
-        self, line: JobQueue, ticket: Ticket, entry: CatalogJob, decision: OverlapDecision, elsewhere: RemoteRunsFound
+        self,
+        queue: JobQueue,
+        ticket: Ticket,
+        entry: CatalogJob,
+        decision: OverlapDecision,
+        remote_runs: RemoteRunsFound,
     ) -> GateVerdict:
         if decision.kind == "go":
-            line.waiting.pop(ticket.id, None)
-            line.admitted[ticket.id] = QueuePosition.of_ticket(ticket)
+            queue.waiting.pop(ticket.id, None)
+            queue.admitted[ticket.id] = QueuePosition.of_ticket(ticket)
             return None
         now = self._clock.now()
         if decision.kind == "skip":
-            settles_at = elsewhere.recorded_by
+            settles_at = remote_runs.recorded_by
             if entry.job.overlap == "skip" and settles_at is not None and settles_at > now:
                 return Wait(min(settles_at, now + UNRECORDED_RECHECK_AFTER), _reason(decision))
             return Skip(_reason(decision), decision.cancelled_by)
-        since = line.accepted.setdefault(ticket.id, now)
-        first = line.waiting_in_order()[0]
-        if not line.admitted and first != ticket.id:
+        since = queue.accepted.setdefault(ticket.id, now)
+        first = queue.waiting_in_order()[0]
+        if not queue.admitted and first != ticket.id:
             # The run of another process that it waits for may be finished.
             self._wakeups.wake(first)
         if self._remote is not None and self._checks_remote(entry):
             await self._remote.enqueue_waiting(ticket, entry)
         if decision.to_cancel:
-            await self._cancel_runs(line, ticket, decision.to_cancel)
+            await self._cancel_runs(queue, ticket, decision.to_cancel)
         is_replay = ticket.trigger.is_rerun
         until = now + REPLAY_RECHECK_AFTER if is_replay else next_check_at(since, now, is_first=first == ticket.id)
         return Wait(until, _reason(decision))
 
-    async def _cancel_runs(self, line: JobQueue, ticket: Ticket, run_ids: tuple[str, ...]) -> None:
+    async def _cancel_runs(self, queue: JobQueue, ticket: Ticket, run_ids: tuple[str, ...]) -> None:
         """Cancel these runs for the ticket. Waiting runs are checked again, and are replaced then."""
-        asked = cancelled_by_run(ticket.id)
-        here = line.run_ids()
+        source = cancelled_by_run(ticket.id)
+        local_ids = queue.run_ids()
         for run_id in run_ids:
-            if run_id in here and not self._cancel(run_id, asked):
+            if run_id in local_ids and not self._cancel(run_id, source):
                 self._wakeups.wake(run_id)
         if self._remote is not None:
-            await self._remote.cancel(ticket, [run_id for run_id in run_ids if run_id not in here], asked)
+            await self._remote.cancel(ticket, [run_id for run_id in run_ids if run_id not in local_ids], source)
 
 
 def _reason(decision: OverlapDecision) -> Reason:
     return Reason(ReasonCode.OVERLAP, decision.reason)
 
 
-def _merged(here: tuple[str, ...], elsewhere: tuple[str, ...]) -> tuple[str, ...]:
+def _merged(local: tuple[str, ...], remote: tuple[str, ...]) -> tuple[str, ...]:
     """Return the ids oldest first: ids of one job are ordered by their due instants."""
-    return tuple(sorted((*here, *elsewhere)))
+    return tuple(sorted((*local, *remote)))

@@ -74,11 +74,11 @@ class RemoteRuns:
 
     async def cancel(self, ticket: Ticket, run_ids: Iterable[str], cancelled_by: str) -> None:
         """Request once that the processes of these runs cancel them."""
-        told = self._requested.setdefault(ticket.id, set())
+        requested = self._requested.setdefault(ticket.id, set())
         for run_id in run_ids:
-            if run_id not in told:
+            if run_id not in requested:
                 await self._cancellations.request(run_id, cancelled_by, self._clock.now())
-                told.add(run_id)
+                requested.add(run_id)
 
     async def enqueue_waiting(self, ticket: Ticket, entry: CatalogJob) -> None:
         """Store a waiting run as queued if it is claimed only when it starts, so that other processes find it."""

@@ -89,52 +89,52 @@ class SlotGate:
         return self._group_of(entry) is not None
 
     async def check(self, ticket: Ticket, entry: CatalogJob) -> GateVerdict:
-        room = self._group_of(entry)
-        assert room is not None, "the gate applies"
+        group = self._group_of(entry)
+        assert group is not None, "the gate applies"
         now = self._clock.now()
-        line = self._queues.setdefault(room.partition, _SlotQueue())
-        since = line.since.setdefault(ticket.id, now)
-        line.waiting[ticket.id] = QueuePosition.of_ticket(ticket)
+        queue = self._queues.setdefault(group.partition, _SlotQueue())
+        since = queue.since.setdefault(ticket.id, now)
+        queue.waiting[ticket.id] = QueuePosition.of_ticket(ticket)
         full = GroupFull(())
-        if line.in_order()[0] == ticket.id:
-            taken = await self._slots.acquire(room.partition, room.limit, ticket, entry)
-            if taken is None:
-                line.remove(ticket.id)
-                self._wake_next(room)
+        if queue.in_order()[0] == ticket.id:
+            occupied = await self._slots.acquire(group.partition, group.limit, ticket, entry)
+            if occupied is None:
+                queue.remove(ticket.id)
+                self._wake_next(group)
                 return None
-            full, now = taken, self._clock.now()
-        deadline = _deadline(ticket, room, since)
+            full, now = occupied, self._clock.now()
+        deadline = _deadline(ticket, group, since)
         if deadline is not None and now >= deadline:
-            why = f"no slot of {room.name} was free within {format_duration(room.max_wait)}{_holders_note(full)}"
+            why = f"no slot of {group.name} was free within {format_duration(group.max_wait)}{_holders_note(full)}"
             return Skip(Reason(ReasonCode.NO_SLOT, why))
-        until = next_check_at(since, now, is_first=line.in_order()[0] == ticket.id)
-        reason = Reason(ReasonCode.NO_SLOT, f"no slot of {room.name} is free{_holders_note(full)}")
+        until = next_check_at(since, now, is_first=queue.in_order()[0] == ticket.id)
+        reason = Reason(ReasonCode.NO_SLOT, f"no slot of {group.name} is free{_holders_note(full)}")
         return Wait(min(until, deadline or until), reason)
 
     async def release(self, ticket: Ticket, entry: CatalogJob) -> None:
-        room = self._group_of(entry)
-        assert room is not None, "the gate applies"
-        line = self._queues.get(room.partition)
-        if line is not None:
-            line.remove(ticket.id)
-        await self._slots.release(room.partition, ticket.id)
-        self._wake_next(room)
+        group = self._group_of(entry)
+        assert group is not None, "the gate applies"
+        queue = self._queues.get(group.partition)
+        if queue is not None:
+            queue.remove(ticket.id)
+        await self._slots.release(group.partition, ticket.id)
+        self._wake_next(group)
 
-    def _wake_next(self, room: SlotGroup) -> None:
-        line = self._queues.get(room.partition)
-        if line is None:
+    def _wake_next(self, group: SlotGroup) -> None:
+        queue = self._queues.get(group.partition)
+        if queue is None:
             return
-        if line.waiting:
-            self._wakeups.wake(line.in_order()[0])
+        if queue.waiting:
+            self._wakeups.wake(queue.in_order()[0])
         else:
-            del self._queues[room.partition]
+            del self._queues[group.partition]
 
 
-def _deadline(ticket: Ticket, room: SlotGroup, since: datetime) -> datetime | None:
+def _deadline(ticket: Ticket, group: SlotGroup, since: datetime) -> datetime | None:
     """Return the end of the wait; None: without limit, because a skipped replay would be lost."""
     if ticket.trigger.is_rerun:
         return None
-    wait = timedelta(seconds=room.max_wait)
+    wait = timedelta(seconds=group.max_wait)
     # From its due instant, even if it was released and delivered again meanwhile.
     return ticket.due_at + wait if since <= ticket.due_at + wait + LATE_ARRIVAL_AFTER else since + wait
 

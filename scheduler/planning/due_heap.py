@@ -238,9 +238,9 @@ class DueHeap:
 
 def _first_missed(row: _ScheduleRow, since: int, before: int) -> Iterator[DueInstant]:
     """Yield the first instant after `since` of each job of the row, if it is before `before`."""
-    asked, at = None, None
+    last_shift, at = None, None
     for shift, job in zip(row.shifts, row.jobs, strict=True):
-        if shift != asked:
-            asked, at = shift, row.schedule.next_after_ms(since - shift)
+        if shift != last_shift:
+            last_shift, at = shift, row.schedule.next_after_ms(since - shift)
         if at is not None and at + shift < before:
             yield at + shift, job

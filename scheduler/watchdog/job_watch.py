@@ -53,15 +53,15 @@ class JobWatch:
         now = self._clock.now()
         watched, suspects = await self._suspects(now)
         in_turn = sorted(suspects, key=lambda job: self._read_at.get(job, float("-inf")))
-        asked = in_turn[:max_reads]
-        await self._read_histories(asked)
-        found = {job: trouble for job in asked if (trouble := self._judge(job, now)) is not None}
+        read = in_turn[:max_reads]
+        await self._read_histories(read)
+        found = {job: late_job for job in read if (late_job := self._judge(job, now)) is not None}
         # Jobs that wait for their turn retain their last verdict.
         found |= {job: self._last_found[job] for job in in_turn[max_reads:] if job in self._last_found}
         self._last_found = found
         self._read_at = {job: self._read_at[job] for job in suspects if job in self._read_at}
-        troubles = sorted(found.values(), key=lambda trouble: trouble.since)
-        return JobsReport(watched, tuple(troubles), len(in_turn) - len(asked))
+        late_jobs = sorted(found.values(), key=lambda late_job: late_job.since)
+        return JobsReport(watched, tuple(late_jobs), len(in_turn) - len(read))
 
     async def _suspects(self, now: datetime) -> tuple[int, list[str]]:
         """Return the number of watched jobs, and the jobs without a run that this process knows."""
@@ -117,8 +117,8 @@ class JobWatch:
         entry = self._catalog.find_job(job)
         waits = entry.job.longest_wait if entry is not None else 0.0
         since = began if last is None else max(began, last)
-        trouble = judge_job(job, schedule, since, now, waits=timedelta(seconds=waits))
-        return None if trouble is None else replace(trouble, last=last)
+        late_job = judge_job(job, schedule, since, now, waits=timedelta(seconds=waits))
+        return None if late_job is None else replace(late_job, last=last)
 
     async def _read_histories(self, jobs: Sequence[str]) -> None:
         for start in range(0, len(jobs), _MAX_CONCURRENT_READS):
@@ -126,9 +126,9 @@ class JobWatch:
 
     async def _read_history(self, job: str) -> None:
         page = await self._runs.list_page(job=job, limit=_RUNS_READ_PER_JOB)
-        begun = [record.ticket for record in page.records if record.state is not RunState.QUEUED]
+        started = [record.ticket for record in page.records if record.state is not RunState.QUEUED]
         # Frequent manual runs hide the scheduled runs of a job; the job is not silent then.
-        scheduled = [ticket for ticket in begun if ticket.trigger is Trigger.SCHEDULE]
-        for ticket in (scheduled or begun)[:1]:
+        scheduled = [ticket for ticket in started if ticket.trigger is Trigger.SCHEDULE]
+        for ticket in (scheduled or started)[:1]:
             self._activity.mark_run(job, ticket.due_at)
         self._read_at[job] = self._clock.monotonic()

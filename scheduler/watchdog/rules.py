@@ -65,11 +65,11 @@ def health_parts(report: WatchdogReport) -> tuple[PartHealth, ...]:
 
 def known_health_parts(report: WatchdogReport) -> tuple[PartHealth, ...]:
     """Return the parts whose values could be read."""
-    asked = {
+    is_known = {
         JOBS_PART: report.jobs is not None,
         QUEUE_PART: report.queue is not None or bool(describe_full_places(report.places)),
     }
-    return tuple(part for part in health_parts(report) if asked[part.name])
+    return tuple(part for part in health_parts(report) if is_known[part.name])
 
 
 def _unknown_message(report: WatchdogReport, name: str) -> str:

@@ -140,10 +140,10 @@ class Watchdog:
     async def _collect(self) -> WatchdogReport:
         unknown: dict[str, str] = {}
 
-        async def known(name: str, asked: Awaitable[T]) -> T | None:
+        async def known(name: str, value: Awaitable[T]) -> T | None:
             try:
                 async with asyncio.timeout(PROBE_TIMEOUT):
-                    return await asked
+                    return await value
             except (StoreError, DispatchError) as error:
                 unknown[name] = str(error)
             except TimeoutError:

@@ -8,18 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from jobs.ports import Clock
 from jobs.reasons import Reason, ReasonCode
 from jobs.runs import Ticket
-from scheduler.catalog.catalog import Catalog, CatalogJob
-from scheduler.gates import Gates, GateVerdict, Skip, Wait
+from scheduler.catalog.catalog import CatalogJob
+from scheduler.gates import GateVerdict, Skip, Wait
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import ClaimLost
-from scheduler.worker.cancellation import RunRegistry
 from scheduler.worker.claims.ticket_claim import TicketClaim
 from scheduler.worker.concurrency.fifo_semaphore import FifoSemaphore, HeldPlace
 from scheduler.worker.concurrency.place_assignment import PlaceAssigner
-from scheduler.worker.interruptible_sleep import InterruptibleSleep
+from scheduler.worker.worker_dependencies import WorkerDependencies
 
 LEASE_RETRY_AFTER = timedelta(seconds=1)
 """After which the renewal of a lease that failed before the start is tried again."""
@@ -34,23 +32,16 @@ class TicketAdmission:
 
     def __init__(
         self,
-        catalog: Catalog,
-        gates: Gates,
+        dependencies: WorkerDependencies,
         semaphore: FifoSemaphore,
-        registry: RunRegistry,
-        sleep: InterruptibleSleep,
-        clock: Clock,
-        *,
         max_wait: timedelta | None,
         on_started: Callable[[Ticket], None],
     ) -> None:
-        self._catalog = catalog
-        self._gates = gates
+        self._catalog, self._gates = dependencies.catalog, dependencies.gates
+        self._registry, self._sleep = dependencies.registry, dependencies.sleep
+        self._clock = dependencies.clock
         self._semaphore = semaphore
-        self._place_assigner = PlaceAssigner(semaphore, registry, sleep, clock, max_wait)
-        self._registry = registry
-        self._sleep = sleep
-        self._clock = clock
+        self._place_assigner = PlaceAssigner(semaphore, self._registry, self._sleep, self._clock, max_wait)
         self._max_wait = max_wait
         self._on_started = on_started
 
@@ -89,8 +80,8 @@ class TicketAdmission:
                 give_up_at = give_up_at or self._clock.now() + self._max_wait
                 if self._clock.now() >= give_up_at:
                     return verdict
-            if asked := await self._wait(ticket, verdict, give_up_at):
-                return Skip(Reason(ReasonCode.CANCELLED, asked), asked)
+            if cancelled_by := await self._wait(ticket, verdict, give_up_at):
+                return Skip(Reason(ReasonCode.CANCELLED, cancelled_by), cancelled_by)
 
     async def _wait(self, ticket: Ticket, verdict: Wait, give_up_at: datetime | None) -> str:
         waiting = self._gates.wait(ticket, verdict, give_up_at)
@@ -102,8 +93,8 @@ class TicketAdmission:
         return found is not entry and (found is None or found.job != entry.job)
 
     async def _check_gates(self, claim: TicketClaim, entry: CatalogJob) -> GateVerdict:
-        if asked := self._registry.pop_cancellation(claim.ticket.id):
-            return Skip(Reason(ReasonCode.CANCELLED, asked), asked)
+        if cancelled_by := self._registry.pop_cancellation(claim.ticket.id):
+            return Skip(Reason(ReasonCode.CANCELLED, cancelled_by), cancelled_by)
         verdict = await self._gates.check(claim.ticket, entry)
         if verdict is None:
             try:

@@ -12,15 +12,13 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from jobs.ports import Clock
 from jobs.runs import Ticket
 from scheduler.gates import Wait
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import AlreadyClaimed, Claim
-from scheduler.worker.claims.claimer import TicketClaimer
 from scheduler.worker.claims.pending_tickets import PendingTickets
 from scheduler.worker.execution import TicketExecutor
-from scheduler.worker.interruptible_sleep import InterruptibleSleep
+from scheduler.worker.worker_dependencies import WorkerDependencies
 
 _log = logging.getLogger("scheduler.worker")
 
@@ -44,18 +42,15 @@ class TicketBatches:
     def __init__(
         self,
         executor: TicketExecutor,
-        claimer: TicketClaimer,
+        dependencies: WorkerDependencies,
         pending: PendingTickets,
-        sleep: InterruptibleSleep,
-        clock: Clock,
         *,
         retries_claims: bool,
     ) -> None:
         self._executor = executor
-        self._claimer = claimer
+        self._claimer, self._sleep = dependencies.claimer, dependencies.sleep
+        self._clock = dependencies.clock
         self._pending = pending
-        self._sleep = sleep
-        self._clock = clock
         self._retries_claims = retries_claims
 
     async def run(self, tickets: Sequence[Ticket], on_end: OnEnd, claim_at: datetime | None = None) -> TicketEnds:

@@ -155,11 +155,11 @@ class RunRegistry:
     async def _poll_cancellations(self) -> None:
         while True:
             try:
-                asked = await self._cancellations.list_requested(self._clock.now())
+                requested = await self._cancellations.list_requested(self._clock.now())
             except StoreError as error:
                 _log.warning("could not read cancellation requests: %s; retrying", error)
             else:
-                for run_id in asked.keys() & self._long_runs:
+                for run_id in requested.keys() & self._long_runs:
                     self._stored_requests.add(run_id)
-                    self.cancel(run_id, asked[run_id])
+                    self.cancel(run_id, requested[run_id])
             await self._clock.sleep(CANCELLATION_POLL_INTERVAL)

@@ -22,7 +22,8 @@ from scheduler.worker.admission import TicketAdmission
 from scheduler.worker.claims.ticket_claim import TicketClaim
 from scheduler.worker.concurrency.fifo_semaphore import FifoSemaphore, HeldPlace, Shares
 from scheduler.worker.finishing import ResultFinisher
-from scheduler.worker.ticket_result import TicketResult
+from scheduler.worker.options import WorkerOptions
+from scheduler.worker.results.ticket_result import TicketResult
 from scheduler.worker.worker_dependencies import WorkerDependencies
 
 _log = logging.getLogger("scheduler.worker")
@@ -36,35 +37,22 @@ DUPLICATE_RETRY_AFTER = timedelta(seconds=MIN_LEASE_S)
 class TicketExecutor:
     """`concurrency`: number of runs in-flight at most; `shares`: the parts of it for one job and one host.
 
-    `max_wait`: seconds for which a ticket waits here for a place and for its gates; None: without limit.
-    `is_only_process`: no other process reads from the store whether a run is in-flight. `on_started` is called once a
-    ticket no longer waits for its turn.
+    `on_started` is called once a ticket no longer waits for its turn.
     """
 
     def __init__(
         self,
         dependencies: WorkerDependencies,
-        *,
+        options: WorkerOptions,
         concurrency: int,
         shares: Shares | None = None,
-        max_wait: float | None,
-        is_only_process: bool,
         on_started: Callable[[Ticket], None] = lambda _: None,
     ) -> None:
         self._dependencies = dependencies
         self.semaphore = FifoSemaphore(concurrency, shares, dependencies.clock.monotonic)
-        self._max_wait = None if max_wait is None else timedelta(seconds=max_wait)
-        self._admission = TicketAdmission(
-            dependencies.catalog,
-            dependencies.gates,
-            self.semaphore,
-            dependencies.registry,
-            dependencies.sleep,
-            dependencies.clock,
-            max_wait=self._max_wait,
-            on_started=on_started,
-        )
-        self._finisher = ResultFinisher(dependencies, is_only_process=is_only_process)
+        self._max_wait = None if options.max_wait is None else timedelta(seconds=options.max_wait)
+        self._admission = TicketAdmission(dependencies, self.semaphore, self._max_wait, on_started)
+        self._finisher = ResultFinisher(dependencies, is_only_process=options.is_only_process)
         self._on_started = on_started
         self._in_flight: set[str] = set()
         """Ids of runs that are executed here: a queue may deliver a message twice at the same time."""

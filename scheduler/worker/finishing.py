@@ -13,7 +13,7 @@ from scheduler.gates.open_runs_cache import KEYS_VALID_S
 from scheduler.stores.dead_letters.repository import DeadLetter
 from scheduler.stores.runs.repository import AlreadyClaimed, RunResult
 from scheduler.worker.claims.ticket_claim import TicketClaim
-from scheduler.worker.ticket_result import TicketResult
+from scheduler.worker.results.ticket_result import TicketResult
 from scheduler.worker.worker_dependencies import WorkerDependencies
 
 STORE_WRITE_TIME = 0.5
@@ -75,15 +75,13 @@ class ResultFinisher:
 
         It is 0 if a caller waits for the result, or if the run could not be repeated should this process die.
         """
-        linger = self._dependencies.recorder.max_delay
+        delay = self._dependencies.recorder.max_delay
         if entry is None:
-            return linger
-        asked_for = run.trigger is not Trigger.SCHEDULE or run.outcome is Outcome.CANCELLED
-        if asked_for or entry.job.effect == "once" or self._dependencies.publisher.has_dependents(run.job):
+            return delay
+        is_requested = run.trigger is not Trigger.SCHEDULE or run.outcome is Outcome.CANCELLED
+        if is_requested or entry.job.effect == "once" or self._dependencies.publisher.has_dependents(run.job):
             return 0.0
-        return (
-            linger if self._is_only_process else min(linger, max(MIN_RESULT_DELAY, self._until_next_read(run, entry)))
-        )
+        return delay if self._is_only_process else min(delay, max(MIN_RESULT_DELAY, self._until_next_read(run, entry)))
 
     def _until_next_read(self, run: Run, entry: CatalogJob) -> float:
         """Return the seconds until the job's next run, in another process, may read that this one is open."""

@@ -76,10 +76,10 @@ class RunPublisher:
 
     async def publish_all(self, runs: Sequence[tuple[Run, DeadLetter | None]]) -> Sequence[NotFollowedUp]:
         """Publish each run with its dead letter. Returns the errors: those runs stay unacknowledged."""
-        places, errors = asyncio.Semaphore(MAX_CONCURRENT_FOLLOW_UPS), []
+        semaphore, errors = asyncio.Semaphore(MAX_CONCURRENT_FOLLOW_UPS), []
 
-        async def tell(run: Run, letter: DeadLetter | None) -> None:
-            async with places:
+        async def publish_one(run: Run, letter: DeadLetter | None) -> None:
+            async with semaphore:
                 try:
                     await self.publish(run, letter)
                 except NotFollowedUp as error:
@@ -88,7 +88,7 @@ class RunPublisher:
         following = []
         for run, letter in runs:
             if self.has_dependents(run.job):
-                following.append(tell(run, letter))
+                following.append(publish_one(run, letter))
             else:
                 await self.publish(run, letter)
         await asyncio.gather(*following)
@@ -115,14 +115,14 @@ class RunPublisher:
             await asyncio.wait(self._tasks, timeout=time_limit)
 
     def _start_acknowledging(self) -> None:
-        told, self._published = self._published, []
-        if told:
-            task = asyncio.get_running_loop().create_task(self._acknowledge(told))
+        published, self._published = self._published, []
+        if published:
+            task = asyncio.get_running_loop().create_task(self._acknowledge(published))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _acknowledge(self, told: list[Run]) -> None:
+    async def _acknowledge(self, published: list[Run]) -> None:
         try:
-            await self._runs.acknowledge(*told)
+            await self._runs.acknowledge(*published)
         except StoreError as error:
-            _log.warning("could not acknowledge %d runs: %s; a restart may publish them again", len(told), error)
+            _log.warning("could not acknowledge %d runs: %s; a restart may publish them again", len(published), error)

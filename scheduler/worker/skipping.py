@@ -7,37 +7,23 @@ from __future__ import annotations
 
 import logging
 
-from jobs.ports import Clock
 from jobs.reasons import Reason
 from jobs.running.run_factories import skipped_run
 from jobs.runs import Run, Ticket
-from scheduler.catalog.catalog import Catalog
 from scheduler.planning.missed_span import MissedSpan
-from scheduler.stores.runs.repository import Claim, RunRecord, RunResult, Runs, RunState
-from scheduler.worker.claims.claimer import TicketClaimer
-from scheduler.worker.publishing import RunPublisher
-from scheduler.worker.results.recorder import RECORD_BACKOFF, ResultRecorder
+from scheduler.stores.runs.repository import Claim, RunRecord, RunResult, RunState
+from scheduler.worker.results.recorder import RECORD_BACKOFF
 from scheduler.worker.store_retry import retry_store
+from scheduler.worker.worker_dependencies import WorkerDependencies
 
 _log = logging.getLogger("scheduler.worker")
 
 
 class SkipRecorder:
-    def __init__(
-        self,
-        catalog: Catalog,
-        runs: Runs,
-        claimer: TicketClaimer,
-        recorder: ResultRecorder,
-        publisher: RunPublisher,
-        clock: Clock,
-    ) -> None:
-        self._catalog = catalog
-        self._runs = runs
-        self._claiming = claimer
-        self._recorder = recorder
-        self._telling = publisher
-        self._clock = clock
+    def __init__(self, dependencies: WorkerDependencies) -> None:
+        self._catalog, self._runs = dependencies.catalog, dependencies.runs
+        self._claimer, self._recorder = dependencies.claimer, dependencies.recorder
+        self._publisher, self._clock = dependencies.publisher, dependencies.clock
 
     async def record_skipped(self, ticket: Ticket, reason: Reason) -> bool:
         """Record a ticket as skipped; False if it was run after all, or is in-flight. Raises StoreError.
@@ -53,7 +39,7 @@ class SkipRecorder:
             return False
         # A process that recorded it before may have died before it published the run. The ids of dependent runs are
         # derived from its end, so the stored run is published.
-        await self._telling.publish(run if there is None or there.run is None else there.run)
+        await self._publisher.publish(run if there is None or there.run is None else there.run)
         return True
 
     async def record_missed(self, missed: MissedSpan) -> None:
@@ -78,16 +64,16 @@ class SkipRecorder:
 
     async def _skip_queued(self, ticket: Ticket, run: Run) -> bool:
         """Skip a run that a stopping process released."""
-        claim = await self._claiming.claim_with_retry(ticket)
+        claim = await self._claimer.claim_with_retry(ticket)
         return isinstance(claim, Claim) and await self.finish_claimed(claim, run)
 
     async def finish_claimed(self, claim: Claim, run: Run) -> bool:
         """Record the end of a claimed run; False if another owner has it now. Raises StoreError."""
         try:
-            end = RunResult(claim, run, self._telling.is_acknowledged_on_finish(run.job))
+            end = RunResult(claim, run, self._publisher.is_acknowledged_on_finish(run.job))
             recorded = await self._recorder.record(end)
         finally:
-            self._claiming.forget_claim(claim)
+            self._claimer.forget_claim(claim)
         if recorded:
-            await self._telling.publish(run)
+            await self._publisher.publish(run)
         return recorded

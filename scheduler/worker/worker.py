@@ -6,9 +6,8 @@ Called by scheduler.hosts and scheduler.cli. `batches` handles a batch, `executi
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from jobs.events import RunListener
@@ -17,29 +16,24 @@ from jobs.reasons import Reason
 from jobs.running.runner import Runner
 from jobs.runs import Run, Ticket
 from scheduler.catalog.catalog import Catalog
-from scheduler.dependencies.port import FollowUp, NoFollowUp
+from scheduler.dependencies.port import FollowUp
 from scheduler.gates import Gates, Wait
 from scheduler.planning.missed_span import MissedSpan
 from scheduler.stores.dead_letters.repository import DeadLetters
-from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import AlreadyClaimed, Claim, Runs
+from scheduler.worker.background import BackgroundTasks
+from scheduler.worker.background_ends import BackgroundEnds
 from scheduler.worker.batches import TicketBatches, TicketEnd, TicketEnds
 from scheduler.worker.cancellation import RunRegistry
-from scheduler.worker.claims.claimer import CLAIM_RETRY_WINDOW, TicketClaimer
 from scheduler.worker.claims.failed_claims import FailedClaims
-from scheduler.worker.claims.leases import RunLeases
 from scheduler.worker.claims.pending_tickets import PendingTickets
 from scheduler.worker.concurrency.fifo_semaphore import PlacesReport, Shares
 from scheduler.worker.execution import TicketExecutor
-from scheduler.worker.interruptible_sleep import InterruptibleSleep
 from scheduler.worker.options import EMBEDDED_OPTIONS, WorkerOptions
-from scheduler.worker.publishing import NotFollowedUp, RunPublisher
+from scheduler.worker.publishing import RunPublisher
 from scheduler.worker.results.backlog import BacklogState
-from scheduler.worker.results.recorder import NotRecorded, ResultRecorder
 from scheduler.worker.skipping import SkipRecorder
-from scheduler.worker.worker_dependencies import WorkerDependencies
-
-_log = logging.getLogger("scheduler.worker")
+from scheduler.worker.worker_dependencies import build_worker_dependencies
 
 ACKNOWLEDGE_TIMEOUT = 0.5
 """Seconds at the end for the store to acknowledge published runs."""
@@ -74,55 +68,34 @@ class Worker:
 
         `on_started` is called once a ticket no longer waits for its turn.
         """
-        leases = RunLeases(runs, clock, owner)
-        patience = CLAIM_RETRY_WINDOW if options.retries_claims else timedelta()
-        self.publisher = RunPublisher(listener, follow_up or NoFollowUp(), runs, acknowledges=options.acknowledges)
-        """Publishes runs that are recorded and perhaps not published."""
-        self._dependencies = WorkerDependencies(
-            catalog=catalog,
-            runs=runs,
-            runner=runner,
-            clock=clock,
-            gates=gates,
+        self._dependencies = build_worker_dependencies(
+            catalog,
+            runs,
+            runner,
+            listener,
+            clock,
+            owner=owner,
             registry=registry,
-            leases=leases,
-            claimer=TicketClaimer(catalog, runs, leases, registry, clock, retry_window=patience),
-            recorder=ResultRecorder(
-                runs,
-                dead_letters,
-                clock,
-                max_delay=options.result_delay,
-                backlog_bytes=options.backlog_bytes,
-                backlog_timeout=options.backlog_timeout,
-                on_backlogged=self.publisher.publish_telemetry_early,
-            ),
-            publisher=self.publisher,
-            sleep=InterruptibleSleep(clock),
+            gates=gates,
+            dead_letters=dead_letters,
+            follow_up=follow_up,
+            options=options,
         )
-        self._executor = TicketExecutor(
-            self._dependencies,
-            concurrency=concurrency,
-            shares=shares,
-            max_wait=options.max_wait,
-            is_only_process=options.is_only_process,
-            on_started=on_started,
-        )
-        self._skip_recorder = SkipRecorder(
-            catalog, runs, self._dependencies.claimer, self._dependencies.recorder, self.publisher, clock
-        )
+        self._executor = TicketExecutor(self._dependencies, options, concurrency, shares, on_started)
+        self._skip_recorder = SkipRecorder(self._dependencies)
         self._pending = PendingTickets()
         self._batches = TicketBatches(
-            self._executor,
-            self._dependencies.claimer,
-            self._pending,
-            self._dependencies.sleep,
-            clock,
-            retries_claims=options.retries_claims,
+            self._executor, self._dependencies, self._pending, retries_claims=options.retries_claims
         )
-        self._failed_claims = FailedClaims(catalog, self._skip_recorder, self._pending, clock)
+        failed_claims = FailedClaims(catalog, self._skip_recorder, self._pending, clock)
+        self._ends = BackgroundEnds(self.publisher, self._skip_recorder, failed_claims, self._pending)
+        self._tasks = BackgroundTasks()
         self._is_draining = False
-        self._in_flight: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def publisher(self) -> RunPublisher:
+        """Publishes runs that are recorded and perhaps not published."""
+        return self._dependencies.publisher
 
     @property
     def owner(self) -> str:
@@ -132,7 +105,7 @@ class Worker:
     @property
     def in_flight_count(self) -> int:
         """Number of tickets that are submitted and not finished."""
-        return len(self._in_flight)
+        return len(self._tasks.run_ids)
 
     def place_usage(self) -> PlacesReport:
         """Return which jobs hold places, and how many runs wait for one."""
@@ -140,7 +113,7 @@ class Worker:
 
     def owns(self, run_id: str) -> bool:
         """Return whether the run is submitted or claimed here."""
-        return run_id in self._in_flight or self._dependencies.leases.has(run_id)
+        return run_id in self._tasks.run_ids or self._dependencies.leases.has(run_id)
 
     def lease_end(self, ticket: Ticket) -> datetime:
         """Return the end of the lease of a claim that this process makes now."""
@@ -165,11 +138,11 @@ class Worker:
         """
         if self._is_draining:
             return None
-        return self._start(tickets, self._batches.run_in_order(tickets, self._log_end))
+        return self._start(tickets, self._batches.run_in_order(tickets, self._ends.handle))
 
     def submit_batch(self, tickets: Sequence[Ticket], claim_at: datetime | None = None) -> None:
         """Claim the tickets together, now or at `claim_at`, and execute each at its instant."""
-        self._start(tickets, self._batches.run(tickets, self._log_end, claim_at))
+        self._start(tickets, self._batches.run(tickets, self._ends.handle, claim_at))
 
     def submit_claimed(self, *claims: Claim) -> asyncio.Task[None] | None:
         """Execute tickets that this process has claimed, in order, each at its instant. Returns the task.
@@ -179,7 +152,7 @@ class Worker:
         if self._is_draining:
             return None
         self.hold_claims(*(claim for claim in claims if not self._dependencies.leases.has(claim.ticket.id)))
-        return self._start([claim.ticket for claim in claims], self._batches.run_claimed(claims, self._log_end))
+        return self._start([claim.ticket for claim in claims], self._batches.run_claimed(claims, self._ends.handle))
 
     def hold_claims(self, *claims: Claim) -> None:
         """Renew the leases of claims of this process that are submitted later."""
@@ -189,21 +162,11 @@ class Worker:
 
     def submit_missed(self, missed: MissedSpan) -> None:
         """See SkipRecorder.record_missed."""
-        self._start([missed.ticket], self._record_missed_logged(missed))
+        self._start([missed.ticket], self._ends.record_missed(missed))
 
     def _start(self, tickets: Sequence[Ticket], work: Coroutine[Any, Any, object]) -> asyncio.Task[None]:
         self._pending.add(tickets)
-        self._in_flight |= {ticket.id for ticket in tickets}
-        task = asyncio.get_running_loop().create_task(self._run_tracked(tickets, work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    async def _run_tracked(self, tickets: Sequence[Ticket], work: Coroutine[Any, Any, object]) -> None:
-        try:
-            await work
-        finally:
-            self._in_flight.difference_update([ticket.id for ticket in tickets])
+        return self._tasks.start(tickets, work)
 
     @property
     def in_progress(self) -> list[str]:
@@ -217,19 +180,14 @@ class Worker:
         """
         self._is_draining = True
         self._dependencies.sleep.interrupt()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=grace)
+        await self._tasks.wait(grace)
         self._dependencies.recorder.log_losses()
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=1.0)
+        await self._tasks.cancel()
         await self.publisher.aclose(ACKNOWLEDGE_TIMEOUT)
 
     async def wait_until_idle(self) -> None:
         """Wait for all submitted tickets, including those that are due later."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._tasks.wait_until_idle()
         await self.publisher.aclose()
 
     def cancel(self, run_id: str, cancelled_by: str) -> bool:
@@ -260,27 +218,3 @@ class Worker:
     async def finish_claimed(self, claim: Claim, run: Run) -> bool:
         """See SkipRecorder.finish_claimed."""
         return await self._skip_recorder.finish_claimed(claim, run)
-
-    # --- logging ---
-
-    async def _log_end(self, ticket: Ticket, end: TicketEnd) -> None:
-        if isinstance(end, NotRecorded):
-            # No queue delivers this ticket again: the result is published, although it is not stored.
-            self.publisher.publish_telemetry(end.run)
-            _log.error("could not record run %s: %s; its result is lost", ticket.id, end)
-        elif isinstance(end, NotFollowedUp):
-            _log.error("%s", end)
-        elif isinstance(end, StoreError):
-            _log.error("could not claim run %s: %s; it is recorded as skipped once the store is back", ticket.id, end)
-            self._failed_claims.add(ticket)
-        elif isinstance(end, Exception):
-            _log.error("run %s failed inside the scheduler", ticket.id, exc_info=end)
-        elif end is not None:
-            _log.info("run %s is not executed: %s", ticket.id, end)
-
-    async def _record_missed_logged(self, left_out: MissedSpan) -> None:
-        try:
-            await self.record_missed(left_out)
-        except StoreError as error:
-            _log.error("could not record the skipped run %s: %s; it is lost", left_out.ticket.id, error)
-        self._pending.remove(left_out.ticket)

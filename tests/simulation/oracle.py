@@ -29,7 +29,7 @@ from tests.simulation.storage import Tables
 CLOCKS_DIFFER = timedelta(seconds=2)
 """Of two instances that plan a new job at once, one may find that its schedule is in force since before the instant."""
 _LEFT_OUT = "it was due while no scheduler was running"
-_RANGE = re.compile(r"like those before it since (\S+ \S+)Z that have no run")
+_RANGE = re.compile(r"as were the instants without a run since (\S+ \S+)Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Oracle:
 
     def _left_out(self) -> Mapping[str, Sequence[LeftOut]]:
         found: defaultdict[str, list[LeftOut]] = defaultdict(list)
-        for row in self._tables.runs_with("like those before it since"):
+        for row in self._tables.runs_with("as were the instants without a run since"):
             record = decode_record(row)
             if record.run is not None and (span := _RANGE.search(record.run.message)):
                 since = datetime.fromisoformat(span[1]).replace(tzinfo=UTC)

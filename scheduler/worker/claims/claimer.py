@@ -65,10 +65,10 @@ class TicketClaimer:
     async def claim_batch(self, tickets: Sequence[Ticket]) -> Sequence[Claim | AlreadyClaimed | StoreError]:
         """Claim the tickets together, without retry. Returns the answers in the same order."""
         jobs = [self._job(ticket) for ticket in tickets]
-        wanted = [(ticket, self._leases.lease_end(ticket, job)) for ticket, job in zip(tickets, jobs, strict=True)]
+        claims = [(ticket, self._leases.lease_end(ticket, job)) for ticket, job in zip(tickets, jobs, strict=True)]
         self._in_flight.update(ticket.id for ticket in tickets)
         try:
-            answers = await self._runs.claim_all(wanted, self._leases.owner, self._clock.now())
+            answers = await self._runs.claim_all(claims, self._leases.owner, self._clock.now())
         except StoreError as error:
             return [error] * len(tickets)
         finally:
@@ -103,8 +103,8 @@ class TicketClaimer:
         """
         if not isinstance(answer, AlreadyClaimed) or answer.claimable_at is None:
             return answer
-        record, taken = answer.record, self._leases.has(ticket.id) or self._in_flight[ticket.id]
-        if record.owner != self._leases.owner or record.state is not RunState.RUNNING or taken:
+        record, is_claimed_here = answer.record, self._leases.has(ticket.id) or self._in_flight[ticket.id]
+        if record.owner != self._leases.owner or record.state is not RunState.RUNNING or is_claimed_here:
             return answer
         claim = Claim(ticket, record.owner, answer.claimable_at, record.etag)
         self.hold_claim(claim, self._job(ticket))

@@ -62,12 +62,12 @@ class PlaceAssigner:
             why = self._semaphore.denial_reason(job.name, host)
             crowded = f"{MAX_WAITING_RUNS_PER_JOB} runs of its job wait for a place already: {why}"
             return Skip(Reason(ReasonCode.NO_CAPACITY, crowded))
-        taking = _PlaceRequest(self._semaphore, job.name, host, self._max_wait)
-        if asked := await self._registry.wait_for(ticket.id, self._waiting.wait_for(taking.acquire())):
-            taking.release()
-            return Skip(Reason(ReasonCode.CANCELLED, asked), asked)
-        if taking.place is not None:
-            return taking.place
+        request = _PlaceRequest(self._semaphore, job.name, host, self._max_wait)
+        if cancelled_by := await self._registry.wait_for(ticket.id, self._waiting.wait_for(request.acquire())):
+            request.release()
+            return Skip(Reason(ReasonCode.CANCELLED, cancelled_by), cancelled_by)
+        if request.place is not None:
+            return request.place
         assert self._max_wait is not None, "without a limit it waits until it has a place"
         why = self._semaphore.denial_reason(job.name, host)
         waited = f"no place was free within {format_duration(self._max_wait.total_seconds())}: {why}"

@@ -71,7 +71,7 @@ class RunRecovery:
                 await self._clock.sleep(SWEEP_RETRY_INTERVAL)
         while True:
             await self._clock.sleep(SWEEP_INTERVAL)
-            await self._try_sweep(queued_for=ABANDONED_QUEUED_AFTER, untold_for=UNPUBLISHED_AFTER)
+            await self._try_sweep(queued_grace=ABANDONED_QUEUED_AFTER, unpublished_grace=UNPUBLISHED_AFTER)
 
     async def health(self) -> Sequence[PartHealth]:
         """Return the part `recovery`: degraded until the runs that were open at the start are recovered."""
@@ -89,9 +89,11 @@ class RunRecovery:
         status = HealthStatus.DEGRADED if sentences else HealthStatus.OK
         return (PartHealth("recovery", status, "; ".join(sentences)),)
 
-    async def _try_sweep(self, *, queued_for: timedelta = timedelta(), untold_for: timedelta = timedelta()) -> bool:
+    async def _try_sweep(
+        self, *, queued_grace: timedelta = timedelta(), unpublished_grace: timedelta = timedelta()
+    ) -> bool:
         try:
-            await self.sweep(queued_grace=queued_for, unpublished_grace=untold_for)
+            await self.sweep(queued_grace=queued_grace, unpublished_grace=unpublished_grace)
         except StoreError as error:
             self._error = error
             _log.warning("could not recover the open runs of other processes: %s; retrying", error)
@@ -106,9 +108,13 @@ class RunRecovery:
         command can have runs in-flight.
         """
         now = self._clock.now()
-        told_until = now - unpublished_grace if unpublished_grace else self._began
+        finished_until = now - unpublished_grace if unpublished_grace else self._began
         sweep = RecoverySweep(
-            self._dependencies, OwnerLiveness(self._has_died), now, queued_grace=queued_grace, finished_until=told_until
+            self._dependencies,
+            OwnerLiveness(self._has_died),
+            now,
+            queued_grace=queued_grace,
+            finished_until=finished_until,
         )
         rows = await self._list_open_runs(now)
         self._total = self._remaining = len(rows)

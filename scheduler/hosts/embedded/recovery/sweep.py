@@ -75,21 +75,21 @@ class RecoverySweep:
     async def recover_batch(self, rows: Sequence[Row]) -> None:
         """Recover a batch, in the order of the list. Raises StoreError after all runs were tried."""
         parts = self._dependencies
-        unsettled, unfinished = _read(rows)
-        finished = await parts.runs.read_finished(unsettled)
+        unacknowledged, unfinished = _read(rows)
+        finished = await parts.runs.read_finished(unacknowledged)
         await self._publish([(run, None) for run in finished if run.finished_at <= self._finished_until])
         ends: list[tuple[RunRecord, Run]] = []
-        again: list[RunRecord] = []
+        to_rerun: list[RunRecord] = []
         for record in filter(self._is_abandoned, unfinished):
             run = end_without_rerun(record, parts.catalog.find_job(record.ticket.job), parts.clock, self._since)
             if run is not None:
                 ends.append((record, run))
             elif record.state is RunState.RUNNING:
-                again.append(record)
+                to_rerun.append(record)
             else:
                 self._submit_queued(record.ticket)
         await self._record_ends(ends)
-        await self._take_over(again)
+        await self._take_over(to_rerun)
         self._submit_taken_over(except_job=RunKey.from_row_key(rows[-1].key).job)
 
     def close(self) -> None:
@@ -149,8 +149,8 @@ class RecoverySweep:
 
     async def _take_over(self, records: Sequence[RunRecord]) -> None:
         parts = self._dependencies
-        wanted = [(record, parts.worker.lease_end(record.ticket)) for record in records]
-        answers = await parts.runs.take_over_all(wanted, parts.worker.owner)
+        leases = [(record, parts.worker.lease_end(record.ticket)) for record in records]
+        answers = await parts.runs.take_over_all(leases, parts.worker.owner)
         now = parts.clock.now()
         for answer in answers:
             if not isinstance(answer, Claim):
@@ -179,18 +179,18 @@ class RecoverySweep:
 
 def _read(rows: Sequence[Row]) -> tuple[list[RunKey], list[RunRecord]]:
     """Return the keys of unacknowledged finished runs, and the records of queued or running runs."""
-    unsettled: list[RunKey] = []
+    unacknowledged: list[RunKey] = []
     unfinished: list[RunRecord] = []
     for row in rows:
         try:
             if is_unfinished(row):
                 unfinished.append(decode_record(row))
             else:
-                unsettled.append(RunKey.from_row_key(row.key))
+                unacknowledged.append(RunKey.from_row_key(row.key))
         except (ValueError, KeyError, TypeError) as error:
             # A damaged row must not stop the recovery of the others.
             _log.error("could not read the open run %s: %s; it stays unchanged", row.key, error)
-    return unsettled, unfinished
+    return unacknowledged, unfinished
 
 
 def _raise_first(answers: Sequence[object]) -> None:
