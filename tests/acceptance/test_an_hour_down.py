@@ -118,8 +118,8 @@ def test_none_runs_nothing_of_it_and_one_skipped_run_says_since_when(after: Afte
     assert len(after.missed) == 6
     assert after.outcomes("none") == {last: "skipped"}
     assert after.skipped("none")["message"] == (
-        "it was due while no scheduler was running, or while it stood still, like those before it since "
-        f"{first[:10]} {first[11:19]}Z that have no run (catch_up: none)"
+        "it was due while no scheduler was running, or while the scheduler stalled, as were the "
+        f"instants without a run since {first[:10]} {first[11:19]}Z (catch_up: none)"
     )
     assert after.asked["none"] == 0
 
@@ -141,7 +141,7 @@ def test_all_runs_each_that_is_not_older_than_within_and_leaves_out_the_others(a
     *_, before, first, last = after.missed
 
     assert after.outcomes("all") == {last: "succeeded", first: "succeeded", before: "skipped"}
-    assert "like those before it since" in after.skipped("all")["message"]
+    assert "as were the instants without a run since" in after.skipped("all")["message"]
     assert after.asked["all"] == 2
 
 
