@@ -11,8 +11,8 @@ from jobs.runs import Ticket
 from scheduler.planning.missed_span import MissedSpan
 from scheduler.stores.port import StoreError
 from scheduler.worker.batches import TicketEnd
-from scheduler.worker.claims.failed_claims import FailedClaims
 from scheduler.worker.claims.pending_tickets import PendingTickets
+from scheduler.worker.failed_claims import FailedClaims
 from scheduler.worker.publishing import NotFollowedUp, RunPublisher
 from scheduler.worker.results.recorder import NotRecorded
 from scheduler.worker.skipping import SkipRecorder

@@ -1,6 +1,6 @@
 """Records skipped tickets: missed instants, released runs, and runs that another process left open.
 
-Called by scheduler.worker.worker and scheduler.worker.claims.failed_claims.
+Called by scheduler.worker.worker and scheduler.worker.failed_claims.
 """
 
 from __future__ import annotations

@@ -25,10 +25,10 @@ from scheduler.worker.background import BackgroundTasks
 from scheduler.worker.background_ends import BackgroundEnds
 from scheduler.worker.batches import TicketBatches, TicketEnd, TicketEnds
 from scheduler.worker.cancellation import RunRegistry
-from scheduler.worker.claims.failed_claims import FailedClaims
 from scheduler.worker.claims.pending_tickets import PendingTickets
 from scheduler.worker.concurrency.fifo_semaphore import PlacesReport, Shares
 from scheduler.worker.execution import TicketExecutor
+from scheduler.worker.failed_claims import FailedClaims
 from scheduler.worker.options import EMBEDDED_OPTIONS, WorkerOptions
 from scheduler.worker.publishing import RunPublisher
 from scheduler.worker.results.backlog import BacklogState

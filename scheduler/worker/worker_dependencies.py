@@ -19,7 +19,7 @@ from scheduler.stores.runs.repository import Runs
 from scheduler.worker.cancellation import RunRegistry
 from scheduler.worker.claims.claimer import CLAIM_RETRY_WINDOW, TicketClaimer
 from scheduler.worker.claims.leases import RunLeases
-from scheduler.worker.interruptible_sleep import InterruptibleSleep
+from scheduler.worker.concurrency.interruptible_sleep import InterruptibleSleep
 from scheduler.worker.options import WorkerOptions
 from scheduler.worker.publishing import RunPublisher
 from scheduler.worker.results.recorder import ResultRecorder

@@ -1,1 +1,1 @@
-"""Claims of runs: making them, renewing their leases, and tickets without a claim."""
+"""Claims of runs: making them and renewing their leases, and tickets that have no row yet."""
