@@ -85,7 +85,7 @@ class Comparison(SparseModel):
             return not _PREDICATES[self._name[4:]](value, self._operand)
         return _PREDICATES[self._name](value, self._operand)
 
-    def expected(self, answer: JudgedAnswer) -> str:
+    def describe_expected(self, answer: JudgedAnswer) -> str:
         """Describe the expected value for a failure."""
         if self.is_existence_check:
             return "a value" if self._operand else "no value"
@@ -93,15 +93,15 @@ class Comparison(SparseModel):
         said = _PHRASES.get(name, "{}").format(self._describe_operand(name, answer))
         return said if name == self._name else f"not {said}"
 
-    def shown(self, value: Any, answer: JudgedAnswer) -> str:
+    def format_operand(self, value: Any, answer: JudgedAnswer) -> str:
         """Write a value for a failure as this comparison reads it."""
         return answer.quote_text(value) if self.compares_texts else answer.format_json(value)
 
     def _describe_operand(self, name: str, answer: JudgedAnswer) -> str:
         if name == "one_of":
-            return ", ".join(self.shown(one, answer) for one in self._operand[:_MOST_LISTED_VALUES])
+            return ", ".join(self.format_operand(one, answer) for one in self._operand[:_MOST_LISTED_VALUES])
         if name in _JSON_COMPARISONS:
-            return self.shown(self._operand, answer)
+            return self.format_operand(self._operand, answer)
         if name == "age_below":
             return format_duration(self._operand)
         return answer.quote_text(self._operand) if isinstance(self._operand, str) else str(self._operand)

@@ -23,7 +23,7 @@ AUTH_TYPES = {
     "apikey": "api_key",
     "managedidentity": "managed_identity",
 }
-_LARGEST = 1e15
+_LARGEST_NUMBER = 1e15
 """Largest number, so that computed values stay finite."""
 _MOST_RETRIES = 19
 """The limit of attempts in RetryPolicy, without the first one."""
@@ -118,7 +118,7 @@ def read_number(value: Any) -> float:
         raise InvalidFlatValue(
             f"{format_value(value)} is not a number", "write the number without a unit" if has_unit else ""
         )
-    if abs(read) > _LARGEST:
+    if abs(read) > _LARGEST_NUMBER:
         raise InvalidFlatValue(f"{read:g} is too large")
     return read
 

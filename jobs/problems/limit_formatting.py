@@ -13,13 +13,13 @@ from pydantic import BeforeValidator, ByteSize
 from jobs.formats.durations import format_duration
 from jobs.model_base import read_seconds
 
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_BYTES = {
+_SECONDS_PER_UNIT = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_BYTES_PER_UNIT = {
     **{unit: 1024**power for power, unit in enumerate(("B", "KiB", "MiB", "GiB", "TiB"))},
     **{unit: 1000**power for power, unit in enumerate(("KB", "MB", "GB", "TB"), start=1)},
 }
-_DURATION = re.compile(r"\s*\d+(?:\.\d+)?(ms|s|m|h|d)\s*", re.IGNORECASE)
-_SIZE = re.compile(r"\s*\d+(?:\.\d+)?\s*([kmgt]?i?b)\s*", re.IGNORECASE)
+_DURATION_PATTERN = re.compile(r"\s*\d+(?:\.\d+)?(ms|s|m|h|d)\s*", re.IGNORECASE)
+_SIZE_PATTERN = re.compile(r"\s*\d+(?:\.\d+)?\s*([kmgt]?i?b)\s*", re.IGNORECASE)
 
 
 def format_limit(limit: Any, at: Any, value: Any) -> str:
@@ -33,20 +33,22 @@ def format_limit(limit: Any, at: Any, value: Any) -> str:
 
 
 def _duration(limit: float, value: Any) -> str:
-    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    found = _DURATION_PATTERN.fullmatch(value) if isinstance(value, str) else None
     unit = found[1].lower() if found else "s"
-    count = limit / _SECONDS[unit]
+    count = limit / _SECONDS_PER_UNIT[unit]
     is_short = found is not None and count == int(count) and count < 10_000
     return f"{int(count)}{unit}" if is_short or limit == 0 else format_duration(limit)
 
 
 def _size(limit: int, value: Any) -> str:
-    found = _SIZE.fullmatch(value) if isinstance(value, str) else None
-    written = next((unit for unit in _BYTES if found and unit.lower() == found[1].lower()), None)
-    if written is not None and limit % _BYTES[written] == 0:
-        return f"{limit // _BYTES[written]}{written}"
-    binary = [unit for unit in _BYTES if unit.endswith("iB") and limit and limit % _BYTES[unit] == 0]
-    return f"{limit // _BYTES[binary[-1]]}{binary[-1]}" if binary else f"{limit} byte{'' if limit == 1 else 's'}"
+    found = _SIZE_PATTERN.fullmatch(value) if isinstance(value, str) else None
+    written = next((unit for unit in _BYTES_PER_UNIT if found and unit.lower() == found[1].lower()), None)
+    if written is not None and limit % _BYTES_PER_UNIT[written] == 0:
+        return f"{limit // _BYTES_PER_UNIT[written]}{written}"
+    binary = [unit for unit in _BYTES_PER_UNIT if unit.endswith("iB") and limit and limit % _BYTES_PER_UNIT[unit] == 0]
+    return (
+        f"{limit // _BYTES_PER_UNIT[binary[-1]]}{binary[-1]}" if binary else f"{limit} byte{'' if limit == 1 else 's'}"
+    )
 
 
 def _is_duration(at: Any) -> bool:

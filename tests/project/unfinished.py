@@ -10,10 +10,7 @@ LONG_FILES = frozenset(
         "config/settings/model.py",
         "jobs/checks/errors.py",
         "jobs/checks/kinds/step_sequence.py",
-        "jobs/flat/conversion.py",
         "jobs/policies.py",
-        "jobs/problems/error_formatting.py",
-        "jobs/problems/value_corrections.py",
         "jobs/running/circuit_breaker/state_machine.py",
         "jobs/running/execution.py",
         "jobs/runs.py",
@@ -52,16 +49,8 @@ LONG_FUNCTIONS = frozenset(
 )
 BARE_CONSTANTS = frozenset(
     {
-        "jobs/expectations/value_types/cel_values.py:_LARGEST",
-        "jobs/expectations/value_types/instants.py:_LONGEST",
-        "jobs/expectations/value_types/json_values.py:_MOST",
-        "jobs/expectations/value_types/numbers.py:_LARGEST",
-        "jobs/expectations/value_types/numbers.py:_LONGEST",
-        "jobs/flat/value_reading.py:_LARGEST",
         "jobs/formats/trace_ids.py:_STEP",
         "jobs/heartbeat.py:GRACE",
-        "jobs/problems/limit_formatting.py:_SECONDS",
-        "jobs/problems/limit_formatting.py:_SIZE",
         "jobs/running/circuit_breaker/breakers.py:_TRIES",
         "jobs/runs.py:_TIMEOUT",
         "jobs/schedules/cron/fields.py:_STEP",

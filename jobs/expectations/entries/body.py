@@ -97,7 +97,9 @@ class BodyEntry(ExpectationEntry):
     def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         compared, text = self.body, answer.text.strip()
         expected = (
-            f"{compared.expected(answer)} as the body" if compared.is_existence_check else compared.expected(answer)
+            f"{compared.describe_expected(answer)} as the body"
+            if compared.is_existence_check
+            else compared.describe_expected(answer)
         )
         try:
             if compared.holds_for_all([text] if text or not compared.is_existence_check else []):

@@ -45,7 +45,7 @@ class AnswersEntry(ExpectationEntry):
     answers: _AnswersComparison
 
     def find_failure(self, answer: JudgedAnswer) -> Failure | None:
-        answers, expected = answer.observation.facts.get("answers"), self.answers.expected(answer)
+        answers, expected = answer.observation.facts.get("answers"), self.answers.describe_expected(answer)
         answers = list(answers) if isinstance(answers, (list, tuple)) else []
         try:
             if self.answers.holds_for_answers(answers):

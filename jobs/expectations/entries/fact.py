@@ -25,7 +25,7 @@ class FactEntry(OptionalValueEntry):
         value: Any = answer.observation.facts
         for name in self.fact.split("."):
             value = value.get(name, _NOTHING) if hasattr(value, "get") else _NOTHING
-        key, expected = f"fact {self.fact}", self.expected(answer)
+        key, expected = f"fact {self.fact}", self.describe_expected(answer)
         try:
             if self.holds_for_all([] if value is _NOTHING else [value]):
                 return None

@@ -32,7 +32,7 @@ class HeaderEntry(OptionalValueEntry):
         return self._failure(answer, "no such header" if value is None else answer.quote_text(value))
 
     def _failure(self, answer: JudgedAnswer, observed: str) -> Failure:
-        expected = self.expected(answer)
+        expected = self.describe_expected(answer)
         if self.is_existence_check:
             expected = "the header" if self.exists else "no such header"
         return Failure(f"header {self.header.lower()}", expected, observed)

@@ -28,7 +28,7 @@ class JsonEntry(OptionalValueEntry):
     json_: JsonPathField = Field(alias="json")
 
     def find_failure(self, answer: JudgedAnswer) -> Failure | None:
-        key, expected = f"json {self.json_}", self.expected(answer)
+        key, expected = f"json {self.json_}", self.describe_expected(answer)
         try:
             found = select_values(self.json_, answer.parse_json())
             if self.holds_for_all(found):

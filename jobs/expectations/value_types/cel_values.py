@@ -9,8 +9,8 @@ MOST_CEL_VALUES = 200_000
 """Values of all variables of an expression together; the library needs about a microsecond for each."""
 
 _VALUES_A_CHECK = 1024
-_DEEPEST = 200
-_LARGEST = 2**63
+_DEEPEST_CEL_VALUE = 200
+_INT64_LIMIT = 2**63
 
 
 class CelInputTooDeep(Exception):
@@ -46,13 +46,13 @@ class CelInputCopier:
         if isinstance(value, Mapping):
             _check_depth(depth)
             return {self.copy_value(key, depth + 1): self.copy_value(one, depth + 1) for key, one in value.items()}
-        if type(value) is int and not -_LARGEST <= value < _LARGEST:
+        if type(value) is int and not -_INT64_LIMIT <= value < _INT64_LIMIT:
             return _as_float(value)
         return value
 
 
 def _check_depth(depth: int) -> None:
-    if depth > _DEEPEST:
+    if depth > _DEEPEST_CEL_VALUE:
         raise CelInputTooDeep
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from jobs.expectations.value_types.numbers import read_number
 
-_LONGEST = 64
+_LONGEST_INSTANT = 64
 """Characters of an instant."""
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}(?:[Tt ]\d{2}:\d{2}.*)?", re.ASCII)
 _MILLISECONDS = 1e11
@@ -25,7 +25,7 @@ def age_seconds(value: Any) -> float | None:
 def _instant_of(value: Any) -> datetime | None:
     """Read ISO 8601, an HTTP date, or Unix time; UTC without an offset."""
     text = value.strip() if isinstance(value, str) else ""
-    if len(text) > _LONGEST:
+    if len(text) > _LONGEST_INSTANT:
         return None
     try:
         if (number := read_number(value)) is not None:

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
-_DEEPEST = 64
-_MOST = 10_000
+_DEEPEST_OPERAND = 64
+_MOST_OPERAND_VALUES = 10_000
 
 
 def is_json_equal(one: Any, other: Any) -> bool:
@@ -31,11 +31,11 @@ def to_json_text(value: Any) -> str:
 def _json_value(value: Any) -> Any:
     """Refuse values that JSON cannot express, and cyclic ones (YAML can write both)."""
     open_values = [(value, 0)]
-    seen = 0
+    count = 0
     while open_values:
         one, depth = open_values.pop()
-        seen += 1
-        if depth > _DEEPEST or seen > _MOST:
+        count += 1
+        if depth > _DEEPEST_OPERAND or count > _MOST_OPERAND_VALUES:
             raise ValueError("is too large or nested too deeply")
         open_values.extend((child, depth + 1) for child in _children(one))
     return value

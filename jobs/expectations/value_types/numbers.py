@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-_LONGEST = 100
+_LONGEST_NUMBER = 100
 """Characters of a number; Python is slow with thousands of digits."""
-_LARGEST = 1e300
+_LARGEST_NUMBER = 1e300
 
 _DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _WITH_BASE = re.compile(r"[+-]?0(?:x[0-9a-f]+|o[0-7]+|b[01]+)", re.ASCII | re.IGNORECASE)
@@ -22,7 +22,7 @@ def read_number(value: Any) -> int | float | None:
         return None
     if isinstance(value, (int, float)):
         return value
-    return _read(value.strip()) if isinstance(value, str) and len(value) <= _LONGEST else None
+    return _read(value.strip()) if isinstance(value, str) and len(value) <= _LONGEST_NUMBER else None
 
 
 def _read(text: str) -> int | float | None:
@@ -41,8 +41,8 @@ def _number(value: Any) -> int | float:
     number = read_number(value)
     if number is None or number != number:
         raise ValueError(f"{str(value)[:40]!r} is not a number")
-    if abs(number) > _LARGEST:  # also infinity, and integers beyond the range of a float
-        raise ValueError(f"{str(value)[:40]!r} is too large a number: at most {_LARGEST:g}")
+    if abs(number) > _LARGEST_NUMBER:  # also infinity, and integers beyond the range of a float
+        raise ValueError(f"{str(value)[:40]!r} is too large a number: at most {_LARGEST_NUMBER:g}")
     return number
 
 
