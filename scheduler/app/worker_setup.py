@@ -17,7 +17,7 @@ from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.slots.repository import Slots
 from scheduler.worker.cancellation import RunRegistry
-from scheduler.worker.concurrency.fifo_semaphore import Shares
+from scheduler.worker.concurrency.places import Shares
 from scheduler.worker.worker import Worker
 
 

@@ -1,6 +1,6 @@
 """Problem details (RFC 9457) without FastAPI and pydantic, for requests that are rejected before routing.
 
-Called by scheduler.connections.protocol and scheduler.api.middleware.
+Called by scheduler.connections.protocol and scheduler.api.requests.rejection.
 """
 
 from __future__ import annotations

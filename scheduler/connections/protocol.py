@@ -11,10 +11,10 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import httptools
-from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from scheduler.connections.problem_responses import PROBLEM_MEDIA_TYPE, problem_body, raw_response
+from scheduler.connections.probes_only import BUSY_MESSAGE, ProbesOnly
+from scheduler.connections.problem_responses import raw_response
 from scheduler.connections.register import CloseReason, ConnectionAdmission, ConnectionRegister
 
 MAX_HEAD_BYTES: Final = 32 * 1024
@@ -34,9 +34,7 @@ MAX_DISCARDED_BODY_BYTES: Final = 16 * 1024 * 1024
 reset, and the client may never receive the response."""
 DISCARD_TIMEOUT: Final = 5.0
 """Seconds for the same."""
-PROBE_PATH: Final = "/api/health"
 
-_BUSY = "All connections of this API are in use: retry later. Requests to /api/health/ready are always answered."
 _HEAD_TOO_LARGE = f"The head of the request is too large: at most {MAX_HEAD_BYTES} bytes and {MAX_HEADERS} headers."
 _FRAMING_TOO_LARGE = "The trailers or the chunk sizes of the body are too large: send chunks of at least 64 bytes."
 _TOO_MANY_PIPELINED = (
@@ -78,9 +76,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._answer_transport = _ResponseTransport(self)
         match self._register.admit(self):
             case ConnectionAdmission.RESERVE:
-                self.app = _ProbesOnly(self.app)
+                self.app = ProbesOnly(self.app)
             case ConnectionAdmission.NONE:
-                transport.write(raw_response(HTTPStatus.SERVICE_UNAVAILABLE, _BUSY))
+                transport.write(raw_response(HTTPStatus.SERVICE_UNAVAILABLE, BUSY_MESSAGE))
                 transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -170,7 +168,7 @@ class BoundedProtocol(HttpToolsProtocol):
     # --- what the register calls ---
 
     def evict(self) -> None:
-        self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, _BUSY)
+        self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, BUSY_MESSAGE)
 
     def unsent_bytes(self) -> int:
         return self.transport.get_write_buffer_size()
@@ -195,8 +193,6 @@ class BoundedProtocol(HttpToolsProtocol):
         elif not self._is_answering and self.timeout_keep_alive_task is None and waited >= HEAD_TIMEOUT:
             detail = f"The head of the request was not complete within {HEAD_TIMEOUT:g} s."
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, detail, CloseReason.SLOW_REQUEST)
-
-    # --- private ---
 
     @property
     def _is_answering(self) -> bool:
@@ -252,20 +248,3 @@ class _ResponseTransport:
         self.write = protocol.transport.write
         self.is_closing = protocol.transport.is_closing
         self.close = protocol.close_after_answer
-
-
-class _ProbesOnly:
-    """The app for a reserved connection."""
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] == PROBE_PATH or scope["path"].startswith(f"{PROBE_PATH}/"):
-            await self._app(scope, receive, send)
-            return
-        body = problem_body(HTTPStatus.SERVICE_UNAVAILABLE, _BUSY)
-        headers = [(b"content-type", PROBLEM_MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
-        headers += [(b"retry-after", b"5"), (b"connection", b"close")]
-        await send({"type": "http.response.start", "status": int(HTTPStatus.SERVICE_UNAVAILABLE), "headers": headers})
-        await send({"type": "http.response.body", "body": body})

@@ -1,6 +1,6 @@
 """Reads the length of an Azure Storage Queue and of its poison queue: three small operations.
 
-Opened by scheduler.hosts.functions.program, called by scheduler.watchdog.
+Opened by scheduler.hosts.functions.storage_queue.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Dispatch over an Azure Storage Queue, whose readers the Functions platform scales out.
 
-Opened by scheduler.hosts.functions.program; the queue function of function_app.py reads the messages.
+Opened by scheduler.hosts.functions.storage_queue; the queue function of function_app.py reads the messages.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Dispatch within the process of the embedded host. Built by scheduler.hosts.embedded.program."""
+"""Dispatch within the process of the embedded host. Built by scheduler.app.profile."""
 
 from __future__ import annotations
 

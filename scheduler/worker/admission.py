@@ -15,8 +15,9 @@ from scheduler.gates import GateVerdict, Skip, Wait
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import ClaimLost
 from scheduler.worker.claims.ticket_claim import TicketClaim
-from scheduler.worker.concurrency.fifo_semaphore import FifoSemaphore, HeldPlace
+from scheduler.worker.concurrency.fifo_semaphore import FifoSemaphore
 from scheduler.worker.concurrency.place_assignment import PlaceAssigner
+from scheduler.worker.concurrency.places import HeldPlace
 from scheduler.worker.worker_dependencies import WorkerDependencies
 
 LEASE_RETRY_AFTER = timedelta(seconds=1)

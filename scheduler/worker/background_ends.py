@@ -1,6 +1,6 @@
 """Handles the ends of tickets that no caller waits for: logs them, and records what could not be claimed.
 
-Called by scheduler.worker.batches and scheduler.worker.worker.
+Called by scheduler.worker.worker.
 """
 
 from __future__ import annotations

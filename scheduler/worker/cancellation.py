@@ -1,7 +1,7 @@
 """Registers the runs that are in-flight or wait in this process, and cancels them.
 
-Called by scheduler.worker.execution and scheduler.worker.admission. Cancellation requests of other processes are in the
-store. They are read only while a run lasts longer than a few seconds, once for all runs, so short runs cost nothing.
+Built by scheduler.app.worker_setup. Cancellation requests of other processes are in the store. They are read only while
+a run lasts longer than a few seconds, once for all runs, so short runs cost nothing.
 """
 
 from __future__ import annotations

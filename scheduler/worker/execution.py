@@ -20,7 +20,8 @@ from scheduler.leasing import MIN_LEASE_S
 from scheduler.stores.runs.repository import AlreadyClaimed, Claim, ClaimLost
 from scheduler.worker.admission import TicketAdmission
 from scheduler.worker.claims.ticket_claim import TicketClaim
-from scheduler.worker.concurrency.fifo_semaphore import FifoSemaphore, HeldPlace, Shares
+from scheduler.worker.concurrency.fifo_semaphore import FifoSemaphore
+from scheduler.worker.concurrency.places import HeldPlace, Shares
 from scheduler.worker.finishing import ResultFinisher
 from scheduler.worker.options import WorkerOptions
 from scheduler.worker.results.ticket_result import TicketResult

@@ -1,6 +1,6 @@
 """The entry point of the worker: submits tickets to the background, or waits for their ends.
 
-Called by scheduler.hosts and scheduler.cli. `batches` handles a batch, `execution` one ticket.
+Called by scheduler.hosts. `batches` handles a batch, `execution` one ticket.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from scheduler.worker.background_ends import BackgroundEnds
 from scheduler.worker.batches import TicketBatches, TicketEnd, TicketEnds
 from scheduler.worker.cancellation import RunRegistry
 from scheduler.worker.claims.pending_tickets import PendingTickets
-from scheduler.worker.concurrency.fifo_semaphore import PlacesReport, Shares
+from scheduler.worker.concurrency.places import PlacesReport, Shares
 from scheduler.worker.execution import TicketExecutor
 from scheduler.worker.failed_claims import FailedClaims
 from scheduler.worker.options import EMBEDDED_OPTIONS, WorkerOptions

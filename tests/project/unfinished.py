@@ -22,15 +22,12 @@ LONG_FILES = frozenset(
         "observability/telemetry.py",
         "scheduler/api/models/runs.py",
         "scheduler/cli/commands/dead_letters/group.py",
-        "scheduler/connections/protocol.py",
         "scheduler/hosts/embedded/host.py",
         "scheduler/stores/dead_letters/repository.py",
         "scheduler/stores/runs/codec.py",
         "scheduler/stores/runs/repository.py",
         "scheduler/stores/runs/transitions.py",
         "scheduler/stores/slots/repository.py",
-        "scheduler/worker/concurrency/fifo_semaphore.py",
-        "scheduler/worker/worker.py",
     }
 )
 LONG_FUNCTIONS = frozenset(
@@ -44,7 +41,6 @@ LONG_FUNCTIONS = frozenset(
         "scheduler/hosts/embedded/host.py:_serve_program",
         "scheduler/hosts/functions/queue.py:perform_batch",
         "scheduler/operations/backfills.py:backfill",
-        "scheduler/worker/worker.py:__init__",
     }
 )
 BARE_CONSTANTS = frozenset(
@@ -67,13 +63,6 @@ LARGE_FOLDERS = frozenset(
 )
 WRONG_CALLERS = frozenset(
     {
-        "scheduler.connections.problem_responses scheduler.api.middleware",
-        "scheduler.dependencies.trigger scheduler.worker.publishing",
-        "scheduler.dispatch.azure_depth scheduler.hosts.functions.program",
-        "scheduler.dispatch.azure_depth scheduler.watchdog",
-        "scheduler.dispatch.azure_queue scheduler.hosts.functions.program",
-        "scheduler.dispatch.in_process scheduler.hosts.embedded.program",
-        "scheduler.dispatch.queue_names function_app",
         "scheduler.operations.cancellations scheduler.api",
         "scheduler.operations.cancellations scheduler.cli",
         "scheduler.operations.circuits scheduler.api",
@@ -84,9 +73,5 @@ WRONG_CALLERS = frozenset(
         "scheduler.operations.runs scheduler.cli",
         "scheduler.operations.secrets scheduler.api",
         "scheduler.operations.secrets scheduler.cli",
-        "scheduler.worker.cancellation scheduler.worker.execution",
-        "scheduler.worker.publishing scheduler.worker.finishing",
-        "scheduler.worker.results.recorder scheduler.worker.finishing",
-        "scheduler.worker.worker scheduler.cli",
     }
 )

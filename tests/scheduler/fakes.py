@@ -45,7 +45,7 @@ from scheduler.stores.runs.repository import Runs
 from scheduler.stores.schedule_activations import SCHEDULES_TABLE, ScheduleActivations
 from scheduler.stores.slots.repository import Slots
 from scheduler.worker.cancellation import RunRegistry
-from scheduler.worker.concurrency.fifo_semaphore import Shares
+from scheduler.worker.concurrency.places import Shares
 from scheduler.worker.options import EMBEDDED_OPTIONS, WorkerOptions
 from scheduler.worker.worker import Worker
 from tests.jobs.checks.http_check import MemorySecrets

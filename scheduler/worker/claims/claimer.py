@@ -1,6 +1,6 @@
 """Claims tickets for this process: in batches before their instants, or one right before it starts.
 
-Called by scheduler.worker.batches, scheduler.worker.claims.ticket_claim and scheduler.worker.skipping.
+Called by scheduler.worker.claims.ticket_claim; built by scheduler.worker.worker_dependencies.
 """
 
 from __future__ import annotations

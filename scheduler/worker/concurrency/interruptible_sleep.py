@@ -1,6 +1,6 @@
 """Sleeps that the end of the program interrupts.
 
-Called by scheduler.worker.worker, scheduler.worker.batches and scheduler.worker.admission.
+Called by scheduler.worker.concurrency.place_assignment; built by scheduler.worker.worker_dependencies.
 """
 
 from __future__ import annotations

@@ -18,8 +18,9 @@ from jobs.running.endpoint_hosts import host_of_endpoint
 from jobs.runs import Ticket, Trigger
 from scheduler.gates import Skip, Wait
 from scheduler.worker.cancellation import RunRegistry
-from scheduler.worker.concurrency.fifo_semaphore import FifoSemaphore, HeldPlace
+from scheduler.worker.concurrency.fifo_semaphore import FifoSemaphore
 from scheduler.worker.concurrency.interruptible_sleep import InterruptibleSleep
+from scheduler.worker.concurrency.places import HeldPlace
 
 MAX_WAITING_RUNS_PER_JOB = 50
 """Scheduled runs of one job. Runs with `overlap: buffer_all` and caught-up runs wait beyond this limit."""

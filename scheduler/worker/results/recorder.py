@@ -1,6 +1,6 @@
 """Records the results of runs, in groups.
 
-Called by scheduler.worker.finishing and scheduler.worker.skipping. A result waits for a moment, so that many share one
+Called by scheduler.worker.skipping. A result waits for a moment, so that many share one
 transaction (SQLite) or request (Azure), which costs more than its content. If no queue delivers tickets again, results
 wait in a backlog while the store is unavailable.
 """

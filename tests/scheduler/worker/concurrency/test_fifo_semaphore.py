@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.worker.concurrency.fifo_semaphore import FifoSemaphore, HeldPlace, Shares
+from scheduler.worker.concurrency.fifo_semaphore import FifoSemaphore
+from scheduler.worker.concurrency.places import HeldPlace, Shares
 
 HOST = "one.internal:80"
 
