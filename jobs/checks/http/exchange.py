@@ -21,6 +21,7 @@ from jobs.checks.http.redirects import build_redirected_request, headers_by_name
 from jobs.checks.http.request_cache import CachedRequest
 from jobs.checks.http.requests import RequestDraft, may_reuse_connection
 from jobs.checks.http_transport.http1 import MOST_HEADER_LINES
+from jobs.checks.http_transport.options import RequestOptions, request_options, response_details
 from jobs.checks.http_transport.proxy_tunnel import ProxyEndpoint
 from jobs.checks.http_transport.transport import CheckTransport
 from jobs.checks.messages.route import RequestRoute
@@ -120,10 +121,8 @@ class HttpExchange:
     async def _reserve_body(self, size: int) -> None:
         """Wait until a body of so many bytes may be held. Raises BodyMemoryExhausted."""
         room, clock = self._call.body_reservation, self._call.clock
-        clock.found = (
-            ErrorClass.INTERNAL_ERROR,
-            room.describe_exhaustion(size),
-        )  # if the attempt's deadline passes first
+        # If the attempt's deadline passes first:
+        clock.found = ErrorClass.INTERNAL_ERROR, room.describe_exhaustion(size)
         await room.reserve(size)
         clock.found = None
 
@@ -134,22 +133,21 @@ class HttpExchange:
         self.route.move_to(peer)
         self._call.clock.asked = peer
         self._guard.check_scheme(url.scheme, peer.host, peer.port)
-        extensions: dict[str, Any] = {"clock": self._call.clock, "timeout": {}}
+        target, is_pooled = self._target, may_reuse_connection(self._target)
+        options = RequestOptions(
+            self._call.clock,
+            server_name=peer.server_name if secure else "",
+            ip_version=target.ip_version,
+            is_pooled=is_pooled,
+            http2=target.http2,
+            proxy=self.proxy,
+            on_peer_change=self._on_peer_change,
+        )
         if secure:
-            extensions["tls"] = await self._tls_context()
-            if peer.server_name:
-                extensions["server_name"] = peer.server_name
-        if may_reuse_connection(self._target):
-            extensions["kept"] = True
-        if self._target.http2:
-            extensions["http2"] = True
-        if self._target.ip_version is not None:
-            extensions["ip_version"] = self._target.ip_version
-        if self.proxy is not None:
-            extensions["proxy"], extensions["asks"] = self.proxy, self._on_peer_change
-        elif _is_only_live(outgoing) and not (self._target.http2 or may_reuse_connection(self._target)):
-            extensions["only_live"] = True
-        request = outgoing.build(self._call.run_id, self.trace_parent, extensions)
+            options.tls = await self._tls_context()
+        if self.proxy is None and not (target.http2 or is_pooled):
+            options.only_live = _is_only_live(outgoing)
+        request = outgoing.build(self._call.run_id, self.trace_parent, options)
         if self._cookies is not None:
             self._cookies.set_cookie_header(request)
         response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
@@ -159,7 +157,8 @@ class HttpExchange:
 
     async def _count_lines(self, response: httpx.Response) -> None:
         """Count header lines. Raises TooManyHeaderLines."""
-        self._lines += response.extensions.get("lines", 0)
+        if (details := response_details(response)) is not None:
+            self._lines += details.line_count
         if self._lines > MOST_HEADER_LINES:
             await response.aclose()
             raise TooManyHeaderLines(response.status_code, MOST_HEADER_LINES, redirected=True)
@@ -218,8 +217,8 @@ class StatelessClient(httpx.AsyncClient):
     async def send(self, request: httpx.Request, **_: Any) -> httpx.Response:
         """Send without httpx's hooks, auth flows and log record, which cost as much as the connection. httpx also
         builds the request of a redirect, which fails for URLs that are not http."""
-        place: httpx.URL = request.extensions.get("place") or request.url
-        response = await self._transport_for_url(place).handle_async_request(request)
+        url = request_options(request).base_url or request.url
+        response = await self._transport_for_url(url).handle_async_request(request)
         response.request = request
         return response
 

@@ -24,6 +24,7 @@ from jobs.checks.http.bodies import ACCEPTED_ENCODINGS, read_body
 from jobs.checks.http.credentials import basic_authorization
 from jobs.checks.http.oauth_responses import AccessToken, parse_token_response
 from jobs.checks.http.requests import parse_url
+from jobs.checks.http_transport.options import RequestOptions
 from jobs.checks.http_transport.proxy_tunnel import ProxyEndpoint
 from jobs.checks.messages.error_mapping import classify_error
 from jobs.checks.net.tls_contexts import TlsContexts, client_certificate_error
@@ -178,12 +179,11 @@ class OAuthTokens:
         request = self._build_request(grant)
         secure = request.url.scheme == "https"
         self._guard.check_scheme(request.url.scheme, asked.peer.host, asked.peer.port)
-        request.extensions = {"clock": clock, "timeout": {}}
+        options = RequestOptions(clock, proxy=grant.proxy, on_peer_change=asked)
         if secure:
             context = await self._contexts.get_context(grant.tls, client_certificate=grant.client_certificate)
-            request.extensions["tls"] = context
-        if grant.proxy is not None:
-            request.extensions |= {"proxy": grant.proxy, "asks": asked}
+            options.tls = context
+        request.extensions = options.as_extensions()
         response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
         try:
             assert isinstance(response.stream, httpx.AsyncByteStream)

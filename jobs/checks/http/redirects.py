@@ -10,6 +10,7 @@ import httpx
 from jobs.checks.errors import InvalidRedirect
 from jobs.checks.http.requests import RequestDraft, check_host_name
 from jobs.checks.http_transport.http1 import join_fields
+from jobs.checks.http_transport.options import response_details
 from jobs.redaction.value_holders import RunSecrets
 from jobs.targets.urls import DEFAULT_PORTS, effective_port
 
@@ -23,8 +24,8 @@ _NO_HOST = re.compile(r"https?:///", re.IGNORECASE)
 
 def headers_by_name(response: httpx.Response) -> dict[str, str]:
     """Return headers by lower-case name. Our transport provides them; httpx takes as long to build as to read its own."""
-    headers: dict[str, str] | None = response.extensions.get("headers")
-    return join_fields(response.headers.raw) if headers is None else headers
+    details = response_details(response)
+    return join_fields(response.headers.raw) if details is None else details.headers
 
 
 def is_redirect(response: httpx.Response) -> bool:

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from sys import intern
-from typing import Any
 
 import httpx
 
+from jobs.checks.http_transport.options import RequestOptions, request_options
 from jobs.checks.http_transport.transport import encode_head
 from jobs.targets import HttpTarget
 
@@ -49,17 +49,17 @@ class CachedRequest:
         """The URL without path and query."""
         return self.shared.base_url
 
-    def build(self, run_id: str, trace_parent: str, extensions: dict[str, Any]) -> httpx.Request:
+    def build(self, run_id: str, trace_parent: str, options: RequestOptions) -> httpx.Request:
         """Return the request for one attempt of a run. `trace_parent`: a header, or empty."""
-        alike = self.shared
-        first = b"%s %s HTTP/1.1\r\n%s" % (self.method.encode("ascii"), self.path, alike.before)
-        head = first + run_id.encode() + alike.after if alike.after else first
+        shared = self.shared
+        first = b"%s %s HTTP/1.1\r\n%s" % (self.method.encode("ascii"), self.path, shared.before)
+        head = first + run_id.encode() + shared.after if shared.after else first
         if trace_parent:
             # Insert it before the empty line at the end.
             head = b"%straceparent: %s\r\n\r\n" % (head[:-2], trace_parent.encode("ascii"))
-        extensions["head"] = head
-        extensions["place"], extensions["origin"], extensions["path"] = alike.base_url, alike.origin, self.path
-        return _LazyRequest(self, extensions)
+        options.head, options.path = head, self.path
+        options.base_url, options.origin = shared.base_url, shared.origin
+        return _LazyRequest(self, options)
 
 
 def origin_text(url: httpx.URL) -> str:
@@ -70,30 +70,31 @@ def origin_text(url: httpx.URL) -> str:
 class _LazyRequest(httpx.Request):
     """An httpx request that builds its URL and headers only when they are read: the head contains them already."""
 
-    def __init__(self, prepared: CachedRequest, extensions: dict[str, Any]) -> None:
+    def __init__(self, cached: CachedRequest, options: RequestOptions) -> None:
         # Not httpx's __init__, which copies the URL and the headers: that takes longer than sending them.
-        self.method = prepared.method
-        self.extensions = extensions
-        self.stream = httpx.ByteStream(prepared.content)
-        self._content = prepared.content
+        self.method = cached.method
+        self.extensions = options.as_extensions()
+        self.stream = httpx.ByteStream(cached.content)
+        self._content = cached.content
 
     @cached_property
     def url(self) -> httpx.URL:  # type: ignore[override]
-        place: httpx.URL = self.extensions["place"]
-        return place.copy_with(raw_path=self.extensions["path"])
+        options = request_options(self)
+        assert options.base_url is not None
+        return options.base_url.copy_with(raw_path=options.path)
 
     @cached_property
     def headers(self) -> httpx.Headers:  # type: ignore[override]
-        lines = self.extensions["head"].split(b"\r\n")[1:-2]
+        lines = request_options(self).head.split(b"\r\n")[1:-2]
         return httpx.Headers([(name, value) for name, _, value in (line.partition(b": ") for line in lines)])
 
 
 class _TargetRef(weakref.ref[HttpTarget]):
     """A weak reference to a target, with its cached request."""
 
-    __slots__ = ("key", "prepared")
+    __slots__ = ("key", "request")
     key: int
-    prepared: CachedRequest
+    request: CachedRequest
 
 
 class RequestCache:
@@ -107,30 +108,31 @@ class RequestCache:
     def find(self, target: HttpTarget) -> CachedRequest | None:
         """Return the cached request of this target object."""
         found = self._by_id.get(id(target))
-        return found.prepared if found is not None and found() is target else None
+        return found.request if found is not None and found() is target else None
 
     def store(self, target: HttpTarget, request: httpx.Request) -> CachedRequest:
         """Cache the request of this target, which has RUN_ID_PLACEHOLDER for the run's id."""
-        kept = _TargetRef(target, self._forget)
-        kept.key = id(target)
-        kept.prepared = self._make(request)
-        self._by_id[kept.key] = kept
-        return kept.prepared
+        reference = _TargetRef(target, self._forget)
+        reference.key = id(target)
+        reference.request = self._make(request)
+        self._by_id[reference.key] = reference
+        return reference.request
 
     def _make(self, request: httpx.Request) -> CachedRequest:
         url = request.url
         head = encode_head(request.method, url.raw_path, request.headers.raw)
         before, _, after = head.partition(b"\r\n")[2].partition(RUN_ID_PLACEHOLDER.encode())
         key = (url.raw_scheme, url.netloc, before, after)
-        alike = self._shared_heads.get(key)
-        if alike is None:
-            alike = self._shared_heads[key] = _SharedHead(url.copy_with(raw_path=b"/"), origin_text(url), before, after)
-        return CachedRequest(intern(request.method), url.raw_path, request.content, alike)
+        shared = self._shared_heads.get(key)
+        if shared is None:
+            base_url = url.copy_with(raw_path=b"/")
+            shared = self._shared_heads[key] = _SharedHead(base_url, origin_text(url), before, after)
+        return CachedRequest(intern(request.method), url.raw_path, request.content, shared)
 
 
 def _forget_callback(by_id: dict[int, _TargetRef]) -> Callable[[weakref.ref[HttpTarget]], None]:
-    def forget(kept: weakref.ref[HttpTarget]) -> None:
-        assert isinstance(kept, _TargetRef)
-        by_id.pop(kept.key, None)
+    def forget(reference: weakref.ref[HttpTarget]) -> None:
+        assert isinstance(reference, _TargetRef)
+        by_id.pop(reference.key, None)
 
     return forget

@@ -6,13 +6,13 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import urlencode
 
 import httpx
 
 from jobs.checks.http.bodies import ACCEPTED_ENCODINGS
 from jobs.checks.http.credentials import ResolvedCredentials, basic_authorization
+from jobs.checks.http_transport.options import RequestOptions
 from jobs.checks.http_transport.proxy_tunnel import ProxyEndpoint
 from jobs.errors import SecretUnavailable
 from jobs.formats.trace_ids import TRACE_HEADER as TRACE_PARENT
@@ -61,7 +61,9 @@ class RequestDraft:
         if name.lower() not in self.headers:
             self.set_header(name, value)
 
-    def build(self, _run_id: str, _trace_parent: str, extensions: dict[str, Any]) -> httpx.Request:
+    def build(self, _run_id: str, _trace_parent: str, options: RequestOptions | None) -> httpx.Request:
+        """Return httpx's request; without options, for the cache."""
+        extensions = None if options is None else options.as_extensions()
         return httpx.Request(
             self.method, self.url, headers=list(self.headers.values()), content=self.content, extensions=extensions
         )

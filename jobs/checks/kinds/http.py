@@ -26,6 +26,7 @@ from jobs.checks.http.redirects import headers_by_name
 from jobs.checks.http.request_cache import RUN_ID_PLACEHOLDER, CachedRequest, RequestCache, origin_text
 from jobs.checks.http.requests import RequestDraft, build_request, resolve_proxy
 from jobs.checks.http.retry_after import parse_retry_after
+from jobs.checks.http_transport.options import request_options, response_details
 from jobs.checks.messages.error_mapping import classify_error
 from jobs.checks.net.tls_contexts import TlsContexts
 from jobs.checks.port import AttemptContext, Check
@@ -96,39 +97,39 @@ class HttpCheck:
         self, target: HttpTarget, call: AttemptContext, cookies: CookieJar | None = None
     ) -> Observation:
         """Observe the target once, sending these cookies and adding those of the responses."""
-        visit = HttpExchange(self._client, self._guard, self._contexts, target, call, cookies)
-        call.clock.besides = visit.route.describe
+        exchange = HttpExchange(self._client, self._guard, self._contexts, target, call, cookies)
+        call.clock.besides = exchange.route.describe
         try:
-            prepared = self._request_cache.find(target) if cookies is None else None
-            visit.trace_parent = self._trace_parent(target, call)
-            first = prepared or await self._build_request(target, call, visit, keep=cookies is None)
-            response, body = await visit.run(
-                first, lambda: self._build_plain_request(target, call.run_id, visit.trace_parent)
+            cached = self._request_cache.find(target) if cookies is None else None
+            exchange.trace_parent = self._trace_parent(target, call)
+            first = cached or await self._build_request(target, call, exchange, keep=cookies is None)
+            response, body = await exchange.run(
+                first, lambda: self._build_plain_request(target, call.run_id, exchange.trace_parent)
             )
         except Exception as error:
-            explained = classify_error(error, call.clock.current, visit.peer)
+            explained = classify_error(error, call.clock.current, exchange.peer)
             if explained is None:
                 raise
             error_class, message = explained
-            besides = "" if isinstance(error, TunnelRefused) else visit.route.describe()
-            told = self._redactor.redact(f"{message} {besides}".rstrip())
-            return Observation(call.clock.stop(), visit.status, error=error_class, message=told)
-        return _observation(response, body, visit, call.clock.stop())
+            route_note = "" if isinstance(error, TunnelRefused) else exchange.route.describe()
+            message = self._redactor.redact(f"{message} {route_note}".rstrip())
+            return Observation(call.clock.stop(), exchange.status, error=error_class, message=message)
+        return _observation(response, body, exchange, call.clock.stop())
 
     async def _build_request(
-        self, target: HttpTarget, call: AttemptContext, visit: HttpExchange, keep: bool
+        self, target: HttpTarget, call: AttemptContext, exchange: HttpExchange, keep: bool
     ) -> RequestDraft | CachedRequest:
         """Return the request of this target; `keep`: cache it, unless something of it comes from outside."""
         credentials = await resolve_credentials(target, self._sources, call)
-        visit.bindings = self._sources.bindings
-        visit.proxy = resolve_proxy(target, credentials, self._derived)
+        exchange.bindings = self._sources.bindings
+        exchange.proxy = resolve_proxy(target, credentials, self._derived)
         if (shown := target.tls.client_certificate) is not None:
-            visit.client_certificate = credentials.resolve(shown)
-        if keep and credentials is NO_CREDENTIALS and visit.proxy is None:
+            exchange.client_certificate = credentials.resolve(shown)
+        if keep and credentials is NO_CREDENTIALS and exchange.proxy is None:
             return self._request_cache.store(
-                target, self._build_plain_request(target, RUN_ID_PLACEHOLDER).build("", "", {})
+                target, self._build_plain_request(target, RUN_ID_PLACEHOLDER).build("", "", None)
             )
-        agent, trace = self._user_agent, visit.trace_parent
+        agent, trace = self._user_agent, exchange.trace_parent
         return build_request(
             target, credentials, call.run_id, agent, self._derived, trace, inherited_texts=call.inherited_texts
         )
@@ -158,9 +159,8 @@ class HttpCheck:
         await self._client.aclose()
 
 
-def _observation(response: httpx.Response, body: ResponseBody, visit: HttpExchange, phases: Phases) -> Observation:
-    extensions, status = response.extensions, response.status_code
-    headers = headers_by_name(response)
+def _observation(response: httpx.Response, body: ResponseBody, exchange: HttpExchange, phases: Phases) -> Observation:
+    details, status, headers = response_details(response), response.status_code, headers_by_name(response)
     return Observation(
         phases,
         status,
@@ -169,22 +169,23 @@ def _observation(response: httpx.Response, body: ResponseBody, visit: HttpExchan
         body.content,
         body.truncated,
         retry_after_s=parse_retry_after(status, headers, datetime.now(UTC)) if "retry-after" in headers else None,
-        facts=_facts(response, visit.redirects),
-        certificates=extensions.get("certificates", ()),
+        facts=_facts(response, exchange.redirects),
+        certificates=() if details is None else details.certificates,
     )
 
 
 def _facts(response: httpx.Response, redirects: int) -> dict[str, Any]:
-    extensions, request = response.extensions, response.request
+    request, details = response.request, response_details(response)
+    options = request_options(request)
     # A cached request has no complete URL: building one takes as long as sending the request.
-    origin: str = request.extensions.get("origin") or origin_text(request.url)
-    path: bytes = request.extensions.get("path") or request.url.raw_path
+    origin, path = options.origin or origin_text(request.url), options.path or request.url.raw_path
     facts: dict[str, Any] = {
         "http_version": response.http_version,
         "url": origin + path.partition(b"?")[0].decode("ascii"),
         "redirects": redirects,
     }
-    for name in ("remote_address", "tls_version"):
-        if name in extensions:
-            facts[name] = extensions[name]
+    if details is not None:
+        facts["remote_address"] = details.remote_address
+        if details.tls_version is not None:
+            facts["tls_version"] = details.tls_version
     return facts
