@@ -70,7 +70,7 @@ class BodyMemory:
             self._wake_waiters()
 
     def describe_exhaustion(self, room: BodyReservation, number: int) -> str:
-        """Return why a reservation may not hold so many more bytes, as a sentence."""
+        """Return why a reservation cannot hold so many more bytes, as a sentence."""
         from jobs.expectations.answer import format_size  # the settings import this module only for a constant
 
         whose, held, most = "of all jobs", self.held, self.most
@@ -137,7 +137,7 @@ class BodyReservation:
             await self._memory.reserve(self, number - self.held)
 
     def describe_exhaustion(self, number: int) -> str:
-        """Return why it may not hold so many bytes now, as a sentence."""
+        """Return why it cannot hold so many bytes now, as a sentence."""
         return self._memory.describe_exhaustion(self, number)
 
     def close(self) -> None:

@@ -26,25 +26,36 @@ def _no_verdict(_: str) -> None:
 class PhaseClock:
     """Measures phases from their start; a repeated phase (a redirect) adds to the first."""
 
-    __slots__ = ("_began", "_since", "_spent", "asked", "besides", "current", "facts", "found", "received", "step")
+    __slots__ = (
+        "_since",
+        "_spent",
+        "_started",
+        "current",
+        "current_peer",
+        "facts",
+        "judge_incomplete",
+        "route_note",
+        "step_prefix",
+        "verdict",
+    )
 
     def __init__(self) -> None:
-        self._began = time.perf_counter()
-        self._since = self._began
+        self._started = time.perf_counter()
+        self._since = self._started
         self._spent: dict[str, float] = {}
         self.current: Phase | None = None
         """The running phase; None before the first."""
-        self.asked: Peer | None = None
+        self.current_peer: Peer | None = None
         """Who the phase is about, if not the job's endpoint: the host of a redirect, a proxy, a step."""
-        self.besides: Callable[[], str] = str
+        self.route_note: Callable[[], str] = str
         """Returns a note about the route to that peer: a sentence, or nothing."""
-        self.step = ""
+        self.step_prefix = ""
         """Which of several requests it is, as the start of a sentence: `Step 2 of 3 (order): `."""
         self.facts: Callable[[], Mapping[str, Any]] = dict
         """Returns the facts so far, for an observation that is made at the deadline."""
-        self.found: tuple[ErrorClass, str] | None = None
+        self.verdict: tuple[ErrorClass, str] | None = None
         """The result so far, while the check tries to find out more about it."""
-        self.received: Callable[[str], tuple[ErrorClass, str] | None] = _no_verdict
+        self.judge_incomplete: Callable[[str], tuple[ErrorClass, str] | None] = _no_verdict
         """Judges an incomplete response at the deadline, by the limit as a text; None: it timed out."""
 
     def enter(self, phase: Phase) -> None:
@@ -57,7 +68,7 @@ class PhaseClock:
     @property
     def elapsed_ms(self) -> float:
         """Milliseconds since the start."""
-        return (time.perf_counter() - self._began) * 1000
+        return (time.perf_counter() - self._started) * 1000
 
     def snapshot(self) -> Phases:
         """Return the phases so far; the running one continues."""
@@ -77,7 +88,7 @@ class PhaseClock:
             connect_ms=spent.get("connect"),
             tls_ms=spent.get("tls"),
             first_byte_ms=spent.get("first_byte"),
-            total_ms=round_to_microsecond((now - self._began) * 1000),
+            total_ms=round_to_microsecond((now - self._started) * 1000),
         )
 
     def _close(self, now: float) -> None:

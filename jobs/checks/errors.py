@@ -105,15 +105,15 @@ class InvalidDnsName(CheckError):
 
 
 class IncompleteDnsAnswer(CheckError):
-    """The answer over UDP was truncated, and there was none over TCP; `__cause__` is the reason."""
+    """The answer over UDP was truncated, and not available over TCP; `__cause__` is the reason."""
 
 
 class BadSubstitution(CheckError):
-    """A value of an earlier response cannot be inserted into the step; the message says which and where."""
+    """A value of an earlier response cannot be inserted into the step; the message names both."""
 
 
 class ExtractionError(CheckError):
-    """The response has no such value; the message says what it has instead."""
+    """The response has no such value; the message describes what it has instead."""
 
 
 class TokenResponseError(CheckError):

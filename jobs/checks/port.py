@@ -15,7 +15,7 @@ from jobs.redaction.value_holders import RunSecrets
 from jobs.runs import Observation
 
 UNLIMITED_BODY_MEMORY = BodyMemory(sys.maxsize)
-"""For attempts without a limit of their own."""
+"""For attempts without a limit."""
 
 
 class Credential(NamedTuple):

@@ -220,7 +220,7 @@ class RunExecution:
 
         def late() -> Observation:
             error, message = describe_deadline(stopwatch, job.check.endpoint, limit_s)
-            told, facts = f"{stopwatch.step}{message}", stopwatch.facts()
+            told, facts = f"{stopwatch.step_prefix}{message}", stopwatch.facts()
             return Observation(stopwatch.stop(), error=error, message=told, facts=facts)
 
         seen: Observation | None = None

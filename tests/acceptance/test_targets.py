@@ -33,7 +33,7 @@ async def test_production_asks_no_private_target_that_is_not_named(tmp_path: Pat
     assert (run["outcome"], run["error"], run["attempt_count"]) == ("failed", "target_denied", 1)
     assert run["message"] == (
         "Not sent: 127.0.0.1 is a loopback address outside the allowed networks. To allow it, add its network "
-        "in the setting targets.networks (SCHEDULER_TARGETS__NETWORKS)."
+        "to the setting targets.networks (SCHEDULER_TARGETS__NETWORKS)."
     )
     assert target.connections == 0
 

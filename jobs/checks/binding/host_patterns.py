@@ -85,7 +85,7 @@ class HostPattern:
 
 
 def parse_host_pattern(text: str) -> HostPattern:
-    """Parse a pattern. Raises ValueError that says what to write instead."""
+    """Parse a pattern. Raises ValueError with what to write instead."""
     text = text.strip()
     if "://" in text or re.search(r"[\s@?#]", text):
         raise ValueError(f"{text!r} is not a host: write a name such as *.internal, without scheme and path")

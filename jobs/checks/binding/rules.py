@@ -95,7 +95,7 @@ class Bindings:
         `origin`: "what was got with " for a value of a response, which may go only where the credential may.
 
         Raises:
-            CredentialDenied: it may not.
+            CredentialDenied: it must not.
         """
         if credential.kind == "secret":
             self._check_secret(credential.name, recipients, tags, origin)

@@ -107,15 +107,15 @@ class CaFiles:
 
     def describe_problem(self, path: str, timeout: float = CA_FILE_TIMEOUT) -> str:
         """Return why the file cannot be used, within so many seconds; empty if it can."""
-        told: list[str] = []
+        problems: list[str] = []
 
         def look() -> None:
-            told.append(self._read(path, ())[2])
+            problems.append(self._read(path, ())[2])
 
         thread = threading.Thread(target=look, name="own-look", daemon=True)
         thread.start()
         thread.join(max(timeout, 0.0))
-        return told[0] if told else self._timeout_reason(path)
+        return problems[0] if problems else self._timeout_reason(path)
 
     def _entry(self, path: str) -> _CachedCaFile:
         seen = self._cache.setdefault(path, _CachedCaFile())

@@ -91,7 +91,7 @@ _KINDS_BY_NETWORK: tuple[tuple[str, AddressKind], ...] = (
     ("::/0", _RESERVED),
 )
 _PARSED_NETWORKS: tuple[tuple[IPNetwork, AddressKind], ...] = tuple(
-    (ipaddress.ip_network(text), told) for text, told in _KINDS_BY_NETWORK
+    (ipaddress.ip_network(text), kind) for text, kind in _KINDS_BY_NETWORK
 )
 
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")

@@ -122,16 +122,16 @@ class HttpExchange:
         """Wait until a body of so many bytes may be held. Raises BodyMemoryExhausted."""
         room, clock = self._call.body_reservation, self._call.clock
         # If the attempt's deadline passes first:
-        clock.found = ErrorClass.INTERNAL_ERROR, room.describe_exhaustion(size)
+        clock.verdict = ErrorClass.INTERNAL_ERROR, room.describe_exhaustion(size)
         await room.reserve(size)
-        clock.found = None
+        clock.verdict = None
 
     async def _send(self, outgoing: RequestDraft | CachedRequest) -> httpx.Response:
         url = outgoing.base_url
         secure = url.scheme == "https"
         peer = self._peer_at(url.host, effective_port(url.scheme, url.port))
         self.route.move_to(peer)
-        self._call.clock.asked = peer
+        self._call.clock.current_peer = peer
         self._guard.check_scheme(url.scheme, peer.host, peer.port)
         target, is_pooled = self._target, may_reuse_connection(self._target)
         options = RequestOptions(
@@ -181,7 +181,7 @@ class HttpExchange:
         """Called by the transport: what follows is about this peer, the proxy first."""
         assert self.proxy is not None
         self.route.proxy = Peer(self.proxy.host, self.proxy.port)
-        self.route.peer = self._call.clock.asked = self._peer_at(host, port)
+        self.route.peer = self._call.clock.current_peer = self._peer_at(host, port)
 
     async def _store_cookies(self, response: httpx.Response) -> None:
         """Store cookies: some pages redirect in a loop until the client returns one."""

@@ -74,17 +74,17 @@ class OAuthGrant:
     def key(self) -> str:
         """Identifies the grant without a secret in it."""
         auth, proxy = self.auth, self.proxy
-        asked = [auth.token_url, self.client_id, self.secret, auth.scope, auth.audience, auth.style]
-        way = [self.tls.verify, self.tls.ca_file, self.client_certificate, proxy and (proxy.host, proxy.port)]
-        return hashlib.sha256(json.dumps(asked + way).encode()).hexdigest()
+        request = [auth.token_url, self.client_id, self.secret, auth.scope, auth.audience, auth.style]
+        route = [self.tls.verify, self.tls.ca_file, self.client_certificate, proxy and (proxy.host, proxy.port)]
+        return hashlib.sha256(json.dumps(request + route).encode()).hexdigest()
 
     def form(self) -> dict[str, str]:
         """Return the body of the token request."""
         form = {"grant_type": "client_credentials"}
         if self.auth.style == "body":
             form |= {"client_id": self.client_id, "client_secret": self.secret}
-        wanted = (("scope", self.auth.scope), ("audience", self.auth.audience))
-        return form | {name: value for name, value in wanted if value is not None}
+        optional = (("scope", self.auth.scope), ("audience", self.auth.audience))
+        return form | {name: value for name, value in optional if value is not None}
 
 
 class OAuthTokens:
@@ -153,14 +153,14 @@ class OAuthTokens:
 
     async def _request_token_in_time(self, grant: OAuthGrant) -> AccessToken:
         # A separate clock: many attempts, or none any more, wait for the token, each in the phase `token`.
-        clock, limit, asked = (
+        clock, limit, tracker = (
             PhaseClock(),
             asyncio.timeout(TOKEN_FETCH_TIMEOUT),
             _PeerTracker(peer_of_url(grant.auth.token_url)),
         )
         try:
             async with limit:
-                return await self._request_token(grant, clock, asked)
+                return await self._request_token(grant, clock, tracker)
         except TokenResponseError as error:
             kind = ClientRejected if error.is_client_rejected else TokenUnavailable
             raise kind(_failure_text(grant, str(error))) from None
@@ -170,16 +170,16 @@ class OAuthTokens:
             if limit.expired():
                 reason = f"no answer within {TOKEN_FETCH_TIMEOUT:g} s"
                 raise TokenUnavailable(_failure_text(grant, reason)) from None
-            explained = classify_error(error, clock.current, asked.peer)
+            explained = classify_error(error, clock.current, tracker.peer)
             if explained is None:
                 raise
             raise TokenUnavailable(_failure_text(grant, explained[1])) from None
 
-    async def _request_token(self, grant: OAuthGrant, clock: PhaseClock, asked: _PeerTracker) -> AccessToken:
+    async def _request_token(self, grant: OAuthGrant, clock: PhaseClock, tracker: _PeerTracker) -> AccessToken:
         request = self._build_request(grant)
         secure = request.url.scheme == "https"
-        self._guard.check_scheme(request.url.scheme, asked.peer.host, asked.peer.port)
-        options = RequestOptions(clock, proxy=grant.proxy, on_peer_change=asked)
+        self._guard.check_scheme(request.url.scheme, tracker.peer.host, tracker.peer.port)
+        options = RequestOptions(clock, proxy=grant.proxy, on_peer_change=tracker)
         if secure:
             context = await self._contexts.get_context(grant.tls, client_certificate=grant.client_certificate)
             options.tls = context

@@ -31,7 +31,7 @@ _HINTS = {
     "invalid_scope": "check scope, and the permissions of the client",
     "invalid_target": "check audience",
     "access_denied": "check audience, and the permissions of the client",
-    "unauthorized_client": "the client must not use client credentials: allow that grant",
+    "unauthorized_client": "the client is not allowed to use client credentials: allow that grant",
     "unsupported_grant_type": "it issues no tokens for client credentials: check token_url",
 }
 
@@ -77,9 +77,9 @@ def _response_error(status: int, document: dict[str, Any] | None) -> TokenRespon
             f"it answered {status} without an error code of OAuth 2: {hint}", is_client_rejected=refused
         )
     entra = _ENTRA_CODE.search(str(document.get("error_description", ""))[:2000])
-    told = f"it answered {status} {code}{f' ({entra[0]})' if entra else ''}"
-    told += f"; {_HINTS[code]}" if code in _HINTS else ""
-    return TokenResponseError(told, is_client_rejected=refused or code == "invalid_client")
+    message = f"it answered {status} {code}{f' ({entra[0]})' if entra else ''}"
+    message += f"; {_HINTS[code]}" if code in _HINTS else ""
+    return TokenResponseError(message, is_client_rejected=refused or code == "invalid_client")
 
 
 def _parse_object(body: bytes) -> dict[str, Any] | None:

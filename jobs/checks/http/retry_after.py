@@ -1,4 +1,4 @@
-"""Read how long a response asks to wait: its Retry-After (RFC 9110, section 10.2.3). Called by jobs.checks.kinds.http.
+"""Parse the header Retry-After of a response (RFC 9110, section 10.2.3). Called by jobs.checks.kinds.http.
 Pure."""
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Parse the head of an HTTP/1 response. Called by http1_exchange.py and proxy_tunnel.py. Pure.
 
 By regular expressions: llhttp rejects responses that every other client accepts (folded headers, bare line feeds, the
-same length twice, a length beside chunks), and its errors cannot be told apart.
+same length twice, a length with chunks), and its errors cannot be distinguished.
 """
 
 from __future__ import annotations

@@ -35,9 +35,9 @@ class Http1Exchange(httpx.AsyncByteStream):
         self._keep: tuple[ConnectionPool, PoolKey] | None = None
         self._over = False
 
-    def keep_in(self, kept: ConnectionPool, place: PoolKey) -> None:
+    def keep_in(self, pool: ConnectionPool, key: PoolKey) -> None:
         """Release the connection to the pool after a complete response, if the peer keeps it open."""
-        self._keep = (kept, place)
+        self._keep = (pool, key)
 
     async def read_head(self) -> ResponseHead:
         """Return the head of the final response, after any informational ones."""
@@ -102,8 +102,8 @@ class Http1Exchange(httpx.AsyncByteStream):
         """Close or pool the connection after a complete response."""
         self._over = True
         if self._keep is not None and self._head is not None and not (body.has_extra or self._head.closes_connection):
-            kept, place = self._keep
-            kept.release(place, self._connection)
+            pool, key = self._keep
+            pool.release(key, self._connection)
         else:
             self._connection.close()
 

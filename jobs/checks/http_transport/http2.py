@@ -181,11 +181,11 @@ class Http2Exchange(httpx.AsyncByteStream):
             port=request.url.port,
             target=request.url.raw_path,
         )
-        asked = httpcore.Request(request.method, url, headers=request.headers.raw, content=request.content)
+        http_request = httpcore.Request(request.method, url, headers=request.headers.raw, content=request.content)
         stream = self._stream = _ConnectionStream(self._connection)
         spoken = _StrictHttp2Connection(url.origin, stream)
         try:
-            self._response = await spoken.handle_async_request(asked)
+            self._response = await spoken.handle_async_request(http_request)
         except (httpcore.ProtocolError, httpcore.ConnectionNotAvailable) as error:
             raise _malformed(error) from None
         clock.enter("body")

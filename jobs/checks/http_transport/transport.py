@@ -145,7 +145,7 @@ async def _send_http2(request: httpx.Request, connection: TargetConnection, cloc
 
 
 def _head_of(request: httpx.Request, options: RequestOptions) -> bytes:
-    """Return the head as it is sent, by HTTP/1.1."""
+    """Encode the head for HTTP/1.1."""
     if options.head and options.proxy is None and not options.http2:
         return options.head
     url, target, headers = request.url, request.url.raw_path, list(request.headers.raw)

@@ -108,8 +108,8 @@ async def _query(target: DnsTarget, question: dns.message.Message, server: str) 
 
 
 def _answer_facts(target: DnsTarget, server: str, answer: dns.message.Message) -> dict[str, Any]:
-    wanted = dns.rdatatype.from_text(target.type)
-    sets = [one for one in answer.answer if one.rdtype == wanted]
+    record_type = dns.rdatatype.from_text(target.type)
+    sets = [one for one in answer.answer if one.rdtype == record_type]
     return {
         "rcode": dns.rcode.to_text(answer.rcode()),
         "answers": sorted(_record_text(record) for one in sets for record in one),

@@ -58,8 +58,8 @@ class HeartbeatCheck:
             return Observation(call.clock.stop(), facts=facts, pending=describe_heartbeat(beat, rhythm, now))
         if state is not HeartbeatState.DOWN:
             return Observation(call.clock.stop(), facts=facts)
-        told = self._redactor.redact(describe_heartbeat(beat, rhythm, now))
-        return Observation(call.clock.stop(), error=_error_class(beat, rhythm, now), message=told, facts=facts)
+        message = self._redactor.redact(describe_heartbeat(beat, rhythm, now))
+        return Observation(call.clock.stop(), error=_error_class(beat, rhythm, now), message=message, facts=facts)
 
     def prepare(self, target: HeartbeatTarget) -> None:
         """See Check.prepare."""

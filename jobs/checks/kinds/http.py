@@ -98,7 +98,7 @@ class HttpCheck:
     ) -> Observation:
         """Observe the target once, sending these cookies and adding those of the responses."""
         exchange = HttpExchange(self._client, self._guard, self._contexts, target, call, cookies)
-        call.clock.besides = exchange.route.describe
+        call.clock.route_note = exchange.route.describe
         try:
             cached = self._request_cache.find(target) if cookies is None else None
             exchange.trace_parent = self._trace_parent(target, call)

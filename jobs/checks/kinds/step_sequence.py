@@ -87,10 +87,10 @@ class StepSequence:
         self.degraded: list[Failure] = []
 
     async def run_steps(self, steps: tuple[Step, ...]) -> Observation | None:
-        """Return the first unexpected response with its error; None if there is none."""
+        """Return the first unexpected response with its error; None if all are as expected."""
         self.call.clock.facts = self._facts_so_far
         for number, step in enumerate(steps, 1):
-            where = self.call.clock.step = f"Step {number} of {len(steps)} ({make_printable(step.name)}): "
+            where = self.call.clock.step_prefix = f"Step {number} of {len(steps)} ({make_printable(step.name)}): "
             seen = await self._run_step(step, self.call)
             if seen.error is not None:
                 return _with_message(seen, f"{where}{seen.message}")
@@ -133,13 +133,13 @@ class StepSequence:
 
     def _facts_so_far(self) -> dict[str, Any]:
         """Return the steps at the attempt's deadline, which ends the running one."""
-        told = list(self.step_facts)
+        steps = list(self.step_facts)
         if self._under_way is not None:
             step, began = self._under_way
             clock = self.call.clock
             error, _ = describe_deadline(clock, step.endpoint, 0)
-            told.append(_step_facts(step, error, None, clock.elapsed_ms - began))
-        return {"steps": told}
+            steps.append(_step_facts(step, error, None, clock.elapsed_ms - began))
+        return {"steps": steps}
 
     async def _observe_and_judge(self, step: Step, call: AttemptContext) -> Observation:
         try:
@@ -172,11 +172,11 @@ class StepSequence:
             return task.undecided(
                 0, f"all steps of an attempt have {JUDGING_SECONDS:g} s of computing, which are used up"
             )
-        began, call.clock.found = call.clock.elapsed_ms, (ErrorClass.INTERNAL_ERROR, _NOT_JUDGED_IN_TIME)
+        began, call.clock.verdict = call.clock.elapsed_ms, (ErrorClass.INTERNAL_ERROR, _NOT_JUDGED_IN_TIME)
         seconds = min(JUDGEMENT_SECONDS, self._judging_left)
         job = self.call.run_id.rpartition("@")[0]
         judged = await self._judges.perform(job, task, self._redactor.redact, seconds=seconds)
-        call.clock.found = None
+        call.clock.verdict = None
         self._judging_ms += call.clock.elapsed_ms - began
         self._judging_left -= judged.seconds
         return judged.result
@@ -187,7 +187,7 @@ class StepSequence:
         return replace(phases, total_ms=round_to_microsecond(max(phases.total_ms - self._judging_ms, 0.0)))
 
     async def _send(self, step: Step, target: Step, call: AttemptContext) -> Observation:
-        number, call.clock.asked = len(self.step_facts) + 1, peer_of_url(target.url)
+        number, call.clock.current_peer = len(self.step_facts) + 1, peer_of_url(target.url)
         # A separate key: for the target it is a different request from that of the step before.
         names = {name for value in step.sent_values() for name in find_names(value) if self._got_with.get(name)}
         one = replace(

@@ -67,15 +67,15 @@ class TcpDialogue:
         self._clock = clock
         self._peer = peer
         self._since = 0
-        self._besides, self._received = clock.besides, clock.received
+        self._route_note, self._judge_incomplete = clock.route_note, clock.judge_incomplete
 
     async def receive(self, pattern: str) -> None:
         """Read until the pattern is found in the data since the last match.
 
         Raises ExpectedDataMissing, and what reading raises.
         """
-        self._clock.besides = lambda: f"Expected {self._comparison(pattern)}."
-        self._clock.received = lambda limit: self._at_deadline(pattern, limit)
+        self._clock.route_note = lambda: f"Expected {self._comparison(pattern)}."
+        self._clock.judge_incomplete = lambda limit: self._at_deadline(pattern, limit)
         if self._clock.current in ("connect", "tls"):
             self._clock.enter("first_byte")
         while not await self._finds(pattern):
@@ -92,7 +92,7 @@ class TcpDialogue:
 
     def clear_deadline_texts(self) -> None:
         """Remove the texts about the last line from the clock."""
-        self._clock.besides, self._clock.received = self._besides, self._received
+        self._clock.route_note, self._clock.judge_incomplete = self._route_note, self._judge_incomplete
 
     async def _finds(self, pattern: str) -> bool:
         """Raises ExpectedDataMissing: there is no match, and none is possible, or the search takes too long."""

@@ -47,7 +47,7 @@ class TlsCheck:
             return await self._handshake(target, target.tls, call.clock)
         except ssl.SSLCertVerificationError as error:
             error_class, message = classify_error(error, "tls", peer) or (ErrorClass.TLS_CERTIFICATE, f"{error}")
-            call.clock.found = error_class, message
+            call.clock.verdict = error_class, message
             shown = await self._inspect_rejected(target)
             phases = call.clock.stop()
             if shown is None:
@@ -103,11 +103,11 @@ class TlsCheck:
 
 
 def _version_error(target: TlsTarget, version: str) -> tuple[ErrorClass | None, str]:
-    wanted = f"TLSv{target.minimum_version}"
-    if version >= wanted:
+    required = f"TLSv{target.minimum_version}"
+    if version >= required:
         return None, ""
     peer = Peer(target.host, target.port, target.server_name or "")
-    return ErrorClass.TLS_FAILURE, f"{peer} agreed on {version}, at least {wanted} is required (minimum_version)."
+    return ErrorClass.TLS_FAILURE, f"{peer} agreed on {version}, at least {required} is required (minimum_version)."
 
 
 def _describe_certificate(shown: Observation) -> str:

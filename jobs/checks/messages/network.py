@@ -54,7 +54,7 @@ _OTHER_NAMES = (
 )
 
 # By OpenSSL's X509_V_ERR_* number.
-_CERTIFICATE_REASONS = {
+CERTIFICATE_REASONS = {
     2: _NOT_TRUSTED,
     9: "is not valid yet: check its start date and the clocks",
     10: "has expired, or a certificate of its chain has: renew it",
@@ -75,7 +75,7 @@ _CERTIFICATE_REASONS = {
 
 
 def describe_bad_certificate(error: Any, peer: Peer) -> str:
-    reason = _CERTIFICATE_REASONS.get(error.verify_code)
+    reason = CERTIFICATE_REASONS.get(error.verify_code)
     if reason is None:
         return f"The certificate of {peer} was not accepted: {make_printable(error.verify_message)}."
     return f"The certificate of {peer} {reason.format(host=peer.tls_name)}."
@@ -86,7 +86,7 @@ _DAMAGED = "sent data that was damaged in transit: check the devices on the path
 _UNKNOWN_TO_SERVER = "does not know the name {host}"
 
 # By OpenSSL's name of the reason.
-_HANDSHAKE_REASONS = {
+HANDSHAKE_REASONS = {
     "WRONG_VERSION_NUMBER": _NOT_TLS,
     "HTTP_REQUEST": _NOT_TLS,
     "UNSUPPORTED_PROTOCOL": "supports only TLS versions that are too old to be safe",
@@ -108,7 +108,7 @@ def _openssl_reason(text: str) -> str:
 
 def describe_tls_failure(error: Any, peer: Peer) -> str:
     name = getattr(error, "reason", None) or _openssl_reason(str(error))
-    reason = _HANDSHAKE_REASONS.get(name)
+    reason = HANDSHAKE_REASONS.get(name)
     if reason is None:
         return f"No TLS session: {peer} and this program could not agree on one ({name.replace('_', ' ').lower()})."
     return f"No TLS session: {peer} {reason.format(host=peer.tls_name)}."

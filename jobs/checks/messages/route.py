@@ -24,10 +24,10 @@ class RequestRoute:
 
     def describe(self) -> str:
         """Return what the target's URL does not show, as sentences."""
-        told = []
+        notes = []
         if self.proxy is not None:
             here = self.peer == self.proxy
-            told.append("This is the proxy." if here else f"The request went through the proxy {self.proxy}.")
+            notes.append("This is the proxy." if here else f"The request went through the proxy {self.proxy}.")
         if self.redirected_by is not None and self.redirected_by != self.peer:
-            told.append(f"{self.redirected_by} redirected to it.")
-        return " ".join(told)
+            notes.append(f"{self.redirected_by} redirected to it.")
+        return " ".join(notes)

@@ -46,15 +46,15 @@ _TIMED_OUT: dict[Phase | None, tuple[ErrorClass, str]] = {
 
 def describe_deadline(clock: PhaseClock, endpoint: str, limit_s: float) -> tuple[ErrorClass, str]:
     """Return error class and message of an attempt whose deadline passed, by its clock."""
-    if clock.found is not None:
-        return clock.found
-    if (verdict := clock.received(seconds(limit_s))) is not None:
+    if clock.verdict is not None:
+        return clock.verdict
+    if (verdict := clock.judge_incomplete(seconds(limit_s))) is not None:
         return verdict
-    peer = clock.asked
+    peer = clock.current_peer
     error, sentence = describe_timeout(
         clock.current, endpoint, limit_s, (peer.host, str(peer)) if peer is not None else None
     )
-    return error, f"{sentence} {clock.besides()}".rstrip()
+    return error, f"{sentence} {clock.route_note()}".rstrip()
 
 
 def describe_timeout(

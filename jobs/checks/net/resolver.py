@@ -1,4 +1,4 @@
-"""Resolve names in threads of its own. Called by network.py.
+"""Resolve names in dedicated threads. Called by network.py.
 
 Not in the loop's executor: a silent name server blocks a thread for many seconds, and other work must not wait for it.
 The threads are daemons because such a lookup cannot be cancelled at exit.

@@ -215,7 +215,7 @@ async def test_a_deadline_that_passes_while_a_body_waits_for_memory_is_not_the_t
     memory, clock = BodyMemory(MIB), PhaseClock()
     await room(memory, "other", "other").reserve(MIB)
     asked = asyncio.create_task(observed(ask.check, target.url, room(memory), clock))
-    await wait_until(lambda: clock.found is not None)
+    await wait_until(lambda: clock.verdict is not None)
     error, message = describe_deadline(clock, target.url, 1.0)
     asked.cancel()
     assert error is ErrorClass.INTERNAL_ERROR

@@ -94,7 +94,7 @@ async def test_what_is_wrong_with_a_certificate_is_known_while_more_is_asked_for
     found: list[tuple[ErrorClass, str] | None] = []
 
     async def no_second_look(_: TlsCheck, __: TlsTarget) -> None:
-        found.append(clock.found)
+        found.append(clock.verdict)
 
     monkeypatch.setattr(TlsCheck, "_inspect_rejected", no_second_look)
     clock = PhaseClock()
