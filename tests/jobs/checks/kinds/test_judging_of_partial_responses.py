@@ -129,7 +129,7 @@ async def test_the_response_time_does_not_hold_what_judging_took() -> None:
     class Waits(InlineJudge):
         async def perform(self, job: str, task: JudgingTask[R], redact: Redact, **more: Any) -> JudgedResult[R]:
             # Three seconds on the clock of the attempt.
-            clock._began -= 3
+            clock._started -= 3
             return await super().perform(job, task, redact, **more)
 
     clock = PhaseClock()
