@@ -1,6 +1,6 @@
 """Messages about answers whose expectations do not hold. Pure.
 
-Called by jobs.running.run_factories, and by jobs.checks.kinds.steps for each step.
+Called by jobs.running.run_factories, and by jobs.checks.kinds.step_sequence for each step.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Placeholders in the values that entries compare with: `{json: $.id, equals: "${order}"}`.
 
-Called by jobs.targets.steps to validate them, and by jobs.checks.kinds.steps to replace them. Pure.
+Called by jobs.targets.steps to validate them, and by jobs.checks.kinds.step_sequence to replace them. Pure.
 """
 
 from __future__ import annotations
