@@ -93,7 +93,7 @@ class JudgedAnswer:
         return self._shorten(text)
 
     def describe_missing_text(self) -> str:
-        """Describe the body for an entry whose text or pattern was not found."""
+        """Describe the body for an entry whose text or pattern was not match."""
         if not self.text:
             return "an empty body"
         if self.observation.body_truncated:
@@ -124,11 +124,11 @@ def format_size(size: int) -> str:
 
 
 def _codec_name(content_type: str) -> str:
-    found = _CHARSET.search(content_type)
-    if found is None:
+    match = _CHARSET.search(content_type)
+    if match is None:
         return "utf-8"
     try:
-        name = codecs.lookup(found[1]).name
+        name = codecs.lookup(match[1]).name
     except LookupError:
         return "utf-8"
     return name if _ALLOWED_CODECS.fullmatch(name) else "utf-8"

@@ -44,15 +44,15 @@ class FairQueue:
 
     def add(self, judgement: QueuedJudgement) -> None:
         """Add a judgement. Drop it, or some of the job with the most bytes, if the queue is over its limits."""
-        refused: list[tuple[QueuedJudgement, str]] = []
+        dropped: list[tuple[QueuedJudgement, str]] = []
         with self._changed:
             self._waiting.append(judgement)
-            while (one := self._judgement_to_drop(judgement)) is not None:
-                self._waiting.remove(one[0])
-                refused.append(one)
+            while (drop := self._judgement_to_drop(judgement)) is not None:
+                self._waiting.remove(drop[0])
+                dropped.append(drop)
             self._changed.notify()
-        for dropped, why in refused:
-            dropped.on_dropped(why)
+        for each, why in dropped:
+            each.on_dropped(why)
 
     def remove(self, judgement: QueuedJudgement) -> None:
         """Remove a judgement whose caller no longer waits."""
@@ -67,9 +67,9 @@ class FairQueue:
             if self._closed or not self._waiting:
                 return None
             # With equal use, min() returns the first.
-            one = min(self._waiting, key=lambda waiting: self._used_by(waiting.job))
-            self._waiting.remove(one)
-            return one
+            judgement = min(self._waiting, key=lambda waiting: self._used_by(waiting.job))
+            self._waiting.remove(judgement)
+            return judgement
 
     def record_use(self, job: str, seconds: float) -> None:
         """Record the CPU seconds of a judgement of the job."""

@@ -25,7 +25,7 @@ class InlineJudge:
         queue_timeout: float = QUEUE_TIMEOUT_SECONDS,
     ) -> JudgedResult[R]:
         """See Judge.perform; never waits."""
-        began = time.thread_time()
+        started = time.thread_time()
         with use_budget(JudgementBudget(seconds)):
             result = task.perform(redact, ignore_part)
-        return JudgedResult(result, time.thread_time() - began)
+        return JudgedResult(result, time.thread_time() - started)

@@ -34,7 +34,7 @@ class Judgement:
         return judge(self.observation, self.expect, redact, on_part_started)
 
     def pack(self, result: Failures) -> Any:
-        return [[one.expectation, one.expected, one.observed, one.severity.value] for one in result]
+        return [[failure.expectation, failure.expected, failure.observed, failure.severity.value] for failure in result]
 
     def unpack(self, packed: Any, complete: Callable[[str], str]) -> Failures:
         return tuple(
@@ -42,8 +42,8 @@ class Judgement:
             for expectation, expected, observed, severity in packed
         )
 
-    def undecided(self, place: int, why: str) -> Failures:
-        return (undecided_failure(self.keys, place, why),)
+    def undecided(self, part: int, why: str) -> Failures:
+        return (undecided_failure(self.keys, part, why),)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -51,5 +51,8 @@ class Judgement:
         return tuple(entry.entry_key() for entry in self.expect)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        seen = self.observation
-        return Judgement, (replace(seen, headers=dict(seen.headers), facts=dict(seen.facts), failures=()), self.expect)
+        observed = self.observation
+        return Judgement, (
+            replace(observed, headers=dict(observed.headers), facts=dict(observed.facts), failures=()),
+            self.expect,
+        )

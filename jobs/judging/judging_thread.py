@@ -94,7 +94,7 @@ class JudgingThread:
 
 def perform_in_thread(task: JudgingTask[Any], seconds: float) -> TaskOutcome:
     """Perform a task in this thread, within its budget but without a hard limit."""
-    recorder, began = RedactionRecorder(), time.thread_time()
+    recorder, started = RedactionRecorder(), time.thread_time()
     with use_budget(JudgementBudget(seconds)):
         packed = task.pack(task.perform(recorder, ignore_part))
-    return TaskDone(packed, recorder.nonce, recorder.texts, time.thread_time() - began)
+    return TaskDone(packed, recorder.nonce, recorder.texts, time.thread_time() - started)

@@ -45,7 +45,7 @@ class JudgingTask(Protocol[R]):
         """Return the result of a JSON value. `complete`: replaces the marks in a text (see deferred_redaction.py)."""
         ...
 
-    def undecided(self, place: int, why: str) -> R:
+    def undecided(self, part: int, why: str) -> R:
         """Return the result of a task that was stopped in the part of this index."""
         ...
 
@@ -72,5 +72,5 @@ class Judge(Protocol):
         ...
 
 
-def ignore_part(place: int) -> None:
+def ignore_part(part: int) -> None:
     """Ignore the start of a part."""

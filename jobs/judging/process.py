@@ -49,7 +49,7 @@ class TaskDone:
 class TaskStopped:
     """The task was stopped in the part of this index; `why`: a clause."""
 
-    place: int
+    part: int
     why: str
     seconds: float
 
@@ -84,8 +84,8 @@ class TaskExecutor(Protocol):
 class _ProcessEnded(Exception):
     """The process ended, or was killed after the timeout (`silent`). `code`: see Popen.returncode."""
 
-    def __init__(self, code: int, place: int, *, silent: bool = False) -> None:
-        self.code, self.place, self.silent = code, place, silent
+    def __init__(self, code: int, part: int, *, silent: bool = False) -> None:
+        self.code, self.part, self.silent = code, part, silent
 
 
 class JudgingProcess:
@@ -151,10 +151,10 @@ def _outcome_of_answer(answer: Mapping[str, Any]) -> TaskOutcome:
 
 def _outcome_of_end(ended: _ProcessEnded, seconds: float) -> TaskStopped:
     if ended.code == -signal.SIGPROF:
-        return TaskStopped(ended.place, describe_exceeded_budget(seconds), seconds * KILL_FACTOR)
+        return TaskStopped(ended.part, describe_exceeded_budget(seconds), seconds * KILL_FACTOR)
     if ended.silent:
-        return TaskStopped(ended.place, f"there was no result within {TASK_TIMEOUT_SECONDS:g} s", seconds)
-    return TaskStopped(ended.place, f"its process ended with code {ended.code}", seconds)
+        return TaskStopped(ended.part, f"there was no result within {TASK_TIMEOUT_SECONDS:g} s", seconds)
+    return TaskStopped(ended.part, f"its process ended with code {ended.code}", seconds)
 
 
 class _ChildProcess:
@@ -192,17 +192,17 @@ class _ChildProcess:
     def run_task(self, task: JudgingTask[Any], seconds: float) -> Mapping[str, Any]:
         """Send a task and return the result. Raises _ProcessEnded."""
         self._socket.settimeout(TASK_TIMEOUT_SECONDS)
-        place = 0
+        part = 0
         try:
             _send((task, seconds), self._tasks)
             while isinstance(line := _read_line(self._results), int):
-                place = line
+                part = line
         except TimeoutError:
-            raise _ProcessEnded(self._kill_and_wait(), place, silent=True) from None
+            raise _ProcessEnded(self._kill_and_wait(), part, silent=True) from None
         except OSError:
             line = None
         if line is None:
-            raise _ProcessEnded(self._process.wait(), place)
+            raise _ProcessEnded(self._process.wait(), part)
         assert isinstance(line, dict)
         return line
 
@@ -244,6 +244,6 @@ def _read_line(file: BinaryIO) -> Any:
 
 
 def _environment() -> dict[str, str]:
-    places = [os.path.abspath(place) for place in sys.path]
+    paths = [os.path.abspath(path) for path in sys.path]
     taken_over = {name: os.environ[name] for name in _INHERITED_VARIABLES if name in os.environ}
-    return taken_over | {"PYTHONPATH": os.pathsep.join(dict.fromkeys(places))}
+    return taken_over | {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}

@@ -1,7 +1,7 @@
 """Judge short tasks on the event loop and all others in the judging process. Opened by scheduler.app.
 
     async with JudgingService() as judges:
-        judged = await judges.perform("checkout", Judgement(seen, job.expect), redactor.redact)
+        judged = await judges.perform("checkout", Judgement(observation, job.expect), redactor.redact)
 
 The thread and the process start with the first judgement that needs them.
 """
@@ -68,20 +68,20 @@ class JudgingService:
     ) -> JudgedResult[R]:
         """See Judge.perform."""
         if self._loop_share.can_judge(job) and task.is_brief():
-            began = time.thread_time()
+            started = time.thread_time()
             with suppress(BudgetExceeded), use_budget(JudgementBudget(min(LOOP_TRY_SECONDS, seconds), is_final=False)):
                 result = task.perform(redact, ignore_part)
-                took = time.thread_time() - began
+                took = time.thread_time() - started
                 self._loop_share.record_on_loop(job, took)
                 return JudgedResult(result, took)
-            self._loop_share.record_on_loop(job, time.thread_time() - began)
+            self._loop_share.record_on_loop(job, time.thread_time() - started)
         outcome = await self._outcome(job, task, seconds, queue_timeout)
         match outcome:
             case TaskDone(packed, nonce, texts, took):
                 self._loop_share.record_in_process(job, took)
                 return JudgedResult(task.unpack(packed, make_completer(nonce, texts, redact)), took)
-            case TaskStopped(place, why, took):
-                return JudgedResult(task.undecided(place, why), took)
+            case TaskStopped(part, why, took):
+                return JudgedResult(task.undecided(part, why), took)
             case TaskFailed(error):
                 raise JudgingFailed(error)
 

@@ -40,7 +40,7 @@ EVALUATE_SECONDS = 0.25
 MOST_BODY_CHARACTERS = 4 * 1024 * 1024
 """Characters of a body that an expression can read: each function reads all of it."""
 
-_KEPT = 4096
+_MOST_CACHED_EXPRESSIONS = 4096
 _MOST_BYTES_HELD = 64 * 1024 * 1024
 """Bytes of all cached expressions, as estimated by the two below."""
 _BYTES_OF_A_CHARACTER, _BYTES_OF_A_MACRO = 150, 6000
@@ -138,7 +138,7 @@ def _result(value: cel.Value) -> Any:
     return value.plain_value() if kind in ("INT", "UINT", "DOUBLE", "STRING") else f"a value of type {kind}"
 
 
-@lru_cache(_KEPT)
+@lru_cache(_MOST_CACHED_EXPRESSIONS)
 def _kind_of(expression: str) -> str:
     """Return the type of its value, after compiling it also with its deadline checks, which nest it deeper."""
     kind: str = _environment().compile(expression).return_type().name()

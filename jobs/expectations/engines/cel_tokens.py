@@ -14,7 +14,7 @@ from functools import lru_cache
 
 DEADLINE_FUNCTION = "_in_time"
 
-_KEPT = 4096
+_MOST_CACHED_EXPRESSIONS = 4096
 
 _TOKEN = re.compile(
     r"""
@@ -38,7 +38,7 @@ def inject_deadline_checks(expression: str) -> str:
     return "".join(_written(iter(tokens)))
 
 
-@lru_cache(_KEPT)
+@lru_cache(_MOST_CACHED_EXPRESSIONS)
 def free_names(expression: str) -> frozenset[str]:
     """Return the names of its variables, without fields, texts and the loop variables of macros."""
     tokens = [token for token in _TOKEN.findall(expression) if not (token.startswith("//") or token.isspace())]

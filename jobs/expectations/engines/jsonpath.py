@@ -56,38 +56,38 @@ class _SelectionDeadline:
         self._allowance = ComputeAllowance(SELECT_SECONDS)
         self._steps = _STEPS
 
-    def step(self, number: int = 1) -> None:
+    def step(self, count: int = 1) -> None:
         """Raises LimitExceeded, BudgetExceeded."""
-        self._steps -= number
+        self._steps -= count
         if self._steps <= 0:
             self._steps = _STEPS
             if self._allowance.remaining <= 0:
                 raise self._allowance.timeout_error(LimitExceeded("it takes too long: make the path more specific"))
 
 
-_watch: ContextVar[_SelectionDeadline] = ContextVar("watch")
+_current_deadline: ContextVar[_SelectionDeadline] = ContextVar("deadline")
 """For the filter functions, because all selections share them."""
 
 
 class _WatchedDict(dict[str, Any]):
     """An object of the document. Its values are wrapped when they are read."""
 
-    __slots__ = ("plain", "watch")
+    __slots__ = ("deadline", "plain")
 
-    def __init__(self, plain: dict[str, Any], watch: _SelectionDeadline) -> None:
+    def __init__(self, plain: dict[str, Any], deadline: _SelectionDeadline) -> None:
         super().__init__(plain)
-        self.plain, self.watch = plain, watch
+        self.plain, self.deadline = plain, deadline
 
     def items(self) -> Iterator[tuple[str, Any]]:  # type: ignore[override]
         for key, value in self.plain.items():
-            self.watch.step()
-            yield key, _watched(value, self.watch)
+            self.deadline.step()
+            yield key, _wrap(value, self.deadline)
 
     def __getitem__(self, key: str) -> Any:
-        return _watched(self.plain[key], self.watch)
+        return _wrap(self.plain[key], self.deadline)
 
     def __eq__(self, other: object) -> bool:
-        self.watch.step(_STEPS)
+        self.deadline.step(_STEPS)
         return bool(self.plain == _plain(other))
 
     __hash__ = None
@@ -96,32 +96,32 @@ class _WatchedDict(dict[str, Any]):
 class _WatchedList(list[Any]):
     """An array of the document. Its items are wrapped when they are read."""
 
-    __slots__ = ("plain", "watch")
+    __slots__ = ("deadline", "plain")
 
-    def __init__(self, plain: list[Any], watch: _SelectionDeadline) -> None:
+    def __init__(self, plain: list[Any], deadline: _SelectionDeadline) -> None:
         super().__init__(plain)
-        self.plain, self.watch = plain, watch
+        self.plain, self.deadline = plain, deadline
 
     def __iter__(self) -> Iterator[Any]:
         for value in self.plain:
-            self.watch.step()
-            yield _watched(value, self.watch)
+            self.deadline.step()
+            yield _wrap(value, self.deadline)
 
-    def __getitem__(self, place: Any) -> Any:
-        found = self.plain[place]
-        return _WatchedList(found, self.watch) if isinstance(place, slice) else _watched(found, self.watch)
+    def __getitem__(self, index: Any) -> Any:
+        found = self.plain[index]
+        return _WatchedList(found, self.deadline) if isinstance(index, slice) else _wrap(found, self.deadline)
 
     def __eq__(self, other: object) -> bool:
-        self.watch.step(_STEPS)
+        self.deadline.step(_STEPS)
         return bool(self.plain == _plain(other))
 
     __hash__ = None
 
 
-def _watched(value: Any, watch: _SelectionDeadline) -> Any:
+def _wrap(value: Any, deadline: _SelectionDeadline) -> Any:
     if isinstance(value, dict):
-        return _WatchedDict(value, watch)
-    return _WatchedList(value, watch) if isinstance(value, list) else value
+        return _WatchedDict(value, deadline)
+    return _WatchedList(value, deadline) if isinstance(value, list) else value
 
 
 def _plain(value: Any) -> Any:
@@ -156,8 +156,8 @@ def _compile(pattern: str) -> tuple[regex.Pattern[str], int]:
 
 
 def _finds(text: object, pattern: object, *, whole: bool) -> bool:
-    watch = _watch.get()
-    watch.step(_STEPS)
+    deadline = _current_deadline.get()
+    deadline.step(_STEPS)
     if (
         not isinstance(text, str)
         or not isinstance(pattern, str)
@@ -206,21 +206,21 @@ def select_values(query: str, document: Any) -> list[Any]:
     """Return the values that the query selects in a JSON document. Raises LimitExceeded, BudgetExceeded."""
     import jsonpath_rfc9535
 
-    watch = _SelectionDeadline()
-    token = _watch.set(watch)
+    deadline = _SelectionDeadline()
+    token = _current_deadline.set(deadline)
     if any(sign in query for sign in _GOING_THROUGH):
-        document = _watched(document, watch)
+        document = _wrap(document, deadline)
     found: list[Any] = []
     try:
         for node in _queries.get_compiled(query).finditer(document):
-            watch.step()
+            deadline.step()
             found.append(_plain(node.value))
             if len(found) > MOST_SELECTED_NODES:
                 raise LimitExceeded(f"it selects more than {MOST_SELECTED_NODES} values: make the path more specific")
     except (jsonpath_rfc9535.JSONPathError, RecursionError):
         raise LimitExceeded("the document is nested too deeply") from None
     finally:
-        _watch.reset(token)
+        _current_deadline.reset(token)
     return found
 
 

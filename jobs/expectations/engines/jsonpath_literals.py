@@ -18,9 +18,9 @@ _OPEN, _CLOSE = frozenset("([{"), frozenset(")]}")
 def literal_patterns(query: str) -> Iterator[str]:
     """Yield the patterns in their order, unescaped."""
     tokens = [token for token in _TOKEN.findall(query) if not token.isspace()]
-    for place in range(len(tokens) - 1):
-        if tokens[place] in _FUNCTIONS and tokens[place + 1] == "(":
-            argument = _second_argument(tokens[place + 2 :])
+    for index in range(len(tokens) - 1):
+        if tokens[index] in _FUNCTIONS and tokens[index + 1] == "(":
+            argument = _second_argument(tokens[index + 2 :])
             if len(argument) == 1 and argument[0][0] in "'\"":
                 yield _read(argument[0])
 

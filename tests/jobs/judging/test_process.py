@@ -106,7 +106,7 @@ def test_what_cannot_be_interrupted_is_stopped_and_the_next_task_gets_another_pr
     before = pid(process)
     stopped = process.perform(Sample(does), seconds)
     assert isinstance(stopped, TaskStopped)
-    assert (stopped.place, stopped.why) == (1, why)
+    assert (stopped.part, stopped.why) == (1, why)
     assert pid(process) != before
 
 

@@ -172,5 +172,5 @@ def test_the_library_is_imported_with_the_first_expression_only() -> None:
 
 
 def test_the_page_of_jobs_names_every_variable() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "jobs.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[4] / "docs" / "jobs.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in page for name in CEL_VARIABLES)
