@@ -1,6 +1,6 @@
-"""Certificates as targets show them, read once an expectation or the TLS check asks. Pure.
+"""Certificates of targets, parsed when an expectation or the TLS check needs them. Pure.
 
-Called by jobs.expectations and jobs.checks.kinds.tls with what `Observation.certificates` holds.
+Called by jobs.expectations and jobs.checks with the bytes of `Observation.certificates`.
 """
 
 from __future__ import annotations
@@ -18,37 +18,37 @@ _DAY = 86_400
 
 
 class UnreadableCertificate(ValueError):
-    """What was shown is no certificate that can be read."""
+    """The bytes are not a readable X.509 certificate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What people look at in a certificate. Both instants are aware UTC."""
+    """The fields of a certificate that a job can check. Both instants are aware UTC."""
 
     subject: str
-    """Its common name, or else its whole name."""
+    """The common name, or the whole name without one."""
     issuer: str
     names: tuple[str, ...]
-    """The host names and addresses that it is for."""
+    """The host names and IP addresses that it is valid for."""
     not_before: datetime
     not_after: datetime
 
     def seconds_left(self, now: datetime) -> float:
-        """Until it ends; negative if it has ended."""
+        """Return the seconds until it expires; negative after that."""
         return (self.not_after - now).total_seconds()
 
     def days_left(self, now: datetime) -> int:
-        """Whole days until it ends, rounded down; negative if it has ended."""
+        """Return the whole days until it expires, rounded down; negative after that."""
         return int(self.seconds_left(now) // _DAY)
 
 
 def preload_certificate_reader() -> None:
-    """Load the library that reads certificates."""
+    """Import the library that reads certificates."""
     from cryptography import x509  # noqa: F401
 
 
 def read_certificate(der: bytes) -> Certificate:
-    """Raises UnreadableCertificate."""
+    """Parse a certificate in DER. Raises UnreadableCertificate."""
     from cryptography import x509
 
     try:

@@ -1,4 +1,4 @@
-"""A job: schedule + check + policies, as one frozen model. Built by config.job_files.reader, used everywhere."""
+"""A job: schedule, check and policies as one frozen model. Built by config.job_files.reader, read by every other package."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from jobs.targets import TARGETS_BY_KIND, Target, target_kind
 from jobs.telemetry import TelemetryPolicy
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
-"""A job's name stands in run ids, URLs, table keys and tags, so it is kept plain."""
+"""A job's name is part of run ids, URLs, table keys and tags, so it contains only characters valid in all of them."""
 
 
 def _read_schedule(value: Any, info: ValidationInfo) -> Schedule | None:
@@ -64,7 +64,7 @@ _MONTHLY = {
             ],
             "examples": ["MAR,JUN"],
         },
-        "missing_day": {"enum": ["skip", "last"], "description": "what a month without the day has instead"},
+        "missing_day": {"enum": ["skip", "last"], "description": "policy for months without the day"},
     },
     "required": ["day"],
     "additionalProperties": False,
@@ -78,12 +78,12 @@ _SCHEDULE_KEYS = {
     "dst": {
         "type": "object",
         "properties": {
-            "gap": {"enum": ["shift", "end", "skip"], "description": "a time that the clock leaves out"},
-            "repeat": {"enum": ["first", "both"], "description": "a time that the clock shows twice"},
+            "gap": {"enum": ["shift", "end", "skip"], "description": "policy for local times that DST skips"},
+            "repeat": {"enum": ["first", "both"], "description": "policy for local times that DST repeats"},
         },
         "additionalProperties": False,
     },
-    "jitter": {"type": "string", "description": "later by up to this, always the same for a job", "examples": ["20s"]},
+    "jitter": {"type": "string", "description": "maximum delay; a job always has the same one", "examples": ["20s"]},
     "start": {"type": "string", "description": "ISO 8601"},
     "end": {"type": "string", "description": "ISO 8601; a date alone means the end of that day"},
     "except": {
@@ -98,21 +98,21 @@ _ONE_SCHEDULE = [
 
 ScheduleField = Annotated[
     Schedule | None,
-    # Plain: the parser alone decides, and no check of the protocol's members is made for each of 10,000 jobs.
+    # Plain: the parser alone decides. A check of the protocol's members for each of 10,000 jobs would cost time.
     PlainValidator(_read_schedule),
     PlainSerializer(lambda schedule: schedule and schedule.spec, return_type=Any),
     WithJsonSchema({"anyOf": [*_ONE_SCHEDULE, {"type": "array", "items": {"anyOf": _ONE_SCHEDULE}}, {"type": "null"}]}),
 ]
-"""Comes after `name`, which decides about jitter."""
+"""Declared after `name`, from which the jitter follows."""
 
 
 def _of_kind(value: Any, read: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Timeouts:
-    """The deadlines that the job says, and those of the check's kind in place of what it does not say."""
+    """Read the job's timeouts; a value that the job does not set comes from the check's kind."""
     target = info.data.get("check")
     usual = _TIMEOUTS if target is None else target.TIMEOUTS
     if isinstance(value, dict):
-        # `run` is needed to judge `attempt`. An attempt that is not said may be the longer one: the run cuts it short.
-        # As a text, as it would stand in a file, where seconds without a unit are refused.
+        # `run` is needed to validate `attempt`. A default attempt may exceed the job's run, which then ends it.
+        # As text, as in a job file, which refuses numbers without a unit.
         value = {"run": format_duration(usual.run), **value}
     timeouts: Timeouts = read(value)
     left_out = type(timeouts).model_fields.keys() - timeouts.model_fields_set
@@ -121,24 +121,25 @@ def _of_kind(value: Any, read: ValidatorFunctionWrapHandler, info: ValidationInf
     return timeouts.model_copy(update={field: getattr(usual, field) for field in left_out}) if left_out else timeouts
 
 
-# Most of 10,000 jobs keep these: one shared value each instead of a copy a job.
+# Most of 10,000 jobs have these defaults: each is one shared value instead of a copy per job.
 _TIMEOUTS = Timeouts()
 _RETRY = RetryPolicy()
 _CATCH_UP = CatchUp()
 
 
 OverlapMode = Literal["skip", "allow", "buffer_one", "buffer_all", "cancel_previous"]
-"""What becomes of a run that falls due while the one before it goes on.
+"""What happens to a run that becomes due while the previous run of the job is in flight.
 
-It is left out, or started beside the other; or it waits (if another one waits already, it is left out; or all wait and
-run in their order); or the other one is cancelled for it.
+It is skipped, or started in parallel; or it waits (`buffer_one`: a second waiting run is skipped; `buffer_all`: all
+wait and run in order); or the previous run is cancelled.
 """
 
 
 class JobDefinition(FrozenModel):
-    """A named definition. Without a schedule it runs when the jobs did that it depends on, or on demand only.
+    """One job of a job file.
 
-    (A kind of check may have a schedule for jobs that say neither: see jobs.targets.)
+    Without a schedule it runs after the jobs that it depends on, or on demand only. A check's kind may define a default
+    schedule for jobs with neither (see jobs.targets).
     """
 
     name: str = Field(
@@ -149,33 +150,33 @@ class JobDefinition(FrozenModel):
     schedule: ScheduleField = None
     check: Target
     depends_on: Dependencies = ()
-    """Without a schedule, it runs when all of these did; with one, it is run only if they are as is asked."""
+    """Without a schedule, the job runs after all of these; with one, a run starts only if they meet the conditions."""
     expect: Expectations = ()
     timeout: Annotated[Timeouts, WrapValidator(_of_kind)] = Field(default=_TIMEOUTS, validate_default=True)
-    """What is not said is as usual for the kind of check."""
+    """A value that is not set has the default of the check's kind."""
     retry: RetryPolicy = Field(default_factory=lambda: _RETRY)
     circuit: CircuitPolicy | None = None
     catch_up: CatchUp = Field(default_factory=lambda: _CATCH_UP)
     overlap: OverlapMode = "skip"
     concurrency_group: ConcurrencyGroupField = None
     effect: Literal["repeatable", "once"] = "repeatable"
-    """What a second execution of one run would do: no harm (after a crash the run is executed again), or harm.
+    """Whether a run can safely be executed twice. `repeatable`: after a crash the run is executed again.
 
-    A run of effect `once` is claimed alone, right before it starts; if its process dies, it has failed.
+    `once`: the run is claimed alone, immediately before it starts; if its process dies, the run has failed.
     """
     dead_letter: bool = False
-    """Whether a run that is down after its last attempt becomes a dead letter, to be looked into and replayed.
+    """Whether a run that is down after its last attempt becomes a dead letter, for inspection and replay.
 
-    Not for a check of health, which is simply asked again.
+    Not useful for health checks: the next run checks the target again.
     """
     tags: DisplayTexts = Field(default_factory=dict)
     telemetry: TelemetryPolicy | None = None
-    """How much is reported of its runs; what it does not say is as in the settings."""
+    """How much of its runs is reported; a value that is not set comes from the settings."""
 
     @model_validator(mode="before")
     @classmethod
     def _schedule_of_its_kind(cls, value: Any) -> Any:
-        """Some kinds have a schedule of their own for a job that says nothing about when it runs."""
+        """Add the default schedule of the check's kind to a job that has neither a schedule nor dependencies."""
         if not isinstance(value, dict) or "schedule" in value or "depends_on" in value:
             return value
         kind = target_kind(value.get("check"))
@@ -188,8 +189,8 @@ class JobDefinition(FrozenModel):
         for dependency in value if info.data.get("schedule", ...) is None else ():
             if dependency.wait:
                 raise ValueError(
-                    f"wait ({dependency.job}) is for jobs with a schedule: without one, a job runs when those did that "
-                    "it depends on, however long they take"
+                    f"wait ({dependency.job}) requires a schedule: without one, the job starts when the jobs that it "
+                    "depends on have finished, however long they take"
                 )
         return value
 
@@ -209,7 +210,7 @@ class JobDefinition(FrozenModel):
 
     @property
     def runs_when(self) -> str:
-        """When it runs by itself: `every 10s`, `every 10s if database`, `after database`; empty: on demand only."""
+        """What starts a run: `every 10s`, `every 10s if database`, `after database`; empty: on demand only."""
         others = format_dependencies(self.depends_on)
         if self.schedule is None:
             return f"after {others}" if others else ""
@@ -222,21 +223,21 @@ class JobDefinition(FrozenModel):
 
     @property
     def longest_wait(self) -> float:
-        """Seconds for which a run may wait for others after its instant, before it runs or is left out."""
+        """Maximum seconds that a run waits for other runs after its due instant, before it starts or is skipped."""
         wait = max((dependency.wait for dependency in self.depends_on), default=0.0)
         return wait + (self.concurrency_group.wait if self.concurrency_group is not None else 0.0)
 
     @property
     def circuit_key(self) -> str | None:
-        """How its circuit is called: by the job's name, or as `group:NAME` if it is shared; None if it has none.
+        """Key of the job's circuit: the job's name, or `group:NAME` for a shared circuit; None without a circuit.
 
-        A job's name has no colon.
+        A job's name does not contain a colon.
         """
         if self.circuit is None:
             return None
         return self.name if self.circuit.group is None else f"group:{self.circuit.group}"
 
     def generation(self) -> str:
-        """A short hash of what the job does, not of how it is reported: a ticket made for another one is not run."""
+        """Hash the job's behaviour, without its telemetry. A ticket of another generation is not executed."""
         definition = self.model_dump_json(by_alias=True, exclude={"telemetry"})
         return hashlib.sha256(definition.encode()).hexdigest()[:12]

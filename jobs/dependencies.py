@@ -1,6 +1,7 @@
-"""What a job asks of the jobs that it depends on, and whether a run of one of them is that.
+"""Dependencies of a job: the condition that a run of another job must meet, and the check of it.
 
-Part of the definition; judged by scheduler.dependencies.trigger for jobs without a schedule, by the dependency gate for others.
+Part of the definition. Evaluated by scheduler.dependencies.trigger for jobs without a schedule, and by the dependency gate for
+scheduled ones.
 """
 
 from __future__ import annotations
@@ -17,25 +18,24 @@ from jobs.model_base import Duration, FrozenModel
 from jobs.runs import Outcome, Run
 
 LONGEST_DEPENDENCY_WAIT = 3600.0
-"""Seconds that a run may wait for what it depends on."""
+"""Maximum seconds that a run waits for its dependencies."""
 LONGEST_DEPENDENCY_NAME = 100
 _LONGEST_REASON = 400
-"""Characters: a reason that is handed on through many jobs ends somewhere."""
+"""Characters. Bounds a reason that is passed on through a chain of jobs."""
 
 
 class Dependency(FrozenModel):
-    """Another job, and how its run must have ended.
+    """Another job, and the outcome that its run must have.
 
-    `failed` is every way of being down: failed, timed out, rejected. `finished`: one of these, or succeeded; not
-    skipped, and not cancelled.
+    `failed` includes timed out and rejected. `finished` is any of these or succeeded, but not skipped or cancelled.
     """
 
     job: str = Field(min_length=1, max_length=LONGEST_DEPENDENCY_NAME, description="the name of another job")
     condition: Literal["succeeded", "failed", "finished"] = "succeeded"
     within: Annotated[Duration, Field(gt=0)] | None = None
-    """Seconds: the run must not have ended longer ago. None: however long ago."""
+    """Maximum seconds since that run ended. None: no limit."""
     wait: Annotated[Duration, Field(le=LONGEST_DEPENDENCY_WAIT)] = 0.0
-    """Seconds after its due instant for which a scheduled run waits for this, before it is left out."""
+    """Seconds after its due instant that a scheduled run waits for this dependency before it is skipped."""
 
     def __str__(self) -> str:
         """`database`, `database (failed, within 5m)`."""
@@ -45,13 +45,13 @@ class Dependency(FrozenModel):
         return f"{self.job} ({', '.join(more)})" if more else self.job
 
     def explain_unmet(self, run: Run | None, at: datetime, *, ignore_age: bool = False) -> str | None:
-        """Why this run (None: the job has none) is not what is asked for, one sentence; None if it is.
+        """Return why `run` (None: the job has not run) does not meet the condition, as a sentence; None if it does.
 
-        `at`: the instant from which `within` counts back, unless the run may be of `ignore_age`.
+        `within` counts back from `at`, unless `ignore_age` is true.
         """
         if run is None:
-            return f"{self.job}, on which it depends, has not run yet"
-        about = f"the run {run.id}, on which it depends,"
+            return f"dependency {self.job} has not run yet"
+        about = f"dependency run {run.id}"
         if not self._takes(run.outcome):
             asked = f" (condition: {self.condition})" if run.outcome is not Outcome.SKIPPED else f": {run.message}"
             return _shortened(f"{about} {_ENDED[run.outcome]}{asked}")
@@ -88,7 +88,7 @@ def _from_name(value: Any) -> Any:
 
 @lru_cache(maxsize=10_000)
 def _of_name(name: str) -> Dependency:
-    """Jobs that name the same job alone share one value."""
+    """Return one shared value for all jobs that name the same job without options."""
     return Dependency(job=name)
 
 
@@ -96,7 +96,7 @@ def _each_once(dependencies: tuple[Dependency, ...]) -> tuple[Dependency, ...]:
     names = [dependency.job for dependency in dependencies]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise ValueError(f"names {twice!r} twice: one entry says all that is asked of a job")
+        raise ValueError(f"{twice!r} is listed twice: combine its conditions in one entry")
     return dependencies
 
 
@@ -105,7 +105,7 @@ Dependencies = Annotated[
     Field(max_length=50),
     AfterValidator(_each_once),
 ]
-"""A job's name alone asks that its run succeeded."""
+"""A job's name alone means that its run must have succeeded."""
 
 
 def format_dependencies(dependencies: Sequence[Dependency]) -> str:

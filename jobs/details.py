@@ -1,7 +1,7 @@
-"""What an attempt has seen beyond its status: steps, the TLS session with its certificate, DNS records. Pure values.
+"""Details of an attempt: steps, the TLS session with its certificate, DNS records. Pure values.
 
-Made by jobs.running.attempt_details from an observation, with limits on number and length and without secrets; stored,
-shown and sent by everything above.
+Built by jobs.running.attempt_details from an observation, limited in number and length and without secrets; stored,
+displayed and published by the packages above.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _DAY = 86_400
 
 
 class StepOutcome(StrEnum):
-    """How a step ended."""
+    """The result of a step."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -24,7 +24,7 @@ class StepOutcome(StrEnum):
 
 @value(frozen=True, slots=True)
 class StepDetail:
-    """One request of a check with several steps."""
+    """One request of a check of kind `steps`."""
 
     name: str
     status: int | None
@@ -33,12 +33,12 @@ class StepDetail:
     error: str = ""
     """The error class by its name; "" if it succeeded."""
     cleanup: bool = False
-    """Whether it is a step of `cleanup`, which runs at the end in any case."""
+    """Whether the step belongs to `cleanup`, which always runs at the end."""
 
 
 @value(frozen=True, slots=True)
 class CertificateDetail:
-    """The certificate of the target. `names` may hold fewer than the certificate, which has `name_count`."""
+    """The target's certificate. `names` may be shortened; `name_count` is the number in the certificate."""
 
     subject: str
     issuer: str
@@ -48,22 +48,22 @@ class CertificateDetail:
     """Aware UTC, to the second."""
 
     def days_left(self, at: datetime) -> int:
-        """Whole days from `at` until it expires, rounded down; negative if it had expired."""
+        """Return the whole days from `at` until it expires, rounded down; negative after that."""
         return int((self.expires_at - at).total_seconds() // _DAY)
 
 
 @value(frozen=True, slots=True)
 class TlsDetail:
-    """The TLS session of the last connection. `version`: such as TLSv1.3."""
+    """The TLS session of the last connection. `version`: for example TLSv1.3."""
 
     version: str
     certificate: CertificateDetail | None = None
-    """None if the target showed none that can be read."""
+    """None if the target did not send a readable one."""
 
 
 @value(frozen=True, slots=True)
 class DnsDetail:
-    """The answer of a name server. `records` may hold fewer than the answer, which had `record_count`."""
+    """The answer of a name server. `records` may be shortened; `record_count` is the number in the answer."""
 
     rcode: str
     records: tuple[str, ...]
@@ -74,7 +74,7 @@ class DnsDetail:
 
 @value(frozen=True, slots=True)
 class Details:
-    """All of them; an attempt that saw none of these has no details at all."""
+    """The details of one attempt. An attempt without any has None instead."""
 
     steps: tuple[StepDetail, ...] = ()
     tls: TlsDetail | None = None

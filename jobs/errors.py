@@ -1,12 +1,12 @@
-"""Every error that the jobs package raises.
+"""Base errors of the jobs package. Errors of the checks are in jobs.checks.errors.
 
 JobsError
- ├─ DefinitionError     a job definition is wrong; carries every problem found
- ├─ ScheduleError       a schedule cannot be understood (also a ValueError)
- ├─ SecretUnavailable   a secret's value cannot be had now
- └─ TokenUnavailable    an access token cannot be had now
+ ├─ DefinitionError     a job definition is invalid; carries every problem found
+ ├─ ScheduleError       a schedule is invalid (also a ValueError)
+ ├─ SecretUnavailable   a secret's value is temporarily or permanently unavailable
+ └─ TokenUnavailable    an access token is unavailable
 
-What a target does wrong is no exception: a check returns it in its `Observation` (see jobs.runs).
+A fault of a target is not an exception: the check returns it in its `Observation` (see jobs.runs).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class JobsError(Exception):
-    """Base of all errors of this package; the message is meant for people."""
+    """Base class of the errors of this package; messages are written for operators."""
 
 
 class DefinitionError(JobsError):
-    """A job definition is wrong. `problems` lists everything that was found, not only the first."""
+    """A job definition is invalid. `problems` lists every problem found."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("; ".join(str(problem) for problem in problems))
@@ -30,12 +30,12 @@ class DefinitionError(JobsError):
 
 
 class ScheduleError(JobsError, ValueError):
-    """A schedule cannot be understood."""
+    """A schedule is invalid."""
 
 
 class SecretUnavailable(JobsError):
-    """A secret's value cannot be had now. The message names the secret and the reason, never a value."""
+    """A secret's value is unavailable. The message names the secret and the cause, never a value."""
 
 
 class TokenUnavailable(JobsError):
-    """An access token cannot be had now. The message names the scope and the reason."""
+    """An access token is unavailable. The message names the scope and the cause."""

@@ -1,7 +1,7 @@
-"""What the runner tells while it works, and the protocol of who listens.
+"""Events that the runner publishes during a run, and the protocol of a listener.
 
-The runner calls the listener; observability.telemetry implements it. Methods return at once and never raise: a
-listener that has to wait puts the event into its own queue.
+The runner calls the listener; observability.telemetry implements it. Methods return immediately and never raise: a
+listener that needs to wait queues the event.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class RunListener(Protocol):
     def run_finished(self, event: RunFinished) -> None: ...
 
     def dead_lettered(self, ticket: Ticket, reason: str) -> None:
-        """The run is given up, and kept with everything that is needed to run it again. `reason` is a sentence."""
+        """The run is given up and stored as a dead letter for replay. `reason` is a sentence."""
         ...
 
 
 class ListenerGroup:
-    """Tells several listeners, in this order."""
+    """Forwards each event to several listeners, in order."""
 
     def __init__(self, *listeners: RunListener) -> None:
         self._listeners = listeners
@@ -70,16 +70,16 @@ class ListenerGroup:
 
 
 class NullListener:
-    """Listens to nothing; for tools and tests."""
+    """Ignores all events; for tools and tests."""
 
     def run_started(self, event: RunStarted) -> None:
-        """Ignore it."""
+        """Do nothing."""
 
     def attempt_retried(self, event: AttemptRetried) -> None:
-        """Ignore it."""
+        """Do nothing."""
 
     def run_finished(self, event: RunFinished) -> None:
-        """Ignore it."""
+        """Do nothing."""
 
     def dead_lettered(self, ticket: Ticket, reason: str) -> None:
-        """Ignore it."""
+        """Do nothing."""

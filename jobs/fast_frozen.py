@@ -1,8 +1,7 @@
-"""Frozen dataclasses that are made by the dozen for each run.
+"""Frozen dataclasses for values of which each run creates dozens.
 
-`@value(frozen=True, slots=True)` is `@dataclass(frozen=True, slots=True)`, also to mypy, which is who refuses to change
-one. At run time nobody does: a dataclass that does sets each of its own fields by way of `object.__setattr__`, and that
-was a twelfth of what a run cost. Where few are made it is not worth it.
+`@value(frozen=True, slots=True)` is `@dataclass(frozen=True, slots=True)` to mypy, which rejects assignments. At run
+time the fields are assignable: a frozen dataclass sets each field through `object.__setattr__`.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ else:
     from dataclasses import dataclass
 
     def value(*, frozen, slots, **more):
-        """With the hash that a frozen one has."""
-        assert frozen, "the others are dataclasses"
+        """Return a dataclass with the hash of a frozen one."""
+        assert frozen, "use dataclass for mutable values"
         return dataclass(slots=slots, unsafe_hash=True, **more)
 
 

@@ -1,7 +1,7 @@
-"""Which job depends on which: what is wrong with that, and what a run of a job starts. Pure.
+"""The dependencies between jobs: validation, and the jobs that a run starts. Pure.
 
-Called by config.job_files.reader, which refuses what is wrong with its line, and through scheduler.catalog.catalog by those who start
-runs. A job *starts* another one that depends on it and has no schedule of its own.
+Called by config.job_files.joining, which reports each problem with its line, and by scheduler.catalog.catalog. A job *starts* another
+one that depends on it and has no schedule.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DependencyProblem:
-    """Something wrong with entry `index` of the job's `depends_on`. `circle`: the jobs of one, in order."""
+    """A problem in entry `index` of the job's `depends_on`. `circle`: the jobs of a cycle, in order."""
 
     job: str
     index: int
@@ -29,7 +29,7 @@ class DependencyProblem:
 
 
 class DependencyGraph:
-    """The jobs by their dependencies. Names that are no job count for nothing."""
+    """The jobs and their dependencies. Names without a job are ignored."""
 
     def __init__(self, jobs: Iterable[JobDefinition]) -> None:
         self._all = {job.name: job for job in jobs}
@@ -41,31 +41,31 @@ class DependencyGraph:
         self._roots: dict[str, tuple[str, ...]] = {}
 
     def dependents(self, job: str) -> tuple[str, ...]:
-        """The jobs that depend on this one themselves."""
+        """Return the jobs that directly depend on this one."""
         return tuple(self._dependents.get(job, ()))
 
     def is_started_by_others(self, job: str) -> bool:
-        """Whether it runs because those it depends on did."""
+        """Whether its runs are started by runs of other jobs."""
         definition = self._all.get(job)
         return definition is not None and definition.schedule is None and bool(definition.depends_on)
 
     def started_jobs(self, job: str) -> tuple[str, ...]:
-        """The jobs without a schedule that a run of this one may start, in the order of the definitions."""
+        """Return the jobs without a schedule that a run of this one may start, in the order of the definitions."""
         return self._started.get(job, ())
 
     def all_started_jobs(self, root: str) -> frozenset[str]:
-        """All the jobs that a run of `root` may start, one by way of the other."""
+        """Return all jobs that a run of `root` may start, directly or through others."""
         found = self._members.get(root)
         if found is None:
             found = self._members[root] = frozenset(self._reached(root, self._started))
         return found
 
     def all_starting_jobs(self, job: str) -> frozenset[str]:
-        """All the jobs whose runs may start this one, one by way of the other."""
+        """Return all jobs whose runs may start this one, directly or through others."""
         return frozenset(self._reached(job, self._above))
 
     def root_jobs(self, job: str) -> tuple[str, ...]:
-        """Those of them that nothing starts, in order of their names."""
+        """Return those of them that no other job starts, sorted by name."""
         found = self._roots.get(job)
         if found is None:
             found = self._roots[job] = tuple(
@@ -80,7 +80,7 @@ class DependencyGraph:
 
     @cached_property
     def _above(self) -> Mapping[str, tuple[str, ...]]:
-        """What the jobs that are started depend on."""
+        """The dependencies of each job that other jobs start."""
         started = filter(self.is_started_by_others, self._all)
         return {job: tuple(one.job for one in self._all[job].depends_on) for job in started}
 
@@ -95,26 +95,26 @@ class DependencyGraph:
         return found
 
     def find_problems(self, unreadable_jobs: Iterable[str] = ()) -> list[DependencyProblem]:
-        """Everything that is wrong: names that are no job, and circles. Empty if runs can follow from one another.
+        """Return every problem: names without a job, and cycles. Empty if the dependencies are valid.
 
         `unreadable_jobs`: names of jobs whose definitions could not be read.
         """
         return [*self._unknown(frozenset(unreadable_jobs)), *self._circles()]
 
-    def _unknown(self, also_there: frozenset[str]) -> Iterator[DependencyProblem]:
+    def _unknown(self, unreadable_jobs: frozenset[str]) -> Iterator[DependencyProblem]:
         names = None
         for job in self._all.values():
             for index, dependency in enumerate(job.depends_on):
-                if dependency.job in self._all or dependency.job in also_there:
+                if dependency.job in self._all or dependency.job in unreadable_jobs:
                     continue
-                names = names or sorted(self._all.keys() | also_there)
+                names = names or sorted(self._all.keys() | unreadable_jobs)
                 near = suggest_sorted_name(dependency.job, [name for name in names if name != job.name])
                 yield DependencyProblem(
                     job.name, index, f"there is no job named {dependency.job!r}{did_you_mean(near)}"
                 )
 
     def _circles(self) -> Iterator[DependencyProblem]:
-        """One for each dependency that leads back to a job above it; without those entries there is no circle."""
+        """Yield a problem for each dependency that closes a cycle; without those entries no cycle remains."""
         done: set[str] = set()
         for start in self._all:
             if start not in done:
@@ -141,5 +141,5 @@ def _circle(job: str, index: int, names: list[str]) -> DependencyProblem:
         return DependencyProblem(job, index, "the job depends on itself", "remove this entry", tuple(names))
     circle = (names[-1], *names[:-1])
     return DependencyProblem(
-        job, index, "the jobs depend on each other in a circle", "remove one of these entries", circle
+        job, index, "the jobs depend on each other in a cycle", "remove one of these entries", circle
     )

@@ -1,6 +1,6 @@
-"""Concurrency groups: jobs of which only so many run at a time, all together. Data only; scheduler.gates acts on it.
+"""Concurrency groups: jobs that share a limit of parallel runs. Data only; scheduler.gates enforces the limit.
 
-Two jobs that give one group different limits are found here, and refused by config.job_files.reader.
+Two jobs that set different limits for one group are found here and rejected by config.job_files.reader.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from jobs.model_base import Duration, FrozenModel
 GROUP_NAME_PATTERN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
 
 LARGEST_CONCURRENCY_GROUP = 1000
-"""Runs at a time. The slots of a group are looked through in one page of the store."""
+"""Maximum parallel runs of a group: one page of the store holds all its slots."""
 
 
 LONGEST_GROUP_WAIT = 3600.0
@@ -26,7 +26,7 @@ LONGEST_GROUP_WAIT = 3600.0
 
 
 class ConcurrencyGroup(FrozenModel):
-    """At most `limit` runs of all jobs of the group go on at a time; another one waits for up to `wait` seconds."""
+    """At most `limit` runs of all jobs of the group are in flight; another run waits for up to `wait` seconds."""
 
     name: str = Field(
         pattern=GROUP_NAME_PATTERN.pattern,
@@ -41,12 +41,12 @@ def _by_name(value: Any) -> Any:
 
 
 ConcurrencyGroupField = Annotated[ConcurrencyGroup | None, BeforeValidator(_by_name)]
-"""A name alone is a group whose runs take their turns one at a time."""
+"""A name alone means a group with a limit of 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class GroupConflict:
-    """`job` gives its group another limit than `first` does."""
+    """`job` sets another limit for its group than the job `first`."""
 
     job: str
     first: str
@@ -56,7 +56,7 @@ class GroupConflict:
 
 
 def find_group_conflicts(groups: Iterable[tuple[str, ConcurrencyGroup | None]]) -> list[GroupConflict]:
-    """Of jobs with their groups: each one that disagrees with the first job of its group."""
+    """Return each job whose limit differs from that of the first job of its group."""
     first: dict[str, tuple[str, int]] = {}
     found = []
     for job, group in groups:
@@ -68,7 +68,7 @@ def find_group_conflicts(groups: Iterable[tuple[str, ConcurrencyGroup | None]]) 
     return found
 
 
-# --- who may join: the section `groups` of job files, read and applied by config.job_files.groups ---
+# --- members: the section `groups` of job files, read and applied by config.job_files.groups ---
 
 
 def _as_list(value: object) -> object:
@@ -81,10 +81,10 @@ FilePattern = Annotated[str, Field(pattern=r"^[^/\\\[\]?]{1,200}$", description=
 
 
 class GroupMembers(FrozenModel):
-    """Which jobs may join a group, of concurrency or of a circuit: those for which all given conditions hold.
+    """Which jobs may join a group, of concurrency or of a circuit: those that meet every given condition.
 
-    `jobs`: the name is one of these, or matches a pattern such as `checkout-*`. `tags`: the job has all of these.
-    `files`: the job stands in a file of such a name.
+    `jobs`: names or patterns such as `checkout-*`, of which one must match. `tags`: the job has all of these. `files`:
+    names or patterns of the job's file, of which one must match.
     """
 
     jobs: Annotated[tuple[JobPattern, ...], BeforeValidator(_as_list), Field(max_length=50)] = ()
@@ -94,11 +94,11 @@ class GroupMembers(FrozenModel):
     @model_validator(mode="after")
     def _says_who(self) -> Self:
         if not (self.jobs or self.tags or self.files):
-            raise ValueError("says nothing of who may join: write jobs (names or patterns), tags or files")
+            raise ValueError("no condition given: set jobs (names or patterns), tags or files")
         return self
 
     def admits_job(self, job: str, tags: Mapping[str, str], file: str) -> bool:
-        """Whether a job of this name, with these tags, in the file of this name, may join."""
+        """Return whether a job with this name and these tags, in this file, may join."""
         return (
             (not self.jobs or any(fnmatchcase(job, pattern) for pattern in self.jobs))
             and all(tags.get(name) == value for name, value in self.tags.items())
@@ -106,7 +106,7 @@ class GroupMembers(FrozenModel):
         )
 
     def __str__(self) -> str:
-        """For example `jobs checkout-*, tags team: checkout`."""
+        """Format for example as `jobs checkout-*, tags team: checkout`."""
         said = []
         if self.jobs:
             said.append(f"jobs {_some(self.jobs)}")

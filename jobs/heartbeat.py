@@ -1,10 +1,10 @@
-"""The life of a heartbeat: what its pings make of it, how it is at an instant, and when it goes down. Pure.
+"""The state of a heartbeat, derived from its pings. Pure.
 
-Called by jobs.checks.kinds.heartbeat, which judges, and by scheduler, which takes pings and shows them:
+Called by jobs.checks.kinds.heartbeat and by the scheduler, which receives pings and displays heartbeats:
 
-    beat = after(Beat(), Ping(now, Signal.SUCCESS), rhythm_of(target))
-    state = state_at(beat, rhythm_of(target), now)      # new, up, grace, down, started or paused
-    down_at(beat, rhythm_of(target))                    # when it is down if nothing comes until then
+    beat = apply_ping(HeartbeatRecord(), Ping(now, PingSignal.SUCCESS), ping_schedule_of(target))
+    state = state_at(beat, ping_schedule_of(target), now)      # new, up, grace, down, started or paused
+    down_at(beat, ping_schedule_of(target))                    # when it is down without another ping
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 
 class PingSignal(StrEnum):
-    """What a ping tells."""
+    """What a ping reports."""
 
     SUCCESS = "success"
     START = "start"
     FAIL = "fail"
     LOG = "log"
-    """Nothing but a text, to be kept with the others."""
+    """A text only, stored with the other pings; the state does not change."""
 
 
 class HeartbeatState(StrEnum):
-    """How a heartbeat is. `new`: no ping yet. `grace`: late, and not yet too late. `started`: a run goes on."""
+    """`new`: no ping yet. `grace`: a ping is overdue, within the grace period. `started`: a run is in flight."""
 
     NEW = "new"
     UP = "up"
@@ -43,24 +43,24 @@ class HeartbeatState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """One ping as it came. `run` pairs a start with its end; the sender chose it."""
+    """A received ping. `run`: an id chosen by the sender, which pairs a start with its end."""
 
     at: datetime
     signal: PingSignal
     exit_code: int | None = None
     run: str = ""
     source: str = ""
-    """The address it came from."""
+    """The sender's address."""
     agent: str = ""
     """The sender's user agent, shortened."""
     body: str = ""
     number: int = 0
-    """The how many-th of its job; pings that were only counted leave a gap."""
+    """Sequence number within the job; pings that were only counted leave a gap."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatRecord:
-    """What is remembered of all pings of a job. `state` is what the last end made of it: new, up, down (or paused)."""
+    """The summary of all pings of a job. `state` follows from the last end: new, up, down (or paused)."""
 
     state: HeartbeatState = HeartbeatState.NEW
     last_ping: datetime | None = None
@@ -68,37 +68,37 @@ class HeartbeatRecord:
     last_success: datetime | None = None
     last_fail: datetime | None = None
     last_start: datetime | None = None
-    """The start of what goes on; None once it has ended."""
+    """The start of the run in flight; None after its end."""
     run: str = ""
-    """Of that start."""
+    """Run id of that start."""
     exit_code: int | None = None
-    """Of the last end."""
+    """Exit code of the last end."""
     duration_s: float | None = None
     """Seconds from start to end of the last run; None if no start came before its end."""
     number: int = 0
-    """Pings so far, of every kind."""
+    """Number of pings so far, of every signal."""
     source: str = ""
     agent: str = ""
     body: str = ""
-    """With the last end."""
+    """Body of the last end."""
     overran: bool = False
-    """It is down because a run was followed by the start of another one when its end was overdue."""
+    """Whether it is down because a run's end was overdue when another run started."""
     known_since: datetime | None = None
-    """When its job came into force; None: that is not known, or does not matter any more."""
+    """When the job became active; None: unknown, or no longer relevant."""
     paused: tuple[datetime, datetime] | None = None
-    """The begin and the end, exclusive, of the last pause that is over: what was due in it is not missing."""
+    """Start and end (exclusive) of the last pause that ended: a ping due within it is not missing."""
 
     @property
     def failed(self) -> bool:
-        """Whether it is down because a ping said so."""
+        """Whether it is down because a ping reported a failure."""
         return self.state is HeartbeatState.DOWN and not self.overran
 
 
 @dataclass(frozen=True, slots=True)
 class PingSchedule:
-    """When pings are due: seconds after the one before, or by a schedule. All others in seconds.
+    """When pings are due: `period` seconds after the previous one, or by a schedule. All other values are seconds.
 
-    `first_within`: from when the job came into force to its first ping; None: that is waited for as long as it takes.
+    `first_within`: from the job's activation to its first ping; None: no limit.
     """
 
     period: float | None = None
@@ -108,14 +108,14 @@ class PingSchedule:
     first_within: float | None = None
 
     def next_ping_due(self, ping: datetime) -> datetime | None:
-        """The instant at which the ping after this one is due; None if none is due any more."""
+        """Return the instant at which the ping after this one is due; None if none is due."""
         if self.schedule is not None:
             return self.schedule.next_after(ping)
         return None if self.period is None else _later(ping, self.period)
 
     @property
     def longest_run(self) -> float:
-        """Seconds from a start to its end."""
+        """Maximum seconds from a start to its end."""
         return self.grace if self.max_duration is None else self.max_duration
 
 
@@ -124,10 +124,9 @@ def ping_schedule_of(target: HeartbeatTarget) -> PingSchedule:
 
 
 def apply_ping(beat: HeartbeatRecord, ping: Ping, rhythm: PingSchedule | None = None) -> HeartbeatRecord:
-    """What the ping makes of it. A success or failure ends what was started, if it is the same run or says none.
+    """Return the record after this ping. A success or failure ends the started run if the run ids match or it has none.
 
-    A start takes the place of one whose end is overdue, and by the `rhythm` it is down nevertheless until something
-    ends well.
+    A start replaces a run whose end is overdue. The heartbeat is then down, by its `rhythm`, until a run succeeds.
     """
     counted = replace(beat, number=max(beat.number + 1, ping.number), source=ping.source, agent=ping.agent)
     at = max(ping.at, beat.last_ping) if beat.last_ping is not None else ping.at
@@ -158,14 +157,14 @@ def apply_ping(beat: HeartbeatRecord, ping: Ping, rhythm: PingSchedule | None = 
 
 
 def due_at(beat: HeartbeatRecord, rhythm: PingSchedule) -> datetime | None:
-    """When the next ping is expected; None while nothing is: before the first one, after a failure, in a pause."""
+    """Return when the next ping is due; None before the first one, after a failure and during a pause."""
     if beat.state is not HeartbeatState.UP or beat.last_ping is None:
         return None
     return _unless_paused(beat, rhythm.next_ping_due(beat.last_ping), rhythm.next_ping_due)
 
 
 def run_end_deadline(beat: HeartbeatRecord, rhythm: PingSchedule) -> datetime | None:
-    """When what was started must have ended; None if nothing goes on."""
+    """Return when the started run must have ended; None without one."""
     if beat.last_start is None:
         return None
     return _unless_paused(
@@ -174,7 +173,7 @@ def run_end_deadline(beat: HeartbeatRecord, rhythm: PingSchedule) -> datetime | 
 
 
 def first_ping_deadline(beat: HeartbeatRecord, rhythm: PingSchedule) -> datetime | None:
-    """When the first ping must have come; None if it has, or is waited for as long as it takes."""
+    """Return when the first ping must have arrived; None if it has, or if it has no limit."""
     wait = rhythm.first_within
     if beat.state is not HeartbeatState.NEW or beat.last_start is not None:
         return None
@@ -184,7 +183,7 @@ def first_ping_deadline(beat: HeartbeatRecord, rhythm: PingSchedule) -> datetime
 
 
 def down_at(beat: HeartbeatRecord, rhythm: PingSchedule) -> datetime | None:
-    """When it goes down unless a ping comes before; None if it is down already, or nothing is expected."""
+    """Return when it goes down without another ping; None if it is down already, or no ping is expected."""
     if beat.state is HeartbeatState.DOWN:
         return None
     due = due_at(beat, rhythm)
@@ -199,10 +198,10 @@ def down_at(beat: HeartbeatRecord, rhythm: PingSchedule) -> datetime | None:
 def state_at(
     beat: HeartbeatRecord, rhythm: PingSchedule, now: datetime, *, include_started: bool = False
 ) -> HeartbeatState:
-    """How it is at this instant.
+    """Return the state at this instant.
 
-    `include_started`: tell that a run goes on, for people. Otherwise a start changes nothing until it has ended, or
-    should have: what is down stays down while it is tried again.
+    `include_started`: report a run in flight as `started`, for display. Otherwise a start changes the state only once its
+    end has arrived or is overdue: a heartbeat that is down stays down during the next run.
     """
     ends = run_end_deadline(beat, rhythm)
     if ends is not None:
@@ -224,7 +223,7 @@ def state_at(
 def _unless_paused(
     beat: HeartbeatRecord, limit: datetime | None, again: Callable[[datetime], datetime | None]
 ) -> datetime | None:
-    """The limit; or, if it fell into the pause that is over, what it is `again` from the end of that."""
+    """Return the limit; if it lies within the last pause, the one that `again` computes from the pause's end."""
     if limit is None or beat.paused is None:
         return limit
     began, ended = beat.paused

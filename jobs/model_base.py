@@ -1,4 +1,4 @@
-"""The base of all definition models, and the helpers their unions share. Used by the model files beside it."""
+"""The base class of all definition models, and shared field types. Used by the models of jobs, config and settings."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from jobs.formats.durations import LONGEST_DURATION, format_duration, parse_dura
 
 
 class FrozenModel(BaseModel):
-    """An immutable model that refuses keys it does not know."""
+    """An immutable model that rejects unknown keys."""
 
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
         str_strip_whitespace=False,
         hide_input_in_errors=True,
-        # Most models are only ever read as part of a job: a validator of their own would be made for nobody.
+        # Most models are only validated as part of a job: a validator of their own would never be used.
         defer_build=True,
     )
 
@@ -75,20 +75,20 @@ HEADER_NAME_PATTERN = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$"
 
 
 class SecretRef(FrozenModel):
-    """Where a secret is found, never the secret: `{secret: checkout-token}`."""
+    """The name of a secret, never its value: `{secret: checkout-token}`."""
 
     secret: str = Field(min_length=1, max_length=127, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
 
 
 def find_secret_names(value: object) -> frozenset[str]:
-    """The secrets that a model refers to, wherever they stand in it."""
+    """Return the names of all secrets that a model contains, at any depth."""
     found: set[str] = set()
     _add_secret_names(value, found)
     return frozenset(found)
 
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
-"""What most of a model is; left out first, as a catalog may have ten thousand of them."""
+"""The types of most values, skipped first: a catalog may contain ten thousand jobs."""
 
 
 def _add_secret_names(value: object, found: set[str]) -> None:
@@ -113,15 +113,15 @@ def _text_or_secret(value: object) -> str:
 TextOrSecret = Annotated[
     Annotated[str, Tag("text")] | Annotated[SecretRef, Tag("secret")], Discriminator(_text_or_secret)
 ]
-"""A text written in the definition, or a reference to a secret."""
+"""A text in the definition, or a reference to a secret."""
 
 
 FILE_CONTEXT = {"as_written": True}
-"""The context of a validation of what somebody wrote in a file. Without it, code may hand over seconds as floats."""
+"""Validation context of values from a file. Without it, code may pass seconds as floats."""
 
 
 def read_seconds(value: Any, info: ValidationInfo) -> float:
-    """Of a duration, from a text with a unit. Raises ValueError."""
+    """Convert a text with a unit to seconds. Raises ValueError."""
     return value if type(value) is float and not info.context else parse_duration(value)
 
 
@@ -132,13 +132,13 @@ Duration = Annotated[
     PlainSerializer(format_duration, return_type=str),
     WithJsonSchema({"type": "string", "examples": ["500ms", "10s", "2m"]}),
 ]
-"""A field of seconds, read from and written as a text with a unit."""
+"""A field of seconds, parsed from and serialised to a text with a unit."""
 
 
 def discriminate_by_key(*keys: str) -> Callable[[Any], str | None]:
-    """A discriminator that chooses a union's member by the key that is present in the mapping.
+    """Return a discriminator that chooses a union's member by the key that the mapping contains.
 
-    Serves models without a `kind`, such as expectations: `{status: 200}`. A model instance is chosen by the same names.
+    For models without a `kind`, such as expectations: `{status: 200}`. Model instances are chosen by the same names.
     """
 
     def choose(value: Any) -> str | None:

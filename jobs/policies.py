@@ -1,6 +1,6 @@
-"""The policies of a job: deadlines, retries, circuit. Data only; jobs/running/ acts on them.
+"""The policies of a job: timeouts, retries, catch-up, circuit. Data only; jobs.running applies them.
 
-Two jobs that give a circuit's group different policies are found here, and refused by config.job_files.reader.
+Two jobs that set different policies for the circuit of one group are found here and rejected by config.job_files.reader.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from jobs.formats.durations import format_duration, parse_duration
 from jobs.model_base import Duration, FrozenModel, read_seconds
 
 LONGEST_RUN_TIMEOUT = 480.0
-"""Seconds. The Functions host ends its worker after host.json's functionTimeout (10 minutes): a run must be over."""
+"""Seconds. Less than functionTimeout of host.json (10 minutes), at which the Functions host ends its worker."""
 
 
 class Timeouts(FrozenModel):
-    """Seconds for one attempt and for the whole run, waits between attempts included.
+    """Seconds for one attempt and for the whole run, including the waits between attempts.
 
-    An attempt never gets more than what is left of the run, so `run: 5s` alone shortens both.
+    An attempt gets at most the rest of the run, so `run: 5s` alone shortens both.
     """
 
     attempt: Annotated[Duration, Field(gt=0)] = 10.0
@@ -42,13 +42,13 @@ class Timeouts(FrozenModel):
         if "attempt" in self.model_fields_set and self.attempt > self.run:
             raise ValueError(
                 f"attempt ({format_duration(self.attempt)}) is longer than run ({format_duration(self.run)}): "
-                "raise run, which covers all attempts and the waits between them"
+                "increase run, which includes all attempts and the waits between them"
             )
         return self
 
 
 def _condition(value: object) -> object:
-    """A status may be written as a number."""
+    """Accept a status that is written as a number."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -70,7 +70,7 @@ _SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,4})?)%")
 
 
 def jitter_share(jitter: str) -> float | None:
-    """`25%` as 0.25; None if it is not written as a share."""
+    """Parse `25%` to 0.25; None for any other text."""
     match = _SHARE.fullmatch(jitter)
     return float(match[1]) / 100 if match else None
 
@@ -85,8 +85,8 @@ def _jitter(value: str) -> str:
         parse_duration(value)
     except ValueError:
         raise ValueError(
-            f"{value!r} is no jitter: write none, full, equal, a share of the wait such as 25% (at most 100%), "
-            "or what is added at most, such as 500ms"
+            f"{value!r} is not a jitter: write none, full, equal, a share of the wait such as 25% (at most 100%), "
+            "or a maximum addition such as 500ms"
         ) from None
     return value
 
@@ -96,65 +96,65 @@ Jitter = Annotated[str, AfterValidator(_jitter), Field(examples=["none", "full",
 
 
 def _attempts(value: object) -> object:
-    """Elsewhere 0 asks for no retry, or for as many as there may be: say what it would have to be here."""
+    """Explain 0, which in other programs means no retry or unlimited retries."""
     if isinstance(value, int) and not isinstance(value, bool) and value < 1:
-        raise ValueError(f"{value} attempts are too few: the first one counts, so 1 is one without a retry")
+        raise ValueError(f"{value} attempts are too few: the first attempt counts, so 1 means no retry")
     return value
 
 
 class RetryPolicy(FrozenModel):
-    """How often a failed attempt is repeated, and how long is waited before it.
+    """How often a failed attempt is repeated, and the wait before each repetition.
 
     The wait before attempt n+1: constant `initial`; linear `initial + increment * (n-1)`; exponential
-    `initial * multiplier^(n-1)`; or the n-th of `delays`, whose last one repeats. Never more than `max`.
-    Jitter draws it evenly: `full` from zero to that, `equal` from its half, `25%` from a quarter less to a quarter
-    more, `500ms` up to that later. Never less than `min`. A target's `Retry-After` lengthens it.
+    `initial * multiplier^(n-1)`; or the n-th of `delays`, of which the last one repeats. At most `max`.
+    Jitter is uniform: `full` between zero and the wait, `equal` between half and the whole, `25%` up to a quarter more
+    or less, `500ms` up to that much more. At least `min`. A target's `Retry-After` extends the wait.
     """
 
     attempts: Annotated[int, BeforeValidator(_attempts), Field(ge=1, le=MOST_ATTEMPTS)] = 3
-    """With `delays` and without this: one more than there are delays."""
+    """The default with `delays` is one more than the number of delays."""
     backoff: Literal["constant", "linear", "exponential"] = "exponential"
     initial: Duration = 0.5
     increment: Duration | None = None
-    """Of `linear`; as long as `initial` if it is not said."""
+    """For `linear`; the default is `initial`."""
     multiplier: float = Field(default=2.0, ge=1.0, le=10.0)
-    """Of `exponential`."""
+    """For `exponential`."""
     delays: Annotated[tuple[Duration, ...] | None, Field(min_length=1, max_length=MOST_ATTEMPTS - 1)] = None
-    """In place of `backoff` and what it reckons with."""
+    """Replaces `backoff` and its parameters."""
     min: Duration = 0.0
     max: Duration = 10.0
-    """Without it also `initial`, `min` and each of `delays`, where they are longer."""
+    """The default is raised to `min`, `initial` and the longest of `delays`."""
     jitter: Jitter = "full"
     on: tuple[RetryCondition, ...] = RETRIED_BY_DEFAULT
     non_idempotent: bool = False
-    """Repeat POST and PATCH too: only for targets that recognise the `Idempotency-Key`."""
+    """Repeat POST and PATCH too: only for targets that deduplicate by `Idempotency-Key`."""
 
     @model_validator(mode="before")
     @classmethod
     def _an_attempt_for_each_delay(cls, value: Any) -> Any:
         if isinstance(value, dict) and "attempts" not in value and isinstance(delays := value.get("delays"), list):
-            # Too many delays are refused as such, not as attempts that nobody wrote.
+            # Too many delays are rejected as delays, not as attempts, which the file does not contain.
             return {**value, "attempts": min(len(delays) + 1, MOST_ATTEMPTS)}
         return value
 
     @model_validator(mode="after")
     def _bounds_in_order(self) -> Self:
         if "max" not in self.model_fields_set:
-            # What a job asks for is not cut by what it leaves out.
+            # A default must not shorten a wait that the job sets.
             vars(self)["max"] = max(self.max, self.min, self.initial, *(self.delays or ()))
         if self.min > self.max:
             raise ValueError(
                 f"min ({format_duration(self.min)}) is more than max ({format_duration(self.max)}): "
-                "no wait lies between them"
+                "no wait can satisfy both"
             )
         return self
 
 
 class CatchUp(FrozenModel):
-    """What of the due instants that were missed (the scheduler was down, or stood still) is still run.
+    """Which missed due instants (the scheduler was stopped or stalled) are still run.
 
-    `none`: nothing. `last`: the latest one. `all`: each of them, one after the other. Only those that are not older
-    than `within`. What is left out is recorded as skipped, once.
+    `none`; `last`: the latest one; `all`: each of them, in order. Only instants within the last `within` seconds. The
+    others are recorded as skipped, in one entry.
     """
 
     policy: Literal["none", "last", "all"] = "none"
@@ -168,19 +168,17 @@ MOST_WINDOW_RUNS = 1000
 
 
 def _window(value: Any, info: ValidationInfo) -> int | float:
-    """Runs as a whole number, or seconds as a float."""
+    """Validate a number of runs (int) or of seconds (float)."""
     if isinstance(value, int) and not isinstance(value, bool):
         if not 1 <= value <= MOST_WINDOW_RUNS:
-            raise ValueError(f"{value} runs: from 1 to {MOST_WINDOW_RUNS} can be looked back on")
+            raise ValueError(f"{value} runs: the window must be 1 to {MOST_WINDOW_RUNS} runs")
         return value
     try:
         seconds = read_seconds(value, info)
     except ValueError:
-        raise ValueError(
-            "the window is a number of runs, such as 20, or the time in which they ended, such as 5m"
-        ) from None
+        raise ValueError("the window must be a number of runs, such as 20, or a duration, such as 5m") from None
     if not SHORTEST_CIRCUIT_WINDOW <= seconds <= LONGEST_CIRCUIT_WINDOW:
-        raise ValueError(f"{format_duration(seconds)}: from 100ms to 1d can be looked back on")
+        raise ValueError(f"{format_duration(seconds)}: the window must be 100ms to 1d")
     return seconds
 
 
@@ -201,17 +199,17 @@ WindowLength = Annotated[
         }
     ),
 ]
-"""An int counts runs, a float seconds."""
+"""A window's length: an int counts runs, a float counts seconds."""
 
 
 class CircuitPolicy(FrozenModel):
-    """When a target is left alone for a while.
+    """When the circuit breaker of a target opens, and how it closes.
 
-    Opens after `consecutive_failures` in a row; or when among the runs of the `window` (the last so many, or those of
-    the last so long), if they are `minimum_calls` at least, the share of failures reaches `failure_rate`, or that of
-    runs whose last attempt took longer than `slow_call` reaches `slow_rate`. After `open_for` it lets `probes` runs
-    through. With `consecutive_failures`, one that fails opens it again at once; otherwise, and in any case for slow
-    ones, the rates decide once all are back. Jobs that name one `group` share a circuit.
+    It opens after `consecutive_failures`; or when, among the runs of the `window` (the last n runs, or the runs of the
+    last n seconds) and given at least `minimum_calls`, the share of failures reaches `failure_rate` or the share of
+    runs whose last attempt took longer than `slow_call` reaches `slow_rate`. After `open_for` it admits `probes` runs.
+    With `consecutive_failures` one failed probe opens it again at once; otherwise, and always for slow probes, the
+    rates decide after all probes have ended. Jobs with the same `group` share a circuit.
     """
 
     consecutive_failures: int | None = Field(default=None, ge=1, le=1000)
@@ -220,7 +218,7 @@ class CircuitPolicy(FrozenModel):
     slow_call: Annotated[Duration, Field(gt=0)] | None = None
     window: WindowLength = 20
     minimum_calls: int = Field(default=10, ge=1, le=MOST_WINDOW_RUNS)
-    """Without it a shorter window of runs has to be full."""
+    """The default is at most the window, if that counts runs."""
     open_for: Annotated[Duration, Field(gt=0, le=LONGEST_CIRCUIT_WINDOW)] = 60.0
     probes: int = Field(default=1, ge=1, le=100)
     group: str | None = Field(
@@ -231,16 +229,16 @@ class CircuitPolicy(FrozenModel):
 
     @property
     def uses_rates(self) -> bool:
-        """Whether it looks at a window at all."""
+        """Whether the policy needs a window."""
         return self.failure_rate is not None or self.slow_rate is not None
 
     @model_validator(mode="after")
     def _needs_a_trigger(self) -> Self:
         if self.consecutive_failures is None and not self.uses_rates:
-            raise ValueError("say when it opens: consecutive_failures, failure_rate, slow_rate, or several of them")
+            raise ValueError("no condition to open: set consecutive_failures, failure_rate or slow_rate")
         if (self.slow_rate is None) != (self.slow_call is None):
-            missing = "slow_call, from when on a run is slow" if self.slow_call is None else "slow_rate"
-            raise ValueError(f"slow_rate and slow_call need each other: say {missing} too")
+            missing = "slow_call, the duration from which a run is slow" if self.slow_call is None else "slow_rate"
+            raise ValueError(f"slow_rate and slow_call require each other: add {missing}")
         return self
 
     @model_validator(mode="after")
@@ -256,7 +254,7 @@ class CircuitPolicy(FrozenModel):
 
 @dataclass(frozen=True, slots=True)
 class CircuitConflict:
-    """`job` gives the circuit of its group another policy than `first` does; `field` is the first that differs."""
+    """`job` sets another policy for the circuit of its group than the job `first`; `field`: the first difference."""
 
     job: str
     first: str
@@ -265,7 +263,7 @@ class CircuitConflict:
 
 
 def find_circuit_conflicts(circuits: Iterable[tuple[str, CircuitPolicy | None]]) -> list[CircuitConflict]:
-    """Of jobs with their circuits: each one that disagrees with the first job of its group."""
+    """Return each job whose policy differs from that of the first job of its group."""
     first: dict[str, tuple[str, CircuitPolicy]] = {}
     found = []
     for job, policy in circuits:

@@ -1,4 +1,4 @@
-"""What a run needs from outside, as narrow protocols; scheduler.app hands over the real ones, tests hand over fakes."""
+"""Ports of a run, as narrow protocols. scheduler.app passes the adapters; tests pass fakes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from jobs.heartbeat import HeartbeatRecord
 
 @dataclass(frozen=True, slots=True)
 class CredentialRefresh:
-    """What came of looking for another value than the one that a target refused.
+    """The result of refreshing a credential that a target rejected.
 
-    `sentence` names the credential, never a value: `the secret a had been changed and was read again`.
+    `message` names the credential, never a value: `the secret a had changed and was read again`.
     """
 
     is_changed: bool
@@ -22,33 +22,33 @@ class CredentialRefresh:
 
 class Secrets(Protocol):
     async def get_secret(self, name: str) -> str:
-        """The secret's value now. Registers it with the redactor. Raises SecretUnavailable."""
+        """Return the secret's current value and register it with the redactor. Raises SecretUnavailable."""
         ...
 
     async def refresh_rejected(self, name: str, rejected: str) -> CredentialRefresh:
-        """Whether `get` has another value by now than the one that a target refused; reads it again, if not lately."""
+        """Refresh the secret, unless that happened recently; report whether its value differs from the rejected one."""
         ...
 
 
 class Tokens(Protocol):
     async def get_token(self, scope: str) -> str:
-        """An access token of the app's own identity for this scope. Raises TokenUnavailable."""
+        """Return an access token of the app's managed identity for this scope. Raises TokenUnavailable."""
         ...
 
     async def refresh_rejected(self, scope: str, rejected: str) -> CredentialRefresh:
-        """The same as of a secret."""
+        """Refresh the token, as Secrets does for a secret."""
         ...
 
 
 class Clock(Protocol):
-    """Time, injected so that tests do not wait. `asyncio` time-outs stay on the loop's own clock."""
+    """Time, injected so that tests do not wait. `asyncio` timeouts use the loop's own clock."""
 
     def now(self) -> datetime:
-        """Aware UTC."""
+        """Return the current instant, aware UTC."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds that never go backwards."""
+        """Return seconds that never decrease."""
         ...
 
     async def sleep(self, seconds: float) -> None: ...
@@ -56,20 +56,20 @@ class Clock(Protocol):
 
 class HeartbeatSource(Protocol):
     async def beat(self, job: str) -> HeartbeatRecord:
-        """What is remembered of the pings of this job. May raise anything when the store is away."""
+        """Return the summary of the job's pings. May raise any exception if the store is unavailable."""
         ...
 
 
 class CircuitStateStore(Protocol):
-    """Where the circuits' states are kept: one small text a key, replaced only by who has seen the latest.
+    """The stored states of the circuits: one short text per key, replaced only if its etag is current.
 
-    Both methods may raise anything when the store is away; a run is then let through.
+    Both methods may raise any exception if the store is unavailable; the run is then admitted.
     """
 
     async def load(self, key: str) -> tuple[str | None, str | None]:
-        """The stored text and its etag; (None, None) if there is none."""
+        """Return the stored text and its etag; (None, None) without one."""
         ...
 
     async def replace(self, key: str, state: str, etag: str | None) -> bool:
-        """Store `state` if the etag is still the stored one (None: if nothing is stored). False if it is not."""
+        """Store `state` if the etag is current (None: if nothing is stored). Return whether it was stored."""
         ...

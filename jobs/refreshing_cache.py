@@ -1,9 +1,9 @@
-"""Values that are fetched from afar and kept for a while: secrets of the vault, tokens of the identity and of others.
+"""A cache of values from remote sources: secrets of the vault, tokens of the managed identity and of OAuth clients.
 
-Used by config (key_vault.py, identity.py) and by jobs/checks/http/oauth.py.
+Called by config.secrets, config.identity and the checks.
 
-One fetch at a time for each name, however many runs ask; a kept value outlives a source that is away, up to a bound; a
-failure is remembered for some seconds, so that a source that is away is not asked by every run.
+It fetches a name once at a time, however many runs request it. A cached value is used while its source is unavailable,
+up to a limit; a failure is cached for some seconds, so that not every run queries an unavailable source.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from datetime import datetime
 from jobs.ports import Clock
 
 FAILURE_CACHED_SECONDS = 15.0
-"""Seconds until a name that failed is asked for again."""
+"""Seconds until a name is fetched again after a failure."""
 
 RENEWAL_WAIT_SECONDS = 3.0
-"""Seconds that a run waits for a renewal while the kept value may still be used."""
+"""Seconds that a run waits for a renewal while the cached value is still usable."""
 
 FIRST_FORCED_REFRESH_PAUSE = 2.0
-"""Seconds after a value was fetched again because a target refused it, until the next refusal does the same: a target
-may refuse a new value some moments before the source has it. Doubled with each time, up to LONGEST_PAUSE."""
+"""Seconds between two forced refreshes after a target rejected a value: a target may reject a new value shortly before
+the source returns it. Doubled with each one, up to the longest pause."""
 
 LONGEST_FORCED_REFRESH_PAUSE = 60.0
 
 FORCED_REFRESH_PAUSE_RESET = 600.0
-"""Seconds without such a fetch after which the pause begins anew."""
+"""Seconds without a forced refresh after which the pause starts from the beginning."""
 
 
 class ValueNotFound(Exception):
-    """The source answered that there is no such value (any more): a kept one must not be used either."""
+    """The source reported that the value does not exist (any more): a cached one must not be used either."""
 
 
 @dataclass(frozen=True, slots=True)
 class FetchedValue:
-    """A value, and for how many seconds it is used without asking, and at most."""
+    """A value; seconds for which it is used without a fetch, and seconds for which it is usable at most."""
 
     value: str
     fresh_for: float
@@ -47,7 +47,7 @@ class FetchedValue:
 
 @dataclass(frozen=True, slots=True)
 class FetchFailure:
-    """A name whose source is away. `stale`: the kept value is used meanwhile."""
+    """A name whose source is unavailable. `is_stale_value_used`: the cached value is used meanwhile."""
 
     name: str
     since: datetime
@@ -70,7 +70,7 @@ class _CacheEntry:
 
 
 class RefreshingCache:
-    """`fetch` gets a name and gives the value, or raises an error whose message names what is wrong, and no value."""
+    """`fetch` returns the value of a name, or raises an error whose message names the cause and no value."""
 
     def __init__(
         self,
@@ -80,8 +80,8 @@ class RefreshingCache:
         fetch_uncached: Callable[[str], Awaitable[FetchedValue]] | None = None,
         is_stable: bool = False,
     ) -> None:
-        """`fetch_uncached`: past what the source's own client keeps, for a value that a target refused. `lasting`: the
-        source gives the same value until somebody changes it, as a vault does and who issues tokens does not."""
+        """`fetch_uncached`: bypasses the cache of the source's client, for a value that a target rejected. `is_stable`: the
+        source returns the same value until an operator changes it (a vault does, a token issuer does not)."""
         self._fetch = fetch
         self._fetch_anew = fetch_uncached or fetch
         self._lasting = is_stable
@@ -89,7 +89,7 @@ class RefreshingCache:
         self._kept: dict[str, _CacheEntry] = {}
 
     async def get(self, name: str) -> str:
-        """The value now. Raises what `fetch` raised if there is none that may be used."""
+        """Return the current value. Raises the error of `fetch` if no usable value exists."""
         kept = self._kept.setdefault(name, _CacheEntry())
         now = self._clock.monotonic()
         if kept.value is not None and now < kept.fresh_until:
@@ -100,27 +100,27 @@ class RefreshingCache:
         if kept.value is not None and self._clock.monotonic() < kept.usable_until:
             return kept.value
         if kept.failure is None:
-            raise RuntimeError(f"{name}: neither a value nor a failure")
+            raise RuntimeError(f"{name}: the fetch ended without a value and without a failure")
         raise copy.copy(kept.failure)  # one object raised in many tasks would collect all their tracebacks
 
     async def refresh_if_equal(self, name: str, rejected: str) -> bool:
-        """Whether the value is another one than `refused` by now. Fetched for this unless it was so lately."""
+        """Return whether the value now differs from `rejected`. Fetches it first, unless that happened recently."""
         kept = self._kept.setdefault(name, _CacheEntry())
         if kept.value in (None, rejected) and kept.fetching is not None:
             await asyncio.wait({kept.fetching})
         if kept.value in (None, rejected) and self._may_force_refresh(kept):
             await self._renewed(name, kept, None, anew=True)
             if self._lasting and kept.value not in (None, rejected):
-                kept.doubted_at = float("-inf")  # it was doubted rightly, so the next refusal is a new matter
+                kept.doubted_at = float("-inf")  # the value had changed, so the next rejection is a new event
         return kept.value is not None and kept.value != rejected
 
     def mark_stale(self, name: str) -> None:
-        """Fetch it again at the next use: there is a new one. While the source is away the kept one is used on."""
+        """Fetch the value at its next use. The cached one is used if the source is unavailable then."""
         if (kept := self._kept.get(name)) is not None:
             kept.fresh_until = kept.ask_again_at = 0.0
 
     def evict(self, name: str) -> bool:
-        """Let go of it, unless it is being fetched; whether that was done."""
+        """Remove the name unless a fetch of it is in progress; return whether it was removed."""
         kept = self._kept.get(name)
         if kept is not None and kept.fetching is not None:
             return False
@@ -128,11 +128,11 @@ class RefreshingCache:
         return True
 
     def names(self) -> tuple[str, ...]:
-        """Those that were asked for."""
+        """Return the requested names."""
         return tuple(self._kept)
 
     def read_at(self, name: str) -> datetime | None:
-        """When its value was fetched; None if there is none."""
+        """Return when the value was fetched; None without one."""
         kept = self._kept.get(name)
         return None if kept is None or kept.value is None else kept.read_at
 
@@ -150,7 +150,7 @@ class RefreshingCache:
         return True
 
     async def _renewed(self, name: str, kept: _CacheEntry, patience: float | None, *, anew: bool = False) -> None:
-        """Wait for the one fetch that is going on. It goes on when this caller's time is up."""
+        """Wait for the one fetch in progress. The fetch continues when this caller's wait times out."""
         if kept.fetching is None:
             kept.fetching = asyncio.create_task(self._renew(name, kept, anew))
         await asyncio.wait({kept.fetching}, timeout=patience)
@@ -175,7 +175,7 @@ class RefreshingCache:
             kept.value = None
 
     def fetch_failures(self) -> tuple[FetchFailure, ...]:
-        """The names whose last fetch failed."""
+        """Return the names whose last fetch failed."""
         now = self._clock.monotonic()
         return tuple(
             FetchFailure(
@@ -186,7 +186,7 @@ class RefreshingCache:
         )
 
     async def aclose(self) -> None:
-        """End what is being fetched."""
+        """Cancel the fetches in progress."""
         tasks = [kept.fetching for kept in self._kept.values() if kept.fetching is not None]
         for task in tasks:
             task.cancel()

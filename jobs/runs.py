@@ -1,7 +1,7 @@
-"""What happens: ticket -> observation -> attempt -> run, as small frozen values.
+"""The values of a run: ticket -> observation -> attempt -> run. Small and frozen.
 
-Made by the runner (jobs.running) and the checks (jobs.checks); stored, shown and sent by everything above.
-All times are aware UTC datetimes, all `*_ms` floats of milliseconds.
+Built by the runner (jobs.running) and the checks (jobs.checks); stored, displayed and published by the packages above.
+All instants are aware UTC datetimes, all `*_ms` values are floats of milliseconds.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from jobs.reasons import ReasonCode
 
 
 class Trigger(StrEnum):
-    """Why a run happens."""
+    """The cause of a run."""
 
     SCHEDULE = "schedule"
     MANUAL = "manual"
     DEPENDENCY = "dependency"
     REPLAY = "replay"
-    """A run that was given up is performed again."""
+    """A dead-lettered run is executed again."""
     BACKFILL = "backfill"
-    """A due instant of the past is made up for. What the run finds out is of now and not of that instant."""
+    """A past due instant is run later. Its result describes the target now, not at that instant."""
 
     @property
     def is_rerun(self) -> bool:
-        """Whether people asked for a run that was due in the past: it waits for others and is never skipped."""
+        """Whether an operator requested the run for a past instant: it waits for other runs and is never skipped."""
         return self is Trigger.REPLAY or self is Trigger.BACKFILL
 
 
 class Outcome(StrEnum):
-    """How a run ended. `down` outcomes count against the target."""
+    """How a run ended. The `down` outcomes count against the target."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -48,12 +48,12 @@ class Outcome(StrEnum):
 
     @property
     def down(self) -> bool:
-        """Whether it says that the target is not well: an open circuit counts, it must never hide an outage."""
+        """Whether the target counts as down. Includes rejected runs: an open circuit must never hide an outage."""
         return self in (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.REJECTED)
 
 
 class ErrorClass(StrEnum):
-    """What went wrong, as one word that can be counted and alerted on."""
+    """The class of an error, for counting and alerting."""
 
     DNS_FAILURE = "dns_failure"
     DNS_TIMEOUT = "dns_timeout"
@@ -71,9 +71,9 @@ class ErrorClass(StrEnum):
     UNEXPECTED_STATUS = "unexpected_status"
     EXPECTATION_FAILED = "expectation_failed"
     DNS_ANSWER = "dns_answer"
-    """The DNS answered, and with an error: NXDOMAIN, SERVFAIL, REFUSED."""
+    """The name server answered with an error: NXDOMAIN, SERVFAIL, REFUSED."""
     TARGET_DENIED = "target_denied"
-    """The program may not connect there, by its settings."""
+    """The settings do not allow a connection to the target."""
     HEARTBEAT_MISSING = "heartbeat_missing"
     HEARTBEAT_FAILED = "heartbeat_failed"
     STEP_FAILED = "step_failed"
@@ -84,17 +84,17 @@ class ErrorClass(StrEnum):
     INTERRUPTED = "interrupted"
     DEAD_LETTERED = "dead_lettered"
     OUT_OF_RESOURCES = "out_of_resources"
-    """This machine lacked what a connection needs, such as a file descriptor. The target was not asked."""
+    """This machine lacked a resource for the connection, such as a file descriptor. No request was sent."""
     INTERNAL_ERROR = "internal_error"
 
     @property
     def is_connection(self) -> bool:
-        """No usable answer came because the connection could not be made or kept."""
+        """Whether the connection could not be made or broke, so that no usable answer arrived."""
         return self in _CONNECTION
 
     @property
     def is_timeout(self) -> bool:
-        """A deadline passed."""
+        """Whether a timeout expired."""
         return self in _TIMEOUT
 
 
@@ -121,23 +121,23 @@ _TIMEOUT = frozenset(
 
 
 def format_run_instant(instant: datetime) -> str:
-    """An instant as run ids carry it: `20261125T015030.000Z`, UTC, milliseconds."""
+    """Format an instant as in run ids: `20261125T015030.000Z`, UTC, milliseconds."""
     at = instant.astimezone(UTC)
-    # One is made for each ticket: strftime takes three times as long, format and f-strings half as long again.
+    # Called for each ticket: strftime takes three times as long, format and f-strings half as long again.
     parts = (at.year, at.month, at.day, at.hour, at.minute, at.second, at.microsecond // 1000)
     return "%04d%02d%02dT%02d%02d%02d.%03dZ" % parts  # noqa: UP031
 
 
 def parse_run_instant(text: str) -> datetime:
-    """The inverse of `format_run_instant`. Raises ValueError."""
+    """Parse the format of run ids. Raises ValueError."""
     return datetime.strptime(text, "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC)
 
 
 @value(frozen=True, slots=True)
 class Ticket:
-    """Run this job for this cause at this instant. `id` is the run's id: `job@instant` or `job@instant.suffix`.
+    """A message that requests one run. `id` is the run's id: `job@instant` or `job@instant.suffix`.
 
-    The id of a scheduled ticket follows from job and instant alone, so planning twice cannot run it twice.
+    The id of a scheduled ticket follows from job and instant alone, so planning it twice cannot run it twice.
     """
 
     id: str
@@ -149,37 +149,37 @@ class Ticket:
 
     @staticmethod
     def scheduled(job: str, due_at: datetime, generation: str) -> Ticket:
-        """The one ticket of this job for this due instant."""
+        """Return the only ticket of this job for this due instant."""
         return Ticket.stamped(job, due_at, format_run_instant(due_at), generation)
 
     @staticmethod
     def stamped(job: str, due_at: datetime, stamp: str, generation: str) -> Ticket:
-        """The same for who has the `format_run_instant` of many tickets at hand."""
+        """Return the same ticket, for a caller that has formatted the instant already."""
         run_id = f"{job}@{stamp}"
         return Ticket(run_id, job, Trigger.SCHEDULE, due_at, generation, run_id)
 
     @staticmethod
     def requested(job: str, now: datetime, generation: str) -> Ticket:
-        """A ticket that somebody asked for; each one is another run."""
+        """Return a ticket for a run on demand; each call returns another run."""
         due_at = now.replace(microsecond=now.microsecond // 1000 * 1000)
         run_id = f"{job}@{format_run_instant(due_at)}.{secrets.token_hex(4)}"
         return Ticket(run_id, job, Trigger.MANUAL, due_at, generation, run_id)
 
     @staticmethod
     def replayed(given_up: Ticket, due_at: datetime, generation: str) -> Ticket:
-        """A ticket for a run that was given up, linked to it by its correlation id; each one is another run."""
+        """Return a ticket that replays a dead letter, linked by its correlation id; each call returns another run."""
         ticket = Ticket.requested(given_up.job, due_at, generation)
         return replace(ticket, trigger=Trigger.REPLAY, correlation_id=given_up.correlation_id or given_up.id)
 
     @staticmethod
     def following(job: str, due_at: datetime, generation: str, suffix: str, correlation_id: str) -> Ticket:
-        """The one ticket of this job in a chain of runs: the suffix says in which (see scheduler.dependencies.chains)."""
+        """Return the only ticket of this job in a chain of runs, which the suffix identifies (see scheduler.dependencies.chains)."""
         run_id = f"{job}@{format_run_instant(due_at)}.{suffix}"
         return Ticket(run_id, job, Trigger.DEPENDENCY, due_at, generation, correlation_id)
 
 
 def split_run_id(run_id: str) -> tuple[str, datetime, str]:
-    """A run id's job, instant and suffix ("" when scheduled). Raises ValueError if it is not a run id."""
+    """Split a run id into job, instant and suffix ("" for scheduled runs). Raises ValueError if it is not a run id."""
     job, at, rest = run_id.rpartition("@")
     stamp, suffix = rest[:20], rest[20:]
     if not at or not job or (suffix and not suffix.startswith(".")):
@@ -189,13 +189,13 @@ def split_run_id(run_id: str) -> tuple[str, datetime, str]:
 
 @value(frozen=True, slots=True)
 class Phases:
-    """Milliseconds that each phase of one attempt took; None where it did not happen (or did not end)."""
+    """Milliseconds of each phase of an attempt; None if the phase did not happen or did not end."""
 
     dns_ms: float | None = None
     connect_ms: float | None = None
     tls_ms: float | None = None
     first_byte_ms: float | None = None
-    """From the request sent to the first byte of the answer."""
+    """From the end of the request to the first byte of the answer."""
     total_ms: float = 0.0
 
 
@@ -205,31 +205,31 @@ _NO_FACTS: Mapping[str, Any] = MappingProxyType({})
 
 @value(frozen=True, slots=True)
 class Observation:
-    """What a check saw once. It judges nothing: `error` is set only if no whole answer could be had."""
+    """What a check observed. Not judged: `error` is set only if no complete answer was received."""
 
     phases: Phases
     status: int | None = None
     reason: str = ""
     headers: Mapping[str, str] = field(default_factory=lambda: _NO_HEADERS)
-    """Names in lower case; repeated fields joined by a comma."""
+    """Lower-case names; repeated fields are joined by a comma."""
     body: bytes = b""
     body_truncated: bool = False
     error: ErrorClass | None = None
     message: str = ""
     pending: str = ""
-    """Why nothing can be said of the target yet, a sentence: unless an expectation fails, the run is skipped."""
+    """Why the target cannot be judged yet, a sentence: unless an expectation fails, the run is skipped."""
     retry_after_s: float | None = None
-    """Seconds that the target asked to wait (Retry-After of a 429 or 503)."""
+    """Seconds that the target requested with Retry-After (429 or 503)."""
     facts: Mapping[str, Any] = field(default_factory=lambda: _NO_FACTS)
-    """What else its kind has seen, as JSON values: `http_version`, `tls_version`, `rcode`, `answers`, ..."""
+    """Other results of the check's kind, as JSON values: `http_version`, `tls_version`, `rcode`, `answers`, ..."""
     failures: tuple[Failure, ...] = ()
-    """Of steps: what did not hold of an answer on the way, and does no more than degrade."""
+    """For checks with steps: failed expectations of earlier answers that only degrade the run."""
     certificates: tuple[bytes, ...] = ()
-    """What the other side showed in the TLS handshake, DER, its own certificate first."""
+    """The certificates of the TLS handshake, DER, the target's own first."""
 
 
 class Severity(StrEnum):
-    """What an expectation that does not hold makes of an attempt: a failure, or a success that is degraded."""
+    """The effect of a failed expectation on its attempt: a failure, or a degraded success."""
 
     FAIL = "fail"
     DEGRADED = "degraded"
@@ -237,7 +237,7 @@ class Severity(StrEnum):
 
 @value(frozen=True, slots=True)
 class Failure:
-    """An expectation that did not hold. `expectation` is its key, such as `status` or `json $.status`."""
+    """A failed expectation. `expectation` is its key, such as `status` or `json $.status`."""
 
     expectation: str
     expected: str
@@ -250,7 +250,7 @@ class Failure:
 
 @value(frozen=True, slots=True)
 class Attempt:
-    """One try of a run, as history keeps it."""
+    """One attempt of a run, as history stores it."""
 
     number: int
     started_at: datetime
@@ -258,15 +258,15 @@ class Attempt:
     status: int | None = None
     error: ErrorClass | None = None
     message: str = ""
-    """A sentence for the operator; empty when the attempt succeeded and nothing is degraded."""
+    """A sentence for the operator; empty if the attempt succeeded and is not degraded."""
     failures: tuple[Failure, ...] = ()
-    """What did not hold; of an attempt that succeeded, what is degraded."""
+    """Failed expectations; in an attempt that succeeded, those that degrade it."""
     wait_ms: float | None = None
-    """Waited before the next attempt; None if none followed."""
+    """Wait before the next attempt; None if none followed."""
     body: str = ""
-    """The begin of the answer, where that is why it failed: for people, without secrets."""
+    """An excerpt of the answer if the answer failed the attempt: text without secrets."""
     details: Details | None = None
-    """Steps, TLS session or DNS records that its check saw; None for other checks, and in rows of older versions."""
+    """Steps, TLS session or DNS records; None for other checks, and in rows of older versions."""
 
     @property
     def succeeded(self) -> bool:
@@ -275,7 +275,7 @@ class Attempt:
 
 @value(frozen=True, slots=True)
 class Run:
-    """One finished execution of a job, as it is stored, shown and sent."""
+    """A finished execution of a job, as it is stored, displayed and published."""
 
     id: str
     job: str
@@ -287,7 +287,7 @@ class Run:
     attempts: tuple[Attempt, ...] = ()
     error: ErrorClass | None = None
     message: str = ""
-    """Why it did not succeed, was skipped or is degraded, one sentence; empty when all is well."""
+    """Why it did not succeed, was skipped or is degraded, a sentence; empty otherwise."""
     reason: ReasonCode | None = None
     """Why it was skipped, rejected or cancelled."""
     endpoint: str = ""
@@ -306,17 +306,17 @@ class Run:
 
     @property
     def status(self) -> int | None:
-        """The last answer's HTTP status."""
+        """HTTP status of the last answer."""
         return self.attempts[-1].status if self.attempts else None
 
     @property
     def response_time_ms(self) -> float | None:
-        """The last attempt's total; None when nothing was asked."""
+        """Total of the last attempt; None without an attempt."""
         return self.attempts[-1].phases.total_ms if self.attempts else None
 
     @property
     def degraded(self) -> bool:
-        """It succeeded, and an expectation of severity `degraded` did not hold."""
+        """Whether it succeeded although an expectation of severity `degraded` failed."""
         return self.outcome is Outcome.SUCCEEDED and bool(self.attempts) and bool(self.attempts[-1].failures)
 
     @property
@@ -325,8 +325,8 @@ class Run:
 
     @property
     def counts_for_availability(self) -> bool:
-        """Whether it says that the target was up or down when it was due: what was skipped, cancelled or made up for
-        later does not."""
+        """Whether the target was up or down at the due instant. False for skipped and cancelled runs and for
+        backfills."""
         return self.trigger is not Trigger.BACKFILL and (self.outcome is Outcome.SUCCEEDED or self.outcome.down)
 
 

@@ -1,4 +1,4 @@
-"""How much is reported of a job's runs. The settings have it for all jobs, a job file for its own ones."""
+"""How much of a job's runs is reported. The settings define it for all jobs; a job file may override it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Literal
 from jobs.model_base import FrozenModel
 
 RowSelection = Literal["all", "failures", "none"]
-"""Of which runs a signal has rows of its own: of all; of those worth a look, and a sample of the others; of none."""
+"""The runs that have rows of their own in a signal: all; failures, degraded runs and a sample of the others; none."""
 
 MetricDetail = Literal["all", "job", "total", "none"]
-"""Which metrics are split by job: all; runs and duration; none of them. `none`: no metrics of runs."""
+"""The metrics with a dimension for the job: all; only runs and duration; none of them. `none`: no metrics of runs."""
 
 
 class Reporting(FrozenModel):
-    """How much is reported, for each signal."""
+    """How much is reported, by signal."""
 
     events: RowSelection = "failures"
     availability: RowSelection = "failures"
@@ -23,7 +23,7 @@ class Reporting(FrozenModel):
 
 
 class TelemetryPolicy(FrozenModel):
-    """What a job says about it; None: as in the settings."""
+    """A job's override of the settings; None: no override."""
 
     events: RowSelection | None = None
     availability: RowSelection | None = None
@@ -32,7 +32,7 @@ class TelemetryPolicy(FrozenModel):
 
 
 def resolve_reporting(policy: TelemetryPolicy | None, usual: Reporting) -> Reporting:
-    """Return what applies to a job: what it says itself, else what the settings say."""
+    """Return the effective levels of a job: its own, otherwise those of the settings."""
     said = {} if policy is None else policy.model_dump(exclude_none=True)
     return usual.model_copy(update=said) if said else usual
 

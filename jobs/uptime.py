@@ -1,6 +1,6 @@
-"""How much of the time something was up: the share of good runs, their mean time, and the downtime of each month. Pure.
+"""Uptime: the share of successful runs, their mean response time, and the downtime of each month. Pure.
 
-Called by scheduler.queries.uptime, and by scheduler.stores.runs.hourly_rollup, which sums up what is deleted.
+Called by scheduler.queries.jobs_and_runs.uptime, and by scheduler.stores.runs.repository.hourly_rollup, which aggregates deleted runs.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from datetime import UTC, datetime, tzinfo
 from typing import Literal
 
 UptimeMark = Literal["up", "down", "pending", "maintenance"]
-"""What one look says. `pending` (being tried again) counts as down, `maintenance` says nothing."""
+"""The result of one sample. `pending` (a retry follows) counts as down, `maintenance` does not count."""
 
 
 @dataclass(frozen=True, slots=True)
 class UptimeSample:
-    """One look at it. `ms`: milliseconds that the answer took, of those that are up."""
+    """One sample. `ms`: response time in milliseconds, if it is up."""
 
     mark: UptimeMark
     ms: float | None = None
@@ -24,7 +24,7 @@ class UptimeSample:
 
 @dataclass(frozen=True, slots=True)
 class Uptime:
-    """`timed`: of those that were up, how many say how long they took; `total_ms`: how long all of these took."""
+    """`timed`: number of `up` samples with a response time; `total_ms`: the sum of these."""
 
     up: int = 0
     down: int = 0
@@ -38,22 +38,22 @@ class Uptime:
 
     @property
     def sample_count(self) -> int:
-        """How many there were that say something."""
+        """Number of samples that count."""
         return self.up + self.down
 
     @property
     def ratio(self) -> float:
-        """From 0 to 1. 0 also when nothing is known: see `looks`."""
+        """From 0 to 1. 0 without samples: see `sample_count`."""
         return self.up / self.sample_count if self.sample_count else 0.0
 
     @property
     def mean_ms(self) -> float | None:
-        """Of those that were up; None if there was none with a time."""
+        """Mean response time of the samples that are up; None without one."""
         return self.total_ms / self.timed if self.timed else None
 
 
 def sum_samples(samples: Iterable[UptimeSample]) -> Uptime:
-    """All of them together."""
+    """Aggregate the samples."""
     up = down = timed = 0
     total = 0.0
     for look in samples:
@@ -68,9 +68,9 @@ def sum_samples(samples: Iterable[UptimeSample]) -> Uptime:
 
 @dataclass(frozen=True, slots=True)
 class UptimeSegment:
-    """Looks that came one after the other, summed up so that those before and after can be added.
+    """Consecutive samples within one hour, aggregated so that adjacent segments can be added.
 
-    It lies within one hour. What was seen last goes on until the next look.
+    The state of the last sample lasts until the next one.
     """
 
     first: datetime
@@ -78,13 +78,13 @@ class UptimeSegment:
     starts_down: bool
     ends_down: bool
     seconds: float
-    """Down between the first and the last look."""
+    """Downtime between the first and the last sample."""
     outages: int
     uptime: Uptime
 
     @staticmethod
     def from_samples(samples: Sequence[tuple[datetime, UptimeSample]]) -> UptimeSegment:
-        """Of one look at least, in order."""
+        """Aggregate one or more samples, in order of time."""
         seconds, outages = 0.0, 0
         down, before = False, samples[0][0]
         for at, look in samples:
@@ -98,7 +98,7 @@ class UptimeSegment:
         )
 
     def __add__(self, other: UptimeSegment) -> UptimeSegment:
-        """Both, in whatever order they are given."""
+        """Join two segments, in any order."""
         one, two = (self, other) if self.first <= other.first else (other, self)
         between = max(0.0, (two.first - one.last).total_seconds()) if one.ends_down else 0.0
         return UptimeSegment(
@@ -122,10 +122,10 @@ class Flip:
 
 @dataclass(frozen=True, slots=True)
 class MonthlyDowntime:
-    """`seconds` down and `outages` that touch the month (one over two months counts in both); None: nothing known."""
+    """`seconds` of downtime and `outages` in the month (one over two months counts in both); None: no data."""
 
     first: datetime
-    """Its first instant, on the clock of the zone that was asked for."""
+    """The first instant of the month, in the requested time zone."""
     seconds: float | None
     outages: int | None
 
@@ -160,7 +160,10 @@ def monthly_downtime(
 def downtime_by_month(
     segments: Sequence[UptimeSegment], now: datetime, months: int, zone: tzinfo = UTC, *, since: datetime | None = None
 ) -> list[MonthlyDowntime]:
-    """The same from what was looked at: stretches in order."""
+    """Return the current month and those before it, newest first.
+
+    `segments`: in order of time. `since`: the first sample; months that ended before it have no data.
+    """
     firsts = _firsts(now.astimezone(zone), months)
     ends = [now, *firsts[:-1]]
     return [_month(first, end, segments, now, since) for first, end in zip(firsts, ends, strict=True)]
@@ -188,7 +191,7 @@ def _month(
 
 
 def _firsts(now: datetime, months: int) -> list[datetime]:
-    """The first instants of this month and of those before, newest first."""
+    """Return the first instants of this month and those before it, newest first."""
     index = now.year * 12 + now.month - 1
     earliest = 12  # the first month of year 1
     numbers = range(index, max(index - months, earliest - 1), -1)

@@ -1,12 +1,12 @@
-"""Texts that are shown to people: control characters are refused in a job, and escaped in what comes from elsewhere.
+"""Control characters in displayed texts: refused in a job file, escaped in texts from targets and callers. Pure.
 
-jobs.definition and jobs.targets check descriptions, tags and names with `DisplayText` and `refuse_control_characters`. The edges
-(pages, the command line, messages) call `escape_control_characters` for texts that targets or callers have sent.
+The models of jobs.definition and jobs.targets use `DisplayText` and `refuse_control_characters`. Pages, the command
+line and messages call `escape_control_characters`.
 
-A control character here is one that a terminal obeys or that changes the order in which a line is read: C0 except tab
+A control character here is one that a terminal interprets or that changes the display order of a line: C0 except tab
 and line breaks, DEL, C1, the separators U+2028 and U+2029, and the bidirectional embeddings, overrides and isolates.
-Letters of every script stay, also those written from right to left, with their marks (U+200E, U+200F, U+061C) and the
-joiners of Persian, Indic scripts and emoji (U+200C, U+200D). Pure.
+Letters of every script are allowed, including right-to-left scripts with their marks (U+200E, U+200F, U+061C), and the
+joiners of Persian, Indic scripts and emoji (U+200C, U+200D).
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _ORDER = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
 
 
 def escape_control_characters(text: str) -> str:
-    """Return the text with each control character as an escape such as `\\x1b`; tabs and line breaks stay."""
+    """Replace each control character with an escape such as `\\x1b`; tabs and line breaks stay."""
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def refuse_control_characters(text: str) -> str:
-    """Return the text. Raises ValueError: it contains a control character."""
+    """Return the text unchanged. Raises ValueError: it contains a control character."""
     found = _CONTROL.search(text)
     if found is None:
         return text
@@ -50,7 +50,7 @@ def _refuse_controls_in_mapping(texts: dict[str, str]) -> dict[str, str]:
 
 
 DisplayText = Annotated[str, AfterValidator(refuse_control_characters)]
-"""A field of a text that people read."""
+"""A displayed text as a field of a model."""
 
 DisplayTexts = Annotated[dict[str, str], AfterValidator(_refuse_controls_in_mapping)]
-"""A field of such texts by name, such as tags."""
+"""Displayed texts by name, such as tags, as a field of a model."""

@@ -1,7 +1,7 @@
-"""Durations such as `500ms`, `10s`, `2m`, `1h30m`, read and written. Inside the program they are floats of seconds.
+"""Durations such as `500ms`, `10s`, `2m`, `1h30m`, parsed and formatted. In code they are floats of seconds.
 
-Called by the schedules and by `jobs.model_base.Duration`, the type of a model's field. Kept apart from it so that a
-schedule can be read without importing pydantic.
+Called by the schedules and by `jobs.model_base.Duration`, the type of model fields. Separate from that module so that a
+schedule can be parsed without importing pydantic.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ _WORDS = re.compile(
 )
 _ISO = re.compile(r"p(?:(\d+)d)?(?:t(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?)?")
 LONGEST_DURATION = 999_999_999 * 86400.0
-"""Seconds: what a timedelta can hold."""
+"""Seconds. The maximum of a timedelta."""
 _EXAMPLES = "write it like 500ms, 10s, 2m or 1h30m"
 
 
 def parse_duration(value: object) -> float:
-    """Read a duration into seconds.
+    """Parse a duration into seconds.
 
     Raises:
-        ValueError: not a text, no unit, an unknown unit, negative, too long; the message says what is wrong.
+        ValueError: not a text, no unit, an unknown unit, negative or too long; the message names the cause.
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         raise ValueError(f"{value!r} has no unit: {_EXAMPLES}")
     if not isinstance(value, str):
-        raise ValueError(f"a duration is a text: {_EXAMPLES}")
+        raise ValueError(f"a duration must be a text: {_EXAMPLES}")
     text = value.strip().lower()
     if text.startswith("-") and _WHOLE.fullmatch(text[1:]):
         raise ValueError(f"{value!r} is negative: {_EXAMPLES}")
@@ -39,12 +39,12 @@ def parse_duration(value: object) -> float:
         raise ValueError(f"{value!r} is not a duration: {f'write {meant}' if meant else _EXAMPLES}")
     seconds = float(sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text)))
     if seconds > LONGEST_DURATION:
-        raise ValueError(f"{value[:20]!r} is longer than time goes on")
+        raise ValueError(f"{value[:20]!r} is too long: the maximum is {LONGEST_DURATION / 86400:.0f} days")
     return seconds
 
 
 def suggest_duration(text: str) -> str | None:
-    """`10 seconds` or `PT10S` as `10s`; None if it is neither."""
+    """Convert `10 seconds` or `PT10S` to `10s`; None for any other text."""
     found = _WORDS.fullmatch(text) or _ISO.fullmatch(text)
     if found is None or not any(found.groups()):
         return None
@@ -55,9 +55,9 @@ def suggest_duration(text: str) -> str | None:
 
 
 def format_duration(seconds: float) -> str:
-    """Write seconds as short as they can be read back: 0.5 -> `500ms`, 90 -> `1m30s`.
+    """Format seconds as the shortest text that parse_duration reads back: 0.5 -> `500ms`, 90 -> `1m30s`.
 
-    Whole milliseconds are kept, finer fractions are rounded.
+    Precise to the millisecond; finer fractions are rounded.
     """
     rest = round(seconds * 1000)
     if rest == 0:
@@ -78,5 +78,5 @@ def describe_seconds(value: float) -> str:
 
 
 def round_to_microsecond(milliseconds: float) -> float:
-    """Rounded to the microsecond. `round(..., 3)` goes by way of a text, and takes four times as long."""
+    """Round to the microsecond. Four times as fast as `round(..., 3)`, which converts to text and back."""
     return round(milliseconds * 1000) / 1000

@@ -1,7 +1,6 @@
-"""The ids of a run's trace (W3C Trace Context). They follow from the run's id, so whoever knows it knows the trace.
+"""The ids of a run's trace (W3C Trace Context), derived from the run's id. Pure.
 
-Checks send them to their targets (jobs.checks.kinds.http), and telemetry makes the spans of a run with them: neither has to
-tell the other. Pure.
+The checks send them to their targets, and telemetry creates the run's spans with them, without passing them around.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Final
 TRACE_HEADER: Final = "traceparent"
 
 _STEP = "/"
-"""Stands between a run's id and the number of a step; no run's id has one."""
+"""Separates a run's id from the number of a step; a run's id never contains it."""
 _FORM = re.compile(r"(?!ff)[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-[0-9a-f]{2}")
 
 
@@ -28,12 +27,12 @@ def span_id_of(run_id: str, attempt: int = 0) -> int:
 
 
 def format_trace_parent(run_id: str, attempt: int) -> str:
-    """Return the header of a request that an attempt makes; of a step as well, whose id has the run's id in it."""
+    """Return the header for a request of an attempt, or of one of its steps, whose id starts with the run's id."""
     return f"00-{trace_id_of(run_id):032x}-{span_id_of(run_id, attempt):016x}-01"
 
 
 def parse_trace_parent(text: str) -> tuple[int, int] | None:
-    """Return the trace's and the span's id of a header; None if it is not one."""
+    """Parse a header into the trace's and the span's id; None if it is invalid."""
     found = _FORM.match(text.strip().lower())
     if found is None:
         return None

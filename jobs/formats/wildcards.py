@@ -1,10 +1,10 @@
-"""Texts with `*` for anything in them, compared without going back. For expectations and rules about hosts. Pure."""
+"""Wildcard patterns with `*`, matched without backtracking. For expectations and host rules. Pure."""
 
 from __future__ import annotations
 
 
 def matches_wildcard(text: str, pattern: str) -> bool:
-    """Whether the whole text is as the pattern says, in which each `*` stands for any text, an empty one, too."""
+    """Return whether the whole text matches the pattern; each `*` matches any text, including the empty one."""
     first, *parts = pattern.split("*")
     if not parts:
         return text == pattern

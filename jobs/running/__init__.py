@@ -1,1 +1,1 @@
-"""How one run of a job happens: attempts, retries, deadlines, circuit."""
+"""Executes one run of a job: attempts, retries, deadlines, circuit breaker."""

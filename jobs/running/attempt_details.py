@@ -1,7 +1,7 @@
-"""Builds the details that history keeps of an attempt, with limits on number and length. Pure; called by verdicts.py.
+"""Builds the details of an attempt for history, with limits on number and length. Pure; called by run_factories.
 
-The limits keep a run's row small: a job that runs each 10 s writes 8,640 rows a day, and SQLite gives a row of more
-than about 1,000 bytes a page of its own, which has 4,096. Only the steps of a long check pass that.
+The limits keep a run's row small: a job with an interval of 10 s writes 8,640 rows a day, and SQLite stores a row of
+more than about 1,000 bytes in a page of its own (4,096 bytes). Only long checks with steps exceed that.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from jobs.redaction import Redact
 from jobs.runs import Observation
 
 MOST_STEP_DETAILS = 100
-"""As many as a check can have, those of `cleanup` included."""
+"""The maximum of a check, including its `cleanup`."""
 MOST_CERTIFICATE_NAMES = 5
 """Names of a certificate. Those of a content delivery network have a hundred."""
 LONGEST_CERTIFICATE_NAMES = 200
-"""Characters of all names of a certificate together."""
+"""Characters of all names of a certificate."""
 LONGEST_DETAIL_NAME = 100
-"""Characters of a subject, an issuer, a name or the name of a step."""
+"""Characters of a subject, an issuer, a name or a step's name."""
 MOST_DNS_RECORDS = 20
 LONGEST_DNS_RECORD = 255
 """Characters of a DNS record."""
 LONGEST_DNS_RECORDS = 500
-"""Characters of all records together."""
+"""Characters of all records."""
 
 _CACHED_CERTIFICATES = 256
-"""A certificate is parsed once and seen by thousands of runs. Each entry takes 2 to 5 KiB."""
+"""A certificate is parsed once and used by thousands of runs. An entry takes 2 to 5 KiB."""
 _REDACTED_AHEAD = 4096
-"""Characters beyond the limit in which secrets are looked for: a text gets shorter by each."""
+"""Characters beyond the limit that are searched for secrets: redaction shortens the text."""
 
 
 def build_details(seen: Observation, redact: Redact) -> Details | None:
-    """The details of an observation, printable and without secrets; None if it has none."""
+    """Return the details of an observation, printable and redacted; None if it has none."""
     facts = seen.facts
     steps, has_tls, has_answer = facts.get("steps", ()), bool(facts.get("tls_version")), "rcode" in facts
     if not (steps or has_tls or has_answer):
@@ -52,13 +52,13 @@ def build_details(seen: Observation, redact: Redact) -> Details | None:
 
 
 class _Texts:
-    """Shortens texts after secrets are taken out of them."""
+    """Redacts texts, then shortens them."""
 
     def __init__(self, redact: Redact) -> None:
         self._redact = redact
 
     def short(self, text: str, most: int = LONGEST_DETAIL_NAME) -> str:
-        """At most `most` characters on one line; an ellipsis says that it was longer."""
+        """Return at most `most` characters on one line; an ellipsis marks a shortened text."""
         cut = len(text) > most + _REDACTED_AHEAD
         return make_printable(self._redact(text[: most + _REDACTED_AHEAD], cut=cut), most)
 
@@ -112,7 +112,7 @@ def _dns(facts: Mapping[str, Any], texts: _Texts) -> DnsDetail:
 
 
 def _first(texts: Iterable[str], most: int) -> tuple[str, ...]:
-    """The first of the texts that have at most `most` characters together."""
+    """Return the leading texts that have at most `most` characters in total."""
     found: list[str] = []
     for text in texts:
         most -= len(text)

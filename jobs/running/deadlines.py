@@ -1,4 +1,4 @@
-"""Deadlines that nothing outlasts, not even work that ignores its cancellation. Called by execution.py, circuits.py."""
+"""Deadlines, also for work that ignores its cancellation. Called by jobs.running.execution and the circuit breakers."""
 
 from __future__ import annotations
 
@@ -10,35 +10,34 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 CANCEL_GRACE = 1.0
-"""Seconds that cancelled work gets to close what it holds; then it is left alone."""
+"""Seconds for cancelled work to release its resources; after that it is abandoned."""
 
 _log = logging.getLogger("jobs.running")
 
-# The loop holds tasks by weak reference only; what was abandoned is kept here until it ends.
+# The loop has only weak references to tasks; abandoned ones are referenced here until they end.
 _abandoned: set[asyncio.Task[Any]] = set()
 
 
 class SelfCancelled(Exception):
-    """The work ended as cancelled, although neither its deadline nor its owner wanted that."""
+    """The work ended as cancelled, although neither its deadline nor its caller cancelled it."""
 
 
 async def run_with_deadline(
     work: Coroutine[Any, Any, T], seconds: float, on_timeout: Callable[[], T], *, grace: float = CANCEL_GRACE
 ) -> T:
-    """What `work` returns, or `late()` if it is not done after `seconds`.
+    """Return the result of `work`, or `on_timeout()` if it is not done after `seconds`.
 
-    `late` is called at the deadline, before the work is cancelled, and may raise.
-
-    Takes `seconds` and `grace` at the most. When the caller is cancelled the work is, too, with the same grace.
+    `on_timeout` is called at the deadline, before the work is cancelled, and may raise. Takes at most `seconds` plus `grace`.
+    When the caller is cancelled, the work is cancelled too, with the same grace.
 
     Raises:
-        CancelledFromWithin: the work cancelled itself.
-        Exception: whatever `work` or `late` raises.
+        SelfCancelled: the work cancelled itself.
+        Exception: any error of `work` or `on_timeout`.
     """
-    # A task of its own: `asyncio.timeout` alone would wait for ever for work that swallows the cancellation.
+    # A separate task: `asyncio.timeout` alone would wait without limit for work that suppresses its cancellation.
     loop = asyncio.get_running_loop()
     task = loop.create_task(work)
-    # What asyncio.wait does, at half of its cost: every attempt comes along here.
+    # As asyncio.wait, at half the cost: every attempt uses it.
     over: asyncio.Future[None] = loop.create_future()
     timer = loop.call_later(seconds, _set, over)
     task.add_done_callback(lambda _: _set(over))
@@ -65,7 +64,7 @@ def _set(over: asyncio.Future[None]) -> None:
 
 
 async def _end(task: asyncio.Task[Any], grace: float) -> None:
-    """Cancel the task and wait for its end, but not longer than the grace."""
+    """Cancel the task and wait for its end, at most for the grace."""
     task.cancel()
     try:
         await asyncio.wait((task,), timeout=grace)
@@ -75,11 +74,11 @@ async def _end(task: asyncio.Task[Any], grace: float) -> None:
         else:
             _abandoned.add(task)
             task.add_done_callback(_forget)
-            _log.warning("%s ignored its cancellation for %g s and was abandoned", _name(task), grace)
+            _log.warning("could not cancel %s within %g s; it is abandoned", _name(task), grace)
 
 
 def _forget(task: asyncio.Task[Any]) -> None:
-    """Take note of the end of a task that nobody waits for any more, so that asyncio does not complain about it."""
+    """Retrieve the result of an abandoned task, so that asyncio does not report it as unhandled."""
     _abandoned.discard(task)
     if not task.cancelled() and (error := task.exception()) is not None:
         _log.debug("cancelled work ended with %s", type(error).__name__)

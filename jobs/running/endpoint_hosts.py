@@ -1,4 +1,4 @@
-"""The host that a job asks, as what its jobs share is counted by it. Called by budget.py and scheduler.worker. Pure."""
+"""The host of an endpoint, the key of limits that jobs share. Called by jobs.running and scheduler.worker. Pure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _cached_host_of = lru_cache(_MOST_HOSTS)(host_with_port)
 
 
 def host_of_endpoint(endpoint: str) -> str:
-    """Return the host with its port; the endpoint itself if it names none.
+    """Return the host with its port; the endpoint itself if it has none.
 
-    Taking a URL apart costs as much as all else that is counted for a run, so what follows the host is cut off first.
+    Parsing a URL costs as much as all other counting of a run, so the path is cut off before the cached lookup.
     """
     end = endpoint.find("/", _HOST_BEGINS)
     return _cached_host_of(endpoint if end < 0 else endpoint[:end])

@@ -1,4 +1,4 @@
-"""One run while it happens: circuit, attempts, verdict. Made by the runner for each run, used once."""
+"""One run in progress: circuit, attempts, result. Created by jobs.running.runner for each run, used once."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ from jobs.runs import Attempt, ErrorClass, Failure, Observation, Outcome, Phases
 _log = logging.getLogger("jobs.running")
 
 _LEAST_PATIENCE = 2.0
-"""Seconds that a judgement waits for those of other jobs, also where the time of the run is over."""
+"""Minimum seconds that a judgement waits for those of other jobs, even if the run's time is over."""
 _LEASE_MARGIN = 10.0
-"""Seconds on top of a run's time after which a probe counts as lost: the circuit's store may take its time, too."""
+"""Seconds in addition to a run's timeout after which a probe counts as lost: allows for a slow circuit store."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunnerDependencies:
-    """What every run of a process shares."""
+    """Dependencies shared by all runs of a process."""
 
     checks: Mapping[str, Check]
     circuits: CircuitBreakers
@@ -71,7 +71,7 @@ class RunnerDependencies:
 
 
 class RunExecution:
-    """`await finish()` once. If that is cancelled, `cancelled()` gives the run to record, with its attempts so far."""
+    """Call `run_to_end()` once. After its cancellation `build_cancelled_run()` returns the run so far."""
 
     __slots__ = (
         "_around",
@@ -96,18 +96,18 @@ class RunExecution:
         self._attempts: list[Attempt] = []
         self._note = ""
         self._pending = ""
-        """Why the last attempt, which did not fail, says nothing of the target."""
+        """Why the last attempt, which did not fail, cannot judge the target yet."""
         self._looked_again = False
         self._values = RunSecrets()
         self.traceback = ""
-        """Of the last mistake of the program itself, redacted."""
+        """Traceback of the last internal error, redacted."""
 
     async def run_to_end(self) -> Run:
-        """Run the job to its end. Whatever goes wrong is in the run; only a cancellation gets out."""
+        """Run the job to its end. Any error is part of the run; only a cancellation is raised."""
         try:
             return await self._finish()
         finally:
-            self._values.close()  # all that others get of this run is redacted by now
+            self._values.close()  # everything that leaves this run is redacted by now
 
     async def _finish(self) -> Run:
         admission = await self._admit()
@@ -123,14 +123,14 @@ class RunExecution:
         return run
 
     def build_cancelled_run(self, cancelled_by: str = "") -> Run:
-        """The run as it stands, when somebody wants it ended (`asked`: how), or when the program has to stop."""
+        """Return the run so far: cancelled by a user (`cancelled_by`: how), or interrupted because the program stops."""
         now = self._around.clock.now()
         return cancelled_run(self._job, self._ticket, self._started_at, now, self._attempts, cancelled_by=cancelled_by)
 
     # --- circuit ---
 
     async def _admit(self) -> CircuitAdmission | None:
-        """None: the job has no circuit."""
+        """Ask the circuit for admission. None: the job has no circuit."""
         policy, key = self._job.circuit, self._job.circuit_key
         if policy is None or key is None:
             return None
@@ -148,10 +148,10 @@ class RunExecution:
     # --- attempts ---
 
     async def _attempts_until_decided(self) -> AttemptResult | None:
-        """The last attempt; None if the run's time was over before the next one could begin."""
+        """Return the last attempt; None if the run's time ended before the next one could start."""
         policy, idempotent = self._job.retry, self._job.check.idempotent
         first = await self._try()
-        # The fast path: what succeeds at once never builds any of the machinery below.
+        # The fast path: an immediate success never builds the retry machinery below.
         if first is None or policy.attempts == 1 or not should_retry(policy, idempotent, first.attempt):
             return first
         around = self._around
@@ -168,7 +168,7 @@ class RunExecution:
         return await retry_until_decided(first, self._try, rules)
 
     async def _try(self) -> AttemptResult | None:
-        """One attempt; and at once another one, if its credentials were refused and there are other ones now."""
+        """Make one attempt; repeat it at once if its credentials were rejected and new ones are available."""
         left = self._time_left()
         if left <= 0:
             return None
@@ -187,7 +187,7 @@ class RunExecution:
         return await self._with_other_credentials(tried, call)
 
     async def _tried(self, call: AttemptContext, started_at: datetime, left: float) -> AttemptResult:
-        """One attempt, as it is recorded: nothing holds the body of its answer any more."""
+        """Make one attempt and record it, without holding the answer's body."""
         seen, failures = await self._ask(call, min(self._job.timeout.attempt, left))
         keep = getattr(self._job.check, "excerpt_bytes", DEFAULT_EXCERPT_BYTES)
         attempt = build_attempt(call.attempt, started_at, seen, failures, self._around.redactor, keep)
@@ -196,11 +196,11 @@ class RunExecution:
         return AttemptResult(attempt, seen.retry_after_s)
 
     async def _with_other_credentials(self, tried: AttemptResult, call: AttemptContext) -> AttemptResult | None:
-        """Once a run, whatever the policy says: a target that refused a request has not acted upon it.
+        """Repeat an attempt with refreshed credentials, once a run, regardless of the retry policy.
 
-        But the steps before a refused one have: these begin again only where the policy may repeat them, too.
-        The retry budget is not asked. A target that refuses is not down, credentials are read again less and less
-        often, and all the jobs that hold a rotated secret shall go on, not only as many as the budget has retries.
+        A target that rejected a request has not processed it. Earlier steps have been processed, so a sequence is
+        repeated only if the policy allows that. The retry budget does not apply: the target is available, credentials
+        are refreshed less and less often, and all jobs with a rotated secret must recover.
         """
         self._looked_again = True
         renewal = await refresh_credentials(call.credential_refreshes, tried.attempt.status, self._time_left())
@@ -215,7 +215,7 @@ class RunExecution:
         return await self._try()
 
     async def _ask(self, call: AttemptContext, limit_s: float) -> tuple[Observation, tuple[Failure, ...]]:
-        """Ask the target once and judge the answer."""
+        """Observe the target once and judge the answer."""
         job, stopwatch = self._job, call.clock
 
         def late() -> Observation:
@@ -238,11 +238,11 @@ class RunExecution:
             return self._internal_error(error, stopwatch.stop()), ()
 
     async def _judged(self, seen: Observation) -> tuple[Failure, ...]:
-        """What does not hold of an answer. Raises NotJudged."""
+        """Return the expectations that failed. Raises NotJudged."""
         job, redact = self._job, self._around.redactor.redact
         if not job.expect:
             return judge(seen, (), redact)
-        # The target has had its time already; that of the run is not to be passed by much.
+        # The target has had its time; judging must not exceed the run's time by much.
         patience = min(max(self._time_left(), _LEAST_PATIENCE), QUEUE_TIMEOUT_SECONDS)
         judged = await self._around.judges.perform(
             job.name, Judgement(seen, job.expect), redact, queue_timeout=patience
@@ -250,13 +250,13 @@ class RunExecution:
         return judged.result
 
     def _internal_error(self, error: Exception, phases: Phases) -> Observation:
-        """A mistake of ours (or of a check's author) must not lose the run."""
-        # The traceback as redacted text: an exception of a foreign library may quote a header.
+        """Turn an error of the program, or of a check's author, into an observation, so that the run is recorded."""
+        # The traceback as redacted text: an exception of a library may quote a header.
         details = self._around.redactor.redact("".join(traceback.format_exception(error)))
         self.traceback = details
-        _log.error("run %s failed inside the program\n%s", self._ticket.id, details)
+        _log.error("could not finish run %s: internal error; the run fails\n%s", self._ticket.id, details)
         name = type(error).__name__
-        message = f"The program itself failed with {name} while it checked the target; the log has the details."
+        message = f"Internal error {name} while checking the target; the log contains the details."
         return Observation(phases, error=ErrorClass.INTERNAL_ERROR, message=message)
 
     def _time_left(self) -> float:

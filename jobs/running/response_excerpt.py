@@ -1,4 +1,4 @@
-"""What is kept of an answer that failed its attempt, for whoever looks into it. Pure; called by verdicts.py."""
+"""The excerpt of an answer that failed its attempt, stored for analysis. Pure; called by jobs.running.run_factories."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from jobs.redaction import Redact
 from jobs.runs import Observation
 
 DEFAULT_EXCERPT_BYTES = 2048
-"""Bytes, for kinds of targets that do not say."""
+"""Bytes, for kinds of targets without a setting."""
 
 _REDACTED_AHEAD = 4096
-"""Characters beyond what is kept that are looked at for secrets: the text gets shorter by each."""
+"""Characters beyond the limit that are searched for secrets: redaction shortens the text."""
 
 _LONGEST_CHARACTER = 4
 """Bytes."""
@@ -20,10 +20,10 @@ _AS_THEY_ARE = "\n\t"
 
 
 def extract_excerpt(seen: Observation, limit: int, redact: Redact) -> str:
-    """The begin of the answer's body as text: at most `limit` bytes of UTF-8, without secrets, printable."""
+    """Return the start of the body as text: at most `limit` bytes of UTF-8, redacted and printable."""
     if not (limit and seen.body):
         return ""
-    # All that is kept of it, however many bytes a character has: a long one is not decoded as a whole.
+    # Enough bytes for any characters: a long body is not decoded as a whole.
     begin = (limit + _REDACTED_AHEAD) * _LONGEST_CHARACTER
     if len(seen.body) > begin:
         seen = replace(seen, body=seen.body[:begin], body_truncated=True)

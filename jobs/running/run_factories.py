@@ -1,6 +1,6 @@
-"""Attempts and runs as they are recorded, built from what happened. Pure; also the runs that never reached a target.
+"""Builds attempts and runs as they are recorded. Pure.
 
-Called by execution.py, and by the worker for tickets that it does not hand to the runner.
+Called by jobs.running.execution, and by the worker for tickets that never reach the runner.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ERRORS_UNRELATED_TO_TARGET = frozenset(
         ErrorClass.INTERRUPTED,
     }
 )
-"""Runs that failed before, or beside, the target: its circuit does not count them."""
+"""Errors of this program or its environment: the target's circuit does not count them."""
 
 
 def build_attempt(
@@ -42,9 +42,9 @@ def build_attempt(
     redactor: Redactor,
     excerpt_bytes: int = 0,
 ) -> Attempt:
-    """An observation and the expectations that did not hold (redacted by `judge`), as an attempt without secrets.
+    """Build a redacted attempt from an observation and its failed expectations, which `judge` has redacted.
 
-    `keep_body`: bytes of the body that are kept where it is the answer that failed the attempt.
+    `excerpt_bytes`: maximum bytes of the body that are stored if the answer failed the attempt.
     """
     details = build_details(seen, redactor.redact)
     if seen.error is not None:
@@ -56,7 +56,7 @@ def build_attempt(
     if all(failure.severity is Severity.DEGRADED for failure in failures):
         message = redactor.redact(describe_degraded(failures))
         return Attempt(number, started_at, seen.phases, seen.status, None, message, _most(failures), details=details)
-    # The reason is shortened, and a secret cut in two would not be found any more.
+    # The reason is shortened, and a secret that is cut in two would not be redacted.
     error, message = describe_unmet(replace(seen, reason=redactor.redact(seen.reason)), failures)
     return Attempt(
         number,
@@ -72,8 +72,8 @@ def build_attempt(
 
 
 def _most(failures: tuple[Failure, ...]) -> tuple[Failure, ...]:
-    """Those that history keeps, in their order: what decides rather than what only degrades. The message says how many
-    more there were."""
+    """Return the failures that history stores, in order: decisive ones before degrading ones. The message counts the
+    others."""
     if len(failures) <= MOST_LISTED_FAILURES:
         return failures
     ranked = sorted(range(len(failures)), key=lambda at: failures[at].severity is Severity.DEGRADED)
@@ -83,10 +83,10 @@ def _most(failures: tuple[Failure, ...]) -> tuple[Failure, ...]:
 def finished_run(
     job: JobDefinition, ticket: Ticket, started_at: datetime, now: datetime, attempts: Sequence[Attempt], note: str
 ) -> Run:
-    """The run that its last attempt decided. `note` says why no further one was made.
+    """Build the run from its last attempt. `note`: why no further attempt was made.
 
-    One that this machine had no resources for was left out: it says nothing of the target. But where a run must not be
-    executed again, nobody makes it later: it has failed.
+    A run for which this machine lacked resources is skipped: its result says nothing about the target. But a run with
+    `effect: once` is not executed again, so it has failed.
     """
     last = attempts[-1]
     if last.error is None:
@@ -102,16 +102,16 @@ def finished_run(
 def overdue_run(
     job: JobDefinition, ticket: Ticket, started_at: datetime, now: datetime, attempts: Sequence[Attempt]
 ) -> Run:
-    """The run whose time was over between two attempts."""
-    message = f"The time of the run was over before attempt {len(attempts) + 1} could begin."
+    """Build a run whose time ended between two attempts."""
+    message = f"The run's time ended before attempt {len(attempts) + 1} could start."
     if attempts:
-        message += f" The last one: {attempts[-1].message}"
+        message += f" The last attempt: {attempts[-1].message}"
     return _run(job, ticket, Outcome.TIMED_OUT, started_at, now, attempts, ErrorClass.RUN_TIMEOUT, message)
 
 
 def rejected_run(job: JobDefinition, ticket: Ticket, started_at: datetime, now: datetime, reason: str) -> Run:
-    """The run that an open circuit did not let through."""
-    message = f"Not asked: {reason}."
+    """Build a run that the circuit rejected."""
+    message = f"Rejected: {reason}."
     code = ReasonCode.CIRCUIT_OPEN
     return _run(job, ticket, Outcome.REJECTED, started_at, now, (), ErrorClass.CIRCUIT_OPEN, message, code)
 
@@ -125,41 +125,41 @@ def cancelled_run(
     *,
     cancelled_by: str = "",
 ) -> Run:
-    """The run that somebody wanted ended (`asked`: how, such as `over the API`), or that the program's end ended.
+    """Build a run that was cancelled (`cancelled_by`: how, such as `over the API`), or interrupted by the program's stop.
 
-    `job` None: there is no such job now.
+    `job` None: the job no longer exists.
     """
     if cancelled_by:
-        message = f"Cancelled before it was over, as was asked {cancelled_by}."
+        message = f"Cancelled {cancelled_by} before it finished."
         reason = ReasonCode.CANCELLED
         return _run(job, ticket, Outcome.CANCELLED, started_at, now, attempts, message=message, reason=reason)
-    message = "The program stopped before the run was over."
+    message = "The program stopped before the run finished."
     error = ErrorClass.INTERRUPTED
     return _run(job, ticket, Outcome.CANCELLED, started_at, now, attempts, error, message, ReasonCode.SHUTDOWN)
 
 
 def skipped_run(job: JobDefinition | None, ticket: Ticket, clock: Clock, reason: Reason) -> Run:
-    """The run that was left out, such as `the run before is still going`. `job` None: there is no such job."""
+    """Build a skipped run. `job` None: no such job."""
     now = clock.now()
     return _run(job, ticket, Outcome.SKIPPED, now, now, message=reason.message, reason=reason.code)
 
 
 def interrupted_run(ticket: Ticket, started_at: datetime, now: datetime, job: JobDefinition | None = None) -> Run:
-    """The run whose process ended without a word; what it found out is lost. `job` None: there is no such job now.
+    """Build a run whose process died; its result is lost. `job` None: the job no longer exists.
 
-    It says nothing of the target. But where a run must not be executed again, its effect may be missing: it has failed.
+    It says nothing about the target. But with `effect: once` the effect may be missing, so the run has failed.
     """
-    message = "The process that ran it ended before it could say how the run went."
+    message = "The worker process died during the run; its result is unknown."
     outcome = Outcome.CANCELLED
     if job is not None and job.effect == "once":
-        outcome, message = Outcome.FAILED, f"{message} It is not run again (effect: once)."
+        outcome, message = Outcome.FAILED, f"{message} It is not executed again (effect: once)."
     code = ReasonCode.INTERRUPTED
     return _run(job, ticket, outcome, started_at, now, (), ErrorClass.INTERRUPTED, message, code)
 
 
 def dead_lettered_run(ticket: Ticket, now: datetime, reason: str, job: JobDefinition | None = None) -> Run:
-    """The run that was given up before it came to an end. It counts as down: a job that cannot run watches nothing."""
-    message = f"Given up, and kept as a dead letter: {reason}"
+    """Build a run that was given up before its end. It counts as down: a job that cannot run checks nothing."""
+    message = f"Given up and stored as a dead letter: {reason}"
     return _run(job, ticket, Outcome.FAILED, now, now, (), ErrorClass.DEAD_LETTERED, message)
 
 

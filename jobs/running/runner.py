@@ -1,6 +1,6 @@
-"""Runs a job for a ticket: the front door of this package. Called by the worker and the command line.
+"""Runs a job for a ticket: the entry point of this package. Called by the worker and the command line.
 
-One run is an `RunExecution` (execution.py); here is what all of them share.
+One run is a `RunExecution`; this module holds what all runs share.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from jobs.targets import Target
 
 
 class Runner:
-    """Tells the listener `run_started` and `attempt_retried`; `run_finished` is told by who records the run."""
+    """Publishes `run_started` and `attempt_retried`; the caller that records the run publishes its end."""
 
     def __init__(
         self,
@@ -38,9 +38,9 @@ class Runner:
         prepare: Callable[[Target], None] = lambda target: None,
         judges: Judge | None = None,
     ) -> None:
-        """`checks` by kind. `random` gives numbers from 0 to below 1, for the jitter of waits. `prepare`: loads what
-        the check of a target needs, before its run begins; for a process that has not done so for all jobs. `judges`:
-        who judges the answers; without them it is done inline."""
+        """`checks` by kind. `random` returns numbers in [0, 1), for jitter. `prepare` loads the dependencies of a
+        target's check before its run, for a process that has not loaded them for all jobs. `judges` judge the
+        answers; the default judges inline."""
         self._prepare = prepare
         self._around = RunnerDependencies(
             checks,
@@ -55,21 +55,21 @@ class Runner:
         )
 
     def start(self, job: JobDefinition, ticket: Ticket) -> RunExecution:
-        """A run from now on. For callers that record it even when they are cancelled:
+        """Start a run. For callers that record it even when they are cancelled:
 
         execution = runner.start(job, ticket)
         try:
-            run = await execution.finish()
+            run = await execution.run_to_end()
         except asyncio.CancelledError:
-            await record(execution.cancelled())
+            await record(execution.build_cancelled_run())
             raise
         """
         self._prepare(job.check)
         return RunExecution(self._around, job, ticket)
 
     async def run(self, job: JobDefinition, ticket: Ticket) -> Run:
-        """Run the job to its end; takes `timeout.run` at the most, and a few seconds when something is stuck.
+        """Run the job to its end. Takes at most `timeout.run`, plus a few seconds if something hangs.
 
-        Whatever goes wrong is in the run. Raises only asyncio.CancelledError, when the caller is cancelled.
+        Any error is part of the run. Raises only asyncio.CancelledError, when the caller is cancelled.
         """
         return await self.start(job, ticket).run_to_end()

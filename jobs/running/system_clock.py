@@ -1,4 +1,4 @@
-"""The real clock. scheduler.app hands it to everything that wants a `jobs.ports.Clock`; tests hand over their own."""
+"""The system clock. scheduler.app passes it to every user of `jobs.ports.Clock`; tests pass their own."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import time
 from datetime import UTC, datetime
 
 _ROUNDING = 0.001
-"""Seconds. uvloop's timers count milliseconds and may be that early; whoever waits for an instant would sleep again."""
+"""Seconds. uvloop's timers have milliseconds and may be that early; a wait for an instant would then sleep again."""
 
 
 class SystemClock:
-    """The system's time, and the event loop's sleep."""
+    """The system's time, and asyncio's sleep."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)

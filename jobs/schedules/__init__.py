@@ -1,17 +1,16 @@
-"""When a job is due: NCRONTAB expressions and intervals, read once into frozen values that name their next due instant.
+"""Schedules: when a job is due. Parsed once into frozen values that compute their next due instant.
 
-Called by jobs.definition (reads and writes a job's `schedule`), by scheduler.planning (asks for due instants) and by
-the CLI's `next`:
+Called by jobs.definition (parses and serialises a job's `schedule`), by scheduler.planning (computes due instants) and
+by the command line:
 
     schedule = parse_schedule("0 */5 * * * *")       # or "00:05:00", {"every": "5m"}, {"cron": "*/5 * * * *"}
-    due = schedule.next_after(now)                   # aware UTC, strictly later; None if it never fires again
+    due = schedule.next_after(now)                   # aware UTC, strictly later; None if it is never due again
     due_ms = schedule.next_after_ms(now_ms)          # the same in whole milliseconds, for planning many jobs
     assert parse_schedule(schedule.spec) == schedule
 
-Days of the month that NCRONTAB has no way to name are a mapping of their own (see .monthly). An expression is in UTC,
-or on the wall clock of the zone that its mapping names (see .zoned). Due instants are in UTC always. Around expressions
-and intervals stand, each a `Schedule` too: a jitter that is its job's (.jittered), start, end and exclusions
-(.limited), and a list of several (.several).
+`cron` has NCRONTAB expressions, `calendars` days of the month and exclusions, `time_zones` the local time of a zone.
+Due instants are always in UTC. A schedule may be wrapped in others: a jitter (.jittered), start, end and exclusions
+(.bounded), a union of several (.union).
 """
 
 from jobs.schedules.binding import bind_to_job, split_shift, zone_of

@@ -1,4 +1,4 @@
-"""Gives a schedule to a job, and says what all of it comes to. Called by jobs.definition, planning and the CLI."""
+"""Binds a schedule to a job, and describes a wrapped schedule. Called by jobs.definition, planning and the CLI."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jobs.schedules.union import UnionSchedule
 
 
 def bind_to_job(schedule: Schedule, job: str) -> Schedule:
-    """The schedule with the jitter that is this job's; the same one if it has none."""
+    """Return the schedule with this job's jitter; the same object if it has none."""
     if isinstance(schedule, JitteredSchedule):
         return replace(schedule, job=job)
     if isinstance(schedule, DefaultSchedule):
@@ -35,7 +35,7 @@ def _same(one: object, other: object) -> bool:
 
 
 def zone_of(schedule: Schedule) -> TimeZone | None:
-    """The zone on whose clock people think of the schedule; None for UTC, or when its parts have several."""
+    """Return the time zone of the schedule's local times; None for UTC, or if its parts have different ones."""
     if isinstance(schedule, ZonedSchedule):
         return schedule.zone
     if isinstance(schedule, (JitteredSchedule, DefaultSchedule)):
@@ -49,7 +49,7 @@ def zone_of(schedule: Schedule) -> TimeZone | None:
 
 
 def split_shift(schedule: Schedule) -> tuple[Schedule, int]:
-    """A schedule that many jobs may share, and by how many milliseconds all instants of this one are later than its."""
+    """Return a schedule that many jobs can share, and the milliseconds that this one is later than it."""
     if isinstance(schedule, DefaultSchedule):
         return split_shift(schedule.schedule)
     if isinstance(schedule, JitteredSchedule):

@@ -1,4 +1,4 @@
-"""A schedule between its start and its end, without what it excludes. Called by jobs.schedules.mapping and .binding."""
+"""A schedule with start, end and exclusions. Called by jobs.schedules.mapping and jobs.schedules.binding."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from jobs.schedules.protocol import Schedule, spec_as_mapping
 from jobs.schedules.time_zones.time_zone import TimeZone
 
 MOST_EXCLUDED_PERIODS = 1000
-"""Excluded periods in a row after which the search ends: nearly three years of days, nineteen of weekends."""
+"""Consecutive excluded periods after which the search ends: nearly three years of days, nineteen of weekends."""
 
 
 @dataclass(frozen=True, slots=True)
 class BoundedSchedule(MillisecondSchedule):
-    """Due when `schedule` is, if that is within the bounds (both included) and in none of `exclusions`.
+    """Due when `schedule` is due within the bounds (both included) and outside of `exclusions`.
 
-    A schedule that is hidden by MOST_EXCLUDED excluded periods in a row counts as never due again.
+    After MOST_EXCLUDED_PERIODS consecutive excluded periods the schedule counts as never due again.
     """
 
     schedule: Schedule
     zone: TimeZone | None = None
-    """On whose clock the exclusions are meant; None for UTC."""
+    """The time zone of the exclusions; None for UTC."""
     start: ScheduleBound | None = None
     end: ScheduleBound | None = None
     exclusions: tuple[Exclusion, ...] = ()
 
     @property
     def text(self) -> str:
-        """For people: `0 0 3 * * *, from 2026-12-01, except 2026-12-24`."""
+        """For example `0 0 3 * * *, from 2026-12-01, except 2026-12-24`."""
         parts = [self.schedule.text]
         if self.start is not None:
             parts.append(f"from {self.start.text}")
@@ -43,7 +43,6 @@ class BoundedSchedule(MillisecondSchedule):
 
     @property
     def spec(self) -> dict[str, Any]:
-        """What a job file writes."""
         spec = spec_as_mapping(self.schedule)
         if self.zone is not None:
             spec["timezone"] = self.zone.name
@@ -57,16 +56,13 @@ class BoundedSchedule(MillisecondSchedule):
 
     @property
     def is_interval_like(self) -> bool:
-        """As the schedule that is limited."""
         return self.schedule.is_interval_like
 
     @property
     def monitor_disabled(self) -> bool:
-        """As the schedule that is limited."""
         return self.schedule.monitor_disabled
 
     def next_after_ms(self, milliseconds: int) -> int | None:
-        """The first due instant strictly after this one, both in milliseconds since the epoch."""
         if self.start is not None:
             milliseconds = max(milliseconds, self.start.milliseconds - 1)
         for _ in range(MOST_EXCLUDED_PERIODS):
@@ -80,7 +76,7 @@ class BoundedSchedule(MillisecondSchedule):
         return None
 
     def _included_at(self, due: int) -> int:
-        """The same instant if nothing excludes it, else a later one up to which one of them does."""
+        """Return the instant itself if it is not excluded, otherwise the end of the exclusions that contain it."""
         second = due // 1000
         wall = second if self.zone is None else self.zone.wall_second(second)
         ends = [end for exclusion in self.exclusions if (end := exclusion.period_end(wall)) is not None]
@@ -89,5 +85,5 @@ class BoundedSchedule(MillisecondSchedule):
         end = max(ends)
         if self.zone is None:
             return 1000 * end
-        # Where the clock goes back, it shows times before the exclusion's begin once more: look again from there.
+        # When local time goes back, times before the exclusion repeat: search again from the change.
         return 1000 * min(self.zone.first_second_showing(end, second + 1), self.zone.span_at(second).end)

@@ -1,4 +1,4 @@
-"""When a schedule begins and ends: `start` and `end` of its mapping. Called by jobs.schedules.mapping."""
+"""Parses `start` and `end` of a schedule's mapping. Called by jobs.schedules.mapping."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 @dataclass(frozen=True, slots=True)
 class ScheduleBound:
-    """An instant, and how it was written."""
+    """An instant, and its text in the job file."""
 
     milliseconds: int
     text: str = field(compare=False)
 
 
 def read_start(value: object, where: TimeZone | None) -> ScheduleBound:
-    """The first instant at which the schedule may be due. Raises ScheduleError."""
+    """Parse the first instant at which the schedule may be due. Raises ScheduleError."""
     return _bound("start", value, where)
 
 
 def read_end(value: object, where: TimeZone | None) -> ScheduleBound:
-    """The last instant at which it may be due: a day alone means the end of that day. Raises ScheduleError."""
+    """Parse the last instant at which it may be due; a date alone means the end of that day. Raises ScheduleError."""
     return _bound("end", value, where)
 
 
@@ -49,6 +49,6 @@ def _bound(key: str, value: object, where: TimeZone | None) -> ScheduleBound:
 
 def _not_an_instant(key: str, value: object) -> ScheduleError:
     return ScheduleError(
-        f"{key}: {value!r:.60} is no instant in ISO 8601: write it like '2026-11-25', '2026-11-25T08:00' (on the "
-        "schedule's clock) or '2026-11-25T08:00:00Z'"
+        f"{key}: {value!r:.60} is not an instant in ISO 8601: write it like '2026-11-25', '2026-11-25T08:00' (local "
+        "time of the schedule) or '2026-11-25T08:00:00Z'"
     )

@@ -1,6 +1,6 @@
-"""A schedule that repeats at a fixed distance, from `{every: 10s}` or a TimeSpan such as `00:05:00`.
+"""Schedules with a fixed interval, from `{every: 10s}` or a TimeSpan such as `00:05:00`.
 
-Called by jobs.schedules.parsing; everybody else sees only the `Schedule` protocol.
+Called by jobs.schedules.parsing; all other code uses the `Schedule` protocol.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from jobs.formats.durations import format_duration
 from jobs.schedules.milliseconds import LAST_MS, from_milliseconds, to_milliseconds
 
 SHORTEST_INTERVAL = 0.1
-"""Seconds. Below it, planning and recording cost more than the checks."""
+"""Seconds. Below this, planning and recording cost more than the checks."""
 LONGEST_INTERVAL = 3650 * 86_400.0
 """Seconds, ten years."""
 
@@ -27,14 +27,14 @@ _TIMESPAN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class IntervalSchedule:
-    """Due at every whole multiple of `every_seconds` since the Unix epoch, so that all instances agree.
+    """Due at every multiple of `every_seconds` since the Unix epoch, so that all instances agree.
 
-    Every 10s is due at :00, :10, :20 and every 1d at midnight UTC, whenever the program was started. An offset moves
-    all of them: every 10s with 3s is due at :03, :13, :23.
+    Every 10s is due at :00, :10, :20 and every 1d at midnight UTC, whenever the program started. An offset shifts all
+    instants: every 10s with offset 3s is due at :03, :13, :23.
 
     Raises:
         ScheduleError: shorter than 100ms, longer than ten years, or not whole milliseconds; an offset that is not
-            shorter than the distance.
+            shorter than the interval.
     """
 
     every_seconds: InitVar[float]
@@ -58,13 +58,13 @@ class IntervalSchedule:
 
     @staticmethod
     def from_timespan(text: str) -> IntervalSchedule:
-        """Read a .NET TimeSpan: `hh:mm`, `hh:mm:ss`, `d.hh:mm:ss`, `d:hh:mm:ss`, seconds with a fraction or without.
+        """Parse a .NET TimeSpan: `hh:mm`, `hh:mm:ss`, `d.hh:mm:ss` or `d:hh:mm:ss`; seconds may have a fraction.
 
-        `24:00:00` is a day, as the documentation of Azure Functions says; .NET itself reads 24 days, so hours above
-        that are refused instead of being guessed at.
+        `24:00:00` is a day, as the documentation of Azure Functions defines it. .NET itself reads 24 days, so larger
+        hours are rejected as ambiguous.
 
         Raises:
-            ScheduleError: not of that form, a part out of range, or not a usable interval.
+            ScheduleError: another form, a part out of range, or not a valid interval.
         """
         found = _TIMESPAN.fullmatch(text)
         if not found:
@@ -76,62 +76,60 @@ class IntervalSchedule:
 
     @property
     def text(self) -> str:
-        """For people, and accepted by parse_schedule: `every 10s`, `every 5m offset 30s`."""
+        """For example `every 10s`, `every 5m offset 30s`; parse_schedule reads it back."""
         return " ".join(f"{key} {duration}" for key, duration in self.spec.items())
 
     @property
     def spec(self) -> dict[str, str]:
-        """What a job file writes: `{"every": "10s"}`, with an `offset` if there is one."""
         offset = {"offset": format_duration(self.offset_ms / 1000)} if self.offset_ms else {}
         return {"every": format_duration(self.every_ms / 1000), **offset}
 
     @property
     def is_interval_like(self) -> bool:
-        """Always: it keeps its distance when a wall clock is put forward or back."""
+        """Always true: a change of local time does not affect it."""
         return True
 
     @property
     def monitor_disabled(self) -> bool:
-        """Whether Azure Functions would keep no schedule status for it: more often than once a minute."""
+        """Whether Azure Functions stores no schedule status for it, because it is due more than once a minute."""
         return self.every_ms < 60_000
 
     def next_after_ms(self, milliseconds: int) -> int | None:
-        """The first due instant strictly after this one, both in milliseconds since the epoch."""
         every, offset = self.every_ms, self.offset_ms
         due = ((milliseconds - offset) // every + 1) * every + offset
         return due if due <= LAST_MS else None
 
     def next_after(self, instant: datetime) -> datetime | None:
-        """The first due instant strictly after this one, aware UTC; None after the year 9999."""
+        """Return the first due instant strictly after this one, aware UTC; None after the year 9999."""
         due = self.next_after_ms(to_milliseconds(instant))
         return None if due is None else from_milliseconds(due)
 
 
 def _shown(seconds: float) -> str:
-    """Also what is finer than the milliseconds that format_duration writes."""
+    """Format finer than the milliseconds of format_duration."""
     whole = isfinite(seconds) and abs(round(seconds * 1000) - seconds * 1000) < 1e-6
     return format_duration(seconds) if whole else f"{seconds:g}s"
 
 
 @lru_cache(64)
 def _shared(every_ms: int) -> int:
-    """The same number object for the thousands of jobs that are due alike."""
+    """Return one number object for all jobs with the same interval."""
     return every_ms
 
 
 def _whole(seconds: float, what: str) -> int:
     milliseconds = round(seconds * 1000)
     if abs(milliseconds - seconds * 1000) > 1e-4:
-        raise ScheduleError(f"{what} of {seconds!r}s is finer than milliseconds: round it")
+        raise ScheduleError(f"{what} of {seconds!r}s is finer than milliseconds: round it to milliseconds")
     return milliseconds
 
 
 def _check_clock(text: str, days: int, hours: int, minutes: int, seconds: float) -> None:
     for name, value in (("minutes", minutes), ("seconds", seconds)):
         if value >= 60:
-            raise ScheduleError(f"TimeSpan {text!r}: {name} go from 0 to 59")
+            raise ScheduleError(f"TimeSpan {text!r}: {name} must be 0 to 59")
     if hours > 23 and (days, hours, minutes, seconds) != (0, 24, 0, 0):
         raise ScheduleError(
-            f"TimeSpan {text!r}: hours go from 0 to 23 (.NET would read {hours} days): "
+            f"TimeSpan {text!r}: hours must be 0 to 23 (.NET would read {hours} days): "
             "write d.hh:mm:ss, or {every: 25h}"
         )

@@ -1,6 +1,6 @@
-"""A schedule that is moved by a constant of its job, so that many jobs with the same one do not start together.
+"""A schedule delayed by a constant of its job, so that jobs with the same schedule do not start together.
 
-Called by jobs.schedules.mapping and .binding.
+Called by jobs.schedules.mapping and jobs.schedules.binding.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from jobs.schedules.protocol import Schedule, spec_as_mapping
 
 @dataclass(frozen=True, slots=True)
 class JitteredSchedule(MillisecondSchedule):
-    """Later than `schedule` by a part of the jitter, which the job's name decides: the same always and everywhere.
+    """Later than `schedule` by a part of the jitter that follows from the job's name, hence the same everywhere.
 
-    Without a job, as a bare schedule, it is not moved. No instant is moved past the next one of an interval.
+    Without a job it is not delayed. No instant is delayed past the next one of an interval.
     """
 
     schedule: Schedule
@@ -36,31 +36,27 @@ class JitteredSchedule(MillisecondSchedule):
 
     @property
     def text(self) -> str:
-        """For people: `0 0 3 * * *, jitter 20s`."""
+        """For example `0 0 3 * * *, jitter 20s`."""
         return f"{self.schedule.text}, jitter {format_duration(self.jitter_seconds)}"
 
     @property
     def spec(self) -> dict[str, Any]:
-        """What a job file writes."""
         return {**spec_as_mapping(self.schedule), "jitter": format_duration(self.jitter_seconds)}
 
     @property
     def is_interval_like(self) -> bool:
-        """As the schedule that is moved."""
         return self.schedule.is_interval_like
 
     @property
     def monitor_disabled(self) -> bool:
-        """As the schedule that is moved."""
         return self.schedule.monitor_disabled
 
     def next_after_ms(self, milliseconds: int) -> int | None:
-        """The first due instant strictly after this one, both in milliseconds since the epoch."""
         due = self.schedule.next_after_ms(max(milliseconds - self.shift_ms, FIRST_MS))
         return None if due is None or due + self.shift_ms > LAST_MS else due + self.shift_ms
 
 
 def _fraction(name: str, span: int) -> int:
-    """A number in [0, span) that is the name's, spread evenly over names."""
+    """Map the name to a number in [0, span), uniformly over names."""
     drawn = int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big")
     return drawn * span >> 64

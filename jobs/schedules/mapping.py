@@ -1,4 +1,4 @@
-"""Reads a schedule that is written as a mapping: `{cron: 0 0 3 * * *, timezone: Europe/Berlin, dst: {gap: skip}}`.
+"""Parses a schedule that is a mapping: `{cron: 0 0 3 * * *, timezone: Europe/Berlin, dst: {gap: skip}}`.
 
 Called by jobs.schedules.parsing.
 """
@@ -34,24 +34,24 @@ _MEANT = {
     **dict.fromkeys(("expression", "crontab", "cronexpression"), "cron"),
     **dict.fromkeys(("tz", "zone", "timezoneid"), "timezone"),
 }
-"""Keys of other programs, folded."""
+"""Keys of other programs, in lower case without underscores -> the key here."""
 _DST_KEYS = ("gap", "repeat")
 
 
 def read_schedule_mapping(value: Mapping[Any, Any]) -> Schedule:
-    """Read the mapping.
+    """Parse the mapping.
 
     Raises:
-        ScheduleError: says which key is wrong, why, and how to mend it.
+        ScheduleError: a key or value is invalid; the message names the key, the cause and the remedy.
     """
     misplaced = next((key for key in _KEYS_OF_MONTHLY if key in value), None)
     if misplaced is not None:
-        raise ScheduleError(f"{misplaced}: belongs into monthly: write {{monthly: {{day: last, at: '02:00'}}}}")
+        raise ScheduleError(f"{misplaced}: is a key of monthly: write {{monthly: {{day: last, at: '02:00'}}}}")
     _refuse_foreign(value)
     refuse_unknown_keys(value, _KEYS, "a schedule")
     kinds = [key for key in _KINDS if key in value]
     if len(kinds) != 1:
-        raise ScheduleError(f"a schedule has one of cron, every and monthly, not {' and '.join(kinds) or 'none'}")
+        raise ScheduleError(f"one of cron, every and monthly is required, not {' and '.join(kinds) or 'none'}")
     where = _zone_of(value)
     schedule: Schedule = _interval(value) if "every" in value else _expression(value, where)
     if "jitter" in value:
@@ -60,7 +60,7 @@ def read_schedule_mapping(value: Mapping[Any, Any]) -> Schedule:
 
 
 def _refuse_foreign(value: Mapping[Any, Any]) -> None:
-    """Raises ScheduleError for a key of other programs, with what it is here."""
+    """Raise ScheduleError for a key of another program, with the key to write instead."""
     for key, one in value.items():
         if isinstance(key, str) and key not in _KEYS:
             unit = _UNITS.get(key.lower())
@@ -71,7 +71,7 @@ def _refuse_foreign(value: Mapping[Any, Any]) -> None:
 
 
 def read_interval(every: object, offset: object | None = None) -> IntervalSchedule:
-    """Raises ScheduleError."""
+    """Build an interval from two durations. Raises ScheduleError."""
     try:
         interval = IntervalSchedule(parse_duration(every))
     except ValueError as error:
@@ -84,15 +84,15 @@ def read_interval(every: object, offset: object | None = None) -> IntervalSchedu
 
 def _interval(value: Mapping[Any, Any]) -> IntervalSchedule:
     if "dst" in value:
-        raise ScheduleError("dst: an interval is the same in every zone: leave it out, or write cron")
+        raise ScheduleError("dst: an interval does not depend on local time: remove dst, or write cron")
     if "timezone" in value and not any(key in value for key in _LIMITS):
-        raise ScheduleError("timezone: an interval is the same in every zone: leave it out, or write cron")
+        raise ScheduleError("timezone: an interval does not depend on local time: remove timezone, or write cron")
     return read_interval(value["every"], value.get("offset"))
 
 
 def _expression(value: Mapping[Any, Any], where: TimeZone | None) -> Ncrontab | MonthlySchedule | ZonedSchedule:
     if "offset" in value:
-        raise ScheduleError("offset: belongs to every: write the times that you mean into cron, or into monthly.at")
+        raise ScheduleError("offset: is only valid with every: write the times into cron or monthly.at instead")
     expression = read_monthly(value["monthly"]) if "monthly" in value else _ncrontab(value["cron"])
     dst = _dst(value.get("dst", {}))
     return expression if where is None else ZonedSchedule(expression, where, dst)
@@ -105,7 +105,7 @@ def _ncrontab(cron: object) -> Ncrontab:
 
 
 def _limited(schedule: Schedule, value: Mapping[Any, Any], where: TimeZone | None) -> Schedule:
-    """The schedule itself if nothing limits it, such as an empty list of exclusions."""
+    """Add start, end and exclusions; the schedule itself if there are none."""
     start = read_start(value["start"], where) if "start" in value else None
     end = read_end(value["end"], where) if "end" in value else None
     if start is not None and end is not None and end.milliseconds < start.milliseconds:
@@ -126,7 +126,7 @@ def _dst(value: object) -> DstPolicy:
 
 
 def _zone_of(value: Mapping[Any, Any]) -> TimeZone | None:
-    """None is UTC, whose clock is never changed."""
+    """Return the time zone of the mapping; None for UTC."""
     where = load_time_zone(value["timezone"]) if "timezone" in value else None
     return None if where is None or where.name in UTC_NAMES else where
 
@@ -145,5 +145,5 @@ def _choice(key: str, value: object, allowed: tuple[str, ...]) -> str | None:
     if value is not None and value not in allowed:
         near = get_close_matches(str(value).lower(), allowed, n=1)
         meant = f", did you mean {near[0]}?" if near else ""
-        raise ScheduleError(f"{key}: {value!r:.40} is none of {', '.join(allowed)}{meant}")
+        raise ScheduleError(f"{key}: {value!r:.40} is not one of {', '.join(allowed)}{meant}")
     return value

@@ -1,4 +1,4 @@
-"""Reads the `schedule` of a job, in each of its forms. Called by jobs.definition and by the CLI."""
+"""Parses the `schedule` of a job, in each of its forms. Called by jobs.definition and the CLI."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from jobs.schedules.protocol import Schedule
 from jobs.schedules.union import UnionSchedule
 
 MOST_SCHEDULES = 50
-"""Schedules of one job."""
+"""Maximum number of schedules of a job."""
 
 _EVERY = ("every ", "@every ")
 _OFFSET = " offset "
 
 
 def parse_schedule(value: object) -> Schedule:
-    """Read an NCRONTAB text, a TimeSpan text (`00:05:00`), `{every: 10s}`, `{cron: ...}`; a Schedule is passed on.
+    """Parse an NCRONTAB text, a TimeSpan text (`00:05:00`), `{every: 10s}` or `{cron: ...}`; return a Schedule as it
+    is.
 
-    A mapping may also name a zone, a start and more, see jobs.schedules.mapping. A list is several schedules at once.
+    A mapping may also set a time zone, a start and more, see jobs.schedules.mapping. A list is a union of schedules.
 
     Raises:
-        ScheduleError: anything else. The message says what is wrong and how to mend it.
+        ScheduleError: any other value. The message names the cause and the remedy.
     """
     return _several(value) if isinstance(value, list) else _one(value)
 
 
 def _several(values: list[object]) -> Schedule:
     if not 1 <= len(values) <= MOST_SCHEDULES:
-        raise ScheduleError(f"a list of schedules has 1 to {MOST_SCHEDULES} entries, not {len(values)}")
+        raise ScheduleError(f"a list of schedules must have 1 to {MOST_SCHEDULES} entries, not {len(values)}")
     return (
         _entry(0, values[0]) if len(values) == 1 else UnionSchedule(tuple(_entry(*pair) for pair in enumerate(values)))
     )
@@ -55,7 +56,7 @@ def _one(value: object) -> Schedule:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         raise ScheduleError(f"{value!r:.40} has no unit: write {{every: {value!r:.40}s}} if seconds are meant")
     raise ScheduleError(
-        f"a schedule is a text or a mapping, not {type(value).__name__}: "
+        f"a schedule must be a text or a mapping, not {type(value).__name__}: "
         "write '0 */5 * * * *', '00:05:00' (in quotes) or {every: 5m}"
     )
 
@@ -65,14 +66,14 @@ def _from_text(text: str) -> Schedule:
         return _read_text(text)
     except ScheduleError:
         if offer := suggest_for_words(text):
-            raise ScheduleError(f"{text.strip()!r:.60} is not a form that is read here: write {offer}") from None
+            raise ScheduleError(f"{text.strip()!r:.60} is not a supported form: write {offer}") from None
         raise
 
 
 def _read_text(text: str) -> Schedule:
     stripped = text.strip()
     if not stripped:
-        raise ScheduleError("a schedule is empty: write '0 */5 * * * *', '00:05:00' or {every: 5m}")
+        raise ScheduleError("the schedule is empty: write '0 */5 * * * *', '00:05:00' or {every: 5m}")
     if stripped.startswith(_EVERY):
         every, offset, phase = stripped.partition(" ")[2].partition(_OFFSET)
         return read_interval(every, phase) if offset else read_interval(every)

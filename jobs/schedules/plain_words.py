@@ -1,6 +1,6 @@
-"""Reads a schedule in plain words, such as `every 5 minutes` or `daily at 3am`, into the form that says it.
+"""Converts a schedule in plain words, such as `every 5 minutes` or `daily at 3am`, to a supported form.
 
-Called by jobs.schedules.parsing while it makes an error message; accepts nothing.
+Called by jobs.schedules.parsing for error messages; accepts nothing.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ _DAY_AT = re.compile(r"(?:every\s+|on\s+)?([a-z]+)(?:\s+at\s+|\s+)(\d{1,2})(?::(
 _MONTH_DAY = re.compile(r"(?:every\s+|on\s+)?(?:the\s+)?(.+?)(?:\s+day)?\s+of\s+(?:the\s+|each\s+|every\s+)?month")
 _RATE = re.compile(r"rate\((.+)\)")
 _LONGEST = 100
-"""Characters: more are no plain words."""
+"""Characters. Longer texts are not converted."""
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 
 def suggest_for_words(text: str) -> str | None:
-    """What to write; None if the words are not understood."""
+    """Return the form to write; None if the words are not understood."""
     if len(text) > _LONGEST:
         return None
     words = " ".join(text.split()).lower()
@@ -84,12 +84,12 @@ def _length(count: str, unit: str) -> str | None:
     try:
         IntervalSchedule(parse_duration(length))
     except ValueError:
-        return None  # its own message says why
+        return None  # the interval's own error message explains it
     return length
 
 
 def _daily(day: str, hour: int, minute: int, half: str) -> str | None:
-    """`daily at 3:30pm` as an expression."""
+    """Convert `daily at 3:30pm` to an expression."""
     if half:
         hour = hour % 12 + (12 if half == "pm" else 0)
     short = day[:3]

@@ -1,4 +1,4 @@
-"""What every schedule can do. The modules beside this one implement it; everybody else depends on it."""
+"""The protocol of all schedules. Implemented by the modules of this package; all other code depends on it."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from typing import Any, Protocol, runtime_checkable
 
 @runtime_checkable
 class Schedule(Protocol):
-    """Names due instants. Frozen, hashable, and a pure function of time: every instance gets the same answers."""
+    """Computes due instants. Frozen, hashable, and a pure function of time: every instance computes the same."""
 
     @property
     def text(self) -> str:
-        """For people, on one line. parse_schedule reads back that of an expression in UTC and of an interval."""
+        """A description on one line. parse_schedule reads back that of a UTC expression and of an interval."""
         ...
 
     @property
     def spec(self) -> str | dict[str, Any] | list[Any]:
-        """For files and the API; parse_schedule reads it back."""
+        """The form in job files and in the API; parse_schedule reads it back."""
         ...
 
     @property
     def is_interval_like(self) -> bool:
-        """Whether it goes on by distance, rather than by the time of day, when a wall clock is put back."""
+        """Whether it repeats by distance, not by time of day, when local time goes back."""
         ...
 
     @property
     def monitor_disabled(self) -> bool:
-        """Whether Azure Functions would keep no schedule status for it, because it is due several times a minute."""
+        """Whether Azure Functions stores no schedule status for it, because it is due several times a minute."""
         ...
 
     def next_after(self, instant: datetime) -> datetime | None:
-        """The first due instant strictly after this one (both aware; the answer in UTC), or None if there is none."""
+        """Return the first due instant strictly after this one (both aware, the result in UTC); None if none exists."""
         ...
 
     def next_after_ms(self, milliseconds: int) -> int | None:
-        """The same in milliseconds since the epoch, within the years 1 to 9999."""
+        """Return the same in milliseconds since the epoch, within the years 1 to 9999."""
         ...
 
 
 def spec_as_mapping(schedule: Schedule) -> dict[str, Any]:
-    """The spec of a schedule that is no list, as the mapping to which further keys can be added."""
+    """Return the spec as a mapping, to which keys can be added. The schedule must not be a list."""
     spec = schedule.spec
     return dict(spec) if isinstance(spec, dict) else {"cron": spec}

@@ -1,4 +1,4 @@
-"""Several schedules of one job. Called by jobs.schedules.parsing and .binding."""
+"""A union of several schedules of one job. Called by jobs.schedules.parsing and jobs.schedules.binding."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ class UnionSchedule(MillisecondSchedule):
 
     @property
     def text(self) -> str:
-        """For people: `0 0 3 * * *; every 5m`."""
+        """For example `0 0 3 * * *; every 5m`."""
         return "; ".join(schedule.text for schedule in self.schedules)
 
     @property
     def spec(self) -> list[object]:
-        """What a job file writes."""
         return [schedule.spec for schedule in self.schedules]
 
     @property
@@ -31,10 +30,9 @@ class UnionSchedule(MillisecondSchedule):
 
     @property
     def monitor_disabled(self) -> bool:
-        """Whether it is for one of them."""
+        """Whether this is true for one of them."""
         return any(schedule.monitor_disabled for schedule in self.schedules)
 
     def next_after_ms(self, milliseconds: int) -> int | None:
-        """The first due instant strictly after this one, both in milliseconds since the epoch."""
         due = (schedule.next_after_ms(milliseconds) for schedule in self.schedules)
         return min((one for one in due if one is not None), default=None)

@@ -1,4 +1,4 @@
-"""Refuses keys of a schedule's mappings that are not known. Called by jobs.schedules.mapping and .exclusions."""
+"""Rejects unknown keys in a schedule's mappings. Called by jobs.schedules.mapping and the modules of .calendars."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jobs.errors import ScheduleError
 
 
 def refuse_unknown_keys(value: Mapping[Any, Any], known: tuple[str, ...], owner: str, prefix: str = "") -> None:
-    """Raises ScheduleError for the first key that is not known, with the one that was meant."""
+    """Raise ScheduleError for the first unknown key; the message suggests the closest known one."""
     for key in value:
         if key not in known:
             near = get_close_matches(str(key).lower(), known, n=1)

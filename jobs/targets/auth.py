@@ -1,4 +1,4 @@
-"""How a check proves who it is: the `auth` of an HTTP target. Secrets are references only."""
+"""Credentials of an HTTP target: its `auth` key. A job file names secrets, never their values."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class BearerAuth(FrozenModel):
 
 
 class ApiKeyAuth(FrozenModel):
-    """A key in a header, or in a query parameter."""
+    """A key, sent in a header or a query parameter."""
 
     kind: Literal["api_key"]
     key: SecretRef
@@ -43,7 +43,7 @@ class ApiKeyAuth(FrozenModel):
 
 
 class ManagedIdentityAuth(FrozenModel):
-    """An access token of the app's own identity. `scope` as Entra ID names it: `api://checkout/.default`."""
+    """An access token of the app's managed identity. `scope` as Entra ID names it: `api://checkout/.default`."""
 
     kind: Literal["managed_identity"]
     scope: str = Field(min_length=1)
@@ -53,7 +53,7 @@ def _token_url(url: str) -> str:
     if not url.startswith(("https://", "http://")):
         raise ValueError("is not an http URL: write it like https://login.example/oauth2/token")
     if "#" in url:
-        raise ValueError("the URL of a token endpoint has no fragment: leave out the # and what follows")
+        raise ValueError("the URL of a token endpoint must not have a fragment: remove the # and the text after it")
     return validate_complete_http_url(url)
 
 
@@ -62,10 +62,10 @@ _SCOPES = r"^[\x21\x23-\x5b\x5d-\x7e]+( [\x21\x23-\x5b\x5d-\x7e]+)*$"
 
 
 class OAuth2Auth(FrozenModel):
-    """A token that a token endpoint gives for the client's id and secret (RFC 6749, section 4.4).
+    """A token for the client's id and secret, issued by a token endpoint (RFC 6749, section 4.4).
 
-    `style`: where the token request has id and secret, `header` (Basic) or `body`. `audience`: for which service the
-    token is, where the endpoint wants to be told so.
+    `style`: the token request sends id and secret in the `header` (Basic) or in the `body`. `audience`: the service
+    that the token is for, where the endpoint requires it.
     """
 
     kind: Literal["oauth2"]
@@ -73,7 +73,7 @@ class OAuth2Auth(FrozenModel):
     client_id: TextOrSecret
     client_secret: SecretRef
     scope: str | None = Field(
-        default=None, pattern=_SCOPES, max_length=2000, description="scopes with one blank between them"
+        default=None, pattern=_SCOPES, max_length=2000, description="scopes, separated by single blanks"
     )
     audience: str | None = Field(default=None, min_length=1, max_length=2000)
     style: Literal["header", "body"] = "header"

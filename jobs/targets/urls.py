@@ -1,4 +1,4 @@
-"""URLs that a request can be made to, as fields of definitions. Used by the targets and by auth.py. Pure."""
+"""HTTP URLs as fields of definitions. Used by the targets and by their auth. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WITHOUT_SCHEME = re.compile(
 )
 _SHELL = r"\$\{[A-Za-z_][\w.:-]*\}"
 _PLACEHOLDER = re.compile(
-    # The last one: only where it is not a percent-encoded text, such as %E4ABC%20.
+    # The last alternative: only where it is not percent-encoded text, such as %E4ABC%20.
     _SHELL + r"|\{\{[^{}]*\}\}|#\{[^{}]*\}#?|\$\([A-Za-z_][\w.]*\)|%(?![0-9A-Fa-f]{2})[A-Za-z_]\w+%"
 )
 _PLACEHOLDER_IN_HOST = re.compile(r"\$\{[^{}]*\}|\{+[^{}]*\}+|\$\([^()]*\)|%\w+%|\$\w+|<[^<>]*>")
@@ -47,23 +47,23 @@ def find_placeholder_in_url(url: str) -> str | None:
 
 
 def find_placeholder_in_text(text: str) -> str | None:
-    """Return the first `${NAME}` in a text. Other forms may be what the text is about."""
+    """Return the first `${NAME}` in a text. Other placeholder syntaxes may be part of the text itself."""
     found = _SHELL_PLACEHOLDER.search(text) if "$" in text else None
     return None if found is None else found[0]
 
 
 def _authority(url: str) -> str:
-    """The host and port, also of what is hardly a URL."""
+    """Return host and port, also of an invalid URL."""
     return re.split(r"[/?#]", url.partition("://")[2] or url, maxsplit=1)[0] if not url.startswith("/") else ""
 
 
 def validate_http_url(url: str) -> str:
-    """Return the URL, if a request can be made to it.
+    """Return the URL if it is a valid target of a request.
 
-    Raises ValueError, which says what is wrong.
+    Raises ValueError with the cause.
     """
     if _WITHOUT_SCHEME.fullmatch(url):
-        # Without the query, which may hold a secret.
+        # Without the query, which may contain a secret.
         shown = re.split(r"[?#]", url, maxsplit=1)[0]
         raise ValueError(f"{shown!r} has no scheme: write https://{shown}, or http://{shown} where there is no TLS")
     try:
@@ -72,11 +72,13 @@ def validate_http_url(url: str) -> str:
     except ValueError as error:
         raise ValueError(f"{strip_url_secrets(url)!r} is not a URL: {error}") from None
     if _UNFIT_IN_URL.search(url) or _BLANK.search(parts.netloc):
-        raise ValueError("it has a line break, a control character or a blank where a URL has none")
+        raise ValueError(
+            "the URL contains a line break, a control character or a blank: remove it or percent-encode it"
+        )
     if parts.username is not None or parts.password is not None:
         raise ValueError("a URL must not carry credentials: use auth {kind: basic} with a secret")
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        # Without what stands before an @, which may be a password; and without the query.
+        # Without the text before an @, which may be a password; and without the query.
         shown = re.sub(r"^[^/?#]*@", "...@", re.split(r"[?#]", url, maxsplit=1)[0])
         raise ValueError(f"{shown!r} is not an http URL: write it like https://checkout.internal/health")
     if port == 0:
@@ -85,20 +87,20 @@ def validate_http_url(url: str) -> str:
 
 
 def validate_complete_http_url(url: str) -> str:
-    """Return the URL, if a request can be made to it as it stands, without a value of an earlier answer.
+    """Return the URL if a request can be sent to it without values of an earlier answer.
 
-    Raises ValueError, which says what is wrong.
+    Raises ValueError with the cause.
     """
     refuse_placeholder(_authority(url))
     return validate_http_url(url)
 
 
 def refuse_placeholder(host: str) -> None:
-    """Raise ValueError if a host holds a placeholder of another program, such as `${HOST}`."""
+    """Raise ValueError if a host contains a placeholder of another program, such as `${HOST}`."""
     if (found := _PLACEHOLDER_IN_HOST.search(host)) is not None:
         raise ValueError(
-            f"nothing fills in the placeholder {found[0]}: write the host itself, such as checkout.internal, "
-            "or have your pipeline fill it in before the file is read"
+            f"the placeholder {found[0]} is not replaced: write the host itself, such as checkout.internal, "
+            "or let your pipeline replace it before the file is read"
         )
 
 

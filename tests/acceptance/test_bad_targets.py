@@ -116,14 +116,14 @@ CASES = [
         "unavailable for an hour",
         partial(bad.unavailable, 3600),
         "unexpected_status",
-        ("503", "(Retry-After: 3600 s)", "Not tried again", "of the run are left"),
+        ("503", "(Retry-After: 3600 s)", "Not retried", "of the run's time are left"),
         attempts=1,
     ),
     Case(
         "unavailable until tomorrow",
         partial(bad.unavailable, datetime.now(UTC) + timedelta(days=1)),
         "unexpected_status",
-        ("503", "(Retry-After: ", "Not tried again", "of the run are left"),
+        ("503", "(Retry-After: ", "Not retried", "of the run's time are left"),
         attempts=1,
     ),
 ]

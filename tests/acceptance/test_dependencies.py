@@ -58,14 +58,14 @@ def after(tmp_path_factory: pytest.TempPathFactory) -> Followed:
 def test_succeeded_runs_after_a_success_and_says_of_a_failure_why_not(after: Followed) -> None:
     assert (after.well["report"]["outcome"], after.down["report"]["outcome"]) == ("succeeded", "skipped")
     assert after.down["report"]["message"] == (
-        f"the run {after.root['down']['id']}, on which it depends, failed (condition: succeeded)"
+        f"dependency run {after.root['down']['id']} failed (condition: succeeded)"
     )
 
 
 def test_failed_runs_after_a_failure_and_says_of_a_success_why_not(after: Followed) -> None:
     assert (after.well["alarm"]["outcome"], after.down["alarm"]["outcome"]) == ("skipped", "succeeded")
     assert after.well["alarm"]["message"] == (
-        f"the run {after.root['well']['id']}, on which it depends, succeeded (condition: failed)"
+        f"dependency run {after.root['well']['id']} succeeded (condition: failed)"
     )
 
 
@@ -84,7 +84,7 @@ async def test_a_scheduled_job_runs_only_within_the_time_after_the_other(tmp_pat
             runs = await line.until_history("report", is_over_again)
             await host.stop()
 
-    assert newest(before)["message"] == "database, on which it depends, has not run yet"
+    assert newest(before)["message"] == "dependency database has not run yet"
     last = newest(runs)["message"]
     assert last.startswith("the run database@")
     assert last.endswith("s ago (within: 3s)")
@@ -113,7 +113,7 @@ async def test_a_scheduled_job_waits_for_the_other_as_long_as_it_may(tmp_path: P
             patient = await line.until_history("patient", lambda runs: has("succeeded", runs))
             await host.stop()
 
-    reason = "database, on which it depends, has not run yet; it waited 1s for that"
+    reason = "dependency database has not run yet; it waited 1s for that"
     assert reason in {run["message"] for run in impatient}
     waits = meanwhile[-1]
     assert waits["outcome"] in ("queued", "running")
@@ -181,7 +181,7 @@ async def test_one_job_of_a_chain_that_does_not_run_is_why_those_after_it_do_not
     assert (join["outcome"], end["outcome"]) == ("skipped", "skipped")
     assert "the run left@" in join["message"]
     assert "failed (condition: succeeded)" in join["message"]
-    assert f"the run {join['id']}, on which it depends, was skipped" in end["message"]
+    assert f"dependency run {join['id']} was skipped" in end["message"]
 
 
 CIRCLE = """\
@@ -222,7 +222,7 @@ async def test_a_circle_and_an_unknown_name_are_refused_with_file_and_line(tmp_p
     assert "did you mean database?" in unknown
     file = f"{tmp_path}/jobs/jobs.yaml"
     assert circle == (
-        f"{file}:8: jobs.b.depends_on[0]: the jobs depend on each other in a circle: "
+        f"{file}:8: jobs.b.depends_on[0]: the jobs depend on each other in a cycle: "
         f"b ({file}:5) -> a ({file}:2) -> c ({file}:9) -> b; remove one of these entries"
     )
     assert [problem["line"] for problem in told["problems"]] == [14, 8]

@@ -104,7 +104,7 @@ async def test_a_rotation_in_vault_and_target_fails_no_run(tmp_path: Path, targe
     assert {run["attempt_count"] for run in refused} == {2}
     # Whether a run comes within the second for which a look at a mounted file is good is chance.
     assert {run["attempts"][0]["message"] for run in refused} <= {
-        "Answered 401 Unauthorized, expected 2xx. The target refused the credentials (401); "
+        "Answered 401 Unauthorized, expected 2xx. The target rejected the credentials (401); "
         f"the secret {name} had been changed and was read again."
         for name in ("checkout-token", "mounted")
     }

@@ -543,7 +543,7 @@ def test_a_file_may_write_null_or_a_mapping(root: Path, tmp_path: Path) -> None:
     [
         ("0 99 * * * *", "SCHEDULER_DEFAULT_SCHEDULE: minute: 99 is out of range 0-59"),
         ("0 0 0 30 2 *", "SCHEDULER_DEFAULT_SCHEDULE: '0 0 0 30 2 *' is never due: write another schedule, or none"),
-        ("null", "SCHEDULER_DEFAULT_SCHEDULE: 5 or 6 fields expected, 1 given in 'null': "),
+        ("null", "SCHEDULER_DEFAULT_SCHEDULE: expected 5 or 6 fields, got 1 in 'null': "),
     ],
 )
 def test_a_default_schedule_that_cannot_be_used_ends_the_start(value: str, problem: str, root: Path) -> None:

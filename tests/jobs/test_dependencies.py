@@ -71,23 +71,23 @@ def test_a_run_that_ended_too_long_ago_does_not_count() -> None:
 
     assert dependency.explain_unmet(run(Outcome.SUCCEEDED, ended=300.0), NOW) is None
     assert dependency.explain_unmet(run(Outcome.SUCCEEDED, ended=420.0), NOW) == (
-        "the run database@x, on which it depends, ended 7m ago (within: 5m)"
+        "dependency run database@x ended 7m ago (within: 5m)"
     )
     assert dependency.explain_unmet(run(Outcome.SUCCEEDED, ended=420.0), NOW, ignore_age=True) is None
 
 
 def test_the_reason_names_the_run_and_how_it_ended() -> None:
     assert Dependency(job="database").explain_unmet(run(Outcome.TIMED_OUT), NOW) == (
-        "the run database@x, on which it depends, timed out (condition: succeeded)"
+        "dependency run database@x timed out (condition: succeeded)"
     )
-    assert Dependency(job="database").explain_unmet(None, NOW) == "database, on which it depends, has not run yet"
+    assert Dependency(job="database").explain_unmet(None, NOW) == "dependency database has not run yet"
 
 
 def test_why_a_run_was_skipped_is_handed_on() -> None:
     skipped = run(Outcome.SKIPPED, message="the job is paused until it is resumed")
 
     assert Dependency(job="database", condition="finished").explain_unmet(skipped, NOW) == (
-        "the run database@x, on which it depends, was skipped: the job is paused until it is resumed"
+        "dependency run database@x was skipped: the job is paused until it is resumed"
     )
 
 
@@ -121,7 +121,7 @@ def test_what_is_wrong_with_an_entry_is_said_at_its_place(entry: Any, expected: 
 
 def test_a_job_is_named_once() -> None:
     assert problem("database", "cache", {"job": "database", "condition": "failed"}) == (
-        "depends_on: names 'database' twice: one entry says all that is asked of a job"
+        "depends_on: 'database' is listed twice: combine its conditions in one entry"
     )
 
 
@@ -129,7 +129,7 @@ def test_only_a_scheduled_job_waits() -> None:
     entry = {"job": "database", "wait": "2m"}
 
     assert job(entry, schedule="every 10s").depends_on[0].wait == 120.0
-    assert problem(entry).startswith("depends_on: wait (database) is for jobs with a schedule")
+    assert problem(entry).startswith("depends_on: wait (database) requires a schedule")
 
 
 def test_a_wrong_schedule_is_told_alone() -> None:

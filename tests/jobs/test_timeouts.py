@@ -41,7 +41,7 @@ def test_each_deadline_that_is_not_said_is_that_of_the_kind(
 
 
 def test_an_attempt_longer_than_the_run_of_the_kind_is_refused() -> None:
-    with pytest.raises(ValidationError, match=r"attempt \(2m\) is longer than run \(1m\): raise run"):
+    with pytest.raises(ValidationError, match=r"attempt \(2m\) is longer than run \(1m\): increase run"):
         timeouts(timeout={"attempt": "2m"})
 
 

@@ -55,7 +55,7 @@ class ChainJudge:
         for dependency in job.depends_on:
             others = of_chain.get((dependency.job, root.correlation_id), ())
             unmet = unmet or dependency.explain_unmet(others[0] if others else None, run.due_at, ignore_age=True)
-        left_out = run.outcome is Outcome.SKIPPED and "on which it depends" in run.message
+        left_out = run.outcome is Outcome.SKIPPED and run.message.startswith("dependency ")
         if unmet is not None and not left_out:
             yield f"run {run.id} {run.outcome}, though {unmet}"
         elif unmet is None and left_out:

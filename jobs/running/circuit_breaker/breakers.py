@@ -1,11 +1,11 @@
-"""The circuits of all jobs, kept in a store that several processes share. Called by execution.py.
+"""The circuit breakers of all jobs, in a store shared by several processes. Called by jobs.running.execution.
 
-What is written, and when: everything that opens, half-opens or closes a circuit, each failure, each slow run, and the
-first success after a failure. Other successes of a closed circuit cost no write: this process counts them and adds
-them to the window with the next write. So the usual run of a healthy job costs one read. The price: successes that
-were not yet written are unknown to other processes and lost when this one ends, so a rate can be reached a few runs
-early; never late. `consecutive_failures` is exact, but for a run that succeeds while one of another process fails: it
-began before the failure, and this process need not have heard of it.
+Written to the store: every opening, half-opening and closing, each failure, each slow run, and the first success after
+a failure. Other successes of a closed circuit cost no write: the process counts them and adds them to the window with
+its next write. So a run of a healthy job costs one read. The price: other processes do not see those successes until
+then, and they are lost when the process ends, so a rate can be reached a few runs early, never late.
+`consecutive_failures` is exact, except that a success concurrent with another process's failure may not reset it: that
+run started before the failure, of which this process does not yet know.
 """
 
 from __future__ import annotations
@@ -35,39 +35,39 @@ from jobs.running.deadlines import run_with_deadline
 _log = logging.getLogger("jobs.running")
 
 _TRIES = 10
-"""A replacement that somebody else was faster with is worked out anew, this often."""
+"""Attempts of a compare-and-swap that loses to other processes."""
 
 CIRCUIT_STORE_TIMEOUT = 2.0
-"""Seconds for the store; slower than that counts as away."""
+"""Seconds for a request to the store; after that it counts as unavailable."""
 
 _REST = timedelta(seconds=5)
-"""A store that was too slow is not asked again so soon: no run shall wait for it one after the other."""
+"""Pause after a store timeout, so that runs do not wait for it one after the other."""
 
 T = TypeVar("T")
 
 ADMITTED_WITHOUT_STORE = CircuitAdmission(CLOSED_CIRCUIT, CircuitPermit(UNCOUNTED_PERIOD))
-"""Let through because the store is away: its result belongs to no period."""
+"""Admitted because the store is unavailable: the result belongs to no period."""
 
 
 class CircuitBreakers:
-    """Admits runs and records their results, by compare-and-swap on the stored state.
+    """Admits runs and records their results, by compare-and-swap of the stored state.
 
-    A store that is away (or slow) lets every run through: a check left out hides an outage, one too many does not.
-    `degraded` is true from then on until the store answers again; the log says so once.
+    An unavailable or slow store admits every run: a skipped check hides an outage, an additional one does not.
+    `is_degraded` is true from then until the store answers again; both changes are logged once.
     """
 
     def __init__(self, states: CircuitStateStore, *, timeout_s: float = CIRCUIT_STORE_TIMEOUT) -> None:
         self._states = states
         self._patience_s = timeout_s
         self._unwritten: dict[str, tuple[int, CircuitWindow]] = {}
-        """Per key the period, and the successes in it that are not stored yet."""
+        """By key: the period, and its successes that are not stored yet."""
         self._failing: set[str] = set()
-        """Keys with failures in a row, as far as this process has seen. The next success ends them: it is written."""
+        """Keys with consecutive failures that this process has observed. Their next success is written."""
         self._resting_until = datetime.min.replace(tzinfo=UTC)
         self.is_degraded = False
 
     async def admit(self, key: str, policy: CircuitPolicy, now: datetime, lease_s: float) -> CircuitAdmission:
-        """May a run of this job start? `lease_s`: seconds until a probe without a result counts as lost."""
+        """Decide whether a run may start. `lease_s`: seconds until a probe without a result counts as lost."""
         return await self._reach(self._admit(key, policy, now, lease_s), ADMITTED_WITHOUT_STORE, now)
 
     async def record(
@@ -79,7 +79,7 @@ class CircuitBreakers:
         failed: bool | None,
         slow: bool = False,
     ) -> None:
-        """Count the result of an admitted run. `failed` None: it says nothing about the target.
+        """Count the result of an admitted run. `failed` None: the result says nothing about the target.
 
         `slow`: its last attempt took longer than the policy's `slow_call`.
         """
@@ -94,14 +94,14 @@ class CircuitBreakers:
         await self._reach(self._record(key, policy, now, permit, failed, slow), None, now)
 
     async def check_store(self, key: str, now: datetime) -> None:
-        """While the store is away: see whether it still is. A run with a circuit may be a long time off."""
+        """While the store is unavailable: query it again. The next run with a circuit may be a long time away."""
         if self.is_degraded:
             await self._reach(self._states.load(key), None, now)
 
     def _count_success(self, key: str, policy: CircuitPolicy, now: datetime, period: int) -> None:
         if policy.uses_rates:
             since, window = self._unwritten.get(key, (period, EMPTY_WINDOW))
-            if since <= period:  # what began before the circuit opened says nothing of how it went since it closed
+            if since <= period:  # a run from before the circuit opened says nothing about the time since it closed
                 self._unwritten[key] = (
                     period,
                     add_run(window if since == period else EMPTY_WINDOW, policy.window, now),
@@ -117,10 +117,8 @@ class CircuitBreakers:
             admission = admit_run(before, policy, now, lease_s)
             if admission.state == before or await self._replace(key, before, admission.state, etag):
                 return admission
-        # Only a circuit that changes is contended: the probes belong to those who were faster.
-        return CircuitAdmission(
-            admission.state, None, "the circuit is half-open, and others are asking the target just now"
-        )
+        # Only a circuit that changes is contended: other processes have all probes.
+        return CircuitAdmission(admission.state, None, "the circuit is half-open and all probe slots are in use")
 
     async def _record(
         self, key: str, policy: CircuitPolicy, now: datetime, permit: CircuitPermit, failed: bool | None, slow: bool
@@ -134,7 +132,7 @@ class CircuitBreakers:
                 counts = before.condition is CircuitCondition.CLOSED and since == before.period
                 known = add_successes(before, policy, now, successes) if counts else before
                 after = record_result(known, policy, now, permit, failed, slow)
-                # Where the answer to a write is lost, it may have been done: to count successes twice would be late.
+                # If the answer to a write is lost, it may have been stored: counting successes twice would open late.
                 settled = True
                 if after != before:
                     settled = await self._replace(key, before, after, etag)
@@ -146,10 +144,12 @@ class CircuitBreakers:
         finally:
             if not settled:
                 self._put_back(key, policy, now, since, successes)
-        _log.warning("a result of %s is missing in its circuit: %d others were faster each time", key, _TRIES)
+        _log.warning(
+            "could not record a result in the circuit of %s: %d concurrent updates; the result is lost", key, _TRIES
+        )
 
     def _put_back(self, key: str, policy: CircuitPolicy, now: datetime, period: int, successes: CircuitWindow) -> None:
-        """Keep the successes that could not be stored; others may have come meanwhile."""
+        """Restore successes that could not be stored; others may have been counted meanwhile."""
         since, window = self._unwritten.get(key, (period, EMPTY_WINDOW))
         if successes != EMPTY_WINDOW and since == period:
             self._unwritten[key] = (period, merge_successes(window, policy.window, now, successes))
@@ -162,7 +162,7 @@ class CircuitBreakers:
         return replaced
 
     async def _reach(self, work: Coroutine[Any, Any, T], otherwise: T, now: datetime) -> T:
-        """Do the work on the store; `otherwise` if the store fails or is too slow."""
+        """Run a request to the store; return `otherwise` if it fails or times out."""
         if now < self._resting_until:
             work.close()
             return otherwise
@@ -183,10 +183,10 @@ class CircuitBreakers:
 
     def _lost(self, reason: str) -> None:
         if not self.is_degraded:
-            _log.warning("the circuits' store is away (%s): runs are let through without asking the circuit", reason)
+            _log.warning("could not reach the circuits' store: %s; runs are admitted without a circuit", reason)
         self.is_degraded = True
 
     def _found(self) -> None:
         if self.is_degraded:
-            _log.info("the circuits' store is back")
+            _log.info("the circuits' store is available again")
         self.is_degraded = False

@@ -1,9 +1,9 @@
-"""The circuit of a job's target as a pure state machine: no clock, no store, no event loop.
+"""The circuit breaker as a pure state machine, without clock, store or event loop.
 
-`CircuitBreakers` (circuits.py) calls it between reading and writing the stored state. Closed lets every run through and
-counts failures; open rejects until `open_for` is over; half-open lets exactly `probes` runs through and decides by
-them. Every change of condition begins a new period, and a result counts only in the period that admitted its run:
-what arrives late can neither close nor open anything. Above all that an operator can hold it open or closed.
+Called by jobs.running.circuit_breaker.breakers between reading and writing the stored state. Closed admits every run
+and counts failures; open rejects runs until `open_for` has elapsed; half-open admits exactly `probes` runs and decides
+by their results. Every change of condition starts a new period, and a result counts only in the period that admitted
+its run, so a late result cannot close or open the circuit. An operator's override takes precedence.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class CircuitCondition(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ManualOverride:
-    """A circuit that an operator holds open or closed, whatever its runs say. All times are aware UTC."""
+    """An operator's override that holds the circuit open or closed. All instants are aware UTC."""
 
     is_open: bool
     since: datetime
@@ -35,74 +35,74 @@ class ManualOverride:
     """Its end, exclusive; None: until it is reset."""
     reason: str = ""
     source: str = ""
-    """How it was asked for, such as `over the API`."""
+    """Where it was set, such as `over the API`."""
 
     def is_active(self, now: datetime) -> bool:
         return self.until is None or now < self.until
 
     def __str__(self) -> str:
-        """`held open until 2026-03-01T13:00:00Z, as was asked over the API at 2026-03-01T12:00:00Z: deployment`."""
+        """Format as `held open until 2026-03-01T13:00:00Z (set over the API at 2026-03-01T12:00:00Z: deployment)`."""
         end = f"until {_text(self.until)}" if self.until is not None else "until it is reset"
-        asked = f"as was asked {self.source} at {_text(self.since)}" + (f": {self.reason}" if self.reason else "")
-        return f"held {'open' if self.is_open else 'closed'} {end}, {asked}"
+        origin = f"set {self.source} at {_text(self.since)}" + (f": {self.reason}" if self.reason else "")
+        return f"held {'open' if self.is_open else 'closed'} {end} ({origin})"
 
 
 @dataclass(frozen=True, slots=True)
 class CircuitState:
-    """Everything a circuit remembers. All times are aware UTC."""
+    """The complete state of a circuit. All instants are aware UTC."""
 
     condition: CircuitCondition = CircuitCondition.CLOSED
     period: int = 0
-    """Counts the changes of condition."""
+    """Number of changes of condition."""
     since: datetime | None = None
-    """When this outage opened it first; None while closed."""
+    """When the circuit first opened in this outage; None while closed."""
     opened_at: datetime | None = None
-    """When it opened last: `open_for` counts from here."""
+    """When it last opened: `open_for` counts from here."""
     opened_reason: str = ""
-    """What opened it, such as `5 failures in a row`."""
+    """Why it opened, such as `5 failures in a row`."""
     consecutive_failures: int = 0
-    """Failures in a row, while closed."""
+    """Consecutive failures, while closed."""
     window: CircuitWindow = EMPTY_WINDOW
-    """The runs that it looks back on, while closed; kept only for a policy with rates."""
+    """The runs of the window, while closed; only for a policy with rates."""
     succeeded: int = 0
-    """Probes that succeeded, while half-open."""
+    """Successful probes, while half-open."""
     failed: int = 0
-    """Probes that failed, while half-open."""
+    """Failed probes, while half-open."""
     slow: int = 0
-    """Probes that were slow, whether they succeeded or failed, while half-open."""
+    """Slow probes, successful or failed, while half-open."""
     leases: tuple[datetime, ...] = ()
-    """When each probe that is out counts as lost, while half-open."""
+    """When the lease of each probe in flight expires, while half-open."""
     override: ManualOverride | None = None
-    """What an operator wants; it may be over."""
+    """The last override; it may have ended."""
 
     def active_override(self, now: datetime) -> ManualOverride | None:
-        """What an operator wants now."""
+        """Return the override in force."""
         return self.override if self.override is not None and self.override.is_active(now) else None
 
 
 CLOSED_CIRCUIT = CircuitState()
 
 UNCOUNTED_PERIOD = -1
-"""The period of runs whose results do not count."""
+"""The period of runs whose results are not counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class CircuitPermit:
-    """What a run shows when its result is recorded: when it was let through, and as which probe."""
+    """The admission of a run, presented with its result: the period and, for a probe, its lease."""
 
     period: int
     lease: datetime | None = None
-    """The end of a probe's lease. Two probes with the same end are interchangeable."""
+    """When a probe's lease expires. Probes with the same expiry are interchangeable."""
 
 
 @dataclass(frozen=True, slots=True)
 class CircuitAdmission:
-    """The answer to a run that wants to start. `state` is the state after it: write it if it is another one."""
+    """The decision about a run. `state` is the state after it, to be stored if it has changed."""
 
     state: CircuitState
     permit: CircuitPermit | None
     reason: str = ""
-    """Why it is rejected: since when, and when the target is tried again."""
+    """Why the run is rejected, since when, and when the next probe is admitted."""
 
     @property
     def is_allowed(self) -> bool:
@@ -114,7 +114,7 @@ class CircuitAdmission:
 
 
 def admit_run(state: CircuitState, policy: CircuitPolicy, now: datetime, lease_s: float) -> CircuitAdmission:
-    """May a run start now? A probe that is not recorded within `lease_s` seconds counts as lost."""
+    """Decide whether a run may start. A probe without a result within `lease_s` seconds counts as lost."""
     if (forced := state.active_override(now)) is not None:
         return (
             CircuitAdmission(state, None, f"the circuit is {forced}")
@@ -126,7 +126,7 @@ def admit_run(state: CircuitState, policy: CircuitPolicy, now: datetime, lease_s
     if state.condition is CircuitCondition.OPEN:
         retry_at = _opened_at(state) + timedelta(seconds=policy.open_for)
         if now < retry_at:
-            return CircuitAdmission(state, None, f"{_since(state)}; the target is tried again at {_text(retry_at)}")
+            return CircuitAdmission(state, None, f"{_since(state)}; the next probe is admitted at {_text(retry_at)}")
         state = replace(state, condition=CircuitCondition.HALF_OPEN, period=state.period + 1, succeeded=0, leases=())
     return _admit_probe(state, policy, now, lease_s)
 
@@ -136,11 +136,11 @@ _FREE = CircuitPermit(UNCOUNTED_PERIOD)
 
 def _admit_probe(state: CircuitState, policy: CircuitPolicy, now: datetime, lease_s: float) -> CircuitAdmission:
     out = tuple(lease for lease in state.leases if lease > now)
-    # At least one: a policy whose `probes` was lowered meanwhile must not leave the circuit half-open for ever.
+    # At least one: a policy whose `probes` was lowered meanwhile must not keep the circuit half-open.
     room = max(policy.probes - state.succeeded - state.failed, 1)
     if len(out) >= room:
         return CircuitAdmission(
-            state, None, f"{_since(state)}; {len(out)} of its probes are on their way, until {_text(min(out))} at most"
+            state, None, f"{_since(state)}; probes in flight: {len(out)}, until {_text(min(out))} at the latest"
         )
     lease = now + timedelta(seconds=lease_s)
     return CircuitAdmission(replace(state, leases=(*out, lease)), CircuitPermit(state.period, lease))
@@ -154,9 +154,9 @@ def record_result(
     failed: bool | None,
     slow: bool = False,
 ) -> CircuitState:
-    """The state after a run's result. `failed` None: the run says nothing about the target, a probe is given back.
+    """Return the state after a run's result. `failed` None: the result says nothing about the target.
 
-    Returns `state` itself when the result does not count: it belongs to an earlier period, or its lease is over.
+    Returns `state` itself if the result does not count: it belongs to an earlier period, or its lease has expired.
     """
     if permit.period != state.period:
         return state
@@ -168,7 +168,7 @@ def record_result(
 
 
 def add_successes(state: CircuitState, policy: CircuitPolicy, now: datetime, successes: CircuitWindow) -> CircuitState:
-    """A closed circuit's state after these runs, none of which failed or was slow."""
+    """Return a closed circuit's state after successful runs, of which none was slow."""
     if successes == EMPTY_WINDOW:
         return state
     window = merge_successes(state.window, policy.window, now, successes) if policy.uses_rates else EMPTY_WINDOW
@@ -176,17 +176,17 @@ def add_successes(state: CircuitState, policy: CircuitPolicy, now: datetime, suc
 
 
 def with_override(state: CircuitState, override: ManualOverride) -> CircuitState:
-    """The state of a circuit that is held open or closed from now on, in place of how it was held before."""
+    """Return the state with this override, which replaces an earlier one."""
     return replace(state, override=override)
 
 
 def reset_circuit(state: CircuitState) -> CircuitState:
-    """Closed, held by nobody, and all runs forgotten. What is still on its way does not count."""
+    """Return a closed circuit without override or history. Results of runs in flight do not count."""
     return CircuitState(period=state.period + 1)
 
 
 def retry_at(state: CircuitState, policy: CircuitPolicy, now: datetime) -> datetime | None:
-    """When runs that are rejected now are let through again; None if they are let through, or nobody knows."""
+    """Return when rejected runs are admitted again; None if they are admitted now, or if the time is unknown."""
     if (held := state.active_override(now)) is not None:
         return held.until if held.is_open else None
     if state.condition is CircuitCondition.OPEN:
@@ -197,7 +197,7 @@ def retry_at(state: CircuitState, policy: CircuitPolicy, now: datetime) -> datet
 def _count(state: CircuitState, policy: CircuitPolicy, now: datetime, failed: bool, slow: bool) -> CircuitState:
     window = add_run(state.window, policy.window, now, failed=failed, slow=slow) if policy.uses_rates else EMPTY_WINDOW
     after = replace(state, consecutive_failures=state.consecutive_failures + 1 if failed else 0, window=window)
-    # What went well opens nothing, even where it is the one that makes up `minimum_calls`.
+    # A success never opens the circuit, even if it completes `minimum_calls`.
     why = _reason_to_open(after, policy, now) if failed or slow else ""
     return _opened(state, now, why) if why else after
 
@@ -247,13 +247,13 @@ def _opened(state: CircuitState, now: datetime, why: str) -> CircuitState:
 
 
 def _opened_at(state: CircuitState) -> datetime:
-    assert state.opened_at is not None, "a circuit that is not closed was opened"
+    assert state.opened_at is not None, "a circuit that is not closed has opened_at"
     return state.opened_at
 
 
 def _since(state: CircuitState) -> str:
     condition = state.condition.replace("_", "-")
-    return f"the circuit is {condition}, since {_text(state.since or _opened_at(state))} ({state.opened_reason})"
+    return f"the circuit is {condition} since {_text(state.since or _opened_at(state))} ({state.opened_reason})"
 
 
 def _text(instant: datetime) -> str:

@@ -1,7 +1,6 @@
-"""A circuit's state as one line of JSON, as the store keeps it. Called by circuits.py, and by those who show circuits.
+"""A circuit's state as one line of JSON in the store. Called by the circuit breakers and by scheduler.queries.jobs_and_runs.circuits.
 
-Version 2 added slow runs, windows of time, probes that are judged together and what an operator wants; version 1 is
-still read.
+Version 2 added slow runs, time windows, joint decisions of probes and overrides; version 1 is still read.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ _VERSION = 2
 
 
 def dump_state(state: CircuitState) -> str:
-    """The state as one line of JSON, for the store."""
+    """Serialise the state for the store."""
     window, forced = state.window, state.override
     return json.dumps(
         {

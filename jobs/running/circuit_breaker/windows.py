@@ -1,9 +1,8 @@
-"""The runs that a circuit looks back on: the last so many, or those of the last so long. Pure; called by circuit.py.
+"""The window of a circuit: the last n runs, or the runs of the last n seconds. Pure; called by the state machine.
 
-Both are small whatever happens. A number of runs is kept as bits. A time is kept in ten buckets at most: one begins
-with the first run after the end of the one before, spans a tenth of the time, and is left out as a whole once its
-beginning lies as long ago as the window reaches. A time below 200 ms is one bucket: the clocks of several processes
-do not agree to a tenth of that.
+Both have a bounded size. A number of runs is stored as bits. A duration is stored in at most ten buckets: each starts
+with the first run after the end of the previous one, spans a tenth of the duration, and leaves the window as a whole.
+A duration below 200 ms is one bucket: the clocks of several processes do not agree to a tenth of that.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ _SHORTEST_DIVIDED = 0.2
 
 @dataclass(frozen=True, slots=True)
 class WindowBucket:
-    """Runs that ended in a tenth of the window's time (or all of a short one) from `started` on."""
+    """Runs that ended within a tenth of the window's duration (or all of a short one) after `started`."""
 
     started: datetime
     calls: int
@@ -28,7 +27,7 @@ class WindowBucket:
 
 @dataclass(frozen=True, slots=True)
 class WindowCounts:
-    """Runs in the window, and how many of them failed or were slow (or both)."""
+    """Number of runs in the window, and how many of them failed or were slow (or both)."""
 
     calls: int
     failures: int
@@ -37,7 +36,7 @@ class WindowCounts:
 
 @dataclass(frozen=True, slots=True)
 class CircuitWindow:
-    """Either the buckets are used or all else. A window's length is not part of it: it is the policy's."""
+    """Uses either the buckets or the other fields. Its length is part of the policy, not of the window."""
 
     calls: int = 0
     failures: int = 0
@@ -45,7 +44,7 @@ class CircuitWindow:
     slow: int = 0
     """Bits, as `failures`."""
     buckets: tuple[WindowBucket, ...] = ()
-    """The oldest first, each its span or more after the one before."""
+    """Oldest first, at least a bucket's span apart."""
 
 
 EMPTY_WINDOW = CircuitWindow()
@@ -54,7 +53,7 @@ EMPTY_WINDOW = CircuitWindow()
 def add_run(
     window: CircuitWindow, length: int | float, now: datetime, *, failed: bool = False, slow: bool = False
 ) -> CircuitWindow:
-    """The window with a run that ended now. `length`: an int counts runs, a float seconds."""
+    """Return the window with a run that ended now. `length`: an int counts runs, a float counts seconds."""
     if isinstance(length, float):
         return _merged(window, length, now, (WindowBucket(now, 1, int(failed), int(slow)),))
     return CircuitWindow(
@@ -67,7 +66,7 @@ def add_run(
 def merge_successes(
     window: CircuitWindow, length: int | float, now: datetime, successes: CircuitWindow
 ) -> CircuitWindow:
-    """The window with the runs of another one, of which none failed or was slow."""
+    """Return the window with the runs of another one, all successful and not slow."""
     if isinstance(length, float):
         return _merged(window, length, now, successes.buckets)
     count = min(successes.calls, length)
@@ -79,7 +78,7 @@ def merge_successes(
 
 
 def count_window(window: CircuitWindow, length: int | float, now: datetime) -> WindowCounts:
-    """How many runs lie in the window now, and how they went."""
+    """Count the runs in the window at this instant."""
     if isinstance(length, float):
         kept = _kept(window.buckets, length, now)
         return WindowCounts(sum(b.calls for b in kept), sum(b.failures for b in kept), sum(b.slow for b in kept))
@@ -103,10 +102,10 @@ def _merged(window: CircuitWindow, length: float, now: datetime, added: tuple[Wi
 
 
 def _put_in(buckets: list[WindowBucket], added: WindowBucket, width: timedelta) -> None:
-    """Add to the bucket in whose time it began, or to a later one less than a width away; else as one of its own.
+    """Add to the bucket that covers its start, or to a later one less than a width away; otherwise insert it.
 
-    The latter happens only between processes, whose clocks and counts differ: buckets must not come closer than a
-    width to each other, or there would be more and more of them.
+    The latter happens only between processes, whose clocks and counts differ. Buckets must stay a width apart, or their
+    number would grow.
     """
     for at, bucket in enumerate(buckets):
         if abs(added.started - bucket.started) < width:
@@ -124,5 +123,5 @@ def _put_in(buckets: list[WindowBucket], added: WindowBucket, width: timedelta) 
 def _kept(buckets: tuple[WindowBucket, ...], length: float, now: datetime) -> tuple[WindowBucket, ...]:
     reach = timedelta(seconds=length)
     kept = tuple(bucket for bucket in buckets if now - bucket.started < reach)
-    # Clocks that go ahead could fill it with what lies in the future.
+    # Clocks that run ahead could fill the window with instants in the future.
     return kept[-_BUCKETS:]

@@ -1,12 +1,12 @@
-"""How many retries a process lets a target's host have, whatever the jobs' policies say. Called by execution.py.
+"""A retry budget per host and process, in addition to the jobs' retry policies. Called by jobs.running.execution.
 
-A thousand jobs on a host that is down would each ask it three times, and keep it down. So the jobs of a host share
-tokens, one for each retry: `per_minute` at first, and as many again evenly within each minute. Each first attempt earns
-a share of a token on top. First attempts are never held back.
+Without it, a thousand jobs of an unavailable host would each retry three times and keep it overloaded. All jobs of a
+host share a budget of tokens, one per retry: `per_minute` at the start, refilled evenly with as many per minute. Each
+first attempt adds a fraction of a token. First attempts are never limited.
 
-The tokens are shared fairly: each job that asks the host has its own part of them, which no other job can take, and one
-token at least when it comes. What a job has no room for is for all: what first attempts earn is kept for a minute or
-two. So jobs that fail all the time leave others their retries, and a job that is alone has all tokens.
+The budget is fair: each job of the host has its own share, which other jobs cannot use, with at least one token when
+the job is new. Tokens beyond a job's share go to a common pool; those earned by first attempts expire after one to two
+minutes. So jobs that fail permanently do not use up the retries of others, and a single job has all tokens.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ RETRY_SHARE = 0.2
 
 _MINUTE = 60.0
 _IDLE = 2 * _MINUTE
-"""A job that has not asked for so long has no part any more."""
+"""A job without a request for this long has no share any more."""
 _MOST_HOSTS = 1000
-"""Beyond that those are forgotten that were not asked for a minute: their buckets are full anyway."""
+"""Above this number, hosts without a request in the last minute are removed: their buckets are full again."""
 _ONE = 1 - 1e-9
-"""A token, as sums of its parts may be a little less."""
+"""One token, with tolerance for rounding of sums."""
 
 
 @dataclass(slots=True)
 class _Part:
-    """The tokens of one job. `credited`: as much of the bucket's `credit` is in them."""
+    """The tokens of one job. `credited`: how much of the bucket's `credit` the tokens include."""
 
     tokens: float
     credited: float
@@ -42,18 +42,18 @@ class _Bucket:
 
     per_minute: float
     common: float
-    """For all jobs."""
+    """Tokens in the common pool."""
     filled_at: float
     minute: float
-    """When the minute of `earned` began."""
+    """Start of the minute of `earned`."""
     earned: float = 0.0
     earned_before: float = 0.0
-    """For all jobs too; in the minute before."""
+    """Common tokens earned in the previous minute."""
     parts: dict[str, _Part] = field(default_factory=dict)
     owned: float = 0.0
-    """The tokens of all parts together."""
+    """Sum of the tokens of all parts."""
     credit: float = 0.0
-    """What each job was due since the bucket was made. A part gets it when its job asks: there may be a thousand."""
+    """Tokens due to each job since the bucket was created; a part receives them at its next use."""
 
     def fill(self, now: float) -> None:
         gained = (now - self.filled_at) * self.per_minute / _MINUTE
@@ -68,7 +68,7 @@ class _Bucket:
             self._forget_idle(now)
 
     def part(self, job: str, now: float) -> _Part:
-        """The job's own tokens as of now."""
+        """Return the job's share, up to date."""
         part = self.parts.get(job)
         if part is None:
             part = self.parts[job] = self._new_part(now)
@@ -77,7 +77,7 @@ class _Bucket:
         return part
 
     def give(self, part: _Part, tokens: float) -> float:
-        """Add tokens to a part; returns those for which it has no room."""
+        """Add tokens to a share; return those beyond its limit."""
         kept = min(part.tokens + tokens, self._most_of_a_part())
         left = part.tokens + tokens - kept
         self.owned += kept - part.tokens
@@ -86,7 +86,7 @@ class _Bucket:
         return left
 
     def take(self, part: _Part) -> bool:
-        """Take one token: what is lost first is spent first."""
+        """Spend one token, starting with those that expire first. Return whether one was available."""
         if self.earned_before + self.earned + self.common + part.tokens < _ONE:
             return False
         left = 1.0
@@ -100,7 +100,7 @@ class _Bucket:
         return True
 
     def _new_part(self, now: float) -> _Part:
-        """With its share of what is there; with one token if others have taken that."""
+        """Create a share from the common pool, with at least one token."""
         room = max(1.0, self.per_minute / (len(self.parts) + 1))
         if self.common < room:
             self._cut_parts(room)
@@ -112,7 +112,7 @@ class _Bucket:
         return _Part(tokens, self.credit, now)
 
     def _cut_parts(self, most: float) -> None:
-        """Let all have what the parts hold beyond that: there is one more job now."""
+        """Move tokens above `most` from each share to the common pool, because a job was added."""
         for part in self.parts.values():
             if part.tokens > most:
                 self.common += part.tokens - most
@@ -123,7 +123,7 @@ class _Bucket:
         return max(1.0, self.per_minute / len(self.parts)) if self.per_minute >= 1 else self.per_minute
 
     def _leave(self, tokens: float) -> None:
-        """Let all jobs have these. There are never more than `per_minute` in all, however long nobody takes any."""
+        """Add tokens to the common pool; all tokens together never exceed `per_minute`."""
         self.common = max(self.common, min(self.common + tokens, self.per_minute - self.owned))
 
     def _forget_idle(self, now: float) -> None:
@@ -135,21 +135,21 @@ class _Bucket:
 
 
 class RetryBudget:
-    """Not to be used by two threads at once."""
+    """The retry budgets of all hosts of a process. Not thread-safe."""
 
     def __init__(self, per_minute: float = RETRIES_PER_MINUTE, share: float = RETRY_SHARE) -> None:
-        """`per_minute`: retries of all jobs of a host together; `share`: retries on top for each first attempt."""
+        """`per_minute`: retries of all jobs of a host; `share`: additional retries per first attempt."""
         self.per_minute = per_minute
         self._share = share
         self._buckets: dict[str, _Bucket] = {}
 
     def record_first_attempt(self, endpoint: str, job: str, now: float) -> None:
-        """A run of this job asks this endpoint. `now`: monotonic seconds."""
+        """Record a first attempt of this job at this endpoint. `now`: monotonic seconds."""
         bucket = self._bucket(endpoint, now)
         bucket.earned += bucket.give(bucket.part(job, now), self._share)
 
     def acquire_retry(self, endpoint: str, job: str, now: float) -> bool:
-        """Whether there may be one more retry of this job; then it is counted. `now`: monotonic seconds."""
+        """Acquire one retry for this job; return whether the budget allows it. `now`: monotonic seconds."""
         bucket = self._bucket(endpoint, now)
         return bucket.take(bucket.part(job, now))
 

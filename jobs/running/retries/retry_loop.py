@@ -1,6 +1,6 @@
-"""Repeating a failed attempt: whether, after which wait, and how often. Called by execution.py.
+"""Retries of a failed attempt: whether, after which wait, and how often. Called by jobs.running.execution.
 
-The rules are pure functions; tenacity runs them. Nothing of it is built before a first attempt has failed.
+The rules are pure functions; tenacity runs the loop. Nothing is built before a first attempt has failed.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from jobs.policies import RetryPolicy, jitter_share
 from jobs.runs import Attempt, ErrorClass
 
 SHORTEST_ATTEMPT = 0.05
-"""Seconds. A wait that leaves less of the run than this is not begun: the attempt after it could not succeed."""
+"""Seconds. A wait that leaves less of the run than this does not start: the next attempt could not succeed."""
 
 
 @value(frozen=True, slots=True)
 class AttemptResult:
-    """An attempt, and how long the target asked to be left alone after it."""
+    """An attempt, and the wait that the target requested after it."""
 
     attempt: Attempt
     retry_after_s: float | None = None
 
 
 def should_retry(policy: RetryPolicy, target_idempotent: bool, attempt: Attempt) -> bool:
-    """Whether this attempt is one that the policy repeats, however many there were before.
+    """Return whether the policy repeats this attempt, regardless of the number of attempts.
 
-    An attempt that met its expectations succeeded, whatever its status. What does not mend itself within seconds (a
-    wrong certificate, a missing secret, endless redirects) is in no condition, so it is never repeated.
+    An attempt that met its expectations succeeded, whatever its status. Errors that do not resolve within seconds (an
+    invalid certificate, a missing secret, a redirect loop) match no condition, so they are never repeated.
     """
     if attempt.error is None or not (target_idempotent or policy.non_idempotent):
         return False
@@ -40,7 +40,7 @@ def should_retry(policy: RetryPolicy, target_idempotent: bool, attempt: Attempt)
 
 
 def _conditions(error: ErrorClass, status: int | None) -> set[str]:
-    """The words of `retry.on` that speak of such an attempt."""
+    """Return the conditions of `retry.on` that match such an attempt."""
     if error is ErrorClass.UNEXPECTED_STATUS:
         return {str(status), f"{(status or 0) // 100}xx"}
     if error in (ErrorClass.EXPECTATION_FAILED, ErrorClass.DNS_ANSWER):
@@ -53,16 +53,16 @@ def _conditions(error: ErrorClass, status: int | None) -> set[str]:
 def next_wait(
     policy: RetryPolicy, attempt_number: int, retry_after_s: float | None, random: Callable[[], float]
 ) -> float:
-    """Seconds between attempt `attempt_number` (from 1) and the next one.
+    """Return the seconds between attempt `attempt_number` (from 1) and the next one.
 
-    `random` gives numbers from 0 to below 1, as `random.random`. A Retry-After lengthens the wait, beyond `max` too.
+    `random` returns numbers in [0, 1), like `random.random`. A Retry-After extends the wait, also beyond `max`.
     """
     wait = _jittered(policy, _backoff(policy, max(attempt_number, 1)), random)
     return max(min(max(wait, policy.min), policy.max), retry_after_s or 0.0)
 
 
 def _backoff(policy: RetryPolicy, attempt_number: int) -> float:
-    """The wait before jitter."""
+    """Return the wait without jitter."""
     if policy.delays is not None:
         wait = policy.delays[min(attempt_number, len(policy.delays)) - 1]
     elif policy.backoff == "linear":
@@ -95,28 +95,28 @@ def _jittered(policy: RetryPolicy, wait: float, random: Callable[[], float]) -> 
 
 @dataclass(frozen=True, slots=True)
 class RetryRules:
-    """What `repeat` needs to know besides the attempts."""
+    """Parameters of the retry loop."""
 
     policy: RetryPolicy
     target_idempotent: bool
     time_left: Callable[[], float]
-    """Seconds that are left of the run."""
+    """Seconds left of the run."""
     random: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]]
     on_retry: Callable[[AttemptResult, float], None]
-    """Called before each wait, with the attempt that failed and the seconds."""
+    """Called before each wait, with the failed attempt and the seconds."""
     on_no_time_left: Callable[[AttemptResult, float, float], None]
-    """Called when the wait (second) does not fit into the seconds that are left (third): the run ends."""
+    """Called when the wait (second) exceeds the seconds left (third): the run ends."""
     acquire_retry: Callable[[], bool]
-    """Called last before each wait: whether the target's retry budget allows one more. If not, the run ends."""
+    """Called last before each wait: whether the target's retry budget allows another attempt. If not, the run ends."""
 
 
 async def retry_until_decided(
     first: AttemptResult, again: Callable[[], Awaitable[AttemptResult | None]], rules: RetryRules
 ) -> AttemptResult | None:
-    """Follow a first attempt that `should_retry` with as many as the policy and the time allow; gives the last one.
+    """Repeat a failed first attempt as often as policy and time allow; return the last one.
 
-    `again()` makes an attempt; None from it ends the run: its time was over before the attempt could begin.
+    `again()` makes an attempt; None means that the run's time ended before the attempt could start.
     """
     made: AttemptResult | None = first
 
@@ -149,7 +149,7 @@ def _wait(rules: RetryRules, state: RetryCallState) -> float:
 
 
 def _does_not_fit(rules: RetryRules, state: RetryCallState) -> bool:
-    """tenacity asks for the wait first, then whether to stop."""
+    """Return whether the wait exceeds the time left. tenacity computes the wait before it calls this."""
     left = rules.time_left()
     if state.upcoming_sleep + SHORTEST_ATTEMPT < left:
         return False
@@ -158,6 +158,6 @@ def _does_not_fit(rules: RetryRules, state: RetryCallState) -> bool:
 
 
 def _tried(state: RetryCallState) -> AttemptResult:
-    assert state.outcome is not None, "asked before an attempt was made"
+    assert state.outcome is not None, "tenacity calls this after an attempt"
     result: AttemptResult = state.outcome.result()
     return result

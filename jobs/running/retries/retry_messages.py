@@ -1,6 +1,6 @@
-"""What the runner says about an attempt that went wrong: one sentence an operator understands. Pure.
+"""Messages about retries that were not made. Pure; called by jobs.running.execution.
 
-Called by execution.py, verdicts.py and budget.py. A check words its own errors; here is what only the runner knows.
+A check writes the messages of its own errors; only the runner knows these.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from jobs.formats.durations import describe_seconds as seconds
 
 
 def describe_no_time_left(wait_s: float, retry_after_s: float | None, left_s: float) -> str:
-    """Why there is no further attempt although the policy allows one."""
-    left = f"only {seconds(left_s)} of the run are left"
+    """Explain that the wait exceeds the rest of the run's time."""
+    left = f"only {seconds(left_s)} of the run's time are left"
     if retry_after_s is not None and retry_after_s >= wait_s:
-        return f"Not tried again: the target asked to wait {seconds(retry_after_s)}, {left}."
-    return f"Not tried again: the next attempt was due in {seconds(wait_s)}, {left}."
+        return f"Not retried: the target requested a wait of {seconds(retry_after_s)}, {left}."
+    return f"Not retried: the next attempt would start in {seconds(wait_s)}, {left}."
 
 
 def describe_exhausted_budget(endpoint: str, per_minute: float) -> str:
-    """Why there is no further attempt although policy and time allow one."""
+    """Explain that the retry budget is exhausted."""
     host = host_with_port(endpoint)
-    return f"Not tried again: the retry budget of {host} is used up ({per_minute:g} a minute for all jobs together)."
+    return f"Not retried: the retry budget of {host} is exhausted ({per_minute:g} a minute for all jobs)."
 
 
 def host_with_port(endpoint: str) -> str:
-    """An endpoint's host with the port."""
+    """Return the endpoint's host with its port."""
     return host_and_endpoint(endpoint)[1]

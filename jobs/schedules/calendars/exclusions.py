@@ -1,7 +1,7 @@
-"""What a schedule leaves out: dates, weekly windows, and the holidays of a country.
+"""Exclusions from a schedule: dates, weekly windows and public holidays.
 
-Called by jobs.schedules.bounded, and by .mapping, which reads `except`. All of it is meant on the schedule's clock. Its
-seconds are counted here as those of a `TimeZone`'s wall: since 1970-01-01T00:00:00 on that clock.
+Called by jobs.schedules.bounded, and by jobs.schedules.mapping, which parses `except`. All times are local times of the
+schedule's zone, counted in seconds since 1970-01-01T00:00:00 local time (as in `TimeZone.wall_second`).
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ _EVERY_DAY = (1 << 7) - 1
 _TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
 _KINDS = ("dates", "weekly", "holidays")
 MOST_EXCLUSIONS = 100
-"""Entries of one list."""
+"""Entries of a list."""
 
 
 class Exclusion(Protocol):
-    """Periods of the clock on the wall in which nothing is due."""
+    """Periods of local time in which the schedule is not due."""
 
     @property
     def text(self) -> str:
-        """For people."""
+        """A description on one line."""
         ...
 
     @property
     def spec(self) -> dict[str, Any]:
-        """What a job file writes."""
+        """The form in a job file."""
         ...
 
     def period_end(self, wall: int) -> int | None:
-        """When the period ends that this second lies in; None if it lies in none."""
+        """Return the end of the period that contains this second; None if none does."""
         ...
 
 
@@ -54,16 +54,14 @@ class ExcludedDates:
 
     @property
     def text(self) -> str:
-        """For people: `2026-12-24, 2026-12-31`."""
+        """Format for example as `2026-12-24, 2026-12-31`."""
         return ", ".join(self.spec["dates"])
 
     @property
     def spec(self) -> dict[str, list[str]]:
-        """What a job file writes."""
         return {"dates": [date.fromordinal(day).isoformat() for day in sorted(self.days)]}
 
     def period_end(self, wall: int) -> int | None:
-        """See Exclusion."""
         day = first = wall // _DAY + _EPOCH_DAY
         while day in self.days:
             day += 1
@@ -72,51 +70,50 @@ class ExcludedDates:
 
 @dataclass(frozen=True, slots=True)
 class WeeklyWindow:
-    """A window on some weekdays. One that ends at or before its beginning ends on the following day."""
+    """A window on some weekdays. If `end` is not after `begin`, it ends on the following day."""
 
     days: int
-    """Bit d is set for each weekday on which it begins; Monday is 0."""
+    """Bit mask of the weekdays on which it starts; Monday is bit 0."""
     begin: int = 0
     """Second of the day."""
     end: int = _DAY
 
     @property
     def text(self) -> str:
-        """For people: `SAT, SUN 22:00-06:00`."""
+        """Format for example as `SAT, SUN 22:00-06:00`."""
         days = ", ".join(self._names) if self.day_names else "daily"
         return days if self.covers_whole_days else f"{days} {self.begin_text}-{self.end_text}"
 
     @property
     def spec(self) -> dict[str, dict[str, str]]:
-        """What a job file writes."""
         days = {"days": ",".join(self._names)} if self.day_names else {}
         return {"weekly": {**days, "from": self.begin_text, "to": self.end_text}}
 
     @property
     def day_names(self) -> list[str]:
-        """`Saturday`, `Sunday`; empty if it is each day."""
+        """For example `Saturday`, `Sunday`; empty for every day."""
         if self.days == _EVERY_DAY:
             return []
         return [name.capitalize() for day, name in enumerate(_NAMES) if self.days >> day & 1]
 
     @property
     def covers_whole_days(self) -> bool:
-        """Whether the window is the day itself."""
+        """Whether the window covers whole days."""
         return (self.begin, self.end) == (0, _DAY)
 
     @property
     def crosses_midnight(self) -> bool:
-        """Whether it ends on the day after the one on which it begins."""
+        """Whether it ends on the day after its start."""
         return self.end <= self.begin
 
     @property
     def begin_text(self) -> str:
-        """`22:00`."""
+        """For example `22:00`."""
         return _clock(self.begin)
 
     @property
     def end_text(self) -> str:
-        """`06:00`."""
+        """For example `06:00`."""
         return _clock(self.end)
 
     @property
@@ -124,7 +121,6 @@ class WeeklyWindow:
         return [name[:3].upper() for name in self.day_names]
 
     def period_end(self, wall: int) -> int | None:
-        """See Exclusion."""
         today = wall // _DAY
         length = self.end - self.begin + (_DAY if self.crosses_midnight else 0)
         for day in (today, today - 1):
@@ -137,23 +133,21 @@ class WeeklyWindow:
 
 @dataclass(frozen=True, slots=True)
 class PublicHolidays:
-    """The public holidays of a country, or of a part of it."""
+    """The public holidays of a country or of one of its subdivisions."""
 
     country: str
     subdivision: str | None = None
 
     @property
     def text(self) -> str:
-        """For people: `holidays of DE-BE`."""
+        """Format for example as `holidays of DE-BE`."""
         return f"holidays of {self.country}" + (f"-{self.subdivision}" if self.subdivision else "")
 
     @property
     def spec(self) -> dict[str, str]:
-        """What a job file writes."""
         return {"holidays": self.country, **({"subdivision": self.subdivision} if self.subdivision else {})}
 
     def period_end(self, wall: int) -> int | None:
-        """See Exclusion."""
         day = first = wall // _DAY + _EPOCH_DAY
         while day in holidays_in_year(self.country, self.subdivision, date.fromordinal(min(day, _LAST_DAY)).year):
             day += 1
@@ -161,15 +155,15 @@ class PublicHolidays:
 
 
 def read_exclusions(value: object) -> tuple[Exclusion, ...]:
-    """Read `except`. Raises ScheduleError, which names the entry."""
+    """Parse `except`. Raises ScheduleError, which names the entry."""
     if not isinstance(value, list):
         raise ScheduleError(f"except: a list is expected, like [{{dates: ['2026-12-24']}}], not {value!r:.40}")
     if len(value) > MOST_EXCLUSIONS:
-        raise ScheduleError(f"except: {len(value)} entries are too many, at most {MOST_EXCLUSIONS}")
+        raise ScheduleError(f"except: {len(value)} entries are too many, the maximum is {MOST_EXCLUSIONS}")
     return _shared(tuple(_exclusion(entry, f"except[{number}]") for number, entry in enumerate(value)))
 
 
-# Thousands of jobs leave out the same: they share one value.
+# Thousands of jobs have the same exclusions: they share one value.
 @lru_cache(maxsize=1024)
 def _shared(exclusions: tuple[Exclusion, ...]) -> tuple[Exclusion, ...]:
     return exclusions
@@ -181,11 +175,11 @@ def _exclusion(entry: object, path: str) -> Exclusion:
     refuse_unknown_keys(entry, (*_KINDS, "subdivision"), "an exclusion", f"{path}.")
     kinds = [kind for kind in _KINDS if kind in entry]
     if len(kinds) != 1:
-        raise ScheduleError(f"{path}: has one of {', '.join(_KINDS)}, not {' and '.join(kinds) or 'none'}")
+        raise ScheduleError(f"{path}: one of {', '.join(_KINDS)} is required, not {' and '.join(kinds) or 'none'}")
     if "holidays" in entry:
         return PublicHolidays(*validate_region(entry["holidays"], entry.get("subdivision"), path))
     if "subdivision" in entry:
-        raise ScheduleError(f"{path}.subdivision: belongs to holidays: leave it out")
+        raise ScheduleError(f"{path}.subdivision: is only valid with holidays: remove it")
     return _dates(entry["dates"], f"{path}.dates") if "dates" in entry else _weekly(entry["weekly"], f"{path}.weekly")
 
 
@@ -204,7 +198,7 @@ def _date(value: object, path: str) -> int:
             return date.fromisoformat(text.strip()).toordinal()
     except ValueError:
         pass
-    raise ScheduleError(f"{path}: {value!r:.40} is no date: write it like '2026-12-24'")
+    raise ScheduleError(f"{path}: {value!r:.40} is not a date: write it like '2026-12-24'")
 
 
 def _weekly(value: object, path: str) -> WeeklyWindow:
@@ -217,14 +211,14 @@ def _weekly(value: object, path: str) -> WeeklyWindow:
     begin = _time(value["from"], f"{path}.from") if "from" in value else 0
     end = _time(value["to"], f"{path}.to") if "to" in value else _DAY
     if begin == _DAY:
-        raise ScheduleError(f"{path}.from: a day begins at 00:00")
+        raise ScheduleError(f"{path}.from: 24:00 is not valid, a day starts at 00:00")
     if begin == end:
-        raise ScheduleError(f"{path}.to: is the same as from: leave both out for whole days")
+        raise ScheduleError(f"{path}.to: is equal to from: remove both for whole days")
     return WeeklyWindow(days, begin, end)
 
 
 def _days(value: object, path: str) -> int:
-    """`SAT-SUN`, `MON,WED`, or a list of these. A range may go over the end of the week."""
+    """Parse `SAT-SUN`, `MON,WED`, or a list of these, to a bit mask. A range may cross the end of the week."""
     parts = [part for part in (value if isinstance(value, list) else [value]) if isinstance(part, str)]
     if not parts or (isinstance(value, list) and len(parts) < len(value)):
         raise ScheduleError(f"{path}: weekdays are expected, like SAT-SUN or MON,WED, not {value!r:.40}")
@@ -243,7 +237,7 @@ def _day(text: str, path: str) -> int:
     for day, name in enumerate(_NAMES):
         if len(wanted) > 1 and name.startswith(wanted):
             return day
-    raise ScheduleError(f"{path}: {text.strip()[:20]!r} is no weekday: write MON, TUE, WED, THU, FRI, SAT or SUN")
+    raise ScheduleError(f"{path}: {text.strip()[:20]!r} is not a weekday: write MON, TUE, WED, THU, FRI, SAT or SUN")
 
 
 def _time(value: object, path: str) -> int:
@@ -253,7 +247,7 @@ def _time(value: object, path: str) -> int:
         time = hour * 3600 + minute * 60 + second
         if minute < 60 and second < 60 and time <= _DAY:
             return time
-    raise ScheduleError(f"{path}: {value!r:.40} is no time of day: write it in quotes, from '00:00' to '24:00'")
+    raise ScheduleError(f"{path}: {value!r:.40} is not a time of day: write it in quotes, from '00:00' to '24:00'")
 
 
 def _clock(time: int) -> str:

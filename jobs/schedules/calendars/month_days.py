@@ -1,8 +1,6 @@
-"""Days of a month by their place in it: `last`, `last-friday`, `second-friday`, `nearest-weekday-15`, or a number.
+"""Days of a month by position: `last`, `last-friday`, `second-friday`, `nearest-weekday-15`, or a number.
 
-Called by jobs.schedules.calendars.monthly_mapping, which reads them, by .monthly, which finds their dates, and by
-.explain_monthly.
-A weekday without a name is one of Monday to Friday.
+Called by jobs.schedules.calendars and jobs.schedules.explanations. `weekday` without a name means Monday to Friday.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from jobs.schedules.cron.fields import WEEKDAY_FIELD
 from jobs.schedules.cron.quartz import month_day_name
 
 MONTH_LENGTHS = (28, 29, 30, 31)
-"""Days that a month can have."""
+"""The possible numbers of days of a month."""
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 _SATURDAY, _SUNDAY = 6, 0
 _NEAREST = "nearest-weekday-"
@@ -30,14 +28,14 @@ _EXAMPLES = (
 
 @dataclass(frozen=True)
 class MonthDay:
-    """A day of a month. `weekday` counts from Sunday, 0; `number` is a day, an ordinal, or days before the last one."""
+    """A day of a month. `weekday` counts from Sunday, 0; `number` is a day of the month, `ordinal` a position."""
 
     text: str
-    """As a job file writes it, such as `last-friday`."""
+    """The form in a job file, such as `last-friday`."""
 
     @cached_property
     def number(self) -> int | None:
-        """The day of the month that is named, or the one to which the nearest weekday is looked for."""
+        """The day of the month, or the day for which the nearest weekday is used."""
         digits = self.text.removeprefix(_NEAREST)
         return int(digits) if digits.isdigit() else None
 
@@ -47,19 +45,19 @@ class MonthDay:
 
     @cached_property
     def ordinal(self) -> int | None:
-        """Of `second-friday`: 2; of the last one: None."""
+        """For `second-friday`: 2; for the last one: None."""
         first = self.text.partition("-")[0]
         return _ORDINALS.index(first) + 1 if first in _ORDINALS else None
 
     @cached_property
     def weekday(self) -> int | None:
-        """Of `second-friday` and `last-friday`: 5."""
+        """For `second-friday` and `last-friday`: 5."""
         name = self.text.partition("-")[2]
         return WEEKDAY_FIELD.names.index(name) if name in WEEKDAY_FIELD.names else None
 
     @cached_property
     def days_before_last(self) -> int | None:
-        """Of `last`: 0; of `last-3`: 3."""
+        """For `last`: 0; for `last-3`: 3."""
         if self.text == "last":
             return 0
         found = _BACK.fullmatch(self.text)
@@ -67,13 +65,13 @@ class MonthDay:
 
     @property
     def may_be_missing(self) -> bool:
-        """Whether there are months without such a day."""
+        """Whether some months do not have this day."""
         return (self.number or 0) > MONTH_LENGTHS[0] or self.ordinal == len(_ORDINALS)
 
     def find_in_month(self, first: int, length: int, *, use_last_if_missing: bool = False) -> int | None:
-        """The day of the month whose first day is this weekday and that has so many days; None if it has no such day.
+        """Return the day of a month that starts on the weekday `first` and has `length` days; None if it has none.
 
-        `use_last_if_missing`: instead of None, the last day or the last weekday of that name.
+        `use_last_if_missing`: return the last day, or the last such weekday, instead of None.
         """
         if self.days_before_last is not None:
             return length - self.days_before_last
@@ -96,7 +94,7 @@ class MonthDay:
 
 
 def read_month_day(value: object, path: str) -> MonthDay:
-    """Read one day. Raises ScheduleError, which says how to write it."""
+    """Parse one day. Raises ScheduleError with the valid forms."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
@@ -114,7 +112,7 @@ def read_month_day(value: object, path: str) -> MonthDay:
 
 
 def _in_full(word: str) -> str:
-    """`fri` -> `friday`, `2nd` -> `second`."""
+    """Expand `fri` to `friday`, `2nd` to `second`."""
     if word in _SHORT_ORDINALS:
         return _ORDINALS[_SHORT_ORDINALS.index(word)]
     return next((name for name in WEEKDAY_FIELD.names if len(word) > 2 and name.startswith(word)), word)
@@ -124,7 +122,7 @@ def _in_range(text: str, path: str) -> MonthDay:
     back = _BACK.fullmatch(text)
     if back:
         if not 1 <= int(back[1]) <= MONTH_LENGTHS[0] - 1:
-            raise ScheduleError(f"{path}: {text} is out of range: last-1 to last-27, as every month has them")
+            raise ScheduleError(f"{path}: {text} is out of range: every month has last-1 to last-27")
         return MonthDay(f"last-{int(back[1])}")
     if text in _NAMED:
         return MonthDay(text)
@@ -144,7 +142,7 @@ _NAMED = (
 
 
 def _nearest(day: int, first: int, length: int) -> int:
-    """The day of Monday to Friday nearest to this one, within the month."""
+    """Return the day of Monday to Friday nearest to this one, within the month."""
     weekday = (first + day - 1) % 7
     if weekday == _SATURDAY:
         return day - 1 if day > 1 else day + 2

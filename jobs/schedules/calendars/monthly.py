@@ -1,7 +1,7 @@
-"""A schedule by days of the month that NCRONTAB cannot name, such as the last one, and times of the day.
+"""A schedule by days of the month that NCRONTAB cannot express, such as the last one, and times of day.
 
-Called by jobs.schedules.calendars.monthly_mapping, which reads it, and by .zoned, which puts it on the clock of a zone; everybody
-else sees only the `Schedule` protocol.
+Called by jobs.schedules.calendars.monthly_mapping and jobs.schedules.time_zones.zoned_schedule; all other code uses the
+`Schedule` protocol.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LAST_DAY = date.max.toordinal()
 _FEBRUARY = 2
 
 DayMasks = tuple[tuple[int, ...], ...]
-"""For each length that a month can have and each weekday that its first day can be: a mask of days."""
+"""A mask of days for each length of a month and each weekday of its first day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,14 @@ class MonthlySchedule:
 
     days: tuple[MonthDay, ...]
     times: tuple[int, ...]
-    """Seconds of the day, in order."""
+    """Seconds of the day, sorted."""
     months: int = MONTH_FIELD.full_mask
-    """Bit m is set for each month m."""
+    """Bit mask of the months, bit m for month m."""
     use_last_if_missing: bool = False
-    """Whether a month without such a day has its last one instead; otherwise the month is left out."""
+    """Whether a month without such a day uses its last one; otherwise the month is skipped."""
     _days: DayMasks = field(init=False, repr=False, compare=False)
     _months: int = field(init=False, repr=False, compare=False)
-    """Those that can have one of the days: no February if the 30th is the only one."""
+    """The months that can have one of the days: not February if the 30th is the only one."""
 
     def __post_init__(self) -> None:
         days = _masks(self.days, self.use_last_if_missing)
@@ -47,14 +47,14 @@ class MonthlySchedule:
 
     @property
     def text(self) -> str:
-        """For people: `monthly last, 15 at 02:00`, with ` in MAR, JUN` if it is not each month."""
+        """For example `monthly last, 15 at 02:00`, with ` in MAR, JUN` unless it is due in every month."""
         months = f" in {', '.join(self.month_names)}" if self.month_names else ""
         short = ", or the last day" if self.use_last_if_missing else ""
         return f"monthly {', '.join(day.text for day in self.days)}{short} at {', '.join(self.clock_times)}{months}"
 
     @property
     def spec(self) -> dict[str, Any]:
-        """What a job file writes. Days, times and months are lists of texts always."""
+        """The form in a job file; days, times and months are always lists of texts."""
         months = {"months": self.month_names} if self.month_names else {}
         missing = {"missing_day": "last"} if self.use_last_if_missing else {}
         days = [day.text for day in self.days]
@@ -62,43 +62,42 @@ class MonthlySchedule:
 
     @property
     def month_names(self) -> list[str]:
-        """`MAR`, `JUN`; empty if it is each month."""
+        """For example `MAR`, `JUN`; empty for every month."""
         if self.months == MONTH_FIELD.full_mask:
             return []
         return [name[:3].upper() for month, name in enumerate(MONTH_FIELD.names, 1) if self.months >> month & 1]
 
     @property
     def clock_times(self) -> list[str]:
-        """`02:00`, `14:30:15`."""
+        """For example `02:00`, `14:30:15`."""
         return [format_clock_time(time) for time in self.times]
 
     @property
     def is_interval_like(self) -> bool:
-        """Never: its times are named one by one."""
+        """Always false: its times of day are listed."""
         return False
 
     @property
     def monitor_disabled(self) -> bool:
-        """Never: it is due on some days only."""
+        """Always false: it is due on some days only."""
         return False
 
     @property
     def is_never_due(self) -> bool:
-        """Whether no month has one of the days."""
+        """Whether none of the months has one of the days."""
         return not self._months
 
     def next_after(self, instant: datetime) -> datetime | None:
-        """The first due instant strictly after this one, aware UTC; None if there is none up to the year 9999."""
+        """Return the first due instant strictly after this one, aware UTC; None if none exists until the year 9999."""
         due = self.next_after_ms(to_milliseconds(instant))
         return None if due is None else from_milliseconds(due)
 
     def next_after_ms(self, milliseconds: int) -> int | None:
-        """The same in milliseconds since the epoch."""
         second = self.next_second(milliseconds // 1000)
         return None if second is None else second * 1000
 
     def next_second(self, second: int) -> int | None:
-        """The first due second strictly after this one, counted from 1970-01-01T00:00:00 on the clock that is meant."""
+        """Return the first due second strictly after this one, both counted from 1970-01-01T00:00:00 local time."""
         day, time = divmod(second + 1, _DAY)
         due_day = self._day_from(day + _EPOCH_DAY)
         if due_day == day + _EPOCH_DAY:
@@ -109,7 +108,7 @@ class MonthlySchedule:
         return None if due_day is None else (due_day - _EPOCH_DAY) * _DAY + self.times[0]
 
     def _day_from(self, ordinal: int) -> int | None:
-        """The first due day that is not before this one, both as date ordinals."""
+        """Return the first due day from this one on, both as date ordinals."""
         if ordinal > _LAST_DAY or self.is_never_due:
             return None
         start = date.fromordinal(ordinal)
@@ -125,13 +124,13 @@ class MonthlySchedule:
 
 
 def format_clock_time(time: int) -> str:
-    """A second of the day as `02:00`, or `02:00:30` if it is not on the minute."""
+    """Format a second of the day as `02:00`, or `02:00:30` if it is not a whole minute."""
     hour, rest = divmod(time, 3600)
     minute, second = divmod(rest, 60)
     return f"{hour:02}:{minute:02}" + (f":{second:02}" if second else "")
 
 
-# Thousands of jobs name the same few days: they share one value.
+# Thousands of jobs use the same few days: they share one value.
 @lru_cache(maxsize=1024)
 def _masks(days: tuple[MonthDay, ...], or_last: bool) -> DayMasks:
     return tuple(tuple(_mask(days, first, length, or_last) for first in range(7)) for length in MONTH_LENGTHS)

@@ -1,4 +1,4 @@
-"""Reads `monthly` of a schedule's mapping: `{day: last, at: "02:00"}`. Called by jobs.schedules.mapping."""
+"""Parses `monthly` of a schedule's mapping: `{day: last, at: "02:00"}`. Called by jobs.schedules.mapping."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _MISSING_DAY = ("skip", "last")
 _TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
 _EXAMPLE = "{day: last, at: '02:00'}"
 MOST_MONTHLY_ENTRIES = 100
-"""Entries of one list."""
+"""Entries of a list."""
 
 
 def read_monthly(value: object) -> MonthlySchedule:
-    """Read the mapping. Raises ScheduleError, which names the key and says how to write it."""
+    """Parse the mapping. Raises ScheduleError with the key and its valid form."""
     if not isinstance(value, Mapping):
         raise ScheduleError(f"monthly: a mapping is expected, like {_example(value)}, not {value!r:.40}")
     refuse_unknown_keys(value, _KEYS, "monthly", "monthly.")
@@ -37,7 +37,7 @@ def read_monthly(value: object) -> MonthlySchedule:
 
 
 def _example(day: object) -> str:
-    """A mapping with this day, if it is one."""
+    """Return an example with this day, if it is valid."""
     try:
         return _EXAMPLE.replace("last", read_month_day(day, "day").text)
     except ScheduleError:
@@ -45,7 +45,7 @@ def _example(day: object) -> str:
 
 
 def _entries(value: object, path: str) -> list[tuple[object, str]]:
-    """A value alone, or each of a list, with its path; a text may hold several with commas between them."""
+    """Return the entries of a list, or a single value, with their paths; a text may contain commas."""
     if isinstance(value, str) and "," in value:
         value = value.split(",")
     if not isinstance(value, list):
@@ -56,7 +56,7 @@ def _entries(value: object, path: str) -> list[tuple[object, str]]:
 
 
 def _place(day: MonthDay) -> tuple[bool, int, str]:
-    """Numbers first, in their order."""
+    """Sort numbers first, in order."""
     return day.number is None or day.is_nearest_weekday, day.number or 0, day.text
 
 
@@ -85,7 +85,6 @@ def _months(value: object) -> int:
 def _is_last(value: object, days: list[MonthDay]) -> bool:
     if value not in _MISSING_DAY:
         raise ScheduleError(
-            f"monthly.missing_day: {value!r:.40} is neither skip (a month without the day is left out) nor last (its "
-            "last day is taken)"
+            f"monthly.missing_day: {value!r:.40} is neither skip (skip months without it) nor last (use the last day)"
         )
     return value == "last" and any(day.may_be_missing for day in days)

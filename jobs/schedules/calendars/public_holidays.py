@@ -1,6 +1,6 @@
-"""The public holidays of countries, from the holidays package. Called by jobs.schedules.calendars.exclusions.
+"""Public holidays by country, from the package holidays. Called by jobs.schedules.calendars.exclusions.
 
-The package takes 0.15 s and 25 MB to import, which only those pay who leave holidays out.
+Importing the package takes 0.15 s and 25 MB, so it is imported on first use.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from jobs.errors import ScheduleError
 _CODE = re.compile(r"[A-Za-z]{2}")
 
 
-# A schedule looks at a year or two, and many jobs leave out the same country's.
+# A schedule needs a year or two, and many jobs exclude the holidays of the same country.
 @lru_cache(maxsize=2048)
 def holidays_in_year(country: str, subdivision: str | None, year: int) -> frozenset[int]:
-    """A year's holidays as date ordinals, days off in lieu included; none in years that the package cannot tell."""
+    """Return a year's holidays as date ordinals, including days in lieu; empty for years without data."""
     import holidays
 
     found = holidays.country_holidays(country, subdiv=subdivision, years=year, expand=False)
@@ -25,27 +25,25 @@ def holidays_in_year(country: str, subdivision: str | None, year: int) -> frozen
 
 
 def validate_region(country: object, subdivision: object, path: str) -> tuple[str, str | None]:
-    """The country's code in capitals, and the subdivision's code as the package writes it.
+    """Return the country's code in capitals, and the subdivision's code as the package spells it.
 
     Raises:
-        ScheduleError: one of them is not known; names the nearest ones.
+        ScheduleError: one of them is unknown; the message names similar ones.
     """
     import holidays
 
     if not isinstance(country, str) or not _CODE.fullmatch(country.strip()):
-        raise ScheduleError(
-            f"{path}.holidays: a country's code of two letters is expected, like DE, not {country!r:.40}"
-        )
+        raise ScheduleError(f"{path}.holidays: a two-letter country code is expected, like DE, not {country!r:.40}")
     places = holidays.list_supported_countries()
     code = country.strip().upper()
     if code not in places:
-        raise ScheduleError(f"{path}.holidays: the holidays of {code} are not known")
+        raise ScheduleError(f"{path}.holidays: no holidays are available for {code}")
     if subdivision is None:
         return code, None
     parts = {part.lower(): part for part in places[code]}
     wanted = str(subdivision).strip().lower()
     if wanted not in parts:
-        raise ScheduleError(f"{path}.subdivision: {subdivision!r:.40} is no part of {code}, {_meant(wanted, parts)}")
+        raise ScheduleError(f"{path}.subdivision: {subdivision!r:.40} is not a part of {code}, {_meant(wanted, parts)}")
     return code, parts[wanted]
 
 
@@ -53,4 +51,4 @@ def _meant(wanted: str, parts: dict[str, str]) -> str:
     near = get_close_matches(wanted, parts, n=1)
     if near:
         return f"did you mean {parts[near[0]]}?"
-    return f"it has {', '.join(parts.values())}" if parts else "whose holidays are the same everywhere: leave it out"
+    return f"it has {', '.join(parts.values())}" if parts else "which has no subdivisions: remove the key"

@@ -1,8 +1,8 @@
-"""One field of an NCRONTAB expression, read into a bit mask: bit v is set when the value v is in the field.
+"""One field of an NCRONTAB expression, parsed into a bit mask: bit v is set if the field matches the value v.
 
-Called by jobs.schedules.cron.ncrontab. The rules are those of the NCrontab library under Azure Functions' timer trigger,
-including its leniency: names match by any prefix in any case (`J` is January), a range may be written backwards
-(`5-1` is `1-5`), and a step below one counts as one (`*/0` is `*`).
+Called by jobs.schedules.cron.ncrontab. The rules are those of the NCrontab library of Azure Functions' timer trigger,
+including its leniency: names match by any prefix in any case (`J` is January), a range may be reversed (`5-1` is
+`1-5`), and a step below one counts as one (`*/0` is `*`).
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ _DIGITS = "0123456789"
 
 
 class CronFieldError(ValueError):
-    """What is wrong with a field, and how to mend it. Becomes a ScheduleError that shows the whole expression."""
+    """A field is invalid: the problem and its remedy. Becomes a ScheduleError that quotes the whole expression."""
 
     def __init__(self, problem: str, fix: str = "", *, is_other_dialect: bool = False) -> None:
         super().__init__(problem)
         self.is_other_dialect = is_other_dialect
-        """Whether another scheduler knows what is written."""
+        """Whether the text is valid in another scheduler's dialect."""
         self.problem = problem
         self.fix = fix
 
 
 class CronRange(NamedTuple):
-    """Every `step`th value from `start` through `stop`."""
+    """Every `step`-th value from `start` to `stop`."""
 
     start: int
     stop: int
@@ -38,14 +38,14 @@ class CronRange(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CronField:
-    """A place in the expression: its allowed values, and their names if they have any."""
+    """A field of the expression: its valid values, and their names if it has any."""
 
     name: str
     lowest: int
     highest: int
     names: tuple[str, ...] = ()
     other_dialect_value: tuple[int, str] = (-1, "")
-    """A value that other crons allow, and what it is here."""
+    """A value that other crons allow, and its remedy here."""
 
     @property
     def full_mask(self) -> int:
@@ -53,20 +53,20 @@ class CronField:
         return self._mask(self.lowest, self.highest, 1)
 
     def parse_mask(self, text: str) -> int:
-        """The mask of a comma-separated list. Raises FieldError."""
+        """Parse a comma-separated list into its mask. Raises CronFieldError."""
         mask = 0
         for found in self.parse_ranges(text):
             mask |= self._mask(*found)
         return mask
 
     def parse_ranges(self, text: str) -> list[CronRange]:
-        """The items of a comma-separated list, as they are written. Raises FieldError."""
+        """Parse a comma-separated list into its items, in order. Raises CronFieldError."""
         return [self._item(item) for item in text.split(",")]
 
     def _item(self, item: str) -> CronRange:
-        """`*`, `a`, `a-b`, each also with `/step`; `a/step` goes on to the highest value."""
+        """Parse `*`, `a`, `a-b`, each also with `/step`; `a/step` extends to the highest value."""
         if not item:
-            raise CronFieldError("a value is missing beside a comma", "separate values with single commas, like 1,2")
+            raise CronFieldError("a value is missing next to a comma", "separate values with single commas, like 1,2")
         base, slash, step_text = item.partition("/")
         step = self._step(step_text, item) if slash else 1
         if base == "*":

@@ -1,4 +1,4 @@
-"""Names for common expressions: `@hourly`, `@daily` and the others. Called by jobs.schedules.cron.ncrontab."""
+"""Names of common expressions: `@hourly`, `@daily` and others. Called by jobs.schedules.cron.ncrontab."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ MACROS = {
     "@every_minute": "0 * * * * *",
     "@every_second": "* * * * * *",
 }
-"""Name -> what it stands for, in six fields."""
+"""Name -> expression of six fields."""
 
 
 def expand_macro(name: str) -> list[str]:
-    """The six fields that the name, in any case, stands for.
+    """Return the six fields of a macro; its case does not matter.
 
     Raises:
-        ScheduleError: there is no such name; says which one was meant, or what to write instead.
+        ScheduleError: unknown name; the message suggests a similar one or another form.
     """
     wanted = name.lower()
     if wanted in MACROS:
@@ -34,8 +34,8 @@ def expand_macro(name: str) -> list[str]:
 
 def _mend(wanted: str) -> str:
     if wanted == "@reboot":
-        return "instances start whenever the platform likes; run the job when you need it, or write @hourly"
+        return "instances start at times that the platform chooses; run the job on demand, or write @hourly"
     if wanted.startswith("@every "):
         return f"write {{every: {wanted.removeprefix('@every ').strip()[:20]}}} for an interval"
     near = get_close_matches(wanted.split()[0], MACROS, n=1, cutoff=0.6)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(MACROS)}"
+    return f"did you mean {near[0]}?" if near else f"the macros are {', '.join(MACROS)}"

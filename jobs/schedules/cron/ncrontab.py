@@ -1,7 +1,7 @@
-"""NCRONTAB: five or six fields, each kept as a bit mask, and the search for the next second that all of them hold.
+"""NCRONTAB: five or six fields as bit masks, and the search for the next second that matches all of them.
 
-Called by jobs.schedules.parsing. Day of month and day of week must both hold. A field's next value is one shift and
-one lowest-bit away, so the search jumps from field to field and never tries second by second.
+Called by jobs.schedules.parsing. Day of month and day of week must both match. A field's next value is one shift and
+one lowest bit away, so the search jumps from field to field and never tries second by second.
 """
 
 from __future__ import annotations
@@ -27,32 +27,32 @@ from jobs.schedules.cron.quartz_hints import explain_field_count, explain_word
 from jobs.schedules.milliseconds import from_milliseconds, to_milliseconds
 
 CRON_FIELDS = (SECOND_FIELD, MINUTE_FIELD, HOUR_FIELD, DAY_FIELD, MONTH_FIELD, WEEKDAY_FIELD)
-"""In the order in which they are written; the first is left out of an expression of five fields."""
+"""In the order of the expression; an expression of five fields omits the first."""
 
 _LONGEST_TEXT = 1000
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _LAST_DAY = date.max.toordinal()
 _ALL_DAYS = DAY_FIELD.full_mask
-# Bit d is set for each day d that the month has; index 0 is not used, February is that of a leap year.
+# Bit d is set for each day d of the month; index 0 is not used, February is that of a leap year.
 _MONTH_LENGTHS = (0, *((2 << days) - 1 for days in (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)))
 _SHORT_FEBRUARY = (2 << 28) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Ncrontab:
-    """A parsed expression. Two of them are equal when they are due at the same instants, however they are written."""
+    """A parsed expression. Two expressions are equal if they are due at the same instants, however they are written."""
 
     text: str = field(compare=False)
-    """As it was written, with single spaces; a macro in lower case."""
+    """The text with single spaces; a macro in lower case."""
     seconds: int = field(repr=False)
     minutes: int = field(repr=False)
     hours: int = field(repr=False)
     days: tuple[int, ...] = field(repr=False)
-    """For each weekday that the first of a month can be (Sunday is 0), the days on which both day fields hold."""
+    """For each weekday of the first of a month (Sunday is 0), the days on which both day fields match."""
     months: int = field(repr=False)
-    """Only those that have one of the days: none for the 30th of February."""
+    """The months that have one of the days: none for the 30th of February."""
     _every_day: bool = field(init=False, compare=False, repr=False)
-    """Then no date has to be worked out, which is most of the search."""
+    """Whether no date has to be computed, which is most of the search."""
 
     def __post_init__(self) -> None:
         every_day = self.months == MONTH_FIELD.full_mask and self.days == _month_days(
@@ -62,29 +62,28 @@ class Ncrontab:
 
     @staticmethod
     def parse(text: str) -> Ncrontab:
-        """Read five fields (minute first) or six (second first), separated by spaces, or a macro such as `@daily`.
+        """Parse five fields (minute first) or six (second first), separated by spaces, or a macro such as `@daily`.
 
         Raises:
-            ScheduleError: says which field, the value, what is wrong, what is allowed and how to mend it.
+            ScheduleError: names the field, its value, the cause and the remedy.
         """
         return _parse(text)
 
     @property
     def spec(self) -> str:
-        """What a job file writes."""
         return self.text
 
     @property
     def is_interval_like(self) -> bool:
-        """Whether it repeats within the day as Azure Functions sees it: neighbouring seconds, minutes or hours.
+        """Whether it repeats within the day by the rules of Azure Functions: adjacent seconds, minutes or hours.
 
-        It decides what happens when a wall clock is put back: these go on, others are not due twice.
+        Decides what happens when local time goes back: such expressions are due in both passes, others only once.
         """
         return any(mask & (mask >> 1) for mask in (self.seconds, self.minutes, self.hours))
 
     @property
     def monitor_disabled(self) -> bool:
-        """Whether Azure Functions would keep no schedule status for it: several times in each and every minute."""
+        """Whether Azure Functions stores no schedule status for it, because it is due several times in every minute."""
         return self.seconds.bit_count() > 1 and (self.minutes, self.hours, self.days, self.months) == (
             MINUTE_FIELD.full_mask,
             HOUR_FIELD.full_mask,
@@ -93,17 +92,16 @@ class Ncrontab:
         )
 
     def next_after(self, instant: datetime) -> datetime | None:
-        """The first due instant strictly after this one, aware UTC; None if there is none up to the year 9999."""
+        """Return the first due instant strictly after this one, aware UTC; None if none exists until the year 9999."""
         due = self.next_after_ms(to_milliseconds(instant))
         return None if due is None else from_milliseconds(due)
 
     def next_after_ms(self, milliseconds: int) -> int | None:
-        """The same in milliseconds since the epoch."""
         second = self.next_second(milliseconds // 1000)
         return None if second is None else second * 1000
 
     def next_second(self, second: int) -> int | None:
-        """The first due second strictly after this one, counted from 1970-01-01T00:00:00 on the clock that is meant."""
+        """Return the first due second strictly after this one, both counted from 1970-01-01T00:00:00 local time."""
         second += 1
         day, time = divmod(second, 86_400)
         day += _EPOCH_DAY
@@ -122,7 +120,7 @@ class Ncrontab:
         return _lowest(self.hours) * 3600 + _lowest(self.minutes) * 60 + _lowest(self.seconds)
 
     def _time_from(self, time: int) -> int | None:
-        """The first due second of the day that is not before this one."""
+        """Return the first due second of the day from this one on."""
         minute_of_day, second = divmod(time, 60)
         hour, minute = divmod(minute_of_day, 60)
         if self.hours >> hour & 1:
@@ -135,7 +133,7 @@ class Ncrontab:
         return None
 
     def _day_from(self, ordinal: int) -> int | None:
-        """The first due day that is not before this one, both as date ordinals."""
+        """Return the first due day from this one on, both as date ordinals."""
         if ordinal > _LAST_DAY or not self.months:
             return None
         start = date.fromordinal(ordinal)
@@ -154,7 +152,7 @@ class Ncrontab:
 
 
 def _lowest(mask: int) -> int:
-    """The lowest set bit's number."""
+    """Return the number of the lowest set bit."""
     return (mask & -mask).bit_length() - 1
 
 
@@ -162,7 +160,7 @@ def _month_mask(year: int, month: int) -> int:
     return _MONTH_LENGTHS[month] if month != 2 or isleap(year) else _SHORT_FEBRUARY
 
 
-# Thousands of jobs write the same few expressions: they share one value.
+# Thousands of jobs use the same few expressions: they share one value.
 @lru_cache(maxsize=1024)
 def _parse(text: str) -> Ncrontab:
     macro = text.strip().lower()
@@ -188,15 +186,15 @@ def _mend(error: CronFieldError, parts: list[str]) -> str:
 
 def _split(text: str) -> list[str]:
     if len(text) > _LONGEST_TEXT:
-        raise ScheduleError(f"a schedule of {len(text)} characters is too long, at most {_LONGEST_TEXT} are read")
+        raise ScheduleError(f"a schedule of {len(text)} characters is too long, the maximum is {_LONGEST_TEXT}")
     stripped = text.strip()
     odd = next((character for character in stripped if character.isspace() and character != " "), None)
     if odd is not None:
-        raise ScheduleError(f"fields are separated by spaces, not by {odd!r}, in {_quoted(text)}")
+        raise ScheduleError(f"fields must be separated by spaces, not by {odd!r}, in {_quoted(text)}")
     parts = stripped.split()
     if len(parts) not in (5, 6):
         mend = explain_word(stripped) if len(parts) == 1 else explain_field_count(len(parts), suggest_equivalent(parts))
-        raise ScheduleError(f"5 or 6 fields expected, {len(parts)} given in {_quoted(text)}: {mend}")
+        raise ScheduleError(f"expected 5 or 6 fields, got {len(parts)} in {_quoted(text)}: {mend}")
     return parts
 
 
@@ -206,7 +204,7 @@ def _quoted(text: str) -> str:
 
 @lru_cache(maxsize=256)
 def _month_days(days: int, weekdays: int) -> tuple[int, ...]:
-    """See Ncrontab.days."""
+    """Return Ncrontab.days for these masks."""
     return tuple(
         sum(1 << day for day in range(1, 32) if days >> day & 1 and weekdays >> (first + day - 1) % 7 & 1)
         for first in range(7)

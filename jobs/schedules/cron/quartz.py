@@ -1,8 +1,8 @@
-"""What an expression of Quartz and its kin says of days, in the forms that are read here.
+"""Converts the day fields of Quartz expressions to the forms that are supported here.
 
-Called by jobs.schedules.cron.quartz_hints and .month_days while they make an error message; accepts nothing. `6#3` is the third
-Saturday where weekdays count from Sunday as 0, and the third Friday in Quartz, which begins with 1: a `?` or a year
-tells that the expression is one of Quartz, and otherwise both readings are named.
+Called by jobs.schedules.cron.ncrontab and jobs.schedules.calendars.month_days for error messages; accepts nothing.
+`6#3` is the third Saturday where weekdays count from Sunday as 0, and the third Friday in Quartz, which counts from 1.
+A `?` or a year identifies an expression as Quartz; otherwise both interpretations are given.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _BEFORE_LAST = re.compile(r"L-([0-9]{1,2})", re.IGNORECASE)
 _NEAREST = re.compile(r"([0-9]{1,2})W", re.IGNORECASE)
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
 _MOST_TIMES = 24
-"""Times of day that an offer lists."""
+"""Maximum number of times of day in a conversion."""
 
 
 @dataclass(frozen=True, slots=True)
 class QuartzExpression:
-    """An expression's fields, second first, and how its weekdays count."""
+    """The fields of an expression, second first, and the number of Sunday."""
 
     fields: tuple[str, ...]
     sunday: int
@@ -44,7 +44,7 @@ class QuartzExpression:
         return QuartzExpression(tuple("*" if part == "?" else part for part in six[:6]), sunday)
 
     def find_equivalent(self) -> str | None:
-        """The form to write: a mapping with `monthly`, or an NCRONTAB expression; None if there is no exact one."""
+        """Return an equivalent `monthly` mapping or NCRONTAB expression; None if none is exact."""
         try:
             day, weekday = self.fields[3], self.fields[5]
             days = self._days(day, weekday)
@@ -61,7 +61,7 @@ class QuartzExpression:
         return None if at is None else f"{{monthly: {{day: {_listed(days)}, at: {at}{_months(months)}}}}}"
 
     def _days(self, day: str, weekday: str) -> list[str] | None:
-        """As `monthly` names them; None if NCRONTAB can. Raises FieldError if neither can."""
+        """Return the days for `monthly`; None if NCRONTAB can express them. Raises CronFieldError if neither can."""
         if weekday.upper() == "L":
             return None if day == "*" else _raise()
         named = [self.named_weekday(item) for item in weekday.split(",")]
@@ -75,7 +75,7 @@ class QuartzExpression:
         return found if weekday == "*" else _raise()
 
     def named_weekday(self, item: str) -> str | None:
-        """`FRI#2` as `second-friday`, `5L` as `last-friday`; None for anything else."""
+        """Convert `FRI#2` to `second-friday`, `5L` to `last-friday`; None for anything else."""
         nth, last = _NTH.fullmatch(item), _LAST_NAMED.fullmatch(item)
         if nth is None and last is None:
             return None
@@ -92,7 +92,7 @@ class QuartzExpression:
         return WEEKDAY_FIELD.parse_ranges(text)[0].start
 
     def _ncrontab(self) -> str | None:
-        """The expression itself, without `?` and with weekdays that count from 0."""
+        """Return the expression without `?` and with weekdays that count from 0."""
         weekday = re.sub(r"(?<![/#\dA-Za-z])\d+", lambda number: str(self._weekday(number[0])), self.fields[5])
         fields = [*self.fields[:5], "SAT" if weekday.upper() == "L" else weekday]
         for field, text in zip(
@@ -103,7 +103,7 @@ class QuartzExpression:
 
 
 def suggest_equivalent(parts: Sequence[str]) -> str | None:
-    """What to write in place of an expression of Quartz, with both readings if they differ; None if nothing fits."""
+    """Return the equivalent of a Quartz expression, with both interpretations if they differ; None if none exists."""
     is_quartz = len(parts) == 7 or "?" in parts
     if len(parts) not in (5, 6, 7) or (len(parts) == 7 and parts[6] not in ("*", "?")):
         return None
@@ -112,11 +112,11 @@ def suggest_equivalent(parts: Sequence[str]) -> str | None:
         return offers[1]
     if offers[0] is None or offers[0] == offers[1] or offers[1] is None:
         return offers[0]
-    return f"{offers[0]} (or {offers[1]}, if Sunday is 1 where it comes from, as in Quartz)"
+    return f"{offers[0]} (or {offers[1]}, if Sunday is 1 in the original dialect, as in Quartz)"
 
 
 def month_day_name(item: str) -> str | None:
-    """`L`, `LW`, `15W`, `FRI#2` or `FRIL` as `monthly.day` names it; None for anything else."""
+    """Convert `L`, `LW`, `15W`, `FRI#2` or `FRIL` to a name for `monthly.day`; None for anything else."""
     try:
         named = QuartzExpression((), 0).named_weekday(item)
         return named or next((name for name in _month_days(item) if not name.isdigit()), None)
@@ -125,7 +125,7 @@ def month_day_name(item: str) -> str | None:
 
 
 def _month_days(item: str) -> list[str]:
-    """Of an item of the field of days: its names. Raises FieldError."""
+    """Convert an item of the day field to names for `monthly.day`. Raises CronFieldError."""
     upper = item.upper()
     if upper in ("LW", "WL"):
         return ["last-weekday"]
@@ -166,4 +166,4 @@ def _listed(texts: list[str]) -> str:
 
 
 def _raise() -> list[str]:
-    raise CronFieldError("no form says this")
+    raise CronFieldError("no supported form expresses this")

@@ -1,7 +1,7 @@
-"""Recognises what people bring along from other schedulers, and says what to write instead.
+"""Detects Quartz syntax in an invalid NCRONTAB expression, and explains the remedy.
 
-Called by jobs.schedules.cron.fields and .ncrontab while they make an error message; accepts nothing. What is said here of a
-single item is for expressions that have no exact form; .quartz offers that of the whole expression.
+Called by jobs.schedules.cron.fields and jobs.schedules.cron.ncrontab for error messages; accepts nothing. These
+remedies are for items without an exact equivalent; jobs.schedules.cron.quartz converts whole expressions.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _WORKDAY = re.compile(r"(L|[0-9]{1,2})W", re.IGNORECASE)
 
 
 def explain_quartz_item(item: str, field: str) -> tuple[str, str] | None:
-    """Problem and remedy, if the item of this field is Quartz; None if it is not known from there."""
+    """Return the problem and its remedy if the item is Quartz syntax; otherwise None."""
     if "?" in item:
         return "? is Quartz, not NCRONTAB", "write * instead"
     if field == "day of week":
@@ -31,7 +31,7 @@ def _explain_weekday(item: str) -> tuple[str, str] | None:
         days = f"{7 * number - 6}-{min(7 * number, 31)}"
         return (
             f"{item} (number {number} of the month) is Quartz, not NCRONTAB",
-            f"write {days} as day of month and {weekday} as day of week: in NCRONTAB both must hold",
+            f"write {days} as day of month and {weekday} as day of week: NCRONTAB requires both to match",
         )
     if "#" in item:
         return "# is Quartz, not NCRONTAB", "the second Monday is {monthly: {day: second-monday}}"
@@ -52,18 +52,18 @@ def _explain_day(item: str) -> tuple[str, str] | None:
 
 
 def explain_field_count(count: int, offer: str | None = None) -> str:
-    """How to mend an expression that has neither five nor six fields; `offer` is what its other fields mean."""
+    """Explain an expression with neither five nor six fields; `offer`: the equivalent of its other fields."""
     if count == 7:
         if offer is not None:
             return f"NCRONTAB has no year field, write {offer}"
-        return "NCRONTAB has no year field, leave the last one out"
-    return "minute hour day month weekday, with the second in front if there are six"
+        return "NCRONTAB has no year field, remove the last one"
+    return "write minute hour day month weekday, preceded by the second if there are six"
 
 
 def explain_word(word: str) -> str:
-    """How to mend a schedule that is a single word."""
+    """Explain a schedule that is a single word."""
     if word.isascii() and word.isdigit():
         return f"Azure Functions would read {word} days, write {{every: {word}d}}, or {{every: {word}s}} for seconds"
     if len(word) > 2 and word.startswith("%") and word.endswith("%"):
-        return "an app setting is resolved where it stands in a job file; write its value here"
+        return "job files do not expand app settings; write the expression itself"
     return "write fields like '0 */5 * * * *', a TimeSpan like 00:05:00, or {every: 5m}"

@@ -1,4 +1,4 @@
-"""An NCRONTAB expression in plain English: the time of day, then the days. Called by jobs.schedules.explanations.schedules."""
+"""An NCRONTAB expression in plain English: time of day, then days. Called by jobs.schedules.explanations.schedules."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from jobs.schedules.cron.ncrontab import CRON_FIELDS, Ncrontab
 from jobs.schedules.explanations.english import FieldWords, join_words
 
 _MOST_TIMES = 4
-"""Times of day that are named one by one."""
+"""Maximum number of times of day that are listed."""
 
 
 def explain_cron(cron: Ncrontab) -> str:
-    """`At 03:00 every day`, `Every fifth minute of every hour on Monday through Friday`."""
+    """Describe as `At 03:00 every day`, `Every fifth minute of every hour on Monday through Friday`."""
     parts = MACROS.get(cron.text, cron.text).split()
     texts = parts if len(parts) == len(CRON_FIELDS) else ["0", *parts]
     second, minute, hour, day, month, weekday = map(FieldWords.from_text, CRON_FIELDS, texts)
@@ -28,7 +28,7 @@ def explain_cron(cron: Ncrontab) -> str:
 
 
 def _times(second: FieldWords, minute: FieldWords, hour: FieldWords) -> str | None:
-    """`at 13:00 and 13:30`, if they are few and each is written by itself."""
+    """Describe as `at 13:00 and 13:30` if the expression lists few times; otherwise None."""
     found = [words.values for words in (hour, minute, second)]
     hours, minutes, seconds = (values or [] for values in found)
     if not 0 < len(hours) * len(minutes) * len(seconds) <= _MOST_TIMES:
@@ -55,7 +55,7 @@ def _minutes(minute: FieldWords, hour: FieldWords) -> str:
 
 
 def _window(minute: FieldWords, hour: FieldWords) -> str | None:
-    """`every second minute from 09:00 through 17:59`, if the hours follow one another."""
+    """Describe as `every second minute from 09:00 through 17:59` if the hours are consecutive; otherwise None."""
     if len(minute.items) > 1 or len(hour.items) > 1 or hour.items[0].step > 1 or minute.only_value is not None:
         return None
     minutes, hours = minute.items[0], hour.items[0]
@@ -72,14 +72,14 @@ def _time(hours: CronRange, minutes: CronRange, end: str) -> str:
 
 
 def _days(day: FieldWords, month: FieldWords, weekday: FieldWords, any_weekday: bool, *, named_times: bool) -> str:
-    """Empty if every day is meant and the time of day says so already."""
+    """Describe the days; empty if the schedule is due every day and the time of day implies it."""
     if day.covers_all and any_weekday:
         return _months_alone(month, named_times)
     if any_weekday and day.only_value is not None:
         return _day_of_months(day.only_value, day, month)
     parts = [] if day.covers_all else [f"on {day.text}"]
     if not any_weekday:
-        # In NCRONTAB both must hold.
+        # NCRONTAB requires both day fields to match.
         parts.append(f"on {weekday.text}" if day.covers_all else f"if it's on {weekday.text}")
     if not month.covers_all:
         parts.append(f"in {month.text}")

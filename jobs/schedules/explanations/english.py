@@ -1,4 +1,4 @@
-"""One field of an expression in plain English. Called by jobs.schedules.explanations.schedules."""
+"""One field of a cron expression in plain English. Called by jobs.schedules.explanations.cron."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _LABELLED = (MONTH_FIELD, WEEKDAY_FIELD)
 
 
 def join_words(words: Iterable[str]) -> str:
-    """`a`, `a and b`, `a, b, and c`."""
+    """Format as `a`, `a and b`, `a, b, and c`."""
     *head, last = words
     return f"{', '.join(head)}{',' if len(head) > 1 else ''} and {last}" if head else last
 
 
 def ordinal(number: int) -> str:
-    """`first`, `10th`, `21st`."""
+    """Format as `first`, `10th`, `21st`."""
     if number < len(_ORDINALS):
         return _ORDINALS[number]
     ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th") if number // 10 != 1 else "th"
@@ -27,14 +27,14 @@ def ordinal(number: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FieldWords:
-    """A field's items, and the words for them."""
+    """The items of a field, and their description."""
 
     field: CronField
     items: tuple[CronRange, ...]
 
     @staticmethod
     def from_text(field: CronField, text: str) -> FieldWords:
-        """Read the field's text, which is known to be right."""
+        """Parse the field's text, which must be valid."""
         found: dict[CronRange, None] = {}
         for item in field.parse_ranges(text):
             pair = item.step == 1 and item.stop == item.start + 1
@@ -44,27 +44,27 @@ class FieldWords:
 
     @property
     def covers_all(self) -> bool:
-        """Whether every value is meant."""
+        """Whether the field matches every value."""
         return all(self.is_whole(item) and item.step == 1 for item in self.items)
 
     @property
     def values(self) -> list[int] | None:
-        """The values, if each is written by itself."""
+        """The values, if each one is listed; otherwise None."""
         return [item.start for item in self.items] if all(map(_is_single, self.items)) else None
 
     @property
     def only_value(self) -> int | None:
-        """The value, if there is only one."""
+        """The value, if the field has exactly one."""
         values = self.values
         return values[0] if values is not None and len(values) == 1 else None
 
     def is_whole(self, item: CronRange) -> bool:
-        """Whether the item goes over the whole field, each value or every so many."""
+        """Whether the item covers the whole field, with or without a step."""
         return item.start == self.field.lowest and item.stop == self.field.highest
 
     @property
     def text(self) -> str:
-        """`minutes 1 and 5`, `every fifth minute`, `the first and the 15th day of month`, `Monday through Friday`."""
+        """For example `minutes 1 and 5`, `every fifth minute`, `the first and the 15th day of month`."""
         values = self.values
         if values is not None and len(values) > 1:
             return self._together(values)
@@ -72,20 +72,20 @@ class FieldWords:
 
     @property
     def text_with_at(self) -> str:
-        """The text with `at` in front if values are named one by one."""
+        """The text, with `at` in front if the field lists values."""
         return f"at {self.text}" if any(map(_is_single, self.items)) else self.text
 
     @property
     def name(self) -> str:
-        """`minute`, `day of month`."""
+        """For example `minute`, `day of month`."""
         return self.field.name
 
     def label(self, value: int) -> str:
-        """`5`, `January`, `Monday`."""
+        """Format a value as `5`, `January`, `Monday`."""
         return self.field.names[value - self.field.lowest].capitalize() if self.field.names else str(value)
 
     def every_text(self, step: int) -> str:
-        """`every minute`, `every fifth minute`."""
+        """Format a step as `every minute`, `every fifth minute`."""
         return f"every {self.name}" if step == 1 else f"every {ordinal(step)} {self.name}"
 
     def _together(self, values: list[int]) -> str:

@@ -1,4 +1,4 @@
-"""A schedule by days of the month in plain English. Called by jobs.schedules.explanations.schedules."""
+"""A monthly schedule in plain English. Called by jobs.schedules.explanations.schedules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _WEEKDAY = "weekday (Monday to Friday)"
 
 
 def explain_monthly(schedule: MonthlySchedule) -> str:
-    """`At 02:00 on the last Friday of every month`."""
+    """Describe as `At 02:00 on the last Friday of every month`."""
     months = join_words(_month_names(schedule)) if schedule.month_names else "every month"
     return f"At {join_words(schedule.clock_times)} on {join_words(map(_day, schedule.days))} of {months}{_exception(schedule)}"
 
@@ -22,9 +22,9 @@ def _exception(schedule: MonthlySchedule) -> str:
     if not any(day.may_be_missing for day in schedule.days):
         return ""
     if not schedule.use_last_if_missing:
-        return " (a month without such a day is left out)"
+        return " (months without such a day are skipped)"
     weekday = all(day.weekday is not None for day in schedule.days if day.may_be_missing)
-    return " (the last one, in a month without such a day)" if weekday else " (the last day of a shorter month)"
+    return " (in a month without such a day, the last one)" if weekday else " (in a shorter month, the last day)"
 
 
 def _month_names(schedule: MonthlySchedule) -> list[str]:

@@ -1,4 +1,4 @@
-"""A schedule in plain English. Called by the CLI's `explain`."""
+"""A schedule in plain English. Called by the command `explain`."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from jobs.schedules.union import UnionSchedule
 
 _UNITS = (("day", 86_400_000), ("hour", 3_600_000), ("minute", 60_000), ("second", 1000), ("millisecond", 1))
 _GAPS = {
-    "shift": "a time that the clock leaves out is due later by the gap's length",
-    "end": "a time that the clock leaves out is due at the end of the gap",
-    "skip": "a time that the clock leaves out is not due",
+    "shift": "a time that DST skips is due later by the length of the gap",
+    "end": "a time that DST skips is due at the end of the gap",
+    "skip": "a time that DST skips is not due",
 }
 _REPEATS = {
-    "first": "a time that it shows twice is due the first time",
-    "both": "a time that it shows twice is due both times",
+    "first": "a time that DST repeats is due the first time",
+    "both": "a time that DST repeats is due both times",
 }
 
 
 def explain_schedule(schedule: Schedule) -> str:
-    """`At 03:00 every day, Europe/Berlin time, except on public holidays in DE`."""
+    """Describe as `At 03:00 every day, Europe/Berlin time, except on public holidays in DE`."""
     if isinstance(schedule, DefaultSchedule):
-        return f"{explain_schedule(schedule.schedule)} (by the setting default_schedule)"
+        return f"{explain_schedule(schedule.schedule)} (from the setting default_schedule)"
     if isinstance(schedule, Ncrontab):
         return explain_cron(schedule) + ("" if schedule.months else " (never: there is no such day)")
     if isinstance(schedule, MonthlySchedule):
@@ -66,8 +66,8 @@ def _dst(dst: DstPolicy) -> str:
 def _jitter(schedule: JitteredSchedule) -> str:
     jitter = _length(round(schedule.jitter_seconds * 1000))
     if not schedule.job:
-        return f"up to {jitter} later, the same for a job always"
-    return f"{_length(schedule.shift_ms)} later (of a jitter up to {jitter})"
+        return f"up to {jitter} later, always the same for a job"
+    return f"{_length(schedule.shift_ms)} later (jitter of up to {jitter})"
 
 
 def _limits(schedule: BoundedSchedule) -> list[str]:
@@ -102,7 +102,7 @@ def _window(window: WeeklyWindow) -> str:
 
 
 def _length(milliseconds: int) -> str:
-    """`5 minutes`, `1 minute and 30 seconds`."""
+    """Format as `5 minutes`, `1 minute and 30 seconds`."""
     parts, rest = [], milliseconds
     for unit, size in _UNITS:
         count, rest = divmod(rest, size)

@@ -1,7 +1,7 @@
-"""IANA time zones as spans of seconds with one offset, so that a search moves from clock change to clock change.
+"""IANA time zones as spans of seconds with one offset, so that a search can jump from change to change.
 
-Called by jobs.schedules.time_zones.zoned_schedule and .exclusions, and by the CLI's `next`. The data is that of the `tzdata` package, which
-the requirements pin: two instances, or a laptop and the container, never disagree because their systems do.
+Called by jobs.schedules and the CLI. The data comes from the pinned package `tzdata`, so that all instances agree,
+whatever the operating system provides.
 """
 
 from __future__ import annotations
@@ -15,43 +15,43 @@ from typing import NamedTuple
 from jobs.errors import ScheduleError
 
 UTC_NAMES = frozenset(f"{area}{name}" for area in ("", "Etc/") for name in ("UTC", "UCT", "Universal", "Zulu"))
-"""Names of UTC itself: a schedule in one of these zones has none."""
+"""Names of UTC: a schedule with one of these is a UTC schedule."""
 
 _DAY = 86_400
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CHUNK = 25
-"""Spans are found for 2^25 seconds at once, a little more than a year."""
+"""Spans are computed for 2^25 seconds at a time, a little more than a year."""
 _MARGIN = 2 * _DAY
-"""How far a chunk looks back, so that a change just before it is known to it: no change moves a clock by more."""
+"""Seconds before a chunk in which changes are also searched: no change moves local time by more."""
 _FIRST_CHANGE = -4_000_000_000
-"""In 1843. No zone has a change before it: the first clocks that were set together were those of British railways."""
-# Where local time still is within the years 1 to 9999.
+"""In 1843. No zone changed before: the first synchronised clocks were those of British railways."""
+# Within these limits local time is within the years 1 to 9999.
 _LOWEST = -62_135_596_800 + _DAY
 _HIGHEST = 253_402_300_799 - _DAY
 
 
 class OffsetSpan(NamedTuple):
-    """The seconds from `start` up to but not including `end`, all with one offset. Seconds are those since the epoch.
+    """The seconds from `start` (inclusive) to `end` (exclusive) with one offset, counted since the epoch.
 
-    A span may be cut where nothing changes; `start` and `before` are those of the change that led to its offset, if
-    there was one within the last two days before the cut.
+    A span may end without a change; `start` and `previous_offset` describe the change that led to its offset, if one happened
+    within the last two days.
     """
 
     start: int
     end: int
     previous_offset: int
-    """Offset until `start`, in seconds east of UTC."""
+    """Offset before `start`, in seconds east of UTC."""
     offset: int
-    """Offset from `start` on."""
+    """Offset from `start` on, in seconds east of UTC."""
 
 
 class TimeZone:
-    """A time zone. There is one value for each name: compare with `is` or `==`."""
+    """A time zone. One object per name: compare with `is` or `==`."""
 
     def __init__(self, name: str, info: tzinfo) -> None:
         self.name = name
         self.info = info
-        """To write instants down in local time."""
+        """For formatting instants in local time."""
         self._spans: dict[int, tuple[OffsetSpan, ...]] = {}
 
     def __repr__(self) -> str:
@@ -61,7 +61,7 @@ class TimeZone:
         return load_time_zone, (self.name,)
 
     def span_at(self, second: int) -> OffsetSpan:
-        """The span that this second since the epoch is in."""
+        """Return the span that contains this second since the epoch."""
         chunk = second >> _CHUNK
         spans = self._spans.get(chunk)
         if spans is None:
@@ -72,11 +72,11 @@ class TimeZone:
         raise AssertionError("a chunk's last span ends with it")
 
     def wall_second(self, second: int) -> int:
-        """What the clock on the wall shows then, as seconds since 1970-01-01T00:00:00 on that clock."""
+        """Return the local time at this second, as seconds since 1970-01-01T00:00:00 local time."""
         return second + self.span_at(second).offset
 
     def first_second_showing(self, wall: int, since: int) -> int:
-        """The first second, not before `since`, at which the clock on the wall shows `wall` or later."""
+        """Return the first second from `since` on at which local time is `wall` or later."""
         while True:
             span = self.span_at(since)
             due = max(wall - span.offset, since)
@@ -85,7 +85,7 @@ class TimeZone:
             since = span.end
 
     def _find_spans(self, start: int, end: int) -> tuple[OffsetSpan, ...]:
-        """Those of a chunk. The clock is looked at once a day: no zone ever had two changes within a week."""
+        """Compute the spans of a chunk. Samples the offset once a day: no zone ever changed twice within a week."""
         known = start - _MARGIN
         offset = self._offset(known)
         if end < _FIRST_CHANGE:
@@ -103,7 +103,7 @@ class TimeZone:
         return tuple(span for span in spans if span.end > start)
 
     def _change(self, low: int, high: int, offset: int) -> int:
-        """The second at which the offset, still this one at `low`, is no longer so."""
+        """Return the second at which the offset, which still applies at `low`, ends."""
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if self._offset(middle) == offset else (low, middle)
@@ -112,18 +112,18 @@ class TimeZone:
     def _offset(self, second: int) -> int:
         instant = _EPOCH + timedelta(seconds=min(max(second, _LOWEST), _HIGHEST))
         offset = instant.astimezone(self.info).utcoffset()
-        assert offset is not None  # a zone always knows
+        assert offset is not None  # a zone always has one
         return offset.days * _DAY + offset.seconds
 
 
 def load_time_zone(name: object) -> TimeZone:
-    """The zone of this IANA name.
+    """Return the time zone of this IANA name.
 
     Raises:
-        ScheduleError: there is none; names the nearest ones.
+        ScheduleError: unknown name; the message suggests similar ones.
     """
     if not isinstance(name, str):
-        raise ScheduleError(f"timezone: the IANA name of a zone is expected, like Europe/Berlin, not {name!r:.40}")
+        raise ScheduleError(f"timezone: an IANA time zone name is expected, like Europe/Berlin, not {name!r:.40}")
     return _zone(name)
 
 
@@ -131,7 +131,7 @@ def load_time_zone(name: object) -> TimeZone:
 def _zone(name: str) -> TimeZone:
     from zoneinfo import ZoneInfo
 
-    # Before anything is opened: a name is part of a path.
+    # Validate before opening a file: the name becomes part of a path.
     if name not in _names():
         raise ScheduleError(f"timezone: {name[:60]!r} is not an IANA time zone, {_nearest(name)}")
     with (_folder() / "zoneinfo" / name).open("rb") as file:
@@ -152,7 +152,7 @@ def _names() -> frozenset[str]:
 
 def _nearest(name: str) -> str:
     if name.endswith("Standard Time"):
-        return "which is how Windows names zones: write the IANA name, like Europe/Berlin"
+        return "but a Windows zone name: write the IANA name, like Europe/Berlin"
     folded = {known.lower(): known for known in sorted(_names())}
     wanted = name.strip().lower().replace(" ", "_")
     cities = {known.rpartition("/")[2]: known for known in folded}

@@ -119,8 +119,8 @@ def test_a_group_of_one_file_gets_no_warning(tmp_path: Path) -> None:
     [
         ("groups: [checkout]", "jobs.yaml:1: groups: is not a mapping of groups by name"),
         ("groups: {check out: {jobs: a}}", "jobs.yaml:1: groups.check out: is not the name of a group"),
-        ("groups: {checkout: }", "jobs.yaml:1: groups.checkout: says nothing of who may join"),
-        ("groups: {checkout: {}}", "jobs.yaml:1: groups.checkout: says nothing of who may join"),
+        ("groups: {checkout: }", "jobs.yaml:1: groups.checkout: no condition given"),
+        ("groups: {checkout: {}}", "jobs.yaml:1: groups.checkout: no condition given"),
         ("groups: {checkout: {job: a}}", "jobs.yaml:1: groups.checkout.job: unknown key, did you mean jobs?"),
         ("groups: {checkout: {jobs: ['a[b]']}}", "jobs.yaml:1: groups.checkout.jobs[0]: "),
         (

@@ -53,25 +53,28 @@ def test_a_window_is_a_number_of_runs_or_a_time_and_is_written_back_as_it_was(
 @pytest.mark.parametrize(
     ("written", "told"),
     [
-        ("{failure_rate: 0.5, window: 0}", "circuit.window: 0 runs: from 1 to 1000 can be looked back on"),
+        ("{failure_rate: 0.5, window: 0}", "circuit.window: 0 runs: the window must be 1 to 1000 runs"),
         ("{failure_rate: 0.5, window: 1001}", "circuit.window: 1001 runs"),
-        ("{failure_rate: 0.5, window: 2d}", "circuit.window: 2d: from 100ms to 1d can be looked back on"),
-        ("{failure_rate: 0.5, window: 1ms}", "circuit.window: 1ms: from 100ms to 1d"),
+        ("{failure_rate: 0.5, window: 2d}", "circuit.window: 2d: the window must be 100ms to 1d"),
+        ("{failure_rate: 0.5, window: 1ms}", "circuit.window: 1ms: the window must be 100ms to 1d"),
         (
             "{failure_rate: 0.5, window: soon}",
-            "circuit.window: the window is a number of runs, such as 20",
+            "circuit.window: the window must be a number of runs, such as 20",
         ),
-        ("{failure_rate: 0.5, window: true}", "circuit.window: the window is a number of runs"),
+        ("{failure_rate: 0.5, window: true}", "circuit.window: the window must be a number of runs"),
         (
             "{failure_rate: 0.5, window: 5, minimum_calls: 10}",
             "circuit: minimum_calls (10) must not be more than window (5)",
         ),
         ("{failure_rate: 1.5}", "circuit.failure_rate"),
-        ("{slow_rate: 0.5}", "circuit: slow_rate and slow_call need each other: say slow_call"),
-        ("{consecutive_failures: 2, slow_call: 1s}", "circuit: slow_rate and slow_call need each other: say slow_rate"),
+        ("{slow_rate: 0.5}", "circuit: slow_rate and slow_call require each other: add slow_call"),
+        (
+            "{consecutive_failures: 2, slow_call: 1s}",
+            "circuit: slow_rate and slow_call require each other: add slow_rate",
+        ),
         ("{slow_rate: 0.5, slow_call: 0s}", "circuit.slow_call"),
         ("{consecutive_failures: 2, group: 'a b'}", "circuit.group"),
-        ("{open_for: 5s}", "circuit: say when it opens"),
+        ("{open_for: 5s}", "circuit: no condition to open"),
     ],
 )
 def test_what_is_no_circuit_is_told_with_its_place(tmp_path: Path, written: str, told: str) -> None:

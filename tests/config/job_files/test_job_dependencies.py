@@ -63,7 +63,7 @@ def test_a_circle_is_told_with_the_place_of_each_of_its_jobs(problems: Problems)
     second = "jobs:\n  publish: {CHECK, depends_on: [load]}\n"
 
     assert problems(a=first, b=second) == [
-        "b.yaml:2: jobs.publish.depends_on[0]: the jobs depend on each other in a circle: "
+        "b.yaml:2: jobs.publish.depends_on[0]: the jobs depend on each other in a cycle: "
         "publish (b.yaml:2) -> load (a.yaml:2) -> extract (a.yaml:3) -> publish; remove one of these entries"
     ]
 

@@ -122,7 +122,7 @@ def test_a_missing_key_is_told() -> None:
         ({"retry": {"attempts": 30}}, "jobs.x.retry.attempts: 30 is too large: at most 20"),
         (
             {"retry": {"attempts": 0}},
-            "jobs.x.retry.attempts: 0 attempts are too few: the first one counts, so 1 is one without a retry",
+            "jobs.x.retry.attempts: 0 attempts are too few: the first attempt counts, so 1 means no retry",
         ),
         ({"retry": {"attempts": "many"}}, "jobs.x.retry.attempts: 'many' is not a whole number"),
         ({"retry": {"attempts": 1.5}}, "jobs.x.retry.attempts: 1.5 is not a whole number"),
@@ -144,7 +144,7 @@ def test_a_missing_key_is_told() -> None:
         ),
         (
             {"circuit": {}},
-            "jobs.x.circuit: say when it opens: consecutive_failures, failure_rate, slow_rate, or several of them",
+            "jobs.x.circuit: no condition to open: set consecutive_failures, failure_rate or slow_rate",
         ),
     ],
 )

@@ -63,7 +63,7 @@ async def test_changed_credentials_are_tried_at_once(status: int) -> None:
     assert made.outcome is Outcome.SUCCEEDED
     first, second = made.attempts
     assert first.message.endswith(
-        f"The target refused the credentials ({status}); the secret a had been changed and was read again."
+        f"The target rejected the credentials ({status}); the secret a had been changed and was read again."
     )
     assert (first.wait_ms, second.number, second.message) == (0.0, 2, "")
     assert [event.attempt.number for event in of.stage.heard.retried] == [1]
@@ -74,7 +74,7 @@ async def test_unchanged_credentials_fail_as_ever_and_say_where_they_came_from()
     made = await run(of)
     assert (made.outcome, len(made.attempts), made.error) == (Outcome.FAILED, 1, ErrorClass.UNEXPECTED_STATUS)
     assert made.message == (
-        "Answered 401, expected 2xx. The target refused the credentials (401); "
+        "Answered 401, expected 2xx. The target rejected the credentials (401); "
         "the secret a is still what the vault held at 12:00."
     )
 
@@ -121,7 +121,7 @@ async def test_a_vault_that_does_not_answer_does_not_hold_the_run_up(monkeypatch
     of = refusing(answer(401), takes_s=60.0)
     made = await run(of)
     assert len(made.attempts) == 1
-    assert made.message.endswith("(401); whether they were changed could not be found out in time.")
+    assert made.message.endswith("(401); a refresh did not finish in time.")
 
 
 async def test_a_secret_at_the_end_of_a_long_reason_is_not_shown_in_part() -> None:

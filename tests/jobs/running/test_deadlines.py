@@ -85,7 +85,7 @@ async def test_work_that_ignores_its_cancellation_is_abandoned_after_the_grace(
     stubborn = Stubborn(times=1)
     assert await run_with_deadline(stubborn.work(), 5, late, grace=1) == "late"
     assert elapsed() == pytest.approx(6)
-    assert caplog.messages == ["Stubborn.work ignored its cancellation for 1 s and was abandoned"]
+    assert caplog.messages == ["could not cancel Stubborn.work within 1 s; it is abandoned"]
 
 
 @virtual_time

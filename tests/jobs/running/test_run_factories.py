@@ -38,12 +38,12 @@ def test_an_interrupted_run_of_a_known_job_carries_its_endpoint_and_tags() -> No
 def test_a_run_that_was_given_up_counts_as_down() -> None:
     run = dead_lettered_run(TICKET, LATER, "delivered 5 times, and broken each time")
     assert (run.outcome, run.error) == (Outcome.FAILED, ErrorClass.DEAD_LETTERED)
-    assert run.message == "Given up, and kept as a dead letter: delivered 5 times, and broken each time"
+    assert run.message == "Given up and stored as a dead letter: delivered 5 times, and broken each time"
 
 
 def test_a_run_may_be_overdue_before_its_first_attempt() -> None:
     run = overdue_run(job(), TICKET, START, LATER, [])
     assert (run.outcome, run.message) == (
         Outcome.TIMED_OUT,
-        "The time of the run was over before attempt 1 could begin.",
+        "The run's time ended before attempt 1 could start.",
     )

@@ -33,8 +33,8 @@ async def test_an_open_circuit_rejects_the_run_and_counts_as_down() -> None:
     assert (run.outcome, run.error) == (Outcome.REJECTED, ErrorClass.CIRCUIT_OPEN)
     assert run.outcome.down
     assert run.message == (
-        "Not asked: the circuit is open, since 2026-03-01T12:00:00Z (2 failures in a row); "
-        "the target is tried again at 2026-03-01T12:01:00Z."
+        "Rejected: the circuit is open since 2026-03-01T12:00:00Z (2 failures in a row); "
+        "the next probe is admitted at 2026-03-01T12:01:00Z."
     )
 
 

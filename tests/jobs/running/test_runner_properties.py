@@ -75,4 +75,4 @@ def test_what_a_target_asks_to_wait_is_waited_or_the_run_ends_at_once(asked: int
         assert took == pytest.approx(max(asked, 0.5))
     else:
         assert (took, max(asked, 0.5) + 0.05 >= seconds) == (0.0, True)
-        assert "Not tried again" in run.message
+        assert "Not retried" in run.message

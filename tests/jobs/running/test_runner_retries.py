@@ -114,7 +114,7 @@ async def test_a_retry_after_that_does_not_fit_into_the_run_ends_it_at_once() ->
     assert (run.outcome, run.error, len(run.attempts)) == (Outcome.FAILED, ErrorClass.UNEXPECTED_STATUS, 2)
     assert run.message == (
         "Answered 503 (Retry-After: 120 s), expected 2xx. "
-        "Not tried again: the target asked to wait 120 s, only 12 s of the run are left."
+        "Not retried: the target requested a wait of 120 s, only 12 s of the run's time are left."
     )
     assert elapsed() == pytest.approx(5.5)
     assert len(stage.heard.retried) == 1
@@ -124,13 +124,15 @@ async def test_a_retry_after_that_does_not_fit_into_the_run_ends_it_at_once() ->
 async def test_a_wait_of_our_own_that_does_not_fit_ends_the_run_at_once() -> None:
     run = await Stage(REFUSED).run(job(timeout={"run": "3s"}, retry=every("3s")))
     assert (run.error, len(run.attempts), elapsed()) == (ErrorClass.CONNECTION_REFUSED, 1, 0)
-    assert run.message.endswith("Not tried again: the next attempt was due in 3 s, only 3 s of the run are left.")
+    assert run.message.endswith(
+        "Not retried: the next attempt would start in 3 s, only 3 s of the run's time are left."
+    )
 
 
 @virtual_time
 async def test_the_last_attempt_gives_no_reason_why_there_is_no_further_one() -> None:
     run = await Stage(answer(503, retry_after_s=120.0)).run(job(retry=every("1s", attempts=1)))
-    assert "Not tried again" not in run.message
+    assert "Not retried" not in run.message
 
 
 @virtual_time
@@ -189,7 +191,7 @@ async def test_a_run_that_may_not_be_tried_again_as_others_used_up_the_budget_sa
     assert len(run.attempts) == 2
     assert run.message == (
         "checkout.internal:443 refused the connection. "
-        "Not tried again: the retry budget of checkout.internal:443 is used up (1 a minute for all jobs together)."
+        "Not retried: the retry budget of checkout.internal:443 is exhausted (1 a minute for all jobs)."
     )
 
 

@@ -292,7 +292,7 @@ def test_a_default_schedule_differs_in_its_text_alone(written: Any) -> None:
 def test_a_default_schedule_is_explained_with_where_it_comes_from() -> None:
     assert (
         explain_schedule(DefaultSchedule(parse_schedule("0 * * * * *")))
-        == "Every minute (by the setting default_schedule)"
+        == "Every minute (from the setting default_schedule)"
     )
 
 

@@ -26,7 +26,7 @@ def problem(**target: Any) -> str:
 )
 def test_a_url_with_blanks_or_control_characters_where_none_can_be_is_refused(url: str) -> None:
     """YAML's folded texts end with a line break."""
-    assert "has a line break, a control character or a blank" in problem(url=url)
+    assert "contains a line break, a control character or a blank" in problem(url=url)
 
 
 def test_a_blank_inside_a_path_is_taken() -> None:
@@ -149,7 +149,7 @@ def test_a_url_without_a_scheme_is_refused_without_repeating_its_query() -> None
     ],
 )
 def test_a_placeholder_in_a_host_is_refused_as_nothing_fills_it_in(url: str, placeholder: str) -> None:
-    assert f"nothing fills in the placeholder {placeholder}: write the host itself" in problem(url=url)
+    assert f"the placeholder {placeholder} is not replaced: write the host itself" in problem(url=url)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_what_only_looks_like_a_placeholder_is_a_url(url: str) -> None:
     ],
 )
 def test_a_placeholder_in_the_host_of_another_kind_is_refused(check: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError, match="nothing fills in the placeholder"):
+    with pytest.raises(ValidationError, match="is not replaced"):
         JobDefinition.model_validate({"name": "a", "check": check})
 
 

@@ -52,7 +52,7 @@ async def test_a_join_is_left_out_once_both_sides_are_known() -> None:
     assert await line.history("join") == ()
     await line.ends(right)
 
-    assert await line.reasons("join") == [f"the run {failed.id}, on which it depends, failed (condition: succeeded)"]
+    assert await line.reasons("join") == [f"dependency run {failed.id} failed (condition: succeeded)"]
     assert line.sent() == []
 
 

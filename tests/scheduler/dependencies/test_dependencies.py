@@ -88,7 +88,7 @@ async def test_a_scheduled_run_is_left_out_when_it_has_waited_long_enough() -> N
     await shop.worker.wait_until_idle()
 
     (run,) = await runs_of(shop, "shop")
-    assert run.message == "root, on which it depends, has not run yet; it waited 20s for that"
+    assert run.message == "dependency root has not run yet; it waited 20s for that"
     assert run.finished_at - run.due_at == timedelta(seconds=20)
 
 

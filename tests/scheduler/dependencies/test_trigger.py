@@ -79,7 +79,7 @@ async def test_a_run_that_is_left_out_says_why_and_is_told() -> None:
     await line.ends(line.scheduled("database"), Outcome.FAILED)
 
     assert await line.reasons("report") == [
-        "the run database@20260301T120000.000Z, on which it depends, failed (condition: succeeded)"
+        "dependency run database@20260301T120000.000Z failed (condition: succeeded)"
     ]
     assert [event.run.job for event in line.heard.finished] == ["report"]
 
@@ -92,10 +92,9 @@ async def test_grandchildren_are_left_out_with_the_reason() -> None:
     (report,) = await line.history("report")
     (load,) = await line.history("load")
     assert await line.reasons("report") == [
-        f"the run {load.ticket.id}, on which it depends, was skipped: "
-        f"the run {run.id}, on which it depends, failed (condition: succeeded)"
+        f"dependency run {load.ticket.id} was skipped: dependency run {run.id} failed (condition: succeeded)"
     ]
-    assert (await line.reasons("mail"))[0].startswith(f"the run {report.ticket.id}, on which it depends, was skipped: ")
+    assert (await line.reasons("mail"))[0].startswith(f"dependency run {report.ticket.id} was skipped: ")
     assert report.ticket.correlation_id == run.id
 
 
@@ -105,7 +104,7 @@ async def test_what_a_gate_left_out_leaves_out_its_children() -> None:
     await line.ends(line.scheduled("database"), Outcome.SKIPPED, "the previous run was still running")
 
     assert await line.reasons("report") == [
-        "the run database@20260301T120000.000Z, on which it depends, was skipped: the previous run was still running"
+        "dependency run database@20260301T120000.000Z was skipped: the previous run was still running"
     ]
 
 
@@ -215,7 +214,7 @@ async def test_a_long_chain_is_left_out_to_its_end() -> None:
 
     await line.ends(line.scheduled("database"), Outcome.FAILED)
 
-    assert (await line.reasons(names[-1]))[0].startswith("the run step1498@")
+    assert (await line.reasons(names[-1]))[0].startswith("dependency run step1498@")
 
 
 async def test_of_a_parent_outside_the_chain_the_newest_run_counts() -> None:
@@ -238,7 +237,7 @@ async def test_a_parent_outside_the_chain_may_be_too_old() -> None:
     await line.ends(line.scheduled("database"))
 
     assert line.sent() == []
-    assert await line.reasons("report") == [f"the run {cache.id}, on which it depends, ended 7m ago (within: 5m)"]
+    assert await line.reasons("report") == [f"dependency run {cache.id} ended 7m ago (within: 5m)"]
 
 
 async def test_a_parent_outside_the_chain_may_have_no_run() -> None:
@@ -246,7 +245,7 @@ async def test_a_parent_outside_the_chain_may_have_no_run() -> None:
 
     await line.ends(line.scheduled("database"))
 
-    assert await line.reasons("report") == ["cache, on which it depends, has not run yet"]
+    assert await line.reasons("report") == ["dependency cache has not run yet"]
 
 
 async def test_a_parent_outside_the_chain_that_goes_on_counts_with_the_run_before() -> None:

@@ -55,11 +55,11 @@ async def test_a_run_is_left_out_if_the_newest_run_is_not_as_it_asks() -> None:
     await line.recorded(line.scheduled("cache", ago=60))
     failed = await line.recorded(line.scheduled("database", ago=60), Outcome.FAILED)
 
-    assert await line.asks() == Skip(unmet(f"the run {failed.id}, on which it depends, failed (condition: succeeded)"))
+    assert await line.asks() == Skip(unmet(f"dependency run {failed.id} failed (condition: succeeded)"))
 
 
 async def test_a_run_is_left_out_if_there_is_no_run_yet() -> None:
-    assert await Gated("database").asks() == Skip(unmet("database, on which it depends, has not run yet"))
+    assert await Gated("database").asks() == Skip(unmet("dependency database has not run yet"))
 
 
 async def test_a_run_that_ended_too_long_ago_does_not_count() -> None:
@@ -91,7 +91,7 @@ async def test_a_run_waits_as_long_as_it_may() -> None:
         asked += 1
         line.clock.move((verdict.claimable_at - line.clock.now()).total_seconds())
 
-    assert verdict == Skip(unmet("database, on which it depends, has not run yet; it waited 2m for that"))
+    assert verdict == Skip(unmet("dependency database has not run yet; it waited 2m for that"))
     assert line.clock.now() == START + timedelta(minutes=2)
     assert asked < 40
 
@@ -109,14 +109,14 @@ async def test_it_looks_often_at_first() -> None:
 
     verdict = await line.asks()
 
-    assert verdict == Wait(START + timedelta(seconds=0.5), unmet("database, on which it depends, has not run yet"))
+    assert verdict == Wait(START + timedelta(seconds=0.5), unmet("dependency database has not run yet"))
 
 
 async def test_the_first_dependency_whose_time_is_over_decides() -> None:
     line = Gated({"job": "database", "wait": "2m"}, {"job": "cache", "wait": "10s"})
     line.clock.move(10)
 
-    assert await line.asks() == Skip(unmet("cache, on which it depends, has not run yet; it waited 10s for that"))
+    assert await line.asks() == Skip(unmet("dependency cache has not run yet; it waited 10s for that"))
 
 
 @pytest.mark.parametrize("trigger", [Trigger.MANUAL, Trigger.REPLAY, Trigger.BACKFILL, Trigger.DEPENDENCY])

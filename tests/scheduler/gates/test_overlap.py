@@ -118,9 +118,7 @@ async def test_cancel_previous_ends_the_run_before_and_says_for_which(processes:
     runs = await asyncio.gather(one.perform(first, job, 60), other.perform(second, job, 1))
 
     assert outcomes(*runs) == [CANCELLED, SUCCEEDED]
-    assert runs[0].message == (
-        f"Cancelled before it was over, as was asked by run {second.id} (overlap: cancel_previous)."
-    )
+    assert runs[0].message == (f"Cancelled by run {second.id} (overlap: cancel_previous) before it finished.")
     assert times(runs[0])[1] <= times(runs[1])[0] <= 27
 
 
@@ -136,7 +134,7 @@ async def test_cancel_previous_ends_a_run_that_only_waited_when_a_newer_one_came
     )
 
     assert outcomes(*runs) == [CANCELLED, CANCELLED, SUCCEEDED]
-    assert f"as was asked by run {tickets[2].id} (overlap: cancel_previous)" in runs[1].message
+    assert f"by run {tickets[2].id} (overlap: cancel_previous)" in runs[1].message
 
 
 @virtual_time

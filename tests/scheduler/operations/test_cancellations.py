@@ -21,7 +21,7 @@ from tests.scheduler.stores.memory import MemoryData
 
 LONG = Hang("first_byte", 60.0)
 SLOW = entry(timeout={"attempt": "100s", "run": "200s"}, retry={"attempts": 2, "jitter": "none"})
-BY_API = "Cancelled before it was over, as was asked over the API."
+BY_API = "Cancelled over the API before it finished."
 
 
 def cancelling_of(shop: Shop) -> RunCanceller:
@@ -68,7 +68,7 @@ async def test_a_run_of_this_process_ends_at_once_and_keeps_its_attempts() -> No
     assert shop.clock.monotonic() == pytest.approx(2.0, abs=0.1)
     assert record.run is not None
     assert (record.run.outcome, len(record.run.attempts)) == (Outcome.CANCELLED, 1)
-    assert record.run.message.endswith("as was asked on the command line.")
+    assert record.run.message.endswith("on the command line before it finished.")
     assert [event.run for event in shop.heard.finished] == [record.run]
     assert notes(shop) == []
 

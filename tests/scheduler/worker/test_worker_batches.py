@@ -292,7 +292,7 @@ async def test_a_claimed_ticket_that_waits_for_its_place_can_be_cancelled_from_a
     assert run is not None
     assert (run.outcome, run.message) == (
         Outcome.CANCELLED,
-        "Cancelled before it was over, as was asked on the command line.",
+        "Cancelled on the command line before it finished.",
     )
     await shop.worker.wait_until_idle()
 

@@ -115,7 +115,7 @@ async def test_cancel_previous_records_the_run_before_as_cancelled_for_the_new_o
     runs = await performed(both, [both[0].ticket(10), both[0].ticket(14)])
 
     assert outcomes(runs) == [CANCELLED, SUCCEEDED]
-    assert f"as was asked by run {runs[1].id} (overlap: cancel_previous)" in runs[0].message
+    assert f"by run {runs[1].id} (overlap: cancel_previous)" in runs[0].message
     assert runs[0].finished_at <= runs[1].started_at
 
 

@@ -147,7 +147,7 @@ async def test_a_circuit_that_changes_all_the_time_rejects_rather_than_admit_too
     states.overtake = overtaken
     admission = await circuits.admit("job", TWO, START + timedelta(seconds=61), LEASE)
     assert not admission.is_allowed
-    assert "others are asking the target" in admission.reason
+    assert "all probe slots are in use" in admission.reason
 
 
 async def test_a_result_that_finds_no_gap_is_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
@@ -160,7 +160,7 @@ async def test_a_result_that_finds_no_gap_is_named_in_the_log(caplog: pytest.Log
 
     states.overtake = overtaken
     await run(circuits, True)
-    assert "a result of job is missing in its circuit" in caplog.text
+    assert "could not record a result in the circuit of job" in caplog.text
 
 
 async def test_a_change_of_condition_is_in_the_log_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:
@@ -183,7 +183,7 @@ async def test_a_store_that_is_away_lets_every_run_through_and_says_so_once(
     assert [await run(circuits, True) for _ in range(3)] == [True] * 3
     assert circuits.is_degraded
     assert [record.message for record in caplog.records if record.levelno == logging.WARNING] == [
-        "the circuits' store is away (OSError): runs are let through without asking the circuit"
+        "could not reach the circuits' store: OSError; runs are admitted without a circuit"
     ]
 
 
@@ -196,7 +196,7 @@ async def test_a_store_that_is_back_is_asked_again(caplog: pytest.LogCaptureFixt
     states.away = None
     assert not await run(circuits, True)
     assert not circuits.is_degraded
-    assert caplog.messages[-1] == "the circuits' store is back"
+    assert caplog.messages[-1] == "the circuits' store is available again"
 
 
 async def test_a_store_lost_between_start_and_end_of_a_run_does_not_fail_the_run() -> None:

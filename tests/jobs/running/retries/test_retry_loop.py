@@ -97,7 +97,7 @@ def test_a_policy_is_refused_that_other_retry_libraries_refuse(case: dict[str, A
         ({"delays": []}, "at least 1 item"),
         ({"delays": ["1s"] * 20}, "at most 19 items"),
         ({"multiplier": 0.5}, "greater than or equal to 1"),
-        ({"attempts": 0}, "0 attempts are too few: the first one counts, so 1 is one without a retry"),
+        ({"attempts": 0}, "0 attempts are too few: the first attempt counts, so 1 means no retry"),
         ({"attempts": -1}, "-1 attempts are too few"),
         ({"attempts": 21}, "less than or equal to 20"),
         ({"initial": "-1s"}, "'-1s' is negative: write it like 500ms"),

@@ -133,13 +133,13 @@ def test_without_a_wrong_status_it_is_a_failed_expectation() -> None:
 
 def test_a_retry_after_that_does_not_fit_is_named() -> None:
     assert describe_no_time_left(120.0, 120.0, 12.0) == (
-        "Not tried again: the target asked to wait 120 s, only 12 s of the run are left."
+        "Not retried: the target requested a wait of 120 s, only 12 s of the run's time are left."
     )
 
 
 def test_a_wait_of_our_own_that_does_not_fit_is_named() -> None:
     assert describe_no_time_left(10.0, 2.0, 0.35) == (
-        "Not tried again: the next attempt was due in 10 s, only 350 ms of the run are left."
+        "Not retried: the next attempt would start in 10 s, only 350 ms of the run's time are left."
     )
 
 

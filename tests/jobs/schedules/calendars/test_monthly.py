@@ -224,9 +224,12 @@ def test_a_wrong_form_is_refused_with_what_to_write(value: object, says: str) ->
 @pytest.mark.parametrize(
     ("form", "says"),
     [
-        ({"day": "last", "at": "02:00"}, "day: belongs into monthly: write {monthly: {day: last, at: '02:00'}}"),
-        ({"cron": "0 0 * * *", "monthly": {"day": 1}}, "one of cron, every and monthly, not cron and monthly"),
-        ({"monthly": {"day": 1}, "offset": "1s"}, "offset: belongs to every"),
+        ({"day": "last", "at": "02:00"}, "day: is a key of monthly: write {monthly: {day: last, at: '02:00'}}"),
+        (
+            {"cron": "0 0 * * *", "monthly": {"day": 1}},
+            "one of cron, every and monthly is required, not cron and monthly",
+        ),
+        ({"monthly": {"day": 1}, "offset": "1s"}, "offset: is only valid with every"),
     ],
 )
 def test_keys_that_do_not_go_with_it_are_refused(form: dict[str, Any], says: str) -> None:
@@ -248,8 +251,8 @@ def test_keys_that_do_not_go_with_it_are_refused(form: dict[str, Any], says: str
         ),
         ({"day": [1, "second-fri"]}, "At 00:00 on the first and the second Friday of every month"),
         ({"day": "last-3"}, "At 00:00 on the third day before the last one of every month"),
-        ({"day": 31}, "At 00:00 on the 31st of every month (a month without such a day is left out)"),
-        ({"day": 31, "missing_day": "last"}, "At 00:00 on the 31st of every month (the last day of a shorter month)"),
+        ({"day": 31}, "At 00:00 on the 31st of every month (months without such a day are skipped)"),
+        ({"day": 31, "missing_day": "last"}, "At 00:00 on the 31st of every month (in a shorter month, the last day)"),
     ],
 )
 def test_it_is_explained_in_plain_english(form: dict[str, Any], text: str) -> None:

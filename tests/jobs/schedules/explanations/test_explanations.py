@@ -43,12 +43,12 @@ def test_an_expression_is_explained_as_others_word_it(case: dict[str, Any]) -> N
         ("00:01:30", "Every 1 minute and 30 seconds"),
         ("every 1500ms", "Every 1 second and 500 milliseconds"),
         ({"every": "5m", "offset": "30s"}, "Every 5 minutes, 30 seconds after the full 5 minutes"),
-        ({"every": "5m", "jitter": "20s"}, "Every 5 minutes, up to 20 seconds later, the same for a job always"),
+        ({"every": "5m", "jitter": "20s"}, "Every 5 minutes, up to 20 seconds later, always the same for a job"),
         ({"cron": "0 3 * * *", "timezone": "Europe/Berlin"}, "At 03:00 every day, Europe/Berlin time"),
         (
             {"cron": "0 3 * * *", "timezone": "Europe/Berlin", "dst": {"gap": "skip", "repeat": "both"}},
-            "At 03:00 every day, Europe/Berlin time (a time that the clock leaves out is not due; a time that it shows "
-            "twice is due both times)",
+            "At 03:00 every day, Europe/Berlin time (a time that DST skips is not due; a time that DST "
+            "repeats is due both times)",
         ),
         (
             {"cron": "0 3 * * *", "start": "2026-12-01", "end": "2027-01-31T12:00"},
@@ -80,7 +80,7 @@ def test_the_jitter_of_a_job_is_told() -> None:
     schedule = bind_to_job(parse_schedule({"every": "5m", "jitter": "20s"}), "checkout")
 
     assert explain_schedule(schedule).startswith("Every 5 minutes, ")
-    assert explain_schedule(schedule).endswith(" later (of a jitter up to 20 seconds)")
+    assert explain_schedule(schedule).endswith(" later (jitter of up to 20 seconds)")
 
 
 @settings(deadline=None, max_examples=200)

@@ -176,14 +176,14 @@ def test_changes_that_follow_each_other_closely_are_all_found(name: str) -> None
     [
         ("Europe/Berln", "timezone: 'Europe/Berln' is not an IANA time zone, did you mean Europe/Berlin"),
         ("europe/berlin", "did you mean Europe/Berlin?"),
-        ("W. Europe Standard Time", "which is how Windows names zones: write the IANA name, like Europe/Berlin"),
+        ("W. Europe Standard Time", "but a Windows zone name: write the IANA name, like Europe/Berlin"),
         ("berlin", "did you mean Europe/Berlin?"),
         ("New York", "did you mean America/New_York?"),
         ("../../etc/passwd", "timezone: '../../etc/passwd' is not an IANA time zone"),
         ("", "write one like Europe/Berlin"),
         ("+02:00", "write one like Europe/Berlin"),
-        (5, "timezone: the IANA name of a zone is expected, like Europe/Berlin, not 5"),
-        (None, "timezone: the IANA name"),
+        (5, "timezone: an IANA time zone name is expected, like Europe/Berlin, not 5"),
+        (None, "timezone: an IANA time zone name"),
     ],
 )
 def test_an_unknown_zone_is_refused_with_the_nearest_ones(written: object, message: str) -> None:
@@ -195,9 +195,9 @@ def test_an_unknown_zone_is_refused_with_the_nearest_ones(written: object, messa
 @pytest.mark.parametrize(
     ("dst", "message"),
     [
-        ({"gap": "shft"}, "dst.gap: 'shft' is none of shift, end, skip, did you mean shift?"),
-        ({"repeat": "twice"}, "dst.repeat: 'twice' is none of first, both"),
-        ({"repeat": ["both"]}, "dst.repeat: ['both'] is none of first, both"),
+        ({"gap": "shft"}, "dst.gap: 'shft' is not one of shift, end, skip, did you mean shift?"),
+        ({"repeat": "twice"}, "dst.repeat: 'twice' is not one of first, both"),
+        ({"repeat": ["both"]}, "dst.repeat: ['both'] is not one of first, both"),
         ({"gaps": "skip"}, "dst.gaps: unknown key, did you mean gap?"),
         ("skip", "dst: a mapping is expected, like {gap: shift, repeat: first}, not 'skip'"),
     ],
@@ -210,7 +210,7 @@ def test_a_wrong_rule_for_changes_is_refused_naming_its_key(dst: object, message
 
 @pytest.mark.parametrize("key", ["timezone", "dst"])
 def test_an_interval_has_no_zone(key: str) -> None:
-    with pytest.raises(ScheduleError, match=f"{key}: an interval is the same in every zone"):
+    with pytest.raises(ScheduleError, match=f"{key}: an interval does not depend on local time"):
         parse_schedule({"every": "10s", key: "Europe/Berlin"})
 
 

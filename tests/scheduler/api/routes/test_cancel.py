@@ -24,7 +24,7 @@ async def test_a_queued_run_is_answered_as_cancelled() -> None:
 
     assert (done.status_code, done.json()["id"]) == (200, run_id)
     assert (done.json()["state"], done.json()["outcome"]) == ("finished", "cancelled")
-    assert done.json()["message"] == "Cancelled before it was over, as was asked over the API."
+    assert done.json()["message"] == "Cancelled over the API before it finished."
 
 
 @virtual_time

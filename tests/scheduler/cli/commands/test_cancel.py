@@ -36,7 +36,7 @@ async def test_a_run_that_waits_is_cancelled(store: Store) -> None:
 
     assert (said.code, said.stdout, said.stderr) == (0, f"{ticket.id} is cancelled\n", "")
     assert history.lines[1].split("\t")[1] == "cancelled"
-    assert "as was asked on the command line" in history.stdout
+    assert "Cancelled on the command line" in history.stdout
     again = await invoke_beside("cancel", ticket.id)
     assert (again.code, again.stdout) == (1, "")
     assert "is already finished: cancelled" in again.stderr

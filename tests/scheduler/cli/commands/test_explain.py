@@ -37,7 +37,7 @@ def _jobs(job_folder: Path) -> None:
         (("0 0 3 * * *", "--timezone", "Europe/Berlin"), "At 03:00 every day, Europe/Berlin time"),
         (
             ("0 3 * * *", "--timezone", "Europe/Berlin", "--repeat", "both"),
-            "At 03:00 every day, Europe/Berlin time (a time that it shows twice is due both times)",
+            "At 03:00 every day, Europe/Berlin time (a time that DST repeats is due both times)",
         ),
     ],
 )
@@ -51,9 +51,7 @@ def test_an_expression_is_explained_on_one_line(words: tuple[str, ...], text: st
 def test_a_job_is_explained_by_its_schedule() -> None:
     said = invoke("explain", "backup")
 
-    assert said.lines == [
-        "At 02:30 every day, Europe/Berlin time (a time that the clock leaves out is due at the end of the gap)"
-    ]
+    assert said.lines == ["At 02:30 every day, Europe/Berlin time (a time that DST skips is due at the end of the gap)"]
 
 
 @pytest.mark.usefixtures("_jobs")

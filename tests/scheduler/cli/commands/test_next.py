@@ -95,7 +95,7 @@ def test_a_schedule_that_is_never_due_prints_nothing_and_says_so_on_stderr() -> 
     ("text", "told"),
     [
         ("61 * * * * *", "second"),
-        ("* * * *", "5 or 6 fields expected, 4 given"),
+        ("* * * *", "expected 5 or 6 fields, got 4"),
         ("-5 * * * *", "minute"),
         ("@reboot", "'@reboot' is not a macro"),
         ("00:99:00", "minutes go from 0 to 59"),
@@ -297,9 +297,9 @@ def test_a_mapping_is_read_as_in_a_job_file() -> None:
         ),
         (
             ("* * * * *", "--timezone", "Europe/Berlin", "--gap", "shft"),
-            "--gap: 'shft' is none of shift, end, skip, did",
+            "--gap: 'shft' is not one of shift, end, skip, did",
         ),
-        (("* * * * *", "--timezone", "Europe/Berlin", "--repeat", "2"), "--repeat: '2' is none of first, both"),
+        (("* * * * *", "--timezone", "Europe/Berlin", "--repeat", "2"), "--repeat: '2' is not one of first, both"),
         (("* * * * *", "--gap", "end"), "--gap needs --timezone"),
         (("every 5m", "--timezone", "Europe/Berlin", "--gap", "end"), "--gap: an interval is the same in every zone"),
         (
