@@ -27,9 +27,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from bench._parts import ROOT, show
+from jobs.policies.telemetry import REPORT_EVERYTHING, Reporting
 from jobs.redaction import Redactor
 from jobs.runs import Attempt, ErrorClass, Outcome, Phases, Run, Ticket
-from jobs.telemetry import REPORT_EVERYTHING, Reporting
 from observability.events import TelemetryEvent
 from observability.exporters.application_insights.metric_window import MetricWindow
 from observability.exporters.background import DeliveryCounts, ShutdownSignal

@@ -14,10 +14,10 @@ from datetime import datetime
 from traceback import format_exception
 from types import TracebackType
 
-from jobs.events import AttemptRetried, RunStarted
 from jobs.fast_frozen import value
 from jobs.formats.durations import round_to_microsecond
 from jobs.runs import Outcome, Run, Ticket
+from jobs.runs.events import AttemptRetried, RunStarted
 from observability import names
 from observability.sampling import RunReport
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from jobs.policies.telemetry import MetricDetail, Reporting, RowSelection
 from jobs.runs import Outcome, Run, Trigger
-from jobs.telemetry import MetricDetail, Reporting, RowSelection
 from observability.invocations import Invocation
 
 SAMPLE_INTERVAL: Final = timedelta(minutes=15)

@@ -18,10 +18,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from jobs.events import AttemptRetried, RunFinished, RunStarted
 from jobs.formats.trace_ids import parse_trace_parent
+from jobs.policies.telemetry import REPORT_EVERYTHING, Reporting, TelemetryPolicy, resolve_reporting
 from jobs.runs import Ticket
-from jobs.telemetry import REPORT_EVERYTHING, Reporting, TelemetryPolicy, resolve_reporting
+from jobs.runs.events import AttemptRetried, RunFinished, RunStarted
 from observability import names
 from observability.events import (
     DeadLettered,
@@ -55,7 +55,7 @@ _UNFORWARDED_LOGGERS = ("observability", "azure", "opentelemetry", "urllib3", "d
 
 
 class Telemetry:
-    """Implements jobs.events.RunListener."""
+    """Implements jobs.runs.events.RunListener."""
 
     def __init__(
         self,

@@ -21,8 +21,8 @@ from config.job_files.interning import PartInterner
 from config.job_files.job_set import ExternalUse
 from jobs.definition import JobDefinition
 from jobs.flat import convert_flat_job, is_flat_job, is_flat_key
-from jobs.groups import GroupMembers
 from jobs.model_base import FILE_CONTEXT
+from jobs.policies.group_members import GroupMembers
 from jobs.problems import Finding, KeyPath, describe_unknown_key, list_key_findings, validation_findings
 from jobs.problems.key_corrections import correct_job_key
 from jobs.problems.suggestions import fold_name

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from jobs.groups import GROUP_NAME_PATTERN, GroupMembers
+from jobs.policies.concurrency_groups import GROUP_NAME_PATTERN
+from jobs.policies.group_members import GroupMembers
 from jobs.problems import MOST_LISTED_PROBLEMS, Finding, Problem, dotted_path, validation_findings
 
 if TYPE_CHECKING:

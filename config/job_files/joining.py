@@ -10,9 +10,9 @@ from config.errors import ConfigurationError
 from config.job_files.groups import DeclaredGroup, check_membership
 from config.job_files.job_set import ExternalUse, JobSet, LocatedExternalUse
 from jobs.definition import JobDefinition
-from jobs.graph import DependencyGraph, DependencyProblem
-from jobs.groups import GroupConflict, find_group_conflicts
-from jobs.policies import CircuitConflict, find_circuit_conflicts
+from jobs.definition.dependency_graph import DependencyGraph, DependencyProblem
+from jobs.policies.circuit import CircuitConflict, find_circuit_conflicts
+from jobs.policies.concurrency_groups import GroupConflict, find_group_conflicts
 from jobs.problems import Finding, Problem, dotted_path
 from jobs.problems import KeyPath as KeyPath
 

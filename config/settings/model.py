@@ -29,12 +29,10 @@ from config.settings.binding_rules import IdentitySettings, SecretSettings
 from config.settings.target_lists import Folders, Hosts, Networks, Ports, Schemes
 from jobs.checks.body_memory import MOST_BODY_BYTES
 from jobs.errors import ScheduleError
-from jobs.groups import LARGEST_CONCURRENCY_GROUP
 from jobs.model_base import Duration, FrozenModel
 from jobs.problems.value_formatting import strip_url_secrets
 from jobs.running.retries.retry_budget import RETRIES_PER_MINUTE, RETRY_SHARE
 from jobs.schedules import Schedule, parse_schedule
-from jobs.telemetry import Reporting
 
 
 def _check_store(text: str) -> str:

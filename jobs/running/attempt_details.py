@@ -11,11 +11,11 @@ from functools import lru_cache
 from typing import Any
 
 from jobs.certificates import Certificate, UnreadableCertificate, read_certificate
-from jobs.details import CertificateDetail, Details, DnsDetail, StepDetail, StepOutcome, TlsDetail
 from jobs.formats.durations import round_to_microsecond
 from jobs.problems import make_printable
 from jobs.redaction import Redact
 from jobs.runs import Observation
+from jobs.runs.details import CertificateDetail, Details, DnsDetail, StepDetail, StepOutcome, TlsDetail
 
 MOST_STEP_DETAILS = 100
 """The maximum of a check, including its `cleanup`."""

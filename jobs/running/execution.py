@@ -13,12 +13,10 @@ from jobs.checks.clock import PhaseClock
 from jobs.checks.messages.timeouts import describe_deadline
 from jobs.checks.port import AttemptContext, Check
 from jobs.definition import JobDefinition
-from jobs.events import AttemptRetried, RunListener, RunStarted
 from jobs.expectations import is_expected_error, judge
 from jobs.judging import Judge, Judgement, JudgingUnavailable
 from jobs.judging.port import QUEUE_TIMEOUT_SECONDS
 from jobs.ports import Clock
-from jobs.reasons import Reason, ReasonCode
 from jobs.redaction import Redactor
 from jobs.redaction.value_holders import RunSecrets
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
@@ -46,6 +44,8 @@ from jobs.running.run_factories import (
     skipped_run,
 )
 from jobs.runs import Attempt, ErrorClass, Failure, Observation, Outcome, Phases, Run, Ticket
+from jobs.runs.events import AttemptRetried, RunListener, RunStarted
+from jobs.runs.reasons import Reason, ReasonCode
 
 _log = logging.getLogger("jobs.running")
 

@@ -11,10 +11,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from jobs.expectations.messages import MOST_LISTED_FAILURES, describe_degraded, describe_unmet
-from jobs.reasons import Reason, ReasonCode
 from jobs.running.attempt_details import build_details
 from jobs.running.response_excerpt import extract_excerpt
 from jobs.runs import Attempt, ErrorClass, Failure, Observation, Outcome, Run, Severity, Ticket
+from jobs.runs.reasons import Reason, ReasonCode
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition

@@ -11,7 +11,6 @@ from random import random as _random
 from jobs.checks.body_memory import BodyMemory
 from jobs.checks.port import Check
 from jobs.definition import JobDefinition
-from jobs.events import RunListener
 from jobs.judging import InlineJudge, Judge
 from jobs.ports import Clock
 from jobs.redaction import Redactor
@@ -19,6 +18,7 @@ from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from jobs.running.execution import RunExecution, RunnerDependencies
 from jobs.running.retries.retry_budget import RetryBudget
 from jobs.runs import Run, Ticket
+from jobs.runs.events import RunListener
 from jobs.targets import Target
 
 

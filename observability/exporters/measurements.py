@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from jobs.policies.telemetry import MetricDetail
 from jobs.runs import Outcome, Run
-from jobs.telemetry import MetricDetail
 from observability import names
 
 _TAG_VALUES: dict[str, Callable[[Run], str]] = {

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from config.loading import Configuration
-from jobs.events import ListenerGroup, RunListener
 from jobs.ports import Clock
 from jobs.running.system_clock import SystemClock
+from jobs.runs.events import ListenerGroup, RunListener
 from scheduler.app.check_setup import CheckSetup
 from scheduler.app.early_telemetry import EarlyTelemetry
 from scheduler.app.foundation import Foundation, open_foundation

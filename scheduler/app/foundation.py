@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from config.identity import AppIdentity
 from config.loading import Configuration
 from config.settings.model import Settings
+from jobs.policies.telemetry import TelemetryPolicy
 from jobs.ports import Clock
 from jobs.redaction import Redactor
-from jobs.telemetry import TelemetryPolicy
 from observability.logs.setup import configure_logging
 from observability.telemetry import Telemetry, build_telemetry
 from scheduler.app.adapters import describe_store_location, find_file_check, open_store

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from jobs.checks.body_memory import BodyMemory
-from jobs.events import RunListener
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from jobs.running.retries.retry_budget import RetryBudget
 from jobs.running.runner import Runner
+from jobs.runs.events import RunListener
 from scheduler.app.check_setup import CheckSetup
 from scheduler.app.foundation import Foundation
 from scheduler.app.health_probes import circuits_probe

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from jobs.graph import DependencyGraph
+from jobs.definition.dependency_graph import DependencyGraph
 from jobs.problems.suggestions import did_you_mean, suggest_sorted_name
 
 if TYPE_CHECKING:

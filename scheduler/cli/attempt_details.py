@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from jobs.details import CertificateDetail, DnsDetail, StepDetail, TlsDetail
     from jobs.runs import Attempt
+    from jobs.runs.details import CertificateDetail, DnsDetail, StepDetail, TlsDetail
 
 _STEP_FIELDS = ("attempt", "step", "status", "duration_ms", "outcome", "error", "cleanup")
 

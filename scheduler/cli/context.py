@@ -15,7 +15,7 @@ from scheduler.cli.output import EXIT_BAD_INPUT, EXIT_FAILED, fail, print_error,
 
 if TYPE_CHECKING:
     from config.loading import Configuration
-    from jobs.events import RunListener
+    from jobs.runs.events import RunListener
     from scheduler.app import Program, ReadOnlyProgram
 
 T = TypeVar("T")

@@ -18,7 +18,7 @@ from scheduler.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from jobs.events import RunListener
+    from jobs.runs.events import RunListener
     from scheduler.app import Program
     from scheduler.queries.jobs_and_runs import JobView
 

@@ -7,7 +7,7 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from jobs.events import AttemptRetried, NullListener, RunFinished, RunStarted
+from jobs.runs.events import AttemptRetried, NullListener, RunFinished, RunStarted
 from scheduler.cli.formatting import format_duration, format_milliseconds
 from scheduler.cli.output import escape_controls
 

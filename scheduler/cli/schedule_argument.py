@@ -131,7 +131,7 @@ def _find_job_schedule(command: str, name: str, error: ScheduleError, options: Z
 
 def describe_trigger(job: JobDefinition) -> str:
     """How a job runs that has no schedule; what else is asked before one runs that has."""
-    from jobs.dependencies import format_dependencies
+    from jobs.definition.dependencies import format_dependencies
 
     others = format_dependencies(job.depends_on)
     if job.schedule is not None:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from jobs.runs import Run, Trigger, format_run_instant, split_run_id
+from jobs.formats.instants import format_run_instant
+from jobs.runs import Run, Trigger, split_run_id
 from scheduler.catalog.catalog import JobSnapshot
 
 

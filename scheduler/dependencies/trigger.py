@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jobs.definition import JobDefinition
-from jobs.dependencies import Dependency
-from jobs.events import RunFinished, RunListener
+from jobs.definition.dependencies import Dependency
 from jobs.ports import Clock
-from jobs.reasons import Reason, ReasonCode
 from jobs.running.run_factories import skipped_run
 from jobs.runs import Outcome, Run, Ticket
+from jobs.runs.events import RunFinished, RunListener
+from jobs.runs.reasons import Reason, ReasonCode
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 from scheduler.dependencies.chains import Chain, Chains
 from scheduler.dispatch.port import Dispatch

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from jobs.ports import Clock
-from jobs.reasons import Reason, ReasonCode
 from jobs.runs import Ticket
+from jobs.runs.reasons import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates.port import Gate, GateVerdict, Skip, Wait
 from scheduler.gates.wakeups import Wakeups

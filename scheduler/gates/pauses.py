@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from jobs.ports import Clock
-from jobs.reasons import Reason, ReasonCode
 from jobs.runs import Ticket, Trigger
+from jobs.runs.reasons import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates.port import GateVerdict, Skip
 from scheduler.stores.pauses import Pauses

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from jobs.reasons import Reason
 from jobs.runs import Ticket
+from jobs.runs.reasons import Reason
 from scheduler.catalog.catalog import CatalogJob
 
 

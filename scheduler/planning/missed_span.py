@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from jobs.reasons import Reason, ReasonCode
 from jobs.runs import Ticket
+from jobs.runs.reasons import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.planning.catch_up import latest_instant
 

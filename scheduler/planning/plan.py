@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from jobs.runs import Ticket, format_run_instant
+from jobs.formats.instants import format_run_instant
+from jobs.runs import Ticket
 from jobs.schedules import Schedule, from_milliseconds, to_milliseconds
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 from scheduler.planning.catch_up import CatchUpDecision, decide_catch_up

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
 from jobs.ports import Clock
-from jobs.uptime import MonthlyDowntime, Uptime, UptimeSample, UptimeSegment, downtime_by_month, sum_samples
+from jobs.runs.uptime import MonthlyDowntime, Uptime, UptimeSample, UptimeSegment, downtime_by_month, sum_samples
 from scheduler.catalog.catalog import Catalog
 from scheduler.stores.runs.repository import Runs
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from jobs.reasons import Reason, ReasonCode
 from jobs.runs import Ticket
+from jobs.runs.reasons import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates import GateVerdict, Skip, Wait
 from scheduler.stores.port import StoreError

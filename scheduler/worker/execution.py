@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from jobs.reasons import Reason, ReasonCode
 from jobs.runs import Ticket
+from jobs.runs.reasons import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates import Skip, Wait
 from scheduler.leasing import MIN_LEASE_S

@@ -11,8 +11,8 @@ import logging
 from dataclasses import replace
 
 from jobs.ports import Clock
-from jobs.reasons import Reason, ReasonCode
 from jobs.runs import Ticket, Trigger
+from jobs.runs.reasons import Reason, ReasonCode
 from scheduler.catalog.catalog import Catalog
 from scheduler.planning.missed_span import MissedSpan
 from scheduler.stores.port import StoreError

@@ -10,8 +10,8 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from jobs.events import RunFinished, RunListener
 from jobs.runs import Run
+from jobs.runs.events import RunFinished, RunListener
 from scheduler.dependencies.port import FollowUp
 from scheduler.dispatch.port import DispatchError
 from scheduler.stores.dead_letters.repository import DeadLetter

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import logging
 
-from jobs.reasons import Reason
 from jobs.running.run_factories import skipped_run
 from jobs.runs import Run, Ticket
+from jobs.runs.reasons import Reason
 from scheduler.planning.missed_span import MissedSpan
 from scheduler.stores.runs.repository import Claim, RunRecord, RunResult, RunState
 from scheduler.worker.results.recorder import RECORD_BACKOFF

@@ -10,11 +10,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 from typing import Any
 
-from jobs.events import RunListener
 from jobs.ports import Clock
-from jobs.reasons import Reason
 from jobs.running.runner import Runner
 from jobs.runs import Run, Ticket
+from jobs.runs.events import RunListener
+from jobs.runs.reasons import Reason
 from scheduler.catalog.catalog import Catalog
 from scheduler.dependencies.port import FollowUp
 from scheduler.gates import Gates, Wait

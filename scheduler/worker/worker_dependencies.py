@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from jobs.events import RunListener
 from jobs.ports import Clock
 from jobs.running.runner import Runner
+from jobs.runs.events import RunListener
 from scheduler.catalog.catalog import Catalog
 from scheduler.dependencies.port import FollowUp, NoFollowUp
 from scheduler.gates import Gates

@@ -128,7 +128,7 @@ def test_a_route_that_is_named_exists(method: str, path: str) -> None:
 
 
 def named_places() -> set[str]:
-    """Files and folders, such as `jobs/runs.py`, and modules, such as `scheduler.app`."""
+    """Files and folders, such as `jobs/ports.py`, and modules, such as `scheduler.app`."""
     file, module = rf"({PACKAGES}|bench|docs|tests)(/[\w.-]+)+/?", rf"({PACKAGES})(\.\w+)+"
     not_modules = {each.name for each in (*names.METRICS, *names.OTHERS)}
     return {piece for piece in all_code() if re.fullmatch(f"{file}|{module}", piece)} - not_modules

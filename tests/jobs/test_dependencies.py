@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from jobs.definition import JobDefinition
-from jobs.dependencies import Dependency, format_dependencies
+from jobs.definition.dependencies import Dependency, format_dependencies
 from jobs.problems import validation_problems
 from jobs.runs import Outcome, Run, Trigger
 

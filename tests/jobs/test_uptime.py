@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.uptime import Flip, Uptime, UptimeSample, UptimeSegment, downtime_by_month, monthly_downtime, sum_samples
+from jobs.runs.uptime import Flip, Uptime, UptimeSample, UptimeSegment, downtime_by_month, monthly_downtime, sum_samples
 
 DATA = Path(__file__).parents[1] / "data/heartbeats"
 NOW = datetime(2020, 1, 15, tzinfo=UTC)

@@ -17,9 +17,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from config.settings.model import ApplicationInsightsSettings, Settings
+from jobs.policies.telemetry import REPORT_EVERYTHING, Reporting
 from jobs.redaction import Redactor
 from jobs.runs import Outcome, Run
-from jobs.telemetry import REPORT_EVERYTHING, Reporting
 from observability.exporters.application_insights.delivery import build_application_insights_exporter
 from observability.invocations import Invocation, run_in_invocation
 from observability.telemetry import Telemetry

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from jobs.events import AttemptRetried, RunFinished, RunStarted
 from jobs.runs import Attempt, ErrorClass, Failure, Outcome, Phases, Run, Severity, Ticket, Trigger
+from jobs.runs.events import AttemptRetried, RunFinished, RunStarted
 from observability.sampling import RunReport
 
 DUE = datetime(2031, 1, 1, 12, 0, 0, tzinfo=UTC)

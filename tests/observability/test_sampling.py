@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.policies.telemetry import REPORT_EVERYTHING, Reporting
 from jobs.runs import Outcome, Run, Trigger
-from jobs.telemetry import REPORT_EVERYTHING, Reporting
 from observability.sampling import SAMPLE_INTERVAL, Sampler
 from tests.observability import runs
 

@@ -9,10 +9,10 @@ import sys
 import pytest
 
 from config.settings.model import ApplicationInsightsSettings, DatadogSettings, Settings
-from jobs.events import AttemptRetried, RunListener
+from jobs.policies.telemetry import Reporting, TelemetryPolicy
 from jobs.redaction import Redactor
 from jobs.runs import Outcome
-from jobs.telemetry import Reporting, TelemetryPolicy
+from jobs.runs.events import AttemptRetried, RunListener
 from observability import names
 from observability.events import DeadLettered, LogEvent, LogLine, MeasuredGauges, RunRequested
 from observability.sampling import RunReport

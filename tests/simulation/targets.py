@@ -6,15 +6,15 @@ import asyncio
 import random
 
 from jobs.checks.port import AttemptContext
-from jobs.events import AttemptRetried, RunFinished, RunStarted
 from jobs.runs import ErrorClass, Observation, Phases, Ticket, split_run_id
+from jobs.runs.events import AttemptRetried, RunFinished, RunStarted
 from jobs.targets import Target
 from tests.simulation.outside import Outside
 from tests.simulation.process import Process
 
 
 class ListenerOf:
-    """A process's `jobs.events.RunListener`."""
+    """A process's `jobs.runs.events.RunListener`."""
 
     def __init__(self, process: Process, outside: Outside) -> None:
         self._process = process

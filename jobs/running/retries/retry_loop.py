@@ -13,7 +13,8 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
 from jobs.fast_frozen import value
 from jobs.formats.durations import parse_duration
-from jobs.policies import RetryPolicy, jitter_share
+from jobs.policies import RetryPolicy
+from jobs.policies.retry import jitter_share
 from jobs.runs import Attempt, ErrorClass
 
 SHORTEST_ATTEMPT = 0.05

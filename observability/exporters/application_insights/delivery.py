@@ -16,9 +16,9 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from jobs.events import AttemptRetried
 from jobs.formats.trace_ids import parse_trace_parent, span_id_of, trace_id_of
 from jobs.runs import Run
+from jobs.runs.events import AttemptRetried
 from observability import names
 from observability.events import DeadLettered, Fields, LogLine, MeasuredGauges, RunRequested, TelemetryEvent
 from observability.exporters.application_insights import rows

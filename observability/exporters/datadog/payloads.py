@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from jobs.events import AttemptRetried
 from jobs.runs import Attempt, Run
+from jobs.runs.events import AttemptRetried
 from observability import names
 from observability.events import (
     DeadLettered,

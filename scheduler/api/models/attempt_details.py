@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from jobs.details import CertificateDetail, DnsDetail, StepDetail, StepOutcome, TlsDetail
 from jobs.runs import ErrorClass
+from jobs.runs.details import CertificateDetail, DnsDetail, StepDetail, StepOutcome, TlsDetail
 from scheduler.api.models.base import ResponseModel
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from jobs.dependencies import Dependency
+from jobs.definition.dependencies import Dependency
 from scheduler.api.models.base import ResponseModel
 from scheduler.api.models.circuits import CircuitModel
 from scheduler.api.models.runs import RunModel

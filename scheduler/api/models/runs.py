@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from jobs.details import Details
-from jobs.reasons import ReasonCode
 from jobs.runs import Attempt, ErrorClass, Outcome, Run, Severity, Trigger
+from jobs.runs.details import Details
+from jobs.runs.reasons import ReasonCode
 from scheduler.api.models.attempt_details import DnsModel, StepModel, TlsModel
 from scheduler.api.models.base import ResponseModel
 from scheduler.stores.runs.repository import RunRecord, RunState

@@ -164,7 +164,7 @@ _FIELDS = ("name", "schedule", "next_at", "latest", "latest_at", "endpoint", "pa
 
 
 def _fields(view: JobView) -> tuple[str, ...]:
-    from jobs.dependencies import format_dependencies
+    from jobs.definition.dependencies import format_dependencies
     from scheduler.cli.run_table import outcome_cell
 
     job, latest = view.entry.job, view.latest

@@ -10,7 +10,7 @@ from scheduler.cli.output import EXIT_FAILED, fail, is_terminal, print_note, sho
 
 if TYPE_CHECKING:
     from config.loading import Configuration
-    from jobs.events import RunListener
+    from jobs.runs.events import RunListener
     from scheduler.app import Program
     from scheduler.stores.runs.repository import RunRecord
 
@@ -52,7 +52,7 @@ def _run_with_progress(configuration: Configuration, job: str) -> RunRecord | No
 
 
 def _run(configuration: Configuration, job: str, listener: RunListener | None = None) -> RunRecord | None:
-    from jobs.events import ListenerGroup
+    from jobs.runs.events import ListenerGroup
     from scheduler.cli.context import run_in_program
     from scheduler.cli.mutations import quiet_run_log
     from scheduler.cli.progress import FollowingRuns

@@ -189,7 +189,7 @@ _FIELDS = ("name", "schedule", "check", "next_at", "depends_on")
 
 
 def _fields(job: JobDefinition, now: datetime) -> tuple[str, ...]:
-    from jobs.dependencies import format_dependencies
+    from jobs.definition.dependencies import format_dependencies
 
     at = _next(job, now)
     next_at = format_iso(at, precise=True) if at is not None else ""

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
 
-from jobs.runs import Attempt, ErrorClass, Run, Ticket, format_run_instant, parse_run_instant
+from jobs.formats.instants import format_run_instant, parse_run_instant
+from jobs.runs import Attempt, ErrorClass, Run, Ticket
 from scheduler.stores.port import Delete, Insert, Replace, RowChanged, RowExists, Store, StoreError
 from scheduler.stores.rows.size_limits import shrink_letter_to_fit
 from scheduler.stores.runs.keys import instant_before, reverse_ms

@@ -19,9 +19,9 @@ from typing import Any
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from jobs.formats.durations import round_to_microsecond
-from jobs.reasons import ReasonCode
 from jobs.runs import Attempt, ErrorClass, Failure, Outcome, Phases, Run, Severity, Ticket, Trigger
-from jobs.uptime import UptimeSample
+from jobs.runs.reasons import ReasonCode
+from jobs.runs.uptime import UptimeSample
 from scheduler.stores.port import Row
 from scheduler.stores.runs.details_codec import decode_details, encode_details
 from scheduler.stores.runs.keys import RunKey

@@ -13,7 +13,7 @@ from dataclasses import astuple
 from datetime import UTC, datetime
 from operator import itemgetter
 
-from jobs.uptime import Uptime, UptimeSegment
+from jobs.runs.uptime import Uptime, UptimeSegment
 from scheduler.stores.port import Delete, Insert, Replace, Row, Store
 from scheduler.stores.runs.codec import read_uptime_sample
 from scheduler.stores.runs.keys import HISTORY_TABLE, PREFIX_END, job_prefix, reverse_ms, shard_of_job

@@ -17,7 +17,8 @@ from datetime import UTC, datetime, timedelta
 from zlib import crc32
 
 from jobs.fast_frozen import value
-from jobs.runs import Run, Ticket, format_run_instant, split_run_id
+from jobs.formats.instants import format_run_instant
+from jobs.runs import Run, Ticket, split_run_id
 
 HISTORY_TABLE = "history"
 SHARD_COUNT = 4

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jobs.problems import format_value
-from jobs.uptime import UptimeSample
+from jobs.runs.uptime import UptimeSample
 from scheduler.stores.port import LARGEST_PAGE, Row, Store
 from scheduler.stores.runs.codec import RunRecord, RunState, decode_record, read_status, read_uptime_sample
 from scheduler.stores.runs.keys import (

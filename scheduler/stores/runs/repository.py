@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from jobs.runs import Outcome, Run, Ticket
-from jobs.uptime import UptimeSample, UptimeSegment
+from jobs.runs.uptime import UptimeSample, UptimeSegment
 from scheduler.stores.port import Delete, Insert, Row, RowChanged, RowExists, Store, StoreError
 from scheduler.stores.runs.claims import AlreadyClaimed, Claim, ClaimLost, OpenRun, RunResult
 from scheduler.stores.runs.codec import RunRecord, RunState, decode_record, encode_open

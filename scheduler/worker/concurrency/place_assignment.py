@@ -13,9 +13,9 @@ from datetime import timedelta
 from jobs.definition import JobDefinition
 from jobs.formats.durations import format_duration
 from jobs.ports import Clock
-from jobs.reasons import Reason, ReasonCode
 from jobs.running.endpoint_hosts import host_of_endpoint
 from jobs.runs import Ticket, Trigger
+from jobs.runs.reasons import Reason, ReasonCode
 from scheduler.gates import Skip, Wait
 from scheduler.worker.cancellation import RunRegistry
 from scheduler.worker.concurrency.fifo_semaphore import FifoSemaphore

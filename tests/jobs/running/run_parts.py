@@ -9,12 +9,12 @@ from typing import Any
 from jobs.checks.clock import Phase
 from jobs.checks.port import AttemptContext
 from jobs.definition import JobDefinition
-from jobs.events import AttemptRetried, RunFinished, RunStarted
 from jobs.redaction import Redactor
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from jobs.running.retries.retry_budget import RetryBudget
 from jobs.running.runner import Runner
 from jobs.runs import ErrorClass, Observation, Phases, Run, Ticket
+from jobs.runs.events import AttemptRetried, RunFinished, RunStarted
 from jobs.targets import Target
 from tests.jobs.running.memory_states import MemoryStates
 from tests.jobs.running.virtual_time import START, LoopClock

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.details import CertificateDetail, Details, DnsDetail, StepDetail, StepOutcome, TlsDetail
 from jobs.redaction import Redactor
 from jobs.running.attempt_details import (
     LONGEST_DETAIL_NAME,
@@ -22,6 +21,7 @@ from jobs.running.attempt_details import (
 )
 from jobs.running.run_factories import build_attempt
 from jobs.runs import ErrorClass, Failure, Observation, Phases, Severity
+from jobs.runs.details import CertificateDetail, Details, DnsDetail, StepDetail, StepOutcome, TlsDetail
 from tests.jobs.running.seen_certificates import NOON, certificate
 
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from jobs.reasons import Reason, ReasonCode
 from jobs.running.run_factories import dead_lettered_run, interrupted_run, overdue_run, skipped_run
 from jobs.runs import ErrorClass, Outcome
+from jobs.runs.reasons import Reason, ReasonCode
 from tests.jobs.running.run_parts import TICKET, URL, job
 from tests.jobs.running.virtual_time import START, LoopClock, virtual_time
 

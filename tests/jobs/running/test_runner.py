@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from jobs.checks.clock import Phase
-from jobs.details import Details, StepDetail
 from jobs.judging import JudgingUnavailable
 from jobs.running.run_factories import ERRORS_UNRELATED_TO_TARGET
 from jobs.running.runner import Runner
 from jobs.runs import ErrorClass, Failure, Observation, Outcome, Phases, Trigger
+from jobs.runs.details import Details, StepDetail
 from tests.jobs.running.run_parts import REFUSED, TICKET, URL, Hang, Stage, answer, broken, job
 from tests.jobs.running.virtual_time import START, virtual_time
 

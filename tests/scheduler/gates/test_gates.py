@@ -9,8 +9,8 @@ from datetime import timedelta
 
 import pytest
 
-from jobs.reasons import Reason, ReasonCode
 from jobs.runs import Ticket, Trigger
+from jobs.runs.reasons import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.gates import Gates, GateVerdict, Skip, Wait
 from scheduler.gates.definition import DefinitionGate

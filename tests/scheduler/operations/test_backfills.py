@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from jobs.reasons import Reason, ReasonCode
 from jobs.runs import Outcome, Ticket, Trigger
+from jobs.runs.reasons import Reason, ReasonCode
 from scheduler.audit import ChangeSource
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.dispatch.in_process import InProcessDispatch

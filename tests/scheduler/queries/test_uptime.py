@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from jobs.runs import Outcome
-from jobs.uptime import Uptime
+from jobs.runs.uptime import Uptime
 from scheduler.catalog.catalog import Catalog
 from scheduler.queries.uptime import JobUptime, UptimeReader
 from scheduler.stores.runs.repository import Runs

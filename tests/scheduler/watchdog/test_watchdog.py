@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from jobs.reasons import Reason, ReasonCode
 from jobs.running.run_factories import skipped_run
 from jobs.runs import Ticket
+from jobs.runs.reasons import Reason, ReasonCode
 from jobs.schedules import parse_schedule
 from observability import names
 from scheduler.catalog.catalog import CatalogJob, JobSnapshot

@@ -10,8 +10,8 @@ from itertools import pairwise
 
 import pytest
 
-from jobs.reasons import Reason, ReasonCode
 from jobs.runs import ErrorClass, Outcome, Ticket
+from jobs.runs.reasons import Reason, ReasonCode
 from scheduler.gates import Wait
 from scheduler.stores.dead_letters.repository import DeadLetter
 from scheduler.stores.runs.repository import Claim, RunState

@@ -17,7 +17,7 @@ import pytest_asyncio
 import uvicorn
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from jobs.details import CertificateDetail, Details, TlsDetail
+from jobs.runs.details import CertificateDetail, Details, TlsDetail
 from scheduler.api.dashboard import outages
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.parts import missing

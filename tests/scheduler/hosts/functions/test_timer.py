@@ -9,9 +9,9 @@ from typing import NoReturn
 
 import pytest
 
-from jobs.reasons import Reason, ReasonCode
 from jobs.running.run_factories import skipped_run
 from jobs.runs import Outcome
+from jobs.runs.reasons import Reason, ReasonCode
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.dispatch.batches import TicketBatch, encode_batch
 from scheduler.dispatch.port import DispatchError

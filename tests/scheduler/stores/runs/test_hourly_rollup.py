@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from jobs.runs import Outcome, Trigger
-from jobs.uptime import Uptime, UptimeSegment
+from jobs.runs.uptime import Uptime, UptimeSegment
 from scheduler.stores.port import Store, StoreUnavailable
 from scheduler.stores.runs.keys import HISTORY_TABLE, shard_of_job
 from scheduler.stores.runs.repository import Claim, Runs

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.reasons import ReasonCode
 from jobs.runs import Outcome
+from jobs.runs.reasons import ReasonCode
 from scheduler.stores.port import Row
 from scheduler.stores.runs.codec import decode_record, encode_finished, read_uptime_sample
 from scheduler.stores.runs.keys import RunKey

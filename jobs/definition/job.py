@@ -7,103 +7,27 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
-    PlainSerializer,
-    PlainValidator,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
-    WithJsonSchema,
     WrapValidator,
     field_validator,
     model_validator,
 )
 
-from jobs.dependencies import Dependencies, Dependency, format_dependencies
+from jobs.definition.dependencies import Dependencies, Dependency, format_dependencies
+from jobs.definition.schedule_field import ScheduleField
 from jobs.expectations import Expectation, Expectations, check_applicable
 from jobs.formats.display_text import DisplayText, DisplayTexts
 from jobs.formats.durations import format_duration
-from jobs.groups import ConcurrencyGroupField
 from jobs.model_base import FrozenModel, intern_state
 from jobs.policies import CatchUp, CircuitPolicy, RetryPolicy, Timeouts
-from jobs.schedules import DefaultSchedule, Schedule, bind_to_job, parse_schedule
+from jobs.policies.concurrency_groups import ConcurrencyGroupField
+from jobs.policies.telemetry import TelemetryPolicy
+from jobs.schedules import DefaultSchedule
 from jobs.targets import TARGETS_BY_KIND, Target, target_kind
-from jobs.telemetry import TelemetryPolicy
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 """A job's name is part of run ids, URLs, table keys and tags, so it contains only characters valid in all of them."""
-
-
-def _read_schedule(value: Any, info: ValidationInfo) -> Schedule | None:
-    return None if value is None else bind_to_job(parse_schedule(value), info.data.get("name", ""))
-
-
-_WINDOW = {"days": {"type": "string"}, "from": {"type": "string"}, "to": {"type": "string"}}
-_EXCLUSION = {
-    "dates": {"type": "array", "items": {"type": "string", "format": "date"}},
-    "weekly": {"type": "object", "properties": _WINDOW, "additionalProperties": False},
-    "holidays": {"type": "string", "description": "a country's code", "examples": ["DE"]},
-    "subdivision": {"type": "string", "description": "a part of that country", "examples": ["BE"]},
-}
-_MONTHLY = {
-    "type": "object",
-    "properties": {
-        "day": {
-            "anyOf": [
-                {"type": ["string", "integer"]},
-                {"type": "array", "items": {"type": ["string", "integer"]}, "minItems": 1},
-            ],
-            "examples": ["last", "last-weekday", "last-friday", "second-friday", "nearest-weekday-15", 31],
-        },
-        "at": {
-            "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
-            "examples": ["02:00"],
-        },
-        "months": {
-            "anyOf": [
-                {"type": ["string", "integer"]},
-                {"type": "array", "items": {"type": ["string", "integer"]}, "minItems": 1},
-            ],
-            "examples": ["MAR,JUN"],
-        },
-        "missing_day": {"enum": ["skip", "last"], "description": "policy for months without the day"},
-    },
-    "required": ["day"],
-    "additionalProperties": False,
-}
-_SCHEDULE_KEYS = {
-    "cron": {"type": "string"},
-    "every": {"type": "string", "examples": ["10s", "5m"]},
-    "monthly": _MONTHLY,
-    "offset": {"type": "string", "description": "moves every instant of an interval", "examples": ["30s"]},
-    "timezone": {"type": "string", "description": "IANA name; UTC if absent", "examples": ["Europe/Berlin"]},
-    "dst": {
-        "type": "object",
-        "properties": {
-            "gap": {"enum": ["shift", "end", "skip"], "description": "policy for local times that DST skips"},
-            "repeat": {"enum": ["first", "both"], "description": "policy for local times that DST repeats"},
-        },
-        "additionalProperties": False,
-    },
-    "jitter": {"type": "string", "description": "maximum delay; a job always has the same one", "examples": ["20s"]},
-    "start": {"type": "string", "description": "ISO 8601"},
-    "end": {"type": "string", "description": "ISO 8601; a date alone means the end of that day"},
-    "except": {
-        "type": "array",
-        "items": {"type": "object", "properties": _EXCLUSION, "additionalProperties": False},
-    },
-}
-_ONE_SCHEDULE = [
-    {"type": "string", "description": "NCRONTAB, five or six fields, or a macro", "examples": ["*/10 * * * * *"]},
-    {"type": "object", "properties": _SCHEDULE_KEYS, "additionalProperties": False},
-]
-
-ScheduleField = Annotated[
-    Schedule | None,
-    # Plain: the parser alone decides. A check of the protocol's members for each of 10,000 jobs would cost time.
-    PlainValidator(_read_schedule),
-    PlainSerializer(lambda schedule: schedule and schedule.spec, return_type=Any),
-    WithJsonSchema({"anyOf": [*_ONE_SCHEDULE, {"type": "array", "items": {"anyOf": _ONE_SCHEDULE}}, {"type": "null"}]}),
-]
-"""Declared after `name`, from which the jitter follows."""
 
 
 def _of_kind(value: Any, read: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Timeouts:
@@ -125,7 +49,6 @@ def _of_kind(value: Any, read: ValidatorFunctionWrapHandler, info: ValidationInf
 _TIMEOUTS = Timeouts()
 _RETRY = RetryPolicy()
 _CATCH_UP = CatchUp()
-
 
 OverlapMode = Literal["skip", "allow", "buffer_one", "buffer_all", "cancel_previous"]
 """What happens to a run that becomes due while the previous run of the job is in flight.

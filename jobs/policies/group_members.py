@@ -1,74 +1,14 @@
-"""Concurrency groups: jobs that share a limit of parallel runs. Data only; scheduler.gates enforces the limit.
-
-Two jobs that set different limits for one group are found here and rejected by config.job_files.reader.
-"""
+"""The jobs that may join a group: the section `groups` of job files. Read and applied by config.job_groups."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from jobs.model_base import Duration, FrozenModel
-
-GROUP_NAME_PATTERN = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
-
-LARGEST_CONCURRENCY_GROUP = 1000
-"""Maximum parallel runs of a group: one page of the store holds all its slots."""
-
-
-LONGEST_GROUP_WAIT = 3600.0
-"""Seconds."""
-
-
-class ConcurrencyGroup(FrozenModel):
-    """At most `limit` runs of all jobs of the group are in flight; another run waits for up to `wait` seconds."""
-
-    name: str = Field(
-        pattern=GROUP_NAME_PATTERN.pattern,
-        description="letters, digits, dot, - and _, at most 100, the first a letter or a digit",
-    )
-    limit: int = Field(default=1, ge=1, le=LARGEST_CONCURRENCY_GROUP)
-    wait: Annotated[Duration, Field(le=LONGEST_GROUP_WAIT)] = 30.0
-
-
-def _by_name(value: Any) -> Any:
-    return {"name": value} if isinstance(value, str) else value
-
-
-ConcurrencyGroupField = Annotated[ConcurrencyGroup | None, BeforeValidator(_by_name)]
-"""A name alone means a group with a limit of 1."""
-
-
-@dataclass(frozen=True, slots=True)
-class GroupConflict:
-    """`job` sets another limit for its group than the job `first`."""
-
-    job: str
-    first: str
-    group: str
-    limit: int
-    first_limit: int
-
-
-def find_group_conflicts(groups: Iterable[tuple[str, ConcurrencyGroup | None]]) -> list[GroupConflict]:
-    """Return each job whose limit differs from that of the first job of its group."""
-    first: dict[str, tuple[str, int]] = {}
-    found = []
-    for job, group in groups:
-        if group is None:
-            continue
-        name, limit = first.setdefault(group.name, (job, group.limit))
-        if limit != group.limit:
-            found.append(GroupConflict(job, name, group.name, group.limit, limit))
-    return found
-
-
-# --- members: the section `groups` of job files, read and applied by config.job_files.groups ---
+from jobs.model_base import FrozenModel
 
 
 def _as_list(value: object) -> object:
