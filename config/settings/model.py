@@ -30,6 +30,8 @@ from config.settings.target_lists import Folders, Hosts, Networks, Ports, Scheme
 from jobs.checks.body_memory import MOST_BODY_BYTES
 from jobs.errors import ScheduleError
 from jobs.model_base import Duration, FrozenModel
+from jobs.policies.concurrency_groups import LARGEST_CONCURRENCY_GROUP
+from jobs.policies.telemetry import Reporting
 from jobs.problems.value_formatting import strip_url_secrets
 from jobs.running.retries.retry_budget import RETRIES_PER_MINUTE, RETRY_SHARE
 from jobs.schedules import Schedule, parse_schedule

@@ -113,14 +113,6 @@ class UptimeSegment:
 
 
 @dataclass(frozen=True, slots=True)
-class Flip:
-    """The instant at which it went down or came up."""
-
-    at: datetime
-    down: bool
-
-
-@dataclass(frozen=True, slots=True)
 class MonthlyDowntime:
     """`seconds` of downtime and `outages` in the month (one over two months counts in both); None: no data."""
 
@@ -133,28 +125,6 @@ class MonthlyDowntime:
     def name(self) -> str:
         """`2026-11`."""
         return f"{self.first:%Y-%m}"
-
-
-def monthly_downtime(
-    flips: Sequence[Flip],
-    now: datetime,
-    months: int,
-    zone: tzinfo = UTC,
-    *,
-    down: bool = False,
-    since: datetime | None = None,
-) -> list[MonthlyDowntime]:
-    """The current month and those before it, newest first.
-
-    `flips`: in order; before the first one it was the other way round. `down`: how it is, if there is no flip.
-    `since`: when it was first looked at; of months that ended before nothing is known.
-    """
-    was_down = not flips[0].down if flips else down
-    all_flips = [Flip(datetime.min.replace(tzinfo=UTC), was_down), *(flip for flip in flips if flip.at < now)]
-    stretches = [
-        UptimeSegment.from_samples([(flip.at, UptimeSample("down" if flip.down else "up"))]) for flip in all_flips
-    ]
-    return downtime_by_month(stretches, now, months, zone, since=since)
 
 
 def downtime_by_month(
@@ -170,23 +140,23 @@ def downtime_by_month(
 
 
 def _month(
-    first: datetime, end: datetime, stretches: Sequence[UptimeSegment], now: datetime, since: datetime | None
+    first: datetime, end: datetime, segments: Sequence[UptimeSegment], now: datetime, since: datetime | None
 ) -> MonthlyDowntime:
     if since is not None and end <= since:
         return MonthlyDowntime(first, None, None)
     begin, end = first.astimezone(UTC), end.astimezone(UTC)
-    seconds, outages, goes_on = 0.0, 0, False
-    for number, stretch in enumerate(stretches):
-        if begin <= stretch.first < end:
-            seconds += stretch.seconds
-            outages += stretch.outages - (goes_on and stretch.starts_down)
-        goes_on = stretch.ends_down
-        if goes_on:
-            after = stretches[number + 1].first if number + 1 < len(stretches) else now
-            inside = (min(after, end) - max(stretch.last, begin)).total_seconds()
+    seconds, outages, is_ongoing = 0.0, 0, False
+    for number, segment in enumerate(segments):
+        if begin <= segment.first < end:
+            seconds += segment.seconds
+            outages += segment.outages - (is_ongoing and segment.starts_down)
+        is_ongoing = segment.ends_down
+        if is_ongoing:
+            after = segments[number + 1].first if number + 1 < len(segments) else now
+            inside = (min(after, end) - max(segment.last, begin)).total_seconds()
             if inside > 0:
                 seconds += inside
-                outages += stretch.last < begin
+                outages += segment.last < begin
     return MonthlyDowntime(first, seconds, outages)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from jobs.errors import ScheduleError
 from jobs.schedules import IntervalSchedule, Ncrontab, Schedule, from_milliseconds, parse_schedule, to_milliseconds
-from tests.jobs.schedule_cases import cases, utc
+from tests.jobs.schedules.schedule_cases import cases, utc
 
 
 @pytest.mark.parametrize("case", cases("timespans"))

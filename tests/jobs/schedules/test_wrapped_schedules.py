@@ -24,7 +24,7 @@ from jobs.schedules import (
     zone_of,
 )
 from jobs.schedules.explanations.schedules import explain_schedule
-from tests.jobs.schedule_cases import cases
+from tests.jobs.schedules.schedule_cases import cases
 
 NAMES = [f"job-{number}" for number in range(500)]
 

@@ -9,7 +9,7 @@ import pytest
 
 from jobs.errors import ScheduleError
 from jobs.schedules import Ncrontab, parse_schedule
-from tests.jobs.schedule_cases import cases, utc
+from tests.jobs.schedules.schedule_cases import cases, utc
 from tests.parts.timing import computes_below
 
 NOON = datetime(2024, 2, 29, 12, tzinfo=UTC)

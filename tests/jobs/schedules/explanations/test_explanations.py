@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from jobs.schedules import Ncrontab, Schedule, bind_to_job, parse_schedule
 from jobs.schedules.explanations.schedules import explain_schedule
-from tests.jobs.schedule_cases import cases
+from tests.jobs.schedules.schedule_cases import cases
 from tests.jobs.schedules.test_schedule_properties import schedules
 
 

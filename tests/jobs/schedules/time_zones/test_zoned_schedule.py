@@ -13,7 +13,7 @@ import tzdata  # type: ignore[import-untyped]
 
 from jobs.errors import ScheduleError
 from jobs.schedules import DstPolicy, Ncrontab, Schedule, ZonedSchedule, load_time_zone, parse_schedule, zone_of
-from tests.jobs.schedule_cases import cases
+from tests.jobs.schedules.schedule_cases import cases
 from tests.parts.timing import computes_below
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import reduce
 from itertools import groupby
 from operator import add, itemgetter
@@ -15,11 +17,37 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.runs.uptime import Flip, Uptime, UptimeSample, UptimeSegment, downtime_by_month, monthly_downtime, sum_samples
+from jobs.runs.uptime import MonthlyDowntime, Uptime, UptimeSample, UptimeSegment, downtime_by_month, sum_samples
 
-DATA = Path(__file__).parents[1] / "data/heartbeats"
+DATA = Path(__file__).parents[2] / "data/heartbeats"
 NOW = datetime(2020, 1, 15, tzinfo=UTC)
 DAY = 86400
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """The instant at which the state changes."""
+
+    at: datetime
+    down: bool
+
+
+def monthly_downtime(
+    flips: Sequence[Flip],
+    now: datetime,
+    months: int,
+    zone: tzinfo = UTC,
+    *,
+    down: bool = False,
+    since: datetime | None = None,
+) -> list[MonthlyDowntime]:
+    """Return the downtime by month from changes of the state. `down`: the state if it never changes."""
+    was_down = not flips[0].down if flips else down
+    all_flips = [Flip(datetime.min.replace(tzinfo=UTC), was_down), *(flip for flip in flips if flip.at < now)]
+    segments = [
+        UptimeSegment.from_samples([(flip.at, UptimeSample("down" if flip.down else "up"))]) for flip in all_flips
+    ]
+    return downtime_by_month(segments, now, months, zone, since=since)
 
 
 def cases(name: str) -> list[dict[str, Any]]:

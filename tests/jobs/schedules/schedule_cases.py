@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-_FOLDER = Path(__file__).parents[1] / "data" / "schedules"
+_FOLDER = Path(__file__).parents[2] / "data" / "schedules"
 
 
 def cases(name: str) -> list[Any]:
