@@ -154,8 +154,8 @@ async def test_a_process_that_slept_through_the_rest_of_the_run_ends_it_without_
     run = await stage.run()
     assert (run.outcome, run.error, len(run.attempts)) == (Outcome.TIMED_OUT, ErrorClass.RUN_TIMEOUT, 1)
     assert run.message == (
-        "The time of the run was over before attempt 2 could begin. "
-        "The last one: checkout.internal:443 refused the connection."
+        "The run's time ended before attempt 2 could start. "
+        "The last attempt: checkout.internal:443 refused the connection."
     )
 
 
