@@ -75,7 +75,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert replace(self.state, forced=before.override) == before, "what runs say is kept while it is held"
 
     @rule()
-    @precondition(lambda self: self.state.period or self.state.forced)
+    @precondition(lambda self: self.state.period or self.state.override)
     def reset(self) -> None:
         before, self.state = self.state, reset_circuit(self.state)
         assert self.state == replace(CLOSED_CIRCUIT, period=before.period + 1)
