@@ -56,9 +56,9 @@ class _Looking:
                 suppress(OSError, urllib.error.URLError),
                 urllib.request.urlopen(f"{self._url}/api/watchdog", timeout=5) as answer,
             ):
-                for holder in json.load(answer)["places"]["holders"]:
+                for holder in json.load(answer)["concurrency"]["holders"]:
                     if holder["job"].startswith("slow"):
-                        self.most_places = max(self.most_places, holder["places"])
+                        self.most_places = max(self.most_places, holder["slots"])
 
 
 class OneSlowJob(Attack):

@@ -52,11 +52,11 @@ def _unknown_parameters(given: Iterable[str], known: list[str]) -> Iterable[Inva
         if name not in known:
             message, hint = describe_unknown_key(name, known)
             message = message.replace("unknown key", "unknown parameter")
-            yield InvalidInput(where=f"query.{make_printable(name)}", message=message, hint=hint or None)
+            yield InvalidInput(location=f"query.{make_printable(name)}", message=message, hint=hint or None)
 
 
 def _repeated_parameter(name: str) -> InvalidInput:
-    return InvalidInput(where=f"query.{name}", message="the parameter is given more than once")
+    return InvalidInput(location=f"query.{name}", message="the parameter is given more than once")
 
 
 def parse_wait(wait: str | None) -> float:
@@ -68,11 +68,11 @@ def parse_wait(wait: str | None) -> float:
             raise ValueError(f"{wait!r} is not a duration: use ASCII, for example 10s")
         seconds = parse_duration(wait)
     except ValueError as error:
-        raise InvalidRequest(InvalidInput(where="query.wait", message=make_printable(str(error), 200))) from None
+        raise InvalidRequest(InvalidInput(location="query.wait", message=make_printable(str(error), 200))) from None
     if seconds > MAX_WAIT:
         message = f"{make_printable(wait)} exceeds the maximum of {_MAX_WAIT_TEXT}"
         raise InvalidRequest(
-            InvalidInput(where="query.wait", message=message, hint="use a shorter wait, then poll the run by its id")
+            InvalidInput(location="query.wait", message=message, hint="use a shorter wait, then poll the run by its id")
         )
     return seconds
 
@@ -81,7 +81,7 @@ def parse_outcome(outcome: str | None) -> str | None:
     """Return the parameter `outcome`. Raises InvalidRequest."""
     if outcome is not None and outcome not in RUN_FILTERS:
         message, hint = describe_wrong_choice(outcome, RUN_FILTERS)
-        raise InvalidRequest(InvalidInput(where="query.outcome", message=message, hint=hint))
+        raise InvalidRequest(InvalidInput(location="query.outcome", message=message, hint=hint))
     return outcome
 
 

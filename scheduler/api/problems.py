@@ -35,12 +35,12 @@ MEDIA_TYPE = "application/problem+json"
 class InvalidInput(ResponseModel):
     """An invalid part of a request. `location`: for example `query.limit`."""
 
-    where: str
+    location: str
     message: str
     hint: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.message}" + (f"; {self.hint}" if self.hint else "")
+        return f"{self.location}: {self.message}" + (f"; {self.hint}" if self.hint else "")
 
 
 class ProblemDetails(ResponseModel):
@@ -140,7 +140,7 @@ def add_problem_handlers(api: FastAPI) -> None:
     async def _not_done(request: Request, error: OperationError) -> Response:
         if isinstance(error, InvalidArgument):
             return await _api_problem(
-                request, InvalidRequest(InvalidInput(where=f"body.{error.field}", message=str(error)))
+                request, InvalidRequest(InvalidInput(location=f"body.{error.field}", message=str(error)))
             )
         text = str(error)
         return respond_with_problem(request, _STATUS_OF[type(error)], f"{text[0].upper()}{text[1:]}.")
@@ -155,7 +155,7 @@ def add_problem_handlers(api: FastAPI) -> None:
     @api.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> Response:
         found = [
-            InvalidInput(where=dotted_path(*finding.path), message=finding.message, hint=finding.hint or None)
+            InvalidInput(location=dotted_path(*finding.path), message=finding.message, hint=finding.hint or None)
             for finding in validation_findings(error.errors(), Any)
         ]
         return await _api_problem(request, InvalidRequest(*found))

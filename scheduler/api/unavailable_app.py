@@ -59,4 +59,4 @@ def _invalid_input(found: Problem) -> InvalidInput:
     """Return the problem with a location of file, line and key, as far as they are known."""
     file = f"{found.file}:{found.line}" if found.file and found.line is not None else found.file
     where = ": ".join(part for part in (file, found.key) if part)
-    return InvalidInput(where=where, message=found.message, hint=found.hint or None)
+    return InvalidInput(location=where, message=found.message, hint=found.hint or None)

@@ -82,7 +82,7 @@ async def test_a_heartbeat_goes_down_comes_back_fails_and_outlives_a_restart(tmp
     assert "exit code 3" in failed["message"]
     assert failed["message"].endswith("It says: tar: no space left")
     assert stranger.status_code == 404
-    assert (kept["state"], kept["exit_code"], kept["number"]) == ("down", 3, 2)
+    assert (kept["state"], kept["exit_code"], kept["ping_count"]) == ("down", 3, 2)
     assert [one["signal"] for one in kept["pings"]] == ["fail", "start"]
     assert mended["trigger"] == "manual"
     assert (shown.code, len(shown.stdout.splitlines())) == (0, 3)

@@ -154,7 +154,7 @@ async def test_five_hundred_edits_under_load_lose_no_run_and_mix_no_versions(tmp
     assert len({run["generation"] for run in changed}) > CHANGED
 
     assert health["jobs"]["generation"] != before["generation"]
-    assert health["jobs"]["number"] == STEADY + CHANGED == len(jobs)
+    assert health["jobs"]["count"] == STEADY + CHANGED == len(jobs)
     assert {job["tags"].get("version") for job in jobs} == {None, *(f"v{EDITS + n}" for n in range(4))}
     reloads = [line for line in log if line["Logger"] == "scheduler.catalog.reloading"]
     levels = Counter(line["Level"] for line in reloads)

@@ -129,5 +129,5 @@ async def test_a_new_version_is_used_without_a_refusal_once_somebody_says_so(
             listed = (await host.get("/api/secrets"))["secrets"]
 
     assert (run["outcome"], run["attempt_count"]) == ("succeeded", 1)
-    assert (told["source"], told["trouble"], told["jobs"]) == (vault.url, "", ["checkout"])
+    assert (told["source"], told["error"], told["jobs"]) == (vault.url, "", ["checkout"])
     assert listed == [told]

@@ -88,7 +88,7 @@ async def _list_runs(queries: JobAndRunQueries, name: str, continuation: str | N
         return await queries.list_runs(job=name, limit=RUNS_PER_PAGE, continuation=continuation)
     except ValueError as error:
         raise InvalidRequest(
-            InvalidInput(where="query.continuation", message=make_printable(str(error), 200))
+            InvalidInput(location="query.continuation", message=make_printable(str(error), 200))
         ) from None
 
 

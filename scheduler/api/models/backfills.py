@@ -30,10 +30,10 @@ class BackfillModel(ResponseModel):
     job: str
     dry_run: bool
     runs: list[BackfillRun]
-    ran: int
+    already_run: int
     skipped: int
 
     @classmethod
     def from_result(cls, job: str, done: BackfillResult, *, dry_run: bool) -> BackfillModel:
         runs = [BackfillRun.from_ticket(ticket) for ticket in done.tickets]
-        return cls(job=job, dry_run=dry_run, runs=runs, ran=done.already_run, skipped=done.skipped)
+        return cls(job=job, dry_run=dry_run, runs=runs, already_run=done.already_run, skipped=done.skipped)

@@ -12,39 +12,45 @@ from scheduler.queries.circuits import CircuitView
 
 
 class CircuitOverrideModel(ResponseModel):
-    """How an operator holds a circuit. `until` null: until it is reset. `way`: how it was asked for."""
+    """An operator's override of a circuit. `until` null: until a reset. `source`: where it was requested."""
 
     open: bool
     since: datetime
     until: datetime | None
     reason: str
-    way: str
+    source: str
 
     @classmethod
-    def from_override(cls, forced: ManualOverride) -> CircuitOverrideModel:
-        return cls(open=forced.is_open, since=forced.since, until=forced.until, reason=forced.reason, way=forced.source)
+    def from_override(cls, override: ManualOverride) -> CircuitOverrideModel:
+        return cls(
+            open=override.is_open,
+            since=override.since,
+            until=override.until,
+            reason=override.reason,
+            source=override.source,
+        )
 
 
 class CircuitModel(ResponseModel):
-    """A circuit. `since` and `why`: of one that is open, half-open or held. `retry_at`: when runs that are
-    rejected now are let through again; null if they are let through, or nobody knows. `text` says it in words.
+    """A circuit. `since`, `reason`: of one that is open, half-open or overridden. `summary`: its state as a sentence.
 
-    `calls`, `failures` and `slow`: the runs in its window as the store knows them; successes come with the next write.
+    `retry_at`: when runs that are rejected now are admitted again; null if they are admitted, or if that is unknown.
+    `calls`, `failures`, `slow`: the stored runs in its window; successes are stored with the next write.
     """
 
     key: str
     jobs: list[str]
     state: Literal["closed", "open", "half_open", "held_open", "held_closed"]
     since: datetime | None
-    why: str
-    tried_again_at: datetime | None
-    forced: CircuitOverrideModel | None
+    reason: str
+    retry_at: datetime | None
+    override: CircuitOverrideModel | None
     consecutive_failures: int
     calls: int
     failures: int
     slow: int
     policy: dict[str, Any]
-    text: str
+    summary: str
     url: str
 
     @classmethod
@@ -56,22 +62,22 @@ class CircuitModel(ResponseModel):
                 "jobs": list(view.jobs),
                 "state": view.state,
                 "since": view.since,
-                "why": view.reason,
-                "tried_again_at": view.retry_at,
-                "forced": None if view.override is None else CircuitOverrideModel.from_override(view.override),
+                "reason": view.reason,
+                "retry_at": view.retry_at,
+                "override": None if view.override is None else CircuitOverrideModel.from_override(view.override),
                 "consecutive_failures": view.stored_state.consecutive_failures,
                 "calls": counted.calls,
                 "failures": counted.failures,
                 "slow": counted.slow,
                 "policy": view.policy.model_dump(mode="json", exclude_none=True),
-                "text": str(view),
+                "summary": str(view),
                 "url": f"/api/circuits/{quote(view.key, safe=':')}",
             }
         )
 
 
 class CircuitList(ResponseModel):
-    """By key. `continuation` fetches the next page; null on the last one."""
+    """Circuits by key. `continuation` fetches the next page; null on the last one."""
 
     circuits: list[CircuitModel]
     continuation: str | None

@@ -93,7 +93,7 @@ def _summary_fields(letter: DeadLetter) -> dict[str, Any]:
 
 
 class DeadLetterList(ResponseModel):
-    """Newest first. `continuation` fetches the next page; null on the last one. A page may hold fewer than `limit`."""
+    """Newest first. `continuation` fetches the next page, null on the last. A page can contain fewer than `limit`."""
 
     dead_letters: list[DeadLetterSummary]
     continuation: str | None
@@ -114,7 +114,7 @@ class ReplayModel(ResponseModel):
 
     dry_run: bool
     dead_letters: list[DeadLetterSummary]
-    left: int
+    remaining: int
     unknown_jobs: list[str]
 
     @classmethod
@@ -122,6 +122,6 @@ class ReplayModel(ResponseModel):
         return cls(
             dry_run=dry_run,
             dead_letters=[DeadLetterSummary.from_letter(letter) for letter in replayed.letters],
-            left=replayed.remaining,
+            remaining=replayed.remaining,
             unknown_jobs=list(replayed.unknown_jobs),
         )

@@ -21,11 +21,11 @@ class JobSetModel(ResponseModel):
 
     generation: str
     loaded_at: datetime
-    number: int
+    count: int
 
     @classmethod
     def from_snapshot(cls, view: JobSnapshot) -> JobSetModel:
-        return cls(generation=view.digest, loaded_at=view.loaded_at, number=len(view))
+        return cls(generation=view.digest, loaded_at=view.loaded_at, count=len(view))
 
 
 class HealthModel(ResponseModel):

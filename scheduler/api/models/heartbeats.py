@@ -10,7 +10,7 @@ from scheduler.queries.heartbeats import HeartbeatView
 
 
 class PingModel(ResponseModel):
-    """A ping. `number` counts all of them; those that were too many in a minute are counted, and not here."""
+    """A ping. `number`: its position among all pings, including those above the limit per minute, which are not stored."""
 
     number: int
     at: datetime
@@ -36,16 +36,16 @@ class PingModel(ResponseModel):
 
 
 class HeartbeatModel(ResponseModel):
-    """The heartbeat of a job. `text` says it in words; `down_at`: when it goes down unless a ping comes before.
+    """The heartbeat of a job. `summary`: its state as a sentence. `down_at`: when it goes down without another ping.
 
-    `secret` is the name of its token's secret. `last_start`: of a run that goes on. `duration_ms`: of the last run that
-    told its start. `pings`: the last ones, newest first.
+    `secret`: name of the secret that contains the token. `last_start`: start of the current run. `duration_ms`: of the
+    last run that reported its start. `pings`: the latest ones, newest first.
     """
 
     job: str
     secret: str
     state: HeartbeatState
-    text: str
+    summary: str
     due_at: datetime | None
     down_at: datetime | None
     last_ping: datetime | None
@@ -54,7 +54,7 @@ class HeartbeatModel(ResponseModel):
     last_start: datetime | None
     exit_code: int | None
     duration_ms: float | None
-    number: int
+    ping_count: int
     pings: list[PingModel]
 
     @classmethod
@@ -64,7 +64,7 @@ class HeartbeatModel(ResponseModel):
             job=view.job,
             secret=view.secret,
             state=view.state,
-            text=view.summary,
+            summary=view.summary,
             due_at=view.due_at,
             down_at=view.down_at,
             last_ping=beat.last_ping,
@@ -73,6 +73,6 @@ class HeartbeatModel(ResponseModel):
             last_start=beat.last_start,
             exit_code=beat.exit_code,
             duration_ms=None if beat.duration_s is None else round(beat.duration_s * 1000, 3),
-            number=beat.number,
+            ping_count=beat.number,
             pings=[PingModel.from_ping(ping) for ping in view.pings],
         )

@@ -20,11 +20,11 @@ class PauseModel(ResponseModel):
     since: datetime
     until: datetime | None
     reason: str
-    text: str
+    summary: str
 
     @classmethod
     def from_pause(cls, pause: Pause) -> PauseModel:
-        return cls(since=pause.since, until=pause.until, reason=pause.reason, text=str(pause))
+        return cls(since=pause.since, until=pause.until, reason=pause.reason, summary=str(pause))
 
 
 class DependencyModel(ResponseModel):
@@ -63,7 +63,7 @@ class JobSummary(ResponseModel):
     next_at: datetime | None
     pause: PauseModel | None
     latest: RunModel | None
-    origin: str
+    source: str
     tags: dict[str, str]
     url: str
 
@@ -111,14 +111,14 @@ def _job_fields(view: JobView) -> dict[str, Any]:
         "next_at": view.next_at,
         "pause": PauseModel.from_pause(view.pause) if view.pause is not None else None,
         "latest": RunModel.from_record(view.latest) if view.latest is not None else None,
-        "origin": view.entry.origin,
+        "source": view.entry.origin,
         "tags": job.tags,
         "url": f"/api/jobs/{job.name}",
     }
 
 
 class JobList(ResponseModel):
-    """By name. `continuation` fetches the next page; null on the last one. A page may hold fewer than `limit`."""
+    """By name. `continuation` fetches the next page, null on the last. A page can contain fewer than `limit`."""
 
     jobs: list[JobSummary]
     continuation: str | None

@@ -162,7 +162,7 @@ def _run_fields(run: Run) -> dict[str, Any]:
 
 
 class RunList(ResponseModel):
-    """Newest first. `continuation` fetches the next page; null on the last one. A page may hold fewer than `limit`."""
+    """Newest first. `continuation` fetches the next page, null on the last. A page can contain fewer than `limit`."""
 
     runs: list[RunModel]
     continuation: str | None

@@ -20,7 +20,7 @@ class SecretModel(ResponseModel):
     jobs: list[str]
     source: str | None
     read_at: datetime | None
-    trouble: str
+    error: str
     expires_at: datetime | None
     expired: bool
     hosts: list[str] | None
@@ -33,7 +33,7 @@ class SecretModel(ResponseModel):
             jobs=list(view.jobs),
             source=view.source,
             read_at=view.read_at,
-            trouble=view.problem,
+            error=view.problem,
             expires_at=None if view.expiry is None else view.expiry.at,
             expired=view.expiry is not None and view.expiry.past,
             hosts=None if view.hosts is None else list(view.hosts),

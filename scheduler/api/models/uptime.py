@@ -19,7 +19,7 @@ class UptimeWindowModel(ResponseModel):
     up: int
     down: int
     mean_ms: float | None
-    whole: bool
+    complete: bool
 
 
 class UptimeMonthModel(ResponseModel):
@@ -51,7 +51,7 @@ class UptimeModel(ResponseModel):
                 up=window.uptime.up,
                 down=window.uptime.down,
                 mean_ms=None if window.uptime.mean_ms is None else round(window.uptime.mean_ms, 3),
-                whole=window.is_complete,
+                complete=window.is_complete,
             )
             for window in found.windows
         ]

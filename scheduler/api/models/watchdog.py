@@ -25,7 +25,7 @@ class OverdueJobModel(ResponseModel):
     """
 
     job: str
-    trouble: Lateness
+    state: Lateness
     since: datetime
     last: datetime | None
     url: str
@@ -33,22 +33,22 @@ class OverdueJobModel(ResponseModel):
     @classmethod
     def from_finding(cls, found: LateJob) -> OverdueJobModel:
         return cls(
-            job=found.job, trouble=found.lateness, since=found.since, last=found.last, url=f"/api/jobs/{found.job}"
+            job=found.job, state=found.lateness, since=found.since, last=found.last, url=f"/api/jobs/{found.job}"
         )
 
 
 class WatchedJobsModel(ResponseModel):
     """`watched`: jobs with a schedule that are neither disabled nor paused. `late`, `silent`: how many of them are.
 
-    `not_rechecked`: jobs with the result of an earlier check, as a check reads a bounded number of histories.
+    `stale`: jobs with the result of an earlier check, as a check reads a bounded number of histories.
     `overdue`: at most 200, oldest first.
     """
 
     watched: int
     late: int
     silent: int
-    waiting: int
-    troubles: list[OverdueJobModel]
+    stale: int
+    overdue: list[OverdueJobModel]
 
     @classmethod
     def from_findings(cls, found: JobsReport) -> WatchedJobsModel:
@@ -56,8 +56,8 @@ class WatchedJobsModel(ResponseModel):
             watched=found.watched,
             late=len(found.with_lateness(Lateness.LATE)),
             silent=len(found.with_lateness(Lateness.SILENT)),
-            waiting=found.pending_count,
-            troubles=[OverdueJobModel.from_finding(each) for each in found.late_jobs[:MAX_LISTED_JOBS]],
+            stale=found.pending_count,
+            overdue=[OverdueJobModel.from_finding(each) for each in found.late_jobs[:MAX_LISTED_JOBS]],
         )
 
 
@@ -80,7 +80,7 @@ class SlotHolderModel(ResponseModel):
 
     job: str
     host: str
-    places: int
+    slots: int
     held_s: float
 
 
@@ -106,7 +106,7 @@ class ConcurrencyModel(ResponseModel):
             waiting=found.waiting,
             full_s=round(found.full_s, 3),
             holders=[
-                SlotHolderModel(job=one.job, host=one.host, places=one.places, held_s=round(one.held_s, 3))
+                SlotHolderModel(job=one.job, host=one.host, slots=one.places, held_s=round(one.held_s, 3))
                 for one in found.holders[:MAX_LISTED_HOLDERS]
             ],
             held_back=dict(found.held_back[:MAX_LISTED_HOLDERS]),
@@ -116,12 +116,12 @@ class ConcurrencyModel(ResponseModel):
 class OpenRunsModel(ResponseModel):
     """Queued and running runs. `oldest`: the earliest due instant among them, or null."""
 
-    number: int
+    count: int
     oldest: datetime | None
 
     @classmethod
     def from_open_runs(cls, found: OpenRunCount) -> OpenRunsModel:
-        return cls(number=found.count, oldest=found.oldest_due_at)
+        return cls(count=found.count, oldest=found.oldest_due_at)
 
 
 class WatchdogModel(ResponseModel):
@@ -140,8 +140,8 @@ class WatchdogModel(ResponseModel):
     open_runs: OpenRunsModel | None
     dead_letters: int | None
     store_ms: float | None
-    places: ConcurrencyModel | None
-    unknown: list[str]
+    concurrency: ConcurrencyModel | None
+    errors: list[str]
 
     @classmethod
     def from_watchdog_report(cls, report: WatchdogReport, now: datetime) -> WatchdogModel:
@@ -155,6 +155,6 @@ class WatchdogModel(ResponseModel):
             open_runs=None if report.open_runs is None else OpenRunsModel.from_open_runs(report.open_runs),
             dead_letters=report.dead_letters,
             store_ms=report.store_ms,
-            places=None if report.places is None else ConcurrencyModel.from_report(report.places),
-            unknown=[f"{part}: {cause}" for part, cause in report.unknown.items()],
+            concurrency=None if report.places is None else ConcurrencyModel.from_report(report.places),
+            errors=[f"{part}: {cause}" for part, cause in report.unknown.items()],
         )

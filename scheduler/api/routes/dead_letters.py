@@ -67,7 +67,7 @@ async def list_dead_letters(
         page = await services.queries.list_dead_letters(job=job, limit=limit, continuation=continuation)
     except ValueError:
         message = f"{make_printable(continuation or '')!r} is not a continuation of this list: use the value of the previous page"
-        raise InvalidRequest(InvalidInput(where="query.continuation", message=message)) from None
+        raise InvalidRequest(InvalidInput(location="query.continuation", message=message)) from None
     if job is not None and not page.letters:
         # A deleted job can still have letters. A name that never existed is a typing error.
         services.queries.require_job(job)

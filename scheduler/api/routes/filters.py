@@ -32,7 +32,7 @@ def parse_job_filters(
         return parse_selection(names=name, kinds=kind, tags=tag, states=state, outcomes=outcome)
     except InvalidFilter as error:
         raise InvalidRequest(
-            InvalidInput(where=f"query.{error.filter}", message=error.message, hint=error.hint)
+            InvalidInput(location=f"query.{error.filter}", message=error.message, hint=error.hint)
         ) from None
 
 
@@ -41,7 +41,9 @@ def parse_due_range(since: str | None, until: str | None, now: datetime) -> Time
     try:
         return parse_time_range(since, until, now)
     except InvalidTimeRange as error:
-        raise InvalidRequest(InvalidInput(where=f"query.{error.end}", message=error.message, hint=error.hint)) from None
+        raise InvalidRequest(
+            InvalidInput(location=f"query.{error.end}", message=error.message, hint=error.hint)
+        ) from None
 
 
 NamesParameter = Annotated[

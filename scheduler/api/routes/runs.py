@@ -52,7 +52,7 @@ async def list_runs(
         page = await services.queries.list_runs(job=job, outcome=ended, due=due, limit=limit, continuation=continuation)
     except ValueError as error:
         raise InvalidRequest(
-            InvalidInput(where="query.continuation", message=make_printable(str(error), 200))
+            InvalidInput(location="query.continuation", message=make_printable(str(error), 200))
         ) from None
     if job is not None and not page.records:
         # A deleted job can still have runs. A name that never existed is a typing error.

@@ -46,14 +46,14 @@ async def test_a_parameter_that_cannot_be_used_is_refused_with_its_place(address
 
     assert str(body["detail"]).startswith(complaint)
     (error,) = body["errors"]  # type: ignore[misc]
-    assert complaint.startswith(error["where"])  # type: ignore[has-type]
+    assert complaint.startswith(error["location"])  # type: ignore[has-type]
 
 
 async def test_everything_that_is_wrong_is_told_at_once() -> None:
     async with ApiClient() as desk:
         body = problem_of(await desk.get("/api/runs?limit=0&job=%2F"), 400)
 
-    assert [error["where"] for error in body["errors"]] == ["query.job", "query.limit"]  # type: ignore[attr-defined]
+    assert [error["location"] for error in body["errors"]] == ["query.job", "query.limit"]  # type: ignore[attr-defined]
 
 
 async def test_a_continuation_of_another_list_is_refused() -> None:

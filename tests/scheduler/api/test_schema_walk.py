@@ -229,7 +229,7 @@ def test_what_the_document_allows_is_not_refused_for_its_form(method: str, path:
         answer = walked.ask(method.upper(), address, params=query, **sent(body))
         judged(answer, walked.operation(method, path))
         if answer.status_code == 400:
-            wrong = {error["where"] for error in answer.json().get("errors", [])}
+            wrong = {error["location"] for error in answer.json().get("errors", [])}
             assert wrong
             assert wrong <= SEMANTIC, answer.text
 

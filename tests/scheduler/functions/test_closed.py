@@ -85,9 +85,9 @@ async def test_who_asks_is_told_what_to_mend(host: FunctionsHost, path: str, tmp
     assert problem["instance"] == path.partition("?")[0]
     assert problem["detail"].startswith("The configuration has 2 problems, so nothing runs.")
     assert problem["errors"] == [
-        {"where": "SCHEDULER_CONCURRENCY", "message": "'many' is not a whole number"},
+        {"location": "SCHEDULER_CONCURRENCY", "message": "'many' is not a whole number"},
         {
-            "where": f"{tmp_path}/jobs/jobs.yaml:4: jobs.checkout.retires",
+            "location": f"{tmp_path}/jobs/jobs.yaml:4: jobs.checkout.retires",
             "message": "unknown key, did you mean retry?",
         },
     ]

@@ -16,8 +16,8 @@ async def test_a_tick_looks_at_jobs_and_queue_and_the_api_tells(hosted: Hosted) 
 
     assert tick.failure is None
     told = reply.json()
-    assert (reply.status, told["unknown"]) == (200, [])
-    assert told["jobs"] == {"watched": 2, "late": 0, "silent": 0, "waiting": 0, "troubles": []}
+    assert (reply.status, told["errors"]) == (200, [])
+    assert told["jobs"] == {"watched": 2, "late": 0, "silent": 0, "stale": 0, "overdue": []}
     assert told["queue"]["waiting"] == await hosted.queue.length()
     assert told["queue"]["poison"] == 0
     assert told["tick_gap_s"] == pytest.approx(0, abs=GAUGE_INTERVAL)

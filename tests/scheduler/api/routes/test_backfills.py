@@ -38,7 +38,7 @@ async def test_what_never_ran_is_queued_and_listed() -> None:
         runs = (await desk.get("/api/runs", job="checkout")).json()["runs"]
 
     told = accepted.json()
-    assert (accepted.status_code, told["job"], told["dry_run"], told["ran"]) == (202, "checkout", False, 1)
+    assert (accepted.status_code, told["job"], told["dry_run"], told["already_run"]) == (202, "checkout", False, 1)
     assert [run["due_at"][11:19] for run in told["runs"]] == ["11:59:30", "11:59:50", "12:00:00"]
     assert {run["id"] for run in runs} == {ran, *(run["id"] for run in told["runs"])}
     assert {run["outcome"] for run in runs} == {"succeeded"}

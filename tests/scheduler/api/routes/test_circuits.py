@@ -54,13 +54,15 @@ async def test_a_circuit_that_opened_says_since_when_why_and_when_it_is_tried_ag
         await open_desk.perform()
         told = (await open_desk.get(CHECKOUT)).json()
 
-    assert (told["state"], told["since"], told["why"], told["tried_again_at"]) == (
+    assert (told["state"], told["since"], told["reason"], told["retry_at"]) == (
         "open",
         "2026-03-01T12:00:00Z",
         "1 failure in a row",
         "2026-03-01T12:01:00Z",
     )
-    assert told["text"] == ("open since 2026-03-01 12:00:00Z: 1 failure in a row; next probe at 2026-03-01 12:01:00Z")
+    assert told["summary"] == (
+        "open since 2026-03-01 12:00:00Z: 1 failure in a row; next probe at 2026-03-01 12:01:00Z"
+    )
 
 
 @virtual_time
@@ -70,13 +72,13 @@ async def test_a_circuit_that_is_held_open_rejects_and_says_how_it_came_why_and_
         outcome, message = await outcome_of(open_desk)
 
     assert held.status_code == 200
-    assert (held.json()["state"], held.json()["tried_again_at"]) == ("held_open", "2026-03-01T13:00:00Z")
-    assert held.json()["forced"] == {
+    assert (held.json()["state"], held.json()["retry_at"]) == ("held_open", "2026-03-01T13:00:00Z")
+    assert held.json()["override"] == {
         "open": True,
         "since": "2026-03-01T12:00:00Z",
         "until": "2026-03-01T13:00:00Z",
         "reason": "deployment",
-        "way": "over the API",
+        "source": "over the API",
     }
     assert (outcome, outcome.down) == (Outcome.REJECTED, True)
     assert message == (
@@ -104,7 +106,7 @@ async def test_a_reset_lets_the_next_run_through_and_forgets_what_was_counted() 
         told = (await open_desk.post_json(f"{CHECKOUT}/reset", {"reason": "mended"})).json()
         outcome, _ = await outcome_of(open_desk, seconds=10)
 
-    assert (told["state"], told["why"], told["forced"], told["text"]) == ("closed", "", None, "closed")
+    assert (told["state"], told["reason"], told["override"], told["summary"]) == ("closed", "", None, "closed")
     assert outcome is Outcome.FAILED
 
 
@@ -137,7 +139,7 @@ async def test_an_end_in_the_past_is_refused(way: str) -> None:
     async with desk() as open_desk:
         answer = await open_desk.post_json(f"{CHECKOUT}/{way}", {"until": "2026-03-01T11:00:00Z"})
 
-    assert (answer.status_code, answer.json()["errors"][0]["where"]) == (400, "body.until")
+    assert (answer.status_code, answer.json()["errors"][0]["location"]) == (400, "body.until")
 
 
 @virtual_time

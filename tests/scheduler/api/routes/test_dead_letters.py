@@ -127,7 +127,7 @@ async def test_many_are_replayed_after_a_look() -> None:
     assert (looked.json()["dry_run"], told["dry_run"]) == (True, False)
     assert [letter["state"] for letter in looked.json()["dead_letters"]] == ["waiting"] * 2
     assert [each["id"] for each in looked.json()["dead_letters"]] == [each["id"] for each in told["dead_letters"]]
-    assert (accepted.status_code, told["left"], told["unknown_jobs"]) == (202, 1, [])
+    assert (accepted.status_code, told["remaining"], told["unknown_jobs"]) == (202, 1, [])
     replays = [run for run in runs if run["trigger"] == "replay"]
     assert [run["outcome"] for run in replays] == ["succeeded"] * 2
     assert {run["id"] for run in replays} == {letter["replayed_by"] for letter in told["dead_letters"]}

@@ -38,7 +38,7 @@ async def refused(desk: ApiClient, path: str) -> tuple[str, str]:
     answered = await desk.get(path)
     assert (answered.status_code, answered.headers["content-type"]) == (400, "application/problem+json")
     (error,) = answered.json()["errors"]
-    return error["where"], f"{error['message']}; {error.get('hint', '')}"
+    return error["location"], f"{error['message']}; {error.get('hint', '')}"
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ async def test_health_names_every_part_and_how_it_is() -> None:
         "status": "degraded",
         "environment": "test",
         "version": "1.2.3",
-        "jobs": {"generation": "", "number": 1},
+        "jobs": {"generation": "", "count": 1},
         "parts": [
             {"name": "store", "status": "ok", "message": ""},
             {"name": "datadog", "status": "degraded", "message": "HTTP 403: look at the key"},

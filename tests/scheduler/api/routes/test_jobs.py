@@ -30,7 +30,7 @@ async def test_a_job_is_listed_with_its_schedule_its_next_instant_and_its_latest
         "dependents": [],
         "next_at": "2026-03-01T12:00:10Z",
         "pause": None,
-        "origin": "jobs.yaml:1",
+        "source": "jobs.yaml:1",
         "tags": {"team": "payments"},
         "url": "/api/jobs/checkout",
     }

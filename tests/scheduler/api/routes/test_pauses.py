@@ -24,7 +24,7 @@ async def test_a_pause_is_answered_with_the_job_as_it_is_now() -> None:
         "since": "2026-03-01T12:00:00Z",
         "until": "2026-03-01T14:00:00Z",
         "reason": "deployment",
-        "text": "paused until 2026-03-01 14:00:00Z: deployment",
+        "summary": "paused until 2026-03-01 14:00:00Z: deployment",
     }
     assert (done.json()["next_at"], done.json()["upcoming"][0]) == ("2026-03-01T14:00:00Z",) * 2
     assert listed["pause"] == done.json()["pause"]

@@ -57,9 +57,9 @@ async def test_a_ping_is_answered_shortly_and_shown() -> None:
         told = await heartbeat(at)
 
     assert (answer.status_code, answer.text, answer.headers["content-type"]) == (200, "OK", "text/plain; charset=utf-8")
-    assert (told["state"], told["number"], told["secret"]) == ("up", 1, "nightly-token")
+    assert (told["state"], told["ping_count"], told["secret"]) == ("up", 1, "nightly-token")
     assert (told["due_at"], told["down_at"]) == ("2026-03-02T12:00:00Z", "2026-03-02T13:00:00Z")
-    assert told["text"].startswith("The last ping arrived at 2026-03-01 12:00:00Z")
+    assert told["summary"].startswith("The last ping arrived at 2026-03-01 12:00:00Z")
     (ping,) = told["pings"]
     assert (ping["signal"], ping["agent"], ping["exit_code"]) == ("success", "curl/8.5", None)
 
@@ -116,7 +116,7 @@ async def test_what_is_no_ping_gets_the_answer_of_no_address(method: str, path: 
     assert answer.status_code == 404
     if method == "GET":
         assert answer.json()["detail"] == nothing.json()["detail"]
-    assert told["number"] == 0
+    assert told["ping_count"] == 0
 
 
 async def test_a_run_id_of_another_form_is_refused() -> None:
@@ -127,7 +127,7 @@ async def test_a_run_id_of_another_form_is_refused() -> None:
 async def test_a_status_that_is_neither_up_nor_down_is_refused_and_not_taken_for_a_success() -> None:
     async with desk() as at:
         answer, told = await at.get(PING, status="error"), await heartbeat(at)
-    assert (answer.status_code, told["number"]) == (400, 0)
+    assert (answer.status_code, told["ping_count"]) == (400, 0)
 
 
 async def test_a_text_in_the_address_is_kept_if_nothing_is_posted() -> None:
@@ -229,7 +229,7 @@ async def test_pings_of_a_job_that_does_not_run_are_kept_and_not_judged(why: str
         told, found = await heartbeat(at), await outcomes(at)
 
     assert found == []
-    assert (told["number"], told["state"]) == (1, "paused" if why == "paused" else "down")
+    assert (told["ping_count"], told["state"]) == (1, "paused" if why == "paused" else "down")
 
 
 @virtual_time
@@ -264,7 +264,7 @@ async def test_a_program_that_never_pings_is_told_of_if_the_job_says_when_it_mus
         found = await outcomes(at)
 
     assert (early["state"], early["down_at"]) == ("new", "2026-03-03T12:00:00Z")
-    assert (late["state"], late["text"][:24]) == ("down", "No ping has ever arrived")
+    assert (late["state"], late["summary"][:24]) == ("down", "No ping has ever arrived")
     assert found == [("failed", "heartbeat_missing"), ("succeeded", None)]
 
 
@@ -285,7 +285,7 @@ async def test_the_start_of_another_run_mends_none_that_is_overdue() -> None:
 async def test_two_jobs_may_wait_for_the_same_pings() -> None:
     async with desk(nightly("a"), nightly("b", check={"grace": "5m"})) as at:
         await at.get(PING)
-        assert [(await heartbeat(at, name))["number"] for name in "ab"] == [1, 1]
+        assert [(await heartbeat(at, name))["ping_count"] for name in "ab"] == [1, 1]
 
 
 # --- limits ---
@@ -296,10 +296,10 @@ async def test_too_many_pings_in_a_minute_are_counted_and_not_stored() -> None:
     async with desk() as at:
         for _ in range(MAX_PINGS_PER_MINUTE + 5):
             assert (await at.get(PING)).text == "OK"
-        assert (await heartbeat(at))["number"] == MAX_PINGS_PER_MINUTE
+        assert (await heartbeat(at))["ping_count"] == MAX_PINGS_PER_MINUTE
         await asyncio.sleep(60)
         await at.get(PING)
-        assert (await heartbeat(at))["number"] == MAX_PINGS_PER_MINUTE + 6
+        assert (await heartbeat(at))["ping_count"] == MAX_PINGS_PER_MINUTE + 6
 
 
 @virtual_time

@@ -28,7 +28,7 @@ async def test_the_secrets_that_jobs_use_are_listed_without_their_values() -> No
                 "jobs": ["checkout", "other"],
                 "source": None,
                 "read_at": None,
-                "trouble": "",
+                "error": "",
                 "expires_at": None,
                 "expired": False,
                 "hosts": None,
@@ -46,7 +46,7 @@ async def test_a_secret_is_read_again_and_the_change_is_logged(caplog: pytest.Lo
         done = await open_desk.post("/api/secrets/checkout_token/refresh")
 
     assert done.status_code == 200
-    assert (done.json()["source"], done.json()["trouble"]) == ("the vault", "")
+    assert (done.json()["source"], done.json()["error"]) == ("the vault", "")
     assert "the-value" not in done.text
     assert open_desk.shop.secrets.dropped == ["checkout-token"]
     assert "secret checkout_token was refreshed, requested over the API" in caplog.text
@@ -57,7 +57,7 @@ async def test_a_secret_that_cannot_be_had_says_why() -> None:
     async with desk() as open_desk:
         done = await open_desk.post("/api/secrets/checkout-token/refresh")
 
-    assert done.json()["trouble"] == "there is no secret checkout-token"
+    assert done.json()["error"] == "there is no secret checkout-token"
 
 
 @virtual_time

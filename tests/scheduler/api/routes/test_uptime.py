@@ -42,9 +42,9 @@ async def test_each_time_has_its_share_of_good_runs_and_each_month_its_downtime(
         found = await uptime(desk)
 
     day, week, month, *longer = found["windows"]
-    assert (day["ratio"], day["up"], day["down"], day["mean_ms"], day["whole"]) == (0.666667, 2, 1, 12.0, True)
+    assert (day["ratio"], day["up"], day["down"], day["mean_ms"], day["complete"]) == (0.666667, 2, 1, 12.0, True)
     assert (week["ratio"], month["name"], month["up"]) == (0.75, "30d", 3)
-    assert [(window["name"], window["whole"]) for window in longer] == [("90d", False), ("365d", False)]
+    assert [(window["name"], window["complete"]) for window in longer] == [("90d", False), ("365d", False)]
     march, february, january = found["months"]
     assert (march["month"], march["outages"]) == ("2026-03", 1)
     assert march["down_seconds"] == pytest.approx(30.0, abs=0.2)
@@ -63,7 +63,10 @@ async def test_it_says_when_the_runs_that_are_read_do_not_go_back_so_far(monkeyp
             await asyncio.sleep(13 * 3600)
         found = await uptime(desk)
 
-    assert (found["runs"], [window["whole"] for window in found["windows"]]) == (2, [True, False, False, False, False])
+    assert (found["runs"], [window["complete"] for window in found["windows"]]) == (
+        2,
+        [True, False, False, False, False],
+    )
 
 
 @virtual_time

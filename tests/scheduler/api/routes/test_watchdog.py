@@ -23,11 +23,11 @@ async def test_it_tells_of_jobs_queue_runs_and_letters() -> None:
             "watched": 1,
             "late": 0,
             "silent": 1,
-            "waiting": 0,
-            "troubles": [
+            "stale": 0,
+            "overdue": [
                 {
                     "job": "checkout",
-                    "trouble": "silent",
+                    "state": "silent",
                     "since": "2026-03-01T12:01:00Z",
                     "last": None,
                     "url": "/api/jobs/checkout",
@@ -35,11 +35,11 @@ async def test_it_tells_of_jobs_queue_runs_and_letters() -> None:
             ],
         },
         "queue": {"waiting": 0, "oldest_s": None, "poison": 0},
-        "open_runs": {"number": 1, "oldest": "2026-03-01T12:00:00Z"},
+        "open_runs": {"count": 1, "oldest": "2026-03-01T12:00:00Z"},
         "dead_letters": 0,
         "store_ms": 0.0,
-        "places": {"total": 9, "used": 0, "waiting": 0, "full_s": 0.0, "holders": [], "held_back": {}},
-        "unknown": [],
+        "concurrency": {"total": 9, "used": 0, "waiting": 0, "full_s": 0.0, "holders": [], "held_back": {}},
+        "errors": [],
     }
 
 
@@ -65,7 +65,7 @@ async def test_a_store_that_is_away_is_told_as_such() -> None:
         desk.break_store()
         told = (await desk.get("/api/watchdog")).json()
 
-    assert sorted(told["unknown"]) == [f"{what}: the store is away" for what in ("dead letters", "runs", "store")]
+    assert sorted(told["errors"]) == [f"{what}: the store is away" for what in ("dead letters", "runs", "store")]
     assert (told["store_ms"], told["open_runs"], told["dead_letters"]) == (None, None, None)
     assert told["queue"] == {"waiting": 0, "oldest_s": None, "poison": 0}
 
@@ -86,10 +86,10 @@ async def test_it_names_the_jobs_that_hold_the_places() -> None:
     async with ApiClient(Hang("body", 20.0), jobs=[entry(timeout={"attempt": "30s"})]) as desk:
         desk.shop.worker.submit(desk.shop.ticket(1))
         await desk.shop.clock.sleep(4)
-        places = (await desk.get("/api/watchdog")).json()["places"]
+        places = (await desk.get("/api/watchdog")).json()["concurrency"]
 
     assert (places["used"], places["waiting"]) == (1, 0)
-    assert places["holders"] == [{"job": "checkout", "host": "127.0.0.1:9", "places": 1, "held_s": 3.0}]
+    assert places["holders"] == [{"job": "checkout", "host": "127.0.0.1:9", "slots": 1, "held_s": 3.0}]
 
 
 async def test_a_parameter_that_it_does_not_know_is_refused() -> None:

@@ -50,8 +50,8 @@ def test_a_circuit_is_held_open_until_an_instant_and_everybody_sees_it() -> None
 def test_a_circuit_is_held_closed_for_a_time() -> None:
     held = json.loads(invoke("circuits", "close", "group:payments", "--for", "90m", "--json").stdout)
 
-    assert (held["state"], held["forced"]["open"]) == ("held_closed", False)
-    assert held["forced"]["until"] > held["forced"]["since"]
+    assert (held["state"], held["override"]["open"]) == ("held_closed", False)
+    assert held["override"]["until"] > held["override"]["since"]
 
 
 def test_a_run_of_a_job_whose_circuit_is_held_open_is_rejected() -> None:
@@ -68,7 +68,7 @@ def test_a_circuit_that_is_reset_is_held_by_nobody() -> None:
 
     assert invoke("circuits", "reset", "checkout-api").lines == ["checkout-api is closed"]
     assert rows()[0][1] == "closed"
-    assert json.loads(invoke("circuits", "--json").stdout)["circuits"][0]["forced"] is None
+    assert json.loads(invoke("circuits", "--json").stdout)["circuits"][0]["override"] is None
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ async def test_more_than_the_limit_is_told_and_json_is_that_of_the_api() -> None
     said = await letters("replay", "--job", "booking", "--limit", "1", "--json")
 
     told = json.loads(said.stdout)
-    assert ([letter["state"] for letter in told["dead_letters"]], told["left"]) == (["replayed"], 1)
+    assert ([letter["state"] for letter in told["dead_letters"]], told["remaining"]) == (["replayed"], 1)
     assert "1 more fit: raise --limit" in said.stderr
 
 

@@ -41,7 +41,7 @@ def test_a_secret_that_cannot_be_had_says_why(monkeypatch: pytest.MonkeyPatch) -
 def test_a_secret_is_read_again() -> None:
     said = invoke("secrets", "refresh", "checkout-token")
     assert (said.code, said.lines) == (0, ["checkout-token is read again within 15 seconds; can be had here"])
-    assert json.loads(invoke("secrets", "refresh", "checkout-token", "--json").stdout)["trouble"] == ""
+    assert json.loads(invoke("secrets", "refresh", "checkout-token", "--json").stdout)["error"] == ""
 
 
 def test_a_secret_that_no_job_uses_is_not_there() -> None:
