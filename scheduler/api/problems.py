@@ -40,7 +40,10 @@ class InvalidInput(ResponseModel):
     hint: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.location}: {self.message}" + (f"; {self.hint}" if self.hint else "")
+        text = f"{self.location}: {self.message}"
+        if not self.hint:
+            return text
+        return f"{text} {self.hint[0].upper()}{self.hint[1:]}" if text.endswith("?") else f"{text}; {self.hint}"
 
 
 class ProblemDetails(ResponseModel):
@@ -67,7 +70,9 @@ class InvalidRequest(ApiError):
     """400: parts of the request are invalid."""
 
     def __init__(self, *errors: InvalidInput) -> None:
-        super().__init__(HTTPStatus.BAD_REQUEST, ". ".join(str(error) for error in errors))
+        texts = [str(error) for error in errors]
+        texts[:-1] = [text if text.endswith("?") else f"{text}." for text in texts[:-1]]
+        super().__init__(HTTPStatus.BAD_REQUEST, " ".join(texts))
         self.errors = errors
 
 
@@ -154,11 +159,7 @@ def add_problem_handlers(api: FastAPI) -> None:
 
     @api.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> Response:
-        found = [
-            InvalidInput(location=dotted_path(*finding.path), message=finding.message, hint=finding.hint or None)
-            for finding in validation_findings(error.errors(), Any)
-        ]
-        return await _api_problem(request, InvalidRequest(*found))
+        return await _api_problem(request, InvalidRequest(*_invalid_inputs(error)))
 
     @api.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
@@ -166,6 +167,17 @@ def add_problem_handlers(api: FastAPI) -> None:
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             headers["Allow"] = find_allowed_methods(request)
         return respond_with_problem(request, error.status_code, _http_detail(request, error, headers), headers=headers)
+
+
+def _invalid_inputs(error: RequestValidationError) -> list[InvalidInput]:
+    for each in error.errors():
+        if each["type"] == "json_invalid":
+            message = f"is not valid JSON: {each['ctx']['error']} at character {each['loc'][-1]}"
+            return [InvalidInput(location="body", message=message)]
+    return [
+        InvalidInput(location=dotted_path(*finding.path), message=finding.message, hint=finding.hint or None)
+        for finding in validation_findings(error.errors(), Any)
+    ]
 
 
 def _http_detail(request: Request, error: HTTPException, headers: Mapping[str, str]) -> str:

@@ -207,5 +207,5 @@ def _parse_continuation(continuation: str, *, of_job: bool) -> _PagePosition:
     found = (_JOBS_CONTINUATION if of_job else _CONTINUATION).fullmatch(text)
     if found is None:
         shown = format_value(continuation)
-        raise ValueError(f"{shown} is no continuation of this list: take it from the page before, unchanged")
+        raise ValueError(f"{shown} is not a continuation of this list: use the value of the previous page")
     return _PagePosition(found[1], found[2])

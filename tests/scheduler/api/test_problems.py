@@ -33,7 +33,7 @@ def problem_of(answer: httpx.Response, status: int) -> dict[str, object]:
         ("/api/runs?outcome=faild", "query.outcome: 'faild' is not allowed, did you mean failed?"),
         ("/api/runs?outcome=", "query.outcome: '' is not allowed; allowed: succeeded, failed, timed_out"),
         ("/api/runs?job=a%20b", "query.job: 'a b' has the wrong form"),
-        ("/api/runs?continuation=xyz", "query.continuation: 'xyz' is no continuation of this list: take it from"),
+        ("/api/runs?continuation=xyz", "query.continuation: 'xyz' is not a continuation of this list"),
         ("/api/runs?outcom=failed", "query.outcom: unknown parameter, did you mean outcome?"),
         ("/api/runs?since=today", "query.since: unknown parameter; known keys: job, outcome, from, to, limit"),
         ("/api/jobs/checkout?limit=3", "query.limit: unknown parameter"),
@@ -64,7 +64,7 @@ async def test_a_continuation_of_another_list_is_refused() -> None:
 
         body = problem_of(await desk.get("/api/runs", job="checkout", continuation=continuation), 400)
 
-    assert "no continuation of this list" in str(body["detail"])
+    assert "not a continuation of this list" in str(body["detail"])
 
 
 @pytest.mark.parametrize("address", ["/api/jobs", "/api/runs", "/api/dashboard", "/api/health"])

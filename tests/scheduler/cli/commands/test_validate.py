@@ -114,7 +114,7 @@ def test_json_holds_the_problems(bad: str) -> None:
 
     told = json.loads(said.stdout)
     assert (said.code, told["valid"]) == (2, False)
-    assert [(problem["line"], problem["where"]) for problem in told["problems"]] == [
+    assert [(problem["line"], problem["key"]) for problem in told["problems"]] == [
         (4, "jobs.checkout-api.schedule"),
         (5, "jobs.checkout-api.retires"),
     ]
@@ -214,7 +214,7 @@ def test_json_holds_the_warnings_with_file_line_and_key(good: str) -> None:
     told = json.loads(said.stdout)
     assert told["valid"] is True
     (warning,) = told["warnings"]
-    assert (warning["file"], warning["line"], warning["where"]) == (good, 13, "jobs.never.schedule")
+    assert (warning["file"], warning["line"], warning["key"]) == (good, 13, "jobs.never.schedule")
     assert warning["message"].startswith("is never due")
     assert "warning:" not in said.stderr
 
@@ -225,7 +225,7 @@ def test_json_holds_the_warnings_with_file_line_and_key(good: str) -> None:
 def test_json_holds_the_warnings_beside_problems(tmp_path: Path, good: str, bad: str) -> None:
     told = json.loads(invoke("validate", str(tmp_path), "--json").stdout)
     assert told["valid"] is False
-    assert [warning["where"] for warning in told["warnings"]] == ["jobs.never.schedule"]
+    assert [warning["key"] for warning in told["warnings"]] == ["jobs.never.schedule"]
 
 
 def test_a_terminal_shows_problems_red_and_warnings_yellow(

@@ -168,11 +168,13 @@ async def test_a_continuation_of_another_list_or_of_nothing_is_refused(runs: Run
         urlsafe_b64encode(text).decode() for text in (b"\xff", b"open/12", b"20261125/", b"meta/", b"job/" + b"1" * 300)
     ]
     for continuation in bad:
-        with pytest.raises(ValueError, match=r"^.{,70} is no continuation of this list: take it from the page before"):
+        with pytest.raises(
+            ValueError, match=r"^.{,70} is not a continuation of this list: use the value of the previous page"
+        ):
             await runs.list_page(continuation=continuation)
-    with pytest.raises(ValueError, match="no continuation of this list"):
+    with pytest.raises(ValueError, match="not a continuation of this list"):
         await runs.list_page(job="a", continuation=of_all.continuation)
-    with pytest.raises(ValueError, match="no continuation of this list"):
+    with pytest.raises(ValueError, match="not a continuation of this list"):
         await runs.list_page(continuation=of_job.continuation)
 
 
