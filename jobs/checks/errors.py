@@ -1,32 +1,21 @@
-"""Every error that checks raise.
+"""Every error that checks raise. jobs.checks.messages turns them into error classes and run messages.
 
 CheckError                        base; a JobsError
- ├─ TargetDenied                  the guard does not allow a connection; the message is a whole sentence
+ ├─ TargetDenied                  the guard does not allow a connection; the message is a sentence
  │   └─ CredentialDenied          a secret or token must not be sent to a host
- ├─ BodyMemoryExhausted           other bodies use all of the memory; the message is a whole sentence
- ├─ CaFileUnusable                the `ca_file` of a target; the message is a whole sentence
- ├─ ClientCertificateUnusable     a secret is not a certificate with its key
- ├─ FileError                     a file is not read; the message is a clause about the file
+ ├─ BodyMemoryExhausted, CaFileUnusable, NoNameServer     the message is a sentence
+ ├─ ClientCertificateUnusable, NoAddressOfVersion, TunnelRefused, InvalidDnsName, IncompleteDnsAnswer
+ ├─ FileError                     the message is a clause about the file
  │   └─ NotRegularFile, FileTooLarge, InvalidCaFile
- ├─ NoAddressOfVersion            the host has no address of the requested version of IP; the message is the version
- ├─ TunnelRefused                 the proxy opens no tunnel
- ├─ NoNameServer                  this machine has no DNS server configured; the message is a whole sentence
- ├─ InvalidDnsName                the name cannot be queried; the message is the library's word for it
- ├─ IncompleteDnsAnswer           a DNS answer was truncated, and not available over TCP; `__cause__` is the reason
- ├─ BadSubstitution               a saved value cannot be inserted into a step; the message is a clause about the step
- ├─ ExtractionError               a step's response lacks a value to save; the message is a clause
- ├─ TokenResponseError            a token endpoint returned no token; the message is a clause about the endpoint as `it`
+ ├─ BadSubstitution, ExtractionError, TokenResponseError  the message is a clause
  └─ PeerError                     what the peer did; the message is the predicate of a sentence about the peer
-     ├─ NoResponse
-     ├─ ExpectedDataMissing
-     ├─ TooManyRedirects
+     ├─ NoResponse, ExpectedDataMissing, TooManyRedirects
      └─ ProtocolViolation         the rules of its protocol, or a limit of this program
          ├─ IncompleteResponse, MalformedResponse, MalformedHttp2, NotHttp, InvalidRedirect, BadContentEncoding
          └─ HeadTooLarge, TooManyHeaderLines, TooManyInterimResponses, TooManyChunks, TooManyGzipMembers,
             TooManyTlsRecords (an ssl.SSLError, too), TooManyDnsRecords
 
-`ClientRejected` is a TokenUnavailable of jobs.errors. jobs.checks.messages turns all
-of them into messages.
+`ClientRejected` is a TokenUnavailable of jobs.errors.
 """
 
 from __future__ import annotations

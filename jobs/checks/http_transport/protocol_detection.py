@@ -8,9 +8,6 @@ from jobs.checks.errors import NotHttp
 
 HTTP1_PREFIX = b"HTTP/1."
 
-DETECTION_BYTES = 16
-"""First bytes that are enough to detect a protocol."""
-
 # The first matching pattern counts.
 _PROTOCOLS: tuple[tuple[re.Pattern[bytes], str], ...] = tuple(
     (re.compile(pattern, re.DOTALL), words)

@@ -6,9 +6,6 @@ import asyncio
 import logging
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote, urljoin
-
-from pydantic import ValidationError
 
 from jobs.checks.binding.recipients import iter_credentials
 from jobs.checks.clock import PhaseClock
@@ -17,27 +14,24 @@ from jobs.checks.http.cookies import CookieJar
 from jobs.checks.kinds.http import HttpCheck
 from jobs.checks.kinds.step_extraction import SavedValueLimits, extract_value
 from jobs.checks.kinds.step_judgement import StepJudgement, StepResult
+from jobs.checks.kinds.step_outcomes import build_step_facts, cleanup_failure, name_failure, step_failed, with_message
+from jobs.checks.kinds.step_values import StepValues
 from jobs.checks.messages.timeouts import describe_deadline
 from jobs.checks.peer import peer_of_url
 from jobs.checks.port import AttemptContext, Credential
 from jobs.checks.secret_registration import register_value
-from jobs.expectations import Expectation, ExpectationEntry, judge
+from jobs.expectations import ExpectationEntry, judge
 from jobs.expectations.answer import JudgedAnswer
 from jobs.expectations.budget import JUDGEMENT_SECONDS
 from jobs.expectations.messages import describe_unmet
-from jobs.expectations.placeholders import compared_values, fill_compared_values
 from jobs.formats.durations import round_to_microsecond
 from jobs.judging import Judge, Judgement, JudgingUnavailable
-from jobs.model_base import SecretRef
-from jobs.problems import make_printable, validation_problems
+from jobs.problems import make_printable
 from jobs.redaction import Redactor
 from jobs.redaction.value_holders import LONG_SECRET
-from jobs.runs import ErrorClass, Failure, Observation, Phases, Severity
-from jobs.targets.http import FormBody, JsonBody, RequestBody, TextBody, is_invalid_header_value
-from jobs.targets.placeholders import fill_json, fill_text, find_names, format_as_text, has_placeholders
-from jobs.targets.plain_http import exposes_secrets
+from jobs.runs import ErrorClass, Failure, Observation, Phases
+from jobs.targets.placeholders import find_names, format_as_text
 from jobs.targets.steps import CookieSource, Step
-from jobs.targets.urls import validate_http_url
 
 CLEANUP_SECONDS = 10.0
 """For all steps of `cleanup` together; they continue when the attempt is cancelled."""
@@ -66,8 +60,7 @@ class StepSequence:
         """Spent on judgements so far, waiting included: not the target's time."""
         self.call = call
         self._cookies = CookieJar()
-        self._values: dict[str, Any] = {}
-        self._saved_secrets: set[str] = set()
+        self._values = StepValues()
         self._sizes = SavedValueLimits()
         self._hidden = 0
         """Characters of the values hidden so far."""
@@ -75,7 +68,6 @@ class StepSequence:
         """Sent so far: later responses may contain what was obtained with it."""
         self._got_with: dict[str, frozenset[Credential]] = {}
         """The same by saved value."""
-        self._last_url = ""
         self.step_facts: list[dict[str, Any]] = []
         """The result of each step, as JSON."""
         self.tls_facts: dict[str, Any] = {}
@@ -93,7 +85,7 @@ class StepSequence:
             where = self.call.clock.step_prefix = f"Step {number} of {len(steps)} ({make_printable(step.name)}): "
             seen = await self._run_step(step, self.call)
             if seen.error is not None:
-                return _with_message(seen, f"{where}{seen.message}")
+                return with_message(seen, f"{where}{seen.message}")
             del seen  # frees its body before the next step
         return None
 
@@ -106,14 +98,14 @@ class StepSequence:
         try:
             async with asyncio.timeout(CLEANUP_SECONDS):
                 for step in steps:
-                    if step.placeholder_names() <= self._values.keys():
+                    if step.placeholder_names() <= self._values.by_name.keys():
                         seen = await self._run_step(step, call, cleanup=True)
-                        wrong = wrong or _cleanup_failure(step, seen.message if seen.error is not None else "")
+                        wrong = wrong or cleanup_failure(step, seen.message if seen.error is not None else "")
         except TimeoutError:
-            wrong = wrong or _cleanup_failure(steps[-1], f"it took longer than {CLEANUP_SECONDS:g} s")
+            wrong = wrong or cleanup_failure(steps[-1], f"it took longer than {CLEANUP_SECONDS:g} s")
         except Exception as error:
             _log.exception("could not clean up after run %s; the run reports it", self.call.run_id)
-            wrong = wrong or _cleanup_failure(steps[-1], f"the program itself failed with {type(error).__name__}")
+            wrong = wrong or cleanup_failure(steps[-1], f"the program itself failed with {type(error).__name__}")
         finally:
             room.close()
         return wrong
@@ -128,7 +120,7 @@ class StepSequence:
         if seen.certificates:
             self.tls_facts, self.certificates = {"tls_version": seen.facts.get("tls_version")}, seen.certificates
         took_ms = call.clock.elapsed_ms - began - (self._judging_ms - judging_ms)
-        self.step_facts.append(_step_facts(step, seen.error, seen.status, took_ms, cleanup=cleanup))
+        self.step_facts.append(build_step_facts(step, seen.error, seen.status, took_ms, cleanup=cleanup))
         return seen
 
     def _facts_so_far(self) -> dict[str, Any]:
@@ -138,26 +130,26 @@ class StepSequence:
             step, began = self._under_way
             clock = self.call.clock
             error, _ = describe_deadline(clock, step.endpoint, 0)
-            steps.append(_step_facts(step, error, None, clock.elapsed_ms - began))
+            steps.append(build_step_facts(step, error, None, clock.elapsed_ms - began))
         return {"steps": steps}
 
     async def _observe_and_judge(self, step: Step, call: AttemptContext) -> Observation:
         try:
-            target, expect = self._fill_step(step), tuple(map(self._fill_expectation, step.expect))
+            target, expect = self._values.fill_step(step), tuple(map(self._values.fill_expectation, step.expect))
         except BadSubstitution as unfit:
-            return _step_failed(call, self._redactor.redact(f"{unfit}."))
+            return step_failed(call, self._redactor.redact(f"{unfit}."))
         seen = await self._send(step, target, call)
         if seen.error is not None:
             return seen
-        self._last_url = str(seen.facts.get("url") or target.url)
+        self._values.last_url = str(seen.facts.get("url") or target.url)
         try:
             result = await self._result(step, expect, seen, call)
         except JudgingUnavailable as error:
-            return _with_message(seen, str(error), ErrorClass.INTERNAL_ERROR)
+            return with_message(seen, str(error), ErrorClass.INTERNAL_ERROR)
         if result.blocking_failures:
             error_class, message = describe_unmet(seen, result.blocking_failures)
-            return _with_message(seen, self._redactor.redact(message), error_class)
-        self.degraded += [_named_failure(step, failure) for failure in result.failures]
+            return with_message(seen, self._redactor.redact(message), error_class)
+        self.degraded += [name_failure(step, failure) for failure in result.failures]
         return await self._save(step, seen, result)
 
     async def _result(
@@ -194,7 +186,7 @@ class StepSequence:
             call,
             run_id=f"{call.run_id}/{number}",
             inherited_credentials=self._carried(names, target),
-            inherited_texts=tuple(filter(None, (format_as_text(self._values[name]) for name in names))),
+            inherited_texts=tuple(filter(None, (format_as_text(self._values.by_name[name]) for name in names))),
         )
         self._sent |= frozenset(iter_credentials(step))
         try:
@@ -210,64 +202,6 @@ class StepSequence:
             return self._sent
         return frozenset[Credential]().union(*(self._got_with[name] for name in names))
 
-    def _fill_step(self, step: Step) -> Step:
-        """Return the step with its placeholders filled in. Raises BadSubstitution."""
-        if not has_placeholders(step.sent_values()) and not step.url.startswith("/"):
-            return step
-        changes: dict[str, Any] = {"url": self._url(step)}
-        if exposes_secrets(step, changes["url"], self._saved_secrets):
-            raise BadSubstitution(
-                "it would send secrets over plain http; if that is intended, set allow_plain_http: true"
-            )
-        changes["headers"] = {name: self._header(name, value) for name, value in step.headers.items()}
-        changes["query"] = {name: self._text(value) for name, value in step.query.items()}
-        if step.body is not None:
-            changes["body"] = self._body(step.body)
-        return step.model_copy(update=changes)
-
-    def _fill_expectation(self, entry: Expectation) -> ExpectationEntry:
-        """Return the entry with its placeholders filled in. Raises BadSubstitution."""
-        if not any(map(has_placeholders, compared_values(entry))):
-            return entry
-        values = self._values
-        try:
-            return fill_compared_values(
-                entry, lambda text: fill_text(text, values), lambda value: fill_json(value, values)
-            )
-        except ValidationError as error:
-            (problem, *_) = validation_problems(error, type(entry))
-            raise BadSubstitution(f"its {entry.entry_key()} got an invalid value: {problem.message}") from None
-
-    def _url(self, step: Step) -> str:
-        whole = step.url.startswith("${")
-        head, _, rest = step.url.partition("}") if whole else ("", "", step.url)
-        first = format_as_text(self._values[head[2:]]) if whole else ""
-        url = first + fill_text(rest, self._values, lambda value: quote(value, safe=""))
-        try:
-            return validate_http_url(urljoin(self._last_url, url))
-        except ValueError as error:
-            raise BadSubstitution(f"its url cannot be requested: {error}") from None
-
-    def _header(self, name: str, value: str | SecretRef) -> str | SecretRef:
-        text = self._text(value)
-        if isinstance(text, str) and is_invalid_header_value(text):
-            raise BadSubstitution(
-                f"the saved value cannot stand in the header {name}: it has a line break or a control character"
-            )
-        return text
-
-    def _text(self, value: str | SecretRef) -> str | SecretRef:
-        return fill_text(value, self._values) if isinstance(value, str) else value
-
-    def _body(self, body: RequestBody) -> RequestBody:
-        match body:
-            case TextBody(text=text):
-                return body.model_copy(update={"text": self._text(text)})
-            case JsonBody(json_=document):
-                return body.model_copy(update={"json_": fill_json(document, self._values)})
-            case FormBody(form=form):
-                return body.model_copy(update={"form": {name: self._text(value) for name, value in form.items()}})
-
     async def _save(self, step: Step, seen: Observation, result: StepResult) -> Observation:
         for name, source in step.save.items():
             hides = step.is_secret_value(name)
@@ -280,11 +214,11 @@ class StepSequence:
                     value = result.values[name]
                 self._sizes.count_value(format_as_text(value), hides=hides)
             except ExtractionError as error:
-                return _with_message(seen, f"Nothing to save as {name}: {error}.", ErrorClass.STEP_FAILED)
+                return with_message(seen, f"Nothing to save as {name}: {error}.", ErrorClass.STEP_FAILED)
             if hides:
                 await self._hide(format_as_text(value))
-                self._saved_secrets.add(name)
-            self._values[name], self._got_with[name] = value, self._sent
+                self._values.secret_names.add(name)
+            self._values.by_name[name], self._got_with[name] = value, self._sent
         return seen
 
     async def _hide(self, text: str) -> None:
@@ -300,34 +234,3 @@ class StepSequence:
 
 
 _NOT_JUDGED_IN_TIME = "The response was received, but not judged before the deadline."
-
-
-def _step_facts(
-    step: Step, error: ErrorClass | None, status: int | None, took_ms: float, *, cleanup: bool = False
-) -> dict[str, Any]:
-    outcome = "succeeded" if error is None else "timed_out" if error.is_timeout else "failed"
-    facts = {"name": step.name, "outcome": outcome, "status": status, "ms": round_to_microsecond(took_ms)}
-    if error is not None:
-        facts["error"] = error.value
-    if cleanup:
-        facts["cleanup"] = True
-    return facts
-
-
-def _with_message(seen: Observation, message: str, error: ErrorClass | None = None) -> Observation:
-    return replace(seen, error=error or seen.error, message=message)
-
-
-def _step_failed(call: AttemptContext, message: str) -> Observation:
-    text = message[:1].upper() + message[1:]
-    return Observation(call.clock.snapshot(), error=ErrorClass.STEP_FAILED, message=text)
-
-
-def _named_failure(step: Step, failure: Failure) -> Failure:
-    return Failure(f"{step.name}: {failure.expectation}", failure.expected, failure.observed, failure.severity)
-
-
-def _cleanup_failure(step: Step, message: str) -> Failure | None:
-    if not message:
-        return None
-    return Failure(f"cleanup {step.name}", "completed cleanup", message.rstrip("."), Severity.DEGRADED)

@@ -13,7 +13,9 @@ from typing import cast
 from jobs.checks.clock import PhaseClock
 from jobs.checks.errors import NoResponse
 from jobs.checks.files.descriptors import check_descriptors
-from jobs.checks.http_transport.protocol_detection import DETECTION_BYTES
+
+DETECTION_BYTES = 16
+"""First bytes of the peer that are retained, enough to detect its protocol."""
 
 _HANDSHAKE_TIMEOUT = 600.0
 """Seconds. Longer than any attempt: asyncio's own limit would hide which phase was too slow."""
