@@ -58,15 +58,15 @@ class OverlapGate:
         if ticket.id in queue.admitted:
             return await self._recheck_admitted(queue, ticket, entry)
         remote_runs = RemoteRunsFound()
-        accepted = ticket.id in queue.accepted
-        decision = self._decide(queue, ticket, entry, remote_runs, accepted=accepted)
+        is_accepted = ticket.id in queue.accepted
+        decision = self._decide(queue, ticket, entry, remote_runs, is_accepted=is_accepted)
         if decision.kind != "skip" and (decision.kind == "wait" or self._checks_remote(entry)):
             queue.waiting[ticket.id] = QueuePosition.of_ticket(ticket)
-        is_open = decision.kind == "go" or (decision.kind == "wait" and not accepted)
+        is_open = decision.kind == "go" or (decision.kind == "wait" and not is_accepted)
         if is_open and self._remote is not None and self._checks_remote(entry):
             remote_runs = await self._remote.find_runs(ticket, entry, queue.run_ids())
             # Other runs may have arrived meanwhile.
-            decision = self._decide(queue, ticket, entry, remote_runs, accepted=accepted)
+            decision = self._decide(queue, ticket, entry, remote_runs, is_accepted=is_accepted)
             if decision.kind == "go" and entry.job.overlap != "skip":
                 decision = await self._acquire_turn(ticket, entry)
         return await self._apply(queue, ticket, entry, decision, remote_runs)
@@ -75,9 +75,9 @@ class OverlapGate:
         queue = self._queues.get(ticket.job)
         if queue is None:
             return
-        was_inside = queue.remove(ticket.id)
+        was_admitted = queue.remove(ticket.id)
         if self._remote is not None and self._checks_remote(entry):
-            await self._remote.release(ticket, was_admitted=was_inside)
+            await self._remote.release(ticket, was_admitted=was_admitted)
         if not queue:
             self._queues.pop(ticket.job, None)
             return
@@ -89,7 +89,7 @@ class OverlapGate:
         return self._remote is not None and entry.job.overlap != "allow"
 
     def _decide(
-        self, queue: JobQueue, ticket: Ticket, entry: CatalogJob, remote_runs: RemoteRunsFound, *, accepted: bool
+        self, queue: JobQueue, ticket: Ticket, entry: CatalogJob, remote_runs: RemoteRunsFound, *, is_accepted: bool
     ) -> OverlapDecision:
         mode = entry.job.overlap
         local = queue.other_runs(QueuePosition.of_ticket(ticket), mode)
@@ -102,7 +102,7 @@ class OverlapGate:
             waiting=_merged(local.waiting, remote_runs.queued),
             newer=_merged(local.newer, remote_runs.newer),
         )
-        return decide_overlap(mode, others, is_replay=ticket.trigger.is_rerun, is_accepted=accepted)
+        return decide_overlap(mode, others, is_replay=ticket.trigger.is_rerun, is_accepted=is_accepted)
 
     async def _recheck_admitted(self, queue: JobQueue, ticket: Ticket, entry: CatalogJob) -> GateVerdict:
         """Check an admitted run that waits at another gate: a newer run may replace it, or its turn may expire."""
@@ -146,9 +146,9 @@ class OverlapGate:
             return None
         now = self._clock.now()
         if decision.kind == "skip":
-            settles_at = remote_runs.recorded_by
-            if entry.job.overlap == "skip" and settles_at is not None and settles_at > now:
-                return Wait(min(settles_at, now + UNRECORDED_RECHECK_AFTER), _reason(decision))
+            recorded_by = remote_runs.recorded_by
+            if entry.job.overlap == "skip" and recorded_by is not None and recorded_by > now:
+                return Wait(min(recorded_by, now + UNRECORDED_RECHECK_AFTER), _reason(decision))
             return Skip(_reason(decision), decision.cancelled_by)
         since = queue.accepted.setdefault(ticket.id, now)
         first = queue.waiting_in_order()[0]

@@ -98,31 +98,33 @@ class RemoteRuns:
             self._finished_at[ticket.id] = now
         await self._slots.release(_turn_group(ticket.job), ticket.id)
 
-    def _can_conflict(self, key: RunKey, ticket: Ticket, here: Collection[str]) -> bool:
+    def _can_conflict(self, key: RunKey, ticket: Ticket, local_ids: Collection[str]) -> bool:
         """Return whether the body of this open run has to be read."""
         if key.due_at > self._clock.now():
             return False
         run_id = key.run_id
-        return run_id != ticket.id and run_id not in here and run_id not in self._finished_at
+        return run_id != ticket.id and run_id not in local_ids and run_id not in self._finished_at
 
     def _classify(
-        self, found: Iterable[OpenRun], ticket: Ticket, entry: CatalogJob, here: Collection[str]
+        self, found: Iterable[OpenRun], ticket: Ticket, entry: CatalogJob, local_ids: Collection[str]
     ) -> RemoteRunsFound:
-        now, place = self._clock.now(), QueuePosition.of_ticket(ticket)
-        going: list[QueuePosition] = []
+        now, position = self._clock.now(), QueuePosition.of_ticket(ticket)
+        running: list[QueuePosition] = []
         queued: list[QueuePosition] = []
         newer: list[QueuePosition] = []
         for run in found:
             other = QueuePosition(run.due_at, run.run_id)
             # A run that is claimed before its instant has not started.
-            if run.run_id == ticket.id or run.run_id in here or run.due_at > now:
+            if run.run_id == ticket.id or run.run_id in local_ids or run.due_at > now:
                 continue
             if run.lease_until is None:
-                queued += [other] if other < place else []
+                queued += [other] if other < position else []
             elif run.run_id not in self._finished_at and run.lease_until is not None and run.lease_until > now:
-                (going if other < place or _replay_waits_for(other, ticket, entry, now) else newer).append(other)
-        settles_at = max((one.due_at for one in going), default=None)
-        return RemoteRunsFound(_ids(going), _ids(queued), _ids(newer), settles_at and settles_at + RECORD_DELAY_LIMIT)
+                (running if other < position or _replay_waits_for(other, ticket, entry, now) else newer).append(other)
+        recorded_by = max((one.due_at for one in running), default=None)
+        return RemoteRunsFound(
+            _ids(running), _ids(queued), _ids(newer), recorded_by and recorded_by + RECORD_DELAY_LIMIT
+        )
 
 
 def _replay_waits_for(other: QueuePosition, ticket: Ticket, entry: CatalogJob, now: datetime) -> bool:
@@ -135,8 +137,8 @@ def _replay_waits_for(other: QueuePosition, ticket: Ticket, entry: CatalogJob, n
     return now < other.due_at + timedelta(seconds=entry.job.timeout.run) + RECORD_DELAY_LIMIT
 
 
-def _ids(places: list[QueuePosition]) -> tuple[str, ...]:
-    return tuple(place.run_id for place in sorted(places))
+def _ids(positions: list[QueuePosition]) -> tuple[str, ...]:
+    return tuple(position.run_id for position in sorted(positions))
 
 
 def _turn_group(job: str) -> str:

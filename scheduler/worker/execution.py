@@ -63,7 +63,7 @@ class TicketExecutor:
         """Execute a ticket whose instant has come. `claim` None: the ticket is claimed once it may start.
 
         Returns AlreadyClaimed if the run is finished or has another owner. Returns Wait if the ticket has to wait for
-        longer than `max_wait`: it is released, and must be executed again at `until`.
+        longer than `max_wait`: it is released, and must be executed again at `claimable_at`.
 
         Raises:
             NotRecorded: the run finished, but could not be recorded; deliver the ticket again.

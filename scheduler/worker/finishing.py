@@ -38,10 +38,10 @@ class ResultFinisher:
             NotRecorded, StoreError, DispatchError: see TicketExecutor.execute.
         """
         claim.mark_used()
-        settled = self._dependencies.publisher.is_acknowledged_on_finish(run.job)
+        is_acknowledged = self._dependencies.publisher.is_acknowledged_on_finish(run.job)
         if (
             not claim.is_claimed
-            and settled
+            and is_acknowledged
             and await self._dependencies.runs.insert_finished(claim.ticket, run) is None
         ):
             await self._dependencies.publisher.publish(run)
@@ -52,15 +52,21 @@ class ResultFinisher:
             if entry is not None and claim.must_not_run(entry.job):
                 interrupted = TicketResult.interrupted(claim.ticket, entry.job, self._dependencies.clock)
                 run, letter = interrupted.run or run, interrupted.letter
-        await self._finish_claimed(claim, entry, run, letter, settled=settled)
+        await self._finish_claimed(claim, entry, run, letter, is_acknowledged=is_acknowledged)
         return None
 
     async def _finish_claimed(
-        self, claim: TicketClaim, entry: CatalogJob | None, run: Run, letter: DeadLetter | None, *, settled: bool
+        self,
+        claim: TicketClaim,
+        entry: CatalogJob | None,
+        run: Run,
+        letter: DeadLetter | None,
+        *,
+        is_acknowledged: bool,
     ) -> None:
         parts = self._dependencies
         try:
-            end = RunResult(claim.current(), run, settled)
+            end = RunResult(claim.current(), run, is_acknowledged)
             if not await parts.recorder.record(end, letter, max_delay=self._max_delay(run, entry)):
                 return
             if claim.is_taken_over and letter is None and entry is not None and entry.job.dead_letter:
