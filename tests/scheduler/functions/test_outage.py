@@ -84,7 +84,7 @@ async def test_a_queue_that_is_away_at_the_start_is_told_and_opened_once_it_is_t
     await queues.cut()
     with pytest.raises(DispatchError, match=r"could not open queue '.*-runs' .*: check the storage account"):
         await host.tick()
-    assert_away(await ask(host, "GET", "/api/status"), f"queue '{storage_prefix}-runs' cannot be opened")
+    assert_away(await ask(host, "GET", "/api/status"), f"could not open queue '{storage_prefix}-runs'")
 
     await queues.mend()
 
@@ -138,8 +138,8 @@ async def test_health_says_at_once_that_the_queue_is_away_and_after_the_next_tic
 
     assert before == await queue() == ("ok", "")
     assert away[0] == "degraded"
-    assert away[1].startswith(f"not known: the length of queue '{storage_prefix}-runs' cannot be had")
-    assert "look at the storage account" in away[1]
+    assert away[1].startswith(f"not known: could not read the length of queue '{storage_prefix}-runs'")
+    assert "check the storage account" in away[1]
 
 
 async def test_requests_are_refused_while_the_store_is_away_and_answered_again_afterwards(
@@ -167,7 +167,7 @@ async def test_a_run_that_the_queue_did_not_take_is_kept_as_queued(
     await queues.cut()
 
     assert_away(
-        await ask(host, "POST", "/api/jobs/onDemand/run"), f"queue '{storage_prefix}-runs' could not send 1 tickets"
+        await ask(host, "POST", "/api/jobs/onDemand/run"), f"could not send 1 tickets to queue '{storage_prefix}-runs'"
     )
 
     (run,) = (await ask(host, "GET", "/api/runs?job=onDemand")).json()["runs"]
