@@ -6,6 +6,7 @@ A value is a JSON value (json, fact, answers) or a text (body, header). `_PREDIC
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import ge, gt, le, lt
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
@@ -13,7 +14,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from jobs.expectations.answer import JudgedAnswer
 from jobs.expectations.engines.regular_expressions import PatternField, search
 from jobs.expectations.entry import ExpectationEntry, SparseModel
-from jobs.expectations.value_types.counts import CountBounds
+from jobs.expectations.value_types.counts import BOUND_PHRASES, CountBounds
 from jobs.expectations.value_types.instants import age_seconds
 from jobs.expectations.value_types.json_values import JsonField, is_json_equal, to_json_text
 from jobs.expectations.value_types.numbers import NumberField, read_number
@@ -90,8 +91,8 @@ class Comparison(SparseModel):
         if self.is_existence_check:
             return "a value" if self._operand else "no value"
         name = self._name.removeprefix("not_")
-        said = _PHRASES.get(name, "{}").format(self._describe_operand(name, answer))
-        return said if name == self._name else f"not {said}"
+        phrase = _PHRASES.get(name, "{}").format(self._describe_operand(name, answer))
+        return phrase if name == self._name else f"not {phrase}"
 
     def format_operand(self, value: Any, answer: JudgedAnswer) -> str:
         """Write a value for a failure as this comparison reads it."""
@@ -139,10 +140,7 @@ _PHRASES = {
     "matches": "a match of {}",
     "like": "a value that matches {}",
     "one_of": "one of {}",
-    "below": "less than {}",
-    "above": "more than {}",
-    "at_least": "at least {}",
-    "at_most": "at most {}",
+    **BOUND_PHRASES,
     "length": "a length of {}",
     "age_below": "an instant less than {} ago",
 }
@@ -191,10 +189,10 @@ _PREDICATES: dict[str, Callable[[Any, Any], bool]] = {
     "matches": lambda value, operand: search(operand, comparison_text(value)),
     "like": lambda value, operand: matches_wildcard(comparison_text(value), operand),
     "one_of": lambda value, operand: any(is_json_equal(value, one) for one in operand),
-    "below": _by_number(lambda number, bound: number < bound),
-    "above": _by_number(lambda number, bound: number > bound),
-    "at_least": _by_number(lambda number, bound: number >= bound),
-    "at_most": _by_number(lambda number, bound: number <= bound),
+    "below": _by_number(lt),
+    "above": _by_number(gt),
+    "at_least": _by_number(ge),
+    "at_most": _by_number(le),
     "length": lambda value, operand: operand.holds(measure_length(value)),
     "age_below": _is_newer,
 }

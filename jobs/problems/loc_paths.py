@@ -179,14 +179,11 @@ def _union_member(at: Any, step: str | int) -> Any:
 
 
 def _discriminator(at: Any) -> Any:
-    while get_origin(at) is Annotated:
-        inner, *metadata = get_args(at)
-        for item in metadata:
-            if isinstance(item, Discriminator):
-                return item.discriminator
-            if isinstance(item, FieldInfo) and item.discriminator is not None:
-                return _discriminator_text(item.discriminator)
-        at = inner
+    for item in _metadata(at):
+        if isinstance(item, Discriminator):
+            return item.discriminator
+        if isinstance(item, FieldInfo) and item.discriminator is not None:
+            return _discriminator_text(item.discriminator)
     return None
 
 
@@ -196,28 +193,20 @@ def _tags(member: Any, key: str | None) -> tuple[str, ...]:
     if key is not None and model is not None:
         field = model.model_fields.get(key)
         return tuple(str(value) for value in get_args(field.annotation)) if field is not None else ()
-    tag = _tag(member)
-    if tag is not None:
-        return (tag,)
+    for item in _metadata(member):
+        if isinstance(item, Tag):
+            return (item.tag,)
     plain = _plain(member)
     return (plain.__name__,) if isinstance(plain, type) else (str(plain),)
 
 
-def _tag(member: Any) -> str | None:
-    while get_origin(member) is Annotated:
-        inner, *metadata = get_args(member)
-        for item in metadata:
-            if isinstance(item, Tag):
-                return item.tag
-        member = inner
-    return None
+def _metadata(at: Any) -> Iterator[Any]:
+    """Yield the metadata of `Annotated[...]`, outermost first."""
+    while get_origin(at) is Annotated:
+        at, *metadata = get_args(at)
+        yield from metadata
 
 
 def _description(at: Any) -> str:
-    while get_origin(at) is Annotated:
-        inner, *metadata = get_args(at)
-        for item in metadata:
-            if isinstance(item, FieldInfo) and item.description:
-                return item.description
-        at = inner
-    return ""
+    descriptions = (item.description for item in _metadata(at) if isinstance(item, FieldInfo))
+    return next(filter(None, descriptions), "")

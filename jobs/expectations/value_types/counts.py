@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import eq, ge, gt, le, lt
 from typing import Any, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -35,26 +36,20 @@ class CountBounds(FrozenModel):
         return bounds["equals"] if bounds.keys() == {"equals"} else bounds
 
     def holds(self, number: int) -> bool:
-        return all(_HOLDS[name](number, bound) for name, bound in self._bounds())
+        return all(_PREDICATES[name](number, bound) for name, bound in self._bounds())
 
     def __str__(self) -> str:
-        return ", ".join(_WORDS[name].format(bound) for name, bound in self._bounds())
+        return ", ".join(BOUND_PHRASES.get(name, "{}").format(bound) for name, bound in self._bounds())
 
     def _bounds(self) -> list[tuple[str, int]]:
-        return [(name, bound) for name in _HOLDS if (bound := getattr(self, name)) is not None]
+        return [(name, bound) for name in _PREDICATES if (bound := getattr(self, name)) is not None]
 
 
-_HOLDS = {
-    "equals": lambda number, bound: number == bound,
-    "below": lambda number, bound: number < bound,
-    "above": lambda number, bound: number > bound,
-    "at_least": lambda number, bound: number >= bound,
-    "at_most": lambda number, bound: number <= bound,
-}
-_WORDS = {
-    "equals": "{}",
+_PREDICATES = {"equals": eq, "below": lt, "above": gt, "at_least": ge, "at_most": le}
+BOUND_PHRASES = {
     "below": "less than {}",
     "above": "more than {}",
     "at_least": "at least {}",
     "at_most": "at most {}",
 }
+"""How a failure describes a bound."""
