@@ -30,7 +30,12 @@ class DefinitionError(JobsError):
 
 
 class ScheduleError(JobsError, ValueError):
-    """A schedule is invalid."""
+    """A schedule is invalid. `key`: the wrong key of its mapping, if there is one; `reason`: the message without it."""
+
+    def __init__(self, reason: str, key: str = "") -> None:
+        super().__init__(f"{key}: {reason}" if key else reason)
+        self.reason = reason
+        self.key = key
 
 
 class SecretUnavailable(JobsError):

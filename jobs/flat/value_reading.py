@@ -48,7 +48,7 @@ def read_zone_name(value: Any) -> str:
     try:
         return load_time_zone(value).name
     except ScheduleError as error:
-        raise InvalidFlatValue(str(error).removeprefix("timezone: ")) from None
+        raise InvalidFlatValue(error.reason) from None
 
 
 def apply_time_zone(schedule: Any, zone: str) -> Any:

@@ -145,5 +145,5 @@ def _choice(key: str, value: object, allowed: tuple[str, ...]) -> str | None:
     if value is not None and value not in allowed:
         near = get_close_matches(str(value).lower(), allowed, n=1)
         meant = f", did you mean {near[0]}?" if near else ""
-        raise ScheduleError(f"{key}: {value!r:.40} is not one of {', '.join(allowed)}{meant}")
+        raise ScheduleError(f"{value!r:.40} is not one of {', '.join(allowed)}{meant}", key)
     return value

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 JOB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
+_ZONE_OPTIONS = {"timezone": "--timezone", "dst.gap": "--gap", "dst.repeat": "--repeat"}
+"""The option of each key of a schedule."""
+
 ScheduleText = Annotated[str, typer.Argument(metavar="JOB|EXPRESSION", help="A job's name, or a schedule in quotes.")]
 TimezoneOption = Annotated[
     str | None,
@@ -83,7 +86,7 @@ def parse_schedule_argument(command: str, text: str, options: ZoneOptions) -> Sc
     try:
         return _apply_zone(schedule, options)
     except ScheduleError as error:
-        fail(f"--{str(error).removeprefix('dst.')}")
+        fail(f"{_ZONE_OPTIONS[error.key]}: {error.reason}" if error.key in _ZONE_OPTIONS else str(error))
 
 
 def _parse_written(text: str) -> object:

@@ -123,7 +123,7 @@ def load_time_zone(name: object) -> TimeZone:
         ScheduleError: unknown name; the message suggests similar ones.
     """
     if not isinstance(name, str):
-        raise ScheduleError(f"timezone: an IANA time zone name is expected, like Europe/Berlin, not {name!r:.40}")
+        raise ScheduleError(f"an IANA time zone name is expected, like Europe/Berlin, not {name!r:.40}", "timezone")
     return _zone(name)
 
 
@@ -133,7 +133,7 @@ def _zone(name: str) -> TimeZone:
 
     # Validate before opening a file: the name becomes part of a path.
     if name not in _names():
-        raise ScheduleError(f"timezone: {name[:60]!r} is not an IANA time zone, {_nearest(name)}")
+        raise ScheduleError(f"{name[:60]!r} is not an IANA time zone, {_nearest(name)}", "timezone")
     with (_folder() / "zoneinfo" / name).open("rb") as file:
         return TimeZone(name, ZoneInfo.from_file(file, key=name))
 
