@@ -33,7 +33,8 @@ from jobs.runs import Attempt, ErrorClass, Outcome, Phases, Run, Ticket
 from observability.events import TelemetryEvent
 from observability.exporters.application_insights.metric_window import MetricWindow
 from observability.exporters.background import DeliveryCounts, ShutdownSignal
-from observability.exporters.datadog.payloads import DatadogSource, build_payloads
+from observability.exporters.datadog.intakes import DatadogSource
+from observability.exporters.datadog.payloads import build_payloads
 from observability.sampling import Sampler
 
 MINUTES = 60

@@ -12,9 +12,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from config.errors import ConfigurationError
-from config.loading import find_environment, load_settings
-from config.settings.layers import read_variable_layer, split_unresolved
+from config.settings.layers import read_variable_layer
+from config.settings.loading import find_environment, load_settings
 from config.settings.model import Settings
+from config.settings.references import split_unresolved
 
 _TELEMETRY_GROUPS = ("environment", "version", "service_name", "log", "application_insights", "datadog", "telemetry")
 

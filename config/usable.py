@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from config.errors import ConfigurationError
-from config.loading import SAMPLE_TARGET, Configuration, JobLoader, LoadedSettings, load_settings
-from config.settings.layers import VARIABLE_PREFIX, variable_path
+from config.loading import SAMPLE_TARGET, Configuration, JobLoader
+from config.settings.loading import LoadedSettings, load_settings
 from config.settings.model import Settings
+from config.settings.variables import VARIABLE_PREFIX, variable_path
 from jobs.problems import Problem
 from jobs.problems.suggestions import suggest_name
 

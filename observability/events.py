@@ -19,10 +19,15 @@ from jobs.formats.durations import round_to_microsecond
 from jobs.runs import Outcome, Run, Ticket
 from jobs.runs.events import AttemptRetried, RunStarted
 from observability import names
+from observability.event_fields import (
+    Fields,
+    failure_fields,
+    format_milliseconds,
+    round_optional,
+    run_fields,
+    ticket_fields,
+)
 from observability.sampling import RunReport
-
-Fields = dict[str, object]
-"""Texts, numbers, booleans, None, and for `Tags` an object of texts."""
 
 ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
@@ -53,7 +58,7 @@ class JobStarted(LogEvent):
         ticket = self.event.ticket
         lateness = (self.event.started_at - ticket.due_at).total_seconds() * 1000
         return {
-            **_ticket_fields(ticket),
+            **ticket_fields(ticket),
             names.LATENESS: round_to_microsecond(lateness),
             names.ENDPOINT: self.event.endpoint,
         }
@@ -75,11 +80,11 @@ class JobPerformance(LogEvent):
     def fields(self) -> Fields:
         run = self.run
         return {
-            **_run_fields(run),
+            **run_fields(run),
             names.DURATION: round_to_microsecond(run.duration_ms),
             names.SUCCESS: run.outcome is Outcome.SUCCEEDED,
             names.DEGRADED: run.degraded,
-            names.RESPONSE_TIME: _round_optional(run.response_time_ms),
+            names.RESPONSE_TIME: round_optional(run.response_time_ms),
             names.STATUS_CODE: run.status,
             names.ATTEMPTS: len(run.attempts),
             **({names.RUNS_REPRESENTED: self.represents} if self.represents > 1 else {}),
@@ -93,7 +98,7 @@ class JobPerformance(LogEvent):
         status = f", status {run.status}" if run.status is not None else ""
         attempts = f", {len(run.attempts)} attempts" if run.retried else ""
         degraded = f". {run.message}" if run.degraded else ""
-        return f"{run.job} {run.outcome} in {_format_duration(run.duration_ms)}{status}{attempts}{degraded}"
+        return f"{run.job} {run.outcome} in {format_milliseconds(run.duration_ms)}{status}{attempts}{degraded}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +112,19 @@ class JobRetry(LogEvent):
     def fields(self) -> Fields:
         attempt = self.event.attempt
         return {
-            **_ticket_fields(self.event.ticket),
+            **ticket_fields(self.event.ticket),
             names.ERROR_TYPE: attempt.error,
             names.ERROR_MESSAGE: attempt.message,
             names.ENDPOINT: self.event.endpoint,
             names.ATTEMPT_NUMBER: attempt.number,
-            names.NEXT_RETRY_IN: _round_optional(attempt.wait_ms and attempt.wait_ms / 1000),
+            names.NEXT_RETRY_IN: round_optional(attempt.wait_ms and attempt.wait_ms / 1000),
             names.STATUS_CODE: attempt.status,
             names.RESPONSE_TIME: round_to_microsecond(attempt.phases.total_ms),
         }
 
     def __str__(self) -> str:
         attempt = self.event.attempt
-        again = _format_duration(attempt.wait_ms or 0.0)
+        again = format_milliseconds(attempt.wait_ms or 0.0)
         return f"{self.event.ticket.job} attempt {attempt.number} failed, retry in {again}: {attempt.message}"
 
 
@@ -133,7 +138,7 @@ class JobFailed(LogEvent):
 
     def fields(self) -> Fields:
         return {
-            **_run_fields(self.run),
+            **run_fields(self.run),
             **failure_fields(self.run),
             names.ATTEMPT_NUMBER: len(self.run.attempts),
             names.NEXT_RETRY_IN: None,
@@ -159,7 +164,7 @@ class DeadLettered(LogEvent):
 
     def fields(self) -> Fields:
         return {
-            **_ticket_fields(self.ticket),
+            **ticket_fields(self.ticket),
             names.ERROR_TYPE: "dead_lettered",
             names.ERROR_MESSAGE: self.reason,
         }
@@ -228,41 +233,3 @@ class RunRequested:
 
 TelemetryEvent = RunReport | RunRequested | AttemptRetried | DeadLettered | LogLine | MeasuredGauges
 """The events for exporters."""
-
-
-def failure_fields(run: Run) -> Fields:
-    """Return the error and the endpoint of a run."""
-    return {
-        names.ERROR_TYPE: run.error,
-        names.ERROR_MESSAGE: run.message or None,
-        names.ENDPOINT: run.endpoint,
-    }
-
-
-def _ticket_fields(ticket: Ticket) -> Fields:
-    fields: Fields = {names.JOB_NAME: ticket.job, names.RUN_ID: ticket.id, names.TRIGGER: str(ticket.trigger)}
-    if ticket.correlation_id not in ("", ticket.id):
-        fields[names.CORRELATION_ID] = ticket.correlation_id
-    return fields
-
-
-def _run_fields(run: Run) -> Fields:
-    fields: Fields = {
-        names.JOB_NAME: run.job,
-        names.RUN_ID: run.id,
-        names.TRIGGER: str(run.trigger),
-        names.OUTCOME: str(run.outcome),  # as encoders are slow with members of enumerations
-        names.LATENESS: round_to_microsecond(run.lateness_ms),
-    }
-    if run.correlation_id not in ("", run.id):
-        fields[names.CORRELATION_ID] = run.correlation_id
-    return fields
-
-
-def _round_optional(value: float | None) -> float | None:
-    return None if value is None else round_to_microsecond(value)
-
-
-def _format_duration(milliseconds: float) -> str:
-    """As people read it: `23 ms`, `1.96 s`."""
-    return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.3g} s"

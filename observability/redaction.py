@@ -9,7 +9,8 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from observability.events import Fields, LogEvent
+from observability.event_fields import Fields
+from observability.events import LogEvent
 
 if TYPE_CHECKING:
     from jobs.redaction import Redactor

@@ -36,22 +36,18 @@ from observability.events import (
     ServiceEvent,
     TelemetryEvent,
 )
-from observability.exporters.port import APPLICATION_INSIGHTS, DATADOG, Exporter, ExporterHealth
+from observability.exporters.port import Exporter, ExporterHealth
 from observability.invocations import current_invocation
 from observability.logs.event_records import make_record
-from observability.logs.own_handler import OwnHandler
+from observability.logs.warning_forwarder import _WarningForwarder
 from observability.redaction import RedactionFilter
 from observability.sampling import RunReport, Sampler
 
 if TYPE_CHECKING:
-    from config.settings.model import Settings
     from jobs.redaction import Redactor
 
 _log = logging.getLogger("scheduler.runs")
 _service_log = logging.getLogger("scheduler.service")
-
-# Their warnings are about sending telemetry, which must not become telemetry.
-_UNFORWARDED_LOGGERS = ("observability", "azure", "opentelemetry", "urllib3", "datadog_api_client")
 
 
 class Telemetry:
@@ -225,60 +221,5 @@ class Telemetry:
         return ExporterHealth(report.exporter, "degraded", error, report.sent, report.dropped + broken)
 
 
-class _WarningForwarder(OwnHandler):
-    """Passes warnings and worse of the whole program on; run events are passed on by themselves, with more in them."""
-
-    def __init__(self, offer: Callable[[TelemetryEvent], None]) -> None:
-        super().__init__(logging.WARNING)
-        self._forward = offer
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if isinstance(record.msg, LogEvent) or record.name.split(".", 1)[0] in _UNFORWARDED_LOGGERS:
-            return
-        info = record.exc_info
-        exc_info = (info[0], info[1], info[2]) if info is not None and info[0] is not None else None
-        at = datetime.fromtimestamp(record.created, UTC)
-        line = LogLine(
-            at,
-            record.levelno,
-            record.name,
-            record.getMessage(),
-            exc_info=exc_info,
-            exc_text=record.exc_text or "",
-        )
-        self._forward(line)
-
-
 def _no_policy(job: str) -> TelemetryPolicy | None:
     return None
-
-
-def build_telemetry(settings: Settings, redactor: Redactor, *, start_level: int = logging.INFO) -> Telemetry:
-    """Telemetry with the exporters that have their setting; nothing of any other is even imported."""
-    exporters: list[Exporter] = []
-    off = []
-    if (secret := settings.application_insights.connection_string) is not None:
-        from observability.exporters.application_insights.delivery import build_application_insights_exporter
-
-        text = secret.get_secret_value()
-        redactor.add_permanent(text)
-        exporters.append(build_application_insights_exporter(settings, text, redactor))
-    else:
-        off.append(APPLICATION_INSIGHTS)
-    if (secret := settings.datadog.api_key) is not None:
-        from observability.exporters.datadog.delivery import build_datadog_exporter
-
-        text = secret.get_secret_value()
-        redactor.add_permanent(text)
-        exporters.append(build_datadog_exporter(settings, text, redactor))
-    else:
-        off.append(DATADOG)
-    return Telemetry(
-        exporters,
-        disabled=off,
-        environment=settings.environment,
-        version=settings.version or "unknown",
-        reporting=settings.telemetry,
-        start_level=start_level,
-        redactor=redactor,
-    )

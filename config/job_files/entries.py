@@ -7,27 +7,20 @@ of groups.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import ValidationError
-
 from config.job_files.app_settings import resolve_schedules
-from config.job_files.defaults import has_value, merge_defaults
-from config.job_files.external_uses import find_external_uses
 from config.job_files.groups import GROUPS_KEY, read_groups
 from config.job_files.interning import PartInterner
-from config.job_files.job_set import ExternalUse
+from config.job_files.validation import validate_job
 from jobs.definition import JobDefinition
-from jobs.flat import convert_flat_job, is_flat_job, is_flat_key
-from jobs.model_base import FILE_CONTEXT
+from jobs.flat import is_flat_job, is_flat_key
 from jobs.policies.group_members import GroupMembers
-from jobs.problems import Finding, KeyPath, describe_unknown_key, list_key_findings, validation_findings
+from jobs.problems import Finding, KeyPath, describe_unknown_key, list_key_findings
 from jobs.problems.key_corrections import correct_job_key
 from jobs.problems.suggestions import fold_name
-from jobs.schedules import DefaultSchedule, Schedule
-from jobs.warnings import find_refusals, find_warnings
 
 _TOP_LEVEL_KEYS = ("jobs", "defaults", GROUPS_KEY)
 _SECTION_KEYS = ("defaults", GROUPS_KEY, "$schema")
@@ -162,7 +155,7 @@ def _check_defaults(defaults: Mapping[str, Any]) -> Iterator[Finding]:
     """Find problems of defaults even if every job overrides them."""
     # Without app settings, the schedule is a valid stand-in: what is wrong with them is found in the jobs.
     written = resolve_schedules({"name": "defaults", "check": {}, **defaults}, {}, flat=False).job
-    definition = _validate(written, PartInterner())
+    definition = validate_job(written, PartInterner())
     for finding in definition if isinstance(definition, tuple) else ():
         if finding.message != "is missing":
             yield Finding(("defaults", *finding.path), finding.message, finding.hint)
@@ -173,123 +166,3 @@ def find_job_name(entry: JobEntry) -> tuple[str, ...]:
     given = entry.value if isinstance(entry.value, dict) else {}
     written = next((value for key, value in given.items() if fold_name(key) in ("name", "jobname")), entry.name)
     return (written,) if isinstance(written, str) else ()
-
-
-@dataclass(frozen=True, slots=True)
-class DefinedJob:
-    """A job, its warnings, and what it needs from outside; paths are those of the file."""
-
-    job: JobDefinition
-    warnings: tuple[Finding, ...] = ()
-    uses: tuple[ExternalUse, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class DefinitionContext:
-    """What the definition of a job depends on. `defaults`: those of its file, for the full form."""
-
-    defaults: Mapping[str, Any] | None
-    interner: PartInterner
-    now_ms: int
-    environ: Mapping[str, str]
-    """The app settings that schedules may name."""
-    default_schedule: Schedule | None = None
-    """For the flat form."""
-
-
-def define_job(entry: JobEntry, context: DefinitionContext) -> DefinedJob | tuple[Finding, ...]:
-    """Return the entry's definition, or everything that is wrong with it."""
-    if not isinstance(entry.value, dict):
-        what = "is empty" if entry.value is None else "is not a mapping of keys to values"
-        return (Finding(entry.path, what, "a job needs at least a check"),)
-    return _define_flat(entry, context) if is_flat_job(entry.value) else _define_full(entry, context)
-
-
-def _define_flat(entry: JobEntry, context: DefinitionContext) -> DefinedJob | tuple[Finding, ...]:
-    settings = resolve_schedules(entry.value, context.environ, flat=True)
-    unresolved = [_move(finding, (*entry.path, *finding.path)) for finding in settings.findings]
-    defined = _define_translated(entry, settings.job, context)
-    if isinstance(defined, DefinedJob):
-        return tuple(unresolved) or defined
-    depth = len(entry.path)
-    return (*unresolved, *(settings.with_origin(finding, depth) for finding in defined))
-
-
-def _define_translated(
-    entry: JobEntry, mapping: Mapping[str, Any], context: DefinitionContext
-) -> DefinedJob | tuple[Finding, ...]:
-    job = convert_flat_job(entry.name or "", mapping)
-
-    def in_file(path: KeyPath) -> KeyPath:
-        return (*entry.path, *job.to_flat_path(path))
-
-    found = [_move(finding, (*entry.path, *finding.path)) for finding in job.findings]
-    written = job.definition
-    if "schedule" not in written and context.default_schedule is not None:
-        written = {**written, "schedule": DefaultSchedule(context.default_schedule)}
-    definition = _validate(written, context.interner)
-    if isinstance(definition, JobDefinition) and not found:
-        warnings = [_move(finding, (*entry.path, *finding.path)) for finding in job.warnings]
-        return _review(definition, context, in_file, warnings)
-    reported = {finding.path for finding in found}
-    for finding in definition if isinstance(definition, tuple) else ():
-        path = in_file(finding.path)
-        if path not in reported and not (finding.message == "is missing" and found):
-            found.append(_move(finding, path))
-    return tuple(found)
-
-
-def _define_full(entry: JobEntry, context: DefinitionContext) -> DefinedJob | tuple[Finding, ...]:
-    job: Mapping[str, Any] = entry.value
-    defaults = context.defaults
-    named = {"name": entry.name} if entry.name is not None else {}
-    if named and job.get("name", entry.name) != entry.name:
-        return (Finding((*entry.path, "name"), "differs from the key above it", "remove it: the key names the job"),)
-    settings = resolve_schedules(
-        named | (merge_defaults(defaults, job) if defaults else dict(job)), context.environ, flat=False
-    )
-    definition = _validate(settings.job, context.interner)
-    if settings.findings:
-        others = definition if isinstance(definition, tuple) else ()
-        return tuple(_locate(finding, entry, defaults) for finding in (*settings.findings, *others))
-    if isinstance(definition, JobDefinition):
-        return _review(definition, context, lambda path: _path_in_file(path, entry, defaults))
-    return tuple(_locate(settings.with_origin(finding), entry, defaults) for finding in definition)
-
-
-def _review(
-    job: JobDefinition,
-    context: DefinitionContext,
-    in_file: Callable[[KeyPath], KeyPath],
-    warnings: Iterable[Finding] = (),
-) -> DefinedJob | tuple[Finding, ...]:
-    """Return the valid definition with its warnings, or the refusals. `in_file`: maps paths of the full form to the file."""
-    if refusals := find_refusals(job):
-        return tuple(_move(finding, in_file(finding.path)) for finding in refusals)
-    found = (*warnings, *(_move(finding, in_file(finding.path)) for finding in find_warnings(job, context.now_ms)))
-    return DefinedJob(job, found, tuple(use._replace(path=in_file(use.path)) for use in find_external_uses(job)))
-
-
-def _move(finding: Finding, path: KeyPath) -> Finding:
-    return Finding(path, finding.message, finding.hint)
-
-
-def _locate(finding: Finding, entry: JobEntry, defaults: Mapping[str, Any] | None) -> Finding:
-    """Locate the wrong value: in the job, or in its defaults."""
-    if finding.path == ("name",) and "name" not in entry.value and entry.name is not None:
-        return Finding(entry.path, f"as a name {finding.message}", finding.hint)
-    return _move(finding, _path_in_file(finding.path, entry, defaults))
-
-
-def _path_in_file(path: KeyPath, entry: JobEntry, defaults: Mapping[str, Any] | None) -> KeyPath:
-    from_defaults = defaults and has_value(defaults, path) and not has_value(entry.value, path)
-    return ("defaults", *path) if from_defaults else (*entry.path, *path)
-
-
-def _validate(written: Mapping[str, Any], interner: PartInterner) -> JobDefinition | tuple[Finding, ...]:
-    try:
-        definition = JobDefinition.model_validate(interner.reuse(written), context=FILE_CONTEXT)
-    except ValidationError as error:
-        return validation_findings(error.errors(include_url=False), JobDefinition)
-    interner.remember(written, definition)
-    return definition

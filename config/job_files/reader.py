@@ -16,7 +16,8 @@ from pathlib import Path, PurePath
 import config
 from config.documents.document import Document, UnreadableFile, parse_document, read_file
 from config.errors import ConfigurationError
-from config.job_files.entries import DefinedJob, DefinitionContext, define_job, find_entries, find_job_name
+from config.job_files.definitions import DefinedJob, DefinitionContext, define_job
+from config.job_files.entries import find_entries, find_job_name
 from config.job_files.groups import GROUPS_KEY, DeclaredGroup
 from config.job_files.interning import PartInterner
 from config.job_files.job_set import JobFile, JobSet, make_digest

@@ -13,8 +13,9 @@ from config.identity import AppIdentity
 from config.secrets.files import SecretFiles
 from config.secrets.key_vault import KeyVault
 from config.secrets.settings_secrets import find_settings_secrets
-from config.settings.layers import SECRET_PREFIX, is_unresolved, unresolved_message
 from config.settings.model import Settings
+from config.settings.references import is_unresolved, unresolved_message
+from config.settings.variables import SECRET_PREFIX
 from jobs.errors import SecretUnavailable
 from jobs.ports import Clock, CredentialRefresh
 from jobs.redaction import Redactor

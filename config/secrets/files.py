@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from config.settings.layers import is_unresolved, unresolved_message
+from config.settings.references import is_unresolved, unresolved_message
 from jobs.checks.errors import FileTooLarge, NotRegularFile
 from jobs.checks.files.daemon_thread import run_in_daemon_thread
 from jobs.checks.files.regular_files import FileSignature, read_regular_file

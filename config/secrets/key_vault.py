@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from config.identity import AppIdentity
-from config.settings.model import LOOPBACK_HOSTS
+from config.settings.fields import LOOPBACK_HOSTS
 from jobs.errors import SecretUnavailable
 from jobs.ports import Clock
 from jobs.problems import make_printable

@@ -6,51 +6,25 @@ the variable to fix.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from pydantic import BaseModel
-
 from config.documents.document import Document, UnreadableFile, parse_document, read_file
 from config.settings.identity_variables import (
-    AZURE_VARIABLE,
-    HOST_VARIABLE,
     identity_problems,
     without_service_principal,
 )
-from config.settings.model import Settings
-from jobs.problems import Finding, Problem, describe_unknown_key, dotted_path
+from config.settings.variables import (
+    ENVIRONMENT_VARIABLE,
+    explain_unknown_variable,
+    should_be_setting,
+    variable_path,
+    variable_precedence,
+)
+from jobs.problems import Finding, Problem, dotted_path
 from jobs.problems import KeyPath as KeyPath
-
-VARIABLE_PREFIX = "SCHEDULER_"
-SECRET_PREFIX = "SCHEDULER_SECRET_"
-"""Variables that are secrets, read by config.secrets, not settings."""
-
-ENVIRONMENT_VARIABLE = "SCHEDULER_ENVIRONMENT"
-
-WELL_KNOWN_VARIABLES: Mapping[str, KeyPath] = {
-    "AzureWebJobsStorage": ("storage", "connection_string"),
-    "AzureWebJobsStorage__accountName": ("storage", "account_name"),
-    "AzureWebJobsStorage__tableServiceUri": ("storage", "table_url"),
-    "AzureWebJobsStorage__queueServiceUri": ("storage", "queue_url"),
-    "AzureWebJobsStorage__credential": ("storage", "credential"),
-    HOST_VARIABLE: ("managed_identity_client_id",),
-    AZURE_VARIABLE: ("managed_identity_client_id",),
-    "APPLICATIONINSIGHTS_CONNECTION_STRING": ("application_insights", "connection_string"),
-    "OTEL_SERVICE_NAME": ("service_name",),
-    "DD_API_KEY": ("datadog", "api_key"),
-    "DD_SITE": ("datadog", "site"),
-    "DD_ENV": ("datadog", "env"),
-    "DD_SERVICE": ("datadog", "service"),
-    "DD_VERSION": ("datadog", "version"),
-}
-"""Names of Azure and Datadog. For one setting, a SCHEDULER_ variable wins, then the earlier name."""
-
-_VARIABLE_RANKS = {name.upper(): rank for rank, name in enumerate(WELL_KNOWN_VARIABLES)}
-_REFERENCE_PREFIX = "@microsoft.keyvault("
 
 
 class SettingsLayer(Protocol):
@@ -150,11 +124,11 @@ def read_variable_layer(
     names: dict[KeyPath, str] = {}
     environ = without_service_principal(environ)
     problems = identity_problems(environ)
-    for name in sorted(environ, key=_precedence):
+    for name in sorted(environ, key=variable_precedence):
         upper = name.upper()
         path = variable_path(name)
-        if path is None and _should_be_setting(upper):
-            problems.append(Problem(name, *_explain_unknown_variable(upper)))
+        if path is None and should_be_setting(upper):
+            problems.append(Problem(name, *explain_unknown_variable(upper)))
         if path is None or not environ[name].strip():
             continue
         _set_value(values, path, environ[name])
@@ -164,95 +138,10 @@ def read_variable_layer(
     return VariableLayer(values, base, names), problems
 
 
-def _precedence(name: str) -> tuple[bool, int, str]:
-    """A sort key: where several variables set the same, the last one wins."""
-    upper = name.upper()
-    return upper.startswith(VARIABLE_PREFIX), -_VARIABLE_RANKS.get(upper, len(_VARIABLE_RANKS)), name
-
-
 def _set_value(values: dict[str, Any], path: KeyPath, value: str) -> None:
     for part in path[:-1]:
         values = values.setdefault(str(part), {})
     values[str(path[-1])] = value
-
-
-def _should_be_setting(upper: str) -> bool:
-    # A secret's name starts with a letter or a digit: SCHEDULER_SECRET__ALLOW is a misspelt SCHEDULER_SECRETS__ALLOW.
-    is_secret = upper.startswith(SECRET_PREFIX) and not upper.startswith(f"{SECRET_PREFIX}_")
-    return upper.startswith(VARIABLE_PREFIX) and not is_secret and upper != ENVIRONMENT_VARIABLE
-
-
-def variable_path(name: str) -> KeyPath | None:
-    """The path of the setting that an environment variable gives; None for a variable that is not a setting."""
-    return _well_known_paths().get(name.upper()) or _setting_variables().get(name.upper())
-
-
-@cache
-def _well_known_paths() -> dict[str, KeyPath]:
-    return {name.upper(): path for name, path in WELL_KNOWN_VARIABLES.items()}
-
-
-def _explain_unknown_variable(upper: str) -> tuple[str, str]:
-    """Compared without the common prefix, which would make every name look near."""
-    known = {name.removeprefix(VARIABLE_PREFIX): name for name in _setting_variables()}
-    message, hint = describe_unknown_key(upper.removeprefix(VARIABLE_PREFIX), known)
-    for short, name in known.items():
-        if message.endswith(f"mean {short}?"):
-            message = message.replace(f"mean {short}?", f"mean {name}?")
-    return message.replace(
-        "unknown key", "unknown setting"
-    ), hint and "config/environments/base.yaml lists the settings"
-
-
-@cache
-def _setting_variables() -> dict[str, KeyPath]:
-    """Every setting's variable: `SCHEDULER_LOG__LEVEL` -> log.level."""
-    return {
-        VARIABLE_PREFIX + "__".join(path).upper(): path for path in _leaf_paths(Settings) if path not in _NOT_SETTABLE
-    }
-
-
-_NOT_SETTABLE: frozenset[KeyPath] = frozenset({("environment",), ("unresolved",)})
-
-
-def _leaf_paths(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
-    for name, info in model.model_fields.items():
-        inner = info.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from ((name, *rest) for rest in _leaf_paths(inner))
-        else:
-            yield (name,)
-
-
-def split_unresolved(layer: SettingsLayer) -> tuple[dict[str, Any], list[str]]:
-    """The layer's values without Key Vault references that the platform left as text, and a sentence about each."""
-    sentences: list[str] = []
-
-    def resolved(values: Mapping[str, Any], path: KeyPath) -> dict[str, Any]:
-        remaining: dict[str, Any] = {}
-        for key, value in values.items():
-            if isinstance(value, dict):
-                remaining[key] = resolved(value, (*path, key))
-            elif is_unresolved(value):
-                sentences.append(unresolved_message(layer.problem(Finding((*path, key), "")).key))
-            else:
-                remaining[key] = value
-        return remaining
-
-    return resolved(layer.values, ()), sentences
-
-
-def is_unresolved(value: object) -> bool:
-    """Whether a value is the text of a Key Vault reference, which the platform should have replaced."""
-    return isinstance(value, str) and value.strip().lower().startswith(_REFERENCE_PREFIX)
-
-
-def unresolved_message(name: str) -> str:
-    """Return the message about it; never the value."""
-    return (
-        f"{name}: its Key Vault reference is not resolved; check that the secret exists "
-        "and that the app's identity may read it"
-    )
 
 
 def find_layer(path: KeyPath, layers: tuple[SettingsLayer, ...]) -> SettingsLayer | None:

@@ -5,12 +5,8 @@ config/environments/base.yaml describes each one and has the same defaults; a te
 
 from __future__ import annotations
 
-import base64
-from datetime import UTC, datetime
-from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -19,117 +15,27 @@ from pydantic import (
     ByteSize,
     ConfigDict,
     Field,
-    PlainSerializer,
-    PlainValidator,
     SecretStr,
-    ValidationInfo,
 )
 
 from config.settings.binding_rules import IdentitySettings, SecretSettings
+from config.settings.fields import (
+    DefaultScheduleField,
+    PositiveDuration,
+    ServiceUrl,
+    check_address,
+    check_storage_connection,
+    check_store,
+    reject_query,
+    to_lower,
+)
 from config.settings.target_lists import Folders, Hosts, Networks, Ports, Schemes
 from jobs.checks.body_memory import MOST_BODY_BYTES
-from jobs.errors import ScheduleError
 from jobs.model_base import Duration, FrozenModel
 from jobs.policies.concurrency_groups import LARGEST_CONCURRENCY_GROUP
 from jobs.policies.telemetry import Reporting
-from jobs.problems.value_formatting import strip_url_secrets
 from jobs.running.retries.retry_budget import RETRIES_PER_MINUTE, RETRY_SHARE
-from jobs.schedules import Schedule, parse_schedule
-
-
-def _check_store(text: str) -> str:
-    if text == "azure" or (text.startswith("sqlite:///") and text != "sqlite:///"):
-        return text
-    raise ValueError(f"{text!r} is not a store: write sqlite:///path/to/file.db or azure")
-
-
-def _check_address(host: str, info: ValidationInfo) -> str:
-    if host in LOOPBACK_HOSTS:
-        return host
-    if not info.data.get("allow_remote"):
-        raise ValueError(
-            "the API does not authenticate callers, so it is served on loopback only: 127.0.0.1, ::1 or localhost; "
-            "in a container allow_remote allows other addresses"
-        )
-    try:
-        return str(ip_address(host))
-    except ValueError:
-        raise ValueError(f"{host!r} is not an address: write an IP address such as 0.0.0.0, or localhost") from None
-
-
-LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
-
-
-def _check_service_url(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        _ = parts.port
-    except ValueError as error:
-        raise ValueError(f"{strip_url_secrets(text)!r} is not a URL: {error}") from None
-    loopback = parts.hostname in LOOPBACK_HOSTS
-    if not parts.hostname or parts.scheme not in (("https", "http") if loopback else ("https",)):
-        raise ValueError(f"{strip_url_secrets(text)!r} is not an https URL")
-    return text
-
-
-ServiceUrl = Annotated[str, AfterValidator(_check_service_url)]
-"""https; plain http on loopback only."""
-
-
-def _to_lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
-def _reject_query(url: str) -> str:
-    """A signature in a setting would appear in the location of every job."""
-    if urlsplit(url).query or urlsplit(url).fragment:
-        raise ValueError("must not have a query: it is read with the app's identity or the storage connection string")
-    return url
-
-
-def _check_storage_connection(value: SecretStr) -> SecretStr:
-    """Microsoft's client would reject it later, when it is opened or first signs a request."""
-    text = value.get_secret_value().strip().rstrip(";")
-    parts = {key.strip().lower(): rest for key, _, rest in (part.partition("=") for part in text.split(";"))}
-    if parts.get("usedevelopmentstorage", "").lower() == "true":
-        return value
-    named = "accountname" in parts or {"tableendpoint", "queueendpoint"} <= parts.keys()
-    signed = "sharedaccesssignature" in parts or ("accountname" in parts and _is_base64(parts.get("accountkey", "")))
-    if not (named and signed):
-        raise ValueError(
-            "is not the connection string of a storage account: "
-            "DefaultEndpointsProtocol=https;AccountName=...;AccountKey=...;EndpointSuffix=core.windows.net"
-        )
-    return value
-
-
-def _is_base64(text: str) -> bool:
-    try:
-        return bool(base64.b64decode(text, validate=True))
-    except ValueError:
-        return False
-
-
-def _parse_default_schedule(value: Any) -> Schedule | None:
-    if value is None or (isinstance(value, str) and value.strip().lower() == "none"):
-        return None
-    try:
-        schedule = parse_schedule(value)
-    except ScheduleError as error:
-        raise ValueError(f"{error}; or none, for flat jobs that run on demand") from None
-    if schedule.next_after(datetime.now(UTC)) is None:
-        raise ValueError(f"{schedule.text!r} is never due: write another schedule, or none")
-    return schedule
-
-
-DefaultScheduleField = Annotated[
-    Schedule | None,
-    PlainValidator(_parse_default_schedule),
-    PlainSerializer(lambda schedule: schedule and schedule.spec, return_type=Any),
-]
-"""Any schedule that a job may have; None, or the text `none`, for none."""
-
-PositiveDuration = Annotated[Duration, Field(gt=0)]
+from jobs.schedules import parse_schedule
 
 
 class LogSettings(FrozenModel):
@@ -166,7 +72,7 @@ class RetryBudgetSettings(FrozenModel):
 class StorageSettings(FrozenModel):
     """The storage account of store `azure`: by connection string, or by name (or URLs) with the app's identity."""
 
-    connection_string: Annotated[SecretStr, AfterValidator(_check_storage_connection)] | None = None
+    connection_string: Annotated[SecretStr, AfterValidator(check_storage_connection)] | None = None
     account_name: str | None = Field(
         default=None, pattern=r"^[a-z0-9]{3,24}$", description="3 to 24 lower-case letters and digits"
     )
@@ -176,7 +82,7 @@ class StorageSettings(FrozenModel):
         default="scheduler", pattern=r"^[a-z][a-z0-9]{2,30}$", description="3 to 31 lower-case letters and digits"
     )
     """Prefix of the names of its tables and queues. (Queue triggers read the variable, see scheduler.dispatch.)"""
-    credential: Annotated[Literal["managedidentity"], BeforeValidator(_to_lower)] | None = None
+    credential: Annotated[Literal["managedidentity"], BeforeValidator(to_lower)] | None = None
     """The credential of the Functions host; the scheduler always uses its managed identity."""
 
 
@@ -225,15 +131,15 @@ class Settings(BaseModel):
 
     environment: str = Field(default="dev", min_length=1)
     jobs: Path | None = None
-    jobs_container: Annotated[ServiceUrl, AfterValidator(_reject_query)] | None = None
+    jobs_container: Annotated[ServiceUrl, AfterValidator(reject_query)] | None = None
     """Replaces `jobs`: a blob container, or the blobs in it whose names start with the rest of the URL's path."""
     samples: bool = False
     default_schedule: DefaultScheduleField = parse_schedule("0 * * * * *")
     """The schedule of flat jobs without one; None: they run on demand."""
-    store: Annotated[str, AfterValidator(_check_store)] = "sqlite:///data/scheduler.db"
+    store: Annotated[str, AfterValidator(check_store)] = "sqlite:///data/scheduler.db"
     allow_remote: bool = False
     """Whether `host`, which is judged by it, may be another address than loopback."""
-    host: Annotated[str, AfterValidator(_check_address)] = "127.0.0.1"
+    host: Annotated[str, AfterValidator(check_address)] = "127.0.0.1"
     port: int = Field(default=7071, ge=0, le=65535)
     concurrency: int = Field(default=200, ge=1, le=10_000)
     max_running: int | None = Field(default=None, ge=1, le=LARGEST_CONCURRENCY_GROUP)

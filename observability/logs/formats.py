@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from pydantic_core import PydanticSerializationError, to_json
 
 from observability import names
-from observability.events import Fields, LogEvent
+from observability.event_fields import Fields
+from observability.events import LogEvent
 from observability.redaction import redact_fields
 
 if TYPE_CHECKING:

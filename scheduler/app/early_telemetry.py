@@ -11,8 +11,9 @@ from pathlib import Path
 from config.settings.model import Settings
 from config.telemetry_settings import load_telemetry_settings
 from jobs.redaction import Redactor
+from observability.building import build_telemetry
 from observability.logs.setup import configure_logging
-from observability.telemetry import Telemetry, build_telemetry
+from observability.telemetry import Telemetry
 from scheduler.version import VERSION
 
 START_REPORT_TIMEOUT = 10.0

@@ -14,8 +14,9 @@ from config.settings.model import Settings
 from jobs.policies.telemetry import TelemetryPolicy
 from jobs.ports import Clock
 from jobs.redaction import Redactor
+from observability.building import build_telemetry
 from observability.logs.setup import configure_logging
-from observability.telemetry import Telemetry, build_telemetry
+from observability.telemetry import Telemetry
 from scheduler.app.adapters import describe_store_location, find_file_check, open_store
 from scheduler.app.early_telemetry import EarlyTelemetry
 from scheduler.app.health_probes import configuration_probe, store_probe, telemetry_probe

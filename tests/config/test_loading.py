@@ -13,8 +13,9 @@ import pytest
 from config.documents.document import parse_document, read_file
 from config.errors import ConfigurationError, format_problems
 from config.job_files.reader import JobFileReader
-from config.loading import load_configuration, load_settings
+from config.loading import load_configuration
 from config.settings.layers import list_environments, merge_layers
+from config.settings.loading import load_settings
 from config.settings.model import Settings
 from tests.project import ROOT
 

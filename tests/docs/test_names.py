@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from config.settings.layers import WELL_KNOWN_VARIABLES, read_variable_layer
+from config.settings.layers import read_variable_layer
+from config.settings.variables import WELL_KNOWN_VARIABLES
 from observability import names
 from scheduler.api.dashboard import job_page, overview_page, run_page
 from scheduler.api.routes import (

@@ -20,7 +20,7 @@ from config.settings.model import ApplicationInsightsSettings, Settings
 from jobs.policies.telemetry import REPORT_EVERYTHING, Reporting
 from jobs.redaction import Redactor
 from jobs.runs import Outcome, Run
-from observability.exporters.application_insights.delivery import build_application_insights_exporter
+from observability.exporters.application_insights.building import build_application_insights_exporter
 from observability.invocations import Invocation, run_in_invocation
 from observability.telemetry import Telemetry
 from tests.observability import runs

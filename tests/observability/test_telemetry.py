@@ -14,9 +14,10 @@ from jobs.redaction import Redactor
 from jobs.runs import Outcome
 from jobs.runs.events import AttemptRetried, RunListener
 from observability import names
+from observability.building import build_telemetry
 from observability.events import DeadLettered, LogEvent, LogLine, MeasuredGauges, RunRequested
 from observability.sampling import RunReport
-from observability.telemetry import Telemetry, build_telemetry
+from observability.telemetry import Telemetry
 from tests.observability import runs
 from tests.observability.fakes import RecordingExporter
 from tests.project import ROOT
@@ -201,7 +202,7 @@ import sys
 from config.settings.model import Settings
 from jobs.redaction import Redactor
 from observability.logs.setup import configure_logging
-from observability.telemetry import build_telemetry
+from observability.building import build_telemetry
 telemetry = build_telemetry(Settings(), Redactor())
 telemetry.start()
 heavy = {"azure", "opentelemetry", "datadog_api_client", "urllib3", "requests"}

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from config.loading import load_settings
+from config.settings.loading import load_settings
 from tests.parts import missing
 from tests.parts.proc import Program, free_port
 from tests.project import ROOT

@@ -1,7 +1,7 @@
 """Sends to Application Insights by OpenTelemetry and Azure Monitor's distro: for each run a custom event, an availability
 row, metrics and a trace; for the program its warnings.
 
-`build_application_insights_exporter` is called by telemetry. The SDK is imported and configured in the exporter's thread.
+The SDK is imported and configured in the exporter's thread.
 Telemetry is dropped only in our queue: each batch is flushed before the next one, so the SDK's queues never fill; the SDK
 stores rejected batches on disk and repeats them.
 """
@@ -12,59 +12,33 @@ import logging
 import os
 import socket
 import time
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from jobs.formats.trace_ids import parse_trace_parent, span_id_of, trace_id_of
-from jobs.runs import Run
 from jobs.runs.events import AttemptRetried
 from observability import names
-from observability.events import DeadLettered, Fields, LogLine, MeasuredGauges, RunRequested, TelemetryEvent
+from observability.events import DeadLettered, LogLine, MeasuredGauges, RunRequested, TelemetryEvent
 from observability.exporters.application_insights import rows
 from observability.exporters.application_insights.envelopes import SAMPLE_RATE, compute_sample_rate
 from observability.exporters.application_insights.metric_window import MetricWindow
-from observability.exporters.application_insights.run_ids import RunIdGenerator, set_id_generator
 from observability.exporters.application_insights.sdk_setup import (
     SDK_REQUEST_TIMEOUT_S,
     configure_sdk,
     is_configured_by_host,
 )
-from observability.exporters.background import BackgroundExporter, DeliveryCounts, ShutdownSignal
+from observability.exporters.application_insights.spans import INSTRUMENTATION_SCOPE, SpanEmitter
+from observability.exporters.background import DeliveryCounts, ShutdownSignal
 from observability.exporters.measurements import find_tag_values, is_split_by_job, measure_run
-from observability.exporters.port import APPLICATION_INSIGHTS
-from observability.invocations import Invocation
 from observability.redaction import redact_fields
 from observability.sampling import RunReport
-from observability.service_name import find_cloud_role
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Observation
 
-    from config.settings.model import Settings
     from jobs.redaction import Redactor
 
-_INSTRUMENTATION_SCOPE = "scheduler"
-_GATHER_SECONDS = 5.0
-_URGENT_QUEUE_SIZE = 500
 _MAX_UNFLUSHED_ITEMS = 400
 """Records and spans that are flushed together; the SDK's own threads would begin at 512."""
-
-
-def build_application_insights_exporter(
-    settings: Settings, connection_string: str, redactor: Redactor, *, gather_seconds: float = _GATHER_SECONDS
-) -> BackgroundExporter:
-    """`gather_seconds`: seconds between deliveries while there is something to deliver."""
-    delivery = ApplicationInsightsDelivery(
-        connection_string,
-        environment=settings.environment,
-        version=settings.version or "unknown",
-        role=find_cloud_role(settings, os.environ),
-        redactor=redactor,
-    )
-    return BackgroundExporter(
-        APPLICATION_INSIGHTS, delivery, redactor, gather_seconds=gather_seconds, urgent_size=_URGENT_QUEUE_SIZE
-    )
 
 
 class ApplicationInsightsDelivery:
@@ -138,13 +112,9 @@ class ApplicationInsightsDelivery:
         self._loggers: Any = _logs.get_logger_provider()
         self._tracers: Any = trace.get_tracer_provider()
         self._meters: Any = metrics.get_meter_provider()
-        self._logger = self._loggers.get_logger(_INSTRUMENTATION_SCOPE, self._version)
-        self._tracer = self._tracers.get_tracer(_INSTRUMENTATION_SCOPE, self._version)
-        self._run_ids = RunIdGenerator()
-        self._run_tracer = set_id_generator(
-            self._tracers.get_tracer(f"{_INSTRUMENTATION_SCOPE}.runs", self._version), self._run_ids
-        )
-        meter = self._meters.get_meter(_INSTRUMENTATION_SCOPE, self._version)
+        self._logger = self._loggers.get_logger(INSTRUMENTATION_SCOPE, self._version)
+        self._spans = SpanEmitter(self._tracers, self._version, self._redactor)
+        meter = self._meters.get_meter(INSTRUMENTATION_SCOPE, self._version)
         self._counts = {
             metric: meter.create_counter(metric.name, metric.unit, metric.description)
             for metric in names.METRICS
@@ -193,7 +163,8 @@ class ApplicationInsightsDelivery:
                 self._emit_record(rows.make_dead_letter_event(event, self._redactor), str(event), time.time_ns())
                 self._counts[names.DEAD_LETTERS].add(1, {names.TAG_JOB: event.ticket.job})
             case RunRequested():
-                self._emit_request(event)
+                self._spans.emit_request(event)
+                self._pending += 1
             case MeasuredGauges():
                 self._gauge_values.update(event.values)
             case LogLine() if self._owns_sdk:
@@ -221,7 +192,10 @@ class ApplicationInsightsDelivery:
         fields = rows.make_run_fields(run, self._redactor)
         if report.invocation is not None and report.invocation.id:
             fields[names.INVOCATION_ID] = report.invocation.id
-        context = self._emit_trace(run, fields, report.invocation) if report.spans else None
+        context = None
+        if report.spans:
+            context = self._spans.emit_run(run, fields, report.invocation)
+            self._pending += 1 + len(run.attempts)
         at = rows.to_nanoseconds(run.finished_at)
         if report.events:
             self._emit_record(
@@ -240,56 +214,6 @@ class ApplicationInsightsDelivery:
     def _end_window(self) -> None:
         for metric, value, tags in self._window.drain():
             self._record_measurement(metric, value, tags)
-
-    def _emit_trace(self, run: Run, fields: Fields, invocation: Invocation | None) -> Any:
-        """A span of the run and one of each attempt, as they happened. Returns the context of the run's span."""
-        from opentelemetry.context import Context
-        from opentelemetry.trace import SpanKind, set_span_in_context
-
-        performed_in = parse_trace_parent(invocation.trace_parent) if invocation is not None else None
-        self._run_ids.set_next(run.id)
-        span = self._run_tracer.start_span(
-            f"run {run.job}",
-            Context(),
-            links=[_make_link(performed_in)] if performed_in is not None else None,
-            attributes=rows.make_run_span(fields),
-            start_time=rows.to_nanoseconds(run.started_at),
-        )
-        context = set_span_in_context(span, Context())
-        for attempt in run.attempts:
-            self._run_ids.set_next(run.id, attempt.number)
-            child = self._run_tracer.start_span(
-                f"attempt {attempt.number}",
-                context,
-                SpanKind.CLIENT,
-                attributes=rows.make_attempt_span(run, attempt, str(fields[names.ENDPOINT])),
-                start_time=rows.to_nanoseconds(attempt.started_at),
-            )
-            if not attempt.succeeded:
-                _mark_failed(child, self._redactor.redact(attempt.message))
-            child.end(rows.to_nanoseconds(attempt.started_at + timedelta(milliseconds=attempt.phases.total_ms)))
-        if run.outcome.down:
-            _mark_failed(span, str(fields[names.ERROR_MESSAGE]))
-        span.end(rows.to_nanoseconds(run.finished_at))
-        self._pending += 1 + len(run.attempts)
-        return context
-
-    def _emit_request(self, event: RunRequested) -> None:
-        """A span in the caller's trace, with a link to the run's, which begins later and maybe elsewhere."""
-        from opentelemetry.context import Context
-        from opentelemetry.trace import NonRecordingSpan, set_span_in_context
-
-        caller = set_span_in_context(NonRecordingSpan(_make_span_context(*event.caller)), Context())
-        at = rows.to_nanoseconds(event.at)
-        span = self._tracer.start_span(
-            f"queue run {event.job}",
-            caller,
-            attributes={names.JOB_NAME: event.job, names.RUN_ID: event.run_id},
-            links=[_make_link((trace_id_of(event.run_id), span_id_of(event.run_id)))],
-            start_time=at,
-        )
-        span.end(at)
-        self._pending += 1
 
     def _emit_line(self, line: LogLine) -> None:
         named = {names.EVENT: line.name} if line.name else {}
@@ -321,22 +245,3 @@ class ApplicationInsightsDelivery:
 
 def _sample_rate_attribute(runs: int) -> rows.Attributes:
     return {SAMPLE_RATE: compute_sample_rate(runs)} if runs > 1 else {}
-
-
-def _make_link(ids: tuple[int, int]) -> Any:
-    from opentelemetry.trace import Link
-
-    return Link(_make_span_context(*ids))
-
-
-def _make_span_context(trace_id: int, span_id: int) -> Any:
-    """Sampled: whether we keep our own span does not depend on what others keep."""
-    from opentelemetry.trace import SpanContext, TraceFlags
-
-    return SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
-
-
-def _mark_failed(span: Any, message: str) -> None:
-    from opentelemetry.trace import Status, StatusCode
-
-    span.set_status(Status(StatusCode.ERROR, message))

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 from jobs.runs import Attempt, Run
 from jobs.targets.urls import effective_port
 from observability import names
-from observability.events import DeadLettered, Fields, JobPerformance, LogLine, failure_fields
+from observability.event_fields import Fields, failure_fields
+from observability.events import DeadLettered, JobPerformance, LogLine
 from observability.redaction import redact_fields
 
 if TYPE_CHECKING:

@@ -9,17 +9,16 @@ from __future__ import annotations
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from jobs.runs import Attempt, Run
 from jobs.runs.events import AttemptRetried
 from observability import names
+from observability.event_fields import Fields
 from observability.events import (
     DeadLettered,
-    Fields,
     JobFailed,
     JobPerformance,
     JobRetry,
@@ -28,6 +27,7 @@ from observability.events import (
     MeasuredGauges,
     TelemetryEvent,
 )
+from observability.exporters.datadog.intakes import DatadogSource, IntakeEntry, IntakeKind, IntakePayload
 from observability.exporters.measurements import find_tag_values, is_split_by_job, measure_run
 from observability.redaction import redact_fields, shorten_middle
 from observability.sampling import RunReport
@@ -35,18 +35,6 @@ from observability.sampling import RunReport
 if TYPE_CHECKING:
     from jobs.redaction import Redactor
 
-IntakeEntry = dict[str, Any]
-IntakeKind = Literal["series", "distributions", "checks", "logs"]
-
-_MINUTE, _HOUR = 60.0, 3600.0
-
-RETRY_WINDOW: Mapping[IntakeKind, float] = {
-    "series": _HOUR,
-    "distributions": _HOUR,
-    "checks": 10 * _MINUTE,
-    "logs": 18 * _HOUR,
-}
-"""Seconds after which the intake rejects it: a later retry is useless."""
 
 _MAX_ENTRIES = 1000
 # The intakes allow 5 MB (series: 500 kB once compressed, to less than a tenth).
@@ -59,41 +47,6 @@ _COUNT_INTERVAL_S = 10
 
 _COUNT, _GAUGE = 1, 3
 _OK, _WARNING, _CRITICAL = 0, 1, 2
-
-
-@dataclass(frozen=True, slots=True)
-class DatadogSource:
-    """The sender: the unified service tags, and the machine, which separates the counts of instances."""
-
-    env: str
-    service: str
-    version: str
-    host: str
-
-    @property
-    def metric_tags(self) -> tuple[str, ...]:
-        """Exclude the version: each release would create every custom metric again."""
-        return (f"{names.TAG_ENV}:{self.env}", f"{names.TAG_SERVICE}:{self.service}")
-
-    @property
-    def tags(self) -> tuple[str, ...]:
-        return (*self.metric_tags, f"{names.TAG_VERSION}:{self.version}")
-
-
-@dataclass(frozen=True, slots=True)
-class IntakePayload:
-    """One call of an intake. A retry is identical: the same points at the same time replace each other."""
-
-    kind: IntakeKind
-    entries: Sequence[IntakeEntry]
-    made_at: float
-
-    def split_in_halves(self) -> tuple[IntakePayload, IntakePayload]:
-        middle = len(self.entries) // 2
-        return (
-            IntakePayload(self.kind, self.entries[:middle], self.made_at),
-            IntakePayload(self.kind, self.entries[middle:], self.made_at),
-        )
 
 
 def build_payloads(

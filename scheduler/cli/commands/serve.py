@@ -28,7 +28,7 @@ def serve(
       serve --port 8080
       SCHEDULER_JOBS=/etc/jobs SCHEDULER_ENVIRONMENT=prod python -m scheduler serve
     """
-    from config.settings.model import LOOPBACK_HOSTS
+    from config.settings.fields import LOOPBACK_HOSTS
     from scheduler.cli.context import ROOT, load_for_command
 
     if host is not None and host not in LOOPBACK_HOSTS:

@@ -78,7 +78,8 @@ def _load(path: Path | None) -> tuple[JobSet, Settings | None]:
     import os
 
     from config.errors import ConfigurationError
-    from config.loading import load_configuration, load_settings
+    from config.loading import load_configuration
+    from config.settings.loading import load_settings
     from scheduler.cli.context import ROOT
 
     if path is None:

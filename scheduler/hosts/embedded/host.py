@@ -20,7 +20,7 @@ from typing import Any, cast
 import uvicorn
 
 from config.loading import Configuration
-from config.settings.model import LOOPBACK_HOSTS
+from config.settings.fields import LOOPBACK_HOSTS
 from jobs.checks.guard.own_endpoints import OwnEndpoint
 from jobs.schedules import Schedule
 from scheduler.api.lazy_app import LazyApi

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from config.loading import load_settings
-from config.settings.layers import VARIABLE_PREFIX, WELL_KNOWN_VARIABLES
+from config.settings.loading import load_settings
+from config.settings.variables import VARIABLE_PREFIX, WELL_KNOWN_VARIABLES
 from scheduler.hosts.functions.program_loader import load_functions_configuration
 from tests.parts.azurite import Azurite
 from tests.parts.functions_worker import WorkerFactory

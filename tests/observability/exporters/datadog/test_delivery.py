@@ -15,8 +15,9 @@ from config.settings.model import DatadogSettings, Settings
 from jobs.redaction import Redactor
 from jobs.runs import Outcome
 from observability.exporters.background import BackgroundExporter, DeliveryCounts, ShutdownSignal
-from observability.exporters.datadog.delivery import IntakeQueue, IntakeRejection, build_datadog_exporter
-from observability.exporters.datadog.payloads import RETRY_WINDOW, IntakePayload
+from observability.exporters.datadog.client import IntakeRejection
+from observability.exporters.datadog.delivery import IntakeQueue, build_datadog_exporter
+from observability.exporters.datadog.intakes import RETRY_WINDOW, IntakePayload
 from tests.observability import runs
 from tests.observability.fakes import until
 from tests.parts.bad_servers import black_hole

@@ -20,7 +20,8 @@ from jobs.redaction import Redactor
 from jobs.runs import Outcome, Run, Trigger
 from observability import names
 from observability.events import DeadLettered, LogLine, MeasuredGauges, TelemetryEvent
-from observability.exporters.datadog.payloads import DatadogSource, IntakeKind, IntakePayload, build_payloads
+from observability.exporters.datadog.intakes import DatadogSource, IntakeKind, IntakePayload
+from observability.exporters.datadog.payloads import build_payloads
 from observability.sampling import RunReport
 from tests.observability import runs
 

@@ -1,0 +1,151 @@
+"""Merges the layers of settings and validates the result. Called by config.loading, config.usable and config.telemetry_settings."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from config.documents.document import UnreadableFile
+from config.errors import ConfigurationError
+from config.settings.layers import (
+    SettingsLayer,
+    find_layer,
+    find_origin,
+    list_environments,
+    merge_layers,
+    read_file_layer,
+    read_variable_layer,
+)
+from config.settings.model import Settings
+from config.settings.references import is_unresolved, split_unresolved, unresolved_message
+from config.settings.variables import ENVIRONMENT_VARIABLE, SECRET_PREFIX
+from jobs.problems import Finding, Problem, describe_wrong_choice, validation_findings
+from jobs.problems import KeyPath as KeyPath
+
+if TYPE_CHECKING:
+    pass
+
+
+_JOBS_VARIABLE = "SCHEDULER_JOBS"
+
+
+_AZURE_VARIABLES = ("WEBSITE_INSTANCE_ID", "CONTAINER_APP_NAME")
+"""Variables of App Service (and Functions) and Container Apps, which are not used for development."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSettings:
+    """The settings, and the origin of each value."""
+
+    settings: Settings
+    layers: tuple[SettingsLayer, ...] = field(repr=False)
+
+    def find_origin(self, *path: str) -> str:
+        """Where a value stands: for ("log", "level") `SCHEDULER_LOG__LEVEL` or `config/environments/dev.yaml:3`."""
+        return find_origin(path, self.layers)
+
+    def problem(self, path: KeyPath, message: str, hint: str = "") -> Problem:
+        """A problem with a setting, at the place where its value stands."""
+        return _locate_problem(self.layers, Finding(path, message, hint))
+
+
+def load_settings(environ: Mapping[str, str], *, root: Path, ignored: Collection[Problem] = ()) -> LoadedSettings:
+    """Merge the layers. `ignored`: values with these problems are skipped. Raises ConfigurationError."""
+    problems: list[Problem] = []
+    left_out = {problem.key for problem in ignored if problem.file is None}
+    environ = {name: value for name, value in environ.items() if name not in left_out}
+    environment = _choose_environment(environ, root / "config" / "environments", problems)
+    variables, unknown = read_variable_layer(environ, environment, Path.cwd())
+    layers: list[SettingsLayer] = [variables]
+    for name in (environment, "base"):
+        try:
+            layer = read_file_layer(root / "config" / "environments" / f"{name}.yaml", root)
+            problems += [problem for problem in layer.document.duplicate_problems() if problem not in ignored]
+            layers.append(layer.without_problems(ignored))
+        except UnreadableFile as error:
+            problems.append(error.problem)
+    settings, wrong = _build_settings(tuple(layers), environ)
+    problems += [*wrong, *unknown]
+    if settings is None or problems:
+        raise ConfigurationError(problems)
+    return LoadedSettings(settings, tuple(layers))
+
+
+def _choose_environment(environ: Mapping[str, str], folder: Path, problems: list[Problem]) -> str:
+    """Return the environment's name; by default prod on Azure and dev elsewhere."""
+    chosen = environ.get(ENVIRONMENT_VARIABLE, "").strip()
+    if not chosen:
+        return "prod" if any(environ.get(name) for name in _AZURE_VARIABLES) else "dev"
+    present = list_environments(folder)
+    if chosen not in present:
+        message, hint = describe_wrong_choice(chosen, present)
+        problems.append(Problem(ENVIRONMENT_VARIABLE, message, f"{hint} (the files in config/environments)"))
+        return "dev"
+    return chosen
+
+
+def find_environment(environ: Mapping[str, str], *, root: Path) -> str:
+    """Return the environment's name; `dev` for one that does not exist."""
+    return _choose_environment(environ, root / "config" / "environments", [])
+
+
+def _build_settings(
+    layers: tuple[SettingsLayer, ...], environ: Mapping[str, str]
+) -> tuple[Settings | None, list[Problem]]:
+    """Merge and validate the layers; return the settings or their problems."""
+    sources: list[dict[str, Any]] = []
+    unresolved = [unresolved_message(name) for name in sorted(environ) if _is_unresolved_secret(name, environ[name])]
+    for layer in layers:
+        values, sentences = split_unresolved(layer)
+        sources.append(values)
+        unresolved += sentences
+    values = {**merge_layers(sources), "unresolved": tuple(unresolved)}
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        findings = validation_findings(error.errors(include_url=False), Settings)
+        return None, [_locate_problem(layers, finding) for finding in findings]
+    return _with_absolute_paths(settings, layers), _find_contradictions(settings, layers)
+
+
+def _is_unresolved_secret(name: str, value: str) -> bool:
+    return name.upper().startswith(SECRET_PREFIX) and is_unresolved(value)
+
+
+def _locate_problem(layers: tuple[SettingsLayer, ...], finding: Finding) -> Problem:
+    """The finding at the place of the strongest layer that has the value."""
+    layer = find_layer(finding.path, layers)
+    return layer.problem(finding) if layer is not None else finding.to_problem()
+
+
+def _with_absolute_paths(settings: Settings, layers: tuple[SettingsLayer, ...]) -> Settings:
+    """Relative paths start from the working folder in a variable, and from the root in a file."""
+    changes: dict[str, Any] = {}
+    if settings.jobs is not None and (layer := find_layer(("jobs",), layers)) is not None:
+        changes["jobs"] = layer.base / settings.jobs
+    if settings.secrets_folder is not None and (layer := find_layer(("secrets_folder",), layers)) is not None:
+        changes["secrets_folder"] = layer.base / settings.secrets_folder
+    if settings.sqlite_path is not None and (layer := find_layer(("store",), layers)) is not None:
+        changes["store"] = f"sqlite:///{layer.base / settings.sqlite_path}"
+    return settings.model_copy(update=changes)
+
+
+def _find_contradictions(settings: Settings, layers: tuple[SettingsLayer, ...]) -> list[Problem]:
+    """Find problems of several settings together."""
+    storage = settings.storage
+    reachable = storage.connection_string or storage.account_name or (storage.table_url and storage.queue_url)
+    if settings.uses_azure_storage and not reachable and not settings.unresolved:
+        hint = "set AzureWebJobsStorage (a connection string) or AzureWebJobsStorage__accountName"
+        return [_locate_problem(layers, Finding(("store",), "azure needs a storage account", hint))]
+    if settings.jobs_container is not None and find_origin(("jobs",), layers) == _JOBS_VARIABLE:
+        hint = f"set {_JOBS_VARIABLE} or the container, not both"
+        return [
+            _locate_problem(
+                layers, Finding(("jobs_container",), f"{_JOBS_VARIABLE} sets another location of jobs", hint)
+            )
+        ]
+    return []

@@ -1,0 +1,101 @@
+"""The environment variables of settings: their names, and the setting that each one sets. Called by config.settings.layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+
+from pydantic import BaseModel
+
+from config.settings.identity_variables import (
+    AZURE_VARIABLE,
+    HOST_VARIABLE,
+)
+from config.settings.model import Settings
+from jobs.problems import KeyPath as KeyPath
+from jobs.problems import describe_unknown_key
+
+VARIABLE_PREFIX = "SCHEDULER_"
+
+
+SECRET_PREFIX = "SCHEDULER_SECRET_"
+"""Variables that are secrets, read by config.secrets, not settings."""
+
+
+ENVIRONMENT_VARIABLE = "SCHEDULER_ENVIRONMENT"
+
+
+WELL_KNOWN_VARIABLES: Mapping[str, KeyPath] = {
+    "AzureWebJobsStorage": ("storage", "connection_string"),
+    "AzureWebJobsStorage__accountName": ("storage", "account_name"),
+    "AzureWebJobsStorage__tableServiceUri": ("storage", "table_url"),
+    "AzureWebJobsStorage__queueServiceUri": ("storage", "queue_url"),
+    "AzureWebJobsStorage__credential": ("storage", "credential"),
+    HOST_VARIABLE: ("managed_identity_client_id",),
+    AZURE_VARIABLE: ("managed_identity_client_id",),
+    "APPLICATIONINSIGHTS_CONNECTION_STRING": ("application_insights", "connection_string"),
+    "OTEL_SERVICE_NAME": ("service_name",),
+    "DD_API_KEY": ("datadog", "api_key"),
+    "DD_SITE": ("datadog", "site"),
+    "DD_ENV": ("datadog", "env"),
+    "DD_SERVICE": ("datadog", "service"),
+    "DD_VERSION": ("datadog", "version"),
+}
+"""Names of Azure and Datadog. For one setting, a SCHEDULER_ variable wins, then the earlier name."""
+
+
+_VARIABLE_RANKS = {name.upper(): rank for rank, name in enumerate(WELL_KNOWN_VARIABLES)}
+
+
+def variable_precedence(name: str) -> tuple[bool, int, str]:
+    """A sort key: where several variables set the same, the last one wins."""
+    upper = name.upper()
+    return upper.startswith(VARIABLE_PREFIX), -_VARIABLE_RANKS.get(upper, len(_VARIABLE_RANKS)), name
+
+
+def should_be_setting(upper: str) -> bool:
+    # A secret's name starts with a letter or a digit: SCHEDULER_SECRET__ALLOW is a misspelt SCHEDULER_SECRETS__ALLOW.
+    is_secret = upper.startswith(SECRET_PREFIX) and not upper.startswith(f"{SECRET_PREFIX}_")
+    return upper.startswith(VARIABLE_PREFIX) and not is_secret and upper != ENVIRONMENT_VARIABLE
+
+
+def variable_path(name: str) -> KeyPath | None:
+    """The path of the setting that an environment variable gives; None for a variable that is not a setting."""
+    return _well_known_paths().get(name.upper()) or _setting_variables().get(name.upper())
+
+
+@cache
+def _well_known_paths() -> dict[str, KeyPath]:
+    return {name.upper(): path for name, path in WELL_KNOWN_VARIABLES.items()}
+
+
+def explain_unknown_variable(upper: str) -> tuple[str, str]:
+    """Compared without the common prefix, which would make every name look near."""
+    known = {name.removeprefix(VARIABLE_PREFIX): name for name in _setting_variables()}
+    message, hint = describe_unknown_key(upper.removeprefix(VARIABLE_PREFIX), known)
+    for short, name in known.items():
+        if message.endswith(f"mean {short}?"):
+            message = message.replace(f"mean {short}?", f"mean {name}?")
+    return message.replace(
+        "unknown key", "unknown setting"
+    ), hint and "config/environments/base.yaml lists the settings"
+
+
+@cache
+def _setting_variables() -> dict[str, KeyPath]:
+    """Every setting's variable: `SCHEDULER_LOG__LEVEL` -> log.level."""
+    return {
+        VARIABLE_PREFIX + "__".join(path).upper(): path for path in _leaf_paths(Settings) if path not in _NOT_SETTABLE
+    }
+
+
+_NOT_SETTABLE: frozenset[KeyPath] = frozenset({("environment",), ("unresolved",)})
+
+
+def _leaf_paths(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
+    for name, info in model.model_fields.items():
+        inner = info.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            yield from ((name, *rest) for rest in _leaf_paths(inner))
+        else:
+            yield (name,)

@@ -1,0 +1,98 @@
+"""The spans of runs and of requests for them. Used by observability.exporters.application_insights.delivery."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from jobs.formats.trace_ids import parse_trace_parent, span_id_of, trace_id_of
+from jobs.runs import Run
+from observability import names
+from observability.event_fields import Fields
+from observability.events import RunRequested
+from observability.exporters.application_insights import rows
+from observability.exporters.application_insights.run_ids import RunIdGenerator, set_id_generator
+from observability.invocations import Invocation
+
+if TYPE_CHECKING:
+    from jobs.redaction import Redactor
+
+INSTRUMENTATION_SCOPE = "scheduler"
+
+
+class SpanEmitter:
+    """`provider`: OpenTelemetry's provider of tracers."""
+
+    def __init__(self, provider: Any, version: str, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._run_ids = RunIdGenerator()
+        self._tracer = provider.get_tracer(INSTRUMENTATION_SCOPE, version)
+        run_tracer = provider.get_tracer(f"{INSTRUMENTATION_SCOPE}.runs", version)
+        self._run_tracer = set_id_generator(run_tracer, self._run_ids)
+
+    def emit_run(self, run: Run, fields: Fields, invocation: Invocation | None) -> Any:
+        """Emit a span of the run and one of each attempt. Return the context of the run's span."""
+        from opentelemetry.context import Context
+        from opentelemetry.trace import SpanKind, set_span_in_context
+
+        performed_in = parse_trace_parent(invocation.trace_parent) if invocation is not None else None
+        self._run_ids.set_next(run.id)
+        span = self._run_tracer.start_span(
+            f"run {run.job}",
+            Context(),
+            links=[_make_link(performed_in)] if performed_in is not None else None,
+            attributes=rows.make_run_span(fields),
+            start_time=rows.to_nanoseconds(run.started_at),
+        )
+        context = set_span_in_context(span, Context())
+        for attempt in run.attempts:
+            self._run_ids.set_next(run.id, attempt.number)
+            child = self._run_tracer.start_span(
+                f"attempt {attempt.number}",
+                context,
+                SpanKind.CLIENT,
+                attributes=rows.make_attempt_span(run, attempt, str(fields[names.ENDPOINT])),
+                start_time=rows.to_nanoseconds(attempt.started_at),
+            )
+            if not attempt.succeeded:
+                _mark_failed(child, self._redactor.redact(attempt.message))
+            child.end(rows.to_nanoseconds(attempt.started_at + timedelta(milliseconds=attempt.phases.total_ms)))
+        if run.outcome.down:
+            _mark_failed(span, str(fields[names.ERROR_MESSAGE]))
+        span.end(rows.to_nanoseconds(run.finished_at))
+        return context
+
+    def emit_request(self, event: RunRequested) -> None:
+        """Emit a span in the caller's trace, with a link to the run's span, which starts later, maybe in another process."""
+        from opentelemetry.context import Context
+        from opentelemetry.trace import NonRecordingSpan, set_span_in_context
+
+        caller = set_span_in_context(NonRecordingSpan(_make_span_context(*event.caller)), Context())
+        at = rows.to_nanoseconds(event.at)
+        span = self._tracer.start_span(
+            f"queue run {event.job}",
+            caller,
+            attributes={names.JOB_NAME: event.job, names.RUN_ID: event.run_id},
+            links=[_make_link((trace_id_of(event.run_id), span_id_of(event.run_id)))],
+            start_time=at,
+        )
+        span.end(at)
+
+
+def _make_link(ids: tuple[int, int]) -> Any:
+    from opentelemetry.trace import Link
+
+    return Link(_make_span_context(*ids))
+
+
+def _make_span_context(trace_id: int, span_id: int) -> Any:
+    """Sampled: whether we keep our own span does not depend on what others keep."""
+    from opentelemetry.trace import SpanContext, TraceFlags
+
+    return SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+
+
+def _mark_failed(span: Any, message: str) -> None:
+    from opentelemetry.trace import Status, StatusCode
+
+    span.set_status(Status(StatusCode.ERROR, message))

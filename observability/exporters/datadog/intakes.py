@@ -1,0 +1,64 @@
+"""The intakes of Datadog and the payloads that they accept. Used by observability.exporters.datadog.payloads and its delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from observability import names
+
+if TYPE_CHECKING:
+    pass
+
+
+IntakeEntry = dict[str, Any]
+
+
+IntakeKind = Literal["series", "distributions", "checks", "logs"]
+
+
+_MINUTE, _HOUR = 60.0, 3600.0
+
+RETRY_WINDOW: Mapping[IntakeKind, float] = {
+    "series": _HOUR,
+    "distributions": _HOUR,
+    "checks": 10 * _MINUTE,
+    "logs": 18 * _HOUR,
+}
+"""Seconds after which the intake rejects it: a later retry is useless."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatadogSource:
+    """The sender: the unified service tags, and the machine, which separates the counts of instances."""
+
+    env: str
+    service: str
+    version: str
+    host: str
+
+    @property
+    def metric_tags(self) -> tuple[str, ...]:
+        """Exclude the version: each release would create every custom metric again."""
+        return (f"{names.TAG_ENV}:{self.env}", f"{names.TAG_SERVICE}:{self.service}")
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        return (*self.metric_tags, f"{names.TAG_VERSION}:{self.version}")
+
+
+@dataclass(frozen=True, slots=True)
+class IntakePayload:
+    """One call of an intake. A retry is identical: the same points at the same time replace each other."""
+
+    kind: IntakeKind
+    entries: Sequence[IntakeEntry]
+    made_at: float
+
+    def split_in_halves(self) -> tuple[IntakePayload, IntakePayload]:
+        middle = len(self.entries) // 2
+        return (
+            IntakePayload(self.kind, self.entries[:middle], self.made_at),
+            IntakePayload(self.kind, self.entries[middle:], self.made_at),
+        )
