@@ -1,4 +1,4 @@
-"""Puts a job over the defaults of its file. Called by config.job_files.entries."""
+"""Puts a job over the defaults of its file. Called by config.job_files.definitions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds the secrets and files that a definition names, with the keys that name them. Called by config.job_files.entries."""
+"""Finds the secrets and files that a definition names, with the keys that name them. Called by config.job_files.definitions."""
 
 from __future__ import annotations
 

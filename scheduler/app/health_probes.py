@@ -1,4 +1,4 @@
-"""How each part that the program opens answers for its health. Made by scheduler.app, asked by scheduler.health.report."""
+"""The health checks of the parts that the program opens. Made by scheduler.app, for the health report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cancels a queued or running run in any process. Called by scheduler.api and scheduler.cli."""
+"""Cancels a queued or running run in any process. Called by scheduler.api and the commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Overrides a circuit breaker (open or closed) and resets it. Called by scheduler.api and scheduler.cli."""
+"""Overrides a circuit breaker (open or closed) and resets it. Called by scheduler.api and the commands."""
 
 from __future__ import annotations
 

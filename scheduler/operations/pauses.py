@@ -1,6 +1,6 @@
 """Pauses and resumes a job. A paused job has no scheduled runs; a user can still start one.
 
-Called by scheduler.api and scheduler.cli.
+Called by scheduler.api and the commands.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Starts a run on request and waits for its end. Called by scheduler.api and scheduler.cli, and for heartbeat pings."""
+"""Starts a run on request and waits for its end. Called by scheduler.api and the commands, and for heartbeat pings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes every process read a changed secret again. Called by scheduler.api and scheduler.cli."""
+"""Makes every process read a changed secret again. Called by scheduler.api and the commands."""
 
 from __future__ import annotations
 

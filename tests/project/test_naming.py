@@ -78,10 +78,15 @@ def test_a_named_caller_exists_and_imports_the_module(name: str, caller: str) ->
     callers = [each for each in known.values() if each.name == caller or each.name.startswith(f"{caller}.")]
     assert callers, f"{known[name].path} names the caller {caller}, which does not exist"
     imported = set().union(*(each.imports() for each in callers))
-    is_imported = imported & _ways_to(known[name]) or (
-        known[name].is_package and any(each.startswith(f"{name}.") for each in imported)
+    holders = set().union(*(known[each].imports() for each in imported if each in known))
+    assert _reaches(imported | holders, known[name]), (
+        f"neither {caller} nor a module that it imports imports {name}, whose docstring names it as a caller"
     )
-    assert is_imported, f"{caller} does not import {name}, whose docstring names it as a caller"
+
+
+def _reaches(imported: set[str], module: Module) -> bool:
+    is_inside = module.is_package and any(each.startswith(f"{module.name}.") for each in imported)
+    return is_inside or bool(imported & _ways_to(module))
 
 
 def _ways_to(module: Module) -> set[str]:

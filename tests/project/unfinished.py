@@ -4,10 +4,6 @@ from __future__ import annotations
 
 LONG_FILES = frozenset(
     {
-        "config/job_files/entries.py",
-        "config/loading.py",
-        "config/settings/layers.py",
-        "config/settings/model.py",
         "jobs/checks/errors.py",
         "jobs/checks/kinds/step_sequence.py",
         "jobs/policies/circuit.py",
@@ -15,12 +11,6 @@ LONG_FILES = frozenset(
         "jobs/running/execution.py",
         "jobs/runs/run.py",
         "jobs/schedules/calendars/exclusions.py",
-        "observability/events.py",
-        "observability/exporters/application_insights/delivery.py",
-        "observability/exporters/datadog/delivery.py",
-        "observability/exporters/datadog/payloads.py",
-        "observability/telemetry.py",
-        "scheduler/api/models/runs.py",
         "scheduler/cli/commands/dead_letters/group.py",
         "scheduler/hosts/embedded/host.py",
         "scheduler/stores/dead_letters/repository.py",
@@ -33,7 +23,6 @@ LONG_FILES = frozenset(
 LONG_FUNCTIONS = frozenset(
     {
         "config/job_files/reader.py:_parse_file",
-        "jobs/checks/__init__.py:build_checks",
         "scheduler/app/foundation.py:open_foundation",
         "scheduler/cli/commands/backfill.py:backfill",
         "scheduler/cli/commands/history.py:history",
@@ -61,17 +50,4 @@ LARGE_FOLDERS = frozenset(
         "jobs",
     }
 )
-WRONG_CALLERS = frozenset(
-    {
-        "scheduler.operations.cancellations scheduler.api",
-        "scheduler.operations.cancellations scheduler.cli",
-        "scheduler.operations.circuits scheduler.api",
-        "scheduler.operations.circuits scheduler.cli",
-        "scheduler.operations.pauses scheduler.api",
-        "scheduler.operations.pauses scheduler.cli",
-        "scheduler.operations.runs scheduler.api",
-        "scheduler.operations.runs scheduler.cli",
-        "scheduler.operations.secrets scheduler.api",
-        "scheduler.operations.secrets scheduler.cli",
-    }
-)
+WRONG_CALLERS: frozenset[str] = frozenset()
