@@ -1,4 +1,4 @@
-"""The schedule of jobs that use the setting `default_schedule`. Built by config.job_files.entries."""
+"""The schedule of jobs that use the setting `default_schedule`. Built by config.job_files.definitions."""
 
 from __future__ import annotations
 

@@ -6,10 +6,8 @@ LONG_FILES = frozenset(
     {
         "jobs/checks/errors.py",
         "jobs/checks/kinds/step_sequence.py",
-        "jobs/policies/circuit.py",
         "jobs/running/circuit_breaker/state_machine.py",
         "jobs/running/execution.py",
-        "jobs/runs/run.py",
         "jobs/schedules/calendars/exclusions.py",
         "scheduler/cli/commands/dead_letters/group.py",
         "scheduler/hosts/embedded/host.py",
@@ -37,7 +35,7 @@ BARE_CONSTANTS = frozenset(
         "jobs/formats/trace_ids.py:_STEP",
         "jobs/heartbeat.py:GRACE",
         "jobs/running/circuit_breaker/breakers.py:_TRIES",
-        "jobs/runs/run.py:_TIMEOUT",
+        "jobs/runs/error_classes.py:_TIMEOUT",
         "jobs/schedules/cron/fields.py:_STEP",
         "jobs/schedules/parsing.py:_EVERY",
         "jobs/schedules/plain_words.py:_LONGEST",
@@ -45,9 +43,5 @@ BARE_CONSTANTS = frozenset(
         "jobs/schedules/time_zones/zoned_schedule.py:_LAST",
     }
 )
-LARGE_FOLDERS = frozenset(
-    {
-        "jobs",
-    }
-)
+LARGE_FOLDERS: frozenset[str] = frozenset()
 WRONG_CALLERS: frozenset[str] = frozenset()

@@ -1,4 +1,4 @@
-"""A circuit's state as one line of JSON in the store. Called by the circuit breakers and by scheduler.queries.jobs_and_runs.circuits.
+"""A circuit's state as one line of JSON in the store. Called by the circuit breakers and by scheduler.queries.circuits.
 
 Version 2 added slow runs, time windows, joint decisions of probes and overrides; version 1 is still read.
 """
