@@ -57,7 +57,7 @@ class Comparison(SparseModel):
     _operand: Any = PrivateAttr(None)
 
     @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
+    def _check_one_comparison(self) -> Self:
         given = [name for name in COMPARISONS if name in self.model_fields_set]
         if not given:
             raise ValueError(f"has no comparison: add one of {', '.join(COMPARISONS)}")

@@ -17,7 +17,7 @@ def undecided_failure(keys: Sequence[str], index: int, why: str) -> Failure:
     """Return the failure. `keys`: of all entries; `index`: index of the first undecided one; `why`: a clause."""
     count = len(keys)
     expected = f"a decision on {count} {'entry' if count == 1 else 'entries'}"
-    return Failure(UNDECIDED_KEY, expected, f"none {_from(keys, index)}: {why}; {UNDECIDED_REMEDY}")
+    return Failure(UNDECIDED_KEY, expected, f"none {_describe_position(keys, index)}: {why}; {UNDECIDED_REMEDY}")
 
 
 UNDECIDED_REMEDY = "simplify that entry, use fewer entries, or read less of the answer (read_limit)"
@@ -28,7 +28,7 @@ def describe_exceeded_budget(seconds: float) -> str:
     return f"stopped after {seconds:.2g} s of CPU time"
 
 
-def _from(keys: Sequence[str], index: int) -> str:
+def _describe_position(keys: Sequence[str], index: int) -> str:
     after = len(keys) - index - 1
     rest = f" and the {after} after it" if after > 0 else ""
     return f"on entry {index + 1} ({keys[index]}){rest}" if index < len(keys) else "on any"

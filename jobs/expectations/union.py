@@ -68,7 +68,7 @@ MOST_EXPECTATIONS = 50
 """Entries of one `expect`. They share one budget (budget.py)."""
 
 
-def _not_too_many(value: Any) -> Any:
+def _check_number_of_entries(value: Any) -> Any:
     # Before the entries are validated, as that takes time for each of them.
     if isinstance(value, (list, tuple)) and len(value) > MOST_EXPECTATIONS:
         raise ValueError(
@@ -78,5 +78,7 @@ def _not_too_many(value: Any) -> Any:
     return value
 
 
-Expectations = Annotated[tuple[Expectation, ...], Field(max_length=MOST_EXPECTATIONS), BeforeValidator(_not_too_many)]
+Expectations = Annotated[
+    tuple[Expectation, ...], Field(max_length=MOST_EXPECTATIONS), BeforeValidator(_check_number_of_entries)
+]
 """A field `expect`."""

@@ -34,20 +34,20 @@ def locate(root: Any, loc: tuple[str | int, ...]) -> ModelLocation:
     at, description, secret = root, "", False
     for step in loc:
         at = _without_none(at)
-        secret = secret or _plain(at) is SecretRef
+        secret = secret or _unwrap_annotated(at) is SecretRef
         member = _union_member(at, step)
         if member is not None:
             at = member
             continue
         path.append(step)
-        at, description = _child(at, step)
-    secret = secret or _plain(_without_none(at)) is SecretRef
+        at, description = _child_type(at, step)
+    secret = secret or _unwrap_annotated(_without_none(at)) is SecretRef
     return ModelLocation(tuple(path), at, description or _description(at), secret)
 
 
 def allowed_values(at: Any) -> tuple[str, ...]:
     """Return the values of a literal type or an enumeration; empty for other types."""
-    plain = _plain(_without_none(at))
+    plain = _unwrap_annotated(_without_none(at))
     if get_origin(plain) is Literal:
         return tuple(map(str, get_args(plain)))
     if isinstance(plain, type) and issubclass(plain, Enum):
@@ -60,7 +60,7 @@ def known_keys(at: Any) -> tuple[str, ...]:
     model = _model(at)
     if model is None:
         return ()
-    here = tuple(_names(model))
+    here = tuple(_field_names(model))
     below = tuple(
         f"{name}.{key}"
         for name, field in model.model_fields.items()
@@ -93,8 +93,8 @@ def _annotation(model: type[BaseModel], name: str) -> Any:
     return None if field is None else field.annotation
 
 
-def _child(at: Any, step: str | int) -> tuple[Any, str]:
-    at = _plain(_without_none(at))
+def _child_type(at: Any, step: str | int) -> tuple[Any, str]:
+    at = _unwrap_annotated(_without_none(at))
     model = _model(at)
     if model is not None:
         field = _field(model, step)
@@ -122,7 +122,7 @@ def _field(model: type[BaseModel], step: str | int) -> FieldInfo | None:
     return None
 
 
-def _names(model: type[BaseModel]) -> Iterator[str]:
+def _field_names(model: type[BaseModel]) -> Iterator[str]:
     by_name = bool(model.model_config.get("populate_by_name") or model.model_config.get("validate_by_name"))
     for name, field in model.model_fields.items():
         alias = field.validation_alias if isinstance(field.validation_alias, str) else field.alias
@@ -135,10 +135,10 @@ def _keys_of_members(at: Any) -> Iterator[str]:
     for member in _members(at) or (at,):
         model = _model(member)
         if model is not None:
-            yield from _names(model)
+            yield from _field_names(model)
 
 
-def _plain(at: Any) -> Any:
+def _unwrap_annotated(at: Any) -> Any:
     """Return the type inside `Annotated[...]`."""
     while get_origin(at) is Annotated:
         at = get_args(at)[0]
@@ -146,12 +146,12 @@ def _plain(at: Any) -> Any:
 
 
 def _model(at: Any) -> type[BaseModel] | None:
-    plain = _plain(_without_none(at))
+    plain = _unwrap_annotated(_without_none(at))
     return plain if isinstance(plain, type) and issubclass(plain, BaseModel) else None
 
 
 def _members(at: Any) -> tuple[Any, ...]:
-    plain = _plain(at)
+    plain = _unwrap_annotated(at)
     if get_origin(plain) not in (Union, types.UnionType):
         return ()
     return tuple(member for member in get_args(plain) if member is not type(None))
@@ -196,7 +196,7 @@ def _tags(member: Any, key: str | None) -> tuple[str, ...]:
     for item in _metadata(member):
         if isinstance(item, Tag):
             return (item.tag,)
-    plain = _plain(member)
+    plain = _unwrap_annotated(member)
     return (plain.__name__,) if isinstance(plain, type) else (str(plain),)
 
 

@@ -58,17 +58,17 @@ def secret_forms(value: str) -> SecretForms:
     """
     plain: set[str] = set()
     inside: set[str] = set()
-    for text in _texts(value):
+    for text in _text_variants(value):
         if len(text) > _LONGEST_WHOLE:
-            plain.update((text, *_wrapped(text.encode("utf-8", "replace"))))
+            plain.update((text, *_wrapped_base64(text.encode("utf-8", "replace"))))
             continue
         _add(text, plain, inside)
         # A query or a form that contains it URL-encoded can be encoded once more.
         for sent in {quote(text, "", errors="replace"), quote_plus(text, errors="replace")} - {text}:
             plain |= _url_encoded(sent)
             _add_encoded(sent, plain, inside)
-        plain.update(_wrapped(text.encode("utf-8", "replace")))
-    for piece in _pieces(value):
+        plain.update(_wrapped_base64(text.encode("utf-8", "replace")))
+    for piece in _lines_and_pieces(value):
         _add(piece, plain, inside)
     return SecretForms(
         *(frozenset(form for form in forms if len(form) >= SHORTEST_SECRET) for forms in (plain, inside))
@@ -93,7 +93,7 @@ def _add_encoded(text: str, plain: set[str], inside: set[str]) -> None:
             plain |= _url_encoded(each) - {each}
 
 
-def _texts(value: str) -> Iterator[str]:
+def _text_variants(value: str) -> Iterator[str]:
     """Yield the value, and its variants with other line ends and encodings."""
     yield value
     bare = value.strip()
@@ -110,7 +110,7 @@ def _texts(value: str) -> Iterator[str]:
         yield "".join(line for line in lines if not _is_armour(line))
 
 
-def _pieces(value: str) -> Iterator[str]:
+def _lines_and_pieces(value: str) -> Iterator[str]:
     """Yield the lines of a multi-line value, without PEM markers, and long ones in pieces."""
     lines = [line.strip() for line in value.splitlines()]
     if len(lines) < 2 and len(value) <= _LONGEST_LINE:
@@ -203,7 +203,7 @@ def _inside_base64(raw: bytes) -> Iterator[str]:
 _URL_SAFE = str.maketrans("+/", "-_")
 
 
-def _wrapped(raw: bytes) -> Iterator[str]:
+def _wrapped_base64(raw: bytes) -> Iterator[str]:
     """Yield the lines of its wrapped Base64, if there are several."""
     encoded = base64.b64encode(raw).decode()
     for width in _WRAPPED_AT:

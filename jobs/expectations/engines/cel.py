@@ -54,7 +54,7 @@ _allowance: ContextVar[ComputeAllowance] = ContextVar("allowance")
 """The time of the current evaluation, for the deadline check, which all evaluations share."""
 
 
-def _in_time() -> bool:
+def _check_deadline() -> bool:
     if _allowance.get().remaining <= 0:
         raise TimeoutError
     return True
@@ -67,7 +67,7 @@ def _environment() -> cel.Env:
     types = {name: getattr(cel.Type, kind) for name, kind in CEL_VARIABLES.items()}
     for name in _MAPS:
         types[name] = cel.Type.Map(cel.Type.STRING, types[name])
-    look = cel.Overload(DEADLINE_FUNCTION, cel.Type.BOOL, [], False, _in_time)
+    look = cel.Overload(DEADLINE_FUNCTION, cel.Type.BOOL, [], False, _check_deadline)
     return cel.NewEnv(variables=types, functions=[cel.FunctionDecl(DEADLINE_FUNCTION, [look])])
 
 
@@ -93,21 +93,21 @@ def evaluate_expression(expression: str, variables: dict[str, Any]) -> Any:
     token = _allowance.set(allowance)
     too_long = LimitExceeded(_TOO_LONG)
     try:
-        value = _expressions.get_compiled(expression).eval(data=_converted(variables, allowance, too_long))
+        value = _expressions.get_compiled(expression).eval(data=_convert_variables(variables, allowance, too_long))
     except CelInputTooDeep:
         raise LimitExceeded("the document is nested too deeply") from None
     except CelInputTooLarge:
         raise LimitExceeded(f"the document has more than {MOST_CEL_VALUES} values: lower read_limit") from None
     except RuntimeError as error:
-        raise _failed(str(error)) from None
+        raise _evaluation_error(str(error)) from None
     finally:
         _allowance.reset(token)
     if allowance.remaining <= 0:
         raise allowance.timeout_error(too_long)
-    return _result(value)
+    return _read_result(value)
 
 
-def _converted(variables: dict[str, Any], allowance: ComputeAllowance, too_long: Exception) -> dict[str, Any]:
+def _convert_variables(variables: dict[str, Any], allowance: ComputeAllowance, too_long: Exception) -> dict[str, Any]:
     """Convert the variables for the library, which converts them itself without a deadline."""
 
     def check() -> None:
@@ -123,23 +123,23 @@ _STATUS = re.compile(r"^[A-Z_]+: | \[[A-Z_]+\]$")
 _PLACE = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
 
 
-def _failed(message: str) -> Exception:
+def _evaluation_error(message: str) -> Exception:
     if "budget exceeded" in message:
         return LimitExceeded("it has more than 10,000 rounds: simplify the expression")
     return ExpressionError(_STATUS.sub("", message))
 
 
-def _result(value: cel.Value) -> Any:
+def _read_result(value: cel.Value) -> Any:
     kind = value.type().name()
     if kind == "ERROR":
-        raise _failed(str(value.value()))
+        raise _evaluation_error(str(value.value()))
     if kind == "BOOL":
         return bool(value.value())
     return value.plain_value() if kind in ("INT", "UINT", "DOUBLE", "STRING") else f"a value of type {kind}"
 
 
 @lru_cache(_MOST_CACHED_EXPRESSIONS)
-def _kind_of(expression: str) -> str:
+def _return_type(expression: str) -> str:
     """Return the type of its value, after compiling it also with its deadline checks, which nest it deeper."""
     kind: str = _environment().compile(expression).return_type().name()
     _expressions.get_compiled(expression)
@@ -148,15 +148,15 @@ def _kind_of(expression: str) -> str:
 
 def _valid_expression(expression: str) -> str:
     try:
-        kind = _kind_of(expression)
+        kind = _return_type(expression)
     except (RuntimeError, TypeError) as error:
-        raise ValueError(f"{expression!r} is not a CEL expression: {_problem(str(error))}") from None
+        raise ValueError(f"{expression!r} is not a CEL expression: {_explain_syntax(str(error))}") from None
     if kind not in ("BOOL", "DYN"):
         raise ValueError(f"{expression!r} is a CEL expression of type {kind}; expected true or false")
     return expression
 
 
-def _problem(message: str) -> str:
+def _explain_syntax(message: str) -> str:
     """Return message and position on one line; the library draws the position below the line."""
     found = _PLACE.search(message)
     if found is None or found[1] == "-1":

@@ -35,7 +35,7 @@ _OPEN, _CLOSE = frozenset("([{"), frozenset(")]}")
 def inject_deadline_checks(expression: str) -> str:
     """Insert the deadline checks into a valid expression."""
     tokens = [token for token in _TOKEN.findall(expression) if not token.startswith("//")]
-    return "".join(_written(iter(tokens)))
+    return "".join(_rewrite(iter(tokens)))
 
 
 @lru_cache(_MOST_CACHED_EXPRESSIONS)
@@ -53,13 +53,13 @@ def free_names(expression: str) -> frozenset[str]:
     return frozenset(names - given)
 
 
-def _written(tokens: Iterator[str]) -> Iterator[str]:
+def _rewrite(tokens: Iterator[str]) -> Iterator[str]:
     """Yield the tokens up to the end, with the rewritten arguments of macros."""
     before: list[str] = ["", ""]
     for token in tokens:
         yield token
         if token == "(" and before[1] in _MACROS and before[0] == ".":
-            yield from _guarded(before[1], _arguments(tokens))
+            yield from _insert_check(before[1], _arguments(tokens))
         if not token.isspace():
             before = [before[1], token]
 
@@ -82,8 +82,8 @@ def _arguments(tokens: Iterator[str]) -> list[list[str]]:
     return arguments
 
 
-def _guarded(macro: str, arguments: list[list[str]]) -> Iterator[str]:
-    texts = ["".join(_written(iter(argument))) for argument in arguments]
+def _insert_check(macro: str, arguments: list[list[str]]) -> Iterator[str]:
+    texts = ["".join(_rewrite(iter(argument))) for argument in arguments]
     if macro == "map" and len(texts) == 2:
         texts.insert(1, "true")
     if len(texts) > 1:

@@ -25,7 +25,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
-_INSTEAD = {
+_REPLACEMENTS = {
     "\\d": "write [0-9]",
     "\\w": "write [A-Za-z0-9_]",
     "\\s": r"write [ \t\n\r]",
@@ -49,30 +49,30 @@ def translate_iregexp(pattern: str) -> str:
     while at < len(pattern):
         found = _TOKEN.match(pattern, at)
         if found is None:
-            raise _refused(pattern, at)
+            raise _invalid_part(pattern, at)
         kind, text = found.lastgroup, found[0]
         depth += {"open": 1, "close": -1}.get(str(kind), 0)
         if depth < 0 or (kind == "count" and not may_repeat):
-            raise _refused(pattern, at)
+            raise _invalid_part(pattern, at)
         may_repeat = kind in ("atom", "dot", "set", "close")
-        parts.append(_written(str(kind), text))
+        parts.append(_translate_token(str(kind), text))
         at = found.end()
     if depth:
         raise InvalidIRegexp("a group is not closed: add )")
     return "".join(parts)
 
 
-def _written(kind: str, text: str) -> str:
+def _translate_token(kind: str, text: str) -> str:
     if kind == "dot":
         return r"[^\n\r]"
     # Two of these characters in a set are an operator of `regex`: [a&&b] is an intersection.
     return re.sub(r"(?<!\\)[&|~]", r"\\\g<0>", text) if kind == "set" else text
 
 
-def _refused(pattern: str, at: int) -> InvalidIRegexp:
+def _invalid_part(pattern: str, at: int) -> InvalidIRegexp:
     two = pattern[at : at + 2] if pattern[at] != "?" or at == 0 else pattern[at - 1 : at + 1]
-    shown = two if two in _INSTEAD or two.startswith("\\") else pattern[at]
-    hint = _INSTEAD.get(two)
+    shown = two if two in _REPLACEMENTS or two.startswith("\\") else pattern[at]
+    hint = _REPLACEMENTS.get(two)
     if shown == "[":
         hint = r"in a set, escape [ ] \ and - with a backslash; \d, \w and \s are not supported"
     elif hint is None:

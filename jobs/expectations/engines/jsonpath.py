@@ -155,7 +155,7 @@ def _compile(pattern: str) -> tuple[regex.Pattern[str], int]:
         raise InvalidIRegexp(str(error)) from None
 
 
-def _finds(text: object, pattern: object, *, whole: bool) -> bool:
+def _matches_pattern(text: object, pattern: object, *, whole: bool) -> bool:
     deadline = _current_deadline.get()
     deadline.step(_STEPS)
     if (
@@ -176,15 +176,15 @@ def _environment() -> Any:
     # Versions 2.0 and 1.0
     functions = environment.functions if hasattr(environment, "functions") else environment.function_extensions
     for name, whole in (("match", True), ("search", False)):
-        functions[name] = _bounded(type(functions[name]), whole)()
+        functions[name] = _bound_function(type(functions[name]), whole)()
     return environment
 
 
-def _bounded(function: type, whole: bool) -> type:
+def _bound_function(function: type, whole: bool) -> type:
     """Make a subclass of the library's function, for its types, with our bounded search."""
 
     def find(_: object, text: object, pattern: object) -> bool:
-        return _finds(text, pattern, whole=whole)
+        return _matches_pattern(text, pattern, whole=whole)
 
     return type(f"Bounded{function.__name__}", (function,), {"__call__": find})
 

@@ -37,15 +37,15 @@ def pattern_size(pattern: str, flags: int = 0) -> int:
         PatternTooLarge: it has more than MOST_PATTERN_ELEMENTS.
         regex.error: it is not valid.
     """
-    tree, calls_groups = _parsed(pattern, flags)
+    tree, calls_groups = _parse(pattern, flags)
     total = 0
     below: list[tuple[Any, int, tuple[int, ...]]] = [(tree, 1, ())]
     while below:
         node, copies, counts = below.pop()
         total += copies * _elements(node)
         if total > MOST_PATTERN_ELEMENTS:
-            raise PatternTooLarge(_explanation(counts))
-        if (written := _written_out(node)) != 1:
+            raise PatternTooLarge(_explain_size(counts))
+        if (written := _count_copies(node)) != 1:
             copies, counts = copies * written, (*counts, max(2, written - 1))
         elif calls_groups and type(node).__name__ == "Group":
             copies *= _COPIES_OF_CALLED
@@ -62,7 +62,7 @@ def _library() -> Any:
     return _regex_core
 
 
-def _parsed(pattern: str, flags: int) -> tuple[Any, bool]:
+def _parse(pattern: str, flags: int) -> tuple[Any, bool]:
     """Return the parser's tree, and whether it calls groups. Like `regex.compile`: a flag can need a second pass."""
     core = _library()
     while True:
@@ -103,14 +103,14 @@ def _is_set(node: Any) -> bool:
     return isinstance(node, _library().SetBase) and not _is_folded(node.case_flags)
 
 
-def _written_out(node: Any) -> int:
+def _count_copies(node: Any) -> int:
     """How many copies of its content this node has in the compiled pattern."""
     least: int | None = getattr(node, "min_count", None)
     # The minimum number of copies and one loop; an unnecessary loop is removed only after it was compiled.
     return 1 if least is None else least + 1
 
 
-def _explanation(counts: tuple[int, ...]) -> str:
+def _explain_size(counts: tuple[int, ...]) -> str:
     text = f"it has more than {MOST_PATTERN_ELEMENTS:,} elements when its repeats are expanded"
     if counts:
         text += f" (nested repeats: {' times '.join(f'{count:,}' for count in counts[:6])} copies"

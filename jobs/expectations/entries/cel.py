@@ -14,7 +14,7 @@ from jobs.expectations.engines.regular_expressions import LimitExceeded
 from jobs.expectations.entry import BRIEF_CEL_BYTES, BRIEF_SEARCH_BYTES, ExpectationEntry
 from jobs.runs import Failure, Severity
 
-_NAMES = re.compile(r"[A-Za-z_]\w*")
+_NAME_PATTERN = re.compile(r"[A-Za-z_]\w*")
 
 
 class CelEntry(ExpectationEntry):
@@ -36,9 +36,9 @@ class CelEntry(ExpectationEntry):
         return "status" if decides and "status" in free_names(self.cel) else ""
 
     def find_failure(self, answer: JudgedAnswer) -> Failure | None:
-        variables = _CelVariables(answer, frozenset(_NAMES.findall(self.cel)))
+        variables = _CelVariables(answer, frozenset(_NAME_PATTERN.findall(self.cel)))
         try:
-            result = evaluate_expression(self.cel, variables.given())
+            result = evaluate_expression(self.cel, variables.collect())
         except (ExpressionError, LimitExceeded) as error:
             return self._failure(answer, variables.problem or str(error))
         if result is True:
@@ -58,7 +58,7 @@ class _CelVariables:
         self.problem = ""
         """Why `json` is missing, if the expression names it."""
 
-    def given(self) -> dict[str, Any]:
+    def collect(self) -> dict[str, Any]:
         seen = self._answer.observation
         values: dict[str, Any] = {
             "response_time": int(seen.phases.total_ms),

@@ -55,7 +55,7 @@ class AnswersEntry(ExpectationEntry):
         return Failure("answers", expected, answer.format_json(answers) if answers else "no answers")
 
 
-def _listed(value: Any) -> Any:
+def _split_codes(value: Any) -> Any:
     return value.upper().replace(",", " ").split() if isinstance(value, str) else value
 
 
@@ -69,7 +69,9 @@ class RcodeEntry(ExpectationEntry):
     REPLACES: ClassVar = "rcode"
 
     rcode: Annotated[
-        tuple[_Rcode, ...], BeforeValidator(_listed), Field(min_length=1, max_length=20, description="such as NXDOMAIN")
+        tuple[_Rcode, ...],
+        BeforeValidator(_split_codes),
+        Field(min_length=1, max_length=20, description="such as NXDOMAIN"),
     ]
 
     def find_failure(self, answer: JudgedAnswer) -> Failure | None:

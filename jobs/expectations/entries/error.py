@@ -30,7 +30,7 @@ ExpectedError = Literal[
 """The values of ErrorClass that depend on the target."""
 
 
-def _listed(value: Any) -> Any:
+def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
@@ -42,7 +42,7 @@ class ErrorEntry(ExpectationEntry):
 
     error: Annotated[
         tuple[ExpectedError, ...],
-        BeforeValidator(_listed),
+        BeforeValidator(_as_list),
         Field(min_length=1, max_length=20, description="such as dns_failure"),
     ]
 

@@ -33,9 +33,9 @@ class StatusNotEntry(ExpectationEntry):
 
     def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         status = answer.observation.status
-        if status is not None and not _among(status, self.status_not):
+        if status is not None and not _is_in_ranges(status, self.status_not):
             return None
-        return Failure("status_not", f"not {format_statuses(self.status_not)}", _shown(status))
+        return Failure("status_not", f"not {format_statuses(self.status_not)}", _format_status(status))
 
 
 _SUCCESS = ((200, 299),)
@@ -50,14 +50,14 @@ def default_status_failure(status: int | None) -> Failure | None:
 
 def status_failure(status: int | None, allowed: StatusRanges, allowed_text: str) -> Failure | None:
     """Return the failure of a status that is not allowed, or None."""
-    if status is not None and _among(status, allowed):
+    if status is not None and _is_in_ranges(status, allowed):
         return None
-    return Failure("status", allowed_text, _shown(status))
+    return Failure("status", allowed_text, _format_status(status))
 
 
-def _among(status: int, ranges: StatusRanges) -> bool:
+def _is_in_ranges(status: int, ranges: StatusRanges) -> bool:
     return any(first <= status <= last for first, last in ranges)
 
 
-def _shown(status: int | None) -> str:
+def _format_status(status: int | None) -> str:
     return "none" if status is None else str(status)

@@ -19,7 +19,7 @@ _DAY = 86_400
 _NAME = re.compile(r"(?:HTTP/|TLSV?)?([0-9])(?:\.([0-9]))?", re.IGNORECASE)
 
 
-def _version(value: Any) -> str:
+def _read_version(value: Any) -> str:
     """Normalize a version: `HTTP/2.0`, `http/2` and `2` are equal; so are `TLSv1.3`, `TLS1.3` and `1.3`."""
     found = _NAME.fullmatch(str(value).strip())
     if found is None or isinstance(value, bool):
@@ -27,15 +27,17 @@ def _version(value: Any) -> str:
     return f"{found[1]}.{found[2] or 0}"
 
 
-def _versions(value: Any) -> Any:
-    return tuple(map(_version, value if isinstance(value, (list, tuple)) else [value]))
+def _read_versions(value: Any) -> Any:
+    return tuple(map(_read_version, value if isinstance(value, (list, tuple)) else [value]))
 
 
-_Versions = Annotated[tuple[str, ...], BeforeValidator(_versions), Field(min_length=1, max_length=10)]
+_Versions = Annotated[tuple[str, ...], BeforeValidator(_read_versions), Field(min_length=1, max_length=10)]
 
 
-def _unmet(key: str, prefix: str, allowed: tuple[str, ...], fact: Any, answer: JudgedAnswer) -> Failure | None:
-    if isinstance(fact, str) and _NAME.fullmatch(fact) and _version(fact) in allowed:
+def _version_failure(
+    key: str, prefix: str, allowed: tuple[str, ...], fact: Any, answer: JudgedAnswer
+) -> Failure | None:
+    if isinstance(fact, str) and _NAME.fullmatch(fact) and _read_version(fact) in allowed:
         return None
     expected = " or ".join(prefix + version for version in allowed)
     return Failure(key, expected, "unknown" if fact is None else answer.quote_text(str(fact)))
@@ -49,7 +51,9 @@ class HttpVersionEntry(ExpectationEntry):
     http_version: _Versions
 
     def find_failure(self, answer: JudgedAnswer) -> Failure | None:
-        return _unmet("http_version", "HTTP/", self.http_version, answer.observation.facts.get("http_version"), answer)
+        return _version_failure(
+            "http_version", "HTTP/", self.http_version, answer.observation.facts.get("http_version"), answer
+        )
 
 
 class TlsVersionEntry(ExpectationEntry):
@@ -63,7 +67,7 @@ class TlsVersionEntry(ExpectationEntry):
         seen = answer.observation.facts.get("tls_version")
         if seen is None and not answer.observation.certificates:
             return Failure("tls_version", " or ".join(f"TLSv{one}" for one in self.tls_version), "no TLS")
-        return _unmet("tls_version", "TLSv", self.tls_version, seen, answer)
+        return _version_failure("tls_version", "TLSv", self.tls_version, seen, answer)
 
 
 class TlsEntry(ExpectationEntry):
@@ -98,10 +102,12 @@ class CertificateValidForEntry(ExpectationEntry):
         left = certificate.seconds_left(answer.now)
         if left >= self.certificate_valid_for:
             return None
-        return Failure("certificate_valid_for", expected, _left(left, f"{certificate.not_after:%Y-%m-%d %H:%M} UTC"))
+        return Failure(
+            "certificate_valid_for", expected, _format_remaining(left, f"{certificate.not_after:%Y-%m-%d %H:%M} UTC")
+        )
 
 
-def _left(seconds: float, end: str) -> str:
+def _format_remaining(seconds: float, end: str) -> str:
     if seconds < 0:
         return f"expired on {end}"
     days, hours = divmod(int(seconds) // 3600, 24)

@@ -21,17 +21,17 @@ class CountBounds(FrozenModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_number(cls, value: Any) -> Any:
+    def _read_number(cls, value: Any) -> Any:
         return {"equals": value} if isinstance(value, int) and not isinstance(value, bool) else value
 
     @model_validator(mode="after")
-    def _something(self) -> Self:
+    def _check_bounds(self) -> Self:
         if not self._bounds():
             raise ValueError("has no bound: write a number, or one of " + ", ".join(type(self).model_fields))
         return self
 
     @model_serializer(mode="wrap")
-    def _without_the_others(self, write: SerializerFunctionWrapHandler) -> Any:
+    def _serialize(self, write: SerializerFunctionWrapHandler) -> Any:
         bounds = {key: value for key, value in write(self).items() if value is not None}
         return bounds["equals"] if bounds.keys() == {"equals"} else bounds
 

@@ -10,20 +10,20 @@ import re
 MOST_JSON_VALUES = 1_000_000
 """Values of a document, without keys."""
 
-_SIGNS = b",[{"
+_SEPARATORS = b",[{"
 """One of these precedes each value or its key."""
-_OTHERS = bytes(code for code in range(256) if code not in b',[{"')
-_TEXT = re.compile(rb'"[^"]*+"?')
+_OTHER_BYTES = bytes(code for code in range(256) if code not in b',[{"')
+_QUOTED_TEXT = re.compile(rb'"[^"]*+"?')
 
 
 def has_more_values(body: bytes, most: int) -> bool:
     """Whether a document has more values than `most`."""
-    if len(body) <= most or _signs_in(body) <= most:
+    if len(body) <= most or _count_separators(body) <= most:
         return False
     # Remove texts, which can contain these characters. (In UTF-16 each character has a NUL next to it.)
-    bare = body.replace(b"\0", b"").replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _OTHERS)
-    return _signs_in(_TEXT.sub(b"", bare.replace(b'""', b""))) > most
+    bare = body.replace(b"\0", b"").replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _OTHER_BYTES)
+    return _count_separators(_QUOTED_TEXT.sub(b"", bare.replace(b'""', b""))) > most
 
 
-def _signs_in(text: bytes) -> int:
-    return sum(text.count(sign) for sign in _SIGNS)
+def _count_separators(text: bytes) -> int:
+    return sum(text.count(sign) for sign in _SEPARATORS)

@@ -18,11 +18,11 @@ _MILLISECONDS = 1e11
 
 def age_seconds(value: Any) -> float | None:
     """Return the seconds since an instant, negative for the future; None: not an instant."""
-    instant = _instant_of(value)
+    instant = _read_instant(value)
     return None if instant is None else (datetime.now(UTC) - instant).total_seconds()
 
 
-def _instant_of(value: Any) -> datetime | None:
+def _read_instant(value: Any) -> datetime | None:
     """Read ISO 8601, an HTTP date, or Unix time; UTC without an offset."""
     text = value.strip() if isinstance(value, str) else ""
     if len(text) > _LONGEST_INSTANT:
