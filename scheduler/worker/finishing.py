@@ -69,7 +69,7 @@ class ResultFinisher:
             end = RunResult(claim.current(), run, is_acknowledged)
             if not await parts.recorder.record(end, letter, max_delay=self._max_delay(run, entry)):
                 return
-            if claim.is_taken_over and letter is None and entry is not None and entry.job.dead_letter:
+            if claim.is_recovered and letter is None and entry is not None and entry.job.dead_letter:
                 await parts.recorder.discard_dead_letter(DeadLetter.id_for_run(run))
         finally:
             claim.forget()

@@ -24,13 +24,13 @@ class TicketClaim:
         return self._claim is not None
 
     @property
-    def is_taken_over(self) -> bool:
+    def is_recovered(self) -> bool:
         """Whether the run was claimed by a process that died."""
         return self._claim is not None and self._claim.taken_over
 
     def must_not_run(self, job: JobDefinition) -> bool:
         """Whether a process that died may have executed the run, and the job must not be executed twice."""
-        return self.is_taken_over and job.effect == "once"
+        return self.is_recovered and job.effect == "once"
 
     def current(self) -> Claim:
         """Return the claim as it was renewed last."""

@@ -69,7 +69,7 @@ class RecoverySweep:
         self._since = since
         self._queued_grace = queued_grace
         self._finished_until = finished_until
-        self._taken_over: dict[str, list[Claim]] = {}
+        self._claims_to_rerun: dict[str, list[Claim]] = {}
         self._counted: Counter[str] = Counter()
 
     async def recover_batch(self, rows: Sequence[Row]) -> None:
@@ -90,11 +90,11 @@ class RecoverySweep:
                 self._submit_queued(record.ticket)
         await self._record_ends(ends)
         await self._take_over(to_rerun)
-        self._submit_taken_over(except_job=RunKey.from_row_key(rows[-1].key).job)
+        self._submit_reruns(except_job=RunKey.from_row_key(rows[-1].key).job)
 
     def close(self) -> None:
         """Submit the rest of the recovered runs, and log the counts."""
-        self._submit_taken_over()
+        self._submit_reruns()
         if self._counted:
             counts = ", ".join(f"{number} {what}" for what, number in self._counted.items())
             _log.warning("recovered the open runs of other processes: %s", counts)
@@ -161,13 +161,13 @@ class RecoverySweep:
                 parts.worker.submit_claimed(answer)
             else:
                 parts.worker.hold_claims(answer)
-                self._taken_over.setdefault(answer.ticket.job, []).append(answer)
+                self._claims_to_rerun.setdefault(answer.ticket.job, []).append(answer)
         _raise_first(answers)
 
-    def _submit_taken_over(self, except_job: str = "") -> None:
+    def _submit_reruns(self, except_job: str = "") -> None:
         """Submit the runs of jobs whose runs are all claimed. `except_job` may have more."""
-        for job in [job for job in self._taken_over if job != except_job]:
-            claims = self._taken_over.pop(job)
+        for job in [job for job in self._claims_to_rerun if job != except_job]:
+            claims = self._claims_to_rerun.pop(job)
             self._dependencies.queue.add(
                 [claim.ticket.id for claim in claims], partial(self._dependencies.worker.submit_claimed, *claims)
             )
