@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from config.settings.model import Settings
 from jobs.errors import TokenUnavailable
+from jobs.formats.instants import format_instant
 from jobs.ports import Clock, CredentialRefresh
 from jobs.problems import make_printable
 from jobs.refreshing_cache import FetchedValue, FetchFailure, RefreshingCache
@@ -65,7 +66,7 @@ class AppIdentity:
         if await self._tokens.refresh_if_equal(scope, rejected):
             return CredentialRefresh(is_changed=True, message=f"a new access token for {scope} was requested")
         at = self._tokens.read_at(scope)
-        since = f" since {at:%Y-%m-%d %H:%M:%S}Z" if at is not None else ""
+        since = f" since {format_instant(at)}" if at is not None else ""
         return CredentialRefresh(is_changed=False, message=f"the access token for {scope} is unchanged{since}")
 
     def health(self) -> tuple[FetchFailure, ...]:

@@ -17,6 +17,7 @@ from config.settings.model import Settings
 from config.settings.references import is_unresolved, unresolved_message
 from config.settings.variables import SECRET_PREFIX
 from jobs.errors import SecretUnavailable
+from jobs.formats.instants import format_instant
 from jobs.ports import Clock, CredentialRefresh
 from jobs.redaction import Redactor
 from jobs.redaction.value_holders import LONG_SECRET, CurrentSecrets
@@ -94,7 +95,7 @@ class SecretChain:
         if value != rejected:
             return CredentialRefresh(is_changed=True, message=f"the secret {name} had been changed and was read again")
         origin = self._origins.get(name)
-        still = f"is unchanged in {origin.source} since {origin.read_at:%Y-%m-%d %H:%M:%S}Z" if origin else "was read"
+        still = f"is unchanged in {origin.source} since {format_instant(origin.read_at)}" if origin else "was read"
         return CredentialRefresh(is_changed=False, message=f"the secret {name} {still}{why}")
 
     def drop(self, name: str) -> None:

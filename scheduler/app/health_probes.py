@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from jobs.formats.instants import format_instant
 from jobs.ports import Clock
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from scheduler.health.report import HealthProbe, HealthStatus, PartHealth
@@ -79,12 +80,12 @@ def results_probe(worker: Worker, clock: Clock) -> HealthProbe:
         if backlog.count and backlog.since is not None:
             sentences.append(
                 f"{_count_phrase(backlog.count, 'result waits', 'results wait')} ({backlog.size_bytes / 2**20:.1f} MiB) since "
-                f"{backlog.since:%Y-%m-%d %H:%M:%S}Z until the store takes them: {backlog.error}"
+                f"{format_instant(backlog.since)} until the store takes them: {backlog.error}"
             )
         if backlog.dropped_at is not None and clock.now() - backlog.dropped_at < DROPPED_REPORT_PERIOD:
             dropped = _count_phrase(backlog.dropped, "result was", "results were")
             sentences.append(
-                f"{dropped} dropped until {backlog.dropped_at:%Y-%m-%d %H:%M:%S}Z, as too many waited: the log has "
+                f"{dropped} dropped until {format_instant(backlog.dropped_at)}, as too many waited: the log has "
                 "them, and their runs will be recorded as interrupted"
             )
         return (PartHealth("results", HealthStatus.DEGRADED if sentences else HealthStatus.OK, "; ".join(sentences)),)
@@ -214,4 +215,4 @@ async def _recheck_failures(secret_values: SecretChain, identity: AppIdentity, w
 
 def _describe_problem(trouble: FetchFailure) -> str:
     meanwhile = ", its last known value is used" if trouble.is_stale_value_used else ""
-    return f"{trouble.message} (since {trouble.since:%Y-%m-%d %H:%M:%S}Z{meanwhile})"
+    return f"{trouble.message} (since {format_instant(trouble.since)}{meanwhile})"

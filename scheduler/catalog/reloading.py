@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from config.errors import ConfigurationError
+from jobs.formats.instants import format_instant
 from jobs.ports import Clock
 from jobs.problems import Problem
 from scheduler.audit import ChangeSource, log_change
@@ -117,12 +118,14 @@ class JobReloader:
             if hangs_for > SLOW_READ_THRESHOLD:
                 message = f"the place of job files does not answer for {hangs_for:.0f} s, the jobs from before go on"
                 return (PartHealth(JOB_FILES_PART, HealthStatus.DEGRADED, f"{message}: look at how it is mounted"),)
-        if not self._problems:
+        if not self._problems or self._problems_since is None:
             return (PartHealth(JOB_FILES_PART, HealthStatus.OK),)
         told = "; ".join(map(str, self._problems[:_MAX_NAMED]))
         more = len(self._problems) - _MAX_NAMED
         rest = f"; and {more} more, see the log" if more > 0 else ""
-        message = f"since {self._problems_since:%Y-%m-%d %H:%M:%S}Z not put in force, the jobs from before go on: {told}{rest}"
+        message = (
+            f"since {format_instant(self._problems_since)} not put in force, the jobs from before go on: {told}{rest}"
+        )
         return (PartHealth(JOB_FILES_PART, HealthStatus.DEGRADED, message),)
 
     async def _apply(self, jobs: JobSet) -> bool:

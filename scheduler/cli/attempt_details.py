@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scheduler.cli.formatting import format_iso, format_local, format_milliseconds
+from jobs.formats.instants import format_iso_instant
+from scheduler.cli.formatting import format_local, format_milliseconds
 from scheduler.cli.output import Column, escape_controls, show_table, show_tabs, show_text
 from scheduler.cli.run_table import format_number, outcome_style
 
@@ -93,7 +94,7 @@ def _tls_lines(tls: TlsDetail, at: datetime, *, exact: bool) -> Iterator[tuple[s
 
 def _certificate(certificate: CertificateDetail, at: datetime, *, exact: bool) -> str:
     """`api.example, issued by R11, expires 2027-01-01 12:00:00 UTC (36 days left), names: api.example, ...`."""
-    expires = format_iso(certificate.expires_at) if exact else format_local(certificate.expires_at)
+    expires = format_iso_instant(certificate.expires_at) if exact else format_local(certificate.expires_at)
     days = certificate.days_left(at)
     left = f"{days} {'day' if days == 1 else 'days'} left" if days >= 0 else "expired"
     text = f"{certificate.subject}, issued by {certificate.issuer}, expires {expires} ({left})"

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
+
+from jobs.formats.instants import format_iso_instant
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
     from scheduler.stores.pauses import Pause
 
 _UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
-
-
-def format_iso(instant: datetime, *, precise: bool = False) -> str:
-    """ISO 8601 in UTC, for programs: `2026-11-25T01:50:30Z`; `precise` with milliseconds."""
-    text = instant.astimezone(UTC).isoformat(timespec="milliseconds" if precise else "seconds")
-    return text.replace("+00:00", "Z")
 
 
 def format_local(instant: datetime) -> str:
@@ -31,7 +27,7 @@ def format_instant(instant: datetime, now: datetime) -> str:
     here, today = instant.astimezone(), now.astimezone().date()
     words = [format_relative(instant, now), f"{here:%H:%M:%S %Z}" if here.date() == today else format_local(instant)]
     if here.utcoffset():
-        words.append(format_iso(instant) if instant.date() != now.date() else format_iso(instant)[11:])
+        words.append(format_iso_instant(instant) if instant.date() != now.date() else format_iso_instant(instant)[11:])
     return ", ".join(words)
 
 

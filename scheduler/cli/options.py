@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from jobs.formats.instants import parse_instant
 from scheduler.cli.output import fail
 
 if TYPE_CHECKING:
@@ -16,9 +17,8 @@ def parse_instant_option(name: str, text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        instant = datetime.fromisoformat(text.strip())
-        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
-    except (ValueError, OverflowError):
+        return parse_instant(text)
+    except ValueError:
         fail(f"{name}: {text!r} is no instant in ISO 8601: write it like 2026-11-25T01:50:30Z")
 
 

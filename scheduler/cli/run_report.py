@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jobs.formats.instants import format_iso_instant
 from scheduler.cli.attempt_details import print_details, show_details
-from scheduler.cli.formatting import format_iso, format_local, format_milliseconds
+from scheduler.cli.formatting import format_local, format_milliseconds
 from scheduler.cli.output import Cell, Column, escape_controls, is_terminal, show_table, show_tabs, show_text
 from scheduler.cli.run_table import format_number, outcome_style
 
@@ -77,5 +78,5 @@ def _cells(attempt: Attempt, phases: list[str]) -> tuple[Cell, ...]:
 
 def _fields(attempt: Attempt) -> tuple[str, ...]:
     phases = (format_number(getattr(attempt.phases, name)) for name in _PHASES)
-    head = (str(attempt.number), format_iso(attempt.started_at, precise=True), str(attempt.status or ""))
+    head = (str(attempt.number), format_iso_instant(attempt.started_at, precise=True), str(attempt.status or ""))
     return *head, *phases, attempt.error or "", attempt.message, format_number(attempt.wait_ms)

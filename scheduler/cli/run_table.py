@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from scheduler.cli.formatting import format_iso, format_local
+from jobs.formats.instants import format_iso_instant
+from scheduler.cli.formatting import format_local
 from scheduler.cli.output import Column, is_terminal, show_table, show_tabs
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ RUN_FIELDS = ("due_at", "outcome", "attempts", "duration_ms", "lateness_ms", "er
 def run_fields(record: RunRecord) -> tuple[str, ...]:
     """A run's line for a program, see RUN_FIELDS."""
     ticket, run = record.ticket, record.run
-    head = (format_iso(ticket.due_at, precise=True), outcome_text(record))
+    head = (format_iso_instant(ticket.due_at, precise=True), outcome_text(record))
     if run is None:
         return (*head, "", "", "", "", "", str(ticket.trigger), ticket.id)
     times = (format_number(run.duration_ms), format_number(run.lateness_ms))

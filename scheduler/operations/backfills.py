@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jobs.definition import JobDefinition
+from jobs.formats.instants import format_instant
 from jobs.ports import Clock
 from jobs.runs import Outcome, Ticket, Trigger
 from jobs.schedules import Schedule
@@ -119,9 +120,9 @@ class Backfiller:
             raise InvalidArgument("from", f"{since:%Y-%m-%d} is before 1970")
         for field, instant in (("from", since), ("to", until)):
             if instant > self._clock.now():
-                raise InvalidArgument(field, f"{instant:%Y-%m-%d %H:%M:%S}Z is in the future")
+                raise InvalidArgument(field, f"{format_instant(instant)} is in the future")
         if until < since:
-            raise InvalidArgument("from", f"{since:%Y-%m-%d %H:%M:%S}Z is after the end of the range")
+            raise InvalidArgument("from", f"{format_instant(since)} is after the end of the range")
 
     async def _check_first_version(self, name: str, due: Sequence[datetime]) -> None:
         """Raise InvalidArgument if the job did not exist at one of these instants."""
@@ -132,11 +133,11 @@ class Backfiller:
         number = len(due) if first is None else bisect_right(due, first)
         if not number:
             return
-        known = "which no host has loaded yet" if first is None else f"in force since {_instant_text(first)}"
-        later = "" if first is None else f"start after {_instant_text(first)}, or "
+        known = "which no host has loaded yet" if first is None else f"in force since {format_instant(first)}"
+        later = "" if first is None else f"start after {format_instant(first)}, or "
         raise InvalidArgument(
             "from",
-            f"{number} of {len(due)} due instants, the first at {_instant_text(due[0])}, are before the first version of job "
+            f"{number} of {len(due)} due instants, the first at {format_instant(due[0])}, are before the first version of job "
             f"{name}, {known}: {later}set before_first_version (--before-first-version) to run them too",
         )
 
@@ -149,10 +150,6 @@ class Backfiller:
         for start in range(0, len(tickets), together):
             later = now + timedelta(seconds=start * _TYPICAL_RUN_S)
             await self._dispatch.send(tickets[start : start + together], not_before=later if start else None)
-
-
-def _instant_text(instant: datetime) -> str:
-    return f"{instant:%Y-%m-%d %H:%M:%S}Z"
 
 
 async def _due_instants(schedule: Schedule, since: datetime, until: datetime) -> list[datetime]:

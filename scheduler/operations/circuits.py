@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from jobs.formats.instants import format_instant
 from jobs.ports import CircuitStateStore, Clock
 from jobs.problems.suggestions import suggest_sorted_name
 from jobs.running.circuit_breaker.state_machine import CircuitState, ManualOverride, reset_circuit, with_override
@@ -71,10 +72,10 @@ class CircuitControl:
         await self.get_circuit(key)
         now = self._clock.now()
         if until is not None and until <= now:
-            raise InvalidArgument("until", f"{until:%Y-%m-%d %H:%M:%S}Z is in the past: it is {now:%Y-%m-%d %H:%M:%S}Z")
+            raise InvalidArgument("until", f"{format_instant(until)} is in the past: it is {format_instant(now)}")
         wanted = ManualOverride(open, now, until, reason, source.value)
         await self._change(key, lambda state: with_override(state, wanted))
-        end = f" until {until:%Y-%m-%d %H:%M:%S}Z" if until is not None else " until it is reset"
+        end = f" until {format_instant(until)}" if until is not None else " until it is reset"
         done = f"circuit {key} is held {'open' if open else 'closed'}{end}"
         log_change(done + (f": {reason}" if reason else ""), source)
         return await self.get_circuit(key)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from jobs.formats.instants import format_instant
 from jobs.ports import Clock
 from scheduler.audit import ChangeSource, log_change
 from scheduler.catalog.catalog import Catalog
@@ -36,7 +37,7 @@ class JobPauser:
             raise InvalidArgument("reason", f"{len(reason)} characters, but at most {MAX_REASON_LENGTH} are allowed")
         now = self._clock.now()
         if until is not None and until <= now:
-            raise InvalidArgument("until", f"{until:%Y-%m-%d %H:%M:%S}Z is in the past: it is {now:%Y-%m-%d %H:%M:%S}Z")
+            raise InvalidArgument("until", f"{format_instant(until)} is in the past: it is {format_instant(now)}")
         before = (await self._pauses.list_active(now, fresh=True)).get(name)
         pause = Pause(name, now if before is None else before.since, until, reason)
         await self._pauses.set_pause(pause)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from jobs.formats.instants import format_instant
 from jobs.runs import Ticket
 from jobs.runs.reasons import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
@@ -36,7 +37,7 @@ class MissedSpan:
         """One sentence for all instants: a job of each second would need too many rows."""
         before = ""
         if self.last != self.first:
-            before = f", as were the instants without a run since {self.first:%Y-%m-%d %H:%M:%S}Z"
+            before = f", as were the instants without a run since {format_instant(self.first)}"
         policy = f" (catch_up: {self.entry.job.catch_up.policy})" if self.cause.code is ReasonCode.MISSED else ""
         return Reason(self.cause.code, f"{self.cause}{before}{policy}")
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from jobs.formats.instants import format_instant
 from jobs.ports import CircuitStateStore, Clock
 from jobs.running.circuit_breaker.state_machine import CircuitCondition, CircuitState, ManualOverride, retry_at
 from jobs.running.circuit_breaker.stored_state import load_state
@@ -72,10 +73,10 @@ class CircuitView:
             return "closed"
         text = self.stored_state.condition.replace("_", "-")
         if self.since is not None:
-            text += f" since {_instant_text(self.since)}"
+            text += f" since {format_instant(self.since)}"
         if self.reason:
             text += f": {self.reason}"
-        return text + (f"; next probe at {_instant_text(self.retry_at)}" if self.retry_at is not None else "")
+        return text + (f"; next probe at {format_instant(self.retry_at)}" if self.retry_at is not None else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,3 @@ class CircuitQueries:
             CircuitView(key, tuple(sorted(known[key][1])), known[key][0], load_state(text), now)
             for key, (text, _) in zip(there, stored, strict=True)
         ]
-
-
-def _instant_text(instant: datetime) -> str:
-    return f"{instant:%Y-%m-%d %H:%M:%S}Z"

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from jobs.formats.durations import parse_duration
+from jobs.formats.instants import format_iso_instant, parse_instant
 from jobs.problems import make_printable
 
 TIME_FORMS = "use an instant such as 2026-11-25T01:50:30Z, or a duration before now such as 24h"
@@ -41,10 +42,10 @@ class TimeRange:
 
     def __str__(self) -> str:
         """`from 2026-11-25T01:00:00Z to 2026-11-25T02:00:00Z`, `up to ...`; empty without ends."""
-        since = "" if self.since is None else f"from {_instant_text(self.since)}"
+        since = "" if self.since is None else f"from {_format_instant(self.since)}"
         if self.until is None:
             return since
-        return f"{since} to {_instant_text(self.until)}" if since else f"up to {_instant_text(self.until)}"
+        return f"{since} to {_format_instant(self.until)}" if since else f"up to {_format_instant(self.until)}"
 
 
 ANY_TIME = TimeRange()
@@ -60,7 +61,9 @@ def parse_time_range(since: str | None, until: str | None, now: datetime) -> Tim
     """
     interval = TimeRange(_parse_end("from", since, now), _parse_end("to", until, now))
     if interval.since is not None and interval.until is not None and interval.since >= interval.until:
-        message = f"{_instant_text(interval.since)} is not before the end of the range, {_instant_text(interval.until)}"
+        message = (
+            f"{_format_instant(interval.since)} is not before the end of the range, {_format_instant(interval.until)}"
+        )
         raise InvalidTimeRange("from", message, "swap them, or change one")
     return interval
 
@@ -86,11 +89,8 @@ def _parse_ago(text: str, now: datetime) -> datetime:
 
 def _parse_instant(text: str) -> datetime:
     found = _LOST_PLUS.fullmatch(text.strip())
-    instant = datetime.fromisoformat(f"{found[1]}+{found[2]}" if found and "T" in found[1] else text.strip())
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    return parse_instant(f"{found[1]}+{found[2]}" if found and "T" in found[1] else text)
 
 
-def _instant_text(instant: datetime) -> str:
-    """Format an instant as ISO 8601 in UTC."""
-    timespec = "milliseconds" if instant.microsecond else "seconds"
-    return instant.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
+def _format_instant(instant: datetime) -> str:
+    return format_iso_instant(instant, precise=instant.microsecond > 0)

@@ -15,6 +15,7 @@ from typing import Protocol
 from jobs.checks.binding.rules import UNRESTRICTED, Bindings
 from jobs.definition import JobDefinition
 from jobs.errors import SecretUnavailable
+from jobs.formats.instants import format_instant
 from jobs.model_base import find_secret_names
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog
@@ -224,5 +225,5 @@ def vault_name(name: str) -> str:
 def describe_expiry(name: str, expiry: SecretExpiry) -> str:
     """`the secret a expires on 2026-12-01 10:00:00Z: add a new version to the vault`."""
     verb = "has expired" if expiry.past else "expires"
-    date = "" if expiry.at is None else f" on {expiry.at:%Y-%m-%d %H:%M:%S}Z"
+    date = "" if expiry.at is None else f" on {format_instant(expiry.at)}"
     return f"the secret {name} {verb}{date or ('' if expiry.past else ' soon')}: add a new version to the vault"

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from jobs.formats.instants import format_instant
 from scheduler.stores.port import LARGEST_PAGE, Row, Store, StoreError, Upsert
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Pause:
 
     def __str__(self) -> str:
         """`paused until 2026-11-25 14:00:00Z: deployment`."""
-        end = f" until {self.until:%Y-%m-%d %H:%M:%S}Z" if self.until is not None else " until it is resumed"
+        end = f" until {format_instant(self.until)}" if self.until is not None else " until it is resumed"
         return f"paused{end}" + (f": {self.reason}" if self.reason else "")
 
 

@@ -30,6 +30,7 @@ from jobs.checks.messages.error_mapping import classify_error
 from jobs.checks.net.tls_contexts import TlsContexts, client_certificate_error
 from jobs.checks.peer import Peer, peer_of_url
 from jobs.errors import TokenUnavailable
+from jobs.formats.instants import format_instant
 from jobs.ports import Clock, CredentialRefresh
 from jobs.redaction import Redactor
 from jobs.redaction.value_holders import LONG_SECRET, CurrentSecrets
@@ -120,7 +121,7 @@ class OAuthTokens:
         if await self._cache.refresh_if_equal(key, rejected):
             return CredentialRefresh(is_changed=True, message=f"another access token from {grant.endpoint} was fetched")
         at = self._cache.read_at(key)
-        got = f"the one fetched at {at:%Y-%m-%d %H:%M:%S}Z" if at is not None else "none"
+        got = f"the one fetched at {format_instant(at)}" if at is not None else "none"
         return CredentialRefresh(is_changed=False, message=f"the access token from {grant.endpoint} is still {got}")
 
     async def aclose(self) -> None:

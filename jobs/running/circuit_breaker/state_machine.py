@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from jobs.formats.instants import format_instant
 from jobs.running.circuit_breaker.windows import EMPTY_WINDOW, CircuitWindow, add_run, count_window, merge_successes
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ class ManualOverride:
 
     def __str__(self) -> str:
         """Format as `held open until 2026-03-01T13:00:00Z (set over the API at 2026-03-01T12:00:00Z: deployment)`."""
-        end = f"until {_text(self.until)}" if self.until is not None else "until it is reset"
-        origin = f"set {self.source} at {_text(self.since)}" + (f": {self.reason}" if self.reason else "")
+        end = f"until {format_instant(self.until)}" if self.until is not None else "until it is reset"
+        origin = f"set {self.source} at {format_instant(self.since)}" + (f": {self.reason}" if self.reason else "")
         return f"held {'open' if self.is_open else 'closed'} {end} ({origin})"
 
 
@@ -126,7 +127,9 @@ def admit_run(state: CircuitState, policy: CircuitPolicy, now: datetime, lease_s
     if state.condition is CircuitCondition.OPEN:
         retry_at = _opened_at(state) + timedelta(seconds=policy.open_for)
         if now < retry_at:
-            return CircuitAdmission(state, None, f"{_since(state)}; the next probe is admitted at {_text(retry_at)}")
+            return CircuitAdmission(
+                state, None, f"{_since(state)}; the next probe is admitted at {format_instant(retry_at)}"
+            )
         state = replace(state, condition=CircuitCondition.HALF_OPEN, period=state.period + 1, succeeded=0, leases=())
     return _admit_probe(state, policy, now, lease_s)
 
@@ -140,7 +143,9 @@ def _admit_probe(state: CircuitState, policy: CircuitPolicy, now: datetime, leas
     room = max(policy.probes - state.succeeded - state.failed, 1)
     if len(out) >= room:
         return CircuitAdmission(
-            state, None, f"{_since(state)}; probes in flight: {len(out)}, until {_text(min(out))} at the latest"
+            state,
+            None,
+            f"{_since(state)}; probes in flight: {len(out)}, until {format_instant(min(out))} at the latest",
         )
     lease = now + timedelta(seconds=lease_s)
     return CircuitAdmission(replace(state, leases=(*out, lease)), CircuitPermit(state.period, lease))
@@ -253,8 +258,6 @@ def _opened_at(state: CircuitState) -> datetime:
 
 def _since(state: CircuitState) -> str:
     condition = state.condition.replace("_", "-")
-    return f"the circuit is {condition} since {_text(state.since or _opened_at(state))} ({state.opened_reason})"
-
-
-def _text(instant: datetime) -> str:
-    return f"{instant:%Y-%m-%dT%H:%M:%SZ}"
+    return (
+        f"the circuit is {condition} since {format_instant(state.since or _opened_at(state))} ({state.opened_reason})"
+    )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
+from jobs.formats.instants import parse_instant as parse_iso_instant
 from jobs.problems import make_printable
 
 
@@ -20,9 +21,8 @@ def parse_instant(value: object) -> datetime:
     """Parse an ISO 8601 instant, in UTC without an offset. Raises ValueError."""
     if isinstance(value, str):
         try:
-            instant = datetime.fromisoformat(value.strip())
-            return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
-        except (ValueError, OverflowError):
+            return parse_iso_instant(value)
+        except ValueError:
             pass
     shown = make_printable(repr(value), 60)
     raise ValueError(f"{shown} is not an ISO 8601 instant: use a form such as 2026-11-25T01:50:30Z")

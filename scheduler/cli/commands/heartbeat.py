@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.formatting import format_duration, format_instant, format_iso
+from jobs.formats.instants import format_iso_instant
+from scheduler.cli.formatting import format_duration, format_instant
 from scheduler.cli.output import (
     Column,
     escape_controls,
@@ -114,5 +115,5 @@ def _cells(ping: Ping, now: datetime) -> tuple[str, ...]:
 
 def _fields(ping: Ping) -> tuple[str, ...]:
     code = "" if ping.exit_code is None else str(ping.exit_code)
-    at = format_iso(ping.at, precise=True)
+    at = format_iso_instant(ping.at, precise=True)
     return str(ping.number), at, str(ping.signal), code, ping.run, ping.source, ping.agent, ping.body

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from scheduler.cli.formatting import format_iso, format_local, format_milliseconds
+from jobs.formats.instants import format_iso_instant
+from scheduler.cli.formatting import format_local, format_milliseconds
 from scheduler.cli.output import (
     EXIT_FAILED,
     Cell,
@@ -119,9 +120,7 @@ def _describe_empty(wanted: _RunFilter, newest: RunRecord | None) -> str:
         return f"{whose} yet" if wanted.outcome is None else f"{whose} that are {wanted.outcome}"
     filters = [wanted.outcome or "", f"due {wanted.due}" if wanted.due.is_bounded else ""]
     excluded = " and ".join(filter(None, filters))
-    return (
-        f"{whose} that are {excluded}; {its} newest run: due {format_iso(newest.ticket.due_at)}, {outcome_text(newest)}"
-    )
+    return f"{whose} that are {excluded}; {its} newest run: due {format_iso_instant(newest.ticket.due_at)}, {outcome_text(newest)}"
 
 
 def _show_one(run_id: str, as_json: bool) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.formatting import describe_no_next, describe_pause, format_instant, format_iso, format_relative
+from jobs.formats.instants import format_iso_instant
+from scheduler.cli.formatting import describe_no_next, describe_pause, format_instant, format_relative
 from scheduler.cli.output import Cell, Column, fail, is_terminal, print_note, show_json, show_table, show_tabs
 
 if TYPE_CHECKING:
@@ -171,9 +172,9 @@ def _fields(view: JobView) -> tuple[str, ...]:
     return (
         job.name,
         job.schedule.text if job.schedule is not None else "",
-        format_iso(view.next_at, precise=True) if view.next_at is not None else "",
+        format_iso_instant(view.next_at, precise=True) if view.next_at is not None else "",
         outcome_cell(latest)[0] if latest is not None else "",
-        format_iso(latest.ticket.due_at, precise=True) if latest is not None else "",
+        format_iso_instant(latest.ticket.due_at, precise=True) if latest is not None else "",
         job.check.endpoint,
         str(view.pause) if view.pause is not None else "",
         format_dependencies(job.depends_on),

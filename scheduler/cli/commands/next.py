@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from jobs.formats.instants import format_iso_instant, parse_instant
 from jobs.schedules import IntervalSchedule, Schedule, TimeZone
-from scheduler.cli.formatting import format_duration, format_iso, format_local
+from scheduler.cli.formatting import format_duration, format_local
 from scheduler.cli.output import Column, fail, is_terminal, print_note, show_table
 from scheduler.cli.schedule_argument import (
     GapOption,
@@ -63,7 +64,7 @@ def next_instants(
     start = _parse_start(since, asked.zone)
     instants = [] if schedule is None else _upcoming_instants(schedule, start, count)
     if schedule is not None and not instants:
-        print_note(f"{schedule.text} is not due after {format_iso(start)}")
+        print_note(f"{schedule.text} is not due after {format_iso_instant(start)}")
     if as_json:
         _show_json(asked, start, instants)
     elif is_terminal():
@@ -76,11 +77,8 @@ def _parse_start(text: str | None, where: TimeZone | None) -> datetime:
     if text is None:
         return datetime.now(UTC)
     try:
-        instant = datetime.fromisoformat(text.strip())
-        if instant.tzinfo is None:
-            instant = instant.replace(tzinfo=UTC if where is None else where.info)
-        return instant.astimezone(UTC)
-    except (ValueError, OverflowError):
+        return parse_instant(text, UTC if where is None else where.info)
+    except ValueError:
         fail(f"--from: {text!r} is no instant in ISO 8601: write it like 2026-11-25T01:50:30Z")
 
 
@@ -107,7 +105,7 @@ def _format_lines(schedule: Schedule | None, where: TimeZone | None, instants: l
     precise = isinstance(schedule, IntervalSchedule) and schedule.every_ms % 1000 != 0
     precise = precise or any(instant.microsecond for instant in instants)
     if where is None:
-        return [format_iso(instant, precise=precise) for instant in instants]
+        return [format_iso_instant(instant, precise=precise) for instant in instants]
     timespec = "milliseconds" if precise else "seconds"
     return [_to_zone(instant, where).isoformat(timespec=timespec) for instant in instants]
 
@@ -143,7 +141,7 @@ def _show_json(asked: ScheduleArgument, start: datetime, instants: list[datetime
     told = {
         "job": job.name if job is not None else None,
         "schedule": asked.schedule.spec if asked.schedule is not None and _is_scheduled(asked) else None,
-        "from": format_iso(start, precise=start.microsecond != 0),
+        "from": format_iso_instant(start, precise=start.microsecond != 0),
         "next": _format_lines(asked.schedule, asked.zone, instants),
     }
     if job is not None and job.depends_on:

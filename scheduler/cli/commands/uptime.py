@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.formatting import format_duration, format_iso, format_local, format_milliseconds
+from jobs.formats.instants import format_iso_instant
+from scheduler.cli.formatting import format_duration, format_local, format_milliseconds
 from scheduler.cli.output import Column, is_terminal, print_note, show_json, show_table, show_tabs
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def uptime(
     if found.since is None:
         print_note(f"{job} has no run that says something")
     else:
-        since = format_local(found.since) if is_terminal() else format_iso(found.since)
+        since = format_local(found.since) if is_terminal() else format_iso_instant(found.since)
         parts = ", ".join(window.name for window in found.windows if not window.is_complete)
         print_note(
             f"known since {since}" + (f"; runs are not kept for all of {parts}, see retention.age" if parts else "")

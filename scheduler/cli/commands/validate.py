@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.formatting import describe_no_next, format_instant, format_iso
+from jobs.formats.instants import format_iso_instant
+from scheduler.cli.formatting import describe_no_next, format_instant
 from scheduler.cli.output import (
     EXIT_BAD_INPUT,
     Cell,
@@ -193,7 +194,7 @@ def _fields(job: JobDefinition, now: datetime) -> tuple[str, ...]:
     from jobs.definition.dependencies import format_dependencies
 
     at = _next(job, now)
-    next_at = format_iso(at, precise=True) if at is not None else ""
+    next_at = format_iso_instant(at, precise=True) if at is not None else ""
     schedule = job.schedule.text if job.schedule is not None else ""
     return job.name, schedule, _check(job), next_at, format_dependencies(job.depends_on)
 
@@ -207,7 +208,7 @@ def _job_as_json(job: JobDefinition, now: datetime) -> dict[str, object]:
         "has_default_schedule": job.has_default_schedule,
         "depends_on": [dependency.model_dump(mode="json") for dependency in job.depends_on],
         "check": _check(job),
-        "next_at": format_iso(at, precise=True) if at is not None else None,
+        "next_at": format_iso_instant(at, precise=True) if at is not None else None,
     }
 
 

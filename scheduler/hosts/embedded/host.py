@@ -22,6 +22,7 @@ import uvicorn
 from config.loading import Configuration
 from config.settings.fields import LOOPBACK_HOSTS
 from jobs.checks.guard.own_endpoints import OwnEndpoint
+from jobs.formats.instants import format_instant
 from jobs.schedules import Schedule
 from scheduler.api.lazy_app import LazyApi
 from scheduler.app import Program
@@ -394,7 +395,7 @@ def _ticker_probe(program: Program, ticker: Ticker) -> HealthProbe:
             )
         if (until := ticker.repeated_until(program.clock.now())) is not None:
             message = (
-                f"the machine's clock was put back: until {until:%Y-%m-%d %H:%M:%S}Z what ran before that is not run "
+                f"the machine's clock was put back: until {format_instant(until)} what ran before that is not run "
                 "again; look at its time synchronisation"
             )
             return (PartHealth("ticker", HealthStatus.DEGRADED, message),)

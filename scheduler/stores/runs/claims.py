@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jobs.fast_frozen import value
+from jobs.formats.instants import format_instant
 from jobs.runs import Run, Ticket
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.codec import RunRecord
@@ -45,7 +46,7 @@ class AlreadyClaimed:
             return f"it is finished ({self.record.run.outcome})"
         if self.claimable_at is None:
             return "it is finished"
-        return f"{self.record.owner} has claimed it until {self.claimable_at:%Y-%m-%d %H:%M:%S}Z"
+        return f"{self.record.owner} has claimed it until {format_instant(self.claimable_at)}"
 
 
 @value(frozen=True, slots=True)

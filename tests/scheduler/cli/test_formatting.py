@@ -7,14 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scheduler.cli.formatting import format_duration, format_instant, format_iso, format_milliseconds, format_relative
+from jobs.formats.instants import format_iso_instant
+from scheduler.cli.formatting import format_duration, format_instant, format_milliseconds, format_relative
 
 NOW = datetime(2026, 11, 25, 1, 50, 30, tzinfo=UTC)
 
 
 def test_an_instant_is_written_in_utc() -> None:
-    assert format_iso(NOW) == "2026-11-25T01:50:30Z"
-    assert format_iso(NOW + timedelta(milliseconds=7), precise=True) == "2026-11-25T01:50:30.007Z"
+    assert format_iso_instant(NOW) == "2026-11-25T01:50:30Z"
+    assert format_iso_instant(NOW + timedelta(milliseconds=7), precise=True) == "2026-11-25T01:50:30.007Z"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.formatting import format_iso
+from jobs.formats.instants import format_iso_instant
 from scheduler.cli.output import (
     Column,
     escape_controls,
@@ -213,4 +213,4 @@ def _jobs(view: CircuitView) -> str:
 
 
 def _format_optional(instant: datetime | None) -> str:
-    return "" if instant is None else format_iso(instant)
+    return "" if instant is None else format_iso_instant(instant)

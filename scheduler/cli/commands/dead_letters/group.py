@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.formatting import format_iso, format_local
+from jobs.formats.instants import format_iso_instant
+from scheduler.cli.formatting import format_local
 from scheduler.cli.output import (
     EXIT_FAILED,
     Column,
@@ -257,7 +258,13 @@ def _fields(letter: DeadLetter) -> tuple[str, ...]:
     from scheduler.api.models.dead_letters import replay_state
 
     replayed_by = letter.replay.ticket.id if letter.replay is not None else ""
-    head = (letter.id, format_iso(letter.at, precise=True), letter.job or "", str(letter.attempts), letter.error or "")
+    head = (
+        letter.id,
+        format_iso_instant(letter.at, precise=True),
+        letter.job or "",
+        str(letter.attempts),
+        letter.error or "",
+    )
     return *head, replay_state(letter), replayed_by, letter.reason
 
 
@@ -278,7 +285,7 @@ def _show_one(letter: DeadLetter) -> None:
     for name, value in known:
         if value is not None:
             print(
-                f"{name}: {escape_controls(format_iso(value, precise=True) if isinstance(value, datetime) else value)}"
+                f"{name}: {escape_controls(format_iso_instant(value, precise=True) if isinstance(value, datetime) else value)}"
             )
     for attempt in letter.tried:
         print(escape_controls(f"attempt {attempt.number}: {attempt.message}"))

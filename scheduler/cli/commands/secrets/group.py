@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.formatting import format_iso, format_local
+from jobs.formats.instants import format_iso_instant
+from scheduler.cli.formatting import format_local
 from scheduler.cli.output import Column, escape_controls, is_terminal, print_note, show_json, show_table, show_tabs
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def _show(views: Sequence[SecretView]) -> None:
             (
                 view.name,
                 view.source or "",
-                _format_read_at(view, format_iso),
+                _format_read_at(view, format_iso_instant),
                 _describe_state(view),
                 " ".join(view.jobs),
                 _describe_hosts(view),
@@ -168,7 +169,7 @@ def _describe_state(view: SecretView) -> str:
     if view.problem:
         return f"cannot be had: {view.problem}"
     if view.expiry is not None:
-        end = f" on {format_iso(view.expiry.at)}" if view.expiry.at is not None else ""
+        end = f" on {format_iso_instant(view.expiry.at)}" if view.expiry.at is not None else ""
         return f"can be had, {'has expired' if view.expiry.past else 'expires'}{end}"
     return "can be had"
 
