@@ -20,7 +20,7 @@ from jobs.ports import Clock
 from jobs.redaction import Redactor
 from jobs.redaction.value_holders import RunSecrets
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
-from jobs.running.circuit_breaker.state_machine import CircuitAdmission
+from jobs.running.circuit_breaker.state import CircuitAdmission
 from jobs.running.credential_refresh import has_rejected_credentials, refresh_credentials
 from jobs.running.deadlines import CANCEL_GRACE, run_with_deadline
 from jobs.running.endpoint_hosts import host_of_endpoint

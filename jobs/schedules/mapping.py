@@ -13,7 +13,7 @@ from jobs.errors import ScheduleError
 from jobs.formats.durations import parse_duration
 from jobs.schedules.bounded import BoundedSchedule
 from jobs.schedules.bounds import read_end, read_start
-from jobs.schedules.calendars.exclusions import read_exclusions
+from jobs.schedules.calendars.exclusion_mapping import read_exclusions
 from jobs.schedules.calendars.monthly import MonthlySchedule
 from jobs.schedules.calendars.monthly_mapping import read_monthly
 from jobs.schedules.cron.ncrontab import Ncrontab

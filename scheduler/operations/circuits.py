@@ -8,7 +8,8 @@ from datetime import datetime
 from jobs.formats.instants import format_instant
 from jobs.ports import CircuitStateStore, Clock
 from jobs.problems.suggestions import suggest_sorted_name
-from jobs.running.circuit_breaker.state_machine import CircuitState, ManualOverride, reset_circuit, with_override
+from jobs.running.circuit_breaker.state import CircuitState, ManualOverride
+from jobs.running.circuit_breaker.state_machine import reset_circuit, with_override
 from jobs.running.circuit_breaker.stored_state import dump_state, load_state
 from scheduler.audit import ChangeSource, log_change
 from scheduler.errors import Conflict, InvalidArgument, NotFound

@@ -9,7 +9,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from jobs.running.circuit_breaker.state_machine import CLOSED_CIRCUIT, CircuitCondition, CircuitState, ManualOverride
+from jobs.running.circuit_breaker.state import CLOSED_CIRCUIT, CircuitCondition, CircuitState, ManualOverride
 from jobs.running.circuit_breaker.windows import CircuitWindow, WindowBucket
 
 _VERSION = 2

@@ -6,26 +6,17 @@ schedule's zone, counted in seconds since 1970-01-01T00:00:00 local time (as in 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
 from typing import Any, Protocol
 
-from jobs.errors import ScheduleError
-from jobs.schedules.calendars.public_holidays import holidays_in_year, validate_region
-from jobs.schedules.unknown_keys import refuse_unknown_keys
+from jobs.schedules.calendars.public_holidays import holidays_in_year
 
-_DAY = 86_400
+DAY_SECONDS = 86_400
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _LAST_DAY = date.max.toordinal()
-_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_EVERY_DAY = (1 << 7) - 1
-_TIME = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?")
-_KINDS = ("dates", "weekly", "holidays")
-MOST_EXCLUSIONS = 100
-"""Entries of a list."""
+WEEKDAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+EVERY_DAY = (1 << 7) - 1
 
 
 class Exclusion(Protocol):
@@ -62,10 +53,10 @@ class ExcludedDates:
         return {"dates": [date.fromordinal(day).isoformat() for day in sorted(self.days)]}
 
     def period_end(self, wall: int) -> int | None:
-        day = first = wall // _DAY + _EPOCH_DAY
+        day = first = wall // DAY_SECONDS + _EPOCH_DAY
         while day in self.days:
             day += 1
-        return None if day == first else (day - _EPOCH_DAY) * _DAY
+        return None if day == first else (day - _EPOCH_DAY) * DAY_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +67,7 @@ class WeeklyWindow:
     """Bit mask of the weekdays on which it starts; Monday is bit 0."""
     begin: int = 0
     """Second of the day."""
-    end: int = _DAY
+    end: int = DAY_SECONDS
 
     @property
     def text(self) -> str:
@@ -92,14 +83,14 @@ class WeeklyWindow:
     @property
     def day_names(self) -> list[str]:
         """For example `Saturday`, `Sunday`; empty for every day."""
-        if self.days == _EVERY_DAY:
+        if self.days == EVERY_DAY:
             return []
-        return [name.capitalize() for day, name in enumerate(_NAMES) if self.days >> day & 1]
+        return [name.capitalize() for day, name in enumerate(WEEKDAY_NAMES) if self.days >> day & 1]
 
     @property
     def covers_whole_days(self) -> bool:
         """Whether the window covers whole days."""
-        return (self.begin, self.end) == (0, _DAY)
+        return (self.begin, self.end) == (0, DAY_SECONDS)
 
     @property
     def crosses_midnight(self) -> bool:
@@ -121,11 +112,11 @@ class WeeklyWindow:
         return [name[:3].upper() for name in self.day_names]
 
     def period_end(self, wall: int) -> int | None:
-        today = wall // _DAY
-        length = self.end - self.begin + (_DAY if self.crosses_midnight else 0)
+        today = wall // DAY_SECONDS
+        length = self.end - self.begin + (DAY_SECONDS if self.crosses_midnight else 0)
         for day in (today, today - 1):
             # The first day of the epoch was a Thursday.
-            begin = day * _DAY + self.begin
+            begin = day * DAY_SECONDS + self.begin
             if self.days >> (day + 3) % 7 & 1 and begin <= wall < begin + length:
                 return begin + length
         return None
@@ -148,106 +139,10 @@ class PublicHolidays:
         return {"holidays": self.country, **({"subdivision": self.subdivision} if self.subdivision else {})}
 
     def period_end(self, wall: int) -> int | None:
-        day = first = wall // _DAY + _EPOCH_DAY
+        day = first = wall // DAY_SECONDS + _EPOCH_DAY
         while day in holidays_in_year(self.country, self.subdivision, date.fromordinal(min(day, _LAST_DAY)).year):
             day += 1
-        return None if day == first else (day - _EPOCH_DAY) * _DAY
-
-
-def read_exclusions(value: object) -> tuple[Exclusion, ...]:
-    """Parse `except`. Raises ScheduleError, which names the entry."""
-    if not isinstance(value, list):
-        raise ScheduleError(f"except: a list is expected, like [{{dates: ['2026-12-24']}}], not {value!r:.40}")
-    if len(value) > MOST_EXCLUSIONS:
-        raise ScheduleError(f"except: {len(value)} entries are too many, the maximum is {MOST_EXCLUSIONS}")
-    return _shared(tuple(_exclusion(entry, f"except[{number}]") for number, entry in enumerate(value)))
-
-
-# Thousands of jobs have the same exclusions: they share one value.
-@lru_cache(maxsize=1024)
-def _shared(exclusions: tuple[Exclusion, ...]) -> tuple[Exclusion, ...]:
-    return exclusions
-
-
-def _exclusion(entry: object, path: str) -> Exclusion:
-    if not isinstance(entry, Mapping):
-        raise ScheduleError(f"{path}: a mapping is expected, like {{dates: ['2026-12-24']}}, not {entry!r:.40}")
-    refuse_unknown_keys(entry, (*_KINDS, "subdivision"), "an exclusion", f"{path}.")
-    kinds = [kind for kind in _KINDS if kind in entry]
-    if len(kinds) != 1:
-        raise ScheduleError(f"{path}: one of {', '.join(_KINDS)} is required, not {' and '.join(kinds) or 'none'}")
-    if "holidays" in entry:
-        return PublicHolidays(*validate_region(entry["holidays"], entry.get("subdivision"), path))
-    if "subdivision" in entry:
-        raise ScheduleError(f"{path}.subdivision: is only valid with holidays: remove it")
-    return _dates(entry["dates"], f"{path}.dates") if "dates" in entry else _weekly(entry["weekly"], f"{path}.weekly")
-
-
-def _dates(value: object, path: str) -> ExcludedDates:
-    if not isinstance(value, list) or not value:
-        raise ScheduleError(
-            f"{path}: a list of dates is expected, like ['2026-12-24', '2026-12-31'], not {value!r:.40}"
-        )
-    return ExcludedDates(frozenset(_date(one, f"{path}[{number}]") for number, one in enumerate(value)))
-
-
-def _date(value: object, path: str) -> int:
-    text = value.isoformat() if isinstance(value, date) else value
-    try:
-        if isinstance(text, str) and len(text.strip()) == 10:
-            return date.fromisoformat(text.strip()).toordinal()
-    except ValueError:
-        pass
-    raise ScheduleError(f"{path}: {value!r:.40} is not a date: write it like '2026-12-24'")
-
-
-def _weekly(value: object, path: str) -> WeeklyWindow:
-    if not isinstance(value, Mapping) or not value:
-        raise ScheduleError(
-            f"{path}: a mapping is expected, like {{days: SAT-SUN, from: '22:00', to: '06:00'}}, not {value!r:.40}"
-        )
-    refuse_unknown_keys(value, ("days", "from", "to"), "a weekly window", f"{path}.")
-    days = _days(value["days"], f"{path}.days") if "days" in value else _EVERY_DAY
-    begin = _time(value["from"], f"{path}.from") if "from" in value else 0
-    end = _time(value["to"], f"{path}.to") if "to" in value else _DAY
-    if begin == _DAY:
-        raise ScheduleError(f"{path}.from: 24:00 is not valid, a day starts at 00:00")
-    if begin == end:
-        raise ScheduleError(f"{path}.to: is equal to from: remove both for whole days")
-    return WeeklyWindow(days, begin, end)
-
-
-def _days(value: object, path: str) -> int:
-    """Parse `SAT-SUN`, `MON,WED`, or a list of these, to a bit mask. A range may cross the end of the week."""
-    parts = [part for part in (value if isinstance(value, list) else [value]) if isinstance(part, str)]
-    if not parts or (isinstance(value, list) and len(parts) < len(value)):
-        raise ScheduleError(f"{path}: weekdays are expected, like SAT-SUN or MON,WED, not {value!r:.40}")
-    mask = 0
-    for item in ",".join(parts).split(","):
-        first, dash, last = item.partition("-")
-        start = _day(first, path)
-        length = (_day(last, path) - start) % 7 if dash else 0
-        for day in range(start, start + length + 1):
-            mask |= 1 << day % 7
-    return mask
-
-
-def _day(text: str, path: str) -> int:
-    wanted = text.strip().lower()
-    for day, name in enumerate(_NAMES):
-        if len(wanted) > 1 and name.startswith(wanted):
-            return day
-    raise ScheduleError(f"{path}: {text.strip()[:20]!r} is not a weekday: write MON, TUE, WED, THU, FRI, SAT or SUN")
-
-
-def _time(value: object, path: str) -> int:
-    found = _TIME.fullmatch(value.strip()) if isinstance(value, str) else None
-    if found is not None:
-        hour, minute, second = (int(part or 0) for part in found.groups())
-        time = hour * 3600 + minute * 60 + second
-        if minute < 60 and second < 60 and time <= _DAY:
-            return time
-    raise ScheduleError(f"{path}: {value!r:.40} is not a time of day: write it in quotes, from '00:00' to '24:00'")
+        return None if day == first else (day - _EPOCH_DAY) * DAY_SECONDS
 
 
 def _clock(time: int) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
-from jobs.running.circuit_breaker.state_machine import ManualOverride
+from jobs.running.circuit_breaker.state import ManualOverride
 from scheduler.api.models.base import ResponseModel
 from scheduler.queries.circuits import CircuitView
 

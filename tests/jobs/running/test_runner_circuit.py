@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from jobs.running.circuit_breaker.state_machine import CircuitCondition
+from jobs.running.circuit_breaker.state import CircuitCondition
 from jobs.running.circuit_breaker.stored_state import load_state
 from jobs.runs import ErrorClass, Outcome
 from tests.jobs.running.memory_states import MemoryStates
@@ -33,8 +33,8 @@ async def test_an_open_circuit_rejects_the_run_and_counts_as_down() -> None:
     assert (run.outcome, run.error) == (Outcome.REJECTED, ErrorClass.CIRCUIT_OPEN)
     assert run.outcome.down
     assert run.message == (
-        "Rejected: the circuit is open since 2026-03-01T12:00:00Z (2 failures in a row); "
-        "the next probe is admitted at 2026-03-01T12:01:00Z."
+        "Rejected: the circuit is open since 2026-03-01 12:00:00Z (2 failures in a row); "
+        "the next probe is admitted at 2026-03-01 12:01:00Z."
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from jobs.policies import CircuitPolicy
 from jobs.ports import CircuitStateStore
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
-from jobs.running.circuit_breaker.state_machine import CircuitAdmission
+from jobs.running.circuit_breaker.state import CircuitAdmission
 from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.cursors import Cursors
 from scheduler.stores.dead_letters.repository import LONGEST_LETTER_MESSAGE, DeadLetter, DeadLetters

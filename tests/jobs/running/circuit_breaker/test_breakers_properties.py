@@ -14,18 +14,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from jobs.policies import CircuitPolicy
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
-from jobs.running.circuit_breaker.state_machine import (
+from jobs.running.circuit_breaker.state import (
     CLOSED_CIRCUIT,
     UNCOUNTED_PERIOD,
     CircuitAdmission,
     CircuitCondition,
     CircuitState,
     ManualOverride,
-    admit_run,
-    record_result,
-    reset_circuit,
-    with_override,
 )
+from jobs.running.circuit_breaker.state_machine import admit_run, record_result, reset_circuit, with_override
 from jobs.running.circuit_breaker.stored_state import dump_state, load_state
 from tests.jobs.running.memory_states import MemoryStates
 from tests.jobs.running.virtual_time import START

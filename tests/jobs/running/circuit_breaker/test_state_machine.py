@@ -8,17 +8,14 @@ import pytest
 from pydantic import ValidationError
 
 from jobs.policies import CircuitPolicy
-from jobs.running.circuit_breaker.state_machine import (
+from jobs.running.circuit_breaker.state import (
     CLOSED_CIRCUIT,
     CircuitCondition,
     CircuitPermit,
     CircuitState,
     ManualOverride,
-    admit_run,
-    record_result,
-    reset_circuit,
-    with_override,
 )
+from jobs.running.circuit_breaker.state_machine import admit_run, record_result, reset_circuit, with_override
 from tests.jobs.running.circuit_breaker.circuit_steps import look, look_at_counts, steered
 from tests.jobs.running.running_cases import cases
 
@@ -119,8 +116,8 @@ def test_a_success_never_opens_a_circuit() -> None:
 def test_a_rejected_run_is_told_since_when_and_when_the_target_is_tried_again() -> None:
     admission = admit_run(ran(CLOSED_CIRCUIT, THREE, False, False, False), THREE, at(10), LEASE)
     assert admission.reason == (
-        "the circuit is open since 2026-03-01T12:00:00Z (3 failures in a row); "
-        "the next probe is admitted at 2026-03-01T12:01:00Z"
+        "the circuit is open since 2026-03-01 12:00:00Z (3 failures in a row); "
+        "the next probe is admitted at 2026-03-01 12:01:00Z"
     )
 
 
@@ -138,7 +135,7 @@ def test_a_run_beside_the_probes_is_rejected() -> None:
     state, _ = probing(THREE, at(60))
     admission = admit_run(state, THREE, at(61), LEASE)
     assert not admission.is_allowed
-    assert "probes in flight: 1, until 2026-03-01T12:01:30Z at the latest" in admission.reason
+    assert "probes in flight: 1, until 2026-03-01 12:01:30Z at the latest" in admission.reason
 
 
 def test_the_circuit_closes_when_every_probe_succeeded() -> None:
@@ -256,7 +253,7 @@ def test_a_circuit_that_is_held_open_says_how_it_came_and_until_when() -> None:
     wanted = ManualOverride(True, NOON, at(3600), "deployment", "over the API")
     admission = admit_run(with_override(CLOSED_CIRCUIT, wanted), THREE, at(60), LEASE)
     assert admission.reason == (
-        "the circuit is held open until 2026-03-01T13:00:00Z (set over the API at 2026-03-01T12:00:00Z: deployment)"
+        "the circuit is held open until 2026-03-01 13:00:00Z (set over the API at 2026-03-01 12:00:00Z: deployment)"
     )
 
 

@@ -10,17 +10,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from jobs.policies import CircuitPolicy
-from jobs.running.circuit_breaker.state_machine import (
+from jobs.running.circuit_breaker.state import (
     CLOSED_CIRCUIT,
     UNCOUNTED_PERIOD,
     CircuitCondition,
     CircuitPermit,
     ManualOverride,
-    admit_run,
-    record_result,
-    reset_circuit,
-    with_override,
 )
+from jobs.running.circuit_breaker.state_machine import admit_run, record_result, reset_circuit, with_override
 from jobs.running.circuit_breaker.stored_state import dump_state, load_state
 
 LEASE = 20.0

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.running.circuit_breaker.state_machine import CLOSED_CIRCUIT, CircuitCondition, CircuitState, ManualOverride
+from jobs.running.circuit_breaker.state import CLOSED_CIRCUIT, CircuitCondition, CircuitState, ManualOverride
 from jobs.running.circuit_breaker.stored_state import dump_state, load_state
 from jobs.running.circuit_breaker.windows import CircuitWindow, WindowBucket
 

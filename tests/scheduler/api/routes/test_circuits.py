@@ -82,8 +82,8 @@ async def test_a_circuit_that_is_held_open_rejects_and_says_how_it_came_why_and_
     }
     assert (outcome, outcome.down) == (Outcome.REJECTED, True)
     assert message == (
-        "Rejected: the circuit is held open until 2026-03-01T13:00:00Z (set over the API "
-        "at 2026-03-01T12:00:00Z: deployment)."
+        "Rejected: the circuit is held open until 2026-03-01 13:00:00Z (set over the API "
+        "at 2026-03-01 12:00:00Z: deployment)."
     )
 
 
