@@ -11,7 +11,7 @@ from typing import Final
 
 TRACE_HEADER: Final = "traceparent"
 
-_STEP = "/"
+_STEP_SEPARATOR = "/"
 """Separates a run's id from the number of a step; a run's id never contains it."""
 _FORM = re.compile(r"(?!ff)[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-[0-9a-f]{2}")
 
@@ -23,7 +23,7 @@ def trace_id_of(run_id: str) -> int:
 
 def span_id_of(run_id: str, attempt: int = 0) -> int:
     """Return the id of an attempt's span, or of the run's own (0): 64 bits, never zero."""
-    return int.from_bytes(_digest(f"{run_id.partition(_STEP)[0]} {attempt}")[:8]) or 1
+    return int.from_bytes(_digest(f"{run_id.partition(_STEP_SEPARATOR)[0]} {attempt}")[:8]) or 1
 
 
 def format_trace_parent(run_id: str, attempt: int) -> str:
@@ -41,4 +41,4 @@ def parse_trace_parent(text: str) -> tuple[int, int] | None:
 
 
 def _digest(text: str) -> bytes:
-    return sha256(text.partition(_STEP)[0].encode()).digest()
+    return sha256(text.partition(_STEP_SEPARATOR)[0].encode()).digest()

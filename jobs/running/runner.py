@@ -15,7 +15,8 @@ from jobs.judging import InlineJudge, Judge
 from jobs.ports import Clock
 from jobs.redaction import Redactor
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
-from jobs.running.execution import RunExecution, RunnerDependencies
+from jobs.running.dependencies import RunnerDependencies
+from jobs.running.execution import RunExecution
 from jobs.running.retries.retry_budget import RetryBudget
 from jobs.runs import Run, Ticket
 from jobs.runs.events import RunListener

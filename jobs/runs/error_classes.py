@@ -43,15 +43,15 @@ class ErrorClass(StrEnum):
     @property
     def is_connection(self) -> bool:
         """Whether the connection could not be made or broke, so that no usable answer arrived."""
-        return self in _CONNECTION
+        return self in _CONNECTION_ERRORS
 
     @property
     def is_timeout(self) -> bool:
         """Whether a timeout expired."""
-        return self in _TIMEOUT
+        return self in _TIMEOUT_ERRORS
 
 
-_CONNECTION = frozenset(
+_CONNECTION_ERRORS = frozenset(
     {
         ErrorClass.DNS_FAILURE,
         ErrorClass.CONNECTION_REFUSED,
@@ -61,7 +61,7 @@ _CONNECTION = frozenset(
         ErrorClass.PROTOCOL_ERROR,
     }
 )
-_TIMEOUT = frozenset(
+_TIMEOUT_ERRORS = frozenset(
     {
         ErrorClass.DNS_TIMEOUT,
         ErrorClass.CONNECT_TIMEOUT,

@@ -15,8 +15,8 @@ from jobs.schedules.union import UnionSchedule
 MOST_SCHEDULES = 50
 """Maximum number of schedules of a job."""
 
-_EVERY = ("every ", "@every ")
-_OFFSET = " offset "
+_EVERY_PREFIXES = ("every ", "@every ")
+_OFFSET_SEPARATOR = " offset "
 
 
 def parse_schedule(value: object) -> Schedule:
@@ -74,8 +74,8 @@ def _read_text(text: str) -> Schedule:
     stripped = text.strip()
     if not stripped:
         raise ScheduleError("the schedule is empty: write '0 */5 * * * *', '00:05:00' or {every: 5m}")
-    if stripped.startswith(_EVERY):
-        every, offset, phase = stripped.partition(" ")[2].partition(_OFFSET)
+    if stripped.startswith(_EVERY_PREFIXES):
+        every, offset, phase = stripped.partition(" ")[2].partition(_OFFSET_SEPARATOR)
         return read_interval(every, phase) if offset else read_interval(every)
     if ":" in stripped and len(stripped.split()) == 1:
         return IntervalSchedule.from_timespan(stripped)

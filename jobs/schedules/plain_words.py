@@ -43,14 +43,14 @@ _DISTANCE = re.compile(r"(?:@?every\s+)?(\d+(?:\.\d+)?|[a-z]+)?\s*([a-z]+)", re.
 _DAY_AT = re.compile(r"(?:every\s+|on\s+)?([a-z]+)(?:\s+at\s+|\s+)(\d{1,2})(?::(\d{2}))?\s*(am|pm)?", re.IGNORECASE)
 _MONTH_DAY = re.compile(r"(?:every\s+|on\s+)?(?:the\s+)?(.+?)(?:\s+day)?\s+of\s+(?:the\s+|each\s+|every\s+)?month")
 _RATE = re.compile(r"rate\((.+)\)")
-_LONGEST = 100
+_LONGEST_TEXT = 100
 """Characters. Longer texts are not converted."""
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 
 def suggest_for_words(text: str) -> str | None:
     """Return the form to write; None if the words are not understood."""
-    if len(text) > _LONGEST:
+    if len(text) > _LONGEST_TEXT:
         return None
     words = " ".join(text.split()).lower()
     if macro := _MACROS.get(words):

@@ -6,9 +6,6 @@ LONG_FILES = frozenset(
     {
         "jobs/checks/errors.py",
         "jobs/checks/kinds/step_sequence.py",
-        "jobs/running/circuit_breaker/state_machine.py",
-        "jobs/running/execution.py",
-        "jobs/schedules/calendars/exclusions.py",
         "scheduler/cli/commands/dead_letters/group.py",
         "scheduler/hosts/embedded/host.py",
         "scheduler/stores/dead_letters/repository.py",
@@ -32,15 +29,7 @@ LONG_FUNCTIONS = frozenset(
 )
 BARE_CONSTANTS = frozenset(
     {
-        "jobs/formats/trace_ids.py:_STEP",
         "jobs/heartbeat.py:GRACE",
-        "jobs/running/circuit_breaker/breakers.py:_TRIES",
-        "jobs/runs/error_classes.py:_TIMEOUT",
-        "jobs/schedules/cron/fields.py:_STEP",
-        "jobs/schedules/parsing.py:_EVERY",
-        "jobs/schedules/plain_words.py:_LONGEST",
-        "jobs/schedules/time_zones/time_zone.py:_MARGIN",
-        "jobs/schedules/time_zones/zoned_schedule.py:_LAST",
     }
 )
 LARGE_FOLDERS: frozenset[str] = frozenset()

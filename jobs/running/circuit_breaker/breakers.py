@@ -1,4 +1,4 @@
-"""The circuit breakers of all jobs, in a store shared by several processes. Called by jobs.running.execution.
+"""The circuit breakers of all jobs, in a store shared by several processes. Called by jobs.running.runner.
 
 Written to the store: every opening, half-opening and closing, each failure, each slow run, and the first success after
 a failure. Other successes of a closed circuit cost no write: the process counts them and adds them to the window with
@@ -32,13 +32,13 @@ from jobs.running.deadlines import run_with_deadline
 
 _log = logging.getLogger("jobs.running")
 
-_TRIES = 10
+_MOST_UPDATE_ATTEMPTS = 10
 """Attempts of a compare-and-swap that loses to other processes."""
 
 CIRCUIT_STORE_TIMEOUT = 2.0
 """Seconds for a request to the store; after that it counts as unavailable."""
 
-_REST = timedelta(seconds=5)
+_PAUSE_AFTER_TIMEOUT = timedelta(seconds=5)
 """Pause after a store timeout, so that runs do not wait for it one after the other."""
 
 T = TypeVar("T")
@@ -107,7 +107,7 @@ class CircuitBreakers:
 
     async def _admit(self, key: str, policy: CircuitPolicy, now: datetime, lease_s: float) -> CircuitAdmission:
         admission = ADMITTED_WITHOUT_STORE
-        for _ in range(_TRIES):
+        for _ in range(_MOST_UPDATE_ATTEMPTS):
             text, etag = await self._states.load(key)
             before = load_state(text)
             if before.consecutive_failures:
@@ -124,7 +124,7 @@ class CircuitBreakers:
         since, successes = self._unwritten.pop(key, (UNCOUNTED_PERIOD, EMPTY_WINDOW))
         settled = False
         try:
-            for _ in range(_TRIES):
+            for _ in range(_MOST_UPDATE_ATTEMPTS):
                 text, etag = await self._states.load(key)
                 before = load_state(text)
                 counts = before.condition is CircuitCondition.CLOSED and since == before.period
@@ -143,7 +143,9 @@ class CircuitBreakers:
             if not settled:
                 self._put_back(key, policy, now, since, successes)
         _log.warning(
-            "could not record a result in the circuit of %s: %d concurrent updates; the result is lost", key, _TRIES
+            "could not record a result in the circuit of %s: %d concurrent updates; the result is lost",
+            key,
+            _MOST_UPDATE_ATTEMPTS,
         )
 
     def _put_back(self, key: str, policy: CircuitPolicy, now: datetime, period: int, successes: CircuitWindow) -> None:
@@ -167,7 +169,7 @@ class CircuitBreakers:
         try:
             result = await run_with_deadline(work, self._patience_s, self._too_slow)
         except TimeoutError:
-            self._resting_until = now + _REST
+            self._resting_until = now + _PAUSE_AFTER_TIMEOUT
             self._lost("TimeoutError")
         except Exception as error:
             self._lost(type(error).__name__)

@@ -1,4 +1,4 @@
-"""A retry budget per host and process, in addition to the jobs' retry policies. Called by jobs.running.execution.
+"""A retry budget per host and process, in addition to the jobs' retry policies. Called by jobs.running.runner.
 
 Without it, a thousand jobs of an unavailable host would each retry three times and keep it overloaded. All jobs of a
 host share a budget of tokens, one per retry: `per_minute` at the start, refilled evenly with as many per minute. Each

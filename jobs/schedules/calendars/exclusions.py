@@ -1,6 +1,6 @@
 """Exclusions from a schedule: dates, weekly windows and public holidays.
 
-Called by jobs.schedules.bounded, and by jobs.schedules.mapping, which parses `except`. All times are local times of the
+Called by jobs.schedules.bounded and jobs.schedules.calendars.exclusion_mapping. All times are local times of the
 schedule's zone, counted in seconds since 1970-01-01T00:00:00 local time (as in `TimeZone.wall_second`).
 """
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from jobs.schedules.cron.quartz_hints import explain_quartz_item
 
-_STEP = re.compile(r"[+-]?[0-9]{1,9}")
+_STEP_PATTERN = re.compile(r"[+-]?[0-9]{1,9}")
 _DIGITS = "0123456789"
 
 
@@ -79,7 +79,7 @@ class CronField:
         return CronRange(start, self.highest if slash else start, step)
 
     def _step(self, text: str, item: str) -> int:
-        if not _STEP.fullmatch(text):
+        if not _STEP_PATTERN.fullmatch(text):
             raise self._not_a_value(text, item, "the step after / is a whole number, like */5")
         return max(int(text), 1)
 

@@ -21,7 +21,7 @@ _DAY = 86_400
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CHUNK = 25
 """Spans are computed for 2^25 seconds at a time, a little more than a year."""
-_MARGIN = 2 * _DAY
+_CHUNK_MARGIN = 2 * _DAY
 """Seconds before a chunk in which changes are also searched: no change moves local time by more."""
 _FIRST_CHANGE = -4_000_000_000
 """In 1843. No zone changed before: the first synchronised clocks were those of British railways."""
@@ -86,7 +86,7 @@ class TimeZone:
 
     def _find_spans(self, start: int, end: int) -> tuple[OffsetSpan, ...]:
         """Compute the spans of a chunk. Samples the offset once a day: no zone ever changed twice within a week."""
-        known = start - _MARGIN
+        known = start - _CHUNK_MARGIN
         offset = self._offset(known)
         if end < _FIRST_CHANGE:
             return (OffsetSpan(known, end, offset, offset),)

@@ -24,7 +24,7 @@ from jobs.schedules.time_zones.time_zone import OffsetSpan, TimeZone
 GapPolicy = Literal["shift", "end", "skip"]
 RepeatPolicy = Literal["first", "both"]
 
-_LAST = LAST_MS // 1000
+_LAST_SECOND = LAST_MS // 1000
 _FIRST_WALL = -62_135_596_800
 """The first second of the year 1."""
 _FAR = 2 * 86_400
@@ -118,7 +118,7 @@ class ZonedSchedule:
                 elif left_out is not None:
                     due = left_out if due is None else min(due, left_out)
             if due is not None:
-                return due if due <= _LAST else None
+                return due if due <= _LAST_SECOND else None
             if wall is None:
                 return None
             # Times before `wall` are not due, so most spans can be skipped; but a change may soon repeat earlier times.
