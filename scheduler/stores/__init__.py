@@ -1,7 +1,6 @@
-"""What is remembered: a narrow table port, SQLite and Azure Tables behind it, and what is written once above it.
+"""State and history: a narrow table port, its backends, and one repository for each thing that is stored.
 
-port                    the port, its changes and its errors
-sqlite, azure_tables    the two stores; lane, file_lock, sqlite_*, azure_* are their parts
-runs                    claims, runs, their listing and retention; run_* are its parts
-circuits, cursors, dead_letters
+port            the port, its changes and its errors sqlite, azure   the backends; a backend is a folder here and a line
+in scheduler.app.adapters runs            claims, runs, their pages and retention rows            what all rows have in
+common: atomic groups, size limits others          one repository each
 """

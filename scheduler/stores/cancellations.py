@@ -1,7 +1,7 @@
-"""Cancellations: runs that somebody wants ended, for the process that performs them. Asked for by operations,
-looked at by workers, for runs that last longer than a few seconds.
+"""Cancellations: requests to end a run, for the process that performs it. Written by operations, read by workers for
+runs that last longer than a few seconds.
 
-One row a run, in one partition, removed once the run is over: mostly there is none, and one read tells that.
+One row a run, in one partition, removed when the run is over: mostly the partition is empty, which one read shows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from scheduler.stores.port import LARGEST_PAGE, Delete, Store, Upsert
 CANCELLATIONS_TABLE = "cancellations"
 _PARTITION = "runs"
 CANCELLATION_LIFETIME = timedelta(hours=1)
-"""No run takes that long: the process that should have seen it is gone."""
+"""No run lasts that long: the process that should have read the row has ended."""
 
 
 class Cancellations:
@@ -25,22 +25,22 @@ class Cancellations:
         self._store = store
 
     async def request(self, run_id: str, source: str, now: datetime) -> None:
-        """Let the process that performs the run end it. `asked`: how it was asked for, such as `over the API`."""
+        """Let the process that performs the run end it. `source`: how the request came, such as `over the API`."""
         body = json.dumps({"asked": source, "at": now.isoformat()})
         await self._store.apply(Upsert(CANCELLATIONS_TABLE, _PARTITION, run_id, body))
 
     async def list_requested(self, now: datetime) -> Mapping[str, str]:
-        """How each run's end was asked for, by the run's id. What is too old to matter is removed."""
+        """Return the source of each request, by the run's id. Expired rows are removed."""
         rows = await self._store.list_rows(CANCELLATIONS_TABLE, _PARTITION, limit=LARGEST_PAGE)
-        found: dict[str, str] = {}
+        requests: dict[str, str] = {}
         for row in rows:
             body = json.loads(row.body)
             if now - datetime.fromisoformat(body["at"]) > CANCELLATION_LIFETIME:
                 await self.remove(row.key)
             else:
-                found[row.key] = body["asked"]
-        return found
+                requests[row.key] = body["asked"]
+        return requests
 
     async def remove(self, run_id: str) -> None:
-        """The run is over; nothing happens if there was no row."""
+        """Remove the request: the run is over. Does nothing if there is no row."""
         await self._store.apply(Delete(CANCELLATIONS_TABLE, _PARTITION, run_id))

@@ -1,4 +1,4 @@
-"""Keeps the circuits' states. Implements jobs.ports.CircuitStateStore above the store."""
+"""Stores the circuits' states. Implements jobs.ports.CircuitStateStore."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ _STATE_KEY = "state"
 
 
 class StoredCircuits:
-    """One row a circuit, in a partition of its own, so that busy circuits do not meet."""
+    """One row a circuit, in a separate partition each, so that busy circuits do not compete."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def load(self, key: str) -> tuple[str | None, str | None]:
-        """The stored text and its etag; (None, None) if there is none. Raises StoreUnavailable."""
+        """Return the stored text and its etag; (None, None) if none is stored. Raises StoreUnavailable."""
         row = await self._store.get_row(CIRCUITS_TABLE, key, _STATE_KEY)
         return (None, None) if row is None else (row.body, row.etag)
 
     async def replace(self, key: str, state: str, etag: str | None) -> bool:
-        """False if the stored state is another one than that of `etag` (None: than none). Raises StoreUnavailable."""
+        """Return False if the stored state does not have this `etag` (None: if one is stored). Raises StoreUnavailable."""
         change = (
             Insert(CIRCUITS_TABLE, key, _STATE_KEY, state)
             if etag is None

@@ -1,4 +1,6 @@
-"""Cursors: how far something has come, as an instant that no latecomer moves back. Used by the ticks of both hosts."""
+"""Cursors: the progress of the ticks as an instant, which a late writer cannot move back. Used by the ticks of both
+hosts.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from scheduler.stores.port import Insert, Replace, Row, RowChanged, RowExists, S
 
 CURSORS_TABLE = "cursors"
 PLANNED_UNTIL_CURSOR = "planned-until"
-"""The cursor of the ticks: everything due until then was handed on."""
+"""The cursor of the ticks: everything due until then was dispatched."""
 _INSTANT_KEY = "instant"
 
 
@@ -21,23 +23,23 @@ class Cursors:
         self._store = store
 
     async def read(self, name: str) -> datetime | None:
-        """None if it was never advanced."""
+        """Return None if it was never advanced."""
         row = await self._store.get_row(CURSORS_TABLE, name, _INSTANT_KEY)
         return None if row is None else _instant(row)
 
     async def advance(self, name: str, instant: datetime) -> datetime:
-        """Move it to `instant` unless it is there or further already. Returns where it is."""
-        return await self._move_to(name, instant, lambda there: there >= instant)
+        """Move it to `instant` unless it is there or later. Return its position."""
+        return await self._move_to(name, instant, lambda position: position >= instant)
 
     async def rewind(self, name: str, instant: datetime) -> datetime:
-        """Move it back to `instant`, as it was moved by a clock that was wrong. Returns where it is."""
-        return await self._move_to(name, instant, lambda there: there <= instant)
+        """Move it back to `instant`: a wrong clock had advanced it. Return its position."""
+        return await self._move_to(name, instant, lambda position: position <= instant)
 
-    async def _move_to(self, name: str, instant: datetime, is_there: Callable[[datetime], bool]) -> datetime:
+    async def _move_to(self, name: str, instant: datetime, is_reached: Callable[[datetime], bool]) -> datetime:
         body = json.dumps({"instant": instant.astimezone(UTC).isoformat()})
         while True:
             row = await self._store.get_row(CURSORS_TABLE, name, _INSTANT_KEY)
-            if row is not None and is_there(_instant(row)):
+            if row is not None and is_reached(_instant(row)):
                 return _instant(row)
             try:
                 if row is None:
@@ -45,7 +47,7 @@ class Cursors:
                 else:
                     await self._store.apply(Replace(CURSORS_TABLE, name, _INSTANT_KEY, body, row.etag))
             except (RowExists, RowChanged):
-                continue  # somebody else moved it: look again how far
+                continue  # another process moved it: read its position again
             return instant
 
 

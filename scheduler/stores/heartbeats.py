@@ -1,7 +1,7 @@
-"""Heartbeats: what is remembered of each job's pings, and the latest of them. Written by operations, read by checks.
+"""Heartbeats: the state of each job's pings, and the latest of them. Written by operations, read by checks.
 
-A partition a job: the row `state`, replaced only by who has seen the latest one, and a ring of the last pings, whose
-rows are written over in turn, so that there are never more. Both change in one step.
+A partition a job: the row `state`, which only a writer that has read the latest one replaces, and a ring of the last
+pings, whose rows are overwritten in turn, so that their number is limited. Both change in one atomic group.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from scheduler.stores.port import Insert, Replace, Row, RowChanged, RowExists, S
 
 HEARTBEATS_TABLE = "heartbeats"
 PINGS_PER_JOB = 100
-"""Pings of a job."""
+"""Pings that are stored of a job."""
 _STATE_KEY = "state"
 _MAX_TRIES = 50
-"""Others may come in between: each time that it happens, one of them got its ping stored."""
+"""Other writers may come first: each time, one of them has stored its ping."""
 
 
 class Heartbeats:
@@ -40,10 +40,10 @@ class Heartbeats:
         rhythm: PingSchedule | None = None,
         enrich: Callable[[HeartbeatRecord], HeartbeatRecord] = lambda beat: beat,
     ) -> tuple[HeartbeatRecord, HeartbeatRecord]:
-        """Store the ping that `make` gives for what is remembered. Returns what was remembered before, and what is now.
+        """Store the ping that `make_ping` returns for the stored state. Return the state before and after it.
 
-        `make` is called again if another process was faster. `rhythm`: see jobs.heartbeat.apply_ping. `seen`: adds what is
-        known from elsewhere, see scheduler.queries.heartbeats.
+        `make_ping` is called again if another process was faster. `rhythm`: see jobs.heartbeat. `enrich` adds to the
+        state what other repositories know, see scheduler.queries.heartbeat_reader.
         """
         for _ in range(_MAX_TRIES):
             row = await self._store.get_row(HEARTBEATS_TABLE, job, _STATE_KEY)
@@ -67,7 +67,7 @@ class Heartbeats:
         raise StoreUnavailable(f"too many pings of {job} at the same time: send them less often")
 
     async def list_pings(self, job: str, limit: int = PINGS_PER_JOB) -> Sequence[Ping]:
-        """The last pings, newest first."""
+        """Return the last pings, newest first."""
         rows = await self._store.list_rows(HEARTBEATS_TABLE, job, after="ping-", until="ping.", limit=PINGS_PER_JOB)
         found = sorted(map(_read_ping, rows), key=lambda ping: ping.number, reverse=True)
         return found[:limit]

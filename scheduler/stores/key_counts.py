@@ -1,4 +1,4 @@
-"""How much of something there is, counted by keys alone: bodies are never read. Used by the watchdog."""
+"""Counts open runs and dead letters by keys alone: bodies are never read. Used by the watchdog."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ from scheduler.stores.runs.keys import HISTORY_TABLE, OPEN_PREFIX, PREFIX_END, S
 
 _LETTERS_PARTITION = "letters"
 MAX_COUNTED_PAGES = 5
-"""Counting ends after so many pages of a partition: 6,000 letters are told as 5,000, and so are 6,000 open runs of one
-shard."""
+"""Pages of a partition that are counted: 6,000 letters are reported as 5,000, and so are 6,000 open runs of one shard."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenRunCount:
-    """Runs that are queued or running, of any process. `oldest`: the earliest due instant of those counted."""
+    """Runs that are queued or running, of any process. `oldest_due_at`: the earliest due instant of those counted."""
 
     count: int
     oldest_due_at: datetime | None
 
 
 async def count_open_runs(store: Store) -> OpenRunCount:
-    """Those that are finished and not yet settled count as well. Raises StoreUnavailable."""
+    """Count open runs; finished ones that are not acknowledged count as well. Raises StoreUnavailable."""
     found = await asyncio.gather(*(_list_due_instants(store, name) for name in SHARD_NAMES))
     instants = [due_at for some in found for due_at in some]
     return OpenRunCount(len(instants), min(instants, default=None))
@@ -40,7 +39,7 @@ async def _list_due_instants(store: Store, shard: str) -> Sequence[datetime]:
 
 
 async def count_dead_letters(store: Store) -> int:
-    """Raises StoreUnavailable."""
+    """Count dead letters. Raises StoreUnavailable."""
     return sum([1 async for _ in _iterate_keys(store, LETTERS, _LETTERS_PARTITION)])
 
 

@@ -1,7 +1,7 @@
-"""Pauses: jobs that are not run on their schedule for a while. Set by operations, asked by ticks, gates and queries.
+"""Pauses: jobs that are not run on their schedule for a while. Set by operations, read by ticks, gates and queries.
 
-One row a job at most, all in one partition, so that one read tells of all of them. A row whose end has passed stays
-until the job is paused again: it tells a heartbeat that nothing was waited for meanwhile.
+One row a job at most, all in one partition, so that one read returns all of them. A row whose end has passed stays
+until the job is paused again: from it a heartbeat knows that no ping was due meanwhile.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _log = logging.getLogger("scheduler.pauses")
 PAUSES_TABLE = "pauses"
 _PARTITION = "jobs"
 PAUSES_REFRESH_INTERVAL = 5.0
-"""Seconds that a look at the store is good for. What this process changes itself holds at once."""
+"""Seconds for which a read of the store is valid. A change by this process is valid at once."""
 PAUSE_KNOWN_AFTER = timedelta(seconds=PAUSES_REFRESH_INTERVAL + 1)
-"""By then every process that runs jobs knows of a pause, give or take the time of a look."""
+"""By then every process that runs jobs knows of a pause, apart from the duration of the read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,10 @@ class Pause:
         return self.until is None or now < self.until
 
     def excludes(self, schedule: Schedule, at: datetime) -> bool:
-        """Whether a due instant is not even planned: those in the pause but its first ones.
+        """Return whether a due instant is not even planned: those in the pause except the first ones.
 
-        The first one by which everybody knows of the pause is planned for sure, and recorded as skipped with the
-        reason; it stands for all that follow, as a row for each would be many for a job of each second.
+        The first one by which every process knows of the pause is planned, and recorded as skipped with the reason. It
+        stands for all that follow: a row for each would be many for a job of each second.
         """
         known = self.since + PAUSE_KNOWN_AFTER
         return known < at and self.is_active_at(at) and at != schedule.next_after(known)
@@ -59,7 +59,7 @@ class Pause:
 
 
 class Pauses:
-    """What holds now, remembered for a few seconds. `put` and `end` raise StoreUnavailable."""
+    """The pauses in force, cached for a few seconds. `set_pause` and `resume` raise StoreUnavailable."""
 
     def __init__(self, store: Store, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._store = store
@@ -69,9 +69,10 @@ class Pauses:
         self._lock = asyncio.Lock()
 
     async def list_active(self, now: datetime, *, fresh: bool = False) -> Mapping[str, Pause]:
-        """The pauses that hold now, by job; what other processes changed is seen after REFRESHED_AFTER at the latest.
+        """Return the pauses in force, by job; a change by another process appears after PAUSES_REFRESH_INTERVAL at the
+        latest.
 
-        `fresh` asks the store in any case. While it is away, what was known last goes on to hold.
+        `fresh` reads the store in any case. While it is unavailable, the cached pauses stay in force.
         """
         if fresh or self._is_stale():
             async with self._lock:
@@ -80,16 +81,16 @@ class Pauses:
         return self.list_cached(now)
 
     def list_cached(self, now: datetime) -> Mapping[str, Pause]:
-        """The same as of the last look at the store, at once."""
+        """Return the same from the cache, at once."""
         return {job: pause for job, pause in self._cached.items() if pause.is_active_at(now)} if self._cached else {}
 
     def find_ended(self, job: str, now: datetime) -> Pause | None:
-        """The last pause of the job, if it is over; as of the last look at the store."""
+        """Return the last pause of the job if it has ended, from the cache."""
         pause = self._cached.get(job)
         return None if pause is None or pause.is_active_at(now) else pause
 
     async def set_pause(self, pause: Pause) -> None:
-        """Pause the job, in place of a pause that it may have."""
+        """Pause the job. Replaces a pause that it may have."""
         body = {"since": pause.since.isoformat(), "until": pause.until and pause.until.isoformat()}
         if pause.reason:
             body["reason"] = pause.reason
@@ -98,7 +99,7 @@ class Pauses:
             self._cached[pause.job] = pause
 
     async def resume(self, job: str, now: datetime) -> None:
-        """Resume the job; nothing happens if it is not paused."""
+        """Resume the job. Does nothing if it is not paused."""
         row = await self._store.get_row(PAUSES_TABLE, _PARTITION, job)
         if row is not None and (pause := _read_pause(row)).is_active_at(now):
             await self.set_pause(replace(pause, until=now))
@@ -111,7 +112,7 @@ class Pauses:
         try:
             self._cached = await self._read_all()
         except StoreError as error:
-            _log.warning("pauses cannot be read, those known last go on: %s", error)
+            _log.warning("could not read the pauses: %s; those read before stay in force", error)
 
     async def _read_all(self) -> dict[str, Pause]:
         found: dict[str, Pause] = {}

@@ -1,14 +1,14 @@
-"""The narrow port below everything that is remembered: rows of JSON text, found by table, partition and key.
+"""The narrow port below all repositories: rows of JSON text, found by table, partition and key.
 
-Implemented by sqlite and azure_tables (and by the tests' memory store); used by runs, circuits, cursors and
-dead_letters. A new thing to remember is a new file beside those: tables need not be declared.
+Implemented by the stores in sqlite and azure, and by the tests' memory store. To store a new thing, add a repository in
+this folder: tables need not be declared.
 
-StoreError
- ├─ RowExists         insert: there is a row of that key already
- ├─ RowChanged        replace: the row is another one by now, or gone
- ├─ StoreUnavailable  the store cannot be used now: away, locked, full, damaged, or made by a newer version
- │   └─ StoreDamaged  what it holds is damaged: other rows may be well, and waiting mends nothing
- └─ ClaimLost         (in runs) a run is not its owner's any more
+ StoreError
+  ├─ RowExists         insert: a row of that key exists
+  ├─ RowChanged        replace: the row was changed or deleted since it was read
+  ├─ StoreUnavailable  the store cannot be used now: unreachable, locked, full, damaged, or made by a newer version
+  │   └─ StoreDamaged  its content is damaged: other rows may be intact, and waiting does not help
+  └─ ClaimLost         (in runs.claims) another owner has the run
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from jobs.fast_frozen import value
 
 
 class StoreError(Exception):
-    """Base of all errors of the stores; the message is meant for people."""
+    """Base of all errors of the stores. The message is for operators."""
 
 
 class RowExists(StoreError):
-    """There is a row of that key already."""
+    """A row of that key exists."""
 
     def __init__(self, table: str, partition: str, key: str) -> None:
-        super().__init__(f"{table} has a row {partition!r}, {key!r} already")
+        super().__init__(f"row {partition!r}, {key!r} of {table} exists already")
 
 
 class RowChanged(StoreError):
     """The row was changed or deleted since it was read."""
 
     def __init__(self, table: str, partition: str, key: str) -> None:
-        super().__init__(f"row {partition!r}, {key!r} of {table} was changed by somebody else: read it again")
+        super().__init__(f"row {partition!r}, {key!r} of {table} was changed by another process: read it again")
 
 
 class StoreUnavailable(StoreError):
-    """The store cannot be used now. The message says why and what to look at."""
+    """The store cannot be used now. The message gives the cause and what to check."""
 
 
 class StoreDamaged(StoreUnavailable):
-    """A part of the store is damaged. Other rows may be read and written."""
+    """A part of the store is damaged. Other rows may be readable and writable."""
 
 
 @value(frozen=True, slots=True)
 class Row:
-    """A stored row. The etag is another one after every write of the row, also after a delete and a new insert."""
+    """A stored row. Every write gives it another etag, also a new insert after a delete."""
 
     partition: str
     key: str
@@ -57,7 +57,7 @@ class Row:
 
 @value(frozen=True, slots=True)
 class Insert:
-    """A new row. RowExists if there is one of that key."""
+    """A new row. RowExists if one of that key exists."""
 
     table: str
     partition: str
@@ -67,7 +67,7 @@ class Insert:
 
 @value(frozen=True, slots=True)
 class Replace:
-    """Another body for a row that still has this etag. RowChanged if it has another one or is gone."""
+    """Another body for a row that still has this etag. RowChanged if it has another etag or is deleted."""
 
     table: str
     partition: str
@@ -78,7 +78,7 @@ class Replace:
 
 @value(frozen=True, slots=True)
 class Upsert:
-    """This row, whether there was one or not."""
+    """This row, whether or not one of that key exists."""
 
     table: str
     partition: str
@@ -88,7 +88,7 @@ class Upsert:
 
 @value(frozen=True, slots=True)
 class Delete:
-    """No row of this key; nothing happens if there was none."""
+    """No row of this key. Does nothing if none exists."""
 
     table: str
     partition: str
@@ -97,69 +97,69 @@ class Delete:
 
 Change = Insert | Replace | Upsert | Delete
 Etags = tuple[str, ...]
-"""The new etag of each row that was changed, "" for a delete."""
+"""The new etag of each changed row, "" for a delete."""
 
 LARGEST_BODY = 900_000
-"""Characters. Azure Tables takes 1 MiB a row; every store refuses more than this."""
+"""Characters. Azure Tables accepts 1 MiB a row; every store rejects more than this."""
 LARGEST_ATOMIC_GROUP = 100
-"""Changes that every store makes all or none, if they are of different rows of one partition: set by Azure Tables."""
+"""Changes of different rows of one partition that every store makes all or none. Set by Azure Tables."""
 LARGEST_PAGE = 1000
-"""Rows of one `list`."""
+"""Rows of one `list_rows`."""
 
 
 class Store(Protocol):
     """Tables of rows.
 
-    Table names are lower case letters and underscores. A partition or a key is a text of 1 to 250 characters; rows of
-    a partition are ordered by the code points of their keys, as long as those consist of `A-Z a-z 0-9 . _ @ ~ -`
-    (other characters are kept, but may sort elsewhere).
+    Table names are lower-case letters and underscores. A partition or a key is a text of 1 to 250 characters. Rows of a
+    partition are ordered by the code points of their keys, as long as those consist of `A-Z a-z 0-9 . _ @ ~ -` (other
+    characters are stored, but may sort elsewhere).
     """
 
     async def apply(self, *changes: Change) -> Etags:
         """Make the changes in this order.
 
-        When it returns, the changes outlive the end of the process at any moment. When it raises, or the process ends,
-        none has been made if they are at most LARGEST_STEP of different rows of one partition. Of others those before
-        the failing one may have been made: SQLite makes all or none, Azure Tables one partition after the other. So
-        callers order such changes so that an end between any two does no harm, and repeating them is safe. A change
-        that a store's own retry made twice counts as made once.
+        When it returns, the changes survive the end of the process at any moment. If it raises, or if the process ends,
+        none of them is made, provided that they are at most LARGEST_ATOMIC_GROUP changes of different rows of one
+        partition. Of other changes, those before the failed one may be made: SQLite makes all or none, Azure Tables one
+        partition after the other. Order such changes so that a crash between any two does no harm and repeating them is
+        safe. A change that a store's own retry makes twice counts as made once.
 
-        A caller that is cancelled does not stop its changes.
+        Cancelling the caller does not stop the changes.
 
         Raises:
             RowExists, RowChanged: of the change that failed.
-            StoreUnavailable: the changes may or may not have been made.
+            StoreUnavailable: it is unknown whether the changes were made.
             StoreError: a body is too large or cannot be stored.
         """
         ...
 
     async def apply_each(self, groups: Sequence[Sequence[Change]]) -> Sequence[Etags | StoreError]:
-        """`apply` for each group, many of them together, which costs far less. Answers in the order of the groups.
+        """`apply` each group, many of them together, which costs far less. Results in the order of the groups.
 
-        Groups do not depend on each other and are made in any order; one that fails does not spoil another.
+        Groups do not depend on each other and are made in any order; a failed group does not affect another.
         """
         ...
 
     async def get_row(self, table: str, partition: str, key: str) -> Row | None:
-        """The row as the latest finished `apply` left it. Raises StoreUnavailable."""
+        """Return the row as the latest finished `apply` left it. Raises StoreUnavailable."""
         ...
 
     async def list_rows(
         self, table: str, partition: str, *, after: str = "", until: str = "", limit: int, bodies: bool = True
     ) -> Sequence[Row]:
-        """Rows of a partition, ascending by key, at most `limit` (1 to LARGEST_PAGE).
+        """Return rows of a partition, ascending by key, at most `limit` (1 to LARGEST_PAGE).
 
         Their keys are greater than `after` and, unless it is "", less than `until`.
 
-        Fewer than `limit` means that there are no more. Without `bodies` each body is "", which costs less.
-        Raises StoreUnavailable.
+        Fewer than `limit` rows mean that no more exist. Without `bodies` each body is "", which costs less. Raises
+        StoreUnavailable.
         """
         ...
 
     async def ping(self) -> None:
-        """Whether rows can be read and written now. Raises StoreUnavailable."""
+        """Check that rows can be read and written now. Raises StoreUnavailable."""
         ...
 
     async def aclose(self) -> None:
-        """Finish the changes under way and let go of everything. A second call does nothing."""
+        """Finish the changes in flight and release all resources. A second call does nothing."""
         ...

@@ -1,10 +1,11 @@
-"""Since when each job has the schedule that it has: a changed one must not fire for the past. Used by the ticks.
+"""Activations: since when the schedule of each job is in force. A changed schedule must not fire for the past. Used by
+the ticks.
 
-One row a job, in one partition, written only when a schedule is new or another one. The row of a job that is disabled
-or removed has no schedule, so that enabling it again begins at that moment. It still has the beginning of the job's
+One row a job, in one partition, written only when a schedule is new or changed. The row of a job that is disabled or
+removed has no schedule, so that enabling it again activates it at that moment. It still has the activation of the job's
 first version, which a backfill does not go back beyond.
 
-    {"schedule": hash, "since": instant, "first": instant}    "first" only if it is another instant than "since"
+    {"schedule": hash, "since": instant, "first": instant}    "first" only if it differs from "since"
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from scheduler.stores.port import LARGEST_PAGE, Insert, Row, RowExists, Store, U
 SCHEDULES_TABLE = "schedules"
 _PARTITION = "all"
 _ROWS_PER_APPLY = 100
-"""Rows of one apply: what Azure takes in one transaction."""
+"""Rows of one apply: Azure's limit for a transaction."""
 _MAX_SINGLE_READS = 20
 """Changed jobs whose rows are read one by one; for more of them, all rows are listed."""
 
 _ReadSchedules = Callable[[], Awaitable[tuple[Mapping[str, Schedule | None], Mapping[str, Row]]]]
-"""Gives the schedules, and the rows that are there of them."""
+"""Returns the schedules, and their existing rows."""
 
 
 class ScheduleActivations:
@@ -36,10 +37,10 @@ class ScheduleActivations:
         self._store = store
 
     async def find_since(self, job: str) -> datetime | None:
-        """Since when the job has the schedule that it has; None if it has none that is in force."""
+        """Return since when the job's schedule is in force; None if it has none."""
         row = await self._store.get_row(SCHEDULES_TABLE, _PARTITION, job)
-        kept = {} if row is None else json.loads(row.body)
-        return datetime.fromisoformat(kept["since"]) if "schedule" in kept else None
+        stored = {} if row is None else json.loads(row.body)
+        return datetime.fromisoformat(stored["since"]) if "schedule" in stored else None
 
     async def find_first(self, job: str) -> datetime | None:
         """Return the instant at which a host first had a schedule of the job in force; None if none ever had."""
@@ -47,17 +48,17 @@ class ScheduleActivations:
         return None if row is None else _first_activation(json.loads(row.body))
 
     async def record_all(self, schedules: Iterable[tuple[str, Schedule]], now: datetime) -> Mapping[str, datetime]:
-        """Remember these schedules and no others. Returns since when each of them is in force."""
-        noted = dict(schedules)
+        """Record these schedules, and that no others are in force. Return since when each of them is in force."""
+        recorded = dict(schedules)
 
         async def read() -> tuple[Mapping[str, Schedule | None], Mapping[str, Row]]:
             known = {row.key: row async for row in self._iterate_rows()}
-            return {**dict.fromkeys(known), **noted}, known
+            return {**dict.fromkeys(known), **recorded}, known
 
         return await self._record_retrying(read, now)
 
     async def record_changes(self, schedules: Mapping[str, Schedule | None], now: datetime) -> Mapping[str, datetime]:
-        """The same for these jobs alone; None: it is not planned any more."""
+        """Record the same for these jobs alone; None: the job is not planned any more."""
 
         async def read() -> tuple[Mapping[str, Schedule | None], Mapping[str, Row]]:
             if len(schedules) > _MAX_SINGLE_READS:
@@ -72,7 +73,7 @@ class ScheduleActivations:
             try:
                 return await self._record(*await read(), now)
             except RowExists:
-                continue  # another instance notes the same: whoever was first has it
+                continue  # another instance records the same: the first one wins
 
     async def _record(
         self, schedules: Mapping[str, Schedule | None], known: Mapping[str, Row], now: datetime
@@ -81,26 +82,26 @@ class ScheduleActivations:
         changes: list[Insert | Upsert] = []
         for job, schedule in schedules.items():
             row = known.get(job)
-            kept = json.loads(row.body) if row is not None else {}
+            stored = json.loads(row.body) if row is not None else {}
             if schedule is None:
-                if "schedule" in kept:
+                if "schedule" in stored:
                     changes.append(
                         Upsert(
                             SCHEDULES_TABLE,
                             _PARTITION,
                             job,
-                            _encode_row(None, datetime.fromisoformat(kept["since"]), kept),
+                            _encode_row(None, datetime.fromisoformat(stored["since"]), stored),
                         )
                     )
                 continue
             mark = _schedule_hash(schedule)
-            if kept.get("schedule") == mark:
-                # A mark from the future is of a clock that was wrong.
-                since[job] = min(datetime.fromisoformat(kept["since"]), now)
+            if stored.get("schedule") == mark:
+                # An activation in the future comes from a wrong clock.
+                since[job] = min(datetime.fromisoformat(stored["since"]), now)
             else:
                 since[job] = now
                 write = Insert if row is None else Upsert
-                changes.append(write(SCHEDULES_TABLE, _PARTITION, job, _encode_row(mark, now, kept)))
+                changes.append(write(SCHEDULES_TABLE, _PARTITION, job, _encode_row(mark, now, stored)))
         for start in range(0, len(changes), _ROWS_PER_APPLY):
             await self._store.apply(*changes[start : start + _ROWS_PER_APPLY])
         return since
@@ -114,7 +115,7 @@ class ScheduleActivations:
 
 
 def _encode_row(mark: str | None, since: datetime, before: Mapping[str, str]) -> str:
-    """A row's body, `before` being the one that it had. Older versions need "since" in each of them."""
+    """Return a row's body, `before` being its former one. Older versions need "since" in each of them."""
     body = {} if mark is None else {"schedule": mark}
     body["since"] = since.isoformat()
     if before and (first := min(_first_activation(before), since)) != since:

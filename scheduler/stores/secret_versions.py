@@ -1,6 +1,7 @@
-"""What is new about secrets, for every instance: which have a new version, which expire. Used by secret_watch.
+"""Versions of secrets, for every instance: which secrets have a new version, which expire. Used by
+scheduler.secrets.monitor.
 
-One row, so that looking at it costs one read. It holds names of secrets that jobs use, and no values.
+One row, so that one read is enough. It contains names of secrets that jobs use, and no values.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _PARTITION, _KEY = "news", "newest"
 
 @dataclass(frozen=True, slots=True)
 class SecretExpiry:
-    """Of the newest version of a secret. `at` None: the vault has not said when."""
+    """Of the newest version of a secret. `at` None: the vault has not reported it."""
 
     at: datetime | None
     past: bool
@@ -26,13 +27,13 @@ class SecretExpiry:
 
 @dataclass(frozen=True, slots=True)
 class SecretVersions:
-    """By name, as the vault compares names. A stamp is another text with each new version."""
+    """By name, as the vault compares names. A stamp differs for each new version."""
 
     stamps: Mapping[str, str] = field(default_factory=dict)
     expiring: Mapping[str, SecretExpiry] = field(default_factory=dict)
 
     def with_version(self, name: str, stamp: str) -> SecretVersions:
-        """A new version; what was said of the one before holds no more."""
+        """Return these with a new version, which makes the expiry of the former one void."""
         expiring = {each: expiry for each, expiry in self.expiring.items() if each != name}
         return SecretVersions({**self.stamps, name: stamp}, expiring)
 
@@ -51,7 +52,7 @@ class SecretVersionStore:
         return SecretVersions() if row is None else _decode(row.body)
 
     async def update(self, change: Callable[[SecretVersions], SecretVersions]) -> tuple[SecretVersions, SecretVersions]:
-        """Replace the news by what `change` makes of them; returns those before and those after."""
+        """Replace the versions by the result of `change`. Return those before and those after."""
         while True:
             row = await self._store.get_row(SECRETS_TABLE, _PARTITION, _KEY)
             before = SecretVersions() if row is None else _decode(row.body)
@@ -65,7 +66,7 @@ class SecretVersionStore:
                 else:
                     await self._store.apply(Replace(SECRETS_TABLE, _PARTITION, _KEY, body, row.etag))
             except (RowExists, RowChanged):
-                continue  # somebody else had news at the same time
+                continue  # another process was faster
             return before, after
 
 

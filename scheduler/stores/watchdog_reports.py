@@ -15,10 +15,10 @@ class WatchdogReports:
         self._store = store
 
     async def save(self, text: str) -> None:
-        """Keep this one in place of the one before."""
+        """Store this report in place of the former one."""
         await self._store.apply(Upsert(WATCHDOG_TABLE, _PARTITION, _KEY, text))
 
     async def load(self) -> str | None:
-        """None if there was none yet."""
+        """Return None if none is stored."""
         row = await self._store.get_row(WATCHDOG_TABLE, _PARTITION, _KEY)
         return None if row is None else row.body

@@ -1,7 +1,8 @@
-"""A transaction of Azure Tables on the wire: the request's body and what an answer says. Pure; used by azure_store.
+"""The wire format of an Azure Tables transaction: the body of the request and the parts of the response. Pure; used by
+azure.transactions.
 
-Microsoft's client can do this as well. For a batch of runs it costs ten times the CPU, most of it to take the answer
-apart as mail, so the body is written and read here; the request itself travels through the client as all others do.
+Microsoft's client can do this as well. For a batch of runs it uses ten times the CPU, most of it to parse the response
+as mail, so the body is written and read here. The request itself is sent by the client.
 
 https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions
 """
@@ -25,7 +26,7 @@ BATCH_HEADERS = {
     "Accept": "application/json",
 }
 
-# JSON has no line breaks of its own, so no body can hold a boundary.
+# JSON contains no raw line breaks, so no body can contain a boundary.
 _HEAD = "--batch_b\r\nContent-Type: multipart/mixed; boundary=changeset_c\r\n\r\n"
 _PART = "--changeset_c\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"
 _ENTITY = (
@@ -40,14 +41,14 @@ _INDEX = re.compile(rb'"value" *: *"(\d+):')
 
 @dataclass(frozen=True, slots=True)
 class TransactionRefusal:
-    """The service made nothing. `index`: of the operation that it disliked, as far as it says."""
+    """The service made nothing. `index`: of the operation that it rejected, if it names one."""
 
     status: int
     index: int | None = None
 
 
 def format_operation(change: Change, entity: Mapping[str, Any], table_url: str) -> str:
-    """One change of a transaction, which makes this entity of the table at `table_url`."""
+    """Return one change of a transaction, which writes this entity to the table at `table_url`."""
     if isinstance(change, Insert):
         return (
             f"{_PART}POST {table_url} HTTP/1.1\r\n{_ENTITY}Prefer: return-no-content\r\n\r\n{_entity_json(entity)}\r\n"
@@ -64,7 +65,7 @@ def format_body(operations: Sequence[str]) -> bytes:
 
 
 def parse_response(answer: bytes, operations: int) -> Etags | TransactionRefusal:
-    """What the body of an accepted request (202) says. Etags in the order of the operations, "" for a delete."""
+    """Parse the body of an accepted request (202). Etags in the order of the operations, "" for a delete."""
     parts = answer.split(b"--changesetresponse")[1:-1]
     statuses = [int(found[1]) for part in parts if (found := _STATUS.search(part))]
     if refused := [status for status in statuses if status >= 300]:

@@ -1,6 +1,6 @@
-"""How a row becomes an entity of Azure Tables and back. Pure; used by azure_store.
+"""Converts a row to an entity of Azure Tables and back. Pure; used by azure.store and azure.transactions.
 
-An entity has the row's body as text, or compressed in pieces if it is long, and the mark of the write that made it.
+An entity has the row's body as text, or compressed in pieces if it is long, and the mark of its write.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ _ESCAPED = re.compile(r"!([0-9a-f]+)!")
 
 
 def azure_table_name(prefix: str, table: str) -> str:
-    """Azure allows letters and digits only."""
+    """Return the name without underscores: Azure allows letters and digits only."""
     return prefix + table.replace("_", "")
 
 
 def escape_key(key: str) -> str:
-    r"""A key without `/ \ # ?`, controls and what URLs or queries take amiss: `a/b` becomes `a!2f!b`."""
+    r"""Return a key without `/ \\ # ?`, control characters and others that URLs or queries misread: `a/b` becomes
+    `a!2f!b`.
+    """
     return _UNSAFE.sub(lambda found: f"!{ord(found[0]):x}!", key)
 
 
@@ -38,7 +40,7 @@ def unescape_key(key: str) -> str:
 
 
 def to_entity(partition: str, key: str, body: str, mark: str) -> dict[str, Any]:
-    """Raises StoreError if the body does not fit."""
+    """Raises StoreError if the body is too large."""
     entity: dict[str, Any] = {"PartitionKey": escape_key(partition), "RowKey": escape_key(key), "Mark": mark}
     if len(body) <= _LONGEST_PLAIN_BODY:
         return entity | {"Body": body}

@@ -1,4 +1,4 @@
-"""The Azure Tables store, opened by scheduler.app. Microsoft's client is imported only when it is: see azure_store."""
+"""Opens the Azure Tables store. Called by scheduler.app. Microsoft's client is imported only then: see azure.store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def open_azure_tables(
     credential: AsyncTokenCredential | None = None,
     prefix: str = "scheduler",
 ) -> AzureTablesStore:
-    """Connect, and see whether a row can be written. Tables are made when they are first used.
+    """Connect, and check that a row can be written. Tables are created when they are first used.
 
     Args:
         connection_string: of the storage account; or else
@@ -27,7 +27,7 @@ async def open_azure_tables(
         prefix: letters and digits; begins the name of each table.
 
     Raises:
-        ValueError: no account was named, or no credential given for it.
+        ValueError: no account is named, or the credential for it is missing.
         StoreUnavailable: it cannot be reached, or refuses.
     """
     from scheduler.stores.azure.store import AzureTablesStore, connect_to_tables

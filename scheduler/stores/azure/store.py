@@ -1,4 +1,4 @@
-"""Rows in Azure Tables, over Microsoft's asynchronous client. Imported by azure_tables when a store is opened."""
+"""Rows in Azure Tables, over Microsoft's asynchronous client. Imported by azure.opening when a store is opened."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from scheduler.stores.azure.transactions import AtomicGroup, TableTransaction, p
 from scheduler.stores.port import Change, Etags, Row, StoreError, StoreUnavailable, Upsert
 from scheduler.stores.rows.atomic_groups import split_into_atomic_groups
 
-# All tries of one operation stay within the half minute that a lease outlives its run.
+# All tries of one operation end within the half minute that a lease outlives its run.
 _CLIENT_OPTIONS: dict[str, Any] = {
     "connection_timeout": 4,
     "read_timeout": 6,
@@ -34,8 +34,9 @@ _CLIENT_OPTIONS: dict[str, Any] = {
 
 
 ROW_READS_AT_ONCE = 32
-"""Rows that a process reads one by one at a time. Who claims hundreds of runs that others have must not flood a
-partition with reads; a read takes some milliseconds, so this is more than 3,000 a second."""
+"""Rows that a process reads one by one at a time. A claim of hundreds of runs that others own must not flood a
+partition with reads. A read takes some milliseconds, so this allows more than 3,000 a second.
+"""
 
 
 def connect_to_tables(account: str, credential: AsyncTokenCredential | None) -> TableServiceClient:
@@ -49,10 +50,9 @@ def connect_to_tables(account: str, credential: AsyncTokenCredential | None) -> 
 
 
 def randomize_retry_delays(service: TableServiceClient) -> None:
-    """Make the client's pauses between its tries random, also the first one, which is 0 otherwise.
+    """Randomize the client's delays between its tries, also the first one, which is 0 otherwise.
 
-    Requests that failed together would be sent again together. The policy is the same object in the pipelines of all
-    tables of the service.
+    Requests that failed together would be sent again together. All tables of the service share the policy.
     """
     for policy in service._policies:
         if isinstance(policy, AsyncRetryPolicy):
@@ -65,7 +65,7 @@ def _randomize_delay(policy: AsyncRetryPolicy[Any, Any]) -> None:
     def get_backoff_time(settings: dict[str, Any]) -> float:
         return max(backoff(settings), policy.backoff_factor) * random.uniform(0.5, 1.5)
 
-    setattr(policy, "get_backoff_time", get_backoff_time)  # noqa: B010  # mypy takes no method for an attribute
+    setattr(policy, "get_backoff_time", get_backoff_time)  # noqa: B010  # mypy rejects a method as an attribute
 
 
 class AzureTablesStore:
@@ -77,7 +77,7 @@ class AzureTablesStore:
         self._tables: dict[str, TableClient] = {}
         self._closed = False
         opening = secrets.token_hex(6)
-        # All of one length, so that a query can ask for those of a transaction by their order.
+        # All of one length, so that a query can select those of a transaction by their order.
         self._marks: Iterator[str] = (f"{opening}-{number:012d}" for number in count())
         self._lost_answers = LostAnswers()
         self._queues = TransactionQueues(self._commit)
@@ -133,7 +133,7 @@ class AzureTablesStore:
         )
         rows: list[Row] = []
         try:
-            # A page may be empty and still not be the last one; the iterator goes on until it is.
+            # A page may be empty and still not be the last one; the iterator continues until it is.
             async for entity in found:
                 rows.append(to_row(entity, _etag_of(entity)))
                 if len(rows) == limit:
@@ -157,7 +157,7 @@ class AzureTablesStore:
             return error
 
     async def _commit(self, steps: Sequence[AtomicGroup]) -> None:
-        """Steps of one table and partition."""
+        """Make groups of one table and partition."""
         table, _ = steps[0].partition_id
         try:
             client = await self._table_client(table)
@@ -168,7 +168,7 @@ class AzureTablesStore:
         await TableTransaction(table, client, self._lost_answers).commit(steps)
 
     async def _table_client(self, table: str) -> TableClient:
-        """The client of a table that exists. Two first uses at a time may both try to make it."""
+        """Return the client of a table that exists. Two concurrent first uses may both try to create it."""
         if self._closed:
             raise StoreUnavailable("the Azure Tables store is closed")
         client = self._tables.get(table)

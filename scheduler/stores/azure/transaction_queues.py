@@ -1,7 +1,8 @@
-"""Sends the transactions of a partition two at a time; what waits meanwhile shares the next one. Used by azure_store.
+"""Sends the transactions of a partition two at a time; groups that wait meanwhile share the next transaction. Used by
+azure.store.
 
-A partition that is slow or behind gets no more requests by that, but fuller ones: they wait here, where no time-out
-ends them, instead of in front of the service, which would work them off though nobody waits for their answers any more.
+A slow partition therefore gets fuller requests, not more of them. Groups wait here, without a timeout, instead of at
+the service, which would process requests whose callers have given up.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from scheduler.stores.azure.transactions import AtomicGroup, pack_transactions
 
 TRANSACTIONS_PER_PARTITION = 2
-"""Transactions of a partition under way: one whose answer is late must not hold up the partition."""
+"""Transactions of a partition in flight: one late answer must not block the partition."""
 
 _PartitionId = tuple[str, str]
 """Table and partition."""
 _WaitingGroups = tuple[Sequence[AtomicGroup], asyncio.Future[None]]
-"""Steps that may share a transaction, and who waits for them."""
+"""Groups that may share a transaction, and the future of their caller."""
 
 
 class TransactionQueues:
-    """`make` makes steps that may share a transaction, and fills in what became of each."""
+    """`commit` makes groups that may share a transaction, and sets the result of each."""
 
     def __init__(self, commit: Callable[[Sequence[AtomicGroup]], Awaitable[None]]) -> None:
         self._commit = commit
@@ -31,7 +32,7 @@ class TransactionQueues:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def submit(self, steps: Sequence[AtomicGroup]) -> None:
-        """Make steps that may share a transaction. A caller that is cancelled does not stop them."""
+        """Make groups that may share a transaction. Cancelling the caller does not stop them."""
         place = steps[0].partition_id
         made: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[place].append((steps, made))
@@ -43,7 +44,7 @@ class TransactionQueues:
         await made
 
     async def aclose(self) -> None:
-        """Wait for what is under way."""
+        """Wait for the transactions in flight."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -63,7 +64,7 @@ class TransactionQueues:
         try:
             await self._commit([step for steps, _ in packs for step in steps])
         except BaseException as raised:
-            # Whatever it is, nobody must wait for ever.
+            # Whichever error it is, no caller must wait without end.
             error = raised
         for _, made in packs:
             if made.done():
@@ -74,16 +75,16 @@ class TransactionQueues:
                 made.set_exception(error)
 
     def _next_batch(self, place: _PartitionId) -> Sequence[_WaitingGroups]:
-        """The first packs that wait, as many as fit into one transaction; none if nothing waits."""
+        """Return the first waiting groups that fit into one transaction; none if none wait."""
         waiting = self._waiting[place]
-        taken: list[_WaitingGroups] = []
+        batch: list[_WaitingGroups] = []
         together: list[AtomicGroup] = []
-        while waiting and (not taken or _fit_in_one_transaction([*together, *waiting[0][0]])):
-            taken.append(waiting.popleft())
-            together += taken[-1][0]
-        return taken
+        while waiting and (not batch or _fit_in_one_transaction([*together, *waiting[0][0]])):
+            batch.append(waiting.popleft())
+            together += batch[-1][0]
+        return batch
 
 
 def _fit_in_one_transaction(steps: Sequence[AtomicGroup]) -> bool:
-    """Whether they may share a transaction."""
+    """Return whether they may share a transaction."""
     return len([*pack_transactions(steps)]) == 1

@@ -1,12 +1,12 @@
-"""Makes steps in Azure Tables: each is changes of one partition, all or none, and many travel as one transaction.
+"""Makes atomic groups in Azure Tables: each is changes of one partition, all or none, and many share one transaction.
 
-Used by azure_store. The service refuses a transaction as a whole and names one change that it dislikes. That change's
-step is judged, the others are sent again in two halves, so that a batch in which nothing can be made costs a request a
-step, and one with a single refusal costs three.
+Used by azure.store. The service refuses a transaction as a whole and names one change that it rejects. The group of
+that change gets the error, and the others are sent again in two halves: a batch in which nothing can be made costs one
+request a group, and a batch with a single refusal costs three.
 
-The client repeats a request whose answer was lost, so our own insert may come back as "exists already", our own replace
-as "changed". Every write therefore carries a mark of its own, and whatever error meets a step, its rows are read again
-(azure_recovery): if they bear the marks, the step was made.
+The client repeats a request whose answer was lost, so a row's own insert may return "exists already", its own replace
+"changed". Every write therefore has a mark, and after any error the rows of a group are read again
+(azure.lost_answers): if they have the marks, the group was made.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from scheduler.stores.port import (
 )
 
 _LARGEST_PAYLOAD = 1_000_000
-"""Characters of the bodies of one transaction; the service takes 4 MiB, and a character has at most three bytes."""
+"""Characters of the bodies of one transaction; the service accepts 4 MiB, and a character has at most three bytes."""
 
 Entity = Mapping[str, Any]
 
 
 @dataclass(slots=True)
 class _MarkedWrite:
-    """A change, its mark, and the row it makes. `etag` once it is made."""
+    """A change, its mark, and the row that it writes. `etag` is set once it is made."""
 
     change: Change
     mark: str
@@ -67,7 +67,7 @@ class _MarkedWrite:
 
 @dataclass(slots=True)
 class AtomicGroup:
-    """Changes of different rows of one partition, at most LARGEST_STEP, and why they were not made."""
+    """Changes of different rows of one partition, at most LARGEST_ATOMIC_GROUP, and why they were not made."""
 
     writes: Sequence[_MarkedWrite]
     error: StoreError | None = None
@@ -117,7 +117,7 @@ def pack_transactions(steps: Iterable[AtomicGroup]) -> Iterator[Sequence[AtomicG
 
 
 class TableTransaction:
-    """Makes steps of one table and one partition."""
+    """Makes atomic groups of one table and one partition."""
 
     def __init__(self, table: str, client: TableClient, recovery: LostAnswers) -> None:
         self._table = table
@@ -125,7 +125,7 @@ class TableTransaction:
         self._recovery = recovery
 
     async def commit(self, steps: Sequence[AtomicGroup], tries: int = 2) -> None:
-        """Fills in what became of each step; raises nothing."""
+        """Set the result of each group. Raises nothing."""
         writes = [write for step in steps for write in step.writes if write.etag is None]
         if not writes:
             return
@@ -133,7 +133,8 @@ class TableTransaction:
             answer = await self._send_batch(writes)
         except AzureError as error:
             if not await self._find_committed(steps):
-                # The client repeats what did not get through, but not what may have. Here no second time does harm.
+                # The client repeats requests that did not arrive, but none that may have. Here a repetition does no
+                # harm.
                 if tries > 1 and http_status(error) is None:
                     await self._recovery.wait_before_resend()
                     await self.commit(steps, tries - 1)
@@ -155,7 +156,7 @@ class TableTransaction:
         )
         headers = batch_format.BATCH_HEADERS | {"x-ms-version": self._client.api_version}
         request = HttpRequest("POST", f"{self._account}/$batch", headers=headers, content=body)
-        # Streamed, so that the client does not try to read it as JSON.
+        # Streamed, so that the client does not parse it as JSON.
         response = await self._client._client.send_request(request, stream=True)
         content = await response.read()
         return (
@@ -169,9 +170,9 @@ class TableTransaction:
         return self._client.url.partition("?")[0]
 
     async def _resend_without(self, refused: _MarkedWrite, steps: Sequence[AtomicGroup], status: int) -> None:
-        """Go on after the service has named a change that keeps the others from being made."""
+        """Continue after the service has named a change that prevents the others."""
         if isinstance(refused.change, Delete) and status == 404:
-            refused.etag = ""  # There is none: nothing is to do.
+            refused.etag = ""  # It does not exist, as requested.
             await self.commit(steps)
             return
         if await self._find_committed(steps, refused):
@@ -190,9 +191,9 @@ class TableTransaction:
         return to_store_error(self._table, status)
 
     async def _find_committed(self, steps: Sequence[AtomicGroup], refused: _MarkedWrite | None = None) -> bool:
-        """Whether the steps, sent together, were made by a try whose answer was lost. If so, notes their etags.
+        """Return whether the groups, sent together, were made by a try whose answer was lost. If so, set their etags.
 
-        `refused`: the write that the service named, which tells for all of them.
+        `refused`: the write that the service named, which decides for all of them.
         """
         writes = [write for step in steps for write in step.writes if not isinstance(write.change, Delete)]
         if not writes:

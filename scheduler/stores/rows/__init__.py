@@ -1,1 +1,1 @@
-"""Rows."""
+"""What the rows of all repositories have in common."""

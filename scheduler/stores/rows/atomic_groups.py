@@ -1,4 +1,4 @@
-"""How far changes are made all or none by every store. Used by azure_store, and by the tests' stores."""
+"""Splits changes into groups that every store makes all or none. Used by the Azure store and by the tests' stores."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Change
 
 
 def split_into_atomic_groups(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
-    """Neighbours of one partition together, as far as they are at most LARGEST_STEP of different rows."""
+    """Yield neighbours of one partition together, up to LARGEST_ATOMIC_GROUP changes of different rows."""
     for _, together in groupby(changes, key=lambda change: (change.table, change.partition)):
         step: list[Change] = []
         keys: set[str] = set()

@@ -1,7 +1,7 @@
-"""Cuts a run or a dead letter that is too large for a row, step by step, so that it is recorded. Pure.
+"""Cuts a run or a dead letter that is too large for a row, step by step, so that it can be stored. Pure.
 
-Used by runs, run_steps and dead_letters. What a store can hold is set by Azure Tables: 1 MiB an entity, in which the
-text is compressed. A text that cannot be compressed has to fit, too.
+Used by scheduler.stores.runs and scheduler.stores.dead_letters. Azure Tables sets the limit: 1 MiB an entity, in which
+the text is compressed. A text that does not compress has to fit, too.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any, Protocol, TypeVar
 from jobs.runs import Attempt, Failure, Run
 
 LARGEST_ROW_BYTES = 800_000
-"""Bytes of a row's text as UTF-8: some room is left for what is added to the row later."""
+"""Bytes of a row's text as UTF-8. The rest of the row is left for later additions."""
 
 _MAX_BYTES_PER_CHARACTER = 4
 
 _MAX_FAILURES, _MAX_FAILURE_PART = 5, 200
-"""Failures of an attempt, and characters of each part of one, that are kept of a row that is too large."""
+"""Retained of a row that is too large: failures of an attempt, and characters of each part of a failure."""
 _MAX_ATTEMPT_MESSAGE, _MAX_MESSAGE = 1000, 10_000
-"""Characters of an attempt's message, and of the run's, that are kept of such a row."""
+"""Retained of such a row: characters of an attempt's message, and of the run's."""
 _MAX_TRACEBACK = 10_000
 _LARGE_TAGS = 50_000
 """Characters of tags that are cut first."""
@@ -29,7 +29,7 @@ AttemptTuple = tuple[Attempt, ...]
 
 
 class _ShrinkableLetter(Protocol):
-    """A dead letter, see dead_letters.py."""
+    """A dead letter, see scheduler.stores.dead_letters."""
 
     @property
     def reason(self) -> str: ...
@@ -48,14 +48,14 @@ _L = TypeVar("_L", bound=_ShrinkableLetter)
 
 
 def fits_row(text: str) -> bool:
-    """Whether every store takes the text as a row."""
+    """Return whether every store accepts the text as a row."""
     if len(text) * _MAX_BYTES_PER_CHARACTER <= LARGEST_ROW_BYTES:
         return True
     return len(text) <= LARGEST_ROW_BYTES and len(text.encode("utf-8", "replace")) <= LARGEST_ROW_BYTES
 
 
 def shrink_run_to_fit(run: Run, encode: Callable[[Run], str]) -> tuple[str, str]:
-    """The text of the run, and what was cut off it: a sentence, which the run's message says as well.
+    """Return the text of the run, and a sentence about what was cut, which the run's message ends with.
 
     The sentence is empty if nothing had to be cut.
     """
@@ -65,7 +65,7 @@ def shrink_run_to_fit(run: Run, encode: Callable[[Run], str]) -> tuple[str, str]
 
 
 def shrink_letter_to_fit(letter: _L, encode: Callable[[_L], str]) -> tuple[str, str]:
-    """The same of a dead letter, whose reason says it."""
+    """Return the same for a dead letter, whose reason ends with the sentence."""
     return _shrink_to_fit(letter, encode, _CUTS_OF_LETTER, _add_to_reason)
 
 
@@ -150,7 +150,7 @@ def _apply_to_letter(cut: Callable[[AttemptTuple], AttemptTuple]) -> Callable[[A
 
 
 def _without_large_tags(run: Run) -> Run:
-    """Each run of the job has them, and each would be encoded several times until they are cut last."""
+    """Drop large tags first: each run of the job has them, and each attempt to fit would encode them again."""
     size = sum(len(key) + len(text) for key, text in run.tags.items())
     return replace(run, tags={}) if size > _LARGE_TAGS else run
 

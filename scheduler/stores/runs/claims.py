@@ -1,4 +1,4 @@
-"""What Runs answers about who has a run. Used by runs, and by all who claim and finish runs through it."""
+"""The results of claims. Used by runs.repository, and by the callers that claim and finish runs through it."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from scheduler.stores.runs.codec import RunRecord
 
 
 class ClaimLost(StoreError):
-    """The run is not its owner's any more; nothing was stored."""
+    """Another owner has the run; nothing was stored."""
 
     def __init__(self, run_id: str, owner: str) -> None:
-        super().__init__(f"run {run_id} is no longer claimed by {owner}: its lease ended and somebody else has the run")
+        super().__init__(f"run {run_id} is no longer claimed by {owner}: its lease ended and another owner has the run")
 
 
 @value(frozen=True, slots=True)
 class Claim:
-    """The right to perform a run until the lease ends, and to finish it. `taken_over`: from an owner that died."""
+    """The right to perform a run until the lease ends, and to finish it. `is_takeover`: from an owner that died."""
 
     ticket: Ticket
     owner: str
     lease_until: datetime
     etag: str
-    taken_over: bool = False
+    is_takeover: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class AlreadyClaimed:
-    """The run is finished, or somebody else (or an earlier claim of the same owner) is at it."""
+    """The run is finished, or another owner (or an earlier claim of the same owner) is performing it."""
 
     record: RunRecord
 
     @property
     def claimable_at(self) -> datetime | None:
-        """When it may be claimed; None if it is finished."""
+        """When it can be claimed; None if it is finished."""
         return self.record.lease_until
 
     def __str__(self) -> str:
@@ -51,7 +51,7 @@ class AlreadyClaimed:
 
 @value(frozen=True, slots=True)
 class RunResult:
-    """How a claimed run ended. Not `settled`: something is still to follow from it, see Runs.settle."""
+    """The result of a claimed run. Not `acknowledged`: a follow-up is pending, see Runs.acknowledge."""
 
     claim: Claim
     run: Run
@@ -60,7 +60,7 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class OpenRun:
-    """A run that is queued (no lease; the owner, if any, means to perform it) or running. Its lease may have ended."""
+    """A run that is queued (no lease; the owner, if any, intends to perform it) or running. Its lease may have ended."""
 
     run_id: str
     job: str

@@ -1,7 +1,7 @@
-"""The details of an attempt as parts of its stored text and back. Used by run_codec.
+"""The details of an attempt as parts of its stored text and back. Used by runs.codec.
 
-They are lists by position, as each of their names would be repeated in every row. Positions are only ever appended:
-a reader passes over those that it does not know, and takes what is missing as None. Instants are seconds since 1970.
+They are lists by position, because names would be repeated in every row. Positions are only ever appended: a reader
+ignores unknown ones and reads missing ones as None. Instants are seconds since 1970.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SECOND = timedelta(seconds=1)
 
 
 def encode_details(details: Details) -> dict[str, Any]:
-    """The keys `steps`, `tls` and `dns` of an attempt, as far as it has these details."""
+    """Return the keys `steps`, `tls` and `dns` of an attempt, if it has these details."""
     body: dict[str, Any] = {}
     if details.steps:
         body["steps"] = [_step_parts(step) for step in details.steps]
@@ -31,7 +31,7 @@ def encode_details(details: Details) -> dict[str, Any]:
 
 
 def decode_details(attempt: Mapping[str, Any]) -> Details | None:
-    """None if the attempt has none, as in the rows that version 0.1.0 wrote."""
+    """Return None if the attempt has none, as in the rows of version 0.1.0."""
     steps, tls, dns = attempt.get("steps"), attempt.get("tls"), attempt.get("dns")
     if steps is None and tls is None and dns is None:
         return None
@@ -54,7 +54,7 @@ def _read_step(parts: Sequence[Any]) -> StepDetail:
 
 
 def _step_outcome(name: str | None) -> StepOutcome:
-    """One that a newer version has added reads as `failed`."""
+    """Read an outcome of a newer version as `failed`."""
     try:
         return StepOutcome.SUCCEEDED if name is None else StepOutcome(name)
     except ValueError:

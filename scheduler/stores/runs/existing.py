@@ -1,7 +1,7 @@
-"""Finds which of many runs that are due close together are in the history already, by a few lists. Used by run_steps.
+"""Finds which of many runs that are due close together exist in the history, by a few lists. Used by runs.transitions.
 
-Runs of different jobs are no neighbours, but the pointers to those that are finished are, by their instants, and so are
-those to the open ones.
+Runs of different jobs are not neighbours, but the pointers to the finished ones are, ordered by their instants, and so
+are the pointers to the open ones.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from scheduler.stores.runs.keys import DONE_PREFIX, OPEN_PREFIX, PREFIX_END, Run
 from scheduler.stores.runs.open_index import decode_unfinished, list_history_between
 
 LONGEST_DUE_SPAN = timedelta(minutes=1)
-"""Between the first and the last due instant: of a longer time too much else may have finished."""
+"""Between the first and the last due instant: in a longer time, too many other runs may have finished."""
 
 
 async def find_existing(store: Store, keys: Sequence[RunKey]) -> Mapping[RunKey, RunRecord]:
-    """What is known of those runs that are there. A finished one's record has no run: it would cost a read of its own.
+    """Return the records of those runs that exist. The record of a finished one has no run, which would cost a read.
 
-    Some that are there may be missing: their instants lie too far apart.
+    Existing runs may be missing if their instants are too far apart.
     """
-    wanted = set(keys)
-    instants = [key.due_at for key in wanted]
-    if not wanted or max(instants) - min(instants) > LONGEST_DUE_SPAN:
+    requested = set(keys)
+    instants = [key.due_at for key in requested]
+    if not requested or max(instants) - min(instants) > LONGEST_DUE_SPAN:
         return {}
     newest, oldest = reverse_ms(max(instants)), reverse_ms(min(instants))
-    shards = sorted({key.shard for key in wanted})
+    shards = sorted({key.shard for key in requested})
     done, open_ = await asyncio.gather(
         asyncio.gather(
             *(
@@ -44,6 +44,6 @@ async def find_existing(store: Store, keys: Sequence[RunKey]) -> Mapping[RunKey,
         ),
     )
     found = {RunKey.for_ticket(record.ticket): record for rows in open_ for record in decode_unfinished(rows)}
-    # What was open a moment ago may be finished by now, but not the other way round.
+    # A run that was open a moment ago may be finished now, but not the reverse.
     found |= {key: finished_record(key) for rows in done for key in (RunKey.from_row_key(row.key) for row in rows)}
-    return {key: record for key, record in found.items() if key in wanted}
+    return {key: record for key, record in found.items() if key in requested}

@@ -1,6 +1,7 @@
-"""What is left of runs that were too many: a row for each hour of a job, with what they said summed up.
+"""What remains of pruned runs: a row for each hour of a job, with the sum of their uptime samples.
 
-Written by run_retention in the step that deletes the runs, so that each of them is counted once; read by runs.
+Written by runs.retention in the transaction that deletes the runs, so that each of them is counted once; read by
+runs.repository.
 
     h~{job}~{hour}    such as h~checkout~2026112503
 """
@@ -29,7 +30,7 @@ class HourlyRollups:
         self._store = store
 
     async def list_of_job(self, job: str) -> Sequence[UptimeSegment]:
-        """All that is kept of the job, oldest first."""
+        """Return all segments of the job, oldest first."""
         first = job_prefix(HOUR_PREFIX, job)
         rows = await list_history_between(self._store, shard_of_job(job), first, first + PREFIX_END)
         return [_decode_stretch(row.body) for row in rows]
@@ -38,9 +39,10 @@ class HourlyRollups:
         return await self._store.get_row(HISTORY_TABLE, shard_of_job(job), job_prefix(HOUR_PREFIX, job) + hour)
 
     def build_change(self, job: str, hour: str, row: Row | None, runs: Iterable[Row]) -> Insert | Replace | None:
-        """What adds finished runs of this hour, the oldest first, to its row; None if none of them says anything.
+        """Return the change that adds finished runs of this hour, the oldest first, to its row; None if none has a
+        sample.
 
-        The row was read before the runs. RowExists or RowChanged: another process was at it meanwhile.
+        Read the row before the runs. RowExists or RowChanged: another process changed it meanwhile.
         """
         looks = [look for run in runs if (look := read_uptime_sample(run)) is not None]
         if not looks:
@@ -53,7 +55,7 @@ class HourlyRollups:
         return Insert(HISTORY_TABLE, shard_of_job(job), job_prefix(HOUR_PREFIX, job) + hour, _encode_stretch(stretch))
 
     async def build_deletes_before(self, job: str, oldest: datetime) -> Sequence[Delete]:
-        """What takes away some hours of before `oldest`: more than come, if it is made with each new one."""
+        """Return deletes of some hours before `oldest`: with each new hour, more than one expires."""
         first = job_prefix(HOUR_PREFIX, job)
         rows = await self._store.list_rows(
             HISTORY_TABLE, shard_of_job(job), after=first, until=first + hour_of(oldest), limit=2, bodies=False
@@ -62,12 +64,12 @@ class HourlyRollups:
 
 
 def hour_of(instant: datetime) -> str:
-    """As keys have it. In UTC."""
+    """Return the hour as keys have it, in UTC."""
     return f"{instant:%Y%m%d%H}"
 
 
 def end_of_hour(hour: str) -> str:
-    """What is behind the keys of its runs, without what they begin with."""
+    """Return a key after those of its runs, without their prefix."""
     return reverse_ms(datetime.strptime(hour, "%Y%m%d%H").replace(tzinfo=UTC)) + PREFIX_END
 
 

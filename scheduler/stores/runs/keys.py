@@ -1,14 +1,14 @@
-"""Where runs are stored: partition and keys in table HISTORY, all of them found from a run's id. Used by runs and its
-parts.
+"""The partition and keys of runs in table HISTORY_TABLE, all of them derived from a run's id. Used by
+scheduler.stores.runs.
 
     r~{job}~{reverse}{.suffix}    the run
-    o~{job}~{reverse}{.suffix}    a pointer to a run that is open: queued, running, or finished and not settled
+    o~{job}~{reverse}{.suffix}    a pointer to a run that is open: queued, running, or finished and not acknowledged
     d~{reverse}{.suffix}@{job}    a pointer to a run that is done: finished
 
 `reverse` is milliseconds of the due instant subtracted from a constant, so ascending keys give the newest first.
 
-All rows of a run lie in one partition, its job's shard, so that each of its steps is all or none on every store. Table,
-SHARDS and the shard of a job are part of what is stored: another value would need a migration.
+All rows of a run are in one partition, its job's shard, so that each transition is atomic on every store. The table,
+SHARD_COUNT and the shard of a job are part of the stored format: another value needs a migration.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SHARD_NAMES: tuple[str, ...] = tuple([str(number) for number in range(SHARD_COUN
 RUN_PREFIX, OPEN_PREFIX, DONE_PREFIX = "r~", "o~", "d~"
 """Beginnings of keys."""
 PREFIX_END = "~"
-"""Sorts behind whatever follows the beginning of a key, and stands in no job's name."""
+"""Sorts after everything that follows the beginning of a key, and does not occur in a job's name."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -40,19 +40,19 @@ _LONGEST_KEY = 250
 
 @value(frozen=True, slots=True)
 class RunKey:
-    """A run's place. `at` is its reverse instant and suffix: runs of one job are ordered by it."""
+    """The position of a run. `at` is its reverse instant and suffix: runs of one job are ordered by it."""
 
     job: str
     at: str
 
     @staticmethod
     def for_ticket(ticket: Ticket | Run) -> RunKey:
-        """Raises ValueError if the due instant lies outside the years 1970 to 2286."""
+        """Raises ValueError if the due instant is outside the years 1970 to 2286."""
         return RunKey(ticket.job, reverse_ms(ticket.due_at) + ticket.id[len(ticket.job) + _STAMP_LENGTH :])
 
     @staticmethod
     def from_run_id(run_id: str) -> RunKey | None:
-        """None if it cannot be the id of a stored run."""
+        """Return None if it cannot be the id of a stored run."""
         try:
             job, due_at, _ = split_run_id(run_id)
             key = RunKey(job, reverse_ms(due_at) + run_id[len(job) + _STAMP_LENGTH :])
@@ -62,7 +62,7 @@ class RunKey:
 
     @staticmethod
     def from_row_key(row_key: str) -> RunKey:
-        """From the key of any of its rows."""
+        """Parse the key of any of its rows."""
         if row_key.startswith(DONE_PREFIX):
             at, _, job = row_key[len(DONE_PREFIX) :].rpartition("@")
         else:
@@ -88,7 +88,7 @@ class RunKey:
 
     @property
     def sort_key(self) -> str:
-        """By this, runs of all jobs are ordered: newest first, then by job."""
+        """Orders the runs of all jobs: newest first, then by job."""
         return f"{self.at}@{self.job}"
 
     @property
@@ -97,7 +97,7 @@ class RunKey:
 
     @property
     def suffix(self) -> str:
-        """Of the run's id, with its dot; empty for the run that a schedule gives an instant."""
+        """Of the run's id, with its dot; empty for the run of a scheduled instant."""
         return self.at[_DIGITS:]
 
     @property
@@ -106,20 +106,20 @@ class RunKey:
 
 
 def shard_of_job(job: str) -> str:
-    """The partition of a job's runs."""
+    """Return the partition of a job's runs."""
     return SHARD_NAMES[crc32(job.encode("utf-8", "replace")) % SHARD_COUNT]
 
 
 def job_prefix(beginning: str, job: str) -> str:
-    """What the keys of a job's runs or of its open ones begin with: those after it and before it + END."""
+    """Return the beginning of the keys of a job's runs or open runs: those after it and before it + PREFIX_END."""
     return f"{beginning}{job}~"
 
 
 def reverse_ms(instant: datetime) -> str:
-    """The start of the key of what is due at this instant. Raises ValueError outside of the years 1970 to 2286."""
+    """Return the beginning of the key of this due instant. Raises ValueError outside the years 1970 to 2286."""
     ms = (instant - _EPOCH) // _MILLISECOND
     if not 0 <= ms <= _LAST_MS:
-        raise ValueError(f"{instant.isoformat()} lies outside of the years that a run may have")
+        raise ValueError(f"{instant.isoformat()} is outside the years 1970 to 2286, the range of stored runs")
     return f"{_LAST_MS - ms:0{_DIGITS}d}"
 
 
@@ -154,5 +154,5 @@ class DueRange:
 
 
 def instant_before(now: datetime, age_s: float) -> datetime:
-    """The instant `age_s` seconds ago, or 1970: a setting may ask for longer than there were runs."""
+    """Return the instant `age_s` seconds ago, or 1970: a setting may be longer than the history."""
     return _EPOCH if age_s >= (now - _EPOCH).total_seconds() else now - timedelta(seconds=age_s)

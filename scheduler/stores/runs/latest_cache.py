@@ -1,9 +1,9 @@
-"""The newest finished run of each job, for overview pages and dependencies. Used by runs.
+"""Caches the newest finished run of each job, for overview pages and dependencies. Used by runs.repository.
 
-A backfill is none: it stands at an instant of the past, and says how its target is now.
+A backfill does not count: it belongs to an instant of the past, and observes the target of now.
 
-It is read from the job's own runs, where it is among the first rows, so there is no second truth that a crash could
-leave behind. What was asked for once is kept for a moment, and is renewed by the runs that this process finishes.
+It is read from the job's own runs, where it is among the first rows, so a crash leaves no second copy behind. A run
+that was read is cached briefly, and is replaced by the runs that this process finishes.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from scheduler.stores.runs.codec import RunRecord, can_be_latest, decode_record
 from scheduler.stores.runs.keys import HISTORY_TABLE, PREFIX_END, RUN_PREFIX, job_prefix, shard_of_job
 
 LATEST_MAX_AGE = 5.0
-"""Seconds for which another process's newer run may go unseen."""
+"""Seconds for which a newer run of another process may be missed."""
 _JOBS_AT_ONCE = 100
-"""Jobs that are asked for together."""
+"""Jobs that are read together."""
 _READ_SIZES = (3, 50, 200, 1000)
-"""Rows read in a row until one tells: the newest ones may be queued or running, or a backfill of up to 1000 runs."""
+"""Rows read in a row until one counts: the newest ones may be open, or a backfill of up to 1000 runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class LatestRunCache:
         self._cached: dict[str, _CachedRow] = {}
 
     async def find_all(self, jobs: Iterable[str]) -> dict[str, RunRecord]:
-        """See Runs.latest_of."""
+        """See Runs.find_latest_of_jobs."""
         found: dict[str, RunRecord] = {}
         names = iter(jobs)
         while some := list(islice(names, _JOBS_AT_ONCE)):
@@ -46,29 +46,29 @@ class LatestRunCache:
             await asyncio.gather(*(self._refresh(job) for job in some if self._is_stale(job, now)))
             rows = ((job, self._cached[job].row) for job in some)
             found.update((job, decode_record(row)) for job, row in rows if row is not None)
-            # All of them may have been kept, and the loop has other things to do.
+            # All of them may be cached, and the loop has other work.
             await asyncio.sleep(0)
         return found
 
     async def read_newest(self, job: str) -> RunRecord | None:
-        """See Runs.latest."""
+        """See Runs.find_latest."""
         row = await self._newest_finished(job)
         return None if row is None else decode_record(row)
 
     def update(self, job: str, row: Row) -> None:
-        """A run of this process was finished. Jobs that nobody has asked for are not kept."""
-        kept = self._cached.get(job)
-        if kept is not None and can_be_latest(row) and (kept.row is None or row.key <= kept.row.key):
+        """Register a run that this process finished. Only jobs that were read before are cached."""
+        cached = self._cached.get(job)
+        if cached is not None and can_be_latest(row) and (cached.row is None or row.key <= cached.row.key):
             self._cached[job] = _CachedRow(row, self._monotonic() + LATEST_MAX_AGE)
 
     def _is_stale(self, job: str, now: float) -> bool:
-        kept = self._cached.get(job)
-        return kept is None or kept.until <= now
+        cached = self._cached.get(job)
+        return cached is None or cached.until <= now
 
     async def _refresh(self, job: str) -> None:
         before = self._cached.get(job)
         row = await self._newest_finished(job)
-        # What was noted while we read is newer than what we have read.
+        # An update during the read is newer than the row that was read.
         if self._cached.get(job) is before:
             self._cached[job] = _CachedRow(row, self._monotonic() + LATEST_MAX_AGE)
 

@@ -1,6 +1,6 @@
-"""The reason of a run in a row of version 0.1.0, which stored the sentence alone. Used by run_codec.
+"""The reason of a run in a row of version 0.1.0, which stored the sentence alone. Used by runs.codec.
 
-These are the sentences of that version. Today's may be worded in another way: no row that has its reason is read here.
+These are the sentences of that version, and never change. A row that has its reason is not parsed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CROWDED = re.compile(r"\d+ runs of its job wait for a place already")
 
 
 def reason_of_sentence(message: str) -> ReasonCode | None:
-    """None if it is not a sentence about a run that was skipped, rejected or cancelled."""
+    """Return None unless it is a sentence about a run that was skipped, rejected or cancelled."""
     for beginning, code in _SENTENCES:
         if message.startswith(beginning):
             return code

@@ -1,8 +1,7 @@
-"""Finds the runs that are open, by their pointers: queued, running, or finished and not settled.
+"""Finds the open runs by their pointers: queued, running, or finished and not acknowledged.
 
-Used by runs, run_pages and run_retention.
-
-The pointer of a queued or running run holds all that the run's own row does, so nothing else is read.
+Used by runs.repository, runs.pages and runs.retention. The pointer of a queued or running run contains everything that
+the run's own row does, so no other row is read.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from scheduler.stores.runs.keys import (
 
 
 async def list_open_rows(store: Store, *, bodies: bool = True) -> Sequence[Row]:
-    """Pointers to the open runs of all jobs, newest due instant first."""
+    """Return pointers to the open runs of all jobs, newest due instant first."""
     found = await asyncio.gather(
         *(
             list_history_between(store, name, OPEN_PREFIX, OPEN_PREFIX + PREFIX_END, bodies=bodies)
@@ -36,13 +35,15 @@ async def list_open_rows(store: Store, *, bodies: bool = True) -> Sequence[Row]:
 
 
 async def list_open_rows_of_jobs(store: Store, *jobs: str, bodies: bool = True) -> Sequence[Row]:
-    """Pointers to the open runs of jobs of one shard, and of those between them; of each newest due instant first."""
+    """Return pointers to the open runs of jobs of one shard, and of those between them; of each job newest due instant
+    first.
+    """
     keys = [job_prefix(OPEN_PREFIX, job) for job in jobs]
     return await list_history_between(store, shard_of_job(jobs[0]), min(keys), max(keys) + PREFIX_END, bodies=bodies)
 
 
 async def list_open_keys(store: Store, shard: str) -> Sequence[RunKey]:
-    """The open runs of a shard's jobs, by job, each job's newest due instant first."""
+    """Return the keys of the open runs of a shard's jobs, by job, each job's newest due instant first."""
     return [
         RunKey.from_row_key(row.key)
         for row in await list_history_between(store, shard, OPEN_PREFIX, OPEN_PREFIX + PREFIX_END, bodies=False)
@@ -52,7 +53,7 @@ async def list_open_keys(store: Store, shard: str) -> Sequence[RunKey]:
 async def list_history_between(
     store: Store, partition: str, after: str, until: str, *, bodies: bool = True
 ) -> Sequence[Row]:
-    """All rows of HISTORY with such keys, however many."""
+    """Return all rows of HISTORY_TABLE with such keys, however many."""
     found: list[Row] = []
     while True:
         rows = await store.list_rows(
@@ -65,7 +66,7 @@ async def list_history_between(
 
 
 def is_unfinished(pointer: Row) -> bool:
-    """Queued or running."""
+    """Return whether it is queued or running."""
     return read_status(pointer) in (RunState.QUEUED, RunState.RUNNING)
 
 
@@ -78,6 +79,6 @@ def to_open_run(record: RunRecord) -> OpenRun:
 
 
 async def read_records(store: Store, keys: Sequence[RunKey]) -> list[RunRecord]:
-    """The runs of these keys, as far as they exist."""
+    """Return the runs of these keys that exist."""
     rows = await asyncio.gather(*(store.get_row(HISTORY_TABLE, key.shard, key.run_key) for key in keys))
     return [decode_record(row) for row in rows if row is not None]

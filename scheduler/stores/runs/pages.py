@@ -1,4 +1,4 @@
-"""Lists runs a page at a time. Used by runs.
+"""Lists runs a page at a time. Used by runs.repository.
 
 Runs of one job are neighbours. Those of all jobs are merged from the shards: first the open ones, then the pointers to
 the finished ones, whose runs are read one by one.
@@ -33,14 +33,14 @@ from scheduler.stores.runs.keys import (
 from scheduler.stores.runs.open_index import decode_unfinished, list_history_between, list_open_rows, read_records
 
 RUN_PAGE_SCAN_LIMIT = 1000
-"""Rows that one call looks at, more or less: a filter that matches little must not read everything at once."""
+"""Rows that one call reads, approximately: a filter that matches little must not read everything at once."""
 _FILTER_BATCH = 200
 """Rows read at a time while filtering."""
 
 _MILLISECOND = timedelta(milliseconds=1)
 ANY_TIME = DueRange()
 _KIND_JOB, _KIND_OPEN, _KIND_DONE = "job", "open", "done"
-"""What a page is of."""
+"""The content of a page."""
 _JOBS_CONTINUATION = re.compile(r"(job)/((?:\d{13}[^/\x00-\x1f]{0,240})?)")
 _CONTINUATION = re.compile(r"(open|done)/((?:\d{13}[^/\x00-\x1f]{0,240}@[^@/\x00-\x1f]{1,240})?)")
 
@@ -55,7 +55,7 @@ class RunPage:
 
 @dataclass(frozen=True, slots=True)
 class _PagePosition:
-    """Where the next page begins: behind this run (RunKey.at within a job, else RunKey.order)."""
+    """The beginning of the next page: after this run (RunKey.at within a job, else RunKey.sort_key)."""
 
     kind: str
     after: str = ""
@@ -71,49 +71,49 @@ class RunPager:
     async def read_page(
         self, job: str | None, status: str | None, limit: int, continuation: str | None, due: DueRange = ANY_TIME
     ) -> RunPage:
-        """See Runs.list. `status`: an outcome, or a state that is not finished. Raises ValueError."""
+        """See Runs.list_page. `status`: an outcome, or an unfinished state. Raises ValueError."""
         if limit < 1:
-            raise ValueError(f"a page of {limit} runs cannot be had")
+            raise ValueError(f"the limit of a page must be 1 or more, not {limit}")
         place = None if continuation is None else _parse_continuation(continuation, of_job=job is not None)
         if job is not None:
             return await self._read_page_of_job(job, status, limit, place.after if place is not None else "", due)
         return await self._read_page_of_all(status, limit, place, due)
 
     async def list_states_between(self, job: str, since: datetime, until: datetime) -> dict[str, str]:
-        """See Runs.states_between."""
+        """See Runs.list_states_between."""
         first = job_prefix(RUN_PREFIX, job)
-        # Newest first: from the last key of the instant after the newest on.
+        # Newest first: from the last key of the instant after the newest.
         after, end = first + reverse_ms(until + _MILLISECOND) + PREFIX_END, first + reverse_ms(since) + PREFIX_END
         rows = await list_history_between(self._store, shard_of_job(job), after, end)
         return {RunKey.from_row_key(row.key).run_id: read_status(row) for row in rows}
 
     async def list_uptime_samples(self, job: str, limit: int) -> tuple[list[tuple[datetime, UptimeSample]], bool]:
-        """See Runs.looks."""
+        """See Runs.list_uptime_samples."""
         found: list[tuple[datetime, UptimeSample]] = []
         first = job_prefix(RUN_PREFIX, job)
-        after, looked, is_all = first, 0, False
-        while looked < limit and not is_all:
-            # More at a time would keep others waiting.
-            asked = min(_FILTER_BATCH, limit - looked)
+        after, scanned, is_all = first, 0, False
+        while scanned < limit and not is_all:
+            # A larger batch would delay other readers.
+            batch = min(_FILTER_BATCH, limit - scanned)
             rows = await self._store.list_rows(
-                HISTORY_TABLE, shard_of_job(job), after=after, until=first + PREFIX_END, limit=asked
+                HISTORY_TABLE, shard_of_job(job), after=after, until=first + PREFIX_END, limit=batch
             )
             found += [look for row in rows if (look := read_uptime_sample(row)) is not None]
-            looked += len(rows)
-            is_all = len(rows) < asked
+            scanned += len(rows)
+            is_all = len(rows) < batch
             after = rows[-1].key if rows else after
         return sorted(found, key=lambda look: look[0]), is_all
 
     async def _read_page_of_job(self, job: str, status: str | None, limit: int, after: str, due: DueRange) -> RunPage:
         records: list[RunRecord] = []
-        looked = 0
+        scanned = 0
         first = job_prefix(RUN_PREFIX, job)
         after, until = max(after, due.after), first + due.end
-        while looked < RUN_PAGE_SCAN_LIMIT:
-            # One more than is wanted tells whether there is another page.
-            asked = _FILTER_BATCH if status is not None else min(LARGEST_PAGE, limit - len(records) + 1)
+        while scanned < RUN_PAGE_SCAN_LIMIT:
+            # One more than the limit shows whether another page exists.
+            batch = _FILTER_BATCH if status is not None else min(LARGEST_PAGE, limit - len(records) + 1)
             rows = await self._store.list_rows(
-                HISTORY_TABLE, shard_of_job(job), after=first + after, until=until, limit=asked
+                HISTORY_TABLE, shard_of_job(job), after=first + after, until=until, limit=batch
             )
             for row in rows:
                 if len(records) == limit:
@@ -121,9 +121,9 @@ class RunPager:
                 after = row.key[len(first) :]
                 if status is None or read_status(row) == status:
                     records.append(decode_record(row))
-            if len(rows) < asked:
+            if len(rows) < batch:
                 return _build_page(records, None)
-            looked += len(rows)
+            scanned += len(rows)
         return _build_page(records, _PagePosition(_KIND_JOB, after))
 
     async def _read_page_of_all(
@@ -144,7 +144,7 @@ class RunPager:
     async def _read_open(
         self, status: str | None, limit: int, after: str, due: DueRange
     ) -> tuple[list[RunRecord], str | None]:
-        """Of the runs behind `after`, and the last one if there are more: all pointers are read for it."""
+        """Return runs after `after`, and the last one if more exist: all pointers are read for it."""
         records = [
             record
             for record in decode_unfinished(await list_open_rows(self._store))
@@ -159,12 +159,12 @@ class RunPager:
         self, status: str | None, limit: int, after: str, due: DueRange
     ) -> tuple[list[RunRecord], str | None]:
         chosen: list[RunKey] = []
-        looked = 0
+        scanned = 0
         after = max(after, due.after)
-        while looked < RUN_PAGE_SCAN_LIMIT:
-            # One more than is wanted tells whether there is another page.
-            asked = _FILTER_BATCH if status is not None else min(LARGEST_PAGE, limit - len(chosen) + 1)
-            rows, is_all = await self._list_newest(after, due.end, asked)
+        while scanned < RUN_PAGE_SCAN_LIMIT:
+            # One more than the limit shows whether another page exists.
+            batch = _FILTER_BATCH if status is not None else min(LARGEST_PAGE, limit - len(chosen) + 1)
+            rows, is_all = await self._list_newest(after, due.end, batch)
             for row in rows:
                 if len(chosen) == limit:
                     return await read_records(self._store, chosen), after
@@ -173,23 +173,23 @@ class RunPager:
                     chosen.append(RunKey.from_row_key(row.key))
             if is_all:
                 return await read_records(self._store, chosen), None
-            looked += len(rows)
+            scanned += len(rows)
         return await read_records(self._store, chosen), after
 
     async def _list_newest(self, after: str, end: str, number: int) -> tuple[list[Row], bool]:
-        """Pointers to finished runs between `after` and `end`, at least this many if there are as many; and whether
-        that is all.
+        """Return pointers to finished runs between `after` and `end`, at least this many if they exist; and whether no
+        more exist.
 
-        Each shard is asked for its part and a little more; what lies behind the last one of a shard that may have more
-        is left for the next time.
+        Each shard is read for its part and a little more. Rows after the last one of a shard that may have more are
+        left for the next call.
         """
-        asked = min(LARGEST_PAGE, number // SHARD_COUNT + number // 8 + 5)
+        batch = min(LARGEST_PAGE, number // SHARD_COUNT + number // 8 + 5)
         reading = (
-            self._store.list_rows(HISTORY_TABLE, name, after=DONE_PREFIX + after, until=DONE_PREFIX + end, limit=asked)
+            self._store.list_rows(HISTORY_TABLE, name, after=DONE_PREFIX + after, until=DONE_PREFIX + end, limit=batch)
             for name in SHARD_NAMES
         )
         found = await asyncio.gather(*reading)
-        ends = [rows[-1].key for rows in found if len(rows) == asked]
+        ends = [rows[-1].key for rows in found if len(rows) == batch]
         last = min(ends, default=None)
         rows = [row for rows in found for row in rows if last is None or row.key <= last]
         return sorted(rows, key=lambda row: row.key), last is None

@@ -1,9 +1,9 @@
-"""Deletes runs that are old or too many. Used by runs; the hosts call it now and then.
+"""Deletes runs that are old or too many. Used by runs.repository; the hosts call it regularly.
 
-Age is found by the oldest pointers to finished runs, so the work grows with what expires, not with what is kept. The
-number of a job's runs is looked at only after it has grown by a tenth of what is allowed: ten rows' keys are read for
-each one deleted. Where counting begins is drawn by lot, so that processes that live shorter than a tenth takes do their
-share. What those that are too many have said stays (run_hours).
+Old runs are found by the oldest pointers to finished runs, so the cost depends on what expires, not on what is stored.
+The runs of a job are counted only after a tenth of the limit was added: ten keys are read for each deleted run. The
+first count starts at random, so that processes that live for a shorter time do their share. The uptime samples of
+excess runs are rolled up (runs.hourly_rollup).
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from scheduler.stores.runs.keys import (
 from scheduler.stores.runs.open_index import is_unfinished, list_history_between, list_open_rows_of_jobs
 
 DELETE_BATCH = 50
-"""Runs deleted at a time: writers wait for milliseconds at most, and with their pointers they are one step."""
+"""Runs deleted at a time: writers wait for milliseconds at most, and with their pointers they are one transaction."""
 ROLLUP_BATCH = 48
-"""The same of those that are too many: with the row of their hour, and old ones that go with it, they are one step."""
+"""The same for excess runs: with the row of their hour and expired hours, they are one transaction."""
 
 
 class RunRetention:
@@ -40,12 +40,12 @@ class RunRetention:
         self._store = store
         self._hours = HourlyRollups(store)
         self._finished: dict[str, int] = {}
-        """Runs of each job since it was last looked at."""
+        """Runs of each job since its last count."""
         self._new: list[str] = []
-        """Those of them that were never looked at."""
+        """Jobs that were never counted."""
 
     def count_finished(self, job: str) -> None:
-        """A run of the job was finished."""
+        """Register a finished run of the job."""
         finished = self._finished.get(job)
         if finished is None:
             self._new.append(job)
@@ -66,7 +66,7 @@ class RunRetention:
     async def _delete_expired_open(self, partition: str, end: str) -> int:
         """Delete the open runs of a shard that were due before the instant of this key.
 
-        An open run of that age is no run any more: it outlived its lease by far, or was queued and never came.
+        An open run of that age is abandoned: it outlived its lease by far, or was queued and never delivered.
         """
         pointers = await list_history_between(self._store, partition, OPEN_PREFIX, OPEN_PREFIX + PREFIX_END)
         expired = [pointer for pointer in pointers if RunKey.from_row_key(pointer.key).at > end]
@@ -91,7 +91,7 @@ class RunRetention:
         return deleted
 
     def _jobs_to_count(self, step: int) -> list[str]:
-        """Jobs that have at least `step` runs more than when they were last looked at."""
+        """Return jobs that have at least `step` runs more than at their last count."""
         for job in self._new:
             self._finished[job] += randrange(step)
         self._new.clear()
@@ -101,7 +101,7 @@ class RunRetention:
         return grown
 
     async def _delete_excess(self, job: str, number: int, oldest: datetime) -> int:
-        # Open ones are not taken away by any number of newer ones: they are still to be finished.
+        # Open runs do not count as excess: they will still be finished.
         going = {RunKey.from_row_key(row.key) for row in await list_open_rows_of_jobs(self._store, job, bodies=False)}
         deleted = 0
         partition, until = shard_of_job(job), job_prefix(RUN_PREFIX, job) + PREFIX_END
@@ -123,11 +123,11 @@ class RunRetention:
     async def _roll_up_hour(
         self, job: str, hour: str, keys: tuple[str, str], going: Container[RunKey], oldest: datetime
     ) -> int:
-        """Delete the runs between these keys, all of one hour, but those that go on. Returns how many.
+        """Delete the runs between these keys, all of one hour, except open ones. Return how many.
 
-        From the oldest on, as what they said is added up in this order.
+        The oldest first, because their samples are added in this order.
         """
-        # Before its runs: who takes them away after this has changed it.
+        # Before its runs: a process that deletes them meanwhile changes this row.
         row = await self._hours.find_row(job, hour)
         rows = await list_history_between(self._store, shard_of_job(job), *keys)
         over = [one for one in reversed(rows) if RunKey.from_row_key(one.key) not in going]
@@ -148,17 +148,17 @@ class RunRetention:
         return len(over)
 
     async def _find_key_of_newest(self, job: str, number: int) -> str:
-        """The row key of the job's `number`th newest run; "" if it has fewer."""
+        """Return the row key of the job's `number`th newest run; "" if it has fewer."""
         after = job_prefix(RUN_PREFIX, job)
         until = after + PREFIX_END
         while number > 0:
-            asked = min(number, LARGEST_PAGE)
+            batch = min(number, LARGEST_PAGE)
             rows = await self._store.list_rows(
-                HISTORY_TABLE, shard_of_job(job), after=after, until=until, limit=asked, bodies=False
+                HISTORY_TABLE, shard_of_job(job), after=after, until=until, limit=batch, bodies=False
             )
-            if len(rows) < asked:
+            if len(rows) < batch:
                 return ""
-            number -= asked
+            number -= batch
             after = rows[-1].key
         return after
 

@@ -1,7 +1,8 @@
-"""Takes over open runs of processes that have died, many in one step. Used by runs, for recovery.
+"""Takes over open runs of processes that have died, many in one transaction. Used by runs.repository, for recovery.
 
-An open run is known by its pointer, and each step of a run writes the run and its pointer together. So the etag of the
-pointer fences as well as that of the run, and nothing has to be read again: what changed since it was listed is left.
+An open run is known by its pointer, and each transition writes the run and its pointer together. So the etag of the
+pointer fences as well as that of the run, and no row is read again: a run that changed since it was listed is left
+alone.
 """
 
 from __future__ import annotations
@@ -43,14 +44,14 @@ async def take_over_all(
     answers: list[Claim | StoreError | None] = []
     for (record, lease_until), answer in zip(requests, await _apply_fenced(store, steps), strict=True):
         if isinstance(answer, str):
-            answers.append(Claim(record.ticket, owner, lease_until, answer, taken_over=True))
+            answers.append(Claim(record.ticket, owner, lease_until, answer, is_takeover=True))
         else:
             answers.append(answer)
     return answers
 
 
 async def finish_open_all(store: Store, ended: Sequence[tuple[RunRecord, Run]]) -> Sequence[Row | StoreError | None]:
-    """See Runs.end_all. Returns the rows of the runs that are finished."""
+    """See Runs.finish_open_all. Return the rows of the finished runs."""
     steps: list[Sequence[Change]] = []
     rows: list[Row] = []
     for record, run in ended:
@@ -69,7 +70,7 @@ def _pointer_change(record: RunRecord, key: RunKey, body: str) -> Change:
 
 
 async def _apply_fenced(store: Store, steps: Sequence[Sequence[Change]]) -> Sequence[str | StoreError | None]:
-    """The etag of each run's row; None if its pointer is another one by now."""
+    """Return the etag of each run's row; None if its pointer changed."""
     answers = await store.apply_each(steps) if steps else ()
     return [
         None if isinstance(answer, RowChanged) else answer if isinstance(answer, StoreError) else answer[1]

@@ -66,7 +66,7 @@ class _ClaimAttempt:
 
     def claim(self, owner: str, etag: str) -> Claim:
         dead = self.found is not None and self.found.state is RunState.RUNNING
-        return Claim(self.ticket, owner, self.lease_until, etag, taken_over=dead)
+        return Claim(self.ticket, owner, self.lease_until, etag, is_takeover=dead)
 
 
 @dataclass(slots=True)

@@ -1,8 +1,8 @@
-"""A thread of its own for calls that block, so that the event loop does not. The SQLite store has one for writing and
-one for reading.
+"""A thread for calls that block, so that the event loop does not. The SQLite store has one for writing and one for
+reading.
 
-Requests of one turn of the loop travel together, and everything that waits when the thread is free is worked off as
-one group: a switch of threads costs more than most of the requests.
+Requests of one turn of the loop are sent together, and everything that waits when the thread is free is processed as
+one batch: a thread switch costs more than most of the requests.
 """
 
 from __future__ import annotations
@@ -14,23 +14,25 @@ from threading import Thread
 from typing import Generic, TypeVar
 
 LARGEST_BATCH = 500
-"""Items. Bounds how long one group keeps the others waiting."""
+"""Items. Limits how long one batch delays the others."""
 
 BatchItem = TypeVar("BatchItem")
 BatchResult = TypeVar("BatchResult")
 
 
 class BatchingThreadClosed(Exception):
-    """A request came after the lane was closed."""
+    """The request came after the thread was closed."""
 
 
 BatchAnswers = Sequence[BatchResult | Exception]
 _Request = tuple[Sequence[BatchItem], Callable[[BatchAnswers[BatchResult]], None]]
-"""Items, and who is told their answers."""
+"""Items, and the callback that gets their results."""
 
 
 class BatchingThread(Generic[BatchItem, BatchResult]):
-    """Made on the loop that it serves. `work` runs in the thread; it answers every item with a result or an error."""
+    """Create it on the loop that it serves. `process` runs in the thread and returns a result or an error for every
+    item.
+    """
 
     def __init__(self, name: str, process: Callable[[Sequence[BatchItem]], BatchAnswers[BatchResult]]) -> None:
         self._process = process
@@ -38,24 +40,24 @@ class BatchingThread(Generic[BatchItem, BatchResult]):
         self._pending: list[_Request[BatchItem, BatchResult]] = []
         self._queue: SimpleQueue[list[_Request[BatchItem, BatchResult]] | None] = SimpleQueue()
         self._closed = False
-        # A daemon: a process that ends without closing its store must not hang. What was answered is committed.
+        # A daemon: a process that ends without closing its store must not hang. Answered requests are committed.
         self._thread = Thread(target=self._process_batches, name=name, daemon=True)
         self._thread.start()
 
     def submit(self, item: BatchItem) -> asyncio.Future[BatchResult]:
-        """Call on the loop. Raises LaneClosed."""
+        """Request one item. Call on the loop. Raises BatchingThreadClosed."""
         future: asyncio.Future[BatchResult] = self._loop.create_future()
         self._enqueue(([item], lambda answers: _resolve(future, answers[0])))
         return future
 
     def submit_all(self, items: Sequence[BatchItem]) -> asyncio.Future[BatchAnswers[BatchResult]]:
-        """Items that are answered together, each with its result or its error. Raises LaneClosed."""
+        """Request items that are answered together, each with its result or its error. Raises BatchingThreadClosed."""
         future: asyncio.Future[BatchAnswers[BatchResult]] = self._loop.create_future()
         self._enqueue((items, lambda answers: _resolve(future, answers)))
         return future
 
     async def aclose(self, time_limit: float | None = None) -> bool:
-        """Work off what was submitted, then end the thread. Returns whether it has ended within `patience` seconds."""
+        """Process the submitted requests, then end the thread. Return whether it ended within `timeout` seconds."""
         if not self._closed:
             self._closed = True
             self._flush()
@@ -100,7 +102,7 @@ class BatchingThread(Generic[BatchItem, BatchResult]):
         try:
             self._loop.call_soon_threadsafe(_deliver_answers, group, answers)
         except RuntimeError:
-            return  # the loop is closed: nobody waits any more
+            return  # the loop is closed
 
 
 def _count_items(requests: Sequence[_Request[BatchItem, BatchResult]]) -> int:
@@ -109,8 +111,8 @@ def _count_items(requests: Sequence[_Request[BatchItem, BatchResult]]) -> int:
 
 def _deliver_answers(group: Sequence[_Request[BatchItem, BatchResult]], answers: BatchAnswers[BatchResult]) -> None:
     start = 0
-    for items, told in group:
-        told(answers[start : start + len(items)])
+    for items, deliver in group:
+        deliver(answers[start : start + len(items)])
         start += len(items)
 
 

@@ -1,4 +1,4 @@
-"""Opens the SQLite file: lock, settings of the connections, schema. Blocks: called by sqlite in a thread."""
+"""Opens the SQLite file: lock, settings of the connections, schema. Blocks: called by sqlite.store in a thread."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from scheduler.stores.sqlite.schema import count_opening, migrate, require_curre
 BUSY_TIMEOUT = 5.0
 """Seconds for which a transaction waits for one of another process."""
 LOCK_TIMEOUT = 0.3
-"""Seconds: a tool holds the file's lock for a moment while it brings the schema up to date."""
+"""Seconds: a tool holds the file's lock briefly while it upgrades the schema."""
 
 
 class StoreAccess(StrEnum):
-    """What a process opens the file for."""
+    """How a process uses the file."""
 
     OWN = "own"
-    """A scheduler: makes the file if it is missing, brings it up to date, keeps every other scheduler away."""
+    """A scheduler: creates the file if it is missing, upgrades it, excludes every other scheduler."""
     SHARED = "shared"
-    """A tool that also writes, beside the scheduler or alone."""
+    """A tool that also writes, next to the scheduler or alone."""
     READ_ONLY = "read_only"
-    """A tool that only reads; the file must exist."""
+    """A tool that only reads. The file must exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class SqliteConnections:
-    """`opening` numbers the openings for writing of this file."""
+    """`opening` counts the openings of this file for writing."""
 
     reading: sqlite3.Connection
     writing: sqlite3.Connection | None
@@ -40,12 +40,12 @@ class SqliteConnections:
     _closing: ExitStack
 
     def close(self) -> None:
-        """The writing connection goes last: it moves everything from the WAL into the file and removes the WAL."""
+        """Close the writing connection last: it moves everything from the WAL into the file and removes the WAL."""
         self._closing.close()
 
 
 def open_connections(path: Path, access: StoreAccess) -> SqliteConnections:
-    """Raises StoreUnavailable; whatever was opened until then is closed again."""
+    """Open all connections. Raises StoreUnavailable; those opened until then are closed again."""
     with ExitStack() as opened:
         try:
             writing, opening = None, 0
@@ -62,12 +62,12 @@ def open_connections(path: Path, access: StoreAccess) -> SqliteConnections:
         except sqlite3.Error as error:
             raise to_store_error(path, error) from error
         except OSError as error:
-            raise StoreUnavailable(f"store {path}: {error.strerror}: look at the path, its owner and mode") from error
+            raise StoreUnavailable(f"store {path}: {error.strerror}: check the path, its owner and mode") from error
 
 
 def _require_file(path: Path) -> None:
     if not path.is_file():
-        raise StoreUnavailable(f"there is no store at {path} yet: start the scheduler first, or set SCHEDULER_STORE")
+        raise StoreUnavailable(f"store {path} does not exist: start the scheduler first, or set SCHEDULER_STORE")
 
 
 def _open_for_writing(path: Path, access: StoreAccess, opened: ExitStack) -> sqlite3.Connection:
@@ -78,15 +78,15 @@ def _open_for_writing(path: Path, access: StoreAccess, opened: ExitStack) -> sql
     elif access is StoreAccess.OWN:
         raise StoreUnavailable(
             f"store {path} is in use by another scheduler (process {lock.read_owner()}): stop that one, "
-            "or give this one a store of its own with SCHEDULER_STORE"
+            "or set SCHEDULER_STORE to another file"
         )
     connection = _open(path, opened)
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise StoreUnavailable(f"store {path} cannot be used in WAL mode: put it on a local disk, not on a share")
-    # Durable against the end of the process; see the module sqlite for what a power cut may take.
+    # Survives the end of the process; see sqlite.store for what a power cut may lose.
     connection.execute("PRAGMA synchronous = NORMAL")
-    # The reader thread moves pages into the file long before; only if it never catches up the writer does it itself.
+    # The reader thread moves pages into the file long before; only if it never catches up, the writer does it.
     connection.execute("PRAGMA wal_autocheckpoint = 4000")
     if held:
         migrate(connection)
@@ -100,6 +100,6 @@ def _open_for_writing(path: Path, access: StoreAccess, opened: ExitStack) -> sql
 def _open(path: Path, opened: ExitStack) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
     opened.callback(connection.close)
-    # KiB. Pages that are asked for again are in the system's cache; a copy here for each connection saves no time.
+    # KiB. The system caches pages that are read again; a copy for each connection saves no time.
     connection.execute("PRAGMA cache_size = -256")
     return connection

@@ -1,8 +1,9 @@
-"""Looks once, after the start, whether the SQLite file is damaged. Used by sqlite, beside the reader and the writer.
+"""Checks once, after the start, whether the SQLite file is damaged. Used by sqlite.store, next to the reader and the
+writer.
 
-`PRAGMA quick_check` reads the whole file on a connection and in a thread of its own: 0.06 s for 42,000 runs (36 MB),
-1.3 to 2.4 s of CPU for a million (1 GB), 3 s from the cache and 7 s from a busy disk. It is given up after a while, as
-it must not keep a slow disk busy for minutes; then damage shows when a row is read.
+`PRAGMA quick_check` reads the whole file on a separate connection and thread: 0.06 s for 42,000 runs (36 MB), 1.3 to
+2.4 s of CPU for a million (1 GB), 3 s from the cache and 7 s from a busy disk. It stops after a while, because it must
+not keep a slow disk busy for minutes; then damage shows when a row is read.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from scheduler.stores.sqlite.errors import DAMAGE_REMEDY
 _log = logging.getLogger("scheduler.stores")
 
 FILE_CHECK_TIMEOUT = 60.0
-"""Seconds after which the check is given up."""
+"""Seconds after which the check stops."""
 
 
 class FileCheck:
-    """`damage`: what health says of the file; "" as long as neither the check nor anybody else has met damage."""
+    """`damage`: the message for health; "" as long as neither the check nor a reader or writer has found damage."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -34,16 +35,16 @@ class FileCheck:
         self.damage = ""
 
     async def run(self) -> None:
-        """Check the file. Raises nothing; a check that is cancelled or given up finds nothing."""
+        """Check the file. Raises nothing; a check that is cancelled or times out finds nothing."""
         loop = asyncio.get_running_loop()
         found: asyncio.Future[str] = loop.create_future()
-        # A daemon, as a disk that hangs must not keep the program from ending.
+        # A daemon: a disk that hangs must not delay the end of the program.
         Thread(target=self._check_in_thread, args=(loop, found), name="store-check", daemon=True).start()
         try:
             async with asyncio.timeout(FILE_CHECK_TIMEOUT):
                 finding = await found
         except TimeoutError:
-            _log.info("store %s: it is too large to be checked for damage within %g s", self._path, FILE_CHECK_TIMEOUT)
+            _log.info("could not check store %s for damage: it is too large for %g s", self._path, FILE_CHECK_TIMEOUT)
             return
         finally:
             self._stop()
@@ -52,7 +53,7 @@ class FileCheck:
             _log.error("%s", self.damage)
 
     def report_error(self, error: StoreUnavailable) -> None:
-        """Somebody has read or written the file in vain. Called in any thread."""
+        """Record an error of a reader or writer. Callable in any thread."""
         if isinstance(error, StoreDamaged) and not self.damage:
             self.damage = str(error)
 
@@ -67,16 +68,16 @@ class FileCheck:
         try:
             finding = self._find_damage()
         except sqlite3.OperationalError as error:
-            _log.debug("store %s: it was not checked to the end: %s", self._path, error)
+            _log.debug("could not check store %s to its end: %s", self._path, error)
         except sqlite3.DatabaseError as error:
             finding = str(error)
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(_set_result, found, finding)
 
     def _find_damage(self) -> str:
-        """What is damaged, "" if nothing is.
+        """Return what is damaged, "" if nothing is.
 
-        Only the first finding is asked for: after it SQLite would read the rows, and fail at the damaged page.
+        Only the first finding is requested: after it SQLite would read the rows, and fail at the damaged page.
         """
         uri = f"{self._path.absolute().as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True, check_same_thread=False)) as connection:

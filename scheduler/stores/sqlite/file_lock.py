@@ -1,6 +1,6 @@
-"""Keeps a second scheduler away from the same file. Taken when the SQLite store is opened for writing.
+"""Prevents two schedulers from using the same file. Acquired when the SQLite store is opened for writing.
 
-Beside its process id the owner notes where it serves its API, for commands that name the address.
+With its process id the owner writes the address of its API, for commands that show the address.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from pathlib import Path
 
 
 class FileLock:
-    """A lock on `<file>.lock`, which holds the owner's process id. The system frees it when the owner dies."""
+    """A lock on `<file>.lock`, which contains the owner's process id. The system releases it when the owner dies."""
 
     def __init__(self, path: Path) -> None:
         self._path = _lock_path(path)
         self._file = -1
 
     def acquire(self, timeout: float) -> bool:
-        """False if another process has it for longer than `patience` seconds. Blocks.
+        """Return False if another process holds it for longer than `timeout` seconds. Blocks.
 
         Raises OSError if the lock file cannot be written.
         """
@@ -36,11 +36,13 @@ class FileLock:
         return True
 
     def read_owner(self) -> str:
-        """The process id of who has it."""
+        """Return the process id of the owner."""
         return self._path.read_text(encoding="ascii", errors="replace").partition("\n")[0].strip() or "unknown"
 
     def release(self) -> None:
-        """The file stays: removing it would let two processes lock two different files of one name."""
+        """Release the lock. The file stays: after removing it, two processes could lock two different files of one
+        name.
+        """
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -51,17 +53,17 @@ def _lock_path(path: Path) -> Path:
 
 
 def write_api_address(path: Path, address: str) -> None:
-    """Note where this process, which has the lock of the file at `path`, serves its API. Raises OSError."""
+    """Write the API address of this process, which holds the lock of the file at `path`. Raises OSError."""
     _lock_path(path).write_text(f"{os.getpid()}\n{address}\n", encoding="ascii")
 
 
 def read_api_address(path: Path) -> str | None:
-    """Return where the owner of the lock serves its API; None if there is no owner, or it has not said so."""
+    """Return the API address of the lock's owner; None if there is no owner, or if it has not written one."""
     try:
         owner, address = _lock_path(path).read_text(encoding="ascii").splitlines()[:2]
         os.kill(int(owner), 0)
     except PermissionError:
-        pass  # it lives, and is somebody else's
+        pass  # it runs as another user
     except (OSError, ValueError):
         return None
     return address

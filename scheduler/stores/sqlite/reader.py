@@ -1,5 +1,5 @@
-"""Reads the SQLite file, and moves what was committed from the WAL into it. Runs in the store's reader thread only,
-beside the writer: WAL keeps neither waiting for the other.
+"""Reads the SQLite file, and moves committed pages from the WAL into it. Runs in the store's reader thread only, next
+to the writer: in WAL mode neither waits for the other.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ListQuery:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointRequest:
-    """Move what is committed from the WAL into the file. It waits for the disk, which the writer must not."""
+    """Move committed pages from the WAL into the file. This waits for the disk, which the writer must not."""
 
 
 ReaderRequest = GetQuery | ListQuery | CheckpointRequest
@@ -53,13 +53,13 @@ class SqliteReader:
     def __init__(
         self, path: Path, connection: sqlite3.Connection, on_error: Callable[[StoreUnavailable], None] = lambda _: None
     ) -> None:
-        """`met` is told each error."""
+        """`on_error` gets each error of the file."""
         self._path = path
         self._on_error = on_error
         self._cursor = connection.cursor()
 
     def process(self, group: Sequence[ReaderRequest]) -> Sequence[Sequence[Row] | Exception]:
-        """Rows for each question; none or one for a Get, none for a Checkpoint."""
+        """Return the rows for each request; at most one for a GetQuery, none for a CheckpointRequest."""
         return [self._answer(question) for question in group]
 
     def _answer(self, question: ReaderRequest) -> Sequence[Row] | Exception:

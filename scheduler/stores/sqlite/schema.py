@@ -1,7 +1,7 @@
-"""The SQLite file's schema and how an older file is brought forward. Called by sqlite when it opens a file.
+"""The SQLite file's schema and its migrations. Called by sqlite.connections when it opens a file.
 
-Table `rows` holds everything, clustered by its key. Table `meta` holds the schema's version and a count of how often
-the file was opened for writing, from which etags are made.
+Table `rows` contains everything, clustered by its key. Table `meta` contains the schema's version and the number of
+openings for writing, from which etags are made.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from scheduler.stores.runs.keys import shard_of_job
 
 def _create_rows(connection: sqlite3.Connection) -> None:
     connection.execute("INSERT INTO meta (name, value) VALUES ('opened', 0)")
-    # Without rowid: rows of a partition lie side by side, so the newest runs of a job are one look-up and a short walk.
+    # Without rowid: rows of a partition are neighbours, so the newest runs of a job are one look-up and a short scan.
     connection.execute(
         """
         CREATE TABLE rows (
@@ -31,7 +31,7 @@ def _create_rows(connection: sqlite3.Connection) -> None:
 
 
 def _merge_run_tables(connection: sqlite3.Connection) -> None:
-    """Runs and their pointers move from `runs` and `timeline` into one table, partitioned by the job's shard."""
+    """Move runs and their pointers from `runs` and `timeline` into one table, partitioned by the job's shard."""
     connection.create_function("shard", 1, shard_of_job, deterministic=True)
     # In the order of the new keys, so that the file grows at its end.
     connection.execute(
@@ -66,10 +66,10 @@ MIGRATIONS: tuple[Migration, ...] = (_create_rows, _merge_run_tables)
 
 
 def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
-    """Bring the file to the latest version, wholly or not at all.
+    """Upgrade the file to the latest version, completely or not at all.
 
     Raises:
-        StoreUnavailable: the file was written by a newer version of the program.
+        StoreUnavailable: a newer version of the program wrote the file.
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -88,7 +88,7 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MI
 
 
 def require_current(connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
-    """For who opens a file that another process owns, and so must not change its schema.
+    """Check the schema of a file that another process owns, and that must therefore not be changed.
 
     Raises:
         StoreUnavailable: the file is older or newer, or empty.
@@ -99,12 +99,12 @@ def require_current(connection: sqlite3.Connection, migrations: Sequence[Migrati
     if version < len(migrations):
         raise StoreUnavailable(
             f"the store has schema version {version}, this program needs {len(migrations)}: "
-            "start the scheduler once, it brings the store up to date"
+            "start the scheduler once, which upgrades the store"
         )
 
 
 def count_opening(connection: sqlite3.Connection) -> int:
-    """A number that no other opening of this file for writing has had."""
+    """Return a number that no other opening of this file for writing has had."""
     connection.execute("BEGIN IMMEDIATE")
     (number,) = connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'opened' RETURNING value").fetchone()
     connection.execute("COMMIT")

@@ -1,9 +1,9 @@
 """The SQLite store: one file in WAL mode, one thread that writes, one that reads. Opened by scheduler.app.
 
 What `apply` has acknowledged survives SIGKILL at any moment: a commit hands the pages to the operating system. They
-reach the disk at a checkpoint (synchronous=NORMAL), so a power cut or a crash of the machine may take the last
-moments, never the file's integrity. Each commit on disk would cost ten times as much, and what the last moments held is
-checked again seconds later.
+reach the disk at a checkpoint (synchronous=NORMAL), so a power cut or a crash of the machine may lose the last moments,
+never the file's integrity. Writing each commit to disk would cost ten times as much, and the checks of the last moments
+are repeated seconds later.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from scheduler.stores.sqlite.writer import ChangeGroup, SqliteWriter
 _log = logging.getLogger("scheduler.stores")
 
 CLOSE_TIMEOUT = 2.0
-"""Seconds at the end for what is asked of the store already. Somebody who locks the file must not hold up the end."""
+"""Seconds at the end for requests that are in flight. Another process that locks the file must not delay the end."""
 CHECKPOINT_INTERVAL_CHANGES = 1500
-"""Changes, each about one page in the WAL."""
+"""Changes between two checkpoints, each about one page in the WAL."""
 
 __all__ = ["SqliteStore", "StoreAccess", "open_sqlite", "sqlite_path"]
 
@@ -37,10 +37,12 @@ Result = TypeVar("Result")
 
 
 def sqlite_path(url: str) -> Path:
-    """The file of `sqlite:///relative/path` or `sqlite:////absolute/path`. Raises ValueError for another text."""
+    """Return the file of `sqlite:///relative/path` or `sqlite:////absolute/path`. Raises ValueError for another text."""
     path = url.removeprefix("sqlite:///")
     if path == url or not path.strip("/"):
-        raise ValueError(f"{url!r} is no SQLite store: write sqlite:///path/to/file.db, with four slashes if absolute")
+        raise ValueError(
+            f"{url!r} is not a SQLite store: write sqlite:///path/to/file.db, with four slashes if absolute"
+        )
     return Path(path)
 
 
@@ -60,10 +62,9 @@ class SqliteStore:
         self._path = path
         self._connections = connections
         self._files = (path, path.with_name(f"{path.name}-wal"))
-        """The second one holds what is not in the first one yet; it is there as long as a connection that writes is."""
         self._file_identities = [*map(_file_identity, self._files)]
         self.file_check = FileCheck(path)
-        """For the owner of the file to run."""
+        """The owner of the file runs it."""
         self._closed = False
         self._changes_since_checkpoint = 0
         reader = SqliteReader(path, connections.reading, self.file_check.report_error)
@@ -112,7 +113,7 @@ class SqliteStore:
             if identity != before:
                 raise StoreUnavailable(
                     f"store {path}: the file was removed or replaced while it is open, so what is recorded now "
-                    "is lost with the process: restart it, and find out who did that"
+                    "is lost when the process ends: restart it, and find out which program removed the file"
                 )
 
     async def aclose(self) -> None:
@@ -123,7 +124,9 @@ class SqliteStore:
         if all(await asyncio.gather(*lanes)):
             await asyncio.to_thread(self._connections.close)
         else:
-            _log.warning("store %s is busy and is left as after a crash, which loses nothing", self._path)
+            _log.warning(
+                "could not close store %s: it is busy; it is left as after a crash, which loses nothing", self._path
+            )
 
     async def _apply_groups(self, groups: Sequence[Sequence[Change]]) -> Sequence[Etags | StoreError]:
         try:
@@ -147,7 +150,7 @@ class SqliteStore:
         self._changes_since_checkpoint += changes
         if self._changes_since_checkpoint >= CHECKPOINT_INTERVAL_CHANGES and not self._closed:
             self._changes_since_checkpoint = 0
-            # If it fails the WAL stays longer; what keeps it from working keeps the writer from it as well, and tells.
+            # If it fails, the WAL stays longer. Its cause affects the writer as well, which reports it.
             self._reader_thread.submit(CheckpointRequest()).add_done_callback(lambda done: done.exception())
 
     def _submit(self, lane: BatchingThread[Item, Result], item: Item) -> Awaitable[Result]:
@@ -158,7 +161,7 @@ class SqliteStore:
 
 
 def _file_identity(path: Path) -> tuple[int, int] | None:
-    """Which file it is; None if there is none."""
+    """Return which file it is; None if it does not exist."""
     with suppress(OSError):
         found = os.stat(path)
         return found.st_dev, found.st_ino
@@ -166,7 +169,7 @@ def _file_identity(path: Path) -> tuple[int, int] | None:
 
 
 def _require_store_error(answer: Exception) -> StoreError:
-    """The writer answers with errors of the store; anything else is a mistake of the program."""
+    """Return the error if it is one of the store; raise any other, which is a bug."""
     if isinstance(answer, StoreError):
         return answer
     raise answer

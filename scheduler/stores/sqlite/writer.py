@@ -1,4 +1,4 @@
-"""Makes changes in the SQLite file, many applies a transaction. Runs in the store's writer thread only."""
+"""Makes changes in the SQLite file, many applies in one transaction. Runs in the store's writer thread only."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ChangeGroup = tuple[Change, ...]
 
 
 class SqliteWriter:
-    """`opening` is the number of this opening of the file: etags begin with it, so none is ever used again."""
+    """`opening` is the number of this opening of the file: etags begin with it, so none is used twice."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class SqliteWriter:
         opening: int,
         on_error: Callable[[StoreUnavailable], None] = lambda _: None,
     ) -> None:
-        """`met` is told each error of the file."""
+        """`on_error` gets each error of the file."""
         self._path = path
         self._on_error = on_error
         self._connection = connection
@@ -49,19 +49,19 @@ class SqliteWriter:
         self._etags: Iterator[int] = count(opening << 40)
 
     def process(self, group: Sequence[ChangeGroup]) -> Sequence[Etags | Exception]:
-        """One transaction for the whole group. An apply that fails does not spoil the others."""
+        """Make the whole batch in one transaction. An apply that fails does not affect the others."""
         try:
             try:
                 return self._transaction(self._apply_changes, group)
             except sqlite3.Error:
                 raise
             except Exception:
-                # Most applies succeed, so the savepoints that keep them apart are paid for only when one has not.
+                # Most applies succeed, so the savepoints that separate them are set only after one has failed.
                 return self._transaction(self._apply_or_undo, group)
         except sqlite3.Error as error:
             found = to_store_error(self._path, error)
             if isinstance(found, StoreDamaged) and len(group) > 1:
-                # The damaged page of one apply must not keep the others from being made.
+                # The damaged page of one apply must not prevent the others.
                 return [answer for changes in group for answer in self.process([changes])]
             self._on_error(found)
             return [found for _ in group]
@@ -97,7 +97,7 @@ class SqliteWriter:
         return tuple([self._apply_change(change) for change in changes])
 
     def _apply_change(self, change: Change) -> str:
-        """Returns the row's new etag."""
+        """Return the row's new etag."""
         row = (change.table, change.partition, change.key)
         if isinstance(change, Delete):
             self._cursor.execute(_DELETE, row)
@@ -116,5 +116,5 @@ class SqliteWriter:
 
 
 def _known_etag(change: Replace) -> int:
-    """An etag of another kind of store matches nothing here."""
+    """An etag of another kind of store matches no row."""
     return int(change.etag) if change.etag.isdecimal() else -1

@@ -26,7 +26,7 @@ class TicketClaim:
     @property
     def is_recovered(self) -> bool:
         """Whether the run was claimed by a process that died."""
-        return self._claim is not None and self._claim.taken_over
+        return self._claim is not None and self._claim.is_takeover
 
     def must_not_run(self, job: JobDefinition) -> bool:
         """Whether a process that died may have executed the run, and the job must not be executed twice."""

@@ -102,7 +102,7 @@ async def test_a_process_that_dies_before_the_run_is_recorded_has_kept_the_lette
     assert [record.state for record in await shop.runs.list_unfinished()] == [RunState.RUNNING]
 
 
-async def taken_over(slow: Shop, ticket: Ticket, other: Shop) -> Claim:
+async def is_takeover(slow: Shop, ticket: Ticket, other: Shop) -> Claim:
     """Begin the run in `slow`, and let `other` take it over an hour later, as if `slow` had stood still."""
     slow.worker.submit(ticket)
     await asyncio.sleep(1)
@@ -123,7 +123,7 @@ def two_processes(*steps: Step) -> tuple[Shop, Shop]:
 async def test_a_run_that_was_taken_over_and_succeeded_leaves_no_letter() -> None:
     slow, other = two_processes()
     ticket = slow.ticket()
-    claim = await taken_over(slow, ticket, other)
+    claim = await is_takeover(slow, ticket, other)
     await other.runs.finish(claim, run_of(ticket, Outcome.SUCCEEDED))
 
     await slow.worker.drain(60)
@@ -137,7 +137,7 @@ async def test_a_run_that_was_taken_over_and_succeeded_leaves_no_letter() -> Non
 async def test_a_run_that_was_taken_over_and_failed_keeps_the_letter_of_its_new_owner() -> None:
     slow, other = two_processes()
     ticket = slow.ticket()
-    claim = await taken_over(slow, ticket, other)
+    claim = await is_takeover(slow, ticket, other)
     failed = run_of(ticket, Outcome.FAILED)
     await other.dead_letters.add(DeadLetter.from_run(failed, ticket, KEPT.job))
     await other.runs.finish(claim, failed)
@@ -151,7 +151,7 @@ async def test_a_run_that_was_taken_over_and_failed_keeps_the_letter_of_its_new_
 async def test_a_new_owner_that_has_kept_the_letter_but_not_finished_the_run_does_not_lose_it() -> None:
     slow, other = two_processes()
     ticket = slow.ticket()
-    claim = await taken_over(slow, ticket, other)
+    claim = await is_takeover(slow, ticket, other)
     failed = run_of(ticket, Outcome.FAILED)
     await other.dead_letters.add(DeadLetter.from_run(failed, ticket, KEPT.job))
 

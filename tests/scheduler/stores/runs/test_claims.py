@@ -47,7 +47,7 @@ async def test_what_cannot_be_claimed_does_not_spoil_the_rest(runs: Runs) -> Non
     assert isinstance(done, AlreadyClaimed)
     assert done.record.run == run_of(ticket("done"))
     assert isinstance(taken, Claim)
-    assert taken.taken_over
+    assert taken.is_takeover
     with pytest.raises(ClaimLost):
         await runs.finish(late, run_of(ticket("late")))
 
@@ -125,7 +125,7 @@ async def test_a_run_that_was_put_back_is_for_anybody_to_claim(runs: Runs) -> No
     assert await runs.find(ticket().id) == record
     assert await runs.list_open() == [OpenRun(ticket().id, "checkout", NOON)]
     again = await claimed(runs, ticket(), "two", at(1))
-    assert not again.taken_over
+    assert not again.is_takeover
     with pytest.raises(ClaimLost):
         await runs.finish(claim, run_of(ticket()))
     with pytest.raises(ClaimLost):

@@ -62,7 +62,7 @@ async def test_a_batch_whose_claim_was_cut_short_is_claimed_by_the_next_owner(su
     runs = Runs(MemoryStore(data))
     assert len(await runs.list_unfinished()) == survived
     claims = await runs.claim_all([(each, at(121)) for each in BATCH], "two", at(61))
-    assert [isinstance(claim, Claim) and claim.taken_over for claim in claims] == [
+    assert [isinstance(claim, Claim) and claim.is_takeover for claim in claims] == [
         number < survived for number in range(len(BATCH))
     ]
 

@@ -32,7 +32,7 @@ async def test_a_claimed_run_is_running_until_its_lease_ends(runs: Runs) -> None
     assert record is not None
     assert (record.ticket, record.state, record.owner) == (ticket(), RunState.RUNNING, "one")
     assert (record.lease_until, record.run, record.etag) == (NOON + LEASE, None, claim.etag)
-    assert not claim.taken_over
+    assert not claim.is_takeover
 
 
 async def test_a_finished_run_is_kept_with_everything_that_happened(runs: Runs) -> None:
@@ -92,7 +92,7 @@ async def test_a_run_whose_owner_died_is_taken_over_when_its_lease_has_ended(run
     await claimed(runs, ticket())
     claim = await runs.claim(ticket(), "two", at(120), at(60))
     assert isinstance(claim, Claim)
-    assert claim.taken_over
+    assert claim.is_takeover
     record = await runs.find(ticket().id)
     assert record is not None
     assert (record.owner, record.lease_until) == ("two", at(120))
@@ -135,7 +135,7 @@ async def test_a_queued_run_waits_to_be_claimed(runs: Runs) -> None:
     assert await runs.find(wanted.id) == record
     assert await runs.list_unfinished() == [record]
     claim = await claimed(runs, wanted)
-    assert not claim.taken_over
+    assert not claim.is_takeover
     await runs.finish(claim, run_of(wanted))
     assert await runs.list_unfinished() == []
 
