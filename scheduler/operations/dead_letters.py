@@ -18,7 +18,8 @@ from scheduler.audit import ChangeSource, log_change
 from scheduler.catalog.catalog import Catalog
 from scheduler.dispatch.port import Dispatch
 from scheduler.errors import Conflict, InvalidArgument, NotFound
-from scheduler.stores.dead_letters.repository import DeadLetter, DeadLetters
+from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.runs.repository import RunRecord, Runs
 
 MAX_REPLAYS = 1000

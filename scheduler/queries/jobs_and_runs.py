@@ -12,7 +12,8 @@ from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 from scheduler.queries.selection import EVERY_JOB, JobSelection
 from scheduler.queries.time_range import ANY_TIME, TimeRange
-from scheduler.stores.dead_letters.repository import DeadLetter, DeadLetters, LetterPage
+from scheduler.stores.dead_letters.letter import DeadLetter, LetterPage
+from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.pauses import Pause, Pauses
 from scheduler.stores.runs.repository import RunPage, RunRecord, Runs
 

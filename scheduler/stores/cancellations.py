@@ -6,11 +6,11 @@ One row a run, in one partition, removed when the run is over: mostly the partit
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from scheduler.stores.port import LARGEST_PAGE, Delete, Store, Upsert
+from scheduler.stores.rows.json_text import decode_json, encode_json
 
 CANCELLATIONS_TABLE = "cancellations"
 _PARTITION = "runs"
@@ -26,7 +26,7 @@ class Cancellations:
 
     async def request(self, run_id: str, source: str, now: datetime) -> None:
         """Let the process that performs the run end it. `source`: how the request came, such as `over the API`."""
-        body = json.dumps({"asked": source, "at": now.isoformat()})
+        body = encode_json({"asked": source, "at": now.isoformat()})
         await self._store.apply(Upsert(CANCELLATIONS_TABLE, _PARTITION, run_id, body))
 
     async def list_requested(self, now: datetime) -> Mapping[str, str]:
@@ -34,7 +34,7 @@ class Cancellations:
         rows = await self._store.list_rows(CANCELLATIONS_TABLE, _PARTITION, limit=LARGEST_PAGE)
         requests: dict[str, str] = {}
         for row in rows:
-            body = json.loads(row.body)
+            body = decode_json(row.body)
             if now - datetime.fromisoformat(body["at"]) > CANCELLATION_LIFETIME:
                 await self.remove(row.key)
             else:

@@ -4,11 +4,11 @@ hosts.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from scheduler.stores.port import Insert, Replace, Row, RowChanged, RowExists, Store
+from scheduler.stores.rows.json_text import decode_json, encode_json
 
 CURSORS_TABLE = "cursors"
 PLANNED_UNTIL_CURSOR = "planned-until"
@@ -28,7 +28,7 @@ class Cursors:
         return None if row is None else _instant(row)
 
     async def advance(self, name: str, instant: datetime) -> datetime:
-        """Move it to `instant` unless it is there or later. Return its position."""
+        """Move it to `instant` unless it is later already. Return its position."""
         return await self._move_to(name, instant, lambda position: position >= instant)
 
     async def rewind(self, name: str, instant: datetime) -> datetime:
@@ -36,7 +36,7 @@ class Cursors:
         return await self._move_to(name, instant, lambda position: position <= instant)
 
     async def _move_to(self, name: str, instant: datetime, is_reached: Callable[[datetime], bool]) -> datetime:
-        body = json.dumps({"instant": instant.astimezone(UTC).isoformat()})
+        body = encode_json({"instant": instant.astimezone(UTC).isoformat()})
         while True:
             row = await self._store.get_row(CURSORS_TABLE, name, _INSTANT_KEY)
             if row is not None and is_reached(_instant(row)):
@@ -52,4 +52,4 @@ class Cursors:
 
 
 def _instant(row: Row) -> datetime:
-    return datetime.fromisoformat(json.loads(row.body)["instant"])
+    return datetime.fromisoformat(decode_json(row.body)["instant"])

@@ -6,13 +6,13 @@ pings, whose rows are overwritten in turn, so that their number is limited. Both
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 from jobs.heartbeat import HeartbeatRecord, HeartbeatState, Ping, PingSchedule, PingSignal, apply_ping
 from scheduler.stores.port import Insert, Replace, Row, RowChanged, RowExists, Store, StoreUnavailable, Upsert
+from scheduler.stores.rows.json_text import decode_json, encode_json
 
 HEARTBEATS_TABLE = "heartbeats"
 PINGS_PER_JOB = 100
@@ -50,7 +50,7 @@ class Heartbeats:
             before = enrich(HeartbeatRecord() if row is None else _read_beat(row))
             ping = make_ping(before)
             now = apply_ping(before, ping, rhythm)
-            body = json.dumps(_beat_body(now))
+            body = encode_json(_beat_body(now))
             state = (
                 Insert(HEARTBEATS_TABLE, job, _STATE_KEY, body)
                 if row is None
@@ -59,7 +59,7 @@ class Heartbeats:
             try:
                 await self._store.apply(
                     state,
-                    Upsert(HEARTBEATS_TABLE, job, _ping_key(now.number), json.dumps(_ping_body(ping, now.number))),
+                    Upsert(HEARTBEATS_TABLE, job, _ping_key(now.number), encode_json(_ping_body(ping, now.number))),
                 )
             except (RowExists, RowChanged):
                 continue
@@ -96,7 +96,7 @@ def _beat_body(beat: HeartbeatRecord) -> dict[str, Any]:
 
 
 def _read_beat(row: Row) -> HeartbeatRecord:
-    body = json.loads(row.body)
+    body = decode_json(row.body)
     return HeartbeatRecord(
         state=HeartbeatState(body["state"]),
         last_ping=_read_instant(body["last_ping"]),
@@ -128,7 +128,7 @@ def _ping_body(ping: Ping, number: int) -> dict[str, Any]:
 
 
 def _read_ping(row: Row) -> Ping:
-    body = json.loads(row.body)
+    body = decode_json(row.body)
     return Ping(
         at=datetime.fromisoformat(body["at"]),
         signal=PingSignal(body["signal"]),

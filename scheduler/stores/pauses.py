@@ -7,7 +7,6 @@ until the job is paused again: from it a heartbeat knows that no ping was due me
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from jobs.formats.instants import format_instant
 from scheduler.stores.port import LARGEST_PAGE, Row, Store, StoreError, Upsert
+from scheduler.stores.rows.json_text import decode_json, encode_json
 
 if TYPE_CHECKING:
     from jobs.schedules import Schedule
@@ -95,7 +95,7 @@ class Pauses:
         if pause.reason:
             body["reason"] = pause.reason
         async with self._lock:
-            await self._store.apply(Upsert(PAUSES_TABLE, _PARTITION, pause.job, json.dumps(body)))
+            await self._store.apply(Upsert(PAUSES_TABLE, _PARTITION, pause.job, encode_json(body)))
             self._cached[pause.job] = pause
 
     async def resume(self, job: str, now: datetime) -> None:
@@ -126,7 +126,7 @@ class Pauses:
 
 
 def _read_pause(row: Row) -> Pause:
-    body = json.loads(row.body)
+    body = decode_json(row.body)
     until = body.get("until")
     return Pause(
         job=row.key,

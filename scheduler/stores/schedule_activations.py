@@ -18,6 +18,7 @@ from datetime import datetime
 
 from jobs.schedules import Schedule
 from scheduler.stores.port import LARGEST_PAGE, Insert, Row, RowExists, Store, Upsert
+from scheduler.stores.rows.json_text import decode_json, encode_json
 
 SCHEDULES_TABLE = "schedules"
 _PARTITION = "all"
@@ -39,13 +40,13 @@ class ScheduleActivations:
     async def find_since(self, job: str) -> datetime | None:
         """Return since when the job's schedule is in force; None if it has none."""
         row = await self._store.get_row(SCHEDULES_TABLE, _PARTITION, job)
-        stored = {} if row is None else json.loads(row.body)
+        stored = {} if row is None else decode_json(row.body)
         return datetime.fromisoformat(stored["since"]) if "schedule" in stored else None
 
     async def find_first(self, job: str) -> datetime | None:
         """Return the instant at which a host first had a schedule of the job in force; None if none ever had."""
         row = await self._store.get_row(SCHEDULES_TABLE, _PARTITION, job)
-        return None if row is None else _first_activation(json.loads(row.body))
+        return None if row is None else _first_activation(decode_json(row.body))
 
     async def record_all(self, schedules: Iterable[tuple[str, Schedule]], now: datetime) -> Mapping[str, datetime]:
         """Record these schedules, and that no others are in force. Return since when each of them is in force."""
@@ -82,7 +83,7 @@ class ScheduleActivations:
         changes: list[Insert | Upsert] = []
         for job, schedule in schedules.items():
             row = known.get(job)
-            stored = json.loads(row.body) if row is not None else {}
+            stored = decode_json(row.body) if row is not None else {}
             if schedule is None:
                 if "schedule" in stored:
                     changes.append(
@@ -120,7 +121,7 @@ def _encode_row(mark: str | None, since: datetime, before: Mapping[str, str]) ->
     body["since"] = since.isoformat()
     if before and (first := min(_first_activation(before), since)) != since:
         body["first"] = first.isoformat()
-    return json.dumps(body)
+    return encode_json(body)
 
 
 def _first_activation(body: Mapping[str, str]) -> datetime:

@@ -6,12 +6,12 @@ One row, so that one read is enough. It contains names of secrets that jobs use,
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from scheduler.stores.port import Insert, Replace, RowChanged, RowExists, Store
+from scheduler.stores.rows.json_text import decode_json, encode_json
 
 SECRETS_TABLE = "secrets"
 _PARTITION, _KEY = "news", "newest"
@@ -74,11 +74,11 @@ def _encode(news: SecretVersions) -> str:
     expiring = {
         name: {"at": expiry.at and expiry.at.isoformat(), "past": expiry.past} for name, expiry in news.expiring.items()
     }
-    return json.dumps({"stamps": dict(news.stamps), "expiring": expiring})
+    return encode_json({"stamps": dict(news.stamps), "expiring": expiring})
 
 
 def _decode(body: str) -> SecretVersions:
-    read = json.loads(body)
+    read = decode_json(body)
     expiring = {
         name: SecretExpiry(None if each["at"] is None else datetime.fromisoformat(each["at"]), each["past"])
         for name, each in read["expiring"].items()

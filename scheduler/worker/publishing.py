@@ -14,7 +14,7 @@ from jobs.runs import Run
 from jobs.runs.events import RunFinished, RunListener
 from scheduler.dependencies.port import FollowUp
 from scheduler.dispatch.port import DispatchError
-from scheduler.stores.dead_letters.repository import DeadLetter
+from scheduler.stores.dead_letters.letter import DeadLetter
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import Runs
 

@@ -43,9 +43,9 @@ async def test_one_name_in_two_files_is_told_with_both_places_and_nothing_starts
 @pytest.mark.parametrize(
     ("store", "words"),
     [
-        ("/proc/no/such.db", ("look at the path",)),
-        ("{folder}", ("look at the path",)),
-        ("{folder}/no.db", ("is no SQLite database", "SCHEDULER_STORE")),
+        ("/proc/no/such.db", ("check the path",)),
+        ("{folder}", ("check the path",)),
+        ("{folder}/no.db", ("is not a SQLite database", "SCHEDULER_STORE")),
     ],
 )
 async def test_a_store_that_cannot_be_is_named_with_what_to_do(

@@ -10,7 +10,7 @@ from jobs.runs import ErrorClass, Trigger
 from scheduler.api.models.base import ResponseModel
 from scheduler.api.models.runs import AttemptModel
 from scheduler.operations.dead_letters import ReplayResult
-from scheduler.stores.dead_letters.repository import DeadLetter, LetterPage
+from scheduler.stores.dead_letters.letter import DeadLetter, LetterPage
 
 
 class DeadLetterState(StrEnum):

@@ -1,1 +1,1 @@
-"""Dead letters."""
+"""Dead letters: the value (letter) and where it is stored (repository)."""

@@ -8,7 +8,6 @@ runs.repository.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from operator import itemgetter
 
 from jobs.runs.uptime import Uptime, UptimeSegment
 from scheduler.stores.port import Delete, Insert, Replace, Row, Store
+from scheduler.stores.rows.json_text import decode_json, encode_json
 from scheduler.stores.runs.codec import read_uptime_sample
 from scheduler.stores.runs.keys import HISTORY_TABLE, PREFIX_END, job_prefix, reverse_ms, shard_of_job
 from scheduler.stores.runs.open_index import list_history_between
@@ -76,11 +76,11 @@ def end_of_hour(hour: str) -> str:
 def _encode_stretch(stretch: UptimeSegment) -> str:
     *times, began, ended, seconds, outages, uptime = astuple(stretch)
     first, last = (instant.isoformat() for instant in times)
-    return json.dumps([first, last, began, ended, round(seconds, 6), outages, *uptime[:3], round(uptime[3], 3)])
+    return encode_json([first, last, began, ended, round(seconds, 6), outages, *uptime[:3], round(uptime[3], 3)])
 
 
 def _decode_stretch(body: str) -> UptimeSegment:
-    first, last, began, ended, seconds, outages, *uptime = json.loads(body)
+    first, last, began, ended, seconds, outages, *uptime = decode_json(body)
     return UptimeSegment(
         datetime.fromisoformat(first), datetime.fromisoformat(last), began, ended, seconds, outages, Uptime(*uptime)
     )

@@ -15,7 +15,7 @@ from scheduler.stores.port import LARGEST_PAGE, Change, Replace, Row, RowChanged
 from scheduler.stores.runs.claims import Claim
 from scheduler.stores.runs.codec import RunRecord, RunState, encode_open, encode_unacknowledged
 from scheduler.stores.runs.keys import HISTORY_TABLE, OPEN_PREFIX, PREFIX_END, SHARD_NAMES, RunKey
-from scheduler.stores.runs.transitions import done_pointer, encode_to_fit
+from scheduler.stores.runs.run_rows import done_pointer, encode_to_fit
 
 
 async def iterate_open_pages(store: Store) -> AsyncIterator[Sequence[Row]]:

@@ -1,1 +1,1 @@
-"""Slots."""
+"""Slots: how many runs of a group are in progress across all processes."""

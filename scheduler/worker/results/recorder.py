@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 
 from jobs.ports import Clock
 from jobs.runs import Run
-from scheduler.stores.dead_letters.repository import DeadLetter, DeadLetters
+from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.port import StoreError, StoreUnavailable
 from scheduler.stores.runs.claims import ClaimLost, RunResult
 from scheduler.stores.runs.codec import encode_finished

@@ -67,7 +67,7 @@ async def test_a_store_that_is_away_at_the_start_is_told_and_opened_once_it_is_t
     host: FunctionsHost, tables: CutLine
 ) -> None:
     await tables.cut()
-    with pytest.raises(StoreUnavailable, match=r"Azure table health cannot be used .* look at the storage account"):
+    with pytest.raises(StoreUnavailable, match=r"Azure table health cannot be used .* check the storage account"):
         await host.tick()
     assert_away(await ask(host, "GET", "/api/status"), "Azure table health cannot be used")
     assert (await ask(host, "GET", "/api/health/live")).status == 200

@@ -52,7 +52,7 @@ async def test_a_row_that_is_not_there_is_none(store: Store) -> None:
 
 async def test_a_second_insert_of_a_key_is_refused_and_changes_nothing(store: Store) -> None:
     await store.apply(Insert("runs", "job", "1", "1"))
-    with pytest.raises(RowExists, match="runs has a row 'job', '1' already"):
+    with pytest.raises(RowExists, match="row 'job', '1' of runs exists already"):
         await store.apply(Insert("runs", "job", "1", "2"))
     row = await store.get_row("runs", "job", "1")
     assert row is not None

@@ -18,7 +18,7 @@ from observability import names
 from scheduler.catalog.catalog import CatalogJob, JobSnapshot
 from scheduler.dispatch.port import DispatchError, QueueDepth
 from scheduler.health.report import HealthStatus
-from scheduler.stores.dead_letters.repository import DeadLetter
+from scheduler.stores.dead_letters.letter import DeadLetter
 from scheduler.stores.pauses import Pause
 from scheduler.stores.runs.repository import Claim, Runs
 from scheduler.watchdog import (

@@ -24,7 +24,7 @@ from scheduler.cli.output import (
 if TYPE_CHECKING:
     from scheduler.app import Program, ReadOnlyProgram
     from scheduler.operations.dead_letters import LetterFilter, ReplayResult
-    from scheduler.stores.dead_letters.repository import DeadLetter
+    from scheduler.stores.dead_letters.letter import DeadLetter
     from scheduler.stores.runs.repository import RunRecord
 
 _PAGE = 500

@@ -274,7 +274,7 @@ async def test_an_account_that_cannot_be_reached_is_told_at_opening(named: Calla
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         account = named(f"127.0.0.1:{unused.getsockname()[1]}")
-        with pytest.raises(StoreUnavailable, match=r"ServiceRequestError.*the network on the way"):
+        with pytest.raises(StoreUnavailable, match=r"ServiceRequestError.*the network between them"):
             await open_azure_tables(**account)
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from jobs.runs import Outcome, Ticket
 from scheduler.stores.dead_letters import repository
-from scheduler.stores.dead_letters.repository import DeadLetter, DeadLetters
+from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.port import Store
 from tests.scheduler.fakes import entry
 from tests.scheduler.stores.conftest import OpenStore

@@ -9,7 +9,8 @@ from datetime import timedelta
 import pytest
 
 from jobs.runs import Failure, Outcome, Run
-from scheduler.stores.dead_letters.repository import DeadLetter, DeadLetters
+from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.port import Store
 from scheduler.stores.rows.size_limits import LARGEST_ROW_BYTES, fits_row, shrink_run_to_fit
 from scheduler.stores.runs.claims import RunResult
@@ -66,7 +67,7 @@ async def test_a_run_that_is_too_large_is_stored_and_says_what_it_lacks(
     assert (found.outcome, found.error, found.status) == (run.outcome, run.error, run.status)
     assert len(found.attempts) == len(run.attempts)
     assert "(Stored without " in found.message
-    assert f"run {run.id} is too large for the store: (Stored without " in caplog.text
+    assert f"could not store run {run.id} completely: it is too large for a row; (Stored without " in caplog.text
 
 
 async def test_a_dead_letter_that_is_too_large_is_stored_and_says_what_it_lacks(
@@ -82,7 +83,7 @@ async def test_a_dead_letter_that_is_too_large_is_stored_and_says_what_it_lacks(
     assert (found.ticket, len(found.tried)) == (ticket(), 20)
     assert found.reason.startswith("It failed. (Stored without the answers of all attempts but the last: it has ")
     assert found.definition is not None
-    assert f"dead letter {letter.id} is too large for the store" in caplog.text
+    assert f"could not store dead letter {letter.id} completely: it is too large for a row" in caplog.text
 
 
 def test_a_run_that_fits_is_stored_whole() -> None:

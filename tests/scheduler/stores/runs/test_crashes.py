@@ -185,7 +185,7 @@ async def test_a_late_owner_does_not_change_where_the_new_owners_run_is_listed()
     runs = Runs(MemoryStore())
     late, new = await claimed(runs, ticket()), await claimed(runs, ticket(), "two", 61)
     await runs.finish(new, run_of(ticket()))
-    with pytest.raises(ClaimLost, match="somebody else has the run"):
+    with pytest.raises(ClaimLost, match="another owner has the run"):
         await runs.finish(late, run_of(ticket(), Outcome.FAILED))
     assert [record.run for record in (await runs.list_page(outcome="succeeded")).records] == [run_of(ticket())]
     assert (await runs.list_page(outcome="failed")).records == ()

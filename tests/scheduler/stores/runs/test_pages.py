@@ -179,7 +179,7 @@ async def test_a_continuation_of_another_list_or_of_nothing_is_refused(runs: Run
 
 
 async def test_an_unknown_outcome_is_refused_with_those_that_there_are(runs: Runs) -> None:
-    with pytest.raises(ValueError, match=r"'broken' is none of succeeded, failed, .*, running, queued"):
+    with pytest.raises(ValueError, match=r"'broken' is not one of succeeded, failed, .*, running, queued"):
         await runs.list_page(outcome="broken")
 
 

@@ -336,7 +336,7 @@ async def test_an_empty_database_has_no_schema_for_a_reader(path: Path) -> None:
 
 async def test_a_file_that_is_no_database_is_refused_with_what_to_do(path: Path) -> None:
     write(path, b"jobs: {}\n" * 1000)
-    with pytest.raises(StoreUnavailable, match="is no SQLite database; move it away"):
+    with pytest.raises(StoreUnavailable, match="is not a SQLite database; move it"):
         await open_sqlite(path)
     assert read(path) == b"jobs: {}\n" * 1000
 
@@ -357,12 +357,12 @@ async def test_a_damaged_file_is_told_apart_from_an_empty_one(path: Path) -> Non
 
 async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StoreUnavailable, match=r"file/store\.db: .*look at the path"):
+    with pytest.raises(StoreUnavailable, match=r"file/store\.db: .*check the path"):
         await open_sqlite(tmp_path / "file" / "store.db")
 
 
 async def test_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StoreUnavailable, match="unable to open database file: look at the path"):
+    with pytest.raises(StoreUnavailable, match="unable to open database file: check the path"):
         await open_sqlite(tmp_path)
 
 
@@ -371,7 +371,7 @@ async def test_a_file_that_another_program_keeps_locked_is_worth_another_try(sto
     store._connections.writing.execute("PRAGMA busy_timeout = 1")
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreUnavailable, match="worth another try"):
+        with pytest.raises(StoreUnavailable, match="the change is retried"):
             await store.apply(Upsert("a", "p", "1", "1"))
         assert await store.get_row("a", "p", "1") is None
         other.execute("ROLLBACK")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.runs.details import CertificateDetail, Details, DnsDetail, StepDetail, StepOutcome, TlsDetail
-from scheduler.stores.runs.details_codec import decode_details, encode_details
+from scheduler.stores.runs.codecs.details import decode_details, encode_details
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
 TEXTS = st.lists(TEXT, max_size=3).map(tuple)

@@ -10,8 +10,8 @@ from jobs.runs import Outcome
 from jobs.runs.reasons import ReasonCode
 from scheduler.stores.port import Row
 from scheduler.stores.runs.codec import decode_record, encode_finished, read_uptime_sample
+from scheduler.stores.runs.codecs.old_reasons import reason_of_sentence
 from scheduler.stores.runs.keys import RunKey
-from scheduler.stores.runs.old_reasons import reason_of_sentence
 from tests.scheduler.stores.samples import run_of, ticket
 
 RUN = "checkout@20261127T205400.000Z"

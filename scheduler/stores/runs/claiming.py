@@ -1,0 +1,161 @@
+"""Claims runs, a batch at a time. Used by runs.repository.
+
+Each claim is atomic: it writes the run's row, fenced by its etag, and the pointer to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from jobs.runs import Ticket
+from scheduler.stores.port import (
+    LARGEST_ATOMIC_GROUP,
+    Change,
+    RowChanged,
+    RowExists,
+    Store,
+    StoreError,
+)
+from scheduler.stores.runs.claims import AlreadyClaimed, Claim
+from scheduler.stores.runs.codec import RunRecord, RunState, decode_record, encode_open
+from scheduler.stores.runs.existing import find_existing
+from scheduler.stores.runs.keys import HISTORY_TABLE, RunKey
+from scheduler.stores.runs.run_rows import insert_open_changes, read_run_row, replace_open_changes
+
+CLAIMS_PER_TRANSACTION = LARGEST_ATOMIC_GROUP // 2
+"""Runs that one transaction claims. A larger batch first checks which of its runs exist."""
+_MAX_TRIES = 4
+"""Of one claim, when other processes change the run between the read and the write."""
+
+
+@dataclass(slots=True)
+class _ClaimAttempt:
+    """A ticket that is being claimed, and the record that was read."""
+
+    ticket: Ticket
+    lease_until: datetime
+    key: RunKey
+    body: str
+    found: RunRecord | None = None
+
+    def changes(self) -> Sequence[Change]:
+        return (
+            insert_open_changes(self.key, self.body)
+            if self.found is None
+            else replace_open_changes(self.key, self.body, self.found.etag)
+        )
+
+    def claim(self, owner: str, etag: str) -> Claim:
+        dead = self.found is not None and self.found.state is RunState.RUNNING
+        return Claim(self.ticket, owner, self.lease_until, etag, is_takeover=dead)
+
+
+class RunClaims:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def claim_all(
+        self, requests: Sequence[tuple[Ticket, datetime]], owner: str, now: datetime
+    ) -> Sequence[Claim | AlreadyClaimed | StoreError]:
+        """See Runs.claim_all."""
+        answers: dict[int, Claim | AlreadyClaimed | StoreError] = {}
+        trying: dict[int, _ClaimAttempt] = {}
+        for number, (ticket, lease_until) in enumerate(requests):
+            try:
+                key = RunKey.for_ticket(ticket)
+            except ValueError as error:
+                answers[number] = StoreError(str(error))
+            else:
+                body = encode_open(ticket, RunState.RUNNING, owner, lease_until)
+                trying[number] = _ClaimAttempt(ticket, lease_until, key, body)
+        if len(trying) > CLAIMS_PER_TRANSACTION:
+            trying = await self._exclude_existing(trying, owner, now, answers)
+        await self._claim_attempts(trying, owner, now, answers)
+        return [answers[number] for number in range(len(requests))]
+
+    async def _claim_attempts(
+        self,
+        trying: Mapping[int, _ClaimAttempt],
+        owner: str,
+        now: datetime,
+        answers: dict[int, Claim | AlreadyClaimed | StoreError],
+    ) -> None:
+        tries = 0
+        while trying and tries < _MAX_TRIES:
+            tries += 1
+            results = await self._store.apply_each([one.changes() for one in trying.values()])
+            refused: dict[int, _ClaimAttempt] = {}
+            for (number, one), result in zip(trying.items(), results, strict=True):
+                if not isinstance(result, StoreError):
+                    answers[number] = one.claim(owner, result[0])
+                elif isinstance(result, RowExists | RowChanged):
+                    refused[number] = one
+                else:
+                    answers[number] = result
+            trying = await self._select_claimable(refused, now, answers) if refused else {}
+
+    async def _exclude_existing(
+        self,
+        attempts: Mapping[int, _ClaimAttempt],
+        owner: str,
+        now: datetime,
+        answers: dict[int, Claim | AlreadyClaimed | StoreError],
+    ) -> dict[int, _ClaimAttempt]:
+        """Return those that are still to be claimed, and answer the others.
+
+        A message may be delivered twice: then the first and the last of its runs exist, and most others, too. Finding
+        that out by claiming each would cost a request for each.
+        """
+        first, last = min(attempts), max(attempts)
+        await self._claim_attempts({number: attempts[number] for number in (first, last)}, owner, now, answers)
+        rest = {number: one for number, one in attempts.items() if number not in (first, last)}
+        if not (isinstance(answers[first], AlreadyClaimed) or isinstance(answers[last], AlreadyClaimed)):
+            return rest
+        try:
+            there = await find_existing(self._store, [one.key for one in rest.values()])
+        except StoreError as error:
+            answers |= dict.fromkeys(rest, error)
+            return {}
+        claimable: dict[int, _ClaimAttempt] = {}
+        for number, one in rest.items():
+            record = there.get(one.key)
+            if record is None or (record.state is not RunState.FINISHED and _is_claimable(record, now)):
+                claimable[number] = one
+            else:
+                answers[number] = AlreadyClaimed(record)
+        return claimable
+
+    async def _select_claimable(
+        self,
+        refused: Mapping[int, _ClaimAttempt],
+        now: datetime,
+        answers: dict[int, Claim | AlreadyClaimed | StoreError],
+    ) -> dict[int, _ClaimAttempt]:
+        """Of tickets whose runs exist, return those that can be claimed; the others are answered."""
+        found = await asyncio.gather(*(self._read_record(one.key) for one in refused.values()))
+        claimable: dict[int, _ClaimAttempt] = {}
+        for (number, one), record in zip(refused.items(), found, strict=True):
+            if isinstance(record, StoreError):
+                answers[number] = record
+                continue
+            # The answer unless another try follows.
+            answers[number] = AlreadyClaimed(record)
+            if _is_claimable(record, now):
+                one.found = record
+                claimable[number] = one
+        return claimable
+
+    async def _read_record(self, key: RunKey) -> RunRecord | StoreError:
+        row = await read_run_row(self._store, key)
+        if row is None:
+            return RowChanged(HISTORY_TABLE, key.shard, key.run_key)
+        return row if isinstance(row, StoreError) else decode_record(row)
+
+
+def _is_claimable(record: RunRecord, now: datetime) -> bool:
+    if record.state is RunState.RUNNING:
+        return record.lease_until is None or record.lease_until <= now
+    return record.state is RunState.QUEUED

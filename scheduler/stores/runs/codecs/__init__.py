@@ -1,0 +1,1 @@
+"""Parts of the stored text of a run. Used by runs.codec."""

@@ -1,0 +1,145 @@
+"""The reads of runs: one by its id, pages, open runs, the latest ones, uptime samples. Used by runs.repository."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+
+from jobs.runs import Outcome, Run
+from jobs.runs.uptime import UptimeSample, UptimeSegment
+from scheduler.stores.port import Row, Store
+from scheduler.stores.runs.claims import OpenRun
+from scheduler.stores.runs.codec import RunRecord, RunState, decode_record
+from scheduler.stores.runs.hourly_rollup import HourlyRollups
+from scheduler.stores.runs.keys import HISTORY_TABLE, DueRange, RunKey
+from scheduler.stores.runs.latest_cache import LatestRunCache
+from scheduler.stores.runs.open_index import (
+    decode_unfinished,
+    is_unfinished,
+    list_open_keys,
+    list_open_rows,
+    list_open_rows_of_jobs,
+    read_records,
+    to_open_run,
+)
+from scheduler.stores.runs.pages import RunPage, RunPager
+from scheduler.stores.runs.takeover import iterate_open_pages
+
+RUN_FILTERS: tuple[str, ...] = (*Outcome, RunState.RUNNING, RunState.QUEUED)
+"""Values of `outcome` of `RunReads.list_page`."""
+RUN_READS_AT_ONCE = 200
+"""Rows that are read concurrently: more would delay other readers."""
+
+
+class RunReads:
+    """All methods raise StoreUnavailable."""
+
+    def __init__(self, store: Store, monotonic: Callable[[], float]) -> None:
+        self._store = store
+        self._pages = RunPager(store)
+        self._latest = LatestRunCache(store, monotonic)
+        self._hours = HourlyRollups(store)
+
+    async def find(self, run_id: str) -> RunRecord | None:
+        """Return None if there is no such run, or if it is not a run id."""
+        key = RunKey.from_run_id(run_id)
+        row = await self._store.get_row(HISTORY_TABLE, key.shard, key.run_key) if key is not None else None
+        return None if row is None else decode_record(row)
+
+    async def list_page(
+        self,
+        job: str | None = None,
+        outcome: str | None = None,
+        limit: int = 50,
+        continuation: str | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> RunPage:
+        """List runs, newest due instant first; over all jobs, queued and running ones come before the others.
+
+        `outcome` is one of RUN_FILTERS; `since` and `until` bound the due instant, both inclusive. Request the next
+        page with the same arguments. A call reads a limited number of rows, so a page may have fewer than `limit` (even
+        none) and still have a continuation.
+
+        Raises:
+            ValueError: an unknown outcome, a limit below 1, or a continuation of another list.
+        """
+        if outcome is not None and outcome not in RUN_FILTERS:
+            raise ValueError(f"{outcome!r} is not one of {', '.join(RUN_FILTERS)}")
+        return await self._pages.read_page(job, outcome, limit, continuation, DueRange(since, until))
+
+    async def list_states_between(self, job: str, since: datetime, until: datetime) -> Mapping[str, str]:
+        """Return the job's runs that were due in [since, until], by id: the outcome, or the state of an unfinished one.
+
+        Raises:
+            ValueError: an instant is outside the years 1970 to 2286.
+        """
+        return await self._pages.list_states_between(job, since, until)
+
+    async def list_uptime_samples(self, job: str, limit: int) -> tuple[Sequence[tuple[datetime, UptimeSample]], bool]:
+        """Return the samples of the newest `limit` runs of the job with their start, oldest first; and whether no more
+        exist.
+
+        Unfinished, skipped and cancelled runs, and backfills, have none.
+        """
+        return await self._pages.list_uptime_samples(job, limit)
+
+    async def list_hourly_rollups(self, job: str) -> Sequence[UptimeSegment]:
+        """Return the samples of the job's pruned excess runs; oldest first."""
+        return await self._hours.list_of_job(job)
+
+    async def list_unfinished(self) -> Sequence[RunRecord]:
+        """Return every run that is queued or running, newest first."""
+        return decode_unfinished(await list_open_rows(self._store))
+
+    async def list_unacknowledged(self) -> Sequence[Run]:
+        """Return finished runs that were never acknowledged, newest first: their follow-up may be missing."""
+        pointers = [row for row in await list_open_rows(self._store) if not is_unfinished(row)]
+        return await self.read_finished([RunKey.from_row_key(row.key) for row in pointers])
+
+    async def read_finished(self, keys: Sequence[RunKey]) -> Sequence[Run]:
+        """Return those of these runs that are finished, in the same order."""
+        found: list[RunRecord] = []
+        for start in range(0, len(keys), RUN_READS_AT_ONCE):
+            found += await read_records(self._store, keys[start : start + RUN_READS_AT_ONCE])
+        return [record.run for record in found if record.run is not None]
+
+    def iterate_open_pages(self) -> AsyncIterator[Sequence[Row]]:
+        """Yield the pointers of all open runs, see runs.takeover; `decode_record` reads a queued or running one."""
+        return iterate_open_pages(self._store)
+
+    async def list_open(self) -> Sequence[OpenRun]:
+        """Return every run that is queued or running, newest due instant first."""
+        return [to_open_run(record) for record in await self.list_unfinished()]
+
+    async def list_open_of_jobs(self, *jobs: str) -> Sequence[OpenRun]:
+        """Return the queued and running runs of jobs of one shard; of each job newest due instant first."""
+        found = decode_unfinished(await list_open_rows_of_jobs(self._store, *jobs))
+        return [to_open_run(record) for record in found if record.ticket.job in jobs]
+
+    async def list_open_keys(self, shard: str) -> Sequence[RunKey]:
+        """Return the keys of the open runs of a shard's jobs: queued, running, or finished and not acknowledged.
+
+        No bodies are read, so this costs little, however many exist.
+        """
+        return await list_open_keys(self._store, shard)
+
+    async def list_running(self, job: str) -> Sequence[RunRecord]:
+        """Return the job's claimed runs, newest first; the lease of some may have ended."""
+        records = decode_unfinished(await list_open_rows_of_jobs(self._store, job))
+        return [record for record in records if record.state is RunState.RUNNING]
+
+    async def find_latest(self, job: str, *, fresh: bool = False) -> RunRecord | None:
+        """Return the job's newest finished run that is not a backfill. `fresh`: read from the store, whichever process
+        finished it.
+        """
+        if fresh:
+            return await self._latest.read_newest(job)
+        return (await self.find_latest_of_jobs([job])).get(job)
+
+    async def find_latest_of_jobs(self, jobs: Iterable[str]) -> dict[str, RunRecord]:
+        """Return the newest finished run, not a backfill, of each job that has one. Runs that other processes finished
+        may be missing for 5 s.
+        """
+        return await self._latest.find_all(jobs)
