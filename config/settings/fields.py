@@ -24,8 +24,11 @@ from jobs.schedules import Schedule, parse_schedule
 
 
 def check_store(text: str) -> str:
+    kind, has_kind, _ = text.partition(":")
     if text == "azure" or (text.startswith("sqlite:///") and text != "sqlite:///"):
         return text
+    if has_kind and kind.isidentifier() and kind not in ("azure", "sqlite"):
+        return text  # scheduler.app.adapters knows the backends
     raise ValueError(f"{text!r} is not a store: write sqlite:///path/to/file.db or azure")
 
 

@@ -1,50 +1,54 @@
-"""Opens the store that the settings name. Called by foundation and reading, which close it.
-
-What only one kind of store needs is imported where it is opened.
-"""
+"""Opens the store that the settings name. Called by scheduler.app.foundation and scheduler.app.read_only, which close it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from config.identity import AppIdentity
 from config.settings.model import Settings
-from scheduler.stores.port import Store
+from scheduler.stores.backend import BackendOptions
+from scheduler.stores.port import Store, StoreUnavailable
 
 if TYPE_CHECKING:
     from scheduler.stores.sqlite.file_check import FileCheck
 
+BACKENDS: Mapping[str, str] = {
+    "sqlite": "scheduler.stores.sqlite.store",
+    "azure": "scheduler.stores.azure.opening",
+}
+"""The module of each backend, by the beginning of the setting `store`. Imported when it is opened."""
+
 
 def describe_store_location(settings: Settings) -> str:
-    """What to look at when it does not answer."""
+    """Return what to check when it does not answer."""
     if settings.uses_azure_storage:
         return "the storage account of the tables: its network, its firewall, and how busy it is"
-    return f"the disk of {settings.store}, and at who else uses the file"
+    return f"the disk of {settings.store}, and other processes that use the file"
 
 
 async def open_store(settings: Settings, identity: AppIdentity, *, owns_file: bool) -> Store:
-    """Open the store. `owns_file`: a SQLite file is for this process alone. Raises StoreUnavailable."""
-    storage = settings.storage
-    if not settings.uses_azure_storage:
-        from scheduler.stores.sqlite.store import StoreAccess, open_sqlite, sqlite_path
-
-        return await open_sqlite(sqlite_path(settings.store), StoreAccess.OWN if owns_file else StoreAccess.SHARED)
-    from scheduler.stores.azure.opening import open_azure_tables
-
-    if storage.connection_string is not None:
-        return await open_azure_tables(
-            connection_string=storage.connection_string.get_secret_value(), prefix=storage.prefix
-        )
-    return await open_azure_tables(
-        account_name=storage.account_name,
-        table_url=storage.table_url,
-        credential=await identity.open_credential(),
-        prefix=storage.prefix,
+    """Open the store. `owns_file`: a file is for this process alone. Raises StoreUnavailable."""
+    kind = settings.store.partition(":")[0]
+    if kind not in BACKENDS:
+        raise StoreUnavailable(f"store {settings.store!r}: {kind!r} is not one of {', '.join(sorted(BACKENDS))}")
+    secret = settings.storage.connection_string
+    options = BackendOptions(
+        url=settings.store,
+        owns_file=owns_file,
+        open_credential=identity.open_credential,
+        connection_string=None if secret is None else secret.get_secret_value(),
+        account_name=settings.storage.account_name,
+        table_url=settings.storage.table_url,
+        prefix=settings.storage.prefix,
     )
+    store: Store = await import_module(BACKENDS[kind]).open_store(options)
+    return store
 
 
 def find_file_check(store: Store) -> FileCheck | None:
-    """What looks whether the store's file is damaged; None if it has no file."""
+    """Return the check of the store's file for damage; None if it has no file."""
     from scheduler.stores.sqlite.store import SqliteStore
 
     return store.file_check if isinstance(store, SqliteStore) else None

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from scheduler.stores.backend import BackendOptions
+
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
 
     from scheduler.stores.azure.store import AzureTablesStore
+
+
+async def open_store(options: BackendOptions) -> AzureTablesStore:
+    """Open the tables of the storage account. Raises StoreUnavailable."""
+    named = options.connection_string is None
+    return await open_azure_tables(
+        connection_string=options.connection_string,
+        account_name=options.account_name,
+        table_url=options.table_url,
+        credential=await options.open_credential() if named else None,
+        prefix=options.prefix,
+    )
 
 
 async def open_azure_tables(

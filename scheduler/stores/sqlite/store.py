@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from scheduler.stores.backend import BackendOptions
 from scheduler.stores.port import Change, Etags, Row, StoreError, StoreUnavailable, Upsert
 from scheduler.stores.sqlite.batching_thread import LARGEST_BATCH, BatchingThread, BatchingThreadClosed
 from scheduler.stores.sqlite.connections import SqliteConnections, StoreAccess, open_connections
@@ -44,6 +45,11 @@ def sqlite_path(url: str) -> Path:
             f"{url!r} is not a SQLite store: write sqlite:///path/to/file.db, with four slashes if absolute"
         )
     return Path(path)
+
+
+async def open_store(options: BackendOptions) -> SqliteStore:
+    """Open the file of `sqlite:///path`. Raises StoreUnavailable."""
+    return await open_sqlite(sqlite_path(options.url), StoreAccess.OWN if options.owns_file else StoreAccess.SHARED)
 
 
 async def open_sqlite(path: Path, access: StoreAccess = StoreAccess.OWN) -> SqliteStore:

@@ -184,7 +184,7 @@ async def test_an_unknown_outcome_is_refused_with_those_that_there_are(runs: Run
 
 
 async def test_an_empty_page_cannot_be_asked_for(runs: Runs) -> None:
-    with pytest.raises(ValueError, match="page of 0 runs"):
+    with pytest.raises(ValueError, match="1 or more, not 0"):
         await runs.list_page(limit=0)
 
 

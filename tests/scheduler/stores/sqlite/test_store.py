@@ -220,7 +220,7 @@ async def test_a_tool_that_only_reads_cannot_write(store: SqliteStore, path: Pat
 
 
 async def test_a_tool_that_only_reads_makes_no_file(path: Path) -> None:
-    with pytest.raises(StoreUnavailable, match=r"no store at .*: start the scheduler first"):
+    with pytest.raises(StoreUnavailable, match=r"store .* does not exist: start the scheduler first"):
         await open_sqlite(path, StoreAccess.READ_ONLY)
     assert not path.parent.exists()
 

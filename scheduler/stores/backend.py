@@ -1,0 +1,27 @@
+"""What a backend gets to open its store. Used by scheduler.app.adapters.
+
+A backend is a module with a function `open_store(options: BackendOptions) -> Store`, and a line in the adapters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from azure.core.credentials_async import AsyncTokenCredential
+
+
+@dataclass(frozen=True, slots=True)
+class BackendOptions:
+    """`url`: the setting `store`. `owns_file`: a file is for this process alone. The others: of a storage account."""
+
+    url: str
+    owns_file: bool
+    open_credential: Callable[[], Awaitable[AsyncTokenCredential]]
+    """Returns the app's identity."""
+    connection_string: str | None = None
+    account_name: str | None = None
+    table_url: str | None = None
+    prefix: str = "scheduler"
