@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer
 
-from jobs.expectations.answer import JudgedAnswer
+from jobs.expectations.answer import JudgedAnswer, NotJson
+from jobs.expectations.engines.regular_expressions import LimitExceeded
 from jobs.expectations.features import Feature
 from jobs.model_base import FrozenModel
 from jobs.runs import Failure, Severity
@@ -63,6 +64,20 @@ class ExpectationEntry(SparseModel):
 
     def find_failure(self, answer: JudgedAnswer) -> Failure | None:
         """Return the failure, or None if the entry holds. Raises only BudgetExceeded, for any answer."""
+        try:
+            observed = self.find_mismatch(answer)
+        except (LimitExceeded, NotJson) as error:
+            observed = str(error)
+        return None if observed is None else Failure(self.failure_key(), self.describe_expected(answer), observed)
+
+    def failure_key(self) -> str:
+        return self.entry_key()
+
+    def describe_expected(self, answer: JudgedAnswer) -> str:
+        raise NotImplementedError
+
+    def find_mismatch(self, answer: JudgedAnswer) -> str | None:
+        """Return the observed value if it is not as expected; None if the entry holds."""
         raise NotImplementedError
 
     def _omitted_keys(self) -> set[str]:

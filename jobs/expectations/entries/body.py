@@ -8,10 +8,9 @@ from pydantic import Field
 
 from jobs.expectations.answer import MOST_SHOWN_CHARACTERS, JudgedAnswer
 from jobs.expectations.comparisons import Comparison
-from jobs.expectations.engines.regular_expressions import LimitExceeded, NonEmptyPatternField, search
+from jobs.expectations.engines.regular_expressions import NonEmptyPatternField, search
 from jobs.expectations.entry import BRIEF_SEARCH_BYTES, BRIEF_TEXT_BYTES, ExpectationEntry
 from jobs.expectations.features import Feature
-from jobs.runs import Failure
 
 NonEmptyText = Annotated[str, Field(min_length=1, max_length=10_000)]
 
@@ -24,10 +23,11 @@ class BodyContainsEntry(ExpectationEntry):
 
     body_contains: NonEmptyText
 
-    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
-        if self.body_contains in answer.text:
-            return None
-        return Failure("body_contains", answer.quote_text(self.body_contains), answer.describe_missing_text())
+    def describe_expected(self, answer: JudgedAnswer) -> str:
+        return answer.quote_text(self.body_contains)
+
+    def find_mismatch(self, answer: JudgedAnswer) -> str | None:
+        return None if self.body_contains in answer.text else answer.describe_missing_text()
 
 
 class BodyNotContainsEntry(ExpectationEntry):
@@ -38,13 +38,15 @@ class BodyNotContainsEntry(ExpectationEntry):
 
     body_not_contains: NonEmptyText
 
-    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
+    def describe_expected(self, answer: JudgedAnswer) -> str:
+        return f"not {answer.quote_text(self.body_not_contains)}"
+
+    def find_mismatch(self, answer: JudgedAnswer) -> str | None:
         at = answer.text.find(self.body_not_contains)
         if at < 0:
             return None
         # The text around it is not shown: a cut secret would not be recognised.
-        observed = answer.quote_text(answer.text) if at < MOST_SHOWN_CHARACTERS else f"this text at character {at}"
-        return Failure("body_not_contains", f"not {answer.quote_text(self.body_not_contains)}", observed)
+        return answer.quote_text(answer.text) if at < MOST_SHOWN_CHARACTERS else f"this text at character {at}"
 
 
 class BodyMatchesEntry(ExpectationEntry):
@@ -55,13 +57,11 @@ class BodyMatchesEntry(ExpectationEntry):
 
     body_matches: NonEmptyPatternField
 
-    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
-        expected = f"a match of {answer.quote_text(self.body_matches)}"
-        try:
-            found = search(self.body_matches, answer.text)
-        except LimitExceeded as error:
-            return Failure("body_matches", expected, str(error))
-        return None if found else Failure("body_matches", expected, answer.describe_missing_text())
+    def describe_expected(self, answer: JudgedAnswer) -> str:
+        return f"a match of {answer.quote_text(self.body_matches)}"
+
+    def find_mismatch(self, answer: JudgedAnswer) -> str | None:
+        return None if search(self.body_matches, answer.text) else answer.describe_missing_text()
 
 
 class BodyNotMatchesEntry(ExpectationEntry):
@@ -72,14 +72,11 @@ class BodyNotMatchesEntry(ExpectationEntry):
 
     body_not_matches: NonEmptyPatternField
 
-    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
-        expected = f"no match of {answer.quote_text(self.body_not_matches)}"
-        try:
-            if not search(self.body_not_matches, answer.text):
-                return None
-        except LimitExceeded as error:
-            return Failure("body_not_matches", expected, str(error))
-        return Failure("body_not_matches", expected, answer.quote_text(answer.text))
+    def describe_expected(self, answer: JudgedAnswer) -> str:
+        return f"no match of {answer.quote_text(self.body_not_matches)}"
+
+    def find_mismatch(self, answer: JudgedAnswer) -> str | None:
+        return answer.quote_text(answer.text) if search(self.body_not_matches, answer.text) else None
 
 
 class _TextComparison(Comparison):
@@ -94,16 +91,11 @@ class BodyEntry(ExpectationEntry):
 
     body: _TextComparison
 
-    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
-        compared, text = self.body, answer.text.strip()
-        expected = (
-            f"{compared.describe_expected(answer)} as the body"
-            if compared.is_existence_check
-            else compared.describe_expected(answer)
-        )
-        try:
-            if compared.holds_for_all([text] if text or not compared.is_existence_check else []):
-                return None
-        except LimitExceeded as error:
-            return Failure("body", expected, str(error))
-        return Failure("body", expected, answer.quote_text(text) if text else "an empty body")
+    def describe_expected(self, answer: JudgedAnswer) -> str:
+        return self.body.describe_expected(answer) + (" as the body" if self.body.is_existence_check else "")
+
+    def find_mismatch(self, answer: JudgedAnswer) -> str | None:
+        text = answer.text.strip()
+        if self.body.holds_for_all([text] if text or not self.body.is_existence_check else []):
+            return None
+        return answer.quote_text(text) if text else "an empty body"

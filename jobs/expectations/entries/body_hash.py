@@ -11,7 +11,6 @@ from jobs.expectations.answer import JudgedAnswer, format_size
 from jobs.expectations.entry import BRIEF_TEXT_BYTES, ExpectationEntry
 from jobs.expectations.features import Feature
 from jobs.model_base import FrozenModel
-from jobs.runs import Failure
 
 _SHOWN = 16
 """Digits that a failure shows."""
@@ -31,13 +30,14 @@ class BodyHashEntry(ExpectationEntry):
 
     body_hash: Sha256Digest
 
-    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
-        expected_digest, seen = self.body_hash.sha256.lower(), answer.observation
-        expected = f"sha256 {expected_digest[:_SHOWN]}…"
-        if seen.body_truncated:
-            size = format_size(len(seen.body))
-            return Failure("body_hash", expected, f"an incomplete body: reading stopped after {size} (read_limit)")
-        digest = hashlib.sha256(seen.body).hexdigest()
-        if digest == expected_digest:
+    def describe_expected(self, answer: JudgedAnswer) -> str:
+        return f"sha256 {self.body_hash.sha256.lower()[:_SHOWN]}…"
+
+    def find_mismatch(self, answer: JudgedAnswer) -> str | None:
+        body = answer.observation.body
+        if answer.observation.body_truncated:
+            return f"an incomplete body: reading stopped after {format_size(len(body))} (read_limit)"
+        digest = hashlib.sha256(body).hexdigest()
+        if digest == self.body_hash.sha256.lower():
             return None
-        return Failure("body_hash", expected, f"sha256 {digest[:_SHOWN]}… of {format_size(len(seen.body))}")
+        return f"sha256 {digest[:_SHOWN]}… of {format_size(len(body))}"

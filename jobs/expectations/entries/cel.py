@@ -12,7 +12,7 @@ from jobs.expectations.engines.cel import CelField, ExpressionError, evaluate_ex
 from jobs.expectations.engines.cel_tokens import free_names
 from jobs.expectations.engines.regular_expressions import LimitExceeded
 from jobs.expectations.entry import BRIEF_CEL_BYTES, BRIEF_SEARCH_BYTES, ExpectationEntry
-from jobs.runs import Failure, Severity
+from jobs.runs import Severity
 
 _NAME_PATTERN = re.compile(r"[A-Za-z_]\w*")
 
@@ -35,18 +35,19 @@ class CelEntry(ExpectationEntry):
         decides = self.severity is Severity.FAIL and "status" in self.cel
         return "status" if decides and "status" in free_names(self.cel) else ""
 
-    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
+    def describe_expected(self, answer: JudgedAnswer) -> str:
+        return answer.quote_text(self.cel)
+
+    def find_mismatch(self, answer: JudgedAnswer) -> str | None:
         variables = _CelVariables(answer, frozenset(_NAME_PATTERN.findall(self.cel)))
         try:
             result = evaluate_expression(self.cel, variables.collect())
         except (ExpressionError, LimitExceeded) as error:
-            return self._failure(answer, variables.problem or str(error))
+            return answer.shorten(variables.problem or str(error))
         if result is True:
             return None
-        return self._failure(answer, "false" if result is False else f"{answer.format_json(result)}, not true or false")
-
-    def _failure(self, answer: JudgedAnswer, observed: str) -> Failure:
-        return Failure("cel", answer.quote_text(self.cel), answer.shorten(observed))
+        observed = "false" if result is False else f"{answer.format_json(result)}, not true or false"
+        return answer.shorten(observed)
 
 
 class _CelVariables:

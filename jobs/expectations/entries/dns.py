@@ -8,7 +8,6 @@ from pydantic import BeforeValidator, Field, StringConstraints
 
 from jobs.expectations.answer import JudgedAnswer
 from jobs.expectations.comparisons import Comparison
-from jobs.expectations.engines.regular_expressions import LimitExceeded
 from jobs.expectations.entry import ExpectationEntry
 from jobs.expectations.features import Feature
 from jobs.expectations.value_types.json_values import is_json_equal
@@ -44,15 +43,14 @@ class AnswersEntry(ExpectationEntry):
 
     answers: _AnswersComparison
 
-    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
-        answers, expected = answer.observation.facts.get("answers"), self.answers.describe_expected(answer)
-        answers = list(answers) if isinstance(answers, (list, tuple)) else []
-        try:
-            if self.answers.holds_for_answers(answers):
-                return None
-        except LimitExceeded as error:
-            return Failure("answers", expected, str(error))
-        return Failure("answers", expected, answer.format_json(answers) if answers else "no answers")
+    def describe_expected(self, answer: JudgedAnswer) -> str:
+        return self.answers.describe_expected(answer)
+
+    def find_mismatch(self, answer: JudgedAnswer) -> str | None:
+        answers = list(answer.observation.facts.get("answers") or [])
+        if self.answers.holds_for_answers(answers):
+            return None
+        return answer.format_json(answers) if answers else "no answers"
 
 
 def _split_codes(value: Any) -> Any:
@@ -74,12 +72,15 @@ class RcodeEntry(ExpectationEntry):
         Field(min_length=1, max_length=20, description="such as NXDOMAIN"),
     ]
 
-    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
+    def describe_expected(self, answer: JudgedAnswer) -> str:
+        return " or ".join(self.rcode)
+
+    def find_mismatch(self, answer: JudgedAnswer) -> str | None:
         rcode = answer.observation.facts.get("rcode")
-        return None if rcode in self.rcode else Failure("rcode", " or ".join(self.rcode), str(rcode or "unknown"))
+        return None if rcode in self.rcode else str(rcode or "unknown")
 
 
-def default_rcode_failure(seen: Observation) -> Failure | None:
+def default_rcode_failure(observation: Observation) -> Failure | None:
     """Return the failure of a DNS answer with an error code; None also for other kinds of check."""
-    rcode = seen.facts.get("rcode", "NOERROR")
+    rcode = observation.facts.get("rcode", "NOERROR")
     return None if rcode == "NOERROR" else Failure("rcode", "NOERROR", str(rcode))

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field
 from jobs.expectations.answer import JudgedAnswer
 from jobs.expectations.entry import ExpectationEntry
 from jobs.expectations.features import Feature
-from jobs.runs import ErrorClass, Failure
+from jobs.runs import ErrorClass
 
 ExpectedError = Literal[
     "dns_failure",
@@ -46,12 +46,14 @@ class ErrorEntry(ExpectationEntry):
         Field(min_length=1, max_length=20, description="such as dns_failure"),
     ]
 
-    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
-        seen = answer.observation
-        if seen.error is not None and seen.error.value in self.error:
-            return None
-        observed = seen.error or ("an answer" if seen.status is None else f"an answer, {seen.status}")
-        return Failure("error", " or ".join(self.error), observed)
+    def describe_expected(self, answer: JudgedAnswer) -> str:
+        return " or ".join(self.error)
+
+    def find_mismatch(self, answer: JudgedAnswer) -> str | None:
+        error, status = answer.observation.error, answer.observation.status
+        if error is not None:
+            return None if error.value in self.error else error
+        return "an answer" if status is None else f"an answer, {status}"
 
 
 def is_expected_error(error: ErrorClass, expectations: Iterable[ExpectationEntry]) -> bool:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
-from jobs.expectations.answer import JudgedAnswer, NotJson
+from jobs.expectations.answer import JudgedAnswer
 from jobs.expectations.comparisons import OptionalValueEntry
 from jobs.expectations.engines.jsonpath import JsonPathField, select_values
-from jobs.expectations.engines.regular_expressions import LimitExceeded
 from jobs.expectations.entry import BRIEF_SEARCH_BYTES
 from jobs.expectations.features import Feature
-from jobs.runs import Failure
 
 
 class JsonEntry(OptionalValueEntry):
@@ -27,17 +25,13 @@ class JsonEntry(OptionalValueEntry):
 
     json_: JsonPathField = Field(alias="json")
 
-    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
-        key, expected = f"json {self.json_}", self.describe_expected(answer)
-        try:
-            found = select_values(self.json_, answer.parse_json())
-            if self.holds_for_all(found):
-                return None
-        except (NotJson, LimitExceeded) as error:
-            return Failure(key, expected, str(error))
-        return Failure(key, expected, self._observed(found, answer))
+    def failure_key(self) -> str:
+        return f"json {self.json_}"
 
-    def _observed(self, found: list[Any], answer: JudgedAnswer) -> str:
+    def find_mismatch(self, answer: JudgedAnswer) -> str | None:
+        found = select_values(self.json_, answer.parse_json())
+        if self.holds_for_all(found):
+            return None
         if not found:
             return "no value"
         wrong = found[0] if self.is_existence_check else next(one for one in found if not self.holds(one))

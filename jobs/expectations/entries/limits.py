@@ -11,7 +11,6 @@ from jobs.expectations.entry import ExpectationEntry
 from jobs.expectations.features import Feature
 from jobs.expectations.value_types.counts import CountBounds
 from jobs.model_base import Duration
-from jobs.runs import Failure
 
 
 class ResponseTimeBelowEntry(ExpectationEntry):
@@ -21,13 +20,15 @@ class ResponseTimeBelowEntry(ExpectationEntry):
 
     response_time_below: Annotated[Duration, Field(gt=0)]
 
-    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
+    def describe_expected(self, answer: JudgedAnswer) -> str:
+        return f"less than {self.response_time_below * 1000:g} ms"
+
+    def find_mismatch(self, answer: JudgedAnswer) -> str | None:
         limit, took = self.response_time_below * 1000, answer.observation.phases.total_ms
         if took < limit:
             return None
         # Close to the limit a rounded number would contradict the verdict.
-        observed = f"{took:.0f} ms" if took >= limit + 1 else f"{took:g} ms"
-        return Failure("response_time_below", f"less than {limit:g} ms", observed)
+        return f"{took:.0f} ms" if took >= limit + 1 else f"{took:g} ms"
 
 
 class MaxBodyEntry(ExpectationEntry):
@@ -37,14 +38,14 @@ class MaxBodyEntry(ExpectationEntry):
 
     max_body: ByteSize
 
-    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
-        size, truncated = len(answer.observation.body), answer.observation.body_truncated
-        if size <= self.max_body and not truncated:
-            return None
-        observed = (
-            f"more than {format_size(size)}, where reading stopped (read_limit)" if truncated else format_size(size)
-        )
-        return Failure("max_body", f"at most {format_size(self.max_body)}", observed)
+    def describe_expected(self, answer: JudgedAnswer) -> str:
+        return f"at most {format_size(self.max_body)}"
+
+    def find_mismatch(self, answer: JudgedAnswer) -> str | None:
+        size = len(answer.observation.body)
+        if answer.observation.body_truncated:
+            return f"more than {format_size(size)}, where reading stopped (read_limit)"
+        return None if size <= self.max_body else format_size(size)
 
 
 class MinBodyEntry(ExpectationEntry):
@@ -54,12 +55,15 @@ class MinBodyEntry(ExpectationEntry):
 
     min_body: ByteSize
 
-    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
+    def describe_expected(self, answer: JudgedAnswer) -> str:
+        return f"at least {format_size(self.min_body)}"
+
+    def find_mismatch(self, answer: JudgedAnswer) -> str | None:
         size = len(answer.observation.body)
         if size >= self.min_body:
             return None
         cut = ", where reading stopped (read_limit)" if answer.observation.body_truncated else ""
-        return Failure("min_body", f"at least {format_size(self.min_body)}", format_size(size) + cut)
+        return format_size(size) + cut
 
 
 class RedirectsEntry(ExpectationEntry):
@@ -69,8 +73,11 @@ class RedirectsEntry(ExpectationEntry):
 
     redirects: CountBounds
 
-    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
+    def describe_expected(self, answer: JudgedAnswer) -> str:
+        return str(self.redirects)
+
+    def find_mismatch(self, answer: JudgedAnswer) -> str | None:
         followed = answer.observation.facts.get("redirects")
         if isinstance(followed, int) and self.redirects.holds(followed):
             return None
-        return Failure("redirects", str(self.redirects), "unknown" if followed is None else str(followed))
+        return "unknown" if followed is None else str(followed)

@@ -19,8 +19,12 @@ class StatusEntry(ExpectationEntry):
 
     status: StatusesField
 
-    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
-        return status_failure(answer.observation.status, self.status, format_statuses(self.status))
+    def describe_expected(self, answer: JudgedAnswer) -> str:
+        return format_statuses(self.status)
+
+    def find_mismatch(self, answer: JudgedAnswer) -> str | None:
+        status = answer.observation.status
+        return None if status is not None and _is_in_ranges(status, self.status) else _format_status(status)
 
 
 class StatusNotEntry(ExpectationEntry):
@@ -31,28 +35,17 @@ class StatusNotEntry(ExpectationEntry):
 
     status_not: StatusesField
 
-    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
+    def describe_expected(self, answer: JudgedAnswer) -> str:
+        return f"not {format_statuses(self.status_not)}"
+
+    def find_mismatch(self, answer: JudgedAnswer) -> str | None:
         status = answer.observation.status
-        if status is not None and not _is_in_ranges(status, self.status_not):
-            return None
-        return Failure("status_not", f"not {format_statuses(self.status_not)}", _format_status(status))
-
-
-_SUCCESS = ((200, 299),)
+        return _format_status(status) if status is None or _is_in_ranges(status, self.status_not) else None
 
 
 def default_status_failure(status: int | None) -> Failure | None:
     """Return the failure of a status that is not a 2xx, or None. `status`: None if the answer has no status."""
-    if status is None or 200 <= status <= 299:
-        return None
-    return status_failure(status, _SUCCESS, "2xx")
-
-
-def status_failure(status: int | None, allowed: StatusRanges, allowed_text: str) -> Failure | None:
-    """Return the failure of a status that is not allowed, or None."""
-    if status is not None and _is_in_ranges(status, allowed):
-        return None
-    return Failure("status", allowed_text, _format_status(status))
+    return None if status is None or 200 <= status <= 299 else Failure("status", "2xx", str(status))
 
 
 def _is_in_ranges(status: int, ranges: StatusRanges) -> bool:

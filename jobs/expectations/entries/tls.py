@@ -13,7 +13,6 @@ from jobs.expectations.entry import ExpectationEntry
 from jobs.expectations.features import Feature
 from jobs.formats.durations import format_duration
 from jobs.model_base import Duration
-from jobs.runs import Failure
 
 _DAY = 86_400
 _NAME = re.compile(r"(?:HTTP/|TLSV?)?([0-9])(?:\.([0-9]))?", re.IGNORECASE)
@@ -34,13 +33,14 @@ def _read_versions(value: Any) -> Any:
 _Versions = Annotated[tuple[str, ...], BeforeValidator(_read_versions), Field(min_length=1, max_length=10)]
 
 
-def _version_failure(
-    key: str, prefix: str, allowed: tuple[str, ...], fact: Any, answer: JudgedAnswer
-) -> Failure | None:
+def _join_versions(prefix: str, versions: tuple[str, ...]) -> str:
+    return " or ".join(prefix + version for version in versions)
+
+
+def _find_wrong_version(allowed: tuple[str, ...], fact: Any, answer: JudgedAnswer) -> str | None:
     if isinstance(fact, str) and _NAME.fullmatch(fact) and _read_version(fact) in allowed:
         return None
-    expected = " or ".join(prefix + version for version in allowed)
-    return Failure(key, expected, "unknown" if fact is None else answer.quote_text(str(fact)))
+    return "unknown" if fact is None else answer.quote_text(str(fact))
 
 
 class HttpVersionEntry(ExpectationEntry):
@@ -50,10 +50,11 @@ class HttpVersionEntry(ExpectationEntry):
 
     http_version: _Versions
 
-    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
-        return _version_failure(
-            "http_version", "HTTP/", self.http_version, answer.observation.facts.get("http_version"), answer
-        )
+    def describe_expected(self, answer: JudgedAnswer) -> str:
+        return _join_versions("HTTP/", self.http_version)
+
+    def find_mismatch(self, answer: JudgedAnswer) -> str | None:
+        return _find_wrong_version(self.http_version, answer.observation.facts.get("http_version"), answer)
 
 
 class TlsVersionEntry(ExpectationEntry):
@@ -63,11 +64,14 @@ class TlsVersionEntry(ExpectationEntry):
 
     tls_version: _Versions
 
-    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
-        seen = answer.observation.facts.get("tls_version")
-        if seen is None and not answer.observation.certificates:
-            return Failure("tls_version", " or ".join(f"TLSv{one}" for one in self.tls_version), "no TLS")
-        return _version_failure("tls_version", "TLSv", self.tls_version, seen, answer)
+    def describe_expected(self, answer: JudgedAnswer) -> str:
+        return _join_versions("TLSv", self.tls_version)
+
+    def find_mismatch(self, answer: JudgedAnswer) -> str | None:
+        version = answer.observation.facts.get("tls_version")
+        if version is None and not answer.observation.certificates:
+            return "no TLS"
+        return _find_wrong_version(self.tls_version, version, answer)
 
 
 class TlsEntry(ExpectationEntry):
@@ -77,11 +81,14 @@ class TlsEntry(ExpectationEntry):
 
     tls: Literal["required", "absent"]
 
-    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
+    def describe_expected(self, answer: JudgedAnswer) -> str:
+        return "TLS" if self.tls == "required" else "no TLS"
+
+    def find_mismatch(self, answer: JudgedAnswer) -> str | None:
         encrypted = bool(answer.observation.certificates) or answer.observation.facts.get("tls_version") is not None
         if encrypted is (self.tls == "required"):
             return None
-        return Failure("tls", "TLS" if self.tls == "required" else "no TLS", "TLS" if encrypted else "no TLS")
+        return "TLS" if encrypted else "no TLS"
 
 
 class CertificateValidForEntry(ExpectationEntry):
@@ -91,20 +98,20 @@ class CertificateValidForEntry(ExpectationEntry):
 
     certificate_valid_for: Annotated[Duration, Field(gt=0)]
 
-    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
-        expected = f"at least {format_duration(self.certificate_valid_for)}"
+    def describe_expected(self, answer: JudgedAnswer) -> str:
+        return f"at least {format_duration(self.certificate_valid_for)}"
+
+    def find_mismatch(self, answer: JudgedAnswer) -> str | None:
         if not answer.observation.certificates:
-            return Failure("certificate_valid_for", expected, "no certificate")
+            return "no certificate"
         try:
             certificate = read_certificate(answer.observation.certificates[0])
         except UnreadableCertificate:
-            return Failure("certificate_valid_for", expected, "a certificate that cannot be read")
-        left = certificate.seconds_left(answer.now)
-        if left >= self.certificate_valid_for:
+            return "a certificate that cannot be read"
+        remaining = certificate.seconds_left(answer.now)
+        if remaining >= self.certificate_valid_for:
             return None
-        return Failure(
-            "certificate_valid_for", expected, _format_remaining(left, f"{certificate.not_after:%Y-%m-%d %H:%M} UTC")
-        )
+        return _format_remaining(remaining, f"{certificate.not_after:%Y-%m-%d %H:%M} UTC")
 
 
 def _format_remaining(seconds: float, end: str) -> str:

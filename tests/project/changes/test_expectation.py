@@ -14,7 +14,6 @@ from jobs.expectations.answer import JudgedAnswer
 from jobs.expectations.entry import BRIEF_TEXT_BYTES, ExpectationEntry
 from jobs.expectations.features import Feature
 from jobs.expectations.value_types.counts import CountBounds
-from jobs.runs import Failure
 
 
 class BodyLinesEntry(ExpectationEntry):
@@ -25,9 +24,12 @@ class BodyLinesEntry(ExpectationEntry):
 
     body_lines: CountBounds
 
-    def find_failure(self, answer: JudgedAnswer) -> Failure | None:
+    def describe_expected(self, answer: JudgedAnswer) -> str:
+        return str(self.body_lines)
+
+    def find_mismatch(self, answer: JudgedAnswer) -> str | None:
         count = len(answer.text.splitlines())
-        return None if self.body_lines.holds(count) else Failure("body_lines", str(self.body_lines), str(count))
+        return None if self.body_lines.holds(count) else str(count)
 '''
 USE_IT = """
 from pydantic import ValidationError
