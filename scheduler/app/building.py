@@ -37,12 +37,6 @@ from scheduler.queries.heartbeats import HeartbeatQueries
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.uptime import UptimeReader
 from scheduler.secrets.monitor import SecretMonitor
-from scheduler.stores.cancellations import Cancellations
-from scheduler.stores.circuits import StoredCircuits
-from scheduler.stores.cursors import Cursors
-from scheduler.stores.dead_letters.repository import DeadLetters
-from scheduler.stores.heartbeats import Heartbeats
-from scheduler.stores.schedule_activations import ScheduleActivations
 from scheduler.watchdog import JobWatch, TrackedWorker, Watchdog
 from scheduler.worker.worker import Worker
 
@@ -78,7 +72,9 @@ async def _build_program(foundation: Foundation, listener: RunListener | None) -
     )
     telemetry, health = foundation.telemetry, foundation.health
     told: RunListener = telemetry if listener is None else ListenerGroup(telemetry, listener)
-    beats = HeartbeatReader(catalog, Heartbeats(store), pauses, ScheduleActivations(store), clock)
+    beats = HeartbeatReader(
+        catalog, foundation.repositories.heartbeats, pauses, foundation.repositories.schedule_activations, clock
+    )
     setup = CheckSetup(foundation, beats)
     secret_watch = SecretMonitor(store, setup.secrets, catalog, telemetry, clock, setup.bindings)
     health.add_probe("secrets", secrets_probe(setup.secrets, foundation.identity, secret_watch))
@@ -86,7 +82,7 @@ async def _build_program(foundation: Foundation, listener: RunListener | None) -
     dispatch, depths = await foundation.profile.open_queue(foundation, lambda ticket: taking.submit(ticket))
     worker = build_worker(foundation, setup, told, _build_follow_up(foundation, dispatch, told))
     taking = TrackedWorker(worker, foundation.noted)
-    board = CircuitQueries(catalog, StoredCircuits(store), clock)
+    board = CircuitQueries(catalog, foundation.repositories.circuits, clock)
     return Program(
         settings=foundation.settings,
         catalog=catalog,
@@ -95,20 +91,20 @@ async def _build_program(foundation: Foundation, listener: RunListener | None) -
         store=store,
         owner=foundation.owner,
         runs=runs,
-        cursors=Cursors(store),
-        schedule_activations=ScheduleActivations(store),
+        cursors=foundation.repositories.cursors,
+        schedule_activations=foundation.repositories.schedule_activations,
         pauses=pauses,
-        dead_letters=DeadLetters(store),
+        dead_letters=foundation.repositories.dead_letters,
         check_setup=setup,
         dispatch=dispatch,
         worker=worker,
         operations=_build_operations(foundation, setup, worker, dispatch, secret_watch, board, beats),
-        queries=JobAndRunQueries(catalog, runs, pauses, DeadLetters(store), clock),
+        queries=JobAndRunQueries(catalog, runs, pauses, foundation.repositories.dead_letters, clock),
         health=health,
         watchdog=_build_watchdog(foundation, depths, worker),
         secret_monitor=secret_watch,
         circuits=board,
-        heartbeats=HeartbeatQueries(catalog, Heartbeats(store), beats, pauses, clock),
+        heartbeats=HeartbeatQueries(catalog, foundation.repositories.heartbeats, beats, pauses, clock),
         uptimes=UptimeReader(catalog, runs, clock, foundation.settings.retention.age),
         tracked_worker=taking,
         telemetry=telemetry,
@@ -131,9 +127,8 @@ def _build_operations(
     board: CircuitQueries,
     beats: HeartbeatReader,
 ) -> Operations:
-    catalog, store, clock, runs, pauses = (
+    catalog, clock, runs, pauses = (
         foundation.catalog,
-        foundation.store,
         foundation.clock,
         foundation.runs,
         foundation.pauses,
@@ -141,18 +136,18 @@ def _build_operations(
     requested = foundation.telemetry.run_requested
     running = RunStarter(catalog, runs, dispatch, clock, setup.prepare_for_run(), requested)
     pinging = PingReceiver(
-        catalog, setup.secrets, Heartbeats(store), beats, pauses, running, foundation.redactor, clock
+        catalog, setup.secrets, foundation.repositories.heartbeats, beats, pauses, running, foundation.redactor, clock
     )
     foundation.health.add_probe("heartbeats", heartbeats_probe(pinging))
     return Operations(
         runs=running,
         pauses=JobPauser(catalog, pauses, clock),
         cancellations=RunCanceller(
-            catalog, runs, running, Cancellations(store), worker.cancel, worker.publisher, clock
+            catalog, runs, running, foundation.repositories.cancellations, worker.cancel, worker.publisher, clock
         ),
-        dead_letters=DeadLetterReplayer(catalog, DeadLetters(store), runs, dispatch, clock),
-        backfills=Backfiller(catalog, runs, ScheduleActivations(store), dispatch, clock),
-        circuits=CircuitControl(board, StoredCircuits(store), clock),
+        dead_letters=DeadLetterReplayer(catalog, foundation.repositories.dead_letters, runs, dispatch, clock),
+        backfills=Backfiller(catalog, runs, foundation.repositories.schedule_activations, dispatch, clock),
+        circuits=CircuitControl(board, foundation.repositories.circuits, clock),
         secrets=SecretRefresher(secret_watch),
         pings=pinging,
     )

@@ -26,6 +26,7 @@ from scheduler.catalog.reloading import build_snapshot
 from scheduler.health.report import Health
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import Store
+from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.repository import Runs
 from scheduler.version import VERSION
 from scheduler.watchdog import RunActivity, StoreFailures, TrackedRuns
@@ -53,6 +54,7 @@ class Foundation:
     noted: RunActivity
     owner: str
     """Marks the claims of this process, and of no other one that has the same pid on another day or host."""
+    repositories: Repositories
     runs: Runs
     pauses: Pauses
 
@@ -100,6 +102,7 @@ async def open_foundation(
         trouble=trouble,
         noted=noted,
         owner=owner,
+        repositories=Repositories(store),
         runs=runs,
         pauses=Pauses(store, clock.monotonic),
     )

@@ -18,6 +18,7 @@ from scheduler.app.adapters import open_store
 from scheduler.catalog.catalog import Catalog, CatalogJob
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import Store
+from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.repository import Runs
 
 if TYPE_CHECKING:
@@ -34,26 +35,25 @@ class ReadOnlyProgram:
         self.clock = clock
         self._settings = settings
         self._catalog = catalog
-        self._store = store
+        self._repositories = Repositories(store)
         self._runs = Runs(store)
         self._pauses = Pauses(store, clock.monotonic)
 
     @cached_property
     def queries(self) -> JobAndRunQueries:
         from scheduler.queries.jobs_and_runs import JobAndRunQueries
-        from scheduler.stores.dead_letters.repository import DeadLetters
 
-        return JobAndRunQueries(self._catalog, self._runs, self._pauses, DeadLetters(self._store), self.clock)
+        return JobAndRunQueries(self._catalog, self._runs, self._pauses, self._repositories.dead_letters, self.clock)
 
     @cached_property
     def heartbeats(self) -> HeartbeatQueries:
         from scheduler.queries.heartbeat_reader import HeartbeatReader
         from scheduler.queries.heartbeats import HeartbeatQueries
-        from scheduler.stores.heartbeats import Heartbeats
-        from scheduler.stores.schedule_activations import ScheduleActivations
 
-        heartbeats = Heartbeats(self._store)
-        beats = HeartbeatReader(self._catalog, heartbeats, self._pauses, ScheduleActivations(self._store), self.clock)
+        heartbeats = self._repositories.heartbeats
+        beats = HeartbeatReader(
+            self._catalog, heartbeats, self._pauses, self._repositories.schedule_activations, self.clock
+        )
         return HeartbeatQueries(self._catalog, heartbeats, beats, self._pauses, self.clock)
 
     @cached_property
@@ -65,9 +65,8 @@ class ReadOnlyProgram:
     @cached_property
     def circuits(self) -> CircuitQueries:
         from scheduler.queries.circuits import CircuitQueries
-        from scheduler.stores.circuits import StoredCircuits
 
-        return CircuitQueries(self._catalog, StoredCircuits(self._store), self.clock)
+        return CircuitQueries(self._catalog, self._repositories.circuits, self.clock)
 
 
 @asynccontextmanager

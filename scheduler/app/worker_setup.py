@@ -12,9 +12,6 @@ from scheduler.app.foundation import Foundation
 from scheduler.app.health_probes import circuits_probe
 from scheduler.dependencies.port import FollowUp
 from scheduler.gates import Gates, RemoteRuns, SlotLeases, gates_in_order
-from scheduler.stores.cancellations import Cancellations
-from scheduler.stores.circuits import StoredCircuits
-from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.slots.repository import Slots
 from scheduler.worker.cancellation import RunRegistry
 from scheduler.worker.concurrency.places import Shares
@@ -23,8 +20,8 @@ from scheduler.worker.worker import Worker
 
 def build_worker(foundation: Foundation, setup: CheckSetup, listener: RunListener, follow_up: FollowUp) -> Worker:
     """Return the worker. `listener` hears of its runs; `follow_up` starts what depends on them."""
-    settings, store, clock = foundation.settings, foundation.store, foundation.clock
-    going = RunRegistry(Cancellations(store), clock)
+    settings, clock = foundation.settings, foundation.clock
+    going = RunRegistry(foundation.repositories.cancellations, clock)
     return Worker(
         foundation.catalog,
         foundation.runs,
@@ -36,7 +33,7 @@ def build_worker(foundation: Foundation, setup: CheckSetup, listener: RunListene
         shares=Shares(settings.shares.job, settings.shares.host),
         registry=going,
         gates=_build_gates(foundation, going),
-        dead_letters=DeadLetters(store),
+        dead_letters=foundation.repositories.dead_letters,
         follow_up=follow_up,
         options=foundation.profile.worker_options,
         on_started=foundation.noted.mark_started,
@@ -44,7 +41,7 @@ def build_worker(foundation: Foundation, setup: CheckSetup, listener: RunListene
 
 
 def _build_runner(foundation: Foundation, setup: CheckSetup, listener: RunListener) -> Runner:
-    circuits = CircuitBreakers(StoredCircuits(foundation.store))
+    circuits = CircuitBreakers(foundation.repositories.circuits)
     foundation.health.add_probe("circuits", circuits_probe(circuits, foundation.clock))
     budget = foundation.settings.retry_budget
     return Runner(
@@ -63,7 +60,11 @@ def _build_runner(foundation: Foundation, setup: CheckSetup, listener: RunListen
 def _build_gates(foundation: Foundation, going: RunRegistry) -> Gates:
     runs, store, clock = foundation.runs, foundation.store, foundation.clock
     slots = SlotLeases(Slots(store, foundation.owner), clock)
-    elsewhere = None if foundation.profile.is_only_worker else RemoteRuns(runs, slots, Cancellations(store), clock)
+    elsewhere = (
+        None
+        if foundation.profile.is_only_worker
+        else RemoteRuns(runs, slots, foundation.repositories.cancellations, clock)
+    )
     return gates_in_order(
         clock=clock,
         pauses=foundation.pauses,

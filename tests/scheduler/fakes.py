@@ -34,15 +34,11 @@ from scheduler.operations.secrets import SecretRefresher
 from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.heartbeat_reader import HeartbeatReader
 from scheduler.secrets.monitor import SecretMonitor
-from scheduler.stores.cancellations import Cancellations
-from scheduler.stores.circuits import StoredCircuits
-from scheduler.stores.cursors import Cursors
-from scheduler.stores.dead_letters.repository import DeadLetters
-from scheduler.stores.heartbeats import Heartbeats
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import Row, Store
+from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.repository import Runs
-from scheduler.stores.schedule_activations import SCHEDULES_TABLE, ScheduleActivations
+from scheduler.stores.schedule_activations import SCHEDULES_TABLE
 from scheduler.stores.slots.repository import Slots
 from scheduler.worker.cancellation import RunRegistry
 from scheduler.worker.concurrency.places import Shares
@@ -170,20 +166,21 @@ class Shop:
         self.store = MemoryStore(data or MemoryData())
         store = over or self.store
         self.runs = Runs(store, self.clock.monotonic)
-        self.cursors, self.dead_letters = Cursors(store), DeadLetters(store)
-        self.marks = ScheduleActivations(store)
+        repositories = Repositories(store)
+        self.cursors, self.dead_letters = repositories.cursors, repositories.dead_letters
+        self.marks = repositories.schedule_activations
         self.check = ScriptedCheck(list(steps) or [answer()])
         self.heard = Heard()
         self.catalog = Catalog([entry()] if jobs is None else jobs)
-        self.tokens, self.redactor, self.heartbeats = MemorySecrets(), Redactor(), Heartbeats(store)
+        self.tokens, self.redactor, self.heartbeats = MemorySecrets(), Redactor(), repositories.heartbeats
         self.pauses = Pauses(store, self.clock.monotonic)
         self.beats = HeartbeatReader(self.catalog, self.heartbeats, self.pauses, self.marks, self.clock)
         beating = HeartbeatCheck(self.beats, self.tokens, self.clock, self.redactor)
         checks = {"http": self.check, "heartbeat": beating}
-        self.circuit_states = StoredCircuits(store)
+        self.circuit_states = repositories.circuits
         self.circuits = CircuitQueries(self.catalog, self.circuit_states, self.clock)
         runner = Runner(checks, CircuitBreakers(self.circuit_states), self.heard, self.clock, Redactor())
-        self.cancellations = Cancellations(store)
+        self.cancellations = repositories.cancellations
         self.secrets, self.news = MemoryKept(), HeardOfSecrets()
         self.secret_watch = SecretMonitor(store, self.secrets, self.catalog, self.news, self.clock)
         going = RunRegistry(self.cancellations, self.clock)

@@ -1,0 +1,62 @@
+"""The repositories of one store, each built once, when it is first used. Used by scheduler.app and the tests.
+
+`runs` and `pauses` have caches and options of their process, so the composition root builds those.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from scheduler.stores.port import Store
+
+if TYPE_CHECKING:
+    from scheduler.stores.cancellations import Cancellations
+    from scheduler.stores.circuits import StoredCircuits
+    from scheduler.stores.cursors import Cursors
+    from scheduler.stores.dead_letters.repository import DeadLetters
+    from scheduler.stores.heartbeats import Heartbeats
+    from scheduler.stores.schedule_activations import ScheduleActivations
+
+
+class Repositories:
+    """A command that reads one of them does not import the others."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @cached_property
+    def cancellations(self) -> Cancellations:
+        from scheduler.stores.cancellations import Cancellations
+
+        return Cancellations(self._store)
+
+    @cached_property
+    def circuits(self) -> StoredCircuits:
+        from scheduler.stores.circuits import StoredCircuits
+
+        return StoredCircuits(self._store)
+
+    @cached_property
+    def cursors(self) -> Cursors:
+        from scheduler.stores.cursors import Cursors
+
+        return Cursors(self._store)
+
+    @cached_property
+    def dead_letters(self) -> DeadLetters:
+        from scheduler.stores.dead_letters.repository import DeadLetters
+
+        return DeadLetters(self._store)
+
+    @cached_property
+    def heartbeats(self) -> Heartbeats:
+        from scheduler.stores.heartbeats import Heartbeats
+
+        return Heartbeats(self._store)
+
+    @cached_property
+    def schedule_activations(self) -> ScheduleActivations:
+        from scheduler.stores.schedule_activations import ScheduleActivations
+
+        return ScheduleActivations(self._store)
