@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Protocol, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -140,23 +140,23 @@ class Watchdog:
     async def _collect(self) -> WatchdogReport:
         unknown: dict[str, str] = {}
 
-        async def known(name: str, value: Awaitable[T]) -> T | None:
+        async def known(name: str, read: Callable[[], Awaitable[T]]) -> T | None:
             try:
                 async with asyncio.timeout(PROBE_TIMEOUT):
-                    return await value
+                    return await read()
             except (StoreError, DispatchError) as error:
                 unknown[name] = str(error)
             except TimeoutError:
                 unknown[name] = f"no answer within {PROBE_TIMEOUT:g} s"
             return None
 
-        store_ms = await known("store", self._time_of_store())
+        store_ms = await known("store", self._time_of_store)
         last_tick, jobs, queue, runs, letters = await asyncio.gather(
-            known("ticks", self._last_tick()),
-            known(JOBS_PART, self._jobs.check_jobs(self._max_reads)),
-            known(QUEUE_PART, self._queue.read_depth()),
-            known("runs", count_open_runs(self._store)),
-            known("dead letters", count_dead_letters(self._store)),
+            known("ticks", self._last_tick),
+            known(JOBS_PART, partial(self._jobs.check_jobs, self._max_reads)),
+            known(QUEUE_PART, self._queue.read_depth),
+            known("runs", partial(count_open_runs, self._store)),
+            known("dead letters", partial(count_dead_letters, self._store)),
         )
         places = self._places()
         return WatchdogReport(self._clock.now(), last_tick, jobs, queue, runs, letters, store_ms, places, unknown)

@@ -82,7 +82,7 @@ def test_the_functions_tools_on_a_desk_own_one_port_of_localhost() -> None:
 
 def test_validate_knows_the_port_of_the_settings() -> None:
     settings = Settings(port=7171, targets={"networks": ["127.0.0.0/8"]})
-    assert "its own API" in build_guard(settings, {}).explain_denial("http://127.0.0.1:7171/api/jobs")
+    assert "own API" in build_guard(settings, {}).explain_denial("http://127.0.0.1:7171/api/jobs")
     assert build_guard(settings, {}).explain_denial("http://127.0.0.1:7172/") == ""
     assert (
         build_guard(Settings(port=0, targets={"networks": ["127.0.0.0/8"]}), {}).explain_denial(

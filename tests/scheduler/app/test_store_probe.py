@@ -93,8 +93,8 @@ async def test_while_the_store_takes_no_claims_the_queue_does_not_blame_targets(
 
 
 class _NoJobs:
-    async def look(self, most: int) -> None:
-        """Nothing is looked at."""
+    async def check_jobs(self, max_reads: int) -> None:
+        """Judge no job."""
 
 
 class _Silent:
