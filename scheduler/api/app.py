@@ -62,7 +62,7 @@ def create_api(services: Services, *, hosts: Sequence[str] = ("*",), requires_ke
         title="Scheduler",
         version=services.version or "0",
         description="Scheduled jobs and health checks: what runs, when, and how it went.",
-        openapi_url=None,  # a route of its own, which declares its scope
+        openapi_url=None,  # scheduler.api.routes.openapi declares its scope
         docs_url=None,
         redoc_url=None,
         # Spans and log records of FastAPI would contain the query string, and thus the function key in `code`.

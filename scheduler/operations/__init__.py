@@ -1,4 +1,4 @@
-"""Every change that a user can request, one module a subject. Called by scheduler.api and scheduler.cli.
+"""Every change that a user can request, one module a subject. Used by the API and the commands.
 
 Each change is recorded in the audit log. scheduler.app creates the operations. This package exports nothing else, so
 that a command imports only the operation that it needs.

@@ -1,6 +1,6 @@
 """Queues runs for due instants of a past range that never ran or were skipped.
 
-Called by scheduler.api and scheduler.cli.
+Used by the API and the commands.
 """
 
 from __future__ import annotations
@@ -101,16 +101,10 @@ class Backfiller:
         if not before_first_version:
             await self._check_first_version(name, due)
         found = _select_tickets(entry, due, await self._runs.list_states_between(name, since, end), leave_skipped)
-        tickets = found.tickets
-        if len(tickets) > limit:
-            raise InvalidArgument(
-                "limit",
-                f"the range needs {len(tickets)} runs, more than the limit of {limit}: shorten the range"
-                + (f", or raise the limit (at most {MAX_BACKFILL_RUNS})" if limit < MAX_BACKFILL_RUNS else ""),
-            )
-        if not dry_run and tickets:
-            await self._queue(entry.job, tickets)
-            log_change(f"{len(tickets)} runs of job {name} from {tickets[0].id} on were queued", source)
+        _check_count(len(found.tickets), limit)
+        if not dry_run and found.tickets:
+            await self._queue(entry.job, found.tickets)
+            log_change(f"{len(found.tickets)} runs of job {name} from {found.tickets[0].id} on were queued", source)
         return found
 
     def _check_arguments(self, since: datetime, until: datetime, limit: int) -> None:
@@ -150,6 +144,15 @@ class Backfiller:
         for start in range(0, len(tickets), together):
             later = now + timedelta(seconds=start * _TYPICAL_RUN_S)
             await self._dispatch.send(tickets[start : start + together], not_before=later if start else None)
+
+
+def _check_count(count: int, limit: int) -> None:
+    if count > limit:
+        raise InvalidArgument(
+            "limit",
+            f"the range needs {count} runs, more than the limit of {limit}: shorten the range"
+            + (f", or raise the limit (at most {MAX_BACKFILL_RUNS})" if limit < MAX_BACKFILL_RUNS else ""),
+        )
 
 
 async def _due_instants(schedule: Schedule, since: datetime, until: datetime) -> list[datetime]:

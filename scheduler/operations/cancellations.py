@@ -69,7 +69,7 @@ class RunCanceller:
     async def _get_unfinished(self, run_id: str) -> RunRecord:
         record = await self._runs.find(run_id)
         if record is None:
-            raise NotFound(f"there is no run {run_id!r}; it may not have started, or the retention has removed it")
+            raise NotFound(f"there is no run {run_id!r}; it has not started, or the retention has removed it")
         if record.run is not None:
             raise Conflict(f"run {run_id} is already finished: {record.run.outcome}")
         return record

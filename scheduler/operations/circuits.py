@@ -74,8 +74,8 @@ class CircuitControl:
         now = self._clock.now()
         if until is not None and until <= now:
             raise InvalidArgument("until", f"{format_instant(until)} is in the past: it is {format_instant(now)}")
-        wanted = ManualOverride(open, now, until, reason, source.value)
-        await self._change(key, lambda state: with_override(state, wanted))
+        override = ManualOverride(open, now, until, reason, source.value)
+        await self._change(key, lambda state: with_override(state, override))
         end = f" until {format_instant(until)}" if until is not None else " until it is reset"
         done = f"circuit {key} is held {'open' if open else 'closed'}{end}"
         log_change(done + (f": {reason}" if reason else ""), source)

@@ -1,4 +1,4 @@
-"""Replays and discards dead letters. Called by scheduler.api and scheduler.cli.
+"""Replays and discards dead letters. Used by the API and the commands.
 
 A replay is a new run with the current definition; its correlation id is that of the failed run. The letter is first
 marked with the ticket of the replay, then the run is stored and dispatched, then the mark is set to done. A second
@@ -117,11 +117,11 @@ class DeadLetterReplayer:
             raise _letter_not_found(letter_id)
         log_change(f"dead letter {letter_id} was discarded", source)
 
-    def _check_arguments(self, wanted: LetterFilter, per_second: float, limit: int) -> None:
-        if wanted == LetterFilter():
+    def _check_arguments(self, letter_filter: LetterFilter, per_second: float, limit: int) -> None:
+        if letter_filter == LetterFilter():
             raise InvalidArgument("job", "no filter is given: set at least one of job, reason, after and before")
-        if wanted.job is not None:
-            self._catalog.get_job(wanted.job)
+        if letter_filter.job is not None:
+            self._catalog.get_job(letter_filter.job)
         if not 0 < per_second <= MAX_REPLAYS_PER_SECOND:
             raise InvalidArgument(
                 "per_second", f"{per_second:g} is not greater than 0 and at most {MAX_REPLAYS_PER_SECOND:g}"
@@ -156,14 +156,14 @@ class DeadLetterReplayer:
     ) -> tuple[list[DeadLetter], list[RunRecord]]:
         """Return the letters, without those discarded meanwhile, and the runs that replay them."""
         marked = await asyncio.gather(*map(self._mark, letters, due))
-        begun = [letter for letter in marked if letter is not None]
-        tickets = [letter.replay.ticket for letter in begun if letter.replay is not None]
+        started = [letter for letter in marked if letter is not None]
+        tickets = [letter.replay.ticket for letter in started if letter.replay is not None]
         records = await asyncio.gather(*map(self._runs.enqueue, tickets))
         await self._dispatch.send(tickets)
-        ended = await asyncio.gather(*(self._letters.finish_replay(letter.id) for letter in begun))
-        for letter, ticket in zip(begun, tickets, strict=True):
+        ended = await asyncio.gather(*(self._letters.finish_replay(letter.id) for letter in started))
+        for letter, ticket in zip(started, tickets, strict=True):
             log_change(f"dead letter {letter.id} is replayed by run {ticket.id}", source)
-        return [after or before for before, after in zip(begun, ended, strict=True)], records
+        return [after or before for before, after in zip(started, ended, strict=True)], records
 
     async def _mark(self, letter: DeadLetter, due_at: datetime) -> DeadLetter | None:
         assert letter.ticket is not None, "letters without a ticket are excluded earlier"

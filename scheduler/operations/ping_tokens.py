@@ -140,9 +140,9 @@ class PingTokens:
     def _remove_expired(self) -> None:
         now = self._clock.monotonic()
         for digest, names in list(self._names_by_digest.items()):
-            kept = {name: until for name, until in names.items() if now < until}
-            if kept:
-                self._names_by_digest[digest] = kept
+            valid = {name: until for name, until in names.items() if now < until}
+            if valid:
+                self._names_by_digest[digest] = valid
             else:
                 del self._names_by_digest[digest]
 

@@ -111,7 +111,7 @@ class JobSelection:
         return not self.states or JobState.from_job(job, is_paused=is_paused) in self.states
 
     def matches_latest(self, latest: RunRecord | None) -> bool:
-        """Match by the job's newest finished run, None if there is none."""
+        """Match by the job's newest finished run, None without one."""
         if not self.outcomes:
             return True
         run = latest.run if latest is not None else None

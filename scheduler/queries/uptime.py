@@ -103,6 +103,6 @@ def _create_window(
     known: datetime,
 ) -> UptimeWindow:
     """Create the window that starts at `begin`. The roll-up of the hour that contains `begin` counts in full."""
-    kept = sum_samples(look for at, look in looks if at >= begin)
+    recent = sum_samples(look for at, look in looks if at >= begin)
     older = (hour.uptime for hour in hours if hour.last >= begin)
-    return UptimeWindow(name, sum(older, kept), known <= begin)
+    return UptimeWindow(name, sum(older, recent), known <= begin)

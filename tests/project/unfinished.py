@@ -24,7 +24,6 @@ LONG_FUNCTIONS = frozenset(
         "scheduler/cli/commands/jobs.py:jobs",
         "scheduler/hosts/embedded/host.py:_serve_program",
         "scheduler/hosts/functions/queue.py:perform_batch",
-        "scheduler/operations/backfills.py:backfill",
     }
 )
 BARE_CONSTANTS = frozenset(

@@ -31,12 +31,12 @@ class Outage:
     """The consecutive runs of a job that are down, up to the newest one.
 
     `whole`: a run that succeeded precedes them. Otherwise the runs that were read start with the outage.
-    `asked`: the newest run that contacted the target, which has the cause. None if the circuit rejected all of them.
+    `last_checked`: the newest run that contacted the target, which has the cause. None if the circuit rejected all of them.
     """
 
     newest: Run
     oldest: Run
-    asked: Run | None
+    last_checked: Run | None
     whole: bool
 
     @property
@@ -112,12 +112,12 @@ class OutageTracker:
         known = self._known.get(name)
         if known is not None and known.newest.due_at >= outage.oldest.due_at:
             # The known outage continues: no run between the two is unread.
-            return replace(known, newest=outage.newest, asked=outage.asked or known.asked)
-        looked = _FIRST
-        while not outage.whole and page.continuation is not None and looked < _LOOK_BACK:
+            return replace(known, newest=outage.newest, last_checked=outage.last_checked or known.last_checked)
+        runs_read = _FIRST
+        while not outage.whole and page.continuation is not None and runs_read < _LOOK_BACK:
             page = await self._queries.list_runs(job=name, limit=_STEP, continuation=page.continuation)
             outage = _extend_outage(outage, page.records) or outage
-            looked += _STEP
+            runs_read += _STEP
         return outage
 
 
@@ -129,9 +129,9 @@ def _extend_outage(outage: Outage | None, records: Iterable[RunRecord]) -> Outag
             continue
         if not run.outcome.down:
             return outage if outage is None else replace(outage, whole=True)
-        asked = None if run.outcome is Outcome.REJECTED else run
+        last_checked = None if run.outcome is Outcome.REJECTED else run
         if outage is None:
-            outage = Outage(run, run, asked, whole=False)
+            outage = Outage(run, run, last_checked, whole=False)
         else:
-            outage = replace(outage, oldest=run, asked=outage.asked or asked)
+            outage = replace(outage, oldest=run, last_checked=outage.last_checked or last_checked)
     return outage

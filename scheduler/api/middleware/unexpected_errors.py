@@ -24,18 +24,18 @@ class UnexpectedErrors:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        begun = False
+        has_started = False
 
         async def watched(message: Message) -> None:
-            nonlocal begun
-            begun = True
+            nonlocal has_started
+            has_started = True
             await send(message)
 
         try:
             await self._app(scope, receive, watched)
         except Exception:
             _log.exception("%s %s failed", scope.get("method"), mask_token(str(scope.get("path"))))
-            if begun or scope["type"] != "http":
+            if has_started or scope["type"] != "http":
                 raise
             answer = problem_response(
                 scope["path"],

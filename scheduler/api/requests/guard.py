@@ -68,8 +68,8 @@ class RequestGuard:
 
 def _header_reader(scope: Scope) -> _Headers:
     def values(name: str) -> list[str]:
-        wanted = name.encode("ascii")
-        return [value.decode("latin-1") for key, value in scope["headers"] if key == wanted]
+        key_bytes = name.encode("ascii")
+        return [value.decode("latin-1") for key, value in scope["headers"] if key == key_bytes]
 
     return values
 

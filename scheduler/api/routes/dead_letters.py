@@ -93,11 +93,11 @@ async def replay_dead_letters(services: ServicesDep, body: ReplayRequest) -> Rep
 
     `dry_run`: change nothing and return the letters that would be replayed.
     """
-    wanted = LetterFilter(job=body.job, reason=body.reason, after=body.after, before=body.before)
-    replayed = await services.operations.dead_letters.replay_all(
-        wanted, per_second=body.per_second, limit=body.limit, dry_run=body.dry_run, source=ChangeSource.API
+    letter_filter = LetterFilter(job=body.job, reason=body.reason, after=body.after, before=body.before)
+    result = await services.operations.dead_letters.replay_all(
+        letter_filter, per_second=body.per_second, limit=body.limit, dry_run=body.dry_run, source=ChangeSource.API
     )
-    return ReplayModel.from_result(replayed, dry_run=body.dry_run)
+    return ReplayModel.from_result(result, dry_run=body.dry_run)
 
 
 @router.operate("/api/dead-letters/{letter_id}/replay", status_code=HTTPStatus.ACCEPTED)

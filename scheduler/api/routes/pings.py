@@ -133,13 +133,13 @@ async def _receive_ping(
 
 
 async def _read_text(request: Request) -> str:
-    kept, size = b"", 0
+    stored, size = b"", 0
     async for chunk in request.stream():
-        kept += chunk[: _MAX_READ_BYTES - len(kept)]
+        stored += chunk[: _MAX_READ_BYTES - len(stored)]
         size += len(chunk)
         if size > _MAX_DRAINED_BYTES:
             break
-    return kept.decode("utf-8", "replace")
+    return stored.decode("utf-8", "replace")
 
 
 def _sender_address(request: Request) -> str:

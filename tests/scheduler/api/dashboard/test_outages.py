@@ -112,8 +112,8 @@ async def test_the_reason_is_that_of_the_newest_run_that_asked_the_target() -> N
 
     (outage,) = (await board.down()).outages
 
-    assert outage.asked is not None
-    assert (outage.newest.message, outage.asked.message) == ("it rejected", "it failed")
+    assert outage.last_checked is not None
+    assert (outage.newest.message, outage.last_checked.message) == ("it rejected", "it failed")
 
 
 @virtual_time
@@ -123,8 +123,8 @@ async def test_the_reason_is_known_even_when_the_circuit_has_been_open_for_long(
 
     (outage,) = (await board.down()).outages
 
-    assert outage.asked is not None
-    assert outage.asked.message == "it failed"
+    assert outage.last_checked is not None
+    assert outage.last_checked.message == "it failed"
 
 
 @virtual_time
