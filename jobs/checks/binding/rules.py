@@ -102,21 +102,21 @@ class Bindings:
         else:
             self._check_scope(credential.name, recipients, tags, origin)
 
-    def _check_secret(self, name: str, places: Sequence[Recipient], tags: Mapping[str, str], got: str) -> None:
+    def _check_secret(self, name: str, recipients: Sequence[Recipient], tags: Mapping[str, str], origin: str) -> None:
         plain = normalize_secret_name(name)
-        thing = _Subject(f"{got}the secret {name}", "secrets", plain)
+        subject = _Subject(f"{origin}the secret {name}", "secrets", plain)
         rules = self.secrets.rules_for(plain)
         if not rules and not self.unbound_secrets:
-            raise _no_rule_denial(thing, places)
-        _check_rules(thing, rules, places, tags)
+            raise _no_rule_denial(subject, recipients)
+        _check_rules(subject, rules, recipients, tags)
 
-    def _check_scope(self, scope: str, places: Sequence[Recipient], tags: Mapping[str, str], got: str) -> None:
+    def _check_scope(self, scope: str, recipients: Sequence[Recipient], tags: Mapping[str, str], origin: str) -> None:
         resource = normalize_scope(scope)
-        thing = _Subject(f"{got}an access token for {make_printable(scope)}", "identity", scope)
+        subject = _Subject(f"{origin}an access token for {make_printable(scope)}", "identity", scope)
         protection = classify_scope(scope)
         if protection in self.own_services or any(host in unquote(resource) for host in self.own_resources):
             raise CredentialDenied(
-                f"{thing.description} would open the store or the vault of this program, so no job gets it. "
+                f"{subject.description} would open the store or the vault of this program, so no job gets it. "
                 "No setting allows that."
             )
         rules = self.scopes.rules_for(resource)
@@ -124,15 +124,15 @@ class Bindings:
             rule = self.scopes.exact_rule(resource)
             if rule is None:
                 raise CredentialDenied(
-                    f"{thing.description} opens {protection.value}, so a job gets it only by a rule for "
-                    f"exactly this scope. {_remedy(thing, places)}"
+                    f"{subject.description} opens {protection.value}, so a job gets it only by a rule for "
+                    f"exactly this scope. {_remedy(subject, recipients)}"
                 )
             rules = (rule,)
         if not rules:
-            if self.unbound_scopes or _is_for_recipients(scope, places):
+            if self.unbound_scopes or _is_for_recipients(scope, recipients):
                 return
-            raise _no_rule_denial(thing, places)
-        _check_rules(thing, rules, places, tags)
+            raise _no_rule_denial(subject, recipients)
+        _check_rules(subject, rules, recipients, tags)
 
     def secret_rule(self, name: str) -> BindingRule | None:
         """Return the rule of a secret; None: any host may receive it."""
@@ -143,42 +143,44 @@ class Bindings:
         return first if not others else replace(first, hosts=_hosts_in_all(first, others))
 
 
-def _is_for_recipients(scope: str, places: Sequence[Recipient]) -> bool:
+def _is_for_recipients(scope: str, recipients: Sequence[Recipient]) -> bool:
     """Return whether the token's audience is the very host that receives it."""
     host = scope_host(scope)
-    return bool(host) and all(place.host == host for place in places)
+    return bool(host) and all(recipient.host == host for recipient in recipients)
 
 
 def _check_rules(
-    thing: _Subject, rules: Iterable[BindingRule], places: Sequence[Recipient], tags: Mapping[str, str]
+    subject: _Subject, rules: Iterable[BindingRule], recipients: Sequence[Recipient], tags: Mapping[str, str]
 ) -> None:
     for rule in rules:
         if rule.tags and not any(tag.matches(tags) for tag in rule.tags):
             needed = " or ".join(map(str, rule.tags))
             raise CredentialDenied(
-                f"{thing.description} is only for jobs with the tag {needed}. "
-                f"To allow it, change its rule in the setting {_setting(thing)}."
+                f"{subject.description} is only for jobs with the tag {needed}. "
+                f"To allow it, change its rule in the setting {_setting(subject)}."
             )
-        for place in places:
-            if not any(pattern.matches(place) for pattern in rule.hosts):
+        for recipient in recipients:
+            if not any(pattern.matches(recipient) for pattern in rule.hosts):
                 allowed = ", ".join(map(str, rule.hosts)) or "no host"
                 raise CredentialDenied(
-                    f"{thing.description} may go to {allowed}, but {_recipient_text(place)} would get it. "
-                    f"{_remedy(thing, (place,))}"
+                    f"{subject.description} may go to {allowed}, but {_recipient_text(recipient)} would get it. "
+                    f"{_remedy(subject, (recipient,))}"
                 )
 
 
-def _no_rule_denial(thing: _Subject, places: Sequence[Recipient]) -> CredentialDenied:
-    who = " and ".join(map(_recipient_text, places))
-    return CredentialDenied(f"{thing.description} has no rule for {who}, which would get it. {_remedy(thing, places)}")
+def _no_rule_denial(subject: _Subject, recipients: Sequence[Recipient]) -> CredentialDenied:
+    names = " and ".join(map(_recipient_text, recipients))
+    return CredentialDenied(
+        f"{subject.description} has no rule for {names}, which would get it. {_remedy(subject, recipients)}"
+    )
 
 
-def _remedy(thing: _Subject, places: Sequence[Recipient]) -> str:
-    return f"To allow it, add to the setting {_setting(thing)}: {format_rule(thing.key, map(str, places))}."
+def _remedy(subject: _Subject, recipients: Sequence[Recipient]) -> str:
+    return f"To allow it, add to the setting {_setting(subject)}: {format_rule(subject.key, map(str, recipients))}."
 
 
-def _setting(thing: _Subject) -> str:
-    return f"{thing.setting}.allow (SCHEDULER_{thing.setting.upper()}__ALLOW)"
+def _setting(subject: _Subject) -> str:
+    return f"{subject.setting}.allow (SCHEDULER_{subject.setting.upper()}__ALLOW)"
 
 
 def format_rule(name: str, hosts: Iterable[str]) -> str:
@@ -188,8 +190,8 @@ def format_rule(name: str, hosts: Iterable[str]) -> str:
     return f"{key}: [{', '.join(shown)}]"
 
 
-def _recipient_text(place: Recipient) -> str:
-    return make_printable(str(place))
+def _recipient_text(recipient: Recipient) -> str:
+    return make_printable(str(recipient))
 
 
 UNRESTRICTED = Bindings()

@@ -1,5 +1,5 @@
 """Where this program, or the host that runs it, serves its API: never a target. Used by guard.py, built by
-config.targets.
+config.guard_settings.
 
 The API accepts every request from this machine, so a job that could reach it could pause, run or read all other jobs.
 """
@@ -15,7 +15,9 @@ from ipaddress import ip_address
 from jobs.checks.guard.addresses import IPAddress
 
 LIVE_PATH = "/api/health/live"
-"""The one path of the own API that a job may request, by GET or HEAD. scheduler.api.live serves it.
+"""The one path of the own API that a job may request, by GET or HEAD.
+
+Served by scheduler.api.lazy_app and scheduler.hosts.functions.liveness.
 
 The response is always the same, and the first job of many users requests it.
 """

@@ -43,11 +43,13 @@ class CredentialSources:
 
 def check_bindings(target: HttpTarget, url: httpx.URL, bindings: Bindings, call: AttemptContext) -> None:
     """Check that everything a request to this URL sends may go there. Raises CredentialDenied."""
-    at = Recipient.from_host(url.raw_host.decode("ascii"), effective_port(url.scheme, url.port))
-    for sending in deliveries_of_request(target, url.scheme, at):
-        bindings.check(sending.credential, sending.recipients, call.tags)
+    recipient = Recipient.from_host(url.raw_host.decode("ascii"), effective_port(url.scheme, url.port))
+    for delivery in deliveries_of_request(target, url.scheme, recipient):
+        bindings.check(delivery.credential, delivery.recipients, call.tags)
     for credential in call.inherited_credentials:
-        bindings.check(credential, recipients_of_request(target, url.scheme, at), call.tags, "what was obtained with ")
+        bindings.check(
+            credential, recipients_of_request(target, url.scheme, recipient), call.tags, "what was obtained with "
+        )
 
 
 async def resolve_credentials(
@@ -82,25 +84,29 @@ async def resolve_credentials(
     )
     if scope is not None:
         call.credential_refreshes.append(make_refresh(tokens, scope, values[-1]))
-    known = ResolvedCredentials(dict(zip(names, values, strict=False)), values[-1] if scope is not None else "")
+    credentials = ResolvedCredentials(dict(zip(names, values, strict=False)), values[-1] if scope is not None else "")
     if isinstance(target.auth, OAuth2Auth):
         call.clock.enter("token")
-        return replace(known, token=await _fetch_oauth_token(target, target.auth, known, sources, call))
-    return known
+        return replace(credentials, token=await _fetch_oauth_token(target, target.auth, credentials, sources, call))
+    return credentials
 
 
 async def _fetch_oauth_token(
-    target: HttpTarget, auth: OAuth2Auth, known: ResolvedCredentials, sources: CredentialSources, call: AttemptContext
+    target: HttpTarget,
+    auth: OAuth2Auth,
+    credentials: ResolvedCredentials,
+    sources: CredentialSources,
+    call: AttemptContext,
 ) -> str:
     """Return a token; if the endpoint rejects the secret and a newer one exists, request it once more."""
     oauth, shown = sources.oauth, target.tls.client_certificate
     grant = OAuthGrant(
         auth,
-        known.resolve(auth.client_id),
-        known.resolve(auth.client_secret),
+        credentials.resolve(auth.client_id),
+        credentials.resolve(auth.client_secret),
         target.tls,
-        known.resolve(shown) if shown is not None else "",
-        resolve_proxy(target, known, sources.derived),
+        credentials.resolve(shown) if shown is not None else "",
+        resolve_proxy(target, credentials, sources.derived),
     )
     try:
         token = await oauth.get_token(grant)

@@ -69,17 +69,17 @@ def _response_error(status: int, document: dict[str, Any] | None) -> TokenRespon
             f"it answered {status}: a redirect, to which the client's secret is not sent; "
             "set token_url to the final URL"
         )
-    document, refused = document or {}, status == 401
+    document, is_client_rejected = document or {}, status == 401
     code = _code(document.get("error"))
     if not code:
         hint = "it is down or overloaded" if status >= 500 or status == 429 else "check token_url"
         return TokenResponseError(
-            f"it answered {status} without an error code of OAuth 2: {hint}", is_client_rejected=refused
+            f"it answered {status} without an error code of OAuth 2: {hint}", is_client_rejected=is_client_rejected
         )
     entra = _ENTRA_CODE.search(str(document.get("error_description", ""))[:2000])
     message = f"it answered {status} {code}{f' ({entra[0]})' if entra else ''}"
     message += f"; {_HINTS[code]}" if code in _HINTS else ""
-    return TokenResponseError(message, is_client_rejected=refused or code == "invalid_client")
+    return TokenResponseError(message, is_client_rejected=is_client_rejected or code == "invalid_client")
 
 
 def _parse_object(body: bytes) -> dict[str, Any] | None:

@@ -91,35 +91,35 @@ class StepSequence:
 
     async def clean_up(self, steps: tuple[Step, ...]) -> Failure | None:
         """Run the steps whose values exist; return the first failure. Never raises."""
-        room = self.call.body_reservation.open_sibling()
-        call = replace(self.call, clock=PhaseClock(), body_reservation=room)
-        wrong: Failure | None = None
+        reservation = self.call.body_reservation.open_sibling()
+        call = replace(self.call, clock=PhaseClock(), body_reservation=reservation)
+        failure: Failure | None = None
         self._judging_left = JUDGING_SECONDS
         try:
             async with asyncio.timeout(CLEANUP_SECONDS):
                 for step in steps:
                     if step.placeholder_names() <= self._values.by_name.keys():
                         seen = await self._run_step(step, call, cleanup=True)
-                        wrong = wrong or cleanup_failure(step, seen.message if seen.error is not None else "")
+                        failure = failure or cleanup_failure(step, seen.message if seen.error is not None else "")
         except TimeoutError:
-            wrong = wrong or cleanup_failure(steps[-1], f"it took longer than {CLEANUP_SECONDS:g} s")
+            failure = failure or cleanup_failure(steps[-1], f"it took longer than {CLEANUP_SECONDS:g} s")
         except Exception as error:
             _log.exception("could not clean up after run %s; the run reports it", self.call.run_id)
-            wrong = wrong or cleanup_failure(steps[-1], f"the program itself failed with {type(error).__name__}")
+            failure = failure or cleanup_failure(steps[-1], f"the program itself failed with {type(error).__name__}")
         finally:
-            room.close()
-        return wrong
+            reservation.close()
+        return failure
 
     async def _run_step(self, step: Step, call: AttemptContext, *, cleanup: bool = False) -> Observation:
         """Run one step and judge it; its saved values are available afterwards."""
-        began, judging_ms = call.clock.elapsed_ms, self._judging_ms
+        started_ms, judging_ms = call.clock.elapsed_ms, self._judging_ms
         if not cleanup:
-            self._under_way = step, began
+            self._under_way = step, started_ms
         seen = await self._observe_and_judge(step, call)
         self._under_way = None
         if seen.certificates:
             self.tls_facts, self.certificates = {"tls_version": seen.facts.get("tls_version")}, seen.certificates
-        took_ms = call.clock.elapsed_ms - began - (self._judging_ms - judging_ms)
+        took_ms = call.clock.elapsed_ms - started_ms - (self._judging_ms - judging_ms)
         self.step_facts.append(build_step_facts(step, seen.error, seen.status, took_ms, cleanup=cleanup))
         return seen
 
@@ -127,17 +127,17 @@ class StepSequence:
         """Return the steps at the attempt's deadline, which ends the running one."""
         steps = list(self.step_facts)
         if self._under_way is not None:
-            step, began = self._under_way
+            step, started_ms = self._under_way
             clock = self.call.clock
             error, _ = describe_deadline(clock, step.endpoint, 0)
-            steps.append(build_step_facts(step, error, None, clock.elapsed_ms - began))
+            steps.append(build_step_facts(step, error, None, clock.elapsed_ms - started_ms))
         return {"steps": steps}
 
     async def _observe_and_judge(self, step: Step, call: AttemptContext) -> Observation:
         try:
             target, expect = self._values.fill_step(step), tuple(map(self._values.fill_expectation, step.expect))
-        except BadSubstitution as unfit:
-            return step_failed(call, self._redactor.redact(f"{unfit}."))
+        except BadSubstitution as error:
+            return step_failed(call, self._redactor.redact(f"{error}."))
         seen = await self._send(step, target, call)
         if seen.error is not None:
             return seen
@@ -155,7 +155,7 @@ class StepSequence:
     async def _result(
         self, step: Step, expect: tuple[ExpectationEntry, ...], seen: Observation, call: AttemptContext
     ) -> StepResult:
-        """Judge the response. Raises NotJudged."""
+        """Judge the response. Raises JudgingUnavailable."""
         save = tuple((name, source) for name, source in step.save.items() if not isinstance(source, CookieSource))
         if not expect and not save:
             return StepResult(judge(seen, (), self._redactor.redact))
@@ -164,12 +164,12 @@ class StepSequence:
             return task.undecided(
                 0, f"all steps of an attempt have {JUDGING_SECONDS:g} s of computing, which are used up"
             )
-        began, call.clock.verdict = call.clock.elapsed_ms, (ErrorClass.INTERNAL_ERROR, _NOT_JUDGED_IN_TIME)
+        started_ms, call.clock.verdict = call.clock.elapsed_ms, (ErrorClass.INTERNAL_ERROR, _NOT_JUDGED_IN_TIME)
         seconds = min(JUDGEMENT_SECONDS, self._judging_left)
         job = self.call.run_id.rpartition("@")[0]
         judged = await self._judges.perform(job, task, self._redactor.redact, seconds=seconds)
         call.clock.verdict = None
-        self._judging_ms += call.clock.elapsed_ms - began
+        self._judging_ms += call.clock.elapsed_ms - started_ms
         self._judging_left -= judged.seconds
         return judged.result
 

@@ -35,28 +35,28 @@ class StepsCheck:
 
     async def observe(self, target: StepsTarget, call: AttemptContext) -> Observation:
         """Send the requests in order, then clean up; report the first unexpected response."""
-        way = StepSequence(self._http, self._redactor, self._judges, call, self._hiding)
+        sequence = StepSequence(self._http, self._redactor, self._judges, call, self._hiding)
         try:
-            failed = await way.run_steps(target.steps)
+            failure = await sequence.run_steps(target.steps)
         except BaseException:
-            self._start_cleanup(way, target)
+            self._start_cleanup(sequence, target)
             raise
-        task = self._start_cleanup(way, target)
-        left = await asyncio.shield(task) if task is not None else None
-        phases, facts = way.phases(), {"steps": way.step_facts, **way.tls_facts}
-        failures = (*way.degraded, *([left] if left is not None else []))
-        if failed is None:
-            return Observation(phases, facts=facts, failures=failures, certificates=way.certificates)
+        task = self._start_cleanup(sequence, target)
+        cleanup_failure = await asyncio.shield(task) if task is not None else None
+        phases, facts = sequence.phases(), {"steps": sequence.step_facts, **sequence.tls_facts}
+        failures = (*sequence.degraded, *([cleanup_failure] if cleanup_failure is not None else []))
+        if failure is None:
+            return Observation(phases, facts=facts, failures=failures, certificates=sequence.certificates)
         return Observation(
             phases,
-            failed.status,
-            error=failed.error,
-            message=failed.message,
-            body=failed.body,
-            body_truncated=failed.body_truncated,
-            retry_after_s=failed.retry_after_s,
+            failure.status,
+            error=failure.error,
+            message=failure.message,
+            body=failure.body,
+            body_truncated=failure.body_truncated,
+            retry_after_s=failure.retry_after_s,
             facts=facts,
-            certificates=way.certificates,
+            certificates=sequence.certificates,
         )
 
     def prepare(self, target: StepsTarget) -> None:
@@ -69,16 +69,16 @@ class StepsCheck:
         if self._cleanups:
             await asyncio.wait(self._cleanups, timeout=CLEANUP_SECONDS)
 
-    def _start_cleanup(self, way: StepSequence, target: StepsTarget) -> asyncio.Task[Failure | None] | None:
+    def _start_cleanup(self, sequence: StepSequence, target: StepsTarget) -> asyncio.Task[Failure | None] | None:
         """Start a task that outlives an attempt that is cancelled."""
         if not target.cleanup:
             return None
-        way.call.values.add_user()
-        task = asyncio.create_task(way.clean_up(target.cleanup))
+        sequence.call.values.add_user()
+        task = asyncio.create_task(sequence.clean_up(target.cleanup))
         self._cleanups.add(task)
-        task.add_done_callback(lambda task: self._on_cleanup_done(task, way))
+        task.add_done_callback(lambda task: self._on_cleanup_done(task, sequence))
         return task
 
-    def _on_cleanup_done(self, task: asyncio.Task[Failure | None], way: StepSequence) -> None:
+    def _on_cleanup_done(self, task: asyncio.Task[Failure | None], sequence: StepSequence) -> None:
         self._cleanups.discard(task)
-        way.call.values.close()
+        sequence.call.values.close()

@@ -63,10 +63,10 @@ class TcpCheck:
     async def observe(self, target: TcpTarget, call: AttemptContext) -> Observation:
         """Connect and run the dialogue; the received data is the observation's body."""
         peer, clock = Peer(target.host, target.port, target.server_name or ""), call.clock
-        heard = bytearray()
+        received = bytearray()
         try:
-            for sending in deliveries_of_dialogue(target):
-                self._bindings.check(sending.credential, sending.recipients, call.tags)
+            for delivery in deliveries_of_dialogue(target):
+                self._bindings.check(delivery.credential, delivery.recipients, call.tags)
             texts = await self._texts(target, call)
             tls = await self._contexts.get_context(target.tls or TlsOptions()) if _has_tls(target) else None
             at_once = tls if target.starts_with_tls else None
@@ -76,7 +76,7 @@ class TcpCheck:
         except Exception as error:
             return self._failed(error, peer, call)
         patterns = PatternBudget(self._judges, call.run_id.rpartition("@")[0], self._redactor)
-        talk = TcpDialogue(connection, target.read_limit, heard, self._redactor, clock, peer, patterns)
+        dialogue = TcpDialogue(connection, target.read_limit, received, self._redactor, clock, peer, patterns)
         try:
             for line in target.dialogue:
                 match line:
@@ -84,7 +84,7 @@ class TcpCheck:
                         clock.enter("first_byte")
                         await connection.write((texts[text.secret] if isinstance(text, SecretRef) else text).encode())
                     case ReceiveLine(receive=pattern):
-                        await talk.receive(pattern)
+                        await dialogue.receive(pattern)
                     case StartTlsLine() if tls is not None:
                         clock.enter("tls")
                         await connection.start_tls(tls, peer.tls_name.rstrip("."))
@@ -98,11 +98,11 @@ class TcpCheck:
             connection.abort()
             raise
         finally:
-            talk.clear_deadline_texts()  # the clock must not refer to the connection
+            dialogue.clear_deadline_texts()  # the clock must not refer to the connection
         connection.close()
         phases = clock.stop()
         phases = replace(phases, total_ms=round_to_microsecond(max(phases.total_ms - patterns.took_s * 1000, 0.0)))
-        return Observation(phases, body=bytes(heard[: target.read_limit]), facts=facts, certificates=certificates)
+        return Observation(phases, body=bytes(received[: target.read_limit]), facts=facts, certificates=certificates)
 
     def prepare(self, target: TcpTarget) -> None:
         """See Check.prepare."""

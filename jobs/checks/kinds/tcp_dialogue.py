@@ -35,7 +35,7 @@ class PatternBudget:
         return self._left <= 0
 
     async def search(self, pattern: str, heard: bytes) -> PatternSearchResult:
-        """Search the received data. Raises NotJudged."""
+        """Search the received data. Raises JudgingUnavailable."""
         task = PatternSearch(pattern, heard)
         if self._left <= 0:
             return task.undecided(0, f"all of an attempt have {PATTERN_SECONDS * 1000:.0f} ms of computing")
