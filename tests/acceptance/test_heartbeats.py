@@ -80,7 +80,7 @@ async def test_a_heartbeat_goes_down_comes_back_fails_and_outlives_a_restart(tmp
     assert (started["state"], started["secret"]) == ("started", "nightly-token")
     assert (failed["error"], failed["trigger"]) == ("heartbeat_failed", "manual")
     assert "exit code 3" in failed["message"]
-    assert failed["message"].endswith("It says: tar: no space left")
+    assert failed["message"].endswith("Its text: tar: no space left")
     assert stranger.status_code == 404
     assert (kept["state"], kept["exit_code"], kept["ping_count"]) == ("down", 3, 2)
     assert [one["signal"] for one in kept["pings"]] == ["fail", "start"]
