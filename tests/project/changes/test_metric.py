@@ -5,10 +5,10 @@ from __future__ import annotations
 from tests.project.changes.sample_change import SampleChangeFactory
 
 MEASURE = """
-from observability.exporters.measurements import measurements
+from observability.exporters.measurements import measure_run
 from tests.observability.runs import run
 
-print({metric.name: value for metric, value in measurements(run())}["scheduler.job.retries"])
+print({metric.name: value for metric, value in measure_run(run())}["scheduler.job.retries"])
 """
 
 

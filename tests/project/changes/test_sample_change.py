@@ -22,7 +22,9 @@ def test_the_copy_is_not_the_original(change: SampleChange) -> None:
 
 
 def test_a_marker_that_is_gone_fails(change: SampleChange) -> None:
-    with pytest.raises(AssertionError, match=r"config/settings\.py has 0 lines with 'no such line', expected one"):
+    with pytest.raises(
+        AssertionError, match=r"config/settings/model\.py has 0 lines with 'no such line', expected one"
+    ):
         change.insert("config/settings/model.py", after="no such line", text="x")
 
 

@@ -7,7 +7,7 @@ from tests.project.changes.sample_change import SampleChangeFactory
 READ_IT = """
 import os
 from pathlib import Path
-from config.loading import load_settings
+from config.settings.loading import load_settings
 
 print(load_settings(os.environ, root=Path.cwd()).settings.log.colors)
 """
@@ -15,7 +15,9 @@ print(load_settings(os.environ, root=Path.cwd()).settings.log.colors)
 
 def test_a_setting(sample_change: SampleChangeFactory) -> None:
     change = sample_change("a setting")
-    change.insert("config/settings/model.py", after="class LogSettings(Frozen):", text="    colors: bool = False\n")
+    change.insert(
+        "config/settings/model.py", after="class LogSettings(FrozenModel):", text="    colors: bool = False\n"
+    )
     change.insert("config/environments/base.yaml", after="level: info", text="  colors: false")
     change.insert(
         "docs/operating.md",
