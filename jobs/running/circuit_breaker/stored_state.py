@@ -1,4 +1,4 @@
-"""A circuit's state as one line of JSON in the store. Called by the circuit breakers and by scheduler.queries.circuits.
+"""A circuit's state as one line of JSON in the store. Called by .breakers and scheduler.queries.circuits.
 
 Version 2 added slow runs, time windows, joint decisions of probes and overrides; version 1 is still read.
 """
@@ -6,124 +6,120 @@ Version 2 added slow runs, time windows, joint decisions of probes and overrides
 from __future__ import annotations
 
 import json
-from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, Strict
+from pydantic.types import NonNegativeInt
 
 from jobs.running.circuit_breaker.state import CLOSED_CIRCUIT, CircuitCondition, CircuitState, ManualOverride
 from jobs.running.circuit_breaker.windows import CircuitWindow, WindowBucket
 
-_VERSION = 2
+
+def _parse_bits(value: object) -> int:
+    if not isinstance(value, str):
+        raise ValueError("not a hexadecimal number")
+    return int(value, 16)
+
+
+_Count = Annotated[NonNegativeInt, Strict()]
+_Bits = Annotated[NonNegativeInt, BeforeValidator(_parse_bits), PlainSerializer(lambda bits: f"{bits:x}")]
+
+
+class _StoredOverride(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    open: Annotated[bool, Strict()]
+    since: AwareDatetime
+    until: AwareDatetime | None
+    reason: str
+    way: str
+
+
+class _StoredState(BaseModel):
+    """The row of version 2. Its names are stored: they stay when those of CircuitState change."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    v: Literal[2]
+    condition: CircuitCondition
+    period: _Count
+    since: AwareDatetime | None
+    opened_at: AwareDatetime | None
+    why: str
+    consecutive: _Count
+    calls: _Count
+    failures: _Bits
+    slow: _Bits
+    buckets: tuple[tuple[AwareDatetime, _Count, _Count, _Count], ...]
+    probes: tuple[_Count, _Count, _Count]
+    leases: tuple[AwareDatetime, ...]
+    forced: _StoredOverride | None
 
 
 def dump_state(state: CircuitState) -> str:
     """Serialise the state for the store."""
-    window, forced = state.window, state.override
-    return json.dumps(
-        {
-            "v": _VERSION,
-            "condition": state.condition.value,
-            "period": state.period,
-            "since": state.since and state.since.isoformat(),
-            "opened_at": state.opened_at and state.opened_at.isoformat(),
-            "why": state.opened_reason,
-            "consecutive": state.consecutive_failures,
-            "calls": window.calls,
-            "failures": f"{window.failures:x}",
-            "slow": f"{window.slow:x}",
-            "buckets": [[b.started.isoformat(), b.calls, b.failures, b.slow] for b in window.buckets],
-            "probes": [state.succeeded, state.failed, state.slow],
-            "leases": [lease.isoformat() for lease in state.leases],
-            "forced": None
-            if forced is None
-            else {
-                "open": forced.is_open,
-                "since": forced.since.isoformat(),
-                "until": forced.until and forced.until.isoformat(),
-                "reason": forced.reason,
-                "way": forced.source,
-            },
-        },
-        separators=(",", ":"),
-    )
+    window, override = state.window, state.override
+    return _StoredState.model_construct(
+        v=2,
+        condition=state.condition,
+        period=state.period,
+        since=state.since,
+        opened_at=state.opened_at,
+        why=state.opened_reason,
+        consecutive=state.consecutive_failures,
+        calls=window.calls,
+        failures=window.failures,
+        slow=window.slow,
+        buckets=tuple((each.started, each.calls, each.failures, each.slow) for each in window.buckets),
+        probes=(state.succeeded, state.failed, state.slow),
+        leases=state.leases,
+        forced=None
+        if override is None
+        else _StoredOverride.model_construct(
+            open=override.is_open,
+            since=override.since,
+            until=override.until,
+            reason=override.reason,
+            way=override.source,
+        ),
+    ).model_dump_json()
 
 
 def load_state(text: str | None) -> CircuitState:
-    """The state from the store. Closed when there is none or it is not understood, such as one of a later version:
-    the worst that follows is that the target is asked once more."""
+    """Parse a stored state. Closed without one, and for an unknown format, such as that of a later version: the worst
+    consequence is one more request to the target."""
     if text is None:
         return CLOSED_CIRCUIT
     try:
-        return _read(json.loads(text))
+        state = _to_state(_StoredState.model_validate(_upgrade(json.loads(text))))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return CLOSED_CIRCUIT
+    return CLOSED_CIRCUIT if state.condition is not CircuitCondition.CLOSED and state.opened_at is None else state
 
 
-def _read(stored: dict[str, Any]) -> CircuitState:
-    version = stored.pop("v")
-    if version == 1:
-        stored |= {"slow": "0", "buckets": [], "probes": [stored.pop("succeeded"), 0, 0], "forced": None}
-    elif version != _VERSION:
-        raise ValueError("another version")
-    succeeded, failed, slow = stored.pop("probes")
-    forced = stored.pop("forced")
-    state = CircuitState(
-        condition=CircuitCondition(stored.pop("condition")),
-        period=_whole(stored.pop("period")),
-        since=_instant(stored.pop("since")),
-        opened_at=_instant(stored.pop("opened_at")),
-        opened_reason=str(stored.pop("why")),
-        consecutive_failures=_whole(stored.pop("consecutive")),
-        window=_window(stored),
-        succeeded=_whole(succeeded),
-        failed=_whole(failed),
-        slow=_whole(slow),
-        leases=tuple(map(_known_instant, stored.pop("leases"))),
-        override=None if forced is None else _forced(forced),
+def _upgrade(stored: dict[str, Any]) -> dict[str, Any]:
+    """Convert a row of version 1."""
+    if stored["v"] != 1:
+        return stored
+    return stored | {"v": 2, "slow": "0", "buckets": [], "probes": [stored.pop("succeeded"), 0, 0], "forced": None}
+
+
+def _to_state(row: _StoredState) -> CircuitState:
+    succeeded, failed, slow = row.probes
+    override = row.forced
+    return CircuitState(
+        condition=row.condition,
+        period=row.period,
+        since=row.since,
+        opened_at=row.opened_at,
+        opened_reason=row.why,
+        consecutive_failures=row.consecutive,
+        window=CircuitWindow(row.calls, row.failures, row.slow, tuple(WindowBucket(*each) for each in row.buckets)),
+        succeeded=succeeded,
+        failed=failed,
+        slow=slow,
+        leases=row.leases,
+        override=None
+        if override is None
+        else ManualOverride(override.open, override.since, override.until, override.reason, override.way),
     )
-    if stored:
-        raise ValueError("not written by this version")
-    if state.condition is not CircuitCondition.CLOSED and state.opened_at is None:
-        raise ValueError("open since never")
-    return state
-
-
-def _window(stored: dict[str, Any]) -> CircuitWindow:
-    return CircuitWindow(
-        calls=_whole(stored.pop("calls")),
-        failures=_whole(int(stored.pop("failures"), 16)),
-        slow=_whole(int(stored.pop("slow"), 16)),
-        buckets=tuple(_bucket(*written) for written in stored.pop("buckets")),
-    )
-
-
-def _bucket(started: str, calls: int, failures: int, slow: int) -> WindowBucket:
-    return WindowBucket(_known_instant(started), _whole(calls), _whole(failures), _whole(slow))
-
-
-def _forced(stored: dict[str, Any]) -> ManualOverride:
-    if type(stored["open"]) is not bool:
-        raise ValueError("neither open nor closed")
-    return ManualOverride(
-        stored["open"],
-        _known_instant(stored["since"]),
-        _instant(stored["until"]),
-        str(stored["reason"]),
-        str(stored["way"]),
-    )
-
-
-def _whole(value: Any) -> int:
-    if type(value) is not int or value < 0:
-        raise ValueError("not a count")
-    return value
-
-
-def _known_instant(value: str) -> datetime:
-    instant = datetime.fromisoformat(value)
-    if instant.tzinfo is None:
-        raise ValueError("an instant without an offset")
-    return instant
-
-
-def _instant(value: str | None) -> datetime | None:
-    return None if value is None else _known_instant(value)

@@ -35,14 +35,14 @@ _STATES = st.builds(
     period=_COUNTS,
     since=_TIMES,
     opened_at=_TIMES,
-    why=st.text(max_size=50),
-    consecutive=_COUNTS,
+    opened_reason=st.text(max_size=50),
+    consecutive_failures=_COUNTS,
     window=_WINDOWS,
     succeeded=_COUNTS,
     failed=_COUNTS,
     slow=_COUNTS,
     leases=st.lists(_TIMES, max_size=4).map(tuple),
-    forced=st.none() | _FORCED,
+    override=st.none() | _FORCED,
 )
 
 _NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -125,3 +125,36 @@ def test_the_largest_state_is_small() -> None:
     leases = (_NOON,) * 100
     state = CircuitState(CircuitCondition.HALF_OPEN, 9, _NOON, _NOON, "why", 9, window, leases=leases, override=forced)
     assert len(dump_state(state)) < 6000
+
+
+@pytest.mark.parametrize(
+    ("row", "state"),
+    [
+        (
+            '{"v":2,"condition":"closed","period":0,"since":null,"opened_at":null,"why":"","consecutive":2,"calls":20,'
+            '"failures":"3","slow":"0","buckets":[],"probes":[0,0,0],"leases":[],"forced":null}',
+            CircuitState(consecutive_failures=2, window=CircuitWindow(20, 3)),
+        ),
+        (
+            '{"v":2,"condition":"half_open","period":2,"since":"2026-03-01T12:00:00+00:00",'
+            '"opened_at":"2026-03-01T12:00:00+00:00","why":"why","consecutive":0,"calls":0,"failures":"0","slow":"0",'
+            '"buckets":[["2026-03-01T12:00:00+00:00",9,1,0]],"probes":[1,0,1],"leases":["2026-03-01T12:00:30+00:00"],'
+            '"forced":{"open":true,"since":"2026-03-01T12:00:00+00:00","until":null,"reason":"deployment",'
+            '"way":"over the API"}}',
+            CircuitState(
+                CircuitCondition.HALF_OPEN,
+                2,
+                _NOON,
+                _NOON,
+                "why",
+                window=CircuitWindow(buckets=(WindowBucket(_NOON, 9, 1),)),
+                succeeded=1,
+                slow=1,
+                leases=(_NOON + timedelta(seconds=30),),
+                override=ManualOverride(True, _NOON, None, "deployment", "over the API"),
+            ),
+        ),
+    ],
+)
+def test_a_row_of_version_0_1_0_is_read(row: str, state: CircuitState) -> None:
+    assert load_state(row) == state
