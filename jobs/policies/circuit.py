@@ -56,6 +56,13 @@ WindowLength = Annotated[
 """A window's length: an int counts runs, a float counts seconds."""
 
 
+WINDOW_RULE_KEYS = (
+    "failure_rate",
+    "slow_rate",
+)
+"""The keys of the rules that need the window. A rule itself is in jobs.running.circuit_breaker.rules."""
+
+
 class CircuitPolicy(FrozenModel):
     """When the circuit breaker of a target opens, and how it closes.
 
@@ -82,14 +89,15 @@ class CircuitPolicy(FrozenModel):
     )
 
     @property
-    def uses_rates(self) -> bool:
-        """Whether the policy needs a window."""
-        return self.failure_rate is not None or self.slow_rate is not None
+    def uses_window(self) -> bool:
+        """Whether one of the rules needs the window."""
+        return any(getattr(self, key) is not None for key in WINDOW_RULE_KEYS)
 
     @model_validator(mode="after")
     def _needs_a_trigger(self) -> Self:
-        if self.consecutive_failures is None and not self.uses_rates:
-            raise ValueError("no condition to open: set consecutive_failures, failure_rate or slow_rate")
+        if self.consecutive_failures is None and not self.uses_window:
+            keys = ("consecutive_failures", *WINDOW_RULE_KEYS)
+            raise ValueError(f"no condition to open: set {', '.join(keys[:-1])} or {keys[-1]}")
         if (self.slow_rate is None) != (self.slow_call is None):
             missing = "slow_call, the duration from which a run is slow" if self.slow_call is None else "slow_rate"
             raise ValueError(f"slow_rate and slow_call require each other: add {missing}")
@@ -101,7 +109,7 @@ class CircuitPolicy(FrozenModel):
             return self
         if "minimum_calls" not in self.model_fields_set:
             vars(self)["minimum_calls"] = min(self.minimum_calls, self.window)
-        elif self.uses_rates and self.minimum_calls > self.window:
+        elif self.uses_window and self.minimum_calls > self.window:
             raise ValueError(f"minimum_calls ({self.minimum_calls}) must not be more than window ({self.window})")
         return self
 

@@ -97,7 +97,7 @@ class CircuitBreakers:
             await self._reach(self._states.load(key), None, now)
 
     def _count_success(self, key: str, policy: CircuitPolicy, now: datetime, period: int) -> None:
-        if policy.uses_rates:
+        if policy.uses_window:
             since, window = self._unwritten.get(key, (period, EMPTY_WINDOW))
             if since <= period:  # a run from before the circuit opened says nothing about the time since it closed
                 self._unwritten[key] = (

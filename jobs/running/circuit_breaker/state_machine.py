@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jobs.formats.instants import format_instant
+from jobs.running.circuit_breaker.rules import RunCounts, find_reason_to_open
 from jobs.running.circuit_breaker.state import (
     UNCOUNTED_PERIOD,
     CircuitAdmission,
@@ -89,7 +90,7 @@ def add_successes(state: CircuitState, policy: CircuitPolicy, now: datetime, suc
     """Return a closed circuit's state after successful runs, of which none was slow."""
     if successes == EMPTY_WINDOW:
         return state
-    window = merge_successes(state.window, policy.window, now, successes) if policy.uses_rates else EMPTY_WINDOW
+    window = merge_successes(state.window, policy.window, now, successes) if policy.uses_window else EMPTY_WINDOW
     return replace(state, consecutive_failures=0, window=window)
 
 
@@ -113,7 +114,7 @@ def retry_at(state: CircuitState, policy: CircuitPolicy, now: datetime) -> datet
 
 
 def _count(state: CircuitState, policy: CircuitPolicy, now: datetime, failed: bool, slow: bool) -> CircuitState:
-    window = add_run(state.window, policy.window, now, failed=failed, slow=slow) if policy.uses_rates else EMPTY_WINDOW
+    window = add_run(state.window, policy.window, now, failed=failed, slow=slow) if policy.uses_window else EMPTY_WINDOW
     after = replace(state, consecutive_failures=state.consecutive_failures + 1 if failed else 0, window=window)
     # A success never opens the circuit, even if it completes `minimum_calls`.
     why = _reason_to_open(after, policy, now) if failed or slow else ""
@@ -121,18 +122,12 @@ def _count(state: CircuitState, policy: CircuitPolicy, now: datetime, failed: bo
 
 
 def _reason_to_open(state: CircuitState, policy: CircuitPolicy, now: datetime) -> str:
-    if policy.consecutive_failures is not None and state.consecutive_failures >= policy.consecutive_failures:
-        return f"{state.consecutive_failures} failure{'s' if state.consecutive_failures > 1 else ''} in a row"
-    if not policy.uses_rates:
-        return ""
-    seen = count_window(state.window, policy.window, now)
-    if seen.calls < policy.minimum_calls:
-        return ""
-    if _reached(seen.failures, seen.calls, policy.failure_rate):
-        return f"{seen.failures} of the last {seen.calls} runs failed"
-    if _reached(seen.slow, seen.calls, policy.slow_rate):
-        return f"{seen.slow} of the last {seen.calls} runs were slow"
-    return ""
+    counts = RunCounts(state.consecutive_failures)
+    if policy.uses_window:
+        window = count_window(state.window, policy.window, now)
+        if window.calls >= policy.minimum_calls:
+            counts = RunCounts(state.consecutive_failures, window.calls, window.failures, window.slow)
+    return find_reason_to_open(policy, counts)
 
 
 def _record_probe(
@@ -148,13 +143,9 @@ def _record_probe(
     calls = back.succeeded + back.failed
     if calls < policy.probes:
         return back
-    if _reached(back.failed, calls, policy.failure_rate) or _reached(back.slow, calls, policy.slow_rate):
+    if find_reason_to_open(policy, RunCounts(0, calls, back.failed, back.slow)):
         return _opened(state, now, state.opened_reason)
     return CircuitState(period=state.period + 1, override=state.override)
-
-
-def _reached(part: int, calls: int, rate: float | None) -> bool:
-    return rate is not None and part / calls >= rate
 
 
 def _opened(state: CircuitState, now: datetime, why: str) -> CircuitState:
