@@ -29,7 +29,7 @@ class FrozenModel(BaseModel):
         extra="forbid",
         str_strip_whitespace=False,
         hide_input_in_errors=True,
-        # Most models are only validated as part of a job: a validator of their own would never be used.
+        # Most models are only validated as part of a job: a separate validator would never be used.
         defer_build=True,
     )
 
@@ -50,7 +50,7 @@ def intern_state(model: BaseModel) -> None:
     object.__setattr__(model, "__pydantic_fields_set__", _ALIKE.setdefault(frozenset(given), given))
     values = vars(model)
     shared = _names_of(type(model)).copy()
-    if shared.keys() != values.keys():  # a copy that somebody has made of a model, with more or less in it
+    if shared.keys() != values.keys():  # a copy of a model with other fields
         return
     for name, value in values.items():
         shared[name] = _NOTHING if type(value) is dict and not value else value

@@ -86,108 +86,108 @@ class RefreshingCache:
         self._fetch_anew = fetch_uncached or fetch
         self._lasting = is_stable
         self._clock = clock
-        self._kept: dict[str, _CacheEntry] = {}
+        self._entries: dict[str, _CacheEntry] = {}
 
     async def get(self, name: str) -> str:
         """Return the current value. Raises the error of `fetch` if no usable value exists."""
-        kept = self._kept.setdefault(name, _CacheEntry())
+        entry = self._entries.setdefault(name, _CacheEntry())
         now = self._clock.monotonic()
-        if kept.value is not None and now < kept.fresh_until:
-            return kept.value
-        usable = kept.value is not None and now < kept.usable_until
-        if now >= kept.ask_again_at:
-            await self._renewed(name, kept, RENEWAL_WAIT_SECONDS if usable else None)
-        if kept.value is not None and self._clock.monotonic() < kept.usable_until:
-            return kept.value
-        if kept.failure is None:
+        if entry.value is not None and now < entry.fresh_until:
+            return entry.value
+        usable = entry.value is not None and now < entry.usable_until
+        if now >= entry.ask_again_at:
+            await self._renewed(name, entry, RENEWAL_WAIT_SECONDS if usable else None)
+        if entry.value is not None and self._clock.monotonic() < entry.usable_until:
+            return entry.value
+        if entry.failure is None:
             raise RuntimeError(f"{name}: the fetch ended without a value and without a failure")
-        raise copy.copy(kept.failure)  # one object raised in many tasks would collect all their tracebacks
+        raise copy.copy(entry.failure)  # one object raised in many tasks would collect all their tracebacks
 
     async def refresh_if_equal(self, name: str, rejected: str) -> bool:
         """Return whether the value now differs from `rejected`. Fetches it first, unless that happened recently."""
-        kept = self._kept.setdefault(name, _CacheEntry())
-        if kept.value in (None, rejected) and kept.fetching is not None:
-            await asyncio.wait({kept.fetching})
-        if kept.value in (None, rejected) and self._may_force_refresh(kept):
-            await self._renewed(name, kept, None, anew=True)
-            if self._lasting and kept.value not in (None, rejected):
-                kept.doubted_at = float("-inf")  # the value had changed, so the next rejection is a new event
-        return kept.value is not None and kept.value != rejected
+        entry = self._entries.setdefault(name, _CacheEntry())
+        if entry.value in (None, rejected) and entry.fetching is not None:
+            await asyncio.wait({entry.fetching})
+        if entry.value in (None, rejected) and self._may_force_refresh(entry):
+            await self._renewed(name, entry, None, anew=True)
+            if self._lasting and entry.value not in (None, rejected):
+                entry.doubted_at = float("-inf")  # the value had changed, so the next rejection is a new event
+        return entry.value is not None and entry.value != rejected
 
     def mark_stale(self, name: str) -> None:
         """Fetch the value at its next use. The cached one is used if the source is unavailable then."""
-        if (kept := self._kept.get(name)) is not None:
-            kept.fresh_until = kept.ask_again_at = 0.0
+        if (entry := self._entries.get(name)) is not None:
+            entry.fresh_until = entry.ask_again_at = 0.0
 
     def evict(self, name: str) -> bool:
         """Remove the name unless a fetch of it is in progress; return whether it was removed."""
-        kept = self._kept.get(name)
-        if kept is not None and kept.fetching is not None:
+        entry = self._entries.get(name)
+        if entry is not None and entry.fetching is not None:
             return False
-        self._kept.pop(name, None)
+        self._entries.pop(name, None)
         return True
 
     def names(self) -> tuple[str, ...]:
         """Return the requested names."""
-        return tuple(self._kept)
+        return tuple(self._entries)
 
     def read_at(self, name: str) -> datetime | None:
         """Return when the value was fetched; None without one."""
-        kept = self._kept.get(name)
-        return None if kept is None or kept.value is None else kept.read_at
+        entry = self._entries.get(name)
+        return None if entry is None or entry.value is None else entry.read_at
 
-    def _may_force_refresh(self, kept: _CacheEntry) -> bool:
+    def _may_force_refresh(self, entry: _CacheEntry) -> bool:
         now = self._clock.monotonic()
-        since = now - kept.doubted_at
-        if since < kept.pause:
+        since = now - entry.doubted_at
+        if since < entry.pause:
             return False
-        kept.pause = (
+        entry.pause = (
             FIRST_FORCED_REFRESH_PAUSE
             if since > FORCED_REFRESH_PAUSE_RESET
-            else min(2 * kept.pause, LONGEST_FORCED_REFRESH_PAUSE)
+            else min(2 * entry.pause, LONGEST_FORCED_REFRESH_PAUSE)
         )
-        kept.doubted_at = now
+        entry.doubted_at = now
         return True
 
-    async def _renewed(self, name: str, kept: _CacheEntry, patience: float | None, *, anew: bool = False) -> None:
+    async def _renewed(self, name: str, entry: _CacheEntry, patience: float | None, *, anew: bool = False) -> None:
         """Wait for the one fetch in progress. The fetch continues when this caller's wait times out."""
-        if kept.fetching is None:
-            kept.fetching = asyncio.create_task(self._renew(name, kept, anew))
-        await asyncio.wait({kept.fetching}, timeout=patience)
+        if entry.fetching is None:
+            entry.fetching = asyncio.create_task(self._renew(name, entry, anew))
+        await asyncio.wait({entry.fetching}, timeout=patience)
 
-    async def _renew(self, name: str, kept: _CacheEntry, anew: bool) -> None:
+    async def _renew(self, name: str, entry: _CacheEntry, anew: bool) -> None:
         try:
             fetched = await (self._fetch_anew if anew else self._fetch)(name)
         except Exception as error:
-            self._failed(kept, error)
+            self._failed(entry, error)
         else:
-            now, kept.read_at = self._clock.monotonic(), self._clock.now()
-            kept.value, kept.failure, kept.failing_since, kept.ask_again_at = fetched.value, None, None, 0.0
-            kept.fresh_until, kept.usable_until = now + fetched.fresh_for, now + fetched.usable_for
+            now, entry.read_at = self._clock.monotonic(), self._clock.now()
+            entry.value, entry.failure, entry.failing_since, entry.ask_again_at = fetched.value, None, None, 0.0
+            entry.fresh_until, entry.usable_until = now + fetched.fresh_for, now + fetched.usable_for
         finally:
-            kept.fetching = None
+            entry.fetching = None
 
-    def _failed(self, kept: _CacheEntry, error: Exception) -> None:
-        kept.failure = error
-        kept.failing_since = kept.failing_since or self._clock.now()
-        kept.ask_again_at = self._clock.monotonic() + FAILURE_CACHED_SECONDS
+    def _failed(self, entry: _CacheEntry, error: Exception) -> None:
+        entry.failure = error
+        entry.failing_since = entry.failing_since or self._clock.now()
+        entry.ask_again_at = self._clock.monotonic() + FAILURE_CACHED_SECONDS
         if isinstance(error, ValueNotFound):
-            kept.value = None
+            entry.value = None
 
     def fetch_failures(self) -> tuple[FetchFailure, ...]:
         """Return the names whose last fetch failed."""
         now = self._clock.monotonic()
         return tuple(
             FetchFailure(
-                name, kept.failing_since, str(kept.failure), kept.value is not None and now < kept.usable_until
+                name, entry.failing_since, str(entry.failure), entry.value is not None and now < entry.usable_until
             )
-            for name, kept in self._kept.items()
-            if kept.failing_since is not None
+            for name, entry in self._entries.items()
+            if entry.failing_since is not None
         )
 
     async def aclose(self) -> None:
         """Cancel the fetches in progress."""
-        tasks = [kept.fetching for kept in self._kept.values() if kept.fetching is not None]
+        tasks = [entry.fetching for entry in self._entries.values() if entry.fetching is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -53,8 +53,8 @@ class Dependency(FrozenModel):
             return f"dependency {self.job} has not run yet"
         about = f"dependency run {run.id}"
         if not self._takes(run.outcome):
-            asked = f" (condition: {self.condition})" if run.outcome is not Outcome.SKIPPED else f": {run.message}"
-            return _shortened(f"{about} {_ENDED[run.outcome]}{asked}")
+            condition = f" (condition: {self.condition})" if run.outcome is not Outcome.SKIPPED else f": {run.message}"
+            return _shortened(f"{about} {_ENDED[run.outcome]}{condition}")
         if ignore_age or self.within is None or (at - run.finished_at).total_seconds() <= self.within:
             return None
         age = format_duration(round((at - run.finished_at).total_seconds()))

@@ -7,7 +7,7 @@ from typing import Literal
 from jobs.model_base import FrozenModel
 
 RowSelection = Literal["all", "failures", "none"]
-"""The runs that have rows of their own in a signal: all; failures, degraded runs and a sample of the others; none."""
+"""The runs with separate rows in a signal: all; failures, degraded runs and a sample of the others; none."""
 
 MetricDetail = Literal["all", "job", "total", "none"]
 """The metrics with a dimension for the job: all; only runs and duration; none of them. `none`: no metrics of runs."""

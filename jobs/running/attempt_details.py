@@ -1,7 +1,7 @@
 """Builds the details of an attempt for history, with limits on number and length. Pure; called by run_factories.
 
 The limits keep a run's row small: a job with an interval of 10 s writes 8,640 rows a day, and SQLite stores a row of
-more than about 1,000 bytes in a page of its own (4,096 bytes). Only long checks with steps exceed that.
+more than about 1,000 bytes in a separate page (4,096 bytes). Only long checks with steps exceed that.
 """
 
 from __future__ import annotations
@@ -63,14 +63,14 @@ class _Texts:
         return make_printable(self._redact(text[: most + _REDACTED_AHEAD], cut=cut), most)
 
 
-def _step(told: Mapping[str, Any], texts: _Texts) -> StepDetail:
+def _step(step: Mapping[str, Any], texts: _Texts) -> StepDetail:
     return StepDetail(
-        name=texts.short(told["name"]),
-        status=told["status"],
-        took_ms=round_to_microsecond(told["ms"]),
-        outcome=StepOutcome(told["outcome"]),
-        error=told.get("error", ""),
-        cleanup=told.get("cleanup", False),
+        name=texts.short(step["name"]),
+        status=step["status"],
+        took_ms=round_to_microsecond(step["ms"]),
+        outcome=StepOutcome(step["outcome"]),
+        error=step.get("error", ""),
+        cleanup=step.get("cleanup", False),
     )
 
 

@@ -41,7 +41,7 @@ async def refresh_credentials(
     if len(renewals) < len(used):
         renewals.append(CredentialRefresh(is_changed=False, message="a refresh did not finish in time"))
     changed = [renewal for renewal in renewals if renewal.is_changed]
-    told = "; ".join(renewal.message for renewal in changed or renewals)
+    messages = "; ".join(renewal.message for renewal in changed or renewals)
     return CredentialRefresh(
-        is_changed=bool(changed), message=f"The target rejected the credentials ({status}); {told}."
+        is_changed=bool(changed), message=f"The target rejected the credentials ({status}); {messages}."
     )

@@ -85,7 +85,7 @@ def finished_run(
 ) -> Run:
     """Build the run from its last attempt. `note`: why no further attempt was made.
 
-    A run for which this machine lacked resources is skipped: its result says nothing about the target. But a run with
+    A run for which this machine lacked resources is skipped: its result is unrelated to the target. But a run with
     `effect: once` is not executed again, so it has failed.
     """
     last = attempts[-1]
@@ -147,7 +147,7 @@ def skipped_run(job: JobDefinition | None, ticket: Ticket, clock: Clock, reason:
 def interrupted_run(ticket: Ticket, started_at: datetime, now: datetime, job: JobDefinition | None = None) -> Run:
     """Build a run whose process died; its result is lost. `job` None: the job no longer exists.
 
-    It says nothing about the target. But with `effect: once` the effect may be missing, so the run has failed.
+    It is unrelated to the target. But with `effect: once` the effect may be missing, so the run has failed.
     """
     message = "The worker process died during the run; its result is unknown."
     outcome = Outcome.CANCELLED

@@ -43,7 +43,7 @@ class Attempt:
 
 @value(frozen=True, slots=True)
 class Run:
-    """A finished execution of a job, as it is stored, displayed and published."""
+    """A finished execution of a job, which is stored, displayed and published."""
 
     id: str
     job: str

@@ -105,7 +105,7 @@ def _ncrontab(cron: object) -> Ncrontab:
 
 
 def _limited(schedule: Schedule, value: Mapping[Any, Any], where: TimeZone | None) -> Schedule:
-    """Add start, end and exclusions; the schedule itself if there are none."""
+    """Add start, end and exclusions; without them, the schedule itself."""
     start = read_start(value["start"], where) if "start" in value else None
     end = read_end(value["end"], where) if "end" in value else None
     if start is not None and end is not None and end.milliseconds < start.milliseconds:

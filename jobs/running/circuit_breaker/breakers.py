@@ -4,7 +4,7 @@ Written to the store: every opening, half-opening and closing, each failure, eac
 a failure. Other successes of a closed circuit cost no write: the process counts them and adds them to the window with
 its next write. So a run of a healthy job costs one read. The price: other processes do not see those successes until
 then, and they are lost when the process ends, so a rate can be reached a few runs early, never late.
-`consecutive_failures` is exact, except that a success concurrent with another process's failure may not reset it: that
+`consecutive_failures` is exact, except that a success concurrent with another process's failure cannot always reset it: that
 run started before the failure, of which this process does not yet know.
 """
 
@@ -77,7 +77,7 @@ class CircuitBreakers:
         failed: bool | None,
         slow: bool = False,
     ) -> None:
-        """Count the result of an admitted run. `failed` None: the result says nothing about the target.
+        """Count the result of an admitted run. `failed` None: the result is unrelated to the target.
 
         `slow`: its last attempt took longer than the policy's `slow_call`.
         """
@@ -99,7 +99,7 @@ class CircuitBreakers:
     def _count_success(self, key: str, policy: CircuitPolicy, now: datetime, period: int) -> None:
         if policy.uses_window:
             since, window = self._unwritten.get(key, (period, EMPTY_WINDOW))
-            if since <= period:  # a run from before the circuit opened says nothing about the time since it closed
+            if since <= period:  # a run from before the circuit opened is unrelated to the time since it closed
                 self._unwritten[key] = (
                     period,
                     add_run(window if since == period else EMPTY_WINDOW, policy.window, now),

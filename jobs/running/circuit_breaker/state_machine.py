@@ -73,7 +73,7 @@ def record_result(
     failed: bool | None,
     slow: bool = False,
 ) -> CircuitState:
-    """Return the state after a run's result. `failed` None: the result says nothing about the target.
+    """Return the state after a run's result. `failed` None: the result is unrelated to the target.
 
     Returns `state` itself if the result does not count: it belongs to an earlier period, or its lease has expired.
     """

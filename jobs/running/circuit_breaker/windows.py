@@ -80,8 +80,10 @@ def merge_successes(
 def count_window(window: CircuitWindow, length: int | float, now: datetime) -> WindowCounts:
     """Count the runs in the window at this instant."""
     if isinstance(length, float):
-        kept = _kept(window.buckets, length, now)
-        return WindowCounts(sum(b.calls for b in kept), sum(b.failures for b in kept), sum(b.slow for b in kept))
+        current = _current_buckets(window.buckets, length, now)
+        return WindowCounts(
+            sum(b.calls for b in current), sum(b.failures for b in current), sum(b.slow for b in current)
+        )
     return WindowCounts(
         min(window.calls, length),
         _newest(window.failures, length).bit_count(),
@@ -94,9 +96,9 @@ def _newest(bits: int, count: int) -> int:
 
 
 def _merged(window: CircuitWindow, length: float, now: datetime, added: tuple[WindowBucket, ...]) -> CircuitWindow:
-    buckets = list(_kept(window.buckets, length, now))
+    buckets = list(_current_buckets(window.buckets, length, now))
     width = timedelta(seconds=length if length < _SHORTEST_DIVIDED else length / _BUCKETS)
-    for bucket in _kept(added, length, now):
+    for bucket in _current_buckets(added, length, now):
         _put_in(buckets, bucket, width)
     return CircuitWindow(buckets=tuple(buckets))
 
@@ -120,8 +122,8 @@ def _put_in(buckets: list[WindowBucket], added: WindowBucket, width: timedelta) 
     buckets.sort(key=lambda bucket: bucket.started)
 
 
-def _kept(buckets: tuple[WindowBucket, ...], length: float, now: datetime) -> tuple[WindowBucket, ...]:
+def _current_buckets(buckets: tuple[WindowBucket, ...], length: float, now: datetime) -> tuple[WindowBucket, ...]:
     reach = timedelta(seconds=length)
-    kept = tuple(bucket for bucket in buckets if now - bucket.started < reach)
+    current = tuple(bucket for bucket in buckets if now - bucket.started < reach)
     # Clocks that run ahead could fill the window with instants in the future.
-    return kept[-_BUCKETS:]
+    return current[-_BUCKETS:]

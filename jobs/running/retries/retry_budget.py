@@ -78,10 +78,10 @@ class _Bucket:
 
     def give(self, part: _Part, tokens: float) -> float:
         """Add tokens to a share; return those beyond its limit."""
-        kept = min(part.tokens + tokens, self._most_of_a_part())
-        left = part.tokens + tokens - kept
-        self.owned += kept - part.tokens
-        part.tokens = kept
+        new_tokens = min(part.tokens + tokens, self._most_of_a_part())
+        left = part.tokens + tokens - new_tokens
+        self.owned += new_tokens - part.tokens
+        part.tokens = new_tokens
         self.common = max(0.0, min(self.common, self.per_minute - self.owned))
         return left
 

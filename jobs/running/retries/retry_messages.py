@@ -1,6 +1,6 @@
 """Messages about retries that were not made. Pure; called by jobs.running.execution.
 
-A check writes the messages of its own errors; only the runner knows these.
+A check writes the messages of its errors; only the runner knows these.
 """
 
 from __future__ import annotations

@@ -106,9 +106,9 @@ def _days(value: object, path: str) -> int:
 
 
 def _day(text: str, path: str) -> int:
-    wanted = text.strip().lower()
+    prefix = text.strip().lower()
     for day, name in enumerate(WEEKDAY_NAMES):
-        if len(wanted) > 1 and name.startswith(wanted):
+        if len(prefix) > 1 and name.startswith(prefix):
             return day
     raise ScheduleError(f"{path}: {text.strip()[:20]!r} is not a weekday: write MON, TUE, WED, THU, FRI, SAT or SUN")
 

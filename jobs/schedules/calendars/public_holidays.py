@@ -41,14 +41,16 @@ def validate_region(country: object, subdivision: object, path: str) -> tuple[st
     if subdivision is None:
         return code, None
     parts = {part.lower(): part for part in places[code]}
-    wanted = str(subdivision).strip().lower()
-    if wanted not in parts:
-        raise ScheduleError(f"{path}.subdivision: {subdivision!r:.40} is not a part of {code}, {_meant(wanted, parts)}")
-    return code, parts[wanted]
+    code_in_lower_case = str(subdivision).strip().lower()
+    if code_in_lower_case not in parts:
+        raise ScheduleError(
+            f"{path}.subdivision: {subdivision!r:.40} is not a part of {code}, {_meant(code_in_lower_case, parts)}"
+        )
+    return code, parts[code_in_lower_case]
 
 
-def _meant(wanted: str, parts: dict[str, str]) -> str:
-    near = get_close_matches(wanted, parts, n=1)
+def _meant(code_in_lower_case: str, parts: dict[str, str]) -> str:
+    near = get_close_matches(code_in_lower_case, parts, n=1)
     if near:
         return f"did you mean {parts[near[0]]}?"
     return f"it has {', '.join(parts.values())}" if parts else "which has no subdivisions: remove the key"

@@ -26,16 +26,16 @@ def expand_macro(name: str) -> list[str]:
     Raises:
         ScheduleError: unknown name; the message suggests a similar one or another form.
     """
-    wanted = name.lower()
-    if wanted in MACROS:
-        return MACROS[wanted].split()
-    raise ScheduleError(f"{name[:40]!r} is not a macro: {_mend(wanted)}")
+    macro = name.lower()
+    if macro in MACROS:
+        return MACROS[macro].split()
+    raise ScheduleError(f"{name[:40]!r} is not a macro: {_mend(macro)}")
 
 
-def _mend(wanted: str) -> str:
-    if wanted == "@reboot":
+def _mend(macro: str) -> str:
+    if macro == "@reboot":
         return "instances start at times that the platform chooses; run the job on demand, or write @hourly"
-    if wanted.startswith("@every "):
-        return f"write {{every: {wanted.removeprefix('@every ').strip()[:20]}}} for an interval"
-    near = get_close_matches(wanted.split()[0], MACROS, n=1, cutoff=0.6)
+    if macro.startswith("@every "):
+        return f"write {{every: {macro.removeprefix('@every ').strip()[:20]}}} for an interval"
+    near = get_close_matches(macro.split()[0], MACROS, n=1, cutoff=0.6)
     return f"did you mean {near[0]}?" if near else f"the macros are {', '.join(MACROS)}"

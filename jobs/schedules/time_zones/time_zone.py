@@ -154,10 +154,10 @@ def _nearest(name: str) -> str:
     if name.endswith("Standard Time"):
         return "but a Windows zone name: write the IANA name, like Europe/Berlin"
     folded = {known.lower(): known for known in sorted(_names())}
-    wanted = name.strip().lower().replace(" ", "_")
+    spelling = name.strip().lower().replace(" ", "_")
     cities = {known.rpartition("/")[2]: known for known in folded}
-    near = [wanted] if wanted in folded else get_close_matches(wanted, folded, n=3, cutoff=0.75)
-    near += [cities[city] for city in get_close_matches(wanted.rpartition("/")[2], cities, n=2, cutoff=0.8)]
+    near = [spelling] if spelling in folded else get_close_matches(spelling, folded, n=3, cutoff=0.75)
+    near += [cities[city] for city in get_close_matches(spelling.rpartition("/")[2], cities, n=2, cutoff=0.8)]
     names = [folded[one] for one in dict.fromkeys(near)][:3]
     if not names:
         return "write one like Europe/Berlin or America/New_York, or UTC"
