@@ -20,8 +20,8 @@ _OFFSET_SEPARATOR = " offset "
 
 
 def parse_schedule(value: object) -> Schedule:
-    """Parse an NCRONTAB text, a TimeSpan text (`00:05:00`), `{every: 10s}` or `{cron: ...}`; return a Schedule as it
-    is.
+    """Parse an NCRONTAB text, a TimeSpan text (`00:05:00`), `{every: 10s}` or `{cron: ...}`; return a Schedule
+    unchanged.
 
     A mapping may also set a time zone, a start and more, see jobs.schedules.mapping. A list is a union of schedules.
 

@@ -4,7 +4,7 @@ Written to the store: every opening, half-opening and closing, each failure, eac
 a failure. Other successes of a closed circuit cost no write: the process counts them and adds them to the window with
 its next write. So a run of a healthy job costs one read. The price: other processes do not see those successes until
 then, and they are lost when the process ends, so a rate can be reached a few runs early, never late.
-`consecutive_failures` is exact, except that a success concurrent with another process's failure cannot always reset it: that
+`consecutive_failures` is exact, except that a success concurrent with another process's failure need not reset it: that
 run started before the failure, of which this process does not yet know.
 """
 
