@@ -69,7 +69,7 @@ class AnyOrder(RuleBasedStateMachine):
     def hold(self, open: bool, seconds: float | None) -> None:
         until = None if seconds is None else self.now + timedelta(seconds=seconds)
         before, self.state = self.state, with_override(self.state, ManualOverride(open, self.now, until))
-        assert replace(self.state, forced=before.override) == before, "what runs say is kept while it is held"
+        assert replace(self.state, override=before.override) == before, "what runs say is kept while it is held"
 
     @rule()
     @precondition(lambda self: self.state.period or self.state.override)
