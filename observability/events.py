@@ -14,7 +14,7 @@ from datetime import datetime
 from traceback import format_exception
 from types import TracebackType
 
-from jobs.fast_frozen import value
+from jobs.fast_frozen import fast_frozen
 from jobs.formats.durations import round_to_microsecond
 from jobs.runs import Outcome, Run, Ticket
 from jobs.runs.events import AttemptRetried, RunStarted
@@ -46,7 +46,7 @@ class LogEvent(ABC):
     def __str__(self) -> str: ...
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class JobStarted(LogEvent):
     """A run starts."""
 
@@ -67,7 +67,7 @@ class JobStarted(LogEvent):
         return f"{self.event.ticket.job} started ({self.event.ticket.trigger})"
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class JobPerformance(LogEvent):
     """A run is finished, whatever its outcome."""
 

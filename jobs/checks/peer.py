@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from jobs.fast_frozen import value
+from jobs.fast_frozen import fast_frozen
 from jobs.targets.endpoint_types import format_host_port
 from jobs.targets.urls import host_and_port
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class Peer:
     """The other side of a connection; as text `db.internal:5432` or `[::1]:5432`."""
 

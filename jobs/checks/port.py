@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from jobs.checks.body_memory import BodyMemory, BodyReservation
 from jobs.checks.clock import PhaseClock
-from jobs.fast_frozen import value
+from jobs.fast_frozen import fast_frozen
 from jobs.ports import CredentialRefresh
 from jobs.redaction.value_holders import RunSecrets
 from jobs.runs import Observation
@@ -25,7 +25,7 @@ class Credential(NamedTuple):
     name: str
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class AttemptContext:
     """What a check knows of the attempt that it makes."""
 

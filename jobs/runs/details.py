@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from jobs.fast_frozen import value
+from jobs.fast_frozen import fast_frozen
 
 _DAY = 86_400
 
@@ -22,7 +22,7 @@ class StepOutcome(StrEnum):
     TIMED_OUT = "timed_out"
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class StepDetail:
     """One request of a check of kind `steps`."""
 
@@ -36,7 +36,7 @@ class StepDetail:
     """Whether the step belongs to `cleanup`, which always runs at the end."""
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class CertificateDetail:
     """The target's certificate. `names` may be shortened; `name_count` is the number in the certificate."""
 
@@ -52,7 +52,7 @@ class CertificateDetail:
         return int((self.expires_at - at).total_seconds() // _DAY)
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class TlsDetail:
     """The TLS session of the last connection. `version`: for example TLSv1.3."""
 
@@ -61,7 +61,7 @@ class TlsDetail:
     """None if the target did not send a readable one."""
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class DnsDetail:
     """The answer of a name server. `records` may be shortened; `record_count` is the number in the answer."""
 
@@ -72,7 +72,7 @@ class DnsDetail:
     server: str
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class Details:
     """The details of one attempt. An attempt without any has None instead."""
 

@@ -9,18 +9,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
-from jobs.fast_frozen import value
+from jobs.fast_frozen import fast_frozen
 from jobs.runs import Attempt, Run, Ticket
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class RunStarted:
     ticket: Ticket
     endpoint: str
     started_at: datetime
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class AttemptRetried:
     """An attempt failed and another one follows after `attempt.wait_ms`."""
 
@@ -29,7 +29,7 @@ class AttemptRetried:
     attempt: Attempt
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class RunFinished:
     run: Run
 

@@ -8,11 +8,11 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from jobs.fast_frozen import value
+from jobs.fast_frozen import fast_frozen
 from jobs.runs.error_classes import ErrorClass
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class Phases:
     """Milliseconds of each phase of an attempt; None if the phase did not happen or did not end."""
 
@@ -28,7 +28,7 @@ _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _NO_FACTS: Mapping[str, Any] = MappingProxyType({})
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class Observation:
     """What a check observed. Not judged: `error` is set only if no complete answer was received."""
 
@@ -60,7 +60,7 @@ class Severity(StrEnum):
     DEGRADED = "degraded"
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class Failure:
     """A failed expectation. `expectation` is its key, such as `status` or `json $.status`."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from jobs.fast_frozen import value
+from jobs.fast_frozen import fast_frozen
 
 
 class ReasonCode(StrEnum):
@@ -45,7 +45,7 @@ class ReasonCode(StrEnum):
     """Its process died."""
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class Reason:
     """`message`: one sentence, without a full stop where it is a clause of others."""
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from datetime import datetime, timedelta
 
-from jobs.fast_frozen import value
+from jobs.fast_frozen import fast_frozen
 from jobs.runs.details import Details
 from jobs.runs.error_classes import ErrorClass
 from jobs.runs.observation import Failure, Phases
@@ -16,7 +16,7 @@ from jobs.runs.reasons import ReasonCode
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class Attempt:
     """One attempt of a run, as history stores it."""
 
@@ -41,7 +41,7 @@ class Attempt:
         return self.error is None
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class Run:
     """A finished execution of a job, which is stored, displayed and published."""
 

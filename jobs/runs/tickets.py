@@ -6,12 +6,12 @@ import secrets
 from dataclasses import replace
 from datetime import datetime
 
-from jobs.fast_frozen import value
+from jobs.fast_frozen import fast_frozen
 from jobs.formats.instants import format_run_instant, parse_run_instant
 from jobs.runs.outcomes import Trigger
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class Ticket:
     """A message that requests one run. `id` is the run's id: `job@instant` or `job@instant.suffix`.
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from jobs.definition import OverlapMode
-from jobs.fast_frozen import value
+from jobs.fast_frozen import fast_frozen
 from jobs.runs import Ticket
 from scheduler.gates.overlap_rules import OtherRuns
 
 
-@value(frozen=True, slots=True, order=True)
+@fast_frozen(frozen=True, slots=True, order=True)
 class QueuePosition:
     """A position in a queue: runs are ordered by due instant."""
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from jobs.fast_frozen import value
+from jobs.fast_frozen import fast_frozen
 
 
 class StoreError(Exception):
@@ -45,7 +45,7 @@ class StoreDamaged(StoreUnavailable):
     """A part of the store is damaged. Other rows may be readable and writable."""
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class Row:
     """A stored row. Every write gives it another etag, also a new insert after a delete."""
 
@@ -55,7 +55,7 @@ class Row:
     etag: str
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class Insert:
     """A new row. RowExists if one of that key exists."""
 
@@ -65,7 +65,7 @@ class Insert:
     body: str
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class Replace:
     """Another body for a row that still has this etag. RowChanged if it has another etag or is deleted."""
 
@@ -76,7 +76,7 @@ class Replace:
     etag: str
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class Upsert:
     """This row, whether or not one of that key exists."""
 
@@ -86,7 +86,7 @@ class Upsert:
     body: str
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class Delete:
     """No row of this key. Does nothing if none exists."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
-from jobs.fast_frozen import value
+from jobs.fast_frozen import fast_frozen
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class _Light:
     name: str
     number: int = 1

@@ -14,7 +14,7 @@ from typing import Any
 
 from jobs.checks.body_memory import UNCOUNTED_BYTES
 from jobs.checks.errors import BadContentEncoding, TooManyGzipMembers
-from jobs.fast_frozen import value
+from jobs.fast_frozen import fast_frozen
 
 ACCEPTED_ENCODINGS = "gzip, deflate"
 """Value of Accept-Encoding. A body in any other encoding is not decoded."""
@@ -32,7 +32,7 @@ MOST_GZIP_MEMBERS = 1000
 """Members of a gzip body: each costs as much as ten thousand bytes of one member."""
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class ResponseBody:
     """`truncated`: there was more than the limit."""
 

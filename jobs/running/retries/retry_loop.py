@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
-from jobs.fast_frozen import value
+from jobs.fast_frozen import fast_frozen
 from jobs.formats.durations import parse_duration
 from jobs.policies import RetryPolicy
 from jobs.policies.retry import jitter_share
@@ -21,7 +21,7 @@ SHORTEST_ATTEMPT = 0.05
 """Seconds. A wait that leaves less of the run than this does not start: the next attempt could not succeed."""
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class AttemptResult:
     """An attempt, and the wait that the target requested after it."""
 

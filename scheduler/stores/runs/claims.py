@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from jobs.fast_frozen import value
+from jobs.fast_frozen import fast_frozen
 from jobs.formats.instants import format_instant
 from jobs.runs import Run, Ticket
 from scheduler.stores.port import StoreError
@@ -19,7 +19,7 @@ class ClaimLost(StoreError):
         super().__init__(f"run {run_id} is no longer claimed by {owner}: its lease ended and another owner has the run")
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class Claim:
     """The right to perform a run until the lease ends, and to finish it. `is_takeover`: from an owner that died."""
 
@@ -49,7 +49,7 @@ class AlreadyClaimed:
         return f"{self.record.owner} has claimed it until {format_instant(self.claimable_at)}"
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class RunResult:
     """The result of a claimed run. Not `acknowledged`: a follow-up is pending, see Runs.acknowledge."""
 

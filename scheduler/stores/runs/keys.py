@@ -16,7 +16,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from zlib import crc32
 
-from jobs.fast_frozen import value
+from jobs.fast_frozen import fast_frozen
 from jobs.formats.instants import format_run_instant
 from jobs.runs import Run, Ticket, split_run_id
 
@@ -38,7 +38,7 @@ _LONGEST_KEY = 250
 """Characters of a stored key."""
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class RunKey:
     """The position of a run. `at` is its reverse instant and suffix: runs of one job are ordered by it."""
 
@@ -123,7 +123,7 @@ def reverse_ms(instant: datetime) -> str:
     return f"{_LAST_MS - ms:0{_DIGITS}d}"
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class DueRange:
     """Runs due in [since, until], as a range of keys. Aware instants; None: without this bound."""
 

@@ -6,7 +6,7 @@ Called by scheduler.worker.execution and scheduler.worker.finishing.
 from __future__ import annotations
 
 from jobs.definition import JobDefinition
-from jobs.fast_frozen import value
+from jobs.fast_frozen import fast_frozen
 from jobs.ports import Clock
 from jobs.running.run_factories import cancelled_run, interrupted_run, skipped_run
 from jobs.runs import Run, Ticket
@@ -15,7 +15,7 @@ from scheduler.stores.dead_letters.letter import DeadLetter
 from scheduler.stores.runs.claims import AlreadyClaimed
 
 
-@value(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=True)
 class TicketResult:
     """A run to record with its dead letter, or the reason why the ticket was not run (`not_run`)."""
 
