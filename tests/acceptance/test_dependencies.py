@@ -86,7 +86,7 @@ async def test_a_scheduled_job_runs_only_within_the_time_after_the_other(tmp_pat
 
     assert newest(before)["message"] == "dependency database has not run yet"
     last = newest(runs)["message"]
-    assert last.startswith("the run database@")
+    assert last.startswith("dependency run database@")
     assert last.endswith("s ago (within: 3s)")
 
 
@@ -179,7 +179,7 @@ async def test_one_job_of_a_chain_that_does_not_run_is_why_those_after_it_do_not
             await host.stop()
 
     assert (join["outcome"], end["outcome"]) == ("skipped", "skipped")
-    assert "the run left@" in join["message"]
+    assert "dependency run left@" in join["message"]
     assert "failed (condition: succeeded)" in join["message"]
     assert f"dependency run {join['id']} was skipped" in end["message"]
 
