@@ -169,7 +169,7 @@ async def test_pages_hold_every_run_once_and_a_changed_token_is_refused(place: P
     for changed in (token + "A", token[::-1], token.swapcase(), "%00", "🎉", "A" * 400):
         status, detail = await place.refused("GET", "/api/runs", params={"job": "paged", "continuation": changed})
         assert status == 400
-        assert "take it from the page before, unchanged" in detail
+        assert "use the value of the previous page" in detail
 
 
 async def test_a_token_of_one_list_does_not_open_another(place: Place) -> None:
