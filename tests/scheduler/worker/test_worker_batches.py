@@ -141,7 +141,7 @@ async def test_what_must_not_run_twice_has_failed_when_its_owner_died() -> None:
     run = (await record_of(shop, ticket)).run
     assert run is not None
     assert (run.outcome, run.error) == (Outcome.FAILED, ErrorClass.INTERRUPTED)
-    assert "not run again" in run.message
+    assert "not executed again" in run.message
     assert shop.check.calls == []
     assert [letter.ticket for letter in await shop.dead_letters.list_letters()] == [ticket]
     assert [told for told, _ in shop.heard.given_up] == [ticket]
