@@ -245,5 +245,5 @@ def _read_line(file: BinaryIO) -> Any:
 
 def _environment() -> dict[str, str]:
     paths = [os.path.abspath(path) for path in sys.path]
-    taken_over = {name: os.environ[name] for name in _INHERITED_VARIABLES if name in os.environ}
-    return taken_over | {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+    inherited = {name: os.environ[name] for name in _INHERITED_VARIABLES if name in os.environ}
+    return inherited | {"PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}

@@ -78,7 +78,7 @@ class Redactor:
             if self._hold_again(value):
                 return
         if forms is None:
-            forms = secret_forms(value)  # outside of the lock, as it is slow
+            forms = secret_forms(value)  # outside of the lock, because it is slow
         with self._lock:
             if not self._hold_again(value):
                 characters = sum(map(len, forms.plain)) + sum(map(len, forms.inside_base64))

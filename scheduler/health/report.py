@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 PROBE_TIMEOUT = 2.0
-"""Seconds for a part to answer; a health page that hangs is worse than one that says so."""
+"""Seconds for a part to answer; a health page that hangs is worse than one that reports it."""
 
 
 class HealthStatus(StrEnum):
@@ -21,7 +21,7 @@ class HealthStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PartHealth:
-    """A part, how it is, and, unless it is ok, what to look at."""
+    """A part, how it is, and, unless it is ok, what to check."""
 
     name: str
     status: HealthStatus
@@ -42,7 +42,7 @@ HealthProbe = Callable[[], Awaitable[Sequence[PartHealth]]]
 
 
 class Health:
-    """Asks every part at the same time. Parts are added by scheduler.app as it opens them."""
+    """Queries every part at the same time. Parts are added by scheduler.app as it opens them."""
 
     def __init__(self) -> None:
         self._probes: list[tuple[str, HealthProbe]] = []
@@ -68,7 +68,7 @@ async def _run_probe(name: str, probe: HealthProbe) -> Sequence[PartHealth]:
             PartHealth(
                 name,
                 HealthStatus.DOWN,
-                f"no answer within {PROBE_TIMEOUT:g} s: look at the log, and at the disk or network that it needs",
+                f"no answer within {PROBE_TIMEOUT:g} s: check the log, and the disk or network that it needs",
             ),
         )
     except Exception as error:

@@ -1,4 +1,4 @@
-"""A cache of objects that are compiled from texts, with a limit of their total size. Used by the engines beside it.
+"""A cache of objects that are compiled from texts, with a limit of their total size. Used by the other engines.
 
 A limit of their number is not enough: a text of 1,000 characters from a job file can compile to megabytes.
 """
