@@ -1,6 +1,6 @@
 """`python -m scheduler`: the command line.
 
-Any Python from 2.7 on can read this file, so that one that cannot run the program can say so.
+Any Python from 2.7 on can parse this file, so that an unsupported version prints an error instead of a traceback.
 """
 
 # ruff: noqa: RUF005, UP031
@@ -20,16 +20,16 @@ OWN_PACKAGES = ("scheduler", "observability", "config", "jobs")
 
 def find_version_problem(version):
     # type: (typing.Sequence[typing.Any]) -> str | None
-    """Return what is wrong with a Python of this version, or None."""
+    """Return the problem with a Python of this version, or None."""
     if tuple(version[:2]) in SUPPORTED_VERSIONS:
         return None
-    text = "this is Python %d.%d (%s), and the scheduler needs 3.11, 3.12 or 3.13"
+    text = "the scheduler needs Python 3.11, 3.12 or 3.13, got %d.%d (%s)"
     return text % (version[0], version[1], sys.executable)
 
 
 def describe_missing_package(package, arguments, folder):
     # type: (str, list[str], str) -> str
-    """Return two lines: the package that is not installed, and what to type instead. `folder`: the working folder."""
+    """Return two lines: the missing package, and the command to use instead. `folder`: the working folder."""
     problem = "the package %s is not installed in this Python (%s)" % (package, sys.executable)
     install = "%s -m pip install -r %s" % (sys.executable, project_path(folder, "requirements.txt"))
     return "%s\n%s, or install the packages: %s" % (problem, suggest_dev_command(arguments, folder), install)
@@ -40,12 +40,12 @@ def suggest_dev_command(arguments, folder):
     """Return the command that uses the project's own environment."""
     words = ["run"] + arguments[1:] if arguments[:1] == ["serve"] else ["cli"] + arguments
     command = " ".join([project_path(folder, "dev")] + [quote_word(word) for word in words])
-    return "type `%s`, which uses the project's own environment" % command
+    return "run `%s`, which uses the project's own environment" % command
 
 
 def project_path(folder, name):
     # type: (str, str) -> str
-    """Return the path of a file of the project, as short as the working folder allows."""
+    """Return the path of a file of the project, relative if `folder` is the project's folder."""
     if os.path.realpath(folder) != os.path.realpath(ROOT):
         return os.path.join(ROOT, name)
     return "./dev" if name == "dev" else name
@@ -53,7 +53,7 @@ def project_path(folder, name):
 
 def quote_word(word):
     # type: (str) -> str
-    """Return the word for a shell."""
+    """Quote a word for a shell."""
     if word and all(character.isalnum() or character in "-_./:@%+=," for character in word):
         return word
     return "'" + word.replace("'", "'\"'\"'") + "'"
@@ -61,7 +61,7 @@ def quote_word(word):
 
 def main():
     # type: () -> int
-    """Run the command of sys.argv; gives the exit code."""
+    """Run the command of sys.argv and return the exit code."""
     wrong = find_version_problem(sys.version_info)
     if wrong is not None:
         sys.stderr.write("%s\n%s\n" % (wrong, suggest_dev_command(sys.argv[1:], os.getcwd())))

@@ -1,4 +1,4 @@
-"""What the API needs of the program: built by scheduler.app, served by scheduler.api, which do not know each other."""
+"""What the API uses of the program. Built by scheduler.app, used by scheduler.api: neither imports the other."""
 
 from __future__ import annotations
 

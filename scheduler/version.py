@@ -1,3 +1,3 @@
-"""The program's version, as pyproject.toml has it: the program runs from its folder and is never installed."""
+"""The program's version, equal to that of pyproject.toml: the program runs from its folder and is never installed."""
 
 VERSION = "0.1.0"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from jobs.fast_frozen import fast_frozen
-from jobs.targets.endpoint_types import format_host_port
-from jobs.targets.urls import host_and_port
+from jobs.formats.host_ports import format_host_port, host_and_port
 
 
 @fast_frozen(frozen=True, slots=True)

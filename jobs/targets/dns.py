@@ -9,9 +9,10 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from jobs.expectations.features import Feature
+from jobs.formats.host_ports import format_host_port
 from jobs.model_base import FrozenModel
 from jobs.policies import Timeouts
-from jobs.targets.endpoint_types import Destination, HostPort, Port, format_host_port
+from jobs.targets.endpoint_types import Destination, HostPort, Port
 from jobs.targets.urls import refuse_placeholder
 
 RecordType = Literal[

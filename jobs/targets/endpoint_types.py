@@ -40,8 +40,3 @@ class HostPort(NamedTuple):
 
 Destination = str | HostPort
 """What a check connects to: a URL, or a host and a port."""
-
-
-def format_host_port(host: str, port: int) -> str:
-    """Format host and port: `db.internal:5432`, `[::1]:5432`."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -10,11 +10,12 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, ByteSize, Discriminator, Field, Tag, model_validator
 
 from jobs.expectations.features import Feature
+from jobs.formats.host_ports import host_and_port
 from jobs.model_base import HEADER_NAME_PATTERN, FrozenModel, SecretRef, TextOrSecret, discriminate_by_key
 from jobs.policies import Timeouts
 from jobs.targets.auth import NO_AUTH, ApiKeyAuth, Auth, OAuth2Auth
 from jobs.targets.endpoint_types import Destination, Host, HostPort, IpVersion
-from jobs.targets.urls import HttpUrl, host_and_port, validate_complete_http_url
+from jobs.targets.urls import HttpUrl, validate_complete_http_url
 
 HttpMethod = Literal["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH", "TRACE"]
 

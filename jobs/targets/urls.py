@@ -10,8 +10,6 @@ from pydantic import AfterValidator, Field
 
 from jobs.problems.value_formatting import strip_url_secrets
 
-DEFAULT_PORTS = {"http": 80, "https": 443}
-
 _UNFIT_IN_URL = re.compile(r"[\x00-\x1f\x7f]|^\s|\s$")
 _BLANK = re.compile(r"\s")
 
@@ -25,17 +23,6 @@ _PLACEHOLDER = re.compile(
 )
 _PLACEHOLDER_IN_HOST = re.compile(r"\$\{[^{}]*\}|\{+[^{}]*\}+|\$\([^()]*\)|%\w+%|\$\w+|<[^<>]*>")
 _SHELL_PLACEHOLDER = re.compile(_SHELL)
-
-
-def effective_port(scheme: str, port: int | None) -> int:
-    """Return the port of a URL, or else the default one of its scheme."""
-    return port or DEFAULT_PORTS.get(scheme, 80)
-
-
-def host_and_port(url: str) -> tuple[str, int]:
-    """Return the host (empty if the URL has none) and the effective port of a URL. Raises ValueError."""
-    parts = urlsplit(url)
-    return parts.hostname or "", effective_port(parts.scheme, parts.port)
 
 
 def find_placeholder_in_url(url: str) -> str | None:

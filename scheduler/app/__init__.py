@@ -1,4 +1,4 @@
-"""Builds the program: the only place that chooses adapters, opens them and closes them.
+"""Builds the program: the only package that chooses adapters, opens them and closes them.
 
 `open_program` serves the embedded host, the CLI and the Functions host alike; a profile has what differs.
 `open_read_only` opens the part that commands need which only read.
@@ -46,7 +46,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load what is asked for: a command that reads needs no worker."""
+    """Import the module of a name on first use: a command that only reads does not need the worker."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

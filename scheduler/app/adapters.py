@@ -24,7 +24,7 @@ BACKENDS: Mapping[str, str] = {
 def describe_store_location(settings: Settings) -> str:
     """Return what to check when it does not answer."""
     if settings.uses_azure_storage:
-        return "the storage account of the tables: its network, its firewall, and how busy it is"
+        return "the storage account of the tables: its network, its firewall, and its load"
     return f"the disk of {settings.store}, and other processes that use the file"
 
 

@@ -1,4 +1,4 @@
-"""Telemetry before the program is open, so that a start that fails is reported. Used by the hosts and by building."""
+"""Telemetry before the program is open, which reports a failed start. Used by the hosts and by foundation."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from observability.telemetry import Telemetry
 from scheduler.version import VERSION
 
 START_REPORT_TIMEOUT = 10.0
-"""Seconds for the report of a failed start to leave: the SDKs are imported and started within it."""
+"""Seconds to send the report of a failed start, including the import and start of the SDKs."""
 
 
 @dataclass(frozen=True, slots=True)
 class EarlyTelemetry:
-    """Telemetry that is started already, with what it takes out of texts."""
+    """Telemetry that has started, with its redactor."""
 
     settings: Settings
     telemetry: Telemetry
@@ -30,7 +30,7 @@ class EarlyTelemetry:
 
 
 def start_telemetry(environ: Mapping[str, str], *, root: Path, start_level: int = logging.INFO) -> EarlyTelemetry:
-    """Start the exporters that the settings name, as far as these can be read. `start_level`: of JOB_STARTED."""
+    """Start the exporters of the settings that can be read. `start_level`: log level of JOB_STARTED."""
     settings = load_telemetry_settings(environ, root=root)
     settings = settings.model_copy(update={"version": settings.version or VERSION})
     redactor = Redactor()
@@ -40,15 +40,15 @@ def start_telemetry(environ: Mapping[str, str], *, root: Path, start_level: int 
 
 
 def configure_functions_logging(started: EarlyTelemetry) -> None:
-    """Give the worker's log handlers our format before the program is open: exporters' threads may log by then."""
+    """Set the format of the worker's log handlers before the program is open: exporters' threads may log already."""
     log = started.settings.log
     configure_logging(level=log.level, format=log.format, redactor=started.redactor, stream=None)
 
 
 def report_failed_start(environ: Mapping[str, str], *, root: Path, host: str, reason: str) -> None:
-    """Send one record about a start that failed and wait until it has left. Without exporters it does nothing.
+    """Send one record about a failed start and wait until it is sent. Without exporters it does nothing.
 
-    For a process that ends then. Nothing is written to the log: whoever started it reads the reason already.
+    For a process that then ends. Nothing is logged: the command prints the cause.
     """
     settings = load_telemetry_settings(environ, root=root)
     if settings.application_insights.connection_string is None and settings.datadog.api_key is None:

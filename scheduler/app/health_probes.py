@@ -1,4 +1,4 @@
-"""The health checks of the parts that the program opens. Made by scheduler.app, for the health report."""
+"""Health probes of the program's parts, for the health report. Used by scheduler.app and the hosts."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ if TYPE_CHECKING:
 
 
 SECRETS_FOLDER_TIMEOUT = 0.5
-"""Seconds for the folder of mounted secrets: one that hangs is no reason to take no work."""
+"""Seconds for the folder of mounted secrets. A folder that hangs must not make the app unready."""
 SECRET_VERSIONS_TIMEOUT = 0.7
-"""Seconds for the store to tell of secrets: a store that hangs is no trouble of theirs."""
+"""Seconds to read secret versions. A store that hangs is not a problem of the secrets."""
 STORE_PING_TIMEOUT = 1.8
-"""Seconds for the store, less than a part of health is given: so its own sentence is told."""
+"""Seconds to write to the store: less than the time of a probe, so that this probe reports its own message."""
 RECHECK_TIMEOUT = 0.7
-"""Seconds to see whether what was away is back. What takes longer goes on to count as away."""
+"""Seconds to check again whatever was unavailable. Without an answer it stays unavailable."""
 
 
 DROPPED_REPORT_PERIOD = timedelta(hours=1)
-"""For so long health says that results were dropped."""
+"""How long health reports that results were dropped."""
 
 
 def store_probe(
     store: Store, location: str, trouble: StoreFailures, damage: Callable[[], str] = lambda: ""
 ) -> HealthProbe:
-    """Down when rows cannot be written: no run can be claimed then. `where` it is, and what to look at.
+    """Down when rows cannot be written, because no run can be claimed then. `where`: what to check if it hangs.
 
-    `trouble`: what claims and results have met. `damage`: what a check of the file has found; as long as claims and
-    results succeed, the store is only degraded by it.
+    `trouble`: the latest failure of claims and results. `damage`: the finding of the file check; while claims and
+    results succeed, it only degrades the store.
     """
 
     async def probe() -> Sequence[PartHealth]:
@@ -58,9 +58,7 @@ def store_probe(
             return (PartHealth("store", HealthStatus.DOWN, str(error)),)
         except TimeoutError:
             return (
-                PartHealth(
-                    "store", HealthStatus.DOWN, f"no answer within {STORE_PING_TIMEOUT:g} s: look at {location}"
-                ),
+                PartHealth("store", HealthStatus.DOWN, f"no answer within {STORE_PING_TIMEOUT:g} s: check {location}"),
             )
         if (met := trouble.recent_error) is not None:
             sentence = damage() if isinstance(met, StoreDamaged) else ""
@@ -73,19 +71,19 @@ def store_probe(
 
 
 def results_probe(worker: Worker, clock: Clock) -> HealthProbe:
-    """Degraded while results wait until the store takes them, and for a while after some were dropped."""
+    """Degraded while results wait to be written, and for an hour after some were dropped."""
 
     async def probe() -> Sequence[PartHealth]:
         backlog, sentences = worker.backlog, []
         if backlog.count and backlog.since is not None:
             sentences.append(
                 f"{_count_phrase(backlog.count, 'result waits', 'results wait')} ({backlog.size_bytes / 2**20:.1f} MiB) since "
-                f"{format_instant(backlog.since)} until the store takes them: {backlog.error}"
+                f"{format_instant(backlog.since)} for the store: {backlog.error}"
             )
         if backlog.dropped_at is not None and clock.now() - backlog.dropped_at < DROPPED_REPORT_PERIOD:
             dropped = _count_phrase(backlog.dropped, "result was", "results were")
             sentences.append(
-                f"{dropped} dropped until {format_instant(backlog.dropped_at)}, as too many waited: the log has "
+                f"{dropped} dropped until {format_instant(backlog.dropped_at)}, because too many waited: the log has "
                 "them, and their runs will be recorded as interrupted"
             )
         return (PartHealth("results", HealthStatus.DEGRADED if sentences else HealthStatus.OK, "; ".join(sentences)),)
@@ -98,15 +96,15 @@ def _count_phrase(number: int, one: str, many: str) -> str:
 
 
 def telemetry_probe(telemetry: Telemetry) -> HealthProbe:
-    """A line an exporter; degraded at worst, as no run waits for one."""
+    """One part per exporter; degraded at worst, because no run waits for an exporter."""
 
     async def probe() -> Sequence[PartHealth]:
         return [
             PartHealth(
                 str(report["exporter"]),
                 HealthStatus.DEGRADED if report["state"] == "degraded" else HealthStatus.OK,
-                f"{report['last_error']} ({report['dropped']} events dropped; runs go on): "
-                "look at its key, its address and the outgoing network"
+                f"{report['last_error']} ({report['dropped']} events dropped; runs continue): "
+                "check its key, its address and the outgoing network"
                 if report["state"] == "degraded"
                 else str(report["state"]),
             )
@@ -117,7 +115,7 @@ def telemetry_probe(telemetry: Telemetry) -> HealthProbe:
 
 
 def connections_probe(register: ConnectionRegister) -> HealthProbe:
-    """Degraded while connections of the API are refused or closed for want of room."""
+    """Degraded while the API refuses or closes connections because of its limits."""
 
     async def probe() -> Sequence[PartHealth]:
         if shortage := register.describe_shortage():
@@ -139,16 +137,14 @@ def configuration_probe(settings: Settings) -> HealthProbe:
 
 
 def circuits_probe(circuits: CircuitBreakers, clock: Clock) -> HealthProbe:
-    """Degraded while their store is away: runs are let through."""
+    """Degraded while their store is unavailable: runs are admitted then."""
 
     async def probe() -> Sequence[PartHealth]:
         with suppress(TimeoutError):
             async with asyncio.timeout(RECHECK_TIMEOUT):
                 await circuits.check_store("health", clock.now())
         if circuits.is_degraded:
-            message = (
-                "their store is away: runs go on without asking the circuit; look at the part store and at the log"
-            )
+            message = "their store is unavailable: runs are admitted without a check of the circuit; see the part store and the log"
             return (PartHealth("circuits", HealthStatus.DEGRADED, message),)
         return (PartHealth("circuits", HealthStatus.OK),)
 
@@ -156,7 +152,7 @@ def circuits_probe(circuits: CircuitBreakers, clock: Clock) -> HealthProbe:
 
 
 def heartbeats_probe(pinging: PingReceiver) -> HealthProbe:
-    """Degraded while a token cannot be used: its pings are not taken, and its job goes down."""
+    """Degraded while a ping token is unusable: its pings are rejected, and its job goes down."""
 
     async def probe() -> Sequence[PartHealth]:
         with suppress(TimeoutError):
@@ -170,9 +166,9 @@ def heartbeats_probe(pinging: PingReceiver) -> HealthProbe:
 
 
 def secrets_probe(secret_values: SecretChain, identity: AppIdentity, watch: SecretMonitor) -> HealthProbe:
-    """Degraded while a secret or a token cannot be had, or only its kept value, and while one expires.
+    """Degraded while a secret or a token is unavailable or stale, and while a secret is about to expire.
 
-    Down while a mounted file holds a Key Vault reference instead of the secret, as with settings.
+    Down while a mounted file contains a Key Vault reference instead of the secret, as with settings.
     """
 
     async def probe() -> Sequence[PartHealth]:
@@ -180,7 +176,7 @@ def secrets_probe(secret_values: SecretChain, identity: AppIdentity, watch: Secr
             async with asyncio.timeout(SECRETS_FOLDER_TIMEOUT):
                 unresolved = await secret_values.unresolved()
         except TimeoutError:
-            message = "the folder of mounted secrets does not answer: look at how it is mounted, see secrets_folder"
+            message = "the folder of mounted secrets does not respond: check how secrets_folder is mounted"
             return (PartHealth("secrets", HealthStatus.DEGRADED, message),)
         if unresolved:
             return (PartHealth("secrets", HealthStatus.DOWN, " ".join(unresolved)),)
@@ -188,7 +184,7 @@ def secrets_probe(secret_values: SecretChain, identity: AppIdentity, watch: Secr
             async with asyncio.timeout(SECRET_VERSIONS_TIMEOUT):
                 await watch.check_versions()
         await _recheck_failures(secret_values, identity, watch)
-        # Of a job that is gone the last failure would stay for ever.
+        # The last failure of a removed job would never be cleared.
         used = [trouble for trouble in secret_values.health() if watch.is_used(trouble.name)]
         troubles = [*map(_describe_problem, (*used, *identity.health())), *watch.expiry_messages()]
         if troubles:
@@ -199,9 +195,9 @@ def secrets_probe(secret_values: SecretChain, identity: AppIdentity, watch: Secr
 
 
 async def _recheck_failures(secret_values: SecretChain, identity: AppIdentity, watch: SecretMonitor) -> None:
-    """What could not be had may be there by now: of a job that runs once a day health would tell a day later.
+    """Read failed secrets and tokens again: a job that runs once a day would clear its failure a day later.
 
-    Each of them is asked for at most every 15 s, however often health is; what is slow is told the next time.
+    Each is read at most every 15 s, however often health is requested; the next report shows one that is slow.
     """
     secrets = [
         secret_values.get_secret(trouble.name) for trouble in secret_values.health() if watch.is_used(trouble.name)
@@ -214,5 +210,5 @@ async def _recheck_failures(secret_values: SecretChain, identity: AppIdentity, w
 
 
 def _describe_problem(trouble: FetchFailure) -> str:
-    meanwhile = ", its last known value is used" if trouble.is_stale_value_used else ""
+    meanwhile = ", the last known value is used" if trouble.is_stale_value_used else ""
     return f"{trouble.message} (since {format_instant(trouble.since)}{meanwhile})"

@@ -1,6 +1,6 @@
-"""What commands open that only read: the store and views of it, without worker, checks and telemetry.
+"""Opens the store and its queries for commands that only read, without worker, checks and telemetry.
 
-That takes a fifth of the time of a whole program, as each view is loaded when it is used. Called by scheduler.cli.
+It takes a fifth of the time of the whole program: each query is imported on first use. Called by scheduler.cli.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class ReadOnlyProgram:
-    """The views of an open store. They are named as in Program."""
+    """The queries of an open store, under the same names as in Program."""
 
     def __init__(self, settings: Settings, catalog: Catalog, store: Store, clock: Clock) -> None:
         self.clock = clock
@@ -71,7 +71,7 @@ class ReadOnlyProgram:
 
 @asynccontextmanager
 async def open_read_only(settings: Settings, jobs: Iterable[CatalogJob]) -> AsyncIterator[ReadOnlyProgram]:
-    """Open the store beside a running server. `jobs`: those that views of jobs are of. Raises StoreError."""
+    """Open the store next to a running server. `jobs`: the jobs that queries know. Raises StoreError."""
     async with AsyncExitStack() as stack:
         clock = SystemClock()
         identity = AppIdentity(settings, clock=clock)

@@ -1,7 +1,7 @@
-"""The jobs in force. Filled by scheduler.app from the configuration, read by ticker, worker, operations and queries.
+"""The jobs in force. Built by scheduler.app from the configuration, read by ticker, worker, operations and queries.
 
-The set may be replaced while the program runs. Whoever reads once asks the `Catalog`; whoever reads several things that
-belong together, or goes on after an `await`, takes its `view` once, and has one set to the end.
+A reload replaces the set. For one read, use the `Catalog`. For several reads that must agree, or across an `await`,
+use its `view`: that set never changes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class UnknownJob(LookupError):
-    """There is no job of that name. `near`: the one that was probably meant."""
+    """There is no job of that name. `near`: a similar name, or None."""
 
     def __init__(self, name: str, near: str | None = None) -> None:
         super().__init__(f"there is no job named {name!r}{did_you_mean(near)}")
@@ -30,7 +30,7 @@ class UnknownJob(LookupError):
 
 @dataclass(slots=True)
 class CatalogJob:
-    """A job and where it comes from, such as `config/jobs/checkout.yaml:12`."""
+    """A job and the place of its definition, such as `config/jobs/checkout.yaml:12`."""
 
     job: JobDefinition
     origin: str
@@ -38,13 +38,13 @@ class CatalogJob:
 
     @property
     def generation(self) -> str:
-        """Worked out once it is asked for: most of 10,000 jobs are not due in the first minute."""
+        """The generation, computed on first use: most of 10,000 jobs are not due in the first minute."""
         if not self._generation:
             self._generation = self.job.generation()
         return self._generation
 
     def is_due(self, at: datetime) -> bool:
-        """Whether the job's schedule has this instant, to the millisecond, and is planned at all."""
+        """Return whether the job is enabled and its schedule has this instant, to the millisecond."""
         from jobs.schedules import to_milliseconds
 
         schedule = self.job.schedule
@@ -54,7 +54,7 @@ class CatalogJob:
 
 
 class _LazyGenerations(dict[str, str]):
-    """The generations that were asked for, by job."""
+    """The generations computed so far, by job."""
 
     def __init__(self, entries: Mapping[str, CatalogJob]) -> None:
         super().__init__()
@@ -66,18 +66,18 @@ class _LazyGenerations(dict[str, str]):
 
 
 class JobSnapshot:
-    """Jobs by name: one set, which never changes."""
+    """An immutable set of jobs, by name."""
 
     def __init__(self, entries: Iterable[CatalogJob], loaded_at: datetime | None = None, digest: str = "") -> None:
-        """`loaded_at`: since when the set is in force; `digest`: what tells it from others."""
+        """`loaded_at`: when the set came into force; `digest`: identifies its content."""
         self.loaded_at = loaded_at or datetime.now(UTC)
         self.digest = digest
         self._entries = {entry.job.name: entry for entry in entries}
         self.generations: Mapping[str, str] = _LazyGenerations(self._entries)
-        """That of each job, for who makes thousands of tickets at once. Raises KeyError for a job that is not there."""
+        """Generations by job, for code that creates thousands of tickets. Raises KeyError for an unknown job."""
         self._names = sorted(self._entries)
         self.graph = DependencyGraph(entry.job for entry in self._entries.values())
-        """Which of them depends on which."""
+        """The dependencies between the jobs."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -92,31 +92,31 @@ class JobSnapshot:
         return self._entries.get(name)
 
     def get_job(self, name: str) -> CatalogJob:
-        """Raises UnknownJob."""
+        """Return the job. Raises UnknownJob."""
         entry = self._entries.get(name)
         if entry is None:
             raise UnknownJob(name, suggest_sorted_name(name, self._names))
         return entry
 
     def names(self) -> Sequence[str]:
-        """All names in order."""
+        """Return all names, sorted."""
         return self._names
 
     def schedules(self) -> Iterator[tuple[str, Schedule]]:
-        """The schedules that are to be planned: those of enabled jobs."""
+        """Yield the schedules that are planned: those of enabled jobs."""
         for name, entry in self._entries.items():
             if entry.job.enabled and entry.job.schedule is not None:
                 yield name, entry.job.schedule
 
     def schedule(self, name: str) -> Schedule | None:
-        """The job's schedule, if it is to be planned."""
+        """Return the job's schedule if the job is enabled, else None."""
         entry = self._entries.get(name)
         return entry.job.schedule if entry is not None and entry.job.enabled else None
 
     def changed_schedules(self, previous: JobSnapshot) -> dict[str, Schedule | None]:
-        """Of each job that is to be planned otherwise than before: how; None: not any more.
+        """Return the schedules that differ from `before`, by job; None: the job is not planned any more.
 
-        Entries that both views share cost next to nothing.
+        Entries that both sets share cost almost nothing.
         """
         changed: dict[str, Schedule | None] = {}
         for name, entry in self._entries.items():
@@ -129,18 +129,18 @@ class JobSnapshot:
 
 
 class Catalog:
-    """The view in force, by way of one object that lasts as long as the program."""
+    """The set in force, in an object that lives as long as the program."""
 
     def __init__(self, jobs: Iterable[CatalogJob] | JobSnapshot) -> None:
         self._snapshot = jobs if isinstance(jobs, JobSnapshot) else JobSnapshot(jobs)
 
     @property
     def snapshot(self) -> JobSnapshot:
-        """All that is in force now, as one."""
+        """The set that is in force now."""
         return self._snapshot
 
     def replace(self, snapshot: JobSnapshot) -> None:
-        """From now on these jobs are in force, and no others. Runs that have begun end as they began."""
+        """Put this set in force. Runs in progress finish with their old definitions."""
         self._snapshot = snapshot
 
     @property
@@ -166,11 +166,11 @@ class Catalog:
         return self._snapshot.find_job(name)
 
     def get_job(self, name: str) -> CatalogJob:
-        """Raises UnknownJob."""
+        """Return the job. Raises UnknownJob."""
         return self._snapshot.get_job(name)
 
     def names(self) -> Sequence[str]:
-        """All names in order."""
+        """Return all names, sorted."""
         return self._snapshot.names()
 
     def schedules(self) -> Iterator[tuple[str, Schedule]]:

@@ -1,8 +1,7 @@
-"""Tells of jobs whose target the settings do not let be asked. Called by scheduler.app at the start and after a reload,
-and by the command `validate`.
+"""Finds jobs whose targets the settings do not allow. Called by scheduler.app.check_setup, and by `validate`.
 
-Only what a job file shows by itself: a numeric address, a host, a port, a scheme. What a name leads to is seen when it
-is asked; then the run says so.
+It checks only what a job file contains: a numeric address, a host, a port, a scheme. The address of a name is checked
+by each run, which then reports the reason.
 """
 
 from __future__ import annotations
@@ -17,27 +16,27 @@ from jobs.targets import Target
 _log = logging.getLogger("scheduler.targets")
 
 _MAX_NAMED = 5
-"""Jobs that the line names."""
+"""Maximum number of jobs that the message names."""
 
 
 def warn_about_denied_targets(jobs: Iterable[JobDefinition], guard: Guard) -> None:
-    """One warning in the log for all of them, if there are any."""
+    """Log one warning for all jobs whose targets are denied, if there are any."""
     if sentence := describe_denied_targets(jobs, guard):
         _log.warning("%s", sentence)
 
 
 def describe_denied_targets(jobs: Iterable[JobDefinition], guard: Guard) -> str:
-    """One line for all of them, with the reason of the first; empty if there are none."""
+    """Return one message for all of them, with the reason of the first; empty without any."""
     denied = find_denied_targets(jobs, guard)
     if not denied:
         return ""
     names = ", ".join(list(denied)[:_MAX_NAMED]) + (" and others" if len(denied) > _MAX_NAMED else "")
     who = "1 job has a target" if len(denied) == 1 else f"{len(denied)} jobs have targets"
-    return f"{who} that may not be asked: {names}. {next(iter(denied.values()))}"
+    return f"{who} that the settings do not allow: {names}. {next(iter(denied.values()))}"
 
 
 def find_denied_targets(jobs: Iterable[JobDefinition], guard: Guard) -> Mapping[str, str]:
-    """Return, by name, why the target of an enabled job may not be asked."""
+    """Return, by job name, why the settings do not allow the target of an enabled job."""
     return {
         job.name: reason
         for job in jobs
@@ -46,7 +45,7 @@ def find_denied_targets(jobs: Iterable[JobDefinition], guard: Guard) -> Mapping[
 
 
 def _denial_reasons(target: Target, guard: Guard) -> Iterator[str]:
-    """Yield the reason, or an empty text, for each destination of a check."""
+    """Yield the reason for each destination of a check; empty if it is allowed."""
     for destination in target.destinations():
         if isinstance(destination, str):
             yield guard.explain_denial(destination)

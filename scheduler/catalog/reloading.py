@@ -1,7 +1,7 @@
-"""Puts changed job files in force while the program runs. Made by scheduler.app, used by both hosts.
+"""Puts changed job files in force while the program runs. Created by scheduler.app.reloader_setup for both hosts.
 
-Only a set without any problem is put in force, at once and as a whole; otherwise the last one stays, health says why,
-and the log has all problems once.
+Only a set without problems comes into force, as a whole. Otherwise the previous set stays in force, health reports the
+cause, and all problems are logged once.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _log = logging.getLogger("scheduler.catalog.reloading")
 
 JOB_FILES_PART = "job_files"
 SLOW_READ_THRESHOLD = 30.0
-"""Seconds after which a look at the files is taken to hang, as a share may."""
+"""Seconds after which health reports that reading the files hangs, as a network share may."""
 _MAX_NAMED = 5
-"""Jobs that a sentence names, and problems that health tells."""
+"""Maximum number of jobs that a message names, and of problems in health."""
 
 
 class JobReloader:
@@ -45,9 +45,11 @@ class JobReloader:
         prepare: Callable[[Iterable[Target]], None] = lambda targets: None,
         log_warnings: Callable[[JobSet], Awaitable[None]] | None = None,
     ) -> None:
-        """`source`: None if the settings name no place of jobs. `check_jobs`: told of the jobs that are new or changed.
-        `prepare`: loads what checks of these targets need, in a thread, before they are in force. `warn`: logs what is
-        hardly meant in a set that is taken."""
+        """`source`: None if the settings have no job files. `check_jobs`: called with the jobs that are new or changed.
+
+        `prepare`: loads what the checks of these targets need, in a thread, before they are in force. `log_warnings`:
+        logs the warnings of a set.
+        """
         self._source = source
         self._catalog = catalog
         self._clock = clock
@@ -61,9 +63,9 @@ class JobReloader:
         self._problems_since: datetime | None = None
 
     async def reload(self, *, max_age: float = 0.0) -> bool:
-        """Put in force what is different by now. Returns whether something is.
+        """Put changed job files in force. Return whether jobs changed.
 
-        `max_age`: seconds for which an earlier look counts.
+        `max_age`: skip the read if the last one was less than this many seconds ago.
         """
         if self._source is None:
             return False
@@ -79,14 +81,19 @@ class JobReloader:
             except ConfigurationError as error:
                 self._reject(error.problems)
             except Exception as error:
-                message = f"the program itself failed with {type(error).__name__} while it looked at them"
+                message = f"reading them failed with {type(error).__name__}, an error of the scheduler itself"
                 if self._reject((Problem("", message, "the log has the details"),)):
-                    _log.error("looking for changed job files broke", exc_info=error)
+                    _log.error(
+                        "could not read the job files: unexpected error; the jobs in force do not change",
+                        exc_info=error,
+                    )
         return False
 
     async def reload_within(self, max_age: float, time_limit: float) -> None:
-        """Look, and wait for it at most `patience` seconds; then it goes on beside, as no run is to be late for a place
-        that is slow or away. Who comes while one takes longer than that does not wait at all."""
+        """Start `reload` and wait at most `time_limit` seconds for it; it then continues in the background.
+
+        So a slow share delays no run. While a read takes longer than that, later calls do not wait.
+        """
         if self._last_read_at is not None:
             since = self._clock.monotonic() - self._last_read_at
             if since >= time_limit if self._read_lock.locked() else since < max_age:
@@ -97,13 +104,13 @@ class JobReloader:
         await asyncio.wait({look}, timeout=time_limit)
 
     async def aclose(self) -> None:
-        """End what goes on."""
+        """Cancel the reads in progress."""
         for look in self._pending_reads:
             look.cancel()
         await asyncio.gather(*self._pending_reads, return_exceptions=True)
 
     async def run(self, on_change: Callable[[JobSnapshot], None]) -> None:
-        """Look whenever it is worth it, until cancelled. `changed` is told at once of what is no longer in force."""
+        """Read the files whenever they may have changed, until cancelled. `changed` gets the set that was replaced."""
         if self._source is None:
             return
         async for _ in self._source.change_hints():
@@ -112,27 +119,27 @@ class JobReloader:
                 on_change(before)
 
     async def health(self) -> Sequence[PartHealth]:
-        """Degraded while other jobs are in force than the files have."""
+        """Report degraded while the jobs in force differ from the files."""
         if self._read_lock.locked() and self._last_read_at is not None:
             hangs_for = self._clock.monotonic() - self._last_read_at
             if hangs_for > SLOW_READ_THRESHOLD:
-                message = f"the place of job files does not answer for {hangs_for:.0f} s, the jobs from before go on"
-                return (PartHealth(JOB_FILES_PART, HealthStatus.DEGRADED, f"{message}: look at how it is mounted"),)
+                message = f"no response from the job files for {hangs_for:.0f} s, the previous jobs stay in force"
+                return (PartHealth(JOB_FILES_PART, HealthStatus.DEGRADED, f"{message}: check how they are mounted"),)
         if not self._problems or self._problems_since is None:
             return (PartHealth(JOB_FILES_PART, HealthStatus.OK),)
         told = "; ".join(map(str, self._problems[:_MAX_NAMED]))
         more = len(self._problems) - _MAX_NAMED
         rest = f"; and {more} more, see the log" if more > 0 else ""
         message = (
-            f"since {format_instant(self._problems_since)} not put in force, the jobs from before go on: {told}{rest}"
+            f"rejected since {format_instant(self._problems_since)}, the previous jobs stay in force: {told}{rest}"
         )
         return (PartHealth(JOB_FILES_PART, HealthStatus.DEGRADED, message),)
 
     async def _apply(self, jobs: JobSet) -> bool:
         before = self._catalog.snapshot
         if not jobs.jobs and len(before):
-            hint = "if that is meant, restart the program; otherwise look whether the place is mounted"
-            self._reject((Problem("", "there are no job files any more", hint),))
+            hint = "if this is intended, restart the scheduler; otherwise check that the folder is mounted"
+            self._reject((Problem("", "no job files found, but jobs are in force", hint),))
             return False
         if self._log_warnings is not None:
             await self._log_warnings(jobs)
@@ -146,29 +153,29 @@ class JobReloader:
         self._problems, self._problems_since = (), None
         told = _describe_changes(added, changed, removed)
         _log.info("job files: %s; jobs in force: %d", told, len(view))
-        log_change(f"set {before.digest} of the jobs was replaced by {view.digest} ({told})", ChangeSource.FILES)
+        log_change(f"job set {before.digest} was replaced by {view.digest} ({told})", ChangeSource.FILES)
         self._check_jobs(view.get_job(name).job for name in (*added, *changed))
         return True
 
     def _reject(self, problems: tuple[Problem, ...]) -> bool:
-        """Whether these are others than the last time."""
+        """Record the problems. Return whether they differ from the previous ones."""
         if problems == self._problems:
             return False
         self._problems, self._problems_since = problems, self._problems_since or self._clock.now()
         number = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
         _log.warning(
-            "the job files have %s, so the jobs from before stay in force:\n%s", number, "\n".join(map(str, problems))
+            "the job files have %s; the previous jobs stay in force:\n%s", number, "\n".join(map(str, problems))
         )
         return True
 
     def _clear_problems(self) -> None:
         if self._problems:
-            _log.info("job files: as they were before; jobs in force: %d", len(self._catalog))
+            _log.info("job files: valid again and unchanged; jobs in force: %d", len(self._catalog))
         self._problems, self._problems_since = (), None
 
 
 def build_snapshot(jobs: JobSet, now: datetime, previous: JobSnapshot | None = None) -> JobSnapshot:
-    """The set as a view. Entries that are the same as before are handed on, with what was worked out of them."""
+    """Build the set. Entries that have not changed are reused, with what was computed from them."""
 
     def entries() -> Iterable[CatalogJob]:
         for job in jobs:
@@ -182,7 +189,7 @@ def build_snapshot(jobs: JobSet, now: datetime, previous: JobSnapshot | None = N
 
 
 def _diff_names(before: JobSnapshot, view: JobSnapshot) -> tuple[list[str], list[str], list[str]]:
-    """The names of jobs that were added, changed and removed."""
+    """Return the names of the jobs that were added, changed and removed."""
     names = view.names()
     added = [name for name in names if name not in before]
     changed = [name for name in names if name in before and before.get_job(name).job != view.get_job(name).job]
@@ -192,7 +199,7 @@ def _diff_names(before: JobSnapshot, view: JobSnapshot) -> tuple[list[str], list
 def _describe_changes(added: list[str], changed: list[str], removed: list[str]) -> str:
     parts = [("added", added), ("changed", changed), ("removed", removed)]
     told = [f"{len(names)} {word}: {_join_names(names)}" for word, names in parts if names]
-    return ", ".join(told) or "the same jobs"
+    return ", ".join(told) or "no job changed"
 
 
 def _join_names(names: list[str]) -> str:

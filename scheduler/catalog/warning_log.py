@@ -1,4 +1,4 @@
-"""Logs the warnings about jobs at the start and after reloads, each one once. Made by scheduler.app."""
+"""Logs each warning about job files once, at the start and after reloads. Called by scheduler.app.check_setup."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from jobs.problems import Problem
 
 MAX_LOGGED_WARNINGS = 20
-"""Warnings of one set that are logged; the others are counted."""
+"""Maximum number of warnings logged for one set of jobs; the others are counted."""
 
 _log = logging.getLogger("scheduler.job_files")
 
@@ -16,14 +16,14 @@ _WarningKey = tuple[str | None, str, str]
 
 
 class WarningLog:
-    """Remembers what it has logged of the set in force."""
+    """Remembers which warnings of the current set it has logged."""
 
     def __init__(self) -> None:
         self._logged: frozenset[_WarningKey] = frozenset()
 
     def log_new(self, warnings: Iterable[Problem]) -> None:
-        """Log the warnings of a set of jobs, without those that the set before had, too."""
-        # Without the line: it moves with each edit above it.
+        """Log the warnings that the previous set of jobs did not have."""
+        # Without the line number, which changes with each edit above it.
         keyed = {(warning.file, warning.key, warning.message): warning for warning in warnings}
         new = [warning for key, warning in keyed.items() if key not in self._logged]
         self._logged = frozenset(keyed)
@@ -31,5 +31,5 @@ class WarningLog:
             _log.warning("%s", warning)
         if len(new) > MAX_LOGGED_WARNINGS:
             _log.warning(
-                "job files: %d more warnings; the command `validate` shows all", len(new) - MAX_LOGGED_WARNINGS
+                "job files: %d more warnings; the command `validate` lists all", len(new) - MAX_LOGGED_WARNINGS
             )

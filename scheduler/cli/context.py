@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
-from scheduler.cli.needs import NEEDS, Needs
+from scheduler.cli.needs import Needs
 from scheduler.cli.output import EXIT_BAD_INPUT, EXIT_FAILED, fail, print_error, print_warning
+from scheduler.cli.registry import find_needs
 
 if TYPE_CHECKING:
     from config.loading import Configuration
@@ -30,7 +31,7 @@ def load_for_command(
 ) -> Configuration:
     """Load settings and jobs as the environment says, and show every problem.
 
-    A problem ends a command with 2 if NEEDS says that it needs everything; so does a wrong setting of the store.
+    A problem ends a command with 2 if it needs everything (see registry); so does an invalid setting of the store.
     `sample_target`: where the sample jobs point, else the usual address. `on_failure`: gets the problems as a text
     before the command ends, once they are printed.
     """
@@ -38,7 +39,7 @@ def load_for_command(
     from config.loading import SAMPLE_TARGET, load_configuration
     from config.usable import load_usable_configuration
 
-    load = load_configuration if NEEDS[command] is Needs.EVERYTHING else load_usable_configuration
+    load = load_configuration if find_needs(command) is Needs.EVERYTHING else load_usable_configuration
     try:
         found = load(os.environ, root=ROOT, sample_target=sample_target or SAMPLE_TARGET)
     except ConfigurationError as wrong:
@@ -50,11 +51,11 @@ def load_for_command(
                 on_failure(problems)
     if found.problems:
         print_error(format_problems(found.problems))
-        print_warning(_INCOMPLETE if NEEDS[command] is Needs.ALL_JOBS else _CONTINUES)
+        print_warning(_INCOMPLETE if find_needs(command) is Needs.ALL_JOBS else _CONTINUES)
     return found
 
 
-_INCOMPLETE = "the list is incomplete: jobs with problems are missing"
+_INCOMPLETE = "the list is incomplete: jobs with problems are excluded"
 _CONTINUES = "the command continues without the settings and jobs that have problems"
 
 
@@ -76,11 +77,11 @@ def describe_unknown_job(name: str, configuration: Configuration) -> str:
 
     known = list(configuration.jobs.jobs)
     if configuration.problems:
-        return f"there is no job named {name!r} among those without problems: mend the problems above, and try again"
+        return f"there is no job named {name!r} among the jobs without problems: fix the problems above, and try again"
     sentence = f"there is no job named {name!r}"
     if not known:
-        return f"{sentence}: there are no jobs at all, see SCHEDULER_JOBS"
-    return sentence + (did_you_mean(suggest_name(name, known)) or "; `jobs` lists them")
+        return f"{sentence}: there are no jobs, check SCHEDULER_JOBS"
+    return sentence + (did_you_mean(suggest_name(name, known)) or "; `jobs` lists all jobs")
 
 
 def run_in_program(
@@ -109,7 +110,7 @@ def run_without_jobs(command: str, work: Callable[[ReadOnlyProgram], Awaitable[T
     from config.usable import load_usable_settings
     from scheduler.app import open_read_only
 
-    assert NEEDS[command] is Needs.STORE
+    assert find_needs(command) is Needs.STORE
     try:
         loaded, problems = load_usable_settings(os.environ, root=ROOT)
     except ConfigurationError as wrong:

@@ -16,12 +16,12 @@ import typer
 from scheduler.cli.registry import register_commands
 from scheduler.version import VERSION
 
-ABOUT = """Runs scheduled jobs and health checks, keeps their results, and reports them.
+ABOUT = """Run scheduled jobs and health checks, store their results, and publish them.
 
-Job files are found where SCHEDULER_JOBS says, state where SCHEDULER_STORE says; SCHEDULER_ENVIRONMENT chooses dev, \
-test or prod. Output is for people on a terminal and for programs in a pipe; --json is always the same.
+SCHEDULER_JOBS sets the job file or folder, SCHEDULER_STORE the state store, SCHEDULER_ENVIRONMENT the environment: \
+dev, test or prod. A command prints tables on a terminal and lines with tabs in a pipe; --json prints JSON on both.
 
-Exit codes: 0 done, 1 it went wrong, 2 bad input or configuration, 130 interrupted."""
+Exit codes: 0 success, 1 failure, 2 invalid input or configuration, 130 interrupted."""
 
 MIN_BOX_COLUMNS = 100
 """Columns of a terminal that shows help in boxes: in fewer of them, long options are cut."""
@@ -51,7 +51,7 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _global_options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Replaced by the help of `app`."""

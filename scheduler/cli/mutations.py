@@ -33,7 +33,7 @@ def run_operation(
     listing_hint: str = "",
     listener: RunListener | None = None,
 ) -> T:
-    """Do the work of this command (see NEEDS) in the program.
+    """Do the work of this command (see registry) in the program.
 
     A `job` nobody knows and bad input end the command with 2, all else that is refused with 1. `listing_hint`: the command
     that shows what there is, said beside what is not there.
@@ -71,7 +71,7 @@ async def wait_for_runs(program: Program, run_ids: Sequence[str], resume_hint: s
         if left:
             queued = f"{left} {'run stays' if left == 1 else 'runs stay'} queued"
             print_note(
-                f"interrupted: {queued}: {resume_hint}a server performs them within two minutes, `cancel` ends one"
+                f"interrupted: {queued}: {resume_hint}a server performs them within two minutes, `cancel` cancels one"
             )
         raise
 

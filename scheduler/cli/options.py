@@ -19,7 +19,7 @@ def parse_instant_option(name: str, text: str | None) -> datetime | None:
     try:
         return parse_instant(text)
     except ValueError:
-        fail(f"{name}: {text!r} is no instant in ISO 8601: write it like 2026-11-25T01:50:30Z")
+        fail(f"{name}: expected an instant in ISO 8601, such as 2026-11-25T01:50:30Z, got {text!r}")
 
 
 def parse_interval_options(since: str | None, until: str | None) -> TimeRange:

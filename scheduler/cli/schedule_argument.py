@@ -29,16 +29,18 @@ JOB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _ZONE_OPTIONS = {"timezone": "--timezone", "dst.gap": "--gap", "dst.repeat": "--repeat"}
 """The option of each key of a schedule."""
 
-ScheduleText = Annotated[str, typer.Argument(metavar="JOB|EXPRESSION", help="A job's name, or a schedule in quotes.")]
+ScheduleText = Annotated[str, typer.Argument(metavar="JOB|EXPRESSION", help="Job name, or a schedule in quotes.")]
 TimezoneOption = Annotated[
     str | None,
-    typer.Option("--timezone", metavar="ZONE", help="On this zone's clock, like Europe/Berlin. (default: UTC)"),
+    typer.Option(
+        "--timezone", metavar="ZONE", help="Time zone of the expression, such as Europe/Berlin. (default: UTC)"
+    ),
 ]
 GapOption = Annotated[
-    str | None, typer.Option("--gap", metavar="shift|end|skip", help="What is due when the clock leaves a time out.")
+    str | None, typer.Option("--gap", metavar="shift|end|skip", help="Policy for local times that a DST change skips.")
 ]
 RepeatOption = Annotated[
-    str | None, typer.Option("--repeat", metavar="first|both", help="What is due when it shows a time twice.")
+    str | None, typer.Option("--repeat", metavar="first|both", help="Policy for local times that a DST change repeats.")
 ]
 
 
@@ -99,7 +101,7 @@ def _parse_written(text: str) -> object:
     try:
         return parse_yaml(text).value
     except ParseError as error:
-        fail(f"{text!r} cannot be read: {error}")
+        fail(f"cannot parse {text!r}: {error}")
 
 
 def _apply_zone(schedule: Schedule, options: ZoneOptions) -> ScheduleArgument:
@@ -107,14 +109,14 @@ def _apply_zone(schedule: Schedule, options: ZoneOptions) -> ScheduleArgument:
         return ScheduleArgument(schedule, zone_of(schedule))
     if isinstance(schedule, (Ncrontab, MonthlySchedule)):
         if options.timezone is None:
-            fail(f"{options.given_names[0]} needs --timezone: the clock of UTC is never changed")
+            fail(f"{options.given_names[0]} needs --timezone: UTC has no DST changes")
         dst = {key: value for key, value in (("gap", options.gap), ("repeat", options.repeat)) if value is not None}
         zoned = parse_schedule({**spec_as_mapping(schedule), "timezone": options.timezone, "dst": dst})
         return ScheduleArgument(zoned, zone_of(zoned))
     if (known := zone_of(schedule)) is not None:
-        _reject_zone_options(options, f"the schedule names its own zone, {known.name}")
+        _reject_zone_options(options, f"the schedule sets its own time zone, {known.name}")
     if options.gap or options.repeat:
-        fail(f"{options.given_names[-1]}: an interval is the same in every zone, whatever its clock shows")
+        fail(f"{options.given_names[-1]}: an interval does not depend on DST changes")
     where = load_time_zone(options.timezone)
     return ScheduleArgument(schedule, None if where.name in UTC_NAMES else where)
 
@@ -125,10 +127,10 @@ def _find_job_schedule(command: str, name: str, error: ScheduleError, options: Z
     configuration = load_for_command(command)
     jobs = configuration.jobs.jobs
     if name not in jobs:
-        fail(f"{describe_unknown_job(name, configuration)}\n{name} is no schedule either: {error}")
+        fail(f"{describe_unknown_job(name, configuration)}\n{name!r} is not a schedule either: {error}")
     job = jobs[name]
     if options.given_names:
-        _reject_zone_options(options, f"{name} is a job, whose definition says so")
+        _reject_zone_options(options, f"{name} is a job, whose definition sets them")
     return ScheduleArgument(job.schedule, None if job.schedule is None else zone_of(job.schedule), job)
 
 
@@ -138,10 +140,10 @@ def describe_trigger(job: JobDefinition) -> str:
 
     others = format_dependencies(job.depends_on)
     if job.schedule is not None:
-        return f"{job.name} is run only if those it depends on are as it asks: {others}" if others else ""
-    how = f"it runs after {others}" if others else "it runs when it is asked to"
+        return f"{job.name} runs only if its dependencies are met: {others}" if others else ""
+    how = f"it runs after {others}" if others else "it runs on request only"
     return f"{job.name} has no schedule: {how}"
 
 
 def _reject_zone_options(options: ZoneOptions, reason: str) -> NoReturn:
-    fail(f"{options.given_names[0]} is for an expression without a zone: {reason}")
+    fail(f"{options.given_names[0]} applies to an expression without a time zone: {reason}")

@@ -1,5 +1,5 @@
 """uvicorn's HTTP/1.1 protocol with limits for a client: size and time of a request's head, time of its body, pipelined
-requests, and unread responses. Made by the server of scheduler.hosts.embedded.host.
+requests, and unread responses. Used by scheduler.hosts.embedded.server.
 
 The register checks the timeouts of all connections once a second (`check_timeouts`), so a request costs no timer.
 """

@@ -1,4 +1,4 @@
-"""How the scheduler itself is: one line a part, for the health routes, the dashboard and the container's probe."""
+"""Health of the scheduler itself, by part, for the health routes, the dashboard and the container's probe."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PROBE_TIMEOUT = 2.0
 
 
 class HealthStatus(StrEnum):
-    """In rising order of badness. Only `down` makes the app not ready."""
+    """From best to worst. Only `down` makes the app not ready."""
 
     OK = "ok"
     DEGRADED = "degraded"
@@ -48,7 +48,7 @@ class Health:
         self._probes: list[tuple[str, HealthProbe]] = []
 
     def add_probe(self, name: str, probe: HealthProbe) -> None:
-        """`name` speaks for the probe when it fails or does not answer."""
+        """Add a probe. `name`: of the part that is reported when the probe fails or does not return in time."""
         self._probes.append((name, probe))
 
     async def report(self) -> HealthReport:
@@ -72,5 +72,5 @@ async def _run_probe(name: str, probe: HealthProbe) -> Sequence[PartHealth]:
             ),
         )
     except Exception as error:
-        # A probe that breaks is the part's answer, whatever it raised.
+        # Whatever a probe raises is the result of its part.
         return (PartHealth(name, HealthStatus.DOWN, f"{type(error).__name__}: {error}"),)

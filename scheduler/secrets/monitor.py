@@ -1,6 +1,6 @@
-"""What happens to the secrets that jobs use: new versions, dates of expiry, what can be read. Built by scheduler.app.
+"""Follows the secrets that jobs use: new versions, expiry, and whether each can be read. Built by scheduler.app.
 
-An event of the vault, or a person, reaches one process; the others hear of it by the store, within LOOK_EVERY seconds.
+An event of the vault, or a request, reaches one process; the others read it from the store within VERSION_CHECK_INTERVAL seconds.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from scheduler.stores.port import Store, StoreError
 from scheduler.stores.secret_versions import SecretExpiry, SecretVersions, SecretVersionStore
 
 VERSION_CHECK_INTERVAL = 15.0
-"""Seconds between two looks at the store."""
+"""Seconds between two reads of the secret versions."""
 
 SECRETS_PART = "secrets"
-"""The part of health that telemetry tells of."""
+"""The part of health in telemetry events."""
 
 _log = logging.getLogger("scheduler.secrets")
 
@@ -48,12 +48,12 @@ class SecretProblem(Protocol):
 
 
 class SecretCache(Protocol):
-    """The secrets as the checks get them (config.secrets)."""
+    """The cached secrets, as checks read them. Implemented by config.secrets."""
 
     async def get_secret(self, name: str) -> str: ...
 
     def drop(self, name: str) -> None:
-        """Read it again at the next use."""
+        """Discard the cached value, so that the next use reads it again."""
         ...
 
     def origin(self, name: str) -> SecretOrigin | None: ...
@@ -62,30 +62,30 @@ class SecretCache(Protocol):
 
 
 class SecretEventListener(Protocol):
-    """Telemetry, as it is seen from here."""
+    """The part of telemetry that receives events about secrets."""
 
     def watchdog(self, part: str, message: str, *, well: bool) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class SecretView:
-    """A secret that jobs use, never its value. `source` and `read_at` None: this process has not read it yet."""
+    """A secret that jobs use, without its value. `source` and `read_at` None: this process has not read it yet."""
 
     name: str
     jobs: tuple[str, ...]
     source: str | None
     read_at: datetime | None
     problem: str
-    """Why it cannot be had; empty if it can, or if nobody has tried."""
+    """Why it cannot be read; empty if it can, or has not been read."""
     expiry: SecretExpiry | None
     hosts: tuple[str, ...] | None = None
-    """Which hosts may get it, by the settings; None: all."""
+    """The hosts that may get it by the settings; None: all hosts."""
     tags: tuple[str, ...] = ()
-    """It is for jobs with one of these tags alone, if there are any."""
+    """Only jobs with one of these tags may use it; empty: all jobs."""
 
 
 class SecretMonitor:
-    """`bindings`: which hosts may get which secret."""
+    """`bindings`: the hosts that may get each secret."""
 
     def __init__(
         self,
@@ -104,11 +104,11 @@ class SecretMonitor:
         self._clock = clock
         self._known_versions = SecretVersions()
         self._checked_at = float("-inf")
-        # By the definition's id, and with it, so that the id stays its own: to read 10,000 of them takes a while.
+        # By id of the definition, and with it, so that the id stays unique: parsing 10,000 definitions is slow.
         self._names_by_definition: dict[int, tuple[JobDefinition, frozenset[str]]] = {}
 
     async def check_versions(self) -> None:
-        """Hear of new versions, unless that was done a moment ago. A store that is away is no trouble of a secret."""
+        """Read new versions from the store, at most every VERSION_CHECK_INTERVAL seconds. A failure is logged and not raised."""
         now = self._clock.monotonic()
         if now - self._checked_at < VERSION_CHECK_INTERVAL:
             return
@@ -116,12 +116,12 @@ class SecretMonitor:
         try:
             self._apply_versions(await self._versions.read())
         except StoreError as error:
-            _log.warning("whether secrets have new versions is not known now: %s", error)
+            _log.warning("could not read secret versions: %s; retrying in %g s", error, VERSION_CHECK_INTERVAL)
 
     async def record_new_version(self, name: str, stamp: str) -> bool:
-        """A secret has a new version: every process reads it at its next use. `stamp`: another text each time.
+        """Record a new version: every process reads the secret again at its next use. `stamp`: unique to the version.
 
-        Returns whether a job uses it; the others are left alone. Raises StoreError.
+        Return whether a job uses the secret; others are ignored. Raises StoreError.
         """
         plain = vault_name(name)
         if plain not in self._used_names():
@@ -131,11 +131,11 @@ class SecretMonitor:
         if plain in before.expiring:
             self._listener.watchdog(SECRETS_PART, f"the secret {plain} has a new version", well=True)
         else:
-            _log.info("the secret %s has a new version, which is read at its next use", plain)
+            _log.info("the secret %s has a new version; the next use reads it", plain)
         return True
 
     async def record_expiry(self, name: str, expiry: SecretExpiry) -> bool:
-        """The vault says that a secret expires soon, or that it has. Returns as `record_new_version`. Raises StoreError."""
+        """Record that a secret is about to expire or has expired. Returns as `record_new_version`. Raises StoreError."""
         plain = vault_name(name)
         if plain not in self._used_names():
             return False
@@ -146,7 +146,7 @@ class SecretMonitor:
         return True
 
     def expiry_messages(self) -> Sequence[str]:
-        """A sentence about each secret that jobs use and that expires soon, or has."""
+        """Return a message for each secret of a job that is about to expire or has expired."""
         if not self._known_versions.expiring:
             return ()
         used = self._used_names()
@@ -155,11 +155,11 @@ class SecretMonitor:
         ]
 
     def is_used(self, name: str) -> bool:
-        """Whether a job uses this secret now."""
+        """Return whether a job uses this secret now."""
         return vault_name(name) in self._used_names()
 
     async def list_secrets(self, *, read: bool = False) -> Sequence[SecretView]:
-        """Every secret that jobs use, by name. `read`: read each of them first, as an attempt would."""
+        """Return every secret that jobs use, sorted by name. `read`: read each first, as an attempt does."""
         await self.check_versions()
         names = self._jobs_by_secret()
         troubles = {trouble.name: trouble.message for trouble in self._cache.health()}
@@ -168,7 +168,7 @@ class SecretMonitor:
         return [self._build_view(name, tuple(jobs), troubles.get(name, "")) for name, jobs in sorted(names.items())]
 
     async def read_secret(self, name: str) -> SecretView | None:
-        """One of them, read as an attempt would; None if no job uses it."""
+        """Read one secret as an attempt does, and return its state; None if no job uses it."""
         found = next((each for each in self._jobs_by_secret() if vault_name(each) == vault_name(name)), None)
         if found is None:
             return None
@@ -205,7 +205,7 @@ class SecretMonitor:
         return frozenset(map(vault_name, self._jobs_by_secret()))
 
     def _jobs_by_secret(self) -> Mapping[str, list[str]]:
-        """The secrets that the checks of all jobs use, and by which jobs each is used."""
+        """Return the jobs that use each secret, by secret."""
         read, found = self._names_by_definition, dict[str, list[str]]()
         self._names_by_definition = {}
         for entry in self._catalog:
@@ -218,12 +218,12 @@ class SecretMonitor:
 
 
 def vault_name(name: str) -> str:
-    """A name as the vault compares it: `_` is `-` there, and capitals do not count."""
+    """Return a name in the form that the vault compares: `-` instead of `_`, lower case."""
     return name.replace("_", "-").lower()
 
 
 def describe_expiry(name: str, expiry: SecretExpiry) -> str:
-    """`the secret a expires on 2026-12-01 10:00:00Z: add a new version to the vault`."""
+    """Return `the secret a expires on 2026-12-01 10:00:00Z: add a new version to the vault`."""
     verb = "has expired" if expiry.past else "expires"
     date = "" if expiry.at is None else f" on {format_instant(expiry.at)}"
     return f"the secret {name} {verb}{date or ('' if expiry.past else ' soon')}: add a new version to the vault"

@@ -189,7 +189,7 @@ async def test_a_backfill_runs_exactly_what_fell_due_after_a_look(tmp_path: Path
     assert [line.split("\t")[-1] for line in done.stdout.splitlines()[1:]] == ids == sent
     assert (again.code, again.stderr) == (0, "0 due instants run; 6 ran already\n")
     assert [(run["id"], run["outcome"]) for run in history] == [(run_id, "succeeded") for run_id in reversed(ids)]
-    assert "booking has no run that says something" in uptime.stderr
+    assert "booking has no run that counts for uptime" in uptime.stderr
 
 
 async def test_a_backfill_after_an_hour_down_runs_the_whole_hour(tmp_path: Path) -> None:
@@ -232,6 +232,6 @@ async def test_a_backfill_that_is_interrupted_says_how_to_go_on_and_does(tmp_pat
             await host.stop()
 
     assert (code, program.stdout) == (130, "")
-    assert "interrupted: 5 runs stay queued: the same command goes on with them" in program.stderr
+    assert "interrupted: 5 runs stay queued: repeat the command to run them now" in program.stderr
     assert (again.code, again.stderr) == (0, "5 due instants run; 1 ran already\n")
     assert [run["outcome"] for run in history] == ["succeeded"] * 5 + ["cancelled"]

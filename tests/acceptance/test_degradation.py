@@ -35,8 +35,8 @@ from jobs.running.system_clock import SystemClock
 from observability.exporters.datadog import delivery
 from scheduler.api.app import create_api
 from scheduler.app import check_setup, foundation
-from scheduler.hosts.embedded.host import _create_ticker, _ticker_probe
 from scheduler.hosts.embedded.program import EmbeddedProgram, open_embedded_program
+from scheduler.hosts.embedded.tick_loop import create_ticker, ticker_probe
 from scheduler.operations import ping_tokens
 from scheduler.stores.circuits import StoredCircuits
 from scheduler.stores.port import StoreUnavailable
@@ -267,7 +267,7 @@ async def test_a_store_that_another_program_keeps_locked_is_down_with_a_place_to
 
     parts = {part["name"]: part for part in ready.json()["parts"]}
     assert (ready.status_code, live.status_code, parts["store"]["status"]) == (503, 200, "down")
-    assert parts["store"]["message"].startswith("no answer within 1.8 s: look at the disk of sqlite:///")
+    assert parts["store"]["message"].startswith("no answer within 1.8 s: check the disk of sqlite:///")
     assert (before, run["outcome"], len(target.requests)) == (0, "succeeded", 1)
     assert well == ("ok", "")
 
@@ -301,8 +301,8 @@ async def test_a_clock_that_is_put_back_runs_nothing_twice_and_is_told_until_it_
 ) -> None:
     clock = MovedClock()
     async with running(tmp_path, {"each": job(target.url, "every 1s", overlap="allow")}, clock) as host:
-        ticker = await _create_ticker(host.program)
-        host.program.health.add_probe("ticker", _ticker_probe(host.program, ticker))
+        ticker = await create_ticker(host.program)
+        host.program.health.add_probe("ticker", ticker_probe(host.program, ticker))
         ticking = asyncio.create_task(ticker.run())
         clock.moved = timedelta(seconds=8)  # as after a short hang, which does no harm
         await target.wait_for_requests(8)
@@ -340,7 +340,7 @@ async def test_datadog_that_is_back_gets_what_it_missed(
             await host.until_well("datadog")
 
     assert run["outcome"] == "succeeded"
-    assert all(words in away[1] for words in ("(0 events dropped; runs go on)", "look at its key"))
+    assert all(words in away[1] for words in ("(0 events dropped; runs continue)", "check its key"))
     assert [check["check"] for check in intake.checks] == ["scheduler.job.status"]
 
 
@@ -395,7 +395,7 @@ async def test_a_container_of_jobs_that_is_away_leaves_those_from_before_in_forc
 
     assert run["outcome"] == "succeeded"
     assert away[0] == "degraded"
-    assert all(words in away[1] for words in ("the jobs from before go on", storage_prefix, "cannot be listed"))
+    assert all(words in away[1] for words in ("the previous jobs stay in force", storage_prefix, "cannot be listed"))
     assert well == ("ok", "")
 
 
@@ -428,7 +428,11 @@ async def test_runs_go_on_while_the_folder_of_jobs_is_gone_empty_or_broken(tmp_p
             runs = [run for run in await host.runs() if began <= datetime.fromisoformat(run["due_at"]) <= ended]
             await host.stop()
 
-    words = ("is not there", "there are no job files any more", "jobs.json:1: jobs.checkout.chek: unknown key")
+    words = (
+        "is not there",
+        "no job files found, but jobs are in force",
+        "jobs.json:1: jobs.checkout.chek: unknown key",
+    )
     assert all(word in message for word, message in zip(words, messages, strict=True)), messages
     assert len({run["due_at"] for run in runs}) == len(runs) >= int((ended - began).total_seconds())
     assert {run["outcome"] for run in runs} == {"succeeded"}

@@ -103,9 +103,9 @@ async def test_a_discarded_letter_is_gone_and_history_keeps_its_run(host: Host, 
     discarded = await line("dead-letters", "discard", letter["id"])
     replayed = await line("dead-letters", "replay", letter["id"])
 
-    assert (discarded.code, discarded.stdout) == (0, f"{letter['id']} is discarded\n")
+    assert (discarded.code, discarded.stdout) == (0, f"{letter['id']} was discarded\n")
     assert await line.rows("dead-letters", "list") == []
     assert (replayed.code, replayed.stdout) == (1, "")
     assert replayed.stderr.startswith(f"there is no dead letter '{letter['id']}'; it may have been discarded")
-    assert replayed.stderr.endswith("; `dead-letters list` lists them\n")
+    assert replayed.stderr.endswith("; `dead-letters list` lists all dead letters\n")
     assert [run["outcome"] for run in await line.rows("history", "pay")] == ["failed"]

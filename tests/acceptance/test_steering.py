@@ -70,7 +70,7 @@ async def test_a_pause_without_an_end_outlives_a_restart_and_ends_when_it_is_res
     assert (paused.code, paused.stdout) == (0, "booking is paused until it is resumed\n")
     assert on_demand.code == 0
     assert asked_meanwhile == 1
-    assert (resumed.code, resumed.stdout) == (0, "booking is resumed\n")
+    assert (resumed.code, resumed.stdout) == (0, "booking was resumed\n")
     assert (again.code, again.stdout) == (0, "booking was not paused\n")
 
 

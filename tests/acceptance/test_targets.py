@@ -44,7 +44,7 @@ async def test_a_job_that_will_be_denied_is_told_at_the_start(tmp_path: Path) ->
         (line,) = [line for line in host.log() if line["Logger"] == "scheduler.targets"]
 
     assert line["Level"] == "WARNING"
-    assert line["Message"].startswith("1 job has a target that may not be asked: checkout. Not sent: 10.20.0.7 is ")
+    assert line["Message"].startswith("1 job has a target that the settings do not allow: checkout. Not sent: ")
 
 
 async def test_production_asks_a_private_target_whose_network_is_named(tmp_path: Path, target: HttpTarget) -> None:

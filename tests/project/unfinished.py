@@ -5,7 +5,6 @@ from __future__ import annotations
 LONG_FILES = frozenset(
     {
         "scheduler/cli/commands/dead_letters/group.py",
-        "scheduler/hosts/embedded/host.py",
     }
 )
 LONG_FUNCTIONS = frozenset(
@@ -16,7 +15,6 @@ LONG_FUNCTIONS = frozenset(
         "scheduler/cli/commands/backfill.py:backfill",
         "scheduler/cli/commands/history.py:history",
         "scheduler/cli/commands/jobs.py:jobs",
-        "scheduler/hosts/embedded/host.py:_serve_program",
         "scheduler/hosts/functions/queue.py:perform_batch",
     }
 )

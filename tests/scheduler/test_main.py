@@ -35,7 +35,7 @@ def test_a_python_without_the_packages_is_told_what_to_type(bare: Path, words: l
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.splitlines() == [
         f"the package typer is not installed in this Python ({bare})",
-        f"type `{instead}`, which uses the project's own environment, or install the packages: "
+        f"run `{instead}`, which uses the project's own environment, or install the packages: "
         f"{bare} -m pip install -r requirements.txt",
     ]
 
@@ -72,7 +72,7 @@ def test_a_python_of_another_version_is_refused(version: tuple[int, int]) -> Non
     told = find_version_problem(version)
 
     assert told is not None
-    assert told.startswith("this is Python {}.{} (".format(*version))
+    assert told.startswith("the scheduler needs Python 3.11, 3.12 or 3.13, got {}.{} (".format(*version))
     assert "3.11, 3.12 or 3.13" in told
 
 
@@ -99,7 +99,7 @@ def test_a_python_that_is_too_old_is_told_so_before_anything_is_imported(bare: P
     ended = subprocess.run([str(bare), "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True)
 
     assert ended.returncode == 2
-    assert ended.stderr.startswith("this is Python 3.10 (")
+    assert ended.stderr.startswith("the scheduler needs Python 3.11, 3.12 or 3.13, got 3.10 (")
     assert "Traceback" not in ended.stderr
 
 

@@ -12,8 +12,8 @@ from scheduler.catalog.catalog import Catalog
 from scheduler.dependencies.trigger import DependencyTrigger
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.gates import SlotLeases, gates_in_order
-from scheduler.hosts.embedded.host import CURSOR_SAVE_INTERVAL
 from scheduler.hosts.embedded.recovery import RunRecovery
+from scheduler.hosts.embedded.tick_loop import CURSOR_SAVE_INTERVAL
 from scheduler.hosts.embedded.ticker import Ticker
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.circuits import StoredCircuits

@@ -12,11 +12,11 @@ from urllib.parse import urljoin, urlsplit
 
 from jobs.checks.binding.host_patterns import Recipient
 from jobs.checks.port import Credential
+from jobs.formats.host_ports import effective_port, host_and_port
 from jobs.model_base import SecretRef
 from jobs.targets import FormBody, HttpTarget, StepsTarget, Target, TcpTarget, TextBody
 from jobs.targets.auth import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth
 from jobs.targets.tcp import SendLine
-from jobs.targets.urls import effective_port, host_and_port
 
 
 @dataclass(frozen=True, slots=True)

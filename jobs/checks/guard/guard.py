@@ -18,9 +18,8 @@ from urllib.parse import urlsplit
 from jobs.checks.errors import TargetDenied
 from jobs.checks.guard.addresses import AddressPolicy, ClassifiedAddress, IPNetwork, classify_address
 from jobs.checks.guard.own_endpoints import LIVE_PATH, OwnEndpoint
+from jobs.formats.host_ports import effective_port, format_host_port, host_and_port
 from jobs.problems import make_printable
-from jobs.targets.endpoint_types import format_host_port
-from jobs.targets.urls import effective_port, host_and_port
 
 _OWN_API = "serves this program's own API"
 

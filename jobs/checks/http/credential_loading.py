@@ -17,13 +17,13 @@ from jobs.checks.http.oauth import OAuthGrant, OAuthTokens
 from jobs.checks.http.requests import parse_url, resolve_proxy
 from jobs.checks.port import AttemptContext
 from jobs.checks.secret_registration import register_value
+from jobs.formats.host_ports import effective_port
 from jobs.model_base import SecretRef
 from jobs.ports import CredentialRefresh, Secrets, Tokens
 from jobs.redaction import Redactor
 from jobs.redaction.value_holders import CurrentSecrets
 from jobs.targets import FormBody, HttpTarget, TextBody
 from jobs.targets.auth import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth
-from jobs.targets.urls import effective_port
 
 
 @dataclass(frozen=True, slots=True)

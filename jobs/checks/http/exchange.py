@@ -29,9 +29,9 @@ from jobs.checks.net.network import Network
 from jobs.checks.net.tls_contexts import TlsContexts, client_certificate_error
 from jobs.checks.peer import Peer, peer_of_url
 from jobs.checks.port import AttemptContext
+from jobs.formats.host_ports import effective_port
 from jobs.runs import ErrorClass
 from jobs.targets import HttpTarget
-from jobs.targets.urls import effective_port
 
 _LIVE = LIVE_PATH.encode()
 

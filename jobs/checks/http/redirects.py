@@ -11,8 +11,8 @@ from jobs.checks.errors import InvalidRedirect
 from jobs.checks.http.requests import RequestDraft, check_host_name
 from jobs.checks.http_transport.http1 import join_fields
 from jobs.checks.http_transport.options import response_details
+from jobs.formats.host_ports import DEFAULT_PORTS, effective_port
 from jobs.redaction.value_holders import RunSecrets
-from jobs.targets.urls import DEFAULT_PORTS, effective_port
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 

@@ -15,13 +15,13 @@ from jobs.checks.http.credentials import ResolvedCredentials, basic_authorizatio
 from jobs.checks.http_transport.options import RequestOptions
 from jobs.checks.http_transport.proxy_tunnel import ProxyEndpoint
 from jobs.errors import SecretUnavailable
+from jobs.formats.host_ports import host_and_port
 from jobs.formats.trace_ids import TRACE_HEADER as TRACE_PARENT
 from jobs.model_base import SecretRef
 from jobs.problems import looks_secret
 from jobs.redaction.value_holders import CurrentSecrets
 from jobs.targets import FormBody, HttpTarget, JsonBody, TextBody, is_invalid_header_value
 from jobs.targets.auth import ApiKeyAuth, BasicAuth, BearerAuth, ManagedIdentityAuth, OAuth2Auth
-from jobs.targets.urls import host_and_port
 
 _KEY_HEADER = re.compile(r"(^|[-_])(key|session|sid)$")
 _HARMLESS_HEADERS = frozenset({"idempotency-key"})

@@ -8,7 +8,7 @@ from jobs.checks.errors import IncompleteResponse, TunnelRefused
 from jobs.checks.http_transport.http1 import find_head_end, parse_head
 from jobs.checks.http_transport.protocol_detection import may_be_http1, not_http_error
 from jobs.checks.net.connection import TargetConnection
-from jobs.targets.endpoint_types import format_host_port
+from jobs.formats.host_ports import format_host_port
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from jobs.checks.http_transport.proxy_tunnel import ProxyEndpoint, open_tunnel
 from jobs.checks.net.connection import TargetConnection
 from jobs.checks.net.network import Network, peer_certificates
 from jobs.checks.preloading import HTTP2_MODULE
-from jobs.targets.urls import effective_port
+from jobs.formats.host_ports import effective_port
 
 _NO_ANSWER = (NoResponse, ConnectionError, ssl.SSLError)
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from jobs.checks.clock import Phase, PhaseClock
 from jobs.formats.durations import describe_seconds as seconds
+from jobs.formats.host_ports import format_host_port, host_and_port
 from jobs.runs import ErrorClass
-from jobs.targets.endpoint_types import format_host_port
-from jobs.targets.urls import host_and_port
 
 _TIMED_OUT: dict[Phase | None, tuple[ErrorClass, str]] = {
     # Not the target's fault: these classes do not count for its circuit.

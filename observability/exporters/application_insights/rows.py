@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from jobs.formats.host_ports import effective_port
 from jobs.runs import Attempt, Run
-from jobs.targets.urls import effective_port
 from observability import names
 from observability.event_fields import Fields, failure_fields
 from observability.events import DeadLettered, JobPerformance, LogLine

@@ -10,8 +10,8 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from jobs.formats.host_ports import DEFAULT_PORTS
 from jobs.problems import make_printable
-from jobs.targets.urls import DEFAULT_PORTS
 
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/?#@,\[\]\\]+)(?::([0-9]{0,5}))?")
 ANY_HOST = "*"

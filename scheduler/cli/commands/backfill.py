@@ -1,4 +1,4 @@
-"""`backfill`: runs what fell due in a past interval and has not run."""
+"""`backfill`: run the due instants of a past interval that have not run."""
 
 from __future__ import annotations
 
@@ -15,33 +15,34 @@ if TYPE_CHECKING:
 
 
 def backfill(
-    job: Annotated[str, typer.Argument(metavar="JOB", help="The job's name; `jobs` lists them.")],
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Job name; `jobs` lists all jobs.")],
     since: Annotated[
-        str, typer.Option("--from", metavar="ISO", help="The interval's start; without an offset it is UTC.")
+        str,
+        typer.Option("--from", metavar="ISO", help="Start of the interval, inclusive; UTC unless it has an offset."),
     ],
     until: Annotated[
-        str | None, typer.Option("--to", metavar="ISO", help="Its end, which belongs to it. (default: now)")
+        str | None, typer.Option("--to", metavar="ISO", help="End of the interval, inclusive. (default: now)")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="More runs than these are refused.")] = 100,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=1000, help="Maximum number of runs; refuse a longer interval.")
+    ] = 100,
     leave_skipped: Annotated[
-        bool, typer.Option("--leave-skipped", help="Leave what history says was skipped as it is.")
+        bool, typer.Option("--leave-skipped", help="Do not run instants that are recorded as skipped.")
     ] = False,
     before_first_version: Annotated[
-        bool, typer.Option("--before-first-version", help="Also instants at which the job did not exist yet.")
+        bool, typer.Option("--before-first-version", help="Include instants before the job existed.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show which.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="JSON on any output, as POST /api/jobs/JOB/backfill.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would run.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as POST /api/jobs/JOB/backfill.")] = False,
 ) -> None:
-    """Run what fell due in a past interval and has not run, one after the other, and wait for the end.
+    """Run the due instants of a past interval that have not run, one after the other, and wait until they finish.
 
-    The target is asked now, so these runs have the trigger `backfill`: they count neither in uptime nor as the job's
-    latest run. Instants before the job's first version are refused; not with --before-first-version.
+    The check runs now, so these runs have the trigger `backfill`: they count neither for uptime nor as the job's latest
+    run. Instants before the job's first version are refused, unless --before-first-version is given.
 
-    What ran, however it went, is left as it is, so asking again does no harm. What was skipped (a pause, an overlap, no
-    server) is run, beside the skipped run that history keeps; not with --leave-skipped. Exit code 1: a run did not
-    succeed.
+    An instant that has run is not run again, whatever its outcome, so the command can be repeated. An instant that was
+    skipped (by a pause, an overlap, or while no server ran) is run, and history retains the skipped run; not with
+    --leave-skipped. Exit code 1: a run did not succeed.
 
     \b
     Examples:
@@ -69,7 +70,7 @@ def backfill(
         if dry_run:
             return done, []
         ids = [ticket.id for ticket in done.tickets]
-        await wait_for_runs(program, ids, "the same command goes on with them, ")
+        await wait_for_runs(program, ids, "repeat the command to run them now, ")
         records = [await program.queries.find_run(run_id) for run_id in ids]
         return done, [record for record in records if record is not None]
 

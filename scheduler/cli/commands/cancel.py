@@ -1,4 +1,4 @@
-"""`cancel`: ends a run that is queued or running."""
+"""`cancel`: cancel a run that is queued or running."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from scheduler.stores.runs.repository import RunRecord
 
 _CANCEL_TIMEOUT = 15.0
-"""Seconds: a server looks every few seconds whether its long runs are to be ended."""
+"""Seconds. A server reads requests to cancel its long runs every few seconds."""
 
 
 def cancel(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="The run's id, `job@instant`; `history` shows it.")],
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on any output, as GET /api/runs/ID.")] = False,
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Run id, `job@instant`; `history` lists the runs.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/runs/ID.")] = False,
 ) -> None:
-    """End a run that is queued or running, and wait for its end.
+    """Cancel a run that is queued or running, and wait until it ends.
 
-    The attempts that it made are kept, its outcome is cancelled. Exit code 1: there is no such run, it is finished, or
-    it still goes on after 15 seconds.
+    Its outcome is then `cancelled`; the attempts that it made are retained. Exit code 1: the run does not exist, has
+    finished, or has not ended after 15 seconds.
 
     \b
     Examples:
@@ -46,5 +46,5 @@ def cancel(
     elif record.run is not None:
         print(escape_controls(f"{run} is cancelled"))
     if record.run is None:
-        print_error(f"{run} still goes on; it is ended when its process sees it")
+        print_error(f"{run} has not ended yet; its process cancels it when it reads the request")
         raise typer.Exit(EXIT_FAILED)

@@ -1,4 +1,4 @@
-"""`explain`: when a job or an expression is due, in plain English."""
+"""`explain`: describe a schedule in plain English."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def explain(
     timezone: TimezoneOption = None,
     gap: GapOption = None,
     repeat: RepeatOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on any output.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say in plain English when a job or an expression is due.
+    """Describe in plain English when a job or a schedule is due.
 
     A schedule is an NCRONTAB expression of five or six fields, a TimeSpan, an interval, or a mapping as in a job file.
-    `next` shows the instants themselves.
+    `next` prints the instants.
 
     \b
     Examples:
@@ -45,7 +45,7 @@ def explain(
     elif text is not None:
         print(text)
     if asked.job is not None and not asked.job.enabled:
-        print_note(f"{asked.job.name} is disabled: it runs when it is asked to")
+        print_note(f"{asked.job.name} is disabled: it runs on request only")
     elif asked.job is not None and (how := describe_trigger(asked.job)):
         print_note(how)
 

@@ -1,4 +1,4 @@
-"""`heartbeat`: how the heartbeat of a job is, its last pings, and how to send one."""
+"""`heartbeat`: show the heartbeat of a job, its latest pings, and how to send one."""
 
 from __future__ import annotations
 
@@ -32,13 +32,11 @@ _FIELDS = ("number", "at", "signal", "exit_code", "run", "source", "agent", "bod
 
 
 def heartbeat(
-    job: Annotated[str, typer.Argument(metavar="JOB", help="The job's name; `jobs` lists them.")],
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100, help="How many pings at most.")] = 10,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="JSON on any output, as in GET /api/jobs/JOB/heartbeat.")
-    ] = False,
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Job name; `jobs` lists all jobs.")],
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=100, help="Maximum number of pings.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/jobs/JOB/heartbeat.")] = False,
 ) -> None:
-    """Show the heartbeat of a job: its state, its last pings, and the line that sends one.
+    """Show the heartbeat of a job: its state, its latest pings, and a command that sends one.
 
     \b
     Examples:
@@ -66,13 +64,13 @@ def heartbeat(
         _show(view, now)
     else:
         show_tabs(_FIELDS, map(_fields, view.pings))
-    print_note(f"to send a ping when a command has ended, with the secret {view.secret} in the variable TOKEN:")
+    print_note(f"to send a ping after a command has ended, with the secret {view.secret} in the variable TOKEN:")
     print_note(ping_command(find_base_url(configuration.settings, os.environ)))
 
 
 def find_base_url(settings: Settings, environ: Mapping[str, str]) -> str:
     """Return where the API is: at the running server, at this Functions app, or else at the address of the settings."""
-    from jobs.targets.endpoint_types import format_host_port
+    from jobs.formats.host_ports import format_host_port
     from scheduler.stores.sqlite.file_lock import read_api_address
 
     if settings.sqlite_path is not None and (noted := read_api_address(settings.sqlite_path)) is not None:
@@ -98,7 +96,7 @@ def _show(view: HeartbeatView, now: datetime) -> None:
         columns = (
             Column("ping", align_right=True),
             Column("at"),
-            Column("tells", "bold"),
+            Column("signal", "bold"),
             Column("from"),
             Column("agent", no_wrap=False),
             Column("body", no_wrap=False, is_optional=True),

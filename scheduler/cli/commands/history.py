@@ -1,4 +1,4 @@
-"""`history`: runs of a job or of all, newest first; or one run with its attempts."""
+"""`history`: list the runs of a job or of all jobs, newest first; or show one run with its attempts."""
 
 from __future__ import annotations
 
@@ -34,30 +34,34 @@ def history(
     subject: Annotated[
         str | None,
         typer.Argument(
-            metavar="JOB|RUN", help="A job's name, also of one that is gone; or the id of one run. (default: all jobs)"
+            metavar="JOB|RUN", help="Job name, also of a removed job; or the id of one run. (default: all jobs)"
         ),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=MAX_RUNS, help="How many at most.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=MAX_RUNS, help="Maximum number of results.")] = 20,
     outcome: Annotated[
-        str | None, typer.Option("--outcome", help="Only these: succeeded, failed, timed_out, skipped, running, ...")
+        str | None,
+        typer.Option(
+            "--outcome", help="Only runs with this outcome: succeeded, failed, timed_out, skipped, running, ..."
+        ),
     ] = None,
     since: Annotated[
         str | None,
         typer.Option(
-            "--from", metavar="WHEN", help="Only runs due then or later: ISO, without an offset UTC; or 24h ago."
+            "--from",
+            metavar="WHEN",
+            help="Only runs due at this time or later: ISO 8601, UTC unless it has an offset; or 24h for 24 hours ago.",
         ),
     ] = None,
     until: Annotated[
-        str | None, typer.Option("--to", metavar="WHEN", help="Only runs due then or earlier, written likewise.")
+        str | None,
+        typer.Option("--to", metavar="WHEN", help="Only runs due at this time or earlier, in the same form as --from."),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="JSON on any output, as GET /api/runs, or GET /api/runs/ID.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/runs or GET /api/runs/ID.")] = False,
 ) -> None:
-    """Runs of a job, or of all, newest first; or one run with its attempts and what its check saw.
+    """List the runs of a job, or of all jobs, newest first; or show one run with its attempts and details.
 
-    Due instant, outcome, attempts, duration, lateness, and what went wrong. One that is running is in the hands of a
-    process: it goes on, or waits for its instant, for another run or for a free place.
+    Columns: due instant, outcome, attempts, duration, lateness, and cause of a failure. A run whose state is `running`
+    is claimed by a process: it is in progress, or waits for its instant, for another run or for a free slot.
 
     \b
     Examples:
@@ -72,7 +76,7 @@ def history(
     from scheduler.stores.runs.repository import RUN_FILTERS
 
     if outcome is not None and outcome not in RUN_FILTERS:
-        fail(f"--outcome: {outcome!r} is none of {', '.join(RUN_FILTERS)}")
+        fail(f"--outcome: expected one of {', '.join(RUN_FILTERS)}, got {outcome!r}")
     from scheduler.cli.options import parse_interval_options
 
     due = parse_interval_options(since, until)
@@ -81,8 +85,8 @@ def history(
     elif outcome is None and not due.is_bounded:
         _show_one(subject, as_json)
     else:
-        given = "--outcome chooses" if outcome is not None else "--from and --to choose"
-        fail(f"{given} among the runs of a job, and this is one run")
+        given = "--outcome applies" if outcome is not None else "--from and --to apply"
+        fail(f"{given} to the runs of a job, and {subject} is one run")
 
 
 class _RunFilter(NamedTuple):
@@ -129,7 +133,9 @@ def _show_one(run_id: str, as_json: bool) -> None:
 
     record = run_without_jobs("history", lambda program: program.queries.find_run(run_id))
     if record is None:
-        fail(f"there is no run {run_id!r}; it may not have begun, or be older than what is kept", EXIT_FAILED)
+        fail(
+            f"there is no run {run_id!r}; it may not have started yet, or be older than the retention time", EXIT_FAILED
+        )
     if as_json:
         from scheduler.api.models.runs import RunModel
 
@@ -192,7 +198,7 @@ def _cells(record: RunRecord) -> tuple[Cell, ...]:
 
     due, trigger, run = format_local(record.ticket.due_at), str(record.ticket.trigger), record.run
     if run is None:
-        # What `cancel` wants to know.
+        # `cancel` needs the id.
         return due, outcome_cell(record), trigger, "-", "-", "-", "", (record.ticket.id, "dim")
     took, late = format_milliseconds(run.duration_ms), format_milliseconds(run.lateness_ms)
     error: Cell = run.error or "", "red"

@@ -1,4 +1,4 @@
-"""`jobs`: the jobs in force, when each runs next and how it went last."""
+"""`jobs`: list the jobs in force with the next run and the latest outcome."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ _PAGE = 500
 def jobs(
     names: Annotated[
         list[str] | None,
-        typer.Option("--name", metavar="PATTERN", help="Only jobs of this name: * is any text, ? any character."),
+        typer.Option("--name", metavar="PATTERN", help="Only jobs whose name matches: * is any text, ? any character."),
     ] = None,
     kinds: Annotated[
-        list[str] | None, typer.Option("--kind", help="Only jobs of this kind: http, steps, tcp, dns, tls, heartbeat.")
+        list[str] | None,
+        typer.Option("--kind", help="Only jobs with a check of this kind: http, steps, tcp, dns, tls, heartbeat."),
     ] = None,
     tags: Annotated[
         list[str] | None, typer.Option("--tag", metavar="KEY[=VALUE]", help="Only jobs with this tag.")
@@ -37,15 +38,16 @@ def jobs(
     outcomes: Annotated[
         list[str] | None,
         typer.Option(
-            "--outcome", help="Only jobs whose latest run ended so: succeeded, failed, ...; none: without runs."
+            "--outcome",
+            help="Only jobs whose latest run has this outcome: succeeded, failed, ...; none: jobs without runs.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on any output, as GET /api/jobs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/jobs.")] = False,
 ) -> None:
-    """All jobs, or those that the options choose: schedule, next run, latest outcome, endpoint.
+    """List all jobs, or those that match the options: schedule, next run, latest outcome, endpoint.
 
-    Options are combined by and. One that is repeated takes a job that fits any of its values; of --tag a job must have
-    all.
+    A job must match every option. If an option is repeated, the job must match one of its values; for --tag, all of
+    them.
 
     \b
     Examples:
@@ -93,7 +95,7 @@ def _selection(*filters: list[str] | None) -> JobSelection:
 
 
 async def _describe_empty(program: ReadOnlyProgram, selection: JobSelection) -> str:
-    """`no job fits kind dns and tag team=shp; of 12 jobs: kind dns 3, tag team=shp 0 (did you mean team=shop?)`.
+    """Return `no job matches kind dns and tag team=shp; matches among 12 jobs: kind dns 3, tag team=shp 0`.
 
     An outcome is not counted alone, which would read the latest run of every job.
     """
@@ -103,7 +105,7 @@ async def _describe_empty(program: ReadOnlyProgram, selection: JobSelection) -> 
 
     number, total = program.queries.count_jobs, len(program.queries.job_names())
     if not total:
-        return "there are no jobs: see SCHEDULER_JOBS"
+        return "there are no jobs: check SCHEDULER_JOBS"
     counts = []
     for text, part in selection.single_filters():
         if not part.outcomes:
@@ -111,9 +113,9 @@ async def _describe_empty(program: ReadOnlyProgram, selection: JobSelection) -> 
             meant = None if count else suggest_filter(part, (entry.job for entry in program.queries.current_jobs()))
             counts.append(f"{text} {count} (did you mean {meant}?)" if meant else f"{text} {count}")
     if selection.outcomes and counts:
-        counts.append(f"all but the outcome {await number(replace(selection, outcomes=()))}")
+        counts.append(f"without the outcome {await number(replace(selection, outcomes=()))}")
     jobs_text = "1 job" if total == 1 else f"{total} jobs"
-    return f"no job fits {selection}; of {jobs_text}" + (f": {', '.join(counts)}" if counts else ", none")
+    return f"no job matches {selection}; matches among {jobs_text}: " + (", ".join(counts) or "0")
 
 
 async def _views(program: ReadOnlyProgram, selection: JobSelection) -> list[JobView]:

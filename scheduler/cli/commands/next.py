@@ -1,4 +1,4 @@
-"""`next`: when a job or an expression is due."""
+"""`next`: print the next due instants of a job or a schedule."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ MAX_INSTANTS = 100_000
 
 def next_instants(
     subject: ScheduleText,
-    count: Annotated[int, typer.Option("--count", min=1, max=MAX_INSTANTS, help="How many at most.")] = 5,
+    count: Annotated[int, typer.Option("--count", min=1, max=MAX_INSTANTS, help="Maximum number of results.")] = 5,
     since: Annotated[
         str | None,
         typer.Option(
             "--from",
             metavar="ISO",
-            help="Strictly after this instant; without an offset, on the schedule's clock. (default: now)",
+            help="Only instants after this one; in the schedule's zone unless it has an offset. (default: now)",
         ),
     ] = None,
     timezone: TimezoneOption = None,
     gap: GapOption = None,
     repeat: RepeatOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on any output.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """When a job or an expression is due next.
+    """Print the next due instants of a job or a schedule.
 
     A schedule is an NCRONTAB expression of five or six fields, a TimeSpan, an interval, or a mapping as in a job file.
-    An expression is in UTC unless --timezone names a zone; without --gap and --repeat its clock changes are taken as by
+    An expression is in UTC unless --timezone sets a time zone. Without --gap and --repeat, DST changes are treated as by
     the Functions timer.
-    In a pipe: one instant a line, in ISO 8601, with the zone's offset if there is a zone. A schedule that is never due
-    prints nothing.
+
+    In a pipe, each line is one instant in ISO 8601, with the offset of its time zone.
 
     \b
     Examples:
@@ -79,14 +79,14 @@ def _parse_start(text: str | None, where: TimeZone | None) -> datetime:
     try:
         return parse_instant(text, UTC if where is None else where.info)
     except ValueError:
-        fail(f"--from: {text!r} is no instant in ISO 8601: write it like 2026-11-25T01:50:30Z")
+        fail(f"--from: expected an instant in ISO 8601, such as 2026-11-25T01:50:30Z, got {text!r}")
 
 
 def _planned_schedule(asked: ScheduleArgument) -> Schedule | None:
     """The schedule, if it makes the job run."""
     job, schedule = asked.job, asked.schedule
     if job is not None and schedule is not None and not job.enabled:
-        print_note(f"{job.name} is disabled: it runs when it is asked to, not at {schedule.text}")
+        print_note(f"{job.name} is disabled: it runs on request only, not at {schedule.text}")
         return None
     if job is not None and (how := describe_trigger(job)):
         print_note(how)

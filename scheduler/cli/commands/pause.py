@@ -1,4 +1,4 @@
-"""`pause`: leaves out a job's scheduled runs for a while."""
+"""`pause`: skip a job's scheduled runs for a time."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ if TYPE_CHECKING:
 
 
 def pause(
-    job: Annotated[str, typer.Argument(metavar="JOB", help="The job's name; `jobs` lists them.")],
-    length: Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Such as 30m or 2h.")] = None,
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="ISO", help="Its end; without an offset it is UTC.")
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Job name; `jobs` lists all jobs.")],
+    length: Annotated[
+        str | None, typer.Option("--for", metavar="DURATION", help="Duration, such as 30m or 2h.")
     ] = None,
-    reason: Annotated[str, typer.Option("--reason", help="Shown beside the job and with the run left out.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on any output, as in GET /api/jobs.")] = False,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="ISO", help="End; UTC unless it has an offset.")
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", help="Reason, shown with the job and with the skipped run.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as the job in GET /api/jobs.")] = False,
 ) -> None:
-    """Leave out a job's scheduled runs, for a time or until it is resumed.
+    """Skip a job's scheduled runs, for a time or until it is resumed.
 
-    A running server follows within 6 seconds. What it leaves out then is recorded as skipped with the reason: one run,
-    which stands for those after it. What people ask for runs all the same. A job that is paused already gets the new
-    end and reason.
+    A running server applies the pause within 6 seconds. It records the first skipped run with the reason; that run
+    stands for those that follow. Requested runs are not skipped. A pause of a paused job replaces its end and reason.
 
     \b
     Examples:
@@ -41,10 +42,10 @@ def pause(
     from scheduler.cli.options import parse_duration_option, parse_instant_option
 
     if length is not None and until is not None:
-        fail("--for and --until say the same thing: give one of them")
+        fail("--for and --until both set the end: give one of them")
     seconds, end = parse_duration_option("--for", length), parse_instant_option("--until", until)
     if seconds == 0:
-        fail("--for: a pause of no time is none: write it like 30m or 2h")
+        fail("--for: expected a duration longer than 0, such as 30m or 2h")
 
     async def work(program: Program) -> tuple[JobView, datetime]:
         now = program.clock.now()
@@ -56,13 +57,13 @@ def pause(
     assert view.pause is not None
     show_job(view, f"{job} is {describe_pause(view.pause, now)}", as_json)
     if view.entry.job.schedule is None:
-        print_note(f"{job} has no schedule: what people ask for runs all the same")
+        print_note(f"{job} has no schedule: a pause does not skip requested runs")
     elif not view.entry.job.enabled:
-        print_note(f"{job} is disabled, so it does not run on its schedule anyway")
+        print_note(f"{job} is disabled: it does not run on its schedule, paused or not")
 
 
 def _end_after(now: datetime, seconds: float) -> datetime:
     try:
         return now + timedelta(seconds=seconds)
     except OverflowError:
-        fail("--for: that is longer than time goes on")
+        fail("--for: the end would be after the year 9999")

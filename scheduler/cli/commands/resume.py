@@ -1,4 +1,4 @@
-"""`resume`: ends a job's pause."""
+"""`resume`: end a job's pause."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def resume(
-    job: Annotated[str, typer.Argument(metavar="JOB", help="The job's name; `jobs` lists them.")],
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on any output, as in GET /api/jobs.")] = False,
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Job name; `jobs` lists all jobs.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as the job in GET /api/jobs.")] = False,
 ) -> None:
     """End a job's pause.
 
-    What fell due meanwhile is not run. A running server follows within a few seconds.
+    The instants that were skipped are not run. A running server applies it within a few seconds.
 
     \b
     Examples:
@@ -31,4 +31,4 @@ def resume(
         return await program.queries.view_job(job), was_paused
 
     view, was_paused = run_operation("resume", work, job=job)
-    show_job(view, f"{job} is resumed" if was_paused else f"{job} was not paused", as_json)
+    show_job(view, f"{job} was resumed" if was_paused else f"{job} was not paused", as_json)

@@ -1,4 +1,4 @@
-"""`run`: runs a job now, shows how it goes, and ends with how it went."""
+"""`run`: run a job now, and show its progress and its result."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def run(
-    job: Annotated[str, typer.Argument(metavar="JOB", help="The job's name; `jobs` lists them.")],
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on any output, as GET /api/runs/ID.")] = False,
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Job name; `jobs` lists all jobs.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/runs/ID.")] = False,
 ) -> None:
-    """Run a job now, also a disabled one, and wait for its end.
+    """Run a job now, also a disabled job, and wait until it finishes.
 
-    The run is kept in history, and so are the runs of the jobs that depend on it, which follow. Exit code 0: it
-    succeeded, 1: it did not, 2: there is no such job, 130: interrupted.
+    The jobs that depend on it run afterwards; history has all these runs. Exit code 0: the run succeeded, 1: it did not,
+    2: the job does not exist, 130: interrupted.
 
     \b
     Examples:
@@ -35,10 +35,10 @@ def run(
     require_job(configuration, job)
     record = _run_with_progress(configuration, job) if is_terminal() and not as_json else _run(configuration, job)
     if record is None or record.run is None:
-        fail(f"the run of {job} did not come to its end, see the log", EXIT_FAILED)
+        fail(f"the run of {job} did not finish, see the log", EXIT_FAILED)
     _show(record, as_json)
     if record.run.error == "connection_refused" and job in configuration.jobs.samples:
-        print_note("the target of the sample jobs answers only while `serve` runs")
+        print_note("the target of the sample jobs is available only while `serve` runs")
     if record.run.outcome != "succeeded":
         raise typer.Exit(EXIT_FAILED)
 
@@ -77,7 +77,7 @@ async def _run_until_done(program: Program, job: str) -> RunRecord | None:
     except asyncio.CancelledError:
         # Ctrl-C: the run ends now, and history says so.
         await program.worker.drain(0)
-        print_note(f"interrupted: {record.ticket.id} is recorded as cancelled")
+        print_note(f"interrupted: {record.ticket.id} was recorded as cancelled")
         raise
     return await program.queries.find_run(record.ticket.id)
 

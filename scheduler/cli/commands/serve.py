@@ -1,4 +1,4 @@
-"""`serve`: the embedded host, until a signal ends it."""
+"""`serve`: run the embedded host until a signal stops it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from scheduler.cli.output import EXIT_FAILED, fail
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.  (default: setting host, 127.0.0.1)")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on. (default: setting host, 127.0.0.1)")] = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="0 takes a free one.  (default: setting port, 7071)")
+        int | None,
+        typer.Option(min=0, max=65535, help="Port to listen on; 0: any free port. (default: setting port, 7071)"),
     ] = None,
 ) -> None:
-    """Serve API and dashboard, and run every job on its schedule.
+    """Serve the API and the dashboard, and run every job on its schedule.
 
-    SIGTERM or Ctrl-C ends it: runs under way get a few seconds to finish. A second one ends it at once.
-    Bad configuration starts nothing.
+    SIGTERM or Ctrl-C stops it: runs in progress get a few seconds to finish. A second signal stops it at once. With an
+    invalid configuration nothing starts.
 
     \b
     Examples:
@@ -32,11 +33,10 @@ def serve(
     from scheduler.cli.context import ROOT, load_for_command
 
     if host is not None and host not in LOOPBACK_HOSTS:
-        fail(
-            f"--host: {host} is none of {', '.join(LOOPBACK_HOSTS)}: the API has no identities, so it stays on loopback"
-        )
-    from scheduler.hosts.embedded.host import PortInUse
+        choices = ", ".join(LOOPBACK_HOSTS)
+        fail(f"--host: expected one of {choices}, got {host}: the API does not authenticate, so it stays on loopback")
     from scheduler.hosts.embedded.host import serve as serve_until_signal
+    from scheduler.hosts.embedded.listeners import PortInUse
     from scheduler.stores.port import StoreError
 
     def report(reason: str) -> None:

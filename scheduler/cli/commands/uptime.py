@@ -1,4 +1,4 @@
-"""`uptime`: how much of the time a job was up, from its kept runs."""
+"""`uptime`: show the uptime of a job from its stored runs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,12 @@ _FIELDS = ("period", "ratio", "up", "down", "mean_ms", "down_seconds", "outages"
 
 
 def uptime(
-    job: Annotated[str, typer.Argument(metavar="JOB", help="The job's name; `jobs` lists them.")],
-    as_json: Annotated[
-        bool, typer.Option("--json", help="JSON on any output, as in GET /api/jobs/JOB/uptime.")
-    ] = False,
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Job name; `jobs` lists all jobs.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/jobs/JOB/uptime.")] = False,
 ) -> None:
-    """Show how much of the time a job was up, in the last 24 h to 365 days, and its downtime of three months.
+    """Show the uptime of a job for the last 24 hours to 365 days, and its downtime in the last three months.
 
-    Runs that were skipped or cancelled, and backfills, say nothing. Months are those of UTC.
+    Runs that were skipped or cancelled do not count, and backfills do not. Months are in UTC.
 
     \b
     Examples:
@@ -49,12 +47,13 @@ def uptime(
     else:
         show_tabs(_FIELDS, [*_window_fields(found), *_month_fields(found)])
     if found.since is None:
-        print_note(f"{job} has no run that says something")
+        print_note(f"{job} has no run that counts for uptime")
     else:
         since = format_local(found.since) if is_terminal() else format_iso_instant(found.since)
         parts = ", ".join(window.name for window in found.windows if not window.is_complete)
         print_note(
-            f"known since {since}" + (f"; runs are not kept for all of {parts}, see retention.age" if parts else "")
+            f"measured since {since}"
+            + (f"; runs are not stored for all of {parts}, see retention.age" if parts else "")
         )
 
 

@@ -1,4 +1,4 @@
-"""`validate`: whether job files can be used, without running anything."""
+"""`validate`: check job files without running anything."""
 
 from __future__ import annotations
 
@@ -34,19 +34,20 @@ if TYPE_CHECKING:
 
 def validate(
     path: Annotated[
-        Path | None, typer.Argument(metavar="[PATH]", help="A job file or a folder of them; else what is configured.")
+        Path | None,
+        typer.Argument(metavar="[PATH]", help="Job file or folder of job files. (default: the configured ones)"),
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Fail on warnings, too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Treat warnings as problems.")] = False,
     no_secrets: Annotated[
-        bool, typer.Option("--no-secrets", help="Do not look whether secrets can be read, where there are none.")
+        bool, typer.Option("--no-secrets", help="Do not check that secrets can be read, for machines without them.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on any output.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check job files, without running anything.
+    """Check job files without running anything.
 
-    Shows the jobs, or every problem with file, line, key and how to mend it; then the exit code is 2.
-    Warns of what is hardly meant: schedules that are never due, credentials in files, secrets that cannot be read,
-    targets that the settings deny. Without PATH the settings are checked too.
+    Print the jobs, or every problem with its file, line, key and fix; then the exit code is 2. Warnings report probable
+    mistakes: schedules that are never due, credentials in files, secrets that cannot be read, targets that the settings
+    deny. Without PATH, check the settings, too.
 
     \b
     Examples:
@@ -67,10 +68,10 @@ def validate(
     _show_jobs(found, warnings, as_json, valid=not fails)
     if settings is None:
         print_note(
-            "targets and secrets were not checked, as the settings are wrong: `validate` without a path says why"
+            "targets and secrets were not checked: the settings are invalid, `validate` without a path shows why"
         )
     if fails:
-        print_error("warnings are problems with --strict")
+        print_error("--strict treats warnings as problems")
         raise typer.Exit(EXIT_BAD_INPUT)
 
 

@@ -1,6 +1,6 @@
-"""A target of its own on loopback for the sample jobs: healthy, slow, flaky, failing. Served in environment `dev` only.
+"""A target on loopback for the sample jobs: healthy, slow, flaky, failing. Served in environment `dev` only.
 
-Without internet, the first minute of `./dev run` shows every outcome.
+With it, the first minute of `./dev run` shows every outcome without internet.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from starlette.routing import Route
 
 SAMPLE_PORT = 7072
 MAX_SLEEP = 30.0
-"""Seconds that /slow sleeps at most."""
+"""Maximum number of seconds that /slow sleeps."""
 
 
 class SampleTarget:
-    """The routes, and how often each flaky caller has asked."""
+    """The routes, and the number of requests to /flaky by job."""
 
     def __init__(self) -> None:
         self._request_counts: Counter[str] = Counter()
@@ -42,7 +42,7 @@ class SampleTarget:
         )
 
     def close(self) -> None:
-        """Answer the slow requests now: the server is about to end."""
+        """Answer slow requests now, because the server is about to stop."""
         self._closed.set()
 
     @staticmethod
@@ -57,7 +57,7 @@ class SampleTarget:
         return JSONResponse({"status": "down", "reason": "the sample target fails here on purpose"}, 500)
 
     async def _flaky(self, request: Request) -> JSONResponse:
-        """Twice 503, then 200, for each `job` in the query."""
+        """Answer 503 twice, then 200, for each `job` in the query."""
         job = request.query_params.get("job", "")
         self._request_counts[job] += 1
         if self._request_counts[job] % 3:

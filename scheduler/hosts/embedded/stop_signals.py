@@ -1,8 +1,8 @@
-"""The signals that end the embedded host: the first one ends it in order, the second one at once.
+"""Signals that stop the embedded host: the first one in order, the second one at once.
 
-Called by scheduler.hosts.embedded.host. The handlers are Python's own and not the event loop's, so that a second signal ends a
-process whose loop is stuck, too. An end in order that does not come, because a thread hangs that Python waits for, is
-ended by a thread of its own.
+Called by scheduler.hosts.embedded.host. The handlers are Python's and not the event loop's, so that a second signal also ends a
+process whose loop is stuck. If an orderly stop takes too long, because Python waits for a thread that hangs, a separate
+thread ends the process.
 """
 
 from __future__ import annotations
@@ -19,17 +19,19 @@ from typing import Any, Self
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 MAX_NAMED_RUNS = 5
-"""Runs that a sentence names."""
+"""Runs that a message names."""
 STOP_TIMEOUT = 15.0
-"""Seconds beyond the grace of runs, after which a process that did not end in order is ended."""
+"""Seconds after the grace of runs until a process that has not stopped is ended."""
 
 
 class StopSignals:
-    """A context. From `listen` to its end, the first signal sets an event, the second one ends the process; so does a
-    thread if the process goes on for too long after the first one, even after the end of the context."""
+    """A context manager. After `listen`, the first signal sets an event and the second one ends the process.
+
+    A thread also ends the process if it runs for too long after the first signal, even after the context has ended.
+    """
 
     def __init__(self, exit_process: Callable[[int], object] = os._exit, timeout: float = STOP_TIMEOUT) -> None:
-        """`end`: ends the process with an exit code, without any cleaning up. `patience`: seconds, see END_PATIENCE."""
+        """`exit_process` ends the process without cleanup. `timeout`: seconds, see STOP_TIMEOUT."""
         self._exit_process = exit_process
         self._timeout = timeout
         self._received = 0
@@ -47,9 +49,9 @@ class StopSignals:
         self._wake_watch.set()
 
     def listen(self, grace: float = 0.0) -> asyncio.Event:
-        """Return the event. Must be called in the main thread, while its loop runs. `grace`: seconds that runs get."""
+        """Return the event. Call it in the main thread while its loop runs. `grace`: seconds that runs get."""
         stopping, loop = asyncio.Event(), asyncio.get_running_loop()
-        # Made now: a handler may interrupt the threading module while it holds its locks.
+        # Created now: a handler may interrupt the threading module while it holds its locks.
         threading.Thread(target=self._watch, args=(grace + self._timeout,), name="stop-watch", daemon=True).start()
 
         def handle(number: int, _: FrameType | None) -> None:
@@ -69,20 +71,20 @@ class StopSignals:
         if not self._received:
             return
         time.sleep(limit)
-        text = f"not stopped within {limit:g} s, as something hangs: ended at once; the threads at this moment:\n"
+        text = f"not stopped within {limit:g} s, because a thread hangs: ending at once; stacks of all threads:\n"
         os.write(2, text.encode())
         faulthandler.dump_traceback(2)
         self._exit_process(128 + self._received)
 
 
 def _write_immediate_exit() -> None:
-    """Write past Python's buffers, which the interrupted code may be writing to at this moment."""
-    text = "a second signal: ended at once; the next start takes over the runs that were in progress\n"
+    """Write past Python's buffers, because the interrupted code may be writing to them."""
+    text = "second signal: ending at once; the next start takes over the runs in progress\n"
     os.write(2, text.encode())
 
 
 def describe_stop(runs: Sequence[str], grace: float) -> str:
-    """Say what an end in order waits for. `runs`: ids of those in progress; `grace`: seconds."""
+    """Describe an orderly stop. `runs`: ids of the runs in progress; `grace`: seconds."""
     if not runs:
         return "stopping: no run is in progress"
     named = ", ".join(runs[:MAX_NAMED_RUNS])

@@ -1,6 +1,6 @@
-"""The program inside the Functions host. function_app imports `host` and hands each trigger to it.
+"""The Functions host. function_app imports `host` and passes each trigger to it.
 
-Importing this costs next to nothing: whatever is heavy is imported with the first trigger.
+Importing this package is cheap: the first trigger imports everything else.
 """
 
 from scheduler.hosts.functions.triggers import FunctionsHost

@@ -1,7 +1,7 @@
-"""The liveness answer of a process that has not opened the program yet. Used by triggers.
+"""The liveness response of a process that has not opened the program yet. Used by triggers.
 
-Opening may take longer than a probe waits, and then the platform would restart the container for nothing. Neither the
-API nor the program is imported: that would cost ten times as much as the answer.
+Opening may take longer than the time limit of a probe, and the platform would restart the container without need.
+Neither the API nor the program is imported: that would cost ten times as much as the response.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def is_liveness_request(request: func.HttpRequest) -> bool:
 
 
 def liveness_response(request: func.HttpRequest) -> func.HttpResponse:
-    """Return what the whole API would answer, its security headers included."""
+    """Return the response of the API, including its security headers."""
     import azure.functions as func
 
     from scheduler.api.middleware.security_headers import SECURITY_HEADERS

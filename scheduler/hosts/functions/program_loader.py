@@ -1,7 +1,7 @@
-"""Opens the program once for the worker process. Used by triggers.
+"""Opens the program once per worker process. Used by triggers.
 
-It is opened by the first trigger, as the platform runs no start-up code of ours (and gives no signal at the end), and
-used by all functions on the worker's one event loop.
+The first trigger opens it, because the platform runs no start-up code of an app and sends no signal when it stops. All
+functions use it on the worker's event loop.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from scheduler.stores.port import StoreError
 ROOT = Path(__file__).resolve().parents[3]
 
 FAILURE_REUSE_TIME = 5.0
-"""Seconds until opening is tried again: soon enough for who mends a file, and no storm on a store that is away."""
+"""Seconds until the next try: soon after a file is fixed, without overloading a store that is unavailable."""
 
 REPEAT_REPORT_INTERVAL = 60.0
-"""Seconds after which the same failure is reported again, so that alerts see that it lasts."""
+"""Seconds until the same failure is reported again, so that alerts do not resolve."""
 
 EXPECTED_START_ERRORS = (ConfigurationError, StoreError, DispatchError)
-"""What may keep the program from opening; the message says what to mend. All else is a mistake of the program."""
+"""Errors whose message tells the operator what to fix. Any other error is a bug of the scheduler."""
 
 
 class ProgramLoader:
-    """Not open, open, or closed for a few seconds after a failure."""
+    """Opens the program on first use. After a failure it raises the same error for a few seconds."""
 
     def __init__(self, environ: Mapping[str, str], monotonic: Callable[[], float] = time.monotonic) -> None:
         self._environ = environ
@@ -55,11 +55,11 @@ class ProgramLoader:
         self._failure_valid_until = 0.0
 
     async def load(self) -> FunctionsProgram:
-        """The program, opened if it is not. A failure is raised again to all who ask within the next seconds.
+        """Return the program; open it if necessary.
 
         Raises:
             ConfigurationError: with every problem.
-            StoreError, DispatchError: state or queue is away; the message says what to look at.
+            StoreError, DispatchError: store or queue is unavailable; the message says what to check.
         """
         if self._program is not None:
             return self._program
@@ -79,12 +79,12 @@ class ProgramLoader:
                 self._telemetry = None
 
     async def _open(self) -> FunctionsProgram:
-        # First, from what can be read of the settings: a configuration that is wrong is reported by it.
+        # First, and from the settings that can be read: it reports an invalid configuration.
         if self._telemetry is None:
             self._telemetry = await asyncio.to_thread(self._start_telemetry)
         telemetry = self._telemetry
         try:
-            # Reading files is quick, yet a folder on a share may not be: keep it off the loop.
+            # A folder on a network share may be slow to read: keep it off the event loop.
             configuration = await asyncio.to_thread(load_functions_configuration, self._environ)
             return await self._stack.enter_async_context(open_functions_program(configuration, telemetry))
         except Exception as error:
@@ -98,7 +98,7 @@ class ProgramLoader:
         return started
 
     def _report(self, started: EarlyTelemetry, error: Exception) -> None:
-        """To the log and to the exporters; the same failure again only after a while."""
+        """Report to the log and to the exporters, the same failure at most once a minute."""
         reason, now = str(error), self._monotonic()
         if reason == self._reported_reason and now < self._next_report_at:
             return
@@ -108,17 +108,17 @@ class ProgramLoader:
 
 
 def load_functions_configuration(environ: Mapping[str, str]) -> Configuration:
-    """Settings and jobs. Raises ConfigurationError, also for what is right elsewhere but not in the Functions host."""
+    """Load settings and jobs. Raises ConfigurationError, also for settings that only the embedded host allows."""
     configuration = load_configuration(environ, root=ROOT)
     settings, storage = configuration.settings, configuration.settings.storage
     if not settings.uses_azure_storage:
-        message = f"{settings.store} belongs to one process, and the Functions host runs many"
+        message = f"{settings.store} supports one process, and the Functions host runs many"
         raise ConfigurationError([configuration.loaded.problem(("store",), message, "write azure")])
     if run_queue_name(storage.prefix) != run_queue_name_from(environ):
-        message = "the queue functions listen to another queue, as they know only the variable"
+        message = "the queue functions read another queue: they use the variable only"
         hint = f"set {STORAGE_PREFIX_VARIABLE} to {storage.prefix}"
         raise ConfigurationError([configuration.loaded.problem(("storage", "prefix"), message, hint)])
     if not (storage.connection_string or storage.account_name or storage.queue_url):
-        # Without this they only make the app unready: it would try to open an account without a name.
+        # Elsewhere unresolved references only make the app unready; here it would open an account without a name.
         raise ConfigurationError(Problem("", sentence) for sentence in settings.unresolved)
     return configuration

@@ -1,7 +1,6 @@
-"""What the Functions host's queue triggers do: perform a batch, bury what was given up. Called by
-scheduler.hosts.functions.
+"""Work of the Functions host's queue triggers: perform a batch, dead-letter a poison message. Called by triggers.
 
-Every method may be repeated: claims keep a ticket from running twice.
+Every method is idempotent: the claim of a ticket prevents a second run.
 """
 
 from __future__ import annotations
@@ -30,48 +29,48 @@ _log = logging.getLogger("scheduler.hosts.functions.queue")
 
 DEAD_LETTER_LEASE = timedelta(seconds=60)
 DEAD_LETTER_CONCURRENCY = 8
-"""Tickets of a message, so that it does not show up again while it is being buried: each takes several requests."""
+"""Tickets of a message at the same time: each takes several requests, and the message must not reappear meanwhile."""
 RESEND_SLICE = 10.0
-"""Seconds: tickets that are sent again for the same slice of time share a message."""
+"""Seconds: tickets that are resent for the same slice of time share a message."""
 LEASE_RESEND_DELAY = timedelta(seconds=30)
-"""A ticket that another owner held is sent again for the end of that lease, so it is late by more than this."""
+"""A ticket that another owner held is resent for the end of that lease, so it is late by more than this."""
 MIN_FINISHED_FOR_RESEND = 20
-"""Tickets of a message that came to their end: from so many on, the others are sent again without them."""
+"""Minimum number of finished tickets of a message for which the failed ones are resent without them."""
 RESEND_WINDOW = timedelta(minutes=5)
-"""From the due instant on. What fails for longer fails its whole message, which ends among the dead letters."""
+"""Since the due instant. After this time a failure fails the whole message, which ends as dead letters."""
 UNCLAIMED_RESEND_DELAY = (2.0, 8.0)
-"""Seconds after which tickets that were not claimed are sent again, spread: many messages fail together."""
+"""Shortest and longest delay of a resent ticket in seconds: spread, because many messages fail together."""
 MAX_EARLINESS = timedelta(minutes=2)
-"""A message is visible some seconds before its tickets are due. Earlier than this, the clock of the tick that planned
-it was ahead, and nobody is to wait here until then: the platform would give the message up."""
+"""A message is visible some seconds before its tickets are due. If it is earlier than this, the clock of the tick that
+planned it was ahead. Waiting that long would let the platform give up the message."""
 RELOAD_INTERVAL = 15.0
-"""Seconds after which the job files are looked at before a batch. (Each tick looks at them.)"""
+"""Age in seconds after which a batch reads the job files again. (Each tick reads them.)"""
 UNKNOWN_JOB_RELOAD_INTERVAL = 0.0
-"""The same if the batch was planned by other ones than this process knows: each time, as a run may depend on it."""
+"""The same for a batch that was planned by definitions that this process does not have."""
 RELOAD_TIMEOUT, UNKNOWN_JOB_RELOAD_TIMEOUT = 1.0, 10.0
-"""Seconds that a batch waits for such a look: runs are known that are not to be late, or cannot be run without it."""
-DEAD_LETTER_REASON = "it was delivered as often as the platform allows and never performed to its end"
+"""Seconds that a batch waits for such a read: known runs must not be late, unknown ones cannot run without it."""
+DEAD_LETTER_REASON = "it was delivered the maximum number of times and never finished"
 
 
 def _group_by_delay(failures: Sequence[tuple[Ticket, Exception]]) -> Iterator[tuple[list[Ticket], float]]:
-    """Tickets that were not claimed, and those that were run, each with the seconds until they are sent again."""
+    """Group the failed tickets by the delay in seconds until they are resent: unclaimed ones, and those that ran."""
     unclaimed = [ticket for ticket, error in failures if type(error) is StoreUnavailable]
     begun = [ticket for ticket, error in failures if type(error) is not StoreUnavailable]
     if unclaimed:
         yield unclaimed, _resend_delay(unclaimed[0])
     if begun:
-        # So late that whoever gets them looks whether their runs were told of.
+        # So late that the receiver checks whether their runs were published.
         yield begun, LEASE_RESEND_DELAY.total_seconds() + _resend_delay(begun[0])
 
 
 def _resend_delay(ticket: Ticket) -> float:
-    """Another one for each ticket, and the same for the same one."""
+    """Return a delay in seconds that depends on the ticket's id alone."""
     shortest, longest = UNCLAIMED_RESEND_DELAY
     return shortest + (longest - shortest) * crc32(ticket.id.encode()) / 2**32
 
 
 class LeaseStillHeld(Exception):
-    """A ticket to be buried is claimed by an owner whose lease goes on."""
+    """A ticket of a poison message has an owner whose lease has not expired."""
 
 
 class QueueHandler:
@@ -87,7 +86,7 @@ class QueueHandler:
         owner: str,
         reload: Callable[[float, float], Awaitable[object]] | None = None,
     ) -> None:
-        """`look(unless_within, patience)` puts changed job files in force: see Reloading.look_briefly."""
+        """`reload` puts changed job files in force: see JobReloader.reload_within."""
         self._catalog = catalog
         self._runs = runs
         self._worker = worker
@@ -100,14 +99,14 @@ class QueueHandler:
     async def perform_batch(self, body: str | bytes, delivery: int = 1) -> None:
         """Perform each ticket at its instant.
 
-        A ticket that another owner holds is sent again for when that lease ends: if the owner died, it is then
-        taken over. So is one that waits for something for long, or that is due only later. `delivery`: how often the
-        message was delivered, this time included.
+        A ticket that another owner holds is resent for the end of that lease, and taken over then if the owner died. A
+        ticket that waits long for a gate, or is due much later, is resent, too. `delivery`: how often the message was
+        delivered, including this time.
 
         Raises:
             BadMessage: the body is not a batch.
-            StoreError, DispatchError: a ticket could not be claimed, recorded or followed up; the whole message comes
-                again. If many others came to their end, those that did not are sent again by themselves instead.
+            StoreError, DispatchError: a ticket could not be claimed, recorded or followed up; the platform delivers the
+                whole message again. If many tickets finished, the failed ones are resent without them instead.
         """
         failures: list[tuple[Ticket, Exception]] = []
         again: defaultdict[int, list[tuple[datetime, Ticket]]] = defaultdict(list)
@@ -123,7 +122,7 @@ class QueueHandler:
             )
         last = self._clock.now() + MAX_EARLINESS
         if early := [ticket for ticket in tickets if ticket.due_at > last]:
-            _log.warning("%d runs are due only later, %s first: sent again for then", len(early), early[0].id)
+            _log.warning("%d runs are not due yet (earliest %s): message rescheduled", len(early), early[0].id)
             await self._dispatch.send(early)
         ends = await self._worker.execute_batch([ticket for ticket in tickets if ticket.due_at <= last])
         for ticket, end in ends:
@@ -136,19 +135,19 @@ class QueueHandler:
                 await self._publish_finished(ticket, end, untold)
                 failures += [(ticket, error) for error in untold]
         if failures and not self._can_resend_failed(failures, len(ends)):
-            # The others come again with the whole message: sent on their own as well, they would be more each time.
+            # The whole message is delivered again: resending tickets in addition would multiply them.
             raise failures[0][1]
         for failed, seconds in _group_by_delay(failures):
-            _log.warning("%d of %d runs are sent again, as the store was away", len(failed), len(ends))
+            _log.warning("resent %d of %d runs: the store was unavailable", len(failed), len(ends))
             await self._dispatch.send(failed, not_before=self._clock.now() + timedelta(seconds=seconds))
         for later in again.values():
             await self._dispatch.send([ticket for _, ticket in later], not_before=max(until for until, _ in later))
 
     def _can_resend_failed(self, failures: Sequence[tuple[Ticket, Exception]], performed: int) -> bool:
-        """Whether what failed is sent again without the rest of its message, which would be claimed in vain, ticket by
-        ticket, from a store that is just coming back.
+        """Return whether the failed tickets are resent without the rest of their message.
 
-        Not for ever: the platform counts how often it delivers a message, and gives it up at last.
+        Claiming the finished ones again would load a store that is just recovering. There is a time limit, because only
+        the platform's count of deliveries turns a message into dead letters.
         """
         oldest = min(ticket.due_at for ticket, _ in failures)
         is_passing = all(isinstance(error, StoreError | DispatchError) for _, error in failures)
@@ -159,19 +158,19 @@ class QueueHandler:
         )
 
     def _are_definitions_known(self, tickets: Sequence[Ticket]) -> bool:
-        """False if another instance has planned some of them, by job files that this one has not read."""
+        """Return False if another instance planned some of them by job files that this one has not read."""
         found = ((ticket, self._catalog.find_job(ticket.job)) for ticket in tickets)
         return all(entry is not None and entry.generation == ticket.generation for ticket, entry in found)
 
     def _may_be_unpublished(self, ticket: Ticket, delivery: int) -> bool:
-        """Whether the finished run of this ticket may be one of an owner that died before it told anybody.
+        """Return whether the owner of this finished run may have died before it published the run.
 
-        The ticket then comes again: in the same message, or in another one once the lease is over.
+        The ticket is then delivered again: in the same message, or in another one after the lease.
         """
         return delivery > 1 or self._clock.now() - ticket.due_at > LEASE_RESEND_DELAY
 
     async def _publish_finished(self, ticket: Ticket, held: AlreadyClaimed, failures: list[Exception]) -> None:
-        """Tell of a finished run, which is read if only its key is known."""
+        """Publish a finished run; read it first if only its key is known."""
         run = held.record.run
         if run is None:
             try:
@@ -183,13 +182,13 @@ class QueueHandler:
         await self._publish(run, failures)
 
     async def dead_letter_poison(self, body: str | bytes, poisoned_at: datetime | None = None) -> None:
-        """Keep what was given up: a dead letter, and a failed run for each ticket of the message that is not finished.
+        """Store a dead letter and a failed run for each ticket of the message that has not finished.
 
-        `poisoned_at` (now, if it is not known) is part of a dead letter's id: burying again with it adds nothing.
+        `poisoned_at` (default: now) is part of a dead letter's id, so that a repetition adds nothing.
 
         Raises:
-            StillHeld: an owner's lease goes on, who may be alive or not; bury it again later.
-            StoreError: bury it again.
+            LeaseStillHeld: the lease of an owner has not expired; the platform delivers the message again later.
+            StoreError: the platform delivers the message again.
         """
         at = poisoned_at or self._clock.now()
         try:
@@ -197,30 +196,30 @@ class QueueHandler:
         except InvalidBatchMessage as error:
             text = body.decode(errors="replace") if isinstance(body, bytes) else body
             await self._dead_letters.add(DeadLetter.from_message(text, str(error), at))
-            _log.error("a message is a dead letter: %s", error)
+            _log.error("stored an unreadable message as a dead letter: %s", error)
             return
         failures: list[Exception] = []
         places = asyncio.Semaphore(DEAD_LETTER_CONCURRENCY)
 
-        async def bury(ticket: Ticket) -> bool:
+        async def dead_letter(ticket: Ticket) -> bool:
             async with places:
                 return await self._dead_letter_ticket(ticket, at, failures)
 
-        ends = await asyncio.gather(*map(bury, tickets), return_exceptions=True)
+        ends = await asyncio.gather(*map(dead_letter, tickets), return_exceptions=True)
         for failure in (*(end for end in ends if isinstance(end, BaseException)), *failures):
             raise failure
         held = [ticket.id for ticket, is_buried in zip(tickets, ends, strict=True) if not is_buried]
         if held:
             raise LeaseStillHeld(
-                f"these runs are claimed for some time yet, and are buried after it: {', '.join(held)}"
+                f"these runs are still claimed, and become dead letters when their leases expire: {', '.join(held)}"
             )
 
     async def _dead_letter_ticket(self, ticket: Ticket, at: datetime, failures: list[Exception]) -> bool:
-        """False if another owner holds it still."""
+        """Return False if another owner still holds the ticket."""
         now = self._clock.now()
         claim = await self._runs.claim(ticket, self._owner, now + DEAD_LETTER_LEASE, now)
         if isinstance(claim, AlreadyClaimed):
-            # Who finished it may have died before it told anybody, as the message would not have come here otherwise.
+            # Its owner may have died before it published the run; otherwise the message would not be here.
             await self._publish(claim.record.run, failures)
             return claim.claimable_at is None
         entry = self._catalog.find_job(ticket.job)
@@ -233,7 +232,7 @@ class QueueHandler:
         return True
 
     async def _publish(self, run: Run | None, failures: list[Exception], letter: DeadLetter | None = None) -> None:
-        """A failure stops no other ticket."""
+        """Publish a run. A failure is added to `failures`, so that it stops no other ticket."""
         if run is None:
             return
         try:

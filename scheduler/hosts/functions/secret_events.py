@@ -1,4 +1,4 @@
-"""Events of Key Vault, by way of Event Grid, as what the program does with them. Called by triggers."""
+"""Handles Key Vault events that Event Grid delivers. Called by triggers."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _log = logging.getLogger("scheduler.hosts.functions")
 
 
 async def handle_vault_event(monitor: SecretMonitor, vault_url: str | None, kind: str, data: Mapping[str, Any]) -> None:
-    """Pass one event on; those of other vaults, of other kinds and of secrets that no job uses are left alone.
+    """Record the event; ignore events of other vaults, of other kinds, and of secrets that no job uses.
 
     Raises StoreError: the platform delivers the event again.
     """
     name, vault = str(data.get("ObjectName") or ""), str(data.get("VaultName") or "")
     if not name or kind not in (NEW_VERSION, NEAR_EXPIRY, EXPIRED) or not _is_configured_vault(vault, vault_url):
-        _log.info("an event is left alone: %s of the vault %s", kind, vault)
+        _log.info("ignored event %s of vault %s: not a change of a secret in the configured vault", kind, vault)
         return
     if kind == NEW_VERSION:
         used = await monitor.record_new_version(name, str(data.get("Version") or data.get("Id") or ""))
@@ -34,7 +34,7 @@ async def handle_vault_event(monitor: SecretMonitor, vault_url: str | None, kind
             name, SecretExpiry(_parse_epoch_seconds(data.get("EXP")), past=kind == EXPIRED)
         )
     if not used:
-        _log.info("an event is left alone: no job uses the secret %s", name)
+        _log.info("ignored event %s of secret %s: no job uses it", kind, name)
 
 
 def _is_configured_vault(vault: str, vault_url: str | None) -> bool:
@@ -43,7 +43,7 @@ def _is_configured_vault(vault: str, vault_url: str | None) -> bool:
 
 
 def _parse_epoch_seconds(seconds: object) -> datetime | None:
-    """`EXP` is the second since 1970, as a number or as a text."""
+    """Parse `EXP`: seconds since 1970, as a number or as a string."""
     try:
         return datetime.fromtimestamp(float(str(seconds)), UTC)
     except (ValueError, OverflowError, OSError):

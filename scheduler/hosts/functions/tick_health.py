@@ -1,4 +1,4 @@
-"""When the last tick was, and whether ticks come: nothing else would tell that no job is started. Used by opening."""
+"""Reports missing ticks: no other part notices that no job starts. Used by program."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from scheduler.health.report import HealthProbe, HealthStatus, PartHealth
 from scheduler.hosts.functions.timer import PLANNING_HORIZON
 
 MAX_TICK_GAP = 180.0
-"""Seconds without a tick after which the app is not healthy: two were missed."""
+"""Seconds without a tick after which health is down: two ticks were missed."""
 
 
 def last_tick_reader(
     planned_until: Callable[[], Awaitable[datetime | None]],
 ) -> Callable[[], Awaitable[datetime | None]]:
-    """The instant of the last tick, of whichever instance; None before the first one."""
+    """Return a function that reads the instant of the last tick of any instance; None before the first."""
 
     async def last_tick() -> datetime | None:
         until = await planned_until()
@@ -26,7 +26,7 @@ def last_tick_reader(
 
 
 def tick_probe(planned_until: Callable[[], Awaitable[datetime | None]], clock: Clock) -> HealthProbe:
-    """`planned_until`: the end of the last tick's horizon, of whichever instance's; None before the first one."""
+    """Return a probe. `planned_until`: the end of the last tick's horizon, of any instance; None before the first."""
     opened_at = clock.now()
 
     async def probe() -> Sequence[PartHealth]:
@@ -35,7 +35,7 @@ def tick_probe(planned_until: Callable[[], Awaitable[datetime | None]], clock: C
         gap = (clock.now() - last_tick).total_seconds()
         if gap <= MAX_TICK_GAP:
             return (PartHealth("ticks", HealthStatus.OK),)
-        message = f"no tick for {gap:.0f} s, so no job is started: look at the function tick and its log"
+        message = f"no tick for {gap:.0f} s, so no job starts: check the function tick and its log"
         return (PartHealth("ticks", HealthStatus.DOWN, message),)
 
     return probe

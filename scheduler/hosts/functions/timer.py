@@ -1,7 +1,6 @@
-"""What the Functions host's timer does: plan ahead, send what may have been lost, tidy up. Called by
-scheduler.hosts.functions.
+"""Work of the Functions host's timer: plan ahead, resend lost tickets, delete old rows. Called by triggers.
 
-Every method may be repeated: a ticket's id is its job and instant, and claims keep it from running twice.
+Every method is idempotent: a ticket's id is its job and instant, and its claim prevents a second run.
 """
 
 from __future__ import annotations
@@ -29,19 +28,19 @@ from scheduler.worker.worker import Worker
 _log = logging.getLogger("scheduler.hosts.functions.timer")
 
 PLANNING_HORIZON = timedelta(seconds=75)
-"""How far a tick plans ahead: a little longer than the minute between two ticks."""
+"""How far a tick plans ahead: a little more than the minute between two ticks."""
 ON_TIME_TOLERANCE = timedelta(seconds=60)
-"""What a tick that comes late still plans; what fell due before is missed: see scheduler.planning.catch_up."""
+"""How late a tick still plans an instant as on time. Older ones are missed: see scheduler.planning.catch_up."""
 STRANDED_AFTER = timedelta(minutes=2)
-"""A run that people asked for and that is still queued after this time may have no message."""
+"""A requested run that is still queued after this time may have lost its message."""
 STRANDED_CURSOR = "stranded-until"
-"""The name of the cursor of those that were looked at."""
+"""Cursor of the queued runs that have been checked."""
 UNACKNOWLEDGED_AFTER = timedelta(minutes=2)
-"""A run that was not settled for so long is followed up by nobody else, or only when its message comes again."""
+"""A run that is not acknowledged after this time has lost its process, or waits for its message."""
 PRUNE_INTERVAL = timedelta(hours=1)
 PRUNE_CURSOR = "pruned-at"
 PRUNE_TIMEOUT = 20.0
-"""Seconds that one tick spends on old runs: the next one must not wait for it."""
+"""Seconds that a tick spends on old runs, so that the next tick is not late."""
 
 
 class TimerHandler:
@@ -57,7 +56,6 @@ class TimerHandler:
         dead_letters: DeadLetters,
         clock: Clock,
     ) -> None:
-        """`worker` records what is left out."""
         self._catalog = catalog
         self._runs = runs
         self._worker = worker
@@ -68,26 +66,26 @@ class TimerHandler:
         self._dead_letters = dead_letters
         self._clock = clock
         self._recorded_jobs: JobSnapshot | None = None
-        """The set whose schedules are marked."""
+        """The set whose activation times are recorded."""
         self._active_since: dict[str, datetime] = {}
         self._recently_activated: dict[str, datetime] = {}
-        """Jobs whose schedules may have begun since the last tick that came to its end, and when."""
+        """Activation times of schedules that may be newer than the last tick that finished, by job."""
         self._heap: DueHeap | None = None
         self._heap_jobs: JobSnapshot | None = None
 
     async def plan_ahead(self) -> int:
-        """Put on the queue what falls due until the horizon. Returns the number of tickets.
+        """Send the tickets that are due until the horizon. Return their number.
 
-        The cursor moves after the tickets are sent: a crash in between plans them again, and their ids are the same.
+        The cursor moves after the tickets are sent: a crash in between plans them again, with the same ids.
 
         Raises:
-            StoreError, DispatchError: the next tick does what this one did not.
+            StoreError, DispatchError: the next tick plans the rest.
         """
         now = self._clock.now()
         await self._record_activations(self._catalog.snapshot, now)
         planned_until = await self._planning_start(now)
         paused = await self._pauses.list_active(now, fresh=True)
-        # No await from here to the plan: two ticks of one process must not move the heap for each other.
+        # No await from here to the plan: two ticks of one process share the heap.
         cursors, jobs = self._heap_at(planned_until, now)
         also = self._due_since_activation(cursors)
         made = plan_due(
@@ -99,7 +97,9 @@ class TimerHandler:
         for left_out in made.missed:
             await self._worker.record_missed(left_out)
         if made.until < planned_until:
-            _log.warning("the clock was put back: all until %s was planned, now until %s", planned_until, made.until)
+            _log.warning(
+                "the clock was set back: the cursor was at %s, planning continues at %s", planned_until, made.until
+            )
             await self._cursors.rewind(PLANNED_UNTIL_CURSOR, made.until)
         else:
             await self._cursors.advance(PLANNED_UNTIL_CURSOR, made.until)
@@ -107,8 +107,9 @@ class TimerHandler:
         return len(tickets)
 
     async def plan_ahead_with_retry(self) -> int:
-        """`plan_ahead`, and once more if it failed only after a while: the store or the queue stands still, rather than
-        to refuse, and the next tick would come too late for what falls due within the minute. Raises as `plan_ahead`.
+        """Plan ahead, and retry once if it failed after a stall: then the next tick would be late for this minute.
+
+        Raises as `plan_ahead`.
         """
         began = self._clock.monotonic()
         try:
@@ -116,11 +117,11 @@ class TimerHandler:
         except (StoreError, DispatchError) as error:
             if self._clock.monotonic() - began < STORE_STALL_AFTER:
                 raise
-            _log.warning("could not plan ahead: %s; trying once more", error)
+            _log.warning("could not plan ahead: %s; retrying once", error)
         return await self.plan_ahead()
 
     async def _record_activations(self, jobs: JobSnapshot, now: datetime) -> None:
-        """Mark since when schedules are in force that are new to this process."""
+        """Record the activation times of schedules that are new to this process."""
         before = self._recorded_jobs
         if jobs is before:
             return
@@ -138,15 +139,17 @@ class TimerHandler:
         self._recorded_jobs = jobs
 
     async def _planning_start(self, now: datetime) -> datetime:
-        """Where the last tick ended, of whichever instance."""
-        # No tick has come to its end yet: what fell due since the first one began counts as missed.
+        """Return where the last tick of any instance ended."""
+        # No tick has finished yet: instants since the first one started count as missed.
         return await self._cursors.read(PLANNED_UNTIL_CURSOR) or min(self._active_since.values(), default=now)
 
     def _heap_at(self, planned_until: datetime, now: datetime) -> tuple[DueHeap, JobSnapshot]:
-        """The heap of the ticks before this one, and the set that it plans. It is where they left it, unless another
-        instance planned since, or a tick was cut short after its plan."""
+        """Return the heap at the cursor, and the set that it plans.
+
+        It has to move only if another instance has planned since, or a tick ended between its plan and its cursor.
+        """
         jobs = self._recorded_jobs
-        assert jobs is not None, "a tick notes first"
+        assert jobs is not None, "a tick records the activations first"
         if self._heap is None or self._heap_jobs is None:
             self._heap = DueHeap(jobs.schedules(), planned_until, self._active_since)
         self._heap.move_to(planned_until, now)
@@ -156,23 +159,25 @@ class TimerHandler:
         return self._heap, jobs
 
     def _due_since_activation(self, heap: DueHeap) -> list[DueInstant]:
-        """What fell due of new schedules before where planning is. Ticks before they began could not plan it, and one
-        that came to its end since has."""
+        """Return the instants of new schedules that are due before the cursor.
+
+        Earlier ticks did not know these schedules; a tick that has finished since has planned them.
+        """
         last = heap.position - PLANNING_HORIZON
         self._recently_activated = {job: since for job, since in self._recently_activated.items() if since > last}
         return [found for job, since in self._recently_activated.items() for found in heap.due_after([job], since)]
 
     async def planned_until(self) -> datetime | None:
-        """The end of the last tick's horizon; None before the first one. Raises StoreError."""
+        """Return the end of the last tick's horizon; None before the first tick. Raises StoreError."""
         return await self._cursors.read(PLANNED_UNTIL_CURSOR)
 
     async def resend_stranded(self) -> int:
-        """Send runs that were stored as queued and perhaps never sent: the queue was away, or the process died.
+        """Send the tickets of queued runs that may have no message: the queue was unavailable, or the process died.
 
-        Each is sent again once, so a queue that is only long does not grow by it. Returns the number of tickets.
+        Each is sent again once, so a long queue does not grow. Return the number of tickets.
 
         Raises:
-            StoreError, DispatchError: the next tick does it.
+            StoreError, DispatchError: the next tick sends them.
         """
         until = self._clock.now() - STRANDED_AFTER
         since = await self._cursors.read(STRANDED_CURSOR)
@@ -180,13 +185,14 @@ class TimerHandler:
         stranded = [ticket for ticket in queued if (since is None or since < ticket.due_at) and ticket.due_at <= until]
         if stranded:
             await self._dispatch.send(stranded)
-            _log.warning("%d runs were still queued after %s: sent again", len(stranded), STRANDED_AFTER)
+            _log.warning("resent %d runs that were still queued after %s", len(stranded), STRANDED_AFTER)
         await self._cursors.advance(STRANDED_CURSOR, until)
         return len(stranded)
 
     async def publish_unacknowledged(self) -> int:
-        """Follow up runs that were recorded some time ago and not settled: the process died in between, or what follows
-        could not be started. Returns how many are settled now. Raises StoreError: the next tick does it.
+        """Publish runs that were recorded but not acknowledged: their process died, or a dependent did not start.
+
+        Return the number of runs that are acknowledged now. Raises StoreError: the next tick publishes them.
         """
         until = self._clock.now() - UNACKNOWLEDGED_AFTER
         untold = [(run, None) for run in await self._runs.list_unacknowledged() if run.finished_at <= until]
@@ -196,7 +202,7 @@ class TimerHandler:
         return len(untold) - len(errors)
 
     async def prune(self, age_s: float, runs_per_job: int) -> None:
-        """Delete old runs and dead letters, each hour. Raises StoreError."""
+        """Delete old runs and dead letters, once an hour. Raises StoreError."""
         now = self._clock.now()
         last = await self._cursors.read(PRUNE_CURSOR)
         if last is not None and now - last < PRUNE_INTERVAL:
@@ -206,8 +212,8 @@ class TimerHandler:
                 removed = await self._runs.prune(now, age_s, runs_per_job)
                 removed += await self._dead_letters.prune(now, age_s)
         except TimeoutError:
-            _log.info("there are more old runs than %g s remove: the next tick goes on", PRUNE_TIMEOUT)
+            _log.info("could not delete all old runs within %g s; the next tick continues", PRUNE_TIMEOUT)
             return
         if removed:
-            _log.info("removed %d old runs and dead letters", removed)
+            _log.info("deleted %d old runs and dead letters", removed)
         await self._cursors.advance(PRUNE_CURSOR, now)

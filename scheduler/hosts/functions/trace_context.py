@@ -1,7 +1,7 @@
 """Puts the trace of an invocation into its HTTP request. Used by triggers.
 
-The Functions host begins a span of its own for each request, in the caller's trace if the request has one, and hands
-over its ids beside the request.
+The Functions host starts a span for each request, in the caller's trace if the request has one, and passes its ids in
+the invocation's context.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from jobs.formats.trace_ids import TRACE_HEADER
 
 
 def with_trace_parent(app: ASGIApp, trace_parent: str) -> ASGIApp:
-    """Return an app that gets requests with this header in place of the caller's; the same app without one."""
+    """Return an app whose requests have this `traceparent` instead of the caller's; the same app if it is empty."""
     if not trace_parent:
         return app
     name, value = TRACE_HEADER.encode(), trace_parent.encode("ascii", "replace")

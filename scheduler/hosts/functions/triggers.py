@@ -1,5 +1,7 @@
-"""One method a trigger of function_app. While the program cannot be opened, timer and queue functions fail with the
-reason, which the platform logs and answers by trying again, and HTTP functions answer with it.
+"""One method per trigger of function_app.
+
+While the program cannot be opened, timer and queue functions fail with the cause, and the platform logs it and retries;
+HTTP functions answer with 503 and the cause.
 """
 
 from __future__ import annotations
@@ -19,13 +21,13 @@ if TYPE_CHECKING:
 
 
 TICK_RELOAD_TIMEOUT = 5.0
-"""Seconds that a tick waits for the job files, far less than it plans ahead."""
+"""Seconds that a tick waits for job files, far less than it plans ahead."""
 
 
 class FunctionsHost:
-    """Hands each trigger to the program.
+    """Passes each trigger to the program.
 
-    Every method but `http` also raises what keeps the program from being opened, see Opening.program.
+    Every method except `handle_http` also raises the errors of ProgramLoader.load.
     """
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
@@ -34,7 +36,7 @@ class FunctionsHost:
         self._api: Starlette | None = None
 
     async def tick(self, context: func.Context | None = None) -> None:
-        """Plan what falls due until a little after the next tick; then do what is to be done now and then."""
+        """Plan until shortly after the next tick; then do the periodic work."""
         with _in_invocation(context):
             await self._tick()
 
@@ -52,16 +54,16 @@ class FunctionsHost:
             await work.publish_unacknowledged()
             await work.prune(retention.age, retention.runs_per_job)
         except DispatchError:
-            # Nothing else would tell that the queue is away before two ticks were missed. (A store that is away tells
-            # it itself, and a look at one that hangs would keep the next tick waiting.)
+            # Nothing else reports an unavailable queue before two ticks are missed. (The store reports its failures, and
+            # a watchdog that waits for a store that hangs would delay the next tick.)
             await program.watchdog.make_report()
             raise
         await program.watchdog.make_report()
 
     async def perform_batch(self, body: bytes, delivery: int = 1, context: func.Context | None = None) -> None:
-        """Perform a batch. `delivery`: how often its message came, this time included.
+        """Perform a batch. `delivery`: how often its message was delivered, including this time.
 
-        Raises BadMessage: the platform delivers it again, and at last to `bury`.
+        Raises BadMessage: the platform delivers the message again, and in the end to the poison queue.
         """
         with _in_invocation(context):
             opened = await self._get_loader().load()
@@ -71,12 +73,12 @@ class FunctionsHost:
     async def dead_letter_poison(
         self, body: bytes, poisoned_at: datetime | None, context: func.Context | None = None
     ) -> None:
-        """Keep a poison message as dead letters. `poisoned_at`: when it came into the poison queue."""
+        """Store a poison message as dead letters. `poisoned_at`: when it reached the poison queue."""
         with _in_invocation(context):
             await (await self._get_loader().load()).queue_handler.dead_letter_poison(body, poisoned_at)
 
     async def secrets_changed(self, kind: str, data: Mapping[str, object], context: func.Context | None = None) -> None:
-        """Take an event of the vault. Raises StoreError: the platform delivers it again."""
+        """Handle an event of the vault. Raises StoreError: the platform delivers it again."""
         from scheduler.hosts.functions.secret_events import handle_vault_event
 
         with _in_invocation(context):
@@ -84,14 +86,14 @@ class FunctionsHost:
             await handle_vault_event(program.secret_monitor, program.settings.key_vault_url, kind, data)
 
     async def handle_http(self, request: func.HttpRequest, context: func.Context | None) -> func.HttpResponse:
-        """Answer by the API, or with 503 and the reason while the program cannot be opened."""
+        """Answer with the API, or with 503 and the cause while the program cannot be opened."""
         import azure.functions as func
 
         from scheduler.hosts.functions.liveness import is_liveness_request, liveness_response
 
         if self._api is None and is_liveness_request(request):
             return liveness_response(request)
-        # Only now: it imports Starlette, which a liveness answer does without.
+        # Imported here: it needs Starlette, which a liveness response does not.
         from scheduler.hosts.functions.trace_context import with_trace_parent
 
         with _in_invocation(context):
@@ -103,7 +105,7 @@ class FunctionsHost:
             return response
 
     async def aclose(self) -> None:
-        """Close the program; for tests, as the platform only ever ends the process."""
+        """Close the program. For tests: the platform only ends the process."""
         if self._program_loader is not None:
             await self._program_loader.aclose()
         self._program_loader = self._api = None
@@ -131,7 +133,7 @@ class FunctionsHost:
 
 
 def _in_invocation(context: func.Context | None) -> AbstractContextManager[None]:
-    """Mark what follows as part of this invocation; see observability.invocations."""
+    """Mark the block as part of this invocation; see observability.invocations."""
     from observability.invocations import Invocation, run_in_invocation
 
     if context is None:

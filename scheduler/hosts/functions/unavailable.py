@@ -1,4 +1,4 @@
-"""What HTTP functions answer while the program cannot be opened. Used by triggers."""
+"""The API while the program cannot be opened. Used by triggers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from scheduler.stores.port import StoreError
 
 
 def unavailable_api(error: Exception) -> Starlette:
-    """`error`: why it cannot be opened."""
+    """Return an app that answers every request with 503 and the cause. `error`: why the program did not open."""
     match error:
         case ConfigurationError(problems=problems):
             number = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
-            detail = f"The configuration has {number}, so nothing runs. It is read again once that is mended."
+            detail = f"The configuration has {number}, so nothing runs. After they are fixed, the app starts by itself."
             return create_unavailable_api(detail, problems)
         case StoreError() | DispatchError():
             return create_unavailable_api(str(error))
         case _:
-            return create_unavailable_api("The program cannot be opened; the log has the details.")
+            return create_unavailable_api("The scheduler could not start; the log has the details.")

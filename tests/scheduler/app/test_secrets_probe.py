@@ -63,7 +63,9 @@ async def test_a_folder_that_hangs_takes_no_app_out_of_service(tmp_path: Path, m
     monkeypatch.setattr(health_probes, "SECRETS_FOLDER_TIMEOUT", 0.01)
     part = await answered(tmp_path)
     assert part.status is HealthStatus.DEGRADED
-    assert part.message.startswith("the folder of mounted secrets does not answer: look at how it is mounted")
+    assert part.message.startswith(
+        "the folder of mounted secrets does not respond: check how secrets_folder is mounted"
+    )
 
 
 async def test_a_secret_that_expires_is_named_with_its_date(tmp_path: Path) -> None:

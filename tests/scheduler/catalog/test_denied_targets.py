@@ -24,7 +24,7 @@ def job(name: str, url: str, **more: Any) -> JobDefinition:
 def test_one_line_names_the_first_jobs_and_why(caplog: pytest.LogCaptureFixture) -> None:
     urls = {f"job-{number}": f"http://10.0.0.{number}/" for number in range(7)}
     assert told(caplog, Guard(TargetRules()), **urls, public="http://20.50.2.1/") == [
-        "7 jobs have targets that may not be asked: job-0, job-1, job-2, job-3, job-4 and others. "
+        "7 jobs have targets that the settings do not allow: job-0, job-1, job-2, job-3, job-4 and others. "
         "Not sent: 10.0.0.0 is a private address outside the allowed networks. "
         "To allow it, add its network to the setting targets.networks (SCHEDULER_TARGETS__NETWORKS)."
     ]
@@ -83,7 +83,7 @@ def test_names_named_networks_and_disabled_jobs_are_left_alone(caplog: pytest.Lo
 def test_every_place_that_a_check_names_is_looked_at(check: dict[str, Any]) -> None:
     one = JobDefinition.model_validate({"name": "one", "check": check})
     assert describe_denied_targets([one], Guard(TargetRules())).startswith(
-        "1 job has a target that may not be asked: one. Not sent: 10.0.0.1 is a private address"
+        "1 job has a target that the settings do not allow: one. Not sent: 10.0.0.1 is a private address"
     )
     assert describe_denied_targets([one], Guard(TargetRules(networks=(ip_network("10.0.0.0/8"),)))) == ""
 

@@ -88,7 +88,7 @@ async def test_a_whole_set_is_put_in_force_at_once_and_told(caplog: pytest.LogCa
     assert (list(view.names()), view.digest, view.loaded_at) == (["a", "b"], "two", bench.clock.now())
     assert caplog.messages == [
         "job files: 1 added: b, 1 changed: a; jobs in force: 2",
-        "set one of the jobs was replaced by two (1 added: b, 1 changed: a), requested by the job files",
+        "job set one was replaced by two (1 added: b, 1 changed: a), requested by the job files",
     ]
 
 
@@ -147,7 +147,7 @@ async def test_a_place_that_hangs_is_told_until_it_answers() -> None:
         HealthStatus.DEGRADED,
         HealthStatus.OK,
     ]
-    assert "does not answer for 31 s" in meanwhile.message
+    assert "no response from the job files for 31 s" in meanwhile.message
 
 
 async def test_what_stays_the_same_keeps_its_entry() -> None:
@@ -183,11 +183,11 @@ async def test_a_set_with_a_problem_leaves_the_last_one_in_force_and_health_says
     assert bench.catalog.snapshot is before
     assert (part.name, part.status) == ("job_files", HealthStatus.DEGRADED)
     assert part.message == (
-        "since 2026-03-01 12:00:00Z not put in force, the jobs from before go on: "
+        "rejected since 2026-03-01 12:00:00Z, the previous jobs stay in force: "
         "jobs/a.yaml:3: jobs.a.chek: unknown key; did you mean check?"
     )
     assert caplog.messages == [
-        f"the job files have a problem, so the jobs from before stay in force:\n{WRONG}",
+        f"the job files have a problem; the previous jobs stay in force:\n{WRONG}",
     ]
 
 
@@ -200,8 +200,8 @@ async def test_the_same_problems_are_told_once_and_others_again(caplog: pytest.L
         await bench.reloading.reload()
 
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING", "INFO"]
-    assert caplog.messages[1].endswith(f"2 problems, so the jobs from before stay in force:\n{WRONG}\n{other}")
-    assert caplog.messages[2] == "job files: as they were before; jobs in force: 1"
+    assert caplog.messages[1].endswith(f"2 problems; the previous jobs stay in force:\n{WRONG}\n{other}")
+    assert caplog.messages[2] == "job files: valid again and unchanged; jobs in force: 1"
     assert [part.status for part in await bench.reloading.health()] == [HealthStatus.OK]
 
 
@@ -221,7 +221,7 @@ async def test_a_place_that_is_empty_all_of_a_sudden_takes_no_job_away() -> None
     assert not await bench.reloading.reload()
 
     (part,) = await bench.reloading.health()
-    assert "there are no job files any more" in part.message
+    assert "no job files found, but jobs are in force" in part.message
     assert len(bench.catalog) == 1
 
 

@@ -38,6 +38,6 @@ def test_a_warning_that_was_mended_and_comes_back_is_logged_again(caplog: pytest
 
 
 def test_of_many_warnings_the_first_are_logged_and_the_others_counted(caplog: pytest.LogCaptureFixture) -> None:
-    WarningLog().log_new(replace(ODD, where=f"jobs.a{number}") for number in range(MAX_LOGGED_WARNINGS + 5))
+    WarningLog().log_new(replace(ODD, key=f"jobs.a{number}") for number in range(MAX_LOGGED_WARNINGS + 5))
     assert len(lines(caplog)) == MAX_LOGGED_WARNINGS + 1
-    assert lines(caplog)[-1] == "job files: 5 more warnings; the command `validate` shows all"
+    assert lines(caplog)[-1] == "job files: 5 more warnings; the command `validate` lists all"

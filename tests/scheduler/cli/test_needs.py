@@ -14,7 +14,7 @@ from jobs.heartbeat import Ping, PingSignal
 from jobs.running.run_factories import cancelled_run
 from jobs.runs import Ticket
 from scheduler.cli.main import app
-from scheduler.cli.needs import NEEDS
+from scheduler.cli.registry import COMMANDS
 from scheduler.stores.heartbeats import Heartbeats
 from scheduler.stores.runs.repository import Runs, RunState
 from scheduler.stores.sqlite.store import StoreAccess, open_sqlite
@@ -66,7 +66,8 @@ def commands() -> set[str]:
 
 
 def test_it_is_decided_for_every_command() -> None:
-    assert set(NEEDS) == commands() - {"validate"}
+    listed = {f"{name} {inner}" for name, entry in COMMANDS.items() for inner in entry.subcommands}
+    assert listed | set(COMMANDS) == commands() | {"dead-letters"}
 
 
 @pytest.mark.usefixtures("_broken_file")
@@ -79,7 +80,7 @@ def test_it_is_decided_for_every_command() -> None:
         (("pause", "checkout-api"), "checkout-api is paused"),
         (("resume", "checkout-api"), "checkout-api was not paused"),
         (("circuits", "open", "checkout-api"), "checkout-api is "),
-        (("secrets", "refresh", "nightly-token"), "nightly-token is read again"),
+        (("secrets", "refresh", "nightly-token"), "nightly-token will be read again"),
         (("cancel", WAITING.id), f"{WAITING.id} is cancelled"),
     ],
 )
@@ -119,7 +120,7 @@ def test_of_a_job_without_runs_it_reads_whether_there_is_such_a_job(words: tuple
 
     assert said.code == 2
     assert PROBLEM in said.stderr
-    assert "there is no job named 'payments' among those without problems" in said.stderr
+    assert "there is no job named 'payments' among the jobs without problems" in said.stderr
 
 
 @pytest.mark.usefixtures("_broken_file")
@@ -163,7 +164,7 @@ def test_history_and_uptime_of_a_job_are_there_although_its_own_definition_is_wr
     assert invoke("jobs").code == 2
     said = invoke("heartbeat", "nightly")
     assert (said.code, said.stdout) == (2, "")
-    assert "there is no job named 'nightly' among those without problems" in said.stderr
+    assert "there is no job named 'nightly' among the jobs without problems" in said.stderr
 
 
 @pytest.mark.usefixtures("_runs")

@@ -191,7 +191,7 @@ async def test_a_prefix_that_the_queue_functions_do_not_know_is_a_problem(tmp_pa
         await FunctionsHost(environ | {"scheduler_storage__prefix": "other"}).tick()
 
     assert str(caught.value) == (
-        "scheduler_storage__prefix: the queue functions listen to another queue, as they know only the variable; "
+        "scheduler_storage__prefix: the queue functions read another queue: they use the variable only; "
         "set SCHEDULER_STORAGE__PREFIX to other"
     )
 
@@ -273,7 +273,7 @@ async def test_a_mistake_of_the_program_is_told_in_the_log_alone(
     answer = await ask(host, "GET", "/api/status")
 
     assert answer.status == 503
-    assert answer.json()["detail"] == "The program cannot be opened; the log has the details."
+    assert answer.json()["detail"] == "The scheduler could not start; the log has the details."
     (record,) = caplog.records
     assert "inner workings" in (record.exc_text or "")
     with pytest.raises(RuntimeError, match="inner workings"):

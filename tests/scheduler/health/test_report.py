@@ -61,7 +61,7 @@ async def test_a_part_that_does_not_answer_is_down_and_the_others_are_told_in_ti
     report = await health.report()
 
     assert (report.parts[0].name, report.parts[0].status) == ("store", HealthStatus.DOWN)
-    assert report.parts[0].message.startswith("no answer within 2 s: look at the log")
+    assert report.parts[0].message.startswith("no answer within 2 s: check the log")
     assert report.parts[2] == PartHealth("ticker", HealthStatus.OK)
     assert asyncio.get_running_loop().time() == pytest.approx(PROBE_TIMEOUT)
 

@@ -106,9 +106,9 @@ async def test_a_store_that_is_away_keeps_nobody_from_working(
     async def away(*_: str) -> None:
         raise StoreUnavailable("the store is away")
 
-    monkeypatch.setattr(here.store, "get", away)
+    monkeypatch.setattr(here.store, "get_row", away)
     await here.watch.check_versions()
-    assert "is not known now" in caplog.text
+    assert "could not read secret versions" in caplog.text
 
 
 async def test_events_of_the_vault_are_taken(here: Instance) -> None:

@@ -1,4 +1,4 @@
-"""`circuits`: how the circuits of all jobs are; holding one open or closed, resetting it."""
+"""`circuits`: list circuit breakers, force one open or closed, reset it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 _PAGE = 500
 _FIELDS = ("key", "state", "since", "tried_again_at", "why", "jobs")
-_LISTED_BY = "`circuits` lists them"
+_LISTED_BY = "`circuits` lists all circuits"
 
-ABOUT = """The circuits of jobs: state, since when, why, and when the target is tried again.
+ABOUT = """Circuit breakers of jobs: state, time and reason of the last change, and time of the next probe.
 
 \b
 Examples:
@@ -38,13 +38,15 @@ Examples:
 
 circuits = typer.Typer(help=ABOUT)
 
-CircuitKey = Annotated[str, typer.Argument(metavar="KEY", help="The job's name, or group:NAME; `circuits` lists them.")]
-ForOption = Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Such as 30m or 2h.")]
-UntilOption = Annotated[
-    str | None, typer.Option("--until", metavar="ISO", help="Its end; without an offset it is UTC.")
+CircuitKey = Annotated[
+    str, typer.Argument(metavar="KEY", help="Job name, or group:NAME; `circuits` lists all circuits.")
 ]
-ReasonOption = Annotated[str, typer.Option("--reason", help="Shown beside the circuit and with the runs it rejects.")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON on any output, as in GET /api/circuits.")]
+ForOption = Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Duration, such as 30m or 2h.")]
+UntilOption = Annotated[str | None, typer.Option("--until", metavar="ISO", help="End; UTC unless it has an offset.")]
+ReasonOption = Annotated[
+    str, typer.Option("--reason", help="Reason, shown with the circuit and with each run that it rejects.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/circuits.")]
 
 
 @circuits.callback(invoke_without_command=True)
@@ -76,7 +78,9 @@ def open_circuit(
     reason: ReasonOption = "",
     as_json: AsJson = False,
 ) -> None:
-    """Reject all runs of its jobs, for a time or until it is reset. A rejected run counts as down.
+    """Force the circuit open: reject all runs of its jobs, for a time or until it is reset.
+
+    A rejected run counts as down.
 
     \b
     Examples:
@@ -93,7 +97,9 @@ def close_circuit(
     reason: ReasonOption = "",
     as_json: AsJson = False,
 ) -> None:
-    """Let all runs of its jobs through, for a time or until it is reset. They are not counted meanwhile.
+    """Force the circuit closed: admit all runs of its jobs, for a time or until it is reset.
+
+    The circuit does not count failures during this time.
 
     \b
     Examples:
@@ -104,7 +110,7 @@ def close_circuit(
 
 @circuits.command("reset")
 def reset_circuit(key: CircuitKey, reason: ReasonOption = "", as_json: AsJson = False) -> None:
-    """Close it, whoever holds it, and forget everything that it counted.
+    """Close the circuit, end a forced state, and clear its counts.
 
     \b
     Examples:
@@ -133,10 +139,10 @@ def _override(
     from scheduler.cli.options import parse_duration_option, parse_instant_option
 
     if length is not None and until is not None:
-        fail("--for and --until say the same thing: give one of them")
+        fail("--for and --until both set the end: give one of them")
     seconds, end = parse_duration_option("--for", length), parse_instant_option("--until", until)
     if seconds == 0:
-        fail("--for: no time at all: write it like 30m or 2h")
+        fail("--for: expected a duration longer than 0, such as 30m or 2h")
     _show_circuit(
         run_operation(
             f"circuits {how}",
@@ -163,7 +169,7 @@ def _end_after(now: datetime, seconds: float) -> datetime:
     try:
         return now + timedelta(seconds=seconds)
     except OverflowError:
-        fail("--for: that is longer than time goes on")
+        fail("--for: the end would be after the year 9999")
 
 
 def _show_circuit(view: CircuitView, as_json: bool) -> None:
@@ -189,7 +195,7 @@ def _show(views: list[CircuitView]) -> None:
     if is_terminal():
         columns = (
             Column("circuit", "bold"),
-            Column("how it is", no_wrap=False, is_optional=True),
+            Column("state", no_wrap=False, is_optional=True),
             Column("jobs", "dim"),
         )
         show_table(columns, [(view.key, str(view), _jobs(view)) for view in views])

@@ -1,4 +1,4 @@
-"""`dead-letters`: what was given up. Lists, shows, replays and discards it."""
+"""`dead-letters`: list, show, replay and discard dead letters."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from scheduler.stores.runs.repository import RunRecord
 
 _PAGE = 500
-_LISTED_BY = "`dead-letters list` lists them"
+_LISTED_BY = "`dead-letters list` lists all dead letters"
 _FIELDS = ("id", "at", "job", "attempts", "error", "state", "replayed_by", "reason")
 
-ABOUT = """Runs and messages that were given up: list, show, replay, discard.
+ABOUT = """Dead letters: list, show, replay, discard.
 
-A run becomes a dead letter when it is down after its last attempt and its job says `dead_letter: true`, or when the
-platform delivered it in vain as often as it may.
+A run becomes a dead letter when it is down after its last attempt and its job sets `dead_letter: true`. A message
+becomes one when the platform has delivered it the maximum number of times and no run finished.
 
 \b
 Examples:
@@ -43,16 +43,18 @@ Examples:
 
 dead_letters = typer.Typer(help=ABOUT, no_args_is_help=True)
 
-LetterId = Annotated[str, typer.Argument(metavar="ID", help="The dead letter's id; `dead-letters list` shows it.")]
+LetterId = Annotated[
+    str, typer.Argument(metavar="ID", help="Dead letter id; `dead-letters list` lists all dead letters.")
+]
 
 
 @dead_letters.command("list")
 def list_letters(
-    job: Annotated[str | None, typer.Option("--job", help="Only this job's.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="How many at most.")] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on any output, as GET /api/dead-letters.")] = False,
+    job: Annotated[str | None, typer.Option("--job", help="Only dead letters of this job.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Maximum number of results.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/dead-letters.")] = False,
 ) -> None:
-    """What was given up, newest first.
+    """List dead letters, newest first.
 
     \b
     Examples:
@@ -78,9 +80,9 @@ def list_letters(
 @dead_letters.command("show")
 def show_letter(
     letter: LetterId,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on any output, as GET /api/dead-letters/ID.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/dead-letters/ID.")] = False,
 ) -> None:
-    """One dead letter with all that is known: reason, attempts, traceback, the job as it was then.
+    """Show a dead letter: reason, attempts, traceback, and the job's definition at that time.
 
     \b
     Examples:
@@ -101,21 +103,29 @@ def show_letter(
 
 @dead_letters.command("replay")
 def replay_letters(
-    letter: Annotated[str | None, typer.Argument(metavar="ID", help="One letter; or choose by the options.")] = None,
-    job: Annotated[str | None, typer.Option("--job", help="Those of this job.")] = None,
-    reason: Annotated[str, typer.Option("--reason", help="Those with this text in their reason.")] = "",
-    after: Annotated[
-        str | None, typer.Option("--after", metavar="ISO", help="Given up at this instant or later.")
+    letter: Annotated[
+        str | None, typer.Argument(metavar="ID", help="One dead letter; to replay several, use the options.")
     ] = None,
-    before: Annotated[str | None, typer.Option("--before", metavar="ISO", help="Given up before this instant.")] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many at most, the oldest.")] = 100,
-    per_second: Annotated[float, typer.Option("--per-second", help="Runs that begin in a second.")] = 5.0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show which.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on any output.")] = False,
+    job: Annotated[str | None, typer.Option("--job", help="Only dead letters of this job.")] = None,
+    reason: Annotated[str, typer.Option("--reason", help="Only dead letters whose reason contains this text.")] = "",
+    after: Annotated[
+        str | None, typer.Option("--after", metavar="ISO", help="Only dead letters of this instant or later.")
+    ] = None,
+    before: Annotated[
+        str | None, typer.Option("--before", metavar="ISO", help="Only dead letters before this instant.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=1000, help="Maximum number of dead letters, oldest first.")
+    ] = 100,
+    per_second: Annotated[
+        float, typer.Option("--per-second", help="Maximum number of replays started per second.")
+    ] = 5.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would run.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Run again what was given up, by the definition in force now, and wait for the end.
+    """Replay dead letters with the current job definitions, and wait until the runs finish.
 
-    A letter is replayed once. Exit code 1: a run did not succeed, or the letter was replayed already.
+    A dead letter is replayed once. Exit code 1: a run did not succeed, or the dead letter has been replayed already.
 
     \b
     Examples:
@@ -128,18 +138,18 @@ def replay_letters(
 
     wanted = LetterFilter(job, reason, parse_instant_option("--after", after), parse_instant_option("--before", before))
     if letter is None and wanted == LetterFilter():
-        fail("say which letters: one by its ID, or many by --job, --reason, --after or --before")
+        fail("no dead letters selected: give an ID, or --job, --reason, --after or --before")
     elif letter is None:
         _replay_many(wanted, per_second, limit, dry_run, as_json)
     elif wanted != LetterFilter() or dry_run:
-        fail("either one dead letter by its id, or many by options")
+        fail("give either the ID of one dead letter, or options that select several")
     else:
         _replay_one(letter, as_json)
 
 
 @dead_letters.command("discard")
 def discard_letter(letter: LetterId) -> None:
-    """Delete a dead letter for good.
+    """Delete a dead letter permanently.
 
     \b
     Examples:
@@ -153,7 +163,7 @@ def discard_letter(letter: LetterId) -> None:
         lambda program: program.operations.dead_letters.discard(letter, source=ChangeSource.COMMAND_LINE),
         listing_hint=_LISTED_BY,
     )
-    print(escape_controls(f"{letter} is discarded"))
+    print(escape_controls(f"{letter} was discarded"))
 
 
 async def _letters(program: ReadOnlyProgram, job: str | None, limit: int) -> list[DeadLetter]:
@@ -179,7 +189,7 @@ def _replay_one(letter: str, as_json: bool) -> None:
     with quiet_run_log():
         record = run_operation("dead-letters replay", work, listing_hint=_LISTED_BY)
     if record is None or record.run is None:
-        fail(f"the replay of {letter} did not come to its end, see the log", EXIT_FAILED)
+        fail(f"the replay of {letter} did not finish, see the log", EXIT_FAILED)
     if as_json:
         from scheduler.api.models.runs import RunModel
 
@@ -217,11 +227,11 @@ def _replay_many(wanted: LetterFilter, per_second: float, limit: int, dry_run: b
     else:
         show_runs(records)
     for job in replayed.unknown_jobs:
-        print_note(f"{job} is no job any more, so its letters stay as they are")
+        print_note(f"there is no job named {job} any more: its dead letters are not replayed")
     if replayed.remaining:
-        print_note(f"{replayed.remaining} more fit: raise --limit, or replay again")
+        print_note(f"{replayed.remaining} more match: raise --limit, or repeat the command")
     if not replayed.letters:
-        print_note("no dead letter fits that is not replayed yet")
+        print_note("no dead letter that can be replayed matches")
     if any(record.run is None or record.run.outcome != "succeeded" for record in records):
         raise typer.Exit(EXIT_FAILED)
 
@@ -232,7 +242,7 @@ def _show(letters: list[DeadLetter] | tuple[DeadLetter, ...]) -> None:
     elif letters:
         columns = (
             Column("id", "bold"),
-            Column("given up", is_optional=True),
+            Column("at", is_optional=True),
             Column("job"),
             Column("attempts", align_right=True, is_optional=True),
             Column("state"),
@@ -274,7 +284,7 @@ def _show_one(letter: DeadLetter) -> None:
 
     known: list[tuple[str, str | datetime | None]] = [
         ("id", letter.id),
-        ("given up", letter.at),
+        ("at", letter.at),
         ("job", letter.job),
         ("run", letter.ticket.id if letter.ticket else None),
         ("reason", letter.reason),

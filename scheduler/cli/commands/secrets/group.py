@@ -1,4 +1,4 @@
-"""`secrets`: which secrets jobs use, and whether they can be had; reading one again. Never a value."""
+"""`secrets`: list the secrets that jobs use and their state, refresh one. Never shows a value."""
 
 from __future__ import annotations
 
@@ -19,11 +19,9 @@ if TYPE_CHECKING:
 
 _FIELDS = ("name", "source", "read_at", "state", "jobs", "hosts")
 
-ABOUT = """The secrets that jobs use: where each comes from, whether it can be had, and which hosts may get it.
+ABOUT = """Secrets that jobs use: source, state, and the hosts that may get each. Values are never shown.
 
-Values are never shown.
-
-They are read as this process may read them: with its variables, its mounted files and its identity.
+This process reads them with its own variables, mounted files and identity.
 
 \b
 Examples:
@@ -37,7 +35,7 @@ secrets = typer.Typer(help=ABOUT)
 @secrets.callback(invoke_without_command=True)
 def list_secrets(
     context: typer.Context,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on any output, as GET /api/secrets.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/secrets.")] = False,
 ) -> None:
     """See ABOUT."""
     if context.invoked_subcommand is not None:
@@ -62,12 +60,12 @@ def list_secrets(
 
 @secrets.command("refresh")
 def refresh(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The secret's name; `secrets` lists them.")],
-    as_json: Annotated[bool, typer.Option("--json", help="JSON on any output, as in GET /api/secrets.")] = False,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Secret name; `secrets` lists all secrets.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as the secret in GET /api/secrets.")] = False,
 ) -> None:
-    """Have a secret read again that was changed in the vault. A running server does so within 15 seconds.
+    """Read a secret again after it was changed in the vault. A running server does so within 15 seconds.
 
-    It is not needed where the vault's events are subscribed to, nor for a target that refuses the old value.
+    This is not necessary if the app is subscribed to the vault's events, or if the target rejects the old value.
 
     \b
     Examples:
@@ -79,25 +77,25 @@ def refresh(
     view = run_operation(
         "secrets refresh",
         lambda program: program.operations.secrets.refresh(name, source=ChangeSource.COMMAND_LINE),
-        listing_hint="`secrets` lists those that jobs use",
+        listing_hint="`secrets` lists the secrets that jobs use",
     )
     if as_json:
         from scheduler.api.models.secrets import SecretModel
 
         show_json(SecretModel.from_view(view).model_dump_json(indent=2))
         return
-    print(escape_controls(f"{view.name} is read again within 15 seconds; {_describe_state(view)} here"))
+    print(escape_controls(f"{view.name} will be read again within 15 seconds; here: {_describe_state(view)}"))
 
 
 @secrets.command("rules")
 def show_rules(
     as_variables: Annotated[
-        bool, typer.Option("--variables", help="As environment variables, in place of lines of a settings file.")
+        bool, typer.Option("--variables", help="Print environment variables instead of lines of a settings file.")
     ] = False,
 ) -> None:
-    """Print rules by which all jobs may send their secrets and tokens to where they send them now.
+    """Print the rules that allow all jobs to send their secrets and tokens to their current hosts.
 
-    Read them before you add them to the settings: a rule lets a host have a secret.
+    Review the rules before you add them to the settings: each rule allows a host to get a secret.
 
     \b
     Examples:
@@ -115,7 +113,7 @@ def show_rules(
     rules = find_required_rules(job for job in configuration.jobs if job.enabled)
     scopes = rules.get("identity", {})
     for scope in [scope for scope in scopes if classify_scope(scope) is not ProtectedResource.NONE]:
-        print_note(f"left out: {scope}, as its token opens {classify_scope(scope).value}")
+        print_note(f"skipped: {scope}, because its token opens {classify_scope(scope).value}")
         del scopes[scope]
     rules = {group: names for group, names in rules.items() if names}
     if not rules:
@@ -167,11 +165,11 @@ def _format_read_at(view: SecretView, text: Callable[[datetime], str]) -> str:
 
 def _describe_state(view: SecretView) -> str:
     if view.problem:
-        return f"cannot be had: {view.problem}"
+        return f"unavailable: {view.problem}"
     if view.expiry is not None:
         end = f" on {format_iso_instant(view.expiry.at)}" if view.expiry.at is not None else ""
-        return f"can be had, {'has expired' if view.expiry.past else 'expires'}{end}"
-    return "can be had"
+        return f"available, {'has expired' if view.expiry.past else 'expires'}{end}"
+    return "available"
 
 
 def _join_jobs(view: SecretView) -> str:

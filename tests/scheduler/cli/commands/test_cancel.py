@@ -59,7 +59,7 @@ async def test_a_server_is_asked_to_end_its_run(store: Store) -> None:
     said = await invoke_beside("cancel", ticket.id, patches={"scheduler.cli.commands.cancel._CANCEL_TIMEOUT": 0.05})
 
     assert (said.code, said.stdout) == (1, "")
-    assert said.stderr == f"{ticket.id} still goes on; it is ended when its process sees it\n"
+    assert said.stderr == f"{ticket.id} has not ended yet; its process cancels it when it reads the request\n"
     assert await Cancellations(store).list_requested(now) == {ticket.id: "on the command line"}
 
 

@@ -98,7 +98,7 @@ async def test_many_are_replayed_after_a_look(target: HttpTarget) -> None:
     assert [line.split("\t")[1] for line in said.lines[1:]] == ["succeeded"] * 2
     assert len(target.requests) == 4
     nothing = await letters("replay", "--job", "booking")
-    assert (nothing.code, nothing.stderr) == (0, "no dead letter fits that is not replayed yet\n")
+    assert (nothing.code, nothing.stderr) == (0, "no dead letter that can be replayed matches\n")
 
 
 @pytest.mark.usefixtures("target")
@@ -107,7 +107,7 @@ async def test_more_than_the_limit_is_told_and_json_is_that_of_the_api() -> None
 
     told = json.loads(said.stdout)
     assert ([letter["state"] for letter in told["dead_letters"]], told["remaining"]) == (["replayed"], 1)
-    assert "1 more fit: raise --limit" in said.stderr
+    assert "1 more match: raise --limit" in said.stderr
 
 
 async def test_a_replay_that_does_not_succeed_ends_with_1(target: HttpTarget) -> None:
@@ -126,7 +126,7 @@ async def test_a_discarded_letter_is_gone() -> None:
 
     said = await letters("discard", newest)
 
-    assert (said.code, said.lines) == (0, [f"{newest} is discarded"])
+    assert (said.code, said.lines) == (0, [f"{newest} was discarded"])
     assert await ids() == [oldest]
     assert (await letters("discard", newest)).code == 1
 
@@ -137,12 +137,12 @@ async def test_a_discarded_letter_is_gone() -> None:
     [
         (("show", "x"), 1, "there is no dead letter 'x'"),
         (("replay", "x"), 1, "there is no dead letter 'x'"),
-        (("replay",), 2, "say which letters: one by its ID, or many by --job, --reason, --after or --before"),
+        (("replay",), 2, "no dead letters selected: give an ID, or --job, --reason, --after or --before"),
         (("list", "--job", "boking"), 2, "there is no job named 'boking', did you mean booking?"),
-        (("discard", "x"), 1, "`dead-letters list` lists them"),
-        (("replay", "x", "--job", "booking"), 2, "either one dead letter by its id, or many by options"),
+        (("discard", "x"), 1, "`dead-letters list` lists all dead letters"),
+        (("replay", "x", "--job", "booking"), 2, "give either the ID of one dead letter, or options that select"),
         (("replay", "--job", "boking"), 2, "did you mean booking?"),
-        (("replay", "--after", "soon"), 2, "--after: 'soon' is no instant"),
+        (("replay", "--after", "soon"), 2, "--after: expected an instant"),
         (("replay", "--job", "booking", "--per-second", "0"), 2, "--per-second: 0 is not greater than 0"),
     ],
 )

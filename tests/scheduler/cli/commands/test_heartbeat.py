@@ -138,11 +138,11 @@ def test_a_run_before_the_first_ping_is_skipped_and_no_uptime(job_folder: Path) 
     assert (shown.code, shown.lines[:2]) == (1, ["nightly skipped", "No ping has arrived yet."])
     names, row = (line.split("\t") for line in invoke("jobs").lines if line.startswith(("name", "nightly")))
     assert dict(zip(names, row, strict=True))["latest"] == "skipped"
-    assert "nightly has no run that says something" in invoke("uptime", "nightly").stderr
+    assert "nightly has no run that counts for uptime" in invoke("uptime", "nightly").stderr
 
 
 def test_the_uptime_of_a_job_is_shown_in_each_form(job_folder: Path) -> None:
-    assert "nightly has no run that says something" in invoke("uptime", "nightly").stderr
+    assert "nightly has no run that counts for uptime" in invoke("uptime", "nightly").stderr
     ping(job_folder, PingSignal.SUCCESS)
     assert invoke("run", "nightly").code == 0
 

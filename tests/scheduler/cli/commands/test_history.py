@@ -220,7 +220,7 @@ async def test_an_interval_without_runs_says_so_and_which_run_is_the_newest() ->
     [
         (["--from", "yesterday"], "--from: 'yesterday' is neither an instant nor a duration: use an instant such as"),
         (["--from", "1h", "--to", "2h"], "--from: "),
-        (["checkout-api@20261125T015030.000Z", "--from", "1h"], "--from and --to choose among the runs of a job"),
+        (["checkout-api@20261125T015030.000Z", "--from", "1h"], "--from and --to apply to the runs of a job"),
     ],
 )
 def test_an_interval_that_is_none_ends_with_2(job_folder: Path, options: list[str], says: str) -> None:

@@ -129,20 +129,21 @@ def test_jobs_are_chosen_by_options(options: list[str], names: list[str]) -> Non
     [
         (
             ["--tag", "team=web", "--kind", "tls"],
-            "no job fits kind tls and tag team=web; of 3 jobs: kind tls 0, tag team=web 2",
+            "no job matches kind tls and tag team=web; matches among 3 jobs: kind tls 0, tag team=web 2",
         ),
         (
             ["--kind", "dns", "--outcome", "failed"],
-            "no job fits kind dns and outcome failed; of 3 jobs: kind dns 1, all but the outcome 1",
+            "no job matches kind dns and outcome failed; matches among 3 jobs: kind dns 1, without the outcome 1",
         ),
-        (["--outcome", "failed"], "no job fits outcome failed; of 3 jobs, none"),
+        (["--outcome", "failed"], "no job matches outcome failed; matches among 3 jobs: 0"),
         (
             ["--tag", "team=wev"],
-            "no job fits tag team=wev; of 3 jobs: tag team=wev 0 (did you mean team=web?)",
+            "no job matches tag team=wev; matches among 3 jobs: tag team=wev 0 (did you mean team=web?)",
         ),
         (
             ["--name", "checkout-apy", "--kind", "http"],
-            "no job fits name checkout-apy and kind http; of 3 jobs: name checkout-apy 0 (did you mean checkout-api?), "
+            "no job matches name checkout-apy and kind http; matches among 3 jobs: name checkout-apy 0 "
+            "(did you mean checkout-api?), "
             "kind http 2",
         ),
     ],
@@ -173,4 +174,4 @@ def test_an_unknown_value_of_an_option_ends_with_2(options: list[str], says: str
 def test_without_any_job_the_list_says_where_they_are_looked_for(job_folder: Path) -> None:
     said = invoke("jobs")
 
-    assert (said.code, said.stderr) == (0, "there are no jobs: see SCHEDULER_JOBS\n")
+    assert (said.code, said.stderr) == (0, "there are no jobs: check SCHEDULER_JOBS\n")

@@ -214,7 +214,7 @@ def test_a_misspelt_job_is_suggested() -> None:
 
     assert (said.code, said.stdout) == (2, "")
     assert "there is no job named 'chekout-api', did you mean checkout-api?" in said.stderr
-    assert "chekout-api is no schedule either" in said.stderr
+    assert "'chekout-api' is not a schedule either" in said.stderr
 
 
 def test_what_may_be_a_jobs_name_is_what_definitions_allow() -> None:
@@ -301,13 +301,13 @@ def test_a_mapping_is_read_as_in_a_job_file() -> None:
         ),
         (("* * * * *", "--timezone", "Europe/Berlin", "--repeat", "2"), "--repeat: '2' is not one of first, both"),
         (("* * * * *", "--gap", "end"), "--gap needs --timezone"),
-        (("every 5m", "--timezone", "Europe/Berlin", "--gap", "end"), "--gap: an interval is the same in every zone"),
+        (("every 5m", "--timezone", "Europe/Berlin", "--gap", "end"), "--gap: an interval does not depend on DST"),
         (
             ("{cron: 0 3 * * *, timezone: Asia/Tokyo}", "--timezone", "UTC"),
-            "the schedule names its own zone, Asia/Tokyo",
+            "the schedule sets its own time zone, Asia/Tokyo",
         ),
         (("{cron: 0 3 * * *, timezon: Asia/Tokyo}",), "timezon: unknown key, did you mean timezone?"),
-        (("{cron: 0 3",), "cannot be read"),
+        (("{cron: 0 3",), "cannot parse"),
         (("{}",), "one of cron, every and monthly, not none"),
     ],
 )
@@ -330,7 +330,7 @@ def test_a_job_is_not_moved_to_another_zone() -> None:
     said = invoke("next", "checkout-api", "--timezone", "Europe/Berlin")
 
     assert (said.code, said.stdout) == (2, "")
-    assert "--timezone is for an expression without a zone: checkout-api is a job" in said.stderr
+    assert "--timezone applies to an expression without a time zone: checkout-api is a job" in said.stderr
 
 
 def test_a_terminal_shows_utc_and_the_zones_clock() -> None:
@@ -377,4 +377,4 @@ def test_a_scheduled_job_says_what_it_is_asked_before_it_runs() -> None:
     said = invoke("next", "mail", "--count", "1", "--from", "2024-01-01")
 
     assert said.lines == ["2024-01-01T00:05:00Z"]
-    assert said.stderr == "mail is run only if those it depends on are as it asks: database (within 5m)\n"
+    assert said.stderr == "mail runs only if its dependencies are met: database (within 5m)\n"

@@ -45,7 +45,7 @@ def test_a_job_that_is_resumed_is_not_paused_any_more() -> None:
     invoke("pause", "checkout-api")
     assert pause_column() == "paused until it is resumed"
 
-    assert invoke("resume", "checkout-api").lines == ["checkout-api is resumed"]
+    assert invoke("resume", "checkout-api").lines == ["checkout-api was resumed"]
     assert pause_column() == ""
     said = invoke("resume", "checkout-api")
     assert (said.code, said.lines) == (0, ["checkout-api was not paused"])
@@ -59,12 +59,12 @@ def test_a_pause_without_an_end_says_so() -> None:
     ("arguments", "complaint"),
     [
         (("checkout-api", "--for", "soon"), "--for: 'soon' is not a duration"),
-        (("checkout-api", "--for", "0s"), "--for: a pause of no time is none"),
+        (("checkout-api", "--for", "0s"), "--for: expected a duration longer than 0"),
         (("checkout-api", "--for", "30"), "--for: '30' is not a duration: write it like 500ms, 10s, 2m or 1h30m"),
-        (("checkout-api", "--for", "99999999d"), "--for: that is longer than time goes on"),
-        (("checkout-api", "--until", "soon"), "--until: 'soon' is no instant in ISO 8601"),
+        (("checkout-api", "--for", "99999999d"), "--for: the end would be after the year 9999"),
+        (("checkout-api", "--until", "soon"), "--until: expected an instant in ISO 8601"),
         (("checkout-api", "--until", "2020-01-01"), "--until: 2020-01-01 00:00:00Z is in the past"),
-        (("checkout-api", "--until", YEAR, "--for", "1h"), "--for and --until say the same thing"),
+        (("checkout-api", "--until", YEAR, "--for", "1h"), "--for and --until both set the end"),
         (("checkout-api", "--reason", "x" * 501), "--reason: 501 characters, but at most 500"),
         (("chekout-api",), "did you mean checkout-api?"),
     ],
@@ -83,8 +83,8 @@ def test_a_pause_that_changes_nothing_yet_says_so(job_folder: Path) -> None:
 
     asked, off = invoke("pause", "asked"), invoke("pause", "off")
 
-    assert (asked.code, asked.stderr) == (0, "asked has no schedule: what people ask for runs all the same\n")
-    assert (off.code, off.stderr) == (0, "off is disabled, so it does not run on its schedule anyway\n")
+    assert (asked.code, asked.stderr) == (0, "asked has no schedule: a pause does not skip requested runs\n")
+    assert (off.code, off.stderr) == (0, "off is disabled: it does not run on its schedule, paused or not\n")
 
 
 def test_a_job_nobody_knows_cannot_be_resumed() -> None:

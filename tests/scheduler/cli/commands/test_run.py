@@ -96,7 +96,7 @@ def test_a_sample_job_without_its_target_says_where_that_is(tmp_path: Path, monk
     said = invoke("run", "circuit-demo")
 
     assert said.code == 1
-    assert "answers only while `serve` runs" in said.stderr
+    assert "is available only while `serve` runs" in said.stderr
 
 
 def test_a_job_that_does_not_exist_is_suggested_and_ends_with_2(job_folder: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_job_that_does_not_exist_is_suggested_and_ends_with_2(job_folder: Path
 def test_a_name_nothing_is_near_to_leads_to_the_list(job_folder: Path) -> None:
     write_jobs(job_folder, checkout_api="http://127.0.0.1:9/")
 
-    assert invoke("run", "xyz").stderr == "there is no job named 'xyz'; `jobs` lists them\n"
+    assert invoke("run", "xyz").stderr == "there is no job named 'xyz'; `jobs` lists all jobs\n"
 
 
 def test_without_any_job_the_setting_is_named(job_folder: Path) -> None:
@@ -158,7 +158,7 @@ async def test_a_signal_ends_with_130_and_history_says_so(
         code = await program.exited()
 
     assert (code, program.stdout) == (130, "")
-    assert "is recorded as cancelled" in program.stderr
+    assert "was recorded as cancelled" in program.stderr
     assert "Traceback" not in program.stderr
     assert (await invoke_beside("history", "checkout-api")).lines[1].split("\t")[1] == "cancelled"
 

@@ -25,7 +25,7 @@ def test_the_secrets_that_jobs_use_are_listed_with_their_origin_and_never_their_
     assert (told["name"], told["source"], told["state"], told["jobs"]) == (
         "checkout-token",
         "the variable SCHEDULER_SECRET_CHECKOUT_TOKEN",
-        "can be had",
+        "available",
         "checkout-api",
     )
     assert "checkout-token" in invoke("secrets", terminal=True).stdout
@@ -35,19 +35,19 @@ def test_the_secrets_that_jobs_use_are_listed_with_their_origin_and_never_their_
 
 def test_a_secret_that_cannot_be_had_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SCHEDULER_SECRET_CHECKOUT_TOKEN")
-    assert "cannot be had: secret checkout-token: the variable" in invoke("secrets").stdout
+    assert "unavailable: secret checkout-token: the variable" in invoke("secrets").stdout
 
 
 def test_a_secret_is_read_again() -> None:
     said = invoke("secrets", "refresh", "checkout-token")
-    assert (said.code, said.lines) == (0, ["checkout-token is read again within 15 seconds; can be had here"])
+    assert (said.code, said.lines) == (0, ["checkout-token will be read again within 15 seconds; here: available"])
     assert json.loads(invoke("secrets", "refresh", "checkout-token", "--json").stdout)["error"] == ""
 
 
 def test_a_secret_that_no_job_uses_is_not_there() -> None:
     said = invoke("secrets", "refresh", "nobodys")
     assert (said.code, said.stdout) == (1, "")
-    assert "no job uses a secret named 'nobodys'; `secrets` lists those that jobs use" in said.stderr
+    assert "no job uses a secret named 'nobodys'; `secrets` lists the secrets that jobs use" in said.stderr
 
 
 def test_without_secrets_there_are_none_to_list(job_folder: Path) -> None:
@@ -75,5 +75,5 @@ def test_rules_for_the_jobs_as_they_are_are_printed(job_folder: Path) -> None:
     write_jobs(job_folder, vault={"check": {"url": "https://a.vault.azure.net/", "auth": vault}})
     said = invoke("secrets", "rules")
     assert (said.code, said.stdout) == (0, "")
-    assert "left out: https://vault.azure.net/.default, as its token opens key vaults" in said.stderr
+    assert "skipped: https://vault.azure.net/.default, because its token opens key vaults" in said.stderr
     assert "no job sends a secret or a token" in said.stderr

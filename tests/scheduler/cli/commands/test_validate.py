@@ -164,7 +164,7 @@ def test_targets_that_may_not_be_asked_are_warnings(good: str, monkeypatch: pyte
         f"{good}:10: warning: on-demand: {denied}",
         f"{good}:12: warning: never: {denied}",
         f"{good}:13: warning: jobs.never.schedule: is never due: no date matches '0 0 0 30 2 *'; "
-        "correct it, or remove the schedule of a job that runs on demand",
+        "fix it, or remove the schedule if the job runs on demand",
         "4 jobs, no problem, 4 warnings",
     ]
 
@@ -173,7 +173,7 @@ def test_files_are_checked_also_where_the_settings_are_wrong(good: str, monkeypa
     monkeypatch.setenv("SCHEDULER_TARGETS__NETWORKS", "no network")
     said = invoke("validate", good)
     assert said.code == 0
-    assert "targets and secrets were not checked, as the settings are wrong" in said.stderr
+    assert "targets and secrets were not checked: the settings are invalid" in said.stderr
 
 
 CLEAN = """
@@ -193,7 +193,7 @@ def clean(tmp_path: Path) -> str:
 def test_strict_makes_warnings_fail(good: str) -> None:
     said = invoke("validate", good, "--strict")
     assert said.code == 2
-    assert said.stderr.endswith("4 jobs, no problem, 1 warning\nwarnings are problems with --strict\n")
+    assert said.stderr.endswith("4 jobs, no problem, 1 warning\n--strict treats warnings as problems\n")
 
 
 def test_strict_is_content_with_what_has_no_warning(clean: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,9 @@ import pytest
 from config.settings.model import Settings
 from jobs.runs import Ticket
 from scheduler.app import TELEMETRY_CLOSE_TIMEOUT
-from scheduler.hosts.embedded import host as embedded_host
-from scheduler.hosts.embedded.host import PortInUse, _background_tasks, _restart_on_failure, open_listener
+from scheduler.hosts.embedded import background
+from scheduler.hosts.embedded.background import background_tasks, restart_on_failure
+from scheduler.hosts.embedded.listeners import PortInUse, open_listener
 from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, Cursors
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.sqlite.file_lock import read_api_address
@@ -205,7 +206,7 @@ def test_of_two_programs_that_start_at_once_the_second_one_fails_at_its_port() -
 async def test_a_background_task_that_breaks_is_told_and_begun_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(embedded_host, "TASK_RESTART_DELAY", 0.0)
+    monkeypatch.setattr(background, "TASK_RESTART_DELAY", 0.0)
     begun, goes_on = 0, asyncio.Event()
 
     async def work() -> None:
@@ -216,7 +217,7 @@ async def test_a_background_task_that_breaks_is_told_and_begun_again(
         goes_on.set()
         await asyncio.sleep(60)
 
-    async with _background_tasks(_restart_on_failure(work)):
+    async with background_tasks(restart_on_failure(work)):
         await goes_on.wait()
 
     assert begun == 2

@@ -42,7 +42,7 @@ async def test_a_first_signal_says_what_it_waits_for_and_a_second_one_ends_at_on
             before = await host.get(f"/api/runs/{done['id']}")
 
     assert code == 128 + number
-    assert "ended at once; the next start takes over" in said
+    assert "ending at once; the next start takes over" in said
     assert (after["outcome"], after["error"]) == ("failed", "interrupted")
     assert before["outcome"] == "succeeded"
 
@@ -72,7 +72,7 @@ HANGS = """
 import asyncio, os, signal, time
 from scheduler.hosts.embedded.stop_signals import StopSignals
 async def main():
-    with StopSignals(patience=0.1) as signals:
+    with StopSignals(timeout=0.1) as signals:
         stopping = signals.listen(0.1)
         asyncio.get_running_loop().run_in_executor(None, time.sleep, 3600)
         os.kill(os.getpid(), signal.SIGTERM)
@@ -85,7 +85,7 @@ async def test_a_process_ends_though_a_thread_hangs_that_python_waits_for() -> N
     ended = await run("-c", HANGS, module=None)
 
     assert ended.code == 128 + signal.SIGTERM
-    assert "not stopped within 0.2 s, as something hangs: ended at once; the threads at this moment:" in ended.stderr
+    assert "not stopped within 0.2 s, because a thread hangs: ending at once; stacks of all threads:" in ended.stderr
     assert "concurrent/futures/thread.py" in ended.stderr
 
 

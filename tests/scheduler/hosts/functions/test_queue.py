@@ -218,7 +218,7 @@ async def test_telemetry_is_told_of_what_is_given_up() -> None:
 
     ((told, reason),) = shop.heard.given_up
     assert told == ticket
-    assert "as often as the platform allows" in reason
+    assert "the maximum number of times" in reason
 
 
 @virtual_time

@@ -163,7 +163,7 @@ async def test_health_says_how_many_results_wait_since_when() -> None:
 
     assert part.status is HealthStatus.DEGRADED
     assert part.message.startswith("3 results wait (0.0 MiB) since ")
-    assert part.message.endswith("Z until the store takes them: the store is away")
+    assert part.message.endswith("Z for the store: the store is away")
     assert (await part_of(shop)).status is HealthStatus.OK
 
 

@@ -1,0 +1,71 @@
+"""Periodic work of the embedded host in addition to its ticks: reload job files, delete old rows. Called by host."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import datetime
+
+from jobs.schedules import Schedule
+from scheduler.app import Program
+from scheduler.catalog.catalog import JobSnapshot
+from scheduler.hosts.embedded.program import EmbeddedProgram
+from scheduler.hosts.embedded.ticker import Ticker
+from scheduler.stores.port import StoreError
+
+_log = logging.getLogger("scheduler.hosts.embedded.maintenance")
+
+RETENTION_INTERVAL = 30.0
+"""Seconds between two deletions of old rows: short, so that each deletes few."""
+ACTIVATION_RETRY_DELAY = 0.5
+"""Seconds until the activation time of changed schedules is saved again after a failure."""
+
+
+async def reload_jobs(opened: EmbeddedProgram, ticker: Ticker) -> None:
+    """Put changed job files in force, and plan by them at once."""
+    program = opened.program
+    unsaved: asyncio.Queue[tuple[dict[str, Schedule | None], datetime]] = asyncio.Queue()
+
+    def apply_change(before: JobSnapshot) -> None:
+        ticker.tick()
+        unsaved.put_nowait((program.catalog.snapshot.changed_schedules(before), program.clock.now()))
+
+    async def save() -> None:
+        """Save the activation time of changed schedules, for the next process."""
+        while True:
+            schedules, since = await unsaved.get()
+            while not await _save_activations(program, schedules, since):
+                await program.clock.sleep(ACTIVATION_RETRY_DELAY)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(opened.job_reloader.run(apply_change))
+        group.create_task(save())
+
+
+async def _save_activations(program: Program, schedules: dict[str, Schedule | None], since: datetime) -> bool:
+    """Return whether the store has saved them."""
+    try:
+        await program.schedule_activations.record_changes(schedules, since)
+    except StoreError as error:
+        _log.warning(
+            "could not save the activation time of %d changed schedules: %s; retrying in %g s",
+            len(schedules),
+            error,
+            ACTIVATION_RETRY_DELAY,
+        )
+        return False
+    return True
+
+
+async def prune_periodically(program: Program) -> None:
+    retention = program.settings.retention
+    while True:
+        try:
+            runs = await program.runs.prune(program.clock.now(), retention.age, retention.runs_per_job)
+            letters = await program.dead_letters.prune(program.clock.now(), retention.age)
+        except StoreError as error:
+            _log.warning("could not delete old runs: %s; retrying in %g s", error, RETENTION_INTERVAL)
+        else:
+            if runs or letters:
+                _log.info("deleted %d old runs and %d old dead letters", runs, letters)
+        await program.clock.sleep(RETENTION_INTERVAL)
