@@ -7,7 +7,7 @@ explains the same names to operators; a test compares both.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,25 +134,23 @@ ATTEMPT_COUNTS: Final = Metric("scheduler.job.attempts", "Attempts of a run.", "
 DEAD_LETTERS: Final = Metric("scheduler.job.dead_letters", "Runs given up.", "", "count", (TAG_JOB,))
 
 
-def _gauge(name: str, description: str, unit: str = "") -> Metric:
-    return Metric(f"scheduler.watchdog.{name}", description, unit, "gauge")
+class GaugeDeclaration(Protocol):
+    """A gauge of the watchdog, as scheduler.watchdog.gauges declares it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def description(self) -> str: ...
+
+    @property
+    def unit(self) -> str: ...
 
 
-GAUGES: Final = {
-    "tick_gap": _gauge("tick_gap", "Time since the last tick.", "s"),
-    "late_jobs": _gauge("late_jobs", "Jobs with a due instant that passed without a run."),
-    "silent_jobs": _gauge("silent_jobs", "Jobs without a run for twice their interval."),
-    "queue_depth": _gauge("queue_depth", "Tickets (embedded) or messages (Functions) that wait."),
-    "queue_age": _gauge("queue_age", "Time for which the oldest executable one has been waiting.", "s"),
-    "poison_depth": _gauge("poison_depth", "Messages in the poison queue that are not dead letters yet."),
-    "dead_letters": _gauge("dead_letters", "Stored dead letters."),
-    "open_runs": _gauge("open_runs", "Queued and running runs."),
-    "oldest_run": _gauge("oldest_run", "Time since the due instant of the oldest of them.", "s"),
-    "store_time": _gauge("store_time", "Duration of one write to the store.", "ms"),
-    "places_used": _gauge("places_used", "Slots of `concurrency` in use, in the process that measures."),
-    "places_full": _gauge("places_full", "Time without a free slot.", "s"),
-}
-"""The gauges of the watchdog, by its own keys (scheduler.watchdog.report)."""
+def gauge_metric(gauge: GaugeDeclaration) -> Metric:
+    """Return the metric of a gauge."""
+    return Metric(f"scheduler.watchdog.{gauge.name}", gauge.description, gauge.unit, "gauge")
+
 
 # --- Others -----------------------------------------------------------------------------------------------------------
 
@@ -166,5 +164,6 @@ DEAD_LETTER_EVENT: Final = Name("JobDeadLettered", "The custom event of a run gi
 LOG_EVENTS: Final = tuple(_events)
 FIELDS: Final = tuple(_fields)
 METRIC_TAGS: Final = tuple(_tags)
-METRICS: Final = (RUNS, DURATIONS, RESPONSE_TIMES, LATENESSES, ATTEMPT_COUNTS, DEAD_LETTERS, *GAUGES.values())
+METRICS: Final = (RUNS, DURATIONS, RESPONSE_TIMES, LATENESSES, ATTEMPT_COUNTS, DEAD_LETTERS)
+"""The metrics of runs. The gauges: scheduler.watchdog.gauges."""
 OTHERS: Final = (SERVICE_CHECK, RUN_EVENT, DEAD_LETTER_EVENT)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -149,9 +149,9 @@ class Telemetry:
             names.WATCHDOG, message, {names.PART: part}, logging.INFO if well else logging.WARNING
         )
 
-    def gauges(self, values: Mapping[str, float]) -> None:
-        """What the watchdog measured, by the keys of names.GAUGES."""
-        self._offer(MeasuredGauges({names.GAUGES[key]: value for key, value in values.items()}))
+    def gauges(self, values: Iterable[tuple[names.GaugeDeclaration, float]]) -> None:
+        """Publish values of the watchdog."""
+        self._offer(MeasuredGauges({names.gauge_metric(gauge): value for gauge, value in values}))
 
     def health(self) -> list[dict[str, object]]:
         """Of each exporter: `exporter`, `state` (off, on, degraded), `last_error`, `sent`, `dropped`."""

@@ -11,8 +11,9 @@ Built by scheduler.app; the embedded host runs it in the background, the Functio
 """
 
 from scheduler.watchdog.activity import RunActivity, TrackedRuns, TrackedWorker
+from scheduler.watchdog.gauges import WATCHDOG_GAUGES
 from scheduler.watchdog.job_watch import JobWatch
-from scheduler.watchdog.report import WATCHDOG_GAUGES, JobsReport, LateJob, Lateness, WatchdogReport
+from scheduler.watchdog.report import JobsReport, LateJob, Lateness, WatchdogReport
 from scheduler.watchdog.store_failures import StoreFailures
 from scheduler.watchdog.watchdog import Watchdog
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property, partial
@@ -18,6 +18,7 @@ from scheduler.health.report import HealthStatus, PartHealth
 from scheduler.stores.key_counts import count_dead_letters, count_open_runs
 from scheduler.stores.port import Store, StoreError
 from scheduler.stores.watchdog_reports import WatchdogReports
+from scheduler.watchdog.gauges import WatchdogGauge, read_gauges
 from scheduler.watchdog.job_watch import JobWatch
 from scheduler.watchdog.report import WatchdogReport
 from scheduler.watchdog.rules import JOBS_PART, QUEUE_PART, health_parts, known_health_parts
@@ -47,8 +48,8 @@ LastTick = Callable[[], Awaitable[datetime | None]]
 class WatchdogListener(Protocol):
     """Telemetry as the watchdog uses it; both methods return at once."""
 
-    def gauges(self, values: Mapping[str, float]) -> None:
-        """Publish numbers by the names in WATCHDOG_GAUGES."""
+    def gauges(self, values: Iterable[tuple[WatchdogGauge, float]]) -> None:
+        """Publish the values."""
         ...
 
     def watchdog(self, part: str, message: str, *, well: bool) -> None:
@@ -190,7 +191,7 @@ class Watchdog:
         # Two reports are never exactly a minute apart.
         if now - self._gauges_published_at >= GAUGE_INTERVAL - 1:
             self._gauges_published_at = now
-            self._listener.gauges(report.gauges())
+            self._listener.gauges(read_gauges(report))
         for part in self._with_store_advice(known_health_parts(report)):
             self._publish_change(part)
 

@@ -23,8 +23,11 @@ from jobs.runs import Outcome, Run
 from observability.exporters.application_insights.building import build_application_insights_exporter
 from observability.invocations import Invocation, run_in_invocation
 from observability.telemetry import Telemetry
+from scheduler.watchdog.gauges import WATCHDOG_GAUGES
 from tests.observability import runs
 from tests.observability.fakes import until
+
+GAUGES = {gauge.name: gauge for gauge in WATCHDOG_GAUGES}
 
 CANARY = "canary-secret-value"
 CALLER = f"00-{'c' * 32}-{'d' * 16}-00"
@@ -76,8 +79,8 @@ async def main(connection_string: str, scenario: str) -> dict[str, Any]:
         telemetry.run_finished(runs.finished(run))
     offered_s = time.thread_time() - begun
     telemetry.dead_lettered(runs.ticket(), f"refused {CANARY}")
-    telemetry.gauges({"tick_gap": 9.0, "queue_depth": 4.0})
-    telemetry.gauges({"tick_gap": 1.5})
+    telemetry.gauges([(GAUGES["tick_gap"], 9.0), (GAUGES["queue_depth"], 4.0)])
+    telemetry.gauges([(GAUGES["tick_gap"], 1.5)])
     telemetry.service_started(host="embedded", jobs=10)
     try:
         raise RuntimeError(f"no disk for {CANARY}")

@@ -9,9 +9,11 @@ import pytest
 
 from observability import names
 from observability.exporters.measurements import find_tag_values
+from scheduler.watchdog.gauges import WATCHDOG_GAUGES
 from tests.observability import runs
 from tests.project import ROOT
 
+METRICS = (*names.METRICS, *map(names.gauge_metric, WATCHDOG_GAUGES))
 PAGE = (ROOT / "docs" / "telemetry.md").read_text(encoding="utf-8")
 
 
@@ -26,22 +28,22 @@ def rows(*titles: str) -> list[list[str]]:
 
 
 def test_every_name_is_there_once() -> None:
-    listed = [*names.LOG_EVENTS, *names.FIELDS, *names.METRIC_TAGS, *names.METRICS, *names.OTHERS]
+    listed = [*names.LOG_EVENTS, *names.FIELDS, *names.METRIC_TAGS, *METRICS, *names.OTHERS]
     assert [name for name, count in Counter(each.name for each in listed).items() if count > 1] == []
 
 
 def test_every_name_says_what_it_means() -> None:
-    listed = [*names.LOG_EVENTS, *names.FIELDS, *names.METRIC_TAGS, *names.METRICS, *names.OTHERS]
+    listed = [*names.LOG_EVENTS, *names.FIELDS, *names.METRIC_TAGS, *METRICS, *names.OTHERS]
     assert all(each.description.endswith(".") for each in listed)
     assert {each.unit for each in listed} <= {"", "ms", "s"}
 
 
 def test_metrics_are_split_by_tags_of_the_catalogue() -> None:
     tags = {tag.name for tag in names.METRIC_TAGS}
-    assert all(set(metric.tags) <= tags for metric in names.METRICS)
+    assert all(set(metric.tags) <= tags for metric in METRICS)
 
 
-@pytest.mark.parametrize("metric", list(names.METRICS), ids=lambda metric: metric.name)
+@pytest.mark.parametrize("metric", list(METRICS), ids=lambda metric: metric.name)
 def test_a_run_has_a_value_for_every_tag(metric: names.Metric) -> None:
     assert set(find_tag_values(metric, runs.run())) == set(metric.tags)
 
@@ -51,7 +53,7 @@ def test_a_run_has_a_value_for_every_tag(metric: names.Metric) -> None:
     [
         (["Log events"], names.LOG_EVENTS),
         (["Fields of every line", "Fields of events"], names.FIELDS),
-        (["Metrics"], names.METRICS),
+        (["Metrics"], METRICS),
         (["Tags"], names.METRIC_TAGS),
         (["Others"], names.OTHERS),
     ],
@@ -63,9 +65,9 @@ def test_the_page_has_the_names_of_the_catalogue(titles: list[str], listed: tupl
 
 def test_the_page_has_their_units() -> None:
     told = {row[0].strip("`"): row[1] for row in rows("Fields of every line", "Fields of events", "Metrics")}
-    assert told == {each.name: each.unit for each in (*names.FIELDS, *names.METRICS)}
+    assert told == {each.name: each.unit for each in (*names.FIELDS, *METRICS)}
 
 
 def test_the_page_says_what_metrics_are_split_by() -> None:
     told = {row[0].strip("`"): (row[2], row[3]) for row in rows("Metrics")}
-    assert told == {each.name: (each.kind, ", ".join(each.tags)) for each in names.METRICS}
+    assert told == {each.name: (each.kind, ", ".join(each.tags)) for each in METRICS}

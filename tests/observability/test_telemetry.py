@@ -18,6 +18,7 @@ from observability.building import build_telemetry
 from observability.events import DeadLettered, LogEvent, LogLine, MeasuredGauges, RunRequested
 from observability.sampling import RunReport
 from observability.telemetry import Telemetry
+from scheduler.watchdog.gauges import WATCHDOG_GAUGES
 from tests.observability import runs
 from tests.observability.fakes import RecordingExporter
 from tests.project import ROOT
@@ -138,8 +139,8 @@ def test_the_watchdog_warns_and_says_when_all_is_well_again(listening: pytest.Lo
 
 def test_gauges_reach_the_exporters_and_not_the_log(listening: pytest.LogCaptureFixture) -> None:
     exporter = RecordingExporter()
-    Telemetry([exporter]).gauges({"tick_gap": 1.5})
-    assert exporter.events == [MeasuredGauges({names.GAUGES["tick_gap"]: 1.5})]
+    Telemetry([exporter]).gauges([(WATCHDOG_GAUGES[0], 1.5)])
+    assert exporter.events == [MeasuredGauges({names.gauge_metric(WATCHDOG_GAUGES[0]): 1.5})]
     assert logged(listening) == []
 
 

@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,8 @@ class ApplicationInsightsDelivery:
         self._location = os.environ.get("REGION_NAME") or environment
         self._pending = 0
         self._window = window or MetricWindow()
+        self._gauges: set[names.Metric] = set()
+        """Those that have an instrument."""
         self._gauge_values: dict[names.Metric, float] = {}
 
     def open(self, counts: DeliveryCounts, closing: ShutdownSignal) -> None:
@@ -114,7 +117,7 @@ class ApplicationInsightsDelivery:
         self._meters: Any = metrics.get_meter_provider()
         self._logger = self._loggers.get_logger(INSTRUMENTATION_SCOPE, self._version)
         self._spans = SpanEmitter(self._tracers, self._version, self._redactor)
-        meter = self._meters.get_meter(INSTRUMENTATION_SCOPE, self._version)
+        self._meter = meter = self._meters.get_meter(INSTRUMENTATION_SCOPE, self._version)
         self._counts = {
             metric: meter.create_counter(metric.name, metric.unit, metric.description)
             for metric in names.METRICS
@@ -125,11 +128,13 @@ class ApplicationInsightsDelivery:
             for metric in names.METRICS
             if metric.kind == "distribution"
         }
-        for metric in names.METRICS:
-            if metric.kind == "gauge":
-                meter.create_observable_gauge(
-                    metric.name, [partial(self._observe_gauge, metric)], metric.unit, metric.description
-                )
+
+    def _record_gauges(self, values: Mapping[names.Metric, float]) -> None:
+        for metric in values.keys() - self._gauges:
+            self._gauges.add(metric)
+            callbacks = [partial(self._observe_gauge, metric)]
+            self._meter.create_observable_gauge(metric.name, callbacks, metric.unit, metric.description)
+        self._gauge_values.update(values)
 
     def _observe_gauge(self, metric: names.Metric, options: object) -> list[Observation]:
         """Return the value once: the SDK's plain gauge would repeat the last one without end, also without ticks or when
@@ -166,7 +171,7 @@ class ApplicationInsightsDelivery:
                 self._spans.emit_request(event)
                 self._pending += 1
             case MeasuredGauges():
-                self._gauge_values.update(event.values)
+                self._record_gauges(event.values)
             case LogLine() if self._owns_sdk:
                 self._emit_line(event)
             case LogLine() | AttemptRetried():

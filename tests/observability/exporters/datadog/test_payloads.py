@@ -23,7 +23,10 @@ from observability.events import DeadLettered, LogLine, MeasuredGauges, Telemetr
 from observability.exporters.datadog.intakes import DatadogSource, IntakeKind, IntakePayload
 from observability.exporters.datadog.payloads import build_payloads
 from observability.sampling import RunReport
+from scheduler.watchdog.gauges import WATCHDOG_GAUGES
 from tests.observability import runs
+
+GAUGES = {gauge.name: gauge for gauge in WATCHDOG_GAUGES}
 
 AT = 1_925_035_300
 IDENTITY = DatadogSource("prod", "scheduler", "1.2.3", "machine-1")
@@ -80,7 +83,7 @@ def test_dead_letters_are_counted_by_job() -> None:
 
 
 def test_of_a_gauge_the_newest_value_is_sent_and_no_line_is_logged() -> None:
-    gap, depth = names.GAUGES["tick_gap"], names.GAUGES["queue_depth"]
+    gap, depth = (names.gauge_metric(GAUGES[name]) for name in ("tick_gap", "queue_depth"))
     events = [MeasuredGauges({gap: 1.0, depth: 7.0}), MeasuredGauges({gap: 2.5})]
 
     assert entries("series", *events) == [

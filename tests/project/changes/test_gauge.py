@@ -1,0 +1,40 @@
+"""Adding a gauge touches its declaration and its row for operators; the exporters follow."""
+
+from __future__ import annotations
+
+from tests.project.changes.sample_change import SampleChangeFactory
+
+MEASURE = """
+from datetime import UTC, datetime
+from observability.telemetry import Telemetry
+from scheduler.watchdog.gauges import read_gauges
+from scheduler.watchdog.report import JobsReport, WatchdogReport
+from tests.observability.fakes import RecordingExporter
+
+exporter = RecordingExporter()
+Telemetry([exporter]).gauges(read_gauges(WatchdogReport(datetime.now(UTC), jobs=JobsReport(7, ()))))
+print({metric.name: value for metric, value in exporter.events[0].values.items()}["scheduler.watchdog.watched_jobs"])
+"""
+
+
+def test_a_gauge(sample_change: SampleChangeFactory) -> None:
+    change = sample_change("a gauge")
+    change.insert(
+        "scheduler/watchdog/gauges.py",
+        after="WATCHDOG_GAUGES = (",
+        text="""    WatchdogGauge(
+        "watched_jobs",
+        "Scheduled jobs that are neither disabled nor paused.",
+        "",
+        lambda report: _read(report.jobs, lambda jobs: jobs.watched),
+    ),""",
+    )
+    change.insert(
+        "docs/telemetry.md",
+        before="| `scheduler.watchdog.tick_gap` |",
+        text="| `scheduler.watchdog.watched_jobs` | | gauge | | Scheduled jobs that are neither disabled nor paused. |",
+    )
+
+    assert change.python(MEASURE) == "7.0\n"
+    change.pytest("tests/observability/test_names.py")
+    change.assert_touches_documented_files()
