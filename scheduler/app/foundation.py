@@ -73,8 +73,7 @@ async def open_foundation(
     settings = with_version(configuration.settings)
     redactor = Redactor() if started is None else started.redactor
     open_log(profile, settings, redactor, stack)
-    catalog = Catalog(build_snapshot(configuration.jobs, clock.now()))
-    health = Health()
+    catalog, health = Catalog(build_snapshot(configuration.jobs, clock.now())), Health()
     telemetry = _open_telemetry(settings, redactor, stack) if started is None else started.telemetry
     telemetry.use_policies(lambda job: _telemetry_policy(catalog, job))
     health.add_probe("telemetry", telemetry_probe(telemetry))

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 LONG_FILES = frozenset(
     {
-        "scheduler/cli/commands/dead_letters/group.py",
     }
 )
 LONG_FUNCTIONS = frozenset(
     {
         "config/job_files/reader.py:_parse_file",
         "scheduler/app/building.py:_build_program",
-        "scheduler/app/foundation.py:open_foundation",
         "scheduler/cli/commands/backfill.py:backfill",
         "scheduler/cli/commands/history.py:history",
         "scheduler/cli/commands/jobs.py:jobs",
-        "scheduler/hosts/functions/queue.py:perform_batch",
     }
 )
 BARE_CONSTANTS = frozenset(

@@ -108,40 +108,44 @@ class QueueHandler:
             StoreError, DispatchError: a ticket could not be claimed, recorded or followed up; the platform delivers the
                 whole message again. If many tickets finished, the failed ones are resent without them instead.
         """
-        failures: list[tuple[Ticket, Exception]] = []
-        again: defaultdict[int, list[tuple[datetime, Ticket]]] = defaultdict(list)
         tickets = decode_batch(body).tickets
-        if self._reload is not None:
-            known = self._are_definitions_known(tickets)
-            await self._reload(
-                *(
-                    (RELOAD_INTERVAL, RELOAD_TIMEOUT)
-                    if known
-                    else (UNKNOWN_JOB_RELOAD_INTERVAL, UNKNOWN_JOB_RELOAD_TIMEOUT)
-                )
-            )
+        await self._reload_definitions(tickets)
         last = self._clock.now() + MAX_EARLINESS
         if early := [ticket for ticket in tickets if ticket.due_at > last]:
             _log.warning("%d runs are not due yet (earliest %s): message rescheduled", len(early), early[0].id)
             await self._dispatch.send(early)
-        ends = await self._worker.execute_batch([ticket for ticket in tickets if ticket.due_at <= last])
-        for ticket, end in ends:
-            if isinstance(end, Exception):
-                failures.append((ticket, end))
-            elif end is not None and end.claimable_at is not None:
-                again[int(end.claimable_at.timestamp() // RESEND_SLICE)].append((end.claimable_at, ticket))
-            elif isinstance(end, AlreadyClaimed) and self._may_be_unpublished(ticket, delivery):
-                untold: list[Exception] = []
-                await self._publish_finished(ticket, end, untold)
-                failures += [(ticket, error) for error in untold]
-        if failures and not self._can_resend_failed(failures, len(ends)):
+        results = await self._worker.execute_batch([ticket for ticket in tickets if ticket.due_at <= last])
+        failures: list[tuple[Ticket, Exception]] = []
+        later: defaultdict[int, list[tuple[datetime, Ticket]]] = defaultdict(list)
+        for ticket, result in results:
+            if isinstance(result, Exception):
+                failures.append((ticket, result))
+            elif result is not None and result.claimable_at is not None:
+                later[int(result.claimable_at.timestamp() // RESEND_SLICE)].append((result.claimable_at, ticket))
+            elif isinstance(result, AlreadyClaimed) and self._may_be_unpublished(ticket, delivery):
+                errors: list[Exception] = []
+                await self._publish_finished(ticket, result, errors)
+                failures += [(ticket, error) for error in errors]
+        await self._resend_failed(failures, len(results))
+        for group in later.values():
+            await self._dispatch.send([ticket for _, ticket in group], not_before=max(at for at, _ in group))
+
+    async def _reload_definitions(self, tickets: Sequence[Ticket]) -> None:
+        """Read changed job files first, at once if the batch was planned by definitions that this process lacks."""
+        if self._reload is None:
+            return
+        if self._are_definitions_known(tickets):
+            await self._reload(RELOAD_INTERVAL, RELOAD_TIMEOUT)
+        else:
+            await self._reload(UNKNOWN_JOB_RELOAD_INTERVAL, UNKNOWN_JOB_RELOAD_TIMEOUT)
+
+    async def _resend_failed(self, failures: Sequence[tuple[Ticket, Exception]], performed: int) -> None:
+        if failures and not self._can_resend_failed(failures, performed):
             # The whole message is delivered again: resending tickets in addition would multiply them.
             raise failures[0][1]
         for failed, seconds in _group_by_delay(failures):
-            _log.warning("resent %d of %d runs: the store was unavailable", len(failed), len(ends))
+            _log.warning("resent %d of %d runs: the store was unavailable", len(failed), performed)
             await self._dispatch.send(failed, not_before=self._clock.now() + timedelta(seconds=seconds))
-        for later in again.values():
-            await self._dispatch.send([ticket for _, ticket in later], not_before=max(until for until, _ in later))
 
     def _can_resend_failed(self, failures: Sequence[tuple[Ticket, Exception]], performed: int) -> bool:
         """Return whether the failed tickets are resent without the rest of their message.

@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from jobs.formats.instants import format_iso_instant
-from scheduler.cli.formatting import format_local
-from scheduler.cli.output import (
-    EXIT_FAILED,
-    Column,
-    escape_controls,
-    fail,
-    is_terminal,
-    print_note,
-    show_json,
-    show_table,
-    show_tabs,
+from scheduler.cli.commands.dead_letters.listing import (
+    LISTING_HINT,
+    read_letters,
+    show_letter_details,
+    show_letters,
 )
-
-if TYPE_CHECKING:
-    from scheduler.app import Program, ReadOnlyProgram
-    from scheduler.operations.dead_letters import LetterFilter, ReplayResult
-    from scheduler.stores.dead_letters.letter import DeadLetter
-    from scheduler.stores.runs.repository import RunRecord
-
-_PAGE = 500
-_LISTED_BY = "`dead-letters list` lists all dead letters"
-_FIELDS = ("id", "at", "job", "attempts", "error", "state", "replayed_by", "reason")
+from scheduler.cli.output import EXIT_FAILED, escape_controls, fail, print_note, show_json
 
 ABOUT = """Dead letters: list, show, replay, discard.
 
@@ -63,7 +46,7 @@ def list_letters(
     """
     from scheduler.cli.context import load_for_command, require_job, run_without_jobs
 
-    letters = run_without_jobs("dead-letters list", lambda program: _letters(program, job, limit))
+    letters = run_without_jobs("dead-letters list", lambda program: read_letters(program, job, limit))
     if job is not None and not letters:
         require_job(load_for_command("dead-letters list"), job)
     if as_json:
@@ -74,7 +57,7 @@ def list_letters(
         return
     if not letters:
         print_note("there are no dead letters" if job is None else f"{job} has no dead letters")
-    _show(letters)
+    show_letters(letters)
 
 
 @dead_letters.command("show")
@@ -92,13 +75,13 @@ def show_letter(
 
     found = run_without_jobs("dead-letters show", lambda program: program.queries.find_dead_letter(letter))
     if found is None:
-        fail(f"there is no dead letter {letter!r}; {_LISTED_BY}", EXIT_FAILED)
+        fail(f"there is no dead letter {letter!r}; {LISTING_HINT}", EXIT_FAILED)
     if as_json:
         from scheduler.api.models.dead_letters import DeadLetterDetail
 
         show_json(DeadLetterDetail.from_full_letter(found).model_dump_json(indent=2))
         return
-    _show_one(found)
+    show_letter_details(found)
 
 
 @dead_letters.command("replay")
@@ -133,6 +116,7 @@ def replay_letters(
       dead-letters replay --job checkout-api --reason refused --dry-run
       dead-letters replay --after 2026-11-25T00:00:00Z --per-second 2
     """
+    from scheduler.cli.commands.dead_letters.replay import replay_many, replay_one
     from scheduler.cli.options import parse_instant_option
     from scheduler.operations.dead_letters import LetterFilter
 
@@ -140,11 +124,11 @@ def replay_letters(
     if letter is None and wanted == LetterFilter():
         fail("no dead letters selected: give an ID, or --job, --reason, --after or --before")
     elif letter is None:
-        _replay_many(wanted, per_second, limit, dry_run, as_json)
+        replay_many(wanted, per_second, limit, dry_run, as_json)
     elif wanted != LetterFilter() or dry_run:
         fail("give either the ID of one dead letter, or options that select several")
     else:
-        _replay_one(letter, as_json)
+        replay_one(letter, as_json)
 
 
 @dead_letters.command("discard")
@@ -161,145 +145,6 @@ def discard_letter(letter: LetterId) -> None:
     run_operation(
         "dead-letters discard",
         lambda program: program.operations.dead_letters.discard(letter, source=ChangeSource.COMMAND_LINE),
-        listing_hint=_LISTED_BY,
+        listing_hint=LISTING_HINT,
     )
     print(escape_controls(f"{letter} was discarded"))
-
-
-async def _letters(program: ReadOnlyProgram, job: str | None, limit: int) -> list[DeadLetter]:
-    letters: list[DeadLetter] = []
-    continuation: str | None = ""
-    while continuation is not None and len(letters) < limit:
-        wanted = min(_PAGE, limit - len(letters))
-        page = await program.queries.list_dead_letters(job=job, limit=wanted, continuation=continuation)
-        letters += page.letters
-        continuation = page.continuation
-    return letters
-
-
-def _replay_one(letter: str, as_json: bool) -> None:
-    from scheduler.audit import ChangeSource
-    from scheduler.cli.mutations import quiet_run_log, run_operation, wait_for_runs
-
-    async def work(program: Program) -> RunRecord | None:
-        record = await program.operations.dead_letters.replay(letter, source=ChangeSource.COMMAND_LINE)
-        await wait_for_runs(program, [record.ticket.id])
-        return await program.queries.find_run(record.ticket.id)
-
-    with quiet_run_log():
-        record = run_operation("dead-letters replay", work, listing_hint=_LISTED_BY)
-    if record is None or record.run is None:
-        fail(f"the replay of {letter} did not finish, see the log", EXIT_FAILED)
-    if as_json:
-        from scheduler.api.models.runs import RunModel
-
-        show_json(RunModel.from_record(record).model_dump_json(indent=2))
-    else:
-        from scheduler.cli.run_report import show_run
-
-        show_run(record.run)
-    if record.run.outcome != "succeeded":
-        raise typer.Exit(EXIT_FAILED)
-
-
-def _replay_many(wanted: LetterFilter, per_second: float, limit: int, dry_run: bool, as_json: bool) -> None:
-    from scheduler.audit import ChangeSource
-    from scheduler.cli.mutations import count_finished_runs, quiet_run_log, run_operation, wait_for_runs
-    from scheduler.cli.run_table import show_runs
-
-    async def work(program: Program) -> tuple[ReplayResult, list[RunRecord]]:
-        replayed = await program.operations.dead_letters.replay_all(
-            wanted, per_second=per_second, limit=limit, dry_run=dry_run, source=ChangeSource.COMMAND_LINE
-        )
-        runs = [letter.replay.ticket.id for letter in replayed.letters if letter.replay is not None and not dry_run]
-        await wait_for_runs(program, runs)
-        records = [await program.queries.find_run(run_id) for run_id in runs]
-        return replayed, [record for record in records if record is not None]
-
-    with quiet_run_log(), count_finished_runs() as listener:
-        replayed, records = run_operation("dead-letters replay", work, job=wanted.job, listener=listener)
-    if as_json:
-        from scheduler.api.models.dead_letters import ReplayModel
-
-        show_json(ReplayModel.from_result(replayed, dry_run=dry_run).model_dump_json(indent=2))
-    elif dry_run:
-        _show(replayed.letters)
-    else:
-        show_runs(records)
-    for job in replayed.unknown_jobs:
-        print_note(f"there is no job named {job} any more: its dead letters are not replayed")
-    if replayed.remaining:
-        print_note(f"{replayed.remaining} more match: raise --limit, or repeat the command")
-    if not replayed.letters:
-        print_note("no dead letter that can be replayed matches")
-    if any(record.run is None or record.run.outcome != "succeeded" for record in records):
-        raise typer.Exit(EXIT_FAILED)
-
-
-def _show(letters: list[DeadLetter] | tuple[DeadLetter, ...]) -> None:
-    if not is_terminal():
-        show_tabs(_FIELDS, map(_fields, letters))
-    elif letters:
-        columns = (
-            Column("id", "bold"),
-            Column("at", is_optional=True),
-            Column("job"),
-            Column("attempts", align_right=True, is_optional=True),
-            Column("state"),
-            Column("reason", no_wrap=False, min_width=20),
-        )
-        show_table(columns, map(_cells, letters))
-
-
-def _cells(letter: DeadLetter) -> tuple[str, ...]:
-    from scheduler.api.models.dead_letters import replay_state
-
-    return (
-        letter.id,
-        format_local(letter.at),
-        letter.job or "-",
-        str(letter.attempts),
-        replay_state(letter),
-        letter.reason,
-    )
-
-
-def _fields(letter: DeadLetter) -> tuple[str, ...]:
-    from scheduler.api.models.dead_letters import replay_state
-
-    replayed_by = letter.replay.ticket.id if letter.replay is not None else ""
-    head = (
-        letter.id,
-        format_iso_instant(letter.at, precise=True),
-        letter.job or "",
-        str(letter.attempts),
-        letter.error or "",
-    )
-    return *head, replay_state(letter), replayed_by, letter.reason
-
-
-def _show_one(letter: DeadLetter) -> None:
-    """Key and value a line, then what has several lines of its own."""
-    import json
-
-    known: list[tuple[str, str | datetime | None]] = [
-        ("id", letter.id),
-        ("at", letter.at),
-        ("job", letter.job),
-        ("run", letter.ticket.id if letter.ticket else None),
-        ("reason", letter.reason),
-        ("error", letter.error),
-        ("replayed by", letter.replay.ticket.id if letter.replay else None),
-        ("message", letter.message or None),
-    ]
-    for name, value in known:
-        if value is not None:
-            print(
-                f"{name}: {escape_controls(format_iso_instant(value, precise=True) if isinstance(value, datetime) else value)}"
-            )
-    for attempt in letter.tried:
-        print(escape_controls(f"attempt {attempt.number}: {attempt.message}"))
-    if letter.definition is not None:
-        print(f"definition: {json.dumps(letter.definition, ensure_ascii=True)}")
-    for line in letter.traceback.splitlines():
-        print(escape_controls(line))
