@@ -63,8 +63,7 @@ class ApplicationInsightsDelivery:
         self._location = os.environ.get("REGION_NAME") or environment
         self._pending = 0
         self._window = window or MetricWindow()
-        self._gauges: set[names.Metric] = set()
-        """Those that have an instrument."""
+        self._gauges: set[names.Metric] = set()  # those that have an instrument
         self._gauge_values: dict[names.Metric, float] = {}
 
     def open(self, counts: DeliveryCounts, closing: ShutdownSignal) -> None:
@@ -131,9 +130,9 @@ class ApplicationInsightsDelivery:
 
     def _record_gauges(self, values: Mapping[names.Metric, float]) -> None:
         for metric in values.keys() - self._gauges:
-            self._gauges.add(metric)
             callbacks = [partial(self._observe_gauge, metric)]
             self._meter.create_observable_gauge(metric.name, callbacks, metric.unit, metric.description)
+        self._gauges |= values.keys()
         self._gauge_values.update(values)
 
     def _observe_gauge(self, metric: names.Metric, options: object) -> list[Observation]:
@@ -175,8 +174,7 @@ class ApplicationInsightsDelivery:
             case LogLine() if self._owns_sdk:
                 self._emit_line(event)
             case LogLine() | AttemptRetried():
-                # A host that configured OpenTelemetry collects the log itself; an attempt is a span of its run.
-                pass
+                pass  # A host that configured OpenTelemetry collects the log; an attempt is a span of its run.
 
     def _emit_run(self, report: RunReport) -> None:
         if report.events or report.availability or report.spans:

@@ -107,7 +107,7 @@ HEAVY = (
     "starlette",
     "tenacity",
 )
-DEFINITIONS = ("jobs.definition", "jobs.expectations", "jobs.targets")
+DEFINITIONS = ("jobs.definition.job", "jobs.expectations", "jobs.targets")
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_a_schedule_that_is_never_due_prints_nothing_and_says_so_on_stderr() -> 
         ("* * * *", "expected 5 or 6 fields, got 4"),
         ("-5 * * * *", "minute"),
         ("@reboot", "'@reboot' is not a macro"),
-        ("00:99:00", "minutes go from 0 to 59"),
+        ("00:99:00", "minutes must be 0 to 59"),
         ("every 5", "every: '5' is not a duration"),
         ("every 1ms", "out of range"),
         ("", "empty"),
@@ -308,7 +308,7 @@ def test_a_mapping_is_read_as_in_a_job_file() -> None:
         ),
         (("{cron: 0 3 * * *, timezon: Asia/Tokyo}",), "timezon: unknown key, did you mean timezone?"),
         (("{cron: 0 3",), "cannot parse"),
-        (("{}",), "one of cron, every and monthly, not none"),
+        (("{}",), "one of cron, every and monthly is required, not none"),
     ],
 )
 def test_a_zone_that_cannot_be_meant_ends_with_2(words: tuple[str, ...], told: str) -> None:
