@@ -43,7 +43,7 @@ def test_a_circuit_is_held_open_until_an_instant_and_everybody_sees_it() -> None
 
     assert (said.code, said.stderr) == (0, "")
     assert said.stdout.startswith("checkout-api is held open until 2199-01-01 00:00:00Z (set on the command line at 2")
-    assert said.stdout.endswith(": deployment\n")
+    assert said.stdout.endswith(": deployment)\n")
     assert rows()[0][1:2] + rows()[0][3:5] == ["held_open", YEAR, "deployment"]
 
 
