@@ -155,7 +155,7 @@ async def test_a_dead_owner_s_ticket_is_buried_once_its_lease_is_over(hosted: Ho
     done = await hosted.worker.queue("bury", encode_batch(TicketBatch((ticket,))))
 
     assert done.failure is not None
-    assert done.failure.startswith("LeaseStillHeld: these runs are claimed for some time yet")
+    assert done.failure.startswith("LeaseStillHeld: these runs are still claimed")
     assert ticket.id in done.failure
     assert await hosted.dead_letters.list_letters() == []
 
