@@ -158,7 +158,7 @@ async def test_on_the_worker_nothing_but_the_invocation_fails(
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("SCHEDULER_STORE", "sqlite:////tmp/a.db", "SCHEDULER_STORE: sqlite:////tmp/a.db belongs to one process"),
+        ("SCHEDULER_STORE", "sqlite:////tmp/a.db", "SCHEDULER_STORE: sqlite:////tmp/a.db supports one process"),
         ("AzureWebJobsStorage", "AccountName=a", "AzureWebJobsStorage: is not the connection string of a storage"),
         ("AzureWebJobsStorage", "", "SCHEDULER_STORE: azure needs a storage account; set AzureWebJobsStorage"),
         (

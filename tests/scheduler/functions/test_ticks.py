@@ -36,7 +36,7 @@ async def test_health_is_down_when_no_tick_came_for_three_minutes(
     (part,) = await probe()
 
     assert (part.name, part.status) == ("ticks", status)
-    assert ("look at the function tick" in part.message) is (status is HealthStatus.DOWN)
+    assert ("check the function tick" in part.message) is (status is HealthStatus.DOWN)
 
 
 @pytest.mark.parametrize("planned", [None, START + PLANNING_HORIZON])
