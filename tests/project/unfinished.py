@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-LONG_FILES = frozenset(
-    {
-    }
-)
+LONG_FILES = frozenset[str]()
 LONG_FUNCTIONS = frozenset(
     {
         "config/job_files/reader.py:_parse_file",
