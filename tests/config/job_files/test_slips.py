@@ -61,7 +61,7 @@ def of_job(folder: Path, line: str) -> str:
         ("expect: ['[CERTIFICATE_EXPIRATION] > 48h']", "write {certificate_valid_for: 48h}"),
         ("expect: [something else]", "write a mapping, such as {status: 200}"),
         ("schedule: 60", "jobs.shop.schedule: 60 has no unit: write {every: 60s} if seconds are meant"),
-        ("schedule: 5m", "jobs.shop.schedule: '5m' is not a form that is read here: write {every: 5m}"),
+        ("schedule: 5m", "jobs.shop.schedule: '5m' is not a supported form: write {every: 5m}"),
         ("schedule: every 5 minutes", "write {every: 5m}"),
         ("schedule: every five minutes", "write {every: 5m}"),
         ("schedule: hourly", "write '@hourly' (in quotes)"),
