@@ -66,10 +66,7 @@ async def open_foundation(
     stack: AsyncExitStack,
     started: EarlyTelemetry | None,
 ) -> Foundation:
-    """Open the parts and register their closing with the stack. `started`: telemetry of the host, which stays open.
-
-    Raises StoreError.
-    """
+    """Open the parts; the stack closes them. `started`: telemetry of the host, which stays open. Raises StoreError."""
     settings = with_version(configuration.settings)
     redactor = Redactor() if started is None else started.redactor
     open_log(profile, settings, redactor, stack)
