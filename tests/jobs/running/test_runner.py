@@ -96,6 +96,14 @@ async def test_an_error_code_of_the_dns_has_a_class_of_its_own() -> None:
     )
 
 
+@pytest.mark.parametrize(("keep_body", "excerpt"), [(0, ""), (4, "serv"), (100, "server is down")])
+@virtual_time
+async def test_keep_body_limits_the_excerpt_of_a_failed_attempt(keep_body: int, excerpt: str) -> None:
+    stage = Stage(answer(503, body=b"server is down"))
+    run = await stage.run(job(check={"url": URL, "keep_body": keep_body}))
+    assert run.attempts[0].body == excerpt
+
+
 @virtual_time
 async def test_another_expectation_that_does_not_hold_fails_the_run_with_its_own_class() -> None:
     run = await Stage(answer(200, body=b"down")).run(job(expect=[{"body_contains": "up"}]))
