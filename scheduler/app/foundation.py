@@ -79,10 +79,10 @@ async def open_foundation(
     stack.push_async_callback(identity.aclose)
     trouble = StoreFailures(clock.monotonic)
     store = await _open_store(settings, profile, identity, stack, health, trouble)
-    noted = RunActivity(clock)
+    activity = RunActivity(clock)
     owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     # Any process that shares the queue may get the message of what this one queues.
-    runs = TrackedRuns(store, noted, queues_as="" if profile.shares_queue else owner, failures=trouble)
+    runs = TrackedRuns(store, activity, queues_as="" if profile.shares_queue else owner, failures=trouble)
     return Foundation(
         profile=profile,
         configuration=configuration,
@@ -96,7 +96,7 @@ async def open_foundation(
         identity=identity,
         store=store,
         trouble=trouble,
-        noted=noted,
+        noted=activity,
         owner=owner,
         repositories=Repositories(store),
         runs=runs,
