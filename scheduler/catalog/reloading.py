@@ -110,7 +110,7 @@ class JobReloader:
         await asyncio.gather(*self._pending_reads, return_exceptions=True)
 
     async def run(self, on_change: Callable[[JobSnapshot], None]) -> None:
-        """Read the files whenever they may have changed, until cancelled. `changed` gets the set that was replaced."""
+        """Read the files whenever they may have changed, until cancelled. `on_change` gets the previous set."""
         if self._source is None:
             return
         async for _ in self._source.change_hints():
@@ -127,11 +127,11 @@ class JobReloader:
                 return (PartHealth(JOB_FILES_PART, HealthStatus.DEGRADED, f"{message}: check how they are mounted"),)
         if not self._problems or self._problems_since is None:
             return (PartHealth(JOB_FILES_PART, HealthStatus.OK),)
-        told = "; ".join(map(str, self._problems[:_MAX_NAMED]))
+        listed = "; ".join(map(str, self._problems[:_MAX_NAMED]))
         more = len(self._problems) - _MAX_NAMED
         rest = f"; and {more} more, see the log" if more > 0 else ""
         message = (
-            f"rejected since {format_instant(self._problems_since)}, the previous jobs stay in force: {told}{rest}"
+            f"rejected since {format_instant(self._problems_since)}, the previous jobs stay in force: {listed}{rest}"
         )
         return (PartHealth(JOB_FILES_PART, HealthStatus.DEGRADED, message),)
 
@@ -151,9 +151,9 @@ class JobReloader:
         await asyncio.to_thread(self._prepare, [entry.job.check for entry in view])
         self._catalog.replace(view)
         self._problems, self._problems_since = (), None
-        told = _describe_changes(added, changed, removed)
-        _log.info("job files: %s; jobs in force: %d", told, len(view))
-        log_change(f"job set {before.digest} was replaced by {view.digest} ({told})", ChangeSource.FILES)
+        changes = _describe_changes(added, changed, removed)
+        _log.info("job files: %s; jobs in force: %d", changes, len(view))
+        log_change(f"job set {before.digest} was replaced by {view.digest} ({changes})", ChangeSource.FILES)
         self._check_jobs(view.get_job(name).job for name in (*added, *changed))
         return True
 
@@ -198,8 +198,8 @@ def _diff_names(before: JobSnapshot, view: JobSnapshot) -> tuple[list[str], list
 
 def _describe_changes(added: list[str], changed: list[str], removed: list[str]) -> str:
     parts = [("added", added), ("changed", changed), ("removed", removed)]
-    told = [f"{len(names)} {word}: {_join_names(names)}" for word, names in parts if names]
-    return ", ".join(told) or "no job changed"
+    changes = [f"{len(names)} {word}: {_join_names(names)}" for word, names in parts if names]
+    return ", ".join(changes) or "no job changed"
 
 
 def _join_names(names: list[str]) -> str:

@@ -429,7 +429,7 @@ async def test_runs_go_on_while_the_folder_of_jobs_is_gone_empty_or_broken(tmp_p
             await host.stop()
 
     words = (
-        "is not there",
+        "does not exist",
         "no job files found, but jobs are in force",
         "jobs.json:1: jobs.checkout.chek: unknown key",
     )
