@@ -222,7 +222,7 @@ async def test_a_backfill_that_is_interrupted_says_how_to_go_on_and_does(tmp_pat
         gate = target.hold("/book")
         jobs = {"booking": job(f"{target.url}/book") | {"schedule": every_ten_minutes(now)}}
         async with embedded(tmp_path, jobs) as host:
-            async with line.begun(*backfill) as program:
+            async with line.start(*backfill) as program:
                 await target.wait_for_requests(1, timeout=20)
                 program.signal(signal.SIGINT)
                 code = await program.exited()

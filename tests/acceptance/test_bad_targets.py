@@ -216,7 +216,7 @@ async def test_a_run_against_a_bad_target_ends_in_time_and_says_what_was_wrong(c
 async def test_the_log_says_the_same_as_the_run(case: Case, served: Bad) -> None:
     run = await served.host.run(name_of(case))
 
-    lines = await served.host.told(run["id"], "JOB_FAILED", "JOB_PERFORMANCE")
+    lines = await served.host.lines_on(run["id"], "JOB_FAILED", "JOB_PERFORMANCE")
     failed = next(line for line in lines if line["Event"] == "JOB_FAILED")
     retries = [line for line in lines if line["Event"] == "JOB_RETRY"]
     assert (failed["ErrorType"], failed["ErrorMessage"]) == (case.error, run["message"])

@@ -22,7 +22,7 @@ from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, Cursors
 from scheduler.stores.port import Store
 from scheduler.stores.sqlite.connections import StoreAccess
 from scheduler.stores.sqlite.store import open_sqlite
-from tests.parts.accounts import Account, kept
+from tests.parts.accounts import Account, read_stored_runs
 from tests.parts.azurite import Azurite
 from tests.parts.functions_herd import Herd
 from tests.parts.functions_style import Kind, Platform, environment
@@ -135,7 +135,7 @@ async def test_a_server_that_is_killed_fifty_times_accounts_for_every_due_instan
             account = Account(JOBS, since, second(datetime.now(UTC)), ONCE, LETTERED, FOLLOWERS)
             store = await open_sqlite(store_file, StoreAccess.SHARED)
             await account.complete(store, within=200)
-        found = await kept(store, account.all_jobs)
+        found = await read_stored_runs(store, account.all_jobs)
         await store.aclose()
 
     print(account.summary(found, target.hits()))
@@ -193,7 +193,7 @@ async def test_functions_processes_that_are_killed_fifty_times_account_for_every
             await planned(store, account.until)
             processes.stop("ticker")
             await account.complete(store, within=300)
-        found = await kept(store, account.all_jobs)
+        found = await read_stored_runs(store, account.all_jobs)
         await store.aclose()
 
     print(account.summary(found, target.hits()))

@@ -25,7 +25,7 @@ from scheduler.stores.azure.opening import open_azure_tables
 from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, Cursors
 from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.port import Store
-from tests.parts.accounts import Account, kept
+from tests.parts.accounts import Account, read_stored_runs
 from tests.parts.azurite import Azurite
 from tests.parts.faulty_storage import Choose, Fault, FaultyStorage, away, healthy, some
 from tests.parts.functions_herd import Herd
@@ -91,7 +91,7 @@ async def test_a_storage_that_fails_in_every_way_loses_and_doubles_no_run(
                 while (letters := await _letters_of_messages(store)) < UNREADABLE:
                     print(f"{letters} of {UNREADABLE} dead letters of messages")
                     await asyncio.sleep(1)
-        found = await kept(store, account.jobs)
+        found = await read_stored_runs(store, account.jobs)
         await store.aclose()
         hits = Counter(request.headers["idempotency-key"] for request in target.requests)
 

@@ -19,7 +19,7 @@ import pytest
 
 from jobs.runs import Outcome, Run
 from scheduler.stores.azure.opening import open_azure_tables
-from tests.parts.accounts import Account, kept
+from tests.parts.accounts import Account, read_stored_runs
 from tests.parts.azurite import Azurite, fresh_prefix, running_azurite
 from tests.parts.functions_herd import Herd
 from tests.parts.functions_style import Platform, environment
@@ -69,7 +69,7 @@ async def test_a_stall_of_the_storage_loses_and_doubles_nothing_and_is_over_with
             await asyncio.sleep((account.until - datetime.now(UTC)).total_seconds())
             store = await open_azure_tables(connection_string=own_azurite.connection_string, prefix=prefix)
             await account.complete(store, within=90)
-        found = await kept(store, account.jobs)
+        found = await read_stored_runs(store, account.jobs)
         await store.aclose()
         hits = Counter(request.headers["idempotency-key"] for request in target.requests)
 

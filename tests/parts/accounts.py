@@ -1,8 +1,8 @@
-"""Every due instant accounted for: what is kept of jobs that are due each second, compared with what a target saw.
+"""Account for every due instant: compare the stored runs of jobs that are due each second with a target's requests.
 
     account = Account(jobs=names, since=instant, until=instant)     # whole seconds, both included
-    await account.complete(store, within=60)                        # until nothing is missing or under way
-    account.problems(await kept(store, names), hits)                # sentences; [] is good
+    await account.complete(store, within=60)                        # until nothing is missing or in-flight
+    account.problems(await read_stored_runs(store, names), hits)    # sentences; [] is good
 
 Read through the program's own stores, so that it holds for SQLite and Azure Tables alike. For tests that kill.
 """
@@ -25,8 +25,8 @@ _PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """`circuits_of_jobs`: records as each job's history gives them; `of_all`: the same from the history of all jobs."""
+class StoredRuns:
+    """`of_jobs`: records as each job's history lists them; `of_all`: the same from the history of all jobs."""
 
     of_jobs: Mapping[str, Sequence[RunRecord]]
     of_all: Sequence[RunRecord]
@@ -34,12 +34,12 @@ class Kept:
     """The ids of the runs that are dead letters."""
 
 
-async def kept(store: Store, jobs: Sequence[str]) -> Kept:
+async def read_stored_runs(store: Store, jobs: Sequence[str]) -> StoredRuns:
     runs = Runs(store)
     await runs.list_unfinished()  # puts right what the last crash left half finished, as each tick and start does
     of_jobs = {job: [record async for record in _records(runs, job)] for job in jobs}
     of_all = [record async for record in _records(runs, None)]
-    return Kept(of_jobs, of_all, await _letters(store))
+    return StoredRuns(of_jobs, of_all, await _letters(store))
 
 
 async def _letters(store: Store) -> frozenset[str]:
@@ -62,7 +62,7 @@ class Account:
     lettered: frozenset[str] = frozenset()
     """Jobs whose failed runs become dead letters."""
     followers: Mapping[str, str] = field(default_factory=dict)
-    """Jobs without a schedule, each with the job whose every run leads to one of its own."""
+    """Jobs without a schedule, each with the job that triggers one run of it per run."""
     every: timedelta = _SECOND
     """Between two due instants of a job."""
 
@@ -93,36 +93,36 @@ class Account:
             for job, first in self.followers.items():
                 if missing := await self._not_followed(runs, job, first):
                     return missing
-            # Whoever recorded the run may have been killed before this: it then waits for its message to come again.
+            # The process that recorded the run may have been killed before this: the next delivery of its message then does it.
             if self.lettered:
-                return await self._not_kept_as_letters(runs, await _letters(store))
+                return await self._without_letters(runs, await _letters(store))
         except StoreUnavailable as error:
             return [str(error)]  # on a machine that has too much to do
         return []
 
-    def problems(self, kept: Kept, hits: Counter[str]) -> list[str]:
-        """What is wrong, one sentence each. `hits`: how often the target was asked, by run id."""
+    def problems(self, stored: StoredRuns, hits: Counter[str]) -> list[str]:
+        """What is wrong, one sentence each. `hits`: number of requests that the target received, by run id."""
         return [
-            *(problem for job in self.jobs for problem in self._of_job(job, kept.of_jobs[job])),
-            *(problem for job, first in self.followers.items() for problem in self._of_follower(job, first, kept)),
-            *_of_lists(kept),
-            *(problem for run in _finished(kept.of_all) for problem in self._of_run(run, kept, hits[run.id])),
+            *(problem for job in self.jobs for problem in self._of_job(job, stored.of_jobs[job])),
+            *(problem for job, first in self.followers.items() for problem in self._of_follower(job, first, stored)),
+            *_of_lists(stored),
+            *(problem for run in _finished(stored.of_all) for problem in self._of_run(run, stored, hits[run.id])),
             *(
-                f"{run_id} was run, but is not kept"
-                for run_id in hits.keys() - {each.ticket.id for each in kept.of_all}
+                f"{run_id} was run, but is not stored"
+                for run_id in hits.keys() - {each.ticket.id for each in stored.of_all}
             ),
         ]
 
-    def summary(self, kept: Kept, hits: Counter[str]) -> str:
-        """What became of the runs, for who reads a test's output."""
-        runs = list(_finished(kept.of_all))
+    def summary(self, stored: StoredRuns, hits: Counter[str]) -> str:
+        """The results of the runs, for a test's output."""
+        runs = list(_finished(stored.of_all))
         ends = Counter(f"{run.outcome} {run.error or run.message[:20]}".strip() for run in runs)
         again = sum(count > 1 for count in hits.values())
         late = sorted(run.lateness_ms / 1000 for run in runs)
-        told = ", ".join(f"{count} {end}" for end, count in ends.most_common())
+        results = ", ".join(f"{count} {end}" for end, count in ends.most_common())
         return (
-            f"{len(runs)} runs due {self.since:%H:%M:%S} to {self.until:%H:%M:%S}: {told}; the targets of {again} were "
-            f"asked more than once; {len(kept.letters)} dead letters; late by {late[len(late) // 2]:.2f} s, at most "
+            f"{len(runs)} runs due {self.since:%H:%M:%S} to {self.until:%H:%M:%S}: {results}; the targets of {again} were "
+            f"requested more than once; {len(stored.letters)} dead letters; late by {late[len(late) // 2]:.2f} s, at most "
             f"{late[-1]:.2f} s"
         )
 
@@ -141,7 +141,7 @@ class Account:
         ended = {record.ticket.correlation_id for record in records if record.run is not None}
         return [f"{job} after {run_id}" for run_id in self._runs_of(first) if run_id not in ended]
 
-    async def _not_kept_as_letters(self, runs: Runs, letters: frozenset[str]) -> list[str]:
+    async def _without_letters(self, runs: Runs, letters: frozenset[str]) -> list[str]:
         down = [outcome for outcome in Outcome if outcome.down]
         return [
             f"{run_id}: no dead letter"
@@ -166,33 +166,33 @@ class Account:
                 yield f"{job} has {found[at]} records of what was due at {at:%H:%M:%S}"
         yield from (f"{job} was never due at {at}" for at in found if at.microsecond)
 
-    def _of_follower(self, job: str, first: str, kept: Kept) -> Iterator[str]:
-        found = Counter(record.ticket.correlation_id for record in kept.of_jobs[job])
-        # What was due after `until` may not have come so far.
+    def _of_follower(self, job: str, first: str, stored: StoredRuns) -> Iterator[str]:
+        found = Counter(record.ticket.correlation_id for record in stored.of_jobs[job])
+        # Runs due after `until` can be missing so far.
         for run_id in {*self._runs_of(first), *found}:
             if found[run_id] != 1:
                 yield f"{job} has {found[run_id]} records of what follows from {run_id}"
 
-    def _of_run(self, run: Run, kept: Kept, hits: int) -> Iterator[str]:
+    def _of_run(self, run: Run, stored: StoredRuns, hits: int) -> Iterator[str]:
         if run.outcome is Outcome.SUCCEEDED and not hits:
-            yield f"{run.id} succeeded, but its target was not asked"
+            yield f"{run.id} succeeded, but its target received no request"
         if run.lateness_ms < 0:
             yield f"{run.id} began {-run.lateness_ms:.0f} ms before its instant"
         if run.outcome is not Outcome.SUCCEEDED and not run.message:
             yield f"{run.id} {run.outcome} without a reason"
         given_up = run.error is ErrorClass.DEAD_LETTERED or (run.job in self.lettered and run.outcome.down)
-        if given_up and run.id not in kept.letters:
-            yield f"{run.id} was given up, but is no dead letter"
+        if given_up and run.id not in stored.letters:
+            yield f"{run.id} was given up, but is not a dead letter"
         if run.job in self.once and hits > 1:
-            yield f"{run.id} may have one effect, and its target was asked {hits} times"
+            yield f"{run.id} may have one effect, and its target received {hits} requests"
 
 
-def _of_lists(kept: Kept) -> Iterator[str]:
-    of_jobs = Counter(record.ticket.id for records in kept.of_jobs.values() for record in records)
-    of_all = Counter(record.ticket.id for record in kept.of_all)
+def _of_lists(stored: StoredRuns) -> Iterator[str]:
+    of_jobs = Counter(record.ticket.id for records in stored.of_jobs.values() for record in records)
+    of_all = Counter(record.ticket.id for record in stored.of_all)
     for counted, where in ((of_jobs, "its job's history"), (of_all, "the history of all jobs")):
         yield from (f"{run_id} is {count} times in {where}" for run_id, count in counted.items() if count > 1)
-    # While runs go on, what was read first may lack what was read last.
+    # While runs are in-flight, the list that was read first can lack runs of the last one.
     yield from (f"{run_id} is in its job's history only" for run_id in of_jobs.keys() - of_all.keys())
 
 

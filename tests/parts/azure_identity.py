@@ -33,7 +33,7 @@ TENANT = "11111111-2222-3333-4444-555555555555"
 
 
 class FakeCredential:
-    """A token credential that asks nobody, for async clients. `scopes`: what tokens were asked for."""
+    """A token credential without a service, for async clients. `scopes`: those of the requested tokens."""
 
     def __init__(self) -> None:
         self.scopes: list[str] = []
@@ -90,7 +90,7 @@ class KeyVaultServer(Service):
         del self._secrets[name]
 
     def calls(self, name: str | None = None) -> int:
-        """How often a secret was asked for with a token; of all without a name."""
+        """How often a secret was requested with a token; of all without a name."""
         return sum(self._calls.values()) if name is None else self._calls.get(name, 0)
 
     def error_body(self, status: int) -> object:
@@ -175,5 +175,5 @@ class ManagedIdentityServer(Service):
 
 
 def _error(code: str, inner: str | None = None) -> dict[str, Any]:
-    error: dict[str, Any] = {"code": code, "message": "said by the test's vault"}
+    error: dict[str, Any] = {"code": code, "message": "an error of the test's vault"}
     return {"error": error if inner is None else {**error, "innererror": {"code": inner}}}

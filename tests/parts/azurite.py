@@ -3,11 +3,11 @@
     async def test_...(azurite: Azurite, storage_prefix: str) -> None:
         TableClient.from_connection_string(azurite.connection_string, table_name=f"{storage_prefix}runs")
 
-- `azurite`: session fixture (also azurite.blob_url, .queue_url, .table_url, .account, .key). A test that asks for it
+- `azurite`: session fixture (also azurite.blob_url, .queue_url, .table_url, .account, .key). A test that requests it
   is marked `azurite`.
 - `storage_prefix`: fresh for each test, good at the start of names of tables (letters and digits) and of queues.
 
-It is taken from .tools/node_modules, where `./dev test` installs it, or from SCHEDULER_AZURITE: a path of azurite.js
+It is read from .tools/node_modules, where `./dev test` installs it, or from SCHEDULER_AZURITE: a path of azurite.js
 or of a node_modules/azurite folder. Without Node or Azurite the tests are skipped, see tests.parts. SIGKILL loses
 Azurite's last write: crash tests kill the program, not Azurite.
 """
@@ -58,7 +58,7 @@ class Azurite:
 
 
 def fresh_prefix() -> str:
-    """A start for names of tables and queues that nobody has used."""
+    """A start for names of tables and queues that are unused."""
     return f"t{secrets.token_hex(5)}"
 
 
@@ -102,7 +102,7 @@ def _script() -> Path:
 
 
 def _read_urls(process: subprocess.Popen[str]) -> dict[str, str]:
-    """What Azurite says it listens on; a watchdog ends a start that hangs."""
+    """The URLs that Azurite prints; a watchdog ends a start that hangs."""
     assert process.stdout is not None
     said: list[str] = []
     urls: dict[str, str] = {}

@@ -59,7 +59,7 @@ EMPTY_LINES_WITHOUT_END = CRLF * 200_000
 
 NUL_IN_VALUE = answer(b"ready", "X-Nul: a\0b")
 NUL_IN_NAME = answer(b"ready", "X-N\0l: a")
-NO_COLON = answer(b"ready", "this is no header")
+NO_COLON = answer(b"ready", "this is not a header")
 BLANK_BEFORE_COLON = answer(b"ready", "X-Blank : a")
 FOLDED = answer(b"ready", "X-Folded: a", " b", "\tc")
 ONE_HUGE_HEADER = answer(b"ready", "X-Huge: " + "x" * 200_000)
@@ -183,7 +183,7 @@ HTTP_2_TINY_DATA = http_2(OK_BY_HTTP_2, ends=False) + frame(0, b"x", stream=1) *
 HTTP_2_PINGS = frame(4) + (frame(6, bytes(8)) * 5000) + HTTP_2_GOOD[9:]
 HTTP_2_CUT_OFF = http_2(OK_BY_HTTP_2, ends=False) + frame(0, b"rea", stream=1)
 
-# --- services that are no web servers ---
+# --- services other than web servers ---
 
 SSH = b"SSH-2.0-OpenSSH_9.6\r\n"
 SMTP = b"220 mail.internal ESMTP ready\r\n"

@@ -15,7 +15,7 @@ Too much: endless_body, endless_headers, gzip_bomb, redirect_loop.
 In the middle: part_then (some bytes, then: closes, closes its half, resets, stays silent), closes_at_accept.
 Heedless of the request: turns_away (answers before it was read), never_reads (reads nothing of it).
 Without end: endless_continue, endless_events, endless_chunk_extension.
-Any bytes: answering(data), for those of bad_answers; `max_concurrent_turns` sends them before anything was asked.
+Any bytes: answering(data), for those of bad_answers; `max_concurrent_turns` sends them before any request.
 Not now: unavailable (503 with Retry-After in seconds or as a date, `times` times, then 200).
 
 Slow ones wait `interval` seconds between bytes; none ends by itself before its client goes.
@@ -39,7 +39,7 @@ OK_HEAD = b"HTTP/1.1 200 OK\r\n"
 
 
 class BadServer(StreamServer):
-    """Runs one behaviour for each connection, once a whole request was read unless told otherwise."""
+    """Runs one behaviour for each connection, once a whole request was read by default."""
 
     def __init__(self, behave: Behaviour, *, after_request: bool = True, scheme: str = "http") -> None:
         super().__init__(scheme=scheme)
@@ -56,7 +56,7 @@ class BadServer(StreamServer):
 
 
 class ReservedPort:
-    """A port that is bound, so that nobody else gets it, and either refuses or never accepts."""
+    """A port that is bound, so that no other program gets it, and either refuses or never accepts."""
 
     def __init__(self, *, listening: bool) -> None:
         self.connections = 0
@@ -233,7 +233,7 @@ def gzip_bomb(size: int = 50_000_000) -> BadServer:
 
 
 def answering(data: bytes, *, at_once: bool = False, tls: bool = False) -> BadServer:
-    """These bytes, then the end of the connection. `tls`: its URL says https, the bytes go out plain."""
+    """These bytes, then the end of the connection. `tls`: its URL has the scheme https, the bytes go out plain."""
     return BadServer(_sends(data), after_request=not at_once, scheme="https" if tls else "http")
 
 
@@ -262,7 +262,7 @@ def closes_at_accept() -> BadServer:
 
 
 def turns_away() -> BadServer:
-    """413 as soon as the head of a request is there; the body is never read."""
+    """413 as soon as the head of a request has arrived; the body is never read."""
 
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -292,7 +292,7 @@ def _endless(first: bytes, piece: bytes, interval: float = 0.0) -> BadServer:
 
 
 def endless_continue(status: str = "100 Continue") -> BadServer:
-    """Promises an answer for ever, as fast as it is read."""
+    """Promise an endless answer, as fast as the client reads it."""
     return _endless(b"", f"HTTP/1.1 {status}\r\n\r\n".encode() * 500)
 
 
@@ -339,6 +339,6 @@ class _Unavailable(HttpServer):
 
 
 def unavailable(retry_after: int | datetime = 1, times: int | None = None) -> HttpServer:
-    """503 with Retry-After: seconds, or an aware UTC datetime sent as an HTTP-date. `times`: None is for ever."""
+    """503 with Retry-After: seconds, or an aware UTC datetime sent as an HTTP-date. `times`: None is without limit."""
     text = str(retry_after) if isinstance(retry_after, int) else format_datetime(retry_after, usegmt=True)
     return _Unavailable(text, times)

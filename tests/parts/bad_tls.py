@@ -4,7 +4,7 @@
         ... server.url, tls: {ca_file: ca_file()} ...
 
 Certificates: missing_intermediate, expired_intermediate, signed_by_a_leaf, weak_key, ip_not_named, address_as_a_name,
-name_in_subject_alone, for_clients_alone; authority_as_leaf is odd, and taken.
+name_in_subject_alone, for_clients_alone; authority_as_leaf is odd, and accepted.
 Sessions: old_version, no_common_cipher, wants_client_certificate (`version` of TLS), h2_alone; good.
 """
 

@@ -1,10 +1,10 @@
-"""The command line as people use it: `python -m scheduler COMMAND`, each a process of its own, over one folder's state.
+"""The command line as people use it: `python -m scheduler COMMAND`, each in a separate process, over one folder's state.
 
 line = CommandLine(tmp_path)                          # the jobs and the state of `embedded(tmp_path, ...)`
 done = await line("pause", "checkout")                # .code, .stdout, .stderr; a pipe, so lines with tabs
 await line.rows("history", "checkout")                # those lines as dicts, by the names in the first
 await line.json("history", "checkout")                # what --json prints
-await line.until_history("checkout", lambda runs: ...)     # asks again and again, 20 s at most
+await line.until_history("checkout", lambda runs: ...)     # queries repeatedly, 20 s at most
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ class CommandLine:
         }
 
     async def __call__(self, *arguments: str) -> Finished:
-        """To its end. Whatever was wrong, nobody ever sees a traceback."""
-        async with self.begun(*arguments) as program:
+        """Run the command to its end. An error must not print a traceback."""
+        async with self.start(*arguments) as program:
             code = await program.exited()
         done = Finished(code, program.stdout, program.stderr)
         assert "Traceback" not in done.stderr, done.stderr
         return done
 
-    def begun(self, *arguments: str) -> Program:
+    def start(self, *arguments: str) -> Program:
         return Program(*arguments, env=self._env, cwd=self._folder)
 
     async def rows(self, *arguments: str) -> list[Row]:
@@ -56,7 +56,7 @@ class CommandLine:
     async def until_history(
         self, job: str, holds: Callable[[Sequence[Row]], bool], within: float = 20.0
     ) -> Sequence[Row]:
-        """The job's history, newest first, as soon as this holds of it. Fails with what it says instead."""
+        """The job's history, newest first, as soon as this holds of it. Fails with the last history instead."""
         end = time.monotonic() + within
         while not holds(runs := await self.rows("history", job, "--limit", "100")):
             assert time.monotonic() < end, runs

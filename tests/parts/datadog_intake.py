@@ -63,12 +63,12 @@ class DatadogIntake(Service):
         body = _INFLATE.get(request.headers.get("content-encoding", ""), bytes)(request.body)
         if len(request.body) > _WIRE_LIMIT.get(request.path, _LIMIT) or len(body) > _LIMIT:
             return self._refuse(413, "Payload too large")
-        kept, problems_of, accepted = self._intakes[request.path]
+        stored, problems_of, accepted = self._intakes[request.path]
         entries = _entries(json.loads(body))
         problems = list(problems_of(entries))
         if problems:
             return self._refuse(400, *problems)
-        kept += entries
+        stored += entries
         return accepted
 
     def _refuse(self, status: int, *problems: str) -> Answer:

@@ -1,4 +1,4 @@
-"""A name server on loopback that answers as a test says, by UDP and TCP on one port.
+"""A name server on loopback that answers as a test defines, by UDP and TCP on one port.
 
     async with DnsServer({("a.test", "A"): ["10.0.0.1"]}) as server:
         server.port
@@ -36,7 +36,7 @@ class DnsServer:
         self._records = {key: tuple(values) for key, values in (records or {}).items()}
         self._rcodes = dict(rcodes or {})
         self._silent, self._garbage, self._large = set(silent), set(garbage), set(large)
-        self.asked: list[tuple[str, str, str]] = []
+        self.queries: list[tuple[str, str, str]] = []
         """Protocol, name and type of each question."""
         self.port = 0
         self.stray = False
@@ -72,9 +72,9 @@ class DnsServer:
     def answer(self, packet: bytes, protocol: str) -> bytes | None:
         """None: it stays silent."""
         question = dns.message.from_wire(packet)
-        asked = question.question[0]
-        name, kind = asked.name.to_text(omit_final_dot=True), dns.rdatatype.to_text(asked.rdtype)
-        self.asked.append((protocol, name, kind))
+        query = question.question[0]
+        name, kind = query.name.to_text(omit_final_dot=True), dns.rdatatype.to_text(query.rdtype)
+        self.queries.append((protocol, name, kind))
         if name in self._silent:
             return None
         if name in self._garbage:
@@ -85,7 +85,7 @@ class DnsServer:
         elif name in self._large and protocol == "udp":
             answer.flags |= dns.flags.TC
         elif values := self._records.get((name, kind)):
-            answer.answer.append(dns.rrset.from_text_list(asked.name, 300, "IN", kind, list(values)))
+            answer.answer.append(dns.rrset.from_text_list(query.name, 300, "IN", kind, list(values)))
         elif not any(known == name for known, _ in self._records):
             answer.set_rcode(dns.rcode.NXDOMAIN)
         return answer.to_wire(max_size=65_000)

@@ -1,4 +1,4 @@
-"""A line to Azurite that fails as Azure Storage does: throttling, slow, half and lost answers, nobody there.
+"""A line to Azurite that fails as Azure Storage does: throttling, slow, half and lost answers, no server.
 
     async with FaultyStorage(azurite) as storage:
         storage.connection_string           # what the program under test gets

@@ -75,7 +75,7 @@ def main() -> None:
     prepare()
     for name in _USED:
         importlib.import_module(name)
-    # Nobody waits for those that are killed.
+    # Killed processes are not awaited.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     pids = []
     for line in sys.stdin:

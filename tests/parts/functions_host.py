@@ -111,10 +111,10 @@ def _app_problems(functions: Sequence[Function], host: Mapping[str, Any]) -> Ite
 
 def _function_problems(function: Function) -> Iterator[str]:
     if not _FUNCTION_NAME.fullmatch(function.name):
-        yield f"{function.name} is no name for a function"
+        yield f"{function.name} is not a name for a function"
     for binding in function.bindings:
         if not _BINDING_NAME.fullmatch(str(binding["name"])):
-            yield f"{function.name}: {binding['name']!r} is no name for a binding"
+            yield f"{function.name}: {binding['name']!r} is not a name for a binding"
     try:
         trigger = function.trigger
     except ValueError as error:
@@ -129,10 +129,10 @@ def _function_problems(function: Function) -> Iterator[str]:
         case "timerTrigger":
             schedule = str(trigger.get("schedule", ""))
             if len(schedule.split()) != 6 and not re.fullmatch("%[^%]+%", schedule):
-                yield f"{function.name}: {schedule!r} is no six-field NCRONTAB expression"
+                yield f"{function.name}: {schedule!r} is not a six-field NCRONTAB expression"
         case "queueTrigger":
             if not _QUEUE_NAME.fullmatch(str(trigger.get("queueName", ""))):
-                yield f"{function.name}: {trigger.get('queueName')!r} is no name for a queue"
+                yield f"{function.name}: {trigger.get('queueName')!r} is not a name for a queue"
 
 
 def _pattern(route: str) -> re.Pattern[str]:

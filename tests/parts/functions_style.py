@@ -43,7 +43,7 @@ Kind = Literal["worker", "ticker"]
 
 _QUEUES = json.loads((ROOT / "host.json").read_text())["extensions"]["queues"]
 _FIRST_PAUSE = 0.1
-"""Seconds between two looks at an empty queue at first; each pause is twice the one before."""
+"""Initial seconds between two reads of an empty queue; each pause is twice the one before."""
 VARIABLE = "FUNCTIONS_STYLE"
 """Holds the platform as JSON."""
 _log = logging.getLogger("tests.parts.functions_style")
@@ -67,7 +67,7 @@ class Platform:
     batch_size: int = _QUEUES["batchSize"]
     new_batch_threshold: int = _QUEUES["newBatchThreshold"]
     longest_pause: float = _seconds(_QUEUES["maxPollingInterval"])
-    """Between two looks at an empty queue."""
+    """Between two reads of an empty queue."""
     tick: float = 60.0
     shortened: Mapping[str, float] = field(default_factory=dict)
     """Constants such as {"scheduler.hosts.functions.timer.PLANNING_HORIZON": 8}; one that others import comes before those others."""
@@ -88,7 +88,7 @@ def environment(connection_string: str, prefix: str, jobs: Path) -> dict[str, st
 def spawn(
     kind: Kind, environ: Mapping[str, str], platform: Platform | None = None, output: IO[bytes] | int | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start a process. `output` takes what it says (default: nowhere); it ends with the caller's kill() alone."""
+    """Start a process. `output` gets its output (default: none); it ends with the caller's kill() alone."""
     settings = {VARIABLE: json.dumps(asdict(platform or Platform()))}
     return subprocess.Popen(
         [sys.executable, "-m", "tests.parts.functions_style", kind],
@@ -248,7 +248,7 @@ def _shorten(constants: Mapping[str, float]) -> None:
 
 
 def prepare() -> Platform:
-    """What the environment says of the platform, and the program's constants set accordingly."""
+    """What the environment defines for the platform, and the program's constants set accordingly."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(process)d %(name)s %(message)s")
     platform = Platform(**json.loads(os.environ.get(VARIABLE, "{}")))
     _shorten(platform.shortened)

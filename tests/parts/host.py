@@ -1,14 +1,14 @@
-"""The embedded host as a process of its own, and a client of its API: `serve`, seen through its front doors alone.
+"""The embedded host in a separate process, and a client of its API: `serve`, tested through its public interfaces.
 
     async with embedded(tmp_path, {"checkout": job(target.url)}) as host:       # state and job file in tmp_path
         run = await host.run("checkout")                # POST /api/jobs/checkout/run?wait=20s
         await host.runs(outcome="failed")               # GET /api/runs
         host.log()                                      # its log lines so far, as dicts
-        await host.told(run["id"], "JOB_FAILED")        # those on a run, as soon as this one is there
-        await host.logged("stopping")                   # until a line says so
+        await host.lines_on(run["id"], "JOB_FAILED")    # those on a run, as soon as this one exists
+        await host.logged("stopping")                   # until a line contains this
         await host.stop()                               # SIGTERM; exit code 0
 
-`jobs` None: no job file is written, and what SCHEDULER_JOBS or the environment says counts. Further keywords are
+`jobs` None: no job file is written, SCHEDULER_JOBS or the environment decides. Further keywords are
 environment variables. See proc for what else a program is given, and for the guard against the outside.
 """
 
@@ -47,7 +47,7 @@ class Host:
         return run
 
     async def runs(self, **query: str) -> list[dict[str, Any]]:
-        """The newest 500, or those that the query asks for."""
+        """The newest 500, or those that match the query."""
         answer = await self.client.get("/api/runs", params={"limit": "500", **query})
         found: list[dict[str, Any]] = answer.json()["runs"]
         return found
@@ -57,8 +57,8 @@ class Host:
         whole_lines = self.program.stdout.splitlines(keepends=True)
         return [json.loads(line) for line in whole_lines if line.startswith("{") and line.endswith("\n")]
 
-    async def told(self, run_id: str, *events: str, within: float = 60.0) -> list[dict[str, Any]]:
-        """The lines on a run, once there is one of each of these events: a run is answered before it is told."""
+    async def lines_on(self, run_id: str, *events: str, within: float = 60.0) -> list[dict[str, Any]]:
+        """The lines on a run, once each of these events has one: the API answers before a run is published."""
         async with asyncio.timeout(within):
             while True:
                 lines = [line for line in self.log() if line.get("RunId") == run_id]

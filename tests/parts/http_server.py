@@ -72,13 +72,13 @@ class Request:
 class Answer:
     """What to send back.
 
-    `delay`: seconds before it. `gate`: it also waits for this event. `framing`: how the body's end is told. `close`:
+    `delay`: seconds before it. `gate`: it also waits for this event. `framing`: how the body's end is marked. `close`:
     the connection ends after it. `reset`: no answer, the connection is reset.
     """
 
     status: int = 200
     headers: Mapping[str, str | list[str]] = field(default_factory=dict)
-    """Of a list each value is a header line of its own."""
+    """Of a list each value is a separate header line."""
     body: bytes = b""
     delay: float = 0.0
     gate: asyncio.Event | None = None
@@ -121,7 +121,7 @@ class Answer:
 
 
 class StreamServer(ABC):
-    """Accepts connections on loopback and cuts them off when the test is over; what it says is up to subclasses."""
+    """Accepts connections on loopback and cuts them off when the test is over; subclasses define the answers."""
 
     def __init__(
         self, *, host: str = "127.0.0.1", port: int = 0, scheme: str = "http", context: ssl.SSLContext | None = None

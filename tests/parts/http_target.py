@@ -59,7 +59,7 @@ class HttpTarget(HttpServer):
         self.on_call(path, lambda _: answer, method=method)
 
     def sequence(self, path: str, *answers: Answer | int, method: str | None = None) -> None:
-        """One answer after the other, then the last one for ever; an int is a status."""
+        """One answer after the other, then the last one repeatedly; an int is a status."""
         left = [Answer(answer) if isinstance(answer, int) else answer for answer in answers]
         self.on_call(path, lambda _: left.pop(0) if len(left) > 1 else left[0], method=method)
 
@@ -71,7 +71,7 @@ class HttpTarget(HttpServer):
         return gate
 
     def on_call(self, path: str, handler: Handler, *, method: str | None = None) -> None:
-        """Whatever the handler says."""
+        """The answer of the handler."""
         self._routes[method, path] = handler
 
     def requests_to(self, path: str) -> Sequence[Request]:

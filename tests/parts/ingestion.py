@@ -1,4 +1,4 @@
-"""The services that the product reports to or asks, played on loopback and proven against their real clients.
+"""The services that the product reports to or queries, played on loopback and proven against their real clients.
 
     async with ApplicationInsightsIngestion() as insights:      # see application_insights
         insights.connection_string, insights.environ, insights.items, insights.by_type("AvailabilityData")

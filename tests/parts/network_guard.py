@@ -7,7 +7,7 @@
 - Loopback addresses, unix sockets, `localhost`, `*.localhost` and the machine's own name pass.
 - Names under `.invalid` and the name `unknown.host` fail as an unknown host does: `socket.gaierror`.
 - A numeric address may be looked up (nothing is sent), but only loopback may be connected to.
-- All else raises `NetworkForbidden`, which names the address and is no OSError: no client takes it for a failure.
+- All else raises `NetworkForbidden`, which names the address and is not an OSError: no client handles it as a failure.
 
 Python's audit events reach every socket of this process, however it was imported; uvloop talks to libuv without
 them, so its entry points are wrapped. Child processes are guarded when proc starts them.
@@ -27,7 +27,7 @@ _OWN_NAMES = frozenset({"localhost", "ip6-localhost", "ip6-loopback", socket.get
 _UNKNOWN_HOSTS = ("invalid", "unknown.host")
 
 REFUSED = "NETWORK FORBIDDEN"
-"""How a line on stderr begins that tells of an attempt in a child process."""
+"""How a line on stderr begins that reports an attempt in a child process."""
 
 
 class NetworkForbidden(RuntimeError):
@@ -35,7 +35,7 @@ class NetworkForbidden(RuntimeError):
 
 
 class NetworkGuard:
-    """One a process: an audit hook cannot be taken away, only switched off."""
+    """One a process: an audit hook cannot be removed, only switched off."""
 
     def __init__(self) -> None:
         self.attempts: list[str] = []

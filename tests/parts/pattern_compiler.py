@@ -1,9 +1,9 @@
-"""A process that compiles patterns under limits of memory and CPU time, and says what each took.
+"""A process that compiles patterns under limits of memory and CPU time, and reports what each cost.
 
     python -m tests.parts.pattern_compiler MIB
 
 Reads patterns from stdin, one JSON text a line. Answers each with a line: `refused`, or `compiled` and its CPU time in
-milliseconds, or the name of an exception that nobody expects. A pattern that takes more than two seconds ends it.
+milliseconds, or the name of an unexpected exception. A pattern that takes more than two seconds ends it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The program as a process of its own: `python -m scheduler ...`, with a clean environment, kept on loopback.
+"""The program in a separate process: `python -m scheduler ...`, with a clean environment, limited to loopback.
 
     port = free_port()
     async with Program("serve", "--port", str(port), env={"SCHEDULER_...": "..."}, cwd=tmp_path) as program:
@@ -44,7 +44,7 @@ atexit.register(_held.close)
 
 def free_port() -> int:
     """A port that is this process's as long as it lives: other tests of this machine that ask for one get another one,
-    and no client's connection begins there. A program that is told of it may listen on it, one after the other."""
+    and no client's connection begins there. A program that gets its number can listen on it, one after the other."""
     with contextlib.ExitStack() as stack:
         holder = stack.enter_context(socket.socket())
         # So that others may bind it, too, and listen, as long as this one does not.
@@ -96,7 +96,7 @@ class Program:
 
     @property
     def state(self) -> str:
-        """For a failure's message: whether it runs, and all that it said."""
+        """For a failure's message: whether it runs, and its whole output."""
         state = "the program runs" if self.running else f"the program ended with {self._process.returncode}"
         return f"{state}\n{self.stdout}\n{self.stderr}"
 
@@ -181,7 +181,7 @@ async def _collect(stream: asyncio.StreamReader | None, said: bytearray) -> None
 
 
 async def _status_of(url: str) -> int | None:
-    """Asked by hand: a client's pool would keep a connection that the program waits for at its end."""
+    """Requested without a client: its pool would keep a connection that the program waits for at its end."""
     parts = urlsplit(url)
     try:
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)

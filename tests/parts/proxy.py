@@ -1,7 +1,7 @@
 """A forward proxy on loopback: CONNECT, and plain http by the whole URL.
 
 async with Proxy() as proxy:            # or Proxy(answer=407): refuses every tunnel so
-    proxy.url, proxy.asked              # heads that came, as text
+    proxy.url, proxy.requests           # heads that came, as text
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from tests.parts.http_server import StreamServer
 class Proxy(StreamServer):
     def __init__(self, *, answer: int = 200) -> None:
         super().__init__()
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self._answer = answer
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        self.asked.append(head.decode("latin-1"))
+        self.requests.append(head.decode("latin-1"))
         method, target, _ = head.decode("latin-1").split(" ", 2)
         if self._answer != 200:
             writer.write(f"HTTP/1.1 {self._answer} No\r\nContent-Length: 0\r\n\r\n".encode())

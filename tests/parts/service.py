@@ -1,4 +1,4 @@
-"""What the played services of ingestion share: being out of order when told to."""
+"""What the played services of ingestion share: failures on request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.parts.http_server import Answer, HttpServer, Request
 
 
 class Service(HttpServer):
-    """A service that can be told to refuse or to be down."""
+    """A service that refuses or is down on request."""
 
     down = False
     """While True every request's connection is reset."""
@@ -28,7 +28,7 @@ class Service(HttpServer):
         self.down = False
 
     def error_body(self, status: int) -> object:
-        """What this service says beside an error's status."""
+        """The body that this service sends with an error's status."""
         return {"errors": [f"refused with {status}, as the test wants it"]}
 
     @abstractmethod

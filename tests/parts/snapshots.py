@@ -3,7 +3,7 @@
     def test_the_help_of_every_command(text_snapshot: SnapshotAssertion) -> None:
         assert helps() == text_snapshot     # in __snapshots__/test_module/test_the_help_of_every_command.txt
 
-After a change of the text: `./dev test PATH --snapshot-update`, and read the difference. docs/style.md says more.
+After a change of the text: `./dev test PATH --snapshot-update`, and read the difference. docs/style.md has the details.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The played ingestion endpoint, fed by Azure Monitor's own exporter in a process of its own."""
+"""The played ingestion endpoint, fed by Azure Monitor's own exporter in a separate process."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def test_the_real_exporter_delivers_an_availability_result() -> None:
     assert (result["name"], result["success"]) == ("checkout", True)
 
 
-async def test_compressed_json_lines_are_taken_too() -> None:
+async def test_compressed_json_lines_are_accepted_too() -> None:
     lines = "\n".join(json.dumps(envelope()) for _ in range(2)).encode()
     async with ApplicationInsightsIngestion() as insights, httpx.AsyncClient(trust_env=False) as client:
         answer = await client.post(
@@ -52,7 +52,7 @@ async def test_compressed_json_lines_are_taken_too() -> None:
     assert (answer.status_code, len(insights.by_type("EventData"))) == (200, 2)
 
 
-async def test_of_a_partly_wrong_payload_the_good_part_is_kept() -> None:
+async def test_of_a_partly_wrong_payload_the_good_part_is_stored() -> None:
     async with ApplicationInsightsIngestion() as insights, httpx.AsyncClient(trust_env=False) as client:
         answer = await client.post(f"{insights.url}/v2.1/track", json=[envelope(), envelope(iKey="another")])
     assert (answer.status_code, answer.json()["itemsAccepted"], len(insights.items)) == (206, 1, 1)

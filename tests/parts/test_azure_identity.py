@@ -1,4 +1,4 @@
-"""The played vault and identity endpoint, asked by Microsoft's own clients."""
+"""The played vault and identity endpoint, queried by Microsoft's own clients."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def test_a_secret_is_read_after_the_challenge(vault: KeyVaultServer, clien
     assert (vault.challenges, vault.calls("token")) == (1, 1)
 
 
-async def test_a_rotated_secret_has_a_new_version_beside_the_old(vault: KeyVaultServer, client: SecretClient) -> None:
+async def test_a_rotated_secret_has_a_new_version_next_to_the_old(vault: KeyVaultServer, client: SecretClient) -> None:
     first = (await client.get_secret("token")).properties.version
     vault.set("token", "two")
     assert (await client.get_secret("token")).value == "two"

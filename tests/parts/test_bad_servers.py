@@ -105,7 +105,7 @@ async def test_a_half_close_keeps_the_other_half_open() -> None:
         writer.transport.abort()
 
 
-async def test_an_idle_connection_is_closed_although_it_was_to_be_kept(client: httpx.AsyncClient) -> None:
+async def test_an_idle_connection_is_closed_although_it_was_reusable(client: httpx.AsyncClient) -> None:
     async with bad_servers.closes_idle() as server:
         answer = await client.get(server.url)
         assert (answer.text, answer.headers["connection"]) == ("ok", "keep-alive")

@@ -49,12 +49,12 @@ def count(age: float = 0, **fields: Any) -> MetricPayload:
     return MetricPayload(series=[series])
 
 
-async def test_a_series_is_kept(intake: DatadogIntake) -> None:
+async def test_a_series_is_stored(intake: DatadogIntake) -> None:
     await send(intake, lambda client: MetricsApi(client).submit_metrics(body=count(interval=10)))
     assert [(each["metric"], each["type"], each["tags"]) for each in intake.series] == [("runs", 1, ["job:x"])]
 
 
-async def test_a_compressed_series_is_kept(intake: DatadogIntake) -> None:
+async def test_a_compressed_series_is_stored(intake: DatadogIntake) -> None:
     encoding = MetricContentEncoding.GZIP
     await send(
         intake, lambda client: MetricsApi(client).submit_metrics(body=count(interval=10), content_encoding=encoding)
@@ -77,13 +77,13 @@ async def test_a_wrong_series_is_refused(intake: DatadogIntake, payload: MetricP
     assert reason in intake.refused[0]
 
 
-async def test_a_log_is_kept(intake: DatadogIntake) -> None:
+async def test_a_log_is_stored(intake: DatadogIntake) -> None:
     log = HTTPLog([HTTPLogItem(message="run failed", ddsource="scheduler", ddtags="env:test", service="scheduler")])
     await send(intake, lambda client: LogsApi(client).submit_log(body=log))
     assert intake.logs[0]["message"] == "run failed"
 
 
-async def test_a_check_run_is_kept(intake: DatadogIntake) -> None:
+async def test_a_check_run_is_stored(intake: DatadogIntake) -> None:
     check = ServiceCheck(check="job", host_name="here", status=ServiceCheckStatus.CRITICAL, tags=["job:x"])
     await send(intake, lambda client: ServiceChecksApi(client).submit_service_check(body=ServiceChecks([check])))
     assert [(each["check"], each["status"]) for each in intake.checks] == [("job", 2)]

@@ -71,14 +71,14 @@ def test_a_key_opens_its_own_function(auth: str, key: str | None, admitted: bool
     [
         (http("f", "admin/jobs"), "must not begin with admin"),
         (http("f", "runtimes"), "must not begin with admin or runtime"),
-        (http("1f", "x"), "no name for a function"),
+        (http("1f", "x"), "not a name for a function"),
         (
             Function("f", "f", ({"type": "timerTrigger", "name": "a_b", "schedule": "0 * * * * *"},)),
-            "no name for a bind",
+            "not a name for a bind",
         ),
         (Function("f", "f", ()), "has 0 triggers"),
-        (other("f", "timerTrigger", schedule="* * * * *"), "no six-field"),
-        (other("f", "queueTrigger", queueName="Work"), "no name for a queue"),
+        (other("f", "timerTrigger", schedule="* * * * *"), "not a six-field"),
+        (other("f", "queueTrigger", queueName="Work"), "not a name for a queue"),
     ],
 )
 def test_what_the_host_would_refuse_is_found(function: Function, problem: str) -> None:

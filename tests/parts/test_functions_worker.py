@@ -13,8 +13,6 @@ HEAD = "import azure.functions as func\napp = func.FunctionApp(http_auth_level=f
 APP = (
     HEAD
     + """
-seen = []
-
 @app.timer_trigger(arg_name="timer", schedule="0 * * * * *")
 async def tick(timer: func.TimerRequest) -> None:
     if timer.past_due:
@@ -55,7 +53,7 @@ async def test_functions_are_indexed_with_their_bindings(functions_worker: Worke
         assert worker.problems() == []
 
 
-async def test_a_timer_runs_and_its_failure_is_told(functions_worker: WorkerFactory, app: Path) -> None:
+async def test_a_timer_runs_and_its_failure_is_reported(functions_worker: WorkerFactory, app: Path) -> None:
     async with functions_worker(app) as worker:
         assert (await worker.timer("tick")).failure is None
         failure = (await worker.timer("tick", past_due=True)).failure
@@ -70,7 +68,7 @@ async def test_a_message_of_a_queue_arrives_with_its_metadata(functions_worker: 
     assert done.outputs == {"out": "m1 3 ticket UTC"}
 
 
-async def test_a_request_is_routed_without_a_key_where_none_is_asked(
+async def test_a_request_is_routed_without_a_key_where_none_is_required(
     functions_worker: WorkerFactory, app: Path
 ) -> None:
     async with functions_worker(app) as worker:

@@ -1,4 +1,4 @@
-"""The scripted target, asked by a real client."""
+"""The scripted target, queried by a real client."""
 
 from __future__ import annotations
 
@@ -78,16 +78,16 @@ async def test_a_sequence_ends_with_its_last_answer_for_ever(client: httpx.Async
 async def test_a_held_answer_waits_for_its_gate(client: httpx.AsyncClient) -> None:
     async with HttpTarget() as target:
         gate = target.hold("/slow")
-        asked = [asyncio.create_task(client.get(f"{target.url}/slow")) for _ in range(3)]
+        pending = [asyncio.create_task(client.get(f"{target.url}/slow")) for _ in range(3)]
         await target.wait_for_requests(3)
-        assert not any(task.done() for task in asked)
+        assert not any(task.done() for task in pending)
         gate.set()
-        assert [(await task).status_code for task in asked] == [200, 200, 200]
+        assert [(await task).status_code for task in pending] == [200, 200, 200]
     assert target.max_in_flight == 3
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "eof"])
-async def test_a_body_arrives_whole_however_its_end_is_told(client: httpx.AsyncClient, framing: str) -> None:
+async def test_a_body_arrives_whole_however_its_end_is_marked(client: httpx.AsyncClient, framing: str) -> None:
     async with HttpTarget() as target:
         target.on("/", body="x" * 5_000_000, framing=framing)
         assert len((await client.get(target.url)).content) == 5_000_000
@@ -101,7 +101,7 @@ async def test_a_head_request_gets_no_body(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize(("keep_alive", "connections"), [(True, 1), (False, 2)])
-async def test_connections_are_kept_or_closed(client: httpx.AsyncClient, keep_alive: bool, connections: int) -> None:
+async def test_connections_are_reused_or_closed(client: httpx.AsyncClient, keep_alive: bool, connections: int) -> None:
     async with HttpTarget(keep_alive=keep_alive) as target:
         await client.get(target.url)
         await client.get(target.url)
@@ -142,7 +142,7 @@ async def test_a_bad_certificate_is_refused_for_its_reason(kind: TlsKind, reason
             await asyncio.open_connection("127.0.0.1", target.port, ssl=client_context())
 
 
-async def test_a_good_certificate_ends_when_told() -> None:
+async def test_a_good_certificate_ends_when_requested() -> None:
     async with HttpTarget(tls="good", certificate_valid_for=timedelta(days=5)) as target:
         _, writer = await asyncio.open_connection("127.0.0.1", target.port, ssl=client_context())
         certificate = writer.get_extra_info("peercert")

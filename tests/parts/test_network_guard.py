@@ -27,7 +27,7 @@ def test_a_datagram_to_an_outside_address_is_refused(network_guard: NetworkGuard
     network_guard.attempts.clear()
 
 
-def test_a_name_outside_is_not_looked_up(network_guard: NetworkGuard) -> None:
+def test_a_name_outside_is_not_resolved(network_guard: NetworkGuard) -> None:
     with pytest.raises(NetworkForbidden, match=r"example\.com"):
         socket.getaddrinfo("example.com", 443)
     network_guard.attempts.clear()

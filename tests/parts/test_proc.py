@@ -50,7 +50,7 @@ async def test_a_program_that_ends_early_is_reported_with_its_output() -> None:
             await program.ready(f"http://127.0.0.1:{free_port()}/")
 
 
-def test_a_free_port_is_nobody_elses_until_a_program_listens_there() -> None:
+def test_a_free_port_is_not_used_until_a_program_listens_there() -> None:
     mine = free_port()
 
     others = set()

@@ -5,7 +5,7 @@
     client_context()                # ssl.SSLContext that trusts that authority alone
 
 Kinds: good; expired (since an hour); not_yet_valid; wrong_name (signed by us, for other.example only); untrusted
-(signed by an authority nobody trusts); self_signed (signed by itself); nameless (the same, with a subject alone).
+(signed by an untrusted authority); self_signed (signed by itself); nameless (the same, with a subject alone).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def ca_file() -> str:
 
 
 def client_context() -> ssl.SSLContext:
-    """Trusts our authority and nobody else."""
+    """Trusts our authority alone."""
     return ssl.create_default_context(cafile=ca_file())
 
 

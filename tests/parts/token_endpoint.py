@@ -1,9 +1,9 @@
-"""A token endpoint on loopback: OAuth 2 client credentials (RFC 6749, section 4.4), strict about who asks.
+"""A token endpoint on loopback: OAuth 2 client credentials (RFC 6749, section 4.4), strict about its clients.
 
 async with TokenEndpoint() as endpoint:          # options: those of HttpServer
     endpoint.url + "/token"
     endpoint.clients["probe"] = "an0ther-secret" # rotated
-    endpoint.instead = Answer(503)               # whatever is asked
+    endpoint.instead = Answer(503)               # for every request
     endpoint.lives = 60                          # expires_in; None leaves it out
     endpoint.given                               # the tokens so far
     endpoint.forms                               # of each request, decoded
@@ -42,8 +42,8 @@ class TokenEndpoint(HttpServer):
             return Answer.of_json({"error": "unsupported_grant_type"}, 400)
         client, secret = _client(request, form)
         if self.clients.get(client) != secret:
-            told = {"error": "invalid_client", "error_description": f"AADSTS7000215: wrong secret {secret!r}"}
-            return Answer.of_json(told, 401)
+            error = {"error": "invalid_client", "error_description": f"AADSTS7000215: wrong secret {secret!r}"}
+            return Answer.of_json(error, 401)
         self.given.append(f"token-{len(self.given) + 1}")
         life = {} if self.lives is None else {"expires_in": self.lives}
         answer = Answer.of_json({"access_token": self.given[-1], "token_type": "Bearer", **life, **self.more})

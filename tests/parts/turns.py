@@ -1,4 +1,4 @@
-"""How often others have their turn on the event loop while something goes on.
+"""How often others have their turn on the event loop while something runs.
 
 async with counted_turns() as turns:
     await something_long()

@@ -41,7 +41,7 @@ def _enum(**numbers: int) -> Kind:
             return 0
         number = numbers.get(value, value) if isinstance(value, str) else INT(field, value)
         if number not in numbers.values():
-            raise ValueError(f"{field} is none of {sorted(numbers)}: {value!r}")
+            raise ValueError(f"{field} is not one of {sorted(numbers)}: {value!r}")
         return number
 
     return check

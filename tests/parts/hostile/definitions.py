@@ -1,4 +1,4 @@
-"""Hostile jobs: the keys that exist, with values that nobody should write. See the package."""
+"""Hostile jobs: the keys that exist, with values that a user should not write. See the package."""
 
 from __future__ import annotations
 
@@ -245,7 +245,7 @@ JOB: dict[str, Maker] = {
 
 
 def job(rng: Random) -> Any:
-    """A job: one of twenty is none at all. Each other has a check, and mostly one or two keys that are wrong."""
+    """A job: one of twenty is not a mapping. Each other has a check, and mostly one or two keys that are wrong."""
     if rng.random() < 0.05:
         return ANYTHING(rng)
     honest = rng.random() < 0.6

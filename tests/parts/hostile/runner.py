@@ -1,6 +1,6 @@
 """Validates hostile job files, in a process with limits. See the package.
 
-    results = run_hostile_files(range(1000))       # HostileResult of each, in a process of its own
+    results = run_hostile_files(range(1000))       # HostileResult of each, in a separate process
 
     python -m tests.parts.hostile.runner FIRST LAST FOLDER
 

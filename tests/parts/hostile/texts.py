@@ -200,7 +200,7 @@ def broken(rng: Random) -> str:
 
 
 def wide(rng: Random) -> str:
-    """Keys that nobody knows, by the thousand, wherever there are keys."""
+    """Unknown keys, by the thousand, wherever there are keys."""
     keys = {
         f"{rng.choice(['k', 'url', 'Endpoint', 'chekc'])}{n}": rng.choice([0, "x", {}])
         for n in range(rng.choice([100, 20_000]))

@@ -12,7 +12,7 @@ Maker = Callable[[Random], Any]
 
 
 class Raw:
-    """A piece of text that stands in the file as it is: no value of Python can be dumped as it."""
+    """A piece of text that is written to the file unchanged: no value of Python can be dumped as it."""
 
     def __init__(self, text: str) -> None:
         self.text = text

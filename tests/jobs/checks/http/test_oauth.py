@@ -130,7 +130,7 @@ async def test_the_endpoint_is_asked_by_way_of_the_targets_proxy(
 ) -> None:
     async with Proxy() as proxy:
         await ask(target.url, auth=auth(endpoint), proxy=proxy.url)
-    assert [line.partition(" HTTP")[0] for line in proxy.asked] == [
+    assert [line.partition(" HTTP")[0] for line in proxy.requests] == [
         f"POST {endpoint.url}/token",
         f"GET {target.url}/",
     ]

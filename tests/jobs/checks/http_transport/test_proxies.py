@@ -31,8 +31,8 @@ async def test_a_plain_target_is_asked_by_its_whole_url(target: HttpTarget) -> N
         seen = await ask(target.url + "/a", proxy=proxy.url, proxy_auth=AUTH)
         assert ask.redactor.redact(BASIC) == "***"
     assert (seen.status, target.last.path) == (200, "/a")
-    assert proxy.asked[0].startswith(f"GET {target.url}/a HTTP/1.1\r\n")
-    assert f"\r\nProxy-Authorization: Basic {BASIC}\r\n" in proxy.asked[0]
+    assert proxy.requests[0].startswith(f"GET {target.url}/a HTTP/1.1\r\n")
+    assert f"\r\nProxy-Authorization: Basic {BASIC}\r\n" in proxy.requests[0]
 
 
 async def test_a_target_behind_tls_is_asked_through_a_tunnel(ask: HttpCheckDriver) -> None:
@@ -40,7 +40,9 @@ async def test_a_target_behind_tls_is_asked_through_a_tunnel(ask: HttpCheckDrive
         for _ in range(2):
             seen = await ask(f"https://localhost:{server.port}/a", proxy=proxy.url, tls=TRUST)
     assert (seen.status, server.last.path, seen.facts["tls_version"]) == (200, "/a", "TLSv1.3")
-    assert proxy.asked[0].startswith(f"CONNECT localhost:{server.port} HTTP/1.1\r\nHost: localhost:{server.port}\r\n")
+    assert proxy.requests[0].startswith(
+        f"CONNECT localhost:{server.port} HTTP/1.1\r\nHost: localhost:{server.port}\r\n"
+    )
     assert None not in (seen.phases.connect_ms, seen.phases.tls_ms, seen.phases.first_byte_ms)
     assert "proxy-authorization" not in server.last.headers
 
@@ -48,7 +50,7 @@ async def test_a_target_behind_tls_is_asked_through_a_tunnel(ask: HttpCheckDrive
 async def test_the_tunnel_carries_the_proof_and_the_target_never_sees_it() -> None:
     async with HttpTarget(tls="good") as server, Proxy() as proxy, open_http_check({"proxy": "pa55word"}) as ask:
         await ask(server.url, proxy=proxy.url, proxy_auth=AUTH, tls=TRUST)
-    assert f"\r\nProxy-Authorization: Basic {BASIC}\r\n" in proxy.asked[0]
+    assert f"\r\nProxy-Authorization: Basic {BASIC}\r\n" in proxy.requests[0]
     assert "proxy-authorization" not in server.last.headers
 
 
@@ -100,7 +102,7 @@ async def test_a_proxy_is_no_way_around_the_guard(url: str, rules: dict[str, Any
     guard = Guard(replace(LOCAL_GUARD._rules, **rules)) if rules else LOCAL_GUARD
     async with Proxy() as proxy, open_http_check(guard=guard) as ask:
         seen = await ask(url, proxy=proxy.url)
-    assert (seen.error, proxy.asked) == (ErrorClass.TARGET_DENIED, [])
+    assert (seen.error, proxy.requests) == (ErrorClass.TARGET_DENIED, [])
     assert "proxy" not in seen.message
 
 

@@ -98,14 +98,14 @@ async def test_a_packet_from_elsewhere_is_not_taken_for_the_answer() -> None:
 async def test_an_answer_that_does_not_fit_is_asked_for_by_tcp() -> None:
     async with DnsServer(RECORDS, large=["shop.test"]) as server:
         seen = await ask(server.port)
-        assert [protocol for protocol, *_ in server.asked] == ["udp", "tcp"]
+        assert [protocol for protocol, *_ in server.queries] == ["udp", "tcp"]
     assert seen.facts["answers"] == ["10.0.0.1", "10.0.0.2"]
 
 
 async def test_tcp_is_asked_at_once_where_the_job_says_so() -> None:
     async with DnsServer(RECORDS) as server:
         await ask(server.port, protocol="tcp")
-        assert server.asked == [("tcp", "shop.test", "A")]
+        assert server.queries == [("tcp", "shop.test", "A")]
 
 
 async def test_garbage_is_no_answer() -> None:
@@ -156,7 +156,7 @@ async def test_silence_lasts_until_the_deadline() -> None:
 async def test_the_guard_is_asked_about_the_server() -> None:
     async with DnsServer(RECORDS) as server:
         seen = await ask(server.port, Guard(TargetRules()))
-        assert server.asked == []
+        assert server.queries == []
     assert seen.error is ErrorClass.TARGET_DENIED
 
 
