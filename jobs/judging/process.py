@@ -214,7 +214,7 @@ class _ChildProcess:
                 stream.close()
 
     def kill(self) -> None:
-        """Kill the process, so that a waiting `ask` ends."""
+        """Kill the process, so that a pending request ends."""
         self._process.kill()
 
     def _kill_and_wait(self) -> int:

@@ -44,7 +44,7 @@ DROPPED_REPORT_PERIOD = timedelta(hours=1)
 def store_probe(
     store: Store, location: str, trouble: StoreFailures, damage: Callable[[], str] = lambda: ""
 ) -> HealthProbe:
-    """Down when rows cannot be written, because no run can be claimed then. `where`: what to check if it hangs.
+    """Down when rows cannot be written, because no run can be claimed then. `location`: what to check if it hangs.
 
     `trouble`: the latest failure of claims and results. `damage`: the finding of the file check; while claims and
     results succeed, it only degrades the store.

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Of a table on a terminal. A `whole` one is wrapped only when there is no other way, any other one down to `least`
-    characters; a `spare` one is left out of a narrow terminal. Words are never broken."""
+    """A column of a table on a terminal. It is wrapped down to `min_width` characters, with `no_wrap` only as the last
+    resort. A narrow terminal omits an optional one. Words are never broken."""
 
     title: str
     style: str = ""
@@ -23,10 +23,10 @@ class Column:
 def fit_columns(
     columns: Sequence[Column], natural_widths: Sequence[int], word_widths: Sequence[int], available: int, gap: int
 ) -> list[int | None] | None:
-    """Return the width of each column, None for one that is left out; None if they do not fit without breaking a word.
+    """Return the width of each column, None for one that is omitted; None if they do not fit without breaking a word.
 
-    `natural`: the width that each would take; `words`: that of the longest word in it; `room`: the width of all of them
-    together, with a `gap` between each two.
+    `natural_widths`: without wrapping; `word_widths`: those of the longest words; `available`: the width of the table,
+    with a `gap` between each two columns.
     """
     widths: list[int | None] = [
         width if column.no_wrap else min(width, max(column.min_width, word))

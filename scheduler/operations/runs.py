@@ -44,7 +44,7 @@ class RunStarter:
     async def run_now(self, name: str, *, source: ChangeSource, trace_parent: str = "") -> RunRecord:
         """Queue a run of an enabled or disabled job. It is stored before it is dispatched, so a crash does not lose it.
 
-        `format_trace_parent`: the `traceparent` header of the request.
+        `trace_parent`: the `traceparent` header of the request.
 
         Raises:
             UnknownJob: no job has that name.

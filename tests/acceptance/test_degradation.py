@@ -246,7 +246,7 @@ async def test_a_store_of_circuits_that_is_away_rejects_nobody_and_is_seen_once_
         "rejected",
     ]
     assert away[0] == "degraded"
-    assert "runs go on" in away[1]
+    assert "runs are admitted" in away[1]
     assert well == ("ok", "")
 
 
@@ -319,7 +319,7 @@ async def test_a_clock_that_is_put_back_runs_nothing_twice_and_is_told_until_it_
         runs = (await host.client.get("/api/runs")).json()["runs"]
 
     assert before == ("ok", "")
-    assert all(words in put_back[1] for words in ("clock was put back", "not run again", "time synchronisation"))
+    assert all(words in put_back[1] for words in ("clock was set back", "not repeated", "time synchronisation"))
     # One request each, and no run in place of another.
     assert len({run["due_at"] for run in runs}) == len(runs) == len(target.requests)
 
@@ -362,7 +362,7 @@ async def test_application_insights_that_is_back_gets_the_runs_from_then_on_and_
             runs = await host.runs()
             await host.stop()
 
-    assert "runs go on" in away[1]
+    assert "runs continue" in away[1]
     assert {run["outcome"] for run in runs if run["state"] == "finished"} == {"succeeded"}
 
 

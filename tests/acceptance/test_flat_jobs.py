@@ -186,7 +186,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "oauth": ({"AuthType": "oauth"}, ("AuthType", "'oauth'", "managedidentity")),
     "no-url": ({"Endpoint": "db-probe/health"}, ("Endpoint", "https://checkout.internal/health")),
     "misspelt": ({"TimeoutSecond": 3}, ("TimeoutSecond: unknown key, did you mean TimeoutSeconds?",)),
-    "secret": ({"AuthType": "bearer", "Token": "abc-secret"}, ("Token: ", "must not stand in a file")),
+    "secret": ({"AuthType": "bearer", "Token": "abc-secret"}, ("Token: ", "must not contain a secret value")),
     "too-long": ({"TimeoutSeconds": 9999}, ("TimeoutSeconds", "at most 480 seconds")),
     "no-minute": ({"Schedule": "0 61 * * * *"}, ("Schedule", "minute: 61 is out of range")),
 }

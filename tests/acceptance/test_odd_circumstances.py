@@ -105,7 +105,7 @@ async def test_what_a_run_finds_out_is_told_while_the_disk_is_full_and_recorded_
             async with no_room(host):
                 gate.set()
                 async with asyncio.timeout(60):
-                    while not any("its result waits until the store" in trouble for trouble in troubles(host)):  # noqa: ASYNC110
+                    while not any("its result waits for the store" in trouble for trouble in troubles(host)):  # noqa: ASYNC110
                         await asyncio.sleep(0.1)
                 health = await host.client.get("/api/health")
             (recorded,) = await finished(host)

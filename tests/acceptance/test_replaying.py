@@ -74,7 +74,7 @@ async def test_those_that_fit_a_filter_are_replayed_at_a_pace_oldest_first(
     (left,) = [row for row in await line.rows("dead-letters", "list") if row["state"] == "waiting"]
 
     assert (nothing.code, nothing.stdout) == (2, "")
-    assert "say which letters" in nothing.stderr
+    assert "no dead letters selected" in nothing.stderr
     assert ([row["job"] for row in look], asked) == (["book"] * 3, 4)
     assert [row["outcome"] for row in done] == ["succeeded"] * 3
     assert [run["correlation_id"] for run in reversed(runs)] == given_up

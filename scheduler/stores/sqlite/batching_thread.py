@@ -57,7 +57,7 @@ class BatchingThread(Generic[BatchItem, BatchResult]):
         return future
 
     async def aclose(self, time_limit: float | None = None) -> bool:
-        """Process the submitted requests, then end the thread. Return whether it ended within `timeout` seconds."""
+        """Process the submitted requests, then end the thread. Return whether it ended within `time_limit` seconds."""
         if not self._closed:
             self._closed = True
             self._flush()

@@ -46,7 +46,7 @@ class Execution:
 
 
 class GateProcess:
-    """One process. `ended`: its runs as they ended; `told_to_wait`: how many tickets wait at its gates."""
+    """One process. `ended`: its runs as they ended; `waiting`: how many tickets wait at its gates."""
 
     def __init__(self, store: Store, name: str = "me", *, shared: bool = False, max_running: int | None = None) -> None:
         self.clock = LoopClock()
