@@ -13,7 +13,7 @@ from config.settings.identity_variables import (
 )
 from config.settings.model import Settings
 from jobs.problems import KeyPath as KeyPath
-from jobs.problems import describe_unknown_key
+from jobs.problems.suggestions import did_you_mean, suggest_name
 
 VARIABLE_PREFIX = "SCHEDULER_"
 
@@ -70,15 +70,13 @@ def _well_known_paths() -> dict[str, KeyPath]:
 
 
 def explain_unknown_variable(upper: str) -> tuple[str, str]:
-    """Compared without the common prefix, which would make every name look near."""
-    known = {name.removeprefix(VARIABLE_PREFIX): name for name in _setting_variables()}
-    message, hint = describe_unknown_key(upper.removeprefix(VARIABLE_PREFIX), known)
-    for short, name in known.items():
-        if message.endswith(f"mean {short}?"):
-            message = message.replace(f"mean {short}?", f"mean {name}?")
-    return message.replace(
-        "unknown key", "unknown setting"
-    ), hint and "config/environments/base.yaml lists the settings"
+    """Return message and hint. Names are compared without their common prefix, which makes every name look similar."""
+    near = suggest_name(
+        upper.removeprefix(VARIABLE_PREFIX), [name.removeprefix(VARIABLE_PREFIX) for name in _setting_variables()]
+    )
+    if near is None:
+        return "unknown setting", "config/environments/base.yaml lists the settings"
+    return f"unknown setting{did_you_mean(VARIABLE_PREFIX + near)}", ""
 
 
 @cache

@@ -10,11 +10,12 @@ from jobs.problems.findings import make_printable
 from jobs.problems.suggestions import did_you_mean, join_names, suggest_name
 
 
-def describe_unknown_key(key: str, known: Iterable[str]) -> tuple[str, str]:
-    """Return message and hint for an unknown key."""
+def describe_unknown_key(key: str, known: Iterable[str], *, noun: str = "key") -> tuple[str, str]:
+    """Return message and hint for an unknown key; `noun`: what the messages call it."""
     names = tuple(known)
     near = suggest_name(key, names)
-    return f"unknown key{did_you_mean(near)}", "" if near or not names else f"known keys: {join_names(names)}"
+    hint = "" if near or not names else f"known {noun}s: {join_names(names)}"
+    return f"unknown {noun}{did_you_mean(near)}", hint
 
 
 def describe_wrong_choice(value: Any, allowed: tuple[str, ...], *, show: bool = True) -> tuple[str, str]:

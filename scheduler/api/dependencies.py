@@ -50,8 +50,7 @@ async def reject_unknown_query(request: Request) -> None:
 def _unknown_parameters(given: Iterable[str], known: list[str]) -> Iterable[InvalidInput]:
     for name in given:
         if name not in known:
-            message, hint = describe_unknown_key(name, known)
-            message = message.replace("unknown key", "unknown parameter")
+            message, hint = describe_unknown_key(name, known, noun="parameter")
             yield InvalidInput(location=f"query.{make_printable(name)}", message=message, hint=hint or None)
 
 

@@ -10,7 +10,6 @@ from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict, JsonValue
 
 from jobs.definition import NAME_PATTERN
-from jobs.problems import make_printable
 from scheduler.api.dependencies import Continuation, JobParameter, Limit, ServicesDep
 from scheduler.api.models.dead_letters import DeadLetterDetail, DeadLetterList, ReplayModel
 from scheduler.api.models.requests import Instant, Reason, RequestModel
@@ -65,9 +64,8 @@ async def list_dead_letters(
     """List the runs and messages that failed permanently, newest first."""
     try:
         page = await services.queries.list_dead_letters(job=job, limit=limit, continuation=continuation)
-    except ValueError:
-        message = f"{make_printable(continuation or '')!r} is not a continuation of this list: use the value of the previous page"
-        raise InvalidRequest(InvalidInput(location="query.continuation", message=message)) from None
+    except ValueError as error:
+        raise InvalidRequest(InvalidInput(location="query.continuation", message=str(error))) from None
     if job is not None and not page.letters:
         # A deleted job can still have letters. A name that never existed is a typing error.
         services.queries.require_job(job)

@@ -6,7 +6,6 @@ from http import HTTPStatus
 
 from fastapi import Response
 
-from jobs.problems import make_printable
 from scheduler.api.dependencies import (
     Continuation,
     JobParameter,
@@ -51,9 +50,7 @@ async def list_runs(
     try:
         page = await services.queries.list_runs(job=job, outcome=ended, due=due, limit=limit, continuation=continuation)
     except ValueError as error:
-        raise InvalidRequest(
-            InvalidInput(location="query.continuation", message=make_printable(str(error), 200))
-        ) from None
+        raise InvalidRequest(InvalidInput(location="query.continuation", message=str(error))) from None
     if job is not None and not page.records:
         # A deleted job can still have runs. A name that never existed is a typing error.
         services.queries.require_job(job)

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
@@ -21,11 +20,9 @@ from jobs.formats.instants import parse_run_instant
 from jobs.runs import Ticket
 from scheduler.stores.dead_letters.letter import DeadLetter, LetterPage, LetterReplay
 from scheduler.stores.port import Delete, Insert, Replace, RowChanged, RowExists, Store, StoreError
+from scheduler.stores.rows.continuations import InvalidContinuation
 from scheduler.stores.rows.size_limits import shrink_letter_to_fit
 from scheduler.stores.runs.keys import instant_before, reverse_ms
-
-if TYPE_CHECKING:
-    pass
 
 _log = logging.getLogger("scheduler.stores")
 
@@ -76,9 +73,12 @@ class DeadLetters:
                 raise answer
 
     async def list_letters(self, *, limit: int = 50, after: str = "") -> Sequence[DeadLetter]:
-        """List newest first, those older than the letter with the id `after`. Raises ValueError if that is not an id."""
+        """List newest first, those older than the letter with the id `after`.
+
+        Raises InvalidContinuation if `after` is not an id.
+        """
         rows = await self._store.list_rows(
-            DEAD_LETTERS_TABLE, LETTERS_PARTITION, after=_row_key(after) if after else "", limit=limit
+            DEAD_LETTERS_TABLE, LETTERS_PARTITION, after=_key_of_continuation(after) if after else "", limit=limit
         )
         return [_type_adapter().validate_json(row.body) for row in rows]
 
@@ -172,6 +172,13 @@ class DeadLetters:
             # Half of a surrogate pair in a message from outside: no store takes it.
             body = _type_adapter().dump_python(letter, mode="json", exclude_defaults=True)
             return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace").decode()
+
+
+def _key_of_continuation(continuation: str) -> str:
+    try:
+        return _row_key(continuation)
+    except ValueError:
+        raise InvalidContinuation(continuation) from None
 
 
 def _row_key(letter_id: str) -> str:

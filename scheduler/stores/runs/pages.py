@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from jobs.problems import format_value
 from jobs.runs.uptime import UptimeSample
 from scheduler.stores.port import LARGEST_PAGE, Row, Store
+from scheduler.stores.rows.continuations import InvalidContinuation
 from scheduler.stores.runs.codec import RunRecord, RunState, decode_record, read_status, read_uptime_sample
 from scheduler.stores.runs.keys import (
     DONE_PREFIX,
@@ -206,6 +206,5 @@ def _parse_continuation(continuation: str, *, of_job: bool) -> _PagePosition:
         text = ""
     found = (_JOBS_CONTINUATION if of_job else _CONTINUATION).fullmatch(text)
     if found is None:
-        shown = format_value(continuation)
-        raise ValueError(f"{shown} is not a continuation of this list: use the value of the previous page")
+        raise InvalidContinuation(continuation)
     return _PagePosition(found[1], found[2])
