@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
+import typer
 from syrupy.assertion import SnapshotAssertion
 from typer.main import get_command
 
@@ -22,9 +23,9 @@ from tests.scheduler.cli.job_files import write_jobs
 WIDTH = 100
 
 
-def helps(name: str, command: click.Command, parent: click.Context | None = None) -> Iterator[str]:
+def helps(name: str, command: Any, parent: typer.Context | None = None) -> Iterator[str]:
     """The help of a command, then that of its subcommands."""
-    context = click.Context(command, parent, name, terminal_width=WIDTH, max_content_width=WIDTH)
+    context = typer.Context(command, parent, name, terminal_width=WIDTH, max_content_width=WIDTH)
     yield f"===== {context.command_path} --help\n{command.get_help(context)}\n"
     for inner, subcommand in getattr(command, "commands", {}).items():
         yield from helps(inner, subcommand, context)
