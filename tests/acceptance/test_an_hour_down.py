@@ -176,7 +176,7 @@ async def test_a_backfill_runs_exactly_what_fell_due_after_a_look(tmp_path: Path
 
     ids = look.stdout.split()
     assert (before.code, before.stdout) == (2, "")
-    assert "lie before the first version of job booking, in force since " in before.stderr
+    assert "are before the first version of job booking, in force since " in before.stderr
     assert (look.code, look.stderr, looked) == (0, "6 due instants to be run; 0 ran already\n", (0, 0))
     assert [run["due_at"] for run in told["runs"]] == due
     assert [run["id"] for run in told["runs"]] == ids
@@ -184,7 +184,7 @@ async def test_a_backfill_runs_exactly_what_fell_due_after_a_look(tmp_path: Path
     assert refused.stderr.startswith(
         "--limit: the range needs 6 runs, more than the limit of 5: shorten the range, or raise the limit"
     )
-    assert (never.code, never.stderr) == (1, "job asked has no schedule, so it was never due\n")
+    assert (never.code, never.stderr) == (1, "job asked has no schedule, so it has no due instants\n")
     assert (done.code, done.stderr) == (0, "6 due instants run; 0 ran already\n")
     assert [line.split("\t")[-1] for line in done.stdout.splitlines()[1:]] == ids == sent
     assert (again.code, again.stderr) == (0, "0 due instants run; 6 ran already\n")
