@@ -157,9 +157,9 @@ def _parse_file(
     containers: dict[KeyPath, KeyPath] = {}
     for number, entry in enumerate(entries.jobs):
         if len(findings) >= _MAX_FINDINGS_PER_FILE:
-            left_out = entries.jobs[number:]
-            findings.append(Finding((), f"has {len(left_out)} more jobs, which are checked once these are fixed"))
-            broken += [name for one in left_out for name in find_job_name(one)]
+            unread = entries.jobs[number:]
+            findings.append(Finding((), f"has {len(unread)} more jobs, which are checked once these are fixed"))
+            broken += [name for one in unread for name in find_job_name(one)]
             break
         defined = define_job(entry, context)
         if isinstance(defined, DefinedJob):
@@ -172,14 +172,18 @@ def _parse_file(
         else:
             findings += defined
             broken += find_job_name(entry)
-    problems = document.duplicate_problems()
-    problems += [document.problem(finding) for finding in dict.fromkeys(findings)]
-    problems.sort(key=lambda problem: problem.line or 1)
+    problems = _locate_problems(document, findings)
     groups = tuple(
         DeclaredGroup(name, members, shown, document.entry_line_of((GROUPS_KEY, name)))
         for name, members in entries.groups.items()
     )
-    return FileJobs(tuple(jobs), tuple(problems), _sort_problems(document, warnings), groups, tuple(broken))
+    return FileJobs(tuple(jobs), problems, _sort_problems(document, warnings), groups, tuple(broken))
+
+
+def _locate_problems(document: Document, findings: Iterable[Finding]) -> tuple[Problem, ...]:
+    problems = document.duplicate_problems()
+    problems += [document.problem(finding) for finding in dict.fromkeys(findings)]
+    return tuple(sorted(problems, key=lambda problem: problem.line or 1))
 
 
 def _sort_problems(document: Document, warnings: Iterable[Finding]) -> tuple[Problem, ...]:

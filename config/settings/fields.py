@@ -17,6 +17,7 @@ from pydantic import (
     ValidationInfo,
 )
 
+from config.settings.store_backends import STORE_BACKENDS
 from jobs.errors import ScheduleError
 from jobs.model_base import Duration
 from jobs.problems.value_formatting import strip_url_secrets
@@ -27,8 +28,8 @@ def check_store(text: str) -> str:
     kind, has_kind, _ = text.partition(":")
     if text == "azure" or (text.startswith("sqlite:///") and text != "sqlite:///"):
         return text
-    if has_kind and kind.isidentifier() and kind not in ("azure", "sqlite"):
-        return text  # scheduler.app.adapters knows the backends
+    if has_kind and kind in STORE_BACKENDS.keys() - {"azure", "sqlite"}:
+        return text
     raise ValueError(f"{text!r} is not a store: write sqlite:///path/to/file.db or azure")
 
 

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from config.identity import AppIdentity
 from config.settings.model import Settings
+from config.settings.store_backends import STORE_BACKENDS
 from scheduler.stores.backend import BackendOptions
-from scheduler.stores.port import Store, StoreUnavailable
+from scheduler.stores.port import Store
 
 if TYPE_CHECKING:
     from scheduler.stores.sqlite.file_check import FileCheck
-
-BACKENDS: Mapping[str, str] = {
-    "sqlite": "scheduler.stores.sqlite.store",
-    "azure": "scheduler.stores.azure.opening",
-}
-"""The module of each backend, by the beginning of the setting `store`. Imported when it is opened."""
 
 
 def describe_store_location(settings: Settings) -> str:
@@ -31,8 +25,6 @@ def describe_store_location(settings: Settings) -> str:
 async def open_store(settings: Settings, identity: AppIdentity, *, owns_file: bool) -> Store:
     """Open the store. `owns_file`: a file is for this process alone. Raises StoreUnavailable."""
     kind = settings.store.partition(":")[0]
-    if kind not in BACKENDS:
-        raise StoreUnavailable(f"store {settings.store!r}: {kind!r} is not one of {', '.join(sorted(BACKENDS))}")
     secret = settings.storage.connection_string
     options = BackendOptions(
         url=settings.store,
@@ -43,7 +35,7 @@ async def open_store(settings: Settings, identity: AppIdentity, *, owns_file: bo
         table_url=settings.storage.table_url,
         prefix=settings.storage.prefix,
     )
-    store: Store = await import_module(BACKENDS[kind]).open_store(options)
+    store: Store = await import_module(STORE_BACKENDS[kind]).open_store(options)
     return store
 
 

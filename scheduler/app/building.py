@@ -55,7 +55,7 @@ async def open_program(
     `telemetry`: what the host has started before; it stays open. Without it the program opens and closes its own.
 
     Raises:
-        StoreError, DispatchError: state or queue cannot be opened; the message says what to check.
+        StoreError, DispatchError: state or queue cannot be opened; the message names what to check.
     """
     async with AsyncExitStack() as stack:
         foundation = await open_foundation(configuration, profile, clock or SystemClock(), stack, telemetry)
@@ -63,25 +63,19 @@ async def open_program(
 
 
 async def _build_program(foundation: Foundation, listener: RunListener | None) -> Program:
-    catalog, store, clock, runs, pauses = (
-        foundation.catalog,
-        foundation.store,
-        foundation.clock,
-        foundation.runs,
-        foundation.pauses,
-    )
-    telemetry, health = foundation.telemetry, foundation.health
-    told: RunListener = telemetry if listener is None else ListenerGroup(telemetry, listener)
+    catalog, store, clock = foundation.catalog, foundation.store, foundation.clock
+    runs, pauses, telemetry = foundation.runs, foundation.pauses, foundation.telemetry
+    listener_group: RunListener = telemetry if listener is None else ListenerGroup(telemetry, listener)
     beats = HeartbeatReader(
         catalog, foundation.repositories.heartbeats, pauses, foundation.repositories.schedule_activations, clock
     )
     setup = CheckSetup(foundation, beats)
     secret_watch = SecretMonitor(store, setup.secrets, catalog, telemetry, clock, setup.bindings)
-    health.add_probe("secrets", secrets_probe(setup.secrets, foundation.identity, secret_watch))
+    foundation.health.add_probe("secrets", secrets_probe(setup.secrets, foundation.identity, secret_watch))
     # What follows from a run goes back to the worker that has performed it, which is made below.
     dispatch, depths = await foundation.profile.open_queue(foundation, lambda ticket: taking.submit(ticket))
-    worker = build_worker(foundation, setup, told, _build_follow_up(foundation, dispatch, told))
-    taking = TrackedWorker(worker, foundation.noted)
+    worker = build_worker(foundation, setup, listener_group, _build_follow_up(foundation, dispatch, listener_group))
+    taking = TrackedWorker(worker, foundation.activity)
     board = CircuitQueries(catalog, foundation.repositories.circuits, clock)
     return Program(
         settings=foundation.settings,
@@ -100,7 +94,7 @@ async def _build_program(foundation: Foundation, listener: RunListener | None) -
         worker=worker,
         operations=_build_operations(foundation, setup, worker, dispatch, secret_watch, board, beats),
         queries=JobAndRunQueries(catalog, runs, pauses, foundation.repositories.dead_letters, clock),
-        health=health,
+        health=foundation.health,
         watchdog=_build_watchdog(foundation, depths, worker),
         secret_monitor=secret_watch,
         circuits=board,
@@ -111,11 +105,13 @@ async def _build_program(foundation: Foundation, listener: RunListener | None) -
     )
 
 
-def _build_follow_up(foundation: Foundation, dispatch: Dispatch, told: RunListener) -> FollowUp:
+def _build_follow_up(foundation: Foundation, dispatch: Dispatch, listener_group: RunListener) -> FollowUp:
     """Without all jobs it is unknown which of them depend on a run."""
     if foundation.configuration.problems:
         return DeferredFollowUp()
-    return DependencyTrigger(foundation.catalog, foundation.runs, foundation.pauses, dispatch, told, foundation.clock)
+    return DependencyTrigger(
+        foundation.catalog, foundation.runs, foundation.pauses, dispatch, listener_group, foundation.clock
+    )
 
 
 def _build_operations(
@@ -154,7 +150,7 @@ def _build_operations(
 
 
 def _build_watchdog(foundation: Foundation, depths: QueueDepthReader, worker: Worker) -> Watchdog:
-    jobs = JobWatch(foundation.catalog, foundation.runs, foundation.pauses, foundation.noted, foundation.clock)
+    jobs = JobWatch(foundation.catalog, foundation.runs, foundation.pauses, foundation.activity, foundation.clock)
     watchdog = Watchdog(
         jobs,
         depths,

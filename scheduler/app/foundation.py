@@ -51,7 +51,7 @@ class Foundation:
     identity: AppIdentity
     store: Store
     trouble: StoreFailures
-    noted: RunActivity
+    activity: RunActivity
     owner: str
     """Marks the claims of this process, and of no other one that has the same pid on another day or host."""
     repositories: Repositories
@@ -96,7 +96,7 @@ async def open_foundation(
         identity=identity,
         store=store,
         trouble=trouble,
-        noted=activity,
+        activity=activity,
         owner=owner,
         repositories=Repositories(store),
         runs=runs,

@@ -10,7 +10,7 @@ from jobs.checks.guard.own_endpoints import OwnEndpoint
 
 
 def server_endpoints(settings: Settings) -> tuple[OwnEndpoint, ...]:
-    """Return the address that the server has recorded beside its store, and that of the settings."""
+    """Return the address that the server has recorded next to its store, and that of the settings."""
     return tuple(dict.fromkeys(_find_server_endpoints(settings)))
 
 

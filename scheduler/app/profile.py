@@ -1,6 +1,6 @@
 """What differs between the processes that open the program. Called by scheduler.app.building.
 
-Each host and the command line has a profile of its own.
+Each host and the command line has its own profile.
 """
 
 from __future__ import annotations
@@ -52,4 +52,4 @@ class HostProfile(ABC):
         """
         from scheduler.dispatch.in_process import InProcessDispatch
 
-        return InProcessDispatch(submit), foundation.noted
+        return InProcessDispatch(submit), foundation.activity

@@ -36,7 +36,7 @@ def build_worker(foundation: Foundation, setup: CheckSetup, listener: RunListene
         dead_letters=foundation.repositories.dead_letters,
         follow_up=follow_up,
         options=foundation.profile.worker_options,
-        on_started=foundation.noted.mark_started,
+        on_started=foundation.activity.mark_started,
     )
 
 

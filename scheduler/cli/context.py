@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def load_for_command(
     command: str, sample_target: str | None = None, *, on_failure: Callable[[str], None] | None = None
 ) -> Configuration:
-    """Load settings and jobs as the environment says, and show every problem.
+    """Load settings and jobs by the environment variables, and show every problem.
 
     A problem ends a command with 2 if it needs everything (see registry); so does an invalid setting of the store.
     `sample_target`: where the sample jobs point, else the usual address. `on_failure`: gets the problems as a text
@@ -72,7 +72,7 @@ def require_job(configuration: Configuration, name: str) -> None:
 
 
 def describe_unknown_job(name: str, configuration: Configuration) -> str:
-    """The sentence about a name that is no job's."""
+    """Return the message about an unknown job name."""
     from jobs.problems.suggestions import did_you_mean, suggest_name
 
     known = list(configuration.jobs.jobs)
@@ -87,7 +87,7 @@ def describe_unknown_job(name: str, configuration: Configuration) -> str:
 def run_in_program(
     configuration: Configuration, work: Callable[[Program], Awaitable[T]], listener: RunListener | None = None
 ) -> T:
-    """Open the program beside a running server, do the work, close it; a store that fails ends the command with 1."""
+    """Open the program next to a running server, do the work, close it; a store that fails ends the command with 1."""
     from scheduler.app import open_program
     from scheduler.cli.command_profile import CommandProfile
 
@@ -140,7 +140,7 @@ def _run_inside(opened: AbstractAsyncContextManager[P], work: Callable[[P], Awai
 
 
 def _cancel_on_signals() -> None:
-    """Whoever ends a command (a time limit, a pipeline, a terminal that is closed or cut off) gets what Ctrl-C does:
+    """End a command at a time limit, in a pipeline, or when its terminal closes as Ctrl-C does:
     its run is recorded as cancelled. Not by way of SIGINT: what a script starts in the background has that ignored."""
     import asyncio
     import signal

@@ -23,7 +23,7 @@ def format_local(instant: datetime) -> str:
 
 
 def format_instant(instant: datetime, now: datetime) -> str:
-    """All that a person asks of an instant: `in 12 s, 02:50:30 CET, 01:50:30Z`; the date unless it is today's."""
+    """Return an instant with its distance and both times: `in 12 s, 02:50:30 CET, 01:50:30Z`; the date unless it is today's."""
     here, today = instant.astimezone(), now.astimezone().date()
     words = [format_relative(instant, now), f"{here:%H:%M:%S %Z}" if here.date() == today else format_local(instant)]
     if here.utcoffset():
@@ -67,7 +67,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_milliseconds(value: float | None) -> str:
-    """A measured time: `0.4 ms`, `431 ms`, `2.31 s`; `-` if there is none."""
+    """A measured time: `0.4 ms`, `431 ms`, `2.31 s`; `-` without one."""
     if value is None:
         return "-"
     if value < 10:

@@ -42,8 +42,8 @@ app = typer.Typer(
 register_commands(app, next(iter(sys.argv[1:]), None) if sys.argv[0].endswith("__main__.py") else None)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(is_requested: bool) -> None:
+    if is_requested:
         print(f"scheduler {VERSION}")
         raise typer.Exit
 
@@ -71,7 +71,7 @@ def main() -> int:
 
 
 def _flush_output(code: int) -> int:
-    """Write out what is left; a reader that is gone (`| head`) is no error."""
+    """Flush the output; a reader that has closed the pipe (`| head`) is not an error."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:

@@ -35,8 +35,8 @@ def run_operation(
 ) -> T:
     """Do the work of this command (see registry) in the program.
 
-    A `job` nobody knows and bad input end the command with 2, all else that is refused with 1. `listing_hint`: the command
-    that shows what there is, said beside what is not there.
+    An unknown `job` and bad input end the command with 2, other rejections with 1. `listing_hint`: the command that lists
+    existing items, added to the message about a missing one.
     """
     from scheduler.cli.context import load_for_command, require_job, run_in_program
     from scheduler.errors import InvalidArgument, NotFound, OperationError
@@ -57,7 +57,7 @@ def run_operation(
 async def wait_for_runs(program: Program, run_ids: Sequence[str], resume_hint: str = "") -> None:
     """Wait for these runs, which this process performs.
 
-    Ctrl-C ends those under way, which history then says. Those that wait stay queued: `resume_hint` says how to go on, if
+    Ctrl-C cancels runs in-flight, and history shows it. Waiting runs stay queued: `resume_hint` is how to continue, if
     there is another way than to leave them to a server.
     """
     import asyncio
@@ -78,7 +78,7 @@ async def wait_for_runs(program: Program, run_ids: Sequence[str], resume_hint: s
 
 @contextmanager
 def count_finished_runs() -> Iterator[RunListener | None]:
-    """How many runs are over and how they went, while they go on, on a terminal; otherwise nothing."""
+    """Show the number of finished runs and their outcomes on a terminal, until all have finished."""
     if not is_terminal():
         yield None
         return
@@ -90,7 +90,7 @@ def count_finished_runs() -> Iterator[RunListener | None]:
 
 @contextmanager
 def quiet_run_log() -> Iterator[None]:
-    """The result says what the log of runs would say once more on stderr."""
+    """Silence the log of runs: it would repeat the result on stderr."""
     import logging
 
     log = logging.getLogger("scheduler.runs")

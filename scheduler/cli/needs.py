@@ -20,4 +20,4 @@ class Needs(Enum):
     USABLE = "usable"
     """Its answer is complete without the rest: it shows the problems, and its exit code does not change."""
     NOTHING = "nothing"
-    """It has no action of its own, or loads the configuration itself."""
+    """It has no action, or loads the configuration itself."""

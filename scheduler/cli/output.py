@@ -43,7 +43,7 @@ Cell = str | tuple[str, str]
 """A text, or a text and its rich style."""
 
 _EDGE_WIDTH, _COLUMN_GAP = 2, 3
-"""Characters that a table takes beside its columns, and between two of them."""
+"""Characters that a table takes in addition to its columns, and between two of them."""
 
 
 def is_terminal() -> bool:
@@ -89,8 +89,8 @@ def show_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], *, tit
                 overflow="fold",
             )
     for row, shown in zip(cells, texts, strict=True):
-        kept = zip(shown, row, widths, strict=True)
-        table.add_row(*(Text(text, style) for text, (_, style), width in kept if width is not None))
+        visible = zip(shown, row, widths, strict=True)
+        table.add_row(*(Text(text, style) for text, (_, style), width in visible if width is not None))
     screen.print(table)
 
 
@@ -163,7 +163,7 @@ def _escape_lines(text: str) -> str:
 
 
 def print_note(text: str) -> None:
-    """Something to know beside the result, on stderr."""
+    """Print a note about the result on stderr."""
     _to_stderr(_escape_lines(text), "2")
 
 

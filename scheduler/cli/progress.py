@@ -1,4 +1,4 @@
-"""Runs while they go on, on a terminal: one with each attempt that failed as a line and below them what happens now, or
+"""Shows runs in progress on a terminal: one with each attempt that failed as a line and below them what happens now, or
 many as a count."""
 
 from __future__ import annotations

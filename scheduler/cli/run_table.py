@@ -43,7 +43,7 @@ def outcome_style(word: str) -> str:
 
 
 def format_number(value: float | None) -> str:
-    """Milliseconds for a program; empty if there are none."""
+    """Milliseconds for a program; empty without a value."""
     return "" if value is None else f"{value:.3f}"
 
 

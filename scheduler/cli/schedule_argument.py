@@ -1,6 +1,6 @@
-"""The schedule that a command is asked about: an expression, a mapping as in a job file, or a job by its name.
+"""Reads the schedule that a command is about: an expression, a mapping as in a job file, or a job by its name.
 
-An expression needs no configuration, and no import but jobs.schedules: people ask it beside a broken configuration,
+An expression needs no configuration, and no import but jobs.schedules: it works with a broken configuration,
 scripts ask it hundreds of times. Called by `next` and `explain`.
 """
 
@@ -45,7 +45,7 @@ RepeatOption = Annotated[
 
 
 class ExpressionCommand(TyperCommand):
-    """Takes an expression that begins with `-` for what it is, instead of an option nobody knows."""
+    """Accepts an expression that begins with `-`, instead of rejecting it as an unknown option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         expressions = [word for word in args if word.startswith("-") and not word.startswith("--") and " " in word]
@@ -70,7 +70,7 @@ class ZoneOptions:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleArgument:
-    """What was asked about. `zone`: the one whose clock the answer shows; None for UTC."""
+    """The parsed argument. `zone`: the one whose clock the answer shows; None for UTC."""
 
     schedule: Schedule | None
     zone: TimeZone | None
@@ -135,7 +135,7 @@ def _find_job_schedule(command: str, name: str, error: ScheduleError, options: Z
 
 
 def describe_trigger(job: JobDefinition) -> str:
-    """How a job runs that has no schedule; what else is asked before one runs that has."""
+    """Describe how a job without a schedule runs, and what else a scheduled run depends on."""
     from jobs.definition.dependencies import format_dependencies
 
     others = format_dependencies(job.depends_on)

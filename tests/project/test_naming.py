@@ -45,13 +45,22 @@ def test_a_constant_names_its_subject() -> None:
 
 
 def _constants(tree: ast.Module) -> Iterator[str]:
+    members = {
+        id(item) for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and _is_enum(node) for item in node.body
+    }
     for node in ast.walk(tree):
+        if id(node) in members:
+            continue  # its class is its subject
         targets = (
             node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
         )
         for target in targets:
             if isinstance(target, ast.Name) and target.id.isupper():
                 yield target.id
+
+
+def _is_enum(node: ast.ClassDef) -> bool:
+    return any(ast.unparse(base).endswith("Enum") for base in node.bases)
 
 
 def callers_of(module: Module) -> Iterator[str]:

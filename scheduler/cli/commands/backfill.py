@@ -9,29 +9,39 @@ import typer
 from scheduler.cli.output import EXIT_FAILED, print_note, show_json
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+    from datetime import datetime
+
     from scheduler.app import Program
     from scheduler.operations.backfills import BackfillResult
     from scheduler.stores.runs.repository import RunRecord
 
 
+_FromOption = Annotated[
+    str,
+    typer.Option("--from", metavar="ISO", help="Start of the interval, inclusive; UTC unless it has an offset."),
+]
+_ToOption = Annotated[
+    str | None, typer.Option("--to", metavar="ISO", help="End of the interval, inclusive. (default: now)")
+]
+_LimitOption = Annotated[
+    int, typer.Option("--limit", min=1, max=1000, help="Maximum number of runs; refuse a longer interval.")
+]
+_LeaveSkippedOption = Annotated[
+    bool, typer.Option("--leave-skipped", help="Do not run instants that are recorded as skipped.")
+]
+_BeforeFirstVersionOption = Annotated[
+    bool, typer.Option("--before-first-version", help="Include instants before the job existed.")
+]
+
+
 def backfill(
     job: Annotated[str, typer.Argument(metavar="JOB", help="Job name; `jobs` lists all jobs.")],
-    since: Annotated[
-        str,
-        typer.Option("--from", metavar="ISO", help="Start of the interval, inclusive; UTC unless it has an offset."),
-    ],
-    until: Annotated[
-        str | None, typer.Option("--to", metavar="ISO", help="End of the interval, inclusive. (default: now)")
-    ] = None,
-    limit: Annotated[
-        int, typer.Option("--limit", min=1, max=1000, help="Maximum number of runs; refuse a longer interval.")
-    ] = 100,
-    leave_skipped: Annotated[
-        bool, typer.Option("--leave-skipped", help="Do not run instants that are recorded as skipped.")
-    ] = False,
-    before_first_version: Annotated[
-        bool, typer.Option("--before-first-version", help="Include instants before the job existed.")
-    ] = False,
+    since: _FromOption,
+    until: _ToOption = None,
+    limit: _LimitOption = 100,
+    leave_skipped: _LeaveSkippedOption = False,
+    before_first_version: _BeforeFirstVersionOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would run.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as POST /api/jobs/JOB/backfill.")] = False,
 ) -> None:
@@ -49,30 +59,14 @@ def backfill(
       backfill checkout-api --from 2026-11-25T01:00:00Z --to 2026-11-25T01:10:00Z --dry-run
       backfill checkout-api --from 2026-11-25T01:00:00Z --limit 500
     """
-    from scheduler.audit import ChangeSource
-    from scheduler.cli.mutations import count_finished_runs, quiet_run_log, run_operation, wait_for_runs
+    from scheduler.cli.mutations import count_finished_runs, quiet_run_log, run_operation
     from scheduler.cli.options import parse_instant_option
 
     start, end = parse_instant_option("--from", since), parse_instant_option("--to", until)
     assert start is not None
 
-    async def work(program: Program) -> tuple[BackfillResult, list[RunRecord]]:
-        done = await program.operations.backfills.backfill(
-            job,
-            start,
-            end,
-            limit=limit,
-            leave_skipped=leave_skipped,
-            before_first_version=before_first_version,
-            dry_run=dry_run,
-            source=ChangeSource.COMMAND_LINE,
-        )
-        if dry_run:
-            return done, []
-        ids = [ticket.id for ticket in done.tickets]
-        await wait_for_runs(program, ids, "repeat the command to run them now, ")
-        records = [await program.queries.find_run(run_id) for run_id in ids]
-        return done, [record for record in records if record is not None]
+    def work(program: Program) -> Awaitable[tuple[BackfillResult, list[RunRecord]]]:
+        return _backfill(program, job, start, end, limit, leave_skipped, before_first_version, dry_run)
 
     with quiet_run_log(), count_finished_runs() as listener:
         done, records = run_operation("backfill", work, job=job, listener=listener)
@@ -80,6 +74,38 @@ def backfill(
     print_note(_describe_result(done, dry_run, leave_skipped))
     if any(record.run is None or record.run.outcome != "succeeded" for record in records):
         raise typer.Exit(EXIT_FAILED)
+
+
+async def _backfill(
+    program: Program,
+    job: str,
+    start: datetime,
+    end: datetime | None,
+    limit: int,
+    leave_skipped: bool,
+    before_first_version: bool,
+    dry_run: bool,
+) -> tuple[BackfillResult, list[RunRecord]]:
+    """Return the result, and the records of its runs once all have finished."""
+    from scheduler.audit import ChangeSource
+    from scheduler.cli.mutations import wait_for_runs
+
+    done = await program.operations.backfills.backfill(
+        job,
+        start,
+        end,
+        limit=limit,
+        leave_skipped=leave_skipped,
+        before_first_version=before_first_version,
+        dry_run=dry_run,
+        source=ChangeSource.COMMAND_LINE,
+    )
+    if dry_run:
+        return done, []
+    ids = [ticket.id for ticket in done.tickets]
+    await wait_for_runs(program, ids, "repeat the command to run them now, ")
+    records = [await program.queries.find_run(run_id) for run_id in ids]
+    return done, [record for record in records if record is not None]
 
 
 def _describe_result(done: BackfillResult, dry_run: bool, leave_skipped: bool) -> str:

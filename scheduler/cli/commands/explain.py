@@ -38,30 +38,30 @@ def explain(
       explain "0 30 2 * * MON-FRI" --timezone Europe/Berlin
       explain "{every: 5m, offset: 30s}"
     """
-    asked = parse_schedule_argument("explain", subject, ZoneOptions(timezone, gap, repeat))
-    text = _explain_schedule(asked)
+    argument = parse_schedule_argument("explain", subject, ZoneOptions(timezone, gap, repeat))
+    text = _explain_schedule(argument)
     if as_json:
-        _show_json(asked, text)
+        _show_json(argument, text)
     elif text is not None:
         print(text)
-    if asked.job is not None and not asked.job.enabled:
-        print_note(f"{asked.job.name} is disabled: it runs on request only")
-    elif asked.job is not None and (how := describe_trigger(asked.job)):
+    if argument.job is not None and not argument.job.enabled:
+        print_note(f"{argument.job.name} is disabled: it runs on request only")
+    elif argument.job is not None and (how := describe_trigger(argument.job)):
         print_note(how)
 
 
-def _explain_schedule(asked: ScheduleArgument) -> str | None:
+def _explain_schedule(argument: ScheduleArgument) -> str | None:
     from jobs.schedules.explanations.schedules import explain_schedule
 
-    return None if asked.schedule is None else explain_schedule(asked.schedule)
+    return None if argument.schedule is None else explain_schedule(argument.schedule)
 
 
-def _show_json(asked: ScheduleArgument, text: str | None) -> None:
+def _show_json(argument: ScheduleArgument, text: str | None) -> None:
     import json
 
-    told = {
-        "job": asked.job.name if asked.job is not None else None,
-        "schedule": asked.schedule.spec if asked.schedule is not None else None,
+    document = {
+        "job": argument.job.name if argument.job is not None else None,
+        "schedule": argument.schedule.spec if argument.schedule is not None else None,
         "text": text,
     }
-    print(json.dumps(told, indent=2))
+    print(json.dumps(document, indent=2))

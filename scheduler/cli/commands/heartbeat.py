@@ -73,8 +73,8 @@ def find_base_url(settings: Settings, environ: Mapping[str, str]) -> str:
     from jobs.formats.host_ports import format_host_port
     from scheduler.stores.sqlite.file_lock import read_api_address
 
-    if settings.sqlite_path is not None and (noted := read_api_address(settings.sqlite_path)) is not None:
-        return noted
+    if settings.sqlite_path is not None and (recorded := read_api_address(settings.sqlite_path)) is not None:
+        return recorded
     if name := environ.get("WEBSITE_HOSTNAME"):
         return f"https://{name}"
     return f"http://{format_host_port(settings.host, settings.port)}"

@@ -30,32 +30,36 @@ _PAGE = 500
 MAX_RUNS = 10_000
 
 
+_SubjectArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="JOB|RUN", help="Job name, also of a removed job; or the id of one run. (default: all jobs)"
+    ),
+]
+_RunOutcomeOption = Annotated[
+    str | None,
+    typer.Option("--outcome", help="Only runs with this outcome: succeeded, failed, timed_out, skipped, running, ..."),
+]
+_DueFromOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="WHEN",
+        help="Only runs due at this time or later: ISO 8601, UTC unless it has an offset; or 24h for 24 hours ago.",
+    ),
+]
+_DueToOption = Annotated[
+    str | None,
+    typer.Option("--to", metavar="WHEN", help="Only runs due at this time or earlier, in the same form as --from."),
+]
+
+
 def history(
-    subject: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="JOB|RUN", help="Job name, also of a removed job; or the id of one run. (default: all jobs)"
-        ),
-    ] = None,
+    subject: _SubjectArgument = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=MAX_RUNS, help="Maximum number of results.")] = 20,
-    outcome: Annotated[
-        str | None,
-        typer.Option(
-            "--outcome", help="Only runs with this outcome: succeeded, failed, timed_out, skipped, running, ..."
-        ),
-    ] = None,
-    since: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="WHEN",
-            help="Only runs due at this time or later: ISO 8601, UTC unless it has an offset; or 24h for 24 hours ago.",
-        ),
-    ] = None,
-    until: Annotated[
-        str | None,
-        typer.Option("--to", metavar="WHEN", help="Only runs due at this time or earlier, in the same form as --from."),
-    ] = None,
+    outcome: _RunOutcomeOption = None,
+    since: _DueFromOption = None,
+    until: _DueToOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/runs or GET /api/runs/ID.")] = False,
 ) -> None:
     """List the runs of a job, or of all jobs, newest first; or show one run with its attempts and details.
@@ -97,13 +101,13 @@ class _RunFilter(NamedTuple):
     due: TimeRange
 
 
-def _show_many(wanted: _RunFilter, limit: int, as_json: bool) -> None:
+def _show_many(run_filter: _RunFilter, limit: int, as_json: bool) -> None:
     from scheduler.cli.context import load_for_command, require_job, run_without_jobs
 
-    job = wanted.job
+    job = run_filter.job
 
     async def read(program: ReadOnlyProgram) -> tuple[list[RunRecord], RunRecord | None]:
-        records = await _records(program, wanted, limit)
+        records = await _records(program, run_filter, limit)
         newest = () if records else (await program.queries.list_runs(job=job, limit=1)).records
         return records, newest[0] if newest else None
 
@@ -111,18 +115,18 @@ def _show_many(wanted: _RunFilter, limit: int, as_json: bool) -> None:
     if not records:
         if newest is None and job is not None:
             require_job(load_for_command("history"), job)
-        print_note(_describe_empty(wanted, newest))
+        print_note(_describe_empty(run_filter, newest))
     _show(records, job, as_json)
 
 
-def _describe_empty(wanted: _RunFilter, newest: RunRecord | None) -> str:
+def _describe_empty(run_filter: _RunFilter, newest: RunRecord | None) -> str:
     """`checkout-api has no runs that are failed and due from ...; its newest run: due ..., succeeded`."""
     from scheduler.cli.run_table import outcome_text
 
-    whose, its = ("there are no runs", "the") if wanted.job is None else (f"{wanted.job} has no runs", "its")
+    whose, its = ("there are no runs", "the") if run_filter.job is None else (f"{run_filter.job} has no runs", "its")
     if newest is None:
-        return f"{whose} yet" if wanted.outcome is None else f"{whose} that are {wanted.outcome}"
-    filters = [wanted.outcome or "", f"due {wanted.due}" if wanted.due.is_bounded else ""]
+        return f"{whose} yet" if run_filter.outcome is None else f"{whose} that are {run_filter.outcome}"
+    filters = [run_filter.outcome or "", f"due {run_filter.due}" if run_filter.due.is_bounded else ""]
     excluded = " and ".join(filter(None, filters))
     return f"{whose} that are {excluded}; {its} newest run: due {format_iso_instant(newest.ticket.due_at)}, {outcome_text(newest)}"
 
@@ -134,7 +138,8 @@ def _show_one(run_id: str, as_json: bool) -> None:
     record = run_without_jobs("history", lambda program: program.queries.find_run(run_id))
     if record is None:
         fail(
-            f"there is no run {run_id!r}; it may not have started yet, or be older than the retention time", EXIT_FAILED
+            f"there is no run {run_id!r}; perhaps it has not started yet, or is older than the retention time",
+            EXIT_FAILED,
         )
     if as_json:
         from scheduler.api.models.runs import RunModel
@@ -152,9 +157,9 @@ async def _records(program: ReadOnlyProgram, of: _RunFilter, limit: int) -> list
     records: list[RunRecord] = []
     continuation: str | None = None
     while len(records) < limit:
-        wanted = min(_PAGE, limit - len(records))
+        page_size = min(_PAGE, limit - len(records))
         page = await program.queries.list_runs(
-            job=of.job, outcome=of.outcome, due=of.due, limit=wanted, continuation=continuation
+            job=of.job, outcome=of.outcome, due=of.due, limit=page_size, continuation=continuation
         )
         records += page.records
         continuation = page.continuation

@@ -20,28 +20,33 @@ if TYPE_CHECKING:
 _PAGE = 500
 
 
+_NameOption = Annotated[
+    list[str] | None,
+    typer.Option("--name", metavar="PATTERN", help="Only jobs whose name matches: * is any text, ? any character."),
+]
+_KindOption = Annotated[
+    list[str] | None,
+    typer.Option("--kind", help="Only jobs with a check of this kind: http, steps, tcp, dns, tls, heartbeat."),
+]
+_TagOption = Annotated[list[str] | None, typer.Option("--tag", metavar="KEY[=VALUE]", help="Only jobs with this tag.")]
+_StateOption = Annotated[
+    list[str] | None, typer.Option("--state", help="Only jobs in this state: enabled, paused, disabled.")
+]
+_OutcomeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--outcome",
+        help="Only jobs whose latest run has this outcome: succeeded, failed, ...; none: jobs without runs.",
+    ),
+]
+
+
 def jobs(
-    names: Annotated[
-        list[str] | None,
-        typer.Option("--name", metavar="PATTERN", help="Only jobs whose name matches: * is any text, ? any character."),
-    ] = None,
-    kinds: Annotated[
-        list[str] | None,
-        typer.Option("--kind", help="Only jobs with a check of this kind: http, steps, tcp, dns, tls, heartbeat."),
-    ] = None,
-    tags: Annotated[
-        list[str] | None, typer.Option("--tag", metavar="KEY[=VALUE]", help="Only jobs with this tag.")
-    ] = None,
-    states: Annotated[
-        list[str] | None, typer.Option("--state", help="Only jobs in this state: enabled, paused, disabled.")
-    ] = None,
-    outcomes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--outcome",
-            help="Only jobs whose latest run has this outcome: succeeded, failed, ...; none: jobs without runs.",
-        ),
-    ] = None,
+    names: _NameOption = None,
+    kinds: _KindOption = None,
+    tags: _TagOption = None,
+    states: _StateOption = None,
+    outcomes: _OutcomeOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/jobs.")] = False,
 ) -> None:
     """List all jobs, or those that match the options: schedule, next run, latest outcome, endpoint.

@@ -59,18 +59,18 @@ def next_instants(
       next "{every: 5m, offset: 30s}"
       next 00:10:00 --from 2026-11-25T02:50:30+01:00
     """
-    asked = parse_schedule_argument("next", subject, ZoneOptions(timezone, gap, repeat))
-    schedule = _planned_schedule(asked)
-    start = _parse_start(since, asked.zone)
+    argument = parse_schedule_argument("next", subject, ZoneOptions(timezone, gap, repeat))
+    schedule = _planned_schedule(argument)
+    start = _parse_start(since, argument.zone)
     instants = [] if schedule is None else _upcoming_instants(schedule, start, count)
     if schedule is not None and not instants:
         print_note(f"{schedule.text} is not due after {format_iso_instant(start)}")
     if as_json:
-        _show_json(asked, start, instants)
+        _show_json(argument, start, instants)
     elif is_terminal():
-        _show_table(asked, start, instants, "from now" if since is None else "from then")
+        _show_table(argument, start, instants, "from now" if since is None else "from then")
     else:
-        print("".join(f"{line}\n" for line in _format_lines(schedule, asked.zone, instants)), end="")
+        print("".join(f"{line}\n" for line in _format_lines(schedule, argument.zone, instants)), end="")
 
 
 def _parse_start(text: str | None, where: TimeZone | None) -> datetime:
@@ -82,9 +82,9 @@ def _parse_start(text: str | None, where: TimeZone | None) -> datetime:
         fail(f"--from: expected an instant in ISO 8601, such as 2026-11-25T01:50:30Z, got {text!r}")
 
 
-def _planned_schedule(asked: ScheduleArgument) -> Schedule | None:
+def _planned_schedule(argument: ScheduleArgument) -> Schedule | None:
     """The schedule, if it makes the job run."""
-    job, schedule = asked.job, asked.schedule
+    job, schedule = argument.job, argument.schedule
     if job is not None and schedule is not None and not job.enabled:
         print_note(f"{job.name} is disabled: it runs on request only, not at {schedule.text}")
         return None
@@ -111,7 +111,7 @@ def _format_lines(schedule: Schedule | None, where: TimeZone | None, instants: l
 
 
 def _to_zone(instant: datetime, where: TimeZone) -> datetime:
-    """Local time of the zone; UTC where that is no date of the calendar."""
+    """Local time of the zone; UTC where the calendar has no such date."""
     try:
         return instant.astimezone(where.info)
     except OverflowError:
@@ -122,32 +122,32 @@ def _format_in_zone(instant: datetime, where: TimeZone) -> str:
     return f"{_to_zone(instant, where):%Y-%m-%d %H:%M:%S %Z}"
 
 
-def _show_table(asked: ScheduleArgument, start: datetime, instants: list[datetime], distance: str) -> None:
-    if asked.schedule is None or not instants:
+def _show_table(argument: ScheduleArgument, start: datetime, instants: list[datetime], distance: str) -> None:
+    if argument.schedule is None or not instants:
         return
-    where = asked.zone
+    where = argument.zone
     here = Column("local") if where is None else Column(where.name, "bold")
     clocks = [format_local(instant) if where is None else _format_in_zone(instant, where) for instant in instants]
     columns = [Column("UTC", "bold" if where is None else ""), here, Column(distance, "cyan", align_right=True)]
     spans = [format_duration((instant - start).total_seconds()) for instant in instants]
-    rows = zip(_format_lines(asked.schedule, None, instants), clocks, spans, strict=True)
-    show_table(columns, rows, title=asked.schedule.text)
+    rows = zip(_format_lines(argument.schedule, None, instants), clocks, spans, strict=True)
+    show_table(columns, rows, title=argument.schedule.text)
 
 
-def _show_json(asked: ScheduleArgument, start: datetime, instants: list[datetime]) -> None:
+def _show_json(argument: ScheduleArgument, start: datetime, instants: list[datetime]) -> None:
     import json
 
-    job = asked.job
-    told = {
+    job = argument.job
+    document = {
         "job": job.name if job is not None else None,
-        "schedule": asked.schedule.spec if asked.schedule is not None and _is_scheduled(asked) else None,
+        "schedule": argument.schedule.spec if argument.schedule is not None and _is_scheduled(argument) else None,
         "from": format_iso_instant(start, precise=start.microsecond != 0),
-        "next": _format_lines(asked.schedule, asked.zone, instants),
+        "next": _format_lines(argument.schedule, argument.zone, instants),
     }
     if job is not None and job.depends_on:
-        told["depends_on"] = [dependency.model_dump(mode="json") for dependency in job.depends_on]
-    print(json.dumps(told, indent=2))
+        document["depends_on"] = [dependency.model_dump(mode="json") for dependency in job.depends_on]
+    print(json.dumps(document, indent=2))
 
 
-def _is_scheduled(asked: ScheduleArgument) -> bool:
-    return asked.job is None or asked.job.enabled
+def _is_scheduled(argument: ScheduleArgument) -> bool:
+    return argument.job is None or argument.job.enabled

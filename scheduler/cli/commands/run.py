@@ -58,9 +58,9 @@ def _run(configuration: Configuration, job: str, listener: RunListener | None = 
     from scheduler.cli.progress import FollowingRuns
 
     followed = FollowingRuns(job)
-    told = followed if listener is None else ListenerGroup(followed, listener)
+    listeners = followed if listener is None else ListenerGroup(followed, listener)
     with quiet_run_log():
-        record = run_in_program(configuration, lambda program: _run_until_done(program, job), told)
+        record = run_in_program(configuration, lambda program: _run_until_done(program, job), listeners)
     if text := str(followed):
         print_note(text)
     return record
@@ -75,7 +75,7 @@ async def _run_until_done(program: Program, job: str) -> RunRecord | None:
     try:
         await program.worker.wait_until_idle()
     except asyncio.CancelledError:
-        # Ctrl-C: the run ends now, and history says so.
+        # Ctrl-C: the run ends now, and history shows it.
         await program.worker.drain(0)
         print_note(f"interrupted: {record.ticket.id} was recorded as cancelled")
         raise

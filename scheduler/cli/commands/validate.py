@@ -143,8 +143,8 @@ def _show_problems(problems: Sequence[Problem], warnings: Sequence[Problem], as_
     if as_json:
         import json
 
-        told = {"valid": False, "problems": [asdict(problem) for problem in problems]}
-        print(json.dumps({**told, "warnings": [asdict(warning) for warning in warnings]}, indent=2))
+        document = {"valid": False, "problems": [asdict(problem) for problem in problems]}
+        print(json.dumps({**document, "warnings": [asdict(warning) for warning in warnings]}, indent=2))
     else:
         print_error(format_problems(problems))
         _show_warnings(warnings)
@@ -162,8 +162,8 @@ def _show_jobs(found: JobSet, warnings: Sequence[Problem], as_json: bool, *, val
     if as_json:
         import json
 
-        told = {"valid": valid, "jobs": [_job_as_json(job, now) for job in jobs]}
-        print(json.dumps({**told, "warnings": [asdict(warning) for warning in warnings]}, indent=2))
+        document = {"valid": valid, "jobs": [_job_as_json(job, now) for job in jobs]}
+        print(json.dumps({**document, "warnings": [asdict(warning) for warning in warnings]}, indent=2))
     elif is_terminal():
         columns = (
             Column("job", "bold"),

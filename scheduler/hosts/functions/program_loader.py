@@ -59,7 +59,7 @@ class ProgramLoader:
 
         Raises:
             ConfigurationError: with every problem.
-            StoreError, DispatchError: store or queue is unavailable; the message says what to check.
+            StoreError, DispatchError: store or queue is unavailable; the message names what to check.
         """
         if self._program is not None:
             return self._program

@@ -55,12 +55,12 @@ DEAD_LETTER_REASON = "it was delivered the maximum number of times and never fin
 def _group_by_delay(failures: Sequence[tuple[Ticket, Exception]]) -> Iterator[tuple[list[Ticket], float]]:
     """Group the failed tickets by the delay in seconds until they are resent: unclaimed ones, and those that ran."""
     unclaimed = [ticket for ticket, error in failures if type(error) is StoreUnavailable]
-    begun = [ticket for ticket, error in failures if type(error) is not StoreUnavailable]
+    started = [ticket for ticket, error in failures if type(error) is not StoreUnavailable]
     if unclaimed:
         yield unclaimed, _resend_delay(unclaimed[0])
-    if begun:
+    if started:
         # So late that the receiver checks whether their runs were published.
-        yield begun, LEASE_RESEND_DELAY.total_seconds() + _resend_delay(begun[0])
+        yield started, LEASE_RESEND_DELAY.total_seconds() + _resend_delay(started[0])
 
 
 def _resend_delay(ticket: Ticket) -> float:
@@ -99,7 +99,7 @@ class QueueHandler:
     async def perform_batch(self, body: str | bytes, delivery: int = 1) -> None:
         """Perform each ticket at its instant.
 
-        A ticket that another owner holds is resent for the end of that lease, and taken over then if the owner died. A
+        A ticket that another owner holds is resent for the end of that lease, and claimed then if the owner died. A
         ticket that waits long for a gate, or is due much later, is resent, too. `delivery`: how often the message was
         delivered, including this time.
 

@@ -195,11 +195,11 @@ class TimerHandler:
         Return the number of runs that are acknowledged now. Raises StoreError: the next tick publishes them.
         """
         until = self._clock.now() - UNACKNOWLEDGED_AFTER
-        untold = [(run, None) for run in await self._runs.list_unacknowledged() if run.finished_at <= until]
-        errors = await self._worker.publisher.publish_all(untold)
+        unpublished = [(run, None) for run in await self._runs.list_unacknowledged() if run.finished_at <= until]
+        errors = await self._worker.publisher.publish_all(unpublished)
         for error in errors:
             _log.warning("%s", error)
-        return len(untold) - len(errors)
+        return len(unpublished) - len(errors)
 
     async def prune(self, age_s: float, runs_per_job: int) -> None:
         """Delete old runs and dead letters, once an hour. Raises StoreError."""

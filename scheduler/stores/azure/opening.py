@@ -1,4 +1,4 @@
-"""Opens the Azure Tables store. Called by scheduler.app. Microsoft's client is imported only then: see azure.store."""
+"""Opens the Azure Tables store. Loaded by its name in config.settings.store_backends, as it imports Microsoft's client."""
 
 from __future__ import annotations
 

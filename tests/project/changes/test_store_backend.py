@@ -44,8 +44,8 @@ def test_a_store_backend(sample_change: SampleChangeFactory) -> None:
     change = sample_change("a store backend")
     change.write("scheduler/stores/dict_store.py", BACKEND)
     change.insert(
-        "scheduler/app/adapters.py",
-        after="BACKENDS: Mapping[str, str] = {",
+        "config/settings/store_backends.py",
+        after="STORE_BACKENDS: Mapping[str, str] = {",
         text='    "rows": "scheduler.stores.dict_store",',
     )
 

@@ -120,12 +120,13 @@ def replay_letters(
     from scheduler.cli.options import parse_instant_option
     from scheduler.operations.dead_letters import LetterFilter
 
-    wanted = LetterFilter(job, reason, parse_instant_option("--after", after), parse_instant_option("--before", before))
-    if letter is None and wanted == LetterFilter():
+    between = parse_instant_option("--after", after), parse_instant_option("--before", before)
+    letter_filter = LetterFilter(job, reason, *between)
+    if letter is None and letter_filter == LetterFilter():
         fail("no dead letters selected: give an ID, or --job, --reason, --after or --before")
     elif letter is None:
-        replay_many(wanted, per_second, limit, dry_run, as_json)
-    elif wanted != LetterFilter() or dry_run:
+        replay_many(letter_filter, per_second, limit, dry_run, as_json)
+    elif letter_filter != LetterFilter() or dry_run:
         fail("give either the ID of one dead letter, or options that select several")
     else:
         replay_one(letter, as_json)

@@ -23,8 +23,8 @@ async def read_letters(program: ReadOnlyProgram, job: str | None, limit: int) ->
     letters: list[DeadLetter] = []
     continuation: str | None = ""
     while continuation is not None and len(letters) < limit:
-        wanted = min(_PAGE, limit - len(letters))
-        page = await program.queries.list_dead_letters(job=job, limit=wanted, continuation=continuation)
+        page_size = min(_PAGE, limit - len(letters))
+        page = await program.queries.list_dead_letters(job=job, limit=page_size, continuation=continuation)
         letters += page.letters
         continuation = page.continuation
     return letters
@@ -73,7 +73,7 @@ def _fields(letter: DeadLetter) -> tuple[str, ...]:
 
 
 def show_letter_details(letter: DeadLetter) -> None:
-    """Key and value a line, then what has several lines of its own."""
+    """Key and value a line, then values of several lines."""
     import json
 
     known: list[tuple[str, str | datetime | None]] = [

@@ -40,14 +40,14 @@ def replay_one(letter: str, as_json: bool) -> None:
         raise typer.Exit(EXIT_FAILED)
 
 
-def replay_many(wanted: LetterFilter, per_second: float, limit: int, dry_run: bool, as_json: bool) -> None:
+def replay_many(letter_filter: LetterFilter, per_second: float, limit: int, dry_run: bool, as_json: bool) -> None:
     from scheduler.audit import ChangeSource
     from scheduler.cli.mutations import count_finished_runs, quiet_run_log, run_operation, wait_for_runs
     from scheduler.cli.run_table import show_runs
 
     async def work(program: Program) -> tuple[ReplayResult, list[RunRecord]]:
         replayed = await program.operations.dead_letters.replay_all(
-            wanted, per_second=per_second, limit=limit, dry_run=dry_run, source=ChangeSource.COMMAND_LINE
+            letter_filter, per_second=per_second, limit=limit, dry_run=dry_run, source=ChangeSource.COMMAND_LINE
         )
         runs = [letter.replay.ticket.id for letter in replayed.letters if letter.replay is not None and not dry_run]
         await wait_for_runs(program, runs)
@@ -55,7 +55,7 @@ def replay_many(wanted: LetterFilter, per_second: float, limit: int, dry_run: bo
         return replayed, [record for record in records if record is not None]
 
     with quiet_run_log(), count_finished_runs() as listener:
-        replayed, records = run_operation("dead-letters replay", work, job=wanted.job, listener=listener)
+        replayed, records = run_operation("dead-letters replay", work, job=letter_filter.job, listener=listener)
     if as_json:
         from scheduler.api.models.dead_letters import ReplayModel
 
