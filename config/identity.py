@@ -34,8 +34,8 @@ TOKEN_TIMEOUT = 20.0
 class AppIdentity:
     """Nothing is imported or opened before the first use.
 
-    In environment `dev` it is the signed-in user (environment variables, managed identity, Azure CLI, ...); elsewhere only
-    the managed identity, by `managed_identity_client_id` if that is set.
+    In environment `dev` it is the signed-in user (environment variables, managed identity, Azure CLI, ...); elsewhere
+    only the managed identity, by `managed_identity_client_id` if that is set.
     """
 
     def __init__(

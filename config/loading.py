@@ -103,9 +103,9 @@ def load_jobs(
 ) -> JobSet:
     """The jobs of the place that the settings name, and the sample jobs if there is a target for them.
 
-    With the setting `samples` they are added while the user has no jobs: SCHEDULER_JOBS is not set and the folder of the
-    settings is empty. With SCHEDULER_SAMPLES=true they are always added; the user's job overrides a sample of the same
-    name.
+    With the setting `samples` they are added while the user has no jobs: SCHEDULER_JOBS is not set and the folder of
+    the settings is empty. With SCHEDULER_SAMPLES=true they are always added; the user's job overrides a sample of the
+    same name.
 
     Raises:
         ConfigurationError: with every problem of every file.

@@ -1,7 +1,7 @@
 """Frozen dataclasses for values of which each run creates dozens.
 
-`@fast_frozen(frozen=True, slots=True)` is `@dataclass(frozen=True, slots=True)` to mypy, which rejects assignments. At run
-time the fields are assignable: a frozen dataclass sets each field through `object.__setattr__`.
+`@fast_frozen(frozen=True, slots=True)` is `@dataclass(frozen=True, slots=True)` to mypy, which rejects assignments. At
+run time the fields are assignable: a frozen dataclass sets each field through `object.__setattr__`.
 """
 
 from __future__ import annotations

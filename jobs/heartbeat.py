@@ -200,8 +200,8 @@ def state_at(
 ) -> HeartbeatState:
     """Return the state at this instant.
 
-    `include_started`: report a run in flight as `started`, for display. Otherwise a start changes the state only once its
-    end has arrived or is overdue: a heartbeat that is down stays down during the next run.
+    `include_started`: report a run in flight as `started`, for display. Otherwise a start changes the state only once
+    its end has arrived or is overdue: a heartbeat that is down stays down during the next run.
     """
     ends = run_end_deadline(beat, rhythm)
     if ends is not None:

@@ -80,8 +80,9 @@ class RefreshingCache:
         fetch_uncached: Callable[[str], Awaitable[FetchedValue]] | None = None,
         is_stable: bool = False,
     ) -> None:
-        """`fetch_uncached`: bypasses the cache of the source's client, for a value that a target rejected. `is_stable`: the
-        source returns the same value until an operator changes it (a vault does, a token issuer does not)."""
+        """`fetch_uncached`: bypasses the cache of the source's client, for a value that a target rejected. `is_stable`:
+        the source returns the same value until an operator changes it (a vault does, a token issuer does not).
+        """
         self._fetch = fetch
         self._fetch_anew = fetch_uncached or fetch
         self._lasting = is_stable

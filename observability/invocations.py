@@ -1,4 +1,5 @@
-"""Which invocation of the Functions host the code runs in. Entered by scheduler.hosts.functions, used by logs and spans.
+"""Which invocation of the Functions host the code runs in. Entered by scheduler.hosts.functions, used by logs and
+spans.
 
 The Functions host drops log records of the app that do not belong to an invocation which is running now. Those of
 background threads, and of tasks that outlive their invocation, are therefore held back for the next invocation.
@@ -96,7 +97,7 @@ class InvocationFilter(logging.Filter):
 
 
 def _is_attributed() -> bool:
-    """Return whether the worker finds the invocation here: it reads the loop's current task, so never in other threads."""
+    """Return whether the worker finds the invocation here: it reads the loop's current task, never other threads."""
     invocation = _current.get()
     if invocation is None or not invocation.is_running:
         return False

@@ -1,9 +1,9 @@
 """Resolves `%NAME%` in a job's schedule by the app settings, as the Functions host does for a timer's schedule.
 
-Called by config.job_files.entries before a job is validated. App settings are environment variables, on Azure and, by way of
-local.settings.json, in the Functions tools; `Section:Name` is the variable `Section__Name`. A resolved value is not
-resolved again. A value that does not look like a schedule never appears in a message, because it can be any value of the
-environment.
+Called by config.job_files.entries before a job is validated. App settings are environment variables, on Azure and, by
+way of local.settings.json, in the Functions tools; `Section:Name` is the variable `Section__Name`. A resolved value is
+not resolved again. A value that does not look like a schedule never appears in a message, because it can be any value
+of the environment.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def _find_value(name: str, environ: Mapping[str, str]) -> str | None:
 
 
 def _read_mapping(name: str, environ: Mapping[str, str]) -> dict[str, Any] | None:
-    """The value of the app setting as a mapping of a schedule, such as `{monthly: {day: last}}`; None for other values."""
+    """Return the app setting as a mapping of a schedule, such as `{monthly: {day: last}}`; None for other values."""
     value = (_find_value(name, environ) or "").strip()
     if not value.startswith("{") or len(value) > _MAX_MAPPING_LENGTH or _may_be_secret(name):
         return None

@@ -108,7 +108,10 @@ def _review(
     in_file: Callable[[KeyPath], KeyPath],
     warnings: Iterable[Finding] = (),
 ) -> DefinedJob | tuple[Finding, ...]:
-    """Return the valid definition with its warnings, or the refusals. `in_file`: maps paths of the full form to the file."""
+    """Return the valid definition with its warnings, or the refusals.
+
+    `in_file`: maps paths of the full form to the file.
+    """
     if refusals := find_refusals(job):
         return tuple(_move(finding, in_file(finding.path)) for finding in refusals)
     found = (*warnings, *(_move(finding, in_file(finding.path)) for finding in find_warnings(job, context.now_ms)))

@@ -1,8 +1,9 @@
-"""Finds the jobs in one file's value, and turns each into a definition or into findings. Called by config.job_files.reader.
+"""Finds the jobs in one file's value, and turns each into a definition or into findings. Called by
+config.job_files.reader.
 
 A file holds `jobs:` (a mapping by name, or a list), or the jobs themselves at its top; each job in the full or in the
-flat form (see jobs.flat). `defaults:` next to `jobs:` applies to every job in the full form; `groups:` defines the members
-of groups.
+flat form (see jobs.flat). `defaults:` next to `jobs:` applies to every job in the full form; `groups:` defines the
+members of groups.
 """
 
 from __future__ import annotations
@@ -49,7 +50,10 @@ class FileEntries:
 
 
 def find_entries(value: Any, stem: str) -> FileEntries:
-    """Find the jobs of a file. `stem`, the file's name without its suffix, names a single flat job without a JobName."""
+    """Find the jobs of a file.
+
+    `stem`, the file's name without its suffix, names a single flat job without a JobName.
+    """
     if value is None:
         return FileEntries(
             findings=(Finding((), "is empty", "write jobs: with the jobs below it, or remove the file"),)

@@ -1,4 +1,7 @@
-"""Finds the secrets and files that a definition names, with the keys that name them. Called by config.job_files.definitions."""
+"""Finds the secrets and files that a definition names, with the keys that name them.
+
+Called by config.job_files.definitions.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The section `groups` of job files: which jobs may share a concurrency group or a circuit. Called by config.job_files.reader
-to read it, and by config.job_files.joining to apply what all files declare together.
+"""The section `groups` of job files: which jobs may share a concurrency group or a circuit. Called by
+config.job_files.reader to read it, and by config.job_files.joining to apply what all files declare together.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Lets jobs share equal parts: most of ten thousand jobs have the same few retry policies.
 
-One pool for each reading of job files. A validated part is reused for an equal one, which saves the memory of copies, and
-the time of their validation.
+One pool for each reading of job files. A validated part is reused for an equal one, which saves the memory of copies,
+and the time of their validation.
 """
 
 from __future__ import annotations

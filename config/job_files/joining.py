@@ -67,8 +67,8 @@ def join_files(files: Iterable[FileJobs]) -> JobSet:
 
     Raises:
         ConfigurationError: a file has a problem, a name is defined twice, a job depends on an unknown job or on itself,
-            two jobs give a concurrency group different limits, or a group's circuit different policies, or a job joins a
-            group whose declaration does not admit it.
+            two jobs give a concurrency group different limits, or a group's circuit different policies, or a job joins
+            a group whose declaration does not admit it.
     """
     found: dict[str, LocatedJob] = {}
     problems: list[Problem] = []

@@ -108,7 +108,10 @@ class FolderSource:
         return jobs
 
     async def change_hints(self) -> AsyncIterator[None]:
-        """See the protocol. Yields immediately where the system reports changes, and each FOLDER_POLL_INTERVAL seconds."""
+        """See the protocol.
+
+        Yields immediately where the system reports changes, and each FOLDER_POLL_INTERVAL seconds.
+        """
         change_event = asyncio.Event()
         watching = asyncio.create_task(self._watch(change_event))
         try:

@@ -1,8 +1,8 @@
 """Secrets mounted as files, one a secret, as Kubernetes and the CSI driver of Key Vault do. Called by chain.py.
 
-A file is checked again after at most a second, by its times, size and inode, and read when these have changed: so a rotated
-secret, or a folder replaced by its symbolic link, arrives without a restart. While the folder does not answer, such as a
-hanging share, the last known value is used.
+A file is checked again after at most a second, by its times, size and inode, and read when these have changed: so a
+rotated secret, or a folder replaced by its symbolic link, arrives without a restart. While the folder does not answer,
+such as a hanging share, the last known value is used.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Merges the layers of settings and validates the result. Called by config.loading, config.usable and config.telemetry_settings."""
+"""Merges the layers of settings and validates the result.
+
+Called by config.loading, config.usable and config.telemetry_settings.
+"""
 
 from __future__ import annotations
 

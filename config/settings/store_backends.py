@@ -1,4 +1,7 @@
-"""The store backends that the setting `store` accepts. Checked by config.settings.fields, opened by scheduler.app.adapters."""
+"""The store backends that the setting `store` accepts.
+
+Checked by config.settings.fields, opened by scheduler.app.adapters.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The environment variables of settings: their names, and the setting that each one sets. Called by config.settings.layers."""
+"""The environment variables of settings: their names, and the setting that each one sets. Called by
+config.settings.layers.
+"""
 
 from __future__ import annotations
 

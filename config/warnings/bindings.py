@@ -1,4 +1,7 @@
-"""Warnings of credentials that jobs would send to hosts without permission. Called by scheduler.app and the commands."""
+"""Warnings of credentials that jobs would send to hosts without permission.
+
+Called by scheduler.app and the commands.
+"""
 
 from __future__ import annotations
 

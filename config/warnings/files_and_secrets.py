@@ -1,4 +1,5 @@
-"""Warnings about jobs that need files or secrets to see. Called by scheduler.cli.commands.validate and by scheduler.app.
+"""Warnings about jobs that need files or secrets to see. Called by scheduler.cli.commands.validate and by
+scheduler.app.
 
 Each rule is one function that takes a set of jobs and returns problems at the keys concerned. Rules that a definition
 alone shows are in jobs.warnings.

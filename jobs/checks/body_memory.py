@@ -43,7 +43,10 @@ class BodyMemory:
         return BodyReservation(self, job, host)
 
     async def reserve(self, room: BodyReservation, number: int) -> None:
-        """Wait until the reservation may hold so many more bytes. Raises BodyMemoryExhausted after BODY_MEMORY_TIMEOUT."""
+        """Wait until the reservation may hold so many more bytes.
+
+        Raises BodyMemoryExhausted after BODY_MEMORY_TIMEOUT.
+        """
         if not self._waiting and self._fits(room, number):
             self._add(room, number)
             return

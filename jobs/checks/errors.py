@@ -30,7 +30,7 @@ class CheckError(JobsError):
 
 
 class TargetDenied(CheckError):
-    """The program must not connect to this target. `reason` names it, the cause, and the setting that would allow it."""
+    """A target to which connections are not allowed. `reason` names it, the cause, and the setting that allows it."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"Not sent: {reason}")

@@ -1,4 +1,7 @@
-"""Register what a run fetches or saves with the redactor. Called by credential_loading.py, tcp.py and step_sequence.py."""
+"""Register what a run fetches or saves with the redactor.
+
+Called by credential_loading.py, tcp.py and step_sequence.py.
+"""
 
 from __future__ import annotations
 

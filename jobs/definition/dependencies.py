@@ -1,7 +1,7 @@
 """Dependencies of a job: the condition that a run of another job must meet, and the check of it.
 
-Part of the definition. Evaluated by scheduler.dependencies.trigger for jobs without a schedule, and by the dependency gate for
-scheduled ones.
+Part of the definition. Evaluated by scheduler.dependencies.trigger for jobs without a schedule, and by the dependency
+gate for scheduled ones.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The dependencies between jobs: validation, and the jobs that a run starts. Pure.
 
-Called by config.job_files.joining, which reports each problem with its line, and by scheduler.catalog.catalog. A job *starts* another
-one that depends on it and has no schedule.
+Called by config.job_files.joining, which reports each problem with its line, and by scheduler.catalog.catalog. A job
+*starts* another one that depends on it and has no schedule.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""A job: schedule, check and policies as one frozen model. Built by config.job_files.reader, read by every other package."""
+"""A job: schedule, check and policies as one frozen model. Built by config.job_files.reader, read by every other
+package.
+"""
 
 from __future__ import annotations
 

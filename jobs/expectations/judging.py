@@ -1,4 +1,7 @@
-"""Judge an answer by the entries of `expect`. Called by jobs.judging.judgement and jobs.running.target_observer. Pure."""
+"""Judge an answer by the entries of `expect`.
+
+Called by jobs.judging.judgement and jobs.running.target_observer. Pure.
+"""
 
 from __future__ import annotations
 

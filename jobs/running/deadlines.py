@@ -27,8 +27,8 @@ async def run_with_deadline(
 ) -> T:
     """Return the result of `work`, or `on_timeout()` if it is not done after `seconds`.
 
-    `on_timeout` is called at the deadline, before the work is cancelled, and may raise. Takes at most `seconds` plus `grace`.
-    When the caller is cancelled, the work is cancelled too, with the same grace.
+    `on_timeout` is called at the deadline, before the work is cancelled, and may raise. Takes at most `seconds` plus
+    `grace`. When the caller is cancelled, the work is cancelled too, with the same grace.
 
     Raises:
         SelfCancelled: the work cancelled itself.

@@ -102,7 +102,7 @@ class RunExecution:
         return run
 
     def build_cancelled_run(self, cancelled_by: str = "") -> Run:
-        """Return the run so far: cancelled by a user (`cancelled_by`: how), or interrupted because the program stops."""
+        """Return the run so far: cancelled by a user (`cancelled_by`: how), or interrupted by the stop."""
         now = self._dependencies.clock.now()
         return cancelled_run(self._job, self._ticket, self._started_at, now, self._attempts, cancelled_by=cancelled_by)
 

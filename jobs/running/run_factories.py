@@ -125,7 +125,8 @@ def cancelled_run(
     *,
     cancelled_by: str = "",
 ) -> Run:
-    """Build a run that was cancelled (`cancelled_by`: how, such as `over the API`), or interrupted by the program's stop.
+    """Build a run that was cancelled (`cancelled_by`: how, such as `over the API`), or interrupted by the program's
+    stop.
 
     `job` None: the job no longer exists.
     """

@@ -1,6 +1,7 @@
 """Uptime: the share of successful runs, their mean response time, and the downtime of each month. Pure.
 
-Called by scheduler.queries.uptime, and by scheduler.stores.runs.repository.hourly_rollup, which aggregates deleted runs.
+Called by scheduler.queries.uptime, and by scheduler.stores.runs.repository.hourly_rollup, which aggregates deleted
+runs.
 """
 
 from __future__ import annotations

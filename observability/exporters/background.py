@@ -45,7 +45,7 @@ class ShutdownSignal:
         return self._started.wait(seconds)
 
     def remaining_seconds(self, otherwise: float) -> float:
-        """Return the seconds left to finish, never below zero; before the shutdown `otherwise`, which is the maximum."""
+        """Return the seconds left to finish, never below zero; before the shutdown `otherwise`, the maximum."""
         if not self.is_started:
             return otherwise
         return min(otherwise, max(0.0, self._deadline - time.monotonic()))
@@ -108,7 +108,7 @@ class Delivery(Protocol):
         ...
 
     def deliver(self, events: list[TelemetryEvent]) -> None:
-        """Send the events and those queued before; update the counts. May raise anything: the events are then dropped."""
+        """Send the events and those queued before; update the counts. If it raises, the events are dropped."""
         ...
 
     def next_delivery_in(self) -> float | None:
@@ -123,7 +123,8 @@ class Delivery(Protocol):
 class BackgroundExporter:
     """An exporter around a delivery.
 
-    `gather_seconds`: how long events are gathered before they are delivered; `urgent_size`: so many of them do not wait.
+    `gather_seconds`: how long events are gathered before they are delivered; `urgent_size`: so many of them do not
+    wait.
     """
 
     def __init__(

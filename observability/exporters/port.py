@@ -17,8 +17,8 @@ ExporterState = Literal["off", "on", "degraded"]
 class ExporterHealth:
     """`degraded`: the last delivery failed, or events were dropped since the last one that succeeded.
 
-    `last_error` is a redacted message, retained after recovery; `sent` counts what the destination accepted, in its items
-    (rows, points, checks, log entries); `dropped` counts lost events.
+    `last_error` is a redacted message, retained after recovery; `sent` counts what the destination accepted, in its
+    items (rows, points, checks, log entries); `dropped` counts lost events.
     """
 
     exporter: str

@@ -1,7 +1,7 @@
 """A log event as a log record, without attributes of logging that are not read. Used by telemetry.
 
-Each run has two records. Finding the line of code that logs, splitting its path and reading thread and process costs more
-than the rest of publishing a run, and the line is always the same.
+Each run has two records. Finding the line of code that logs, splitting its path and reading thread and process costs
+more than the rest of publishing a run, and the line is always the same.
 """
 
 from __future__ import annotations

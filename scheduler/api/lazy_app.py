@@ -1,4 +1,5 @@
-"""Serves the health routes at once and creates the full API at the first other request. Used by scheduler.hosts.embedded.host.
+"""Serves the health routes at once and creates the full API at the first other request. Used by
+scheduler.hosts.embedded.host.
 
 FastAPI, the routes and their models take about 8 MiB, the dashboard 6 more. A process that only gets health probes does
 without them.

@@ -1,7 +1,8 @@
 """Defines the scopes of API routes and the HTTP function of each scope.
 
-scheduler.api.routing declares the scope of each route, function_app creates the HTTP functions of the Functions host, and
-scheduler.api.lazy_app serves the health paths. This module imports almost nothing, because a cold process imports it.
+scheduler.api.routing declares the scope of each route, function_app creates the HTTP functions of the Functions host,
+and scheduler.api.lazy_app serves the health paths. This module imports almost nothing, because a cold process imports
+it.
 """
 
 from __future__ import annotations

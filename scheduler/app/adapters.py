@@ -1,4 +1,7 @@
-"""Opens the store that the settings name. Called by scheduler.app.foundation and scheduler.app.read_only, which close it."""
+"""Opens the store that the settings name.
+
+Called by scheduler.app.foundation and scheduler.app.read_only, which close it.
+"""
 
 from __future__ import annotations
 

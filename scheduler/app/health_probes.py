@@ -77,7 +77,8 @@ def results_probe(worker: Worker, clock: Clock) -> HealthProbe:
         backlog, sentences = worker.backlog, []
         if backlog.count and backlog.since is not None:
             sentences.append(
-                f"{_count_phrase(backlog.count, 'result waits', 'results wait')} ({backlog.size_bytes / 2**20:.1f} MiB) since "
+                f"{_count_phrase(backlog.count, 'result waits', 'results wait')} "
+                f"({backlog.size_bytes / 2**20:.1f} MiB) since "
                 f"{format_instant(backlog.since)} for the store: {backlog.error}"
             )
         if backlog.dropped_at is not None and clock.now() - backlog.dropped_at < DROPPED_REPORT_PERIOD:
@@ -144,7 +145,10 @@ def circuits_probe(circuits: CircuitBreakers, clock: Clock) -> HealthProbe:
             async with asyncio.timeout(RECHECK_TIMEOUT):
                 await circuits.check_store("health", clock.now())
         if circuits.is_degraded:
-            message = "their store is unavailable: runs are admitted without a check of the circuit; see the part store and the log"
+            message = (
+                "their store is unavailable: runs are admitted without a check of the "
+                "circuit; see the part store and the log"
+            )
             return (PartHealth("circuits", HealthStatus.DEGRADED, message),)
         return (PartHealth("circuits", HealthStatus.OK),)
 

@@ -23,7 +23,9 @@ def format_local(instant: datetime) -> str:
 
 
 def format_instant(instant: datetime, now: datetime) -> str:
-    """Return an instant with its distance and both times: `in 12 s, 02:50:30 CET, 01:50:30Z`; the date unless it is today's."""
+    """Return an instant with its distance and both times: `in 12 s, 02:50:30 CET, 01:50:30Z`; the date unless it is
+    today's.
+    """
     here, today = instant.astimezone(), now.astimezone().date()
     words = [format_relative(instant, now), f"{here:%H:%M:%S %Z}" if here.date() == today else format_local(instant)]
     if here.utcoffset():

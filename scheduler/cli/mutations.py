@@ -35,8 +35,8 @@ def run_operation(
 ) -> T:
     """Do the work of this command (see registry) in the program.
 
-    An unknown `job` and bad input end the command with 2, other rejections with 1. `listing_hint`: the command that lists
-    existing items, added to the message about a missing one.
+    An unknown `job` and bad input end the command with 2, other rejections with 1. `listing_hint`: the command that
+    lists existing items, added to the message about a missing one.
     """
     from scheduler.cli.context import load_for_command, require_job, run_in_program
     from scheduler.errors import InvalidArgument, NotFound, OperationError

@@ -177,6 +177,7 @@ class ConnectionRegister:
         peer, number = next(iter(self._peers.most_common(1)), ("none", 0))
         return (
             f"the API rejected or closed {len(self._recent)} connections at its limit in {SHORTAGE_REMEMBERED_S:g} s: "
-            f"{len(self._open)} of at most {self.max_connections} are open, {number} of them from {peer}; stop the program that "
+            f"{len(self._open)} of at most {self.max_connections} are open, {number} of them from "
+            f"{peer}; stop the program that "
             "opens them, or raise the limit of open files (ulimit -n)"
         )

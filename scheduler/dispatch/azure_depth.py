@@ -41,7 +41,8 @@ class AzureQueueDepthReader:
             )
         except AzureError as error:
             raise DispatchError(
-                f"could not read the length of queue {self._queue.queue_name!r} ({error_kind(error)}): check the storage "
+                f"could not read the length of queue {self._queue.queue_name!r} "
+                f"({error_kind(error)}): check the storage "
                 "account and the app's role on it (Storage Queue Data Contributor)"
             ) from error
         return QueueDepth(waiting, oldest, poison)

@@ -131,7 +131,8 @@ class Backfiller:
         later = "" if first is None else f"start after {format_instant(first)}, or "
         raise InvalidArgument(
             "from",
-            f"{number} of {len(due)} due instants, the first at {format_instant(due[0])}, are before the first version of job "
+            f"{number} of {len(due)} due instants, the first at {format_instant(due[0])}, are "
+            "before the first version of job "
             f"{name}, {known}: {later}set before_first_version (--before-first-version) to run them too",
         )
 

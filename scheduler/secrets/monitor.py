@@ -1,6 +1,7 @@
 """Follows the secrets that jobs use: new versions, expiry, and whether each can be read. Built by scheduler.app.
 
-An event of the vault, or a request, reaches one process; the others read it from the store within VERSION_CHECK_INTERVAL seconds.
+An event of the vault, or a request, reaches one process; the others read it from the store within
+VERSION_CHECK_INTERVAL seconds.
 """
 
 from __future__ import annotations
@@ -108,7 +109,10 @@ class SecretMonitor:
         self._names_by_definition: dict[int, tuple[JobDefinition, frozenset[str]]] = {}
 
     async def check_versions(self) -> None:
-        """Read new versions from the store, at most every VERSION_CHECK_INTERVAL seconds. A failure is logged and not raised."""
+        """Read new versions from the store, at most every VERSION_CHECK_INTERVAL seconds.
+
+        A failure is logged and not raised.
+        """
         now = self._clock.monotonic()
         if now - self._checked_at < VERSION_CHECK_INTERVAL:
             return
@@ -135,7 +139,10 @@ class SecretMonitor:
         return True
 
     async def record_expiry(self, name: str, expiry: SecretExpiry) -> bool:
-        """Record that a secret is about to expire or has expired. Returns as `record_new_version`. Raises StoreError."""
+        """Record that a secret is about to expire or has expired.
+
+        Returns as `record_new_version`. Raises StoreError.
+        """
         plain = vault_name(name)
         if plain not in self._used_names():
             return False

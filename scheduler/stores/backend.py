@@ -1,6 +1,7 @@
 """What a backend gets to open its store. Used by scheduler.app.adapters.
 
-A backend is a module with a function `open_store(options: BackendOptions) -> Store`, and a line in config.settings.store_backends.
+A backend is a module with a function `open_store(options: BackendOptions) -> Store`, and a line in
+config.settings.store_backends.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ class StoredCircuits:
         return (None, None) if row is None else (row.body, row.etag)
 
     async def replace(self, key: str, state: str, etag: str | None) -> bool:
-        """Return False if the stored state does not have this `etag` (None: if one is stored). Raises StoreUnavailable."""
+        """Return False unless the stored state has this `etag` (None: none is stored). Raises StoreUnavailable."""
         change = (
             Insert(CIRCUITS_TABLE, key, _STATE_KEY, state)
             if etag is None

@@ -13,7 +13,8 @@ from scheduler.stores.runs.keys import HISTORY_TABLE, OPEN_PREFIX, PREFIX_END, S
 
 _LETTERS_PARTITION = "letters"
 MAX_COUNTED_PAGES = 5
-"""Pages of a partition that are counted: 6,000 letters are reported as 5,000, and so are 6,000 open runs of one shard."""
+"""Pages of a partition that are counted: 6,000 letters are reported as 5,000, and so are 6,000 open runs of one shard.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ def describe_full_places(places: PlacesReport | None) -> str:
         return ""
     waiting = f", {places.waiting} runs wait" if places.waiting else ""
     return (
-        f"none of {places.total} places was free for {places.full_s:.0f} s{waiting}: {', '.join(_describe_holders(places))}; "
+        f"none of {places.total} places was free for {places.full_s:.0f} s{waiting}: "
+        f"{', '.join(_describe_holders(places))}; "
         "lower the timeout of these jobs, or raise the setting concurrency"
     )
 

@@ -109,13 +109,15 @@ def _describe_queue(queue: QueueDepth) -> str:
     found = []
     if queue.oldest_s is not None and queue.oldest_s > MAX_QUEUE_AGE_S:
         found.append(
-            f"the oldest of {queue.waiting_count} waits for {queue.oldest_s:.0f} s: runs finish more slowly than they are "
+            f"the oldest of {queue.waiting_count} waits for {queue.oldest_s:.0f} s: runs finish "
+            "more slowly than they are "
             "due; check slow targets, the setting concurrency and the number of instances"
         )
     elif queue.waiting_count > MAX_QUEUE_LENGTH:
         found.append(f"{queue.waiting_count} wait: check planned and replayed runs and the number of instances")
     if queue.poison_count:
         found.append(
-            f"{queue.poison_count} messages on the poison queue are not dead letters yet: check the function bury and its log"
+            f"{queue.poison_count} messages on the poison queue are not dead letters yet: check "
+            "the function bury and its log"
         )
     return "; ".join(found)

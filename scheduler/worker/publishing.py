@@ -1,7 +1,7 @@
 """Publishes recorded runs: sends telemetry, starts dependents, then acknowledges the run.
 
-Called by scheduler.hosts.functions.queue; built by scheduler.worker.worker_dependencies. A crash may repeat these steps,
-because a run is acknowledged last.
+Called by scheduler.hosts.functions.queue; built by scheduler.worker.worker_dependencies. A crash may repeat these
+steps, because a run is acknowledged last.
 """
 
 from __future__ import annotations

@@ -93,7 +93,8 @@ class Account:
             for job, first in self.followers.items():
                 if missing := await self._not_followed(runs, job, first):
                     return missing
-            # The process that recorded the run may have been killed before this: the next delivery of its message then does it.
+            # The process that recorded the run may have been killed before this: the next delivery of its message then
+            # does it.
             if self.lettered:
                 return await self._without_letters(runs, await _letters(store))
         except StoreUnavailable as error:
@@ -121,8 +122,10 @@ class Account:
         late = sorted(run.lateness_ms / 1000 for run in runs)
         results = ", ".join(f"{count} {end}" for end, count in ends.most_common())
         return (
-            f"{len(runs)} runs due {self.since:%H:%M:%S} to {self.until:%H:%M:%S}: {results}; the targets of {again} were "
-            f"requested more than once; {len(stored.letters)} dead letters; late by {late[len(late) // 2]:.2f} s, at most "
+            f"{len(runs)} runs due {self.since:%H:%M:%S} to {self.until:%H:%M:%S}: {results}; the "
+            f"targets of {again} were "
+            f"requested more than once; {len(stored.letters)} dead letters; late by "
+            f"{late[len(late) // 2]:.2f} s, at most "
             f"{late[-1]:.2f} s"
         )
 

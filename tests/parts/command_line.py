@@ -1,4 +1,5 @@
-"""The command line as people use it: `python -m scheduler COMMAND`, each in a separate process, over one folder's state.
+"""The command line as people use it: `python -m scheduler COMMAND`, each in a separate process, over one folder's
+state.
 
 line = CommandLine(tmp_path)                          # the jobs and the state of `embedded(tmp_path, ...)`
 done = await line("pause", "checkout")                # .code, .stdout, .stderr; a pipe, so lines with tabs

@@ -70,7 +70,9 @@ class Platform:
     """Between two reads of an empty queue."""
     tick: float = 60.0
     shortened: Mapping[str, float] = field(default_factory=dict)
-    """Constants such as {"scheduler.hosts.functions.timer.PLANNING_HORIZON": 8}; one that others import comes before those others."""
+    """Constants such as {"scheduler.hosts.functions.timer.PLANNING_HORIZON": 8}; one that others import comes before
+    those others.
+    """
 
 
 def environment(connection_string: str, prefix: str, jobs: Path) -> dict[str, str]:

@@ -82,7 +82,8 @@ def test_a_supported_python_is_not(version: tuple[int, int]) -> None:
 
 
 def test_the_versions_are_those_of_the_project_file() -> None:
-    versions = f'requires-python = ">={SUPPORTED_VERSIONS[0][0]}.{SUPPORTED_VERSIONS[0][1]},<{SUPPORTED_VERSIONS[-1][0]}.{SUPPORTED_VERSIONS[-1][1] + 1}"'
+    oldest, newest = SUPPORTED_VERSIONS[0], SUPPORTED_VERSIONS[-1]
+    versions = f'requires-python = ">={oldest[0]}.{oldest[1]},<{newest[0]}.{newest[1] + 1}"'
 
     assert versions in (ROOT / "pyproject.toml").read_text()
 

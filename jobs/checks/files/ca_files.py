@@ -168,7 +168,8 @@ class CaFiles:
     def _generic_reason(self) -> str:
         own = f"{_join_paths(self._own)} and " if self._own else ""
         return (
-            f"it must be a regular file of at most {LARGEST_CA_FILE // 1024 // 1024} MiB that the program can read, with "
+            f"it must be a regular file of at most {LARGEST_CA_FILE // 1024 // 1024} MiB that the "
+            "program can read, with "
             f"certificates in PEM form; the exact reason is shown only for files in {own}the system's folders for them"
         )
 

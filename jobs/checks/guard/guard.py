@@ -145,7 +145,10 @@ class Guard:
     ) -> TargetDenied | None:
         for each in found:
             if each.kind.policy is AddressPolicy.NEEDS_NETWORK and not self._is_in_allowed_network(each):
-                text = f"{_address_text(host, port, address, each)} is {each.kind.description} outside the allowed networks"
+                text = (
+                    f"{_address_text(host, port, address, each)} is {each.kind.description} "
+                    "outside the allowed networks"
+                )
                 return _denial(text, "networks", "add its network to")
         return None
 

@@ -43,7 +43,7 @@ class OwnEndpoint:
         return address == own or (own.is_unspecified and (address.is_loopback or is_local_address(address)))
 
     def matches_name(self, host: str, port: int) -> bool:
-        """Return whether this name (lower case, no dot at its end) and port mean the program, whatever the DNS answers."""
+        """Return whether this name (lower case, no dot at its end) and port mean the program, without a DNS query."""
         return port == self.port and host == machine_name()
 
     @cached_property

@@ -79,7 +79,7 @@ async def read_body(
 
 
 async def _decompress(inflater: _Decompressor, part: bytes, content: bytearray, most: int) -> None:
-    """Decompress in steps: zlib copies what follows each of a thousand tiny members, and other tasks run between steps."""
+    """Decompress in steps: zlib copies what follows each tiny member, and other tasks run between steps."""
     for begin in range(0, len(part), _COMPRESSED_STEP):
         if begin:
             await asyncio.sleep(0)

@@ -23,7 +23,10 @@ _NO_HOST = re.compile(r"https?:///", re.IGNORECASE)
 
 
 def headers_by_name(response: httpx.Response) -> dict[str, str]:
-    """Return headers by lower-case name. Our transport provides them; httpx takes as long to build as to read its own."""
+    """Return headers by lower-case name.
+
+    Our transport provides them; httpx takes as long to build as to read its own.
+    """
     details = response_details(response)
     return join_fields(response.headers.raw) if details is None else details.headers
 

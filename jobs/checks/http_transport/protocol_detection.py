@@ -1,4 +1,7 @@
-"""Detect by its first bytes which protocol a server speaks that does not speak HTTP/1. Used by http1_exchange.py. Pure."""
+"""Detect by its first bytes which protocol a server speaks that does not speak HTTP/1.
+
+Used by http1_exchange.py. Pure.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The httpx transport of checks: HTTP over our own connections, with its phases on the attempt's clock.
 
-Used by the client in jobs.checks.http.exchange. A request carries RequestOptions, a response ResponseDetails. httpx's own
-transport hides the phases, and costs several times as much.
+Used by the client in jobs.checks.http.exchange. A request carries RequestOptions, a response ResponseDetails. httpx's
+own transport hides the phases, and costs several times as much.
 """
 
 from __future__ import annotations

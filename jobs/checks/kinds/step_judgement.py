@@ -42,7 +42,10 @@ class StepResult:
 
 @dataclass(frozen=True, slots=True)
 class StepJudgement:
-    """See jobs.judging.port. `save`: name and source of each value of the response itself; cookies are not among them."""
+    """See jobs.judging.port.
+
+    `save`: name and source of each value of the response itself; cookies are not among them.
+    """
 
     judgement: Judgement
     save: tuple[tuple[str, ValueSource], ...]

@@ -61,7 +61,10 @@ def _other_version(error: NoAddressOfVersion, peer: Peer) -> str:
 
 
 def _no_tunnel(error: TunnelRefused, peer: Peer) -> str:
-    return f"The proxy {peer} opened no tunnel to {error.endpoint}: it answered {error.status}{_TUNNELS.get(error.status, '')}."
+    return (
+        f"The proxy {peer} opened no tunnel to {error.endpoint}: it answered "
+        f"{error.status}{_TUNNELS.get(error.status, '')}."
+    )
 
 
 _TUNNELS = {

@@ -91,7 +91,9 @@ HANDSHAKE_REASONS = {
     "HTTP_REQUEST": _NOT_TLS,
     "UNSUPPORTED_PROTOCOL": "supports only TLS versions that are too old to be safe",
     "TLSV1_ALERT_PROTOCOL_VERSION": "and this program support no common TLS version",
-    "SSLV3_ALERT_HANDSHAKE_FAILURE": "rejected the handshake: there is no common cipher, or it requires a client certificate",
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": (
+        "rejected the handshake: there is no common cipher, or it requires a client certificate"
+    ),
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "requires a client certificate",
     "RECORD_LAYER_FAILURE": _DAMAGED,
     "DECRYPTION_FAILED_OR_BAD_RECORD_MAC": _DAMAGED,

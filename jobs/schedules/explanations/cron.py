@@ -61,7 +61,10 @@ def _window(minute: FieldWords, hour: FieldWords) -> str | None:
     minutes, hours = minute.items[0], hour.items[0]
     if hours.start < hours.stop and not minute.is_whole(minutes):
         return None
-    return f"{minute.every_text(minutes.step)} from {_time(hours, minutes, 'start')} through {_time(hours, minutes, 'stop')}"
+    return (
+        f"{minute.every_text(minutes.step)} from {_time(hours, minutes, 'start')} through "
+        f"{_time(hours, minutes, 'stop')}"
+    )
 
 
 def _time(hours: CronRange, minutes: CronRange, end: str) -> str:

@@ -13,7 +13,10 @@ _WEEKDAY = "weekday (Monday to Friday)"
 def explain_monthly(schedule: MonthlySchedule) -> str:
     """Describe as `At 02:00 on the last Friday of every month`."""
     months = join_words(_month_names(schedule)) if schedule.month_names else "every month"
-    return f"At {join_words(schedule.clock_times)} on {join_words(map(_day, schedule.days))} of {months}{_exception(schedule)}"
+    return (
+        f"At {join_words(schedule.clock_times)} on {join_words(map(_day, schedule.days))} of "
+        f"{months}{_exception(schedule)}"
+    )
 
 
 def _exception(schedule: MonthlySchedule) -> str:

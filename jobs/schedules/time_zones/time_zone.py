@@ -33,8 +33,8 @@ _HIGHEST = 253_402_300_799 - _DAY
 class OffsetSpan(NamedTuple):
     """The seconds from `start` (inclusive) to `end` (exclusive) with one offset, counted since the epoch.
 
-    A span may end without a change; `start` and `previous_offset` describe the change that led to its offset, if one happened
-    within the last two days.
+    A span may end without a change; `start` and `previous_offset` describe the change that led to its offset, if one
+    happened within the last two days.
     """
 
     start: int

@@ -1,9 +1,9 @@
-"""Sends to Application Insights by OpenTelemetry and Azure Monitor's distro: for each run a custom event, an availability
-row, metrics and a trace; for the program its warnings.
+"""Sends to Application Insights by OpenTelemetry and Azure Monitor's distro: for each run a custom event, an
+availability row, metrics and a trace; for the program its warnings.
 
 The SDK is imported and configured in the exporter's thread.
-Telemetry is dropped only in our queue: each batch is flushed before the next one, so the SDK's queues never fill; the SDK
-stores rejected batches on disk and repeats them.
+Telemetry is dropped only in our queue: each batch is flushed before the next one, so the SDK's queues never fill; the
+SDK stores rejected batches on disk and repeats them.
 """
 
 from __future__ import annotations
@@ -136,8 +136,8 @@ class ApplicationInsightsDelivery:
         self._gauge_values.update(values)
 
     def _observe_gauge(self, metric: names.Metric, options: object) -> list[Observation]:
-        """Return the value once: the SDK's plain gauge would repeat the last one without end, also without ticks or when
-        another instance ticks."""
+        """Return the value once: the SDK's plain gauge would repeat the last one without end, also without ticks or
+        when another instance ticks."""
         from opentelemetry.metrics import Observation
 
         value = self._gauge_values.pop(metric, None)

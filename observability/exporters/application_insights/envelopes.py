@@ -1,8 +1,10 @@
-"""Makes the rows of the Azure Monitor SDK smaller and more precise. Called by application_insights once the SDK is set up.
+"""Makes the rows of the Azure Monitor SDK smaller and more precise. Called by application_insights once the SDK is set
+up.
 
-Each row of the SDK repeats columns that Application Insights does not show, or that are empty (a trace id of zeros); and a
-row of the log cannot contain the number of runs that it represents. The SDK has no option for either, so the conversion
-of its exporters is wrapped: with other names in a new version, the SDK's rows are unchanged. Tests check the requests.
+Each row of the SDK repeats columns that Application Insights does not show, or that are empty (a trace id of zeros);
+and a row of the log cannot contain the number of runs that it represents. The SDK has no option for either, so the
+conversion of its exporters is wrapped: with other names in a new version, the SDK's rows are unchanged. Tests check the
+requests.
 """
 
 from __future__ import annotations

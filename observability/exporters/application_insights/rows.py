@@ -50,7 +50,7 @@ def make_dead_letter_event(event: DeadLettered, redactor: Redactor) -> Attribute
 
 
 def make_availability_row(run: Run, fields: Fields, location: str) -> Attributes | None:
-    """Return the availability row; None for a run that did not check its target now: skipped, cancelled, or a backfill."""
+    """Return the availability row; None for a run without a current check: skipped, cancelled, or a backfill."""
     if not run.counts_for_availability:
         return None
     of_run = (names.JOB_NAME, names.RUN_ID, names.TRIGGER, names.OUTCOME, names.DEGRADED)

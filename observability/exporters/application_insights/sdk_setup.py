@@ -46,7 +46,7 @@ _STATUSES_RETRIED_BY_SDK = frozenset({401, 403, 408, 429, 500, 502, 503, 504})
 
 
 def is_configured_by_host() -> bool:
-    """Return whether OpenTelemetry is configured in this process already, as the Functions worker does with its setting."""
+    """Return whether this process has configured OpenTelemetry, as the Functions worker does by its setting."""
     if os.environ.get("PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY", "").lower() in ("true", "1"):
         return True
     if "opentelemetry.sdk.trace" not in sys.modules:

@@ -63,7 +63,7 @@ class SpanEmitter:
         return context
 
     def emit_request(self, event: RunRequested) -> None:
-        """Emit a span in the caller's trace, with a link to the run's span, which starts later, maybe in another process."""
+        """Emit a span in the caller's trace, with a link to the run's span, which may start in another process."""
         from opentelemetry.context import Context
         from opentelemetry.trace import NonRecordingSpan, set_span_in_context
 

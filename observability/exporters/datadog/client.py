@@ -24,7 +24,10 @@ _RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class IntakeRejection:
-    """Why the intake rejected a payload. `is_temporary`: it can accept it later, after `retry_after_s` seconds if given."""
+    """Why the intake rejected a payload.
+
+    `is_temporary`: it can accept it later, after `retry_after_s` seconds if given.
+    """
 
     def __init__(self, reason: str, status: int | None = None, headers: Mapping[str, str] | None = None) -> None:
         self.reason = reason

@@ -1,7 +1,8 @@
 """Sends to Datadog: metrics, distributions, a service check a job, and the log's lines.
 
-`build_datadog_exporter` is called by telemetry. The client is synchronous and does not retry, compress or time out, so this
-module does; its modules are imported in the exporter's thread, one by one (all its models take more than a second).
+`build_datadog_exporter` is called by telemetry. The client is synchronous and does not retry, compress or time out, so
+this module does; its modules are imported in the exporter's thread, one by one (all its models take more than a
+second).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The intakes of Datadog and the payloads that they accept. Used by observability.exporters.datadog.payloads and its delivery."""
+"""The intakes of Datadog and the payloads that they accept.
+
+Used by observability.exporters.datadog.payloads and its delivery.
+"""
 
 from __future__ import annotations
 

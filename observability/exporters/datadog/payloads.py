@@ -146,7 +146,10 @@ def _format_tag(name: str, value: str) -> str:
 def _make_service_checks(
     runs: Sequence[Run], identity: DatadogSource, at: int, redactor: Redactor
 ) -> Iterator[IntakeEntry]:
-    """Make the check of the latest run of each job. Skipped and cancelled runs and backfills do not check the target now."""
+    """Make the check of the latest run of each job.
+
+    Skipped and cancelled runs and backfills do not check the target now.
+    """
     latest: dict[str, Run] = {}
     for run in runs:
         if run.counts_for_availability and (run.job not in latest or run.finished_at >= latest[run.job].finished_at):

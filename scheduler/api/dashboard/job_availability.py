@@ -1,4 +1,7 @@
-"""Determines whether and since when a job is up or down, and caches its uptime. Called by scheduler.api.dashboard.job_page."""
+"""Determines whether and since when a job is up or down, and caches its uptime.
+
+Called by scheduler.api.dashboard.job_page.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Finds the jobs that are down, since when and why. Called by scheduler.api.dashboard.overview and scheduler.api.dashboard.job_availability.
+"""Finds the jobs that are down, since when and why. Called by scheduler.api.dashboard.overview and
+scheduler.api.dashboard.job_availability.
 
 A job is down if its newest run that counts is down. Skipped and cancelled runs and backfills do not count.
 """
@@ -31,7 +32,8 @@ class Outage:
     """The consecutive runs of a job that are down, up to the newest one.
 
     `whole`: a run that succeeded precedes them. Otherwise the runs that were read start with the outage.
-    `last_checked`: the newest run that contacted the target, which has the cause. None if the circuit rejected all of them.
+    `last_checked`: the newest run that contacted the target, which has the cause. None if the circuit rejected all of
+    them.
     """
 
     newest: Run

@@ -1,4 +1,7 @@
-"""Adds the middleware of every app. Called by scheduler.api.app, scheduler.api.lazy_app and scheduler.api.unavailable_app."""
+"""Adds the middleware of every app.
+
+Called by scheduler.api.app, scheduler.api.lazy_app and scheduler.api.unavailable_app.
+"""
 
 from __future__ import annotations
 

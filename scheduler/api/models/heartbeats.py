@@ -10,7 +10,10 @@ from scheduler.queries.heartbeats import HeartbeatView
 
 
 class PingModel(ResponseModel):
-    """A ping. `number`: its position among all pings, including those above the limit per minute, which are not stored."""
+    """A ping.
+
+    `number`: its position among all pings, including those above the limit per minute, which are not stored.
+    """
 
     number: int
     at: datetime

@@ -1,4 +1,5 @@
-"""Limits concurrent reads of the API, so that runs get the event loop. A middleware added by scheduler.api.middleware.common.
+"""Limits concurrent reads of the API, so that runs get the event loop. A middleware added by
+scheduler.api.middleware.common.
 
 A list of 500 runs occupies the loop for a tenth of a second; 300 such requests at once blocked everything for half a
 minute, including health. Health, pings and requests that change something are not limited.

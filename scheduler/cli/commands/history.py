@@ -128,7 +128,10 @@ def _describe_empty(run_filter: _RunFilter, newest: RunRecord | None) -> str:
         return f"{whose} yet" if run_filter.outcome is None else f"{whose} that are {run_filter.outcome}"
     filters = [run_filter.outcome or "", f"due {run_filter.due}" if run_filter.due.is_bounded else ""]
     excluded = " and ".join(filter(None, filters))
-    return f"{whose} that are {excluded}; {its} newest run: due {format_iso_instant(newest.ticket.due_at)}, {outcome_text(newest)}"
+    return (
+        f"{whose} that are {excluded}; {its} newest run: due "
+        f"{format_iso_instant(newest.ticket.due_at)}, {outcome_text(newest)}"
+    )
 
 
 def _show_one(run_id: str, as_json: bool) -> None:

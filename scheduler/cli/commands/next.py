@@ -45,8 +45,8 @@ def next_instants(
     """Print the next due instants of a job or a schedule.
 
     A schedule is an NCRONTAB expression of five or six fields, a TimeSpan, an interval, or a mapping as in a job file.
-    An expression is in UTC unless --timezone sets a time zone. Without --gap and --repeat, DST changes are treated as by
-    the Functions timer.
+    An expression is in UTC unless --timezone sets a time zone. Without --gap and --repeat, DST changes are treated as
+    by the Functions timer.
 
     In a pipe, each line is one instant in ISO 8601, with the offset of its time zone.
 

@@ -21,8 +21,8 @@ def run(
 ) -> None:
     """Run a job now, also a disabled job, and wait until it finishes.
 
-    The jobs that depend on it run afterwards; history has all these runs. Exit code 0: the run succeeded, 1: it did not,
-    2: the job does not exist, 130: interrupted.
+    The jobs that depend on it run afterwards; history has all these runs. Exit code 0: the run succeeded, 1: it did
+    not, 2: the job does not exist, 130: interrupted.
 
     \b
     Examples:

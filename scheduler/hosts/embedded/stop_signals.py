@@ -1,8 +1,8 @@
 """Signals that stop the embedded host: the first one in order, the second one at once.
 
-Called by scheduler.hosts.embedded.host. The handlers are Python's and not the event loop's, so that a second signal also ends a
-process whose loop is stuck. If an orderly stop takes too long, because Python waits for a thread that hangs, a separate
-thread ends the process.
+Called by scheduler.hosts.embedded.host. The handlers are Python's and not the event loop's, so that a second signal
+also ends a process whose loop is stuck. If an orderly stop takes too long, because Python waits for a thread that
+hangs, a separate thread ends the process.
 """
 
 from __future__ import annotations

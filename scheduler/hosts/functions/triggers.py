@@ -54,7 +54,8 @@ class FunctionsHost:
             await work.publish_unacknowledged()
             await work.prune(retention.age, retention.runs_per_job)
         except DispatchError:
-            # Nothing else reports an unavailable queue before two ticks are missed. (The store reports its failures, and
+            # Nothing else reports an unavailable queue before two ticks are missed. (The store reports its failures,
+            # and
             # a watchdog that waits for a store that hangs would delay the next tick.)
             await program.watchdog.make_report()
             raise

@@ -9,7 +9,10 @@ from scheduler.stores.port import StoreUnavailable
 _ADVICE = {
     400: "the service cannot parse the request; this is a bug in the scheduler",
     401: "check the storage account's key or the app's identity",
-    403: "the app needs the role Storage Table Data Contributor on the account, and the account's firewall must allow its network",
+    403: (
+        "the app needs the role Storage Table Data Contributor on the account, and the "
+        "account's firewall must allow its network"
+    ),
     404: "the table was deleted; restart the app, which creates its tables when it first uses them",
     413: "the rows are too large",
     429: "the account is busy beyond its limits",

@@ -1,4 +1,7 @@
-"""Opens the Azure Tables store. Loaded by its name in config.settings.store_backends, as it imports Microsoft's client."""
+"""Opens the Azure Tables store.
+
+Loaded by its name in config.settings.store_backends, as it imports Microsoft's client.
+"""
 
 from __future__ import annotations
 

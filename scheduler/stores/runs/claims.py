@@ -60,7 +60,7 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class OpenRun:
-    """A run that is queued (no lease; the owner, if any, intends to perform it) or running. Its lease may have ended."""
+    """A run that is queued (no lease; an owner intends to run it) or running. Its lease may have ended."""
 
     run_id: str
     job: str

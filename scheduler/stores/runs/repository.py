@@ -83,7 +83,7 @@ class Runs(RunReads):
     async def claim_all(
         self, requests: Sequence[tuple[Ticket, datetime]], owner: str, now: datetime
     ) -> Sequence[Claim | AlreadyClaimed | StoreError]:
-        """`claim` each ticket, with its own lease; results in the same order. One failure does not affect the others."""
+        """`claim` each ticket, with its own lease; results in the same order. One failure does not affect others."""
         return await self._claims.claim_all(requests, owner, now)
 
     async def renew_all(self, claims: Sequence[Claim], lease_until: datetime) -> Sequence[Claim | StoreError]:
@@ -156,7 +156,7 @@ class Runs(RunReads):
         """Claim runs that are listed as open, whichever owner they have, each with its lease; results in the same
         order.
 
-        None: the run has changed since it was listed, and is left alone. One failure does not affect the others.
+        None: the run has changed since it was listed, and is left alone. One failure does not affect others.
         """
         return await take_over_all(self._store, requests, owner)
 

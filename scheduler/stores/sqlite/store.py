@@ -38,7 +38,10 @@ Result = TypeVar("Result")
 
 
 def sqlite_path(url: str) -> Path:
-    """Return the file of `sqlite:///relative/path` or `sqlite:////absolute/path`. Raises ValueError for another text."""
+    """Return the file of `sqlite:///relative/path` or `sqlite:////absolute/path`.
+
+    Raises ValueError for another text.
+    """
     path = url.removeprefix("sqlite:///")
     if path == url or not path.strip("/"):
         raise ValueError(

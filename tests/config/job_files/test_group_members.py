@@ -70,7 +70,8 @@ def test_a_job_that_it_does_not_admit_is_refused_with_the_place_of_the_declarati
         concurrency_group: shared
     """
     assert problems(tmp_path, first=f"jobs: {{}}\ngroups:\n  shared: {members}\n", second=stranger) == [
-        f"second.yaml:5: jobs.search.concurrency_group: search is not allowed in the group shared: first.yaml:3 declares it "
+        "second.yaml:5: jobs.search.concurrency_group: search is not allowed in the group "
+        "shared: first.yaml:3 declares it "
         f"for {told}; name another group, or let its owner add search there"
     ]
 

@@ -1,4 +1,4 @@
-"""Adding a route touches the module of its subject; the app, OpenAPI and the Functions host take its scope from there."""
+"""Adding a route touches the module of its subject; app, OpenAPI and Functions host take its scope from there."""
 
 from __future__ import annotations
 

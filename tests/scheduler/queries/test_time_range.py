@@ -45,7 +45,8 @@ def test_what_is_neither_is_refused_with_the_forms(text: str) -> None:
         parse_time_range(None, text, NOW)
     assert caught.value.end == "to"
     assert str(caught.value).endswith(
-        "is neither an instant nor a duration: use an instant such as 2026-11-25T01:50:30Z, or a duration before now such as 24h"
+        "is neither an instant nor a duration: use an instant such as 2026-11-25T01:50:30Z, or a "
+        "duration before now such as 24h"
     )
 
 

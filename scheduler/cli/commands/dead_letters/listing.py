@@ -89,7 +89,8 @@ def show_letter_details(letter: DeadLetter) -> None:
     for name, value in known:
         if value is not None:
             print(
-                f"{name}: {escape_controls(format_iso_instant(value, precise=True) if isinstance(value, datetime) else value)}"
+                f"{name}: "
+                f"{escape_controls(format_iso_instant(value, precise=True) if isinstance(value, datetime) else value)}"
             )
     for attempt in letter.tried:
         print(escape_controls(f"attempt {attempt.number}: {attempt.message}"))

@@ -84,7 +84,8 @@ class RunRecovery:
             sentences.append(f"recovery stopped and is retried: {self._error}")
         if self._queue.waiting_count:
             sentences.append(
-                f"{self._queue.waiting_count} recovered runs wait to run again, {self._queue.max_concurrent_turns} at a time"
+                f"{self._queue.waiting_count} recovered runs wait to run again, "
+                f"{self._queue.max_concurrent_turns} at a time"
             )
         status = HealthStatus.DEGRADED if sentences else HealthStatus.OK
         return (PartHealth("recovery", status, "; ".join(sentences)),)

@@ -379,7 +379,8 @@ async def test_a_wrong_secret_is_told_without_it(
         (Answer.of_json({"error": "slow_down"}, 400), "it answered 400 slow_down"),
         (
             Answer.of_json({"error": "unauthorized_client"}, 200),
-            "it answered 200 unauthorized_client; the client is not allowed to use client credentials: allow that grant",
+            "it answered 200 unauthorized_client; the client is not allowed to use client "
+            "credentials: allow that grant",
         ),
         (
             Answer.of_json({"error": "cl1ent-secr"}, 400),

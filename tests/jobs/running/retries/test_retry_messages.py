@@ -49,7 +49,8 @@ URL = "https://checkout.internal/health"
         (
             "body",
             ErrorClass.BODY_TIMEOUT,
-            "No complete response from checkout.internal:443 within 5 s: it started to respond, then was too slow or stopped.",
+            "No complete response from checkout.internal:443 within 5 s: it started to respond, "
+            "then was too slow or stopped.",
         ),
         (
             None,

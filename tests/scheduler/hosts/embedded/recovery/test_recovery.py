@@ -331,7 +331,8 @@ async def test_health_says_how_many_open_runs_are_left() -> None:
     recovering.cancel()
 
     assert [part.message for part in seen] == [
-        f"{left * RECOVERY_BATCH_SIZE} of {3 * RECOVERY_BATCH_SIZE} runs that were open at the start are not recovered yet"
+        f"{left * RECOVERY_BATCH_SIZE} of {3 * RECOVERY_BATCH_SIZE} runs that were open at the "
+        "start are not recovered yet"
         for left in (3, 2, 1)
     ]
     assert [part.status for part in await recovery.health()] == [HealthStatus.OK]
