@@ -49,7 +49,7 @@ def fit_columns(
 def find_line_breaks(text: str, width: int) -> list[int]:
     """Return where each line of the text but the first begins, so that lines are as wide as this at most.
 
-    Lines end at blanks, which do not count. A word that is wider is a line of its own.
+    Lines end at blanks, which do not count. A wider word is a separate line.
     """
     begins: list[int] = []
     begin = 0
@@ -61,5 +61,5 @@ def find_line_breaks(text: str, width: int) -> list[int]:
 
 
 def _total_width(widths: Sequence[int | None], gap: int) -> int:
-    kept = [width for width in widths if width is not None]
-    return sum(kept) + gap * (len(kept) - 1)
+    shown = [width for width in widths if width is not None]
+    return sum(shown) + gap * (len(shown) - 1)
