@@ -12,6 +12,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from syrupy.assertion import SnapshotAssertion
 
 from tests.parts.azurite import Azurite, fresh_prefix, running_azurite
@@ -22,6 +23,10 @@ from tests.parts.snapshots import TextSnapshot
 _OURS = ("SCHEDULER_", "DD_", "APPLICATIONINSIGHTS_", "Azure", "AZURE_", "IDENTITY_", "MSI_", "OTEL_", "WEBSITE_")
 _MARKED = {"azurite": "azurite", "functions_worker": "worker"}
 _PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})
+
+# An example takes longer on a busy machine: pytest-timeout ends a test that hangs.
+settings.register_profile("project", parent=settings(), deadline=None)
+settings.load_profile("project")
 
 
 def pytest_configure() -> None:
