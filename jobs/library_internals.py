@@ -68,9 +68,9 @@ LIBRARY_INTERNALS = (
         "scheduler/stores/azure/transactions.py",
         "a transaction built by the library costs ten times the CPU",
     ),
-    LibraryInternal("uvicorn.Server.main_loop", "scheduler/hosts/embedded/host.py", "the host stops the server itself"),
+    LibraryInternal("uvicorn.Server.main_loop", "scheduler/hosts/embedded/server.py", "the host stops the server"),
     LibraryInternal(
-        "uvicorn.Server.capture_signals", "scheduler/hosts/embedded/host.py", "the host handles signals itself"
+        "uvicorn.Server.capture_signals", "scheduler/hosts/embedded/server.py", "the host handles signals itself"
     ),
     LibraryInternal(
         "uvicorn.protocols.http.httptools_impl.HttpToolsProtocol",

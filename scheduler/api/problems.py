@@ -23,6 +23,7 @@ from scheduler.api.dashboard.error_page import accepts_html, error_page_response
 from scheduler.api.models.base import RETRY_AFTER, ResponseModel
 from scheduler.api.scopes import PING_PATH_PREFIX, mask_token
 from scheduler.catalog.catalog import UnknownJob
+from scheduler.connections.reason_phrases import reason_phrase
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import Conflict, InvalidArgument, NotFound, OperationError
 from scheduler.stores.port import StoreError
@@ -107,7 +108,7 @@ def problem_response(
     errors: list[InvalidInput] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    title = HTTPStatus(status).phrase
+    title = reason_phrase(status)
     body = ProblemDetails(title=title, status=status, detail=detail, instance=mask_token(path), errors=errors)
     return JSONResponse(body.model_dump(exclude_none=True), status, media_type=MEDIA_TYPE, headers=headers)
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 
+from scheduler.connections.reason_phrases import reason_phrase
+
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 
 
 def problem_body(status: HTTPStatus, detail: str, path: str = "") -> bytes:
     """Return the JSON. `path`: without a token; empty if the request target is unknown."""
-    problem = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail}
+    problem = {"type": "about:blank", "title": reason_phrase(status), "status": int(status), "detail": detail}
     return json.dumps(problem | ({"instance": path} if path else {}), separators=(",", ":")).encode()
 
 
@@ -21,7 +23,7 @@ def raw_response(status: HTTPStatus, detail: str) -> bytes:
     """Return a whole HTTP/1.1 response that ends its connection."""
     body = problem_body(status, detail)
     head = (
-        f"HTTP/1.1 {int(status)} {status.phrase}\r\n"
+        f"HTTP/1.1 {int(status)} {reason_phrase(status)}\r\n"
         f"content-type: {PROBLEM_MEDIA_TYPE}\r\n"
         f"content-length: {len(body)}\r\n"
         "cache-control: no-store\r\n"

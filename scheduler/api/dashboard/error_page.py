@@ -6,10 +6,11 @@ A browser lists text/html in its Accept header. Any other client gets JSON.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
+
+from scheduler.connections.reason_phrases import reason_phrase
 
 
 def accepts_html(request: Request) -> bool:
@@ -33,7 +34,7 @@ def error_page_response(
         now=services.clock.now(),
         environment=services.environment,
         version=services.version,
-        title=HTTPStatus(status).phrase,
+        title=reason_phrase(status),
         detail=detail,
     )
     return HTMLResponse(html, status, {**(headers or {}), "Vary": "Accept"})

@@ -48,7 +48,7 @@ async def host(environ: dict[str, str]) -> AsyncIterator[FunctionsHost]:
 
 @pytest.mark.parametrize(
     "trigger",
-    [FunctionsHost.tick, lambda host: host.work(b"{}"), lambda host: host.bury(b"{}", None)],
+    [FunctionsHost.tick, lambda host: host.perform_batch(b"{}"), lambda host: host.dead_letter_poison(b"{}", None)],
     ids=["tick", "work", "bury"],
 )
 async def test_an_invocation_fails_with_every_problem(
@@ -267,7 +267,7 @@ async def test_a_mistake_of_the_program_is_told_in_the_log_alone(
         yield
 
     write_jobs(tmp_path / "jobs")
-    monkeypatch.setattr(program_loader, "open_program", broken)
+    monkeypatch.setattr(program_loader, "open_functions_program", broken)
     host = FunctionsHost(environment("UseDevelopmentStorage=true", "scheduler", tmp_path / "jobs"))
 
     answer = await ask(host, "GET", "/api/status")

@@ -22,7 +22,7 @@ import azure.functions as func
 between = time.process_time()
 from scheduler.hosts.functions import host
 request = func.HttpRequest(method="GET", url="http://localhost/api/health/live", body=b"")
-answer = asyncio.run(host.http(request, None))
+answer = asyncio.run(host.handle_http(request, None))
 print(json.dumps([between - begin, time.process_time() - between, answer.status_code, sorted(sys.modules)]))
 """
 HEAVY = (

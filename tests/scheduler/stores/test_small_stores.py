@@ -113,7 +113,7 @@ async def test_what_is_no_id_of_a_dead_letter_finds_none(store: Store, letter_id
 
 
 async def test_a_page_after_what_is_no_id_is_refused(store: Store) -> None:
-    with pytest.raises(ValueError, match="not the id of a dead letter"):
+    with pytest.raises(ValueError, match="not a continuation of this list"):
         await DeadLetters(store).list_letters(after="x")
 
 
