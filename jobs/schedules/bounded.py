@@ -7,16 +7,16 @@ from typing import Any
 
 from jobs.schedules.bounds import ScheduleBound
 from jobs.schedules.calendars.exclusions import Exclusion
-from jobs.schedules.milliseconds import MillisecondSchedule
 from jobs.schedules.protocol import Schedule, spec_as_mapping
 from jobs.schedules.time_zones.time_zone import TimeZone
+from jobs.schedules.wrapped import WrappedSchedule
 
 MOST_EXCLUDED_PERIODS = 1000
 """Consecutive excluded periods after which the search ends: nearly three years of days, nineteen of weekends."""
 
 
 @dataclass(frozen=True, slots=True)
-class BoundedSchedule(MillisecondSchedule):
+class BoundedSchedule(WrappedSchedule):
     """Due when `schedule` is due within the bounds (both included) and outside of `exclusions`.
 
     After MOST_EXCLUDED_PERIODS consecutive excluded periods the schedule counts as never due again.
@@ -53,14 +53,6 @@ class BoundedSchedule(MillisecondSchedule):
         if self.exclusions:
             spec["except"] = [exclusion.spec for exclusion in self.exclusions]
         return spec
-
-    @property
-    def is_interval_like(self) -> bool:
-        return self.schedule.is_interval_like
-
-    @property
-    def monitor_disabled(self) -> bool:
-        return self.schedule.monitor_disabled
 
     def next_after_ms(self, milliseconds: int) -> int | None:
         if self.start is not None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.schedules.milliseconds import MillisecondSchedule
 from jobs.schedules.protocol import Schedule
+from jobs.schedules.wrapped import WrappedSchedule
 
 
 @dataclass(frozen=True, slots=True)
-class DefaultSchedule(MillisecondSchedule):
+class DefaultSchedule(WrappedSchedule):
     """Due whenever `schedule` is. Its text names the setting."""
 
     schedule: Schedule
@@ -23,14 +23,6 @@ class DefaultSchedule(MillisecondSchedule):
     @property
     def spec(self) -> str | dict[str, Any] | list[Any]:
         return self.schedule.spec
-
-    @property
-    def is_interval_like(self) -> bool:
-        return self.schedule.is_interval_like
-
-    @property
-    def monitor_disabled(self) -> bool:
-        return self.schedule.monitor_disabled
 
     def next_after_ms(self, milliseconds: int) -> int | None:
         return self.schedule.next_after_ms(milliseconds)

@@ -11,12 +11,13 @@ from typing import Any
 
 from jobs.formats.durations import format_duration
 from jobs.schedules.interval import IntervalSchedule
-from jobs.schedules.milliseconds import FIRST_MS, LAST_MS, MillisecondSchedule
+from jobs.schedules.milliseconds import FIRST_MS, LAST_MS
 from jobs.schedules.protocol import Schedule, spec_as_mapping
+from jobs.schedules.wrapped import WrappedSchedule
 
 
 @dataclass(frozen=True, slots=True)
-class JitteredSchedule(MillisecondSchedule):
+class JitteredSchedule(WrappedSchedule):
     """Later than `schedule` by a part of the jitter that follows from the job's name, hence the same everywhere.
 
     Without a job it is not delayed. No instant is delayed past the next one of an interval.
@@ -42,14 +43,6 @@ class JitteredSchedule(MillisecondSchedule):
     @property
     def spec(self) -> dict[str, Any]:
         return {**spec_as_mapping(self.schedule), "jitter": format_duration(self.jitter_seconds)}
-
-    @property
-    def is_interval_like(self) -> bool:
-        return self.schedule.is_interval_like
-
-    @property
-    def monitor_disabled(self) -> bool:
-        return self.schedule.monitor_disabled
 
     def next_after_ms(self, milliseconds: int) -> int | None:
         due = self.schedule.next_after_ms(max(milliseconds - self.shift_ms, FIRST_MS))

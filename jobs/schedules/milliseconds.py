@@ -37,3 +37,18 @@ class MillisecondSchedule(ABC):
         """Return the same as aware instants, in UTC."""
         due = self.next_after_ms(to_milliseconds(instant))
         return None if due is None else from_milliseconds(due)
+
+
+class SecondSchedule(MillisecondSchedule):
+    """Base of schedules that compute in whole seconds."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def next_second(self, second: int) -> int | None:
+        """Return the first due second strictly after this one."""
+
+    def next_after_ms(self, milliseconds: int) -> int | None:
+        """See MillisecondSchedule."""
+        second = self.next_second(milliseconds // 1000)
+        return None if second is None else second * 1000

@@ -7,13 +7,13 @@ Called by jobs.schedules.calendars.monthly_mapping and jobs.schedules.time_zones
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from functools import lru_cache
 from typing import Any
 
 from jobs.schedules.calendars.month_days import MONTH_LENGTHS, MonthDay
 from jobs.schedules.cron.fields import MONTH_FIELD
-from jobs.schedules.milliseconds import from_milliseconds, to_milliseconds
+from jobs.schedules.milliseconds import SecondSchedule
 
 _DAY = 86_400
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
@@ -25,7 +25,7 @@ DayMasks = tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class MonthlySchedule:
+class MonthlySchedule(SecondSchedule):
     """Due at each of `times` on each of `days` of each of `months`."""
 
     days: tuple[MonthDay, ...]
@@ -86,15 +86,6 @@ class MonthlySchedule:
     def is_never_due(self) -> bool:
         """Whether none of the months has one of the days."""
         return not self._months
-
-    def next_after(self, instant: datetime) -> datetime | None:
-        """Return the first due instant strictly after this one, aware UTC; None if none exists until the year 9999."""
-        due = self.next_after_ms(to_milliseconds(instant))
-        return None if due is None else from_milliseconds(due)
-
-    def next_after_ms(self, milliseconds: int) -> int | None:
-        second = self.next_second(milliseconds // 1000)
-        return None if second is None else second * 1000
 
     def next_second(self, second: int) -> int | None:
         """Return the first due second strictly after this one, both counted from 1970-01-01T00:00:00 local time."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from calendar import isleap
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from functools import lru_cache
 
 from jobs.errors import ScheduleError
@@ -24,7 +24,7 @@ from jobs.schedules.cron.fields import (
 from jobs.schedules.cron.macros import expand_macro
 from jobs.schedules.cron.quartz import suggest_equivalent
 from jobs.schedules.cron.quartz_hints import explain_field_count, explain_word
-from jobs.schedules.milliseconds import from_milliseconds, to_milliseconds
+from jobs.schedules.milliseconds import SecondSchedule
 
 CRON_FIELDS = (SECOND_FIELD, MINUTE_FIELD, HOUR_FIELD, DAY_FIELD, MONTH_FIELD, WEEKDAY_FIELD)
 """In the order of the expression; an expression of five fields omits the first."""
@@ -39,7 +39,7 @@ _SHORT_FEBRUARY = (2 << 28) - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Ncrontab:
+class Ncrontab(SecondSchedule):
     """A parsed expression. Two expressions are equal if they are due at the same instants, however they are written."""
 
     text: str = field(compare=False)
@@ -90,15 +90,6 @@ class Ncrontab:
             _month_days(_ALL_DAYS, WEEKDAY_FIELD.full_mask),
             MONTH_FIELD.full_mask,
         )
-
-    def next_after(self, instant: datetime) -> datetime | None:
-        """Return the first due instant strictly after this one, aware UTC; None if none exists until the year 9999."""
-        due = self.next_after_ms(to_milliseconds(instant))
-        return None if due is None else from_milliseconds(due)
-
-    def next_after_ms(self, milliseconds: int) -> int | None:
-        second = self.next_second(milliseconds // 1000)
-        return None if second is None else second * 1000
 
     def next_second(self, second: int) -> int | None:
         """Return the first due second strictly after this one, both counted from 1970-01-01T00:00:00 local time."""

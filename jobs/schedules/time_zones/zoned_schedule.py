@@ -12,12 +12,11 @@ due in both passes, any other in the first one. A `DstPolicy` replaces this beha
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Literal
 
 from jobs.schedules.calendars.monthly import MonthlySchedule
 from jobs.schedules.cron.ncrontab import Ncrontab
-from jobs.schedules.milliseconds import LAST_MS, from_milliseconds, to_milliseconds
+from jobs.schedules.milliseconds import LAST_MS, SecondSchedule
 from jobs.schedules.protocol import spec_as_mapping
 from jobs.schedules.time_zones.time_zone import OffsetSpan, TimeZone
 
@@ -52,7 +51,7 @@ FUNCTIONS_DST_POLICY = DstPolicy()
 
 
 @dataclass(frozen=True, slots=True)
-class ZonedSchedule:
+class ZonedSchedule(SecondSchedule):
     """Due when the local time matches `cron`: an expression or a monthly schedule."""
 
     cron: Ncrontab | MonthlySchedule
@@ -89,15 +88,6 @@ class ZonedSchedule:
     @property
     def monitor_disabled(self) -> bool:
         return self.cron.monitor_disabled
-
-    def next_after(self, instant: datetime) -> datetime | None:
-        """Return the first due instant strictly after this one, aware UTC; None if none exists within a century."""
-        due = self.next_after_ms(to_milliseconds(instant))
-        return None if due is None else from_milliseconds(due)
-
-    def next_after_ms(self, milliseconds: int) -> int | None:
-        second = self.next_second(milliseconds // 1000)
-        return None if second is None else second * 1000
 
     def next_second(self, second: int) -> int | None:
         """Return the first due second strictly after this one, both counted since the epoch.
