@@ -167,7 +167,7 @@ async def test_a_job_and_the_page_show_a_circuit_that_is_not_closed() -> None:
 
     assert (job["circuit"]["key"], job["circuit"]["state"]) == ("checkout", "held_open")
     assert other["circuit"] is None
-    assert "circuit held open since 12:00:00: deployment; tried again 13:00:00" in page
+    assert "circuit held open since 12:00:00: deployment; next probe 13:00:00" in page
 
 
 @virtual_time
