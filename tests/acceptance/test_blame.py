@@ -13,7 +13,7 @@ from tests.acceptance.test_zoo import open_runner
 from tests.parts import bad_servers as bad
 from tests.parts.http_target import HttpTarget
 
-QUICK = {"attempt": "300ms", "run": "1s"}
+QUICK = {"attempt": "900ms", "run": "5s"}
 
 
 async def run(check: dict[str, Any], **job: Any) -> Run:
@@ -29,7 +29,7 @@ async def test_a_time_out_after_a_redirect_names_both() -> None:
         first.on("/", 302, headers={"Location": f"http://localhost:{second.port}/"})
         seen = await run({"url": first.url})
     assert seen.error == "response_timeout"
-    assert f"No response from localhost:{second.port} within 300 ms" in seen.message
+    assert f"No response from localhost:{second.port} within 900 ms" in seen.message
     assert seen.message.endswith(f" 127.0.0.1:{first.port} redirected to it.")
 
 
@@ -46,15 +46,15 @@ async def test_a_time_out_in_a_step_names_the_step_and_whom_it_asked() -> None:
         steps = [{"name": "a", "url": first.url}, {"name": "b", "url": f"http://localhost:{second.port}/"}]
         seen = await run({"kind": "steps", "steps": steps})
     assert seen.error == "response_timeout"
-    assert seen.message.startswith(f"Step 2 of 2 (b): No response from localhost:{second.port} within 300 ms")
+    assert seen.message.startswith(f"Step 2 of 2 (b): No response from localhost:{second.port} within 900 ms")
 
 
 async def test_a_time_out_of_a_steps_own_is_of_its_phase() -> None:
     async with bad.black_hole() as silent:
-        step = {"name": "a", "url": f"https://127.0.0.1:{silent.port}/", "timeout": "100ms"}
+        step = {"name": "a", "url": f"https://127.0.0.1:{silent.port}/", "timeout": "900ms"}
         seen = await run({"kind": "steps", "steps": [step]}, timeout={"attempt": "5s", "run": "5s"})
     assert seen.error == "tls_timeout"
-    assert seen.message.startswith(f"Step 1 of 1 (a): No TLS session with 127.0.0.1:{silent.port} within 100 ms")
+    assert seen.message.startswith(f"Step 1 of 1 (a): No TLS session with 127.0.0.1:{silent.port} within 900 ms")
 
 
 @pytest.mark.parametrize(
