@@ -13,6 +13,8 @@ from jobs.definition import NAME_PATTERN
 from jobs.formats.durations import format_duration, parse_duration
 from jobs.problems import describe_unknown_key, describe_wrong_choice, make_printable
 from scheduler.api.problems import InvalidInput, InvalidRequest
+from scheduler.identity.caller import Caller, ChangeSource
+from scheduler.identity.principal import LOCAL_PRINCIPAL, Principal
 from scheduler.services import Services
 from scheduler.stores.runs.repository import RUN_FILTERS
 
@@ -30,6 +32,13 @@ FUNCTION_KEY = "code"
 async def get_services(request: Request) -> Services:
     found: Services = request.app.state.services
     return found
+
+
+async def get_caller(request: Request) -> Caller:
+    """Return who sent the request. Authentication stores the principal; without one the caller is a local client."""
+    principal: Principal = request.scope.get("state", {}).get("principal", LOCAL_PRINCIPAL)
+    address = request.client.host if request.client is not None else ""
+    return Caller(principal, ChangeSource.API, address, request.scope.get("state", {}).get("request_id", ""))
 
 
 async def reject_unknown_query(request: Request) -> None:
@@ -85,6 +94,7 @@ def parse_outcome(outcome: str | None) -> str | None:
 
 
 ServicesDep = Annotated[Services, Depends(get_services)]
+CallerDep = Annotated[Caller, Depends(get_caller)]
 Limit = Annotated[int, Query(ge=1, le=500, description="Maximum number of items")]
 Continuation = Annotated[
     str | None, Query(max_length=500, description="The `continuation` of the previous page, unchanged")

@@ -16,9 +16,10 @@ from config.errors import ConfigurationError
 from jobs.formats.instants import format_instant
 from jobs.ports import Clock
 from jobs.problems import Problem
-from scheduler.audit import ChangeSource, log_change
+from scheduler.audit.change_log import log_change
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 from scheduler.health.report import HealthStatus, PartHealth
+from scheduler.identity.caller import ChangeSource
 
 if TYPE_CHECKING:
     from config.job_files.reader import JobSet

@@ -16,10 +16,11 @@ from jobs.formats.instants import format_instant
 from jobs.ports import Clock
 from jobs.runs import Outcome, Ticket, Trigger
 from jobs.schedules import Schedule
-from scheduler.audit import ChangeSource, log_change
+from scheduler.audit.change_log import log_change
 from scheduler.catalog.catalog import Catalog, CatalogJob
 from scheduler.dispatch.port import Dispatch
 from scheduler.errors import Conflict, InvalidArgument
+from scheduler.identity.caller import ChangeSource
 from scheduler.stores.runs.repository import Runs, RunState
 from scheduler.stores.schedule_activations import ScheduleActivations
 

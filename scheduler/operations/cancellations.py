@@ -8,9 +8,10 @@ from collections.abc import Callable
 from jobs.ports import Clock
 from jobs.running.run_factories import cancelled_run
 from jobs.runs import Outcome
-from scheduler.audit import ChangeSource, log_change
+from scheduler.audit.change_log import log_change
 from scheduler.catalog.catalog import Catalog
 from scheduler.errors import Conflict, NotFound
+from scheduler.identity.caller import ChangeSource
 from scheduler.operations.runs import RunStarter
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.runs.repository import Claim, ClaimLost, RunRecord, Runs, RunState

@@ -11,8 +11,9 @@ from jobs.problems.suggestions import suggest_sorted_name
 from jobs.running.circuit_breaker.state import CircuitState, ManualOverride
 from jobs.running.circuit_breaker.state_machine import reset_circuit, with_override
 from jobs.running.circuit_breaker.stored_state import dump_state, load_state
-from scheduler.audit import ChangeSource, log_change
+from scheduler.audit.change_log import log_change
 from scheduler.errors import Conflict, InvalidArgument, NotFound
+from scheduler.identity.caller import ChangeSource
 from scheduler.queries.circuits import CircuitQueries, CircuitView
 
 MAX_REASON_LENGTH = 500

@@ -14,10 +14,11 @@ from datetime import datetime, timedelta
 
 from jobs.ports import Clock
 from jobs.runs import Ticket
-from scheduler.audit import ChangeSource, log_change
+from scheduler.audit.change_log import log_change
 from scheduler.catalog.catalog import Catalog
 from scheduler.dispatch.port import Dispatch
 from scheduler.errors import Conflict, InvalidArgument, NotFound
+from scheduler.identity.caller import ChangeSource
 from scheduler.stores.dead_letters.letter import DeadLetter
 from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.runs.repository import RunRecord, Runs

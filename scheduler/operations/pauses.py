@@ -9,9 +9,10 @@ from datetime import datetime
 
 from jobs.formats.instants import format_instant
 from jobs.ports import Clock
-from scheduler.audit import ChangeSource, log_change
+from scheduler.audit.change_log import log_change
 from scheduler.catalog.catalog import Catalog
 from scheduler.errors import InvalidArgument
+from scheduler.identity.caller import ChangeSource
 from scheduler.stores.pauses import Pause, Pauses
 
 MAX_REASON_LENGTH = 500

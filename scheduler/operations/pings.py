@@ -16,9 +16,9 @@ from jobs.ports import Clock, Secrets
 from jobs.problems import make_printable
 from jobs.redaction import Redactor
 from jobs.targets import HeartbeatTarget
-from scheduler.audit import ChangeSource
 from scheduler.catalog.catalog import Catalog
 from scheduler.dispatch.port import DispatchError
+from scheduler.identity.caller import ChangeSource
 from scheduler.operations.ping_tokens import PingTokens
 from scheduler.operations.runs import RunStarter
 from scheduler.queries.heartbeat_reader import HeartbeatReader

@@ -9,9 +9,10 @@ from contextlib import suppress
 from jobs.ports import Clock
 from jobs.runs import Ticket
 from jobs.targets import Target
-from scheduler.audit import ChangeSource, log_change
+from scheduler.audit.change_log import log_change
 from scheduler.catalog.catalog import Catalog
 from scheduler.dispatch.port import Dispatch
+from scheduler.identity.caller import ChangeSource
 from scheduler.stores.runs.repository import RunRecord, Runs, RunState
 
 _FIRST_PAUSE = 0.02

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 
-from scheduler.audit import ChangeSource, log_change
+from scheduler.audit.change_log import log_change
 from scheduler.errors import NotFound
+from scheduler.identity.caller import ChangeSource
 from scheduler.secrets.monitor import SecretMonitor, SecretView
 
 

@@ -20,9 +20,9 @@ from config.loading import load_configuration
 from jobs.checks.clock import PhaseClock
 from jobs.running import execution
 from scheduler.app import Program, open_program
-from scheduler.audit import ChangeSource
 from scheduler.cli.command_profile import CommandProfile
 from scheduler.hosts.embedded.program import open_embedded_program
+from scheduler.identity.caller import ChangeSource
 
 ROOT = Path(__file__).resolve().parents[2]
 before: list[set[str]] = []

@@ -10,7 +10,7 @@ from scheduler.api.dependencies import JobName, ServicesDep
 from scheduler.api.models.backfills import BackfillModel
 from scheduler.api.models.requests import Instant, RequestModel
 from scheduler.api.routing import ApiRouter
-from scheduler.audit import ChangeSource
+from scheduler.identity.caller import ChangeSource
 
 router = ApiRouter("jobs")
 

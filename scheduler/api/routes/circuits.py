@@ -10,7 +10,7 @@ from scheduler.api.dependencies import Continuation, Limit, ServicesDep
 from scheduler.api.models.circuits import CircuitList, CircuitModel
 from scheduler.api.models.requests import Instant, Reason, RequestModel
 from scheduler.api.routing import ApiRouter
-from scheduler.audit import ChangeSource
+from scheduler.identity.caller import ChangeSource
 
 router = ApiRouter("circuits")
 

@@ -17,7 +17,7 @@ from scheduler.api.models.runs import RunModel, run_path
 from scheduler.api.problems import ApiError, InvalidInput, InvalidRequest
 from scheduler.api.routes.jobs import POLL_RETRY_AFTER
 from scheduler.api.routing import ApiRouter
-from scheduler.audit import ChangeSource
+from scheduler.identity.caller import ChangeSource
 from scheduler.operations.dead_letters import LetterFilter
 
 router = ApiRouter("dead letters")

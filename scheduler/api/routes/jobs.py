@@ -26,7 +26,7 @@ from scheduler.api.routes.filters import (
     parse_job_filters,
 )
 from scheduler.api.routing import ApiRouter
-from scheduler.audit import ChangeSource
+from scheduler.identity.caller import ChangeSource
 from scheduler.stores.runs.repository import RunState
 
 POLL_RETRY_AFTER = "1"

@@ -7,7 +7,7 @@ from scheduler.api.models.jobs import JobDetail
 from scheduler.api.models.requests import Instant, Reason, RequestModel
 from scheduler.api.routes.jobs import get_job
 from scheduler.api.routing import ApiRouter
-from scheduler.audit import ChangeSource
+from scheduler.identity.caller import ChangeSource
 
 router = ApiRouter("jobs")
 

@@ -22,7 +22,7 @@ from scheduler.api.problems import ApiError, InvalidInput, InvalidRequest
 from scheduler.api.routes.filters import FromParameter, ToParameter, parse_due_range
 from scheduler.api.routes.jobs import POLL_RETRY_AFTER
 from scheduler.api.routing import ApiRouter
-from scheduler.audit import ChangeSource
+from scheduler.identity.caller import ChangeSource
 from scheduler.stores.runs.repository import RunState
 
 DEFAULT_CANCEL_WAIT = 1.0

@@ -9,7 +9,7 @@ from fastapi import Path
 from scheduler.api.dependencies import ServicesDep
 from scheduler.api.models.secrets import SecretList, SecretModel
 from scheduler.api.routing import ApiRouter
-from scheduler.audit import ChangeSource
+from scheduler.identity.caller import ChangeSource
 
 router = ApiRouter("secrets")
 

@@ -87,8 +87,8 @@ async def _backfill(
     dry_run: bool,
 ) -> tuple[BackfillResult, list[RunRecord]]:
     """Return the result, and the records of its runs once all have finished."""
-    from scheduler.audit import ChangeSource
     from scheduler.cli.mutations import wait_for_runs
+    from scheduler.identity.caller import ChangeSource
 
     done = await program.operations.backfills.backfill(
         job,

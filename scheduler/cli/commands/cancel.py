@@ -29,9 +29,9 @@ def cancel(
     Examples:
       cancel checkout-api@20261125T015030.000Z
     """
-    from scheduler.audit import ChangeSource
     from scheduler.cli.mutations import run_operation
     from scheduler.cli.output import EXIT_FAILED, print_error
+    from scheduler.identity.caller import ChangeSource
 
     async def work(program: Program) -> RunRecord:
         return await program.operations.cancellations.cancel(

@@ -23,8 +23,8 @@ def resume(
     Examples:
       resume checkout-api
     """
-    from scheduler.audit import ChangeSource
     from scheduler.cli.mutations import run_operation, show_job
+    from scheduler.identity.caller import ChangeSource
 
     async def work(program: Program) -> tuple[JobView, bool]:
         was_paused = await program.operations.pauses.resume(job, source=ChangeSource.COMMAND_LINE)

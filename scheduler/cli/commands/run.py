@@ -69,7 +69,7 @@ def _run(configuration: Configuration, job: str, listener: RunListener | None = 
 async def _run_until_done(program: Program, job: str) -> RunRecord | None:
     import asyncio
 
-    from scheduler.audit import ChangeSource
+    from scheduler.identity.caller import ChangeSource
 
     record = await program.operations.runs.run_now(job, source=ChangeSource.COMMAND_LINE)
     try:

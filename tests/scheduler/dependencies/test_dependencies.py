@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 from jobs.runs import Outcome, Run, Trigger
-from scheduler.audit import ChangeSource
 from scheduler.catalog.catalog import CatalogJob
+from scheduler.identity.caller import ChangeSource
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.runs.repository import RunState
 from tests.jobs.running.run_parts import answer

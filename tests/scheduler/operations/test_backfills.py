@@ -10,11 +10,11 @@ import pytest
 
 from jobs.runs import Outcome, Ticket, Trigger
 from jobs.runs.reasons import Reason, ReasonCode
-from scheduler.audit import ChangeSource
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import Conflict, InvalidArgument
+from scheduler.identity.caller import ChangeSource
 from scheduler.operations import backfills as module
 from scheduler.operations.backfills import Backfiller, BackfillResult
 from scheduler.stores.port import StoreUnavailable

@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 
 from jobs.runs import Outcome, Run
-from scheduler.audit import ChangeSource
 from scheduler.errors import Conflict, NotFound
+from scheduler.identity.caller import ChangeSource
 from scheduler.operations.cancellations import RunCanceller
 from scheduler.stores.cancellations import CANCELLATIONS_TABLE
 from scheduler.stores.runs.repository import Claim, RunState

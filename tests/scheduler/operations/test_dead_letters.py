@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 import pytest
 
 from jobs.runs import Outcome, Trigger
-from scheduler.audit import ChangeSource
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import Conflict, InvalidArgument, NotFound
+from scheduler.identity.caller import ChangeSource
 from scheduler.operations.dead_letters import DeadLetterReplayer, LetterFilter
 from scheduler.stores.dead_letters.letter import DeadLetter
 from scheduler.stores.port import StoreError

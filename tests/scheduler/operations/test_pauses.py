@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 
 from jobs.runs import Outcome, Ticket
-from scheduler.audit import ChangeSource
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import InvalidArgument
+from scheduler.identity.caller import ChangeSource
 from scheduler.operations.pauses import JobPauser
 from scheduler.stores.port import StoreUnavailable
 from tests.jobs.running.virtual_time import virtual_time

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from jobs.runs import Trigger
-from scheduler.audit import ChangeSource
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.dispatch.port import DispatchError
+from scheduler.identity.caller import ChangeSource
 from scheduler.operations.runs import RunStarter
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.runs.repository import RunState

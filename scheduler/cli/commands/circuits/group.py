@@ -116,8 +116,8 @@ def reset_circuit(key: CircuitKey, reason: ReasonOption = "", as_json: AsJson = 
     Examples:
       circuits reset checkout-api
     """
-    from scheduler.audit import ChangeSource
     from scheduler.cli.mutations import run_operation
+    from scheduler.identity.caller import ChangeSource
 
     view = run_operation(
         "circuits reset",
@@ -154,13 +154,13 @@ def _override(
 
 
 async def _open(program: Program, key: str, end: datetime | None, reason: str) -> CircuitView:
-    from scheduler.audit import ChangeSource
+    from scheduler.identity.caller import ChangeSource
 
     return await program.operations.circuits.open(key, until=end, reason=reason, source=ChangeSource.COMMAND_LINE)
 
 
 async def _close(program: Program, key: str, end: datetime | None, reason: str) -> CircuitView:
-    from scheduler.audit import ChangeSource
+    from scheduler.identity.caller import ChangeSource
 
     return await program.operations.circuits.close(key, until=end, reason=reason, source=ChangeSource.COMMAND_LINE)
 

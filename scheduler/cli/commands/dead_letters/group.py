@@ -140,8 +140,8 @@ def discard_letter(letter: LetterId) -> None:
     Examples:
       dead-letters discard 20261125T015030.000Z.0123456789ab
     """
-    from scheduler.audit import ChangeSource
     from scheduler.cli.mutations import run_operation
+    from scheduler.identity.caller import ChangeSource
 
     run_operation(
         "dead-letters discard",

@@ -71,8 +71,8 @@ def refresh(
     Examples:
       secrets refresh checkout-token
     """
-    from scheduler.audit import ChangeSource
     from scheduler.cli.mutations import run_operation
+    from scheduler.identity.caller import ChangeSource
 
     view = run_operation(
         "secrets refresh",

@@ -1,0 +1,1 @@
+"""Who calls: principals, their roles, and the caller of a request."""
