@@ -1,8 +1,8 @@
 """The gate of overlap: decides about a run that is due while another run of its job is in-flight.
 
 Built by scheduler.gates. Within a process the decision is exact, because the queue of each job is in memory. Where
-other processes execute runs of the job too, the gate also reads the open runs from the store. Where runs take turns,
-the turn is a slot in the store, so no two runs overlap.
+other processes execute runs of the job too, the gate also reads the open runs from the store. Where runs wait for each
+other, a run holds the only slot of its job meanwhile, so no two of them overlap.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class OverlapGate:
             # Other runs may have arrived meanwhile.
             decision = self._decide(queue, ticket, entry, remote_runs, is_accepted=is_accepted)
             if decision.kind == "go" and entry.job.overlap != "skip":
-                decision = await self._acquire_turn(ticket, entry)
+                decision = await self._acquire_job_slot(ticket, entry)
         return await self._apply(queue, ticket, entry, decision, remote_runs)
 
     async def release(self, ticket: Ticket, entry: CatalogJob) -> None:
@@ -95,7 +95,7 @@ class OverlapGate:
         local = queue.other_runs(QueuePosition.of_ticket(ticket), mode)
         others = OtherRuns(
             running=_merged(local.running, remote_runs.running),
-            # Queued runs take turns where runs do; a newer run does not wait for the runs that it replaces.
+            # Queued runs wait where runs do; a newer run does not wait for the runs that it replaces.
             waiting_before=_merged(local.waiting_before, remote_runs.queued)
             if mode.startswith("buffer")
             else local.waiting_before,
@@ -105,11 +105,11 @@ class OverlapGate:
         return decide_overlap(mode, others, is_replay=ticket.trigger.is_rerun, is_accepted=is_accepted)
 
     async def _recheck_admitted(self, queue: JobQueue, ticket: Ticket, entry: CatalogJob) -> GateVerdict:
-        """Check an admitted run that waits at another gate: a newer run may replace it, or its turn may expire."""
+        """Check an admitted run that waits at another gate: a newer run may replace it, or its slot may expire."""
         if (replaced := self._replacement_skip(queue, ticket, entry)) is not None:
             return replaced
         if entry.job.overlap != "skip" and self._checks_remote(entry):
-            decision = await self._acquire_turn(ticket, entry)
+            decision = await self._acquire_job_slot(ticket, entry)
             if decision.kind == "wait":
                 return Wait(self._clock.now() + MAX_RECHECK_BACKOFF, _reason(decision))
         return None
@@ -123,9 +123,9 @@ class OverlapGate:
         decision = decide_overlap(entry.job.overlap, newer, is_replay=False)
         return Skip(_reason(decision), decision.cancelled_by) if decision.kind == "skip" else None
 
-    async def _acquire_turn(self, ticket: Ticket, entry: CatalogJob) -> OverlapDecision:
+    async def _acquire_job_slot(self, ticket: Ticket, entry: CatalogJob) -> OverlapDecision:
         assert self._remote is not None, "other processes are checked"
-        holder = await self._remote.acquire_turn(ticket, entry)
+        holder = await self._remote.acquire_job_slot(ticket, entry)
         if holder is None:
             return OverlapDecision("go")
         return OverlapDecision(

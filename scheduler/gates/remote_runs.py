@@ -67,9 +67,9 @@ class RemoteRuns:
                 return RemoteRunsFound()
         return self._classify(await self._open_runs.read_runs(job.name), ticket, entry, local_ids)
 
-    async def acquire_turn(self, ticket: Ticket, entry: CatalogJob) -> str | None:
-        """Acquire the job's turn, which one run holds at a time. Returns the id of another holder ("": unknown)."""
-        full = await self._slots.acquire(_turn_group(ticket.job), 1, ticket, entry)
+    async def acquire_job_slot(self, ticket: Ticket, entry: CatalogJob) -> str | None:
+        """Acquire the only slot of the job. Returns the id of another holder ("": unknown)."""
+        full = await self._slots.acquire(_job_group(ticket.job), 1, ticket, entry)
         return None if full is None else next(iter(full.holders), "")
 
     async def cancel(self, ticket: Ticket, run_ids: Iterable[str], cancelled_by: str) -> None:
@@ -87,7 +87,7 @@ class RemoteRuns:
             self._enqueued.add(ticket.id)
 
     async def release(self, ticket: Ticket, *, was_admitted: bool) -> None:
-        """Release the job's turn. Raises nothing."""
+        """Release the slot of the job. Raises nothing."""
         self._requested.pop(ticket.id, None)
         self._enqueued.discard(ticket.id)
         if was_admitted:
@@ -96,7 +96,7 @@ class RemoteRuns:
                 run_id: at for run_id, at in self._finished_at.items() if now - at < FINISHED_REMEMBERED_S
             }
             self._finished_at[ticket.id] = now
-        await self._slots.release(_turn_group(ticket.job), ticket.id)
+        await self._slots.release(_job_group(ticket.job), ticket.id)
 
     def _can_conflict(self, key: RunKey, ticket: Ticket, local_ids: Collection[str]) -> bool:
         """Return whether the body of this open run has to be read."""
@@ -141,5 +141,5 @@ def _ids(positions: list[QueuePosition]) -> tuple[str, ...]:
     return tuple(position.run_id for position in sorted(positions))
 
 
-def _turn_group(job: str) -> str:
+def _job_group(job: str) -> str:
     return f"overlap~{job}"

@@ -6,9 +6,6 @@ even if the store becomes unavailable. The slots of a process that died expire.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from datetime import timedelta
-
 from jobs.ports import Clock
 from jobs.runs import Ticket, Trigger
 from scheduler.catalog.catalog import CatalogJob
@@ -23,9 +20,7 @@ class SlotLeases:
     def __init__(self, slots: Slots, clock: Clock) -> None:
         self._slots = slots
         self._clock = clock
-        self._held: defaultdict[timedelta, set[tuple[str, str]]] = defaultdict(set)
-        """Pairs of group and run id, by the duration of the lease."""
-        self._timer = RenewalTimer(SLOT_RENEWAL_INTERVAL, self._needs_renewal, self._renew_all)
+        self._timer = RenewalTimer(SLOT_RENEWAL_INTERVAL, lambda: slots.needs_renewal, lambda: slots.renew(clock.now()))
 
     async def acquire(self, group: str, limit: int, ticket: Ticket, entry: CatalogJob) -> GroupFull | None:
         """Acquire a slot for the longest time that the run may take; None: acquired. Raises StoreUnavailable.
@@ -39,25 +34,13 @@ class SlotLeases:
         )
         if full is not None:
             return full
-        self._held[lease].add((group, run_id))
         self._timer.start()
         # The answer may take so long that the rest of the lease is too short.
         return None if self._clock.now() + needed <= now + lease else GroupFull(())
 
     async def release(self, group: str, run_id: str) -> None:
         """Release the slot of the run, if it has one. Raises nothing."""
-        for held in self._held.values():
-            held.discard((group, run_id))
         await self._slots.release(group, run_id)
-
-    def _needs_renewal(self) -> bool:
-        self._held = defaultdict(set, {lease: held for lease, held in self._held.items() if held})
-        return bool(self._held) or self._slots.has_failed_releases
-
-    async def _renew_all(self) -> None:
-        for lease, held in tuple(self._held.items()):
-            await self._slots.renew({run_id for _, run_id in held}, self._clock.now() + lease)
-        await self._slots.retry_releases()
 
 
 def _is_claimed_early(ticket: Ticket, entry: CatalogJob) -> bool:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from scheduler.stores.port import LARGEST_PAGE, Insert, Replace, RowChanged, RowExists, Store, StoreError
@@ -67,7 +67,7 @@ class Slots:
         held = self._held.get((group, run_id))
         if held is not None and held.until > (needed_until or now):
             return None
-        if held is None and await self._acquire_known_free(group, limit, run_id, lease_until):
+        if held is None and await self._acquire_known_free(group, limit, run_id, lease_until, now):
             return None
         live: list[str] = []
         for _ in range(_MAX_TRIES):
@@ -85,7 +85,7 @@ class Slots:
 
     async def release(self, group: str, run_id: str) -> None:
         """Release the slot of the run; does nothing if it has none. Raises nothing: a failed release is retried by
-        `retry_releases`, and the slot is free at the end of its lease at the latest.
+        `renew`, and the slot is free at the end of its lease at the latest.
         """
         slot = self._held.pop((group, run_id), None)
         try:
@@ -98,30 +98,31 @@ class Slots:
             if slot is not None:
                 self._failed_releases.append(slot)
 
-    async def renew(self, run_ids: Collection[str], until: datetime) -> None:
-        """Extend the slots of these runs. Raises nothing: what fails is retried with the next renewal."""
-        of_runs = [slot for slot in self._held.values() if slot.run_id in run_ids]
-        await asyncio.gather(*(self._renew_slot(slot, until) for slot in of_runs))
+    async def renew(self, now: datetime) -> None:
+        """Extend each held slot by the lease that it was acquired for, and retry the releases that failed.
 
-    async def retry_releases(self) -> None:
-        """Release the slots whose release failed. Raises nothing: what fails is retried the next time."""
-        stuck, self._failed_releases = self._failed_releases, []
-        await asyncio.gather(*(self._retry_release(slot) for slot in stuck))
+        Raises nothing: what fails is retried with the next renewal.
+        """
+        failed, self._failed_releases = self._failed_releases, []
+        await asyncio.gather(
+            *(self._renew_slot(slot, now + slot.lease) for slot in self._held.values()),
+            *(self._retry_release(slot) for slot in failed),
+        )
 
     @property
-    def has_failed_releases(self) -> bool:
-        """Whether `retry_releases` has work."""
-        return bool(self._failed_releases)
+    def needs_renewal(self) -> bool:
+        """Whether `renew` has work."""
+        return bool(self._held or self._failed_releases)
 
     # --- acquire ---
 
-    async def _acquire_known_free(self, group: str, limit: int, run_id: str, until: datetime) -> bool:
+    async def _acquire_known_free(self, group: str, limit: int, run_id: str, until: datetime, now: datetime) -> bool:
         """Acquire the slot that was free when last read: mostly it still is, and no row has to be read."""
         free = self._known_free.get(group)
         if not free or (group, run_id) in self._unanswered:
             return False
         number, etag = free.popitem()
-        return int(number) < limit and await self._acquire_slot(group, number, etag, run_id, until)
+        return int(number) < limit and await self._acquire_slot(group, number, etag, run_id, until, now)
 
     async def _acquire_from_rows(
         self, group: str, rows: Sequence[SlotRow], limit: int, run_id: str, until: datetime, now: datetime
@@ -134,11 +135,13 @@ class Slots:
             number for number in numbers_in_order(limit, run_id) if number not in live
         ]
         for number in free:
-            if await self._acquire_slot(group, number, etags.get(number), run_id, until):
+            if await self._acquire_slot(group, number, etags.get(number), run_id, until, now):
                 return True
         return False
 
-    async def _acquire_slot(self, group: str, number: str, etag: str | None, run_id: str, until: datetime) -> bool:
+    async def _acquire_slot(
+        self, group: str, number: str, etag: str | None, run_id: str, until: datetime, now: datetime
+    ) -> bool:
         """Return False if another process was faster."""
         body = encode_slot(run_id, self._owner, until)
         change = (
@@ -153,7 +156,7 @@ class Slots:
             self._unanswered.discard((group, run_id))
             return False
         self._unanswered.discard((group, run_id))
-        self._held[group, run_id] = HeldSlot(group, number, run_id, until, new_etag)
+        self._held[group, run_id] = HeldSlot(group, number, run_id, until, new_etag, until - now)
         return True
 
     # --- release ---
@@ -209,7 +212,7 @@ class Slots:
             )
 
     async def _store_renewed(self, slot: HeldSlot, until: datetime, etag: str) -> None:
-        renewed = HeldSlot(slot.group, slot.number, slot.run_id, until, etag)
+        renewed = replace(slot, until=until, etag=etag)
         if self._held.get((slot.group, slot.run_id)) == slot:
             self._held[slot.group, slot.run_id] = renewed
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from scheduler.stores.port import Row
 from scheduler.stores.rows.json_text import decode_json, encode_json
@@ -16,13 +16,14 @@ FREE_BODY = "{}"
 
 @dataclass(frozen=True, slots=True)
 class HeldSlot:
-    """A slot of this process's run."""
+    """A slot of this process's run. `lease`: by how much a renewal extends it."""
 
     group: str
     number: str
     run_id: str
     until: datetime
     etag: str
+    lease: timedelta = timedelta()
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,9 +46,21 @@ class Execution:
 
 
 class GateProcess:
-    """One process. `ended`: its runs as they ended; `waiting`: how many tickets wait at its gates."""
+    """One process. `ended`: its runs as they ended; `waiting`: how many tickets wait at its gates.
 
-    def __init__(self, store: Store, name: str = "me", *, shared: bool = False, max_running: int | None = None) -> None:
+    `claims_ahead`: seconds before its due instant at which a run is claimed.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        name: str = "me",
+        *,
+        shared: bool = False,
+        max_running: int | None = None,
+        claims_ahead: float = 1.0,
+    ) -> None:
+        self.claims_ahead = claims_ahead
         self.clock = LoopClock()
         self.store = store
         self.name = name
@@ -71,8 +83,8 @@ class GateProcess:
         return len(self.gates.waiting)
 
     async def perform(self, ticket: Ticket, entry: CatalogJob, seconds: float, lingers: float = 0.0) -> Run:
-        """From a second before its due instant, when it is claimed."""
-        await self.clock.sleep(max(0.0, (ticket.due_at - self.clock.now()).total_seconds() - 1))
+        """Claim the run ahead of its due instant, then execute and record it."""
+        await self.clock.sleep(max(0.0, (ticket.due_at - self.clock.now()).total_seconds() - self.claims_ahead))
         claim = await self.runs.claim(ticket, self.name, ticket.due_at + LEASE, self.clock.now())
         assert isinstance(claim, Claim)
         await self.clock.sleep(max(0.0, (ticket.due_at - self.clock.now()).total_seconds()))

@@ -50,7 +50,7 @@ async def test_giving_back_what_was_taken_over_takes_nothing_from_the_new_holder
     await other.acquire(GROUP, 1, "b", at(200), at(61))
 
     await slow.release(GROUP, "a")
-    await slow.renew(["a"], at(300))
+    await slow.renew(at(240))
 
     assert await slow.acquire(GROUP, 1, "c", at(130), at(70)) == GroupFull(("b",))
 
@@ -70,7 +70,7 @@ async def test_a_slot_that_is_renewed_is_held_for_longer(open_store: OpenStore) 
     await long.acquire(GROUP, 1, "a", at(60), at(0))
     await long.acquire("running", 9, "a", at(60), at(0))
 
-    await long.renew(["a"], at(120))
+    await long.renew(at(60))
 
     assert await other.acquire(GROUP, 1, "b", at(160), at(100)) == GroupFull(("a",))
     assert await other.acquire(GROUP, 1, "b", at(160), at(120)) is None
@@ -95,13 +95,17 @@ async def test_a_slot_that_was_lost_is_not_the_runs_when_it_asks_again(open_stor
     assert await one.acquire(GROUP, 1, "a", at(150), at(90)) == GroupFull(("b",))
 
 
-async def test_only_the_slots_of_the_runs_that_are_named_are_renewed(open_store: OpenStore) -> None:
+async def test_a_renewal_extends_each_slot_by_the_lease_that_it_was_acquired_for(open_store: OpenStore) -> None:
     one, other = Slots(await open_store(), "one"), Slots(await open_store(), "other")
-    await one.acquire(GROUP, 1, "a", at(60), at(0))
+    await one.acquire(GROUP, 2, "a", at(60), at(0))
+    await one.acquire(GROUP, 2, "b", at(100), at(0))
 
-    await one.renew(["b"], at(120))
+    await one.renew(at(50))
 
-    assert await other.acquire(GROUP, 1, "b", at(160), at(100)) is None
+    assert await other.acquire(GROUP, 2, "c", at(170), at(109)) is not None
+    assert await other.acquire(GROUP, 2, "c", at(170), at(110)) is None
+    assert await other.acquire(GROUP, 2, "d", at(210), at(149)) is not None
+    assert await other.acquire(GROUP, 2, "d", at(210), at(150)) is None
 
 
 async def test_the_slot_of_a_run_that_is_taken_over_from_a_dead_process_goes_along(open_store: OpenStore) -> None:
@@ -181,11 +185,11 @@ async def test_a_slot_whose_renewal_got_no_answer_can_be_given_back_and_renewed(
     for run_id in ("a", "b"):
         await slots.acquire(GROUP, 2, run_id, at(60), at(0))
     store.mute = True
-    await slots.renew(["a", "b"], at(120))
+    await slots.renew(at(60))
     store.mute = False
 
     await slots.release(GROUP, "a")
-    await slots.renew(["b"], at(180))
+    await slots.renew(at(120))
 
     other = Slots(MemoryStore(store.data), "other")
     assert await other.acquire(GROUP, 2, "c", at(200), at(150)) is None
@@ -199,13 +203,13 @@ async def test_a_slot_that_cannot_be_given_back_while_the_store_is_away_is_given
     await slots.acquire(GROUP, 1, "a", at(60), at(0))
     store.breaks_after = 0
     await slots.release(GROUP, "a")
-    await slots.retry_releases()
+    await slots.renew(at(1))
     store.breaks_after = None
     other = Slots(MemoryStore(data), "other")
     assert await other.acquire(GROUP, 1, "b", at(61), at(1)) == GroupFull(("a",))
 
-    assert slots.has_failed_releases
-    await slots.retry_releases()
+    assert slots.needs_renewal
+    await slots.renew(at(1))
 
-    assert not slots.has_failed_releases
+    assert not slots.needs_renewal
     assert await other.acquire(GROUP, 1, "b", at(61), at(1)) is None
