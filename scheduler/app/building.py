@@ -130,7 +130,7 @@ def _build_operations(
         foundation.pauses,
     )
     requested = foundation.telemetry.run_requested
-    running = RunStarter(catalog, runs, dispatch, clock, setup.prepare_for_run(), requested)
+    running = RunStarter(catalog, runs, dispatch, clock, setup.prepare_for_run(), requested, worker.end_of)
     pinging = PingReceiver(
         catalog, setup.secrets, foundation.repositories.heartbeats, beats, pauses, running, foundation.redactor, clock
     )

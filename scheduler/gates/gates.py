@@ -56,7 +56,7 @@ class Gates:
 
         A gate of this process ends the wait as soon as the ticket may proceed.
         """
-        end = wait.claimable_at if until is None else min(wait.claimable_at, until)
+        end = wait.retry_at if until is None else min(wait.retry_at, until)
         await self._wakeups.wait(ticket.id, (end - self._clock.now()).total_seconds())
 
     async def release(self, ticket: Ticket, entry: CatalogJob) -> None:

@@ -30,9 +30,9 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """The ticket cannot run yet: check it again at `claimable_at`, or earlier. `reason`: the cause of the wait."""
+    """The ticket cannot run yet: check it again at `retry_at`, or earlier. `reason`: the cause of the wait."""
 
-    claimable_at: datetime
+    retry_at: datetime
     reason: Reason
 
     def __str__(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
+from typing import Any
 
 from jobs.ports import Clock
 from jobs.runs import Ticket
@@ -17,7 +17,9 @@ from scheduler.stores.runs.repository import RunRecord, Runs, RunState
 
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.5
-"""Seconds between two reads of the run."""
+"""Seconds between two reads of a run that another process has."""
+_LOCAL_RECHECK = 5.0
+"""The same for a run of this process, which reports its end: another process may execute it meanwhile."""
 
 
 class RunStarter:
@@ -29,8 +31,11 @@ class RunStarter:
         clock: Clock,
         preload_check: Callable[[Target], None] = lambda target: None,
         on_requested: Callable[[Ticket, str], None] = lambda ticket, trace_parent: None,
+        end_of: Callable[[str], asyncio.Future[None] | None] = lambda run_id: None,
     ) -> None:
-        """`on_requested` gets the ticket and the `traceparent` header of a request that is part of a trace.
+        """`end_of`: see Worker.end_of.
+
+        `on_requested` gets the ticket and the `traceparent` header of a request that is part of a trace.
 
         `preload_check` imports the modules of a target's check before the run is due, so that it is not late.
         """
@@ -40,6 +45,7 @@ class RunStarter:
         self._runs = runs
         self._dispatch = dispatch
         self._clock = clock
+        self._end_of = end_of
         self._stopping = asyncio.Event()
 
     async def run_now(self, name: str, *, source: ChangeSource, trace_parent: str = "") -> RunRecord:
@@ -67,14 +73,25 @@ class RunStarter:
         end = self._clock.monotonic() + seconds
         pause = _FIRST_PAUSE
         while True:
+            ended_here = self._end_of(run_id)  # before the run is read, so that no end is missed
             record = await self._runs.find(run_id)
             left = end - self._clock.monotonic()
             if record is None or record.state is RunState.FINISHED or left <= 0 or self._stopping.is_set():
                 return record
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(pause, left)):
-                    await self._stopping.wait()
-            pause = min(_LONGEST_PAUSE, pause * 1.5)
+            if ended_here is not None:
+                await self._wait_for_any(min(_LOCAL_RECHECK, left), ended_here)
+            else:
+                await self._wait_for_any(min(pause, left))
+                pause = min(_LONGEST_PAUSE, pause * 1.5)
+
+    async def _wait_for_any(self, seconds: float, *ended: asyncio.Future[None]) -> None:
+        """Wait until one of them is done or the program stops, at most `seconds`."""
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        ends: set[asyncio.Future[Any]] = {stopping, *ended}
+        try:
+            await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
 
     def stop_waiting(self) -> None:
         """Return all waits, because the program stops."""

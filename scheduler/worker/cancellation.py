@@ -1,4 +1,4 @@
-"""Registers the runs that are in-flight or wait in this process, and cancels them.
+"""Registers the runs that are in-flight or wait in this process, cancels them, and reports their ends.
 
 Built by scheduler.app.worker_setup. Cancellation requests of other processes are in the store. They are read only while
 a run lasts longer than a few seconds, once for all runs, so short runs cost nothing.
@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 from jobs.ports import Clock
 from jobs.runs import Run, Ticket
@@ -49,6 +50,8 @@ class RunRegistry:
         self._long_runs: set[str] = set()
         self._stored_requests: set[str] = set()
         self._poller: asyncio.Task[None] | None = None
+        self._ends: WeakValueDictionary[str, asyncio.Future[None]] = WeakValueDictionary()
+        """What callers wait for, by run id, as long as they wait."""
 
     def register(self, run_id: str) -> None:
         """Register a claimed run that starts later, until `pop_cancellation` or `unregister`."""
@@ -112,6 +115,15 @@ class RunRegistry:
             if task is not None:
                 task.cancel()
         return True
+
+    def end_of(self, run_id: str) -> asyncio.Future[None]:
+        """Return what is done once `mark_ended` is called for the run; all callers share it."""
+        return self._ends.setdefault(run_id, asyncio.get_running_loop().create_future())
+
+    def mark_ended(self, run_id: str) -> None:
+        """Wake the callers that wait for the run: it is recorded, or this process does not execute it any more."""
+        if self._ends and (end := self._ends.pop(run_id, None)) is not None and not end.done():
+            end.set_result(None)
 
     async def clear_cancellation(self, run_id: str) -> None:
         """Delete the run's cancellation request from the store, now that its end is recorded."""

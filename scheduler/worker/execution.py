@@ -63,7 +63,7 @@ class TicketExecutor:
         """Execute a ticket whose instant has come. `claim` None: the ticket is claimed once it may start.
 
         Returns AlreadyClaimed if the run is finished or has another owner. Returns Wait if the ticket has to wait for
-        longer than `max_wait`: it is released, and must be executed again at `claimable_at`.
+        longer than `max_wait`: it is released, and must be executed again at `retry_at`.
 
         Raises:
             NotRecorded: the run finished, but could not be recorded; deliver the ticket again.
@@ -88,16 +88,14 @@ class TicketExecutor:
         finally:
             self._in_flight.discard(ticket.id)
             self._on_started(ticket)
-            mine.forget()
+            await mine.release()
+            self._dependencies.registry.mark_ended(ticket.id)
 
     async def _execute(self, mine: TicketClaim) -> AlreadyClaimed | Wait | None:
-        try:
-            entry, result = await self._execute_by_current_definition(mine)
-            if result.run is not None:
-                return await self._finisher.finish(mine, entry, result.run, result.letter)
-            return result.not_run
-        finally:
-            await mine.release()
+        entry, result = await self._execute_by_current_definition(mine)
+        if result.run is not None:
+            return await self._finisher.finish(mine, entry, result.run, result.letter)
+        return result.not_run
 
     async def _execute_by_current_definition(self, mine: TicketClaim) -> tuple[CatalogJob | None, TicketResult]:
         """Execute the ticket by the job's current definition; start anew if it is replaced before the run starts."""

@@ -65,14 +65,12 @@ class ResultFinisher:
         is_acknowledged: bool,
     ) -> None:
         parts = self._dependencies
-        try:
-            end = RunResult(claim.current(), run, is_acknowledged)
-            if not await parts.recorder.record(end, letter, max_delay=self._max_delay(run, entry)):
-                return
-            if claim.is_recovered and letter is None and entry is not None and entry.job.dead_letter:
-                await parts.recorder.discard_dead_letter(DeadLetter.id_for_run(run))
-        finally:
-            claim.forget()
+        end = RunResult(claim.current(), run, is_acknowledged)
+        if not await parts.recorder.record(end, letter, max_delay=self._max_delay(run, entry)):
+            return
+        if claim.is_recovered and letter is None and entry is not None and entry.job.dead_letter:
+            await parts.recorder.discard_dead_letter(DeadLetter.id_for_run(run))
+        claim.forget()  # its lease is not renewed while the run is published
         await parts.publisher.publish(run, letter)
         await parts.registry.clear_cancellation(run.id)
 

@@ -24,6 +24,7 @@ class SkipRecorder:
         self._catalog, self._runs = dependencies.catalog, dependencies.runs
         self._claimer, self._recorder = dependencies.claimer, dependencies.recorder
         self._publisher, self._clock = dependencies.publisher, dependencies.clock
+        self._registry = dependencies.registry
 
     async def record_skipped(self, ticket: Ticket, reason: Reason) -> bool:
         """Record a ticket as skipped; False if it was run after all, or is in-flight. Raises StoreError.
@@ -74,6 +75,7 @@ class SkipRecorder:
             recorded = await self._recorder.record(end)
         finally:
             self._claimer.forget_claim(claim)
+            self._registry.mark_ended(run.id)
         if recorded:
             await self._publisher.publish(run)
         return recorded

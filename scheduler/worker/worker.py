@@ -115,6 +115,10 @@ class Worker:
         """Return whether the run is submitted or claimed here."""
         return run_id in self._tasks.run_ids or self._dependencies.leases.has(run_id)
 
+    def end_of(self, run_id: str) -> asyncio.Future[None] | None:
+        """Return what is done once the run is recorded or not executed here any more; None: it is not here now."""
+        return self._dependencies.registry.end_of(run_id) if self.owns(run_id) else None
+
     def lease_end(self, ticket: Ticket) -> datetime:
         """Return the end of the lease of a claim that this process makes now."""
         entry = self._dependencies.catalog.find_job(ticket.job)

@@ -221,7 +221,7 @@ class Shop:
         return self
 
     def operations(self, dispatch: Dispatch) -> Operations:
-        running = RunStarter(self.catalog, self.runs, dispatch, self.clock)
+        running = RunStarter(self.catalog, self.runs, dispatch, self.clock, end_of=self.worker.end_of)
         return Operations(
             runs=running,
             pauses=JobPauser(self.catalog, self.pauses, self.clock),

@@ -120,8 +120,8 @@ class QueueHandler:
         for ticket, result in results:
             if isinstance(result, Exception):
                 failures.append((ticket, result))
-            elif result is not None and result.claimable_at is not None:
-                later[int(result.claimable_at.timestamp() // RESEND_SLICE)].append((result.claimable_at, ticket))
+            elif result is not None and result.retry_at is not None:
+                later[int(result.retry_at.timestamp() // RESEND_SLICE)].append((result.retry_at, ticket))
             elif isinstance(result, AlreadyClaimed) and self._may_be_unpublished(ticket, delivery):
                 errors: list[Exception] = []
                 await self._publish_finished(ticket, result, errors)
@@ -225,7 +225,7 @@ class QueueHandler:
         if isinstance(claim, AlreadyClaimed):
             # Its owner may have died before it published the run; otherwise the message would not be here.
             await self._publish(claim.record.run, failures)
-            return claim.claimable_at is None
+            return claim.retry_at is None
         entry = self._catalog.find_job(ticket.job)
         job = entry.job if entry else None
         letter = DeadLetter.from_ticket(ticket, DEAD_LETTER_REASON, at, job=job)

@@ -37,16 +37,16 @@ class AlreadyClaimed:
     record: RunRecord
 
     @property
-    def claimable_at(self) -> datetime | None:
-        """When it can be claimed; None if it is finished."""
+    def retry_at(self) -> datetime | None:
+        """When the lease ends, and the run can be claimed; None if it is finished."""
         return self.record.lease_until
 
     def __str__(self) -> str:
         if self.record.run is not None:
             return f"it is finished ({self.record.run.outcome})"
-        if self.claimable_at is None:
+        if self.retry_at is None:
             return "it is finished"
-        return f"{self.record.owner} has claimed it until {format_instant(self.claimable_at)}"
+        return f"{self.record.owner} has claimed it until {format_instant(self.retry_at)}"
 
 
 @fast_frozen(frozen=True, slots=True)

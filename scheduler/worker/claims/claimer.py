@@ -101,12 +101,12 @@ class TicketClaimer:
 
         Another delivery of the message may claim the run in this process at the same time; its claim is not adopted.
         """
-        if not isinstance(answer, AlreadyClaimed) or answer.claimable_at is None:
+        if not isinstance(answer, AlreadyClaimed) or answer.retry_at is None:
             return answer
         record, is_claimed_here = answer.record, self._leases.has(ticket.id) or self._in_flight[ticket.id]
         if record.owner != self._leases.owner or record.state is not RunState.RUNNING or is_claimed_here:
             return answer
-        claim = Claim(ticket, record.owner, answer.claimable_at, record.etag)
+        claim = Claim(ticket, record.owner, answer.retry_at, record.etag)
         self.hold_claim(claim, self._job(ticket))
         return claim
 

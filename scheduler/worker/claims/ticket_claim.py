@@ -61,7 +61,9 @@ class TicketClaim:
             self._claimer.forget_claim(self._claim)
 
     async def release(self) -> None:
-        """Let another process claim the run, unless the claim was used. Raises nothing."""
-        if self._claim is not None and not self._is_used:
+        """Stop renewing the lease, and let another process claim the run unless the claim was used. Raises nothing."""
+        if self._is_used:
+            self.forget()
+        elif self._claim is not None:
             self._is_used = True
             await self._claimer.release_claim(self._claim)

@@ -89,7 +89,7 @@ async def test_a_run_waits_as_long_as_it_may() -> None:
     asked = 0
     while isinstance(verdict := await line.asks(), Wait):
         asked += 1
-        line.clock.move((verdict.claimable_at - line.clock.now()).total_seconds())
+        line.clock.move((verdict.retry_at - line.clock.now()).total_seconds())
 
     assert verdict == Skip(unmet("dependency database has not run yet; it waited 2m for that"))
     assert line.clock.now() == START + timedelta(minutes=2)

@@ -85,7 +85,7 @@ async def test_a_ticket_waits_while_a_gate_cannot_look_into_the_store() -> None:
     verdict = await asked(ScriptedGate("one", [], StoreUnavailable("the store is away")))
 
     assert isinstance(verdict, Wait)
-    assert verdict.claimable_at == START + timedelta(seconds=2)
+    assert verdict.retry_at == START + timedelta(seconds=2)
     assert verdict.reason.code is ReasonCode.STORE_UNAVAILABLE
     assert verdict.reason.message == "the store is unavailable, so the gate cannot be checked: the store is away"
 

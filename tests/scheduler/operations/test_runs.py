@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from jobs.runs import Trigger
@@ -10,10 +12,20 @@ from scheduler.dispatch.port import DispatchError
 from scheduler.identity.caller import ChangeSource
 from scheduler.operations.runs import RunStarter
 from scheduler.stores.port import StoreUnavailable
-from scheduler.stores.runs.repository import RunState
+from scheduler.stores.runs.repository import RunRecord, Runs, RunState
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import Sent, Shop
+
+
+class CountedReads(Runs):
+    """Counts how often a run is read."""
+
+    reads = 0
+
+    async def find(self, run_id: str) -> RunRecord | None:
+        self.reads += 1
+        return await super().find(run_id)
 
 
 def running_of(shop: Shop, sent: Sent) -> RunStarter:
@@ -88,6 +100,60 @@ async def test_waiting_ends_soon_after_the_run() -> None:
     assert record is not None
     assert record.state is RunState.FINISHED
     assert 4.0 <= shop.clock.monotonic() <= 4.5
+
+
+@virtual_time
+async def test_waiting_for_a_run_of_this_process_reads_the_store_only_at_its_start_and_its_end() -> None:
+    shop = Shop(Hang("body", 4.0))
+    ticket = shop.ticket()
+    await shop.runs.enqueue(ticket)
+    shop.worker.submit(ticket)
+    runs = CountedReads(shop.store)
+    starter = RunStarter(shop.catalog, runs, Sent(), shop.clock, end_of=shop.worker.end_of)
+
+    record = await starter.wait_until_finished(ticket.id, 60)
+
+    assert record is not None
+    assert record.state is RunState.FINISHED
+    assert 4.0 <= shop.clock.monotonic() <= 4.1
+    assert runs.reads == 2
+
+
+@virtual_time
+async def test_waiting_for_a_run_that_another_process_takes_over_reads_its_end() -> None:
+    shop = Shop()
+    ticket = shop.ticket()
+    await shop.runs.enqueue(ticket)
+    never = asyncio.get_running_loop().create_future()
+    starter = RunStarter(shop.catalog, shop.runs, Sent(), shop.clock, end_of=lambda _: never)
+    waiting = asyncio.ensure_future(starter.wait_until_finished(ticket.id, 60))
+    await asyncio.sleep(1)
+    await shop.worker.execute(ticket)
+
+    record = await waiting
+
+    assert record is not None
+    assert record.state is RunState.FINISHED
+    assert shop.clock.monotonic() <= 5.1
+
+
+@virtual_time
+async def test_waiting_ends_when_the_program_stops() -> None:
+    shop = Shop(Hang("body", 9.0))
+    ticket = shop.ticket()
+    await shop.runs.enqueue(ticket)
+    shop.worker.submit(ticket)
+    starter = RunStarter(shop.catalog, shop.runs, Sent(), shop.clock, end_of=shop.worker.end_of)
+    waiting = asyncio.ensure_future(starter.wait_until_finished(ticket.id, 60))
+    await asyncio.sleep(1)
+
+    starter.stop_waiting()
+
+    record = await waiting
+    assert record is not None
+    assert record.state is RunState.RUNNING
+    assert shop.clock.monotonic() == pytest.approx(1.0)
+    await shop.worker.drain(20)
 
 
 @virtual_time

@@ -65,7 +65,7 @@ async def test_a_ticket_delivered_twice_asks_the_target_once() -> None:
     again = await shop.worker.execute(ticket)
 
     assert isinstance(again, AlreadyClaimed)
-    assert again.claimable_at is None
+    assert again.retry_at is None
     assert len(shop.check.calls) == 1
 
 

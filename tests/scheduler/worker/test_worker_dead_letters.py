@@ -241,6 +241,6 @@ async def test_a_replay_that_another_run_keeps_out_for_long_is_to_be_tried_again
     busy = await shop.worker.execute(replay(shop))
 
     assert isinstance(busy, Wait)
-    assert busy.claimable_at - shop.clock.now() == timedelta(seconds=5)
+    assert busy.retry_at - shop.clock.now() == timedelta(seconds=5)
     assert str(busy) == f"run {going.id} of its job is running"
     await shop.worker.wait_until_idle()

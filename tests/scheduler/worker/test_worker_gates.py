@@ -40,7 +40,7 @@ async def performed(both: list[Shop], tickets: Sequence[Ticket]) -> list[Run]:
     async def one(shop: Shop, ticket: Ticket) -> None:
         await shop.clock.sleep((ticket.due_at - shop.clock.now()).total_seconds() - 2)
         while isinstance(end := await shop.worker.execute(ticket), Wait):
-            await shop.clock.sleep((end.claimable_at - shop.clock.now()).total_seconds())
+            await shop.clock.sleep((end.retry_at - shop.clock.now()).total_seconds())
         assert end is None
 
     await asyncio.gather(*(one(both[number % 2], ticket) for number, ticket in enumerate(tickets)))
@@ -256,7 +256,7 @@ async def test_a_ticket_that_comes_again_while_it_waits_here_waits_once_and_runs
     assert ends[:2] == [None, None]
     assert isinstance(ends[2], Wait)
     # So late that whoever gets it then tells of the run, in case this process dies before.
-    assert ends[2].claimable_at - tickets[1].due_at > LEASE_RESEND_DELAY
+    assert ends[2].retry_at - tickets[1].due_at > LEASE_RESEND_DELAY
     assert len(shop.check.calls) == 2
 
 

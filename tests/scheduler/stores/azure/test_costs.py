@@ -252,7 +252,7 @@ async def test_a_full_message_that_comes_twice_costs_a_few_lists_instead_of_requ
     again = await runs.claim_all([(one, NOON + LEASE) for one in tickets(230)], "other", NOON)
 
     assert [isinstance(answer, Claim) for answer in again] == [False] * 200 + [True] * 30
-    assert [answer.claimable_at for answer in again[120:200]] == [NOON + LEASE] * 80  # type: ignore[union-attr]
+    assert [answer.retry_at for answer in again[120:200]] == [NOON + LEASE] * 80  # type: ignore[union-attr]
     assert wire.requests <= 25
 
 

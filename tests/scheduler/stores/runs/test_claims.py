@@ -40,7 +40,7 @@ async def test_what_cannot_be_claimed_does_not_spoil_the_rest(runs: Runs) -> Non
     wanted = [ticket("held"), never, ticket("new"), ticket("done"), ticket("late")]
     held, refused, new, done, taken = await runs.claim_all([(each, at(60)) for each in wanted], "one", NOON)
     assert isinstance(held, AlreadyClaimed)
-    assert held.claimable_at == NOON + LEASE
+    assert held.retry_at == NOON + LEASE
     assert isinstance(refused, StoreError)
     assert "years" in str(refused)
     assert isinstance(new, Claim)

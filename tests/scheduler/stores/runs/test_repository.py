@@ -49,7 +49,7 @@ async def test_a_claimed_run_cannot_be_claimed_again_not_even_by_the_same_owner(
     for owner in ("one", "two"):
         held = await runs.claim(ticket(), owner, at(90), at(30))
         assert isinstance(held, AlreadyClaimed)
-        assert held.claimable_at == NOON + LEASE
+        assert held.retry_at == NOON + LEASE
         assert str(held) == "one has claimed it until 2026-11-25 12:01:00Z"
 
 
@@ -57,7 +57,7 @@ async def test_a_finished_run_is_not_run_again(runs: Runs) -> None:
     await runs.finish(await claimed(runs, ticket()), run_of(ticket()))
     held = await runs.claim(ticket(), "two", at(1000), at(900))
     assert isinstance(held, AlreadyClaimed)
-    assert (held.claimable_at, str(held)) == (None, "it is finished (succeeded)")
+    assert (held.retry_at, str(held)) == (None, "it is finished (succeeded)")
     assert await runs.list_unfinished() == []
 
 
