@@ -12,12 +12,10 @@ from jobs.running.circuit_breaker.state import CircuitState, ManualOverride
 from jobs.running.circuit_breaker.state_machine import reset_circuit, with_override
 from jobs.running.circuit_breaker.stored_state import dump_state, load_state
 from scheduler.audit.change_log import log_change
-from scheduler.errors import Conflict, InvalidArgument, NotFound
+from scheduler.errors import Conflict, NotFound
 from scheduler.identity.caller import ChangeSource
+from scheduler.operations.arguments import check_end, check_reason
 from scheduler.queries.circuits import CircuitQueries, CircuitView
-
-MAX_REASON_LENGTH = 500
-"""Characters."""
 
 _MAX_TRIES = 10
 """Attempts to write the state, which runs change at the same time."""
@@ -61,7 +59,7 @@ class CircuitControl:
 
         Raises InvalidArgument: the reason is too long.
         """
-        _check_reason(reason)
+        check_reason(reason)
         await self.get_circuit(key)
         await self._change(key, reset_circuit)
         log_change(f"circuit {key} was reset" + (f": {reason}" if reason else ""), source)
@@ -70,11 +68,10 @@ class CircuitControl:
     async def _hold(
         self, key: str, *, open: bool, until: datetime | None, reason: str, source: ChangeSource
     ) -> CircuitView:
-        _check_reason(reason)
+        check_reason(reason)
         await self.get_circuit(key)
         now = self._clock.now()
-        if until is not None and until <= now:
-            raise InvalidArgument("until", f"{format_instant(until)} is in the past: it is {format_instant(now)}")
+        check_end(until, now)
         override = ManualOverride(open, now, until, reason, source.value)
         await self._change(key, lambda state: with_override(state, override))
         end = f" until {format_instant(until)}" if until is not None else " until it is reset"
@@ -88,8 +85,3 @@ class CircuitControl:
             if await self._states.replace(key, dump_state(changed(load_state(text))), etag):
                 return
         raise Conflict(f"circuit {key} was changed by other processes at the same time: retry")
-
-
-def _check_reason(reason: str) -> None:
-    if len(reason) > MAX_REASON_LENGTH:
-        raise InvalidArgument("reason", f"{len(reason)} characters, but at most {MAX_REASON_LENGTH} are allowed")

@@ -7,16 +7,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from jobs.formats.instants import format_instant
 from jobs.ports import Clock
 from scheduler.audit.change_log import log_change
 from scheduler.catalog.catalog import Catalog
-from scheduler.errors import InvalidArgument
 from scheduler.identity.caller import ChangeSource
+from scheduler.operations.arguments import check_end, check_reason
 from scheduler.stores.pauses import Pause, Pauses
-
-MAX_REASON_LENGTH = 500
-"""Characters."""
 
 
 class JobPauser:
@@ -34,11 +30,9 @@ class JobPauser:
             StoreError: nothing was changed.
         """
         self._catalog.get_job(name)
-        if len(reason) > MAX_REASON_LENGTH:
-            raise InvalidArgument("reason", f"{len(reason)} characters, but at most {MAX_REASON_LENGTH} are allowed")
+        check_reason(reason)
         now = self._clock.now()
-        if until is not None and until <= now:
-            raise InvalidArgument("until", f"{format_instant(until)} is in the past: it is {format_instant(now)}")
+        check_end(until, now)
         before = (await self._pauses.list_active(now, fresh=True)).get(name)
         pause = Pause(name, now if before is None else before.since, until, reason)
         await self._pauses.set_pause(pause)

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Str
 
 from jobs.formats.instants import parse_instant as parse_iso_instant
 from jobs.problems import make_printable
+from scheduler.operations.arguments import MAX_REASON_LENGTH
 
 
 class RequestModel(BaseModel):
@@ -29,4 +30,4 @@ def parse_instant(value: object) -> datetime:
 
 
 Instant = Annotated[datetime, BeforeValidator(parse_instant)]
-Reason = Annotated[str, StringConstraints(max_length=500), AfterValidator(str.strip)]
+Reason = Annotated[str, StringConstraints(max_length=MAX_REASON_LENGTH), AfterValidator(str.strip)]

@@ -54,7 +54,9 @@ TextParameter = Annotated[str, Query(description="Text to store if the request h
 
 # Also with a trailing slash: curl does not follow a redirect by default, and exits with 0.
 @router.ping("GET", "/api/ping/{token}/", response_class=PlainTextResponse, include_in_schema=False)
+@router.ping("POST", "/api/ping/{token}/", response_class=PlainTextResponse, include_in_schema=False)
 @router.ping("GET", "/api/ping/{token}", response_class=PlainTextResponse)
+@router.ping("POST", "/api/ping/{token}", response_class=PlainTextResponse)
 async def ping(
     request: Request,
     services: ServicesDep,
@@ -63,40 +65,22 @@ async def ping(
     status: StatusParameter = None,
     msg: TextParameter = "",
 ) -> Response:
-    """Report success, or the result in `status`."""
+    """Report success, or the result in `status`. Up to 10 KiB of the body of a POST are stored."""
     signal = PingSignal.FAIL if status == "down" else PingSignal.SUCCESS
     return await _receive_ping(request, services, token, signal, None, rid, msg)
 
 
-@router.ping("POST", "/api/ping/{token}/", response_class=PlainTextResponse, include_in_schema=False)
-@router.ping("POST", "/api/ping/{token}", response_class=PlainTextResponse)
-async def ping_with_body(
-    request: Request,
-    services: ServicesDep,
-    token: Token,
-    rid: RunParameter = None,
-    status: StatusParameter = None,
-    msg: TextParameter = "",
-) -> Response:
-    """Report success, or the result in `status`, and store up to 10 KiB of the body."""
-    return await ping(request, services, token, rid, status, msg)
-
-
 @router.ping("GET", "/api/ping/{token}/{result}", response_class=PlainTextResponse)
+@router.ping("POST", "/api/ping/{token}/{result}", response_class=PlainTextResponse)
 async def ping_result(
     request: Request, services: ServicesDep, token: Token, result: Result, rid: RunParameter = None
 ) -> Response:
-    """Report a start, a failure, an exit code (0 is success) or a log line."""
+    """Report a start, a failure, an exit code (0 is success) or a log line.
+
+    Up to 10 KiB of the body of a POST are stored, for example the last lines of a log.
+    """
     signal, exit_code = _parse_result(result)
     return await _receive_ping(request, services, token, signal, exit_code, rid)
-
-
-@router.ping("POST", "/api/ping/{token}/{result}", response_class=PlainTextResponse)
-async def ping_result_with_body(
-    request: Request, services: ServicesDep, token: Token, result: Result, rid: RunParameter = None
-) -> Response:
-    """Report a result and store up to 10 KiB of the body, for example the last lines of a log."""
-    return await ping_result(request, services, token, result, rid)
 
 
 def _parse_result(result: str) -> tuple[PingSignal, int | None]:
