@@ -42,6 +42,7 @@ from scheduler.stores.runs.repository import Runs
 from scheduler.stores.slots.repository import Slots
 from scheduler.worker.cancellation import RunRegistry
 from scheduler.worker.worker import Worker
+from scheduler.worker.worker_dependencies import WorkerDependencies
 from tests.jobs.checks.http_check import MemorySecrets, MemoryTokens
 from tests.jobs.running.virtual_time import LoopClock, VirtualTimeLoop
 from tests.scheduler.stores.memory import MemoryStore
@@ -139,16 +140,18 @@ def _worker(
     going, pauses = RunRegistry(Cancellations(store), clock), Pauses(store, clock.monotonic)
     slots = SlotLeases(Slots(store, "bench"), clock)
     return Worker(
-        catalog,
-        runs,
-        Runner(checks, circuits, telemetry, clock, redactor),
-        telemetry,
-        clock,
-        owner="bench",
-        concurrency=200,
-        registry=going,
-        gates=gates_in_order(clock=clock, pauses=pauses, runs=runs, cancel_local=going.cancel, slots=slots),
-        dead_letters=DeadLetters(store),
+        WorkerDependencies(
+            catalog,
+            runs,
+            Runner(checks, circuits, telemetry, clock, redactor),
+            telemetry,
+            clock,
+            owner="bench",
+            concurrency=200,
+            registry=going,
+            gates=gates_in_order(clock=clock, pauses=pauses, runs=runs, cancel_local=going.cancel, slots=slots),
+            dead_letters=DeadLetters(store),
+        )
     )
 
 

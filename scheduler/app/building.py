@@ -37,7 +37,7 @@ from scheduler.queries.heartbeats import HeartbeatQueries
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.uptime import UptimeReader
 from scheduler.secrets.monitor import SecretMonitor
-from scheduler.watchdog import JobWatch, TrackedWorker, Watchdog
+from scheduler.watchdog import JobWatch, Watchdog
 from scheduler.worker.worker import Worker
 
 
@@ -73,9 +73,8 @@ async def _build_program(foundation: Foundation, listener: RunListener | None) -
     secret_watch = SecretMonitor(store, setup.secrets, catalog, telemetry, clock, setup.bindings)
     foundation.health.add_probe("secrets", secrets_probe(setup.secrets, foundation.identity, secret_watch))
     # What follows from a run goes back to the worker that has performed it, which is made below.
-    dispatch, depths = await foundation.profile.open_queue(foundation, lambda ticket: taking.submit(ticket))
+    dispatch, depths = await foundation.profile.open_queue(foundation, lambda ticket: worker.submit(ticket))
     worker = build_worker(foundation, setup, listener_group, _build_follow_up(foundation, dispatch, listener_group))
-    taking = TrackedWorker(worker, foundation.activity)
     board = CircuitQueries(catalog, foundation.repositories.circuits, clock)
     return Program(
         settings=foundation.settings,
@@ -100,7 +99,6 @@ async def _build_program(foundation: Foundation, listener: RunListener | None) -
         circuits=board,
         heartbeats=HeartbeatQueries(catalog, foundation.repositories.heartbeats, beats, pauses, clock),
         uptimes=UptimeReader(catalog, runs, clock, foundation.settings.retention.age),
-        tracked_worker=taking,
         telemetry=telemetry,
     )
 

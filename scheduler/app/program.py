@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from scheduler.stores.port import Store
     from scheduler.stores.runs.repository import Runs
     from scheduler.stores.schedule_activations import ScheduleActivations
-    from scheduler.watchdog import TrackedWorker, Watchdog
+    from scheduler.watchdog import Watchdog
     from scheduler.worker.worker import Worker
 
 
@@ -58,8 +58,6 @@ class Program:
     circuits: CircuitQueries
     heartbeats: HeartbeatQueries
     uptimes: UptimeReader
-    tracked_worker: TrackedWorker
-    """The worker for those who hand it tickets, so that the watchdog knows what waits."""
     telemetry: Telemetry
 
     def services(self) -> Services:

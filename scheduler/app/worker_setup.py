@@ -16,6 +16,7 @@ from scheduler.stores.slots.repository import Slots
 from scheduler.worker.cancellation import RunRegistry
 from scheduler.worker.concurrency.places import Shares
 from scheduler.worker.worker import Worker
+from scheduler.worker.worker_dependencies import WorkerDependencies
 
 
 def build_worker(foundation: Foundation, setup: CheckSetup, listener: RunListener, follow_up: FollowUp) -> Worker:
@@ -23,20 +24,23 @@ def build_worker(foundation: Foundation, setup: CheckSetup, listener: RunListene
     settings, clock = foundation.settings, foundation.clock
     going = RunRegistry(foundation.repositories.cancellations, clock)
     return Worker(
-        foundation.catalog,
-        foundation.runs,
-        _build_runner(foundation, setup, listener),
-        listener,
-        clock,
-        owner=foundation.owner,
-        concurrency=settings.concurrency,
-        shares=Shares(settings.shares.job, settings.shares.host),
-        registry=going,
-        gates=_build_gates(foundation, going),
-        dead_letters=foundation.repositories.dead_letters,
-        follow_up=follow_up,
-        options=foundation.profile.worker_options,
-        on_started=foundation.activity.mark_started,
+        WorkerDependencies(
+            foundation.catalog,
+            foundation.runs,
+            _build_runner(foundation, setup, listener),
+            listener,
+            clock,
+            owner=foundation.owner,
+            concurrency=settings.concurrency,
+            shares=Shares(settings.shares.job, settings.shares.host),
+            registry=going,
+            gates=_build_gates(foundation, going),
+            dead_letters=foundation.repositories.dead_letters,
+            follow_up=follow_up,
+            options=foundation.profile.worker_options,
+            on_submitted=foundation.activity.mark_submitted,
+            on_started=foundation.activity.mark_started,
+        )
     )
 
 

@@ -1,11 +1,11 @@
-"""The queue of a job's runs in this process: admitted runs, and waiting runs in order.
+"""The queues of this process: runs that wait in order, and of a job also the admitted runs.
 
-Called by scheduler.gates.overlap.
+Called by scheduler.gates.overlap and scheduler.gates.slots.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -29,13 +29,26 @@ class QueuePosition:
 
 
 @dataclass(slots=True)
-class JobQueue:
+class WaitingQueue:
+    """Runs that wait, and since when those wait that are accepted."""
+
+    waiting: dict[str, QueuePosition] = field(default_factory=dict)
+    since: dict[str, datetime] = field(default_factory=dict)
+
+    def waiting_in_order(self) -> tuple[str, ...]:
+        """Return the ids of the waiting runs."""
+        return ids_in_order(self.waiting.values())
+
+    def remove_waiting(self, run_id: str) -> None:
+        self.waiting.pop(run_id, None)
+        self.since.pop(run_id, None)
+
+
+@dataclass(slots=True)
+class JobQueue(WaitingQueue):
     """The queue of one job."""
 
     admitted: dict[str, QueuePosition] = field(default_factory=dict)
-    waiting: dict[str, QueuePosition] = field(default_factory=dict)
-    accepted: dict[str, datetime] = field(default_factory=dict)
-    """Since when the accepted runs of `waiting` wait."""
 
     def __bool__(self) -> bool:
         return bool(self.admitted or self.waiting)
@@ -45,33 +58,28 @@ class JobQueue:
 
     def remove(self, run_id: str) -> bool:
         """Remove a run. Returns whether it was admitted."""
-        self.waiting.pop(run_id, None)
-        self.accepted.pop(run_id, None)
+        self.remove_waiting(run_id)
         return self.admitted.pop(run_id, None) is not None
-
-    def waiting_in_order(self) -> list[str]:
-        """Return the ids of the waiting runs."""
-        return [place.run_id for place in sorted(self.waiting.values())]
 
     def other_runs(self, place: QueuePosition, mode: OverlapMode) -> OtherRuns:
         """Return the other runs that matter for this position.
 
         With `overlap: allow`, replays wait for replays alone. With `cancel_previous`, no run waits for a queued replay.
         """
-        inside = [one for one in sorted(self.admitted.values()) if one.run_id != place.run_id]
-        waiting = [one for one in sorted(self.waiting.values()) if one.run_id != place.run_id]
+        inside = [one for one in self.admitted.values() if one.run_id != place.run_id]
+        waiting = [one for one in self.waiting.values() if one.run_id != place.run_id]
         ahead = [one for one in waiting if one < place]
         if mode == "allow":
             inside = [one for one in inside if one.is_replay]
         if mode == "cancel_previous" and not place.is_replay:
             ahead = [one for one in ahead if not one.is_replay]
         return OtherRuns(
-            running=_ids(inside),
-            waiting_before=_ids(ahead),
-            waiting=_ids([one for one in waiting if not one.is_replay]),
-            newer=_ids([one for one in sorted((*inside, *waiting)) if one > place and not one.is_replay]),
+            running=ids_in_order(inside),
+            waiting_before=ids_in_order(ahead),
+            waiting=ids_in_order(one for one in waiting if not one.is_replay),
+            newer=ids_in_order(one for one in (*inside, *waiting) if one > place and not one.is_replay),
         )
 
 
-def _ids(places: list[QueuePosition]) -> tuple[str, ...]:
-    return tuple(place.run_id for place in places)
+def ids_in_order(positions: Iterable[QueuePosition]) -> tuple[str, ...]:
+    return tuple(position.run_id for position in sorted(positions))

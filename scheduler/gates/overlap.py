@@ -57,18 +57,18 @@ class OverlapGate:
             return None
         if ticket.id in queue.admitted:
             return await self._recheck_admitted(queue, ticket, entry)
-        remote_runs = RemoteRunsFound()
-        is_accepted = ticket.id in queue.accepted
+        remote, remote_runs = self._remote_for(entry), RemoteRunsFound()
+        is_accepted = ticket.id in queue.since
         decision = self._decide(queue, ticket, entry, remote_runs, is_accepted=is_accepted)
-        if decision.kind != "skip" and (decision.kind == "wait" or self._checks_remote(entry)):
+        if decision.kind != "skip" and (decision.kind == "wait" or remote is not None):
             queue.waiting[ticket.id] = QueuePosition.of_ticket(ticket)
         is_open = decision.kind == "go" or (decision.kind == "wait" and not is_accepted)
-        if is_open and self._remote is not None and self._checks_remote(entry):
-            remote_runs = await self._remote.find_runs(ticket, entry, queue.run_ids())
+        if is_open and remote is not None:
+            remote_runs = await remote.find_runs(ticket, entry, queue.run_ids())
             # Other runs may have arrived meanwhile.
             decision = self._decide(queue, ticket, entry, remote_runs, is_accepted=is_accepted)
             if decision.kind == "go" and entry.job.overlap != "skip":
-                decision = await self._acquire_job_slot(ticket, entry)
+                decision = await self._acquire_job_slot(remote, ticket, entry)
         return await self._apply(queue, ticket, entry, decision, remote_runs)
 
     async def release(self, ticket: Ticket, entry: CatalogJob) -> None:
@@ -76,8 +76,8 @@ class OverlapGate:
         if queue is None:
             return
         was_admitted = queue.remove(ticket.id)
-        if self._remote is not None and self._checks_remote(entry):
-            await self._remote.release(ticket, was_admitted=was_admitted)
+        if (remote := self._remote_for(entry)) is not None:
+            await remote.release(ticket, was_admitted=was_admitted)
         if not queue:
             self._queues.pop(ticket.job, None)
             return
@@ -85,8 +85,9 @@ class OverlapGate:
         for run_id in waiting if entry.job.overlap == "cancel_previous" else waiting[:1]:
             self._wakeups.wake(run_id)
 
-    def _checks_remote(self, entry: CatalogJob) -> bool:
-        return self._remote is not None and entry.job.overlap != "allow"
+    def _remote_for(self, entry: CatalogJob) -> RemoteRuns | None:
+        """Return where the runs of other processes are read; None: they do not matter for this job."""
+        return None if entry.job.overlap == "allow" else self._remote
 
     def _decide(
         self, queue: JobQueue, ticket: Ticket, entry: CatalogJob, remote_runs: RemoteRunsFound, *, is_accepted: bool
@@ -108,8 +109,8 @@ class OverlapGate:
         """Check an admitted run that waits at another gate: a newer run may replace it, or its slot may expire."""
         if (replaced := self._replacement_skip(queue, ticket, entry)) is not None:
             return replaced
-        if entry.job.overlap != "skip" and self._checks_remote(entry):
-            decision = await self._acquire_job_slot(ticket, entry)
+        if entry.job.overlap != "skip" and (remote := self._remote_for(entry)) is not None:
+            decision = await self._acquire_job_slot(remote, ticket, entry)
             if decision.kind == "wait":
                 return Wait(self._clock.now() + MAX_RECHECK_BACKOFF, _reason(decision))
         return None
@@ -123,9 +124,8 @@ class OverlapGate:
         decision = decide_overlap(entry.job.overlap, newer, is_replay=False)
         return Skip(_reason(decision), decision.cancelled_by) if decision.kind == "skip" else None
 
-    async def _acquire_job_slot(self, ticket: Ticket, entry: CatalogJob) -> OverlapDecision:
-        assert self._remote is not None, "other processes are checked"
-        holder = await self._remote.acquire_job_slot(ticket, entry)
+    async def _acquire_job_slot(self, remote: RemoteRuns, ticket: Ticket, entry: CatalogJob) -> OverlapDecision:
+        holder = await remote.acquire_job_slot(ticket, entry)
         if holder is None:
             return OverlapDecision("go")
         return OverlapDecision(
@@ -150,13 +150,13 @@ class OverlapGate:
             if entry.job.overlap == "skip" and recorded_by is not None and recorded_by > now:
                 return Wait(min(recorded_by, now + UNRECORDED_RECHECK_AFTER), _reason(decision))
             return Skip(_reason(decision), decision.cancelled_by)
-        since = queue.accepted.setdefault(ticket.id, now)
+        since = queue.since.setdefault(ticket.id, now)
         first = queue.waiting_in_order()[0]
         if not queue.admitted and first != ticket.id:
             # The run of another process that it waits for may be finished.
             self._wakeups.wake(first)
-        if self._remote is not None and self._checks_remote(entry):
-            await self._remote.enqueue_waiting(ticket, entry)
+        if (remote := self._remote_for(entry)) is not None:
+            await remote.enqueue_waiting(ticket, entry)
         if decision.to_cancel:
             await self._cancel_runs(queue, ticket, decision.to_cancel)
         is_replay = ticket.trigger.is_rerun

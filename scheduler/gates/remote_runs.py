@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from jobs.ports import Clock
 from jobs.runs import Ticket, Trigger
 from scheduler.catalog.catalog import CatalogJob
-from scheduler.gates.job_queue import QueuePosition
+from scheduler.gates.job_queue import QueuePosition, ids_in_order
 from scheduler.gates.open_runs_cache import OpenRunsCache
 from scheduler.gates.slot_leases import SlotLeases
 from scheduler.stores.cancellations import Cancellations
@@ -123,7 +123,10 @@ class RemoteRuns:
                 (running if other < position or _replay_waits_for(other, ticket, entry, now) else newer).append(other)
         recorded_by = max((one.due_at for one in running), default=None)
         return RemoteRunsFound(
-            _ids(running), _ids(queued), _ids(newer), recorded_by and recorded_by + RECORD_DELAY_LIMIT
+            ids_in_order(running),
+            ids_in_order(queued),
+            ids_in_order(newer),
+            recorded_by and recorded_by + RECORD_DELAY_LIMIT,
         )
 
 
@@ -135,10 +138,6 @@ def _replay_waits_for(other: QueuePosition, ticket: Ticket, entry: CatalogJob, n
     if not ticket.trigger.is_rerun or entry.job.overlap != "skip":
         return False
     return now < other.due_at + timedelta(seconds=entry.job.timeout.run) + RECORD_DELAY_LIMIT
-
-
-def _ids(positions: list[QueuePosition]) -> tuple[str, ...]:
-    return tuple(position.run_id for position in sorted(positions))
 
 
 def _job_group(job: str) -> str:

@@ -7,7 +7,7 @@ the first request acquires a free slot.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from jobs.formats.durations import format_duration
@@ -15,7 +15,7 @@ from jobs.ports import Clock
 from jobs.runs import Ticket
 from jobs.runs.reasons import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
-from scheduler.gates.job_queue import QueuePosition
+from scheduler.gates.job_queue import QueuePosition, WaitingQueue
 from scheduler.gates.port import GateVerdict, Skip, Wait
 from scheduler.gates.slot_leases import SlotLeases
 from scheduler.gates.wakeups import Wakeups, next_check_at
@@ -62,28 +62,13 @@ def global_slot_group(max_running: int | None) -> SlotGroupOf:
     return room_of
 
 
-@dataclass(slots=True)
-class _SlotQueue:
-    """The runs that wait here for a slot of a group, and since when."""
-
-    waiting: dict[str, QueuePosition] = field(default_factory=dict)
-    since: dict[str, datetime] = field(default_factory=dict)
-
-    def in_order(self) -> list[str]:
-        return [place.run_id for place in sorted(self.waiting.values())]
-
-    def remove(self, run_id: str) -> None:
-        self.waiting.pop(run_id, None)
-        self.since.pop(run_id, None)
-
-
 class SlotGate:
     def __init__(self, slots: SlotLeases, clock: Clock, wakeups: Wakeups, group_of: SlotGroupOf) -> None:
         self._slots = slots
         self._clock = clock
         self._wakeups = wakeups
         self._group_of = group_of
-        self._queues: dict[str, _SlotQueue] = {}
+        self._queues: dict[str, WaitingQueue] = {}
 
     def applies_to(self, ticket: Ticket, entry: CatalogJob) -> bool:
         return self._group_of(entry) is not None
@@ -92,14 +77,14 @@ class SlotGate:
         group = self._group_of(entry)
         assert group is not None, "the gate applies"
         now = self._clock.now()
-        queue = self._queues.setdefault(group.partition, _SlotQueue())
+        queue = self._queues.setdefault(group.partition, WaitingQueue())
         since = queue.since.setdefault(ticket.id, now)
         queue.waiting[ticket.id] = QueuePosition.of_ticket(ticket)
         full = GroupFull(())
-        if queue.in_order()[0] == ticket.id:
+        if queue.waiting_in_order()[0] == ticket.id:
             occupied = await self._slots.acquire(group.partition, group.limit, ticket, entry)
             if occupied is None:
-                queue.remove(ticket.id)
+                queue.remove_waiting(ticket.id)
                 self._wake_next(group)
                 return None
             full, now = occupied, self._clock.now()
@@ -107,7 +92,7 @@ class SlotGate:
         if deadline is not None and now >= deadline:
             why = f"no slot of {group.name} was free within {format_duration(group.max_wait)}{_holders_note(full)}"
             return Skip(Reason(ReasonCode.NO_SLOT, why))
-        until = next_check_at(since, now, is_first=queue.in_order()[0] == ticket.id)
+        until = next_check_at(since, now, is_first=queue.waiting_in_order()[0] == ticket.id)
         reason = Reason(ReasonCode.NO_SLOT, f"no slot of {group.name} is free{_holders_note(full)}")
         return Wait(min(until, deadline or until), reason)
 
@@ -116,7 +101,7 @@ class SlotGate:
         assert group is not None, "the gate applies"
         queue = self._queues.get(group.partition)
         if queue is not None:
-            queue.remove(ticket.id)
+            queue.remove_waiting(ticket.id)
         await self._slots.release(group.partition, ticket.id)
         self._wake_next(group)
 
@@ -125,7 +110,7 @@ class SlotGate:
         if queue is None:
             return
         if queue.waiting:
-            self._wakeups.wake(queue.in_order()[0])
+            self._wakeups.wake(queue.waiting_in_order()[0])
         else:
             del self._queues[group.partition]
 

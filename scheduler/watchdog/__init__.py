@@ -10,7 +10,7 @@
 Built by scheduler.app; the embedded host runs it in the background, the Functions host at each tick.
 """
 
-from scheduler.watchdog.activity import RunActivity, TrackedRuns, TrackedWorker
+from scheduler.watchdog.activity import RunActivity, TrackedRuns
 from scheduler.watchdog.gauges import WATCHDOG_GAUGES
 from scheduler.watchdog.job_watch import JobWatch
 from scheduler.watchdog.report import JobsReport, LateJob, Lateness, WatchdogReport
@@ -26,7 +26,6 @@ __all__ = [
     "RunActivity",
     "StoreFailures",
     "TrackedRuns",
-    "TrackedWorker",
     "Watchdog",
     "WatchdogReport",
 ]

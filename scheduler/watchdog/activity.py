@@ -1,12 +1,11 @@
 """Tracks the tickets and runs of this process, so that the watchdog judges most jobs without reading the store.
 
-`TrackedRuns` is the Runs of the whole program, so it tracks every claim; `TrackedWorker` is in front of the worker.
+`TrackedRuns` is the Runs of the whole program, so it tracks every claim; the worker reports the tickets.
 Called by scheduler.watchdog.job_watch.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -14,11 +13,9 @@ from datetime import datetime
 from jobs.ports import Clock
 from jobs.runs import Run, Ticket, Trigger
 from scheduler.dispatch.port import QueueDepth
-from scheduler.planning.missed_span import MissedSpan
 from scheduler.stores.port import Store, StoreError
 from scheduler.stores.runs.repository import AlreadyClaimed, Claim, RunRecord, RunResult, Runs
 from scheduler.watchdog.store_failures import StoreFailures
-from scheduler.worker.port import TicketReceiver
 
 
 class RunActivity:
@@ -44,11 +41,9 @@ class RunActivity:
         if ticket.trigger is Trigger.SCHEDULE:
             self.mark_run(ticket.job, ticket.due_at)
 
-    def mark_submitted(self, *tickets: Ticket) -> None:
-        """Record tickets that wait from now on, or from their instant."""
-        now = self._clock.now()
-        for ticket in tickets:
-            self._submitted[ticket.id] = max(now, ticket.due_at)
+    def mark_submitted(self, ticket: Ticket) -> None:
+        """Record a ticket that waits from now on, or from its instant."""
+        self._submitted[ticket.id] = max(self._clock.now(), ticket.due_at)
 
     def mark_started(self, ticket: Ticket) -> None:
         """Record that a ticket does not wait any more."""
@@ -58,28 +53,6 @@ class RunActivity:
         now = self._clock.now()
         waiting = [(now - since).total_seconds() for since in self._submitted.values() if since <= now]
         return QueueDepth(len(waiting), max(waiting, default=None))
-
-
-class TrackedWorker:
-    """Implements TicketReceiver: tracks the tickets, and passes them to the worker."""
-
-    def __init__(self, worker: TicketReceiver, activity: RunActivity) -> None:
-        self._worker = worker
-        self._activity = activity
-
-    def submit(self, *tickets: Ticket) -> asyncio.Task[None] | None:
-        """See TicketReceiver.submit."""
-        self._activity.mark_submitted(*tickets)
-        return self._worker.submit(*tickets)
-
-    def submit_batch(self, tickets: Sequence[Ticket], claim_at: datetime | None = None) -> None:
-        """See TicketReceiver.submit_batch."""
-        self._activity.mark_submitted(*tickets)
-        self._worker.submit_batch(tickets, claim_at)
-
-    def submit_missed(self, missed: MissedSpan) -> None:
-        """See TicketReceiver.submit_missed."""
-        self._worker.submit_missed(missed)
 
 
 class TrackedRuns(Runs):

@@ -5,7 +5,6 @@ Called by scheduler.worker.execution.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from jobs.runs import Ticket
@@ -15,7 +14,6 @@ from scheduler.gates import GateVerdict, Skip, Wait
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import ClaimLost
 from scheduler.worker.claims.ticket_claim import TicketClaim
-from scheduler.worker.concurrency.fifo_semaphore import FifoSemaphore
 from scheduler.worker.concurrency.place_assignment import PlaceAssigner
 from scheduler.worker.concurrency.places import HeldPlace
 from scheduler.worker.worker_dependencies import WorkerDependencies
@@ -25,26 +23,16 @@ LEASE_RETRY_AFTER = timedelta(seconds=1)
 
 
 class TicketAdmission:
-    """Lets tickets start, each in a place of the process.
+    """Lets tickets start, each in a place of the process."""
 
-    `max_wait`: how long a ticket waits here for a place and for its gates; None: without limit. `on_started` is called
-    once a ticket no longer waits for its turn.
-    """
-
-    def __init__(
-        self,
-        dependencies: WorkerDependencies,
-        semaphore: FifoSemaphore,
-        max_wait: timedelta | None,
-        on_started: Callable[[Ticket], None],
-    ) -> None:
+    def __init__(self, dependencies: WorkerDependencies) -> None:
         self._catalog, self._gates = dependencies.catalog, dependencies.gates
         self._registry, self._sleep = dependencies.registry, dependencies.sleep
         self._clock = dependencies.clock
-        self._semaphore = semaphore
-        self._place_assigner = PlaceAssigner(semaphore, self._registry, self._sleep, self._clock, max_wait)
-        self._max_wait = max_wait
-        self._on_started = on_started
+        self._semaphore, self._on_started = dependencies.semaphore, dependencies.on_started
+        max_wait = dependencies.options.max_wait
+        self._max_wait = None if max_wait is None else timedelta(seconds=max_wait)
+        self._place_assigner = PlaceAssigner(self._semaphore, self._registry, self._sleep, self._clock, self._max_wait)
 
     async def admit(self, claim: TicketClaim, entry: CatalogJob) -> HeldPlace | Skip | Wait | None:
         """Return the place in which the run may start now; the caller releases it.

@@ -37,21 +37,12 @@ instead of several. A whole second ends a slice, so only jobs that are spread on
 
 
 class TicketBatches:
-    """`retries_claims`: retry claims while the store is unavailable, because no queue delivers the ticket again."""
-
-    def __init__(
-        self,
-        executor: TicketExecutor,
-        dependencies: WorkerDependencies,
-        pending: PendingTickets,
-        *,
-        retries_claims: bool,
-    ) -> None:
-        self._executor = executor
+    def __init__(self, dependencies: WorkerDependencies, pending: PendingTickets) -> None:
+        self._executor = TicketExecutor(dependencies)
         self._claimer, self._sleep = dependencies.claimer, dependencies.sleep
         self._clock = dependencies.clock
         self._pending = pending
-        self._retries_claims = retries_claims
+        self._retries_claims = dependencies.options.retries_claims
 
     async def run(self, tickets: Sequence[Ticket], on_end: OnEnd, claim_at: datetime | None = None) -> TicketEnds:
         """Execute each ticket at its instant, claimed now or at `claim_at`.

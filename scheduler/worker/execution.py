@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -20,10 +19,8 @@ from scheduler.leasing import MIN_LEASE_S
 from scheduler.stores.runs.repository import AlreadyClaimed, Claim, ClaimLost
 from scheduler.worker.admission import TicketAdmission
 from scheduler.worker.claims.ticket_claim import TicketClaim
-from scheduler.worker.concurrency.fifo_semaphore import FifoSemaphore
-from scheduler.worker.concurrency.places import HeldPlace, Shares
+from scheduler.worker.concurrency.places import HeldPlace
 from scheduler.worker.finishing import ResultFinisher
-from scheduler.worker.options import WorkerOptions
 from scheduler.worker.results.ticket_result import TicketResult
 from scheduler.worker.worker_dependencies import WorkerDependencies
 
@@ -36,25 +33,10 @@ DUPLICATE_RETRY_AFTER = timedelta(seconds=MIN_LEASE_S)
 
 
 class TicketExecutor:
-    """`concurrency`: number of runs in-flight at most; `shares`: the parts of it for one job and one host.
-
-    `on_started` is called once a ticket no longer waits for its turn.
-    """
-
-    def __init__(
-        self,
-        dependencies: WorkerDependencies,
-        options: WorkerOptions,
-        concurrency: int,
-        shares: Shares | None = None,
-        on_started: Callable[[Ticket], None] = lambda _: None,
-    ) -> None:
+    def __init__(self, dependencies: WorkerDependencies) -> None:
         self._dependencies = dependencies
-        self.semaphore = FifoSemaphore(concurrency, shares, dependencies.clock.monotonic)
-        self._max_wait = None if options.max_wait is None else timedelta(seconds=options.max_wait)
-        self._admission = TicketAdmission(dependencies, self.semaphore, self._max_wait, on_started)
-        self._finisher = ResultFinisher(dependencies, is_only_process=options.is_only_process)
-        self._on_started = on_started
+        self._admission = TicketAdmission(dependencies)
+        self._finisher = ResultFinisher(dependencies)
         self._in_flight: set[str] = set()
         """Ids of runs that are executed here: a queue may deliver a message twice at the same time."""
         self._replay_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -80,14 +62,14 @@ class TicketExecutor:
                 return await self._execute(mine)
             # Replays of a job run in order, so that only one of them checks whether the job is free.
             turn = self._replay_locks[ticket.job]
-            if turn.locked() and self._max_wait is not None:
+            if turn.locked() and self._dependencies.options.max_wait is not None:
                 reason = Reason(ReasonCode.IN_PROGRESS, "another replay of its job is in-flight")
                 return Wait(self._dependencies.clock.now() + REPLAY_RETRY_AFTER, reason)
             async with turn:
                 return await self._execute(mine)
         finally:
             self._in_flight.discard(ticket.id)
-            self._on_started(ticket)
+            self._dependencies.on_started(ticket)
             await mine.release()
             self._dependencies.registry.mark_ended(ticket.id)
 
@@ -123,7 +105,7 @@ class TicketExecutor:
         place = await self._admission.admit(mine, entry)
         if not isinstance(place, HeldPlace):
             return None if place is None else TicketResult.denied(mine.ticket, entry.job, clock, place)
-        self._on_started(mine.ticket)
+        self._dependencies.on_started(mine.ticket)
         try:
             if (held := await mine.ensure()) is not None:
                 return TicketResult(not_run=held)
@@ -132,7 +114,7 @@ class TicketExecutor:
             self._dependencies.sleep.raise_if_interrupted()
             return await self._run(mine, entry)
         finally:
-            self.semaphore.release(place)
+            self._dependencies.semaphore.release(place)
 
     async def _run(self, mine: TicketClaim, entry: CatalogJob) -> TicketResult:
         """Run the job by one definition, which the run records as its own, whichever it was planned for."""

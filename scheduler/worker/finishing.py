@@ -23,11 +23,8 @@ MIN_RESULT_DELAY = 0.1
 
 
 class ResultFinisher:
-    """`is_only_process`: no other process reads from the store whether a run is in-flight."""
-
-    def __init__(self, dependencies: WorkerDependencies, *, is_only_process: bool) -> None:
+    def __init__(self, dependencies: WorkerDependencies) -> None:
         self._dependencies = dependencies
-        self._is_only_process = is_only_process
 
     async def finish(
         self, claim: TicketClaim, entry: CatalogJob | None, run: Run, letter: DeadLetter | None
@@ -85,7 +82,9 @@ class ResultFinisher:
         is_requested = run.trigger is not Trigger.SCHEDULE or run.outcome is Outcome.CANCELLED
         if is_requested or entry.job.effect == "once" or self._dependencies.publisher.has_dependents(run.job):
             return 0.0
-        return delay if self._is_only_process else min(delay, max(MIN_RESULT_DELAY, self._until_next_read(run, entry)))
+        if self._dependencies.options.is_only_process:
+            return delay
+        return min(delay, max(MIN_RESULT_DELAY, self._until_next_read(run, entry)))
 
     def _until_next_read(self, run: Run, entry: CatalogJob) -> float:
         """Return the seconds until the job's next run, in another process, may read that this one is open."""

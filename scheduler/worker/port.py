@@ -1,6 +1,6 @@
 """The port through which a ticker submits tickets.
 
-Called by scheduler.hosts.embedded.ticker; implemented by worker and, in front of it, by scheduler.watchdog.activity.
+Called by scheduler.hosts.embedded.ticker; implemented by worker.
 """
 
 from __future__ import annotations

@@ -6,34 +6,24 @@ Called by scheduler.hosts. `batches` handles a batch, `execution` one ticket.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import datetime
 from typing import Any
 
-from jobs.ports import Clock
-from jobs.running.runner import Runner
-from jobs.runs import Run, Ticket
-from jobs.runs.events import RunListener
-from jobs.runs.reasons import Reason
-from scheduler.catalog.catalog import Catalog
-from scheduler.dependencies.port import FollowUp
-from scheduler.gates import Gates, Wait
+from jobs.runs import Ticket
+from scheduler.gates import Wait
 from scheduler.planning.missed_span import MissedSpan
-from scheduler.stores.dead_letters.repository import DeadLetters
-from scheduler.stores.runs.repository import AlreadyClaimed, Claim, Runs
+from scheduler.stores.runs.repository import AlreadyClaimed, Claim
 from scheduler.worker.background import BackgroundTasks
 from scheduler.worker.background_ends import BackgroundEnds
 from scheduler.worker.batches import TicketBatches, TicketEnd, TicketEnds
-from scheduler.worker.cancellation import RunRegistry
 from scheduler.worker.claims.pending_tickets import PendingTickets
-from scheduler.worker.concurrency.places import PlacesReport, Shares
-from scheduler.worker.execution import TicketExecutor
+from scheduler.worker.concurrency.places import PlacesReport
 from scheduler.worker.failed_claims import FailedClaims
-from scheduler.worker.options import EMBEDDED_OPTIONS, WorkerOptions
 from scheduler.worker.publishing import RunPublisher
 from scheduler.worker.results.backlog import BacklogState
 from scheduler.worker.skipping import SkipRecorder
-from scheduler.worker.worker_dependencies import build_worker_dependencies
+from scheduler.worker.worker_dependencies import WorkerDependencies
 
 ACKNOWLEDGE_TIMEOUT = 0.5
 """Seconds at the end for the store to acknowledge published runs."""
@@ -44,51 +34,15 @@ async def _ignore_end(ticket: Ticket, end: TicketEnd) -> None:
 
 
 class Worker:
-    """Executes tickets, `concurrency` at a time."""
+    """Implements TicketReceiver."""
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        runs: Runs,
-        runner: Runner,
-        listener: RunListener,
-        clock: Clock,
-        *,
-        owner: str,
-        concurrency: int,
-        shares: Shares | None = None,
-        registry: RunRegistry,
-        gates: Gates,
-        dead_letters: DeadLetters,
-        follow_up: FollowUp | None = None,
-        options: WorkerOptions = EMBEDDED_OPTIONS,
-        on_started: Callable[[Ticket], None] = lambda _: None,
-    ) -> None:
-        """`owner` identifies the claims of this process. `shares`: the parts of all places for one job and one host.
-
-        `on_started` is called once a ticket no longer waits for its turn.
-        """
-        self._dependencies = build_worker_dependencies(
-            catalog,
-            runs,
-            runner,
-            listener,
-            clock,
-            owner=owner,
-            registry=registry,
-            gates=gates,
-            dead_letters=dead_letters,
-            follow_up=follow_up,
-            options=options,
-        )
-        self._executor = TicketExecutor(self._dependencies, options, concurrency, shares, on_started)
-        self._skip_recorder = SkipRecorder(self._dependencies)
+    def __init__(self, dependencies: WorkerDependencies) -> None:
+        self._dependencies = dependencies
+        self.skip_recorder = SkipRecorder(dependencies)
         self._pending = PendingTickets()
-        self._batches = TicketBatches(
-            self._executor, self._dependencies, self._pending, retries_claims=options.retries_claims
-        )
-        failed_claims = FailedClaims(catalog, self._skip_recorder, self._pending, clock)
-        self._ends = BackgroundEnds(self.publisher, self._skip_recorder, failed_claims, self._pending)
+        self._batches = TicketBatches(dependencies, self._pending)
+        failed_claims = FailedClaims(dependencies.catalog, self.skip_recorder, self._pending, dependencies.clock)
+        self._ends = BackgroundEnds(self.publisher, self.skip_recorder, failed_claims, self._pending)
         self._tasks = BackgroundTasks()
         self._is_draining = False
 
@@ -109,7 +63,7 @@ class Worker:
 
     def place_usage(self) -> PlacesReport:
         """Return which jobs hold places, and how many runs wait for one."""
-        return self._executor.semaphore.usage()
+        return self._dependencies.semaphore.usage()
 
     def owns(self, run_id: str) -> bool:
         """Return whether the run is submitted or claimed here."""
@@ -140,12 +94,14 @@ class Worker:
 
         After `drain` has started it returns None: the next start finds the tickets queued.
         """
+        self._mark_submitted(tickets)
         if self._is_draining:
             return None
         return self._start(tickets, self._batches.run_in_order(tickets, self._ends.handle))
 
     def submit_batch(self, tickets: Sequence[Ticket], claim_at: datetime | None = None) -> None:
         """Claim the tickets together, now or at `claim_at`, and execute each at its instant."""
+        self._mark_submitted(tickets)
         self._start(tickets, self._batches.run(tickets, self._ends.handle, claim_at))
 
     def submit_claimed(self, *claims: Claim) -> asyncio.Task[None] | None:
@@ -165,8 +121,12 @@ class Worker:
             self._dependencies.claimer.hold_claim(claim, entry.job if entry else None)
 
     def submit_missed(self, missed: MissedSpan) -> None:
-        """See SkipRecorder.record_missed."""
+        """Record missed instants as one skipped run, in the background."""
         self._start([missed.ticket], self._ends.record_missed(missed))
+
+    def _mark_submitted(self, tickets: Sequence[Ticket]) -> None:
+        for ticket in tickets:
+            self._dependencies.on_submitted(ticket)
 
     def _start(self, tickets: Sequence[Ticket], work: Coroutine[Any, Any, object]) -> asyncio.Task[None]:
         self._pending.add(tickets)
@@ -210,15 +170,3 @@ class Worker:
     async def execute_batch(self, tickets: Sequence[Ticket]) -> TicketEnds:
         """Execute each ticket at its instant. See TicketBatches.run; a failure is returned as the end of its ticket."""
         return await self._batches.run(tickets, _ignore_end)
-
-    async def record_skipped(self, ticket: Ticket, reason: Reason) -> bool:
-        """See SkipRecorder.record_skipped."""
-        return await self._skip_recorder.record_skipped(ticket, reason)
-
-    async def record_missed(self, missed: MissedSpan) -> None:
-        """See SkipRecorder.record_missed."""
-        await self._skip_recorder.record_missed(missed)
-
-    async def finish_claimed(self, claim: Claim, run: Run) -> bool:
-        """See SkipRecorder.finish_claimed."""
-        return await self._skip_recorder.finish_claimed(claim, run)

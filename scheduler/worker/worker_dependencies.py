@@ -1,15 +1,13 @@
-"""The dependencies of a worker. Built by scheduler.worker.worker.
-
-Used by scheduler.worker.execution and scheduler.worker.finishing.
-"""
+"""What the parts of a worker share. Built by scheduler.app.worker_setup for scheduler.worker.worker."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import timedelta
 
 from jobs.ports import Clock
 from jobs.running.runner import Runner
+from jobs.runs import Ticket
 from jobs.runs.events import RunListener
 from scheduler.catalog.catalog import Catalog
 from scheduler.dependencies.port import FollowUp, NoFollowUp
@@ -19,63 +17,56 @@ from scheduler.stores.runs.repository import Runs
 from scheduler.worker.cancellation import RunRegistry
 from scheduler.worker.claims.claimer import CLAIM_RETRY_WINDOW, TicketClaimer
 from scheduler.worker.claims.leases import RunLeases
+from scheduler.worker.concurrency.fifo_semaphore import FifoSemaphore
 from scheduler.worker.concurrency.interruptible_sleep import InterruptibleSleep
-from scheduler.worker.options import WorkerOptions
+from scheduler.worker.concurrency.places import Shares
+from scheduler.worker.options import EMBEDDED_OPTIONS, WorkerOptions
 from scheduler.worker.publishing import RunPublisher
 from scheduler.worker.results.recorder import ResultRecorder
 
+TicketCallback = Callable[[Ticket], None]
 
-@dataclass(frozen=True, slots=True)
+
 class WorkerDependencies:
-    catalog: Catalog
-    runs: Runs
-    runner: Runner
-    clock: Clock
-    gates: Gates
-    registry: RunRegistry
-    leases: RunLeases
-    claimer: TicketClaimer
-    recorder: ResultRecorder
-    publisher: RunPublisher
-    sleep: InterruptibleSleep
+    def __init__(
+        self,
+        catalog: Catalog,
+        runs: Runs,
+        runner: Runner,
+        listener: RunListener,
+        clock: Clock,
+        *,
+        owner: str,
+        concurrency: int,
+        shares: Shares | None = None,
+        registry: RunRegistry,
+        gates: Gates,
+        dead_letters: DeadLetters,
+        follow_up: FollowUp | None = None,
+        options: WorkerOptions = EMBEDDED_OPTIONS,
+        on_submitted: TicketCallback = lambda _: None,
+        on_started: TicketCallback = lambda _: None,
+    ) -> None:
+        """`owner` identifies the claims of this process. `concurrency`: number of runs in-flight at most.
 
-
-def build_worker_dependencies(
-    catalog: Catalog,
-    runs: Runs,
-    runner: Runner,
-    listener: RunListener,
-    clock: Clock,
-    *,
-    owner: str,
-    registry: RunRegistry,
-    gates: Gates,
-    dead_letters: DeadLetters,
-    follow_up: FollowUp | None,
-    options: WorkerOptions,
-) -> WorkerDependencies:
-    """Build what a worker shares with its parts. See Worker for the arguments."""
-    leases = RunLeases(runs, clock, owner)
-    retry_window = CLAIM_RETRY_WINDOW if options.retries_claims else timedelta()
-    publisher = RunPublisher(listener, follow_up or NoFollowUp(), runs, acknowledges=options.acknowledges)
-    return WorkerDependencies(
-        catalog=catalog,
-        runs=runs,
-        runner=runner,
-        clock=clock,
-        gates=gates,
-        registry=registry,
-        leases=leases,
-        claimer=TicketClaimer(catalog, runs, leases, registry, clock, retry_window=retry_window),
-        recorder=ResultRecorder(
+        `shares`: the parts of all places for one job and one host. `on_submitted` is called for each ticket that waits
+        from now on or from its instant, `on_started` once it does not wait for its turn any more.
+        """
+        self.catalog, self.runs, self.runner, self.clock = catalog, runs, runner, clock
+        self.registry, self.gates, self.options = registry, gates, options
+        self.on_submitted, self.on_started = on_submitted, on_started
+        self.leases = RunLeases(runs, clock, owner)
+        retry_window = CLAIM_RETRY_WINDOW if options.retries_claims else timedelta()
+        self.claimer = TicketClaimer(catalog, runs, self.leases, registry, clock, retry_window=retry_window)
+        self.publisher = RunPublisher(listener, follow_up or NoFollowUp(), runs, acknowledges=options.acknowledges)
+        self.recorder = ResultRecorder(
             runs,
             dead_letters,
             clock,
             max_delay=options.result_delay,
             backlog_bytes=options.backlog_bytes,
             backlog_timeout=options.backlog_timeout,
-            on_backlogged=publisher.publish_telemetry_early,
-        ),
-        publisher=publisher,
-        sleep=InterruptibleSleep(clock),
-    )
+            on_backlogged=self.publisher.publish_telemetry_early,
+        )
+        self.sleep = InterruptibleSleep(clock)
+        self.semaphore = FifoSemaphore(concurrency, shares, clock.monotonic)

@@ -44,6 +44,7 @@ from scheduler.worker.cancellation import RunRegistry
 from scheduler.worker.concurrency.places import Shares
 from scheduler.worker.options import EMBEDDED_OPTIONS, WorkerOptions
 from scheduler.worker.worker import Worker
+from scheduler.worker.worker_dependencies import WorkerDependencies
 from tests.jobs.checks.http_check import MemorySecrets
 from tests.jobs.running.run_parts import Heard, ScriptedCheck, Step, answer
 from tests.jobs.running.virtual_time import LoopClock
@@ -156,6 +157,7 @@ class Shop:
         shares: Shares | None = None,
         ways: WorkerOptions = EMBEDDED_OPTIONS,
         follow_up: FollowUp | None = None,
+        submitted: Callable[[Ticket], None] = lambda _: None,
         began: Callable[[Ticket], None] = lambda _: None,
         shared: bool = False,
         max_running: int | None = None,
@@ -197,20 +199,23 @@ class Shop:
             max_running=max_running,
         )
         self.worker = Worker(
-            self.catalog,
-            self.runs,
-            runner,
-            self.heard,
-            self.clock,
-            owner=owner,
-            concurrency=places,
-            shares=shares,
-            registry=going,
-            gates=self.gates,
-            dead_letters=self.dead_letters,
-            follow_up=follow_up or dependents,
-            options=ways,
-            on_started=began,
+            WorkerDependencies(
+                self.catalog,
+                self.runs,
+                runner,
+                self.heard,
+                self.clock,
+                owner=owner,
+                concurrency=places,
+                shares=shares,
+                registry=going,
+                gates=self.gates,
+                dead_letters=self.dead_letters,
+                follow_up=follow_up or dependents,
+                options=ways,
+                on_submitted=submitted,
+                on_started=began,
+            )
         )
 
     def in_force(self, since: datetime, *jobs: str) -> Self:

@@ -26,6 +26,7 @@ from scheduler.stores.schedule_activations import ScheduleActivations
 from scheduler.stores.slots.repository import Slots
 from scheduler.worker.cancellation import RunRegistry
 from scheduler.worker.worker import Worker
+from scheduler.worker.worker_dependencies import WorkerDependencies
 from tests.simulation.loop import NOBODY
 from tests.simulation.outside import Outside
 from tests.simulation.process import Killed, Process, World
@@ -76,9 +77,7 @@ class Embedded:
         listener = ListenerOf(process, self._outside)
         runs, cursors = Runs(store, process.monotonic), Cursors(store)
         worker = self._worker(process, store, runs, listener)
-        recovery = RunRecovery(
-            self._catalog, runs, DeadLetters(store), worker, worker.submit, process, has_died=lambda owner: True
-        )
+        recovery = RunRecovery(self._catalog, runs, DeadLetters(store), worker, process, has_died=lambda owner: True)
         try:
             in_force_since = await ScheduleActivations(store).record_all(self._catalog.schedules(), process.now())
             planned_until = await cursors.read(PLANNED_UNTIL_CURSOR)
@@ -103,22 +102,24 @@ class Embedded:
         pauses = Pauses(store, process.monotonic)
         dispatch = InProcessDispatch(lambda ticket: worker.submit(ticket))
         worker = Worker(
-            self._catalog,
-            runs,
-            Runner(checks, circuits, listener, process, Redactor(), self._world.luck.random),
-            listener,
-            process,
-            owner=process.name,
-            concurrency=50,
-            registry=going,
-            gates=gates_in_order(
-                clock=process,
-                pauses=pauses,
-                runs=runs,
-                cancel_local=going.cancel,
-                slots=SlotLeases(Slots(store, process.name), process),
-            ),
-            dead_letters=DeadLetters(store),
-            follow_up=DependencyTrigger(self._catalog, runs, pauses, dispatch, listener, process),
+            WorkerDependencies(
+                self._catalog,
+                runs,
+                Runner(checks, circuits, listener, process, Redactor(), self._world.luck.random),
+                listener,
+                process,
+                owner=process.name,
+                concurrency=50,
+                registry=going,
+                gates=gates_in_order(
+                    clock=process,
+                    pauses=pauses,
+                    runs=runs,
+                    cancel_local=going.cancel,
+                    slots=SlotLeases(Slots(store, process.name), process),
+                ),
+                dead_letters=DeadLetters(store),
+                follow_up=DependencyTrigger(self._catalog, runs, pauses, dispatch, listener, process),
+            )
         )
         return worker

@@ -28,6 +28,7 @@ from scheduler.stores.slots.repository import Slots
 from scheduler.worker.cancellation import RunRegistry
 from scheduler.worker.options import FUNCTIONS_OPTIONS
 from scheduler.worker.worker import Worker
+from scheduler.worker.worker_dependencies import WorkerDependencies
 from tests.simulation.loop import NOBODY
 from tests.simulation.outside import Outside
 from tests.simulation.process import Killed, Process, World
@@ -175,27 +176,34 @@ class Instances:
         dispatch = DispatchOf(process, self.queue)
         cursors, marks, pauses = Cursors(store), ScheduleActivations(store), Pauses(store, process.monotonic)
         worker = Worker(
-            self._catalog,
-            runs,
-            Runner(
-                checks, CircuitBreakers(StoredCircuits(store)), listener, process, Redactor(), self._world.luck.random
-            ),
-            listener,
-            process,
-            owner=process.name,
-            concurrency=50,
-            registry=going,
-            gates=gates_in_order(
-                clock=process,
-                pauses=pauses,
-                runs=runs,
-                cancel_local=going.cancel,
-                slots=slots,
-                remote=RemoteRuns(runs, slots, cancellations, process),
-            ),
-            dead_letters=dead_letters,
-            follow_up=DependencyTrigger(self._catalog, runs, pauses, dispatch, listener, process),
-            options=FUNCTIONS_OPTIONS,
+            WorkerDependencies(
+                self._catalog,
+                runs,
+                Runner(
+                    checks,
+                    CircuitBreakers(StoredCircuits(store)),
+                    listener,
+                    process,
+                    Redactor(),
+                    self._world.luck.random,
+                ),
+                listener,
+                process,
+                owner=process.name,
+                concurrency=50,
+                registry=going,
+                gates=gates_in_order(
+                    clock=process,
+                    pauses=pauses,
+                    runs=runs,
+                    cancel_local=going.cancel,
+                    slots=slots,
+                    remote=RemoteRuns(runs, slots, cancellations, process),
+                ),
+                dead_letters=dead_letters,
+                follow_up=DependencyTrigger(self._catalog, runs, pauses, dispatch, listener, process),
+                options=FUNCTIONS_OPTIONS,
+            )
         )
         return (
             TimerHandler(self._catalog, runs, worker, dispatch, cursors, marks, pauses, dead_letters, process),

@@ -138,7 +138,6 @@ def _create_recovery(program: Program) -> RunRecovery:
         program.runs,
         program.dead_letters,
         program.worker,
-        program.tracked_worker.submit,
         program.clock,
         max_concurrent_turns=max(1, program.settings.concurrency // RECOVERY_CONCURRENCY_DIVISOR),
     )

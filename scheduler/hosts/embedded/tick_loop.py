@@ -30,7 +30,7 @@ async def create_ticker(program: Program) -> Ticker:
     await program.pauses.list_active(program.clock.now())
     return Ticker(
         program.catalog,
-        program.tracked_worker,
+        program.worker,
         program.clock,
         after=planned_until,
         in_force_since=in_force_since,

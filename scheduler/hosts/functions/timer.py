@@ -95,7 +95,7 @@ class TimerHandler:
         if tickets:
             await self._dispatch.send(tickets)
         for left_out in made.missed:
-            await self._worker.record_missed(left_out)
+            await self._worker.skip_recorder.record_missed(left_out)
         if made.until < planned_until:
             _log.warning(
                 "the clock was set back: the cursor was at %s, planning continues at %s", planned_until, made.until

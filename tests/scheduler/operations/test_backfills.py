@@ -74,7 +74,7 @@ async def test_asking_again_runs_nothing_again() -> None:
 @virtual_time
 async def test_a_skipped_instant_is_run_beside_the_skipped_run_and_only_once() -> None:
     shop = Shop()
-    await shop.worker.record_skipped(shop.ticket(-10), Reason(ReasonCode.MISSED, "it was left out"))
+    await shop.worker.skip_recorder.record_skipped(shop.ticket(-10), Reason(ReasonCode.MISSED, "it was left out"))
 
     done = [
         await in_process(shop).backfill("checkout", ago(10), ago(1), limit=10, source=ChangeSource.API)
@@ -102,9 +102,9 @@ async def looked(shop: Shop) -> tuple[Ticket, ...]:
 @virtual_time
 async def test_a_backfill_that_was_skipped_itself_is_run_again() -> None:
     shop = Shop()
-    await shop.worker.record_skipped(shop.ticket(-10), Reason(ReasonCode.MISSED, "it was left out"))
+    await shop.worker.skip_recorder.record_skipped(shop.ticket(-10), Reason(ReasonCode.MISSED, "it was left out"))
     (first,) = await looked(shop)
-    await shop.worker.record_skipped(first, Reason(ReasonCode.MISSED, "it was left out once more"))
+    await shop.worker.skip_recorder.record_skipped(first, Reason(ReasonCode.MISSED, "it was left out once more"))
 
     (second,) = await looked(shop)
 
@@ -114,7 +114,7 @@ async def test_a_backfill_that_was_skipped_itself_is_run_again() -> None:
 @virtual_time
 async def test_skipped_instants_are_left_if_asked_for() -> None:
     shop = Shop()
-    await shop.worker.record_skipped(shop.ticket(-10), Reason(ReasonCode.MISSED, "it was left out"))
+    await shop.worker.skip_recorder.record_skipped(shop.ticket(-10), Reason(ReasonCode.MISSED, "it was left out"))
 
     done = await backfilling_of(shop).backfill(
         "checkout", ago(10), ago(1), limit=10, leave_skipped=True, source=ChangeSource.API

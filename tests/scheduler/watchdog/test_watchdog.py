@@ -28,7 +28,6 @@ from scheduler.watchdog import (
     Lateness,
     RunActivity,
     TrackedRuns,
-    TrackedWorker,
     Watchdog,
     WatchdogReport,
 )
@@ -298,10 +297,15 @@ async def test_a_verdict_holds_until_it_is_the_jobs_turn_again() -> None:
 @virtual_time
 async def test_a_ticket_waits_from_when_it_is_taken_until_it_begins() -> None:
     noted = RunActivity(LoopClock())
-    shop = Shop(Hang("body", 3.0), jobs=[entry("first"), entry("second")], places=1, began=noted.mark_started)
-    taking = TrackedWorker(shop.worker, noted)
+    shop = Shop(
+        Hang("body", 3.0),
+        jobs=[entry("first"), entry("second")],
+        places=1,
+        submitted=noted.mark_submitted,
+        began=noted.mark_started,
+    )
     for job in ("first", "second"):
-        taking.submit(shop.ticket(-5, job))
+        shop.worker.submit(shop.ticket(-5, job))
     await shop.clock.sleep(2)
 
     assert await noted.read_depth() == QueueDepth(1, 2.0)
@@ -315,8 +319,8 @@ async def test_a_ticket_waits_from_when_it_is_taken_until_it_begins() -> None:
 async def test_a_ticket_that_waits_for_what_its_job_depends_on_is_no_sign_of_a_long_queue() -> None:
     noted = RunActivity(LoopClock())
     gated = entry(depends_on=[{"job": "other", "wait": "5m"}])
-    shop = Shop(jobs=[gated, entry("other", None)], began=noted.mark_started)
-    TrackedWorker(shop.worker, noted).submit(shop.ticket())
+    shop = Shop(jobs=[gated, entry("other", None)], submitted=noted.mark_submitted, began=noted.mark_started)
+    shop.worker.submit(shop.ticket())
 
     await shop.clock.sleep(100)
 

@@ -385,9 +385,9 @@ async def test_a_crash_while_a_run_is_left_out_leaves_it_recorded_with_the_reaso
     ticket = dead.ticket()
     dead.store.breaks_after = changes
     with suppress(StoreUnavailable):
-        await dead.worker.record_skipped(ticket, Reason(ReasonCode.MISSED, "it was left out"))
+        await dead.worker.skip_recorder.record_skipped(ticket, Reason(ReasonCode.MISSED, "it was left out"))
 
-    assert await next_one.worker.record_skipped(ticket, Reason(ReasonCode.MISSED, "it was left out"))
+    assert await next_one.worker.skip_recorder.record_skipped(ticket, Reason(ReasonCode.MISSED, "it was left out"))
 
     record = await next_one.runs.find(ticket.id)
     assert record is not None
@@ -402,7 +402,7 @@ async def test_a_run_that_is_left_out_is_recorded_over_a_short_absence_of_the_st
     shop = Shop()
     shop.store.breaks_after = 0
     skipping = asyncio.create_task(
-        shop.worker.record_skipped(shop.ticket(), Reason(ReasonCode.MISSED, "it was left out"))
+        shop.worker.skip_recorder.record_skipped(shop.ticket(), Reason(ReasonCode.MISSED, "it was left out"))
     )
     await asyncio.sleep(2)
     shop.store.breaks_after = None
@@ -417,7 +417,7 @@ async def test_what_somebody_has_run_is_not_left_out() -> None:
     ticket = shop.ticket()
     await shop.worker.execute(ticket)
 
-    assert not await shop.worker.record_skipped(ticket, Reason(ReasonCode.MISSED, "it was left out"))
+    assert not await shop.worker.skip_recorder.record_skipped(ticket, Reason(ReasonCode.MISSED, "it was left out"))
 
     assert [event.run.outcome for event in shop.heard.finished] == [Outcome.SUCCEEDED]
 

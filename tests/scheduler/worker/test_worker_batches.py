@@ -330,7 +330,9 @@ async def test_what_is_left_out_and_told_again_is_followed_up_once() -> None:
     shop = Shop(jobs=[entry("root"), entry("next", None, depends_on=["root"])])
     ticket = shop.ticket(-30, "root")
     for _ in range(2):
-        await shop.worker.record_skipped(ticket, Reason(ReasonCode.MISSED, "it was due while no scheduler was running"))
+        await shop.worker.skip_recorder.record_skipped(
+            ticket, Reason(ReasonCode.MISSED, "it was due while no scheduler was running")
+        )
         await asyncio.sleep(5)
     await shop.worker.wait_until_idle()
 

@@ -62,7 +62,7 @@ async def test_a_health_check_that_is_down_is_no_dead_letter() -> None:
 async def test_what_succeeds_in_the_end_or_is_left_out_is_no_dead_letter() -> None:
     shop = Shop(REFUSED, answer(), jobs=[KEPT])
     await shop.worker.execute(shop.ticket())
-    await shop.worker.record_skipped(shop.ticket(10), Reason(ReasonCode.MISSED, "it is left out"))
+    await shop.worker.skip_recorder.record_skipped(shop.ticket(10), Reason(ReasonCode.MISSED, "it is left out"))
 
     assert await letters_of(shop) == []
 

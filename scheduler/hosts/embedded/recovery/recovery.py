@@ -16,7 +16,6 @@ from scheduler.hosts.embedded.recovery.recovery_queue import RecoveryQueue
 from scheduler.hosts.embedded.recovery.sweep import (
     ABANDONED_QUEUED_AFTER,
     RecoverySweep,
-    SubmitTicket,
     SweepDependencies,
 )
 from scheduler.hosts.embedded.ticker import ON_TIME_TOLERANCE
@@ -49,7 +48,6 @@ class RunRecovery:
         runs: Runs,
         dead_letters: DeadLetters,
         worker: Worker,
-        submit: SubmitTicket,
         clock: Clock,
         *,
         max_concurrent_turns: int = MAX_CONCURRENT_RECOVERY_TURNS,
@@ -58,7 +56,7 @@ class RunRecovery:
         self._clock = clock
         self._has_died = has_died
         self._queue = RecoveryQueue(max_concurrent_turns)
-        self._dependencies = SweepDependencies(catalog, runs, dead_letters, worker, submit, clock, self._queue)
+        self._dependencies = SweepDependencies(catalog, runs, dead_letters, worker, clock, self._queue)
         self._began = clock.now()
         self._is_first = True
         self._total = self._remaining = 0

@@ -6,10 +6,9 @@ while other runs are due, requested or cancelled.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -34,8 +33,6 @@ _log = logging.getLogger("scheduler.hosts.embedded.recovery")
 ABANDONED_QUEUED_AFTER = timedelta(seconds=60)
 """After this time, no process will execute a queued run whose owner is dead."""
 
-SubmitTicket = Callable[[Ticket], asyncio.Task[None] | None]
-
 
 @dataclass(frozen=True, slots=True)
 class SweepDependencies:
@@ -45,7 +42,6 @@ class SweepDependencies:
     runs: Runs
     dead_letters: DeadLetters
     worker: Worker
-    submit: SubmitTicket
     clock: Clock
     queue: RecoveryQueue
 
@@ -131,7 +127,7 @@ class RecoverySweep:
 
     def _submit_queued(self, ticket: Ticket) -> None:
         self._counted["queued runs are executed"] += 1
-        self._dependencies.queue.add([ticket.id], partial(self._dependencies.submit, ticket))
+        self._dependencies.queue.add([ticket.id], partial(self._dependencies.worker.submit, ticket))
 
     async def _record_ends(self, ends: Sequence[tuple[RunRecord, Run]]) -> None:
         """Record the ends, dead letters first, so that no crash loses one."""

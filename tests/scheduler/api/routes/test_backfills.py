@@ -48,7 +48,9 @@ async def test_what_never_ran_is_queued_and_listed() -> None:
 @virtual_time
 async def test_skipped_instants_are_counted_and_run_or_left() -> None:
     async with Desk() as desk:
-        await desk.shop.worker.record_skipped(desk.shop.ticket(-10), Reason(ReasonCode.MISSED, "it was left out"))
+        await desk.shop.worker.skip_recorder.record_skipped(
+            desk.shop.ticket(-10), Reason(ReasonCode.MISSED, "it was left out")
+        )
         body = HALF_A_MINUTE | {"dry_run": True}
 
         run, left = [

@@ -37,7 +37,6 @@ def recovery_of(shop: Shop, *, died: bool | None = True, at_once: int = 50) -> R
         shop.runs,
         shop.dead_letters,
         shop.worker,
-        shop.worker.submit,
         shop.clock,
         max_concurrent_turns=at_once,
         has_died=lambda owner: died,
