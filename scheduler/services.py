@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jobs.ports import Clock
+from scheduler.audit.trail import AuditTrail
 from scheduler.health.report import Health
 from scheduler.operations import Operations
 from scheduler.queries.circuits import CircuitQueries
@@ -17,6 +18,7 @@ from scheduler.watchdog import Watchdog
 
 @dataclass(frozen=True, slots=True)
 class Services:
+    audit: AuditTrail
     operations: Operations
     queries: JobAndRunQueries
     health: Health

@@ -91,6 +91,7 @@ async def _build_program(foundation: Foundation, listener: RunListener | None) -
         check_setup=setup,
         dispatch=dispatch,
         worker=worker,
+        audit=foundation.audit,
         operations=_build_operations(foundation, setup, worker, dispatch, secret_watch, board, beats),
         queries=JobAndRunQueries(catalog, runs, pauses, foundation.repositories.dead_letters, clock),
         health=foundation.health,
@@ -121,28 +122,24 @@ def _build_operations(
     board: CircuitQueries,
     beats: HeartbeatReader,
 ) -> Operations:
-    catalog, clock, runs, pauses = (
-        foundation.catalog,
-        foundation.clock,
-        foundation.runs,
-        foundation.pauses,
-    )
+    catalog, clock, runs, audit = foundation.catalog, foundation.clock, foundation.runs, foundation.audit
+    pauses, repositories = foundation.pauses, foundation.repositories
     requested = foundation.telemetry.run_requested
-    running = RunStarter(catalog, runs, dispatch, clock, setup.prepare_for_run(), requested, worker.end_of)
+    running = RunStarter(catalog, runs, dispatch, clock, audit, setup.prepare_for_run(), requested, worker.end_of)
     pinging = PingReceiver(
-        catalog, setup.secrets, foundation.repositories.heartbeats, beats, pauses, running, foundation.redactor, clock
+        catalog, setup.secrets, repositories.heartbeats, beats, pauses, running, foundation.redactor, clock
     )
     foundation.health.add_probe("heartbeats", heartbeats_probe(pinging))
     return Operations(
         runs=running,
-        pauses=JobPauser(catalog, pauses, clock),
+        pauses=JobPauser(catalog, pauses, clock, audit),
         cancellations=RunCanceller(
-            catalog, runs, running, foundation.repositories.cancellations, worker.cancel, worker.publisher, clock
+            catalog, runs, running, repositories.cancellations, worker.cancel, worker.publisher, clock, audit
         ),
-        dead_letters=DeadLetterReplayer(catalog, foundation.repositories.dead_letters, runs, dispatch, clock),
-        backfills=Backfiller(catalog, runs, foundation.repositories.schedule_activations, dispatch, clock),
-        circuits=CircuitControl(board, foundation.repositories.circuits, clock),
-        secrets=SecretRefresher(secret_watch),
+        dead_letters=DeadLetterReplayer(catalog, repositories.dead_letters, runs, dispatch, clock, audit),
+        backfills=Backfiller(catalog, runs, repositories.schedule_activations, dispatch, clock, audit),
+        circuits=CircuitControl(board, repositories.circuits, clock, audit),
+        secrets=SecretRefresher(secret_watch, audit),
         pings=pinging,
     )
 

@@ -21,6 +21,7 @@ from scheduler.app.adapters import describe_store_location, find_file_check, ope
 from scheduler.app.early_telemetry import EarlyTelemetry
 from scheduler.app.health_probes import configuration_probe, store_probe, telemetry_probe
 from scheduler.app.profile import HostProfile
+from scheduler.audit.trail import AuditTrail, LoggedAuditTrail
 from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.reloading import build_snapshot
 from scheduler.health.report import Health
@@ -57,6 +58,7 @@ class Foundation:
     repositories: Repositories
     runs: Runs
     pauses: Pauses
+    audit: AuditTrail
 
 
 async def open_foundation(
@@ -101,6 +103,7 @@ async def open_foundation(
         repositories=Repositories(store),
         runs=runs,
         pauses=Pauses(store, clock.monotonic),
+        audit=LoggedAuditTrail(),
     )
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from jobs.ports import Clock
     from observability.telemetry import Telemetry
     from scheduler.app.check_setup import CheckSetup
+    from scheduler.audit.trail import AuditTrail
     from scheduler.catalog.catalog import Catalog
     from scheduler.dispatch.port import Dispatch
     from scheduler.health.report import Health
@@ -50,6 +51,7 @@ class Program:
     check_setup: CheckSetup
     dispatch: Dispatch
     worker: Worker
+    audit: AuditTrail
     operations: Operations
     queries: JobAndRunQueries
     health: Health
@@ -66,6 +68,7 @@ class Program:
         from scheduler.version import VERSION
 
         return Services(
+            audit=self.audit,
             operations=self.operations,
             queries=self.queries,
             health=self.health,

@@ -23,6 +23,7 @@ async def open_reloader(configuration: Configuration, program: Program) -> Async
             source,
             program.catalog,
             program.clock,
+            program.audit,
             setup.warn_about_denied_targets,
             setup.checks.prepare,
             setup.log_warnings,

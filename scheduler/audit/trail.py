@@ -1,4 +1,7 @@
-"""The port of the audit trail. Each operation records its change in it before it makes the change."""
+"""The port of the audit trail, and what is recorded in it.
+
+Operations record their changes with scheduler.audit.recording; authentication records what it refuses.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from scheduler.audit.change_log import log_change
 from scheduler.identity.caller import Caller
 
 
@@ -27,15 +29,45 @@ class AuditedChange:
     after: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request that was denied, or a sign-in that failed.
+
+    `principal`: the id of the caller if it is known, else "". `way`: how the caller authenticated or tried to, such as
+    `api_key`. `route`: method and path template, without values. `reason`: a short text of ours, without parts of the
+    request.
+    """
+
+    way: str
+    route: str
+    reason: str
+    principal: str = ""
+    address: str = ""
+    request_id: str = ""
+
+
 class AuditTrail(Protocol):
     async def record(self, caller: Caller, change: AuditedChange) -> None:
         """Store an entry, before the change is made. Raises StoreError: then the change must not be made."""
         ...
 
+    async def record_failure(self, caller: Caller, change: AuditedChange, error: BaseException) -> None:
+        """Store that a recorded change failed. Logs what cannot be stored."""
+        ...
+
+    async def record_refusal(self, refusal: Refusal) -> None:
+        """Count a refusal; entries are stored at a bounded rate. Logs what cannot be stored."""
+        ...
+
 
 class LoggedAuditTrail:
-    """An audit trail that only logs."""
+    """An audit trail that stores nothing: the log lines of scheduler.audit.recording remain."""
 
     async def record(self, caller: Caller, change: AuditedChange) -> None:
         """See AuditTrail.record."""
-        log_change(change.summary, caller.source)
+
+    async def record_failure(self, caller: Caller, change: AuditedChange, error: BaseException) -> None:
+        """See AuditTrail.record_failure."""
+
+    async def record_refusal(self, refusal: Refusal) -> None:
+        """See AuditTrail.record_refusal."""

@@ -17,9 +17,11 @@ from jobs.formats.instants import format_instant
 from jobs.ports import Clock
 from jobs.problems import Problem
 from scheduler.audit.change_log import log_change
+from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 from scheduler.health.report import HealthStatus, PartHealth
-from scheduler.identity.caller import ChangeSource
+from scheduler.identity.caller import JOB_FILES_CALLER
+from scheduler.stores.port import StoreError
 
 if TYPE_CHECKING:
     from config.job_files.reader import JobSet
@@ -42,6 +44,7 @@ class JobReloader:
         source: JobFileSource | None,
         catalog: Catalog,
         clock: Clock,
+        audit: AuditTrail,
         check_jobs: Callable[[Iterable[JobDefinition]], None] = lambda jobs: None,
         prepare: Callable[[Iterable[Target]], None] = lambda targets: None,
         log_warnings: Callable[[JobSet], Awaitable[None]] | None = None,
@@ -54,6 +57,8 @@ class JobReloader:
         self._source = source
         self._catalog = catalog
         self._clock = clock
+        self._audit = audit
+        self._unrecorded: list[AuditedChange] = []
         self._check_jobs = check_jobs
         self._prepare = prepare
         self._log_warnings = log_warnings
@@ -75,6 +80,7 @@ class JobReloader:
             if self._last_read_at is not None and now - self._last_read_at < max_age:
                 return False
             self._last_read_at = now
+            await self._record_reloads()
             try:
                 if not await self._source.has_changed():
                     return False
@@ -154,9 +160,32 @@ class JobReloader:
         self._problems, self._problems_since = (), None
         changes = _describe_changes(added, changed, removed)
         _log.info("job files: %s; jobs in force: %d", changes, len(view))
-        log_change(f"job set {before.digest} was replaced by {view.digest} ({changes})", ChangeSource.FILES)
+        summary = f"job set {before.digest} was replaced by {view.digest} ({changes})"
+        log_change(summary, JOB_FILES_CALLER)
+        names = {"added": added, "changed": changed, "removed": removed}
+        self._unrecorded.append(
+            AuditedChange(
+                "jobs.reload",
+                view.digest,
+                summary,
+                (*added, *changed, *removed),
+                before={"digest": before.digest},
+                after={"digest": view.digest, **names},
+            )
+        )
+        await self._record_reloads()
         self._check_jobs(view.get_job(name).job for name in (*added, *changed))
         return True
+
+    async def _record_reloads(self) -> None:
+        """Record what came into force, later if the store is unavailable: the files have changed already."""
+        while self._unrecorded:
+            try:
+                await self._audit.record(JOB_FILES_CALLER, self._unrecorded[0])
+            except StoreError as error:
+                _log.warning("could not record the reload of the job files: %s; retrying at the next check", error)
+                return
+            del self._unrecorded[0]
 
     def _reject(self, problems: tuple[Problem, ...]) -> bool:
         """Record the problems. Return whether they differ from the previous ones."""

@@ -16,11 +16,12 @@ from jobs.formats.instants import format_instant
 from jobs.ports import Clock
 from jobs.runs import Outcome, Ticket, Trigger
 from jobs.schedules import Schedule
-from scheduler.audit.change_log import log_change
+from scheduler.audit.recording import audited
+from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.catalog.catalog import Catalog, CatalogJob
 from scheduler.dispatch.port import Dispatch
 from scheduler.errors import Conflict, InvalidArgument
-from scheduler.identity.caller import ChangeSource
+from scheduler.identity.caller import Caller
 from scheduler.stores.runs.repository import Runs, RunState
 from scheduler.stores.schedule_activations import ScheduleActivations
 
@@ -56,13 +57,20 @@ class BackfillResult:
 
 class Backfiller:
     def __init__(
-        self, catalog: Catalog, runs: Runs, marks: ScheduleActivations, dispatch: Dispatch, clock: Clock
+        self,
+        catalog: Catalog,
+        runs: Runs,
+        marks: ScheduleActivations,
+        dispatch: Dispatch,
+        clock: Clock,
+        audit: AuditTrail,
     ) -> None:
         self._catalog = catalog
         self._runs = runs
         self._marks = marks
         self._dispatch = dispatch
         self._clock = clock
+        self._audit = audit
 
     async def backfill(
         self,
@@ -74,7 +82,7 @@ class Backfiller:
         leave_skipped: bool = False,
         before_first_version: bool = False,
         dry_run: bool = False,
-        source: ChangeSource,
+        caller: Caller,
     ) -> BackfillResult:
         """Queue a run for each due instant in [since, until] that has not run; `until` defaults to now.
 
@@ -104,8 +112,8 @@ class Backfiller:
         found = _select_tickets(entry, due, await self._runs.list_states_between(name, since, end), leave_skipped)
         _check_count(len(found.tickets), limit)
         if not dry_run and found.tickets:
-            await self._queue(entry.job, found.tickets)
-            log_change(f"{len(found.tickets)} runs of job {name} from {found.tickets[0].id} on were queued", source)
+            async with audited(self._audit, caller, _backfill_change(name, found.tickets)):
+                await self._queue(entry.job, found.tickets)
         return found
 
     def _check_arguments(self, since: datetime, until: datetime, limit: int) -> None:
@@ -146,6 +154,16 @@ class Backfiller:
         for start in range(0, len(tickets), together):
             later = now + timedelta(seconds=start * _TYPICAL_RUN_S)
             await self._dispatch.send(tickets[start : start + together], not_before=later if start else None)
+
+
+def _backfill_change(job: str, tickets: Sequence[Ticket]) -> AuditedChange:
+    return AuditedChange(
+        "job.backfill",
+        job,
+        f"{len(tickets)} runs of job {job} from {tickets[0].id} on were queued",
+        (job,),
+        after={"runs": [ticket.id for ticket in tickets]},
+    )
 
 
 def _check_count(count: int, limit: int) -> None:

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from jobs.ports import Clock
 from jobs.running.run_factories import cancelled_run
 from jobs.runs import Outcome
-from scheduler.audit.change_log import log_change
+from scheduler.audit.recording import audited
+from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.catalog.catalog import Catalog
 from scheduler.errors import Conflict, NotFound
-from scheduler.identity.caller import ChangeSource
+from scheduler.identity.caller import Caller
 from scheduler.operations.runs import RunStarter
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.runs.repository import Claim, ClaimLost, RunRecord, Runs, RunState
@@ -36,6 +37,7 @@ class RunCanceller:
         cancel_locally: CancelLocally,
         publisher: RunPublisher,
         clock: Clock,
+        audit: AuditTrail,
     ) -> None:
         self._catalog = catalog
         self._runs = runs
@@ -44,8 +46,9 @@ class RunCanceller:
         self._cancel_locally = cancel_locally
         self._publisher = publisher
         self._clock = clock
+        self._audit = audit
 
-    async def cancel(self, run_id: str, *, source: ChangeSource, wait: float) -> RunRecord:
+    async def cancel(self, run_id: str, *, caller: Caller, wait: float) -> RunRecord:
         """Cancel a run: a queued one at once, a running one with a wait of up to `wait` seconds for its end.
 
         Returns the run: cancelled, or still running. Another process cancels its run within a few seconds, if the run
@@ -58,13 +61,13 @@ class RunCanceller:
         """
         record = await self._get_unfinished(run_id)
         if self._has_no_owner(record):
-            done = await self._cancel_unowned(record, source)
+            done = await self._cancel_unowned(record, caller)
             if done is not None:
                 return done
             record = await self._get_unfinished(run_id)
-        if not self._cancel_locally(run_id, source):
-            await self._cancellations.request(run_id, source, self._clock.now())
-        log_change(f"run {run_id} is being cancelled", source)
+        async with audited(self._audit, caller, _cancel_change(record, f"run {run_id} is being cancelled")):
+            if not self._cancel_locally(run_id, caller.source):
+                await self._cancellations.request(run_id, caller.source, self._clock.now())
         return await self._wait_for_end(record, wait)
 
     async def _get_unfinished(self, run_id: str) -> RunRecord:
@@ -81,18 +84,18 @@ class RunCanceller:
             return True
         return record.lease_until is not None and record.lease_until <= self._clock.now()
 
-    async def _cancel_unowned(self, record: RunRecord, source: ChangeSource) -> RunRecord | None:
+    async def _cancel_unowned(self, record: RunRecord, caller: Caller) -> RunRecord | None:
         """Record the run as cancelled; None if another process claims it meanwhile."""
         ticket, now = record.ticket, self._clock.now()
         entry = self._catalog.find_job(ticket.job)
-        run = cancelled_run(entry.job if entry else None, ticket, now, now, cancelled_by=source)
+        run = cancelled_run(entry.job if entry else None, ticket, now, now, cancelled_by=caller.source)
         try:
             # The etag of the row that was read: a claim in between makes this write fail.
             settled = self._publisher.is_acknowledged_on_finish(ticket.job)
-            await self._runs.finish(Claim(ticket, "", now, record.etag), run, acknowledged=settled)
+            async with audited(self._audit, caller, _cancel_change(record, f"run {ticket.id} was cancelled")):
+                await self._runs.finish(Claim(ticket, "", now, record.etag), run, acknowledged=settled)
         except ClaimLost:
             return None
-        log_change(f"run {ticket.id} was cancelled", source)
         try:
             await self._publisher.publish(run)
         except NotFollowedUp as error:
@@ -109,3 +112,8 @@ class RunCanceller:
         if record.run.outcome is not Outcome.CANCELLED:
             raise Conflict(f"run {run_id} ended before it could be cancelled: {record.run.outcome}")
         return record
+
+
+def _cancel_change(record: RunRecord, summary: str) -> AuditedChange:
+    ticket = record.ticket
+    return AuditedChange("run.cancel", ticket.id, summary, (ticket.job,), before={"state": record.state})

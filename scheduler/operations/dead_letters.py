@@ -12,13 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from jobs.formats.instants import format_iso_instant
 from jobs.ports import Clock
 from jobs.runs import Ticket
 from scheduler.audit.change_log import log_change
+from scheduler.audit.recording import audited, recorded
+from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.catalog.catalog import Catalog
 from scheduler.dispatch.port import Dispatch
 from scheduler.errors import Conflict, InvalidArgument, NotFound
-from scheduler.identity.caller import ChangeSource
+from scheduler.identity.caller import Caller
 from scheduler.stores.dead_letters.letter import DeadLetter
 from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.runs.repository import RunRecord, Runs
@@ -65,14 +68,23 @@ class ReplayResult:
 
 
 class DeadLetterReplayer:
-    def __init__(self, catalog: Catalog, letters: DeadLetters, runs: Runs, dispatch: Dispatch, clock: Clock) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        letters: DeadLetters,
+        runs: Runs,
+        dispatch: Dispatch,
+        clock: Clock,
+        audit: AuditTrail,
+    ) -> None:
         self._catalog = catalog
         self._letters = letters
         self._runs = runs
         self._dispatch = dispatch
         self._clock = clock
+        self._audit = audit
 
-    async def replay(self, letter_id: str, *, source: ChangeSource) -> RunRecord:
+    async def replay(self, letter_id: str, *, caller: Caller) -> RunRecord:
         """Queue a run that replays a letter. Return the run.
 
         Raises:
@@ -88,13 +100,13 @@ class DeadLetterReplayer:
             raise Conflict(f"dead letter {letter_id} contains a message that is not a ticket, so it cannot be replayed")
         if letter.replay is not None and letter.replay.done:
             raise Conflict(f"dead letter {letter_id} was already replayed by run {letter.replay.ticket.id}")
-        _, records = await self._replay([letter], [self._clock.now()], source)
+        _, records = await self._replay([letter], [self._clock.now()], caller)
         if not records:
             raise _letter_not_found(letter_id)
         return records[0]
 
     async def replay_all(
-        self, letter_filter: LetterFilter, *, per_second: float, limit: int, dry_run: bool = False, source: ChangeSource
+        self, letter_filter: LetterFilter, *, per_second: float, limit: int, dry_run: bool = False, caller: Caller
     ) -> ReplayResult:
         """Replay up to `limit` matching letters, oldest first, and start `per_second` runs per second.
 
@@ -109,14 +121,24 @@ class DeadLetterReplayer:
         unknown = sorted({str(letter.job) for letter in fitting if letter.job not in self._catalog})
         chosen = known[-limit:][::-1]
         if not dry_run:
-            chosen = await self._replay_paced(chosen, per_second, source)
+            chosen = await self._replay_paced(chosen, per_second, caller)
         return ReplayResult(tuple(chosen), max(0, len(known) - limit), tuple(unknown))
 
-    async def discard(self, letter_id: str, *, source: ChangeSource) -> None:
+    async def discard(self, letter_id: str, *, caller: Caller) -> None:
         """Delete a letter permanently. Raises NotFound, StoreError."""
-        if not await self._letters.discard(letter_id):
+        letter = await self._letters.find(letter_id)
+        if letter is None:
             raise _letter_not_found(letter_id)
-        log_change(f"dead letter {letter_id} was discarded", source)
+        change = AuditedChange(
+            "dead_letter.discard",
+            letter_id,
+            f"dead letter {letter_id} was discarded",
+            _jobs_of((letter,)),
+            before={"job": letter.job, "at": format_iso_instant(letter.at, precise=True), "reason": letter.reason},
+        )
+        async with audited(self._audit, caller, change):
+            if not await self._letters.discard(letter_id):
+                raise _letter_not_found(letter_id)
 
     def _check_arguments(self, letter_filter: LetterFilter, per_second: float, limit: int) -> None:
         if letter_filter == LetterFilter():
@@ -140,36 +162,46 @@ class DeadLetterReplayer:
             after = page.continuation
         return letters
 
-    async def _replay_paced(
-        self, letters: Sequence[DeadLetter], per_second: float, source: ChangeSource
-    ) -> list[DeadLetter]:
+    async def _replay_paced(self, letters: Sequence[DeadLetter], per_second: float, caller: Caller) -> list[DeadLetter]:
         """Replay letters with due instants spread over time: a worker waits for the instant of a ticket."""
         now = self._clock.now()
         replayed: list[DeadLetter] = []
         for start in range(0, len(letters), _REPLAY_BATCH):
             together = letters[start : start + _REPLAY_BATCH]
             due = [now + timedelta(seconds=(start + number) / per_second) for number in range(len(together))]
-            replayed += (await self._replay(together, due, source))[0]
+            replayed += (await self._replay(together, due, caller))[0]
         return replayed
 
     async def _replay(
-        self, letters: Sequence[DeadLetter], due: Sequence[datetime], source: ChangeSource
+        self, letters: Sequence[DeadLetter], due: Sequence[datetime], caller: Caller
     ) -> tuple[list[DeadLetter], list[RunRecord]]:
         """Return the letters, without those discarded meanwhile, and the runs that replay them."""
-        marked = await asyncio.gather(*map(self._mark, letters, due))
-        started = [letter for letter in marked if letter is not None]
-        tickets = [letter.replay.ticket for letter in started if letter.replay is not None]
-        records = await asyncio.gather(*map(self._runs.enqueue, tickets))
-        await self._dispatch.send(tickets)
-        ended = await asyncio.gather(*(self._letters.finish_replay(letter.id) for letter in started))
+        async with recorded(self._audit, caller, _replay_change(letters)):
+            marked = await asyncio.gather(*map(self._mark, letters, due))
+            started = [letter for letter in marked if letter is not None]
+            tickets = [letter.replay.ticket for letter in started if letter.replay is not None]
+            records = await asyncio.gather(*map(self._runs.enqueue, tickets))
+            await self._dispatch.send(tickets)
+            ended = await asyncio.gather(*(self._letters.finish_replay(letter.id) for letter in started))
         for letter, ticket in zip(started, tickets, strict=True):
-            log_change(f"dead letter {letter.id} is replayed by run {ticket.id}", source)
+            log_change(f"dead letter {letter.id} is replayed by run {ticket.id}", caller)
         return [after or before for before, after in zip(started, ended, strict=True)], records
 
     async def _mark(self, letter: DeadLetter, due_at: datetime) -> DeadLetter | None:
         assert letter.ticket is not None, "letters without a ticket are excluded earlier"
         ticket = Ticket.replayed(letter.ticket, due_at, self._catalog.get_job(letter.ticket.job).generation)
         return await self._letters.start_replay(letter.id, ticket, self._clock.now())
+
+
+def _replay_change(letters: Sequence[DeadLetter]) -> AuditedChange:
+    first, more = letters[0].id, len(letters) - 1
+    summary = f"dead letter {first} is replayed" if not more else f"{len(letters)} dead letters are replayed"
+    after = {"letters": [letter.id for letter in letters]} if more else None
+    return AuditedChange("dead_letter.replay", "" if more else first, summary, _jobs_of(letters), after=after)
+
+
+def _jobs_of(letters: Sequence[DeadLetter]) -> tuple[str, ...]:
+    return tuple(sorted({letter.job for letter in letters if letter.job is not None}))
 
 
 def _letter_not_found(letter_id: str) -> NotFound:

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from jobs.formats.instants import format_iso_instant
 from jobs.ports import Clock
-from scheduler.audit.change_log import log_change
+from scheduler.audit.recording import audited
+from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.catalog.catalog import Catalog
-from scheduler.identity.caller import ChangeSource
+from scheduler.identity.caller import Caller
 from scheduler.operations.arguments import check_end, check_reason
 from scheduler.stores.pauses import Pause, Pauses
 
 
 class JobPauser:
-    def __init__(self, catalog: Catalog, pauses: Pauses, clock: Clock) -> None:
+    def __init__(self, catalog: Catalog, pauses: Pauses, clock: Clock, audit: AuditTrail) -> None:
         self._catalog = catalog
         self._pauses = pauses
         self._clock = clock
+        self._audit = audit
 
-    async def pause(self, name: str, *, until: datetime | None = None, reason: str = "", source: ChangeSource) -> Pause:
+    async def pause(self, name: str, *, until: datetime | None = None, reason: str = "", caller: Caller) -> Pause:
         """Pause a job until an instant or a resume. A job that is already paused gets the new end and reason.
 
         Raises:
@@ -33,13 +36,16 @@ class JobPauser:
         check_reason(reason)
         now = self._clock.now()
         check_end(until, now)
-        before = (await self._pauses.list_active(now, fresh=True)).get(name)
+        before = await self._pauses.find_active(name, now)
         pause = Pause(name, now if before is None else before.since, until, reason)
-        await self._pauses.set_pause(pause)
-        log_change(f"job {name} was {pause}", source)
+        change = AuditedChange(
+            "job.pause", name, f"job {name} was {pause}", (name,), _pause_fields(before), _pause_fields(pause)
+        )
+        async with audited(self._audit, caller, change):
+            await self._pauses.set_pause(pause)
         return pause
 
-    async def resume(self, name: str, *, source: ChangeSource) -> bool:
+    async def resume(self, name: str, *, caller: Caller) -> bool:
         """End the pause. Return False if the job was not paused.
 
         Raises:
@@ -48,8 +54,17 @@ class JobPauser:
         """
         self._catalog.get_job(name)
         now = self._clock.now()
-        paused = name in await self._pauses.list_active(now, fresh=True)
-        await self._pauses.resume(name, now)
-        if paused:
-            log_change(f"job {name} was resumed", source)
-        return paused
+        before = await self._pauses.find_active(name, now)
+        if before is None:
+            return False
+        change = AuditedChange("job.resume", name, f"job {name} was resumed", (name,), _pause_fields(before))
+        async with audited(self._audit, caller, change):
+            await self._pauses.resume(name, now)
+        return True
+
+
+def _pause_fields(pause: Pause | None) -> dict[str, str | None] | None:
+    if pause is None:
+        return None
+    until = None if pause.until is None else format_iso_instant(pause.until)
+    return {"since": format_iso_instant(pause.since), "until": until, "reason": pause.reason}

@@ -18,7 +18,7 @@ from jobs.redaction import Redactor
 from jobs.targets import HeartbeatTarget
 from scheduler.catalog.catalog import Catalog
 from scheduler.dispatch.port import DispatchError
-from scheduler.identity.caller import ChangeSource
+from scheduler.identity.caller import PING_CALLER
 from scheduler.operations.ping_tokens import PingTokens
 from scheduler.operations.runs import RunStarter
 from scheduler.queries.heartbeat_reader import HeartbeatReader
@@ -139,7 +139,7 @@ class PingReceiver:
             return
         _log.info("heartbeat of job %s: %s", job.name, reason)
         try:
-            await self._starter.run_now(job.name, source=ChangeSource.PING)
+            await self._starter.run_now(job.name, caller=PING_CALLER)
         except (StoreError, DispatchError) as error:
             _log.warning("could not run job %s: %s; its next scheduled run evaluates the ping", job.name, error)
 

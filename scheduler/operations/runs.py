@@ -9,10 +9,11 @@ from typing import Any
 from jobs.ports import Clock
 from jobs.runs import Ticket
 from jobs.targets import Target
-from scheduler.audit.change_log import log_change
+from scheduler.audit.recording import audited
+from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.catalog.catalog import Catalog
 from scheduler.dispatch.port import Dispatch
-from scheduler.identity.caller import ChangeSource
+from scheduler.identity.caller import Caller
 from scheduler.stores.runs.repository import RunRecord, Runs, RunState
 
 _FIRST_PAUSE = 0.02
@@ -29,6 +30,7 @@ class RunStarter:
         runs: Runs,
         dispatch: Dispatch,
         clock: Clock,
+        audit: AuditTrail,
         preload_check: Callable[[Target], None] = lambda target: None,
         on_requested: Callable[[Ticket, str], None] = lambda ticket, trace_parent: None,
         end_of: Callable[[str], asyncio.Future[None] | None] = lambda run_id: None,
@@ -45,10 +47,11 @@ class RunStarter:
         self._runs = runs
         self._dispatch = dispatch
         self._clock = clock
+        self._audit = audit
         self._end_of = end_of
         self._stopping = asyncio.Event()
 
-    async def run_now(self, name: str, *, source: ChangeSource, trace_parent: str = "") -> RunRecord:
+    async def run_now(self, name: str, *, caller: Caller, trace_parent: str = "") -> RunRecord:
         """Queue a run of an enabled or disabled job. It is stored before it is dispatched, so a crash does not lose it.
 
         `trace_parent`: the `traceparent` header of the request.
@@ -61,11 +64,12 @@ class RunStarter:
         entry = self._catalog.get_job(name)
         self._preload_check(entry.job.check)
         ticket = Ticket.requested(name, self._clock.now(), entry.generation)
-        record = await self._runs.enqueue(ticket)
-        log_change(f"run {ticket.id} was queued", source)
-        if trace_parent:
-            self._on_requested(ticket, trace_parent)
-        await self._dispatch.send([ticket])
+        change = AuditedChange("job.run", name, f"run {ticket.id} was queued", (name,), after={"run": ticket.id})
+        async with audited(self._audit, caller, change):
+            record = await self._runs.enqueue(ticket)
+            if trace_parent:
+                self._on_requested(ticket, trace_parent)
+            await self._dispatch.send([ticket])
         return record
 
     async def wait_until_finished(self, run_id: str, seconds: float) -> RunRecord | None:

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import secrets
 
-from scheduler.audit.change_log import log_change
+from scheduler.audit.recording import audited
+from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.errors import NotFound
-from scheduler.identity.caller import ChangeSource
+from scheduler.identity.caller import Caller
 from scheduler.secrets.monitor import SecretMonitor, SecretView
 
 
 class SecretRefresher:
-    def __init__(self, monitor: SecretMonitor) -> None:
+    def __init__(self, monitor: SecretMonitor, audit: AuditTrail) -> None:
         self._monitor = monitor
+        self._audit = audit
 
-    async def refresh(self, name: str, *, source: ChangeSource) -> SecretView:
+    async def refresh(self, name: str, *, caller: Caller) -> SecretView:
         """Read a secret again: in this process now, in others at its first use after at most 15 s.
 
         Raises:
             NotFound: no job uses a secret of that name.
             StoreError: nothing was changed.
         """
-        if not await self._monitor.record_new_version(name, secrets.token_hex(8)):
+        jobs = self._monitor.jobs_using(name)
+        if not jobs:
             raise NotFound(f"no job uses a secret named {name!r}")
-        log_change(f"secret {name} was refreshed", source)
+        change = AuditedChange("secret.refresh", name, f"secret {name} was refreshed", jobs)
+        async with audited(self._audit, caller, change):
+            await self._monitor.record_new_version(name, secrets.token_hex(8))
         view = await self._monitor.read_secret(name)
         if view is None:
             raise NotFound(f"no job uses a secret named {name!r} any longer")

@@ -165,6 +165,11 @@ class SecretMonitor:
         """Return whether a job uses this secret now."""
         return vault_name(name) in self._used_names()
 
+    def jobs_using(self, name: str) -> tuple[str, ...]:
+        """Return the jobs that use this secret now."""
+        names = self._jobs_by_secret()
+        return next((tuple(jobs) for each, jobs in names.items() if vault_name(each) == vault_name(name)), ())
+
     async def list_secrets(self, *, read: bool = False) -> Sequence[SecretView]:
         """Return every secret that jobs use, sorted by name. `read`: read each first, as an attempt does."""
         await self.check_versions()

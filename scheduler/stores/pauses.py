@@ -80,6 +80,12 @@ class Pauses:
                     await self._refresh()
         return self.list_cached(now)
 
+    async def find_active(self, job: str, now: datetime) -> Pause | None:
+        """Return the pause of a job that is in force, from the store. Raises StoreUnavailable."""
+        row = await self._store.get_row(PAUSES_TABLE, _PARTITION, job)
+        pause = None if row is None else _read_pause(row)
+        return pause if pause is not None and pause.is_active_at(now) else None
+
     def list_cached(self, now: datetime) -> Mapping[str, Pause]:
         """Return the same from the cache, at once."""
         return {job: pause for job, pause in self._cached.items() if pause.is_active_at(now)} if self._cached else {}
@@ -100,8 +106,8 @@ class Pauses:
 
     async def resume(self, job: str, now: datetime) -> None:
         """Resume the job. Does nothing if it is not paused."""
-        row = await self._store.get_row(PAUSES_TABLE, _PARTITION, job)
-        if row is not None and (pause := _read_pause(row)).is_active_at(now):
+        pause = await self.find_active(job, now)
+        if pause is not None:
             await self.set_pause(replace(pause, until=now))
 
     def _is_stale(self) -> bool:

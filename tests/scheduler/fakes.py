@@ -48,6 +48,7 @@ from scheduler.worker.worker_dependencies import WorkerDependencies
 from tests.jobs.checks.http_check import MemorySecrets
 from tests.jobs.running.run_parts import Heard, ScriptedCheck, Step, answer
 from tests.jobs.running.virtual_time import LoopClock
+from tests.scheduler.audit.memory_trail import MemoryAuditTrail
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -173,6 +174,7 @@ class Shop:
         self.marks = repositories.schedule_activations
         self.check = ScriptedCheck(list(steps) or [answer()])
         self.heard = Heard()
+        self.audit = MemoryAuditTrail()
         self.catalog = Catalog([entry()] if jobs is None else jobs)
         self.tokens, self.redactor, self.heartbeats = MemorySecrets(), Redactor(), repositories.heartbeats
         self.pauses = Pauses(store, self.clock.monotonic)
@@ -226,10 +228,10 @@ class Shop:
         return self
 
     def operations(self, dispatch: Dispatch) -> Operations:
-        running = RunStarter(self.catalog, self.runs, dispatch, self.clock, end_of=self.worker.end_of)
+        running = RunStarter(self.catalog, self.runs, dispatch, self.clock, self.audit, end_of=self.worker.end_of)
         return Operations(
             runs=running,
-            pauses=JobPauser(self.catalog, self.pauses, self.clock),
+            pauses=JobPauser(self.catalog, self.pauses, self.clock, self.audit),
             cancellations=RunCanceller(
                 self.catalog,
                 self.runs,
@@ -238,11 +240,14 @@ class Shop:
                 self.worker.cancel,
                 self.worker.publisher,
                 self.clock,
+                self.audit,
             ),
-            dead_letters=DeadLetterReplayer(self.catalog, self.dead_letters, self.runs, dispatch, self.clock),
-            backfills=Backfiller(self.catalog, self.runs, self.marks, dispatch, self.clock),
-            circuits=CircuitControl(self.circuits, self.circuit_states, self.clock),
-            secrets=SecretRefresher(self.secret_watch),
+            dead_letters=DeadLetterReplayer(
+                self.catalog, self.dead_letters, self.runs, dispatch, self.clock, self.audit
+            ),
+            backfills=Backfiller(self.catalog, self.runs, self.marks, dispatch, self.clock, self.audit),
+            circuits=CircuitControl(self.circuits, self.circuit_states, self.clock, self.audit),
+            secrets=SecretRefresher(self.secret_watch, self.audit),
             pings=PingReceiver(
                 self.catalog, self.tokens, self.heartbeats, self.beats, self.pauses, running, self.redactor, self.clock
             ),

@@ -20,9 +20,9 @@ from config.loading import load_configuration
 from jobs.checks.clock import PhaseClock
 from jobs.running import execution
 from scheduler.app import Program, open_program
+from scheduler.cli.caller import command_caller
 from scheduler.cli.command_profile import CommandProfile
 from scheduler.hosts.embedded.program import open_embedded_program
-from scheduler.identity.caller import ChangeSource
 
 ROOT = Path(__file__).resolve().parents[2]
 before: list[set[str]] = []
@@ -51,7 +51,7 @@ async def opened(role: str) -> AsyncIterator[Program]:
 async def main(role: str, job: str) -> dict[str, Any]:
     async with opened(role) as program:
         execution.PhaseClock = WatchedClock  # type: ignore[misc]
-        record = await program.operations.runs.run_now(job, source=ChangeSource.COMMAND_LINE)
+        record = await program.operations.runs.run_now(job, caller=command_caller())
         await program.worker.wait_until_idle()
         imported = sorted(set(sys.modules) - before[0])
         found = await program.queries.find_run(record.ticket.id)

@@ -6,11 +6,10 @@ from http import HTTPStatus
 
 from pydantic import Field
 
-from scheduler.api.dependencies import JobName, ServicesDep
+from scheduler.api.dependencies import CallerDep, JobName, ServicesDep
 from scheduler.api.models.backfills import BackfillModel
 from scheduler.api.models.requests import Instant, RequestModel
 from scheduler.api.routing import ApiRouter
-from scheduler.identity.caller import ChangeSource
 
 router = ApiRouter("jobs")
 
@@ -31,7 +30,7 @@ class BackfillRequest(RequestModel):
 
 
 @router.operate("/api/jobs/{name}/backfill", status_code=HTTPStatus.ACCEPTED)
-async def backfill_job(services: ServicesDep, name: JobName, body: BackfillRequest) -> BackfillModel:
+async def backfill_job(services: ServicesDep, caller: CallerDep, name: JobName, body: BackfillRequest) -> BackfillModel:
     """Queue a run for each due instant of a past range that has not run or was skipped. They execute one by one.
 
     The runs check the target now. They have the trigger `backfill` and count neither in uptime nor as the job's latest
@@ -45,6 +44,6 @@ async def backfill_job(services: ServicesDep, name: JobName, body: BackfillReque
         leave_skipped=body.leave_skipped,
         before_first_version=body.before_first_version,
         dry_run=body.dry_run,
-        source=ChangeSource.API,
+        caller=caller,
     )
     return BackfillModel.from_result(name, done, dry_run=body.dry_run)

@@ -6,11 +6,10 @@ from typing import Annotated
 
 from fastapi import Path
 
-from scheduler.api.dependencies import Continuation, Limit, ServicesDep
+from scheduler.api.dependencies import CallerDep, Continuation, Limit, ServicesDep
 from scheduler.api.models.circuits import CircuitList, CircuitModel
 from scheduler.api.models.requests import Instant, Reason, RequestModel
 from scheduler.api.routing import ApiRouter
-from scheduler.identity.caller import ChangeSource
 
 router = ApiRouter("circuits")
 
@@ -46,27 +45,31 @@ async def get_circuit(services: ServicesDep, key: CircuitKey) -> CircuitModel:
 
 
 @router.operate("/api/circuits/{key}/open")
-async def open_circuit(services: ServicesDep, key: CircuitKey, body: HoldRequest | None = None) -> CircuitModel:
+async def open_circuit(
+    services: ServicesDep, caller: CallerDep, key: CircuitKey, body: HoldRequest | None = None
+) -> CircuitModel:
     """Reject all runs of its jobs until an instant or a reset. A rejected run counts as down."""
     change = body or HoldRequest()
     return CircuitModel.from_view(
-        await services.operations.circuits.open(key, until=change.until, reason=change.reason, source=ChangeSource.API)
+        await services.operations.circuits.open(key, until=change.until, reason=change.reason, caller=caller)
     )
 
 
 @router.operate("/api/circuits/{key}/close")
-async def close_circuit(services: ServicesDep, key: CircuitKey, body: HoldRequest | None = None) -> CircuitModel:
+async def close_circuit(
+    services: ServicesDep, caller: CallerDep, key: CircuitKey, body: HoldRequest | None = None
+) -> CircuitModel:
     """Admit all runs of its jobs until an instant or a reset. Meanwhile they are not counted."""
     change = body or HoldRequest()
     return CircuitModel.from_view(
-        await services.operations.circuits.close(key, until=change.until, reason=change.reason, source=ChangeSource.API)
+        await services.operations.circuits.close(key, until=change.until, reason=change.reason, caller=caller)
     )
 
 
 @router.operate("/api/circuits/{key}/reset")
-async def reset_circuit(services: ServicesDep, key: CircuitKey, body: ResetRequest | None = None) -> CircuitModel:
+async def reset_circuit(
+    services: ServicesDep, caller: CallerDep, key: CircuitKey, body: ResetRequest | None = None
+) -> CircuitModel:
     """Close the circuit, remove its override and clear its counts."""
     change = body or ResetRequest()
-    return CircuitModel.from_view(
-        await services.operations.circuits.reset(key, reason=change.reason, source=ChangeSource.API)
-    )
+    return CircuitModel.from_view(await services.operations.circuits.reset(key, reason=change.reason, caller=caller))

@@ -10,14 +10,13 @@ from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict, JsonValue
 
 from jobs.definition import NAME_PATTERN
-from scheduler.api.dependencies import Continuation, JobParameter, Limit, ServicesDep
+from scheduler.api.dependencies import CallerDep, Continuation, JobParameter, Limit, ServicesDep
 from scheduler.api.models.dead_letters import DeadLetterDetail, DeadLetterList, ReplayModel
 from scheduler.api.models.requests import Instant, Reason, RequestModel
 from scheduler.api.models.runs import RunModel, run_path
 from scheduler.api.problems import ApiError, InvalidInput, InvalidRequest
 from scheduler.api.routes.jobs import POLL_RETRY_AFTER
 from scheduler.api.routing import ApiRouter
-from scheduler.identity.caller import ChangeSource
 from scheduler.operations.dead_letters import LetterFilter
 
 router = ApiRouter("dead letters")
@@ -86,31 +85,33 @@ async def get_dead_letter(services: ServicesDep, letter_id: LetterId) -> DeadLet
 
 
 @router.operate("/api/dead-letters/replay", status_code=HTTPStatus.ACCEPTED)
-async def replay_dead_letters(services: ServicesDep, body: ReplayRequest) -> ReplayModel:
+async def replay_dead_letters(services: ServicesDep, caller: CallerDep, body: ReplayRequest) -> ReplayModel:
     """Replay matching letters, oldest first, at a limited rate. Letters that are already replayed do not match.
 
     `dry_run`: change nothing and return the letters that would be replayed.
     """
     letter_filter = LetterFilter(job=body.job, reason=body.reason, after=body.after, before=body.before)
     result = await services.operations.dead_letters.replay_all(
-        letter_filter, per_second=body.per_second, limit=body.limit, dry_run=body.dry_run, source=ChangeSource.API
+        letter_filter, per_second=body.per_second, limit=body.limit, dry_run=body.dry_run, caller=caller
     )
     return ReplayModel.from_result(result, dry_run=body.dry_run)
 
 
 @router.operate("/api/dead-letters/{letter_id}/replay", status_code=HTTPStatus.ACCEPTED)
-async def replay_dead_letter(services: ServicesDep, response: Response, letter_id: LetterId) -> RunModel:
+async def replay_dead_letter(
+    services: ServicesDep, caller: CallerDep, response: Response, letter_id: LetterId
+) -> RunModel:
     """Replay a letter with the current definition of its job. 409 if it is already replayed.
 
     Returns the new run; its correlation id is that of the failed run.
     """
-    record = await services.operations.dead_letters.replay(letter_id, source=ChangeSource.API)
+    record = await services.operations.dead_letters.replay(letter_id, caller=caller)
     response.headers["Operation-Location"] = run_path(record.ticket.id)
     response.headers["Retry-After"] = POLL_RETRY_AFTER
     return RunModel.from_record(record)
 
 
 @router.manage("/api/dead-letters/{letter_id}", status_code=HTTPStatus.NO_CONTENT)
-async def discard_dead_letter(services: ServicesDep, letter_id: LetterId) -> None:
+async def discard_dead_letter(services: ServicesDep, caller: CallerDep, letter_id: LetterId) -> None:
     """Delete a dead letter permanently."""
-    await services.operations.dead_letters.discard(letter_id, source=ChangeSource.API)
+    await services.operations.dead_letters.discard(letter_id, caller=caller)

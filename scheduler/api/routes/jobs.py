@@ -8,6 +8,7 @@ from fastapi import Request, Response
 
 from jobs.formats.trace_ids import TRACE_HEADER as TRACE_PARENT
 from scheduler.api.dependencies import (
+    CallerDep,
     Continuation,
     JobName,
     Limit,
@@ -26,7 +27,6 @@ from scheduler.api.routes.filters import (
     parse_job_filters,
 )
 from scheduler.api.routing import ApiRouter
-from scheduler.identity.caller import ChangeSource
 from scheduler.stores.runs.repository import RunState
 
 POLL_RETRY_AFTER = "1"
@@ -81,12 +81,12 @@ async def get_job(services: ServicesDep, name: JobName) -> JobDetail:
     },
 )
 async def run_job(
-    services: ServicesDep, request: Request, response: Response, name: JobName, wait: Wait = None
+    services: ServicesDep, caller: CallerDep, request: Request, response: Response, name: JobName, wait: Wait = None
 ) -> RunModel:
     """Start a run of an enabled or disabled job. 202 with `Operation-Location`, or 200 if it finishes within `wait`."""
     seconds = parse_wait(wait)
     record = await services.operations.runs.run_now(
-        name, source=ChangeSource.API, trace_parent=request.headers.get(TRACE_PARENT, "")
+        name, caller=caller, trace_parent=request.headers.get(TRACE_PARENT, "")
     )
     if seconds > 0:
         record = await services.operations.runs.wait_until_finished(record.ticket.id, seconds) or record

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from scheduler.api.dependencies import JobName, ServicesDep
+from scheduler.api.dependencies import CallerDep, JobName, ServicesDep
 from scheduler.api.models.jobs import JobDetail
 from scheduler.api.models.requests import Instant, Reason, RequestModel
 from scheduler.api.routes.jobs import get_job
 from scheduler.api.routing import ApiRouter
-from scheduler.identity.caller import ChangeSource
 
 router = ApiRouter("jobs")
 
@@ -20,19 +19,21 @@ class PauseRequest(RequestModel):
 
 
 @router.operate("/api/jobs/{name}/pause")
-async def pause_job(services: ServicesDep, name: JobName, body: PauseRequest | None = None) -> JobDetail:
+async def pause_job(
+    services: ServicesDep, caller: CallerDep, name: JobName, body: PauseRequest | None = None
+) -> JobDetail:
     """Skip a job's scheduled runs until an instant or a resume. An existing pause is replaced.
 
     The first skipped run is recorded with the reason and stands for the following ones. Every process applies the pause
     within 6 s. A user can still start a run.
     """
     change = body or PauseRequest()
-    await services.operations.pauses.pause(name, until=change.until, reason=change.reason, source=ChangeSource.API)
+    await services.operations.pauses.pause(name, until=change.until, reason=change.reason, caller=caller)
     return await get_job(services, name)
 
 
 @router.operate("/api/jobs/{name}/resume")
-async def resume_job(services: ServicesDep, name: JobName) -> JobDetail:
+async def resume_job(services: ServicesDep, caller: CallerDep, name: JobName) -> JobDetail:
     """End a job's pause. Instants that were due meanwhile do not run. A job that is not paused is unchanged."""
-    await services.operations.pauses.resume(name, source=ChangeSource.API)
+    await services.operations.pauses.resume(name, caller=caller)
     return await get_job(services, name)

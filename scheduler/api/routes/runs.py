@@ -7,6 +7,7 @@ from http import HTTPStatus
 from fastapi import Response
 
 from scheduler.api.dependencies import (
+    CallerDep,
     Continuation,
     JobParameter,
     Limit,
@@ -22,7 +23,6 @@ from scheduler.api.problems import ApiError, InvalidInput, InvalidRequest
 from scheduler.api.routes.filters import FromParameter, ToParameter, parse_due_range
 from scheduler.api.routes.jobs import POLL_RETRY_AFTER
 from scheduler.api.routing import ApiRouter
-from scheduler.identity.caller import ChangeSource
 from scheduler.stores.runs.repository import RunState
 
 DEFAULT_CANCEL_WAIT = 1.0
@@ -83,13 +83,15 @@ async def get_run(services: ServicesDep, run_id: RunId) -> RunModel:
         },
     },
 )
-async def cancel_run(services: ServicesDep, response: Response, run_id: RunId, wait: Wait = None) -> RunModel:
+async def cancel_run(
+    services: ServicesDep, caller: CallerDep, response: Response, run_id: RunId, wait: Wait = None
+) -> RunModel:
     """Cancel a queued or running run. 409 if it is finished.
 
     Its attempts are stored, and its outcome is `cancelled`. Another process cancels its run within a few seconds.
     """
     seconds = DEFAULT_CANCEL_WAIT if wait is None else parse_wait(wait)
-    record = await services.operations.cancellations.cancel(run_id, source=ChangeSource.API, wait=seconds)
+    record = await services.operations.cancellations.cancel(run_id, caller=caller, wait=seconds)
     if record.state is not RunState.FINISHED:
         response.status_code = HTTPStatus.ACCEPTED
         response.headers["Operation-Location"] = run_path(run_id)

@@ -6,10 +6,9 @@ from typing import Annotated
 
 from fastapi import Path
 
-from scheduler.api.dependencies import ServicesDep
+from scheduler.api.dependencies import CallerDep, ServicesDep
 from scheduler.api.models.secrets import SecretList, SecretModel
 from scheduler.api.routing import ApiRouter
-from scheduler.identity.caller import ChangeSource
 
 router = ApiRouter("secrets")
 
@@ -23,6 +22,6 @@ async def list_secrets(services: ServicesDep) -> SecretList:
 
 
 @router.operate("/api/secrets/{name}/refresh")
-async def refresh_secret(services: ServicesDep, name: SecretName) -> SecretModel:
+async def refresh_secret(services: ServicesDep, caller: CallerDep, name: SecretName) -> SecretModel:
     """Read a secret again: in this process now, in others at its first use after at most 15 s."""
-    return SecretModel.from_view(await services.operations.secrets.refresh(name, source=ChangeSource.API))
+    return SecretModel.from_view(await services.operations.secrets.refresh(name, caller=caller))

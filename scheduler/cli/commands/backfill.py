@@ -87,8 +87,8 @@ async def _backfill(
     dry_run: bool,
 ) -> tuple[BackfillResult, list[RunRecord]]:
     """Return the result, and the records of its runs once all have finished."""
+    from scheduler.cli.caller import command_caller
     from scheduler.cli.mutations import wait_for_runs
-    from scheduler.identity.caller import ChangeSource
 
     done = await program.operations.backfills.backfill(
         job,
@@ -98,7 +98,7 @@ async def _backfill(
         leave_skipped=leave_skipped,
         before_first_version=before_first_version,
         dry_run=dry_run,
-        source=ChangeSource.COMMAND_LINE,
+        caller=command_caller(),
     )
     if dry_run:
         return done, []

@@ -29,14 +29,12 @@ def cancel(
     Examples:
       cancel checkout-api@20261125T015030.000Z
     """
+    from scheduler.cli.caller import command_caller
     from scheduler.cli.mutations import run_operation
     from scheduler.cli.output import EXIT_FAILED, print_error
-    from scheduler.identity.caller import ChangeSource
 
     async def work(program: Program) -> RunRecord:
-        return await program.operations.cancellations.cancel(
-            run, source=ChangeSource.COMMAND_LINE, wait=_CANCEL_TIMEOUT
-        )
+        return await program.operations.cancellations.cancel(run, caller=command_caller(), wait=_CANCEL_TIMEOUT)
 
     record = run_operation("cancel", work, listing_hint="`history JOB` shows the ids of its runs")
     if as_json:

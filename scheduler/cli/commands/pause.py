@@ -37,9 +37,9 @@ def pause(
       pause checkout-api --until 2026-11-25T14:00:00Z
       pause checkout-api
     """
+    from scheduler.cli.caller import command_caller
     from scheduler.cli.mutations import run_operation, show_job
     from scheduler.cli.options import parse_duration_option, parse_instant_option
-    from scheduler.identity.caller import ChangeSource
 
     if length is not None and until is not None:
         fail("--for and --until both set the end: give one of them")
@@ -50,7 +50,7 @@ def pause(
     async def work(program: Program) -> tuple[JobView, datetime]:
         now = program.clock.now()
         ends = end if seconds is None else _end_after(now, seconds)
-        await program.operations.pauses.pause(job, until=ends, reason=reason.strip(), source=ChangeSource.COMMAND_LINE)
+        await program.operations.pauses.pause(job, until=ends, reason=reason.strip(), caller=command_caller())
         return await program.queries.view_job(job), now
 
     view, now = run_operation("pause", work, job=job)

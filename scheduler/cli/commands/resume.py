@@ -23,11 +23,11 @@ def resume(
     Examples:
       resume checkout-api
     """
+    from scheduler.cli.caller import command_caller
     from scheduler.cli.mutations import run_operation, show_job
-    from scheduler.identity.caller import ChangeSource
 
     async def work(program: Program) -> tuple[JobView, bool]:
-        was_paused = await program.operations.pauses.resume(job, source=ChangeSource.COMMAND_LINE)
+        was_paused = await program.operations.pauses.resume(job, caller=command_caller())
         return await program.queries.view_job(job), was_paused
 
     view, was_paused = run_operation("resume", work, job=job)

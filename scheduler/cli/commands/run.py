@@ -69,9 +69,9 @@ def _run(configuration: Configuration, job: str, listener: RunListener | None = 
 async def _run_until_done(program: Program, job: str) -> RunRecord | None:
     import asyncio
 
-    from scheduler.identity.caller import ChangeSource
+    from scheduler.cli.caller import command_caller
 
-    record = await program.operations.runs.run_now(job, source=ChangeSource.COMMAND_LINE)
+    record = await program.operations.runs.run_now(job, caller=command_caller())
     try:
         await program.worker.wait_until_idle()
     except asyncio.CancelledError:

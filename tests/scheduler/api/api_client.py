@@ -47,6 +47,7 @@ class ApiClient:
             job_watch, self.noted, self.shop.store, Telemetry([]), clock, places=self.shop.worker.place_usage
         )
         self.services = Services(
+            audit=self.shop.audit,
             operations=self.shop.operations(self.dispatch),
             queries=JobAndRunQueries(catalog, runs, self.shop.pauses, self.shop.dead_letters, clock),
             health=self.health,

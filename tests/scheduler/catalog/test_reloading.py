@@ -17,6 +17,7 @@ from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 from scheduler.catalog.reloading import SLOW_READ_THRESHOLD, JobReloader, build_snapshot
 from scheduler.health.report import HealthStatus
 from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.audit.memory_trail import MemoryAuditTrail
 from tests.scheduler.fakes import START, VirtualClock, entry
 
 WRONG = Problem("jobs.a.chek", "unknown key", "did you mean check?", "jobs/a.yaml", 3)
@@ -54,14 +55,16 @@ class Place:
 
 class Bench:
     def __init__(self, *then: JobSet | Exception) -> None:
-        self.clock = VirtualClock()
+        self.clock, self.audit = VirtualClock(), MemoryAuditTrail()
         self.a = entry("a")
         self.catalog = Catalog(build_snapshot(job_set("one", self.a), START))
         self.place = Place(*then)
         self.looked_at: list[str] = []
         self.loaded: list[tuple[set[str], str]] = []
         self.warned: list[str] = []
-        self.reloading = JobReloader(self.place, self.catalog, self.clock, self._look_at, self._load, self._warn)
+        self.reloading = JobReloader(
+            self.place, self.catalog, self.clock, self.audit, self._look_at, self._load, self._warn
+        )
 
     def _look_at(self, jobs: Iterable[JobDefinition]) -> None:
         self.looked_at += [job.name for job in jobs]
@@ -245,7 +248,7 @@ async def test_the_host_hears_of_each_set_with_the_one_before() -> None:
 
 
 async def test_without_a_place_nothing_is_looked_at() -> None:
-    reloading = JobReloader(None, Catalog([entry("a")]), VirtualClock())
+    reloading = JobReloader(None, Catalog([entry("a")]), VirtualClock(), MemoryAuditTrail())
 
     assert not await reloading.reload()
     await reloading.run(lambda _: None)
@@ -302,3 +305,26 @@ async def test_warnings_are_looked_for_in_each_set_that_is_read_and_can_be_used(
     for _ in range(4):
         await bench.reloading.reload()
     assert bench.warned == ["two", "two"]
+
+
+async def test_a_reload_is_recorded_with_the_names_that_changed() -> None:
+    bench = Bench(job_set("two", entry("a", tags={"team": "x"}), entry("b")))
+
+    await bench.reloading.reload()
+
+    ((caller, change),) = bench.audit.changes
+    assert (caller.principal.id, change.action, change.object_id) == ("program:scheduler", "jobs.reload", "two")
+    assert change.jobs == ("b", "a")
+    assert change.after == {"digest": "two", "added": ["b"], "changed": ["a"], "removed": []}
+
+
+async def test_a_reload_is_recorded_later_when_the_store_answers_again() -> None:
+    bench = Bench(job_set("two", entry("a"), entry("b")))
+    bench.audit.is_unavailable = True
+    assert await bench.reloading.reload()
+    assert not bench.audit.changes
+
+    bench.audit.is_unavailable = False
+    await bench.reloading.reload()
+
+    assert bench.audit.actions == [("jobs.reload", "two")]

@@ -8,11 +8,11 @@ from typing import Any
 
 from jobs.runs import Outcome, Run, Trigger
 from scheduler.catalog.catalog import CatalogJob
-from scheduler.identity.caller import ChangeSource
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.runs.repository import RunState
 from tests.jobs.running.run_parts import answer
 from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.audit.memory_trail import API_CALLER
 from tests.scheduler.dependencies.chain_parts import waits_for
 from tests.scheduler.fakes import Shop, entry
 from tests.scheduler.stores.memory import MemoryData
@@ -61,7 +61,7 @@ async def test_a_run_that_is_cancelled_while_it_is_queued_leaves_out_what_follow
     shop = Shop(jobs=[ROOT, waits_for("load", "root")])
     record = await shop.runs.enqueue(shop.ticket(60, "root"))
 
-    await shop.operations(_Nowhere()).cancellations.cancel(record.ticket.id, source=ChangeSource.API, wait=0)
+    await shop.operations(_Nowhere()).cancellations.cancel(record.ticket.id, caller=API_CALLER, wait=0)
 
     (run,) = await runs_of(shop, "load")
     assert run.message.endswith("was cancelled (condition: succeeded)")

@@ -14,12 +14,12 @@ from scheduler.catalog.catalog import UnknownJob
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import Conflict, InvalidArgument
-from scheduler.identity.caller import ChangeSource
 from scheduler.operations import backfills as module
 from scheduler.operations.backfills import Backfiller, BackfillResult
 from scheduler.stores.port import StoreUnavailable
 from tests.jobs.running.run_parts import Hang, Step
 from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.audit.memory_trail import API_CALLER
 from tests.scheduler.fakes import START, Sent, entry
 from tests.scheduler.fakes import Shop as NewShop
 from tests.scheduler.stores.memory import MemoryData
@@ -51,7 +51,7 @@ async def test_what_fell_due_and_has_no_run_is_run_oldest_first_with_its_natural
     ran, *missing = (shop.ticket(-seconds) for seconds in (20, 30, 10, 0))
     await shop.worker.execute(ran)
 
-    done = await in_process(shop).backfill("checkout", ago(30), START, limit=10, source=ChangeSource.API)
+    done = await in_process(shop).backfill("checkout", ago(30), START, limit=10, caller=API_CALLER)
     await shop.worker.wait_until_idle()
 
     assert [ticket.id for ticket in done.tickets] == [ticket.id for ticket in missing]
@@ -65,7 +65,7 @@ async def test_what_fell_due_and_has_no_run_is_run_oldest_first_with_its_natural
 async def test_asking_again_runs_nothing_again() -> None:
     shop = Shop()
     for _ in range(2):
-        done = await in_process(shop).backfill("checkout", ago(30), limit=10, source=ChangeSource.API)
+        done = await in_process(shop).backfill("checkout", ago(30), limit=10, caller=API_CALLER)
         await shop.worker.wait_until_idle()
 
     assert (done.tickets, done.already_run, len(shop.check.calls)) == ((), 4, 4)
@@ -76,12 +76,9 @@ async def test_a_skipped_instant_is_run_beside_the_skipped_run_and_only_once() -
     shop = Shop()
     await shop.worker.skip_recorder.record_skipped(shop.ticket(-10), Reason(ReasonCode.MISSED, "it was left out"))
 
-    done = [
-        await in_process(shop).backfill("checkout", ago(10), ago(1), limit=10, source=ChangeSource.API)
-        for _ in range(2)
-    ]
+    done = [await in_process(shop).backfill("checkout", ago(10), ago(1), limit=10, caller=API_CALLER) for _ in range(2)]
     await shop.worker.wait_until_idle()
-    again = await in_process(shop).backfill("checkout", ago(10), ago(1), limit=10, source=ChangeSource.API)
+    again = await in_process(shop).backfill("checkout", ago(10), ago(1), limit=10, caller=API_CALLER)
 
     (ticket,), _ = (each.tickets for each in done)
     assert done[0] == done[1] == BackfillResult((ticket,), already_run=0, skipped=1)
@@ -93,9 +90,7 @@ async def test_a_skipped_instant_is_run_beside_the_skipped_run_and_only_once() -
 
 async def looked(shop: Shop) -> tuple[Ticket, ...]:
     """The tickets of a dry run over one due instant."""
-    done = await backfilling_of(shop).backfill(
-        "checkout", ago(10), ago(1), limit=1, dry_run=True, source=ChangeSource.API
-    )
+    done = await backfilling_of(shop).backfill("checkout", ago(10), ago(1), limit=1, dry_run=True, caller=API_CALLER)
     return done.tickets
 
 
@@ -117,7 +112,7 @@ async def test_skipped_instants_are_left_if_asked_for() -> None:
     await shop.worker.skip_recorder.record_skipped(shop.ticket(-10), Reason(ReasonCode.MISSED, "it was left out"))
 
     done = await backfilling_of(shop).backfill(
-        "checkout", ago(10), ago(1), limit=10, leave_skipped=True, source=ChangeSource.API
+        "checkout", ago(10), ago(1), limit=10, leave_skipped=True, caller=API_CALLER
     )
 
     assert done == BackfillResult((), already_run=0, skipped=1)
@@ -126,9 +121,9 @@ async def test_skipped_instants_are_left_if_asked_for() -> None:
 @virtual_time
 async def test_runs_that_somebody_asked_for_do_not_stand_for_a_due_instant() -> None:
     shop = Shop()
-    await shop.operations(Sent()).runs.run_now("checkout", source=ChangeSource.API)
+    await shop.operations(Sent()).runs.run_now("checkout", caller=API_CALLER)
 
-    done = await backfilling_of(shop).backfill("checkout", START, START, limit=10, source=ChangeSource.API)
+    done = await backfilling_of(shop).backfill("checkout", START, START, limit=10, caller=API_CALLER)
 
     assert [ticket.due_at for ticket in done.tickets] == [START]
 
@@ -137,7 +132,7 @@ async def test_runs_that_somebody_asked_for_do_not_stand_for_a_due_instant() -> 
 async def test_runs_of_a_job_that_may_not_overlap_take_their_turn() -> None:
     shop = Shop(Hang("body", 2.0))
 
-    await in_process(shop).backfill("checkout", ago(50), limit=10, source=ChangeSource.API)
+    await in_process(shop).backfill("checkout", ago(50), limit=10, caller=API_CALLER)
     await shop.worker.wait_until_idle()
 
     assert [event.run.outcome for event in shop.heard.finished] == [Outcome.SUCCEEDED] * 6
@@ -150,10 +145,10 @@ async def test_instants_before_the_first_version_are_refused_unless_asked_for(si
     shop, sent = NewShop().in_force(since), Sent()
     backfilling = backfilling_of(shop, sent)
     with pytest.raises(InvalidArgument, match="before the first version of job checkout") as refused:
-        await backfilling.backfill("checkout", ago(30), limit=10, source=ChangeSource.API)
+        await backfilling.backfill("checkout", ago(30), limit=10, caller=API_CALLER)
     assert (refused.value.field, sent.sent) == ("from", [])
 
-    done = await backfilling.backfill("checkout", ago(30), limit=10, before_first_version=True, source=ChangeSource.API)
+    done = await backfilling.backfill("checkout", ago(30), limit=10, before_first_version=True, caller=API_CALLER)
 
     assert len(done.tickets) == 4
 
@@ -161,9 +156,7 @@ async def test_instants_before_the_first_version_are_refused_unless_asked_for(si
 @virtual_time
 async def test_the_refusal_says_how_many_instants_lie_before_the_first_version() -> None:
     with pytest.raises(InvalidArgument) as refused:
-        await backfilling_of(NewShop().in_force(ago(15))).backfill(
-            "checkout", ago(30), limit=10, source=ChangeSource.API
-        )
+        await backfilling_of(NewShop().in_force(ago(15))).backfill("checkout", ago(30), limit=10, caller=API_CALLER)
 
     assert str(refused.value) == (
         "2 of 4 due instants, the first at 2026-03-01 11:59:30Z, are before the first version of job checkout, in "
@@ -175,14 +168,14 @@ async def test_the_refusal_says_how_many_instants_lie_before_the_first_version()
 @virtual_time
 async def test_a_job_that_no_host_ever_had_in_force_has_no_instants_of_the_past() -> None:
     with pytest.raises(InvalidArgument, match="which no host has loaded yet: set before_first_version"):
-        await backfilling_of(NewShop()).backfill("checkout", ago(30), limit=10, dry_run=True, source=ChangeSource.API)
+        await backfilling_of(NewShop()).backfill("checkout", ago(30), limit=10, dry_run=True, caller=API_CALLER)
 
 
 @virtual_time
 async def test_an_interval_that_begins_before_the_first_version_is_run_if_nothing_was_due_then() -> None:
     shop = NewShop().in_force(ago(15))
 
-    done = await backfilling_of(shop).backfill("checkout", ago(19), limit=10, source=ChangeSource.API)
+    done = await backfilling_of(shop).backfill("checkout", ago(19), limit=10, caller=API_CALLER)
 
     assert [ticket.due_at for ticket in done.tickets] == [ago(10), ago(0)]
 
@@ -193,7 +186,7 @@ async def test_a_backfill_counts_neither_in_uptime_nor_as_the_latest_run() -> No
     scheduled = shop.ticket(-60)
     await shop.worker.execute(scheduled)
 
-    await in_process(shop).backfill("checkout", ago(50), limit=10, source=ChangeSource.API)
+    await in_process(shop).backfill("checkout", ago(50), limit=10, caller=API_CALLER)
     await shop.worker.wait_until_idle()
 
     looks, _ = await shop.runs.list_uptime_samples("checkout", 100)
@@ -208,9 +201,7 @@ async def test_a_backfill_counts_neither_in_uptime_nor_as_the_latest_run() -> No
 async def test_a_dry_run_changes_nothing() -> None:
     shop, sent = Shop(), Sent()
 
-    done = await backfilling_of(shop, sent).backfill(
-        "checkout", ago(30), limit=10, dry_run=True, source=ChangeSource.API
-    )
+    done = await backfilling_of(shop, sent).backfill("checkout", ago(30), limit=10, dry_run=True, caller=API_CALLER)
 
     assert len(done.tickets) == 4
     assert (sent.sent, await shop.runs.list_unfinished(), shop.store.changes) == ([], [], [])
@@ -224,7 +215,7 @@ async def test_more_than_the_limit_is_refused_with_the_number() -> None:
         InvalidArgument,
         match="the range needs 31 runs, more than the limit of 30: shorten the range, or raise the limit",
     ) as refused:
-        await backfilling_of(shop, sent).backfill("checkout", ago(300), limit=30, source=ChangeSource.API)
+        await backfilling_of(shop, sent).backfill("checkout", ago(300), limit=30, caller=API_CALLER)
 
     assert (refused.value.field, sent.sent, shop.store.changes) == ("limit", [], [])
 
@@ -234,7 +225,7 @@ async def test_an_endless_interval_is_not_worked_out(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(module, "MAX_DUE_INSTANTS", 500)
 
     with pytest.raises(InvalidArgument, match="the range has more than 500 due instants"):
-        await backfilling_of(Shop()).backfill("checkout", ago(10**9), limit=1000, source=ChangeSource.API)
+        await backfilling_of(Shop()).backfill("checkout", ago(10**9), limit=1000, caller=API_CALLER)
 
 
 @virtual_time
@@ -243,14 +234,14 @@ async def test_a_crash_before_all_are_handed_over_is_put_right_by_asking_again()
     broken = Shop(data=data)
     broken.store.breaks_after = 2
     with pytest.raises(StoreUnavailable):
-        await backfilling_of(broken).backfill("checkout", ago(30), limit=10, source=ChangeSource.API)
+        await backfilling_of(broken).backfill("checkout", ago(30), limit=10, caller=API_CALLER)
     shop, sent = Shop(data=data), Sent()
     sent.fails = DispatchError("the queue is away")
     with pytest.raises(DispatchError):
-        await backfilling_of(shop, sent).backfill("checkout", ago(30), limit=10, source=ChangeSource.API)
+        await backfilling_of(shop, sent).backfill("checkout", ago(30), limit=10, caller=API_CALLER)
     sent.fails = None
 
-    done = await backfilling_of(shop, sent).backfill("checkout", ago(30), limit=10, source=ChangeSource.API)
+    done = await backfilling_of(shop, sent).backfill("checkout", ago(30), limit=10, caller=API_CALLER)
 
     assert (len(done.tickets), done.already_run) == (4, 0)
     assert sent.sent == [(done.tickets, None)]
@@ -261,7 +252,7 @@ async def test_a_crash_before_all_are_handed_over_is_put_right_by_asking_again()
 async def test_a_queue_gets_messages_that_are_over_in_time_one_after_the_other() -> None:
     shop, sent = Shop(jobs=[entry(timeout={"attempt": "60s", "run": "150s"})]), Sent()
 
-    await backfilling_of(shop, sent).backfill("checkout", ago(40), limit=10, source=ChangeSource.API)
+    await backfilling_of(shop, sent).backfill("checkout", ago(40), limit=10, caller=API_CALLER)
 
     assert [len(tickets) for tickets, _ in sent.sent] == [2, 2, 1]
     assert [later for _, later in sent.sent] == [None, START + timedelta(seconds=4), START + timedelta(seconds=8)]
@@ -280,7 +271,7 @@ async def test_a_queue_gets_messages_that_are_over_in_time_one_after_the_other()
 @virtual_time
 async def test_what_cannot_be_asked_for_is_refused(since: datetime, until: datetime, limit: int, field: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
-        await backfilling_of(Shop()).backfill("checkout", since, until, limit=limit, source=ChangeSource.API)
+        await backfilling_of(Shop()).backfill("checkout", since, until, limit=limit, caller=API_CALLER)
 
     assert refused.value.field == field
 
@@ -290,15 +281,15 @@ async def test_a_job_without_schedule_was_never_due() -> None:
     shop = Shop(jobs=[entry(schedule=None)])
 
     with pytest.raises(Conflict, match="has no schedule"):
-        await backfilling_of(shop).backfill("checkout", ago(10), limit=10, source=ChangeSource.API)
+        await backfilling_of(shop).backfill("checkout", ago(10), limit=10, caller=API_CALLER)
     with pytest.raises(UnknownJob):
-        await backfilling_of(shop).backfill("nobody", ago(10), limit=10, source=ChangeSource.API)
+        await backfilling_of(shop).backfill("nobody", ago(10), limit=10, caller=API_CALLER)
 
 
 @virtual_time
 async def test_a_backfill_is_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "scheduler.audit"):
-        await backfilling_of(Shop()).backfill("checkout", ago(10), limit=10, source=ChangeSource.API)
+        await backfilling_of(Shop()).backfill("checkout", ago(10), limit=10, caller=API_CALLER)
 
     assert caplog.messages == [
         "2 runs of job checkout from checkout@20260301T115950.000Z on were queued, requested over the API"

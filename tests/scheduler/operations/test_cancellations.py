@@ -10,12 +10,12 @@ import pytest
 
 from jobs.runs import Outcome, Run
 from scheduler.errors import Conflict, NotFound
-from scheduler.identity.caller import ChangeSource
 from scheduler.operations.cancellations import RunCanceller
 from scheduler.stores.cancellations import CANCELLATIONS_TABLE
 from scheduler.stores.runs.repository import Claim, RunState
 from tests.jobs.running.run_parts import REFUSED, Hang
 from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.audit.memory_trail import API_CALLER, COMMAND_CALLER
 from tests.scheduler.fakes import Sent, Shop, entry
 from tests.scheduler.stores.memory import MemoryData
 
@@ -45,7 +45,7 @@ async def test_a_queued_run_is_cancelled_at_once_and_never_runs() -> None:
     ticket = shop.ticket()
     await shop.runs.enqueue(ticket)
 
-    record = await cancelling_of(shop).cancel(ticket.id, source=ChangeSource.API, wait=0)
+    record = await cancelling_of(shop).cancel(ticket.id, caller=API_CALLER, wait=0)
     await shop.worker.execute(ticket)
 
     assert record.state is RunState.FINISHED
@@ -63,7 +63,7 @@ async def test_a_run_of_this_process_ends_at_once_and_keeps_its_attempts() -> No
     shop.worker.submit(ticket)
     await asyncio.sleep(2)
 
-    record = await cancelling_of(shop).cancel(ticket.id, source=ChangeSource.COMMAND_LINE, wait=1)
+    record = await cancelling_of(shop).cancel(ticket.id, caller=COMMAND_CALLER, wait=1)
 
     assert shop.clock.monotonic() == pytest.approx(2.0, abs=0.1)
     assert record.run is not None
@@ -80,7 +80,7 @@ async def test_the_ticket_after_a_cancelled_one_is_performed() -> None:
     shop.worker.submit(first, second)
     await asyncio.sleep(1)
 
-    await cancelling_of(shop).cancel(first.id, source=ChangeSource.API, wait=1)
+    await cancelling_of(shop).cancel(first.id, caller=API_CALLER, wait=1)
     await shop.worker.drain(100)
 
     assert [event.run.outcome for event in shop.heard.finished] == [Outcome.CANCELLED, Outcome.SUCCEEDED]
@@ -94,7 +94,7 @@ async def test_a_run_of_another_process_ends_when_that_looks() -> None:
     there.worker.submit(ticket)
     await asyncio.sleep(4)
 
-    record = await cancelling_of(here).cancel(ticket.id, source=ChangeSource.API, wait=0)
+    record = await cancelling_of(here).cancel(ticket.id, caller=API_CALLER, wait=0)
     assert record.state is RunState.RUNNING
     assert notes(here) == [ticket.id]
     await asyncio.sleep(3)
@@ -112,7 +112,7 @@ async def test_it_can_be_waited_for_the_end_in_another_process() -> None:
     there.worker.submit(ticket)
     await asyncio.sleep(0.1)
 
-    record = await cancelling_of(here).cancel(ticket.id, source=ChangeSource.API, wait=15)
+    record = await cancelling_of(here).cancel(ticket.id, caller=API_CALLER, wait=15)
 
     assert record.run is not None
     assert record.run.outcome is Outcome.CANCELLED
@@ -145,7 +145,7 @@ async def test_a_run_whose_owner_died_is_cancelled_at_once() -> None:
     await shop.runs.claim(ticket, "dead", now + timedelta(seconds=30), now)
     await asyncio.sleep(31)
 
-    record = await cancelling_of(shop).cancel(ticket.id, source=ChangeSource.API, wait=0)
+    record = await cancelling_of(shop).cancel(ticket.id, caller=API_CALLER, wait=0)
 
     assert record.run is not None
     assert record.run.message == BY_API
@@ -165,7 +165,7 @@ async def test_a_run_that_somebody_begins_in_this_moment_is_ended_there() -> Non
         await finish(claim, run, acknowledged=acknowledged)
 
     here.runs.finish = late  # type: ignore[method-assign]  # the claim comes first
-    record = await cancelling_of(here).cancel(ticket.id, source=ChangeSource.API, wait=15)
+    record = await cancelling_of(here).cancel(ticket.id, caller=API_CALLER, wait=15)
 
     assert record.run is not None
     assert record.run.outcome is Outcome.CANCELLED
@@ -180,7 +180,7 @@ async def test_a_finished_run_is_not_cancelled() -> None:
     await shop.worker.execute(ticket)
 
     with pytest.raises(Conflict, match="is already finished: succeeded"):
-        await cancelling_of(shop).cancel(ticket.id, source=ChangeSource.API, wait=0)
+        await cancelling_of(shop).cancel(ticket.id, caller=API_CALLER, wait=0)
     assert (await run_of(shop, ticket.id)).outcome is Outcome.SUCCEEDED
 
 
@@ -193,14 +193,14 @@ async def test_a_run_that_ends_by_itself_before_it_is_seen_was_not_cancelled() -
     await asyncio.sleep(1)
 
     with pytest.raises(Conflict, match="ended before it could be cancelled: succeeded"):
-        await cancelling_of(here).cancel(ticket.id, source=ChangeSource.API, wait=10)
+        await cancelling_of(here).cancel(ticket.id, caller=API_CALLER, wait=10)
     assert notes(here) == []
 
 
 @virtual_time
 async def test_a_run_that_is_not_there_is_told() -> None:
     with pytest.raises(NotFound, match="there is no run 'checkout@x'"):
-        await cancelling_of(Shop()).cancel("checkout@x", source=ChangeSource.API, wait=0)
+        await cancelling_of(Shop()).cancel("checkout@x", caller=API_CALLER, wait=0)
 
 
 @virtual_time
@@ -224,6 +224,6 @@ async def test_cancelling_is_a_line_of_the_log(caplog: pytest.LogCaptureFixture)
     await shop.runs.enqueue(ticket)
 
     with caplog.at_level(logging.INFO, "scheduler.audit"):
-        await cancelling_of(shop).cancel(ticket.id, source=ChangeSource.API, wait=0)
+        await cancelling_of(shop).cancel(ticket.id, caller=API_CALLER, wait=0)
 
     assert caplog.messages == [f"run {ticket.id} was cancelled, requested over the API"]

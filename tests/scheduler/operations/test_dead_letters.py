@@ -12,13 +12,13 @@ from scheduler.catalog.catalog import UnknownJob
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import Conflict, InvalidArgument, NotFound
-from scheduler.identity.caller import ChangeSource
 from scheduler.operations.dead_letters import DeadLetterReplayer, LetterFilter
 from scheduler.stores.dead_letters.letter import DeadLetter
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import RunState
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.audit.memory_trail import API_CALLER, COMMAND_CALLER
 from tests.scheduler.fakes import START, Sent, Shop, entry
 from tests.scheduler.stores.memory import MemoryData
 
@@ -50,7 +50,7 @@ async def test_a_run_that_was_given_up_is_run_again_linked_to_it() -> None:
     (letter,) = await shop.dead_letters.list_letters()
 
     record = await shop.operations(InProcessDispatch(shop.worker.submit)).dead_letters.replay(
-        letter.id, source=ChangeSource.API
+        letter.id, caller=API_CALLER
     )
     await shop.worker.wait_until_idle()
 
@@ -73,7 +73,7 @@ async def test_a_replay_that_is_given_up_is_a_letter_of_its_own_with_the_same_ro
     replaying = shop.operations(InProcessDispatch(shop.worker.submit)).dead_letters
     await shop.clock.sleep(1)
 
-    record = await replaying.replay(letter.id, source=ChangeSource.API)
+    record = await replaying.replay(letter.id, caller=API_CALLER)
     await shop.worker.wait_until_idle()
 
     newest, _ = await shop.dead_letters.list_letters()
@@ -85,10 +85,10 @@ async def test_a_replay_that_is_given_up_is_a_letter_of_its_own_with_the_same_ro
 async def test_a_letter_is_replayed_once() -> None:
     shop, sent = Shop(jobs=JOBS), Sent()
     letter = await given_up(shop)
-    record = await replaying_of(shop, sent).replay(letter.id, source=ChangeSource.API)
+    record = await replaying_of(shop, sent).replay(letter.id, caller=API_CALLER)
 
     with pytest.raises(Conflict, match=f"was already replayed by run {record.ticket.id}"):
-        await replaying_of(shop, sent).replay(letter.id, source=ChangeSource.API)
+        await replaying_of(shop, sent).replay(letter.id, caller=API_CALLER)
 
     assert len(sent.sent) == 1
 
@@ -98,7 +98,7 @@ async def _replay_until_it_breaks(data: MemoryData, letter_id: str, breaks_after
     shop = Shop(jobs=JOBS, data=data)
     shop.store.breaks_after = breaks_after
     try:
-        await replaying_of(shop).replay(letter_id, source=ChangeSource.API)
+        await replaying_of(shop).replay(letter_id, caller=API_CALLER)
     except StoreError:
         return False
     return True
@@ -114,9 +114,9 @@ async def test_a_crash_anywhere_loses_no_letter_and_makes_no_second_run(breaks_a
 
     if ended:
         with pytest.raises(Conflict):
-            await replaying_of(shop, sent).replay(letter.id, source=ChangeSource.API)
+            await replaying_of(shop, sent).replay(letter.id, caller=API_CALLER)
     else:
-        await replaying_of(shop, sent).replay(letter.id, source=ChangeSource.API)
+        await replaying_of(shop, sent).replay(letter.id, caller=API_CALLER)
 
     marked = (await kept(shop, letter)).replay
     assert marked is not None
@@ -131,10 +131,10 @@ async def test_a_queue_that_is_away_leaves_a_replay_that_can_be_gone_on_with() -
     letter = await given_up(shop)
     sent.fails = DispatchError("the queue is away")
     with pytest.raises(DispatchError):
-        await replaying_of(shop, sent).replay(letter.id, source=ChangeSource.API)
+        await replaying_of(shop, sent).replay(letter.id, caller=API_CALLER)
     sent.fails = None
 
-    record = await replaying_of(shop, sent).replay(letter.id, source=ChangeSource.API)
+    record = await replaying_of(shop, sent).replay(letter.id, caller=API_CALLER)
 
     assert sent.sent == [((record.ticket,), None)]
     assert len(await shop.runs.list_unfinished()) == 1
@@ -149,11 +149,11 @@ async def test_what_cannot_be_replayed_is_told() -> None:
     without = Shop(jobs=JOBS[:1], data=shop.store.data)
 
     with pytest.raises(Conflict, match="not a ticket"):
-        await replaying_of(shop).replay(message.id, source=ChangeSource.API)
+        await replaying_of(shop).replay(message.id, caller=API_CALLER)
     with pytest.raises(NotFound, match="there is no dead letter 'x'"):
-        await replaying_of(shop).replay("x", source=ChangeSource.API)
+        await replaying_of(shop).replay("x", caller=API_CALLER)
     with pytest.raises(UnknownJob):
-        await replaying_of(without).replay(letter.id, source=ChangeSource.API)
+        await replaying_of(without).replay(letter.id, caller=API_CALLER)
 
     assert (await kept(shop, letter)).replay is None
 
@@ -167,7 +167,7 @@ async def test_a_filter_chooses_by_job_reason_and_time() -> None:
     replaying = replaying_of(shop)
 
     async def found(wanted: LetterFilter) -> int:
-        replayed = await replaying.replay_all(wanted, per_second=5, limit=100, dry_run=True, source=ChangeSource.API)
+        replayed = await replaying.replay_all(wanted, per_second=5, limit=100, dry_run=True, caller=API_CALLER)
         return len(replayed.letters)
 
     second = timedelta(seconds=1)
@@ -184,7 +184,7 @@ async def test_a_dry_run_changes_nothing() -> None:
     letter = await given_up(shop)
 
     await replaying_of(shop, sent).replay_all(
-        LetterFilter("checkout"), per_second=5, limit=9, dry_run=True, source=ChangeSource.API
+        LetterFilter("checkout"), per_second=5, limit=9, dry_run=True, caller=API_CALLER
     )
 
     assert await kept(shop, letter) == letter
@@ -197,7 +197,7 @@ async def test_many_are_replayed_oldest_first_and_paced() -> None:
     letters = [await given_up(shop, -seconds) for seconds in range(30)]
 
     replayed = await replaying_of(shop, sent).replay_all(
-        LetterFilter("checkout"), per_second=4, limit=25, source=ChangeSource.API
+        LetterFilter("checkout"), per_second=4, limit=25, caller=API_CALLER
     )
 
     tickets = [ticket for tickets, _ in sent.sent for ticket in tickets]
@@ -212,12 +212,12 @@ async def test_many_are_replayed_oldest_first_and_paced() -> None:
 async def test_what_is_replayed_already_does_not_fit_and_what_was_broken_off_does() -> None:
     shop, sent = Shop(jobs=JOBS), Sent()
     done, broken_off = await given_up(shop), await given_up(shop, 1)
-    await replaying_of(shop).replay(done.id, source=ChangeSource.API)
+    await replaying_of(shop).replay(done.id, caller=API_CALLER)
     ticket = shop.ticket(5)
     await shop.dead_letters.start_replay(broken_off.id, ticket, START)
 
     replayed = await replaying_of(shop, sent).replay_all(
-        LetterFilter("checkout"), per_second=5, limit=9, source=ChangeSource.API
+        LetterFilter("checkout"), per_second=5, limit=9, caller=API_CALLER
     )
 
     assert [letter.id for letter in replayed.letters] == [broken_off.id]
@@ -232,7 +232,7 @@ async def test_letters_of_jobs_that_are_gone_stay() -> None:
     without = Shop(jobs=JOBS[:1], data=shop.store.data)
 
     replayed = await replaying_of(without).replay_all(
-        LetterFilter(reason="broke"), per_second=5, limit=9, source=ChangeSource.API
+        LetterFilter(reason="broke"), per_second=5, limit=9, caller=API_CALLER
     )
 
     assert [letter.job for letter in replayed.letters] == ["checkout"]
@@ -255,9 +255,7 @@ async def test_what_cannot_be_asked_for_is_refused(
     wanted: LetterFilter, per_second: float, limit: int, field: str
 ) -> None:
     with pytest.raises(InvalidArgument) as refused:
-        await replaying_of(Shop(jobs=JOBS)).replay_all(
-            wanted, per_second=per_second, limit=limit, source=ChangeSource.API
-        )
+        await replaying_of(Shop(jobs=JOBS)).replay_all(wanted, per_second=per_second, limit=limit, caller=API_CALLER)
 
     assert refused.value.field == field
 
@@ -265,9 +263,7 @@ async def test_what_cannot_be_asked_for_is_refused(
 @virtual_time
 async def test_an_unknown_job_is_told() -> None:
     with pytest.raises(UnknownJob):
-        await replaying_of(Shop(jobs=JOBS)).replay_all(
-            LetterFilter("nobody"), per_second=5, limit=9, source=ChangeSource.API
-        )
+        await replaying_of(Shop(jobs=JOBS)).replay_all(LetterFilter("nobody"), per_second=5, limit=9, caller=API_CALLER)
 
 
 @virtual_time
@@ -277,10 +273,10 @@ async def test_a_letter_is_discarded_and_every_change_is_a_line_of_the_log(caplo
     replaying = replaying_of(shop)
 
     with caplog.at_level(logging.INFO, "scheduler.audit"):
-        record = await replaying.replay(letter.id, source=ChangeSource.API)
-        await replaying.discard(letter.id, source=ChangeSource.COMMAND_LINE)
+        record = await replaying.replay(letter.id, caller=API_CALLER)
+        await replaying.discard(letter.id, caller=COMMAND_CALLER)
     with pytest.raises(NotFound):
-        await replaying.discard(letter.id, source=ChangeSource.API)
+        await replaying.discard(letter.id, caller=API_CALLER)
 
     assert await shop.dead_letters.find(letter.id) is None
     assert caplog.messages == [

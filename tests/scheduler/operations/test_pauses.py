@@ -10,17 +10,17 @@ import pytest
 from jobs.runs import Outcome, Ticket
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import InvalidArgument
-from scheduler.identity.caller import ChangeSource
 from scheduler.operations.pauses import JobPauser
 from scheduler.stores.port import StoreUnavailable
 from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.audit.memory_trail import API_CALLER, COMMAND_CALLER
 from tests.scheduler.fakes import START, Shop
 
 HOUR = timedelta(hours=1)
 
 
 def pausing_of(shop: Shop) -> JobPauser:
-    return JobPauser(shop.catalog, shop.pauses, shop.clock)
+    return JobPauser(shop.catalog, shop.pauses, shop.clock, shop.audit)
 
 
 async def outcome_of(shop: Shop, ticket: Ticket) -> tuple[Outcome, str]:
@@ -34,7 +34,7 @@ async def outcome_of(shop: Shop, ticket: Ticket) -> tuple[Outcome, str]:
 @virtual_time
 async def test_a_paused_jobs_scheduled_run_is_skipped_with_the_reason() -> None:
     shop = Shop()
-    await pausing_of(shop).pause("checkout", until=START + HOUR, reason="deployment", source=ChangeSource.API)
+    await pausing_of(shop).pause("checkout", until=START + HOUR, reason="deployment", caller=API_CALLER)
 
     assert await outcome_of(shop, shop.ticket()) == (
         Outcome.SKIPPED,
@@ -46,7 +46,7 @@ async def test_a_paused_jobs_scheduled_run_is_skipped_with_the_reason() -> None:
 @virtual_time
 async def test_a_paused_job_runs_when_somebody_asks() -> None:
     shop = Shop()
-    await pausing_of(shop).pause("checkout", source=ChangeSource.API)
+    await pausing_of(shop).pause("checkout", caller=API_CALLER)
     asked = Ticket.requested("checkout", shop.clock.now(), shop.catalog.get_job("checkout").generation)
 
     assert (await outcome_of(shop, asked))[0] is Outcome.SUCCEEDED
@@ -55,7 +55,7 @@ async def test_a_paused_job_runs_when_somebody_asks() -> None:
 @virtual_time
 async def test_after_its_end_a_pause_keeps_nothing_out() -> None:
     shop = Shop()
-    await pausing_of(shop).pause("checkout", until=START + HOUR, source=ChangeSource.API)
+    await pausing_of(shop).pause("checkout", until=START + HOUR, caller=API_CALLER)
     await shop.clock.sleep(3600)
 
     assert (await outcome_of(shop, shop.ticket()))[0] is Outcome.SUCCEEDED
@@ -65,11 +65,11 @@ async def test_after_its_end_a_pause_keeps_nothing_out() -> None:
 async def test_a_job_that_is_resumed_runs_again() -> None:
     shop = Shop()
     pausing = pausing_of(shop)
-    await pausing.pause("checkout", source=ChangeSource.API)
+    await pausing.pause("checkout", caller=API_CALLER)
 
-    assert await pausing.resume("checkout", source=ChangeSource.API)
+    assert await pausing.resume("checkout", caller=API_CALLER)
     assert (await outcome_of(shop, shop.ticket()))[0] is Outcome.SUCCEEDED
-    assert not await pausing.resume("checkout", source=ChangeSource.API)
+    assert not await pausing.resume("checkout", caller=API_CALLER)
 
 
 @virtual_time
@@ -77,7 +77,7 @@ async def test_a_pause_that_is_over_already_is_refused() -> None:
     shop = Shop()
 
     with pytest.raises(InvalidArgument, match="is in the past") as refused:
-        await pausing_of(shop).pause("checkout", until=START, source=ChangeSource.API)
+        await pausing_of(shop).pause("checkout", until=START, caller=API_CALLER)
 
     assert refused.value.field == "until"
     assert await shop.pauses.list_active(START) == {}
@@ -88,9 +88,9 @@ async def test_only_a_known_job_is_paused() -> None:
     pausing = pausing_of(Shop())
 
     with pytest.raises(UnknownJob):
-        await pausing.pause("nobody", source=ChangeSource.API)
+        await pausing.pause("nobody", caller=API_CALLER)
     with pytest.raises(UnknownJob):
-        await pausing.resume("nobody", source=ChangeSource.API)
+        await pausing.resume("nobody", caller=API_CALLER)
 
 
 @virtual_time
@@ -99,7 +99,7 @@ async def test_a_pause_that_cannot_be_stored_is_told() -> None:
     shop.store.breaks_after = 0
 
     with pytest.raises(StoreUnavailable):
-        await pausing_of(shop).pause("checkout", source=ChangeSource.API)
+        await pausing_of(shop).pause("checkout", caller=API_CALLER)
 
 
 @virtual_time
@@ -107,9 +107,9 @@ async def test_every_change_is_a_line_of_the_log(caplog: pytest.LogCaptureFixtur
     pausing = pausing_of(Shop())
 
     with caplog.at_level(logging.INFO, "scheduler.audit"):
-        await pausing.pause("checkout", reason="deployment", source=ChangeSource.COMMAND_LINE)
-        await pausing.resume("checkout", source=ChangeSource.API)
-        await pausing.resume("checkout", source=ChangeSource.API)
+        await pausing.pause("checkout", reason="deployment", caller=COMMAND_CALLER)
+        await pausing.resume("checkout", caller=API_CALLER)
+        await pausing.resume("checkout", caller=API_CALLER)
 
     assert caplog.messages == [
         "job checkout was paused until it is resumed: deployment, requested on the command line",

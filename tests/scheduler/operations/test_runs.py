@@ -9,12 +9,12 @@ import pytest
 from jobs.runs import Trigger
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.dispatch.port import DispatchError
-from scheduler.identity.caller import ChangeSource
 from scheduler.operations.runs import RunStarter
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.runs.repository import RunRecord, Runs, RunState
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.audit.memory_trail import API_CALLER
 from tests.scheduler.fakes import Sent, Shop
 
 
@@ -29,14 +29,14 @@ class CountedReads(Runs):
 
 
 def running_of(shop: Shop, sent: Sent) -> RunStarter:
-    return RunStarter(shop.catalog, shop.runs, sent, shop.clock)
+    return RunStarter(shop.catalog, shop.runs, sent, shop.clock, shop.audit)
 
 
 @virtual_time
 async def test_a_run_that_is_asked_for_is_stored_and_handed_over() -> None:
     shop, sent = Shop(), Sent()
 
-    record = await running_of(shop, sent).run_now("checkout", source=ChangeSource.API)
+    record = await running_of(shop, sent).run_now("checkout", caller=API_CALLER)
 
     assert (record.state, record.ticket.trigger) == (RunState.QUEUED, Trigger.MANUAL)
     assert sent.sent == [((record.ticket,), None)]
@@ -47,11 +47,16 @@ async def test_a_run_that_is_asked_for_is_stored_and_handed_over() -> None:
 async def test_the_trace_of_a_request_is_reported_with_the_ticket() -> None:
     shop, asked = Shop(), list[tuple[str, str]]()
     running = RunStarter(
-        shop.catalog, shop.runs, Sent(), shop.clock, on_requested=lambda ticket, trace: asked.append((ticket.id, trace))
+        shop.catalog,
+        shop.runs,
+        Sent(),
+        shop.clock,
+        shop.audit,
+        on_requested=lambda ticket, trace: asked.append((ticket.id, trace)),
     )
 
-    record = await running.run_now("checkout", source=ChangeSource.API, trace_parent="00-1-2-01")
-    await running.run_now("checkout", source=ChangeSource.API)
+    record = await running.run_now("checkout", caller=API_CALLER, trace_parent="00-1-2-01")
+    await running.run_now("checkout", caller=API_CALLER)
 
     assert asked == [(record.ticket.id, "00-1-2-01")]
 
@@ -62,7 +67,7 @@ async def test_a_run_that_cannot_be_stored_is_not_handed_over() -> None:
     shop.store.breaks_after = 0
 
     with pytest.raises(StoreUnavailable):
-        await running_of(shop, sent).run_now("checkout", source=ChangeSource.API)
+        await running_of(shop, sent).run_now("checkout", caller=API_CALLER)
 
     assert sent.sent == []
 
@@ -73,7 +78,7 @@ async def test_a_run_that_cannot_be_handed_over_stays_queued() -> None:
     sent.fails = DispatchError("the queue is away")
 
     with pytest.raises(DispatchError):
-        await running_of(shop, sent).run_now("checkout", source=ChangeSource.API)
+        await running_of(shop, sent).run_now("checkout", caller=API_CALLER)
 
     assert [record.state for record in await shop.runs.list_unfinished()] == [RunState.QUEUED]
 
@@ -83,7 +88,7 @@ async def test_an_unknown_job_is_not_run() -> None:
     shop, sent = Shop(), Sent()
 
     with pytest.raises(UnknownJob):
-        await running_of(shop, sent).run_now("nobody", source=ChangeSource.API)
+        await running_of(shop, sent).run_now("nobody", caller=API_CALLER)
 
     assert sent.sent == []
 
@@ -109,7 +114,7 @@ async def test_waiting_for_a_run_of_this_process_reads_the_store_only_at_its_sta
     await shop.runs.enqueue(ticket)
     shop.worker.submit(ticket)
     runs = CountedReads(shop.store)
-    starter = RunStarter(shop.catalog, runs, Sent(), shop.clock, end_of=shop.worker.end_of)
+    starter = RunStarter(shop.catalog, runs, Sent(), shop.clock, shop.audit, end_of=shop.worker.end_of)
 
     record = await starter.wait_until_finished(ticket.id, 60)
 
@@ -125,7 +130,7 @@ async def test_waiting_for_a_run_that_another_process_takes_over_reads_its_end()
     ticket = shop.ticket()
     await shop.runs.enqueue(ticket)
     never = asyncio.get_running_loop().create_future()
-    starter = RunStarter(shop.catalog, shop.runs, Sent(), shop.clock, end_of=lambda _: never)
+    starter = RunStarter(shop.catalog, shop.runs, Sent(), shop.clock, shop.audit, end_of=lambda _: never)
     waiting = asyncio.ensure_future(starter.wait_until_finished(ticket.id, 60))
     await asyncio.sleep(1)
     await shop.worker.execute(ticket)
@@ -143,7 +148,7 @@ async def test_waiting_ends_when_the_program_stops() -> None:
     ticket = shop.ticket()
     await shop.runs.enqueue(ticket)
     shop.worker.submit(ticket)
-    starter = RunStarter(shop.catalog, shop.runs, Sent(), shop.clock, end_of=shop.worker.end_of)
+    starter = RunStarter(shop.catalog, shop.runs, Sent(), shop.clock, shop.audit, end_of=shop.worker.end_of)
     waiting = asyncio.ensure_future(starter.wait_until_finished(ticket.id, 60))
     await asyncio.sleep(1)
 

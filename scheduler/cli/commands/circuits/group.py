@@ -116,12 +116,12 @@ def reset_circuit(key: CircuitKey, reason: ReasonOption = "", as_json: AsJson = 
     Examples:
       circuits reset checkout-api
     """
+    from scheduler.cli.caller import command_caller
     from scheduler.cli.mutations import run_operation
-    from scheduler.identity.caller import ChangeSource
 
     view = run_operation(
         "circuits reset",
-        lambda program: program.operations.circuits.reset(key, reason=reason.strip(), source=ChangeSource.COMMAND_LINE),
+        lambda program: program.operations.circuits.reset(key, reason=reason.strip(), caller=command_caller()),
         listing_hint=_LISTED_BY,
     )
     _show_circuit(view, as_json)
@@ -154,15 +154,15 @@ def _override(
 
 
 async def _open(program: Program, key: str, end: datetime | None, reason: str) -> CircuitView:
-    from scheduler.identity.caller import ChangeSource
+    from scheduler.cli.caller import command_caller
 
-    return await program.operations.circuits.open(key, until=end, reason=reason, source=ChangeSource.COMMAND_LINE)
+    return await program.operations.circuits.open(key, until=end, reason=reason, caller=command_caller())
 
 
 async def _close(program: Program, key: str, end: datetime | None, reason: str) -> CircuitView:
-    from scheduler.identity.caller import ChangeSource
+    from scheduler.cli.caller import command_caller
 
-    return await program.operations.circuits.close(key, until=end, reason=reason, source=ChangeSource.COMMAND_LINE)
+    return await program.operations.circuits.close(key, until=end, reason=reason, caller=command_caller())
 
 
 def _end_after(now: datetime, seconds: float) -> datetime:

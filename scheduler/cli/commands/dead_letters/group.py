@@ -140,12 +140,12 @@ def discard_letter(letter: LetterId) -> None:
     Examples:
       dead-letters discard 20261125T015030.000Z.0123456789ab
     """
+    from scheduler.cli.caller import command_caller
     from scheduler.cli.mutations import run_operation
-    from scheduler.identity.caller import ChangeSource
 
     run_operation(
         "dead-letters discard",
-        lambda program: program.operations.dead_letters.discard(letter, source=ChangeSource.COMMAND_LINE),
+        lambda program: program.operations.dead_letters.discard(letter, caller=command_caller()),
         listing_hint=LISTING_HINT,
     )
     print(escape_controls(f"{letter} was discarded"))

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 def replay_one(letter: str, as_json: bool) -> None:
+    from scheduler.cli.caller import command_caller
     from scheduler.cli.mutations import quiet_run_log, run_operation, wait_for_runs
-    from scheduler.identity.caller import ChangeSource
 
     async def work(program: Program) -> RunRecord | None:
-        record = await program.operations.dead_letters.replay(letter, source=ChangeSource.COMMAND_LINE)
+        record = await program.operations.dead_letters.replay(letter, caller=command_caller())
         await wait_for_runs(program, [record.ticket.id])
         return await program.queries.find_run(record.ticket.id)
 
@@ -41,13 +41,13 @@ def replay_one(letter: str, as_json: bool) -> None:
 
 
 def replay_many(letter_filter: LetterFilter, per_second: float, limit: int, dry_run: bool, as_json: bool) -> None:
+    from scheduler.cli.caller import command_caller
     from scheduler.cli.mutations import count_finished_runs, quiet_run_log, run_operation, wait_for_runs
     from scheduler.cli.run_table import show_runs
-    from scheduler.identity.caller import ChangeSource
 
     async def work(program: Program) -> tuple[ReplayResult, list[RunRecord]]:
         replayed = await program.operations.dead_letters.replay_all(
-            letter_filter, per_second=per_second, limit=limit, dry_run=dry_run, source=ChangeSource.COMMAND_LINE
+            letter_filter, per_second=per_second, limit=limit, dry_run=dry_run, caller=command_caller()
         )
         runs = [letter.replay.ticket.id for letter in replayed.letters if letter.replay is not None and not dry_run]
         await wait_for_runs(program, runs)

@@ -71,12 +71,12 @@ def refresh(
     Examples:
       secrets refresh checkout-token
     """
+    from scheduler.cli.caller import command_caller
     from scheduler.cli.mutations import run_operation
-    from scheduler.identity.caller import ChangeSource
 
     view = run_operation(
         "secrets refresh",
-        lambda program: program.operations.secrets.refresh(name, source=ChangeSource.COMMAND_LINE),
+        lambda program: program.operations.secrets.refresh(name, caller=command_caller()),
         listing_hint="`secrets` lists the secrets that jobs use",
     )
     if as_json:
