@@ -13,6 +13,7 @@ from scheduler.api.dashboard import job_page, overview_page, run_page, static_fi
 from scheduler.api.middleware.common import add_common_middleware
 from scheduler.api.middleware.unexpected_errors import UnexpectedErrors
 from scheduler.api.problems import add_problem_handlers, describe_problems
+from scheduler.api.requests import BodyRules, RouteBody
 from scheduler.api.routes import (
     backfills,
     circuits,
@@ -76,5 +77,9 @@ def create_api(services: Services, *, hosts: Sequence[str] = ("*",), requires_ke
     add_problem_handlers(api)
     describe_problems(api)
     api.add_middleware(UnexpectedErrors)
-    add_common_middleware(api, hosts)
+    add_common_middleware(api, hosts, _body_rules())
     return api
+
+
+def _body_rules() -> BodyRules:
+    return BodyRules(RouteBody(each.method, each.path, each.body) for router in ROUTERS for each in router.declared)

@@ -1,4 +1,4 @@
-"""A router whose routes declare their scope. Used by scheduler.api.routes and scheduler.api.dashboard."""
+"""A router whose routes declare their scope and body. Used by scheduler.api.routes and scheduler.api.dashboard."""
 
 from __future__ import annotations
 
@@ -9,21 +9,27 @@ from fastapi import APIRouter, Depends
 
 from scheduler.api.dependencies import reject_unknown_query
 from scheduler.api.problems import PROBLEM_RESPONSES
+from scheduler.api.requests.body_rules import JSON_TYPE, MAX_BODY_BYTES, BodyRule
 from scheduler.api.scopes import Scope
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 
 class DeclaredRoute(NamedTuple):
-    """A route with its scope."""
+    """A route with its scope and the body that it accepts."""
 
     scope: Scope
     method: str
     path: str
+    body: BodyRule = BodyRule()
 
 
 class ApiRouter(APIRouter):
-    """Adds a route with its scope: `@router.read("/api/jobs")`. OpenAPI publishes the scope as `x-scope`."""
+    """Adds a route with its scope: `@router.read("/api/jobs")`. OpenAPI publishes the scope as `x-scope`.
+
+    Options in addition to FastAPI's: `accepts`, the media types of the body (default: JSON), and `max_body`, its
+    largest size in bytes (default: 64 KiB).
+    """
 
     def __init__(self, *tags: str, accepts_unknown_query: bool = False, in_schema: bool = True) -> None:
         super().__init__(
@@ -55,5 +61,6 @@ class ApiRouter(APIRouter):
         return self._declare(Scope.MANAGE, method, path, options)
 
     def _declare(self, scope: Scope, method: str, path: str, options: dict[str, Any]) -> Callable[[Endpoint], Endpoint]:
-        self.declared.append(DeclaredRoute(scope, method, path))
+        body = BodyRule(tuple(options.pop("accepts", (JSON_TYPE,))), options.pop("max_body", MAX_BODY_BYTES))
+        self.declared.append(DeclaredRoute(scope, method, path, body))
         return self.api_route(path, methods=[method], openapi_extra={"x-scope": scope.value}, **options)

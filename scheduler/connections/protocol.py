@@ -13,17 +13,11 @@ from typing import Any, Final
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from scheduler.connections import request_limits
 from scheduler.connections.probes_only import BUSY_MESSAGE, ProbesOnly
 from scheduler.connections.problem_responses import raw_response
 from scheduler.connections.register import CloseReason, ConnectionAdmission, ConnectionRegister
 
-MAX_HEAD_BYTES: Final = 32 * 1024
-"""Bytes of a request's line and headers."""
-MAX_HEADERS: Final = 100
-HEAD_TIMEOUT: Final = 10.0
-"""Seconds for the head of a request."""
-BODY_TIMEOUT: Final = 10.0
-"""Seconds for the body of a request, after its head."""
 WRITE_TIMEOUT: Final = 20.0
 """Seconds in which a client has to read MIN_READ_BYTES of its response, or all of it."""
 MIN_READ_BYTES: Final = 64 * 1024
@@ -35,7 +29,6 @@ reset, and the client may never receive the response."""
 DISCARD_TIMEOUT: Final = 5.0
 """Seconds for the same."""
 
-_HEAD_TOO_LARGE = f"The head of the request is too large: at most {MAX_HEAD_BYTES} bytes and {MAX_HEADERS} headers."
 _FRAMING_TOO_LARGE = "The trailers or the chunk sizes of the body are too large: send chunks of at least 64 bytes."
 _TOO_MANY_PIPELINED = (
     f"Too many pipelined requests: at most {MAX_PIPELINED_REQUESTS}. Send the next request after a response."
@@ -123,8 +116,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head, self._head_bytes = False, 0
-        if len(self.headers) > MAX_HEADERS or self._size_of_head() > MAX_HEAD_BYTES:
-            raise self._refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _HEAD_TOO_LARGE)
+        if len(self.url) > request_limits.MAX_URL_BYTES:
+            raise self._refusal(HTTPStatus.REQUEST_URI_TOO_LONG, request_limits.URL_TOO_LONG)
+        if len(self.headers) > request_limits.MAX_HEADERS or self._size_of_head() > request_limits.MAX_HEAD_BYTES:
+            raise self._refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, request_limits.HEAD_TOO_LARGE)
         if len(self.pipeline) >= MAX_PIPELINED_REQUESTS:
             raise self._refusal(HTTPStatus.TOO_MANY_REQUESTS, _TOO_MANY_PIPELINED)
         super().on_headers_complete()
@@ -187,11 +182,12 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.transport.close()
         elif self._in_body:
             # Nothing is read while requests are pipelined, so the last body cannot arrive.
-            if not self.pipeline and waited >= BODY_TIMEOUT:
-                detail = f"The body of the request was not complete within {BODY_TIMEOUT:g} s."
+            allowed = request_limits.BODY_TIMEOUT + self._body_bytes // request_limits.MIN_BODY_RATE
+            if not self.pipeline and waited >= allowed:
+                detail = f"The body of the request was not complete within {allowed:g} s."
                 self._refuse(HTTPStatus.REQUEST_TIMEOUT, detail, CloseReason.SLOW_REQUEST)
-        elif not self._is_answering and self.timeout_keep_alive_task is None and waited >= HEAD_TIMEOUT:
-            detail = f"The head of the request was not complete within {HEAD_TIMEOUT:g} s."
+        elif not self._is_answering and self.timeout_keep_alive_task is None and waited >= request_limits.HEAD_TIMEOUT:
+            detail = f"The head of the request was not complete within {request_limits.HEAD_TIMEOUT:g} s."
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, detail, CloseReason.SLOW_REQUEST)
 
     @property
@@ -212,13 +208,17 @@ class BoundedProtocol(HttpToolsProtocol):
     def _bound_head(self, size: int) -> None:
         """Reject a head that is too large before it is complete: the parser buffers it."""
         self._head_bytes += size
-        if self._head_bytes > MAX_HEAD_BYTES:
-            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _HEAD_TOO_LARGE, CloseReason.MALFORMED)
+        if len(self.url) > request_limits.MAX_URL_BYTES:
+            self._refuse(HTTPStatus.REQUEST_URI_TOO_LONG, request_limits.URL_TOO_LONG, CloseReason.MALFORMED)
+        elif self._head_bytes > request_limits.MAX_HEAD_BYTES:
+            self._refuse(
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, request_limits.HEAD_TOO_LARGE, CloseReason.MALFORMED
+            )
 
     def _bound_framing(self, size: int) -> None:
         """Reject trailers and chunk sizes that are too large: the parser buffers trailers."""
         self._framing_bytes += size
-        if self._framing_bytes > MAX_HEAD_BYTES + self._body_bytes // 8:
+        if self._framing_bytes > request_limits.MAX_HEAD_BYTES + self._body_bytes // 8:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _FRAMING_TOO_LARGE, CloseReason.MALFORMED)
 
     def _refusal(self, status: HTTPStatus, detail: str) -> _RequestRefused:

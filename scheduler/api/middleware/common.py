@@ -12,16 +12,16 @@ from starlette.applications import Starlette
 from scheduler.api.middleware.escaped_json import JsonEscaping
 from scheduler.api.middleware.head import HeadSupport
 from scheduler.api.middleware.security_headers import add_security_headers
-from scheduler.api.requests import ReadLimiter, RequestGuard
+from scheduler.api.requests import BodyRules, ReadLimiter, RequestGuard
 
 
-def add_common_middleware(api: Starlette, hosts: Sequence[str]) -> None:
+def add_common_middleware(api: Starlette, hosts: Sequence[str], bodies: BodyRules | None = None) -> None:
     """Add JSON escaping, HEAD support, the limit of reads, the request guard and security headers.
 
-    The middleware added last receives a request first.
+    The middleware added last receives a request first. `bodies`: of the routes of the app.
     """
     api.add_middleware(JsonEscaping)
     api.add_middleware(HeadSupport)
     api.add_middleware(ReadLimiter)
-    api.add_middleware(RequestGuard, hosts=hosts)
+    api.add_middleware(RequestGuard, hosts=hosts, bodies=bodies)
     add_security_headers(api)

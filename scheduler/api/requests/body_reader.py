@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 
 from starlette.types import Message, Receive
 
-
-class BodyTooLarge(Exception):
-    """The body exceeds the limit."""
+from scheduler.api.requests.body_rules import BodyRule
+from scheduler.api.requests.rejection import RequestRejected
 
 
 class ClientGone(Exception):
     """The client closed the connection before its body was complete."""
 
 
-async def read_body(receive: Receive, limit: int) -> bytes:
-    """Return the full body. Raises BodyTooLarge once more than `limit` bytes arrived, ClientGone."""
+async def read_body(receive: Receive, rule: BodyRule, find_error: Callable[[bytes], str]) -> bytes:
+    """Return the full body. `find_error`: returns why the body up to a chunk is rejected.
+
+    Raises RequestRejected once more bytes arrived than the rule allows, ClientGone.
+    """
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -25,8 +28,10 @@ async def read_body(receive: Receive, limit: int) -> bytes:
             raise ClientGone
         chunk = message.get("body", b"")
         size += len(chunk)
-        if size > limit:
-            raise BodyTooLarge
+        if size > rule.max_bytes:
+            raise RequestRejected(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, rule.too_large_text("more"))
+        if error := find_error(chunk):
+            raise RequestRejected(HTTPStatus.BAD_REQUEST, error)
         chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks)

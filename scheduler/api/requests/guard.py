@@ -1,5 +1,6 @@
-"""Rejects a request by its host, its origin or its size, before its body is parsed. A middleware of every app of both
-hosts, outside of all others except the security headers.
+"""Rejects a request by its head or its body, before the body is parsed.
+
+A middleware of every app of both hosts, outside of all others except the security headers.
 
 The head is checked first, so that a rejected request costs no read of its body. scheduler.connections limits how long
 head and body can take in the embedded host; on Azure the platform passes complete requests.
@@ -7,66 +8,122 @@ head and body can take in the embedded host; on Azure the platform passes comple
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
+from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from scheduler.api.requests.body_reader import BodyTooLarge, ClientGone, read_body, replay_body
+from jobs.problems import make_printable
+from scheduler.api.requests.body_reader import ClientGone, read_body, replay_body
+from scheduler.api.requests.body_rules import MAX_BODY_BYTES, BodyRule, BodyRules
 from scheduler.api.requests.hosts import find_host_error
+from scheduler.api.requests.json_shape import JsonShape
 from scheduler.api.requests.origins import SAFE_METHODS, find_site_error
-from scheduler.api.requests.rejection import reject
+from scheduler.api.requests.rejection import RequestRejected, reject
 from scheduler.api.scopes import PING_PATH_PREFIX
+from scheduler.connections.request_limits import HEAD_TOO_LARGE, MAX_HEADERS, MAX_URL_BYTES, URL_TOO_LONG
 
-MAX_BODY_BYTES = 64 * 1024
-"""The largest body that a route uses is far below 1 KiB."""
+MAX_LARGE_BODIES: Final = 4
+"""Bodies over MAX_BODY_BYTES at a time: each takes a multiple of its size once it is parsed."""
+_LARGE_BODY_RETRY_AFTER: Final = "5"
 
-_Headers = Callable[[str], Sequence[str]]
+_HeaderReader = Callable[[str], Sequence[str]]
 
 
 class RequestGuard:
     """Answers with a problem, or passes the request with its body to the app."""
 
-    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
-        """`hosts`: accepted host names in lowercase; `*` accepts any."""
+    def __init__(self, app: ASGIApp, hosts: Sequence[str], bodies: BodyRules | None = None) -> None:
+        """`hosts`: accepted host names in lowercase; `*` accepts any. `bodies`: of the routes of the app."""
         self._app = app
         self._hosts = tuple(hosts)
+        self._bodies = bodies or BodyRules()
+        self._large_bodies = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        try:
+            await self._check(scope, receive, send)
+        except RequestRejected as error:
+            await reject(scope, send, error.status, error.detail, retry_after=error.retry_after)
+        except ClientGone:
+            return
+
+    async def _check(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = _header_reader(scope)
         # The ping routes read a body of up to a megabyte themselves, so that a long text does not fail a heartbeat.
         # Pings from any site are accepted; the token in the path is the credential.
         is_ping = scope["path"].startswith(PING_PATH_PREFIX)
-        if complaint := find_host_error(headers("host"), self._hosts):
-            await reject(scope, send, HTTPStatus.BAD_REQUEST, complaint)
-        elif (
-            not is_ping
-            and scope["method"] not in SAFE_METHODS
-            and (complaint := find_site_error(headers, _server_authority(scope)))
-        ):
-            await reject(scope, send, HTTPStatus.FORBIDDEN, complaint)
-        elif is_ping or not _can_have_body(scope["method"], headers):
+        _check_size_of_head(scope)
+        if error := find_host_error(headers("host"), self._hosts):
+            raise RequestRejected(HTTPStatus.BAD_REQUEST, error)
+        if not is_ping:
+            _check_site(scope, headers)
+        if is_ping or not _can_have_body(scope["method"], headers):
             await self._app(scope, receive, send)
-        elif complaint := _find_length_error(headers("content-length")):
-            await reject(scope, send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, complaint)
-        else:
-            await self._with_body(scope, receive, send)
-
-    async def _with_body(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            body = await read_body(receive, MAX_BODY_BYTES)
-        except BodyTooLarge:
-            await reject(scope, send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _too_large_text("more"))
-        except ClientGone:
             return
-        else:
+        rule = self._bodies.find(scope["method"], scope["path"])
+        check_type = _type_check(rule, scope["method"], headers)
+        if error := rule.find_length_error(headers("content-length")):
+            raise RequestRejected(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, error)
+        if any(length.strip(" 0") for length in headers("content-length")):
+            check_type()
+        with self._large_body(is_large=rule.can_be_large(headers("content-length"))):
+            body = await read_body(receive, rule, _content_check(rule, headers))
+            if body:
+                check_type()
             await self._app(scope, replay_body(body, receive), send)
 
+    @contextmanager
+    def _large_body(self, *, is_large: bool) -> Iterator[None]:
+        if is_large and self._large_bodies >= MAX_LARGE_BODIES:
+            raise RequestRejected(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                f"{MAX_LARGE_BODIES} requests with a body over {MAX_BODY_BYTES} bytes are in progress. Retry later.",
+                retry_after=_LARGE_BODY_RETRY_AFTER,
+            )
+        self._large_bodies += is_large
+        try:
+            yield
+        finally:
+            self._large_bodies -= is_large
 
-def _header_reader(scope: Scope) -> _Headers:
+
+def _check_size_of_head(scope: Scope) -> None:
+    if len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"]) > MAX_URL_BYTES:
+        raise RequestRejected(HTTPStatus.REQUEST_URI_TOO_LONG, URL_TOO_LONG)
+    if len(scope["headers"]) > MAX_HEADERS:
+        raise RequestRejected(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, HEAD_TOO_LARGE)
+
+
+def _check_site(scope: Scope, headers: _HeaderReader) -> None:
+    if scope["method"] == "OPTIONS" and headers("access-control-request-method"):
+        origin = make_printable(", ".join(headers("origin")), 100)
+        detail = f"Pages of other origins cannot use this API (CORS is closed): Origin is {origin!r}."
+        raise RequestRejected(HTTPStatus.FORBIDDEN, detail)
+    if scope["method"] not in SAFE_METHODS and (error := find_site_error(headers, _server_authority(scope))):
+        raise RequestRejected(HTTPStatus.FORBIDDEN, error)
+
+
+def _type_check(rule: BodyRule, method: str, headers: _HeaderReader) -> Callable[[], None]:
+    def check() -> None:
+        error = rule.find_type_error(headers("content-type"), headers("content-encoding"))
+        if error and method not in SAFE_METHODS:
+            raise RequestRejected(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, error)
+
+    return check
+
+
+def _content_check(rule: BodyRule, headers: _HeaderReader) -> Callable[[bytes], str]:
+    is_json = not any(headers("content-type")) or any("json" in value.lower() for value in headers("content-type"))
+    return JsonShape(rule.max_members).find_error if is_json else lambda _: ""
+
+
+def _header_reader(scope: Scope) -> _HeaderReader:
     def values(name: str) -> list[str]:
         key_bytes = name.encode("ascii")
         return [value.decode("latin-1") for key, value in scope["headers"] if key == key_bytes]
@@ -74,21 +131,9 @@ def _header_reader(scope: Scope) -> _Headers:
     return values
 
 
-def _can_have_body(method: str, headers: _Headers) -> bool:
+def _can_have_body(method: str, headers: _HeaderReader) -> bool:
     """Whether the request can have a body: a GET without a length and without chunks has none."""
     return method not in SAFE_METHODS or bool(headers("content-length") or headers("transfer-encoding"))
-
-
-def _find_length_error(lengths: Sequence[str]) -> str:
-    for text in lengths:
-        digits = text.strip()
-        if digits.isascii() and digits.isdigit() and (len(digits) > 15 or int(digits) > MAX_BODY_BYTES):
-            return _too_large_text(f"{digits[:30]} bytes")
-    return ""
-
-
-def _too_large_text(found: str) -> str:
-    return f"The body is too large: at most {MAX_BODY_BYTES} bytes are allowed, found {found}."
 
 
 def _server_authority(scope: Scope) -> str:

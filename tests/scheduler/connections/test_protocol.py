@@ -8,14 +8,18 @@ from contextlib import suppress
 import pytest
 
 from scheduler.connections.protocol import (
-    BODY_TIMEOUT,
     DISCARD_TIMEOUT,
-    HEAD_TIMEOUT,
     MAX_DISCARDED_BODY_BYTES,
-    MAX_HEAD_BYTES,
-    MAX_HEADERS,
     MAX_PIPELINED_REQUESTS,
     WRITE_TIMEOUT,
+)
+from scheduler.connections.request_limits import (
+    BODY_TIMEOUT,
+    HEAD_TIMEOUT,
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    MAX_URL_BYTES,
+    MIN_BODY_RATE,
 )
 from tests.scheduler.connections.served import served
 
@@ -124,11 +128,10 @@ async def test_a_request_in_line_is_not_timed_while_the_one_before_is_answered()
 @pytest.mark.parametrize(
     "head",
     [
-        b"GET /" + b"x" * MAX_HEAD_BYTES + b" HTTP/1.1\r\nhost: x\r\n\r\n",
         b"GET / HTTP/1.1\r\nhost: x\r\nx: " + b"y" * MAX_HEAD_BYTES,
         b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * (MAX_HEADERS + 1) + b"\r\n",
     ],
-    ids=["path", "header", "headers"],
+    ids=["header", "headers"],
 )
 async def test_a_head_that_is_too_large_is_refused(head: bytes) -> None:
     async with served() as server:
@@ -136,6 +139,33 @@ async def test_a_head_that_is_too_large_is_refused(head: bytes) -> None:
         await client.send(head)
 
         assert problem(await client.rest(), 431).startswith("The head of the request is too large: at most 32768 bytes")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"GET /" + b"x" * MAX_URL_BYTES + b" HTTP/1.1\r\nhost: x\r\n\r\n", b"GET /?" + b"x" * 4 * MAX_URL_BYTES],
+    ids=["whole", "not yet whole"],
+)
+async def test_a_url_that_is_too_long_is_refused(head: bytes) -> None:
+    async with served() as server:
+        client = await server.connect()
+        await client.send(head)
+
+        assert problem(await client.rest(), 414).startswith("The URL of the request is too long: at most 8192 bytes")
+        assert server.app.began == 0
+
+
+async def test_a_large_body_that_arrives_fast_gets_the_time_that_it_needs() -> None:
+    async with served() as server:
+        client = await server.connect()
+        await client.send(b"POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 3000000\r\n\r\n")
+        await client.send(b"x" * 4 * MIN_BODY_RATE)
+        await server.until(lambda: server.connections and server.connections[0]._body_bytes == 4 * MIN_BODY_RATE)
+        server.pass_time(BODY_TIMEOUT + 3)
+        assert len(server.register) == 1
+        server.pass_time(1)
+
+        assert problem(await client.rest(), 408) == "The body of the request was not complete within 14 s."
 
 
 @pytest.mark.parametrize(

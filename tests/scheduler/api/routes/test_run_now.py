@@ -110,7 +110,8 @@ async def test_an_unknown_job_cannot_be_run() -> None:
 
 async def test_a_body_is_not_looked_at() -> None:
     async with ApiClient() as desk:
-        assert (await desk.request("POST", "/api/jobs/checkout/run", content=b"{")).status_code == 202
+        json = {"content-type": "application/json"}
+        assert (await desk.request("POST", "/api/jobs/checkout/run", content=b"{", headers=json)).status_code == 202
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
