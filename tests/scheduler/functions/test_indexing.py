@@ -111,9 +111,9 @@ async def test_every_route_of_the_api_reaches_the_function_of_its_scope(worker: 
     declared = [route for router in ROUTERS for route in router.declared if route.path != "/"]
 
     assert len(declared) > 30
-    for scope, method, path in declared:
-        path = path.replace("{", "").replace("}", "")
-        assert worker.matching(method, path)[0] == HTTP_FUNCTIONS[scope].name
+    for route in declared:
+        path = route.path.replace("{", "").replace("}", "")
+        assert worker.matching(route.method, path)[0] == HTTP_FUNCTIONS[route.scope].name
 
 
 async def test_only_health_and_pings_are_answered_without_a_key(worker: FunctionsWorker) -> None:
