@@ -6,13 +6,14 @@ Called by scheduler.api.lazy_app and scheduler.hosts.functions.triggers once the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from fastapi import FastAPI
 
 from scheduler.api.dashboard import job_page, overview_page, run_page, static_files
 from scheduler.api.middleware.common import add_common_middleware
 from scheduler.api.middleware.unexpected_errors import UnexpectedErrors
-from scheduler.api.problems import add_problem_handlers, describe_problems
+from scheduler.api.problems import add_problem_handlers
 from scheduler.api.requests import BodyRules, RouteBody
 from scheduler.api.routes import (
     backfills,
@@ -62,7 +63,6 @@ def create_api(services: Services, *, hosts: Sequence[str] = ("*",), requires_ke
     api = FastAPI(
         title="Scheduler",
         version=services.version or "0",
-        description="Scheduled jobs and health checks: what runs, when, and how it went.",
         openapi_url=None,  # scheduler.api.routes.openapi declares its scope
         docs_url=None,
         redoc_url=None,
@@ -75,7 +75,7 @@ def create_api(services: Services, *, hosts: Sequence[str] = ("*",), requires_ke
         api.include_router(router)
     overview_page.prepare_dashboard(api, services)
     add_problem_handlers(api)
-    describe_problems(api)
+    _describe(api)
     api.add_middleware(UnexpectedErrors)
     add_common_middleware(api, hosts, _body_rules())
     return api
@@ -83,3 +83,16 @@ def create_api(services: Services, *, hosts: Sequence[str] = ("*",), requires_ke
 
 def _body_rules() -> BodyRules:
     return BodyRules(RouteBody(each.method, each.path, each.body) for router in ROUTERS for each in router.declared)
+
+
+def _describe(api: FastAPI) -> None:
+    """Let `api.openapi()` return the complete document, created at the first request for it."""
+
+    def openapi() -> dict[str, Any]:
+        if api.openapi_schema is None:
+            from scheduler.api.description.document import create_document
+
+            api.openapi_schema = create_document(api)
+        return api.openapi_schema
+
+    api.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it

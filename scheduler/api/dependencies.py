@@ -22,8 +22,10 @@ MAX_WAIT = 200.0
 """Seconds. The front end of Azure Functions cancels a request after 230."""
 
 _MAX_WAIT_TEXT = format_duration(MAX_WAIT)
-DURATION_PATTERN = r"^\s*(?:[0-9]+(?:\.[0-9]+)?(?:[mM]?[sS]|[mMhHdD]))+\s*$"
-"""Pattern of a duration for the schema. jobs.formats.durations parses it."""
+_SECONDS = r"(?:[01]?[0-9]{1,5}|200000)ms|(?:[01]?[0-9]{1,2}(?:\.[0-9]+)?|200)s"
+_MINUTES = "[0-2]m(?:[0-5]?[0-9]s)?|3m(?:1?[0-9]s|20s)?"
+WAIT_PATTERN = f"^(?:{_SECONDS}|{_MINUTES})$"
+"""Pattern of a duration up to MAX_WAIT for the schema: the usual forms of what jobs.formats.durations parses."""
 
 FUNCTION_KEY = "code"
 """Query parameter with the key of the Functions host, which passes it to the app."""
@@ -99,8 +101,10 @@ Limit = Annotated[int, Query(ge=1, le=500, description="Maximum number of items"
 Continuation = Annotated[
     str | None, Query(max_length=500, description="The `continuation` of the previous page, unchanged")
 ]
-JobName = Annotated[str, Path(description="The job's name")]
-RunId = Annotated[str, Path(max_length=200, description="The run's id, `job@instant`")]
+JobName = Annotated[str, Path(description="The job's name", examples=["checkout-api"])]
+RunId = Annotated[
+    str, Path(max_length=200, description="The run's id, `job@instant`", examples=["checkout-api@20261128T090000.000Z"])
+]
 JobParameter = Annotated[str | None, Query(pattern=NAME_PATTERN, description="Only items of this job")]
 OutcomeParameter = Annotated[
     str | None, Query(description="Only runs with this outcome or state", json_schema_extra={"enum": list(RUN_FILTERS)})
@@ -110,6 +114,6 @@ Wait = Annotated[
     Query(
         description=f"Wait up to this time for the run to finish, for example 10s; at most {_MAX_WAIT_TEXT}",
         examples=["10s"],
-        json_schema_extra={"type": ["string", "null"], "pattern": DURATION_PATTERN},
+        json_schema_extra={"type": ["string", "null"], "pattern": WAIT_PATTERN},
     ),
 ]

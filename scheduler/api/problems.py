@@ -12,8 +12,6 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.utils import get_openapi
-from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
@@ -68,36 +66,20 @@ class ApiError(Exception):
 
 
 class InvalidRequest(ApiError):
-    """400: parts of the request are invalid."""
+    """400: parts of the request do not follow /api/openapi.json."""
 
-    def __init__(self, *errors: InvalidInput) -> None:
+    def __init__(self, *errors: InvalidInput, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
         texts = [str(error) for error in errors]
         texts[:-1] = [text if text.endswith("?") else f"{text}." for text in texts[:-1]]
-        super().__init__(HTTPStatus.BAD_REQUEST, " ".join(texts))
+        super().__init__(status, " ".join(texts))
         self.errors = errors
 
 
-_CONTENT = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}
-PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
-    "4XX": {"description": "The request is invalid", "content": _CONTENT},
-    "5XX": {"description": "The scheduler has an error", "content": _CONTENT},
-}
+class UnusableValue(InvalidRequest):
+    """422: the request follows /api/openapi.json, but its values break a rule that a schema cannot express."""
 
-
-def describe_problems(api: FastAPI) -> None:
-    """Add the schemas to which PROBLEM_RESPONSES refer to /api/openapi.json."""
-    _, schemas = models_json_schema([(ProblemDetails, "serialization")], ref_template="#/components/schemas/{model}")
-
-    def openapi() -> dict[str, Any]:
-        if api.openapi_schema is None:
-            described = get_openapi(
-                title=api.title, version=api.version, description=api.description, routes=api.routes
-            )
-            described["components"]["schemas"] |= schemas["$defs"]
-            api.openapi_schema = described
-        return api.openapi_schema
-
-    api.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+    def __init__(self, *errors: InvalidInput) -> None:
+        super().__init__(*errors, status=HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
 def problem_response(
@@ -146,7 +128,7 @@ def add_problem_handlers(api: FastAPI) -> None:
     async def _not_done(request: Request, error: OperationError) -> Response:
         if isinstance(error, InvalidArgument):
             return await _api_problem(
-                request, InvalidRequest(InvalidInput(location=f"body.{error.field}", message=str(error)))
+                request, UnusableValue(InvalidInput(location=f"body.{error.field}", message=str(error)))
             )
         text = str(error)
         return respond_with_problem(request, _STATUS_OF[type(error)], f"{text[0].upper()}{text[1:]}.")

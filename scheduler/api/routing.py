@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple, TypeVar
 
 from fastapi import APIRouter, Depends
 
 from scheduler.api.dependencies import reject_unknown_query
-from scheduler.api.problems import PROBLEM_RESPONSES
 from scheduler.api.requests.body_rules import JSON_TYPE, MAX_BODY_BYTES, BodyRule
 from scheduler.api.scopes import Scope
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+SCOPE: Final = "x-scope"
+PROBLEMS: Final = "x-problems"
+"""Members of an operation: its scope, and the problems that the route adds to those of its kind."""
 
 
 class DeclaredRoute(NamedTuple):
@@ -27,14 +31,14 @@ class DeclaredRoute(NamedTuple):
 class ApiRouter(APIRouter):
     """Adds a route with its scope: `@router.read("/api/jobs")`. OpenAPI publishes the scope as `x-scope`.
 
-    Options in addition to FastAPI's: `accepts`, the media types of the body (default: JSON), and `max_body`, its
-    largest size in bytes (default: 64 KiB).
+    The name of the function is the operationId. Options in addition to FastAPI's: `accepts`, the media types of the
+    body (default: JSON); `max_body`, its largest size in bytes (default: 64 KiB); `problems`, statuses that only this
+    route knows, mostly 409. Others follow from its kind, see scheduler.api.description.problem_responses.
     """
 
     def __init__(self, *tags: str, accepts_unknown_query: bool = False, in_schema: bool = True) -> None:
         super().__init__(
             tags=list(tags),
-            responses=PROBLEM_RESPONSES,
             dependencies=[] if accepts_unknown_query else [Depends(reject_unknown_query)],
             include_in_schema=in_schema,
         )
@@ -63,4 +67,11 @@ class ApiRouter(APIRouter):
     def _declare(self, scope: Scope, method: str, path: str, options: dict[str, Any]) -> Callable[[Endpoint], Endpoint]:
         body = BodyRule(tuple(options.pop("accepts", (JSON_TYPE,))), options.pop("max_body", MAX_BODY_BYTES))
         self.declared.append(DeclaredRoute(scope, method, path, body))
-        return self.api_route(path, methods=[method], openapi_extra={"x-scope": scope.value}, **options)
+        problems: Iterable[HTTPStatus] = options.pop("problems", ())
+        extra = {SCOPE: scope.value, PROBLEMS: [int(status) for status in problems]}
+
+        def declare(endpoint: Endpoint) -> Endpoint:
+            options.setdefault("operation_id", endpoint.__name__)
+            return self.api_route(path, methods=[method], openapi_extra=extra, **options)(endpoint)
+
+        return declare

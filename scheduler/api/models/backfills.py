@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 
 from jobs.runs import Ticket
-from scheduler.api.models.base import ResponseModel
+from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.api.models.runs import run_path
 from scheduler.operations.backfills import BackfillResult
 
 
 class BackfillRun(ResponseModel):
+    model_config = example_values(url="/api/runs/checkout-api@20261128T090000.000Z")
+
     id: str
     due_at: datetime
     url: str
@@ -26,6 +28,8 @@ class BackfillModel(ResponseModel):
     `already_run`: number of instants with a run that finished or is running. `skipped`: number of instants whose run
     was skipped; `runs` includes them unless `leave_skipped` was set.
     """
+
+    model_config = example_values(already_run=10, skipped=0)
 
     job: str
     dry_run: bool

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from jobs.running.circuit_breaker.state import ManualOverride
-from scheduler.api.models.base import ResponseModel
+from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.queries.circuits import CircuitView
 
 
@@ -37,6 +37,18 @@ class CircuitModel(ResponseModel):
     `retry_at`: when runs that are rejected now are admitted again; null if they are admitted, or if that is unknown.
     `calls`, `failures`, `slow`: the stored runs in its window; successes are stored with the next write.
     """
+
+    model_config = example_values(
+        reason="",
+        retry_at=None,
+        override=None,
+        consecutive_failures=0,
+        calls=100,
+        failures=2,
+        slow=0,
+        summary="closed",
+        url="/api/circuits/checkout-api",
+    )
 
     key: str
     jobs: list[str]

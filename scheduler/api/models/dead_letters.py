@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from jobs.runs import ErrorClass, Trigger
-from scheduler.api.models.base import ResponseModel
+from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.api.models.runs import AttemptModel
 from scheduler.operations.dead_letters import ReplayResult
 from scheduler.stores.dead_letters.letter import DeadLetter, LetterPage
@@ -26,6 +26,14 @@ class DeadLetterSummary(ResponseModel):
 
     `replayed_by`: id of the run that replays it.
     """
+
+    model_config = example_values(
+        id="dl-20261128T090000-5f2c1d",
+        reason="the worker process ended 3 times during the run",
+        attempt_count=0,
+        replayed_at=None,
+        url="/api/dead-letters/dl-20261128T090000-5f2c1d",
+    )
 
     id: str
     at: datetime
@@ -111,6 +119,8 @@ class ReplayModel(ResponseModel):
 
     `unknown_jobs`: jobs of matching letters that no longer exist; their letters are not replayed.
     """
+
+    model_config = example_values(remaining=0, unknown_jobs=[])
 
     dry_run: bool
     dead_letters: list[DeadLetterSummary]

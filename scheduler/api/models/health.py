@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from scheduler.api.models.base import ResponseModel
+from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.health.report import HealthReport, HealthStatus, PartHealth
 
 
 class PartModel(ResponseModel):
+    model_config = example_values(name="store", message="SQLite")
+
     name: str
     status: HealthStatus
     message: str
@@ -18,6 +20,8 @@ class PartModel(ResponseModel):
 
 class JobSetModel(ResponseModel):
     """The current jobs: when they were loaded, the digest of their files (`generation`), and their number."""
+
+    model_config = example_values(count=42)
 
     generation: str
     loaded_at: datetime
@@ -30,6 +34,8 @@ class JobSetModel(ResponseModel):
 
 class HealthModel(ResponseModel):
     """The health of the scheduler itself. `status` is the worst status of its parts."""
+
+    model_config = example_values(environment="prod", version="0.1.0")
 
     status: HealthStatus
     environment: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from jobs.heartbeat import HeartbeatState, Ping, PingSignal
-from scheduler.api.models.base import ResponseModel
+from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.queries.heartbeats import HeartbeatView
 
 
@@ -14,6 +14,8 @@ class PingModel(ResponseModel):
 
     `number`: its position among all pings, including those above the limit per minute, which are not stored.
     """
+
+    model_config = example_values(number=31, exit_code=0, run="", source="203.0.113.7", agent="curl/8.16.0", body="")
 
     number: int
     at: datetime
@@ -44,6 +46,15 @@ class HeartbeatModel(ResponseModel):
     `secret`: name of the secret that contains the token. `last_start`: start of the current run. `duration_ms`: of the
     last run that reported its start. `pings`: the latest ones, newest first.
     """
+
+    model_config = example_values(
+        job="nightly-backup",
+        secret="nightly-backup-token",
+        state="up",
+        summary="up: the last ping succeeded",
+        exit_code=0,
+        ping_count=31,
+    )
 
     job: str
     secret: str

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from jobs.definition.dependencies import Dependency
-from scheduler.api.models.base import ResponseModel
+from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.api.models.circuits import CircuitModel
 from scheduler.api.models.runs import RunModel
 from scheduler.queries.circuits import CircuitView
@@ -16,6 +16,8 @@ from scheduler.stores.pauses import Pause
 
 class PauseModel(ResponseModel):
     """A current pause. `until` null: until the job is resumed. `summary`: the pause as a sentence."""
+
+    model_config = example_values(summary="paused: deployment of checkout")
 
     since: datetime
     until: datetime | None
@@ -32,6 +34,8 @@ class DependencyModel(ResponseModel):
 
     `condition`: succeeded, failed or finished. `within`, `wait`: durations such as 5m.
     """
+
+    model_config = example_values(condition="succeeded", wait="10m")
 
     job: str
     condition: str
@@ -50,6 +54,10 @@ class JobSummary(ResponseModel):
     it. `has_default_schedule`: the schedule comes from the setting `default_schedule`, because the flat job defines
     none. `next_at` of a paused job is after the end of its pause. `source`: the file that defines it.
     """
+
+    model_config = example_values(
+        description="Health of the checkout API", enabled=True, kind="http", depends_on=[], pause=None
+    )
 
     name: str
     description: str

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic.config import JsonDict
 
 from jobs.formats.instants import parse_instant as parse_iso_instant
 from jobs.problems import make_printable
@@ -16,6 +17,11 @@ class RequestModel(BaseModel):
     """Rejects unknown members. Strict: a number or boolean of the schema cannot be sent as a string."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False, strict=True)
+
+
+def example(value: JsonDict) -> ConfigDict:
+    """Return the configuration of a model with this example, which /api/openapi.json contains."""
+    return ConfigDict(json_schema_extra={"examples": [value]})
 
 
 def parse_instant(value: object) -> datetime:

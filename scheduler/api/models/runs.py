@@ -13,7 +13,7 @@ from jobs.runs import Attempt, ErrorClass, Outcome, Run, Severity, Trigger
 from jobs.runs.details import Details
 from jobs.runs.reasons import ReasonCode
 from scheduler.api.models.attempt_details import DnsModel, StepModel, TlsModel
-from scheduler.api.models.base import ResponseModel
+from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.stores.runs.repository import RunRecord, RunState
 
 
@@ -35,6 +35,8 @@ class PhasesModel(ResponseModel):
 class FailureModel(ResponseModel):
     """A failed expectation. One of severity `degraded` does not fail the attempt."""
 
+    model_config = example_values(expectation="status", expected="200", observed="503")
+
     expectation: str
     expected: str
     observed: str
@@ -47,6 +49,8 @@ class AttemptModel(ResponseModel):
     `body`: excerpt of the response if it caused the failure. `steps`, `tls`, `dns`: details of a check with steps, of
     one that used TLS, and of a DNS check. Attempts of versions before 0.2 have none of them.
     """
+
+    model_config = example_values(failures=[], wait_ms=None, steps=[], tls=None, dns=None)
 
     number: int
     started_at: datetime
@@ -98,6 +102,18 @@ class RunModel(ResponseModel):
     `status_code` and `response_time_ms` are those of the last attempt. `degraded`: the run succeeded, but expectations
     of severity `degraded` failed, which `message` describes.
     """
+
+    model_config = example_values(
+        state="finished",
+        reason=None,
+        lateness_ms=4.2,
+        duration_ms=116.0,
+        response_time_ms=113.5,
+        attempt_count=1,
+        endpoint="https://checkout.example.com/health",
+        tags={"team": "payments"},
+        url="/api/runs/checkout-api@20261128T090000.000Z",
+    )
 
     id: str
     job: str

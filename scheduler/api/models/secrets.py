@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from scheduler.api.models.base import ResponseModel
+from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.secrets.monitor import SecretView
 
 
@@ -15,6 +15,10 @@ class SecretModel(ResponseModel):
     events of the vault. `hosts`: hosts that can receive it, null for all. `tags`: restrict it to jobs with one of these
     tags.
     """
+
+    model_config = example_values(
+        name="checkout-token", source="key_vault", error="", hosts=["checkout.example.com"], tags=[]
+    )
 
     name: str
     jobs: list[str]

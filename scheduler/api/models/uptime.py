@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from scheduler.api.models.base import ResponseModel
+from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.queries.uptime import JobUptime
 
 
@@ -13,6 +13,8 @@ class UptimeWindowModel(ResponseModel):
 
     `complete`: the retention covers the span, so every run counts.
     """
+
+    model_config = example_values(name="24h", ratio=0.999306, up=1439, down=1, mean_ms=112.4, complete=True)
 
     name: str
     ratio: float | None
@@ -25,6 +27,8 @@ class UptimeWindowModel(ResponseModel):
 class UptimeMonthModel(ResponseModel):
     """A calendar month in UTC: seconds of downtime, and outages that overlap it; null without data."""
 
+    model_config = example_values(month="2026-11", down_seconds=60.0, outages=1)
+
     month: str
     down_seconds: float | None
     outages: int | None
@@ -35,6 +39,8 @@ class UptimeModel(ResponseModel):
 
     Skipped and cancelled runs and backfills do not count. `since`: the first run that counts.
     """
+
+    model_config = example_values(runs=43200)
 
     job: str
     since: datetime | None

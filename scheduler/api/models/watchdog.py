@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from scheduler.api.models.base import ResponseModel
+from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.dispatch.port import QueueDepth
 from scheduler.stores.key_counts import OpenRunCount
 from scheduler.watchdog import JobsReport, LateJob, Lateness, WatchdogReport
@@ -44,6 +44,8 @@ class WatchedJobsModel(ResponseModel):
     `overdue`: at most 200, oldest first.
     """
 
+    model_config = example_values(watched=42, late=1, silent=0, stale=0)
+
     watched: int
     late: int
     silent: int
@@ -65,6 +67,8 @@ class QueueModel(ResponseModel):
     """`waiting`: tickets (embedded) or messages (Functions, including invisible ones). `oldest_s`: seconds since the
     oldest
     one could be processed, or null. `poison`: messages in the poison queue that are not dead letters yet."""
+
+    model_config = example_values(waiting=0, poison=0)
 
     waiting: int
     oldest_s: float | None
@@ -91,6 +95,8 @@ class ConcurrencyModel(ResponseModel):
     number of runs that wait because a job or a host, such as `job slow`, holds its full share.
     """
 
+    model_config = example_values(total=100, used=3, waiting=0, full_s=0.0, holders=[], held_back={})
+
     total: int
     used: int
     waiting: int
@@ -116,6 +122,8 @@ class ConcurrencyModel(ResponseModel):
 class OpenRunsModel(ResponseModel):
     """Queued and running runs. `oldest`: the earliest due instant among them, or null."""
 
+    model_config = example_values(count=3)
+
     count: int
     oldest: datetime | None
 
@@ -131,6 +139,8 @@ class WatchdogModel(ResponseModel):
     `concurrency` and `last_tick` are current; `last_tick` is null before the first tick. `tick_gap_s`: seconds since
     then.
     """
+
+    model_config = example_values(tick_gap_s=0.4, dead_letters=0, store_ms=1.8, errors=[])
 
     at: datetime
     last_tick: datetime | None

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from scheduler.api.dependencies import CallerDep, JobName, ServicesDep
 from scheduler.api.models.backfills import BackfillModel
-from scheduler.api.models.requests import Instant, RequestModel
+from scheduler.api.models.requests import Instant, RequestModel, example
 from scheduler.api.routing import ApiRouter
 
 router = ApiRouter("jobs")
@@ -21,6 +21,10 @@ class BackfillRequest(RequestModel):
     existed; without it, a range with such instants is rejected.
     """
 
+    model_config = example(
+        {"from": "2026-11-27T00:00:00Z", "to": "2026-11-27T01:00:00Z", "before_first_version": True, "dry_run": True}
+    )
+
     since: Instant = Field(alias="from")
     until: Instant | None = Field(default=None, alias="to")
     limit: int = Field(default=100, ge=1, le=1000)
@@ -29,7 +33,7 @@ class BackfillRequest(RequestModel):
     dry_run: bool = False
 
 
-@router.operate("/api/jobs/{name}/backfill", status_code=HTTPStatus.ACCEPTED)
+@router.operate("/api/jobs/{name}/backfill", status_code=HTTPStatus.ACCEPTED, problems=(HTTPStatus.CONFLICT,))
 async def backfill_job(services: ServicesDep, caller: CallerDep, name: JobName, body: BackfillRequest) -> BackfillModel:
     """Queue a run for each due instant of a past range that has not run or was skipped. They execute one by one.
 

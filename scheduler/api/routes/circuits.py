@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import Path
 
 from scheduler.api.dependencies import CallerDep, Continuation, Limit, ServicesDep
 from scheduler.api.models.circuits import CircuitList, CircuitModel
-from scheduler.api.models.requests import Instant, Reason, RequestModel
+from scheduler.api.models.requests import Instant, Reason, RequestModel, example
 from scheduler.api.routing import ApiRouter
 
 router = ApiRouter("circuits")
 
-CircuitKey = Annotated[str, Path(max_length=120, description="The job's name, or `group:NAME` for a shared circuit")]
+CircuitKey = Annotated[
+    str,
+    Path(max_length=120, description="The job's name, or `group:NAME` for a shared circuit", examples=["checkout-api"]),
+]
 
 
 class HoldRequest(RequestModel):
     """`until` null: until a reset. An instant without an offset is UTC."""
+
+    model_config = example({"until": "2030-01-01T06:00:00Z", "reason": "maintenance of the payment provider"})
 
     until: Instant | None = None
     reason: Reason = ""
@@ -25,6 +31,8 @@ class HoldRequest(RequestModel):
 
 class ResetRequest(RequestModel):
     """`reason`: for the audit log."""
+
+    model_config = example({"reason": "the payment provider is back"})
 
     reason: Reason = ""
 
@@ -44,7 +52,7 @@ async def get_circuit(services: ServicesDep, key: CircuitKey) -> CircuitModel:
     return CircuitModel.from_view(await services.operations.circuits.get_circuit(key))
 
 
-@router.operate("/api/circuits/{key}/open")
+@router.operate("/api/circuits/{key}/open", problems=(HTTPStatus.CONFLICT,))
 async def open_circuit(
     services: ServicesDep, caller: CallerDep, key: CircuitKey, body: HoldRequest | None = None
 ) -> CircuitModel:
@@ -55,7 +63,7 @@ async def open_circuit(
     )
 
 
-@router.operate("/api/circuits/{key}/close")
+@router.operate("/api/circuits/{key}/close", problems=(HTTPStatus.CONFLICT,))
 async def close_circuit(
     services: ServicesDep, caller: CallerDep, key: CircuitKey, body: HoldRequest | None = None
 ) -> CircuitModel:
@@ -66,7 +74,7 @@ async def close_circuit(
     )
 
 
-@router.operate("/api/circuits/{key}/reset")
+@router.operate("/api/circuits/{key}/reset", problems=(HTTPStatus.CONFLICT,))
 async def reset_circuit(
     services: ServicesDep, caller: CallerDep, key: CircuitKey, body: ResetRequest | None = None
 ) -> CircuitModel:

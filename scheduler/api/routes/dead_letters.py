@@ -14,14 +14,16 @@ from scheduler.api.dependencies import CallerDep, Continuation, JobParameter, Li
 from scheduler.api.models.dead_letters import DeadLetterDetail, DeadLetterList, ReplayModel
 from scheduler.api.models.requests import Instant, Reason, RequestModel
 from scheduler.api.models.runs import RunModel, run_path
-from scheduler.api.problems import ApiError, InvalidInput, InvalidRequest
+from scheduler.api.problems import ApiError, InvalidInput, UnusableValue
 from scheduler.api.routes.jobs import POLL_RETRY_AFTER
 from scheduler.api.routing import ApiRouter
 from scheduler.operations.dead_letters import LetterFilter
 
 router = ApiRouter("dead letters")
 
-LetterId = Annotated[str, Path(max_length=100, description="The dead letter's id")]
+LetterId = Annotated[
+    str, Path(max_length=100, description="The dead letter's id", examples=["dl-20261128T090000-5f2c1d"])
+]
 
 
 def _requires_text(name: str, **form: JsonValue) -> JsonDict:
@@ -38,12 +40,13 @@ class ReplayRequest(RequestModel):
     # pydantic derives no JSON Schema from a check of several fields. scheduler.operations does the check.
     model_config = ConfigDict(
         json_schema_extra={
+            "examples": [{"job": "checkout-api", "after": "2026-11-28T06:00:00Z", "limit": 100, "dry_run": True}],
             "anyOf": [
                 _requires_text("job"),
                 _requires_text("reason", pattern=r"\S"),
                 _requires_text("after"),
                 _requires_text("before"),
-            ]
+            ],
         }
     )
 
@@ -64,7 +67,7 @@ async def list_dead_letters(
     try:
         page = await services.queries.list_dead_letters(job=job, limit=limit, continuation=continuation)
     except ValueError as error:
-        raise InvalidRequest(InvalidInput(location="query.continuation", message=str(error))) from None
+        raise UnusableValue(InvalidInput(location="query.continuation", message=str(error))) from None
     if job is not None and not page.letters:
         # A deleted job can still have letters. A name that never existed is a typing error.
         services.queries.require_job(job)
@@ -84,7 +87,7 @@ async def get_dead_letter(services: ServicesDep, letter_id: LetterId) -> DeadLet
     return DeadLetterDetail.from_full_letter(letter)
 
 
-@router.operate("/api/dead-letters/replay", status_code=HTTPStatus.ACCEPTED)
+@router.operate("/api/dead-letters/replay", status_code=HTTPStatus.ACCEPTED, problems=(HTTPStatus.NOT_FOUND,))
 async def replay_dead_letters(services: ServicesDep, caller: CallerDep, body: ReplayRequest) -> ReplayModel:
     """Replay matching letters, oldest first, at a limited rate. Letters that are already replayed do not match.
 
@@ -97,7 +100,7 @@ async def replay_dead_letters(services: ServicesDep, caller: CallerDep, body: Re
     return ReplayModel.from_result(result, dry_run=body.dry_run)
 
 
-@router.operate("/api/dead-letters/{letter_id}/replay", status_code=HTTPStatus.ACCEPTED)
+@router.operate(
 async def replay_dead_letter(
     services: ServicesDep, caller: CallerDep, response: Response, letter_id: LetterId
 ) -> RunModel:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import Query
 
-from scheduler.api.problems import InvalidInput, InvalidRequest
+from scheduler.api.problems import InvalidInput, InvalidRequest, UnusableValue
 from scheduler.queries.selection import (
     JOB_STATES,
     LATEST_OUTCOMES,
@@ -37,11 +37,11 @@ def parse_job_filters(
 
 
 def parse_due_range(since: str | None, until: str | None, now: datetime) -> TimeRange:
-    """Parse the parameters `from` and `to`. Raises InvalidRequest."""
+    """Parse the parameters `from` and `to`. Raises UnusableValue."""
     try:
         return parse_time_range(since, until, now)
     except InvalidTimeRange as error:
-        raise InvalidRequest(
+        raise UnusableValue(
             InvalidInput(location=f"query.{error.end}", message=error.message, hint=error.hint)
         ) from None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from scheduler.api.dependencies import JobName, ServicesDep
 from scheduler.api.models.heartbeats import HeartbeatModel
 from scheduler.api.routing import ApiRouter
@@ -10,7 +12,7 @@ from scheduler.stores.heartbeats import PINGS_PER_JOB
 router = ApiRouter("heartbeats")
 
 
-@router.read("/api/jobs/{name}/heartbeat")
+@router.read("/api/jobs/{name}/heartbeat", problems=(HTTPStatus.CONFLICT,))
 async def get_heartbeat(services: ServicesDep, name: JobName) -> HeartbeatModel:
     """Return the state of a job's heartbeat, when it goes down, and its last 100 pings."""
     return HeartbeatModel.from_view(await services.heartbeats.view_heartbeat(name, PINGS_PER_JOB))

@@ -16,6 +16,7 @@ from scheduler.api.dependencies import (
     Wait,
     parse_wait,
 )
+from scheduler.api.description.headers import response_headers
 from scheduler.api.models.jobs import JobDetail, JobList, JobSummary
 from scheduler.api.models.runs import RunModel, run_path
 from scheduler.api.routes.filters import (
@@ -73,10 +74,7 @@ async def get_job(services: ServicesDep, name: JobName) -> JobDetail:
         200: {"model": RunModel, "description": "The finished run (with `wait`)"},
         202: {
             "description": "The run is queued or running",
-            "headers": {
-                "Operation-Location": {"description": "URL of the run", "schema": {"type": "string"}},
-                "Retry-After": {"description": "Seconds after which to poll", "schema": {"type": "string"}},
-            },
+            "headers": response_headers("Operation-Location", "Retry-After"),
         },
     },
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scheduler.api.dependencies import CallerDep, JobName, ServicesDep
 from scheduler.api.models.jobs import JobDetail
-from scheduler.api.models.requests import Instant, Reason, RequestModel
+from scheduler.api.models.requests import Instant, Reason, RequestModel, example
 from scheduler.api.routes.jobs import get_job
 from scheduler.api.routing import ApiRouter
 
@@ -13,6 +13,8 @@ router = ApiRouter("jobs")
 
 class PauseRequest(RequestModel):
     """`until` null: until the job is resumed. An instant without an offset is UTC."""
+
+    model_config = example({"until": "2030-01-01T06:00:00Z", "reason": "deployment of checkout"})
 
     until: Instant | None = None
     reason: Reason = ""

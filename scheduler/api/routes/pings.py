@@ -37,8 +37,13 @@ _log = logging.getLogger("scheduler.queries.heartbeats")
 # Unknown query parameters are accepted: some senders add their own.
 router = ApiRouter("heartbeats", accepts_unknown_query=True)
 
-Token = Annotated[str, Path(max_length=500, description="The job's token")]
-Result = Annotated[str, Path(max_length=10, description="start, fail, log, or the exit code of the program (0 to 255)")]
+Token = Annotated[
+    str, Path(max_length=500, description="The job's token", examples=["2fd4e1c67a2d28fced849ee1bb76e739"])
+]
+Result = Annotated[
+    str,
+    Path(max_length=10, description="start, fail, log, or the exit code of the program (0 to 255)", examples=["start"]),
+]
 RunParameter = Annotated[
     str | None,
     Query(

@@ -18,8 +18,9 @@ from scheduler.api.dependencies import (
     parse_outcome,
     parse_wait,
 )
+from scheduler.api.description.headers import response_headers
 from scheduler.api.models.runs import RunList, RunModel, run_path
-from scheduler.api.problems import ApiError, InvalidInput, InvalidRequest
+from scheduler.api.problems import ApiError, InvalidInput, UnusableValue
 from scheduler.api.routes.filters import FromParameter, ToParameter, parse_due_range
 from scheduler.api.routes.jobs import POLL_RETRY_AFTER
 from scheduler.api.routing import ApiRouter
@@ -50,7 +51,7 @@ async def list_runs(
     try:
         page = await services.queries.list_runs(job=job, outcome=ended, due=due, limit=limit, continuation=continuation)
     except ValueError as error:
-        raise InvalidRequest(InvalidInput(location="query.continuation", message=str(error))) from None
+        raise UnusableValue(InvalidInput(location="query.continuation", message=str(error))) from None
     if job is not None and not page.records:
         # A deleted job can still have runs. A name that never existed is a typing error.
         services.queries.require_job(job)
@@ -71,15 +72,13 @@ async def get_run(services: ServicesDep, run_id: RunId) -> RunModel:
 
 @router.operate(
     "/api/runs/{run_id}/cancel",
+    problems=(HTTPStatus.CONFLICT,),
     responses={
         200: {"description": "The cancelled run"},
         202: {
             "model": RunModel,
             "description": "The run is still running and ends within seconds",
-            "headers": {
-                "Operation-Location": {"description": "URL of the run", "schema": {"type": "string"}},
-                "Retry-After": {"description": "Seconds after which to poll", "schema": {"type": "string"}},
-            },
+            "headers": response_headers("Operation-Location", "Retry-After"),
         },
     },
 )

@@ -12,7 +12,9 @@ from scheduler.api.routing import ApiRouter
 
 router = ApiRouter("secrets")
 
-SecretName = Annotated[str, Path(max_length=127, description="The secret's name, as in job files")]
+SecretName = Annotated[
+    str, Path(max_length=127, description="The secret's name, as in job files", examples=["checkout-token"])
+]
 
 
 @router.read("/api/secrets")

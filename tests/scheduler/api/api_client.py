@@ -1,4 +1,7 @@
-"""The whole API over a `Shop`: ask it as a client does, and look behind it."""
+"""The whole API over a `Shop`: ask it as a client does, and look behind it.
+
+Every answer is compared with /api/openapi.json: a status that it does not describe fails the test.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ from scheduler.services import Services
 from scheduler.stores.runs.repository import RunRecord
 from scheduler.watchdog import JobWatch, RunActivity, Watchdog
 from tests.jobs.running.run_parts import Step
+from tests.scheduler.api.described import check_described
 from tests.scheduler.fakes import Shop
 from tests.scheduler.stores.memory import MemoryData
 
@@ -83,7 +87,9 @@ class ApiClient:
         return await self.request("POST", path, json=body)
 
     async def request(self, method: str, path: str, **more: Any) -> httpx.Response:
-        return await self._client.request(method, path, **more)
+        answer = await self._client.request(method, path, **more)
+        check_described(answer, self.app)
+        return answer
 
     async def get_all(self, path: str, key: str, **query: str | int) -> list[dict[str, Any]]:
         """All pages of a list."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
+from scheduler.api.app import ROUTERS
 from scheduler.api.models.backfills import BackfillModel
 from scheduler.api.models.circuits import CircuitList, CircuitModel
 from scheduler.api.models.dead_letters import DeadLetterDetail, DeadLetterList, ReplayModel
@@ -60,6 +64,12 @@ ROUTES: dict[tuple[str, str], type[BaseModel] | None] = {
 }
 
 
+RESERVED = {f"#/components/headers/{name}" for name in ("Allow", "ETag", "Location")} | {
+    f"#/components/responses/{name}" for name in ("PreconditionFailed", "PreconditionRequired")
+}
+"""What no operation uses yet."""
+
+
 async def _description() -> dict[str, Any]:
     async with ApiClient() as desk:
         described: dict[str, Any] = (await desk.get("/api/openapi.json")).json()
@@ -88,11 +98,10 @@ async def test_every_route_has_a_summary_an_answer_and_problems() -> None:
         ]
         if model is not None:
             schema = {"$ref": f"#/components/schemas/{model.__name__}"}
-            assert good["content"] == {"application/json": {"schema": schema}}
-        for problems in ("4XX", "5XX"):
-            (content,) = operation["responses"][problems]["content"].items()
-            assert content == ("application/problem+json", {"schema": {"$ref": "#/components/schemas/ProblemDetails"}})
-        assert "422" not in operation["responses"]
+            example = {"example": {"$ref": f"#/components/examples/{model.__name__}"}}
+            assert good["content"] == {"application/json": {"schema": schema, "examples": example}}
+        assert operation["responses"]["400"] == {"$ref": "#/components/responses/BadRequest"}
+        assert operation["responses"]["500"] == {"$ref": "#/components/responses/InternalServerError"}
 
 
 async def test_it_carries_the_version_of_the_program() -> None:
@@ -104,12 +113,103 @@ async def test_it_carries_the_version_of_the_program() -> None:
 
 async def test_every_reference_leads_somewhere() -> None:
     described = await _description()
-    schemas = described["components"]["schemas"]
 
-    names = {reference.removeprefix("#/components/schemas/") for reference in _references(described)}
+    for reference in _references(described):
+        found: Any = described
+        for part in reference.removeprefix("#/").split("/"):
+            found = found[part]
+    assert "#/components/schemas/ProblemDetails" in set(_references(described))
 
-    assert names <= set(schemas)
-    assert {"ProblemDetails", "InvalidInput", "AttemptModel", "PhasesModel"} <= names
+
+async def test_every_component_is_used() -> None:
+    described = await _description()
+
+    used = set(_references(described)) | {
+        f"#/components/securitySchemes/{name}"
+        for methods in described["paths"].values()
+        for operation in methods.values()
+        for alternative in operation["security"]
+        for name in alternative
+    }
+    unused = {f"#/components/{kind}/{name}" for kind, named in described["components"].items() for name in named} - used
+    assert unused - RESERVED == set()
+
+
+async def test_every_example_is_one_of_its_model() -> None:
+    described = await _description()
+    values = {name: example["value"] for name, example in described["components"]["examples"].items()}
+
+    found = [(model, values.pop(model.__name__)) for model in _models()]
+
+    assert values == {}, "an example without a model"
+    for model, value in found:
+        assert json.loads(model.model_validate_json(json.dumps(value)).model_dump_json(by_alias=True)) is not None
+        assert set(value) <= set(model.model_json_schema(by_alias=True)["properties"])
+
+
+def _models() -> set[type[BaseModel]]:
+    """The models of all bodies, of requests and answers."""
+    found: set[type[BaseModel]] = set()
+    for route in (route for router in ROUTERS for route in router.routes if isinstance(route, APIRoute)):
+        fields = [route.body_field, route.response_field, *route.response_fields.values()]
+        for field in (each for each in fields if route.include_in_schema and each is not None):
+            kinds = get_args(field.field_info.annotation) or (field.field_info.annotation,)
+            found |= {kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)}
+    return found
+
+
+async def test_every_operation_has_an_id_a_tag_with_a_description_and_a_summary() -> None:
+    described = await _description()
+
+    operations = [operation for methods in described["paths"].values() for operation in methods.values()]
+    assert len({operation["operationId"] for operation in operations}) == len(operations)
+    tags = {tag["name"]: tag["description"] for tag in described["tags"]}
+    for operation in operations:
+        assert re.fullmatch(r"[a-z]+(_[a-z]+)*", operation["operationId"])
+        assert operation["summary"]
+        assert operation["description"]
+        assert [bool(tags[tag]) for tag in operation["tags"]] == [True]
+
+
+async def test_every_path_parameter_has_a_description_and_an_example() -> None:
+    paths = (await _description())["paths"]
+
+    for parameter in (
+        each for methods in paths.values() for one in methods.values() for each in one.get("parameters", ())
+    ):
+        assert parameter["description"], parameter
+        assert parameter["in"] != "path" or parameter["schema"]["examples"], parameter
+
+
+async def test_an_operation_names_the_problems_it_can_answer_with() -> None:
+    paths = (await _description())["paths"]
+
+    def statuses(method: str, path: str) -> str:
+        return " ".join(status for status in paths[path][method]["responses"] if status >= "4")
+
+    assert statuses("get", "/api/health/live") == "400 500"
+    assert statuses("get", "/api/jobs/{name}") == "400 401 403 404 429 500 503"
+    assert statuses("post", "/api/runs/{run_id}/cancel") == "400 401 403 404 409 413 429 500 503"
+    assert statuses("post", "/api/jobs/{name}/pause") == "400 401 403 404 413 415 422 429 500 503"
+    assert statuses("get", "/api/ping/{token}") == "400 404 429 500 503"
+
+
+async def test_an_operation_requires_a_credential_with_its_scope() -> None:
+    paths = (await _description())["paths"]
+
+    assert paths["/api/health"]["get"]["security"] == []
+    assert paths["/api/ping/{token}"]["post"]["security"] == []
+    cancel = paths["/api/runs/{run_id}/cancel"]["post"]["security"]
+    assert {"functionKey": ["operate"]} in cancel
+    assert {"entra": ["operate"]} in cancel
+
+
+async def test_a_run_links_to_what_can_be_done_with_it() -> None:
+    paths = (await _description())["paths"]
+
+    links = paths["/api/jobs/{name}/run"]["post"]["responses"]["202"]["links"]
+    assert links["get_run"] == {"operationId": "get_run", "parameters": {"run_id": "$response.body#/id"}}
+    assert set(links) == {"get_run", "cancel_run"}
 
 
 async def test_the_outcomes_to_filter_by_are_listed() -> None:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from jobs.formats.durations import parse_duration
-from scheduler.api.dependencies import MAX_WAIT
+from scheduler.api.dependencies import MAX_WAIT, WAIT_PATTERN, parse_wait
 from tests.jobs.running.run_parts import REFUSED
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry
@@ -33,7 +33,7 @@ KNOWN = {
     "result": ["start", "0", "255", "256"],
 }
 INSTANTS = ["2026-02-28T00:00:00Z", "2026-03-01T11:59:00+01:00", "2026-03-01T12:00:00", "2030-01-01T00:00:00Z"]
-WAITS = ["0s", "1ms", " 0.5MS ", "0m0s", "0h", "0.001S"]
+WAITS = ["0s", "1ms", "0m0s", "0m", "0.001s"]
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
 
@@ -214,7 +214,7 @@ def request(draw: Any, walked: Walked, method: str, path: str) -> tuple[str, lis
 def judged(answer: httpx.Response, operation: dict[str, Any]) -> None:
     """Nothing is answered that the document does not describe."""
     status = str(answer.status_code)
-    assert status in operation["responses"] or status.startswith("4"), (status, answer.text)
+    assert status in operation["responses"], (status, answer.text)
     if status.startswith("4"):
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json()["status"] == answer.status_code
@@ -228,7 +228,8 @@ def test_what_the_document_allows_is_not_refused_for_its_form(method: str, path:
         address, query, body = request(data.draw, walked, method, path)
         answer = walked.ask(method.upper(), address, params=query, **sent(body))
         judged(answer, walked.operation(method, path))
-        if answer.status_code == 400:
+        assert answer.status_code != 400, answer.text
+        if answer.status_code == 422:
             wrong = {error["location"] for error in answer.json().get("errors", [])}
             assert wrong
             assert wrong <= SEMANTIC, answer.text
@@ -301,14 +302,11 @@ def test_a_wait_of_the_schema_is_one_of_the_code() -> None:
 
 
 @WALK
-@given(st.text(st.sampled_from("0123456789.smhdMSHD \t-"), max_size=8))
-def test_the_form_of_waits_in_the_schema_is_that_of_the_code(text: str) -> None:
-    from scheduler.api.dependencies import DURATION_PATTERN
+@given(st.from_regex(re.compile(WAIT_PATTERN, re.ASCII), fullmatch=True))
+def test_a_wait_of_the_form_in_the_schema_is_allowed(wait: str) -> None:
+    assert 0 <= parse_wait(wait) <= MAX_WAIT
 
-    try:
-        parse_duration(text)
-        readable = True
-    except ValueError:
-        readable = False
 
-    assert bool(re.fullmatch(DURATION_PATTERN, text)) is readable
+@pytest.mark.parametrize("wait", ["3m21s", "200.1s", "201s", "200001ms", "1h", "4m", "10", "s"])
+def test_the_schema_forbids_a_longer_wait(wait: str) -> None:
+    assert not re.search(WAIT_PATTERN, wait)

@@ -71,27 +71,37 @@ async def test_a_dry_run_queues_nothing_and_the_end_is_now_if_none_is_given() ->
 
 
 @pytest.mark.parametrize(
-    ("body", "complaint"),
+    ("body", "complaint", "status"),
     [
-        ({}, "body.from: is missing"),
-        ({"from": "yesterday"}, "body.from: 'yesterday' is not an ISO 8601 instant"),
-        ({"from": "2026-03-01T11:00:00Z", "to": "2026-03-01T10:00:00Z"}, "body.from: 2026-03-01 11:00:00Z is after"),
-        ({"from": "2026-03-01T11:00:00Z", "to": "2026-03-02T10:00:00Z"}, "body.to: 2026-03-02 10:00:00Z is in the"),
-        ({"from": "2026-03-01T11:00:00Z"}, "body.limit: the range needs 361 runs, more than the limit of 100"),
-        ({"from": "1970-01-02"}, "body.from: the range has more than 10000 due instants"),
-        (HALF_A_MINUTE | {"limit": 1001}, "body.limit: 1001 is too large: at most 1000"),
-        (HALF_A_MINUTE | {"dryrun": True}, "body.dryrun: unknown key"),
-        (HALF_A_MINUTE | {"since": "2026-03-01"}, "body.since: unknown key"),
+        ({}, "body.from: is missing", 400),
+        ({"from": "yesterday"}, "body.from: 'yesterday' is not an ISO 8601 instant", 400),
+        (
+            {"from": "2026-03-01T11:00:00Z", "to": "2026-03-01T10:00:00Z"},
+            "body.from: 2026-03-01 11:00:00Z is after",
+            422,
+        ),
+        (
+            {"from": "2026-03-01T11:00:00Z", "to": "2026-03-02T10:00:00Z"},
+            "body.to: 2026-03-02 10:00:00Z is in the",
+            422,
+        ),
+        ({"from": "2026-03-01T11:00:00Z"}, "body.limit: the range needs 361 runs, more than the limit of 100", 422),
+        ({"from": "1970-01-02"}, "body.from: the range has more than 10000 due instants", 422),
+        (HALF_A_MINUTE | {"limit": 1001}, "body.limit: 1001 is too large: at most 1000", 400),
+        (HALF_A_MINUTE | {"dryrun": True}, "body.dryrun: unknown key", 400),
+        (HALF_A_MINUTE | {"since": "2026-03-01"}, "body.since: unknown key", 400),
     ],
 )
 @virtual_time
-async def test_what_cannot_be_asked_for_is_refused_and_nothing_is_queued(body: object, complaint: str) -> None:
+async def test_what_cannot_be_asked_for_is_refused_and_nothing_is_queued(
+    body: object, complaint: str, status: int
+) -> None:
     async with Desk() as desk:
         refused = await desk.post_json(BACKFILL, body)
 
         assert (await desk.get("/api/runs")).json()["runs"] == []
 
-    assert (refused.status_code, refused.headers["content-type"]) == (400, "application/problem+json")
+    assert (refused.status_code, refused.headers["content-type"]) == (status, "application/problem+json")
     assert refused.json()["detail"].startswith(complaint)
 
 
@@ -114,7 +124,7 @@ async def test_instants_before_the_first_version_need_a_field_of_their_own() -> 
         refused = await desk.post_json(BACKFILL, HALF_A_MINUTE)
         accepted = await desk.post_json(BACKFILL, HALF_A_MINUTE | {"before_first_version": True})
 
-    assert refused.status_code == 400
+    assert refused.status_code == 422
     assert refused.json()["detail"].startswith("body.from: 4 of 4 due instants, the first at 2026-03-01 11:59:30Z")
     assert (accepted.status_code, len(accepted.json()["runs"])) == (202, 4)
 

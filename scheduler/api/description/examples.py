@@ -1,0 +1,121 @@
+"""Examples of requests and responses, built from their schemas. Called by scheduler.api.description.document.
+
+A model gives its whole example (`examples`), or some fields of it (scheduler.api.models.base.example_values). Of the
+others each gets a value by its name and type. Tests validate every example by its model.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from scheduler.api.models.base import EXAMPLE_VALUES
+
+_REF = "#/components/schemas/"
+
+VALUES: Final[dict[str, Any]] = {
+    "id": "checkout-api@20261128T090000.000Z",
+    "job": "checkout-api",
+    "jobs": "checkout-api",
+    "name": "checkout-api",
+    "host": "checkout.example.com",
+    "key": "checkout-api",
+    "endpoint": "https://checkout.example.com/health",
+    "generation": "dc29db1e9d4c",
+    "version": "TLSv1.3",
+    "run_id": "checkout-api@20261128T090000.000Z",
+    "correlation_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+    "source": "config/jobs/checkout.yaml:12",
+    "address": "203.0.113.7",
+    "schedule": "every 5m",
+    "error": None,
+    "dependents": "checkout-flow",
+    "url": "/api/jobs/checkout-api",
+    "reason": "deployment of checkout",
+    "due_at": "2026-11-28T09:00:00Z",
+    "started_at": "2026-11-28T09:00:00.004Z",
+    "finished_at": "2026-11-28T09:00:00.120Z",
+    "outcome": "succeeded",
+    "status_code": 200,
+    "definition": {"check": {"url": "https://checkout.example.com/health"}, "schedule": "every 5m"},
+}
+"""Values by the name of a field, where its type allows them."""
+
+INSTANT: Final = "2026-11-28T09:00:00Z"
+_BY_TYPE: Final[dict[str, Any]] = {"string": "", "integer": 1, "number": 12.5, "boolean": False, "null": None}
+
+
+class ExampleBuilder:
+    """Builds an example of each schema once. `components`: what was built, by the name of its schema."""
+
+    def __init__(self, schemas: dict[str, Any]) -> None:
+        self._schemas = schemas
+        self._in_progress: list[str] = []
+        self.components: dict[str, dict[str, Any]] = {}
+
+    def add_example(self, content: dict[str, Any]) -> None:
+        """Add the example of a content with a named schema."""
+        schema = content.get("schema", {})
+        names = [each["$ref"].removeprefix(_REF) for each in (schema, *schema.get("anyOf", ())) if "$ref" in each]
+        if names and not {"example", "examples"} & set(content):
+            if names[0] not in self.components:
+                self.components[names[0]] = {"value": self._build_named(names[0], "")}
+            content["examples"] = {"example": {"$ref": f"#/components/examples/{names[0]}"}}
+
+    def _build(self, schema: dict[str, Any], name: str) -> Any:
+        """Return an example of the schema. `name`: of the field."""
+        if "$ref" in schema:
+            return self._build_named(schema["$ref"].removeprefix(_REF), name)
+        if schema.get("examples"):
+            return schema["examples"][0]
+        variants = schema.get("anyOf") or schema.get("oneOf") or []
+        types = self._types_of(schema, *variants)
+        if name in VALUES and _type_name(VALUES[name]) in types:
+            return VALUES[name]
+        for constant in ("const", "default"):
+            if constant in schema:
+                return schema[constant]
+        if "enum" in schema:
+            return schema["enum"][0]
+        if "null" in types:
+            is_simple = all("$ref" not in each and each.get("format") != "date-time" for each in variants)
+            return None if is_simple else self._build(variants[0], name)
+        if variants:
+            return self._build(variants[0], name)
+        return self._build_of_type(schema, types[0] if types else "object", name)
+
+    def _types_of(self, *schemas: dict[str, Any]) -> list[str]:
+        found: list[str] = []
+        for each in schemas:
+            kinds = (self._schemas[each["$ref"].removeprefix(_REF)] if "$ref" in each else each).get("type", [])
+            found += [kinds] if isinstance(kinds, str) else kinds
+        return found
+
+    def _build_named(self, schema: str, name: str) -> Any:
+        if schema in self._in_progress:  # it contains itself
+            return None
+        self._in_progress.append(schema)
+        try:
+            return self._build(self._schemas[schema], name)
+        finally:
+            self._in_progress.pop()
+
+    def _build_of_type(self, schema: dict[str, Any], kind: str, name: str) -> Any:
+        if kind == "object":
+            return self._build_object(schema)
+        if kind == "array":
+            return [self._build(schema.get("items", {}), name)]
+        if schema.get("format") == "date-time":
+            return INSTANT
+        return max(_BY_TYPE[kind], schema["minimum"]) if "minimum" in schema else _BY_TYPE[kind]
+
+    def _build_object(self, schema: dict[str, Any]) -> dict[str, Any]:
+        own = dict(schema.get(EXAMPLE_VALUES, ()))
+        values = schema.get("additionalProperties")
+        if "properties" not in schema:
+            return {"team": "payments"} if isinstance(values, dict) and values.get("type") == "string" else {}
+        return {key: own[key] if key in own else self._build(each, key) for key, each in schema["properties"].items()}
+
+
+def _type_name(value: object) -> str:
+    names = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
+    return names.get(type(value), "null")

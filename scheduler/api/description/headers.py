@@ -1,0 +1,71 @@
+"""The response headers, each described once. Called by scheduler.api.description.document and by routes.
+
+A route names its headers: `responses={202: {"headers": response_headers("Operation-Location", "Retry-After")}}`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from scheduler.api.scopes import Scope
+
+HEADERS: Final[dict[str, dict[str, Any]]] = {
+    "Allow": {
+        "description": "The methods of the path",
+        "schema": {"type": "string"},
+        "example": "GET, HEAD",
+    },
+    "ETag": {
+        "description": "The version of what is returned. Send it as `If-Match` with a change",
+        "schema": {"type": "string"},
+        "example": '"5f2c1d"',
+    },
+    "Location": {
+        "description": "URL of what was created",
+        "schema": {"type": "string"},
+        "example": "/api/jobs/checkout-api",
+    },
+    "Operation-Location": {
+        "description": "URL of the run",
+        "schema": {"type": "string"},
+        "example": "/api/runs/checkout-api@20261128T090000.000Z",
+    },
+    "RateLimit": {
+        "description": "Requests that are left (`r`), and seconds until the quota is restored (`t`)",
+        "schema": {"type": "string"},
+        "example": '"default";r=58;t=41',
+    },
+    "RateLimit-Policy": {
+        "description": "The quota (`q`) and its window in seconds (`w`)",
+        "schema": {"type": "string"},
+        "example": '"default";q=60;w=60',
+    },
+    "Retry-After": {
+        "description": "Seconds after which to retry or to poll",
+        "schema": {"type": "string", "pattern": "^[0-9]+$"},
+        "example": "5",
+    },
+    "WWW-Authenticate": {
+        "description": "How to authenticate",
+        "schema": {"type": "string"},
+        "example": "Bearer",
+    },
+}
+
+_RATE_LIMIT_HEADERS = ("RateLimit", "RateLimit-Policy")
+
+
+def response_headers(*names: str) -> dict[str, dict[str, str]]:
+    """Return the headers of a response as references. Raises ValueError for one that is not described."""
+    if unknown := set(names) - set(HEADERS):
+        raise ValueError(f"headers without a description: {', '.join(sorted(unknown))}")
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def describe_headers(operation: dict[str, Any], scope: Scope) -> None:
+    """Add the headers of the rate limit to each response that has a body of its own."""
+    if scope is Scope.PUBLIC:
+        return
+    for response in operation["responses"].values():
+        if "$ref" not in response:
+            response["headers"] = response.get("headers", {}) | response_headers(*_RATE_LIMIT_HEADERS)

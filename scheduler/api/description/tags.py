@@ -1,0 +1,23 @@
+"""The tags of operations, in the order of the documents. Called by scheduler.api.description.document."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+TAGS: Final = {
+    "jobs": "What is checked, when, and what to expect. Run a job now, pause it, run missed instants.",
+    "runs": "Executions of jobs with their attempts. Cancel one that has not finished.",
+    "circuits": "Circuit breakers: rejections of runs while a target is down. Open, close or reset one.",
+    "dead letters": "Runs and messages that failed permanently. Replay or discard them.",
+    "heartbeats": "Checks that expect pings from a program: their state, and the routes that receive pings.",
+    "secrets": "The secrets that jobs use, without values. Read one again after a change.",
+    "health": "The health of the scheduler itself.",
+}
+
+
+def describe_tags(document: dict[str, Any]) -> list[dict[str, str]]:
+    """Return the tags that operations use. Raises ValueError for one without a description."""
+    used = {tag for methods in document["paths"].values() for each in methods.values() for tag in each.get("tags", ())}
+    if unknown := used - set(TAGS):
+        raise ValueError(f"tags without a description in {__name__}: {', '.join(sorted(unknown))}")
+    return [{"name": name, "description": text} for name, text in TAGS.items() if name in used]
