@@ -63,7 +63,7 @@ def response_headers(*names: str) -> dict[str, dict[str, str]]:
 
 
 def describe_headers(operation: dict[str, Any], scope: Scope) -> None:
-    """Add the headers of the rate limit to each response that has a body of its own."""
+    """Add the headers of the rate limit to each response that is not a shared one."""
     if scope is Scope.PUBLIC:
         return
     for response in operation["responses"].values():

@@ -61,7 +61,7 @@ TextParameter = Annotated[str, Query(description="Text to store if the request h
 @router.ping("GET", "/api/ping/{token}/", response_class=PlainTextResponse, include_in_schema=False)
 @router.ping("POST", "/api/ping/{token}/", response_class=PlainTextResponse, include_in_schema=False)
 @router.ping("GET", "/api/ping/{token}", response_class=PlainTextResponse)
-@router.ping("POST", "/api/ping/{token}", response_class=PlainTextResponse)
+@router.ping("POST", "/api/ping/{token}", operation_id="ping_with_body", response_class=PlainTextResponse)
 async def ping(
     request: Request,
     services: ServicesDep,
@@ -76,7 +76,9 @@ async def ping(
 
 
 @router.ping("GET", "/api/ping/{token}/{result}", response_class=PlainTextResponse)
-@router.ping("POST", "/api/ping/{token}/{result}", response_class=PlainTextResponse)
+@router.ping(
+    "POST", "/api/ping/{token}/{result}", operation_id="ping_result_with_body", response_class=PlainTextResponse
+)
 async def ping_result(
     request: Request, services: ServicesDep, token: Token, result: Result, rid: RunParameter = None
 ) -> Response:
