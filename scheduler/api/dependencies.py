@@ -22,9 +22,9 @@ MAX_WAIT = 200.0
 """Seconds. The front end of Azure Functions cancels a request after 230."""
 
 _MAX_WAIT_TEXT = format_duration(MAX_WAIT)
-_SECONDS = r"(?:[01]?[0-9]{1,5}|200000)ms|(?:[01]?[0-9]{1,2}(?:\.[0-9]+)?|200)s"
-_MINUTES = "[0-2]m(?:[0-5]?[0-9]s)?|3m(?:1?[0-9]s|20s)?"
-WAIT_PATTERN = f"^(?:{_SECONDS}|{_MINUTES})$"
+_SECONDS_PATTERN = r"(?:[01]?[0-9]{1,5}|200000)ms|(?:[01]?[0-9]{1,2}(?:\.[0-9]+)?|200)s"
+_MINUTES_PATTERN = "[0-2]m(?:[0-5]?[0-9]s)?|3m(?:1?[0-9]s|20s)?"
+WAIT_PATTERN = f"^(?:{_SECONDS_PATTERN}|{_MINUTES_PATTERN})$"
 """Pattern of a duration up to MAX_WAIT for the schema: the usual forms of what jobs.formats.durations parses."""
 
 FUNCTION_KEY = "code"
