@@ -106,7 +106,6 @@ def _derived_statuses(operation: dict[str, Any], scope: Scope) -> Iterator[int]:
     parameters = operation.get("parameters", ())
     named = {(each["in"], each["name"].lower()) for each in parameters}
     places, queries = {place for place, _ in named}, {name for place, name in named if place == "query"}
-    has_body, is_write = "requestBody" in operation, scope in (Scope.OPERATE, Scope.MANAGE)
     yield from (400, 500)
     if scope is not Scope.PUBLIC:
         yield from (429, 503)
@@ -114,12 +113,10 @@ def _derived_statuses(operation: dict[str, Any], scope: Scope) -> Iterator[int]:
         yield from (401, 403)
     if "path" in places or "job" in queries:
         yield 404
-    if has_body or queries & _UNPROCESSABLE_PARAMETERS:
+    if "requestBody" in operation or queries & _UNPROCESSABLE_PARAMETERS:
         yield 422
-    if is_write:
-        yield 413
-    if has_body:
-        yield 415
+    if scope in (Scope.OPERATE, Scope.MANAGE):
+        yield from (413, 415)
     if ("header", "if-match") in named:
         yield from (412, 428)
     if ("header", "idempotency-key") in named:

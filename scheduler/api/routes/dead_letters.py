@@ -101,6 +101,8 @@ async def replay_dead_letters(services: ServicesDep, caller: CallerDep, body: Re
 
 
 @router.operate(
+    "/api/dead-letters/{letter_id}/replay", status_code=HTTPStatus.ACCEPTED, problems=(HTTPStatus.CONFLICT,)
+)
 async def replay_dead_letter(
     services: ServicesDep, caller: CallerDep, response: Response, letter_id: LetterId
 ) -> RunModel:
