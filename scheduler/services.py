@@ -12,6 +12,7 @@ from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.heartbeats import HeartbeatQueries
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.uptime import UptimeReader
+from scheduler.rate_limits.limiter import RateLimits
 from scheduler.secrets.monitor import SecretMonitor
 from scheduler.watchdog import Watchdog
 
@@ -27,6 +28,7 @@ class Services:
     heartbeats: HeartbeatQueries
     uptimes: UptimeReader
     circuits: CircuitQueries
+    rate_limits: RateLimits
     clock: Clock
     environment: str
     version: str

@@ -29,6 +29,7 @@ from config.settings.fields import (
     reject_query,
     to_lower,
 )
+from config.settings.rate_limit_settings import RateLimitSettings
 from config.settings.target_lists import Folders, Hosts, Networks, Ports, Schemes
 from jobs.checks.body_memory import MOST_BODY_BYTES
 from jobs.model_base import Duration, FrozenModel
@@ -158,6 +159,7 @@ class Settings(BaseModel):
     secrets: SecretSettings = SecretSettings()
     identity: IdentitySettings = IdentitySettings()
     retry_budget: RetryBudgetSettings = RetryBudgetSettings()
+    rate_limits: RateLimitSettings = RateLimitSettings()
     retention: RetentionSettings = RetentionSettings()
     storage: StorageSettings = StorageSettings()
     telemetry: Reporting = Reporting()

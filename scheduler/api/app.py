@@ -77,7 +77,8 @@ def create_api(services: Services, *, hosts: Sequence[str] = ("*",), requires_ke
     add_problem_handlers(api)
     _describe(api)
     api.add_middleware(UnexpectedErrors)
-    add_common_middleware(api, hosts, _body_rules())
+    services.rate_limits.prepare()
+    add_common_middleware(api, hosts, services, _body_rules())
     return api
 
 

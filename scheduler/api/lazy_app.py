@@ -75,7 +75,7 @@ def _create_health_app(services: Services, hosts: Sequence[str]) -> Starlette:
     answering: dict[str, Callable[[Request], Awaitable[Response]]] = dict.fromkeys(HEALTH_PATHS, health)
     answering[LIVE_PATH] = live
     app = Starlette(routes=[Route(path, answer) for path, answer in answering.items()])
-    add_common_middleware(app, hosts)
+    add_common_middleware(app, hosts, services)
     return app
 
 

@@ -18,6 +18,7 @@ from scheduler.app.foundation import Foundation, open_foundation
 from scheduler.app.health_probes import heartbeats_probe, secrets_probe
 from scheduler.app.profile import HostProfile
 from scheduler.app.program import Program
+from scheduler.app.rate_limit_setup import build_rate_limits
 from scheduler.app.worker_setup import build_worker
 from scheduler.dependencies.port import DeferredFollowUp, FollowUp
 from scheduler.dependencies.trigger import DependencyTrigger
@@ -100,6 +101,7 @@ async def _build_program(foundation: Foundation, listener: RunListener | None) -
         circuits=board,
         heartbeats=HeartbeatQueries(catalog, foundation.repositories.heartbeats, beats, pauses, clock),
         uptimes=UptimeReader(catalog, runs, clock, foundation.settings.retention.age),
+        rate_limits=build_rate_limits(foundation),
         telemetry=telemetry,
     )
 

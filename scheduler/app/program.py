@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from scheduler.queries.heartbeats import HeartbeatQueries
     from scheduler.queries.jobs_and_runs import JobAndRunQueries
     from scheduler.queries.uptime import UptimeReader
+    from scheduler.rate_limits.limiter import RateLimits
     from scheduler.secrets.monitor import SecretMonitor
     from scheduler.services import Services
     from scheduler.stores.cursors import Cursors
@@ -60,6 +61,7 @@ class Program:
     circuits: CircuitQueries
     heartbeats: HeartbeatQueries
     uptimes: UptimeReader
+    rate_limits: RateLimits
     telemetry: Telemetry
 
     def services(self) -> Services:
@@ -77,6 +79,7 @@ class Program:
             circuits=self.circuits,
             heartbeats=self.heartbeats,
             uptimes=self.uptimes,
+            rate_limits=self.rate_limits,
             clock=self.clock,
             environment=self.settings.environment,
             version=self.settings.version or VERSION,

@@ -13,15 +13,23 @@ from scheduler.api.middleware.escaped_json import JsonEscaping
 from scheduler.api.middleware.head import HeadSupport
 from scheduler.api.middleware.security_headers import add_security_headers
 from scheduler.api.requests import BodyRules, ReadLimiter, RequestGuard
+from scheduler.api.requests.rate_limiter import FailedAuthenticationLimiter, RateLimiter
+from scheduler.services import Services
 
 
-def add_common_middleware(api: Starlette, hosts: Sequence[str], bodies: BodyRules | None = None) -> None:
-    """Add JSON escaping, HEAD support, the limit of reads, the request guard and security headers.
+def add_common_middleware(
+    api: Starlette, hosts: Sequence[str], services: Services | None = None, bodies: BodyRules | None = None
+) -> None:
+    """Add JSON escaping, HEAD support, limits, the request guard and security headers.
 
-    The middleware added last receives a request first. `bodies`: of the routes of the app.
+    The middleware added last receives a request first. `services`: None for an app that only answers that the program
+    is unavailable. `bodies`: of the routes of the app.
     """
     api.add_middleware(JsonEscaping)
     api.add_middleware(HeadSupport)
     api.add_middleware(ReadLimiter)
+    if services is not None:
+        api.add_middleware(RateLimiter, services.rate_limits)
+        api.add_middleware(FailedAuthenticationLimiter, services.rate_limits)
     api.add_middleware(RequestGuard, hosts=hosts, bodies=bodies)
     add_security_headers(api)

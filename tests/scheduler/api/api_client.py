@@ -20,6 +20,8 @@ from scheduler.health.report import Health, HealthStatus, PartHealth
 from scheduler.queries.heartbeats import HeartbeatQueries
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.uptime import UptimeReader
+from scheduler.rate_limits.limiter import RateLimits
+from scheduler.rate_limits.quota import RateLimitRules
 from scheduler.services import Services
 from scheduler.stores.runs.repository import RunRecord
 from scheduler.watchdog import JobWatch, RunActivity, Watchdog
@@ -40,6 +42,7 @@ class ApiClient:
         jobs: Sequence[CatalogJob] | None = None,
         data: MemoryData | None = None,
         requires_key: bool = False,
+        rate_limits: RateLimitRules | None = None,
     ) -> None:
         self.shop = Shop(*steps, jobs=jobs, data=data)
         self.dispatch = InProcessDispatch(self.shop.worker.submit)
@@ -60,6 +63,7 @@ class ApiClient:
             heartbeats=HeartbeatQueries(catalog, self.shop.heartbeats, self.shop.beats, self.shop.pauses, clock),
             uptimes=UptimeReader(catalog, runs, clock, 30 * 86400.0),
             circuits=self.shop.circuits,
+            rate_limits=RateLimits(rate_limits or RateLimitRules(), clock),
             clock=clock,
             environment="test",
             version="1.2.3",

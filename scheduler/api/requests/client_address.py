@@ -1,0 +1,33 @@
+"""Finds the address of the client. Used by scheduler.api.requests.rate_limiter."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+
+from starlette.types import Scope
+
+_MAX_LENGTH = 60
+FUNCTION_NAME: str = "azure_functions.function_name"
+"""Key of the ASGI scope in the Functions host; a client cannot set it."""
+
+
+def find_client_address(scope: Scope) -> str:
+    """Return the address without a port; empty if it is unknown.
+
+    Elsewhere than in the Functions host, X-Forwarded-For is ignored: any client can send it. There, the front end of
+    the platform appends the address that it has observed, so the last entry counts.
+    """
+    if FUNCTION_NAME in scope:
+        hops = [value.decode("latin-1") for key, value in scope["headers"] if key == b"x-forwarded-for"]
+        return _strip_port(hops[-1].rpartition(",")[2].strip())[:_MAX_LENGTH] if hops else ""
+    client = scope.get("client")
+    return str(client[0])[:_MAX_LENGTH] if client else ""
+
+
+def _strip_port(place: str) -> str:
+    try:
+        ip_address(place)
+    except ValueError:
+        return re.sub(r":\d+$", "", place)
+    return place

@@ -1,0 +1,131 @@
+"""Limits the requests of a principal, and failed authentication of an address.
+
+Added by scheduler.api.middleware.common.
+
+Health is not limited: it must answer a probe in any case, and costs little. Pings are not limited either: a lost ping
+is a false alarm, and a thousand programs behind one address may send theirs in the same second. None of them counts
+towards a limit of others. The number of connections and the reserve for health (scheduler.connections) apply to all.
+
+The fields are those of draft-ietf-httpapi-ratelimit-headers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from scheduler.api.requests.client_address import find_client_address
+from scheduler.api.requests.rejection import reject
+from scheduler.api.scopes import HEALTH_PATH, PING_PATH_PREFIX
+from scheduler.identity.principal import Principal
+from scheduler.rate_limits.limiter import RateLimits
+from scheduler.rate_limits.quota import LimitGroup, Quota
+
+_GROUPS: Mapping[str, LimitGroup] = {
+    "POST": LimitGroup.OPERATE,
+    "PUT": LimitGroup.MANAGE,
+    "PATCH": LimitGroup.MANAGE,
+    "DELETE": LimitGroup.MANAGE,
+}
+_UNLIMITED_PATHS = (HEALTH_PATH, PING_PATH_PREFIX)
+
+
+class RateLimiter:
+    """Answers 429 to a principal that exceeds its limit. Inside of authentication, outside of the routes."""
+
+    def __init__(self, app: ASGIApp, limits: RateLimits) -> None:
+        self._app = app
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not _is_limited(scope):
+            await self._app(scope, receive, send)
+            return
+        quota = await self._limits.count(_GROUPS.get(scope["method"], LimitGroup.READ), _client_of(scope))
+        if quota is None:
+            await self._app(scope, receive, send)
+        elif quota.is_exceeded:
+            await _reject(scope, send, quota, f"Too many {quota.group} requests of this principal")
+        else:
+            await self._app(scope, receive, _adding_fields(send, quota))
+
+
+class FailedAuthenticationLimiter:
+    """Answers 429 to an address whose requests failed authentication too often. Outside of authentication."""
+
+    def __init__(self, app: ASGIApp, limits: RateLimits) -> None:
+        self._app = app
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not _is_limited(scope):
+            await self._app(scope, receive, send)
+            return
+        address = find_client_address(scope)
+        if (quota := self._limits.find_block(address)) is not None:
+            await _reject(scope, send, quota, _FAILURES)
+            return
+        is_replaced = False
+
+        async def counting(message: Message) -> None:
+            nonlocal is_replaced
+            if _is_failure(message):
+                quota = await self._limits.count(LimitGroup.FAILED_AUTHENTICATION, address)
+                if quota is not None and quota.is_exceeded:
+                    is_replaced = True
+                    self._limits.block(address, quota)
+                    await _reject(scope, send, quota, _FAILURES)
+            if not is_replaced:
+                await send(message)
+
+        await self._app(scope, receive, counting)
+
+
+_FAILURES = "Too many requests of this address failed authentication"
+
+
+def _is_limited(scope: Scope) -> bool:
+    return scope["type"] == "http" and not scope["path"].startswith(_UNLIMITED_PATHS)
+
+
+def _client_of(scope: Scope) -> str:
+    principal: Principal | None = (scope.get("state") or {}).get("principal")
+    return f"address:{find_client_address(scope)}" if principal is None else principal.id
+
+
+def _is_failure(message: Message) -> bool:
+    """Whether this is the start of a response to an invalid credential; a missing one is not an attempt."""
+    return (
+        message["type"] == "http.response.start"
+        and message["status"] == HTTPStatus.UNAUTHORIZED
+        and any(name == b"www-authenticate" and b"error=" in value for name, value in message["headers"])
+    )
+
+
+def _fields(quota: Quota) -> list[tuple[bytes, bytes]]:
+    policy = f'"{quota.group}";q={quota.amount};w={quota.window}'
+    state = f'"{quota.group}";r={quota.remaining};t={quota.reset_in}'
+    return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", state.encode())]
+
+
+def _adding_fields(send: Send, quota: Quota) -> Send:
+    async def adding(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), *_fields(quota)]}
+        await send(message)
+
+    return adding
+
+
+async def _reject(scope: Scope, send: Send, quota: Quota, problem: str) -> None:
+    detail = f"{problem}: at most {quota.amount} in {quota.window} s are allowed. Retry in {quota.reset_in} s."
+    await reject(
+        scope,
+        send,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        detail,
+        retry_after=str(quota.reset_in),
+        headers=_fields(quota),
+    )

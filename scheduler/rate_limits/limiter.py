@@ -1,0 +1,92 @@
+"""Counts requests against the limits of their group. Used by scheduler.api.requests.rate_limiter.
+
+The `limits` package is imported by `prepare` or with the first request, because a process that only answers health
+probes does not need it.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import TYPE_CHECKING, Final
+
+from jobs.ports import Clock
+from scheduler.rate_limits.quota import OFF, LimitGroup, Quota, RateLimitRules
+from scheduler.stores.port import Store
+
+if TYPE_CHECKING:
+    from limits import RateLimitItem
+    from limits.aio.strategies import FixedWindowRateLimiter
+
+
+CLOCK_MARGIN: Final = 0.25
+"""Seconds by which the clocks of two processes may differ."""
+MAX_BLOCKED: Final = 10_000
+"""Blocked addresses; the ones blocked first are dropped."""
+
+
+class RateLimits:
+    """`store`: counts are shared over its processes; None: each process counts on its own."""
+
+    def __init__(self, rules: RateLimitRules, clock: Clock, store: Store | None = None) -> None:
+        self._rules = rules
+        self._clock = clock
+        self._store = store
+        self._blocked: dict[str, tuple[float, Quota]] = {}
+        self._limiters: dict[LimitGroup, tuple[RateLimitItem, FixedWindowRateLimiter] | None] = {}
+
+    def prepare(self) -> None:
+        """Import and build everything; takes a tenth of a second."""
+        for group in LimitGroup:
+            self._limiter_of(group)
+
+    async def count(self, group: LimitGroup, client: str) -> Quota | None:
+        """Count a request of the client. Returns None if the group has no limit."""
+        found = self._limiter_of(group)
+        if found is None:
+            return None
+        item, limiter = found
+        is_allowed = await limiter.hit(item, client)
+        stats = await limiter.get_window_stats(item, client)
+        left = ceil(stats.reset_time - self._now() + CLOCK_MARGIN)
+        window = item.get_expiry()
+        remaining = stats.remaining if is_allowed else 0
+        return Quota(group, item.amount, window, remaining, min(window, max(1, left)), not is_allowed)
+
+    def block(self, address: str, quota: Quota) -> None:
+        """Reject every request of the address until the window of the quota ends."""
+        while len(self._blocked) >= MAX_BLOCKED:
+            del self._blocked[next(iter(self._blocked))]
+        self._blocked[address] = (self._clock.monotonic() + quota.reset_in, quota)
+
+    def find_block(self, address: str) -> Quota | None:
+        """Return the exceeded quota of a blocked address."""
+        if address not in self._blocked:
+            return None
+        until, quota = self._blocked[address]
+        left = until - self._clock.monotonic()
+        if left <= 0:
+            del self._blocked[address]
+            return None
+        return quota.with_reset_in(left)
+
+    def _limiter_of(self, group: LimitGroup) -> tuple[RateLimitItem, FixedWindowRateLimiter] | None:
+        if group not in self._limiters:
+            limit = self._rules.limit_of(group)
+            self._limiters[group] = None if limit == OFF else self._build(group, limit)
+        return self._limiters[group]
+
+    def _build(self, group: LimitGroup, limit: str) -> tuple[RateLimitItem, FixedWindowRateLimiter]:
+        from limits import parse
+        from limits.aio.strategies import FixedWindowRateLimiter
+
+        from scheduler.rate_limits.local_windows import LocalWindows
+        from scheduler.rate_limits.shared_windows import SharedWindows
+
+        item = parse(limit)
+        item.namespace = group
+        if self._store is None:
+            return item, FixedWindowRateLimiter(LocalWindows(self._now))
+        return item, FixedWindowRateLimiter(SharedWindows(self._store, group, item.amount, self._now))
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
