@@ -98,9 +98,9 @@ def _cpu_and_memory(pid: int, since: float, seconds: int) -> tuple[float, float]
 def _arrived(url: str, since: float, seconds: int, every: int) -> tuple[int, tuple[float, float]]:
     """Return the number of requests to the target in that time, and their gaps."""
     arrivals: Mapping[str, Sequence[float]] = get_json(f"{url}/arrivals")
-    seen = [[at for at in times if since - 0.2 <= at < since - 0.2 + seconds] for times in arrivals.values()]
-    pairs = (pair for times in seen for pair in itertools.pairwise(times))
+    observed = [[at for at in times if since - 0.2 <= at < since - 0.2 + seconds] for times in arrivals.values()]
+    pairs = (pair for times in observed for pair in itertools.pairwise(times))
     gaps = [abs(later - earlier - every) * 1000 for earlier, later in pairs]
     if not gaps:
-        return sum(map(len, seen)), (0.0, 0.0)
-    return sum(map(len, seen)), (statistics.median(gaps), percentile(gaps, 0.99))
+        return sum(map(len, observed)), (0.0, 0.0)
+    return sum(map(len, observed)), (statistics.median(gaps), percentile(gaps, 0.99))

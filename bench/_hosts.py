@@ -96,5 +96,5 @@ def _processes(
     finally:
         stop()
         for name, log in logs.items():
-            if said := tail(log):
-                print(f"--- last output of {name}:\n{said}", file=sys.stderr)
+            if message := tail(log):
+                print(f"--- last output of {name}:\n{message}", file=sys.stderr)

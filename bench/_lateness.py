@@ -70,16 +70,16 @@ def figures(due: set[tuple[str, int]], rows: Iterable[Run], arrivals: Mapping[st
     """`arrivals`: Unix seconds by run id."""
     counted = [row for row in rows if (row.job, _ms(row.due_at)) in due]
     times = Counter((row.job, _ms(row.due_at)) for row in counted)
-    seen = {row.id: arrivals[row.id] for row in counted if row.id in arrivals}
+    observed = {row.id: arrivals[row.id] for row in counted if row.id in arrivals}
     return Figures(
         recorded=[row.lateness_ms for row in counted if row.outcome is not Outcome.SKIPPED],
-        arrived=[(min(seen[row.id]) - row.due_at.timestamp()) * 1000 for row in counted if row.id in seen],
+        arrived=[(min(observed[row.id]) - row.due_at.timestamp()) * 1000 for row in counted if row.id in observed],
         runs=len(counted),
         unsuccessful=Counter(
             f"{row.outcome}: {row.message}" for row in counted if row.outcome is not Outcome.SUCCEEDED
         ),
         doubled_rows=sum(number - 1 for number in times.values()),
-        doubled_arrivals=sum(len(found) - 1 for found in seen.values()),
+        doubled_arrivals=sum(len(found) - 1 for found in observed.values()),
         missing=len(due - times.keys()),
     )
 

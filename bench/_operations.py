@@ -42,17 +42,17 @@ class Operations:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._seen: list[tuple[float, str]] = []
+        self._observed: list[tuple[float, str]] = []
 
     def read(self, line: str) -> None:
         """Count the request of a line; its time is now, as Azurite writes the line when it has answered."""
         kind = kind_of(line)
         if kind is not None:
             with self._lock:
-                self._seen.append((time.time(), kind))
+                self._observed.append((time.time(), kind))
 
     def counts(self, since: float, seconds: float) -> Mapping[str, int]:
         """The operations of `seconds` seconds from `since` (Unix seconds) on, most frequent first."""
         with self._lock:
-            counted = Counter(kind for at, kind in self._seen if since <= at < since + seconds)
+            counted = Counter(kind for at, kind in self._observed if since <= at < since + seconds)
         return dict(counted.most_common())

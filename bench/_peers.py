@@ -109,7 +109,7 @@ async def _ask_all(url: str, every: float, paths: Sequence[str]) -> None:
     address = urlsplit(url)
     free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
-    async def ask(path: str) -> None:
+    async def send_request(path: str) -> None:
         connection = free.pop() if free else await asyncio.open_connection(address.hostname or "", address.port or 0)
         reader, writer = connection
         try:
@@ -127,7 +127,7 @@ async def _ask_all(url: str, every: float, paths: Sequence[str]) -> None:
         due = began + number * every / len(paths)
         if (left := due - time.monotonic()) > 0:
             await asyncio.sleep(left)
-        task = asyncio.create_task(ask(paths[number % len(paths)]))
+        task = asyncio.create_task(send_request(paths[number % len(paths)]))
         probes.add(task)
         task.add_done_callback(probes.discard)
 

@@ -82,19 +82,19 @@ class Hour:
     leaks: list[str] = field(default_factory=list)
 
 
-def simulate(seconds: float, window: float, rate: int, seen: Callable[[Window], None] = lambda _: None) -> Hour:
+def simulate(seconds: float, window: float, rate: int, observed: Callable[[Window], None] = lambda _: None) -> Hour:
     """Run `rate` jobs each second for so many seconds of virtual time. `seen` is called after each window."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         # A thread would take real time, in which virtual time runs away.
         runner.get_loop().set_default_executor(_AtOnce())
-        return runner.run(_simulate(seconds, window, rate, seen))
+        return runner.run(_simulate(seconds, window, rate, observed))
 
 
-async def _simulate(seconds: float, window: float, rate: int, seen: Callable[[Window], None]) -> Hour:
+async def _simulate(seconds: float, window: float, rate: int, observed: Callable[[Window], None]) -> Hour:
     hour, clock = Hour(), LoopClock()
     redactor = Redactor()
     redactor.add_permanent("an-api-key-of-the-settings")
-    client = _Shop()
+    client = _WorkerHarness()
     http = HttpCheck(MemorySecrets(), MemoryTokens(), redactor, client=client)
     jobs = [_job(number) for number in range(rate)]
     catalog = Catalog([_entry(job) for job in jobs])
@@ -109,7 +109,7 @@ async def _simulate(seconds: float, window: float, rate: int, seen: Callable[[Wi
         try:
             for _ in range(round(seconds / window)):
                 hour.windows.append(await _windowed(window, hour, runs, redactor, clock))
-                seen(hour.windows[-1])
+                observed(hour.windows[-1])
         finally:
             ticker.cancel()
             editing.cancel()
@@ -137,7 +137,7 @@ def _worker(
     clock: LoopClock,
 ) -> Worker:
     circuits = CircuitBreakers(StoredCircuits(store))
-    going, pauses = RunRegistry(Cancellations(store), clock), Pauses(store, clock.monotonic)
+    in_flight, pauses = RunRegistry(Cancellations(store), clock), Pauses(store, clock.monotonic)
     slots = SlotLeases(Slots(store, "bench"), clock)
     return Worker(
         WorkerDependencies(
@@ -148,8 +148,8 @@ def _worker(
             clock,
             owner="bench",
             concurrency=200,
-            registry=going,
-            gates=gates_in_order(clock=clock, pauses=pauses, runs=runs, cancel_local=going.cancel, slots=slots),
+            registry=in_flight,
+            gates=gates_in_order(clock=clock, pauses=pauses, runs=runs, cancel_local=in_flight.cancel, slots=slots),
             dead_letters=DeadLetters(store),
         )
     )
@@ -210,7 +210,7 @@ def _job(number: int, edit: int = 0) -> JobDefinition:
     )
 
 
-class _Shop(httpx.AsyncClient):
+class _WorkerHarness(httpx.AsyncClient):
     """Answers at once; each sign-in with another token."""
 
     def __init__(self) -> None:
@@ -224,8 +224,8 @@ class _Shop(httpx.AsyncClient):
                 token = _HEAD + urlsafe_b64encode(self._random.randbytes(TOKEN_BYTES)).decode()
                 return httpx.Response(200, content=json.dumps({"access_token": token}).encode(), request=request)
             case "/fail":
-                said = f"no access with {request.headers['authorization']}"
-                return httpx.Response(500, content=said.encode(), request=request)
+                output = f"no access with {request.headers['authorization']}"
+                return httpx.Response(500, content=output.encode(), request=request)
             case _:
                 return httpx.Response(200, content=b'{"status": "well"}', request=request)
 

@@ -132,13 +132,13 @@ async def _bare(url: str, count: int) -> float:
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     async with httpx.AsyncClient(limits=limits, trust_env=False) as client:
 
-        async def ask() -> None:
+        async def send_request() -> None:
             async with places:
                 (await client.get(url)).raise_for_status()
 
-        await asyncio.gather(*(ask() for _ in range(100)))
+        await asyncio.gather(*(send_request() for _ in range(100)))
         began = time.process_time()
-        await asyncio.gather(*(ask() for _ in range(count)))
+        await asyncio.gather(*(send_request() for _ in range(count)))
         return (time.process_time() - began) / count
 
 

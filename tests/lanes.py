@@ -240,8 +240,8 @@ def coverage_is_high_enough(python: Path, root: Path, reports: Path) -> bool:
     high = True
     for package in COVERED:
         summaries = [file["summary"] for path, file in files.items() if Path(path).parts[0] == package]
-        taken, lines = (sum(part[key] for part in summaries) for key in ("covered_lines", "num_statements"))
-        share = 100 * taken / max(lines, 1)
+        acquired, lines = (sum(part[key] for part in summaries) for key in ("covered_lines", "num_statements"))
+        share = 100 * acquired / max(lines, 1)
         high = high and share >= MINIMUM_COVERAGE
         print(f"line coverage of {package}: {share:.1f} % (minimum {MINIMUM_COVERAGE:g} %)")
     return high

@@ -105,7 +105,7 @@ class DamagedDatabase(Attack):
 
     def __init__(self) -> None:
         self._damaged = self._restored = 0.0
-        self._said = ""
+        self._output = ""
 
     def prepare(self, scheduler: Scheduler) -> None:
         """Fill the file with history."""
@@ -124,7 +124,7 @@ class DamagedDatabase(Attack):
                 file.seek(page * _PAGE)
                 file.write(b"\x55" * _PAGE)
         time.sleep(SECONDS)
-        self._said = _sentence_of_store(scheduler)
+        self._output = _sentence_of_store(scheduler)
         self._restored = time.time()
         scheduler.stop()
         for suffix in ("-wal", "-shm"):
@@ -136,8 +136,8 @@ class DamagedDatabase(Attack):
     def problems(self, scene: Scene) -> Iterator[str]:
         """Check readiness and health."""
         yield from _untrue(scene, self._damaged, self._restored)
-        if "damaged" not in self._said or ".recover" not in self._said:
-            yield f"health did not say what is wrong and what to do: {self._said!r}"
+        if "damaged" not in self._output or ".recover" not in self._output:
+            yield f"health did not say what is wrong and what to do: {self._output!r}"
 
 
 _ONCE = """

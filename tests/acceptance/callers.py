@@ -48,13 +48,15 @@ async def call(store: Store, job: JobDefinition, count: int) -> dict[str, int]:
     return dict(Counter(run.outcome.value for run in runs))
 
 
-async def _main(wanted: dict[str, object]) -> None:
-    store = await open_azure_tables(connection_string=str(wanted["connection_string"]), prefix=str(wanted["prefix"]))
-    job = JobDefinition.model_validate(wanted["job"])
+async def _main(expected: dict[str, object]) -> None:
+    store = await open_azure_tables(
+        connection_string=str(expected["connection_string"]), prefix=str(expected["prefix"])
+    )
+    job = JobDefinition.model_validate(expected["job"])
     await store.ping()
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
-    print(json.dumps(await call(store, job, int(str(wanted["count"])))), flush=True)
+    print(json.dumps(await call(store, job, int(str(expected["count"])))), flush=True)
     await store.aclose()
 
 

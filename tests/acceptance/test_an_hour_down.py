@@ -112,7 +112,7 @@ def after(tmp_path_factory: pytest.TempPathFactory) -> After:
     return asyncio.run(after_an_hour_down(tmp_path_factory.mktemp("down")))
 
 
-def test_none_runs_nothing_of_it_and_one_skipped_run_says_since_when(after: After) -> None:
+def test_none_runs_nothing_of_it_and_one_skipped_run_reports_since_when(after: After) -> None:
     first, last = after.missed[0], after.missed[-1]
 
     assert len(after.missed) == 6
@@ -137,7 +137,7 @@ def test_what_is_older_than_within_is_not_run(after: After) -> None:
     assert after.asked["last-soon"] == 0
 
 
-def test_all_runs_each_that_is_not_older_than_within_and_leaves_out_the_others(after: After) -> None:
+def test_all_runs_each_that_is_not_older_than_within_and_skips_the_others(after: After) -> None:
     *_, before, first, last = after.missed
 
     assert after.outcomes("all") == {last: "succeeded", first: "succeeded", before: "skipped"}
@@ -151,7 +151,7 @@ def test_what_is_caught_up_is_as_late_as_it_is(after: After) -> None:
     assert [round(ms / 60_000) for ms in late] == [5, 15]
 
 
-async def test_a_backfill_runs_exactly_what_fell_due_after_a_look(tmp_path: Path) -> None:
+async def test_a_backfill_runs_exactly_what_fell_due_after_a_read(tmp_path: Path) -> None:
     line = CommandLine(tmp_path)
     now = datetime.now(UTC)
     since = f"{now - HOUR:%Y-%m-%dT%H:%M:%SZ}"
@@ -164,8 +164,8 @@ async def test_a_backfill_runs_exactly_what_fell_due_after_a_look(tmp_path: Path
             due = (await line("next", "booking", "--from", since, "--count", "6")).stdout.split()
             before = await line("backfill", "booking", "--from", since)
             look = await line("backfill", "booking", *OLD, "--from", since, "--dry-run")
-            told = await line.json("backfill", "booking", *OLD, "--from", since, "--dry-run")
-            looked = len(target.requests), len(await line.rows("history", "booking"))
+            reported = await line.json("backfill", "booking", *OLD, "--from", since, "--dry-run")
+            checked = len(target.requests), len(await line.rows("history", "booking"))
             refused = await line("backfill", "booking", *OLD, "--from", since, "--limit", "5")
             never = await line("backfill", "asked", "--from", since)
             done = await line("backfill", "booking", *OLD, "--from", since, "--limit", "6")
@@ -177,9 +177,9 @@ async def test_a_backfill_runs_exactly_what_fell_due_after_a_look(tmp_path: Path
     ids = look.stdout.split()
     assert (before.code, before.stdout) == (2, "")
     assert "are before the first version of job booking, in force since " in before.stderr
-    assert (look.code, look.stderr, looked) == (0, "6 due instants to be run; 0 ran already\n", (0, 0))
-    assert [run["due_at"] for run in told["runs"]] == due
-    assert [run["id"] for run in told["runs"]] == ids
+    assert (look.code, look.stderr, checked) == (0, "6 due instants to be run; 0 ran already\n", (0, 0))
+    assert [run["due_at"] for run in reported["runs"]] == due
+    assert [run["id"] for run in reported["runs"]] == ids
     assert (refused.code, refused.stdout, len(sent)) == (2, "", 6)
     assert refused.stderr.startswith(
         "--limit: the range needs 6 runs, more than the limit of 5: shorten the range, or raise the limit"
@@ -214,7 +214,7 @@ async def test_a_backfill_after_an_hour_down_runs_the_whole_hour(tmp_path: Path)
     assert (newest["id"], newest["correlation_id"]) == (f"{skipped['id']}.again1", skipped["id"])
 
 
-async def test_a_backfill_that_is_interrupted_says_how_to_go_on_and_does(tmp_path: Path) -> None:
+async def test_a_backfill_that_is_interrupted_reports_how_to_continue_and_does(tmp_path: Path) -> None:
     line = CommandLine(tmp_path)
     now = datetime.now(UTC)
     backfill = ("backfill", "booking", *OLD, "--from", (now - HOUR).isoformat())

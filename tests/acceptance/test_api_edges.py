@@ -155,16 +155,16 @@ async def test_health_speaks_of_the_connections_of_the_api(place: Place) -> None
 
 async def test_pages_hold_every_run_once_and_a_changed_token_is_refused(place: Place) -> None:
     made = [(await place.host.run("paged"))["id"] for _ in range(7)]
-    seen: list[str] = []
+    observed: list[str] = []
     query: dict[str, str] = {"job": "paged", "limit": "3"}
     while True:
         page = (await place.host.client.get("/api/runs", params=query)).json()
-        seen += [run["id"] for run in page["runs"]]
+        observed += [run["id"] for run in page["runs"]]
         if page["continuation"] is None:
             break
         token = page["continuation"]
         query["continuation"] = token
-    assert seen == list(reversed(made))
+    assert observed == list(reversed(made))
 
     for changed in (token + "A", token[::-1], token.swapcase(), "%00", "🎉", "A" * 400):
         status, detail = await place.refused("GET", "/api/runs", params={"job": "paged", "continuation": changed})
@@ -198,15 +198,15 @@ async def test_a_hundred_at_once_who_run_a_job_get_a_hundred_runs(place: Place) 
     assert {run["outcome"] for run in runs} == {"succeeded"}
 
 
-async def test_a_hundred_at_once_on_a_job_that_must_not_overlap_are_told_who_was_first(place: Place) -> None:
+async def test_a_hundred_at_once_on_a_job_that_must_not_overlap_are_reported_who_was_first(place: Place) -> None:
     runs = await asyncio.gather(*(place.host.run("slow") for _ in range(100)))
     outcomes = Counter(run["outcome"] for run in runs)
     assert outcomes["succeeded"] >= 1
     assert outcomes["succeeded"] + outcomes["skipped"] == 100
     assert place.target.max_in_flight <= 101
     first = {run["id"] for run in runs if run["outcome"] == "succeeded"}
-    told = [run["message"] for run in runs if run["outcome"] == "skipped"]
-    assert all(any(run_id in message for run_id in first) and "overlap: skip" in message for message in told)
+    reported = [run["message"] for run in runs if run["outcome"] == "skipped"]
+    assert all(any(run_id in message for run_id in first) and "overlap: skip" in message for message in reported)
 
 
 async def test_a_job_each_second_runs_at_each_second_once(place: Place) -> None:

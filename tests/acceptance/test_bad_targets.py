@@ -182,8 +182,8 @@ def name_of(case: Case) -> str:
 
 def assert_untroubled(host: Host) -> None:
     """No traceback, and no error of the program's own in the log."""
-    said = host.program.stdout + host.program.stderr
-    assert "Traceback" not in said
+    output = host.program.stdout + host.program.stderr
+    assert "Traceback" not in output
     assert host.program.stderr == ""
     assert [
         line for line in host.log() if "Exception" in line or (line["Level"] == "ERROR" and "Event" not in line)
@@ -197,7 +197,7 @@ def phases_of(attempt: dict[str, Any]) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=name_of)
-async def test_a_run_against_a_bad_target_ends_in_time_and_says_what_was_wrong(case: Case, served: Bad) -> None:
+async def test_a_run_against_a_bad_target_ends_in_time_and_reports_what_was_wrong(case: Case, served: Bad) -> None:
     run = await served.host.run(name_of(case))
 
     limit = case.job.get("timeout") == TIMEOUT
@@ -213,7 +213,7 @@ async def test_a_run_against_a_bad_target_ends_in_time_and_says_what_was_wrong(c
 
 
 @pytest.mark.parametrize("case", CASES[::6], ids=name_of)
-async def test_the_log_says_the_same_as_the_run(case: Case, served: Bad) -> None:
+async def test_the_log_reports_the_same_as_the_run(case: Case, served: Bad) -> None:
     run = await served.host.run(name_of(case))
 
     lines = await served.host.lines_on(run["id"], "JOB_FAILED", "JOB_PERFORMANCE")
@@ -260,11 +260,11 @@ async def test_retry_after_in_seconds_is_obeyed(served: Bad) -> None:
 
 
 async def test_retry_after_as_a_date_is_obeyed(served: Bad) -> None:
-    asked: list[Request] = []
+    requested: list[Request] = []
 
     def unavailable_once(request: Request) -> Answer:
-        asked.append(request)
-        if len(asked) > 1:
+        requested.append(request)
+        if len(requested) > 1:
             return Answer(200)
         return Answer(503, {"retry-after": format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)})
 

@@ -29,7 +29,7 @@ def bearer(url: str) -> dict[str, Any]:
     return {**job(url), "check": check}
 
 
-async def test_in_production_a_secret_without_a_rule_goes_nowhere_and_the_log_says_which_rule(
+async def test_in_production_a_secret_without_a_rule_goes_nowhere_and_the_log_reports_which_rule(
     tmp_path: Path, target: HttpTarget
 ) -> None:
     async with embedded(tmp_path, {"checkout": bearer(target.url)}, **ENVIRON) as host:
@@ -43,7 +43,7 @@ async def test_in_production_a_secret_without_a_rule_goes_nowhere_and_the_log_sa
     assert target.connections == 0
 
 
-async def test_a_rule_lets_the_team_and_nobody_else(tmp_path: Path, target: HttpTarget) -> None:
+async def test_a_rule_lets_the_team_and_no_one_else(tmp_path: Path, target: HttpTarget) -> None:
     jobs = {"checkout": bearer(target.url), "thief": bearer(target.url.replace("127.0.0.1", "localhost"))}
     rules = json.dumps({"checkout-token": ["127.0.0.1"]})
     async with embedded(tmp_path, jobs, **ENVIRON, SCHEDULER_SECRETS__ALLOW=rules) as host:

@@ -27,34 +27,34 @@ async def run(check: dict[str, Any], **job: Any) -> Run:
 async def test_a_time_out_after_a_redirect_names_both() -> None:
     async with HttpTarget() as first, bad.black_hole() as second:
         first.on("/", 302, headers={"Location": f"http://localhost:{second.port}/"})
-        seen = await run({"url": first.url})
-    assert seen.error == "response_timeout"
-    assert f"No response from localhost:{second.port} within 900 ms" in seen.message
-    assert seen.message.endswith(f" 127.0.0.1:{first.port} redirected to it.")
+        observed = await run({"url": first.url})
+    assert observed.error == "response_timeout"
+    assert f"No response from localhost:{second.port} within 900 ms" in observed.message
+    assert observed.message.endswith(f" 127.0.0.1:{first.port} redirected to it.")
 
 
 async def test_a_refusal_after_a_redirect_names_both() -> None:
     async with HttpTarget() as first, bad.refused_port() as second:
         first.on("/", 302, headers={"Location": f"http://127.0.0.1:{second.port}/"})
-        seen = await run({"url": first.url})
-    assert seen.message.startswith(f"127.0.0.1:{second.port} refused the connection")
-    assert seen.message.endswith(f" 127.0.0.1:{first.port} redirected to it.")
+        observed = await run({"url": first.url})
+    assert observed.message.startswith(f"127.0.0.1:{second.port} refused the connection")
+    assert observed.message.endswith(f" 127.0.0.1:{first.port} redirected to it.")
 
 
-async def test_a_time_out_in_a_step_names_the_step_and_whom_it_asked() -> None:
+async def test_a_time_out_in_a_step_names_the_step_and_whom_it_requested() -> None:
     async with HttpTarget() as first, bad.black_hole() as second:
         steps = [{"name": "a", "url": first.url}, {"name": "b", "url": f"http://localhost:{second.port}/"}]
-        seen = await run({"kind": "steps", "steps": steps})
-    assert seen.error == "response_timeout"
-    assert seen.message.startswith(f"Step 2 of 2 (b): No response from localhost:{second.port} within 900 ms")
+        observed = await run({"kind": "steps", "steps": steps})
+    assert observed.error == "response_timeout"
+    assert observed.message.startswith(f"Step 2 of 2 (b): No response from localhost:{second.port} within 900 ms")
 
 
 async def test_a_time_out_of_a_steps_own_is_of_its_phase() -> None:
     async with bad.black_hole() as silent:
         step = {"name": "a", "url": f"https://127.0.0.1:{silent.port}/", "timeout": "900ms"}
-        seen = await run({"kind": "steps", "steps": [step]}, timeout={"attempt": "5s", "run": "5s"})
-    assert seen.error == "tls_timeout"
-    assert seen.message.startswith(f"Step 1 of 1 (a): No TLS session with 127.0.0.1:{silent.port} within 900 ms")
+        observed = await run({"kind": "steps", "steps": [step]}, timeout={"attempt": "5s", "run": "5s"})
+    assert observed.error == "tls_timeout"
+    assert observed.message.startswith(f"Step 1 of 1 (a): No TLS session with 127.0.0.1:{silent.port} within 900 ms")
 
 
 @pytest.mark.parametrize(
@@ -62,31 +62,33 @@ async def test_a_time_out_of_a_steps_own_is_of_its_phase() -> None:
 )
 async def test_a_proxy_that_stays_silent_is_named(url: str, error: str) -> None:
     async with bad.black_hole() as proxy:
-        seen = await run({"url": url, "proxy": proxy.url})
-    assert seen.error == error
-    assert f"the proxy 127.0.0.1:{proxy.port}" in seen.message or f"127.0.0.1:{proxy.port} within" in seen.message
-    assert "proxy" in seen.message
+        observed = await run({"url": url, "proxy": proxy.url})
+    assert observed.error == error
+    assert (
+        f"the proxy 127.0.0.1:{proxy.port}" in observed.message or f"127.0.0.1:{proxy.port} within" in observed.message
+    )
+    assert "proxy" in observed.message
 
 
-async def test_a_proxy_that_speaks_something_else_is_told() -> None:
+async def test_a_proxy_that_speaks_something_else_is_reported() -> None:
     async with bad.part_then(b"SSH-2.0-OpenSSH_9.6\r\n", "silence", at_once=True) as proxy:
-        seen = await run({"url": "https://a.test/", "proxy": proxy.url})
-    assert seen.error == "protocol_error"
-    assert seen.message.startswith(f"127.0.0.1:{proxy.port} answered with something that is not HTTP/1.1, but SSH")
-    assert seen.message.endswith(" This is the proxy.")
+        observed = await run({"url": "https://a.test/", "proxy": proxy.url})
+    assert observed.error == "protocol_error"
+    assert observed.message.startswith(f"127.0.0.1:{proxy.port} answered with something that is not HTTP/1.1, but SSH")
+    assert observed.message.endswith(" This is the proxy.")
 
 
 async def test_a_dialogue_that_stops_shows_what_came_instead() -> None:
     async with bad.part_then(b"554 go away\r\n", "silence", at_once=True) as server:
         check = {"kind": "tcp", "host": "127.0.0.1", "port": server.port, "dialogue": [{"receive": "^220"}]}
-        seen = await run(check)
-    assert (seen.outcome, seen.error) == ("failed", "expectation_failed")
-    assert seen.message.endswith("sent something else: expected a match of '^220', received '554 go away\\r\\n'.")
+        observed = await run(check)
+    assert (observed.outcome, observed.error) == ("failed", "expectation_failed")
+    assert observed.message.endswith("sent something else: expected a match of '^220', received '554 go away\\r\\n'.")
 
 
 async def test_a_dialogue_of_which_a_part_came_has_failed_and_not_timed_out() -> None:
     async with bad.part_then(b"22", "silence", at_once=True) as server:
         check = {"kind": "tcp", "host": "127.0.0.1", "port": server.port, "dialogue": [{"receive": "^220"}]}
-        seen = await run(check)
-    assert (seen.outcome, seen.error) == ("failed", "expectation_failed")
-    assert seen.message.endswith(": expected a match of '^220', received '22'.")
+        observed = await run(check)
+    assert (observed.outcome, observed.error) == ("failed", "expectation_failed")
+    assert observed.message.endswith(": expected a match of '^220', received '22'.")

@@ -58,8 +58,8 @@ async def chains(store: Store) -> dict[str, dict[str, list[Run]]]:
     """The runs by correlation id and job, once all have ended."""
     runs = Runs(store)
     async with asyncio.timeout(240):
-        while under_way := [*await runs.list_unfinished(), *await runs.list_unacknowledged()]:
-            print(f"{len(under_way)} runs are under way")
+        while in_flight := [*await runs.list_unfinished(), *await runs.list_unacknowledged()]:
+            print(f"{len(in_flight)} runs are under way")
             await asyncio.sleep(1)
     found: dict[str, dict[str, list[Run]]] = {}
     for job in ("root", *DEPENDS_ON):
@@ -80,11 +80,11 @@ def wrong(chain: dict[str, list[Run]]) -> list[str]:
         return sentences
     outcome = {job: runs[0].outcome for job, runs in chain.items()}
     for job, others in DEPENDS_ON.items():
-        asked = [other for other in others if isinstance(other, str)]
-        is_asked = all(outcome[other] is Outcome.SUCCEEDED for other in asked)
+        requested = [other for other in others if isinstance(other, str)]
+        is_requested = all(outcome[other] is Outcome.SUCCEEDED for other in requested)
         if job == "last":
-            is_asked = is_asked and outcome["join"] not in (Outcome.SKIPPED, Outcome.CANCELLED)
-        if (outcome[job] is not Outcome.SKIPPED) is not is_asked:
+            is_requested = is_requested and outcome["join"] not in (Outcome.SKIPPED, Outcome.CANCELLED)
+        if (outcome[job] is not Outcome.SKIPPED) is not is_requested:
             sentences.append(f"{job} is {outcome[job]}, and it depends on {others}: {outcome}")
     return sentences
 
@@ -159,8 +159,8 @@ async def test_functions_processes_that_are_killed_again_and_again_run_each_chai
         (tmp_path / "jobs.json").write_text(json.dumps({"jobs": jobs}))
         environ = environment(azurite.connection_string, storage_prefix, tmp_path / "jobs.json")
         with ExitStack() as stack:
-            said = stack.enter_context((tmp_path / "said.txt").open("wb"))
-            processes = [spawn(kind, environ, PLATFORM, said) for kind in kinds]
+            output = stack.enter_context((tmp_path / "said.txt").open("wb"))
+            processes = [spawn(kind, environ, PLATFORM, output) for kind in kinds]
 
             def end(number: int) -> None:
                 processes[number].kill()
@@ -168,7 +168,7 @@ async def test_functions_processes_that_are_killed_again_and_again_run_each_chai
 
             def again(number: int) -> None:
                 end(number)
-                processes[number] = spawn(kinds[number], environ, PLATFORM, said)
+                processes[number] = spawn(kinds[number], environ, PLATFORM, output)
 
             for number in range(len(kinds)):
                 stack.callback(end, number)

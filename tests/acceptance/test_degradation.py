@@ -1,8 +1,9 @@
 """Each part is taken away from a running program and brought back: what goes on meanwhile, what health says, and that
 all is well again without a restart, and without a run that happens to need the part. See docs/degradation.md.
 
-Proven elsewhere: a vault, an identity and exporters that are away while hundreds of runs go on (test_services_away), a
-full disk (test_odd_circumstances), the storage account of the Functions host (tests/scheduler/functions/test_outage),
+Proven elsewhere: a vault, an identity and exporters that are unavailable during hundreds of runs
+(test_unavailable_services), a full disk (test_odd_circumstances), the storage account of the Functions host
+(tests/scheduler/functions/test_outage),
 job files that change under load (test_reloading).
 """
 
@@ -131,7 +132,7 @@ async def vault(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[KeyVaultServer
         yield vault
 
 
-async def test_a_vault_that_is_back_is_seen_by_health_before_a_run_needs_it(
+async def test_a_vault_that_is_back_is_observed_by_health_before_a_run_needs_it(
     tmp_path: Path, target: HttpTarget, vault: KeyVaultServer
 ) -> None:
     vault.set("checkout-token", "value-in-the-vault")
@@ -139,18 +140,18 @@ async def test_a_vault_that_is_back_is_seen_by_health_before_a_run_needs_it(
     async with running(tmp_path, jobs, SCHEDULER_KEY_VAULT_URL=vault.url) as host:
         vault.down = True
         with_secret, without = [await host.run(name) for name in jobs]
-        away = await host.part("secrets")
+        unavailable = await host.part("secrets")
         vault.recover()
         await host.until_well("secrets")
         again = await host.run("with")
 
     assert (with_secret["error"], without["outcome"]) == ("secret_unavailable", "succeeded")
-    assert away[0] == "degraded"
-    assert all(words in away[1] for words in ("checkout-token", vault.url, "does not answer", "since"))
+    assert unavailable[0] == "degraded"
+    assert all(words in unavailable[1] for words in ("checkout-token", vault.url, "does not answer", "since"))
     assert again["outcome"] == "succeeded"
 
 
-async def test_an_identity_that_is_back_is_seen_by_health_before_a_run_needs_it(
+async def test_an_identity_that_is_back_is_observed_by_health_before_a_run_needs_it(
     tmp_path: Path, target: HttpTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     auth = {"kind": "managed_identity", "scope": "api://checkout/.default"}
@@ -160,17 +161,17 @@ async def test_an_identity_that_is_back_is_seen_by_health_before_a_run_needs_it(
         async with running(tmp_path, {"with": job("", check={"url": target.url, "auth": auth})}) as host:
             identity.refuse_with(400)
             refused = await host.run("with")
-            away = await host.part("secrets")
+            unavailable = await host.part("secrets")
             identity.recover()
             await host.until_well("secrets")
             again = await host.run("with")
 
     assert (refused["error"], again["outcome"]) == ("token_unavailable", "succeeded")
-    assert away[0] == "degraded"
-    assert "api://checkout/.default" in away[1]
+    assert unavailable[0] == "degraded"
+    assert "api://checkout/.default" in unavailable[1]
 
 
-async def test_a_folder_of_secrets_that_is_away_fails_only_the_runs_that_need_it_and_is_seen_once_it_is_back(
+async def test_a_folder_of_secrets_that_is_unavailable_fails_only_the_runs_that_need_it_and_is_observed_once_it_is_back(
     tmp_path: Path, target: HttpTarget
 ) -> None:
     mounted = tmp_path / "mounted"
@@ -186,7 +187,7 @@ async def test_a_folder_of_secrets_that_is_away_fails_only_the_runs_that_need_it
         shutil.rmtree(mounted)
         await asyncio.sleep(0.15)  # a look at a file is good for a while
         with_secret, without = [await host.run(name) for name in jobs]
-        away = await host.part("secrets")
+        unavailable = await host.part("secrets")
         mount()
         await host.until_well("secrets")
         again = await host.run("with")
@@ -197,11 +198,11 @@ async def test_a_folder_of_secrets_that_is_away_fails_only_the_runs_that_need_it
         "succeeded",
         "succeeded",
     )
-    assert away[0] == "degraded"
-    assert all(words in away[1] for words in ("checkout-token", str(mounted), "mount the file"))
+    assert unavailable[0] == "degraded"
+    assert all(words in unavailable[1] for words in ("checkout-token", str(mounted), "mount the file"))
 
 
-async def test_a_token_of_a_heartbeat_that_can_be_read_again_is_seen_by_health_before_a_ping_comes(
+async def test_a_token_of_a_heartbeat_that_can_be_read_again_is_observed_by_health_before_a_ping_comes(
     tmp_path: Path,
 ) -> None:
     mounted = tmp_path / "mounted"
@@ -210,22 +211,22 @@ async def test_a_token_of_a_heartbeat_that_can_be_read_again_is_seen_by_health_b
     async with running(tmp_path, {"backup": job("", check=check)}, SCHEDULER_SECRETS_FOLDER=str(mounted)) as host:
         refused = await host.client.get(f"/api/ping/{PING_TOKEN}")
         never_pinged = await host.run("backup")
-        away = await host.part("heartbeats")
+        unavailable = await host.part("heartbeats")
         (mounted / "backup-token").write_text(PING_TOKEN)
         await host.until_well("heartbeats")
-        taken = await host.client.get(f"/api/ping/{PING_TOKEN}")
+        acquired = await host.client.get(f"/api/ping/{PING_TOKEN}")
 
-    assert (refused.status_code, taken.status_code) == (503, 200)
+    assert (refused.status_code, acquired.status_code) == (503, 200)
     assert refused.headers["retry-after"]
     assert never_pinged["error"] == "secret_unavailable"
-    assert away[0] == "degraded"
-    assert "backup-token" in away[1]
+    assert unavailable[0] == "degraded"
+    assert "backup-token" in unavailable[1]
 
 
-async def test_a_store_of_circuits_that_is_away_rejects_nobody_and_is_seen_once_it_is_back(
+async def test_a_store_of_circuits_that_is_unavailable_rejects_no_one_and_is_observed_once_it_is_back(
     tmp_path: Path, target: HttpTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away_(*_: object) -> tuple[None, None]:
+    async def unavailable_(*_: object) -> tuple[None, None]:
         raise StoreUnavailable("the table of circuits is away")
 
     target.on("/", 500)
@@ -233,9 +234,9 @@ async def test_a_store_of_circuits_that_is_away_rejects_nobody_and_is_seen_once_
     async with running(tmp_path, jobs) as host:
         first, open_ = [await host.run("checkout") for _ in range(2)]
         with monkeypatch.context() as patch:
-            patch.setattr(StoredCircuits, "load", away_)
+            patch.setattr(StoredCircuits, "load", unavailable_)
             through = await host.run("checkout")
-            away = await host.part("circuits")
+            unavailable = await host.part("circuits")
         well = await host.part("circuits")
         still_open = await host.run("checkout")
 
@@ -245,24 +246,24 @@ async def test_a_store_of_circuits_that_is_away_rejects_nobody_and_is_seen_once_
         "failed",
         "rejected",
     ]
-    assert away[0] == "degraded"
-    assert "runs are admitted" in away[1]
+    assert unavailable[0] == "degraded"
+    assert "runs are admitted" in unavailable[1]
     assert well == ("ok", "")
 
 
-async def test_a_store_that_another_program_keeps_locked_is_down_with_a_place_to_look_at_and_runs_come_after_it(
+async def test_a_store_that_another_program_keeps_locked_is_down_with_a_place_to_check_and_runs_come_after_it(
     tmp_path: Path, target: HttpTarget
 ) -> None:
     async with running(tmp_path, {"checkout": job(target.url)}) as host:
         other = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        asked = asyncio.create_task(host.run("checkout"))
+        requested = asyncio.create_task(host.run("checkout"))
         ready = await host.client.get("/api/health/ready")
         live = await host.client.get("/api/health/live")
         before = len(target.requests)
         other.execute("COMMIT")
         other.close()
-        run = await asked
+        run = await requested
         well = await host.part("store")
 
     parts = {part["name"]: part for part in ready.json()["parts"]}
@@ -272,10 +273,10 @@ async def test_a_store_that_another_program_keeps_locked_is_down_with_a_place_to
     assert well == ("ok", "")
 
 
-async def test_names_that_nobody_resolves_fail_their_runs_alone_and_are_asked_anew_by_the_next(
+async def test_names_that_no_one_resolves_fail_their_runs_alone_and_are_queried_anew_by_the_next(
     tmp_path: Path, target: HttpTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def nobody_knows(host: str, port: int) -> list[ResolvedAddress]:
+    def unknown_to_all(host: str, port: int) -> list[ResolvedAddress]:
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
     def known(host: str, port: int) -> list[ResolvedAddress]:
@@ -284,7 +285,7 @@ async def test_names_that_nobody_resolves_fail_their_runs_alone_and_are_asked_an
     port = target.url.rpartition(":")[2]
     jobs = {"by-name": job(f"http://checkout.test:{port}/"), "by-address": job(f"{target.url}/")}
     async with running(tmp_path, jobs) as host:
-        monkeypatch.setattr(resolver, "_look_up", nobody_knows)
+        monkeypatch.setattr(resolver, "_look_up", unknown_to_all)
         by_name, by_address = [await host.run(name) for name in jobs]
         ready = await host.client.get("/api/health/ready")
         monkeypatch.setattr(resolver, "_look_up", known)
@@ -296,7 +297,7 @@ async def test_names_that_nobody_resolves_fail_their_runs_alone_and_are_asked_an
     assert again["outcome"] == "succeeded"
 
 
-async def test_a_clock_that_is_put_back_runs_nothing_twice_and_is_told_until_it_is_where_it_was(
+async def test_a_clock_that_is_put_back_runs_nothing_twice_and_is_reported_until_it_is_where_it_was(
     tmp_path: Path, target: HttpTarget
 ) -> None:
     clock = MovedClock()
@@ -335,24 +336,26 @@ async def test_datadog_that_is_back_gets_what_it_missed(
         env = {"DD_API_KEY": intake.api_key, "SCHEDULER_DATADOG__URL": intake.url}
         async with running(tmp_path, {"checkout": job(target.url)}, **env) as host:
             run = await host.run("checkout")
-            away = await until(lambda: host.part("datadog"), "degraded")
+            unavailable = await until(lambda: host.part("datadog"), "degraded")
             intake.recover()
             await host.until_well("datadog")
 
     assert run["outcome"] == "succeeded"
-    assert all(words in away[1] for words in ("(0 events dropped; runs continue)", "check its key"))
+    assert all(words in unavailable[1] for words in ("(0 events dropped; runs continue)", "check its key"))
     assert [check["check"] for check in intake.checks] == ["scheduler.job.status"]
 
 
 @pytest.mark.slow
-async def test_application_insights_that_is_back_gets_the_runs_from_then_on_and_health_says_so(tmp_path: Path) -> None:
+async def test_application_insights_that_is_back_gets_the_runs_from_then_on_and_health_reports_it(
+    tmp_path: Path,
+) -> None:
     async with HttpTarget() as target, ApplicationInsightsIngestion() as insights:
         insights.down = True
         env = {"APPLICATIONINSIGHTS_CONNECTION_STRING": insights.connection_string, "TMPDIR": str(tmp_path), **OFTEN}
         jobs = {"each": job(target.url, "every 1s", telemetry={"availability": "all"})}
         async with embedded(tmp_path, jobs, **env) as host:
-            part = partial(told, host, "application_insights")
-            away = await until(part, "degraded")
+            part = partial(reported, host, "application_insights")
+            unavailable = await until(part, "degraded")
             insights.recover()
             await until(part, "ok")
             # What makes it well may have been other telemetry.
@@ -362,11 +365,11 @@ async def test_application_insights_that_is_back_gets_the_runs_from_then_on_and_
             runs = await host.runs()
             await host.stop()
 
-    assert "runs continue" in away[1]
+    assert "runs continue" in unavailable[1]
     assert {run["outcome"] for run in runs if run["state"] == "finished"} == {"succeeded"}
 
 
-async def test_a_container_of_jobs_that_is_away_leaves_those_from_before_in_force(
+async def test_a_container_of_jobs_that_is_unavailable_leaves_those_from_before_in_force(
     tmp_path: Path, target: HttpTarget, azurite: Azurite, storage_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from azure.storage.blob.aio import ContainerClient
@@ -387,20 +390,22 @@ async def test_a_container_of_jobs_that_is_away_leaves_those_from_before_in_forc
         async with running(tmp_path, None, **env) as host:
             await line.cut()
             await host.reloading.reload()
-            away = await host.part("job_files")
+            unavailable = await host.part("job_files")
             run = await host.run("checkout")
             await line.mend()
             await host.reloading.reload()
             well = await host.part("job_files")
 
     assert run["outcome"] == "succeeded"
-    assert away[0] == "degraded"
-    assert all(words in away[1] for words in ("the previous jobs stay in force", storage_prefix, "cannot be listed"))
+    assert unavailable[0] == "degraded"
+    assert all(
+        words in unavailable[1] for words in ("the previous jobs stay in force", storage_prefix, "cannot be listed")
+    )
     assert well == ("ok", "")
 
 
 @pytest.mark.slow
-async def test_runs_go_on_while_the_folder_of_jobs_is_gone_empty_or_broken(tmp_path: Path) -> None:
+async def test_runs_continue_while_the_folder_of_jobs_is_gone_empty_or_broken(tmp_path: Path) -> None:
     folder, aside = tmp_path / "jobs", tmp_path / "aside"
     messages = []
     async with HttpTarget() as target:
@@ -415,14 +420,14 @@ async def test_runs_go_on_while_the_folder_of_jobs_is_gone_empty_or_broken(tmp_p
                     os.rename(folder, aside)
                 if trouble == "empty":
                     os.mkdir(folder)
-                messages.append((await until(partial(told, host, "job_files"), "degraded"))[1])
+                messages.append((await until(partial(reported, host, "job_files"), "degraded"))[1])
                 if trouble == "empty":
                     os.rmdir(folder)
                 if trouble == "broken":
                     (folder / "jobs.json").write_text(json.dumps({"jobs": jobs}))
                 else:
                     os.rename(aside, folder)
-                await until(partial(told, host, "job_files"), "ok")
+                await until(partial(reported, host, "job_files"), "ok")
             ended = datetime.now(UTC)
             await asyncio.sleep(1)
             runs = [run for run in await host.runs() if began <= datetime.fromisoformat(run["due_at"]) <= ended]
@@ -438,7 +443,7 @@ async def test_runs_go_on_while_the_folder_of_jobs_is_gone_empty_or_broken(tmp_p
     assert {run["outcome"] for run in runs} == {"succeeded"}
 
 
-async def told(host: Host, name: str) -> tuple[str, str]:
+async def reported(host: Host, name: str) -> tuple[str, str]:
     """How a part of a process is, and its sentence."""
     parts = {part["name"]: part for part in (await host.get("/api/status"))["parts"]}
     return parts[name]["status"], parts[name]["message"]

@@ -55,14 +55,14 @@ def after(tmp_path_factory: pytest.TempPathFactory) -> Followed:
     return asyncio.run(followed(tmp_path_factory.mktemp("followed")))
 
 
-def test_succeeded_runs_after_a_success_and_says_of_a_failure_why_not(after: Followed) -> None:
+def test_succeeded_runs_after_a_success_and_reports_for_a_failure_why_not(after: Followed) -> None:
     assert (after.well["report"]["outcome"], after.down["report"]["outcome"]) == ("succeeded", "skipped")
     assert after.down["report"]["message"] == (
         f"dependency run {after.root['down']['id']} failed (condition: succeeded)"
     )
 
 
-def test_failed_runs_after_a_failure_and_says_of_a_success_why_not(after: Followed) -> None:
+def test_failed_runs_after_a_failure_and_reports_for_a_success_why_not(after: Followed) -> None:
     assert (after.well["alarm"]["outcome"], after.down["alarm"]["outcome"]) == ("skipped", "succeeded")
     assert after.well["alarm"]["message"] == (
         f"dependency run {after.root['well']['id']} succeeded (condition: failed)"
@@ -76,8 +76,8 @@ def test_finished_runs_either_way(after: Followed) -> None:
 async def test_a_scheduled_job_runs_only_within_the_time_after_the_other(tmp_path: Path) -> None:
     line = CommandLine(tmp_path)
     async with HttpTarget() as target:
-        asked = {"depends_on": [{"job": "database", "within": "3s"}]}
-        jobs = {"database": job(target.url), "report": job(target.url, "* * * * * *", **asked)}
+        requested = {"depends_on": [{"job": "database", "within": "3s"}]}
+        jobs = {"database": job(target.url), "report": job(target.url, "* * * * * *", **requested)}
         async with embedded(tmp_path, jobs) as host:
             before = await line.until_history("report", lambda runs: has("skipped", runs))
             await line("run", "database")
@@ -210,7 +210,7 @@ async def test_a_circle_and_an_unknown_name_are_refused_with_file_and_line(tmp_p
     (tmp_path / "jobs" / "jobs.yaml").write_text(CIRCLE)
 
     checked = await line("validate")
-    told = json.loads((await line("validate", "--json")).stdout)
+    reported = json.loads((await line("validate", "--json")).stdout)
     served = await line("serve", "--port", "0")
     listed = await line("jobs")
 
@@ -225,4 +225,4 @@ async def test_a_circle_and_an_unknown_name_are_refused_with_file_and_line(tmp_p
         f"{file}:8: jobs.b.depends_on[0]: the jobs depend on each other in a cycle: "
         f"b ({file}:5) -> a ({file}:2) -> c ({file}:9) -> b; remove one of these entries"
     )
-    assert [problem["line"] for problem in told["problems"]] == [14, 8]
+    assert [problem["line"] for problem in reported["problems"]] == [14, 8]

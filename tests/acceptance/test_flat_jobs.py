@@ -114,7 +114,7 @@ async def test_flat_jobs_without_a_schedule_run_by_the_default_one(tmp_path: Pat
             await host.stop()
 
 
-async def test_a_flat_job_whose_file_is_gone_says_what_came_instead(tmp_path: Path) -> None:
+async def test_a_flat_job_whose_file_is_gone_reports_what_came_instead(tmp_path: Path) -> None:
     async with web_server(tmp_path) as (url, _):
         place = jobs_folder(tmp_path, "jobs.json", flat(url + "/nothing/here"))
         env = {"SCHEDULER_JOBS": place, "SCHEDULER_STORE": f"sqlite:///{tmp_path / 'state.db'}"}
@@ -178,8 +178,10 @@ async def test_every_auth_type_reaches_the_target_from_yaml_with_keys_in_odd_cas
     assert bearer.headers["authorization"] == "Bearer the-bearer-token"
     assert (key.method, key.headers["x-probe-key"]) == ("HEAD", "the-api-key")
     assert token.headers["authorization"] == f"Bearer {identity.token('api://checkout')}"
-    said = host.program.stdout + host.program.stderr
-    assert not [secret for secret in (*SECRETS.values(), expected, identity.token("api://checkout")) if secret in said]
+    output = host.program.stdout + host.program.stderr
+    assert not [
+        secret for secret in (*SECRETS.values(), expected, identity.token("api://checkout")) if secret in output
+    ]
 
 
 MISTAKES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
@@ -192,7 +194,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 }
 
 
-async def test_what_is_wrong_in_a_flat_file_is_told_all_at_once_with_file_line_and_key(tmp_path: Path) -> None:
+async def test_what_is_wrong_in_a_flat_file_is_reported_all_at_once_with_file_line_and_key(tmp_path: Path) -> None:
     jobs = {name: {"Endpoint": "http://127.0.0.1:9/", **change} for name, (change, _) in MISTAKES.items()}
     place = jobs_folder(tmp_path, "jobs.json", json.dumps(jobs, indent=2))
     env = {"SCHEDULER_JOBS": place, "SCHEDULER_STORE": f"sqlite:///{tmp_path / 'state' / 'runs.db'}"}
@@ -202,9 +204,9 @@ async def test_what_is_wrong_in_a_flat_file_is_told_all_at_once_with_file_line_a
     assert ended.code == 2
     lines = ended.stderr.splitlines()
     for name, (_, words) in MISTAKES.items():
-        told = [line for line in lines if f": {name}." in line]
-        assert any(all(word in line for word in words) for line in told), (name, told)
-        assert all(re.search(r"jobs\.json:\d+: ", line) for line in told)
+        reported = [line for line in lines if f": {name}." in line]
+        assert any(all(word in line for word in words) for line in reported), (name, reported)
+        assert all(re.search(r"jobs\.json:\d+: ", line) for line in reported)
     assert "Traceback" not in ended.stderr
     assert "abc-secret" not in ended.stderr
     assert not (tmp_path / "state").exists()

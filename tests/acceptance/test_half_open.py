@@ -90,9 +90,9 @@ async def test_of_twenty_calls_in_two_processes_with_azure_tables_two_reach_the_
 
 async def _caller(azurite: Azurite, prefix: str, job: dict[str, Any]) -> Process:
     """A process that is about to make ten runs."""
-    wanted = {"connection_string": azurite.connection_string, "prefix": prefix, "job": job, "count": 10}
+    expected = {"connection_string": azurite.connection_string, "prefix": prefix, "job": job, "count": 10}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.acceptance.callers", json.dumps(wanted), cwd=ROOT, stdin=PIPE, stdout=PIPE
+        sys.executable, "-m", "tests.acceptance.callers", json.dumps(expected), cwd=ROOT, stdin=PIPE, stdout=PIPE
     )
     assert process.stdout is not None
     assert await process.stdout.readline() == b"ready\n"
@@ -100,6 +100,6 @@ async def _caller(azurite: Azurite, prefix: str, job: dict[str, Any]) -> Process
 
 
 async def _outcomes(process: Process) -> Counter[str]:
-    said, _ = await process.communicate(b"go\n")
+    output, _ = await process.communicate(b"go\n")
     assert process.returncode == 0
-    return Counter(json.loads(said))
+    return Counter(json.loads(output))

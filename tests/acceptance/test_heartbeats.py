@@ -49,7 +49,7 @@ async def until_run(host: Host, job: str, holds: Callable[[dict[str, Any]], bool
 
 
 @pytest.mark.slow
-async def test_a_heartbeat_goes_down_comes_back_fails_and_outlives_a_restart(tmp_path: Path) -> None:
+async def test_a_heartbeat_fails_comes_back_fails_and_outlives_a_restart(tmp_path: Path) -> None:
     line = CommandLine(tmp_path, **SECRETS)
     async with embedded(tmp_path, JOBS, **SECRETS) as host:
         await ping(host, TOKEN)
@@ -67,9 +67,9 @@ async def test_a_heartbeat_goes_down_comes_back_fails_and_outlives_a_restart(tmp
 
     shown = await line("heartbeat", "nightly")
     async with embedded(tmp_path, JOBS, **SECRETS) as host:
-        kept = await host.get("/api/jobs/nightly/heartbeat")
+        stored = await host.get("/api/jobs/nightly/heartbeat")
         await ping(host, OTHER, "/0")
-        mended = await until_run(host, "nightly", lambda run: run["outcome"] == "succeeded")
+        fixed = await until_run(host, "nightly", lambda run: run["outcome"] == "succeeded")
         await host.stop()
 
     assert missing["error"] == "heartbeat_missing"
@@ -82,9 +82,9 @@ async def test_a_heartbeat_goes_down_comes_back_fails_and_outlives_a_restart(tmp
     assert "exit code 3" in failed["message"]
     assert failed["message"].endswith("Its text: tar: no space left")
     assert stranger.status_code == 404
-    assert (kept["state"], kept["exit_code"], kept["ping_count"]) == ("down", 3, 2)
-    assert [one["signal"] for one in kept["pings"]] == ["fail", "start"]
-    assert mended["trigger"] == "manual"
+    assert (stored["state"], stored["exit_code"], stored["ping_count"]) == ("down", 3, 2)
+    assert [one["signal"] for one in stored["pings"]] == ["fail", "start"]
+    assert fixed["trigger"] == "manual"
     assert (shown.code, len(shown.stdout.splitlines())) == (0, 3)
     assert "/api/ping/$TOKEN/$?" in shown.stderr
     for text in (log, shown.stdout, shown.stderr):

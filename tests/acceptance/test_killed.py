@@ -83,7 +83,7 @@ class Target(HttpTarget):
         """How often it was asked, by run."""
         return Counter(request.headers["idempotency-key"] for request in self.requests)
 
-    async def is_asked(self, times: int = 1, within: float = 60.0) -> None:
+    async def is_requested(self, times: int = 1, within: float = 60.0) -> None:
         """Until it was asked so often from now on."""
         await self.wait_for_requests(len(self.requests) + times, timeout=within)
 
@@ -105,7 +105,7 @@ async def serving(folder: Path, env: Mapping[str, str]) -> AsyncIterator[Program
 async def some_moment(target: Target, luck: random.Random) -> None:
     """Mostly while runs go on, whatever the machine takes to start a process; sometimes while it starts."""
     if luck.random() < 0.8:
-        await target.is_asked(luck.choice((1, 2, 10, 20)))
+        await target.is_requested(luck.choice((1, 2, 10, 20)))
     await asyncio.sleep(luck.uniform(0, 0.8))
 
 
@@ -122,7 +122,7 @@ async def test_a_server_that_is_killed_fifty_times_accounts_for_every_due_instan
             "SCHEDULER_STORE": f"sqlite:///{store_file}",
         }
         async with serving(tmp_path, env):
-            await target.is_asked()
+            await target.is_requested()
             since = second(datetime.now(UTC))
             await asyncio.sleep(luck.uniform(0, 1))
         kills = 1
@@ -131,7 +131,7 @@ async def test_a_server_that_is_killed_fifty_times_accounts_for_every_due_instan
             async with serving(tmp_path, env):
                 await some_moment(target, luck)
         async with serving(tmp_path, env):
-            await target.is_asked(len(JOBS))
+            await target.is_requested(len(JOBS))
             account = Account(JOBS, since, second(datetime.now(UTC)), ONCE, LETTERED, FOLLOWERS)
             store = await open_sqlite(store_file, StoreAccess.SHARED)
             await account.complete(store, within=200)
@@ -179,7 +179,7 @@ async def test_functions_processes_that_are_killed_fifty_times_account_for_every
         environ = environment(azurite.connection_string, storage_prefix, tmp_path / "jobs.json")
         store = await open_azure_tables(connection_string=azurite.connection_string, prefix=storage_prefix)
         async with _processes(environ, tmp_path / "said.txt") as processes:
-            await target.is_asked()
+            await target.is_requested()
             since = second(datetime.now(UTC))
             kills = 0
             while kills < KILLS or len(target.requests) < RUNS:
@@ -243,8 +243,8 @@ class _Processes:
 
 
 @asynccontextmanager
-async def _processes(environ: Mapping[str, str], said: Path) -> AsyncIterator[_Processes]:
-    with said.open("wb") as output:
+async def _processes(environ: Mapping[str, str], message: Path) -> AsyncIterator[_Processes]:
+    with message.open("wb") as output:
         async with Herd(environ, PLATFORM, output) as herd:
             processes = _Processes(herd)
             await processes.start()

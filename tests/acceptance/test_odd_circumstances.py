@@ -28,7 +28,7 @@ def troubles(host: Host) -> list[str]:
     return [line["Message"] for line in host.log() if line["Level"] in ("WARNING", "ERROR") and "Event" not in line]
 
 
-async def test_one_name_in_two_files_is_told_with_both_places_and_nothing_starts(tmp_path: Path) -> None:
+async def test_one_name_in_two_files_is_reported_with_both_places_and_nothing_starts(tmp_path: Path) -> None:
     (tmp_path / "one.json").write_text('{"checkout": {"Endpoint": "http://127.0.0.1:9/"}}')
     (tmp_path / "two.yaml").write_text('jobs:\n  checkout:\n    check: {url: "http://127.0.0.1:9/"}\n')
 
@@ -72,7 +72,7 @@ async def no_room(host: Host) -> AsyncIterator[None]:
     resource.prlimit(host.program.pid, resource.RLIMIT_FSIZE, (most, most))
 
 
-async def test_a_full_disk_is_said_everywhere_and_all_is_well_once_there_is_room(tmp_path: Path) -> None:
+async def test_a_full_disk_is_reported_everywhere_and_all_is_well_once_there_is_room(tmp_path: Path) -> None:
     async with HttpTarget() as target, embedded(tmp_path, {"checkout": job(target.url)}) as host:
         before = await host.run("checkout")
         async with no_room(host):
@@ -94,7 +94,7 @@ async def test_a_full_disk_is_said_everywhere_and_all_is_well_once_there_is_room
 
 
 @pytest.mark.slow
-async def test_what_a_run_finds_out_is_told_while_the_disk_is_full_and_recorded_once_there_is_room(
+async def test_what_a_run_finds_out_is_reported_while_the_disk_is_full_and_recorded_once_there_is_room(
     tmp_path: Path,
 ) -> None:
     async with HttpTarget() as target:
@@ -127,7 +127,7 @@ async def finished(host: Host) -> list[dict[str, Any]]:
     return runs
 
 
-async def test_a_run_in_work_ends_as_it_would_and_the_end_is_said_last(tmp_path: Path) -> None:
+async def test_a_run_in_work_ends_as_it_would_and_the_end_is_reported_last(tmp_path: Path) -> None:
     async with HttpTarget() as target:
         gate = target.hold("/")
         async with embedded(tmp_path, {"checkout": job(f"{target.url}/")}) as host:
@@ -175,7 +175,7 @@ async def test_nothing_warns_even_when_warnings_are_errors(tmp_path: Path) -> No
     assert host.program.stderr == ""
 
 
-async def test_a_command_beside_a_running_host_shares_its_history_and_circuits(tmp_path: Path) -> None:
+async def test_a_command_next_to_a_running_host_shares_its_history_and_circuits(tmp_path: Path) -> None:
     async with HttpTarget() as target:
         target.on("/", 500)
         jobs = {"checkout": job(f"{target.url}/", circuit={"consecutive_failures": 2, "open_for": "60s"})}
@@ -199,7 +199,7 @@ async def test_a_command_beside_a_running_host_shares_its_history_and_circuits(t
     assert len(target.requests) == 2
 
 
-async def test_two_hosts_of_samples_side_by_side_ask_targets_of_their_own(tmp_path: Path) -> None:
+async def test_two_hosts_of_samples_side_by_side_request_targets_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     dev = {"SCHEDULER_ENVIRONMENT": "dev", "SCHEDULER_SAMPLES": "true"}
     async with embedded(tmp_path, None, **dev) as one, embedded(tmp_path / "other", None, **dev) as other:
@@ -230,11 +230,11 @@ async def test_a_reader_of_the_log_that_stops_reading_holds_nothing_up(tmp_path:
                     await asyncio.sleep(0.02)
             code = await program.exited()
 
-    said = dict(line.split("=") for line in program.stdout.split())
+    output = dict(line.split("=") for line in program.stdout.split())
     assert (code, program.stderr) == (0, "")
     # Its pipe was full after a few of them.
-    assert (said["runs"], said["health"], said["code"]) == ("40", "ok", "0")
-    assert float(said["seconds"]) < 15
+    assert (output["runs"], output["health"], output["code"]) == ("40", "ok", "0")
+    assert float(output["seconds"]) < 15
 
 
 SILENT_READER = """
@@ -297,18 +297,18 @@ def cpu_seconds(process: psutil.Process) -> float:
 
 
 @pytest.mark.slow
-async def test_three_thousand_runs_asked_for_at_once_all_happen_within_the_bound(tmp_path: Path) -> None:
+async def test_three_thousand_runs_requested_at_once_all_happen_within_the_bound(tmp_path: Path) -> None:
     async with HttpTarget() as target:
         target.on("/slow", delay=0.05)
         jobs = {"slow": job(f"{target.url}/slow", overlap="allow"), "each-second": job(target.url, "* * * * * *")}
         async with embedded(tmp_path, jobs, SCHEDULER_CONCURRENCY="50", SCHEDULER_SHARES__JOB="1") as host:
             places = asyncio.Semaphore(40)
 
-            async def ask() -> int:
+            async def send_request() -> int:
                 async with places:
                     return (await host.client.post("/api/jobs/slow/run")).status_code
 
-            statuses = set(await asyncio.gather(*(ask() for _ in range(3000))))
+            statuses = set(await asyncio.gather(*(send_request() for _ in range(3000))))
             async with asyncio.timeout(60):
                 # The other job's runs are claimed a little ahead, so one of them is always there.
                 while (  # noqa: ASYNC110

@@ -149,8 +149,8 @@ async def test_five_hundred_edits_under_load_lose_no_run_and_mix_no_versions(tmp
         # The target tells which version it was asked for; the expectation and the tags are of the definition.
         assert run["outcome"] == "succeeded", run
         assert run["endpoint"].endswith(f"/{run['tags']['version']}"), run
-    asked = [request for request in target.requests if request.path.startswith("/job-")]
-    assert all(request.path.endswith(f"/{request.headers['x-version']}") for request in asked)
+    requested = [request for request in target.requests if request.path.startswith("/job-")]
+    assert all(request.path.endswith(f"/{request.headers['x-version']}") for request in requested)
     assert len({run["generation"] for run in changed}) > CHANGED
 
     assert health["jobs"]["generation"] != before["generation"]
@@ -161,5 +161,5 @@ async def test_five_hundred_edits_under_load_lose_no_run_and_mix_no_versions(tmp
     assert levels["INFO"] > 10, levels
     assert levels["WARNING"] > 1, levels
     # The same problem is told again only once the files were well in between.
-    told = [(line["Level"], line["Message"]) for line in reloads]
-    assert not [one for one, other in pairwise(told) if one == other and one[0] == "WARNING"]
+    reported = [(line["Level"], line["Message"]) for line in reloads]
+    assert not [one for one, other in pairwise(reported) if one == other and one[0] == "WARNING"]

@@ -35,10 +35,10 @@ def line(tmp_path: Path) -> CommandLine:
     return CommandLine(tmp_path)
 
 
-async def test_a_letter_is_replayed_once_and_its_run_is_linked_to_the_one_given_up(
+async def test_a_letter_is_replayed_once_and_its_run_is_linked_to_the_one_abandoned(
     host: Host, line: CommandLine, target: HttpTarget
 ) -> None:
-    given_up = await host.run("book")
+    abandoned = await host.run("book")
     (letter,) = await line.rows("dead-letters", "list")
     shown = await line("dead-letters", "show", letter["id"])
     target.on("/book", 200)
@@ -48,12 +48,12 @@ async def test_a_letter_is_replayed_once_and_its_run_is_linked_to_the_one_given_
     newest, oldest = (await line.json("history", "book"))["runs"]
     (afterwards,) = await line.rows("dead-letters", "list", "--job", "book")
 
-    assert (given_up["outcome"], letter["job"], letter["state"]) == ("failed", "book", "waiting")
-    assert f"run: {given_up['id']}" in shown.stdout.splitlines()
+    assert (abandoned["outcome"], letter["job"], letter["state"]) == ("failed", "book", "waiting")
+    assert f"run: {abandoned['id']}" in shown.stdout.splitlines()
     assert replayed.code == 0
     assert replayed.stdout.startswith("book succeeded after 1 attempt")
-    assert (oldest["id"], newest["trigger"], newest["outcome"]) == (given_up["id"], "replay", "succeeded")
-    assert newest["correlation_id"] == oldest["correlation_id"] == given_up["id"]
+    assert (oldest["id"], newest["trigger"], newest["outcome"]) == (abandoned["id"], "replay", "succeeded")
+    assert newest["correlation_id"] == oldest["correlation_id"] == abandoned["id"]
     assert (afterwards["state"], afterwards["replayed_by"]) == ("replayed", newest["id"])
     assert (again.code, again.stdout) == (1, "")
     assert again.stderr == f"dead letter {letter['id']} was already replayed by run {newest['id']}\n"
@@ -62,28 +62,30 @@ async def test_a_letter_is_replayed_once_and_its_run_is_linked_to_the_one_given_
 async def test_those_that_fit_a_filter_are_replayed_at_a_pace_oldest_first(
     host: Host, line: CommandLine, target: HttpTarget
 ) -> None:
-    given_up = [(await host.run("book"))["id"] for _ in range(3)]
+    abandoned = [(await host.run("book"))["id"] for _ in range(3)]
     await host.run("pay")
     target.on("/book", 200)
 
     nothing = await line("dead-letters", "replay")
     look = await line.rows("dead-letters", "replay", "--reason", "answered 500", "--dry-run")
-    asked = len(target.requests)
+    requested = len(target.requests)
     done = await line.rows("dead-letters", "replay", "--reason", "answered 500", "--per-second", "4")
     runs = (await line.json("history", "book"))["runs"][:3]
     (left,) = [row for row in await line.rows("dead-letters", "list") if row["state"] == "waiting"]
 
     assert (nothing.code, nothing.stdout) == (2, "")
     assert "no dead letters selected" in nothing.stderr
-    assert ([row["job"] for row in look], asked) == (["book"] * 3, 4)
+    assert ([row["job"] for row in look], requested) == (["book"] * 3, 4)
     assert [row["outcome"] for row in done] == ["succeeded"] * 3
-    assert [run["correlation_id"] for run in reversed(runs)] == given_up
-    begun = sorted(datetime.fromisoformat(run["started_at"]) for run in runs)
-    assert (begun[-1] - begun[0]).total_seconds() > 0.25  # three, a quarter of a second apart; the first may be late
+    assert [run["correlation_id"] for run in reversed(runs)] == abandoned
+    started = sorted(datetime.fromisoformat(run["started_at"]) for run in runs)
+    assert (
+        started[-1] - started[0]
+    ).total_seconds() > 0.25  # three, a quarter of a second apart; the first may be late
     assert left["job"] == "pay"
 
 
-async def test_a_replay_that_is_given_up_again_ends_with_1_and_is_a_letter_of_its_own(
+async def test_a_replay_that_is_abandoned_again_ends_with_1_and_is_a_letter_of_its_own(
     host: Host, line: CommandLine
 ) -> None:
     await host.run("pay")
@@ -96,7 +98,7 @@ async def test_a_replay_that_is_given_up_again_ends_with_1_and_is_a_letter_of_it
     assert [letter["state"] for letter in letters] == ["waiting", "replayed"]
 
 
-async def test_a_discarded_letter_is_gone_and_history_keeps_its_run(host: Host, line: CommandLine) -> None:
+async def test_a_discarded_letter_is_gone_and_history_retains_its_run(host: Host, line: CommandLine) -> None:
     await host.run("pay")
     (letter,) = await line.rows("dead-letters", "list")
 

@@ -101,8 +101,8 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     target, *lines = head.split(b"\r\n")
     where, _, query = target.split(b" ")[1].partition(b"?")
     # What anybody sends is left out: of what a target has said history shows the beginning.
-    told = [line.partition(b": ")[2] for line in lines if not USUAL.match(line)]
-    sent = b" ".join([*filter(None, [query, *told, body])])
+    reported = [line.partition(b": ")[2] for line in lines if not USUAL.match(line)]
+    sent = b" ".join([*filter(None, [query, *reported, body])])
     if basic := re.search(rb"Basic (\S+)", head):
         sent = base64.b64decode(basic[1]) + b" " + sent
     path = where.strip(b"/").decode()
@@ -162,7 +162,7 @@ def files_of(folder: Path) -> bytes:
     return b"".join(file.read_bytes() for file in folder.glob("state.db*"))
 
 
-async def seen_over_the_api(host: Host) -> str:
+async def published_over_the_api(host: Host) -> str:
     paths = ["/api/runs?limit=500", "/api/jobs?limit=500", "/api/status", "/api/secrets", "/api/dashboard"]
     letters = (await host.client.get("/api/dead-letters?limit=500")).json()["dead_letters"]
     paths += [f"/api/dead-letters/{letter['id']}" for letter in letters]
@@ -209,7 +209,7 @@ async def test_no_form_of_a_secret_is_anywhere(tmp_path: Path) -> None:
         async with embedded(tmp_path, jobs(url), **env) as host:
             names = list(jobs(url))
             runs = [await host.run(name) for name in names]
-            answers = json.dumps(runs) + await seen_over_the_api(host)
+            answers = json.dumps(runs) + await published_over_the_api(host)
             state = files_of(tmp_path)
             await host.stop()
         state += files_of(tmp_path)

@@ -112,7 +112,7 @@ async def test_a_rotation_in_vault_and_target_fails_no_run(tmp_path: Path, targe
     assert "-token" not in log.replace("checkout-token", "")
 
 
-async def test_a_new_version_is_used_without_a_refusal_once_somebody_says_so(
+async def test_a_new_version_is_used_without_a_refusal_once_a_user_reports_it(
     tmp_path: Path, target: GuardedTarget
 ) -> None:
     async with KeyVaultServer() as vault, ManagedIdentityServer() as identity:
@@ -124,10 +124,10 @@ async def test_a_new_version_is_used_without_a_refusal_once_somebody_says_so(
             await host.run("checkout")
             vault.set("checkout-token", "second-token")
             target.token = "second-token"
-            told = (await host.client.post("/api/secrets/checkout-token/refresh")).json()
+            reported = (await host.client.post("/api/secrets/checkout-token/refresh")).json()
             run = await host.run("checkout")
             listed = (await host.get("/api/secrets"))["secrets"]
 
     assert (run["outcome"], run["attempt_count"]) == ("succeeded", 1)
-    assert (told["source"], told["error"], told["jobs"]) == (vault.url, "", ["checkout"])
-    assert listed == [told]
+    assert (reported["source"], reported["error"], reported["jobs"]) == (vault.url, "", ["checkout"])
+    assert listed == [reported]

@@ -22,17 +22,17 @@ async def test_a_pause_with_an_end_is_shown_holds_and_ends_by_itself(tmp_path: P
     line = CommandLine(tmp_path)
     async with HttpTarget() as target, embedded(tmp_path, {"booking": job(target.url, "* * * * * *")}) as host:
         await target.wait_for_requests(1, timeout=20)
-        said = await line("pause", "booking", "--for", "9s", "--reason", "deployment of booking")
+        output = await line("pause", "booking", "--for", "9s", "--reason", "deployment of booking")
         (shown,) = await line.rows("jobs")
-        (told,) = (await line.json("jobs"))["jobs"]
-        end = instant(told["pause"]["until"])
+        (reported,) = (await line.json("jobs"))["jobs"]
+        end = instant(reported["pause"]["until"])
         runs = await line.until_history("booking", lambda runs: bool(due(runs, "succeeded", since=end)))
         (again,) = await line.rows("jobs")
         await host.stop()
 
-    assert said.code == 0
-    assert said.stdout.startswith("booking is paused until ")
-    assert said.stdout.endswith(": deployment of booking\n")
+    assert output.code == 0
+    assert output.stdout.startswith("booking is paused until ")
+    assert output.stdout.endswith(": deployment of booking\n")
     assert shown["pause"] == f"paused until {end:%Y-%m-%d %H:%M:%S}Z: deployment of booking"
     assert instant(shown["next_at"]) >= end
     skipped = due(runs, "skipped")
@@ -57,24 +57,24 @@ async def test_a_pause_without_an_end_outlives_a_restart_and_ends_when_it_is_res
             await target.wait_for_requests(1, timeout=20)
             await host.stop()
         paused = await line("pause", "booking")
-        asked = len(target.requests)
+        requested = len(target.requests)
         async with embedded(tmp_path, jobs) as host:
             await line.until_history("booking", lambda runs: bool(due(runs, "skipped")))
             on_demand = await line("run", "booking")
-            asked_meanwhile = len(target.requests) - asked
+            requested_meanwhile = len(target.requests) - requested
             resumed = await line("resume", "booking")
-            await target.wait_for_requests(asked + 2, timeout=20)
+            await target.wait_for_requests(requested + 2, timeout=20)
             again = await line("resume", "booking")
             await host.stop()
 
     assert (paused.code, paused.stdout) == (0, "booking is paused until it is resumed\n")
     assert on_demand.code == 0
-    assert asked_meanwhile == 1
+    assert requested_meanwhile == 1
     assert (resumed.code, resumed.stdout) == (0, "booking was resumed\n")
     assert (again.code, again.stdout) == (0, "booking was not paused\n")
 
 
-async def begun(host: Host, name: str) -> str:
+async def started(host: Host, name: str) -> str:
     """The id of a run that the server begins; it goes on behind its back."""
     answer = await host.client.post(f"/api/jobs/{name}/run")
     run_id: str = answer.json()["id"]
@@ -86,16 +86,16 @@ async def test_a_running_run_of_the_server_is_ended_from_the_command_line(tmp_pa
     async with HttpTarget() as target:
         target.hold("/slow")
         async with embedded(tmp_path, {"report": job(f"{target.url}/slow", timeout={"run": "60s"})}) as host:
-            run_id = await begun(host, "report")
+            run_id = await started(host, "report")
             await target.wait_for_requests(1, timeout=20)
             (running,) = await line.rows("history", "report", "--outcome", "running")
-            said = await line("cancel", run_id)
+            output = await line("cancel", run_id)
             (ended,) = await line.rows("history", "report")
             again = await line("cancel", run_id)
             await host.stop()
 
     assert running["id"] == run_id
-    assert (said.code, said.stdout, said.stderr) == (0, f"{run_id} is cancelled\n", "")
+    assert (output.code, output.stdout, output.stderr) == (0, f"{run_id} is cancelled\n", "")
     assert (ended["outcome"], ended["attempts"]) == ("cancelled", "0")
     assert "on the command line" in ended["message"]
     assert (again.code, again.stdout) == (1, "")
@@ -108,11 +108,11 @@ async def test_a_queued_run_is_cancelled_at_once_and_never_begins(tmp_path: Path
         gate = target.hold("/slow")
         jobs = {"report": job(f"{target.url}/slow"), "booking": job(f"{target.url}/book")}
         async with embedded(tmp_path, jobs, SCHEDULER_CONCURRENCY="1") as host:
-            going = await begun(host, "report")
+            in_flight = await started(host, "report")
             await target.wait_for_requests(1, timeout=20)
-            queued = await begun(host, "booking")
+            queued = await started(host, "booking")
             (waits,) = await line.rows("history", "booking")
-            told = await line.json("cancel", queued)
+            reported = await line.json("cancel", queued)
             gate.set()
             (done,) = await line.until_history("report", lambda runs: runs[0]["outcome"] == "succeeded")
             later = await host.run("booking")
@@ -120,7 +120,7 @@ async def test_a_queued_run_is_cancelled_at_once_and_never_begins(tmp_path: Path
             await host.stop()
 
     assert (waits["id"], waits["outcome"]) == (queued, "queued")
-    assert (told["id"], told["outcome"], told["attempts"]) == (queued, "cancelled", [])
-    assert done["id"] == going
+    assert (reported["id"], reported["outcome"], reported["attempts"]) == (queued, "cancelled", [])
+    assert done["id"] == in_flight
     assert [(run["id"], run["outcome"]) for run in history] == [(later["id"], "succeeded"), (queued, "cancelled")]
     assert len(target.requests_to("/book")) == 1

@@ -27,7 +27,7 @@ from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.port import Store
 from tests.parts.accounts import Account, read_stored_runs
 from tests.parts.azurite import Azurite
-from tests.parts.faulty_storage import Choose, Fault, FaultyStorage, away, healthy, some
+from tests.parts.faulty_storage import Choose, Fault, FaultyStorage, healthy, some, unavailable
 from tests.parts.functions_herd import Herd
 from tests.parts.functions_style import Platform, environment
 from tests.parts.http_target import HttpTarget
@@ -58,7 +58,7 @@ FAULTS: Mapping[str, Choose] = {
     "throttling": some(0.3, Fault.THROTTLED, Fault.BUSY),
     "slow": some(0.5, Fault.SLOW),
     "answers that are cut or lost": some(0.3, Fault.HALF, Fault.LOST, Fault.TIMED_OUT),
-    "away": away,
+    "unavailable": unavailable,
 }
 
 
@@ -157,9 +157,9 @@ def _failed(runs: list[Run], hits: Counter[str]) -> list[str]:
 
 
 @asynccontextmanager
-async def _processes(environ: Mapping[str, str], said: Path) -> AsyncIterator[Herd]:
+async def _processes(environ: Mapping[str, str], text: Path) -> AsyncIterator[Herd]:
     """Two workers and a ticker, until the end of the block."""
-    with said.open("wb") as output:
+    with text.open("wb") as output:
         async with Herd(environ, PLATFORM, output) as herd:
             for kind in ("worker", "worker", "ticker"):
                 await herd.start(kind)  # type: ignore[arg-type]  # each is a Kind

@@ -105,9 +105,9 @@ def _standing_still(pid: int) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _processes(environ: Mapping[str, str], said: Path) -> AsyncIterator[None]:
+async def _processes(environ: Mapping[str, str], text: Path) -> AsyncIterator[None]:
     """Two workers and a ticker, until the end of the block."""
-    with said.open("wb") as output:
+    with text.open("wb") as output:
         async with Herd(environ, PLATFORM, output) as herd:
             for kind in ("worker", "worker", "ticker"):
                 await herd.start(kind)  # type: ignore[arg-type]  # each is a Kind

@@ -27,7 +27,7 @@ async def outcome(folder: Path, url: str, **env: str) -> dict[str, Any]:
         return await host.run("checkout")
 
 
-async def test_production_asks_no_private_target_that_is_not_named(tmp_path: Path, target: HttpTarget) -> None:
+async def test_production_requests_no_private_target_that_is_not_named(tmp_path: Path, target: HttpTarget) -> None:
     run = await outcome(tmp_path, target.url, SCHEDULER_ENVIRONMENT="prod")
 
     assert (run["outcome"], run["error"], run["attempt_count"]) == ("failed", "target_denied", 1)
@@ -38,7 +38,7 @@ async def test_production_asks_no_private_target_that_is_not_named(tmp_path: Pat
     assert target.connections == 0
 
 
-async def test_a_job_that_will_be_denied_is_told_at_the_start(tmp_path: Path) -> None:
+async def test_a_job_that_will_be_denied_is_reported_at_the_start(tmp_path: Path) -> None:
     jobs = {"checkout": job("https://10.20.0.7/health"), "shop": job("https://shop.internal/")}
     async with embedded(tmp_path, jobs, SCHEDULER_ENVIRONMENT="prod") as host:
         (line,) = [line for line in host.log() if line["Logger"] == "scheduler.targets"]
@@ -47,7 +47,7 @@ async def test_a_job_that_will_be_denied_is_told_at_the_start(tmp_path: Path) ->
     assert line["Message"].startswith("1 job has a target that the settings do not allow: checkout. Not sent: ")
 
 
-async def test_production_asks_a_private_target_whose_network_is_named(tmp_path: Path, target: HttpTarget) -> None:
+async def test_production_requests_a_private_target_whose_network_is_named(tmp_path: Path, target: HttpTarget) -> None:
     run = await outcome(
         tmp_path,
         target.url.replace("127.0.0.1", "localhost"),
@@ -68,7 +68,7 @@ async def test_a_redirect_to_the_metadata_endpoint_is_not_followed(tmp_path: Pat
     assert run["message"].endswith(f"No setting allows that. 127.0.0.1:{target.port} redirected to it.")
 
 
-async def test_the_apps_own_token_endpoint_is_not_asked(tmp_path: Path, target: HttpTarget) -> None:
+async def test_the_apps_own_token_endpoint_is_not_requested(tmp_path: Path, target: HttpTarget) -> None:
     run = await outcome(
         tmp_path,
         f"{target.url}/msi/token",

@@ -410,7 +410,7 @@ _ANSWERS: Mapping[str, list[str] | int] = {
 }
 
 
-_look_up = socket.getaddrinfo
+_resolve = socket.getaddrinfo
 
 
 def resolve(over: threading.Event, host: str, port: int, **_: Any) -> list[Any]:
@@ -419,7 +419,7 @@ def resolve(over: threading.Event, host: str, port: int, **_: Any) -> list[Any]:
         over.wait(60)
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
     if host not in _ANSWERS and not host.encode("idna").endswith(b".zoo"):
-        return _look_up(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        return _resolve(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     answer = _ANSWERS.get(host, ["127.0.0.1"])
     if isinstance(answer, int):
         raise socket.gaierror(answer, "Whatever the C library says")
@@ -520,7 +520,7 @@ async def test_no_exhibit_stands_in_the_place_of_another() -> None:
 
 
 @pytest.mark.parametrize("exhibit", ZOO, ids=name_of)
-async def test_the_run_ends_as_it_should_and_says_why(exhibit: Exhibit, visited: Visit) -> None:
+async def test_the_run_ends_as_it_should_and_reports_why(exhibit: Exhibit, visited: Visit) -> None:
     run = visited.runs[name_of(exhibit)]
     assert (str(run.outcome), run.error and str(run.error)) == (exhibit.outcome, exhibit.error), run.message
     for word in exhibit.words:
@@ -539,11 +539,11 @@ async def test_all_of_them_together_take_a_few_seconds(visited: Visit) -> None:
     assert visited.took < 15
 
 
-async def test_a_server_is_as_bad_where_connections_are_kept(zoo: Zoo, visited: Visit) -> None:
+async def test_a_server_is_as_bad_where_connections_are_stored(zoo: Zoo, visited: Visit) -> None:
     async with open_runner() as runner:
         keeping = Zoo(
             {
-                name_of(each): kept(zoo.jobs[name_of(each)])
+                name_of(each): stored(zoo.jobs[name_of(each)])
                 for each in ZOO
                 if each.kind == "http" and each not in HTTP_2
             },
@@ -571,7 +571,7 @@ async def test_a_server_is_as_bad_on_uvloop(tmp_path: Path, visited: Visit) -> N
     assert errors == {name: visited.runs[name].error for name in errors}
 
 
-def kept(job: JobDefinition) -> JobDefinition:
+def stored(job: JobDefinition) -> JobDefinition:
     return job.model_copy(update={"check": job.check.model_copy(update={"connection": "kept"})})
 
 

@@ -41,9 +41,9 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        asked = urlsplit(self.path)
-        if asked.path == "/probe":
-            query = parse_qs(asked.query)
+        requested = urlsplit(self.path)
+        if requested.path == "/probe":
+            query = parse_qs(requested.query)
             assert query["module"] == ["http_2xx"]
             urlopen(query["target"][0]).read()
         body = b"probe_success 1\n"

@@ -48,7 +48,7 @@ def test_a_program_that_stands_still_is_found_to_be_late_and_not_ready() -> None
     assert any(problem.startswith("/api/health/ready was to answer 200") for problem in problems)
 
 
-def test_attacks_have_names_of_their_own_and_say_what_they_do() -> None:
+def test_attacks_have_names_of_their_own_and_report_what_they_do() -> None:
     attacks = list(_found())
 
     assert len({attack.name for attack in attacks}) == len(attacks)

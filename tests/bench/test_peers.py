@@ -26,13 +26,13 @@ def program(folder: Path, name: str) -> Path:
 
 
 @pytest.mark.parametrize("peer", [gatus, blackbox])
-def test_a_peer_asks_the_targets_and_is_measured(tmp_path: Path, peer: Callable[[Path], Peer]) -> None:
+def test_a_peer_requests_the_targets_and_is_measured(tmp_path: Path, peer: Callable[[Path], Peer]) -> None:
     measured = theirs(peer(program(tmp_path, peer.__name__)), Load(JOBS, EVERY, burst=False), seconds=2)
     assert JOBS <= measured.checks <= 3 * JOBS
     assert measured.rss_mib > 0
     assert measured.gaps[1] < 900
 
 
-def test_a_program_that_cannot_be_started_is_told_with_its_path(tmp_path: Path) -> None:
+def test_a_program_that_cannot_be_started_is_reported_with_its_path(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"nothing-here cannot be started: No such file"):
         theirs(gatus(tmp_path / "nothing-here"), Load(1, EVERY, burst=False), seconds=1)

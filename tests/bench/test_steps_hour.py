@@ -26,7 +26,7 @@ def test_an_hour_that_is_flat_but_for_its_first_window_is_well() -> None:
     assert [*judged(hour_of((9.0, 60.0), (3.0, 90.0), (3.1, 91.0), (3.0, 90.0)))] == []
 
 
-def test_cpu_that_rises_memory_that_grows_and_values_that_stay_are_told() -> None:
+def test_cpu_that_rises_memory_that_grows_and_values_that_stay_are_reported() -> None:
     problems = [*judged(hour_of((3.0, 90.0), (3.0, 90.0), (3.3, 97.0), (3.6, 104.0), held=300))]
     assert problems == [
         "CPU a run rose by 18.2% over the whole time, expected at most 5%",

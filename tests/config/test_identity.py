@@ -49,34 +49,34 @@ async def test_the_client_id_names_a_user_assigned_identity(server: ManagedIdent
     assert server.calls == [("api://checkout", "my-client")]
 
 
-async def test_a_token_is_kept_and_asked_for_once(server: ManagedIdentityServer, identity: AppIdentity) -> None:
+async def test_a_token_is_stored_and_requested_once(server: ManagedIdentityServer, identity: AppIdentity) -> None:
     tokens = await asyncio.gather(*(identity.get_token(SCOPE) for _ in range(10)))
     assert len(set(tokens)) == len(server.calls) == 1
 
 
-async def test_a_token_is_asked_for_again_before_it_ends(
+async def test_a_token_is_requested_again_before_it_ends(
     server: ManagedIdentityServer, identity: AppIdentity, clock: ManualClock
 ) -> None:
     server.lifetime = 3600
-    asked: list[str] = []
+    requested: list[str] = []
     credential = await identity.open_credential()
     get_token = credential.get_token
 
     async def counted(*scopes: str) -> object:
-        asked.extend(scopes)
+        requested.extend(scopes)
         return await get_token(*scopes)
 
     credential.get_token = counted  # type: ignore[method-assign, assignment]
     await identity.get_token(SCOPE)
     clock.passed = 3600 - TOKEN_RENEWED_BEFORE_EXPIRY - 60
     await identity.get_token(SCOPE)
-    assert len(asked) == 1
+    assert len(requested) == 1
     clock.passed += 70
     await identity.get_token(SCOPE)
-    assert len(asked) == 2
+    assert len(requested) == 2
 
 
-async def test_a_refusal_is_told_with_the_scope_and_where_to_look(
+async def test_a_refusal_is_reported_with_the_scope_and_where_to_look(
     server: ManagedIdentityServer, identity: AppIdentity
 ) -> None:
     server.refuse_with(400)
@@ -86,7 +86,7 @@ async def test_a_refusal_is_told_with_the_scope_and_where_to_look(
     assert identity.health()[0].name == SCOPE
 
 
-async def test_in_dev_it_is_whoever_is_signed_in(server: ManagedIdentityServer) -> None:
+async def test_in_dev_it_is_any_caller_that_is_signed_in(server: ManagedIdentityServer) -> None:
     identity = AppIdentity(Settings(environment="dev"))
     assert await identity.get_token(SCOPE) == server.token("api://checkout")
     await identity.aclose()

@@ -112,7 +112,7 @@ def test_each_name_of_the_identity_is_enough(name: str, root: Path) -> None:
     assert loaded.find_origin("managed_identity_client_id") == name
 
 
-def test_the_identity_of_our_own_name_goes_before_the_others_whatever_they_say(root: Path) -> None:
+def test_the_identity_of_our_own_name_goes_before_the_others_whatever_they_report(root: Path) -> None:
     loaded = load_settings(IDENTITY, root=root)
     assert loaded.settings.managed_identity_client_id == "ours"
     assert loaded.find_origin("managed_identity_client_id") == "SCHEDULER_MANAGED_IDENTITY_CLIENT_ID"
@@ -177,7 +177,7 @@ def test_lists_are_written_with_commas_in_a_variable_and_as_lists_in_a_file(root
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "says"),
+    ("name", "value", "message"),
     [
         (
             "NETWORKS",
@@ -194,15 +194,15 @@ def test_lists_are_written_with_commas_in_a_variable_and_as_lists_in_a_file(root
         ("LARGEST_BODY", "0", "'0' is too small: at least 1"),
     ],
 )
-def test_a_wrong_item_of_a_list_is_told_with_the_variable(root: Path, name: str, value: str, says: str) -> None:
-    (told,) = problems(root, **{f"SCHEDULER_TARGETS__{name}": value})
-    assert told.startswith(f"SCHEDULER_TARGETS__{name}: {says}")
+def test_a_wrong_item_of_a_list_is_reported_with_the_variable(root: Path, name: str, value: str, message: str) -> None:
+    (reported,) = problems(root, **{f"SCHEDULER_TARGETS__{name}": value})
+    assert reported.startswith(f"SCHEDULER_TARGETS__{name}: {message}")
 
 
-def test_a_wrong_item_of_a_list_is_told_with_its_line(root: Path) -> None:
+def test_a_wrong_item_of_a_list_is_reported_with_its_line(root: Path) -> None:
     write_layer(root, "base", "targets:\n  networks:\n    - 10.0.0.0/8\n    - ten\n")
-    (told,) = problems(root)
-    assert told.startswith("config/environments/base.yaml:4: targets.networks[1]: 'ten' is not a network")
+    (reported,) = problems(root)
+    assert reported.startswith("config/environments/base.yaml:4: targets.networks[1]: 'ten' is not a network")
 
 
 def test_secrets_do_not_show(root: Path) -> None:
@@ -230,7 +230,7 @@ def test_datadogs_env_is_the_environment(root: Path) -> None:
     assert settings(root, SCHEDULER_ENVIRONMENT="prod").datadog_env == "prod"
 
 
-def test_an_unknown_environment_is_told_with_those_present(root: Path) -> None:
+def test_an_unknown_environment_is_reported_with_those_present(root: Path) -> None:
     assert problems(root, SCHEDULER_ENVIRONMENT="prd") == [
         "SCHEDULER_ENVIRONMENT: 'prd' is not allowed, did you mean prod? "
         "allowed: dev, prod (the files in config/environments)"
@@ -272,9 +272,9 @@ def test_an_unknown_environment_is_told_with_those_present(root: Path) -> None:
         ({"AzureWebJobsStorage": "AccountName=a;AccountKey=?"}, "AzureWebJobsStorage: is not the connection string"),
     ],
 )
-def test_a_wrong_variable_is_told_by_its_name(environ: dict[str, str], sentence: str, root: Path) -> None:
-    (told,) = problems(root, **environ)
-    assert told.startswith(sentence)
+def test_a_wrong_variable_is_reported_by_its_name(environ: dict[str, str], sentence: str, root: Path) -> None:
+    (reported,) = problems(root, **environ)
+    assert reported.startswith(sentence)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "127.0.0.1", "localhost"])
@@ -282,7 +282,7 @@ def test_another_address_than_loopback_is_served_where_that_is_allowed(host: str
     assert settings(root, SCHEDULER_HOST=host, SCHEDULER_ALLOW_REMOTE="true").host == host
 
 
-def test_what_is_wrong_in_a_file_is_told_with_its_line(root: Path) -> None:
+def test_what_is_wrong_in_a_file_is_reported_with_its_line(root: Path) -> None:
     write_layer(root, "base", "port: 1\nprot: 2\nlog:\n  level: loud\n")
     write_layer(root, "dev", "concurrency: 0\nconcurrency: 0\n")
     assert problems(root) == [
@@ -294,21 +294,21 @@ def test_what_is_wrong_in_a_file_is_told_with_its_line(root: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["- a\n", "port: [\n"])
-def test_a_file_that_is_no_mapping_is_told(text: str, root: Path) -> None:
+def test_a_file_that_is_no_mapping_is_reported(text: str, root: Path) -> None:
     write_layer(root, "dev", text)
     assert problems(root)[0].startswith("config/environments/dev.yaml:1: is not")
 
 
-def test_a_missing_file_is_told(root: Path) -> None:
+def test_a_missing_file_is_reported(root: Path) -> None:
     (root / "config" / "environments" / "base.yaml").unlink()
     assert problems(root) == ["config/environments/base.yaml: cannot be read: no such file or directory"]
 
 
-def test_settings_and_job_files_are_told_together(root: Path, tmp_path: Path) -> None:
+def test_settings_and_job_files_are_reported_together(root: Path, tmp_path: Path) -> None:
     (tmp_path / "my").mkdir()
     (tmp_path / "my" / "a.yaml").write_text("jobs: {a: {}}")
-    told = problems(root, SCHEDULER_PORT="x", SCHEDULER_JOBS=str(tmp_path / "my"))
-    assert [row.split(":")[0] for row in told] == ["SCHEDULER_PORT", "my/a.yaml"]
+    reported = problems(root, SCHEDULER_PORT="x", SCHEDULER_JOBS=str(tmp_path / "my"))
+    assert [row.split(":")[0] for row in reported] == ["SCHEDULER_PORT", "my/a.yaml"]
 
 
 @pytest.mark.parametrize(
@@ -412,7 +412,7 @@ def test_samples_stay_away_once_a_folder_is_named(root: Path) -> None:
     assert len(load_configuration({"SCHEDULER_JOBS": own(root)}, root=root).jobs) == 0
 
 
-def test_samples_come_along_if_they_are_asked_for_and_ones_own_job_goes_first(root: Path) -> None:
+def test_samples_come_along_if_they_are_requested_and_ones_own_job_goes_first(root: Path) -> None:
     sample(root, shop=JOB, other=JOB)
     environ = {"SCHEDULER_JOBS": own(root, shop=JOB | {"Description": "mine"}), "SCHEDULER_SAMPLES": "yes"}
     jobs = load_configuration(environ, root=root).jobs
@@ -432,9 +432,9 @@ def test_a_host_without_a_sample_target_gets_no_samples(root: Path) -> None:
     assert len(load_configuration({"SCHEDULER_SAMPLES": "yes"}, root=root, sample_target=None).jobs) == 0
 
 
-def test_a_place_of_jobs_that_is_not_there_is_told_where_it_is_named(root: Path) -> None:
-    (told,) = problems(root, SCHEDULER_JOBS=str(root / "nowhere"))
-    assert told == (
+def test_a_place_of_jobs_that_is_missing_is_reported_where_it_is_named(root: Path) -> None:
+    (reported,) = problems(root, SCHEDULER_JOBS=str(root / "nowhere"))
+    assert reported == (
         f"SCHEDULER_JOBS: {root / 'nowhere'} does not exist; "
         "it is a folder with .yaml, .yml or .json files, or one such file"
     )
@@ -461,7 +461,7 @@ def test_the_projects_own_configuration_is_right(environment: str) -> None:
 
 
 @pytest.mark.parametrize(("environment", "named"), [("dev", True), ("test", True), ("prod", False)])
-def test_private_targets_may_be_asked_at_a_desk_and_not_in_production(environment: str, named: bool) -> None:
+def test_private_targets_may_be_requested_at_a_client_and_not_in_production(environment: str, named: bool) -> None:
     networks = load_settings({"SCHEDULER_ENVIRONMENT": environment}, root=PROJECT).settings.targets.networks
     for address in ("127.0.0.1", "::1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "fd12::1"):
         assert any(ip_address(address) in network for network in networks) is named
@@ -487,8 +487,8 @@ def test_the_samples_show_what_they_should() -> None:
     assert (
         len({str(jobs[name].schedule) for name in ("databaseHealth", "externalApiHealth", "containerAppHealth")}) == 3
     )
-    told = {job.tags.get("sample") for job in jobs.values()}
-    assert {"succeeded", "retried", "failed", "timed_out", "rejected", "skipped", "expectation"} <= told
+    reported = {job.tags.get("sample") for job in jobs.values()}
+    assert {"succeeded", "retried", "failed", "timed_out", "rejected", "skipped", "expectation"} <= reported
 
 
 def test_the_example_of_local_settings_is_right() -> None:
@@ -548,9 +548,9 @@ def test_a_file_may_write_null_or_a_mapping(root: Path, tmp_path: Path) -> None:
     ],
 )
 def test_a_default_schedule_that_cannot_be_used_ends_the_start(value: str, problem: str, root: Path) -> None:
-    (told,) = problems(root, SCHEDULER_DEFAULT_SCHEDULE=value)
-    assert "none" in told
-    assert told.startswith(problem)
+    (reported,) = problems(root, SCHEDULER_DEFAULT_SCHEDULE=value)
+    assert "none" in reported
+    assert reported.startswith(problem)
 
 
 def test_a_place_without_jobs_is_no_warning_where_the_samples_come_along(root: Path) -> None:

@@ -25,7 +25,7 @@ from scheduler.hosts.embedded.sample_target import SampleTarget
 from tests.docs.pages import ROOT, TEXTS, Printed, printed_commands
 from tests.parts import missing
 from tests.parts.proc import Program, free_port
-from tests.scheduler.cli.invocation import CommandResult, invoke_beside
+from tests.scheduler.cli.invocation import CommandResult, invoke_concurrently
 
 PAGES = ("README.md", *(page for page in TEXTS if re.fullmatch(r"docs/[\w-]+\.md", page)))
 
@@ -84,7 +84,7 @@ def all_commands() -> list[Printed]:
     return list(found.values())
 
 
-def is_left_out(printed: Printed) -> bool:
+def is_skipped(printed: Printed) -> bool:
     return any(re.match(pattern, printed.command) for pattern, _ in NOT_RUN)
 
 
@@ -172,7 +172,7 @@ async def host(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Host]:
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize("printed", [one for one in all_commands() if not is_left_out(one)], ids=str)
+@pytest.mark.parametrize("printed", [one for one in all_commands() if not is_skipped(one)], ids=str)
 async def test_a_printed_command_does_what_it_is_printed_for(
     printed: Printed, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,7 +181,7 @@ async def test_a_printed_command_does_what_it_is_printed_for(
         monkeypatch.setenv(name, value)
     line = await host.here(printed.command)
     if re.match(r"curl ", line):
-        await ask(printed, line, host)
+        await send_request(printed, line, host)
         return
     words = shlex.split(line, comments=True)
     while words and re.match(r"[A-Z_]+=", words[0]):
@@ -191,39 +191,40 @@ async def test_a_printed_command_does_what_it_is_printed_for(
     assert arguments is not None, (
         f"{printed}\nis no command that this test can run: add it, or to NOT_RUN with a reason"
     )
-    said = await invoke_beside(*host.filled_in(arguments))
+    message = await invoke_concurrently(*host.filled_in(arguments))
     for begin, undoing in UNDONE_BY:
         if " ".join(arguments).startswith(begin):
-            await invoke_beside(*undoing)
-    judge(printed, line, said)
+            await invoke_concurrently(*undoing)
+    judge(printed, line, message)
 
 
-def judge(printed: Printed, line: str, said: CommandResult) -> None:
+def judge(printed: Printed, line: str, message: CommandResult) -> None:
     expected = next((code for pattern, code in EXIT_CODES if re.match(pattern, printed.command)), 0)
-    told = f"{printed}\nwas run as: {line}\nended with {said.code}, expected {expected}\n{said.stdout}\n{said.stderr}"
-    assert said.code == expected, told
-    assert "Traceback" not in said.stderr, told
+    ended = f"ended with {message.code}, expected {expected}\n{message.stdout}\n{message.stderr}"
+    reported = f"{printed}\nwas run as: {line}\n{ended}"
+    assert message.code == expected, reported
+    assert "Traceback" not in message.stderr, reported
     if printed.output and any(re.match(pattern, printed.command) for pattern in SAME_OUTPUT):
-        assert (said.stdout + said.stderr).splitlines() == list(printed.output), told
+        assert (message.stdout + message.stderr).splitlines() == list(printed.output), reported
 
 
-async def ask(printed: Printed, line: str, host: Host) -> None:
+async def send_request(printed: Printed, line: str, host: Host) -> None:
     """curl, with the status behind what it writes; 4xx only where the page shows such an answer."""
     if shutil.which("curl") is None:
         missing("curl is not installed")
     assert re.findall(r"https?://([^/'\s]+)", line) == [host.server], (
         f"{printed}\nasks another server than the documents"
     )
-    asked = await asyncio.create_subprocess_shell(
+    requested = await asyncio.create_subprocess_shell(
         line.partition("  #")[0] + " -w '\n%{http_code}'",
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    output = (await asked.communicate())[0].decode()
-    told = f"{printed}\nwas run as: {line}\nended with {asked.returncode}\n{output}"
+    output = (await requested.communicate())[0].decode()
+    reported = f"{printed}\nwas run as: {line}\nended with {requested.returncode}\n{output}"
     expected = "4" if any('"status":4' in one for one in printed.output) else "2"
-    assert asked.returncode == 0, told
-    assert output.splitlines()[-1].startswith(expected), told
+    assert requested.returncode == 0, reported
+    assert output.splitlines()[-1].startswith(expected), reported
 
 
 def test_every_reason_not_to_run_a_command_is_needed() -> None:

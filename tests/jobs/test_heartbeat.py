@@ -85,7 +85,7 @@ def test_the_cases_of_others_hold(case: dict[str, Any]) -> None:
         (HeartbeatRecord(HeartbeatState.UP, at(-90000 + 60), last_start=at(-10)), 60),
     ],
 )
-def test_when_it_goes_down_is_the_first_of_its_limits(beat: HeartbeatRecord, seconds: float | None) -> None:
+def test_when_it_fails_is_the_first_of_its_limits(beat: HeartbeatRecord, seconds: float | None) -> None:
     assert down_at(beat, DAILY) == (None if seconds is None else at(seconds))
 
 
@@ -191,7 +191,7 @@ def test_a_text_changes_nothing_but_the_count() -> None:
         (HeartbeatRecord(HeartbeatState.DOWN, NOW, known_since=at(-9000)), None),
     ],
 )
-def test_the_first_ping_may_be_given_a_time_from_when_the_job_is_there(
+def test_the_first_ping_may_be_given_a_time_from_when_the_job_exists(
     beat: HeartbeatRecord, goes_down: float | None
 ) -> None:
     rhythm = PingSchedule(period=86400.0, first_within=7200.0)
@@ -281,7 +281,7 @@ def beat_after(
 
 
 @given(PINGS, RHYTHMS, PAUSES, SECONDS)
-def test_it_is_down_from_the_instant_at_which_it_goes_down_and_never_before(
+def test_it_is_down_from_the_instant_at_which_it_fails_and_never_before(
     pings: list[Ping], rhythm: PingSchedule, paused: tuple[datetime, datetime] | None, later: float
 ) -> None:
     beat = beat_after(pings, rhythm, paused)
@@ -305,14 +305,14 @@ def test_without_a_ping_it_never_gets_better(
 
 
 @given(PINGS, RHYTHMS)
-def test_a_success_that_says_no_run_makes_it_up_whatever_was(pings: list[Ping], rhythm: PingSchedule) -> None:
+def test_a_success_that_rejects_run_makes_it_up_whatever_was(pings: list[Ping], rhythm: PingSchedule) -> None:
     last = pings[-1].at if pings else NOW
     beat = apply_ping(beat_after(pings, rhythm), Ping(last, PingSignal.SUCCESS), rhythm)
     assert state_at(beat, rhythm, last, include_started=True) is HeartbeatState.UP
 
 
 @given(PINGS, RHYTHMS)
-def test_only_a_good_end_mends_what_is_down(pings: list[Ping], rhythm: PingSchedule) -> None:
+def test_only_a_good_end_fixes_what_is_down(pings: list[Ping], rhythm: PingSchedule) -> None:
     beat = HeartbeatRecord(known_since=NOW)
     for ping in pings:
         before, beat = state_at(beat, rhythm, ping.at), apply_ping(beat, ping, rhythm)

@@ -70,7 +70,7 @@ async def test_names_are_fetched_side_by_side(values: RefreshingCache) -> None:
     assert list(await asyncio.gather(values.get("a"), values.get("b"))) == ["a-1", "b-2"]
 
 
-async def test_a_caller_who_gives_up_does_not_take_the_fetch_along(values: RefreshingCache, source: Source) -> None:
+async def test_a_caller_who_stops_does_not_take_the_fetch_along(values: RefreshingCache, source: Source) -> None:
     source.gate = asyncio.Event()
     first = asyncio.create_task(values.get("a"))
     await asyncio.sleep(0)
@@ -81,7 +81,7 @@ async def test_a_caller_who_gives_up_does_not_take_the_fetch_along(values: Refre
     assert await second == "a-1"
 
 
-async def test_a_failure_is_told_to_everybody_who_waits(values: RefreshingCache, source: Source) -> None:
+async def test_a_failure_is_instructed_to_each_caller_who_waits(values: RefreshingCache, source: Source) -> None:
     source.error = LookupError("the source is away")
     failures = await asyncio.gather(*(values.get("a") for _ in range(3)), return_exceptions=True)
     assert [str(failure) for failure in failures] == ["the source is away"] * 3
@@ -101,7 +101,7 @@ async def test_a_failure_is_remembered_for_some_seconds(
     assert await values.get("a") == "a-2"
 
 
-async def test_a_kept_value_outlives_a_source_that_is_away(
+async def test_a_stored_value_outlives_a_source_that_is_unavailable(
     values: RefreshingCache, source: Source, clock: ManualClock
 ) -> None:
     await values.get("a")
@@ -117,7 +117,7 @@ async def test_a_kept_value_outlives_a_source_that_is_away(
     )
 
 
-async def test_a_kept_value_is_not_used_for_ever(values: RefreshingCache, source: Source, clock: ManualClock) -> None:
+async def test_a_stored_value_is_not_used_forever(values: RefreshingCache, source: Source, clock: ManualClock) -> None:
     await values.get("a")
     source.error = LookupError("away")
     clock.passed = 3600
@@ -180,7 +180,7 @@ async def test_a_refused_value_is_fetched_again(values: RefreshingCache, source:
     assert await values.get("a") == "a-2"
 
 
-async def test_who_was_refused_an_older_value_than_the_kept_one_needs_no_fetch(
+async def test_who_was_refused_an_older_value_than_the_stored_one_needs_no_fetch(
     values: RefreshingCache, source: Source
 ) -> None:
     await values.get("a")
@@ -194,7 +194,7 @@ async def test_refusals_at_the_same_time_share_one_fetch(values: RefreshingCache
     assert source.asked == 2
 
 
-async def test_a_value_that_goes_on_being_refused_is_fetched_less_and_less_often(
+async def test_a_value_that_continues_being_refused_is_fetched_less_and_less_often(
     values: RefreshingCache, source: Source, clock: ManualClock
 ) -> None:
     value = await values.get("a")
@@ -223,7 +223,7 @@ async def test_a_value_that_was_changed_a_second_time_at_once_is_fetched_again_f
     assert source.asked == fetched
 
 
-async def test_a_dropped_value_is_fetched_at_the_next_use_and_used_on_while_the_source_is_away(
+async def test_a_dropped_value_is_fetched_at_the_next_use_and_used_on_while_the_source_is_unavailable(
     values: RefreshingCache, source: Source
 ) -> None:
     await values.get("a")

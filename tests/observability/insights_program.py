@@ -47,8 +47,8 @@ def two_hundred() -> list[Run]:
         good = [runs.run(job=job, due_at=at, duration_ms=20.0) for at in due[:17]]
         again = runs.run(job=job, due_at=due[17], duration_ms=40.0, attempts=retried)
         bad = runs.run(Outcome.FAILED, job=job, due_at=due[18], duration_ms=60.0, message=f"refused {CANARY}")
-        left_out = runs.run(Outcome.SKIPPED, job=job, due_at=due[19], message="the last run is still going")
-        made += [*good, again, bad, left_out]
+        skipped = runs.run(Outcome.SKIPPED, job=job, due_at=due[19], message="the last run is still going")
+        made += [*good, again, bad, skipped]
     return made
 
 
@@ -74,10 +74,10 @@ async def main(connection_string: str, scenario: str) -> dict[str, Any]:
     reporting = Reporting() if scenario == "usual" else REPORT_EVERYTHING
     telemetry = Telemetry([exporter], environment="test", version="1.2.3", reporting=reporting)
     telemetry.start()
-    begun = time.thread_time()
+    started = time.thread_time()
     for run in traced(telemetry) if scenario == "traced" else two_hundred():
         telemetry.run_finished(runs.finished(run))
-    offered_s = time.thread_time() - begun
+    offered_s = time.thread_time() - started
     telemetry.dead_lettered(runs.ticket(), f"refused {CANARY}")
     telemetry.gauges([(GAUGES["tick_gap"], 9.0), (GAUGES["queue_depth"], 4.0)])
     telemetry.gauges([(GAUGES["tick_gap"], 1.5)])
@@ -89,12 +89,12 @@ async def main(connection_string: str, scenario: str) -> dict[str, Any]:
     if scenario != "impatient":
         await until(lambda: bool(exporter.health().sent or exporter.health().last_error))
     before_close = exporter.health().state
-    begun = time.monotonic()
+    started = time.monotonic()
     await telemetry.aclose(CLOSE_WITHIN)
     return {
         "offered_s": offered_s,
         "before_close": before_close,
-        "closed_s": time.monotonic() - begun,
+        "closed_s": time.monotonic() - started,
         "health": telemetry.health()[0],
         "instrumented": instrumented(),
         "threads": [thread.name for thread in threading.enumerate() if not thread.daemon],

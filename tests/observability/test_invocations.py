@@ -18,7 +18,7 @@ from observability.invocations import (
 )
 
 
-class Noting(logging.Handler):
+class Recording(logging.Handler):
     def __init__(self) -> None:
         super().__init__()
         self.messages: list[str] = []
@@ -28,9 +28,9 @@ class Noting(logging.Handler):
 
 
 @pytest.fixture
-def worker() -> Iterator[Noting]:
+def worker() -> Iterator[Recording]:
     """The worker's handler, on a logger of its own."""
-    handler = Noting()
+    handler = Recording()
     handler.addFilter(InvocationFilter(handler))
     logger = logging.getLogger("tests.invocations")
     logger.setLevel(logging.INFO)
@@ -45,13 +45,13 @@ def log(text: str, *args: object) -> None:
     logging.getLogger("tests.invocations").warning(text, *args)
 
 
-async def test_a_record_of_a_running_invocation_is_passed_on_at_once(worker: Noting) -> None:
+async def test_a_record_of_a_running_invocation_is_passed_on_at_once(worker: Recording) -> None:
     with run_in_invocation(Invocation()):
         log("now")
         assert worker.messages == ["now"]
 
 
-async def test_a_record_of_a_thread_waits_for_the_next_invocation(worker: Noting) -> None:
+async def test_a_record_of_a_thread_waits_for_the_next_invocation(worker: Recording) -> None:
     changing = ["before"]
     with run_in_invocation(Invocation()):
         await asyncio.to_thread(log, "thread %s", changing)
@@ -62,7 +62,7 @@ async def test_a_record_of_a_thread_waits_for_the_next_invocation(worker: Noting
         assert worker.messages == ["thread ['before']"]
 
 
-async def test_a_record_of_a_task_that_outlives_its_invocation_waits(worker: Noting) -> None:
+async def test_a_record_of_a_task_that_outlives_its_invocation_waits(worker: Recording) -> None:
     ended = asyncio.Event()
 
     async def outlive() -> None:
@@ -81,14 +81,14 @@ async def test_a_record_of_a_task_that_outlives_its_invocation_waits(worker: Not
         assert worker.messages == ["while it runs", "after it ended"]
 
 
-async def test_a_record_of_a_callback_without_a_task_waits(worker: Noting) -> None:
+async def test_a_record_of_a_callback_without_a_task_waits(worker: Recording) -> None:
     with run_in_invocation(Invocation()):
         asyncio.get_running_loop().call_soon(log, "callback")
         await asyncio.sleep(0)
         assert worker.messages == []
 
 
-async def test_only_the_newest_records_are_held_and_the_others_counted(worker: Noting) -> None:
+async def test_only_the_newest_records_are_held_and_the_others_counted(worker: Recording) -> None:
     held = HeldRecords(capacity=2)
     for number in range(5):
         held.add(worker, logging.LogRecord("x", logging.INFO, "", 0, f"record {number}", None, None))
@@ -97,7 +97,7 @@ async def test_only_the_newest_records_are_held_and_the_others_counted(worker: N
     assert worker.messages == ["record 3", "record 4"]
 
 
-async def test_one_invocation_within_another_context_leaves_it_as_it_was(worker: Noting) -> None:
+async def test_one_invocation_within_another_context_leaves_it_as_it_was(worker: Recording) -> None:
     outer = Invocation("outer")
     with run_in_invocation(outer):
         with run_in_invocation(Invocation("inner")):

@@ -27,12 +27,12 @@ def rows(*titles: str) -> list[list[str]]:
     return found
 
 
-def test_every_name_is_there_once() -> None:
+def test_every_name_exists_once() -> None:
     listed = [*names.LOG_EVENTS, *names.FIELDS, *names.METRIC_TAGS, *METRICS, *names.OTHERS]
     assert [name for name, count in Counter(each.name for each in listed).items() if count > 1] == []
 
 
-def test_every_name_says_what_it_means() -> None:
+def test_every_name_reports_what_it_means() -> None:
     listed = [*names.LOG_EVENTS, *names.FIELDS, *names.METRIC_TAGS, *METRICS, *names.OTHERS]
     assert all(each.description.endswith(".") for each in listed)
     assert {each.unit for each in listed} <= {"", "ms", "s"}
@@ -64,10 +64,10 @@ def test_the_page_has_the_names_of_the_catalogue(titles: list[str], listed: tupl
 
 
 def test_the_page_has_their_units() -> None:
-    told = {row[0].strip("`"): row[1] for row in rows("Fields of every line", "Fields of events", "Metrics")}
-    assert told == {each.name: each.unit for each in (*names.FIELDS, *METRICS)}
+    reported = {row[0].strip("`"): row[1] for row in rows("Fields of every line", "Fields of events", "Metrics")}
+    assert reported == {each.name: each.unit for each in (*names.FIELDS, *METRICS)}
 
 
-def test_the_page_says_what_metrics_are_split_by() -> None:
-    told = {row[0].strip("`"): (row[2], row[3]) for row in rows("Metrics")}
-    assert told == {each.name: (each.kind, ", ".join(each.tags)) for each in METRICS}
+def test_the_page_reports_what_metrics_are_split_by() -> None:
+    reported = {row[0].strip("`"): (row[2], row[3]) for row in rows("Metrics")}
+    assert reported == {each.name: (each.kind, ", ".join(each.tags)) for each in METRICS}

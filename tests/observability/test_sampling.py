@@ -23,7 +23,7 @@ def run_at(seconds: float, outcome: Outcome = Outcome.SUCCEEDED, *, job: str = "
     return runs.run(outcome, job=job, due_at=START + timedelta(seconds=seconds))
 
 
-def test_the_first_ordinary_run_of_a_job_has_rows_so_that_it_is_seen_at_all() -> None:
+def test_the_first_ordinary_run_of_a_job_has_rows_so_that_it_is_observed_at_all() -> None:
     report = Sampler().make_report(run_at(0), USUAL)
     assert (report.events, report.availability, report.spans) == (1, 1, False)
 
@@ -46,7 +46,7 @@ def test_ordinary_runs_have_no_rows_until_one_stands_for_all_of_them() -> None:
     ],
     ids=["failed", "timed_out", "rejected", "degraded", "retried", "manual"],
 )
-def test_a_run_worth_a_look_has_all_of_its_rows(run: Run) -> None:
+def test_a_run_worth_a_read_has_all_of_its_rows(run: Run) -> None:
     sampler = Sampler()
     sampler.make_report(run_at(0), USUAL)
     report = sampler.make_report(run, USUAL)
@@ -94,7 +94,7 @@ def test_at_the_end_a_row_stands_for_the_rest_once() -> None:
     assert list(sampler.remaining_reports()) == []
 
 
-def test_a_job_whose_clock_goes_back_is_not_reported_more_often() -> None:
+def test_a_job_whose_clock_returns_is_not_reported_more_often() -> None:
     sampler = Sampler()
     weights = [sampler.make_report(run_at(second), USUAL).events for second in (3600, 0, 10, 20)]
     assert weights == [1, 0, 0, 0]
@@ -110,8 +110,8 @@ def test_no_run_is_lost_from_the_sums_by_job_and_outcome(happened: list[tuple[in
     reports += sampler.remaining_reports()
     for job in ("a", "b"):
         for outcome in Outcome:
-            told = sum(each.events for each in reports if (each.run.job, each.run.outcome) == (job, outcome))
-            assert told == sum((run.job, run.outcome) == (job, outcome) for run in made)
+            reported = sum(each.events for each in reports if (each.run.job, each.run.outcome) == (job, outcome))
+            assert reported == sum((run.job, run.outcome) == (job, outcome) for run in made)
 
 
 def test_a_backfill_stands_for_no_scheduled_run_and_ends_no_outage() -> None:

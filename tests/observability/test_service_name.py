@@ -43,5 +43,5 @@ def test_datadog_takes_the_name_of_opentelemetry() -> None:
     assert find_datadog_service(Settings(), ATTRIBUTES) == "of attributes"
 
 
-def test_datadogs_service_does_not_follow_the_site_so_that_monitors_go_on() -> None:
+def test_datadogs_service_does_not_follow_the_site_so_that_monitors_continue() -> None:
     assert find_datadog_service(Settings(), SITE) == "scheduler"

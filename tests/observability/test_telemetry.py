@@ -60,7 +60,7 @@ def test_a_run_whose_target_is_down_is_logged_as_an_error_too(
 
 
 @pytest.mark.parametrize("outcome", [Outcome.SKIPPED, Outcome.CANCELLED])
-def test_a_run_that_says_nothing_about_its_target_is_no_error(
+def test_a_run_that_reports_nothing_about_its_target_is_no_error(
     outcome: Outcome, listening: pytest.LogCaptureFixture
 ) -> None:
     Telemetry([]).run_finished(runs.finished(runs.run(outcome)))
@@ -108,7 +108,7 @@ def test_a_broken_log_handler_does_not_reach_the_run() -> None:
     assert len(exporter.events) == 1
 
 
-def test_the_service_says_when_it_starts_and_stops(listening: pytest.LogCaptureFixture) -> None:
+def test_the_service_reports_when_it_starts_and_stops(listening: pytest.LogCaptureFixture) -> None:
     exporter = RecordingExporter()
     telemetry = Telemetry([exporter], environment="prod", version="1.2.3")
     telemetry.service_started(host="embedded", jobs=3)
@@ -126,7 +126,7 @@ def test_the_service_says_when_it_starts_and_stops(listening: pytest.LogCaptureF
     }
 
 
-def test_the_watchdog_warns_and_says_when_all_is_well_again(listening: pytest.LogCaptureFixture) -> None:
+def test_the_watchdog_warns_and_reports_when_all_is_well_again(listening: pytest.LogCaptureFixture) -> None:
     exporter = RecordingExporter()
     telemetry = Telemetry([exporter], environment="prod", version="1.2.3")
     telemetry.watchdog("jobs", "jobs: 1 job is late", well=False)
@@ -213,7 +213,7 @@ print(sorted(heavy & {name.split(".")[0] for name in sys.modules}))
     assert done.stdout.strip() == "[]"
 
 
-def test_a_job_says_itself_how_much_is_reported_of_it() -> None:
+def test_a_job_reports_itself_how_much_is_reported_of_it() -> None:
     exporter = RecordingExporter()
     telemetry = Telemetry([exporter], reporting=Reporting(events="none", availability="none", spans="none"))
     policies = {"checkout": TelemetryPolicy(events="all", metrics="none")}
@@ -221,8 +221,8 @@ def test_a_job_says_itself_how_much_is_reported_of_it() -> None:
     for job in ("checkout", "search"):
         telemetry.run_finished(runs.finished(runs.run(job=job)))
         telemetry.run_finished(runs.finished(runs.run(job=job)))
-    told = [event for event in exporter.events if isinstance(event, RunReport)]
-    assert [(each.run.job, each.events, each.metrics) for each in told] == [
+    reported = [event for event in exporter.events if isinstance(event, RunReport)]
+    assert [(each.run.job, each.events, each.metrics) for each in reported] == [
         ("checkout", 1, "none"),
         ("checkout", 1, "none"),
         ("search", 0, "job"),
@@ -245,8 +245,8 @@ async def test_at_the_end_a_row_stands_for_the_runs_that_had_none() -> None:
     for _ in range(4):
         telemetry.run_finished(runs.finished())
     await telemetry.aclose(1)
-    told = [event.events for event in exporter.events if isinstance(event, RunReport)]
-    assert told == [1, 0, 0, 0, 3]
+    reported = [event.events for event in exporter.events if isinstance(event, RunReport)]
+    assert reported == [1, 0, 0, 0, 3]
 
 
 def test_the_start_of_a_run_is_logged_at_the_level_of_the_host(caplog: pytest.LogCaptureFixture) -> None:
@@ -260,7 +260,7 @@ def test_the_start_of_a_run_at_a_level_that_is_off_costs_nothing(listening: pyte
     assert logged(listening) == []
 
 
-def test_a_run_that_a_caller_asks_for_within_a_trace_is_offered() -> None:
+def test_a_run_that_a_caller_requests_within_a_trace_is_offered() -> None:
     exporter = RecordingExporter()
     telemetry = Telemetry([exporter])
     telemetry.run_requested(runs.ticket(), f"00-{'c' * 32}-{'d' * 16}-01")

@@ -183,8 +183,8 @@ class Account:
             yield f"{run.id} began {-run.lateness_ms:.0f} ms before its instant"
         if run.outcome is not Outcome.SUCCEEDED and not run.message:
             yield f"{run.id} {run.outcome} without a reason"
-        given_up = run.error is ErrorClass.DEAD_LETTERED or (run.job in self.lettered and run.outcome.down)
-        if given_up and run.id not in stored.letters:
+        abandoned = run.error is ErrorClass.DEAD_LETTERED or (run.job in self.lettered and run.outcome.down)
+        if abandoned and run.id not in stored.letters:
             yield f"{run.id} was given up, but is not a dead letter"
         if run.job in self.once and hits > 1:
             yield f"{run.id} may have one effect, and its target received {hits} requests"

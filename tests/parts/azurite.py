@@ -104,20 +104,20 @@ def _script() -> Path:
 def _read_urls(process: subprocess.Popen[str]) -> dict[str, str]:
     """The URLs that Azurite prints; a watchdog ends a start that hangs."""
     assert process.stdout is not None
-    said: list[str] = []
+    message: list[str] = []
     urls: dict[str, str] = {}
     watchdog = threading.Timer(_START_SECONDS, process.kill)
     watchdog.start()
     try:
         for line in process.stdout:
-            said.append(line)
+            message.append(line)
             if match := _LISTENING.search(line):
                 urls[match[1]] = match[2]
             if len(urls) == 3:
                 return urls
     finally:
         watchdog.cancel()
-    raise RuntimeError(f"Azurite did not start: {''.join(said)}")
+    raise RuntimeError(f"Azurite did not start: {''.join(message)}")
 
 
 def _drain(output: IO[str], read_access: Callable[[str], None] | None) -> None:

@@ -53,7 +53,7 @@ def healthy(_: random.Random) -> Fault:
     return Fault.NONE
 
 
-def away(_: random.Random) -> Fault:
+def unavailable(_: random.Random) -> Fault:
     """Reset every connection."""
     return Fault.REFUSED
 

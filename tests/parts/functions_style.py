@@ -116,7 +116,7 @@ class Listener:
         self._function = function
         self._platform = platform
         self._poison = poison
-        self._going: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -124,8 +124,8 @@ class Listener:
         while True:
             if await self._receive():
                 pause = _FIRST_PAUSE
-                while len(self._going) > self._platform.new_batch_threshold:
-                    await asyncio.wait(self._going, return_when=asyncio.FIRST_COMPLETED)
+                while len(self._running) > self._platform.new_batch_threshold:
+                    await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
             else:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, self._platform.longest_pause)
@@ -143,8 +143,8 @@ class Listener:
             return False
         for message in messages:
             task = asyncio.create_task(self._handle(message))
-            self._going.add(task)
-            task.add_done_callback(self._going.discard)
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
         return bool(messages)
 
     async def _handle(self, message: QueueMessage) -> None:

@@ -76,15 +76,15 @@ class Program:
         self._command = [sys.executable, *(["-m", module] if module else []), *arguments]
         self._env = clean_environment(env)
         self._cwd = cwd
-        self._said: dict[str, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
+        self._output: dict[str, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
 
     @property
     def stdout(self) -> str:
-        return self._said["stdout"].decode(errors="replace")
+        return self._output["stdout"].decode(errors="replace")
 
     @property
     def stderr(self) -> str:
-        return self._said["stderr"].decode(errors="replace")
+        return self._output["stderr"].decode(errors="replace")
 
     @property
     def pid(self) -> int:
@@ -110,7 +110,8 @@ class Program:
             stderr=asyncio.subprocess.PIPE,
         )
         self._readers = asyncio.gather(
-            _collect(self._process.stdout, self._said["stdout"]), _collect(self._process.stderr, self._said["stderr"])
+            _collect(self._process.stdout, self._output["stdout"]),
+            _collect(self._process.stderr, self._output["stderr"]),
         )
         return self
 
@@ -174,10 +175,10 @@ async def run(
     return Finished(code, program.stdout, program.stderr)
 
 
-async def _collect(stream: asyncio.StreamReader | None, said: bytearray) -> None:
+async def _collect(stream: asyncio.StreamReader | None, output: bytearray) -> None:
     assert stream is not None
     while data := await stream.read(65536):
-        said += data
+        output += data
 
 
 async def _status_of(url: str) -> int | None:

@@ -87,7 +87,7 @@ async def test_it_is_complete_once_what_failed_is_a_dead_letter(store: MemorySto
     await lettered.complete(store, within=60)
 
 
-async def test_a_run_that_was_given_up_has_to_be_a_dead_letter(store: MemoryStore) -> None:
+async def test_a_run_that_was_abandoned_has_to_be_a_dead_letter(store: MemoryStore) -> None:
     await ran(store, AT)
     await ran(store, AT + SECOND, Outcome.FAILED, error=ErrorClass.DEAD_LETTERED, message="given up")
     assert await problems(store) == ["a@20261125T015031.000Z was given up, but is not a dead letter"]

@@ -48,7 +48,7 @@ async def test_a_rotated_secret_has_a_new_version_next_to_the_old(vault: KeyVaul
     assert len([each async for each in client.list_properties_of_secret_versions("token")]) == 2
 
 
-async def test_a_secret_that_is_not_there_is_a_404(client: SecretClient) -> None:
+async def test_a_secret_that_is_missing_is_a_404(client: SecretClient) -> None:
     with pytest.raises(ResourceNotFoundError, match="SecretNotFound"):
         await client.get_secret("nothing")
 
@@ -60,7 +60,7 @@ async def test_a_disabled_secret_is_a_403(vault: KeyVaultServer, client: SecretC
     assert caught.value.status_code == 403
 
 
-async def test_a_throttling_vault_says_when_to_come_back(vault: KeyVaultServer, client: SecretClient) -> None:
+async def test_a_throttling_vault_reports_when_to_come_back(vault: KeyVaultServer, client: SecretClient) -> None:
     vault.refuse_with(429, times=1, headers={"Retry-After": "3"})
     with pytest.raises(HttpResponseError) as caught:
         await client.get_secret("token")

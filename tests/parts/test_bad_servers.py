@@ -32,7 +32,7 @@ async def test_a_dripping_server_outlasts_the_time_out_of_each_read(
                 await client.get(server.url, timeout=SHORT / 2)
 
 
-async def test_a_black_hole_accepts_and_says_nothing(client: httpx.AsyncClient) -> None:
+async def test_a_black_hole_accepts_and_reports_nothing(client: httpx.AsyncClient) -> None:
     async with bad_servers.black_hole() as server:
         with pytest.raises(httpx.ReadTimeout):
             await client.get(server.url, timeout=SHORT)
@@ -94,7 +94,7 @@ async def test_a_breach_of_the_protocol_is_one(client: httpx.AsyncClient, make: 
             await client.get(server.url)
 
 
-async def test_a_half_close_keeps_the_other_half_open() -> None:
+async def test_a_half_close_retains_the_other_half_open() -> None:
     async with bad_servers.half_close() as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -125,7 +125,7 @@ async def test_plain_http_behind_an_https_url_fails_the_handshake() -> None:
             await asyncio.open_connection("127.0.0.1", server.port, ssl=ssl.create_default_context())
 
 
-async def test_an_endless_body_goes_on_until_the_client_goes(client: httpx.AsyncClient) -> None:
+async def test_an_endless_body_continues_until_the_client_goes(client: httpx.AsyncClient) -> None:
     read = 0
     async with bad_servers.endless_body() as server, client.stream("GET", server.url) as answer:
         async for part in answer.aiter_bytes():
@@ -149,7 +149,7 @@ async def test_a_redirect_loop_does_not_end(client: httpx.AsyncClient) -> None:
         assert len(server.requests) == 21
 
 
-async def test_an_unavailable_server_says_when_to_come_back_and_recovers(client: httpx.AsyncClient) -> None:
+async def test_an_unavailable_server_reports_when_to_come_back_and_recovers(client: httpx.AsyncClient) -> None:
     async with bad_servers.unavailable(2, times=1) as server:
         first, second = await client.get(server.url), await client.get(server.url)
     assert (first.status_code, first.headers["retry-after"], second.status_code) == (503, "2", 200)
@@ -162,7 +162,7 @@ async def test_an_unavailable_server_can_name_a_date(client: httpx.AsyncClient) 
 
 
 @pytest.mark.parametrize("make", [bad_servers.refused_port, bad_servers.never_accepting])
-async def test_a_reserved_port_is_given_back(make: Callable[[], ReservedPort]) -> None:
+async def test_a_reserved_port_is_released(make: Callable[[], ReservedPort]) -> None:
     async with make() as server:
         port = server.port
     listener = await asyncio.start_server(lambda *_: None, "127.0.0.1", port)

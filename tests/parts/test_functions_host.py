@@ -37,7 +37,7 @@ def other(name: str, kind: str, **settings: str) -> Function:
         ("{*path}", "any/thing", {"path": "any/thing"}),
     ],
 )
-def test_a_route_takes_what_its_template_says(route: str, path: str, params: dict[str, str] | None) -> None:
+def test_a_route_takes_what_its_template_reports(route: str, path: str, params: dict[str, str] | None) -> None:
     assert http("f", route).match("GET", path) == params
 
 

@@ -50,16 +50,16 @@ async def queues(azurite: Azurite, storage_prefix: str) -> AsyncIterator[Queues]
 
 
 async def test_a_message_is_deleted_after_its_function(queues: Queues) -> None:
-    seen: list[str] = []
+    observed: list[str] = []
 
     async def function(message: QueueMessage) -> None:
-        seen.append(message.content)
+        observed.append(message.content)
 
     await queues.queue.send_message("one")
     async with queues.read(function):
         while await queues.count(queues.queue):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
-    assert seen == ["one"]
+    assert observed == ["one"]
 
 
 async def test_a_message_that_fails_each_time_moves_to_the_poison_queue(queues: Queues) -> None:
@@ -103,8 +103,8 @@ async def test_processes_plan_and_run_a_job_as_on_the_platform(
         platform = Platform(
             tick=1, longest_pause=0.2, shortened={"scheduler.hosts.functions.timer.PLANNING_HORIZON": 3}
         )
-        said = tmp_path / "said.txt"
-        with said.open("wb") as output:
+        text = tmp_path / "said.txt"
+        with text.open("wb") as output:
             processes = [spawn(kind, environ, platform, output) for kind in ("worker", "ticker")]
         try:
             async with asyncio.timeout(40):
@@ -114,4 +114,4 @@ async def test_processes_plan_and_run_a_job_as_on_the_platform(
             for process in processes:
                 process.kill()
                 process.wait()
-    assert {"listening", "ticking"} <= set(said.read_text().split())
+    assert {"listening", "ticking"} <= set(text.read_text().split())

@@ -67,7 +67,7 @@ async def test_an_answer_for_one_method_wins(client: httpx.AsyncClient) -> None:
         ]
 
 
-async def test_a_sequence_ends_with_its_last_answer_for_ever(client: httpx.AsyncClient) -> None:
+async def test_a_sequence_ends_with_its_last_answer_forever(client: httpx.AsyncClient) -> None:
     async with HttpTarget() as target:
         target.sequence("/flaky", 503, 429, Answer(200, body=b"up"))
         answers = [await client.get(f"{target.url}/flaky") for _ in range(4)]
@@ -108,7 +108,7 @@ async def test_connections_are_reused_or_closed(client: httpx.AsyncClient, keep_
     assert target.connections == connections
 
 
-async def test_a_reset_is_seen_as_such(client: httpx.AsyncClient) -> None:
+async def test_a_reset_is_treated_as_such(client: httpx.AsyncClient) -> None:
     async with HttpTarget() as target:
         target.on("/", reset=True)
         with pytest.raises(httpx.ReadError):

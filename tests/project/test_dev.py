@@ -69,17 +69,17 @@ def test_without_a_command_it_lists_them_all() -> None:
     assert listed == list(COMMANDS)
 
 
-def test_a_command_that_is_not_there_is_refused_with_those_that_are() -> None:
+def test_a_command_that_is_missing_is_refused_with_those_that_are() -> None:
     done = call("tets")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert all(name in done.stderr for name in COMMANDS)
 
 
-def test_a_bench_that_is_not_there_is_refused() -> None:
+def test_a_bench_that_is_missing_is_refused() -> None:
     assert call("bench", "nonsense").returncode == 2
 
 
-def test_it_is_executable_and_asks_for_nothing_but_python() -> None:
+def test_it_is_executable_and_requests_nothing_but_python() -> None:
     assert os.access(ROOT / "dev", os.X_OK)
     imported = {
         name.partition(".")[0]
@@ -91,7 +91,7 @@ def test_it_is_executable_and_asks_for_nothing_but_python() -> None:
     assert imported - sys.stdlib_module_names == {"tests"}
 
 
-def test_an_old_python_can_read_far_enough_to_say_what_is_wrong() -> None:
+def test_an_old_python_can_read_far_enough_to_report_what_is_wrong() -> None:
     ast.parse((ROOT / "dev").read_text(), feature_version=(3, 8))
 
 
@@ -132,7 +132,7 @@ def test_an_unsupported_python_hands_over_to_a_supported_one(
     assert become == [[sys.executable, str(ROOT / "dev"), "test", "-k", "retry"]]
 
 
-def test_an_unsupported_python_alone_is_told_what_is_needed(
+def test_an_unsupported_python_alone_is_reported_what_is_needed(
     dev: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -211,23 +211,23 @@ def test_pip_takes_over_where_uv_fails(dev: ModuleType, tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize(("installable", "ends"), [(True, False), (False, True)])
-def test_a_python_without_ensurepip_is_mended_by_its_package_or_told_which_one_mends_it(
+def test_a_python_without_ensurepip_is_fixed_by_its_package_or_reported_which_one_fixes_it(
     dev: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installable: bool, ends: bool
 ) -> None:
     python = script(tmp_path, "python", 'case "$2" in *ensurepip*) exit 1;; *) echo 3.13;; esac')
-    asked: list[str] = []
+    requested: list[str] = []
 
     def apt_install(package: str) -> bool:
-        asked.append(package)
+        requested.append(package)
         return installable
 
     monkeypatch.setattr(dev, "apt_install", apt_install)
-    told: list[str] = []
-    monkeypatch.setattr(dev, "fail", told.append)
+    reported: list[str] = []
+    monkeypatch.setattr(dev, "fail", reported.append)
     dev.require_ensurepip(str(python))
-    assert asked == ["python3.13-venv"]
-    assert bool(told) == ends
-    assert all("apt-get install python3.13-venv" in text for text in told)
+    assert requested == ["python3.13-venv"]
+    assert bool(reported) == ends
+    assert all("apt-get install python3.13-venv" in text for text in reported)
 
 
 def test_check_runs_everything_even_after_a_failure(
@@ -304,7 +304,7 @@ def test_a_selection_may_be_empty_on_the_worker_alone(
     assert ending.of(lanes.Tally(0, passed=3), lanes.Tally(lanes.NOTHING_SELECTED)) == 0
 
 
-def test_a_missing_part_is_told_and_let_pass_at_a_desk(
+def test_a_missing_part_is_reported_and_let_pass_at_a_client(
     dev: ModuleType, ending: Ending, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(dev, "missing_parts", lambda: ["groovy (packages groovy): Jenkinsfile"])
@@ -318,7 +318,7 @@ def test_a_missing_part_fails_in_ci(dev: ModuleType, ending: Ending, monkeypatch
     assert ending.of(lanes.Tally(0, passed=1)) == 1
 
 
-def test_without_a_python_for_the_worker_ci_fails_and_a_desk_runs_the_rest(
+def test_without_a_python_for_the_worker_ci_fails_and_a_client_runs_the_rest(
     dev: ModuleType, ending: Ending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dev, "python_of_worker", lambda _: None)
@@ -349,13 +349,13 @@ def test_a_low_coverage_fails_the_whole_suite_alone(ending: Ending, monkeypatch:
 def test_of_two_that_make_an_environment_one_waits(
     dev: ModuleType, installs: list[tuple[str, bool]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install, under_way = dev.install, threading.Semaphore()
+    install, in_flight = dev.install, threading.Semaphore()
 
     def slowly(*arguments: Any, **more: Any) -> None:
-        assert under_way.acquire(blocking=False)
+        assert in_flight.acquire(blocking=False)
         time.sleep(0.05)
         install(*arguments, **more)
-        under_way.release()
+        in_flight.release()
 
     monkeypatch.setattr(dev, "install", slowly)
     with ThreadPoolExecutor() as pool:

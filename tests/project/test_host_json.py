@@ -28,7 +28,7 @@ def test_routes_begin_with_api(host: dict[str, Any]) -> None:
     assert host["extensions"]["http"]["routePrefix"] == "api"
 
 
-def test_an_idle_queue_is_asked_often_enough_for_a_batch_to_arrive_before_its_slice(host: dict[str, Any]) -> None:
+def test_an_idle_queue_is_queried_often_enough_for_a_batch_to_arrive_before_its_slice(host: dict[str, Any]) -> None:
     assert host["extensions"]["queues"]["maxPollingInterval"] == "00:00:02"
 
 

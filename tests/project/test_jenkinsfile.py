@@ -112,15 +112,15 @@ def test_the_stages_run_in_the_order_of_a_release(jenkinsfile: Outline) -> None:
 
 
 def test_the_pipeline_is_bounded_and_never_runs_twice_at_once(jenkinsfile: Outline) -> None:
-    wanted = {"timeout", "disableConcurrentBuilds", "buildDiscarder", "skipStagesAfterUnstable"}
-    assert wanted <= set(jenkinsfile.options)
+    expected = {"timeout", "disableConcurrentBuilds", "buildDiscarder", "skipStagesAfterUnstable"}
+    assert expected <= set(jenkinsfile.options)
 
 
 def test_test_reports_are_collected_however_the_tests_end(jenkinsfile: Outline) -> None:
     assert jenkinsfile.stages["Test"]["post"]["always"] == ["junit", "recordCoverage"]
 
 
-def test_the_approval_waits_without_an_agent_and_not_for_ever(jenkinsfile: Outline) -> None:
+def test_the_approval_waits_without_an_agent_and_not_forever(jenkinsfile: Outline) -> None:
     approve = jenkinsfile.stages["Approve"]
     assert (approve["agent"], approve["steps"], approve["options"]) == ("none", ["input"], ["timeout"])
 

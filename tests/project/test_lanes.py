@@ -88,20 +88,20 @@ def test_a_lane_that_cannot_start_its_tests_fails(tmp_path: Path, reports: Path)
     assert lanes.run([Lane("suite", python(tmp_path, "exit 4"), ())], ROOT, reports) == [Tally(4)]
 
 
-def test_a_lane_says_its_result_while_others_still_run(
+def test_a_lane_reports_its_result_while_others_still_run(
     tmp_path: Path, reports: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     gate = tmp_path / "gate"
     (tmp_path / "slow").mkdir()
     slow = python(tmp_path / "slow", f"until [ -e {gate} ]; do sleep 0.05; done", REPORT.format(1, 0, 0))
     quick = python(tmp_path, "echo all is well", REPORT.format(2, 0, 0))
-    said = []
+    output = []
 
     def open_the_gate() -> None:
         while "lane quick: ok" not in (text := capsys.readouterr().out):
-            said.append(text)
+            output.append(text)
             time.sleep(0.02)
-        said.append(text)
+        output.append(text)
         gate.touch()
 
     watching = threading.Thread(target=open_the_gate)
@@ -110,7 +110,7 @@ def test_a_lane_says_its_result_while_others_still_run(
     tallies = lanes.run([Lane("slow", slow, ()), Lane("quick", quick, ())], ROOT, reports)
     watching.join()
     assert tallies == [Tally(0, passed=1), Tally(0, passed=2)]
-    assert "all is well" in "".join(said)
+    assert "all is well" in "".join(output)
 
 
 def test_a_lane_at_its_limit_writes_the_stacks_of_its_threads_and_is_killed(
@@ -120,16 +120,16 @@ def test_a_lane_at_its_limit_writes_the_stacks_of_its_threads_and_is_killed(
     hanging.write_text("import threading\n\n\ndef test_that_hangs() -> None:\n    threading.Event().wait()\n")
     lane = Lane("suite", sys.executable, (str(hanging), "-p", "tests.conftest", f"--rootdir={tmp_path}"), limit=8)
     assert lanes.run([lane], ROOT, reports) == [Tally(lanes.LIMIT_REACHED)]
-    said = capsys.readouterr().out
-    assert "killed at its limit of 8 s" in said
-    assert "in test_that_hangs" in said
+    output = capsys.readouterr().out
+    assert "killed at its limit of 8 s" in output
+    assert "in test_that_hangs" in output
 
 
 def test_what_a_lane_leaves_running_ends_with_it(tmp_path: Path, reports: Path) -> None:
     pipe = tmp_path / "pipe"
-    left_behind = f"(exec 3<>{pipe}; sleep 600) & exit 0"
+    abandoned = f"(exec 3<>{pipe}; sleep 600) & exit 0"
     lanes.run(
-        [Lane("suite", python(tmp_path, f"mkfifo {pipe}; {left_behind}", REPORT.format(1, 0, 0)), ())], ROOT, reports
+        [Lane("suite", python(tmp_path, f"mkfifo {pipe}; {abandoned}", REPORT.format(1, 0, 0)), ())], ROOT, reports
     )
     # A killed process holds its files until the kernel has taken it down, which a busy machine puts off.
     until = time.monotonic() + 30

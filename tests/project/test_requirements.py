@@ -35,7 +35,7 @@ def pinned(file: str, python: str) -> dict[str, str]:
     }
 
 
-def wanted(python: str, *, development: bool) -> list[Requirement]:
+def expected(python: str, *, development: bool) -> list[Requirement]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     texts = [*project["project"]["dependencies"], *(project["dependency-groups"]["dev"] if development else ())]
     requirements = map(Requirement, texts)
@@ -47,15 +47,15 @@ def wanted(python: str, *, development: bool) -> list[Requirement]:
 @pytest.mark.parametrize("file", FILES)
 def test_the_pins_satisfy_pyproject_on_every_supported_python(file: str, python: str) -> None:
     versions = pinned(file, python)
-    for requirement in wanted(python, development=file == "requirements-dev.txt"):
+    for requirement in expected(python, development=file == "requirements-dev.txt"):
         assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)]), requirement
 
 
-def test_a_pin_names_the_extras_that_others_ask_it_for() -> None:
+def test_a_pin_names_the_extras_that_others_request_it_for() -> None:
     """Otherwise pip does not take it for the pin of what is asked, and refuses all once there is a newer version."""
     extras = {canonicalize_name(pin.name): pin.extras for pin in pins("requirements-dev.txt")}
-    asked = [Requirement(text) for one in distributions() for text in one.requires or ()]
-    for requirement in asked:
+    requested = [Requirement(text) for one in distributions() for text in one.requires or ()]
+    for requirement in requested:
         applies = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
         if requirement.extras and applies:
             assert requirement.extras <= extras[canonicalize_name(requirement.name)], requirement
@@ -101,9 +101,9 @@ def imported(*places: str) -> set[str]:
     [((*OURS, "function_app.py"), False), (("tests", "bench"), True)],
     ids=["program", "tests"],
 )
-def test_every_imported_library_is_asked_for_by_name(places: tuple[str, ...], development: bool) -> None:
+def test_every_imported_library_is_requested_by_name(places: tuple[str, ...], development: bool) -> None:
     """One that only comes along with another may be gone with that one's next version."""
-    declared = {canonicalize_name(one.name) for python in PYTHONS for one in wanted(python, development=development)}
+    declared = {canonicalize_name(one.name) for python in PYTHONS for one in expected(python, development=development)}
     brought_by = packages_distributions()
     strangers = {
         name

@@ -52,7 +52,7 @@ def smoke() -> Iterator[Smoke]:
     server.server_close()
 
 
-def test_a_ready_scheduler_at_the_wanted_version_passes(smoke: Smoke) -> None:
+def test_a_ready_scheduler_at_the_expected_version_passes(smoke: Smoke) -> None:
     assert smoke([(200, "abc")], "abc").returncode == 0
 
 
@@ -60,7 +60,7 @@ def test_the_old_version_is_waited_out(smoke: Smoke) -> None:
     assert smoke([(200, "old"), (503, "abc"), (200, "abc")], "abc").returncode == 0
 
 
-def test_a_version_that_never_comes_fails_and_says_which_one_answered(smoke: Smoke) -> None:
+def test_a_version_that_never_comes_fails_and_reports_which_one_answered(smoke: Smoke) -> None:
     done = smoke([(200, "old")], "abc")
     assert done.returncode == 1
     assert "its version is old, not abc" in done.stderr

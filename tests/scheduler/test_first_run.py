@@ -108,6 +108,6 @@ async def test_nothing_is_imported_while_the_first_attempt_is_measured(
     finished = await run(PROGRAM, role, kind, module=None, env=env)
 
     assert finished.code == 0, finished
-    told = json.loads(finished.stdout.splitlines()[-1])
-    assert told["outcome"] == OUTCOMES.get(kind, "succeeded"), told
-    assert told["imported"] == []
+    reported = json.loads(finished.stdout.splitlines()[-1])
+    assert reported["outcome"] == OUTCOMES.get(kind, "succeeded"), reported
+    assert reported["imported"] == []

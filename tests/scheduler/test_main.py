@@ -29,7 +29,7 @@ def started(python: Path, *words: str, cwd: Path = ROOT, **env: str) -> subproce
 
 
 @pytest.mark.parametrize(("words", "instead"), [(["history"], "./dev cli history"), (["serve"], "./dev run")])
-def test_a_python_without_the_packages_is_told_what_to_type(bare: Path, words: list[str], instead: str) -> None:
+def test_a_python_without_the_packages_is_reported_what_to_type(bare: Path, words: list[str], instead: str) -> None:
     ended = started(bare, *words)
 
     assert (ended.returncode, ended.stdout) == (2, "")
@@ -41,10 +41,10 @@ def test_a_python_without_the_packages_is_told_what_to_type(bare: Path, words: l
 
 
 def test_elsewhere_the_commands_name_the_projects_folder(bare: Path, tmp_path: Path) -> None:
-    told = started(bare, cwd=tmp_path).stderr
+    reported = started(bare, cwd=tmp_path).stderr
 
-    assert f"`{ROOT / 'dev'} cli`" in told
-    assert f"-r {ROOT / 'requirements.txt'}" in told
+    assert f"`{ROOT / 'dev'} cli`" in reported
+    assert f"-r {ROOT / 'requirements.txt'}" in reported
 
 
 def test_a_package_that_only_one_command_needs_is_named_too(tmp_path: Path) -> None:
@@ -69,11 +69,11 @@ def test_a_module_of_the_program_that_is_missing_is_a_mistake_of_the_program(tmp
 
 @pytest.mark.parametrize("version", [(2, 7), (3, 10), (3, 14), (4, 0)])
 def test_a_python_of_another_version_is_refused(version: tuple[int, int]) -> None:
-    told = find_version_problem(version)
+    reported = find_version_problem(version)
 
-    assert told is not None
-    assert told.startswith("the scheduler needs Python 3.11, 3.12 or 3.13, got {}.{} (".format(*version))
-    assert "3.11, 3.12 or 3.13" in told
+    assert reported is not None
+    assert reported.startswith("the scheduler needs Python 3.11, 3.12 or 3.13, got {}.{} (".format(*version))
+    assert "3.11, 3.12 or 3.13" in reported
 
 
 @pytest.mark.parametrize("version", [(3, 11), (3, 12), (3, 13)])
@@ -88,7 +88,7 @@ def test_the_versions_are_those_of_the_project_file() -> None:
     assert versions in (ROOT / "pyproject.toml").read_text()
 
 
-def test_a_python_that_is_too_old_is_told_so_before_anything_is_imported(bare: Path, tmp_path: Path) -> None:
+def test_a_python_that_is_too_old_is_reported_so_before_anything_is_imported(bare: Path, tmp_path: Path) -> None:
     code = textwrap.dedent("""
         import runpy, sys
         sys.version_info = (3, 10, 13)

@@ -55,8 +55,8 @@ class ChainJudge:
         for dependency in job.depends_on:
             others = of_chain.get((dependency.job, root.correlation_id), ())
             unmet = unmet or dependency.explain_unmet(others[0] if others else None, run.due_at, ignore_age=True)
-        left_out = run.outcome is Outcome.SKIPPED and run.message.startswith("dependency ")
-        if unmet is not None and not left_out:
+        skipped = run.outcome is Outcome.SKIPPED and run.message.startswith("dependency ")
+        if unmet is not None and not skipped:
             yield f"run {run.id} {run.outcome}, though {unmet}"
-        elif unmet is None and left_out:
+        elif unmet is None and skipped:
             yield f"run {run.id} is left out ({run.message}), though all is as it asks"

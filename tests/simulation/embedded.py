@@ -98,7 +98,7 @@ class Embedded:
     def _worker(self, process: Process, store: StoreOf, runs: Runs, listener: ListenerOf) -> Worker:
         checks = {"http": ScriptedTarget(process, self._outside, self._seed)}
         circuits = CircuitBreakers(StoredCircuits(store))
-        going = RunRegistry(Cancellations(store), process)
+        in_flight = RunRegistry(Cancellations(store), process)
         pauses = Pauses(store, process.monotonic)
         dispatch = InProcessDispatch(lambda ticket: worker.submit(ticket))
         worker = Worker(
@@ -110,12 +110,12 @@ class Embedded:
                 process,
                 owner=process.name,
                 concurrency=50,
-                registry=going,
+                registry=in_flight,
                 gates=gates_in_order(
                     clock=process,
                     pauses=pauses,
                     runs=runs,
-                    cancel_local=going.cancel,
+                    cancel_local=in_flight.cancel,
                     slots=SlotLeases(Slots(store, process.name), process),
                 ),
                 dead_letters=DeadLetters(store),

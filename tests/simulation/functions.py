@@ -172,7 +172,7 @@ class Instances:
         runs, dead_letters = Runs(store, process.monotonic), DeadLetters(store)
         checks = {"http": ScriptedTarget(process, self._outside, self._seed)}
         cancellations, slots = Cancellations(store), SlotLeases(Slots(store, process.name), process)
-        going = RunRegistry(cancellations, process)
+        in_flight = RunRegistry(cancellations, process)
         dispatch = DispatchOf(process, self.queue)
         cursors, marks, pauses = Cursors(store), ScheduleActivations(store), Pauses(store, process.monotonic)
         worker = Worker(
@@ -191,12 +191,12 @@ class Instances:
                 process,
                 owner=process.name,
                 concurrency=50,
-                registry=going,
+                registry=in_flight,
                 gates=gates_in_order(
                     clock=process,
                     pauses=pauses,
                     runs=runs,
-                    cancel_local=going.cancel,
+                    cancel_local=in_flight.cancel,
                     slots=slots,
                     remote=RemoteRuns(runs, slots, cancellations, process),
                 ),

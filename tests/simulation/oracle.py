@@ -62,12 +62,12 @@ class Oracle:
         since, self._end = self._end, end
         self.problems += self._of_chains(since, end)
         records = self._records(since, end)
-        left_out = self._left_out()
+        skipped = self._left_out()
         buried = self._buried(end)
         for entry in self.catalog:
             job = entry.job
             found = records.pop(job.name, {})
-            self.problems += self._of_job(job, found, left_out.get(job.name, ()), end)
+            self.problems += self._of_job(job, found, skipped.get(job.name, ()), end)
             for record in found.values():
                 self.problems += self._of_record(job, record, buried)
                 self._count(record)
@@ -112,7 +112,7 @@ class Oracle:
         return found
 
     def _of_job(
-        self, job: JobDefinition, records: Mapping[datetime, RunRecord], left_out: Sequence[LeftOut], end: datetime
+        self, job: JobDefinition, records: Mapping[datetime, RunRecord], skipped: Sequence[LeftOut], end: datetime
     ) -> Iterator[str]:
         due = set()
         if job.schedule is not None:
@@ -122,14 +122,14 @@ class Oracle:
                 return
             for at in _instants(job.schedule, since, end):
                 due.add(at)
-                if at not in records and not any(some.first <= at <= some.last for some in left_out):
+                if at not in records and not any(some.first <= at <= some.last for some in skipped):
                     yield f"{job.name} has no run at {at.isoformat()}, and nothing says why"
             due.update(_instants(job.schedule, since - CLOCKS_DIFFER, since))
             self._judged[job.name] = max(since, end)
         for at, record in records.items():
             if job.schedule is not None and at not in due:
                 yield f"run {record.ticket.id} was never due"
-            if record.run is not None and self._is_untold(record.run, left_out):
+            if record.run is not None and self._is_untold(record.run, skipped):
                 yield f"nobody was told that run {record.ticket.id} {record.run.outcome}"
 
     def _since(self, job: str) -> datetime | None:
@@ -139,7 +139,7 @@ class Oracle:
             self._judged = {row.key: _instant(row.body, "since") for row in marks}
         return self._judged.get(job)
 
-    def _is_untold(self, run: Run, left_out: Sequence[LeftOut]) -> bool:
+    def _is_untold(self, run: Run, skipped: Sequence[LeftOut]) -> bool:
         """What a tick that was cut short left out may stay so if a later tick told of a span that takes it in.
 
         And a run that is left out because of what it depends on, if the process died just after it recorded that.
@@ -148,7 +148,7 @@ class Oracle:
             return False
         if run.trigger is Trigger.DEPENDENCY and run.outcome is Outcome.SKIPPED:
             return False
-        return _LEFT_OUT not in run.message or not any(some.first <= run.due_at < some.last for some in left_out)
+        return _LEFT_OUT not in run.message or not any(some.first <= run.due_at < some.last for some in skipped)
 
     def _of_record(self, job: JobDefinition, record: RunRecord, buried: set[str]) -> Iterator[str]:
         run = record.run
@@ -157,8 +157,8 @@ class Oracle:
             return
         if run.outcome is Outcome.SKIPPED and not run.message:
             yield f"run {run.id} was skipped without a reason"
-        given_up = (job.dead_letter and run.outcome.down) or run.error is ErrorClass.DEAD_LETTERED
-        if given_up and run.id not in buried:
+        abandoned = (job.dead_letter and run.outcome.down) or run.error is ErrorClass.DEAD_LETTERED
+        if abandoned and run.id not in buried:
             yield f"run {run.id} was given up, but is no dead letter"
 
     def _count(self, record: RunRecord) -> None:

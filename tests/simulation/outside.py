@@ -21,7 +21,7 @@ class Outside:
     executions: Counter[str] = field(default_factory=Counter)
     told: dict[str, list[Outcome]] = field(default_factory=dict)
     latest: dict[str, Process] = field(default_factory=dict)
-    asking: dict[str, Process] = field(default_factory=dict)
+    requesting: dict[str, Process] = field(default_factory=dict)
     """Who asks the targets of runs at present."""
     together: defaultdict[str, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
     """Those runs by job, and by `group ` and the concurrency group, in the order in which they began."""
@@ -34,18 +34,18 @@ class Outside:
             self._violated(f"run {run_id} begins again, and its effect is to happen once")
         self.latest[run_id] = process
 
-    def ask(self, run_id: str, job: str, process: Process) -> None:
+    def send_request(self, run_id: str, job: str, process: Process) -> None:
         other = self.latest[run_id]
         if other is not process and other.alive:
             self._violated(f"run {run_id} goes on in {process.name} though {other.name} has begun it")
-        self.asking[run_id] = process
+        self.requesting[run_id] = process
         for shared in self._shared_by(job):
             self.together[shared][run_id] = None
         self._look_for_too_many(run_id, job)
 
     def answered(self, run_id: str, job: str, process: Process) -> None:
-        if self.asking.get(run_id) is process:
-            del self.asking[run_id]
+        if self.requesting.get(run_id) is process:
+            del self.requesting[run_id]
             for shared in self._shared_by(job):
                 del self.together[shared][run_id]
 
@@ -57,7 +57,7 @@ class Outside:
 
     def _asks(self, run_id: str) -> Process | None:
         """The process that asks the run's target; None also if it died."""
-        process = self.asking.get(run_id)
+        process = self.requesting.get(run_id)
         return process if process is not None and process.alive else None
 
     def _shared_by(self, job: str) -> Sequence[str]:
@@ -68,13 +68,13 @@ class Outside:
         """At once in living processes: of a job whose runs take turns, and of a concurrency group."""
         definition = self.catalog.get_job(job).job
         taking_turns = definition.overlap != "allow" and (self.alone or definition.overlap != "skip")
-        if taking_turns and (others := [other for other in self._going(job) if other != run_id]):
+        if taking_turns and (others := [other for other in self._running(job) if other != run_id]):
             self._violated(f"run {run_id} goes on together with {others[0]} (overlap: {definition.overlap})")
         group = definition.concurrency_group
-        if group is not None and len(members := self._going(f"group {group.name}")) > group.limit:
+        if group is not None and len(members := self._running(f"group {group.name}")) > group.limit:
             self._violated(f"{len(members)} runs of group {group.name} go on: {', '.join(members)}")
 
-    def _going(self, shared: str) -> Sequence[str]:
+    def _running(self, shared: str) -> Sequence[str]:
         return [run_id for run_id in self.together[shared] if self._asks(run_id)]
 
     def _violated(self, sentence: str) -> None:

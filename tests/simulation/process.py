@@ -55,7 +55,7 @@ class World:
         self.luck = random.Random(seed)
         self.troubles = troubles
         self.kills = 0
-        self.away_until = 0.0
+        self.unavailable_until = 0.0
         """Loop time until which store and queue answer nobody."""
         self.violations: list[str] = []
         self.alive: set[str] = set()
@@ -63,15 +63,15 @@ class World:
         self._time = asyncio.get_running_loop().time
 
     @property
-    def away(self) -> bool:
-        return self._time() < self.away_until
+    def is_unavailable(self) -> bool:
+        return self._time() < self.unavailable_until
 
     def happens(self, share: float) -> bool:
         return share > 0 and self.luck.random() < share
 
     def calm_down(self) -> None:
         self.troubles = CALM
-        self.away_until = 0.0
+        self.unavailable_until = 0.0
 
 
 class Process:

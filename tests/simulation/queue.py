@@ -87,8 +87,8 @@ class Queue:
         loop = asyncio.get_running_loop()
         message.visible_at = loop.time() + seconds
         # Pollers come by at any time, so messages are not taken in their order.
-        looked_at = message.visible_at + self._world.luck.uniform(0.01, POLLED_EVERY)
-        loop.call_at(looked_at, self._offer, message, context=NOBODY)
+        checked_at = message.visible_at + self._world.luck.uniform(0.01, POLLED_EVERY)
+        loop.call_at(checked_at, self._offer, message, context=NOBODY)
 
     def _offer(self, message: Message) -> None:
         if message.gone or message.visible_at > asyncio.get_running_loop().time():
@@ -96,7 +96,7 @@ class Queue:
         if message.holder is not None and message.holder.alive:
             self._hide(message, self._lease)  # it is renewed
             return
-        if self._world.away or (process := self._some_process()) is None:
+        if self._world.is_unavailable or (process := self._some_process()) is None:
             self._hide(message, NOBODY_FOR)
             return
         message.deliveries += 1
@@ -133,7 +133,7 @@ class DispatchOf:
     async def _send(self, batch: TicketBatch, not_before: datetime | None) -> None:
         world = self._process.world
         await self._process.step()
-        if world.away or world.happens(world.troubles.unavailable):
+        if world.is_unavailable or world.happens(world.troubles.unavailable):
             raise DispatchError("the queue is away")
         now = self._process.now()
         hidden = (

@@ -172,7 +172,7 @@ async def _bad_luck(world: World, kill: Callable[[], None]) -> None:
     while True:
         await asyncio.sleep(world.luck.expovariate(1 / 600))
         if world.troubles.unavailable and world.happens(0.3):
-            world.away_until = asyncio.get_running_loop().time() + world.luck.choice((1, 5, 20, 90, 400))
+            world.unavailable_until = asyncio.get_running_loop().time() + world.luck.choice((1, 5, 20, 90, 400))
         else:
             kill()
 

@@ -208,7 +208,7 @@ class StoreOf:
     async def _reach(self) -> None:
         await self._process.step()
         world = self._process.world
-        if world.away or world.happens(world.troubles.unavailable):
+        if world.is_unavailable or world.happens(world.troubles.unavailable):
             raise StoreUnavailable("the store is away")
 
     async def _answer(self) -> None:

@@ -47,7 +47,7 @@ class ScriptedTarget:
         self._process.must_live()
         luck = random.Random(f"{self._seed} {call.run_id} {call.attempt}")
         job, _, _ = split_run_id(call.run_id)
-        self._outside.ask(call.run_id, job, self._process)
+        self._outside.send_request(call.run_id, job, self._process)
         try:
             return await self._answer(luck)
         finally:

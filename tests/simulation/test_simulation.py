@@ -40,7 +40,7 @@ def test_a_seed_replayed_gives_the_same_result() -> None:
     assert simulate(3, jobs=10, hours=1) == simulate(3, jobs=10, hours=1)
 
 
-def test_a_long_one_is_judged_and_forgotten_as_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_one_is_judged_and_forgotten_as_it_continues(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.simulation.simulate.MANY_JOBS", 10)
     judged = []
 

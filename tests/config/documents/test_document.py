@@ -20,29 +20,29 @@ def test_a_byte_order_mark_does_no_harm() -> None:
     assert parse_document(b"\xef\xbb\xbfa: 1", "a.yaml").value == {"a": 1}
 
 
-def test_another_encoding_is_told_with_its_line() -> None:
+def test_another_encoding_is_reported_with_its_line() -> None:
     assert problem(b"a: 1\nb: \xe4") == "a.yaml:2: is not UTF-8 text; save the file in the encoding UTF-8"
 
 
-def test_a_nul_byte_is_told_with_its_line() -> None:
+def test_a_nul_byte_is_reported_with_its_line() -> None:
     assert problem(b"a: 1\n\nb: \0") == "a.yaml:3: holds a NUL byte: it is not a text file"
 
 
-def test_a_syntax_error_is_told_with_file_and_line() -> None:
+def test_a_syntax_error_is_reported_with_file_and_line() -> None:
     assert problem(b'{"a"}', "x/b.JSON").startswith("x/b.JSON:1: is not valid JSON: a colon is missing")
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_missing_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFile, match=r"^a\.yaml: cannot be read: no such file or directory$"):
         read_file(tmp_path / "a.yaml", "a.yaml")
 
 
-def test_a_folder_in_a_files_place_is_told(tmp_path: Path) -> None:
+def test_a_folder_in_a_files_place_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFile, match="cannot be read"):
         read_file(tmp_path, "a.yaml")
 
 
-def test_a_file_that_is_too_large_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_too_large_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(documents, "MAX_FILE_BYTES", 10)
     (tmp_path / "a.yaml").write_bytes(b"x" * 11)
     with pytest.raises(UnreadableFile, match="is larger than"):
@@ -60,7 +60,7 @@ def test_the_line_of_a_missing_key_is_that_of_the_mapping_around_it() -> None:
     assert document.line_of(("zzz",)) == 1
 
 
-def test_duplicates_are_told_with_both_lines() -> None:
+def test_duplicates_are_reported_with_both_lines() -> None:
     document = parse_document(b"a: 1\nb: 2\na: 3\na: 4\n", "a.yaml")
     assert [str(problem) for problem in document.duplicate_problems()] == [
         "a.yaml:3: a: is a duplicate: first in line 1; keep one of them",

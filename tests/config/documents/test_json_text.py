@@ -39,7 +39,7 @@ def error(text: str) -> ParseError:
         ("[\n" * 150 + "]" * 150, 101, "nested deeper than 100 levels"),
     ],
 )
-def test_what_cannot_be_read_is_told_with_its_line(text: str, line: int, part: str) -> None:
+def test_what_cannot_be_read_is_reported_with_its_line(text: str, line: int, part: str) -> None:
     problem = error(text)
     assert part in problem.message
     assert problem.line == line

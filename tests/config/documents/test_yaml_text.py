@@ -102,7 +102,7 @@ def test_anchors_aliases_and_merges_work() -> None:
         ("é: ü\nb: \x01", 2, "holds a control character"),
     ],
 )
-def test_what_cannot_be_read_is_told_with_its_line(text: str, line: int, part: str) -> None:
+def test_what_cannot_be_read_is_reported_with_its_line(text: str, line: int, part: str) -> None:
     problem = error(text)
     assert part in f"{problem.message}; {problem.hint}"
     assert problem.line == line

@@ -52,7 +52,7 @@ def problem(folder: Path, text: str, environ: Mapping[str, str], name: str = "sh
         ('["%S%", {every: 6h}]', {"S": "0 0 9 * * *"}, "0 0 9 * * *; every 6h"),
     ],
 )
-def test_a_schedule_is_taken_from_the_app_settings(
+def test_a_schedule_is_accepted_from_the_app_settings(
     schedule: str, environ: dict[str, str], text: str, tmp_path: Path
 ) -> None:
     found = load(tmp_path, job(schedule), environ).schedule
@@ -81,7 +81,7 @@ def test_defaults_and_the_schedule_of_a_heartbeat_take_it_as_well(tmp_path: Path
     assert (found.runs_when, found.check.schedule.text) == ("every 1m", "0 0 3 * * *")
 
 
-def test_what_else_is_wrong_with_the_job_is_said_too(tmp_path: Path) -> None:
+def test_what_else_is_wrong_with_the_job_is_reported_too(tmp_path: Path) -> None:
     found = problem(tmp_path, job('"%HealthSchedule%"') + "    retry: {attempts: 99}\n", {})
 
     assert len(found.splitlines()) == 2
@@ -99,7 +99,7 @@ def test_a_missing_setting_is_a_problem_that_names_the_variable(tmp_path: Path) 
     )
 
 
-def test_a_wrong_value_is_told_with_the_setting_from_which_it_comes(tmp_path: Path) -> None:
+def test_a_wrong_value_is_reported_with_the_setting_from_which_it_comes(tmp_path: Path) -> None:
     found = problem(tmp_path, job('"%HealthSchedule%"'), {"HealthSchedule": "0 0 25 * * *"})
 
     assert found == (
@@ -133,7 +133,7 @@ def test_a_percent_sign_that_names_nothing_is_no_reference(text: str, tmp_path: 
     assert "app setting" not in problem(tmp_path, job(text), {})
 
 
-def test_other_places_keep_their_percent_signs(tmp_path: Path) -> None:
+def test_other_places_retain_their_percent_signs(tmp_path: Path) -> None:
     text = f'jobs:\n  shop:\n    description: "%Health%"\n    check: {{url: "{URL}?q=%C3%A4%20b"}}\n'
 
     found = load(tmp_path, text, {})

@@ -50,7 +50,7 @@ def test_a_job_that_the_declaration_admits_joins_the_group(tmp_path: Path, membe
 
 
 @pytest.mark.parametrize(
-    ("members", "told"),
+    ("members", "reported"),
     [
         ("{jobs: [sea, arch*, '*x']}", "jobs sea arch* *x"),
         ("{jobs: [a, b, c, d]}", "jobs a b c ..."),
@@ -60,7 +60,7 @@ def test_a_job_that_the_declaration_admits_joins_the_group(tmp_path: Path, membe
     ],
 )
 def test_a_job_that_it_does_not_admit_is_refused_with_the_place_of_the_declaration(
-    tmp_path: Path, members: str, told: str
+    tmp_path: Path, members: str, reported: str
 ) -> None:
     stranger = """\
     jobs:
@@ -72,19 +72,19 @@ def test_a_job_that_it_does_not_admit_is_refused_with_the_place_of_the_declarati
     assert problems(tmp_path, first=f"jobs: {{}}\ngroups:\n  shared: {members}\n", second=stranger) == [
         "second.yaml:5: jobs.search.concurrency_group: search is not allowed in the group "
         "shared: first.yaml:3 declares it "
-        f"for {told}; name another group, or let its owner add search there"
+        f"for {reported}; name another group, or let its owner add search there"
     ]
 
 
 def test_a_stranger_in_the_group_of_a_circuit_is_refused_too(tmp_path: Path) -> None:
     stranger = "jobs: {search: {CHECK, circuit: {consecutive_failures: 3, group: checkout}}}"
-    (told,) = problems(tmp_path, a=OWNER, b=stranger)
-    assert told.startswith(
+    (reported,) = problems(tmp_path, a=OWNER, b=stranger)
+    assert reported.startswith(
         "b.yaml:1: jobs.search.circuit: search is not allowed in the group checkout: a.yaml:2 declares"
     )
 
 
-def test_a_refused_job_is_left_out_of_what_can_be_used(tmp_path: Path) -> None:
+def test_a_refused_job_is_skipped_of_what_can_be_used(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         read(tmp_path, a=OWNER, b="jobs: {search: {CHECK, concurrency_group: checkout}}")
     assert caught.value.usable is not None
@@ -116,7 +116,7 @@ def test_a_group_of_one_file_gets_no_warning(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("section", "told"),
+    ("section", "reported"),
     [
         ("groups: [checkout]", "jobs.yaml:1: groups: is not a mapping of groups by name"),
         ("groups: {check out: {jobs: a}}", "jobs.yaml:1: groups.check out: is not the name of a group"),
@@ -132,10 +132,10 @@ def test_a_group_of_one_file_gets_no_warning(tmp_path: Path) -> None:
         ("groups: {checkout: checkout-*}", "jobs.yaml:1: groups.checkout: "),
     ],
 )
-def test_what_is_wrong_in_the_section_is_told_with_its_place(tmp_path: Path, section: str, told: str) -> None:
+def test_what_is_wrong_in_the_section_is_reported_with_its_place(tmp_path: Path, section: str, reported: str) -> None:
     found = problems(tmp_path, jobs=f"{section}\njobs: {{a: {{CHECK}}}}\n")
     assert len(found) == 1
-    assert found[0].startswith(told)
+    assert found[0].startswith(reported)
 
 
 @pytest.mark.parametrize("text", ["groups: {CHECK}", "jobs: {groups: {CHECK}}", "a: {CHECK}\ngroups: {CHECK}"])
@@ -143,6 +143,6 @@ def test_a_job_may_still_be_named_groups(tmp_path: Path, text: str) -> None:
     assert "groups" in read(tmp_path, jobs=text).jobs
 
 
-def test_jobs_at_the_top_of_a_file_may_have_the_section_beside_them(tmp_path: Path) -> None:
+def test_jobs_at_the_top_of_a_file_may_have_the_section_next_to_them(tmp_path: Path) -> None:
     text = "groups: {checkout: {jobs: a}}\na: {CHECK, concurrency_group: checkout}\n"
     assert list(read(tmp_path, jobs=text).jobs) == ["a"]

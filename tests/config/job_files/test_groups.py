@@ -35,7 +35,9 @@ def problems(folder: Path, **files: str) -> list[str]:
         ("null", None),
     ],
 )
-def test_a_group_is_a_name_or_says_its_limit_too(tmp_path: Path, written: str, group: ConcurrencyGroup | None) -> None:
+def test_a_group_is_a_name_or_reports_its_limit_too(
+    tmp_path: Path, written: str, group: ConcurrencyGroup | None
+) -> None:
     assert read(tmp_path, jobs=f"jobs: {{pay: {{CHECK, concurrency_group: {written}}}}}") == [group]
 
 
@@ -52,7 +54,7 @@ def test_a_group_is_a_name_or_says_its_limit_too(tmp_path: Path, written: str, g
         ("[a, b]", "concurrency_group"),
     ],
 )
-def test_what_is_no_group_is_told_with_its_place(tmp_path: Path, written: str, where: str) -> None:
+def test_what_is_no_group_is_reported_with_its_place(tmp_path: Path, written: str, where: str) -> None:
     text = f"""\
     jobs:
       pay:

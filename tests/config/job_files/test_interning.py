@@ -45,6 +45,6 @@ def test_sharing_changes_no_definition() -> None:
     assert defined(shared, "b", **FULL) == defined(PartInterner(), "b", **FULL)
 
 
-def test_what_looks_alike_but_differs_is_not_shared() -> None:
+def test_what_reads_alike_but_differs_is_not_shared() -> None:
     shared = PartInterner()
     assert defined(shared, "a", retry={"on": [503]}).retry is not defined(shared, "b", retry={"on": ["5xx"]}).retry

@@ -51,7 +51,7 @@ def test_a_window_is_a_number_of_runs_or_a_time_and_is_written_back_as_it_was(
 
 
 @pytest.mark.parametrize(
-    ("written", "told"),
+    ("written", "reported"),
     [
         ("{failure_rate: 0.5, window: 0}", "circuit.window: 0 runs: the window must be 1 to 1000 runs"),
         ("{failure_rate: 0.5, window: 1001}", "circuit.window: 1001 runs"),
@@ -77,9 +77,9 @@ def test_a_window_is_a_number_of_runs_or_a_time_and_is_written_back_as_it_was(
         ("{open_for: 5s}", "circuit: no condition to open"),
     ],
 )
-def test_what_is_no_circuit_is_told_with_its_place(tmp_path: Path, written: str, told: str) -> None:
+def test_what_is_no_circuit_is_reported_with_its_place(tmp_path: Path, written: str, reported: str) -> None:
     (problem,) = problems(tmp_path, jobs=f"jobs:\n  pay:\n    CHECK\n    circuit: {written}\n")
-    assert problem.startswith(f"jobs.yaml:4: jobs.pay.{told}")
+    assert problem.startswith(f"jobs.yaml:4: jobs.pay.{reported}")
 
 
 def test_jobs_that_agree_share_the_circuit_of_their_group(tmp_path: Path) -> None:

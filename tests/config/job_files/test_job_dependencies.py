@@ -35,7 +35,7 @@ def test_jobs_may_depend_on_those_of_other_files(problems: Problems) -> None:
     assert problems(a="jobs: {report: {CHECK, depends_on: [database]}}", b="jobs: {database: {CHECK}}") == []
 
 
-def test_a_name_that_is_no_job_is_told_at_its_line(problems: Problems) -> None:
+def test_a_name_that_is_no_job_is_reported_at_its_line(problems: Problems) -> None:
     text = """\
     jobs:
       database: {CHECK}
@@ -52,7 +52,7 @@ def test_a_name_that_is_no_job_is_told_at_its_line(problems: Problems) -> None:
     ]
 
 
-def test_a_circle_is_told_with_the_place_of_each_of_its_jobs(problems: Problems) -> None:
+def test_a_circle_is_reported_with_the_place_of_each_of_its_jobs(problems: Problems) -> None:
     first = """\
     jobs:
       load: {CHECK, depends_on: [extract]}
@@ -74,7 +74,7 @@ def test_a_job_that_depends_on_itself(problems: Problems) -> None:
     ]
 
 
-def test_everything_that_is_wrong_is_told_at_once(problems: Problems) -> None:
+def test_everything_that_is_wrong_is_reported_at_once(problems: Problems) -> None:
     text = """\
     jobs:
       a: {CHECK, depends_on: [b, nobody]}
@@ -85,7 +85,7 @@ def test_everything_that_is_wrong_is_told_at_once(problems: Problems) -> None:
     assert [line.partition(": ")[0] for line in problems(jobs=text)] == ["jobs.yaml:4", "jobs.yaml:2", "jobs.yaml:3"]
 
 
-def test_a_job_whose_definition_is_wrong_is_there_all_the_same(problems: Problems) -> None:
+def test_a_job_whose_definition_is_wrong_exists_all_the_same(problems: Problems) -> None:
     text = """\
     - {JobName: Database, Endpoint: 'http://127.0.0.1/', TimeoutSeconds: soon}
     - {name: report, CHECK, depends_on: [Database]}
@@ -95,13 +95,13 @@ def test_a_job_whose_definition_is_wrong_is_there_all_the_same(problems: Problem
     assert problem.startswith("jobs.yaml:1: ")
 
 
-def test_nothing_is_said_of_what_may_stand_in_a_file_that_cannot_be_read(problems: Problems) -> None:
+def test_nothing_is_reported_of_what_may_stand_in_a_file_that_cannot_be_read(problems: Problems) -> None:
     (problem,) = problems(a="jobs: {report: {CHECK, depends_on: [database]}}", b="jobs: {database: ")
 
     assert problem.startswith("b.yaml:")
 
 
-def test_a_long_circle_is_told_in_part(problems: Problems) -> None:
+def test_a_long_circle_is_reported_in_part(problems: Problems) -> None:
     jobs = "\n".join(f"  job{number}: {{CHECK, depends_on: [job{(number + 1) % 50}]}}" for number in range(50))
 
     (problem,) = problems(jobs=f"jobs:\n{jobs}\n")
@@ -110,7 +110,7 @@ def test_a_long_circle_is_told_in_part(problems: Problems) -> None:
     assert len(problem) < 1000
 
 
-def test_a_dependency_of_the_defaults_is_told_at_the_job(problems: Problems) -> None:
+def test_a_dependency_of_the_defaults_is_reported_at_the_job(problems: Problems) -> None:
     text = """\
     defaults: {depends_on: [database]}
     jobs:

@@ -31,7 +31,7 @@ def problem(folder: Path, telemetry: str) -> str:
     return str(caught.value)
 
 
-def test_a_job_says_what_it_wants_and_has_the_rest_as_in_the_settings(tmp_path: Path) -> None:
+def test_a_job_reports_what_it_requires_and_has_the_rest_as_in_the_settings(tmp_path: Path) -> None:
     policy = read(tmp_path, "{events: all, metrics: none}").telemetry
     assert resolve_reporting(policy, Reporting(spans="none")) == Reporting(
         events="all", availability="failures", spans="none", metrics="none"
@@ -39,13 +39,13 @@ def test_a_job_says_what_it_wants_and_has_the_rest_as_in_the_settings(tmp_path: 
 
 
 @pytest.mark.parametrize("usual", [Reporting(), REPORT_EVERYTHING])
-def test_a_job_that_says_nothing_is_as_in_the_settings(usual: Reporting) -> None:
+def test_a_job_that_reports_nothing_is_as_in_the_settings(usual: Reporting) -> None:
     assert resolve_reporting(None, usual) is usual
     assert resolve_reporting(TelemetryPolicy(), usual) is usual
 
 
 @pytest.mark.parametrize(
-    ("written", "said"),
+    ("written", "output"),
     [
         ("{events: some}", "jobs.pay.telemetry.events: 'some' is not allowed"),
         ("{metrics: failures}", "jobs.pay.telemetry.metrics: 'failures' is not allowed"),
@@ -54,10 +54,10 @@ def test_a_job_that_says_nothing_is_as_in_the_settings(usual: Reporting) -> None
         ("none", "jobs.pay.telemetry: "),
     ],
 )
-def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, written: str, said: str) -> None:
+def test_what_is_wrong_is_reported_with_its_place(tmp_path: Path, written: str, output: str) -> None:
     found = problem(tmp_path, written)
     assert "jobs.yaml:4: " in found
-    assert said in found
+    assert output in found
 
 
 def test_defaults_of_a_file_hold_for_its_jobs(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ WAYS = (truncated, mutated, without_lines, of_wrong_types, random_bytes, random_
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_malformed_files_load_or_are_told(way: Any, tmp_path: Path) -> None:
+def test_malformed_files_load_or_are_reported(way: Any, tmp_path: Path) -> None:
     rng = random.Random(f"{SEED} {way.__name__}")
     originals = sorted(SAMPLES.iterdir())
     refused = 0

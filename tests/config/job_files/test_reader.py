@@ -109,7 +109,7 @@ def test_a_flat_job_may_be_named_like_a_key(name: str, write: Write, reader: Job
     assert list(read(reader, tmp_path).jobs) == [name]
 
 
-def test_the_body_of_a_single_flat_job_is_not_taken_for_a_job(
+def test_the_body_of_a_single_flat_job_is_not_counted_as_a_job(
     write: Write, reader: JobFileReader, tmp_path: Path
 ) -> None:
     write("graph.json", '{"Endpoint": "https://a.example/", "HttpMethod": "POST", "Body": {"query": "{ok}", "url": 1}}')
@@ -166,13 +166,13 @@ def test_a_file_of_another_kind_is_refused(write: Write, reader: JobFileReader) 
         reader.read(write("a.txt", FULL))
 
 
-def test_a_place_that_is_not_there_is_told(reader: JobFileReader, tmp_path: Path) -> None:
+def test_a_place_that_is_missing_is_reported(reader: JobFileReader, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="none: cannot be read: no such file"):
         reader.read(tmp_path / "none")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may list every folder")
-def test_a_folder_that_cannot_be_listed_is_told(reader: JobFileReader, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_listed_is_reported(reader: JobFileReader, tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir(mode=0)
     with pytest.raises(ConfigurationError, match="closed: cannot be listed"):
         reader.read(tmp_path / "closed")
@@ -201,7 +201,9 @@ jobs:
     assert jobs["c"].retry.attempts == 3
 
 
-def test_what_is_wrong_in_defaults_is_told_once_and_there(write: Write, reader: JobFileReader, tmp_path: Path) -> None:
+def test_what_is_wrong_in_defaults_is_reported_once_and_there(
+    write: Write, reader: JobFileReader, tmp_path: Path
+) -> None:
     write(
         "a.yaml",
         """defaults:
@@ -220,7 +222,7 @@ jobs:
     assert len(problems(reader, tmp_path)) == 3
 
 
-def test_defaults_that_are_no_mapping_are_told(write: Write, reader: JobFileReader, tmp_path: Path) -> None:
+def test_defaults_that_are_no_mapping_are_reported(write: Write, reader: JobFileReader, tmp_path: Path) -> None:
     write("a.yaml", "defaults: [1]\njobs: {}\n")
     assert problems(reader, tmp_path) == ["jobs/a.yaml:1: defaults: is not a mapping of keys to values"]
 
@@ -242,11 +244,11 @@ def test_a_number_without_a_unit_is_no_duration(
     write: Write, reader: JobFileReader, tmp_path: Path, written: str
 ) -> None:
     write("a.yaml", f"jobs: {{shop: {{check: {{url: 'https://a.example/'}}, {written}}}}}\n")
-    (told,) = problems(reader, tmp_path)
-    assert "has no unit: write it like 500ms, 10s, 2m or 1h30m" in told
+    (reported,) = problems(reader, tmp_path)
+    assert "has no unit: write it like 500ms, 10s, 2m or 1h30m" in reported
 
 
-def test_a_job_that_two_files_define_is_told_with_both_places(
+def test_a_job_that_two_files_define_is_reported_with_both_places(
     write: Write, reader: JobFileReader, tmp_path: Path
 ) -> None:
     write("a.yaml", FULL)
@@ -256,7 +258,9 @@ def test_a_job_that_two_files_define_is_told_with_both_places(
     ]
 
 
-def test_a_key_that_stands_twice_is_told_with_both_lines(write: Write, reader: JobFileReader, tmp_path: Path) -> None:
+def test_a_key_that_stands_twice_is_reported_with_both_lines(
+    write: Write, reader: JobFileReader, tmp_path: Path
+) -> None:
     write("a.yaml", FULL + FULL.replace("jobs:", ""))
     assert problems(reader, tmp_path) == [
         "jobs/a.yaml:9: jobs.checkout: is a duplicate: first in line 3; keep one of them"
@@ -299,7 +303,9 @@ def test_what_is_wrong_around_jobs(
 
 
 @pytest.mark.parametrize("text", ["jobs: {}", "jobs:", "jobs: []"])
-def test_a_file_may_say_that_it_holds_no_jobs(text: str, write: Write, reader: JobFileReader, tmp_path: Path) -> None:
+def test_a_file_may_report_that_it_holds_no_jobs(
+    text: str, write: Write, reader: JobFileReader, tmp_path: Path
+) -> None:
     write("a.yaml", text)
     assert len(read(reader, tmp_path)) == 0
 
@@ -344,13 +350,13 @@ def test_a_secret_in_a_file_is_never_repeated(write: Write, reader: JobFileReade
   c: {check: {url: "hunter2://x?code=hunter2", headers: {Authorization: [hunter2]}}}
 """,
     )
-    told = problems(reader, tmp_path)
-    assert len(told) == 6
-    assert "hunter2" not in "\n".join(told).replace("hunter2://x", "")
+    reported = problems(reader, tmp_path)
+    assert len(reported) == 6
+    assert "hunter2" not in "\n".join(reported).replace("hunter2://x", "")
 
 
 @pytest.mark.parametrize("check", ["{url: 'http://127.0.0.1/'}", "{kind: heartbeat, token: {secret: t}, period: 1h}"])
-def test_a_file_may_say_one_deadline_alone(
+def test_a_file_may_report_one_deadline_alone(
     check: str, write: Callable[[str, str], Path], reader: JobFileReader, tmp_path: Path
 ) -> None:
     write("a.yaml", f"jobs: {{a: {{check: {check}, timeout: {{attempt: 300ms}}}}}}")

@@ -136,7 +136,7 @@ def test_a_text_that_yaml_reads_in_quotes_alone_is_shown_so(line: str, problem: 
     assert problem in of_job(tmp_path, line)
 
 
-def test_an_alias_that_is_not_defined_is_not_taken_for_a_text_without_quotes(tmp_path: Path) -> None:
+def test_an_alias_that_is_not_defined_is_not_counted_as_a_text_without_quotes(tmp_path: Path) -> None:
     assert "*usual names no anchor &usual" in of_job(tmp_path, "retry: *usual")
 
 
@@ -153,7 +153,7 @@ def test_a_check_that_is_a_url_alone_gets_its_mapping(tmp_path: Path) -> None:
     assert problem.startswith("shop.yaml:3: jobs.shop.check: ")
 
 
-def test_a_url_beside_keys_of_the_full_form_is_one_problem(tmp_path: Path) -> None:
+def test_a_url_next_to_keys_of_the_full_form_is_one_problem(tmp_path: Path) -> None:
     (problem,) = problems(tmp_path, f"jobs:\n  shop:\n    url: {URL}\n    timeout: {{attempt: 5s}}\n")
 
     assert problem == (f"shop.yaml:3: jobs.shop.url: unknown key, did you mean check.url? write check: {{url: {URL}}}")
@@ -183,7 +183,7 @@ def test_slips_in_the_defaults_are_answered_there(tmp_path: Path) -> None:
     ]
 
 
-def test_a_list_of_jobs_under_the_name_of_another_program_is_told_its_own(tmp_path: Path) -> None:
+def test_a_list_of_jobs_under_the_name_of_another_program_is_shown_its_own(tmp_path: Path) -> None:
     (problem,) = problems(tmp_path, f"endpoints:\n  - name: shop\n    url: {URL}\n")
 
     assert problem == "shop.yaml:1: endpoints: unknown key; write jobs: in its place, and a check in each job"
@@ -208,7 +208,7 @@ def test_a_flat_job_in_lower_case_may_have_a_timeout_in_seconds(tmp_path: Path) 
     assert job.timeout.attempt == 7
 
 
-def test_a_heartbeat_with_both_period_and_schedule_says_so(tmp_path: Path) -> None:
+def test_a_heartbeat_with_both_period_and_schedule_reports_it(tmp_path: Path) -> None:
     check = '{kind: heartbeat, token: {secret: backup}, period: 5m, schedule: "0 0 * * * *"}'
     (problem,) = problems(tmp_path, f"jobs:\n  backup:\n    check: {check}\n")
 
@@ -230,7 +230,7 @@ def test_slips_in_json_are_answered_alike(tmp_path: Path) -> None:
     "line",
     ["retry: nope", "timeout: soon", "tags: 5", "depends_on: 5", "expect: true", "circuit: x", "interval: soon"],
 )
-def test_nothing_is_offered_for_what_nobody_can_tell(line: str, tmp_path: Path) -> None:
+def test_nothing_is_offered_for_what_no_one_can_report(line: str, tmp_path: Path) -> None:
     assert "write" not in of_job(tmp_path, line)
 
 

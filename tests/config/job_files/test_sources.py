@@ -99,7 +99,7 @@ async def test_whatever_happens_to_a_file_is_a_change(change: str, folder: Path)
     assert await source.has_changed()
 
 
-async def test_a_file_that_was_written_just_now_is_read_again_as_its_time_may_not_tell(folder: Path) -> None:
+async def test_a_file_that_was_written_just_now_is_read_again_as_its_time_may_not_report(folder: Path) -> None:
     write(folder / "a.json", "b")
     source = source_of(folder)
     await source.read()
@@ -107,7 +107,7 @@ async def test_a_file_that_was_written_just_now_is_read_again_as_its_time_may_no
     assert await source.has_changed()
 
 
-async def test_an_edit_of_the_same_size_that_keeps_the_time_of_the_file_is_a_change(folder: Path) -> None:
+async def test_an_edit_of_the_same_size_that_retains_the_time_of_the_file_is_a_change(folder: Path) -> None:
     """As `rsync --times --inplace` makes it."""
     source = source_of(folder)
     await source.read()
@@ -187,7 +187,7 @@ async def test_a_save_is_hinted_at_soon(place: str, folder: Path) -> None:
     ("name", "meant"),
     [("b.yaml", True), ("..data", True), ("log.txt", False), ("scheduler.db-wal", False), ("deep/b.yaml", False)],
 )
-def test_only_changes_of_job_files_are_looked_at(name: str, meant: bool, folder: Path) -> None:
+def test_only_changes_of_job_files_are_checked(name: str, meant: bool, folder: Path) -> None:
     assert source_of(folder)._is_job_change(folder / name, folder) is meant
 
 
@@ -197,7 +197,7 @@ def test_of_the_folder_of_a_single_file_only_that_file_counts(folder: Path) -> N
     assert not source._is_job_change(folder / "b.json", folder)
 
 
-def test_without_a_place_there_is_nothing_to_look_at(folder: Path) -> None:
+def test_without_a_place_there_is_nothing_to_check(folder: Path) -> None:
     place = configured(folder).job_loader
     settings = place.loaded.settings.model_copy(update={"jobs": None})
     loaded = type(place.loaded)(settings, place.loaded.layers)
@@ -278,11 +278,11 @@ async def test_jobs_come_from_a_container_and_only_changed_blobs_are_fetched(
     opened = await source._open()
     download = opened._client.download_blob
 
-    async def noted(name: str, **more: Any) -> Any:
+    async def activity(name: str, **more: Any) -> Any:
         fetched.append(name)
         return await download(name, **more)
 
-    opened._client.download_blob = noted  # type: ignore[method-assign, assignment]
+    opened._client.download_blob = activity  # type: ignore[method-assign, assignment]
     changed, second = await source.has_changed(), await source.read()
     await source.aclose()
 
@@ -312,7 +312,7 @@ async def test_the_rest_of_the_url_is_a_folder_in_the_container(
     assert list(started.jobs.jobs) == ["c"]
 
 
-async def test_a_container_that_is_not_there_is_a_problem_with_its_url(azurite: Azurite, storage_prefix: str) -> None:
+async def test_a_container_that_is_missing_is_a_problem_with_its_url(azurite: Azurite, storage_prefix: str) -> None:
     env = of_container(azurite, f"{storage_prefix}-none")
 
     with pytest.raises(
@@ -321,7 +321,7 @@ async def test_a_container_that_is_not_there_is_a_problem_with_its_url(azurite: 
         await asyncio.to_thread(load_configuration, env, root=ROOT)
 
 
-async def test_what_is_wrong_in_a_blob_is_told_with_its_line(
+async def test_what_is_wrong_in_a_blob_is_reported_with_its_line(
     container: Any, azurite: Azurite, storage_prefix: str
 ) -> None:
     await container.upload_blob("a.yaml", "jobs:\n  a:\n    chek: {url: http://127.0.0.1/}\n")

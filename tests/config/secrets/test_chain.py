@@ -91,7 +91,7 @@ async def test_every_value_is_registered_with_the_redactor(
     assert redactor.redact("value-of-the-vault, value-of-the-variable") == "***, ***"
 
 
-async def test_many_runs_ask_the_vault_once(chain: Chain, vault: KeyVaultServer) -> None:
+async def test_many_runs_request_the_vault_once(chain: Chain, vault: KeyVaultServer) -> None:
     vault.set("a", "value")
     secrets = chain()
     await asyncio.gather(*(secrets.get_secret("a") for _ in range(20)))
@@ -111,7 +111,7 @@ async def test_a_rotated_secret_arrives_after_some_minutes(
 
 
 @pytest.mark.parametrize("status", [403, 429, 500])
-async def test_a_kept_value_is_used_while_the_vault_refuses(
+async def test_a_stored_value_is_used_while_the_vault_refuses(
     status: int, chain: Chain, vault: KeyVaultServer, clock: ManualClock
 ) -> None:
     vault.set("a", "value")
@@ -125,38 +125,40 @@ async def test_a_kept_value_is_used_while_the_vault_refuses(
     assert "value" not in trouble.message
 
 
-async def told(secrets: SecretChain, name: str = "a") -> str:
+async def reported(secrets: SecretChain, name: str = "a") -> str:
     with pytest.raises(SecretUnavailable) as caught:
         await secrets.get_secret(name)
     return str(caught.value)
 
 
-async def test_a_secret_that_is_nowhere_is_told(chain: Chain, vault: KeyVaultServer) -> None:
-    assert await told(chain()) == (
+async def test_a_secret_that_is_nowhere_is_reported(chain: Chain, vault: KeyVaultServer) -> None:
+    assert await reported(chain()) == (
         f"secret a: not in the environment, and in {vault.url}: "
         "there is no secret of that name; create it, or fix the job"
     )
 
 
-async def test_a_disabled_secret_is_told(chain: Chain, vault: KeyVaultServer) -> None:
+async def test_a_disabled_secret_is_reported(chain: Chain, vault: KeyVaultServer) -> None:
     vault.set("a", "value")
     vault.disable("a")
-    assert "reading it is forbidden; grant the app's identity the role Key Vault Secrets User" in await told(chain())
+    assert "reading it is forbidden; grant the app's identity the role Key Vault Secrets User" in await reported(
+        chain()
+    )
 
 
-async def test_an_empty_secret_is_told(chain: Chain, vault: KeyVaultServer) -> None:
+async def test_an_empty_secret_is_reported(chain: Chain, vault: KeyVaultServer) -> None:
     vault.set("a", "")
-    assert "its value is empty" in await told(chain())
+    assert "its value is empty" in await reported(chain())
 
 
-async def test_a_vault_that_is_asked_too_often_is_told(chain: Chain, vault: KeyVaultServer) -> None:
+async def test_a_vault_that_is_queried_too_often_is_reported(chain: Chain, vault: KeyVaultServer) -> None:
     vault.refuse_with(429)
-    assert "the vault receives too many requests (429)" in await told(chain())
+    assert "the vault receives too many requests (429)" in await reported(chain())
 
 
-async def test_a_vault_that_is_away_is_told(chain: Chain, vault: KeyVaultServer) -> None:
+async def test_a_vault_that_is_unavailable_is_reported(chain: Chain, vault: KeyVaultServer) -> None:
     vault.down = True
-    assert "the vault does not answer" in await told(chain())
+    assert "the vault does not answer" in await reported(chain())
 
 
 async def test_a_deleted_secret_is_not_used_any_more(chain: Chain, vault: KeyVaultServer, clock: ManualClock) -> None:
@@ -165,18 +167,18 @@ async def test_a_deleted_secret_is_not_used_any_more(chain: Chain, vault: KeyVau
     await secrets.get_secret("a")
     vault.remove("a")
     clock.passed = SECRET_FRESH_FOR
-    assert "there is no secret of that name" in await told(secrets)
+    assert "there is no secret of that name" in await reported(secrets)
 
 
-async def test_an_identity_without_a_token_is_told(
+async def test_an_identity_without_a_token_is_reported(
     chain: Chain, monkeypatch: pytest.MonkeyPatch, vault: KeyVaultServer
 ) -> None:
     monkeypatch.setenv("IDENTITY_HEADER", "wrong")
-    assert "the app's identity gives no token for the vault" in await told(chain())
+    assert "the app's identity gives no token for the vault" in await reported(chain())
 
 
-async def test_without_vault_and_variable_both_ways_are_told() -> None:
-    assert await told(without_vault(), "my-key") == (
+async def test_without_vault_and_variable_both_ways_are_reported() -> None:
+    assert await reported(without_vault(), "my-key") == (
         "secret my-key: the variable SCHEDULER_SECRET_MY_KEY is not set, and no Key Vault is configured; "
         "set the variable, or SCHEDULER_KEY_VAULT_URL"
     )
@@ -184,7 +186,7 @@ async def test_without_vault_and_variable_both_ways_are_told() -> None:
 
 async def test_an_unresolved_reference_is_no_value() -> None:
     secrets = without_vault(SCHEDULER_SECRET_A="@Microsoft.KeyVault(SecretUri=https://v/secrets/a)")
-    assert await told(secrets) == (
+    assert await reported(secrets) == (
         "secret a: SCHEDULER_SECRET_A: its Key Vault reference is not resolved; check that the secret exists "
         "and that the app's identity may read it"
     )
@@ -226,7 +228,7 @@ async def test_a_refused_secret_of_the_vault_is_read_again_at_once(chain: Chain,
     assert vault.calls("a") == 2
 
 
-async def test_of_a_refused_secret_that_is_the_same_source_and_time_are_told(
+async def test_of_a_refused_secret_that_is_the_same_source_and_time_are_reported(
     chain: Chain, vault: KeyVaultServer, clock: ManualClock
 ) -> None:
     vault.set("a", "the-value")
@@ -241,7 +243,7 @@ async def test_of_a_refused_secret_that_is_the_same_source_and_time_are_told(
     )
 
 
-async def test_a_refused_secret_that_is_gone_says_so(chain: Chain, vault: KeyVaultServer) -> None:
+async def test_a_refused_secret_that_is_gone_reports_it(chain: Chain, vault: KeyVaultServer) -> None:
     vault.set("a", "the-value")
     secrets = chain()
     await secrets.get_secret("a")
@@ -261,11 +263,11 @@ async def test_a_secret_with_a_new_version_is_read_at_the_next_use(chain: Chain,
     assert await secrets.get_secret("checkout_token") == "new-value"
 
 
-async def test_a_secret_that_is_nowhere_is_a_trouble_until_it_is_there() -> None:
+async def test_a_secret_that_is_nowhere_is_a_trouble_until_it_exists() -> None:
     environ: dict[str, str] = {}
     settings = Settings(environment="prod")
     secrets = build_secrets(settings, AppIdentity(settings), Redactor(), ManualClock(), environ=environ)
-    await told(secrets)
+    await reported(secrets)
     assert [trouble.name for trouble in secrets.health()] == ["a"]
     environ["SCHEDULER_SECRET_A"] = "value"
     await secrets.get_secret("a")

@@ -37,7 +37,7 @@ def chain(folder: Path, clock: ManualClock, redactor: Redactor | None = None, **
     return build_secrets(settings, AppIdentity(settings), redactor or Redactor(), clock, environ=environ)
 
 
-async def told(secrets: SecretChain, name: str = "a") -> str:
+async def reported(secrets: SecretChain, name: str = "a") -> str:
     with pytest.raises(SecretUnavailable) as caught:
         await secrets.get_secret(name)
     return str(caught.value)
@@ -51,7 +51,7 @@ async def test_a_file_holds_a_secret_with_or_without_a_last_line_end(
     assert await chain(folder, clock).get_secret("checkout-token") == "value"
 
 
-async def test_only_the_last_line_end_is_taken_off(folder: Path, clock: ManualClock) -> None:
+async def test_only_the_last_line_end_is_accepted_off(folder: Path, clock: ManualClock) -> None:
     (folder / "key").write_text("line 1\nline 2\n\n")
     assert await chain(folder, clock).get_secret("key") == "line 1\nline 2\n"
 
@@ -102,13 +102,13 @@ async def test_a_folder_that_is_swapped_by_its_link_is_read_again(folder: Path, 
 
 async def test_a_file_that_comes_later_is_found(folder: Path, clock: ManualClock) -> None:
     secrets = chain(folder, clock)
-    await told(secrets)
+    await reported(secrets)
     (folder / "a").write_text("value")
     clock.passed += FILE_CHECK_INTERVAL
     assert await secrets.get_secret("a") == "value"
 
 
-async def test_many_runs_that_ask_first_all_get_it(folder: Path, clock: ManualClock) -> None:
+async def test_many_runs_that_request_first_all_get_it(folder: Path, clock: ManualClock) -> None:
     (folder / "a").write_text("value")
     secrets = chain(folder, clock)
     assert await asyncio.gather(*(secrets.get_secret("a") for _ in range(20))) == ["value"] * 20
@@ -117,12 +117,12 @@ async def test_many_runs_that_ask_first_all_get_it(folder: Path, clock: ManualCl
 async def test_a_path_never_leaves_the_folder(folder: Path, tmp_path: Path, clock: ManualClock) -> None:
     (tmp_path / "outside").write_text("not for jobs")
     (folder / "a").symlink_to(tmp_path / "outside")
-    assert await told(chain(folder, clock)) == (
+    assert await reported(chain(folder, clock)) == (
         f"secret a: {folder / 'a'} is a link out of the folder; secrets are read from the folder only"
     )
 
 
-async def test_what_cannot_be_a_secret_is_told(folder: Path, clock: ManualClock) -> None:
+async def test_what_cannot_be_a_secret_is_reported(folder: Path, clock: ManualClock) -> None:
     (folder / "large").write_bytes(b"x" * (MAX_SECRET_BYTES + 1))
     (folder / "binary").write_bytes(b"\xff\xfe")
     (folder / "empty").write_text("\n")
@@ -130,16 +130,16 @@ async def test_what_cannot_be_a_secret_is_told(folder: Path, clock: ManualClock)
     (folder / "lost").symlink_to("nowhere")
     os.mkfifo(folder / "pipe")
     secrets = chain(folder, clock)
-    assert "has more than 64 KiB" in await told(secrets, "large")
-    assert "is not UTF-8 text" in await told(secrets, "binary")
-    assert "is empty" in await told(secrets, "empty")
-    assert "cannot be read (Is a directory)" in await told(secrets, "folder")
-    assert "is a link to a file that does not exist" in await told(secrets, "lost")
-    assert "is not a file" in await told(secrets, "pipe")
+    assert "has more than 64 KiB" in await reported(secrets, "large")
+    assert "is not UTF-8 text" in await reported(secrets, "binary")
+    assert "is empty" in await reported(secrets, "empty")
+    assert "cannot be read (Is a directory)" in await reported(secrets, "folder")
+    assert "is a link to a file that does not exist" in await reported(secrets, "lost")
+    assert "is not a file" in await reported(secrets, "pipe")
     assert {trouble.name for trouble in secrets.health()} == {"large", "binary", "empty", "folder", "lost", "pipe"}
 
 
-async def test_a_file_without_permission_is_told(
+async def test_a_file_without_permission_is_reported(
     folder: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "a").write_text("value")
@@ -150,10 +150,10 @@ async def test_a_file_without_permission_is_told(
 
     with monkeypatch.context() as patched:  # root, who may run the tests, is refused nothing
         patched.setattr("config.secrets.files.os.open", refused)
-        assert "is not readable by the program's user" in await told(secrets)
+        assert "is not readable by the program's user" in await reported(secrets)
 
 
-async def test_a_reference_that_nobody_resolved_is_no_secret_and_makes_the_app_unready(
+async def test_a_reference_that_no_one_resolved_is_no_secret_and_makes_the_app_unready(
     folder: Path, clock: ManualClock
 ) -> None:
     (folder / "a").write_text("@Microsoft.KeyVault(SecretUri=https://v/secrets/a)\n")
@@ -162,19 +162,19 @@ async def test_a_reference_that_nobody_resolved_is_no_secret_and_makes_the_app_u
         f"{folder / 'a'}: its Key Vault reference is not resolved; check that the secret exists "
         "and that the app's identity may read it"
     )
-    assert await told(secrets) == f"secret a: {sentence}"
+    assert await reported(secrets) == f"secret a: {sentence}"
     assert await secrets.unresolved() == (sentence,)
 
 
-async def test_without_folder_file_and_vault_every_way_is_told(folder: Path, clock: ManualClock) -> None:
-    assert await told(chain(folder / "none", clock), "my-key") == (
+async def test_without_folder_file_and_vault_every_way_is_reported(folder: Path, clock: ManualClock) -> None:
+    assert await reported(chain(folder / "none", clock), "my-key") == (
         "secret my-key: the variable SCHEDULER_SECRET_MY_KEY is not set, "
         f"{folder / 'none'} has no file of that name, and no Key Vault is configured; "
         "mount the file, or set the variable or SCHEDULER_KEY_VAULT_URL"
     )
 
 
-async def test_a_refused_file_is_looked_at_at_once(folder: Path, clock: ManualClock) -> None:
+async def test_a_refused_file_is_checked_at_once(folder: Path, clock: ManualClock) -> None:
     (folder / "a").write_text("old")
     secrets = chain(folder, clock)
     await secrets.get_secret("a")
@@ -210,7 +210,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hanging]:
     hanging.open.set()
 
 
-async def test_while_the_folder_hangs_the_last_known_value_is_used_and_one_look_waits_for_it(
+async def test_while_the_folder_hangs_the_last_known_value_is_used_and_one_read_waits_for_it(
     folder: Path, clock: ManualClock, hanging: Hanging
 ) -> None:
     (folder / "a").write_text("old")
@@ -238,4 +238,4 @@ async def test_a_secret_that_was_never_read_cannot_be_had_while_the_folder_hangs
     (folder / "a").write_text("value")
     hanging.open.clear()
 
-    assert await told(chain(folder, clock)) == f"secret a: {folder} does not answer; check its mount"
+    assert await reported(chain(folder, clock)) == f"secret a: {folder} does not answer; check its mount"

@@ -22,7 +22,7 @@ def read(folder: Path, text: str, name: str = "a.yaml") -> JobSet:
     return JobFileReader(folder).read(folder)
 
 
-def told(jobs: JobSet, **settings: Any) -> list[str]:
+def reported(jobs: JobSet, **settings: Any) -> list[str]:
     bindings = build_bindings(Settings.model_validate(PROD | settings))
     return [format_warning(problem) for problem in warnings_of_denied_credentials(jobs, bindings)]
 
@@ -38,8 +38,8 @@ jobs:
 """
 
 
-def test_each_secret_without_a_rule_is_told_with_the_line_to_add(tmp_path: Path) -> None:
-    key, client = sorted(told(read(tmp_path, FULL)))
+def test_each_secret_without_a_rule_is_reported_with_the_line_to_add(tmp_path: Path) -> None:
+    key, client = sorted(reported(read(tmp_path, FULL)))
     assert key == (
         "a.yaml:6: warning: jobs.shop.check.headers.X-Key: the secret shop-key has no rule for shop.internal, "
         "which would get it. To allow it, add to the setting secrets.allow (SCHEDULER_SECRETS__ALLOW): "
@@ -54,7 +54,7 @@ def test_jobs_that_send_the_same_to_the_same_place_have_one_warning(tmp_path: Pa
     other = check.replace("a.internal", "evil.example")
     jobs = {"a": check, "b": other, "c": check, "d": check}
     text = "".join(f"  {name}: {{check: {one}}}\n" for name, one in jobs.items())
-    first, second = told(read(tmp_path, f"jobs:\n{text}"))
+    first, second = reported(read(tmp_path, f"jobs:\n{text}"))
     assert first.startswith("a.yaml:2: warning: jobs.a.check.headers.X: the secret key has no rule")
     assert first.endswith("key: [a.internal]. 2 more jobs would send it there.")
     assert second.startswith("a.yaml:3: ")
@@ -85,7 +85,7 @@ def test_the_rules_that_are_proposed_let_the_jobs_run(tmp_path: Path) -> None:
         "identity": {"api://shop/.default": ("10.1.2.3",)},
     }
     allow = {group: {"unbound": "deny", "allow": names} for group, names in rules.items()}
-    assert told(jobs, **allow) == []
+    assert reported(jobs, **allow) == []
     assert format_rules(rules).splitlines() == [
         "secrets:",
         "  allow:",
@@ -104,7 +104,7 @@ def test_a_file_of_the_first_generation_loads_and_is_warned_of_at_its_keys(tmp_p
         "app": {"Endpoint": "https://app.internal/", "AuthType": "managedidentity", "Scope": "api://app/.default"},
         "own": {"Endpoint": "https://own.internal:8443/", "AuthType": "managedidentity"},
     }
-    found = told(read(tmp_path, json.dumps(jobs, indent=1), "a.json"))
+    found = reported(read(tmp_path, json.dumps(jobs, indent=1), "a.json"))
     assert [line.partition(":")[2].split(": the secret")[0].split(": an access")[0] for line in found] == [
         "5: warning: api.TokenSecretName",
         "10: warning: app.Scope",
@@ -118,11 +118,11 @@ jobs:
   beat: {check: {kind: heartbeat, token: {secret: b}, period: 1h}}
   good: {check: {url: "https://a.internal/", headers: {X: {secret: c}}}}
 """
-    assert told(read(tmp_path, text), secrets={"unbound": "deny", "allow": {"c": ["*.internal"]}}) == []
+    assert reported(read(tmp_path, text), secrets={"unbound": "deny", "allow": {"c": ["*.internal"]}}) == []
 
 
 @pytest.mark.parametrize(
-    ("allow", "says"),
+    ("allow", "message"),
     [
         ({"a b": ["x.internal"]}, "is not a secret"),
         ({"a": ["https://x.internal"]}, "without scheme and path"),
@@ -137,8 +137,8 @@ jobs:
         ("[" * 100_000, "is not JSON"),
     ],
 )
-def test_a_rule_that_cannot_be_meant_is_refused(allow: Any, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_a_rule_that_cannot_be_meant_is_refused(allow: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         Settings.model_validate({"secrets": {"allow": allow}})
 
 

@@ -118,7 +118,7 @@ def test_the_whole_set_of_the_first_generation_loads_as_it_is(folder: Path) -> N
 # --- The default schedule ---------------------------------------------------------------------------------------------
 
 
-def test_a_flat_job_without_a_schedule_has_the_default_and_says_so(folder: Path) -> None:
+def test_a_flat_job_without_a_schedule_has_the_default_and_reports_it(folder: Path) -> None:
     (folder / "jobs.json").write_text(json.dumps(FIRST_GENERATION))
     (first, *_) = read(folder, default_schedule=parse_schedule("0 * * * * *"))
     assert first.schedule is not None
@@ -139,7 +139,7 @@ def test_a_flat_job_without_a_schedule_has_the_default_and_says_so(folder: Path)
         ("a: {Endpoint: 'https://a.example/', Schedule: '0 0 3 * * *'}", "0 0 3 * * *"),
     ],
 )
-def test_every_other_job_runs_as_it_says(text: str, schedule: str | None, folder: Path) -> None:
+def test_every_other_job_runs_as_it_defines(text: str, schedule: str | None, folder: Path) -> None:
     (folder / "a.yaml").write_text(text)
     found = read(folder, default_schedule=parse_schedule("0 * * * * *")).jobs["a"].schedule
     assert (None if found is None else found.text) == schedule
@@ -202,7 +202,7 @@ def test_many_files_in_folders_inside_are_counted(folder: Path) -> None:
     assert nested.file == "https://a.example/jobs"
 
 
-def test_the_samples_of_the_program_are_no_files_that_somebody_forgot(tmp_path: Path) -> None:
+def test_the_samples_of_the_program_are_no_files_that_a_user_forgot(tmp_path: Path) -> None:
     samples = tmp_path / "config" / "jobs" / "samples"
     samples.mkdir(parents=True)
     (samples / "a.yaml").write_text("jobs: {}")
@@ -237,7 +237,7 @@ def unusable(jobs: JobSet) -> list[Problem]:
     return list(warnings_of_unusable_files(jobs, CaFiles(known=[Path("/")])))
 
 
-def test_a_ca_file_that_is_missing_is_told_at_each_key_that_names_it(folder: Path) -> None:
+def test_a_ca_file_that_is_missing_is_reported_at_each_key_that_names_it(folder: Path) -> None:
     first, second = map(str, unusable(with_ca(folder, f"{folder}/ca.pem")))
     assert first == (
         f"jobs/a.yaml:3: jobs.a.check.tls.ca_file: the CA file {folder}/ca.pem cannot be used: "
@@ -246,13 +246,13 @@ def test_a_ca_file_that_is_missing_is_told_at_each_key_that_names_it(folder: Pat
     assert second.startswith("jobs/a.yaml:4: jobs.b.")
 
 
-def test_a_ca_file_without_a_certificate_is_told(folder: Path) -> None:
+def test_a_ca_file_without_a_certificate_is_reported(folder: Path) -> None:
     (folder / "ca.pem").write_text("not a certificate")
     (first, *_) = unusable(with_ca(folder, str(folder / "ca.pem")))
     assert "it contains no certificate in PEM form" in first.message
 
 
-def test_a_relative_path_is_told_with_the_folder_that_it_starts_from(folder: Path) -> None:
+def test_a_relative_path_is_reported_with_the_folder_that_it_starts_from(folder: Path) -> None:
     (first, *_) = unusable(with_ca(folder, "nowhere/ca.pem"))
     assert first.hint == f"relative paths start from {Path.cwd()}"
 
@@ -283,7 +283,7 @@ def secrets_of(folder: Path, settings: Settings | None = None, **environ: str) -
     return [str(warning) for warning in warnings_of_unusable_secrets(read(folder), settings or Settings(), environ)]
 
 
-def test_each_secret_that_cannot_be_read_is_told_once_where_it_is_named_first(folder: Path) -> None:
+def test_each_secret_that_cannot_be_read_is_reported_once_where_it_is_named_first(folder: Path) -> None:
     token, key, beat = secrets_of(folder)
     assert token == (
         "jobs/a.yaml:4: jobs.a.check.auth.token: secret a-token: the variable SCHEDULER_SECRET_A_TOKEN is not set, "
@@ -324,7 +324,7 @@ def test_a_vault_that_does_not_answer_is_waited_for_within_one_limit(
     ]
 
 
-def test_a_token_of_a_heartbeat_that_is_too_short_is_told_and_never_shown(folder: Path) -> None:
+def test_a_token_of_a_heartbeat_that_is_too_short_is_reported_and_never_shown(folder: Path) -> None:
     variables = {"SCHEDULER_SECRET_A_TOKEN": "x", "SCHEDULER_SECRET_B_KEY": "x"}
     (beat,) = secrets_of(folder, **variables, SCHEDULER_SECRET_BEAT_TOKEN="hunter2")
     assert beat.endswith(
@@ -340,19 +340,19 @@ def test_a_client_certificate_is_one_with_its_key(folder: Path) -> None:
         "jobs:\n  a:\n    check: {url: https://a.example/, tls: {client_certificate: {secret: client}}}\n"
     )
 
-    def told(value: str) -> list[str]:
+    def reported(value: str) -> list[str]:
         return [
             str(one)
             for one in warnings_of_unusable_secrets(read(folder), Settings(), {"SCHEDULER_SECRET_CLIENT": value})
         ]
 
-    assert told(certificate) == [
+    assert reported(certificate) == [
         "jobs/a.yaml:3: jobs.a.check.tls.client_certificate: secret client: it holds no client certificate with its "
         "key, both in PEM form and the key not encrypted"
     ]
-    assert told(leaf.private_key_pem.bytes().decode() + certificate) == []
+    assert reported(leaf.private_key_pem.bytes().decode() + certificate) == []
 
 
-def test_jobs_without_secrets_have_none_to_look_for(folder: Path) -> None:
+def test_jobs_without_secrets_have_none_to_search_for(folder: Path) -> None:
     (folder / "a.yaml").write_text("jobs: {a: {check: {url: 'https://a.example/'}}}")
     assert warnings_of_unusable_secrets(read(folder), Settings(), {}) == ()

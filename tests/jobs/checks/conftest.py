@@ -11,7 +11,7 @@ from tests.parts.http_target import HttpTarget
 
 
 @pytest.fixture
-async def ask() -> AsyncIterator[HttpCheckDriver]:
+async def run_check() -> AsyncIterator[HttpCheckDriver]:
     """An HTTP check without secrets."""
     async with open_http_check() as ready:
         yield ready

@@ -64,15 +64,15 @@ class HttpCheckDriver:
     async def run_until_phase(self, phase: Phase, url: str, **target: Any) -> PhaseClock:
         """Ask, but give up a moment after this phase has begun; the clock tells how far it came."""
         clock = PhaseClock()
-        asking = asyncio.ensure_future(self(url, clock, **target))
+        requesting = asyncio.ensure_future(self(url, clock, **target))
         async with asyncio.timeout(60):
             while clock.current != phase:
-                assert not asking.done(), f"it was over in time: {asking.result()}"
+                assert not requesting.done(), f"it was over in time: {requesting.result()}"
                 await asyncio.sleep(0.001)
             await asyncio.sleep(0.02)
-        asking.cancel()
+        requesting.cancel()
         with suppress(asyncio.CancelledError):
-            raise AssertionError(f"it was over in time: {await asking}")
+            raise AssertionError(f"it was over in time: {await requesting}")
         return clock
 
 

@@ -60,7 +60,7 @@ async def test_a_body_that_does_not_fit_waits_until_another_one_is_released() ->
 
 
 @virtual_time
-async def test_a_body_that_waited_too_long_fails_and_says_that_it_is_not_the_targets_fault() -> None:
+async def test_a_body_that_waited_too_long_fails_and_reports_that_it_is_not_the_targets_fault() -> None:
     memory = BodyMemory(8 * MIB)
     for number in range(4):
         await room(memory, f"job-{number}", f"host-{number}").reserve(2 * MIB)
@@ -78,7 +78,7 @@ async def test_a_body_that_waited_too_long_fails_and_says_that_it_is_not_the_tar
 
 
 @virtual_time
-async def test_a_job_and_a_host_leave_memory_to_others_and_hold_up_nobody_behind_them() -> None:
+async def test_a_job_and_a_host_leave_memory_to_others_and_hold_up_no_one_behind_them() -> None:
     memory = BodyMemory(16 * MIB)
     await room(memory, "greedy").reserve(4 * MIB)
     behind_its_job = asyncio.create_task(room(memory, "greedy").reserve(MIB))
@@ -186,38 +186,40 @@ async def observed(check: HttpCheck, url: str, one: BodyReservation, clock: Phas
     return await check.observe(HttpTarget.model_validate({"url": url, "read_limit": "4MiB"}), call)
 
 
-async def test_an_answer_holds_as_much_as_its_body_has_once_it_is_read(ask: HttpCheckDriver, target: Server) -> None:
+async def test_an_answer_holds_as_much_as_its_body_has_once_it_is_read(
+    run_check: HttpCheckDriver, target: Server
+) -> None:
     target.on("/large", 200, body="x" * MIB)
     target.on("/small", 200, body="x" * 1000)
     memory = BodyMemory(8 * MIB)
     large, small = room(memory, "large"), room(memory, "small")
-    assert len((await observed(ask.check, target.url + "/large", large)).body) == MIB
-    await observed(ask.check, target.url + "/small", small)
+    assert len((await observed(run_check.check, target.url + "/large", large)).body) == MIB
+    await observed(run_check.check, target.url + "/small", small)
     assert (large.held, small.held) == (MIB, 0)
 
 
 async def test_an_answer_without_memory_fails_and_it_is_not_the_targets_fault(
-    ask: HttpCheckDriver, target: Server, monkeypatch: pytest.MonkeyPatch
+    run_check: HttpCheckDriver, target: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(body_memory, "BODY_MEMORY_TIMEOUT", 0.0)
     target.on("/", 200, body="x" * MIB)
     memory = BodyMemory(MIB)
     await room(memory, "other", "other").reserve(MIB)
-    seen = await observed(ask.check, target.url, room(memory))
-    assert seen.error is ErrorClass.INTERNAL_ERROR
-    assert seen.message.startswith("No memory for a body of 1 MiB: the bodies of all jobs use 1 MiB of 1 MiB")
+    found = await observed(run_check.check, target.url, room(memory))
+    assert found.error is ErrorClass.INTERNAL_ERROR
+    assert found.message.startswith("No memory for a body of 1 MiB: the bodies of all jobs use 1 MiB of 1 MiB")
 
 
 async def test_a_deadline_that_passes_while_a_body_waits_for_memory_is_not_the_targets_fault(
-    ask: HttpCheckDriver, target: Server
+    run_check: HttpCheckDriver, target: Server
 ) -> None:
     target.on("/", 200, body="x" * MIB)
     memory, clock = BodyMemory(MIB), PhaseClock()
     await room(memory, "other", "other").reserve(MIB)
-    asked = asyncio.create_task(observed(ask.check, target.url, room(memory), clock))
+    requested = asyncio.create_task(observed(run_check.check, target.url, room(memory), clock))
     await wait_until(lambda: clock.verdict is not None)
     error, message = describe_deadline(clock, target.url, 1.0)
-    asked.cancel()
+    requested.cancel()
     assert error is ErrorClass.INTERNAL_ERROR
     assert "this is not the target's fault" in message
 

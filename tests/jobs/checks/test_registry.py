@@ -16,16 +16,16 @@ from tests.jobs.checks.http_check import MemorySecrets, MemoryTokens
 from tests.parts.http_target import HttpTarget
 
 
-async def test_a_target_is_asked_by_the_check_of_its_kind(target: HttpTarget) -> None:
+async def test_a_target_is_queried_by_the_check_of_its_kind(target: HttpTarget) -> None:
     checks = Checks(
         CheckDependencies(MemorySecrets(), MemoryTokens(), Redactor(), guard=LOCAL_GUARD, user_agent="scheduler/9")
     )
-    seen = await checks.observe(Target(url=target.url), AttemptContext("job@1", 1, PhaseClock()))
+    observed = await checks.observe(Target(url=target.url), AttemptContext("job@1", 1, PhaseClock()))
     await checks.aclose()
-    assert (seen.status, target.last.headers["user-agent"]) == (200, "scheduler/9")
+    assert (observed.status, target.last.headers["user-agent"]) == (200, "scheduler/9")
 
 
-async def test_only_the_kinds_that_are_asked_are_made_and_closed() -> None:
+async def test_only_the_kinds_that_are_queried_are_made_and_closed() -> None:
     checks = Checks(CheckDependencies(MemorySecrets(), MemoryTokens(), Redactor(), guard=LOCAL_GUARD))
     assert not checks
     checks.prepare([Target(url="http://127.0.0.1:9/")])

@@ -33,7 +33,7 @@ def run(outcome: Outcome, ended: float = 0.0, message: str = "") -> Run:
     return Run("database@x", "database", Trigger.SCHEDULE, outcome, at, at, at, message=message)
 
 
-TAKEN = {
+ACQUIRED = {
     "succeeded": {Outcome.SUCCEEDED},
     "failed": {Outcome.FAILED, Outcome.TIMED_OUT, Outcome.REJECTED},
     "finished": {Outcome.SUCCEEDED, Outcome.FAILED, Outcome.TIMED_OUT, Outcome.REJECTED},
@@ -41,18 +41,18 @@ TAKEN = {
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-@pytest.mark.parametrize("condition", TAKEN)
+@pytest.mark.parametrize("condition", ACQUIRED)
 def test_each_condition_takes_its_outcomes(condition: str, outcome: Outcome) -> None:
     dependency = Dependency.model_validate({"job": "database", "condition": condition})
 
-    assert (dependency.explain_unmet(run(outcome), NOW) is None) is (outcome in TAKEN[condition])
+    assert (dependency.explain_unmet(run(outcome), NOW) is None) is (outcome in ACQUIRED[condition])
 
 
-def test_a_name_alone_asks_for_success() -> None:
+def test_a_name_alone_requests_success() -> None:
     assert job("database").depends_on == (Dependency(job="database", condition="succeeded", within=None, wait=0.0),)
 
 
-def test_a_mapping_says_more() -> None:
+def test_a_mapping_reports_more() -> None:
     written = {"job": "database", "condition": "failed", "within": "5m", "wait": "2m"}
 
     (dependency,) = job(written, schedule="@hourly").depends_on
@@ -115,7 +115,7 @@ def test_dependencies_as_a_text() -> None:
         (7, "depends_on[0]: 7 is not a mapping of keys to values"),
     ],
 )
-def test_what_is_wrong_with_an_entry_is_said_at_its_place(entry: Any, expected: str) -> None:
+def test_what_is_wrong_with_an_entry_is_reported_at_its_place(entry: Any, expected: str) -> None:
     assert problem(entry).startswith(expected)
 
 
@@ -132,11 +132,11 @@ def test_only_a_scheduled_job_waits() -> None:
     assert problem(entry).startswith("depends_on: wait (database) requires a schedule")
 
 
-def test_a_wrong_schedule_is_told_alone() -> None:
+def test_a_wrong_schedule_is_reported_alone() -> None:
     assert "wait" not in problem({"job": "database", "wait": "2m"}, schedule="nonsense")
 
 
-def test_jobs_that_depend_on_the_same_job_share_what_is_said_of_it() -> None:
+def test_jobs_that_depend_on_the_same_job_share_what_is_reported_of_it() -> None:
     """A thousand jobs with fifty of them each would take fifty megabytes more."""
     check = {"kind": "http", "url": "http://a.test"}
     one, other = (

@@ -64,7 +64,7 @@ def test_the_job_itself_is_not_suggested() -> None:
     assert wrong.message == "there is no job named 'database-reports'"
 
 
-def test_a_job_that_could_not_be_read_is_there() -> None:
+def test_a_job_that_could_not_be_read_exists() -> None:
     assert DependencyGraph([job("report", ["database"])]).find_problems(unreadable_jobs=["database"]) == []
 
 
@@ -78,7 +78,7 @@ def test_a_circle_names_its_jobs_in_order() -> None:
     assert (wrong.job, wrong.index, wrong.circle) == ("c", 1, ("c", "a", "b"))
 
 
-def test_every_circle_is_told() -> None:
+def test_every_circle_is_reported() -> None:
     found = graph({"a": "b", "b": "a", "c": "d", "d": "c", "e": "e"}).find_problems()
 
     assert [set(one.circle) for one in found] == [{"a", "b"}, {"c", "d"}, {"e"}]
@@ -124,7 +124,7 @@ def test_something_is_wrong_exactly_if_a_job_depends_on_itself_in_the_end(edges:
 
 
 @given(edges)
-def test_what_is_told_is_a_circle_that_its_entry_closes(edges: dict[str, str]) -> None:
+def test_what_is_reported_is_a_circle_that_its_entry_closes(edges: dict[str, str]) -> None:
     for wrong in graph(edges).find_problems():
         assert wrong.circle[0] == wrong.job
         assert [*edges[wrong.job]][wrong.index] == (*wrong.circle, wrong.job)[1]
@@ -133,11 +133,11 @@ def test_what_is_told_is_a_circle_that_its_entry_closes(edges: dict[str, str]) -
 
 
 @given(edges)
-def test_without_the_entries_that_are_told_there_is_no_circle(edges: dict[str, str]) -> None:
-    told = {(wrong.job, edges[wrong.job][wrong.index]) for wrong in graph(edges).find_problems()}
-    mended = {name: "".join(on for on in ons if (name, on) not in told) for name, ons in edges.items()}
+def test_without_the_entries_that_are_reported_there_is_no_circle(edges: dict[str, str]) -> None:
+    reported = {(wrong.job, edges[wrong.job][wrong.index]) for wrong in graph(edges).find_problems()}
+    fixed = {name: "".join(on for on in ons if (name, on) not in reported) for name, ons in edges.items()}
 
-    assert graph(mended).find_problems() == []
+    assert graph(fixed).find_problems() == []
 
 
 @given(acyclic(), some)

@@ -28,13 +28,13 @@ def answer(body: str | bytes = b"", status: int = 200, total_ms: float = 10.0, *
     return Observation(Phases(total_ms=total_ms), status, body=content, **more)
 
 
-def failures(seen: Observation, *expect: dict[str, Any]) -> tuple[Failure, ...]:
-    return judge(seen, entries(*expect))
+def failures(observed: Observation, *expect: dict[str, Any]) -> tuple[Failure, ...]:
+    return judge(observed, entries(*expect))
 
 
-def failure(seen: Observation, *expect: dict[str, Any]) -> Failure:
+def failure(observed: Observation, *expect: dict[str, Any]) -> Failure:
     """The only one."""
-    (one,) = failures(seen, *expect)
+    (one,) = failures(observed, *expect)
     return one
 
 

@@ -8,17 +8,17 @@ from typing import Any
 Entries = list[dict[str, Any]]
 
 
-def entries_for(asks: dict[str, Any], body: str = "") -> Entries:
+def entries_for(requests: dict[str, Any], body: str = "") -> Entries:
     """Our entries for one case; `body` is what some of them are judged by in the other monitor."""
-    if "condition" in asks:
-        return gatus_condition(asks["condition"], body)
-    if "pattern" in asks:
-        return [{"body": {"like": asks["pattern"]}}]
-    if "path" in asks:
-        return _gatus_path(asks["path"], asks["text"], asks["length"])
-    if "operator" in asks:
-        return _OPERATORS[asks["operator"]](asks["than"])
-    return [entry for key, value in asks.items() for entry in _PROBES[key](value)]
+    if "condition" in requests:
+        return gatus_condition(requests["condition"], body)
+    if "pattern" in requests:
+        return [{"body": {"like": requests["pattern"]}}]
+    if "path" in requests:
+        return _gatus_path(requests["path"], requests["text"], requests["length"])
+    if "operator" in requests:
+        return _OPERATORS[requests["operator"]](requests["than"])
+    return [entry for key, value in requests.items() for entry in _PROBES[key](value)]
 
 
 # --- blackbox_exporter, cloudprober ---
@@ -47,9 +47,9 @@ def _failure_header(value: tuple[str, str]) -> Entries:
 
 
 def _json_query(value: tuple[str, str, str]) -> Entries:
-    path, operator, wanted = value
+    path, operator, expected = value
     assert operator == "=="
-    return [{"json": path, "like": wanted}]
+    return [{"json": path, "like": expected}]
 
 
 def _all_of(groups: list[str | list[str]]) -> Entries:
@@ -66,8 +66,8 @@ def _one_of(texts: list[str]) -> dict[str, Any]:
 _PROBES: dict[str, Any] = {
     "valid_status_codes": lambda codes: [{"status": codes}] if codes else [],
     "valid_http_versions": lambda versions: [{"http_version": versions}] if versions else [],
-    "fail_if_ssl": lambda wanted: [{"tls": "absent"}] if wanted else [],
-    "fail_if_not_ssl": lambda wanted: [{"tls": "required"}] if wanted else [],
+    "fail_if_ssl": lambda expected: [{"tls": "absent"}] if expected else [],
+    "fail_if_not_ssl": lambda expected: [{"tls": "required"}] if expected else [],
     "fail_if_body_json_matches": lambda cel: [{"cel": f"!({_cel(cel)})"}],
     "fail_if_body_json_not_matches": lambda cel: [{"cel": _cel(cel)}],
     "fail_if_body_matches": lambda patterns: [{"body_not_matches": pattern} for pattern in patterns],

@@ -23,7 +23,7 @@ def problem(check: dict[str, Any], *expect: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("check", "expect", "says"),
+    ("check", "expect", "message"),
     [
         (
             HTTP,
@@ -42,8 +42,8 @@ def problem(check: dict[str, Any], *expect: dict[str, Any]) -> str:
     ],
     ids=str,
 )
-def test_an_entry_that_does_not_fit_is_refused(check: dict[str, Any], expect: dict[str, Any], says: str) -> None:
-    assert says in problem(check, {"response_time_below": "1s"}, expect)
+def test_an_entry_that_does_not_fit_is_refused(check: dict[str, Any], expect: dict[str, Any], message: str) -> None:
+    assert message in problem(check, {"response_time_below": "1s"}, expect)
 
 
 def test_an_entry_of_a_step_must_fit_its_request() -> None:
@@ -55,7 +55,7 @@ def test_a_step_cannot_await_that_no_answer_comes() -> None:
     assert "error does not fit a step" in problem({"kind": "steps", "steps": [step]})
 
 
-def test_an_entry_that_fits_is_taken() -> None:
+def test_an_entry_that_fits_is_accepted() -> None:
     expect = [{"certificate_valid_for": "14d", "severity": "degraded"}]
     job = JobDefinition.model_validate({"name": "checkout", "check": HTTPS, "expect": expect})
     assert [entry.severity for entry in job.expect] == ["degraded"]

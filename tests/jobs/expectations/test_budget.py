@@ -35,28 +35,28 @@ class Steps:
 def test_what_is_not_decided_in_time_fails_with_the_entry_the_budget_and_a_remedy() -> None:
     expect = entries(*[{"body_contains": "ok"}] * 3, {"header": "x", "exists": True})
     with use_budget(JudgementBudget(2.5, clock=Steps())):
-        (told,) = judge(answer("ok"), expect)
-    assert (told.expectation, told.severity) == ("judgement", Severity.FAIL)
-    assert str(told) == (
+        (reported,) = judge(answer("ok"), expect)
+    assert (reported.expectation, reported.severity) == ("judgement", Severity.FAIL)
+    assert str(reported) == (
         "judgement: expected a decision on 4 entries, observed none on entry 3 (body_contains) and the 1 after it: "
         "stopped after 2.5 s of CPU time; simplify that entry, use fewer entries, or read less of the answer "
         "(read_limit)"
     )
 
 
-def test_failures_that_were_found_before_the_end_are_told() -> None:
+def test_failures_that_were_found_before_the_end_are_reported() -> None:
     with use_budget(JudgementBudget(1.5, clock=Steps())):
-        told = judge(answer("down"), entries(*[{"body_contains": "ok"}] * 3))
-    assert [one.expectation for one in told] == ["body_contains", "judgement"]
+        reported = judge(answer("down"), entries(*[{"body_contains": "ok"}] * 3))
+    assert [one.expectation for one in reported] == ["body_contains", "judgement"]
 
 
 def test_a_judgement_that_is_cut_short_fails_even_where_its_entries_only_degrade() -> None:
     with use_budget(JudgementBudget(0.5, clock=Steps())):
-        (told,) = judge(answer("ok"), entries({"body_contains": "ok", "severity": "degraded"}))
-    assert told.severity is Severity.FAIL
+        (reported,) = judge(answer("ok"), entries({"body_contains": "ok", "severity": "degraded"}))
+    assert reported.severity is Severity.FAIL
 
 
-def test_a_budget_that_is_not_final_ends_the_judgement_for_somebody_else() -> None:
+def test_a_budget_that_is_not_final_ends_the_judgement_for_another_caller() -> None:
     with use_budget(JudgementBudget(0.5, is_final=False, clock=Steps())), pytest.raises(BudgetExceeded):
         judge(answer("ok"), entries({"body_contains": "ok"}))
 
@@ -115,13 +115,13 @@ def test_values_of_a_document_in_utf_16_are_counted() -> None:
 
 def test_a_document_of_too_many_values_is_not_read() -> None:
     body = b"[" + b"[]," * MOST_JSON_VALUES + b"[]]"
-    told = failure(answer(body), {"json": "$[0]", "exists": False})
-    assert told.observed == "JSON with more than 1000000 values: reduce the answer of the target"
+    reported = failure(answer(body), {"json": "$[0]", "exists": False})
+    assert reported.observed == "JSON with more than 1000000 values: reduce the answer of the target"
 
 
 def test_a_document_of_too_many_values_for_an_expression_is_not_handed_over() -> None:
-    told = failure(answer(b"[" + b"1," * 201_000 + b"1]"), {"cel": "json[0] == 1"})
-    assert "the document has more than 200000 values" in told.observed
+    reported = failure(answer(b"[" + b"1," * 201_000 + b"1]"), {"cel": "json[0] == 1"})
+    assert "the document has more than 200000 values" in reported.observed
 
 
 @pytest.mark.parametrize(

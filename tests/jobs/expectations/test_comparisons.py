@@ -108,9 +108,9 @@ def test_what_is_no_instant_is_not_new(value: Any) -> None:
     assert not holds(value, age_below="365d")
 
 
-def test_an_instant_that_is_too_old_is_told_with_the_age_that_is_allowed() -> None:
-    told = failure(answer(headers={"last-modified": "Thu, 01 Jan 2026 00:00:00 GMT"}), _OLD)
-    assert (told.expected, told.observed) == ("an instant less than 1h ago", "'Thu, 01 Jan 2026 00:00:00 GMT'")
+def test_an_instant_that_is_too_old_is_reported_with_the_age_that_is_allowed() -> None:
+    reported = failure(answer(headers={"last-modified": "Thu, 01 Jan 2026 00:00:00 GMT"}), _OLD)
+    assert (reported.expected, reported.observed) == ("an instant less than 1h ago", "'Thu, 01 Jan 2026 00:00:00 GMT'")
 
 
 _OLD = {"header": "Last-Modified", "age_below": "1h"}
@@ -129,12 +129,12 @@ _OLD = {"header": "Last-Modified", "age_below": "1h"}
     ],
     ids=str,
 )
-def test_what_was_expected_is_told_in_words(comparison: dict[str, Any], expected: str) -> None:
+def test_what_was_expected_is_reported_in_words(comparison: dict[str, Any], expected: str) -> None:
     assert failure(answer('"ok"'), {"json": "$", **comparison}).expected == expected
 
 
 @pytest.mark.parametrize("name", ["equals", "not_equals", "not_contains", "not_matches", "below", "length"])
-def test_what_is_not_there_fails_unless_that_is_ok(name: str) -> None:
+def test_what_is_missing_fails_unless_that_is_ok(name: str) -> None:
     entry = {"json": "$.nosuch", name: "1" if name.endswith("matches") else 1}
     assert failure(answer("{}"), entry).observed == "no value"
     assert failures(answer("{}"), entry | {"missing": "ok"}) == ()
@@ -151,7 +151,7 @@ def test_headers_and_bodies_are_texts() -> None:
     assert failures(answer(headers={"x-count": "5"}), {"header": "x-count", "equals": 5}) == ()
 
 
-def test_a_body_is_told_beside_what_it_should_be() -> None:
+def test_a_body_is_reported_next_to_what_it_should_be() -> None:
     assert str(failure(answer("down"), {"body": {"equals": "pong"}})) == "body: expected 'pong', observed 'down'"
     assert failure(answer(" "), {"body": {"exists": True}}).observed == "an empty body"
 
@@ -173,7 +173,7 @@ def test_a_body_is_told_beside_what_it_should_be() -> None:
     ],
     ids=str,
 )
-def test_an_entry_is_written_as_it_was_said(entry: dict[str, Any]) -> None:
+def test_an_entry_is_written_as_it_was_reported(entry: dict[str, Any]) -> None:
     (read,) = entries(entry)
     assert read.model_dump(by_alias=True, mode="json") == entry
     assert entries(read.model_dump(by_alias=True, mode="json")) == (read,)
@@ -181,8 +181,8 @@ def test_an_entry_is_written_as_it_was_said(entry: dict[str, Any]) -> None:
 
 @given(st.text("ab*", max_size=8), st.text("ab", max_size=10))
 def test_a_wildcard_is_any_text_and_nothing_else(pattern: str, text: str) -> None:
-    wanted = ".*".join(map(re.escape, pattern.split("*")))
-    assert matches_wildcard(text, pattern) is (re.fullmatch(wanted, text) is not None)
+    required = ".*".join(map(re.escape, pattern.split("*")))
+    assert matches_wildcard(text, pattern) is (re.fullmatch(required, text) is not None)
 
 
 @given(st.integers() | st.floats(allow_nan=False, allow_infinity=False))

@@ -43,13 +43,13 @@ def test_entries_that_are_written_as_json_are_read_back_the_same() -> None:
     assert ENTRIES.validate_json(ENTRIES.dump_json(read, by_alias=True)) == read
 
 
-def test_entries_that_are_models_already_are_taken_as_they_are() -> None:
+def test_entries_that_are_models_already_are_read_as_they_are() -> None:
     read = entries(*_ALL)
     assert ENTRIES.validate_python(read) == read
 
 
 @pytest.mark.parametrize(
-    ("entry", "says"),
+    ("entry", "message"),
     [
         ({"json": "$.a"}, "add one of equals, not_equals, contains,"),
         ({"header": "etag"}, "at_most, length, age_below, exists"),
@@ -75,15 +75,15 @@ def test_entries_that_are_models_already_are_taken_as_they_are() -> None:
     ],
     ids=str,
 )
-def test_a_wrong_entry_is_refused_with_a_remedy(entry: dict[str, Any], says: str) -> None:
-    assert says in problem(entry)
+def test_a_wrong_entry_is_refused_with_a_remedy(entry: dict[str, Any], message: str) -> None:
+    assert message in problem(entry)
 
 
 @pytest.mark.parametrize("entry", [{"stauts": 200}, {"contains": "x"}, {}], ids=str)
-def test_an_entry_of_no_known_kind_is_told_the_known_ones(entry: dict[str, Any]) -> None:
-    told = problem(entry)
+def test_an_entry_of_no_known_kind_is_reported_the_known_ones(entry: dict[str, Any]) -> None:
+    reported = problem(entry)
     assert all(
-        key in told
+        key in reported
         for key in ("status", "response_time_below", "body_contains", "body_matches", "json", "header", "max_body")
     )
 

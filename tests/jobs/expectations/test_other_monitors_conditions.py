@@ -42,34 +42,34 @@ def _dated(value: Any) -> Any:
     return format_datetime(datetime.now(UTC) - timedelta(seconds=int(found[1])), usegmt=True) if found else value
 
 
-async def _served(job: JobDefinition, server: HttpTarget, said: dict[str, Any]) -> Observation:
-    headers = {name: _dated(value) for name, value in said.get("headers", {}).items()}
-    server.on("/health", **{**said, "headers": headers})
-    async with open_http_check() as ask:
-        return await ask.check.observe(job.check, AttemptContext("checkout@1", 1, PhaseClock()))
+async def _served(job: JobDefinition, server: HttpTarget, output: dict[str, Any]) -> Observation:
+    headers = {name: _dated(value) for name, value in output.get("headers", {}).items()}
+    server.on("/health", **{**output, "headers": headers})
+    async with open_http_check() as send_request:
+        return await send_request.check.observe(job.check, AttemptContext("checkout@1", 1, PhaseClock()))
 
 
-def _made_up(said: dict[str, Any]) -> Observation:
-    hours = said.pop("certificate_hours", None)
+def _made_up(output: dict[str, Any]) -> Observation:
+    hours = output.pop("certificate_hours", None)
     if hours is not None:
-        said["certificates"] = (certificate(datetime.now(UTC) + timedelta(hours=hours, seconds=60)),)
-    return answer(**said)
+        output["certificates"] = (certificate(datetime.now(UTC) + timedelta(hours=hours, seconds=60)),)
+    return answer(**output)
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=f"{n}-{case['name']}") for n, case in enumerate(_CASES)])
 async def test_a_condition_holds_as_it_does_elsewhere(case: dict[str, Any]) -> None:
-    said = dict(case["answer"] or {})
-    served = said.keys() <= _SERVED and case["holds"] is not None
+    output = dict(case["answer"] or {})
+    served = output.keys() <= _SERVED and case["holds"] is not None
     async with HttpTarget() as server:
         url = f"{server.url}/health" if served else "https://checkout.internal/health"
         try:
-            job = _job(url, entries_for(case["asks"], said.get("body", "")))
+            job = _job(url, entries_for(case["asks"], output.get("body", "")))
         except ValidationError:
             # What cannot be said at all does not hold anywhere.
             assert case["holds"] is False
             return
         if case["holds"] is not None:
-            seen = await _served(job, server, said) if served else _made_up(said)
-            unmet = judge(seen, job.expect)
-            assert seen.error is None
+            observed = await _served(job, server, output) if served else _made_up(output)
+            unmet = judge(observed, job.expect)
+            assert observed.error is None
             assert (not unmet) is case["holds"], unmet

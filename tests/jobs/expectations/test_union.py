@@ -28,18 +28,18 @@ def steps(*counts: int) -> dict[str, Any]:
     return {"check": {"kind": "steps", "steps": made}}
 
 
-def test_as_many_entries_as_are_allowed_are_taken() -> None:
+def test_as_many_entries_as_are_allowed_are_accepted() -> None:
     JobDefinition.model_validate({"name": "a", "check": {"url": "http://a.test/"}, "expect": expect(MOST_EXPECTATIONS)})
 
 
 def test_more_entries_are_refused_with_a_remedy() -> None:
-    told = problem({"check": {"url": "http://a.test/"}, "expect": expect(63)})
-    assert "has 63 entries; at most 50 are allowed: combine some in one entry" in told
+    reported = problem({"check": {"url": "http://a.test/"}, "expect": expect(63)})
+    assert "has 63 entries; at most 50 are allowed: combine some in one entry" in reported
 
 
 def test_more_entries_are_refused_before_they_are_read() -> None:
-    told = problem({"check": {"url": "http://a.test/"}, "expect": [{"no": "entry"}] * 100_000})
-    assert "has 100000 entries" in told
+    reported = problem({"check": {"url": "http://a.test/"}, "expect": [{"no": "entry"}] * 100_000})
+    assert "has 100000 entries" in reported
 
 
 def test_a_step_may_have_as_many_and_all_of_them_six_times_as_many() -> None:

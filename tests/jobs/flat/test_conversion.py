@@ -32,11 +32,11 @@ def job(**keys: Any) -> JobDefinition:
     return JobDefinition.model_validate(result.definition)
 
 
-def told(**keys: Any) -> list[str]:
+def reported(**keys: Any) -> list[str]:
     return [str(finding.to_problem()) for finding in flat(**keys).findings]
 
 
-def test_the_form_that_existing_deployments_have_is_taken_as_it_is() -> None:
+def test_the_form_that_existing_deployments_have_is_read_as_it_is() -> None:
     result = convert_flat_job("databaseHealth", DESIGN)
     definition = JobDefinition.model_validate(result.definition)
     assert not result.findings
@@ -188,12 +188,12 @@ def test_each_kind_of_auth(keys: dict[str, Any], auth: dict[str, Any] | None) ->
         ({"Zzzz": "x"}, "Zzzz: unknown key; known keys: JobName, Description"),
     ],
 )
-def test_what_is_wrong_is_told_at_the_flat_key(keys: dict[str, Any], sentence: str) -> None:
-    (text,) = told(**keys)
+def test_what_is_wrong_is_reported_at_the_flat_key(keys: dict[str, Any], sentence: str) -> None:
+    (text,) = reported(**keys)
     assert text.startswith(sentence)
 
 
-def test_a_missing_endpoint_is_told() -> None:
+def test_a_missing_endpoint_is_reported() -> None:
     assert [str(finding.to_problem()) for finding in convert_flat_job("a", {"AuthType": "none"}).findings] == [
         "Endpoint: is missing; the URL to call"
     ]
@@ -201,7 +201,7 @@ def test_a_missing_endpoint_is_told() -> None:
 
 @pytest.mark.parametrize("key", ["Password", "Token", "ApiKey", "api_key", "ClientSecret", "AccessToken"])
 def test_a_secret_in_the_file_is_refused_and_never_repeated(key: str) -> None:
-    (text,) = told(**{key: "hunter2"})
+    (text,) = reported(**{key: "hunter2"})
     assert text.startswith(f"{key}: must not contain a secret value; store it in Key Vault")
     assert "SecretName: <NAME>" in text
     assert "hunter2" not in text
@@ -249,7 +249,7 @@ def test_a_content_type_without_a_text_becomes_a_header() -> None:
     assert check["headers"] == {"A": "1", "Content-Type": "application/vnd.api+json"}
 
 
-def test_a_content_type_does_not_replace_the_header_that_is_there() -> None:
+def test_a_content_type_does_not_replace_the_header_that_exists() -> None:
     check = flat(Body={"a": 1}, ContentType="x/y", Headers={"content-type": "a/b"}).definition["check"]
     assert check["headers"] == {"content-type": "a/b"}
 
@@ -291,7 +291,7 @@ def test_the_flat_form_is_recognised(value: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "value", [{}, {"check": {"url": "x"}}, {"schedule": "x"}, {"Endpoint": "x", "check": {}}, {"url": "x", "retry": {}}]
 )
-def test_the_full_form_is_not_taken_for_flat(value: dict[str, Any]) -> None:
+def test_the_full_form_is_not_counted_as_flat(value: dict[str, Any]) -> None:
     assert not is_flat_job(value)
 
 
@@ -304,7 +304,7 @@ _keys = st.sampled_from([*FLAT_KEY_SPELLINGS, "Password", "Other"])
 
 
 @given(st.dictionaries(_keys, _values))
-def test_whatever_a_flat_job_holds_it_is_turned_or_told(mapping: dict[str, Any]) -> None:
+def test_whatever_a_flat_job_holds_it_is_turned_or_reported(mapping: dict[str, Any]) -> None:
     result = convert_flat_job("job", mapping)
     assert result.findings or result.definition["check"]["url"]
 
@@ -317,7 +317,7 @@ def test_whatever_a_flat_job_holds_it_is_turned_or_told(mapping: dict[str, Any])
         ("https://[2001:db8::1]/", "https://[2001:db8::1]/.default"),
     ],
 )
-def test_an_identity_without_a_scope_asks_for_a_token_for_the_endpoint_itself(endpoint: str, scope: str) -> None:
+def test_an_identity_without_a_scope_requests_a_token_for_the_endpoint_itself(endpoint: str, scope: str) -> None:
     result = flat(AuthType="ManagedIdentity", Endpoint=endpoint)
     assert not result.findings
     assert result.definition["check"]["auth"] == {"kind": "managed_identity", "scope": scope}

@@ -114,7 +114,7 @@ def test_each_kind_of_auth_has_names_of_its_own(keys: dict[str, Any], auth: dict
     assert result.definition["check"]["auth"] == auth
 
 
-def test_a_warning_says_which_secret_is_looked_for_and_where() -> None:
+def test_a_warning_reports_which_secret_is_searched_and_where() -> None:
     assert warnings(flat(AuthType="bearer")) == [
         "AuthType: bearer names no secret, so the job uses the secret external-api-health-token: the variable "
         "SCHEDULER_SECRET_EXTERNAL_API_HEALTH_TOKEN, else the file external-api-health-token in secrets_folder, "

@@ -50,14 +50,14 @@ def test_a_control_character_is_refused_and_escaped(character: str) -> None:
     assert escape_control_characters(f"a{character}b").isprintable()
 
 
-def test_a_description_with_an_override_says_what_and_where() -> None:
+def test_a_description_with_an_override_reports_what_and_where() -> None:
     assert problem(description="pay\u202elaog") == (
         "description: contains U+202E at character 4, which changes the direction of text: remove it "
         "(letters of all scripts, tabs and line breaks are allowed)"
     )
 
 
-def test_a_tag_with_an_escape_says_which() -> None:
+def test_a_tag_with_an_escape_reports_which() -> None:
     assert problem(tags={"team": "\x1b[31mred"}) == (
         "tags: the value of 'team' contains U+001B at character 1, which is a control character: remove it "
         "(letters of all scripts, tabs and line breaks are allowed)"

@@ -21,7 +21,7 @@ def waiting(job: str, size: int = 1, refused: list[str] | None = None) -> Queued
     return QueuedJudgement(job, size, lambda why: None if refused is None else refused.append(f"{job}: {why}"))
 
 
-def taken(queue: FairQueue, count: int) -> list[str]:
+def acquired(queue: FairQueue, count: int) -> list[str]:
     return [one.job for _ in range(count) if (one := queue.wait_next(0)) is not None]
 
 
@@ -29,7 +29,7 @@ def test_jobs_that_have_used_nothing_come_in_their_order() -> None:
     queue, _, _ = make()
     for job in "abc":
         queue.add(waiting(job))
-    assert taken(queue, 4) == ["a", "b", "c"]
+    assert acquired(queue, 4) == ["a", "b", "c"]
 
 
 def test_the_job_that_has_used_least_comes_first() -> None:
@@ -38,7 +38,7 @@ def test_the_job_that_has_used_least_comes_first() -> None:
     queue.record_use("modest", 0.1)
     for job in ("greedy", "modest", "new"):
         queue.add(waiting(job))
-    assert taken(queue, 3) == ["new", "modest", "greedy"]
+    assert acquired(queue, 3) == ["new", "modest", "greedy"]
 
 
 def test_what_was_used_is_forgotten_by_and_by() -> None:
@@ -48,7 +48,7 @@ def test_what_was_used_is_forgotten_by_and_by() -> None:
     queue.record_use("lately", 0.1)
     queue.add(waiting("lately"))
     queue.add(waiting("once"))
-    assert taken(queue, 2) == ["once", "lately"]
+    assert acquired(queue, 2) == ["once", "lately"]
 
 
 def test_a_job_has_a_few_judgements_that_wait_and_no_more() -> None:
@@ -57,7 +57,7 @@ def test_a_job_has_a_few_judgements_that_wait_and_no_more() -> None:
         queue.add(waiting("a", refused=refused))
     queue.add(waiting("b", refused=refused))
     assert refused == ["a: 4 earlier answers of the job are still queued"]
-    assert taken(queue, 9) == ["a"] * MOST_QUEUED_PER_JOB + ["b"]
+    assert acquired(queue, 9) == ["a"] * MOST_QUEUED_PER_JOB + ["b"]
 
 
 def test_where_large_answers_take_all_the_room_a_small_one_gets_some_of_it() -> None:
@@ -68,7 +68,7 @@ def test_where_large_answers_take_all_the_room_a_small_one_gets_some_of_it() -> 
     queue.add(waiting("small", 10, refused))
     assert [one.split(":")[0] for one in refused] == ["large"]
     assert "more than 48 MiB of answers are queued" in refused[0]
-    assert taken(queue, 3) == ["large", "small"]
+    assert acquired(queue, 3) == ["large", "small"]
 
 
 def test_the_newest_goes_if_none_takes_up_more_than_it() -> None:
@@ -79,7 +79,7 @@ def test_the_newest_goes_if_none_takes_up_more_than_it() -> None:
     assert [one.split(":")[0] for one in refused] == ["d"]
 
 
-def test_what_nobody_waits_for_is_not_taken() -> None:
+def test_what_no_one_waits_for_is_not_accepted() -> None:
     queue, _, _ = make()
     one = waiting("a")
     queue.add(one)

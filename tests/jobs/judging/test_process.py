@@ -50,7 +50,7 @@ def test_tasks_are_performed_in_one_other_process(process: JudgingProcess) -> No
 
 
 def test_a_judgement_comes_out_as_it_would_here(process: JudgingProcess) -> None:
-    seen = answer('{"a": [1, 2], "token": "correct-horse-battery"}', 503, headers={"x": "y"})
+    found = answer('{"a": [1, 2], "token": "correct-horse-battery"}', 503, headers={"x": "y"})
     expect = entries(
         {"json": "$.a[*]", "below": 2},
         {"json": "$", "exists": False},
@@ -62,7 +62,7 @@ def test_a_judgement_comes_out_as_it_would_here(process: JudgingProcess) -> None
     )
     redactor = Redactor()
     redactor.add_permanent("correct-horse-battery")
-    task = Judgement(seen, expect)
+    task = Judgement(found, expect)
     here: Failures = task.perform(redactor.redact, lambda _: None)
     assert result(process, task) == here
     assert len(here) == 8
@@ -110,26 +110,26 @@ def test_what_cannot_be_interrupted_is_stopped_and_the_next_task_gets_another_pr
     assert pid(process) != before
 
 
-def test_patterns_at_which_their_library_looks_at_no_clock_are_stopped(process: JudgingProcess) -> None:
+def test_patterns_at_which_their_library_checks_no_clock_are_stopped(process: JudgingProcess) -> None:
     task = Judgement(answer(b"a" * 16_000_000), entries({"body_matches": "(?=.*b)"}))
     stopped = process.perform(task, 0.1)
     assert isinstance(stopped, TaskStopped)
     assert stopped.seconds <= 0.2
 
 
-def test_a_task_is_given_to_another_process_if_somebody_killed_the_first_one(process: JudgingProcess) -> None:
+def test_a_task_is_given_to_another_process_if_a_user_killed_the_first_one(process: JudgingProcess) -> None:
     before = pid(process)
     os.kill(before, signal.SIGKILL)
     assert pid(process) != before
 
 
-def test_a_task_that_ends_two_processes_is_given_up(process: JudgingProcess) -> None:
+def test_a_task_that_ends_two_processes_is_abandoned(process: JudgingProcess) -> None:
     stopped = process.perform(Sample("ends"), 5)
     assert isinstance(stopped, TaskStopped)
     assert stopped.why == "its process ended with code -9"
 
 
-def test_an_error_in_a_task_is_told_by_its_type_alone(process: JudgingProcess) -> None:
+def test_an_error_in_a_task_is_reported_by_its_type_alone(process: JudgingProcess) -> None:
     failed = process.perform(Sample("fails"), 5)
     assert isinstance(failed, TaskFailed)
     assert failed.error == "ValueError"
@@ -142,7 +142,7 @@ def test_signals_for_the_group_do_not_end_it(process: JudgingProcess) -> None:
     assert pid(process) == before
 
 
-def test_a_program_that_cannot_be_started_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_that_cannot_be_started_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(ProcessStartError, match="No such file"):
         JudgingProcess().perform(Sample("pid"), 5)
@@ -165,9 +165,9 @@ def test_it_ends_with_its_parent_however_that_ends() -> None:
         "print(JudgingProcess().perform(Sample('pid'), 5).packed, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    told = subprocess.run([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    reported = subprocess.run([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     deadline = time.monotonic() + 60
-    while _runs(told.stdout.strip()):
+    while _runs(reported.stdout.strip()):
         assert time.monotonic() < deadline
         time.sleep(0.01)
 

@@ -26,12 +26,12 @@ class FakeProcess:
     def __init__(self, *outcomes: TaskOutcome | ProcessStartError) -> None:
         self._outcomes = list(outcomes)
         self._closed = threading.Event()
-        self.begun = threading.Event()
+        self.started = threading.Event()
         self.performed: list[JudgingTask[Any]] = []
 
     def perform(self, task: JudgingTask[Any], seconds: float) -> TaskOutcome:
         self.performed.append(task)
-        self.begun.set()
+        self.started.set()
         if not self._outcomes:
             self._closed.wait(30)
             return TaskFailed("closed")
@@ -65,20 +65,20 @@ async def test_a_short_judgement_needs_no_process() -> None:
     assert process.performed == []
 
 
-async def test_a_judgement_of_a_large_body_goes_to_the_process() -> None:
+async def test_a_judgement_of_a_large_body_reaches_the_process() -> None:
     process = FakeProcess(TaskDone([], "", [], 0.1))
     task = Judgement(answer(b"x" * 300_000), entries({"body_contains": "x"}))
     assert await judged(process, task) == ()
     assert process.performed == [task]
 
 
-async def test_a_large_body_at_which_no_entry_looks_is_judged_at_once() -> None:
+async def test_a_large_body_at_which_no_entry_reads_is_judged_at_once() -> None:
     process = FakeProcess()
     assert await judged(process, Judgement(answer(b"x" * 300_000), entries({"status": 200}))) == ()
     assert process.performed == []
 
 
-async def test_a_judgement_that_takes_longer_than_a_try_goes_to_the_process_and_the_next_one_at_once() -> None:
+async def test_a_judgement_that_takes_longer_than_a_try_reaches_the_process_and_the_next_one_at_once() -> None:
     process = FakeProcess(TaskDone("done", "", [], 0.1), TaskDone("done", "", [], 0.1))
     tries = 0
 
@@ -110,19 +110,19 @@ async def test_an_error_of_the_program_is_one_of_the_program() -> None:
         await judged(FakeProcess(TaskFailed("ValueError")), Sample("pid"))
 
 
-async def test_who_waits_too_long_for_others_is_told_so() -> None:
+async def test_who_waits_too_long_for_others_is_reported_so() -> None:
     with pytest.raises(
         JudgingUnavailable, match=r"was not judged within 0\.05 s, because judgements of other jobs took too long"
     ):
         await judged(FakeProcess(), Sample("pid"), queue_timeout=0.05)
 
 
-async def test_what_nobody_waits_for_any_more_is_not_performed() -> None:
+async def test_what_no_one_waits_for_any_more_is_not_performed() -> None:
     process = FakeProcess()
     async with JudgingService(process) as service:
         first = asyncio.create_task(service.perform("a", Sample("pid"), REDACT))
         second = asyncio.create_task(service.perform("a", Sample("pid"), REDACT))
-        await asyncio.to_thread(process.begun.wait, 30)
+        await asyncio.to_thread(process.started.wait, 30)
         second.cancel()
         await asyncio.wait([second])
     with pytest.raises(JudgingFailed):
@@ -130,7 +130,7 @@ async def test_what_nobody_waits_for_any_more_is_not_performed() -> None:
     assert len(process.performed) == 1
 
 
-async def test_a_job_with_too_many_judgements_that_wait_is_told_so() -> None:
+async def test_a_job_with_too_many_judgements_that_wait_is_reported_so() -> None:
     async with JudgingService(FakeProcess()) as service:
         tasks = [asyncio.create_task(service.perform("a", Sample("pid"), REDACT)) for _ in range(9)]
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -33,7 +33,7 @@ def _quicker(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
     ids=str,
 )
-def test_each_deadline_that_is_not_said_is_that_of_the_kind(
+def test_each_deadline_that_is_not_reported_is_that_of_the_kind(
     written: dict[str, object], attempt: float, run: float
 ) -> None:
     filled = timeouts(**written)

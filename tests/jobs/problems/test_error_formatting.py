@@ -49,11 +49,11 @@ def http(**keys: Any) -> dict[str, Any]:
     return {"check": {"url": "https://a.example/", **keys}}
 
 
-def test_an_unknown_key_is_told_with_the_nearest_known_one() -> None:
+def test_an_unknown_key_is_reported_with_the_nearest_known_one() -> None:
     assert only({"retires": {}}) == "jobs.x.retires: unknown key, did you mean retry?"
 
 
-def test_an_unknown_key_that_belongs_one_level_down_is_told_where() -> None:
+def test_an_unknown_key_that_belongs_one_level_down_is_reported_where() -> None:
     assert only({"method": "GET"}) == "jobs.x.method: unknown key, did you mean check.method?"
 
 
@@ -66,7 +66,7 @@ def test_a_misspelt_key_that_is_needed_is_one_problem_not_two() -> None:
     assert only(data) == "jobs.x.check.auth.tokn: unknown key, did you mean token?"
 
 
-def test_unknown_keys_inside_a_union_are_told_without_naming_the_union() -> None:
+def test_unknown_keys_inside_a_union_are_reported_without_naming_the_union() -> None:
     data = http(headers={"accept": {"secrt": "a"}})
     assert only(data) == "jobs.x.check.headers.accept.secrt: unknown key, did you mean secret?"
 
@@ -78,13 +78,13 @@ def test_a_wrong_kind_lists_the_kinds_and_the_nearest() -> None:
     )
 
 
-def test_a_missing_kind_is_told_with_the_kinds() -> None:
+def test_a_missing_kind_is_reported_with_the_kinds() -> None:
     assert only(http(auth={"token": {"secret": "a"}})).startswith(
         "jobs.x.check.auth.kind: is missing; one of none, basic"
     )
 
 
-def test_a_misspelt_kind_key_is_told() -> None:
+def test_a_misspelt_kind_key_is_reported() -> None:
     assert only(http(auth={"knid": "basic"})) == "jobs.x.check.auth.knid: unknown key, did you mean kind?"
 
 
@@ -94,13 +94,13 @@ def test_a_union_by_keys_names_the_keys() -> None:
     )
 
 
-def test_a_union_by_keys_with_nothing_known_says_so() -> None:
+def test_a_union_by_keys_with_nothing_known_reports_it() -> None:
     assert only(http(body={"qqqq": 1})) == (
         "jobs.x.check.body: has no known key; it must have one of the keys text, json, form"
     )
 
 
-def test_a_union_by_keys_that_is_no_mapping_says_so() -> None:
+def test_a_union_by_keys_that_is_no_mapping_reports_it() -> None:
     assert only(http(body=[1])) == (
         "jobs.x.check.body: a list is not a mapping of keys to values; write body: {json: [1]}"
     )
@@ -112,7 +112,7 @@ def test_a_wrong_choice_lists_the_choices() -> None:
     )
 
 
-def test_a_missing_key_is_told() -> None:
+def test_a_missing_key_is_reported() -> None:
     assert only({"check": {}}) == "jobs.x.check.url: is missing"
 
 
@@ -148,15 +148,15 @@ def test_a_missing_key_is_told() -> None:
         ),
     ],
 )
-def test_a_wrong_value_is_told_with_what_is_right(data: dict[str, Any], sentence: str) -> None:
+def test_a_wrong_value_is_reported_with_what_is_right(data: dict[str, Any], sentence: str) -> None:
     assert only(data) == sentence
 
 
-def test_every_problem_is_told_at_once() -> None:
+def test_every_problem_is_reported_at_once() -> None:
     assert len(problems({"retires": 1, "retry": {"attempts": 99, "backof": "x"}, "timeout": {"run": 5}})) == 4
 
 
-def test_a_plain_union_is_told_at_its_own_key() -> None:
+def test_a_plain_union_is_reported_at_its_own_key() -> None:
     assert {problem.key for problem in problems({"either": "x"})} == {"jobs.x.either"}
 
 
@@ -188,9 +188,11 @@ def test_a_url_is_repeated_without_password_and_query() -> None:
 
 
 def test_pydantics_own_words_do_not_come_through() -> None:
-    told = " ".join(str(p) for p in problems({"check": 1, "timeout": {"run": []}, "flag": [], "share": {}, "label": 1}))
-    assert "Input should" not in told
-    assert "instance of" not in told
+    reported = " ".join(
+        str(p) for p in problems({"check": 1, "timeout": {"run": []}, "flag": [], "share": {}, "label": 1})
+    )
+    assert "Input should" not in reported
+    assert "instance of" not in reported
 
 
 def test_a_problem_begins_with_file_and_line() -> None:
@@ -246,12 +248,12 @@ def test_a_discriminator_of_the_field_is_understood() -> None:
     assert others({"turn": {"side": "left", "longNme": 1}}) == ["turn.longNme: unknown key, did you mean longName?"]
 
 
-def test_names_and_aliases_are_suggested_where_both_are_taken() -> None:
+def test_names_and_aliases_are_suggested_where_both_are_accepted() -> None:
     assert others({"hostNam": ""}) == ["hostNam: unknown key, did you mean hostName?"]
     assert others({"zzz": 1}) == ["zzz: unknown key; known keys: turn, hostName, host_name, rows"]
 
 
-def test_what_is_wrong_in_a_list_of_models_is_told_with_its_index() -> None:
+def test_what_is_wrong_in_a_list_of_models_is_reported_with_its_index() -> None:
     assert others({"rows": [{"side": "left", "longName": 1}, {"side": "left", "longName": "x"}]}) == [
         "rows[1].longName: 'x' is not a whole number"
     ]

@@ -60,5 +60,5 @@ def problems(**keys: Any) -> list[str]:
         ({"retry": {"multiplier": 50}}, "retry.multiplier: 50 is too large: at most 10"),
     ],
 )
-def test_a_limit_is_said_in_the_unit_that_was_written(keys: dict[str, Any], problem: str) -> None:
+def test_a_limit_is_reported_in_the_unit_that_was_written(keys: dict[str, Any], problem: str) -> None:
     assert problem in problems(**keys)

@@ -75,7 +75,7 @@ def test_a_text_without_secrets_stays_the_same() -> None:
     assert redactor("swordfish").redact("nothing to see") == "nothing to see"
 
 
-def test_of_two_secrets_that_begin_alike_the_longer_one_is_taken_out_whole() -> None:
+def test_of_two_secrets_that_begin_alike_the_longer_one_is_accepted_out_whole() -> None:
     assert redactor("swordfish", "swordfish-and-more").redact("a swordfish-and-more b swordfish") == "a *** b ***"
 
 
@@ -88,7 +88,7 @@ def test_a_value_of_four_characters_is_registered() -> None:
     assert redactor("abcd").redact("abcd") == "***"
 
 
-def test_a_value_that_is_no_valid_unicode_is_taken_out_too() -> None:
+def test_a_value_that_is_no_valid_unicode_is_accepted_out_too() -> None:
     assert redactor("odd\udcffsecret").redact("an odd\udcffsecret here") == "an *** here"
 
 
@@ -126,7 +126,7 @@ def test_a_secret_of_several_lines_is_found_as_each_of_them(form: str) -> None:
     assert "EIIM" not in shown
 
 
-def test_what_every_pem_file_says_is_no_secret() -> None:
+def test_what_every_pem_file_reports_is_no_secret() -> None:
     assert redactor(_PEM).redact("-----BEGIN PRIVATE KEY----- is missing") == "-----BEGIN PRIVATE KEY----- is missing"
 
 
@@ -258,11 +258,11 @@ def test_long_runs_of_what_ends_lines_take_no_time(text: str) -> None:
     assert redactor(_TOKEN).redact(text) == text
 
 
-def test_short_secrets_are_not_looked_for_in_another_case_or_across_lines() -> None:
+def test_short_secrets_are_not_searched_in_another_case_or_across_lines() -> None:
     assert redactor("Monday").redact("on monday: MON\nday, Monday") == "on monday: MON\nday, ***"
 
 
-def test_values_are_added_to_those_that_are_there_as_if_all_came_at_once() -> None:
+def test_values_are_added_to_those_that_exist_as_if_all_came_at_once() -> None:
     values = ["c2VjcmV0LXZhbHVl", "secret-value", "secret-value-2", "c2VjcmV0LXZhbHVlLTI", "terces"]
     texts = [
         form for value in values for form in (value, value[::-1], base64.b64encode(f"x {value} y".encode()).decode())

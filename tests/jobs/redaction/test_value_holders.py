@@ -122,12 +122,12 @@ _VALUES = st.lists(st.text("ab2=", min_size=4, max_size=8), min_size=1, max_size
 @pytest.mark.property
 @given(_VALUES, _VALUES, st.data())
 def test_a_redactor_that_has_forgotten_values_is_as_one_that_never_had_them(
-    kept: list[str], forgotten: list[str], data: st.DataObject
+    stored: list[str], forgotten: list[str], data: st.DataObject
 ) -> None:
     fresh, used = few(), few()
-    for value in kept:
+    for value in stored:
         fresh.hold(value)
-    for value in data.draw(st.permutations([*kept, *forgotten])):
+    for value in data.draw(st.permutations([*stored, *forgotten])):
         used.hold(value)
     for value in forgotten:
         used.release(value)
@@ -135,7 +135,7 @@ def test_a_redactor_that_has_forgotten_values_is_as_one_that_never_had_them(
     push_out(fresh)
     texts = [
         text
-        for value in (*kept, *forgotten)
+        for value in (*stored, *forgotten)
         for text in (value, f"<{value[::-1]}>", value.encode().hex(), base64.b64encode(f"x{value}".encode()).decode())
     ]
     for text in texts:

@@ -25,12 +25,12 @@ from jobs.runs.details import CertificateDetail, Details, DnsDetail, StepDetail,
 from tests.jobs.running.seen_certificates import NOON, certificate
 
 
-def seen(facts: dict[str, Any], *certificates: bytes) -> Observation:
+def observed(facts: dict[str, Any], *certificates: bytes) -> Observation:
     return Observation(Phases(), 200, facts=facts, certificates=certificates)
 
 
 def details(facts: dict[str, Any], *certificates: bytes, redactor: Redactor | None = None) -> Details | None:
-    return build_details(seen(facts, *certificates), (redactor or Redactor()).redact)
+    return build_details(observed(facts, *certificates), (redactor or Redactor()).redact)
 
 
 def answered(*records: str, **more: Any) -> Details | None:
@@ -41,7 +41,7 @@ def test_a_plain_answer_has_none() -> None:
     assert details({"http_version": "HTTP/1.1", "url": "http://a/", "redirects": 0}) is None
 
 
-def test_a_tls_session_is_kept_with_its_certificate() -> None:
+def test_a_tls_session_is_stored_with_its_certificate() -> None:
     found = details({"tls_version": "TLSv1.3"}, certificate("api.example", "www.example"))
     shown = CertificateDetail("api.example", "Example CA", ("api.example", "www.example"), 2, NOON)
     assert found == Details(tls=TlsDetail("TLSv1.3", shown))
@@ -60,11 +60,11 @@ def test_the_days_left_of_a_certificate_are_whole_ones(at: datetime, days: int) 
 
 
 @pytest.mark.parametrize("certificates", [(), (b"not a certificate",)])
-def test_a_session_without_a_readable_certificate_is_kept_without_one(certificates: tuple[bytes, ...]) -> None:
+def test_a_session_without_a_readable_certificate_is_stored_without_one(certificates: tuple[bytes, ...]) -> None:
     assert details({"tls_version": "TLSv1.2"}, *certificates) == Details(tls=TlsDetail("TLSv1.2"))
 
 
-def test_few_names_of_a_certificate_are_kept_and_all_are_counted() -> None:
+def test_few_names_of_a_certificate_are_stored_and_all_are_counted() -> None:
     found = details({"tls_version": "TLSv1.3"}, certificate(*(f"host-{number}.example" for number in range(100))))
     assert found is not None
     assert found.tls is not None
@@ -87,8 +87,8 @@ def test_a_long_name_is_shortened() -> None:
     assert found.steps[0].name == "x" * (LONGEST_DETAIL_NAME - 1) + "…"
 
 
-def test_steps_are_kept_with_name_status_time_and_outcome() -> None:
-    told = [
+def test_steps_are_stored_with_name_status_time_and_outcome() -> None:
+    reported = [
         {"name": "sign in", "outcome": "succeeded", "status": 200, "ms": 12.3456},
         {"name": "order", "outcome": "timed_out", "status": None, "ms": 50.0, "error": "response_timeout"},
         {
@@ -100,7 +100,7 @@ def test_steps_are_kept_with_name_status_time_and_outcome() -> None:
             "cleanup": True,
         },
     ]
-    found = details({"steps": told})
+    found = details({"steps": reported})
     assert found is not None
     assert found.steps == (
         StepDetail("sign in", 200, 12.346),
@@ -119,12 +119,12 @@ def test_a_deadline_before_the_first_step_leaves_no_details() -> None:
     assert details({"steps": []}) is None
 
 
-def test_the_records_of_a_dns_answer_are_kept() -> None:
+def test_the_records_of_a_dns_answer_are_stored() -> None:
     found = answered("10.0.0.1", "10.0.0.2")
     assert found == Details(dns=DnsDetail("NOERROR", ("10.0.0.1", "10.0.0.2"), 2, 60, "10.0.0.53"))
 
 
-def test_an_answer_without_records_keeps_its_code() -> None:
+def test_an_answer_without_records_retains_its_code() -> None:
     found = answered(rcode="NXDOMAIN", ttl=None)
     assert found == Details(dns=DnsDetail("NXDOMAIN", (), 0, None, "10.0.0.53"))
 
@@ -134,15 +134,15 @@ def test_records_are_few_short_and_printable_and_all_are_counted(records: list[s
     found = answered(*records)
     assert found is not None
     assert found.dns is not None
-    kept = found.dns.records
+    stored = found.dns.records
     assert found.dns.record_count == len(records)
-    assert len(kept) <= MOST_DNS_RECORDS
-    assert sum(map(len, kept)) <= LONGEST_DNS_RECORDS
-    assert all(len(record) <= LONGEST_DNS_RECORD and record.isprintable() for record in kept)
+    assert len(stored) <= MOST_DNS_RECORDS
+    assert sum(map(len, stored)) <= LONGEST_DNS_RECORDS
+    assert all(len(record) <= LONGEST_DNS_RECORD and record.isprintable() for record in stored)
 
 
 @given(st.integers(0, 300))
-def test_a_secret_is_taken_out_wherever_a_record_is_cut(before: int) -> None:
+def test_a_secret_is_accepted_out_wherever_a_record_is_cut(before: int) -> None:
     redactor = Redactor()
     redactor.add_permanent("s3cret-value-that-is-long")
     record = "x" * before + "s3cret-value-that-is-long"
@@ -150,7 +150,7 @@ def test_a_secret_is_taken_out_wherever_a_record_is_cut(before: int) -> None:
     assert "s3cr" not in repr(found)
 
 
-def test_a_secret_is_taken_out_of_steps_and_certificates() -> None:
+def test_a_secret_is_accepted_out_of_steps_and_certificates() -> None:
     redactor = Redactor()
     redactor.add_permanent("hunter2.example")
     step = {"name": "ask hunter2.example", "outcome": "succeeded", "status": 200, "ms": 1.0}
@@ -169,7 +169,9 @@ def test_a_secret_is_taken_out_of_steps_and_certificates() -> None:
         (None, (Failure("header x", "1", "2", Severity.DEGRADED),)),
     ],
 )
-def test_an_attempt_keeps_its_details_however_it_ended(error: ErrorClass | None, failures: tuple[Failure, ...]) -> None:
+def test_an_attempt_retains_its_details_however_it_ended(
+    error: ErrorClass | None, failures: tuple[Failure, ...]
+) -> None:
     observation = Observation(Phases(), 500, error=error, facts={"tls_version": "TLSv1.3"})
     attempt = build_attempt(1, NOON, observation, failures, Redactor())
     assert attempt.details == Details(tls=TlsDetail("TLSv1.3"))

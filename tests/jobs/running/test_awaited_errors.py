@@ -45,7 +45,7 @@ async def test_another_error_fails_as_ever() -> None:
 
 
 @virtual_time
-async def test_every_other_entry_must_hold_besides() -> None:
+async def test_every_other_entry_must_hold_in_addition_to() -> None:
     run = await Stage(REFUSED).run(closed({"response_time_below": "1s"}))
     assert run.outcome is Outcome.SUCCEEDED
     run = await Stage(REFUSED).run(closed({"status": 200}))

@@ -69,7 +69,7 @@ async def test_changed_credentials_are_tried_at_once(status: int) -> None:
     assert [event.attempt.number for event in of.stage.heard.retried] == [1]
 
 
-async def test_unchanged_credentials_fail_as_ever_and_say_where_they_came_from() -> None:
+async def test_unchanged_credentials_fail_as_ever_and_report_where_they_came_from() -> None:
     of = refusing(answer(401), renewals=[SAME])
     made = await run(of)
     assert (made.outcome, len(made.attempts), made.error) == (Outcome.FAILED, 1, ErrorClass.UNEXPECTED_STATUS)
@@ -79,7 +79,7 @@ async def test_unchanged_credentials_fail_as_ever_and_say_where_they_came_from()
     )
 
 
-async def test_a_run_looks_once() -> None:
+async def test_a_run_reads_once() -> None:
     of = refusing(answer(401))
     made = await run(of)
     assert (len(made.attempts), of.asked) == (2, 1)
@@ -99,7 +99,7 @@ async def test_it_comes_on_top_of_the_attempts_of_the_policy() -> None:
     assert made.outcome is Outcome.SUCCEEDED
 
 
-async def test_what_is_repeated_for_changed_credentials_neither_asks_the_retry_budget_nor_takes_from_it() -> None:
+async def test_what_is_repeated_for_changed_credentials_neither_requests_the_retry_budget_nor_takes_from_it() -> None:
     of = refusing(*[answer(401), answer()] * 3, answer(503), answer(), budget=RetryBudget(per_minute=1, share=0))
     for _ in range(4):
         assert (await run(of, retry={"jitter": "none", "initial": "0s"})).outcome is Outcome.SUCCEEDED

@@ -35,12 +35,14 @@ async def target() -> AsyncIterator[HttpTarget]:
 @pytest.mark.parametrize("expect", EXPECT, ids=json.dumps)
 async def test_no_half_of_a_secret_is_shown_wherever_reading_stops(expect: dict[str, Any], target: HttpTarget) -> None:
     target.on_call("/", lambda request: Answer(500, body=request.headers["authorization"].encode()))
-    async with open_http_check({"token": SECRET}) as ask:
+    async with open_http_check({"token": SECRET}) as send_request:
         for size in range(len(BEFORE) + SHORTEST_SECRET, len(BEFORE + SECRET) + 1):
             job = JobDefinition.model_validate({"name": "j", "check": check(target.url, size), "expect": [expect]})
-            seen = await ask(**check(target.url, size))
-            failures = judge(seen, job.expect, ask.redactor.redact)
-            attempt = build_attempt(1, datetime(2026, 1, 1, tzinfo=UTC), seen, failures, ask.redactor, 2048)
-            assert seen.body.startswith(BEFORE.encode() + SECRET[:SHORTEST_SECRET].encode())
+            observed = await send_request(**check(target.url, size))
+            failures = judge(observed, job.expect, send_request.redactor.redact)
+            attempt = build_attempt(
+                1, datetime(2026, 1, 1, tzinfo=UTC), observed, failures, send_request.redactor, 2048
+            )
+            assert observed.body.startswith(BEFORE.encode() + SECRET[:SHORTEST_SECRET].encode())
             assert attempt.body == f"{BEFORE}***"
             assert SECRET[:SHORTEST_SECRET] not in repr(attempt)

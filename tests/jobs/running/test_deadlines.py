@@ -54,7 +54,7 @@ async def test_work_that_is_not_in_time_is_cancelled_and_late() -> None:
 
 
 @virtual_time
-async def test_late_is_asked_before_the_work_is_cancelled() -> None:
+async def test_late_is_queried_before_the_work_is_cancelled() -> None:
     order: list[str] = []
 
     async def work() -> None:
@@ -157,7 +157,7 @@ async def test_a_caller_cancelled_twice_does_not_wait_for_the_grace() -> None:
 
 
 @virtual_time
-async def test_work_that_cancels_itself_is_not_taken_for_a_cancelled_caller() -> None:
+async def test_work_that_cancels_itself_is_not_counted_as_a_cancelled_caller() -> None:
     async def work() -> str:
         raise asyncio.CancelledError
 

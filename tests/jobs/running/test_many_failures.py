@@ -18,19 +18,19 @@ def failures(count: int, severity: Severity = Severity.FAIL) -> list[Failure]:
     return [Failure(f"body_contains '{number}'", "it", "nothing", severity) for number in range(count)]
 
 
-def test_of_six_thousand_failures_fifty_are_kept_and_the_others_are_counted() -> None:
+def test_of_six_thousand_failures_fifty_are_stored_and_the_others_are_counted() -> None:
     made = attempt(*failures(6000))
     assert made.failures == tuple(failures(50))
     assert made.message.endswith("body_contains '49': expected it, observed nothing; and 5950 more.")
 
 
-def test_fifty_failures_are_kept_as_they_are() -> None:
+def test_fifty_failures_are_stored_as_they_are() -> None:
     made = attempt(*failures(50))
     assert len(made.failures) == MOST_LISTED_FAILURES
     assert "more" not in made.message
 
 
-def test_what_decides_is_kept_rather_than_what_only_degrades() -> None:
+def test_what_decides_is_stored_rather_than_what_only_degrades() -> None:
     last = Failure("status", "201", "200")
     made = attempt(*failures(100, Severity.DEGRADED), last)
     assert made.failures == (*failures(49, Severity.DEGRADED), last)

@@ -12,7 +12,7 @@ LATER = START + timedelta(seconds=9)
 
 
 @virtual_time
-async def test_a_skipped_run_says_why_and_took_no_time() -> None:
+async def test_a_skipped_run_reports_why_and_took_no_time() -> None:
     run = skipped_run(job(), TICKET, LoopClock(), Reason(ReasonCode.OVERLAP, "the run before is still going"))
     assert (run.outcome, run.message, run.error) == (Outcome.SKIPPED, "the run before is still going", None)
     assert (run.started_at, run.finished_at, run.endpoint) == (START, START, URL)
@@ -24,7 +24,7 @@ async def test_a_run_can_be_skipped_because_its_job_is_gone() -> None:
     assert (run.job, run.endpoint, run.tags) == ("checkout", "", {})
 
 
-def test_an_interrupted_run_says_nothing_about_the_target() -> None:
+def test_an_interrupted_run_reports_nothing_about_the_target() -> None:
     run = interrupted_run(TICKET, START, LATER)
     assert (run.outcome, run.error, run.attempts) == (Outcome.CANCELLED, ErrorClass.INTERRUPTED, ())
     assert (run.outcome.down, run.duration_ms) == (False, 9000)
@@ -35,7 +35,7 @@ def test_an_interrupted_run_of_a_known_job_carries_its_endpoint_and_tags() -> No
     assert (run.endpoint, run.tags) == (URL, {"team": "payments"})
 
 
-def test_a_run_that_was_given_up_counts_as_down() -> None:
+def test_a_run_that_was_abandoned_counts_as_down() -> None:
     run = dead_lettered_run(TICKET, LATER, "delivered 5 times, and broken each time")
     assert (run.outcome, run.error) == (Outcome.FAILED, ErrorClass.DEAD_LETTERED)
     assert run.message == "Given up and stored as a dead letter: delivered 5 times, and broken each time"

@@ -32,7 +32,7 @@ async def test_an_answer_as_expected_is_a_run_that_succeeded() -> None:
 
 
 @virtual_time
-async def test_a_run_carries_what_its_ticket_and_its_job_say() -> None:
+async def test_a_run_carries_what_its_ticket_and_its_job_report() -> None:
     run = await Stage(answer()).run()
     assert (run.id, run.job, run.trigger, run.due_at) == (TICKET.id, "checkout", Trigger.SCHEDULE, START)
     assert (run.generation, run.correlation_id, run.endpoint) == ("g1", TICKET.id, URL)
@@ -49,7 +49,7 @@ async def test_a_run_knows_when_it_started_and_finished() -> None:
 
 
 @virtual_time
-async def test_the_check_is_told_the_run_and_the_attempt() -> None:
+async def test_the_check_is_reported_the_run_and_the_attempt() -> None:
     stage = Stage(REFUSED, answer())
     await stage.run()
     assert [(call.run_id, call.attempt) for call in stage.check.calls] == [(TICKET.id, 1), (TICKET.id, 2)]
@@ -72,7 +72,7 @@ async def test_a_status_that_was_not_expected_fails_the_run_with_its_own_class()
 
 
 @virtual_time
-async def test_what_is_only_degraded_lets_the_run_succeed_and_is_told() -> None:
+async def test_what_is_only_degraded_lets_the_run_succeed_and_is_reported() -> None:
     slow = {"response_time_below": "5ms", "severity": "degraded"}
     run = await Stage(answer()).run(job(expect=[slow, {"status": 200}]))
     assert (run.outcome, run.error, run.degraded, len(run.attempts)) == (Outcome.SUCCEEDED, None, True, 1)
@@ -88,8 +88,8 @@ async def test_a_run_that_fails_is_not_called_degraded() -> None:
 
 @virtual_time
 async def test_an_error_code_of_the_dns_has_a_class_of_its_own() -> None:
-    seen = Observation(Phases(total_ms=3.0), facts={"rcode": "NXDOMAIN", "answers": []})
-    run = await Stage(seen).run()
+    observed = Observation(Phases(total_ms=3.0), facts={"rcode": "NXDOMAIN", "answers": []})
+    run = await Stage(observed).run()
     assert (run.error, run.message) == (
         ErrorClass.DNS_ANSWER,
         "Not as expected: rcode: expected NOERROR, observed NXDOMAIN.",
@@ -137,7 +137,7 @@ async def test_an_error_that_the_check_saw_is_the_error_of_the_run() -> None:
     ],
 )
 @virtual_time
-async def test_an_attempt_ends_at_its_deadline_and_says_what_it_was_waiting_for(
+async def test_an_attempt_ends_at_its_deadline_and_reports_what_it_was_waiting_for(
     phase: Phase | None, error: ErrorClass
 ) -> None:
     run = await Stage(Hang(phase)).run(job(**ONCE))
@@ -147,7 +147,7 @@ async def test_an_attempt_ends_at_its_deadline_and_says_what_it_was_waiting_for(
 
 
 @virtual_time
-async def test_an_attempt_that_timed_out_keeps_the_time_of_the_phase_it_was_in() -> None:
+async def test_an_attempt_that_timed_out_retains_the_time_of_the_phase_it_was_in() -> None:
     run = await Stage(Hang("connect")).run(job(**ONCE))
     assert run.attempts[0].phases.connect_ms is not None
     assert run.attempts[0].phases.first_byte_ms is None
@@ -190,7 +190,7 @@ LACKING = Observation(Phases(), error=ErrorClass.OUT_OF_RESOURCES, message="It c
 
 
 @virtual_time
-async def test_a_run_that_this_machine_has_no_resources_for_is_left_out_and_counts_nowhere() -> None:
+async def test_a_run_that_this_machine_has_no_resources_for_is_skipped_and_counts_nowhere() -> None:
     run = await Stage(LACKING).run()
     assert (run.outcome, run.outcome.down, run.error) == (Outcome.SKIPPED, False, ErrorClass.OUT_OF_RESOURCES)
     assert run.message == "It could not be asked."
@@ -204,7 +204,7 @@ async def test_a_run_whose_target_had_failed_before_that_has_failed() -> None:
 
 
 @virtual_time
-async def test_one_that_may_not_be_made_again_has_failed_so_that_somebody_sees_it() -> None:
+async def test_one_that_may_not_be_made_again_has_failed_so_that_a_user_sees_it() -> None:
     run = await Stage(LACKING).run(job(effect="once", retry={"attempts": 1}))
     assert (run.outcome, run.error) == (Outcome.FAILED, ErrorClass.OUT_OF_RESOURCES)
 
@@ -219,7 +219,7 @@ async def test_a_kind_without_a_check_is_an_internal_error() -> None:
 
 
 @virtual_time
-async def test_secrets_are_taken_out_of_messages_failures_and_the_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_secrets_are_accepted_out_of_messages_failures_and_the_log(caplog: pytest.LogCaptureFixture) -> None:
     expect = {"expect": [{"body_contains": "fine"}]}
     for step in (
         broken(ErrorClass.PROTOCOL_ERROR, "bad header hunter22"),
@@ -257,13 +257,13 @@ async def test_a_cancelled_run_raises_the_cancellation_and_can_still_be_recorded
 async def test_cancelling_a_run_cancels_the_check() -> None:
     ended = []
 
-    async def ask() -> None:
+    async def send_request() -> None:
         try:
             await asyncio.sleep(1000)
         finally:
             ended.append(True)
 
-    _, task = await started(Stage(ask))
+    _, task = await started(Stage(send_request))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -288,20 +288,20 @@ async def test_an_outer_deadline_around_a_run_works_as_everywhere() -> None:
 
 
 @virtual_time
-async def test_a_run_that_succeeds_at_once_says_nothing_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_run_that_succeeds_at_once_reports_nothing_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "jobs")
     await Stage(answer()).run()
     assert caplog.messages == []
 
 
 @virtual_time
-async def test_an_attempt_that_is_given_up_keeps_what_its_check_has_seen_so_far() -> None:
+async def test_an_attempt_that_is_abandoned_keeps_what_its_check_has_observed_so_far() -> None:
     stage = Stage(answer())
 
     async def hang() -> None:
         clock = stage.check.calls[-1].clock
-        told = {"name": "sign in", "outcome": "succeeded", "status": 200, "ms": 1.5}
-        clock.facts = lambda: {"steps": [told]}
+        reported = {"name": "sign in", "outcome": "succeeded", "status": 200, "ms": 1.5}
+        clock.facts = lambda: {"steps": [reported]}
         await asyncio.sleep(1000)
 
     stage.check.steps = [hang]
@@ -323,7 +323,7 @@ async def test_a_run_of_which_nothing_is_known_yet_is_skipped_with_the_reason() 
 
 
 @virtual_time
-async def test_a_run_of_which_nothing_is_known_yet_fails_if_its_expectations_say_so() -> None:
+async def test_a_run_of_which_nothing_is_known_yet_fails_if_its_expectations_report_it() -> None:
     stage = Stage(PENDING)
     run = await stage.run(job(expect=[STATE_UP], retry={"attempts": 1}))
     assert (run.outcome, run.error) == (Outcome.FAILED, ErrorClass.EXPECTATION_FAILED)
@@ -337,13 +337,15 @@ async def test_a_run_of_which_nothing_is_known_yet_is_not_merely_degraded() -> N
 
 
 @virtual_time
-async def test_an_answer_that_nobody_could_judge_is_not_the_fault_of_its_target() -> None:
-    class Away:
+async def test_an_answer_that_no_one_could_judge_is_not_the_fault_of_its_target() -> None:
+    class Unavailable:
         async def perform(self, *_: Any, **__: Any) -> Any:
             raise JudgingUnavailable("The answer was not judged: others were.")
 
     stage = Stage(answer(body=b"up"))
-    runner = Runner({"http": stage.check}, stage.circuits, stage.heard, stage.clock, stage.redactor, judges=Away())
+    runner = Runner(
+        {"http": stage.check}, stage.circuits, stage.heard, stage.clock, stage.redactor, judges=Unavailable()
+    )
     run = await runner.run(job(**ONCE, expect=[{"body_contains": "up"}]), TICKET)
     assert (run.outcome, run.error) == (Outcome.FAILED, ErrorClass.INTERNAL_ERROR)
     assert run.message == "The answer was not judged: others were."

@@ -39,7 +39,7 @@ async def test_an_open_circuit_rejects_the_run_and_counts_as_down() -> None:
 
 
 @virtual_time
-async def test_a_rejected_run_asks_nothing_and_does_not_start() -> None:
+async def test_a_rejected_run_requests_nothing_and_does_not_start() -> None:
     stage = Stage(answer(), states=await opened())
     run = await stage.run(GUARDED)
     assert (stage.check.calls, stage.heard.started, run.attempts) == ([], [], ())
@@ -111,7 +111,7 @@ async def test_a_cancelled_probe_is_replaced_after_its_lease() -> None:
 
 
 @virtual_time
-async def test_a_job_without_a_circuit_never_asks_the_store() -> None:
+async def test_a_job_without_a_circuit_never_reads_the_store() -> None:
     stage = Stage(answer())
     stage.states.away = OSError()
     assert (await stage.run()).outcome is Outcome.SUCCEEDED
@@ -119,7 +119,7 @@ async def test_a_job_without_a_circuit_never_asks_the_store() -> None:
 
 
 @virtual_time
-async def test_a_store_that_is_away_changes_no_run() -> None:
+async def test_a_store_that_is_unavailable_changes_no_run() -> None:
     stage = Stage(answer())
     stage.states.away = OSError()
     assert (await stage.run(GUARDED)).outcome is Outcome.SUCCEEDED
@@ -127,7 +127,7 @@ async def test_a_store_that_is_away_changes_no_run() -> None:
 
 
 @virtual_time
-async def test_the_time_for_the_circuits_store_is_not_taken_from_the_run() -> None:
+async def test_the_time_for_the_circuits_store_is_not_accepted_from_the_run() -> None:
     stage = Stage(Hang("body", 4.5))
     stage.states.hangs = True
     brief = GUARDED.model_copy(update={"timeout": GUARDED.timeout.model_copy(update={"run": 5.0})})

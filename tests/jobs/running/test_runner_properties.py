@@ -66,13 +66,13 @@ def test_a_run_keeps_to_its_attempts_its_waits_and_its_time(
 
 @given(st.integers(0, 30), st.integers(1, 60))
 @settings(max_examples=30)
-def test_what_a_target_asks_to_wait_is_waited_or_the_run_ends_at_once(asked: int, seconds: int) -> None:
-    stage = Stage(answer(503, retry_after_s=float(asked)), answer())
+def test_what_a_target_requests_to_wait_is_waited_or_the_run_ends_at_once(requested: int, seconds: int) -> None:
+    stage = Stage(answer(503, retry_after_s=float(requested)), answer())
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         run = runner.run(stage.run(job(timeout={"run": f"{seconds}s"})))
         took = runner.get_loop().time()
     if run.outcome is Outcome.SUCCEEDED:
-        assert took == pytest.approx(max(asked, 0.5))
+        assert took == pytest.approx(max(requested, 0.5))
     else:
-        assert (took, max(asked, 0.5) + 0.05 >= seconds) == (0.0, True)
+        assert (took, max(requested, 0.5) + 0.05 >= seconds) == (0.0, True)
         assert "Not retried" in run.message

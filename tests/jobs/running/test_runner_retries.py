@@ -56,7 +56,7 @@ async def test_a_run_that_recovers_succeeded_and_keeps_every_attempt() -> None:
 
 
 @virtual_time
-async def test_an_attempt_keeps_the_wait_after_it() -> None:
+async def test_an_attempt_retains_the_wait_after_it() -> None:
     run = await Stage(REFUSED).run()
     assert [attempt.wait_ms for attempt in run.attempts] == [500, 1000, None]
     assert elapsed() == pytest.approx(1.5)
@@ -93,7 +93,7 @@ async def test_a_failure_that_is_not_repeated_ends_the_run_after_one_that_is() -
 
 
 @virtual_time
-async def test_a_post_is_not_repeated_unless_the_job_says_so() -> None:
+async def test_a_post_is_not_repeated_unless_the_job_reports_it() -> None:
     post = {"url": "http://a/", "method": "POST"}
     assert len((await Stage(REFUSED).run(job(check=post))).attempts) == 1
     run = await Stage(REFUSED).run(job(check=post, retry={"non_idempotent": True}))
@@ -172,7 +172,7 @@ async def test_jitter_draws_the_wait() -> None:
 
 
 @virtual_time
-async def test_an_internal_error_in_a_later_attempt_keeps_the_earlier_ones() -> None:
+async def test_an_internal_error_in_a_later_attempt_retains_the_earlier_ones() -> None:
     run = await Stage(REFUSED, RuntimeError()).run()
     assert [attempt.error for attempt in run.attempts] == [ErrorClass.CONNECTION_REFUSED, ErrorClass.INTERNAL_ERROR]
 
@@ -187,7 +187,7 @@ async def test_what_does_not_mend_itself_in_seconds_is_not_repeated(error: Error
 
 
 @virtual_time
-async def test_a_run_that_may_not_be_tried_again_as_others_used_up_the_budget_says_so() -> None:
+async def test_a_run_that_may_not_be_tried_again_as_others_used_up_the_budget_reports_it() -> None:
     run = await Stage(REFUSED, budget=RetryBudget(per_minute=1, share=0)).run()
     assert len(run.attempts) == 2
     assert run.message == (

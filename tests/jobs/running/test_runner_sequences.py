@@ -53,9 +53,9 @@ class Waiting:
         self.asked: asyncio.Queue[asyncio.Future[Observation]] = asyncio.Queue()
 
     async def observe(self, target: Target, call: AttemptContext) -> Observation:
-        told = asyncio.get_running_loop().create_future()
-        self.asked.put_nowait(told)
-        return await told
+        reported = asyncio.get_running_loop().create_future()
+        self.asked.put_nowait(reported)
+        return await reported
 
     async def aclose(self) -> None:
         """Holds nothing."""
@@ -106,9 +106,9 @@ class Player:
         return True
 
     async def _end(
-        self, task: asyncio.Task[Run], told: asyncio.Future[Observation], ending: str, seconds: float
+        self, task: asyncio.Task[Run], reported: asyncio.Future[Observation], ending: str, seconds: float
     ) -> None:
-        told.set_result(replace(ENDS[ending], phases=Phases(total_ms=seconds * 1000)))
+        reported.set_result(replace(ENDS[ending], phases=Phases(total_ms=seconds * 1000)))
         assert (await task).outcome is (Outcome.SUCCEEDED if ending == "ok" else Outcome.FAILED)
 
 

@@ -5,7 +5,7 @@ from datetime import UTC
 from jobs.running.system_clock import SystemClock
 
 
-async def test_the_real_clock_is_in_utc_and_goes_on() -> None:
+async def test_the_real_clock_is_in_utc_and_continues() -> None:
     clock = SystemClock()
     before, began = clock.now(), clock.monotonic()
     await clock.sleep(0.001)

@@ -75,7 +75,7 @@ def test_the_downtimes_of_others_hold(case: dict[str, Any]) -> None:
     assert [[month.name, month.seconds, month.outages] for month in found] == case["months"]
 
 
-def test_nothing_is_known_without_a_look() -> None:
+def test_nothing_is_known_without_a_read() -> None:
     found = sum_samples([])
     assert (found.sample_count, found.ratio, found.mean_ms) == (0, 0.0, None)
 
@@ -88,7 +88,7 @@ def test_what_was_never_down_has_no_downtime() -> None:
     assert [(month.seconds, month.outages) for month in monthly_downtime([], NOW, 3)] == [(0.0, 0)] * 3
 
 
-def test_of_months_before_the_first_look_nothing_is_known() -> None:
+def test_of_months_before_the_first_read_nothing_is_known() -> None:
     found = monthly_downtime([], NOW, 3, since=datetime(2020, 1, 1, tzinfo=UTC))
     assert [month.outages for month in found] == [0, None, None]
 
@@ -121,26 +121,30 @@ def test_downtime_is_never_more_than_the_month_and_sums_up_to_all_of_it(
 
 
 INSTANTS = st.tuples(st.integers(0, 3), st.integers(0, 150)).map(lambda at: at[0] * 20 * DAY + at[1] * 60)
-SEEN = st.lists(st.tuples(INSTANTS, st.booleans(), st.integers(0, 9)), min_size=1, max_size=40, unique_by=itemgetter(0))
+OBSERVED = st.lists(
+    st.tuples(INSTANTS, st.booleans(), st.integers(0, 9)), min_size=1, max_size=40, unique_by=itemgetter(0)
+)
 
 
-@given(SEEN, st.randoms())
-def test_what_is_summed_up_by_the_hour_in_any_order_says_the_same_as_each_look(
-    seen: list[tuple[int, bool, int]], random: Any
+@given(OBSERVED, st.randoms())
+def test_what_is_summed_up_by_the_hour_in_any_order_reports_the_same_as_each_read(
+    observed: list[tuple[int, bool, int]], random: Any
 ) -> None:
     begin = NOW - timedelta(days=101)
-    looks = [(begin + timedelta(seconds=s), UptimeSample("down" if down else "up", ms)) for s, down, ms in sorted(seen)]
+    reads_made = [
+        (begin + timedelta(seconds=s), UptimeSample("down" if down else "up", ms)) for s, down, ms in sorted(observed)
+    ]
     hours: list[UptimeSegment] = []
-    for _, group in groupby(looks, lambda look: look[0].strftime("%Y%m%d%H")):
+    for _, group in groupby(reads_made, lambda look: look[0].strftime("%Y%m%d%H")):
         some = list(group)
         cut = random.randint(0, len(some))
         hours.append(reduce(add, [UptimeSegment.from_samples(part) for part in (some[cut:], some[:cut]) if part]))
         assert hours[-1] == UptimeSegment.from_samples(some)
 
     assert downtime_by_month(hours, NOW, 5) == downtime_by_month(
-        [UptimeSegment.from_samples([look]) for look in looks], NOW, 5
+        [UptimeSegment.from_samples([look]) for look in reads_made], NOW, 5
     )
-    assert sum((hour.uptime for hour in hours), Uptime()) == sum_samples(look for _, look in looks)
+    assert sum((hour.uptime for hour in hours), Uptime()) == sum_samples(look for _, look in reads_made)
 
 
 def test_an_outage_over_the_turn_of_a_month_counts_in_both() -> None:

@@ -114,7 +114,7 @@ def test_a_macro_is_due_as_in_other_schedulers(case: dict[str, Any]) -> None:
     assert schedule.next_after(moment) == datetime.fromisoformat(case["due"])
 
 
-def test_a_macro_stands_for_an_expression_and_is_kept_as_written() -> None:
+def test_a_macro_stands_for_an_expression_and_is_stored_as_written() -> None:
     schedule = parse_schedule("@Daily")
     assert schedule == Ncrontab.parse("0 0 0 * * *")
     assert schedule.spec == schedule.text == "@daily"

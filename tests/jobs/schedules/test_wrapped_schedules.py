@@ -153,7 +153,7 @@ def test_an_instant_of_two_schedules_is_due_once() -> None:
     ]
 
 
-def test_a_list_goes_on_when_one_of_its_schedules_has_ended() -> None:
+def test_a_list_continues_when_one_of_its_schedules_has_ended() -> None:
     schedule = parse_schedule([{"every": "1h", "end": "2026-01-01T01:00:00Z"}, "0 0 12 * * *"])
 
     assert upcoming(schedule, "2026-01-01T00:10:00Z", 2) == ["2026-01-01T01:00:00Z", "2026-01-01T12:00:00Z"]
@@ -234,11 +234,11 @@ def test_a_spec_is_what_was_written_and_is_read_back(written: Any) -> None:
     assert isinstance(schedule, Schedule)
 
 
-def test_a_whole_spec_is_kept_word_by_word() -> None:
+def test_a_whole_spec_is_stored_word_by_word() -> None:
     assert parse_schedule(WHOLE).spec == WHOLE
 
 
-def test_the_text_tells_all_of_it() -> None:
+def test_the_text_reports_all_of_it() -> None:
     assert parse_schedule(WHOLE).text == (
         "0 */10 * * * * Europe/Berlin, repeat first, jitter 20s, from 2026-01-01, until 2026-12-31T12:00:00+01:00, "
         "except 2026-12-24, 2026-12-31, SAT, SUN 22:00-06:00, holidays of DE-BE"
@@ -257,7 +257,7 @@ def test_an_unknown_key_is_refused_with_the_one_that_was_meant() -> None:
         parse_schedule({"every": "5m", "exept": []})
 
 
-def test_what_many_jobs_share_of_a_schedule_is_told_from_what_each_adds() -> None:
+def test_what_many_jobs_share_of_a_schedule_is_reported_from_what_each_adds() -> None:
     plain = parse_schedule("every 5m")
     moved = bind_to_job(parse_schedule({"every": "5m", "offset": "30s", "jitter": "20s"}), "checkout")
 

@@ -48,14 +48,14 @@ def test_the_flat_form_is_http() -> None:
 
 
 @pytest.mark.parametrize("kind", list(TARGETS_BY_KIND))
-def test_every_model_says_its_kind(kind: str) -> None:
+def test_every_model_reports_its_kind(kind: str) -> None:
     annotation = TARGETS_BY_KIND[kind].model_fields["kind"].annotation
     assert annotation == Literal[kind]  # type: ignore[valid-type]
     assert get_args(annotation) == (kind,)
 
 
 @pytest.mark.parametrize(
-    ("check", "says"),
+    ("check", "message"),
     [
         ({"kind": "htpp", "url": "x"}, f"check.kind: 'htpp' is not allowed, did you mean http? allowed: {KINDS}"),
         ({"kind": 5, "url": "x"}, f"check.kind: 5 is not allowed; allowed: {KINDS}"),
@@ -71,12 +71,12 @@ def test_every_model_says_its_kind(kind: str) -> None:
     ],
     ids=str,
 )
-def test_a_wrong_or_missing_kind_is_told_with_those_that_there_are(check: Any, says: str) -> None:
-    assert problem(check) == says
+def test_a_wrong_or_missing_kind_is_reported_with_those_that_there_are(check: Any, message: str) -> None:
+    assert problem(check) == message
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"period": None}, "check: has neither period nor schedule: add period (such as 24h) or schedule"),
         ({"schedule": "0 0 3 * * *"}, BOTH),
@@ -93,8 +93,8 @@ def test_a_wrong_or_missing_kind_is_told_with_those_that_there_are(check: Any, s
     ],
     ids=str,
 )
-def test_a_heartbeat_that_is_written_wrong_is_refused_with_a_remedy(change: dict[str, Any], says: str) -> None:
-    assert problem(PINGS | change) == says
+def test_a_heartbeat_that_is_written_wrong_is_refused_with_a_remedy(change: dict[str, Any], message: str) -> None:
+    assert problem(PINGS | change) == message
 
 
 def test_a_definition_can_be_written_and_read_back() -> None:
@@ -103,14 +103,14 @@ def test_a_definition_can_be_written_and_read_back() -> None:
     assert JobDefinition.model_validate(one.model_dump(mode="json", by_alias=True)) == one
 
 
-def test_a_heartbeat_is_judged_each_minute_unless_the_job_says_otherwise() -> None:
+def test_a_heartbeat_is_judged_each_minute_unless_the_job_reports_otherwise() -> None:
     assert job(PINGS).schedule == IntervalSchedule(60.0)
     assert job(PINGS, schedule="00:05:00").schedule == IntervalSchedule(300.0)
     assert job(PINGS, schedule=None).schedule is None
     assert job(PINGS, depends_on=["database"]).schedule is None
 
 
-def test_an_http_job_that_says_no_schedule_has_none() -> None:
+def test_an_http_job_that_rejects_schedule_has_none() -> None:
     assert job({"url": "https://checkout.internal/"}).schedule is None
 
 
@@ -118,7 +118,7 @@ def test_the_endpoint_names_the_secret_and_no_more() -> None:
     assert job(PINGS).check.endpoint == "heartbeat:nightly-token"
 
 
-def test_the_schema_of_a_job_tells_each_kind() -> None:
+def test_the_schema_of_a_job_reports_each_kind() -> None:
     schema = JobDefinition.model_json_schema()
     members = [schema["$defs"][one["$ref"].rpartition("/")[2]] for one in schema["properties"]["check"]["oneOf"]]
     assert [member["properties"]["kind"]["const"] for member in members] == list(TARGETS_BY_KIND)

@@ -29,12 +29,12 @@ def test_a_url_with_blanks_or_control_characters_where_none_can_be_is_refused(ur
     assert "contains a line break, a control character or a blank" in problem(url=url)
 
 
-def test_a_blank_inside_a_path_is_taken() -> None:
+def test_a_blank_inside_a_path_is_accepted() -> None:
     assert HttpTarget(url=f"{URL}/a b?c=d e").url == f"{URL}/a b?c=d e"
 
 
 @pytest.mark.parametrize(
-    ("headers", "says"),
+    ("headers", "message"),
     [
         ({"not a name": "x"}, "'not a name' is not a valid header name"),
         ({"": "x"}, "is not a valid header name"),
@@ -61,15 +61,15 @@ def test_a_blank_inside_a_path_is_taken() -> None:
     ],
     ids=str,
 )
-def test_a_header_that_must_not_be_sent_is_refused(headers: dict[str, Any], says: str) -> None:
-    assert says in problem(headers=headers)
+def test_a_header_that_must_not_be_sent_is_refused(headers: dict[str, Any], message: str) -> None:
+    assert message in problem(headers=headers)
 
 
 def test_the_value_of_a_refused_header_is_not_repeated() -> None:
     assert "t0ken" not in problem(headers={"Authorization": "Bearer t0ken\n"})
 
 
-def test_headers_that_http_allows_are_taken() -> None:
+def test_headers_that_http_allows_are_accepted() -> None:
     headers: dict[str, Any] = {"X-Note": "grüß\tdich", "x_y.z!": "", "Host": "other.internal"}
     assert HttpTarget(url=URL, headers=headers).headers == headers
 
@@ -80,13 +80,13 @@ def test_a_value_is_fit_for_a_header_or_not(value: str, unfit: bool) -> None:
 
 
 @pytest.mark.parametrize("body", [TextBody(text="x"), JsonBody(json={"a": 1})], ids=["text", "json"])
-def test_a_body_that_is_a_model_already_is_taken_as_it_is(body: TextBody | JsonBody) -> None:
+def test_a_body_that_is_a_model_already_is_read_as_it_is(body: TextBody | JsonBody) -> None:
     assert HttpTarget(url=URL, body=body).body is body
 
 
 def test_an_api_key_needs_a_name_that_a_header_may_have() -> None:
-    told = problem(auth={"kind": "api_key", "key": {"secret": "k"}, "name": "X Key"})
-    assert "the name of the header or parameter" in told
+    reported = problem(auth={"kind": "api_key", "key": {"secret": "k"}, "name": "X Key"})
+    assert "the name of the header or parameter" in reported
 
 
 @pytest.mark.parametrize("name", ["Metadata", "X-IDENTITY-HEADER", "Transfer-Encoding", "Host"])
@@ -102,7 +102,7 @@ def test_a_virtual_host_may_be_named(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "says"),
+    ("url", "message"),
     [
         ("checkout", "is not an http URL: write it like"),
         ("/health", "is not an http URL: write it like"),
@@ -115,8 +115,8 @@ def test_a_virtual_host_may_be_named(host: str) -> None:
         ("user:pass@checkout.internal/?key=hidden", "'...@checkout.internal/' is not an http URL"),
     ],
 )
-def test_a_url_that_cannot_be_asked_is_refused_with_a_remedy(url: str, says: str) -> None:
-    assert says in problem(url=url)
+def test_a_url_that_cannot_be_requested_is_refused_with_a_remedy(url: str, message: str) -> None:
+    assert message in problem(url=url)
 
 
 @pytest.mark.parametrize(
@@ -129,9 +129,9 @@ def test_a_url_without_a_scheme_is_refused_with_both_that_may_be_meant(url: str)
 
 
 def test_a_url_without_a_scheme_is_refused_without_repeating_its_query() -> None:
-    said = problem(url="checkout.internal/health?key=hidden")
-    assert "write https://checkout.internal/health, or" in said
-    assert "hidden" not in said
+    output = problem(url="checkout.internal/health?key=hidden")
+    assert "write https://checkout.internal/health, or" in output
+    assert "hidden" not in output
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_placeholder_in_a_host_is_refused_as_nothing_fills_it_in(url: str, pla
 @pytest.mark.parametrize(
     "url", ["https://[fe80::1%25eth0]/", "https://a.example/?$filter=a%20eq%20(b)", "https://a.example/%E4ABC%20"]
 )
-def test_what_only_looks_like_a_placeholder_is_a_url(url: str) -> None:
+def test_what_only_resembles_a_placeholder_is_a_url(url: str) -> None:
     assert HttpTarget(url=url).url == url
 
 

@@ -15,7 +15,7 @@ def check(**keys: Any) -> dict[str, Any]:
     return {"url": "https://a.example/", **keys}
 
 
-def test_a_bearer_token_in_a_header_is_told_with_the_form_to_write() -> None:
+def test_a_bearer_token_in_a_header_is_reported_with_the_form_to_write() -> None:
     assert warned(check=check(headers={"Authorization": f"Bearer {VALUE}"})) == [
         "check.headers.Authorization: contains the credential Authorization as plain text, "
         "readable for everyone with access to the file; "
@@ -23,7 +23,7 @@ def test_a_bearer_token_in_a_header_is_told_with_the_form_to_write() -> None:
     ]
 
 
-def test_a_basic_header_is_told_with_the_form_to_write() -> None:
+def test_a_basic_header_is_reported_with_the_form_to_write() -> None:
     (warning,) = warned(check=check(headers={"authorization": f"Basic {VALUE}"}))
     assert "write auth: {kind: basic, username: NAME, password: {secret: NAME}}" in warning
 
@@ -32,7 +32,7 @@ def test_a_basic_header_is_told_with_the_form_to_write() -> None:
     "name",
     ["X-API-Key", "x-functions-key", "Ocp-Apim-Subscription-Key", "apikey", "X-Auth-Token", "Cookie", "DD-API-KEY"],
 )
-def test_a_key_in_a_header_is_told_and_never_repeated(name: str) -> None:
+def test_a_key_in_a_header_is_reported_and_never_repeated(name: str) -> None:
     (warning,) = warned(check=check(headers={name: VALUE}))
     assert warning.startswith(f"check.headers.{name}: contains the credential {name} as plain text")
     assert warning.endswith(f"write {name}: {{secret: NAME}}")
@@ -56,7 +56,7 @@ def test_other_headers_have_no_warning(headers: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", ["code", "sig", "api_key", "access_token", "password", "client_secret"])
-def test_a_key_in_the_query_is_told_wherever_it_stands(name: str) -> None:
+def test_a_key_in_the_query_is_reported_wherever_it_stands(name: str) -> None:
     (warning,) = warned(check=check(query={name: VALUE}))
     assert warning.startswith(f"check.query.{name}: contains the credential {name}")
     (warning,) = warned(check={"url": f"https://a.example/?a=b&{name}={VALUE}"})
@@ -71,7 +71,7 @@ def test_other_parameters_have_no_warning(query: str) -> None:
     assert warned(check={"url": f"https://a.example/?{query}"}) == []
 
 
-def test_a_password_in_a_form_or_in_json_is_told() -> None:
+def test_a_password_in_a_form_or_in_json_is_reported() -> None:
     (warning,) = warned(check=check(method="POST", body={"form": {"user": "probe", "password": VALUE}}))
     assert warning.startswith("check.body.form.password: contains the credential password")
 
@@ -84,7 +84,7 @@ def test_a_password_in_a_form_or_in_json_is_told() -> None:
         ({"text": f'{{"login": {{"apiKey": "{VALUE}"}}}}'}, "body.text"),
     ],
 )
-def test_a_credential_in_json_is_told_wherever_it_stands(body: dict[str, Any], where: str) -> None:
+def test_a_credential_in_json_is_reported_wherever_it_stands(body: dict[str, Any], where: str) -> None:
     (warning,) = warned(check=check(method="POST", body=body))
     assert warning.startswith(f"check.{where}: contains the credential ")
     assert warning.endswith("send it in a form, a header or auth, which can reference a secret")

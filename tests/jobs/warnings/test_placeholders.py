@@ -26,7 +26,7 @@ def test_a_placeholder_in_the_path_of_a_url_is_sent_as_it_is(placeholder: str) -
         ({"method": "POST", "body": {"json": {"a": ["b", {"c": "${A}"}]}}}, "check.body.json.a[1].c"),
     ],
 )
-def test_a_placeholder_anywhere_in_a_request_is_told(keys: dict[str, Any], where: str) -> None:
+def test_a_placeholder_anywhere_in_a_request_is_reported(keys: dict[str, Any], where: str) -> None:
     (warning,) = warned(check={"url": "https://a.example/", **keys})
     assert warning.startswith(f"{where}: contains the placeholder ")
 

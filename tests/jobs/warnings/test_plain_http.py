@@ -80,7 +80,7 @@ def test_a_value_that_a_step_saved_as_a_secret_is_one() -> None:
     assert refused(check=steps(shown, {"url": "http://a.example/${token}"})) == []
 
 
-def test_each_step_says_for_itself_that_plain_http_will_do() -> None:
+def test_each_step_reports_for_itself_that_plain_http_will_do() -> None:
     first = {"url": "http://a.example/", "auth": BEARER, "allow_plain_http": True}
     (refusal,) = refused(check=steps(first, {"url": "/b", "auth": BEARER}))
     assert refusal.startswith("check.steps[1].url")

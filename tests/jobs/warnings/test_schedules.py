@@ -33,7 +33,7 @@ def test_a_schedule_without_any_instant_is_never_due(schedule: Any) -> None:
     assert warning.startswith("schedule: is never due: no date matches '")
 
 
-def test_a_schedule_that_has_ended_says_when() -> None:
+def test_a_schedule_that_has_ended_reports_when() -> None:
     assert warned(schedule={"every": "5m", "end": "2020-01-01"}) == [
         "schedule: is no longer due: it ended at 2020-01-01; move its end, or remove the job"
     ]
@@ -44,7 +44,7 @@ def test_a_schedule_that_is_due_at_some_time_has_no_warning(schedule: Any) -> No
     assert warned(schedule=schedule) == []
 
 
-def test_the_schedule_of_a_heartbeats_pings_is_looked_at_too() -> None:
+def test_the_schedule_of_a_heartbeats_pings_is_checked_too() -> None:
     check = {"kind": "heartbeat", "token": {"secret": "t"}, "schedule": "0 0 22-2 * * *"}
     (warning,) = warned(check=check)
     assert warning.startswith("check.schedule: hour: '22-2' is a reversed range")
@@ -91,7 +91,7 @@ def test_the_schedule_of_a_heartbeats_pings_is_looked_at_too() -> None:
         ("0 0 0 * * T", "day of week: 'T' means tuesday, though 'T' is also the start of thursday; write tue"),
     ],
 )
-def test_an_odd_field_is_told_with_what_it_means_and_what_to_write(expression: str, warning: str) -> None:
+def test_an_odd_field_is_reported_with_what_it_means_and_what_to_write(expression: str, warning: str) -> None:
     assert odd(expression) == [warning]
 
 
@@ -131,7 +131,7 @@ _FIELD = st.sampled_from(["*", "*/2", "5", "1-5", "5-1", "*/0", "1/3", "2,4", "3
 
 
 @given(st.tuples(_FIELD, _FIELD, _FIELD, _FIELD, _FIELD, st.sampled_from(["*", "1", "mon", "m", "s-t", "fri-mon"])))
-def test_every_expression_that_is_accepted_can_be_looked_at(fields: tuple[str, ...]) -> None:
+def test_every_expression_that_is_accepted_can_be_checked(fields: tuple[str, ...]) -> None:
     expression = Ncrontab.parse(" ".join(fields)).text
     for message, hint in explain_odd_fields(expression):
         assert message

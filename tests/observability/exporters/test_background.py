@@ -93,7 +93,7 @@ async def test_a_delivery_that_fails_costs_its_events_only(caplog: pytest.LogCap
     assert "hunter-two" not in caplog.text
 
 
-async def test_an_sdk_that_cannot_be_set_up_is_told_and_its_events_are_counted() -> None:
+async def test_an_sdk_that_cannot_be_set_up_is_reported_and_its_events_are_counted() -> None:
     delivery = RecordingDelivery(cannot_open=ImportError("no module named sdk"))
     made = exporter(delivery)
     made.offer(runs.reported())
@@ -114,9 +114,9 @@ async def test_closing_is_bounded_and_what_is_left_is_counted() -> None:
     made.offer(runs.reported())
     await until(delivery.delivering.is_set)
     made.offer(runs.reported())
-    begun = time.monotonic()
+    started = time.monotonic()
     await made.aclose(0.05)
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - started < 20
     assert made.health().dropped == 1
     made.offer(runs.reported())
     assert made.health().dropped == 2

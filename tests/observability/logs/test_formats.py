@@ -71,7 +71,7 @@ def test_a_started_run_names_job_run_and_trigger(redactor: Redactor) -> None:
     }
 
 
-def test_a_degraded_run_tells_that_and_why(redactor: Redactor) -> None:
+def test_a_degraded_run_reports_that_and_why(redactor: Redactor) -> None:
     line = as_json(JobPerformance(runs.degraded()), redactor)
     assert (line["Success"], line["Degraded"]) == (True, True)
     assert line["Message"] == (
@@ -80,7 +80,7 @@ def test_a_degraded_run_tells_that_and_why(redactor: Redactor) -> None:
     )
 
 
-def test_a_finished_run_tells_its_performance(redactor: Redactor) -> None:
+def test_a_finished_run_reports_its_performance(redactor: Redactor) -> None:
     line = as_json(JobPerformance(runs.run(tags={"team": "payments"})), redactor)
     assert {key: line[key] for key in list(line)[3:]} == {
         "Event": "JOB_PERFORMANCE",
@@ -100,7 +100,7 @@ def test_a_finished_run_tells_its_performance(redactor: Redactor) -> None:
     }
 
 
-def test_a_retry_tells_what_failed_and_when_it_goes_on_in_seconds(redactor: Redactor) -> None:
+def test_a_retry_reports_what_failed_and_when_it_continues_in_seconds(redactor: Redactor) -> None:
     line = as_json(JobRetry(runs.retried()), redactor)
     assert {key: line[key] for key in list(line)[3:]} == {
         "Event": "JOB_RETRY",
@@ -118,7 +118,7 @@ def test_a_retry_tells_what_failed_and_when_it_goes_on_in_seconds(redactor: Reda
     }
 
 
-def test_a_failed_run_tells_its_error_and_that_no_retry_follows(redactor: Redactor) -> None:
+def test_a_failed_run_reports_its_error_and_that_no_retry_follows(redactor: Redactor) -> None:
     line = as_json(JobFailed(runs.run(Outcome.FAILED)), redactor)
     assert {key: line[key] for key in list(line)[3:]} == {
         "Event": "JOB_FAILED",
@@ -137,11 +137,11 @@ def test_a_failed_run_tells_its_error_and_that_no_retry_follows(redactor: Redact
     }
 
 
-def test_a_correlation_id_of_its_own_is_told(redactor: Redactor) -> None:
+def test_a_correlation_id_of_its_own_is_reported(redactor: Redactor) -> None:
     assert as_json(JobPerformance(runs.run(correlation_id="order-7")), redactor)["CorrelationId"] == "order-7"
 
 
-def test_a_run_that_was_left_out_says_why(redactor: Redactor) -> None:
+def test_a_run_that_was_skipped_reports_why(redactor: Redactor) -> None:
     skipped = runs.run(Outcome.SKIPPED, message="the last run is still going")
     line = as_json(JobPerformance(skipped), redactor)
     assert (line["Message"], line["Success"], line["ResponseTime"]) == (
@@ -151,7 +151,7 @@ def test_a_run_that_was_left_out_says_why(redactor: Redactor) -> None:
     )
 
 
-def test_a_dead_letter_says_why(redactor: Redactor) -> None:
+def test_a_dead_letter_reports_why(redactor: Redactor) -> None:
     line = as_json(DeadLettered(runs.ticket(), "delivered 5 times"), redactor)
     assert (line["Event"], line["ErrorMessage"]) == ("JOB_DEAD_LETTERED", "delivered 5 times")
 
@@ -216,7 +216,7 @@ def test_an_overlong_text_loses_its_middle_after_redaction(redactor: Redactor) -
     assert message.endswith("bbb")
 
 
-def test_a_line_for_people_says_event_and_sentence(redactor: Redactor) -> None:
+def test_a_line_for_people_reports_event_and_sentence(redactor: Redactor) -> None:
     line = TextFormat(redactor, colour=False).format(record(JobPerformance(runs.run())))
     assert line.split(" ", 1)[1] == "INFO    JOB_PERFORMANCE checkout succeeded in 20 ms, status 200"
 
@@ -236,10 +236,10 @@ def test_a_line_for_people_ends_with_its_traceback(redactor: Redactor) -> None:
     assert line.splitlines()[-1] == "RuntimeError: here"
 
 
-def test_the_stack_is_shown_when_asked_for(redactor: Redactor) -> None:
-    asked = record("where", error=None)
-    asked.stack_info = "Stack (most recent call last): main"
-    assert "most recent call last" in json.loads(JsonFormat(redactor).format(asked))["Exception"]
+def test_the_stack_is_shown_when_requested(redactor: Redactor) -> None:
+    requested = record("where", error=None)
+    requested.stack_info = "Stack (most recent call last): main"
+    assert "most recent call last" in json.loads(JsonFormat(redactor).format(requested))["Exception"]
 
 
 def test_a_run_that_an_answer_failed_shows_the_begin_of_the_answer(redactor: Redactor) -> None:
@@ -256,16 +256,16 @@ def test_half_of_a_surrogate_pair_and_bytes_that_are_no_text_make_a_line_all_the
     assert (read["Message"], read["Raw"], read["Ratio"]) == ("half of \ud83d", "b'\\xff'", 0.5)
 
 
-def test_fields_of_one_line_each_are_not_looked_at_as_a_text_of_several_lines() -> None:
-    looked_at: list[str] = []
+def test_fields_of_one_line_each_are_not_checked_as_a_text_of_several_lines() -> None:
+    checked_at: list[str] = []
 
     class Looking(Redactor):
         def redact(self, text: str, *, cut: bool = False) -> str:
-            looked_at.append(text)
+            checked_at.append(text)
             return super().redact(text, cut=cut)
 
     looking = Looking()
     looking.add_permanent(SECRET)
     as_json(JobPerformance(runs.run()), looking)
-    assert looked_at
-    assert not any("\n" in text for text in looked_at)
+    assert checked_at
+    assert not any("\n" in text for text in checked_at)

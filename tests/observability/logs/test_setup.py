@@ -51,7 +51,7 @@ def configured(
     return configure_logging(level=level, format=format, redactor=redactor, stream=stream)
 
 
-def test_json_where_nobody_looks(redactor: Redactor) -> None:
+def test_json_where_no_one_reads(redactor: Redactor) -> None:
     stream = io.StringIO()
     logs = configured(stream, redactor)
     logging.getLogger("x").info(JobPerformance(runs.run()))
@@ -84,7 +84,7 @@ def test_a_coloured_line_on_a_terminal(redactor: Redactor, monkeypatch: pytest.M
     assert "\x1b[32mINFO" in stream.getvalue()
 
 
-def test_no_colour_when_the_operator_wants_none(redactor: Redactor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_colour_when_the_operator_requires_none(redactor: Redactor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     stream = Terminal()
     logs = configured(stream, redactor)
@@ -102,7 +102,7 @@ def test_the_setting_decides_over_the_terminal(format: LogFormat, is_json: bool,
     assert stream.getvalue().startswith("{") is is_json
 
 
-def test_records_below_the_level_are_left_out(redactor: Redactor) -> None:
+def test_records_below_the_level_are_skipped(redactor: Redactor) -> None:
     stream = io.StringIO()
     logs = configured(stream, redactor, level="warning")
     logging.getLogger("x").info("quiet")

@@ -69,7 +69,7 @@ def test_arguments_are_read_when_the_record_is_logged(reader: Reader) -> None:
     assert reader.getvalue() == "['one']\n"
 
 
-def test_a_reader_that_stopped_reading_holds_nobody_up(reader: Reader) -> None:
+def test_a_reader_that_stopped_reading_holds_no_one_up(reader: Reader) -> None:
     writer = writer_for(reader, capacity=10)
     reader.reads.clear()
     for number in range(2000):  # one that waited would wait for ever: the reader reads again below
@@ -102,9 +102,9 @@ def test_closing_is_bounded_by_its_timeout(reader: Reader) -> None:
     writer = writer_for(reader)
     reader.reads.clear()
     writer.handle(record("stuck", level=logging.ERROR))
-    begun = time.monotonic()
+    started = time.monotonic()
     writer.close(timeout=0.02)
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - started < 20
     reader.reads.set()
 
 
@@ -114,9 +114,9 @@ def test_closing_once_more_does_not_wait_once_more(reader: Reader) -> None:
     reader.reads.clear()
     writer.handle(record("stuck"))
     writer.close(timeout=0.02)
-    begun = time.monotonic()
+    started = time.monotonic()
     writer.close(timeout=30)
-    assert time.monotonic() - begun < 25
+    assert time.monotonic() - started < 25
     reader.reads.set()
 
 

@@ -13,51 +13,53 @@ from tests.scheduler.api.api_client import ApiClient
 HOST = "https://scheduler.azurewebsites.net"
 
 
-async def ask(
-    desk: ApiClient, method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b""
+async def send_request(
+    client: ApiClient, method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b""
 ) -> func.HttpResponse:
     url = HOST + path
     request = func.HttpRequest(method, url, params=dict(parse_qsl(urlsplit(url).query)), headers=headers, body=body)
-    answer: func.HttpResponse = await func.AsgiMiddleware(desk.app).handle_async(request)
+    answer: func.HttpResponse = await func.AsgiMiddleware(client.app).handle_async(request)
     return answer
 
 
 @pytest.mark.parametrize("encoded", [False, True])
 async def test_a_run_is_found_by_its_id(encoded: bool) -> None:
-    async with ApiClient() as desk:
-        run_id = await desk.perform()
+    async with ApiClient() as client:
+        run_id = await client.perform()
 
-        answer = await ask(desk, "GET", f"/api/runs/{quote(run_id, safe='') if encoded else run_id}?code=KEY")
+        answer = await send_request(
+            client, "GET", f"/api/runs/{quote(run_id, safe='') if encoded else run_id}?code=KEY"
+        )
 
     assert answer.status_code == 200
     assert json.loads(answer.get_body())["id"] == run_id
 
 
 async def test_a_run_is_started() -> None:
-    async with ApiClient() as desk:
-        answer = await ask(desk, "POST", "/api/jobs/checkout/run?code=KEY")
+    async with ApiClient() as client:
+        answer = await send_request(client, "POST", "/api/jobs/checkout/run?code=KEY")
 
     assert answer.status_code == 202
     assert answer.headers["operation-location"].startswith("/api/runs/checkout@")
 
 
 async def test_an_unforeseen_error_is_an_answer_and_not_a_failed_invocation() -> None:
-    async with ApiClient() as desk:
+    async with ApiClient() as client:
 
         async def breaks(*_: object, **__: object) -> None:
             raise RuntimeError
 
-        desk.shop.runs.list_page = breaks  # type: ignore[assignment, method-assign]
-        answer = await ask(desk, "GET", "/api/runs")
+        client.shop.runs.list_page = breaks  # type: ignore[assignment, method-assign]
+        answer = await send_request(client, "GET", "/api/runs")
 
     assert (answer.status_code, answer.mimetype) == (500, "application/problem+json")
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 async def test_the_dashboard_and_its_files_are_served() -> None:
-    async with ApiClient() as desk:
-        page = await ask(desk, "GET", "/api/dashboard?code=KEY")
-        style = await ask(desk, "GET", "/api/dashboard/static/overview.css?code=KEY")
+    async with ApiClient() as client:
+        page = await send_request(client, "GET", "/api/dashboard?code=KEY")
+        style = await send_request(client, "GET", "/api/dashboard/static/overview.css?code=KEY")
 
     assert (page.status_code, page.mimetype) == (200, "text/html; charset=utf-8")
     assert b"/api/runs?code=KEY" in page.get_body()
@@ -78,8 +80,8 @@ RUN = "/api/jobs/checkout/run?code=KEY"
     ],
 )
 async def test_a_page_of_another_site_may_change_nothing(headers: dict[str, str]) -> None:
-    async with ApiClient() as desk:
-        answer = await ask(desk, "POST", RUN, headers)
+    async with ApiClient() as client:
+        answer = await send_request(client, "POST", RUN, headers)
 
     assert (answer.status_code, answer.mimetype) == (403, "application/problem+json")
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -95,13 +97,13 @@ async def test_a_page_of_another_site_may_change_nothing(headers: dict[str, str]
     ],
 )
 async def test_a_page_of_this_app_may_start_a_run_also_behind_a_gateway(headers: dict[str, str]) -> None:
-    async with ApiClient() as desk:
-        assert (await ask(desk, "POST", RUN, headers)).status_code == 202
+    async with ApiClient() as client:
+        assert (await send_request(client, "POST", RUN, headers)).status_code == 202
 
 
 @pytest.mark.parametrize("headers", [None, {"Content-Length": "70000"}, {"Transfer-Encoding": "chunked"}])
 async def test_a_body_that_is_too_large_is_refused(headers: dict[str, str] | None) -> None:
-    async with ApiClient() as desk:
-        answer = await ask(desk, "POST", "/api/jobs/checkout/pause", headers, b"x" * 70_000)
+    async with ApiClient() as client:
+        answer = await send_request(client, "POST", "/api/jobs/checkout/pause", headers, b"x" * 70_000)
 
     assert (answer.status_code, answer.mimetype) == (413, "application/problem+json")

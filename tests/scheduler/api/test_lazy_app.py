@@ -43,7 +43,7 @@ async def both() -> AsyncIterator[Early]:
             yield apis
 
 
-def told(answer: httpx.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
+def reported(answer: httpx.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
     return answer.status_code, answer.content, sorted(answer.headers.items())
 
 
@@ -56,7 +56,7 @@ async def test_a_probe_is_answered_as_by_the_whole_api(method: str, path: str, s
 
         early = await apis.early.request(method, path)
 
-        assert told(early) == told(await apis.whole.request(method, path))
+        assert reported(early) == reported(await apis.whole.request(method, path))
         assert apis.times_made == 0
 
 
@@ -64,22 +64,22 @@ async def test_a_name_that_is_not_ours_is_refused_as_by_the_whole_api() -> None:
     async with both() as apis:
         early = await apis.early.get("/api/health", headers={"Host": "elsewhere.example"})
 
-        assert told(early) == told(await apis.whole.get("/api/health", headers={"Host": "elsewhere.example"}))
+        assert reported(early) == reported(await apis.whole.get("/api/health", headers={"Host": "elsewhere.example"}))
         assert early.status_code == 400
 
 
 @pytest.mark.parametrize("path", ["/api/jobs", "/api/dashboard/static/overview.css", "/api/no", "/api/health/", "/"])
 async def test_everything_else_is_answered_by_the_whole_api(path: str) -> None:
     async with both() as apis:
-        assert told(await apis.early.get(path)) == told(await apis.whole.get(path))
+        assert reported(await apis.early.get(path)) == reported(await apis.whole.get(path))
 
 
 async def test_another_method_on_a_health_route_is_refused_as_by_the_whole_api() -> None:
     async with both() as apis:
-        assert told(await apis.early.post("/api/health")) == told(await apis.whole.post("/api/health"))
+        assert reported(await apis.early.post("/api/health")) == reported(await apis.whole.post("/api/health"))
 
 
-async def test_the_whole_api_is_made_once_for_all_who_ask_for_it_together() -> None:
+async def test_the_whole_api_is_made_once_for_all_who_request_it_together() -> None:
     async with both() as apis:
         answers = await asyncio.gather(*(apis.early.get("/api/jobs") for _ in range(3)))
 
@@ -87,7 +87,7 @@ async def test_the_whole_api_is_made_once_for_all_who_ask_for_it_together() -> N
         assert apis.times_made == 1
 
 
-def test_a_host_that_nobody_has_asked_has_nothing_of_fastapi() -> None:
+def test_a_host_that_no_one_has_requested_has_nothing_of_fastapi() -> None:
     code = "import sys, scheduler.hosts.embedded.host; print(*{'fastapi', 'jinja2'} & sys.modules.keys())"
     answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert answer.stdout.strip() == ""

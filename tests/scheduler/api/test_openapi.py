@@ -71,8 +71,8 @@ RESERVED = {f"#/components/headers/{name}" for name in ("Allow", "ETag", "Locati
 
 
 async def _description() -> dict[str, Any]:
-    async with ApiClient() as desk:
-        described: dict[str, Any] = (await desk.get("/api/openapi.json")).json()
+    async with ApiClient() as client:
+        described: dict[str, Any] = (await client.get("/api/openapi.json")).json()
     return described
 
 
@@ -249,10 +249,10 @@ def _references(node: Any) -> Iterator[str]:
 )
 async def test_what_is_sent_is_the_model_that_is_described(address: str, model: type[BaseModel]) -> None:
     jobs = [entry(retry={"attempts": 2, "initial": "1ms"}), entry("other", schedule=None)]
-    async with ApiClient(REFUSED, answer(500), answer(), jobs=jobs) as desk:
-        await desk.perform()
-        await desk.enqueue(seconds=60)
-        sent = await desk.get(address)
+    async with ApiClient(REFUSED, answer(500), answer(), jobs=jobs) as client:
+        await client.perform()
+        await client.enqueue(seconds=60)
+        sent = await client.get(address)
 
     _holds(sent, model)
 

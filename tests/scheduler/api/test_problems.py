@@ -48,42 +48,42 @@ def problem_of(answer: httpx.Response, status: int) -> dict[str, object]:
 async def test_a_parameter_that_cannot_be_used_is_refused_with_its_place(
     address: str, complaint: str, status: int
 ) -> None:
-    async with ApiClient() as desk:
-        body = problem_of(await desk.get(address), status)
+    async with ApiClient() as client:
+        body = problem_of(await client.get(address), status)
 
     assert str(body["detail"]).startswith(complaint)
     (error,) = body["errors"]  # type: ignore[misc]
     assert complaint.startswith(error["location"])  # type: ignore[has-type]
 
 
-async def test_everything_that_is_wrong_is_told_at_once() -> None:
-    async with ApiClient() as desk:
-        body = problem_of(await desk.get("/api/runs?limit=0&job=%2F"), 400)
+async def test_everything_that_is_wrong_is_reported_at_once() -> None:
+    async with ApiClient() as client:
+        body = problem_of(await client.get("/api/runs?limit=0&job=%2F"), 400)
 
     assert [error["location"] for error in body["errors"]] == ["query.job", "query.limit"]  # type: ignore[attr-defined]
 
 
 async def test_a_continuation_of_another_list_is_refused() -> None:
-    async with ApiClient() as desk:
-        await desk.perform()
-        await desk.perform(seconds=1)
-        continuation = (await desk.get("/api/runs", limit=1)).json()["continuation"]
+    async with ApiClient() as client:
+        await client.perform()
+        await client.perform(seconds=1)
+        continuation = (await client.get("/api/runs", limit=1)).json()["continuation"]
 
-        body = problem_of(await desk.get("/api/runs", job="checkout", continuation=continuation), 422)
+        body = problem_of(await client.get("/api/runs", job="checkout", continuation=continuation), 422)
 
     assert "not a continuation of this list" in str(body["detail"])
 
 
 @pytest.mark.parametrize("address", ["/api/jobs", "/api/runs", "/api/dashboard", "/api/health"])
 async def test_a_function_key_in_the_address_is_no_unknown_parameter(address: str) -> None:
-    async with ApiClient() as desk:
-        assert (await desk.get(address, code="KEY")).status_code == 200
+    async with ApiClient() as client:
+        assert (await client.get(address, code="KEY")).status_code == 200
 
 
 @pytest.mark.parametrize("address", ["/api", "/api/nothing", "/favicon.ico", "/api/dashboard/static/nothing.js"])
-async def test_an_address_where_nothing_is_says_where_to_look(address: str) -> None:
-    async with ApiClient() as desk:
-        body = problem_of(await desk.get(address), 404)
+async def test_an_address_where_nothing_is_reports_where_to_look(address: str) -> None:
+    async with ApiClient() as client:
+        body = problem_of(await client.get(address), 404)
 
     assert body["title"] == "Not Found"
     assert "/api/openapi.json" in str(body["detail"])
@@ -91,8 +91,8 @@ async def test_an_address_where_nothing_is_says_where_to_look(address: str) -> N
 
 @pytest.mark.parametrize("address", ["/api/dashboard/static/../../app.py", "/api/dashboard/static/%2e%2e/app.py"])
 async def test_only_static_files_are_served(address: str) -> None:
-    async with ApiClient() as desk:
-        assert (await desk.get(address)).status_code == 404
+    async with ApiClient() as client:
+        assert (await client.get(address)).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ async def test_only_static_files_are_served(address: str) -> None:
     ],
 )
 async def test_a_method_that_is_not_possible_is_refused_with_what_is(method: str, address: str, allowed: str) -> None:
-    async with ApiClient() as desk:
-        answer = await desk.request(method, address)
+    async with ApiClient() as client:
+        answer = await client.request(method, address)
 
     problem = answer.json()
     assert problem["detail"] == f"The method {method} is not allowed for this path. Use {allowed}."
@@ -121,8 +121,8 @@ async def test_a_method_that_is_not_possible_is_refused_with_what_is(method: str
 
 
 async def test_a_static_file_cannot_be_written() -> None:
-    async with ApiClient() as desk:
-        answer = await desk.request("POST", "/api/dashboard/static/overview.css")
+    async with ApiClient() as client:
+        answer = await client.request("POST", "/api/dashboard/static/overview.css")
 
     assert problem_of(answer, 405)["detail"] == "The method POST is not allowed for this path. Use GET, HEAD."
 
@@ -130,32 +130,32 @@ async def test_a_static_file_cannot_be_written() -> None:
 @pytest.mark.parametrize(
     "address", ["/api/jobs", "/api/jobs/checkout", "/api/runs", "/api/runs/checkout@20260301T120000.000Z"]
 )
-async def test_a_store_that_is_away_is_told_with_when_to_come_back(address: str) -> None:
-    async with ApiClient() as desk:
-        desk.break_store()
-        answer = await desk.get(address)
+async def test_a_store_that_is_unavailable_is_reported_with_when_to_come_back(address: str) -> None:
+    async with ApiClient() as client:
+        client.break_store()
+        answer = await client.get(address)
 
     assert problem_of(answer, 503)["detail"] == "the store is away"
     assert answer.headers["Retry-After"] == "5"
 
 
 async def test_a_run_that_cannot_be_stored_is_not_started() -> None:
-    async with ApiClient() as desk:
-        desk.break_store()
-        problem_of(await desk.post("/api/jobs/checkout/run"), 503)
+    async with ApiClient() as client:
+        client.break_store()
+        problem_of(await client.post("/api/jobs/checkout/run"), 503)
 
-        assert desk.shop.worker.in_flight_count == 0
+        assert client.shop.worker.in_flight_count == 0
 
 
-async def test_an_error_that_nobody_foresaw_says_nothing_of_the_inside(caplog: pytest.LogCaptureFixture) -> None:
-    async with ApiClient() as desk:
+async def test_an_error_that_no_one_foresaw_reports_nothing_of_the_inside(caplog: pytest.LogCaptureFixture) -> None:
+    async with ApiClient() as client:
 
         async def breaks(*_: object, **__: object) -> None:
             raise RuntimeError("inside")
 
-        desk.shop.runs.list_page = breaks  # type: ignore[assignment, method-assign]
+        client.shop.runs.list_page = breaks  # type: ignore[assignment, method-assign]
         with caplog.at_level(logging.ERROR, "scheduler.api"):
-            answer = await desk.get("/api/runs")
+            answer = await client.get("/api/runs")
 
     assert (
         problem_of(answer, 500)["detail"] == "The scheduler failed to process the request. The log contains the error."
@@ -166,7 +166,7 @@ async def test_an_error_that_nobody_foresaw_says_nothing_of_the_inside(caplog: p
 
 
 async def test_what_a_caller_wrote_comes_back_on_one_line() -> None:
-    async with ApiClient(jobs=[entry()]) as desk:
-        body = problem_of(await desk.get("/api/runs?a%0Ab=1"), 400)
+    async with ApiClient(jobs=[entry()]) as client:
+        body = problem_of(await client.get("/api/runs?a%0Ab=1"), 400)
 
     assert "\n" not in str(body["detail"])

@@ -43,17 +43,17 @@ class Walked:
     def __init__(self) -> None:
         self._runner = asyncio.Runner()
         jobs = [entry(timeout={"attempt": "1s", "run": "2s"}), entry("other", schedule=None)]
-        self._desk = self._runner.run(self._open(jobs))
-        self.document: dict[str, Any] = self.ask("GET", "/api/openapi.json").json()
+        self._client = self._runner.run(self._open(jobs))
+        self.document: dict[str, Any] = self.send_request("GET", "/api/openapi.json").json()
 
     async def _open(self, jobs: Any) -> ApiClient:
         return ApiClient(REFUSED, jobs=jobs)
 
-    def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
-        return self._runner.run(self._desk.request(method, path, **options))
+    def send_request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return self._runner.run(self._client.request(method, path, **options))
 
     def close(self) -> None:
-        self._runner.run(self._desk.__aexit__(None, None, None))
+        self._runner.run(self._client.__aexit__(None, None, None))
         self._runner.close()
 
     def operation(self, method: str, path: str) -> dict[str, Any]:
@@ -74,8 +74,8 @@ def walked() -> Iterator[Walked]:
 
 def operations() -> list[tuple[str, str]]:
     async def described() -> dict[str, Any]:
-        async with ApiClient() as desk:
-            found: dict[str, Any] = (await desk.get("/api/openapi.json")).json()["paths"]
+        async with ApiClient() as client:
+            found: dict[str, Any] = (await client.get("/api/openapi.json")).json()["paths"]
             return found
 
     return [(method, path) for path, methods in asyncio.run(described()).items() for method in methods]
@@ -224,9 +224,9 @@ def judged(answer: httpx.Response, operation: dict[str, Any]) -> None:
 def test_what_the_document_allows_is_not_refused_for_its_form(method: str, path: str, walked: Walked) -> None:
     @WALK
     @given(st.data())
-    def asked(data: st.DataObject) -> None:
+    def requested(data: st.DataObject) -> None:
         address, query, body = request(data.draw, walked, method, path)
-        answer = walked.ask(method.upper(), address, params=query, **sent(body))
+        answer = walked.send_request(method.upper(), address, params=query, **sent(body))
         judged(answer, walked.operation(method, path))
         assert answer.status_code != 400, answer.text
         if answer.status_code == 422:
@@ -234,7 +234,7 @@ def test_what_the_document_allows_is_not_refused_for_its_form(method: str, path:
             assert wrong
             assert wrong <= SEMANTIC, answer.text
 
-    asked()
+    requested()
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
@@ -253,13 +253,13 @@ def test_what_the_document_forbids_is_refused(method: str, path: str, walked: Wa
 
     @FEW
     @given(st.data())
-    def asked(data: st.DataObject) -> None:
+    def requested(data: st.DataObject) -> None:
         address, query, body = request(data.draw, walked, method, path)
         for name, value in wrong_queries:
-            asking = [one for one in query if one[0] != name] + [(name, value)]
-            refused(walked.ask(method.upper(), address, params=asking, **sent(body)), (name, value))
+            requesting = [one for one in query if one[0] != name] + [(name, value)]
+            refused(walked.send_request(method.upper(), address, params=requesting, **sent(body)), (name, value))
         for wrong in wrong_bodies:
-            refused(walked.ask(method.upper(), address, params=query, **sent(wrong)), wrong)
+            refused(walked.send_request(method.upper(), address, params=query, **sent(wrong)), wrong)
 
     def refused(answer: httpx.Response, spoilt: Any) -> None:
         judged(answer, operation)
@@ -267,7 +267,7 @@ def test_what_the_document_forbids_is_refused(method: str, path: str, walked: Wa
         assert 400 <= answer.status_code < 500, (spoilt, answer.text)
 
     if wrong_queries or wrong_bodies:
-        asked()
+        requested()
 
 
 def sent(body: Any) -> dict[str, Any]:

@@ -16,17 +16,17 @@ RAW = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u206
 TEXT = "evil\u202egnp.exe\u2066 \u2067\u2069 \u0085\u009b31m \x7f\x1b[31m \u05d0\u05d1 \u200f\u2028."
 
 
-async def desk_with_a_hostile_run() -> tuple[ApiClient, str]:
-    desk = ApiClient(broken(ErrorClass.CONNECTION_REFUSED, TEXT))
-    return desk, await desk.perform()
+async def client_with_a_hostile_run() -> tuple[ApiClient, str]:
+    client = ApiClient(broken(ErrorClass.CONNECTION_REFUSED, TEXT))
+    return client, await client.perform()
 
 
 @pytest.mark.parametrize("path", ["/api/dashboard", "/api/dashboard/jobs/checkout", "/api/dashboard/runs/{run}"])
 async def test_no_page_shows_a_control_character_of_a_reason(path: str) -> None:
-    desk, run_id = await desk_with_a_hostile_run()
-    async with desk:
-        await desk.post_json("/api/jobs/checkout/pause", {"reason": TEXT})
-        page = await desk.get(path.format(run=run_id))
+    client, run_id = await client_with_a_hostile_run()
+    async with client:
+        await client.post_json("/api/jobs/checkout/pause", {"reason": TEXT})
+        page = await client.get(path.format(run=run_id))
 
     assert page.status_code == 200
     assert not RAW.search(page.text)
@@ -36,8 +36,8 @@ async def test_no_page_shows_a_control_character_of_a_reason(path: str) -> None:
 
 
 async def test_an_error_page_shows_no_control_character_of_an_address() -> None:
-    async with ApiClient() as desk:
-        page = await desk.request("GET", "/api/dashboard/jobs/a%E2%80%AEb%1B%C2%9B", headers={"accept": "text/html"})
+    async with ApiClient() as client:
+        page = await client.request("GET", "/api/dashboard/jobs/a%E2%80%AEb%1B%C2%9B", headers={"accept": "text/html"})
 
     assert page.status_code == 404
     assert not RAW.search(page.text)
@@ -46,24 +46,24 @@ async def test_an_error_page_shows_no_control_character_of_an_address() -> None:
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("path", ["/api/jobs/checkout", "/api/jobs"])
 async def test_json_has_them_as_escapes_and_means_the_same(path: str, method: str) -> None:
-    async with ApiClient() as desk:
-        await desk.post_json("/api/jobs/checkout/pause", {"reason": TEXT})
-        told, head = await desk.get(path), await desk.request("HEAD", path)
+    async with ApiClient() as client:
+        await client.post_json("/api/jobs/checkout/pause", {"reason": TEXT})
+        reported, head = await client.get(path), await client.request("HEAD", path)
 
-    assert not RAW.search(told.text)
-    assert r"evil\u202egnp.exe\u2066" in told.text
-    found = told.json().get("jobs", [told.json()])[0]
+    assert not RAW.search(reported.text)
+    assert r"evil\u202egnp.exe\u2066" in reported.text
+    found = reported.json().get("jobs", [reported.json()])[0]
     assert found["pause"]["reason"] == TEXT.strip()
-    assert int(told.headers["content-length"]) == int(head.headers["content-length"]) == len(told.content)
+    assert int(reported.headers["content-length"]) == int(head.headers["content-length"]) == len(reported.content)
 
 
 async def test_what_is_refused_shows_no_control_character() -> None:
-    async with ApiClient() as desk:
+    async with ApiClient() as client:
         answers: list[httpx.Response] = [
-            await desk.get("/api/jobs/a%E2%80%AEb"),
-            await desk.request("POST", "/api/jobs/a%E2%80%AEb/run", headers={"origin": "null"}),
-            await desk.get("/api/runs?%E2%80%AE=1"),
-            await desk.request("POST", "/api/jobs/checkout/run", headers=[(b"origin", b"http://\x9b\x7f")]),
+            await client.get("/api/jobs/a%E2%80%AEb"),
+            await client.request("POST", "/api/jobs/a%E2%80%AEb/run", headers={"origin": "null"}),
+            await client.get("/api/runs?%E2%80%AE=1"),
+            await client.request("POST", "/api/jobs/checkout/run", headers=[(b"origin", b"http://\x9b\x7f")]),
         ]
 
     for found in answers:

@@ -44,7 +44,7 @@ def test_the_functions_host_has_the_ports_of_its_variables() -> None:
     assert ports({"ASPNETCORE_HTTP_PORTS": "8080;8082", "WEBSITES_PORT": "x"}) == [8080, 8082]
 
 
-def test_the_functions_host_has_the_usual_ports_where_no_variable_says_others() -> None:
+def test_the_functions_host_has_the_usual_ports_where_no_variable_reports_others() -> None:
     assert ports({}) == [80, 8080]
 
 
@@ -73,7 +73,7 @@ def test_the_name_of_the_site_is_its_own(environ: dict[str, str]) -> None:
         build_guard(SETTINGS, environ).check_endpoint("mine.azurewebsites.net", 443)
 
 
-def test_the_functions_tools_on_a_desk_own_one_port_of_localhost() -> None:
+def test_the_functions_tools_on_a_client_own_one_port_of_localhost() -> None:
     guard = build_guard(Settings(targets={"networks": ["127.0.0.0/8"]}), {"WEBSITE_HOSTNAME": "localhost:7075"}, ())
     guard.check_address("localhost", "127.0.0.1", 8080)
     with pytest.raises(TargetDenied, match="own API"):

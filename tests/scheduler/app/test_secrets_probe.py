@@ -47,7 +47,7 @@ async def test_it_is_well_when_nothing_is_wrong(tmp_path: Path) -> None:
     assert await answered(tmp_path) == PartHealth("secrets", HealthStatus.OK)
 
 
-async def test_a_mounted_reference_that_nobody_resolved_takes_the_app_out_of_service(tmp_path: Path) -> None:
+async def test_a_mounted_reference_that_no_one_resolved_takes_the_app_out_of_service(tmp_path: Path) -> None:
     (tmp_path / "checkout-token").write_text("@Microsoft.KeyVault(VaultName=v;SecretName=checkout-token)")
     part = await answered(tmp_path)
     assert part.status is HealthStatus.DOWN
@@ -77,7 +77,7 @@ async def test_a_secret_that_expires_is_named_with_its_date(tmp_path: Path) -> N
     )
 
 
-async def test_a_secret_that_is_nowhere_is_told_once_a_run_has_asked_for_it(tmp_path: Path) -> None:
+async def test_a_secret_that_is_nowhere_is_reported_once_a_run_has_requested_it(tmp_path: Path) -> None:
     part = await answered(tmp_path, asked=["checkout-token"])
     assert part.status is HealthStatus.DEGRADED
     assert part.message.startswith("secret checkout-token: the variable SCHEDULER_SECRET_CHECKOUT_TOKEN is not set")

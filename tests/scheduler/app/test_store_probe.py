@@ -11,7 +11,7 @@ from scheduler.stores.port import StoreDamaged, StoreUnavailable
 from scheduler.watchdog import RunActivity, StoreFailures, TrackedRuns, Watchdog
 from scheduler.watchdog.store_failures import FAILURE_REMEMBERED_S
 from scheduler.watchdog.watchdog import STORE_UNAVAILABLE_MESSAGE
-from tests.scheduler.fakes import Shop, VirtualClock
+from tests.scheduler.fakes import VirtualClock, WorkerHarness
 from tests.scheduler.stores.memory import MemoryStore
 
 FULL = StoreUnavailable("disk is full")
@@ -24,7 +24,7 @@ async def part(trouble: StoreFailures, damage: str = "") -> PartHealth:
     return found
 
 
-async def test_the_store_is_down_while_claims_or_results_fail_whatever_a_ping_says() -> None:
+async def test_the_store_is_down_while_claims_or_results_fail_whatever_a_ping_reports() -> None:
     clock = VirtualClock()
     trouble = StoreFailures(clock.monotonic)
 
@@ -63,16 +63,16 @@ async def test_damage_that_no_claim_meets_degrades_the_store() -> None:
     assert await part(trouble, "page 7 is damaged") == PartHealth("store", HealthStatus.DEGRADED, "page 7 is damaged")
 
 
-async def test_claims_and_results_that_fail_are_noted() -> None:
-    shop = Shop()
-    trouble = StoreFailures(shop.clock.monotonic)
-    runs = TrackedRuns(shop.store, RunActivity(shop.clock), shop.clock.monotonic, failures=trouble)
-    ticket, now = shop.ticket(), shop.clock.now()
+async def test_claims_and_results_that_fail_are_recorded() -> None:
+    harness = WorkerHarness()
+    trouble = StoreFailures(harness.clock.monotonic)
+    runs = TrackedRuns(harness.store, RunActivity(harness.clock), harness.clock.monotonic, failures=trouble)
+    ticket, now = harness.ticket(), harness.clock.now()
 
-    shop.store.breaks_after = 0
+    harness.store.breaks_after = 0
     await runs.claim_all([(ticket, now + timedelta(minutes=1))], "me", now)
     failed = trouble.recent_error
-    shop.store.breaks_after = None
+    harness.store.breaks_after = None
     await runs.claim_all([(ticket, now + timedelta(minutes=1))], "me", now)
 
     assert str(failed) == "the store is away"
@@ -81,10 +81,10 @@ async def test_claims_and_results_that_fail_are_noted() -> None:
 
 async def test_while_the_store_takes_no_claims_the_queue_does_not_blame_targets() -> None:
     clock = VirtualClock()
-    trouble, noted = StoreFailures(clock.monotonic), RunActivity(clock)
-    shop = Shop()
-    watchdog = Watchdog(_NoJobs(), noted, shop.store, _Silent(), clock, failures=trouble)  # type: ignore[arg-type]  # fakes
-    noted.mark_submitted(Ticket.scheduled("checkout", clock.now(), ""))
+    trouble, activity = StoreFailures(clock.monotonic), RunActivity(clock)
+    harness = WorkerHarness()
+    watchdog = Watchdog(_NoJobs(), activity, harness.store, _Silent(), clock, failures=trouble)  # type: ignore[arg-type]  # fakes
+    activity.mark_submitted(Ticket.scheduled("checkout", clock.now(), ""))
     clock.move(100)
     trouble.record([DAMAGED])
     parts = {each.name: each for each in await watchdog.health()}

@@ -23,7 +23,7 @@ def test_names_are_in_order() -> None:
     assert list(Catalog([entry("b"), entry("B"), entry("a")]).names()) == ["B", "a", "b"]
 
 
-def test_a_job_that_is_not_there_is_told_with_the_nearest_name() -> None:
+def test_a_job_that_is_missing_is_reported_with_the_nearest_name() -> None:
     with pytest.raises(UnknownJob, match=r"^there is no job named 'chekout', did you mean checkout\?$") as caught:
         Catalog([entry("checkout"), entry("database")]).get_job("chekout")
 
@@ -35,7 +35,7 @@ def test_a_name_like_no_other_gets_no_suggestion() -> None:
         Catalog([entry("checkout")]).get_job("xyz")
 
 
-def test_the_nearest_of_very_many_names_is_looked_for_in_the_neighbourhood_only() -> None:
+def test_the_nearest_of_very_many_names_is_searched_in_the_neighbourhood_only() -> None:
     catalog = Catalog([entry(f"job-{number:05}") for number in range(10_000)])
 
     with computes_below(0.2), pytest.raises(UnknownJob) as caught:

@@ -12,7 +12,7 @@ from jobs.definition import JobDefinition
 from scheduler.catalog.denied_targets import describe_denied_targets, warn_about_denied_targets
 
 
-def told(caplog: pytest.LogCaptureFixture, guard: Guard, **urls: str) -> list[str]:
+def reported(caplog: pytest.LogCaptureFixture, guard: Guard, **urls: str) -> list[str]:
     warn_about_denied_targets([job(name, url) for name, url in urls.items()], guard)
     return [record.getMessage() for record in caplog.records]
 
@@ -23,7 +23,7 @@ def job(name: str, url: str, **more: Any) -> JobDefinition:
 
 def test_one_line_names_the_first_jobs_and_why(caplog: pytest.LogCaptureFixture) -> None:
     urls = {f"job-{number}": f"http://10.0.0.{number}/" for number in range(7)}
-    assert told(caplog, Guard(TargetRules()), **urls, public="http://20.50.2.1/") == [
+    assert reported(caplog, Guard(TargetRules()), **urls, public="http://20.50.2.1/") == [
         "7 jobs have targets that the settings do not allow: job-0, job-1, job-2, job-3, job-4 and others. "
         "Not sent: 10.0.0.0 is a private address outside the allowed networks. "
         "To allow it, add its network to the setting targets.networks (SCHEDULER_TARGETS__NETWORKS)."
@@ -40,14 +40,14 @@ def test_one_line_names_the_first_jobs_and_why(caplog: pytest.LogCaptureFixture)
         "https://shop.example/",
     ],
 )
-def test_address_scheme_port_and_host_are_looked_at(caplog: pytest.LogCaptureFixture, url: str) -> None:
+def test_address_scheme_port_and_host_are_checked(caplog: pytest.LogCaptureFixture, url: str) -> None:
     rules = TargetRules(ports=((443, 443),), schemes=frozenset({"https"}), hosts=("*.internal", "169.*", "fe80*"))
-    assert len(told(caplog, Guard(rules), one=url)) == 1
+    assert len(reported(caplog, Guard(rules), one=url)) == 1
 
 
 def test_names_named_networks_and_disabled_jobs_are_left_alone(caplog: pytest.LogCaptureFixture) -> None:
     guard = Guard(TargetRules(networks=(ip_network("10.0.0.0/8"),)))
-    assert told(caplog, guard, name="http://shop.internal/", named="http://10.0.0.1/") == []
+    assert reported(caplog, guard, name="http://shop.internal/", named="http://10.0.0.1/") == []
     warn_about_denied_targets([job("off", "http://127.0.0.1/", enabled=False)], guard)
     assert caplog.records == []
 
@@ -80,7 +80,7 @@ def test_names_named_networks_and_disabled_jobs_are_left_alone(caplog: pytest.Lo
     ],
     ids=["tcp", "tls", "dns", "steps", "proxy", "token endpoint"],
 )
-def test_every_place_that_a_check_names_is_looked_at(check: dict[str, Any]) -> None:
+def test_every_place_that_a_check_names_is_checked(check: dict[str, Any]) -> None:
     one = JobDefinition.model_validate({"name": "one", "check": check})
     assert describe_denied_targets([one], Guard(TargetRules())).startswith(
         "1 job has a target that the settings do not allow: one. Not sent: 10.0.0.1 is a private address"

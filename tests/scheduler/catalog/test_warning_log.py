@@ -30,7 +30,7 @@ def test_the_same_warning_of_the_next_set_is_not_logged_again_also_in_another_li
     assert len(lines(caplog)) == 1
 
 
-def test_a_warning_that_was_mended_and_comes_back_is_logged_again(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_warning_that_was_fixed_and_comes_back_is_logged_again(caplog: pytest.LogCaptureFixture) -> None:
     log = WarningLog()
     for warnings in ([ODD], [], [ODD]):
         log.log_new(warnings)

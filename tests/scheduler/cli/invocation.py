@@ -76,7 +76,7 @@ def invoke(*arguments: str, terminal: bool = False, colours: bool = False) -> Co
     return CommandResult(code, *(_CONTROL.sub("", text) if terminal and not colours else text for text in texts))
 
 
-async def invoke_beside(
+async def invoke_concurrently(
     *arguments: str, terminal: bool = False, patches: Mapping[str, object] | None = None
 ) -> CommandResult:
     """Run the command in a process with this one's environment and folder.
@@ -91,7 +91,7 @@ async def invoke_beside(
     sender.close()
     try:
         await _until_readable(receiver)
-        said, attempts = receiver.recv()
+        output, attempts = receiver.recv()
     except EOFError:
         raise AssertionError(f"the process of {arguments} ended without a result, see its stderr") from None
     finally:
@@ -99,8 +99,8 @@ async def invoke_beside(
         process.kill()
         process.join()
     assert not attempts, f"the command tried to {', '.join(attempts)}"
-    assert isinstance(said, CommandResult)
-    return said
+    assert isinstance(output, CommandResult)
+    return output
 
 
 async def _until_readable(receiver: Connection) -> None:
@@ -131,8 +131,8 @@ def _perform(
     for name, value in patches.items():
         module, _, attribute = name.rpartition(".")
         setattr(importlib.import_module(module), attribute, value)
-    said = invoke(*arguments, terminal=terminal)
-    sender.send((said, GUARD.attempts))
+    output = invoke(*arguments, terminal=terminal)
+    sender.send((output, GUARD.attempts))
 
 
 @contextmanager

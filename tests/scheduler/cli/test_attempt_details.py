@@ -9,7 +9,7 @@ from typing import Any
 from tests.parts.dns_server import DnsServer
 from tests.parts.http_target import HttpTarget
 from tests.parts.tls import ca_file
-from tests.scheduler.cli.invocation import CommandResult, invoke_beside
+from tests.scheduler.cli.invocation import CommandResult, invoke_concurrently
 from tests.scheduler.cli.job_files import write_jobs
 
 ONCE = {"retry": {"attempts": 1}}
@@ -20,10 +20,12 @@ async def ran(
 ) -> tuple[CommandResult, CommandResult, dict[str, Any]]:
     """What `run` prints in a pipe, then `history RUN` on a terminal and as JSON."""
     write_jobs(job_folder, shop={"check": check, **ONCE, **more})
-    piped = await invoke_beside("run", "shop")
-    run_id = (await invoke_beside("history", "shop")).lines[1].split("\t")[-1]
-    shown = await invoke_beside("history", run_id, terminal=True)
-    attempt: dict[str, Any] = json.loads((await invoke_beside("history", run_id, "--json")).stdout)["attempts"][-1]
+    piped = await invoke_concurrently("run", "shop")
+    run_id = (await invoke_concurrently("history", "shop")).lines[1].split("\t")[-1]
+    shown = await invoke_concurrently("history", run_id, terminal=True)
+    attempt: dict[str, Any] = json.loads((await invoke_concurrently("history", run_id, "--json")).stdout)["attempts"][
+        -1
+    ]
     return piped, shown, attempt
 
 

@@ -42,37 +42,37 @@ def test_the_version_is_that_of_the_project_file() -> None:
 
 @pytest.mark.parametrize("option", ["--help", "-h"])
 def test_help_lists_every_command(option: str) -> None:
-    said = invoke(option)
+    output = invoke(option)
 
-    assert (said.code, said.stderr) == (0, "")
-    assert {line.split()[0] for line in said.lines if line.startswith("  ")} >= set(COMMANDS)
-    assert "Exit codes" in said.stdout
+    assert (output.code, output.stderr) == (0, "")
+    assert {line.split()[0] for line in output.lines if line.startswith("  ")} >= set(COMMANDS)
+    assert "Exit codes" in output.stdout
 
 
 def test_no_command_at_all_is_answered_with_help_and_2() -> None:
-    said = invoke()
+    output = invoke()
 
-    assert (said.code, said.stdout) == (2, "")
-    assert "Commands:" in said.stderr
+    assert (output.code, output.stdout) == (2, "")
+    assert "Commands:" in output.stderr
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_commands_help_has_examples(command: str) -> None:
-    said = invoke(command, "--help")
+    output = invoke(command, "--help")
 
-    assert said.code == 0
-    assert f"Examples:\n    {command}" in said.stdout
+    assert output.code == 0
+    assert f"Examples:\n    {command}" in output.stdout
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reported"),
     [(("nxt",), "Did you mean 'next'?"), (("run",), "Missing argument"), (("jobs", "x"), "unexpected")],
 )
-def test_words_that_are_not_understood_end_with_2(words: tuple[str, ...], told: str) -> None:
-    said = invoke(*words)
+def test_words_that_are_not_understood_end_with_2(words: tuple[str, ...], reported: str) -> None:
+    output = invoke(*words)
 
-    assert (said.code, said.stdout) == (2, "")
-    assert told in said.stderr
+    assert (output.code, output.stdout) == (2, "")
+    assert reported in output.stderr
 
 
 async def test_the_module_runs_as_a_program() -> None:
@@ -171,7 +171,7 @@ def _cpu_seconds(command: list[str]) -> float:
 
 
 @pytest.mark.parametrize("count", ["1", "100000"])
-def test_a_reader_that_goes_away_ends_it_silently(count: str) -> None:
+def test_a_reader_that_disappears_ends_it_silently(count: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
 

@@ -72,7 +72,7 @@ def test_it_is_decided_for_every_command() -> None:
 
 @pytest.mark.usefixtures("_broken_file")
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reported"),
     [
         (("heartbeat", "nightly"), "success"),
         (("next", "checkout-api"), "Z"),
@@ -84,19 +84,19 @@ def test_it_is_decided_for_every_command() -> None:
         (("cancel", WAITING.id), f"{WAITING.id} is cancelled"),
     ],
 )
-def test_a_broken_job_file_is_told_beside_the_answer_of_a_command_that_needs_the_store(
-    words: tuple[str, ...], told: str
+def test_a_broken_job_file_is_reported_next_to_the_answer_of_a_command_that_needs_the_store(
+    words: tuple[str, ...], reported: str
 ) -> None:
-    said = invoke(*words)
+    output = invoke(*words)
 
-    assert (said.code, PROBLEM in said.stderr) == (0, True)
-    assert told in said.stdout
-    assert "the command continues without" in said.stderr
+    assert (output.code, PROBLEM in output.stderr) == (0, True)
+    assert reported in output.stdout
+    assert "the command continues without" in output.stderr
 
 
 @pytest.mark.usefixtures("_broken_file")
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reported"),
     [
         (("history",), PAST.id),
         (("history", "checkout-api"), PAST.id),
@@ -104,11 +104,11 @@ def test_a_broken_job_file_is_told_beside_the_answer_of_a_command_that_needs_the
         (("dead-letters", "list"), "id\tat"),
     ],
 )
-def test_a_command_that_needs_the_store_alone_reads_no_job_files(words: tuple[str, ...], told: str) -> None:
-    said = invoke(*words)
+def test_a_command_that_needs_the_store_alone_reads_no_job_files(words: tuple[str, ...], reported: str) -> None:
+    output = invoke(*words)
 
-    assert (said.code, told in said.stdout) == (0, True)
-    assert "broken.yaml" not in said.stderr
+    assert (output.code, reported in output.stdout) == (0, True)
+    assert "broken.yaml" not in output.stderr
 
 
 @pytest.mark.usefixtures("_broken_file")
@@ -116,11 +116,11 @@ def test_a_command_that_needs_the_store_alone_reads_no_job_files(words: tuple[st
     "words", [("history", "payments"), ("uptime", "payments"), ("dead-letters", "list", "--job", "payments")]
 )
 def test_of_a_job_without_runs_it_reads_whether_there_is_such_a_job(words: tuple[str, ...]) -> None:
-    said = invoke(*words)
+    output = invoke(*words)
 
-    assert said.code == 2
-    assert PROBLEM in said.stderr
-    assert "there is no job named 'payments' among the jobs without problems" in said.stderr
+    assert output.code == 2
+    assert PROBLEM in output.stderr
+    assert "there is no job named 'payments' among the jobs without problems" in output.stderr
 
 
 @pytest.mark.usefixtures("_broken_file")
@@ -128,14 +128,14 @@ def test_of_a_job_without_runs_it_reads_whether_there_is_such_a_job(words: tuple
     ("words", "listed"), [(["jobs"], "jobs"), (["circuits"], "circuits"), (["secrets"], "secrets")]
 )
 def test_a_list_of_jobs_shows_those_without_problems_and_ends_with_2(words: list[str], listed: str) -> None:
-    said = invoke(*words)
-    told = json.loads(invoke(*words, "--json").stdout)
+    output = invoke(*words)
+    reported = json.loads(invoke(*words, "--json").stdout)
 
-    assert said.code == 2
-    assert "checkout-api" in said.stdout or "nightly" in said.stdout
-    assert "the list is incomplete" in said.stderr
-    assert "payments" not in said.stdout
-    assert len(told[listed]) == len(said.lines) - 1
+    assert output.code == 2
+    assert "checkout-api" in output.stdout or "nightly" in output.stdout
+    assert "the list is incomplete" in output.stderr
+    assert "payments" not in output.stdout
+    assert len(reported[listed]) == len(output.lines) - 1
 
 
 @pytest.mark.usefixtures("_broken_file")
@@ -150,30 +150,30 @@ def test_a_list_of_jobs_shows_those_without_problems_and_ends_with_2(words: list
     ],
 )
 def test_a_command_that_runs_jobs_does_nothing(words: list[str]) -> None:
-    said = invoke(*words)
+    output = invoke(*words)
 
-    assert (said.code, said.stdout) == (2, "")
-    assert PROBLEM in said.stderr
+    assert (output.code, output.stdout) == (2, "")
+    assert PROBLEM in output.stderr
 
 
 @pytest.mark.usefixtures("_runs")
-def test_history_and_uptime_of_a_job_are_there_although_its_own_definition_is_wrong(job_folder: Path) -> None:
+def test_history_and_uptime_of_a_job_exist_although_its_own_definition_is_wrong(job_folder: Path) -> None:
     (job_folder / "jobs.json").write_text('{"jobs": ')
 
     assert PAST.id in invoke("history", "checkout-api").stdout
     assert invoke("jobs").code == 2
-    said = invoke("heartbeat", "nightly")
-    assert (said.code, said.stdout) == (2, "")
-    assert "there is no job named 'nightly' among the jobs without problems" in said.stderr
+    output = invoke("heartbeat", "nightly")
+    assert (output.code, output.stdout) == (2, "")
+    assert "there is no job named 'nightly' among the jobs without problems" in output.stderr
 
 
 @pytest.mark.usefixtures("_runs")
-def test_a_folder_of_jobs_that_is_not_there_leaves_history(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_jobs_that_is_missing_leaves_history(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCHEDULER_JOBS", "/nowhere")
 
-    said = invoke("history")
+    output = invoke("history")
 
-    assert (said.code, PAST.id in said.stdout) == (0, True)
+    assert (output.code, PAST.id in output.stdout) == (0, True)
     assert "SCHEDULER_JOBS: /nowhere does not exist" in invoke("jobs").stderr
 
 
@@ -188,15 +188,15 @@ def test_a_folder_of_jobs_that_is_not_there_leaves_history(monkeypatch: pytest.M
         ("SCHEDULER_JOBS_CONTAINER", "http://account.blob.core.windows.net/jobs"),
     ],
 )
-def test_a_wrong_setting_that_has_nothing_to_do_with_the_store_is_told_beside_history(
+def test_a_wrong_setting_that_has_nothing_to_do_with_the_store_is_reported_next_to_history(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
 
-    said = invoke("history")
+    output = invoke("history")
 
-    assert (said.code, PAST.id in said.stdout) == (0, True)
-    assert f"{name}: " in said.stderr
+    assert (output.code, PAST.id in output.stdout) == (0, True)
+    assert f"{name}: " in output.stderr
 
 
 @pytest.mark.usefixtures("_runs")
@@ -215,20 +215,20 @@ def test_a_wrong_setting_of_the_store_ends_every_command(
     """Else an empty history of another store would be taken for the truth."""
     monkeypatch.setenv(name, value)
 
-    said = invoke("history")
+    output = invoke("history")
 
-    assert (said.code, said.stdout) == (2, "")
-    assert f"{name}: " in said.stderr
+    assert (output.code, output.stdout) == (2, "")
+    assert f"{name}: " in output.stderr
 
 
 @pytest.mark.usefixtures("_broken_file")
 async def test_what_follows_from_a_cancelled_run_is_left_to_a_server_that_knows_all_jobs(job_folder: Path) -> None:
-    said = await asyncio.to_thread(invoke, "cancel", WAITING.id)
+    output = await asyncio.to_thread(invoke, "cancel", WAITING.id)
     store = await open_sqlite(job_folder.parent / "state.db", StoreAccess.SHARED)
-    record, untold = await Runs(store).find(WAITING.id), await Runs(store).list_unacknowledged()
+    record, unreported = await Runs(store).find(WAITING.id), await Runs(store).list_unacknowledged()
     await store.aclose()
 
-    assert said.code == 0
+    assert output.code == 0
     assert record is not None
     assert record.state is RunState.FINISHED
-    assert WAITING.id in [run.id for run in untold]
+    assert WAITING.id in [run.id for run in unreported]

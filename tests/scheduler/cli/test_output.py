@@ -85,7 +85,7 @@ def test_a_word_that_is_wider_than_the_terminal_stays_whole_in_a_list_of_records
 @pytest.mark.parametrize(
     ("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
 )
-def test_colours_are_left_out_where_nobody_wants_them(
+def test_colours_are_skipped_where_no_one_requires_them(
     environment: dict[str, str], coloured: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("NO_COLOR")
@@ -100,7 +100,7 @@ def test_colours_are_left_out_where_nobody_wants_them(
     assert ("\x1b[31m" in out.getvalue()) is coloured
 
 
-def test_errors_and_notes_in_a_pipe_are_plain_text_on_stderr() -> None:
+def test_errors_and_records_in_a_pipe_are_plain_text_on_stderr() -> None:
     with redirect_stderr(io.StringIO()) as err:
         print_note("to know")
         with pytest.raises(typer.Exit) as end:
@@ -110,7 +110,7 @@ def test_errors_and_notes_in_a_pipe_are_plain_text_on_stderr() -> None:
     assert err.getvalue() == "to know\nfirst\nsecond\\x1b[31m\n"
 
 
-def test_json_keeps_its_meaning_and_escapes_what_a_terminal_would_act_upon() -> None:
+def test_json_retains_its_meaning_and_escapes_what_a_terminal_would_act_upon() -> None:
     value = {"text": "\x1b[31m \x9b31m \u202e \ufeff سلام 🙂", "nested": ["\u2066"]}
 
     with redirect_stdout(io.StringIO()) as out:
@@ -121,7 +121,7 @@ def test_json_keeps_its_meaning_and_escapes_what_a_terminal_would_act_upon() -> 
     assert out.getvalue().replace("\n", "").isprintable()
 
 
-def test_notes_errors_and_titles_escape_what_a_terminal_would_act_upon() -> None:
+def test_records_errors_and_titles_escape_what_a_terminal_would_act_upon() -> None:
     hostile = "a\x1b]0;owned\x07\u202eb\x85c\u2028d"
 
     with redirect_stderr(io.StringIO()) as errors, redirect_stdout(Terminal()) as out:

@@ -16,11 +16,11 @@ def test_what_fits_is_as_wide_as_it_is() -> None:
     assert fit_columns((NAME, TEXT, SPARE), (5, 30, 7), (5, 6, 7), 48, 3) == [5, 30, 7]
 
 
-def test_texts_are_wrapped_before_anything_is_left_out() -> None:
+def test_texts_are_wrapped_before_anything_is_skipped() -> None:
     assert fit_columns((NAME, TEXT, SPARE), (5, 30, 7), (5, 6, 7), 40, 3) == [5, 22, 7]
 
 
-def test_spare_columns_are_left_out_from_the_last_one_on_before_a_text_gets_too_narrow() -> None:
+def test_spare_columns_are_skipped_from_the_last_one_on_before_a_text_gets_too_narrow() -> None:
     columns = (NAME, SPARE, TEXT, SPARE)
 
     assert fit_columns(columns, (5, 7, 30, 7), (5, 7, 6, 7), 35, 3) == [5, 7, 17, None]

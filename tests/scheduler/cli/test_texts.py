@@ -44,9 +44,9 @@ def test_the_table_of_runs(job_folder: Path, text_snapshot: SnapshotAssertion) -
     ]
     asyncio.run(store_runs(job_folder.parent / "state.db", finished))
 
-    said = invoke("history", terminal=True), invoke("history", retried.id, terminal=True)
+    output = invoke("history", terminal=True), invoke("history", retried.id, terminal=True)
 
-    assert "\n".join(each.stdout for each in said) == text_snapshot
+    assert "\n".join(each.stdout for each in output) == text_snapshot
 
 
 async def store_runs(path: Path, finished: list[Run]) -> None:
@@ -82,5 +82,7 @@ def test_without_runs_and_with_filters_that_match_nothing(job_folder: Path, text
 
 def printed(*lines: list[str]) -> str:
     """What each command prints to a person, and its exit code."""
-    said = [(words, invoke(*words, terminal=True)) for words in lines]
-    return "\n".join(f"$ {' '.join(words)}\n{each.stdout}{each.stderr}exit code {each.code}\n" for words, each in said)
+    output = [(words, invoke(*words, terminal=True)) for words in lines]
+    return "\n".join(
+        f"$ {' '.join(words)}\n{each.stdout}{each.stderr}exit code {each.code}\n" for words, each in output
+    )

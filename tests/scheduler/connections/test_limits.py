@@ -32,7 +32,7 @@ def test_runs_have_their_share_first(files: int | None, concurrency: int, most: 
     assert max_connections(files, concurrency) == most
 
 
-def test_a_limit_that_is_too_low_is_told_with_the_number_that_is_needed(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_limit_that_is_too_low_is_reported_with_the_number_that_is_needed(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "scheduler.connections"):
         assert max_connections(256, 200) == MIN_CONNECTIONS
 
@@ -56,13 +56,13 @@ def test_the_soft_limit_is_raised_as_far_as_is_allowed(
 ) -> None:
     now = [(soft, hard)]
     monkeypatch.setattr(resource, "getrlimit", lambda _: now[0])
-    monkeypatch.setattr(resource, "setrlimit", lambda _, wanted: now.__setitem__(0, wanted))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, expected: now.__setitem__(0, expected))
 
     assert raise_file_limit() == raised
     assert now[0] == (raised if raised is not None else soft, hard)
 
 
-def test_a_limit_that_cannot_be_raised_stays_and_is_told(
+def test_a_limit_that_cannot_be_raised_stays_and_is_reported(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(*_: object) -> None:

@@ -32,9 +32,9 @@ def problem(answer: bytes, status: int) -> str:
     assert head.startswith(b"HTTP/1.1 %d " % status), answer[:200]
     assert b"content-type: application/problem+json" in head
     assert b"connection: close" in head
-    told = json.loads(body)
-    assert told["status"] == status
-    detail: str = told["detail"]
+    reported = json.loads(body)
+    assert reported["status"] == status
+    detail: str = reported["detail"]
     return detail
 
 
@@ -184,7 +184,7 @@ async def test_trailers_and_chunk_sizes_that_are_too_large_are_refused(rest: byt
         assert "too large" in problem(await client.rest(), 431)
 
 
-async def test_a_body_in_chunks_of_a_usual_size_is_taken() -> None:
+async def test_a_body_in_chunks_of_a_usual_size_is_accepted() -> None:
     async with served() as server:
         client = await server.connect()
         await client.send(b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
@@ -246,7 +246,7 @@ async def test_requests_in_line_are_answered_in_order() -> None:
 
 
 @pytest.mark.parametrize("connection", [b"close", b"keep-alive"])
-async def test_a_client_whose_body_is_not_wanted_gets_the_answer_all_the_same(connection: bytes) -> None:
+async def test_a_client_whose_body_is_not_expected_gets_the_answer_all_the_same(connection: bytes) -> None:
     size = 3_000_000
     async with served() as server:
         client = await server.connect()
@@ -263,7 +263,7 @@ async def test_a_client_whose_body_is_not_wanted_gets_the_answer_all_the_same(co
             assert await client.rest() == b""
 
 
-async def test_a_body_that_is_not_wanted_is_thrown_away_only_so_far() -> None:
+async def test_a_body_that_is_not_expected_is_thrown_away_only_so_far() -> None:
     async with served() as server:
         client = await server.connect()
         await client.send(b"POST /early HTTP/1.1\r\nhost: x\r\ncontent-length: 600000000\r\n\r\n")
@@ -276,7 +276,7 @@ async def test_a_body_that_is_not_wanted_is_thrown_away_only_so_far() -> None:
         assert sent < MAX_DISCARDED_BODY_BYTES * 3
 
 
-async def test_the_rest_of_a_body_that_is_not_wanted_may_take_only_so_long() -> None:
+async def test_the_rest_of_a_body_that_is_not_expected_may_take_only_so_long() -> None:
     async with served() as server:
         client = await server.connect()
         await client.send(b"POST /early HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 100\r\n\r\nx")

@@ -85,7 +85,7 @@ def test_one_that_is_answered_makes_no_room_and_one_that_waits_again_is_last() -
     assert closed(held) == [1, 2]
 
 
-def test_where_all_are_answered_a_few_more_are_let_in_and_then_none() -> None:
+def test_where_all_are_answered_a_few_more_are_admitted_and_then_none() -> None:
     register, held = filled("a", "b")
     for each in held:
         register.mark_working(each)

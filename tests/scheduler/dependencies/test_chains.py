@@ -43,7 +43,7 @@ async def test_sides_that_end_together_make_one_join() -> None:
     assert len(await line.history("join")) == 1
 
 
-async def test_a_join_is_left_out_once_both_sides_are_known() -> None:
+async def test_a_join_is_skipped_once_both_sides_are_known() -> None:
     line = Line(*DIAMOND)
     await line.ends(line.scheduled("root"))
     left, right = line.sent()
@@ -224,7 +224,7 @@ async def test_a_replay_of_the_root_runs_its_whole_chain_anew(order: tuple[int, 
     assert [record.run is None for record in await line.history("join")] == [True, False]
 
 
-async def test_a_replay_within_a_chain_goes_on_from_there() -> None:
+async def test_a_replay_within_a_chain_continues_from_there() -> None:
     line = Line(*DIAMOND)
     root = await line.ends(line.scheduled("root"))
     left, right = line.sent()

@@ -65,14 +65,14 @@ async def test_runs_may_end_in_any_order_and_be_followed_up_again_at_any_time(
     parents: Parents, ends: Ends, data: st.DataObject
 ) -> None:
     line = line_of(parents)
-    under_way = [line.scheduled(root) for root in ROOTS]
+    in_flight = [line.scheduled(root) for root in ROOTS]
     over: list[Run] = []
-    while under_way:
-        ticket = under_way.pop(data.draw(st.integers(0, len(under_way) - 1)))
+    while in_flight:
+        ticket = in_flight.pop(data.draw(st.integers(0, len(in_flight) - 1)))
         over.append(await line.ends(ticket, ends[ticket.job]))
         await line.dependents.start_dependents(data.draw(st.sampled_from(over)))
-        known = {one.id for one in under_way} | {run.id for run in over}
-        under_way += {one.id: one for one in line.sent() if one.id not in known}.values()
+        known = {one.id for one in in_flight} | {run.id for run in over}
+        in_flight += {one.id: one for one in line.sent() if one.id not in known}.values()
         line.clock.move(0.5)
 
     await check(line, parents, ends)

@@ -61,9 +61,7 @@ async def test_a_scheduled_job_is_not_started_by_what_it_depends_on() -> None:
         ("finished", Outcome.CANCELLED, False),
     ],
 )
-async def test_the_condition_decides_between_running_and_leaving_out(
-    condition: str, outcome: Outcome, runs: bool
-) -> None:
+async def test_the_condition_decides_between_running_and_skipping(condition: str, outcome: Outcome, runs: bool) -> None:
     line = Line(DATABASE, waits_for("report", {"job": "database", "condition": condition}))
 
     await line.ends(line.scheduled("database"), outcome)
@@ -73,7 +71,7 @@ async def test_the_condition_decides_between_running_and_leaving_out(
     assert (record.state is RunState.QUEUED) is runs
 
 
-async def test_a_run_that_is_left_out_says_why_and_is_told() -> None:
+async def test_a_run_that_is_skipped_reports_why_and_is_reported() -> None:
     line = Line(DATABASE, waits_for("report", "database"))
 
     await line.ends(line.scheduled("database"), Outcome.FAILED)
@@ -84,7 +82,7 @@ async def test_a_run_that_is_left_out_says_why_and_is_told() -> None:
     assert [event.run.job for event in line.heard.finished] == ["report"]
 
 
-async def test_grandchildren_are_left_out_with_the_reason() -> None:
+async def test_grandchildren_are_skipped_with_the_reason() -> None:
     line = Line(DATABASE, waits_for("load", "database"), waits_for("report", "load"), waits_for("mail", "report"))
 
     run = await line.ends(line.scheduled("database"), Outcome.FAILED)
@@ -98,7 +96,7 @@ async def test_grandchildren_are_left_out_with_the_reason() -> None:
     assert report.ticket.correlation_id == run.id
 
 
-async def test_what_a_gate_left_out_leaves_out_its_children() -> None:
+async def test_what_a_gate_skipped_skips_its_children() -> None:
     line = Line(DATABASE, waits_for("report", "database"))
 
     await line.ends(line.scheduled("database"), Outcome.SKIPPED, "the previous run was still running")
@@ -108,7 +106,7 @@ async def test_what_a_gate_left_out_leaves_out_its_children() -> None:
     ]
 
 
-async def test_a_failure_may_be_what_a_job_waits_for_while_another_is_left_out() -> None:
+async def test_a_failure_may_be_what_a_job_waits_for_while_another_is_skipped() -> None:
     repair = waits_for("repair", {"job": "database", "condition": "failed"})
     line = Line(DATABASE, waits_for("report", "database"), repair)
 
@@ -121,12 +119,12 @@ async def test_a_failure_may_be_what_a_job_waits_for_while_another_is_left_out()
 async def test_following_up_again_changes_nothing() -> None:
     line = Line(DATABASE, waits_for("load", "database"), waits_for("report", "load"))
     run = await line.ends(line.scheduled("database"), Outcome.FAILED)
-    told = len(line.heard.finished)
+    reported = len(line.heard.finished)
 
     await line.dependents.start_dependents(run)
 
     assert len(await line.history("load")) == len(await line.history("report")) == 1
-    assert len(line.heard.finished) == told
+    assert len(line.heard.finished) == reported
 
 
 async def test_what_was_stored_and_not_handed_over_is_handed_over_the_next_time() -> None:
@@ -143,7 +141,7 @@ async def test_what_was_stored_and_not_handed_over_is_handed_over_the_next_time(
     assert len(await line.history("report")) == 1
 
 
-async def test_a_run_that_has_begun_is_not_handed_over_again() -> None:
+async def test_a_run_that_has_started_is_not_handed_over_again() -> None:
     line = Line(DATABASE, waits_for("report", "database"))
     run = await line.ends(line.scheduled("database"))
     await line.claims(line.sent_one("report"))
@@ -166,7 +164,7 @@ async def test_a_crash_between_two_generations_is_made_good() -> None:
     assert [record.ticket.id for record in await again.history("report")] == [report.ticket.id]
 
 
-async def test_a_disabled_child_is_left_out_and_so_are_its_children() -> None:
+async def test_a_disabled_child_is_skipped_and_so_are_its_children() -> None:
     line = Line(DATABASE, waits_for("load", "database", enabled=False), waits_for("report", "load"))
 
     await line.ends(line.scheduled("database"))
@@ -176,7 +174,7 @@ async def test_a_disabled_child_is_left_out_and_so_are_its_children() -> None:
     assert (await line.reasons("report"))[0].endswith("was skipped: the job is disabled")
 
 
-async def test_a_paused_child_is_left_out_with_the_pause() -> None:
+async def test_a_paused_child_is_skipped_with_the_pause() -> None:
     line = Line(DATABASE, waits_for("report", "database"))
     await line.pauses.set_pause(Pause("report", START, None, "deployment"))
 
@@ -186,7 +184,7 @@ async def test_a_paused_child_is_left_out_with_the_pause() -> None:
     assert await line.reasons("report") == ["the job is paused until it is resumed: deployment"]
 
 
-async def test_a_run_that_people_ask_for_starts_its_chain() -> None:
+async def test_a_run_that_people_request_starts_its_chain() -> None:
     line = Line(DATABASE, waits_for("load", "database"), waits_for("report", "load"))
 
     run = await line.ends(line.requested("database"))
@@ -207,7 +205,7 @@ async def test_every_run_of_the_parent_starts_one() -> None:
     assert len({ticket.id for ticket in line.sent()}) == 3
 
 
-async def test_a_long_chain_is_left_out_to_its_end() -> None:
+async def test_a_long_chain_is_skipped_to_its_end() -> None:
     names = [f"step{number}" for number in range(1500)]
     steps = [waits_for(name, before) for before, name in zip(["database", *names], names, strict=False)]
     line = Line(DATABASE, *steps)
@@ -248,7 +246,7 @@ async def test_a_parent_outside_the_chain_may_have_no_run() -> None:
     assert await line.reasons("report") == ["dependency cache has not run yet"]
 
 
-async def test_a_parent_outside_the_chain_that_goes_on_counts_with_the_run_before() -> None:
+async def test_a_parent_outside_the_chain_that_continues_counts_with_the_run_before() -> None:
     line = Line(DATABASE, CACHE, waits_for("report", "database", "cache"))
     await line.recorded(line.scheduled("cache", ago=50))
     await line.claims(line.scheduled("cache", ago=3))

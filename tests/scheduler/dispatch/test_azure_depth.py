@@ -57,7 +57,7 @@ def ticket(seconds: float) -> Ticket:
     return Ticket.scheduled("checkout", datetime.now(UTC) + timedelta(seconds=seconds), "abc123")
 
 
-async def test_an_empty_queue_and_a_poison_queue_that_is_not_there_hold_nothing(
+async def test_an_empty_queue_and_a_poison_queue_that_is_missing_hold_nothing(
     dispatch: AzureQueueDispatch, depths: AzureQueueDepthReader
 ) -> None:
     assert await depths.read_depth() == QueueDepth(0)
@@ -104,7 +104,9 @@ async def test_poison_messages_are_counted(
     assert await depths.read_depth() == QueueDepth(0, None, 3)
 
 
-async def test_an_account_that_is_away_is_told_without_its_key(monkeypatch: pytest.MonkeyPatch, now: Later) -> None:
+async def test_an_account_that_is_unavailable_is_reported_without_its_key(
+    monkeypatch: pytest.MonkeyPatch, now: Later
+) -> None:
     monkeypatch.setitem(_CLIENT_OPTIONS, "retry_total", 0)
     key = base64.b64encode(b"a key that nobody should see").decode()
     account = f"AccountName=a;AccountKey={key};QueueEndpoint=http://127.0.0.1:{free_port()}/a"

@@ -85,7 +85,7 @@ async def test_a_batch_is_hidden_until_shortly_before_its_first_instant(
     assert sorted(queue.delays) == pytest.approx([0, 13, 57], abs=0.01)  # whole seconds, rounded down
 
 
-async def test_a_ticket_that_somebody_holds_is_hidden_until_that_is_over(
+async def test_a_ticket_that_a_user_holds_is_hidden_until_that_is_over(
     dispatch: AzureQueueDispatch, queue: Recording
 ) -> None:
     await dispatch.send([ticket(-30)], not_before=NOW + timedelta(seconds=41.2))
@@ -130,7 +130,7 @@ async def test_very_many_tickets_of_one_instant_travel_in_messages_that_the_serv
     assert max(len(message.content) for message in messages) <= 64 * 1024
 
 
-async def test_an_account_that_is_away_is_told_without_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_account_that_is_unavailable_is_reported_without_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(_CLIENT_OPTIONS, "retry_total", 0)
     key = base64.b64encode(b"a key that nobody should see").decode()
     account = f"AccountName=a;AccountKey={key};QueueEndpoint=http://127.0.0.1:{free_port()}/a"
@@ -142,7 +142,7 @@ async def test_an_account_that_is_away_is_told_without_its_key(monkeypatch: pyte
     assert key not in repr(caught.value)
 
 
-async def test_an_account_that_refuses_is_told_with_its_status(azurite: Azurite) -> None:
+async def test_an_account_that_refuses_is_reported_with_its_status(azurite: Azurite) -> None:
     other = base64.b64encode(b"another key").decode()
     account = f"AccountName={azurite.account};AccountKey={other};QueueEndpoint={azurite.queue_url}"
 
@@ -150,7 +150,7 @@ async def test_an_account_that_refuses_is_told_with_its_status(azurite: Azurite)
         await open_azure_queue("scheduler-runs", connection_string=account, url="", credential=None, now=lambda: NOW)
 
 
-async def test_a_batch_that_is_refused_keeps_no_other_one_from_being_sent(
+async def test_a_batch_that_is_refused_prevents_no_other_one_from_being_sent(
     dispatch: AzureQueueDispatch, queue: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send = queue.send_message
@@ -167,7 +167,7 @@ async def test_a_batch_that_is_refused_keeps_no_other_one_from_being_sent(
     assert sorted(queue.delays) == pytest.approx([25, 45], abs=0.01)
 
 
-async def test_a_queue_that_is_gone_is_told(dispatch: AzureQueueDispatch, queue: Recording) -> None:
+async def test_a_queue_that_is_gone_is_reported(dispatch: AzureQueueDispatch, queue: Recording) -> None:
     await queue.delete_queue()
 
     with pytest.raises(DispatchError, match=r"could not send 1 tickets to queue .* \(status 404\)") as caught:

@@ -60,9 +60,9 @@ def test_a_ticket_of_many_scheduled_ones_takes_a_fifth_of_the_room() -> None:
 
 def test_few_tickets_are_written_as_earlier_versions_read_them() -> None:
     few = TicketBatch(tuple(ticket(1, f"job-{number}") for number in range(MAX_VERBOSE_TICKETS)))
-    asked_for = TicketBatch(tuple(Ticket.requested(f"job-{number}", START, "def456") for number in range(150)))
+    requested_for = TicketBatch(tuple(Ticket.requested(f"job-{number}", START, "def456") for number in range(150)))
 
-    for batch in (few, asked_for):
+    for batch in (few, requested_for):
         assert json.loads(encode_batch(batch))["version"] == 1
         assert decode_batch(encode_batch(batch)) == batch
 
@@ -126,7 +126,7 @@ def test_a_message_of_a_busy_slice_becomes_visible_shortly_before_its_own_first_
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("", "message"),
         ("nonsense", "message"),
@@ -144,8 +144,8 @@ def test_a_message_of_a_busy_slice_becomes_visible_shortly_before_its_own_first_
         ("x" * (3 * MAX_MESSAGE_BYTES), "characters"),
     ],
 )
-def test_what_is_no_batch_is_refused_with_the_place(text: str, says: str) -> None:
-    with pytest.raises(InvalidBatchMessage, match=says):
+def test_what_is_no_batch_is_refused_with_the_place(text: str, message: str) -> None:
+    with pytest.raises(InvalidBatchMessage, match=message):
         decode_batch(text)
 
 

@@ -67,7 +67,7 @@ async def tick(worker: FunctionsWorker, host_log: HostLog) -> None:
     await asyncio.create_task(invoke())
 
 
-async def test_that_telemetry_is_not_taken_is_logged_by_the_next_tick(
+async def test_that_telemetry_is_not_accepted_is_logged_by_the_next_tick(
     worker: FunctionsWorker, host_log: HostLog
 ) -> None:
     await tick(worker, host_log)

@@ -75,7 +75,7 @@ async def test_the_log_names_file_line_and_key(host: FunctionsHost, caplog: pyte
 
 
 @pytest.mark.parametrize("path", ["/api/status", "/api/healthy", "/api/jobs?code=key", "/api/dashboard"])
-async def test_who_asks_is_told_what_to_mend(host: FunctionsHost, path: str, tmp_path: Path) -> None:
+async def test_who_requests_is_reported_what_to_mend(host: FunctionsHost, path: str, tmp_path: Path) -> None:
     answer = await ask(host, "GET", path)
 
     assert (answer.status, answer.headers["content-type"]) == (503, "application/problem+json")
@@ -94,7 +94,7 @@ async def test_who_asks_is_told_what_to_mend(host: FunctionsHost, path: str, tmp
 
 
 @pytest.mark.parametrize("path", ["/api/health/ready", "/api/health", "/api/health/else"])
-async def test_who_asks_without_a_key_is_told_where_it_stands(host: FunctionsHost, path: str) -> None:
+async def test_who_requests_without_a_key_is_reported_where_it_stands(host: FunctionsHost, path: str) -> None:
     answer = await ask(host, "GET", path)
 
     assert (answer.status, answer.headers["content-type"]) == (503, "application/problem+json")
@@ -116,7 +116,7 @@ async def test_the_process_lives_though_nothing_can_run(host: FunctionsHost) -> 
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_whether_the_process_lives_is_told_without_opening_the_program(
+async def test_whether_the_process_lives_is_reported_without_opening_the_program(
     host: FunctionsHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Opening may take longer than the probe waits."""
@@ -216,7 +216,7 @@ class Door:
         return caught.value
 
 
-async def test_a_failure_is_not_looked_into_again_for_some_seconds(
+async def test_a_failure_is_not_inspected_again_for_some_seconds(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     door = Door(environ, monkeypatch)
@@ -229,7 +229,7 @@ async def test_a_failure_is_not_looked_into_again_for_some_seconds(
     assert door.read == 2
 
 
-async def test_what_was_mended_is_picked_up_without_a_restart(
+async def test_what_was_fixed_is_picked_up_without_a_restart(
     azurite: Azurite, storage_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_jobs(tmp_path / "jobs", checkout={"check": CHECK, "retires": 1})
@@ -258,7 +258,7 @@ async def test_invocations_that_come_at_the_same_time_open_it_once(
     await door.opening.aclose()
 
 
-async def test_a_mistake_of_the_program_is_told_in_the_log_alone(
+async def test_a_mistake_of_the_program_is_reported_in_the_log_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     @asynccontextmanager

@@ -86,7 +86,7 @@ async def test_a_message_that_comes_twice_runs_its_tickets_once(
     assert len(target.requests) == 3
 
 
-async def test_a_message_that_was_given_up_ends_in_dead_letters_and_failed_runs(
+async def test_a_message_that_was_abandoned_ends_in_dead_letters_and_failed_runs(
     hosted: Hosted, overdue: datetime, target: HttpTarget
 ) -> None:
     await hosted.worker.timer("tick")
@@ -106,7 +106,7 @@ async def test_a_message_that_was_given_up_ends_in_dead_letters_and_failed_runs(
     assert target.requests == []
 
 
-async def test_a_message_that_is_no_batch_fails_and_is_kept_once_it_is_given_up(hosted: Hosted) -> None:
+async def test_a_message_that_is_no_batch_fails_and_is_stored_once_it_is_abandoned(hosted: Hosted) -> None:
     failed = await hosted.worker.queue("work", "nonsense")
     buried = await hosted.worker.queue("bury", "nonsense")
 

@@ -22,7 +22,7 @@ def _nightly(jobs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
-async def test_a_ping_needs_no_key_and_is_kept(hosted: Hosted, method: str) -> None:
+async def test_a_ping_needs_no_key_and_is_stored(hosted: Hosted, method: str) -> None:
     reply = await hosted.worker.http(method, PING)
 
     assert (reply.status, reply.function) == (200, "heartbeat")
@@ -45,7 +45,7 @@ async def test_a_failure_is_judged_by_a_run_on_the_queue(hosted: Hosted) -> None
     assert (state["state"], state["exit_code"]) == ("down", 3)
 
 
-async def test_strangers_are_told_nothing(hosted: Hosted) -> None:
+async def test_strangers_are_reported_nothing(hosted: Hosted) -> None:
     reply = await hosted.worker.http("GET", "/api/ping/unknown-token-0001")
 
     assert (reply.status, reply.function) == (404, "heartbeat")

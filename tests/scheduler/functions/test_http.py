@@ -16,7 +16,7 @@ MEDIA_TYPE = "application/problem+json"
 
 @pytest.mark.parametrize("path", ["/api/health", "/api/health/live", "/api/health/ready"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_health_is_answered_to_anybody(hosted: Hosted, method: str, path: str) -> None:
+async def test_health_is_answered_to_any_caller(hosted: Hosted, method: str, path: str) -> None:
     reply = await hosted.worker.http(method, path)
 
     assert (reply.status, reply.function) == (200, "health")
@@ -44,7 +44,7 @@ async def test_the_function_key_may_stand_in_the_address(hosted: Hosted) -> None
     assert (reply.status, reply.json()["name"]) == (200, "checkout")
 
 
-async def test_a_run_that_is_asked_for_is_queued_and_then_performed(hosted: Hosted, target: HttpTarget) -> None:
+async def test_a_run_that_is_requested_is_queued_and_then_performed(hosted: Hosted, target: HttpTarget) -> None:
     reply = await hosted.worker.http("POST", "/api/jobs/onDemand/run", key="operate")
     assert (reply.status, reply.json()["state"]) == (202, "queued")
 
@@ -75,7 +75,7 @@ async def test_runs_are_listed(hosted: Hosted) -> None:
     assert sorted(run["job"] for run in reply.json()["runs"]) == ["checkout", "onDemand"]
 
 
-async def test_of_two_runs_asked_for_at_the_same_time_one_is_performed(hosted: Hosted, target: HttpTarget) -> None:
+async def test_of_two_runs_requested_at_the_same_time_one_is_performed(hosted: Hosted, target: HttpTarget) -> None:
     async def outcomes() -> list[str | None]:
         runs = (await hosted.worker.http("GET", "/api/runs?job=onDemand", key="read")).json()["runs"]
         return [run["outcome"] for run in runs]
@@ -148,7 +148,7 @@ async def test_the_api_describes_itself(hosted: Hosted) -> None:
         ("DELETE", "/api/runs", "manage", 405),
     ],
 )
-async def test_what_is_not_there_or_not_possible_is_a_problem(
+async def test_what_is_missing_or_not_possible_is_a_problem(
     hosted: Hosted, method: str, path: str, key: str, status: int
 ) -> None:
     reply = await hosted.worker.http(method, path, key=key)

@@ -36,11 +36,11 @@ async def test_a_run_knows_the_invocation_that_performed_it_and_its_caller(
     (done,) = await hosted.hand_over(await hosted.queue.take_when_visible())
     assert done.failure is None
 
-    (asked,) = (event for event in exporter.events if isinstance(event, RunRequested))
+    (requested,) = (event for event in exporter.events if isinstance(event, RunRequested))
     (report,) = (event for event in exporter.events if isinstance(event, RunReport))
-    assert asked.run_id == report.run.id == reply.json()["id"]
+    assert requested.run_id == report.run.id == reply.json()["id"]
     assert report.invocation is not None
     assert report.invocation.id
     performed_in = parse_trace_parent(report.invocation.trace_parent)
     assert performed_in is not None
-    assert performed_in != asked.caller
+    assert performed_in != requested.caller

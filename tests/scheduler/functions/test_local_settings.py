@@ -37,7 +37,7 @@ def environ(azurite: Azurite, storage_prefix: str, monkeypatch: pytest.MonkeyPat
     return VALUES | {"AzureWebJobsStorage": azurite.connection_string, "SCHEDULER_STORAGE__PREFIX": storage_prefix}
 
 
-def test_only_what_the_host_knows_stands_beside_the_values() -> None:
+def test_only_what_the_host_knows_stands_next_to_the_values() -> None:
     assert EXAMPLE["IsEncrypted"] is False
     assert EXAMPLE.keys() <= {"IsEncrypted", "Values", "Host", "ConnectionStrings"}
     assert EXAMPLE["Host"] == {"LocalHttpPort": 7071}

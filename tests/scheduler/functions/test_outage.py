@@ -57,19 +57,19 @@ async def host(
     await host.aclose()
 
 
-def assert_away(answer: Answered, what: str) -> None:
+def assert_unavailable(answer: Answered, what: str) -> None:
     assert (answer.status, answer.headers["content-type"]) == (503, "application/problem+json")
     assert answer.headers["retry-after"] == "5"
     assert answer.json()["detail"].startswith(what)
 
 
-async def test_a_store_that_is_away_at_the_start_is_told_and_opened_once_it_is_there(
+async def test_a_store_that_is_unavailable_at_the_start_is_reported_and_opened_once_it_exists(
     host: FunctionsHost, tables: CutLine
 ) -> None:
     await tables.cut()
     with pytest.raises(StoreUnavailable, match=r"Azure table health cannot be used .* check the storage account"):
         await host.tick()
-    assert_away(await ask(host, "GET", "/api/status"), "Azure table health cannot be used")
+    assert_unavailable(await ask(host, "GET", "/api/status"), "Azure table health cannot be used")
     assert (await ask(host, "GET", "/api/health/live")).status == 200
 
     await tables.mend()
@@ -78,20 +78,20 @@ async def test_a_store_that_is_away_at_the_start_is_told_and_opened_once_it_is_t
     assert (await ask(host, "GET", "/api/health/ready")).status == 200
 
 
-async def test_a_queue_that_is_away_at_the_start_is_told_and_opened_once_it_is_there(
+async def test_a_queue_that_is_unavailable_at_the_start_is_reported_and_opened_once_it_exists(
     host: FunctionsHost, queues: CutLine, storage_prefix: str
 ) -> None:
     await queues.cut()
     with pytest.raises(DispatchError, match=r"could not open queue '.*-runs' .*: check the storage account"):
         await host.tick()
-    assert_away(await ask(host, "GET", "/api/status"), f"could not open queue '{storage_prefix}-runs'")
+    assert_unavailable(await ask(host, "GET", "/api/status"), f"could not open queue '{storage_prefix}-runs'")
 
     await queues.mend()
 
     await host.tick()
 
 
-async def test_a_tick_fails_while_the_store_is_away_and_the_next_one_makes_up_for_it(
+async def test_a_tick_fails_while_the_store_is_unavailable_and_the_next_one_makes_up_for_it(
     host: FunctionsHost, tables: CutLine, queue: RunQueue
 ) -> None:
     assert (await ask(host, "GET", "/api/health/ready")).status == 200
@@ -106,7 +106,7 @@ async def test_a_tick_fails_while_the_store_is_away_and_the_next_one_makes_up_fo
     assert await queue.length() >= 3
 
 
-async def test_a_tick_fails_while_the_queue_is_away_and_the_next_one_makes_up_for_it(
+async def test_a_tick_fails_while_the_queue_is_unavailable_and_the_next_one_makes_up_for_it(
     host: FunctionsHost, queues: CutLine, queue: RunQueue
 ) -> None:
     assert (await ask(host, "GET", "/api/health/ready")).status == 200
@@ -120,7 +120,7 @@ async def test_a_tick_fails_while_the_queue_is_away_and_the_next_one_makes_up_fo
     assert await queue.length() >= 3
 
 
-async def test_health_says_at_once_that_the_queue_is_away_and_after_the_next_tick_that_it_is_well(
+async def test_health_reports_at_once_that_the_queue_is_unavailable_and_after_the_next_tick_that_it_is_well(
     host: FunctionsHost, queues: CutLine, storage_prefix: str
 ) -> None:
     async def queue() -> tuple[str, str]:
@@ -131,24 +131,24 @@ async def test_health_says_at_once_that_the_queue_is_away_and_after_the_next_tic
     await queues.cut()
     with pytest.raises(DispatchError):
         await host.tick()
-    away = await queue()
+    unavailable = await queue()
 
     await queues.mend()
     await host.tick()
 
     assert before == await queue() == ("ok", "")
-    assert away[0] == "degraded"
-    assert away[1].startswith(f"not known: could not read the length of queue '{storage_prefix}-runs'")
-    assert "check the storage account" in away[1]
+    assert unavailable[0] == "degraded"
+    assert unavailable[1].startswith(f"not known: could not read the length of queue '{storage_prefix}-runs'")
+    assert "check the storage account" in unavailable[1]
 
 
-async def test_requests_are_refused_while_the_store_is_away_and_answered_again_afterwards(
+async def test_requests_are_refused_while_the_store_is_unavailable_and_answered_again_afterwards(
     host: FunctionsHost, tables: CutLine
 ) -> None:
     assert (await ask(host, "GET", "/api/runs")).status == 200
     await tables.cut()
-    assert_away(await ask(host, "GET", "/api/runs"), "Azure table history cannot be used")
-    assert_away(await ask(host, "POST", "/api/jobs/onDemand/run"), "Azure table history cannot be used")
+    assert_unavailable(await ask(host, "GET", "/api/runs"), "Azure table history cannot be used")
+    assert_unavailable(await ask(host, "POST", "/api/jobs/onDemand/run"), "Azure table history cannot be used")
     ready = await ask(host, "GET", "/api/health/ready")
     assert (ready.status, ready.json()["status"]) == (503, "down")
     assert (await ask(host, "GET", "/api/health/live")).status == 200
@@ -159,22 +159,23 @@ async def test_requests_are_refused_while_the_store_is_away_and_answered_again_a
     assert (await ask(host, "POST", "/api/jobs/onDemand/run")).status == 202
 
 
-async def test_a_run_that_the_queue_did_not_take_is_kept_as_queued(
+async def test_a_run_that_the_queue_did_not_take_is_stored_as_queued(
     host: FunctionsHost, queues: CutLine, storage_prefix: str
 ) -> None:
     """A tick sends it later: see TickWork.send_stranded."""
     assert (await ask(host, "GET", "/api/health/ready")).status == 200
     await queues.cut()
 
-    assert_away(
-        await ask(host, "POST", "/api/jobs/onDemand/run"), f"could not send 1 tickets to queue '{storage_prefix}-runs'"
+    assert_unavailable(
+        await ask(host, "POST", "/api/jobs/onDemand/run"),
+        f"could not send 1 tickets to queue '{storage_prefix}-runs'",
     )
 
     (run,) = (await ask(host, "GET", "/api/runs?job=onDemand")).json()["runs"]
     assert run["state"] == "queued"
 
 
-async def test_a_ticket_goes_back_to_the_queue_while_the_store_is_away_and_is_performed_once_it_is_there(
+async def test_a_ticket_returns_to_the_queue_while_the_store_is_unavailable_and_is_performed_once_it_exists(
     host: FunctionsHost, tables: CutLine, queue: RunQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not a failure of the message: an outage of some minutes must not bury what waits."""

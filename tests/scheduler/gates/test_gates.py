@@ -54,35 +54,36 @@ class ScriptedGate:
         self._log.append(f"leave {self._name}")
 
 
-async def asked(*gates: ScriptedGate) -> GateVerdict:
+async def requested(*gates: ScriptedGate) -> GateVerdict:
     return await Gates(gates, VirtualClock()).check(ticket_of(entry()), entry())
 
 
 async def test_a_ticket_that_no_gate_minds_runs() -> None:
     log: list[str] = []
 
-    assert await asked(ScriptedGate("one", log), ScriptedGate("unconcerned", log, NO, concerned=False)) is None
+    assert await requested(ScriptedGate("one", log), ScriptedGate("unconcerned", log, NO, concerned=False)) is None
     assert log == ["ask one"]
 
 
-async def test_the_first_gate_that_has_something_to_say_decides() -> None:
+async def test_the_first_gate_that_has_something_to_report_decides() -> None:
     log: list[str] = []
 
     assert (
-        await asked(ScriptedGate("one", log), ScriptedGate("two", log, LATER), ScriptedGate("three", log, NO)) == LATER
+        await requested(ScriptedGate("one", log), ScriptedGate("two", log, LATER), ScriptedGate("three", log, NO))
+        == LATER
     )
     assert log == ["ask one", "ask two"]
 
 
-async def test_a_ticket_that_is_left_out_holds_nothing_any_more() -> None:
+async def test_a_ticket_that_is_skipped_holds_nothing_any_more() -> None:
     log: list[str] = []
 
-    assert await asked(ScriptedGate("one", log), ScriptedGate("two", log, NO)) == NO
+    assert await requested(ScriptedGate("one", log), ScriptedGate("two", log, NO)) == NO
     assert log == ["ask one", "ask two", "leave two", "leave one"]
 
 
-async def test_a_ticket_waits_while_a_gate_cannot_look_into_the_store() -> None:
-    verdict = await asked(ScriptedGate("one", [], StoreUnavailable("the store is away")))
+async def test_a_ticket_waits_while_a_gate_cannot_inspect_the_store() -> None:
+    verdict = await requested(ScriptedGate("one", [], StoreUnavailable("the store is away")))
 
     assert isinstance(verdict, Wait)
     assert verdict.retry_at == START + timedelta(seconds=2)
@@ -90,7 +91,7 @@ async def test_a_ticket_waits_while_a_gate_cannot_look_into_the_store() -> None:
     assert verdict.reason.message == "the store is unavailable, so the gate cannot be checked: the store is away"
 
 
-async def test_leaving_tells_every_gate_that_is_concerned() -> None:
+async def test_leaving_reports_every_gate_that_is_concerned() -> None:
     log: list[str] = []
     gates = Gates(
         [ScriptedGate("one", log), ScriptedGate("two", log), ScriptedGate("unconcerned", log, concerned=False)],
@@ -103,7 +104,7 @@ async def test_leaving_tells_every_gate_that_is_concerned() -> None:
 
 
 @virtual_time
-async def test_a_ticket_that_waits_is_asked_again_at_the_instant_that_the_gate_said() -> None:
+async def test_a_ticket_that_waits_is_requested_again_at_the_instant_that_the_gate_reported() -> None:
     clock = LoopClock()
     job = entry()
     gates = Gates([], clock)
@@ -114,7 +115,7 @@ async def test_a_ticket_that_waits_is_asked_again_at_the_instant_that_the_gate_s
 
 
 @virtual_time
-async def test_a_ticket_does_not_wait_beyond_what_its_worker_wants() -> None:
+async def test_a_ticket_does_not_wait_beyond_what_its_worker_requires() -> None:
     clock = LoopClock()
     now = clock.now()
 
@@ -127,7 +128,7 @@ async def test_a_ticket_does_not_wait_beyond_what_its_worker_wants() -> None:
 
 @virtual_time
 @pytest.mark.parametrize("after", [0, 3])
-async def test_a_ticket_that_is_called_is_asked_again_at_once_also_if_it_only_begins_to_wait(after: int) -> None:
+async def test_a_ticket_that_is_called_is_requested_again_at_once_also_if_it_only_begins_to_wait(after: int) -> None:
     clock = LoopClock()
     calls = Wakeups(clock)
     gates = Gates([], clock, calls)
@@ -159,7 +160,7 @@ async def by_definition(ticket: Ticket, job: CatalogJob) -> GateVerdict:
 
 
 @pytest.mark.parametrize("schedule", ["1 * * * * *", "0 0 0 1 1 *", None])
-async def test_a_due_instant_that_a_changed_schedule_does_not_have_is_left_out(schedule: str | None) -> None:
+async def test_a_due_instant_that_a_changed_schedule_does_not_have_is_skipped(schedule: str | None) -> None:
     assert await by_definition(ticket_of(entry()), entry(schedule=schedule)) == Skip(CHANGED)
 
 
@@ -168,11 +169,11 @@ async def test_a_due_instant_that_a_changed_job_has_too_runs(changed: dict[str, 
     assert await by_definition(ticket_of(entry()), entry(**changed)) is None
 
 
-async def test_what_people_ask_for_runs_though_the_job_is_changed_meanwhile() -> None:
+async def test_what_people_request_runs_though_the_job_is_changed_meanwhile() -> None:
     assert await by_definition(ticket_of(entry(), Trigger.MANUAL), entry(schedule="1 * * * * *")) is None
 
 
-async def test_what_another_job_started_is_left_out_if_it_does_not_start_the_changed_one_any_more() -> None:
+async def test_what_another_job_started_is_skipped_if_it_does_not_start_the_changed_one_any_more() -> None:
     after = {"depends_on": [{"job": "database"}]}
     ticket = ticket_of(entry(schedule=None, **after), Trigger.DEPENDENCY)
 
@@ -187,7 +188,7 @@ async def test_a_replay_is_run_by_whichever_definition_is_in_force(trigger: Trig
 
 
 @pytest.mark.parametrize("trigger", Trigger)
-async def test_a_disabled_job_runs_if_people_ask_for_it(trigger: Trigger) -> None:
+async def test_a_disabled_job_runs_if_people_request_it(trigger: Trigger) -> None:
     job = entry(enabled=False)
 
     verdict = await by_definition(ticket_of(job, trigger), job)
@@ -202,11 +203,11 @@ async def of_a_paused_job(triggers: Sequence[Trigger]) -> list[GateVerdict]:
     return [await gates.check(ticket_of(job, trigger), job) for trigger in triggers]
 
 
-async def test_what_a_paused_jobs_schedule_or_parents_ask_for_is_left_out() -> None:
+async def test_what_a_paused_jobs_schedule_or_parents_request_is_skipped() -> None:
     reason = Skip(Reason(ReasonCode.JOB_PAUSED, "the job is paused until it is resumed: deployment"))
 
     assert await of_a_paused_job([Trigger.SCHEDULE, Trigger.DEPENDENCY]) == [reason, reason]
 
 
-async def test_what_people_ask_of_a_paused_job_runs() -> None:
+async def test_what_people_request_of_a_paused_job_runs() -> None:
     assert await of_a_paused_job([Trigger.MANUAL, Trigger.REPLAY, Trigger.BACKFILL]) == [None] * 3

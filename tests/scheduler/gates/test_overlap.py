@@ -40,7 +40,7 @@ def as_replay(ticket: Ticket) -> Ticket:
 
 @virtual_time
 @WHEREVER
-async def test_skip_leaves_out_what_falls_due_meanwhile(processes: int) -> None:
+async def test_skip_skips_what_falls_due_meanwhile(processes: int) -> None:
     one, other = performers(processes)
     job = entry(overlap="skip")
     tickets = [due(job, seconds) for seconds in (10, 20, 30)]
@@ -56,7 +56,7 @@ async def test_skip_leaves_out_what_falls_due_meanwhile(processes: int) -> None:
 
 @virtual_time
 @WHEREVER
-async def test_allow_runs_beside_the_last_one(processes: int) -> None:
+async def test_allow_runs_next_to_the_last_one(processes: int) -> None:
     one, other = performers(processes)
     job = entry(overlap="allow")
 
@@ -68,7 +68,7 @@ async def test_allow_runs_beside_the_last_one(processes: int) -> None:
 
 @virtual_time
 @WHEREVER
-async def test_buffer_one_lets_one_wait_and_leaves_out_the_others_with_both_names(processes: int) -> None:
+async def test_buffer_one_lets_one_wait_and_skips_the_others_with_both_names(processes: int) -> None:
     one, other = performers(processes)
     job = entry(overlap="buffer_one")
     tickets = [due(job, seconds) for seconds in (10, 20, 30, 50)]
@@ -110,7 +110,7 @@ async def test_buffer_all_runs_everything_in_order_one_at_a_time(processes: int)
 
 @virtual_time
 @WHEREVER
-async def test_cancel_previous_ends_the_run_before_and_says_for_which(processes: int) -> None:
+async def test_cancel_previous_ends_the_run_before_and_reports_for_which(processes: int) -> None:
     one, other = performers(processes)
     job = entry(overlap="cancel_previous")
     first, second = due(job, 10), due(job, 20)
@@ -140,7 +140,7 @@ async def test_cancel_previous_ends_a_run_that_only_waited_when_a_newer_one_came
 @virtual_time
 @WHEREVER
 @pytest.mark.parametrize("overlap", ALL)
-async def test_a_replay_waits_for_whatever_goes_on(overlap: str, processes: int) -> None:
+async def test_a_replay_waits_for_whatever_continues(overlap: str, processes: int) -> None:
     one, other = performers(processes)
     job = entry(overlap=overlap)
 
@@ -158,13 +158,13 @@ async def test_a_replay_waits_for_whatever_goes_on(overlap: str, processes: int)
 async def test_a_replay_of_a_past_instant_waits_for_a_run_that_was_due_later(overlap: str, processes: int) -> None:
     one, other = performers(processes)
     job = entry(overlap=overlap)
-    going = one.start(due(job, 10), job, 9)
+    in_flight = one.start(due(job, 10), job, 9)
     past = as_replay(due(job, -3600))
     await asyncio.sleep(12)
 
     replay = await other.perform(past, job, 1)
 
-    assert outcomes(await going, replay) == [SUCCEEDED, SUCCEEDED]
+    assert outcomes(await in_flight, replay) == [SUCCEEDED, SUCCEEDED]
     assert 19 <= times(replay)[0] <= 26
 
 
@@ -193,7 +193,7 @@ async def test_what_is_claimed_ahead_of_a_later_instant_is_no_overlap(overlap: s
 
 @virtual_time
 @pytest.mark.parametrize("overlap", ALL)
-async def test_the_run_of_a_dead_process_keeps_nobody_out_once_its_lease_has_ended(overlap: str) -> None:
+async def test_the_run_of_a_dead_process_blocks_no_other_once_its_lease_has_ended(overlap: str) -> None:
     dead, alive = performers(2)
     job = entry(overlap=overlap)
     now = dead.clock.now()
@@ -206,7 +206,7 @@ async def test_the_run_of_a_dead_process_keeps_nobody_out_once_its_lease_has_end
 
 
 @virtual_time
-async def test_a_run_that_is_only_queued_keeps_nobody_out_where_runs_are_left_out() -> None:
+async def test_a_run_that_is_only_queued_blocks_no_other_where_runs_are_skipped() -> None:
     _, other = performers(2)
     job = entry(overlap="skip")
     await other.runs.enqueue(due(job, 0))
@@ -260,7 +260,7 @@ async def test_a_run_that_ended_here_and_is_not_recorded_yet_does_not_keep_the_n
 
 
 @virtual_time
-async def test_many_jobs_that_are_due_together_look_at_the_open_runs_once() -> None:
+async def test_many_jobs_that_are_due_together_check_the_open_runs_once() -> None:
     one, _ = performers(2)
     jobs = [entry(f"j{number}") for number in range(50)]
     tickets = [due(job, 0) for job in jobs]
@@ -297,7 +297,7 @@ def of_shard(name: str, number: int) -> list[CatalogJob]:
 
 
 @virtual_time
-async def test_jobs_of_one_shard_look_at_the_keys_of_that_shard_alone_and_once() -> None:
+async def test_jobs_of_one_shard_check_the_keys_of_that_shard_alone_and_once() -> None:
     store = Listed()
     one = GateProcess(store, shared=True)
     jobs = of_shard("2", 20)
@@ -325,7 +325,7 @@ async def test_bodies_are_read_of_the_one_job_that_has_another_open_run() -> Non
 
 
 @virtual_time
-async def test_a_look_that_failed_is_made_again_by_the_next_who_asks() -> None:
+async def test_a_read_that_failed_is_made_again_by_the_next_who_requests() -> None:
     store = MemoryStore()
     one = GateProcess(store, shared=True)
     first, second = of_shard("0", 2)
@@ -342,8 +342,8 @@ async def test_many_jobs_with_other_open_runs_share_the_requests_for_bodies() ->
     one, other = GateProcess(store, "me", shared=True), GateProcess(store, "other", shared=True)
     jobs = of_shard("1", 30)
     now = one.clock.now()
-    wanted = [(due(job, 0), now + timedelta(minutes=1)) for job in jobs]
-    await other.runs.claim_all(wanted, "other", now)
+    expected = [(due(job, 0), now + timedelta(minutes=1)) for job in jobs]
+    await other.runs.claim_all(expected, "other", now)
     await asyncio.sleep(10)
 
     verdicts = await asyncio.gather(*(one.gates.check(due(job, 0), job) for job in jobs))

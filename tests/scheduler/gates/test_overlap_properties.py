@@ -111,7 +111,7 @@ def test_buffer_one_runs_in_order_one_at_a_time_and_at_most_one_waits(plan: Plan
 
 @many
 @given(plan=plans, alone=alone)
-def test_skip_runs_one_at_a_time_and_leaves_out_only_what_falls_due_meanwhile(plan: Plan, alone: bool) -> None:
+def test_skip_runs_one_at_a_time_and_skips_only_what_falls_due_meanwhile(plan: Plan, alone: bool) -> None:
     runs = performed("skip", plan, alone=alone)
 
     assert {run.outcome for run in runs} <= {Outcome.SUCCEEDED, Outcome.SKIPPED}
@@ -123,7 +123,9 @@ def test_skip_runs_one_at_a_time_and_leaves_out_only_what_falls_due_meanwhile(pl
 
 @many
 @given(plan=plans, alone=alone)
-def test_cancel_previous_lets_the_newest_win_and_says_of_the_others_what_ended_them(plan: Plan, alone: bool) -> None:
+def test_cancel_previous_lets_the_newest_win_and_reports_for_the_others_what_ended_them(
+    plan: Plan, alone: bool
+) -> None:
     runs = performed("cancel_previous", plan, alone=alone)
 
     assert runs[-1].outcome is Outcome.SUCCEEDED

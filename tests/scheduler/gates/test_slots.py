@@ -35,7 +35,7 @@ def members(*names: str, group: object = "checkout") -> list[CatalogJob]:
 
 def most_at_once(runs: list[Run]) -> int:
     spans = [times(run) for run in runs if run.outcome is not SKIPPED]
-    return max(sum(begun <= at < over for begun, over in spans) for at, _ in spans)
+    return max(sum(started <= at < over for started, over in spans) for at, _ in spans)
 
 
 @virtual_time
@@ -58,7 +58,7 @@ async def test_runs_of_a_group_take_their_turns_by_due_instant(processes: int) -
 
 @virtual_time
 @WHEREVER
-async def test_as_many_runs_of_a_group_go_on_as_its_limit_says(processes: int) -> None:
+async def test_as_many_runs_of_a_group_continue_as_its_limit_allows(processes: int) -> None:
     one, other = performers(processes)
     jobs = members(*"abcde", group={"name": "checkout", "limit": 2})
 
@@ -87,15 +87,15 @@ async def test_a_run_that_gets_no_slot_in_time_is_skipped_with_the_reason(proces
     one, other = performers(processes)
     (pay,), (refund,) = members("pay"), members("refund", group={"name": "checkout", "wait": "5s"})
 
-    going, left_out = await asyncio.gather(
+    in_flight, skipped = await asyncio.gather(
         one.perform(due(pay, 10), pay, 60), other.perform(due(refund, 20), refund, 1)
     )
 
-    assert left_out.outcome is SKIPPED
-    assert left_out.message == (
-        f"no slot of concurrency group checkout (limit: 1) was free within 5s: run {going.id} holds it"
+    assert skipped.outcome is SKIPPED
+    assert skipped.message == (
+        f"no slot of concurrency group checkout (limit: 1) was free within 5s: run {in_flight.id} holds it"
     )
-    assert times(left_out)[1] == 25
+    assert times(skipped)[1] == 25
 
 
 @virtual_time
@@ -124,8 +124,8 @@ async def test_a_replay_waits_for_its_slot_as_long_as_it_takes() -> None:
 async def test_patience_counts_from_the_due_instant_also_of_a_run_that_was_put_back_meanwhile() -> None:
     performer = GateProcess(MemoryStore())
     pay, refund = members("pay", "refund", group={"name": "checkout", "wait": "50s"})
-    going, ticket = due(pay, 0), due(refund, 1)
-    assert await performer.gates.check(going, pay) is None
+    in_flight, ticket = due(pay, 0), due(refund, 1)
+    assert await performer.gates.check(in_flight, pay) is None
     await asyncio.sleep(2)
     assert isinstance(await performer.gates.check(ticket, refund), Wait)
     await performer.gates.release(ticket, refund)
@@ -148,7 +148,7 @@ async def test_a_run_that_is_caught_up_waits_from_when_it_comes() -> None:
 
 @virtual_time
 @WHEREVER
-async def test_no_more_runs_go_on_in_all_processes_than_max_running_says(processes: int) -> None:
+async def test_no_more_runs_continue_in_all_processes_than_max_running_allows(processes: int) -> None:
     one, other = performers(processes, max_running=3)
     jobs = [entry(f"j{number}") for number in range(8)]
 
@@ -161,21 +161,21 @@ async def test_no_more_runs_go_on_in_all_processes_than_max_running_says(process
 
 
 @virtual_time
-async def test_a_run_that_waits_for_max_running_says_so() -> None:
+async def test_a_run_that_waits_for_max_running_allows_so() -> None:
     performer = GateProcess(MemoryStore(), max_running=1)
     first, second = entry("a"), entry("b")
-    going = due(first, 0)
-    await performer.gates.check(going, first)
+    in_flight = due(first, 0)
+    await performer.gates.check(in_flight, first)
 
     verdict = await performer.gates.check(due(second, 0), second)
 
     assert isinstance(verdict, Wait)
-    assert verdict.reason.message == f"no slot of all jobs (max_running: 1) is free: run {going.id} holds it"
+    assert verdict.reason.message == f"no slot of all jobs (max_running: 1) is free: run {in_flight.id} holds it"
 
 
 @virtual_time
 @WHEREVER
-async def test_a_long_run_keeps_its_slot_to_its_end(processes: int) -> None:
+async def test_a_long_run_retains_its_slot_to_its_end(processes: int) -> None:
     one, other = performers(processes)
     pay, refund = members("pay", "refund", group={"name": "checkout", "wait": "1h"})
 
@@ -200,21 +200,21 @@ async def test_the_slot_of_a_process_that_died_is_free_a_minute_later() -> None:
 
 
 @virtual_time
-async def test_a_run_that_a_later_gate_leaves_out_gives_its_slot_back() -> None:
+async def test_a_run_that_a_later_gate_skips_gives_its_slot_back() -> None:
     performer = GateProcess(MemoryStore(), max_running=1)
     (pay,), (refund,) = members("pay", group="a"), members("refund", group={"name": "b", "wait": "0s"})
     (third,) = members("third", group="b")
     pays = due(pay, 0)
     await performer.gates.check(pays, pay)
-    left_out = await performer.gates.check(due(refund, 0), refund)
+    skipped = await performer.gates.check(due(refund, 0), refund)
     await performer.gates.release(pays, pay)
 
-    assert isinstance(left_out, Skip)
+    assert isinstance(skipped, Skip)
     assert await performer.gates.check(due(third, 0), third) is None
 
 
 @virtual_time
-async def test_a_run_that_waits_for_a_slot_counts_as_going_on_for_the_next_one_of_its_job() -> None:
+async def test_a_run_that_waits_for_a_slot_counts_as_in_flight_for_the_next_one_of_its_job() -> None:
     performer = GateProcess(MemoryStore())
     pay, refund = members("pay", "refund")
 
@@ -228,7 +228,7 @@ async def test_a_run_that_waits_for_a_slot_counts_as_going_on_for_the_next_one_o
 
 
 @virtual_time
-async def test_a_plain_job_asks_the_store_for_nothing() -> None:
+async def test_a_plain_job_reads_nothing_from_the_store() -> None:
     performer, job = GateProcess(MemoryStore()), entry()
     await performer.gates.check(due(job, 0), job)
     await performer.gates.release(due(job, 0), job)

@@ -11,7 +11,7 @@ from scheduler.health.report import PROBE_TIMEOUT, Health, HealthProbe, HealthSt
 from tests.jobs.running.virtual_time import virtual_time
 
 
-def says(status: HealthStatus, name: str = "part") -> HealthProbe:
+def expected(status: HealthStatus, name: str = "part") -> HealthProbe:
     async def probe() -> Sequence[PartHealth]:
         return (PartHealth(name, status),)
 
@@ -30,7 +30,7 @@ def says(status: HealthStatus, name: str = "part") -> HealthProbe:
 async def test_the_whole_is_as_its_worst_part(parts: list[HealthStatus], whole: HealthStatus, ready: bool) -> None:
     health = Health()
     for status in parts:
-        health.add_probe("part", says(status))
+        health.add_probe("part", expected(status))
 
     report = await health.report()
 
@@ -48,7 +48,7 @@ async def test_a_probe_may_speak_for_several_parts() -> None:
 
 
 @virtual_time
-async def test_a_part_that_does_not_answer_is_down_and_the_others_are_told_in_time() -> None:
+async def test_a_part_that_does_not_answer_is_down_and_the_others_are_reported_in_time() -> None:
     async def hangs() -> Sequence[PartHealth]:
         await asyncio.sleep(1000)
         return ()
@@ -56,7 +56,7 @@ async def test_a_part_that_does_not_answer_is_down_and_the_others_are_told_in_ti
     health = Health()
     health.add_probe("store", hangs)
     health.add_probe("queue", hangs)
-    health.add_probe("ticker", says(HealthStatus.OK, "ticker"))
+    health.add_probe("ticker", expected(HealthStatus.OK, "ticker"))
 
     report = await health.report()
 

@@ -19,86 +19,88 @@ from scheduler.stores.runs.repository import RunState
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.audit.memory_trail import API_CALLER, COMMAND_CALLER
-from tests.scheduler.fakes import START, Sent, Shop, entry
+from tests.scheduler.fakes import START, Sent, WorkerHarness, entry
 from tests.scheduler.stores.memory import MemoryData
 
 JOBS = [entry(dead_letter=True, retry={"attempts": 1}), entry("other", retry={"attempts": 1})]
 
 
-def replaying_of(shop: Shop, sent: Sent | None = None) -> DeadLetterReplayer:
-    return shop.operations(sent or Sent()).dead_letters
+def replaying_of(harness: WorkerHarness, sent: Sent | None = None) -> DeadLetterReplayer:
+    return harness.operations(sent or Sent()).dead_letters
 
 
-async def given_up(shop: Shop, seconds: float = 0.0, job: str = "checkout", reason: str = "it broke") -> DeadLetter:
-    ticket = shop.ticket(seconds, job)
-    letter = DeadLetter.from_ticket(ticket, reason, ticket.due_at, job=shop.catalog.get_job(job).job)
-    await shop.dead_letters.add(letter)
+async def abandoned(
+    harness: WorkerHarness, seconds: float = 0.0, job: str = "checkout", reason: str = "it broke"
+) -> DeadLetter:
+    ticket = harness.ticket(seconds, job)
+    letter = DeadLetter.from_ticket(ticket, reason, ticket.due_at, job=harness.catalog.get_job(job).job)
+    await harness.dead_letters.add(letter)
     return letter
 
 
-async def kept(shop: Shop, letter: DeadLetter) -> DeadLetter:
-    found = await shop.dead_letters.find(letter.id)
+async def stored(harness: WorkerHarness, letter: DeadLetter) -> DeadLetter:
+    found = await harness.dead_letters.find(letter.id)
     assert found is not None
     return found
 
 
 @virtual_time
-async def test_a_run_that_was_given_up_is_run_again_linked_to_it() -> None:
-    shop = Shop(REFUSED, answer(), jobs=JOBS)
-    original = shop.ticket()
-    await shop.worker.execute(original)
-    (letter,) = await shop.dead_letters.list_letters()
+async def test_a_run_that_was_abandoned_is_run_again_linked_to_it() -> None:
+    harness = WorkerHarness(REFUSED, answer(), jobs=JOBS)
+    original = harness.ticket()
+    await harness.worker.execute(original)
+    (letter,) = await harness.dead_letters.list_letters()
 
-    record = await shop.operations(InProcessDispatch(shop.worker.submit)).dead_letters.replay(
+    record = await harness.operations(InProcessDispatch(harness.worker.submit)).dead_letters.replay(
         letter.id, caller=API_CALLER
     )
-    await shop.worker.wait_until_idle()
+    await harness.worker.wait_until_idle()
 
-    done = await shop.runs.find(record.ticket.id)
+    done = await harness.runs.find(record.ticket.id)
     assert done is not None
     assert done.run is not None
     assert (done.run.outcome, done.run.trigger) == (Outcome.SUCCEEDED, Trigger.REPLAY)
     assert done.run.correlation_id == original.id
-    marked = (await kept(shop, letter)).replay
+    marked = (await stored(harness, letter)).replay
     assert marked is not None
     assert (marked.ticket.id, marked.done) == (record.ticket.id, True)
 
 
 @virtual_time
-async def test_a_replay_that_is_given_up_is_a_letter_of_its_own_with_the_same_root() -> None:
-    shop = Shop(REFUSED, jobs=JOBS)
-    original = shop.ticket()
-    await shop.worker.execute(original)
-    (letter,) = await shop.dead_letters.list_letters()
-    replaying = shop.operations(InProcessDispatch(shop.worker.submit)).dead_letters
-    await shop.clock.sleep(1)
+async def test_a_replay_that_is_abandoned_is_a_letter_of_its_own_with_the_same_root() -> None:
+    harness = WorkerHarness(REFUSED, jobs=JOBS)
+    original = harness.ticket()
+    await harness.worker.execute(original)
+    (letter,) = await harness.dead_letters.list_letters()
+    replaying = harness.operations(InProcessDispatch(harness.worker.submit)).dead_letters
+    await harness.clock.sleep(1)
 
     record = await replaying.replay(letter.id, caller=API_CALLER)
-    await shop.worker.wait_until_idle()
+    await harness.worker.wait_until_idle()
 
-    newest, _ = await shop.dead_letters.list_letters()
+    newest, _ = await harness.dead_letters.list_letters()
     assert newest.ticket is not None
     assert (newest.ticket.id, newest.ticket.correlation_id) == (record.ticket.id, original.id)
 
 
 @virtual_time
 async def test_a_letter_is_replayed_once() -> None:
-    shop, sent = Shop(jobs=JOBS), Sent()
-    letter = await given_up(shop)
-    record = await replaying_of(shop, sent).replay(letter.id, caller=API_CALLER)
+    harness, sent = WorkerHarness(jobs=JOBS), Sent()
+    letter = await abandoned(harness)
+    record = await replaying_of(harness, sent).replay(letter.id, caller=API_CALLER)
 
     with pytest.raises(Conflict, match=f"was already replayed by run {record.ticket.id}"):
-        await replaying_of(shop, sent).replay(letter.id, caller=API_CALLER)
+        await replaying_of(harness, sent).replay(letter.id, caller=API_CALLER)
 
     assert len(sent.sent) == 1
 
 
 async def _replay_until_it_breaks(data: MemoryData, letter_id: str, breaks_after: int) -> bool:
     """A process that dies after so many changes of the store; whether it came to its end."""
-    shop = Shop(jobs=JOBS, data=data)
-    shop.store.breaks_after = breaks_after
+    harness = WorkerHarness(jobs=JOBS, data=data)
+    harness.store.breaks_after = breaks_after
     try:
-        await replaying_of(shop).replay(letter_id, caller=API_CALLER)
+        await replaying_of(harness).replay(letter_id, caller=API_CALLER)
     except StoreError:
         return False
     return True
@@ -108,66 +110,66 @@ async def _replay_until_it_breaks(data: MemoryData, letter_id: str, breaks_after
 @virtual_time
 async def test_a_crash_anywhere_loses_no_letter_and_makes_no_second_run(breaks_after: int) -> None:
     data = MemoryData()
-    letter = await given_up(Shop(jobs=JOBS, data=data))
+    letter = await abandoned(WorkerHarness(jobs=JOBS, data=data))
     ended = await _replay_until_it_breaks(data, letter.id, breaks_after)
-    shop, sent = Shop(jobs=JOBS, data=data), Sent()
+    harness, sent = WorkerHarness(jobs=JOBS, data=data), Sent()
 
     if ended:
         with pytest.raises(Conflict):
-            await replaying_of(shop, sent).replay(letter.id, caller=API_CALLER)
+            await replaying_of(harness, sent).replay(letter.id, caller=API_CALLER)
     else:
-        await replaying_of(shop, sent).replay(letter.id, caller=API_CALLER)
+        await replaying_of(harness, sent).replay(letter.id, caller=API_CALLER)
 
-    marked = (await kept(shop, letter)).replay
+    marked = (await stored(harness, letter)).replay
     assert marked is not None
     assert marked.done
-    assert [record.ticket.id for record in await shop.runs.list_unfinished()] == [marked.ticket.id]
+    assert [record.ticket.id for record in await harness.runs.list_unfinished()] == [marked.ticket.id]
     assert all(tickets == (marked.ticket,) for tickets, _ in sent.sent)
 
 
 @virtual_time
-async def test_a_queue_that_is_away_leaves_a_replay_that_can_be_gone_on_with() -> None:
-    shop, sent = Shop(jobs=JOBS), Sent()
-    letter = await given_up(shop)
+async def test_a_queue_that_is_unavailable_leaves_a_replay_that_can_be_gone_on_with() -> None:
+    harness, sent = WorkerHarness(jobs=JOBS), Sent()
+    letter = await abandoned(harness)
     sent.fails = DispatchError("the queue is away")
     with pytest.raises(DispatchError):
-        await replaying_of(shop, sent).replay(letter.id, caller=API_CALLER)
+        await replaying_of(harness, sent).replay(letter.id, caller=API_CALLER)
     sent.fails = None
 
-    record = await replaying_of(shop, sent).replay(letter.id, caller=API_CALLER)
+    record = await replaying_of(harness, sent).replay(letter.id, caller=API_CALLER)
 
     assert sent.sent == [((record.ticket,), None)]
-    assert len(await shop.runs.list_unfinished()) == 1
+    assert len(await harness.runs.list_unfinished()) == 1
 
 
 @virtual_time
-async def test_what_cannot_be_replayed_is_told() -> None:
-    shop = Shop(jobs=JOBS)
+async def test_what_cannot_be_replayed_is_reported() -> None:
+    harness = WorkerHarness(jobs=JOBS)
     message = DeadLetter.from_message("no batch", "not a batch of tickets", START)
-    await shop.dead_letters.add(message)
-    letter = await given_up(shop, job="other")
-    without = Shop(jobs=JOBS[:1], data=shop.store.data)
+    await harness.dead_letters.add(message)
+    letter = await abandoned(harness, job="other")
+    without = WorkerHarness(jobs=JOBS[:1], data=harness.store.data)
 
     with pytest.raises(Conflict, match="not a ticket"):
-        await replaying_of(shop).replay(message.id, caller=API_CALLER)
+        await replaying_of(harness).replay(message.id, caller=API_CALLER)
     with pytest.raises(NotFound, match="there is no dead letter 'x'"):
-        await replaying_of(shop).replay("x", caller=API_CALLER)
+        await replaying_of(harness).replay("x", caller=API_CALLER)
     with pytest.raises(UnknownJob):
         await replaying_of(without).replay(letter.id, caller=API_CALLER)
 
-    assert (await kept(shop, letter)).replay is None
+    assert (await stored(harness, letter)).replay is None
 
 
 @virtual_time
 async def test_a_filter_chooses_by_job_reason_and_time() -> None:
-    shop = Shop(jobs=JOBS)
+    harness = WorkerHarness(jobs=JOBS)
     for seconds in range(4):
-        await given_up(shop, seconds)
-    await given_up(shop, 1, "other", "Refused the connection")
-    replaying = replaying_of(shop)
+        await abandoned(harness, seconds)
+    await abandoned(harness, 1, "other", "Refused the connection")
+    replaying = replaying_of(harness)
 
-    async def found(wanted: LetterFilter) -> int:
-        replayed = await replaying.replay_all(wanted, per_second=5, limit=100, dry_run=True, caller=API_CALLER)
+    async def found(expected: LetterFilter) -> int:
+        replayed = await replaying.replay_all(expected, per_second=5, limit=100, dry_run=True, caller=API_CALLER)
         return len(replayed.letters)
 
     second = timedelta(seconds=1)
@@ -180,23 +182,23 @@ async def test_a_filter_chooses_by_job_reason_and_time() -> None:
 
 @virtual_time
 async def test_a_dry_run_changes_nothing() -> None:
-    shop, sent = Shop(jobs=JOBS), Sent()
-    letter = await given_up(shop)
+    harness, sent = WorkerHarness(jobs=JOBS), Sent()
+    letter = await abandoned(harness)
 
-    await replaying_of(shop, sent).replay_all(
+    await replaying_of(harness, sent).replay_all(
         LetterFilter("checkout"), per_second=5, limit=9, dry_run=True, caller=API_CALLER
     )
 
-    assert await kept(shop, letter) == letter
+    assert await stored(harness, letter) == letter
     assert sent.sent == []
 
 
 @virtual_time
 async def test_many_are_replayed_oldest_first_and_paced() -> None:
-    shop, sent = Shop(jobs=JOBS), Sent()
-    letters = [await given_up(shop, -seconds) for seconds in range(30)]
+    harness, sent = WorkerHarness(jobs=JOBS), Sent()
+    letters = [await abandoned(harness, -seconds) for seconds in range(30)]
 
-    replayed = await replaying_of(shop, sent).replay_all(
+    replayed = await replaying_of(harness, sent).replay_all(
         LetterFilter("checkout"), per_second=4, limit=25, caller=API_CALLER
     )
 
@@ -205,18 +207,18 @@ async def test_many_are_replayed_oldest_first_and_paced() -> None:
     assert [letter.id for letter in replayed.letters] == [letter.id for letter in reversed(letters[5:])]
     assert replayed.remaining == 5
     assert due == [START + timedelta(seconds=number / 4) for number in range(25)]
-    assert len(await shop.runs.list_unfinished()) == 25
+    assert len(await harness.runs.list_unfinished()) == 25
 
 
 @virtual_time
 async def test_what_is_replayed_already_does_not_fit_and_what_was_broken_off_does() -> None:
-    shop, sent = Shop(jobs=JOBS), Sent()
-    done, broken_off = await given_up(shop), await given_up(shop, 1)
-    await replaying_of(shop).replay(done.id, caller=API_CALLER)
-    ticket = shop.ticket(5)
-    await shop.dead_letters.start_replay(broken_off.id, ticket, START)
+    harness, sent = WorkerHarness(jobs=JOBS), Sent()
+    done, broken_off = await abandoned(harness), await abandoned(harness, 1)
+    await replaying_of(harness).replay(done.id, caller=API_CALLER)
+    ticket = harness.ticket(5)
+    await harness.dead_letters.start_replay(broken_off.id, ticket, START)
 
-    replayed = await replaying_of(shop, sent).replay_all(
+    replayed = await replaying_of(harness, sent).replay_all(
         LetterFilter("checkout"), per_second=5, limit=9, caller=API_CALLER
     )
 
@@ -226,10 +228,10 @@ async def test_what_is_replayed_already_does_not_fit_and_what_was_broken_off_doe
 
 @virtual_time
 async def test_letters_of_jobs_that_are_gone_stay() -> None:
-    shop = Shop(jobs=JOBS)
-    await given_up(shop)
-    gone = await given_up(shop, 1, "other")
-    without = Shop(jobs=JOBS[:1], data=shop.store.data)
+    harness = WorkerHarness(jobs=JOBS)
+    await abandoned(harness)
+    gone = await abandoned(harness, 1, "other")
+    without = WorkerHarness(jobs=JOBS[:1], data=harness.store.data)
 
     replayed = await replaying_of(without).replay_all(
         LetterFilter(reason="broke"), per_second=5, limit=9, caller=API_CALLER
@@ -237,11 +239,11 @@ async def test_letters_of_jobs_that_are_gone_stay() -> None:
 
     assert [letter.job for letter in replayed.letters] == ["checkout"]
     assert (replayed.unknown_jobs, replayed.remaining) == (("other",), 0)
-    assert (await kept(without, gone)).replay is None
+    assert (await stored(without, gone)).replay is None
 
 
 @pytest.mark.parametrize(
-    ("wanted", "per_second", "limit", "field"),
+    ("expected", "per_second", "limit", "field"),
     [
         (LetterFilter(), 5, 9, "job"),
         (LetterFilter("checkout"), 0, 9, "per_second"),
@@ -252,25 +254,29 @@ async def test_letters_of_jobs_that_are_gone_stay() -> None:
 )
 @virtual_time
 async def test_what_cannot_be_asked_for_is_refused(
-    wanted: LetterFilter, per_second: float, limit: int, field: str
+    expected: LetterFilter, per_second: float, limit: int, field: str
 ) -> None:
     with pytest.raises(InvalidArgument) as refused:
-        await replaying_of(Shop(jobs=JOBS)).replay_all(wanted, per_second=per_second, limit=limit, caller=API_CALLER)
+        await replaying_of(WorkerHarness(jobs=JOBS)).replay_all(
+            expected, per_second=per_second, limit=limit, caller=API_CALLER
+        )
 
     assert refused.value.field == field
 
 
 @virtual_time
-async def test_an_unknown_job_is_told() -> None:
+async def test_an_unknown_job_is_reported() -> None:
     with pytest.raises(UnknownJob):
-        await replaying_of(Shop(jobs=JOBS)).replay_all(LetterFilter("nobody"), per_second=5, limit=9, caller=API_CALLER)
+        await replaying_of(WorkerHarness(jobs=JOBS)).replay_all(
+            LetterFilter("nobody"), per_second=5, limit=9, caller=API_CALLER
+        )
 
 
 @virtual_time
 async def test_a_letter_is_discarded_and_every_change_is_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    shop = Shop(jobs=JOBS)
-    letter = await given_up(shop)
-    replaying = replaying_of(shop)
+    harness = WorkerHarness(jobs=JOBS)
+    letter = await abandoned(harness)
+    replaying = replaying_of(harness)
 
     with caplog.at_level(logging.INFO, "scheduler.audit"):
         record = await replaying.replay(letter.id, caller=API_CALLER)
@@ -278,7 +284,7 @@ async def test_a_letter_is_discarded_and_every_change_is_a_line_of_the_log(caplo
     with pytest.raises(NotFound):
         await replaying.discard(letter.id, caller=API_CALLER)
 
-    assert await shop.dead_letters.find(letter.id) is None
+    assert await harness.dead_letters.find(letter.id) is None
     assert caplog.messages == [
         f"dead letter {letter.id} is replayed by run {record.ticket.id}, requested over the API",
         f"dead letter {letter.id} was discarded, requested on the command line",

@@ -14,18 +14,18 @@ from scheduler.operations.pauses import JobPauser
 from scheduler.stores.port import StoreUnavailable
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.audit.memory_trail import API_CALLER, COMMAND_CALLER
-from tests.scheduler.fakes import START, Shop
+from tests.scheduler.fakes import START, WorkerHarness
 
 HOUR = timedelta(hours=1)
 
 
-def pausing_of(shop: Shop) -> JobPauser:
-    return JobPauser(shop.catalog, shop.pauses, shop.clock, shop.audit)
+def pausing_of(harness: WorkerHarness) -> JobPauser:
+    return JobPauser(harness.catalog, harness.pauses, harness.clock, harness.audit)
 
 
-async def outcome_of(shop: Shop, ticket: Ticket) -> tuple[Outcome, str]:
-    await shop.worker.execute(ticket)
-    record = await shop.runs.find(ticket.id)
+async def outcome_of(harness: WorkerHarness, ticket: Ticket) -> tuple[Outcome, str]:
+    await harness.worker.execute(ticket)
+    record = await harness.runs.find(ticket.id)
     assert record is not None
     assert record.run is not None
     return record.run.outcome, record.run.message
@@ -33,59 +33,59 @@ async def outcome_of(shop: Shop, ticket: Ticket) -> tuple[Outcome, str]:
 
 @virtual_time
 async def test_a_paused_jobs_scheduled_run_is_skipped_with_the_reason() -> None:
-    shop = Shop()
-    await pausing_of(shop).pause("checkout", until=START + HOUR, reason="deployment", caller=API_CALLER)
+    harness = WorkerHarness()
+    await pausing_of(harness).pause("checkout", until=START + HOUR, reason="deployment", caller=API_CALLER)
 
-    assert await outcome_of(shop, shop.ticket()) == (
+    assert await outcome_of(harness, harness.ticket()) == (
         Outcome.SKIPPED,
         "the job is paused until 2026-03-01 13:00:00Z: deployment",
     )
-    assert shop.check.calls == []
+    assert harness.check.calls == []
 
 
 @virtual_time
-async def test_a_paused_job_runs_when_somebody_asks() -> None:
-    shop = Shop()
-    await pausing_of(shop).pause("checkout", caller=API_CALLER)
-    asked = Ticket.requested("checkout", shop.clock.now(), shop.catalog.get_job("checkout").generation)
+async def test_a_paused_job_runs_when_a_user_requests() -> None:
+    harness = WorkerHarness()
+    await pausing_of(harness).pause("checkout", caller=API_CALLER)
+    requests_made = Ticket.requested("checkout", harness.clock.now(), harness.catalog.get_job("checkout").generation)
 
-    assert (await outcome_of(shop, asked))[0] is Outcome.SUCCEEDED
+    assert (await outcome_of(harness, requests_made))[0] is Outcome.SUCCEEDED
 
 
 @virtual_time
 async def test_after_its_end_a_pause_keeps_nothing_out() -> None:
-    shop = Shop()
-    await pausing_of(shop).pause("checkout", until=START + HOUR, caller=API_CALLER)
-    await shop.clock.sleep(3600)
+    harness = WorkerHarness()
+    await pausing_of(harness).pause("checkout", until=START + HOUR, caller=API_CALLER)
+    await harness.clock.sleep(3600)
 
-    assert (await outcome_of(shop, shop.ticket()))[0] is Outcome.SUCCEEDED
+    assert (await outcome_of(harness, harness.ticket()))[0] is Outcome.SUCCEEDED
 
 
 @virtual_time
 async def test_a_job_that_is_resumed_runs_again() -> None:
-    shop = Shop()
-    pausing = pausing_of(shop)
+    harness = WorkerHarness()
+    pausing = pausing_of(harness)
     await pausing.pause("checkout", caller=API_CALLER)
 
     assert await pausing.resume("checkout", caller=API_CALLER)
-    assert (await outcome_of(shop, shop.ticket()))[0] is Outcome.SUCCEEDED
+    assert (await outcome_of(harness, harness.ticket()))[0] is Outcome.SUCCEEDED
     assert not await pausing.resume("checkout", caller=API_CALLER)
 
 
 @virtual_time
 async def test_a_pause_that_is_over_already_is_refused() -> None:
-    shop = Shop()
+    harness = WorkerHarness()
 
     with pytest.raises(InvalidArgument, match="is in the past") as refused:
-        await pausing_of(shop).pause("checkout", until=START, caller=API_CALLER)
+        await pausing_of(harness).pause("checkout", until=START, caller=API_CALLER)
 
     assert refused.value.field == "until"
-    assert await shop.pauses.list_active(START) == {}
+    assert await harness.pauses.list_active(START) == {}
 
 
 @virtual_time
 async def test_only_a_known_job_is_paused() -> None:
-    pausing = pausing_of(Shop())
+    pausing = pausing_of(WorkerHarness())
 
     with pytest.raises(UnknownJob):
         await pausing.pause("nobody", caller=API_CALLER)
@@ -94,17 +94,17 @@ async def test_only_a_known_job_is_paused() -> None:
 
 
 @virtual_time
-async def test_a_pause_that_cannot_be_stored_is_told() -> None:
-    shop = Shop()
-    shop.store.breaks_after = 0
+async def test_a_pause_that_cannot_be_stored_is_reported() -> None:
+    harness = WorkerHarness()
+    harness.store.breaks_after = 0
 
     with pytest.raises(StoreUnavailable):
-        await pausing_of(shop).pause("checkout", caller=API_CALLER)
+        await pausing_of(harness).pause("checkout", caller=API_CALLER)
 
 
 @virtual_time
 async def test_every_change_is_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    pausing = pausing_of(Shop())
+    pausing = pausing_of(WorkerHarness())
 
     with caplog.at_level(logging.INFO, "scheduler.audit"):
         await pausing.pause("checkout", reason="deployment", caller=COMMAND_CALLER)

@@ -35,7 +35,7 @@ def test_none_runs_nothing_and_names_the_last_missed_instant() -> None:
     assert decide_catch_up(MINUTELY, policy("none"), at(60), at(590), at(600)) == CatchUpDecision((), at(540))
 
 
-def test_last_runs_the_latest_and_leaves_out_those_before_it() -> None:
+def test_last_runs_the_latest_and_skips_those_before_it() -> None:
     assert decide_catch_up(MINUTELY, policy("last"), at(60), at(590), at(600)) == CatchUpDecision((at(540),), at(480))
 
 
@@ -53,7 +53,7 @@ def test_with_last_the_run_that_is_on_time_makes_up_for_the_missed_ones() -> Non
     assert caught_up == CatchUpDecision((), at(540))
 
 
-def test_with_last_an_on_time_run_leaves_out_what_is_on_time_before_it() -> None:
+def test_with_last_an_on_time_run_skips_what_is_on_time_before_it() -> None:
     secondly = parse_schedule("* * * * * *")
 
     caught_up = decide_catch_up(secondly, policy("last"), at(1), at(590), at(600.5), on_time=at(600))
@@ -77,13 +77,13 @@ def test_all_runs_each_of_them_in_order() -> None:
     assert decide_catch_up(MINUTELY, policy("all"), at(60), at(590), at(600)) == CatchUpDecision(expected, None)
 
 
-def test_what_is_older_than_the_window_is_left_out() -> None:
+def test_what_is_older_than_the_window_is_skipped() -> None:
     caught_up = decide_catch_up(MINUTELY, policy("all", within=150.0), at(60), at(590), at(600))
 
     assert caught_up == CatchUpDecision((at(480), at(540)), at(420))
 
 
-def test_a_single_missed_instant_outside_of_the_window_is_left_out() -> None:
+def test_a_single_missed_instant_outside_of_the_window_is_skipped() -> None:
     daily = parse_schedule("0 0 3 * * *")
 
     assert decide_catch_up(daily, policy("last", within=60.0), at(-32400), at(0), at(10)) == CatchUpDecision(
@@ -129,7 +129,7 @@ def test_a_year_of_downtime_of_a_job_of_each_second_costs_no_walk_over_all_of_it
     within=st.floats(1.0, 5000.0),
     name=st.sampled_from(["none", "last", "all"]),
 )
-def test_what_is_run_and_left_out_agrees_with_a_walk_over_every_instant(
+def test_what_is_run_and_skipped_agrees_with_a_walk_over_every_instant(
     every: int, first: int, down: int, within: float, name: str
 ) -> None:
     schedule = parse_schedule(f"every {every}s")

@@ -22,7 +22,7 @@ def at(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
-def told(found: list[DueInstant]) -> list[tuple[float, str]]:
+def reported(found: list[DueInstant]) -> list[tuple[float, str]]:
     """(seconds after the start, job) of each."""
     begin = to_milliseconds(START)
     return [((instant - begin) / 1000, job) for instant, job in found]
@@ -32,7 +32,7 @@ def passed(heap: DueHeap, until: datetime) -> list[tuple[float, str]]:
     """What a pass that misses nothing finds."""
     due = heap.pop_until(until, not_before=START)
     assert due.missed == []
-    return told(due.on_time)
+    return reported(due.on_time)
 
 
 def test_everything_due_comes_in_order_of_its_instants() -> None:
@@ -92,13 +92,13 @@ def test_a_job_that_is_in_force_only_later_is_not_due_before() -> None:
     assert sorted(passed(heap, at(30))) == [(10, "a"), (20, "a"), (30, "a"), (30, "b")]
 
 
-def test_after_a_long_sleep_a_job_is_missed_once_and_goes_on_with_the_present() -> None:
+def test_after_a_long_sleep_a_job_is_missed_once_and_continues_with_the_present() -> None:
     heap = DueHeap(schedules(a="* * * * * *"), START)
 
     due = heap.pop_until(at(3600), not_before=at(3598))
 
-    assert told(due.missed) == [(1, "a")]
-    assert told(due.on_time) == [(3598, "a"), (3599, "a"), (3600, "a")]
+    assert reported(due.missed) == [(1, "a")]
+    assert reported(due.on_time) == [(3598, "a"), (3599, "a"), (3600, "a")]
     assert heap.next_at == at(3601)
 
 
@@ -144,7 +144,7 @@ def counting(text: str) -> Any:
     return CountingSchedule(parse_schedule(text))
 
 
-def test_a_pass_asks_only_the_schedules_that_are_due() -> None:
+def test_a_pass_requests_only_the_schedules_that_are_due() -> None:
     idle = [counting("0 0 0 1 1 *") for _ in range(100)]
     named = [(f"idle-{number}", schedule) for number, schedule in enumerate(idle)]
     heap = DueHeap([*named, *schedules(busy="every 1s")], START)

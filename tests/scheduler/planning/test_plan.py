@@ -38,7 +38,7 @@ def on_time(made: Plan) -> list[tuple[str, float]]:
     return [(ticket.job, (ticket.due_at - START).total_seconds()) for ticket in made.on_time]
 
 
-def test_a_pass_plans_what_falls_due_until_its_horizon_and_the_next_one_goes_on_there() -> None:
+def test_a_pass_plans_what_falls_due_until_its_horizon_and_the_next_one_continues_there() -> None:
     planning = Planning(entry("a", "every 10s"), entry("b", {"every": "15s", "offset": "500ms"}))
 
     first = planning.tick(0, horizon=20)
@@ -48,7 +48,7 @@ def test_a_pass_plans_what_falls_due_until_its_horizon_and_the_next_one_goes_on_
     assert on_time(planning.tick(5, horizon=30)) == [("a", 30), ("b", 30.5)]
 
 
-def test_a_ticket_is_the_one_that_anybody_would_make_for_the_instant() -> None:
+def test_a_ticket_is_the_one_that_any_caller_would_make_for_the_instant() -> None:
     job = entry("a", {"every": "10s", "offset": "1234ms"})
 
     (ticket,) = Planning(job).tick(5).on_time
@@ -57,7 +57,7 @@ def test_a_ticket_is_the_one_that_anybody_would_make_for_the_instant() -> None:
     assert (ticket.due_at, ticket.generation) == (at(1.234), job.generation)
 
 
-def test_a_pass_that_goes_back_a_little_plans_nothing_as_all_of_it_was_planned() -> None:
+def test_a_pass_that_returns_a_little_plans_nothing_as_all_of_it_was_planned() -> None:
     planning = Planning(entry("a", "every 1s"))
     planning.tick(60)
 
@@ -71,8 +71,8 @@ def test_a_pass_that_goes_back_a_little_plans_nothing_as_all_of_it_was_planned()
 def test_what_only_a_clock_missed_that_was_far_ahead_is_planned_once_it_is_put_back() -> None:
     planning = Planning(entry("a", "every 10s"))
     planning.tick(30)
-    (left_out,) = planning.tick(86_400).missed
-    assert left_out.first == at(40)
+    (skipped,) = planning.tick(86_400).missed
+    assert skipped.first == at(40)
 
     made = planning.tick(55, horizon=5)
 
@@ -96,16 +96,16 @@ def test_a_schedule_that_a_clock_far_ahead_saw_first_is_in_force_once_it_is_put_
     assert on_time(made) == [("a", 50)]
 
 
-@pytest.mark.parametrize(("down_since", "says"), [(530, "running"), (50, "since 2026-03-01 12:01:00Z")])
-def test_the_reason_of_what_is_left_out_says_since_when_and_which_policy(down_since: float, says: str) -> None:
+@pytest.mark.parametrize(("down_since", "expected"), [(530, "running"), (50, "since 2026-03-01 12:01:00Z")])
+def test_the_reason_of_what_is_skipped_reports_since_when_and_which_policy(down_since: float, expected: str) -> None:
     jobs = Catalog([entry(schedule="0 * * * * *")])
 
     made = plan_due(jobs, DueHeap(jobs.schedules(), at(down_since)), at(599), still_on_time=STILL_ON_TIME)
 
-    (left_out,) = made.missed
-    assert left_out.ticket.due_at == at(540)
-    assert says in left_out.reason.message
-    assert left_out.reason.message.endswith("(catch_up: none)")
+    (skipped,) = made.missed
+    assert skipped.ticket.due_at == at(540)
+    assert expected in skipped.reason.message
+    assert skipped.reason.message.endswith("(catch_up: none)")
     assert (made.on_time, made.caught_up) == ([], [])
 
 
@@ -122,8 +122,8 @@ def test_jobs_of_one_schedule_are_caught_up_each_by_its_own_policy() -> None:
 
     late = {tickets[0].job: [ticket.due_at for ticket in tickets] for tickets in made.caught_up}
     assert late == {"short": [at(240)], "long": [at(120), at(180), at(240)]}
-    left_out = {one.entry.job.name: one.last for one in made.missed}
-    assert left_out == {"none": at(240), "last": at(240), "short": at(180), "long": at(60)}
+    skipped = {one.entry.job.name: one.last for one in made.missed}
+    assert skipped == {"none": at(240), "last": at(240), "short": at(180), "long": at(60)}
     assert sorted(on_time(made)) == [("last", 300), ("long", 300), ("none", 300), ("short", 300)]
 
 
@@ -147,18 +147,18 @@ def test_last_makes_one_run_for_everything_that_fell_due_until_now(
     assert [*late, *(due for _, due in on_time(made))] == runs
 
 
-def test_what_last_leaves_out_ends_right_before_its_run() -> None:
+def test_what_last_skips_ends_right_before_its_run() -> None:
     planning = Planning(entry("a", "* * * * * *", catch_up={"policy": "last"}), entry("b", "* * * * * *"))
 
     made = planning.tick(30)
 
-    left_out = {one.entry.job.name: (one.first, one.last) for one in made.missed}
-    assert left_out == {"a": (at(1), at(29)), "b": (at(1), at(19))}
+    skipped = {one.entry.job.name: (one.first, one.last) for one in made.missed}
+    assert skipped == {"a": (at(1), at(29)), "b": (at(1), at(19))}
     assert on_time(made) == [*(("b", due) for due in range(20, 30)), ("a", 30), ("b", 30)]
     assert all(one.reason.message.endswith(f"(catch_up: {one.entry.job.catch_up.policy})") for one in made.missed)
 
 
-def test_an_on_time_instant_that_a_pause_leaves_out_replaces_no_missed_one() -> None:
+def test_an_on_time_instant_that_a_pause_skips_replaces_no_missed_one() -> None:
     planning = Planning(entry("a", "0 * * * * *", catch_up={"policy": "last"}))
 
     made = planning.tick(605, paused={"a": Pause("a", at(500))})  # of the pause, 540 is planned, and 600 is not
@@ -167,7 +167,7 @@ def test_an_on_time_instant_that_a_pause_leaves_out_replaces_no_missed_one() -> 
     assert [[ticket.due_at for ticket in tickets] for tickets in made.caught_up] == [[at(540)]]
 
 
-def test_of_a_paused_job_only_the_first_instant_is_planned_and_the_others_go_on() -> None:
+def test_of_a_paused_job_only_the_first_instant_is_planned_and_the_others_continue() -> None:
     planning = Planning(entry("a", "every 10s"), entry("b", "every 10s"))
 
     made = planning.tick(0, horizon=30, paused={"a": Pause("a", START)})

@@ -119,11 +119,11 @@ def test_ticks_plan_each_instant_once_in_order_and_the_same_as_one_tick_would(
 
 
 @quick
-@given(jobs=JOBS, begun=st.integers(0, 120_000), steps=STEPS)
-def test_a_tick_that_comes_twice_makes_the_same_tickets(jobs: list[CatalogJob], begun: int, steps: list[int]) -> None:
+@given(jobs=JOBS, started=st.integers(0, 120_000), steps=STEPS)
+def test_a_tick_that_comes_twice_makes_the_same_tickets(jobs: list[CatalogJob], started: int, steps: list[int]) -> None:
     """Another instance has a heap of its own, which stood elsewhere before."""
     catalog = Catalog(jobs)
-    first, second = DueHeap(catalog.schedules(), START), DueHeap(catalog.schedules(), at(-begun / 1000))
+    first, second = DueHeap(catalog.schedules(), START), DueHeap(catalog.schedules(), at(-started / 1000))
     now = START
     for step in steps:
         before, now = first.position, now + timedelta(milliseconds=step)
@@ -135,7 +135,7 @@ def test_a_tick_that_comes_twice_makes_the_same_tickets(jobs: list[CatalogJob], 
 
 @quick
 @given(jobs=JOBS, down=st.integers(1, 3_000_000), horizon=st.integers(0, 100))
-def test_what_was_missed_is_caught_up_and_left_out_as_a_walk_over_all_of_it_says(
+def test_what_was_missed_is_caught_up_and_skipped_as_a_walk_over_all_of_it_reports(
     jobs: list[CatalogJob], down: int, horizon: int
 ) -> None:
     catalog = Catalog(jobs)
@@ -147,7 +147,7 @@ def test_what_was_missed_is_caught_up_and_left_out_as_a_walk_over_all_of_it_says
     )
 
     late = {tickets[0].job: [ticket.due_at for ticket in tickets] for tickets in made.caught_up}
-    left_out = {one.entry.job.name: (one.first, one.last) for one in made.missed}
+    skipped = {one.entry.job.name: (one.first, one.last) for one in made.missed}
     for job in jobs:
         name, policy = job.job.name, job.job.catch_up
         every = list(instants(job, START, until))
@@ -159,7 +159,7 @@ def test_what_was_missed_is_caught_up_and_left_out_as_a_walk_over_all_of_it_says
         if policy.policy == "last" and missed and until_now:
             run, rest, in_time = [], [*missed, *until_now[:-1]], in_time[len(until_now) - 1 :]
         assert late.get(name, []) == run
-        assert left_out.get(name) == ((missed[0], rest[-1]) if rest else None)
+        assert skipped.get(name) == ((missed[0], rest[-1]) if rest else None)
         assert [due for found, due in planned(made) if found == name] == in_time
 
 
@@ -221,7 +221,7 @@ def test_a_schedule_that_was_changed_fires_for_nothing_before_its_change(
 
     handed_on = [*planned(made), *((ticket.job, ticket.due_at) for tickets in made.caught_up for ticket in tickets)]
     assert all(due > at(changed) for _, due in handed_on)
-    assert all(left_out.first > at(changed) for left_out in made.missed)
+    assert all(skipped.first > at(changed) for skipped in made.missed)
 
 
 @quick

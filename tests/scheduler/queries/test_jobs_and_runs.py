@@ -13,21 +13,21 @@ from scheduler.queries.jobs_and_runs import JobAndRunQueries, next_due_instants
 from scheduler.stores.pauses import Pause
 from tests.jobs.running.run_parts import answer
 from tests.jobs.running.virtual_time import virtual_time
-from tests.scheduler.fakes import START, Shop, entry
+from tests.scheduler.fakes import START, WorkerHarness, entry
 
 
-def queries_of(shop: Shop) -> JobAndRunQueries:
-    return JobAndRunQueries(shop.catalog, shop.runs, shop.pauses, shop.dead_letters, shop.clock)
+def queries_of(harness: WorkerHarness) -> JobAndRunQueries:
+    return JobAndRunQueries(harness.catalog, harness.runs, harness.pauses, harness.dead_letters, harness.clock)
 
 
 @virtual_time
-async def test_a_job_is_seen_with_its_newest_finished_run() -> None:
-    shop = Shop(answer(), answer(500))
-    queries = queries_of(shop)
-    await shop.worker.execute(shop.ticket())
-    newest = shop.ticket(1)
-    await shop.worker.execute(newest)
-    await shop.runs.enqueue(shop.ticket(2))
+async def test_a_job_is_observed_with_its_newest_finished_run() -> None:
+    harness = WorkerHarness(answer(), answer(500))
+    queries = queries_of(harness)
+    await harness.worker.execute(harness.ticket())
+    newest = harness.ticket(1)
+    await harness.worker.execute(newest)
+    await harness.runs.enqueue(harness.ticket(2))
 
     view = await queries.view_job("checkout")
 
@@ -38,12 +38,12 @@ async def test_a_job_is_seen_with_its_newest_finished_run() -> None:
 
 @virtual_time
 async def test_the_next_due_instant_is_strictly_after_now() -> None:
-    assert (await queries_of(Shop()).view_job("checkout")).next_at == START + timedelta(seconds=10)
+    assert (await queries_of(WorkerHarness()).view_job("checkout")).next_at == START + timedelta(seconds=10)
 
 
 @virtual_time
-async def test_pages_of_jobs_say_where_they_stand() -> None:
-    queries = queries_of(Shop(jobs=[entry(name) for name in "dcbae"]))
+async def test_pages_of_jobs_report_where_they_stand() -> None:
+    queries = queries_of(WorkerHarness(jobs=[entry(name) for name in "dcbae"]))
 
     first = await queries.list_jobs(limit=2)
     second = await queries.list_jobs(limit=2, after=first.continuation or "")
@@ -55,20 +55,20 @@ async def test_pages_of_jobs_say_where_they_stand() -> None:
 
 
 @virtual_time
-async def test_a_page_goes_on_after_a_job_that_is_gone_by_now() -> None:
-    page = await queries_of(Shop(jobs=[entry("a"), entry("c")])).list_jobs(limit=5, after="b")
+async def test_a_page_continues_after_a_job_that_is_gone_by_now() -> None:
+    page = await queries_of(WorkerHarness(jobs=[entry("a"), entry("c")])).list_jobs(limit=5, after="b")
 
     assert [view.entry.job.name for view in page.jobs] == ["c"]
 
 
 @virtual_time
 async def test_a_page_that_ends_with_the_last_job_has_no_continuation() -> None:
-    assert (await queries_of(Shop(jobs=[entry("a"), entry("b")])).list_jobs(limit=2)).continuation is None
+    assert (await queries_of(WorkerHarness(jobs=[entry("a"), entry("b")])).list_jobs(limit=2)).continuation is None
 
 
 @virtual_time
-async def test_a_job_that_is_not_there_is_told() -> None:
-    queries = queries_of(Shop())
+async def test_a_job_that_is_missing_is_reported() -> None:
+    queries = queries_of(WorkerHarness())
 
     with pytest.raises(UnknownJob):
         await queries.view_job("nobody")
@@ -76,17 +76,17 @@ async def test_a_job_that_is_not_there_is_told() -> None:
 
 @virtual_time
 async def test_the_next_due_instants_of_a_disabled_job_are_none() -> None:
-    queries = queries_of(Shop(jobs=[entry(enabled=False)]))
+    queries = queries_of(WorkerHarness(jobs=[entry(enabled=False)]))
 
     assert queries.next_due(await queries.view_job("checkout"), 3) == []
 
 
 @virtual_time
 async def test_a_paused_job_runs_next_at_the_end_of_its_pause() -> None:
-    shop = Shop()
-    queries = queries_of(shop)
+    harness = WorkerHarness()
+    queries = queries_of(harness)
     end = START + timedelta(minutes=1)
-    await shop.pauses.set_pause(Pause("checkout", START, end))
+    await harness.pauses.set_pause(Pause("checkout", START, end))
 
     view = await queries.view_job("checkout")
 
@@ -97,9 +97,9 @@ async def test_a_paused_job_runs_next_at_the_end_of_its_pause() -> None:
 
 @virtual_time
 async def test_a_pause_without_an_end_has_no_next_run() -> None:
-    shop = Shop()
-    queries = queries_of(shop)
-    await shop.pauses.set_pause(Pause("checkout", START))
+    harness = WorkerHarness()
+    queries = queries_of(harness)
+    await harness.pauses.set_pause(Pause("checkout", START))
 
     view = await queries.view_job("checkout")
 

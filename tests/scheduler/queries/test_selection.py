@@ -61,7 +61,7 @@ def latest(outcome: Outcome) -> RunRecord:
         ({"tags": ["team"], "names": ["z*"], "kinds": ["dns"]}, ["zone"]),
     ],
 )
-def test_jobs_are_chosen_by_what_their_definition_says(filters: dict[str, list[str]], names: list[str]) -> None:
+def test_jobs_are_chosen_by_what_their_definition_reports(filters: dict[str, list[str]], names: list[str]) -> None:
     assert chosen(**filters) == names
 
 
@@ -76,8 +76,8 @@ def test_jobs_are_chosen_by_what_their_definition_says(filters: dict[str, list[s
 )
 def test_a_job_has_one_state(enabled: bool, is_paused: bool, state: JobState) -> None:
     job = entry(enabled=enabled).job
-    taken = [each for each in JobState if JobSelection(states=(each,)).matches_state(job, is_paused=is_paused)]
-    assert (JobState.from_job(job, is_paused=is_paused), taken) == (state, [state])
+    acquired = [each for each in JobState if JobSelection(states=(each,)).matches_state(job, is_paused=is_paused)]
+    assert (JobState.from_job(job, is_paused=is_paused), acquired) == (state, [state])
     assert JobSelection().matches_state(job, is_paused=is_paused)
 
 

@@ -74,7 +74,7 @@ async def test_a_secret_that_no_job_uses_is_left_alone(here: Instance) -> None:
     assert (here.kept.dropped, here.heard.told, here.watch.expiry_messages()) == ([], [], ())
 
 
-async def test_an_expiry_is_told_once_and_known_everywhere_until_there_is_a_new_version(
+async def test_an_expiry_is_reported_once_and_known_everywhere_until_there_is_a_new_version(
     here: Instance, there: Instance
 ) -> None:
     sentence = "the secret checkout-token expires on 2026-12-01 10:00:00Z: add a new version to the vault"
@@ -91,7 +91,7 @@ async def test_an_expiry_is_told_once_and_known_everywhere_until_there_is_a_new_
     assert list(there.watch.expiry_messages()) == []
 
 
-async def test_a_secret_that_has_expired_says_so(here: Instance) -> None:
+async def test_a_secret_that_has_expired_reports_it(here: Instance) -> None:
     await here.watch.record_expiry("checkout-token", SecretExpiry(END, past=False))
     await here.watch.record_expiry("checkout-token", SecretExpiry(END, past=True))
     assert list(here.watch.expiry_messages()) == [
@@ -100,18 +100,18 @@ async def test_a_secret_that_has_expired_says_so(here: Instance) -> None:
     assert len(here.heard.told) == 2
 
 
-async def test_a_store_that_is_away_keeps_nobody_from_working(
+async def test_a_store_that_is_unavailable_prevents_no_one_from_working(
     here: Instance, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def away(*_: str) -> None:
+    async def unavailable(*_: str) -> None:
         raise StoreUnavailable("the store is away")
 
-    monkeypatch.setattr(here.store, "get_row", away)
+    monkeypatch.setattr(here.store, "get_row", unavailable)
     await here.watch.check_versions()
     assert "could not read secret versions" in caplog.text
 
 
-async def test_events_of_the_vault_are_taken(here: Instance) -> None:
+async def test_events_of_the_vault_are_accepted(here: Instance) -> None:
     event = {"ObjectName": "checkout-token", "VaultName": "Our-Vault", "Version": "v2", "EXP": END.timestamp()}
     await handle_vault_event(here.watch, VAULT, NEAR_EXPIRY, event)
     assert len(here.watch.expiry_messages()) == 1

@@ -12,7 +12,7 @@ from tests.scheduler.stores.samples import NOON, ticket
 RUN = ticket().id
 
 
-async def test_what_one_process_asks_for_another_one_sees(open_store: OpenStore) -> None:
+async def test_what_one_process_requests_another_one_sees(open_store: OpenStore) -> None:
     await Cancellations(await open_store()).request(RUN, "over the API", NOON)
 
     assert await Cancellations(await open_store()).list_requested(NOON) == {RUN: "over the API"}
@@ -27,7 +27,7 @@ async def test_a_note_that_is_removed_is_gone(store: Store) -> None:
     assert await cancellations.list_requested(NOON) == {}
 
 
-async def test_a_note_that_nobody_took_is_removed_after_a_while(store: Store) -> None:
+async def test_a_note_that_no_one_took_is_removed_after_a_while(store: Store) -> None:
     cancellations = Cancellations(store)
     await cancellations.request(RUN, "over the API", NOON)
     later = NOON + CANCELLATION_LIFETIME

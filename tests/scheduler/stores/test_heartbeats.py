@@ -29,7 +29,7 @@ async def test_without_a_ping_it_is_new(store: Store) -> None:
     assert await beats.list_pings("nightly") == []
 
 
-async def test_everything_of_a_ping_is_there_for_another_process(open_store: OpenStore) -> None:
+async def test_everything_of_a_ping_exists_for_another_process(open_store: OpenStore) -> None:
     first, second = Heartbeats(await open_store()), Heartbeats(await open_store())
     await first.add("nightly", ping(PingSignal.START, run="r1"))
     before, now = await first.add(
@@ -56,18 +56,18 @@ async def test_jobs_do_not_see_each_others_pings(store: Store) -> None:
     assert (await beats.beat("b"), await beats.list_pings("b")) == (HeartbeatRecord(), [])
 
 
-async def test_only_the_last_pings_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_the_last_pings_are_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     store = MemoryStore(MemoryData())
     beats = Heartbeats(store)
     for n in range(module.PINGS_PER_JOB + 5):
         await beats.add("nightly", ping(seconds=n))
-    kept = await beats.list_pings("nightly")
-    assert [one.number for one in kept] == list(range(module.PINGS_PER_JOB + 5, 5, -1))
+    stored = await beats.list_pings("nightly")
+    assert [one.number for one in stored] == list(range(module.PINGS_PER_JOB + 5, 5, -1))
     assert len(await store.list_rows(module.HEARTBEATS_TABLE, "nightly", limit=1000)) == module.PINGS_PER_JOB + 1
     assert [one.number for one in await beats.list_pings("nightly", 2)] == [105, 104]
 
 
-async def test_it_gives_up_when_others_are_always_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_stops_when_others_are_always_faster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MAX_TRIES", 2)
     beats = Heartbeats(MemoryStore(MemoryData()))
     other = Heartbeats(beats._store)

@@ -53,7 +53,7 @@ async def test_resuming_what_was_not_paused_changes_nothing(store: Store) -> Non
     assert await Pauses(store).list_active(NOON) == {}
 
 
-async def test_what_another_process_changed_is_seen_after_a_few_seconds(open_store: OpenStore) -> None:
+async def test_what_another_process_changed_is_observed_after_a_few_seconds(open_store: OpenStore) -> None:
     time = 0.0
     ours, other = Pauses(await open_store(), lambda: time), Pauses(await open_store())
     assert await ours.list_active(NOON) == {}
@@ -66,7 +66,7 @@ async def test_what_another_process_changed_is_seen_after_a_few_seconds(open_sto
     assert await ours.list_active(NOON) == {}
 
 
-async def test_the_store_is_asked_once_in_a_few_seconds() -> None:
+async def test_the_store_is_queried_once_in_a_few_seconds() -> None:
     store = MemoryStore()
     pauses = Pauses(store)
 
@@ -76,7 +76,7 @@ async def test_the_store_is_asked_once_in_a_few_seconds() -> None:
     assert store.reads == 1
 
 
-async def test_while_the_store_is_away_what_was_known_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+async def test_while_the_store_is_unavailable_what_was_known_continues(caplog: pytest.LogCaptureFixture) -> None:
     store = MemoryStore()
     pauses = Pauses(store)
     await pauses.set_pause(DEPLOYMENT)
@@ -102,11 +102,11 @@ async def test_a_pause_that_could_not_be_stored_does_not_hold() -> None:
         (Pause("checkout", NOON), "paused until it is resumed"),
     ],
 )
-def test_a_pause_says_until_when_and_why(pause: Pause, text: str) -> None:
+def test_a_pause_reports_until_when_and_why(pause: Pause, text: str) -> None:
     assert str(pause) == text
 
 
-def test_of_the_instants_in_a_pause_those_before_everybody_knows_and_one_more_are_planned() -> None:
+def test_of_the_instants_in_a_pause_those_before_each_caller_knows_and_one_more_are_planned() -> None:
     pause = Pause("checkout", at(0.5), at(3600))
 
     def planned(schedule: str) -> list[int]:

@@ -22,7 +22,7 @@ async def test_a_new_schedule_is_in_force_from_now_on(store: Store) -> None:
     assert await ScheduleActivations(store).record_all(schedules(a="every 10s"), START) == {"a": START}
 
 
-async def test_a_schedule_that_stays_keeps_its_beginning(store: Store) -> None:
+async def test_a_schedule_that_stays_retains_its_beginning(store: Store) -> None:
     marks = ScheduleActivations(store)
     await marks.record_all(schedules(a="every 10s"), START)
 
@@ -99,12 +99,12 @@ async def test_a_change_of_many_jobs_is_remembered(store: Store) -> None:
 async def first_of(store: Store, *notes: tuple[list[tuple[str, Schedule]], datetime]) -> datetime | None:
     """The beginning of job a's first version, after these notes."""
     marks = ScheduleActivations(store)
-    for noted, now in notes:
-        await marks.record_all(noted, now)
+    for activity, now in notes:
+        await marks.record_all(activity, now)
     return await marks.find_first("a")
 
 
-async def test_a_job_that_was_never_noted_has_no_first_version(store: Store) -> None:
+async def test_a_job_that_was_never_recorded_has_no_first_version(store: Store) -> None:
     assert await first_of(store) is None
 
 

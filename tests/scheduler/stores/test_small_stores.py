@@ -20,7 +20,7 @@ from tests.scheduler.stores.conftest import OpenStore
 from tests.scheduler.stores.samples import NOON, at, ticket
 
 
-async def test_a_circuits_state_is_kept_for_the_next_look(store: Store) -> None:
+async def test_a_circuits_state_is_retained_for_the_next_read(store: Store) -> None:
     circuits: CircuitStateStore = StoredCircuits(store)
     assert await circuits.load("checkout") == (None, None)
     assert await circuits.replace("checkout", '{"state":"open"}', None)
@@ -49,8 +49,8 @@ async def test_of_many_runs_at_half_open_as_many_are_let_through_as_there_are_pr
     await processes[0].record("checkout", policy, NOON, admission, True)
 
     async def let_through(second: float) -> list[CircuitAdmission]:
-        asked = [process.admit("checkout", policy, at(second), 30.0) for process in processes for _ in range(4)]
-        return [admission for admission in await asyncio.gather(*asked) if admission.is_allowed]
+        requested = [process.admit("checkout", policy, at(second), 30.0) for process in processes for _ in range(4)]
+        return [admission for admission in await asyncio.gather(*requested) if admission.is_allowed]
 
     assert await let_through(59) == []
     first, _ = await let_through(61)
@@ -117,7 +117,7 @@ async def test_a_page_after_what_is_no_id_is_refused(store: Store) -> None:
         await DeadLetters(store).list_letters(after="x")
 
 
-async def test_of_a_huge_message_the_beginning_is_kept(store: Store) -> None:
+async def test_of_a_huge_message_the_beginning_is_stored(store: Store) -> None:
     letter = DeadLetter.from_message("é" * 10**6, "not a batch of tickets", at(0))
     await DeadLetters(store).add(letter)
     found = await DeadLetters(store).find(letter.id)

@@ -45,13 +45,13 @@ from scheduler.watchdog.watchdog import CHECK_INTERVAL, HEALTH_RECHECK_AFTER, MA
 from scheduler.worker.concurrency.places import JobPlaces, PlacesReport
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import LoopClock, virtual_time
-from tests.scheduler.fakes import START, Shop, VirtualClock, entry
+from tests.scheduler.fakes import START, VirtualClock, WorkerHarness, entry
 from tests.scheduler.stores.memory import MemoryStore
 
 BOUND = LATE_AFTER.total_seconds()
 
 
-class Told:
+class Reported:
     """Implements watching.Listener."""
 
     def __init__(self) -> None:
@@ -65,27 +65,27 @@ class Told:
         self.said.append((part, well))
 
 
-class Away:
+class Unavailable:
     """A queue that does not answer."""
 
     async def read_depth(self) -> QueueDepth:
         raise DispatchError("the queue is away")
 
 
-class Yard:
+class WatchdogHarness:
     """A watchdog over a memory store and a clock that a test moves."""
 
     def __init__(self, *jobs: CatalogJob, store: MemoryStore | None = None, shared: bool = False) -> None:
         self.clock = VirtualClock()
         self.store = store or MemoryStore()
-        shop = Shop(jobs=jobs or [entry()])
-        self.catalog = shop.catalog
+        harness = WorkerHarness(jobs=jobs or [entry()])
+        self.catalog = harness.catalog
         self.noted = RunActivity(self.clock)
         self.runs = TrackedRuns(self.store, self.noted, self.clock.monotonic)
         self.others = Runs(self.store, self.clock.monotonic)
-        self.pauses = type(shop.pauses)(self.store, self.clock.monotonic)
-        self.letters = type(shop.dead_letters)(self.store)
-        self.told = Told()
+        self.pauses = type(harness.pauses)(self.store, self.clock.monotonic)
+        self.letters = type(harness.dead_letters)(self.store)
+        self.told = Reported()
         self.jobs = JobWatch(self.catalog, self.runs, self.pauses, self.noted, self.clock)
         self.dog = Watchdog(self.jobs, self.noted, self.store, self.told, self.clock, is_shared=shared)
 
@@ -144,149 +144,153 @@ def test_a_job_that_is_never_due_again_is_well() -> None:
 
 
 async def test_a_job_that_this_process_runs_is_well_and_costs_no_query() -> None:
-    yard = Yard(entry(schedule="every 60s"))
+    watchdog_harness = WatchdogHarness(entry(schedule="every 60s"))
     for _ in range(5):
-        yard.clock.move(60)
-        await yard.begin(yard.runs)
-    yard.clock.move(59)
-    await yard.pauses.list_active(yard.clock.now())
-    reads = yard.store.reads
+        watchdog_harness.clock.move(60)
+        await watchdog_harness.begin(watchdog_harness.runs)
+    watchdog_harness.clock.move(59)
+    await watchdog_harness.pauses.list_active(watchdog_harness.clock.now())
+    reads = watchdog_harness.store.reads
 
-    assert await yard.troubles() == {}
-    assert yard.store.reads == reads
+    assert await watchdog_harness.troubles() == {}
+    assert watchdog_harness.store.reads == reads
 
 
 async def test_a_job_that_another_process_runs_is_well() -> None:
-    yard = Yard(entry(schedule="every 60s"))
-    yard.clock.move(600)
-    await yard.begin(yard.others)
+    watchdog_harness = WatchdogHarness(entry(schedule="every 60s"))
+    watchdog_harness.clock.move(600)
+    await watchdog_harness.begin(watchdog_harness.others)
 
-    assert await yard.troubles() == {}
+    assert await watchdog_harness.troubles() == {}
 
 
-async def test_a_run_that_was_left_out_with_its_reason_is_recorded_and_so_well() -> None:
-    yard = Yard(entry(schedule="every 60s"))
-    yard.clock.move(600)
-    ticket = Ticket.scheduled("checkout", yard.clock.now(), "g")
-    await yard.runs.insert_finished(
-        ticket, skipped_run(None, ticket, yard.clock, Reason(ReasonCode.MISSED, "it was missed"))
+async def test_a_run_that_was_skipped_with_its_reason_is_recorded_and_so_well() -> None:
+    watchdog_harness = WatchdogHarness(entry(schedule="every 60s"))
+    watchdog_harness.clock.move(600)
+    ticket = Ticket.scheduled("checkout", watchdog_harness.clock.now(), "g")
+    await watchdog_harness.runs.insert_finished(
+        ticket, skipped_run(None, ticket, watchdog_harness.clock, Reason(ReasonCode.MISSED, "it was missed"))
     )
-    await yard.pauses.list_active(yard.clock.now())
-    reads = yard.store.reads
+    await watchdog_harness.pauses.list_active(watchdog_harness.clock.now())
+    reads = watchdog_harness.store.reads
 
-    assert await yard.troubles() == {}
-    assert yard.store.reads == reads
+    assert await watchdog_harness.troubles() == {}
+    assert watchdog_harness.store.reads == reads
 
 
-async def test_a_job_without_runs_is_told_with_its_first_instant_and_the_run_before_it() -> None:
-    yard = Yard(entry(schedule="every 60s"))
-    yard.clock.move(60)
-    await yard.begin(yard.runs)
-    yard.clock.move(400)
+async def test_a_job_without_runs_is_reported_with_its_first_instant_and_the_run_before_it() -> None:
+    watchdog_harness = WatchdogHarness(entry(schedule="every 60s"))
+    watchdog_harness.clock.move(60)
+    await watchdog_harness.begin(watchdog_harness.runs)
+    watchdog_harness.clock.move(400)
 
-    (trouble,) = (await yard.jobs.check_jobs(MAX_HISTORY_READS)).late_jobs
+    (trouble,) = (await watchdog_harness.jobs.check_jobs(MAX_HISTORY_READS)).late_jobs
 
     last = START + timedelta(seconds=60)
     assert trouble == LateJob("checkout", Lateness.SILENT, last + timedelta(seconds=60), last)
 
 
-async def test_a_run_that_somebody_asked_for_does_not_hide_that_the_schedule_stands_still() -> None:
-    yard = Yard(entry(schedule="every 1h"))
-    yard.clock.move(4000)
-    now = yard.clock.now()
-    await yard.begin(yard.others, at=START - timedelta(hours=1))
-    await yard.others.claim(Ticket.requested("checkout", now, "g"), "me", now, now)
+async def test_a_run_that_a_user_requested_does_not_hide_that_the_schedule_stands_still() -> None:
+    watchdog_harness = WatchdogHarness(entry(schedule="every 1h"))
+    watchdog_harness.clock.move(4000)
+    now = watchdog_harness.clock.now()
+    await watchdog_harness.begin(watchdog_harness.others, at=START - timedelta(hours=1))
+    await watchdog_harness.others.claim(Ticket.requested("checkout", now, "g"), "me", now, now)
 
-    assert await yard.troubles() == {"checkout": Lateness.LATE}
+    assert await watchdog_harness.troubles() == {"checkout": Lateness.LATE}
 
 
-async def test_what_fell_due_before_the_process_began_is_not_told() -> None:
-    yard = Yard(entry(schedule="every 1h"))
-    await yard.begin(yard.others, at=START - timedelta(days=9))
-    yard.clock.move(60)
+async def test_what_fell_due_before_the_process_began_is_not_reported() -> None:
+    watchdog_harness = WatchdogHarness(entry(schedule="every 1h"))
+    await watchdog_harness.begin(watchdog_harness.others, at=START - timedelta(days=9))
+    watchdog_harness.clock.move(60)
 
-    assert await yard.troubles() == {}
+    assert await watchdog_harness.troubles() == {}
 
 
 async def test_a_job_that_came_later_is_not_late_for_what_fell_due_before_it_came() -> None:
-    yard = Yard(entry("other", None))
-    yard.clock.move(3599)
-    yard.catalog.replace(JobSnapshot([entry("new", "every 1h")]))
-    yard.clock.move(2)
-    await yard.troubles()
-    yard.clock.move(BOUND + 60)
+    watchdog_harness = WatchdogHarness(entry("other", None))
+    watchdog_harness.clock.move(3599)
+    watchdog_harness.catalog.replace(JobSnapshot([entry("new", "every 1h")]))
+    watchdog_harness.clock.move(2)
+    await watchdog_harness.troubles()
+    watchdog_harness.clock.move(BOUND + 60)
 
-    assert await yard.troubles() == {}
+    assert await watchdog_harness.troubles() == {}
 
 
 async def test_a_job_that_was_gone_for_a_while_is_not_late_for_what_fell_due_then() -> None:
     job = entry("new", "every 1m")
-    yard = Yard(job)
+    watchdog_harness = WatchdogHarness(job)
     for view in (JobSnapshot([]), JobSnapshot([job])):
-        await yard.troubles()
-        yard.catalog.replace(view)
-        yard.clock.move(3600)
-        await yard.troubles()
+        await watchdog_harness.troubles()
+        watchdog_harness.catalog.replace(view)
+        watchdog_harness.clock.move(3600)
+        await watchdog_harness.troubles()
 
-    assert await yard.troubles() == {}
+    assert await watchdog_harness.troubles() == {}
 
 
 async def test_jobs_that_no_schedule_starts_are_not_watched() -> None:
-    yard = Yard(entry("off", enabled=False), entry("asked", None), entry("follows", None, depends_on=["asked"]))
-    yard.clock.move(1000)
+    watchdog_harness = WatchdogHarness(
+        entry("off", enabled=False), entry("asked", None), entry("follows", None, depends_on=["asked"])
+    )
+    watchdog_harness.clock.move(1000)
 
-    assert await yard.jobs.check_jobs(MAX_HISTORY_READS) == JobsReport(0, ())
+    assert await watchdog_harness.jobs.check_jobs(MAX_HISTORY_READS) == JobsReport(0, ())
 
 
 async def test_a_job_that_may_wait_for_others_is_late_after_that() -> None:
-    yard = Yard(entry(schedule="every 1h", depends_on=[{"job": "other", "wait": "5m"}]), entry("other", None))
+    watchdog_harness = WatchdogHarness(
+        entry(schedule="every 1h", depends_on=[{"job": "other", "wait": "5m"}]), entry("other", None)
+    )
 
-    yard.clock.move(3600 + 300 + BOUND)
-    assert await yard.troubles() == {}
-    yard.clock.move(1)
-    assert await yard.troubles() == {"checkout": Lateness.LATE}
+    watchdog_harness.clock.move(3600 + 300 + BOUND)
+    assert await watchdog_harness.troubles() == {}
+    watchdog_harness.clock.move(1)
+    assert await watchdog_harness.troubles() == {"checkout": Lateness.LATE}
 
 
 async def test_a_paused_job_is_not_watched_and_afterwards_begins_anew() -> None:
-    yard = Yard(entry(schedule="every 60s"))
+    watchdog_harness = WatchdogHarness(entry(schedule="every 60s"))
     end = START + timedelta(seconds=1000)
-    await yard.pauses.set_pause(Pause("checkout", START, end))
+    await watchdog_harness.pauses.set_pause(Pause("checkout", START, end))
 
     found = []
     for _ in range(42):
-        yard.clock.move(CHECK_INTERVAL)
-        found.append(bool(await yard.troubles()))
+        watchdog_harness.clock.move(CHECK_INTERVAL)
+        found.append(bool(await watchdog_harness.troubles()))
 
     # The first instant of the new beginning (at 1,020 s) is due at 1,080 s.
     assert found.index(True) == (1020 + 60 + BOUND) // CHECK_INTERVAL
 
 
-async def test_very_many_jobs_are_asked_about_in_turn() -> None:
+async def test_very_many_jobs_are_queried_about_in_turn() -> None:
     jobs = [entry(f"job-{number}", "every 60s") for number in range(25)]
-    yard = Yard(*jobs)
-    yard.clock.move(600)
+    watchdog_harness = WatchdogHarness(*jobs)
+    watchdog_harness.clock.move(600)
     for job in jobs[:20]:
-        await yard.begin(yard.others, job.job.name)
+        await watchdog_harness.begin(watchdog_harness.others, job.job.name)
 
-    looks = []
+    reads_made = []
     for _ in range(3):
-        reads = yard.store.reads
-        looks.append(await yard.jobs.check_jobs(10))
-        assert yard.store.reads - reads <= 11
-        yard.clock.move(1)
+        reads = watchdog_harness.store.reads
+        reads_made.append(await watchdog_harness.jobs.check_jobs(10))
+        assert watchdog_harness.store.reads - reads <= 11
+        watchdog_harness.clock.move(1)
 
-    assert [look.pending_count for look in looks] == [15, 5, 0]
-    assert {each.job for each in looks[-1].late_jobs} == {job.job.name for job in jobs[20:]}
+    assert [look.pending_count for look in reads_made] == [15, 5, 0]
+    assert {each.job for each in reads_made[-1].late_jobs} == {job.job.name for job in jobs[20:]}
 
 
 async def test_a_verdict_holds_until_it_is_the_jobs_turn_again() -> None:
     jobs = [entry(f"job-{number}", "every 60s") for number in range(4)]
-    yard = Yard(*jobs)
-    yard.clock.move(600)
+    watchdog_harness = WatchdogHarness(*jobs)
+    watchdog_harness.clock.move(600)
 
-    await yard.jobs.check_jobs(2)
-    yard.clock.move(1)
-    second = await yard.jobs.check_jobs(2)
+    await watchdog_harness.jobs.check_jobs(2)
+    watchdog_harness.clock.move(1)
+    second = await watchdog_harness.jobs.check_jobs(2)
 
     assert (len(second.late_jobs), second.pending_count) == (4, 2)
 
@@ -295,9 +299,9 @@ async def test_a_verdict_holds_until_it_is_the_jobs_turn_again() -> None:
 
 
 @virtual_time
-async def test_a_ticket_waits_from_when_it_is_taken_until_it_begins() -> None:
+async def test_a_ticket_waits_from_when_it_is_accepted_until_it_begins() -> None:
     noted = RunActivity(LoopClock())
-    shop = Shop(
+    harness = WorkerHarness(
         Hang("body", 3.0),
         jobs=[entry("first"), entry("second")],
         places=1,
@@ -305,58 +309,60 @@ async def test_a_ticket_waits_from_when_it_is_taken_until_it_begins() -> None:
         began=noted.mark_started,
     )
     for job in ("first", "second"):
-        shop.worker.submit(shop.ticket(-5, job))
-    await shop.clock.sleep(2)
+        harness.worker.submit(harness.ticket(-5, job))
+    await harness.clock.sleep(2)
 
     assert await noted.read_depth() == QueueDepth(1, 2.0)
 
-    await shop.clock.sleep(2)
+    await harness.clock.sleep(2)
     assert await noted.read_depth() == QueueDepth(0)
-    await shop.worker.wait_until_idle()
+    await harness.worker.wait_until_idle()
 
 
 @virtual_time
 async def test_a_ticket_that_waits_for_what_its_job_depends_on_is_no_sign_of_a_long_queue() -> None:
     noted = RunActivity(LoopClock())
     gated = entry(depends_on=[{"job": "other", "wait": "5m"}])
-    shop = Shop(jobs=[gated, entry("other", None)], submitted=noted.mark_submitted, began=noted.mark_started)
-    shop.worker.submit(shop.ticket())
+    harness = WorkerHarness(
+        jobs=[gated, entry("other", None)], submitted=noted.mark_submitted, began=noted.mark_started
+    )
+    harness.worker.submit(harness.ticket())
 
-    await shop.clock.sleep(100)
+    await harness.clock.sleep(100)
 
-    assert shop.worker.in_flight_count == 1
+    assert harness.worker.in_flight_count == 1
     assert await noted.read_depth() == QueueDepth(0)
-    await shop.worker.drain(0)
+    await harness.worker.drain(0)
 
 
 async def test_a_ticket_does_not_wait_before_its_instant() -> None:
-    yard = Yard()
-    yard.noted.mark_submitted(Ticket.scheduled("checkout", START + timedelta(seconds=60), "g"))
+    watchdog_harness = WatchdogHarness()
+    watchdog_harness.noted.mark_submitted(Ticket.scheduled("checkout", START + timedelta(seconds=60), "g"))
 
-    assert await yard.noted.read_depth() == QueueDepth(0)
-    yard.clock.move(61)
-    assert await yard.noted.read_depth() == QueueDepth(1, 1.0)
+    assert await watchdog_harness.noted.read_depth() == QueueDepth(0)
+    watchdog_harness.clock.move(61)
+    assert await watchdog_harness.noted.read_depth() == QueueDepth(1, 1.0)
 
 
 # --- The whole --------------------------------------------------------------------------------------------------------
 
 
-async def test_a_look_tells_of_everything() -> None:
-    yard = Yard(entry(schedule="every 60s"))
+async def test_a_read_reports_everything() -> None:
+    watchdog_harness = WatchdogHarness(entry(schedule="every 60s"))
     last_tick = START + timedelta(seconds=500)
 
     async def ticked() -> datetime:
         return last_tick
 
-    yard.dog.set_tick_source(ticked)
-    await yard.begin(yard.others, at=START)
-    await yard.letters.add(DeadLetter.from_message("?", "not a batch", START))
-    yard.noted.mark_submitted(Ticket.scheduled("checkout", START, "g"))
-    yard.clock.move(510)
+    watchdog_harness.dog.set_tick_source(ticked)
+    await watchdog_harness.begin(watchdog_harness.others, at=START)
+    await watchdog_harness.letters.add(DeadLetter.from_message("?", "not a batch", START))
+    watchdog_harness.noted.mark_submitted(Ticket.scheduled("checkout", START, "g"))
+    watchdog_harness.clock.move(510)
 
-    report = await yard.dog.make_report()
+    report = await watchdog_harness.dog.make_report()
 
-    assert (report.at, report.last_tick, report.unknown) == (yard.clock.now(), last_tick, {})
+    assert (report.at, report.last_tick, report.unknown) == (watchdog_harness.clock.now(), last_tick, {})
     assert report.jobs is not None
     assert [each.lateness for each in report.jobs.late_jobs] == [Lateness.SILENT]
     assert report.open_runs is not None
@@ -377,8 +383,15 @@ async def test_a_look_tells_of_everything() -> None:
 
 
 async def test_every_gauge_has_a_value() -> None:
-    yard = Yard()
-    dog = Watchdog(yard.jobs, yard.noted, yard.store, yard.told, yard.clock, places=lambda: PlacesReport(200, 3, 0))
+    watchdog_harness = WatchdogHarness()
+    dog = Watchdog(
+        watchdog_harness.jobs,
+        watchdog_harness.noted,
+        watchdog_harness.store,
+        watchdog_harness.told,
+        watchdog_harness.clock,
+        places=lambda: PlacesReport(200, 3, 0),
+    )
     found = {gauge.name for gauge, _ in read_gauges(await dog.make_report())}
     assert found | {"tick_gap"} == {gauge.name for gauge in WATCHDOG_GAUGES}
 
@@ -390,8 +403,15 @@ def full(seconds: float) -> PlacesReport:
 
 
 async def test_the_queue_is_degraded_at_once_when_no_place_was_free_for_ten_seconds_and_names_who_holds_them() -> None:
-    yard, places = Yard(), full(9.9)
-    dog = Watchdog(yard.jobs, yard.noted, yard.store, yard.told, yard.clock, places=lambda: places)
+    watchdog_harness, places = WatchdogHarness(), full(9.9)
+    dog = Watchdog(
+        watchdog_harness.jobs,
+        watchdog_harness.noted,
+        watchdog_harness.store,
+        watchdog_harness.told,
+        watchdog_harness.clock,
+        places=lambda: places,
+    )
     assert {part.status for part in await dog.health()} == {HealthStatus.OK}
 
     places = full(10.0)
@@ -413,21 +433,30 @@ async def test_places_that_many_jobs_hold_are_named_by_the_oldest_of_them() -> N
     assert "j3" not in message
 
 
-async def test_a_queue_that_is_old_says_whose_share_it_waits_for() -> None:
-    yard = Yard()
+async def test_a_queue_that_is_old_reports_whose_share_it_waits_for() -> None:
+    watchdog_harness = WatchdogHarness()
     held_back = PlacesReport(200, 20, 48, held_back=(("job slow", 48),))
-    dog = Watchdog(yard.jobs, yard.noted, yard.store, yard.told, yard.clock, places=lambda: held_back)
-    yard.noted.mark_submitted(Ticket.scheduled("slow", START, "g"))
-    yard.clock.move(61)
+    dog = Watchdog(
+        watchdog_harness.jobs,
+        watchdog_harness.noted,
+        watchdog_harness.store,
+        watchdog_harness.told,
+        watchdog_harness.clock,
+        places=lambda: held_back,
+    )
+    watchdog_harness.noted.mark_submitted(Ticket.scheduled("slow", START, "g"))
+    watchdog_harness.clock.move(61)
     (queue,) = [part for part in await dog.health() if part.name == "queue"]
     assert "their share of places (settings shares.job, shares.host) is used up by job slow (48 wait)" in queue.message
 
 
-async def test_what_is_away_is_told_as_not_known_and_stops_nothing() -> None:
-    yard = Yard()
-    yard.dog = Watchdog(yard.jobs, Away(), yard.store, yard.told, yard.clock)
+async def test_what_is_unavailable_is_reported_as_not_known_and_stops_nothing() -> None:
+    watchdog_harness = WatchdogHarness()
+    watchdog_harness.dog = Watchdog(
+        watchdog_harness.jobs, Unavailable(), watchdog_harness.store, watchdog_harness.told, watchdog_harness.clock
+    )
 
-    report = await yard.dog.make_report()
+    report = await watchdog_harness.dog.make_report()
 
     assert (report.queue, report.unknown) == (None, {"queue": "the queue is away"})
     assert [(part.name, part.status) for part in health_parts(report)] == [
@@ -437,94 +466,98 @@ async def test_what_is_away_is_told_as_not_known_and_stops_nothing() -> None:
     assert health_parts(report)[1].message == "not known: the queue is away"
 
 
-async def test_a_store_that_is_away_makes_no_job_well_again() -> None:
-    yard = Yard(entry(schedule="every 60s"))
-    yard.clock.move(600)
-    await yard.dog.make_report()
-    yard.store.breaks_after = 0
+async def test_a_store_that_is_unavailable_makes_no_job_well_again() -> None:
+    watchdog_harness = WatchdogHarness(entry(schedule="every 60s"))
+    watchdog_harness.clock.move(600)
+    await watchdog_harness.dog.make_report()
+    watchdog_harness.store.breaks_after = 0
 
-    report = await yard.dog.make_report()
+    report = await watchdog_harness.dog.make_report()
 
     assert report.jobs is None
-    assert all(part.status is HealthStatus.DEGRADED for part in await yard.dog.health() if part.name == "jobs")
-    assert yard.told.said == [("jobs", False)]
+    assert all(
+        part.status is HealthStatus.DEGRADED for part in await watchdog_harness.dog.health() if part.name == "jobs"
+    )
+    assert watchdog_harness.told.said == [("jobs", False)]
 
 
-async def test_health_looks_again_for_what_could_not_be_asked() -> None:
-    yard = Yard(entry(schedule="every 60s"))
-    yard.clock.move(600)
-    yard.store.breaks_after = 0
-    await yard.dog.make_report()
-    yard.store.breaks_after = None
+async def test_health_reads_again_for_what_could_not_be_requested() -> None:
+    watchdog_harness = WatchdogHarness(entry(schedule="every 60s"))
+    watchdog_harness.clock.move(600)
+    watchdog_harness.store.breaks_after = 0
+    await watchdog_harness.dog.make_report()
+    watchdog_harness.store.breaks_after = None
 
-    soon, _ = await yard.dog.health()
-    yard.clock.move(HEALTH_RECHECK_AFTER.total_seconds())
-    later, _ = await yard.dog.health()
+    soon, _ = await watchdog_harness.dog.health()
+    watchdog_harness.clock.move(HEALTH_RECHECK_AFTER.total_seconds())
+    later, _ = await watchdog_harness.dog.health()
 
     assert soon.message.startswith("not known: ")
     assert later.message.startswith("1 job is silent")
 
 
 async def test_trouble_is_logged_when_it_begins_and_when_it_ends() -> None:
-    yard = Yard(entry(schedule="every 60s"))
-    yard.clock.move(600)
+    watchdog_harness = WatchdogHarness(entry(schedule="every 60s"))
+    watchdog_harness.clock.move(600)
     for _ in range(3):
-        await yard.dog.make_report()
-    await yard.begin(yard.runs)
+        await watchdog_harness.dog.make_report()
+    await watchdog_harness.begin(watchdog_harness.runs)
     for _ in range(3):
-        await yard.dog.make_report()
+        await watchdog_harness.dog.make_report()
 
-    assert yard.told.said == [("jobs", False), ("jobs", True)]
+    assert watchdog_harness.told.said == [("jobs", False), ("jobs", True)]
 
 
 async def test_numbers_go_out_once_a_minute() -> None:
-    yard = Yard()
+    watchdog_harness = WatchdogHarness()
     for _ in range(6):
-        yard.clock.move(CHECK_INTERVAL)
-        await yard.dog.make_report()
+        watchdog_harness.clock.move(CHECK_INTERVAL)
+        await watchdog_harness.dog.make_report()
 
-    assert len(yard.told.numbers) == 3
+    assert len(watchdog_harness.told.numbers) == 3
 
 
-async def test_the_newest_look_is_kept_and_only_the_tick_is_asked_for_anew() -> None:
-    yard = Yard()
+async def test_the_newest_look_is_stored_and_only_the_tick_is_requested_anew() -> None:
+    watchdog_harness = WatchdogHarness()
 
     async def ticked() -> datetime:
-        return yard.clock.now()
+        return watchdog_harness.clock.now()
 
-    yard.dog.set_tick_source(ticked)
-    first = await yard.dog.latest_report()
-    yard.clock.move(7)
-    second = await yard.dog.latest_report()
+    watchdog_harness.dog.set_tick_source(ticked)
+    first = await watchdog_harness.dog.latest_report()
+    watchdog_harness.clock.move(7)
+    second = await watchdog_harness.dog.latest_report()
 
     assert second == replace(first, last_tick=START + timedelta(seconds=7))
 
 
-async def test_one_instance_looks_and_all_of_them_tell() -> None:
-    yard = Yard(entry(schedule="every 60s"), shared=True)
-    yard.clock.move(600)
-    made = await yard.dog.make_report()
-    other = Yard(entry(schedule="every 60s"), store=yard.store, shared=True)
+async def test_one_instance_reads_and_all_of_them_report() -> None:
+    watchdog_harness = WatchdogHarness(entry(schedule="every 60s"), shared=True)
+    watchdog_harness.clock.move(600)
+    made = await watchdog_harness.dog.make_report()
+    other = WatchdogHarness(entry(schedule="every 60s"), store=watchdog_harness.store, shared=True)
 
     assert await other.dog.latest_report() == made
     assert other.told.numbers == []
 
 
 async def test_a_report_that_another_version_wrote_is_made_anew() -> None:
-    yard = Yard(shared=True)
-    await yard.dog.make_report()
-    ((place, row),) = ((place, row) for place, row in yard.store.data.rows.items() if place[0] == "watchdog")
-    yard.store.data.rows[place] = replace(row, body='{"at": "then"}')
+    watchdog_harness = WatchdogHarness(shared=True)
+    await watchdog_harness.dog.make_report()
+    ((place, row),) = (
+        (place, row) for place, row in watchdog_harness.store.data.rows.items() if place[0] == "watchdog"
+    )
+    watchdog_harness.store.data.rows[place] = replace(row, body='{"at": "then"}')
 
-    assert (await yard.dog.latest_report()).at == START
+    assert (await watchdog_harness.dog.latest_report()).at == START
 
 
 @virtual_time
-async def test_it_looks_each_half_minute() -> None:
-    shop = Shop()
-    noted, told = RunActivity(shop.clock), Told()
-    jobs = JobWatch(shop.catalog, shop.runs, shop.pauses, noted, shop.clock)
-    dog = Watchdog(jobs, noted, shop.store, told, shop.clock)
+async def test_it_reads_each_half_minute() -> None:
+    harness = WorkerHarness()
+    noted, told = RunActivity(harness.clock), Reported()
+    jobs = JobWatch(harness.catalog, harness.runs, harness.pauses, noted, harness.clock)
+    dog = Watchdog(jobs, noted, harness.store, told, harness.clock)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(305):
             await dog.run()
@@ -567,19 +600,19 @@ def test_health_names_the_first_jobs_and_where_to_look() -> None:
         (QueueDepth(0, None, 2), "2 messages on the poison queue are not dead letters yet"),
     ],
 )
-def test_health_says_what_is_wrong_with_the_queue(depth: QueueDepth, said: str) -> None:
+def test_health_reports_what_is_wrong_with_the_queue(depth: QueueDepth, said: str) -> None:
     _, queue = health_parts(report_of(queue=depth))
 
     assert queue.status is (HealthStatus.DEGRADED if said else HealthStatus.OK)
     assert queue.message.startswith(said)
 
 
-def test_nothing_is_said_of_what_is_not_known() -> None:
+def test_nothing_is_reported_of_what_is_not_known() -> None:
     assert [part.name for part in known_health_parts(report_of(jobs=None))] == ["queue"]
 
 
 async def test_health_is_never_down_because_of_the_watchdog() -> None:
-    yard = Yard(shared=True)
-    yard.store.breaks_after = 0
+    watchdog_harness = WatchdogHarness(shared=True)
+    watchdog_harness.store.breaks_after = 0
 
-    assert {part.status for part in await yard.dog.health()} == {HealthStatus.DEGRADED}
+    assert {part.status for part in await watchdog_harness.dog.health()} == {HealthStatus.DEGRADED}

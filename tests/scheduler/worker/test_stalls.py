@@ -14,57 +14,57 @@ from scheduler.stores.runs.repository import AlreadyClaimed, Claim
 from scheduler.worker.claims.claimer import STORE_STALL_AFTER
 from scheduler.worker.options import FUNCTIONS_OPTIONS
 from tests.jobs.running.virtual_time import virtual_time
-from tests.scheduler.fakes import Shop, entry
-from tests.scheduler.post import Post
+from tests.scheduler.fakes import WorkerHarness, entry
+from tests.scheduler.functions_harness import FunctionsHarness
 
 
-def stalls(shop: Shop, seconds: float, *, made: bool = False) -> list[int]:
+def stalls(shop: WorkerHarness, seconds: float, *, made: bool = False) -> list[int]:
     """The first claims fail after so many seconds. `made`: the store makes them all the same, after its answer was
     given up. Returns how many tickets each request has, as they come."""
-    claim_all, asked = shop.runs.claim_all, list[int]()
+    claim_all, requested = shop.runs.claim_all, list[int]()
 
     async def stalled(
-        wanted: Sequence[tuple[Ticket, datetime]], owner: str, now: datetime
+        expected: Sequence[tuple[Ticket, datetime]], owner: str, now: datetime
     ) -> Sequence[Claim | AlreadyClaimed | StoreError]:
-        asked.append(len(wanted))
-        if len(asked) > 1:
-            return await claim_all(wanted, owner, now)
+        requested.append(len(expected))
+        if len(requested) > 1:
+            return await claim_all(expected, owner, now)
         await asyncio.sleep(seconds)
         if made:
-            await claim_all(wanted, owner, now)
-        return [StoreUnavailable("no answer came")] * len(wanted)
+            await claim_all(expected, owner, now)
+        return [StoreUnavailable("no answer came")] * len(expected)
 
     shop.runs.claim_all = stalled  # type: ignore[method-assign]  # stands in for a store that stands still
-    return asked
+    return requested
 
 
 @virtual_time
 @pytest.mark.parametrize("made", [False, True], ids=["not made", "made late"])
 async def test_claims_are_tried_once_more_together_after_a_stall(made: bool) -> None:
     jobs = [entry(f"j{number}") for number in range(5)]
-    shop = Shop(jobs=jobs, ways=FUNCTIONS_OPTIONS, shared=True)
-    asked = stalls(shop, 18.0, made=made)
+    shop = WorkerHarness(jobs=jobs, ways=FUNCTIONS_OPTIONS, shared=True)
+    requested = stalls(shop, 18.0, made=made)
 
     ends = await shop.worker.execute_batch([shop.ticket(5, job.job.name) for job in jobs])
 
-    assert asked == [5, 5]
+    assert requested == [5, 5]
     assert [end for _, end in ends] == [None] * 5
     assert [event.run.outcome for event in shop.heard.finished] == [Outcome.SUCCEEDED] * 5
 
 
 @virtual_time
 async def test_claims_that_are_refused_at_once_are_left_to_the_next_delivery() -> None:
-    shop = Shop(jobs=[entry("a")], ways=FUNCTIONS_OPTIONS, shared=True)
-    asked = stalls(shop, STORE_STALL_AFTER / 2)
+    shop = WorkerHarness(jobs=[entry("a")], ways=FUNCTIONS_OPTIONS, shared=True)
+    requested = stalls(shop, STORE_STALL_AFTER / 2)
 
     ((_, end),) = await shop.worker.execute_batch([shop.ticket(5, "a")])
 
-    assert (asked, type(end)) == ([1], StoreUnavailable)
+    assert (requested, type(end)) == ([1], StoreUnavailable)
 
 
 @virtual_time
-async def test_a_claim_that_another_delivery_has_here_is_not_taken_for_the_late_one() -> None:
-    shop = Shop(jobs=[entry("a")], ways=FUNCTIONS_OPTIONS, shared=True)
+async def test_a_claim_that_another_delivery_has_here_is_not_counted_as_the_late_one() -> None:
+    shop = WorkerHarness(jobs=[entry("a")], ways=FUNCTIONS_OPTIONS, shared=True)
     stalls(shop, 18.0)
     ticket = shop.ticket(25, "a")
 
@@ -79,8 +79,8 @@ async def test_a_claim_that_another_delivery_has_here_is_not_taken_for_the_late_
 
 @virtual_time
 async def test_a_tick_whose_store_stands_still_plans_once_more_and_does_not_wait_for_the_next_one() -> None:
-    post = Post(Shop(jobs=[entry(schedule="every 20s")]))
-    get, failures = post.shop.cursors.read, [STORE_STALL_AFTER + 1.0]
+    functions = FunctionsHarness(WorkerHarness(jobs=[entry(schedule="every 20s")]))
+    get, failures = functions.shop.cursors.read, [STORE_STALL_AFTER + 1.0]
 
     async def stalled(name: str) -> datetime | None:
         if failures:
@@ -88,20 +88,20 @@ async def test_a_tick_whose_store_stands_still_plans_once_more_and_does_not_wait
             raise StoreUnavailable("no answer came")
         return await get(name)
 
-    post.shop.cursors.read = stalled  # type: ignore[method-assign]  # stands in for a store that stands still
+    functions.shop.cursors.read = stalled  # type: ignore[method-assign]  # stands in for a store that stands still
 
-    assert await post.ticks.plan_ahead_with_retry() > 0
+    assert await functions.ticks.plan_ahead_with_retry() > 0
 
 
 @virtual_time
 async def test_a_tick_whose_store_refuses_is_left_to_the_next_one() -> None:
-    post = Post(Shop(jobs=[entry(schedule="every 20s")]))
+    functions = FunctionsHarness(WorkerHarness(jobs=[entry(schedule="every 20s")]))
 
-    async def away(name: str) -> datetime | None:
+    async def unavailable(name: str) -> datetime | None:
         raise StoreUnavailable("the store is away")
 
-    post.shop.cursors.read = away  # type: ignore[method-assign]  # stands in for a store that is away
+    functions.shop.cursors.read = unavailable  # type: ignore[method-assign]  # stands in for a store that is away
 
     with pytest.raises(StoreUnavailable):
-        await post.ticks.plan_ahead_with_retry()
-    assert post.dispatch.sent == []
+        await functions.ticks.plan_ahead_with_retry()
+    assert functions.dispatch.sent == []

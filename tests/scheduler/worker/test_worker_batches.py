@@ -15,325 +15,327 @@ from scheduler.stores.runs.repository import AlreadyClaimed, Claim, RunRecord, R
 from scheduler.worker.failed_claims import FAILED_CLAIM_CAUSE
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
-from tests.scheduler.fakes import Shop, entry
+from tests.scheduler.fakes import WorkerHarness, entry
 from tests.scheduler.stores.memory import MemoryData
 
 JOBS = [entry("a"), entry("b"), entry("c")]
 
 
-async def state_of(shop: Shop, ticket: Ticket) -> RunState | None:
-    record = await shop.runs.find(ticket.id)
+async def state_of(harness: WorkerHarness, ticket: Ticket) -> RunState | None:
+    record = await harness.runs.find(ticket.id)
     return None if record is None else record.state
 
 
-async def record_of(shop: Shop, ticket: Ticket) -> RunRecord:
-    record = await shop.runs.find(ticket.id)
+async def record_of(harness: WorkerHarness, ticket: Ticket) -> RunRecord:
+    record = await harness.runs.find(ticket.id)
     assert record is not None
     return record
 
 
-async def claimed_by_the_dead(shop: Shop, ticket: Ticket) -> None:
+async def claimed_by_the_dead(harness: WorkerHarness, ticket: Ticket) -> None:
     """Its owner's lease is over."""
-    now = shop.clock.now()
-    assert isinstance(await shop.runs.claim(ticket, "dead", now, now), Claim)
+    now = harness.clock.now()
+    assert isinstance(await harness.runs.claim(ticket, "dead", now, now), Claim)
 
 
-def away_for(shop: Shop, seconds: float) -> None:
+def away_for(harness: WorkerHarness, seconds: float) -> None:
     """Its store takes no change for so long."""
-    shop.store.breaks_after = 0
-    asyncio.get_running_loop().call_later(seconds, setattr, shop.store, "breaks_after", None)
+    harness.store.breaks_after = 0
+    asyncio.get_running_loop().call_later(seconds, setattr, harness.store, "breaks_after", None)
 
 
 @virtual_time
 async def test_a_batch_is_claimed_before_its_instants_and_each_starts_at_its_own() -> None:
-    shop = Shop(jobs=JOBS)
-    tickets = [shop.ticket(seconds, job) for seconds, job in ((2, "a"), (1.5, "b"), (2, "c"))]
-    shop.worker.submit_batch(tickets)
+    harness = WorkerHarness(jobs=JOBS)
+    tickets = [harness.ticket(seconds, job) for seconds, job in ((2, "a"), (1.5, "b"), (2, "c"))]
+    harness.worker.submit_batch(tickets)
     await asyncio.sleep(0.1)
 
-    assert [await state_of(shop, ticket) for ticket in tickets] == [RunState.RUNNING] * 3
-    assert shop.check.calls == []
+    assert [await state_of(harness, ticket) for ticket in tickets] == [RunState.RUNNING] * 3
+    assert harness.check.calls == []
 
-    await shop.worker.wait_until_idle()
-    assert {event.run.job: event.run.lateness_ms for event in shop.heard.finished} == {"a": 0, "b": 0, "c": 0}
+    await harness.worker.wait_until_idle()
+    assert {event.run.job: event.run.lateness_ms for event in harness.heard.finished} == {"a": 0, "b": 0, "c": 0}
 
 
 @virtual_time
 async def test_a_batch_may_be_claimed_later_than_it_is_handed_over() -> None:
-    shop = Shop(jobs=JOBS)
-    ticket = shop.ticket(2, "a")
-    shop.worker.submit_batch([ticket], shop.clock.now() + timedelta(seconds=1))
+    harness = WorkerHarness(jobs=JOBS)
+    ticket = harness.ticket(2, "a")
+    harness.worker.submit_batch([ticket], harness.clock.now() + timedelta(seconds=1))
     await asyncio.sleep(0.9)
-    before = await state_of(shop, ticket)
+    before = await state_of(harness, ticket)
     await asyncio.sleep(0.2)
 
-    assert (before, await state_of(shop, ticket)) == (None, RunState.RUNNING)
-    await shop.worker.wait_until_idle()
-    assert [event.run.lateness_ms for event in shop.heard.finished] == [0]
+    assert (before, await state_of(harness, ticket)) == (None, RunState.RUNNING)
+    await harness.worker.wait_until_idle()
+    assert [event.run.lateness_ms for event in harness.heard.finished] == [0]
 
 
 @virtual_time
 async def test_a_batch_that_is_not_claimed_yet_at_the_end_is_left_to_be_planned_again() -> None:
-    shop = Shop(jobs=JOBS)
-    ticket = shop.ticket(2, "a")
-    shop.worker.submit_batch([ticket], shop.clock.now() + timedelta(seconds=1))
+    harness = WorkerHarness(jobs=JOBS)
+    ticket = harness.ticket(2, "a")
+    harness.worker.submit_batch([ticket], harness.clock.now() + timedelta(seconds=1))
     await asyncio.sleep(0.5)
-    await shop.worker.drain(grace=5)
+    await harness.worker.drain(grace=5)
 
-    assert await state_of(shop, ticket) is None
-    assert shop.worker.persisted_until(ticket.due_at + timedelta(seconds=1)) < ticket.due_at
+    assert await state_of(harness, ticket) is None
+    assert harness.worker.persisted_until(ticket.due_at + timedelta(seconds=1)) < ticket.due_at
 
 
 @virtual_time
 async def test_what_falls_due_within_a_few_milliseconds_begins_together_and_never_before_its_instant() -> None:
-    shop = Shop(jobs=JOBS)
-    shop.worker.submit_batch([shop.ticket(2.001, "a"), shop.ticket(2.003, "b"), shop.ticket(2.005, "c")])
-    await shop.worker.wait_until_idle()
+    harness = WorkerHarness(jobs=JOBS)
+    harness.worker.submit_batch([harness.ticket(2.001, "a"), harness.ticket(2.003, "b"), harness.ticket(2.005, "c")])
+    await harness.worker.wait_until_idle()
 
-    assert {event.run.job: event.run.lateness_ms for event in shop.heard.finished} == {"a": 3, "b": 1, "c": 3}
+    assert {event.run.job: event.run.lateness_ms for event in harness.heard.finished} == {"a": 3, "b": 1, "c": 3}
 
 
 @virtual_time
-async def test_runs_that_have_begun_end_by_themselves_when_the_rest_of_their_batch_is_given_up() -> None:
-    shop = Shop(Hang("body", 1.0), jobs=JOBS)
-    tickets = [shop.ticket(1, "a"), shop.ticket(9, "b")]
-    shop.worker.submit_batch(tickets)
+async def test_runs_that_have_started_end_by_themselves_when_the_rest_of_their_batch_is_abandoned() -> None:
+    harness = WorkerHarness(Hang("body", 1.0), jobs=JOBS)
+    tickets = [harness.ticket(1, "a"), harness.ticket(9, "b")]
+    harness.worker.submit_batch(tickets)
     await asyncio.sleep(1.5)
-    await shop.worker.drain(grace=5)
+    await harness.worker.drain(grace=5)
 
-    assert [(event.run.job, event.run.outcome) for event in shop.heard.finished] == [("a", Outcome.SUCCEEDED)]
-    assert await state_of(shop, tickets[1]) is None
+    assert [(event.run.job, event.run.outcome) for event in harness.heard.finished] == [("a", Outcome.SUCCEEDED)]
+    assert await state_of(harness, tickets[1]) is None
 
 
 @virtual_time
-async def test_runs_that_have_begun_are_cancelled_with_whoever_waits_for_their_batch() -> None:
-    shop = Shop(Hang("body", 60.0), jobs=JOBS)
-    tickets = [shop.ticket(1, "a"), shop.ticket(9, "b")]
-    waiting = asyncio.create_task(shop.worker.execute_batch(tickets))
+async def test_runs_that_have_started_are_cancelled_with_any_caller_that_waits_for_their_batch() -> None:
+    harness = WorkerHarness(Hang("body", 60.0), jobs=JOBS)
+    tickets = [harness.ticket(1, "a"), harness.ticket(9, "b")]
+    waiting = asyncio.create_task(harness.worker.execute_batch(tickets))
     await asyncio.sleep(1.5)
     waiting.cancel()
     await asyncio.wait([waiting])
 
-    assert [(event.run.job, event.run.outcome) for event in shop.heard.finished] == [("a", Outcome.CANCELLED)]
-    assert await state_of(shop, tickets[1]) is None
+    assert [(event.run.job, event.run.outcome) for event in harness.heard.finished] == [("a", Outcome.CANCELLED)]
+    assert await state_of(harness, tickets[1]) is None
 
 
 @virtual_time
 async def test_what_must_not_run_twice_is_claimed_alone_at_its_instant() -> None:
-    shop = Shop(jobs=[entry(effect="once")])
-    ticket = shop.ticket(2)
-    shop.worker.submit_batch([ticket])
+    harness = WorkerHarness(jobs=[entry(effect="once")])
+    ticket = harness.ticket(2)
+    harness.worker.submit_batch([ticket])
     await asyncio.sleep(1.9)
-    before = await state_of(shop, ticket)
-    await shop.worker.wait_until_idle()
+    before = await state_of(harness, ticket)
+    await harness.worker.wait_until_idle()
 
-    assert (before, await state_of(shop, ticket)) == (None, RunState.FINISHED)
+    assert (before, await state_of(harness, ticket)) == (None, RunState.FINISHED)
 
 
 @virtual_time
 async def test_what_must_not_run_twice_has_failed_when_its_owner_died() -> None:
-    shop = Shop(jobs=[entry(effect="once", dead_letter=True)])
-    ticket = shop.ticket()
-    await claimed_by_the_dead(shop, ticket)
+    harness = WorkerHarness(jobs=[entry(effect="once", dead_letter=True)])
+    ticket = harness.ticket()
+    await claimed_by_the_dead(harness, ticket)
 
-    await shop.worker.execute(ticket)
+    await harness.worker.execute(ticket)
 
-    run = (await record_of(shop, ticket)).run
+    run = (await record_of(harness, ticket)).run
     assert run is not None
     assert (run.outcome, run.error) == (Outcome.FAILED, ErrorClass.INTERRUPTED)
     assert "not executed again" in run.message
-    assert shop.check.calls == []
-    assert [letter.ticket for letter in await shop.dead_letters.list_letters()] == [ticket]
-    assert [told for told, _ in shop.heard.given_up] == [ticket]
+    assert harness.check.calls == []
+    assert [letter.ticket for letter in await harness.dead_letters.list_letters()] == [ticket]
+    assert [reported for reported, _ in harness.heard.given_up] == [ticket]
 
 
 @virtual_time
-async def test_what_must_not_run_twice_and_is_left_out_needs_no_claim() -> None:
-    shop = Shop(jobs=[entry(effect="once", schedule="1 0 0 1 1 *")])
-    ticket = replace(shop.ticket(), generation="older")
+async def test_what_must_not_run_twice_and_is_skipped_needs_no_claim() -> None:
+    harness = WorkerHarness(jobs=[entry(effect="once", schedule="1 0 0 1 1 *")])
+    ticket = replace(harness.ticket(), generation="older")
 
-    await shop.worker.execute(ticket)
+    await harness.worker.execute(ticket)
 
-    run = (await record_of(shop, ticket)).run
+    run = (await record_of(harness, ticket)).run
     assert run is not None
-    assert (run.outcome, shop.check.calls) == (Outcome.SKIPPED, [])
+    assert (run.outcome, harness.check.calls) == (Outcome.SKIPPED, [])
 
 
 @virtual_time
 async def test_a_run_that_does_no_harm_twice_is_taken_over_and_run_again() -> None:
-    shop = Shop()
-    ticket = shop.ticket()
-    await claimed_by_the_dead(shop, ticket)
+    harness = WorkerHarness()
+    ticket = harness.ticket()
+    await claimed_by_the_dead(harness, ticket)
 
-    await shop.worker.execute(ticket)
+    await harness.worker.execute(ticket)
 
-    assert [event.run.outcome for event in shop.heard.finished] == [Outcome.SUCCEEDED]
+    assert [event.run.outcome for event in harness.heard.finished] == [Outcome.SUCCEEDED]
 
 
 @virtual_time
-async def test_what_people_ask_for_stays_queued_until_it_begins() -> None:
-    shop = Shop(Hang("body", 3.0), jobs=[entry("a"), entry("b")], places=1)
-    shop.worker.submit(shop.ticket(job="a"))
+async def test_what_people_request_stays_queued_until_it_begins() -> None:
+    harness = WorkerHarness(Hang("body", 3.0), jobs=[entry("a"), entry("b")], places=1)
+    harness.worker.submit(harness.ticket(job="a"))
     await asyncio.sleep(0.5)
-    asked = Ticket.requested("b", shop.clock.now(), shop.catalog.get_job("b").generation)
-    await shop.runs.enqueue(asked)
-    shop.worker.submit(asked)
+    requests_made = Ticket.requested("b", harness.clock.now(), harness.catalog.get_job("b").generation)
+    await harness.runs.enqueue(requests_made)
+    harness.worker.submit(requests_made)
     await asyncio.sleep(1)
 
-    assert await state_of(shop, asked) is RunState.QUEUED
-    await shop.worker.wait_until_idle()
+    assert await state_of(harness, requests_made) is RunState.QUEUED
+    await harness.worker.wait_until_idle()
 
 
 @virtual_time
-async def test_a_claim_is_made_late_when_the_store_is_away_for_a_moment() -> None:
-    shop = Shop()
-    ticket = shop.ticket(2)
-    away_for(shop, 6)
+async def test_a_claim_is_made_late_when_the_store_is_unavailable_for_a_moment() -> None:
+    harness = WorkerHarness()
+    ticket = harness.ticket(2)
+    away_for(harness, 6)
 
-    shop.worker.submit_batch([ticket])
-    await shop.worker.wait_until_idle()
+    harness.worker.submit_batch([ticket])
+    await harness.worker.wait_until_idle()
 
-    (event,) = shop.heard.finished
+    (event,) = harness.heard.finished
     assert 4000 <= event.run.lateness_ms < 5500
 
 
 @virtual_time
-async def test_what_the_store_took_no_claim_of_is_recorded_as_left_out_once_it_is_back() -> None:
-    shop = Shop()
-    first, last = shop.ticket(2), shop.ticket(12)
-    away_for(shop, 42)
+async def test_what_the_store_took_no_claim_of_is_recorded_as_skipped_once_it_is_back() -> None:
+    harness = WorkerHarness()
+    first, last = harness.ticket(2), harness.ticket(12)
+    away_for(harness, 42)
 
-    shop.worker.submit_batch([first, last])
-    await shop.worker.wait_until_idle()
-    before = shop.worker.persisted_until(shop.clock.now())
+    harness.worker.submit_batch([first, last])
+    await harness.worker.wait_until_idle()
+    before = harness.worker.persisted_until(harness.clock.now())
     await asyncio.sleep(60)
 
-    (skipped,) = [event.run for event in shop.heard.finished]
+    (skipped,) = [event.run for event in harness.heard.finished]
     assert (skipped.outcome, skipped.due_at) == (Outcome.SKIPPED, last.due_at)
     assert skipped.message.startswith(FAILED_CLAIM_CAUSE.message)
     assert f"since {first.due_at:%Y-%m-%d %H:%M:%S}Z" in skipped.message
     assert before < first.due_at
-    assert shop.worker.persisted_until(shop.clock.now()) == shop.clock.now()
+    assert harness.worker.persisted_until(harness.clock.now()) == harness.clock.now()
 
 
 @virtual_time
 async def test_the_lease_of_a_ticket_that_waits_for_its_place_is_renewed() -> None:
     long = {"timeout": {"run": "300s", "attempt": "300s"}}
-    shop = Shop(Hang("body", 200.0), jobs=[entry("a", **long), entry("b")], places=1)
-    shop.worker.submit(shop.ticket(job="a"))
+    harness = WorkerHarness(Hang("body", 200.0), jobs=[entry("a", **long), entry("b")], places=1)
+    harness.worker.submit(harness.ticket(job="a"))
     await asyncio.sleep(1)
-    waiting = shop.ticket(job="b")
-    shop.worker.submit_batch([waiting])
+    waiting = harness.ticket(job="b")
+    harness.worker.submit_batch([waiting])
     await asyncio.sleep(150)
 
-    record = await record_of(shop, waiting)
+    record = await record_of(harness, waiting)
     assert record.lease_until is not None
-    assert record.lease_until > shop.clock.now()
-    now = shop.clock.now()
-    assert isinstance(await shop.runs.claim(waiting, "other", now, now), AlreadyClaimed)
-    await shop.worker.wait_until_idle()
-    assert [event.run.outcome for event in shop.heard.finished][-1] is not Outcome.SKIPPED
+    assert record.lease_until > harness.clock.now()
+    now = harness.clock.now()
+    assert isinstance(await harness.runs.claim(waiting, "other", now, now), AlreadyClaimed)
+    await harness.worker.wait_until_idle()
+    assert [event.run.outcome for event in harness.heard.finished][-1] is not Outcome.SKIPPED
 
 
 @virtual_time
 async def test_a_lease_outlasts_the_longest_that_the_run_may_take() -> None:
-    shop = Shop(Hang("body", 1.0), jobs=[entry("short"), entry("long", timeout={"run": "400s", "attempt": "10s"})])
-    tickets = [shop.ticket(1, "short"), shop.ticket(1, "long")]
-    shop.worker.submit_batch(tickets)
+    harness = WorkerHarness(
+        Hang("body", 1.0), jobs=[entry("short"), entry("long", timeout={"run": "400s", "attempt": "10s"})]
+    )
+    tickets = [harness.ticket(1, "short"), harness.ticket(1, "long")]
+    harness.worker.submit_batch(tickets)
     await asyncio.sleep(0.1)
 
-    leases = [(await record_of(shop, ticket)).lease_until for ticket in tickets]
+    leases = [(await record_of(harness, ticket)).lease_until for ticket in tickets]
     assert leases[0] == tickets[0].due_at + timedelta(seconds=MIN_LEASE_S)
     assert leases[1] is not None
     assert leases[1] > tickets[1].due_at + timedelta(seconds=400)
-    await shop.worker.wait_until_idle()
+    await harness.worker.wait_until_idle()
 
 
 @virtual_time
 async def test_a_planned_ticket_that_is_not_due_at_the_end_leaves_no_trace() -> None:
     """The next process plans it again, by what its jobs are then."""
-    shop = Shop()
-    ticket = shop.ticket(2)
-    shop.worker.submit_batch([ticket])
+    harness = WorkerHarness()
+    ticket = harness.ticket(2)
+    harness.worker.submit_batch([ticket])
     await asyncio.sleep(0.5)
 
-    await shop.worker.drain(5)
+    await harness.worker.drain(5)
 
-    assert await state_of(shop, ticket) is None
-    assert await shop.runs.list_unfinished() == []
+    assert await state_of(harness, ticket) is None
+    assert await harness.runs.list_unfinished() == []
 
 
 @virtual_time
 async def test_a_ticket_that_is_claimed_and_not_due_yet_can_be_cancelled() -> None:
-    shop = Shop()
-    ticket = shop.ticket(2)
-    shop.worker.submit_batch([ticket])
+    harness = WorkerHarness()
+    ticket = harness.ticket(2)
+    harness.worker.submit_batch([ticket])
     await asyncio.sleep(0.5)
 
-    assert shop.worker.cancel(ticket.id, "over the API")
-    await shop.worker.wait_until_idle()
+    assert harness.worker.cancel(ticket.id, "over the API")
+    await harness.worker.wait_until_idle()
 
-    (event,) = shop.heard.finished
-    assert (event.run.outcome, shop.check.calls) == (Outcome.CANCELLED, [])
+    (event,) = harness.heard.finished
+    assert (event.run.outcome, harness.check.calls) == (Outcome.CANCELLED, [])
 
 
 @virtual_time
 async def test_a_claimed_ticket_that_waits_for_its_place_can_be_cancelled_from_another_process() -> None:
-    shop = Shop(Hang("body", 9.0), jobs=[entry("a"), entry("b")], places=1)
-    shop.worker.submit(shop.ticket(job="a"))
-    waiting = shop.ticket(job="b")
-    shop.worker.submit_batch([waiting])
+    harness = WorkerHarness(Hang("body", 9.0), jobs=[entry("a"), entry("b")], places=1)
+    harness.worker.submit(harness.ticket(job="a"))
+    waiting = harness.ticket(job="b")
+    harness.worker.submit_batch([waiting])
     await asyncio.sleep(0.5)
 
-    await shop.cancellations.request(waiting.id, "on the command line", shop.clock.now())
+    await harness.cancellations.request(waiting.id, "on the command line", harness.clock.now())
     await asyncio.sleep(5)
 
-    run = (await record_of(shop, waiting)).run
+    run = (await record_of(harness, waiting)).run
     assert run is not None
     assert (run.outcome, run.message) == (
         Outcome.CANCELLED,
         "Cancelled on the command line before it finished.",
     )
-    await shop.worker.wait_until_idle()
+    await harness.worker.wait_until_idle()
 
 
 @virtual_time
 @pytest.mark.parametrize("batch", [True, False])
-async def test_one_ticket_that_somebody_else_holds_stops_no_other(batch: bool) -> None:
+async def test_one_ticket_that_another_caller_holds_stops_no_other(batch: bool) -> None:
     data = MemoryData()
-    other, shop = Shop(Hang("body", 9.0), data=data, owner="other"), Shop(jobs=JOBS, data=data)
-    held = shop.ticket(0.5, "a")
-    now = shop.clock.now()
+    other, harness = WorkerHarness(Hang("body", 9.0), data=data, owner="other"), WorkerHarness(jobs=JOBS, data=data)
+    held = harness.ticket(0.5, "a")
+    now = harness.clock.now()
     await other.runs.claim(held, "other", now + timedelta(seconds=60), now)
 
-    ends = dict(await shop.worker.execute_batch([held, shop.ticket(0.5 if batch else 0, "b")]))
+    ends = dict(await harness.worker.execute_batch([held, harness.ticket(0.5 if batch else 0, "b")]))
 
     assert isinstance(ends[held], AlreadyClaimed)
-    assert [event.run.job for event in shop.heard.finished] == ["b"]
+    assert [event.run.job for event in harness.heard.finished] == ["b"]
 
 
 @virtual_time
-async def test_a_run_that_was_finished_unsettled_is_settled_soon_after_it_is_told() -> None:
-    shop = Shop()
-    ticket = replace(shop.ticket(), trigger=Trigger.SCHEDULE)
-    await shop.worker.execute(ticket)
-    told = [event.run.id for event in shop.heard.finished]
-    before = [run.id for run in await shop.runs.list_unacknowledged()]
+async def test_a_run_that_was_finished_unsettled_is_settled_soon_after_it_is_reported() -> None:
+    harness = WorkerHarness()
+    ticket = replace(harness.ticket(), trigger=Trigger.SCHEDULE)
+    await harness.worker.execute(ticket)
+    reported = [event.run.id for event in harness.heard.finished]
+    before = [run.id for run in await harness.runs.list_unacknowledged()]
     await asyncio.sleep(1)
 
-    assert (told, before) == ([ticket.id], [ticket.id])
-    assert await shop.runs.list_unacknowledged() == []
+    assert (reported, before) == ([ticket.id], [ticket.id])
+    assert await harness.runs.list_unacknowledged() == []
 
 
 @virtual_time
-async def test_what_is_left_out_and_told_again_is_followed_up_once() -> None:
-    shop = Shop(jobs=[entry("root"), entry("next", None, depends_on=["root"])])
-    ticket = shop.ticket(-30, "root")
+async def test_what_is_skipped_and_reported_again_is_followed_up_once() -> None:
+    harness = WorkerHarness(jobs=[entry("root"), entry("next", None, depends_on=["root"])])
+    ticket = harness.ticket(-30, "root")
     for _ in range(2):
-        await shop.worker.skip_recorder.record_skipped(
+        await harness.worker.skip_recorder.record_skipped(
             ticket, Reason(ReasonCode.MISSED, "it was due while no scheduler was running")
         )
         await asyncio.sleep(5)
-    await shop.worker.wait_until_idle()
+    await harness.worker.wait_until_idle()
 
-    assert len((await shop.runs.list_page(job="next")).records) == 1
+    assert len((await harness.runs.list_page(job="next")).records) == 1

@@ -18,7 +18,7 @@ from scheduler.stores.runs.repository import RunState
 from scheduler.worker.options import EMBEDDED_OPTIONS, FUNCTIONS_OPTIONS, WorkerOptions
 from tests.jobs.running.run_parts import Hang, answer
 from tests.jobs.running.virtual_time import virtual_time
-from tests.scheduler.fakes import START, Shop, entry
+from tests.scheduler.fakes import START, WorkerHarness, entry
 from tests.scheduler.stores.memory import MemoryData
 
 SUCCEEDED, SKIPPED, CANCELLED = Outcome.SUCCEEDED, Outcome.SKIPPED, Outcome.CANCELLED
@@ -26,29 +26,29 @@ HOSTS = pytest.mark.parametrize("ways", [EMBEDDED_OPTIONS, FUNCTIONS_OPTIONS], i
 SLOW = Hang("body", 7.0)
 
 
-def shops(ways: WorkerOptions, *jobs: CatalogJob, step: Hang = SLOW) -> list[Shop]:
+def shops(ways: WorkerOptions, *jobs: CatalogJob, step: Hang = SLOW) -> list[WorkerHarness]:
     """Two processes of the Functions host; embedded there is one."""
     if ways is EMBEDDED_OPTIONS:
-        return [Shop(step, jobs=jobs)] * 2
+        return [WorkerHarness(step, jobs=jobs)] * 2
     data = MemoryData()
-    return [Shop(step, jobs=jobs, data=data, owner=name, ways=ways, shared=True) for name in ("one", "other")]
+    return [WorkerHarness(step, jobs=jobs, data=data, owner=name, ways=ways, shared=True) for name in ("one", "other")]
 
 
-async def performed(both: list[Shop], tickets: Sequence[Ticket]) -> list[Run]:
+async def performed(both: list[WorkerHarness], tickets: Sequence[Ticket]) -> list[Run]:
     """In turn by the one and the other, each handed over two seconds ahead; as history has them."""
 
-    async def one(shop: Shop, ticket: Ticket) -> None:
-        await shop.clock.sleep((ticket.due_at - shop.clock.now()).total_seconds() - 2)
-        while isinstance(end := await shop.worker.execute(ticket), Wait):
-            await shop.clock.sleep((end.retry_at - shop.clock.now()).total_seconds())
+    async def one(harness: WorkerHarness, ticket: Ticket) -> None:
+        await harness.clock.sleep((ticket.due_at - harness.clock.now()).total_seconds() - 2)
+        while isinstance(end := await harness.worker.execute(ticket), Wait):
+            await harness.clock.sleep((end.retry_at - harness.clock.now()).total_seconds())
         assert end is None
 
     await asyncio.gather(*(one(both[number % 2], ticket) for number, ticket in enumerate(tickets)))
     return [await run_of(both[0], ticket) for ticket in tickets]
 
 
-async def run_of(shop: Shop, ticket: Ticket) -> Run:
-    record = await shop.runs.find(ticket.id)
+async def run_of(harness: WorkerHarness, ticket: Ticket) -> Run:
+    record = await harness.runs.find(ticket.id)
     assert record is not None
     assert record.run is not None
     return record.run
@@ -121,7 +121,7 @@ async def test_cancel_previous_records_the_run_before_as_cancelled_for_the_new_o
 
 @virtual_time
 @HOSTS
-async def test_a_concurrency_group_lets_one_run_of_its_jobs_go_on_at_a_time(ways: WorkerOptions) -> None:
+async def test_a_concurrency_group_lets_one_run_of_its_jobs_continue_at_a_time(ways: WorkerOptions) -> None:
     both = shops(ways, *(entry(name, concurrency_group="checkout") for name in ("pay", "refund", "book")))
     tickets = [both[0].ticket(10, job) for job in ("pay", "refund", "book")]
 
@@ -150,71 +150,71 @@ async def test_a_run_that_gets_no_slot_is_recorded_as_skipped_when_its_patience_
 
 @virtual_time
 async def test_max_running_holds_for_all_jobs() -> None:
-    shop = Shop(SLOW, jobs=[entry(f"j{number}") for number in range(5)], max_running=2)
-    tickets = [shop.ticket(10, f"j{number}") for number in range(5)]
+    harness = WorkerHarness(SLOW, jobs=[entry(f"j{number}") for number in range(5)], max_running=2)
+    tickets = [harness.ticket(10, f"j{number}") for number in range(5)]
 
-    shop.worker.submit_batch(tickets)
-    await shop.worker.wait_until_idle()
+    harness.worker.submit_batch(tickets)
+    await harness.worker.wait_until_idle()
 
-    assert sorted([began(await run_of(shop, ticket)) for ticket in tickets]) == [10, 10, 17, 17, 24]
+    assert sorted([began(await run_of(harness, ticket)) for ticket in tickets]) == [10, 10, 17, 17, 24]
 
 
 @virtual_time
 async def test_a_run_that_waits_holds_no_place_of_the_process() -> None:
     jobs = [entry("pay", concurrency_group="g"), entry("book", concurrency_group="g"), entry("mail")]
-    shop = Shop(SLOW, jobs=jobs, places=2)
-    shop.worker.submit_batch([shop.ticket(10, "pay"), shop.ticket(11, "book")])
+    harness = WorkerHarness(SLOW, jobs=jobs, places=2)
+    harness.worker.submit_batch([harness.ticket(10, "pay"), harness.ticket(11, "book")])
     await asyncio.sleep(12)
-    mail = shop.ticket(1, "mail")
+    mail = harness.ticket(1, "mail")
 
-    await shop.worker.execute(mail)
+    await harness.worker.execute(mail)
 
-    assert began(await run_of(shop, mail)) == 13
+    assert began(await run_of(harness, mail)) == 13
 
 
 @virtual_time
 async def test_what_waits_at_a_gate_when_the_program_ends_is_queued_again_and_runs_in_the_next_one() -> None:
     data, jobs = MemoryData(), [entry(overlap="buffer_all")]
-    shop = Shop(SLOW, jobs=jobs, data=data)
-    first, second = shop.ticket(1), shop.ticket(2)
-    shop.worker.submit_batch([first, second])
+    harness = WorkerHarness(SLOW, jobs=jobs, data=data)
+    first, second = harness.ticket(1), harness.ticket(2)
+    harness.worker.submit_batch([first, second])
     await asyncio.sleep(3)
 
-    await shop.worker.drain(10)
+    await harness.worker.drain(10)
 
-    record = await shop.runs.find(second.id)
+    record = await harness.runs.find(second.id)
     assert record is not None
     assert record.state is RunState.QUEUED
-    following = Shop(answer(), jobs=jobs, data=data, owner="next")
+    following = WorkerHarness(answer(), jobs=jobs, data=data, owner="next")
     await following.worker.execute(second)
     assert (await run_of(following, second)).outcome is SUCCEEDED
 
 
 @virtual_time
 async def test_a_run_that_waits_at_a_gate_can_be_cancelled_and_makes_way_for_the_next_one() -> None:
-    shop = Shop(SLOW, jobs=[entry(overlap="buffer_one")])
-    tickets = [shop.ticket(seconds) for seconds in (1, 2, 4)]
-    shop.worker.submit_batch(tickets)
+    harness = WorkerHarness(SLOW, jobs=[entry(overlap="buffer_one")])
+    tickets = [harness.ticket(seconds) for seconds in (1, 2, 4)]
+    harness.worker.submit_batch(tickets)
     await asyncio.sleep(3)
 
-    assert shop.worker.cancel(tickets[1].id, "over the API")
-    await shop.worker.wait_until_idle()
+    assert harness.worker.cancel(tickets[1].id, "over the API")
+    await harness.worker.wait_until_idle()
 
-    assert outcomes([await run_of(shop, ticket) for ticket in tickets]) == [SUCCEEDED, CANCELLED, SUCCEEDED]
+    assert outcomes([await run_of(harness, ticket) for ticket in tickets]) == [SUCCEEDED, CANCELLED, SUCCEEDED]
 
 
 @virtual_time
-async def test_a_run_that_waits_is_running_in_history_and_the_log_says_once_for_what(
+async def test_a_run_that_waits_is_running_in_history_and_the_log_reports_once_for_what(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO", logger="scheduler.gates")
-    shop = Shop(SLOW, jobs=[entry(overlap="buffer_all")])
-    first, second = shop.ticket(1), shop.ticket(2)
-    shop.worker.submit_batch([first, second])
+    harness = WorkerHarness(SLOW, jobs=[entry(overlap="buffer_all")])
+    first, second = harness.ticket(1), harness.ticket(2)
+    harness.worker.submit_batch([first, second])
     await asyncio.sleep(4)
 
-    record = await shop.runs.find(second.id)
-    await shop.worker.wait_until_idle()
+    record = await harness.runs.find(second.id)
+    await harness.worker.wait_until_idle()
 
     assert record is not None
     assert record.state is RunState.RUNNING
@@ -248,52 +248,52 @@ async def test_a_replay_waits_for_a_scheduled_run_and_is_never_skipped(ways: Wor
 
 @virtual_time
 async def test_a_ticket_that_comes_again_while_it_waits_here_waits_once_and_runs_once() -> None:
-    shop, _ = shops(FUNCTIONS_OPTIONS, entry(overlap="buffer_all", effect="once"))
-    tickets = [shop.ticket(1), shop.ticket(2)]
+    harness, _ = shops(FUNCTIONS_OPTIONS, entry(overlap="buffer_all", effect="once"))
+    tickets = [harness.ticket(1), harness.ticket(2)]
 
-    ends = await asyncio.gather(*(shop.worker.execute(ticket) for ticket in (*tickets, tickets[1])))
+    ends = await asyncio.gather(*(harness.worker.execute(ticket) for ticket in (*tickets, tickets[1])))
 
     assert ends[:2] == [None, None]
     assert isinstance(ends[2], Wait)
     # So late that whoever gets it then tells of the run, in case this process dies before.
     assert ends[2].retry_at - tickets[1].due_at > LEASE_RESEND_DELAY
-    assert len(shop.check.calls) == 2
+    assert len(harness.check.calls) == 2
 
 
 @virtual_time
 @pytest.mark.parametrize("after", ["skip", "cancel_previous"])
 @HOSTS
-async def test_a_run_that_may_have_others_beside_it_is_known_when_its_job_does_not_let_it_any_more(
+async def test_a_run_that_may_have_others_next_to_it_is_known_when_its_job_does_not_let_it_any_more(
     after: str, ways: WorkerOptions
 ) -> None:
-    shop = shops(ways, entry(overlap="allow"))[0]
-    first, second = shop.ticket(1), shop.ticket(11 - 7)
-    shop.worker.submit_batch([first])
+    harness = shops(ways, entry(overlap="allow"))[0]
+    first, second = harness.ticket(1), harness.ticket(11 - 7)
+    harness.worker.submit_batch([first])
     await asyncio.sleep(3)
-    shop.catalog.replace(JobSnapshot([entry("checkout", "every 1s", overlap=after)]))
+    harness.catalog.replace(JobSnapshot([entry("checkout", "every 1s", overlap=after)]))
 
-    shop.worker.submit_batch([second])
-    await shop.worker.wait_until_idle()
+    harness.worker.submit_batch([second])
+    await harness.worker.wait_until_idle()
 
-    runs = [await run_of(shop, ticket) for ticket in (first, second)]
+    runs = [await run_of(harness, ticket) for ticket in (first, second)]
     assert outcomes(runs) == ([SUCCEEDED, SKIPPED] if after == "skip" else [CANCELLED, SUCCEEDED])
 
 
 @virtual_time
 @HOSTS
 async def test_a_run_that_waits_while_its_job_is_changed_begins_by_the_new_definition(ways: WorkerOptions) -> None:
-    shop = shops(ways, entry("checkout", "every 1s", overlap="buffer_all"))[0]
-    tickets = [shop.ticket(1), shop.ticket(2), shop.ticket(3)]
-    shop.worker.submit_batch(tickets)
+    harness = shops(ways, entry("checkout", "every 1s", overlap="buffer_all"))[0]
+    tickets = [harness.ticket(1), harness.ticket(2), harness.ticket(3)]
+    harness.worker.submit_batch(tickets)
     await asyncio.sleep(4)
     changed = entry(
         "checkout", "every 2s", overlap="buffer_all", check={"kind": "http", "url": "http://127.0.0.1:9/new"}
     )
-    shop.catalog.replace(JobSnapshot([changed]))
+    harness.catalog.replace(JobSnapshot([changed]))
 
-    await shop.worker.wait_until_idle()
+    await harness.worker.wait_until_idle()
 
-    first, second, third = [await run_of(shop, ticket) for ticket in tickets]
+    first, second, third = [await run_of(harness, ticket) for ticket in tickets]
     assert (second.outcome, second.endpoint, second.generation) == (
         SUCCEEDED,
         "http://127.0.0.1:9/new",
@@ -304,14 +304,14 @@ async def test_a_run_that_waits_while_its_job_is_changed_begins_by_the_new_defin
 
 
 @virtual_time
-async def test_a_run_that_waits_for_a_place_while_its_job_is_taken_away_is_left_out() -> None:
-    shop = Shop(SLOW, jobs=[entry("a"), entry("b")], places=1)
-    shop.worker.submit(shop.ticket(-2, "a"))
-    shop.worker.submit(waiting := shop.ticket(-1, "b"))
+async def test_a_run_that_waits_for_a_place_while_its_job_is_removed_is_skipped() -> None:
+    harness = WorkerHarness(SLOW, jobs=[entry("a"), entry("b")], places=1)
+    harness.worker.submit(harness.ticket(-2, "a"))
+    harness.worker.submit(waiting := harness.ticket(-1, "b"))
     await asyncio.sleep(1)
-    shop.catalog.replace(JobSnapshot([entry("a")]))
+    harness.catalog.replace(JobSnapshot([entry("a")]))
 
-    await shop.worker.wait_until_idle()
+    await harness.worker.wait_until_idle()
 
-    run = await run_of(shop, waiting)
+    run = await run_of(harness, waiting)
     assert (run.outcome, run.message) == (SKIPPED, "the job was removed")

@@ -43,7 +43,7 @@ def sent(check: dict[str, Any]) -> list[CredentialDelivery]:
     return list(find_deliveries(JobDefinition.model_validate({"name": "a", "check": check}).check))
 
 
-def test_every_secret_of_a_definition_has_somebody_who_gets_it() -> None:
+def test_every_secret_of_a_definition_has_a_user_who_gets_it() -> None:
     steps = {"kind": "steps", "steps": [{"name": "one", **EVERYTHING}], "cleanup": [{"name": "two", **EVERYTHING}]}
     tcp = {"kind": "tcp", "host": "mail.internal", "port": 25, "dialogue": [{"send": secret("line")}]}
     for check in (EVERYTHING, steps, tcp):
@@ -51,7 +51,7 @@ def test_every_secret_of_a_definition_has_somebody_who_gets_it() -> None:
         assert {sending.credential.name for sending in find_deliveries(target)} == find_secret_names(target)
 
 
-def test_everybody_gets_what_is_meant_for_him() -> None:
+def test_each_caller_gets_what_is_meant_for_it() -> None:
     found: dict[str, set[Recipient]] = {}
     for sending in sent(EVERYTHING):
         found.setdefault(sending.credential.name, set()).update(sending.recipients)
@@ -75,7 +75,7 @@ def test_a_proxy_gets_what_it_can_read() -> None:
             assert PROXY in sending.recipients
 
 
-def test_a_step_belongs_to_the_host_of_the_one_before_unless_an_answer_says_where() -> None:
+def test_a_step_belongs_to_the_host_of_the_one_before_unless_an_answer_reports_where() -> None:
     steps = [
         {"name": "one", "url": "https://api.internal/", "save": {"next": {"header": "location"}}},
         {"name": "two", "url": "/two", "headers": {"X-A": secret("two")}},

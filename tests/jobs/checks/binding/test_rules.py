@@ -42,7 +42,7 @@ def token(bindings: Bindings, scope: str, *hosts: str) -> str:
 # --- secrets ---
 
 
-def test_a_secret_goes_to_the_hosts_of_its_rule_alone() -> None:
+def test_a_secret_reaches_the_hosts_of_its_rule_alone() -> None:
     bindings = bound(checkout=["*.internal"])
     assert denial(bindings, "checkout", "api.internal") == ""
     assert denial(bindings, "checkout", "evil.example") == (
@@ -51,7 +51,7 @@ def test_a_secret_goes_to_the_hosts_of_its_rule_alone() -> None:
     )
 
 
-def test_everybody_who_gets_it_must_be_among_them() -> None:
+def test_each_caller_who_gets_it_must_be_among_them() -> None:
     assert "proxy.example" in denial(bound(checkout=["*.internal"]), "checkout", "api.internal", "proxy.example")
 
 
@@ -62,7 +62,7 @@ def test_a_name_is_compared_as_variables_and_the_vault_compare_it(spelling: str)
     assert denial(bindings, spelling, "api.internal") == ""
 
 
-def test_a_secret_without_a_rule_is_denied_or_free_as_the_settings_say() -> None:
+def test_a_secret_without_a_rule_is_denied_or_free_as_the_settings_report() -> None:
     assert denial(bound(unbound="allow"), "checkout", "evil.example") == ""
     assert denial(bound(), "checkout", "api.internal", "[::1]") == (
         "Not sent: the secret checkout has no rule for api.internal and [::1], "
@@ -85,7 +85,7 @@ def test_of_names_that_are_equally_exact_each_must_allow_it() -> None:
     assert [denial(bindings, "pay-key", f"{host}.internal") == "" for host in "abc"] == [False, True, False]
 
 
-def test_a_rule_without_hosts_lets_nobody_have_it() -> None:
+def test_a_rule_without_hosts_lets_no_one_have_it() -> None:
     assert "may go to no host" in denial(bound(unbound="allow", checkout=[]), "checkout", "api.internal")
 
 
@@ -114,7 +114,7 @@ def test_half_a_tag_is_refused(text: str) -> None:
 # --- tokens of the app's identity ---
 
 
-def test_a_token_goes_to_the_host_of_its_scope_without_a_rule() -> None:
+def test_a_token_reaches_the_host_of_its_scope_without_a_rule() -> None:
     bindings = granted()
     assert token(bindings, "https://api.contoso.com/.default", "API.contoso.com") == ""
     assert "has no rule" in token(bindings, "https://api.contoso.com/.default", "evil.example")
@@ -161,8 +161,8 @@ PROTECTED = [
 @pytest.mark.parametrize("unbound", ["allow", "deny"])
 def test_tokens_that_open_more_than_a_target_are_given_to_no_job_by_default(scope: str, unbound: str) -> None:
     host = scope.removeprefix("https://").partition("/")[0]
-    told = token(granted(unbound), scope, host)
-    assert "so a job gets it only by a rule for exactly this scope" in told
+    reported = token(granted(unbound), scope, host)
+    assert "so a job gets it only by a rule for exactly this scope" in reported
     assert "so a job gets it only by" in token(granted(unbound, {"*": ["*"]}), scope, host)
 
 
@@ -186,9 +186,9 @@ def test_a_rule_that_names_the_very_scope_lets_named_hosts_have_its_token() -> N
 def test_what_opens_the_programs_own_store_or_vault_is_given_by_no_rule(scope: str, settings: dict[str, Any]) -> None:
     allow = {scope: ["*"]}
     assert token(granted("allow", allow), scope, "a.example") == ""
-    told = token(granted("allow", allow, **settings), scope, "a.example")
-    assert "would open the store or the vault of this program" in told
-    assert told.endswith("No setting allows that.")
+    reported = token(granted("allow", allow, **settings), scope, "a.example")
+    assert "would open the store or the vault of this program" in reported
+    assert reported.endswith("No setting allows that.")
 
 
 def test_a_scope_of_ones_own_is_not_protected() -> None:

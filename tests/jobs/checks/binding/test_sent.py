@@ -40,7 +40,7 @@ def bound(**more: Any) -> Bindings:
     )
 
 
-async def ask(check: dict[str, Any], bindings: Bindings | None = None, **tags: str) -> Observation:
+async def run_check(check: dict[str, Any], bindings: Bindings | None = None, **tags: str) -> Observation:
     secrets = MemorySecrets(SECRETS)
     target = JobDefinition.model_validate({"name": "a", "check": check}).check
     checks = Checks(
@@ -49,12 +49,12 @@ async def ask(check: dict[str, Any], bindings: Bindings | None = None, **tags: s
         )
     )
     try:
-        seen = await checks.observe(target, AttemptContext("a@1", 1, PhaseClock(), tags=tags))
+        observed = await checks.observe(target, AttemptContext("a@1", 1, PhaseClock(), tags=tags))
     finally:
         await checks.aclose()
-    if seen.error is ErrorClass.TARGET_DENIED:
-        assert "To allow it, " in seen.message
-    return seen
+    if observed.error is ErrorClass.TARGET_DENIED:
+        assert "To allow it, " in observed.message
+    return observed
 
 
 def on(host: str, target: HttpServer, path: str = "/") -> str:
@@ -77,10 +77,10 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_every_place_of_a_request_is_looked_at(way: str, target: HttpTarget) -> None:
-    denied = await ask({"url": on(ELSEWHERE, target), **WAYS[way]})
+async def test_every_place_of_a_request_is_checked(way: str, target: HttpTarget) -> None:
+    denied = await run_check({"url": on(ELSEWHERE, target), **WAYS[way]})
     assert (denied.error, target.connections) == (ErrorClass.TARGET_DENIED, 0)
-    allowed = await ask({"url": on(HERE, target), **WAYS[way]})
+    allowed = await run_check({"url": on(HERE, target), **WAYS[way]})
     # The other spelling has no value here.
     assert allowed.status == 200 or allowed.error is ErrorClass.SECRET_UNAVAILABLE
 
@@ -107,26 +107,26 @@ async def test_nothing_is_read_that_may_not_be_sent(target: HttpTarget) -> None:
     ids=["host", "host and port", "server name"],
 )
 async def test_every_name_that_a_request_is_addressed_to_counts(more: dict[str, Any], target: HttpTarget) -> None:
-    seen = await ask({"url": on(HERE, target), **more})
-    assert (seen.error, target.connections) == (ErrorClass.TARGET_DENIED, 0)
+    observed = await run_check({"url": on(HERE, target), **more})
+    assert (observed.error, target.connections) == (ErrorClass.TARGET_DENIED, 0)
 
 
 async def test_a_proxy_that_can_read_the_request_counts(target: HttpTarget) -> None:
     async with Proxy() as proxy, HttpTarget(tls="good") as secure:
         by = {"proxy": proxy.url.replace(HERE, ELSEWHERE), "headers": {"X-A": SECRET}}
-        plain = await ask({"url": on(HERE, target), **by})
-        unchecked = await ask({"url": secure.url.replace(ELSEWHERE, HERE), "tls": {"verify": False}, **by})
-        sealed = await ask({"url": secure.url.replace(ELSEWHERE, HERE), "tls": {"ca_file": ca_file()}, **by})
+        plain = await run_check({"url": on(HERE, target), **by})
+        unchecked = await run_check({"url": secure.url.replace(ELSEWHERE, HERE), "tls": {"verify": False}, **by})
+        sealed = await run_check({"url": secure.url.replace(ELSEWHERE, HERE), "tls": {"ca_file": ca_file()}, **by})
         assert (plain.error, unchecked.error) == (ErrorClass.TARGET_DENIED, ErrorClass.TARGET_DENIED)
         assert sealed.error is not ErrorClass.TARGET_DENIED
 
 
-async def test_a_proxys_password_goes_to_the_proxy_alone(target: HttpTarget) -> None:
+async def test_a_proxys_password_reaches_the_proxy_alone(target: HttpTarget) -> None:
     async with Proxy() as proxy:
         auth = {"username": "probe", "password": SECRET}
-        allowed = await ask({"url": on(ELSEWHERE, target), "proxy": proxy.url, "proxy_auth": auth})
+        allowed = await run_check({"url": on(ELSEWHERE, target), "proxy": proxy.url, "proxy_auth": auth})
         elsewhere = proxy.url.replace(HERE, ELSEWHERE)
-        denied = await ask({"url": on(HERE, target), "proxy": elsewhere, "proxy_auth": auth})
+        denied = await run_check({"url": on(HERE, target), "proxy": elsewhere, "proxy_auth": auth})
     assert (allowed.status, denied.error) == (200, ErrorClass.TARGET_DENIED)
 
 
@@ -145,22 +145,22 @@ def oauth(host: str, endpoint: TokenEndpoint) -> dict[str, Any]:
     }
 
 
-async def test_a_clients_secret_goes_to_no_other_token_endpoint(endpoint: TokenEndpoint, target: HttpTarget) -> None:
-    seen = await ask({"url": on(HERE, target), "auth": oauth(ELSEWHERE, endpoint)})
-    assert (seen.error, endpoint.connections) == (ErrorClass.TARGET_DENIED, 0)
+async def test_a_clients_secret_reaches_no_other_token_endpoint(endpoint: TokenEndpoint, target: HttpTarget) -> None:
+    observed = await run_check({"url": on(HERE, target), "auth": oauth(ELSEWHERE, endpoint)})
+    assert (observed.error, endpoint.connections) == (ErrorClass.TARGET_DENIED, 0)
 
 
-async def test_a_clients_token_goes_to_no_other_target(endpoint: TokenEndpoint, target: HttpTarget) -> None:
-    seen = await ask({"url": on(ELSEWHERE, target), "auth": oauth(HERE, endpoint)})
-    assert (seen.error, endpoint.connections, target.connections) == (ErrorClass.TARGET_DENIED, 0, 0)
-    assert (await ask({"url": on(HERE, target), "auth": oauth(HERE, endpoint)})).status == 200
+async def test_a_clients_token_reaches_no_other_target(endpoint: TokenEndpoint, target: HttpTarget) -> None:
+    observed = await run_check({"url": on(ELSEWHERE, target), "auth": oauth(HERE, endpoint)})
+    assert (observed.error, endpoint.connections, target.connections) == (ErrorClass.TARGET_DENIED, 0, 0)
+    assert (await run_check({"url": on(HERE, target), "auth": oauth(HERE, endpoint)})).status == 200
 
 
 async def test_a_dialogue_sends_a_secret_to_the_hosts_of_its_rule_alone(target: HttpTarget) -> None:
     dialogue = [{"send": SECRET}]
-    denied = await ask({"kind": "tcp", "host": ELSEWHERE, "port": target.port, "dialogue": dialogue})
+    denied = await run_check({"kind": "tcp", "host": ELSEWHERE, "port": target.port, "dialogue": dialogue})
     assert (denied.error, target.connections) == (ErrorClass.TARGET_DENIED, 0)
-    allowed = await ask({"kind": "tcp", "host": HERE, "port": target.port, "dialogue": dialogue})
+    allowed = await run_check({"kind": "tcp", "host": HERE, "port": target.port, "dialogue": dialogue})
     assert allowed.error is None
 
 
@@ -168,11 +168,11 @@ async def test_a_job_needs_the_tag_of_the_rule(target: HttpTarget) -> None:
     bindings = bound(team={"hosts": [HERE], "tags": ["team:checkout"]})
     check = {"url": on(HERE, target), "query": {"q": SECRET}}
     steps = {"kind": "steps", "steps": [{"name": "one", **check}], "cleanup": [{"name": "two", **check}]}
-    assert (await ask(check, bindings)).error is ErrorClass.TARGET_DENIED
-    assert (await ask(steps, bindings)).error is ErrorClass.TARGET_DENIED
+    assert (await run_check(check, bindings)).error is ErrorClass.TARGET_DENIED
+    assert (await run_check(steps, bindings)).error is ErrorClass.TARGET_DENIED
     assert target.connections == 0
-    assert (await ask(check, bindings, team="checkout")).status == 200
-    assert (await ask(steps, bindings, team="checkout")).error is None
+    assert (await run_check(check, bindings, team="checkout")).status == 200
+    assert (await run_check(steps, bindings, team="checkout")).error is None
     assert target.connections == 3
 
 
@@ -181,15 +181,15 @@ async def test_a_job_needs_the_tag_of_the_rule(target: HttpTarget) -> None:
 
 async def test_a_redirect_to_another_host_gets_nothing_and_is_followed(target: HttpTarget) -> None:
     target.on("/", 302, headers={"location": on(ELSEWHERE, target, "/next")})
-    seen = await ask({"url": on(HERE, target), "headers": {"X-A": SECRET}})
-    assert (seen.status, "x-a" in target.last.headers) == (200, False)
+    observed = await run_check({"url": on(HERE, target), "headers": {"X-A": SECRET}})
+    assert (observed.status, "x-a" in target.last.headers) == (200, False)
 
 
 async def test_a_second_redirect_at_the_other_host_is_followed_too(target: HttpTarget) -> None:
     target.on("/", 302, headers={"location": on(ELSEWHERE, target, "/a")})
     target.on("/a", 302, headers={"location": "/b"})
-    seen = await ask({"url": on(HERE, target), "headers": {"X-A": SECRET}})
-    assert (seen.status, target.last.path) == (200, "/b")
+    observed = await run_check({"url": on(HERE, target), "headers": {"X-A": SECRET}})
+    assert (observed.status, target.last.path) == (200, "/b")
 
 
 # --- steps ---
@@ -204,16 +204,18 @@ def steps(*steps: dict[str, Any]) -> dict[str, Any]:
     return {"kind": "steps", "steps": [{"name": f"s{number}", **step} for number, step in enumerate(steps)]}
 
 
-async def test_each_step_is_looked_at(target: HttpTarget) -> None:
-    seen = await ask(steps({"url": on(HERE, target)}, {"url": on(ELSEWHERE, target), "headers": {"X-A": SECRET}}))
-    assert (seen.error, target.connections) == (ErrorClass.TARGET_DENIED, 1)
+async def test_each_step_is_checked(target: HttpTarget) -> None:
+    observed = await run_check(
+        steps({"url": on(HERE, target)}, {"url": on(ELSEWHERE, target), "headers": {"X-A": SECRET}})
+    )
+    assert (observed.error, target.connections) == (ErrorClass.TARGET_DENIED, 1)
 
 
 async def test_the_url_of_a_step_counts_once_its_placeholders_are_filled_in(target: HttpTarget) -> None:
     target.on("/", 200, headers={"location": on(ELSEWHERE, target, "/next")})
     first = {"url": on(HERE, target), "save": {"next": {"header": "location"}}}
-    seen = await ask(steps(first, {"url": "${next}", "headers": {"X-A": SECRET}}))
-    assert (seen.error, target.connections) == (ErrorClass.TARGET_DENIED, 1)
+    observed = await run_check(steps(first, {"url": "${next}", "headers": {"X-A": SECRET}}))
+    assert (observed.error, target.connections) == (ErrorClass.TARGET_DENIED, 1)
 
 
 @pytest.mark.parametrize(
@@ -233,18 +235,18 @@ async def test_what_was_got_with_a_secret_goes_only_where_the_secret_may(
     async with Login() as login:
         save = {"token": {"json": "$.token", "secret": False}}
         sign_in = {"url": on(HERE, login), "method": "POST", "body": {"form": {"password": SECRET}}, "save": save}
-        denied = await ask(steps(sign_in, {"url": on(ELSEWHERE, target), **second}))
+        denied = await run_check(steps(sign_in, {"url": on(ELSEWHERE, target), **second}))
         assert (denied.error, target.connections) == (ErrorClass.TARGET_DENIED, 0)
         assert "what was obtained with the secret team may go to 127.0.0.1" in denied.message
-        assert (await ask(steps(sign_in, {"url": on(HERE, target), **second}))).error is None
+        assert (await run_check(steps(sign_in, {"url": on(HERE, target), **second}))).error is None
 
 
 async def test_what_a_session_gives_that_began_with_a_secret_goes_only_where_the_secret_may(target: HttpTarget) -> None:
     async with Login() as login:
         sign_in = {"url": on(HERE, login), "headers": {"X-A": SECRET}}
         look = {"url": on(HERE, login), "save": {"token": {"json": "$.token"}}}
-        seen = await ask(steps(sign_in, look, {"url": on(ELSEWHERE, target, "/${token}")}))
-    assert (seen.error, target.connections) == (ErrorClass.TARGET_DENIED, 0)
+        observed = await run_check(steps(sign_in, look, {"url": on(ELSEWHERE, target, "/${token}")}))
+    assert (observed.error, target.connections) == (ErrorClass.TARGET_DENIED, 0)
 
 
 async def test_the_session_that_began_with_a_secret_goes_only_where_the_secret_may(target: HttpTarget) -> None:
@@ -255,10 +257,10 @@ async def test_the_session_that_began_with_a_secret_goes_only_where_the_secret_m
     async with Session() as login:
         bindings = bound(team=[f"{HERE}:{login.port}"])
         sign_in = {"url": on(HERE, login), "headers": {"X-A": SECRET}}
-        assert (await ask(steps(sign_in, {"url": "/account"}), bindings)).error is None
+        assert (await run_check(steps(sign_in, {"url": "/account"}), bindings)).error is None
         assert login.requests[-1].headers["cookie"] == "sid=s3ssion"
-        stolen = await ask(steps(sign_in, {"url": on(HERE, target)}), bindings)
-        other = await ask(steps(sign_in, {"url": on(ELSEWHERE, target)}), bindings)
+        stolen = await run_check(steps(sign_in, {"url": on(HERE, target)}), bindings)
+        other = await run_check(steps(sign_in, {"url": on(ELSEWHERE, target)}), bindings)
     assert (stolen.error, target.connections) == (ErrorClass.TARGET_DENIED, 1)
     # The cookie does not go there.
     assert (other.error, "cookie" in target.last.headers) == (None, False)
@@ -269,8 +271,8 @@ async def test_other_headers_follow_a_redirect(target: HttpTarget) -> None:
     async with Login() as login:
         sign_in = {"url": on(HERE, login), "headers": {"X-A": SECRET}, "save": {"token": {"json": "$.token"}}}
         headers = {"X-B": "id=${token}", "Accept": "application/pdf"}
-        seen = await ask(steps(sign_in, {"url": on(HERE, target), "headers": headers}))
-    assert seen.error is None, seen.message
+        observed = await run_check(steps(sign_in, {"url": on(HERE, target), "headers": headers}))
+    assert observed.error is None, observed.message
     assert (target.last.path, target.last.headers["accept"]) == ("/file", "application/pdf")
     assert "x-b" not in target.last.headers
 
@@ -279,17 +281,17 @@ async def test_what_was_got_with_a_secret_does_not_follow_a_redirect(target: Htt
     target.on("/", 302, headers={"location": on(ELSEWHERE, target, "/stolen")})
     async with Login() as login:
         sign_in = {"url": on(HERE, login), "headers": {"X-A": SECRET}, "save": {"token": {"json": "$.token"}}}
-        await ask(steps(sign_in, {"url": on(HERE, target), "headers": {"X-B": "${token}"}}))
+        await run_check(steps(sign_in, {"url": on(HERE, target), "headers": {"X-B": "${token}"}}))
         assert (target.last.path, "x-b" in target.last.headers) == ("/stolen", False)
         body = {"method": "PUT", "body": {"json": {"a": "${token}"}}}
         target.on("/", 307, headers={"location": on(ELSEWHERE, target, "/stolen-again")})
-        seen = await ask(steps(sign_in, {"url": on(HERE, target), **body}))
-    assert seen.error is ErrorClass.PROTOCOL_ERROR
+        observed = await run_check(steps(sign_in, {"url": on(HERE, target), **body}))
+    assert observed.error is ErrorClass.PROTOCOL_ERROR
     assert target.last.path == "/"
 
 
 async def test_values_that_no_secret_had_a_part_in_go_anywhere(target: HttpTarget) -> None:
     async with Login() as login:
         look = {"url": on(HERE, login), "save": {"token": {"json": "$.token"}}}
-        seen = await ask(steps(look, {"url": on(ELSEWHERE, target), "headers": {"X-A": "${token}"}}))
-    assert seen.error is None, seen.message
+        observed = await run_check(steps(look, {"url": on(ELSEWHERE, target), "headers": {"X-A": "${token}"}}))
+    assert observed.error is None, observed.message

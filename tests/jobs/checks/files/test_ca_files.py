@@ -32,9 +32,9 @@ async def problem_with(files: CaFiles, path: Path | str) -> str:
     """As a run says it; `validate` says the same."""
     with pytest.raises(CaFileUnusable) as caught:
         await files.load(str(path))
-    said = str(caught.value).removeprefix(f"The CA file {path} of this target cannot be used: ").removesuffix(".")
-    assert said == files.describe_problem(str(path))
-    return said
+    output = str(caught.value).removeprefix(f"The CA file {path} of this target cannot be used: ").removesuffix(".")
+    assert output == files.describe_problem(str(path))
+    return output
 
 
 def make_pipe(path: Path) -> None:
@@ -67,23 +67,23 @@ UNFIT: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize("kind", UNFIT)
 async def test_what_is_no_ca_file_is_refused_at_once_with_the_reason(tmp_path: Path, kind: str) -> None:
-    make, says = UNFIT[kind]
+    make, message = UNFIT[kind]
     make(tmp_path / "ca.pem")
     known = (tmp_path, Path("/dev"))
-    assert await problem_with(CaFiles(known=known), tmp_path / "ca.pem") == says
+    assert await problem_with(CaFiles(known=known), tmp_path / "ca.pem") == message
 
 
 async def test_outside_of_the_known_folders_every_reason_has_the_same_sentence(tmp_path: Path) -> None:
-    said = set()
+    output = set()
     for kind, (make, _) in UNFIT.items():
         make(tmp_path / kind)
-        said.add(await problem_with(CaFiles(known=[Path("/jobs")]), tmp_path / kind))
-    (only,) = said
+        output.add(await problem_with(CaFiles(known=[Path("/jobs")]), tmp_path / kind))
+    (only,) = output
     assert only.startswith("it must be a regular file of at most 1 MiB that the program can read, with certificates")
     assert only.endswith("the exact reason is shown only for files in /jobs and the system's folders for them")
 
 
-async def test_a_link_from_a_known_folder_to_elsewhere_tells_no_more(tmp_path: Path) -> None:
+async def test_a_link_from_a_known_folder_to_elsewhere_reports_no_more(tmp_path: Path) -> None:
     (tmp_path / "known").mkdir()
     (tmp_path / "known" / "ca.pem").symlink_to(tmp_path / "nothing")
     files = CaFiles(known=[tmp_path / "known"])
@@ -160,8 +160,8 @@ async def test_shares_that_hang_take_a_bounded_number_of_threads_and_none_of_eve
 ) -> None:
     files, before = CaFiles(), threading.active_count()
     for _ in range(2):
-        asked = (files.load(str(tmp_path / f"{number}.pem")) for number in range(3 * MOST_CONCURRENT_READS))
-        results = await asyncio.gather(*asked, return_exceptions=True)
+        requested = (files.load(str(tmp_path / f"{number}.pem")) for number in range(3 * MOST_CONCURRENT_READS))
+        results = await asyncio.gather(*requested, return_exceptions=True)
         assert {type(result) for result in results} == {CaFileUnusable}
     assert threading.active_count() - before <= MOST_CONCURRENT_READS
     assert await asyncio.to_thread(sum, [1, 2]) == 3

@@ -84,12 +84,12 @@ others = st.lists(st.sampled_from(["8.8.8.8", "10.0.0.1", "::1"]), max_size=3)
 
 
 @given(addresses, networks, st.sampled_from(["", "%1", "%eth0"]), others)
-def test_what_nobody_may_ask_is_denied_whatever_the_settings(
-    address: IPv4Address | IPv6Address, named: list[IPv4Network | IPv6Network], zone: str, beside: list[str]
+def test_what_no_one_may_request_is_denied_whatever_the_settings(
+    address: IPv4Address | IPv6Address, named: list[IPv4Network | IPv6Network], zone: str, next_to: list[str]
 ) -> None:
     text = f"{address}{zone}" if isinstance(address, IPv6Address) else str(address)
     guard = Guard(TargetRules(networks=(*named, ip_network(address))))
-    for answers in ([*beside, text], [text, *beside]):
+    for answers in ([*next_to, text], [text, *next_to]):
         with pytest.raises(TargetDenied, match="No setting allows that"):
             guard.filter_allowed("any.example", 443, answers)
 
@@ -107,7 +107,7 @@ def test_what_nobody_may_ask_is_denied_whatever_the_settings(
         "2603:1030::6464:64c8",
     ],
 )
-def test_a_metadata_service_behind_a_gateway_of_ones_own_is_never_asked(text: str) -> None:
+def test_a_metadata_service_behind_a_gateway_of_ones_own_is_never_requested(text: str) -> None:
     """RFC 6052 lets a network choose its own prefix for NAT64; nothing in an address tells it."""
     with pytest.raises(TargetDenied, match="No setting allows that"):
         Guard(TargetRules(networks=(ip_network("::/0"),))).filter_allowed("any.example", 443, [text])
@@ -173,5 +173,5 @@ def test_a_network_that_is_named_lets_its_own_addresses_pass(network: str, addre
         ("168.63.0.0/16", False),
     ],
 )
-def test_a_network_of_which_no_address_may_be_asked_is_known(network: str, never: bool) -> None:
+def test_a_network_of_which_no_address_may_be_requested_is_known(network: str, never: bool) -> None:
     assert (find_forbidden_kind(ip_network(network)) is not None) is never

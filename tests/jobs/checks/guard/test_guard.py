@@ -32,9 +32,9 @@ def naming(*networks: str, **rules: Any) -> Guard:
     return Guard(TargetRules(networks=tuple(map(ip_network, networks)), **rules))
 
 
-async def seen_by(guard: Guard, url: str, **target: Any) -> Observation:
-    async with open_http_check(guard=guard) as ask:
-        return await ask(url, **target)
+async def observed_by(guard: Guard, url: str, **target: Any) -> Observation:
+    async with open_http_check(guard=guard) as run_check:
+        return await run_check(url, **target)
 
 
 # --- how an address can be written ---
@@ -118,20 +118,20 @@ NEVER = [
 
 @pytest.mark.parametrize("host", NEEDS_A_NETWORK)
 async def test_an_address_of_a_network_that_is_not_named_is_denied(host: str, network_guard: NetworkGuard) -> None:
-    seen = await seen_by(PRODUCTION, f"http://{host}:8080/health")
-    assert seen.error is ErrorClass.TARGET_DENIED, seen
-    assert "add its network to the setting targets.networks" in seen.message
-    assert "SCHEDULER_TARGETS__NETWORKS" in seen.message
+    observed = await observed_by(PRODUCTION, f"http://{host}:8080/health")
+    assert observed.error is ErrorClass.TARGET_DENIED, observed
+    assert "add its network to the setting targets.networks" in observed.message
+    assert "SCHEDULER_TARGETS__NETWORKS" in observed.message
     assert network_guard.connects == []
 
 
 @pytest.mark.parametrize("host", NEVER)
-async def test_what_nobody_may_ask_is_denied_although_all_networks_are_named(
+async def test_what_no_one_may_request_is_denied_although_all_networks_are_named(
     host: str, network_guard: NetworkGuard
 ) -> None:
-    seen = await seen_by(naming("0.0.0.0/0", "::/0"), f"http://{host}/metadata/instance")
-    assert seen.error is ErrorClass.TARGET_DENIED, seen
-    assert seen.message.endswith("No setting allows that.")
+    observed = await observed_by(naming("0.0.0.0/0", "::/0"), f"http://{host}/metadata/instance")
+    assert observed.error is ErrorClass.TARGET_DENIED, observed
+    assert observed.message.endswith("No setting allows that.")
     assert network_guard.connects == []
 
 
@@ -161,13 +161,13 @@ ODD = [
 @pytest.fixture
 def numbers_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A resolver that knows localhost and numbers, in every way of writing that the C library has."""
-    look_up = socket.getaddrinfo
+    lookup = socket.getaddrinfo
 
     def numeric(host: str, port: int, **options: Any) -> list[Any]:
         if "%" in host:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         name = "127.0.0.1" if host.rstrip(".") == "localhost" else host
-        return look_up(name, port, **options, flags=socket.AI_NUMERICHOST)
+        return lookup(name, port, **options, flags=socket.AI_NUMERICHOST)
 
     monkeypatch.setattr(socket, "getaddrinfo", numeric)
 
@@ -180,8 +180,8 @@ async def test_an_odd_spelling_in_a_job_leads_nowhere(
         target = HttpTargetModel(url=f"http://{host}/")
     except ValidationError:
         return
-    seen = await seen_by(PRODUCTION, target.url)
-    assert seen.error in (ErrorClass.TARGET_DENIED, ErrorClass.DNS_FAILURE)
+    observed = await observed_by(PRODUCTION, target.url)
+    assert observed.error in (ErrorClass.TARGET_DENIED, ErrorClass.DNS_FAILURE)
     assert network_guard.connects == []
 
 
@@ -191,15 +191,15 @@ async def test_an_odd_spelling_in_a_redirect_leads_nowhere(
 ) -> None:
     target.on("/", 302, headers={"location": f"http://{host}/token".encode().decode("latin-1")})
     # The port that the redirects lead to is closed for loopback, too.
-    seen = await seen_by(naming("127.0.0.0/8", ports=((1024, 65535),)), target.url)
-    assert seen.error in (ErrorClass.TARGET_DENIED, ErrorClass.DNS_FAILURE, ErrorClass.PROTOCOL_ERROR)
+    observed = await observed_by(naming("127.0.0.0/8", ports=((1024, 65535),)), target.url)
+    assert observed.error in (ErrorClass.TARGET_DENIED, ErrorClass.DNS_FAILURE, ErrorClass.PROTOCOL_ERROR)
     assert network_guard.connects == [("127.0.0.1", target.port)]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1", "2130706433", "localhost", "[::ffff:127.0.0.1]"])
-async def test_an_address_of_a_network_that_is_named_is_asked(host: str, target: HttpTarget) -> None:
-    seen = await seen_by(naming("127.0.0.0/8", "::1/128"), f"http://{host}:{target.port}/")
-    assert seen.status == 200, seen.message
+async def test_an_address_of_a_network_that_is_named_is_queried(host: str, target: HttpTarget) -> None:
+    observed = await observed_by(naming("127.0.0.0/8", "::1/128"), f"http://{host}:{target.port}/")
+    assert observed.status == 200, observed.message
 
 
 # --- redirects ---
@@ -207,41 +207,41 @@ async def test_an_address_of_a_network_that_is_named_is_asked(host: str, target:
 
 @pytest.mark.parametrize("status", [301, 307])
 @pytest.mark.parametrize("host", ["127.2", "0x7f000002", "[::ffff:127.0.0.2]", "10.0.0.5", *NEVER[::2]])
-async def test_a_redirect_to_where_nobody_may_connect_is_not_followed(
+async def test_a_redirect_to_where_no_one_may_connect_is_not_followed(
     host: str, status: int, target: HttpTarget, network_guard: NetworkGuard
 ) -> None:
     target.on("/", status, headers={"location": f"http://{host}/token"})
-    seen = await seen_by(naming("127.0.0.1/32"), target.url)
-    assert seen.error is ErrorClass.TARGET_DENIED
-    assert seen.message.endswith(f"127.0.0.1:{target.port} redirected to it.")
+    observed = await observed_by(naming("127.0.0.1/32"), target.url)
+    assert observed.error is ErrorClass.TARGET_DENIED
+    assert observed.message.endswith(f"127.0.0.1:{target.port} redirected to it.")
     assert network_guard.connects == [("127.0.0.1", target.port)]
 
 
-async def test_a_redirect_to_a_scheme_that_may_not_be_asked_is_not_followed(target: HttpTarget) -> None:
+async def test_a_redirect_to_a_scheme_that_may_not_be_requested_is_not_followed(target: HttpTarget) -> None:
     async with HttpTarget(tls="good") as secure:
         secure.on("/", 302, headers={"location": target.url})
         guard = naming("127.0.0.0/8", schemes=frozenset({"https"}))
-        seen = await seen_by(guard, secure.url, tls={"ca_file": secure.ca_file})
-    assert seen.error is ErrorClass.TARGET_DENIED
-    assert "uses the scheme http, which is not allowed" in seen.message
-    assert "targets.schemes (SCHEDULER_TARGETS__SCHEMES)" in seen.message
+        observed = await observed_by(guard, secure.url, tls={"ca_file": secure.ca_file})
+    assert observed.error is ErrorClass.TARGET_DENIED
+    assert "uses the scheme http, which is not allowed" in observed.message
+    assert "targets.schemes (SCHEDULER_TARGETS__SCHEMES)" in observed.message
     assert target.connections == 0
 
 
-async def test_a_redirect_to_a_port_that_may_not_be_asked_is_not_followed(target: HttpTarget) -> None:
+async def test_a_redirect_to_a_port_that_may_not_be_requested_is_not_followed(target: HttpTarget) -> None:
     async with HttpTarget() as other:
         target.on("/", 302, headers={"location": other.url})
-        seen = await seen_by(naming("127.0.0.0/8", ports=((target.port, target.port),)), target.url)
-    assert seen.error is ErrorClass.TARGET_DENIED
-    assert f"port {other.port} of 127.0.0.1 is not an allowed port" in seen.message
+        observed = await observed_by(naming("127.0.0.0/8", ports=((target.port, target.port),)), target.url)
+    assert observed.error is ErrorClass.TARGET_DENIED
+    assert f"port {other.port} of 127.0.0.1 is not an allowed port" in observed.message
     assert other.connections == 0
 
 
-async def test_a_redirect_to_a_host_that_may_not_be_asked_is_not_followed(target: HttpTarget) -> None:
+async def test_a_redirect_to_a_host_that_may_not_be_requested_is_not_followed(target: HttpTarget) -> None:
     target.on("/", 302, headers={"location": target.url.replace("127.0.0.1", "localhost")})
-    seen = await seen_by(naming("127.0.0.0/8", hosts=("127.0.0.1",)), target.url)
-    assert seen.error is ErrorClass.TARGET_DENIED
-    assert "localhost is not an allowed host" in seen.message
+    observed = await observed_by(naming("127.0.0.0/8", hosts=("127.0.0.1",)), target.url)
+    assert observed.error is ErrorClass.TARGET_DENIED
+    assert "localhost is not an allowed host" in observed.message
     assert target.connections == 1
 
 
@@ -255,16 +255,16 @@ def resolve(monkeypatch: pytest.MonkeyPatch) -> Resolve:
     """`resolve(first, second)`: each look-up gives the next answer, the last one for ever; gives the names asked."""
 
     def answering(*answers: Iterable[str]) -> list[str]:
-        asked: list[str] = []
+        requested: list[str] = []
 
-        def look_up(host: str, port: int, **_: Any) -> list[Any]:
-            answer = answers[min(len(asked), len(answers) - 1)]
-            asked.append(host)
+        def lookup(host: str, port: int, **_: Any) -> list[Any]:
+            answer = answers[min(len(requested), len(answers) - 1)]
+            requested.append(host)
             families = [(socket.AF_INET6 if ":" in address else socket.AF_INET, address) for address in answer]
             return [(family, socket.SOCK_STREAM, 6, "", (address, port)) for family, address in families]
 
-        monkeypatch.setattr(socket, "getaddrinfo", look_up)
-        return asked
+        monkeypatch.setattr(socket, "getaddrinfo", lookup)
+        return requested
 
     return answering
 
@@ -282,43 +282,43 @@ def resolve(monkeypatch: pytest.MonkeyPatch) -> Resolve:
     ],
 )
 @pytest.mark.parametrize("place", ["alone", "first", "last"])
-async def test_a_name_with_an_address_that_nobody_may_ask_is_denied_as_a_whole(
+async def test_a_name_with_an_address_that_no_one_may_request_is_denied_as_a_whole(
     address: str, place: str, target: HttpTarget, resolve: Resolve, network_guard: NetworkGuard
 ) -> None:
     good = "127.0.0.1"
     resolve({"alone": [address], "first": [address, good], "last": [good, address]}[place])
-    seen = await seen_by(naming("127.0.0.0/8", "fd00::/8"), f"http://rebind.example:{target.port}/")
-    assert seen.error is ErrorClass.TARGET_DENIED
-    assert f"an address of rebind.example:{target.port}, is" in seen.message
+    observed = await observed_by(naming("127.0.0.0/8", "fd00::/8"), f"http://rebind.example:{target.port}/")
+    assert observed.error is ErrorClass.TARGET_DENIED
+    assert f"an address of rebind.example:{target.port}, is" in observed.message
     assert network_guard.connects == []
 
 
-async def test_an_address_of_a_network_that_is_not_named_is_left_out_if_another_one_remains(
+async def test_an_address_of_a_network_that_is_not_named_is_skipped_if_another_one_remains(
     target: HttpTarget, resolve: Resolve, network_guard: NetworkGuard
 ) -> None:
     resolve(["10.0.0.5", "127.0.0.1", "192.168.0.7"])
-    seen = await seen_by(naming("127.0.0.0/8"), f"http://two.example:{target.port}/")
-    assert seen.status == 200
+    observed = await observed_by(naming("127.0.0.0/8"), f"http://two.example:{target.port}/")
+    assert observed.status == 200
     assert network_guard.connects == [("127.0.0.1", target.port)]
 
 
 async def test_a_name_whose_addresses_are_all_of_networks_that_are_not_named_is_denied(resolve: Resolve) -> None:
     resolve(["10.0.0.5", "192.168.0.7"])
-    seen = await seen_by(PRODUCTION, "http://db.internal/")
-    assert seen.message == (
+    observed = await observed_by(PRODUCTION, "http://db.internal/")
+    assert observed.message == (
         "Not sent: 10.0.0.5, an address of db.internal:80, is a private address outside the allowed networks. "
         "To allow it, add its network to the setting targets.networks (SCHEDULER_TARGETS__NETWORKS)."
     )
 
 
-async def test_a_name_is_looked_up_once_a_connection_so_that_it_cannot_change_after_the_look(
+async def test_a_name_is_resolved_once_a_connection_so_that_it_cannot_change_after_the_look(
     target: HttpTarget, resolve: Resolve, network_guard: NetworkGuard
 ) -> None:
-    asked = resolve(["127.0.0.1"], ["169.254.169.254"])
-    async with open_http_check(guard=naming("127.0.0.0/8")) as ask:
-        first = await ask(f"http://rebind.example:{target.port}/")
-        assert (first.status, asked) == (200, ["rebind.example"])
-        second = await ask(f"http://rebind.example:{target.port}/")
+    requested = resolve(["127.0.0.1"], ["169.254.169.254"])
+    async with open_http_check(guard=naming("127.0.0.0/8")) as run_check:
+        first = await run_check(f"http://rebind.example:{target.port}/")
+        assert (first.status, requested) == (200, ["rebind.example"])
+        second = await run_check(f"http://rebind.example:{target.port}/")
     assert second.error is ErrorClass.TARGET_DENIED
     assert network_guard.connects == [("127.0.0.1", target.port)]
 
@@ -328,8 +328,8 @@ async def test_a_name_that_changes_between_a_redirect_and_the_next_hop_is_denied
 ) -> None:
     resolve(["127.0.0.1"], ["10.0.0.5"])
     target.on("/", 302, headers={"location": "/again"})
-    seen = await seen_by(naming("127.0.0.0/8"), f"http://rebind.example:{target.port}/")
-    assert seen.error is ErrorClass.TARGET_DENIED
+    observed = await observed_by(naming("127.0.0.0/8"), f"http://rebind.example:{target.port}/")
+    assert observed.error is ErrorClass.TARGET_DENIED
     assert network_guard.connects == [("127.0.0.1", target.port)]
 
 
@@ -337,7 +337,7 @@ async def test_the_target_sees_the_name_although_a_checked_address_is_connected_
     target: HttpTarget, resolve: Resolve
 ) -> None:
     resolve(["127.0.0.1"])
-    await seen_by(naming("127.0.0.0/8"), f"http://checkout.example:{target.port}/")
+    await observed_by(naming("127.0.0.0/8"), f"http://checkout.example:{target.port}/")
     assert target.last.headers["host"] == f"checkout.example:{target.port}"
 
 
@@ -347,15 +347,15 @@ async def test_the_certificate_is_checked_against_the_name_although_an_address_i
     resolve(["127.0.0.1"])
     async with HttpTarget(tls="good") as secure:
         options = {"tls": {"ca_file": secure.ca_file}}
-        good = await seen_by(naming("127.0.0.0/8"), f"https://localhost:{secure.port}/", **options)
-        other = await seen_by(naming("127.0.0.0/8"), f"https://checkout.example:{secure.port}/", **options)
+        good = await observed_by(naming("127.0.0.0/8"), f"https://localhost:{secure.port}/", **options)
+        other = await observed_by(naming("127.0.0.0/8"), f"https://checkout.example:{secure.port}/", **options)
     assert (good.status, other.error) == (200, ErrorClass.TLS_CERTIFICATE)
 
 
-async def test_a_host_that_may_not_be_asked_is_not_even_looked_up(resolve: Resolve) -> None:
-    asked = resolve(["127.0.0.1"])
-    seen = await seen_by(naming("127.0.0.0/8", hosts=("*.internal",)), "http://checkout.example/")
-    assert (seen.error, asked) == (ErrorClass.TARGET_DENIED, [])
+async def test_a_host_that_may_not_be_requested_is_not_even_resolved(resolve: Resolve) -> None:
+    requested = resolve(["127.0.0.1"])
+    observed = await observed_by(naming("127.0.0.0/8", hosts=("*.internal",)), "http://checkout.example/")
+    assert (observed.error, requested) == (ErrorClass.TARGET_DENIED, [])
 
 
 # --- the identity endpoint ---
@@ -363,17 +363,17 @@ async def test_a_host_that_may_not_be_asked_is_not_even_looked_up(resolve: Resol
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "[::ffff:127.0.0.1]"])
 @pytest.mark.parametrize("endpoint", ["http://localhost:{port}/msi/token", "http://127.0.0.1:{port}/token"])
-async def test_where_tokens_are_handed_out_is_never_asked(host: str, endpoint: str, target: HttpTarget) -> None:
+async def test_where_tokens_are_handed_out_is_never_requested(host: str, endpoint: str, target: HttpTarget) -> None:
     guard = naming("127.0.0.0/8", identity_endpoints=(endpoint.format(port=target.port),))
-    seen = await seen_by(guard, f"http://{host}:{target.port}/msi/token")
-    assert seen.error is ErrorClass.TARGET_DENIED
-    assert "is where the platform issues this app's tokens. No setting allows that." in seen.message
+    observed = await observed_by(guard, f"http://{host}:{target.port}/msi/token")
+    assert observed.error is ErrorClass.TARGET_DENIED
+    assert "is where the platform issues this app's tokens. No setting allows that." in observed.message
     assert target.connections == 0
 
 
-async def test_other_ports_beside_the_identity_endpoint_may_be_asked(target: HttpTarget) -> None:
+async def test_other_ports_next_to_the_identity_endpoint_may_be_requested(target: HttpTarget) -> None:
     guard = naming("127.0.0.0/8", identity_endpoints=("http://localhost:1/token", "http://[", ""))
-    assert (await seen_by(guard, target.url)).status == 200
+    assert (await observed_by(guard, target.url)).status == 200
 
 
 # --- kinds other than http ---
@@ -381,24 +381,26 @@ async def test_other_ports_beside_the_identity_endpoint_may_be_asked(target: Htt
 
 @pytest.mark.parametrize("host", ["127.1", "0x7f000001", "::1", "::ffff:10.0.0.5", "169.254.169.254", "2852039166"])
 @pytest.mark.parametrize("kind", ["tcp", "tls"])
-async def test_every_kind_that_names_a_host_asks_the_guard(kind: str, host: str, network_guard: NetworkGuard) -> None:
-    seen = await seen_by_kind(PRODUCTION, {"kind": kind, "host": host, "port": 443})
-    assert seen.error is ErrorClass.TARGET_DENIED
+async def test_every_kind_that_names_a_host_requests_the_guard(
+    kind: str, host: str, network_guard: NetworkGuard
+) -> None:
+    observed = await observed_by_kind(PRODUCTION, {"kind": kind, "host": host, "port": 443})
+    assert observed.error is ErrorClass.TARGET_DENIED
     assert network_guard.connects == []
 
 
 @pytest.mark.parametrize("server", ["127.0.0.1", "::1", "10.0.0.4", "169.254.169.254", "168.63.129.16", "fe80::1"])
 @pytest.mark.parametrize("protocol", ["udp", "tcp"])
-async def test_a_name_server_is_asked_only_where_the_guard_allows_it(
+async def test_a_name_server_is_queried_only_where_the_guard_allows_it(
     protocol: str, server: str, network_guard: NetworkGuard
 ) -> None:
     target = {"kind": "dns", "name": "checkout.internal", "server": server, "protocol": protocol}
-    seen = await seen_by_kind(PRODUCTION, target)
-    assert seen.error is ErrorClass.TARGET_DENIED
+    observed = await observed_by_kind(PRODUCTION, target)
+    assert observed.error is ErrorClass.TARGET_DENIED
     assert network_guard.connects == []
 
 
-async def seen_by_kind(guard: Guard, target: dict[str, Any]) -> Observation:
+async def observed_by_kind(guard: Guard, target: dict[str, Any]) -> Observation:
     job = JobDefinition.model_validate({"name": "checkout", "check": target})
     checks = Checks(CheckDependencies(MemorySecrets(), MemoryTokens(), Redactor(), guard=guard))
     try:
@@ -412,16 +414,16 @@ async def seen_by_kind(guard: Guard, target: dict[str, Any]) -> Observation:
 
 async def test_no_job_reads_more_of_an_answer_than_the_settings_allow() -> None:
     async with endless_body() as server:
-        seen = await seen_by(naming("127.0.0.0/8", largest_body=5000), server.url, read_limit="1MiB")
-    assert (len(seen.body), seen.body_truncated) == (5000, True)
+        observed = await observed_by(naming("127.0.0.0/8", largest_body=5000), server.url, read_limit="1MiB")
+    assert (len(observed.body), observed.body_truncated) == (5000, True)
 
 
 # --- texts ---
 
 
-async def test_an_address_inside_another_one_is_told_with_both() -> None:
-    seen = await seen_by(PRODUCTION, "http://[64:ff9b::a9fe:a9fe]/")
-    assert seen.message.startswith("Not sent: 169.254.169.254 (in 64:ff9b::a9fe:a9fe) is a link-local address")
+async def test_an_address_inside_another_one_is_reported_with_both() -> None:
+    observed = await observed_by(PRODUCTION, "http://[64:ff9b::a9fe:a9fe]/")
+    assert observed.message.startswith("Not sent: 169.254.169.254 (in 64:ff9b::a9fe:a9fe) is a link-local address")
 
 
 @pytest.mark.parametrize(

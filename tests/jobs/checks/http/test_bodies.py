@@ -73,7 +73,7 @@ async def test_an_empty_body_needs_no_encoding(encoding: str) -> None:
         ("deflate", b"\xff\xff\xff\xff"),
     ],
 )
-async def test_a_body_that_is_not_what_its_header_says_is_refused(encoding: str, packed: bytes) -> None:
+async def test_a_body_that_is_not_what_its_header_reports_is_refused(encoding: str, packed: bytes) -> None:
     with pytest.raises(BadContentEncoding, match=encoding):
         await read(packed, encoding=encoding)
 
@@ -96,7 +96,7 @@ async def test_others_have_their_turn_while_thousands_of_members_are_unpacked() 
     assert turns.number > 5
 
 
-async def test_a_body_that_unpacks_to_nothing_for_ever_is_left() -> None:
+async def test_a_body_that_unpacks_to_nothing_forever_is_left() -> None:
     async def empty_blocks() -> AsyncIterator[bytes]:
         while True:
             yield b"\0\0\0\xff\xff" * 1000

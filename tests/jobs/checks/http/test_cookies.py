@@ -38,11 +38,11 @@ async def test_a_broken_cookie_costs_none_of_the_others(bad: bytes) -> None:
     assert b"session=1" in await sent_after(bad, b"session=1")
 
 
-async def test_a_cookie_that_is_not_ascii_goes_back_as_it_came() -> None:
+async def test_a_cookie_that_is_not_ascii_returns_as_it_came() -> None:
     assert await sent_after("name=Gr\u00fc\u00dfe".encode()) == "name=Gr\u00fc\u00dfe".encode()
 
 
-async def test_no_more_are_kept_of_an_answer_than_browsers_keep() -> None:
+async def test_no_more_are_stored_of_an_answer_than_browsers_keep() -> None:
     assert (await sent_after(*(b"c%d=1" % number for number in range(2 * MOST_COOKIES)))).count(b"=") == MOST_COOKIES
 
 

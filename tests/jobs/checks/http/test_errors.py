@@ -22,7 +22,7 @@ Server = Callable[[], AbstractAsyncContextManager[Any]]
 
 
 @pytest.mark.parametrize(
-    ("server", "error", "status", "says"),
+    ("server", "error", "status", "expected"),
     [
         (bad.refused_port, "connection_refused", None, "refused the connection: nothing listens on this port"),
         (bad.reset_on_connect, "connection_reset", None, "reset the connection before its response"),
@@ -41,20 +41,20 @@ Server = Callable[[], AbstractAsyncContextManager[Any]]
     ],
     ids=lambda value: value.__name__ if callable(value) else None,
 )
-async def test_a_target_that_fails_is_told_by_class_and_sentence(
-    ask: HttpCheckDriver, server: Server, error: str, status: int | None, says: str
+async def test_a_target_that_fails_is_reported_by_class_and_sentence(
+    run_check: HttpCheckDriver, server: Server, error: str, status: int | None, expected: str
 ) -> None:
     async with server() as running:
-        seen = await ask(running.url + "/health?code=hidden")
-    assert (seen.error, seen.status) == (error, status)
-    assert says in seen.message
-    assert f"127.0.0.1:{running.port}" in seen.message
-    assert "hidden" not in seen.message
-    assert seen.message.endswith(".")
+        observed = await run_check(running.url + "/health?code=hidden")
+    assert (observed.error, observed.status) == (error, status)
+    assert expected in observed.message
+    assert f"127.0.0.1:{running.port}" in observed.message
+    assert "hidden" not in observed.message
+    assert observed.message.endswith(".")
 
 
 @pytest.mark.parametrize(
-    ("kind", "says"),
+    ("kind", "expected"),
     [
         ("expired", "has expired"),
         ("not_yet_valid", "is not valid yet"),
@@ -63,66 +63,66 @@ async def test_a_target_that_fails_is_told_by_class_and_sentence(
         ("self_signed", "is self-signed"),
     ],
 )
-async def test_a_certificate_that_is_not_accepted_is_told_with_the_reason(
-    ask: HttpCheckDriver, kind: TlsKind, says: str
+async def test_a_certificate_that_is_not_accepted_is_reported_with_the_reason(
+    run_check: HttpCheckDriver, kind: TlsKind, expected: str
 ) -> None:
     async with HttpTarget(tls=kind) as server:
-        seen = await ask(server.url, tls={"ca_file": server.ca_file})
-    assert seen.error is ErrorClass.TLS_CERTIFICATE
-    assert seen.message.startswith(f"The certificate of 127.0.0.1:{server.port} ")
-    assert says in seen.message
+        observed = await run_check(server.url, tls={"ca_file": server.ca_file})
+    assert observed.error is ErrorClass.TLS_CERTIFICATE
+    assert observed.message.startswith(f"The certificate of 127.0.0.1:{server.port} ")
+    assert expected in observed.message
     assert server.requests == []
 
 
-async def test_a_wrong_name_is_told_for_names_too(ask: HttpCheckDriver) -> None:
+async def test_a_wrong_name_is_reported_for_names_too(run_check: HttpCheckDriver) -> None:
     async with HttpTarget(tls="wrong_name") as server:
-        seen = await ask(f"https://localhost:{server.port}/", tls={"ca_file": server.ca_file})
-    assert "is not valid for localhost" in seen.message
+        observed = await run_check(f"https://localhost:{server.port}/", tls={"ca_file": server.ca_file})
+    assert "is not valid for localhost" in observed.message
 
 
-async def test_a_server_that_ends_the_handshake_is_reported_as_tls_failure(ask: HttpCheckDriver) -> None:
+async def test_a_server_that_ends_the_handshake_is_reported_as_tls_failure(run_check: HttpCheckDriver) -> None:
     async with bad.reset_on_connect() as server:
-        seen = await ask(server.url.replace("http:", "https:"))
-    assert seen.error is ErrorClass.TLS_FAILURE
-    assert "closed the connection during the TLS handshake" in seen.message
+        observed = await run_check(server.url.replace("http:", "https:"))
+    assert observed.error is ErrorClass.TLS_FAILURE
+    assert "closed the connection during the TLS handshake" in observed.message
 
 
 @pytest.mark.parametrize("host", ["nowhere.invalid", "unknown.host"])
-async def test_an_unknown_host_is_reported_as_dns_failure(ask: HttpCheckDriver, host: str) -> None:
-    seen = await ask(f"https://{host}:8443/health?code=hidden")
-    assert seen.error is ErrorClass.DNS_FAILURE
-    assert seen.message.startswith(f"The DNS has no address for {host}: ")
+async def test_an_unknown_host_is_reported_as_dns_failure(run_check: HttpCheckDriver, host: str) -> None:
+    observed = await run_check(f"https://{host}:8443/health?code=hidden")
+    assert observed.error is ErrorClass.DNS_FAILURE
+    assert observed.message.startswith(f"The DNS has no address for {host}: ")
 
 
 @pytest.mark.parametrize("url", ["http://" + "a" * 70 + ".localhost/", "http://a..localhost/", "http://xn--ü/"])
-async def test_a_host_that_can_be_no_name_is_reported_as_dns_failure(ask: HttpCheckDriver, url: str) -> None:
-    seen = await ask(url)
-    assert seen.error is ErrorClass.DNS_FAILURE
-    assert "is not a valid host name" in seen.message
+async def test_a_host_that_can_be_no_name_is_reported_as_dns_failure(run_check: HttpCheckDriver, url: str) -> None:
+    observed = await run_check(url)
+    assert observed.error is ErrorClass.DNS_FAILURE
+    assert "is not a valid host name" in observed.message
 
 
-async def test_a_ca_file_that_is_not_there_is_not_the_targets_fault(ask: HttpCheckDriver) -> None:
+async def test_a_ca_file_that_is_missing_is_not_the_targets_fault(run_check: HttpCheckDriver) -> None:
     async with HttpTarget(tls="good") as server:
-        seen = await ask(server.url, tls={"ca_file": "/nowhere/ca.pem"})
-    assert seen.error is ErrorClass.INTERNAL_ERROR
-    assert seen.message.startswith(
+        observed = await run_check(server.url, tls={"ca_file": "/nowhere/ca.pem"})
+    assert observed.error is ErrorClass.INTERNAL_ERROR
+    assert observed.message.startswith(
         "The CA file /nowhere/ca.pem of this target cannot be used: it must be a regular file of at most 1 MiB"
     )
 
 
-async def test_a_secret_in_an_error_is_taken_out(ask: HttpCheckDriver) -> None:
-    ask.redactor.add_permanent("nowhere")
-    assert "for ***.invalid" in (await ask("http://nowhere.invalid/")).message
+async def test_a_secret_in_an_error_is_accepted_out(run_check: HttpCheckDriver) -> None:
+    run_check.redactor.add_permanent("nowhere")
+    assert "for ***.invalid" in (await run_check("http://nowhere.invalid/")).message
 
 
-async def test_a_mistake_of_ours_is_not_taken_for_an_error_of_the_target(target: HttpTarget) -> None:
+async def test_a_mistake_of_ours_is_not_counted_as_an_error_of_the_target(target: HttpTarget) -> None:
     async def broken(name: str) -> str:
         raise ZeroDivisionError
 
-    async with open_http_check() as ask:
-        ask.secrets.get_secret = broken  # type: ignore[method-assign]
+    async with open_http_check() as run_check:
+        run_check.secrets.get_secret = broken  # type: ignore[method-assign]
         with pytest.raises(ZeroDivisionError):
-            await ask(target.url, auth={"kind": "bearer", "token": {"secret": "x"}})
+            await run_check(target.url, auth={"kind": "bearer", "token": {"secret": "x"}})
 
 
 # --- what loopback cannot show ---
@@ -147,7 +147,7 @@ def _certificate(code: int) -> ssl.SSLCertVerificationError:
 
 
 @pytest.mark.parametrize(
-    ("error", "phase", "error_class", "says"),
+    ("error", "phase", "error_class", "expected"),
     [
         (_gaierror(socket.EAI_AGAIN), "dns", "dns_failure", "The DNS gave no answer about checkout.internal"),
         (
@@ -183,14 +183,14 @@ def _certificate(code: int) -> ssl.SSLCertVerificationError:
         (ssl.SSLError(1, "[SSL] record layer failure (_ssl.c:1006)"), "tls", "tls_failure", "damaged in transit"),
     ],
 )
-def test_an_error_is_explained(error: Exception, phase: Any, error_class: str, says: str) -> None:
+def test_an_error_is_explained(error: Exception, phase: Any, error_class: str, expected: str) -> None:
     explained = classify_error(error, phase, PEER)
     assert explained is not None
     assert explained[0] == error_class
-    assert says in explained[1]
+    assert expected in explained[1]
 
 
-def test_what_nobody_foresaw_is_not_explained() -> None:
+def test_what_no_one_foresaw_is_not_explained() -> None:
     assert classify_error(ValueError("surprise"), "body", PEER) is None
 
 

@@ -48,15 +48,15 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-async def ask(clock: ManualClock) -> AsyncIterator[HttpCheckDriver]:
+async def run_check(clock: ManualClock) -> AsyncIterator[HttpCheckDriver]:
     async with open_http_check(dict(SECRETS), clock=clock) as ready:
         yield ready
 
 
 def auth(endpoint: TokenEndpoint | str, **more: Any) -> dict[str, Any]:
     url = endpoint if isinstance(endpoint, str) else f"{endpoint.url}/token"
-    asked = {"kind": "oauth2", "token_url": url, "client_id": "probe", "client_secret": {"secret": "client"}}
-    return {**asked, **more}
+    requested = {"kind": "oauth2", "token_url": url, "client_id": "probe", "client_secret": {"secret": "client"}}
+    return {**requested, **more}
 
 
 def sent(target: HttpTarget) -> list[str]:
@@ -68,28 +68,32 @@ def message(endpoint: TokenEndpoint, reason: str) -> str:
     return f"No access token from {endpoint.url}/token: {reason}."
 
 
-async def failed(ask: HttpCheckDriver, target: HttpTarget, **more: Any) -> str:
+async def failed(run_check: HttpCheckDriver, target: HttpTarget, **more: Any) -> str:
     """The sentence of a run for which there is no token."""
-    seen = await ask(target.url, **more)
-    assert seen.error is ErrorClass.TOKEN_UNAVAILABLE
+    observed = await run_check(target.url, **more)
+    assert observed.error is ErrorClass.TOKEN_UNAVAILABLE
     assert target.requests == []
-    return seen.message
+    return observed.message
 
 
 # --- the token request ---
 
 
-async def test_the_target_gets_the_token(ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget) -> None:
-    seen = await ask(target.url, auth=auth(endpoint))
-    assert (seen.status, sent(target)) == (200, ["Bearer token-1"])
+async def test_the_target_gets_the_token(
+    run_check: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
+) -> None:
+    observed = await run_check(target.url, auth=auth(endpoint))
+    assert (observed.status, sent(target)) == (200, ["Bearer token-1"])
     assert endpoint.forms == [{"grant_type": "client_credentials"}]
     assert endpoint.requests[0].headers["content-type"] == "application/x-www-form-urlencoded"
 
 
 async def test_the_form_has_scope_and_audience(
-    ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
+    run_check: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
 ) -> None:
-    await ask(target.url, auth=auth(endpoint, scope="orders:read orders/write", audience="https://shop.internal/"))
+    await run_check(
+        target.url, auth=auth(endpoint, scope="orders:read orders/write", audience="https://shop.internal/")
+    )
     assert endpoint.forms[0] == {
         "grant_type": "client_credentials",
         "scope": "orders:read orders/write",
@@ -98,9 +102,9 @@ async def test_the_form_has_scope_and_audience(
 
 
 async def test_id_and_secret_may_stand_in_the_body(
-    ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
+    run_check: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
 ) -> None:
-    await ask(target.url, auth=auth(endpoint, style="body", client_id={"secret": "id"}))
+    await run_check(target.url, auth=auth(endpoint, style="body", client_id={"secret": "id"}))
     assert endpoint.forms[0] == {
         "grant_type": "client_credentials",
         "client_id": "probe",
@@ -113,23 +117,23 @@ async def test_id_and_secret_may_stand_in_the_body(
 @pytest.mark.parametrize("style", ["header", "body"])
 async def test_odd_characters_of_id_and_secret_arrive(endpoint: TokenEndpoint, target: HttpTarget, style: str) -> None:
     endpoint.clients = {"urn:probe é": "a:b&c=d+e f%20%é"}
-    async with open_http_check({"client": "a:b&c=d+e f%20%é"}) as ask:
-        await ask(target.url, auth=auth(endpoint, client_id="urn:probe é", style=style))
+    async with open_http_check({"client": "a:b&c=d+e f%20%é"}) as run_check:
+        await run_check(target.url, auth=auth(endpoint, client_id="urn:probe é", style=style))
     assert sent(target) == ["Bearer token-1"]
 
 
 async def test_the_endpoints_certificate_is_checked_as_the_targets(target: HttpTarget) -> None:
-    async with TokenEndpoint(tls="good") as endpoint, open_http_check(SECRETS) as ask:
-        assert "signed by an authority that is not trusted" in await failed(ask, target, auth=auth(endpoint))
-        await ask(target.url, auth=auth(endpoint), tls={"ca_file": endpoint.ca_file})
+    async with TokenEndpoint(tls="good") as endpoint, open_http_check(SECRETS) as run_check:
+        assert "signed by an authority that is not trusted" in await failed(run_check, target, auth=auth(endpoint))
+        await run_check(target.url, auth=auth(endpoint), tls={"ca_file": endpoint.ca_file})
         assert sent(target) == ["Bearer token-1"]
 
 
-async def test_the_endpoint_is_asked_by_way_of_the_targets_proxy(
-    ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
+async def test_the_endpoint_is_queried_by_way_of_the_targets_proxy(
+    run_check: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
 ) -> None:
     async with Proxy() as proxy:
-        await ask(target.url, auth=auth(endpoint), proxy=proxy.url)
+        await run_check(target.url, auth=auth(endpoint), proxy=proxy.url)
     assert [line.partition(" HTTP")[0] for line in proxy.requests] == [
         f"POST {endpoint.url}/token",
         f"GET {target.url}/",
@@ -138,43 +142,43 @@ async def test_the_endpoint_is_asked_by_way_of_the_targets_proxy(
 
 
 async def test_a_proxy_that_is_down_is_the_one_that_is_named(
-    ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
+    run_check: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
 ) -> None:
     async with Proxy() as proxy:
         pass
-    told = await failed(ask, target, auth=auth(endpoint), proxy=proxy.url)
-    assert told.startswith(message(endpoint, f"127.0.0.1:{proxy.port} refused the connection: nothing")[:-1])
+    reported = await failed(run_check, target, auth=auth(endpoint), proxy=proxy.url)
+    assert reported.startswith(message(endpoint, f"127.0.0.1:{proxy.port} refused the connection: nothing")[:-1])
 
 
 async def test_a_client_certificate_that_is_none_is_blamed_on_its_secret(
-    ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
+    run_check: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
 ) -> None:
     url = endpoint.url.replace("http:", "https:") + "/token"
-    seen = await ask(target.url, auth=auth(url), tls={"client_certificate": {"secret": "id"}})
-    assert seen.error is ErrorClass.SECRET_UNAVAILABLE
-    assert seen.message.startswith("The secret id contains no usable client certificate")
+    observed = await run_check(target.url, auth=auth(url), tls={"client_certificate": {"secret": "id"}})
+    assert observed.error is ErrorClass.SECRET_UNAVAILABLE
+    assert observed.message.startswith("The secret id contains no usable client certificate")
 
 
-async def test_tokens_are_never_shown(ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget) -> None:
-    await ask(target.url, auth=auth(endpoint))
+async def test_tokens_are_never_shown(run_check: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget) -> None:
+    await run_check(target.url, auth=auth(endpoint))
     header = endpoint.requests[0].headers["authorization"].partition(" ")[2]
-    assert ask.redactor.redact(f"token-1 {header} cl1ent-secret") == "*** *** ***"
+    assert run_check.redactor.redact(f"token-1 {header} cl1ent-secret") == "*** *** ***"
 
 
-async def test_the_token_is_left_behind_at_another_origin(
-    ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
+async def test_the_token_is_abandoned_at_another_origin(
+    run_check: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
 ) -> None:
     async with HttpTarget() as other:
         target.on("/", 302, headers={"Location": f"{other.url}/there"})
-        await ask(target.url, auth=auth(endpoint))
+        await run_check(target.url, auth=auth(endpoint))
         assert "authorization" not in other.last.headers
 
 
 async def test_waiting_for_the_token_is_the_phase_token(
-    ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
+    run_check: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
 ) -> None:
     endpoint.delay = 0.5
-    clock = await ask.run_until_phase("token", target.url, auth=auth(endpoint))
+    clock = await run_check.run_until_phase("token", target.url, auth=auth(endpoint))
     assert clock.current == "token"
     await wait_until(lambda: endpoint.given == ["token-1"])
 
@@ -183,86 +187,91 @@ async def test_waiting_for_the_token_is_the_phase_token(
 
 
 async def test_thirty_runs_at_once_make_one_token_request(
-    ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
+    run_check: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
 ) -> None:
     endpoint.delay = 0.02
-    await asyncio.gather(*(ask(target.url, auth=auth(endpoint)) for _ in range(30)))
+    await asyncio.gather(*(run_check(target.url, auth=auth(endpoint)) for _ in range(30)))
     assert sent(target) == ["Bearer token-1"] * 30
     assert len(endpoint.requests) == 1
 
 
 async def test_runs_whose_attempt_is_over_leave_the_request_to_the_next(
-    ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
+    run_check: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
 ) -> None:
     endpoint.delay = 0.3
-    await ask.run_until_phase("token", target.url, auth=auth(endpoint))
-    await ask(target.url, auth=auth(endpoint))
+    await run_check.run_until_phase("token", target.url, auth=auth(endpoint))
+    await run_check(target.url, auth=auth(endpoint))
     assert (sent(target), len(endpoint.requests)) == (["Bearer token-1"], 1)
 
 
 @pytest.mark.parametrize(
-    ("lives", "kept"),
+    ("lives", "stored"),
     [(60, 47.9), ("60", 47.9), (36_000, 35_699), (None, 239), ("soon", 239), (-1, 239), (1e400, 86_099)],
 )
-async def test_a_token_is_kept_until_shortly_before_its_end(
-    ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget, clock: ManualClock, lives: Any, kept: float
+async def test_a_token_is_retained_until_shortly_before_its_end(
+    run_check: HttpCheckDriver,
+    endpoint: TokenEndpoint,
+    target: HttpTarget,
+    clock: ManualClock,
+    lives: Any,
+    stored: float,
 ) -> None:
     endpoint.lives = lives
-    for passed in (0, kept, kept + 1.1):
+    for passed in (0, stored, stored + 1.1):
         clock.passed = passed
-        await ask(target.url, auth=auth(endpoint))
+        await run_check(target.url, auth=auth(endpoint))
     assert sent(target) == ["Bearer token-1", "Bearer token-1", "Bearer token-2"]
 
 
-async def test_a_token_is_used_on_while_the_endpoint_is_away(
-    ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget, clock: ManualClock
+async def test_a_token_is_used_on_while_the_endpoint_is_unavailable(
+    run_check: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget, clock: ManualClock
 ) -> None:
     endpoint.lives = 100
-    await ask(target.url, auth=auth(endpoint))
+    await run_check(target.url, auth=auth(endpoint))
     endpoint.instead = Answer(503)
     clock.passed = 90
-    assert (await ask(target.url, auth=auth(endpoint))).status == 200
+    assert (await run_check(target.url, auth=auth(endpoint))).status == 200
     clock.passed = 110
-    assert (await ask(target.url, auth=auth(endpoint))).error is ErrorClass.TOKEN_UNAVAILABLE
+    assert (await run_check(target.url, auth=auth(endpoint))).error is ErrorClass.TOKEN_UNAVAILABLE
 
 
 async def test_each_scope_has_a_token_of_its_own(
-    ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
+    run_check: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
 ) -> None:
     for scope in ("a", "b", "a"):
-        await ask(target.url, auth=auth(endpoint, scope=scope))
+        await run_check(target.url, auth=auth(endpoint, scope=scope))
     assert sent(target) == ["Bearer token-1", "Bearer token-2", "Bearer token-1"]
 
 
 async def test_a_failure_is_remembered_for_some_seconds(
-    ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget, clock: ManualClock
+    run_check: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget, clock: ManualClock
 ) -> None:
     endpoint.instead = Answer(503)
     for _ in range(3):
-        await failed(ask, target, auth=auth(endpoint))
+        await failed(run_check, target, auth=auth(endpoint))
     assert len(endpoint.requests) == 1
     endpoint.instead, clock.passed = None, 16
-    assert (await ask(target.url, auth=auth(endpoint))).status == 200
+    assert (await run_check(target.url, auth=auth(endpoint))).status == 200
 
 
-async def test_tokens_that_nobody_used_for_long_are_let_go(
-    ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget, monkeypatch: pytest.MonkeyPatch
+async def test_tokens_that_no_one_used_for_long_are_released(
+    run_check: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(oauth, "MOST_CACHED_TOKENS", 2)
     for scope in ("a", "b", "c", "b", "a"):
-        await ask(target.url, auth=auth(endpoint, scope=scope))
+        await run_check(target.url, auth=auth(endpoint, scope=scope))
     assert sent(target)[3:] == ["Bearer token-2", "Bearer token-4"]
 
 
 async def test_a_renewed_token_takes_the_place_of_the_former_one_in_the_redactor(
-    ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget, clock: ManualClock
+    run_check: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget, clock: ManualClock
 ) -> None:
     held = []
     for _ in range(5):
         call = AttemptContext("job@1", 1, PhaseClock())
-        await ask.check.observe(Target.model_validate({"url": target.url, "auth": auth(endpoint)}), call)
+        await run_check.check.observe(Target.model_validate({"url": target.url, "auth": auth(endpoint)}), call)
         call.values.close()
-        held.append(ask.redactor.held_count)
+        held.append(run_check.redactor.held_count)
         await clock.sleep(7200)
     assert len(set(sent(target))) == 5
     assert len(set(held)) == 1
@@ -272,71 +281,73 @@ async def test_a_renewed_token_takes_the_place_of_the_former_one_in_the_redactor
 
 
 async def refused(
-    ask: HttpCheckDriver, target: HttpTarget, endpoint: TokenEndpoint
+    run_check: HttpCheckDriver, target: HttpTarget, endpoint: TokenEndpoint
 ) -> tuple[Observation, list[CredentialRefresh]]:
     """One attempt, and what comes of looking for other credentials after it."""
     call = AttemptContext("job@1", 1, PhaseClock())
-    asked = Target.model_validate({"url": target.url, "auth": auth(endpoint)})
-    seen = await ask.check.observe(asked, call)
-    return seen, [await renewed() for renewed in call.credential_refreshes]
+    requested = Target.model_validate({"url": target.url, "auth": auth(endpoint)})
+    observed = await run_check.check.observe(requested, call)
+    return observed, [await renewed() for renewed in call.credential_refreshes]
 
 
 async def test_a_token_that_the_target_refuses_is_got_anew(
-    ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
+    run_check: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
 ) -> None:
     target.sequence("/", 401, 200)
-    _, (secret, token) = await refused(ask, target, endpoint)
+    _, (secret, token) = await refused(run_check, target, endpoint)
     assert not secret.is_changed
     assert token == CredentialRefresh(True, f"another access token from {endpoint.url}/token was fetched")
-    await ask(target.url, auth=auth(endpoint))
+    await run_check(target.url, auth=auth(endpoint))
     assert sent(target) == ["Bearer token-1", "Bearer token-2"]
 
 
-async def test_a_second_refusal_right_after_it_asks_for_no_third_token(
-    ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
+async def test_a_second_refusal_right_after_it_requests_no_third_token(
+    run_check: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
 ) -> None:
     target.on("/", 401)
-    await refused(ask, target, endpoint)
-    _, (_, token) = await refused(ask, target, endpoint)
+    await refused(run_check, target, endpoint)
+    _, (_, token) = await refused(run_check, target, endpoint)
     assert token == CredentialRefresh(
         False, f"the access token from {endpoint.url}/token is still the one fetched at 2026-01-01 00:00:00Z"
     )
     assert len(endpoint.requests) == 2
 
 
-async def test_a_rotated_client_secret_is_looked_for_when_the_endpoint_refuses_the_old_one(
+async def test_a_rotated_client_secret_is_searched_when_the_endpoint_refuses_the_old_one(
     endpoint: TokenEndpoint, target: HttpTarget
 ) -> None:
     endpoint.clients["probe"] = "n3w-secret"
-    async with open_http_check(dict(SECRETS)) as ask:
+    async with open_http_check(dict(SECRETS)) as run_check:
         reads = iter(["cl1ent-secret", "n3w-secret"])
 
         async def get(_: str) -> str:
             return next(reads)
 
-        ask.secrets.get_secret = get  # type: ignore[method-assign]
-        ask.secrets.values = {"client": "n3w-secret"}
-        await ask(target.url, auth=auth(endpoint))
-        assert ask.redactor.redact("n3w-secret") == "***"
+        run_check.secrets.get_secret = get  # type: ignore[method-assign]
+        run_check.secrets.values = {"client": "n3w-secret"}
+        await run_check(target.url, auth=auth(endpoint))
+        assert run_check.redactor.redact("n3w-secret") == "***"
     assert sent(target) == ["Bearer token-1"]
 
 
 async def test_a_token_of_the_new_client_secret_takes_the_place_of_the_old_one(
-    ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
+    run_check: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
 ) -> None:
-    await ask(target.url, auth=auth(endpoint))
+    await run_check(target.url, auth=auth(endpoint))
     endpoint.clients["probe"] = "n3w-secret"
-    ask.secrets.values = {"client": "n3w-secret"}
-    await ask(target.url, auth=auth(endpoint))
+    run_check.secrets.values = {"client": "n3w-secret"}
+    await run_check(target.url, auth=auth(endpoint))
     assert sent(target) == ["Bearer token-1", "Bearer token-2"]
 
 
 async def test_a_run_is_repeated_at_once_with_another_token(
-    ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
+    run_check: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
 ) -> None:
     target.sequence("/", 401, 200)
     job = JobDefinition.model_validate({"name": "job", "check": {"url": target.url, "auth": auth(endpoint)}})
-    runner = Runner({"http": ask.check}, CircuitBreakers(MemoryStates()), Heard(), SystemClock(), ask.redactor)
+    runner = Runner(
+        {"http": run_check.check}, CircuitBreakers(MemoryStates()), Heard(), SystemClock(), run_check.redactor
+    )
     run = await runner.run(job, TICKET)
     assert run.outcome is Outcome.SUCCEEDED
     assert [attempt.status for attempt in run.attempts] == [401, 200]
@@ -344,25 +355,25 @@ async def test_a_run_is_repeated_at_once_with_another_token(
 
 
 async def test_the_steps_of_a_check_share_a_token(
-    ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
+    run_check: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
 ) -> None:
     steps = [{"name": name, "url": f"{target.url}/{name}", "auth": auth(endpoint)} for name in ("one", "two")]
-    check = StepsCheck(ask.check, ask.redactor)
-    seen = await check.observe(
+    check = StepsCheck(run_check.check, run_check.redactor)
+    observed = await check.observe(
         StepsTarget.model_validate({"kind": "steps", "steps": steps}), AttemptContext("job@1", 1, PhaseClock())
     )
-    assert seen.error is None
+    assert observed.error is None
     assert (sent(target), len(endpoint.requests)) == (["Bearer token-1"] * 2, 1)
 
 
 # --- what is said when there is none ---
 
 
-async def test_a_wrong_secret_is_told_without_it(
-    ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
+async def test_a_wrong_secret_is_reported_without_it(
+    run_check: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
 ) -> None:
     endpoint.clients = {}
-    assert await failed(ask, target, auth=auth(endpoint)) == message(
+    assert await failed(run_check, target, auth=auth(endpoint)) == message(
         endpoint,
         "it answered 401 invalid_client (AADSTS7000215); it does not know the client, or not with this secret: "
         "check client_id and client_secret; client was looked at again",
@@ -415,45 +426,45 @@ async def test_a_wrong_secret_is_told_without_it(
         (Answer(body=b" " * 70_000), "its answer has more than 64 KiB: check token_url"),
     ],
 )
-async def test_an_answer_without_a_token_is_told(
-    ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget, answer: Answer, reason: str
+async def test_an_answer_without_a_token_is_reported(
+    run_check: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget, answer: Answer, reason: str
 ) -> None:
     endpoint.instead = answer
-    assert await failed(ask, target, auth=auth(endpoint)) == message(endpoint, reason)
+    assert await failed(run_check, target, auth=auth(endpoint)) == message(endpoint, reason)
 
 
-async def test_a_reset_is_told(ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget) -> None:
+async def test_a_reset_is_reported(run_check: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget) -> None:
     endpoint.instead = Answer(reset=True)
-    assert "reset the connection before its response" in await failed(ask, target, auth=auth(endpoint))
+    assert "reset the connection before its response" in await failed(run_check, target, auth=auth(endpoint))
 
 
-async def test_a_refused_connection_is_told_without_the_query(
-    ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
+async def test_a_refused_connection_is_reported_without_the_query(
+    run_check: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget
 ) -> None:
     await endpoint.__aexit__()
-    told = await failed(ask, target, auth=auth(f"{endpoint.url}/token?p=policy"))
-    assert told.startswith(message(endpoint, f"127.0.0.1:{endpoint.port} refused the connection: nothing")[:-1])
+    reported = await failed(run_check, target, auth=auth(f"{endpoint.url}/token?p=policy"))
+    assert reported.startswith(message(endpoint, f"127.0.0.1:{endpoint.port} refused the connection: nothing")[:-1])
 
 
-async def test_a_silent_endpoint_is_told(
-    ask: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget, monkeypatch: pytest.MonkeyPatch
+async def test_a_silent_endpoint_is_reported(
+    run_check: HttpCheckDriver, endpoint: TokenEndpoint, target: HttpTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(oauth, "TOKEN_FETCH_TIMEOUT", 0.05)
     endpoint.instead = Answer(delay=5)
-    assert await failed(ask, target, auth=auth(endpoint)) == message(endpoint, "no answer within 0.05 s")
+    assert await failed(run_check, target, auth=auth(endpoint)) == message(endpoint, "no answer within 0.05 s")
 
 
-async def test_the_guard_is_asked_about_the_endpoint(target: HttpTarget) -> None:
-    async with open_http_check(SECRETS) as ask:
-        told = await failed(ask, target, auth=auth("http://169.254.169.254/metadata/identity/oauth2/token"))
-    assert "Not sent: 169.254.169.254 is" in told
+async def test_the_guard_is_queried_about_the_endpoint(target: HttpTarget) -> None:
+    async with open_http_check(SECRETS) as run_check:
+        reported = await failed(run_check, target, auth=auth("http://169.254.169.254/metadata/identity/oauth2/token"))
+    assert "Not sent: 169.254.169.254 is" in reported
 
 
-async def test_the_endpoints_scheme_is_looked_at(target: HttpTarget) -> None:
+async def test_the_endpoints_scheme_is_checked(target: HttpTarget) -> None:
     guard = Guard(TargetRules(schemes=frozenset({"https"})))
-    async with open_http_check(SECRETS, guard=guard) as ask:
-        told = await failed(ask, target, auth=auth("http://login.example/token"))
-    assert "uses the scheme http, which is not allowed" in told
+    async with open_http_check(SECRETS, guard=guard) as run_check:
+        reported = await failed(run_check, target, auth=auth("http://login.example/token"))
+    assert "uses the scheme http, which is not allowed" in reported
 
 
 # --- the definition ---

@@ -20,33 +20,33 @@ from tests.parts.http_target import HttpTarget
 Server = Callable[[], AbstractAsyncContextManager[Any]]
 
 
-async def test_a_numeric_address_has_no_dns_phase(ask: HttpCheckDriver, target: HttpTarget) -> None:
-    phases = (await ask(target.url)).phases
+async def test_a_numeric_address_has_no_dns_phase(run_check: HttpCheckDriver, target: HttpTarget) -> None:
+    phases = (await run_check(target.url)).phases
     assert (phases.dns_ms, phases.tls_ms) == (None, None)
     assert phases.connect_ms is not None
     assert phases.first_byte_ms is not None
     assert phases.connect_ms + phases.first_byte_ms <= phases.total_ms
 
 
-async def test_a_name_over_https_has_every_phase(ask: HttpCheckDriver) -> None:
+async def test_a_name_over_https_has_every_phase(run_check: HttpCheckDriver) -> None:
     async with HttpTarget(tls="good") as server:
-        phases = (await ask(f"https://localhost:{server.port}/", tls={"ca_file": server.ca_file})).phases
+        phases = (await run_check(f"https://localhost:{server.port}/", tls={"ca_file": server.ca_file})).phases
     parts = (phases.dns_ms, phases.connect_ms, phases.tls_ms, phases.first_byte_ms)
     assert None not in parts
     assert sum(part or 0 for part in parts) <= phases.total_ms
 
 
-async def test_the_time_that_a_target_thinks_is_first_byte_time(ask: HttpCheckDriver, target: HttpTarget) -> None:
+async def test_the_time_that_a_target_thinks_is_first_byte_time(run_check: HttpCheckDriver, target: HttpTarget) -> None:
     target.on("/", delay=0.03)
-    phases = (await ask(target.url)).phases
+    phases = (await run_check(target.url)).phases
     assert phases.first_byte_ms is not None
     assert phases.first_byte_ms >= 30
 
 
-async def test_the_phases_of_all_hops_are_added(ask: HttpCheckDriver, target: HttpTarget) -> None:
+async def test_the_phases_of_all_hops_are_added(run_check: HttpCheckDriver, target: HttpTarget) -> None:
     target.on("/0", 302, headers={"location": "/1"}, delay=0.02)
     target.on("/1", 302, headers={"location": "/2"}, delay=0.02)
-    phases = (await ask(target.url + "/0")).phases
+    phases = (await run_check(target.url + "/0")).phases
     assert phases.first_byte_ms is not None
     assert phases.first_byte_ms >= 40
 
@@ -59,7 +59,7 @@ async def test_the_phases_of_all_hops_are_added(ask: HttpCheckDriver, target: Ht
     ],
 )
 async def test_the_clock_knows_that_it_was_no_target_that_was_waited_for(
-    auth: dict[str, Any], phase: Phase, ask: HttpCheckDriver, target: HttpTarget
+    auth: dict[str, Any], phase: Phase, run_check: HttpCheckDriver, target: HttpTarget
 ) -> None:
     class Slow:
         async def get_secret(self, _: str) -> str:
@@ -68,15 +68,15 @@ async def test_the_clock_knows_that_it_was_no_target_that_was_waited_for(
 
         get_token = get_secret
 
-    ask.check._sources = replace(ask.check._sources, secrets=Slow(), tokens=Slow())
-    clock = await ask.run_until_phase(phase, target.url, auth=auth)
+    run_check.check._sources = replace(run_check.check._sources, secrets=Slow(), tokens=Slow())
+    clock = await run_check.run_until_phase(phase, target.url, auth=auth)
     assert clock.current == phase
     assert target.requests == []
 
 
-async def test_a_failed_connection_has_the_phases_up_to_it(ask: HttpCheckDriver) -> None:
+async def test_a_failed_connection_has_the_phases_up_to_it(run_check: HttpCheckDriver) -> None:
     async with bad.refused_port() as server:
-        phases = (await ask(server.url.replace("127.0.0.1", "localhost"))).phases
+        phases = (await run_check(server.url.replace("127.0.0.1", "localhost"))).phases
     assert phases.dns_ms is not None
     assert phases.connect_ms is not None
     assert phases.first_byte_ms is None
@@ -93,40 +93,42 @@ async def test_a_failed_connection_has_the_phases_up_to_it(ask: HttpCheckDriver)
     ],
     ids=["never accepting", "no handshake", "black hole", "dripping headers", "dripping body"],
 )
-async def test_the_clock_tells_what_a_request_was_waiting_for(
-    ask: HttpCheckDriver, server: Server, phase: Phase
+async def test_the_clock_reports_what_a_request_was_waiting_for(
+    run_check: HttpCheckDriver, server: Server, phase: Phase
 ) -> None:
     async with server() as running:
-        clock = await ask.run_until_phase(phase, running.url)
+        clock = await run_check.run_until_phase(phase, running.url)
     assert clock.current == phase
 
 
-async def test_a_dns_that_stays_silent_is_seen_as_such(ask: HttpCheckDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_dns_that_stays_silent_is_treated_as_such(
+    run_check: HttpCheckDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     silence = asyncio.Event()
 
     async def silent(*_: object) -> None:
         await silence.wait()
 
     monkeypatch.setattr("jobs.checks.net.resolver.Resolver.resolve", silent)
-    clock = await ask.run_until_phase("dns", "http://checkout.internal/")
+    clock = await run_check.run_until_phase("dns", "http://checkout.internal/")
     assert clock.current == "dns"
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
-async def test_a_request_that_is_given_up_leaves_no_connection_open(ask: HttpCheckDriver, tls: bool) -> None:
+async def test_a_request_that_is_abandoned_leaves_no_connection_open(run_check: HttpCheckDriver, tls: bool) -> None:
     async with HttpTarget(tls="good" if tls else None) as server:
         gate = server.hold("/")
-        await ask.run_until_phase("first_byte", server.url, tls={"ca_file": server.ca_file})
+        await run_check.run_until_phase("first_byte", server.url, tls={"ca_file": server.ca_file})
         gate.set()
         await wait_until(lambda: not server.open_connections)
 
 
-async def test_a_request_may_be_given_up_at_any_moment(ask: HttpCheckDriver) -> None:
+async def test_a_request_may_be_abandoned_at_any_moment(run_check: HttpCheckDriver) -> None:
     async with HttpTarget(tls="good") as server:
         server.on("/", body=b"x" * 100_000)
-        await ask(server.url, tls={"ca_file": server.ca_file})  # the TLS context is there from now on
+        await run_check(server.url, tls={"ca_file": server.ca_file})  # the TLS context is there from now on
         for step in range(40):
-            task = asyncio.ensure_future(ask(server.url, tls={"ca_file": server.ca_file}))
+            task = asyncio.ensure_future(run_check(server.url, tls={"ca_file": server.ca_file}))
             for _ in range(step):
                 await asyncio.sleep(0)
             task.cancel()
@@ -134,14 +136,14 @@ async def test_a_request_may_be_given_up_at_any_moment(ask: HttpCheckDriver) -> 
         await wait_until(lambda: not server.open_connections)
 
 
-async def test_a_finished_tls_connection_leaves_no_buffers_to_the_garbage_collector(ask: HttpCheckDriver) -> None:
+async def test_a_finished_tls_connection_leaves_no_buffers_to_the_garbage_collector(run_check: HttpCheckDriver) -> None:
     async with HttpTarget(tls="good") as server:
-        await ask(server.url, tls={"ca_file": server.ca_file})
+        await run_check(server.url, tls={"ca_file": server.ca_file})
         gc.collect()
         gc.disable()
         try:
             for _ in range(5):
-                await ask(server.url, tls={"ca_file": server.ca_file})
+                await run_check(server.url, tls={"ca_file": server.ca_file})
             await wait_until(lambda: not server.open_connections)
             await asyncio.sleep(0.01)
             left = [each for each in gc.get_objects() if isinstance(each, ssl.SSLObject) and not each.server_side]

@@ -41,9 +41,9 @@ _PACKED = {"gzip": gzip.compress, "deflate": _deflated}
 
 
 def _script(server: HttpTarget, answers: dict[str, dict[str, Any]], secure: str) -> None:
-    for place, said in answers.items():
+    for place, output in answers.items():
         method, _, path = place.rpartition(" ")
-        answer = {"headers": {}, "body": "", **said}
+        answer = {"headers": {}, "body": "", **output}
         answer["headers"] = {name: value.replace("{secure}", secure) for name, value in answer["headers"].items()}
         if packed := answer.pop("packed", None):
             answer["headers"]["content-encoding"] = packed
@@ -58,8 +58,8 @@ async def _target(case: dict[str, Any]) -> AsyncIterator[HttpTarget]:
     valid_for = timedelta(hours=case.get("hours", 24 * 90))
     async with AsyncExitStack() as stack:
         if case.get("gone"):
-            nobody = await stack.enter_async_context(refused_port())
-            yield HttpTarget(port=nobody.port)
+            unknown = await stack.enter_async_context(refused_port())
+            yield HttpTarget(port=unknown.port)
             return
         tls = case.get("certificate")
         server = HttpTarget(tls=tls, host="127.0.0.1" if host == "localhost" else host, certificate_valid_for=valid_for)
@@ -96,9 +96,11 @@ def _flat(case: dict[str, Any], server: HttpTarget) -> JobDefinition | None:
 
 
 async def _ends_as_it_should(job: JobDefinition, case: dict[str, Any], server: HttpTarget) -> None:
-    async with open_http_check(secrets=SECRETS) as ask:
+    async with open_http_check(secrets=SECRETS) as run_check:
         circuits = CircuitBreakers(MemoryStates())
-        run = await Runner({"http": ask.check}, circuits, Heard(), LoopClock(), ask.redactor).run(job, TICKET)
+        run = await Runner({"http": run_check.check}, circuits, Heard(), LoopClock(), run_check.redactor).run(
+            job, TICKET
+        )
     assert (run.outcome is Outcome.SUCCEEDED) is case["succeeds"], run
     assert run.error == case.get("error", run.error)
     assert run.attempts[0].status == case.get("status", run.attempts[0].status)

@@ -14,9 +14,9 @@ from tests.parts.http_target import HttpTarget
 SECRETS = {"user": "alice", "password": "pa:ss wörd", "token": "t0ken-value", "key": "k3y/value+more", "broken": "x\ny"}
 
 
-async def test_a_plain_request_says_who_asks_for_which_run(target: HttpTarget) -> None:
-    async with open_http_check(user_agent="scheduler/1.2.3") as ask:
-        await ask(target.url + "/health")
+async def test_a_plain_request_reports_who_requests_which_run(target: HttpTarget) -> None:
+    async with open_http_check(user_agent="scheduler/1.2.3") as run_check:
+        await run_check(target.url + "/health")
     request = target.last
     assert (request.method, request.target, request.body) == ("GET", "/health", b"")
     assert request.headers == {
@@ -31,22 +31,24 @@ async def test_a_plain_request_says_who_asks_for_which_run(target: HttpTarget) -
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH", "TRACE"])
 async def test_every_method_carries_the_run_id_as_idempotency_key(
-    ask: HttpCheckDriver, target: HttpTarget, method: str
+    run_check: HttpCheckDriver, target: HttpTarget, method: str
 ) -> None:
-    seen = await ask(target.url, method=method)
-    assert seen.status == 200
+    observed = await run_check(target.url, method=method)
+    assert observed.status == 200
     assert (target.last.method, target.last.headers["idempotency-key"]) == (method, "job@1")
 
 
-async def test_headers_of_the_job_replace_the_usual_ones_in_any_case(ask: HttpCheckDriver, target: HttpTarget) -> None:
-    await ask(target.url, headers={"user-AGENT": "mine", "Idempotency-Key": "fixed", "X-Note": "grüß"})
+async def test_headers_of_the_job_replace_the_usual_ones_in_any_case(
+    run_check: HttpCheckDriver, target: HttpTarget
+) -> None:
+    await run_check(target.url, headers={"user-AGENT": "mine", "Idempotency-Key": "fixed", "X-Note": "grüß"})
     headers = target.last.headers
     assert (headers["user-agent"], headers["idempotency-key"]) == ("mine", "fixed")
     assert headers["x-note"].encode("latin-1").decode() == "grüß"
 
 
-async def test_the_query_of_the_job_follows_the_one_in_the_url(ask: HttpCheckDriver, target: HttpTarget) -> None:
-    await ask(target.url + "/find?sig=a%2Fb#part", query={"q": "a b&c", "page": "2"})
+async def test_the_query_of_the_job_follows_the_one_in_the_url(run_check: HttpCheckDriver, target: HttpTarget) -> None:
+    await run_check(target.url + "/find?sig=a%2Fb#part", query={"q": "a b&c", "page": "2"})
     assert target.last.target == "/find?sig=a%2Fb&q=a+b%26c&page=2"
 
 
@@ -62,20 +64,20 @@ async def test_the_query_of_the_job_follows_the_one_in_the_url(ask: HttpCheckDri
     ids=["text", "text of a kind", "json", "json null", "form"],
 )
 async def test_a_body_is_sent_with_its_content_type(
-    ask: HttpCheckDriver, target: HttpTarget, body: dict[str, Any], sent: str, content_type: str
+    run_check: HttpCheckDriver, target: HttpTarget, body: dict[str, Any], sent: str, content_type: str
 ) -> None:
-    await ask(target.url, method="POST", body=body)
+    await run_check(target.url, method="POST", body=body)
     assert target.last.body.decode() == sent
     assert target.last.headers["content-type"] == content_type
 
 
-async def test_a_content_type_of_the_job_wins(ask: HttpCheckDriver, target: HttpTarget) -> None:
-    await ask(target.url, method="POST", body={"json": 1}, headers={"content-type": "application/vnd.api+json"})
+async def test_a_content_type_of_the_job_wins(run_check: HttpCheckDriver, target: HttpTarget) -> None:
+    await run_check(target.url, method="POST", body={"json": 1}, headers={"content-type": "application/vnd.api+json"})
     assert target.last.headers["content-type"] == "application/vnd.api+json"
 
 
-async def test_a_large_body_arrives_whole(ask: HttpCheckDriver, target: HttpTarget) -> None:
-    await ask(target.url, method="PUT", body={"text": "x" * 3_000_000})
+async def test_a_large_body_arrives_whole(run_check: HttpCheckDriver, target: HttpTarget) -> None:
+    await run_check(target.url, method="PUT", body={"text": "x" * 3_000_000})
     assert len(target.last.body) == 3_000_000
 
 
@@ -99,76 +101,76 @@ async def test_a_large_body_arrives_whole(ask: HttpCheckDriver, target: HttpTarg
 async def test_a_request_proves_who_it_is_by_the_authorization_header(
     target: HttpTarget, auth: dict[str, Any], sent: str | None
 ) -> None:
-    async with open_http_check(SECRETS, {"api://checkout/.default": "identity-token"}) as ask:
-        await ask(target.url, auth=auth)
+    async with open_http_check(SECRETS, {"api://checkout/.default": "identity-token"}) as run_check:
+        await run_check(target.url, auth=auth)
     assert target.last.headers.get("authorization") == sent
 
 
 async def test_an_api_key_stands_in_a_header(target: HttpTarget) -> None:
-    async with open_http_check(SECRETS) as ask:
-        await ask(target.url, auth={"kind": "api_key", "key": {"secret": "key"}, "name": "X-Key"})
+    async with open_http_check(SECRETS) as run_check:
+        await run_check(target.url, auth={"kind": "api_key", "key": {"secret": "key"}, "name": "X-Key"})
     assert target.last.headers["x-key"] == "k3y/value+more"
 
 
 async def test_an_api_key_stands_in_the_query(target: HttpTarget) -> None:
-    async with open_http_check(SECRETS) as ask:
-        await ask(
+    async with open_http_check(SECRETS) as run_check:
+        await run_check(
             target.url + "/?a=1", auth={"kind": "api_key", "key": {"secret": "key"}, "name": "code", "place": "query"}
         )
     assert target.last.query == {"a": "1", "code": "k3y/value+more"}
 
 
 async def test_secrets_stand_wherever_a_text_may_stand(target: HttpTarget) -> None:
-    async with open_http_check(SECRETS) as ask:
-        await ask(
+    async with open_http_check(SECRETS) as run_check:
+        await run_check(
             target.url,
             method="POST",
             headers={"X-Token": {"secret": "token"}},
             query={"key": {"secret": "key"}},
             body={"form": {"user": {"secret": "user"}, "plain": "text"}},
         )
-        assert sorted(ask.secrets.requested) == ["key", "token", "user"]
+        assert sorted(run_check.secrets.requested) == ["key", "token", "user"]
     assert target.last.headers["x-token"] == "t0ken-value"
     assert target.last.query == {"key": "k3y/value+more"}
     assert target.last.body == b"user=alice&plain=text"
 
 
 async def test_a_secret_that_is_used_twice_is_fetched_once(target: HttpTarget) -> None:
-    async with open_http_check(SECRETS) as ask:
-        await ask(
+    async with open_http_check(SECRETS) as run_check:
+        await run_check(
             target.url,
             method="POST",
             auth={"kind": "bearer", "token": {"secret": "token"}},
             body={"text": {"secret": "token"}},
         )
-        assert ask.secrets.requested == ["token"]
+        assert run_check.secrets.requested == ["token"]
     assert target.last.body == b"t0ken-value"
 
 
 async def test_secrets_tokens_and_what_is_made_of_them_are_redacted_from_then_on(target: HttpTarget) -> None:
-    async with open_http_check(SECRETS, {"scope": "identity-token"}) as ask:
-        await ask(target.url, auth={"kind": "basic", "username": "bob", "password": {"secret": "token"}})
-        await ask(target.url, auth={"kind": "managed_identity", "scope": "scope"})
+    async with open_http_check(SECRETS, {"scope": "identity-token"}) as run_check:
+        await run_check(target.url, auth={"kind": "basic", "username": "bob", "password": {"secret": "token"}})
+        await run_check(target.url, auth={"kind": "managed_identity", "scope": "scope"})
         encoded = base64.b64encode(b"bob:t0ken-value").decode()
-        assert ask.redactor.redact(f"{encoded} t0ken-value identity-token") == "*** *** ***"
+        assert run_check.redactor.redact(f"{encoded} t0ken-value identity-token") == "*** *** ***"
 
 
 async def test_a_missing_secret_is_reported_as_secret_unavailable(target: HttpTarget) -> None:
-    async with open_http_check() as ask:
-        seen = await ask(target.url, auth={"kind": "bearer", "token": {"secret": "nowhere"}})
-    assert (seen.error, seen.message) == (ErrorClass.SECRET_UNAVAILABLE, "There is no secret nowhere.")
+    async with open_http_check() as run_check:
+        observed = await run_check(target.url, auth={"kind": "bearer", "token": {"secret": "nowhere"}})
+    assert (observed.error, observed.message) == (ErrorClass.SECRET_UNAVAILABLE, "There is no secret nowhere.")
     assert target.requests == []
 
 
 async def test_a_missing_token_is_reported_as_token_unavailable(target: HttpTarget) -> None:
-    async with open_http_check() as ask:
-        seen = await ask(target.url, auth={"kind": "managed_identity", "scope": "api://x"})
-    assert (seen.error, seen.message) == (ErrorClass.TOKEN_UNAVAILABLE, "No token for api://x.")
+    async with open_http_check() as run_check:
+        observed = await run_check(target.url, auth={"kind": "managed_identity", "scope": "api://x"})
+    assert (observed.error, observed.message) == (ErrorClass.TOKEN_UNAVAILABLE, "No token for api://x.")
 
 
 async def test_a_secret_that_no_header_can_carry_is_reported_without_its_value(target: HttpTarget) -> None:
-    async with open_http_check(SECRETS) as ask:
-        seen = await ask(target.url, auth={"kind": "bearer", "token": {"secret": "broken"}})
-    assert seen.error is ErrorClass.SECRET_UNAVAILABLE
-    assert "The secret broken has a line break" in seen.message
-    assert "x\ny" not in seen.message
+    async with open_http_check(SECRETS) as run_check:
+        observed = await run_check(target.url, auth={"kind": "bearer", "token": {"secret": "broken"}})
+    assert observed.error is ErrorClass.SECRET_UNAVAILABLE
+    assert "The secret broken has a line break" in observed.message
+    assert "x\ny" not in observed.message

@@ -19,74 +19,85 @@ from tests.parts.http_target import HttpTarget
 TEXT = b"hello world, " * 1000
 
 
-async def answered(ask: HttpCheckDriver, wire: bytes) -> Observation:
+async def answered(run_check: HttpCheckDriver, wire: bytes) -> Observation:
     """What the check makes of these bytes."""
 
     async def behave(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(wire)
 
     async with BadServer(behave) as server:
-        return await ask(server.url)
+        return await run_check(server.url)
 
 
-async def test_a_whole_answer_is_observed(ask: HttpCheckDriver, target: HttpTarget) -> None:
+async def test_a_whole_answer_is_observed(run_check: HttpCheckDriver, target: HttpTarget) -> None:
     target.on("/health", 503, headers={"X-Node": "a", "Content-Type": "text/plain"}, body="down")
-    seen = await ask(target.url + "/health")
-    assert (seen.status, seen.reason, seen.body, seen.body_truncated) == (503, "Service Unavailable", b"down", False)
-    assert (seen.headers["x-node"], seen.headers["content-type"]) == ("a", "text/plain")
-    assert (seen.error, seen.message) == (None, "")
+    observed = await run_check(target.url + "/health")
+    assert (observed.status, observed.reason, observed.body, observed.body_truncated) == (
+        503,
+        "Service Unavailable",
+        b"down",
+        False,
+    )
+    assert (observed.headers["x-node"], observed.headers["content-type"]) == ("a", "text/plain")
+    assert (observed.error, observed.message) == (None, "")
 
 
-async def test_repeated_headers_are_joined(ask: HttpCheckDriver) -> None:
-    seen = await answered(ask, b"HTTP/1.1 200 OK\r\nVia: a\r\nvia: b\r\nContent-Length: 0\r\n\r\n")
-    assert seen.headers["via"] == "a, b"
+async def test_repeated_headers_are_joined(run_check: HttpCheckDriver) -> None:
+    observed = await answered(run_check, b"HTTP/1.1 200 OK\r\nVia: a\r\nvia: b\r\nContent-Length: 0\r\n\r\n")
+    assert observed.headers["via"] == "a, b"
 
 
-async def test_header_bytes_that_are_no_utf_8_are_readable_all_the_same(ask: HttpCheckDriver) -> None:
-    seen = await answered(ask, b"HTTP/1.1 200 OK\r\nX-A: gr\xfc\xdf\r\nX-B: gr\xc3\xbc\r\nContent-Length: 0\r\n\r\n")
-    assert (seen.headers["x-a"], seen.headers["x-b"]) == ("grüß", "grü")
+async def test_header_bytes_that_are_no_utf_8_are_readable_all_the_same(run_check: HttpCheckDriver) -> None:
+    observed = await answered(
+        run_check, b"HTTP/1.1 200 OK\r\nX-A: gr\xfc\xdf\r\nX-B: gr\xc3\xbc\r\nContent-Length: 0\r\n\r\n"
+    )
+    assert (observed.headers["x-a"], observed.headers["x-b"]) == ("grüß", "grü")
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "eof"])
-async def test_a_body_is_read_however_its_end_is_told(ask: HttpCheckDriver, target: HttpTarget, framing: str) -> None:
+async def test_a_body_is_read_however_its_end_is_reported(
+    run_check: HttpCheckDriver, target: HttpTarget, framing: str
+) -> None:
     target.on("/", body=TEXT, framing=framing)
-    assert (await ask(target.url)).body == TEXT
+    assert (await run_check(target.url)).body == TEXT
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("status", [204, 304])
 async def test_answers_without_a_body_have_none(
-    ask: HttpCheckDriver, target: HttpTarget, method: str, status: int
+    run_check: HttpCheckDriver, target: HttpTarget, method: str, status: int
 ) -> None:
     target.on("/", status)
-    seen = await ask(target.url, method=method)
-    assert (seen.status, seen.body, seen.error) == (status, b"", None)
+    observed = await run_check(target.url, method=method)
+    assert (observed.status, observed.body, observed.error) == (status, b"", None)
 
 
-async def test_the_length_in_an_answer_to_head_is_not_waited_for(ask: HttpCheckDriver, target: HttpTarget) -> None:
+async def test_the_length_in_an_answer_to_head_is_not_waited_for(
+    run_check: HttpCheckDriver, target: HttpTarget
+) -> None:
     target.on("/", body=TEXT, headers={"content-encoding": "gzip"})
-    seen = await ask(target.url, method="HEAD")
-    assert (seen.status, seen.body, seen.headers["content-length"]) == (200, b"", str(len(TEXT)))
+    observed = await run_check(target.url, method="HEAD")
+    assert (observed.status, observed.body, observed.headers["content-length"]) == (200, b"", str(len(TEXT)))
 
 
-async def test_informational_answers_are_skipped(ask: HttpCheckDriver) -> None:
-    seen = await answered(
-        ask,
+async def test_informational_answers_are_skipped(run_check: HttpCheckDriver) -> None:
+    observed = await answered(
+        run_check,
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
     )
-    assert (seen.status, seen.body) == (200, b"ok")
+    assert (observed.status, observed.body) == (200, b"ok")
 
 
-async def test_an_http_1_0_answer_is_understood(ask: HttpCheckDriver) -> None:
-    seen = await answered(ask, b"HTTP/1.0 200 OK\r\n\r\nold but fine")
-    assert (seen.status, seen.body) == (200, b"old but fine")
+async def test_an_http_1_0_answer_is_understood(run_check: HttpCheckDriver) -> None:
+    observed = await answered(run_check, b"HTTP/1.0 200 OK\r\n\r\nold but fine")
+    assert (observed.status, observed.body) == (200, b"old but fine")
 
 
-async def test_a_connection_that_the_target_closes_after_its_answer_is_no_error(ask: HttpCheckDriver) -> None:
+async def test_a_connection_that_the_target_closes_after_its_answer_is_no_error(run_check: HttpCheckDriver) -> None:
     async with closes_idle() as server:
         for _ in range(3):
-            assert (await ask(server.url)).body == b"ok"
+            assert (await run_check(server.url)).body == b"ok"
         assert server.connections == 3
 
 
@@ -102,10 +113,10 @@ async def test_a_connection_that_the_target_closes_after_its_answer_is_no_error(
     ],
 )
 async def test_a_compressed_body_is_unpacked(
-    ask: HttpCheckDriver, target: HttpTarget, encoding: str, content: bytes
+    run_check: HttpCheckDriver, target: HttpTarget, encoding: str, content: bytes
 ) -> None:
     target.on("/", body=content, headers={"content-encoding": encoding})
-    assert (await ask(target.url)).body == TEXT
+    assert (await run_check(target.url)).body == TEXT
 
 
 # --- limits ---
@@ -113,51 +124,51 @@ async def test_a_compressed_body_is_unpacked(
 
 @pytest.mark.parametrize(("size", "truncated"), [(99, False), (100, False), (101, True), (100_000, True)])
 async def test_no_more_of_a_body_than_the_limit_is_read(
-    ask: HttpCheckDriver, target: HttpTarget, size: int, truncated: bool
+    run_check: HttpCheckDriver, target: HttpTarget, size: int, truncated: bool
 ) -> None:
     target.on("/", body=b"x" * size)
-    seen = await ask(target.url, read_limit=100)
-    assert (len(seen.body), seen.body_truncated, seen.error) == (min(size, 100), truncated, None)
+    observed = await run_check(target.url, read_limit=100)
+    assert (len(observed.body), observed.body_truncated, observed.error) == (min(size, 100), truncated, None)
 
 
-async def test_a_body_without_end_is_read_up_to_the_limit(ask: HttpCheckDriver) -> None:
+async def test_a_body_without_end_is_read_up_to_the_limit(run_check: HttpCheckDriver) -> None:
     async with endless_body() as server:
-        seen = await ask(server.url, read_limit="256KiB")
-    assert (len(seen.body), seen.body_truncated) == (256 * 1024, True)
+        observed = await run_check(server.url, read_limit="256KiB")
+    assert (len(observed.body), observed.body_truncated) == (256 * 1024, True)
 
 
-async def test_a_small_answer_that_unpacks_to_gigabytes_stays_small(ask: HttpCheckDriver) -> None:
+async def test_a_small_answer_that_unpacks_to_gigabytes_stays_small(run_check: HttpCheckDriver) -> None:
     async with gzip_bomb(50_000_000) as server:
         tracemalloc.start()
         try:
-            seen = await ask(server.url, read_limit="64KiB")
+            observed = await run_check(server.url, read_limit="64KiB")
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-    assert (len(seen.body), seen.body_truncated) == (64 * 1024, True)
+    assert (len(observed.body), observed.body_truncated) == (64 * 1024, True)
     assert peak < 4_000_000
 
 
 # --- Retry-After ---
 
 
-async def test_a_target_may_ask_to_wait_for_seconds(ask: HttpCheckDriver) -> None:
+async def test_a_target_may_request_to_wait_for_seconds(run_check: HttpCheckDriver) -> None:
     async with unavailable(7) as server:
-        assert (await ask(server.url)).retry_after_s == 7
+        assert (await run_check(server.url)).retry_after_s == 7
 
 
-async def test_a_target_may_ask_to_wait_until_an_instant(ask: HttpCheckDriver) -> None:
+async def test_a_target_may_request_to_wait_until_an_instant(run_check: HttpCheckDriver) -> None:
     async with unavailable(datetime.now(UTC) + timedelta(seconds=30)) as server:
-        seen = await ask(server.url)
-    assert seen.retry_after_s == pytest.approx(30, abs=2)
+        observed = await run_check(server.url)
+    assert observed.retry_after_s == pytest.approx(30, abs=2)
 
 
 # --- facts ---
 
 
-async def test_an_observation_tells_how_it_was_answered(ask: HttpCheckDriver, target: HttpTarget) -> None:
+async def test_an_observation_reports_how_it_was_answered(run_check: HttpCheckDriver, target: HttpTarget) -> None:
     target.on("/0", 302, headers={"location": "/a%20b?code=hidden"})
-    facts = (await ask(target.url + "/0?code=hidden")).facts
+    facts = (await run_check(target.url + "/0?code=hidden")).facts
     assert facts == {
         "http_version": "HTTP/1.1",
         "url": f"{target.url}/a%20b",
@@ -166,15 +177,15 @@ async def test_an_observation_tells_how_it_was_answered(ask: HttpCheckDriver, ta
     }
 
 
-async def test_an_observation_over_tls_has_the_version_and_the_certificates(ask: HttpCheckDriver) -> None:
+async def test_an_observation_over_tls_has_the_version_and_the_certificates(run_check: HttpCheckDriver) -> None:
     async with HttpTarget(tls="good") as server:
-        seen = await ask(f"https://localhost:{server.port}/", tls={"ca_file": server.ca_file})
-    assert seen.facts["tls_version"] == "TLSv1.3"
-    certificate = x509.load_der_x509_certificate(seen.certificates[0])
+        observed = await run_check(f"https://localhost:{server.port}/", tls={"ca_file": server.ca_file})
+    assert observed.facts["tls_version"] == "TLSv1.3"
+    certificate = x509.load_der_x509_certificate(observed.certificates[0])
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert "localhost" in names.get_values_for_type(x509.DNSName)
 
 
-async def test_certificates_are_told_also_when_nobody_verifies_them(ask: HttpCheckDriver) -> None:
+async def test_certificates_are_reported_also_when_no_one_verifies_them(run_check: HttpCheckDriver) -> None:
     async with HttpTarget(tls="self_signed") as server:
-        assert len((await ask(server.url, tls={"verify": False})).certificates) == 1
+        assert len((await run_check(server.url, tls={"verify": False})).certificates) == 1

@@ -59,5 +59,5 @@ def test_a_date_is_compared_with_the_clock_of_the_answer() -> None:
 
 
 @pytest.mark.parametrize(("status", "counts"), [(200, False), (202, False), (301, True), (429, True), (503, True)])
-def test_only_an_answer_that_turns_away_asks_to_wait(status: int, counts: bool) -> None:
+def test_only_an_answer_that_turns_away_requests_to_wait(status: int, counts: bool) -> None:
     assert (parse_retry_after(status, {"retry-after": "5"}, NOW) == 5) is counts

@@ -16,8 +16,8 @@ from tests.parts.http_target import HttpTarget as Server
 
 @pytest.fixture
 async def tracing() -> AsyncIterator[HttpCheckDriver]:
-    async with open_http_check({"token": "secret-token"}, traces=True) as ask:
-        yield ask
+    async with open_http_check({"token": "secret-token"}, traces=True) as run_check:
+        yield run_check
 
 
 async def test_each_attempt_sends_its_own_span(tracing: HttpCheckDriver, target: Server) -> None:
@@ -49,7 +49,7 @@ async def test_a_header_of_the_job_wins(tracing: HttpCheckDriver, target: Server
     assert target.last.headers["traceparent"] == "own"
 
 
-async def test_it_goes_along_within_the_origin_and_stays_behind_at_another_one(
+async def test_it_follows_within_the_origin_and_stays_behind_at_another_one(
     tracing: HttpCheckDriver, target: Server
 ) -> None:
     async with Server() as other:
@@ -63,6 +63,6 @@ async def test_it_goes_along_within_the_origin_and_stays_behind_at_another_one(
 
 
 async def test_without_the_setting_nothing_is_sent(target: Server) -> None:
-    async with open_http_check() as ask:
-        await ask(target.url)
+    async with open_http_check() as run_check:
+        await run_check(target.url)
     assert "traceparent" not in target.last.headers

@@ -31,13 +31,13 @@ async def cheapest(observe: Callable[[], Awaitable[Observation]]) -> tuple[Obser
     costs = []
     for _ in range(3):
         began = time.thread_time()
-        seen = await observe()
+        observed = await observe()
         costs.append(time.thread_time() - began)
-    return seen, min(costs)
+    return observed, min(costs)
 
 
 @pytest.mark.parametrize(
-    ("wire", "status", "says"),
+    ("wire", "status", "expected"),
     [
         (answers.MANY_LINES, None, "answered 200 with more than 1,000 header lines: check the service"),
         (answers.HINTS_OF_MANY_LINES, None, "answered 103 with more than 100 header lines: check the service"),
@@ -54,17 +54,17 @@ async def cheapest(observe: Callable[[], Awaitable[Observation]]) -> tuple[Obser
 )
 @pytest.mark.parametrize("connection", ["fresh", "kept"])
 async def test_an_answer_that_costs_too_much_is_refused_early(
-    ask: HttpCheckDriver, wire: bytes, status: int | None, says: str, connection: str
+    run_check: HttpCheckDriver, wire: bytes, status: int | None, expected: str, connection: str
 ) -> None:
     async with bad.answering(wire) as server:
-        seen, cost = await cheapest(lambda: ask(server.url, connection=connection))
-    assert (seen.error, seen.status) == (ErrorClass.PROTOCOL_ERROR, status)
-    assert f"127.0.0.1:{server.port} " in seen.message
-    assert says in seen.message
+        observed, cost = await cheapest(lambda: run_check(server.url, connection=connection))
+    assert (observed.error, observed.status) == (ErrorClass.PROTOCOL_ERROR, status)
+    assert f"127.0.0.1:{server.port} " in observed.message
+    assert expected in observed.message
     assert cost < FEW_MS
 
 
-def test_a_head_may_have_as_many_lines_as_the_bound_says() -> None:
+def test_a_head_may_have_as_many_lines_as_the_bound_reports() -> None:
     lines = ["a: b"] * MOST_HEADER_LINES
     assert len(parse_head(answers.head(*lines)).fields) == MOST_HEADER_LINES
     with pytest.raises(TooManyHeaderLines, match="200 with more than 1,000 header lines"):
@@ -78,27 +78,27 @@ def test_the_headers_of_an_informational_answer_are_not_built() -> None:
     assert (head.status, head.fields, head.headers) == (103, [], {})
 
 
-async def test_a_body_in_chunks_of_some_twenty_bytes_is_read(ask: HttpCheckDriver) -> None:
+async def test_a_body_in_chunks_of_some_twenty_bytes_is_read(run_check: HttpCheckDriver) -> None:
     """As servers send that flush each line of a log."""
     chunk = b"14\r\n" + b"x" * 20 + b"\r\n"
     async with bad.answering(answers.chunks(chunk * 50_000 + b"0\r\n\r\n")) as server:
-        seen = await ask(server.url)
-    assert (seen.error, len(seen.body)) == (None, 1_000_000)
+        observed = await run_check(server.url)
+    assert (observed.error, len(observed.body)) == (None, 1_000_000)
     assert MOST_CHUNKS + 1_000_000 // SMALL_CHUNK > 50_000
 
 
-async def test_others_have_their_turn_while_chunks_are_parsed(ask: HttpCheckDriver) -> None:
+async def test_others_have_their_turn_while_chunks_are_parsed(run_check: HttpCheckDriver) -> None:
     turns = _Turns()
     async with bad.answering(answers.chunks(b"5\r\nready\r\n" * 15_000 + b"0\r\n\r\n")) as server:
         watching = asyncio.create_task(turns.watch())
-        seen = await ask(server.url)
+        observed = await run_check(server.url)
         watching.cancel()
-    assert (seen.error, len(seen.body)) == (None, 75_000)
+    assert (observed.error, len(observed.body)) == (None, 75_000)
     assert turns.count > 150_000 // 32_768
 
 
 @pytest.mark.parametrize(
-    ("wire", "status", "says"),
+    ("wire", "status", "expected"),
     [
         (answers.HTTP_2_MANY_LINES, None, "answered 200 with more than 1,000 header lines: check the service"),
         (answers.HTTP_2_TOO_MANY_FIELDS, None, "sent more than 64 KiB of headers: have it send less"),
@@ -111,13 +111,13 @@ async def test_others_have_their_turn_while_chunks_are_parsed(ask: HttpCheckDriv
     ids=["lines", "fields", "interim lines", "interim heads", "trailers", "tiny data", "pings"],
 )
 async def test_an_answer_by_http_2_that_costs_too_much_is_refused_early(
-    ask: HttpCheckDriver, wire: bytes, status: int | None, says: str
+    run_check: HttpCheckDriver, wire: bytes, status: int | None, expected: str
 ) -> None:
     async with bad.answering(wire) as server:
-        seen, cost = await cheapest(lambda: ask(server.url, http2=True))
-    assert (seen.error, seen.status) == (ErrorClass.PROTOCOL_ERROR, status)
-    assert f"127.0.0.1:{server.port} " in seen.message
-    assert says in seen.message
+        observed, cost = await cheapest(lambda: run_check(server.url, http2=True))
+    assert (observed.error, observed.status) == (ErrorClass.PROTOCOL_ERROR, status)
+    assert f"127.0.0.1:{server.port} " in observed.message
+    assert expected in observed.message
     assert cost < FEW_MS
 
 
@@ -132,7 +132,7 @@ def test_frames_are_counted_however_they_arrive(frames: list[tuple[int, int]], s
     assert counted.count == len(frames)
 
 
-def test_no_more_frames_are_looked_at_in_one_go_than_take_a_few_milliseconds() -> None:
+def test_no_more_frames_are_checked_in_one_go_than_take_a_few_milliseconds() -> None:
     pings, heads = FrameCounter(), FrameCounter()
     assert pings.split_step(answers.frame(6, bytes(8)) * 400) == 100 * 17
     assert heads.split_step(answers.frame(1, bytes(8)) * 400) == 17
@@ -140,18 +140,18 @@ def test_no_more_frames_are_looked_at_in_one_go_than_take_a_few_milliseconds() -
 
 async def test_a_token_endpoint_and_a_proxy_are_held_to_the_same_bounds() -> None:
     secrets = {"id": "client", "key": "secret-value"}
-    async with open_http_check(secrets) as ask, bad.answering(answers.MANY_LINES) as server:
+    async with open_http_check(secrets) as run_check, bad.answering(answers.MANY_LINES) as server:
         auth = {
             "kind": "oauth2",
             "token_url": f"{server.url}/token",
             "client_id": {"secret": "id"},
             "client_secret": {"secret": "key"},
         }
-        no_token = await ask("http://127.0.0.1:9/", auth=auth, allow_plain_http=True)
-        no_tunnel = await ask("https://127.0.0.1:9/", proxy=server.url)
-    says = "answered 200 with more than 1,000 header lines"
-    assert (no_token.error, says in no_token.message) == (ErrorClass.TOKEN_UNAVAILABLE, True)
-    assert (no_tunnel.error, says in no_tunnel.message) == (ErrorClass.PROTOCOL_ERROR, True)
+        no_token = await run_check("http://127.0.0.1:9/", auth=auth, allow_plain_http=True)
+        no_tunnel = await run_check("https://127.0.0.1:9/", proxy=server.url)
+    expected = "answered 200 with more than 1,000 header lines"
+    assert (no_token.error, expected in no_token.message) == (ErrorClass.TOKEN_UNAVAILABLE, True)
+    assert (no_tunnel.error, expected in no_tunnel.message) == (ErrorClass.PROTOCOL_ERROR, True)
 
 
 class _Records(StreamServer):
@@ -175,13 +175,13 @@ class _Records(StreamServer):
 def test_an_answer_in_too_many_tls_records_is_refused(
     loop: Callable[[], asyncio.AbstractEventLoop], count: int, size: int, refused: bool
 ) -> None:
-    async def asked() -> tuple[ErrorClass | None, str, int]:
-        async with _Records(count, size) as server, open_http_check() as ask:
-            seen = await ask(server.url, tls={"ca_file": ca_file()})
-            return seen.error, seen.message, len(seen.body)
+    async def requested() -> tuple[ErrorClass | None, str, int]:
+        async with _Records(count, size) as server, open_http_check() as run_check:
+            observed = await run_check(server.url, tls={"ca_file": ca_file()})
+            return observed.error, observed.message, len(observed.body)
 
     with asyncio.Runner(loop_factory=loop) as runner:
-        error, message, length = runner.run(asked())
+        error, message, length = runner.run(requested())
     if refused:
         assert error is ErrorClass.PROTOCOL_ERROR
         assert "sent more than 2,000 TLS records of less than 64 bytes on average: have the service buffer" in message
@@ -189,14 +189,14 @@ def test_an_answer_in_too_many_tls_records_is_refused(
         assert (error, length) == (None, count * size)
 
 
-async def test_a_redirect_to_a_url_that_takes_long_to_read_is_refused(ask: HttpCheckDriver) -> None:
+async def test_a_redirect_to_a_url_that_takes_long_to_read_is_refused(run_check: HttpCheckDriver) -> None:
     async with bad.answering(answers.redirect("/" + "%zz" * 20_000)) as server:
-        seen = await ask(server.url)
-    assert seen.error is ErrorClass.PROTOCOL_ERROR
-    assert "redirects to a URL of more than 16 KiB" in seen.message
+        observed = await run_check(server.url)
+    assert observed.error is ErrorClass.PROTOCOL_ERROR
+    assert "redirects to a URL of more than 16 KiB" in observed.message
 
 
-async def test_a_redirect_in_a_circle_with_many_cookies_costs_little(ask: HttpCheckDriver) -> None:
+async def test_a_redirect_in_a_circle_with_many_cookies_costs_little(run_check: HttpCheckDriver) -> None:
     """Each of eleven answers set 200 cookies before, each of which took 0.1 ms."""
 
     class Circle(HttpServer):
@@ -205,21 +205,21 @@ async def test_a_redirect_in_a_circle_with_many_cookies_costs_little(ask: HttpCh
             return Answer(302, {"location": "/", "set-cookie": cookies})
 
     async with Circle() as server:
-        seen = await ask(server.url)
-    assert seen.error is ErrorClass.TOO_MANY_REDIRECTS
+        observed = await run_check(server.url)
+    assert observed.error is ErrorClass.TOO_MANY_REDIRECTS
     sent = server.requests[-1].headers["cookie"].split("; ")
     assert [cookie.partition("-")[0] for cookie in sent] == ["c1"] * 80 + ["c2"] * 20
 
 
-async def test_the_header_lines_of_all_redirects_are_counted_together(ask: HttpCheckDriver) -> None:
+async def test_the_header_lines_of_all_redirects_are_counted_together(run_check: HttpCheckDriver) -> None:
     class Circle(HttpServer):
         def answer(self, request: Request) -> Answer:
             return Answer(302, {"location": "/", "x-more": ["x"] * 600})
 
     async with Circle() as server:
-        seen = await ask(server.url)
-    assert (seen.error, len(server.requests)) == (ErrorClass.PROTOCOL_ERROR, 2)
-    assert "answered 302 with more than 1,000 header lines, including its redirects: check" in seen.message
+        observed = await run_check(server.url)
+    assert (observed.error, len(server.requests)) == (ErrorClass.PROTOCOL_ERROR, 2)
+    assert "answered 302 with more than 1,000 header lines, including its redirects: check" in observed.message
 
 
 class _Turns:

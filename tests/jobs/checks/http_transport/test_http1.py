@@ -41,7 +41,7 @@ def content(wire: bytes, pieces: tuple[int, ...] = (), method: str = "GET") -> t
         (answers.head("Transfer-Encoding: CHUNKED") + b"5;a=b\r\nready\r\n0\r\n\r\n", (b"ready", False)),
     ],
 )
-def test_the_content_of_an_answer_ends_where_its_head_says(wire: bytes, found: tuple[bytes, bool]) -> None:
+def test_the_content_of_an_answer_ends_where_its_head_reports(wire: bytes, found: tuple[bytes, bool]) -> None:
     assert content(wire) == found
 
 
@@ -50,7 +50,7 @@ def test_an_answer_to_head_has_no_content() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wire", "says"),
+    ("wire", "message"),
     [
         (answers.NEGATIVE_LENGTH, "illegal Content-Length"),
         (answers.SIGNED_LENGTH, "illegal Content-Length"),
@@ -78,8 +78,8 @@ def test_an_answer_to_head_has_no_content() -> None:
         (answers.head(status="http/1.1 200 OK"), "illegal status line"),
     ],
 )
-def test_a_broken_rule_is_named(wire: bytes, says: str) -> None:
-    with pytest.raises(MalformedResponse, match=says):
+def test_a_broken_rule_is_named(wire: bytes, message: str) -> None:
+    with pytest.raises(MalformedResponse, match=message):
         content(wire)
 
 
@@ -106,7 +106,7 @@ def test_blanks_around_a_value_are_not_part_of_it() -> None:
         ("HTTP/1.0 200 OK", ("Connection: keep-alive",), False),
     ],
 )
-def test_a_head_tells_whether_the_connection_stays(status: str, lines: tuple[str, ...], closes: bool) -> None:
+def test_a_head_reports_whether_the_connection_stays(status: str, lines: tuple[str, ...], closes: bool) -> None:
     assert parse_head(answers.head(*lines, status=status)).closes_connection is closes
 
 
@@ -117,7 +117,7 @@ def test_a_head_has_a_limit(wire: bytes) -> None:
 
 
 @pytest.mark.parametrize("wire", [answers.CHUNK_EXTENSION_TOO_LONG, answers.TRAILERS_TOO_LONG])
-def test_what_chunks_carry_besides_the_content_has_a_limit(wire: bytes) -> None:
+def test_what_chunks_carry_in_addition_to_the_content_has_a_limit(wire: bytes) -> None:
     end = find_head_end(wire)
     assert end is not None
     with pytest.raises(HeadTooLarge):

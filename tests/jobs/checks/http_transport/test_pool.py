@@ -15,24 +15,24 @@ from tests.parts import bad_servers as bad
 from tests.parts.bad_servers import BadServer
 from tests.parts.http_target import HttpTarget
 
-KEPT = {"connection": "kept"}
+STORED = {"connection": "kept"}
 
 
-def made(seen: Observation) -> bool:
+def made(observed: Observation) -> bool:
     """Whether a connection was made for it."""
-    return seen.phases.connect_ms is not None
+    return observed.phases.connect_ms is not None
 
 
-async def test_each_request_has_a_connection_of_its_own_unless_the_target_says_otherwise(
-    ask: HttpCheckDriver, target: HttpTarget
+async def test_each_request_has_a_connection_of_its_own_unless_the_target_reports_otherwise(
+    run_check: HttpCheckDriver, target: HttpTarget
 ) -> None:
-    assert [made(await ask(target.url)) for _ in range(3)] == [True, True, True]
+    assert [made(await run_check(target.url)) for _ in range(3)] == [True, True, True]
 
 
-async def test_a_kept_connection_is_used_again_and_the_phases_say_so(ask: HttpCheckDriver) -> None:
+async def test_a_stored_connection_is_used_again_and_the_phases_report_it(run_check: HttpCheckDriver) -> None:
     async with HttpTarget(tls="good") as server:
         url, tls = f"https://localhost:{server.port}/", {"ca_file": server.ca_file}
-        first, second = [await ask(url, tls=tls, **KEPT) for _ in range(2)]
+        first, second = [await run_check(url, tls=tls, **STORED) for _ in range(2)]
     assert (first.status, second.status, server.connections) == (200, 200, 1)
     assert None not in (first.phases.dns_ms, first.phases.connect_ms, first.phases.tls_ms)
     assert (second.phases.dns_ms, second.phases.connect_ms, second.phases.tls_ms) == (None, None, None)
@@ -41,27 +41,29 @@ async def test_a_kept_connection_is_used_again_and_the_phases_say_so(ask: HttpCh
     assert second.certificates == first.certificates
 
 
-async def test_connections_wait_for_as_many_requests_as_go_on_together(
-    ask: HttpCheckDriver, target: HttpTarget
+async def test_connections_wait_for_as_many_requests_as_continue_together(
+    run_check: HttpCheckDriver, target: HttpTarget
 ) -> None:
     for _ in range(3):
-        await asyncio.gather(*(ask(target.url, **KEPT) for _ in range(4)))
+        await asyncio.gather(*(run_check(target.url, **STORED) for _ in range(4)))
     assert target.connections == 4
 
 
-async def test_jobs_that_trust_differently_do_not_share_a_connection(ask: HttpCheckDriver) -> None:
+async def test_jobs_that_trust_differently_do_not_share_a_connection(run_check: HttpCheckDriver) -> None:
     async with HttpTarget(tls="self_signed") as server:
-        assert (await ask(server.url, tls={"verify": False}, **KEPT)).status == 200
-        assert (await ask(server.url, **KEPT)).error is ErrorClass.TLS_CERTIFICATE
+        assert (await run_check(server.url, tls={"verify": False}, **STORED)).status == 200
+        assert (await run_check(server.url, **STORED)).error is ErrorClass.TLS_CERTIFICATE
 
 
-async def test_a_kept_connection_that_was_closed_meanwhile_is_replaced_without_a_word(ask: HttpCheckDriver) -> None:
+async def test_a_stored_connection_that_was_closed_meanwhile_is_replaced_without_a_word(
+    run_check: HttpCheckDriver,
+) -> None:
     async with HttpTarget() as server:
-        await ask(server.url, **KEPT)
+        await run_check(server.url, **STORED)
         server.close_connections()
         await asyncio.sleep(0.01)
-        seen = await ask(server.url, **KEPT)
-    assert (seen.status, seen.error, made(seen)) == (200, None, True)
+        observed = await run_check(server.url, **STORED)
+    assert (observed.status, observed.error, made(observed)) == (200, None, True)
 
 
 def closes_at_the_second_request(answer: bytes = b"") -> BadServer:
@@ -75,26 +77,26 @@ def closes_at_the_second_request(answer: bytes = b"") -> BadServer:
     return BadServer(behave)
 
 
-async def test_a_connection_that_breaks_as_it_is_used_again_is_replaced_once(ask: HttpCheckDriver) -> None:
+async def test_a_connection_that_breaks_as_it_is_used_again_is_replaced_once(run_check: HttpCheckDriver) -> None:
     async with closes_at_the_second_request() as server:
-        await ask(server.url, **KEPT)
-        seen = await ask(server.url, **KEPT)
-        assert (seen.status, seen.error, made(seen), server.connections) == (200, None, True, 2)
+        await run_check(server.url, **STORED)
+        observed = await run_check(server.url, **STORED)
+        assert (observed.status, observed.error, made(observed), server.connections) == (200, None, True, 2)
 
 
-async def test_one_that_breaks_within_the_answer_is_a_failure(ask: HttpCheckDriver) -> None:
+async def test_one_that_breaks_within_the_answer_is_a_failure(run_check: HttpCheckDriver) -> None:
     async with closes_at_the_second_request(b"HTTP/1.1 2") as server:
-        await ask(server.url, **KEPT)
-        seen = await ask(server.url, **KEPT)
-        assert (seen.error, server.connections) == (ErrorClass.PROTOCOL_ERROR, 1)
+        await run_check(server.url, **STORED)
+        observed = await run_check(server.url, **STORED)
+        assert (observed.error, server.connections) == (ErrorClass.PROTOCOL_ERROR, 1)
 
 
-async def test_what_must_not_be_repeated_never_goes_over_a_kept_connection(
-    ask: HttpCheckDriver, target: HttpTarget
+async def test_what_must_not_be_repeated_never_goes_over_a_stored_connection(
+    run_check: HttpCheckDriver, target: HttpTarget
 ) -> None:
-    await ask(target.url, **KEPT)
-    seen = await ask(target.url, method="POST", **KEPT)
-    assert (made(seen), target.last.headers["connection"]) == (True, "close")
+    await run_check(target.url, **STORED)
+    observed = await run_check(target.url, method="POST", **STORED)
+    assert (made(observed), target.last.headers["connection"]) == (True, "close")
 
 
 @pytest.mark.parametrize(
@@ -109,49 +111,49 @@ async def test_what_must_not_be_repeated_never_goes_over_a_kept_connection(
     ],
     ids=["longer than promised", "second answer", "204 with content", "chunks and more", "close", "HTTP/1.0"],
 )
-async def test_a_connection_with_something_odd_is_not_kept(ask: HttpCheckDriver, answer: bytes) -> None:
+async def test_a_connection_with_something_odd_is_not_stored(run_check: HttpCheckDriver, answer: bytes) -> None:
     async def behave(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(answer)
         await asyncio.sleep(0.2)
 
     async with BadServer(behave) as server:
-        assert [made(await ask(server.url, **KEPT)) for _ in range(2)] == [True, True]
+        assert [made(await run_check(server.url, **STORED)) for _ in range(2)] == [True, True]
 
 
-async def test_a_body_that_is_not_read_to_its_end_ends_the_connection(ask: HttpCheckDriver) -> None:
+async def test_a_body_that_is_not_read_to_its_end_ends_the_connection(run_check: HttpCheckDriver) -> None:
     async with bad.endless_body() as server:
-        seen = [await ask(server.url, read_limit="1KiB", **KEPT) for _ in range(2)]
-        assert [made(each) for each in seen] == [True, True]
+        observed = [await run_check(server.url, read_limit="1KiB", **STORED) for _ in range(2)]
+        assert [made(each) for each in observed] == [True, True]
 
 
 async def test_idle_connections_are_closed_in_time(
-    ask: HttpCheckDriver, target: HttpTarget, monkeypatch: pytest.MonkeyPatch
+    run_check: HttpCheckDriver, target: HttpTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kept_module, "IDLE_SECONDS", 0.02)
     monkeypatch.setattr(kept_module, "_SWEEP_INTERVAL", 0.01)
-    await ask(target.url, **KEPT)
+    await run_check(target.url, **STORED)
     await wait_until(lambda: not target.open_connections)
-    assert made(await ask(target.url, **KEPT))
+    assert made(await run_check(target.url, **STORED))
 
 
-async def test_of_one_origin_only_so_many_are_kept(
-    ask: HttpCheckDriver, target: HttpTarget, monkeypatch: pytest.MonkeyPatch
+async def test_of_one_origin_only_so_many_are_stored(
+    run_check: HttpCheckDriver, target: HttpTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kept_module, "MOST_IDLE_PER_ORIGIN", 2)
-    await asyncio.gather(*(ask(target.url, **KEPT) for _ in range(5)))
+    await asyncio.gather(*(run_check(target.url, **STORED) for _ in range(5)))
     await wait_until(lambda: target.open_connections == 2)
 
 
-async def test_of_all_origins_only_so_many_are_kept(
-    ask: HttpCheckDriver, target: HttpTarget, monkeypatch: pytest.MonkeyPatch
+async def test_of_all_origins_only_so_many_are_stored(
+    run_check: HttpCheckDriver, target: HttpTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kept_module, "MOST_IDLE", 1)
-    await asyncio.gather(*(ask(target.url, **KEPT) for _ in range(3)))
+    await asyncio.gather(*(run_check(target.url, **STORED) for _ in range(3)))
     await wait_until(lambda: target.open_connections == 1)
 
 
-async def test_redirects_use_kept_connections_too(ask: HttpCheckDriver, target: HttpTarget) -> None:
+async def test_redirects_use_stored_connections_too(run_check: HttpCheckDriver, target: HttpTarget) -> None:
     target.on("/0", 302, headers={"location": "/1"})
-    found: list[Any] = [await ask(target.url + "/0", **KEPT) for _ in range(2)]
-    assert [seen.status for seen in found] == [200, 200]
+    found: list[Any] = [await run_check(target.url + "/0", **STORED) for _ in range(2)]
+    assert [observed.status for observed in found] == [200, 200]
     assert found[1].facts["redirects"] == 1

@@ -10,7 +10,7 @@ from tests.parts import bad_answers as answers
 
 
 @pytest.mark.parametrize(
-    ("data", "says"),
+    ("data", "message"),
     [
         (answers.TLS_ALERT, "TLS: write https in the URL"),
         (answers.BEGIN_OF_HANDSHAKE, "TLS: write https"),
@@ -28,8 +28,8 @@ from tests.parts import bad_answers as answers
         (b"\xff" * DETECTION_BYTES, "something that is not HTTP/1.1"),
     ],
 )
-def test_a_server_is_recognised_by_what_it_says_first(data: bytes, says: str) -> None:
-    assert says in str(not_http_error(data[:DETECTION_BYTES]))
+def test_a_server_is_recognised_by_what_it_reports_first(data: bytes, message: str) -> None:
+    assert message in str(not_http_error(data[:DETECTION_BYTES]))
 
 
 @pytest.mark.parametrize(
@@ -43,5 +43,5 @@ def test_a_server_is_recognised_by_what_it_says_first(data: bytes, says: str) ->
         (b"SSH-", False),
     ],
 )
-def test_the_begin_of_an_answer_tells_whether_it_may_be_http(first: bytes, may_be: bool) -> None:
+def test_the_begin_of_an_answer_reports_whether_it_may_be_http(first: bytes, may_be: bool) -> None:
     assert may_be_http1(first) is may_be

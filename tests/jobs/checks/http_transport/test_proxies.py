@@ -26,60 +26,62 @@ AUTH = {"username": "probe", "password": {"secret": "proxy"}}
 BASIC = base64.b64encode(b"probe:pa55word").decode()
 
 
-async def test_a_plain_target_is_asked_by_its_whole_url(target: HttpTarget) -> None:
-    async with Proxy() as proxy, open_http_check({"proxy": "pa55word"}) as ask:
-        seen = await ask(target.url + "/a", proxy=proxy.url, proxy_auth=AUTH)
-        assert ask.redactor.redact(BASIC) == "***"
-    assert (seen.status, target.last.path) == (200, "/a")
+async def test_a_plain_target_is_queried_by_its_whole_url(target: HttpTarget) -> None:
+    async with Proxy() as proxy, open_http_check({"proxy": "pa55word"}) as run_check:
+        observed = await run_check(target.url + "/a", proxy=proxy.url, proxy_auth=AUTH)
+        assert run_check.redactor.redact(BASIC) == "***"
+    assert (observed.status, target.last.path) == (200, "/a")
     assert proxy.requests[0].startswith(f"GET {target.url}/a HTTP/1.1\r\n")
     assert f"\r\nProxy-Authorization: Basic {BASIC}\r\n" in proxy.requests[0]
 
 
-async def test_a_target_behind_tls_is_asked_through_a_tunnel(ask: HttpCheckDriver) -> None:
+async def test_a_target_behind_tls_is_queried_through_a_tunnel(run_check: HttpCheckDriver) -> None:
     async with HttpTarget(tls="good") as server, Proxy() as proxy:
         for _ in range(2):
-            seen = await ask(f"https://localhost:{server.port}/a", proxy=proxy.url, tls=TRUST)
-    assert (seen.status, server.last.path, seen.facts["tls_version"]) == (200, "/a", "TLSv1.3")
+            observed = await run_check(f"https://localhost:{server.port}/a", proxy=proxy.url, tls=TRUST)
+    assert (observed.status, server.last.path, observed.facts["tls_version"]) == (200, "/a", "TLSv1.3")
     assert proxy.requests[0].startswith(
         f"CONNECT localhost:{server.port} HTTP/1.1\r\nHost: localhost:{server.port}\r\n"
     )
-    assert None not in (seen.phases.connect_ms, seen.phases.tls_ms, seen.phases.first_byte_ms)
+    assert None not in (observed.phases.connect_ms, observed.phases.tls_ms, observed.phases.first_byte_ms)
     assert "proxy-authorization" not in server.last.headers
 
 
 async def test_the_tunnel_carries_the_proof_and_the_target_never_sees_it() -> None:
-    async with HttpTarget(tls="good") as server, Proxy() as proxy, open_http_check({"proxy": "pa55word"}) as ask:
-        await ask(server.url, proxy=proxy.url, proxy_auth=AUTH, tls=TRUST)
+    async with HttpTarget(tls="good") as server, Proxy() as proxy, open_http_check({"proxy": "pa55word"}) as run_check:
+        await run_check(server.url, proxy=proxy.url, proxy_auth=AUTH, tls=TRUST)
     assert f"\r\nProxy-Authorization: Basic {BASIC}\r\n" in proxy.requests[0]
     assert "proxy-authorization" not in server.last.headers
 
 
 @pytest.mark.parametrize(
-    ("status", "says"), [(407, "check proxy_auth"), (403, "its rules"), (502, "could not connect")]
+    ("status", "expected"), [(407, "check proxy_auth"), (403, "its rules"), (502, "could not connect")]
 )
-async def test_a_proxy_that_refuses_is_named(ask: HttpCheckDriver, status: int, says: str) -> None:
+async def test_a_proxy_that_refuses_is_named(run_check: HttpCheckDriver, status: int, expected: str) -> None:
     async with Proxy(answer=status) as proxy:
-        seen = await ask("https://checkout.internal/", proxy=proxy.url)
-    assert seen.error is ErrorClass.CONNECTION_FAILED
-    assert seen.message.startswith(f"The proxy 127.0.0.1:{proxy.port} opened no tunnel to checkout.internal:443: ")
-    assert f"answered {status}" in seen.message
-    assert says in seen.message
+        observed = await run_check("https://checkout.internal/", proxy=proxy.url)
+    assert observed.error is ErrorClass.CONNECTION_FAILED
+    assert observed.message.startswith(f"The proxy 127.0.0.1:{proxy.port} opened no tunnel to checkout.internal:443: ")
+    assert f"answered {status}" in observed.message
+    assert expected in observed.message
 
 
 @pytest.mark.parametrize(
     ("server", "error"), [(bad.refused_port, "connection_refused"), (bad.disconnect, "connection_reset")]
 )
-async def test_a_proxy_that_is_away_is_the_one_that_is_blamed(ask: HttpCheckDriver, server: Server, error: str) -> None:
-    async with server() as away:
-        seen = await ask("https://checkout.internal/", proxy=away.url)
-    assert (seen.error, f"127.0.0.1:{away.port}" in seen.message) == (error, True)
+async def test_a_proxy_that_is_unavailable_is_the_one_that_is_blamed(
+    run_check: HttpCheckDriver, server: Server, error: str
+) -> None:
+    async with server() as unavailable:
+        observed = await run_check("https://checkout.internal/", proxy=unavailable.url)
+    assert (observed.error, f"127.0.0.1:{unavailable.port}" in observed.message) == (error, True)
 
 
-async def test_behind_the_tunnel_the_target_is_the_one_that_is_blamed(ask: HttpCheckDriver) -> None:
+async def test_behind_the_tunnel_the_target_is_the_one_that_is_blamed(run_check: HttpCheckDriver) -> None:
     async with HttpTarget(tls="expired") as server, Proxy() as proxy:
-        seen = await ask(server.url, proxy=proxy.url, tls=TRUST)
-    assert seen.error is ErrorClass.TLS_CERTIFICATE
-    assert seen.message.startswith(f"The certificate of 127.0.0.1:{server.port} has expired")
+        observed = await run_check(server.url, proxy=proxy.url, tls=TRUST)
+    assert observed.error is ErrorClass.TLS_CERTIFICATE
+    assert observed.message.startswith(f"The certificate of 127.0.0.1:{server.port} has expired")
 
 
 @pytest.mark.parametrize(
@@ -100,27 +102,29 @@ async def test_behind_the_tunnel_the_target_is_the_one_that_is_blamed(ask: HttpC
 )
 async def test_a_proxy_is_no_way_around_the_guard(url: str, rules: dict[str, Any]) -> None:
     guard = Guard(replace(LOCAL_GUARD._rules, **rules)) if rules else LOCAL_GUARD
-    async with Proxy() as proxy, open_http_check(guard=guard) as ask:
-        seen = await ask(url, proxy=proxy.url)
-    assert (seen.error, proxy.requests) == (ErrorClass.TARGET_DENIED, [])
-    assert "proxy" not in seen.message
+    async with Proxy() as proxy, open_http_check(guard=guard) as run_check:
+        observed = await run_check(url, proxy=proxy.url)
+    assert (observed.error, proxy.requests) == (ErrorClass.TARGET_DENIED, [])
+    assert "proxy" not in observed.message
 
 
-async def test_what_comes_with_the_answer_of_the_proxy_is_said_by_the_target(ask: HttpCheckDriver) -> None:
+async def test_what_comes_with_the_answer_of_the_proxy_is_reported_by_the_target(run_check: HttpCheckDriver) -> None:
     tunnel = b"HTTP/1.1 200 Connection established\r\n\r\n" + HTTP_2_GOOD
     async with bad.part_then(tunnel, "silence") as proxy:
         async with asyncio.timeout(60):
-            seen = await ask("http://checkout.internal/", proxy=proxy.url, http2=True)
-    assert (seen.status, seen.body) == (200, b"ready")
+            observed = await run_check("http://checkout.internal/", proxy=proxy.url, http2=True)
+    assert (observed.status, observed.body) == (200, b"ready")
 
 
-async def test_a_proxy_that_may_not_be_asked_is_not(ask: HttpCheckDriver) -> None:
-    assert (await ask("http://checkout.internal/", proxy="http://169.254.169.254")).error is ErrorClass.TARGET_DENIED
+async def test_a_proxy_that_may_not_be_requested_is_not(run_check: HttpCheckDriver) -> None:
+    assert (
+        await run_check("http://checkout.internal/", proxy="http://169.254.169.254")
+    ).error is ErrorClass.TARGET_DENIED
 
 
-async def test_a_proxy_that_is_given_up_leaves_nothing_open(ask: HttpCheckDriver) -> None:
+async def test_a_proxy_that_is_abandoned_leaves_nothing_open(run_check: HttpCheckDriver) -> None:
     async with bad.black_hole() as silent:
-        clock = await ask.run_until_phase("connect", "https://checkout.internal/", proxy=silent.url)
+        clock = await run_check.run_until_phase("connect", "https://checkout.internal/", proxy=silent.url)
     assert clock.current == "connect"
 
 
@@ -136,6 +140,6 @@ async def test_a_proxy_that_is_given_up_leaves_nothing_open(ask: HttpCheckDriver
         {"http2": True, "connection": "kept"},
     ],
 )
-async def test_what_does_not_go_together_is_refused(ask: HttpCheckDriver, wrong: dict[str, object]) -> None:
+async def test_what_does_not_go_together_is_refused(run_check: HttpCheckDriver, wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"prox|kept"):
-        await ask("http://checkout.internal/", **wrong)
+        await run_check("http://checkout.internal/", **wrong)

@@ -59,9 +59,9 @@ async def observed(
         (HeartbeatRecord(HeartbeatState.UP, ago(hours=1), last_start=ago(minutes=5)), "started"),
     ],
 )
-async def test_what_is_not_down_is_good_and_says_its_state(beat: HeartbeatRecord, state: str) -> None:
-    seen = await observed(beat)
-    assert (seen.error, seen.facts["state"]) == (None, state)
+async def test_what_is_not_down_is_good_and_reports_its_state(beat: HeartbeatRecord, state: str) -> None:
+    found = await observed(beat)
+    assert (found.error, found.facts["state"]) == (None, state)
 
 
 @pytest.mark.parametrize(
@@ -88,51 +88,51 @@ async def test_before_the_first_ping_nothing_is_known_unless_it_is_overdue(beat:
     assert (await observed(beat)).pending == pending
 
 
-async def test_a_missing_ping_says_since_when_and_where_the_last_one_came_from() -> None:
-    seen = await observed(HeartbeatRecord(HeartbeatState.UP, ago(hours=26), source="10.1.2.3", agent="curl/8.5"))
-    assert seen.error is ErrorClass.HEARTBEAT_MISSING
-    assert seen.message == (
+async def test_a_missing_ping_reports_since_when_and_where_the_last_one_came_from() -> None:
+    found = await observed(HeartbeatRecord(HeartbeatState.UP, ago(hours=26), source="10.1.2.3", agent="curl/8.5"))
+    assert found.error is ErrorClass.HEARTBEAT_MISSING
+    assert found.message == (
         "No ping since 2026-02-28 10:00:00Z, the next was due at 2026-03-01 10:00:00Z, and the grace of 1h is over; "
         "the last one came from 10.1.2.3 (curl/8.5)."
     )
-    assert seen.facts["due"] == "2026-03-01T10:00:00Z"
+    assert found.facts["due"] == "2026-03-01T10:00:00Z"
 
 
-async def test_a_failure_says_its_code_and_what_came_with_it() -> None:
+async def test_a_failure_reports_its_code_and_what_came_with_it() -> None:
     redactor = Redactor()
     redactor.add_permanent("hunter22")
-    seen = await observed(
+    found = await observed(
         HeartbeatRecord(HeartbeatState.DOWN, ago(minutes=1), exit_code=3, body="disk full\n pw hunter22"), redactor
     )
-    assert seen.error is ErrorClass.HEARTBEAT_FAILED
-    assert seen.message == (
+    assert found.error is ErrorClass.HEARTBEAT_FAILED
+    assert found.message == (
         "The last ping reported a failure, exit code 3, at 2026-03-01 11:59:00Z; "
         "the source of the last one is unknown. Its text: disk full pw ***"
     )
 
 
 async def test_a_run_without_an_end_is_missing_its_ping() -> None:
-    seen = await observed(HeartbeatRecord(HeartbeatState.UP, ago(hours=3), last_start=ago(hours=2), source="10.1.2.3"))
-    assert seen.error is ErrorClass.HEARTBEAT_MISSING
-    assert seen.message.startswith("The run that started at 2026-03-01 10:00:00Z did not report its end within 1h;")
+    found = await observed(HeartbeatRecord(HeartbeatState.UP, ago(hours=3), last_start=ago(hours=2), source="10.1.2.3"))
+    assert found.error is ErrorClass.HEARTBEAT_MISSING
+    assert found.message.startswith("The run that started at 2026-03-01 10:00:00Z did not report its end within 1h;")
 
 
 async def test_a_program_that_never_pinged_in_time_is_missing() -> None:
-    seen = await observed(HeartbeatRecord(known_since=ago(hours=24)))
-    assert (seen.error, seen.facts["state"]) == (ErrorClass.HEARTBEAT_MISSING, "down")
+    found = await observed(HeartbeatRecord(known_since=ago(hours=24)))
+    assert (found.error, found.facts["state"]) == (ErrorClass.HEARTBEAT_MISSING, "down")
 
 
 async def test_an_overdue_run_is_missing_and_no_failure_when_another_one_began() -> None:
-    seen = await observed(HeartbeatRecord(HeartbeatState.DOWN, ago(hours=9), last_start=ago(minutes=1), overran=True))
-    assert seen.error is ErrorClass.HEARTBEAT_MISSING
+    found = await observed(HeartbeatRecord(HeartbeatState.DOWN, ago(hours=9), last_start=ago(minutes=1), overran=True))
+    assert found.error is ErrorClass.HEARTBEAT_MISSING
 
 
 async def test_what_is_down_stays_so_while_it_is_tried_again() -> None:
-    seen = await observed(HeartbeatRecord(HeartbeatState.DOWN, ago(minutes=9), last_start=ago(minutes=1)))
-    assert (seen.error, seen.facts["state"]) == (ErrorClass.HEARTBEAT_FAILED, "down")
+    found = await observed(HeartbeatRecord(HeartbeatState.DOWN, ago(minutes=9), last_start=ago(minutes=1)))
+    assert (found.error, found.facts["state"]) == (ErrorClass.HEARTBEAT_FAILED, "down")
 
 
-async def test_the_pings_of_its_own_job_are_looked_at() -> None:
+async def test_the_pings_of_its_own_job_are_checked() -> None:
     pings = KnownPings(HeartbeatRecord())
     checks = Checks(
         CheckDependencies(
@@ -145,7 +145,7 @@ async def test_the_pings_of_its_own_job_are_looked_at() -> None:
 
 
 @pytest.mark.parametrize(
-    ("beat", "says"),
+    ("beat", "expected"),
     [
         (HeartbeatRecord(), "No ping has arrived yet."),
         (HeartbeatRecord(HeartbeatState.PAUSED, ago(hours=99)), "Paused: pings are stored, not judged."),
@@ -180,20 +180,20 @@ async def test_the_pings_of_its_own_job_are_looked_at() -> None:
         ),
     ],
 )
-def test_every_state_is_said_in_words(beat: HeartbeatRecord, says: str) -> None:
-    assert says in describe_heartbeat(beat, ping_schedule_of(TARGET), NOW)
+def test_every_state_is_reported_in_words(beat: HeartbeatRecord, expected: str) -> None:
+    assert expected in describe_heartbeat(beat, ping_schedule_of(TARGET), NOW)
 
 
 def test_a_schedule_that_is_over_waits_for_nothing() -> None:
     never: Any = type("Never", (), {"next_after": lambda self, instant: None})()
-    told = describe_heartbeat(HeartbeatRecord(HeartbeatState.UP, ago(hours=1)), PingSchedule(schedule=never), NOW)
-    assert told == "The last ping arrived at 2026-03-01 11:00:00Z; no other is due."
+    reported = describe_heartbeat(HeartbeatRecord(HeartbeatState.UP, ago(hours=1)), PingSchedule(schedule=never), NOW)
+    assert reported == "The last ping arrived at 2026-03-01 11:00:00Z; no other is due."
 
 
 @pytest.mark.parametrize(("token", "words"), [("", "There is no secret nightly."), ("short", "at least 16 characters")])
-async def test_a_heartbeat_that_nobody_can_ping_is_not_merely_new(token: str, words: str) -> None:
+async def test_a_heartbeat_that_no_one_can_ping_is_not_merely_new(token: str, words: str) -> None:
     for beat in (HeartbeatRecord(), HeartbeatRecord(known_since=ago(days=9))):
-        seen = await observed(beat, token=token)
-        assert seen.error is ErrorClass.SECRET_UNAVAILABLE
-        assert words in seen.message
+        found = await observed(beat, token=token)
+        assert found.error is ErrorClass.SECRET_UNAVAILABLE
+        assert words in found.message
     assert (await observed(HeartbeatRecord(HeartbeatState.UP, ago(hours=1)), token=token)).error is None

@@ -53,7 +53,7 @@ class Slow(InlineJudge):
         return JudgedResult(judged.result, self.seconds)
 
 
-class Away:
+class Unavailable:
     async def perform(self, job: str, task: JudgingTask[R], redact: Redact, **more: Any) -> JudgedResult[R]:
         raise JudgingUnavailable("The answer was not judged: others were.")
 
@@ -64,7 +64,9 @@ async def judges() -> AsyncIterator[JudgingService]:
         yield service
 
 
-async def ask(judges: Judge, *steps: dict[str, Any], redactor: Redactor | None = None, **more: Any) -> Observation:
+async def run_check(
+    judges: Judge, *steps: dict[str, Any], redactor: Redactor | None = None, **more: Any
+) -> Observation:
     redactor = redactor or Redactor()
     http = HttpCheck(MemorySecrets(), MemoryTokens(), redactor)
     check = StepsCheck(http, redactor, judges)
@@ -84,7 +86,7 @@ async def test_values_of_a_large_answer_are_saved_and_stay_secret(judges: Judgin
     redactor = Redactor()
     save = {"token": {"json": "$.token"}, "list": {"json": "$.list"}}
     async with Large() as large:
-        seen = await ask(
+        observations = await run_check(
             judges,
             step(large.url, 1, save=save, expect=[{"json": "$.list[0]", "equals": 1}]),
             step(large.url, 2, method="POST", body={"json": "${list}"}, headers={"x": "${token}"}),
@@ -94,35 +96,37 @@ async def test_values_of_a_large_answer_are_saved_and_stay_secret(judges: Judgin
         requests = large.requests
     assert json.loads(requests[1].body) == [1, {"a": None}]
     assert requests[1].headers["x"] == TOKEN
-    assert seen.error is ErrorClass.EXPECTATION_FAILED
-    assert TOKEN not in seen.message
-    assert "***" in seen.message
+    assert observations.error is ErrorClass.EXPECTATION_FAILED
+    assert TOKEN not in observations.message
+    assert "***" in observations.message
 
 
 async def test_a_value_that_a_large_answer_does_not_have_ends_them(judges: JudgingService) -> None:
     async with Large() as large:
-        seen = await ask(judges, step(large.url, save={"x": {"regex": "nothing (.)"}}))
-    assert seen.error is ErrorClass.STEP_FAILED
-    assert seen.message.startswith("Step 1 of 1 (1): Nothing to save as x: 'nothing (.)' is not found in the body, '{")
+        observations = await run_check(judges, step(large.url, save={"x": {"regex": "nothing (.)"}}))
+    assert observations.error is ErrorClass.STEP_FAILED
+    assert observations.message.startswith(
+        "Step 1 of 1 (1): Nothing to save as x: 'nothing (.)' is not found in the body, '{"
+    )
 
 
 async def test_all_steps_of_an_attempt_have_one_budget_and_clean_up_has_its_own() -> None:
     async with Large() as large:
         steps = [step(large.url, number, expect=[{"min_body": 1}]) for number in range(1, 5)]
         slow = Slow(JUDGING_SECONDS / 2)
-        seen = await ask(slow, *steps, cleanup=[step(large.url, 9, expect=[{"min_body": 1}])])
-    assert seen.error is ErrorClass.EXPECTATION_FAILED
-    assert "Step 3 of 4 (3): Not as expected: judgement: expected a decision on 1 entry" in seen.message
-    assert "all steps of an attempt have 3 s of computing" in seen.message
-    assert seen.failures == ()
+        observations = await run_check(slow, *steps, cleanup=[step(large.url, 9, expect=[{"min_body": 1}])])
+    assert observations.error is ErrorClass.EXPECTATION_FAILED
+    assert "Step 3 of 4 (3): Not as expected: judgement: expected a decision on 1 entry" in observations.message
+    assert "all steps of an attempt have 3 s of computing" in observations.message
+    assert observations.failures == ()
     assert slow.jobs == ["shop"] * 3
 
 
-async def test_a_step_that_nobody_could_judge_is_not_the_fault_of_its_target() -> None:
+async def test_a_step_that_no_one_could_judge_is_not_the_fault_of_its_target() -> None:
     async with Large() as large:
-        seen = await ask(Away(), step(large.url, expect=[{"min_body": 1}]))
-    assert seen.error is ErrorClass.INTERNAL_ERROR
-    assert seen.message == "Step 1 of 1 (1): The answer was not judged: others were."
+        observations = await run_check(Unavailable(), step(large.url, expect=[{"min_body": 1}]))
+    assert observations.error is ErrorClass.INTERNAL_ERROR
+    assert observations.message == "Step 1 of 1 (1): The answer was not judged: others were."
 
 
 async def test_the_response_time_does_not_hold_what_judging_took() -> None:
@@ -138,10 +142,10 @@ async def test_the_response_time_does_not_hold_what_judging_took() -> None:
     async with Large() as large:
         target = {"kind": "steps", "steps": [step(large.url, expect=[{"min_body": 1}])]}
         check = StepsCheck(http, redactor, Waits())
-        seen = await check.observe(StepsTarget.model_validate(target), AttemptContext("shop@1", 1, clock))
+        observations = await check.observe(StepsTarget.model_validate(target), AttemptContext("shop@1", 1, clock))
         await http.aclose()
-    assert seen.phases.total_ms < 2_900
-    assert seen.facts["steps"][0]["ms"] < 2_900
+    assert observations.phases.total_ms < 2_900
+    assert observations.facts["steps"][0]["ms"] < 2_900
 
 
 def test_the_place_at_which_a_judgement_was_stopped_is_an_entry_or_a_value() -> None:
@@ -160,9 +164,9 @@ def test_the_place_at_which_a_judgement_was_stopped_is_an_entry_or_a_value() -> 
 # --- dialogues ---
 
 
-async def hear(judges: Judge, pattern: str, *said: bytes) -> Observation:
+async def hear(judges: Judge, pattern: str, *output: bytes) -> Observation:
     async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for piece in said:
+        for piece in output:
             writer.write(piece)
             await writer.drain()
         writer.close()
@@ -176,14 +180,14 @@ async def hear(judges: Judge, pattern: str, *said: bytes) -> Observation:
 
 
 async def test_a_long_text_is_searched_elsewhere(judges: JudgingService) -> None:
-    seen = await hear(judges, "ready$", b"x" * 40_000 + b"ready")
-    assert seen.error is None, seen.message
+    observations = await hear(judges, "ready$", b"x" * 40_000 + b"ready")
+    assert observations.error is None, observations.message
 
 
 async def test_all_patterns_of_a_dialogue_have_one_budget() -> None:
-    seen = await hear(Slow(1.1), "never", *[b"x" * 60_000] * 20)
-    assert seen.error is ErrorClass.EXPECTATION_FAILED
-    assert "sent its text in so many pieces that 'never' took more than 250 ms in all: make the" in seen.message
+    observations = await hear(Slow(1.1), "never", *[b"x" * 60_000] * 20)
+    assert observations.error is ErrorClass.EXPECTATION_FAILED
+    assert "sent its text in so many pieces that 'never' took more than 250 ms in all: make the" in observations.message
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from tests.parts.http_target import HttpTarget
 from tests.parts.tls import ca_file
 
 
-class Shop(HttpServer):
+class WorkerHarness(HttpServer):
     """Signs in by a cookie and a token, makes orders and removes them."""
 
     def __init__(self) -> None:
@@ -44,7 +44,9 @@ class Shop(HttpServer):
         return Answer(body=b"order <b>42</b> of " + request.target.encode())
 
 
-async def ask(target: dict[str, Any], redactor: Redactor | None = None, clock: PhaseClock | None = None) -> Observation:
+async def run_check(
+    target: dict[str, Any], redactor: Redactor | None = None, clock: PhaseClock | None = None
+) -> Observation:
     redactor = redactor or Redactor()
     http = HttpCheck(MemorySecrets(), MemoryTokens(), redactor)
     check = StepsCheck(http, redactor)
@@ -62,7 +64,7 @@ def sign_in(url: str, **more: Any) -> dict[str, Any]:
 
 
 async def test_values_of_an_answer_go_into_the_requests_behind_it() -> None:
-    async with Shop() as shop:
+    async with WorkerHarness() as harness:
         order = {
             "name": "order",
             "method": "POST",
@@ -74,137 +76,137 @@ async def test_values_of_an_answer_go_into_the_requests_behind_it() -> None:
         }
         look = {"name": "look", "url": "${place}", "query": {"of": "${user}"}, "save": {"n": {"regex": r"<b>(\d+)"}}}
         last = {"name": "last", "url": "/orders/${order}?n=${n}"}
-        seen = await ask({"steps": [sign_in(shop.url), order, look, last]})
-        requests = shop.requests
+        observed = await run_check({"steps": [sign_in(harness.url), order, look, last]})
+        requests = harness.requests
 
-    assert seen.error is None, seen.message
-    assert [step["outcome"] for step in seen.facts["steps"]] == ["succeeded"] * 4
+    assert observed.error is None, observed.message
+    assert [step["outcome"] for step in observed.facts["steps"]] == ["succeeded"] * 4
     assert requests[1].headers["authorization"] == "Bearer open-sesame-1"
     assert json.loads(requests[1].body) == {"user": 7, "note": "for 7, $5"}
     assert [request.target for request in requests[2:]] == ["/orders/a%2Fb?of=7", "/orders/a%252Fb?n=42"]
 
 
 async def test_each_step_has_an_idempotency_key_of_its_own() -> None:
-    async with Shop() as shop:
-        await ask({"steps": [sign_in(shop.url), {"name": "b", "url": "/b"}]})
-        keys = [request.headers["idempotency-key"] for request in shop.requests]
+    async with WorkerHarness() as harness:
+        await run_check({"steps": [sign_in(harness.url), {"name": "b", "url": "/b"}]})
+        keys = [request.headers["idempotency-key"] for request in harness.requests]
     assert keys == ["j@1/1", "j@1/2"]
 
 
-async def test_the_first_step_that_is_not_as_expected_ends_them_and_is_told() -> None:
-    async with Shop() as shop:
+async def test_the_first_step_that_is_not_as_expected_ends_them_and_is_reported() -> None:
+    async with WorkerHarness() as harness:
         steps = [
-            sign_in(shop.url),
+            sign_in(harness.url),
             {"name": "see", "url": "/x", "expect": [{"status": 404}]},
             {"name": "c", "url": "/c"},
         ]
-        seen = await ask({"steps": steps})
-        assert len(shop.requests) == 2
-    assert (seen.error, seen.status) == (ErrorClass.UNEXPECTED_STATUS, 200)
-    assert seen.message == "Step 2 of 3 (see): Answered 200 OK, expected 404."
+        observed = await run_check({"steps": steps})
+        assert len(harness.requests) == 2
+    assert (observed.error, observed.status) == (ErrorClass.UNEXPECTED_STATUS, 200)
+    assert observed.message == "Step 2 of 3 (see): Answered 200 OK, expected 404."
 
 
-async def test_a_value_that_is_not_there_ends_them() -> None:
-    async with Shop() as shop:
-        seen = await ask({"steps": [sign_in(shop.url, save={"x": {"json": "$.nothing"}})]})
-    assert seen.error is ErrorClass.STEP_FAILED
-    assert seen.message == "Step 1 of 1 (sign in): Nothing to save as x: $.nothing selects nothing in the body."
+async def test_a_value_that_is_missing_ends_them() -> None:
+    async with WorkerHarness() as harness:
+        observed = await run_check({"steps": [sign_in(harness.url, save={"x": {"json": "$.nothing"}})]})
+    assert observed.error is ErrorClass.STEP_FAILED
+    assert observed.message == "Step 1 of 1 (sign in): Nothing to save as x: $.nothing selects nothing in the body."
 
 
-async def test_a_saved_secret_is_not_told() -> None:
+async def test_a_saved_secret_is_not_reported() -> None:
     redactor = Redactor()
-    async with Shop() as shop:
-        steps = [sign_in(shop.url), {"name": "b", "url": "/${token}", "expect": [{"body_contains": "nothing"}]}]
-        seen = await ask({"steps": steps}, redactor)
-    assert "/***" in seen.message
-    assert "open-sesame-1" not in repr(seen.message)
+    async with WorkerHarness() as harness:
+        steps = [sign_in(harness.url), {"name": "b", "url": "/${token}", "expect": [{"body_contains": "nothing"}]}]
+        observed = await run_check({"steps": steps}, redactor)
+    assert "/***" in observed.message
+    assert "open-sesame-1" not in repr(observed.message)
 
 
 async def test_a_saved_secret_does_not_go_to_another_origin_in_the_url_that_the_target_gives() -> None:
-    async with HttpTarget() as shop, HttpTarget() as other:
-        shop.on("/in", body='{"token": "open-sesame-1"}')
-        shop.on("/see", 302, headers={"location": f"{other.url}/?next=open-sesame-1"})
+    async with HttpTarget() as harness, HttpTarget() as other:
+        harness.on("/in", body='{"token": "open-sesame-1"}')
+        harness.on("/see", 302, headers={"location": f"{other.url}/?next=open-sesame-1"})
         steps = [
-            {"name": "in", "url": f"{shop.url}/in", "save": {"token": {"json": "$.token"}}},
+            {"name": "in", "url": f"{harness.url}/in", "save": {"token": {"json": "$.token"}}},
             {"name": "see", "url": "/see"},
         ]
-        seen = await ask({"steps": steps})
+        observed = await run_check({"steps": steps})
         assert other.requests == []
-    assert seen.error is ErrorClass.PROTOCOL_ERROR
-    assert "redirects to another origin with a secret of the job in the URL" in seen.message
+    assert observed.error is ErrorClass.PROTOCOL_ERROR
+    assert "redirects to another origin with a secret of the job in the URL" in observed.message
 
 
-async def test_what_only_degrades_is_told_with_its_step() -> None:
-    async with Shop() as shop:
+async def test_what_only_degrades_is_reported_with_its_step() -> None:
+    async with WorkerHarness() as harness:
         expect = [{"body_contains": "nothing", "severity": "degraded"}]
-        seen = await ask({"steps": [sign_in(shop.url, expect=expect)]})
-    assert seen.error is None
-    assert [failure.expectation for failure in seen.failures] == ["sign in: body_contains"]
+        observed = await run_check({"steps": [sign_in(harness.url, expect=expect)]})
+    assert observed.error is None
+    assert [failure.expectation for failure in observed.failures] == ["sign in: body_contains"]
 
 
 async def test_cleaning_up_happens_after_a_failure_with_what_is_known() -> None:
-    async with Shop() as shop:
+    async with WorkerHarness() as harness:
         cleanup = [
             {"name": "remove", "method": "DELETE", "url": "/orders/${user}"},
             {"name": "never", "method": "DELETE", "url": "/orders/${later}"},
         ]
         steps = [
-            sign_in(shop.url),
+            sign_in(harness.url),
             {"name": "bad", "url": "/x", "expect": [{"status": 404}], "save": {"later": {"cookie": "sid"}}},
         ]
-        seen = await ask({"steps": steps, "cleanup": cleanup})
-        assert [request.target for request in shop.requests] == ["/sign-in", "/x", "/orders/7"]
-    assert seen.message.startswith("Step 2 of 2")
+        observed = await run_check({"steps": steps, "cleanup": cleanup})
+        assert [request.target for request in harness.requests] == ["/sign-in", "/x", "/orders/7"]
+    assert observed.message.startswith("Step 2 of 2")
 
 
 async def test_a_cleaning_up_that_fails_degrades() -> None:
-    async with Shop() as shop:
+    async with WorkerHarness() as harness:
         cleanup = [{"name": "remove", "url": "/x", "expect": [{"status": 404}]}]
-        seen = await ask({"steps": [sign_in(shop.url)], "cleanup": cleanup})
-    assert seen.error is None
-    assert [str(failure) for failure in seen.failures] == [
+        observed = await run_check({"steps": [sign_in(harness.url)], "cleanup": cleanup})
+    assert observed.error is None
+    assert [str(failure) for failure in observed.failures] == [
         "cleanup remove: expected completed cleanup, observed Answered 200 OK, expected 404"
     ]
 
 
-async def test_cleaning_up_outlives_an_attempt_that_is_given_up() -> None:
+async def test_cleaning_up_outlives_an_attempt_that_is_abandoned() -> None:
     arrived = asyncio.Event()
 
-    class Stuck(Shop):
+    class Stuck(WorkerHarness):
         async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int) -> None:
             if connection == 2:
                 arrived.set()
                 await reader.read()
             await super().serve(reader, writer, connection)
 
-    async with Stuck() as shop:
+    async with Stuck() as harness:
         cleanup = [{"name": "remove", "method": "DELETE", "url": "/orders/${user}"}]
-        asking = asyncio.create_task(
-            ask({"steps": [sign_in(shop.url), {"name": "stuck", "url": "/stuck"}], "cleanup": cleanup})
+        requesting = asyncio.create_task(
+            run_check({"steps": [sign_in(harness.url), {"name": "stuck", "url": "/stuck"}], "cleanup": cleanup})
         )
         await arrived.wait()
-        asking.cancel()
+        requesting.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await asking
-        assert [request.target for request in shop.requests] == ["/sign-in", "/orders/7"]
+            await requesting
+        assert [request.target for request in harness.requests] == ["/sign-in", "/orders/7"]
 
 
 async def test_a_step_has_a_time_of_its_own() -> None:
-    class Silent(Shop):
+    class Silent(WorkerHarness):
         async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int) -> None:
             await reader.read()
 
-    async with Silent() as shop:
-        seen = await ask({"steps": [{"name": "a", "url": f"{shop.url}/a", "timeout": "50ms"}]})
-    assert seen.error is ErrorClass.RESPONSE_TIMEOUT
-    assert f"No response from 127.0.0.1:{shop.port} within 50 ms: it accepted the connection" in seen.message
+    async with Silent() as harness:
+        observed = await run_check({"steps": [{"name": "a", "url": f"{harness.url}/a", "timeout": "50ms"}]})
+    assert observed.error is ErrorClass.RESPONSE_TIMEOUT
+    assert f"No response from 127.0.0.1:{harness.port} within 50 ms: it accepted the connection" in observed.message
 
 
 async def test_a_url_that_an_answer_gives_must_be_one() -> None:
-    async with Shop() as shop:
-        seen = await ask({"steps": [sign_in(shop.url), {"name": "b", "url": "${token}:x"}]})
-    assert seen.error is ErrorClass.STEP_FAILED
-    assert seen.message.startswith("Step 2 of 2 (b): Its url cannot be requested")
+    async with WorkerHarness() as harness:
+        observed = await run_check({"steps": [sign_in(harness.url), {"name": "b", "url": "${token}:x"}]})
+    assert observed.error is ErrorClass.STEP_FAILED
+    assert observed.message.startswith("Step 2 of 2 (b): Its url cannot be requested")
 
 
 @pytest.mark.parametrize(
@@ -229,24 +231,24 @@ def test_steps_that_make_no_sense_are_refused(steps: list[dict[str, Any]], words
     assert words in str(error.value)
 
 
-async def test_each_step_is_told_with_its_status_its_time_and_how_it_ended() -> None:
-    async with Shop() as shop:
-        steps = [sign_in(shop.url), {"name": "see", "url": "/x", "expect": [{"status": 404}]}]
+async def test_each_step_is_reported_with_its_status_its_time_and_how_it_ended() -> None:
+    async with WorkerHarness() as harness:
+        steps = [sign_in(harness.url), {"name": "see", "url": "/x", "expect": [{"status": 404}]}]
         cleanup = [{"name": "remove", "method": "DELETE", "url": "/orders/${user}"}]
-        seen = await ask({"steps": steps, "cleanup": cleanup})
-    told = [{key: value for key, value in step.items() if key != "ms"} for step in seen.facts["steps"]]
-    assert told == [
+        observed = await run_check({"steps": steps, "cleanup": cleanup})
+    reported = [{key: value for key, value in step.items() if key != "ms"} for step in observed.facts["steps"]]
+    assert reported == [
         {"name": "sign in", "outcome": "succeeded", "status": 200},
         {"name": "see", "outcome": "failed", "status": 200, "error": "unexpected_status"},
         {"name": "remove", "outcome": "succeeded", "status": 204, "cleanup": True},
     ]
-    assert all(step["ms"] > 0 for step in seen.facts["steps"])
+    assert all(step["ms"] > 0 for step in observed.facts["steps"])
 
 
-async def test_the_clock_has_the_steps_of_an_attempt_that_is_given_up() -> None:
+async def test_the_clock_has_the_steps_of_an_attempt_that_is_abandoned() -> None:
     arrived = asyncio.Event()
 
-    class Stuck(Shop):
+    class Stuck(WorkerHarness):
         async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int) -> None:
             if connection == 2:
                 arrived.set()
@@ -254,13 +256,15 @@ async def test_the_clock_has_the_steps_of_an_attempt_that_is_given_up() -> None:
             await super().serve(reader, writer, connection)
 
     clock = PhaseClock()
-    async with Stuck() as shop:
-        asking = asyncio.create_task(ask({"steps": [sign_in(shop.url), {"name": "stuck", "url": "/s"}]}, clock=clock))
+    async with Stuck() as harness:
+        requesting = asyncio.create_task(
+            run_check({"steps": [sign_in(harness.url), {"name": "stuck", "url": "/s"}]}, clock=clock)
+        )
         await arrived.wait()
         facts = clock.facts()
-        asking.cancel()
+        requesting.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await asking
+            await requesting
     assert [(step["name"], step["outcome"], step["status"]) for step in facts["steps"]] == [
         ("sign in", "succeeded", 200),
         ("stuck", "timed_out", None),
@@ -271,37 +275,37 @@ async def test_the_clock_has_the_steps_of_an_attempt_that_is_given_up() -> None:
 @pytest.mark.parametrize("allowed", [False, True])
 async def test_a_secret_does_not_go_to_a_plain_http_url_that_an_answer_gave(allowed: bool) -> None:
     """The host is not asked: its name leads nowhere."""
-    async with Shop() as shop:
-        first = {"name": "a", "url": f"{shop.url}/sign-in", "save": {"token": {"json": "$.token"}}}
+    async with WorkerHarness() as harness:
+        first = {"name": "a", "url": f"{harness.url}/sign-in", "save": {"token": {"json": "$.token"}}}
         second = {
             "name": "b",
             "url": "${token}",
             "headers": {"Authorization": "Bearer ${token}"},
             "allow_plain_http": allowed,
         }
-        shop.answer = lambda request: Answer(body=b'{"token": "http://shop.invalid/"}')  # type: ignore[method-assign]
-        seen = await ask({"steps": [first, second]})
+        harness.answer = lambda request: Answer(body=b'{"token": "http://shop.invalid/"}')  # type: ignore[method-assign]
+        observed = await run_check({"steps": [first, second]})
     if allowed:
-        assert seen.error is not ErrorClass.STEP_FAILED
+        assert observed.error is not ErrorClass.STEP_FAILED
     else:
-        assert seen.error is ErrorClass.STEP_FAILED
-        assert seen.message == (
+        assert observed.error is ErrorClass.STEP_FAILED
+        assert observed.message == (
             "Step 2 of 2 (b): It would send secrets over plain http; if that is intended, set allow_plain_http: true."
         )
 
 
-async def test_the_certificate_of_the_last_step_over_tls_is_told() -> None:
-    async with HttpTarget(tls="good") as secure, Shop() as plain:
+async def test_the_certificate_of_the_last_step_over_tls_is_reported() -> None:
+    async with HttpTarget(tls="good") as secure, WorkerHarness() as plain:
         tls = {"ca_file": ca_file()}
         steps = [{"name": "a", "url": f"{secure.url}/health", "tls": tls}, {"name": "b", "url": f"{plain.url}/sign-in"}]
-        seen = await ask({"steps": steps})
-        failed = await ask({"steps": [{**steps[0], "expect": [{"status": 404}]}]})
-    assert (seen.error, seen.facts["tls_version"], len(seen.certificates)) == (None, "TLSv1.3", 1)
-    assert (failed.error, failed.certificates) == (ErrorClass.UNEXPECTED_STATUS, seen.certificates)
+        observed = await run_check({"steps": steps})
+        failed = await run_check({"steps": [{**steps[0], "expect": [{"status": 404}]}]})
+    assert (observed.error, observed.facts["tls_version"], len(observed.certificates)) == (None, "TLSv1.3", 1)
+    assert (failed.error, failed.certificates) == (ErrorClass.UNEXPECTED_STATUS, observed.certificates)
 
 
 async def test_each_step_reads_its_body_into_the_memory_of_the_one_before_it(
-    ask: HttpCheckDriver, target: HttpTarget
+    run_check: HttpCheckDriver, target: HttpTarget
 ) -> None:
     large = "x" * 1024 * 1024
     for path in ("/a", "/b", "/undo"):
@@ -311,8 +315,8 @@ async def test_each_step_reads_its_body_into_the_memory_of_the_one_before_it(
     steps = [{"name": name, "url": target.url + path} for name, path in (("a", "/a"), ("b", "/b"))]
     cleanup = [{"name": "undo", "url": target.url + "/undo"}]
     definition = StepsTarget.model_validate({"kind": "steps", "steps": steps, "cleanup": cleanup})
-    check = StepsCheck(ask.check, ask.redactor)
-    seen = await check.observe(definition, AttemptContext("job@1", 1, PhaseClock(), body_reservation=room))
+    check = StepsCheck(run_check.check, run_check.redactor)
+    observed = await check.observe(definition, AttemptContext("job@1", 1, PhaseClock(), body_reservation=room))
     await check.aclose()
-    assert seen.error is None
+    assert observed.error is None
     assert room.held == memory.held == 1024 * 1024

@@ -63,7 +63,7 @@ def look() -> dict[str, Any]:
     return {"name": "look", "url": "/look", "headers": {"Authorization": "Bearer ${token}"}}
 
 
-async def ask(server: Issuer, *steps: dict[str, Any]) -> Observation:
+async def run_check(server: Issuer, *steps: dict[str, Any]) -> Observation:
     async with server, checking(Redactor()) as check:
         target = StepsTarget.model_validate({"kind": "steps", "steps": [sign_in(server.url), *steps]})
         return await check.observe(target, AttemptContext("j@1", 1, PhaseClock()))
@@ -141,16 +141,16 @@ async def test_saved_secrets_of_a_run_that_is_cancelled_are_released() -> None:
     ],
 )
 async def test_a_value_that_is_too_large_to_save_ends_the_steps(token: Any, words: str) -> None:
-    seen = await ask(Issuer(token))
-    assert seen.error is ErrorClass.STEP_FAILED
-    assert words in seen.message
+    observed = await run_check(Issuer(token))
+    assert observed.error is ErrorClass.STEP_FAILED
+    assert words in observed.message
 
 
 async def test_secrets_of_several_steps_count_together() -> None:
     server = Issuer("x" * 9000)
     again = {"name": "again", "url": "/sign-in", "save": {"token2": {"json": "$.token"}}}
-    seen = await ask(server, again)
-    assert seen.message == (
+    observed = await run_check(server, again)
+    assert observed.message == (
         "Step 2 of 2 (again): Nothing to save as token2: with it the saved secrets would have 18000 characters; "
         "the limit is 16384: save less of the response (by a narrower JSONPath or a regex), "
         "or write `secret: false` if it may be shown."
@@ -162,15 +162,15 @@ async def test_what_is_no_secret_may_be_longer() -> None:
     async with server, checking(Redactor()) as check:
         step = sign_in(server.url, token={"json": "$.token", "secret": False})
         target = StepsTarget.model_validate({"kind": "steps", "steps": [step]})
-        seen = await check.observe(target, AttemptContext("j@1", 1, PhaseClock()))
-    assert seen.error is None
+        observed = await check.observe(target, AttemptContext("j@1", 1, PhaseClock()))
+    assert observed.error is None
 
 
 async def test_a_long_secret_is_not_shown() -> None:
     server = Issuer("abcdefgh" * 1000)
-    seen = await ask(server, {**look(), "expect": [{"status": 500}, {"body_contains": "never"}]})
-    assert "***" in seen.message
-    assert "abcdefgh" not in seen.message
+    observed = await run_check(server, {**look(), "expect": [{"status": 500}, {"body_contains": "never"}]})
+    assert "***" in observed.message
+    assert "abcdefgh" not in observed.message
 
 
 @pytest.mark.parametrize(

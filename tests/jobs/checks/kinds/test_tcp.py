@@ -43,7 +43,7 @@ async def serving(talk: Talk) -> AsyncIterator[int]:
         server.close()
 
 
-async def ask(
+async def run_check(
     port: int, *dialogue: dict[str, Any], guard: Guard | None = None, clock: PhaseClock | None = None, **target: Any
 ) -> Observation:
     network = Network() if guard is None else Network(guard)
@@ -70,22 +70,22 @@ async def mail(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 async def test_a_port_that_accepts_is_enough() -> None:
     async with serving(silent) as port:
-        seen = await ask(port)
-    assert seen.error is None
-    assert seen.facts == {"connected": True, "remote_address": "127.0.0.1"}
-    assert seen.phases.connect_ms is not None
+        observed = await run_check(port)
+    assert observed.error is None
+    assert observed.facts == {"connected": True, "remote_address": "127.0.0.1"}
+    assert observed.phases.connect_ms is not None
 
 
 async def test_a_dialogue_is_gone_through_line_by_line() -> None:
     async with serving(mail) as port:
-        seen = await ask(port, {"receive": "^220 "}, {"send": "EHLO probe\r\n"}, {"receive": "heard EHLO"})
-    assert seen.error is None
-    assert seen.body.startswith(b"220 mail.test ready\r\n250 heard EHLO")
+        observed = await run_check(port, {"receive": "^220 "}, {"send": "EHLO probe\r\n"}, {"receive": "heard EHLO"})
+    assert observed.error is None
+    assert observed.body.startswith(b"220 mail.test ready\r\n250 heard EHLO")
 
 
 async def test_a_dialogue_may_start_tls() -> None:
     async with serving(mail) as port:
-        seen = await ask(
+        observed = await run_check(
             port,
             {"receive": "^220 "},
             {"send": "STARTTLS\r\n"},
@@ -95,82 +95,84 @@ async def test_a_dialogue_may_start_tls() -> None:
             {"receive": "again"},
             tls={"ca_file": ca_file()},
         )
-    assert seen.error is None, seen.message
-    assert seen.facts["tls_version"] == "TLSv1.3"
-    assert seen.certificates
+    assert observed.error is None, observed.message
+    assert observed.facts["tls_version"] == "TLSv1.3"
+    assert observed.certificates
 
 
 @pytest.mark.parametrize("starttls", [False, True])
-async def test_the_name_that_a_certificate_is_for_may_be_said(starttls: bool) -> None:
+async def test_the_name_that_a_certificate_is_for_may_be_reported(starttls: bool) -> None:
     dialogue = [{"receive": "^220 "}, {"send": "STARTTLS\r\n"}, {"receive": "go ahead"}, {"starttls": True}]
     tls = {"tls": {"ca_file": ca_file()}, "server_name": "localhost"}
     if starttls:
         async with serving(mail) as port:
-            seen = await ask(port, *dialogue, **tls)
-            other = await ask(port, *dialogue, **{**tls, "server_name": "other.example"})
+            observed = await run_check(port, *dialogue, **tls)
+            other = await run_check(port, *dialogue, **{**tls, "server_name": "other.example"})
     else:
         server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=server_context())
         async with server:
             port = server.sockets[0].getsockname()[1]
-            seen = await ask(port, **tls)
-            other = await ask(port, **{**tls, "server_name": "other.example"})
-    assert seen.error is None, seen.message
+            observed = await run_check(port, **tls)
+            other = await run_check(port, **{**tls, "server_name": "other.example"})
+    assert observed.error is None, observed.message
     assert other.error is ErrorClass.TLS_CERTIFICATE
     assert "not valid for other.example" in other.message
 
 
-async def test_what_came_instead_is_told() -> None:
+async def test_what_came_instead_is_reported() -> None:
     async with serving(mail) as port:
-        seen = await ask(port, {"receive": "^220 "}, {"send": "QUIT\r\n"}, {"receive": "nothing of it"}, read_limit=36)
-    assert seen.error is ErrorClass.EXPECTATION_FAILED
-    assert "expected a match of 'nothing of it', received" in seen.message
-    assert "250 heard QUIT" in seen.message
+        observed = await run_check(
+            port, {"receive": "^220 "}, {"send": "QUIT\r\n"}, {"receive": "nothing of it"}, read_limit=36
+        )
+    assert observed.error is ErrorClass.EXPECTATION_FAILED
+    assert "expected a match of 'nothing of it', received" in observed.message
+    assert "250 heard QUIT" in observed.message
 
 
-async def test_an_end_before_the_match_is_told() -> None:
+async def test_an_end_before_the_match_is_reported() -> None:
     async def curt(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"busy\r\n")
 
     async with serving(curt) as port:
-        seen = await ask(port, {"receive": r"22\d"})
-    assert seen.error is ErrorClass.EXPECTATION_FAILED
-    assert "closed the connection too early: expected a match of '22\\\\d', received 'busy" in seen.message
+        observed = await run_check(port, {"receive": r"22\d"})
+    assert observed.error is ErrorClass.EXPECTATION_FAILED
+    assert "closed the connection too early: expected a match of '22\\\\d', received 'busy" in observed.message
 
 
-async def test_a_secret_that_is_sent_is_not_told() -> None:
+async def test_a_secret_that_is_sent_is_not_reported() -> None:
     async with serving(mail) as port:
-        seen = await ask(
+        observed = await run_check(
             port, {"receive": "220"}, {"send": {"secret": "word"}}, {"send": "\n"}, {"receive": "xxx"}, read_limit=40
         )
-    assert "open-sesame" not in seen.message
-    assert "***" in seen.message
+    assert "open-sesame" not in observed.message
+    assert "***" in observed.message
 
 
 async def test_a_closed_port_refuses() -> None:
     async with refused_port() as port:
-        seen = await ask(port.port)
-    assert seen.error is ErrorClass.CONNECTION_REFUSED
+        observed = await run_check(port.port)
+    assert observed.error is ErrorClass.CONNECTION_REFUSED
 
 
-async def test_the_guard_is_asked() -> None:
+async def test_the_guard_is_queried() -> None:
     async with serving(silent) as port:
-        seen = await ask(port, guard=Guard(TargetRules()))
-    assert seen.error is ErrorClass.TARGET_DENIED
+        observed = await run_check(port, guard=Guard(TargetRules()))
+    assert observed.error is ErrorClass.TARGET_DENIED
 
 
 async def test_silence_lasts_until_the_deadline() -> None:
     async with serving(silent) as port:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
-                await ask(port, {"receive": "220"})
+                await run_check(port, {"receive": "220"})
 
 
-async def test_a_silent_server_is_no_port_that_nobody_answers_at() -> None:
+async def test_a_silent_server_is_no_port_that_no_one_answers_at() -> None:
     clock = PhaseClock()
     async with serving(silent) as port:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
-                await ask(port, {"receive": "220"}, clock=clock)
+                await run_check(port, {"receive": "220"}, clock=clock)
     assert clock.current == "first_byte"
 
 
@@ -179,8 +181,8 @@ async def test_a_secret_that_was_half_heard_is_not_shown() -> None:
         writer.write(b"you said " + (await reader.readexactly(11))[:7])
 
     async with serving(echo) as port:
-        seen = await ask(port, {"send": {"secret": "word"}}, {"receive": "welcome"})
-    assert seen.message.endswith("received 'you said ***'.")
+        observed = await run_check(port, {"send": {"secret": "word"}}, {"receive": "welcome"})
+    assert observed.message.endswith("received 'you said ***'.")
 
 
 def sends(*pieces: bytes) -> Talk:
@@ -199,45 +201,45 @@ def sends(*pieces: bytes) -> Talk:
 async def at_the_deadline(port: int, *dialogue: dict[str, Any], until: bytes, **target: Any) -> tuple[ErrorClass, str]:
     """What the runner records where the deadline passes once these bytes have been received."""
     clock = PhaseClock()
-    asking = asyncio.create_task(ask(port, *dialogue, clock=clock, **target))
+    requesting = asyncio.create_task(run_check(port, *dialogue, clock=clock, **target))
     async with asyncio.timeout(30):
         while repr(until)[2:-1] not in describe_deadline(clock, f"tcp://127.0.0.1:{port}", 5.0)[1]:
-            assert not asking.done(), asking.result()
+            assert not requesting.done(), requesting.result()
             await asyncio.sleep(0.001)
-    told = describe_deadline(clock, f"tcp://127.0.0.1:{port}", 5.0)
-    asking.cancel()
-    await asyncio.gather(asking, return_exceptions=True)
-    return told
+    reported = describe_deadline(clock, f"tcp://127.0.0.1:{port}", 5.0)
+    requesting.cancel()
+    await asyncio.gather(requesting, return_exceptions=True)
+    return reported
 
 
 @pytest.mark.parametrize("piece", [b"SSH-2.0-OpenSSH_9.6\r\n", b"221 bye\r\n", b"220-mail.test\r\n220 ready\r\n"])
 async def test_a_wrong_banner_fails_at_once_though_the_connection_stays_open(piece: bytes) -> None:
     async with serving(sends(piece)) as port:
-        seen = await ask(port, {"receive": "^220 "})
+        observed = await run_check(port, {"receive": "^220 "})
 
     shown = repr(piece)[2:-1]
-    assert seen.error is ErrorClass.EXPECTATION_FAILED
-    assert seen.message == f"127.0.0.1:{port} sent something else: expected a match of '^220 ', received '{shown}'."
+    assert observed.error is ErrorClass.EXPECTATION_FAILED
+    assert observed.message == f"127.0.0.1:{port} sent something else: expected a match of '^220 ', received '{shown}'."
 
 
 async def test_a_banner_that_comes_byte_by_byte_is_a_match() -> None:
     async with serving(sends(*(bytes([byte]) for byte in "220 été\r\n".encode()))) as port:
-        seen = await ask(port, {"receive": "^220 été"})
-    assert seen.error is None, seen.message
+        observed = await run_check(port, {"receive": "^220 été"})
+    assert observed.error is None, observed.message
 
 
 async def test_a_wrong_answer_to_starttls_fails_at_once() -> None:
     async with serving(sends(b"454 TLS not available\r\n")) as port:
-        seen = await ask(port, {"send": "STARTTLS\r\n"}, {"receive": "^220 "}, {"starttls": True})
-    assert seen.error is ErrorClass.EXPECTATION_FAILED
-    assert "received '454 TLS not available" in seen.message
+        observed = await run_check(port, {"send": "STARTTLS\r\n"}, {"receive": "^220 "}, {"starttls": True})
+    assert observed.error is ErrorClass.EXPECTATION_FAILED
+    assert "received '454 TLS not available" in observed.message
 
 
 async def test_a_binary_banner_is_shown_as_its_bytes() -> None:
     async with serving(sends(b"\xff\xfd\x18\x00")) as port:
-        seen = await ask(port, {"receive": "^login:"})
-    assert seen.error is ErrorClass.EXPECTATION_FAILED
-    assert seen.message.endswith(r"received '\xff\xfd\x18\x00'.")
+        observed = await run_check(port, {"receive": "^login:"})
+    assert observed.error is ErrorClass.EXPECTATION_FAILED
+    assert observed.message.endswith(r"received '\xff\xfd\x18\x00'.")
 
 
 @pytest.mark.parametrize(
@@ -269,7 +271,7 @@ async def test_a_server_that_falls_silent_after_its_banner_has_timed_out_at_the_
     assert error is ErrorClass.RESPONSE_TIMEOUT
 
 
-async def test_a_handshake_that_hangs_after_starttls_is_not_said_of_the_line_before() -> None:
+async def test_a_handshake_that_hangs_after_starttls_is_not_reported_of_the_line_before() -> None:
     dialogue = [{"receive": "^220 "}, {"starttls": True}]
     async with serving(sends(b"220 go ahead\r\n")) as port:
         error, message = await at_the_deadline(port, *dialogue, until=b"did not finish the handshake")

@@ -44,17 +44,19 @@ UNVERIFIED = {"verify": False}
 
 
 @pytest.mark.parametrize(("version", "place"), PLACES)
-async def test_a_name_is_asked_at_its_addresses_of_this_version(
-    ask: HttpCheckDriver, servers: dict[int, HttpTarget], version: int | None, place: str
+async def test_a_name_is_queried_at_its_addresses_of_this_version(
+    run_check: HttpCheckDriver, servers: dict[int, HttpTarget], version: int | None, place: str
 ) -> None:
-    seen = await ask("https://checkout.internal/", ip_version=version, tls=UNVERIFIED)
-    assert (seen.facts["remote_address"], len(servers[version or 6].requests)) == (place, 1)
+    observed = await run_check("https://checkout.internal/", ip_version=version, tls=UNVERIFIED)
+    assert (observed.facts["remote_address"], len(servers[version or 6].requests)) == (place, 1)
 
 
-async def test_a_redirect_is_followed_by_the_same_version(ask: HttpCheckDriver, servers: dict[int, HttpTarget]) -> None:
+async def test_a_redirect_is_followed_by_the_same_version(
+    run_check: HttpCheckDriver, servers: dict[int, HttpTarget]
+) -> None:
     servers[4].on("/", 302, headers={"location": "https://elsewhere.internal/there"})
-    seen = await ask("https://checkout.internal/", ip_version=4, tls=UNVERIFIED)
-    assert (seen.status, [request.path for request in servers[4].requests]) == (200, ["/", "/there"])
+    observed = await run_check("https://checkout.internal/", ip_version=4, tls=UNVERIFIED)
+    assert (observed.status, [request.path for request in servers[4].requests]) == (200, ["/", "/there"])
 
 
 @pytest.mark.parametrize(("version", "place"), PLACES)
@@ -70,15 +72,19 @@ async def test_connections_and_handshakes_are_made_by_it_too(version: int | None
     shaken = await tls.observe(
         TlsTarget.model_validate({"kind": "tls", **target}), AttemptContext("a@1", 1, PhaseClock())
     )
-    assert [seen.facts["remote_address"] for seen in (heard, shaken)] == [place, place]
+    assert [observed.facts["remote_address"] for observed in (heard, shaken)] == [place, place]
     network.close()
 
 
 @pytest.mark.parametrize(("url", "version"), [("http://127.0.0.1:9/", 6), ("http://[::1]:9/", 4)])
-async def test_an_address_of_the_other_version_cannot_be_asked(ask: HttpCheckDriver, url: str, version: int) -> None:
-    seen = await ask(url, ip_version=version)
-    assert seen.error is ErrorClass.DNS_FAILURE
-    assert seen.message == f"{seen.message.partition(' has ')[0]} has no IPv{version} address: check ip_version."
+async def test_an_address_of_the_other_version_cannot_be_requested(
+    run_check: HttpCheckDriver, url: str, version: int
+) -> None:
+    observed = await run_check(url, ip_version=version)
+    assert observed.error is ErrorClass.DNS_FAILURE
+    assert (
+        observed.message == f"{observed.message.partition(' has ')[0]} has no IPv{version} address: check ip_version."
+    )
 
 
 @pytest.mark.parametrize("more", [{"connection": "kept"}, {"proxy": "http://proxy.internal:3128"}], ids=str)

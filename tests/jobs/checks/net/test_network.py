@@ -28,14 +28,14 @@ async def network() -> AsyncIterator[Network]:
 def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
     """Every name has these addresses, in this order."""
 
-    def look_up(host: str, port: int, **_: Any) -> list[Any]:
+    def resolve(host: str, port: int, **_: Any) -> list[Any]:
         families = (socket.AF_INET6 if ":" in address else socket.AF_INET for address in addresses)
         return [
             (family, socket.SOCK_STREAM, 6, "", (address, port))
             for family, address in zip(families, addresses, strict=True)
         ]
 
-    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
 
 
 def test_a_connection_that_is_closing_begins_no_handshake() -> None:
@@ -83,7 +83,9 @@ async def test_the_next_address_is_tried_when_one_stays_silent(
     connection.abort()
 
 
-async def test_a_refusal_is_told_rather_than_a_missing_route(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_refusal_is_reported_rather_than_a_missing_route(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
     resolve_to(monkeypatch, "127.0.0.1", "::1")
     connect = network_module._connect_to
 
@@ -104,7 +106,7 @@ async def test_an_ipv6_address_is_connected_to(network: Network) -> None:
         connection.abort()
 
 
-async def test_a_fast_sender_is_slowed_down_until_somebody_reads(network: Network) -> None:
+async def test_a_fast_sender_is_slowed_down_until_a_user_reads(network: Network) -> None:
     sent = 0
 
     async def flood(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -209,7 +211,7 @@ def test_who_sends_byte_by_byte_wakes_the_event_loop_a_bounded_number_of_times(
     assert reads < 1000
 
 
-async def test_a_connection_that_is_kept_is_not_slowed_down_by_many_small_answers(
+async def test_a_connection_that_is_stored_is_not_slowed_down_by_many_small_answers(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Dribbling() as server:

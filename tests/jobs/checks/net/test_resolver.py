@@ -49,7 +49,7 @@ async def test_an_unknown_name_is_an_error(resolver: Resolver) -> None:
         await resolver.resolve("nowhere.invalid", 80)
 
 
-async def test_a_name_that_is_asked_for_twice_at_once_is_looked_up_once(resolver: Resolver, slow: SlowNames) -> None:
+async def test_a_name_that_is_requested_twice_at_once_is_resolved_once(resolver: Resolver, slow: SlowNames) -> None:
     first, second = (asyncio.ensure_future(resolver.resolve("a", 80)) for _ in range(2))
     await asyncio.sleep(0)
     slow.answer.set()
@@ -57,7 +57,7 @@ async def test_a_name_that_is_asked_for_twice_at_once_is_looked_up_once(resolver
     assert slow.asked == ["a"]
 
 
-async def test_who_gives_up_does_not_end_the_look_up_for_others(resolver: Resolver, slow: SlowNames) -> None:
+async def test_who_stops_does_not_end_the_look_up_for_others(resolver: Resolver, slow: SlowNames) -> None:
     first, second = (asyncio.ensure_future(resolver.resolve("a", 80)) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
@@ -93,7 +93,7 @@ async def test_a_closed_resolver_leaves_no_thread_behind() -> None:
     await wait_until(lambda: not set(threading.enumerate()) - before)
 
 
-async def test_an_error_that_nobody_waits_for_any_more_is_no_noise(resolver: Resolver, slow: SlowNames) -> None:
+async def test_an_error_that_no_one_waits_for_any_more_is_no_noise(resolver: Resolver, slow: SlowNames) -> None:
     noise: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: noise.append(context))
     task = asyncio.ensure_future(resolver.resolve("a" * 5, 80))
@@ -106,10 +106,10 @@ async def test_an_error_that_nobody_waits_for_any_more_is_no_noise(resolver: Res
 
 
 async def test_a_hundred_silent_names_hold_up_no_other(monkeypatch: pytest.MonkeyPatch, slow: SlowNames) -> None:
-    def look_up(host: str, port: int, **options: Any) -> list[Any]:
+    def lookup(host: str, port: int, **options: Any) -> list[Any]:
         return slow(host, port) if host != "well.test" else [(socket.AF_INET, 1, 6, "", ("127.0.0.1", port))]
 
-    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
     made = Resolver()
     silent = [asyncio.ensure_future(made.resolve(f"{number}.test", 80)) for number in range(100)]
     await wait_until(lambda: len(slow.asked) == 100)
@@ -119,7 +119,7 @@ async def test_a_hundred_silent_names_hold_up_no_other(monkeypatch: pytest.Monke
     made.close()
 
 
-async def test_of_a_name_with_thousands_of_addresses_some_are_looked_at(
+async def test_of_a_name_with_thousands_of_addresses_some_are_checked(
     resolver: Resolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     many = [

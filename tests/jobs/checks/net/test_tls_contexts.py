@@ -25,26 +25,26 @@ from tests.parts.http_target import HttpTarget
 from tests.parts.tls import authority, ca_file
 
 
-async def test_a_good_certificate_is_accepted(ask: HttpCheckDriver) -> None:
+async def test_a_good_certificate_is_accepted(run_check: HttpCheckDriver) -> None:
     async with HttpTarget(tls="good") as server:
-        seen = await ask(server.url, tls={"ca_file": server.ca_file})
-    assert (seen.status, seen.error) == (200, None)
+        observed = await run_check(server.url, tls={"ca_file": server.ca_file})
+    assert (observed.status, observed.error) == (200, None)
 
 
-async def test_any_certificate_is_accepted_when_nobody_verifies(ask: HttpCheckDriver) -> None:
+async def test_any_certificate_is_accepted_when_no_one_verifies(run_check: HttpCheckDriver) -> None:
     async with HttpTarget(tls="self_signed") as server:
-        assert (await ask(server.url, tls={"verify": False})).status == 200
+        assert (await run_check(server.url, tls={"verify": False})).status == 200
 
 
-async def test_a_context_is_made_once_for_all_who_ask_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_context_is_made_once_for_all_who_request_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[TlsOptions] = []
     make = tls_module._make_context
 
-    def make_and_tell(tls: TlsOptions, *more: Any) -> ssl.SSLContext:
+    def make_and_report(tls: TlsOptions, *more: Any) -> ssl.SSLContext:
         made.append(tls)
         return make(tls, *more)
 
-    monkeypatch.setattr(tls_module, "_make_context", make_and_tell)
+    monkeypatch.setattr(tls_module, "_make_context", make_and_report)
     contexts = TlsContexts()
     same = await asyncio.gather(*(contexts.get_context(TlsOptions()) for _ in range(5)))
     assert len(set(map(id, same))) == 1
@@ -78,9 +78,11 @@ async def test_without_authorities_of_the_system_those_of_certifi_are_trusted(
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [(None, "it is a directory"), (b"no PEM", "it contains no certificate in PEM form")]
+    ("content", "expected"), [(None, "it is a directory"), (b"no PEM", "it contains no certificate in PEM form")]
 )
-async def test_an_unusable_ca_file_is_named_with_the_reason(tmp_path: Path, content: bytes | None, says: str) -> None:
+async def test_an_unusable_ca_file_is_named_with_the_reason(
+    tmp_path: Path, content: bytes | None, expected: str
+) -> None:
     file = tmp_path / "ca.pem"
     if content is None:
         file.mkdir()
@@ -88,7 +90,7 @@ async def test_an_unusable_ca_file_is_named_with_the_reason(tmp_path: Path, cont
         file.write_bytes(content)
     with pytest.raises(CaFileUnusable) as caught:
         await TlsContexts(CaFiles(known=[tmp_path])).get_context(TlsOptions(ca_file=str(file)))
-    assert str(caught.value) == f"The CA file {file} of this target cannot be used: {says}."
+    assert str(caught.value) == f"The CA file {file} of this target cannot be used: {expected}."
 
 
 # --- client certificates ---
@@ -114,9 +116,9 @@ TLS = {"ca_file": ca_file(), "client_certificate": {"secret": "probe"}}
 
 
 async def test_a_client_certificate_is_shown() -> None:
-    async with demanding() as server, open_http_check({"probe": shown()}) as ask:
-        assert (await ask(server.url, tls=TLS)).status == 200
-        without = await ask(server.url, tls={"ca_file": ca_file()})
+    async with demanding() as server, open_http_check({"probe": shown()}) as run_check:
+        assert (await run_check(server.url, tls=TLS)).status == 200
+        without = await run_check(server.url, tls={"ca_file": ca_file()})
     # What follows is up to the server: an alert, see the zoo, or no word at all, as asyncio's.
     assert without.error in (ErrorClass.TLS_FAILURE, ErrorClass.CONNECTION_RESET)
 
@@ -139,12 +141,12 @@ async def test_a_client_certificate_that_has_changed_is_shown_from_then_on() -> 
     ],
     ids=["no PEM", "without a key", "broken", "encrypted"],
 )
-async def test_a_client_certificate_that_is_none_says_nothing_of_the_target(spoil: Callable[[str], str]) -> None:
+async def test_a_client_certificate_that_is_none_reports_nothing_of_the_target(spoil: Callable[[str], str]) -> None:
     spoilt = spoil(shown())
-    async with demanding() as server, open_http_check({"probe": spoilt}) as ask:
-        seen = await ask(server.url, tls=TLS)
-    assert (seen.error, server.connections) == (ErrorClass.SECRET_UNAVAILABLE, 0)
-    assert seen.message.startswith("The secret probe contains no usable client certificate: ")
+    async with demanding() as server, open_http_check({"probe": spoilt}) as run_check:
+        observed = await run_check(server.url, tls=TLS)
+    assert (observed.error, server.connections) == (ErrorClass.SECRET_UNAVAILABLE, 0)
+    assert observed.message.startswith("The secret probe contains no usable client certificate: ")
 
 
 def encrypted(pem: str) -> str:

@@ -110,7 +110,7 @@ def test_the_size_counts_what_is_written_out(pattern: str, size: int) -> None:
     assert pattern_size(pattern) == size
 
 
-def test_the_error_says_what_is_too_large_and_what_to_change() -> None:
+def test_the_error_reports_what_is_too_large_and_what_to_change() -> None:
     with pytest.raises(ValidationError) as caught:
         TypeAdapter(PatternField).validate_python("(?:a{3000}){3000}")
 

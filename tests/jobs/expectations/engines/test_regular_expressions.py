@@ -50,11 +50,13 @@ TEXTS = st.text("ab1é\n ", max_size=6)
         (r"^220(?!\Z)", "220", True),
     ],
 )
-def test_a_text_can_still_match_if_one_that_goes_on_may(pattern: str, text: str, expected: bool) -> None:
+def test_a_text_can_still_match_if_one_that_continues_may(pattern: str, text: str, expected: bool) -> None:
     assert can_still_match(pattern, text) is expected
 
 
 @given(pattern=PATTERNS, text=TEXTS, rest=TEXTS)
-def test_a_text_that_cannot_match_any_more_has_no_match_however_it_goes_on(pattern: str, text: str, rest: str) -> None:
+def test_a_text_that_cannot_match_any_more_has_no_match_however_it_continues(
+    pattern: str, text: str, rest: str
+) -> None:
     if not search(pattern, text) and not can_still_match(pattern, text):
         assert not search(pattern, text + rest)

@@ -43,8 +43,8 @@ def test_an_expression_is_true_or_false(expression: str, holds: bool) -> None:
 
 
 def test_an_expression_knows_the_certificate() -> None:
-    seen = answer(certificates=(certificate(datetime.now(UTC) + timedelta(days=9, hours=1)),))
-    assert failures(seen, {"cel": "certificate.days_left == 9 && 'checkout.internal' in certificate.names"}) == ()
+    found = answer(certificates=(certificate(datetime.now(UTC) + timedelta(days=9, hours=1)),))
+    assert failures(found, {"cel": "certificate.days_left == 9 && 'checkout.internal' in certificate.names"}) == ()
 
 
 @pytest.mark.parametrize(
@@ -84,12 +84,12 @@ def test_an_expression_that_only_degrades_leaves_the_2xx_in_force() -> None:
         ("{}", "size(body) == 3", "false"),
     ],
 )
-def test_what_goes_wrong_is_a_failure_that_says_what(body: str, expression: str, observed: str) -> None:
+def test_what_goes_wrong_is_a_failure_that_reports_what(body: str, expression: str, observed: str) -> None:
     assert observed in failure(answer(body), {"cel": expression}).observed
 
 
 @pytest.mark.parametrize(
-    ("expression", "says"),
+    ("expression", "message"),
     [
         ("json.items.all(i, i > 1 && && 3)", "at column 28: Syntax error"),
         ("nosuch > 1", "undeclared reference to 'nosuch'; known: status, body, json"),
@@ -103,33 +103,33 @@ def test_what_goes_wrong_is_a_failure_that_says_what(body: str, expression: str,
     ],
     ids=str,
 )
-def test_an_expression_that_cannot_be_is_refused_with_its_place(expression: Any, says: str) -> None:
+def test_an_expression_that_cannot_be_is_refused_with_its_place(expression: Any, message: str) -> None:
     with pytest.raises(ValidationError) as caught:
         entries({"cel": expression})
     (problem,) = validation_problems(caught.value, ENTRIES._type)
-    assert says in str(problem)
+    assert message in str(problem)
 
 
 @pytest.mark.parametrize(
     "body",
     ["body.matches('b+c') || true", "size(body) > 0", "(body + body).matches('b+c') || true"],
 )
-def test_a_runaway_expression_is_given_up_in_time(body: str) -> None:
+def test_a_runaway_expression_is_abandoned_in_time(body: str) -> None:
     with computes_below(EVALUATE_SECONDS * 4):
-        told = failure(answer("a" * 1_000_000), {"cel": f"{MANY}.all(x, {MANY}.all(y, {body}))"})
-    assert "takes too long" in told.observed
+        reported = failure(answer("a" * 1_000_000), {"cel": f"{MANY}.all(x, {MANY}.all(y, {body}))"})
+    assert "takes too long" in reported.observed
 
 
-def test_an_expression_with_too_many_rounds_is_given_up() -> None:
-    seen = answer(json.dumps(list(range(3000))))
-    told = failure(seen, {"cel": "json.all(x, json.all(y, x + y >= 0))"})
-    assert "more than 10,000 rounds" in told.observed
+def test_an_expression_with_too_many_rounds_is_abandoned() -> None:
+    found = answer(json.dumps(list(range(3000))))
+    reported = failure(found, {"cel": "json.all(x, json.all(y, x + y >= 0))"})
+    assert "more than 10,000 rounds" in reported.observed
 
 
 @pytest.mark.parametrize("body", ["[" * 500 + "]" * 500, '"' + "x" * (4 * 1024 * 1024) + '"'], ids=["deep", "large"])
-def test_an_answer_that_is_too_much_is_told_as_such(body: str) -> None:
-    told = failure(answer(body), {"cel": "json == json && body != ''"})
-    assert "nested too deeply" in told.observed or "larger than 4 MiB" in told.observed
+def test_an_answer_that_is_too_much_is_reported_as_such(body: str) -> None:
+    reported = failure(answer(body), {"cel": "json == json && body != ''"})
+    assert "nested too deeply" in reported.observed or "larger than 4 MiB" in reported.observed
 
 
 _JSON = st.recursive(
@@ -142,8 +142,8 @@ _JSON = st.recursive(
 @given(_JSON, st.text())
 def test_no_answer_makes_an_expression_raise(document: Any, text: str) -> None:
     for body in (json.dumps(document, allow_nan=False) if "nf" not in repr(document) else "1", text):
-        seen = answer(body.encode("utf-8", "surrogatepass"), facts={"received": text})
-        failures(seen, {"cel": "json == json && facts.received != body"})
+        found = answer(body.encode("utf-8", "surrogatepass"), facts={"received": text})
+        failures(found, {"cel": "json == json && facts.received != body"})
 
 
 def test_half_a_surrogate_pair_is_replaced() -> None:
@@ -161,14 +161,14 @@ def test_half_a_surrogate_pair_is_replaced() -> None:
         ('"""a".all(x, y)""" == body', '"""a".all(x, y)""" == body'),
     ],
 )
-def test_each_round_looks_at_the_clock(expression: str, written: str) -> None:
+def test_each_round_checks_the_clock(expression: str, written: str) -> None:
     assert inject_deadline_checks(expression) == written
 
 
 def test_the_library_is_imported_with_the_first_expression_only() -> None:
     program = "import sys, jobs.definition; print('cel_expr_python' in sys.modules)"
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "False"
+    reported = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert reported.stdout.strip() == "False"
 
 
 def test_the_page_of_jobs_names_every_variable() -> None:

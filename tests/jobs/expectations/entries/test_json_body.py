@@ -56,13 +56,13 @@ def test_numbers_are_equal_by_value(one: Any, other: Any) -> None:
 
 def test_every_selected_value_must_hold() -> None:
     document = {"nodes": [{"state": "up"}, {"state": "down"}]}
-    told = failure(answer(json.dumps(document)), {"json": "$.nodes[*].state", "equals": "up"})
-    assert str(told) == 'json $.nodes[*].state: expected "up", observed "down" (one of 2 values)'
+    reported = failure(answer(json.dumps(document)), {"json": "$.nodes[*].state", "equals": "up"})
+    assert str(reported) == 'json $.nodes[*].state: expected "up", observed "down" (one of 2 values)'
 
 
 def test_at_least_one_value_must_be_selected() -> None:
-    told = failure(answer('{"nodes": []}'), {"json": "$.nodes[*].state", "equals": "up"})
-    assert told.observed == "no value"
+    reported = failure(answer('{"nodes": []}'), {"json": "$.nodes[*].state", "equals": "up"})
+    assert reported.observed == "no value"
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,9 @@ def test_a_value_may_have_to_exist_or_not(path: str, exists: bool, expected: boo
     assert holds({"a": None}, json=path, exists=exists) is expected
 
 
-def test_a_value_that_must_not_exist_is_told() -> None:
-    told = failure(answer('{"error": "disk full"}'), {"json": "$.error", "exists": False})
-    assert str(told) == 'json $.error: expected no value, observed "disk full"'
+def test_a_value_that_must_not_exist_is_reported() -> None:
+    reported = failure(answer('{"error": "disk full"}'), {"json": "$.error", "exists": False})
+    assert str(reported) == 'json $.error: expected no value, observed "disk full"'
 
 
 @pytest.mark.parametrize(
@@ -103,13 +103,13 @@ def test_a_value_that_must_not_exist_is_told() -> None:
     ids=["empty", "blank", "html", "nan", "python", "deep", "bytes", "digits"],
 )
 def test_a_body_that_is_no_json_never_holds(body: bytes, observed: str) -> None:
-    told = failure(answer(body), {"json": "$.a", "exists": False})
-    assert told.observed.startswith(observed)
+    reported = failure(answer(body), {"json": "$.a", "exists": False})
+    assert reported.observed.startswith(observed)
 
 
-def test_json_that_was_not_read_whole_is_told_as_such() -> None:
-    told = failure(answer('{"a": [1, 2', body_truncated=True), {"json": "$.a", "exists": True})
-    assert told.observed == "incomplete JSON: reading stopped after 11 bytes (read_limit)"
+def test_json_that_was_not_read_whole_is_reported_as_such() -> None:
+    reported = failure(answer('{"a": [1, 2', body_truncated=True), {"json": "$.a", "exists": True})
+    assert reported.observed == "incomplete JSON: reading stopped after 11 bytes (read_limit)"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
@@ -117,17 +117,17 @@ def test_json_may_come_in_any_unicode_encoding(encoding: str) -> None:
     assert failures(answer('{"a": "é"}'.encode(encoding)), {"json": "$.a", "equals": "é"}) == ()
 
 
-def test_a_path_that_selects_too_much_is_given_up() -> None:
+def test_a_path_that_selects_too_much_is_abandoned() -> None:
     document = [[[0] * 30] * 30] * 30
-    told = failure(answer(json.dumps(document)), {"json": "$..*", "equals": 0})
-    assert told.observed == "it selects more than 10000 values: make the path more specific"
+    reported = failure(answer(json.dumps(document)), {"json": "$..*", "equals": 0})
+    assert reported.observed == "it selects more than 10000 values: make the path more specific"
 
 
-def test_a_document_that_is_too_deep_for_a_path_is_told_as_such() -> None:
-    told = failure(answer("[" * 300 + "]" * 300), {"json": "$..a", "exists": False})
-    assert told.observed == "the document is nested too deeply"
+def test_a_document_that_is_too_deep_for_a_path_is_reported_as_such() -> None:
+    reported = failure(answer("[" * 300 + "]" * 300), {"json": "$..a", "exists": False})
+    assert reported.observed == "the document is nested too deeply"
 
 
-def test_a_pattern_that_backtracks_for_ever_is_given_up_in_json_too() -> None:
-    told = failure(answer(json.dumps({"a": "a" * 40 + "!"})), {"json": "$.a", "matches": "^(a|aa)+$"})
-    assert "simplify the pattern" in told.observed
+def test_a_pattern_that_backtracks_forever_is_abandoned_in_json_too() -> None:
+    reported = failure(answer(json.dumps({"a": "a" * 40 + "!"})), {"json": "$.a", "matches": "^(a|aa)+$"})
+    assert "simplify the pattern" in reported.observed

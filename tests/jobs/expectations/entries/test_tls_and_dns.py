@@ -41,16 +41,16 @@ def dns(rcode: str = "NOERROR", *answers: str) -> Observation:
     ],
     ids=str,
 )
-def test_what_a_check_has_seen_is_judged(entry: dict[str, Any], facts: dict[str, Any], holds: bool) -> None:
+def test_what_a_check_has_observed_is_judged(entry: dict[str, Any], facts: dict[str, Any], holds: bool) -> None:
     assert (failures(answer(facts=facts), entry) == ()) is holds
 
 
-def test_a_certificate_that_ends_too_soon_is_told_with_what_is_left() -> None:
+def test_a_certificate_that_ends_too_soon_is_reported_with_what_is_left() -> None:
     ends = datetime.now(UTC) + timedelta(days=9, hours=5, minutes=1)
-    seen = answer(certificates=(certificate(ends),))
-    assert failures(seen, {"certificate_valid_for": "9d"}) == ()
-    told = failure(seen, {"certificate_valid_for": "14d"})
-    assert (told.expected, told.observed) == ("at least 14d", f"9d 5h (until {ends:%Y-%m-%d %H:%M} UTC)")
+    found = answer(certificates=(certificate(ends),))
+    assert failures(found, {"certificate_valid_for": "9d"}) == ()
+    reported = failure(found, {"certificate_valid_for": "14d"})
+    assert (reported.expected, reported.observed) == ("at least 14d", f"9d 5h (until {ends:%Y-%m-%d %H:%M} UTC)")
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_answers_of_the_dns_are_compared(entry: dict[str, Any], holds: bool) -> 
 
 
 def test_an_error_of_the_dns_fails_unless_it_is_expected() -> None:
-    (told,) = judge(dns("NXDOMAIN"), ())
-    assert str(told) == "rcode: expected NOERROR, observed NXDOMAIN"
+    (reported,) = judge(dns("NXDOMAIN"), ())
+    assert str(reported) == "rcode: expected NOERROR, observed NXDOMAIN"
     assert failures(dns("NXDOMAIN"), {"rcode": "nxdomain"}) == ()
     assert failures(dns("NXDOMAIN"), {"answers": {"exists": False}}) == ()
     assert failures(dns("NOERROR"), {"answers": {"starts_with": "10."}}) != ()
@@ -96,16 +96,16 @@ def test_an_error_of_the_dns_fails_unless_it_is_expected() -> None:
 
 def test_a_body_is_held_to_its_digest_and_its_sizes() -> None:
     pong = "6bf8db3fdb6ac01d3adc65b45d1f8fa0a7a46a3a2d0b3c4a3b1e8ff4e0c64d0f"
-    seen = answer("pong")
-    assert failure(seen, {"body_hash": {"sha256": pong}}).observed.startswith("sha256 ")
-    assert failures(seen, {"min_body": 4}, {"max_body": 4}) == ()
-    assert failure(seen, {"min_body": 5}).observed == "4 bytes"
+    found = answer("pong")
+    assert failure(found, {"body_hash": {"sha256": pong}}).observed.startswith("sha256 ")
+    assert failures(found, {"min_body": 4}, {"max_body": 4}) == ()
+    assert failure(found, {"min_body": 5}).observed == "4 bytes"
     assert (
         "an incomplete body" in failure(answer("pong", body_truncated=True), {"body_hash": {"sha256": pong}}).observed
     )
 
 
-def test_what_must_not_be_in_a_body_is_told_with_where_it_is() -> None:
+def test_what_must_not_be_in_a_body_is_reported_with_where_it_is() -> None:
     assert failures(answer("all is well"), {"body_not_contains": "error"}, {"body_not_matches": "err|warn"}) == ()
     assert failure(answer("error 5"), {"body_not_contains": "error"}).observed == "'error 5'"
     assert failure(answer("x" * 300 + "error"), {"body_not_contains": "error"}).observed == "this text at character 300"
@@ -117,6 +117,6 @@ def test_a_status_that_must_not_be_wins_over_one_that_may() -> None:
     assert failures(answer(status=302), {"status_not": "404,500-502"}) == ()
 
 
-def test_what_is_only_degraded_is_told_with_its_severity() -> None:
+def test_what_is_only_degraded_is_reported_with_its_severity() -> None:
     unmet = judge(answer(total_ms=900), entries({"response_time_below": "1ms", "severity": "degraded"}))
     assert [one.severity for one in unmet] == ["degraded"]

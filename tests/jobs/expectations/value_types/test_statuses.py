@@ -35,7 +35,7 @@ def test_written_statuses_are_read_back_the_same(ranges: tuple[tuple[int, int], 
 
 
 @pytest.mark.parametrize(
-    ("written", "says"),
+    ("written", "message"),
     [
         (99, "is not a status"),
         (600, "out of range: 100 to 599"),
@@ -55,8 +55,8 @@ def test_written_statuses_are_read_back_the_same(ranges: tuple[tuple[int, int], 
         ([[200]], "a number or a text"),
     ],
 )
-def test_what_is_no_status_is_refused_with_a_remedy(written: Any, says: str) -> None:
-    with pytest.raises(ValueError, match=says):
+def test_what_is_no_status_is_refused_with_a_remedy(written: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         parse_statuses(written)
 
 

@@ -34,5 +34,5 @@ def look(state: CircuitState, policy: CircuitPolicy, step: dict[str, Any], now: 
 def look_at_counts(state: CircuitState, policy: CircuitPolicy, step: dict[str, Any], now: datetime) -> None:
     """Assert what the step says of the window."""
     if "counts" in step:
-        seen = count_window(state.window, policy.window, now)
-        assert [seen.calls, seen.failures] == step["counts"]
+        observed = count_window(state.window, policy.window, now)
+        assert [observed.calls, observed.failures] == step["counts"]

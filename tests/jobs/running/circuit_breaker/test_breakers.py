@@ -174,7 +174,7 @@ async def test_a_change_of_condition_is_in_the_log_with_its_reason(caplog: pytes
     ]
 
 
-async def test_a_store_that_is_away_lets_every_run_through_and_says_so_once(
+async def test_a_store_that_is_unavailable_lets_every_run_through_and_reports_it_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     states = MemoryStates()
@@ -187,7 +187,7 @@ async def test_a_store_that_is_away_lets_every_run_through_and_says_so_once(
     ]
 
 
-async def test_a_store_that_is_back_is_asked_again(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_store_that_is_back_is_requested_again(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "jobs.running")
     states = MemoryStates()
     circuits = await opened(states)
@@ -240,11 +240,11 @@ async def test_successes_that_were_not_written_count_in_a_window_of_time_until_t
     for seconds in (0, 1, 40):
         await run(circuits, False, policy, START + timedelta(seconds=seconds))
     await run(circuits, True, policy, START + timedelta(seconds=60))
-    seen = count_window(state(states).window, 60.0, START + timedelta(seconds=60))
-    assert (seen.calls, seen.failures) == (2, 1)
+    observed = count_window(state(states).window, 60.0, START + timedelta(seconds=60))
+    assert (observed.calls, observed.failures) == (2, 1)
 
 
-async def test_successes_are_kept_when_the_store_is_away_at_a_failure() -> None:
+async def test_successes_are_stored_when_the_store_is_unavailable_at_a_failure() -> None:
     states = MemoryStates()
     circuits = CircuitBreakers(states)
     for _ in range(3):
@@ -277,7 +277,7 @@ async def test_a_run_let_through_by_force_is_not_recorded() -> None:
     assert states.writes == 0
 
 
-async def test_a_run_that_says_nothing_about_the_target_changes_nothing() -> None:
+async def test_a_run_that_reports_nothing_about_the_target_changes_nothing() -> None:
     states = MemoryStates()
     circuits = CircuitBreakers(states)
     await run(circuits, None)

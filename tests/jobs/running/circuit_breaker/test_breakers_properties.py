@@ -116,8 +116,8 @@ class OneProcess(_Stored):
 
     @rule(open=st.booleans(), seconds=st.floats(1.0, 20.0))
     def hold(self, open: bool, seconds: float) -> None:
-        wanted = ManualOverride(open, self.now, self.now + timedelta(seconds=seconds))
-        self.steer(lambda state: with_override(state, wanted))
+        required = ManualOverride(open, self.now, self.now + timedelta(seconds=seconds))
+        self.steer(lambda state: with_override(state, required))
 
     @rule()
     @precondition(lambda self: self.model.condition is not CircuitCondition.CLOSED)
@@ -170,24 +170,24 @@ class SeveralProcesses(_Stored):
         self.going += [each for each in self.admit(luck, count) if each.is_allowed]
 
     @rule(count=st.integers(1, 5))
-    def start_while_the_store_is_away(self, count: int) -> None:
+    def start_while_the_store_is_unavailable(self, count: int) -> None:
         admissions = self.admit([(0, "fails")] * count, count)
         assert all(each.permit is not None and each.permit.period == UNCOUNTED_PERIOD for each in admissions)
 
     def admit(self, luck: list[tuple[int, str]], count: int) -> list[CircuitAdmission]:
-        async def ask() -> list[CircuitAdmission]:
+        async def send_request() -> list[CircuitAdmission]:
             works = (self.processes[n % 3].admit(KEY, self.policy, self.now, LEASE) for n in range(count))
             return await asyncio.gather(*works)
 
         self.states.luck = deque(luck)
-        admissions = self.loop.run_until_complete(ask())
+        admissions = self.loop.run_until_complete(send_request())
         self.states.luck.clear()
         return admissions
 
     @rule(luck=fates, results=st.lists(st.none() | st.booleans(), min_size=1, max_size=5), data=st.data())
     @precondition(lambda self: self.going)
     def end(self, luck: list[tuple[int, str]], results: list[bool | None], data: st.DataObject) -> None:
-        async def tell() -> None:
+        async def report() -> None:
             works = []
             for number, failed in enumerate(results[: len(self.going)]):
                 admission = self.going.pop(data.draw(st.integers(0, len(self.going) - 1)))
@@ -195,7 +195,7 @@ class SeveralProcesses(_Stored):
             await asyncio.gather(*works)
 
         self.states.luck = deque(luck)
-        self.loop.run_until_complete(tell())
+        self.loop.run_until_complete(report())
         self.states.luck.clear()
 
     @rule(open=st.booleans(), seconds=st.floats(1.0, 100.0))

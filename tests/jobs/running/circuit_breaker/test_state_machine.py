@@ -90,7 +90,7 @@ def test_a_circuit_is_refused_that_other_breakers_refuse(case: dict[str, Any]) -
 
 
 @pytest.mark.parametrize(("window", "calls"), [(5, 5), (10, 10), (20, 10), ("5s", 10)])
-def test_a_window_shorter_than_the_usual_minimum_of_calls_asks_for_as_many_as_it_has(
+def test_a_window_shorter_than_the_usual_minimum_of_calls_requests_as_many_as_it_has(
     window: int | str, calls: int
 ) -> None:
     assert CircuitPolicy.model_validate({"failure_rate": 0.5, "window": window}).minimum_calls == calls
@@ -113,7 +113,7 @@ def test_a_success_never_opens_a_circuit() -> None:
     assert state.condition is CircuitCondition.CLOSED
 
 
-def test_a_rejected_run_is_told_since_when_and_when_the_target_is_tried_again() -> None:
+def test_a_rejected_run_is_reported_since_when_and_when_the_target_is_tried_again() -> None:
     admission = admit_run(ran(CLOSED_CIRCUIT, THREE, False, False, False), THREE, at(10), LEASE)
     assert admission.reason == (
         "the circuit is open since 2026-03-01 12:00:00Z (3 failures in a row); "
@@ -121,17 +121,17 @@ def test_a_rejected_run_is_told_since_when_and_when_the_target_is_tried_again() 
     )
 
 
-def test_a_rate_says_how_many_of_how_many_failed() -> None:
+def test_a_rate_reports_how_many_of_how_many_failed() -> None:
     assert ran(CLOSED_CIRCUIT, HALF, True, True, False, False).opened_reason == "2 of the last 4 runs failed"
 
 
-def test_an_outage_keeps_its_beginning_when_a_probe_fails() -> None:
+def test_an_outage_retains_its_beginning_when_a_probe_fails() -> None:
     state, permit = probing(THREE, at(60))
     state = record_result(state, THREE, at(65), permit, True)
     assert (state.condition, state.since, state.opened_at) == (CircuitCondition.OPEN, NOON, at(65))
 
 
-def test_a_run_beside_the_probes_is_rejected() -> None:
+def test_a_run_next_to_the_probes_is_rejected() -> None:
     state, _ = probing(THREE, at(60))
     admission = admit_run(state, THREE, at(61), LEASE)
     assert not admission.is_allowed
@@ -155,7 +155,7 @@ def test_a_probe_that_never_came_back_is_replaced_when_its_lease_is_over() -> No
     assert admit_run(state, THREE, at(60 + LEASE), LEASE).is_allowed
 
 
-def test_a_probe_that_says_nothing_about_the_target_is_given_back() -> None:
+def test_a_probe_that_reports_nothing_about_the_target_is_released() -> None:
     state, permit = probing(THREE, at(60))
     state = record_result(state, THREE, at(61), permit, None)
     assert state.condition is CircuitCondition.HALF_OPEN
@@ -184,7 +184,7 @@ def test_a_probe_whose_lease_was_given_to_another_does_not_count() -> None:
     assert record_result(replaced, THREE, at(61 + LEASE), lost, False) is replaced
 
 
-def test_fewer_probes_than_have_succeeded_do_not_leave_the_circuit_half_open_for_ever() -> None:
+def test_fewer_probes_than_have_succeeded_do_not_leave_the_circuit_half_open_forever() -> None:
     many = THREE.model_copy(update={"probes": 3})
     state, permit = probing(many, at(60))
     state = record_result(state, many, at(61), permit, False)
@@ -237,7 +237,7 @@ def test_slow_probes_open_a_circuit_with_a_slow_rate_again() -> None:
     assert ended(state, SLOW, at(60), False, True).condition is CircuitCondition.OPEN
 
 
-def test_slow_probes_open_it_again_by_the_rate_beside_consecutive_failures_too() -> None:
+def test_slow_probes_open_it_again_by_the_rate_next_to_consecutive_failures_too() -> None:
     both = SLOW.model_copy(update={"consecutive_failures": 3})
     state = ended(ended(CLOSED_CIRCUIT, both, NOON, True, True), both, NOON, True, True)
     assert ended(state, both, at(60), False, True).condition is CircuitCondition.OPEN
@@ -249,15 +249,15 @@ def test_without_a_slow_rate_a_slow_probe_closes_the_circuit() -> None:
     assert ended(state, THREE, at(60), False, True).condition is CircuitCondition.CLOSED
 
 
-def test_a_circuit_that_is_held_open_says_how_it_came_and_until_when() -> None:
-    wanted = ManualOverride(True, NOON, at(3600), "deployment", "over the API")
-    admission = admit_run(with_override(CLOSED_CIRCUIT, wanted), THREE, at(60), LEASE)
+def test_a_circuit_that_is_held_open_reports_how_it_came_and_until_when() -> None:
+    expected = ManualOverride(True, NOON, at(3600), "deployment", "over the API")
+    admission = admit_run(with_override(CLOSED_CIRCUIT, expected), THREE, at(60), LEASE)
     assert admission.reason == (
         "the circuit is held open until 2026-03-01 13:00:00Z (set over the API at 2026-03-01 12:00:00Z: deployment)"
     )
 
 
-def test_a_circuit_goes_on_as_before_once_nobody_holds_it_any_more() -> None:
+def test_a_circuit_continues_as_before_once_no_one_holds_it_any_more() -> None:
     opened = ran(CLOSED_CIRCUIT, THREE, False, False, False)
     held = with_override(opened, ManualOverride(False, NOON, at(30)))
     assert admit_run(held, THREE, at(29), LEASE).is_allowed
@@ -272,13 +272,13 @@ def test_a_run_that_was_let_through_by_force_does_not_count() -> None:
     assert record_result(held, THREE, NOON, permit, True) is held
 
 
-def test_what_runs_say_does_not_end_how_a_circuit_is_held() -> None:
-    wanted = ManualOverride(True, NOON)
+def test_what_runs_report_does_not_end_how_a_circuit_is_held() -> None:
+    expected = ManualOverride(True, NOON)
     permit = CircuitPermit(CLOSED_CIRCUIT.period)
     state = record_result(
-        with_override(CLOSED_CIRCUIT, wanted), CircuitPolicy(consecutive_failures=1), NOON, permit, True
+        with_override(CLOSED_CIRCUIT, expected), CircuitPolicy(consecutive_failures=1), NOON, permit, True
     )
-    assert (state.condition, state.override) == (CircuitCondition.OPEN, wanted)
+    assert (state.condition, state.override) == (CircuitCondition.OPEN, expected)
 
 
 def test_a_reset_forgets_failures_and_what_is_still_on_its_way() -> None:

@@ -124,7 +124,7 @@ class AnyOrder(RuleBasedStateMachine):
             assert len(self.state.leases) <= self.policy.probes
 
     @invariant()
-    def json_keeps_everything(self) -> None:
+    def json_contains_everything(self) -> None:
         restored = load_state(dump_state(self.state))
         assert restored == self.state
         self.state = restored

@@ -123,7 +123,7 @@ def test_a_policy_that_makes_no_sense_is_refused_with_what_is_wrong(policy: dict
     ],
     ids=str,
 )
-def test_a_wait_that_a_job_asks_for_is_cut_by_a_max_that_it_gives_and_not_by_the_usual_one(
+def test_a_wait_that_a_job_requests_is_cut_by_a_max_that_it_gives_and_not_by_the_usual_one(
     policy: dict[str, Any], longest: float
 ) -> None:
     assert RetryPolicy.model_validate(policy).max == longest
@@ -190,7 +190,7 @@ def test_an_answer_that_is_as_expected_is_not_repeated_whatever_its_status() -> 
 
 
 @pytest.mark.parametrize("failed", [attempt(ErrorClass.CONNECTION_REFUSED), answered(503)])
-def test_what_is_not_idempotent_is_repeated_only_if_the_job_says_so(failed: Attempt) -> None:
+def test_what_is_not_idempotent_is_repeated_only_if_the_job_reports_it(failed: Attempt) -> None:
     assert not should_retry(DEFAULT, False, failed)
     assert should_retry(RetryPolicy(non_idempotent=True), False, failed)
 

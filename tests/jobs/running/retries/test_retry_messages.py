@@ -59,7 +59,7 @@ URL = "https://checkout.internal/health"
         ),
     ],
 )
-def test_a_time_out_says_what_it_was_waiting_for(phase: Phase | None, error: ErrorClass, sentence: str) -> None:
+def test_a_time_out_reports_what_it_was_waiting_for(phase: Phase | None, error: ErrorClass, sentence: str) -> None:
     assert describe_timeout(phase, URL, 5.0) == (error, sentence)
 
 
@@ -71,7 +71,7 @@ def test_a_peer_is_a_host_with_its_port(endpoint: str, peer: str) -> None:
     assert f"No connection to {peer} within" in describe_timeout("connect", endpoint, 1.0)[1]
 
 
-def test_a_body_in_an_encoding_that_nobody_reads_is_told() -> None:
+def test_a_body_in_an_encoding_that_no_one_reads_is_reported() -> None:
     observation = replace(answer(200), headers={"content-encoding": "br"})
     assert describe_unmet(observation, [BODY])[1].endswith(
         " The body has the content encoding br, which is not supported: send gzip or identity."
@@ -85,7 +85,7 @@ SLOW = Failure("response_time_below", "less than 10 ms", "20 ms", Severity.DEGRA
 BODY = Failure("body_contains", "ok", "down")
 
 
-def test_what_would_be_degraded_is_told_after_what_failed() -> None:
+def test_what_would_be_degraded_is_reported_after_what_failed() -> None:
     error, sentence = describe_unmet(answer(200), [SLOW, BODY])
     assert error is ErrorClass.EXPECTATION_FAILED
     assert sentence == f"Not as expected: {BODY}; {SLOW}."
@@ -147,5 +147,5 @@ def test_a_wait_of_our_own_that_does_not_fit_is_named() -> None:
 @pytest.mark.parametrize(
     ("value", "text"), [(-1, "0 ms"), (0.35, "350 ms"), (1, "1 s"), (2.54, "2.5 s"), (120, "120 s"), (10, "10 s")]
 )
-def test_a_time_is_written_as_people_say_it(value: float, text: str) -> None:
+def test_a_time_is_written_as_people_report_it(value: float, text: str) -> None:
     assert seconds(value) == text

@@ -30,7 +30,7 @@ def days(schedule: Schedule, after: str, count: int) -> list[str]:
     return found
 
 
-def test_a_date_is_left_out() -> None:
+def test_a_date_is_skipped() -> None:
     schedule = daily({"dates": ["2026-12-24", "2026-12-25", "2026-12-27"]})
 
     assert days(schedule, "2026-12-23T00:00:00Z", 3) == ["2026-12-23", "2026-12-26", "2026-12-28"]
@@ -43,7 +43,7 @@ def test_a_date_is_a_day_on_the_schedules_clock() -> None:
     assert schedule.next_after(datetime(2026, 12, 23, 13, 30, tzinfo=UTC)) == datetime(2026, 12, 23, 14, tzinfo=UTC)
 
 
-def test_the_weekend_is_left_out() -> None:
+def test_the_weekend_is_skipped() -> None:
     schedule = daily({"weekly": {"days": "SAT-SUN"}})
 
     assert days(schedule, "2026-11-26T00:00:00Z", 3) == ["2026-11-26", "2026-11-27", "2026-11-30"]
@@ -71,7 +71,7 @@ def test_a_window_without_days_is_each_day() -> None:
     assert schedule.next_after(datetime(2026, 1, 1, 7, 30, tzinfo=UTC)) == datetime(2026, 1, 1, 18, tzinfo=UTC)
 
 
-def test_a_window_that_a_clock_change_lengthens_is_left_out_to_its_end() -> None:
+def test_a_window_that_a_clock_change_lengthens_is_skipped_to_its_end() -> None:
     """From 1:30 to 2:30 on the wall: the second pass of the repeated hour brings 2:00 again, which is in the window."""
     schedule = daily({"weekly": {"from": "01:30", "to": "02:30"}}, cron="0 */15 * * * *")
 
@@ -85,7 +85,7 @@ def test_a_window_that_a_clock_change_lengthens_is_left_out_to_its_end() -> None
     assert due == ["00:30", "00:45", "01:30", "01:45"]
 
 
-def test_holidays_of_a_country_and_of_a_part_of_it_are_left_out() -> None:
+def test_holidays_of_a_country_and_of_a_part_of_it_are_skipped() -> None:
     berlin, bavaria = daily({"holidays": "DE", "subdivision": "BE"}), daily({"holidays": "de", "subdivision": "by"})
 
     assert days(berlin, "2026-03-07T00:00:00Z", 2) == ["2026-03-07", "2026-03-09"]
@@ -93,7 +93,7 @@ def test_holidays_of_a_country_and_of_a_part_of_it_are_left_out() -> None:
     assert days(daily({"holidays": "DE"}), "2026-12-24T00:00:00Z", 2) == ["2026-12-24", "2026-12-27"]
 
 
-def test_years_whose_holidays_nobody_knows_have_none() -> None:
+def test_years_whose_holidays_is_unknown_have_none() -> None:
     schedule = daily({"holidays": "DE"}, timezone="Asia/Tokyo", cron="0 0 12 * * *")
 
     assert schedule.next_after(datetime(9999, 12, 29, 12, tzinfo=UTC)) == datetime(9999, 12, 30, 3, tzinfo=UTC)
@@ -107,14 +107,14 @@ def test_the_package_of_holidays_is_imported_only_where_it_is_needed() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_what_is_left_out_adds_up() -> None:
+def test_what_is_skipped_adds_up() -> None:
     schedule = daily({"dates": ["2026-12-28"]}, {"weekly": {"days": ["SAT", "SUN"]}}, {"holidays": "DE"})
 
     assert days(schedule, "2026-12-24T00:00:00Z", 2) == ["2026-12-24", "2026-12-29"]
 
 
 @pytest.mark.parametrize("cron", ["* * * * * *", "0 0 12 * * *"])
-def test_a_schedule_of_which_everything_is_left_out_is_never_due_and_says_so_soon(cron: str) -> None:
+def test_a_schedule_of_which_everything_is_skipped_is_never_due_and_reports_it_soon(cron: str) -> None:
     schedule = daily({"weekly": {"days": "MON-SUN"}}, cron=cron)
 
     with computes_below(0.5):
@@ -130,7 +130,7 @@ windows = st.fixed_dictionaries(
 )
 
 
-def left_out(shown: datetime, window: dict[str, Any]) -> bool:
+def skipped(shown: datetime, window: dict[str, Any]) -> bool:
     """By looking at each window that may cover this time on the wall."""
     names = ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"]
     begins: set[int] = set()
@@ -153,7 +153,7 @@ def left_out(shown: datetime, window: dict[str, Any]) -> bool:
 @example({"days": ["SUN"], "from": "02:30", "to": "02:00"}, 5 * 24 * 60 + 15, "2026-10-20")
 @example({"days": ["SUN"], "from": "02:30", "to": "03:00"}, 5 * 24 * 60 + 15, "2026-10-20")
 @given(windows, st.integers(0, 10 * 24 * 60), st.sampled_from(["2026-03-24", "2026-10-20"]))
-def test_the_next_due_instant_is_the_one_found_by_looking_at_every_quarter_of_an_hour(
+def test_the_next_due_instant_is_the_one_found_by_checking_every_quarter_of_an_hour(
     window: dict[str, Any], minutes: int, start: str
 ) -> None:
     schedule = daily({"weekly": window}, cron="0 */15 * * * *")
@@ -162,7 +162,7 @@ def test_the_next_due_instant_is_the_one_found_by_looking_at_every_quarter_of_an
     assert zone is not None
 
     instant = after.replace(minute=after.minute // 15 * 15) + timedelta(minutes=15)
-    while left_out(instant.astimezone(zone.info), window):
+    while skipped(instant.astimezone(zone.info), window):
         instant += timedelta(minutes=15)
 
     assert schedule.next_after(after) == instant

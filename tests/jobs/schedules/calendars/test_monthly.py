@@ -61,7 +61,7 @@ def test_a_day_of_the_month_is_found_by_its_place(day: object, due: str) -> None
     assert days(day) == due.split()
 
 
-def test_a_month_without_the_day_is_left_out_unless_its_last_day_is_to_be_taken() -> None:
+def test_a_month_without_the_day_is_skipped_unless_its_last_day_is_to_be_accepted() -> None:
     assert days(30, months=[1, 2, 3]) == ["01-30", "03-30"]
     assert days(30, months=[1, 2, 3], missing_day="last") == ["01-30", "02-28", "03-30"]
     assert days(30, 2028, months="JAN-MAR", missing_day="last") == ["01-30", "02-29", "03-30"]
@@ -119,14 +119,14 @@ def test_it_goes_by_the_clock_of_a_zone() -> None:
         ({"gap": "skip"}, ["2026-04-26T02:00:00+02:00", "2026-04-26T02:30:00+02:00"]),
     ],
 )
-def test_each_named_time_that_the_clock_leaves_out_is_due_as_the_job_says(dst: dict[str, str], due: list[str]) -> None:
+def test_each_named_time_that_the_clock_skips_is_due_as_the_job_defines(dst: dict[str, str], due: list[str]) -> None:
     form = {"monthly": {"day": "last-sunday", "at": ["02:00", "02:30"]}, "timezone": "Europe/Berlin", "dst": dst}
 
     assert upcoming(parse_schedule(form), "2026-03-20T00:00:00Z", 2) == due
 
 
 @pytest.mark.parametrize(("dst", "count"), [({}, 1), ({"repeat": "both"}, 2)])
-def test_a_time_that_the_clock_shows_twice_is_due_once_unless_the_job_says_otherwise(
+def test_a_time_that_the_clock_shows_twice_is_due_once_unless_the_job_reports_otherwise(
     dst: dict[str, str], count: int
 ) -> None:
     form = {"monthly": {"day": "last-sunday", "at": "02:30"}, "timezone": "Europe/Berlin", "dst": dst}
@@ -176,7 +176,7 @@ def test_a_job_has_it_and_writes_it_into_json_and_the_schema_knows_it() -> None:
     assert job.runs_when == "monthly last at 00:00"
 
 
-def test_days_that_no_month_has_are_never_due_and_say_so_at_once() -> None:
+def test_days_that_no_month_has_are_never_due_and_report_it_at_once() -> None:
     schedule = monthly(30, months=2)
 
     with computes_below(0.1):
@@ -191,7 +191,7 @@ def test_the_ends_of_the_calendar_are_no_errors() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "says"),
+    ("value", "message"),
     [
         ({"day": "lsat"}, "monthly.day: 'lsat' is not a day of a month, did you mean last?"),
         ({"day": "last-fryday"}, "did you mean last-friday?"),
@@ -215,14 +215,14 @@ def test_the_ends_of_the_calendar_are_no_errors() -> None:
         ("last", "monthly: a mapping is expected, like {day: last, at: '02:00'}"),
     ],
 )
-def test_a_wrong_form_is_refused_with_what_to_write(value: object, says: str) -> None:
+def test_a_wrong_form_is_refused_with_what_to_write(value: object, message: str) -> None:
     with pytest.raises(ScheduleError) as refused:
         parse_schedule({"monthly": value})
-    assert says in str(refused.value)
+    assert message in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("form", "says"),
+    ("form", "message"),
     [
         ({"day": "last", "at": "02:00"}, "day: is a key of monthly: write {monthly: {day: last, at: '02:00'}}"),
         (
@@ -232,10 +232,10 @@ def test_a_wrong_form_is_refused_with_what_to_write(value: object, says: str) ->
         ({"monthly": {"day": 1}, "offset": "1s"}, "offset: is only valid with every"),
     ],
 )
-def test_keys_that_do_not_go_with_it_are_refused(form: dict[str, Any], says: str) -> None:
+def test_keys_that_do_not_go_with_it_are_refused(form: dict[str, Any], message: str) -> None:
     with pytest.raises(ScheduleError) as refused:
         parse_schedule(form)
-    assert says in str(refused.value)
+    assert message in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -274,8 +274,8 @@ def matches(day: str, on: date, *, or_last: bool) -> bool:
         number = int(day.rpartition("-")[2])
         if number > length and not or_last:
             return False
-        wanted = month[min(number, length) - 1]
-        return on == (wanted if day.isdigit() else min(workdays, key=lambda one: abs((one - wanted).days)))
+        expected = month[min(number, length) - 1]
+        return on == (expected if day.isdigit() else min(workdays, key=lambda one: abs((one - expected).days)))
     if rest in WEEKDAYS:
         named = [one for one in month if one.weekday() == WEEKDAYS.index(rest)]
         if first == "last":
@@ -296,7 +296,7 @@ names = st.one_of(
 
 @settings(deadline=None, max_examples=200)
 @given(st.lists(names, min_size=1, max_size=3), st.datetimes(datetime(1990, 1, 1), datetime(2090, 1, 1)), st.booleans())
-def test_the_next_due_instant_is_the_one_found_by_looking_at_each_day(
+def test_the_next_due_instant_is_the_one_found_by_checking_each_day(
     named: list[str], after: datetime, or_last: bool
 ) -> None:
     missing = "last" if or_last else "skip"
@@ -315,7 +315,7 @@ def test_the_next_due_instant_is_the_one_found_by_looking_at_each_day(
 
 
 @given(names, st.sampled_from(["Europe/Berlin", "America/New_York", "Australia/Lord_Howe"]), st.integers(0, 10**9))
-def test_on_the_clock_of_a_zone_next_is_strictly_later_and_leaves_nothing_out(name: str, where: str, at: int) -> None:
+def test_on_the_clock_of_a_zone_next_is_strictly_later_and_excludes_nothing(name: str, where: str, at: int) -> None:
     schedule = parse_schedule({"monthly": {"day": name, "at": ["01:30", "02:30"]}, "timezone": where})
     assert isinstance(schedule, ZonedSchedule)
     instant = datetime(2020, 1, 1, tzinfo=UTC) + timedelta(seconds=at % 10**8)

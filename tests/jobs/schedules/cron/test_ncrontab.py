@@ -32,7 +32,7 @@ def test_a_schedule_is_not_due_within_a_span_that_has_no_occurrence(case: dict[s
 
 
 @pytest.mark.parametrize("case", cases("runs_per_day"))
-def test_a_documented_expression_is_due_as_often_a_day_as_it_says(case: dict[str, Any]) -> None:
+def test_a_documented_expression_is_due_as_often_a_day_as_it_defines(case: dict[str, Any]) -> None:
     schedule, end = Ncrontab.parse(case["schedule"]), utc("2024-01-03T00:00:00")
     instant = schedule.next_after(utc("2024-01-02T00:00:00") - timedelta(seconds=1))
     runs = 0
@@ -61,7 +61,7 @@ def test_a_day_that_no_month_has_is_never_due(case: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("case", cases("kinds"))
-def test_kinds_of_schedules_are_told_apart_as_by_the_timer_host(case: dict[str, Any]) -> None:
+def test_kinds_of_schedules_are_distinguished_as_by_the_timer_host(case: dict[str, Any]) -> None:
     schedule = parse_schedule(case["schedule"])
     for kind in ("is_interval_like", "monitor_disabled"):
         assert getattr(schedule, kind) == case.get(kind, getattr(schedule, kind))
@@ -76,7 +76,7 @@ def test_a_wrong_expression_is_refused_naming_its_field(case: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize("text", ["0 0 30 2 *", "0 0 31 2,4,6,9,11 *", "* * * 30-31 Feb Mon"])
-def test_a_schedule_for_days_that_do_not_exist_is_never_due_and_says_so_at_once(text: str) -> None:
+def test_a_schedule_for_days_that_do_not_exist_is_never_due_and_reports_it_at_once(text: str) -> None:
     schedule = Ncrontab.parse(text)
     with computes_below(0.1):
         assert [schedule.next_after(NOON) for _ in range(100)] == [None] * 100
@@ -115,7 +115,7 @@ def test_an_instant_without_a_zone_is_refused() -> None:
         Ncrontab.parse("* * * * *").next_after(datetime(2024, 1, 1))
 
 
-def test_the_text_is_kept_as_written_with_single_spaces() -> None:
+def test_the_text_is_stored_as_written_with_single_spaces() -> None:
     schedule = Ncrontab.parse("  0  */5 *   * * mon \n")
     assert schedule.text == schedule.spec == "0 */5 * * * mon"
     assert repr(schedule) == "Ncrontab(text='0 */5 * * * mon')"

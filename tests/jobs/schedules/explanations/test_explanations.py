@@ -76,7 +76,7 @@ def test_every_kind_of_schedule_is_explained(schedule: object, text: str) -> Non
     assert explain_schedule(parse_schedule(schedule)) == text
 
 
-def test_the_jitter_of_a_job_is_told() -> None:
+def test_the_jitter_of_a_job_is_reported() -> None:
     schedule = bind_to_job(parse_schedule({"every": "5m", "jitter": "20s"}), "checkout")
 
     assert explain_schedule(schedule).startswith("Every 5 minutes, ")

@@ -90,7 +90,7 @@ def due_by_looking(expression: Fields, info: tzinfo, policy: DstPolicy, after: d
     repeat = policy.repeat or ("both" if expression.cron.is_interval_like else "first")
     # A change up to a day ago may still shift something to here.
     changed = _changes(info, after - timedelta(days=1, hours=2), after + timedelta(seconds=LOOKED_AT))
-    moved = [] if gap else [(change[0], one) for change in changed if (one := _first_left_out(expression, *change))]
+    moved = [] if gap else [(change[0], one) for change in changed if (one := _first_skipped(expression, *change))]
     for step in range(1, LOOKED_AT):
         instant = after + timedelta(seconds=step)
         shown = instant.astimezone(info)
@@ -100,7 +100,7 @@ def due_by_looking(expression: Fields, info: tzinfo, policy: DstPolicy, after: d
             continue  # the timer has gone on to the time that it moved
         if expression.hold(shown) and (repeat == "both" or not shown.fold):
             return instant
-        if gap in ("shift", "end") and any(_left_out(expression, gap, instant, *change) for change in changed):
+        if gap in ("shift", "end") and any(_skipped(expression, gap, instant, *change) for change in changed):
             return instant
     return None
 
@@ -124,13 +124,13 @@ def _changes(info: tzinfo, start: datetime, end: datetime) -> list[tuple[datetim
     return found
 
 
-def _first_left_out(expression: Fields, at: datetime, old: timedelta, new: timedelta) -> datetime | None:
+def _first_skipped(expression: Fields, at: datetime, old: timedelta, new: timedelta) -> datetime | None:
     """When the timer runs the first time that this change leaves out."""
     length = int((new - old).total_seconds())
     return next((one for one in (at + timedelta(seconds=n) for n in range(length)) if expression.hold(one + old)), None)
 
 
-def _left_out(expression: Fields, gap: str, instant: datetime, at: datetime, old: timedelta, new: timedelta) -> bool:
+def _skipped(expression: Fields, gap: str, instant: datetime, at: datetime, old: timedelta, new: timedelta) -> bool:
     """Whether a time that this change leaves out is due at this instant instead."""
     length = new - old
     if gap == "shift":
@@ -142,7 +142,7 @@ def _left_out(expression: Fields, gap: str, instant: datetime, at: datetime, old
 
 @quick
 @given(fields, changes, policies, seconds_before)
-def test_around_a_change_the_next_due_instant_is_the_one_found_by_looking_at_every_second(
+def test_around_a_change_the_next_due_instant_is_the_one_found_by_checking_every_second(
     expression: Fields, change: tuple[str, str], policy: DstPolicy, before: int
 ) -> None:
     name, at = change
@@ -151,11 +151,11 @@ def test_around_a_change_the_next_due_instant_is_the_one_found_by_looking_at_eve
 
     due = schedule.next_after(after)
 
-    seen = due_by_looking(expression, schedule.zone.info, policy, after)
-    if seen is None:
+    observed = due_by_looking(expression, schedule.zone.info, policy, after)
+    if observed is None:
         assert due is None or due >= after + timedelta(seconds=LOOKED_AT)
     else:
-        assert due == seen
+        assert due == observed
 
 
 def due_by_looking_at_minutes(expression: Fields, info: tzinfo, policy: DstPolicy, after: datetime) -> datetime | None:
@@ -183,7 +183,7 @@ on_the_minute = st.builds(
 
 @quick
 @given(on_the_minute, zones, st.sampled_from(["first", "both"]), instants)
-def test_at_any_time_the_next_due_instant_is_the_one_found_by_looking_at_every_minute(
+def test_at_any_time_the_next_due_instant_is_the_one_found_by_checking_every_minute(
     expression: Fields, name: str, repeat: str, after: datetime
 ) -> None:
     policy = DstPolicy("skip", "both" if repeat == "both" else "first")
@@ -191,13 +191,13 @@ def test_at_any_time_the_next_due_instant_is_the_one_found_by_looking_at_every_m
 
     due = schedule.next_after(after)
 
-    seen = due_by_looking_at_minutes(expression, schedule.zone.info, policy, after)
-    assert due == seen or (seen is None and (due is None or due >= after + timedelta(days=2, hours=23)))
+    observed = due_by_looking_at_minutes(expression, schedule.zone.info, policy, after)
+    assert due == observed or (observed is None and (due is None or due >= after + timedelta(days=2, hours=23)))
 
 
 @quick
 @given(fields, changes, policies, seconds_before, seconds_before)
-def test_next_is_strictly_later_monotone_and_leaves_nothing_out(
+def test_next_is_strictly_later_monotone_and_excludes_nothing(
     expression: Fields, change: tuple[str, str], policy: DstPolicy, one: int, other: int
 ) -> None:
     name, at = change

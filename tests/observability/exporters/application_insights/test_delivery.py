@@ -42,8 +42,8 @@ async def run_program(connection_string: str, tmp_path: Path, scenario: str = ""
             process.kill()
             await process.communicate()
     assert process.returncode == 0, errors.decode()
-    seen: dict[str, Any] = json.loads(output)
-    return seen
+    observed: dict[str, Any] = json.loads(output)
+    return observed
 
 
 @pytest.fixture
@@ -71,31 +71,31 @@ def by_trace(items: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 
 
 async def test_two_hundred_runs_arrive_whole(insights: ApplicationInsightsIngestion, tmp_path: Path) -> None:
-    seen = await run_program(insights.connection_string, tmp_path)
+    observed = await run_program(insights.connection_string, tmp_path)
     _custom_events(insights)
     _availability_rows(insights)
     _metrics(insights)
     _traces(insights)
     _the_programs_own_lines(insights)
     _nothing_that_should_not_be_there(insights)
-    assert seen["health"]["state"] == "on"
-    assert seen["health"]["sent"] == len(insights.items)
-    assert seen["health"]["dropped"] == 0
-    assert seen["offered_s"] < 0.2
-    assert seen["instrumented"] is False
-    assert seen["threads"] in (["MainThread"], ["MainThread", "asyncio_0"])
+    assert observed["health"]["state"] == "on"
+    assert observed["health"]["sent"] == len(insights.items)
+    assert observed["health"]["dropped"] == 0
+    assert observed["offered_s"] < 0.2
+    assert observed["instrumented"] is False
+    assert observed["threads"] in (["MainThread"], ["MainThread", "asyncio_0"])
 
 
 def _custom_events(insights: ApplicationInsightsIngestion) -> None:
     events = insights.by_type("EventData")
     assert Counter(event["name"] for event in events) == {"JobRun": 200, "JobDeadLettered": 1}
-    told = [event for event in events if event["name"] == "JobRun"]
-    assert Counter(event["properties"]["Outcome"] for event in told) == {
+    reported = [event for event in events if event["name"] == "JobRun"]
+    assert Counter(event["properties"]["Outcome"] for event in reported) == {
         "succeeded": 180,
         "failed": 10,
         "skipped": 10,
     }
-    failed = next(event for event in told if event["properties"]["Outcome"] == "failed")
+    failed = next(event for event in reported if event["properties"]["Outcome"] == "failed")
     assert failed["properties"]["ErrorType"] == "connection_refused"
     assert failed["properties"]["ErrorMessage"] == "refused ***"
     assert failed["measurements"] == {"Duration": 60.0, "ResponseTime": 3.0, "Lateness": 2.0, "Attempts": 1.0}
@@ -181,7 +181,7 @@ async def test_a_run_is_linked_with_its_caller_its_invocation_and_its_target(
 
     trace = f"{trace_id_of(RUN):032x}"
     spans = {item["data"]["baseData"]["name"]: item for item in of_type(insights, "RemoteDependencyData")}
-    run, attempt, asked = (spans[name] for name in ("run checkout", "HTTP /health", "queue run checkout"))
+    run, attempt, requested = (spans[name] for name in ("run checkout", "HTTP /health", "queue run checkout"))
     assert (run["tags"]["ai.operation.id"], run["data"]["baseData"]["id"]) == (trace, f"{span_id_of(RUN):016x}")
     assert attempt["data"]["baseData"]["id"] == f"{span_id_of(RUN, 1):016x}"
     assert (attempt["tags"]["ai.operation.id"], attempt["tags"]["ai.operation.parentId"]) == (
@@ -190,8 +190,8 @@ async def test_a_run_is_linked_with_its_caller_its_invocation_and_its_target(
     )
     assert links(run) == [("a" * 32, "b" * 16)]
     assert run["data"]["baseData"]["properties"]["InvocationId"] == "invocation-1"
-    assert (asked["tags"]["ai.operation.id"], asked["tags"]["ai.operation.parentId"]) == ("c" * 32, "d" * 16)
-    assert links(asked) == [(trace, run["data"]["baseData"]["id"])]
+    assert (requested["tags"]["ai.operation.id"], requested["tags"]["ai.operation.parentId"]) == ("c" * 32, "d" * 16)
+    assert links(requested) == [(trace, run["data"]["baseData"]["id"])]
     (event,) = (item for item in of_type(insights, "EventData") if item["data"]["baseData"]["name"] == "JobRun")
     assert event["tags"]["ai.operation.id"] == trace
     assert event["data"]["baseData"]["properties"]["InvocationId"] == "invocation-1"
@@ -209,16 +209,16 @@ async def test_by_default_ordinary_runs_have_few_rows_that_stand_for_all(
     insights: ApplicationInsightsIngestion, tmp_path: Path
 ) -> None:
     """Of ten jobs 17 ordinary runs each, one after a retry, one failed, one left out."""
-    seen = await run_program(insights.connection_string, tmp_path, "usual")
+    observed = await run_program(insights.connection_string, tmp_path, "usual")
 
     events, rows = of_type(insights, "EventData"), of_type(insights, "AvailabilityData")
-    told = [each for each in events if each["data"]["baseData"]["name"] == "JobRun"]
-    assert _item_counts(told, "Outcome") == {"succeeded": 180, "failed": 10, "skipped": 10}
+    reported = [each for each in events if each["data"]["baseData"]["name"] == "JobRun"]
+    assert _item_counts(reported, "Outcome") == {"succeeded": 180, "failed": 10, "skipped": 10}
     assert _item_counts(rows, "Outcome") == {"succeeded": 180, "failed": 10}
-    assert (len(told), len(rows)) == (50, 40)
+    assert (len(reported), len(rows)) == (50, 40)
     assert len(by_trace(insights.items)) == 20
     _metrics(insights, by_default=True)
-    assert seen["health"]["dropped"] == 0
+    assert observed["health"]["dropped"] == 0
 
 
 def _item_counts(items: list[dict[str, Any]], key: str) -> dict[str, int]:
@@ -245,39 +245,39 @@ async def test_the_cloud_role_is_the_services_name(
 
 
 @pytest.mark.parametrize("status", [500, 429, 400])
-async def test_an_endpoint_that_refuses_delays_nobody(
+async def test_an_endpoint_that_refuses_delays_no_one(
     insights: ApplicationInsightsIngestion, status: int, tmp_path: Path
 ) -> None:
     insights.refuse_with(status)
-    seen = await run_program(insights.connection_string, tmp_path)
-    assert (seen["before_close"], seen["health"]["sent"]) == ("degraded", 0)
-    assert seen["health"]["last_error"] == f"answered {status}"
-    assert (seen["health"]["dropped"] > 0) is (status == 400)
-    assert seen["offered_s"] < 0.2
-    assert seen["closed_s"] < CLOSE_WITHIN + 15
+    observed = await run_program(insights.connection_string, tmp_path)
+    assert (observed["before_close"], observed["health"]["sent"]) == ("degraded", 0)
+    assert observed["health"]["last_error"] == f"answered {status}"
+    assert (observed["health"]["dropped"] > 0) is (status == 400)
+    assert observed["offered_s"] < 0.2
+    assert observed["closed_s"] < CLOSE_WITHIN + 15
 
 
-async def test_an_endpoint_that_is_not_there_delays_nobody(tmp_path: Path) -> None:
+async def test_an_endpoint_that_is_missing_delays_no_one(tmp_path: Path) -> None:
     async with refused_port() as server:
-        seen = await run_program(elsewhere(server.url), tmp_path)
-    assert (seen["before_close"], seen["health"]["sent"]) == ("degraded", 0)
-    assert "refused" in seen["health"]["last_error"]
-    assert seen["closed_s"] < CLOSE_WITHIN + 15
+        observed = await run_program(elsewhere(server.url), tmp_path)
+    assert (observed["before_close"], observed["health"]["sent"]) == ("degraded", 0)
+    assert "refused" in observed["health"]["last_error"]
+    assert observed["closed_s"] < CLOSE_WITHIN + 15
 
 
 async def test_a_black_hole_is_left_in_time(tmp_path: Path) -> None:
     async with black_hole() as server:
-        seen = await run_program(elsewhere(server.url), tmp_path, "impatient")
-    assert seen["offered_s"] < 0.2
-    assert seen["closed_s"] < CLOSE_WITHIN + 15
+        observed = await run_program(elsewhere(server.url), tmp_path, "impatient")
+    assert observed["offered_s"] < 0.2
+    assert observed["closed_s"] < CLOSE_WITHIN + 15
 
 
-async def test_what_was_refused_is_kept_and_sent_when_the_endpoint_is_back(
+async def test_what_was_refused_is_stored_and_sent_when_the_endpoint_is_back(
     insights: ApplicationInsightsIngestion, tmp_path: Path
 ) -> None:
     insights.refuse_with(503, times=1)
-    seen = await run_program(insights.connection_string, tmp_path)
-    assert seen["health"]["state"] == "on"
+    observed = await run_program(insights.connection_string, tmp_path)
+    assert observed["health"]["state"] == "on"
     assert len(list(tmp_path.rglob("*.blob*"))) == 1  # noqa: ASYNC240  # nothing else runs
 
 

@@ -55,7 +55,7 @@ def test_numbers_are_measurements_and_the_rest_is_properties(redactor: Redactor)
         (Outcome.CANCELLED, None),
     ],
 )
-def test_availability_counts_what_says_something_about_the_target(
+def test_availability_counts_what_reports_something_about_the_target(
     outcome: Outcome, success: bool | None, redactor: Redactor
 ) -> None:
     run = runs.run(outcome)
@@ -70,7 +70,7 @@ def test_a_backfill_claims_no_availability(redactor: Redactor) -> None:
     assert rows.make_run_event(fields)["Trigger"] == "backfill"
 
 
-def test_an_availability_row_tells_where_it_was_measured_and_why_it_failed(redactor: Redactor) -> None:
+def test_an_availability_row_reports_where_it_was_measured_and_why_it_failed(redactor: Redactor) -> None:
     run = runs.run(Outcome.FAILED, message="hunter-two refused", duration_ms=90_061_001.0)
     row = rows.make_availability_row(run, rows.make_run_fields(run, redactor), "West Europe")
     assert row is not None

@@ -115,21 +115,21 @@ async def test_bodies_are_compressed_where_the_intake_takes_it(intake: DatadogIn
 
 
 @pytest.mark.parametrize("status", [500, 429])
-async def test_an_intake_that_is_not_well_delays_nobody_and_closing_is_bounded(
+async def test_an_intake_that_is_not_well_delays_no_one_and_closing_is_bounded(
     intake: DatadogIntake, status: int
 ) -> None:
     intake.refuse_with(status)
     exporter = exporter_for(intake)
     exporter.start()
-    begun = time.monotonic()
+    started = time.monotonic()
     for event in two_hundred():
         exporter.offer(event)
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - started < 20
     await until(lambda: exporter.health().state == "degraded")
     assert str(status) in exporter.health().last_error
-    begun = time.monotonic()
+    started = time.monotonic()
     await exporter.aclose(2)
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - started < 20
     assert (exporter.health().sent, intake.series) == (0, [])
     assert exporter.health().dropped > 0
 
@@ -157,7 +157,7 @@ async def test_what_was_refused_for_a_moment_is_sent_again_as_it_was(intake: Dat
     await exporter.aclose(10)
 
 
-async def test_a_wrong_key_is_told_without_showing_it(intake: DatadogIntake) -> None:
+async def test_a_wrong_key_is_reported_without_showing_it(intake: DatadogIntake) -> None:
     exporter = exporter_for(intake, api_key="a-wrong-key-of-mine")
     exporter.start()
     exporter.offer(runs.reported())
@@ -174,9 +174,9 @@ async def test_a_black_hole_is_left_in_time() -> None:
         exporter = build_datadog_exporter(settings, "key-of-mine", Redactor(), gather_seconds=60)
         exporter.start()
         exporter.offer(runs.reported())
-        begun = time.monotonic()
+        started = time.monotonic()
         await exporter.aclose(0.3)
-        assert time.monotonic() - begun < 20
+        assert time.monotonic() - started < 20
 
 
 # --- One lane ---------------------------------------------------------------------------------------------------------
@@ -207,12 +207,12 @@ def lane(*answers: IntakeRejection | None) -> tuple[IntakeQueue, PlayedIntake, D
     return IntakeQueue("logs", intake, tally, closing), intake, tally, closing
 
 
-def test_an_empty_lane_wants_nothing() -> None:
+def test_an_empty_lane_requires_nothing() -> None:
     made, _, _, _ = lane()
     assert made.next_send_in() is None
 
 
-def test_what_is_refused_for_a_while_is_kept_in_order() -> None:
+def test_what_is_refused_for_a_while_is_stored_in_order() -> None:
     made, intake, tally, _ = lane(IntakeRejection("busy", 503, {"Retry-After": "0"}))
     first, second = payload(), payload(2)
     made.enqueue(first)
@@ -222,7 +222,7 @@ def test_what_is_refused_for_a_while_is_kept_in_order() -> None:
     assert (tally.health().state, tally.health().sent, tally.health().dropped) == ("on", 3, 0)
 
 
-def test_nothing_is_sent_before_the_intake_wants_it() -> None:
+def test_nothing_is_sent_before_the_intake_requires_it() -> None:
     made, intake, _, _ = lane(IntakeRejection("slow down", 429, {"X-RateLimit-Reset": "30", "Retry-After": "1"}))
     made.enqueue(payload())
     made.send_due()
@@ -295,7 +295,7 @@ def test_when_the_program_ends_each_payload_gets_one_chance() -> None:
     assert all(0 < timeout <= 5 for timeout in intake.timeouts)
 
 
-def test_one_lane_that_fails_keeps_the_exporter_degraded() -> None:
+def test_one_lane_that_fails_retains_the_exporter_degraded() -> None:
     tally = DeliveryCounts("datadog", Redactor())
     tally.record_failure("logs: answered 429", "logs")
     tally.record_success(5, "series")
@@ -315,5 +315,5 @@ def test_one_lane_that_fails_keeps_the_exporter_degraded() -> None:
         ({"Retry-After": "soon"}, None),
     ],
 )
-def test_how_long_the_intake_asks_to_wait(headers: dict[str, str], seconds: float | None) -> None:
+def test_how_long_the_intake_requests_to_wait(headers: dict[str, str], seconds: float | None) -> None:
     assert IntakeRejection("", 429, headers).retry_after_s == seconds

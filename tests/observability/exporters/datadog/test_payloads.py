@@ -108,13 +108,13 @@ def test_durations_and_lateness_keep_every_value() -> None:
     assert values(found, "scheduler.job.attempts") == [1.0, 1.0, 1.0]
 
 
-def test_a_run_that_was_left_out_has_no_duration() -> None:
+def test_a_run_that_was_skipped_has_no_duration() -> None:
     events = finished(Outcome.SKIPPED)
     assert entries("distributions", *events) == []
     assert len(entries("series", *events)) == 1
 
 
-def test_a_rejected_run_asked_nothing_and_has_no_response_time() -> None:
+def test_a_rejected_run_requested_nothing_and_has_no_response_time() -> None:
     found = entries("distributions", *finished(Outcome.REJECTED))
     assert {each["metric"] for each in found} == {"scheduler.job.duration", "scheduler.job.lateness"}
 
@@ -151,14 +151,14 @@ RETRIED = (runs.failed_attempt(1), runs.good_attempt(2))
         "critical while the circuit is open",
     ],
 )
-def test_a_service_check_tells_how_the_target_is(run: Run, status: int) -> None:
+def test_a_service_check_reports_how_the_target_is(run: Run, status: int) -> None:
     (check,) = entries("checks", runs.reported(run))
     assert (check["check"], check["status"], check["tags"]) == ("scheduler.job.status", status, [*OURS, "job:checkout"])
     assert (check["timestamp"], check["host_name"]) == (AT, "scheduler")
 
 
 @pytest.mark.parametrize("outcome", [Outcome.SKIPPED, Outcome.CANCELLED])
-def test_a_run_that_says_nothing_about_its_target_leaves_the_check_alone(outcome: Outcome) -> None:
+def test_a_run_that_reports_nothing_about_its_target_leaves_the_check_alone(outcome: Outcome) -> None:
     assert entries("checks", *finished(outcome)) == []
 
 
@@ -238,12 +238,12 @@ def test_a_warning_of_the_program_comes_with_its_traceback() -> None:
 def test_no_body_holds_a_secret() -> None:
     redactor = Redactor()
     redactor.add_permanent("hunter-two")
-    said = "token hunter-two refused"
+    output = "token hunter-two refused"
     events: list[TelemetryEvent] = [
-        *finished(Outcome.FAILED, message=said),
-        runs.retried(message=said),
-        DeadLettered(runs.ticket(), said),
-        LogLine(runs.DUE, logging.ERROR, "x", said, exc_text=f"RuntimeError: {said}"),
+        *finished(Outcome.FAILED, message=output),
+        runs.retried(message=output),
+        DeadLettered(runs.ticket(), output),
+        LogLine(runs.DUE, logging.ERROR, "x", output, exc_text=f"RuntimeError: {output}"),
     ]
     bodies = json.dumps([list(payload.entries) for payload in made(*events, redactor=redactor)])
     assert "hunter-two" not in bodies
@@ -308,7 +308,7 @@ def test_by_job_are_the_runs_and_their_duration_alone() -> None:
     assert by_job == {"scheduler.job.runs", "scheduler.job.duration"}
 
 
-def test_a_run_without_rows_is_counted_and_keeps_the_status_of_its_job_without_a_line() -> None:
+def test_a_run_without_rows_is_counted_and_retains_the_status_of_its_job_without_a_line() -> None:
     report = RunReport(runs.run(), events=0, availability=0, spans=False, metrics="job")
     assert entries("logs", report) == []
     assert len(entries("series", report)) == 1
@@ -321,7 +321,7 @@ def test_a_run_that_is_not_measured_has_its_line_alone() -> None:
     assert len(entries("logs", report)) == 1
 
 
-def test_a_line_that_stands_for_several_runs_says_for_how_many() -> None:
+def test_a_line_that_stands_for_several_runs_reports_for_how_many() -> None:
     (one,) = entries("logs", RunReport(runs.run()))
     (several,) = entries("logs", RunReport(runs.run(), events=15))
     assert "Runs" not in one

@@ -9,8 +9,8 @@ from scheduler.api.dashboard.formatting import NOTHING
 from tests.scheduler.api.api_client import ApiClient
 
 
-async def get_page(desk: ApiClient, path: str = "/api/dashboard", **query: str) -> str:
-    sent = await desk.get(path, **query)
+async def get_page(client: ApiClient, path: str = "/api/dashboard", **query: str) -> str:
+    sent = await client.get(path, **query)
     assert sent.headers["content-type"] == "text/html; charset=utf-8"
     return sent.text
 

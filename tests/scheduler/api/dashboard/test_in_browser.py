@@ -95,7 +95,7 @@ async def site(browser: Browser, desk: ApiClient) -> AsyncIterator[Site]:
     assert [url for url in site.asked if not url.startswith(site.url)] == []
 
 
-async def test_what_is_down_is_seen_at_once_with_its_reason(browser: Browser) -> None:
+async def test_what_is_down_is_observed_at_once_with_its_reason(browser: Browser) -> None:
     async with site(browser, ApiClient(REFUSED, jobs=[entry(**ONCE), entry("other")])) as shown:
         await shown.desk.perform()
         page = await shown.open()
@@ -165,7 +165,7 @@ async def test_columns_do_not_move_when_times_change(browser: Browser) -> None:
         assert await page.evaluate(columns) == before
 
 
-async def test_a_server_that_is_away_is_told_until_it_is_back(browser: Browser) -> None:
+async def test_a_server_that_is_unavailable_is_reported_until_it_is_back(browser: Browser) -> None:
     async with site(browser, ApiClient()) as shown:
         page = await shown.open()
         stamp = page.locator("#refreshed")
@@ -182,7 +182,7 @@ async def test_a_server_that_is_away_is_told_until_it_is_back(browser: Browser) 
         await expect(stamp).not_to_contain_text("refresh failed")
 
 
-async def test_a_function_key_goes_along_with_refreshes(browser: Browser) -> None:
+async def test_a_function_key_follows_with_refreshes(browser: Browser) -> None:
     async with site(browser, ApiClient(jobs=[entry(f"job-{number:02}") for number in range(60)])) as shown:
         page = await shown.open("/api/dashboard?code=KEY")
         shown.asked.clear()
@@ -267,7 +267,7 @@ async def test_the_pages_of_a_job_and_a_run_are_not_wider_than_the_screen(browse
                 assert await page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-async def test_each_value_of_a_certificate_stands_beside_its_name(browser: Browser) -> None:
+async def test_each_value_of_a_certificate_stands_next_to_its_name(browser: Browser) -> None:
     certificate = CertificateDetail("checkout.example", "R11", ("a.example", "b.example"), 2, START)
     due = ticket()
     run = run_of(due)

@@ -21,14 +21,14 @@ PAGE = "/api/dashboard/jobs/checkout"
 
 
 @virtual_time
-async def test_a_job_that_is_down_says_since_when_and_why() -> None:
-    async with ApiClient(answer(), REFUSED, jobs=[entry(**ONCE)]) as desk:
-        await desk.perform(seconds=-10)
-        await desk.shop.clock.sleep(4000)
-        await desk.perform()
-        await desk.shop.clock.sleep(300)
+async def test_a_job_that_is_down_reports_since_when_and_why() -> None:
+    async with ApiClient(answer(), REFUSED, jobs=[entry(**ONCE)]) as client:
+        await client.perform(seconds=-10)
+        await client.shop.clock.sleep(4000)
+        await client.perform()
+        await client.shop.clock.sleep(300)
 
-        page = await get_page(desk, PAGE)
+        page = await get_page(client, PAGE)
 
     assert "<title>down · checkout · Scheduler · test</title>" in page
     assert "checkout is down since 13:06:40 (5 min)" in visible_text(page)
@@ -36,14 +36,14 @@ async def test_a_job_that_is_down_says_since_when_and_why() -> None:
 
 
 @virtual_time
-async def test_a_job_that_is_up_says_since_when() -> None:
-    async with ApiClient(REFUSED, answer(), jobs=[entry(**ONCE)]) as desk:
-        await desk.perform()
+async def test_a_job_that_is_up_reports_since_when() -> None:
+    async with ApiClient(REFUSED, answer(), jobs=[entry(**ONCE)]) as client:
+        await client.perform()
         for _ in range(3):
-            await desk.shop.clock.sleep(10)
-            await desk.perform()
+            await client.shop.clock.sleep(10)
+            await client.perform()
 
-        page = await get_page(desk, PAGE)
+        page = await get_page(client, PAGE)
 
     assert "<title>checkout · Scheduler · test</title>" in page
     assert "checkout is up since 12:00:10 (20 s)" in visible_text(page)
@@ -51,26 +51,26 @@ async def test_a_job_that_is_up_says_since_when() -> None:
 
 @virtual_time
 async def test_a_job_that_never_was_down_is_up_for_as_long_as_is_known() -> None:
-    async with ApiClient(jobs=[entry()]) as desk:
-        await desk.perform()
-        await desk.shop.clock.sleep(30)
+    async with ApiClient(jobs=[entry()]) as client:
+        await client.perform()
+        await client.shop.clock.sleep(30)
 
-        assert "checkout is up for at least 30 s" in visible_text(await get_page(desk, PAGE))
-
-
-@virtual_time
-async def test_a_backfill_does_not_say_how_a_job_is() -> None:
-    async with ApiClient(jobs=[entry()]) as desk:
-        due = desk.shop.ticket(-60)
-        await desk.store_finished(due, replace(run_of(due), trigger=Trigger.BACKFILL))
-
-        assert "checkout has not run yet" in visible_text(await get_page(desk, PAGE))
+        assert "checkout is up for at least 30 s" in visible_text(await get_page(client, PAGE))
 
 
 @virtual_time
-async def test_a_job_that_has_not_run_says_so() -> None:
-    async with ApiClient(jobs=[entry()]) as desk:
-        text = visible_text(await get_page(desk, PAGE))
+async def test_a_backfill_does_not_report_how_a_job_is() -> None:
+    async with ApiClient(jobs=[entry()]) as client:
+        due = client.shop.ticket(-60)
+        await client.store_finished(due, replace(run_of(due), trigger=Trigger.BACKFILL))
+
+        assert "checkout has not run yet" in visible_text(await get_page(client, PAGE))
+
+
+@virtual_time
+async def test_a_job_that_has_not_run_reports_it() -> None:
+    async with ApiClient(jobs=[entry()]) as client:
+        text = visible_text(await get_page(client, PAGE))
 
     assert "checkout has not run yet" in text
     assert "There are no runs yet." in text
@@ -78,7 +78,7 @@ async def test_a_job_that_has_not_run_says_so() -> None:
 
 @virtual_time
 @pytest.mark.parametrize(
-    ("schedule", "more", "said"),
+    ("schedule", "more", "output"),
     [
         ("every 10s", {}, "Every 10 seconds every 10s"),
         ("every 10s", {"enabled": False}, "Disabled: runs only on demand"),
@@ -86,16 +86,16 @@ async def test_a_job_that_has_not_run_says_so() -> None:
         (None, {"depends_on": ["other"]}, "None: runs after other"),
     ],
 )
-async def test_the_schedule_stands_in_english(schedule: str | None, more: dict[str, Any], said: str) -> None:
-    async with ApiClient(jobs=[entry("checkout", schedule, **more), entry("other")]) as desk:
-        assert f"Schedule {said}" in visible_text(await get_page(desk, PAGE))
+async def test_the_schedule_stands_in_english(schedule: str | None, more: dict[str, Any], output: str) -> None:
+    async with ApiClient(jobs=[entry("checkout", schedule, **more), entry("other")]) as client:
+        assert f"Schedule {output}" in visible_text(await get_page(client, PAGE))
 
 
 @virtual_time
 async def test_the_next_runs_stand_in_the_zone_of_the_schedule_and_in_utc() -> None:
     nightly: Any = {"cron": "0 0 3 * * *", "timezone": "Europe/Berlin"}
-    async with ApiClient(jobs=[entry("checkout", nightly)]) as desk:
-        text = visible_text(await get_page(desk, PAGE))
+    async with ApiClient(jobs=[entry("checkout", nightly)]) as client:
+        text = visible_text(await get_page(client, PAGE))
 
     assert "At 03:00 every day, Europe/Berlin time" in text
     assert "2026-03-02 03:00:00 CET 2026-03-02 02:00:00 UTC in 14 h 0 min" in text
@@ -103,37 +103,37 @@ async def test_the_next_runs_stand_in_the_zone_of_the_schedule_and_in_utc() -> N
 
 @virtual_time
 async def test_the_next_runs_of_a_schedule_in_utc_stand_once() -> None:
-    async with ApiClient(jobs=[entry()]) as desk:
+    async with ApiClient(jobs=[entry()]) as client:
         assert "2026-03-01 12:00:10 UTC in 10 s 2026-03-01 12:00:20 UTC in 20 s" in visible_text(
-            await get_page(desk, PAGE)
+            await get_page(client, PAGE)
         )
 
 
 @virtual_time
-async def test_a_paused_job_says_until_when_and_why() -> None:
-    async with ApiClient(jobs=[entry()]) as desk:
-        await desk.post_json("/api/jobs/checkout/pause", {"until": "2026-03-01T14:00:00Z", "reason": "deployment"})
+async def test_a_paused_job_reports_until_when_and_why() -> None:
+    async with ApiClient(jobs=[entry()]) as client:
+        await client.post_json("/api/jobs/checkout/pause", {"until": "2026-03-01T14:00:00Z", "reason": "deployment"})
 
-        assert "paused until 14:00:00: deployment" in visible_text(await get_page(desk, PAGE))
+        assert "paused until 14:00:00: deployment" in visible_text(await get_page(client, PAGE))
 
 
 @virtual_time
-async def test_an_open_circuit_says_why() -> None:
+async def test_an_open_circuit_reports_why() -> None:
     circuit = {"circuit": {"consecutive_failures": 1, "open_for": "60s"}}
-    async with ApiClient(REFUSED, jobs=[entry(**ONCE, **circuit)]) as desk:
-        await desk.perform()
+    async with ApiClient(REFUSED, jobs=[entry(**ONCE, **circuit)]) as client:
+        await client.perform()
 
-        assert "circuit open since 12:00:00" in visible_text(await get_page(desk, PAGE))
+        assert "circuit open since 12:00:00" in visible_text(await get_page(client, PAGE))
 
 
 @virtual_time
 async def test_the_last_runs_lead_to_their_pages_with_outcome_duration_and_reason() -> None:
-    async with ApiClient(answer(), REFUSED, jobs=[entry(**ONCE)]) as desk:
-        await desk.perform()
-        run_id = await desk.perform(seconds=10)
-        await desk.shop.clock.sleep(12)
+    async with ApiClient(answer(), REFUSED, jobs=[entry(**ONCE)]) as client:
+        await client.perform()
+        run_id = await client.perform(seconds=10)
+        await client.shop.clock.sleep(12)
 
-        page = await get_page(desk, PAGE)
+        page = await get_page(client, PAGE)
 
     assert "12:00:10 failed connection refused 1" in visible_text(page)
     assert f"/api/dashboard/runs/{run_id}" in find_links(page)
@@ -141,12 +141,12 @@ async def test_the_last_runs_lead_to_their_pages_with_outcome_duration_and_reaso
 
 @virtual_time
 async def test_older_runs_are_a_link_away_and_lead_back() -> None:
-    async with ApiClient(jobs=[entry(overlap="allow")]) as desk:
+    async with ApiClient(jobs=[entry(overlap="allow")]) as client:
         for number in range(30):
-            await desk.perform(seconds=number)
-        first = await get_page(desk, PAGE)
+            await client.perform(seconds=number)
+        first = await get_page(client, PAGE)
         (older,) = [address for address in find_links(first) if "continuation" in address]
-        second = await get_page(desk, older)
+        second = await get_page(client, older)
 
     assert "12:00:00" in visible_text(second)
     assert PAGE in find_links(second)
@@ -155,10 +155,10 @@ async def test_older_runs_are_a_link_away_and_lead_back() -> None:
 
 @virtual_time
 async def test_the_uptime_is_shown() -> None:
-    async with ApiClient(jobs=[entry()]) as desk:
-        await desk.perform()
+    async with ApiClient(jobs=[entry()]) as client:
+        await client.perform()
 
-        text = visible_text(await get_page(desk, PAGE))
+        text = visible_text(await get_page(client, PAGE))
 
     assert "24h 100 % 1" in text
     assert "2026-03 0 s 0" in text
@@ -168,9 +168,9 @@ async def test_the_uptime_is_shown() -> None:
 async def test_the_definition_is_what_the_api_shows_without_secrets() -> None:
     auth = {"kind": "bearer", "token": {"secret": "checkout-token"}}
     job = entry(check={"kind": "http", "url": "http://127.0.0.1:9/", "auth": auth}, tags={"team": "payments"})
-    async with ApiClient(jobs=[job]) as desk:
-        desk.shop.tokens.values["checkout-token"] = "s3cr3t"
-        text = visible_text(await get_page(desk, PAGE))
+    async with ApiClient(jobs=[job]) as client:
+        client.shop.tokens.values["checkout-token"] = "s3cr3t"
+        text = visible_text(await get_page(client, PAGE))
 
     assert '"secret": "checkout-token"' in text
     assert "s3cr3t" not in text
@@ -180,27 +180,27 @@ async def test_the_definition_is_what_the_api_shows_without_secrets() -> None:
 
 @virtual_time
 async def test_jobs_that_depend_on_each_other_are_linked() -> None:
-    async with ApiClient(jobs=[entry("checkout"), entry("report", None, depends_on=["checkout"])]) as desk:
-        assert "/api/dashboard/jobs/report" in find_links(await get_page(desk, PAGE))
-        assert PAGE in find_links(await get_page(desk, "/api/dashboard/jobs/report"))
+    async with ApiClient(jobs=[entry("checkout"), entry("report", None, depends_on=["checkout"])]) as client:
+        assert "/api/dashboard/jobs/report" in find_links(await get_page(client, PAGE))
+        assert PAGE in find_links(await get_page(client, "/api/dashboard/jobs/report"))
 
 
 @virtual_time
-async def test_a_heartbeat_says_how_it_is() -> None:
+async def test_a_heartbeat_reports_how_it_is() -> None:
     beat = {"kind": "heartbeat", "token": {"secret": "ping-token"}, "period": "1h"}
-    async with ApiClient(jobs=[entry("checkout", None, check=beat)]) as desk:
-        assert "Heartbeat new" in visible_text(await get_page(desk, PAGE))
+    async with ApiClient(jobs=[entry("checkout", None, check=beat)]) as client:
+        assert "Heartbeat new" in visible_text(await get_page(client, PAGE))
 
 
 async def test_every_link_works_and_hands_on_the_function_key() -> None:
-    async with ApiClient(jobs=[entry(), entry("report", None, depends_on=["checkout"])]) as desk:
-        await desk.perform()
+    async with ApiClient(jobs=[entry(), entry("report", None, depends_on=["checkout"])]) as client:
+        await client.perform()
 
-        addresses = find_links(await get_page(desk, PAGE, code="a/b+c=="))
+        addresses = find_links(await get_page(client, PAGE, code="a/b+c=="))
 
         assert len(addresses) > 8
         assert all("code=a%2Fb%2Bc%3D%3D" in address for address in addresses)
-        assert {(await desk.get(address)).status_code for address in addresses} == {200}
+        assert {(await client.get(address)).status_code for address in addresses} == {200}
 
 
 @virtual_time
@@ -208,19 +208,19 @@ async def test_what_comes_from_outside_is_text_and_nothing_is_inline() -> None:
     evil = "<script>alert(1)</script>"
     async with ApiClient(
         answer(500, body=evil.encode()), jobs=[entry(description=evil, tags={"a": evil}, **ONCE)]
-    ) as desk:
-        await desk.perform()
-        page = await get_page(desk, PAGE, code='"><script>')
+    ) as client:
+        await client.perform()
+        page = await get_page(client, PAGE, code='"><script>')
 
     assert "<script>alert" not in page
     assert '"><script>' not in page
     assert not has_inline_code(page)
 
 
-async def test_while_the_store_is_away_the_page_says_so() -> None:
-    async with ApiClient() as desk:
-        desk.break_store()
-        sent = await desk.request("GET", PAGE, headers={"accept": "text/html"})
+async def test_while_the_store_is_unavailable_the_page_reports_it() -> None:
+    async with ApiClient() as client:
+        client.break_store()
+        sent = await client.request("GET", PAGE, headers={"accept": "text/html"})
 
     assert (sent.status_code, sent.headers["Retry-After"]) == (503, "5")
     assert "Service Unavailable" in visible_text(sent.text)
@@ -228,16 +228,16 @@ async def test_while_the_store_is_away_the_page_says_so() -> None:
 
 @pytest.mark.parametrize("query", ["?page=2", "?continuation=xyz"])
 async def test_a_parameter_that_cannot_be_used_is_refused(query: str) -> None:
-    async with ApiClient() as desk:
-        assert (await desk.get(f"{PAGE}{query}")).status_code == 400
+    async with ApiClient() as client:
+        assert (await client.get(f"{PAGE}{query}")).status_code == 400
 
 
-async def test_a_job_of_ten_thousand_runs_is_quick_to_look_at_again() -> None:
-    async with ApiClient() as desk:
+async def test_a_job_of_ten_thousand_runs_is_quick_to_check_again() -> None:
+    async with ApiClient() as client:
         for number in range(10_000):
             due = ticket("checkout", number)
-            await desk.store_finished(due, run_of(due))
-        await get_page(desk, PAGE)
+            await client.store_finished(due, run_of(due))
+        await get_page(client, PAGE)
 
         with computes_below(0.5):
-            await get_page(desk, PAGE)
+            await get_page(client, PAGE)

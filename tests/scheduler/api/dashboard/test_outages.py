@@ -14,7 +14,7 @@ from scheduler.api.dashboard.outages import DownJobs, OutageTracker
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.stores.port import StoreUnavailable
 from tests.jobs.running.virtual_time import virtual_time
-from tests.scheduler.fakes import START, Shop, entry
+from tests.scheduler.fakes import START, WorkerHarness, entry
 from tests.scheduler.stores.samples import run_of
 
 S, F, T, R, K, C = (
@@ -31,7 +31,7 @@ class Board:
     """A shop whose history is written by hand: one run each ten seconds."""
 
     def __init__(self, *names: str) -> None:
-        self.shop = Shop(jobs=[entry(name) for name in names or ("a",)])
+        self.shop = WorkerHarness(jobs=[entry(name) for name in names or ("a",)])
         self.outages = OutageTracker(
             JobAndRunQueries(
                 self.shop.catalog, self.shop.runs, self.shop.pauses, self.shop.dead_letters, self.shop.clock
@@ -62,7 +62,7 @@ class Board:
 @pytest.mark.parametrize(
     "history", [[], [S], [F, S], [F, S, K], [F, F, S, C], [K], [C, K]], ids=lambda history: "-".join(history)
 )
-async def test_a_job_whose_newest_telling_run_succeeded_is_not_down(history: Sequence[Outcome]) -> None:
+async def test_a_job_whose_newest_reporting_run_succeeded_is_not_down(history: Sequence[Outcome]) -> None:
     board = Board()
     await board.ran(*history)
 
@@ -97,7 +97,7 @@ async def test_an_outage_began_with_the_first_run_that_was_down(
 
 
 @virtual_time
-async def test_what_is_not_finished_says_nothing() -> None:
+async def test_what_is_not_finished_reports_nothing() -> None:
     board = Board()
     await board.ran(S, F)
     await board.shop.runs.enqueue(board.shop.ticket(60, "a"))
@@ -106,7 +106,7 @@ async def test_what_is_not_finished_says_nothing() -> None:
 
 
 @virtual_time
-async def test_the_reason_is_that_of_the_newest_run_that_asked_the_target() -> None:
+async def test_the_reason_is_that_of_the_newest_run_that_requested_the_target() -> None:
     board = Board()
     await board.ran(S, T, F, R, R)
 
@@ -152,7 +152,7 @@ async def test_an_outage_after_one_that_is_over_is_another_one() -> None:
 
 
 @virtual_time
-async def test_runs_that_nobody_looked_at_in_between_are_looked_at_now() -> None:
+async def test_runs_that_no_one_checked_in_between_are_checked_now() -> None:
     board = Board()
     await board.ran(S, *[F] * 25)
     await board.since()
@@ -184,7 +184,7 @@ async def test_the_outage_that_began_last_comes_first() -> None:
 
 
 @virtual_time
-async def test_of_very_many_outages_some_are_told_and_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_of_very_many_outages_some_are_reported_and_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outages, "MAX_DESCRIBED_OUTAGES", 3)
     names = [f"job-{number:03}" for number in range(250)]
     board = Board(*names)
@@ -197,7 +197,7 @@ async def test_of_very_many_outages_some_are_told_and_all_are_counted(monkeypatc
 
 
 @virtual_time
-async def test_a_look_at_very_many_jobs_is_kept_for_twenty_times_as_long_as_it_took() -> None:
+async def test_a_check_very_many_jobs_is_retained_for_twenty_times_as_long_as_it_took() -> None:
     board = Board()
     await board.ran(S)
     quick = board.shop.store.list_rows
@@ -217,7 +217,7 @@ async def test_a_look_at_very_many_jobs_is_kept_for_twenty_times_as_long_as_it_t
 
 
 @virtual_time
-async def test_a_store_that_is_away_is_told_and_asked_again_the_next_time() -> None:
+async def test_a_store_that_is_unavailable_is_reported_and_requested_again_the_next_time() -> None:
     board = Board()
     await board.ran(S, F)
     board.shop.store.breaks_after = 0
@@ -230,16 +230,16 @@ async def test_a_store_that_is_away_is_told_and_asked_again_the_next_time() -> N
 
 
 @virtual_time
-async def test_the_beginning_of_a_long_outage_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_beginning_of_a_long_outage_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
     board = Board()
     await board.ran(S, *[F] * 300)
     first = await board.outages.find_outage("a")
     await board.ran(F)
-    asked: list[dict[str, object]] = []
+    requested: list[dict[str, object]] = []
     read = JobAndRunQueries.list_runs
 
     async def counted(self: JobAndRunQueries, **query: object) -> object:
-        asked.append(query)
+        requested.append(query)
         return await read(self, **query)  # type: ignore[arg-type]
 
     monkeypatch.setattr(JobAndRunQueries, "list_runs", counted)
@@ -249,4 +249,4 @@ async def test_the_beginning_of_a_long_outage_is_looked_for_once(monkeypatch: py
     assert second is not None
     assert (second.since, second.whole) == (first.since, True)
     assert second.newest.due_at > first.newest.due_at
-    assert len(asked) == 1
+    assert len(requested) == 1

@@ -24,11 +24,11 @@ def page_at(run_id: str) -> str:
 
 @virtual_time
 async def test_a_run_shows_its_outcome_its_sentence_its_times_and_its_error_class() -> None:
-    async with ApiClient(REFUSED, jobs=[entry(**ONCE)]) as desk:
-        await desk.shop.clock.sleep(0.25)
-        run_id = await desk.perform(seconds=-0.25)
+    async with ApiClient(REFUSED, jobs=[entry(**ONCE)]) as client:
+        await client.shop.clock.sleep(0.25)
+        run_id = await client.perform(seconds=-0.25)
 
-        page = await get_page(desk, page_at(run_id))
+        page = await get_page(client, page_at(run_id))
 
     assert "<title>failed · checkout · Scheduler · test</title>" in page
     text = visible_text(page)
@@ -45,9 +45,9 @@ async def test_each_attempt_stands_with_its_phases() -> None:
     run = run_of(due)
     (first,) = run.attempts
     second = replace(first, number=2, phases=Phases(0.2, 0.4, None, 12.0, 13.0))
-    async with ApiClient(jobs=[entry()]) as desk:
-        await desk.store_finished(due, replace(run, attempts=(replace(first, wait_ms=500.0), second)))
-        text = visible_text(await get_page(desk, page_at(due.id)))
+    async with ApiClient(jobs=[entry()]) as client:
+        await client.store_finished(due, replace(run, attempts=(replace(first, wait_ms=500.0), second)))
+        text = visible_text(await get_page(client, page_at(due.id)))
 
     assert "Attempt Status DNS Connect First byte Total Message Wait before next" in text
     assert "1 200 0.5 ms 1.2 ms 30 ms 32 ms ok 500 ms" in text
@@ -55,11 +55,11 @@ async def test_each_attempt_stands_with_its_phases() -> None:
 
 
 @virtual_time
-async def test_the_kept_body_and_what_did_not_hold_are_shown_as_text() -> None:
+async def test_the_stored_body_and_what_did_not_hold_are_shown_as_text() -> None:
     body = b"<script>alert(1)</script>"
     job = entry(expect=[{"status": 200}], **ONCE)
-    async with ApiClient(answer(500, body=body), jobs=[job]) as desk:
-        page = await get_page(desk, page_at(await desk.perform()))
+    async with ApiClient(answer(500, body=body), jobs=[job]) as client:
+        page = await get_page(client, page_at(await client.perform()))
 
     assert "<script>alert(1)</script>" in visible_text(page)
     assert "<script>alert" not in page
@@ -69,12 +69,12 @@ async def test_the_kept_body_and_what_did_not_hold_are_shown_as_text() -> None:
 
 @virtual_time
 async def test_a_run_of_a_chain_leads_to_the_run_that_caused_it() -> None:
-    async with ApiClient(jobs=[entry("database"), entry("report", None, depends_on=["database"])]) as desk:
-        cause = await desk.perform("database")
-        await desk.shop.clock.sleep(1)
-        (report,) = (await desk.get("/api/runs", job="report")).json()["runs"]
+    async with ApiClient(jobs=[entry("database"), entry("report", None, depends_on=["database"])]) as client:
+        cause = await client.perform("database")
+        await client.shop.clock.sleep(1)
+        (report,) = (await client.get("/api/runs", job="report")).json()["runs"]
 
-        page = await get_page(desk, page_at(report["id"]))
+        page = await get_page(client, page_at(report["id"]))
 
     assert report["correlation_id"] == cause
     assert page_at(cause) in find_links(page)
@@ -82,13 +82,13 @@ async def test_a_run_of_a_chain_leads_to_the_run_that_caused_it() -> None:
 
 
 @virtual_time
-async def test_a_run_that_goes_on_says_so() -> None:
-    async with ApiClient(Hang("body", 9.0), jobs=[entry()]) as desk:
-        due = desk.shop.ticket()
-        desk.shop.worker.submit(due)
-        await desk.shop.clock.sleep(1)
+async def test_a_run_that_continues_reports_it() -> None:
+    async with ApiClient(Hang("body", 9.0), jobs=[entry()]) as client:
+        due = client.shop.ticket()
+        client.shop.worker.submit(due)
+        await client.shop.clock.sleep(1)
 
-        page = await get_page(desk, page_at(due.id))
+        page = await get_page(client, page_at(due.id))
 
     assert "checkout is running" in visible_text(page)
     assert "overview.js" in page
@@ -96,8 +96,8 @@ async def test_a_run_that_goes_on_says_so() -> None:
 
 @virtual_time
 async def test_a_run_that_is_over_is_not_fetched_again() -> None:
-    async with ApiClient() as desk:
-        page = await get_page(desk, page_at(await desk.perform()))
+    async with ApiClient() as client:
+        page = await get_page(client, page_at(await client.perform()))
 
     assert "overview.js" not in page
     assert "http-equiv" not in page
@@ -105,10 +105,10 @@ async def test_a_run_that_is_over_is_not_fetched_again() -> None:
 
 @virtual_time
 async def test_a_skipped_run_has_no_attempts() -> None:
-    async with ApiClient(jobs=[entry(), entry("report", depends_on=["checkout"])]) as desk:
-        run_id = await desk.perform("report")
+    async with ApiClient(jobs=[entry(), entry("report", depends_on=["checkout"])]) as client:
+        run_id = await client.perform("report")
 
-        text = visible_text(await get_page(desk, page_at(run_id)))
+        text = visible_text(await get_page(client, page_at(run_id)))
 
     assert "report skipped" in text
     assert "There were no attempts." in text
@@ -116,11 +116,11 @@ async def test_a_skipped_run_has_no_attempts() -> None:
 
 @virtual_time
 async def test_a_run_of_a_job_that_is_gone_is_still_shown() -> None:
-    async with ApiClient(jobs=[entry()]) as desk:
+    async with ApiClient(jobs=[entry()]) as client:
         due = ticket("gone")
-        await desk.store_finished(due, run_of(due))
+        await client.store_finished(due, run_of(due))
 
-        page = await get_page(desk, page_at(due.id))
+        page = await get_page(client, page_at(due.id))
 
     assert "gone succeeded" in visible_text(page)
     assert "/api/dashboard/jobs/gone" not in find_links(page)
@@ -136,9 +136,9 @@ async def test_the_details_of_an_attempt_are_shown() -> None:
     )
     due = ticket()
     run = run_of(due)
-    async with ApiClient(jobs=[entry()]) as desk:
-        await desk.store_finished(due, replace(run, attempts=(replace(run.attempts[0], details=details),)))
-        text = visible_text(await get_page(desk, page_at(due.id)))
+    async with ApiClient(jobs=[entry()]) as client:
+        await client.store_finished(due, replace(run, attempts=(replace(run.attempts[0], details=details),)))
+        text = visible_text(await get_page(client, page_at(due.id)))
 
     assert "login succeeded 200 34 ms - pay timed_out - 12 ms run_timeout" in text
     assert "subject checkout.example issuer R11 names checkout.example, www.checkout.example" in text
@@ -152,9 +152,9 @@ def test_what_a_later_version_stores_of_a_run_is_shown_by_its_name() -> None:
 
 
 async def test_every_link_works_and_hands_on_the_function_key() -> None:
-    async with ApiClient() as desk:
-        addresses = find_links(await get_page(desk, page_at(await desk.perform()), code="a/b+c=="))
+    async with ApiClient() as client:
+        addresses = find_links(await get_page(client, page_at(await client.perform()), code="a/b+c=="))
 
         assert len(addresses) > 5
         assert all("code=a%2Fb%2Bc%3D%3D" in address for address in addresses)
-        assert {(await desk.get(address)).status_code for address in addresses} == {200}
+        assert {(await client.get(address)).status_code for address in addresses} == {200}

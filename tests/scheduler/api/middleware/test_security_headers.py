@@ -23,8 +23,8 @@ ADDRESSES = {
 
 @pytest.mark.parametrize("address", ADDRESSES)
 async def test_every_answer_keeps_browsers_from_doing_harm(address: str) -> None:
-    async with ApiClient() as desk:
-        answer = await desk.get(address)
+    async with ApiClient() as client:
+        answer = await client.get(address)
 
     headers = answer.headers
     assert answer.status_code == ADDRESSES[address]
@@ -44,21 +44,21 @@ async def test_every_answer_keeps_browsers_from_doing_harm(address: str) -> None
 
 
 async def test_an_unforeseen_error_carries_them_too() -> None:
-    async with ApiClient() as desk:
+    async with ApiClient() as client:
 
         async def breaks(*_: object, **__: object) -> None:
             raise RuntimeError
 
-        desk.shop.runs.list_page = breaks  # type: ignore[assignment, method-assign]
-        answer = await desk.get("/api/runs")
+        client.shop.runs.list_page = breaks  # type: ignore[assignment, method-assign]
+        answer = await client.get("/api/runs")
 
     assert answer.status_code == 500
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 async def test_the_host_alone_leads_to_the_dashboard() -> None:
-    async with ApiClient() as desk:
-        assert (await desk.get("/")).headers["location"] == "/api/dashboard"
+    async with ApiClient() as client:
+        assert (await client.get("/")).headers["location"] == "/api/dashboard"
 
 
 @pytest.mark.parametrize(
@@ -66,8 +66,8 @@ async def test_the_host_alone_leads_to_the_dashboard() -> None:
     ["/api/health", "/api/health/live", "/api/health/ready", "/api/jobs", "/api/dashboard", "/api/openapi.json"],
 )
 async def test_head_is_answered_as_get_without_the_body(address: str) -> None:
-    async with ApiClient() as desk:
-        head, got = await desk.request("HEAD", address), await desk.get(address)
+    async with ApiClient() as client:
+        head, got = await client.request("HEAD", address), await client.get(address)
 
     assert head.status_code == got.status_code == 200
     assert head.content == b""

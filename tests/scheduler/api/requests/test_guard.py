@@ -37,7 +37,7 @@ class Exchange:
     read: int = 0
     sent: list[Message] = field(default_factory=list)
 
-    async def ask(self, app: Any) -> Exchange:
+    async def send_request(self, app: Any) -> Exchange:
         scope = {
             "type": "http",
             "method": self.method,
@@ -77,7 +77,7 @@ class Exchange:
         return json.loads(b"".join(message.get("body", b"") for message in self.sent[1:]))
 
 
-class Seen:
+class Observed:
     """An app that keeps the bodies it reads."""
 
     def __init__(self) -> None:
@@ -106,13 +106,13 @@ RULES = BodyRules(
 APPLY = {"path": "/api/sets/ours/apply"}
 
 
-async def asked(**request: Any) -> tuple[Exchange, Seen]:
-    app = Seen()
-    return await Exchange(**request).ask(RequestGuard(app, OURS, RULES)), app
+async def requested(**request: Any) -> tuple[Exchange, Observed]:
+    app = Observed()
+    return await Exchange(**request).send_request(RequestGuard(app, OURS, RULES)), app
 
 
 async def test_a_page_of_another_site_is_refused_before_a_byte_of_its_body_is_read() -> None:
-    exchange, app = await asked(headers=(HOST, CROSS_SITE, length(600_000_000)), chunks=[b"x"] * 10)
+    exchange, app = await requested(headers=(HOST, CROSS_SITE, length(600_000_000)), chunks=[b"x"] * 10)
 
     assert (exchange.status, exchange.read, app.bodies) == (403, 0, [])
     assert "Cross-site requests are not allowed" in exchange.problem["detail"]
@@ -120,7 +120,7 @@ async def test_a_page_of_another_site_is_refused_before_a_byte_of_its_body_is_re
 
 
 async def test_a_host_that_is_not_ours_is_refused_before_the_site_and_the_body() -> None:
-    exchange, app = await asked(headers=((b"host", b"evil.example"), CROSS_SITE, length(600_000_000)))
+    exchange, app = await requested(headers=((b"host", b"evil.example"), CROSS_SITE, length(600_000_000)))
 
     assert (exchange.status, exchange.read, app.bodies) == (400, 0, [])
     assert "Host 'evil.example' is not allowed. Send one of localhost, 127.0.0.1" in exchange.problem["detail"]
@@ -129,23 +129,23 @@ async def test_a_host_that_is_not_ours_is_refused_before_the_site_and_the_body()
 @pytest.mark.parametrize(
     "hosts", [[], [b"localhost", b"localhost"], [b"localhost", b"evil.example"], [b"localhost, evil"], [b"a b"], [b""]]
 )
-async def test_exactly_one_host_header_with_one_name_is_taken(hosts: list[bytes]) -> None:
-    exchange, app = await asked(method="GET", headers=[(b"host", host) for host in hosts])
+async def test_exactly_one_host_header_with_one_name_is_accepted(hosts: list[bytes]) -> None:
+    exchange, app = await requested(method="GET", headers=[(b"host", host) for host in hosts])
 
     assert (exchange.status, app.bodies) == (400, [])
     assert "Host" in exchange.problem["detail"]
 
 
 @pytest.mark.parametrize("host", [b"localhost", b"LOCALHOST:1", b"127.0.0.1:65535"])
-async def test_a_name_of_ours_is_taken_with_any_port(host: bytes) -> None:
-    exchange, _ = await asked(method="GET", headers=[(b"host", host)])
+async def test_a_name_of_ours_is_accepted_with_any_port(host: bytes) -> None:
+    exchange, _ = await requested(method="GET", headers=[(b"host", host)])
 
     assert exchange.status == 200
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"])
-async def test_a_body_that_says_that_it_is_too_large_is_refused_unread(method: str) -> None:
-    exchange, app = await asked(method=method, headers=(HOST, length(MAX_BODY_BYTES + 1)), chunks=[b"x"] * 10)
+async def test_a_body_that_reports_that_it_is_too_large_is_refused_unread(method: str) -> None:
+    exchange, app = await requested(method=method, headers=(HOST, length(MAX_BODY_BYTES + 1)), chunks=[b"x"] * 10)
 
     assert (exchange.status, exchange.read, app.bodies) == (413, 0, [])
     if method != "HEAD":
@@ -156,7 +156,7 @@ async def test_a_body_that_says_that_it_is_too_large_is_refused_unread(method: s
 
 async def test_a_body_in_chunks_is_read_no_further_than_the_limit() -> None:
     chunked = (b"transfer-encoding", b"chunked")
-    exchange, app = await asked(headers=(HOST, chunked), chunks=[b"x" * 30_000] * 100)
+    exchange, app = await requested(headers=(HOST, chunked), chunks=[b"x" * 30_000] * 100)
 
     assert (exchange.status, exchange.read, app.bodies) == (413, 3, [])
 
@@ -164,26 +164,26 @@ async def test_a_body_in_chunks_is_read_no_further_than_the_limit() -> None:
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE"])
 async def test_a_body_of_the_limit_is_handed_on_whole(method: str) -> None:
     chunks = [b"x" * 30_000, b"y" * (MAX_BODY_BYTES - 30_000)]
-    exchange, app = await asked(method=method, headers=(HOST, JSON, length(MAX_BODY_BYTES)), chunks=chunks)
+    exchange, app = await requested(method=method, headers=(HOST, JSON, length(MAX_BODY_BYTES)), chunks=chunks)
 
     assert (exchange.status, app.bodies) == (200, [b"".join(chunks)])
     assert app.after == [{"type": "http.disconnect"}]
 
 
 async def test_a_get_without_a_body_is_handed_on_as_it_is() -> None:
-    exchange, app = await asked(method="GET")
+    exchange, app = await requested(method="GET")
 
     assert (exchange.status, exchange.read, app.bodies) == (200, 1, [b""])
 
 
 async def test_a_client_that_leaves_within_its_body_gets_no_answer_and_changes_nothing() -> None:
-    exchange, app = await asked(headers=(HOST, JSON, length(10)), gone=True)
+    exchange, app = await requested(headers=(HOST, JSON, length(10)), gone=True)
 
     assert (exchange.sent, app.bodies) == ([], [])
 
 
 async def test_a_ping_reads_its_own_body_and_may_come_from_any_site() -> None:
-    exchange, app = await asked(
+    exchange, app = await requested(
         path="/api/ping/token", headers=(HOST, CROSS_SITE, length(5_000_000)), chunks=[b"x"] * 9
     )
 
@@ -191,7 +191,7 @@ async def test_a_ping_reads_its_own_body_and_may_come_from_any_site() -> None:
 
 
 async def test_a_refused_ping_does_not_repeat_its_token() -> None:
-    exchange, _ = await asked(path="/api/ping/secret-token", headers=((b"host", b"evil.example"),))
+    exchange, _ = await requested(path="/api/ping/secret-token", headers=((b"host", b"evil.example"),))
 
     assert exchange.problem["instance"] == "/api/ping/***"
 
@@ -204,7 +204,7 @@ async def test_every_app_refuses_a_page_of_another_site_without_reading() -> Non
             create_unavailable_api("closed"),
         ):
             for path in ("/api/jobs/checkout/run", "/api/jobs/checkout/pause", "/api/dead-letters/replay"):
-                exchange = await Exchange(path=path, headers=(HOST, CROSS_SITE, length(600_000_000))).ask(app)
+                exchange = await Exchange(path=path, headers=(HOST, CROSS_SITE, length(600_000_000))).send_request(app)
                 assert (exchange.status, exchange.read) == (403, 0)
                 assert b"nosniff" in dict(exchange.sent[0]["headers"]).values()
 
@@ -223,7 +223,7 @@ async def test_every_app_refuses_a_page_of_another_site_without_reading() -> Non
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 async def test_a_body_of_another_media_type_is_rejected_unread(given: list[bytes], found: str, method: str) -> None:
     types = [(b"content-type", value) for value in given]
-    exchange, app = await asked(method=method, headers=(HOST, length(2), *types), chunks=[b"{}"])
+    exchange, app = await requested(method=method, headers=(HOST, length(2), *types), chunks=[b"{}"])
 
     assert (exchange.status, exchange.read, app.bodies) == (415, 0, [])
     assert found in exchange.problem["detail"]
@@ -231,13 +231,13 @@ async def test_a_body_of_another_media_type_is_rejected_unread(given: list[bytes
 
 @pytest.mark.parametrize("given", [b"application/json", b"Application/JSON; charset=utf-8", b"application/json;x=y"])
 async def test_json_is_accepted_in_any_spelling(given: bytes) -> None:
-    exchange, app = await asked(headers=(HOST, length(2), (b"content-type", given)), chunks=[b"{}"])
+    exchange, app = await requested(headers=(HOST, length(2), (b"content-type", given)), chunks=[b"{}"])
 
     assert (exchange.status, app.bodies) == (200, [b"{}"])
 
 
 async def test_a_compressed_body_is_rejected() -> None:
-    exchange, _ = await asked(headers=(HOST, JSON, (b"content-encoding", b"gzip"), length(2)), chunks=[b"{}"])
+    exchange, _ = await requested(headers=(HOST, JSON, (b"content-encoding", b"gzip"), length(2)), chunks=[b"{}"])
 
     assert (exchange.status, exchange.read) == (415, 0)
     assert "Content-Encoding 'gzip' is not supported" in exchange.problem["detail"]
@@ -245,30 +245,32 @@ async def test_a_compressed_body_is_rejected() -> None:
 
 async def test_a_request_without_a_body_needs_no_content_type() -> None:
     for headers in ((HOST,), (HOST, length(0)), (HOST, (b"content-type", b"text/plain"))):
-        exchange, app = await asked(headers=headers)
+        exchange, app = await requested(headers=headers)
         assert (exchange.status, app.bodies) == (200, [b""])
 
 
 async def test_a_body_without_a_length_is_rejected_by_its_type_once_it_arrives() -> None:
-    exchange, app = await asked(headers=(HOST,), chunks=[b"x=1"])
+    exchange, app = await requested(headers=(HOST,), chunks=[b"x=1"])
 
     assert (exchange.status, app.bodies) == (415, [])
 
 
 async def test_a_route_accepts_the_media_type_that_it_declares() -> None:
     patch = {"method": "PATCH", "path": "/api/jobs/checkout", "chunks": [b"{}"]}
-    exchange, _ = await asked(headers=(HOST, length(2), (b"content-type", b"application/merge-patch+json")), **patch)
+    exchange, _ = await requested(
+        headers=(HOST, length(2), (b"content-type", b"application/merge-patch+json")), **patch
+    )
     assert exchange.status == 200
 
-    exchange, _ = await asked(headers=(HOST, length(2), JSON), **patch)
+    exchange, _ = await requested(headers=(HOST, length(2), JSON), **patch)
     assert exchange.problem["detail"].endswith("Send application/merge-patch+json.")
 
 
 async def test_a_route_accepts_a_body_of_the_size_that_it_declares() -> None:
-    exchange, app = await asked(headers=(HOST, JSON, length(LARGE)), chunks=[b" " * LARGE], **APPLY)
+    exchange, app = await requested(headers=(HOST, JSON, length(LARGE)), chunks=[b" " * LARGE], **APPLY)
     assert (exchange.status, len(app.bodies[0])) == (200, LARGE)
 
-    exchange, _ = await asked(headers=(HOST, JSON, length(LARGE + 1)), chunks=[b" "] * 9, **APPLY)
+    exchange, _ = await requested(headers=(HOST, JSON, length(LARGE + 1)), chunks=[b" "] * 9, **APPLY)
     assert (exchange.status, exchange.read) == (413, 0)
     assert "at most 1048576 bytes" in exchange.problem["detail"]
 
@@ -284,28 +286,28 @@ async def test_only_so_many_large_bodies_are_held_at_a_time() -> None:
 
     guard = RequestGuard(waiting, OURS, RULES)
     large = {"headers": (HOST, JSON, length(LARGE)), "chunks": [b" " * LARGE], **APPLY}
-    held = [asyncio.create_task(Exchange(**large).ask(guard)) for _ in range(MAX_LARGE_BODIES)]
+    held = [asyncio.create_task(Exchange(**large).send_request(guard)) for _ in range(MAX_LARGE_BODIES)]
     await asyncio.sleep(0)
-    refused = await Exchange(**large).ask(guard)
-    small = asyncio.create_task(Exchange(headers=(HOST, JSON, length(2)), chunks=[b"{}"], **APPLY).ask(guard))
+    refused = await Exchange(**large).send_request(guard)
+    small = asyncio.create_task(Exchange(headers=(HOST, JSON, length(2)), chunks=[b"{}"], **APPLY).send_request(guard))
     release.set()
 
     assert (refused.status, refused.read) == (503, 0)
     assert (b"retry-after", b"5") in refused.sent[0]["headers"]
     assert [each.status for each in await asyncio.gather(small, *held)] == [200] * (MAX_LARGE_BODIES + 1)
-    assert (await Exchange(**large).ask(guard)).status == 200
+    assert (await Exchange(**large).send_request(guard)).status == 200
 
 
 @pytest.mark.parametrize("chunks", [[b"[" * 65], [b'{"a":'] * 65, [b"[" * 40, b'"', b"]" * 99, b'\\"",', b"[" * 40]])
 async def test_json_that_is_nested_too_deeply_is_rejected(chunks: list[bytes]) -> None:
-    exchange, app = await asked(headers=(HOST, JSON), chunks=[*chunks, b"x" * 9])
+    exchange, app = await requested(headers=(HOST, JSON), chunks=[*chunks, b"x" * 9])
 
     assert (exchange.status, app.bodies, exchange.read) == (400, [], len(chunks))
     assert exchange.problem["detail"] == "The JSON body is nested too deeply: at most 64 levels are allowed."
 
 
 async def test_json_with_too_many_members_is_rejected() -> None:
-    exchange, _ = await asked(headers=(HOST, JSON), chunks=[b"[" + b"1," * 2049])
+    exchange, _ = await requested(headers=(HOST, JSON), chunks=[b"[" + b"1," * 2049])
 
     assert exchange.status == 400
     assert "at most 2048 are allowed" in exchange.problem["detail"]
@@ -313,20 +315,20 @@ async def test_json_with_too_many_members_is_rejected() -> None:
 
 async def test_a_url_that_is_too_long_is_rejected() -> None:
     for path in ("/api/jobs?" + "x" * MAX_URL_BYTES, "/" + "x" * MAX_URL_BYTES):
-        exchange, app = await asked(method="GET", path=path)
+        exchange, app = await requested(method="GET", path=path)
         assert (exchange.status, app.bodies) == (414, [])
         assert "at most 8192 bytes" in exchange.problem["detail"]
 
 
 async def test_too_many_headers_are_rejected() -> None:
-    exchange, app = await asked(method="GET", headers=[HOST] + [(b"x", b"y")] * MAX_HEADERS)
+    exchange, app = await requested(method="GET", headers=[HOST] + [(b"x", b"y")] * MAX_HEADERS)
 
     assert (exchange.status, app.bodies) == (431, [])
 
 
 async def test_a_preflight_request_is_refused_without_a_cors_header() -> None:
     cors = ((b"origin", b"https://evil.example"), (b"access-control-request-method", b"POST"))
-    exchange, app = await asked(method="OPTIONS", headers=(HOST, *cors))
+    exchange, app = await requested(method="OPTIONS", headers=(HOST, *cors))
 
     assert (exchange.status, app.bodies) == (403, [])
     assert exchange.problem["detail"] == (

@@ -73,10 +73,10 @@ def test_what_a_program_or_a_page_of_this_host_sends_is_let_through(headers: lis
 def test_what_a_page_of_another_site_sends_is_refused_with_the_header(
     headers: list[tuple[str, str]], found: str
 ) -> None:
-    told = complaint(*headers)
+    reported = complaint(*headers)
 
-    assert told.startswith("Cross-site requests are not allowed: ")
-    assert found in told
+    assert reported.startswith("Cross-site requests are not allowed: ")
+    assert found in reported
 
 
 def test_without_a_host_header_the_address_of_the_server_counts() -> None:

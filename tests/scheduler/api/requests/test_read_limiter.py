@@ -40,7 +40,7 @@ class Slow:
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
 
-async def asked(app: Any, path: str = "/api/runs", method: str = "GET") -> list[Message]:
+async def requested(app: Any, path: str = "/api/runs", method: str = "GET") -> list[Message]:
     sent: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -55,7 +55,7 @@ async def test_only_so_many_reads_are_answered_at_once_and_the_place_rests_as_lo
     app = Slow(0.1)
     turns = ReadLimiter(app)
 
-    await asyncio.gather(*(asked(turns) for _ in range(3 * CONCURRENT_READS)))
+    await asyncio.gather(*(requested(turns) for _ in range(3 * CONCURRENT_READS)))
 
     assert app.most == CONCURRENT_READS
     first, second, third = sorted({round(at - app.began[0], 3) for at in app.began})
@@ -67,7 +67,7 @@ async def test_a_read_alone_does_not_make_the_next_one_wait() -> None:
     app = Slow(0.1)
     turns = ReadLimiter(app)
     for _ in range(5):
-        await asked(turns)
+        await requested(turns)
 
     assert app.began[-1] - app.began[0] == pytest.approx(0.4)
 
@@ -86,10 +86,10 @@ async def test_a_read_alone_does_not_make_the_next_one_wait() -> None:
 async def test_what_must_be_answered_does_not_wait_for_reads(method: str, path: str) -> None:
     app = Slow(1.0)
     turns = ReadLimiter(app)
-    reads = [asyncio.create_task(asked(turns)) for _ in range(10)]
+    reads = [asyncio.create_task(requested(turns)) for _ in range(10)]
     await asyncio.sleep(0.1)
     before = len(app.began)
-    now = asyncio.create_task(asked(turns, path, method))
+    now = asyncio.create_task(requested(turns, path, method))
     await asyncio.sleep(0)
 
     assert len(app.began) == before + 1
@@ -100,7 +100,7 @@ async def test_what_must_be_answered_does_not_wait_for_reads(method: str, path: 
 async def test_a_read_that_hangs_keeps_others_waiting_only_so_long() -> None:
     app = Slow(1000.0)
     turns = ReadLimiter(app)
-    reads = [asyncio.create_task(asked(turns)) for _ in range(2 * CONCURRENT_READS)]
+    reads = [asyncio.create_task(requested(turns)) for _ in range(2 * CONCURRENT_READS)]
     await asyncio.sleep(MAX_READ_SECONDS + 0.1)
 
     assert len(app.began) == 2 * CONCURRENT_READS
@@ -111,9 +111,9 @@ async def test_a_read_that_hangs_keeps_others_waiting_only_so_long() -> None:
 @virtual_time
 async def test_too_many_that_wait_are_refused_with_when_to_come_back() -> None:
     turns = ReadLimiter(Slow(1.0))
-    reads = [asyncio.create_task(asked(turns)) for _ in range(CONCURRENT_READS + MAX_WAITING_READS)]
+    reads = [asyncio.create_task(requested(turns)) for _ in range(CONCURRENT_READS + MAX_WAITING_READS)]
     await asyncio.sleep(0)
-    start, body = await asked(turns)
+    start, body = await requested(turns)
 
     assert (start["status"], (b"retry-after", b"5") in start["headers"]) == (503, True)
     assert json.loads(body["body"])["detail"].startswith("200 read requests are already waiting")
@@ -126,7 +126,7 @@ async def test_too_many_that_wait_are_refused_with_when_to_come_back() -> None:
 async def test_reads_that_break_or_whose_client_leaves_give_their_places_back() -> None:
     app = Slow(0.1)
     turns = ReadLimiter(app)
-    reads = [asyncio.create_task(asked(turns, path)) for path in ["/api/broken", "/api/runs"] * 5]
+    reads = [asyncio.create_task(requested(turns, path)) for path in ["/api/broken", "/api/runs"] * 5]
     await asyncio.sleep(0.05)
     for read in reads[3:6]:
         read.cancel()
@@ -137,9 +137,9 @@ async def test_reads_that_break_or_whose_client_leaves_give_their_places_back() 
 
 
 @virtual_time
-async def test_a_read_that_waits_when_the_program_ends_is_told_so() -> None:
+async def test_a_read_that_waits_when_the_program_ends_is_reported_so() -> None:
     turns = ReadLimiter(Slow(1.0))
-    reads = [asyncio.create_task(asked(turns)) for _ in range(CONCURRENT_READS + 1)]
+    reads = [asyncio.create_task(requested(turns)) for _ in range(CONCURRENT_READS + 1)]
     await asyncio.sleep(0)
     reads[-1].cancel()
     start, body = await reads[-1]

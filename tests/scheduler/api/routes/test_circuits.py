@@ -20,7 +20,7 @@ ONE_TRY = {"attempts": 1}
 UNTIL_ONE = {"until": "2026-03-01T13:00:00Z", "reason": " deployment "}
 
 
-def desk(*steps: object) -> ApiClient:
+def client(*steps: object) -> ApiClient:
     jobs = [
         entry(circuit=ONCE, retry=ONE_TRY),
         entry("pay", circuit=SHARED, retry=ONE_TRY),
@@ -30,8 +30,8 @@ def desk(*steps: object) -> ApiClient:
     return ApiClient(*steps, jobs=jobs)  # type: ignore[arg-type]
 
 
-async def outcome_of(desk: ApiClient, job: str = "checkout", seconds: float = 0.0) -> tuple[Outcome, str]:
-    record = await desk.shop.runs.find(await desk.perform(job, seconds))
+async def outcome_of(client: ApiClient, job: str = "checkout", seconds: float = 0.0) -> tuple[Outcome, str]:
+    record = await client.shop.runs.find(await client.perform(job, seconds))
     assert record is not None
     assert record.run is not None
     return record.run.outcome, record.run.message
@@ -39,8 +39,8 @@ async def outcome_of(desk: ApiClient, job: str = "checkout", seconds: float = 0.
 
 @virtual_time
 async def test_circuits_are_listed_by_key_a_page_at_a_time() -> None:
-    async with desk() as open_desk:
-        listed = await open_desk.get_all("/api/circuits", "circuits", limit=1)
+    async with client() as open_client:
+        listed = await open_client.get_all("/api/circuits", "circuits", limit=1)
 
     assert [(one["key"], one["jobs"], one["state"]) for one in listed] == [
         ("checkout", ["checkout"], "closed"),
@@ -49,27 +49,27 @@ async def test_circuits_are_listed_by_key_a_page_at_a_time() -> None:
 
 
 @virtual_time
-async def test_a_circuit_that_opened_says_since_when_why_and_when_it_is_tried_again() -> None:
-    async with desk(REFUSED) as open_desk:
-        await open_desk.perform()
-        told = (await open_desk.get(CHECKOUT)).json()
+async def test_a_circuit_that_opened_reports_since_when_why_and_when_it_is_tried_again() -> None:
+    async with client(REFUSED) as open_client:
+        await open_client.perform()
+        reported = (await open_client.get(CHECKOUT)).json()
 
-    assert (told["state"], told["since"], told["reason"], told["retry_at"]) == (
+    assert (reported["state"], reported["since"], reported["reason"], reported["retry_at"]) == (
         "open",
         "2026-03-01T12:00:00Z",
         "1 failure in a row",
         "2026-03-01T12:01:00Z",
     )
-    assert told["summary"] == (
+    assert reported["summary"] == (
         "open since 2026-03-01 12:00:00Z: 1 failure in a row; next probe at 2026-03-01 12:01:00Z"
     )
 
 
 @virtual_time
-async def test_a_circuit_that_is_held_open_rejects_and_says_how_it_came_why_and_until_when() -> None:
-    async with desk() as open_desk:
-        held = await open_desk.post_json(f"{CHECKOUT}/open", UNTIL_ONE)
-        outcome, message = await outcome_of(open_desk)
+async def test_a_circuit_that_is_held_open_rejects_and_reports_how_it_came_why_and_until_when() -> None:
+    async with client() as open_client:
+        held = await open_client.post_json(f"{CHECKOUT}/open", UNTIL_ONE)
+        outcome, message = await outcome_of(open_client)
 
     assert held.status_code == 200
     assert (held.json()["state"], held.json()["retry_at"]) == ("held_open", "2026-03-01T13:00:00Z")
@@ -89,41 +89,46 @@ async def test_a_circuit_that_is_held_open_rejects_and_says_how_it_came_why_and_
 
 @virtual_time
 async def test_a_circuit_that_is_held_closed_lets_all_runs_through_until_its_end() -> None:
-    async with desk(REFUSED) as open_desk:
-        await open_desk.post_json(f"{CHECKOUT}/close", UNTIL_ONE)
-        outcomes = [(await outcome_of(open_desk, seconds=seconds))[0] for seconds in (0, 10, 20)]
-        told = (await open_desk.get(CHECKOUT)).json()
+    async with client(REFUSED) as open_client:
+        await open_client.post_json(f"{CHECKOUT}/close", UNTIL_ONE)
+        outcomes = [(await outcome_of(open_client, seconds=seconds))[0] for seconds in (0, 10, 20)]
+        reported = (await open_client.get(CHECKOUT)).json()
 
     assert outcomes == [Outcome.FAILED] * 3
-    assert (told["state"], told["consecutive_failures"]) == ("held_closed", 0)
+    assert (reported["state"], reported["consecutive_failures"]) == ("held_closed", 0)
 
 
 @virtual_time
 async def test_a_reset_lets_the_next_run_through_and_forgets_what_was_counted() -> None:
-    async with desk(REFUSED) as open_desk:
-        await open_desk.perform()
-        await open_desk.post(f"{CHECKOUT}/open")
-        told = (await open_desk.post_json(f"{CHECKOUT}/reset", {"reason": "mended"})).json()
-        outcome, _ = await outcome_of(open_desk, seconds=10)
+    async with client(REFUSED) as open_client:
+        await open_client.perform()
+        await open_client.post(f"{CHECKOUT}/open")
+        reported = (await open_client.post_json(f"{CHECKOUT}/reset", {"reason": "mended"})).json()
+        outcome, _ = await outcome_of(open_client, seconds=10)
 
-    assert (told["state"], told["reason"], told["override"], told["summary"]) == ("closed", "", None, "closed")
+    assert (reported["state"], reported["reason"], reported["override"], reported["summary"]) == (
+        "closed",
+        "",
+        None,
+        "closed",
+    )
     assert outcome is Outcome.FAILED
 
 
 @virtual_time
-async def test_jobs_of_a_group_share_what_their_runs_say() -> None:
-    async with desk(REFUSED) as open_desk:
-        await open_desk.perform("pay")
-        await open_desk.perform("refund")
-        outcome, _ = await outcome_of(open_desk, "pay", 10)
+async def test_jobs_of_a_group_share_what_their_runs_report() -> None:
+    async with client(REFUSED) as open_client:
+        await open_client.perform("pay")
+        await open_client.perform("refund")
+        outcome, _ = await outcome_of(open_client, "pay", 10)
 
     assert outcome is Outcome.REJECTED
 
 
 @virtual_time
-async def test_a_circuit_that_nobody_has_is_told_with_the_one_that_was_meant() -> None:
-    async with desk() as open_desk:
-        answers = [await open_desk.get(f"/api/circuits/{key}") for key in ("plain", "payments", "chekout")]
+async def test_a_circuit_that_no_one_has_is_reported_with_the_one_that_was_meant() -> None:
+    async with client() as open_client:
+        answers = [await open_client.get(f"/api/circuits/{key}") for key in ("plain", "payments", "chekout")]
 
     assert [answer.status_code for answer in answers] == [404] * 3
     assert [answer.json()["detail"] for answer in answers] == [
@@ -136,8 +141,8 @@ async def test_a_circuit_that_nobody_has_is_told_with_the_one_that_was_meant() -
 @pytest.mark.parametrize("way", ["open", "close"])
 @virtual_time
 async def test_an_end_in_the_past_is_refused(way: str) -> None:
-    async with desk() as open_desk:
-        answer = await open_desk.post_json(f"{CHECKOUT}/{way}", {"until": "2026-03-01T11:00:00Z"})
+    async with client() as open_client:
+        answer = await open_client.post_json(f"{CHECKOUT}/{way}", {"until": "2026-03-01T11:00:00Z"})
 
     assert (answer.status_code, answer.json()["errors"][0]["location"]) == (422, "body.until")
 
@@ -145,10 +150,10 @@ async def test_an_end_in_the_past_is_refused(way: str) -> None:
 @virtual_time
 async def test_every_change_is_in_the_log_with_its_way_and_reason(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "scheduler.audit")
-    async with desk() as open_desk:
-        await open_desk.post_json(f"{CHECKOUT}/open", UNTIL_ONE)
-        await open_desk.post(f"{CHECKOUT}/close")
-        await open_desk.post_json(f"{CHECKOUT}/reset", {"reason": "mended"})
+    async with client() as open_client:
+        await open_client.post_json(f"{CHECKOUT}/open", UNTIL_ONE)
+        await open_client.post(f"{CHECKOUT}/close")
+        await open_client.post_json(f"{CHECKOUT}/reset", {"reason": "mended"})
 
     assert [record.message for record in caplog.records if record.name == "scheduler.audit"] == [
         "circuit checkout is held open until 2026-03-01 13:00:00Z: deployment, requested over the API",
@@ -159,11 +164,11 @@ async def test_every_change_is_in_the_log_with_its_way_and_reason(caplog: pytest
 
 @virtual_time
 async def test_a_job_and_the_page_show_a_circuit_that_is_not_closed() -> None:
-    async with desk() as open_desk:
-        await open_desk.post_json(f"{CHECKOUT}/open", UNTIL_ONE)
-        job = (await open_desk.get("/api/jobs/checkout")).json()
-        other = (await open_desk.get("/api/jobs/plain")).json()
-        page = visible_text(await get_page(open_desk))
+    async with client() as open_client:
+        await open_client.post_json(f"{CHECKOUT}/open", UNTIL_ONE)
+        job = (await open_client.get("/api/jobs/checkout")).json()
+        other = (await open_client.get("/api/jobs/plain")).json()
+        page = visible_text(await get_page(open_client))
 
     assert (job["circuit"]["key"], job["circuit"]["state"]) == ("checkout", "held_open")
     assert other["circuit"] is None
@@ -171,9 +176,9 @@ async def test_a_job_and_the_page_show_a_circuit_that_is_not_closed() -> None:
 
 
 @virtual_time
-async def test_without_the_store_nothing_is_changed_and_the_answer_says_so() -> None:
-    async with desk() as open_desk:
-        open_desk.break_store()
-        answers = [await open_desk.get("/api/circuits"), await open_desk.post(f"{CHECKOUT}/open")]
+async def test_without_the_store_nothing_is_changed_and_the_answer_reports_it() -> None:
+    async with client() as open_client:
+        open_client.break_store()
+        answers = [await open_client.get("/api/circuits"), await open_client.post(f"{CHECKOUT}/open")]
 
     assert [answer.status_code for answer in answers] == [503] * 2

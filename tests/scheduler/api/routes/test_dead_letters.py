@@ -17,20 +17,20 @@ JOBS = [entry(dead_letter=True, retry={"attempts": 1}), entry("other", dead_lett
 LETTERS = "/api/dead-letters"
 
 
-async def letter_of(desk: ApiClient, seconds: float = 0.0, job: str = "checkout") -> str:
+async def letter_of(client: ApiClient, seconds: float = 0.0, job: str = "checkout") -> str:
     """The id of a run that is given up."""
-    await desk.perform(job, seconds)
-    await desk.shop.clock.sleep(0.01)
-    letters: list[dict[str, Any]] = (await desk.get(LETTERS)).json()["dead_letters"]
+    await client.perform(job, seconds)
+    await client.shop.clock.sleep(0.01)
+    letters: list[dict[str, Any]] = (await client.get(LETTERS)).json()["dead_letters"]
     return str(letters[0]["id"])
 
 
 @virtual_time
-async def test_a_run_that_was_given_up_is_listed() -> None:
-    async with ApiClient(REFUSED, jobs=JOBS) as desk:
-        run_id = await desk.perform()
+async def test_a_run_that_was_abandoned_is_listed() -> None:
+    async with ApiClient(REFUSED, jobs=JOBS) as client:
+        run_id = await client.perform()
 
-        (letter,) = (await desk.get(LETTERS)).json()["dead_letters"]
+        (letter,) = (await client.get(LETTERS)).json()["dead_letters"]
 
     assert letter == {
         "id": letter["id"],
@@ -51,10 +51,10 @@ async def test_a_run_that_was_given_up_is_listed() -> None:
 
 @virtual_time
 async def test_one_is_shown_with_all_that_is_known() -> None:
-    async with ApiClient(RuntimeError("what nobody thought of"), jobs=JOBS) as desk:
-        letter_id = await letter_of(desk)
+    async with ApiClient(RuntimeError("what nobody thought of"), jobs=JOBS) as client:
+        letter_id = await letter_of(client)
 
-        letter = (await desk.get(f"{LETTERS}/{letter_id}")).json()
+        letter = (await client.get(f"{LETTERS}/{letter_id}")).json()
 
     assert letter["correlation_id"] == letter["run_id"]
     assert [attempt["error"] for attempt in letter["attempts"]] == ["internal_error"]
@@ -63,12 +63,12 @@ async def test_one_is_shown_with_all_that_is_known() -> None:
 
 
 async def test_a_message_that_was_no_ticket_is_shown() -> None:
-    async with ApiClient(jobs=JOBS) as desk:
-        await desk.shop.dead_letters.add(DeadLetter.from_message("no batch", "not a batch of tickets", START))
-        (listed,) = (await desk.get(LETTERS)).json()["dead_letters"]
+    async with ApiClient(jobs=JOBS) as client:
+        await client.shop.dead_letters.add(DeadLetter.from_message("no batch", "not a batch of tickets", START))
+        (listed,) = (await client.get(LETTERS)).json()["dead_letters"]
 
-        letter = (await desk.get(listed["url"])).json()
-        refused = await desk.post(f"{listed['url']}/replay")
+        letter = (await client.get(listed["url"])).json()
+        refused = await client.post(f"{listed['url']}/replay")
 
     assert (letter["message"], letter["job"], letter["run_id"], letter["definition"]) == ("no batch", None, None, None)
     assert refused.status_code == 409
@@ -77,12 +77,12 @@ async def test_a_message_that_was_no_ticket_is_shown() -> None:
 
 @virtual_time
 async def test_pages_and_a_jobs_letters() -> None:
-    async with ApiClient(REFUSED, jobs=JOBS) as desk:
+    async with ApiClient(REFUSED, jobs=JOBS) as client:
         for seconds in range(5):
-            await letter_of(desk, seconds, "other" if seconds == 2 else "checkout")
+            await letter_of(client, seconds, "other" if seconds == 2 else "checkout")
 
-        paged = await desk.get_all(LETTERS, "dead_letters", limit=2)
-        of_other = (await desk.get(LETTERS, job="other")).json()
+        paged = await client.get_all(LETTERS, "dead_letters", limit=2)
+        of_other = (await client.get(LETTERS, job="other")).json()
 
     assert len(paged) == 5
     assert [letter["id"] for letter in paged] == sorted((letter["id"] for letter in paged), reverse=True)
@@ -90,47 +90,47 @@ async def test_pages_and_a_jobs_letters() -> None:
 
 
 @virtual_time
-async def test_a_replay_is_accepted_with_its_run_and_the_letter_says_so() -> None:
-    async with ApiClient(REFUSED, answer(), jobs=JOBS) as desk:
-        original = await desk.perform()
-        letter_id = (await desk.get(LETTERS)).json()["dead_letters"][0]["id"]
-        await desk.shop.clock.sleep(60)
+async def test_a_replay_is_accepted_with_its_run_and_the_letter_reports_it() -> None:
+    async with ApiClient(REFUSED, answer(), jobs=JOBS) as client:
+        original = await client.perform()
+        letter_id = (await client.get(LETTERS)).json()["dead_letters"][0]["id"]
+        await client.shop.clock.sleep(60)
 
-        asked_at = desk.shop.clock.now()
-        accepted = await desk.post(f"{LETTERS}/{letter_id}/replay")
-        await desk.shop.worker.wait_until_idle()
-        run = (await desk.get(accepted.headers["Operation-Location"])).json()
-        letter = (await desk.get(f"{LETTERS}/{letter_id}")).json()
-        again = await desk.post(f"{LETTERS}/{letter_id}/replay")
+        requested_at = client.shop.clock.now()
+        accepted = await client.post(f"{LETTERS}/{letter_id}/replay")
+        await client.shop.worker.wait_until_idle()
+        run = (await client.get(accepted.headers["Operation-Location"])).json()
+        letter = (await client.get(f"{LETTERS}/{letter_id}")).json()
+        again = await client.post(f"{LETTERS}/{letter_id}/replay")
 
     assert (accepted.status_code, accepted.json()["trigger"]) == (202, "replay")
     assert (run["outcome"], run["correlation_id"], run["lateness_ms"]) == ("succeeded", original, 0)
     assert (letter["state"], letter["replayed_by"]) == ("replayed", run["id"])
-    assert datetime.fromisoformat(letter["replayed_at"]) == asked_at
+    assert datetime.fromisoformat(letter["replayed_at"]) == requested_at
     assert (again.status_code, again.headers["content-type"]) == (409, "application/problem+json")
     assert run["id"] in again.json()["detail"]
 
 
 @virtual_time
-async def test_many_are_replayed_after_a_look() -> None:
-    async with ApiClient(*[REFUSED] * 3, answer(), jobs=JOBS) as desk:
+async def test_many_are_replayed_after_a_read() -> None:
+    async with ApiClient(*[REFUSED] * 3, answer(), jobs=JOBS) as client:
         for seconds in range(3):
-            await letter_of(desk, seconds)
-        asked = {"job": "checkout", "reason": "refused", "limit": 2, "per_second": 1}
+            await letter_of(client, seconds)
+        requested = {"job": "checkout", "reason": "refused", "limit": 2, "per_second": 1}
 
-        looked = await desk.post_json(f"{LETTERS}/replay", asked | {"dry_run": True})
-        accepted = await desk.post_json(f"{LETTERS}/replay", asked)
-        await desk.shop.worker.wait_until_idle()
-        runs = (await desk.get("/api/runs")).json()["runs"]
+        checked = await client.post_json(f"{LETTERS}/replay", requested | {"dry_run": True})
+        accepted = await client.post_json(f"{LETTERS}/replay", requested)
+        await client.shop.worker.wait_until_idle()
+        runs = (await client.get("/api/runs")).json()["runs"]
 
-    told = accepted.json()
-    assert (looked.json()["dry_run"], told["dry_run"]) == (True, False)
-    assert [letter["state"] for letter in looked.json()["dead_letters"]] == ["waiting"] * 2
-    assert [each["id"] for each in looked.json()["dead_letters"]] == [each["id"] for each in told["dead_letters"]]
-    assert (accepted.status_code, told["remaining"], told["unknown_jobs"]) == (202, 1, [])
+    reported = accepted.json()
+    assert (checked.json()["dry_run"], reported["dry_run"]) == (True, False)
+    assert [letter["state"] for letter in checked.json()["dead_letters"]] == ["waiting"] * 2
+    assert [each["id"] for each in checked.json()["dead_letters"]] == [each["id"] for each in reported["dead_letters"]]
+    assert (accepted.status_code, reported["remaining"], reported["unknown_jobs"]) == (202, 1, [])
     replays = [run for run in runs if run["trigger"] == "replay"]
     assert [run["outcome"] for run in replays] == ["succeeded"] * 2
-    assert {run["id"] for run in replays} == {letter["replayed_by"] for letter in told["dead_letters"]}
+    assert {run["id"] for run in replays} == {letter["replayed_by"] for letter in reported["dead_letters"]}
 
 
 @pytest.mark.parametrize(
@@ -146,8 +146,10 @@ async def test_many_are_replayed_after_a_look() -> None:
     ],
 )
 async def test_what_cannot_be_asked_for_is_refused(body: object, complaint: str, status: int) -> None:
-    async with ApiClient(jobs=JOBS) as desk:
-        refused = await (desk.post(f"{LETTERS}/replay") if body is None else desk.post_json(f"{LETTERS}/replay", body))
+    async with ApiClient(jobs=JOBS) as client:
+        refused = await (
+            client.post(f"{LETTERS}/replay") if body is None else client.post_json(f"{LETTERS}/replay", body)
+        )
 
     assert (refused.status_code, refused.headers["content-type"]) == (status, "application/problem+json")
     assert refused.json()["detail"].startswith(complaint)
@@ -155,24 +157,24 @@ async def test_what_cannot_be_asked_for_is_refused(body: object, complaint: str,
 
 @virtual_time
 async def test_a_discarded_letter_is_gone() -> None:
-    async with ApiClient(REFUSED, jobs=JOBS) as desk:
-        url = f"{LETTERS}/{await letter_of(desk)}"
+    async with ApiClient(REFUSED, jobs=JOBS) as client:
+        url = f"{LETTERS}/{await letter_of(client)}"
 
-        done = await desk.request("DELETE", url)
-        again = await desk.request("DELETE", url)
+        done = await client.request("DELETE", url)
+        again = await client.request("DELETE", url)
 
-        assert (await desk.get(LETTERS)).json()["dead_letters"] == []
+        assert (await client.get(LETTERS)).json()["dead_letters"] == []
 
     assert (done.status_code, done.content, again.status_code) == (204, b"", 404)
 
 
-async def test_what_is_not_there_is_told() -> None:
-    async with ApiClient(jobs=JOBS) as desk:
+async def test_what_is_missing_is_reported() -> None:
+    async with ApiClient(jobs=JOBS) as client:
         answers = [
-            await desk.get(f"{LETTERS}/x"),
-            await desk.post(f"{LETTERS}/20260301T120000.000Z.0123456789ab/replay"),
-            await desk.get(LETTERS, job="nobody"),
-            await desk.post_json(f"{LETTERS}/replay", {"job": "nobody"}),
+            await client.get(f"{LETTERS}/x"),
+            await client.post(f"{LETTERS}/20260301T120000.000Z.0123456789ab/replay"),
+            await client.get(LETTERS, job="nobody"),
+            await client.post_json(f"{LETTERS}/replay", {"job": "nobody"}),
         ]
 
     assert [answered.status_code for answered in answers] == [404] * 4
@@ -183,8 +185,8 @@ async def test_what_is_not_there_is_told() -> None:
     ("query", "status"), [("continuation=x", 422), ("limit=0", 400), ("job=a%20b", 400), ("state=waiting", 400)]
 )
 async def test_parameters_that_cannot_be_used_are_refused(query: str, status: int) -> None:
-    async with ApiClient(jobs=JOBS) as desk:
-        refused = await desk.get(f"{LETTERS}?{query}")
+    async with ApiClient(jobs=JOBS) as client:
+        refused = await client.get(f"{LETTERS}?{query}")
 
     assert (refused.status_code, refused.headers["content-type"]) == (status, "application/problem+json")
 
@@ -192,26 +194,26 @@ async def test_parameters_that_cannot_be_used_are_refused(query: str, status: in
 @virtual_time
 async def test_a_page_of_another_site_changes_nothing() -> None:
     foreign = {"Sec-Fetch-Site": "cross-site"}
-    async with ApiClient(REFUSED, jobs=JOBS) as desk:
-        url = f"{LETTERS}/{await letter_of(desk)}"
+    async with ApiClient(REFUSED, jobs=JOBS) as client:
+        url = f"{LETTERS}/{await letter_of(client)}"
 
         refused = [
-            await desk.request("DELETE", url, headers=foreign),
-            await desk.request("POST", f"{url}/replay", headers=foreign),
-            await desk.request("POST", f"{LETTERS}/replay", headers=foreign, json={"job": "checkout"}),
+            await client.request("DELETE", url, headers=foreign),
+            await client.request("POST", f"{url}/replay", headers=foreign),
+            await client.request("POST", f"{LETTERS}/replay", headers=foreign, json={"job": "checkout"}),
         ]
 
-        assert (await desk.get(url)).json()["state"] == "waiting"
+        assert (await client.get(url)).json()["state"] == "waiting"
 
     assert [answered.status_code for answered in refused] == [403] * 3
 
 
 @virtual_time
 async def test_old_letters_go_with_time() -> None:
-    async with ApiClient(REFUSED, jobs=JOBS) as desk:
-        await letter_of(desk)
+    async with ApiClient(REFUSED, jobs=JOBS) as client:
+        await letter_of(client)
 
-        removed = await desk.shop.dead_letters.prune(START + timedelta(days=31), 30 * 86400)
+        removed = await client.shop.dead_letters.prune(START + timedelta(days=31), 30 * 86400)
 
-        assert (await desk.get(LETTERS)).json()["dead_letters"] == []
+        assert (await client.get(LETTERS)).json()["dead_letters"] == []
     assert removed == 1

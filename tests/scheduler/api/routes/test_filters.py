@@ -28,14 +28,14 @@ def several() -> list[CatalogJob]:
     ]
 
 
-async def names(desk: ApiClient, query: str) -> list[str]:
-    answered = await desk.get(f"/api/jobs?{query}")
+async def names(client: ApiClient, query: str) -> list[str]:
+    answered = await client.get(f"/api/jobs?{query}")
     assert answered.status_code == 200, answered.text
     return [job["name"] for job in answered.json()["jobs"]]
 
 
-async def refused(desk: ApiClient, path: str, status: int = 400) -> tuple[str, str]:
-    answered = await desk.get(path)
+async def refused(client: ApiClient, path: str, status: int = 400) -> tuple[str, str]:
+    answered = await client.get(path)
     assert (answered.status_code, answered.headers["content-type"]) == (status, "application/problem+json")
     (error,) = answered.json()["errors"]
     return error["location"], f"{error['message']}; {error.get('hint', '')}"
@@ -65,11 +65,11 @@ async def refused(desk: ApiClient, path: str, status: int = 400) -> tuple[str, s
 )
 @virtual_time
 async def test_jobs_are_chosen_by_filters_that_are_combined_by_and(query: str, expected: list[str]) -> None:
-    async with ApiClient(answer(), jobs=several()) as desk:
-        await desk.perform("checkout-api")
-        await desk.shop.pauses.set_pause(Pause("checkout-page", START, None))
+    async with ApiClient(answer(), jobs=several()) as client:
+        await client.perform("checkout-api")
+        await client.shop.pauses.set_pause(Pause("checkout-page", START, None))
 
-        assert await names(desk, query) == expected
+        assert await names(client, query) == expected
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ async def test_jobs_are_chosen_by_filters_that_are_combined_by_and(query: str, e
 )
 @virtual_time
 async def test_an_unknown_value_of_a_filter_is_a_problem(query: str, where: str, says: str) -> None:
-    async with ApiClient(jobs=several()) as desk:
-        found, message = await refused(desk, f"/api/jobs?{query}")
+    async with ApiClient(jobs=several()) as client:
+        found, message = await refused(client, f"/api/jobs?{query}")
     assert found == where
     assert message.startswith(says)
 
@@ -97,20 +97,20 @@ async def test_pages_of_chosen_jobs_meet_each_once(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(jobs_and_runs, "MAX_JOBS_SCANNED", 3)
     monkeypatch.setattr(jobs_and_runs, "_SCAN_BATCH", 2)
     jobs = [entry(f"j{number:02}", retry=ONCE, tags={"odd": ""} if number % 2 else {}) for number in range(11)]
-    async with ApiClient(answer(), jobs=jobs) as desk:
+    async with ApiClient(answer(), jobs=jobs) as client:
         for number in (1, 2, 5, 9):
-            await desk.perform(f"j{number:02}")
+            await client.perform(f"j{number:02}")
 
-        odd = await desk.get_all("/api/jobs", "jobs", tag="odd", limit=2)
-        ran = [await desk.get_all("/api/jobs", "jobs", outcome="succeeded", limit=limit) for limit in (1, 2, 500)]
+        odd = await client.get_all("/api/jobs", "jobs", tag="odd", limit=2)
+        ran = [await client.get_all("/api/jobs", "jobs", outcome="succeeded", limit=limit) for limit in (1, 2, 500)]
 
     assert [job["name"] for job in odd] == ["j01", "j03", "j05", "j07", "j09"]
     assert [[job["name"] for job in found] for found in ran] == [["j01", "j02", "j05", "j09"]] * 3
 
 
-async def due(desk: ApiClient, query: str) -> list[float]:
+async def due(client: ApiClient, query: str) -> list[float]:
     """Seconds after START at which the listed runs were due."""
-    answered = await desk.get(f"/api/runs?{query}")
+    answered = await client.get(f"/api/runs?{query}")
     assert answered.status_code == 200, answered.text
     runs = answered.json()["runs"]
     return [(datetime.fromisoformat(run["due_at"]) - START).total_seconds() for run in runs]
@@ -122,20 +122,20 @@ def text(seconds: float) -> str:
 
 @virtual_time
 async def test_runs_are_chosen_by_when_they_were_due() -> None:
-    async with ApiClient(answer(), jobs=[entry("a", retry=ONCE), entry("b", retry=ONCE)]) as desk:
+    async with ApiClient(answer(), jobs=[entry("a", retry=ONCE), entry("b", retry=ONCE)]) as client:
         for job, seconds in (("a", -90), ("a", -60), ("a", -30), ("a", 0), ("b", -45)):
             made = Ticket.scheduled(job, START + timedelta(seconds=seconds), "")
-            await desk.store_finished(made, run_of(made))
+            await client.store_finished(made, run_of(made))
 
-        assert await due(desk, f"job=a&from={text(-60)}") == [0, -30, -60]
-        assert await due(desk, f"from={text(-60)}&to={text(-30)}") == [-30, -45, -60]
-        assert await due(desk, f"from={text(-60)}&to={text(-30)}&outcome=failed") == []
-        assert await due(desk, "from=50s&to=10s") == [-30, -45]
-        assert await due(desk, f"to={text(-45)}&job=b") == [-45]
-        assert await due(desk, f"job=a&to={text(-61)}") == [-90]
+        assert await due(client, f"job=a&from={text(-60)}") == [0, -30, -60]
+        assert await due(client, f"from={text(-60)}&to={text(-30)}") == [-30, -45, -60]
+        assert await due(client, f"from={text(-60)}&to={text(-30)}&outcome=failed") == []
+        assert await due(client, "from=50s&to=10s") == [-30, -45]
+        assert await due(client, f"to={text(-45)}&job=b") == [-45]
+        assert await due(client, f"job=a&to={text(-61)}") == [-90]
         in_berlin = text(-60).replace("T12", "T13").replace("T11", "T12").replace("Z", "+01:00")
-        assert await due(desk, f"job=a&from={in_berlin}&to={text(-50)}") == [-60]
-        paged = await desk.get_all("/api/runs", "runs", limit=1, **{"from": text(-60), "to": text(-30)})
+        assert await due(client, f"job=a&from={in_berlin}&to={text(-50)}") == [-60]
+        paged = await client.get_all("/api/runs", "runs", limit=1, **{"from": text(-60), "to": text(-30)})
 
     assert [run["job"] for run in paged] == ["a", "b", "a"]
 
@@ -156,15 +156,15 @@ async def test_runs_are_chosen_by_when_they_were_due() -> None:
 )
 @virtual_time
 async def test_an_interval_that_is_none_is_a_problem(query: str, where: str, says: str) -> None:
-    async with ApiClient() as desk:
-        found, message = await refused(desk, f"/api/runs?{query}", 400 if query.startswith("since") else 422)
+    async with ApiClient() as client:
+        found, message = await refused(client, f"/api/runs?{query}", 400 if query.startswith("since") else 422)
     assert found == where
     assert message.startswith(says)
 
 
 async def test_the_filters_are_described() -> None:
-    async with ApiClient() as desk:
-        paths = (await desk.get("/api/openapi.json")).json()["paths"]
+    async with ApiClient() as client:
+        paths = (await client.get("/api/openapi.json")).json()["paths"]
     of_jobs = {each["name"]: each for each in paths["/api/jobs"]["get"]["parameters"]}
     of_runs = {each["name"]: each for each in paths["/api/runs"]["get"]["parameters"]}
 

@@ -12,10 +12,10 @@ from tests.scheduler.fakes import entry
 
 @virtual_time
 async def test_a_job_is_listed_with_its_schedule_its_next_instant_and_its_latest_run() -> None:
-    async with ApiClient(jobs=[entry(description="Takes the money", tags={"team": "payments"})]) as desk:
-        run_id = await desk.perform()
+    async with ApiClient(jobs=[entry(description="Takes the money", tags={"team": "payments"})]) as client:
+        run_id = await client.perform()
 
-        (job,) = (await desk.get("/api/jobs")).json()["jobs"]
+        (job,) = (await client.get("/api/jobs")).json()["jobs"]
 
     latest = job.pop("latest")
     assert job == {
@@ -39,22 +39,22 @@ async def test_a_job_is_listed_with_its_schedule_its_next_instant_and_its_latest
 
 async def test_a_job_is_listed_with_what_it_depends_on_and_what_depends_on_it() -> None:
     jobs = [entry("database"), entry("report", None, depends_on=[{"job": "database", "within": "5m"}])]
-    async with ApiClient(jobs=jobs) as desk:
-        database, report = (await desk.get("/api/jobs")).json()["jobs"]
+    async with ApiClient(jobs=jobs) as client:
+        database, report = (await client.get("/api/jobs")).json()["jobs"]
 
     assert database["dependents"] == ["report"]
     assert report["depends_on"] == [{"job": "database", "condition": "succeeded", "within": "5m", "wait": "0s"}]
 
 
 async def test_a_job_without_runs_has_no_latest_one() -> None:
-    async with ApiClient() as desk:
-        assert (await desk.get("/api/jobs")).json()["jobs"][0]["latest"] is None
+    async with ApiClient() as client:
+        assert (await client.get("/api/jobs")).json()["jobs"][0]["latest"] is None
 
 
 @pytest.mark.parametrize("more", [{"schedule": None}, {"enabled": False}])
 async def test_a_job_that_is_not_planned_has_no_next_instant(more: dict[str, object]) -> None:
-    async with ApiClient(jobs=[entry(**more)]) as desk:  # type: ignore[arg-type]
-        job = (await desk.get("/api/jobs/checkout")).json()
+    async with ApiClient(jobs=[entry(**more)]) as client:  # type: ignore[arg-type]
+        job = (await client.get("/api/jobs/checkout")).json()
 
     assert job["next_at"] is None
     assert job["upcoming"] == []
@@ -63,21 +63,21 @@ async def test_a_job_that_is_not_planned_has_no_next_instant(more: dict[str, obj
 @pytest.mark.parametrize("limit", [1, 3, 7, 500])
 async def test_paging_meets_every_job_once_in_order(limit: int) -> None:
     names = ["Zebra", "a.b", "a-b", "a", "b1", "b10", "b2"]
-    async with ApiClient(jobs=[entry(name) for name in names]) as desk:
-        jobs = await desk.get_all("/api/jobs", "jobs", limit=limit)
+    async with ApiClient(jobs=[entry(name) for name in names]) as client:
+        jobs = await client.get_all("/api/jobs", "jobs", limit=limit)
 
     assert [job["name"] for job in jobs] == sorted(names)
 
 
 async def test_there_may_be_no_jobs() -> None:
-    async with ApiClient(jobs=[]) as desk:
-        assert (await desk.get("/api/jobs")).json() == {"jobs": [], "continuation": None}
+    async with ApiClient(jobs=[]) as client:
+        assert (await client.get("/api/jobs")).json() == {"jobs": [], "continuation": None}
 
 
 @virtual_time
 async def test_one_job_is_shown_with_its_definition_and_its_next_due_instants() -> None:
-    async with ApiClient(jobs=[entry(retry={"attempts": 2, "initial": "250ms"})]) as desk:
-        job = (await desk.get("/api/jobs/checkout")).json()
+    async with ApiClient(jobs=[entry(retry={"attempts": 2, "initial": "250ms"})]) as client:
+        job = (await client.get("/api/jobs/checkout")).json()
 
     assert job["definition"]["retry"]["attempts"] == 2
     assert job["definition"]["retry"]["initial"] == "250ms"
@@ -86,9 +86,9 @@ async def test_one_job_is_shown_with_its_definition_and_its_next_due_instants() 
     assert len(job["upcoming"]) == 10
 
 
-async def test_an_unknown_job_is_not_found_and_the_nearest_name_is_told() -> None:
-    async with ApiClient(jobs=[entry("checkout-api"), entry("database")]) as desk:
-        answer = await desk.get("/api/jobs/chekout-api")
+async def test_an_unknown_job_is_not_found_and_the_nearest_name_is_reported() -> None:
+    async with ApiClient(jobs=[entry("checkout-api"), entry("database")]) as client:
+        answer = await client.get("/api/jobs/chekout-api")
 
     assert answer.status_code == 404
     assert answer.json()["detail"] == (
@@ -97,10 +97,10 @@ async def test_an_unknown_job_is_not_found_and_the_nearest_name_is_told() -> Non
 
 
 async def test_ten_thousand_jobs_page_quickly() -> None:
-    async with ApiClient(jobs=[entry(f"job-{number:05}") for number in range(10_000)]) as desk:
+    async with ApiClient(jobs=[entry(f"job-{number:05}") for number in range(10_000)]) as client:
         with computes_below(1):
-            page = (await desk.get("/api/jobs", limit=100, continuation="job-05000")).json()
-            unknown = await desk.get("/api/jobs/job_05000")
+            page = (await client.get("/api/jobs", limit=100, continuation="job-05000")).json()
+            unknown = await client.get("/api/jobs/job_05000")
 
     assert [page["jobs"][0]["name"], page["continuation"]] == ["job-05001", "job-05100"]
     assert "Did you mean" in unknown.json()["detail"]

@@ -14,10 +14,10 @@ UNTIL_TWO = {"until": "2026-03-01T14:00:00Z", "reason": " deployment "}
 
 @virtual_time
 async def test_a_pause_is_answered_with_the_job_as_it_is_now() -> None:
-    async with ApiClient() as desk:
-        done = await desk.post_json(PAUSE, UNTIL_TWO)
+    async with ApiClient() as client:
+        done = await client.post_json(PAUSE, UNTIL_TWO)
 
-        listed = (await desk.get("/api/jobs")).json()["jobs"][0]
+        listed = (await client.get("/api/jobs")).json()["jobs"][0]
 
     assert done.status_code == 200
     assert done.json()["pause"] == {
@@ -32,8 +32,8 @@ async def test_a_pause_is_answered_with_the_job_as_it_is_now() -> None:
 
 @virtual_time
 async def test_a_pause_needs_no_body_and_then_has_no_end() -> None:
-    async with ApiClient() as desk:
-        paused = (await desk.post(PAUSE)).json()
+    async with ApiClient() as client:
+        paused = (await client.post(PAUSE)).json()
 
     assert (paused["pause"]["until"], paused["pause"]["reason"]) == (None, "")
     assert (paused["next_at"], paused["upcoming"]) == (None, [])
@@ -41,10 +41,10 @@ async def test_a_pause_needs_no_body_and_then_has_no_end() -> None:
 
 @virtual_time
 async def test_a_job_is_resumed_as_often_as_one_likes() -> None:
-    async with ApiClient() as desk:
-        await desk.post(PAUSE)
+    async with ApiClient() as client:
+        await client.post(PAUSE)
 
-        answers = [await desk.post(RESUME) for _ in range(2)]
+        answers = [await client.post(RESUME) for _ in range(2)]
 
     assert [(answer.status_code, answer.json()["pause"]) for answer in answers] == [(200, None)] * 2
     assert answers[0].json()["next_at"] == "2026-03-01T12:00:10Z"
@@ -52,9 +52,9 @@ async def test_a_job_is_resumed_as_often_as_one_likes() -> None:
 
 @virtual_time
 async def test_an_instant_is_read_with_its_offset_and_as_utc_without_one() -> None:
-    async with ApiClient() as desk:
+    async with ApiClient() as client:
         ends = [
-            (await desk.post_json(PAUSE, {"until": until})).json()["pause"]["until"]
+            (await client.post_json(PAUSE, {"until": until})).json()["pause"]["until"]
             for until in ("2026-03-01T15:00:00+01:00", "2026-03-01T14:00:00")
         ]
 
@@ -76,18 +76,18 @@ async def test_an_instant_is_read_with_its_offset_and_as_utc_without_one() -> No
 async def test_a_body_that_cannot_be_used_is_refused_and_nothing_is_paused(
     body: object, complaint: str, status: int
 ) -> None:
-    async with ApiClient() as desk:
-        refused = await desk.post_json(PAUSE, body)
+    async with ApiClient() as client:
+        refused = await client.post_json(PAUSE, body)
 
-        assert (await desk.get("/api/jobs/checkout")).json()["pause"] is None
+        assert (await client.get("/api/jobs/checkout")).json()["pause"] is None
 
     assert (refused.status_code, refused.headers["content-type"]) == (status, "application/problem+json")
     assert refused.json()["detail"].startswith(complaint)
 
 
 async def test_a_body_that_is_no_json_is_refused() -> None:
-    async with ApiClient() as desk:
-        refused = await desk.request("POST", PAUSE, content=b"{", headers={"Content-Type": "application/json"})
+    async with ApiClient() as client:
+        refused = await client.request("POST", PAUSE, content=b"{", headers={"Content-Type": "application/json"})
 
     assert refused.status_code == 400
     assert "body" in refused.json()["detail"]
@@ -95,31 +95,31 @@ async def test_a_body_that_is_no_json_is_refused() -> None:
 
 @pytest.mark.parametrize("action", ["pause", "resume"])
 async def test_what_is_refused_everywhere_is_refused_here(action: str) -> None:
-    async with ApiClient() as desk:
-        unknown = await desk.post(f"/api/jobs/chekout/{action}")
-        parameter = await desk.post(f"/api/jobs/checkout/{action}", until="2026-03-01T14:00:00Z")
-        foreign = await desk.request("POST", f"/api/jobs/checkout/{action}", headers={"Sec-Fetch-Site": "cross-site"})
+    async with ApiClient() as client:
+        unknown = await client.post(f"/api/jobs/chekout/{action}")
+        parameter = await client.post(f"/api/jobs/checkout/{action}", until="2026-03-01T14:00:00Z")
+        foreign = await client.request("POST", f"/api/jobs/checkout/{action}", headers={"Sec-Fetch-Site": "cross-site"})
 
-        assert (await desk.get("/api/jobs/checkout")).json()["pause"] is None
+        assert (await client.get("/api/jobs/checkout")).json()["pause"] is None
 
     assert [answer.status_code for answer in (unknown, parameter, foreign)] == [404, 400, 403]
 
 
 @virtual_time
-async def test_a_pause_that_cannot_be_stored_is_told_with_when_to_come_back() -> None:
-    async with ApiClient() as desk:
-        desk.break_store()
+async def test_a_pause_that_cannot_be_stored_is_reported_with_when_to_come_back() -> None:
+    async with ApiClient() as client:
+        client.break_store()
 
-        refused = await desk.post_json(PAUSE, UNTIL_TWO)
+        refused = await client.post_json(PAUSE, UNTIL_TWO)
 
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "5")
 
 
 @virtual_time
 async def test_the_dashboard_shows_until_when_a_job_is_paused() -> None:
-    async with ApiClient() as desk:
-        await desk.post_json(PAUSE, UNTIL_TWO)
+    async with ApiClient() as client:
+        await client.post_json(PAUSE, UNTIL_TWO)
 
-        text = visible_text(await get_page(desk))
+        text = visible_text(await get_page(client))
 
     assert "every 10s paused until 14:00:00: deployment in 2 h 0 min no run yet" in text

@@ -12,7 +12,8 @@ import pytest
 
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.api_client import ApiClient
-from tests.scheduler.api.routes.test_pings import PING, desk, heartbeat
+from tests.scheduler.api.routes.test_pings import PING, heartbeat
+from tests.scheduler.api.routes.test_pings import client as open_client
 
 DATA = Path(__file__).parents[3] / "data/heartbeats/pings.json"
 CASES = json.loads(DATA.read_text(encoding="utf-8"))["cases"]
@@ -24,28 +25,28 @@ async def send(at: ApiClient, after: float, method: str, rest: str, body: str = 
     assert answer.status_code == 200, answer.text
 
 
-def seconds(told: dict[str, Any], name: str, now: datetime) -> float | None:
+def seconds(reported: dict[str, Any], name: str, now: datetime) -> float | None:
     """From now to that instant."""
-    return None if told[name] is None else round((datetime.fromisoformat(told[name]) - now).total_seconds(), 2)
+    return None if reported[name] is None else round((datetime.fromisoformat(reported[name]) - now).total_seconds(), 2)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["what"] for case in CASES])
 @virtual_time
 async def test_what_pings_make_of_it_is_what_others_make_of_it(case: dict[str, Any]) -> None:
-    async with desk() as at:
+    async with open_client() as at:
         for ping in case["pings"]:
             await send(at, *ping)
-        told, now = await heartbeat(at), at.shop.clock.now()
+        reported, now = await heartbeat(at), at.shop.clock.now()
         for name in ("last_ping", "last_start", "last_fail"):
-            since = seconds(told, name, now)
-            told[f"{name}_before"] = None if since is None else -since
+            since = seconds(reported, name, now)
+            reported[f"{name}_before"] = None if since is None else -since
         for name in ("due", "down"):
-            told[f"{name}_in"] = seconds(told, f"{name}_at", now)
-        told |= {
-            "duration_ms": told["duration_ms"] and round(told["duration_ms"]),
-            "signals": [ping["signal"] for ping in told["pings"]],
-            "bodies": [ping["body"] for ping in told["pings"]],
-            "runs": [ping["run"] for ping in told["pings"]],
+            reported[f"{name}_in"] = seconds(reported, f"{name}_at", now)
+        reported |= {
+            "duration_ms": reported["duration_ms"] and round(reported["duration_ms"]),
+            "signals": [ping["signal"] for ping in reported["pings"]],
+            "bodies": [ping["body"] for ping in reported["pings"]],
+            "runs": [ping["run"] for ping in reported["pings"]],
         }
 
-    assert {name: told[name] for name in case["then"]} == case["then"]
+    assert {name: reported[name] for name in case["then"]} == case["then"]

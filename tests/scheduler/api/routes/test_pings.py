@@ -30,7 +30,7 @@ def nightly(name: str = "nightly", secret: str = "nightly-token", **more: Any) -
     return entry(name, more.pop("schedule", None), check=check | more.pop("check", {}), **more)
 
 
-def desk(*jobs: Any, token: str = TOKEN, keyed: bool = False) -> ApiClient:
+def client(*jobs: Any, token: str = TOKEN, keyed: bool = False) -> ApiClient:
     found = ApiClient(jobs=jobs or [nightly()], requires_key=keyed)
     found.shop.tokens.values = {"nightly-token": token}
     return found
@@ -52,15 +52,15 @@ async def outcomes(at: ApiClient) -> list[tuple[str, str | None]]:
 
 @virtual_time
 async def test_a_ping_is_answered_shortly_and_shown() -> None:
-    async with desk() as at:
+    async with client() as at:
         answer = await at.request("GET", PING, headers={"User-Agent": "curl/8.5"})
-        told = await heartbeat(at)
+        reported = await heartbeat(at)
 
     assert (answer.status_code, answer.text, answer.headers["content-type"]) == (200, "OK", "text/plain; charset=utf-8")
-    assert (told["state"], told["ping_count"], told["secret"]) == ("up", 1, "nightly-token")
-    assert (told["due_at"], told["down_at"]) == ("2026-03-02T12:00:00Z", "2026-03-02T13:00:00Z")
-    assert told["summary"].startswith("The last ping arrived at 2026-03-01 12:00:00Z")
-    (ping,) = told["pings"]
+    assert (reported["state"], reported["ping_count"], reported["secret"]) == ("up", 1, "nightly-token")
+    assert (reported["due_at"], reported["down_at"]) == ("2026-03-02T12:00:00Z", "2026-03-02T13:00:00Z")
+    assert reported["summary"].startswith("The last ping arrived at 2026-03-01 12:00:00Z")
+    (ping,) = reported["pings"]
     assert (ping["signal"], ping["agent"], ping["exit_code"]) == ("success", "curl/8.5", None)
 
 
@@ -85,19 +85,23 @@ async def test_a_ping_is_answered_shortly_and_shown() -> None:
         ("POST", f"{PING}?status=up", "up", "success", None),
     ],
 )
-async def test_every_way_to_ping_means_what_it_says(
+async def test_every_way_to_ping_means_what_it_reports(
     method: str, path: str, state: str, signal: str, code: int | None
 ) -> None:
-    async with desk() as at:
+    async with client() as at:
         assert (await at.request(method, path)).status_code == 200
-        told = await heartbeat(at)
+        reported = await heartbeat(at)
 
-    assert (told["state"], told["pings"][0]["signal"], told["pings"][0]["exit_code"]) == (state, signal, code)
+    assert (reported["state"], reported["pings"][0]["signal"], reported["pings"][0]["exit_code"]) == (
+        state,
+        signal,
+        code,
+    )
 
 
 @pytest.mark.parametrize("rest", ["longer-than-any-result", "0?rid=1&rid=2", "0?rid=none"])
 async def test_no_answer_to_a_wrong_ping_repeats_the_token(rest: str) -> None:
-    async with desk() as at:
+    async with client() as at:
         answer = await at.get(f"/api/ping/mistyped-token-1/{rest}")
 
     assert answer.status_code >= 400
@@ -109,29 +113,29 @@ async def test_no_answer_to_a_wrong_ping_repeats_the_token(rest: str) -> None:
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 async def test_what_is_no_ping_gets_the_answer_of_no_address(method: str, path: str) -> None:
-    async with desk() as at:
+    async with client() as at:
         answer, nothing = await at.request(method, path), await at.get("/api/nothing")
-        told = await heartbeat(at)
+        reported = await heartbeat(at)
 
     assert answer.status_code == 404
     if method == "GET":
         assert answer.json()["detail"] == nothing.json()["detail"]
-    assert told["ping_count"] == 0
+    assert reported["ping_count"] == 0
 
 
 async def test_a_run_id_of_another_form_is_refused() -> None:
-    async with desk() as at:
+    async with client() as at:
         assert (await at.get(PING, rid="a b")).status_code == 400
 
 
-async def test_a_status_that_is_neither_up_nor_down_is_refused_and_not_taken_for_a_success() -> None:
-    async with desk() as at:
-        answer, told = await at.get(PING, status="error"), await heartbeat(at)
-    assert (answer.status_code, told["ping_count"]) == (400, 0)
+async def test_a_status_that_is_neither_up_nor_down_is_refused_and_not_counted_as_a_success() -> None:
+    async with client() as at:
+        answer, reported = await at.get(PING, status="error"), await heartbeat(at)
+    assert (answer.status_code, reported["ping_count"]) == (400, 0)
 
 
-async def test_a_text_in_the_address_is_kept_if_nothing_is_posted() -> None:
-    async with desk() as at:
+async def test_a_text_in_the_address_is_stored_if_nothing_is_posted() -> None:
+    async with client() as at:
         await at.get(PING, status="down", msg="disk full")
         await at.request("POST", PING, params={"msg": "in the address"}, content=b"posted")
         assert [ping["body"] for ping in (await heartbeat(at))["pings"]] == ["posted", "disk full"]
@@ -139,15 +143,15 @@ async def test_a_text_in_the_address_is_kept_if_nothing_is_posted() -> None:
 
 @virtual_time
 async def test_a_start_and_its_end_are_timed_by_their_run() -> None:
-    async with desk() as at:
+    async with client() as at:
         await at.get(f"{PING}/start", rid="r1")
         await asyncio.sleep(90)
         await at.get(PING, rid="r1")
         assert (await heartbeat(at))["duration_ms"] == 90_000
 
 
-async def test_what_comes_with_a_ping_is_kept_without_secrets_and_cut() -> None:
-    async with desk() as at:
+async def test_what_comes_with_a_ping_is_stored_without_secrets_and_cut() -> None:
+    async with client() as at:
         at.shop.redactor.add_permanent("hunter22")
         body = b"password=hunter22 \xff" + b"x" * 20_000
         await at.request("POST", f"{PING}/1", content=body)
@@ -158,7 +162,7 @@ async def test_what_comes_with_a_ping_is_kept_without_secrets_and_cut() -> None:
 
 
 async def test_a_body_without_end_is_cut_off() -> None:
-    async with desk() as at:
+    async with client() as at:
         assert (await at.request("POST", PING, content=b"x" * 5_000_000)).status_code == 200
 
 
@@ -167,7 +171,7 @@ async def test_a_body_without_end_is_cut_off() -> None:
 
 @virtual_time
 async def test_a_heartbeat_that_was_never_pinged_has_not_succeeded() -> None:
-    async with desk() as at:
+    async with client() as at:
         await at.perform("nightly")
         runs = (await at.get("/api/runs")).json()["runs"]
         job = (await at.get("/api/jobs/nightly")).json()
@@ -183,7 +187,7 @@ async def test_a_heartbeat_that_was_never_pinged_has_not_succeeded() -> None:
 
 @virtual_time
 async def test_the_first_run_after_the_first_ping_has_succeeded() -> None:
-    async with desk() as at:
+    async with client() as at:
         await at.perform("nightly")
         await asyncio.sleep(60)
         await at.get(PING)
@@ -195,8 +199,8 @@ async def test_the_first_run_after_the_first_ping_has_succeeded() -> None:
 
 
 @virtual_time
-async def test_a_failure_and_what_mends_it_are_judged_at_once_and_once() -> None:
-    async with desk() as at:
+async def test_a_failure_and_what_fixes_it_are_judged_at_once_and_once() -> None:
+    async with client() as at:
         for path in (PING, f"{PING}/3", f"{PING}/4", PING, PING):
             await at.get(path)
             await at.shop.worker.wait_until_idle()
@@ -208,7 +212,7 @@ async def test_a_failure_and_what_mends_it_are_judged_at_once_and_once() -> None
 
 @virtual_time
 async def test_the_first_ping_after_a_missing_one_is_judged_at_once() -> None:
-    async with desk() as at:
+    async with client() as at:
         await at.get(PING)
         await asyncio.sleep(25 * 3600)
         await at.perform("nightly")
@@ -221,20 +225,20 @@ async def test_the_first_ping_after_a_missing_one_is_judged_at_once() -> None:
 
 @pytest.mark.parametrize("why", ["paused", "disabled"])
 @virtual_time
-async def test_pings_of_a_job_that_does_not_run_are_kept_and_not_judged(why: str) -> None:
-    async with desk(nightly(enabled=why != "disabled")) as at:
+async def test_pings_of_a_job_that_does_not_run_are_stored_and_not_judged(why: str) -> None:
+    async with client(nightly(enabled=why != "disabled")) as at:
         if why == "paused":
             await at.post("/api/jobs/nightly/pause")
         await at.get(f"{PING}/3")
-        told, found = await heartbeat(at), await outcomes(at)
+        reported, found = await heartbeat(at), await outcomes(at)
 
     assert found == []
-    assert (told["ping_count"], told["state"]) == (1, "paused" if why == "paused" else "down")
+    assert (reported["ping_count"], reported["state"]) == (1, "paused" if why == "paused" else "down")
 
 
 @virtual_time
 async def test_what_fell_due_in_a_pause_is_not_missing_once_the_job_is_resumed() -> None:
-    async with desk() as at:
+    async with client() as at:
         await at.get(PING)
         await asyncio.sleep(3600)
         await at.post("/api/jobs/nightly/pause")
@@ -242,18 +246,18 @@ async def test_what_fell_due_in_a_pause_is_not_missing_once_the_job_is_resumed()
         await at.post("/api/jobs/nightly/pause")  # again, after it fell due
         await asyncio.sleep(30 * 3600)
         await at.post("/api/jobs/nightly/resume")
-        told = await heartbeat(at)
+        reported = await heartbeat(at)
         await at.perform("nightly")
         found = await outcomes(at)
 
-    assert (told["state"], told["due_at"]) == ("up", "2026-03-05T01:00:00Z")
+    assert (reported["state"], reported["due_at"]) == ("up", "2026-03-05T01:00:00Z")
     assert found == [("succeeded", None)]
 
 
 @virtual_time
-async def test_a_program_that_never_pings_is_told_of_if_the_job_says_when_it_must() -> None:
+async def test_a_program_that_never_pings_is_notified_of_if_the_job_reports_when_it_must() -> None:
     job = nightly(check={"first_within": "48h"}, schedule={"every": "1m"})
-    async with desk(job) as at:
+    async with client(job) as at:
         await at.shop.marks.record_all([("nightly", job.job.schedule)], at.shop.clock.now())
         early = await heartbeat(at)
         await asyncio.sleep(48 * 3600)
@@ -269,8 +273,8 @@ async def test_a_program_that_never_pings_is_told_of_if_the_job_says_when_it_mus
 
 
 @virtual_time
-async def test_the_start_of_another_run_mends_none_that_is_overdue() -> None:
-    async with desk() as at:
+async def test_the_start_of_another_run_fixes_none_that_is_overdue() -> None:
+    async with client() as at:
         for path in (PING, f"{PING}/start", f"{PING}/start"):
             await at.get(path)
             await asyncio.sleep(3600)
@@ -283,7 +287,7 @@ async def test_the_start_of_another_run_mends_none_that_is_overdue() -> None:
 
 
 async def test_two_jobs_may_wait_for_the_same_pings() -> None:
-    async with desk(nightly("a"), nightly("b", check={"grace": "5m"})) as at:
+    async with client(nightly("a"), nightly("b", check={"grace": "5m"})) as at:
         await at.get(PING)
         assert [(await heartbeat(at, name))["ping_count"] for name in "ab"] == [1, 1]
 
@@ -293,7 +297,7 @@ async def test_two_jobs_may_wait_for_the_same_pings() -> None:
 
 @virtual_time
 async def test_too_many_pings_in_a_minute_are_counted_and_not_stored() -> None:
-    async with desk() as at:
+    async with client() as at:
         for _ in range(MAX_PINGS_PER_MINUTE + 5):
             assert (await at.get(PING)).text == "OK"
         assert (await heartbeat(at))["ping_count"] == MAX_PINGS_PER_MINUTE
@@ -304,7 +308,7 @@ async def test_too_many_pings_in_a_minute_are_counted_and_not_stored() -> None:
 
 @virtual_time
 async def test_a_storm_of_good_pings_hides_no_failure() -> None:
-    async with desk() as at:
+    async with client() as at:
         for _ in range(MAX_PINGS_PER_MINUTE + 5):
             await at.get(PING)
         await at.get(f"{PING}/fail")
@@ -315,9 +319,9 @@ async def test_a_storm_of_good_pings_hides_no_failure() -> None:
 
 
 @virtual_time
-async def test_after_a_rotation_both_tokens_are_taken_and_the_old_one_ends() -> None:
+async def test_after_a_rotation_both_tokens_are_accepted_and_the_old_one_ends() -> None:
     other = "a" * 32
-    async with desk() as at:
+    async with client() as at:
         await at.get(PING)
         at.shop.tokens.values = {"nightly-token": other}
         await asyncio.sleep(MIN_REREAD_PAUSE_S + 1)
@@ -327,7 +331,7 @@ async def test_after_a_rotation_both_tokens_are_taken_and_the_old_one_ends() -> 
 
 
 async def test_strangers_do_not_make_the_secrets_be_read_again_and_again() -> None:
-    async with desk() as at:
+    async with client() as at:
         for number in range(20):
             await at.get(f"/api/ping/unknown-token-{number:04}")
         assert at.shop.tokens.requested == ["nightly-token"]
@@ -335,11 +339,11 @@ async def test_strangers_do_not_make_the_secrets_be_read_again_and_again() -> No
 
 @virtual_time
 @pytest.mark.parametrize("heartbeats", [60, 300])
-async def test_strangers_make_a_bounded_number_of_reads_past_what_is_kept_and_of_all_secrets_in_turn(
+async def test_strangers_make_a_bounded_number_of_reads_past_what_is_stored_and_of_all_secrets_in_turn(
     heartbeats: int,
 ) -> None:
     names = [f"token-{number}" for number in range(heartbeats)]
-    async with desk(*(nightly(f"job-{name}", name) for name in names)) as at:
+    async with client(*(nightly(f"job-{name}", name) for name in names)) as at:
         at.shop.tokens.values = {name: f"{name:x>32}" for name in names}
         await at.get("/api/ping/unknown-token-0000")
         minutes = 5
@@ -354,7 +358,7 @@ async def test_strangers_make_a_bounded_number_of_reads_past_what_is_kept_and_of
 
 
 async def test_while_a_token_cannot_be_read_a_ping_may_be_sent_again() -> None:
-    async with desk() as at:
+    async with client() as at:
         at.shop.tokens.values = {}
         answer = await at.get(PING)
         troubles = at.services.operations.pings.token_errors()
@@ -364,8 +368,8 @@ async def test_while_a_token_cannot_be_read_a_ping_may_be_sent_again() -> None:
     assert troubles == {"nightly-token": "There is no secret nightly-token"}
 
 
-async def test_a_token_that_could_be_guessed_is_not_taken() -> None:
-    async with desk(token="short") as at:
+async def test_a_token_that_could_be_guessed_is_not_accepted() -> None:
+    async with client(token="short") as at:
         assert (await at.get("/api/ping/short")).status_code == 503
         (trouble,) = at.services.operations.pings.token_errors().values()
     assert trouble == "secret nightly-token is too short for a token: at least 16 characters"
@@ -379,7 +383,7 @@ async def test_a_job_that_is_no_heartbeat_has_none() -> None:
 
 async def test_no_log_and_no_answer_shows_the_token(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "scheduler")
-    async with desk() as at:
+    async with client() as at:
         await at.get(f"{PING}/1")
         at.break_store()
         answer = await at.get(PING)
@@ -393,15 +397,15 @@ async def test_no_log_and_no_answer_shows_the_token(caplog: pytest.LogCaptureFix
 @pytest.mark.parametrize(
     ("keyed", "source"), [(True, "203.0.113.7"), (False, "127.0.0.1")], ids=["functions", "embedded"]
 )
-async def test_the_sender_is_who_the_front_end_says_and_only_there(keyed: bool, source: str) -> None:
-    async with desk(keyed=keyed) as at:
+async def test_the_sender_is_who_the_front_end_reports_and_only_there(keyed: bool, source: str) -> None:
+    async with client(keyed=keyed) as at:
         await at.request("GET", PING, headers={"X-Forwarded-For": "10.9.9.9, 203.0.113.7:51000"})
         (ping,) = (await heartbeat(at))["pings"]
     assert ping["source"] == source
 
 
 @pytest.mark.parametrize(
-    ("said", "source"),
+    ("output", "source"),
     [
         ("1.1.1.1", "1.1.1.1"),
         ("1.1.1.1:1234", "1.1.1.1"),
@@ -411,15 +415,15 @@ async def test_the_sender_is_who_the_front_end_says_and_only_there(keyed: bool, 
         ("::ffff:1.1.1.1", "::ffff:1.1.1.1"),
     ],
 )
-async def test_the_port_behind_the_sender_is_left_out_and_nothing_of_its_address(said: str, source: str) -> None:
-    async with desk(keyed=True) as at:
-        await at.request("GET", PING, headers={"X-Forwarded-For": said})
+async def test_the_port_behind_the_sender_is_skipped_and_nothing_of_its_address(output: str, source: str) -> None:
+    async with client(keyed=True) as at:
+        await at.request("GET", PING, headers={"X-Forwarded-For": output})
         (ping,) = (await heartbeat(at))["pings"]
     assert ping["source"] == source
 
 
-async def test_the_page_says_in_words_how_a_heartbeat_is() -> None:
-    async with desk() as at:
+async def test_the_page_reports_in_words_how_a_heartbeat_is() -> None:
+    async with client() as at:
         assert "new: No ping has arrived yet." in visible_text(await get_page(at))
         await at.get(PING)
         assert "up: The last ping arrived at" in visible_text(await get_page(at))

@@ -12,15 +12,15 @@ from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry
 
 
-def seen(facts: dict[str, Any], *certificates: bytes, error: ErrorClass | None = None) -> Observation:
+def observed(facts: dict[str, Any], *certificates: bytes, error: ErrorClass | None = None) -> Observation:
     return Observation(Phases(total_ms=5.0), 200, facts=facts, certificates=certificates, error=error)
 
 
 async def attempt_of(observation: Observation) -> dict[str, Any]:
-    async with ApiClient(observation) as desk:
-        run_id = await desk.perform()
-        alone = (await desk.get(f"/api/runs/{run_id}")).json()
-        (listed,) = (await desk.get("/api/runs")).json()["runs"]
+    async with ApiClient(observation) as client:
+        run_id = await client.perform()
+        alone = (await client.get(f"/api/runs/{run_id}")).json()
+        (listed,) = (await client.get("/api/runs")).json()["runs"]
     assert alone == listed
     attempt: dict[str, Any] = alone["attempts"][0]
     return attempt
@@ -28,13 +28,13 @@ async def attempt_of(observation: Observation) -> dict[str, Any]:
 
 @virtual_time
 async def test_a_plain_run_has_none() -> None:
-    attempt = await attempt_of(seen({}))
+    attempt = await attempt_of(observed({}))
     assert (attempt["steps"], attempt["tls"], attempt["dns"]) == ([], None, None)
 
 
 @virtual_time
-async def test_a_run_of_steps_tells_each_of_them() -> None:
-    told = [
+async def test_a_run_of_steps_reports_each_of_them() -> None:
+    reported = [
         {"name": "sign in", "outcome": "succeeded", "status": 200, "ms": 12.0},
         {
             "name": "remove",
@@ -45,7 +45,7 @@ async def test_a_run_of_steps_tells_each_of_them() -> None:
             "cleanup": True,
         },
     ]
-    attempt = await attempt_of(seen({"steps": told}))
+    attempt = await attempt_of(observed({"steps": reported}))
     assert attempt["steps"] == [
         {
             "name": "sign in",
@@ -67,10 +67,10 @@ async def test_a_run_of_steps_tells_each_of_them() -> None:
 
 
 @virtual_time
-async def test_a_run_over_tls_tells_the_certificate_and_its_days_left_at_that_time() -> None:
+async def test_a_run_over_tls_reports_the_certificate_and_its_days_left_at_that_time() -> None:
     expires = datetime.fromisoformat("2031-01-01T12:00:00Z")
     shown = certificate("api.example", "www.example", expires=expires)
-    attempt = await attempt_of(seen({"tls_version": "TLSv1.3"}, shown))
+    attempt = await attempt_of(observed({"tls_version": "TLSv1.3"}, shown))
     assert attempt["tls"] == {
         "version": "TLSv1.3",
         "certificate": {
@@ -85,9 +85,9 @@ async def test_a_run_over_tls_tells_the_certificate_and_its_days_left_at_that_ti
 
 
 @virtual_time
-async def test_a_run_of_dns_tells_the_records() -> None:
+async def test_a_run_of_dns_reports_the_records() -> None:
     answered = {"rcode": "NOERROR", "answers": ["10.0.0.1", "10.0.0.2"], "ttl": 60, "server": "10.0.0.53"}
-    attempt = await attempt_of(seen(answered))
+    attempt = await attempt_of(observed(answered))
     assert attempt["dns"] == {
         "rcode": "NOERROR",
         "records": ["10.0.0.1", "10.0.0.2"],
@@ -98,11 +98,11 @@ async def test_a_run_of_dns_tells_the_records() -> None:
 
 
 @virtual_time
-async def test_a_dead_letter_tells_them_too() -> None:
-    told = [{"name": "sign in", "outcome": "failed", "status": 500, "ms": 1.0, "error": "unexpected_status"}]
+async def test_a_dead_letter_reports_them_too() -> None:
+    reported = [{"name": "sign in", "outcome": "failed", "status": 500, "ms": 1.0, "error": "unexpected_status"}]
     jobs = [entry(dead_letter=True, retry={"attempts": 1})]
-    async with ApiClient(seen({"steps": told}, error=ErrorClass.UNEXPECTED_STATUS), jobs=jobs) as desk:
-        await desk.perform()
-        (letter,) = (await desk.get("/api/dead-letters")).json()["dead_letters"]
-        detail = (await desk.get(letter["url"])).json()
+    async with ApiClient(observed({"steps": reported}, error=ErrorClass.UNEXPECTED_STATUS), jobs=jobs) as client:
+        await client.perform()
+        (letter,) = (await client.get("/api/dead-letters")).json()["dead_letters"]
+        detail = (await client.get(letter["url"])).json()
     assert [step["name"] for step in detail["attempts"][0]["steps"]] == ["sign in"]

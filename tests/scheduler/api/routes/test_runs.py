@@ -16,11 +16,11 @@ from tests.scheduler.stores.samples import run_of, ticket
 
 
 @virtual_time
-async def test_a_run_says_what_happened_when_and_how_long_it_took() -> None:
-    async with ApiClient(answer(503)) as desk:
-        run_id = await desk.perform()
+async def test_a_run_reports_what_happened_when_and_how_long_it_took() -> None:
+    async with ApiClient(answer(503)) as client:
+        run_id = await client.perform()
 
-        (run,) = (await desk.get("/api/runs")).json()["runs"]
+        (run,) = (await client.get("/api/runs")).json()["runs"]
 
     attempts = run.pop("attempts")
     assert run == {
@@ -63,37 +63,37 @@ async def test_a_run_says_what_happened_when_and_how_long_it_took() -> None:
 
 
 async def test_a_run_that_was_retried_shows_each_attempt_in_the_list_too() -> None:
-    async with ApiClient(REFUSED, answer(), jobs=[entry(retry={"initial": "1ms"})]) as desk:
-        await desk.perform()
+    async with ApiClient(REFUSED, answer(), jobs=[entry(retry={"initial": "1ms"})]) as client:
+        await client.perform()
 
-        (run,) = (await desk.get("/api/runs")).json()["runs"]
+        (run,) = (await client.get("/api/runs")).json()["runs"]
 
     assert (run["outcome"], run["attempt_count"], run["retried"]) == ("succeeded", 2, True)
     assert [tried["error"] for tried in run["attempts"]] == ["connection_refused", None]
 
 
 async def test_a_run_is_the_same_alone_and_in_the_list() -> None:
-    async with ApiClient() as desk:
-        run_id = await desk.perform()
+    async with ApiClient() as client:
+        run_id = await client.perform()
 
-        assert (await desk.get(f"/api/runs/{run_id}")).json() == (await desk.get("/api/runs")).json()["runs"][0]
+        assert (await client.get(f"/api/runs/{run_id}")).json() == (await client.get("/api/runs")).json()["runs"][0]
 
 
 async def test_a_queued_run_has_no_outcome_yet() -> None:
-    async with ApiClient() as desk:
-        await desk.enqueue()
+    async with ApiClient() as client:
+        await client.enqueue()
 
-        (run,) = (await desk.get("/api/runs")).json()["runs"]
+        (run,) = (await client.get("/api/runs")).json()["runs"]
 
     assert (run["state"], run["outcome"], run["started_at"], run["attempts"]) == ("queued", None, None, [])
 
 
 @virtual_time
 async def test_runs_are_listed_newest_first() -> None:
-    async with ApiClient() as desk:
-        ids = [await desk.perform(seconds=seconds) for seconds in (-9, -3, -5)]
+    async with ApiClient() as client:
+        ids = [await client.perform(seconds=seconds) for seconds in (-9, -3, -5)]
 
-        listed = [run["id"] for run in (await desk.get("/api/runs")).json()["runs"]]
+        listed = [run["id"] for run in (await client.get("/api/runs")).json()["runs"]]
 
     assert listed == [ids[1], ids[2], ids[0]]
 
@@ -101,12 +101,12 @@ async def test_runs_are_listed_newest_first() -> None:
 @virtual_time
 async def test_runs_are_filtered_by_job_and_by_outcome() -> None:
     jobs = [entry("good"), entry("bad", retry={"attempts": 1})]
-    async with ApiClient(answer(), answer(500), answer(), jobs=jobs) as desk:
-        ids = [await desk.perform("good"), await desk.perform("bad"), await desk.perform("bad", 1)]
+    async with ApiClient(answer(), answer(500), answer(), jobs=jobs) as client:
+        ids = [await client.perform("good"), await client.perform("bad"), await client.perform("bad", 1)]
 
-        of_job = (await desk.get("/api/runs", job="bad")).json()["runs"]
-        failed = (await desk.get("/api/runs", outcome="failed")).json()["runs"]
-        both = (await desk.get("/api/runs", job="bad", outcome="succeeded")).json()["runs"]
+        of_job = (await client.get("/api/runs", job="bad")).json()["runs"]
+        failed = (await client.get("/api/runs", outcome="failed")).json()["runs"]
+        both = (await client.get("/api/runs", job="bad", outcome="succeeded")).json()["runs"]
 
     assert [run["id"] for run in of_job] == [ids[2], ids[1]]
     assert [run["id"] for run in failed] == [ids[1]]
@@ -115,13 +115,13 @@ async def test_runs_are_filtered_by_job_and_by_outcome() -> None:
 
 @virtual_time
 @pytest.mark.parametrize("outcome", ["queued", "running"])
-async def test_runs_that_are_not_finished_can_be_asked_for(outcome: str) -> None:
-    async with ApiClient(Hang("body", 5.0)) as desk:
-        await desk.enqueue(seconds=-10)
-        desk.shop.worker.submit(desk.shop.ticket())
-        await desk.shop.clock.sleep(0.1)
+async def test_runs_that_are_not_finished_can_be_requested(outcome: str) -> None:
+    async with ApiClient(Hang("body", 5.0)) as client:
+        await client.enqueue(seconds=-10)
+        client.shop.worker.submit(client.shop.ticket())
+        await client.shop.clock.sleep(0.1)
 
-        runs = (await desk.get("/api/runs", outcome=outcome)).json()["runs"]
+        runs = (await client.get("/api/runs", outcome=outcome)).json()["runs"]
 
     assert [run["state"] for run in runs] == [outcome]
 
@@ -129,13 +129,13 @@ async def test_runs_that_are_not_finished_can_be_asked_for(outcome: str) -> None
 @pytest.mark.parametrize("query", [{}, {"job": "a"}, {"outcome": "failed"}])
 @pytest.mark.parametrize("limit", [1, 4, 500])
 async def test_paging_meets_every_run_once(limit: int, query: dict[str, str]) -> None:
-    async with ApiClient(jobs=[entry("a"), entry("b")]) as desk:
+    async with ApiClient(jobs=[entry("a"), entry("b")]) as client:
         for number in range(12):
             # Every 10 hours: several days are passed over.
             due = ticket("ab"[number % 2], -36_000 * number)
-            await desk.store_finished(due, run_of(due, Outcome.FAILED if number % 3 else Outcome.SUCCEEDED))
+            await client.store_finished(due, run_of(due, Outcome.FAILED if number % 3 else Outcome.SUCCEEDED))
 
-        runs = await desk.get_all("/api/runs", "runs", limit=limit, **query)
+        runs = await client.get_all("/api/runs", "runs", limit=limit, **query)
 
     ids = [run["id"] for run in runs]
     assert len(ids) == len(set(ids)) == {"": 12, "job": 6, "outcome": 8}["".join(query)]
@@ -143,26 +143,26 @@ async def test_paging_meets_every_run_once(limit: int, query: dict[str, str]) ->
 
 
 async def test_runs_of_a_job_that_is_gone_are_still_there() -> None:
-    async with ApiClient() as desk:
+    async with ApiClient() as client:
         gone = ticket("gone")
-        await desk.store_finished(gone, run_of(gone))
+        await client.store_finished(gone, run_of(gone))
 
-        assert [run["id"] for run in (await desk.get("/api/runs", job="gone")).json()["runs"]] == [gone.id]
+        assert [run["id"] for run in (await client.get("/api/runs", job="gone")).json()["runs"]] == [gone.id]
 
 
 async def test_a_job_that_never_was_is_a_slip_and_not_an_empty_list() -> None:
-    async with ApiClient() as desk:
-        answered = await desk.get("/api/runs", job="checkuot")
+    async with ApiClient() as client:
+        answered = await client.get("/api/runs", job="checkuot")
 
     assert answered.status_code == 404
     assert "Did you mean checkout?" in answered.json()["detail"]
 
 
 async def test_a_run_is_found_by_its_id_raw_and_percent_encoded() -> None:
-    async with ApiClient() as desk:
-        run_id = await desk.perform()
+    async with ApiClient() as client:
+        run_id = await client.perform()
 
-        found = [await desk.get(f"/api/runs/{form}") for form in (run_id, quote(run_id, safe=""))]
+        found = [await client.get(f"/api/runs/{form}") for form in (run_id, quote(run_id, safe=""))]
 
     assert "%40" in str(found[1].request.url)
     assert [run.json()["id"] for run in found] == [run_id, run_id]
@@ -170,19 +170,19 @@ async def test_a_run_is_found_by_its_id_raw_and_percent_encoded() -> None:
 
 @pytest.mark.parametrize("run_id", ["checkout@20260301T120000.000Z", "checkout", "@", "checkout@now", "%00", "a%2Fb"])
 async def test_an_unknown_run_is_not_found(run_id: str) -> None:
-    async with ApiClient() as desk:
-        answered = await desk.get(f"/api/runs/{run_id}")
+    async with ApiClient() as client:
+        answered = await client.get(f"/api/runs/{run_id}")
 
     assert answered.status_code == 404
     assert answered.headers["content-type"] == "application/problem+json"
 
 
-async def test_an_error_class_and_a_failed_phase_are_told() -> None:
-    away = broken(ErrorClass.DNS_FAILURE, "unknown.host is not known.")
-    async with ApiClient(away, jobs=[entry(retry={"attempts": 1})]) as desk:
-        run_id = await desk.perform()
+async def test_an_error_class_and_a_failed_phase_are_reported() -> None:
+    unavailable = broken(ErrorClass.DNS_FAILURE, "unknown.host is not known.")
+    async with ApiClient(unavailable, jobs=[entry(retry={"attempts": 1})]) as client:
+        run_id = await client.perform()
 
-        run = (await desk.get(f"/api/runs/{run_id}")).json()
+        run = (await client.get(f"/api/runs/{run_id}")).json()
 
     assert (run["error"], run["message"], run["status_code"]) == ("dns_failure", "unknown.host is not known.", None)
     assert run["attempts"][0]["phases"] == {
@@ -191,24 +191,24 @@ async def test_an_error_class_and_a_failed_phase_are_told() -> None:
 
 
 async def test_a_page_of_500_runs_is_quick() -> None:
-    async with ApiClient() as desk:
+    async with ApiClient() as client:
         for number in range(501):
             due = ticket(seconds=number)
-            await desk.store_finished(due, run_of(due))
+            await client.store_finished(due, run_of(due))
 
         with computes_below(1):
-            page = (await desk.get("/api/runs", limit=500, job="checkout")).json()
+            page = (await client.get("/api/runs", limit=500, job="checkout")).json()
 
     assert len(page["runs"]) == 500
     assert page["continuation"]
 
 
-async def test_a_run_that_is_degraded_says_so_and_why() -> None:
+async def test_a_run_that_is_degraded_reports_it_and_why() -> None:
     slow = {"response_time_below": "1ms", "severity": "degraded"}
-    async with ApiClient(answer(), jobs=[entry(expect=[slow])]) as desk:
-        await desk.perform()
+    async with ApiClient(answer(), jobs=[entry(expect=[slow])]) as client:
+        await client.perform()
 
-        (run,) = (await desk.get("/api/runs")).json()["runs"]
+        (run,) = (await client.get("/api/runs")).json()["runs"]
 
     assert (run["outcome"], run["error"], run["degraded"]) == ("succeeded", None, True)
     assert run["message"].startswith("Degraded: response_time_below")

@@ -11,15 +11,15 @@ from tests.scheduler.fakes import entry
 TOKEN = {"url": "http://127.0.0.1:9/", "auth": {"kind": "bearer", "token": {"secret": "checkout-token"}}}
 
 
-def desk() -> ApiClient:
+def client() -> ApiClient:
     return ApiClient(jobs=[entry(check=TOKEN), entry("other", check=TOKEN), entry("plain")])
 
 
 @virtual_time
 async def test_the_secrets_that_jobs_use_are_listed_without_their_values() -> None:
-    async with desk() as open_desk:
-        open_desk.shop.secrets.values["checkout-token"] = "the-value"
-        listed = (await open_desk.get("/api/secrets")).json()
+    async with client() as open_client:
+        open_client.shop.secrets.values["checkout-token"] = "the-value"
+        listed = (await open_client.get("/api/secrets")).json()
 
     assert listed == {
         "secrets": [
@@ -41,29 +41,29 @@ async def test_the_secrets_that_jobs_use_are_listed_without_their_values() -> No
 @virtual_time
 async def test_a_secret_is_read_again_and_the_change_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    async with desk() as open_desk:
-        open_desk.shop.secrets.values["checkout-token"] = "the-value"
-        done = await open_desk.post("/api/secrets/checkout_token/refresh")
+    async with client() as open_client:
+        open_client.shop.secrets.values["checkout-token"] = "the-value"
+        done = await open_client.post("/api/secrets/checkout_token/refresh")
 
     assert done.status_code == 200
     assert (done.json()["source"], done.json()["error"]) == ("the vault", "")
     assert "the-value" not in done.text
-    assert open_desk.shop.secrets.dropped == ["checkout-token"]
+    assert open_client.shop.secrets.dropped == ["checkout-token"]
     assert "secret checkout_token was refreshed, requested over the API" in caplog.text
 
 
 @virtual_time
-async def test_a_secret_that_cannot_be_had_says_why() -> None:
-    async with desk() as open_desk:
-        done = await open_desk.post("/api/secrets/checkout-token/refresh")
+async def test_a_secret_that_cannot_be_had_reports_why() -> None:
+    async with client() as open_client:
+        done = await open_client.post("/api/secrets/checkout-token/refresh")
 
     assert done.json()["error"] == "there is no secret checkout-token"
 
 
 @virtual_time
-async def test_a_secret_that_no_job_uses_is_not_there() -> None:
-    async with desk() as open_desk:
-        refused = await open_desk.post("/api/secrets/nobodys/refresh")
+async def test_a_secret_that_no_job_uses_is_missing() -> None:
+    async with client() as open_client:
+        refused = await open_client.post("/api/secrets/nobodys/refresh")
 
     assert refused.status_code == 404
     assert refused.json()["detail"] == "No job uses a secret named 'nobodys'."
@@ -71,8 +71,8 @@ async def test_a_secret_that_no_job_uses_is_not_there() -> None:
 
 @virtual_time
 async def test_a_page_of_another_site_may_not_have_it_read_again() -> None:
-    async with desk() as open_desk:
-        refused = await open_desk.request(
+    async with client() as open_client:
+        refused = await open_client.request(
             "POST", "/api/secrets/checkout-token/refresh", headers={"sec-fetch-site": "cross-site"}
         )
 

@@ -16,8 +16,8 @@ from tests.scheduler.fakes import entry
 ONCE = entry(schedule=None, retry={"attempts": 1})
 
 
-async def uptime(desk: ApiClient) -> dict[str, Any]:
-    answered = await desk.get("/api/jobs/checkout/uptime")
+async def uptime(client: ApiClient) -> dict[str, Any]:
+    answered = await client.get("/api/jobs/checkout/uptime")
     assert answered.status_code == 200, answered.text
     found: dict[str, Any] = answered.json()
     return found
@@ -25,8 +25,8 @@ async def uptime(desk: ApiClient) -> dict[str, Any]:
 
 @virtual_time
 async def test_without_a_run_nothing_is_known() -> None:
-    async with ApiClient(jobs=[ONCE]) as desk:
-        found = await uptime(desk)
+    async with ApiClient(jobs=[ONCE]) as client:
+        found = await uptime(client)
 
     assert (found["since"], found["runs"]) == (None, 0)
     assert {window["ratio"] for window in found["windows"]} == {None}
@@ -35,11 +35,11 @@ async def test_without_a_run_nothing_is_known() -> None:
 
 @virtual_time
 async def test_each_time_has_its_share_of_good_runs_and_each_month_its_downtime() -> None:
-    async with ApiClient(answer(), REFUSED, answer(), answer(), jobs=[ONCE]) as desk:
+    async with ApiClient(answer(), REFUSED, answer(), answer(), jobs=[ONCE]) as client:
         for seconds in (48 * 3600, 30, 3600, 0):
-            await desk.perform()
+            await client.perform()
             await asyncio.sleep(seconds)
-        found = await uptime(desk)
+        found = await uptime(client)
 
     day, week, month, *longer = found["windows"]
     assert (day["ratio"], day["up"], day["down"], day["mean_ms"], day["complete"]) == (0.666667, 2, 1, 12.0, True)
@@ -55,13 +55,13 @@ async def test_each_time_has_its_share_of_good_runs_and_each_month_its_downtime(
 
 
 @virtual_time
-async def test_it_says_when_the_runs_that_are_read_do_not_go_back_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_reports_when_the_runs_that_are_read_do_not_go_back_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uptimes, "MAX_UPTIME_RUNS", 2)
-    async with ApiClient(jobs=[ONCE]) as desk:
+    async with ApiClient(jobs=[ONCE]) as client:
         for _ in range(3):
-            await desk.perform()
+            await client.perform()
             await asyncio.sleep(13 * 3600)
-        found = await uptime(desk)
+        found = await uptime(client)
 
     assert (found["runs"], [window["complete"] for window in found["windows"]]) == (
         2,
@@ -71,15 +71,15 @@ async def test_it_says_when_the_runs_that_are_read_do_not_go_back_so_far(monkeyp
 
 @virtual_time
 async def test_a_pause_is_no_downtime() -> None:
-    async with ApiClient(REFUSED, answer(), jobs=[ONCE]) as desk:
-        await desk.perform()
-        assert (await desk.post("/api/jobs/checkout/pause")).status_code == 200
+    async with ApiClient(REFUSED, answer(), jobs=[ONCE]) as client:
+        await client.perform()
+        assert (await client.post("/api/jobs/checkout/pause")).status_code == 200
         await asyncio.sleep(60)
-        assert (await desk.get(f"/api/runs/{await desk.perform()}")).json()["outcome"] == "skipped"
+        assert (await client.get(f"/api/runs/{await client.perform()}")).json()["outcome"] == "skipped"
         await asyncio.sleep(48 * 3600)
-        await desk.post("/api/jobs/checkout/resume")
-        await desk.perform()
-        found = await uptime(desk)
+        await client.post("/api/jobs/checkout/resume")
+        await client.perform()
+        found = await uptime(client)
 
     assert (found["windows"][1]["up"], found["windows"][1]["down"], found["runs"]) == (1, 1, 2)
     assert found["months"][0]["down_seconds"] == pytest.approx(60.0, abs=0.2)
@@ -87,5 +87,5 @@ async def test_a_pause_is_no_downtime() -> None:
 
 
 async def test_an_unknown_job_has_none() -> None:
-    async with ApiClient() as desk:
-        assert (await desk.get("/api/jobs/chekout/uptime")).status_code == 404
+    async with ApiClient() as client:
+        assert (await client.get("/api/jobs/chekout/uptime")).status_code == 404

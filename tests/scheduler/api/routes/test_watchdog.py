@@ -9,13 +9,13 @@ from tests.scheduler.fakes import entry
 
 
 @virtual_time
-async def test_it_tells_of_jobs_queue_runs_and_letters() -> None:
-    async with ApiClient(jobs=[entry(schedule="every 60s"), entry("asked", None)]) as desk:
-        await desk.enqueue("asked")
-        await desk.shop.clock.sleep(600)
-        told = (await desk.get("/api/watchdog")).json()
+async def test_it_reports_jobs_queue_runs_and_letters() -> None:
+    async with ApiClient(jobs=[entry(schedule="every 60s"), entry("asked", None)]) as client:
+        await client.enqueue("asked")
+        await client.shop.clock.sleep(600)
+        reported = (await client.get("/api/watchdog")).json()
 
-    assert told == {
+    assert reported == {
         "at": "2026-03-01T12:10:00Z",
         "last_tick": None,
         "tick_gap_s": None,
@@ -45,37 +45,37 @@ async def test_it_tells_of_jobs_queue_runs_and_letters() -> None:
 
 @virtual_time
 async def test_the_tick_gap_is_as_of_now() -> None:
-    async with ApiClient() as desk:
-        began = desk.shop.clock.now()
+    async with ApiClient() as client:
+        began = client.shop.clock.now()
 
         async def ticked() -> object:
             return began
 
-        desk.watchdog.set_tick_source(ticked)  # type: ignore[arg-type]
-        first = (await desk.get("/api/watchdog")).json()
-        await desk.shop.clock.sleep(8)
-        second = (await desk.get("/api/watchdog")).json()
+        client.watchdog.set_tick_source(ticked)  # type: ignore[arg-type]
+        first = (await client.get("/api/watchdog")).json()
+        await client.shop.clock.sleep(8)
+        second = (await client.get("/api/watchdog")).json()
 
     assert (first["tick_gap_s"], second["tick_gap_s"]) == (0.0, 8.0)
     assert first["at"] == second["at"]
 
 
-async def test_a_store_that_is_away_is_told_as_such() -> None:
-    async with ApiClient() as desk:
-        desk.break_store()
-        told = (await desk.get("/api/watchdog")).json()
+async def test_a_store_that_is_unavailable_is_reported_as_such() -> None:
+    async with ApiClient() as client:
+        client.break_store()
+        reported = (await client.get("/api/watchdog")).json()
 
-    assert sorted(told["errors"]) == [f"{what}: the store is away" for what in ("dead letters", "runs", "store")]
-    assert (told["store_ms"], told["open_runs"], told["dead_letters"]) == (None, None, None)
-    assert told["queue"] == {"waiting": 0, "oldest_s": None, "poison": 0}
+    assert sorted(reported["errors"]) == [f"{what}: the store is away" for what in ("dead letters", "runs", "store")]
+    assert (reported["store_ms"], reported["open_runs"], reported["dead_letters"]) == (None, None, None)
+    assert reported["queue"] == {"waiting": 0, "oldest_s": None, "poison": 0}
 
 
-async def test_a_last_tick_that_cannot_be_asked_for_is_a_problem() -> None:
-    async with ApiClient() as desk:
-        await desk.get("/api/watchdog")
-        desk.watchdog.set_tick_source(lambda: desk.shop.cursors.read("planned-until"))
-        desk.break_store()
-        answer = await desk.get("/api/watchdog")
+async def test_a_last_tick_that_cannot_be_requested_is_a_problem() -> None:
+    async with ApiClient() as client:
+        await client.get("/api/watchdog")
+        client.watchdog.set_tick_source(lambda: client.shop.cursors.read("planned-until"))
+        client.break_store()
+        answer = await client.get("/api/watchdog")
 
     assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
     assert answer.json()["detail"] == "the store is away"
@@ -83,15 +83,15 @@ async def test_a_last_tick_that_cannot_be_asked_for_is_a_problem() -> None:
 
 @virtual_time
 async def test_it_names_the_jobs_that_hold_the_places() -> None:
-    async with ApiClient(Hang("body", 20.0), jobs=[entry(timeout={"attempt": "30s"})]) as desk:
-        desk.shop.worker.submit(desk.shop.ticket(1))
-        await desk.shop.clock.sleep(4)
-        places = (await desk.get("/api/watchdog")).json()["concurrency"]
+    async with ApiClient(Hang("body", 20.0), jobs=[entry(timeout={"attempt": "30s"})]) as client:
+        client.shop.worker.submit(client.shop.ticket(1))
+        await client.shop.clock.sleep(4)
+        places = (await client.get("/api/watchdog")).json()["concurrency"]
 
     assert (places["used"], places["waiting"]) == (1, 0)
     assert places["holders"] == [{"job": "checkout", "host": "127.0.0.1:9", "slots": 1, "held_s": 3.0}]
 
 
 async def test_a_parameter_that_it_does_not_know_is_refused() -> None:
-    async with ApiClient() as desk:
-        assert (await desk.get("/api/watchdog", job="checkout")).status_code == 400
+    async with ApiClient() as client:
+        assert (await client.get("/api/watchdog", job="checkout")).status_code == 400

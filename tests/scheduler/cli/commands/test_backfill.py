@@ -19,7 +19,7 @@ from scheduler.stores.runs.repository import Runs
 from scheduler.stores.schedule_activations import ScheduleActivations
 from scheduler.stores.sqlite.store import StoreAccess, open_sqlite, sqlite_path
 from tests.parts.http_target import HttpTarget
-from tests.scheduler.cli.invocation import CommandResult, invoke_beside
+from tests.scheduler.cli.invocation import CommandResult, invoke_concurrently
 from tests.scheduler.cli.job_files import write_jobs
 
 FIRST = datetime(2025, 12, 31, tzinfo=UTC)
@@ -41,16 +41,16 @@ async def target(job_folder: Path) -> AsyncIterator[HttpTarget]:
 
 
 async def backfill(*arguments: str, terminal: bool = False) -> CommandResult:
-    return await invoke_beside("backfill", *arguments, terminal=terminal)
+    return await invoke_concurrently("backfill", *arguments, terminal=terminal)
 
 
-async def test_what_never_ran_is_run_and_asking_again_runs_nothing(target: HttpTarget) -> None:
-    said = await backfill("booking", "--from", FROM, "--to", TO)
+async def test_what_never_ran_is_run_and_requesting_again_runs_nothing(target: HttpTarget) -> None:
+    output = await backfill("booking", "--from", FROM, "--to", TO)
     again = await backfill("booking", "--from", FROM, "--to", TO)
 
-    rows = [line.split("\t") for line in said.lines]
-    assert said.code == 0
-    assert said.stderr == "3 due instants run; 0 ran already\n"
+    rows = [line.split("\t") for line in output.lines]
+    assert output.code == 0
+    assert output.stderr == "3 due instants run; 0 ran already\n"
     assert [(row[0], row[1]) for row in rows[1:]] == [
         (f"2026-01-01T00:0{minute}:00.000Z", "succeeded") for minute in range(3)
     ]
@@ -60,17 +60,17 @@ async def test_what_never_ran_is_run_and_asking_again_runs_nothing(target: HttpT
     assert again.stderr == "0 due instants run; 3 ran already\n"
 
 
-async def test_a_look_first_runs_nothing(target: HttpTarget) -> None:
-    said = await backfill("booking", "--from", FROM, "--to", TO, "--dry-run")
-    told = json.loads((await backfill("booking", "--from", FROM, "--to", TO, "--dry-run", "--json")).stdout)
+async def test_a_read_first_runs_nothing(target: HttpTarget) -> None:
+    output = await backfill("booking", "--from", FROM, "--to", TO, "--dry-run")
+    reported = json.loads((await backfill("booking", "--from", FROM, "--to", TO, "--dry-run", "--json")).stdout)
 
-    assert said.lines == [f"booking@20260101T000{minute}00.000Z" for minute in range(3)]
-    assert [run["id"] for run in told["runs"]] == said.lines
+    assert output.lines == [f"booking@20260101T000{minute}00.000Z" for minute in range(3)]
+    assert [run["id"] for run in reported["runs"]] == output.lines
     assert target.requests == []
 
 
 async def test_what_was_skipped_is_run_unless_it_is_to_be_left(target: HttpTarget) -> None:
-    await invoke_beside("jobs")  # makes the store
+    await invoke_concurrently("jobs")  # makes the store
     store = await open_sqlite(sqlite_path(os.environ["SCHEDULER_STORE"]), StoreAccess.SHARED)
     ticket = Ticket.scheduled("booking", datetime(2026, 1, 1, tzinfo=UTC), "")
     run = skipped_run(None, ticket, SystemClock(), Reason(ReasonCode.JOB_PAUSED, "the job is paused"))
@@ -79,30 +79,30 @@ async def test_what_was_skipped_is_run_unless_it_is_to_be_left(target: HttpTarge
 
     left = await backfill("booking", "--from", FROM, "--to", TO, "--dry-run", "--leave-skipped")
     look = await backfill("booking", "--from", FROM, "--to", TO, "--dry-run")
-    said = await backfill("booking", "--from", FROM, "--to", TO)
-    history = await invoke_beside("history", "booking")
+    output = await backfill("booking", "--from", FROM, "--to", TO)
+    history = await invoke_concurrently("history", "booking")
 
     assert left.stderr == "2 due instants to be run; 0 ran already, 1 skipped left as they are\n"
     assert look.stderr == "3 due instants to be run, 1 of which was skipped; 0 ran already\n"
-    assert look.lines == [line.split("\t")[-1] for line in said.lines[1:]]
-    assert (said.code, len(target.requests)) == (0, 3)
+    assert look.lines == [line.split("\t")[-1] for line in output.lines[1:]]
+    assert (output.code, len(target.requests)) == (0, 3)
     assert [line.split("\t")[1] for line in history.lines[1:]].count("skipped") == 1
 
 
 async def test_a_terminal_shows_a_table_and_what_fails_ends_with_1(target: HttpTarget) -> None:
     target.sequence("/book", 500)
 
-    said = await backfill("booking", "--from", FROM, "--to", FROM, terminal=True)
+    output = await backfill("booking", "--from", FROM, "--to", FROM, terminal=True)
 
-    assert said.code == 1
-    assert "Answered 500" in said.stdout
+    assert output.code == 1
+    assert "Answered 500" in output.stdout
 
 
 async def test_instants_before_the_first_version_are_run_by_a_flag_alone(target: HttpTarget) -> None:
     interval = ("booking", "--from", "2025-12-30T23:59:00Z", "--to", "2025-12-31T00:01:00Z")
     refused = await backfill(*interval)
     done = await backfill(*interval, "--before-first-version")
-    uptime = await invoke_beside("uptime", "booking")
+    uptime = await invoke_concurrently("uptime", "booking")
 
     assert (refused.code, refused.stdout) == (2, "")
     assert refused.stderr.startswith("--from: 2 of 3 due instants, the first at 2025-12-30 23:59:00Z, are before")
@@ -129,8 +129,8 @@ async def test_instants_before_the_first_version_are_run_by_a_flag_alone(target:
         (("asked", "--from", FROM), 1, "job asked has no schedule, so it has no due instants"),
     ],
 )
-async def test_what_cannot_be_is_told(arguments: tuple[str, ...], code: int, complaint: str) -> None:
-    said = await backfill(*arguments)
+async def test_what_cannot_be_is_reported(arguments: tuple[str, ...], code: int, complaint: str) -> None:
+    output = await backfill(*arguments)
 
-    assert (said.code, said.stdout) == (code, "")
-    assert complaint in said.stderr
+    assert (output.code, output.stdout) == (code, "")
+    assert complaint in output.stderr

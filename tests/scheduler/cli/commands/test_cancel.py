@@ -14,7 +14,7 @@ from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.port import Store
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.sqlite.store import StoreAccess, open_sqlite
-from tests.scheduler.cli.invocation import invoke_beside
+from tests.scheduler.cli.invocation import invoke_concurrently
 from tests.scheduler.cli.job_files import write_jobs
 
 
@@ -31,13 +31,13 @@ async def test_a_run_that_waits_is_cancelled(store: Store) -> None:
     ticket = Ticket.requested("checkout-api", datetime.now(UTC), "")
     await Runs(store).enqueue(ticket)
 
-    said = await invoke_beside("cancel", ticket.id)
-    history = await invoke_beside("history", "checkout-api")
+    output = await invoke_concurrently("cancel", ticket.id)
+    history = await invoke_concurrently("history", "checkout-api")
 
-    assert (said.code, said.stdout, said.stderr) == (0, f"{ticket.id} is cancelled\n", "")
+    assert (output.code, output.stdout, output.stderr) == (0, f"{ticket.id} is cancelled\n", "")
     assert history.lines[1].split("\t")[1] == "cancelled"
     assert "Cancelled on the command line" in history.stdout
-    again = await invoke_beside("cancel", ticket.id)
+    again = await invoke_concurrently("cancel", ticket.id)
     assert (again.code, again.stdout) == (1, "")
     assert "is already finished: cancelled" in again.stderr
 
@@ -46,20 +46,22 @@ async def test_a_cancelled_run_is_shown_as_json(store: Store) -> None:
     ticket = Ticket.requested("checkout-api", datetime.now(UTC), "")
     await Runs(store).enqueue(ticket)
 
-    said = await invoke_beside("cancel", ticket.id, "--json")
+    output = await invoke_concurrently("cancel", ticket.id, "--json")
 
-    assert json.loads(said.stdout)["outcome"] == "cancelled"
+    assert json.loads(output.stdout)["outcome"] == "cancelled"
 
 
-async def test_a_server_is_asked_to_end_its_run(store: Store) -> None:
+async def test_a_server_is_queried_to_end_its_run(store: Store) -> None:
     now = datetime.now(UTC)
     ticket = Ticket.requested("checkout-api", now, "")
     await Runs(store).claim(ticket, "server", now + timedelta(minutes=1), now)
 
-    said = await invoke_beside("cancel", ticket.id, patches={"scheduler.cli.commands.cancel._CANCEL_TIMEOUT": 0.05})
+    output = await invoke_concurrently(
+        "cancel", ticket.id, patches={"scheduler.cli.commands.cancel._CANCEL_TIMEOUT": 0.05}
+    )
 
-    assert (said.code, said.stdout) == (1, "")
-    assert said.stderr == f"{ticket.id} has not ended yet; its process cancels it when it reads the request\n"
+    assert (output.code, output.stdout) == (1, "")
+    assert output.stderr == f"{ticket.id} has not ended yet; its process cancels it when it reads the request\n"
     assert await Cancellations(store).list_requested(now) == {ticket.id: "on the command line"}
 
 
@@ -67,12 +69,12 @@ async def test_a_terminal_shows_the_id_of_a_run_that_can_be_cancelled(store: Sto
     ticket = Ticket.requested("checkout-api", datetime.now(UTC), "")
     await Runs(store).enqueue(ticket)
 
-    assert ticket.id in (await invoke_beside("history", "checkout-api", terminal=True)).stdout
+    assert ticket.id in (await invoke_concurrently("history", "checkout-api", terminal=True)).stdout
 
 
-async def test_a_run_that_is_not_there_ends_with_1(store: Store) -> None:
-    said = await invoke_beside("cancel", "checkout-api@20260301T120000.000Z")
+async def test_a_run_that_is_missing_ends_with_1(store: Store) -> None:
+    output = await invoke_concurrently("cancel", "checkout-api@20260301T120000.000Z")
 
-    assert (said.code, said.stdout) == (1, "")
-    assert "there is no run" in said.stderr
-    assert said.stderr.endswith("; `history JOB` shows the ids of its runs\n")
+    assert (output.code, output.stdout) == (1, "")
+    assert "there is no run" in output.stderr
+    assert output.stderr.endswith("; `history JOB` shows the ids of its runs\n")

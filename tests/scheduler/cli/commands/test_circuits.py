@@ -38,12 +38,14 @@ def test_all_circuits_are_listed_with_the_jobs_that_share_them() -> None:
     assert "group:payments" in invoke("circuits", terminal=True).stdout
 
 
-def test_a_circuit_is_held_open_until_an_instant_and_everybody_sees_it() -> None:
-    said = invoke("circuits", "open", "checkout-api", "--until", YEAR, "--reason", "deployment")
+def test_a_circuit_is_held_open_until_an_instant_and_each_caller_sees_it() -> None:
+    output = invoke("circuits", "open", "checkout-api", "--until", YEAR, "--reason", "deployment")
 
-    assert (said.code, said.stderr) == (0, "")
-    assert said.stdout.startswith("checkout-api is held open until 2199-01-01 00:00:00Z (set on the command line at 2")
-    assert said.stdout.endswith(": deployment)\n")
+    assert (output.code, output.stderr) == (0, "")
+    assert output.stdout.startswith(
+        "checkout-api is held open until 2199-01-01 00:00:00Z (set on the command line at 2"
+    )
+    assert output.stdout.endswith(": deployment)\n")
     assert rows()[0][1:2] + rows()[0][3:5] == ["held_open", YEAR, "deployment"]
 
 
@@ -57,13 +59,13 @@ def test_a_circuit_is_held_closed_for_a_time() -> None:
 def test_a_run_of_a_job_whose_circuit_is_held_open_is_rejected() -> None:
     invoke("circuits", "open", "checkout-api", "--reason", "deployment")
 
-    said = invoke("run", "checkout-api")
+    output = invoke("run", "checkout-api")
 
-    assert said.code == 1
-    assert "Rejected: the circuit is held open until it is reset (set on the command line" in said.stdout
+    assert output.code == 1
+    assert "Rejected: the circuit is held open until it is reset (set on the command line" in output.stdout
 
 
-def test_a_circuit_that_is_reset_is_held_by_nobody() -> None:
+def test_a_circuit_that_is_reset_is_held_by_no_caller() -> None:
     invoke("circuits", "open", "checkout-api")
 
     assert invoke("circuits", "reset", "checkout-api").lines == ["checkout-api is closed"]
@@ -84,8 +86,8 @@ def test_a_circuit_that_is_reset_is_held_by_nobody() -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_done_is_told_with_what_is_wrong(arguments: list[str], code: int, complaint: str) -> None:
-    said = invoke("circuits", *arguments)
+def test_what_cannot_be_done_is_reported_with_what_is_wrong(arguments: list[str], code: int, complaint: str) -> None:
+    output = invoke("circuits", *arguments)
 
-    assert said.code == code
-    assert complaint in said.stderr
+    assert output.code == code
+    assert complaint in output.stderr

@@ -42,20 +42,22 @@ def _jobs(job_folder: Path) -> None:
     ],
 )
 def test_an_expression_is_explained_on_one_line(words: tuple[str, ...], text: str) -> None:
-    said = invoke("explain", *words)
+    output = invoke("explain", *words)
 
-    assert (said.code, said.stderr, said.lines) == (0, "", [text])
+    assert (output.code, output.stderr, output.lines) == (0, "", [text])
 
 
 @pytest.mark.usefixtures("_jobs")
 def test_a_job_is_explained_by_its_schedule() -> None:
-    said = invoke("explain", "backup")
+    output = invoke("explain", "backup")
 
-    assert said.lines == ["At 02:30 every day, Europe/Berlin time (a time that DST skips is due at the end of the gap)"]
+    assert output.lines == [
+        "At 02:30 every day, Europe/Berlin time (a time that DST skips is due at the end of the gap)"
+    ]
 
 
 @pytest.mark.usefixtures("_jobs")
-def test_a_job_that_never_starts_by_itself_is_told() -> None:
+def test_a_job_that_never_starts_by_itself_is_reported() -> None:
     on_demand, sleeping = invoke("explain", "on-demand"), invoke("explain", "sleeping")
 
     assert (on_demand.code, on_demand.stdout) == (0, "")
@@ -64,7 +66,7 @@ def test_a_job_that_never_starts_by_itself_is_told() -> None:
     assert "sleeping is disabled" in sleeping.stderr
 
 
-def test_json_has_the_schedule_beside_the_text() -> None:
+def test_json_has_the_schedule_next_to_the_text() -> None:
     assert json.loads(invoke("explain", "@daily", "--json").stdout) == {
         "job": None,
         "schedule": "@daily",
@@ -73,18 +75,18 @@ def test_json_has_the_schedule_beside_the_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reported"),
     [
         (("0 0 L * *",), "is Quartz, not NCRONTAB"),
         (("* * * * *", "--timezone", "Europe/Berln"), "did you mean Europe/Berlin"),
         (("",), "empty"),
     ],
 )
-def test_what_cannot_be_explained_ends_with_2(words: tuple[str, ...], told: str) -> None:
-    said = invoke("explain", *words)
+def test_what_cannot_be_explained_ends_with_2(words: tuple[str, ...], reported: str) -> None:
+    output = invoke("explain", *words)
 
-    assert (said.code, said.stdout) == (2, "")
-    assert told in said.stderr
+    assert (output.code, output.stdout) == (2, "")
+    assert reported in output.stderr
 
 
 def test_its_help_has_examples() -> None:

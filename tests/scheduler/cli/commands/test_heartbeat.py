@@ -45,9 +45,14 @@ def test_a_heartbeat_is_shown_with_its_pings_and_how_to_send_one(job_folder: Pat
     shown = invoke("heartbeat", "nightly")
 
     names, row = (line.split("\t") for line in shown.lines)
-    told = dict(zip(names, row, strict=True))
-    assert (told["number"], told["signal"], told["exit_code"], told["source"]) == ("1", "fail", "3", "10.0.0.1")
-    assert told["body"] == r"disk\tfull\n"
+    reported = dict(zip(names, row, strict=True))
+    assert (reported["number"], reported["signal"], reported["exit_code"], reported["source"]) == (
+        "1",
+        "fail",
+        "3",
+        "10.0.0.1",
+    )
+    assert reported["body"] == r"disk\tfull\n"
     assert shown.stderr.splitlines()[-1] == CURL
     assert "the secret nightly-token in the variable TOKEN" in shown.stderr
     assert TOKEN not in shown.stdout + shown.stderr
@@ -85,10 +90,10 @@ def test_the_line_names_the_server_that_runs_on_the_same_state(job_folder: Path)
     assert lock.acquire(0)
     write_api_address(job_folder.parent / "state.db", "http://127.0.0.1:7171")
 
-    said = invoke("heartbeat", "nightly")
+    output = invoke("heartbeat", "nightly")
     lock.release()
 
-    assert '"http://127.0.0.1:7171/api/ping/$TOKEN/$?"' in said.stderr
+    assert '"http://127.0.0.1:7171/api/ping/$TOKEN/$?"' in output.stderr
 
 
 def test_a_server_that_is_gone_is_not_named(job_folder: Path) -> None:
@@ -103,9 +108,9 @@ def test_a_server_that_is_gone_is_not_named(job_folder: Path) -> None:
 def test_the_line_sends_the_exit_code_of_the_command_before_it() -> None:
     command = CURL.replace("curl", "echo")
 
-    said = subprocess.run(["sh", "-c", f"exit_with() {{ return 3; }}; TOKEN=abc; exit_with; {command}"], **CAPTURED)
+    output = subprocess.run(["sh", "-c", f"exit_with() {{ return 3; }}; TOKEN=abc; exit_with; {command}"], **CAPTURED)
 
-    assert said.stdout == "-fsS -m 10 --retry 5 http://127.0.0.1:7071/api/ping/abc/3\n"
+    assert output.stdout == "-fsS -m 10 --retry 5 http://127.0.0.1:7071/api/ping/abc/3\n"
 
 
 def test_a_person_reads_its_state_in_words(job_folder: Path) -> None:
@@ -121,8 +126,8 @@ def test_a_person_reads_its_state_in_words(job_folder: Path) -> None:
 
 def test_programs_get_what_the_api_answers(job_folder: Path) -> None:
     ping(job_folder, PingSignal.SUCCESS)
-    told = json.loads(invoke("heartbeat", "nightly", "--json").stdout)
-    assert (told["state"], len(told["pings"])) == ("up", 1)
+    reported = json.loads(invoke("heartbeat", "nightly", "--json").stdout)
+    assert (reported["state"], len(reported["pings"])) == ("up", 1)
 
 
 def test_a_job_without_a_heartbeat_or_without_a_file_is_bad_input() -> None:
@@ -146,15 +151,15 @@ def test_the_uptime_of_a_job_is_shown_in_each_form(job_folder: Path) -> None:
     ping(job_folder, PingSignal.SUCCESS)
     assert invoke("run", "nightly").code == 0
 
-    rows, told = invoke("uptime", "nightly"), json.loads(invoke("uptime", "nightly", "--json").stdout)
+    rows, reported = invoke("uptime", "nightly"), json.loads(invoke("uptime", "nightly", "--json").stdout)
     shown = invoke("uptime", "nightly", terminal=True).stdout
 
     assert rows.lines[1].split("\t")[:4] == ["24h", "1.000000", "1", "0"]
-    assert (told["windows"][0]["ratio"], told["months"][0]["outages"]) == (1.0, 0)
+    assert (reported["windows"][0]["ratio"], reported["months"][0]["outages"]) == (1.0, 0)
     assert "100.000%" in shown
 
 
-def test_what_has_gone_down_is_not_said_to_go_down_some_day(job_folder: Path) -> None:
+def test_what_has_gone_down_is_not_reported_to_go_down_some_day(job_folder: Path) -> None:
     ping(job_folder, PingSignal.SUCCESS, ago=timedelta(days=2))
 
     shown = invoke("heartbeat", "nightly", terminal=True).stdout

@@ -13,7 +13,7 @@ from jobs.runs import Ticket
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.sqlite.store import StoreAccess, open_sqlite
 from tests.parts.http_target import HttpTarget
-from tests.scheduler.cli.invocation import invoke, invoke_beside
+from tests.scheduler.cli.invocation import invoke, invoke_concurrently
 from tests.scheduler.cli.job_files import write_jobs
 
 
@@ -24,16 +24,16 @@ async def _three_runs(job_folder: Path) -> AsyncIterator[None]:
         target.sequence("/health", 500, 200)
         write_jobs(job_folder, checkout_api=f"{target.url}/health", idle=f"{target.url}/health")
         for _ in range(3):
-            await invoke_beside("run", "checkout-api")
+            await invoke_concurrently("run", "checkout-api")
         yield
 
 
 @pytest.mark.usefixtures("_three_runs")
 async def test_runs_are_lines_of_tabs_in_a_pipe_newest_first() -> None:
-    said = await invoke_beside("history", "checkout-api")
+    output = await invoke_concurrently("history", "checkout-api")
 
-    rows = [line.split("\t") for line in said.lines]
-    assert (said.code, said.stderr) == (0, "")
+    rows = [line.split("\t") for line in output.lines]
+    assert (output.code, output.stderr) == (0, "")
     assert rows[0] == [
         "due_at",
         "outcome",
@@ -57,43 +57,45 @@ async def test_runs_are_lines_of_tabs_in_a_pipe_newest_first() -> None:
 
 @pytest.mark.usefixtures("_three_runs")
 async def test_a_terminal_shows_a_table() -> None:
-    said = await invoke_beside("history", "checkout-api", terminal=True)
+    output = await invoke_concurrently("history", "checkout-api", terminal=True)
 
-    assert "what happened" in said.stdout
-    assert "Answered 500 Internal Server Error, expected 2xx." in said.stdout
+    assert "what happened" in output.stdout
+    assert "Answered 500 Internal Server Error, expected 2xx." in output.stdout
 
 
 @pytest.mark.usefixtures("_three_runs")
-async def test_a_limit_keeps_the_newest() -> None:
+async def test_a_limit_retains_the_newest() -> None:
     patches = {"scheduler.cli.commands.history._PAGE": 1}
 
-    lines = (await invoke_beside("history", "checkout-api", "--limit", "2", patches=patches)).lines
+    lines = (await invoke_concurrently("history", "checkout-api", "--limit", "2", patches=patches)).lines
 
     assert [line.split("\t")[1] for line in lines[1:]] == ["succeeded", "succeeded"]
 
 
 @pytest.mark.usefixtures("_three_runs")
 async def test_runs_are_chosen_by_outcome() -> None:
-    told = json.loads((await invoke_beside("history", "checkout-api", "--outcome", "failed", "--json")).stdout)
+    reported = json.loads(
+        (await invoke_concurrently("history", "checkout-api", "--outcome", "failed", "--json")).stdout
+    )
 
-    assert [run["outcome"] for run in told["runs"]] == ["failed"]
+    assert [run["outcome"] for run in reported["runs"]] == ["failed"]
 
 
 @pytest.mark.usefixtures("_three_runs")
 async def test_a_job_that_is_gone_still_has_its_history(job_folder: Path) -> None:
     write_jobs(job_folder)
 
-    assert len((await invoke_beside("history", "checkout-api")).lines) == 4
+    assert len((await invoke_concurrently("history", "checkout-api")).lines) == 4
 
 
 @pytest.mark.usefixtures("_three_runs")
-async def test_a_job_without_runs_says_so_on_stderr() -> None:
-    said = await invoke_beside("history", "idle")
+async def test_a_job_without_runs_reports_it_on_stderr() -> None:
+    output = await invoke_concurrently("history", "idle")
 
-    assert (said.code, said.stderr, len(said.lines)) == (0, "idle has no runs yet\n", 1)
-    said = await invoke_beside("history", "checkout-api", "--outcome", "timed_out", terminal=True)
-    assert said.stdout == ""
-    assert said.stderr.startswith("checkout-api has no runs that are timed_out; its newest run: due ")
+    assert (output.code, output.stderr, len(output.lines)) == (0, "idle has no runs yet\n", 1)
+    output = await invoke_concurrently("history", "checkout-api", "--outcome", "timed_out", terminal=True)
+    assert output.stdout == ""
+    assert output.stderr.startswith("checkout-api has no runs that are timed_out; its newest run: due ")
 
 
 async def test_a_run_that_is_not_finished_shows_its_state(job_folder: Path) -> None:
@@ -102,68 +104,68 @@ async def test_a_run_that_is_not_finished_shows_its_state(job_folder: Path) -> N
     await Runs(store).enqueue(Ticket.requested("checkout-api", datetime.now(UTC), ""))
     await store.aclose()
 
-    said = await invoke_beside("history", "checkout-api")
+    output = await invoke_concurrently("history", "checkout-api")
 
-    assert said.lines[1].split("\t")[1:-1] == ["queued", "", "", "", "", "", "manual"]
-    assert "queued" in (await invoke_beside("history", "checkout-api", terminal=True)).stdout
+    assert output.lines[1].split("\t")[1:-1] == ["queued", "", "", "", "", "", "manual"]
+    assert "queued" in (await invoke_concurrently("history", "checkout-api", terminal=True)).stdout
 
 
-def test_a_job_nobody_knows_is_suggested_and_ends_with_2(job_folder: Path) -> None:
+def test_a_job_is_unknown_is_suggested_and_ends_with_2(job_folder: Path) -> None:
     write_jobs(job_folder, checkout_api="http://127.0.0.1:9/")
 
-    said = invoke("history", "chekout-api")
+    output = invoke("history", "chekout-api")
 
-    assert (said.code, said.stdout) == (2, "")
-    assert "did you mean checkout-api?" in said.stderr
+    assert (output.code, output.stdout) == (2, "")
+    assert "did you mean checkout-api?" in output.stderr
 
 
 def test_an_unknown_outcome_ends_with_2(job_folder: Path) -> None:
-    said = invoke("history", "checkout-api", "--outcome", "broken")
+    output = invoke("history", "checkout-api", "--outcome", "broken")
 
-    assert (said.code, said.stdout) == (2, "")
-    assert "succeeded, failed" in said.stderr
+    assert (output.code, output.stdout) == (2, "")
+    assert "succeeded, failed" in output.stderr
 
 
 @pytest.mark.usefixtures("_three_runs")
 async def test_without_a_job_the_runs_of_all_are_shown() -> None:
-    await invoke_beside("run", "idle")
+    await invoke_concurrently("run", "idle")
 
-    said = await invoke_beside("history")
-    shown = await invoke_beside("history", terminal=True)
+    output = await invoke_concurrently("history")
+    shown = await invoke_concurrently("history", terminal=True)
 
-    assert [line.split("\t")[-1].partition("@")[0] for line in said.lines[1:]] == ["idle"] + ["checkout-api"] * 3
+    assert [line.split("\t")[-1].partition("@")[0] for line in output.lines[1:]] == ["idle"] + ["checkout-api"] * 3
     assert [line.split()[0] for line in shown.lines if "succeeded" in line or "failed" in line] == [
         "idle",
         *["checkout-api"] * 3,
     ]
-    nothing = (await invoke_beside("history", "--outcome", "queued")).stderr
+    nothing = (await invoke_concurrently("history", "--outcome", "queued")).stderr
     assert nothing.startswith("there are no runs that are queued; the newest run: due ")
 
 
 @pytest.mark.usefixtures("_three_runs")
 async def test_one_run_is_shown_with_its_attempts() -> None:
-    run_id = (await invoke_beside("history", "checkout-api", "--outcome", "failed")).lines[1].split("\t")[-1]
+    run_id = (await invoke_concurrently("history", "checkout-api", "--outcome", "failed")).lines[1].split("\t")[-1]
 
-    said = await invoke_beside("history", run_id)
-    shown = await invoke_beside("history", run_id, terminal=True)
-    told = await invoke_beside("history", run_id, "--json")
+    output = await invoke_concurrently("history", run_id)
+    shown = await invoke_concurrently("history", run_id, terminal=True)
+    reported = await invoke_concurrently("history", run_id, "--json")
 
-    assert (said.code, said.lines[0].partition(" in ")[0]) == (0, "checkout-api failed after 1 attempt")
-    assert said.lines[2].startswith("attempt\tstarted_at\tstatus")
+    assert (output.code, output.lines[0].partition(" in ")[0]) == (0, "checkout-api failed after 1 attempt")
+    assert output.lines[2].startswith("attempt\tstarted_at\tstatus")
     assert f"run {run_id} (manual), due " in shown.stdout
-    assert json.loads(told.stdout)["id"] == run_id
+    assert json.loads(reported.stdout)["id"] == run_id
 
 
 @pytest.mark.usefixtures("_three_runs")
-async def test_a_run_that_waits_is_shown_as_such_and_one_that_is_not_there_is_told(job_folder: Path) -> None:
+async def test_a_run_that_waits_is_shown_as_such_and_one_that_is_missing_is_reported(job_folder: Path) -> None:
     store = await open_sqlite(job_folder.parent / "state.db", StoreAccess.SHARED)
     ticket = Ticket.requested("checkout-api", datetime.now(UTC), "")
     await Runs(store).enqueue(ticket)
     await store.aclose()
 
-    waits = await invoke_beside("history", ticket.id)
-    both = await invoke_beside("history", ticket.id, "--outcome", "queued")
-    nothing = await invoke_beside("history", "checkout-api@20261125T015030.000Z")
+    waits = await invoke_concurrently("history", ticket.id)
+    both = await invoke_concurrently("history", ticket.id, "--outcome", "queued")
+    nothing = await invoke_concurrently("history", "checkout-api@20261125T015030.000Z")
 
     assert (waits.code, waits.stdout) == (0, "checkout-api queued\n")
     assert (both.code, both.stdout) == (2, "")
@@ -175,37 +177,41 @@ async def test_a_degraded_run_is_shown_as_such(job_folder: Path) -> None:
     async with HttpTarget() as target:
         expect = [{"header": "x-cache", "equals": "HIT", "severity": "degraded"}]
         write_jobs(job_folder, shop={"check": {"url": target.url}, "expect": expect})
-        ran = await invoke_beside("run", "shop")
+        ran = await invoke_concurrently("run", "shop")
 
-    shown = await invoke_beside("history", "shop", terminal=True)
-    told = await invoke_beside("history", "shop", "--json")
+    shown = await invoke_concurrently("history", "shop", terminal=True)
+    reported = await invoke_concurrently("history", "shop", "--json")
 
     assert (ran.code, ran.lines[0].partition(" after ")[0]) == (0, "shop succeeded, degraded")
     assert "Degraded: header x-cache: expected 'HIT', observed no such header." in ran.stdout
     assert "succeeded, degraded" in shown.stdout
-    assert json.loads(told.stdout)["runs"][0]["degraded"] is True
+    assert json.loads(reported.stdout)["runs"][0]["degraded"] is True
 
 
 @pytest.mark.usefixtures("_three_runs")
 async def test_runs_are_chosen_by_when_they_were_due() -> None:
-    newest, _, oldest = [line.split("\t")[0] for line in (await invoke_beside("history", "checkout-api")).lines[1:]]
+    newest, _, oldest = [
+        line.split("\t")[0] for line in (await invoke_concurrently("history", "checkout-api")).lines[1:]
+    ]
 
-    recent = await invoke_beside("history", "checkout-api", "--from", "1h")
-    first = await invoke_beside("history", "--to", oldest)
-    failed = await invoke_beside("history", "checkout-api", "--from", oldest, "--to", newest, "--outcome", "failed")
+    recent = await invoke_concurrently("history", "checkout-api", "--from", "1h")
+    first = await invoke_concurrently("history", "--to", oldest)
+    failed = await invoke_concurrently(
+        "history", "checkout-api", "--from", oldest, "--to", newest, "--outcome", "failed"
+    )
 
     assert (len(recent.lines), len(first.lines), len(failed.lines)) == (4, 2, 2)
 
 
 @pytest.mark.usefixtures("_three_runs")
-async def test_an_interval_without_runs_says_so_and_which_run_is_the_newest() -> None:
-    newest = (await invoke_beside("history", "checkout-api")).lines[1].split("\t")[0]
+async def test_an_interval_without_runs_reports_it_and_which_run_is_the_newest() -> None:
+    newest = (await invoke_concurrently("history", "checkout-api")).lines[1].split("\t")[0]
     shown = f"{newest[:19]}Z"
 
-    early = await invoke_beside("history", "checkout-api", "--to", "2020-01-01T00:00:00Z")
-    both = await invoke_beside("history", "--outcome", "failed", "--to", "2020-01-01T00:00:00Z")
-    rejected = await invoke_beside("history", "checkout-api", "--outcome", "rejected")
-    idle = await invoke_beside("history", "idle", "--from", "1h")
+    early = await invoke_concurrently("history", "checkout-api", "--to", "2020-01-01T00:00:00Z")
+    both = await invoke_concurrently("history", "--outcome", "failed", "--to", "2020-01-01T00:00:00Z")
+    rejected = await invoke_concurrently("history", "checkout-api", "--outcome", "rejected")
+    idle = await invoke_concurrently("history", "idle", "--from", "1h")
 
     due = "due up to 2020-01-01T00:00:00Z"
     assert (early.code, len(early.lines)) == (0, 1)
@@ -216,16 +222,16 @@ async def test_an_interval_without_runs_says_so_and_which_run_is_the_newest() ->
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         (["--from", "yesterday"], "--from: 'yesterday' is neither an instant nor a duration: use an instant such as"),
         (["--from", "1h", "--to", "2h"], "--from: "),
         (["checkout-api@20261125T015030.000Z", "--from", "1h"], "--from and --to apply to the runs of a job"),
     ],
 )
-def test_an_interval_that_is_none_ends_with_2(job_folder: Path, options: list[str], says: str) -> None:
+def test_an_interval_that_is_none_ends_with_2(job_folder: Path, options: list[str], message: str) -> None:
     write_jobs(job_folder, checkout_api="http://127.0.0.1:9/")
-    said = invoke("history", *options)
+    output = invoke("history", *options)
 
-    assert (said.code, said.stdout) == (2, "")
-    assert said.stderr.startswith(says)
+    assert (output.code, output.stdout) == (2, "")
+    assert output.stderr.startswith(message)

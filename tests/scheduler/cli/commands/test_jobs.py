@@ -10,7 +10,7 @@ import pytest
 
 from scheduler.cli.commands import jobs as command
 from tests.parts.http_target import HttpTarget
-from tests.scheduler.cli.invocation import invoke, invoke_beside
+from tests.scheduler.cli.invocation import invoke, invoke_concurrently
 from tests.scheduler.cli.job_files import write_jobs
 
 URL = "http://127.0.0.1:9/health"
@@ -29,10 +29,10 @@ def _jobs(job_folder: Path) -> None:
 
 @pytest.mark.usefixtures("_jobs")
 def test_jobs_are_lines_of_tabs_in_a_pipe() -> None:
-    said = invoke("jobs")
+    output = invoke("jobs")
 
-    rows = [line.split("\t") for line in said.lines]
-    assert (said.code, said.stderr) == (0, "")
+    rows = [line.split("\t") for line in output.lines]
+    assert (output.code, output.stderr) == (0, "")
     assert rows[0] == ["name", "schedule", "next_at", "latest", "latest_at", "endpoint", "pause", "depends_on"]
     assert rows[1][0:2] == ["checkout-api", "0 0 0 1 1 *"]
     assert rows[1][2].endswith("-01-01T00:00:00.000Z")
@@ -42,7 +42,7 @@ def test_jobs_are_lines_of_tabs_in_a_pipe() -> None:
 
 
 @pytest.mark.usefixtures("_jobs")
-def test_a_terminal_says_when_each_job_runs_next_or_why_not() -> None:
+def test_a_terminal_reports_when_each_job_runs_next_or_why_not() -> None:
     rows = {line.split()[0]: line for line in invoke("jobs", terminal=True).lines if line.strip()}
 
     assert "in " in rows["checkout-api"]
@@ -54,20 +54,20 @@ def test_a_terminal_says_when_each_job_runs_next_or_why_not() -> None:
 
 @pytest.mark.usefixtures("_jobs")
 def test_json_is_what_the_api_lists() -> None:
-    told = json.loads(invoke("jobs", "--json").stdout)
+    reported = json.loads(invoke("jobs", "--json").stdout)
 
-    assert [job["name"] for job in told["jobs"]] == ["checkout-api", "never", "off", "on-demand"]
-    assert told["jobs"][0]["endpoint"] == URL
-    assert told["continuation"] is None
+    assert [job["name"] for job in reported["jobs"]] == ["checkout-api", "never", "off", "on-demand"]
+    assert reported["jobs"][0]["endpoint"] == URL
+    assert reported["continuation"] is None
 
 
 async def test_the_latest_run_is_shown(job_folder: Path) -> None:
     async with HttpTarget() as target:
         write_jobs(job_folder, checkout_api=f"{target.url}/health")
-        await invoke_beside("run", "checkout-api")
+        await invoke_concurrently("run", "checkout-api")
 
-        assert (await invoke_beside("jobs")).lines[1].split("\t")[3] == "succeeded"
-        assert re.search(r"succeeded, (now|\d+ s ago)", (await invoke_beside("jobs", terminal=True)).stdout)
+        assert (await invoke_concurrently("jobs")).lines[1].split("\t")[3] == "succeeded"
+        assert re.search(r"succeeded, (now|\d+ s ago)", (await invoke_concurrently("jobs", terminal=True)).stdout)
 
 
 @pytest.mark.usefixtures("_jobs")
@@ -117,15 +117,15 @@ def _tagged(job_folder: Path) -> None:
     ],
 )
 def test_jobs_are_chosen_by_options(options: list[str], names: list[str]) -> None:
-    said = invoke("jobs", *options)
+    output = invoke("jobs", *options)
 
-    assert (said.code, said.stderr) == (0, "")
-    assert [line.split("\t")[0] for line in said.lines[1:]] == names
+    assert (output.code, output.stderr) == (0, "")
+    assert [line.split("\t")[0] for line in output.lines[1:]] == names
 
 
 @pytest.mark.usefixtures("_tagged")
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         (
             ["--tag", "team=web", "--kind", "tls"],
@@ -148,30 +148,30 @@ def test_jobs_are_chosen_by_options(options: list[str], names: list[str]) -> Non
         ),
     ],
 )
-def test_a_list_without_jobs_says_which_filter_left_them_out(options: list[str], says: str) -> None:
+def test_a_list_without_jobs_reports_which_filter_left_them_out(options: list[str], message: str) -> None:
     piped, shown = invoke("jobs", *options), invoke("jobs", *options, terminal=True)
 
-    assert (piped.code, len(piped.lines), piped.stderr) == (0, 1, f"{says}\n")
-    assert (shown.code, shown.stdout, shown.stderr) == (0, "", f"{says}\n")
+    assert (piped.code, len(piped.lines), piped.stderr) == (0, 1, f"{message}\n")
+    assert (shown.code, shown.stdout, shown.stderr) == (0, "", f"{message}\n")
 
 
 @pytest.mark.usefixtures("_tagged")
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         (["--kind", "htp"], "--kind: 'htp' is not allowed, did you mean http?; allowed: http, steps"),
         (["--state", "on"], "--state: 'on' is not allowed; allowed: enabled, paused, disabled"),
         (["--tag", "=web"], "--tag: '=web' has no tag name; use a form such as team or team=payments"),
     ],
 )
-def test_an_unknown_value_of_an_option_ends_with_2(options: list[str], says: str) -> None:
-    said = invoke("jobs", *options)
+def test_an_unknown_value_of_an_option_ends_with_2(options: list[str], message: str) -> None:
+    output = invoke("jobs", *options)
 
-    assert (said.code, said.stdout) == (2, "")
-    assert said.stderr.startswith(says)
+    assert (output.code, output.stdout) == (2, "")
+    assert output.stderr.startswith(message)
 
 
-def test_without_any_job_the_list_says_where_they_are_looked_for(job_folder: Path) -> None:
-    said = invoke("jobs")
+def test_without_any_job_the_list_reports_where_they_are_searched(job_folder: Path) -> None:
+    output = invoke("jobs")
 
-    assert (said.code, said.stderr) == (0, "there are no jobs: check SCHEDULER_JOBS\n")
+    assert (output.code, output.stderr) == (0, "there are no jobs: check SCHEDULER_JOBS\n")

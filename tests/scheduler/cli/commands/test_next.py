@@ -42,13 +42,13 @@ def _broken_configuration(job_folder: Path) -> None:
 
 
 def test_an_expression_gives_one_instant_a_line() -> None:
-    said = invoke("next", "*/5 * * * *", "--count", "3", "--from", "2024-01-01T00:00:00Z")
+    output = invoke("next", "*/5 * * * *", "--count", "3", "--from", "2024-01-01T00:00:00Z")
 
-    assert (said.code, said.stderr) == (0, "")
-    assert said.stdout == "2024-01-01T00:05:00Z\n2024-01-01T00:10:00Z\n2024-01-01T00:15:00Z\n"
+    assert (output.code, output.stderr) == (0, "")
+    assert output.stdout == "2024-01-01T00:05:00Z\n2024-01-01T00:10:00Z\n2024-01-01T00:15:00Z\n"
 
 
-def test_five_instants_from_now_on_are_given_when_nothing_is_said() -> None:
+def test_five_instants_from_now_on_are_given_when_nothing_is_reported() -> None:
     before = datetime.now(UTC)
 
     instants = [datetime.fromisoformat(line) for line in invoke("next", "* * * * * *").lines]
@@ -73,26 +73,26 @@ def test_instants_are_strictly_after_from_which_is_utc_unless_it_has_an_offset(s
     assert invoke("next", "*/5 * * * *", "--count", "1", "--from", since).lines == [first]
 
 
-def test_an_interval_of_less_than_a_second_is_told_in_milliseconds() -> None:
-    said = invoke("next", "every 500ms", "--count", "2", "--from", "2024-01-01T00:00:00.100Z")
+def test_an_interval_of_less_than_a_second_is_reported_in_milliseconds() -> None:
+    output = invoke("next", "every 500ms", "--count", "2", "--from", "2024-01-01T00:00:00.100Z")
 
-    assert said.lines == ["2024-01-01T00:00:00.500Z", "2024-01-01T00:00:01.000Z"]
+    assert output.lines == ["2024-01-01T00:00:00.500Z", "2024-01-01T00:00:01.000Z"]
 
 
 @pytest.mark.parametrize("text", ["every 10m", "00:10:00"])
-def test_an_interval_is_taken_as_text_or_time_span(text: str) -> None:
+def test_an_interval_is_read_as_text_or_time_span(text: str) -> None:
     assert invoke("next", text, "--count", "1", "--from", "2024-01-01").lines == ["2024-01-01T00:10:00Z"]
 
 
-def test_a_schedule_that_is_never_due_prints_nothing_and_says_so_on_stderr() -> None:
-    said = invoke("next", "0 0 0 30 2 *", "--from", "2024-01-01")
+def test_a_schedule_that_is_never_due_prints_nothing_and_reports_it_on_stderr() -> None:
+    output = invoke("next", "0 0 0 30 2 *", "--from", "2024-01-01")
 
-    assert (said.code, said.stdout) == (0, "")
-    assert said.stderr == "0 0 0 30 2 * is not due after 2024-01-01T00:00:00Z\n"
+    assert (output.code, output.stdout) == (0, "")
+    assert output.stderr == "0 0 0 30 2 * is not due after 2024-01-01T00:00:00Z\n"
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         ("61 * * * * *", "second"),
         ("* * * *", "expected 5 or 6 fields, got 4"),
@@ -105,33 +105,33 @@ def test_a_schedule_that_is_never_due_prints_nothing_and_says_so_on_stderr() -> 
         ("* * * * *\x1b[31m", "\\x1b"),
     ],
 )
-def test_a_bad_expression_is_explained_and_ends_with_2(text: str, told: str) -> None:
-    said = invoke("next", text, "--count", "1")
+def test_a_bad_expression_is_explained_and_ends_with_2(text: str, reported: str) -> None:
+    output = invoke("next", text, "--count", "1")
 
-    assert (said.code, said.stdout) == (2, "")
-    assert told in said.stderr
-    assert "Traceback" not in said.stderr
-    assert "\x1b" not in said.stderr
+    assert (output.code, output.stdout) == (2, "")
+    assert reported in output.stderr
+    assert "Traceback" not in output.stderr
+    assert "\x1b" not in output.stderr
 
 
 @pytest.mark.parametrize("since", ["yesterday", "2024-13-01", "0001-01-01T00:00:00+14:00", ""])
 def test_a_from_that_is_no_instant_ends_with_2(since: str) -> None:
-    said = invoke("next", "* * * * *", "--from", since)
+    output = invoke("next", "* * * * *", "--from", since)
 
-    assert (said.code, said.stdout) == (2, "")
-    assert "--from" in said.stderr
-    assert "2026-11-25T01:50:30Z" in said.stderr
+    assert (output.code, output.stdout) == (2, "")
+    assert "--from" in output.stderr
+    assert "2026-11-25T01:50:30Z" in output.stderr
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "100001", "many"])
 def test_a_count_out_of_bounds_ends_with_2(count: str) -> None:
-    said = invoke("next", "* * * * *", "--count", count)
+    output = invoke("next", "* * * * *", "--count", count)
 
-    assert (said.code, said.stdout) == (2, "")
-    assert "--count" in said.stderr
+    assert (output.code, output.stdout) == (2, "")
+    assert "--count" in output.stderr
 
 
-def test_a_day_of_a_job_that_is_due_each_second_can_be_asked_for() -> None:
+def test_a_day_of_a_job_that_is_due_each_second_can_be_requested() -> None:
     lines = invoke("next", "* * * * * *", "--count", "86400", "--from", "2024-01-01").lines
 
     assert (len(lines), lines[-1]) == (86400, "2024-01-02T00:00:00Z")
@@ -144,9 +144,9 @@ def test_the_end_of_the_calendar_is_the_end_of_the_list() -> None:
 
 
 def test_json_names_schedule_start_and_instants() -> None:
-    said = invoke("next", "every 1h", "--count", "1", "--from", "2024-01-01", "--json")
+    output = invoke("next", "every 1h", "--count", "1", "--from", "2024-01-01", "--json")
 
-    assert json.loads(said.stdout) == {
+    assert json.loads(output.stdout) == {
         "job": None,
         "schedule": {"every": "1h"},
         "from": "2024-01-01T00:00:00Z",
@@ -158,63 +158,63 @@ def test_a_terminal_shows_a_table_with_the_local_time(monkeypatch: pytest.Monkey
     monkeypatch.setenv("TZ", "Europe/Berlin")
     time.tzset()
 
-    said = invoke("next", "0 30 4 * * *", "--count", "1", "--from", "2024-07-01T00:00:00Z", terminal=True)
+    output = invoke("next", "0 30 4 * * *", "--count", "1", "--from", "2024-07-01T00:00:00Z", terminal=True)
 
-    assert "0 30 4 * * *" in said.lines[0]
-    assert any("2024-07-01T04:30:00Z" in line and "2024-07-01 06:30:00 CEST" in line for line in said.lines)
-    assert "4 h 30 min" in said.stdout
+    assert "0 30 4 * * *" in output.lines[0]
+    assert any("2024-07-01T04:30:00Z" in line and "2024-07-01 06:30:00 CEST" in line for line in output.lines)
+    assert "4 h 30 min" in output.stdout
 
 
 def test_a_terminal_east_of_utc_survives_the_end_of_the_calendar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()
 
-    said = invoke("next", "0 0 23 31 12 *", "--from", "9999-12-31T00:00:00Z", terminal=True)
+    output = invoke("next", "0 0 23 31 12 *", "--from", "9999-12-31T00:00:00Z", terminal=True)
 
-    assert said.code == 0
-    assert "9999-12-31T23:00:00Z" in said.stdout
+    assert output.code == 0
+    assert "9999-12-31T23:00:00Z" in output.stdout
 
 
 @pytest.mark.usefixtures("_broken_configuration")
-def test_an_expression_is_answered_beside_a_broken_configuration() -> None:
+def test_an_expression_is_answered_next_to_a_broken_configuration() -> None:
     assert invoke("next", "* * * * *", "--count", "1").code == 0
 
 
 @pytest.mark.usefixtures("_broken_configuration")
-def test_a_job_cannot_be_answered_beside_a_broken_configuration() -> None:
-    said = invoke("next", "a")
+def test_a_job_cannot_be_answered_next_to_a_broken_configuration() -> None:
+    output = invoke("next", "a")
 
-    assert (said.code, said.stdout) == (2, "")
-    assert "jobs.yaml:1: jobs.a.retires: unknown key, did you mean retry?" in said.stderr
+    assert (output.code, output.stdout) == (2, "")
+    assert "jobs.yaml:1: jobs.a.retires: unknown key, did you mean retry?" in output.stderr
 
 
 @pytest.mark.usefixtures("_jobs")
 def test_a_job_is_planned_by_its_schedule() -> None:
-    said = invoke("next", "checkout-api", "--count", "1", "--from", "2024-01-01")
+    output = invoke("next", "checkout-api", "--count", "1", "--from", "2024-01-01")
 
-    assert (said.code, said.lines) == (0, ["2024-01-01T00:05:00Z"])
+    assert (output.code, output.lines) == (0, ["2024-01-01T00:05:00Z"])
 
 
 @pytest.mark.usefixtures("_jobs")
 @pytest.mark.parametrize(
-    ("name", "told"), [("on-demand", "on-demand has no schedule"), ("sleeping", "sleeping is disabled")]
+    ("name", "reported"), [("on-demand", "on-demand has no schedule"), ("sleeping", "sleeping is disabled")]
 )
-def test_a_job_that_never_starts_by_itself_prints_nothing_and_says_why(name: str, told: str) -> None:
+def test_a_job_that_never_starts_by_itself_prints_nothing_and_reports_why(name: str, reported: str) -> None:
     for options in ((), ("--json",)):
-        said = invoke("next", name, *options)
-        assert said.code == 0
-        assert told in said.stderr
-        assert said.stdout == "" or json.loads(said.stdout)["next"] == []
+        output = invoke("next", name, *options)
+        assert output.code == 0
+        assert reported in output.stderr
+        assert output.stdout == "" or json.loads(output.stdout)["next"] == []
     assert invoke("next", name, terminal=True).stdout == ""
 
 
 @pytest.mark.usefixtures("_jobs")
 def test_a_misspelt_job_is_suggested() -> None:
-    said = invoke("next", "chekout-api")
+    output = invoke("next", "chekout-api")
 
-    assert (said.code, said.stdout) == (2, "")
-    assert "there is no job named 'chekout-api', did you mean checkout-api?" in said.stderr
-    assert "'chekout-api' is not a schedule either" in said.stderr
+    assert (output.code, output.stdout) == (2, "")
+    assert "there is no job named 'chekout-api', did you mean checkout-api?" in output.stderr
+    assert "'chekout-api' is not a schedule either" in output.stderr
 
 
 def test_what_may_be_a_jobs_name_is_what_definitions_allow() -> None:
@@ -222,21 +222,23 @@ def test_what_may_be_a_jobs_name_is_what_definitions_allow() -> None:
 
 
 @pytest.mark.parametrize("option", ["--cuont", "--form"])
-def test_a_misspelt_option_is_told(option: str) -> None:
-    said = invoke("next", "* * * * *", option, "3")
+def test_a_misspelt_option_is_reported(option: str) -> None:
+    output = invoke("next", "* * * * *", option, "3")
 
-    assert said.code == 2
-    assert f"No such option: {option}" in said.stderr
+    assert output.code == 2
+    assert f"No such option: {option}" in output.stderr
 
 
 # --- On the clock of a time zone
 
 
-def test_an_expression_on_a_zones_clock_is_told_with_the_zones_offset() -> None:
-    said = invoke("next", "0 30 3 * * *", "--timezone", "Europe/Berlin", "--count", "2", "--from", "2026-03-28T00:00Z")
+def test_an_expression_on_a_zones_clock_is_reported_with_the_zones_offset() -> None:
+    output = invoke(
+        "next", "0 30 3 * * *", "--timezone", "Europe/Berlin", "--count", "2", "--from", "2026-03-28T00:00Z"
+    )
 
-    assert (said.code, said.stderr) == (0, "")
-    assert said.lines == ["2026-03-28T03:30:00+01:00", "2026-03-29T03:30:00+02:00"]
+    assert (output.code, output.stderr) == (0, "")
+    assert output.lines == ["2026-03-28T03:30:00+01:00", "2026-03-29T03:30:00+02:00"]
 
 
 @pytest.mark.parametrize(
@@ -248,13 +250,13 @@ def test_an_expression_on_a_zones_clock_is_told_with_the_zones_offset() -> None:
         (("--gap", "skip"), "2026-03-30T02:30:00+02:00"),
     ],
 )
-def test_a_time_that_the_clock_leaves_out_is_due_as_the_option_says(options: tuple[str, ...], first: str) -> None:
+def test_a_time_that_the_clock_skips_is_due_as_the_option_reports(options: tuple[str, ...], first: str) -> None:
     zone = ("--timezone", "Europe/Berlin", "--from", "2026-03-29T00:00")
 
     assert invoke("next", "30 2 * * *", *zone, *options, "--count", "1").lines == [first]
 
 
-def test_a_time_that_the_clock_shows_twice_is_due_as_the_option_says() -> None:
+def test_a_time_that_the_clock_shows_twice_is_due_as_the_option_reports() -> None:
     zone = ("--timezone", "America/New_York", "--from", "2016-11-06", "--count", "2")
 
     first = invoke("next", "0 30 1 * * *", *zone, "--repeat", "first").lines
@@ -265,21 +267,23 @@ def test_a_time_that_the_clock_shows_twice_is_due_as_the_option_says() -> None:
 
 
 def test_from_without_an_offset_is_on_the_schedules_clock() -> None:
-    said = invoke("next", "0 0 * * * *", "--timezone", "Asia/Kolkata", "--count", "1", "--from", "2026-01-01T10:00:00")
+    output = invoke(
+        "next", "0 0 * * * *", "--timezone", "Asia/Kolkata", "--count", "1", "--from", "2026-01-01T10:00:00"
+    )
 
-    assert said.lines == ["2026-01-01T11:00:00+05:30"]
-
-
-def test_utc_is_told_with_z_when_it_is_the_zone_that_was_named() -> None:
-    said = invoke("next", "0 0 3 * * *", "--timezone", "UTC", "--count", "1", "--from", "2026-01-01")
-
-    assert said.lines == ["2026-01-01T03:00:00Z"]
+    assert output.lines == ["2026-01-01T11:00:00+05:30"]
 
 
-def test_an_interval_is_told_on_the_clock_that_is_named() -> None:
-    said = invoke("next", "every 1h", "--timezone", "Asia/Kolkata", "--count", "1", "--from", "2026-01-01")
+def test_utc_is_reported_with_z_when_it_is_the_zone_that_was_named() -> None:
+    output = invoke("next", "0 0 3 * * *", "--timezone", "UTC", "--count", "1", "--from", "2026-01-01")
 
-    assert said.lines == ["2026-01-01T00:30:00+05:30"]
+    assert output.lines == ["2026-01-01T03:00:00Z"]
+
+
+def test_an_interval_is_reported_on_the_clock_that_is_named() -> None:
+    output = invoke("next", "every 1h", "--timezone", "Asia/Kolkata", "--count", "1", "--from", "2026-01-01")
+
+    assert output.lines == ["2026-01-01T00:30:00+05:30"]
 
 
 def test_a_mapping_is_read_as_in_a_job_file() -> None:
@@ -289,7 +293,7 @@ def test_a_mapping_is_read_as_in_a_job_file() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reported"),
     [
         (
             ("* * * * *", "--timezone", "Europe/Berln"),
@@ -311,42 +315,42 @@ def test_a_mapping_is_read_as_in_a_job_file() -> None:
         (("{}",), "one of cron, every and monthly is required, not none"),
     ],
 )
-def test_a_zone_that_cannot_be_meant_ends_with_2(words: tuple[str, ...], told: str) -> None:
-    said = invoke("next", *words)
+def test_a_zone_that_cannot_be_meant_ends_with_2(words: tuple[str, ...], reported: str) -> None:
+    output = invoke("next", *words)
 
-    assert (said.code, said.stdout) == (2, "")
-    assert told in said.stderr
+    assert (output.code, output.stdout) == (2, "")
+    assert reported in output.stderr
 
 
 @pytest.mark.usefixtures("_jobs")
-def test_a_job_is_told_on_the_clock_of_its_own_zone() -> None:
-    said = invoke("next", "backup", "--count", "2", "--from", "2026-03-28")
+def test_a_job_is_reported_on_the_clock_of_its_own_zone() -> None:
+    output = invoke("next", "backup", "--count", "2", "--from", "2026-03-28")
 
-    assert said.lines == ["2026-03-28T02:30:00+01:00", "2026-03-29T03:00:00+02:00"]
+    assert output.lines == ["2026-03-28T02:30:00+01:00", "2026-03-29T03:00:00+02:00"]
 
 
 @pytest.mark.usefixtures("_jobs")
 def test_a_job_is_not_moved_to_another_zone() -> None:
-    said = invoke("next", "checkout-api", "--timezone", "Europe/Berlin")
+    output = invoke("next", "checkout-api", "--timezone", "Europe/Berlin")
 
-    assert (said.code, said.stdout) == (2, "")
-    assert "--timezone applies to an expression without a time zone: checkout-api is a job" in said.stderr
+    assert (output.code, output.stdout) == (2, "")
+    assert "--timezone applies to an expression without a time zone: checkout-api is a job" in output.stderr
 
 
 def test_a_terminal_shows_utc_and_the_zones_clock() -> None:
-    said = invoke(
+    output = invoke(
         "next", "0 30 4 * * *", "--timezone", "Asia/Tokyo", "--count", "1", "--from", "2024-07-01", terminal=True
     )
 
-    assert "Asia/Tokyo" in said.stdout
-    assert any("2024-07-01 04:30:00 JST" in line and "2024-06-30T19:30:00Z" in line for line in said.lines)
+    assert "Asia/Tokyo" in output.stdout
+    assert any("2024-07-01 04:30:00 JST" in line and "2024-06-30T19:30:00Z" in line for line in output.lines)
 
 
 def test_the_end_of_the_calendar_is_no_error_on_a_zones_clock() -> None:
-    said = invoke("next", "every 5h", "--timezone", "Asia/Tokyo", "--from", "9999-12-31T18:00:00Z")
+    output = invoke("next", "every 5h", "--timezone", "Asia/Tokyo", "--from", "9999-12-31T18:00:00Z")
 
-    assert said.code == 0
-    assert [line[:4] for line in said.lines] == ["9999"]
+    assert output.code == 0
+    assert [line[:4] for line in output.lines] == ["9999"]
 
 
 @pytest.fixture
@@ -362,19 +366,19 @@ def _depending(job_folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("_depending")
-def test_a_job_without_a_schedule_says_after_which_jobs_it_runs() -> None:
-    said = invoke("next", "report")
+def test_a_job_without_a_schedule_reports_after_which_jobs_it_runs() -> None:
+    output = invoke("next", "report")
 
-    assert (said.code, said.stdout) == (0, "")
-    assert said.stderr == "report has no schedule: it runs after database, mail (finished)\n"
-    told = json.loads(invoke("next", "report", "--json").stdout)
-    assert told["next"] == []
-    assert [one["job"] for one in told["depends_on"]] == ["database", "mail"]
+    assert (output.code, output.stdout) == (0, "")
+    assert output.stderr == "report has no schedule: it runs after database, mail (finished)\n"
+    reported = json.loads(invoke("next", "report", "--json").stdout)
+    assert reported["next"] == []
+    assert [one["job"] for one in reported["depends_on"]] == ["database", "mail"]
 
 
 @pytest.mark.usefixtures("_depending")
-def test_a_scheduled_job_says_what_it_is_asked_before_it_runs() -> None:
-    said = invoke("next", "mail", "--count", "1", "--from", "2024-01-01")
+def test_a_scheduled_job_reports_what_it_is_queried_before_it_runs() -> None:
+    output = invoke("next", "mail", "--count", "1", "--from", "2024-01-01")
 
-    assert said.lines == ["2024-01-01T00:05:00Z"]
-    assert said.stderr == "mail runs only if its dependencies are met: database (within 5m)\n"
+    assert output.lines == ["2024-01-01T00:05:00Z"]
+    assert output.stderr == "mail runs only if its dependencies are met: database (within 5m)\n"

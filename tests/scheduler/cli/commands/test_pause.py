@@ -24,19 +24,19 @@ def pause_column() -> str:
     return row[names.index("pause")]
 
 
-def test_a_job_is_paused_until_an_instant_and_everybody_sees_it() -> None:
-    said = invoke("pause", "checkout-api", "--until", YEAR, "--reason", "deployment")
+def test_a_job_is_paused_until_an_instant_and_each_caller_sees_it() -> None:
+    output = invoke("pause", "checkout-api", "--until", YEAR, "--reason", "deployment")
 
-    assert (said.code, said.stderr) == (0, "")
-    assert said.lines == ["checkout-api is paused until 2199-01-01 00:00:00 UTC: deployment"]
+    assert (output.code, output.stderr) == (0, "")
+    assert output.lines == ["checkout-api is paused until 2199-01-01 00:00:00 UTC: deployment"]
     assert pause_column() == "paused until 2199-01-01 00:00:00Z: deployment"
     assert "paused until 2199-01-01 00:00:00 UTC: deployment" in invoke("jobs", terminal=True).stdout
 
 
 def test_a_job_is_paused_for_a_time() -> None:
-    said = invoke("pause", "checkout-api", "--for", "90m", "--json")
+    output = invoke("pause", "checkout-api", "--for", "90m", "--json")
 
-    pause = json.loads(said.stdout)["pause"]
+    pause = json.loads(output.stdout)["pause"]
     assert pause["until"] > pause["since"]
     assert re.search(r"paused until \d\d:\d\d:\d\d UTC|paused until \d{4}-", invoke("jobs", terminal=True).stdout)
 
@@ -47,11 +47,11 @@ def test_a_job_that_is_resumed_is_not_paused_any_more() -> None:
 
     assert invoke("resume", "checkout-api").lines == ["checkout-api was resumed"]
     assert pause_column() == ""
-    said = invoke("resume", "checkout-api")
-    assert (said.code, said.lines) == (0, ["checkout-api was not paused"])
+    output = invoke("resume", "checkout-api")
+    assert (output.code, output.lines) == (0, ["checkout-api was not paused"])
 
 
-def test_a_pause_without_an_end_says_so() -> None:
+def test_a_pause_without_an_end_reports_it() -> None:
     assert invoke("pause", "checkout-api", terminal=True).lines == ["checkout-api is paused until it is resumed"]
 
 
@@ -70,14 +70,14 @@ def test_a_pause_without_an_end_says_so() -> None:
     ],
 )
 def test_what_cannot_be_is_refused_with_2(arguments: tuple[str, ...], complaint: str) -> None:
-    said = invoke("pause", *arguments)
+    output = invoke("pause", *arguments)
 
-    assert (said.code, said.stdout) == (2, "")
-    assert complaint in said.stderr
+    assert (output.code, output.stdout) == (2, "")
+    assert complaint in output.stderr
     assert pause_column() == ""
 
 
-def test_a_pause_that_changes_nothing_yet_says_so(job_folder: Path) -> None:
+def test_a_pause_that_changes_nothing_yet_reports_it(job_folder: Path) -> None:
     check = {"check": {"url": "http://127.0.0.1:9/"}}
     write_jobs(job_folder, asked=check, off=check | {"schedule": "every 1m", "enabled": False})
 
@@ -87,5 +87,5 @@ def test_a_pause_that_changes_nothing_yet_says_so(job_folder: Path) -> None:
     assert (off.code, off.stderr) == (0, "off is disabled: it does not run on its schedule, paused or not\n")
 
 
-def test_a_job_nobody_knows_cannot_be_resumed() -> None:
+def test_a_job_is_unknown_cannot_be_resumed() -> None:
     assert invoke("resume", "nobody").code == 2

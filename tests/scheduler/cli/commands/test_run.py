@@ -12,7 +12,7 @@ import pytest
 
 from tests.parts.http_target import HttpTarget
 from tests.parts.proc import Program, free_port
-from tests.scheduler.cli.invocation import invoke, invoke_beside
+from tests.scheduler.cli.invocation import invoke, invoke_concurrently
 from tests.scheduler.cli.job_files import write_jobs
 
 
@@ -31,39 +31,44 @@ def retrying(url: str) -> dict[str, Any]:
 async def test_a_run_that_succeeds_ends_with_0(target: HttpTarget, job_folder: Path) -> None:
     write_jobs(job_folder, checkout_api=f"{target.url}/health")
 
-    said = await invoke_beside("run", "checkout-api")
+    output = await invoke_concurrently("run", "checkout-api")
 
-    assert (said.code, said.stderr) == (0, "")
-    assert said.lines[0].startswith("checkout-api succeeded after 1 attempt in ")
-    assert said.lines[1].split("\t")[:3] == ["attempt", "started_at", "status"]
-    assert said.lines[2].split("\t")[2] == "200"
+    assert (output.code, output.stderr) == (0, "")
+    assert output.lines[0].startswith("checkout-api succeeded after 1 attempt in ")
+    assert output.lines[1].split("\t")[:3] == ["attempt", "started_at", "status"]
+    assert output.lines[2].split("\t")[2] == "200"
     assert len(target.requests_to("/health")) == 1
 
 
-async def test_a_run_that_fails_says_why_and_ends_with_1(target: HttpTarget, job_folder: Path) -> None:
+async def test_a_run_that_fails_reports_why_and_ends_with_1(target: HttpTarget, job_folder: Path) -> None:
     write_jobs(job_folder, checkout_api=retrying(f"{target.url}/failing"))
 
-    on_terminal = await invoke_beside("run", "checkout-api", terminal=True)
-    said = await invoke_beside("run", "checkout-api")
+    on_terminal = await invoke_concurrently("run", "checkout-api", terminal=True)
+    output = await invoke_concurrently("run", "checkout-api")
 
-    assert (on_terminal.code, said.code) == (1, 1)
+    assert (on_terminal.code, output.code) == (1, 1)
     assert "checkout-api failed after 3 attempts in " in on_terminal.stdout
-    assert said.stderr == ""
-    assert said.lines[0].startswith("checkout-api failed after 3 attempts in ")
-    assert "500 Internal Server Error" in said.lines[1]
-    assert [line.split("\t")[0] for line in said.lines[3:]] == ["1", "2", "3"]
-    assert said.lines[3].split("\t")[-1] == "1.000"
+    assert output.stderr == ""
+    assert output.lines[0].startswith("checkout-api failed after 3 attempts in ")
+    assert "500 Internal Server Error" in output.lines[1]
+    assert [line.split("\t")[0] for line in output.lines[3:]] == ["1", "2", "3"]
+    assert output.lines[3].split("\t")[-1] == "1.000"
 
 
-async def test_json_is_the_run_as_the_api_tells_it(target: HttpTarget, job_folder: Path) -> None:
+async def test_json_is_the_run_as_the_api_reports_it(target: HttpTarget, job_folder: Path) -> None:
     write_jobs(job_folder, checkout_api=retrying(f"{target.url}/failing"))
 
     for terminal in (False, True):
-        said = await invoke_beside("run", "checkout-api", "--json", terminal=terminal)
-        told = json.loads(said.stdout)
-        assert (said.code, told["outcome"], told["trigger"], told["attempt_count"]) == (1, "failed", "manual", 3)
-        assert [attempt["status_code"] for attempt in told["attempts"]] == [500, 500, 500]
-        assert told["attempts"][0]["phases"]["total_ms"] > 0
+        output = await invoke_concurrently("run", "checkout-api", "--json", terminal=terminal)
+        reported = json.loads(output.stdout)
+        assert (output.code, reported["outcome"], reported["trigger"], reported["attempt_count"]) == (
+            1,
+            "failed",
+            "manual",
+            3,
+        )
+        assert [attempt["status_code"] for attempt in reported["attempts"]] == [500, 500, 500]
+        assert reported["attempts"][0]["phases"]["total_ms"] > 0
 
 
 async def test_a_terminal_shows_each_attempt_as_it_fails_and_then_the_result(
@@ -72,40 +77,40 @@ async def test_a_terminal_shows_each_attempt_as_it_fails_and_then_the_result(
     target.sequence("/flaky", 503, 503, 200)
     write_jobs(job_folder, checkout_api=retrying(f"{target.url}/flaky"))
 
-    said = await invoke_beside("run", "checkout-api", terminal=True)
+    output = await invoke_concurrently("run", "checkout-api", terminal=True)
 
-    assert said.code == 0
-    assert "attempt 1 of 3" in said.stdout
-    assert "attempt 2 of 3" in said.stdout
-    assert "checkout-api succeeded after 3 attempts in " in said.stdout
-    assert "first byte" in said.stdout
-    assert "run checkout-api@" in said.stdout
+    assert output.code == 0
+    assert "attempt 1 of 3" in output.stdout
+    assert "attempt 2 of 3" in output.stdout
+    assert "checkout-api succeeded after 3 attempts in " in output.stdout
+    assert "first byte" in output.stdout
+    assert "run checkout-api@" in output.stdout
 
 
 async def test_a_disabled_job_can_be_run(target: HttpTarget, job_folder: Path) -> None:
     write_jobs(job_folder, checkout_api={"enabled": False, "check": {"url": f"{target.url}/health"}})
 
-    assert (await invoke_beside("run", "checkout-api")).code == 0
+    assert (await invoke_concurrently("run", "checkout-api")).code == 0
 
 
-def test_a_sample_job_without_its_target_says_where_that_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sample_job_without_its_target_reports_where_that_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCHEDULER_ENVIRONMENT", "dev")
     monkeypatch.setenv("SCHEDULER_STORE", f"sqlite:///{tmp_path / 'state.db'}")
     monkeypatch.setattr("config.loading.SAMPLE_TARGET", f"http://127.0.0.1:{free_port()}")
 
-    said = invoke("run", "circuit-demo")
+    output = invoke("run", "circuit-demo")
 
-    assert said.code == 1
-    assert "is available only while `serve` runs" in said.stderr
+    assert output.code == 1
+    assert "is available only while `serve` runs" in output.stderr
 
 
 def test_a_job_that_does_not_exist_is_suggested_and_ends_with_2(job_folder: Path) -> None:
     write_jobs(job_folder, checkout_api="http://127.0.0.1:9/")
 
-    said = invoke("run", "chekout-api")
+    output = invoke("run", "chekout-api")
 
-    assert (said.code, said.stdout) == (2, "")
-    assert said.stderr == "there is no job named 'chekout-api', did you mean checkout-api?\n"
+    assert (output.code, output.stdout) == (2, "")
+    assert output.stderr == "there is no job named 'chekout-api', did you mean checkout-api?\n"
 
 
 def test_a_name_nothing_is_near_to_leads_to_the_list(job_folder: Path) -> None:
@@ -121,20 +126,20 @@ def test_without_any_job_the_setting_is_named(job_folder: Path) -> None:
 def test_a_broken_configuration_ends_with_2(job_folder: Path) -> None:
     write_jobs(job_folder, a={"retires": 3})
 
-    said = invoke("run", "a")
+    output = invoke("run", "a")
 
-    assert (said.code, said.stdout) == (2, "")
-    assert "unknown key, did you mean retry?" in said.stderr
+    assert (output.code, output.stdout) == (2, "")
+    assert "unknown key, did you mean retry?" in output.stderr
 
 
 def test_a_store_that_cannot_be_opened_ends_with_1(job_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_jobs(job_folder, checkout_api="http://127.0.0.1:9/")
     monkeypatch.setenv("SCHEDULER_STORE", f"sqlite:///{job_folder}")
 
-    said = invoke("run", "checkout-api")
+    output = invoke("run", "checkout-api")
 
-    assert (said.code, said.stdout) == (1, "")
-    assert str(job_folder) in said.stderr
+    assert (output.code, output.stdout) == (1, "")
+    assert str(job_folder) in output.stderr
 
 
 IN_THE_BACKGROUND = """
@@ -146,7 +151,7 @@ runpy.run_module("scheduler", run_name="__main__")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-async def test_a_signal_ends_with_130_and_history_says_so(
+async def test_a_signal_ends_with_130_and_history_reports_it(
     number: signal.Signals, target: HttpTarget, job_folder: Path
 ) -> None:
     target.hold("/health")
@@ -160,7 +165,7 @@ async def test_a_signal_ends_with_130_and_history_says_so(
     assert (code, program.stdout) == (130, "")
     assert "was recorded as cancelled" in program.stderr
     assert "Traceback" not in program.stderr
-    assert (await invoke_beside("history", "checkout-api")).lines[1].split("\t")[1] == "cancelled"
+    assert (await invoke_concurrently("history", "checkout-api")).lines[1].split("\t")[1] == "cancelled"
 
 
 async def test_a_command_in_the_background_of_a_script_ends_on_sigterm_too(
@@ -176,7 +181,7 @@ async def test_a_command_in_the_background_of_a_script_ends_on_sigterm_too(
         code = await program.exited()
 
     assert (code, program.stdout) == (130, "")
-    assert (await invoke_beside("history", "checkout-api")).lines[1].split("\t")[1] == "cancelled"
+    assert (await invoke_concurrently("history", "checkout-api")).lines[1].split("\t")[1] == "cancelled"
 
 
 def environment(job_folder: Path) -> dict[str, str]:

@@ -19,10 +19,10 @@ def _jobs(job_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_secrets_that_jobs_use_are_listed_with_their_origin_and_never_their_value() -> None:
-    said = invoke("secrets")
-    names, row = (line.split("\t") for line in said.lines)
-    told = dict(zip(names, row, strict=True))
-    assert (told["name"], told["source"], told["state"], told["jobs"]) == (
+    output = invoke("secrets")
+    names, row = (line.split("\t") for line in output.lines)
+    reported = dict(zip(names, row, strict=True))
+    assert (reported["name"], reported["source"], reported["state"], reported["jobs"]) == (
         "checkout-token",
         "the variable SCHEDULER_SECRET_CHECKOUT_TOKEN",
         "available",
@@ -30,24 +30,24 @@ def test_the_secrets_that_jobs_use_are_listed_with_their_origin_and_never_their_
     )
     assert "checkout-token" in invoke("secrets", terminal=True).stdout
     assert json.loads(invoke("secrets", "--json").stdout)["secrets"][0]["name"] == "checkout-token"
-    assert "the-value" not in said.stdout + said.stderr
+    assert "the-value" not in output.stdout + output.stderr
 
 
-def test_a_secret_that_cannot_be_had_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_that_cannot_be_had_reports_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SCHEDULER_SECRET_CHECKOUT_TOKEN")
     assert "unavailable: secret checkout-token: the variable" in invoke("secrets").stdout
 
 
 def test_a_secret_is_read_again() -> None:
-    said = invoke("secrets", "refresh", "checkout-token")
-    assert (said.code, said.lines) == (0, ["checkout-token will be read again within 15 seconds; here: available"])
+    output = invoke("secrets", "refresh", "checkout-token")
+    assert (output.code, output.lines) == (0, ["checkout-token will be read again within 15 seconds; here: available"])
     assert json.loads(invoke("secrets", "refresh", "checkout-token", "--json").stdout)["error"] == ""
 
 
-def test_a_secret_that_no_job_uses_is_not_there() -> None:
-    said = invoke("secrets", "refresh", "nobodys")
-    assert (said.code, said.stdout) == (1, "")
-    assert "no job uses a secret named 'nobodys'; `secrets` lists the secrets that jobs use" in said.stderr
+def test_a_secret_that_no_job_uses_is_missing() -> None:
+    output = invoke("secrets", "refresh", "nobodys")
+    assert (output.code, output.stdout) == (1, "")
+    assert "no job uses a secret named 'nobodys'; `secrets` lists the secrets that jobs use" in output.stderr
 
 
 def test_without_secrets_there_are_none_to_list(job_folder: Path) -> None:
@@ -62,8 +62,8 @@ def test_the_hosts_that_may_get_a_secret_are_listed(monkeypatch: pytest.MonkeyPa
     rule = {"hosts": ["*.internal", "127.0.0.1"], "tags": ["team:checkout"]}
     monkeypatch.setenv("SCHEDULER_SECRETS__ALLOW", json.dumps({"Checkout_*": rule}))
     assert invoke("secrets").lines[1].endswith("\t*.internal, 127.0.0.1 (jobs with team:checkout)")
-    (told,) = json.loads(invoke("secrets", "--json").stdout)["secrets"]
-    assert (told["hosts"], told["tags"]) == (["*.internal", "127.0.0.1"], ["team:checkout"])
+    (reported,) = json.loads(invoke("secrets", "--json").stdout)["secrets"]
+    assert (reported["hosts"], reported["tags"]) == (["*.internal", "127.0.0.1"], ["team:checkout"])
 
 
 def test_rules_for_the_jobs_as_they_are_are_printed(job_folder: Path) -> None:
@@ -73,7 +73,7 @@ def test_rules_for_the_jobs_as_they_are_are_printed(job_folder: Path) -> None:
     ]
     vault = {"kind": "managed_identity", "scope": "https://vault.azure.net/.default"}
     write_jobs(job_folder, vault={"check": {"url": "https://a.vault.azure.net/", "auth": vault}})
-    said = invoke("secrets", "rules")
-    assert (said.code, said.stdout) == (0, "")
-    assert "skipped: https://vault.azure.net/.default, because its token opens key vaults" in said.stderr
-    assert "no job sends a secret or a token" in said.stderr
+    output = invoke("secrets", "rules")
+    assert (output.code, output.stdout) == (0, "")
+    assert "skipped: https://vault.azure.net/.default, because its token opens key vaults" in output.stderr
+    assert "no job sends a secret or a token" in output.stderr

@@ -12,31 +12,35 @@ from tests.scheduler.cli.invocation import invoke
 from tests.scheduler.cli.job_files import write_jobs
 
 
-def test_every_problem_is_told_and_nothing_is_started(job_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_problem_is_reported_and_nothing_is_started(job_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_jobs(job_folder, a={"retires": 3, "check": {"url": "ftp://x"}})
     monkeypatch.setenv("SCHEDULER_PRT", "80")
 
-    said = invoke("serve", "--port", "0")
+    output = invoke("serve", "--port", "0")
 
-    assert (said.code, said.stdout) == (2, "")
-    for told in ("SCHEDULER_PRT: unknown setting", "jobs.json:1: jobs.a.retires: unknown key", "jobs.a.check.url: "):
-        assert told in said.stderr
+    assert (output.code, output.stdout) == (2, "")
+    for reported in (
+        "SCHEDULER_PRT: unknown setting",
+        "jobs.json:1: jobs.a.retires: unknown key",
+        "jobs.a.check.url: ",
+    ):
+        assert reported in output.stderr
     assert not (job_folder.parent / "state.db").exists()
 
 
-def test_a_port_that_is_taken_ends_with_1_and_says_what_to_do(job_folder: Path) -> None:
+def test_a_port_that_is_accepted_ends_with_1_and_reports_what_to_do(job_folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
-        said = invoke("serve", "--port", str(other.getsockname()[1]))
+        output = invoke("serve", "--port", str(other.getsockname()[1]))
 
-    assert (said.code, said.stdout) == (1, "")
-    assert "--port" in said.stderr
+    assert (output.code, output.stdout) == (1, "")
+    assert "--port" in output.stderr
 
 
 def test_an_address_beyond_this_machine_is_refused(job_folder: Path) -> None:
-    said = invoke("serve", "--host", "0.0.0.0")
+    output = invoke("serve", "--host", "0.0.0.0")
 
-    assert (said.code, said.stdout) == (2, "")
-    assert "loopback" in said.stderr
+    assert (output.code, output.stdout) == (2, "")
+    assert "loopback" in output.stderr
 
 
 @pytest.mark.parametrize("port", ["-1", "65536", "http"])
@@ -44,7 +48,7 @@ def test_a_port_that_is_none_ends_with_2(port: str) -> None:
     assert invoke("serve", "--port", port).code == 2
 
 
-async def test_it_serves_where_it_is_told_to(job_folder: Path) -> None:
+async def test_it_serves_where_it_is_instructed_to(job_folder: Path) -> None:
     port = free_port()
     environment = {
         "SCHEDULER_ENVIRONMENT": "test",

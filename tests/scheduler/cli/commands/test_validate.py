@@ -48,11 +48,11 @@ def bad(tmp_path: Path) -> str:
 
 
 def test_jobs_of_a_good_file_are_listed_with_tabs_in_a_pipe(good: str) -> None:
-    said = invoke("validate", good)
+    output = invoke("validate", good)
 
-    rows = [line.split("\t") for line in said.lines]
-    assert said.code == 0
-    assert said.stderr.endswith("4 jobs, no problem, 1 warning\n")
+    rows = [line.split("\t") for line in output.lines]
+    assert output.code == 0
+    assert output.stderr.endswith("4 jobs, no problem, 1 warning\n")
     assert rows[0] == ["name", "schedule", "check", "next_at", "depends_on"]
     assert rows[1][:3] == ["checkout-api", "0 */5 * * * *", "http HEAD http://127.0.0.1:9/health"]
     assert rows[1][3].endswith(":00.000Z")
@@ -63,10 +63,10 @@ def test_jobs_of_a_good_file_are_listed_with_tabs_in_a_pipe(good: str) -> None:
     ]
 
 
-def test_a_terminal_says_why_a_job_has_no_next_run(good: str) -> None:
-    said = invoke("validate", good, terminal=True)
+def test_a_terminal_reports_why_a_job_has_no_next_run(good: str) -> None:
+    output = invoke("validate", good, terminal=True)
 
-    ends = {line.split()[0]: line.rstrip() for line in said.lines if line.strip()}
+    ends = {line.split()[0]: line.rstrip() for line in output.lines if line.strip()}
     assert ends["off"].endswith("disabled")
     assert ends["on-demand"].endswith("on demand")
     assert ends["never"].endswith("never")
@@ -86,19 +86,19 @@ def test_a_terminal_shows_the_first_of_many_jobs_that_a_job_depends_on(tmp_path:
     assert names[49] in invoke("validate", str(file)).stdout.splitlines()[-1]
 
 
-def test_every_problem_is_told_with_its_place(bad: str) -> None:
-    said = invoke("validate", bad)
+def test_every_problem_is_reported_with_its_place(bad: str) -> None:
+    output = invoke("validate", bad)
 
-    assert (said.code, said.stdout) == (2, "")
-    assert f"{bad}:4: jobs.checkout-api.schedule: " in said.stderr
-    assert f"{bad}:5: jobs.checkout-api.retires: unknown key, did you mean retry?" in said.stderr
+    assert (output.code, output.stdout) == (2, "")
+    assert f"{bad}:4: jobs.checkout-api.schedule: " in output.stderr
+    assert f"{bad}:5: jobs.checkout-api.retires: unknown key, did you mean retry?" in output.stderr
 
 
 def test_json_holds_the_jobs(good: str) -> None:
-    told = json.loads(invoke("validate", good, "--json").stdout)
+    reported = json.loads(invoke("validate", good, "--json").stdout)
 
-    assert told["valid"] is True
-    assert told["jobs"][1] == {
+    assert reported["valid"] is True
+    assert reported["jobs"][1] == {
         "name": "off",
         "enabled": False,
         "schedule": {"every": "1m"},
@@ -110,28 +110,28 @@ def test_json_holds_the_jobs(good: str) -> None:
 
 
 def test_json_holds_the_problems(bad: str) -> None:
-    said = invoke("validate", bad, "--json")
+    output = invoke("validate", bad, "--json")
 
-    told = json.loads(said.stdout)
-    assert (said.code, told["valid"]) == (2, False)
-    assert [(problem["line"], problem["key"]) for problem in told["problems"]] == [
+    reported = json.loads(output.stdout)
+    assert (output.code, reported["valid"]) == (2, False)
+    assert [(problem["line"], problem["key"]) for problem in reported["problems"]] == [
         (4, "jobs.checkout-api.schedule"),
         (5, "jobs.checkout-api.retires"),
     ]
 
 
 def test_a_folder_is_checked_file_by_file(tmp_path: Path, good: str, bad: str) -> None:
-    said = invoke("validate", str(tmp_path))
+    output = invoke("validate", str(tmp_path))
 
-    assert said.code == 2
-    assert "bad.yaml:4" in said.stderr
+    assert output.code == 2
+    assert "bad.yaml:4" in output.stderr
 
 
-def test_a_path_that_is_not_there_ends_with_2(tmp_path: Path) -> None:
-    said = invoke("validate", str(tmp_path / "none.yaml"))
+def test_a_path_that_is_missing_ends_with_2(tmp_path: Path) -> None:
+    output = invoke("validate", str(tmp_path / "none.yaml"))
 
-    assert (said.code, said.stdout) == (2, "")
-    assert "no such file" in said.stderr
+    assert (output.code, output.stdout) == (2, "")
+    assert "no such file" in output.stderr
 
 
 def test_without_a_path_the_configured_jobs_are_checked(job_folder: Path) -> None:
@@ -144,22 +144,22 @@ def test_without_a_path_the_settings_are_checked_too(job_folder: Path, monkeypat
     (job_folder / "jobs.yaml").write_text(BAD)
     monkeypatch.setenv("SCHEDULER_PRT", "80")
 
-    said = invoke("validate")
+    output = invoke("validate")
 
-    assert said.code == 2
-    assert "SCHEDULER_PRT: unknown setting, did you mean SCHEDULER_PORT?" in said.stderr
-    assert "retires" in said.stderr
+    assert output.code == 2
+    assert "SCHEDULER_PRT: unknown setting, did you mean SCHEDULER_PORT?" in output.stderr
+    assert "retires" in output.stderr
 
 
-def test_targets_that_may_not_be_asked_are_warnings(good: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_targets_that_may_not_be_requested_are_warnings(good: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCHEDULER_TARGETS__NETWORKS", "10.0.0.0/8")
-    said = invoke("validate", good)
+    output = invoke("validate", good)
     denied = (
         "Not sent: 127.0.0.1 is a loopback address outside the allowed networks. "
         "To allow it, add its network to the setting targets.networks (SCHEDULER_TARGETS__NETWORKS)."
     )
-    assert said.code == 0
-    assert said.stderr.splitlines() == [
+    assert output.code == 0
+    assert output.stderr.splitlines() == [
         f"{good}:3: warning: checkout-api: {denied}",
         f"{good}:10: warning: on-demand: {denied}",
         f"{good}:12: warning: never: {denied}",
@@ -171,9 +171,9 @@ def test_targets_that_may_not_be_asked_are_warnings(good: str, monkeypatch: pyte
 
 def test_files_are_checked_also_where_the_settings_are_wrong(good: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCHEDULER_TARGETS__NETWORKS", "no network")
-    said = invoke("validate", good)
-    assert said.code == 0
-    assert "targets and secrets were not checked: the settings are invalid" in said.stderr
+    output = invoke("validate", good)
+    assert output.code == 0
+    assert "targets and secrets were not checked: the settings are invalid" in output.stderr
 
 
 CLEAN = """
@@ -191,41 +191,43 @@ def clean(tmp_path: Path) -> str:
 
 
 def test_strict_makes_warnings_fail(good: str) -> None:
-    said = invoke("validate", good, "--strict")
-    assert said.code == 2
-    assert said.stderr.endswith("4 jobs, no problem, 1 warning\n--strict treats warnings as problems\n")
+    output = invoke("validate", good, "--strict")
+    assert output.code == 2
+    assert output.stderr.endswith("4 jobs, no problem, 1 warning\n--strict treats warnings as problems\n")
 
 
 def test_strict_is_content_with_what_has_no_warning(clean: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCHEDULER_SECRET_CHECKOUT_TOKEN", "x")
-    said = invoke("validate", clean, "--strict")
-    assert (said.code, said.stderr) == (0, "1 job, no problem\n")
+    output = invoke("validate", clean, "--strict")
+    assert (output.code, output.stderr) == (0, "1 job, no problem\n")
 
 
-def test_a_secret_that_cannot_be_read_is_a_warning_unless_secrets_are_left_out(clean: str) -> None:
-    said = invoke("validate", clean, "--strict")
-    assert said.code == 2
-    assert f"{clean}:4: warning: jobs.checkout-api.check.auth.token: secret checkout-token: the variable" in said.stderr
+def test_a_secret_that_cannot_be_read_is_a_warning_unless_secrets_are_skipped(clean: str) -> None:
+    output = invoke("validate", clean, "--strict")
+    assert output.code == 2
+    assert (
+        f"{clean}:4: warning: jobs.checkout-api.check.auth.token: secret checkout-token: the variable" in output.stderr
+    )
     assert invoke("validate", clean, "--strict", "--no-secrets").code == 0
 
 
 def test_json_holds_the_warnings_with_file_line_and_key(good: str) -> None:
-    said = invoke("validate", good, "--json")
-    told = json.loads(said.stdout)
-    assert told["valid"] is True
-    (warning,) = told["warnings"]
+    output = invoke("validate", good, "--json")
+    reported = json.loads(output.stdout)
+    assert reported["valid"] is True
+    (warning,) = reported["warnings"]
     assert (warning["file"], warning["line"], warning["key"]) == (good, 13, "jobs.never.schedule")
     assert warning["message"].startswith("is never due")
-    assert "warning:" not in said.stderr
+    assert "warning:" not in output.stderr
 
     strict = invoke("validate", good, "--json", "--strict")
     assert (strict.code, json.loads(strict.stdout)["valid"]) == (2, False)
 
 
-def test_json_holds_the_warnings_beside_problems(tmp_path: Path, good: str, bad: str) -> None:
-    told = json.loads(invoke("validate", str(tmp_path), "--json").stdout)
-    assert told["valid"] is False
-    assert [warning["key"] for warning in told["warnings"]] == ["jobs.never.schedule"]
+def test_json_holds_the_warnings_next_to_problems(tmp_path: Path, good: str, bad: str) -> None:
+    reported = json.loads(invoke("validate", str(tmp_path), "--json").stdout)
+    assert reported["valid"] is False
+    assert [warning["key"] for warning in reported["warnings"]] == ["jobs.never.schedule"]
 
 
 def test_a_terminal_shows_problems_red_and_warnings_yellow(
@@ -233,17 +235,17 @@ def test_a_terminal_shows_problems_red_and_warnings_yellow(
 ) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    said = invoke("validate", str(tmp_path), terminal=True, colours=True)
-    lines = said.stderr.splitlines()
+    output = invoke("validate", str(tmp_path), terminal=True, colours=True)
+    lines = output.stderr.splitlines()
     assert lines[0].startswith("\x1b[31m")
     assert lines[-1].startswith("\x1b[33m")
     assert "warning: jobs.never.schedule" in lines[-1]
 
 
 def test_a_folder_without_jobs_is_a_warning(tmp_path: Path) -> None:
-    said = invoke("validate", str(tmp_path), "--strict")
-    assert said.code == 2
-    assert f"{tmp_path}: warning: has no job, so nothing is checked" in said.stderr
+    output = invoke("validate", str(tmp_path), "--strict")
+    assert output.code == 2
+    assert f"{tmp_path}: warning: has no job, so nothing is checked" in output.stderr
 
 
 def test_a_flat_job_without_a_schedule_shows_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

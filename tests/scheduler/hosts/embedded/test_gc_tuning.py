@@ -23,7 +23,7 @@ def _as_before() -> Iterator[None]:
     gc.set_threshold(*thresholds)
 
 
-def test_what_is_there_is_put_aside() -> None:
+def test_what_exists_is_put_aside() -> None:
     things = [Thing() for _ in range(1000)]
     freeze_long_lived_objects()
 
@@ -32,22 +32,22 @@ def test_what_is_there_is_put_aside() -> None:
 
 def test_references_alone_still_free_it() -> None:
     thing = Thing()
-    seen = weakref.ref(thing)
+    observed = weakref.ref(thing)
     freeze_long_lived_objects()
     del thing
 
-    assert seen() is None
+    assert observed() is None
 
 
 def test_once_more_frees_what_went_in_a_circle_meanwhile() -> None:
     one, two = Thing(), Thing()
     one.other, two.other = two, one
-    seen = weakref.ref(one)
+    observed = weakref.ref(one)
     freeze_long_lived_objects()
     del one, two
     gc.collect()
-    assert seen() is not None
+    assert observed() is not None
 
     freeze_long_lived_objects()
 
-    assert seen() is None
+    assert observed() is None

@@ -26,7 +26,7 @@ from tests.parts.http_target import HttpTarget
 from tests.parts.proc import Program, free_port, run
 
 
-async def test_a_job_runs_on_its_schedule_and_its_history_is_there_after_a_restart(tmp_path: Path) -> None:
+async def test_a_job_runs_on_its_schedule_and_its_history_exists_after_a_restart(tmp_path: Path) -> None:
     async with HttpTarget() as target:
         jobs = {"each-second": job(target.url, "every 1s")}
         async with embedded(tmp_path, jobs) as host:
@@ -43,7 +43,7 @@ async def test_a_job_runs_on_its_schedule_and_its_history_is_there_after_a_resta
     assert all(0 <= run["lateness_ms"] < 1000 for run in runs)
 
 
-async def test_a_run_in_work_is_finished_when_the_process_is_told_to_stop(tmp_path: Path) -> None:
+async def test_a_run_in_work_is_finished_when_the_process_is_instructed_to_stop(tmp_path: Path) -> None:
     async with HttpTarget() as target:
         gate = target.hold("/slow")
         async with embedded(tmp_path, {"slow": job(f"{target.url}/slow")}) as host:
@@ -70,7 +70,7 @@ async def test_a_run_that_does_not_end_in_time_is_recorded_as_cancelled(tmp_path
             assert [run["outcome"] for run in await host.runs()] == ["cancelled"]
 
 
-async def test_a_killed_process_loses_nothing_and_the_next_one_says_what_was_in_work(tmp_path: Path) -> None:
+async def test_a_killed_process_loses_nothing_and_the_next_one_reports_what_was_in_work(tmp_path: Path) -> None:
     async with HttpTarget() as target:
         target.hold("/slow")
         jobs = {"slow": job(f"{target.url}/slow", effect="once"), "quick": job(f"{target.url}/quick")}
@@ -89,7 +89,7 @@ async def test_a_killed_process_loses_nothing_and_the_next_one_says_what_was_in_
     assert (second["outcome"], second["error"]) == ("failed", "interrupted")
 
 
-async def test_who_waits_for_a_run_that_the_end_leaves_to_the_next_start_is_told_that_it_is_queued(
+async def test_who_waits_for_a_run_that_the_end_leaves_to_the_next_start_is_informed_that_it_is_queued(
     tmp_path: Path,
 ) -> None:
     async with HttpTarget() as target:
@@ -99,10 +99,10 @@ async def test_who_waits_for_a_run_that_the_end_leaves_to_the_next_start_is_told
         async with embedded(tmp_path, jobs, **env) as host:
             await host.client.post("/api/jobs/slow/run")
             await target.wait_for_requests(1)
-            asking = asyncio.create_task(host.client.post("/api/jobs/next/run", params={"wait": "20s"}))
+            requesting = asyncio.create_task(host.client.post("/api/jobs/next/run", params={"wait": "20s"}))
             await host.logged("run next@")
             host.program.signal(signal.SIGTERM)
-            answer = await asking
+            answer = await requesting
             assert await host.program.exited() == 0
 
         async with embedded(tmp_path, jobs) as host:
@@ -179,7 +179,7 @@ async def test_commands_can_read_where_a_running_host_serves_its_api(tmp_path: P
     assert read_api_address(tmp_path / "state.db") is None
 
 
-async def test_a_taken_port_is_named_and_nothing_starts(tmp_path: Path) -> None:
+async def test_a_used_port_is_named_and_nothing_starts(tmp_path: Path) -> None:
     async with HttpTarget() as target:
         port = target.url.rpartition(":")[2]
         ended = await run("serve", "--port", port, env={"SCHEDULER_STORE": f"sqlite:///{tmp_path / 'state.db'}"})
@@ -203,16 +203,16 @@ def test_of_two_programs_that_start_at_once_the_second_one_fails_at_its_port() -
             pass
 
 
-async def test_a_background_task_that_breaks_is_told_and_begun_again(
+async def test_a_background_task_that_breaks_is_reported_and_started_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(background, "TASK_RESTART_DELAY", 0.0)
-    begun, goes_on = 0, asyncio.Event()
+    started, goes_on = 0, asyncio.Event()
 
     async def work() -> None:
-        nonlocal begun
-        begun += 1
-        if begun == 1:
+        nonlocal started
+        started += 1
+        if started == 1:
             raise ZeroDivisionError
         goes_on.set()
         await asyncio.sleep(60)
@@ -220,11 +220,11 @@ async def test_a_background_task_that_breaks_is_told_and_begun_again(
     async with background_tasks(restart_on_failure(work)):
         await goes_on.wait()
 
-    assert begun == 2
+    assert started == 2
     assert [record.levelname for record in caplog.records if record.exc_info] == ["CRITICAL"]
 
 
-async def test_bad_configuration_is_told_whole_and_nothing_starts(tmp_path: Path) -> None:
+async def test_bad_configuration_is_reported_whole_and_nothing_starts(tmp_path: Path) -> None:
     (tmp_path / "jobs.yaml").write_text(
         "jobs:\n  a:\n    check: {url: 'ftp://x'}\n  b:\n    check: {url: 'http://127.0.0.1/'}\n    retires: {}\n"
     )

@@ -37,10 +37,10 @@ async def test_one_always_fails() -> None:
 
 async def test_the_flaky_one_is_well_each_third_time_and_counts_each_job_apart() -> None:
     async with client_of(SampleTarget()) as client:
-        asked = [(await client.get("/flaky")).status_code for _ in range(6)]
+        requested = [(await client.get("/flaky")).status_code for _ in range(6)]
         other = (await client.get("/flaky?job=other")).status_code
 
-    assert (asked, other) == ([503, 503, 200, 503, 503, 200], 503)
+    assert (requested, other) == ([503, 503, 200, 503, 503, 200], 503)
 
 
 @virtual_time
@@ -48,7 +48,7 @@ async def test_the_flaky_one_is_well_each_third_time_and_counts_each_job_apart()
     ("query", "seconds"),
     [("", 5), ("?seconds=7", 7), ("?seconds=-1", 0), ("?seconds=nan", 0), ("?seconds=1e9", MAX_SLEEP)],
 )
-async def test_the_slow_one_takes_as_long_as_it_is_told(query: str, seconds: float) -> None:
+async def test_the_slow_one_takes_as_long_as_it_is_reported(query: str, seconds: float) -> None:
     assert await status_of(f"/slow{query}") == (200, "ok")
 
     assert (LoopClock().now() - START).total_seconds() == pytest.approx(seconds)
@@ -62,10 +62,10 @@ async def test_the_slow_one_takes_only_numbers() -> None:
 async def test_the_slow_one_answers_at_once_when_its_server_ends() -> None:
     target = SampleTarget()
     async with client_of(target) as client:
-        asked = asyncio.create_task(client.get("/slow?seconds=20"))
+        requested = asyncio.create_task(client.get("/slow?seconds=20"))
         await asyncio.sleep(1)
 
         target.close()
 
-        assert (await asked).status_code == 200
+        assert (await requested).status_code == 200
     assert (LoopClock().now() - START).total_seconds() == pytest.approx(1)

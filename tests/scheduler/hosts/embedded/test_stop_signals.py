@@ -18,7 +18,7 @@ LONG = {"attempt": "60s", "run": "60s"}
 
 
 @pytest.mark.parametrize("number", STOP_SIGNALS)
-async def test_a_first_signal_says_what_it_waits_for_and_a_second_one_ends_at_once(
+async def test_a_first_signal_reports_what_it_waits_for_and_a_second_one_ends_at_once(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     async with HttpTarget() as target:
@@ -35,19 +35,19 @@ async def test_a_first_signal_says_what_it_waits_for_and_a_second_one_ends_at_on
             await host.logged(f"waiting up to 60 s for 1 run, then cancelling: {slow['id']}; a second signal")
             host.program.signal(number)
             code = await host.program.exited()
-            said = host.program.stderr
+            output = host.program.stderr
 
         async with embedded(tmp_path, jobs) as host:
             after = await host.get(f"/api/runs/{slow['id']}")
             before = await host.get(f"/api/runs/{done['id']}")
 
     assert code == 128 + number
-    assert "ending at once; the next start takes over" in said
+    assert "ending at once; the next start takes over" in output
     assert (after["outcome"], after["error"]) == ("failed", "interrupted")
     assert before["outcome"] == "succeeded"
 
 
-async def test_an_idle_host_that_is_stopped_says_that_it_waits_for_nothing(tmp_path: Path) -> None:
+async def test_an_idle_host_that_is_stopped_reports_that_it_waits_for_nothing(tmp_path: Path) -> None:
     async with embedded(tmp_path, {}) as host:
         host.program.signal(signal.SIGINT)
         code = await host.program.exited()
@@ -89,7 +89,7 @@ async def test_a_process_ends_though_a_thread_hangs_that_python_waits_for() -> N
     assert "concurrent/futures/thread.py" in ended.stderr
 
 
-async def test_the_handlers_before_are_there_again_afterwards() -> None:
+async def test_the_handlers_before_are_available_again_afterwards() -> None:
     before = [signal.getsignal(number) for number in STOP_SIGNALS]
     with StopSignals() as signals:
         signals.listen()
@@ -98,6 +98,6 @@ async def test_the_handlers_before_are_there_again_afterwards() -> None:
 
 
 def test_a_few_runs_are_named_and_the_others_counted() -> None:
-    told = describe_stop([f"job{number}@1" for number in range(7)], 0.5)
+    reported = describe_stop([f"job{number}@1" for number in range(7)], 0.5)
 
-    assert "up to 0.5 s for 7 runs, then cancelling: job0@1, job1@1, job2@1, job3@1, job4@1 and 2 more;" in told
+    assert "up to 0.5 s for 7 runs, then cancelling: job0@1, job1@1, job2@1, job3@1, job4@1 and 2 more;" in reported

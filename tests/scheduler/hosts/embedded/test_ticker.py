@@ -42,8 +42,8 @@ class Ticking:
         for ticket in tickets:
             self.submit(ticket)
 
-    def submit_missed(self, left_out: MissedSpan) -> None:
-        self.skipped.append((left_out.ticket, left_out.reason))
+    def submit_missed(self, excluded: MissedSpan) -> None:
+        self.skipped.append((excluded.ticket, excluded.reason))
 
     def change(self, *jobs: CatalogJob) -> None:
         self.catalog.replace(JobSnapshot(jobs))
@@ -120,7 +120,7 @@ async def test_it_never_sleeps_longer_than_a_moment_so_that_a_changed_clock_is_n
     assert set(slept) == {MAX_TICK_INTERVAL}
 
 
-def test_what_fell_due_while_the_machine_slept_long_is_left_out_with_the_reason() -> None:
+def test_what_fell_due_while_the_machine_slept_long_is_skipped_with_the_reason() -> None:
     ticking = Ticking(entry("a", "0 */5 * * * *"))
 
     ticking.clock.move(3600 + 150)
@@ -161,8 +161,8 @@ def test_a_job_that_catches_up_by_last_runs_once_where_an_instant_fell_due_just_
     ticking.ticker.tick()
 
     assert [ticket.due_at for ticket in ticking.started] == [START]
-    ((left_out, _),) = ticking.skipped
-    assert left_out.due_at == START - timedelta(minutes=1)
+    ((excluded, _),) = ticking.skipped
+    assert excluded.due_at == START - timedelta(minutes=1)
 
 
 def test_a_plan_that_ended_in_the_future_begins_with_the_present() -> None:
@@ -184,7 +184,7 @@ def test_a_short_hang_still_runs_what_fell_due() -> None:
     assert ticking.skipped == []
 
 
-def test_a_clock_set_back_goes_on_with_the_new_time() -> None:
+def test_a_clock_set_back_continues_with_the_new_time() -> None:
     ticking = Ticking(entry("a", "0 * * * * *"))
     ticking.clock.move(600)
     ticking.ticker.tick()
@@ -263,7 +263,7 @@ def test_a_new_job_begins_at_once_and_never_for_the_past() -> None:
     assert ticking.due("a") == [1, 2, 3, 4, 5, 6, 7]
 
 
-def test_of_a_changed_schedule_no_instant_is_handed_on_twice_and_none_left_out() -> None:
+def test_of_a_changed_schedule_no_instant_is_handed_on_twice_and_none_skipped() -> None:
     ticking = Ticking(entry("a", "every 2s"))
     ticking.pass_seconds(3)  # what is due at 4 is handed on
 

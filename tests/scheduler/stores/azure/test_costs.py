@@ -20,7 +20,7 @@ from scheduler.stores.runs.repository import AlreadyClaimed, Claim, ClaimLost, R
 from scheduler.worker.options import FUNCTIONS_OPTIONS
 from tests.parts.azurite import Azurite
 from tests.parts.held_line import HeldLine
-from tests.scheduler.fakes import Shop, entry
+from tests.scheduler.fakes import WorkerHarness, entry
 from tests.scheduler.stores.samples import LEASE, NOON, at, run_of, ticket
 
 
@@ -70,8 +70,8 @@ def same_part(number: int) -> list[Ticket]:
     return [ticket(name) for name in islice((name for name in names if shard_of_job(name) == "0"), number)]
 
 
-async def claimed(runs: Runs, wanted: list[Ticket]) -> list[Claim]:
-    answers = await runs.claim_all([(one, NOON + LEASE) for one in wanted], "me", NOON)
+async def claimed(runs: Runs, expected: list[Ticket]) -> list[Claim]:
+    answers = await runs.claim_all([(one, NOON + LEASE) for one in expected], "me", NOON)
     assert all(isinstance(answer, Claim) for answer in answers)
     return [answer for answer in answers if isinstance(answer, Claim)]
 
@@ -262,14 +262,14 @@ async def test_a_worker_makes_less_than_one_request_a_run_for_a_batch_of_repeata
     """All of it: claims ahead, what the gates ask, results, what a worker looks at now and then."""
     # A result does not linger if the job's next run is close, so that must not be, whenever this is run.
     jobs = [entry(f"job-{place}", "every 1d") for place in range(100)]
-    shop = Shop(jobs=jobs, ways=FUNCTIONS_OPTIONS, shared=True, over=store)
-    planned = [shop.ticket(0.5, f"job-{place}") for place in range(100)]
+    harness = WorkerHarness(jobs=jobs, ways=FUNCTIONS_OPTIONS, shared=True, over=store)
+    planned = [harness.ticket(0.5, f"job-{place}") for place in range(100)]
 
-    ends = await shop.worker.execute_batch(planned)
+    ends = await harness.worker.execute_batch(planned)
     made = wire.requests
 
     assert [end for _, end in ends if end is not None] == []
-    assert len((await shop.runs.list_page(outcome="succeeded", limit=200)).records) == 100
+    assert len((await harness.runs.list_page(outcome="succeeded", limit=200)).records) == 100
     assert made / 100 <= 0.3
 
 
@@ -277,11 +277,11 @@ async def test_a_worker_makes_less_than_one_request_a_run_for_a_batch_of_repeata
 async def test_a_run_that_nothing_travels_with_takes_at_most_three_requests(
     store: AzureTablesStore, wire: Counting, effect: str
 ) -> None:
-    shop = Shop(jobs=[entry(effect=effect)], ways=FUNCTIONS_OPTIONS, shared=True, over=store)
-    await shop.pauses.list_active(shop.clock.now())
+    harness = WorkerHarness(jobs=[entry(effect=effect)], ways=FUNCTIONS_OPTIONS, shared=True, over=store)
+    await harness.pauses.list_active(harness.clock.now())
     wire.requests = 0
 
-    await shop.worker.execute(shop.ticket(0.2))
+    await harness.worker.execute(harness.ticket(0.2))
 
     assert wire.requests <= 3
-    assert len((await shop.runs.list_page(outcome="succeeded")).records) == 1
+    assert len((await harness.runs.list_page(outcome="succeeded")).records) == 1

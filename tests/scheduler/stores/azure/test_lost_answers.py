@@ -49,7 +49,7 @@ def rows(number: int) -> list[MarkedRow]:
 
 
 @virtual_time
-async def test_few_transactions_of_a_process_look_for_their_rows_at_a_time() -> None:
+async def test_few_transactions_of_a_process_search_for_their_rows_at_a_time() -> None:
     table, recovery = SlowTable(1.0), LostAnswers()
 
     found = await asyncio.gather(*(recovery.find_written(cast(TableClient, table), rows(1)) for _ in range(20)))
@@ -87,7 +87,7 @@ async def test_rows_that_have_to_be_read_by_themselves_are_read_a_few_at_a_time(
 
 
 @virtual_time
-async def test_a_service_that_loses_answers_is_looked_up_again() -> None:
+async def test_a_service_that_loses_answers_is_resolved_again() -> None:
     table = SlowTable(0.1, failures=len(SEARCH_RETRY_DELAYS))
 
     assert await LostAnswers().find_written(cast(TableClient, table), rows(1)) == {"m": "e"}

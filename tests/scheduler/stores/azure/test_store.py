@@ -57,7 +57,7 @@ class BadLine(AioHttpTransport):  # type: ignore[misc]  # azure.core does not te
     def once(self, method: str, verdict: str) -> None:
         """Spoil the next request of this method."""
         left = [verdict]
-        self.spoil = lambda asked: left.pop() if asked == method and left else ""
+        self.spoil = lambda requested: left.pop() if requested == method and left else ""
 
 
 @pytest.fixture
@@ -95,7 +95,9 @@ async def test_what_did_not_get_through_is_sent_again(store: AzureTablesStore, l
     assert await store.get_row("a", "p", "1") == Row("p", "1", "1", etag)
 
 
-async def test_an_insert_that_did_not_get_through_is_not_taken_for_made(store: AzureTablesStore, line: BadLine) -> None:
+async def test_an_insert_that_did_not_get_through_is_not_counted_as_made(
+    store: AzureTablesStore, line: BadLine
+) -> None:
     line.spoil = lambda method: "not sent" if method == "POST" else ""
     with pytest.raises(StoreUnavailable):
         await store.apply(Insert("a", "p", "1", "1"))
@@ -103,7 +105,7 @@ async def test_an_insert_that_did_not_get_through_is_not_taken_for_made(store: A
     assert await store.get_row("a", "p", "1") is None
 
 
-async def test_somebody_elses_row_is_not_taken_for_our_own(store: AzureTablesStore, line: BadLine) -> None:
+async def test_a_user_elses_row_is_not_counted_as_our_own(store: AzureTablesStore, line: BadLine) -> None:
     await store.apply(Insert("a", "p", "1", "1"))
     line.once("POST", "500")
     with pytest.raises(RowExists):
@@ -120,7 +122,7 @@ async def test_a_replace_that_was_made_though_its_answer_was_lost_succeeds(
     assert await store.get_row("a", "p", "1") == Row("p", "1", "2", etag)
 
 
-async def test_a_replace_that_somebody_else_forestalled_is_refused(store: AzureTablesStore, line: BadLine) -> None:
+async def test_a_replace_that_another_caller_forestalled_is_refused(store: AzureTablesStore, line: BadLine) -> None:
     (etag,) = await store.apply(Insert("a", "p", "1", "1"))
     await store.apply(Upsert("a", "p", "1", "2"))
     line.once("POST", "500")
@@ -237,7 +239,7 @@ async def test_the_pauses_between_tries_of_the_client_are_random_and_bounded() -
 
 
 @pytest.mark.filterwarnings("ignore:Testing an element's truth value:DeprecationWarning")  # by azure-data-tables
-async def test_a_wrong_key_is_told_with_the_role_that_is_needed_and_without_the_key(azurite: Azurite) -> None:
+async def test_a_wrong_key_is_reported_with_the_role_that_is_needed_and_without_the_key(azurite: Azurite) -> None:
     wrong = azurite.connection_string.replace(azurite.key, "d3Jvbmc=")
     with pytest.raises(StoreUnavailable, match="Storage Table Data Contributor") as raised:
         await open_azure_tables(connection_string=wrong)
@@ -270,7 +272,7 @@ def _by_connection_string(host: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("named", [_by_identity, _by_connection_string])
-async def test_an_account_that_cannot_be_reached_is_told_at_opening(named: Callable[[str], dict[str, Any]]) -> None:
+async def test_an_account_that_cannot_be_reached_is_reported_at_opening(named: Callable[[str], dict[str, Any]]) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         account = named(f"127.0.0.1:{unused.getsockname()[1]}")
@@ -293,7 +295,7 @@ def test_an_escaped_key_is_plain_and_comes_back(key: str) -> None:
 
 
 @given(st.lists(st.from_regex(r"[A-Za-z0-9._@~-]{1,20}", fullmatch=True)))
-def test_escaping_keeps_the_order_of_plain_keys(keys: list[str]) -> None:
+def test_escaping_retains_the_order_of_plain_keys(keys: list[str]) -> None:
     assert [unescape_key(key) for key in sorted(map(escape_key, keys))] == sorted(keys)
 
 

@@ -21,15 +21,15 @@ class SlowService:
 
     def __init__(self) -> None:
         self.transactions: list[list[str]] = []
-        self.under_way = self.most = 0
+        self.in_flight = self.most = 0
         self.fails: Exception | None = None
 
     async def make(self, steps: Sequence[AtomicGroup]) -> None:
         self.transactions.append([key for step in steps for key in sorted(step.keys)])
-        self.under_way += 1
-        self.most = max(self.most, self.under_way)
+        self.in_flight += 1
+        self.most = max(self.most, self.in_flight)
         await asyncio.sleep(1)
-        self.under_way -= 1
+        self.in_flight -= 1
         if self.fails is not None:
             raise self.fails
 
@@ -81,7 +81,7 @@ async def test_a_caller_that_is_cancelled_does_not_stop_its_changes_and_closing_
 
     await lanes.aclose()
 
-    assert (service.transactions, service.under_way) == ([["1"]], 0)
+    assert (service.transactions, service.in_flight) == ([["1"]], 0)
 
 
 @virtual_time

@@ -20,21 +20,21 @@ JOB = entry(dead_letter=True).job
 
 
 def letter_of(seconds: float, job: str = "checkout") -> DeadLetter:
-    given_up = ticket(job, seconds)
-    return DeadLetter.from_run(run_of(given_up, Outcome.FAILED), given_up, JOB)
+    abandoned = ticket(job, seconds)
+    return DeadLetter.from_run(run_of(abandoned, Outcome.FAILED), abandoned, JOB)
 
 
-async def test_a_run_that_was_given_up_is_kept_with_all_that_is_known(store: Store) -> None:
-    given_up = ticket()
-    run = run_of(given_up, Outcome.FAILED)
-    letter = DeadLetter.from_run(run, given_up, JOB, "Traceback: it broke")
+async def test_a_run_that_was_abandoned_is_stored_with_all_that_is_known(store: Store) -> None:
+    abandoned = ticket()
+    run = run_of(abandoned, Outcome.FAILED)
+    letter = DeadLetter.from_run(run, abandoned, JOB, "Traceback: it broke")
     await DeadLetters(store).add(letter)
 
     found = await DeadLetters(store).find(letter.id)
 
     assert found == letter
     assert found is not None
-    assert (found.ticket, found.tried, found.attempts, found.reason) == (given_up, run.attempts, 1, run.message)
+    assert (found.ticket, found.tried, found.attempts, found.reason) == (abandoned, run.attempts, 1, run.message)
     assert found.definition is not None
     assert found.definition["check"]["url"] == "http://127.0.0.1:9/"
     assert (found.error, found.traceback, found.at) == (run.error, "Traceback: it broke", run.finished_at)
@@ -51,9 +51,9 @@ async def test_what_no_store_takes_of_a_text_is_replaced(store: Store) -> None:
 
 
 async def test_a_huge_definition_and_a_huge_traceback_do_not_keep_a_letter_from_being_stored(store: Store) -> None:
-    given_up = ticket()
+    abandoned = ticket()
     huge = JOB.model_copy(update={"tags": {"team": "x" * 10**6}})
-    letter = DeadLetter.from_run(run_of(given_up, Outcome.FAILED), given_up, huge, "x" * 10**6 + "end")
+    letter = DeadLetter.from_run(run_of(abandoned, Outcome.FAILED), abandoned, huge, "x" * 10**6 + "end")
     await DeadLetters(store).add(letter)
 
     found = await DeadLetters(store).find(letter.id)
@@ -79,7 +79,7 @@ async def test_pages_follow_each_other(store: Store) -> None:
     assert ([letter.job for letter in of_job.letters], of_job.continuation) == (["other", "other"], None)
 
 
-async def test_a_page_looks_at_a_bounded_number_of_letters(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_page_checks_a_bounded_number_of_letters(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(repository, "LETTER_PAGE_SCAN_LIMIT", 2)
     monkeypatch.setattr(repository, "_SCAN_BATCH", 2)
     letters = DeadLetters(store)
@@ -99,11 +99,11 @@ async def test_of_all_who_begin_a_replay_at_once_one_decides_on_its_ticket(open_
     await stores[0].add(letter)
     tickets = [Ticket.replayed(ticket(), at(number), "g") for number in range(6)]
 
-    begun = await asyncio.gather(
+    started = await asyncio.gather(
         *(stores[number % 3].start_replay(letter.id, tickets[number], at(10)) for number in range(6))
     )
 
-    chosen = {found.replay.ticket.id for found in begun if found is not None and found.replay is not None}
+    chosen = {found.replay.ticket.id for found in started if found is not None and found.replay is not None}
     assert len(chosen) == 1
     assert chosen <= {each.id for each in tickets}
     done = await stores[0].finish_replay(letter.id)

@@ -60,7 +60,7 @@ async def stored(store: Store, run: Run) -> Run:
     ],
     ids=["failures", "bodies", "both", "message", "not-to-be-compressed", "tags"],
 )
-async def test_a_run_that_is_too_large_is_stored_and_says_what_it_lacks(
+async def test_a_run_that_is_too_large_is_stored_and_reports_what_it_lacks(
     store: Store, run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     found = await stored(store, run)
@@ -70,7 +70,7 @@ async def test_a_run_that_is_too_large_is_stored_and_says_what_it_lacks(
     assert f"could not store run {run.id} completely: it is too large for a row; (Stored without " in caplog.text
 
 
-async def test_a_dead_letter_that_is_too_large_is_stored_and_says_what_it_lacks(
+async def test_a_dead_letter_that_is_too_large_is_stored_and_reports_what_it_lacks(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = large(body=letters(16_000), failures=50)

@@ -37,8 +37,8 @@ async def test_what_cannot_be_claimed_does_not_spoil_the_rest(runs: Runs) -> Non
     await runs.finish(await claimed(runs, ticket("done")), run_of(ticket("done")))
     late = await claimed(runs, ticket("late"), "other", at(-61))
     never = Ticket.scheduled("a", datetime(1969, 12, 31, tzinfo=UTC), "")
-    wanted = [ticket("held"), never, ticket("new"), ticket("done"), ticket("late")]
-    held, refused, new, done, taken = await runs.claim_all([(each, at(60)) for each in wanted], "one", NOON)
+    expected = [ticket("held"), never, ticket("new"), ticket("done"), ticket("late")]
+    held, refused, new, done, acquired = await runs.claim_all([(each, at(60)) for each in expected], "one", NOON)
     assert isinstance(held, AlreadyClaimed)
     assert held.retry_at == NOON + LEASE
     assert isinstance(refused, StoreError)
@@ -46,8 +46,8 @@ async def test_what_cannot_be_claimed_does_not_spoil_the_rest(runs: Runs) -> Non
     assert isinstance(new, Claim)
     assert isinstance(done, AlreadyClaimed)
     assert done.record.run == run_of(ticket("done"))
-    assert isinstance(taken, Claim)
-    assert taken.is_takeover
+    assert isinstance(acquired, Claim)
+    assert acquired.is_takeover
     with pytest.raises(ClaimLost):
         await runs.finish(late, run_of(ticket("late")))
 
@@ -60,8 +60,10 @@ async def test_one_ticket_twice_in_a_batch_is_claimed_once(runs: Runs) -> None:
 async def test_runs_are_finished_together_each_with_its_answer(runs: Runs) -> None:
     lost = await claimed(runs, ticket("lost"))
     await claimed(runs, ticket("lost"), "two", at(61))
-    kept = await claimed(runs, ticket("kept"))
-    answers = await runs.finish_all([RunResult(lost, run_of(ticket("lost"))), RunResult(kept, run_of(ticket("kept")))])
+    stored = await claimed(runs, ticket("kept"))
+    answers = await runs.finish_all(
+        [RunResult(lost, run_of(ticket("lost"))), RunResult(stored, run_of(ticket("kept")))]
+    )
     assert isinstance(answers[0], ClaimLost)
     assert answers[1] is None
     assert [(record.ticket.job, record.state) for record in (await runs.list_page()).records] == [
@@ -89,12 +91,12 @@ async def test_a_renewed_claim_lasts_until_its_new_lease_ends(runs: Runs) -> Non
 
 
 async def test_what_was_taken_over_or_finished_is_not_renewed(runs: Runs) -> None:
-    taken = await claimed(runs, ticket("taken"))
+    acquired = await claimed(runs, ticket("taken"))
     await claimed(runs, ticket("taken"), "two", at(61))
     done = await claimed(runs, ticket("done"))
     await runs.finish(done, run_of(ticket("done")))
-    kept = await claimed(runs, ticket("kept"))
-    answers = await runs.renew_all([taken, done, kept], at(300))
+    stored = await claimed(runs, ticket("kept"))
+    answers = await runs.renew_all([acquired, done, stored], at(300))
     assert [type(answer) for answer in answers] == [ClaimLost, ClaimLost, Claim]
     record = await runs.find(ticket("done").id)
     assert record is not None
@@ -118,7 +120,7 @@ async def test_a_claim_from_before_a_renewal_is_renewed_again(runs: Runs) -> Non
     assert again.lease_until == at(600)
 
 
-async def test_a_run_that_was_put_back_is_for_anybody_to_claim(runs: Runs) -> None:
+async def test_a_run_that_was_put_back_is_for_any_caller_to_claim(runs: Runs) -> None:
     claim = await claimed(runs, ticket())
     record = await runs.release(claim)
     assert (record.state, record.owner, record.lease_until) == (RunState.QUEUED, "", None)
@@ -144,7 +146,7 @@ async def test_the_open_runs_of_a_job_are_its_queued_and_running_ones(runs: Runs
     assert await runs.list_open_of_jobs("b") == []
 
 
-async def test_a_finished_run_is_untold_until_it_is_settled(runs: Runs) -> None:
+async def test_a_finished_run_is_unreported_until_it_is_settled(runs: Runs) -> None:
     run = run_of(ticket(), Outcome.FAILED)
     await runs.finish(await claimed(runs, ticket()), run, acknowledged=False)
     assert await runs.list_unfinished() == []
@@ -157,7 +159,7 @@ async def test_a_finished_run_is_untold_until_it_is_settled(runs: Runs) -> None:
     assert [record.run for record in (await runs.list_page()).records] == [run]
 
 
-async def test_a_run_that_was_settled_at_once_is_not_untold(runs: Runs) -> None:
+async def test_a_run_that_was_settled_at_once_is_not_unreported(runs: Runs) -> None:
     await claimed(runs, ticket("going"))
     await runs.finish(await claimed(runs, ticket()), run_of(ticket()))
     assert await runs.list_unacknowledged() == []

@@ -234,7 +234,7 @@ def test_what_a_newer_version_has_added_is_passed_over() -> None:
     assert record.run.attempts[0].failures == (Failure("status", "200", "503"),)
 
 
-def test_a_row_from_before_there_were_severities_tells_failures() -> None:
+def test_a_row_from_before_there_were_severities_reports_failures() -> None:
     body = json.loads(encode_finished(run_of(ticket(), Outcome.FAILED)))
     body["attempts"][0]["failures"] = [["status", "200", "503"], ["json $.a", "1", "2", "degraded"]]
     record = stored(ticket(), json.dumps(body))
@@ -270,7 +270,7 @@ def test_the_newer_run_has_the_smaller_key(one: Ticket, other: Ticket) -> None:
         assert (RunKey.for_ticket(one).done_key < RunKey.for_ticket(other).done_key) is newer_first
 
 
-def test_a_due_instant_finer_than_a_millisecond_is_kept_to_the_millisecond() -> None:
+def test_a_due_instant_finer_than_a_millisecond_is_stored_to_the_millisecond() -> None:
     fine = Ticket.scheduled("a", NOON + timedelta(microseconds=1999), "")
     assert stored(fine, encode_open(fine, RunState.QUEUED)).ticket.due_at == NOON + timedelta(milliseconds=1)
 

@@ -63,7 +63,7 @@ async def test_without_runs_there_is_one_empty_page(runs: Runs) -> None:
     assert await runs.list_page(outcome="queued") == RunPage((), None)
 
 
-async def test_runs_of_all_jobs_come_newest_first_across_days_and_those_under_way_before_them(runs: Runs) -> None:
+async def test_runs_of_all_jobs_come_newest_first_across_days_and_those_in_flight_before_them(runs: Runs) -> None:
     for job, seconds in (("a", 0), ("b", 1), ("a", 2), ("b", -DAY), ("a", -3 * DAY), ("c", -40 * DAY)):
         await finish(runs, job, seconds)
     await start(runs, "b", -10)
@@ -104,7 +104,7 @@ async def test_runs_of_jobs_of_all_shards_are_merged(runs: Runs, monkeypatch: py
         assert (await every(runs, outcome="failed", limit=limit))[0] == failed
 
 
-async def test_runs_of_a_job_whose_name_begins_another_name_are_kept_apart(runs: Runs) -> None:
+async def test_runs_of_a_job_whose_name_begins_another_name_are_separated(runs: Runs) -> None:
     for job in ("a", "a-b", "a.b", "ab"):
         await finish(runs, job, 0)
         await start(runs, job, 1)
@@ -132,7 +132,7 @@ async def test_runs_are_filtered_by_outcome_or_state(runs: Runs) -> None:
     assert listed["queued"] == of_a["queued"] == [("a", 2)]
 
 
-async def test_a_page_looks_at_a_bounded_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_page_checks_a_bounded_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_pages, "RUN_PAGE_SCAN_LIMIT", 10)
     monkeypatch.setattr(run_pages, "_FILTER_BATCH", 5)
     store = MemoryStore()
@@ -149,7 +149,7 @@ async def test_a_page_looks_at_a_bounded_number_of_rows(monkeypatch: pytest.Monk
         assert (await every(runs, job=job, outcome="failed"))[0] == [("a", 0)]
 
 
-async def test_a_run_that_retention_deleted_meanwhile_is_left_out(store: Store) -> None:
+async def test_a_run_that_retention_deleted_meanwhile_is_skipped(store: Store) -> None:
     runs = Runs(store)
     for seconds in range(3):
         await finish(runs, "a", seconds)
@@ -183,7 +183,7 @@ async def test_an_unknown_outcome_is_refused_with_those_that_there_are(runs: Run
         await runs.list_page(outcome="broken")
 
 
-async def test_an_empty_page_cannot_be_asked_for(runs: Runs) -> None:
+async def test_an_empty_page_cannot_be_requested(runs: Runs) -> None:
     with pytest.raises(ValueError, match="1 or more, not 0"):
         await runs.list_page(limit=0)
 

@@ -20,17 +20,17 @@ async def finished(runs: Runs, ticket: Ticket) -> str:
     return ticket.id
 
 
-async def test_runs_of_an_interval_are_told_with_its_ends(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_runs_of_an_interval_are_reported_with_its_ends(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(open_index, "LARGEST_PAGE", 2)
     runs = Runs(store)
     ids = [await finished(runs, ticket(seconds=second)) for second in range(6)]
     await finished(runs, ticket("other", 2))
-    asked = Ticket.requested("checkout", at(4), "g")
-    await runs.enqueue(asked)
+    requests_made = Ticket.requested("checkout", at(4), "g")
+    await runs.enqueue(requests_made)
 
     states = await runs.list_states_between("checkout", at(1), at(4))
 
-    assert states == dict.fromkeys(ids[1:5], "succeeded") | {asked.id: "queued"}
+    assert states == dict.fromkeys(ids[1:5], "succeeded") | {requests_made.id: "queued"}
 
 
 async def test_an_interval_without_runs_has_none(store: Store) -> None:

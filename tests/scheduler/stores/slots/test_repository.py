@@ -15,7 +15,7 @@ from tests.scheduler.stores.samples import at
 GROUP = "group~checkout"
 
 
-async def test_as_many_runs_have_a_slot_as_the_limit_says(store: Store) -> None:
+async def test_as_many_runs_have_a_slot_as_the_limit_allows(store: Store) -> None:
     slots = Slots(store, "me")
 
     assert await slots.acquire(GROUP, 2, "a", at(60), at(0)) is None
@@ -27,7 +27,7 @@ async def test_as_many_runs_have_a_slot_as_the_limit_says(store: Store) -> None:
     assert await slots.acquire("group~other", 2, "c", at(60), at(0)) is None
 
 
-async def test_a_slot_that_is_given_back_is_the_next_runs(open_store: OpenStore) -> None:
+async def test_a_slot_that_is_released_is_the_next_runs(open_store: OpenStore) -> None:
     one, other = Slots(await open_store(), "one"), Slots(await open_store(), "other")
     await one.acquire(GROUP, 1, "a", at(60), at(0))
     await one.release(GROUP, "a")
@@ -55,7 +55,7 @@ async def test_giving_back_what_was_taken_over_takes_nothing_from_the_new_holder
     assert await slow.acquire(GROUP, 1, "c", at(130), at(70)) == GroupFull(("b",))
 
 
-async def test_a_run_may_ask_for_its_slot_again_and_give_it_back_twice(store: Store) -> None:
+async def test_a_run_may_request_its_slot_again_and_give_it_back_twice(store: Store) -> None:
     slots = Slots(store, "me")
     for _ in range(2):
         assert await slots.acquire(GROUP, 1, "a", at(60), at(0)) is None
@@ -76,7 +76,7 @@ async def test_a_slot_that_is_renewed_is_held_for_longer(open_store: OpenStore) 
     assert await other.acquire(GROUP, 1, "b", at(160), at(120)) is None
 
 
-async def test_a_slot_that_does_not_last_long_enough_is_lengthened_when_its_run_asks_again(
+async def test_a_slot_that_does_not_last_long_enough_is_lengthened_when_its_run_requests_again(
     open_store: OpenStore,
 ) -> None:
     one, other = Slots(await open_store(), "one"), Slots(await open_store(), "other")
@@ -87,7 +87,7 @@ async def test_a_slot_that_does_not_last_long_enough_is_lengthened_when_its_run_
     assert await other.acquire(GROUP, 1, "b", at(200), at(80)) == GroupFull(("a",))
 
 
-async def test_a_slot_that_was_lost_is_not_the_runs_when_it_asks_again(open_store: OpenStore) -> None:
+async def test_a_slot_that_was_lost_is_not_the_runs_when_it_requests_again(open_store: OpenStore) -> None:
     one, other = Slots(await open_store(), "one"), Slots(await open_store(), "other")
     await one.acquire(GROUP, 1, "a", at(60), at(0))
     await other.acquire(GROUP, 1, "b", at(200), at(80))
@@ -108,14 +108,14 @@ async def test_a_renewal_extends_each_slot_by_the_lease_that_it_was_acquired_for
     assert await other.acquire(GROUP, 2, "d", at(210), at(150)) is None
 
 
-async def test_the_slot_of_a_run_that_is_taken_over_from_a_dead_process_goes_along(open_store: OpenStore) -> None:
+async def test_the_slot_of_a_run_that_is_taken_over_from_a_dead_process_follows(open_store: OpenStore) -> None:
     dead, other = Slots(await open_store(), "dead"), Slots(await open_store(), "other")
     await dead.acquire(GROUP, 1, "a", at(60), at(0))
 
     assert await other.acquire(GROUP, 1, "a", at(70), at(10)) is None
 
 
-async def test_a_slot_is_not_taken_from_another_process_by_a_run_that_is_not_claimed(open_store: OpenStore) -> None:
+async def test_a_slot_is_not_accepted_from_another_process_by_a_run_that_is_not_claimed(open_store: OpenStore) -> None:
     one, other = Slots(await open_store(), "one"), Slots(await open_store(), "other")
     await one.acquire(GROUP, 2, "a", at(60), at(0), claimed=False)
 
@@ -155,7 +155,7 @@ class Unanswered(MemoryStore):
         return answer
 
 
-async def test_a_slot_that_was_taken_without_an_answer_is_the_runs_at_its_next_try() -> None:
+async def test_a_slot_that_was_acquired_without_an_answer_is_the_runs_at_its_next_try() -> None:
     store = Unanswered()
     slots = Slots(store, "me")
     store.mute = True
@@ -166,7 +166,7 @@ async def test_a_slot_that_was_taken_without_an_answer_is_the_runs_at_its_next_t
     assert await slots.acquire(GROUP, 1, "a", at(60), at(0)) is None
 
 
-async def test_a_slot_that_was_taken_without_an_answer_is_given_back() -> None:
+async def test_a_slot_that_was_acquired_without_an_answer_is_released() -> None:
     store = Unanswered()
     slots = Slots(store, "me")
     store.mute = True
@@ -179,7 +179,7 @@ async def test_a_slot_that_was_taken_without_an_answer_is_given_back() -> None:
     assert await slots.acquire(GROUP, 1, "b", at(60), at(0)) is None
 
 
-async def test_a_slot_whose_renewal_got_no_answer_can_be_given_back_and_renewed() -> None:
+async def test_a_slot_whose_renewal_got_no_answer_can_be_released_and_renewed() -> None:
     store = Unanswered()
     slots = Slots(store, "me")
     for run_id in ("a", "b"):
@@ -196,7 +196,7 @@ async def test_a_slot_whose_renewal_got_no_answer_can_be_given_back_and_renewed(
     assert await other.acquire(GROUP, 2, "d", at(200), at(150)) == GroupFull(("b", "c"))
 
 
-async def test_a_slot_that_cannot_be_given_back_while_the_store_is_away_is_given_back_later() -> None:
+async def test_a_slot_that_cannot_be_released_while_the_store_is_unavailable_is_released_later() -> None:
     data = MemoryData()
     store = MemoryStore(data)
     slots = Slots(store, "me")

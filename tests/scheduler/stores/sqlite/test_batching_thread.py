@@ -60,7 +60,7 @@ async def test_an_answer_that_is_an_error_is_raised_for_its_item_alone() -> None
     await lane.aclose()
 
 
-async def test_work_that_breaks_is_raised_for_every_item_and_the_thread_goes_on() -> None:
+async def test_work_that_breaks_is_raised_for_every_item_and_the_thread_continues() -> None:
     def work(group: Sequence[int]) -> Sequence[int]:
         if 0 in group:
             raise ZeroDivisionError
@@ -83,7 +83,7 @@ async def test_closing_works_off_what_was_submitted_and_takes_nothing_more() -> 
         lane.submit(4)
 
 
-async def test_closing_waits_for_work_that_hangs_only_as_long_as_it_is_told_to() -> None:
+async def test_closing_waits_for_work_that_hangs_only_as_long_as_it_is_instructed_to() -> None:
     free = threading.Event()
 
     def work(group: Sequence[int]) -> Sequence[int]:

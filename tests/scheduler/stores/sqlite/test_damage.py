@@ -60,7 +60,7 @@ async def test_a_file_that_is_well_has_no_damage(filled: Path) -> None:
     assert await damage_of(filled) == ""
 
 
-async def test_the_check_names_a_zeroed_page_and_says_how_to_mend_it(filled: Path) -> None:
+async def test_the_check_names_a_zeroed_page_and_reports_how_to_mend_it(filled: Path) -> None:
     page = leaf_of(filled, "0500")
     zero(filled, page)
 
@@ -95,7 +95,7 @@ async def test_rows_of_a_damaged_page_keep_no_other_row_from_being_written(fille
         await store.aclose()
 
 
-async def test_a_text_that_is_not_utf8_is_said_with_advice_and_not_shown(filled: Path) -> None:
+async def test_a_text_that_is_not_utf8_is_reported_with_advice_and_not_shown(filled: Path) -> None:
     with closing(sqlite3.connect(filled)) as connection, connection:
         connection.execute("UPDATE rows SET body = CAST(X'736563726574FF' AS TEXT) WHERE row_key = '0500'")
     store = await open_sqlite(filled)
@@ -107,7 +107,7 @@ async def test_a_text_that_is_not_utf8_is_said_with_advice_and_not_shown(filled:
         await store.aclose()
 
 
-async def test_damage_that_anybody_meets_is_remembered(filled: Path) -> None:
+async def test_damage_that_any_caller_meets_is_remembered(filled: Path) -> None:
     zero(filled, leaf_of(filled, "0500"))
     store = await open_sqlite(filled)
     try:

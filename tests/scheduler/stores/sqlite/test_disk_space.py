@@ -35,7 +35,7 @@ def failed(attempts: int, answer: str = "") -> Run:
     ],
     ids=["succeeded", "failed", "failed three times", "failed three times with an answer"],
 )
-async def test_a_run_takes_as_many_bytes_as_the_docs_say(tmp_path: Path, run: Run, least: int, most: int) -> None:
+async def test_a_run_takes_as_many_bytes_as_the_docs_report(tmp_path: Path, run: Run, least: int, most: int) -> None:
     store = await open_sqlite(tmp_path / "store.db", StoreAccess.OWN)
     runs, count = Runs(store), 2000
     for start in range(0, count, 50):

@@ -116,7 +116,7 @@ async def test_a_caller_that_is_cancelled_does_not_stop_its_change(store: Sqlite
     assert await store.get_row("a", "p", "1") is not None
 
 
-async def test_changes_under_way_are_made_before_it_closes(path: Path) -> None:
+async def test_changes_in_flight_are_made_before_it_closes(path: Path) -> None:
     store = await open_sqlite(path)
     applies = [asyncio.create_task(store.apply(Upsert("a", "p", str(number), "1"))) for number in range(50)]
     await asyncio.sleep(0)
@@ -147,7 +147,7 @@ async def test_a_file_that_another_program_keeps_locked_does_not_hold_up_the_end
 
 @pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be removed")
 @pytest.mark.parametrize("replaced", [False, True])
-async def test_a_file_that_is_removed_under_an_open_store_is_told(
+async def test_a_file_that_is_removed_under_an_open_store_is_reported(
     replaced: bool, store: SqliteStore, path: Path
 ) -> None:
     await store.ping()
@@ -162,7 +162,7 @@ async def test_a_file_that_is_removed_under_an_open_store_is_told(
     await store.ping()
 
 
-async def test_a_closed_store_says_so(path: Path) -> None:
+async def test_a_closed_store_reports_it(path: Path) -> None:
     store = await open_sqlite(path)
     await store.aclose()
     for use in (store.ping(), store.get_row("a", "p", "1"), store.list_rows("a", "p", limit=1)):
@@ -180,7 +180,7 @@ async def test_much_writing_does_not_let_the_wal_grow_without_end(store: SqliteS
 # --- Owners -----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_second_scheduler_is_refused_and_told_who_has_the_file(store: SqliteStore, path: Path) -> None:
+async def test_a_second_scheduler_is_refused_and_reported_who_has_the_file(store: SqliteStore, path: Path) -> None:
     with pytest.raises(StoreUnavailable, match=rf"in use by another scheduler \(process {os.getpid()}\).*SCHEDULER_ST"):
         await open_sqlite(path)
     await store.ping()
@@ -192,7 +192,7 @@ async def test_the_next_scheduler_may_have_the_file_when_the_first_has_closed_it
         await store.aclose()
 
 
-async def test_a_tool_reads_and_writes_beside_the_scheduler(store: SqliteStore, path: Path) -> None:
+async def test_a_tool_reads_and_writes_next_to_the_scheduler(store: SqliteStore, path: Path) -> None:
     tool = await open_sqlite(path, StoreAccess.SHARED)
     etags = await tool.apply(Upsert("a", "p", "1", "tool")), await store.apply(Upsert("a", "p", "1", "scheduler"))
     assert len(set(etags)) == 2
@@ -289,7 +289,7 @@ def _columns(path: Path) -> list[str]:
         return [row[1] for row in connection.execute("PRAGMA table_info(rows)")]
 
 
-async def test_an_older_file_is_brought_forward_and_keeps_its_rows(store: SqliteStore, path: Path) -> None:
+async def test_an_older_file_is_brought_forward_and_retains_its_rows(store: SqliteStore, path: Path) -> None:
     await store.apply(Upsert("a", "p", "1", "1"))
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         schema.migrate(connection, (*schema.MIGRATIONS, _third))
@@ -341,7 +341,7 @@ async def test_a_file_that_is_no_database_is_refused_with_what_to_do(path: Path)
     assert read(path) == b"jobs: {}\n" * 1000
 
 
-async def test_a_damaged_file_is_told_apart_from_an_empty_one(path: Path) -> None:
+async def test_a_damaged_file_is_distinguished_from_an_empty_one(path: Path) -> None:
     store = await open_sqlite(path)
     await store.apply(*(Upsert("a", "p", f"{number:04}", "x" * 500) for number in range(900)))
     await store.aclose()
@@ -408,7 +408,7 @@ asyncio.run(main())
 """
 
 
-def test_a_full_disk_is_told_and_got_over(path: Path) -> None:
+def test_a_full_disk_is_reported_and_got_over(path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, path], cwd=ROOT, capture_output=True, text=True, check=False
     )

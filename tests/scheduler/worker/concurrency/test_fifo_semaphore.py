@@ -25,7 +25,7 @@ async def _filled(places: FifoSemaphore, number: int, job: str = "slow", host: s
     return [await places.acquire(job, host) for _ in range(number)]
 
 
-async def test_a_place_goes_to_who_has_waited_longest_though_another_one_asks_at_the_same_moment() -> None:
+async def test_a_place_reaches_who_has_waited_longest_though_another_one_requests_at_the_same_moment() -> None:
     places, came, held = FifoSemaphore(1), list[str](), list[HeldPlace]()
 
     async def take(name: str) -> None:
@@ -87,7 +87,7 @@ async def test_a_job_has_at_most_its_share_of_the_places() -> None:
     assert places.try_acquire("other", HOST) is not None
 
 
-async def test_a_run_that_waits_for_the_share_of_its_job_blocks_nobody_behind_it() -> None:
+async def test_a_run_that_waits_for_the_share_of_its_job_blocks_no_one_behind_it() -> None:
     places = FifoSemaphore(20, Shares(job=0.1))
     await _filled(places, 2)
     held_back = asyncio.create_task(places.acquire("slow", HOST))
@@ -189,7 +189,7 @@ async def test_the_report_names_who_holds_the_places_and_since_when() -> None:
     st.floats(0.05, 1),
     st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 20)), max_size=120),
 )
-def test_no_limit_is_ever_exceeded_and_nobody_waits_who_could_have_a_place(
+def test_no_limit_is_ever_exceeded_and_no_one_waits_who_could_have_a_place(
     number: int, job_share: float, host_share: float, steps: list[tuple[int, int, int]]
 ) -> None:
     """Each step: a run of a job begins, ends, or gives up waiting."""
@@ -223,7 +223,7 @@ def test_no_limit_is_ever_exceeded_and_nobody_waits_who_could_have_a_place(
 
 @pytest.mark.property
 @given(st.integers(20, 200), st.lists(st.tuples(st.booleans(), st.integers(0, 500)), max_size=300))
-def test_whatever_one_job_takes_and_gives_back_another_one_gets_its_first_place_at_once(
+def test_whatever_one_job_takes_and_releases_another_one_gets_its_first_place_at_once(
     number: int, steps: list[tuple[bool, int]]
 ) -> None:
     places, held = FifoSemaphore(number, Shares(0.1, 0.25)), list[HeldPlace]()

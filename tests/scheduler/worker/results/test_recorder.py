@@ -17,17 +17,17 @@ from scheduler.worker.options import EMBEDDED_OPTIONS, FUNCTIONS_OPTIONS, Worker
 from scheduler.worker.results.recorder import MAX_RESULTS_PER_WRITE
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
-from tests.scheduler.fakes import Shop, entry
+from tests.scheduler.fakes import WorkerHarness, entry
 
 
 class Counted:
     """A shop's `finish_all`, watched: how many results each writing had, and seconds after the start."""
 
-    def __init__(self, shop: Shop, takes: float = 0.0) -> None:
-        self._shop, self._takes = shop, takes
-        self._finish_all = shop.runs.finish_all
+    def __init__(self, harness: WorkerHarness, takes: float = 0.0) -> None:
+        self._shop, self._takes = harness, takes
+        self._finish_all = harness.runs.finish_all
         self.groups: list[tuple[float, int]] = []
-        shop.runs.finish_all = self._counted  # type: ignore[method-assign]  # watches the real one
+        harness.runs.finish_all = self._counted  # type: ignore[method-assign]  # watches the real one
 
     async def _counted(self, ends: Sequence[RunResult]) -> Sequence[StoreError | None]:
         self.groups.append((round(self._shop.clock.monotonic(), 2), len(ends)))
@@ -44,10 +44,10 @@ async def perform(
 ) -> Counted:
     """So many runs of so many seconds, each due `every` seconds after the one before."""
     jobs = [entry(f"j{number}", schedule=None) for number in range(count)]
-    shop = Shop(Hang("body", seconds), jobs=jobs, places=count, ways=ways)
-    counted = Counted(shop, takes)
-    await shop.worker.execute_batch([shop.ticket(1 + every * number, f"j{number}") for number in range(count)])
-    assert [event.run.outcome for event in shop.heard.finished] == [Outcome.SUCCEEDED] * count
+    harness = WorkerHarness(Hang("body", seconds), jobs=jobs, places=count, ways=ways)
+    counted = Counted(harness, takes)
+    await harness.worker.execute_batch([harness.ticket(1 + every * number, f"j{number}") for number in range(count)])
+    assert [event.run.outcome for event in harness.heard.finished] == [Outcome.SUCCEEDED] * count
     return counted
 
 
@@ -75,18 +75,18 @@ async def test_enough_results_do_not_wait_any_longer() -> None:
     ],
 )
 async def test_a_result_is_written_at_once_if_it_is_needed(entry_of: Callable[[], list[CatalogJob]]) -> None:
-    shop = Shop(Hang("body", 1.0), jobs=entry_of())
-    counted = Counted(shop)
-    await shop.worker.execute_batch([shop.ticket(1, "first")])
+    harness = WorkerHarness(Hang("body", 1.0), jobs=entry_of())
+    counted = Counted(harness)
+    await harness.worker.execute_batch([harness.ticket(1, "first")])
 
     assert counted.groups[0] == (2.0, 1)
 
 
 @virtual_time
-async def test_what_people_ask_for_is_written_at_once() -> None:
-    shop = Shop(Hang("body", 1.0))
-    counted = Counted(shop)
-    await shop.worker.execute(Ticket.requested("checkout", shop.clock.now(), entry().generation))
+async def test_what_people_request_is_written_at_once() -> None:
+    harness = WorkerHarness(Hang("body", 1.0))
+    counted = Counted(harness)
+    await harness.worker.execute(Ticket.requested("checkout", harness.clock.now(), entry().generation))
 
     assert counted.groups == [(1.0, 1)]
 
@@ -94,14 +94,14 @@ async def test_what_people_ask_for_is_written_at_once() -> None:
 @virtual_time
 async def test_a_result_does_not_linger_when_the_next_run_of_its_job_is_close() -> None:
     """It would find this one open, and be left out."""
-    shop = Shop(
+    harness = WorkerHarness(
         Hang("body", 8.9), jobs=[entry("tight", "every 10s"), entry("roomy", "every 60s")], ways=FUNCTIONS_OPTIONS
     )
-    counted = Counted(shop)
-    shift = timedelta(seconds=-shop.clock.now().second % 10)
-    tickets = [shop.ticket(shift.total_seconds(), job) for job in ("tight", "roomy")]
+    counted = Counted(harness)
+    shift = timedelta(seconds=-harness.clock.now().second % 10)
+    tickets = [harness.ticket(shift.total_seconds(), job) for job in ("tight", "roomy")]
 
-    await shop.worker.execute_batch(tickets)
+    await harness.worker.execute_batch(tickets)
 
     assert counted.sizes == [2] or counted.sizes == [1, 1]
     assert counted.groups[0][0] == round(shift.total_seconds() + 8.9 + MIN_RESULT_DELAY, 2)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from scheduler.hosts.functions.queue import QueueHandler
 from scheduler.hosts.functions.timer import TimerHandler
-from tests.scheduler.fakes import Sent, Shop
+from tests.scheduler.fakes import Sent, WorkerHarness
 
 
-class Post:
+class FunctionsHarness:
     """`ticks`: what the timer does; `work`: what the queue's triggers do."""
 
-    def __init__(self, shop: Shop) -> None:
+    def __init__(self, shop: WorkerHarness) -> None:
         self.shop, self.dispatch = shop, Sent()
         self.ticks = TimerHandler(
             shop.catalog,

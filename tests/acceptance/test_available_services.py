@@ -1,5 +1,7 @@
-"""Two hundred runs of one `serve` process with Application Insights, Datadog, Key Vault and the managed identity there:
-each gets what it should, and no secret stands where it must not. What happens without them: test_services_away."""
+"""Two hundred runs of one `serve` process with Application Insights, Datadog, Key Vault and the managed identity.
+
+Each gets what it should, and no secret stands where it must not. What happens without them: test_unavailable_services.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ IN_VAULT = {"kind": "bearer", "token": {"secret": "checkout-token"}}
 AS_IDENTITY = {"kind": "managed_identity", "scope": SCOPE}
 
 
-def asking(url: str, **more: Any) -> dict[str, Any]:
+def requesting(url: str, **more: Any) -> dict[str, Any]:
     """A job that may run beside itself."""
     return {"check": {"url": url}, "overlap": "allow", "retry": {"attempts": 1}, **more}
 
@@ -42,12 +44,12 @@ def asking(url: str, **more: Any) -> dict[str, Any]:
 def jobs_for(target: HttpTarget) -> dict[str, Any]:
     url = target.url
     return {
-        "good": asking(f"{url}/good?key=in-the-query", tags={"team": "payments"}),
-        "bad": asking(f"{url}/bad"),
-        "flaky": asking(f"{url}/flaky", retry={"attempts": 2, "initial": "1ms"}),
-        "with-secret": asking(url, check={"url": f"{url}/secret", "auth": IN_VAULT}),
-        "with-token": asking(url, check={"url": f"{url}/token", "auth": AS_IDENTITY}),
-        "echoed": asking(
+        "good": requesting(f"{url}/good?key=in-the-query", tags={"team": "payments"}),
+        "bad": requesting(f"{url}/bad"),
+        "flaky": requesting(f"{url}/flaky", retry={"attempts": 2, "initial": "1ms"}),
+        "with-secret": requesting(url, check={"url": f"{url}/secret", "auth": IN_VAULT}),
+        "with-token": requesting(url, check={"url": f"{url}/token", "auth": AS_IDENTITY}),
+        "echoed": requesting(
             url,
             check={"url": f"{url}/echo", "auth": IN_VAULT, "query": {"token": {"secret": "checkout-token"}}},
             expect=[{"body_contains": "what it never says"}],
@@ -64,8 +66,8 @@ def scripted(target: HttpTarget) -> None:
         return Answer(200 if flaky[run] > 1 else 503)
 
     def echo(request: Request) -> Answer:
-        said = f"you sent {request.headers['authorization']} and {request.target}"
-        return Answer(200, {"x-said": request.headers["authorization"]}, said.encode("latin-1"))
+        output = f"you sent {request.headers['authorization']} and {request.target}"
+        return Answer(200, {"x-said": request.headers["authorization"]}, output.encode("latin-1"))
 
     target.on("/bad", 500)
     target.on_call("/flaky", every_second_attempt)
@@ -73,7 +75,7 @@ def scripted(target: HttpTarget) -> None:
 
 
 @dataclass(frozen=True)
-class Told:
+class Reported:
     """What was there to see after the runs, and the services that were told."""
 
     runs: list[dict[str, Any]]
@@ -96,7 +98,7 @@ class Told:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def told(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Told]:
+async def reported(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Reported]:
     folder = tmp_path_factory.mktemp("told")
     async with (
         HttpTarget() as target,
@@ -127,16 +129,18 @@ async def told(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Told]:
             await host.stop()
         state += [file.read_bytes() for file in folder.glob("state.db*")]
         log = host.program.stdout + host.program.stderr
-        yield Told(runs, "\n".join(answers), log, host.log(), state, health, target, insights, datadog, vault, identity)
+        yield Reported(
+            runs, "\n".join(answers), log, host.log(), state, health, target, insights, datadog, vault, identity
+        )
 
 
 async def until_all_arrived(insights: ApplicationInsightsIngestion, runs: list[dict[str, Any]]) -> None:
     """At the end of a process a busy machine may not send all within the second that there is."""
     spans = len(runs) + sum(run["attempt_count"] for run in runs)
-    wanted = {"EventData": len(runs), "AvailabilityData": len(runs), "RemoteDependencyData": spans}
+    required = {"EventData": len(runs), "AvailabilityData": len(runs), "RemoteDependencyData": spans}
 
     def arrived() -> bool:
-        rows = all(len(insights.by_type(kind)) >= count for kind, count in wanted.items())
+        rows = all(len(insights.by_type(kind)) >= count for kind, count in required.items())
         return rows and counted_runs(insights).total() >= len(runs)
 
     async with asyncio.timeout(60):
@@ -164,9 +168,9 @@ async def run_many(host: Host) -> list[str]:
     return answers
 
 
-def test_every_run_is_in_history_with_its_outcome(told: Told) -> None:
-    assert len(told.runs) == RUNS
-    assert {(run["job"], run["outcome"]) for run in told.runs} == {
+def test_every_run_is_in_history_with_its_outcome(reported: Reported) -> None:
+    assert len(reported.runs) == RUNS
+    assert {(run["job"], run["outcome"]) for run in reported.runs} == {
         ("good", "succeeded"),
         ("bad", "failed"),
         ("flaky", "succeeded"),
@@ -174,60 +178,60 @@ def test_every_run_is_in_history_with_its_outcome(told: Told) -> None:
         ("with-token", "succeeded"),
         ("echoed", "failed"),
     }
-    assert told.health["status"] == "ok"
+    assert reported.health["status"] == "ok"
 
 
-def test_the_target_gets_the_secret_of_the_vault(told: Told) -> None:
-    sent = {request.headers["authorization"] for request in told.target.requests_to("/secret")}
+def test_the_target_gets_the_secret_of_the_vault(reported: Reported) -> None:
+    sent = {request.headers["authorization"] for request in reported.target.requests_to("/secret")}
     assert {text.encode("latin-1").decode() for text in sent} == {f"Bearer {CANARY}"}
     # One look at the vault serves all runs for minutes.
-    assert told.vault.calls("checkout-token") == 1
+    assert reported.vault.calls("checkout-token") == 1
 
 
-def test_the_target_gets_a_token_of_the_managed_identity(told: Told) -> None:
-    sent = {request.headers["authorization"] for request in told.target.requests_to("/token")}
-    assert sent == {f"Bearer {token}" for token in possible_tokens(told)}
-    assert Counter(told.identity.calls) == {("api://checkout", None): 1, ("https://vault.azure.net", None): 1}
+def test_the_target_gets_a_token_of_the_managed_identity(reported: Reported) -> None:
+    sent = {request.headers["authorization"] for request in reported.target.requests_to("/token")}
+    assert sent == {f"Bearer {token}" for token in possible_tokens(reported)}
+    assert Counter(reported.identity.calls) == {("api://checkout", None): 1, ("https://vault.azure.net", None): 1}
 
 
-def possible_tokens(told: Told) -> set[str]:
+def possible_tokens(reported: Reported) -> set[str]:
     """The identity numbers its tokens: which number is the target's depends on who asked first."""
-    number = told.identity.calls.index(("api://checkout", None)) + 1
-    return {told.identity.token("api://checkout", number)}
+    number = reported.identity.calls.index(("api://checkout", None)) + 1
+    return {reported.identity.token("api://checkout", number)}
 
 
-def test_application_insights_has_an_availability_row_for_every_run(told: Told) -> None:
-    rows = told.insights.by_type("AvailabilityData")
-    assert Counter((row["name"], row["properties"]["Outcome"]) for row in rows) == told.expected("job", "outcome")
-    assert {row["id"] for row in rows} == {run["id"] for run in told.runs}
+def test_application_insights_has_an_availability_row_for_every_run(reported: Reported) -> None:
+    rows = reported.insights.by_type("AvailabilityData")
+    assert Counter((row["name"], row["properties"]["Outcome"]) for row in rows) == reported.expected("job", "outcome")
+    assert {row["id"] for row in rows} == {run["id"] for run in reported.runs}
     assert {row["success"] for row in rows if row["name"] == "bad"} == {False}
 
 
-def test_application_insights_has_a_custom_event_for_every_run(told: Told) -> None:
-    events = [row for row in told.insights.by_type("EventData") if row["name"] == "JobRun"]
-    assert Counter((row["properties"]["RunId"],) for row in events) == told.expected("id")
+def test_application_insights_has_a_custom_event_for_every_run(reported: Reported) -> None:
+    events = [row for row in reported.insights.by_type("EventData") if row["name"] == "JobRun"]
+    assert Counter((row["properties"]["RunId"],) for row in events) == reported.expected("id")
     durations = {row["properties"]["RunId"]: row["measurements"]["Duration"] for row in events}
-    assert durations == pytest.approx({run["id"]: run["duration_ms"] for run in told.runs}, abs=0.01)
+    assert durations == pytest.approx({run["id"]: run["duration_ms"] for run in reported.runs}, abs=0.01)
 
 
-def test_the_metrics_in_application_insights_sum_up_to_the_runs(told: Told) -> None:
-    assert counted_runs(told.insights) == told.expected("job", "outcome")
-    metrics = [metric for row in told.insights.by_type("MetricData") for metric in row["metrics"]]
+def test_the_metrics_in_application_insights_sum_up_to_the_runs(reported: Reported) -> None:
+    assert counted_runs(reported.insights) == reported.expected("job", "outcome")
+    metrics = [metric for row in reported.insights.by_type("MetricData") for metric in row["metrics"]]
     attempts = sum(metric["value"] for metric in metrics if metric["name"] == "scheduler.job.attempts")
-    assert attempts == sum(run["attempt_count"] for run in told.runs)
+    assert attempts == sum(run["attempt_count"] for run in reported.runs)
 
 
-def test_application_insights_has_a_trace_of_every_run_with_a_span_for_each_attempt(told: Told) -> None:
-    spans = told.insights.by_type("RemoteDependencyData")
+def test_application_insights_has_a_trace_of_every_run_with_a_span_for_each_attempt(reported: Reported) -> None:
+    spans = reported.insights.by_type("RemoteDependencyData")
     of_runs = [span for span in spans if span["name"].startswith("run ")]
     of_attempts = [span for span in spans if span["name"].startswith("HTTP ")]
-    assert Counter((span["name"].removeprefix("run "),) for span in of_runs) == told.expected("job")
-    assert len(of_attempts) == sum(run["attempt_count"] for run in told.runs)
+    assert Counter((span["name"].removeprefix("run "),) for span in of_runs) == reported.expected("job")
+    assert len(of_attempts) == sum(run["attempt_count"] for run in reported.runs)
 
 
-def test_what_belongs_to_a_run_shares_its_operation(told: Told) -> None:
+def test_what_belongs_to_a_run_shares_its_operation(reported: Reported) -> None:
     operations: dict[str, set[str]] = {}
-    for item in told.insights.items:
+    for item in reported.insights.items:
         run = item["data"]["baseData"].get("properties", {}).get("RunId")
         if run is not None:
             operations.setdefault(run, set()).add(item["tags"]["ai.operation.id"])
@@ -235,33 +239,33 @@ def test_what_belongs_to_a_run_shares_its_operation(told: Told) -> None:
     assert {len(ids) for ids in operations.values()} == {1}
 
 
-def test_datadog_counts_every_run(told: Told) -> None:
+def test_datadog_counts_every_run(reported: Reported) -> None:
     counts: Counter[tuple[Any, ...]] = Counter()
-    for entry in told.datadog.series:
+    for entry in reported.datadog.series:
         if entry["metric"] == "scheduler.job.runs":
             tags = dict(tag.split(":", 1) for tag in entry["tags"])
             counts[tags["job"], tags["outcome"]] += sum(point["value"] for point in entry["points"])
-    assert counts == told.expected("job", "outcome")
-    assert told.datadog.refused == []
+    assert counts == reported.expected("job", "outcome")
+    assert reported.datadog.refused == []
 
 
-def test_datadog_has_the_values_of_every_run(told: Told) -> None:
+def test_datadog_has_the_values_of_every_run(reported: Reported) -> None:
     values: Counter[str] = Counter()
-    for entry in told.datadog.distributions:
+    for entry in reported.datadog.distributions:
         values[entry["metric"]] += sum(len(points) for _, points in entry["points"])
     assert values == dict.fromkeys(
         (f"scheduler.job.{name}" for name in ("duration", "response_time", "lateness", "attempts")), RUNS
     )
 
 
-def test_datadog_has_a_log_entry_of_every_run(told: Told) -> None:
-    entries = [entry for entry in told.datadog.logs if entry.get("Event") == "JOB_PERFORMANCE"]
-    assert Counter((entry["RunId"],) for entry in entries) == told.expected("id")
+def test_datadog_has_a_log_entry_of_every_run(reported: Reported) -> None:
+    entries = [entry for entry in reported.datadog.logs if entry.get("Event") == "JOB_PERFORMANCE"]
+    assert Counter((entry["RunId"],) for entry in entries) == reported.expected("id")
 
 
-def test_datadog_has_a_service_check_of_each_job(told: Told) -> None:
+def test_datadog_has_a_service_check_of_each_job(reported: Reported) -> None:
     latest: dict[str, int] = {}
-    for check in told.datadog.checks:
+    for check in reported.datadog.checks:
         assert check["check"] == "scheduler.job.status"
         tags = dict(tag.split(":", 1) for tag in check["tags"])
         latest[tags["job"]] = check["status"]
@@ -276,38 +280,38 @@ def test_datadog_has_a_service_check_of_each_job(told: Told) -> None:
     }
 
 
-def secrets_of(told: Told) -> Iterable[str]:
+def secrets_of(reported: Reported) -> Iterable[str]:
     yield CANARY
     yield "canary-Zx9"
-    yield from possible_tokens(told)
-    yield told.datadog.api_key
+    yield from possible_tokens(reported)
+    yield reported.datadog.api_key
     yield "in-the-query"
-    yield told.identity.HEADER
+    yield reported.identity.HEADER
 
 
-def test_no_secret_is_in_the_log(told: Told) -> None:
-    assert [secret for secret in secrets_of(told) if secret in told.log] == []
+def test_no_secret_is_in_the_log(reported: Reported) -> None:
+    assert [secret for secret in secrets_of(reported) if secret in reported.log] == []
 
 
-def test_no_secret_is_in_the_store(told: Told) -> None:
-    assert [secret for secret in secrets_of(told) for file in told.state if secret.encode() in file] == []
+def test_no_secret_is_in_the_store(reported: Reported) -> None:
+    assert [secret for secret in secrets_of(reported) for file in reported.state if secret.encode() in file] == []
 
 
-def test_no_secret_is_in_an_answer_of_the_api(told: Told) -> None:
-    assert [secret for secret in secrets_of(told) if secret in told.answers] == []
+def test_no_secret_is_in_an_answer_of_the_api(reported: Reported) -> None:
+    assert [secret for secret in secrets_of(reported) if secret in reported.answers] == []
 
 
-def test_no_secret_leaves_with_telemetry(told: Told) -> None:
-    datadog = told.datadog
-    left = json.dumps([told.insights.items, datadog.series, datadog.logs, datadog.checks, datadog.distributions])
-    assert [secret for secret in secrets_of(told) if secret in left] == []
+def test_no_secret_leaves_with_telemetry(reported: Reported) -> None:
+    datadog = reported.datadog
+    left = json.dumps([reported.insights.items, datadog.series, datadog.logs, datadog.checks, datadog.distributions])
+    assert [secret for secret in secrets_of(reported) if secret in left] == []
 
 
-def test_what_was_redacted_is_shown_as_such(told: Told) -> None:
-    echoed = next(run for run in told.runs if run["job"] == "echoed")
+def test_what_was_redacted_is_shown_as_such(reported: Reported) -> None:
+    echoed = next(run for run in reported.runs if run["job"] == "echoed")
     assert "you sent Bearer ***" in echoed["message"]
 
 
-def test_the_log_has_no_traceback(told: Told) -> None:
-    assert "Traceback" not in told.log
-    assert [line for line in told.lines if "Exception" in line] == []
+def test_the_log_has_no_traceback(reported: Reported) -> None:
+    assert "Traceback" not in reported.log
+    assert [line for line in reported.lines if "Exception" in line] == []

@@ -24,7 +24,7 @@ IN_VAULT = {"kind": "bearer", "token": {"secret": "checkout-token"}}
 AS_IDENTITY = {"kind": "managed_identity", "scope": "api://checkout/.default"}
 
 
-async def away(stack: AsyncExitStack, server: Callable[[], Any]) -> dict[str, str]:
+async def unavailable(stack: AsyncExitStack, server: Callable[[], Any]) -> dict[str, str]:
     """Settings of all four, at addresses where such a server is."""
     insights, datadog, vault, identity = [(await stack.enter_async_context(server())).url for _ in range(4)]
     return {
@@ -68,11 +68,13 @@ async def until_degraded(host: Host, *parts: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-async def test_the_same_runs_happen_at_the_same_time_with_all_four_refused_and_health_says_so(tmp_path: Path) -> None:
+async def test_the_same_runs_happen_at_the_same_time_with_all_four_refused_and_health_reports_it(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "without").mkdir()
     async with AsyncExitStack() as stack:
         target = await stack.enter_async_context(HttpTarget())
-        env = await away(stack, refused_port)
+        env = await unavailable(stack, refused_port)
         jobs = each_second(target)
         needing = {
             "with-secret": job(target.url, check={"url": f"{target.url}/secret", "auth": IN_VAULT}),
@@ -113,7 +115,7 @@ async def test_the_same_runs_happen_at_the_same_time_with_all_four_refused_and_h
 async def test_an_end_is_not_held_up_by_services_that_accept_and_stay_silent(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         target = await stack.enter_async_context(HttpTarget())
-        env = await away(stack, black_hole)
+        env = await unavailable(stack, black_hole)
         auth = {"auth": IN_VAULT}
         jobs = {"quick": job(f"{target.url}/quick"), "slow": job("", check={"url": target.url, **auth})}
         host = await stack.enter_async_context(embedded(tmp_path, jobs, SCHEDULER_SHUTDOWN_GRACE="200ms", **env))
@@ -140,7 +142,7 @@ async def test_the_target_is_not_blamed_for_a_silent_vault_or_identity(
 ) -> None:
     async with AsyncExitStack() as stack:
         target = await stack.enter_async_context(HttpTarget())
-        env = {name: value for name, value in (await away(stack, black_hole)).items() if name in OF_CREDENTIALS}
+        env = {name: value for name, value in (await unavailable(stack, black_hole)).items() if name in OF_CREDENTIALS}
         check = {"url": target.url, "auth": auth}
         job_ = job("", check=check, timeout={"attempt": "300ms"}, circuit={"consecutive_failures": 1})
         host = await stack.enter_async_context(embedded(tmp_path, {"checkout": job_}, **env))
