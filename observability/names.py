@@ -60,6 +60,7 @@ JOB_DEAD_LETTERED: Final = _event("JOB_DEAD_LETTERED", "A run is given up and st
 SERVICE_STARTED: Final = _event("SERVICE_STARTED", "The scheduler is ready and starts to plan.")
 SERVICE_FAILED: Final = _event("SERVICE_FAILED", "The scheduler cannot start, so nothing runs.")
 SERVICE_STOPPED: Final = _event("SERVICE_STOPPED", "The scheduler has finished its runs and stops.")
+AUDIT_HEAD: Final = _event("AUDIT_HEAD", "The last entry of the audit trail, each hour: an anchor for `audit verify`.")
 WATCHDOG: Final = _event("WATCHDOG", "A part of the scheduler is unhealthy, or is healthy again.")
 
 # --- Fields of every log line -----------------------------------------------------------------------------------------
@@ -100,6 +101,9 @@ ENVIRONMENT: Final = _field("Environment", "The environment's name: dev, test, p
 VERSION: Final = _field("Version", "The program's version.")
 JOBS: Final = _field("Jobs", "Number of active jobs.")
 HOST: Final = _field("Host", "Which host runs the program: embedded or functions.")
+AUDIT_SEQUENCE: Final = _field("AuditSequence", "The number of the last entry of the audit trail.")
+AUDIT_HASH: Final = _field("AuditHash", "Its SHA-256.")
+AUDIT_ENTRIES: Final = _field("AuditEntries", "Number of stored entries of the audit trail.")
 PART: Final = _field("Part", "The part of health: jobs, queue or secrets.")
 DNS_TIME: Final = _field("DnsTime", "Name resolution of an attempt.", "ms")
 CONNECT_TIME: Final = _field("ConnectTime", "TCP connection of an attempt.", "ms")

@@ -143,6 +143,14 @@ class Telemetry:
         """The scheduler has ended its runs."""
         self._publish_service_event(names.SERVICE_STOPPED, "scheduler stopped", {names.HOST: host})
 
+    def audit_head(self, sequence: int, digest: str, count: int) -> None:
+        """Publish the last entry of the audit trail, as an anchor for its verification."""
+        self._publish_service_event(
+            names.AUDIT_HEAD,
+            f"audit trail: the last of {count} entries is {sequence}:{digest}",
+            {names.AUDIT_SEQUENCE: sequence, names.AUDIT_HASH: digest, names.AUDIT_ENTRIES: count},
+        )
+
     def watchdog(self, part: str, message: str, *, well: bool) -> None:
         """A part of health (`jobs`, `queue`, `secrets`) is no longer well, or is well again."""
         self._publish_service_event(

@@ -8,6 +8,7 @@ from jobs.ports import Clock
 from scheduler.audit.trail import AuditTrail
 from scheduler.health.report import Health
 from scheduler.operations import Operations
+from scheduler.queries.audit import AuditQueries
 from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.heartbeats import HeartbeatQueries
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
@@ -20,6 +21,7 @@ from scheduler.watchdog import Watchdog
 @dataclass(frozen=True, slots=True)
 class Services:
     audit: AuditTrail
+    audit_queries: AuditQueries
     operations: Operations
     queries: JobAndRunQueries
     health: Health

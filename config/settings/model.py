@@ -46,6 +46,12 @@ class LogSettings(FrozenModel):
     format: Literal["auto", "json", "text"] = "auto"
 
 
+class AuditSettings(FrozenModel):
+    """An entry of the audit trail is deleted when it is older than `age`."""
+
+    age: PositiveDuration = 400 * 86400.0
+
+
 class RetentionSettings(FrozenModel):
     """A run is deleted when it is older than `age`, or when its job has more than `runs_per_job` newer ones."""
 
@@ -160,6 +166,7 @@ class Settings(BaseModel):
     identity: IdentitySettings = IdentitySettings()
     retry_budget: RetryBudgetSettings = RetryBudgetSettings()
     rate_limits: RateLimitSettings = RateLimitSettings()
+    audit: AuditSettings = AuditSettings()
     retention: RetentionSettings = RetentionSettings()
     storage: StorageSettings = StorageSettings()
     telemetry: Reporting = Reporting()

@@ -16,6 +16,7 @@ from scheduler.api.middleware.unexpected_errors import UnexpectedErrors
 from scheduler.api.problems import add_problem_handlers
 from scheduler.api.requests import BodyRules, RouteBody
 from scheduler.api.routes import (
+    audit,
     backfills,
     circuits,
     dead_letters,
@@ -44,6 +45,7 @@ ROUTERS = (
     secrets.router,
     heartbeats.router,
     uptime.router,
+    audit.router,
     pings.router,
     openapi.router,
     overview_page.router,

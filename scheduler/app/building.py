@@ -20,6 +20,7 @@ from scheduler.app.profile import HostProfile
 from scheduler.app.program import Program
 from scheduler.app.rate_limit_setup import build_rate_limits
 from scheduler.app.worker_setup import build_worker
+from scheduler.audit.upkeep import AuditUpkeep
 from scheduler.dependencies.port import DeferredFollowUp, FollowUp
 from scheduler.dependencies.trigger import DependencyTrigger
 from scheduler.dispatch.port import Dispatch, QueueDepthReader
@@ -32,6 +33,7 @@ from scheduler.operations.pauses import JobPauser
 from scheduler.operations.pings import PingReceiver
 from scheduler.operations.runs import RunStarter
 from scheduler.operations.secrets import SecretRefresher
+from scheduler.queries.audit import AuditQueries
 from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.heartbeat_reader import HeartbeatReader
 from scheduler.queries.heartbeats import HeartbeatQueries
@@ -93,6 +95,8 @@ async def _build_program(foundation: Foundation, listener: RunListener | None) -
         dispatch=dispatch,
         worker=worker,
         audit=foundation.audit,
+        audit_queries=AuditQueries(catalog, foundation.repositories.audit_log),
+        audit_upkeep=_build_audit_upkeep(foundation),
         operations=_build_operations(foundation, setup, worker, dispatch, secret_watch, board, beats),
         queries=JobAndRunQueries(catalog, runs, pauses, foundation.repositories.dead_letters, clock),
         health=foundation.health,
@@ -143,6 +147,17 @@ def _build_operations(
         circuits=CircuitControl(board, repositories.circuits, clock, audit),
         secrets=SecretRefresher(secret_watch, audit),
         pings=pinging,
+    )
+
+
+def _build_audit_upkeep(foundation: Foundation) -> AuditUpkeep:
+    return AuditUpkeep(
+        foundation.audit,
+        foundation.repositories.audit_log,
+        foundation.repositories.cursors,
+        foundation.clock,
+        foundation.telemetry.audit_head,
+        foundation.settings.audit.age,
     )
 
 

@@ -21,7 +21,7 @@ from scheduler.app.adapters import describe_store_location, find_file_check, ope
 from scheduler.app.early_telemetry import EarlyTelemetry
 from scheduler.app.health_probes import configuration_probe, store_probe, telemetry_probe
 from scheduler.app.profile import HostProfile
-from scheduler.audit.trail import AuditTrail, LoggedAuditTrail
+from scheduler.audit.stored_trail import StoredAuditTrail
 from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.reloading import build_snapshot
 from scheduler.health.report import Health
@@ -58,7 +58,7 @@ class Foundation:
     repositories: Repositories
     runs: Runs
     pauses: Pauses
-    audit: AuditTrail
+    audit: StoredAuditTrail
 
 
 async def open_foundation(
@@ -85,6 +85,7 @@ async def open_foundation(
     owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     # Any process that shares the queue may get the message of what this one queues.
     runs = TrackedRuns(store, activity, queues_as="" if profile.shares_queue else owner, failures=trouble)
+    repositories = Repositories(store)
     return Foundation(
         profile=profile,
         configuration=configuration,
@@ -100,10 +101,10 @@ async def open_foundation(
         trouble=trouble,
         activity=activity,
         owner=owner,
-        repositories=Repositories(store),
+        repositories=repositories,
         runs=runs,
         pauses=Pauses(store, clock.monotonic),
-        audit=LoggedAuditTrail(),
+        audit=StoredAuditTrail(repositories.audit_log, clock, redactor),
     )
 
 

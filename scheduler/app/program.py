@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from observability.telemetry import Telemetry
     from scheduler.app.check_setup import CheckSetup
     from scheduler.audit.trail import AuditTrail
+    from scheduler.audit.upkeep import AuditUpkeep
     from scheduler.catalog.catalog import Catalog
     from scheduler.dispatch.port import Dispatch
     from scheduler.health.report import Health
     from scheduler.operations import Operations
+    from scheduler.queries.audit import AuditQueries
     from scheduler.queries.circuits import CircuitQueries
     from scheduler.queries.heartbeats import HeartbeatQueries
     from scheduler.queries.jobs_and_runs import JobAndRunQueries
@@ -53,6 +55,8 @@ class Program:
     dispatch: Dispatch
     worker: Worker
     audit: AuditTrail
+    audit_upkeep: AuditUpkeep
+    audit_queries: AuditQueries
     operations: Operations
     queries: JobAndRunQueries
     health: Health
@@ -71,6 +75,7 @@ class Program:
 
         return Services(
             audit=self.audit,
+            audit_queries=self.audit_queries,
             operations=self.operations,
             queries=self.queries,
             health=self.health,

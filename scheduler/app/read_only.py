@@ -22,6 +22,7 @@ from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.repository import Runs
 
 if TYPE_CHECKING:
+    from scheduler.queries.audit import AuditQueries
     from scheduler.queries.circuits import CircuitQueries
     from scheduler.queries.heartbeats import HeartbeatQueries
     from scheduler.queries.jobs_and_runs import JobAndRunQueries
@@ -55,6 +56,12 @@ class ReadOnlyProgram:
             self._catalog, heartbeats, self._pauses, self._repositories.schedule_activations, self.clock
         )
         return HeartbeatQueries(self._catalog, heartbeats, beats, self._pauses, self.clock)
+
+    @cached_property
+    def audit_queries(self) -> AuditQueries:
+        from scheduler.queries.audit import AuditQueries
+
+        return AuditQueries(self._catalog, self._repositories.audit_log)
 
     @cached_property
     def uptimes(self) -> UptimeReader:

@@ -29,10 +29,10 @@ async def recorded(trail: AuditTrail, caller: Caller, change: AuditedChange) -> 
     if caller.source is ChangeSource.PING:
         yield
         return
-    await trail.record(caller, change)
+    number = await trail.record(caller, change)
     try:
         yield
     except Exception as error:
         log_failed_change(change.action, change.object_id, caller, error)
-        await trail.record_failure(caller, change, error)
+        await trail.record_failure(caller, change, error, number)
         raise

@@ -47,12 +47,15 @@ class Refusal:
 
 
 class AuditTrail(Protocol):
-    async def record(self, caller: Caller, change: AuditedChange) -> None:
-        """Store an entry, before the change is made. Raises StoreError: then the change must not be made."""
+    async def record(self, caller: Caller, change: AuditedChange) -> int:
+        """Store an entry, before the change is made. Return its number.
+
+        Raises StoreError: then the change must not be made.
+        """
         ...
 
-    async def record_failure(self, caller: Caller, change: AuditedChange, error: BaseException) -> None:
-        """Store that a recorded change failed. Logs what cannot be stored."""
+    async def record_failure(self, caller: Caller, change: AuditedChange, error: BaseException, number: int) -> None:
+        """Store that the change of an entry failed. Logs what cannot be stored."""
         ...
 
     async def record_refusal(self, refusal: Refusal) -> None:
@@ -63,10 +66,11 @@ class AuditTrail(Protocol):
 class LoggedAuditTrail:
     """An audit trail that stores nothing: the log lines of scheduler.audit.recording remain."""
 
-    async def record(self, caller: Caller, change: AuditedChange) -> None:
+    async def record(self, caller: Caller, change: AuditedChange) -> int:
         """See AuditTrail.record."""
+        return 0
 
-    async def record_failure(self, caller: Caller, change: AuditedChange, error: BaseException) -> None:
+    async def record_failure(self, caller: Caller, change: AuditedChange, error: BaseException, number: int) -> None:
         """See AuditTrail.record_failure."""
 
     async def record_refusal(self, refusal: Refusal) -> None:

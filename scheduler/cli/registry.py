@@ -54,6 +54,9 @@ COMMANDS = {
         Needs.ALL_JOBS,
         {"open": Needs.USABLE, "close": Needs.USABLE, "reset": Needs.USABLE},
     ),
+    "audit": CommandEntry(
+        "audit.group", "audit", Needs.NOTHING, {"list": Needs.STORE, "verify": Needs.STORE, "export": Needs.STORE}
+    ),
     "secrets": CommandEntry(
         "secrets.group", "secrets", Needs.ALL_JOBS, {"refresh": Needs.USABLE, "rules": Needs.ALL_JOBS}
     ),

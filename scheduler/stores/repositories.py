@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from scheduler.stores.port import Store
 
 if TYPE_CHECKING:
+    from scheduler.stores.audit.log import AuditLog
     from scheduler.stores.cancellations import Cancellations
     from scheduler.stores.circuits import StoredCircuits
     from scheduler.stores.cursors import Cursors
@@ -24,6 +25,12 @@ class Repositories:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+
+    @cached_property
+    def audit_log(self) -> AuditLog:
+        from scheduler.stores.audit.log import AuditLog
+
+        return AuditLog(self._store)
 
     @cached_property
     def cancellations(self) -> Cancellations:

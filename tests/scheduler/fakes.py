@@ -174,7 +174,7 @@ class WorkerHarness:
         self.marks = repositories.schedule_activations
         self.check = ScriptedCheck(list(steps) or [answer()])
         self.heard = Heard()
-        self.audit = MemoryAuditTrail()
+        self.audit, self.audit_log = MemoryAuditTrail(), repositories.audit_log
         self.catalog = Catalog([entry()] if jobs is None else jobs)
         self.tokens, self.redactor, self.heartbeats = MemorySecrets(), Redactor(), repositories.heartbeats
         self.pauses = Pauses(store, self.clock.monotonic)

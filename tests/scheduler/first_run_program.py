@@ -20,9 +20,9 @@ from config.loading import load_configuration
 from jobs.checks.clock import PhaseClock
 from jobs.running import execution
 from scheduler.app import Program, open_program
-from scheduler.cli.caller import command_caller
 from scheduler.cli.command_profile import CommandProfile
 from scheduler.hosts.embedded.program import open_embedded_program
+from scheduler.identity.command_caller import command_caller
 
 ROOT = Path(__file__).resolve().parents[2]
 before: list[set[str]] = []

@@ -29,9 +29,9 @@ def cancel(
     Examples:
       cancel checkout-api@20261125T015030.000Z
     """
-    from scheduler.cli.caller import command_caller
     from scheduler.cli.mutations import run_operation
     from scheduler.cli.output import EXIT_FAILED, print_error
+    from scheduler.identity.command_caller import command_caller
 
     async def work(program: Program) -> RunRecord:
         return await program.operations.cancellations.cancel(run, caller=command_caller(), wait=_CANCEL_TIMEOUT)

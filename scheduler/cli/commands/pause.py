@@ -37,9 +37,9 @@ def pause(
       pause checkout-api --until 2026-11-25T14:00:00Z
       pause checkout-api
     """
-    from scheduler.cli.caller import command_caller
     from scheduler.cli.mutations import run_operation, show_job
     from scheduler.cli.options import parse_duration_option, parse_instant_option
+    from scheduler.identity.command_caller import command_caller
 
     if length is not None and until is not None:
         fail("--for and --until both set the end: give one of them")

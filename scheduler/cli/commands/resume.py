@@ -23,8 +23,8 @@ def resume(
     Examples:
       resume checkout-api
     """
-    from scheduler.cli.caller import command_caller
     from scheduler.cli.mutations import run_operation, show_job
+    from scheduler.identity.command_caller import command_caller
 
     async def work(program: Program) -> tuple[JobView, bool]:
         was_paused = await program.operations.pauses.resume(job, caller=command_caller())

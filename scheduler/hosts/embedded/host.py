@@ -26,7 +26,7 @@ from scheduler.connections.register import ConnectionRegister
 from scheduler.hosts.embedded.background import background_tasks, restart_on_failure
 from scheduler.hosts.embedded.gc_tuning import freeze_long_lived_objects
 from scheduler.hosts.embedded.listeners import listener_url, open_listener, open_sample_listener
-from scheduler.hosts.embedded.maintenance import prune_periodically, reload_jobs
+from scheduler.hosts.embedded.maintenance import keep_audit_trail, prune_periodically, reload_jobs
 from scheduler.hosts.embedded.program import EmbeddedProgram, open_embedded_program
 from scheduler.hosts.embedded.recovery import RunRecovery
 from scheduler.hosts.embedded.server import create_server, serve_sample_target
@@ -46,6 +46,8 @@ _log = logging.getLogger("scheduler.hosts.embedded.host")
 LOOPBACK_NAMES = (*LOOPBACK_HOSTS, "[::1]")
 FINAL_CURSOR_TIMEOUT = 0.5
 """Seconds to save the tick cursor when the host stops. A crash does not save it either."""
+FINAL_AUDIT_TIMEOUT = 0.5
+"""Seconds to publish the head of the audit trail when the host stops."""
 THREAD_SWITCH_INTERVAL = 0.0005
 """Seconds after which a busy thread yields to another. Runs wait for microseconds of work in the store's threads; with
 Python's default of 5 ms, each of these threads would wait that long for the event loop's thread."""
@@ -126,6 +128,7 @@ def _background_work(opened: EmbeddedProgram, ticker: Ticker) -> Sequence[Corout
         ticker.run(),
         restart_on_failure(recovery.run),
         restart_on_failure(partial(prune_periodically, program)),
+        restart_on_failure(partial(keep_audit_trail, program)),
         restart_on_failure(partial(save_cursor_periodically, program, ticker)),
         restart_on_failure(program.watchdog.run),
         restart_on_failure(partial(reload_jobs, opened, ticker)),
@@ -150,6 +153,9 @@ async def _drain(program: Program, ticker: Ticker) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(FINAL_CURSOR_TIMEOUT):
             await save_tick_cursor(program, ticker)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(FINAL_AUDIT_TIMEOUT):
+            await program.audit_upkeep.finish()
     program.operations.runs.stop_waiting()
 
 

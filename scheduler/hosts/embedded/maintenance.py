@@ -17,6 +17,8 @@ _log = logging.getLogger("scheduler.hosts.embedded.maintenance")
 
 RETENTION_INTERVAL = 30.0
 """Seconds between two deletions of old rows: short, so that each deletes few."""
+AUDIT_INTERVAL = 60.0
+"""Seconds between two ticks of scheduler.audit.upkeep."""
 ACTIVATION_RETRY_DELAY = 0.5
 """Seconds until the activation time of changed schedules is saved again after a failure."""
 
@@ -55,6 +57,12 @@ async def _save_activations(program: Program, schedules: dict[str, Schedule | No
         )
         return False
     return True
+
+
+async def keep_audit_trail(program: Program) -> None:
+    while True:
+        await program.audit_upkeep.tick()
+        await program.clock.sleep(AUDIT_INTERVAL)
 
 
 async def prune_periodically(program: Program) -> None:

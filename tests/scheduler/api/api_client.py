@@ -17,6 +17,7 @@ from scheduler.api.app import create_api
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.health.report import Health, HealthStatus, PartHealth
+from scheduler.queries.audit import AuditQueries
 from scheduler.queries.heartbeats import HeartbeatQueries
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.uptime import UptimeReader
@@ -55,6 +56,7 @@ class ApiClient:
         )
         self.services = Services(
             audit=self.shop.audit,
+            audit_queries=AuditQueries(catalog, self.shop.audit_log),
             operations=self.shop.operations(self.dispatch),
             queries=JobAndRunQueries(catalog, runs, self.shop.pauses, self.shop.dead_letters, clock),
             health=self.health,

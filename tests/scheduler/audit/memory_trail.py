@@ -24,12 +24,13 @@ class MemoryAuditTrail:
     def actions(self) -> list[tuple[str, str]]:
         return [(change.action, change.object_id) for _, change in self.changes]
 
-    async def record(self, caller: Caller, change: AuditedChange) -> None:
+    async def record(self, caller: Caller, change: AuditedChange) -> int:
         if self.is_unavailable:
             raise StoreUnavailable("the store does not answer")
         self.changes.append((caller, change))
+        return len(self.changes)
 
-    async def record_failure(self, caller: Caller, change: AuditedChange, error: BaseException) -> None:
+    async def record_failure(self, caller: Caller, change: AuditedChange, error: BaseException, number: int) -> None:
         self.failures.append((change, error))
 
     async def record_refusal(self, refusal: Refusal) -> None:

@@ -116,8 +116,8 @@ def reset_circuit(key: CircuitKey, reason: ReasonOption = "", as_json: AsJson = 
     Examples:
       circuits reset checkout-api
     """
-    from scheduler.cli.caller import command_caller
     from scheduler.cli.mutations import run_operation
+    from scheduler.identity.command_caller import command_caller
 
     view = run_operation(
         "circuits reset",
@@ -154,13 +154,13 @@ def _override(
 
 
 async def _open(program: Program, key: str, end: datetime | None, reason: str) -> CircuitView:
-    from scheduler.cli.caller import command_caller
+    from scheduler.identity.command_caller import command_caller
 
     return await program.operations.circuits.open(key, until=end, reason=reason, caller=command_caller())
 
 
 async def _close(program: Program, key: str, end: datetime | None, reason: str) -> CircuitView:
-    from scheduler.cli.caller import command_caller
+    from scheduler.identity.command_caller import command_caller
 
     return await program.operations.circuits.close(key, until=end, reason=reason, caller=command_caller())
 

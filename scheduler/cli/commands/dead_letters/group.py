@@ -140,8 +140,8 @@ def discard_letter(letter: LetterId) -> None:
     Examples:
       dead-letters discard 20261125T015030.000Z.0123456789ab
     """
-    from scheduler.cli.caller import command_caller
     from scheduler.cli.mutations import run_operation
+    from scheduler.identity.command_caller import command_caller
 
     run_operation(
         "dead-letters discard",

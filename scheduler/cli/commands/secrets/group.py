@@ -71,8 +71,8 @@ def refresh(
     Examples:
       secrets refresh checkout-token
     """
-    from scheduler.cli.caller import command_caller
     from scheduler.cli.mutations import run_operation
+    from scheduler.identity.command_caller import command_caller
 
     view = run_operation(
         "secrets refresh",

@@ -1,0 +1,173 @@
+"""`audit`: list the audit trail, verify it, export it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scheduler.cli.commands.audit.verifying import print_verification, read_anchors, verify_file
+from scheduler.cli.output import escape_controls, is_terminal, print_note, show_json, show_table, show_tabs
+
+if TYPE_CHECKING:
+    from scheduler.app import ReadOnlyProgram
+    from scheduler.queries.audit import AuditFilter, AuditView
+
+ABOUT = """Audit trail: who changed what, when and from where. It is a chain of hashes, so a change of it shows.
+
+\b
+Examples:
+  audit list --action job.pause --from 24h
+  audit verify --anchor 1801:77d0...3b
+  audit export > audit.jsonl"""
+
+audit = typer.Typer(help=ABOUT, no_args_is_help=True)
+
+_PAGE = 500
+_FIELDS = ("seq", "at", "principal", "address", "action", "object", "summary")
+
+FromOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="WHEN",
+        help="Only entries of this time or later: ISO 8601, UTC unless it has an offset; or 24h.",
+    ),
+]
+ToOption = Annotated[
+    str | None, typer.Option("--to", metavar="WHEN", help="Only entries of this time or earlier, in the same form.")
+]
+
+
+@audit.command("list")
+def list_entries(
+    principal: Annotated[
+        str | None, typer.Option("--principal", help="Only entries of this caller, such as api_key:deploy.")
+    ] = None,
+    action: Annotated[
+        str | None, typer.Option("--action", help="Only this action, job.pause, or those of a subject, job.")
+    ] = None,
+    job: Annotated[str | None, typer.Option("--job", help="Only entries of this job, also of a removed one.")] = None,
+    since: FromOption = None,
+    until: ToOption = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Maximum number of results.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/audit.")] = False,
+) -> None:
+    """List entries, newest first.
+
+    \b
+    Examples:
+      audit list
+      audit list --principal deploy --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z
+    """
+    from scheduler.cli.context import run_without_jobs
+    from scheduler.cli.options import parse_interval_options
+    from scheduler.queries.audit import AuditFilter
+
+    wanted = AuditFilter(principal, action, job, parse_interval_options(since, until))
+    views = run_without_jobs("audit list", lambda program: _read(program, wanted, limit))
+    if as_json:
+        from scheduler.api.models.audit import AuditEntryModel, AuditList
+
+        listed = [AuditEntryModel.from_view(view) for view in views]
+        show_json(AuditList(entries=listed, continuation=None).model_dump_json(indent=2))
+        return
+    if not views:
+        print_note("no entry matches")
+    _show(views)
+
+
+@audit.command("verify")
+def verify(
+    anchors: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--anchor", metavar="SEQ:HASH", help="A head of an earlier time, from an AUDIT_HEAD event. Repeatable."
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", help="Verify an export instead of the store.", dir_okay=False, exists=True)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Verify the chain: name each entry that was changed, removed, inserted, moved or replaced.
+
+    Only an anchor finds that the end was cut off, or that the chain was rewritten from an entry on. Exit code 0: the
+    chain is valid, 1: it is not, 2: an anchor or the file is invalid.
+
+    \b
+    Examples:
+      audit verify --anchor 1742:9f2c...e1 --anchor 1801:77d0...3b
+      audit verify --file audit.jsonl --anchor 1801:77d0...3b
+    """
+    known = read_anchors(anchors or [])
+    if file is not None:
+        verified = verify_file(file, known)
+    else:
+        from scheduler.cli.context import run_without_jobs
+
+        verified = run_without_jobs("audit verify", lambda program: program.audit_queries.verify(known))
+    print_verification(verified, known, as_json)
+
+
+@audit.command("export")
+def export(since: FromOption = None, until: ToOption = None) -> None:
+    """Print the entries as JSON lines, oldest first, for `audit verify --file`.
+
+    \b
+    Examples:
+      audit export > audit.jsonl
+    """
+    from scheduler.cli.context import run_without_jobs
+    from scheduler.cli.options import parse_interval_options
+    from scheduler.identity.principal import LOCAL_PRINCIPAL
+
+    at = parse_interval_options(since, until)
+
+    async def work(program: ReadOnlyProgram) -> None:
+        async for line in program.audit_queries.export(LOCAL_PRINCIPAL, at):
+            sys.stdout.write(f"{line}\n")
+
+    run_without_jobs("audit export", work)
+
+
+async def _read(program: ReadOnlyProgram, wanted: AuditFilter, limit: int) -> list[AuditView]:
+    from scheduler.catalog.catalog import UnknownJob
+    from scheduler.identity.principal import LOCAL_PRINCIPAL
+
+    views: list[AuditView] = []
+    continuation: str | None = None
+    while len(views) < limit:
+        size = min(_PAGE, limit - len(views))
+        try:
+            page = await program.audit_queries.list_entries(
+                LOCAL_PRINCIPAL, wanted, limit=size, continuation=continuation
+            )
+        except UnknownJob:  # the job has no entries, and job files are not read
+            break
+        views += page.entries
+        continuation = page.continuation
+        if continuation is None:
+            break
+    return views
+
+
+def _show(views: list[AuditView]) -> None:
+    rows = [tuple(str(view.fields.get(name, "")) for name in _FIELDS) for view in views]
+    if not is_terminal():
+        show_tabs(_FIELDS, rows)
+        return
+    from scheduler.cli.output import Column
+
+    columns = (
+        Column("seq"),
+        Column("at"),
+        Column("principal"),
+        Column("address", is_optional=True),
+        Column("action"),
+        Column("object", is_optional=True),
+        Column("summary", no_wrap=False, min_width=20),
+    )
+    show_table(columns, [tuple(map(escape_controls, row)) for row in rows])

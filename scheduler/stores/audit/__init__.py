@@ -1,0 +1,1 @@
+"""The stored audit trail: a chain of entries (chain) and its rows (log)."""

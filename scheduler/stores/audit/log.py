@@ -1,0 +1,222 @@
+"""The rows of the audit trail. Written by scheduler.audit.stored_trail, read by scheduler.queries.audit.
+
+All rows are in one partition: one for each entry, by its sequence number, and one that names the head. An append
+inserts entries and replaces the head in one transaction, so the numbers have no gaps. Of two processes that append the
+same number, one gets RowExists and tries again behind the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from scheduler.stores.audit.chain import (
+    RETENTION_ACTION,
+    AuditEntry,
+    ChainHead,
+    EntryDamaged,
+    digest_of,
+    parse_entry,
+    seal_entry,
+)
+from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Delete, Insert, Row, RowExists, Store, StoreError, Upsert
+from scheduler.stores.rows.json_text import decode_json, encode_json
+
+AUDIT_TABLE = "audit"
+_PARTITION = "chain"
+_HEAD_KEY = "head"
+_AFTER_ENTRIES = "a"
+"""Greater than the key of each entry, less than that of the head."""
+_PAGE = 200
+_MAX_BATCH = LARGEST_ATOMIC_GROUP - 1
+_MAX_BATCH_CHARACTERS = 1_000_000
+MAX_APPEND_TRIES = 200
+"""Each failed try means that another process has appended."""
+_LONGEST_PAUSE = 0.1
+"""Seconds between two tries."""
+PRUNE_SLACK = timedelta(days=1)
+"""Entries are deleted when the oldest is this much older than the retention: at most once a day, because each deletion
+adds an entry."""
+MAX_PRUNED = 5000
+"""Entries that one call deletes."""
+
+_Waiting = tuple[Mapping[str, Any], "asyncio.Future[AuditEntry]"]
+
+
+class AuditLog:
+    """Raises StoreError like the store; `append`: it is then unknown whether the entry is stored."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._head: ChainHead | None = None
+        """The head after the last append of this process; others may have appended since."""
+        self._waiting: list[_Waiting] = []
+        self._writer: asyncio.Task[None] | None = None
+
+    async def append(self, content: Mapping[str, Any]) -> AuditEntry:
+        """Store an entry behind the head. Appends that wait for each other share a transaction."""
+        stored: asyncio.Future[AuditEntry] = asyncio.get_running_loop().create_future()
+        self._waiting.append((content, stored))
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write_waiting())
+        return await stored
+
+    async def read_head(self) -> ChainHead:
+        """Return the last entry, as the head row names it."""
+        row = await self._store.get_row(AUDIT_TABLE, _PARTITION, _HEAD_KEY)
+        return _parse_head(row) or await self._find_last(0)
+
+    async def read_first_sequence(self) -> int:
+        """Return the number of the oldest entry; 0 without entries."""
+        rows = await self._store.list_rows(AUDIT_TABLE, _PARTITION, until=_AFTER_ENTRIES, limit=1, bodies=False)
+        return sequence_of(rows[0]) if rows else 0
+
+    async def read_rows(self, first: int, last: int) -> Sequence[Row]:
+        """Return the rows of entries `first` to `last`, ascending, at most 1000."""
+        return await self._store.list_rows(
+            AUDIT_TABLE, _PARTITION, after=_key(first - 1), until=_key(last + 1), limit=min(1000, last - first + 1)
+        )
+
+    async def stream_rows(self, first: int = 0) -> AsyncIterator[Row]:
+        """Yield all rows of entries from `first` on, ascending by key."""
+        after = _key(first - 1) if first > 0 else ""
+        while rows := await self._store.list_rows(
+            AUDIT_TABLE, _PARTITION, after=after, until=_AFTER_ENTRIES, limit=_PAGE
+        ):
+            for row in rows:
+                yield row
+            if len(rows) < _PAGE:
+                return
+            after = rows[-1].key
+
+    async def prune(self, content: Mapping[str, Any], now: datetime, age_s: float) -> int:
+        """Delete the entries that are older than `age_s`, at most MAX_PRUNED. Return their number.
+
+        First an entry is appended that names the last deleted one: `content` with `after`. A crash in between leaves
+        rows that the next call deletes.
+        """
+        end = now - timedelta(seconds=age_s)
+        old = await self._list_older(end)
+        if not old or not _is_older(old[0], end - PRUNE_SLACK):
+            return 0
+        last = old[-1]
+        after = {"through": sequence_of(last), "hash": _hash_of(last.body), "deleted": len(old)}
+        await self.append({**content, "action": RETENTION_ACTION, "after": after})
+        for start in range(0, len(old), LARGEST_ATOMIC_GROUP):
+            group = old[start : start + LARGEST_ATOMIC_GROUP]
+            await self._store.apply(*(Delete(AUDIT_TABLE, _PARTITION, row.key) for row in group))
+        return len(old)
+
+    async def _list_older(self, end: datetime) -> list[Row]:
+        old: list[Row] = []
+        async for row in self.stream_rows():
+            if len(old) == MAX_PRUNED or not _is_older(row, end):
+                break
+            old.append(row)
+        return old
+
+    async def _write_waiting(self) -> None:
+        while self._waiting:
+            batch = self._take_batch()
+            try:
+                entries = await self._append_batch([content for content, _ in batch])
+            except BaseException as error:
+                self._head = None
+                cause = error if isinstance(error, Exception) else StoreError("the program stops")
+                for _, stored in batch:
+                    if not stored.done():
+                        stored.set_exception(cause)
+                if not isinstance(error, Exception):
+                    raise
+            else:
+                for entry, (_, stored) in zip(entries, batch, strict=True):
+                    if not stored.done():
+                        stored.set_result(entry)
+
+    def _take_batch(self) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        size = 0
+        for content, stored in self._waiting[:_MAX_BATCH]:
+            size += len(encode_json(content))
+            if batch and size > _MAX_BATCH_CHARACTERS:
+                break
+            batch.append((content, stored))
+        del self._waiting[: len(batch)]
+        return batch
+
+    async def _append_batch(self, contents: Sequence[Mapping[str, Any]]) -> Sequence[AuditEntry]:
+        for number in range(MAX_APPEND_TRIES):
+            head = self._head if self._head is not None else await self.read_head()
+            entries = _seal_all(contents, head)
+            last = entries[-1]
+            new_head = encode_json({"seq": last.sequence, "hash": last.hash})
+            try:
+                await self._store.apply(
+                    *(Insert(AUDIT_TABLE, _PARTITION, _key(entry.sequence), entry.line) for entry in entries),
+                    Upsert(AUDIT_TABLE, _PARTITION, _HEAD_KEY, new_head),
+                )
+            except RowExists:
+                self._head = await self._head_after_conflict(head)
+                await asyncio.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.002 * 2 ** min(number, 10))))
+            else:
+                self._head = ChainHead(last.sequence, last.hash)
+                return entries
+        raise StoreError(f"could not extend the audit trail: other processes were first in {MAX_APPEND_TRIES} tries")
+
+    async def _head_after_conflict(self, before: ChainHead) -> ChainHead:
+        """Return the current head. A head row that is behind its entries was damaged or restored."""
+        head = await self.read_head()
+        return head if head.sequence > before.sequence else await self._find_last(before.sequence)
+
+    async def _find_last(self, after: int) -> ChainHead:
+        last: Row | None = None
+        async for row in self.stream_rows(after):
+            last = row
+        return ChainHead() if last is None else ChainHead(sequence_of(last), _hash_of(last.body))
+
+
+def _seal_all(contents: Sequence[Mapping[str, Any]], head: ChainHead) -> list[AuditEntry]:
+    entries: list[AuditEntry] = []
+    for content in contents:
+        entries.append(entry := seal_entry(content, head))
+        head = ChainHead(entry.sequence, entry.hash)
+    return entries
+
+
+def _key(sequence: int) -> str:
+    return f"{sequence:012d}"
+
+
+def sequence_of(row: Row) -> int:
+    """Return the number in the key of a row; 0 if it is not a number."""
+    return int(row.key) if row.key.isascii() and row.key.isdigit() else 0
+
+
+def _parse_head(row: Row | None) -> ChainHead | None:
+    """None: the row does not exist, or is damaged."""
+    if row is None:
+        return None
+    try:
+        body = decode_json(row.body)
+        sequence, digest = body["seq"], body["hash"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return ChainHead(sequence, digest) if type(sequence) is int and isinstance(digest, str) else None
+
+
+def _hash_of(line: str) -> str:
+    """Return the hash of an entry. A damaged entry gets another one: the chain continues, and shows the damage."""
+    try:
+        return parse_entry(line).hash
+    except EntryDamaged:
+        return digest_of(line)
+
+
+def _is_older(row: Row, end: datetime) -> bool:
+    try:
+        return datetime.fromisoformat(parse_entry(row.body).fields["at"]) < end
+    except (EntryDamaged, KeyError, TypeError, ValueError):
+        return False
