@@ -93,7 +93,7 @@ class AuditQueries:
         self._log = log
 
     async def list_entries(
-        self, principal: Principal, wanted: AuditFilter, *, limit: int, continuation: str | None = None
+        self, principal: Principal, criteria: AuditFilter, *, limit: int, continuation: str | None = None
     ) -> AuditPage:
         """Return a page, newest first.
 
@@ -102,33 +102,33 @@ class AuditQueries:
             UnknownJob: the filter names a job that neither exists nor has entries.
         """
         first = await self._log.read_first_sequence()
-        end = await self._newest_number(wanted, continuation, first)
+        end = await self._newest_number(criteria, continuation, first)
         oldest = max(first, end - MAX_SCANNED + 1)
         found: list[AuditView] = []
         async for row in self._descending(end, oldest):
             end = sequence_of(row) - 1
             fields = _parse(row)
-            if wanted.at.since is not None and (at := _time_of(fields)) and at < wanted.at.since - _CLOCK_SKEW:
+            if criteria.at.since is not None and (at := _time_of(fields)) and at < criteria.at.since - _CLOCK_SKEW:
                 end = 0
                 break
             view = self._view(principal, row, fields)
-            if view is not None and wanted.matches(view.fields):
+            if view is not None and criteria.matches(view.fields):
                 found.append(view)
                 if len(found) == limit:
                     break
         else:
             end = oldest - 1
         has_more = bool(first) and end >= first
-        if not found and not has_more and wanted.job is not None and continuation is None:
-            self._catalog.get_job(wanted.job)
+        if not found and not has_more and criteria.job is not None and continuation is None:
+            self._catalog.get_job(criteria.job)
         return AuditPage(tuple(found), str(end + 1) if has_more else None)
 
     async def export(self, principal: Principal, at: TimeRange = ANY_TIME) -> AsyncIterator[str]:
         """Yield the entries as lines, oldest first. To a principal that sees all, they are the chain."""
-        wanted = AuditFilter(at=at)
+        criteria = AuditFilter(at=at)
         async for row in self._log.stream_rows():
             view = self._view(principal, row, _parse(row))
-            if view is not None and wanted.matches(view.fields):
+            if view is not None and criteria.matches(view.fields):
                 yield view.line
 
     async def read_head(self) -> TrailHead:
@@ -151,13 +151,13 @@ class AuditQueries:
                     yield row
             newest = start - 1
 
-    async def _newest_number(self, wanted: AuditFilter, continuation: str | None, first: int) -> int:
+    async def _newest_number(self, criteria: AuditFilter, continuation: str | None, first: int) -> int:
+        end = (await self._log.read_head()).sequence
         if continuation is not None:
             if not (continuation.isascii() and continuation.isdigit() and len(continuation) <= 12):
                 raise InvalidContinuation(continuation)
-            return int(continuation) - 1
-        end = (await self._log.read_head()).sequence
-        return end if wanted.at.until is None else await self._last_until(first, end, wanted.at.until + _CLOCK_SKEW)
+            return min(int(continuation) - 1, end)
+        return end if criteria.at.until is None else await self._last_until(first, end, criteria.at.until + _CLOCK_SKEW)
 
     async def _last_until(self, first: int, last: int, until: datetime) -> int:
         """Return the number of the last entry up to an instant, by bisection."""

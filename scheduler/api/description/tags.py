@@ -11,6 +11,7 @@ TAGS: Final = {
     "dead letters": "Runs and messages that failed permanently. Replay or discard them.",
     "heartbeats": "Checks that expect pings from a program: their state, and the routes that receive pings.",
     "secrets": "The secrets that jobs use, without values. Read one again after a change.",
+    "audit": "The audit trail: who changed what, when and from where, as a chain of hashes.",
     "health": "The health of the scheduler itself.",
 }
 

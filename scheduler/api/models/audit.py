@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from scheduler.api.models.base import ResponseModel
+from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.queries.audit import DAMAGED_SUMMARY, AuditView, TrailHead
 
 
@@ -17,6 +17,24 @@ class AuditEntryModel(ResponseModel):
     `partial`: the entry concerns other jobs too. They, and the state before and after, are omitted, so its hash does
     not match. `kind` damaged: its content is not shown.
     """
+
+    model_config = example_values(
+        seq=1801,
+        action="job.pause",
+        object="checkout-api",
+        summary="job checkout-api was paused until it is resumed",
+        jobs=["checkout-api"],
+        jobs_omitted=0,
+        principal="api_key:deploy",
+        role="operator",
+        source="api",
+        address="203.0.113.7",
+        before=None,
+        after={"until": None, "reason": "deployment"},
+        outcome=None,
+        error=None,
+        of=None,
+    )
 
     seq: int
     at: datetime | None = None

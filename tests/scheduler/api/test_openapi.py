@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from scheduler.api.app import ROUTERS
+from scheduler.api.models.audit import AuditHeadModel, AuditList
 from scheduler.api.models.backfills import BackfillModel
 from scheduler.api.models.circuits import CircuitList, CircuitModel
 from scheduler.api.models.dead_letters import DeadLetterDetail, DeadLetterList, ReplayModel
@@ -29,6 +30,9 @@ from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry
 
 ROUTES: dict[tuple[str, str], type[BaseModel] | None] = {
+    ("get", "/api/audit"): AuditList,
+    ("get", "/api/audit/export"): None,
+    ("get", "/api/audit/head"): AuditHeadModel,
     ("get", "/api/circuits"): CircuitList,
     ("get", "/api/circuits/{key}"): CircuitModel,
     ("post", "/api/circuits/{key}/close"): CircuitModel,
@@ -93,7 +97,7 @@ async def test_every_route_has_a_summary_an_answer_and_problems() -> None:
             "202"
             if path.endswith(("/run", "/replay", "/backfill"))
             else "200"
-            if model or path.startswith("/api/ping/")
+            if model or path.startswith(("/api/ping/", "/api/audit/"))
             else "204"
         ]
         if model is not None:

@@ -44,12 +44,12 @@ class Desk:
         await self.trail.record(caller, change)
         self.clock.move(60)
 
-    async def list(self, principal: Principal = ADMIN, wanted: AuditFilter = EVERYTHING) -> list[AuditView]:
+    async def list(self, principal: Principal = ADMIN, criteria: AuditFilter = EVERYTHING) -> list[AuditView]:
         """All pages."""
         views: list[AuditView] = []
         continuation: str | None = None
         while True:
-            page = await self.queries.list_entries(principal, wanted, limit=2, continuation=continuation)
+            page = await self.queries.list_entries(principal, criteria, limit=2, continuation=continuation)
             views += page.entries
             if (continuation := page.continuation) is None:
                 return views
@@ -102,7 +102,7 @@ async def test_a_limited_principal_does_not_see_jobs_that_no_longer_exist() -> N
 
 
 @pytest.mark.parametrize(
-    ("wanted", "expected"),
+    ("criteria", "expected"),
     [
         (AuditFilter(action="job.pause"), [2, 1]),
         (AuditFilter(action="job"), [6, 2, 1]),
@@ -117,10 +117,10 @@ async def test_a_limited_principal_does_not_see_jobs_that_no_longer_exist() -> N
         (AuditFilter(at=TimeRange(until=START - MINUTE)), []),
     ],
 )
-async def test_entries_are_filtered(wanted: AuditFilter, expected: list[int]) -> None:
+async def test_entries_are_filtered(criteria: AuditFilter, expected: list[int]) -> None:
     desk = await _desk()
 
-    assert numbers(await desk.list(wanted=wanted)) == expected
+    assert numbers(await desk.list(criteria=criteria)) == expected
 
 
 async def test_a_range_in_the_past_reads_few_entries() -> None:
@@ -130,7 +130,7 @@ async def test_a_range_in_the_past_reads_few_entries() -> None:
         desk.clock.move(3600)
     reads = desk.store.reads
 
-    views = await desk.list(wanted=AuditFilter(at=TimeRange(START, START + timedelta(hours=3))))
+    views = await desk.list(criteria=AuditFilter(at=TimeRange(START, START + timedelta(hours=3))))
 
     assert numbers(views) == [3, 2, 1]
     assert desk.store.reads - reads < 25
@@ -143,7 +143,7 @@ async def test_a_page_reads_a_bounded_number_of_entries(monkeypatch: pytest.Monk
     page = await desk.queries.list_entries(ADMIN, AuditFilter(job="ship", action="job.pause"), limit=9)
 
     assert (page.entries, page.continuation) == ((), "4")
-    assert numbers(await desk.list(wanted=AuditFilter(job="ship", action="job.pause"))) == [2]
+    assert numbers(await desk.list(criteria=AuditFilter(job="ship", action="job.pause"))) == [2]
 
 
 async def test_pages_stay_apart_while_entries_are_appended() -> None:
@@ -165,9 +165,9 @@ async def test_a_continuation_of_another_list_is_rejected(continuation: str) -> 
 async def test_a_job_without_entries_must_exist() -> None:
     desk = Desk()
 
-    assert not await desk.list(wanted=AuditFilter(job="pay"))
+    assert not await desk.list(criteria=AuditFilter(job="pay"))
     with pytest.raises(UnknownJob):
-        await desk.list(wanted=AuditFilter(job="pya"))
+        await desk.list(criteria=AuditFilter(job="pya"))
 
 
 async def test_a_damaged_entry_is_listed_as_damaged() -> None:

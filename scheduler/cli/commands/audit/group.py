@@ -66,8 +66,8 @@ def list_entries(
     from scheduler.cli.options import parse_interval_options
     from scheduler.queries.audit import AuditFilter
 
-    wanted = AuditFilter(principal, action, job, parse_interval_options(since, until))
-    views = run_without_jobs("audit list", lambda program: _read(program, wanted, limit))
+    criteria = AuditFilter(principal, action, job, parse_interval_options(since, until))
+    views = run_without_jobs("audit list", lambda program: _read(program, criteria, limit))
     if as_json:
         from scheduler.api.models.audit import AuditEntryModel, AuditList
 
@@ -133,7 +133,7 @@ def export(since: FromOption = None, until: ToOption = None) -> None:
     run_without_jobs("audit export", work)
 
 
-async def _read(program: ReadOnlyProgram, wanted: AuditFilter, limit: int) -> list[AuditView]:
+async def _read(program: ReadOnlyProgram, criteria: AuditFilter, limit: int) -> list[AuditView]:
     from scheduler.catalog.catalog import UnknownJob
     from scheduler.identity.principal import LOCAL_PRINCIPAL
 
@@ -143,7 +143,7 @@ async def _read(program: ReadOnlyProgram, wanted: AuditFilter, limit: int) -> li
         size = min(_PAGE, limit - len(views))
         try:
             page = await program.audit_queries.list_entries(
-                LOCAL_PRINCIPAL, wanted, limit=size, continuation=continuation
+                LOCAL_PRINCIPAL, criteria, limit=size, continuation=continuation
             )
         except UnknownJob:  # the job has no entries, and job files are not read
             break

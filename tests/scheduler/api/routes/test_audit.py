@@ -56,8 +56,8 @@ async def test_a_damaged_entry_does_not_hide_the_others() -> None:
 @virtual_time
 async def test_invalid_parameters_are_rejected() -> None:
     async with ApiClient() as at:
-        assert (await at.get("/api/audit", continuation="x")).status_code == 400
-        assert (await at.get("/api/audit", **{"from": "yesterday"})).status_code == 400
+        assert (await at.get("/api/audit", continuation="x")).status_code == 422
+        assert (await at.get("/api/audit", **{"from": "yesterday"})).status_code == 422
         assert (await at.get("/api/audit", user="ada")).status_code == 400
         assert (await at.get("/api/audit", job="unknown")).status_code == 404
 
