@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from scheduler.api.dashboard import job_page, overview_page, run_page, static_files
+from scheduler.api.dashboard import job_page, overview_page, reference_page, run_page, static_files
 from scheduler.api.middleware.common import add_common_middleware
 from scheduler.api.middleware.unexpected_errors import UnexpectedErrors
 from scheduler.api.problems import add_problem_handlers
@@ -51,6 +51,7 @@ ROUTERS = (
     overview_page.router,
     job_page.router,
     run_page.router,
+    reference_page.router,
     static_files.router,
 )
 """All routes of both hosts."""
@@ -62,25 +63,36 @@ def create_api(services: Services, *, hosts: Sequence[str] = ("*",), requires_ke
     `hosts`: accepted host names. The embedded host has no authentication, so a page whose own name resolves to loopback
     (DNS rebinding) must be rejected. `requires_key`: the host requires a key on every route except health and pings.
     """
+    api = _create_app(services.version or "0")
+    api.state.services = services
+    api.state.keyed = requires_key
+    overview_page.prepare_dashboard(api, services)
+    add_problem_handlers(api)
+    api.add_middleware(UnexpectedErrors)
+    services.rate_limits.prepare()
+    add_common_middleware(api, hosts, services, _body_rules())
+    return api
+
+
+def describe_routes(version: str) -> dict[str, Any]:
+    """Return the OpenAPI document without a program. Called by tools.openapi.documents."""
+    return _create_app(version).openapi()
+
+
+def _create_app(version: str) -> FastAPI:
+    """Create an app that has all routes, but no services yet."""
     api = FastAPI(
         title="Scheduler",
-        version=services.version or "0",
+        version=version,
         openapi_url=None,  # scheduler.api.routes.openapi declares its scope
         docs_url=None,
         redoc_url=None,
         # Spans and log records of FastAPI would contain the query string, and thus the function key in `code`.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    api.state.services = services
-    api.state.keyed = requires_key
     for router in ROUTERS:
         api.include_router(router)
-    overview_page.prepare_dashboard(api, services)
-    add_problem_handlers(api)
     _describe(api)
-    api.add_middleware(UnexpectedErrors)
-    services.rate_limits.prepare()
-    add_common_middleware(api, hosts, services, _body_rules())
     return api
 
 

@@ -28,11 +28,11 @@ class DeadLetterSummary(ResponseModel):
     """
 
     model_config = example_values(
-        id="dl-20261128T090000-5f2c1d",
+        id="20261128T090000.000Z.5f2c1d9b04aa",
         reason="the worker process ended 3 times during the run",
         attempt_count=0,
         replayed_at=None,
-        url="/api/dead-letters/dl-20261128T090000-5f2c1d",
+        url="/api/dead-letters/20261128T090000.000Z.5f2c1d9b04aa",
     )
 
     id: str

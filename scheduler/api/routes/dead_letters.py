@@ -22,7 +22,7 @@ from scheduler.operations.dead_letters import LetterFilter
 router = ApiRouter("dead letters")
 
 LetterId = Annotated[
-    str, Path(max_length=100, description="The dead letter's id", examples=["dl-20261128T090000-5f2c1d"])
+    str, Path(max_length=100, description="The dead letter's id", examples=["20261128T090000.000Z.5f2c1d9b04aa"])
 ]
 
 

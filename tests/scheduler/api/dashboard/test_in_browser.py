@@ -289,3 +289,13 @@ async def test_the_page_is_light_or_dark_as_people_have_set_it(browser: Browser,
         page = await shown.open(color_scheme=scheme)
 
         assert await page.evaluate("getComputedStyle(document.body).backgroundColor") == ground
+
+
+async def test_the_reference_of_the_api_works_under_the_policy(browser: Browser) -> None:
+    async with site(browser, ApiClient()) as shown:
+        page = await shown.open("/api/docs")
+        await page.get_by_role("link", name="Cancel run").first.click()
+        await expect(page.locator("#cancel_run")).to_be_in_viewport()
+        await page.locator("#cancel_run summary").click()
+        await expect(page.locator("#cancel_run dd").first).to_contain_text('"state": "finished"')
+        assert await page.locator("main").evaluate("main => getComputedStyle(main.firstElementChild).display") == "grid"

@@ -1,0 +1,61 @@
+"""A valid request of every route, and what it needs: jobs, secrets and stored rows.
+
+    for request in api_requests():                      # one a route, from the examples in the OpenAPI document
+        request.operation_id, request.scope, request.method, request.template       # run_job, operate, POST, a path
+        request.path, request.headers, request.body     # what is sent; the body as JSON, or None
+    async with embedded(folder, example_jobs(target.url), **EXAMPLE_SECRETS) as host: ...
+    await prepare(store, request)                       # stores the run or the dead letter that the request names
+
+A route without an example raises ValueError, which names what lacks one.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from jobs.runs import Ticket
+from scheduler.api.app import describe_routes
+from scheduler.api.description.request_examples import RequestExample, request_examples
+from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.stores.dead_letters.repository import DeadLetters
+from scheduler.stores.port import Store
+from scheduler.stores.runs.repository import Runs
+
+JOB, HEARTBEAT = "checkout-api", "nightly-backup"
+TOKEN = "2fd4e1c67a2d28fced849ee1bb76e739"
+DUE = datetime(2026, 11, 28, 9, tzinfo=UTC)
+LETTER_ID = "20261128T090000.000Z.5f2c1d9b04aa"
+EXAMPLE_SECRETS = {
+    "SCHEDULER_SECRET_CHECKOUT_TOKEN": "a-token-of-checkout",
+    "SCHEDULER_SECRET_NIGHTLY_BACKUP_TOKEN": TOKEN,
+}
+
+
+def api_requests(document: dict[str, Any] | None = None) -> list[RequestExample]:
+    """One request a route of the document; without one, of the current routes."""
+    return list(request_examples(document or describe_routes("0")))
+
+
+def example_jobs(target: str) -> dict[str, Any]:
+    """The jobs that the examples name; they check `target`."""
+    auth = {"kind": "bearer", "token": {"secret": "checkout-token"}}
+    return {
+        JOB: {
+            "schedule": "0 0 4 * * *",
+            "check": {"url": f"{target}/health", "auth": auth},
+            "retry": {"attempts": 1},
+            "circuit": {"consecutive_failures": 5},
+            "tags": {"team": "payments"},
+        },
+        HEARTBEAT: {"check": {"kind": "heartbeat", "token": {"secret": "nightly-backup-token"}, "period": "24h"}},
+    }
+
+
+async def prepare(store: Store, request: RequestExample) -> None:
+    """Store the queued run or the dead letter that the request names, unless it exists."""
+    ticket = Ticket.scheduled(JOB, DUE, "dc29db1e9d4c")
+    if "{run_id}" in request.template:
+        await Runs(store).enqueue(ticket)
+    if "{letter_id}" in request.template:
+        await DeadLetters(store).add(DeadLetter(LETTER_ID, "the worker process ended 3 times", DUE, ticket))

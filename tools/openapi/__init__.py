@@ -1,0 +1,1 @@
+"""Writes the documents of the API, and finds changes that break its clients."""
