@@ -20,7 +20,7 @@ import pytest
 from tests import lanes
 from tests.project import ROOT
 
-COMMANDS = ("run", "test", "check", "cli", "fmt", "lock", "bench")
+COMMANDS = ("run", "test", "check", "cli", "fmt", "openapi", "lock", "bench")
 HERE = sys.version_info[:2]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints, model_validator
 from pydantic.config import JsonDict
 
 from jobs.formats.instants import parse_instant as parse_iso_instant
@@ -17,6 +17,17 @@ class RequestModel(BaseModel):
     """Rejects unknown members. Strict: a number or boolean of the schema cannot be sent as a string."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_whole_numbers(cls, members: object) -> object:
+        """Convert `5.0`, which JSON Schema counts as an integer."""
+        if not isinstance(members, dict):
+            return members
+        return {
+            name: int(value) if type(value) is float and value.is_integer() else value
+            for name, value in members.items()
+        }
 
 
 def example(value: JsonDict) -> ConfigDict:
