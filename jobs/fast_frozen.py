@@ -2,6 +2,8 @@
 
 `@fast_frozen(frozen=True, slots=True)` is `@dataclass(frozen=True, slots=True)` to mypy, which rejects assignments. At
 run time the fields are assignable: a frozen dataclass sets each field through `object.__setattr__`.
+
+perf: `planner`, 20 % of a tick (10,000 tickets); `run-cost`, 2 % of a run (33 objects with 153 fields).
 """
 
 from __future__ import annotations

@@ -54,11 +54,6 @@ LIBRARY_INTERNALS = (
         "pydantic.BaseModel.__pydantic_fields_set__", "jobs/model_base.py", "equal models share their state in memory"
     ),
     LibraryInternal(
-        "logging.LogRecord.__new__",
-        "observability/logs/event_records.py",
-        "its constructor reads the clock, the thread and the process for each record",
-    ),
-    LibraryInternal(
         "opentelemetry._logs.get_logger_provider",
         "observability/exporters/application_insights/delivery.py",
         "the logs API of OpenTelemetry is not public yet",

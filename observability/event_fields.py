@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from jobs.formats.durations import round_to_microsecond
 from jobs.runs import Run, Ticket
 from observability import names
 
@@ -32,7 +31,7 @@ def run_fields(run: Run) -> Fields:
         names.RUN_ID: run.id,
         names.TRIGGER: str(run.trigger),
         names.OUTCOME: str(run.outcome),  # as encoders are slow with members of enumerations
-        names.LATENESS: round_to_microsecond(run.lateness_ms),
+        names.LATENESS: round(run.lateness_ms, 3),
     }
     if run.correlation_id not in ("", run.id):
         fields[names.CORRELATION_ID] = run.correlation_id
@@ -40,9 +39,4 @@ def run_fields(run: Run) -> Fields:
 
 
 def round_optional(value: float | None) -> float | None:
-    return None if value is None else round_to_microsecond(value)
-
-
-def format_milliseconds(milliseconds: float) -> str:
-    """As people read it: `23 ms`, `1.96 s`."""
-    return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.3g} s"
+    return None if value is None else round(value, 3)

@@ -15,14 +15,13 @@ from traceback import format_exception
 from types import TracebackType
 
 from jobs.fast_frozen import fast_frozen
-from jobs.formats.durations import round_to_microsecond
+from jobs.formats.durations import describe_milliseconds
 from jobs.runs import Outcome, Run, Ticket
 from jobs.runs.events import AttemptRetried, RunStarted
 from observability import names
 from observability.event_fields import (
     Fields,
     failure_fields,
-    format_milliseconds,
     round_optional,
     run_fields,
     ticket_fields,
@@ -59,7 +58,7 @@ class JobStarted(LogEvent):
         lateness = (self.event.started_at - ticket.due_at).total_seconds() * 1000
         return {
             **ticket_fields(ticket),
-            names.LATENESS: round_to_microsecond(lateness),
+            names.LATENESS: round(lateness, 3),
             names.ENDPOINT: self.event.endpoint,
         }
 
@@ -81,7 +80,7 @@ class JobPerformance(LogEvent):
         run = self.run
         return {
             **run_fields(run),
-            names.DURATION: round_to_microsecond(run.duration_ms),
+            names.DURATION: round(run.duration_ms, 3),
             names.SUCCESS: run.outcome is Outcome.SUCCEEDED,
             names.DEGRADED: run.degraded,
             names.RESPONSE_TIME: round_optional(run.response_time_ms),
@@ -98,7 +97,7 @@ class JobPerformance(LogEvent):
         status = f", status {run.status}" if run.status is not None else ""
         attempts = f", {len(run.attempts)} attempts" if run.retried else ""
         degraded = f". {run.message}" if run.degraded else ""
-        return f"{run.job} {run.outcome} in {format_milliseconds(run.duration_ms)}{status}{attempts}{degraded}"
+        return f"{run.job} {run.outcome} in {describe_milliseconds(run.duration_ms)}{status}{attempts}{degraded}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +118,12 @@ class JobRetry(LogEvent):
             names.ATTEMPT_NUMBER: attempt.number,
             names.NEXT_RETRY_IN: round_optional(attempt.wait_ms and attempt.wait_ms / 1000),
             names.STATUS_CODE: attempt.status,
-            names.RESPONSE_TIME: round_to_microsecond(attempt.phases.total_ms),
+            names.RESPONSE_TIME: round(attempt.phases.total_ms, 3),
         }
 
     def __str__(self) -> str:
         attempt = self.event.attempt
-        again = format_milliseconds(attempt.wait_ms or 0.0)
+        again = describe_milliseconds(attempt.wait_ms or 0.0)
         return f"{self.event.ticket.job} attempt {attempt.number} failed, retry in {again}: {attempt.message}"
 
 

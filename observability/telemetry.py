@@ -38,7 +38,6 @@ from observability.events import (
 )
 from observability.exporters.port import Exporter, ExporterHealth
 from observability.invocations import current_invocation
-from observability.logs.event_records import make_record
 from observability.logs.warning_forwarder import _WarningForwarder
 from observability.redaction import RedactionFilter
 from observability.sampling import RunReport, Sampler
@@ -198,7 +197,7 @@ class Telemetry:
     def _log_event(self, event: LogEvent, log: logging.Logger = _log) -> None:
         try:
             if log.isEnabledFor(event.level):
-                log.handle(make_record(event, log.name))
+                log.handle(log.makeRecord(log.name, event.level, __file__, 0, event, (), None))
         except Exception:
             # A log handler of another library failed, which must not affect the run.
             self._count_failure("log")

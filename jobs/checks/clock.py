@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from jobs.formats.durations import round_to_microsecond
 from jobs.runs import ErrorClass, Phases
 
 if TYPE_CHECKING:
@@ -25,19 +24,6 @@ def _no_verdict(_: str) -> None:
 
 class PhaseClock:
     """Measures phases from their start; a repeated phase (a redirect) adds to the first."""
-
-    __slots__ = (
-        "_since",
-        "_spent",
-        "_started",
-        "current",
-        "current_peer",
-        "facts",
-        "judge_incomplete",
-        "route_note",
-        "step_prefix",
-        "verdict",
-    )
 
     def __init__(self) -> None:
         self._started = time.perf_counter()
@@ -88,10 +74,10 @@ class PhaseClock:
             connect_ms=spent.get("connect"),
             tls_ms=spent.get("tls"),
             first_byte_ms=spent.get("first_byte"),
-            total_ms=round_to_microsecond((now - self._started) * 1000),
+            total_ms=round((now - self._started) * 1000, 3),
         )
 
     def _close(self, now: float) -> None:
         if self.current is not None:
             spent = (now - self._since) * 1000
-            self._spent[self.current] = round_to_microsecond(self._spent.get(self.current, 0.0) + spent)
+            self._spent[self.current] = round(self._spent.get(self.current, 0.0) + spent, 3)

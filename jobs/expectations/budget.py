@@ -21,8 +21,6 @@ class BudgetExceeded(Exception):
 class JudgementBudget:
     """CPU seconds from now on. `is_final`: undecided entries fail; otherwise the caller judges again elsewhere."""
 
-    __slots__ = ("_clock", "_end", "is_final", "seconds")
-
     def __init__(self, seconds: float, *, is_final: bool = True, clock: Callable[[], float] = time.thread_time) -> None:
         self.seconds = seconds
         self.is_final = is_final
@@ -63,8 +61,6 @@ class ComputeAllowance:
 
     Raises BudgetExceeded if the budget is used up.
     """
-
-    __slots__ = ("_budget", "_end", "seconds")
 
     def __init__(self, max_seconds: float) -> None:
         budget = _current.get()

@@ -1,7 +1,7 @@
-"""Durations such as `500ms`, `10s`, `2m`, `1h30m`, parsed and formatted. In code they are floats of seconds.
+"""Durations, parsed and formatted. In code they are floats of seconds, or of milliseconds if they were measured.
 
-Called by the schedules and by `jobs.model_base.Duration`, the type of model fields. Separate from that module so that a
-schedule can be parsed without importing pydantic.
+`parse_duration` and `format_duration`: the form of job files, such as `500ms` and `1h30m`. `describe_...`: for people.
+Used everywhere. Separate from `jobs.model_base.Duration` so that a schedule can be parsed without importing pydantic.
 """
 
 from __future__ import annotations
@@ -71,12 +71,39 @@ def format_duration(seconds: float) -> str:
 
 
 def describe_seconds(value: float) -> str:
-    """A time as people say it: `350 ms`, `2.5 s`, `120 s`."""
+    """Format a limit or a wait for people, in one unit: `350 ms`, `2.5 s`, `120 s`."""
     if value < 1:
         return f"{max(value, 0) * 1000:.0f} ms"
     return f"{value:.1f}".removesuffix(".0") + " s"
 
 
-def round_to_microsecond(milliseconds: float) -> float:
-    """Round to the microsecond. Four times as fast as `round(..., 3)`, which converts to text and back."""
-    return round(milliseconds * 1000) / 1000
+def describe_milliseconds(value: float) -> str:
+    """Format a measured time for people: `0.4 ms`, `431 ms`, `2.31 s`, `120 s`."""
+    if value < 10:
+        return f"{value:.1f}".removesuffix(".0") + " ms"
+    if value < 1000:
+        return f"{value:.0f} ms"
+    return f"{value / 1000:.3g} s" if value < 100_000 else f"{value / 1000:.0f} s"
+
+
+def describe_span(seconds: float) -> str:
+    """Format a span for people, in two units at most: `0.25 s`, `12 s`, `3 min 20 s`, `2 d 4 h`."""
+    if seconds < 10:
+        return f"{seconds:.3g} s"
+    rest = round(seconds)
+    parts: list[str] = []
+    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count} {unit}")
+        elif parts:
+            break
+    return " ".join(parts[:2])
+
+
+def describe_distance(seconds: float) -> str:
+    """Format the time until an instant: `in 12 s`, `now`, `3 min 20 s ago` for a negative one."""
+    span = describe_span(round(abs(seconds)))
+    if abs(seconds) < 0.5:
+        return "now"
+    return f"in {span}" if seconds > 0 else f"{span} ago"

@@ -24,8 +24,6 @@ class RunSecrets:
     redacted before.
     """
 
-    __slots__ = ("_characters", "_users", "_values")
-
     def __init__(self) -> None:
         self._values: dict[str, Redactor] | None = None  # most runs register nothing
         self._characters = 0

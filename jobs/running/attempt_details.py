@@ -11,7 +11,6 @@ from functools import lru_cache
 from typing import Any
 
 from jobs.certificates import Certificate, UnreadableCertificate, read_certificate
-from jobs.formats.durations import round_to_microsecond
 from jobs.problems import make_printable
 from jobs.redaction import Redact
 from jobs.runs import Observation
@@ -67,7 +66,7 @@ def _step(step: Mapping[str, Any], texts: _Texts) -> StepDetail:
     return StepDetail(
         name=texts.short(step["name"]),
         status=step["status"],
-        took_ms=round_to_microsecond(step["ms"]),
+        took_ms=round(step["ms"], 3),
         outcome=StepOutcome(step["outcome"]),
         error=step.get("error", ""),
         cleanup=step.get("cleanup", False),

@@ -13,7 +13,6 @@ from jobs.running.circuit_breaker.state import CircuitAdmission
 from jobs.running.credential_refresh import has_rejected_credentials, refresh_credentials
 from jobs.running.deadlines import CANCEL_GRACE
 from jobs.running.dependencies import RunnerDependencies
-from jobs.running.endpoint_hosts import host_of_endpoint
 from jobs.running.response_excerpt import DEFAULT_EXCERPT_BYTES
 from jobs.running.retries.retry_loop import (
     SHORTEST_ATTEMPT,
@@ -22,7 +21,7 @@ from jobs.running.retries.retry_loop import (
     retry_until_decided,
     should_retry,
 )
-from jobs.running.retries.retry_messages import describe_exhausted_budget, describe_no_time_left
+from jobs.running.retries.retry_messages import describe_exhausted_budget, describe_no_time_left, host_with_port
 from jobs.running.run_factories import (
     ERRORS_UNRELATED_TO_TARGET,
     build_attempt,
@@ -43,20 +42,6 @@ _LEASE_MARGIN = 10.0
 
 class RunExecution:
     """Call `run_to_end()` once. After its cancellation `build_cancelled_run()` returns the run so far."""
-
-    __slots__ = (
-        "_attempts",
-        "_credentials_refreshed",
-        "_dependencies",
-        "_ends_at",
-        "_job",
-        "_note",
-        "_observer",
-        "_pending",
-        "_started_at",
-        "_ticket",
-        "_values",
-    )
 
     def __init__(self, dependencies: RunnerDependencies, job: JobDefinition, ticket: Ticket) -> None:
         self._dependencies = dependencies
@@ -152,7 +137,7 @@ class RunExecution:
         if left <= 0:
             return None
         started_at = self._dependencies.clock.now()
-        room = self._dependencies.bodies.open_reservation(self._job.name, host_of_endpoint(self._job.check.endpoint))
+        room = self._dependencies.bodies.open_reservation(self._job.name, host_with_port(self._job.check.endpoint))
         number, tags = len(self._attempts) + 1, self._job.tags
         call = AttemptContext(
             self._ticket.id, number, PhaseClock(), values=self._values, tags=tags, body_reservation=room

@@ -26,8 +26,6 @@ _SHORTEST_JUDGING_WAIT = 2.0
 class TargetObserver:
     """The observer of one run. `time_left` returns the seconds left of the run."""
 
-    __slots__ = ("_dependencies", "_job", "_run_id", "_time_left", "traceback")
-
     def __init__(
         self, dependencies: RunnerDependencies, job: JobDefinition, run_id: str, time_left: Callable[[], float]
     ) -> None:

@@ -111,6 +111,7 @@ def _shown(seconds: float) -> str:
     return format_duration(seconds) if whole else f"{seconds:g}s"
 
 
+# perf: planner, 3 % of the memory of a definition
 @lru_cache(64)
 def _shared(every_ms: int) -> int:
     """Return one number object for all jobs with the same interval."""

@@ -59,7 +59,7 @@ def _expressions(schedule: Schedule) -> Iterator[Ncrontab]:
                 yield from _expressions(part)
 
 
-# Thousands of jobs share the same few expressions.
+# perf: validate, 15 % of a job; thousands of jobs share the same few expressions
 @lru_cache(maxsize=1024)
 def explain_odd_fields(expression: str) -> tuple[tuple[str, str], ...]:
     """Return message and hint for each item of each field with a surprising meaning.

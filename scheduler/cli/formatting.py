@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from jobs.formats.durations import describe_distance, describe_milliseconds
 from jobs.formats.instants import format_iso_instant
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
     from scheduler.stores.pauses import Pause
-
-_UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 
 
 def format_local(instant: datetime) -> str:
@@ -27,7 +26,10 @@ def format_instant(instant: datetime, now: datetime) -> str:
     today's.
     """
     here, today = instant.astimezone(), now.astimezone().date()
-    words = [format_relative(instant, now), f"{here:%H:%M:%S %Z}" if here.date() == today else format_local(instant)]
+    words = [
+        describe_distance((instant - now).total_seconds()),
+        f"{here:%H:%M:%S %Z}" if here.date() == today else format_local(instant),
+    ]
     if here.utcoffset():
         words.append(format_iso_instant(instant) if instant.date() != now.date() else format_iso_instant(instant)[11:])
     return ", ".join(words)
@@ -44,37 +46,9 @@ def describe_pause(pause: Pause, now: datetime) -> str:
     return f"{text}: {pause.reason}" if pause.reason else text
 
 
-def format_relative(instant: datetime, now: datetime) -> str:
-    """The way to `instant`: `in 12 s`, `3 min 20 s ago`, `now`; two units at most."""
-    seconds = (instant - now).total_seconds()
-    if abs(seconds) < 0.5:
-        return "now"
-    whole = round(abs(seconds))
-    return f"in {format_duration(whole)}" if seconds > 0 else f"{format_duration(whole)} ago"
-
-
-def format_duration(seconds: float) -> str:
-    """A length of time: `0.25 s`, `12 s`, `3 min 20 s`, `2 d 4 h`."""
-    if seconds < 10:
-        return f"{seconds:.3g} s"
-    rest = round(seconds)
-    parts: list[str] = []
-    for unit, size in _UNITS:
-        count, rest = divmod(rest, size)
-        if count:
-            parts.append(f"{count} {unit}")
-        elif parts:
-            break
-    return " ".join(parts[:2])
-
-
 def format_milliseconds(value: float | None) -> str:
-    """A measured time: `0.4 ms`, `431 ms`, `2.31 s`; `-` without one."""
-    if value is None:
-        return "-"
-    if value < 10:
-        return f"{value:.1f} ms"
-    return f"{value:.0f} ms" if value < 1000 else f"{value / 1000:.2f} s"
+    """A measured time; `-` without one."""
+    return "-" if value is None else describe_milliseconds(value)
 
 
 def describe_no_next(job: JobDefinition) -> str:

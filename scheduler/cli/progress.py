@@ -7,8 +7,9 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from jobs.formats.durations import describe_span
 from jobs.runs.events import AttemptRetried, NullListener, RunFinished, RunStarted
-from scheduler.cli.formatting import format_duration, format_milliseconds
+from scheduler.cli.formatting import format_milliseconds
 from scheduler.cli.output import escape_controls
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class JobProgress(_StatusLine):
         self._console.print(line, overflow="ignore", crop=False)
         following = tried.number + 1
         self._status.update(
-            _styled_text(f"waiting {format_duration(wait)} before attempt {following} of {self._attempts}")
+            _styled_text(f"waiting {describe_span(wait)} before attempt {following} of {self._attempts}")
         )
         asyncio.get_running_loop().call_later(wait, self._show_attempt, following, event.endpoint)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import logging
 import ssl
 from pathlib import Path
 from typing import Any
@@ -71,8 +70,3 @@ def test_the_library_still_has_it(internal: LibraryInternal) -> None:
 @pytest.mark.parametrize("internal", LIBRARY_INTERNALS, ids=lambda internal: internal.name)
 def test_the_product_still_uses_it(internal: LibraryInternal) -> None:
     assert internal.name.rpartition(".")[2] in (ROOT / internal.used_by).read_text()
-
-
-def test_a_log_record_without_its_constructor_has_every_attribute() -> None:
-    record = logging.LogRecord.__new__(logging.LogRecord)
-    assert vars(record) == {}

@@ -6,7 +6,6 @@ import re
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
@@ -33,7 +32,6 @@ class Recipient(NamedTuple):
         return Recipient(normalize_host(host), port)
 
 
-@lru_cache(4096)
 def normalize_host(host: str) -> str:
     """Return a host in the form that comparisons use: lower case, no dot at its end, ASCII.
 

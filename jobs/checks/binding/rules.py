@@ -43,6 +43,7 @@ class BindingRules:
         """`rules`: by normalized names (`normalize_secret_name`, `normalize_scope`)."""
         self._exact = {name: rule for name, rule in rules.items() if "*" not in name}
         self._patterns = {name: rule for name, rule in rules.items() if "*" in name}
+        # perf: run-cost, 3 % of a run that sends a secret, with 50 rules of patterns
         self.rules_for = lru_cache(4096)(self._find_rules)
 
     def exact_rule(self, name: str) -> BindingRule | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from enum import Enum
-from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
 from jobs.checks.binding.host_patterns import normalize_host
@@ -99,7 +98,6 @@ def normalize_scope(scope: str) -> str:
     return scope.strip().lower().removesuffix(_DEFAULT_SUFFIX).rstrip("/")
 
 
-@lru_cache(1024)
 def classify_scope(scope: str) -> ProtectedResource:
     """Return which protected resource a token of this scope opens; NONE for any other API."""
     if not _PRINTABLE.fullmatch(scope):

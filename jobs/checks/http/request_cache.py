@@ -1,6 +1,8 @@
 """Cache requests of targets without secrets: from run to run only the run's id changes. Used by jobs.checks.kinds.http.
 
 There may be ten thousand of them, so equal parts are shared: the base URL, and all of the head except its first line.
+
+perf: `run-cost`, 15 % of a run; 5 of them because httpx builds URL and headers only on demand (decision 27).
 """
 
 from __future__ import annotations

@@ -24,8 +24,6 @@ from jobs.checks.net.connection import TargetConnection
 class Http1Exchange(httpx.AsyncByteStream):
     """The response to one request, and its body as a stream; closing it early aborts the connection."""
 
-    __slots__ = ("_body", "_connection", "_head", "_keep", "_method", "_over", "_rest")
-
     def __init__(self, connection: TargetConnection, method: str) -> None:
         self._connection = connection
         self._method = method
@@ -79,7 +77,7 @@ class Http1Exchange(httpx.AsyncByteStream):
         return find_head_end(data, searched, room)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        # Not a generator: the loop tracks each of those in a set, which costs more than a short body.
+        # Not a generator: the event loop would close one that is not read to its end, at a time of its own choice.
         return self
 
     async def __anext__(self) -> bytes:

@@ -10,15 +10,13 @@ import asyncio
 import ssl
 import sys
 from collections.abc import Iterable
-from functools import cached_property
 from importlib import import_module
-from typing import Any
 
 import httpx
 
 from jobs.checks.clock import PhaseClock
 from jobs.checks.errors import NoResponse
-from jobs.checks.http_transport.http1 import ResponseHead, join_fields
+from jobs.checks.http_transport.http1 import join_fields
 from jobs.checks.http_transport.http1_exchange import Http1Exchange
 from jobs.checks.http_transport.options import RequestOptions, ResponseDetails, request_options
 from jobs.checks.http_transport.pool import ConnectionPool, PoolKey
@@ -121,7 +119,8 @@ class CheckTransport(httpx.AsyncBaseTransport):
             connection.abort()
             raise
         details = _details(connection, head.headers, len(head.fields))
-        return _LazyResponse(head, exchange, details.as_extensions(b"HTTP/" + head.version, head.reason))
+        extensions = details.as_extensions(b"HTTP/" + head.version, head.reason)
+        return httpx.Response(head.status, headers=head.fields, stream=exchange, extensions=extensions)
 
 
 def _negotiated_http2(connection: TargetConnection, tls: ssl.SSLContext | None) -> bool:
@@ -170,16 +169,3 @@ def _details(connection: TargetConnection, headers: dict[str, str], line_count: 
         return ResponseDetails(headers, line_count, connection.remote_address)
     certificates = peer_certificates(session)
     return ResponseDetails(headers, line_count, connection.remote_address, session.version(), certificates)
-
-
-class _LazyResponse(httpx.Response):
-    """An httpx response that builds its headers on demand: checks read those of ResponseDetails."""
-
-    def __init__(self, head: ResponseHead, stream: httpx.AsyncByteStream, extensions: dict[str, Any]) -> None:
-        super().__init__(head.status, stream=stream, extensions=extensions)
-        self._fields = head.fields
-        del self.headers  # httpx's own, which are empty
-
-    @cached_property
-    def headers(self) -> httpx.Headers:  # type: ignore[override]
-        return httpx.Headers(self._fields)

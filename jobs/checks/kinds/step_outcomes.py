@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 from jobs.checks.port import AttemptContext
-from jobs.formats.durations import round_to_microsecond
 from jobs.runs import ErrorClass, Failure, Observation, Severity
 from jobs.targets.steps import Step
 
@@ -15,7 +14,7 @@ def build_step_facts(
     step: Step, error: ErrorClass | None, status: int | None, took_ms: float, *, cleanup: bool = False
 ) -> dict[str, Any]:
     outcome = "succeeded" if error is None else "timed_out" if error.is_timeout else "failed"
-    facts = {"name": step.name, "outcome": outcome, "status": status, "ms": round_to_microsecond(took_ms)}
+    facts = {"name": step.name, "outcome": outcome, "status": status, "ms": round(took_ms, 3)}
     if error is not None:
         facts["error"] = error.value
     if cleanup:

@@ -24,7 +24,6 @@ from jobs.expectations import ExpectationEntry, judge
 from jobs.expectations.answer import JudgedAnswer
 from jobs.expectations.budget import JUDGEMENT_SECONDS
 from jobs.expectations.messages import describe_unmet
-from jobs.formats.durations import round_to_microsecond
 from jobs.judging import Judge, Judgement, JudgingUnavailable
 from jobs.problems import make_printable
 from jobs.redaction import Redactor
@@ -176,7 +175,7 @@ class StepSequence:
     def phases(self) -> Phases:
         """Return the phases of the attempt, without the time of judging."""
         phases = self.call.clock.stop()
-        return replace(phases, total_ms=round_to_microsecond(max(phases.total_ms - self._judging_ms, 0.0)))
+        return replace(phases, total_ms=round(max(phases.total_ms - self._judging_ms, 0.0), 3))
 
     async def _send(self, step: Step, target: Step, call: AttemptContext) -> Observation:
         number, call.clock.current_peer = len(self.step_facts) + 1, peer_of_url(target.url)

@@ -18,7 +18,6 @@ from jobs.checks.peer import Peer
 from jobs.checks.port import AttemptContext, Check
 from jobs.checks.preloading import preload_idna, preload_tls
 from jobs.checks.secret_registration import register_value
-from jobs.formats.durations import round_to_microsecond
 from jobs.judging import InlineJudge, Judge
 from jobs.model_base import SecretRef
 from jobs.ports import Secrets
@@ -101,7 +100,7 @@ class TcpCheck:
             dialogue.clear_deadline_texts()  # the clock must not refer to the connection
         connection.close()
         phases = clock.stop()
-        phases = replace(phases, total_ms=round_to_microsecond(max(phases.total_ms - patterns.took_s * 1000, 0.0)))
+        phases = replace(phases, total_ms=round(max(phases.total_ms - patterns.took_s * 1000, 0.0), 3))
         return Observation(phases, body=bytes(received[: target.read_limit]), facts=facts, certificates=certificates)
 
     def prepare(self, target: TcpTarget) -> None:

@@ -10,7 +10,6 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from functools import lru_cache
 
 from jobs.checks.clock import PhaseClock
 from jobs.checks.errors import NoAddressOfVersion
@@ -24,9 +23,6 @@ CONNECT_TIMEOUT_PER_ADDRESS = 2.0
 _DER = 2
 """As the ssl module's private part numbers it."""
 
-_MOST_CACHED_ADDRESSES = 1000
-"""Numeric addresses whose permission is cached."""
-
 
 class Network:
     """Makes connections, for one event loop. `guard`: where to."""
@@ -34,7 +30,6 @@ class Network:
     def __init__(self, guard: Guard = LOCAL_GUARD) -> None:
         self._guard = guard
         self._resolver = Resolver()
-        self._numeric = lru_cache(_MOST_CACHED_ADDRESSES)(self._check_numeric)
 
     async def connect(
         self,
@@ -81,7 +76,7 @@ class Network:
 
     async def _resolve_allowed(self, host: str, port: int, clock: PhaseClock, only_live: bool) -> list[ResolvedAddress]:
         """Return the allowed addresses. The name is not resolved again: its addresses might differ by then."""
-        numeric = self._numeric(host, port, only_live)
+        numeric = self._check_numeric(host, port, only_live)
         if numeric is not None:
             return numeric
         self._guard.check_endpoint(host, port, only_live=only_live)
@@ -91,7 +86,7 @@ class Network:
         return [address for address in found if address.host in allowed]
 
     def _check_numeric(self, host: str, port: int, only_live: bool) -> list[ResolvedAddress] | None:
-        """Return a numeric address itself, whose permission never changes; None for a name."""
+        """Return a numeric address itself; None for a name."""
         family = _numeric_family(host)
         if family is None:
             return None
@@ -115,7 +110,6 @@ def _filter_version(addresses: list[ResolvedAddress], version: int) -> list[Reso
     return found
 
 
-@lru_cache(4096)
 def _numeric_family(host: str) -> int | None:
     """Return the address family of a numeric address, None for a name."""
     try:

@@ -50,8 +50,6 @@ _GOING_THROUGH = ("?", "..", "*", ":")
 class _SelectionDeadline:
     """The deadline of one selection."""
 
-    __slots__ = ("_allowance", "_steps")
-
     def __init__(self) -> None:
         self._allowance = ComputeAllowance(SELECT_SECONDS)
         self._steps = _STEPS
@@ -71,8 +69,6 @@ _current_deadline: ContextVar[_SelectionDeadline] = ContextVar("deadline")
 
 class _WatchedDict(dict[str, Any]):
     """An object of the document. Its values are wrapped when they are read."""
-
-    __slots__ = ("deadline", "plain")
 
     def __init__(self, plain: dict[str, Any], deadline: _SelectionDeadline) -> None:
         super().__init__(plain)
@@ -95,8 +91,6 @@ class _WatchedDict(dict[str, Any]):
 
 class _WatchedList(list[Any]):
     """An array of the document. Its items are wrapped when they are read."""
-
-    __slots__ = ("deadline", "plain")
 
     def __init__(self, plain: list[Any], deadline: _SelectionDeadline) -> None:
         super().__init__(plain)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from jobs.running.endpoint_hosts import host_of_endpoint
+from jobs.running.retries.retry_messages import host_with_port
 
 RETRIES_PER_MINUTE = 60.0
 RETRY_SHARE = 0.2
@@ -154,7 +154,7 @@ class RetryBudget:
         return bucket.take(bucket.part(job, now))
 
     def _bucket(self, endpoint: str, now: float) -> _Bucket:
-        host = host_of_endpoint(endpoint)
+        host = host_with_port(endpoint)
         bucket = self._buckets.get(host)
         if bucket is None:
             self._forget_idle(now)

@@ -152,6 +152,7 @@ def _month_mask(year: int, month: int) -> int:
 
 
 # Thousands of jobs use the same few expressions: they share one value.
+# perf: loading of 10,000 jobs with few distinct expressions, 40 % of each
 @lru_cache(maxsize=1024)
 def _parse(text: str) -> Ncrontab:
     macro = text.strip().lower()
@@ -193,6 +194,7 @@ def _quoted(text: str) -> str:
     return repr(text if len(text) <= 80 else f"{text[:80]}...")
 
 
+# perf: loading of 10,000 distinct expressions, 30 % of each
 @lru_cache(maxsize=256)
 def _month_days(days: int, weekdays: int) -> tuple[int, ...]:
     """Return Ncrontab.days for these masks."""

@@ -8,29 +8,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from math import floor
 
+from jobs.formats.durations import describe_distance, describe_milliseconds
 from jobs.runs import Outcome, Run
 
 NOTHING = "\N{EN DASH}"
 """Placeholder for a missing value in a table."""
 
 
-def span_text(seconds: float) -> str:
-    """Format a span: `12 s`, `4 min`, `3 h 5 min`, `5 d 2 h`."""
-    whole = int(abs(seconds))
-    minutes, hours, days = whole // 60, whole // 3600, whole // 86_400
-    if whole < 90:
-        return f"{whole} s"
-    if not hours:
-        return f"{minutes} min"
-    return f"{days} d {hours % 24} h" if days else f"{hours} h {minutes % 60} min"
-
-
 def when(instant: datetime, now: datetime) -> str:
     """Format an instant relative to now: `now`, `in 12 s`, `3 h 5 min ago`."""
-    seconds = (instant - now).total_seconds()
-    if abs(seconds) < 1:
-        return "now"
-    return f"in {span_text(seconds)}" if seconds > 0 else f"{span_text(seconds)} ago"
+    return describe_distance((instant - now).total_seconds())
 
 
 def clock_time(instant: datetime, now: datetime) -> str:
@@ -39,15 +26,8 @@ def clock_time(instant: datetime, now: datetime) -> str:
 
 
 def milliseconds(value: float | None) -> str:
-    """Format a duration: `8 ms`, `12.3 s`."""
-    if value is None:
-        return NOTHING
-    return f"{value:.0f} ms" if value < 10_000 else f"{value / 1000:.1f} s"
-
-
-def measured(value: float | None) -> str:
-    """Format a duration with one decimal below 10 ms: `0.4 ms`, `431 ms`, `12.3 s`."""
-    return f"{value:.1f} ms" if value is not None and value < 10 else milliseconds(value)
+    """Format a measured time: `0.4 ms`, `431 ms`, `12.3 s`."""
+    return NOTHING if value is None else describe_milliseconds(value)
 
 
 def exact(instant: datetime) -> str:

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 from fastapi import Request
 
 from jobs.formats.display_text import escape_control_characters
+from jobs.formats.durations import describe_span
 from scheduler.api.dashboard import formatting
 from scheduler.api.dependencies import FUNCTION_KEY
 from scheduler.api.models.runs import run_path
@@ -76,7 +77,6 @@ def _environment() -> Environment:
         formatting.clock_time,
         formatting.exact,
         formatting.milliseconds,
-        formatting.measured,
         formatting.percent,
         formatting.words,
         formatting.parts,
@@ -85,8 +85,8 @@ def _environment() -> Environment:
     )
     for text in filters:
         templates.filters[text.__name__] = text
-    templates.filters["span"] = lambda span: formatting.span_text(span.total_seconds())
-    templates.filters["seconds"] = formatting.span_text
+    templates.filters["span"] = lambda span: describe_span(round(span.total_seconds()))
+    templates.filters["seconds"] = describe_span
     templates.globals.update(
         dashboard=DASHBOARD_PATH,
         job_page_path=job_page_path,

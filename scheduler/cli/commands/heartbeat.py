@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobs.formats.durations import describe_span
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.formatting import format_duration, format_instant
+from scheduler.cli.formatting import format_instant
 from scheduler.cli.output import (
     Column,
     escape_controls,
@@ -91,7 +92,7 @@ def _show(view: HeartbeatView, now: datetime) -> None:
         is_down = view.down_at <= now
         print(f"{'It went down' if is_down else 'Without a ping it goes down'} {format_instant(view.down_at, now)}.")
     if view.beat.duration_s is not None:
-        print(f"The last run took {format_duration(view.beat.duration_s)}.")
+        print(f"The last run took {describe_span(view.beat.duration_s)}.")
     if view.pings:
         columns = (
             Column("ping", align_right=True),

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobs.formats.durations import describe_distance
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.formatting import describe_no_next, describe_pause, format_instant, format_relative
+from scheduler.cli.formatting import describe_no_next, describe_pause, format_instant
 from scheduler.cli.output import Cell, Column, fail, is_terminal, print_note, show_json, show_table, show_tabs
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def _latest(record: RunRecord | None, now: datetime) -> Cell:
         return "-"
     word, style = outcome_cell(record)
     at = record.run.finished_at if record.run else record.ticket.due_at
-    return f"{word}, {format_relative(at, now)}", style
+    return f"{word}, {describe_distance((at - now).total_seconds())}", style
 
 
 _FIELDS = ("name", "schedule", "next_at", "latest", "latest_at", "endpoint", "pause", "depends_on")

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from jobs.formats.durations import describe_span
 from jobs.formats.instants import format_iso_instant, parse_instant
 from jobs.schedules import IntervalSchedule, Schedule, TimeZone
-from scheduler.cli.formatting import format_duration, format_local
+from scheduler.cli.formatting import format_local
 from scheduler.cli.output import Column, fail, is_terminal, print_note, show_table
 from scheduler.cli.schedule_argument import (
     GapOption,
@@ -129,7 +130,7 @@ def _show_table(argument: ScheduleArgument, start: datetime, instants: list[date
     here = Column("local") if where is None else Column(where.name, "bold")
     clocks = [format_local(instant) if where is None else _format_in_zone(instant, where) for instant in instants]
     columns = [Column("UTC", "bold" if where is None else ""), here, Column(distance, "cyan", align_right=True)]
-    spans = [format_duration((instant - start).total_seconds()) for instant in instants]
+    spans = [describe_span((instant - start).total_seconds()) for instant in instants]
     rows = zip(_format_lines(argument.schedule, None, instants), clocks, spans, strict=True)
     show_table(columns, rows, title=argument.schedule.text)
 

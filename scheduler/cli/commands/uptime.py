@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobs.formats.durations import describe_span
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.formatting import format_duration, format_local, format_milliseconds
+from scheduler.cli.formatting import format_local, format_milliseconds
 from scheduler.cli.output import Column, is_terminal, print_note, show_json, show_table, show_tabs
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _show(found: JobUptime) -> None:
         (
             (
                 one.name,
-                "-" if one.seconds is None else format_duration(one.seconds),
+                "-" if one.seconds is None else describe_span(one.seconds),
                 "-" if one.outages is None else str(one.outages),
             )
             for one in found.months

@@ -13,7 +13,7 @@ from datetime import timedelta
 from jobs.definition import JobDefinition
 from jobs.formats.durations import format_duration
 from jobs.ports import Clock
-from jobs.running.endpoint_hosts import host_of_endpoint
+from jobs.running.retries.retry_messages import host_with_port
 from jobs.runs import Ticket, Trigger
 from jobs.runs.reasons import Reason, ReasonCode
 from scheduler.gates import Skip, Wait
@@ -50,7 +50,7 @@ class PlaceAssigner:
 
         `is_first`: the ticket is new here, and may be skipped instead of waiting.
         """
-        host = host_of_endpoint(job.check.endpoint)
+        host = host_with_port(job.check.endpoint)
         if (place := self._semaphore.try_acquire(job.name, host)) is not None:
             return place
         may_skip = self._can_skip(ticket, job)

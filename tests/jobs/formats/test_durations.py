@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from jobs.formats.durations import LONGEST_DURATION, parse_duration, round_to_microsecond
+from jobs.formats.durations import (
+    LONGEST_DURATION,
+    describe_distance,
+    describe_milliseconds,
+    describe_span,
+    parse_duration,
+)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +51,41 @@ def test_what_is_no_duration_is_refused_with_the_reason(value: object, message: 
         parse_duration(value)
 
 
-@given(st.floats(min_value=-1e9, max_value=1e9, allow_nan=False))
-def test_milliseconds_are_rounded_to_the_microsecond_as_by_three_digits(milliseconds: float) -> None:
-    assert round_to_microsecond(milliseconds) == pytest.approx(round(milliseconds, 3), abs=0.0011)
-    assert round_to_microsecond(round(milliseconds, 3)) == round(milliseconds, 3)
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (0.25, "0.25 s"),
+        (5, "5 s"),
+        (59.6, "1 min"),
+        (90, "1 min 30 s"),
+        (3605, "1 h"),
+        (7380, "2 h 3 min"),
+        (90_061, "1 d 1 h"),
+    ],
+)
+def test_a_length_of_time_has_two_units_at_most(seconds: float, text: str) -> None:
+    assert describe_span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(12.4, "in 12 s"), (-200, "3 min 20 s ago"), (0.3, "now"), (-0.3, "now")]
+)
+def test_a_distance_in_time_has_its_direction(seconds: float, text: str) -> None:
+    assert describe_distance(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0 ms"),
+        (0.42, "0.4 ms"),
+        (8.0, "8 ms"),
+        (431.2, "431 ms"),
+        (2312.0, "2.31 s"),
+        (12_340.0, "12.3 s"),
+        (123_456.0, "123 s"),
+    ],
+)
+def test_a_measured_time_has_the_digits_that_matter(value: float, text: str) -> None:
+    assert describe_milliseconds(value) == text

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jobs.formats.durations import round_to_microsecond
 from jobs.runs import Attempt, Failure, Phases, Run, Severity
 from scheduler.stores.runs.codecs.details import decode_details, encode_details
 from scheduler.stores.runs.codecs.values import from_microseconds, read_error, round_ms, to_microseconds
@@ -21,7 +20,7 @@ def encode_attempt(attempt: Attempt, run: Run) -> dict[str, Any]:
             round_ms(phases.connect_ms),
             round_ms(phases.tls_ms),
             round_ms(phases.first_byte_ms),
-            round_to_microsecond(phases.total_ms),
+            round(phases.total_ms, 3),
         ],
     }
     if attempt.status is not None:
@@ -37,7 +36,7 @@ def encode_attempt(attempt: Attempt, run: Run) -> dict[str, Any]:
     elif attempt.failures:
         body["failures"] = [_failure_parts(failure) for failure in attempt.failures]
     if attempt.wait_ms is not None:
-        body["wait"] = round_to_microsecond(attempt.wait_ms)
+        body["wait"] = round(attempt.wait_ms, 3)
     if attempt.body and "like_last" not in body:
         body["body"] = attempt.body
     if attempt.details is not None:

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from jobs.formats.durations import round_to_microsecond
 from jobs.runs.details import CertificateDetail, Details, DnsDetail, StepDetail, StepOutcome, TlsDetail
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -43,7 +42,7 @@ def decode_details(attempt: Mapping[str, Any]) -> Details | None:
 
 
 def _step_parts(step: StepDetail) -> list[Any]:
-    parts: list[Any] = [step.name, step.status, round_to_microsecond(step.took_ms)]
+    parts: list[Any] = [step.name, step.status, round(step.took_ms, 3)]
     more = [step.outcome.value, step.error, 1] if step.cleanup else [step.outcome.value, step.error]
     return parts if step.outcome is StepOutcome.SUCCEEDED and not step.cleanup else [*parts, *more]
 

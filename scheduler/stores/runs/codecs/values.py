@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from jobs.formats.durations import round_to_microsecond
 from jobs.runs import ErrorClass
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -29,4 +28,4 @@ def from_microseconds(us: int) -> datetime:
 
 
 def round_ms(milliseconds: float | None) -> float | None:
-    return None if milliseconds is None else round_to_microsecond(milliseconds)
+    return None if milliseconds is None else round(milliseconds, 3)
