@@ -62,7 +62,6 @@ class AppIdentity:
         return await self._tokens.get(scope)
 
     async def refresh_rejected(self, scope: str, rejected: str) -> CredentialRefresh:
-        """See jobs.ports.Tokens."""
         if await self._tokens.refresh_if_equal(scope, rejected):
             return CredentialRefresh(is_changed=True, message=f"a new access token for {scope} was requested")
         at = self._tokens.read_at(scope)

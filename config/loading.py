@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config.errors import ConfigurationError
-from config.settings.loading import _JOBS_VARIABLE, LoadedSettings, load_settings
+from config.settings.loading import JOBS_VARIABLE, LoadedSettings, load_settings
 from config.settings.model import Settings
 from jobs.problems import KeyPath as KeyPath
 from jobs.problems import Problem
@@ -81,11 +81,11 @@ def load_configuration(
 
 def _check_job_files(environ: Mapping[str, str], reader: JobFileReader) -> tuple[Problem, ...]:
     """Return the problems of the job files if the settings are invalid too, so that all are reported together."""
-    place = environ.get(_JOBS_VARIABLE, "").strip()
+    place = environ.get(JOBS_VARIABLE, "").strip()
     if not place:
         return ()
     if not os.path.exists(place):
-        return (Problem(_JOBS_VARIABLE, f"{place} does not exist", _LOCATION_HINT),)
+        return (Problem(JOBS_VARIABLE, f"{place} does not exist", _LOCATION_HINT),)
     try:
         reader.read(Path(place).absolute())
     except ConfigurationError as error:
@@ -112,7 +112,7 @@ def load_jobs(
     """
     settings = loaded.settings
     own = _load_own_jobs(loaded, reader, files)
-    variables = {_JOBS_VARIABLE, _SAMPLES_VARIABLE} & {loaded.find_origin("jobs"), loaded.find_origin("samples")}
+    variables = {JOBS_VARIABLE, _SAMPLES_VARIABLE} & {loaded.find_origin("jobs"), loaded.find_origin("samples")}
     named = variables or settings.jobs_container is not None
     are_requested = _SAMPLES_VARIABLE in variables or (len(own) == 0 and not named)
     if sample_target is None or not (settings.samples and are_requested):

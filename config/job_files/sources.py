@@ -75,11 +75,9 @@ class FolderSource:
         self._is_settled = False
 
     async def has_changed(self) -> bool:
-        """See Source.changed."""
         return not self._is_settled or await run_in_daemon_thread(_read_stamps, self._path) != self._stamps
 
     async def read(self) -> JobSet:
-        """See Source.read."""
         return await run_in_daemon_thread(self._read)
 
     def _read(self) -> JobSet:
@@ -212,11 +210,9 @@ class ContainerSource:
         self._etags: FileStamps | None = None
 
     async def has_changed(self) -> bool:
-        """See Source.changed."""
         return await (await self._open()).list_etags() != self._etags
 
     async def read(self) -> JobSet:
-        """See Source.read."""
         container = await self._open()
         etags = await container.list_etags()
         for _ in range(_MAX_READS):
@@ -230,7 +226,6 @@ class ContainerSource:
         return jobs
 
     async def change_hints(self) -> AsyncIterator[None]:
-        """See Source.hints."""
         while True:
             await asyncio.sleep(CONTAINER_POLL_INTERVAL)
             yield

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     pass
 
 
-_JOBS_VARIABLE = "SCHEDULER_JOBS"
+JOBS_VARIABLE = "SCHEDULER_JOBS"
 
 
 _AZURE_VARIABLES = ("WEBSITE_INSTANCE_ID", "CONTAINER_APP_NAME")
@@ -144,11 +144,11 @@ def _find_contradictions(settings: Settings, layers: tuple[SettingsLayer, ...]) 
     if settings.uses_azure_storage and not reachable and not settings.unresolved:
         hint = "set AzureWebJobsStorage (a connection string) or AzureWebJobsStorage__accountName"
         return [_locate_problem(layers, Finding(("store",), "azure needs a storage account", hint))]
-    if settings.jobs_container is not None and find_origin(("jobs",), layers) == _JOBS_VARIABLE:
-        hint = f"set {_JOBS_VARIABLE} or the container, not both"
+    if settings.jobs_container is not None and find_origin(("jobs",), layers) == JOBS_VARIABLE:
+        hint = f"set {JOBS_VARIABLE} or the container, not both"
         return [
             _locate_problem(
-                layers, Finding(("jobs_container",), f"{_JOBS_VARIABLE} sets another location of jobs", hint)
+                layers, Finding(("jobs_container",), f"{JOBS_VARIABLE} sets another location of jobs", hint)
             )
         ]
     return []

@@ -108,7 +108,6 @@ class JudgingProcess:
             return _outcome_of_end(ended, seconds)
 
     def close(self) -> None:
-        """See TaskExecutor."""
         self._closed = True
         child = self._child
         if child is not None:

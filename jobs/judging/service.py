@@ -66,7 +66,6 @@ class JudgingService:
         seconds: float = JUDGEMENT_SECONDS,
         queue_timeout: float = QUEUE_TIMEOUT_SECONDS,
     ) -> JudgedResult[R]:
-        """See Judge.perform."""
         if self._loop_share.can_judge(job) and task.is_brief():
             started = time.thread_time()
             with suppress(BudgetExceeded), use_budget(JudgementBudget(min(LOOP_TRY_SECONDS, seconds), is_final=False)):

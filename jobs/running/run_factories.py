@@ -95,6 +95,8 @@ def finished_run(
     if job.effect != "once" and all(each.error is ErrorClass.OUT_OF_RESOURCES for each in attempts):
         outcome = Outcome.SKIPPED
     reason = ReasonCode.OUT_OF_RESOURCES if outcome is Outcome.SKIPPED else None
+    if last.error is ErrorClass.TARGET_DENIED:
+        reason = ReasonCode.TARGET_DENIED
     message = f"{last.message} {note}".rstrip()
     return _run(job, ticket, outcome, started_at, now, attempts, last.error, message, reason)
 

@@ -1,4 +1,4 @@
-"""Why a run was skipped, rejected or cancelled, or waits: a code for programs, in addition to the sentence for people.
+"""Why a run was skipped, rejected, denied or cancelled, or waits: a code for programs, in addition to the sentence for people.
 
 Made by the gates, the planner and the runner; stored with the run, and shown by the API as `reason`.
 """
@@ -37,6 +37,8 @@ class ReasonCode(StrEnum):
     IN_PROGRESS = "in_progress"
     """The same run, or another replay of its job, is in progress."""
     CIRCUIT_OPEN = "circuit_open"
+    TARGET_DENIED = "target_denied"
+    """The rules for targets, secrets or tokens do not allow its request."""
     CANCELLED = "cancelled"
     """A user, or a newer run of its job, requested its end."""
     SHUTDOWN = "shutdown"

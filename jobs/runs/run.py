@@ -57,7 +57,7 @@ class Run:
     message: str = ""
     """Why it did not succeed, was skipped or is degraded, a sentence; empty otherwise."""
     reason: ReasonCode | None = None
-    """Why it was skipped, rejected or cancelled."""
+    """Why it was skipped, rejected, denied its target or cancelled."""
     endpoint: str = ""
     generation: str = ""
     correlation_id: str = ""

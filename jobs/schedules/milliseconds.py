@@ -48,6 +48,5 @@ class SecondSchedule(MillisecondSchedule):
         """Return the first due second strictly after this one."""
 
     def next_after_ms(self, milliseconds: int) -> int | None:
-        """See MillisecondSchedule."""
         second = self.next_second(milliseconds // 1000)
         return None if second is None else second * 1000

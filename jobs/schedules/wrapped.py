@@ -15,10 +15,8 @@ class WrappedSchedule(MillisecondSchedule):
 
     @property
     def is_interval_like(self) -> bool:
-        """See Schedule."""
         return self.schedule.is_interval_like
 
     @property
     def monitor_disabled(self) -> bool:
-        """See Schedule."""
         return self.schedule.monitor_disabled

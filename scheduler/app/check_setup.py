@@ -77,7 +77,6 @@ class CheckSetup:
         return lambda target: None
 
     def warn_about_denied_targets(self, jobs: Iterable[JobDefinition]) -> None:
-        """See scheduler.catalog.denied_targets."""
         warn_about_denied_targets(jobs, self._guard)
 
     async def log_warnings(self, jobs: JobSet) -> None:

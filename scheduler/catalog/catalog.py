@@ -145,12 +145,10 @@ class Catalog:
 
     @property
     def graph(self) -> DependencyGraph:
-        """See View.graph."""
         return self._snapshot.graph
 
     @property
     def generations(self) -> Mapping[str, str]:
-        """See View.generations."""
         return self._snapshot.generations
 
     def __len__(self) -> int:
@@ -174,5 +172,4 @@ class Catalog:
         return self._snapshot.names()
 
     def schedules(self) -> Iterator[tuple[str, Schedule]]:
-        """See View.schedules."""
         return self._snapshot.schedules()

@@ -45,7 +45,6 @@ class NoFollowUp:
     """Follow-up where no job depends on another one."""
 
     def has_dependents(self, job: str) -> bool:
-        """See FollowUp.has_dependents."""
         return False
 
     async def start_dependents(self, run: Run) -> None:

@@ -59,7 +59,6 @@ class DependencyTrigger:
         self._dependencies = _FollowUpDependencies(runs, pauses, dispatch, listener, clock)
 
     def has_dependents(self, job: str) -> bool:
-        """See FollowUp.has_dependents."""
         return bool(self._catalog.graph.started_jobs(job))
 
     async def start_dependents(self, run: Run) -> None:

@@ -20,7 +20,7 @@ from scheduler.planning.due_heap import DueHeap, DueInstant, DueInstants
 from scheduler.planning.missed_span import MissedSpan
 
 _EPOCH = from_milliseconds(0)
-# perf: planner, 60 % of a tick with 10,000 tickets: their instants combine few seconds with these parts, as texts too
+# perf: planner, 50 % of a tick with 10,000 tickets: their instants combine few seconds with these parts, as texts too
 _MILLISECONDS = tuple(timedelta(milliseconds=part) for part in range(1000))
 _MILLISECOND_SUFFIXES = tuple(format_run_instant(_EPOCH + part)[-5:] for part in _MILLISECONDS)
 

@@ -31,6 +31,7 @@ async def test_production_requests_no_private_target_that_is_not_named(tmp_path:
     run = await outcome(tmp_path, target.url, SCHEDULER_ENVIRONMENT="prod")
 
     assert (run["outcome"], run["error"], run["attempt_count"]) == ("failed", "target_denied", 1)
+    assert run["reason"] == "target_denied"
     assert run["message"] == (
         "Not sent: 127.0.0.1 is a loopback address outside the allowed networks. To allow it, add its network "
         "to the setting targets.networks (SCHEDULER_TARGETS__NETWORKS)."

@@ -75,7 +75,6 @@ class DnsCheck:
         return Observation(phases, facts=facts)
 
     def prepare(self, target: DnsTarget) -> None:
-        """See Check.prepare."""
         dns.asyncbackend.get_backend("asyncio")
         # Untyped; it loads the module of the record type.
         dns.rdata.get_rdata_class(dns.rdataclass.IN, dns.rdatatype.from_text(target.type))  # type: ignore[no-untyped-call]

@@ -62,7 +62,6 @@ class HeartbeatCheck:
         return Observation(call.clock.stop(), error=_error_class(beat, rhythm, now), message=message, facts=facts)
 
     def prepare(self, target: HeartbeatTarget) -> None:
-        """See Check.prepare."""
         preload_run_ids()
 
     async def aclose(self) -> None:

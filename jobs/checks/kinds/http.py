@@ -145,7 +145,6 @@ class HttpCheck:
         return format_trace_parent(call.run_id, call.attempt)
 
     def prepare(self, target: HttpTarget) -> None:
-        """See Check.prepare."""
         preload_idna()
         if target.http2:
             preload_http2()

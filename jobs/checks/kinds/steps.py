@@ -60,7 +60,6 @@ class StepsCheck:
         )
 
     def prepare(self, target: StepsTarget) -> None:
-        """See Check.prepare."""
         for step in (*target.steps, *target.cleanup):
             self._http.prepare(step)
 

@@ -104,7 +104,6 @@ class TcpCheck:
         return Observation(phases, body=bytes(received[: target.read_limit]), facts=facts, certificates=certificates)
 
     def prepare(self, target: TcpTarget) -> None:
-        """See Check.prepare."""
         preload_idna()
         if _has_tls(target):
             preload_tls()

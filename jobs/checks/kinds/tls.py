@@ -67,7 +67,6 @@ class TlsCheck:
             return Observation(call.clock.stop(), error=error_class, message=message)
 
     def prepare(self, target: TlsTarget) -> None:
-        """See Check.prepare."""
         preload_tls()
         self._contexts.prepare(target.tls)
 

@@ -32,11 +32,9 @@ class EmbeddedProfile(HostProfile):
     is_only_worker = True
 
     def own_endpoints(self, settings: Settings) -> tuple[OwnEndpoint, ...]:
-        """See HostProfile.own_places."""
         return self.served_at
 
     def log_stream(self) -> TextIO:
-        """See HostProfile.log_stream."""
         return sys.stdout
 
 

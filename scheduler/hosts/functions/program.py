@@ -33,7 +33,6 @@ class FunctionsProfile(HostProfile):
     shares_queue = True
 
     def own_endpoints(self, settings: Settings) -> tuple[OwnEndpoint, ...]:
-        """See HostProfile.own_places."""
         return functions_endpoints(os.environ, sys.argv)
 
     def log_stream(self) -> None:

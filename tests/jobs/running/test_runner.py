@@ -13,6 +13,7 @@ from jobs.running.run_factories import ERRORS_UNRELATED_TO_TARGET
 from jobs.running.runner import Runner
 from jobs.runs import ErrorClass, Failure, Observation, Outcome, Phases, Trigger
 from jobs.runs.details import Details, StepDetail
+from jobs.runs.reasons import ReasonCode
 from tests.jobs.running.run_parts import REFUSED, TICKET, URL, Hang, Stage, answer, broken, job
 from tests.jobs.running.virtual_time import START, virtual_time
 
@@ -184,6 +185,12 @@ async def test_a_mistake_inside_a_check_is_an_internal_error_and_no_lost_run(
     assert "Internal error " in run.message
     assert "Traceback" in caplog.text
     assert TICKET.id in caplog.text
+
+
+@virtual_time
+async def test_a_run_whose_target_is_denied_has_that_reason_code() -> None:
+    run = await Stage(Observation(Phases(), error=ErrorClass.TARGET_DENIED, message="Not sent.")).run()
+    assert (run.outcome, run.error, run.reason) == (Outcome.FAILED, ErrorClass.TARGET_DENIED, ReasonCode.TARGET_DENIED)
 
 
 LACKING = Observation(Phases(), error=ErrorClass.OUT_OF_RESOURCES, message="It could not be asked.")
