@@ -1,4 +1,4 @@
-"""Why a run was skipped, rejected, denied or cancelled, or waits: a code for programs, in addition to the sentence for people.
+"""Why a run was skipped, rejected, denied or cancelled, or waits: a code for programs, next to the sentence.
 
 Made by the gates, the planner and the runner; stored with the run, and shown by the API as `reason`.
 """

@@ -63,10 +63,10 @@ def list_circuits(context: typer.Context, as_json: AsJson = False) -> None:
 
         listed = [CircuitModel.from_view(view) for view in views]
         show_json(CircuitList(circuits=listed, continuation=None).model_dump_json(indent=2))
-    else:
-        if not views:
-            print_note("no job has a circuit")
+    elif views:
         _show(views)
+    else:
+        print_note("no job has a circuit")
     exit_if_incomplete(configuration)
 
 

@@ -51,10 +51,10 @@ def list_secrets(
         from scheduler.api.models.secrets import SecretList, SecretModel
 
         show_json(SecretList(secrets=[SecretModel.from_view(view) for view in views]).model_dump_json(indent=2))
-    else:
-        if not views:
-            print_note("no job uses a secret")
+    elif views:
         _show(views)
+    else:
+        print_note("no job uses a secret")
     exit_if_incomplete(configuration)
 
 
