@@ -15,6 +15,7 @@ from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.uptime import UptimeReader
 from scheduler.rate_limits.limiter import RateLimits
 from scheduler.secrets.monitor import SecretMonitor
+from scheduler.stores.idempotency import IdempotencyRecords
 from scheduler.watchdog import Watchdog
 
 
@@ -31,6 +32,7 @@ class Services:
     uptimes: UptimeReader
     circuits: CircuitQueries
     rate_limits: RateLimits
+    idempotency: IdempotencyRecords
     clock: Clock
     environment: str
     version: str

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from config.identity import AppIdentity
     from config.settings.model import Settings
     from jobs.ports import Clock
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from scheduler.services import Services
     from scheduler.stores.cursors import Cursors
     from scheduler.stores.dead_letters.repository import DeadLetters
+    from scheduler.stores.idempotency import IdempotencyRecords
     from scheduler.stores.pauses import Pauses
     from scheduler.stores.port import Store
     from scheduler.stores.runs.repository import Runs
@@ -66,7 +69,13 @@ class Program:
     heartbeats: HeartbeatQueries
     uptimes: UptimeReader
     rate_limits: RateLimits
+    idempotency: IdempotencyRecords
     telemetry: Telemetry
+
+    async def prune_requests(self, now: datetime) -> None:
+        """Delete what the API has stored about requests and is no longer needed. Raises StoreError."""
+        await self.idempotency.prune(now)
+        await self.rate_limits.prune()
 
     def services(self) -> Services:
         """What the API gets of it."""
@@ -85,6 +94,7 @@ class Program:
             heartbeats=self.heartbeats,
             uptimes=self.uptimes,
             rate_limits=self.rate_limits,
+            idempotency=self.idempotency,
             clock=self.clock,
             environment=self.settings.environment,
             version=self.settings.version or VERSION,

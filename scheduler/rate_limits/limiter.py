@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 CLOCK_MARGIN: Final = 0.25
 """Seconds by which the clocks of two processes may differ."""
+PRUNED_AFTER: Final = 3600.0
+"""Seconds after the end of a window until its row is deleted."""
 MAX_BLOCKED: Final = 10_000
 """Blocked addresses; the ones blocked first are dropped."""
 
@@ -68,6 +70,15 @@ class RateLimits:
             del self._blocked[address]
             return None
         return quota.with_reset_in(left)
+
+    async def prune(self) -> None:
+        """Delete rows of windows that have ended. Raises StoreError."""
+        if self._store is None:
+            return
+        from scheduler.rate_limits.shared_windows import prune_windows
+
+        for group in LimitGroup:
+            await prune_windows(self._store, group, self._now() - PRUNED_AFTER)
 
     def _limiter_of(self, group: LimitGroup) -> tuple[RateLimitItem, FixedWindowRateLimiter] | None:
         if group not in self._limiters:

@@ -20,7 +20,17 @@ from typing import Final
 from limits.aio.storage import Storage
 
 from scheduler.rate_limits.local_windows import MAX_WINDOWS, LocalWindows
-from scheduler.stores.port import Change, Insert, Replace, RowChanged, RowExists, Store, StoreError
+from scheduler.stores.port import (
+    LARGEST_ATOMIC_GROUP,
+    Change,
+    Delete,
+    Insert,
+    Replace,
+    RowChanged,
+    RowExists,
+    Store,
+    StoreError,
+)
 from scheduler.stores.rows.json_text import decode_json, encode_json
 
 RATE_LIMITS_TABLE: Final = "rate_limits"
@@ -187,3 +197,13 @@ class SharedWindows(Storage):
         if lease.etag:
             return Replace(RATE_LIMITS_TABLE, self._group, row_key, body, lease.etag)
         return Insert(RATE_LIMITS_TABLE, self._group, row_key, body)
+
+
+async def prune_windows(store: Store, group: str, now: float) -> None:
+    """Delete the rows of windows that have ended. Raises StoreError."""
+    after = ""
+    while rows := await store.list_rows(RATE_LIMITS_TABLE, group, after=after, limit=LARGEST_ATOMIC_GROUP):
+        after = rows[-1].key
+        ended = [row for row in rows if decode_json(row.body)["ends_at"] <= now]
+        # A process that starts a new window in between finds no row and inserts one.
+        await store.apply(*(Delete(RATE_LIMITS_TABLE, group, row.key) for row in ended))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scheduler.stores.cursors import Cursors
     from scheduler.stores.dead_letters.repository import DeadLetters
     from scheduler.stores.heartbeats import Heartbeats
+    from scheduler.stores.idempotency import IdempotencyRecords
     from scheduler.stores.schedule_activations import ScheduleActivations
 
 
@@ -61,6 +62,12 @@ class Repositories:
         from scheduler.stores.heartbeats import Heartbeats
 
         return Heartbeats(self._store)
+
+    @cached_property
+    def idempotency(self) -> IdempotencyRecords:
+        from scheduler.stores.idempotency import IdempotencyRecords
+
+        return IdempotencyRecords(self._store)
 
     @cached_property
     def schedule_activations(self) -> ScheduleActivations:

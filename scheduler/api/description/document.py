@@ -25,7 +25,10 @@ ABOUT = """Scheduled jobs and health checks: what runs, when, and how it went.
 Each operation requires the scope in `x-scope`: a viewer has `read`, an operator also `operate`, an admin also `manage`.
 Instants are ISO 8601 in UTC; fields that end in `_ms` are milliseconds. A list returns `continuation`, which fetches
 the next page until it is null. Errors are problem details (RFC 9457). After 429 and 503, retry when `Retry-After` has
-passed."""
+passed.
+
+Every POST accepts the header `Idempotency-Key` (1 to 255 printable ASCII characters, such as a UUID). A repeat with the
+same key and body within 24 hours gets the first response, with `Idempotent-Replayed: true`; with another body, 422."""
 
 _FASTAPI_SCHEMAS = ("HTTPValidationError", "ValidationError")
 

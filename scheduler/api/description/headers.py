@@ -20,6 +20,11 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
         "schema": {"type": "string"},
         "example": '"5f2c1d"',
     },
+    "Idempotent-Replayed": {
+        "description": "This is the response to an earlier request with the same Idempotency-Key",
+        "schema": {"type": "string", "enum": ["true"]},
+        "example": "true",
+    },
     "Location": {
         "description": "URL of what was created",
         "schema": {"type": "string"},
@@ -33,12 +38,12 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
     "RateLimit": {
         "description": "Requests that are left (`r`), and seconds until the quota is restored (`t`)",
         "schema": {"type": "string"},
-        "example": '"default";r=58;t=41',
+        "example": '"read";r=58;t=41',
     },
     "RateLimit-Policy": {
         "description": "The quota (`q`) and its window in seconds (`w`)",
         "schema": {"type": "string"},
-        "example": '"default";q=60;w=60',
+        "example": '"read";q=600;w=60',
     },
     "Retry-After": {
         "description": "Seconds after which to retry or to poll",
@@ -63,9 +68,10 @@ def response_headers(*names: str) -> dict[str, dict[str, str]]:
 
 
 def describe_headers(operation: dict[str, Any], scope: Scope) -> None:
-    """Add the headers of the rate limit to each response that is not a shared one."""
-    if scope is Scope.PUBLIC:
+    """Add the headers of limits and repeats to each response that is not a shared one. Health and pings have none."""
+    if scope in (Scope.PUBLIC, Scope.PING):
         return
+    names = (*_RATE_LIMIT_HEADERS, "Idempotent-Replayed") if scope is Scope.OPERATE else _RATE_LIMIT_HEADERS
     for response in operation["responses"].values():
         if "$ref" not in response:
-            response["headers"] = response.get("headers", {}) | response_headers(*_RATE_LIMIT_HEADERS)
+            response["headers"] = response.get("headers", {}) | response_headers(*names)

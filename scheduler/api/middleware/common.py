@@ -13,6 +13,7 @@ from scheduler.api.middleware.escaped_json import JsonEscaping
 from scheduler.api.middleware.head import HeadSupport
 from scheduler.api.middleware.security_headers import add_security_headers
 from scheduler.api.requests import BodyRules, ReadLimiter, RequestGuard
+from scheduler.api.requests.idempotency import Idempotency
 from scheduler.api.requests.rate_limiter import FailedAuthenticationLimiter, RateLimiter
 from scheduler.services import Services
 
@@ -29,6 +30,7 @@ def add_common_middleware(
     api.add_middleware(HeadSupport)
     api.add_middleware(ReadLimiter)
     if services is not None:
+        api.add_middleware(Idempotency, services.idempotency, services.clock)
         api.add_middleware(RateLimiter, services.rate_limits)
         api.add_middleware(FailedAuthenticationLimiter, services.rate_limits)
     api.add_middleware(RequestGuard, hosts=hosts, bodies=bodies)

@@ -17,9 +17,9 @@ from http import HTTPStatus
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from scheduler.api.requests.client_address import find_client_address
+from scheduler.api.requests.client_id import find_client_id
 from scheduler.api.requests.rejection import reject
 from scheduler.api.scopes import HEALTH_PATH, PING_PATH_PREFIX
-from scheduler.identity.principal import Principal
 from scheduler.rate_limits.limiter import RateLimits
 from scheduler.rate_limits.quota import LimitGroup, Quota
 
@@ -43,7 +43,7 @@ class RateLimiter:
         if not _is_limited(scope):
             await self._app(scope, receive, send)
             return
-        quota = await self._limits.count(_GROUPS.get(scope["method"], LimitGroup.READ), _client_of(scope))
+        quota = await self._limits.count(_GROUPS.get(scope["method"], LimitGroup.READ), find_client_id(scope))
         if quota is None:
             await self._app(scope, receive, send)
         elif quota.is_exceeded:
@@ -88,11 +88,6 @@ _FAILURES = "Too many requests of this address failed authentication"
 
 def _is_limited(scope: Scope) -> bool:
     return scope["type"] == "http" and not scope["path"].startswith(_UNLIMITED_PATHS)
-
-
-def _client_of(scope: Scope) -> str:
-    principal: Principal | None = (scope.get("state") or {}).get("principal")
-    return f"address:{find_client_address(scope)}" if principal is None else principal.id
 
 
 def _is_failure(message: Message) -> bool:

@@ -71,6 +71,7 @@ async def prune_periodically(program: Program) -> None:
         try:
             runs = await program.runs.prune(program.clock.now(), retention.age, retention.runs_per_job)
             letters = await program.dead_letters.prune(program.clock.now(), retention.age)
+            await program.prune_requests(program.clock.now())
         except StoreError as error:
             _log.warning("could not delete old runs: %s; retrying in %g s", error, RETENTION_INTERVAL)
         else:

@@ -83,6 +83,7 @@ def _build_timer_handler(program: Program) -> TimerHandler:
         program.pauses,
         program.dead_letters,
         program.clock,
+        program.prune_requests,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 
 from jobs.ports import Clock
@@ -55,7 +55,10 @@ class TimerHandler:
         pauses: Pauses,
         dead_letters: DeadLetters,
         clock: Clock,
+        prune_more: Callable[[datetime], Awaitable[None]] | None = None,
     ) -> None:
+        """`prune_more`: deletes other old rows, once an hour."""
+        self._prune_more = prune_more
         self._catalog = catalog
         self._runs = runs
         self._worker = worker
@@ -211,6 +214,8 @@ class TimerHandler:
             async with asyncio.timeout(PRUNE_TIMEOUT):
                 removed = await self._runs.prune(now, age_s, runs_per_job)
                 removed += await self._dead_letters.prune(now, age_s)
+                if self._prune_more is not None:
+                    await self._prune_more(now)
         except TimeoutError:
             _log.info("could not delete all old runs within %g s; the next tick continues", PRUNE_TIMEOUT)
             return

@@ -24,6 +24,7 @@ from scheduler.queries.uptime import UptimeReader
 from scheduler.rate_limits.limiter import RateLimits
 from scheduler.rate_limits.quota import RateLimitRules
 from scheduler.services import Services
+from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.repository import RunRecord
 from scheduler.watchdog import JobWatch, RunActivity, Watchdog
 from tests.jobs.running.run_parts import Step
@@ -65,6 +66,7 @@ class ApiClient:
             heartbeats=HeartbeatQueries(catalog, self.shop.heartbeats, self.shop.beats, self.shop.pauses, clock),
             uptimes=UptimeReader(catalog, runs, clock, 30 * 86400.0),
             circuits=self.shop.circuits,
+            idempotency=Repositories(self.shop.store).idempotency,
             rate_limits=RateLimits(rate_limits or RateLimitRules(), clock),
             clock=clock,
             environment="test",
