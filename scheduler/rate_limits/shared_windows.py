@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -38,8 +39,10 @@ LEASE_SHARE: Final = 10
 """A lease is at most this part of the limit."""
 REMAINING_SHARE: Final = 3
 """A lease is at most this part of what remains in the window."""
-MAX_ATTEMPTS: Final = 10
+MAX_ATTEMPTS: Final = 30
 """Attempts to change a row that other processes change."""
+MAX_BACK_OFF: Final = 0.05
+"""Seconds between two attempts, at most; a random part of it, so that processes do not meet again."""
 STORE_TIMEOUT: Final = 2.0
 """Seconds to wait for the store."""
 LOCAL_PERIOD: Final = 10.0
@@ -173,6 +176,7 @@ class SharedWindows(Storage):
                 (lease.etag,) = await self._store.apply(self._change(lease, row_key, lease.used + count))
             except (RowExists, RowChanged):
                 lease.is_contended = True
+                await asyncio.sleep(random.random() * min(MAX_BACK_OFF, 0.005 * 2**attempt))
                 continue
             lease.next, lease.last = lease.used + 1, lease.used + count
             lease.used += count

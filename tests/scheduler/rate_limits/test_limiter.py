@@ -18,7 +18,7 @@ from scheduler.rate_limits.local_windows import MAX_WINDOWS
 from scheduler.rate_limits.quota import LimitGroup, Quota, RateLimitRules
 from scheduler.rate_limits.shared_windows import LOCAL_PERIOD, RATE_LIMITS_TABLE
 from scheduler.stores.port import Change, Etags, Row, StoreUnavailable
-from tests.jobs.running.virtual_time import virtual_time
+from tests.jobs.running.virtual_time import VirtualTimeLoop, virtual_time
 from tests.parts.proc import ROOT, clean_environment
 from tests.scheduler.fakes import VirtualClock
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
@@ -129,7 +129,8 @@ def test_no_order_of_requests_exceeds_the_limit(limit: int, order: list[int], se
             assert not any(quota.is_exceeded for quota in quotas)
 
     random.seed(seed)
-    asyncio.run(run())
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(run())
 
 
 @pytest.mark.parametrize("limit", ["5/minute", "20/minute", "120/minute", "600/minute"])
