@@ -77,7 +77,7 @@ class Http1Exchange(httpx.AsyncByteStream):
         return find_head_end(data, searched, room)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        # Not a generator: the event loop would close one that is not read to its end, at a time of its own choice.
+        # Not a generator: the event loop would close one that is not read to its end, at a later time.
         return self
 
     async def __anext__(self) -> bytes:
