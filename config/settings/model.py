@@ -59,6 +59,12 @@ class RetentionSettings(FrozenModel):
     runs_per_job: int = Field(default=10_000, ge=1)
 
 
+class RollupSettings(FrozenModel):
+    """The counts of runs by hour and day, for uptime and statistics, are deleted when they are older than `age`."""
+
+    age: PositiveDuration = 400 * 86400.0
+
+
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -168,6 +174,7 @@ class Settings(BaseModel):
     rate_limits: RateLimitSettings = RateLimitSettings()
     audit: AuditSettings = AuditSettings()
     retention: RetentionSettings = RetentionSettings()
+    rollups: RollupSettings = RollupSettings()
     storage: StorageSettings = StorageSettings()
     telemetry: Reporting = Reporting()
     """A job can override it for its runs."""

@@ -104,7 +104,7 @@ async def _build_program(foundation: Foundation, listener: RunListener | None) -
         secret_monitor=secret_watch,
         circuits=board,
         heartbeats=HeartbeatQueries(catalog, foundation.repositories.heartbeats, beats, pauses, clock),
-        uptimes=UptimeReader(catalog, runs, clock, foundation.settings.retention.age),
+        uptimes=UptimeReader(catalog, runs, clock, foundation.settings.rollups.age, foundation.settings.retention.age),
         rate_limits=build_rate_limits(foundation),
         idempotency=foundation.repositories.idempotency,
         telemetry=telemetry,

@@ -84,7 +84,8 @@ async def open_foundation(
     activity = RunActivity(clock)
     owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     # Any process that shares the queue may get the message of what this one queues.
-    runs = TrackedRuns(store, activity, queues_as="" if profile.shares_queue else owner, failures=trouble)
+    queues_as, counts_as = "" if profile.shares_queue else owner, owner[-6:] if settings.uses_azure_storage else ""
+    runs = TrackedRuns(store, activity, queues_as=queues_as, failures=trouble, counts_as=counts_as)
     repositories = Repositories(store)
     return Foundation(
         profile=profile,

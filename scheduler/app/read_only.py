@@ -67,7 +67,9 @@ class ReadOnlyProgram:
     def uptimes(self) -> UptimeReader:
         from scheduler.queries.uptime import UptimeReader
 
-        return UptimeReader(self._catalog, self._runs, self.clock, self._settings.retention.age)
+        return UptimeReader(
+            self._catalog, self._runs, self.clock, self._settings.rollups.age, self._settings.retention.age
+        )
 
     @cached_property
     def circuits(self) -> CircuitQueries:

@@ -28,6 +28,7 @@ class RowExists(StoreError):
 
     def __init__(self, table: str, partition: str, key: str) -> None:
         super().__init__(f"row {partition!r}, {key!r} of {table} exists already")
+        self.key = key
 
 
 class RowChanged(StoreError):
@@ -35,6 +36,7 @@ class RowChanged(StoreError):
 
     def __init__(self, table: str, partition: str, key: str) -> None:
         super().__init__(f"row {partition!r}, {key!r} of {table} was changed by another process: read it again")
+        self.key = key
 
 
 class StoreUnavailable(StoreError):
@@ -88,11 +90,15 @@ class Upsert:
 
 @fast_frozen(frozen=True, slots=True)
 class Delete:
-    """No row of this key. Does nothing if none exists."""
+    """No row of this key. Does nothing if none exists.
+
+    With an etag: only the row that still has it. RowChanged if it has another etag or is deleted.
+    """
 
     table: str
     partition: str
     key: str
+    etag: str = ""
 
 
 Change = Insert | Replace | Upsert | Delete

@@ -65,8 +65,9 @@ class TrackedRuns(Runs):
         monotonic: Callable[[], float] = time.monotonic,
         queues_as: str = "",
         failures: StoreFailures | None = None,
+        counts_as: str = "",
     ) -> None:
-        super().__init__(store, monotonic, queues_as)
+        super().__init__(store, monotonic, queues_as, counts_as)
         self._activity = activity
         self._failures = failures or StoreFailures(monotonic)
 

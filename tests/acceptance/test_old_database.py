@@ -164,5 +164,8 @@ def _differences(path: str, old: Any, today: Any) -> Iterator[str]:
     elif isinstance(old, list) and isinstance(today, Sequence) and len(old) == len(today):
         for number, (before, now) in enumerate(zip(old, today, strict=True)):
             yield from _differences(f"{path}[{number}]", before, now)
+    elif isinstance(old, float):
+        if today != pytest.approx(old, rel=1e-9):  # a sum of floats: its last digits depend on the order
+            yield f"{path}: {old!r} is {today!r} today"
     elif old != today:
         yield f"{path}: {old!r} is {today!r} today"

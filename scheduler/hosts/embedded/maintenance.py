@@ -69,7 +69,9 @@ async def prune_periodically(program: Program) -> None:
     retention = program.settings.retention
     while True:
         try:
-            runs = await program.runs.prune(program.clock.now(), retention.age, retention.runs_per_job)
+            runs = await program.runs.prune(
+                program.clock.now(), retention.age, retention.runs_per_job, program.settings.rollups.age
+            )
             letters = await program.dead_letters.prune(program.clock.now(), retention.age)
             await program.prune_requests(program.clock.now())
         except StoreError as error:

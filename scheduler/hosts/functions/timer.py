@@ -21,6 +21,7 @@ from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import Runs, RunState
+from scheduler.stores.runs.rollups.upkeep import ROLLUP_AGE
 from scheduler.stores.schedule_activations import ScheduleActivations
 from scheduler.worker.claims.claimer import STORE_STALL_AFTER
 from scheduler.worker.worker import Worker
@@ -204,15 +205,15 @@ class TimerHandler:
             _log.warning("%s", error)
         return len(unpublished) - len(errors)
 
-    async def prune(self, age_s: float, runs_per_job: int) -> None:
-        """Delete old runs and dead letters, once an hour. Raises StoreError."""
+    async def prune(self, age_s: float, runs_per_job: int, rollup_age_s: float = ROLLUP_AGE) -> None:
+        """Delete old runs, rollups and dead letters, once an hour. Raises StoreError."""
         now = self._clock.now()
         last = await self._cursors.read(PRUNE_CURSOR)
         if last is not None and now - last < PRUNE_INTERVAL:
             return
         try:
             async with asyncio.timeout(PRUNE_TIMEOUT):
-                removed = await self._runs.prune(now, age_s, runs_per_job)
+                removed = await self._runs.prune(now, age_s, runs_per_job, rollup_age_s)
                 removed += await self._dead_letters.prune(now, age_s)
                 if self._prune_more is not None:
                     await self._prune_more(now)

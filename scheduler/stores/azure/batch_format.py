@@ -55,7 +55,7 @@ def format_operation(change: Change, entity: Mapping[str, Any], table_url: str) 
         )
     keys = f"(PartitionKey='{entity['PartitionKey']}',RowKey='{entity['RowKey']}')"
     if isinstance(change, Delete):
-        return f"{_PART}DELETE {table_url}{keys} HTTP/1.1\r\n{_ENTITY}If-Match: *\r\n\r\n\r\n"
+        return f"{_PART}DELETE {table_url}{keys} HTTP/1.1\r\n{_ENTITY}If-Match: {change.etag or '*'}\r\n\r\n\r\n"
     fence = f"If-Match: {change.etag}\r\n" if isinstance(change, Replace) else ""
     return f"{_PART}PUT {table_url}{keys} HTTP/1.1\r\n{_ENTITY}{fence}\r\n{_entity_json(entity)}\r\n"
 

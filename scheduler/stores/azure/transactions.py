@@ -171,11 +171,14 @@ class TableTransaction:
 
     async def _resend_without(self, refused: _MarkedWrite, steps: Sequence[AtomicGroup], status: int) -> None:
         """Continue after the service has named a change that prevents the others."""
-        if isinstance(refused.change, Delete) and status == 404:
-            refused.etag = ""  # It does not exist, as requested.
-            await self.commit(steps)
-            return
-        if await self._find_committed(steps, refused):
+        if isinstance(refused.change, Delete):
+            if status == 404 and not refused.change.etag:
+                refused.etag = ""  # It does not exist, as requested.
+                await self.commit(steps)
+                return
+            if await self._find_committed(steps):
+                return
+        elif await self._find_committed(steps, refused):
             return
         step = next(step for step in steps if refused in step.writes)
         step.error = self._refusal_error(refused.change, status)
@@ -186,7 +189,7 @@ class TableTransaction:
     def _refusal_error(self, change: Change, status: int) -> StoreError:
         if isinstance(change, Insert) and status == 409:
             return RowExists(change.table, change.partition, change.key)
-        if isinstance(change, Replace) and status in (404, 412):
+        if isinstance(change, Replace | Delete) and status in (404, 412):
             return RowChanged(change.table, change.partition, change.key)
         return to_store_error(self._table, status)
 

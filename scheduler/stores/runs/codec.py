@@ -17,7 +17,6 @@ from typing import Any
 
 from jobs.runs import Outcome, Run, Ticket, Trigger
 from jobs.runs.reasons import ReasonCode
-from jobs.runs.uptime import UptimeSample
 from scheduler.stores.port import Row
 from scheduler.stores.rows.json_text import decode_json, encode_json
 from scheduler.stores.runs.codecs.attempts import decode_attempt, encode_attempt
@@ -53,6 +52,8 @@ class RunRecord:
     etag: str = field(compare=False)
 
 
+COUNTED = "sum"
+"""The key in the row of a finished run that its hour's rollup counts. Rows of older versions do not have it."""
 _TRIGGER_TO_STORED = {Trigger.BACKFILL: Trigger.REPLAY.value}
 _BACKFILL_SUFFIX = re.compile(r"(\.again\d+)?")
 
@@ -69,6 +70,7 @@ def encode_open(ticket: Ticket, state: RunState, owner: str = "", lease_until: d
 
 def encode_finished(run: Run) -> str:
     body = _ticket_body(run.outcome.value, run.trigger, run.generation, run.correlation_id, run.id)
+    body[COUNTED] = 1
     body["start"] = to_microseconds(run.started_at)
     body["end"] = to_microseconds(run.finished_at)
     if run.endpoint:
@@ -86,6 +88,11 @@ def encode_finished(run: Run) -> str:
     return encode_json(body)
 
 
+def mark_counted(body: str) -> str:
+    """Return the body of a finished run's row with the mark that its hour's rollup counts it."""
+    return encode_json({**decode_json(body), COUNTED: 1})
+
+
 def finished_record(key: RunKey) -> RunRecord:
     """Return the record of a finished run of which only the key is known, without a `run`."""
     ticket = Ticket(key.run_id, key.job, Trigger.SCHEDULE, key.due_at)
@@ -100,26 +107,6 @@ def encode_unacknowledged(run: Run) -> str:
 def read_status(row: Row) -> str:
     """Return the state of an unfinished run, the outcome of a finished one; cheaper than the whole record."""
     return str(decode_json(row.body)["is"])
-
-
-def read_uptime_sample(row: Row) -> tuple[datetime, UptimeSample] | None:
-    """Return when a finished run started, and its sample of the target; None if it has none. Cheaper than the record.
-
-    A run that was skipped for a pause means maintenance: from then on nothing is known, which is not downtime. A
-    backfill observes the target at another instant than its own.
-    """
-    body = decode_json(row.body)
-    status = body["is"]
-    if status in (RunState.QUEUED, RunState.RUNNING) or _is_backfill(body, row):
-        return None
-    if Outcome(status).down:
-        return from_microseconds(body["start"]), UptimeSample("down")
-    if status == Outcome.SKIPPED and _read_reason(body) is ReasonCode.JOB_PAUSED:
-        return from_microseconds(body["start"]), UptimeSample("maintenance")
-    if status != Outcome.SUCCEEDED:
-        return None
-    attempts = body.get("attempts")
-    return from_microseconds(body["start"]), UptimeSample("up", attempts[-1]["ms"][4] if attempts else None)
 
 
 def can_be_latest(row: Row) -> bool:

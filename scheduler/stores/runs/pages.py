@@ -13,10 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from jobs.runs.uptime import UptimeSample
 from scheduler.stores.port import LARGEST_PAGE, Row, Store
 from scheduler.stores.rows.continuations import InvalidContinuation
-from scheduler.stores.runs.codec import RunRecord, RunState, decode_record, read_status, read_uptime_sample
+from scheduler.stores.runs.codec import RunRecord, RunState, decode_record, read_status
 from scheduler.stores.runs.keys import (
     DONE_PREFIX,
     HISTORY_TABLE,
@@ -86,23 +85,6 @@ class RunPager:
         after, end = first + reverse_ms(until + _MILLISECOND) + PREFIX_END, first + reverse_ms(since) + PREFIX_END
         rows = await list_history_between(self._store, shard_of_job(job), after, end)
         return {RunKey.from_row_key(row.key).run_id: read_status(row) for row in rows}
-
-    async def list_uptime_samples(self, job: str, limit: int) -> tuple[list[tuple[datetime, UptimeSample]], bool]:
-        """See Runs.list_uptime_samples."""
-        found: list[tuple[datetime, UptimeSample]] = []
-        first = job_prefix(RUN_PREFIX, job)
-        after, scanned, is_all = first, 0, False
-        while scanned < limit and not is_all:
-            # A larger batch would delay other readers.
-            batch = min(_FILTER_BATCH, limit - scanned)
-            rows = await self._store.list_rows(
-                HISTORY_TABLE, shard_of_job(job), after=after, until=first + PREFIX_END, limit=batch
-            )
-            found += [look for row in rows if (look := read_uptime_sample(row)) is not None]
-            scanned += len(rows)
-            is_all = len(rows) < batch
-            after = rows[-1].key if rows else after
-        return sorted(found, key=lambda look: look[0]), is_all
 
     async def _read_page_of_job(self, job: str, status: str | None, limit: int, after: str, due: DueRange) -> RunPage:
         records: list[RunRecord] = []

@@ -1,16 +1,14 @@
-"""The reads of runs: one by its id, pages, open runs, the latest ones, uptime samples. Used by runs.repository."""
+"""The reads of runs: one by its id, pages, open runs, the latest ones, rollups. Used by runs.repository."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from jobs.runs import Outcome, Run
-from jobs.runs.uptime import UptimeSample, UptimeSegment
 from scheduler.stores.port import Row, Store
 from scheduler.stores.runs.claims import OpenRun
 from scheduler.stores.runs.codec import RunRecord, RunState, decode_record
-from scheduler.stores.runs.hourly_rollup import HourlyRollups
 from scheduler.stores.runs.keys import HISTORY_TABLE, DueRange, RunKey
 from scheduler.stores.runs.latest_cache import LatestRunCache
 from scheduler.stores.runs.open_index import (
@@ -23,6 +21,7 @@ from scheduler.stores.runs.open_index import (
     to_open_run,
 )
 from scheduler.stores.runs.pages import RunPage, RunPager
+from scheduler.stores.runs.rollups.reading import RollupPart, RollupReads
 from scheduler.stores.runs.takeover import iterate_open_pages
 
 RUN_FILTERS: tuple[str, ...] = (*Outcome, RunState.RUNNING, RunState.QUEUED)
@@ -38,7 +37,7 @@ class RunReads:
         self._store = store
         self._pages = RunPager(store)
         self._latest = LatestRunCache(store, monotonic)
-        self._hours = HourlyRollups(store)
+        self._rollups = RollupReads(store)
 
     async def find(self, run_id: str) -> RunRecord | None:
         """Return None if there is no such run, or if it is not a run id."""
@@ -77,17 +76,21 @@ class RunReads:
         """
         return await self._pages.list_states_between(job, since, until)
 
-    async def list_uptime_samples(self, job: str, limit: int) -> tuple[Sequence[tuple[datetime, UptimeSample]], bool]:
-        """Return the samples of the newest `limit` runs of the job with their start, oldest first; and whether no more
-        exist.
+    async def list_rollups(
+        self, job: str, since: datetime, until: datetime, boundaries: Collection[datetime] = ()
+    ) -> Sequence[RollupPart]:
+        """Return the counts of the job's finished runs that were due in [since, until), whether or not they are still
+        stored, in the order of time: days, and hours of days that one of these instants or of `boundaries` divides.
 
-        Unfinished, skipped and cancelled runs, and backfills, have none.
+        All instants are full hours in UTC.
         """
-        return await self._pages.list_uptime_samples(job, limit)
+        return await self._rollups.list_parts(job, since, until, boundaries)
 
-    async def list_hourly_rollups(self, job: str) -> Sequence[UptimeSegment]:
-        """Return the samples of the job's pruned excess runs; oldest first."""
-        return await self._hours.list_of_job(job)
+    async def find_rollups_complete_since(self, job: str, otherwise: datetime) -> datetime | None:
+        """Return the instant from which every run of the job is counted: None if that is always so, `otherwise` as long
+        as the runs of older versions are not counted.
+        """
+        return await self._rollups.find_complete_since(job, otherwise)
 
     async def list_unfinished(self) -> Sequence[RunRecord]:
         """Return every run that is queued or running, newest first."""

@@ -24,6 +24,8 @@ from scheduler.stores.runs.keys import HISTORY_TABLE, RunKey
 from scheduler.stores.runs.pages import RunPage
 from scheduler.stores.runs.reading import RUN_FILTERS, RunReads
 from scheduler.stores.runs.retention import RunRetention
+from scheduler.stores.runs.rollups.counting import FinishingChanges, RunCounting
+from scheduler.stores.runs.rollups.upkeep import ROLLUP_AGE, RollupUpkeep
 from scheduler.stores.runs.run_rows import done_pointer, encode_to_fit, insert_open_changes
 from scheduler.stores.runs.takeover import finish_open_all, take_over_all
 from scheduler.stores.runs.transitions import RunTransitions
@@ -45,15 +47,24 @@ __all__ = [
 class Runs(RunReads):
     """All methods raise StoreUnavailable.
 
-    `queues_as` marks what this process queues, so that others leave it alone while it lives.
+    `queues_as` marks what this process queues, so that others leave it alone while it lives. `counts_as` names the
+    rollup rows of this process, where several share the store, so that they do not wait for each other.
     """
 
-    def __init__(self, store: Store, monotonic: Callable[[], float] = time.monotonic, queues_as: str = "") -> None:
+    def __init__(
+        self,
+        store: Store,
+        monotonic: Callable[[], float] = time.monotonic,
+        queues_as: str = "",
+        counts_as: str = "",
+    ) -> None:
         super().__init__(store, monotonic)
         self._queues_as = queues_as
         self._claims = RunClaims(store)
-        self._transitions = RunTransitions(store)
+        self._counting = RunCounting(store, counts_as)
+        self._transitions = RunTransitions(store, self._counting)
         self._retention = RunRetention(store)
+        self._upkeep = RollupUpkeep(store)
 
     async def enqueue(self, ticket: Ticket) -> RunRecord:
         """Store a run that is to happen. Return its record, or that of an existing one."""
@@ -141,13 +152,13 @@ class Runs(RunReads):
         """
         key = RunKey.for_ticket(ticket)
         body = encode_to_fit(run)
-        try:
-            etag, _ = await self._store.apply(
-                Insert(HISTORY_TABLE, key.shard, key.run_key, body), done_pointer(key, run)
-            )
-        except RowExists:
+        changes = [Insert(HISTORY_TABLE, key.shard, key.run_key, body), done_pointer(key, run)]
+        (answer,) = await self._counting.finish_all([FinishingChanges(key, run, changes)])
+        if isinstance(answer, RowExists):
             return await self._read_existing(key)
-        self._register_finished(key.job, Row(key.shard, key.run_key, body, etag))
+        if isinstance(answer, StoreError):
+            raise answer
+        self._register_finished(key.job, Row(key.shard, key.run_key, body, answer))
         return None
 
     async def take_over_all(
@@ -167,20 +178,23 @@ class Runs(RunReads):
         the others.
         """
         answers: list[StoreError | bool] = []
-        for (record, _), row in zip(ended, await finish_open_all(self._store, ended), strict=True):
+        for (record, _), row in zip(ended, await finish_open_all(self._counting, ended), strict=True):
             if isinstance(row, Row):
                 self._register_finished(record.ticket.job, row)
             answers.append(row if isinstance(row, StoreError) else row is not None)
         return answers
 
-    async def prune(self, now: datetime, age_s: float, runs_per_job: int) -> int:
+    async def prune(self, now: datetime, age_s: float, runs_per_job: int, rollup_age_s: float = ROLLUP_AGE) -> int:
         """Delete runs that were due more than `age_s` seconds ago, and those beyond the newest `runs_per_job` of a job.
 
         Return how many. Works in small batches. The second rule applies to jobs of which this process has finished
-        runs, and only after every `runs_per_job / 10` of them: a job may have a tenth more for a while. The uptime
-        samples of excess runs remain: see `list_hourly_rollups`.
+        runs, and only after every `runs_per_job / 10` of them: a job may have a tenth more for a while. The
+        rollups remain for `rollup_age_s`: see `list_rollups`.
         """
-        return await self._retention.prune(now, age_s, runs_per_job)
+        await self._upkeep.count_older_versions(now, age_s)
+        deleted = await self._retention.prune(now, age_s, runs_per_job)
+        await self._upkeep.update_days(now, rollup_age_s)
+        return deleted
 
     def _register_finished(self, job: str, row: Row) -> None:
         """Register a run that this process has finished."""

@@ -2,18 +2,17 @@
 
 Old runs are found by the oldest pointers to finished runs, so the cost depends on what expires, not on what is stored.
 The runs of a job are counted only after a tenth of the limit was added: ten keys are read for each deleted run. The
-first count starts at random, so that processes that live for a shorter time do their share. The uptime samples of
-excess runs are rolled up (runs.hourly_rollup).
+first count starts at random, so that processes that live for a shorter time do their share. Their
+counts remain (runs.rollups).
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from random import randrange
 
-from scheduler.stores.port import LARGEST_PAGE, Delete, Row, RowChanged, RowExists, Store
-from scheduler.stores.runs.hourly_rollup import HourlyRollups, end_of_hour, hour_of
+from scheduler.stores.port import LARGEST_PAGE, Delete, Store
 from scheduler.stores.runs.keys import (
     DONE_PREFIX,
     HISTORY_TABLE,
@@ -31,14 +30,11 @@ from scheduler.stores.runs.open_index import is_unfinished, list_history_between
 
 DELETE_BATCH = 50
 """Runs deleted at a time: writers wait for milliseconds at most, and with their pointers they are one transaction."""
-ROLLUP_BATCH = 48
-"""The same for excess runs: with the row of their hour and expired hours, they are one transaction."""
 
 
 class RunRetention:
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._hours = HourlyRollups(store)
         self._finished: dict[str, int] = {}
         """Runs of each job since its last count."""
         self._new: list[str] = []
@@ -60,7 +56,7 @@ class RunRetention:
             deleted += await self._delete_expired_open(name, end)
             deleted += await self._delete_expired(name, end)
         for job in self._jobs_to_count(max(1, runs_per_job // 10)):
-            deleted += await self._delete_excess(job, runs_per_job, oldest)
+            deleted += await self._delete_excess(job, runs_per_job)
         return deleted
 
     async def _delete_expired_open(self, partition: str, end: str) -> int:
@@ -100,52 +96,23 @@ class RunRetention:
             self._finished[job] = 0
         return grown
 
-    async def _delete_excess(self, job: str, number: int, oldest: datetime) -> int:
+    async def _delete_excess(self, job: str, number: int) -> int:
         # Open runs do not count as excess: they will still be finished.
         going = {RunKey.from_row_key(row.key) for row in await list_open_rows_of_jobs(self._store, job, bodies=False)}
         deleted = 0
         partition, until = shard_of_job(job), job_prefix(RUN_PREFIX, job) + PREFIX_END
         after = await self._find_key_of_newest(job, number)
         while after and (
-            newest := await self._store.list_rows(
-                HISTORY_TABLE, partition, after=after, until=until, limit=1, bodies=False
+            rows := await self._store.list_rows(
+                HISTORY_TABLE, partition, after=after, until=until, limit=DELETE_BATCH, bodies=False
             )
         ):
-            hour = hour_of(RunKey.from_row_key(newest[0].key).due_at)
-            end = job_prefix(RUN_PREFIX, job) + end_of_hour(hour)
-            try:
-                deleted += await self._roll_up_hour(job, hour, (after, end), going, oldest)
-            except (RowExists, RowChanged):
-                break  # another process does the same
-            after = end
+            over = [key for row in rows if (key := RunKey.from_row_key(row.key)) not in going]
+            if over:
+                await self._delete_rows(partition, [row for key in over for row in (key.run_key, key.done_key)])
+            deleted += len(over)
+            after = rows[-1].key
         return deleted
-
-    async def _roll_up_hour(
-        self, job: str, hour: str, keys: tuple[str, str], going: Container[RunKey], oldest: datetime
-    ) -> int:
-        """Delete the runs between these keys, all of one hour, except open ones. Return how many.
-
-        The oldest first, because their samples are added in this order.
-        """
-        # Before its runs: a process that deletes them meanwhile changes this row.
-        row = await self._hours.find_row(job, hour)
-        rows = await list_history_between(self._store, shard_of_job(job), *keys)
-        over = [one for one in reversed(rows) if RunKey.from_row_key(one.key) not in going]
-        for start in range(0, len(over), ROLLUP_BATCH):
-            some = over[start : start + ROLLUP_BATCH]
-            deletes = [
-                Delete(HISTORY_TABLE, shard_of_job(job), key)
-                for one in some
-                for key in (one.key, RunKey.from_row_key(one.key).done_key)
-            ]
-            sums = self._hours.build_change(job, hour, row, some)
-            if sums is None:
-                await self._store.apply(*deletes)
-                continue
-            older = () if row is not None else await self._hours.build_deletes_before(job, oldest)
-            etag, *_ = await self._store.apply(sums, *deletes, *older)
-            row = Row(sums.partition, sums.key, sums.body, etag)
-        return len(over)
 
     async def _find_key_of_newest(self, job: str, number: int) -> str:
         """Return the row key of the job's `number`th newest run; "" if it has fewer."""

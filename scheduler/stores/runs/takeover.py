@@ -15,6 +15,7 @@ from scheduler.stores.port import LARGEST_PAGE, Change, Replace, Row, RowChanged
 from scheduler.stores.runs.claims import Claim
 from scheduler.stores.runs.codec import RunRecord, RunState, encode_open, encode_unacknowledged
 from scheduler.stores.runs.keys import HISTORY_TABLE, OPEN_PREFIX, PREFIX_END, SHARD_NAMES, RunKey
+from scheduler.stores.runs.rollups.counting import FinishingChanges, RunCounting
 from scheduler.stores.runs.run_rows import done_pointer, encode_to_fit
 
 
@@ -50,18 +51,26 @@ async def take_over_all(
     return answers
 
 
-async def finish_open_all(store: Store, ended: Sequence[tuple[RunRecord, Run]]) -> Sequence[Row | StoreError | None]:
+async def finish_open_all(
+    counting: RunCounting, ended: Sequence[tuple[RunRecord, Run]]
+) -> Sequence[Row | StoreError | None]:
     """See Runs.finish_open_all. Return the rows of the finished runs."""
-    steps: list[Sequence[Change]] = []
+    steps: list[FinishingChanges] = []
     rows: list[Row] = []
     for record, run in ended:
         key, body = RunKey.for_ticket(record.ticket), encode_to_fit(run)
         rows.append(Row(key.shard, key.run_key, body, ""))
         pointer = _pointer_change(record, key, encode_unacknowledged(run))
-        steps.append([pointer, Upsert(HISTORY_TABLE, key.shard, key.run_key, body), done_pointer(key, run)])
+        changes = [Upsert(HISTORY_TABLE, key.shard, key.run_key, body), pointer, done_pointer(key, run)]
+        steps.append(FinishingChanges(key, run, changes))
+    answers = await counting.finish_all(steps)
     return [
-        Row(row.partition, row.key, row.body, answer) if isinstance(answer, str) else answer
-        for row, answer in zip(rows, await _apply_fenced(store, steps), strict=True)
+        Row(row.partition, row.key, row.body, answer)
+        if isinstance(answer, str)
+        else None
+        if isinstance(answer, RowChanged)
+        else answer
+        for row, answer in zip(rows, answers, strict=True)
     ]
 
 

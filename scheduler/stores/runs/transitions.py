@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from jobs.runs import Run
 from scheduler.stores.port import (
     Change,
     Delete,
@@ -31,6 +32,7 @@ from scheduler.stores.runs.codec import (
     encode_unacknowledged,
 )
 from scheduler.stores.runs.keys import HISTORY_TABLE, RunKey
+from scheduler.stores.runs.rollups.counting import FinishingChanges, RunCounting
 from scheduler.stores.runs.run_rows import done_pointer, encode_to_fit, read_run_row
 
 _log = logging.getLogger("scheduler.stores")
@@ -48,6 +50,8 @@ class _Transition:
     body: str
     other_changes: Sequence[Change]
     etag: str
+    run: Run | None = None
+    """The result that it stores; None if the run stays open."""
 
     def changes(self) -> Sequence[Change]:
         return [Replace(HISTORY_TABLE, self.key.shard, self.key.run_key, self.body, self.etag), *self.other_changes]
@@ -59,8 +63,9 @@ class _Transition:
 
 
 class RunTransitions:
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, counting: RunCounting) -> None:
         self._store = store
+        self._counting = counting
 
     async def renew_all(self, claims: Sequence[Claim], lease_until: datetime) -> Sequence[Claim | StoreError]:
         """See Runs.renew_all."""
@@ -68,7 +73,7 @@ class RunTransitions:
         for claim in claims:
             body = encode_open(claim.ticket, RunState.RUNNING, claim.owner, lease_until)
             steps.append(_to_open(claim, body))
-        answers = await self._apply_transitions(steps)
+        answers = await self._apply_transitions(steps, self._apply_open)
         return [
             answer if isinstance(answer, StoreError) else replace(claim, lease_until=lease_until, etag=answer)
             for claim, answer in zip(claims, answers, strict=True)
@@ -76,7 +81,9 @@ class RunTransitions:
 
     async def release(self, claim: Claim) -> RunRecord:
         """See Runs.release."""
-        (answer,) = await self._apply_transitions([_to_open(claim, encode_open(claim.ticket, RunState.QUEUED))])
+        (answer,) = await self._apply_transitions(
+            [_to_open(claim, encode_open(claim.ticket, RunState.QUEUED))], self._apply_open
+        )
         if isinstance(answer, StoreError):
             raise answer
         return RunRecord(claim.ticket, RunState.QUEUED, "", None, None, answer)
@@ -84,26 +91,39 @@ class RunTransitions:
     async def finish_all(self, results: Sequence[RunResult]) -> Sequence[Row | StoreError]:
         """See Runs.finish_all. Return the rows of the finished runs."""
         steps = [_to_finished(end) for end in results]
-        answers = await self._apply_transitions(steps)
+        answers = await self._apply_transitions(steps, self._apply_finished)
         return [
             answer if isinstance(answer, StoreError) else Row(step.key.shard, step.key.run_key, step.body, answer)
             for step, answer in zip(steps, answers, strict=True)
         ]
 
-    async def _apply_transitions(self, steps: Sequence[_Transition]) -> Sequence[str | StoreError]:
+    async def _apply_open(self, steps: Sequence[_Transition]) -> Sequence[str | StoreError]:
+        results = await self._store.apply_each([step.changes() for step in steps])
+        return [result if isinstance(result, StoreError) else result[0] for result in results]
+
+    async def _apply_finished(self, steps: Sequence[_Transition]) -> Sequence[str | StoreError]:
+        return await self._counting.finish_all(
+            [FinishingChanges(step.key, step.run, step.changes()) for step in steps if step.run is not None]
+        )
+
+    async def _apply_transitions(
+        self,
+        steps: Sequence[_Transition],
+        apply: Callable[[Sequence[_Transition]], Awaitable[Sequence[str | StoreError]]],
+    ) -> Sequence[str | StoreError]:
         """Return the etag of each run's row, or the error: ClaimLost if another owner has the run."""
         answers: dict[int, str | StoreError] = {}
         trying = dict(enumerate(steps))
         tries = 0
         while trying and tries < _MAX_TRIES:
             tries += 1
-            results = await self._store.apply_each([step.changes() for step in trying.values()])
+            results = await apply([*trying.values()])
             refused: dict[int, _Transition] = {}
             for (number, step), result in zip(trying.items(), results, strict=True):
                 if isinstance(result, RowChanged):
                     refused[number] = step
                 else:
-                    answers[number] = result if isinstance(result, StoreError) else result[0]
+                    answers[number] = result
             trying = await self._select_renewed(refused, answers) if refused else {}
         return [answers[number] for number in range(len(steps))]
 
@@ -138,4 +158,5 @@ def _to_finished(end: RunResult) -> _Transition:
         pointer: Change = Delete(HISTORY_TABLE, key.shard, key.open_key)
     else:
         pointer = Upsert(HISTORY_TABLE, key.shard, key.open_key, encode_unacknowledged(end.run))
-    return _Transition(end.claim, key, encode_to_fit(end.run), [done_pointer(key, end.run), pointer], end.claim.etag)
+    changes = [done_pointer(key, end.run), pointer]
+    return _Transition(end.claim, key, encode_to_fit(end.run), changes, end.claim.etag, end.run)

@@ -27,6 +27,7 @@ _INSERT = "INSERT OR IGNORE INTO rows VALUES (?, ?, ?, ?, ?)"
 _PUT = "INSERT INTO rows VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET etag = excluded.etag, body = excluded.body"
 _REPLACE = "UPDATE rows SET etag = ?, body = ? WHERE table_name = ? AND partition_key = ? AND row_key = ? AND etag = ?"
 _DELETE = "DELETE FROM rows WHERE table_name = ? AND partition_key = ? AND row_key = ?"
+_DELETE_UNCHANGED = f"{_DELETE} AND etag = ?"
 
 ChangeGroup = tuple[Change, ...]
 
@@ -100,7 +101,7 @@ class SqliteWriter:
         """Return the row's new etag."""
         row = (change.table, change.partition, change.key)
         if isinstance(change, Delete):
-            self._cursor.execute(_DELETE, row)
+            self._delete(change)
             return ""
         if len(change.body) > LARGEST_BODY:
             raise StoreError(f"a row of {change.table} has {len(change.body)} characters; at most {LARGEST_BODY} fit")
@@ -114,7 +115,14 @@ class SqliteWriter:
             raise RowChanged(*row)
         return str(etag)
 
+    def _delete(self, change: Delete) -> None:
+        row = (change.table, change.partition, change.key)
+        if not change.etag:
+            self._cursor.execute(_DELETE, row)
+        elif not self._cursor.execute(_DELETE_UNCHANGED, (*row, _known_etag(change))).rowcount:
+            raise RowChanged(*row)
 
-def _known_etag(change: Replace) -> int:
+
+def _known_etag(change: Replace | Delete) -> int:
     """An etag of another kind of store matches no row."""
     return int(change.etag) if change.etag.isdecimal() else -1

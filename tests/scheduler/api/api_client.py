@@ -64,7 +64,7 @@ class ApiClient:
             watchdog=self.watchdog,
             secret_monitor=self.shop.secret_watch,
             heartbeats=HeartbeatQueries(catalog, self.shop.heartbeats, self.shop.beats, self.shop.pauses, clock),
-            uptimes=UptimeReader(catalog, runs, clock, 30 * 86400.0),
+            uptimes=UptimeReader(catalog, runs, clock, 400 * 86400.0, 30 * 86400.0),
             circuits=self.shop.circuits,
             idempotency=Repositories(self.shop.store).idempotency,
             rate_limits=RateLimits(rate_limits or RateLimitRules(), clock),

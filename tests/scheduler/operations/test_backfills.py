@@ -23,6 +23,7 @@ from tests.scheduler.audit.memory_trail import API_CALLER
 from tests.scheduler.fakes import START, Sent, entry
 from tests.scheduler.fakes import Shop as NewShop
 from tests.scheduler.stores.memory import MemoryData
+from tests.scheduler.stores.samples import rollup_of
 
 
 class Shop(NewShop):
@@ -189,9 +190,10 @@ async def test_a_backfill_counts_neither_in_uptime_nor_as_the_latest_run() -> No
     await in_process(shop).backfill("checkout", ago(50), limit=10, caller=API_CALLER)
     await shop.worker.wait_until_idle()
 
-    looks, _ = await shop.runs.list_uptime_samples("checkout", 100)
+    found = await rollup_of(shop.runs, around=scheduled.due_at)
     latest = await shop.runs.find_latest("checkout", fresh=True)
-    assert len(looks) == 1
+    assert found.segment is not None
+    assert found.segment.uptime.sample_count == 1
     assert latest is not None
     assert latest.ticket.id == scheduled.id
     assert (await shop.runs.find_latest_of_jobs(["checkout"]))["checkout"] == latest

@@ -33,10 +33,10 @@ async def uptime(seen: list[tuple[float, Outcome]], kept: int, age: float = 400 
         one = ticket("checkout", seconds)
         await runs.insert_finished(one, replace(run_of(one), outcome=outcome, started_at=one.due_at))
         if number % 100 == 0:
-            await runs.prune(at(seconds), age, kept)
+            await runs.prune(at(seconds), age, kept, age)
     clock = VirtualClock(at(seen[-1][0] + 1))
-    await runs.prune(clock.now(), age, kept)
-    return await UptimeReader(Catalog([entry()]), runs, clock, age).read_uptime("checkout")
+    await runs.prune(clock.now(), age, kept, age)
+    return await UptimeReader(Catalog([entry()]), runs, clock, age, age).read_uptime("checkout")
 
 
 @pytest.mark.parametrize("kept", [1000, 20], ids=["kept", "summed up"])

@@ -102,7 +102,8 @@ class MemoryStore:
             raise StoreError("the row is too large")
         if isinstance(change, Insert) and found is not None:
             raise RowExists(*place)
-        if isinstance(change, Replace) and (found is None or found.etag != change.etag):
+        is_fenced = isinstance(change, Replace) or (isinstance(change, Delete) and change.etag)
+        if is_fenced and (found is None or found.etag != change.etag):
             raise RowChanged(*place)
 
     def _change(self, change: Change) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from jobs.runs import Attempt, ErrorClass, Outcome, Phases, Run, Ticket, Trigger
+from scheduler.stores.runs.repository import Runs
+from scheduler.stores.runs.rollups.reading import merge_parts
+from scheduler.stores.runs.rollups.tally import Rollup
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 LEASE = timedelta(minutes=1)
@@ -47,3 +50,9 @@ def run_of(ticket: Ticket, outcome: Outcome = Outcome.SUCCEEDED) -> Run:
         correlation_id=ticket.correlation_id,
         tags={"team": "payments"},
     )
+
+
+async def rollup_of(runs: Runs, job: str = "checkout", around: datetime = NOON, days: int = 400) -> Rollup:
+    """What is counted of a job's runs so many days before and after the hour of this instant."""
+    hour, span = around.replace(minute=0, second=0, microsecond=0), timedelta(days=days)
+    return merge_parts(await runs.list_rollups(job, hour - span, hour + span))

@@ -102,6 +102,19 @@ async def test_a_deleted_row_is_gone_and_deleting_it_again_does_nothing(store: S
     assert await store.get_row("runs", "job", "1") is None
 
 
+async def test_a_delete_with_an_etag_deletes_only_the_row_that_has_it(store: Store) -> None:
+    (old,) = await store.apply(Insert("runs", "job", "1", "1"))
+    (new,) = await store.apply(Upsert("runs", "job", "1", "2"))
+    with pytest.raises(RowChanged) as caught:
+        await store.apply(Upsert("runs", "job", "2", "made"), Delete("runs", "job", "1", old))
+    assert caught.value.key == "1"
+    assert await store.get_row("runs", "job", "2") is None
+    assert await store.apply(Upsert("runs", "job", "2", "made"), Delete("runs", "job", "1", new)) != ()
+    assert await store.get_row("runs", "job", "1") is None
+    with pytest.raises(RowChanged):
+        await store.apply(Delete("runs", "job", "1", new))
+
+
 async def test_changes_are_made_in_their_order_and_each_answers_with_its_etag(store: Store) -> None:
     etags = await store.apply(Upsert("a", "p", "1", "1"), Upsert("b", "q", "1", "1"), Upsert("a", "p", "1", "2"))
     assert len(set(etags)) == 3

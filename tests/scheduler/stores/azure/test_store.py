@@ -158,6 +158,18 @@ async def test_groups_whose_answer_was_lost_are_not_made_twice(store: AzureTable
             assert answer == tuple(row.etag for row in rows if row is not None)
 
 
+async def test_a_delete_with_an_etag_whose_answer_was_lost_is_not_refused(
+    store: AzureTablesStore, line: BadLine
+) -> None:
+    (etag,) = await store.apply(Insert("runs", "p", "old", "1"))
+    line.once("POST", "lost")
+    made, _ = await store.apply(Insert("runs", "p", "new", "1"), Delete("runs", "p", "old", etag))
+    row = await store.get_row("runs", "p", "new")
+    assert row is not None
+    assert row.etag == made
+    assert await store.get_row("runs", "p", "old") is None
+
+
 async def test_deletes_whose_answer_was_lost_are_made_again(store: AzureTablesStore, line: BadLine) -> None:
     await store.apply(Upsert("a", "p", "1", "1"), Upsert("a", "p", "2", "1"))
     line.once("POST", "lost")

@@ -172,13 +172,14 @@ async def test_deleting_that_was_cut_short_is_completed_by_the_next_round(surviv
     runs = Runs(store)
     claims = [claim for claim in await runs.claim_all(WANTED, "one", NOON) if isinstance(claim, Claim)]
     await runs.finish_all([RunResult(claim, run_of(claim.ticket)) for claim in claims])
+    await runs.prune(NOON, 86400, 100)  # what older versions have left is counted before
     store.breaks_after = survived
     with pytest.raises(StoreUnavailable):
         await runs.prune(at(10 * 86400), 86400, 100)
     store.breaks_after = None
     assert nothing_is_half_done(data)
     await runs.prune(at(10 * 86400), 86400, 100)
-    assert data.rows == {}
+    assert keys(data, RUN_PREFIX) == keys(data, DONE_PREFIX) == keys(data, OPEN_PREFIX) == set()
 
 
 async def test_a_late_owner_does_not_change_where_the_new_owners_run_is_listed() -> None:

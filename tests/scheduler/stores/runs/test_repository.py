@@ -12,7 +12,7 @@ from jobs.runs import Outcome, Ticket, Trigger
 from scheduler.stores.port import Store
 from scheduler.stores.runs.repository import AlreadyClaimed, Claim, ClaimLost, Runs, RunState
 from tests.scheduler.stores.conftest import OpenStore
-from tests.scheduler.stores.samples import LEASE, NOON, at, run_of, ticket
+from tests.scheduler.stores.samples import LEASE, NOON, at, rollup_of, run_of, ticket
 
 
 @pytest.fixture
@@ -253,8 +253,8 @@ async def test_a_backfill_is_not_the_latest_run_and_no_uptime(runs: Runs) -> Non
         await backfilled(runs, seconds)
 
     assert await runs.find_latest("a") == await runs.find_latest("a", fresh=True) == before
-    looks, is_all = await runs.list_uptime_samples("a", 100)
-    assert (len(looks), is_all) == (1, True)
+    found = await rollup_of(runs, "a")
+    assert (found.tally.runs, found.segment and found.segment.uptime.sample_count) == (5, 1)
 
 
 async def test_a_job_with_backfills_alone_has_no_latest_run(runs: Runs) -> None:

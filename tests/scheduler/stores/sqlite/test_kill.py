@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sqlite3
 import subprocess
@@ -12,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 from scheduler.stores.runs.keys import DONE_PREFIX, OPEN_PREFIX, RUN_PREFIX, RunKey
+from scheduler.stores.runs.rollups.keys import HOUR_PREFIX
 
 ROOT = Path(__file__).resolve().parents[4]
 ROUNDS = 12
@@ -70,6 +72,8 @@ def test_every_acknowledged_write_outlives_sigkill(tmp_path: Path) -> None:
     ended = run_ids(RUN_PREFIX, rows) - running
     assert finished <= ended
     assert claimed <= ended | running
+    counted = sum(sum(json.loads(body)[0]) for key, body in rows if key.startswith(HOUR_PREFIX))
+    assert counted == len(ended)
     # Each apply is there wholly or not at all.
     assert run_ids(OPEN_PREFIX, rows) == running
     assert run_ids(DONE_PREFIX, rows) == ended

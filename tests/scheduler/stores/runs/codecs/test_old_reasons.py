@@ -8,10 +8,12 @@ import pytest
 
 from jobs.runs import Outcome
 from jobs.runs.reasons import ReasonCode
+from jobs.runs.uptime import UptimeSample
 from scheduler.stores.port import Row
-from scheduler.stores.runs.codec import decode_record, encode_finished, read_uptime_sample
+from scheduler.stores.runs.codec import decode_record, encode_finished
 from scheduler.stores.runs.codecs.old_reasons import reason_of_sentence
 from scheduler.stores.runs.keys import RunKey
+from scheduler.stores.runs.rollups.tally import uptime_sample
 from tests.scheduler.stores.samples import run_of, ticket
 
 RUN = "checkout@20261127T205400.000Z"
@@ -53,19 +55,17 @@ def test_a_sentence_of_an_older_version_has_its_reason(message: str, code: Reaso
 def test_a_row_without_a_reason_is_read_by_its_sentence() -> None:
     old = row(encode_finished(replace(SKIPPED, message="the job is paused until it is resumed")))
 
-    run, look = decode_record(old).run, read_uptime_sample(old)
+    run = decode_record(old).run
 
     assert run is not None
     assert run.reason is ReasonCode.JOB_PAUSED
-    assert look is not None
-    assert look[1].mark == "maintenance"
+    assert uptime_sample(run) == UptimeSample("maintenance")
 
 
 def test_a_pause_is_maintenance_in_whichever_words() -> None:
-    look = read_uptime_sample(row(encode_finished(replace(SKIPPED, message="paused", reason=ReasonCode.JOB_PAUSED))))
+    run = replace(SKIPPED, message="paused", reason=ReasonCode.JOB_PAUSED)
 
-    assert look is not None
-    assert look[1].mark == "maintenance"
+    assert uptime_sample(run) == UptimeSample("maintenance")
 
 
 def test_a_reason_of_a_newer_version_reads_as_none() -> None:

@@ -1,0 +1,157 @@
+"""Finishes runs and counts them in the same transaction. Used by runs.transitions, runs.repository and runs.takeover.
+
+Each group of changes finishes runs of one job and hour and replaces the row of that hour, fenced by its etag. So a run
+is counted when it becomes finished, and never twice: a repetition is refused by the fence of the run's own row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jobs.runs import Run
+from scheduler.stores.port import (
+    Change,
+    Etags,
+    Insert,
+    Replace,
+    RowChanged,
+    RowExists,
+    Store,
+    StoreError,
+    StoreUnavailable,
+)
+from scheduler.stores.runs.keys import HISTORY_TABLE, RunKey
+from scheduler.stores.runs.rollups.hour_cache import HourCache, HourRow
+from scheduler.stores.runs.rollups.keys import HOUR_PREFIX, format_hour
+from scheduler.stores.runs.rollups.tally import HourCounts
+
+RUNS_PER_GROUP = 20
+"""Runs of one job and hour that are finished by one group of changes."""
+_MAX_TRIES = 8
+"""Of one group, when other processes change the hour's row between the read and the write."""
+
+
+@dataclass(slots=True)
+class FinishingChanges:
+    """The changes of one run that make it finished. The first one writes the row whose etag is the result."""
+
+    key: RunKey
+    run: Run
+    changes: Sequence[Change]
+
+
+@dataclass(slots=True)
+class _Group:
+    """Runs of one hour's row, by their number. `row`: the hour's row that the changes replace; None: they insert it."""
+
+    row_key: str
+    items: list[tuple[int, FinishingChanges]]
+    tries: int = 0
+    row: HourRow | None = None
+    body: str = ""
+
+    @property
+    def job(self) -> str:
+        return self.items[0][1].key.job
+
+    @property
+    def shard(self) -> str:
+        return self.items[0][1].key.shard
+
+    def build_changes(self) -> Sequence[Change]:
+        row = self.row
+        counts = HourCounts() if row is None else HourCounts.decode(row.body)
+        for _, item in self.items:
+            counts.add_run(item.run)
+        self.body = counts.encode()
+        if row is None:
+            hour: Change = Insert(HISTORY_TABLE, self.shard, self.row_key, self.body)
+        else:
+            hour = Replace(HISTORY_TABLE, self.shard, self.row_key, self.body, row.etag)
+        return [*(change for _, item in self.items for change in item.changes), hour]
+
+
+class RunCounting:
+    """`writer`: a suffix of this process's rows, where several processes share the store; "" if one owns it.
+
+    Without a cached row an insert is tried first: with a `writer` of its own a process never finds one of another.
+    """
+
+    def __init__(self, store: Store, writer: str = "") -> None:
+        self._store = store
+        self._suffix = f".{writer}" if writer else ""
+        self._cache = HourCache()
+
+    async def finish_all(self, items: Sequence[FinishingChanges]) -> Sequence[str | StoreError]:
+        """Make the changes of each run and count it. Results in the same order: the etag, or the error of the run's own
+        changes.
+        """
+        answers: dict[int, str | StoreError] = {}
+        waiting = self._group(items)
+        while waiting:
+            # A row is written by one group at a time; the next ones of that row follow.
+            current = {group.row_key: group for group in reversed(waiting)}
+            rest = [group for group in waiting if group is not current[group.row_key]]
+            groups = [*current.values()]
+            for group in groups:
+                group.row = self._cache.get(group.job, group.row_key) or group.row
+            results = await self._store.apply_each([group.build_changes() for group in groups])
+            repeated: list[_Group] = []
+            for group, result in zip(groups, results, strict=True):
+                repeated += self._accept(group, result, answers)
+            waiting = [*repeated, *rest]
+            await self._reread(repeated, answers)
+            waiting = [group for group in waiting if group.items[0][0] not in answers]
+        return [answers[number] for number in range(len(items))]
+
+    def _group(self, items: Sequence[FinishingChanges]) -> list[_Group]:
+        """Put runs of one row together, in the order of their start."""
+        groups: dict[str, list[_Group]] = {}
+        for number, item in sorted(enumerate(items), key=lambda one: one[1].run.started_at):
+            row_key = f"{HOUR_PREFIX}{item.key.job}~{format_hour(item.key.due_at)}{self._suffix}"
+            found = groups.setdefault(row_key, [])
+            if not found or len(found[-1].items) == RUNS_PER_GROUP:
+                found.append(_Group(row_key, []))
+            found[-1].items.append((number, item))
+        return [group for found in groups.values() for group in found]
+
+    def _accept(self, group: _Group, result: Etags | StoreError, answers: dict[int, str | StoreError]) -> list[_Group]:
+        """Answer the runs of a group; return what has to be repeated."""
+        if not isinstance(result, StoreError):
+            self._cache.put(group.job, HourRow(group.row_key, group.body, result[-1]))
+            place = 0
+            for number, item in group.items:
+                answers[number] = result[place]
+                place += len(item.changes)
+            return []
+        if isinstance(result, RowExists | RowChanged):
+            if result.key == group.row_key:
+                group.tries += 1
+                if group.tries < _MAX_TRIES:
+                    return [group]
+                result = StoreUnavailable(f"row {group.row_key!r} changed {_MAX_TRIES} times while it was replaced")
+            elif len(group.items) > 1:
+                return [_Group(group.row_key, [item]) for item in group.items]
+        else:
+            # It is unknown whether the changes were made.
+            self._cache.discard(group.job)
+        answers.update((number, result) for number, _ in group.items)
+        return []
+
+    async def _reread(self, groups: Sequence[_Group], answers: dict[int, str | StoreError]) -> None:
+        """Cache the rows of hours that have changed."""
+        await asyncio.gather(*(self._reread_row(group, answers) for group in groups if group.tries))
+
+    async def _reread_row(self, group: _Group, answers: dict[int, str | StoreError]) -> None:
+        cached = self._cache.get(group.job, group.row_key)
+        if cached is not None and cached is not group.row:
+            return  # another task of this process wrote it
+        self._cache.discard(group.job)
+        try:
+            row = await self._store.get_row(HISTORY_TABLE, group.shard, group.row_key)
+        except StoreError as error:
+            answers.update((number, error) for number, _ in group.items)
+            return
+        group.row = None if row is None else HourRow(row.key, row.body, row.etag)

@@ -1,0 +1,176 @@
+"""What rollups count of runs, and the stored text of their rows. Used by runs.rollups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from jobs.runs import Outcome, Run, Trigger
+from jobs.runs.histogram import Histogram
+from jobs.runs.reasons import ReasonCode
+from jobs.runs.uptime import Uptime, UptimeSample, UptimeSegment
+from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.runs.codecs.values import from_microseconds, to_microseconds
+from scheduler.stores.runs.rollups.availability import Availability
+
+_OUTCOMES = tuple(Outcome)
+_PLACES = {outcome: place for place, outcome in enumerate(_OUTCOMES)}
+_SECOND = 1_000_000
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of runs. `outcomes`: in the order of Outcome.
+
+    Duration and response time are of runs with an attempt, lateness of those not requested for a past instant.
+    """
+
+    outcomes: list[int] = field(default_factory=lambda: [0] * len(_OUTCOMES))
+    attempts: int = 0
+    retried: int = 0
+    """Runs with more than one attempt."""
+    degraded: int = 0
+    duration: Histogram = field(default_factory=Histogram)
+    response_time: Histogram = field(default_factory=Histogram)
+    lateness: Histogram = field(default_factory=Histogram)
+
+    @property
+    def runs(self) -> int:
+        return sum(self.outcomes)
+
+    def count(self, outcome: Outcome) -> int:
+        return self.outcomes[_PLACES[outcome]]
+
+    @property
+    def down(self) -> int:
+        return sum(self.count(outcome) for outcome in _OUTCOMES if outcome.down)
+
+    def add_run(self, run: Run) -> None:
+        self.outcomes[_PLACES[run.outcome]] += 1
+        if not run.attempts:
+            return
+        self.attempts += len(run.attempts)
+        self.retried += run.retried
+        self.degraded += run.degraded
+        self.duration.add(run.duration_ms)
+        self.response_time.add(run.attempts[-1].phases.total_ms)
+        if not run.trigger.is_rerun:
+            self.lateness.add(run.lateness_ms)
+
+    def merge(self, other: Tally) -> None:
+        self.outcomes = [own + more for own, more in zip(self.outcomes, other.outcomes, strict=True)]
+        self.attempts += other.attempts
+        self.retried += other.retried
+        self.degraded += other.degraded
+        self.duration.merge(other.duration.counts)
+        self.response_time.merge(other.response_time.counts)
+        self.lateness.merge(other.lateness.counts)
+
+    def encode(self) -> list[Any]:
+        """Return the parts of a stored row."""
+        histograms = (self.duration.counts, self.response_time.counts, self.lateness.counts)
+        return [self.outcomes, self.attempts, self.retried, self.degraded, *histograms]
+
+    @staticmethod
+    def decode(parts: Sequence[Any]) -> Tally:
+        outcomes, attempts, retried, degraded, duration, response_time, lateness, *_ = parts
+        if len(outcomes) < len(_OUTCOMES):
+            outcomes += [0] * (len(_OUTCOMES) - len(outcomes))
+        return Tally(
+            outcomes, attempts, retried, degraded, Histogram(duration), Histogram(response_time), Histogram(lateness)
+        )
+
+
+_TALLY_PARTS = len(Tally().encode())
+
+
+@dataclass(slots=True)
+class HourCounts:
+    """The row of an hour that one process writes."""
+
+    tally: Tally = field(default_factory=Tally)
+    availability: Availability | None = None
+
+    def add_run(self, run: Run) -> None:
+        self.tally.add_run(run)
+        sample = uptime_sample(run)
+        if sample is None:
+            return
+        if self.availability is None:
+            self.availability = Availability.begin(run.started_at, sample)
+        else:
+            self.availability.add(run.started_at, sample)
+
+    def encode(self) -> str:
+        parts = self.tally.encode()
+        if self.availability is not None:
+            parts.append(self.availability.encode())
+        return encode_json(parts)
+
+    @staticmethod
+    def decode(body: str) -> HourCounts:
+        parts = decode_json(body)
+        availability = Availability.decode(parts[_TALLY_PARTS]) if len(parts) > _TALLY_PARTS else None
+        return HourCounts(Tally.decode(parts), availability)
+
+
+@dataclass(slots=True)
+class Rollup:
+    """The sum of an hour or a day, from all processes.
+
+    `by_hour`: of a day, the runs and those that count as down for each hour with runs, such as `03`.
+    """
+
+    tally: Tally = field(default_factory=Tally)
+    segment: UptimeSegment | None = None
+    by_hour: dict[str, list[int]] = field(default_factory=dict)
+
+    def merge(self, other: Rollup) -> None:
+        self.tally.merge(other.tally)
+        if other.segment is not None:
+            self.segment = other.segment if self.segment is None else self.segment + other.segment
+        for hour, (runs, down) in other.by_hour.items():
+            own = self.by_hour.setdefault(hour, [0, 0])
+            own[0] += runs
+            own[1] += down
+
+    def encode(self) -> list[Any]:
+        """Return the parts of a stored row."""
+        segment = None if self.segment is None else _segment_parts(self.segment)
+        return [*self.tally.encode(), segment, self.by_hour]
+
+    @staticmethod
+    def decode(parts: Sequence[Any]) -> Rollup:
+        segment, by_hour, *_ = parts[_TALLY_PARTS:]
+        return Rollup(Tally.decode(parts), None if segment is None else _read_segment(segment), by_hour)
+
+
+def uptime_sample(run: Run) -> UptimeSample | None:
+    """Return the run's sample of its target; None if it has none.
+
+    A run that was skipped for a pause means maintenance: from then on nothing is known, which is not downtime. A
+    backfill observes the target at another instant than its own.
+    """
+    if run.trigger is Trigger.BACKFILL:
+        return None
+    if run.outcome.down:
+        return UptimeSample("down")
+    if run.outcome is Outcome.SKIPPED and run.reason is ReasonCode.JOB_PAUSED:
+        return UptimeSample("maintenance")
+    return UptimeSample("up", run.response_time_ms) if run.outcome is Outcome.SUCCEEDED else None
+
+
+def _segment_parts(segment: UptimeSegment) -> list[Any]:
+    uptime, instants = segment.uptime, (to_microseconds(segment.first), to_microseconds(segment.last))
+    states = int(segment.starts_down), int(segment.ends_down)
+    counts = uptime.up, uptime.down, uptime.timed, round(uptime.total_ms, 3)
+    return [*instants, *states, *counts, segment.outages, round(segment.seconds * _SECOND)]
+
+
+def _read_segment(parts: Sequence[Any]) -> UptimeSegment:
+    first, last, starts_down, ends_down, up, down, timed, total_ms, outages, down_us, *_ = parts
+    instants: tuple[datetime, datetime] = from_microseconds(first), from_microseconds(last)
+    states = bool(starts_down), bool(ends_down)
+    return UptimeSegment(*instants, *states, down_us / _SECOND, outages, Uptime(up, down, timed, total_ms))
