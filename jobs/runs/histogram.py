@@ -1,6 +1,6 @@
 """Mergeable histogram of durations. Pure.
 
-Called by scheduler.stores.runs.rollups.tally, which stores one for each hour of a job, and by scheduler.queries.stats.
+Called by scheduler.stores.runs.rollups.tally, which stores one for each hour of a job.
 
 Bucket `n` holds durations from GROWTH ** (n - 1) to GROWTH ** n microseconds, bucket 0 those below one microsecond. A
 quantile is the middle of its bucket, so it is off by at most MAX_RELATIVE_ERROR.

@@ -76,7 +76,7 @@ class _Group:
 class RunCounting:
     """`writer`: a suffix of this process's rows, where several processes share the store; "" if one owns it.
 
-    Without a cached row an insert is tried first: with a `writer` of its own a process never finds one of another.
+    Without a cached row an insert is tried first: with its own `writer` a process never finds a row of another one.
     """
 
     def __init__(self, store: Store, writer: str = "") -> None:

@@ -6,7 +6,7 @@
     h~{job}~{hour}                of older versions: uptime samples of runs that were deleted by their number
 
 A run counts in the hour of its due instant. All rows are in the partition of the job's runs, so that a run and its
-count are one transaction. Where several processes share the store, each has rows of its own (`writer`).
+count are one transaction. Where several processes share the store, each has its own rows (`writer`).
 """
 
 from __future__ import annotations

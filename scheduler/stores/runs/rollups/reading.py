@@ -1,4 +1,4 @@
-"""Reads the rollups of a job. Used by runs.reading, for scheduler.queries.uptime and scheduler.queries.stats."""
+"""Reads the rollups of a job. Used by runs.reading."""
 
 from __future__ import annotations
 
