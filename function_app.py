@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import azure.functions as func
 
-from scheduler.api.scopes import HTTP_FUNCTIONS, Scope
+from scheduler.api.scopes import ANONYMOUS, HTTP_FUNCTIONS, Scope, serves_anonymous_functions
 from scheduler.dispatch.queue_names import poison_queue_name, run_queue_name_from
 from scheduler.hosts.functions import host
 
@@ -24,7 +24,8 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 def http_function(scope: Scope) -> Callable[[Handler], object]:
     """Register the HTTP function of a scope, with its route, its methods and its key."""
     function = HTTP_FUNCTIONS[scope]
-    route = app.route(route=function.route, methods=function.methods, auth_level=function.auth_level)
+    level = ANONYMOUS if serves_anonymous_functions(os.environ) else function.auth_level
+    route = app.route(route=function.route, methods=function.methods, auth_level=level)
     return lambda handler: app.function_name(function.name)(route(handler))
 
 

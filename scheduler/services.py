@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from jobs.ports import Clock
 from scheduler.audit.trail import AuditTrail
+from scheduler.authentication.authentication import Authentication
 from scheduler.health.report import Health
 from scheduler.operations import Operations
 from scheduler.queries.audit import AuditQueries
@@ -33,6 +34,7 @@ class Services:
     circuits: CircuitQueries
     rate_limits: RateLimits
     idempotency: IdempotencyRecords
+    authentication: Authentication
     clock: Clock
     environment: str
     version: str

@@ -38,8 +38,8 @@ def check_address(host: str, info: ValidationInfo) -> str:
         return host
     if not info.data.get("allow_remote"):
         raise ValueError(
-            "the API does not authenticate callers, so it is served on loopback only: 127.0.0.1, ::1 or localhost; "
-            "in a container allow_remote allows other addresses"
+            "the API is served on loopback only: 127.0.0.1, ::1 or localhost; allow_remote allows other addresses, "
+            "where every caller needs an API key or a token"
         )
     try:
         return str(ip_address(host))

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from config.documents.document import UnreadableFile
 from config.errors import ConfigurationError
+from config.settings.http_settings import OPEN_ENVIRONMENTS
 from config.settings.layers import (
     SettingsLayer,
     find_layer,
@@ -139,6 +140,10 @@ def _with_absolute_paths(settings: Settings, layers: tuple[SettingsLayer, ...]) 
 
 def _find_contradictions(settings: Settings, layers: tuple[SettingsLayer, ...]) -> list[Problem]:
     """Find problems of several settings together."""
+    if settings.http.authentication == "open" and settings.environment not in OPEN_ENVIRONMENTS:
+        hint = "write own, and make a key with `keys create NAME --role admin`"
+        message = f"open is for {' and '.join(OPEN_ENVIRONMENTS)}, not for {settings.environment}"
+        return [_locate_problem(layers, Finding(("http", "authentication"), message, hint))]
     storage = settings.storage
     reachable = storage.connection_string or storage.account_name or (storage.table_url and storage.queue_url)
     if settings.uses_azure_storage and not reachable and not settings.unresolved:

@@ -29,6 +29,7 @@ from config.settings.fields import (
     reject_query,
     to_lower,
 )
+from config.settings.http_settings import HttpSettings
 from config.settings.rate_limit_settings import RateLimitSettings
 from config.settings.target_lists import Folders, Hosts, Networks, Ports, Schemes
 from jobs.checks.body_memory import MOST_BODY_BYTES
@@ -154,6 +155,7 @@ class Settings(BaseModel):
     """Whether `host`, which is judged by it, may be another address than loopback."""
     host: Annotated[str, AfterValidator(check_address)] = "127.0.0.1"
     port: int = Field(default=7071, ge=0, le=65535)
+    http: HttpSettings = HttpSettings()
     concurrency: int = Field(default=200, ge=1, le=10_000)
     max_running: int | None = Field(default=None, ge=1, le=LARGEST_CONCURRENCY_GROUP)
     """Maximum over all instances together; None: no limit."""

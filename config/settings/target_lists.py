@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 from jobs.checks.guard.addresses import find_forbidden_kind
 
 
-def _split_list(value: Any) -> Any:
+def split_list(value: Any) -> Any:
     """A text with commas as a list; a number alone as a list of one; null as none."""
     if value is None:
         return []
@@ -79,8 +79,8 @@ _Port = Annotated[str, BeforeValidator(_port_as_text), AfterValidator(_check_por
 
 _Folder = Annotated[Path, AfterValidator(_check_folder)]
 
-Networks = Annotated[tuple[_Network, ...], BeforeValidator(_split_list)]
-Hosts = Annotated[tuple[_Host, ...], BeforeValidator(_split_list)]
-Ports = Annotated[tuple[_Port, ...], BeforeValidator(_split_list)]
-Folders = Annotated[tuple[_Folder, ...], BeforeValidator(_split_list)]
-Schemes = Annotated[tuple[Literal["http", "https"], ...], BeforeValidator(_split_list)]
+Networks = Annotated[tuple[_Network, ...], BeforeValidator(split_list)]
+Hosts = Annotated[tuple[_Host, ...], BeforeValidator(split_list)]
+Ports = Annotated[tuple[_Port, ...], BeforeValidator(split_list)]
+Folders = Annotated[tuple[_Folder, ...], BeforeValidator(split_list)]
+Schemes = Annotated[tuple[Literal["http", "https"], ...], BeforeValidator(split_list)]

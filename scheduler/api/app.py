@@ -23,6 +23,7 @@ from scheduler.api.routes import (
     health,
     heartbeats,
     jobs,
+    keys,
     openapi,
     pauses,
     pings,
@@ -47,6 +48,7 @@ ROUTERS = (
     uptime.router,
     audit.router,
     pings.router,
+    keys.router,
     openapi.router,
     overview_page.router,
     job_page.router,
@@ -57,20 +59,20 @@ ROUTERS = (
 """All routes of both hosts."""
 
 
-def create_api(services: Services, *, hosts: Sequence[str] = ("*",), requires_key: bool = False) -> FastAPI:
+def create_api(services: Services, *, hosts: Sequence[str] = ("*",)) -> FastAPI:
     """Create the HTTP API over these services.
 
-    `hosts`: accepted host names. The embedded host has no authentication, so a page whose own name resolves to loopback
-    (DNS rebinding) must be rejected. `requires_key`: the host requires a key on every route except health and pings.
+    `hosts`: accepted host names. In development the embedded host has no authentication, so a page whose own name
+    resolves to loopback (DNS rebinding) must be rejected.
     """
     api = _create_app(services.version or "0")
     api.state.services = services
-    api.state.keyed = requires_key
     overview_page.prepare_dashboard(api, services)
     add_problem_handlers(api)
     api.add_middleware(UnexpectedErrors)
     services.rate_limits.prepare()
-    add_common_middleware(api, hosts, services, _body_rules())
+    declared = [route for router in ROUTERS for route in router.declared]
+    add_common_middleware(api, hosts, services, _body_rules(), declared)
     return api
 
 

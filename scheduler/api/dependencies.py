@@ -13,8 +13,8 @@ from jobs.definition import NAME_PATTERN
 from jobs.formats.durations import format_duration, parse_duration
 from jobs.problems import describe_unknown_key, describe_wrong_choice, make_printable
 from scheduler.api.problems import InvalidInput, InvalidRequest
+from scheduler.api.requests.client_address import find_client_address
 from scheduler.identity.caller import Caller, ChangeSource
-from scheduler.identity.principal import LOCAL_PRINCIPAL, Principal
 from scheduler.services import Services
 from scheduler.stores.runs.repository import RUN_FILTERS
 
@@ -37,10 +37,10 @@ async def get_services(request: Request) -> Services:
 
 
 async def get_caller(request: Request) -> Caller:
-    """Return who sent the request. Authentication stores the principal; without one the caller is a local client."""
-    principal: Principal = request.scope.get("state", {}).get("principal", LOCAL_PRINCIPAL)
-    address = request.client.host if request.client is not None else ""
-    return Caller(principal, ChangeSource.API, address, request.scope.get("state", {}).get("request_id", ""))
+    """Return who sent the request, as scheduler.api.access has found out."""
+    state = request.scope["state"]
+    address = find_client_address(request.scope)
+    return Caller(state["principal"], ChangeSource.API, address, state.get("request_id", ""))
 
 
 async def reject_unknown_query(request: Request) -> None:

@@ -5,9 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http import HTTPStatus
 
+from starlette.requests import Request
+
 from scheduler.api.models.base import RETRY_AFTER
 from scheduler.api.models.health import HealthModel
+from scheduler.identity.principal import Principal
 from scheduler.services import Services
+
+
+def shows_messages(services: Services, request: Request) -> bool:
+    """Return whether a health route includes the messages of parts, which can name hosts, accounts, paths and jobs.
+
+    Anyone can call these routes. Where the API is not on loopback, only callers without tag limits get the messages.
+    """
+    principal: Principal | None = request.scope.get("state", {}).get("principal")
+    if not services.authentication.is_remote:
+        return principal is None or not principal.tags
+    return principal is not None and not principal.tags
 
 
 async def create_health_response(

@@ -16,12 +16,14 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as AsgiScope
 
-from scheduler.api.health_response import create_health_response
+from scheduler.api.declared_route import DeclaredRoute
+from scheduler.api.health_response import create_health_response, shows_messages
 from scheduler.api.liveness import LIVE_BODY
 from scheduler.api.middleware.common import add_common_middleware
-from scheduler.api.scopes import HEALTH_PATHS, LIVE_PATH
+from scheduler.api.scopes import HEALTH_PATHS, LIVE_PATH, Scope
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -44,7 +46,7 @@ class LazyApi:
         self._full: ASGIApp | None = None
         self._creation_lock = asyncio.Lock()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         is_early = scope["type"] == "http" and scope["path"] in HEALTH_PATHS and scope["method"] in ("GET", "HEAD")
         app = self._full or (self._health_app if is_early else await self._full_app())
         await app(scope, receive, send)
@@ -69,13 +71,15 @@ def _create_health_app(services: Services, hosts: Sequence[str]) -> Starlette:
     async def live(_: Request) -> Response:
         return Response(LIVE_BODY, media_type="application/json")
 
-    async def health(_: Request) -> Response:
-        return _json_response(*await create_health_response(services))
+    async def health(request: Request) -> Response:
+        with_messages = shows_messages(services, request)
+        return _json_response(*await create_health_response(services, with_messages=with_messages))
 
     answering: dict[str, Callable[[Request], Awaitable[Response]]] = dict.fromkeys(HEALTH_PATHS, health)
     answering[LIVE_PATH] = live
     app = Starlette(routes=[Route(path, answer) for path, answer in answering.items()])
-    add_common_middleware(app, hosts, services)
+    declared = [DeclaredRoute(Scope.PUBLIC, "GET", path) for path in HEALTH_PATHS]
+    add_common_middleware(app, hosts, services=services, routes=declared)
     return app
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 from fastapi import APIRouter, Depends
 
+from scheduler.api.declared_route import DeclaredRoute
 from scheduler.api.dependencies import reject_unknown_query
 from scheduler.api.requests.body_rules import JSON_TYPE, MAX_BODY_BYTES, BodyRule
 from scheduler.api.scopes import Scope
+
+__all__ = ["ApiRouter", "DeclaredRoute"]
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
@@ -19,30 +22,26 @@ PROBLEMS: Final = "x-problems"
 """Members of an operation: its scope, and the problems that the route adds to those of its kind."""
 
 
-class DeclaredRoute(NamedTuple):
-    """A route with its scope and the body that it accepts."""
-
-    scope: Scope
-    method: str
-    path: str
-    body: BodyRule = BodyRule()
-
-
 class ApiRouter(APIRouter):
     """Adds a route with its scope: `@router.read("/api/jobs")`. OpenAPI publishes the scope as `x-scope`.
 
     The name of the function is the operationId. Options in addition to FastAPI's: `accepts`, the media types of the
     body (default: JSON); `max_body`, its largest size in bytes (default: 64 KiB); `problems`, statuses that only this
     route knows, mostly 409. Others follow from its kind, see scheduler.api.description.problem_responses.
+
+    `by_tag`: see DeclaredRoute; the default of its routes.
     """
 
-    def __init__(self, *tags: str, accepts_unknown_query: bool = False, in_schema: bool = True) -> None:
+    def __init__(
+        self, *tags: str, accepts_unknown_query: bool = False, in_schema: bool = True, by_tag: bool = False
+    ) -> None:
         super().__init__(
             tags=list(tags),
             dependencies=[] if accepts_unknown_query else [Depends(reject_unknown_query)],
             include_in_schema=in_schema,
         )
         self.declared: list[DeclaredRoute] = []
+        self._by_tag = by_tag
 
     def public(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         """Add a GET that requires no key."""
@@ -51,6 +50,10 @@ class ApiRouter(APIRouter):
     def ping(self, method: str, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         """Add a route that requires the token in its path."""
         return self._declare(Scope.PING, method, path, options)
+
+    def sign_in(self, method: str, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
+        """Add a route that needs no caller, because it serves to become one."""
+        return self._declare(Scope.SIGN_IN, method, path, options)
 
     def read(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         """Add a GET."""
@@ -61,12 +64,12 @@ class ApiRouter(APIRouter):
         return self._declare(Scope.OPERATE, "POST", path, options)
 
     def manage(self, path: str, method: str = "DELETE", **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """Add a PUT, PATCH or DELETE."""
+        """Add a route that changes or deletes a stored object."""
         return self._declare(Scope.MANAGE, method, path, options)
 
     def _declare(self, scope: Scope, method: str, path: str, options: dict[str, Any]) -> Callable[[Endpoint], Endpoint]:
         body = BodyRule(tuple(options.pop("accepts", (JSON_TYPE,))), options.pop("max_body", MAX_BODY_BYTES))
-        self.declared.append(DeclaredRoute(scope, method, path, body))
+        self.declared.append(DeclaredRoute(scope, method, path, body, options.pop("by_tag", self._by_tag)))
         problems: Iterable[HTTPStatus] = options.pop("problems", ())
         extra = {SCOPE: scope.value, PROBLEMS: [int(status) for status in problems]}
 

@@ -26,6 +26,12 @@ class Scope(StrEnum):
     """Permission to act on jobs, runs, circuits, secrets and dead letters."""
     MANAGE = "manage"
     """Permission to change or delete stored objects."""
+    SIGN_IN = "sign_in"
+    """Nothing: the sign-in page, its files, and the routes of sessions. Azure requires a function key all the same."""
+
+
+ANONYMOUS: Final = "anonymous"
+"""The authorization level of a function that needs no key."""
 
 
 @dataclass(frozen=True)
@@ -39,17 +45,27 @@ class HttpFunction:
 
 
 HTTP_FUNCTIONS: Final[Mapping[Scope, HttpFunction]] = {
-    Scope.PUBLIC: HttpFunction("health", "health/{*rest}", ("GET", "HEAD"), "anonymous"),
-    Scope.PING: HttpFunction("heartbeat", "ping/{*rest}", ("GET", "HEAD", "POST"), "anonymous"),
+    Scope.PUBLIC: HttpFunction("health", "health/{*rest}", ("GET", "HEAD"), ANONYMOUS),
+    Scope.PING: HttpFunction("heartbeat", "ping/{*rest}", ("GET", "HEAD", "POST"), ANONYMOUS),
     Scope.READ: HttpFunction("read", "{*path}", ("GET", "HEAD")),
     Scope.OPERATE: HttpFunction("operate", "{*path}", ("POST",)),
     Scope.MANAGE: HttpFunction("manage", "{*path}", ("PUT", "PATCH", "DELETE")),
 }
 
+AUTHENTICATION_VARIABLE: Final = "SCHEDULER_HTTP__AUTHENTICATION"
+"""The platform registers the functions before the settings are read."""
+
+
+def serves_anonymous_functions(environ: Mapping[str, str]) -> bool:
+    """Return whether the HTTP functions need no key, because the scheduler authenticates callers itself."""
+    return environ.get(AUTHENTICATION_VARIABLE, "").strip() == "own"
+
+
 HEALTH_PATH: Final = "/api/health"
 LIVE_PATH: Final = "/api/health/live"
 READY_PATH: Final = "/api/health/ready"
 HEALTH_PATHS: Final = frozenset({HEALTH_PATH, LIVE_PATH, READY_PATH})
+SIGN_IN_PATH: Final = "/api/dashboard/sign-in"
 PING_PATH_PREFIX: Final = "/api/ping/"
 """Prefix of paths that contain a token."""
 

@@ -12,6 +12,7 @@ from config.loading import Configuration
 from jobs.ports import Clock
 from jobs.running.system_clock import SystemClock
 from jobs.runs.events import ListenerGroup, RunListener
+from scheduler.app.authentication_setup import build_authentication
 from scheduler.app.check_setup import CheckSetup
 from scheduler.app.early_telemetry import EarlyTelemetry
 from scheduler.app.foundation import Foundation, open_foundation
@@ -25,6 +26,7 @@ from scheduler.dependencies.port import DeferredFollowUp, FollowUp
 from scheduler.dependencies.trigger import DependencyTrigger
 from scheduler.dispatch.port import Dispatch, QueueDepthReader
 from scheduler.operations import Operations
+from scheduler.operations.api_keys import ApiKeyManager
 from scheduler.operations.backfills import Backfiller
 from scheduler.operations.cancellations import RunCanceller
 from scheduler.operations.circuits import CircuitControl
@@ -108,6 +110,7 @@ async def _build_program(foundation: Foundation, listener: RunListener | None) -
         rate_limits=build_rate_limits(foundation),
         idempotency=foundation.repositories.idempotency,
         telemetry=telemetry,
+        authentication=build_authentication(foundation),
     )
 
 
@@ -148,6 +151,7 @@ def _build_operations(
         circuits=CircuitControl(board, repositories.circuits, clock, audit),
         secrets=SecretRefresher(secret_watch, audit),
         pings=pinging,
+        api_keys=ApiKeyManager(foundation.repositories.api_keys, foundation.audit, clock),
     )
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from jobs.checks.guard.own_endpoints import OwnEndpoint
     from jobs.runs import Ticket
     from scheduler.app.foundation import Foundation
+    from scheduler.authentication.port import AuthenticationMode
     from scheduler.dispatch.port import Dispatch, QueueDepthReader
     from scheduler.worker.options import WorkerOptions
 
@@ -38,6 +39,18 @@ class HostProfile(ABC):
     @abstractmethod
     def log_stream(self) -> TextIO | None:
         """Return where log lines go; None: to the handlers that the process already has."""
+
+    def is_on_loopback(self, settings: Settings) -> bool:
+        """Return whether only clients on this machine reach the API."""
+        from config.settings.fields import LOOPBACK_HOSTS
+
+        return settings.host in LOOPBACK_HOSTS
+
+    def authentication_mode(self, settings: Settings) -> AuthenticationMode:
+        """Return where callers of the API are authenticated."""
+        from scheduler.app.authentication_setup import choose_embedded_mode
+
+        return choose_embedded_mode(settings, is_loopback=self.is_on_loopback(settings))
 
     def log_level(self, settings: Settings) -> str:
         """Return the lowest level that is logged."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from scheduler.app.check_setup import CheckSetup
     from scheduler.audit.trail import AuditTrail
     from scheduler.audit.upkeep import AuditUpkeep
+    from scheduler.authentication.authentication import Authentication
     from scheduler.catalog.catalog import Catalog
     from scheduler.dispatch.port import Dispatch
     from scheduler.health.report import Health
@@ -71,6 +72,7 @@ class Program:
     rate_limits: RateLimits
     idempotency: IdempotencyRecords
     telemetry: Telemetry
+    authentication: Authentication
 
     async def prune_requests(self, now: datetime) -> None:
         """Delete what the API has stored about requests and is no longer needed. Raises StoreError."""
@@ -95,6 +97,7 @@ class Program:
             uptimes=self.uptimes,
             rate_limits=self.rate_limits,
             idempotency=self.idempotency,
+            authentication=self.authentication,
             clock=self.clock,
             environment=self.settings.environment,
             version=self.settings.version or VERSION,

@@ -22,6 +22,7 @@ from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.repository import Runs
 
 if TYPE_CHECKING:
+    from scheduler.operations.api_keys import ApiKeyManager
     from scheduler.queries.audit import AuditQueries
     from scheduler.queries.circuits import CircuitQueries
     from scheduler.queries.heartbeats import HeartbeatQueries
@@ -39,6 +40,16 @@ class ReadOnlyProgram:
         self._repositories = Repositories(store)
         self._runs = Runs(store)
         self._pauses = Pauses(store, clock.monotonic)
+
+    @cached_property
+    def api_keys(self) -> ApiKeyManager:
+        """The one part that changes something: keys are made before the first start, without any job."""
+        from jobs.redaction import Redactor
+        from scheduler.audit.stored_trail import StoredAuditTrail
+        from scheduler.operations.api_keys import ApiKeyManager
+
+        trail = StoredAuditTrail(self._repositories.audit_log, self.clock, Redactor())
+        return ApiKeyManager(self._repositories.api_keys, trail, self.clock)
 
     @cached_property
     def queries(self) -> JobAndRunQueries:

@@ -57,6 +57,12 @@ COMMANDS = {
     "audit": CommandEntry(
         "audit.group", "audit", Needs.NOTHING, {"list": Needs.STORE, "verify": Needs.STORE, "export": Needs.STORE}
     ),
+    "keys": CommandEntry(
+        "keys.group",
+        "keys",
+        Needs.STORE,
+        {"list": Needs.STORE, "create": Needs.STORE, "rotate": Needs.STORE, "revoke": Needs.STORE},
+    ),
     "secrets": CommandEntry(
         "secrets.group", "secrets", Needs.ALL_JOBS, {"refresh": Needs.USABLE, "rules": Needs.ALL_JOBS}
     ),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from scheduler.operations.api_keys import ApiKeyManager
     from scheduler.operations.backfills import Backfiller
     from scheduler.operations.cancellations import RunCanceller
     from scheduler.operations.circuits import CircuitControl
@@ -30,3 +31,4 @@ class Operations:
     circuits: CircuitControl
     secrets: SecretRefresher
     pings: PingReceiver
+    api_keys: ApiKeyManager

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from scheduler.stores.dead_letters.repository import DeadLetters
     from scheduler.stores.heartbeats import Heartbeats
     from scheduler.stores.idempotency import IdempotencyRecords
+    from scheduler.stores.identity.api_keys import ApiKeys
     from scheduler.stores.schedule_activations import ScheduleActivations
 
 
@@ -32,6 +33,12 @@ class Repositories:
         from scheduler.stores.audit.log import AuditLog
 
         return AuditLog(self._store)
+
+    @cached_property
+    def api_keys(self) -> ApiKeys:
+        from scheduler.stores.identity.api_keys import ApiKeys
+
+        return ApiKeys(self._store)
 
     @cached_property
     def cancellations(self) -> Cancellations:

@@ -254,7 +254,7 @@ def test_an_unknown_environment_is_reported_with_those_present(root: Path) -> No
         ({"SCHEDULER_STORE": "azure"}, "SCHEDULER_STORE: azure needs a storage account; set AzureWebJobsStorage"),
         (
             {"SCHEDULER_HOST": "0.0.0.0"},
-            "SCHEDULER_HOST: the API does not authenticate callers, so it is served on loopback only",
+            "SCHEDULER_HOST: the API is served on loopback only: 127.0.0.1, ::1 or localhost; allow_remote",
         ),
         (
             {"SCHEDULER_HOST": "example.com", "SCHEDULER_ALLOW_REMOTE": "true"},

@@ -25,6 +25,7 @@ from typing import Any
 
 import httpx
 
+from tests.parts.api_keys import bearer, create_key
 from tests.parts.proc import Program, free_port
 
 
@@ -84,7 +85,7 @@ class Host:
 
 @asynccontextmanager
 async def embedded(folder: Path, jobs: Mapping[str, Any] | None, **env: str) -> AsyncIterator[Host]:
-    """`serve` over these jobs, with its state in `folder`."""
+    """`serve` over these jobs, with its state in `folder`. Where the API needs a key, the client sends one."""
     settings = {
         "SCHEDULER_ENVIRONMENT": "test",
         "SCHEDULER_STORE": f"sqlite:///{folder / 'state.db'}",
@@ -94,10 +95,12 @@ async def embedded(folder: Path, jobs: Mapping[str, Any] | None, **env: str) -> 
         (folder / "jobs").mkdir(exist_ok=True)
         (folder / "jobs" / "jobs.json").write_text(json.dumps({"jobs": jobs}))
         settings["SCHEDULER_JOBS"] = str(folder / "jobs")
-    port = free_port()
+    port, environ = free_port(), settings | env
+    is_open = environ["SCHEDULER_ENVIRONMENT"] in ("dev", "test")
+    headers = {} if is_open else bearer(await create_key(environ))
     async with (
-        Program("serve", "--port", str(port), env=settings | env, cwd=folder) as program,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
+        Program("serve", "--port", str(port), env=environ, cwd=folder) as program,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30, headers=headers) as client,
     ):
         await program.ready(f"http://127.0.0.1:{port}/api/health/ready")
         try:

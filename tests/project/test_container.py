@@ -13,6 +13,7 @@ import pytest
 
 from config.settings.loading import load_settings
 from tests.parts import missing
+from tests.parts.api_keys import bearer, create_key
 from tests.parts.proc import Program, free_port
 from tests.project import ROOT
 
@@ -113,13 +114,16 @@ async def test_the_embedded_host_starts_as_the_image_starts_it(embedded_stage: s
     variables = environment_of(embedded_stage) | folders | {"SCHEDULER_PORT": str(port)}
     ours = {name: value for name, value in variables.items() if name.startswith("SCHEDULER_")}
 
+    key = await create_key(ours)
     async with Program("serve", env=ours) as program:
         await program.ready(f"http://127.0.0.1:{port}/api/health/live")
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=bearer(key)) as client:
             page = await client.get("/api/dashboard")
+            nobody = await client.get("/api/jobs", headers={"authorization": ""})
             stranger = await client.get("/api/dashboard", headers={"host": "scheduler.example"})
 
     assert "There are no jobs." in page.text
+    assert nobody.status_code == 401
     assert stranger.status_code == 400
     assert f"http://127.0.0.1:{port}/api/dashboard" in program.stdout
 

@@ -23,6 +23,7 @@ from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Dispatch
 from scheduler.gates import RemoteRuns, SlotLeases, gates_in_order
 from scheduler.operations import Operations
+from scheduler.operations.api_keys import ApiKeyManager
 from scheduler.operations.backfills import Backfiller
 from scheduler.operations.cancellations import RunCanceller
 from scheduler.operations.circuits import CircuitControl
@@ -34,6 +35,7 @@ from scheduler.operations.secrets import SecretRefresher
 from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.heartbeat_reader import HeartbeatReader
 from scheduler.secrets.monitor import SecretMonitor
+from scheduler.stores.identity.api_keys import ApiKeys
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import Row, Store
 from scheduler.stores.repositories import Repositories
@@ -251,6 +253,7 @@ class WorkerHarness:
             pings=PingReceiver(
                 self.catalog, self.tokens, self.heartbeats, self.beats, self.pauses, running, self.redactor, self.clock
             ),
+            api_keys=ApiKeyManager(ApiKeys(self.store), self.audit, self.clock),
         )
 
     def ticket(self, seconds: float = 0.0, job: str = "checkout") -> Ticket:

@@ -42,6 +42,6 @@ SECURITY_SCHEMES: Final[dict[str, dict[str, Any]]] = {
 
 def security_of(scope: Scope) -> list[dict[str, list[str]]]:
     """Return the alternatives that an operation accepts. Empty: none is required; a ping has its token in the path."""
-    if scope in (Scope.PUBLIC, Scope.PING):
+    if scope in (Scope.PUBLIC, Scope.PING, Scope.SIGN_IN):
         return []
     return [{name: [scope.value]} for name in SECURITY_SCHEMES]

@@ -5,10 +5,13 @@ Called by scheduler.api.app, scheduler.api.lazy_app and scheduler.api.unavailabl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from starlette.applications import Starlette
 
+from scheduler.api.access.control import AccessControl
+from scheduler.api.access.routes import RouteTable
+from scheduler.api.declared_route import DeclaredRoute
 from scheduler.api.middleware.escaped_json import JsonEscaping
 from scheduler.api.middleware.head import HeadSupport
 from scheduler.api.middleware.security_headers import add_security_headers
@@ -19,12 +22,16 @@ from scheduler.services import Services
 
 
 def add_common_middleware(
-    api: Starlette, hosts: Sequence[str], services: Services | None = None, bodies: BodyRules | None = None
+    api: Starlette,
+    hosts: Sequence[str],
+    services: Services | None = None,
+    bodies: BodyRules | None = None,
+    routes: Iterable[DeclaredRoute] = (),
 ) -> None:
-    """Add JSON escaping, HEAD support, limits, the request guard and security headers.
+    """Add JSON escaping, HEAD support, limits, access control, the request guard and security headers.
 
     The middleware added last receives a request first. `services`: None for an app that only answers that the program
-    is unavailable. `bodies`: of the routes of the app.
+    is unavailable. `bodies`, `routes`: of the app.
     """
     api.add_middleware(JsonEscaping)
     api.add_middleware(HeadSupport)
@@ -32,6 +39,7 @@ def add_common_middleware(
     if services is not None:
         api.add_middleware(Idempotency, services.idempotency, services.clock)
         api.add_middleware(RateLimiter, services.rate_limits)
+        api.add_middleware(AccessControl, services.authentication, services.audit, RouteTable(routes))
         api.add_middleware(FailedAuthenticationLimiter, services.rate_limits)
     api.add_middleware(RequestGuard, hosts=hosts, bodies=bodies)
     add_security_headers(api)

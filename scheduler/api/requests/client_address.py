@@ -1,4 +1,4 @@
-"""Finds the address of the client. Used by scheduler.api.requests.rate_limiter."""
+"""Finds the address of the client. Used by scheduler.api.access, scheduler.api.dependencies and the ping routes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The routes for the scheduler's own health, for container probes, pipelines, monitors and operators.
 
-In the Functions host the health routes require no key, so they omit the messages of parts, which can name hosts,
-accounts, paths and jobs. /api/status, which requires a key, includes them.
+The health routes need no caller. Where the API is not on loopback, they omit the messages of parts, which can name
+hosts, accounts, paths and jobs, unless a caller is authenticated. /api/status, which needs a caller, includes them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import Request, Response
 
 from scheduler.api.dependencies import ServicesDep
-from scheduler.api.health_response import create_health_response
+from scheduler.api.health_response import create_health_response, shows_messages
 from scheduler.api.models.health import HealthModel, LiveModel
 from scheduler.api.routing import ApiRouter
 
@@ -31,9 +31,9 @@ async def live() -> LiveModel:
 async def health(request: Request, services: ServicesDep, response: Response) -> HealthModel:
     """Report the health of every part: 200 if all work or are degraded, 503 if one is down.
 
-    In the Functions host, where this route requires no key, the messages of parts are empty; see /api/status.
+    The messages of parts are empty for a caller that is not authenticated, unless the API is on loopback.
     """
-    return await _report(services, response, with_messages=not request.app.state.keyed)
+    return await _report(services, response, with_messages=shows_messages(services, request))
 
 
 @router.public("/api/health/ready", responses=_UNREADY)

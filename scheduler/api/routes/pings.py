@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import re
 from http import HTTPStatus
-from ipaddress import ip_address
 from typing import Annotated, Literal
 
 from fastapi import Path, Query, Request
@@ -20,6 +19,7 @@ from jobs.heartbeat import PingSignal
 from scheduler.api.dependencies import ServicesDep
 from scheduler.api.models.base import RETRY_AFTER
 from scheduler.api.problems import problem_response
+from scheduler.api.requests.client_address import find_client_address
 from scheduler.api.routing import ApiRouter
 from scheduler.api.scopes import PING_PATH_PREFIX, mask_token
 from scheduler.operations.ping_tokens import TokensUnavailable
@@ -108,7 +108,7 @@ async def _receive_ping(
     text: str = "",
 ) -> Response:
     request.scope["path"] = MASKED_PATH
-    agent, source = request.headers.get("user-agent", ""), _sender_address(request)
+    agent, source = request.headers.get("user-agent", ""), find_client_address(request.scope)
     sent = IncomingPing(signal, exit_code, rid or "", source, agent, await _read_text(request) or text)
     try:
         known = await services.operations.pings.receive(token, sent)
@@ -131,18 +131,3 @@ async def _read_text(request: Request) -> str:
         if size > _MAX_DRAINED_BYTES:
             break
     return stored.decode("utf-8", "replace")
-
-
-def _sender_address(request: Request) -> str:
-    """Return the sender's address: behind the Functions front end from its header, which other callers could forge."""
-    if request.app.state.keyed and (hops := request.headers.get("x-forwarded-for", "")):
-        return _strip_port(hops.rpartition(",")[2].strip())[:60]
-    return request.client.host[:60] if request.client is not None else ""
-
-
-def _strip_port(place: str) -> str:
-    try:
-        ip_address(place)
-    except ValueError:
-        return re.sub(r":\d+$", "", place)
-    return place

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from scheduler.cli.output import EXIT_FAILED, fail
+from scheduler.cli.output import EXIT_BAD_INPUT, EXIT_FAILED, fail
 
 
 def serve(
@@ -34,7 +34,8 @@ def serve(
 
     if host is not None and host not in LOOPBACK_HOSTS:
         choices = ", ".join(LOOPBACK_HOSTS)
-        fail(f"--host: expected one of {choices}, got {host}: the API does not authenticate, so it stays on loopback")
+        fail(f"--host: expected one of {choices}, got {host}: the settings host and allow_remote set another address")
+    from scheduler.app.authentication_setup import IdentityMissing
     from scheduler.hosts.embedded.host import serve as serve_until_signal
     from scheduler.hosts.embedded.listeners import PortInUse
     from scheduler.stores.port import StoreError
@@ -46,5 +47,8 @@ def serve(
 
     try:
         serve_until_signal(partial(load_for_command, "serve", on_failure=report), host=host, port=port)
+    except IdentityMissing as error:
+        report(str(error))
+        fail(str(error), EXIT_BAD_INPUT)
     except (PortInUse, StoreError) as error:
         fail(str(error), EXIT_FAILED)

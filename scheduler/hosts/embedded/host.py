@@ -20,6 +20,7 @@ from config.settings.fields import LOOPBACK_HOSTS
 from jobs.checks.guard.own_endpoints import OwnEndpoint
 from scheduler.api.lazy_app import LazyApi
 from scheduler.app import Program
+from scheduler.app.authentication_setup import require_identity
 from scheduler.app.health_probes import connections_probe
 from scheduler.connections.limits import max_connections, raise_file_limit
 from scheduler.connections.register import ConnectionRegister
@@ -59,7 +60,7 @@ def serve(load: Callable[[str], Configuration], *, host: str | None = None, port
     """Run until a signal arrives. `load` returns the configuration for the URL of the sample target.
 
     Raises:
-        ConfigurationError, PortInUse, StoreError: nothing was started.
+        ConfigurationError, PortInUse, StoreError, IdentityMissing: nothing was started.
     """
     sys.setswitchinterval(THREAD_SWITCH_INTERVAL)
     open_files = raise_file_limit()
@@ -98,6 +99,7 @@ async def _serve_program(
     opened: EmbeddedProgram, listener: socket.socket, signals: StopSignals, register: ConnectionRegister
 ) -> None:
     program = opened.program
+    await require_identity(program)
     server = create_server(
         LazyApi(program.services(), hosts=LOOPBACK_NAMES, on_created=freeze_long_lived_objects), register
     )

@@ -7,9 +7,11 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TextIO
 
 from config.loading import Configuration
+from config.settings.fields import LOOPBACK_HOSTS
 from config.settings.model import Settings
 from jobs.checks.guard.own_endpoints import OwnEndpoint
 from jobs.ports import Clock
@@ -33,6 +35,12 @@ class EmbeddedProfile(HostProfile):
 
     def own_endpoints(self, settings: Settings) -> tuple[OwnEndpoint, ...]:
         return self.served_at
+
+    def is_on_loopback(self, settings: Settings) -> bool:
+        """See HostProfile.is_on_loopback."""
+        if not self.served_at:
+            return settings.host in LOOPBACK_HOSTS
+        return all(ip_address(endpoint.host).is_loopback for endpoint in self.served_at)
 
     def log_stream(self) -> TextIO:
         return sys.stdout

@@ -8,14 +8,22 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from config.errors import ConfigurationError
 from config.loading import Configuration
 from config.settings.model import Settings
 from jobs.checks.guard.own_endpoints import OwnEndpoint
+from jobs.problems import Problem
 from jobs.runs import Ticket
 from scheduler.app import EarlyTelemetry, Program, open_program
+from scheduler.app.authentication_setup import (
+    IdentityMissing,
+    choose_functions_mode,
+    require_identity,
+)
 from scheduler.app.foundation import Foundation
 from scheduler.app.profile import HostProfile
 from scheduler.app.reloader_setup import open_reloader
+from scheduler.authentication.port import AuthenticationMode
 from scheduler.catalog.reloading import JobReloader
 from scheduler.dispatch.port import Dispatch, QueueDepthReader
 from scheduler.hosts.functions.own_endpoints import functions_endpoints
@@ -34,6 +42,14 @@ class FunctionsProfile(HostProfile):
 
     def own_endpoints(self, settings: Settings) -> tuple[OwnEndpoint, ...]:
         return functions_endpoints(os.environ, sys.argv)
+
+    def is_on_loopback(self, settings: Settings) -> bool:
+        """See HostProfile.is_on_loopback."""
+        return False
+
+    def authentication_mode(self, settings: Settings) -> AuthenticationMode:
+        """See HostProfile.authentication_mode."""
+        return choose_functions_mode(settings)
 
     def log_stream(self) -> None:
         """The worker's own handlers pass records on to the host."""
@@ -61,9 +77,16 @@ class FunctionsProgram:
 async def open_functions_program(
     configuration: Configuration, telemetry: EarlyTelemetry
 ) -> AsyncIterator[FunctionsProgram]:
-    """Open the program and the host's own parts; leaving closes them. Raises StoreError, DispatchError."""
+    """Open the program and the host's own parts; leaving closes them.
+
+    Raises ConfigurationError: there is no identity. Raises StoreError, DispatchError.
+    """
     async with AsyncExitStack() as stack:
         program = await stack.enter_async_context(open_program(configuration, FunctionsProfile(), telemetry=telemetry))
+        try:
+            await require_identity(program)
+        except IdentityMissing as error:
+            raise ConfigurationError([Problem("http.authentication", str(error))]) from None
         await program.check_setup.prepare_jobs()
         reloading = await stack.enter_async_context(open_reloader(configuration, program))
         tick_work = _build_timer_handler(program)

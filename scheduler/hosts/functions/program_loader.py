@@ -16,6 +16,7 @@ from pathlib import Path
 from config.errors import ConfigurationError
 from config.loading import Configuration, load_configuration
 from jobs.problems import Problem
+from scheduler.api.scopes import AUTHENTICATION_VARIABLE, serves_anonymous_functions
 from scheduler.app import (
     TELEMETRY_CLOSE_TIMEOUT,
     EarlyTelemetry,
@@ -118,6 +119,10 @@ def load_functions_configuration(environ: Mapping[str, str]) -> Configuration:
         message = "the queue functions read another queue: they use the variable only"
         hint = f"set {STORAGE_PREFIX_VARIABLE} to {storage.prefix}"
         raise ConfigurationError([configuration.loaded.problem(("storage", "prefix"), message, hint)])
+    if (settings.http.authentication == "own") is not serves_anonymous_functions(environ):
+        message = "the HTTP functions are registered by the variable only"
+        hint = f"set {AUTHENTICATION_VARIABLE} to {settings.http.authentication}"
+        raise ConfigurationError([configuration.loaded.problem(("http", "authentication"), message, hint)])
     if not (storage.connection_string or storage.account_name or storage.queue_url):
         # Elsewhere unresolved references only make the app unready; here it would open an account without a name.
         raise ConfigurationError(Problem("", sentence) for sentence in settings.unresolved)

@@ -123,7 +123,7 @@ class FunctionsHost:
             return unavailable_api(error)
         from scheduler.api.app import create_api
 
-        self._api = self._api or create_api(program.services(), requires_key=True)
+        self._api = self._api or create_api(program.services())
         return self._api
 
     def _get_loader(self) -> ProgramLoader:

@@ -75,11 +75,7 @@ class DeadLetters:
     async def list_letters(self, *, limit: int = 50, after: str = "") -> Sequence[DeadLetter]:
         """List newest first, those older than the letter with the id `after`.
 
-        <<<<<<< HEAD
-                Raises InvalidContinuation if `after` is not an id.
-        =======
-                Raises ValueError if that is not an id.
-        >>>>>>> 791f7e37 (style: no line is longer than 120 characters again)
+        Raises InvalidContinuation if `after` is not an id.
         """
         rows = await self._store.list_rows(
             DEAD_LETTERS_TABLE, LETTERS_PARTITION, after=_key_of_continuation(after) if after else "", limit=limit

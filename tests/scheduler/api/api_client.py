@@ -14,6 +14,8 @@ import httpx
 from jobs.runs import Ticket
 from observability.telemetry import Telemetry
 from scheduler.api.app import create_api
+from scheduler.authentication.authentication import Authentication, open_authentication
+from scheduler.authentication.function_keys import FunctionKeyAuthenticator
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.health.report import Health, HealthStatus, PartHealth
@@ -28,11 +30,18 @@ from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.repository import RunRecord
 from scheduler.watchdog import JobWatch, RunActivity, Watchdog
 from tests.jobs.running.run_parts import Step
+from tests.parts.http_functions import behind_functions_host
 from tests.scheduler.api.described import check_described
 from tests.scheduler.fakes import Shop
 from tests.scheduler.stores.memory import MemoryData
 
 BASE = "http://scheduler.test"
+
+
+def _default_authentication(requires_key: bool) -> Authentication:
+    if requires_key:
+        return Authentication(FunctionKeyAuthenticator(), is_remote=True)
+    return open_authentication()
 
 
 class ApiClient:
@@ -45,6 +54,7 @@ class ApiClient:
         data: MemoryData | None = None,
         requires_key: bool = False,
         rate_limits: RateLimitRules | None = None,
+        authentication: Authentication | None = None,
     ) -> None:
         self.shop = Shop(*steps, jobs=jobs, data=data)
         self.dispatch = InProcessDispatch(self.shop.worker.submit)
@@ -68,12 +78,14 @@ class ApiClient:
             circuits=self.shop.circuits,
             idempotency=Repositories(self.shop.store).idempotency,
             rate_limits=RateLimits(rate_limits or RateLimitRules(), clock),
+            authentication=authentication or _default_authentication(requires_key),
             clock=clock,
             environment="test",
             version="1.2.3",
         )
-        self.app = create_api(self.services, requires_key=requires_key)
-        self._client = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url=BASE)
+        self.app = create_api(self.services)
+        transport = httpx.ASGITransport(behind_functions_host(self.app) if requires_key else self.app)
+        self._client = httpx.AsyncClient(transport=transport, base_url=BASE)
 
     async def __aenter__(self) -> Self:
         return self

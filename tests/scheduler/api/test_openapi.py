@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from scheduler.api.app import ROUTERS
+from scheduler.api.models.api_keys import CreatedKeyModel, KeyList, KeyModel
 from scheduler.api.models.audit import AuditHeadModel, AuditList
 from scheduler.api.models.backfills import BackfillModel
 from scheduler.api.models.circuits import CircuitList, CircuitModel
@@ -54,6 +55,11 @@ ROUTES: dict[tuple[str, str], type[BaseModel] | None] = {
     ("post", "/api/jobs/{name}/run"): RunModel,
     ("get", "/api/jobs/{name}/heartbeat"): HeartbeatModel,
     ("get", "/api/jobs/{name}/uptime"): UptimeModel,
+    ("get", "/api/keys"): KeyList,
+    ("post", "/api/keys"): CreatedKeyModel,
+    ("get", "/api/keys/{key_id}"): KeyModel,
+    ("delete", "/api/keys/{key_id}"): None,
+    ("post", "/api/keys/{key_id}/rotate"): CreatedKeyModel,
     ("get", "/api/ping/{token}"): None,
     ("post", "/api/ping/{token}"): None,
     ("get", "/api/ping/{token}/{result}"): None,
@@ -94,7 +100,9 @@ async def test_every_route_has_a_summary_an_answer_and_problems() -> None:
         assert operation["description"]
         assert operation["tags"]
         good = operation["responses"][
-            "202"
+            "201"
+            if model is CreatedKeyModel
+            else "202"
             if path.endswith(("/run", "/replay", "/backfill"))
             else "200"
             if model or path.startswith(("/api/ping/", "/api/audit/"))

@@ -9,6 +9,19 @@ from typing import Any
 import azure.functions as func
 
 from scheduler.hosts.functions.triggers import FunctionsHost
+from tests.parts.http_functions import find_http_function
+
+
+@dataclass(frozen=True)
+class InvokedFunction:
+    """What the API reads of the context of an invocation."""
+
+    function_name: str
+    function_directory: str = ""
+    invocation_id: str = "an-invocation"
+    thread_local_storage: None = None
+    trace_context: None = None
+    retry_context: None = None
 
 
 @dataclass(frozen=True)
@@ -22,6 +35,9 @@ class Answered:
 
 
 async def ask(host: FunctionsHost, method: str, path: str) -> Answered:
-    response = await host.handle_http(func.HttpRequest(method=method, url=f"http://localhost{path}", body=b""), None)
+    function = find_http_function(method, path.partition("?")[0])
+    context = None if function is None else InvokedFunction(function.name)
+    request = func.HttpRequest(method=method, url=f"http://localhost{path}", body=b"")
+    response = await host.handle_http(request, context)  # type: ignore[arg-type]
     headers = {name.lower(): value for name, value in response.headers.items()}
     return Answered(response.status_code, headers, response.get_body())

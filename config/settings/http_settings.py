@@ -1,0 +1,87 @@
+"""The settings group `http`: who may use the API. Used by config.settings.model."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from config.settings.fields import PositiveDuration, ServiceUrl
+from config.settings.target_lists import split_list
+from jobs.checks.binding.tags import parse_tag
+from jobs.model_base import FrozenModel
+
+OPEN_ENVIRONMENTS = ("dev", "test")
+"""Environments whose API needs no authentication on loopback."""
+_ROLES_EXAMPLE = '{"Scheduler.Operator": "operator"}'
+
+
+def _check_tag(text: str) -> str:
+    if parse_tag(text).value is None:
+        raise ValueError(f"{text!r} is not a tag with a value: write team:payments")
+    return text.strip()
+
+
+class RoleGrant(FrozenModel):
+    """The role of an app role, and the tags of the jobs that it may see; without tags, all jobs."""
+
+    role: Literal["viewer", "operator", "admin"]
+    tags: Annotated[tuple[Annotated[str, AfterValidator(_check_tag)], ...], BeforeValidator(split_list)] = ()
+
+
+def _expand_grant(value: Any) -> Any:
+    """The short form, a role alone, as the long one."""
+    return {"role": value} if isinstance(value, str) else value
+
+
+def _parse_roles(value: Any) -> Any:
+    if not isinstance(value, str):
+        return {} if value is None else value
+    try:
+        found = json.loads(value)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"is not JSON ({error}): write {_ROLES_EXAMPLE}") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"is not a JSON object: write {_ROLES_EXAMPLE}")
+    return found
+
+
+def _check_tenant(text: str) -> str:
+    # Tokens of "common" and of domain names cannot be compared with the tenant id that a token contains.
+    if not re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text):
+        raise ValueError(f"{text!r} is not a tenant id: write its GUID, from `az account show --query tenantId`")
+    return text.lower()
+
+
+Roles = Annotated[Mapping[str, Annotated[RoleGrant, BeforeValidator(_expand_grant)]], BeforeValidator(_parse_roles)]
+
+
+class EntraSettings(FrozenModel):
+    """Bearer tokens of Microsoft Entra ID; off without a tenant and an audience."""
+
+    tenant: Annotated[str, AfterValidator(_check_tenant)] | None = None
+    audience: Annotated[tuple[str, ...], BeforeValidator(split_list)] = ()
+    """The app's client id, its Application ID URI, or both."""
+    authority: ServiceUrl = "https://login.microsoftonline.com"
+    roles: Roles = {}
+    """By app role. Also for the roles of the platform's authentication."""
+
+
+class SessionSettings(FrozenModel):
+    """Sessions of browsers: the longest life, and how long a session lasts without a request."""
+
+    lifetime: PositiveDuration = 8 * 3600.0
+    idle: PositiveDuration = 30 * 60.0
+
+
+class HttpSettings(FrozenModel):
+    """See scheduler.app.authentication_setup."""
+
+    authentication: Literal["auto", "open", "function_keys", "own"] = "auto"
+    easy_auth: bool = Field(default=False)
+    """Whether the platform authenticates every request (Easy Auth), so that only it can set its headers."""
+    entra: EntraSettings = EntraSettings()
+    session: SessionSettings = SessionSettings()

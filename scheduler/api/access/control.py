@@ -1,0 +1,158 @@
+"""Authenticates each request and decides whether its caller may call its route. The only place that does.
+
+A middleware of every app, after the checks of host, origin and size (scheduler.api.requests) and before the limits of
+reads and the routes. Default deny: a request is passed on only if its route declares a scope (scheduler.api.routing)
+and the caller's role includes it. A path without a route needs a caller as well, so that only callers learn which paths
+exist.
+
+It stores the result in `scope["state"]`: `principal`, `authenticated`, and `authentication_error` on routes that need
+no caller.
+"""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from starlette.routing import Match
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from scheduler.api.access.cookies import find_cookie_error
+from scheduler.api.access.decision import FREE_SCOPES, find_denial
+from scheduler.api.access.responses import answer_unauthenticated, is_page_request
+from scheduler.api.access.routes import RouteTable
+from scheduler.api.declared_route import DeclaredRoute
+from scheduler.api.requests.client_address import FUNCTION_NAME, find_client_address
+from scheduler.api.requests.rejection import reject
+from scheduler.api.scopes import HEALTH_PATH, PING_PATH_PREFIX, mask_token
+from scheduler.audit.trail import AuditTrail, Refusal
+from scheduler.authentication.authentication import Authentication
+from scheduler.authentication.errors import AuthenticationError, AuthenticationUnavailable, RoleMissing
+from scheduler.authentication.own import EASY_AUTH_HEADER
+from scheduler.authentication.port import Authenticated, AuthenticationMode, RequestCredentials
+from scheduler.identity.principal import PrincipalKind
+
+_log = logging.getLogger("scheduler.api")
+
+_NO_SCOPE = "This route declares no scope, so nobody has access to it."
+_RETRY_AFTER = "5"
+
+
+class AccessControl:
+    """Answers 401, 403 or 503, or passes the request with its caller to the app."""
+
+    def __init__(self, app: ASGIApp, authentication: Authentication, audit: AuditTrail, routes: RouteTable) -> None:
+        self._app = app
+        self._audit = audit
+        self._authentication = authentication
+        self._routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            passes = await self._decide(scope, send)
+        except Exception:
+            _log.exception("could not decide about %s %s", scope["method"], mask_token(scope["path"]))
+            detail = "The scheduler failed to process the request. The log contains the error."
+            await reject(scope, send, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
+            return
+        if passes:
+            await self._app(scope, receive, send)
+
+    async def _decide(self, scope: Scope, send: Send) -> bool:
+        """Return whether the request is passed on; otherwise it is answered."""
+        # A copy: the adapter of the Functions host passes None, and a server may share the object between requests.
+        state = scope["state"] = dict(scope.get("state") or {})
+        route = self._routes.find(scope["method"], scope["path"])
+        is_free = route.scope in FREE_SCOPES if route is not None else _is_missing_free_path(scope)
+        await self._record_forged_claims(scope)
+        try:
+            caller = await self._authentication.authenticator.authenticate(_read_credentials(scope))
+        except AuthenticationError as error:
+            if is_free:
+                state["authentication_error"] = error
+                return True
+            await self._answer_error(scope, send, error)
+            return False
+        if caller is not None:
+            state["principal"], state["authenticated"] = caller.principal, caller
+        if is_free:
+            return await self._allows_cookie(scope, send, caller)
+        if caller is None:
+            await self._answer_anonymous(scope, send)
+            return False
+        return await self._allows(scope, send, caller, route) and await self._allows_cookie(scope, send, caller)
+
+    async def _allows(self, scope: Scope, send: Send, caller: Authenticated, route: DeclaredRoute | None) -> bool:
+        unknown = _NO_SCOPE if route is None and _is_served(scope) else ""
+        denial = unknown if route is None else find_denial(caller.principal, route)
+        if denial:
+            await self._deny(scope, send, denial, "role", caller)
+        return not denial
+
+    async def _allows_cookie(self, scope: Scope, send: Send, caller: Authenticated | None) -> bool:
+        if caller is None or not caller.session_id or not (error := find_cookie_error(scope)):
+            return True
+        await self._deny(scope, send, error, "cross_site", caller)
+        return False
+
+    async def _deny(self, scope: Scope, send: Send, detail: str, reason: str, caller: Authenticated) -> None:
+        await self._record(scope, reason, caller.principal.id, way=caller.principal.kind)
+        await reject(scope, send, HTTPStatus.FORBIDDEN, detail)
+
+    async def _answer_error(self, scope: Scope, send: Send, error: AuthenticationError) -> None:
+        if isinstance(error, AuthenticationUnavailable):
+            await reject(scope, send, HTTPStatus.SERVICE_UNAVAILABLE, error.detail, retry_after=_RETRY_AFTER)
+            return
+        is_known = isinstance(error, RoleMissing)
+        status = HTTPStatus.FORBIDDEN if is_known else HTTPStatus.UNAUTHORIZED
+        await self._record(scope, error.reason, error.claimed, way=error.way)
+        if is_known:
+            await reject(scope, send, status, error.detail)
+        else:
+            await answer_unauthenticated(scope, send, error.detail, is_invalid=True)
+
+    async def _answer_anonymous(self, scope: Scope, send: Send) -> None:
+        can_sign_in = self._authentication.mode is AuthenticationMode.OWN
+        if not (can_sign_in and is_page_request(scope)):
+            await self._record(scope, "no_credential")
+        await answer_unauthenticated(scope, send, "", can_sign_in=can_sign_in)
+
+    async def _record_forged_claims(self, scope: Scope) -> None:
+        """Record an Easy Auth header that the platform cannot have sent. It is ignored."""
+        is_sent = any(name == EASY_AUTH_HEADER.encode() for name, _ in scope["headers"])
+        if is_sent and not self._authentication.trusts_platform:
+            await self._record(scope, "platform_claims_ignored", way=PrincipalKind.EASY_AUTH)
+
+    async def _record(self, scope: Scope, reason: str, principal: str = "", *, way: str = "") -> None:
+        route = self._routes.find(scope["method"], scope["path"])
+        template = "no route" if route is None else f"{route.method} {route.path}"
+        address, request_id = find_client_address(scope), scope["state"].get("request_id", "")
+        _log.info(
+            "%s was refused: %s; caller %s, address %s", template, reason, principal or "unknown", address or "unknown"
+        )
+        await self._audit.record_refusal(Refusal(way or "none", template, reason, principal, address, request_id))
+
+
+def _is_missing_free_path(scope: Scope) -> bool:
+    """Return whether a path without a route lies among those of health or pings, where it gets 404 without a caller."""
+    return scope["path"].startswith((f"{HEALTH_PATH}/", PING_PATH_PREFIX)) and not _is_served(scope)
+
+
+def _read_credentials(scope: Scope) -> RequestCredentials:
+    def values(name: str) -> list[str]:
+        key = name.encode("ascii")
+        return [value.decode("latin-1") for given, value in scope["headers"] if given == key]
+
+    return RequestCredentials(values, find_client_address(scope), scope.get(FUNCTION_NAME) or "")
+
+
+def _is_served(scope: Scope) -> bool:
+    """Return whether the app has a route for the request, although no declaration matches."""
+    app: Any = scope.get("app")
+    routes = app.router.routes if app is not None else ()
+    as_get = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+    return any(route.matches(as_get)[0] is Match.FULL for route in routes)

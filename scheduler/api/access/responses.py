@@ -1,0 +1,34 @@
+"""The responses to requests without a valid credential. Called by scheduler.api.access.control."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.types import Scope, Send
+
+from scheduler.api.dashboard.error_page import accepts_html
+from scheduler.api.requests.rejection import reject
+from scheduler.api.scopes import SIGN_IN_PATH
+
+_NEEDS_CREDENTIAL = "This request needs a credential. Send `Authorization: Bearer KEY` or `X-API-Key: KEY`."
+_CHALLENGE = 'Bearer realm="scheduler"'
+
+
+def is_page_request(scope: Scope) -> bool:
+    """Return whether a browser requests a page."""
+    return scope["method"] in ("GET", "HEAD") and accepts_html(Request(scope))
+
+
+async def answer_unauthenticated(
+    scope: Scope, send: Send, detail: str, *, is_invalid: bool = False, can_sign_in: bool = False
+) -> None:
+    """Send 401, or redirect a browser to the sign-in page. `is_invalid`: the request had a credential."""
+    if can_sign_in and is_page_request(scope):
+        location = f"{SIGN_IN_PATH}?{urlencode({'next': scope['path']})}"
+        await reject(scope, send, HTTPStatus.SEE_OTHER, _NEEDS_CREDENTIAL, headers=[(b"location", location.encode())])
+        return
+    challenge = f'{_CHALLENGE}, error="invalid_token"' if is_invalid else _CHALLENGE
+    headers = [(b"www-authenticate", challenge.encode())]
+    await reject(scope, send, HTTPStatus.UNAUTHORIZED, detail or _NEEDS_CREDENTIAL, headers=headers)

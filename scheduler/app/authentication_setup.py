@@ -1,0 +1,62 @@
+"""Builds the authentication of the API from the settings. Called by scheduler.app.building and the hosts."""
+
+from __future__ import annotations
+
+from config.settings.http_settings import OPEN_ENVIRONMENTS
+from config.settings.model import Settings
+from scheduler.app.foundation import Foundation
+from scheduler.app.program import Program
+from scheduler.authentication.authentication import Authentication, open_authentication
+from scheduler.authentication.function_keys import FunctionKeyAuthenticator
+from scheduler.authentication.key_verifier import KeyVerifier
+from scheduler.authentication.own import OwnAuthenticator, Ways
+from scheduler.authentication.port import AuthenticationMode
+from scheduler.stores.identity.api_keys import ApiKeys
+
+_MISSING = (
+    "the API needs an identity, because it is not on loopback in dev or test: make a key with "
+    "`keys create NAME --role admin`, or set http.entra (SCHEDULER_HTTP__ENTRA__TENANT) or http.easy_auth"
+)
+
+
+def choose_embedded_mode(settings: Settings, *, is_loopback: bool) -> AuthenticationMode:
+    """Return where the embedded host authenticates callers: nowhere only on loopback in development."""
+    is_open = settings.http.authentication == "open" and settings.environment in OPEN_ENVIRONMENTS
+    return AuthenticationMode.OPEN if is_open and is_loopback else AuthenticationMode.OWN
+
+
+def choose_functions_mode(settings: Settings) -> AuthenticationMode:
+    """Return where the Functions host authenticates callers. It has no open mode."""
+    own = settings.http.authentication == "own"
+    return AuthenticationMode.OWN if own else AuthenticationMode.FUNCTION_KEYS
+
+
+def build_authentication(foundation: Foundation) -> Authentication:
+    """Return the authentication of this process. Only the chosen mode is built."""
+    settings, profile = foundation.settings, foundation.profile
+    mode = profile.authentication_mode(settings)
+    if mode is AuthenticationMode.OPEN:
+        return open_authentication()
+    if mode is AuthenticationMode.FUNCTION_KEYS:
+        return Authentication(FunctionKeyAuthenticator(), is_remote=True)
+    keys = KeyVerifier(foundation.repositories.api_keys, foundation.clock)
+    return Authentication(
+        OwnAuthenticator(keys, Ways()),
+        trusts_platform=settings.http.easy_auth,
+        is_remote=not profile.is_on_loopback(settings),
+    )
+
+
+class IdentityMissing(Exception):
+    """Callers must be authenticated, and there is no way to do so. The message contains what to do."""
+
+
+async def require_identity(program: Program) -> None:
+    """Raise IdentityMissing if nobody could use the API. Raises StoreError."""
+    if program.authentication.mode is not AuthenticationMode.OWN:
+        return
+    http = program.settings.http
+    has_entra = http.entra.tenant is not None and bool(http.entra.audience) and bool(http.entra.roles)
+    has_easy_auth = http.easy_auth and bool(http.entra.roles)
+    if not (has_entra or has_easy_auth or await ApiKeys(program.store).has_active(program.clock.now())):
+        raise IdentityMissing(_MISSING)

@@ -1,0 +1,29 @@
+"""The tags that limit a principal, written `team:payments`. Pure.
+
+Used by scheduler.operations.api_keys, scheduler.authentication and scheduler.api.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+TAG_LIMIT_PATTERN: Final = r"^[^:=\s][^:=]*[:=][^\s].*$"
+Tags = tuple[tuple[str, str], ...]
+
+
+def parse_tag_limits(texts: Iterable[str]) -> Tags:
+    """Parse `team:payments` or `team=payments`, sorted and without duplicates. Raises ValueError."""
+    return tuple(sorted({_parse_tag_limit(text) for text in texts}))
+
+
+def format_tag_limits(tags: Tags) -> list[str]:
+    return [f"{key}:{value}" for key, value in tags]
+
+
+def _parse_tag_limit(text: str) -> tuple[str, str]:
+    if re.match(TAG_LIMIT_PATTERN, text) is None:
+        raise ValueError(f"{text[:60]!r} is not a tag with a value: write team:payments")
+    key, value = re.split("[:=]", text, maxsplit=1)
+    return key, value
