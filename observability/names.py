@@ -70,6 +70,7 @@ LEVEL: Final = _field("Level", "DEBUG, INFO, WARNING, ERROR or CRITICAL.")
 LOGGER: Final = _field("Logger", "The module of the program that logs.")
 EVENT: Final = _field("Event", "The log event; missing on plain lines.")
 MESSAGE: Final = _field("Message", "The message.")
+REQUEST_ID: Final = _field("RequestId", "The API request for which the line was logged, if any.")
 EXCEPTION: Final = _field("Exception", "The traceback, if there is one.")
 
 # --- Fields of log events, custom events and spans --------------------------------------------------------------------

@@ -15,6 +15,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from observability import names
 from observability.event_fields import Fields
 from observability.events import LogEvent
+from observability.logs.request_ids import request_id_of
 from observability.redaction import redact_fields
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class JsonFormat(logging.Formatter):
             line.update(event.fields())
         else:
             line[names.MESSAGE] = record.getMessage()
+        if request_id := request_id_of(record):
+            line[names.REQUEST_ID] = request_id
         if trace := format_traceback(record):
             line[names.EXCEPTION] = trace
         return _encode_line(redact_fields(line, self._redactor))

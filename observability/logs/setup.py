@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 from observability.invocations import InvocationFilter
 from observability.logs.formats import JsonFormat, TextFormat
 from observability.logs.own_handler import OwnHandler
+from observability.logs.request_ids import RequestIdFilter
 from observability.logs.writer import LogWriter
 from observability.redaction import RedactionFilter
 
@@ -84,6 +85,7 @@ def configure_logging(
                 _configure_worker_handler(handler, formatter, redactor)
         return ConfiguredLogging(None)
     writer = LogWriter(stream, formatter)
+    writer.addFilter(RequestIdFilter())
     writer.addFilter(RedactionFilter(redactor))
     root.addHandler(writer)
     return ConfiguredLogging(writer)
@@ -92,8 +94,9 @@ def configure_logging(
 def _configure_worker_handler(handler: logging.Handler, formatter: logging.Formatter, redactor: Redactor) -> None:
     """Make a handler of the Functions worker pass on what we would write, when the host takes it."""
     handler.setFormatter(formatter)
-    ours = (RedactionFilter, InvocationFilter)
+    ours = (RequestIdFilter, RedactionFilter, InvocationFilter)
     handler.filters = [each for each in handler.filters if not isinstance(each, ours)]
+    handler.addFilter(RequestIdFilter())
     handler.addFilter(RedactionFilter(redactor))
     handler.addFilter(InvocationFilter(handler))
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from jobs.request_id import current_request_id
+from observability import names
 from observability.events import (
     LogEvent,
     LogLine,
@@ -40,6 +42,7 @@ class _WarningForwarder(OwnHandler):
             record.levelno,
             record.name,
             record.getMessage(),
+            values={names.REQUEST_ID: request_id} if (request_id := current_request_id()) else {},
             exc_info=exc_info,
             exc_text=record.exc_text or "",
         )

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from jobs.problems import dotted_path, validation_findings
+from jobs.request_id import current_request_id
 from scheduler.api.allowed_methods import find_allowed_methods
 from scheduler.api.dashboard.error_page import accepts_html, error_page_response
 from scheduler.api.models.base import RETRY_AFTER, ResponseModel
@@ -46,13 +47,16 @@ class InvalidInput(ResponseModel):
 
 
 class ProblemDetails(ResponseModel):
-    """Problem details of RFC 9457. `type` is about:blank: `status` is the kind, `detail` the cause and the fix."""
+    """Problem details of RFC 9457. `type` is about:blank: `status` is the kind, `detail` the cause and the fix.
+
+    `request_id`: of the response header X-Request-ID, also in the log."""
 
     type: str = "about:blank"
     title: str
     status: int
     detail: str
     instance: str
+    request_id: str | None = None
     errors: list[InvalidInput] | None = None
 
 
@@ -91,7 +95,14 @@ def problem_response(
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     title = reason_phrase(status)
-    body = ProblemDetails(title=title, status=status, detail=detail, instance=mask_token(path), errors=errors)
+    body = ProblemDetails(
+        title=title,
+        status=status,
+        detail=detail,
+        instance=mask_token(path),
+        request_id=current_request_id() or None,
+        errors=errors,
+    )
     return JSONResponse(body.model_dump(exclude_none=True), status, media_type=MEDIA_TYPE, headers=headers)
 
 

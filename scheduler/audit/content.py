@@ -39,7 +39,7 @@ def entry_content(
         "role": caller.principal.role.value,
         "source": caller.source.name.lower(),
         "address": caller.address[:100],
-        "request_id": caller.request_id,
+        "request_id": redactor.redact(caller.request_id),
         "before": _state(change.before, redactor),
         "after": _state(change.after, redactor),
         **more,

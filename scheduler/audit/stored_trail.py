@@ -88,7 +88,7 @@ class StoredAuditTrail:
             "role": "",
             "source": "api",
             "address": refusal.address[:100],
-            "request_id": refusal.request_id,
+            "request_id": self._redactor.redact(refusal.request_id),
             "before": None,
             "after": {
                 "way": refusal.way,

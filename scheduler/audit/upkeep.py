@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from jobs.ports import Clock
 from scheduler.audit.stored_trail import StoredAuditTrail
@@ -37,17 +37,21 @@ class AuditUpkeep:
         self._clock = clock
         self._publish_head = publish_head
         self._age_s = age_s
+        self._anchored_at: datetime | None = None
+        """What the cursor was at least, so that it is read rarely."""
 
     async def tick(self) -> None:
         """Store counted refusals; once an hour, by any process, publish the head and delete old entries."""
         await self._trail.flush_refusals()
         now = self._clock.now()
+        if self._anchored_at is not None and now - self._anchored_at < ANCHOR_INTERVAL:
+            return
         try:
-            last = await self._cursors.read(ANCHOR_CURSOR)
-            if last is not None and now - last < ANCHOR_INTERVAL:
+            self._anchored_at = await self._cursors.read(ANCHOR_CURSOR)
+            if self._anchored_at is not None and now - self._anchored_at < ANCHOR_INTERVAL:
                 return
             await self.publish_head()
-            await self._cursors.advance(ANCHOR_CURSOR, now)
+            self._anchored_at = await self._cursors.advance(ANCHOR_CURSOR, now)
             if number := await self._trail.prune(self._age_s):
                 _log.info("deleted %d old entries of the audit trail", number)
         except StoreError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 
+from jobs.request_id import current_request_id
 from scheduler.connections.reason_phrases import reason_phrase
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
@@ -16,7 +17,9 @@ PROBLEM_MEDIA_TYPE = "application/problem+json"
 def problem_body(status: HTTPStatus, detail: str, path: str = "") -> bytes:
     """Return the JSON. `path`: without a token; empty if the request target is unknown."""
     problem = {"type": "about:blank", "title": reason_phrase(status), "status": int(status), "detail": detail}
-    return json.dumps(problem | ({"instance": path} if path else {}), separators=(",", ":")).encode()
+    problem |= {"instance": path} if path else {}
+    problem |= {"request_id": request_id} if (request_id := current_request_id()) else {}
+    return json.dumps(problem, separators=(",", ":")).encode()
 
 
 def raw_response(status: HTTPStatus, detail: str) -> bytes:

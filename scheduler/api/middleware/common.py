@@ -14,6 +14,7 @@ from scheduler.api.access.routes import RouteTable
 from scheduler.api.declared_route import DeclaredRoute
 from scheduler.api.middleware.escaped_json import JsonEscaping
 from scheduler.api.middleware.head import HeadSupport
+from scheduler.api.middleware.request_ids import RequestIds
 from scheduler.api.middleware.security_headers import add_security_headers
 from scheduler.api.requests import BodyRules, ReadLimiter, RequestGuard
 from scheduler.api.requests.idempotency import Idempotency
@@ -28,7 +29,7 @@ def add_common_middleware(
     bodies: BodyRules | None = None,
     routes: Iterable[DeclaredRoute] = (),
 ) -> None:
-    """Add JSON escaping, HEAD support, limits, access control, the request guard and security headers.
+    """Add JSON escaping, HEAD support, limits, access control, the request guard, security headers, request ids.
 
     The middleware added last receives a request first. `services`: None for an app that only answers that the program
     is unavailable. `bodies`, `routes`: of the app.
@@ -43,3 +44,4 @@ def add_common_middleware(
         api.add_middleware(FailedAuthenticationLimiter, services.rate_limits)
     api.add_middleware(RequestGuard, hosts=hosts, bodies=bodies)
     add_security_headers(api)
+    api.add_middleware(RequestIds)
