@@ -17,6 +17,7 @@ from scheduler.health.report import HealthStatus
 from tests.scheduler.api.api_client import BASE, ApiClient
 
 HOSTS = ("scheduler.test",)
+SAME_ID = {"X-Request-ID": "the-same-request"}
 PROBED = ("/api/health", "/api/health/live", "/api/health/ready", "/api/health?at=1")
 
 
@@ -27,9 +28,9 @@ class Early:
         self.desk = desk
         self.times_made = 0
         early = LazyApi(desk.services, hosts=HOSTS, on_created=self._made)
-        self.early = httpx.AsyncClient(transport=httpx.ASGITransport(early), base_url=BASE)
+        self.early = httpx.AsyncClient(transport=httpx.ASGITransport(early), base_url=BASE, headers=SAME_ID)
         whole = create_api(desk.services, hosts=HOSTS)
-        self.whole = httpx.AsyncClient(transport=httpx.ASGITransport(whole), base_url=BASE)
+        self.whole = httpx.AsyncClient(transport=httpx.ASGITransport(whole), base_url=BASE, headers=SAME_ID)
 
     def _made(self) -> None:
         self.times_made += 1
@@ -44,8 +45,7 @@ async def both() -> AsyncIterator[Early]:
 
 
 def reported(answer: httpx.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
-    headers = [(name, value) for name, value in answer.headers.items() if name != "x-request-id"]
-    return answer.status_code, answer.content, sorted(headers)
+    return answer.status_code, answer.content, sorted(answer.headers.items())
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
