@@ -15,7 +15,7 @@ from scheduler.api.routes.filters import parse_due_range
 from scheduler.api.routing import ApiRouter
 from scheduler.queries.audit import AuditFilter
 
-router = ApiRouter("audit")
+router = ApiRouter("audit", by_tag=True)
 
 EXPORT_TYPE = "application/x-ndjson"
 _LINES_A_CHUNK = 100
