@@ -137,6 +137,18 @@ def test_the_watchdog_warns_and_reports_when_all_is_well_again(listening: pytest
     assert exporter.events[0].fields()["Part"] == "jobs"
 
 
+def test_the_head_of_the_audit_trail_is_logged_and_reaches_every_exporter(listening: pytest.LogCaptureFixture) -> None:
+    exporters = [RecordingExporter(), RecordingExporter()]
+    Telemetry(exporters, environment="prod").audit_head(1801, "77d0", 1200)
+    assert logged(listening) == [(logging.INFO, "AUDIT_HEAD")]
+    for exporter in exporters:
+        (event,) = exporter.events
+        assert isinstance(event, LogLine)
+        fields = event.fields()
+        assert event.name == "AUDIT_HEAD"
+        assert (fields["AuditSequence"], fields["AuditHash"], fields["AuditEntries"]) == (1801, "77d0", 1200)
+
+
 def test_gauges_reach_the_exporters_and_not_the_log(listening: pytest.LogCaptureFixture) -> None:
     exporter = RecordingExporter()
     Telemetry([exporter]).gauges([(WATCHDOG_GAUGES[0], 1.5)])
