@@ -12,6 +12,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
@@ -32,7 +33,13 @@ _log = logging.getLogger("scheduler.api")
 MEDIA_TYPE = "application/problem+json"
 
 
-class InvalidInput(ResponseModel):
+class SparseModel(ResponseModel):
+    """Is sent without the fields that are null."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
+
+class InvalidInput(SparseModel):
     """An invalid part of a request. `location`: for example `query.limit`."""
 
     location: str
@@ -46,7 +53,7 @@ class InvalidInput(ResponseModel):
         return f"{text} {self.hint[0].upper()}{self.hint[1:]}" if text.endswith("?") else f"{text}; {self.hint}"
 
 
-class ProblemDetails(ResponseModel):
+class ProblemDetails(SparseModel):
     """Problem details of RFC 9457. `type` is about:blank: `status` is the kind, `detail` the cause and the fix.
 
     `request_id`: of the response header X-Request-ID, also in the log."""

@@ -13,9 +13,12 @@ RETRY_AFTER = "5"
 
 
 class ResponseModel(BaseModel):
-    """Defers its validator, because FastAPI builds one for each route that returns the model."""
+    """Defers its validator, because FastAPI builds one for each route that returns the model.
 
-    model_config = ConfigDict(defer_build=True)
+    Fields with a default are sent too, so the schema of a response requires them.
+    """
+
+    model_config = ConfigDict(defer_build=True, json_schema_serialization_defaults_required=True)
 
 
 def example_values(**fields: JsonValue) -> ConfigDict:

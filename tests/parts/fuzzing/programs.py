@@ -1,0 +1,135 @@
+"""The program behind the API that is fuzzed: embedded on SQLite or Azurite, or in Microsoft's worker on Azurite."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
+
+from config.loading import load_configuration
+from scheduler.api.app import create_api
+from scheduler.hosts.embedded.program import open_embedded_program
+from scheduler.stores.azure.opening import open_azure_tables
+from tests.parts.api_requests import EXAMPLE_SECRETS, api_requests, example_jobs, prepare
+from tests.parts.azurite import Azurite, fresh_prefix
+from tests.parts.functions_host import MASTER_KEY
+from tests.parts.functions_worker import FunctionsWorker, worker_factory
+from tests.parts.fuzzing.bridge import App, LoopThread, Receive, Scope, Send
+from tests.parts.http_target import HttpTarget
+from tests.scheduler.functions.hosted import Hosted, open_run_queue, write_jobs
+from tests.scheduler.functions.hosted import environment as functions_environment
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+PLATFORM_METHODS = ("get", "put", "post", "delete", "patch")
+"""Methods that reach the program in Azure Functions: no function accepts another one."""
+NO_RATE_LIMITS = {f"SCHEDULER_RATE_LIMITS__{name}": "1000000/second" for name in ("READ", "OPERATE", "MANAGE")} | {
+    "SCHEDULER_RATE_LIMITS__FAILED_AUTHENTICATION": "1000000/second"
+}
+"""An answer 429 would hide what the routes do."""
+
+
+@contextmanager
+def fuzzed_program(opened: AbstractAsyncContextManager[App]) -> Iterator[App]:
+    """Run the program on a loop of its thread; the app can be called from others."""
+    stack = AsyncExitStack()
+    with LoopThread() as loop:
+        app = loop.run(stack.enter_async_context(opened))
+        try:
+            yield loop.bridge(app)
+        finally:
+            loop.run(stack.aclose())
+
+
+def sqlite_store(folder: Path) -> dict[str, str]:
+    return {"SCHEDULER_STORE": f"sqlite:///{folder / 'state.db'}"}
+
+
+def azurite_store(azurite: Azurite) -> dict[str, str]:
+    return {
+        "SCHEDULER_STORE": "azure",
+        "AzureWebJobsStorage": azurite.connection_string,
+        "SCHEDULER_STORAGE__PREFIX": fresh_prefix(),
+    }
+
+
+@asynccontextmanager
+async def embedded_app(folder: Path, store: Mapping[str, str]) -> AsyncIterator[App]:
+    """The API of the embedded host; runs execute in the same process."""
+    environ = {**NO_RATE_LIMITS, **store, "SCHEDULER_ENVIRONMENT": "test", "SCHEDULER_JOBS": str(folder / "jobs")}
+    async with HttpTarget() as target:
+        target.on("/health", 200)
+        _write_jobs(folder / "jobs", target.url)
+        configuration = load_configuration(environ, root=ROOT)
+        with environment(EXAMPLE_SECRETS):
+            async with open_embedded_program(configuration) as opened:
+                for request in api_requests():
+                    await prepare(opened.program.store, request)
+                yield create_api(opened.program.services())
+                await opened.program.worker.drain(0)
+
+
+@contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _write_jobs(folder: Path, target: str) -> None:
+    folder.mkdir()
+    (folder / "jobs.json").write_text(json.dumps({"jobs": example_jobs(target)}))
+
+
+@asynccontextmanager
+async def worker_app(folder: Path, azurite: Azurite) -> AsyncIterator[App]:
+    """The API in Microsoft's worker, which needs Python 3.13. What is queued is delivered as the host would."""
+    prefix = fresh_prefix()
+    async with AsyncExitStack() as stack:
+        target = await stack.enter_async_context(HttpTarget())
+        target.on("/health", 200)
+        write_jobs(folder / "jobs", **example_jobs(target.url))
+        queue = await stack.enter_async_context(open_run_queue(azurite.connection_string, prefix))
+        settings = functions_environment(azurite.connection_string, prefix, folder / "jobs")
+        stack.enter_context(environment({**NO_RATE_LIMITS, **EXAMPLE_SECRETS, **settings}))
+        store = await open_azure_tables(connection_string=azurite.connection_string, prefix=prefix)
+        stack.push_async_callback(store.aclose)
+        for request in api_requests():
+            await prepare(store, request)
+        worker = await stack.enter_async_context(worker_factory()(ROOT, fresh=("scheduler.hosts.functions",)))
+        delivering = asyncio.create_task(_deliver(Hosted(worker, queue, store)))
+        stack.push_async_callback(sys.modules["scheduler.hosts.functions"].host.aclose)
+        stack.callback(delivering.cancel)
+        yield partial(_serve_from_worker, worker)
+
+
+async def _deliver(hosted: Hosted) -> None:
+    while True:
+        await hosted.deliver()
+        await asyncio.sleep(0.05)
+
+
+async def _serve_from_worker(worker: FunctionsWorker, scope: Scope, receive: Receive, send: Send) -> None:
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    key = headers.pop("x-functions-key", None)
+    query = scope["query_string"].decode("latin-1")
+    reply = await worker.http(
+        scope["method"],
+        scope["raw_path"].decode("latin-1") + (f"?{query}" if query else ""),
+        key="*" if key == MASTER_KEY else None,
+        headers=headers,
+        body=(await receive())["body"],
+    )
+    sent = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()]
+    await send({"type": "http.response.start", "status": reply.status, "headers": sent})
+    await send({"type": "http.response.body", "body": reply.body})
