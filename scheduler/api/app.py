@@ -32,6 +32,7 @@ from scheduler.api.routes import (
     uptime,
     watchdog,
 )
+from scheduler.authentication.port import AuthenticationMode
 from scheduler.services import Services
 
 ROUTERS = (
@@ -109,7 +110,9 @@ def _describe(api: FastAPI) -> None:
         if api.openapi_schema is None:
             from scheduler.api.description.document import create_document
 
-            api.openapi_schema = create_document(api)
+            services: Services | None = getattr(api.state, "services", None)
+            is_open = services is not None and services.authentication.mode is AuthenticationMode.OPEN
+            api.openapi_schema = create_document(api, is_open=is_open)
         return api.openapi_schema
 
     api.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it

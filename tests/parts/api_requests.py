@@ -17,14 +17,18 @@ from typing import Any
 from jobs.runs import Ticket
 from scheduler.api.app import describe_routes
 from scheduler.api.description.request_examples import RequestExample, request_examples
+from scheduler.identity.api_keys import ApiKey, hash_api_key
+from scheduler.identity.principal import Role
 from scheduler.stores.dead_letters.letter import DeadLetter
 from scheduler.stores.dead_letters.repository import DeadLetters
+from scheduler.stores.identity.api_keys import ApiKeys
 from scheduler.stores.port import Store
 from scheduler.stores.runs.repository import Runs
 
 JOB, HEARTBEAT = "checkout-api", "nightly-backup"
 TOKEN = "2fd4e1c67a2d28fced849ee1bb76e739"
 DUE = datetime(2026, 11, 28, 9, tzinfo=UTC)
+KEY_ID = "k7f3m2qd9x"
 LETTER_ID = "20261128T090000.000Z.5f2c1d9b04aa"
 EXAMPLE_SECRETS = {
     "SCHEDULER_SECRET_CHECKOUT_TOKEN": "a-token-of-checkout",
@@ -53,9 +57,17 @@ def example_jobs(target: str) -> dict[str, Any]:
 
 
 async def prepare(store: Store, request: RequestExample) -> None:
-    """Store the queued run or the dead letter that the request names, unless it exists."""
+    """Store the queued run, the dead letter or the active API key that the request names."""
     ticket = Ticket.scheduled(JOB, DUE, "dc29db1e9d4c")
     if "{run_id}" in request.template:
         await Runs(store).enqueue(ticket)
     if "{letter_id}" in request.template:
         await DeadLetters(store).add(DeadLetter(LETTER_ID, "the worker process ended 3 times", DUE, ticket))
+    if "{key_id}" in request.template:
+        await _store_active_key(ApiKeys(store))
+
+
+async def _store_active_key(keys: ApiKeys) -> None:
+    key = ApiKey(KEY_ID, "deploy", Role.OPERATOR, hash_api_key("none"), DUE, "a test")
+    stored = next((each for each in await keys.list_keys() if each.key.id == KEY_ID), None)
+    await (keys.insert(key) if stored is None else keys.replace(stored, key))

@@ -33,8 +33,8 @@ same key and body within 24 hours gets the first response, with `Idempotent-Repl
 _FASTAPI_SCHEMAS = ("HTTPValidationError", "ValidationError")
 
 
-def create_document(api: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document of these routes."""
+def create_document(api: FastAPI, *, is_open: bool = False) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of these routes. `is_open`: no credential is required."""
     document = get_openapi(title=api.title, version=api.version, description=ABOUT, routes=api.routes)
     _, problem_schemas = models_json_schema(
         [(ProblemDetails, "serialization")], ref_template="#/components/schemas/{model}"
@@ -47,7 +47,7 @@ def create_document(api: FastAPI) -> dict[str, Any]:
     }
     builder = ExampleBuilder(schemas)
     for operation in operations_of(document):
-        _complete(operation, builder)
+        _complete(operation, builder, is_open)
     for schema in schemas.values():
         schema.pop(EXAMPLE_VALUES, None)
     add_links(document)
@@ -67,10 +67,10 @@ def operations_of(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from methods.values()
 
 
-def _complete(operation: dict[str, Any], builder: ExampleBuilder) -> None:
+def _complete(operation: dict[str, Any], builder: ExampleBuilder, is_open: bool) -> None:
     scope = Scope(operation[SCOPE])
     operation["summary"] = operation["operationId"].replace("_", " ").capitalize()
-    operation["security"] = security_of(scope)
+    operation["security"] = security_of(scope, is_open=is_open)
     describe_problem_responses(operation, scope)
     describe_headers(operation, scope)
     contents = [operation.get("requestBody", {}), *operation["responses"].values()]

@@ -40,8 +40,12 @@ SECURITY_SCHEMES: Final[dict[str, dict[str, Any]]] = {
 }
 
 
-def security_of(scope: Scope) -> list[dict[str, list[str]]]:
-    """Return the alternatives that an operation accepts. Empty: none is required; a ping has its token in the path."""
+def security_of(scope: Scope, *, is_open: bool) -> list[dict[str, list[str]]]:
+    """Return the alternatives that an operation accepts. Empty: none is required; a ping has its token in the path.
+
+    `is_open`: the host serves only clients on loopback, and accepts requests without a credential as well.
+    """
     if scope in (Scope.PUBLIC, Scope.PING, Scope.SIGN_IN):
         return []
-    return [{name: [scope.value]} for name in SECURITY_SCHEMES]
+    alternatives = [{name: [scope.value]} for name in SECURITY_SCHEMES]
+    return [*alternatives, {}] if is_open else alternatives

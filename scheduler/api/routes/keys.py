@@ -10,7 +10,7 @@ from pydantic import Field
 
 from scheduler.api.dependencies import CallerDep, ServicesDep
 from scheduler.api.models.api_keys import CreatedKeyModel, KeyList, KeyModel
-from scheduler.api.models.requests import Instant, RequestModel
+from scheduler.api.models.requests import Instant, RequestModel, example
 from scheduler.api.routing import ApiRouter
 from scheduler.identity.principal import Role
 from scheduler.identity.tags import TAG_LIMIT_PATTERN, parse_tag_limits
@@ -40,6 +40,16 @@ class CreateKeyRequest(RequestModel):
     `addresses`: networks that may use it, such as `10.20.0.0/16`; empty: any address.
     """
 
+    model_config = example(
+        {
+            "name": "deploy-pipeline",
+            "role": "operator",
+            "tags": ["team:payments"],
+            "expires_at": "2030-01-01T00:00:00Z",
+            "addresses": ["10.20.0.0/16"],
+        }
+    )
+
     name: str = Field(pattern=KEY_NAME_PATTERN)
     role: Annotated[Role, Field(strict=False)]
     tags: list[_TAG] = Field(default=[], max_length=MAX_TAGS)
@@ -49,6 +59,8 @@ class CreateKeyRequest(RequestModel):
 
 class RotateKeyRequest(RequestModel):
     """`overlap`: seconds for which the old key stays valid."""
+
+    model_config = example({"overlap": 3600})
 
     overlap: float = Field(default=DEFAULT_OVERLAP, ge=0, le=MAX_OVERLAP)
 

@@ -14,8 +14,12 @@ from pathlib import Path
 from config.loading import load_configuration
 from scheduler.api.app import create_api
 from scheduler.hosts.embedded.program import open_embedded_program
+from scheduler.identity.api_keys import ApiKey, hash_api_key, parse_api_key
+from scheduler.identity.principal import Role
 from scheduler.stores.azure.opening import open_azure_tables
-from tests.parts.api_requests import EXAMPLE_SECRETS, api_requests, example_jobs, prepare
+from scheduler.stores.identity.api_keys import ApiKeys
+from scheduler.stores.port import Store
+from tests.parts.api_requests import DUE, EXAMPLE_SECRETS, api_requests, example_jobs, prepare
 from tests.parts.azurite import Azurite, fresh_prefix
 from tests.parts.functions_host import MASTER_KEY
 from tests.parts.functions_worker import FunctionsWorker, worker_factory
@@ -60,9 +64,11 @@ def azurite_store(azurite: Azurite) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def embedded_app(folder: Path, store: Mapping[str, str]) -> AsyncIterator[App]:
-    """The API of the embedded host; runs execute in the same process."""
+async def embedded_app(folder: Path, store: Mapping[str, str], key: str = "") -> AsyncIterator[App]:
+    """The API of the embedded host; runs execute in the same process. `key`: the API key that it requires."""
     environ = {**NO_RATE_LIMITS, **store, "SCHEDULER_ENVIRONMENT": "test", "SCHEDULER_JOBS": str(folder / "jobs")}
+    if key:
+        environ["SCHEDULER_HTTP__AUTHENTICATION"] = "own"
     async with HttpTarget() as target:
         target.on("/health", 200)
         _write_jobs(folder / "jobs", target.url)
@@ -71,8 +77,16 @@ async def embedded_app(folder: Path, store: Mapping[str, str]) -> AsyncIterator[
             async with open_embedded_program(configuration) as opened:
                 for request in api_requests():
                     await prepare(opened.program.store, request)
+                if key:
+                    await _store_key(opened.program.store, key)
                 yield create_api(opened.program.services())
                 await opened.program.worker.drain(0)
+
+
+async def _store_key(store: Store, key: str) -> None:
+    key_id = parse_api_key(key)
+    assert key_id is not None
+    await ApiKeys(store).insert(ApiKey(key_id, "fuzzing", Role.ADMIN, hash_api_key(key), DUE, "a test"))
 
 
 @contextmanager
