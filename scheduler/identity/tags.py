@@ -9,7 +9,10 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-TAG_LIMIT_PATTERN: Final = r"^[^:=\s][^:=]*[:=][^\s].*$"
+_CONTROL = r"\x00-\x1f\x7f-\x9f"
+_SPACE = rf"{_CONTROL} \xa0"
+TAG_LIMIT_PATTERN: Final = rf"^[^:={_SPACE}][^:={_CONTROL}]*[:=][^{_SPACE}][^{_CONTROL}]*$"
+"""Without `\\s`, which the regular expressions of Python, pydantic and JSON Schema define differently."""
 Tags = tuple[tuple[str, str], ...]
 
 
@@ -23,7 +26,7 @@ def format_tag_limits(tags: Tags) -> list[str]:
 
 
 def _parse_tag_limit(text: str) -> tuple[str, str]:
-    if re.match(TAG_LIMIT_PATTERN, text) is None:
+    if re.fullmatch(TAG_LIMIT_PATTERN, text) is None:
         raise ValueError(f"{text[:60]!r} is not a tag with a value: write team:payments")
     key, value = re.split("[:=]", text, maxsplit=1)
     return key, value

@@ -59,7 +59,7 @@ def fuzz(
     project.update(headers=dict(headers or {}))
     project.phases.update(phases=list(phases))
     project.phases.coverage.unexpected_methods = set(methods)
-    # A generated credential next to a valid one would be taken for one that is wrongly accepted.
+    # A generated credential next to a valid one would count as one that is wrongly accepted.
     project.generation.update(max_examples=examples, database="none", with_security_parameters=not headers)
     schema: Any = schemathesis.openapi.from_asgi("/api/openapi.json", app, config=config, headers=dict(headers or {}))
     if operations:
