@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from scheduler.api.dashboard import job_page, overview_page, reference_page, run_page, static_files
+from scheduler.api.description import document_route
 from scheduler.api.middleware.common import add_common_middleware
 from scheduler.api.middleware.unexpected_errors import UnexpectedErrors
 from scheduler.api.problems import add_problem_handlers
@@ -24,7 +25,6 @@ from scheduler.api.routes import (
     heartbeats,
     jobs,
     keys,
-    openapi,
     pauses,
     pings,
     runs,
@@ -50,7 +50,7 @@ ROUTERS = (
     audit.router,
     pings.router,
     keys.router,
-    openapi.router,
+    document_route.router,
     overview_page.router,
     job_page.router,
     run_page.router,
@@ -87,7 +87,7 @@ def _create_app(version: str) -> FastAPI:
     api = FastAPI(
         title="Scheduler",
         version=version,
-        openapi_url=None,  # scheduler.api.routes.openapi declares its scope
+        openapi_url=None,  # scheduler.api.description.document_route declares its scope
         docs_url=None,
         redoc_url=None,
         # Spans and log records of FastAPI would contain the query string, and thus the function key in `code`.
