@@ -50,6 +50,11 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
         "schema": {"type": "string", "pattern": "^[0-9]+$"},
         "example": "5",
     },
+    "X-Request-ID": {
+        "description": "Id of the request, also in problems, log lines and the audit trail",
+        "schema": {"type": "string"},
+        "example": "5f2c1d9b04aa",
+    },
     "WWW-Authenticate": {
         "description": "How to authenticate",
         "schema": {"type": "string"},
@@ -68,10 +73,12 @@ def response_headers(*names: str) -> dict[str, dict[str, str]]:
 
 
 def describe_headers(operation: dict[str, Any], scope: Scope) -> None:
-    """Add the headers of limits and repeats to each response that is not a shared one. Health and pings have none."""
-    if scope in (Scope.PUBLIC, Scope.PING):
-        return
-    names = (*_RATE_LIMIT_HEADERS, "Idempotent-Replayed") if scope is Scope.OPERATE else _RATE_LIMIT_HEADERS
+    """Add the headers of ids, limits and repeats to each response that is not a shared one."""
+    names = ["X-Request-ID"]
+    if scope not in (Scope.PUBLIC, Scope.PING):
+        names += _RATE_LIMIT_HEADERS
+    if scope is Scope.OPERATE:
+        names.append("Idempotent-Replayed")
     for response in operation["responses"].values():
         if "$ref" not in response:
             response["headers"] = response.get("headers", {}) | response_headers(*names)

@@ -135,8 +135,11 @@ def _describe(status: int, problem: ProblemResponse) -> dict[str, Any]:
         "schema": {"$ref": "#/components/schemas/ProblemDetails"},
         "example": example.model_dump(exclude_none=True),
     }
-    described: dict[str, Any] = {"description": problem.description, "content": {MEDIA_TYPE: content}}
-    return described | ({"headers": response_headers(*problem.headers)} if problem.headers else {})
+    return {
+        "description": problem.description,
+        "content": {MEDIA_TYPE: content},
+        "headers": response_headers(*problem.headers, "X-Request-ID"),
+    }
 
 
 def _component_name(status: int) -> str:
