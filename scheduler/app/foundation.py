@@ -81,12 +81,11 @@ async def open_foundation(
     stack.push_async_callback(identity.aclose)
     trouble = StoreFailures(clock.monotonic)
     store = await _open_store(settings, profile, identity, stack, health, trouble)
-    activity = RunActivity(clock)
+    activity, repositories = RunActivity(clock), Repositories(store)
     owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     # Any process that shares the queue may get the message of what this one queues.
     queues_as, counts_as = "" if profile.shares_queue else owner, owner[-6:] if settings.uses_azure_storage else ""
     runs = TrackedRuns(store, activity, queues_as=queues_as, failures=trouble, counts_as=counts_as)
-    repositories = Repositories(store)
     return Foundation(
         profile=profile,
         configuration=configuration,

@@ -8,7 +8,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from config.job_files.sources import open_job_file_source
 from config.loading import Configuration
 from scheduler.app.program import Program
+from scheduler.audit.job_sets import JobSetRecorder
 from scheduler.catalog.reloading import JOB_FILES_PART, JobReloader
+from scheduler.stores.audit.job_set import RecordedJobSet
 
 
 @asynccontextmanager
@@ -23,11 +25,12 @@ async def open_reloader(configuration: Configuration, program: Program) -> Async
             source,
             program.catalog,
             program.clock,
-            program.audit,
+            JobSetRecorder(program.audit, RecordedJobSet(program.store)),
             setup.warn_about_denied_targets,
             setup.checks.prepare,
             setup.log_warnings,
         )
         stack.push_async_callback(reloading.aclose)
+        reloading.record_start()
         program.health.add_probe(JOB_FILES_PART, reloading.health)
         yield reloading

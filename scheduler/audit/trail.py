@@ -46,7 +46,7 @@ class Refusal:
     request_id: str = ""
 
 
-class AuditTrail(Protocol):
+class ChangeRecorder(Protocol):
     async def record(self, caller: Caller, change: AuditedChange) -> int:
         """Store an entry, before the change is made. Return its number.
 
@@ -54,6 +54,8 @@ class AuditTrail(Protocol):
         """
         ...
 
+
+class AuditTrail(ChangeRecorder, Protocol):
     async def record_failure(self, caller: Caller, change: AuditedChange, error: BaseException, number: int) -> None:
         """Store that the change of an entry failed. Logs what cannot be stored."""
         ...

@@ -17,7 +17,7 @@ from jobs.formats.instants import format_instant
 from jobs.ports import Clock
 from jobs.problems import Problem
 from scheduler.audit.change_log import log_change
-from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.audit.trail import AuditedChange, ChangeRecorder
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 from scheduler.health.report import HealthStatus, PartHealth
 from scheduler.identity.caller import JOB_FILES_CALLER
@@ -44,7 +44,7 @@ class JobReloader:
         source: JobFileSource | None,
         catalog: Catalog,
         clock: Clock,
-        audit: AuditTrail,
+        audit: ChangeRecorder,
         check_jobs: Callable[[Iterable[JobDefinition]], None] = lambda jobs: None,
         prepare: Callable[[Iterable[Target]], None] = lambda targets: None,
         log_warnings: Callable[[JobSet], Awaitable[None]] | None = None,
@@ -59,6 +59,7 @@ class JobReloader:
         self._clock = clock
         self._audit = audit
         self._unrecorded: list[AuditedChange] = []
+        self._is_delay_logged = False
         self._check_jobs = check_jobs
         self._prepare = prepare
         self._log_warnings = log_warnings
@@ -67,6 +68,13 @@ class JobReloader:
         self._pending_reads: set[asyncio.Task[bool]] = set()
         self._problems: tuple[Problem, ...] = ()
         self._problems_since: datetime | None = None
+
+    def record_start(self) -> None:
+        """Let the first check record the set with which the process started."""
+        jobs = self._catalog.snapshot
+        summary = f"job set {jobs.digest} with {len(jobs)} jobs was loaded"
+        after = {"digest": jobs.digest, "jobs": len(jobs)}
+        self._unrecorded.append(AuditedChange("jobs.load", jobs.digest, summary, after=after))
 
     async def reload(self, *, max_age: float = 0.0) -> bool:
         """Put changed job files in force. Return whether jobs changed.
@@ -183,9 +191,12 @@ class JobReloader:
             try:
                 await self._audit.record(JOB_FILES_CALLER, self._unrecorded[0])
             except StoreError as error:
-                _log.warning("could not record the reload of the job files: %s; retrying at the next check", error)
+                if not self._is_delay_logged:
+                    _log.warning("could not record the job files in the audit trail: %s; retrying at each check", error)
+                self._is_delay_logged = True
                 return
             del self._unrecorded[0]
+            self._is_delay_logged = False
 
     def _reject(self, problems: tuple[Problem, ...]) -> bool:
         """Record the problems. Return whether they differ from the previous ones."""

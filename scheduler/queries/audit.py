@@ -125,9 +125,15 @@ class AuditQueries:
 
     async def export(self, principal: Principal, at: TimeRange = ANY_TIME) -> AsyncIterator[str]:
         """Yield the entries as lines, oldest first. To a principal that sees all, they are the chain."""
-        criteria = AuditFilter(at=at)
-        async for row in self._log.stream_rows():
-            view = self._view(principal, row, _parse(row))
+        criteria, first = AuditFilter(at=at), 0
+        if at.since is not None:
+            oldest, head = await self._log.read_first_sequence(), await self._log.read_head()
+            first = await self._last_until(oldest, head.sequence, at.since - _CLOCK_SKEW) + 1
+        async for row in self._log.stream_rows(first):
+            fields = _parse(row)
+            if at.until is not None and (time := _time_of(fields)) and time > at.until + _CLOCK_SKEW:
+                return
+            view = self._view(principal, row, fields)
             if view is not None and criteria.matches(view.fields):
                 yield view.line
 

@@ -328,3 +328,17 @@ async def test_a_reload_is_recorded_later_when_the_store_answers_again() -> None
     await bench.reloading.reload()
 
     assert bench.audit.actions == [("jobs.reload", "two")]
+
+
+async def test_the_set_of_the_start_is_recorded_by_the_first_check(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench()
+    bench.audit.is_unavailable = True
+    bench.reloading.record_start()
+    for _ in range(3):
+        await bench.reloading.reload()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+    bench.audit.is_unavailable = False
+    await bench.reloading.reload()
+
+    assert bench.audit.actions == [("jobs.load", "one")]
