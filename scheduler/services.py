@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 
 from jobs.ports import Clock
 from scheduler.audit.trail import AuditTrail
 from scheduler.authentication.authentication import Authentication
+from scheduler.catalog.catalog import Catalog, JobSnapshot
+from scheduler.catalog.limited import LimitedCatalog, limit_part
 from scheduler.health.report import Health
+from scheduler.identity.principal import Principal
+from scheduler.identity.tags import Tags
 from scheduler.operations import Operations
 from scheduler.queries.audit import AuditQueries
 from scheduler.queries.circuits import CircuitQueries
@@ -19,9 +23,15 @@ from scheduler.secrets.monitor import SecretMonitor
 from scheduler.stores.idempotency import IdempotencyRecords
 from scheduler.watchdog import Watchdog
 
+MAX_LIMITED = 50
+"""Sets of tags for which services are cached."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Services:
+    """`catalog`: the jobs that the queries and operations know."""
+
+    catalog: Catalog
     audit: AuditTrail
     audit_queries: AuditQueries
     operations: Operations
@@ -38,3 +48,32 @@ class Services:
     clock: Clock
     environment: str
     version: str
+    _limited: dict[Tags, tuple[JobSnapshot, Services]] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_limited(self) -> bool:
+        """Return whether only jobs with some tags exist in them."""
+        return isinstance(self.catalog, LimitedCatalog)
+
+    def for_principal(self, principal: Principal) -> Services:
+        """Return these services, or for a principal that is limited to tags those in which no other job exists.
+
+        They are built once for each set of tags, and again after the jobs have changed.
+        """
+        if not principal.tags:
+            return self
+        snapshot, limited = self._limited.get(principal.tags, (None, self))
+        if snapshot is not self.catalog.snapshot:
+            snapshot = self.catalog.snapshot
+            limited = self._limit(LimitedCatalog(snapshot, principal))
+            if len(self._limited) >= MAX_LIMITED:
+                self._limited.clear()
+            self._limited[principal.tags] = snapshot, limited
+        return limited
+
+    def _limit(self, catalog: LimitedCatalog) -> Services:
+        parts = {part.name: limit_part(getattr(self, part.name), catalog) for part in fields(self)}
+        operations = {
+            each.name: limit_part(getattr(self.operations, each.name), catalog) for each in fields(Operations)
+        }
+        return replace(self, **parts | {"catalog": catalog, "operations": Operations(**operations), "_limited": {}})

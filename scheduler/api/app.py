@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from scheduler.api.dashboard import job_page, overview_page, reference_page, run_page, static_files
+from scheduler.api.dashboard import job_page, overview_page, reference_page, run_page, sign_in_page, static_files
 from scheduler.api.description import document_route
 from scheduler.api.middleware.common import add_common_middleware
 from scheduler.api.middleware.unexpected_errors import UnexpectedErrors
@@ -29,6 +29,7 @@ from scheduler.api.routes import (
     pings,
     runs,
     secrets,
+    sessions,
     uptime,
     watchdog,
 )
@@ -50,11 +51,13 @@ ROUTERS = (
     audit.router,
     pings.router,
     keys.router,
+    sessions.router,
     document_route.router,
     overview_page.router,
     job_page.router,
     run_page.router,
     reference_page.router,
+    sign_in_page.router,
     static_files.router,
 )
 """All routes of both hosts."""
@@ -68,7 +71,7 @@ def create_api(services: Services, *, hosts: Sequence[str] = ("*",)) -> FastAPI:
     """
     api = _create_app(services.version or "0")
     api.state.services = services
-    overview_page.prepare_dashboard(api, services)
+    overview_page.prepare_dashboard(api)
     add_problem_handlers(api)
     api.add_middleware(UnexpectedErrors)
     services.rate_limits.prepare()

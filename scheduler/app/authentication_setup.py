@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from config.settings.http_settings import OPEN_ENVIRONMENTS
+from config.settings.http_settings import OPEN_ENVIRONMENTS, HttpSettings
 from config.settings.model import Settings
+from jobs.ports import Clock
 from scheduler.app.foundation import Foundation
 from scheduler.app.program import Program
 from scheduler.authentication.authentication import Authentication, open_authentication
+from scheduler.authentication.easy_auth import EasyAuth
+from scheduler.authentication.entra.signing_keys import SigningKeys
+from scheduler.authentication.entra.tokens import EntraTenant, EntraTokens
 from scheduler.authentication.function_keys import FunctionKeyAuthenticator
 from scheduler.authentication.key_verifier import KeyVerifier
 from scheduler.authentication.own import OwnAuthenticator, Ways
 from scheduler.authentication.port import AuthenticationMode
+from scheduler.authentication.role_map import RoleGrant, RoleMap
+from scheduler.authentication.sessions import SessionRules, Sessions
+from scheduler.identity.principal import Role
+from scheduler.identity.tags import parse_tag_limits
 from scheduler.stores.identity.api_keys import ApiKeys
 
 _MISSING = (
@@ -39,12 +47,26 @@ def build_authentication(foundation: Foundation) -> Authentication:
         return open_authentication()
     if mode is AuthenticationMode.FUNCTION_KEYS:
         return Authentication(FunctionKeyAuthenticator(), is_remote=True)
+    is_remote, http = not profile.is_on_loopback(settings), settings.http
     keys = KeyVerifier(foundation.repositories.api_keys, foundation.clock)
-    return Authentication(
-        OwnAuthenticator(keys, Ways()),
-        trusts_platform=settings.http.easy_auth,
-        is_remote=not profile.is_on_loopback(settings),
-    )
+    rules = SessionRules(http.session.lifetime, http.session.idle, accepts_plain=not is_remote)
+    sessions = Sessions(foundation.repositories.sessions, keys, rules, foundation.clock)
+    roles = _build_role_map(http)
+    easy_auth = EasyAuth(roles).verify if http.easy_auth else None
+    ways = Ways(_build_entra(http, roles, foundation.clock), easy_auth, sessions.authenticate)
+    return Authentication(OwnAuthenticator(keys, ways), sessions, http.easy_auth, is_remote)
+
+
+def _build_entra(http: HttpSettings, roles: RoleMap, clock: Clock) -> EntraTokens | None:
+    if http.entra.tenant is None or not http.entra.audience:
+        return None
+    tenant = EntraTenant(http.entra.tenant, http.entra.audience, http.entra.authority)
+    return EntraTokens(tenant, SigningKeys(tenant.keys_url, clock), roles, clock)
+
+
+def _build_role_map(http: HttpSettings) -> RoleMap:
+    roles = http.entra.roles
+    return RoleMap({name: RoleGrant(Role(roles[name].role), parse_tag_limits(roles[name].tags)) for name in roles})
 
 
 class IdentityMissing(Exception):

@@ -97,6 +97,7 @@ class Program:
             uptimes=self.uptimes,
             rate_limits=self.rate_limits,
             idempotency=self.idempotency,
+            catalog=self.catalog,
             authentication=self.authentication,
             clock=self.clock,
             environment=self.settings.environment,

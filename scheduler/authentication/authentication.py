@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from scheduler.authentication.open import OpenAuthenticator
 from scheduler.authentication.port import AuthenticationMode, Authenticator
 
+if TYPE_CHECKING:
+    from scheduler.authentication.sessions import Sessions
+
 
 @dataclass(frozen=True, slots=True)
 class Authentication:
-    """`trusts_platform`: whether only the platform can set the header with its claims (Easy Auth).
+    """`sessions`: None where the scheduler does not authenticate callers itself.
+
+    `trusts_platform`: whether only the platform can set the header with its claims (Easy Auth).
 
     `is_remote`: whether clients other than those on loopback can reach the API.
     """
 
     authenticator: Authenticator
+    sessions: Sessions | None = None
     trusts_platform: bool = False
     is_remote: bool = False
 

@@ -167,6 +167,17 @@ class Catalog:
         """Return the job. Raises UnknownJob."""
         return self._snapshot.get_job(name)
 
+    def is_visible(self, job: str | None) -> bool:
+        """Return whether what is stored of a job may be shown, also of one that was deleted.
+
+        The catalog of a caller that is limited to tags shows its own jobs only, see scheduler.catalog.limited.
+        """
+        return True
+
+    def shares_circuit(self, key: str) -> bool:
+        """Return whether a circuit belongs to jobs outside of this catalog as well."""
+        return False
+
     def names(self) -> Sequence[str]:
         """Return all names, sorted."""
         return self._snapshot.names()

@@ -72,7 +72,7 @@ class RunCanceller:
 
     async def _get_unfinished(self, run_id: str) -> RunRecord:
         record = await self._runs.find(run_id)
-        if record is None:
+        if record is None or not self._catalog.is_visible(record.ticket.job):
             raise NotFound(f"there is no run {run_id!r}; it has not started, or the retention has removed it")
         if record.run is not None:
             raise Conflict(f"run {run_id} is already finished: {record.run.outcome}")

@@ -41,6 +41,13 @@ class CircuitControl:
             raise NotFound(f"no job has a circuit {key!r}" + (f" (nearest: {near})" if near else ""))
         return view
 
+    async def _get_own_circuit(self, key: str) -> CircuitView:
+        """Return a circuit that the caller may change: a change must not affect jobs that do not exist for it."""
+        view = await self.get_circuit(key)
+        if self._queries.is_shared_with_others(key):
+            raise Conflict(f"jobs of other tags share circuit {key}: a caller without tag limits can change it")
+        return view
+
     async def open(self, key: str, *, until: datetime | None = None, reason: str = "", caller: Caller) -> CircuitView:
         """Reject all runs until an instant or a reset.
 
@@ -59,7 +66,7 @@ class CircuitControl:
         Raises InvalidArgument: the reason is too long.
         """
         check_reason(reason)
-        view = await self.get_circuit(key)
+        view = await self._get_own_circuit(key)
         summary = f"circuit {key} was reset" + (f": {reason}" if reason else "")
         change = AuditedChange("circuit.reset", key, summary, view.jobs, _view_fields(view), {"state": "closed"})
         async with audited(self._audit, caller, change):
@@ -68,7 +75,7 @@ class CircuitControl:
 
     async def _hold(self, key: str, *, open: bool, until: datetime | None, reason: str, caller: Caller) -> CircuitView:
         check_reason(reason)
-        view = await self.get_circuit(key)
+        view = await self._get_own_circuit(key)
         now = self._clock.now()
         check_end(until, now)
         override = ManualOverride(open, now, until, reason, caller.source.value)

@@ -127,6 +127,10 @@ class CircuitQueries:
         }
         return {name: views[key] for name, key in keys.items() if key in views}
 
+    def is_shared_with_others(self, key: str) -> bool:
+        """Return whether jobs outside of the catalog share the circuit; see Catalog.shares_circuit."""
+        return self._catalog.shares_circuit(key)
+
     def circuit_keys(self) -> Sequence[str]:
         """Return the keys of all circuits, sorted."""
         return sorted(self._policies_and_jobs())

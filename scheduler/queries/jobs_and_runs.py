@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MAX_JOBS_SCANNED = 500
 """Jobs whose latest run one call reads, so that a filter that matches none of 10,000 jobs stays cheap."""
 
+MAX_PAGES_SCANNED = 5
+"""Pages of runs that one call reads until it has enough runs of visible jobs."""
 _SCAN_BATCH = 100
 """Latest runs that are read in one batch."""
 _MICROSECOND = timedelta(microseconds=1)
@@ -123,7 +125,8 @@ class JobAndRunQueries:
         return self._due_instants(view.entry.job, view.pause, count)
 
     async def find_run(self, run_id: str) -> RunRecord | None:
-        return await self._runs.find(run_id)
+        record = await self._runs.find(run_id)
+        return record if record is not None and self._catalog.is_visible(record.ticket.job) else None
 
     async def list_runs(
         self,
@@ -134,19 +137,33 @@ class JobAndRunQueries:
         limit: int = 50,
         continuation: str | None = None,
     ) -> RunPage:
-        """Return a page of runs due in `due`, newest first. Raises ValueError for a continuation of another list."""
-        return await self._runs.list_page(
-            job=job, outcome=outcome, limit=limit, continuation=continuation, since=due.since, until=due.until
-        )
+        """Return a page of runs due in `due`, newest first. Raises ValueError for a continuation of another list.
+
+        For a caller that is limited to tags a page can have fewer runs than `limit`, even none.
+        """
+        found: list[RunRecord] = []
+        for _ in range(MAX_PAGES_SCANNED):
+            left = limit - len(found)
+            page = await self._runs.list_page(
+                job=job, outcome=outcome, limit=left, continuation=continuation, since=due.since, until=due.until
+            )
+            found += [record for record in page.records if self._catalog.is_visible(record.ticket.job)]
+            continuation = page.continuation
+            if continuation is None or len(found) == limit:
+                break
+        return RunPage(tuple(found), continuation)
 
     async def list_dead_letters(
         self, *, job: str | None = None, limit: int = 50, continuation: str | None = None
     ) -> LetterPage:
         """Return a page of dead letters, newest first. Raises ValueError for an invalid continuation."""
-        return await self._letters.read_page(job=job, limit=limit, after=continuation or "")
+        page = await self._letters.read_page(job=job, limit=limit, after=continuation or "")
+        visible = tuple(letter for letter in page.letters if self._catalog.is_visible(letter.job))
+        return LetterPage(visible, page.continuation)
 
     async def find_dead_letter(self, letter_id: str) -> DeadLetter | None:
-        return await self._letters.find(letter_id)
+        letter = await self._letters.find(letter_id)
+        return letter if letter is not None and self._catalog.is_visible(letter.job) else None
 
     async def _select_names(self, jobs: JobSnapshot, among: Sequence[str], selection: JobSelection) -> Sequence[str]:
         """Return the names, in order, whose job exists and matches the selection, ignoring its outcomes."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from scheduler.stores.heartbeats import Heartbeats
     from scheduler.stores.idempotency import IdempotencyRecords
     from scheduler.stores.identity.api_keys import ApiKeys
+    from scheduler.stores.identity.sessions import StoredSessions
     from scheduler.stores.schedule_activations import ScheduleActivations
 
 
@@ -81,3 +82,9 @@ class Repositories:
         from scheduler.stores.schedule_activations import ScheduleActivations
 
         return ScheduleActivations(self._store)
+
+    @cached_property
+    def sessions(self) -> StoredSessions:
+        from scheduler.stores.identity.sessions import StoredSessions
+
+        return StoredSessions(self._store)

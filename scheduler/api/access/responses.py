@@ -13,7 +13,7 @@ from scheduler.api.requests.rejection import reject
 from scheduler.api.scopes import SIGN_IN_PATH
 
 _NEEDS_CREDENTIAL = "This request needs a credential. Send `Authorization: Bearer KEY` or `X-API-Key: KEY`."
-_CHALLENGE = 'Bearer realm="scheduler"'
+CHALLENGE = 'Bearer realm="scheduler"'
 
 
 def is_page_request(scope: Scope) -> bool:
@@ -29,6 +29,6 @@ async def answer_unauthenticated(
         location = f"{SIGN_IN_PATH}?{urlencode({'next': scope['path']})}"
         await reject(scope, send, HTTPStatus.SEE_OTHER, _NEEDS_CREDENTIAL, headers=[(b"location", location.encode())])
         return
-    challenge = f'{_CHALLENGE}, error="invalid_token"' if is_invalid else _CHALLENGE
+    challenge = f'{CHALLENGE}, error="invalid_token"' if is_invalid else CHALLENGE
     headers = [(b"www-authenticate", challenge.encode())]
     await reject(scope, send, HTTPStatus.UNAUTHORIZED, detail or _NEEDS_CREDENTIAL, headers=headers)

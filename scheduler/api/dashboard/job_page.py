@@ -16,7 +16,7 @@ from fastapi.responses import HTMLResponse
 
 from jobs.problems import make_printable
 from jobs.schedules import Schedule, zone_of
-from scheduler.api.dashboard.job_availability import AvailabilityReader
+from scheduler.api.dashboard.readers import readers_of
 from scheduler.api.dashboard.rendering import DASHBOARD_PATH, render_page
 from scheduler.api.dependencies import Continuation, JobName, ServicesDep
 from scheduler.api.models.jobs import JobDetail
@@ -34,7 +34,7 @@ RUNS_PER_PAGE = 20
 MAX_NEXT_RUNS = 5
 """Due instants listed."""
 
-router = ApiRouter(in_schema=False)
+router = ApiRouter(in_schema=False, by_tag=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ async def show_job(
     request: Request, uses: ServicesDep, name: JobName, continuation: Continuation = None
 ) -> HTMLResponse:
     """Show the page; with a continuation it lists older runs."""
-    standings: AvailabilityReader = request.app.state.availability
+    standings = readers_of(request, uses).availability
     view = await uses.queries.view_job(name)
     runs, standing, uptime, heartbeat, circuits = await asyncio.gather(
         _list_runs(uses.queries, name, continuation),

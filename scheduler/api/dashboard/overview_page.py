@@ -12,24 +12,20 @@ from typing import Literal
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse
 
-from scheduler.api.dashboard.job_availability import AvailabilityReader
-from scheduler.api.dashboard.outages import OutageTracker
 from scheduler.api.dashboard.overview import MAX_OUTAGE_CARDS, RECENT_RUNS, OverviewPage, OverviewReader
+from scheduler.api.dashboard.readers import PageReaders, readers_of
 from scheduler.api.dashboard.rendering import DASHBOARD_PATH, render_page
 from scheduler.api.dependencies import Continuation, ServicesDep
 from scheduler.api.models.base import RETRY_AFTER
 from scheduler.api.routing import ApiRouter
-from scheduler.services import Services
 from scheduler.stores.port import StoreError
 
-router = ApiRouter(in_schema=False)
+router = ApiRouter(in_schema=False, by_tag=True)
 
 
-def prepare_dashboard(api: FastAPI, services: Services) -> None:
-    """Create the readers of the pages, which cache results per app."""
-    outages = OutageTracker(services.queries, services.clock)
-    api.state.overview = OverviewReader(services.queries, services.heartbeats, services.circuits, outages)
-    api.state.availability = AvailabilityReader(services.queries, services.uptimes, outages, services.clock)
+def prepare_dashboard(api: FastAPI) -> None:
+    """Prepare the cache of readers."""
+    api.state.readers = PageReaders()
 
 
 @router.read(DASHBOARD_PATH)
@@ -40,7 +36,7 @@ async def show_overview(
 
     While the store is unavailable it shows the health of the parts, with status 503.
     """
-    overview: OverviewReader = request.app.state.overview
+    overview = readers_of(request, uses).overview
     report, page = await asyncio.gather(
         uses.health.report(), _read_page(overview, continuation or "", only_down=show is not None)
     )
@@ -52,6 +48,7 @@ async def show_overview(
         environment=uses.environment,
         version=uses.version,
         report=report,
+        is_limited=uses.is_limited,
         away=str(page) if away else "",
         page=None if away else page,
         strip=RECENT_RUNS,

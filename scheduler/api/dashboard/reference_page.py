@@ -25,7 +25,7 @@ from scheduler.connections.reason_phrases import reason_phrase
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-router = ApiRouter(in_schema=False)
+router = ApiRouter(in_schema=False, by_tag=True)
 
 
 @dataclass(frozen=True, slots=True)

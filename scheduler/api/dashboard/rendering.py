@@ -15,6 +15,9 @@ from jobs.formats.durations import describe_span
 from scheduler.api.dashboard import formatting
 from scheduler.api.dependencies import FUNCTION_KEY
 from scheduler.api.models.runs import run_path
+from scheduler.api.scopes import SIGN_IN_PATH, SIGN_OUT_PATH
+from scheduler.authentication.port import Authenticated
+from scheduler.identity.principal import Principal
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -37,9 +40,14 @@ def run_page_path(run_id: str) -> str:
 
 def render_page(name: str, request: Request, **values: object) -> str:
     """Render a template. Its links contain the function key of the request, as a browser sends no key header."""
-    return (
-        _environment().get_template(name).render(link=_link_builder(request.query_params.get(FUNCTION_KEY)), **values)
-    )
+    link = _link_builder(request.query_params.get(FUNCTION_KEY))
+    return _environment().get_template(name).render(link=link, signed_in=_find_session(request), **values)
+
+
+def _find_session(request: Request) -> Principal | None:
+    """Return the caller of a session, whom the page names; None for any other caller."""
+    caller: Authenticated | None = (request.scope.get("state") or {}).get("authenticated")
+    return caller.principal if caller is not None and caller.session_id else None
 
 
 def _link_builder(key: str | None) -> Callable[..., str]:
@@ -93,5 +101,7 @@ def _environment() -> Environment:
         nothing=formatting.NOTHING,
         run_page_path=run_page_path,
         run_path=run_path,
+        sign_in_path=SIGN_IN_PATH,
+        sign_out_path=SIGN_OUT_PATH,
     )
     return templates

@@ -31,7 +31,7 @@ _PHASES = {
 _SHOWN = frozenset({"number", "started_at", "status_code", "error", "message", "phases", "failures", "wait_ms", "body"})
 """Fields of an attempt that the page shows elsewhere."""
 
-router = ApiRouter(in_schema=False)
+router = ApiRouter(in_schema=False, by_tag=True)
 
 
 @router.read(f"{DASHBOARD_PATH}/runs/{{run_id}}")

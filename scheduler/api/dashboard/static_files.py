@@ -9,11 +9,11 @@ from starlette.staticfiles import StaticFiles
 from scheduler.api.dashboard.rendering import DASHBOARD_PATH, STATIC_FOLDER
 from scheduler.api.routing import ApiRouter
 
-router = ApiRouter(accepts_unknown_query=True, in_schema=False)
+router = ApiRouter(accepts_unknown_query=True, in_schema=False, by_tag=True)
 _STATIC_FILES = StaticFiles(directory=STATIC_FOLDER)
 
 
-@router.read(f"{DASHBOARD_PATH}/static/{{path:path}}")
+@router.sign_in("GET", f"{DASHBOARD_PATH}/static/{{path:path}}")
 async def get_static_file(request: Request, path: str) -> Response:
     """Return a style sheet, a script or an icon."""
     return await _STATIC_FILES.get_response(path, request.scope)

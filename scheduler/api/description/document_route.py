@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 
 from scheduler.api.routing import ApiRouter
 
-router = ApiRouter(in_schema=False)
+router = ApiRouter(in_schema=False, by_tag=True)
 
 
 @router.read("/api/openapi.json")

@@ -13,6 +13,7 @@ TAGS: Final = {
     "secrets": "The secrets that jobs use, without values. Read one again after a change.",
     "audit": "The audit trail: who changed what, when and from where, as a chain of hashes.",
     "keys": "API keys: who may read, operate and manage, for which jobs. Create, rotate or revoke one.",
+    "session": "The session of a browser, and who the caller is.",
     "health": "The health of the scheduler itself.",
 }
 

@@ -22,7 +22,7 @@ from secure import (
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
-# The dashboard needs its own style sheet and script. Everything else is forbidden.
+# The dashboard needs its own style sheet, script and forms. Everything else is forbidden.
 _CSP = (
     ContentSecurityPolicy()
     .default_src("'none'")
@@ -31,7 +31,7 @@ _CSP = (
     .img_src("'self'")
     .connect_src("'self'")
     .base_uri("'none'")
-    .form_action("'none'")
+    .form_action("'self'")
     .frame_ancestors("'none'")
 )
 

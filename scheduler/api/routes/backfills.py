@@ -11,7 +11,7 @@ from scheduler.api.models.backfills import BackfillModel
 from scheduler.api.models.requests import Instant, RequestModel, example
 from scheduler.api.routing import ApiRouter
 
-router = ApiRouter("jobs")
+router = ApiRouter("jobs", by_tag=True)
 
 
 class BackfillRequest(RequestModel):

@@ -12,7 +12,7 @@ from scheduler.api.models.circuits import CircuitList, CircuitModel
 from scheduler.api.models.requests import Instant, Reason, RequestModel, example
 from scheduler.api.routing import ApiRouter
 
-router = ApiRouter("circuits")
+router = ApiRouter("circuits", by_tag=True)
 
 CircuitKey = Annotated[
     str,

@@ -19,7 +19,7 @@ from scheduler.api.routes.jobs import POLL_RETRY_AFTER
 from scheduler.api.routing import ApiRouter
 from scheduler.operations.dead_letters import LetterFilter
 
-router = ApiRouter("dead letters")
+router = ApiRouter("dead letters", by_tag=True)
 
 LetterId = Annotated[
     str, Path(max_length=100, description="The dead letter's id", examples=["20261128T090000.000Z.5f2c1d9b04aa"])

@@ -12,7 +12,7 @@ from scheduler.api.models.heartbeats import HeartbeatModel
 from scheduler.api.routing import ApiRouter
 from scheduler.stores.heartbeats import PINGS_PER_JOB
 
-router = ApiRouter("heartbeats")
+router = ApiRouter("heartbeats", by_tag=True)
 
 HeartbeatName = Annotated[str, Path(description="The job's name", examples=["nightly-backup"])]
 

@@ -36,7 +36,7 @@ POLL_RETRY_AFTER = "1"
 MAX_UPCOMING = 10
 """Due instants in the details of a job."""
 
-router = ApiRouter("jobs")
+router = ApiRouter("jobs", by_tag=True)
 
 
 @router.read("/api/jobs")

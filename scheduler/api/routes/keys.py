@@ -5,12 +5,13 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import Path
+from fastapi import Depends, Path
 from pydantic import Field
 
 from scheduler.api.dependencies import CallerDep, ServicesDep
 from scheduler.api.models.api_keys import CreatedKeyModel, KeyList, KeyModel
 from scheduler.api.models.requests import Instant, RequestModel, example
+from scheduler.api.requests.idempotency import mark_secret_response
 from scheduler.api.routing import ApiRouter
 from scheduler.identity.principal import Role
 from scheduler.identity.tags import TAG_LIMIT_PATTERN, parse_tag_limits
@@ -73,7 +74,13 @@ async def list_keys(services: ServicesDep, caller: CallerDep) -> KeyList:
     return KeyList(keys=[KeyModel.from_key(one.key, now, one.last_used_at) for one in stored])
 
 
-@router.manage("/api/keys", method="POST", status_code=HTTPStatus.CREATED, problems=(HTTPStatus.CONFLICT,))
+@router.manage(
+    "/api/keys",
+    method="POST",
+    status_code=HTTPStatus.CREATED,
+    problems=(HTTPStatus.CONFLICT,),
+    dependencies=[Depends(mark_secret_response)],
+)
 async def create_key(services: ServicesDep, caller: CallerDep, body: CreateKeyRequest) -> CreatedKeyModel:
     """Create an API key. The response contains its text, which is not stored: nothing shows it again.
 
@@ -93,7 +100,11 @@ async def get_key(services: ServicesDep, caller: CallerDep, key_id: KeyId) -> Ke
 
 
 @router.manage(
-    "/api/keys/{key_id}/rotate", method="POST", status_code=HTTPStatus.CREATED, problems=(HTTPStatus.CONFLICT,)
+    "/api/keys/{key_id}/rotate",
+    method="POST",
+    status_code=HTTPStatus.CREATED,
+    problems=(HTTPStatus.CONFLICT,),
+    dependencies=[Depends(mark_secret_response)],
 )
 async def rotate_key(
     services: ServicesDep, caller: CallerDep, key_id: KeyId, body: RotateKeyRequest | None = None

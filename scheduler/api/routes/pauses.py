@@ -8,7 +8,7 @@ from scheduler.api.models.requests import Instant, Reason, RequestModel, example
 from scheduler.api.routes.jobs import get_job
 from scheduler.api.routing import ApiRouter
 
-router = ApiRouter("jobs")
+router = ApiRouter("jobs", by_tag=True)
 
 
 class PauseRequest(RequestModel):

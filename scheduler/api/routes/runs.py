@@ -29,7 +29,7 @@ from scheduler.stores.runs.repository import RunState
 DEFAULT_CANCEL_WAIT = 1.0
 """Seconds within which a run of this process is usually recorded as cancelled."""
 
-router = ApiRouter("runs")
+router = ApiRouter("runs", by_tag=True)
 
 
 @router.read("/api/runs")

@@ -6,7 +6,7 @@ from scheduler.api.dependencies import JobName, ServicesDep
 from scheduler.api.models.uptime import UptimeModel
 from scheduler.api.routing import ApiRouter
 
-router = ApiRouter("jobs")
+router = ApiRouter("jobs", by_tag=True)
 
 
 @router.read("/api/jobs/{name}/uptime")

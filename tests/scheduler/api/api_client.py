@@ -66,6 +66,7 @@ class ApiClient:
             job_watch, self.noted, self.shop.store, Telemetry([]), clock, places=self.shop.worker.place_usage
         )
         self.services = Services(
+            catalog=catalog,
             audit=self.shop.audit,
             audit_queries=AuditQueries(catalog, self.shop.audit_log),
             operations=self.shop.operations(self.dispatch),
@@ -105,6 +106,11 @@ class ApiClient:
     async def post_json(self, path: str, body: object) -> httpx.Response:
         """POST with a body of JSON."""
         return await self.request("POST", path, json=body)
+
+    @property
+    def cookies(self) -> httpx.Cookies:
+        """Those of earlier answers, which are sent."""
+        return self._client.cookies
 
     async def request(self, method: str, path: str, **more: Any) -> httpx.Response:
         answer = await self._client.request(method, path, **more)

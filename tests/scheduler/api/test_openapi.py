@@ -23,6 +23,7 @@ from scheduler.api.models.heartbeats import HeartbeatModel
 from scheduler.api.models.jobs import JobDetail, JobList
 from scheduler.api.models.runs import RunList, RunModel
 from scheduler.api.models.secrets import SecretList, SecretModel
+from scheduler.api.models.sessions import SessionModel
 from scheduler.api.models.uptime import UptimeModel
 from scheduler.api.models.watchdog import WatchdogModel
 from scheduler.api.problems import ProblemDetails
@@ -67,6 +68,9 @@ ROUTES: dict[tuple[str, str], type[BaseModel] | None] = {
     ("get", "/api/runs"): RunList,
     ("get", "/api/runs/{run_id}"): RunModel,
     ("post", "/api/runs/{run_id}/cancel"): RunModel,
+    ("delete", "/api/session"): None,
+    ("get", "/api/session"): SessionModel,
+    ("post", "/api/session"): SessionModel,
     ("get", "/api/secrets"): SecretList,
     ("post", "/api/secrets/{name}/refresh"): SecretModel,
     ("get", "/api/status"): HealthModel,
@@ -101,7 +105,7 @@ async def test_every_route_has_a_summary_an_answer_and_problems() -> None:
         assert operation["tags"]
         good = operation["responses"][
             "201"
-            if model is CreatedKeyModel
+            if model is CreatedKeyModel or (method, path) == ("post", "/api/session")
             else "202"
             if path.endswith(("/run", "/replay", "/backfill"))
             else "200"

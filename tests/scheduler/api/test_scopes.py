@@ -6,7 +6,7 @@ import pytest
 
 from scheduler.api.app import ROUTERS
 from scheduler.api.routing import DeclaredRoute
-from scheduler.api.scopes import HEALTH_PATHS, HTTP_FUNCTIONS, PING_PATH_PREFIX, Scope
+from scheduler.api.scopes import HEALTH_PATHS, HTTP_FUNCTIONS, PING_PATH_PREFIX, SIGN_IN_PATH, SIGN_OUT_PATH, Scope
 from tests.scheduler.api.api_client import ApiClient
 
 DECLARED = [route for router in ROUTERS for route in router.declared]
@@ -28,6 +28,10 @@ def test_a_read_has_the_scope_read_and_a_change_operate_or_manage(route: Declare
         assert route.scope is Scope.PUBLIC
     elif route.path.startswith(PING_PATH_PREFIX):
         assert route.scope is Scope.PING
+    elif route.path.startswith(("/api/session", SIGN_IN_PATH, SIGN_OUT_PATH, "/api/dashboard/static/")):
+        is_read = (route.method, route.path) == ("GET", "/api/session")
+        assert route.scope is (Scope.READ if is_read else Scope.SIGN_IN)
+        return
     elif route.path.startswith("/api/keys"):
         # Keys are for a server that authenticates callers itself, where the HTTP function of a route does not matter.
         assert route.scope is Scope.MANAGE

@@ -7,8 +7,9 @@ from datetime import timedelta
 
 import pytest
 
+from scheduler.authentication.cached_reads import FRESH_TIME, STALE_TIME
 from scheduler.authentication.errors import AuthenticationUnavailable, InvalidCredential
-from scheduler.authentication.key_verifier import KEY_CACHE_TIME, KEY_STALE_TIME, USE_INTERVAL, KeyVerifier
+from scheduler.authentication.key_verifier import USE_INTERVAL, KeyVerifier
 from scheduler.identity.api_keys import create_api_key_text
 from scheduler.identity.principal import PrincipalKind, Role
 from tests.scheduler.authentication.parts import CALLER, KeyDesk
@@ -83,7 +84,7 @@ async def test_a_revocation_holds_in_another_process_within_the_cache_time() -> 
     await elsewhere.verify(text, ADDRESS)
 
     await desk.manager.revoke(key_id, CALLER)
-    desk.clock.passed += KEY_CACHE_TIME
+    desk.clock.passed += FRESH_TIME
 
     with pytest.raises(InvalidCredential):
         await elsewhere.verify(text, ADDRESS)
@@ -95,7 +96,7 @@ async def test_a_cached_key_is_accepted_for_a_bounded_time_while_the_store_is_un
     await desk.verifier.verify(text, ADDRESS)
     desk.store.breaks_after = 0
 
-    desk.clock.passed += KEY_STALE_TIME - 1
+    desk.clock.passed += STALE_TIME - 1
     await desk.verifier.verify(text, ADDRESS)
     desk.clock.passed += 2
 

@@ -1,0 +1,80 @@
+"""Starts and ends the session of a browser, with its cookie and its entry in the audit trail.
+
+Called by scheduler.api.routes.sessions and scheduler.api.dashboard.sign_in_page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from http import HTTPStatus
+
+from fastapi import Request, Response
+
+from scheduler.api.problems import ApiError
+from scheduler.api.requests.client_address import find_client_address
+from scheduler.audit.trail import AuditedChange, Refusal
+from scheduler.authentication.errors import AuthenticationError
+from scheduler.authentication.port import Authenticated
+from scheduler.authentication.sessions import PLAIN_COOKIE, SECURE_COOKIE, Sessions
+from scheduler.identity.caller import Caller, ChangeSource
+from scheduler.services import Services
+
+
+async def start_session(
+    request: Request, services: Services, caller: Authenticated, response: Response
+) -> Authenticated:
+    """Start a session for a caller and set its cookie. Return its caller. Raises StoreError, ApiError."""
+    sessions = _require_sessions(services)
+    who = Caller(caller.principal, ChangeSource.API, find_client_address(request.scope), _request_id(request))
+    change = AuditedChange("session.start", caller.principal.id, f"{caller.principal.id} signed in")
+    await services.audit.record(who, change)
+    cookie, session = await sessions.start(caller)
+    is_secure = _is_secure(request, services)
+    response.set_cookie(
+        SECURE_COOKIE if is_secure else PLAIN_COOKIE,
+        cookie,
+        max_age=max(1, int((session.ends_at - session.used_at).total_seconds())),
+        path="/",
+        secure=is_secure,
+        httponly=True,
+        samesite="strict",
+    )
+    return replace(caller, valid_until=session.ends_at, session_id=session.id)
+
+
+async def end_session(request: Request, services: Services, response: Response) -> None:
+    """End the session of the cookie, if there is one, and delete the cookie. Raises StoreError, ApiError."""
+    sessions = _require_sessions(services)
+    caller: Authenticated | None = request.scope["state"].get("authenticated")
+    if caller is not None and caller.session_id:
+        who = Caller(caller.principal, ChangeSource.API, find_client_address(request.scope), _request_id(request))
+        change = AuditedChange("session.end", caller.principal.id, f"{caller.principal.id} signed out")
+        await services.audit.record(who, change)
+        await sessions.end(caller.session_id)
+    for name, is_secure in ((SECURE_COOKIE, True), (PLAIN_COOKIE, False)):
+        if name in request.cookies:
+            response.delete_cookie(name, path="/", secure=is_secure, httponly=True, samesite="strict")
+
+
+async def record_refused_session(request: Request, services: Services, error: AuthenticationError) -> None:
+    """Record that a session was refused."""
+    route, address = f"{request.method} {request.url.path}", find_client_address(request.scope)
+    refusal = Refusal(error.way or "none", route, error.reason, error.claimed, address, _request_id(request))
+    await services.audit.record_refusal(refusal)
+
+
+def _require_sessions(services: Services) -> Sessions:
+    if services.authentication.sessions is None:
+        detail = "The scheduler does not authenticate callers itself here, so there are no sessions."
+        raise ApiError(HTTPStatus.CONFLICT, detail)
+    return services.authentication.sessions
+
+
+def _is_secure(request: Request, services: Services) -> bool:
+    """Return whether the cookie is for HTTPS alone: always, except on loopback without TLS."""
+    schemes = (request.url.scheme, request.headers.get("x-forwarded-proto", ""))
+    return services.authentication.is_remote or "https" in schemes
+
+
+def _request_id(request: Request) -> str:
+    return str(request.scope["state"].get("request_id", ""))

@@ -1,0 +1,45 @@
+"""The readers of the pages, which cache results. Called by the page modules.
+
+Each Services has its own readers, so that a caller that is limited to tags never gets a result of other jobs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+from fastapi import Request
+
+from scheduler.api.dashboard.job_availability import AvailabilityReader
+from scheduler.api.dashboard.outages import OutageTracker
+from scheduler.api.dashboard.overview import OverviewReader
+from scheduler.services import Services
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    overview: OverviewReader
+    availability: AvailabilityReader
+
+
+class PageReaders:
+    """Creates the readers of a Services once, and forgets them with it."""
+
+    def __init__(self) -> None:
+        self._readers: WeakKeyDictionary[Services, Readers] = WeakKeyDictionary()
+
+    def of(self, services: Services) -> Readers:
+        found = self._readers.get(services)
+        if found is None:
+            outages = OutageTracker(services.queries, services.clock)
+            found = self._readers[services] = Readers(
+                OverviewReader(services.queries, services.heartbeats, services.circuits, outages),
+                AvailabilityReader(services.queries, services.uptimes, outages, services.clock),
+            )
+        return found
+
+
+def readers_of(request: Request, services: Services) -> Readers:
+    """Return the readers of these services."""
+    readers: PageReaders = request.app.state.readers
+    return readers.of(services)

@@ -1,0 +1,89 @@
+"""The sign-in page at /api/dashboard/sign-in, where a user enters an API key, and the button that signs out."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from urllib.parse import parse_qs
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from scheduler.api.access.browser_sessions import end_session, record_refused_session, start_session
+from scheduler.api.access.responses import CHALLENGE
+from scheduler.api.dashboard.rendering import DASHBOARD_PATH, render_page
+from scheduler.api.dependencies import ServicesDep
+from scheduler.api.requests.client_address import find_client_address
+from scheduler.api.routing import ApiRouter
+from scheduler.api.scopes import SIGN_IN_PATH, SIGN_OUT_PATH
+from scheduler.authentication.errors import AuthenticationError, AuthenticationUnavailable, InvalidCredential
+from scheduler.authentication.port import Authenticated, AuthenticationMode, RequestCredentials
+from scheduler.services import Services
+
+_FORM = "application/x-www-form-urlencoded"
+_CHALLENGE = {"WWW-Authenticate": f'{CHALLENGE}, error="invalid_token"'}
+
+router = ApiRouter(accepts_unknown_query=True, in_schema=False)
+
+
+@router.sign_in("GET", SIGN_IN_PATH)
+async def show_sign_in(request: Request, services: ServicesDep) -> Response:
+    """Show the form."""
+    target = _safe_target(request.query_params.get("next", ""))
+    if services.authentication.mode is not AuthenticationMode.OWN:
+        return RedirectResponse(target, HTTPStatus.SEE_OTHER)
+    return _page(request, services, target)
+
+
+@router.sign_in("POST", SIGN_IN_PATH, accepts=(_FORM,))
+async def sign_in(request: Request, services: ServicesDep) -> Response:
+    """Start a session with the API key of the form."""
+    form = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=10)
+    target = _safe_target(form.get("next", [""])[0])
+    try:
+        caller = await _authenticate(request, services, form.get("key", [""])[0].strip())
+    except AuthenticationError as error:
+        await record_refused_session(request, services, error)
+        is_unavailable = isinstance(error, AuthenticationUnavailable)
+        status = HTTPStatus.SERVICE_UNAVAILABLE if is_unavailable else HTTPStatus.UNAUTHORIZED
+        return _page(request, services, target, error.detail, status)
+    response = RedirectResponse(target, HTTPStatus.SEE_OTHER)
+    await start_session(request, services, caller, response)
+    return response
+
+
+@router.sign_in("POST", SIGN_OUT_PATH, accepts=(_FORM,))
+async def sign_out(request: Request, services: ServicesDep) -> Response:
+    """End the session, and show the sign-in page."""
+    response = RedirectResponse(SIGN_IN_PATH, HTTPStatus.SEE_OTHER)
+    await end_session(request, services, response)
+    return response
+
+
+async def _authenticate(request: Request, services: Services, key: str) -> Authenticated:
+    headers = {"authorization": [f"Bearer {key}"]} if key else {}
+    credentials = RequestCredentials(lambda name: headers.get(name, []), find_client_address(request.scope))
+    caller = await services.authentication.authenticator.authenticate(credentials)
+    if caller is None:
+        raise InvalidCredential("Enter an API key.", reason="no_credential", way="")
+    return caller
+
+
+def _page(
+    request: Request, services: Services, target: str, error: str = "", status: HTTPStatus = HTTPStatus.OK
+) -> HTMLResponse:
+    html = render_page(
+        "sign_in.html",
+        request,
+        now=services.clock.now(),
+        environment=services.environment,
+        version="",
+        target=target,
+        error=error,
+    )
+    return HTMLResponse(html, status, _CHALLENGE if status is HTTPStatus.UNAUTHORIZED else None)
+
+
+def _safe_target(path: str) -> str:
+    """Return a path of this API: a link to the sign-in page must not lead to another site afterwards."""
+    is_own = path.startswith("/api/") and "\\" not in path and path.isprintable() and path != SIGN_IN_PATH
+    return path if is_own else DASHBOARD_PATH

@@ -1,0 +1,153 @@
+"""Verifies access tokens of one tenant. Used by scheduler.app.authentication_setup.
+
+Accepted: RS256 with a key of the tenant, one of its two issuers, the app's audience, and a known app role. Rejected in
+particular: `alg: none`, HS256 (with which a public key would be a valid secret), tokens of other tenants, and ID
+tokens, which prove to a client who has signed in, but authorize nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from jobs.ports import Clock
+from scheduler.authentication.entra.signing_keys import SigningKeys
+from scheduler.authentication.errors import InvalidCredential
+from scheduler.authentication.port import Authenticated
+from scheduler.authentication.role_map import RoleMap
+from scheduler.identity.principal import PrincipalKind
+
+LEEWAY = 60
+"""Seconds by which the clocks of provider and scheduler may differ."""
+_LAST_INSTANT = 253_402_300_800
+"""Seconds of the year 10000. Compared with it, neither infinity nor NaN is a number."""
+MAX_TOKEN_LENGTH = 16 * 1024
+_ID_TOKEN_CLAIMS = ("nonce", "at_hash", "c_hash")
+_CALLER_CLAIMS = ("azp", "appid")
+"""The app that requested an access token: v2, v1. An ID token has neither."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntraTenant:
+    """`authority`: such as https://login.microsoftonline.com. `audiences`: client id, Application ID URI, or both."""
+
+    tenant: str
+    audiences: Sequence[str]
+    authority: str
+
+    @property
+    def issuers(self) -> Sequence[str]:
+        """The issuers of v2 and v1 tokens."""
+        return (f"{self.authority.rstrip('/')}/{self.tenant}/v2.0", f"https://sts.windows.net/{self.tenant}/")
+
+    @property
+    def keys_url(self) -> str:
+        return f"{self.authority.rstrip('/')}/{self.tenant}/discovery/v2.0/keys"
+
+
+_OPTIONS: Any = {
+    "require": ["exp", "iss", "aud"],
+    "verify_exp": False,
+    "verify_nbf": False,
+    "verify_iat": False,
+}
+"""EntraTokens checks the times itself, with its clock."""
+
+
+class EntraTokens:
+    def __init__(self, tenant: EntraTenant, keys: SigningKeys, roles: RoleMap, clock: Clock) -> None:
+        self._tenant = tenant
+        self._keys = keys
+        self._roles = roles
+        self._clock = clock
+
+    async def verify(self, token: str) -> Authenticated:
+        """Return the caller with this token. Raises AuthenticationError."""
+        key = await self._keys.find(_read_key_id(token))
+        claims = self._decode(token, key)
+        self._check(claims)
+        name = _read_name(claims)
+        principal = self._roles.find_principal(PrincipalKind.ENTRA, name, claims.get("roles"))
+        return Authenticated(principal, valid_until=datetime.fromtimestamp(claims["exp"], UTC))
+
+    def _decode(self, token: str, key: Any) -> Mapping[str, Any]:
+        import jwt
+
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                key,
+                algorithms=["RS256"],
+                audience=list(self._tenant.audiences),
+                issuer=list(self._tenant.issuers),
+                options=_OPTIONS,
+            )
+        except jwt.InvalidTokenError as error:
+            problem = _PROBLEMS.get(type(error).__name__, "is not valid")
+            raise _invalid(f"The token {problem}.", _reason(error)) from None
+        return claims
+
+    def _check(self, claims: Mapping[str, Any]) -> None:
+        """Check what the library does not: its clock is not ours, and it knows no tenant and no kinds of tokens."""
+        now = self._clock.now().timestamp()
+        if not _is_number(claims["exp"]) or now >= claims["exp"] + LEEWAY:
+            raise _invalid("The token has expired.", "token_expired")
+        if "nbf" in claims and (not _is_number(claims["nbf"]) or now < claims["nbf"] - LEEWAY):
+            raise _invalid("The token is not valid yet.", "token_early")
+        if str(claims.get("tid", "")).lower() != self._tenant.tenant:
+            raise _invalid("The token belongs to another tenant.", "token_tenant")
+        if any(claim in claims for claim in _ID_TOKEN_CLAIMS) or not any(claim in claims for claim in _CALLER_CLAIMS):
+            raise _invalid("The token is not an access token. Request one for this API, not an ID token.", "token_kind")
+
+
+def _read_key_id(token: str) -> str:
+    """Return the id of the key of a token that claims to be signed with RS256."""
+    import jwt
+
+    if len(token) > MAX_TOKEN_LENGTH:
+        raise _invalid("The token is too long.", "token_malformed")
+    try:
+        header = jwt.get_unverified_header(token)
+    except jwt.InvalidTokenError:
+        raise _invalid("The bearer token is neither an API key nor a JSON Web Token.", "token_malformed") from None
+    if header.get("alg") != "RS256":
+        raise _invalid("The token is not signed with RS256.", "token_algorithm")
+    kid = header.get("kid")
+    if not isinstance(kid, str) or not kid:
+        raise _invalid("The token does not name its key.", "token_malformed")
+    return kid
+
+
+def _read_name(claims: Mapping[str, Any]) -> str:
+    """Return who it is: a user by name, an app by its client id, with the object id if there is no name."""
+    for claim in ("preferred_username", "upn", "appid", "azp", "oid"):
+        if isinstance(claims.get(claim), str) and claims[claim]:
+            return str(claims[claim])[:200]
+    return str(claims.get("sub", "unknown"))[:200]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < _LAST_INSTANT
+
+
+def _invalid(detail: str, reason: str) -> InvalidCredential:
+    return InvalidCredential(detail, reason=reason, way=PrincipalKind.ENTRA)
+
+
+def _reason(error: Exception) -> str:
+    return _REASONS.get(type(error).__name__, "token_invalid")
+
+
+_PROBLEMS = {
+    "InvalidAudienceError": "is for another audience",
+    "InvalidIssuerError": "has another issuer",
+    "InvalidSignatureError": "has an invalid signature",
+    "MissingRequiredClaimError": "lacks a required claim",
+}
+_REASONS = {
+    "InvalidAudienceError": "token_audience",
+    "InvalidIssuerError": "token_issuer",
+    "InvalidSignatureError": "token_signature",
+}

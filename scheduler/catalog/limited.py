@@ -1,0 +1,46 @@
+"""The catalog of a caller that is limited to tags: other jobs do not exist in it. Called by scheduler.services."""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TypeVar
+
+from scheduler.catalog.catalog import Catalog, JobSnapshot
+from scheduler.identity.principal import Principal
+
+_LIMITED_PACKAGES = ("scheduler.operations", "scheduler.queries")
+"""Packages whose objects resolve every job through their catalog. Others are shared as they are."""
+
+T = TypeVar("T")
+
+
+class LimitedCatalog(Catalog):
+    """The jobs of a snapshot that a principal sees. A later snapshot needs another object."""
+
+    def __init__(self, whole: JobSnapshot, principal: Principal) -> None:
+        seen = [entry for entry in whole if principal.sees(entry.job.tags)]
+        super().__init__(JobSnapshot(seen, whole.loaded_at, whole.digest))
+        self._circuits_of_others = {
+            entry.job.circuit_key for entry in whole if entry.job.circuit_key and not principal.sees(entry.job.tags)
+        }
+
+    def is_visible(self, job: str | None) -> bool:
+        """See Catalog.is_visible."""
+        return job in self
+
+    def shares_circuit(self, key: str) -> bool:
+        """See Catalog.shares_circuit."""
+        return key in self._circuits_of_others
+
+
+def limit_part(part: T, catalog: Catalog) -> T:
+    """Return a copy of a query or an operation that uses this catalog, with the queries and operations that it uses.
+
+    Any other part is returned as it is.
+    """
+    if not type(part).__module__.startswith(_LIMITED_PACKAGES) or not hasattr(part, "__dict__"):
+        return part
+    limited = copy(part)
+    for name, value in vars(part).items():
+        setattr(limited, name, catalog if isinstance(value, Catalog) else limit_part(value, catalog))
+    return limited

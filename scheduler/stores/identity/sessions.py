@@ -1,0 +1,91 @@
+"""Sessions of browsers: one row a session, found by the hash of its cookie. Used by scheduler.authentication.sessions.
+
+The key of a row starts with the end of the session, so that expired rows are the first ones of their partition.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from scheduler.identity.principal import Principal, PrincipalKind, Role
+from scheduler.stores.port import Delete, Insert, Replace, RowChanged, Store
+from scheduler.stores.rows.json_text import decode_json, encode_json
+
+SESSIONS_TABLE = "sessions"
+_PARTITION = "browsers"
+MAX_PRUNED = 100
+"""Expired sessions that one start of a session removes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """`id`: the key of its row. `principal`: as it was when the session started. `key_id`: of the API key, if any.
+
+    `ends_at`: whatever happens. `used_at`: correct to a minute.
+    """
+
+    id: str
+    principal: Principal
+    key_id: str
+    ends_at: datetime
+    used_at: datetime
+    etag: str = ""
+
+
+class StoredSessions:
+    """All methods raise StoreUnavailable."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def find(self, session_id: str) -> Session | None:
+        row = await self._store.get_row(SESSIONS_TABLE, _PARTITION, session_id)
+        return None if row is None else _decode(row.key, decode_json(row.body), row.etag)
+
+    async def insert(self, session: Session, now: datetime) -> None:
+        """Store a session, and remove some that have expired."""
+        expired = await self._store.list_rows(
+            SESSIONS_TABLE, _PARTITION, until=expiry_prefix(now), limit=MAX_PRUNED, bodies=False
+        )
+        await self._store.apply(*(Delete(SESSIONS_TABLE, _PARTITION, row.key) for row in expired))
+        await self._store.apply(Insert(SESSIONS_TABLE, _PARTITION, session.id, _encode(session)))
+
+    async def record_use(self, session: Session) -> bool:
+        """Store the time of use. Return False if the session was changed or ended meanwhile."""
+        try:
+            await self._store.apply(Replace(SESSIONS_TABLE, _PARTITION, session.id, _encode(session), session.etag))
+        except RowChanged:
+            return False
+        return True
+
+    async def delete(self, session_id: str) -> None:
+        await self._store.apply(Delete(SESSIONS_TABLE, _PARTITION, session_id))
+
+
+def expiry_prefix(instant: datetime) -> str:
+    """Return the start of the keys of sessions that end at this instant."""
+    return f"{int(instant.timestamp()):011d}"
+
+
+def _encode(session: Session) -> str:
+    who = session.principal
+    return encode_json(
+        {
+            "kind": who.kind.value,
+            "name": who.name,
+            "role": who.role.value,
+            "tags": [list(tag) for tag in who.tags],
+            "key": session.key_id,
+            "ends_at": session.ends_at.isoformat(),
+            "used_at": session.used_at.isoformat(),
+        }
+    )
+
+
+def _decode(session_id: str, body: dict[str, Any], etag: str) -> Session:
+    tags = tuple((key, value) for key, value in body["tags"])
+    principal = Principal(PrincipalKind(body["kind"]), body["name"], Role(body["role"]), tags)
+    ends_at, used_at = datetime.fromisoformat(body["ends_at"]), datetime.fromisoformat(body["used_at"])
+    return Session(session_id, principal, body["key"], ends_at, used_at, etag)

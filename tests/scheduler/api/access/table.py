@@ -1,0 +1,104 @@
+"""The declared identity table: what each caller gets on a route of each scope, and the routes that differ.
+
+A cell is the expected result: a status, or ALLOWED for any response of the route itself. Used by test_identity_table.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from scheduler.api.scopes import Scope
+
+ALLOWED: Final = 0
+"""The request reaches its route, which answers neither 401 nor 403."""
+
+_FREE = {Scope.PUBLIC: ALLOWED, Scope.PING: ALLOWED, Scope.SIGN_IN: ALLOWED}
+
+
+def _row(read: int, operate: int, manage: int) -> dict[Scope, int]:
+    return _FREE | {Scope.READ: read, Scope.OPERATE: operate, Scope.MANAGE: manage}
+
+
+_REJECTED = _row(401, 401, 401)
+
+TABLE: Final[dict[str, dict[Scope, int]]] = {
+    "none": _REJECTED,
+    "viewer": _row(ALLOWED, 403, 403),
+    "operator": _row(ALLOWED, ALLOWED, 403),
+    "admin": _row(ALLOWED, ALLOWED, ALLOWED),
+    "admin of another tag": _row(ALLOWED, ALLOWED, ALLOWED),
+    "expired key": _REJECTED,
+    "revoked key": _REJECTED,
+    "key from a wrong address": _REJECTED,
+    "forged Easy Auth header": _REJECTED,
+    "token with a wrong audience": _REJECTED,
+    "token with a wrong issuer": _REJECTED,
+    "token of another tenant": _REJECTED,
+    "expired token": _REJECTED,
+    "token with alg none": _REJECTED,
+    "token signed with the public key": _REJECTED,
+    "ID token": _REJECTED,
+    "token after a rotation of the keys": _row(ALLOWED, ALLOWED, ALLOWED),
+    "token while the provider is unavailable": _row(503, 503, 503),
+}
+"""By caller, then by scope."""
+
+LIMITED: Final = "admin of another tag"
+_OBJECT_OF_OTHERS = 404
+_ALL_JOBS = 403
+
+LIMITED_ROUTES: Final[dict[str, int]] = {
+    # Routes of one job, run, letter or circuit: it does not exist for a caller of another tag.
+    "GET /api/circuits/{key}": _OBJECT_OF_OTHERS,
+    "POST /api/circuits/{key}/close": _OBJECT_OF_OTHERS,
+    "POST /api/circuits/{key}/open": _OBJECT_OF_OTHERS,
+    "POST /api/circuits/{key}/reset": _OBJECT_OF_OTHERS,
+    "GET /api/dead-letters/{letter_id}": _OBJECT_OF_OTHERS,
+    "DELETE /api/dead-letters/{letter_id}": _OBJECT_OF_OTHERS,
+    "POST /api/dead-letters/{letter_id}/replay": _OBJECT_OF_OTHERS,
+    "POST /api/dead-letters/replay": _OBJECT_OF_OTHERS,
+    "GET /api/jobs/{name}": _OBJECT_OF_OTHERS,
+    "POST /api/jobs/{name}/backfill": _OBJECT_OF_OTHERS,
+    "POST /api/jobs/{name}/pause": _OBJECT_OF_OTHERS,
+    "POST /api/jobs/{name}/resume": _OBJECT_OF_OTHERS,
+    "POST /api/jobs/{name}/run": _OBJECT_OF_OTHERS,
+    "GET /api/jobs/{name}/heartbeat": _OBJECT_OF_OTHERS,
+    "GET /api/jobs/{name}/uptime": _OBJECT_OF_OTHERS,
+    "GET /api/runs/{run_id}": _OBJECT_OF_OTHERS,
+    "POST /api/runs/{run_id}/cancel": _OBJECT_OF_OTHERS,
+    "GET /api/keys/{key_id}": _OBJECT_OF_OTHERS,
+    "DELETE /api/keys/{key_id}": _OBJECT_OF_OTHERS,
+    "POST /api/keys/{key_id}/rotate": _OBJECT_OF_OTHERS,
+    "GET /api/dashboard/jobs/{name}": _OBJECT_OF_OTHERS,
+    "GET /api/dashboard/runs/{run_id}": _OBJECT_OF_OTHERS,
+    # Lists: without the jobs of others.
+    "GET /api/circuits": ALLOWED,
+    "GET /api/dead-letters": ALLOWED,
+    "GET /api/jobs": ALLOWED,
+    "GET /api/runs": ALLOWED,
+    "GET /api/keys": ALLOWED,
+    "GET /api/dashboard": ALLOWED,
+    # A new key needs the limits of its creator.
+    "POST /api/keys": 422,
+    # Nothing of any job.
+    "GET /": ALLOWED,
+    "GET /api/openapi.json": ALLOWED,
+    "GET /api/docs": ALLOWED,
+    "GET /api/session": ALLOWED,
+    "GET /api/audit": ALLOWED,
+    "GET /api/audit/export": ALLOWED,
+    # All jobs at once.
+    "GET /api/secrets": _ALL_JOBS,
+    "POST /api/secrets/{name}/refresh": _ALL_JOBS,
+    "GET /api/status": _ALL_JOBS,
+    "GET /api/audit/head": _ALL_JOBS,
+    "GET /api/watchdog": _ALL_JOBS,
+}
+"""What a caller that is limited to a tag gets on each route that needs a caller. A route that is missing here fails."""
+
+FREE_ROUTES: Final[dict[tuple[str, str], int]] = {
+    ("POST /api/session", "none"): 401,
+    ("POST /api/session", "forged Easy Auth header"): 401,
+    ("POST /api/session", "token while the provider is unavailable"): 503,
+}
+"""Routes that need no caller, and differ all the same; the other callers without a valid credential get 401 as well."""

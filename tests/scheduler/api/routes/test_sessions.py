@@ -1,0 +1,181 @@
+"""A browser signs in with a key, is recognized by a cookie, and signs out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from scheduler.authentication.authentication import Authentication
+from scheduler.authentication.key_verifier import KeyVerifier
+from scheduler.authentication.own import OwnAuthenticator, Ways
+from scheduler.authentication.sessions import PLAIN_COOKIE, SECURE_COOKIE, SessionRules, Sessions
+from scheduler.identity.caller import Caller, ChangeSource
+from scheduler.identity.principal import PROGRAM_PRINCIPAL, Role
+from scheduler.operations.api_keys import NewKey
+from scheduler.stores.identity.api_keys import ApiKeys
+from scheduler.stores.identity.sessions import StoredSessions
+from tests.config.clock import ManualClock
+from tests.scheduler.api.api_client import BASE, ApiClient
+from tests.scheduler.stores.memory import MemoryData, MemoryStore
+
+SIGN_IN, SIGN_OUT = "/api/dashboard/sign-in", "/api/dashboard/sign-out"
+PAGE = {"accept": "text/html"}
+SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
+
+
+class Site(ApiClient):
+    """An API that authenticates callers itself."""
+
+    def __init__(self, *, is_remote: bool = False) -> None:
+        data = MemoryData()
+        store = MemoryStore(data)
+        super().__init__(data=data, authentication=self._authenticate(store, is_remote))
+
+    def _authenticate(self, store: MemoryStore, is_remote: bool) -> Authentication:
+        clock = ManualClock()
+        keys = KeyVerifier(ApiKeys(store), clock)
+        sessions = Sessions(StoredSessions(store), keys, SessionRules(3600, 600, not is_remote), clock)
+        return Authentication(
+            OwnAuthenticator(keys, Ways(session=sessions.authenticate)), sessions, is_remote=is_remote
+        )
+
+    async def create_key(self, name: str = "ada", role: Role = Role.OPERATOR) -> str:
+        caller = Caller(PROGRAM_PRINCIPAL, ChangeSource.FILES)
+        return (await self.services.operations.api_keys.create(NewKey(name, role), caller)).text
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    async with Site() as found:
+        yield found
+
+
+async def sign_in(site: Site, key: str, target: str = "/api/dashboard") -> None:
+    answer = await site.request("POST", SIGN_IN, data={"key": key, "next": target}, headers=SAME_ORIGIN)
+    assert (answer.status_code, answer.headers["location"]) == (303, target)
+
+
+async def test_a_page_without_a_caller_leads_to_the_form_and_back(site: Site) -> None:
+    key = await site.create_key()
+    page = await site.request("GET", "/api/dashboard/jobs/checkout", headers=PAGE)
+    form = await site.request("GET", page.headers["location"], headers=PAGE)
+
+    assert page.status_code == 303
+    assert 'name="next" value="/api/dashboard/jobs/checkout"' in form.text
+    await sign_in(site, key, "/api/dashboard/jobs/checkout")
+    shown = await site.request("GET", "/api/dashboard/jobs/checkout", headers=PAGE)
+    assert shown.status_code == 200
+    assert "api_key:ada, operator" in shown.text
+    assert f'action="{SIGN_OUT}"' in shown.text
+
+
+async def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(site: Site) -> None:
+    answer = await site.request("POST", SIGN_IN, data={"key": await site.create_key()}, headers=SAME_ORIGIN)
+
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith(f"{PLAIN_COOKIE}=")
+    for attribute in ("HttpOnly", "SameSite=strict", "Path=/", "Max-Age=3600"):
+        assert attribute in cookie
+    assert "Secure" not in cookie
+
+
+async def test_beyond_loopback_the_cookie_is_for_https_alone() -> None:
+    async with Site(is_remote=True) as site:
+        answer = await site.request("POST", "/api/session", headers={"x-api-key": await site.create_key()})
+
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith(f"{SECURE_COOKIE}=")
+    assert "Secure" in cookie
+
+
+async def test_a_session_is_started_shown_and_ended_over_the_api(site: Site) -> None:
+    headers = {"authorization": f"Bearer {await site.create_key()}"}
+    started = await site.request("POST", "/api/session", headers=headers)
+    shown = await site.get("/api/session")
+    ended = await site.request("DELETE", "/api/session", headers=SAME_ORIGIN)
+
+    assert started.status_code == 201
+    assert (started.json()["role"], started.json()["idle_seconds"]) == ("operator", 600)
+    assert (shown.status_code, shown.json()["principal"]) == (200, "session:api_key:ada")
+    assert ended.status_code == 204
+    assert (await site.get("/api/session")).status_code == 401
+
+
+async def test_an_ended_session_is_not_revived_by_its_cookie(site: Site) -> None:
+    await sign_in(site, await site.create_key())
+    cookie = {"cookie": f"{PLAIN_COOKIE}={site.cookies[PLAIN_COOKIE]}"}
+
+    out = await site.request("POST", SIGN_OUT, headers=SAME_ORIGIN)
+
+    assert (out.status_code, out.headers["location"]) == (303, SIGN_IN)
+    assert (await site.request("GET", "/api/jobs", headers=cookie)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({"origin": "https://other.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"sec-fetch-site": "same-origin"}, 202),
+        ({"origin": BASE}, 202),
+        ({"referer": f"{BASE}/api/dashboard"}, 202),
+    ],
+)
+async def test_a_change_with_a_cookie_needs_the_own_origin(site: Site, headers: dict[str, str], status: int) -> None:
+    await sign_in(site, await site.create_key())
+
+    answer = await site.request("POST", "/api/jobs/checkout/run", headers=headers)
+
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize(
+    "target", ["https://evil.example", "//evil.example", "/\\evil.example", "javascript:alert(1)", "", "/api/\n", "/x"]
+)
+async def test_the_form_never_leads_to_another_site(site: Site, target: str) -> None:
+    key = await site.create_key()
+
+    answer = await site.request("POST", SIGN_IN, data={"key": key, "next": target}, headers=SAME_ORIGIN)
+
+    assert answer.headers["location"] == "/api/dashboard"
+
+
+async def test_a_wrong_key_gets_the_form_again_and_no_cookie(site: Site) -> None:
+    answer = await site.request("POST", SIGN_IN, data={"key": "sch_wrong"}, headers=SAME_ORIGIN)
+
+    assert answer.status_code == 401
+    assert 'error="invalid_token"' in answer.headers["www-authenticate"]
+    assert "set-cookie" not in answer.headers
+    assert "The API key is not valid." in answer.text
+    assert "sch_wrong" not in answer.text
+
+
+async def test_a_cookie_does_not_help_an_invalid_key(site: Site) -> None:
+    await sign_in(site, await site.create_key())
+
+    assert (await site.request("GET", "/api/jobs", headers={"x-api-key": "sch_wrong"})).status_code == 401
+
+
+async def test_sign_ins_and_failed_ones_are_in_the_audit_trail(site: Site) -> None:
+    key = await site.create_key()
+    await sign_in(site, key)
+    await site.request("POST", SIGN_IN, data={"key": "sch_wrong"}, headers=SAME_ORIGIN)
+    await site.request("POST", SIGN_OUT, headers=SAME_ORIGIN)
+
+    trail = site.shop.audit
+    assert [action for action, _ in trail.actions] == ["api_key.create", "session.start", "session.end"]
+    assert [refusal.reason for refusal in trail.refusals] == ["key_malformed"]
+    assert key not in repr((trail.changes, trail.refusals))
+
+
+async def test_without_own_authentication_there_are_no_sessions() -> None:
+    async with ApiClient() as site:
+        started = await site.post("/api/session")
+        form = await site.get(SIGN_IN)
+
+    assert started.status_code == 409
+    assert (form.status_code, form.headers["location"]) == (303, "/api/dashboard")
