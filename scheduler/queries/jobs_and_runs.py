@@ -16,6 +16,7 @@ from scheduler.stores.dead_letters.letter import DeadLetter, LetterPage
 from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.pauses import Pause, Pauses
 from scheduler.stores.runs.repository import RunPage, RunRecord, Runs
+from scheduler.turns import convert_each
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
@@ -200,7 +201,11 @@ class JobAndRunQueries:
     async def _read_views(self, jobs: JobSnapshot, names: Sequence[str]) -> tuple[JobView, ...]:
         latest = await self._runs.find_latest_of_jobs(names)
         pauses = await self._pauses.list_active(self._clock.now())
-        return tuple(self._create_view(jobs, jobs.get_job(name), latest.get(name), pauses.get(name)) for name in names)
+        return tuple(
+            await convert_each(
+                lambda name: self._create_view(jobs, jobs.get_job(name), latest.get(name), pauses.get(name)), names
+            )
+        )
 
     def _create_view(
         self, jobs: JobSnapshot, entry: CatalogJob, latest: RunRecord | None, pause: Pause | None

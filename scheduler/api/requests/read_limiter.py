@@ -8,7 +8,10 @@ minute, including health. Health, pings and requests that change something are n
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Awaitable, Callable, Generator
 from http import HTTPStatus
+from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -22,7 +25,8 @@ MAX_WAITING_READS = 200
 MAX_READ_SECONDS = 2.0
 """Seconds after which a read no longer blocks others, in case the store hangs."""
 MAX_REST_SECONDS = 0.5
-"""Maximum seconds that the slot of a read stays free afterwards. It stays free as long as the read took."""
+"""Maximum seconds that the slot of a read stays free afterwards. It stays free as long as the read occupied the event
+loop, if other reads wait."""
 
 _READ_METHODS = frozenset({"GET", "HEAD"})
 _UNLIMITED_PATHS = (HEALTH_PATH, "/api/status", PING_PATH_PREFIX)
@@ -31,8 +35,10 @@ _UNLIMITED_PATHS = (HEALTH_PATH, "/api/status", PING_PATH_PREFIX)
 class ReadLimiter:
     """Answers 503 when too many reads wait."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, loop_time: Callable[[], float] = time.thread_time) -> None:
+        """`loop_time`: CPU seconds of the event loop's thread. On a busy machine a read lasts longer than it works."""
         self._app = app
+        self._loop_time = loop_time
         self._semaphore = asyncio.Semaphore(CONCURRENT_READS)
         self._waiting = 0
 
@@ -71,13 +77,44 @@ class ReadLimiter:
         loop = asyncio.get_running_loop()
         began = loop.time()
         too_long = loop.call_later(MAX_READ_SECONDS, self._semaphore.release)
+        read = _MeteredCoroutine(self._app(scope, receive, send), self._loop_time)
         try:
-            await self._app(scope, receive, send)
+            await read
         finally:
             if loop.time() - began < MAX_READ_SECONDS:
                 too_long.cancel()
-                rest = min(loop.time() - began, MAX_REST_SECONDS)
                 if self._waiting:
-                    loop.call_later(rest, self._semaphore.release)
+                    loop.call_later(min(read.seconds, MAX_REST_SECONDS), self._semaphore.release)
                 else:
                     self._semaphore.release()
+
+
+class _MeteredCoroutine:
+    """Adds up the time of the steps of a coroutine, without the time between them. Its tasks are not counted."""
+
+    def __init__(self, work: Awaitable[None], loop_time: Callable[[], float]) -> None:
+        self.seconds = 0.0
+        self._steps = work.__await__()
+        self._loop_time = loop_time
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        step: Callable[[Any], Any] = self._send
+        value: Any = None
+        while True:
+            began = self._loop_time()
+            try:
+                awaited = step(value)
+            except StopIteration:
+                return
+            finally:
+                self.seconds += self._loop_time() - began
+            try:
+                step, value = self._send, (yield awaited)
+            except BaseException as error:
+                step, value = self._throw, error
+
+    def _send(self, value: Any) -> Any:
+        return self._steps.send(value)
+
+    def _throw(self, error: BaseException) -> Any:
+        return self._steps.throw(error)

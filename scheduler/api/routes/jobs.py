@@ -17,6 +17,7 @@ from scheduler.api.dependencies import (
     parse_wait,
 )
 from scheduler.api.description.headers import response_headers
+from scheduler.api.list_response import create_list_response
 from scheduler.api.models.jobs import JobDetail, JobList, JobSummary
 from scheduler.api.models.runs import RunModel, run_path
 from scheduler.api.routes.filters import (
@@ -56,7 +57,9 @@ async def list_jobs(
     """
     selection = parse_job_filters(name, kind, tag, state, outcome)
     page = await services.queries.list_jobs(limit=limit, after=continuation or "", selection=selection)
-    return JobList(jobs=[JobSummary.from_view(view) for view in page.jobs], continuation=page.continuation)
+    return await create_list_response(  # type: ignore[return-value]  # FastAPI passes a response on
+        "jobs", page.jobs, JobSummary.from_view, page.continuation
+    )
 
 
 @router.read("/api/jobs/{name}")

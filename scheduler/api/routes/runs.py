@@ -19,6 +19,7 @@ from scheduler.api.dependencies import (
     parse_wait,
 )
 from scheduler.api.description.headers import response_headers
+from scheduler.api.list_response import create_list_response
 from scheduler.api.models.runs import RunList, RunModel, run_path
 from scheduler.api.problems import ApiError, InvalidInput, UnusableValue
 from scheduler.api.routes.filters import FromParameter, ToParameter, parse_due_range
@@ -55,7 +56,9 @@ async def list_runs(
     if job is not None and not page.records:
         # A deleted job can still have runs. A name that never existed is a typing error.
         services.queries.require_job(job)
-    return RunList(runs=[RunModel.from_record(record) for record in page.records], continuation=page.continuation)
+    return await create_list_response(  # type: ignore[return-value]  # FastAPI passes a response on
+        "runs", page.records, RunModel.from_record, page.continuation
+    )
 
 
 @router.read("/api/runs/{run_id}")

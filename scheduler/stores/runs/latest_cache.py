@@ -16,6 +16,7 @@ from itertools import islice
 from scheduler.stores.port import Row, Store
 from scheduler.stores.runs.codec import RunRecord, can_be_latest, decode_record
 from scheduler.stores.runs.keys import HISTORY_TABLE, PREFIX_END, RUN_PREFIX, job_prefix, shard_of_job
+from scheduler.turns import convert_each
 
 LATEST_MAX_AGE = 5.0
 """Seconds for which a newer run of another process may be missed."""
@@ -44,10 +45,9 @@ class LatestRunCache:
         while some := list(islice(names, _JOBS_AT_ONCE)):
             now = self._monotonic()
             await asyncio.gather(*(self._refresh(job) for job in some if self._is_stale(job, now)))
-            rows = ((job, self._cached[job].row) for job in some)
-            found.update((job, decode_record(row)) for job, row in rows if row is not None)
-            # All of them may be cached, and the loop has other work.
-            await asyncio.sleep(0)
+            rows = [(job, row) for job in some if (row := self._cached[job].row) is not None]
+            records = await convert_each(decode_record, (row for _, row in rows))
+            found.update((job, record) for (job, _), record in zip(rows, records, strict=True))
         return found
 
     async def read_newest(self, job: str) -> RunRecord | None:

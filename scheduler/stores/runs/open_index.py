@@ -21,6 +21,7 @@ from scheduler.stores.runs.keys import (
     job_prefix,
     shard_of_job,
 )
+from scheduler.turns import convert_each
 
 
 async def list_open_rows(store: Store, *, bodies: bool = True) -> Sequence[Row]:
@@ -81,4 +82,4 @@ def to_open_run(record: RunRecord) -> OpenRun:
 async def read_records(store: Store, keys: Sequence[RunKey]) -> list[RunRecord]:
     """Return the runs of these keys that exist."""
     rows = await asyncio.gather(*(store.get_row(HISTORY_TABLE, key.shard, key.run_key) for key in keys))
-    return [decode_record(row) for row in rows if row is not None]
+    return await convert_each(decode_record, (row for row in rows if row is not None))

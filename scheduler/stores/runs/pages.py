@@ -29,7 +29,8 @@ from scheduler.stores.runs.keys import (
     reverse_ms,
     shard_of_job,
 )
-from scheduler.stores.runs.open_index import decode_unfinished, list_history_between, list_open_rows, read_records
+from scheduler.stores.runs.open_index import is_unfinished, list_history_between, list_open_rows, read_records
+from scheduler.turns import convert_each
 
 RUN_PAGE_SCAN_LIMIT = 1000
 """Rows that one call reads, approximately: a filter that matches little must not read everything at once."""
@@ -87,26 +88,26 @@ class RunPager:
         return {RunKey.from_row_key(row.key).run_id: read_status(row) for row in rows}
 
     async def _read_page_of_job(self, job: str, status: str | None, limit: int, after: str, due: DueRange) -> RunPage:
-        records: list[RunRecord] = []
+        chosen: list[Row] = []
         scanned = 0
         first = job_prefix(RUN_PREFIX, job)
         after, until = max(after, due.after), first + due.end
         while scanned < RUN_PAGE_SCAN_LIMIT:
             # One more than the limit shows whether another page exists.
-            batch = _FILTER_BATCH if status is not None else min(LARGEST_PAGE, limit - len(records) + 1)
+            batch = _FILTER_BATCH if status is not None else min(LARGEST_PAGE, limit - len(chosen) + 1)
             rows = await self._store.list_rows(
                 HISTORY_TABLE, shard_of_job(job), after=first + after, until=until, limit=batch
             )
             for row in rows:
-                if len(records) == limit:
-                    return _build_page(records, _PagePosition(_KIND_JOB, after))
+                if len(chosen) == limit:
+                    return _build_page(await convert_each(decode_record, chosen), _PagePosition(_KIND_JOB, after))
                 after = row.key[len(first) :]
                 if status is None or read_status(row) == status:
-                    records.append(decode_record(row))
+                    chosen.append(row)
             if len(rows) < batch:
-                return _build_page(records, None)
+                return _build_page(await convert_each(decode_record, chosen), None)
             scanned += len(rows)
-        return _build_page(records, _PagePosition(_KIND_JOB, after))
+        return _build_page(await convert_each(decode_record, chosen), _PagePosition(_KIND_JOB, after))
 
     async def _read_page_of_all(
         self, status: str | None, limit: int, place: _PagePosition | None, due: DueRange
@@ -127,15 +128,20 @@ class RunPager:
         self, status: str | None, limit: int, after: str, due: DueRange
     ) -> tuple[list[RunRecord], str | None]:
         """Return runs after `after`, and the last one if more exist: all pointers are read for it."""
-        records = [
-            record
-            for record in decode_unfinished(await list_open_rows(self._store))
-            if status in (None, record.state)
-            and due.contains(record.ticket.due_at)
-            and RunKey.for_ticket(record.ticket).sort_key > after
-        ]
-        more = len(records) > limit
-        return records[:limit], RunKey.for_ticket(records[limit - 1].ticket).sort_key if more else None
+        chosen: list[Row] = []
+        last = after
+        for row in await list_open_rows(self._store):
+            key = RunKey.from_row_key(row.key)
+            if key.sort_key <= after or not due.contains(key.due_at):
+                continue
+            # Thousands can be claimed ahead, so only those of the page are decoded.
+            if not is_unfinished(row) or status not in (None, read_status(row)):
+                continue
+            if len(chosen) == limit:
+                return await convert_each(decode_record, chosen), last
+            chosen.append(row)
+            last = key.sort_key
+        return await convert_each(decode_record, chosen), None
 
     async def _read_done(
         self, status: str | None, limit: int, after: str, due: DueRange

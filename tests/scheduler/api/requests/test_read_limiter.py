@@ -22,8 +22,11 @@ from tests.jobs.running.virtual_time import virtual_time
 class Slow:
     """An app whose answers take some seconds; it knows when each began and how many there were at once."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, occupied: float = 0.0) -> None:
+        """`occupied`: seconds for which a request occupies the event loop before and after it waits."""
         self.seconds = seconds
+        self.occupied = occupied
+        self.loop_time = 0.0
         self.began: list[float] = []
         self.now = self.most = 0
 
@@ -31,10 +34,12 @@ class Slow:
         self.began.append(asyncio.get_running_loop().time())
         self.now += 1
         self.most = max(self.most, self.now)
+        self.loop_time += self.occupied
         try:
             await asyncio.sleep(self.seconds)
         finally:
             self.now -= 1
+        self.loop_time += self.occupied
         if scope["path"] == "/api/broken":
             raise RuntimeError
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -51,15 +56,25 @@ async def requested(app: Any, path: str = "/api/runs", method: str = "GET") -> l
 
 
 @virtual_time
-async def test_only_so_many_reads_are_answered_at_once_and_the_place_rests_as_long_as_they_took() -> None:
-    app = Slow(0.1)
-    turns = ReadLimiter(app)
+async def test_only_so_many_reads_are_answered_at_once_and_a_slot_rests_as_long_as_its_read_occupied_the_loop() -> None:
+    app = Slow(0.1, occupied=0.05)
+    turns = ReadLimiter(app, lambda: app.loop_time)
 
     await asyncio.gather(*(requested(turns) for _ in range(3 * CONCURRENT_READS)))
 
     assert app.most == CONCURRENT_READS
     first, second, third = sorted({round(at - app.began[0], 3) for at in app.began})
     assert (first, second, third) == (0, 0.2, 0.4)
+
+
+@virtual_time
+async def test_a_slot_does_not_rest_for_the_time_that_its_read_waits() -> None:
+    app = Slow(0.1)
+    turns = ReadLimiter(app, lambda: app.loop_time)
+
+    await asyncio.gather(*(requested(turns) for _ in range(2 * CONCURRENT_READS)))
+
+    assert {round(at - app.began[0], 3) for at in app.began} == {0, 0.1}
 
 
 @virtual_time

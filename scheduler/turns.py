@@ -1,0 +1,29 @@
+"""Shares the event loop: long work in short steps, so that due runs start in between.
+
+Used where lists are read and converted: scheduler.stores.runs, scheduler.queries and scheduler.api.list_response.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from time import perf_counter
+from typing import Final, TypeVar
+
+MAX_STEP: Final = 0.001
+"""Seconds of work until other tasks run."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+async def convert_each(convert: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """Return the result for each item. Other tasks run after each MAX_STEP."""
+    results: list[Result] = []
+    until = perf_counter() + MAX_STEP
+    for item in items:
+        results.append(convert(item))
+        if perf_counter() >= until:
+            await asyncio.sleep(0)
+            until = perf_counter() + MAX_STEP
+    return results
