@@ -9,7 +9,7 @@ quantile is the middle of its bucket, so it is off by at most MAX_RELATIVE_ERROR
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import ceil, floor, log
+from math import ceil, log
 
 GROWTH = 1.1
 MAX_RELATIVE_ERROR = (GROWTH - 1) / (GROWTH + 1)
@@ -43,8 +43,7 @@ class Histogram:
 
     def add(self, milliseconds: float) -> None:
         """Count one duration. A negative one counts as 0."""
-        microseconds = milliseconds * _MICROSECONDS
-        bucket = "0" if microseconds < 1 else str(min(floor(log(microseconds) * _BUCKETS_PER_E) + 1, LARGEST_BUCKET))
+        bucket = str(bucket_of(milliseconds))
         self.counts[bucket] = self.counts.get(bucket, 0) + 1
 
     def merge(self, counts: Mapping[str, int]) -> None:
@@ -62,6 +61,12 @@ class Histogram:
             if reached >= rank:
                 return _middle(int(bucket))
         return None
+
+
+def bucket_of(milliseconds: float) -> int:
+    """Return the bucket of a duration. A negative one counts as 0."""
+    microseconds = milliseconds * _MICROSECONDS
+    return 0 if microseconds < 1 else min(int(log(microseconds) * _BUCKETS_PER_E) + 1, LARGEST_BUCKET)
 
 
 def _middle(bucket: int) -> float:

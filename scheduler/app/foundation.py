@@ -28,7 +28,7 @@ from scheduler.health.report import Health
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import Store
 from scheduler.stores.repositories import Repositories
-from scheduler.stores.runs.repository import Runs
+from scheduler.stores.runs.repository import RowNames, Runs
 from scheduler.version import VERSION
 from scheduler.watchdog import RunActivity, StoreFailures, TrackedRuns
 
@@ -81,11 +81,10 @@ async def open_foundation(
     stack.push_async_callback(identity.aclose)
     trouble = StoreFailures(clock.monotonic)
     store = await _open_store(settings, profile, identity, stack, health, trouble)
-    activity, repositories = RunActivity(clock), Repositories(store)
-    owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-    # Any process that shares the queue may get the message of what this one queues.
-    queues_as, counts_as = "" if profile.shares_queue else owner, owner[-6:] if settings.uses_azure_storage else ""
-    runs = TrackedRuns(store, activity, queues_as=queues_as, failures=trouble, counts_as=counts_as)
+    activity = RunActivity(clock)
+    owner = _name_process()
+    runs = TrackedRuns(store, activity, failures=trouble, names=_name_rows(profile, settings, owner))
+    repositories = Repositories(store)
     return Foundation(
         profile=profile,
         configuration=configuration,
@@ -106,6 +105,15 @@ async def open_foundation(
         pauses=Pauses(store, clock.monotonic),
         audit=StoredAuditTrail(repositories.audit_log, clock, redactor),
     )
+
+
+def _name_process() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+def _name_rows(profile: HostProfile, settings: Settings, owner: str) -> RowNames:
+    # Any process that shares the queue may get the message of what this one queues.
+    return RowNames("" if profile.shares_queue else owner, owner[-6:] if settings.uses_azure_storage else "")
 
 
 def with_version(settings: Settings) -> Settings:

@@ -14,7 +14,7 @@ from jobs.ports import Clock
 from jobs.runs import Run, Ticket, Trigger
 from scheduler.dispatch.port import QueueDepth
 from scheduler.stores.port import Store, StoreError
-from scheduler.stores.runs.repository import AlreadyClaimed, Claim, RunRecord, RunResult, Runs
+from scheduler.stores.runs.repository import AlreadyClaimed, Claim, RowNames, RunRecord, RunResult, Runs
 from scheduler.watchdog.store_failures import StoreFailures
 
 
@@ -63,11 +63,10 @@ class TrackedRuns(Runs):
         store: Store,
         activity: RunActivity,
         monotonic: Callable[[], float] = time.monotonic,
-        queues_as: str = "",
+        names: RowNames | None = None,
         failures: StoreFailures | None = None,
-        counts_as: str = "",
     ) -> None:
-        super().__init__(store, monotonic, queues_as, counts_as)
+        super().__init__(store, monotonic, names)
         self._activity = activity
         self._failures = failures or StoreFailures(monotonic)
 

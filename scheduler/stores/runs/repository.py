@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from jobs.runs import Run, Ticket
 from scheduler.stores.port import Delete, Insert, Row, RowChanged, RowExists, Store, StoreError
@@ -36,6 +37,7 @@ __all__ = [
     "Claim",
     "ClaimLost",
     "OpenRun",
+    "RowNames",
     "RunPage",
     "RunRecord",
     "RunResult",
@@ -44,24 +46,25 @@ __all__ = [
 ]
 
 
-class Runs(RunReads):
-    """All methods raise StoreUnavailable.
-
-    `queues_as` marks what this process queues, so that others leave it alone while it lives. `counts_as` names the
-    rollup rows of this process, where several share the store, so that they do not wait for each other.
+class RowNames(NamedTuple):
+    """Names of this process in rows. `queues_as` marks what it queues, so that others leave it alone while it lives.
+    `counts_as`: of its rollups, where several processes share the store, so that they do not wait for each other.
     """
 
+    queues_as: str = ""
+    counts_as: str = ""
+
+
+class Runs(RunReads):
+    """All methods raise StoreUnavailable."""
+
     def __init__(
-        self,
-        store: Store,
-        monotonic: Callable[[], float] = time.monotonic,
-        queues_as: str = "",
-        counts_as: str = "",
+        self, store: Store, monotonic: Callable[[], float] = time.monotonic, names: RowNames | None = None
     ) -> None:
         super().__init__(store, monotonic)
-        self._queues_as = queues_as
+        self._names = names or RowNames()
         self._claims = RunClaims(store)
-        self._counting = RunCounting(store, counts_as)
+        self._counting = RunCounting(store, self._names.counts_as)
         self._transitions = RunTransitions(store, self._counting)
         self._retention = RunRetention(store)
         self._upkeep = RollupUpkeep(store)
@@ -71,11 +74,11 @@ class Runs(RunReads):
         key = RunKey.for_ticket(ticket)
         try:
             etag, _ = await self._store.apply(
-                *insert_open_changes(key, encode_open(ticket, RunState.QUEUED, self._queues_as))
+                *insert_open_changes(key, encode_open(ticket, RunState.QUEUED, self._names.queues_as))
             )
         except RowExists:
             return await self._read_existing(key)
-        return RunRecord(ticket, RunState.QUEUED, self._queues_as, None, None, etag)
+        return RunRecord(ticket, RunState.QUEUED, self._names.queues_as, None, None, etag)
 
     async def claim(self, ticket: Ticket, owner: str, lease_until: datetime, now: datetime) -> Claim | AlreadyClaimed:
         """Claim the run for `owner` until `lease_until`: one that is new, queued, or whose owner's lease has ended.

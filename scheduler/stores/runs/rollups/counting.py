@@ -24,8 +24,8 @@ from scheduler.stores.port import (
 )
 from scheduler.stores.runs.keys import HISTORY_TABLE, RunKey
 from scheduler.stores.runs.rollups.hour_cache import HourCache, HourRow
+from scheduler.stores.runs.rollups.hour_counts import HourCounts
 from scheduler.stores.runs.rollups.keys import HOUR_PREFIX, format_hour
-from scheduler.stores.runs.rollups.tally import HourCounts
 
 RUNS_PER_GROUP = 20
 """Runs of one job and hour that are finished by one group of changes."""

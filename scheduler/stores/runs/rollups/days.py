@@ -15,6 +15,7 @@ from scheduler.stores.rows.json_text import decode_json, encode_json
 from scheduler.stores.runs.keys import HISTORY_TABLE, PREFIX_END, shard_of_job
 from scheduler.stores.runs.open_index import list_history_between
 from scheduler.stores.runs.rollups.availability import unite
+from scheduler.stores.runs.rollups.hour_counts import HourCounts
 from scheduler.stores.runs.rollups.keys import (
     DAY_HOURS_PREFIX,
     DAY_PREFIX,
@@ -23,7 +24,7 @@ from scheduler.stores.runs.rollups.keys import (
     job_of,
     last_of_job,
 )
-from scheduler.stores.runs.rollups.tally import HourCounts, Rollup
+from scheduler.stores.runs.rollups.tally import Rollup
 
 ROWS_PER_FOLD = 90
 """Rows that are summed up at a time: with the two rows of the day they are one transaction."""

@@ -1,4 +1,4 @@
-"""What rollups count of runs, and the stored text of their rows. Used by runs.rollups."""
+"""What rollups count of runs, and the stored text of hours and days that are summed up. Used by runs.rollups."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from jobs.runs import Outcome, Run, Trigger
+from jobs.runs import Outcome
 from jobs.runs.histogram import Histogram
-from jobs.runs.reasons import ReasonCode
-from jobs.runs.uptime import Uptime, UptimeSample, UptimeSegment
-from scheduler.stores.rows.json_text import decode_json, encode_json
+from jobs.runs.uptime import Uptime, UptimeSegment
 from scheduler.stores.runs.codecs.values import from_microseconds, to_microseconds
-from scheduler.stores.runs.rollups.availability import Availability
 
 _OUTCOMES = tuple(Outcome)
-_PLACES = {outcome: place for place, outcome in enumerate(_OUTCOMES)}
+PLACES = {outcome: place for place, outcome in enumerate(_OUTCOMES)}
+"""Of each outcome among the counts."""
 _SECOND = 1_000_000
 
 
@@ -41,23 +39,11 @@ class Tally:
         return sum(self.outcomes)
 
     def count(self, outcome: Outcome) -> int:
-        return self.outcomes[_PLACES[outcome]]
+        return self.outcomes[PLACES[outcome]]
 
     @property
     def down(self) -> int:
         return sum(self.count(outcome) for outcome in _OUTCOMES if outcome.down)
-
-    def add_run(self, run: Run) -> None:
-        self.outcomes[_PLACES[run.outcome]] += 1
-        if not run.attempts:
-            return
-        self.attempts += len(run.attempts)
-        self.retried += run.retried
-        self.degraded += run.degraded
-        self.duration.add(run.duration_ms)
-        self.response_time.add(run.attempts[-1].phases.total_ms)
-        if not run.trigger.is_rerun:
-            self.lateness.add(run.lateness_ms)
 
     def merge(self, other: Tally) -> None:
         self.outcomes = [own + more for own, more in zip(self.outcomes, other.outcomes, strict=True)]
@@ -84,36 +70,6 @@ class Tally:
 
 
 _TALLY_PARTS = len(Tally().encode())
-
-
-@dataclass(slots=True)
-class HourCounts:
-    """The row of an hour that one process writes."""
-
-    tally: Tally = field(default_factory=Tally)
-    availability: Availability | None = None
-
-    def add_run(self, run: Run) -> None:
-        self.tally.add_run(run)
-        sample = uptime_sample(run)
-        if sample is None:
-            return
-        if self.availability is None:
-            self.availability = Availability.begin(run.started_at, sample)
-        else:
-            self.availability.add(run.started_at, sample)
-
-    def encode(self) -> str:
-        parts = self.tally.encode()
-        if self.availability is not None:
-            parts.append(self.availability.encode())
-        return encode_json(parts)
-
-    @staticmethod
-    def decode(body: str) -> HourCounts:
-        parts = decode_json(body)
-        availability = Availability.decode(parts[_TALLY_PARTS]) if len(parts) > _TALLY_PARTS else None
-        return HourCounts(Tally.decode(parts), availability)
 
 
 @dataclass(slots=True)
@@ -145,21 +101,6 @@ class Rollup:
     def decode(parts: Sequence[Any]) -> Rollup:
         segment, by_hour, *_ = parts[_TALLY_PARTS:]
         return Rollup(Tally.decode(parts), None if segment is None else _read_segment(segment), by_hour)
-
-
-def uptime_sample(run: Run) -> UptimeSample | None:
-    """Return the run's sample of its target; None if it has none.
-
-    A run that was skipped for a pause means maintenance: from then on nothing is known, which is not downtime. A
-    backfill observes the target at another instant than its own.
-    """
-    if run.trigger is Trigger.BACKFILL:
-        return None
-    if run.outcome.down:
-        return UptimeSample("down")
-    if run.outcome is Outcome.SKIPPED and run.reason is ReasonCode.JOB_PAUSED:
-        return UptimeSample("maintenance")
-    return UptimeSample("up", run.response_time_ms) if run.outcome is Outcome.SUCCEEDED else None
 
 
 def _segment_parts(segment: UptimeSegment) -> list[Any]:

@@ -18,8 +18,9 @@ from scheduler.stores.rows.json_text import decode_json
 from scheduler.stores.runs.codec import COUNTED, RunState, decode_record, mark_counted
 from scheduler.stores.runs.keys import HISTORY_TABLE, PREFIX_END, RUN_PREFIX, RunKey
 from scheduler.stores.runs.rollups.days import RollupDays, write_change
+from scheduler.stores.runs.rollups.hour_counts import HourCounts
 from scheduler.stores.runs.rollups.keys import HOUR_PREFIX, OLD_HOUR_PREFIX, format_hour, hour_of, job_of
-from scheduler.stores.runs.rollups.tally import HourCounts, Rollup, Tally
+from scheduler.stores.runs.rollups.tally import Rollup, Tally
 
 _RUNS_PER_PAGE = 200
 _PAGES = 20

@@ -72,7 +72,7 @@ def test_every_acknowledged_write_outlives_sigkill(tmp_path: Path) -> None:
     ended = run_ids(RUN_PREFIX, rows) - running
     assert finished <= ended
     assert claimed <= ended | running
-    counted = sum(sum(json.loads(body)[0]) for key, body in rows if key.startswith(HOUR_PREFIX))
+    counted = sum(sum(json.loads(body)[0][0]) for key, body in rows if key.startswith(HOUR_PREFIX))
     assert counted == len(ended)
     # Each apply is there wholly or not at all.
     assert run_ids(OPEN_PREFIX, rows) == running

@@ -24,7 +24,7 @@ from scheduler.hosts.embedded.recovery import (
     has_died,
 )
 from scheduler.stores.port import StoreError
-from scheduler.stores.runs.repository import Claim, RunRecord, Runs, RunState
+from scheduler.stores.runs.repository import Claim, RowNames, RunRecord, Runs, RunState
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import WorkerHarness, entry
@@ -266,7 +266,7 @@ def test_a_process_is_known_by_its_number_on_this_host() -> None:
 async def test_what_a_command_queued_is_left_to_it_while_it_lives(died: bool | None, runs: int) -> None:
     harness = WorkerHarness()
     backfilled = replace(harness.ticket(-3600), trigger=Trigger.REPLAY)
-    await Runs(harness.store, queues_as="a command").enqueue(backfilled)
+    await Runs(harness.store, names=RowNames("a command")).enqueue(backfilled)
 
     await recovery_of(harness, died=died).sweep(queued_grace=ABANDONED_QUEUED_AFTER)
     await harness.worker.wait_until_idle()

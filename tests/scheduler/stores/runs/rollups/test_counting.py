@@ -16,7 +16,7 @@ from jobs.runs import Outcome, Ticket
 from scheduler.stores.port import Change, Etags, Store, StoreError, StoreUnavailable
 from scheduler.stores.runs.codec import RunState, decode_record
 from scheduler.stores.runs.keys import HISTORY_TABLE, RUN_PREFIX
-from scheduler.stores.runs.repository import Claim, ClaimLost, RunResult, Runs
+from scheduler.stores.runs.repository import Claim, ClaimLost, RowNames, RunResult, Runs
 from scheduler.stores.runs.rollups import counting, hour_cache
 from scheduler.stores.runs.rollups.hour_cache import HourCache, HourRow
 from tests.scheduler.stores.conftest import OpenStore
@@ -63,7 +63,7 @@ async def test_runs_of_other_owners_in_a_batch_do_not_prevent_the_count_of_the_r
 
 @pytest.mark.parametrize("names", [("", ""), ("x1", "x2")], ids=["one row", "a row each"])
 async def test_two_processes_count_each_run_once(open_store: OpenStore, names: tuple[str, str]) -> None:
-    one, two = [Runs(await open_store(), counts_as=name) for name in names]
+    one, two = [Runs(await open_store(), names=RowNames(counts_as=name)) for name in names]
     for start in range(0, 30, 6):
         await asyncio.gather(
             finish(one, [ticket("a", start + second) for second in (0, 2, 4)]),
@@ -139,7 +139,8 @@ async def test_whatever_ends_where_the_counts_are_those_of_the_finished_runs(
 ) -> None:
     data, ever, now = MemoryData(), set[str](), NOON
     for number, (step, count, breaks_after) in enumerate(steps):
-        runs = Runs(MemoryStore(data, breaks_after=breaks_after), counts_as=f"p{number}" if is_shared else "")
+        names = RowNames(counts_as=f"p{number}" if is_shared else "")
+        runs = Runs(MemoryStore(data, breaks_after=breaks_after), names=names)
         new = [ticket("a", (now - NOON).total_seconds() + number + one * 900) for one in range(count)]
         with suppress(StoreError):
             if step == "finish":

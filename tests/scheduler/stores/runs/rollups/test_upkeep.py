@@ -18,7 +18,8 @@ from scheduler.stores.rows.json_text import decode_json, encode_json
 from scheduler.stores.runs.codec import COUNTED
 from scheduler.stores.runs.keys import HISTORY_TABLE, PREFIX_END, RUN_PREFIX, job_prefix, shard_of_job
 from scheduler.stores.runs.open_index import list_history_between
-from scheduler.stores.runs.repository import Claim, Runs
+from scheduler.stores.runs.repository import Claim, RowNames, Runs
+from scheduler.stores.runs.rollups.hour_counts import HourCounts
 from scheduler.stores.runs.rollups.keys import DAY_HOURS_PREFIX, DAY_PREFIX, HOUR_PREFIX
 from scheduler.stores.runs.rollups.upkeep import ROLLUP_AGE
 from tests.scheduler.stores.conftest import OpenStore
@@ -49,7 +50,7 @@ async def forget_counts(store: Store, job: str) -> None:
         body = {key: value for key, value in decode_json(row.body).items() if key != COUNTED}
         await store.apply(Replace(HISTORY_TABLE, shard, row.key, encode_json(body), row.etag))
     for row in await list_history_between(store, shard, f"{HOUR_PREFIX}{job}~", f"{HOUR_PREFIX}{job}~{PREFIX_END}"):
-        await store.apply(Upsert(HISTORY_TABLE, shard, row.key, "[[0,0,0,0,0,0],0,0,0,{},{},{}]"))
+        await store.apply(Upsert(HISTORY_TABLE, shard, row.key, HourCounts().encode()))
 
 
 async def test_the_hours_of_a_day_that_is_over_become_two_rows_with_the_same_sums(store: Store) -> None:
@@ -97,7 +98,7 @@ async def test_days_older_than_their_age_are_deleted_of_every_job(store: Store) 
 
 
 async def test_two_processes_that_sum_up_at_the_same_time_count_each_run_once(open_store: OpenStore) -> None:
-    one, two = [Runs(await open_store(), counts_as=name) for name in ("x", "y")]
+    one, two = [Runs(await open_store(), names=RowNames(counts_as=name)) for name in ("x", "y")]
     await finish(one, "a", range(0, 8 * HOUR, 1200))
     await finish(two, "a", range(600, 8 * HOUR, 1200))
     await asyncio.gather(one.prune(at(2 * DAY), AGE, 100), two.prune(at(2 * DAY), AGE, 100))
@@ -109,7 +110,7 @@ async def test_two_processes_that_sum_up_at_the_same_time_count_each_run_once(op
 async def test_a_crash_between_two_steps_loses_no_count_and_doubles_none(steps: int) -> None:
     data = MemoryData()
     for name in ("x", "y", "z"):
-        runs = Runs(MemoryStore(data), counts_as=name)
+        runs = Runs(MemoryStore(data), names=RowNames(counts_as=name))
         await finish(runs, "a", [hour * HOUR + ord(name) for hour in range(40)])
     with suppress(StoreUnavailable):
         await Runs(MemoryStore(data, breaks_after=steps)).prune(at(4 * DAY), AGE, 10)

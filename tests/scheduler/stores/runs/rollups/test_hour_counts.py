@@ -1,0 +1,37 @@
+"""The text of an hour, whose numbers change in place, against counts of the same runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs.runs import Outcome
+from jobs.runs.histogram import Histogram
+from scheduler.stores.runs.rollups.hour_counts import HourCounts
+from tests.scheduler.stores.samples import at, run_of, ticket
+
+RUNS = st.lists(st.tuples(st.sampled_from([*Outcome]), st.floats(0, 1e7), st.integers(0, 3)), min_size=1, max_size=120)
+
+
+@given(RUNS)
+def test_a_run_at_a_time_gives_the_counts_of_all(runs: list[tuple[Outcome, float, int]]) -> None:
+    body, durations = HourCounts().encode(), Histogram()
+    for second, (outcome, milliseconds, attempts) in enumerate(runs):
+        run = run_of(ticket("a", second), outcome)
+        ended = run.started_at + timedelta(milliseconds=milliseconds)
+        run = replace(run, finished_at=ended, attempts=run.attempts * attempts, started_at=at(second + 1))
+        counts = HourCounts.decode(body)
+        counts.add_run(run)
+        body = counts.encode()
+        if attempts:
+            durations.add(run.duration_ms)
+        json.loads(body)
+    tally = HourCounts.decode(body).tally
+    assert tally.outcomes == [sum(outcome is one for outcome, *_ in runs) for one in Outcome]
+    assert tally.duration == durations
+    assert (tally.attempts, tally.retried) == (sum(one[2] for one in runs), sum(one[2] > 1 for one in runs))
+    assert tally.response_time.total == tally.lateness.total == sum(one[2] > 0 for one in runs)
