@@ -17,6 +17,7 @@ from scheduler.queries.audit import AuditQueries
 from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.heartbeats import HeartbeatQueries
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
+from scheduler.queries.stats import StatsReader
 from scheduler.queries.uptime import UptimeReader
 from scheduler.rate_limits.limiter import RateLimits
 from scheduler.secrets.monitor import SecretMonitor
@@ -41,6 +42,7 @@ class Services:
     secret_monitor: SecretMonitor
     heartbeats: HeartbeatQueries
     uptimes: UptimeReader
+    stats: StatsReader
     circuits: CircuitQueries
     rate_limits: RateLimits
     idempotency: IdempotencyRecords

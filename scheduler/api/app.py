@@ -30,9 +30,9 @@ from scheduler.api.routes import (
     runs,
     secrets,
     sessions,
-    uptime,
     watchdog,
 )
+from scheduler.api.routes.statistics import exports, stats, uptime
 from scheduler.authentication.port import AuthenticationMode
 from scheduler.services import Services
 
@@ -48,6 +48,8 @@ ROUTERS = (
     secrets.router,
     heartbeats.router,
     uptime.router,
+    stats.router,
+    exports.router,
     audit.router,
     pings.router,
     keys.router,

@@ -40,6 +40,7 @@ from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.heartbeat_reader import HeartbeatReader
 from scheduler.queries.heartbeats import HeartbeatQueries
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
+from scheduler.queries.stats import StatsReader
 from scheduler.queries.uptime import UptimeReader
 from scheduler.secrets.monitor import SecretMonitor
 from scheduler.watchdog import JobWatch, Watchdog
@@ -71,9 +72,7 @@ async def _build_program(foundation: Foundation, listener: RunListener | None) -
     catalog, store, clock = foundation.catalog, foundation.store, foundation.clock
     runs, pauses, telemetry = foundation.runs, foundation.pauses, foundation.telemetry
     listener_group: RunListener = telemetry if listener is None else ListenerGroup(telemetry, listener)
-    beats = HeartbeatReader(
-        catalog, foundation.repositories.heartbeats, pauses, foundation.repositories.schedule_activations, clock
-    )
+    beats = _build_heartbeat_reader(foundation)
     setup = CheckSetup(foundation, beats)
     secret_watch = SecretMonitor(store, setup.secrets, catalog, telemetry, clock, setup.bindings)
     foundation.health.add_probe("secrets", secrets_probe(setup.secrets, foundation.identity, secret_watch))
@@ -81,6 +80,7 @@ async def _build_program(foundation: Foundation, listener: RunListener | None) -
     dispatch, depths = await foundation.profile.open_queue(foundation, lambda ticket: worker.submit(ticket))
     worker = build_worker(foundation, setup, listener_group, _build_follow_up(foundation, dispatch, listener_group))
     board = CircuitQueries(catalog, foundation.repositories.circuits, clock)
+    ages = foundation.settings.rollups.age, foundation.settings.retention.age
     return Program(
         settings=foundation.settings,
         catalog=catalog,
@@ -106,11 +106,19 @@ async def _build_program(foundation: Foundation, listener: RunListener | None) -
         secret_monitor=secret_watch,
         circuits=board,
         heartbeats=HeartbeatQueries(catalog, foundation.repositories.heartbeats, beats, pauses, clock),
-        uptimes=UptimeReader(catalog, runs, clock, foundation.settings.rollups.age, foundation.settings.retention.age),
+        uptimes=UptimeReader(catalog, runs, clock, *ages),
+        stats=StatsReader(catalog, runs, clock, *ages),
         rate_limits=build_rate_limits(foundation),
         idempotency=foundation.repositories.idempotency,
         telemetry=telemetry,
         authentication=build_authentication(foundation),
+    )
+
+
+def _build_heartbeat_reader(foundation: Foundation) -> HeartbeatReader:
+    stored = foundation.repositories
+    return HeartbeatReader(
+        foundation.catalog, stored.heartbeats, foundation.pauses, stored.schedule_activations, foundation.clock
     )
 
 

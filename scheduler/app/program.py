@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from scheduler.queries.circuits import CircuitQueries
     from scheduler.queries.heartbeats import HeartbeatQueries
     from scheduler.queries.jobs_and_runs import JobAndRunQueries
+    from scheduler.queries.stats import StatsReader
     from scheduler.queries.uptime import UptimeReader
     from scheduler.rate_limits.limiter import RateLimits
     from scheduler.secrets.monitor import SecretMonitor
@@ -69,6 +70,7 @@ class Program:
     circuits: CircuitQueries
     heartbeats: HeartbeatQueries
     uptimes: UptimeReader
+    stats: StatsReader
     rate_limits: RateLimits
     idempotency: IdempotencyRecords
     telemetry: Telemetry
@@ -95,6 +97,7 @@ class Program:
             circuits=self.circuits,
             heartbeats=self.heartbeats,
             uptimes=self.uptimes,
+            stats=self.stats,
             rate_limits=self.rate_limits,
             idempotency=self.idempotency,
             catalog=self.catalog,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from scheduler.queries.circuits import CircuitQueries
     from scheduler.queries.heartbeats import HeartbeatQueries
     from scheduler.queries.jobs_and_runs import JobAndRunQueries
+    from scheduler.queries.stats import StatsReader
     from scheduler.queries.uptime import UptimeReader
 
 
@@ -81,6 +82,13 @@ class ReadOnlyProgram:
         return UptimeReader(
             self._catalog, self._runs, self.clock, self._settings.rollups.age, self._settings.retention.age
         )
+
+    @cached_property
+    def stats(self) -> StatsReader:
+        from scheduler.queries.stats import StatsReader
+
+        ages = self._settings.rollups.age, self._settings.retention.age
+        return StatsReader(self._catalog, self._runs, self.clock, *ages)
 
     @cached_property
     def circuits(self) -> CircuitQueries:

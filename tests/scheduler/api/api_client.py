@@ -22,6 +22,7 @@ from scheduler.health.report import Health, HealthStatus, PartHealth
 from scheduler.queries.audit import AuditQueries
 from scheduler.queries.heartbeats import HeartbeatQueries
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
+from scheduler.queries.stats import StatsReader
 from scheduler.queries.uptime import UptimeReader
 from scheduler.rate_limits.limiter import RateLimits
 from scheduler.rate_limits.quota import RateLimitRules
@@ -76,6 +77,7 @@ class ApiClient:
             secret_monitor=self.shop.secret_watch,
             heartbeats=HeartbeatQueries(catalog, self.shop.heartbeats, self.shop.beats, self.shop.pauses, clock),
             uptimes=UptimeReader(catalog, runs, clock, 400 * 86400.0, 30 * 86400.0),
+            stats=StatsReader(catalog, runs, clock, 400 * 86400.0, 30 * 86400.0),
             circuits=self.shop.circuits,
             idempotency=Repositories(self.shop.store).idempotency,
             rate_limits=RateLimits(rate_limits or RateLimitRules(), clock),

@@ -24,7 +24,8 @@ from scheduler.api.models.jobs import JobDetail, JobList
 from scheduler.api.models.runs import RunList, RunModel
 from scheduler.api.models.secrets import SecretList, SecretModel
 from scheduler.api.models.sessions import SessionModel
-from scheduler.api.models.uptime import UptimeModel
+from scheduler.api.models.statistics.stats import JobStatsModel, SelectionStatsModel
+from scheduler.api.models.statistics.uptime import UptimeModel
 from scheduler.api.models.watchdog import WatchdogModel
 from scheduler.api.problems import ProblemDetails
 from tests.jobs.running.run_parts import REFUSED, answer
@@ -34,6 +35,10 @@ from tests.scheduler.fakes import entry
 ROUTES: dict[tuple[str, str], type[BaseModel] | None] = {
     ("get", "/api/audit"): AuditList,
     ("get", "/api/audit/export"): None,
+    ("get", "/api/exports/runs"): None,
+    ("get", "/api/exports/stats"): None,
+    ("get", "/api/stats"): SelectionStatsModel,
+    ("get", "/api/jobs/{name}/stats"): JobStatsModel,
     ("get", "/api/audit/head"): AuditHeadModel,
     ("get", "/api/circuits"): CircuitList,
     ("get", "/api/circuits/{key}"): CircuitModel,
@@ -109,7 +114,7 @@ async def test_every_route_has_a_summary_an_answer_and_problems() -> None:
             else "202"
             if path.endswith(("/run", "/replay", "/backfill"))
             else "200"
-            if model or path.startswith(("/api/ping/", "/api/audit/"))
+            if model or path.startswith(("/api/ping/", "/api/audit/", "/api/exports/"))
             else "204"
         ]
         if model is not None:
@@ -255,6 +260,8 @@ def _references(node: Any) -> Iterator[str]:
         ("/api/jobs", JobList),
         ("/api/jobs/checkout", JobDetail),
         ("/api/jobs/checkout/uptime", UptimeModel),
+        ("/api/jobs/checkout/stats", JobStatsModel),
+        ("/api/stats?tag=team", SelectionStatsModel),
         ("/api/runs", RunList),
         ("/api/status", HealthModel),
         ("/api/watchdog", WatchdogModel),

@@ -23,7 +23,9 @@ from tests.scheduler.fakes import entry
 EXAMPLES = 20
 """For each operation, of good and of bad requests."""
 SEMANTIC = {"query.from", "query.to", "query.continuation", "body.from", "body.to", "body.until", "body.limit"}
-"""What a schema cannot say: an instant that is past or future, an order of two, a mark of the page before."""
+SEMANTIC |= {"query.timezone", "query.month", "query.window"}
+"""What a schema cannot say: an instant that is past or future, an order of two, a mark of the page before, a name
+of a time zone, two periods."""
 KNOWN = {
     "name": ["checkout", "other", "nightly-token"],
     "key": ["checkout", "other", "group:none"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scheduler.api.dependencies import JobName, ServicesDep
-from scheduler.api.models.uptime import UptimeModel
+from scheduler.api.models.statistics.uptime import UptimeModel
 from scheduler.api.routing import ApiRouter
 
 router = ApiRouter("jobs", by_tag=True)

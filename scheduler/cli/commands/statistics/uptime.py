@@ -40,7 +40,7 @@ def uptime(
     if found.since is None:
         require_job(load_for_command("uptime"), job)
     if as_json:
-        from scheduler.api.models.uptime import UptimeModel
+        from scheduler.api.models.statistics.uptime import UptimeModel
 
         show_json(UptimeModel.from_uptime(found).model_dump_json(indent=2))
     elif is_terminal():

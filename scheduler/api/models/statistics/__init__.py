@@ -1,0 +1,1 @@
+"""Response models of uptime and statistics. Used by scheduler.api.routes.statistics."""

@@ -1,0 +1,169 @@
+"""Response models of statistics."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import AliasChoices, ConfigDict, Field
+
+from jobs.runs import Outcome
+from jobs.runs.histogram import Histogram
+from scheduler.api.models.base import ResponseModel
+from scheduler.queries.stats import SelectionStats, Stats
+from scheduler.queries.stats_sums import StatsSums, quantiles
+
+
+class QuantilesModel(ResponseModel):
+    """Milliseconds below or at which 50, 95 and 99 % of the values lie, off by at most 5 %; null without a value."""
+
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+    @classmethod
+    def from_histogram(cls, histogram: Histogram) -> QuantilesModel:
+        p50, p95, p99 = (None if value is None else round(value, 3) for value in quantiles(histogram))
+        return cls(p50=p50, p95=p95, p99=p99)
+
+
+class OutcomeCountsModel(ResponseModel):
+    """Number of finished runs by outcome."""
+
+    succeeded: int
+    failed: int
+    timed_out: int
+    rejected: int
+    skipped: int
+    cancelled: int
+
+    @classmethod
+    def from_sums(cls, sums: StatsSums) -> OutcomeCountsModel:
+        return cls(**{outcome.value: sums.tally.count(outcome) for outcome in Outcome})
+
+
+class BusyHourModel(ResponseModel):
+    """Runs due in an hour of the day, in the requested time zone. `down`: failed, timed out or rejected."""
+
+    hour: int
+    runs: int
+    down: int
+
+
+class TrendModel(ResponseModel):
+    """The period of the same length before. `*_change`: the period minus the one before; null without values."""
+
+    runs: int
+    success_rate: float | None
+    uptime: float | None
+    duration_p95: float | None
+    runs_change: int
+    success_rate_change: float | None
+    uptime_change: float | None
+    duration_p95_change: float | None
+
+    @classmethod
+    def from_sums(cls, now: StatsSums, before: StatsSums) -> TrendModel:
+        p95_now, p95_before = (sums.tally.duration.quantile(0.95) for sums in (now, before))
+        return cls(
+            runs=before.tally.runs,
+            success_rate=_round(before.success_rate),
+            uptime=_round(before.uptime_ratio),
+            duration_p95=_round(p95_before, 3),
+            runs_change=now.tally.runs - before.tally.runs,
+            success_rate_change=_difference(now.success_rate, before.success_rate),
+            uptime_change=_difference(now.uptime_ratio, before.uptime_ratio),
+            duration_p95_change=_difference(p95_now, p95_before, 3),
+        )
+
+
+class StatsModel(ResponseModel):
+    """Statistics of the finished runs that were due from `from` (inclusive) to `to` (exclusive), also of deleted ones.
+
+    `success_rate` (0 to 1): succeeded runs among the succeeded, failed, timed-out and rejected ones; `uptime`: the same
+    without backfills. Null without such a run. `retried`: runs with more than one attempt. `duration` and
+    `response_time` (of the last attempt): of runs with an attempt. `lateness`: start minus due instant, without replays
+    and backfills. `complete`: all runs of the period are counted.
+    """
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    since: datetime = Field(validation_alias=AliasChoices("from", "since"), serialization_alias="from")
+    until: datetime = Field(validation_alias=AliasChoices("to", "until"), serialization_alias="to")
+    complete: bool
+    runs: int
+    outcomes: OutcomeCountsModel
+    degraded: int
+    attempts: int
+    retried: int
+    success_rate: float | None
+    uptime: float | None
+    duration: QuantilesModel
+    response_time: QuantilesModel
+    lateness: QuantilesModel
+    before: TrendModel | None
+    busiest_hours: list[BusyHourModel]
+
+    @classmethod
+    def from_stats(cls, stats: Stats) -> StatsModel:
+        sums, tally = stats.sums, stats.sums.tally
+        return cls(
+            since=stats.period.since,
+            until=stats.period.until,
+            complete=stats.is_complete,
+            runs=tally.runs,
+            outcomes=OutcomeCountsModel.from_sums(sums),
+            degraded=tally.degraded,
+            attempts=tally.attempts,
+            retried=tally.retried,
+            success_rate=_round(sums.success_rate),
+            uptime=_round(sums.uptime_ratio),
+            duration=QuantilesModel.from_histogram(tally.duration),
+            response_time=QuantilesModel.from_histogram(tally.response_time),
+            lateness=QuantilesModel.from_histogram(tally.lateness),
+            before=None if stats.before is None else TrendModel.from_sums(sums, stats.before),
+            busiest_hours=[BusyHourModel(hour=hour, runs=runs, down=down) for hour, runs, down in sums.busiest_hours()],
+        )
+
+
+class JobStatsModel(ResponseModel):
+    """The statistics of a job."""
+
+    job: str
+    stats: StatsModel
+
+
+class TagStatsModel(ResponseModel):
+    """The statistics of the selected jobs whose tag has this value."""
+
+    value: str
+    jobs: int
+    stats: StatsModel
+
+
+class SelectionStatsModel(ResponseModel):
+    """The statistics of all selected jobs together (`jobs`: their number), and by the values of a tag."""
+
+    jobs: int
+    stats: StatsModel
+    tag: str | None
+    by_value: list[TagStatsModel]
+
+    @classmethod
+    def from_selection(cls, found: SelectionStats, tag: str | None) -> SelectionStatsModel:
+        return cls(
+            jobs=found.jobs,
+            stats=StatsModel.from_stats(found.total),
+            tag=tag,
+            by_value=[
+                TagStatsModel(value=value, jobs=jobs, stats=StatsModel.from_stats(stats))
+                for value, jobs, stats in found.groups
+            ],
+        )
+
+
+def _round(value: float | None, digits: int = 6) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def _difference(now: float | None, before: float | None, digits: int = 6) -> float | None:
+    return None if now is None or before is None else round(now - before, digits)

@@ -1,0 +1,1 @@
+"""The routes for uptime, statistics and exports. Used by scheduler.api.app."""

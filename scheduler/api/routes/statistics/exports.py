@@ -1,0 +1,104 @@
+"""The routes that export runs and statistics."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Annotated
+
+from fastapi import Query
+from starlette.responses import StreamingResponse
+
+from scheduler.api.dependencies import JobParameter, OutcomeParameter, ServicesDep, parse_outcome
+from scheduler.api.routes.filters import (
+    FromParameter,
+    KindsParameter,
+    NamesParameter,
+    TagsParameter,
+    ToParameter,
+    parse_job_filters,
+)
+from scheduler.api.routes.statistics.periods import (
+    MonthParameter,
+    WindowParameter,
+    ZoneParameter,
+    answer_invalid,
+    parse_zone_parameter,
+)
+from scheduler.api.routes.statistics.stats import read_period
+from scheduler.api.routing import ApiRouter
+from scheduler.queries.exports import (
+    RUN_FIELDS,
+    STATS_FIELDS,
+    Cells,
+    ExportFormat,
+    export_lines,
+    export_runs,
+    export_stats,
+)
+from scheduler.queries.periods import parse_range
+
+router = ApiRouter("stats")
+
+FormatParameter = Annotated[ExportFormat, Query(description="JSON lines or CSV")]
+_RESPONSES = {
+    200: {
+        "description": "One line a row. The last line has the number of rows and whether the export is complete",
+        "content": {"application/x-ndjson": {}, "text/csv": {}},
+    }
+}
+
+
+@router.read("/api/exports/runs", response_class=StreamingResponse, responses=_RESPONSES)
+async def export_all_runs(
+    services: ServicesDep,
+    format: FormatParameter = ExportFormat.JSONL,
+    job: JobParameter = None,
+    outcome: OutcomeParameter = None,
+    since: FromParameter = None,
+    until: ToParameter = None,
+    month: MonthParameter = None,
+    timezone: ZoneParameter = None,
+) -> StreamingResponse:
+    """Export runs, newest first: of a range of due instants, or of a calendar month in a time zone."""
+    zone, ended = parse_zone_parameter(timezone), parse_outcome(outcome)
+    due = answer_invalid(lambda: parse_range(since, until, month, zone, services.clock.now()))
+    if job is not None and not (await services.queries.list_runs(job=job, limit=1)).records:
+        # A deleted job can still have runs. A name that never existed is a typing error.
+        services.queries.require_job(job)
+    rows = export_runs(services.queries, job=job, outcome=ended, due=due)
+    return await _stream("runs", RUN_FIELDS, rows, format)
+
+
+@router.read("/api/exports/stats", response_class=StreamingResponse, responses=_RESPONSES)
+async def export_job_stats(
+    services: ServicesDep,
+    format: FormatParameter = ExportFormat.JSONL,
+    window: WindowParameter = None,
+    since: FromParameter = None,
+    until: ToParameter = None,
+    month: MonthParameter = None,
+    timezone: ZoneParameter = None,
+    name: NamesParameter = [],  # noqa: B006 - FastAPI copies it for each request
+    kind: KindsParameter = [],  # noqa: B006
+    tag: TagsParameter = [],  # noqa: B006
+) -> StreamingResponse:
+    """Export the statistics of each selected job, by name."""
+    period = read_period(services, window, since, until, month, parse_zone_parameter(timezone))
+    selection = parse_job_filters(name, kind, tag, [], [])
+    return await _stream("stats", STATS_FIELDS, export_stats(services.stats, selection, period), format)
+
+
+async def _stream(
+    name: str, fields: Sequence[str], rows: AsyncIterator[Cells], format: ExportFormat
+) -> StreamingResponse:
+    chunks = export_lines(fields, rows, format)
+    # The first chunk before the response starts: a store that is unavailable is answered with 503.
+    first = await anext(chunks)
+
+    async def body() -> AsyncIterator[str]:
+        yield first
+        async for chunk in chunks:
+            yield chunk
+
+    headers = {"Content-Disposition": f'attachment; filename="{name}.{format.value}"'}
+    return StreamingResponse(body(), media_type=format.media_type, headers=headers)

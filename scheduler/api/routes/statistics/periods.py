@@ -1,0 +1,43 @@
+"""Query parameters for the period of statistics and exports. Used by scheduler.api.routes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import tzinfo
+from typing import Annotated, Literal, TypeVar
+
+from fastapi import Query
+
+from scheduler.api.problems import InvalidInput, UnusableValue
+from scheduler.queries.periods import MONTH_PATTERN, ZONE_PATTERN, parse_zone
+from scheduler.queries.time_range import InvalidTimeRange
+
+T = TypeVar("T")
+
+WindowParameter = Annotated[
+    Literal["24h", "7d", "30d", "90d", "365d"] | None,
+    Query(description="Time until now, rounded to full hours. Default: 24h, unless a range or a month is given"),
+]
+MonthParameter = Annotated[
+    str | None,
+    Query(pattern=MONTH_PATTERN, description="Calendar month in `timezone`, instead of a range", examples=["2026-11"]),
+]
+ZoneParameter = Annotated[
+    str | None,
+    Query(pattern=ZONE_PATTERN, description="IANA time zone; UTC without it", examples=["Europe/Berlin"]),
+]
+
+
+def parse_zone_parameter(timezone: str | None) -> tzinfo:
+    """Raises UnusableValue."""
+    return answer_invalid(lambda: parse_zone(timezone))
+
+
+def answer_invalid(parse: Callable[[], T]) -> T:
+    """Return what `parse` returns. An invalid time range becomes UnusableValue, which names the parameter."""
+    try:
+        return parse()
+    except InvalidTimeRange as error:
+        raise UnusableValue(
+            InvalidInput(location=f"query.{error.end}", message=error.message, hint=error.hint)
+        ) from None

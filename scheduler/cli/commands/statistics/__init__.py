@@ -1,0 +1,1 @@
+"""The commands for uptime, statistics and exports."""

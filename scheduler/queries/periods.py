@@ -1,0 +1,113 @@
+"""Parses periods: a window that ends now, a range, or a calendar month in a time zone. Pure.
+
+Called by scheduler.api and scheduler.cli.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+
+from jobs.errors import ScheduleError
+from jobs.problems import make_printable
+from jobs.schedules.time_zones.time_zone import load_time_zone
+from scheduler.queries.time_range import InvalidTimeRange, TimeRange, parse_time_range
+
+WINDOWS = {"24h": timedelta(days=1), **{f"{days}d": timedelta(days=days) for days in (7, 30, 90, 365)}}
+DEFAULT_WINDOW = "24h"
+ZONE_PATTERN = r"^[A-Za-z][A-Za-z0-9_+/-]{0,59}$"
+MONTH_PATTERN = r"^(19[7-9][0-9]|2[01][0-9]{2})-(0[1-9]|1[0-2])$"
+HOUR = timedelta(hours=1)
+
+_EARLIEST, _LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(2286, 1, 1, tzinfo=UTC)
+"""Runs are stored for due instants between these."""
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """The instants from `since` (inclusive) to `until` (exclusive), both full hours in UTC."""
+
+    since: datetime
+    until: datetime
+
+    @staticmethod
+    def covering(since: datetime, until: datetime) -> Period:
+        """Return the shortest period of full hours that contains both instants, within the years of stored runs."""
+        begin = hour_of(min(max(since, _EARLIEST), _LATEST - HOUR))
+        end = hour_of(min(max(until, begin + HOUR), _LATEST))
+        return Period(begin, end if end >= until or end == _LATEST else end + HOUR)
+
+    @property
+    def before(self) -> Period | None:
+        """The period of the same length that ends when this one begins; None if runs are not stored for it."""
+        since = self.since - (self.until - self.since) if self.since - _EARLIEST >= self.until - self.since else None
+        return None if since is None else Period(since, self.since)
+
+
+def parse_zone(name: str | None) -> tzinfo:
+    """Return the time zone of this IANA name, UTC without one.
+
+    Raises:
+        InvalidTimeRange: it does not exist.
+    """
+    if name is None:
+        return UTC
+    try:
+        return load_time_zone(name).info
+    except ScheduleError as error:
+        message, _, hint = make_printable(error.reason, 200).partition("; ")
+        raise InvalidTimeRange("timezone", message, hint or "use an IANA name such as Europe/Berlin") from None
+
+
+def parse_month(month: str, zone: tzinfo) -> TimeRange:
+    """Return the instants of a calendar month such as `2026-11` in a time zone, both ends inclusive.
+
+    Raises:
+        InvalidTimeRange: it is not a month of the years 1970 to 2199.
+    """
+    if re.fullmatch(MONTH_PATTERN, month) is None:
+        shown = make_printable(repr(month), 60)
+        raise InvalidTimeRange(
+            "month", f"{shown} is not a month of the years 1970 to 2199", "use a form such as 2026-11"
+        )
+    year, number = int(month[:4]), int(month[5:])
+    first = datetime(year, number, 1, tzinfo=zone)
+    following = datetime(year + number // 12, number % 12 + 1, 1, tzinfo=zone)
+    return TimeRange(first.astimezone(UTC), following.astimezone(UTC) - _MILLISECOND)
+
+
+def parse_range(since: str | None, until: str | None, month: str | None, zone: tzinfo, now: datetime) -> TimeRange:
+    """Return the range from `since` to `until`, or the month.
+
+    Raises:
+        InvalidTimeRange: a value is invalid, or a month is given with an end.
+    """
+    if month is None:
+        return parse_time_range(since, until, now)
+    if since is not None or until is not None:
+        raise InvalidTimeRange("month", "a month cannot be combined with from or to", "omit one of them")
+    return parse_month(month, zone)
+
+
+def parse_period(window: str | None, within: TimeRange, now: datetime, oldest: datetime) -> Period:
+    """Return the period of a window of WINDOWS that ends now, or of a range; without both, of DEFAULT_WINDOW.
+
+    A window has its length, and in addition the parts of the hours in which it begins and ends. `oldest`: the beginning
+    of a range without one.
+
+    Raises:
+        InvalidTimeRange: a window and a range are given.
+    """
+    if within.is_bounded:
+        if window is not None:
+            raise InvalidTimeRange("window", "a window cannot be combined with from, to or month", "omit one of them")
+        until = now if within.until is None else within.until + _MILLISECOND
+        return Period.covering(within.since or oldest, until)
+    return Period.covering(now - WINDOWS[window or DEFAULT_WINDOW], now)
+
+
+def hour_of(instant: datetime) -> datetime:
+    """Return the beginning of the hour in UTC."""
+    return instant.astimezone(UTC).replace(minute=0, second=0, microsecond=0)

@@ -1,0 +1,153 @@
+"""Statistics of runs from their rollups: of a job, of a selection of jobs, and of each value of a tag.
+
+Called by scheduler.api and scheduler.cli. Sums are cached for CACHE_FACTOR times as long as reading them took, so that
+requests about thousands of jobs take a small share of the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from functools import partial
+
+from jobs.ports import Clock
+from scheduler.catalog.catalog import Catalog
+from scheduler.queries.periods import HOUR, Period, hour_of
+from scheduler.queries.selection import JobSelection
+from scheduler.queries.stats_cache import SumsCache
+from scheduler.queries.stats_sums import HoursOfDay, StatsSums
+from scheduler.stores.runs.keys import instant_before
+from scheduler.stores.runs.repository import Runs
+
+JOBS_AT_ONCE = 25
+"""Jobs whose rollups are read together."""
+CLOSED_CACHED_SECONDS, OPEN_CACHED_SECONDS = 30.0, 1.0
+"""Seconds for which the sums of complete hours, and those of several jobs in the current hour, are cached at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """The sums of a period and of the period before, None if that is too old. `is_complete`: every run is counted."""
+
+    period: Period
+    sums: StatsSums
+    before: StatsSums | None
+    is_complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionStats:
+    """`jobs`: number of selected jobs. `groups`: of the values of a tag, sorted, with their number of jobs."""
+
+    jobs: int
+    total: Stats
+    groups: Sequence[tuple[str, int, Stats]]
+
+
+class StatsReader:
+    """`age`: retention of rollups in seconds; `run_age`: of runs. All methods that await raise StoreError."""
+
+    def __init__(self, catalog: Catalog, runs: Runs, clock: Clock, age: float, run_age: float) -> None:
+        self._catalog = catalog
+        self._runs = runs
+        self._clock = clock
+        self._age = age
+        self._run_age = run_age
+        self._cache = SumsCache(clock)
+
+    @property
+    def oldest(self) -> datetime:
+        """The instant before which rollups are deleted."""
+        return instant_before(self._clock.now(), self._age)
+
+    async def read_job(self, job: str, period: Period, zone: tzinfo = UTC) -> Stats:
+        """Return the statistics of a job. Raises UnknownJob."""
+        self._catalog.get_job(job)
+        return await self.read_stored(job, period, zone)
+
+    async def read_stored(self, job: str, period: Period, zone: tzinfo = UTC) -> Stats:
+        """Return the statistics of a job that need not be defined."""
+        return await self._read([job], period, zone)
+
+    async def read_selection(
+        self, selection: JobSelection, period: Period, zone: tzinfo = UTC, group_by: str | None = None
+    ) -> SelectionStats:
+        """Return the statistics of all selected jobs together, and of those of each value of the tag `group_by`.
+
+        A selection by state or outcome is not supported: both change with time.
+        """
+        names, by_value = self._select(selection, group_by)
+        groups = [
+            (value, len(members), await self._read(members, period, zone))
+            for value, members in sorted(by_value.items())
+        ]
+        if group_by is None:
+            return SelectionStats(len(names), await self._read(names, period, zone), ())
+        return SelectionStats(len(names), self._add_up(period, zone, [stats for *_, stats in groups]), groups)
+
+    async def iterate_jobs(self, selection: JobSelection, period: Period) -> AsyncIterator[tuple[str, Stats]]:
+        """Yield each selected job by name, with its statistics."""
+        for name in self._select(selection, None)[0]:
+            yield name, await self.read_stored(name, period)
+
+    def _select(self, selection: JobSelection, group_by: str | None) -> tuple[list[str], dict[str, list[str]]]:
+        jobs = self._catalog.snapshot
+        names, by_value = list[str](), dict[str, list[str]]()
+        for name in jobs.names():
+            entry = jobs.find_job(name)
+            if entry is None or not selection.matches_definition(entry.job):
+                continue
+            names.append(name)
+            if group_by is not None:
+                by_value.setdefault(entry.job.tags[group_by], []).append(name)
+        return names, by_value
+
+    def _add_up(self, period: Period, zone: tzinfo, parts: Sequence[Stats]) -> Stats:
+        sums, before = StatsSums(), StatsSums() if period.before is not None else None
+        for stats in parts:
+            sums.merge(stats.sums)
+            if before is not None and stats.before is not None:
+                before.merge(stats.before)
+        return Stats(period, sums, before, all(stats.is_complete for stats in parts))
+
+    async def _read(self, jobs: Sequence[str], period: Period, zone: tzinfo) -> Stats:
+        """The complete hours are read and cached apart from the current one."""
+        hours, before = HoursOfDay(zone), period.before
+        current = min(max(hour_of(self._clock.now()), period.since), period.until)
+        sums = StatsSums()
+        for part, seconds in (
+            (Period(period.since, current), CLOSED_CACHED_SECONDS),
+            (Period(current, period.until), OPEN_CACHED_SECONDS),
+        ):
+            if part.since < part.until:
+                sums.merge(await self._sum_cached(jobs, part, hours, seconds))
+        earlier = None if before is None else await self._sum_cached(jobs, before, hours, CLOSED_CACHED_SECONDS)
+        return Stats(period, sums, earlier, await self._is_complete(jobs, period))
+
+    async def _sum_cached(self, jobs: Sequence[str], period: Period, hours: HoursOfDay, seconds: float) -> StatsSums:
+        if len(jobs) == 1 and seconds == OPEN_CACHED_SECONDS:
+            return await self._sum(jobs, period, hours)
+        key = (tuple(jobs), period, str(hours.zone))
+        return await self._cache.get(key, seconds, partial(self._sum, jobs, period, hours))
+
+    async def _sum(self, jobs: Sequence[str], period: Period, hours: HoursOfDay) -> StatsSums:
+        sums = StatsSums()
+        for start in range(0, len(jobs), JOBS_AT_ONCE):
+            some = jobs[start : start + JOBS_AT_ONCE]
+            for parts in await asyncio.gather(
+                *(self._runs.list_rollups(job, period.since, period.until) for job in some)
+            ):
+                for part in parts:
+                    sums.add(part, hours)
+                await asyncio.sleep(0)
+        return sums
+
+    async def _is_complete(self, jobs: Sequence[str], period: Period) -> bool:
+        if period.since < hour_of(self.oldest) - HOUR:
+            return False
+        run_oldest = instant_before(self._clock.now(), self._run_age)
+        # The jobs of a shard have the same answer, which is cached.
+        found = [await self._runs.find_rollups_complete_since(job, run_oldest) for job in jobs[:100]]
+        return all(since is None or since <= period.since for since in found)

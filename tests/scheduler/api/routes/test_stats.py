@@ -1,0 +1,175 @@
+"""Statistics and exports over the API."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+
+import pytest
+
+from jobs.runs import Outcome
+from scheduler.queries import exports
+from tests.scheduler.api.api_client import ApiClient
+from tests.scheduler.fakes import entry
+from tests.scheduler.stores.samples import run_of
+
+JOBS = [entry("checkout", tags={"team": "pay"}), entry("search", tags={"team": "find"}), entry("other")]
+
+
+async def store(
+    client: ApiClient, job: str, seconds: float, outcome: Outcome = Outcome.SUCCEEDED, **more: object
+) -> None:
+    ticket = client.shop.ticket(seconds, job)
+    await client.store_finished(ticket, replace(run_of(ticket), outcome=outcome, **more))
+
+
+async def test_the_statistics_of_a_job() -> None:
+    async with ApiClient(jobs=JOBS) as client:
+        for second in (-120, -60):
+            await store(client, "checkout", second)
+        await store(client, "checkout", -30, Outcome.FAILED)
+        answer = await client.get("/api/jobs/checkout/stats", window="24h", timezone="Europe/Berlin")
+    body = answer.json()
+    stats = body["stats"]
+    assert (answer.status_code, body["job"], stats["runs"], stats["complete"]) == (200, "checkout", 3, True)
+    assert stats["outcomes"] == {
+        "succeeded": 2,
+        "failed": 1,
+        "timed_out": 0,
+        "rejected": 0,
+        "skipped": 0,
+        "cancelled": 0,
+    }
+    assert (stats["success_rate"], stats["uptime"]) == (0.666667, 0.666667)
+    assert stats["duration"]["p95"] == pytest.approx(33, rel=0.05)
+    assert sum(hour["runs"] for hour in stats["busiest_hours"]) == 3
+    assert stats["before"]["runs_change"] == 3
+    assert stats["from"] < stats["to"]
+
+
+async def test_the_statistics_of_all_jobs_and_of_the_values_of_a_tag() -> None:
+    async with ApiClient(jobs=JOBS) as client:
+        for number, job in enumerate(("checkout", "search", "other"), start=1):
+            for second in range(number):
+                await store(client, job, -60 - second)
+        everything = (await client.get("/api/stats")).json()
+        teams = (await client.get("/api/stats", tag="team", window="7d")).json()
+        one = (await client.get("/api/stats", tag="team=pay")).json()
+    assert (everything["jobs"], everything["stats"]["runs"], everything["by_value"]) == (3, 6, [])
+    assert (teams["jobs"], teams["tag"], teams["stats"]["runs"]) == (2, "team", 3)
+    assert [(each["value"], each["jobs"], each["stats"]["runs"]) for each in teams["by_value"]] == [
+        ("find", 1, 2),
+        ("pay", 1, 1),
+    ]
+    assert (one["jobs"], one["stats"]["runs"], one["by_value"]) == (1, 1, [])
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "status", "location"),
+    [
+        ("/api/jobs/nothing/stats", {}, 404, None),
+        ("/api/stats", {"window": "2d"}, 400, "query.window"),
+        ("/api/stats", {"month": "2026-13"}, 400, "query.month"),
+        ("/api/stats", {"month": "2026-11", "from": "24h"}, 422, "query.month"),
+        ("/api/stats", {"month": "2026-11", "window": "7d"}, 422, "query.window"),
+        ("/api/stats", {"timezone": "Berlin"}, 422, "query.timezone"),
+        ("/api/stats", {"from": "nonsense"}, 422, "query.from"),
+        ("/api/stats", {"from": "0001-01-01T00:00:00Z", "to": "0001-01-02T00:00:00Z"}, 200, None),
+        ("/api/stats", {"to": "9999-12-31T23:59:59Z"}, 200, None),
+        ("/api/exports/runs", {"job": "nothing"}, 404, None),
+        ("/api/exports/runs", {"format": "xml"}, 400, "query.format"),
+        ("/api/exports/stats", {"month": "1969-01"}, 400, "query.month"),
+    ],
+)
+async def test_what_is_wrong_is_named(path: str, query: dict[str, str], status: int, location: str | None) -> None:
+    async with ApiClient(jobs=JOBS) as client:
+        answer = await client.get(path, **query)
+    assert answer.status_code == status, answer.text
+    if location is not None:
+        assert [error["location"] for error in answer.json()["errors"]] == [location]
+
+
+async def test_runs_are_exported_as_json_lines_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exports, "RUNS_PER_PAGE", 3)
+    monkeypatch.setattr(exports, "LINES_PER_CHUNK", 2)
+    async with ApiClient(jobs=JOBS) as client:
+        for second in range(8):
+            await store(client, "checkout", -60 - second)
+        await store(client, "search", -60, Outcome.FAILED)
+        await client.enqueue("other", 60)
+        answer = await client.get("/api/exports/runs", **{"from": "1h", "to": "2100-01-01"})
+        failed = await client.get("/api/exports/runs", outcome="failed")
+        of_job = await client.get("/api/exports/runs", job="search")
+    *rows, last = [json.loads(line) for line in answer.text.splitlines()]
+    assert answer.headers["content-type"].startswith("application/x-ndjson")
+    assert "attachment" in answer.headers["content-disposition"]
+    assert last == {"complete": True, "rows": 10}
+    assert len({row["id"] for row in rows}) == 10
+    assert [row["outcome"] for row in rows].count("queued") == 1
+    assert tuple(rows[1]) == exports.RUN_FIELDS
+    assert json.loads(failed.text.splitlines()[0])["job"] == json.loads(of_job.text.splitlines()[0])["job"] == "search"
+
+
+async def test_a_cell_of_csv_is_no_formula() -> None:
+    async with ApiClient(jobs=JOBS) as client:
+        evil = '=HYPERLINK("http://evil.example","x")\r\n\x1b[31m\u202e'
+        await store(client, "checkout", -60, Outcome.FAILED, message=evil, endpoint=" @cmd", tags={"a": "=1"})
+        answer = await client.get("/api/exports/runs", format="csv")
+        lines = (await client.get("/api/exports/runs")).text
+    header, row, last = csv.reader(io.StringIO(answer.text))
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert tuple(header) == exports.RUN_FIELDS
+    cells = dict(zip(header, row, strict=True))
+    assert cells["message"].startswith("'=HYPERLINK")
+    assert cells["message"].isprintable()
+    assert (cells["endpoint"], cells["tags"]) == ("' @cmd", '{"a":"=1"}')
+    assert last == ["# complete", "1"]
+    assert lines.isascii()
+
+
+async def test_a_month_in_a_time_zone_has_the_runs_of_its_days() -> None:
+    async with ApiClient(jobs=JOBS) as client:
+        now = client.shop.clock.now()
+        month = f"{now:%Y-%m}"
+        await store(client, "checkout", -60)
+        inside = await client.get("/api/exports/runs", month=month, timezone="Europe/Berlin")
+        outside = await client.get("/api/exports/runs", month="2020-01", timezone="Europe/Berlin")
+    assert json.loads(inside.text.splitlines()[-1]) == {"complete": True, "rows": 1}
+    assert outside.text == '{"complete":true,"rows":0}\n'
+
+
+async def test_the_statistics_of_each_job_are_exported() -> None:
+    async with ApiClient(jobs=JOBS) as client:
+        await store(client, "checkout", -60)
+        answer = await client.get("/api/exports/stats", window="7d", format="csv")
+        selected = await client.get("/api/exports/stats", name="s*")
+    header, *rows, last = csv.reader(io.StringIO(answer.text))
+    assert tuple(header) == exports.STATS_FIELDS
+    assert [(row[0], row[4]) for row in rows] == [("checkout", "1"), ("other", "0"), ("search", "0")]
+    assert last == ["# complete", "3"]
+    assert [json.loads(line).get("job") for line in selected.text.splitlines()] == ["search", None]
+
+
+async def test_an_export_that_the_store_cuts_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exports, "RUNS_PER_PAGE", 2)
+    monkeypatch.setattr(exports, "LINES_PER_CHUNK", 2)
+    async with ApiClient(jobs=JOBS) as client:
+        for second in range(8):
+            await store(client, "checkout", -60 - second)
+        list_runs = client.services.queries.list_runs
+        pages = 0
+
+        async def broken(**more: object) -> object:
+            nonlocal pages
+            pages += 1
+            if pages == 3:
+                client.break_store()
+            return await list_runs(**more)
+
+        monkeypatch.setattr(type(client.services.queries), "list_runs", lambda self, **more: broken(**more))
+        cut = await client.get("/api/exports/runs")
+        away = await client.get("/api/exports/runs")
+    assert (cut.status_code, cut.text.splitlines()[-1]) == (200, '{"complete":false,"rows":4}')
+    assert away.status_code == 503

@@ -1,0 +1,141 @@
+"""Statistics against a count of the runs, before and after the runs are deleted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from random import Random
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from jobs.runs import Outcome, Run
+from scheduler.catalog.catalog import Catalog
+from scheduler.queries.periods import Period
+from scheduler.queries.selection import parse_selection
+from scheduler.queries.stats import CLOSED_CACHED_SECONDS, StatsReader
+from scheduler.stores.port import StoreUnavailable
+from scheduler.stores.runs.repository import Runs
+from tests.scheduler.fakes import VirtualClock, entry
+from tests.scheduler.stores.memory import MemoryStore
+from tests.scheduler.stores.samples import NOON, at, run_of, ticket
+
+DAY = 86400
+HOUR = timedelta(hours=1)
+
+
+async def insert(runs: Runs, job: str, seconds: float, outcome: Outcome = Outcome.SUCCEEDED, ms: float = 33) -> Run:
+    one = ticket(job, seconds)
+    run = replace(run_of(one), outcome=outcome)
+    run = replace(run, finished_at=run.started_at + timedelta(milliseconds=ms))
+    await runs.insert_finished(one, run)
+    return run
+
+
+def reader(runs: Runs, clock: VirtualClock, *names: str, **tags: dict[str, str]) -> StatsReader:
+    entries = [entry(name, tags=tags.get(name.replace("-", "_"), {})) for name in names]
+    return StatsReader(Catalog(entries), runs, clock, 400 * DAY, 30 * DAY)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_each_period_equals_the_count_of_its_runs_whether_or_not_they_are_deleted(seed: int) -> None:
+    random, runs, done = Random(seed), Runs(MemoryStore()), list[Run]()
+    for number in range(600):
+        seconds = random.randrange(0, 100 * DAY) + number / 1000
+        outcome = random.choices([*Outcome], [8, 2, 1, 1, 1, 1])[0]
+        done.append(await insert(runs, "a", seconds, outcome, random.uniform(1, 5000)))
+    now = at(100 * DAY)
+    periods = [Period.covering(now - timedelta(days=days), now) for days in (1, 7, 90)] + [
+        Period.covering(at(random.randrange(0, 50 * DAY)), at(random.randrange(50 * DAY, 100 * DAY))) for _ in range(20)
+    ]
+    for _ in range(2):
+        stats = reader(runs, VirtualClock(now), "a")
+        for period in periods:
+            due = [run for run in done if period.since <= run.due_at < period.until]
+            found = (await stats.read_job("a", period)).sums
+            assert found.tally.outcomes == [sum(run.outcome is outcome for run in due) for outcome in Outcome]
+            durations = sorted(run.duration_ms for run in due)
+            if durations:
+                median = durations[(len(durations) + 1) // 2 - 1]
+                assert found.tally.duration.quantile(0.5) == pytest.approx(median, rel=0.05)
+            assert sum(runs for _, runs, _ in found.busiest_hours()) == len(due)
+        await runs.prune(now, 30 * DAY, 50)
+    assert len((await runs.list_page("a", limit=500)).records) <= 55
+
+
+async def test_the_period_before_is_the_trend() -> None:
+    runs = Runs(MemoryStore())
+    await insert(runs, "a", -3600)
+    await insert(runs, "a", 0, Outcome.FAILED)
+    await insert(runs, "a", 60)
+    stats = await reader(runs, VirtualClock(at(120)), "a").read_job("a", Period(NOON, NOON + HOUR))
+    assert (stats.sums.success_rate, stats.sums.tally.runs) == (0.5, 2)
+    assert stats.before is not None
+    assert (stats.before.success_rate, stats.before.tally.runs) == (1.0, 1)
+
+
+async def test_the_hours_of_the_day_are_local() -> None:
+    runs = Runs(MemoryStore())
+    summer, winter = datetime(2026, 7, 1, 12, tzinfo=UTC), datetime(2026, 11, 25, 12, tzinfo=UTC)
+    for instant in (summer, winter, winter + timedelta(minutes=1)):
+        await insert(runs, "a", (instant - NOON).total_seconds())
+    for _ in range(2):
+        stats = reader(runs, VirtualClock(winter), "a")
+        found = await stats.read_job("a", Period(summer - 12 * HOUR, winter + HOUR), ZoneInfo("Europe/Berlin"))
+        assert found.sums.busiest_hours() == [(13, 2, 0), (14, 1, 0)]
+        await runs.prune(winter + timedelta(days=2), 30 * DAY, 100)
+
+
+async def test_a_selection_is_summed_up_and_by_the_values_of_a_tag() -> None:
+    runs = Runs(MemoryStore())
+    for number, job in enumerate(("a", "b", "c", "d"), start=1):
+        for second in range(number):
+            await insert(runs, job, second)
+    stats = reader(runs, VirtualClock(at(60)), "a", "b", "c", "d", a={"team": "x"}, b={"team": "y"}, c={"team": "x"})
+    period = Period(NOON, NOON + HOUR)
+    everything = await stats.read_selection(parse_selection(), period)
+    assert (everything.jobs, everything.total.sums.tally.runs, everything.groups) == (4, 10, ())
+    by_team = await stats.read_selection(parse_selection(tags=["team"]), period, UTC, "team")
+    assert (by_team.jobs, by_team.total.sums.tally.runs) == (3, 6)
+    assert [(value, jobs, one.sums.tally.runs) for value, jobs, one in by_team.groups] == [("x", 2, 4), ("y", 1, 2)]
+    named = await stats.read_selection(parse_selection(names=["d"]), period)
+    assert named.total.sums.tally.runs == 4
+
+
+async def test_sums_of_many_jobs_are_cached_and_the_current_hour_is_read_again() -> None:
+    store = MemoryStore()
+    runs, clock = Runs(store), VirtualClock(at(60))
+    for job in ("a", "b"):
+        await insert(runs, job, -7200)
+    await runs.prune(clock.now(), 30 * DAY, 100)
+    stats = reader(runs, clock, "a", "b")
+    period = Period(NOON - 5 * HOUR, NOON + HOUR)
+    assert (await stats.read_selection(parse_selection(), period)).total.sums.tally.runs == 2
+    before = store.reads
+    await insert(runs, "a", 10)
+    assert (await stats.read_selection(parse_selection(), period)).total.sums.tally.runs == 2
+    assert store.reads == before
+    clock.move(2)
+    assert (await stats.read_selection(parse_selection(), period)).total.sums.tally.runs == 3
+    await insert(runs, "a", -7100)
+    clock.move(CLOSED_CACHED_SECONDS)
+    assert (await stats.read_selection(parse_selection(), period)).total.sums.tally.runs == 4
+
+
+async def test_a_failed_reading_is_not_cached() -> None:
+    store = MemoryStore()
+    runs, clock = Runs(store), VirtualClock(at(60))
+    stats = reader(runs, clock, "a", "b")
+    store.breaks_after = 0
+    with pytest.raises(StoreUnavailable):
+        await stats.read_selection(parse_selection(), Period(NOON - HOUR, NOON + HOUR))
+    store.breaks_after = None
+    assert (await stats.read_selection(parse_selection(), Period(NOON - HOUR, NOON + HOUR))).jobs == 2
+
+
+async def test_a_period_before_the_rollups_is_not_complete() -> None:
+    runs, clock = Runs(MemoryStore()), VirtualClock(NOON)
+    await runs.prune(NOON, 30 * DAY, 100)
+    stats = reader(runs, clock, "a")
+    assert (await stats.read_job("a", Period(NOON - timedelta(days=399), NOON))).is_complete
+    assert not (await stats.read_job("a", Period(NOON - timedelta(days=402), NOON))).is_complete
