@@ -50,6 +50,7 @@ class Services:
     clock: Clock
     environment: str
     version: str
+    is_behind_proxy: bool = False
     _limited: dict[Tags, tuple[JobSnapshot, Services]] = field(default_factory=dict, repr=False)
 
     @property

@@ -83,5 +83,7 @@ class HttpSettings(FrozenModel):
     authentication: Literal["auto", "open", "function_keys", "own"] = "auto"
     easy_auth: bool = Field(default=False)
     """Whether the platform authenticates every request (Easy Auth), so that only it can set its headers."""
+    behind_proxy: bool = Field(default=False)
+    """Whether each request comes from a proxy that appends the client's address to X-Forwarded-For (embedded host)."""
     entra: EntraSettings = EntraSettings()
     session: SessionSettings = SessionSettings()

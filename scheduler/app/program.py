@@ -105,4 +105,5 @@ class Program:
             clock=self.clock,
             environment=self.settings.environment,
             version=self.settings.version or VERSION,
+            is_behind_proxy=self.settings.http.behind_proxy,
         )

@@ -44,4 +44,4 @@ def add_common_middleware(
         api.add_middleware(FailedAuthenticationLimiter, services.rate_limits)
     api.add_middleware(RequestGuard, hosts=hosts, bodies=bodies)
     add_security_headers(api)
-    api.add_middleware(RequestIds)
+    api.add_middleware(RequestIds, behind_proxy=services is not None and services.is_behind_proxy)

@@ -11,6 +11,7 @@ import re
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jobs.request_id import run_for_request
+from scheduler.api.requests.client_address import BEHIND_PROXY
 
 REQUEST_ID_HEADER = "x-request-id"
 _HEADER = REQUEST_ID_HEADER.encode()
@@ -20,15 +21,18 @@ _VALID = re.compile(rb"[A-Za-z0-9._-]{8,100}")
 class RequestIds:
     """Uses the id that the client sends, if it is valid: 8 to 100 letters, digits, `.`, `_` and `-`."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, behind_proxy: bool = False) -> None:
+        """`behind_proxy`: see config.settings.http_settings."""
         self._app = app
+        self._behind_proxy = behind_proxy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         request_id = _find_id(scope)
-        scope.setdefault("state", {})["request_id"] = request_id
+        state = scope.setdefault("state", {})
+        state["request_id"], state[BEHIND_PROXY] = request_id, self._behind_proxy
 
         async def with_id(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -8,6 +8,8 @@ from ipaddress import ip_address
 from starlette.types import Scope
 
 _MAX_LENGTH = 60
+BEHIND_PROXY = "behind_proxy"
+"""Member of the state of a request, set by scheduler.api.middleware.request_ids."""
 FUNCTION_NAME: str = "azure_functions.function_name"
 """Key of the ASGI scope in the Functions host; a client cannot set it."""
 
@@ -15,12 +17,15 @@ FUNCTION_NAME: str = "azure_functions.function_name"
 def find_client_address(scope: Scope) -> str:
     """Return the address without a port; empty if it is unknown.
 
-    Elsewhere than in the Functions host, X-Forwarded-For is ignored: any client can send it. There, the front end of
-    the platform appends the address that it has observed, so the last entry counts.
+    In the Functions host, the front end of the platform appends the address that it has observed to X-Forwarded-For, so
+    the last entry counts; elsewhere the same is true of a proxy that the settings name. Without either the header is
+    ignored: any client can send it.
     """
-    if FUNCTION_NAME in scope:
+    is_on_functions = FUNCTION_NAME in scope
+    if is_on_functions or scope.get("state", {}).get(BEHIND_PROXY):
         hops = [value.decode("latin-1") for key, value in scope["headers"] if key == b"x-forwarded-for"]
-        return _strip_port(hops[-1].rpartition(",")[2].strip())[:_MAX_LENGTH] if hops else ""
+        if hops or is_on_functions:
+            return _strip_port(hops[-1].rpartition(",")[2].strip())[:_MAX_LENGTH] if hops else ""
     client = scope.get("client")
     return str(client[0])[:_MAX_LENGTH] if client else ""
 
