@@ -73,6 +73,8 @@ def _complete(operation: dict[str, Any], builder: ExampleBuilder, is_open: bool)
     operation["security"] = security_of(scope, is_open=is_open)
     describe_problem_responses(operation, scope)
     describe_headers(operation, scope)
+    for parameter in operation.get("parameters", ()):
+        builder.add_parameter_example(parameter)
     contents = [operation.get("requestBody", {}), *operation["responses"].values()]
     for content in (each for holder in contents for each in holder.get("content", {}).values()):
         builder.add_example(content)

@@ -53,13 +53,23 @@ class ExampleBuilder:
         self.components: dict[str, dict[str, Any]] = {}
 
     def add_example(self, content: dict[str, Any]) -> None:
-        """Add the example of a content with a named schema."""
+        """Add the example of a request or response body, unless it has one."""
         schema = content.get("schema", {})
         names = [each["$ref"].removeprefix(_REF) for each in (schema, *schema.get("anyOf", ())) if "$ref" in each]
-        if names and not {"example", "examples"} & set(content):
-            if names[0] not in self.components:
-                self.components[names[0]] = {"value": self._build_named(names[0], "")}
-            content["examples"] = {"example": {"$ref": f"#/components/examples/{names[0]}"}}
+        if {"example", "examples"} & set(content):
+            return
+        if not names:
+            if schema.get("type") in ("object", "array"):
+                content["example"] = self._build(schema, "")
+            return
+        if names[0] not in self.components:
+            self.components[names[0]] = {"value": self._build_named(names[0], "")}
+        content["examples"] = {"example": {"$ref": f"#/components/examples/{names[0]}"}}
+
+    def add_parameter_example(self, parameter: dict[str, Any]) -> None:
+        """Add the example of a parameter that a request needs, unless it has one."""
+        if parameter.get("required") and not parameter["schema"].get("examples"):
+            parameter["schema"]["examples"] = [self._build(parameter["schema"], parameter["name"])]
 
     def _build(self, schema: dict[str, Any], name: str) -> Any:
         """Return an example of the schema. `name`: of the field."""
