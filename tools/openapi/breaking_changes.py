@@ -106,7 +106,8 @@ class _OperationComparison:
     def _of_schemas(self, name: str, old: Schema, new: Schema, *, is_request: bool) -> Iterator[BreakingChange]:
         comparison = SchemaComparison(self.old_document, self.new_document, is_request)
         for change in comparison.find_changes(name, old.get("schema", {}), new.get("schema", {})):
-            yield self._change(change.name, change.text)
+            if "in" not in old or change.text != "no longer accepts null":  # a parameter cannot be null
+                yield self._change(change.name, change.text)
 
     def _change(self, name: str, text: str) -> BreakingChange:
         return BreakingChange(self.label, name, text)

@@ -74,7 +74,16 @@ def _complete(operation: dict[str, Any], builder: ExampleBuilder, is_open: bool)
     describe_problem_responses(operation, scope)
     describe_headers(operation, scope)
     for parameter in operation.get("parameters", ()):
+        _remove_null(parameter["schema"])
         builder.add_parameter_example(parameter)
     contents = [operation.get("requestBody", {}), *operation["responses"].values()]
     for content in (each for holder in contents for each in holder.get("content", {}).values()):
         builder.add_example(content)
+
+
+def _remove_null(schema: dict[str, Any]) -> None:
+    """Replace `X or null` by X: a parameter can be absent, but not null."""
+    variants = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
+    if len(variants) == 1:
+        del schema["anyOf"]
+        schema |= variants[0] | {key: schema[key] for key in ("enum", "pattern") if key in schema}

@@ -30,8 +30,7 @@ def add_links(document: dict[str, Any]) -> None:
     for methods in document["paths"].values():
         for operation in methods.values():
             for response in operation["responses"].values():
-                field = LINKED_FIELDS.get(_model_of(response))
-                if field is not None:
+                for field in (LINKED_FIELDS[name] for name in _models_of(response) if name in LINKED_FIELDS):
                     _link(response, field, targets, operation["operationId"])
 
 
@@ -57,6 +56,6 @@ def _linkable_operations(document: dict[str, Any]) -> list[tuple[str, str]]:
     return found
 
 
-def _model_of(response: dict[str, Any]) -> str:
+def _models_of(response: dict[str, Any]) -> list[str]:
     schema = response.get("content", {}).get("application/json", {}).get("schema", {})
-    return str(schema.get("$ref", "")).rpartition("/")[2]
+    return [str(each["$ref"]).rpartition("/")[2] for each in (schema, *schema.get("anyOf", ())) if "$ref" in each]

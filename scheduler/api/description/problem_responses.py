@@ -118,7 +118,7 @@ def _derived_statuses(operation: dict[str, Any], scope: Scope) -> Iterator[int]:
     if scope in (Scope.OPERATE, Scope.MANAGE):
         yield from (413, 415)
     if ("header", "if-match") in named:
-        yield from (412, 428)
+        yield from (412, 422, 428)
     if ("header", "idempotency-key") in named:
         yield from (409, 422)
 

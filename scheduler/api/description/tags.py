@@ -13,7 +13,7 @@ TAGS: Final = {
     "heartbeats": "Checks that expect pings from a program: their state, and the routes that receive pings.",
     "secrets": "The secrets that jobs use, without values. Read one again after a change.",
     "audit": "The audit trail: who changed what, when and from where, as a chain of hashes.",
-    "keys": "API keys: who may read, operate and manage, for which jobs. Create, rotate or revoke one.",
+    "keys": "API keys: credentials of programs, each with a role. Create, rotate or revoke one.",
     "session": "The session of a browser, and who the caller is.",
     "health": "The health of the scheduler itself.",
 }
