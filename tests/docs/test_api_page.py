@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 import pytest_asyncio
 
@@ -42,7 +43,8 @@ async def host(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[
     folder = tmp_path_factory.mktemp("api")
     async with HttpTarget() as target:
         target.on("/health", 200)
-        async with embedded(folder, example_jobs(target.url), **EXAMPLE_SECRETS) as host:
+        settings = {"SCHEDULER_HTTP__AUTHENTICATION": "own", **EXAMPLE_SECRETS}
+        async with embedded(folder, example_jobs(target.url), **settings) as host:
             store = await open_sqlite(folder / "state.db", StoreAccess.SHARED)
             yield host, store
             await store.aclose()
@@ -55,20 +57,24 @@ async def test_a_printed_command_succeeds(operation_id: str, host: tuple[Host, S
     live, store = host
     await prepare(store, request)
 
-    status, output = await run_line(request.curl_line(), str(live.client.base_url).rstrip("/"))
+    status, output = await run_line(request.curl_line(), live.client)
 
     assert 200 <= status < 300, output
 
 
-async def run_line(line: str, url: str) -> tuple[int, str]:
-    """The status and the output of a command, run by a shell."""
+async def run_line(line: str, client: httpx.AsyncClient) -> tuple[int, str]:
+    """The status and the output of a command, run by a shell with the URL and the key of the client."""
     if shutil.which("curl") is None:
         missing("curl is not installed")
     process = await asyncio.create_subprocess_exec(
         "sh",
         "-c",
         f"{line} --silent --show-error --write-out '\n%{{http_code}}'",
-        env={"SCHEDULER": url, "AUTH": "X-API-Key: none", "PATH": "/usr/bin:/bin"},
+        env={
+            "SCHEDULER": str(client.base_url).rstrip("/"),
+            "AUTH": f"Authorization: {client.headers['authorization']}",
+            "PATH": "/usr/bin:/bin",
+        },
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

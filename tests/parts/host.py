@@ -96,7 +96,7 @@ async def embedded(folder: Path, jobs: Mapping[str, Any] | None, **env: str) -> 
         (folder / "jobs" / "jobs.json").write_text(json.dumps({"jobs": jobs}))
         settings["SCHEDULER_JOBS"] = str(folder / "jobs")
     port, environ = free_port(), settings | env
-    is_open = environ["SCHEDULER_ENVIRONMENT"] in ("dev", "test")
+    is_open = environ["SCHEDULER_ENVIRONMENT"] in ("dev", "test") and "SCHEDULER_HTTP__AUTHENTICATION" not in environ
     headers = {} if is_open else bearer(await create_key(environ))
     async with (
         Program("serve", "--port", str(port), env=environ, cwd=folder) as program,

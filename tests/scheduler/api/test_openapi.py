@@ -163,7 +163,7 @@ async def test_every_example_is_one_of_its_model() -> None:
     models = {model.__name__: model for model in _models()}
     found = [(models[name], value) for name, value in values.items()]
 
-    assert len(found) > 30
+    assert len(found) >= 30
     for model, value in found:
         assert json.loads(model.model_validate_json(json.dumps(value)).model_dump_json(by_alias=True)) is not None
         assert set(value) <= set(model.model_json_schema(by_alias=True)["properties"])
