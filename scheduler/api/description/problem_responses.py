@@ -115,7 +115,7 @@ def _derived_statuses(operation: dict[str, Any], scope: Scope) -> Iterator[int]:
         yield 404
     if "requestBody" in operation or queries & _UNPROCESSABLE_PARAMETERS:
         yield 422
-    if scope in (Scope.OPERATE, Scope.MANAGE):
+    if scope in (Scope.OPERATE, Scope.MANAGE, Scope.SIGN_IN):
         yield from (413, 415)
     if ("header", "if-match") in named:
         yield from (412, 422, 428)

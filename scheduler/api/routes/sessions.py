@@ -48,7 +48,7 @@ async def get_session(request: Request, services: ServicesDep) -> SessionModel:
     return SessionModel.from_caller(caller, services.authentication, caller.valid_until)
 
 
-@router.sign_in("DELETE", "/api/session", status_code=HTTPStatus.NO_CONTENT)
+@router.sign_in("DELETE", "/api/session", status_code=HTTPStatus.NO_CONTENT, problems=(HTTPStatus.CONFLICT,))
 async def delete_session(request: Request, services: ServicesDep, response: Response) -> None:
     """End the session of the cookie. Without a session nothing changes."""
     await end_session(request, services, response)
