@@ -31,6 +31,15 @@ def free_port() -> int:
         return port
 
 
+OPEN_PRODUCTION = {
+    "SCHEDULER_ENVIRONMENT": "test",
+    "SCHEDULER_LOG__LEVEL": "info",
+    "SCHEDULER_RETENTION__AGE": "30d",
+    "SCHEDULER_SECRETS__UNBOUND": "deny",
+    "SCHEDULER_IDENTITY__UNBOUND": "deny",
+    "SCHEDULER_TARGETS__NETWORKS": "127.0.0.0/8",
+}
+"""The settings of production, but the API needs no authentication and has no limits of requests."""
 _CORES = sorted(os.sched_getaffinity(0))
 _RUN_ID = re.compile(rb"\r\nidempotency-key: *([^\r]+)", re.IGNORECASE)
 
@@ -98,8 +107,7 @@ def program(folder: Path, jobs: Mapping[str, Any], **environ: str) -> Iterator[t
     (job_folder / "bench.json").write_text(json.dumps({"jobs": jobs}))
     port = free_port()
     settings = {
-        "SCHEDULER_ENVIRONMENT": "prod",
-        "SCHEDULER_TARGETS__NETWORKS": "127.0.0.0/8",
+        **OPEN_PRODUCTION,
         "SCHEDULER_JOBS": str(job_folder),
         "SCHEDULER_STORE": f"sqlite:///{folder / 'bench.db'}",
         "SCHEDULER_PORT": str(port),

@@ -32,8 +32,6 @@ WARM_UP = 5.0
 """Seconds of runs and requests before anything is measured."""
 SETTLED_AFTER = 3.0
 """Seconds until the last runs are recorded."""
-ENVIRON = {"SCHEDULER_ENVIRONMENT": "test", "SCHEDULER_LOG__LEVEL": "info"}
-"""An API that needs no authentication and has no limits of requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, target() as url:
         jobs = load.definitions(url)
         operated = {f"operated-{number}": {"check": {"url": f"{url}/operated"}} for number in range(OPERATED)}
-        with program(Path(folder), jobs | operated, **ENVIRON) as (process, api):
+        with program(Path(folder), jobs | operated) as (process, api):
             client = Client(api, [*jobs], [*operated])
             rounds = asyncio.run(measure(client, process.pid, chosen.rounds, chosen.seconds, chosen.rate))
             time.sleep(SETTLED_AFTER)

@@ -43,7 +43,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bench._parts import ROOT, await_answer, free_port, settings_removed, tail
+from bench._parts import OPEN_PRODUCTION, ROOT, await_answer, free_port, settings_removed, tail
 from scheduler.stores.port import Store
 from scheduler.stores.sqlite.store import StoreAccess, open_sqlite
 
@@ -88,8 +88,7 @@ class Scheduler:
     def start(self, *, ready_within: float | None = 60.0) -> None:
         """Start it. Raises RuntimeError if it is not ready within so many seconds (None: do not wait)."""
         settings = {
-            "SCHEDULER_ENVIRONMENT": "prod",
-            "SCHEDULER_TARGETS__NETWORKS": "127.0.0.0/8",
+            **OPEN_PRODUCTION,
             "SCHEDULER_JOBS": str(self.jobs),
             "SCHEDULER_STORE": f"sqlite:///{self.database}",
             "SCHEDULER_PORT": str(self.port),
