@@ -14,6 +14,7 @@ import httpx
 import psutil
 import pytest
 
+from tests.parts.api_keys import bearer, create_key
 from tests.parts.azurite import Azurite
 from tests.parts.host import Host, embedded, job
 
@@ -95,6 +96,42 @@ async def test_a_flood_of_pings_does_not_lock_out_health(tmp_path: Path) -> None
         assert {answer.status_code for answer in await pings} == {404}
         assert probes == [200] * 20
         assert (await host.client.get("/api/jobs")).headers["ratelimit"].startswith('"read";r=4;')
+
+
+async def test_keys_are_limited_apart_and_an_address_with_invalid_ones_is_rejected(tmp_path: Path) -> None:
+    settings = {
+        "SCHEDULER_ENVIRONMENT": "prod",
+        "SCHEDULER_STORE": f"sqlite:///{tmp_path / 'state.db'}",
+        "SCHEDULER_RATE_LIMITS__READ": "5/hour",
+        "SCHEDULER_RATE_LIMITS__FAILED_AUTHENTICATION": "3/hour",
+    }
+    first, second = await create_key(settings, "first"), await create_key(settings, "second")
+    async with embedded(tmp_path, JOBS, **settings) as host:
+
+        async def statuses(key: str, number: int) -> list[int]:
+            return [(await host.client.get("/api/jobs", headers=bearer(key))).status_code for _ in range(number)]
+
+        assert await statuses(first, 6) == [200] * 5 + [429]
+        assert await statuses(second, 1) == [200]
+        assert await statuses(f"{first}x", 4) == [401, 401, 401, 429]
+        assert await statuses(second, 1) == [429]
+        assert (await host.client.get("/api/health/ready")).status_code == 200
+
+
+async def test_a_created_key_is_not_stored_for_repeats(tmp_path: Path) -> None:
+    async with embedded(tmp_path, JOBS) as host:
+        created, repeat = [
+            await host.client.post(
+                "/api/keys", json={"name": "deploy", "role": "viewer"}, headers={"idempotency-key": "a-uuid"}
+            )
+            for _ in range(2)
+        ]
+        keys = (await host.get("/api/keys"))["keys"]
+
+    assert (created.status_code, repeat.status_code, len(keys)) == (201, 201, 1)
+    (secret,) = (text for text in created.json().values() if isinstance(text, str) and len(text) > 40)
+    assert secret not in repeat.text
+    assert secret.encode() not in (tmp_path / "state.db").read_bytes()
 
 
 @asynccontextmanager
