@@ -6,11 +6,14 @@ from jobs.redaction import Redactor
 from scheduler.audit.stored_trail import StoredAuditTrail
 from scheduler.audit.trail import AuditedChange
 from scheduler.audit.verification import ChainVerifier
+from scheduler.identity.principal import Principal, PrincipalKind, Role
+from scheduler.queries.audit import AuditFilter
 from scheduler.stores.audit.log import AUDIT_TABLE
 from scheduler.stores.port import Upsert
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.audit.memory_trail import API_CALLER
+from tests.scheduler.fakes import entry
 
 
 async def write(at: ApiClient, count: int) -> None:
@@ -109,3 +112,18 @@ async def test_an_operation_that_cannot_be_recorded_is_answered_with_503() -> No
 
     assert response.status_code == 503
     assert job["pause"] is None
+
+
+@virtual_time
+async def test_a_caller_with_tag_limits_reads_through_the_services_that_are_made_for_it() -> None:
+    limited = Principal(PrincipalKind.API_KEY, "payments", Role.ADMIN, (("team", "payments"),))
+    jobs = [entry("checkout"), entry("pay", tags={"team": "payments"})]
+    async with ApiClient(jobs=jobs) as at:
+        trail = StoredAuditTrail(at.shop.audit_log, at.shop.clock, Redactor())
+        for names in (("checkout",), ("pay",), ("checkout", "pay")):
+            await trail.record(API_CALLER, AuditedChange("jobs.reload", "", f"reload of {names}", names))
+
+        queries = at.services.for_principal(limited).audit_queries
+        page = await queries.list_entries(limited, AuditFilter(), limit=10)
+
+    assert [(view.number, view.fields["jobs"]) for view in page.entries] == [(3, ["pay"]), (2, ["pay"])]
