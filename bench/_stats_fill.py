@@ -13,7 +13,7 @@ from scheduler.stores.rows.json_text import encode_json
 from scheduler.stores.runs.codec import encode_finished
 from scheduler.stores.runs.keys import HISTORY_TABLE, SHARD_NAMES, RunKey, shard_of_job
 from scheduler.stores.runs.rollups.availability import Availability
-from scheduler.stores.runs.rollups.days import sum_counts
+from scheduler.stores.runs.rollups.days import encode_hours, sum_counts
 from scheduler.stores.runs.rollups.hour_counts import HourCounts
 from scheduler.stores.runs.rollups.keys import (
     DAY_HOURS_PREFIX,
@@ -98,8 +98,8 @@ class Fill:
             hours[f"{number:02d}"] = rollup.encode()
             by_hour = {f"{number:02d}": [rollup.tally.runs, rollup.tally.down]}
             total.merge(Rollup(rollup.tally, rollup.segment, by_hour))
-        for prefix, body in ((DAY_PREFIX, total.encode()), (DAY_HOURS_PREFIX, hours)):
-            yield Upsert(HISTORY_TABLE, shard_of_job(job), f"{prefix}{job}~{format_day(day)}", encode_json(body))
+        for prefix, body in ((DAY_PREFIX, encode_json(total.encode())), (DAY_HOURS_PREFIX, encode_hours(hours))):
+            yield Upsert(HISTORY_TABLE, shard_of_job(job), f"{prefix}{job}~{format_day(day)}", body)
 
     def _hour(self, hour: datetime) -> HourCounts:
         """Sixty runs, counted by what each of them adds, without making the runs."""

@@ -29,6 +29,7 @@ from scheduler.stores.runs.rollups.keys import HOUR_PREFIX, format_hour
 
 RUNS_PER_GROUP = 20
 """Runs of one job and hour that are finished by one group of changes."""
+_USUAL_CHARACTERS = 1000
 _MAX_TRIES = 8
 """Of one group, when other processes change the hour's row between the read and the write."""
 
@@ -95,6 +96,9 @@ class RunCounting:
             current = {group.row_key: group for group in reversed(waiting)}
             rest = [group for group in waiting if group is not current[group.row_key]]
             groups = [*current.values()]
+            if self._cache.is_full(_USUAL_CHARACTERS):
+                # Rows that are not cached exist, most likely: an insert would be refused.
+                await self._reread([group for group in groups if group.row is None], answers)
             for group in groups:
                 group.row = self._cache.get(group.job, group.row_key) or group.row
             results = await self._store.apply_each([group.build_changes() for group in groups])
@@ -102,7 +106,7 @@ class RunCounting:
             for group, result in zip(groups, results, strict=True):
                 repeated += self._accept(group, result, answers)
             waiting = [*repeated, *rest]
-            await self._reread(repeated, answers)
+            await self._reread([group for group in repeated if group.tries], answers)
             waiting = [group for group in waiting if group.items[0][0] not in answers]
         return [answers[number] for number in range(len(items))]
 
@@ -142,7 +146,7 @@ class RunCounting:
 
     async def _reread(self, groups: Sequence[_Group], answers: dict[int, str | StoreError]) -> None:
         """Cache the rows of hours that have changed."""
-        await asyncio.gather(*(self._reread_row(group, answers) for group in groups if group.tries))
+        await asyncio.gather(*(self._reread_row(group, answers) for group in groups))
 
     async def _reread_row(self, group: _Group, answers: dict[int, str | StoreError]) -> None:
         cached = self._cache.get(group.job, group.row_key)

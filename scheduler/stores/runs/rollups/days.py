@@ -6,9 +6,12 @@ once, wherever a process ends. An hour that gets a run later has a new row, whic
 
 from __future__ import annotations
 
+import zlib
+from base64 import b85decode, b85encode
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
+from typing import Any
 
 from scheduler.stores.port import Delete, Insert, Replace, Row, RowChanged, RowExists, Store
 from scheduler.stores.rows.json_text import decode_json, encode_json
@@ -72,7 +75,7 @@ class RollupDays:
         keys = [f"{prefix}{job}~{day}" for prefix in (DAY_PREFIX, DAY_HOURS_PREFIX)]
         total_row, hours_row = [await self._store.get_row(HISTORY_TABLE, shard, key) for key in keys]
         total = Rollup() if total_row is None else Rollup.decode(decode_json(total_row.body))
-        stored = {} if hours_row is None else decode_json(hours_row.body)
+        stored = {} if hours_row is None else decode_hours(hours_row.body)
         for hour, rollup in sorted(hours.items()):
             by_hour = {hour: [rollup.tally.runs, rollup.tally.down]}
             total.merge(Rollup(rollup.tally, rollup.segment, by_hour))
@@ -82,9 +85,10 @@ class RollupDays:
                 stored[hour] = existing.encode()
             else:
                 stored[hour] = rollup.encode()
+        bodies = encode_json(total.encode()), encode_hours(stored)
         changes = [
-            write_change(row, shard, key, encode_json(body))
-            for row, key, body in zip((total_row, hours_row), keys, (total.encode(), stored), strict=True)
+            write_change(row, shard, key, body)
+            for row, key, body in zip((total_row, hours_row), keys, bodies, strict=True)
         ]
         deletes = [Delete(HISTORY_TABLE, shard, row.key, row.etag) for row in instead_of]
         with suppress(RowExists, RowChanged):
@@ -105,6 +109,16 @@ class RollupDays:
             job = job_of(rows[0].key)
             yield job, hour_of(rows[0].key)
             after = last_of_job(prefix, job)
+
+
+def encode_hours(hours: Mapping[str, Any]) -> str:
+    """Return the text of a day's hours, compressed: it is the largest row, and is rarely read."""
+    return b85encode(zlib.compress(encode_json(hours).encode(), 9)).decode()
+
+
+def decode_hours(body: str) -> dict[str, Any]:
+    found: dict[str, Any] = decode_json(zlib.decompress(b85decode(body)).decode())
+    return found
 
 
 def sum_by_hour(rows: Iterable[Row]) -> dict[str, Rollup]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from scheduler.stores.runs.rollups.keys import hour_of
+
 MAX_CACHED_JOBS = 10_000
 MAX_CACHED_CHARACTERS = 5_000_000
 """Of all bodies: with keys, etags and the dictionary, 10,000 jobs take less than 10 MiB."""
@@ -18,7 +20,11 @@ class HourRow(NamedTuple):
 
 
 class HourCache:
-    """One row a job; the job that was used least recently is evicted first."""
+    """One row a job. When it is full, rows of earlier hours are evicted, the least recently used one first.
+
+    A row of the current hour is not evicted for another one: with more jobs than fit, the cache would hold none of them
+    when it is due again.
+    """
 
     def __init__(self) -> None:
         self._rows: dict[str, HourRow] = {}
@@ -30,17 +36,24 @@ class HourCache:
         return row if row is not None and row.key == key else None
 
     def put(self, job: str, row: HourRow) -> None:
-        """Cache the row, unless one of a later hour is cached."""
+        """Cache the row, unless one of a later hour is cached, or the cache is full with rows of its hour."""
         cached = self._rows.get(job)
         if cached is not None and cached.key > row.key:
             return
         self.discard(job)
+        while self.is_full(len(row.body)):
+            oldest = next(iter(self._rows), None)
+            if oldest is None or hour_of(self._rows[oldest].key) >= hour_of(row.key):
+                return
+            self.discard(oldest)
         self._rows[job] = row
         self._characters += len(row.body)
-        while len(self._rows) > MAX_CACHED_JOBS or self._characters > MAX_CACHED_CHARACTERS:
-            self.discard(next(iter(self._rows)))
 
     def discard(self, job: str) -> None:
         row = self._rows.pop(job, None)
         if row is not None:
             self._characters -= len(row.body)
+
+    def is_full(self, characters: int = 0) -> bool:
+        """Return whether a body of this length does not fit."""
+        return len(self._rows) >= MAX_CACHED_JOBS or self._characters + characters > MAX_CACHED_CHARACTERS

@@ -19,7 +19,7 @@ from scheduler.stores.runs.keys import (
     shard_of_job,
 )
 from scheduler.stores.runs.open_index import list_history_between
-from scheduler.stores.runs.rollups.days import sum_by_hour, sum_counts
+from scheduler.stores.runs.rollups.days import decode_hours, sum_by_hour, sum_counts
 from scheduler.stores.runs.rollups.keys import (
     DAY,
     DAY_HOURS_PREFIX,
@@ -92,7 +92,7 @@ class RollupReads:
 
     async def _list_hours_of_day(self, job: str, day: str, since: datetime, until: datetime) -> Sequence[RollupPart]:
         row = await self._store.get_row(HISTORY_TABLE, shard_of_job(job), f"{DAY_HOURS_PREFIX}{job}~{day}")
-        stored = {} if row is None else decode_json(row.body)
+        stored = {} if row is None else decode_hours(row.body)
         parts = (RollupPart(parse_hour(day + hour), HOUR, Rollup.decode(body)) for hour, body in stored.items())
         return [part for part in parts if since <= part.start < until]
 

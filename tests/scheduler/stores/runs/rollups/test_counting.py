@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -173,21 +174,51 @@ def finished(data: MemoryData) -> set[str]:
     return {record.ticket.id for record in records if record.state is RunState.FINISHED}
 
 
-def test_the_cache_holds_the_newest_row_of_a_job_and_evicts_the_job_that_waits_longest(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def row(job: str, hour: int, body: str = "x") -> HourRow:
+    return HourRow(f"hour~{job}~20261125{hour}", body, "1")
+
+
+def test_the_cache_holds_the_newest_row_of_a_job() -> None:
     cache = HourCache()
-    cache.put("a", HourRow("hour~a~2026112512", "x" * 10, "1"))
-    cache.put("a", HourRow("hour~a~2026112511", "y", "2"))
-    assert cache.get("a", "hour~a~2026112512") == HourRow("hour~a~2026112512", "x" * 10, "1")
-    assert cache.get("a", "hour~a~2026112511") is None
-    monkeypatch.setattr(hour_cache, "MAX_CACHED_JOBS", 2)
-    cache.put("b", HourRow("hour~b~2026112512", "x", "1"))
-    cache.put("c", HourRow("hour~c~2026112512", "x", "1"))
-    assert (cache.get("a", "hour~a~2026112512"), cache.get("b", "hour~b~2026112512") is None) == (None, False)
+    cache.put("a", row("a", 12))
+    cache.put("a", row("a", 11))
+    assert (cache.get("a", row("a", 12).key), cache.get("a", row("a", 11).key)) == (row("a", 12), None)
+
+
+def test_a_full_cache_evicts_rows_of_earlier_hours_and_none_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hour_cache, "MAX_CACHED_JOBS", 3)
     monkeypatch.setattr(hour_cache, "MAX_CACHED_CHARACTERS", 10)
-    cache.put("d", HourRow("hour~d~2026112512", "x" * 11, "1"))
-    assert cache.get("d", "hour~d~2026112512") is None
+    cache = HourCache()
+    for job, hour in (("a", 11), ("b", 11), ("c", 12), ("a", 12), ("d", 12), ("e", 12)):
+        cache.put(job, row(job, hour))
+    held = [job for job in "abcde" if cache.get(job, row(job, 12).key) is not None]
+    assert held == ["a", "c", "d"]
+    cache.put("f", row("f", 13, "x" * 9))
+    assert cache.get("f", row("f", 13).key) is not None
+    cache.put("g", row("g", 14, "x" * 11))
+    assert cache.get("g", row("g", 14).key) is None
+
+
+def test_the_rows_of_ten_thousand_jobs_take_less_than_ten_mebibytes() -> None:
+    tracemalloc.start()
+    cache = HourCache()
+    for number in range(11_000):
+        name = f"a-job-with-a-usual-name-{number}"
+        cache.put(name, HourRow(f"hour~{name}~2026112512", f"{number:0500d}", f"{number:016d}"))
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert used < 10 * 2**20
+
+
+async def test_runs_of_more_jobs_than_the_cache_holds_are_counted(
+    monkeypatch: pytest.MonkeyPatch, store: Store
+) -> None:
+    monkeypatch.setattr(hour_cache, "MAX_CACHED_JOBS", 2)
+    runs = Runs(store)
+    for second in range(3):
+        await finish(runs, [ticket(f"job{number}", second) for number in range(6)])
+    for number in range(6):
+        assert (await rollup_of(runs, f"job{number}")).tally.runs == 3
 
 
 async def test_counting_a_run_reads_nothing_but_the_first_time() -> None:
