@@ -50,7 +50,10 @@ class Histogram:
         """Add the counts of another histogram."""
         own = self.counts
         for bucket, count in counts.items():
-            own[bucket] = own.get(bucket, 0) + count
+            try:
+                own[bucket] += count
+            except KeyError:
+                own[bucket] = count
 
     def quantile(self, share: float) -> float | None:
         """Return the duration in milliseconds below or at which this share (0 to 1) lies; None if it is empty."""

@@ -7,7 +7,7 @@ once, wherever a process ends. An hour that gets a run later has a new row, whic
 from __future__ import annotations
 
 import zlib
-from base64 import b85decode, b85encode
+from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
@@ -113,11 +113,11 @@ class RollupDays:
 
 def encode_hours(hours: Mapping[str, Any]) -> str:
     """Return the text of a day's hours, compressed: it is the largest row, and is rarely read."""
-    return b85encode(zlib.compress(encode_json(hours).encode(), 9)).decode()
+    return b64encode(zlib.compress(encode_json(hours).encode(), 9)).decode()
 
 
 def decode_hours(body: str) -> dict[str, Any]:
-    found: dict[str, Any] = decode_json(zlib.decompress(b85decode(body)).decode())
+    found: dict[str, Any] = decode_json(zlib.decompress(b64decode(body)).decode())
     return found
 
 
