@@ -11,18 +11,21 @@ import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jobs.runs import Outcome
 from scheduler.stores.azure.opening import open_azure_tables
 from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, Cursors
 from scheduler.stores.port import Store
+from scheduler.stores.runs.repository import Runs
+from scheduler.stores.runs.rollups.reading import merge_parts
 from scheduler.stores.sqlite.connections import StoreAccess
 from scheduler.stores.sqlite.store import open_sqlite
-from tests.parts.accounts import Account, read_stored_runs
+from tests.parts.accounts import Account, StoredRuns, read_stored_runs
 from tests.parts.azurite import Azurite
 from tests.parts.functions_herd import Herd
 from tests.parts.functions_style import Kind, Platform, environment
@@ -93,6 +96,17 @@ def second(now: datetime) -> datetime:
     return datetime.fromtimestamp(math.ceil(now.timestamp()), UTC)
 
 
+async def miscounted(store: Store, found: StoredRuns) -> list[str]:
+    """Jobs whose rollups differ from a count of their finished runs."""
+    wrong, now, days = [], second(datetime.now(UTC)).replace(minute=0, second=0), timedelta(days=2)
+    for job, records in found.of_jobs.items():
+        ended = Counter(record.run.outcome for record in records if record.run is not None)
+        counted = merge_parts(await Runs(store).list_rollups(job, now - days, now + days)).tally.outcomes
+        if counted != [ended[outcome] for outcome in Outcome]:
+            wrong.append(f"{job}: {counted} is counted of {ended}")
+    return wrong
+
+
 @asynccontextmanager
 async def serving(folder: Path, env: Mapping[str, str]) -> AsyncIterator[Program]:
     """A server that is killed at the end of the block."""
@@ -136,6 +150,7 @@ async def test_a_server_that_is_killed_fifty_times_accounts_for_every_due_instan
             store = await open_sqlite(store_file, StoreAccess.SHARED)
             await account.complete(store, within=200)
         found = await read_stored_runs(store, account.all_jobs)
+        assert await miscounted(store, found) == []
         await store.aclose()
 
     print(account.summary(found, target.hits()))
@@ -194,6 +209,7 @@ async def test_functions_processes_that_are_killed_fifty_times_account_for_every
             processes.stop("ticker")
             await account.complete(store, within=300)
         found = await read_stored_runs(store, account.all_jobs)
+        assert await miscounted(store, found) == []
         await store.aclose()
 
     print(account.summary(found, target.hits()))
