@@ -37,7 +37,7 @@ from scheduler.queries.exports import (
 )
 from scheduler.queries.periods import parse_range
 
-router = ApiRouter("stats")
+router = ApiRouter("stats", by_tag=True)
 
 FormatParameter = Annotated[ExportFormat, Query(description="JSON lines or CSV")]
 _RESPONSES = {

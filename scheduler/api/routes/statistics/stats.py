@@ -25,7 +25,7 @@ from scheduler.api.routing import ApiRouter
 from scheduler.queries.periods import Period, parse_period, parse_range
 from scheduler.services import Services
 
-router = ApiRouter("stats")
+router = ApiRouter("stats", by_tag=True)
 
 
 @router.read("/api/stats")

@@ -63,6 +63,7 @@ LIMITED_ROUTES: Final[dict[str, int]] = {
     "POST /api/jobs/{name}/resume": _OBJECT_OF_OTHERS,
     "POST /api/jobs/{name}/run": _OBJECT_OF_OTHERS,
     "GET /api/jobs/{name}/heartbeat": _OBJECT_OF_OTHERS,
+    "GET /api/jobs/{name}/stats": _OBJECT_OF_OTHERS,
     "GET /api/jobs/{name}/uptime": _OBJECT_OF_OTHERS,
     "GET /api/runs/{run_id}": _OBJECT_OF_OTHERS,
     "POST /api/runs/{run_id}/cancel": _OBJECT_OF_OTHERS,
@@ -76,6 +77,9 @@ LIMITED_ROUTES: Final[dict[str, int]] = {
     "GET /api/dead-letters": ALLOWED,
     "GET /api/jobs": ALLOWED,
     "GET /api/runs": ALLOWED,
+    "GET /api/stats": ALLOWED,
+    "GET /api/exports/runs": ALLOWED,
+    "GET /api/exports/stats": ALLOWED,
     "GET /api/keys": ALLOWED,
     "GET /api/dashboard": ALLOWED,
     # A new key needs the limits of its creator.

@@ -64,6 +64,8 @@ async def client() -> AsyncIterator[ApiClient]:
         f"/api/jobs/{OURS}",
         f"/api/dashboard/jobs/{OURS}",
         "/api/audit",
+        "/api/exports/runs",
+        "/api/exports/stats",
     ],
 )
 async def test_other_jobs_are_absent(client: ApiClient, path: str) -> None:
@@ -74,6 +76,13 @@ async def test_other_jobs_are_absent(client: ApiClient, path: str) -> None:
     assert "ours" in answer.text.replace("<wbr>", "") or path == "/api/audit"
 
 
+async def test_statistics_are_those_of_the_jobs_of_the_caller(client: ApiClient) -> None:
+    found = (await client.get("/api/stats", tag="team")).json()
+
+    assert (found["jobs"], found["stats"]["runs"]) == (2, 1)
+    assert [each["value"] for each in found["by_value"]] == ["payments"]
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -82,6 +91,8 @@ async def test_other_jobs_are_absent(client: ApiClient, path: str) -> None:
         f"/api/dead-letters?job={THEIRS}",
         f"/api/dead-letters/{LETTERS[THEIRS]}",
         f"/api/jobs/{THEIRS}/uptime",
+        f"/api/jobs/{THEIRS}/stats",
+        f"/api/exports/runs?job={THEIRS}",
         f"/api/dashboard/jobs/{THEIRS}",
     ],
 )
