@@ -148,9 +148,11 @@ class JobAndRunQueries:
             page = await self._runs.list_page(
                 job=job, outcome=outcome, limit=left, continuation=continuation, since=due.since, until=due.until
             )
-            found += [record for record in page.records if self._catalog.is_visible(record.ticket.job)]
+            visible = [record for record in page.records if self._catalog.is_visible(record.ticket.job)]
+            found += visible
             continuation = page.continuation
-            if continuation is None or len(found) == limit:
+            # A page is short because of hidden runs, or because its read is limited: only the former is filled up.
+            if continuation is None or len(found) == limit or len(visible) == len(page.records):
                 break
         return RunPage(tuple(found), continuation)
 

@@ -11,6 +11,7 @@ from jobs.schedules import parse_schedule
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.queries.jobs_and_runs import JobAndRunQueries, next_due_instants
 from scheduler.stores.pauses import Pause
+from scheduler.stores.runs.pages import RunPage
 from tests.jobs.running.run_parts import answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import START, WorkerHarness, entry
@@ -116,3 +117,19 @@ def test_upcoming_instants_follow_each_other() -> None:
 
 def test_a_schedule_that_never_comes_has_no_instants() -> None:
     assert next_due_instants(parse_schedule("0 0 0 31 2 *"), START, 3) == []
+
+
+@virtual_time
+async def test_a_filtered_page_reads_a_limited_number_of_rows_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = WorkerHarness()
+    reads = 0
+
+    async def read_short_page(**_: object) -> RunPage:
+        nonlocal reads
+        reads += 1
+        return RunPage((), "next")
+
+    monkeypatch.setattr(harness.runs, "list_page", read_short_page)
+    page = await queries_of(harness).list_runs(outcome="failed")
+
+    assert (reads, page.continuation) == (1, "next")
