@@ -65,11 +65,6 @@ def _create_example(document: dict[str, Any], template: str, method: str, operat
     query = f"?{urlencode(values['query'])}" if values["query"] else ""
     media_type, body = _body_example(document, operation)
     headers = {name: str(value) for name, value in values["header"].items()}
-    optional = {each["name"] for each in operation.get("parameters", ()) if each["in"] == "header"}
-    if "If-Match" in optional:  # of any version; a PUT creates
-        headers |= {"If-None-Match": "*"} if method == "PUT" and "If-None-Match" in optional else {"If-Match": "*"}
-    if media_type:
-        headers["Content-Type"] = media_type
     return RequestExample(operation["operationId"], operation["x-scope"], method, template, path + query, headers, body)
 
 
