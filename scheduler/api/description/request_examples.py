@@ -65,6 +65,8 @@ def _create_example(document: dict[str, Any], template: str, method: str, operat
     query = f"?{urlencode(values['query'])}" if values["query"] else ""
     media_type, body = _body_example(document, operation)
     headers = {name: str(value) for name, value in values["header"].items()}
+    if media_type:
+        headers["Content-Type"] = media_type
     return RequestExample(operation["operationId"], operation["x-scope"], method, template, path + query, headers, body)
 
 
