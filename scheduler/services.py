@@ -14,6 +14,7 @@ from scheduler.identity.principal import Principal
 from scheduler.identity.tags import Tags
 from scheduler.operations import Operations
 from scheduler.queries.audit import AuditQueries
+from scheduler.queries.changes import ChangeQueries
 from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.heartbeats import HeartbeatQueries
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
@@ -35,6 +36,7 @@ class Services:
     catalog: Catalog
     audit: AuditTrail
     audit_queries: AuditQueries
+    changes: ChangeQueries
     operations: Operations
     queries: JobAndRunQueries
     health: Health

@@ -60,6 +60,12 @@ class RetentionSettings(FrozenModel):
     runs_per_job: int = Field(default=10_000, ge=1)
 
 
+class ChangeSettings(FrozenModel):
+    """A change of the state of a job is deleted when it is older than `age`."""
+
+    age: PositiveDuration = 400 * 86400.0
+
+
 class RollupSettings(FrozenModel):
     """The counts of runs by hour and day, for uptime and statistics, are deleted when they are older than `age`."""
 
@@ -175,6 +181,7 @@ class Settings(BaseModel):
     retry_budget: RetryBudgetSettings = RetryBudgetSettings()
     rate_limits: RateLimitSettings = RateLimitSettings()
     audit: AuditSettings = AuditSettings()
+    changes: ChangeSettings = ChangeSettings()
     retention: RetentionSettings = RetentionSettings()
     rollups: RollupSettings = RollupSettings()
     storage: StorageSettings = StorageSettings()

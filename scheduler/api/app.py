@@ -32,6 +32,7 @@ from scheduler.api.routes import (
     sessions,
     watchdog,
 )
+from scheduler.api.routes.states import changes
 from scheduler.api.routes.statistics import exports, stats, uptime
 from scheduler.authentication.port import AuthenticationMode
 from scheduler.services import Services
@@ -50,6 +51,7 @@ ROUTERS = (
     uptime.router,
     stats.router,
     exports.router,
+    changes.router,
     audit.router,
     pings.router,
     keys.router,

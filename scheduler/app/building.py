@@ -22,6 +22,7 @@ from scheduler.app.program import Program
 from scheduler.app.rate_limit_setup import build_rate_limits
 from scheduler.app.worker_setup import build_worker
 from scheduler.audit.upkeep import AuditUpkeep
+from scheduler.changes.upkeep import StateUpkeep
 from scheduler.dependencies.port import DeferredFollowUp, FollowUp
 from scheduler.dependencies.trigger import DependencyTrigger
 from scheduler.dispatch.port import Dispatch, QueueDepthReader
@@ -36,6 +37,7 @@ from scheduler.operations.pings import PingReceiver
 from scheduler.operations.runs import RunStarter
 from scheduler.operations.secrets import SecretRefresher
 from scheduler.queries.audit import AuditQueries
+from scheduler.queries.changes import ChangeQueries
 from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.heartbeat_reader import HeartbeatReader
 from scheduler.queries.heartbeats import HeartbeatQueries
@@ -99,6 +101,11 @@ async def _build_program(foundation: Foundation, listener: RunListener | None) -
         audit=foundation.audit,
         audit_queries=AuditQueries(catalog, foundation.repositories.audit_log),
         audit_upkeep=_build_audit_upkeep(foundation),
+        changes=foundation.repositories.changes,
+        change_queries=ChangeQueries(catalog, foundation.repositories.changes),
+        state_upkeep=StateUpkeep(
+            catalog, pauses, foundation.states, clock, is_complete=not foundation.configuration.problems
+        ),
         operations=_build_operations(foundation, setup, worker, dispatch, secret_watch, board, beats),
         queries=JobAndRunQueries(catalog, runs, pauses, foundation.repositories.dead_letters, clock),
         health=foundation.health,
@@ -150,7 +157,7 @@ def _build_operations(
     foundation.health.add_probe("heartbeats", heartbeats_probe(pinging))
     return Operations(
         runs=running,
-        pauses=JobPauser(catalog, pauses, clock, audit),
+        pauses=JobPauser(catalog, pauses, clock, audit, foundation.states),
         cancellations=RunCanceller(
             catalog, runs, running, repositories.cancellations, worker.cancel, worker.publisher, clock, audit
         ),

@@ -24,6 +24,7 @@ from scheduler.app.profile import HostProfile
 from scheduler.audit.stored_trail import StoredAuditTrail
 from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.reloading import build_snapshot
+from scheduler.changes.tracker import StateTracker
 from scheduler.health.report import Health
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import Store
@@ -58,6 +59,7 @@ class Foundation:
     repositories: Repositories
     runs: Runs
     pauses: Pauses
+    states: StateTracker
     audit: StoredAuditTrail
 
 
@@ -103,6 +105,7 @@ async def open_foundation(
         repositories=repositories,
         runs=runs,
         pauses=Pauses(store, clock.monotonic),
+        states=StateTracker(repositories.changes, clock),
         audit=StoredAuditTrail(repositories.audit_log, clock, redactor),
     )
 

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from scheduler.audit.upkeep import AuditUpkeep
     from scheduler.authentication.authentication import Authentication
     from scheduler.catalog.catalog import Catalog
+    from scheduler.changes.upkeep import StateUpkeep
     from scheduler.dispatch.port import Dispatch
     from scheduler.health.report import Health
     from scheduler.operations import Operations
     from scheduler.queries.audit import AuditQueries
+    from scheduler.queries.changes import ChangeQueries
     from scheduler.queries.circuits import CircuitQueries
     from scheduler.queries.heartbeats import HeartbeatQueries
     from scheduler.queries.jobs_and_runs import JobAndRunQueries
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from scheduler.rate_limits.limiter import RateLimits
     from scheduler.secrets.monitor import SecretMonitor
     from scheduler.services import Services
+    from scheduler.stores.changes.repository import StateChanges
     from scheduler.stores.cursors import Cursors
     from scheduler.stores.dead_letters.repository import DeadLetters
     from scheduler.stores.idempotency import IdempotencyRecords
@@ -62,6 +65,9 @@ class Program:
     audit: AuditTrail
     audit_upkeep: AuditUpkeep
     audit_queries: AuditQueries
+    changes: StateChanges
+    change_queries: ChangeQueries
+    state_upkeep: StateUpkeep
     operations: Operations
     queries: JobAndRunQueries
     health: Health
@@ -76,8 +82,9 @@ class Program:
     telemetry: Telemetry
     authentication: Authentication
 
-    async def prune_requests(self, now: datetime) -> None:
-        """Delete what the API has stored about requests and is no longer needed. Raises StoreError."""
+    async def prune_other_rows(self, now: datetime) -> None:
+        """Delete old changes of states, and what the API has stored about requests. Raises StoreError."""
+        await self.changes.prune(now, self.settings.changes.age)
         await self.idempotency.prune(now)
         await self.rate_limits.prune()
 
@@ -89,6 +96,7 @@ class Program:
         return Services(
             audit=self.audit,
             audit_queries=self.audit_queries,
+            changes=self.change_queries,
             operations=self.operations,
             queries=self.queries,
             health=self.health,

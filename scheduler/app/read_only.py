@@ -24,6 +24,7 @@ from scheduler.stores.runs.repository import Runs
 if TYPE_CHECKING:
     from scheduler.operations.api_keys import ApiKeyManager
     from scheduler.queries.audit import AuditQueries
+    from scheduler.queries.changes import ChangeQueries
     from scheduler.queries.circuits import CircuitQueries
     from scheduler.queries.heartbeats import HeartbeatQueries
     from scheduler.queries.jobs_and_runs import JobAndRunQueries
@@ -74,6 +75,12 @@ class ReadOnlyProgram:
         from scheduler.queries.audit import AuditQueries
 
         return AuditQueries(self._catalog, self._repositories.audit_log)
+
+    @cached_property
+    def change_queries(self) -> ChangeQueries:
+        from scheduler.queries.changes import ChangeQueries
+
+        return ChangeQueries(self._catalog, self._repositories.changes)
 
     @cached_property
     def uptimes(self) -> UptimeReader:

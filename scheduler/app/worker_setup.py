@@ -37,6 +37,7 @@ def build_worker(foundation: Foundation, setup: CheckSetup, listener: RunListene
             gates=_build_gates(foundation, going),
             dead_letters=foundation.repositories.dead_letters,
             follow_up=follow_up,
+            states=foundation.states,
             options=foundation.profile.worker_options,
             on_submitted=foundation.activity.mark_submitted,
             on_started=foundation.activity.mark_started,

@@ -5,24 +5,31 @@ Called by scheduler.api and the commands.
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 
 from jobs.formats.instants import format_iso_instant
 from jobs.ports import Clock
+from jobs.runs.states import Cause, JobStatus, enter_state
 from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.catalog.catalog import Catalog
+from scheduler.changes.tracker import StateTracker
 from scheduler.identity.caller import Caller
 from scheduler.operations.arguments import check_end, check_reason
 from scheduler.stores.pauses import Pause, Pauses
+from scheduler.stores.port import StoreError
+
+_log = logging.getLogger("scheduler.pauses")
 
 
 class JobPauser:
-    def __init__(self, catalog: Catalog, pauses: Pauses, clock: Clock, audit: AuditTrail) -> None:
+    def __init__(self, catalog: Catalog, pauses: Pauses, clock: Clock, audit: AuditTrail, states: StateTracker) -> None:
         self._catalog = catalog
         self._pauses = pauses
         self._clock = clock
         self._audit = audit
+        self._states = states
 
     async def pause(self, name: str, *, until: datetime | None = None, reason: str = "", caller: Caller) -> Pause:
         """Pause a job until an instant or a resume. A job that is already paused gets the new end and reason.
@@ -43,6 +50,7 @@ class JobPauser:
         )
         async with audited(self._audit, caller, change):
             await self._pauses.set_pause(pause)
+        await self._record_state(name, JobStatus.PAUSED, now, Cause("job_paused", reason))
         return pause
 
     async def resume(self, name: str, *, caller: Caller) -> bool:
@@ -60,7 +68,17 @@ class JobPauser:
         change = AuditedChange("job.resume", name, f"job {name} was resumed", (name,), _pause_fields(before))
         async with audited(self._audit, caller, change):
             await self._pauses.resume(name, now)
+        await self._record_state(name, JobStatus.UNKNOWN, now, Cause("job_resumed", "the job was resumed"))
         return True
+
+    async def _record_state(self, name: str, state: JobStatus, at: datetime, cause: Cause) -> None:
+        """Record the new state, unless the job is disabled. The pause is in force already, so a failure is logged."""
+        if not self._catalog.get_job(name).job.enabled:
+            return
+        try:
+            await self._states.record(name, lambda current: enter_state(current, name, state, at, cause))
+        except StoreError as error:
+            _log.warning("could not record the state of job %s: %s; the scheduler records it later", name, error)
 
 
 def _pause_fields(pause: Pause | None) -> dict[str, str | None] | None:

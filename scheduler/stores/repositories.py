@@ -13,6 +13,7 @@ from scheduler.stores.port import Store
 if TYPE_CHECKING:
     from scheduler.stores.audit.log import AuditLog
     from scheduler.stores.cancellations import Cancellations
+    from scheduler.stores.changes.repository import StateChanges
     from scheduler.stores.circuits import StoredCircuits
     from scheduler.stores.cursors import Cursors
     from scheduler.stores.dead_letters.repository import DeadLetters
@@ -46,6 +47,12 @@ class Repositories:
         from scheduler.stores.cancellations import Cancellations
 
         return Cancellations(self._store)
+
+    @cached_property
+    def changes(self) -> StateChanges:
+        from scheduler.stores.changes.repository import StateChanges
+
+        return StateChanges(self._store)
 
     @cached_property
     def circuits(self) -> StoredCircuits:

@@ -1,4 +1,4 @@
-"""Publishes recorded runs: sends telemetry, starts dependents, then acknowledges the run.
+"""Publishes recorded runs: sends telemetry, records the job's state, starts dependents, then acknowledges the run.
 
 Called by scheduler.hosts.functions.queue; built by scheduler.worker.worker_dependencies. A crash may repeat these
 steps, because a run is acknowledged last.
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from jobs.runs import Run
 from jobs.runs.events import RunFinished, RunListener
+from scheduler.changes.tracker import StateTracker
 from scheduler.dependencies.port import FollowUp
 from scheduler.dispatch.port import DispatchError
 from scheduler.stores.dead_letters.letter import DeadLetter
@@ -27,7 +28,7 @@ MAX_CONCURRENT_FOLLOW_UPS = 16
 
 
 class NotFollowedUp(StoreError):
-    """The run is recorded and published, but its dependents could not be started."""
+    """The run is recorded and published, but the state of its job was not, or its dependents were not started."""
 
 
 class RunPublisher:
@@ -36,10 +37,19 @@ class RunPublisher:
     Otherwise only runs with dependents are: where each request costs, the redelivered message publishes the others.
     """
 
-    def __init__(self, listener: RunListener, follow_up: FollowUp, runs: Runs, *, acknowledges: bool) -> None:
+    def __init__(
+        self,
+        listener: RunListener,
+        follow_up: FollowUp,
+        runs: Runs,
+        states: StateTracker | None = None,
+        *,
+        acknowledges: bool,
+    ) -> None:
         self._listener = listener
         self._follow_up = follow_up
         self._runs = runs
+        self._states = states
         self._acknowledges = acknowledges
         self._published: list[Run] = []
         self._published_early: set[str] = set()
@@ -55,7 +65,9 @@ class RunPublisher:
         return self._follow_up.has_dependents(job)
 
     async def publish(self, run: Run, letter: DeadLetter | None = None) -> None:
-        """Publish a recorded run, start its dependents and acknowledge it. `letter`: its dead letter.
+        """Publish a recorded run, record the job's state, start its dependents and acknowledge it.
+
+        `letter`: its dead letter.
 
         The process that recorded the run may have died before it published it.
 
@@ -63,6 +75,11 @@ class RunPublisher:
             NotFollowedUp: the run stays unacknowledged.
         """
         self.publish_telemetry(run, letter)
+        if self._states is not None:
+            try:
+                await self._states.record_run(run)
+            except StoreError as error:
+                raise NotFollowedUp(f"could not record the state of the job of run {run.id}: {error}") from error
         if self.has_dependents(run.job):
             try:
                 await self._follow_up.start_dependents(run)
@@ -86,11 +103,11 @@ class RunPublisher:
                     errors.append(error)
 
         following = []
-        for run, letter in runs:
+        for run, letter in sorted(runs, key=lambda each: each[0].due_at):
             if self.has_dependents(run.job):
                 following.append(publish_one(run, letter))
             else:
-                await self.publish(run, letter)
+                await publish_one(run, letter)
         await asyncio.gather(*following)
         return errors
 

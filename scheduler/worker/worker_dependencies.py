@@ -10,6 +10,7 @@ from jobs.running.runner import Runner
 from jobs.runs import Ticket
 from jobs.runs.events import RunListener
 from scheduler.catalog.catalog import Catalog
+from scheduler.changes.tracker import StateTracker
 from scheduler.dependencies.port import FollowUp, NoFollowUp
 from scheduler.gates import Gates
 from scheduler.stores.dead_letters.repository import DeadLetters
@@ -43,6 +44,7 @@ class WorkerDependencies:
         gates: Gates,
         dead_letters: DeadLetters,
         follow_up: FollowUp | None = None,
+        states: StateTracker | None = None,
         options: WorkerOptions = EMBEDDED_OPTIONS,
         on_submitted: TicketCallback = lambda _: None,
         on_started: TicketCallback = lambda _: None,
@@ -58,7 +60,9 @@ class WorkerDependencies:
         self.leases = RunLeases(runs, clock, owner)
         retry_window = CLAIM_RETRY_WINDOW if options.retries_claims else timedelta()
         self.claimer = TicketClaimer(catalog, runs, self.leases, registry, clock, retry_window=retry_window)
-        self.publisher = RunPublisher(listener, follow_up or NoFollowUp(), runs, acknowledges=options.acknowledges)
+        self.publisher = RunPublisher(
+            listener, follow_up or NoFollowUp(), runs, states, acknowledges=options.acknowledges
+        )
         self.recorder = ResultRecorder(
             runs,
             dead_letters,

@@ -17,6 +17,7 @@ from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from jobs.running.runner import Runner
 from jobs.runs import Ticket
 from scheduler.catalog.catalog import Catalog, CatalogJob
+from scheduler.changes.tracker import StateTracker
 from scheduler.dependencies.port import FollowUp
 from scheduler.dependencies.trigger import DependencyTrigger
 from scheduler.dispatch.in_process import InProcessDispatch
@@ -180,6 +181,8 @@ class WorkerHarness:
         self.catalog = Catalog([entry()] if jobs is None else jobs)
         self.tokens, self.redactor, self.heartbeats = MemorySecrets(), Redactor(), repositories.heartbeats
         self.pauses = Pauses(store, self.clock.monotonic)
+        self.changes = repositories.changes
+        self.states = StateTracker(self.changes, self.clock)
         self.beats = HeartbeatReader(self.catalog, self.heartbeats, self.pauses, self.marks, self.clock)
         beating = HeartbeatCheck(self.beats, self.tokens, self.clock, self.redactor)
         checks = {"http": self.check, "heartbeat": beating}
@@ -216,6 +219,7 @@ class WorkerHarness:
                 gates=self.gates,
                 dead_letters=self.dead_letters,
                 follow_up=follow_up or dependents,
+                states=self.states,
                 options=ways,
                 on_submitted=submitted,
                 on_started=began,
@@ -233,7 +237,7 @@ class WorkerHarness:
         running = RunStarter(self.catalog, self.runs, dispatch, self.clock, self.audit, end_of=self.worker.end_of)
         return Operations(
             runs=running,
-            pauses=JobPauser(self.catalog, self.pauses, self.clock, self.audit),
+            pauses=JobPauser(self.catalog, self.pauses, self.clock, self.audit, self.states),
             cancellations=RunCanceller(
                 self.catalog,
                 self.runs,

@@ -8,6 +8,7 @@ TAGS: Final = {
     "jobs": "What is checked, when, and what to expect. Run a job now, pause it, run missed instants.",
     "runs": "Executions of jobs with their attempts. Cancel one that has not finished.",
     "stats": "Counts, success rates and response times of runs, also of deleted ones. Export runs and statistics.",
+    "changes": "Instants at which jobs became up, degraded, down, silent or paused, with the cause.",
     "circuits": "Circuit breakers: rejections of runs while a target is down. Open, close or reset one.",
     "dead letters": "Runs and messages that failed permanently. Replay or discard them.",
     "heartbeats": "Checks that expect pings from a program: their state, and the routes that receive pings.",

@@ -27,7 +27,12 @@ from scheduler.connections.register import ConnectionRegister
 from scheduler.hosts.embedded.background import background_tasks, restart_on_failure
 from scheduler.hosts.embedded.gc_tuning import freeze_long_lived_objects
 from scheduler.hosts.embedded.listeners import listener_url, open_listener, open_sample_listener
-from scheduler.hosts.embedded.maintenance import keep_audit_trail, prune_periodically, reload_jobs
+from scheduler.hosts.embedded.maintenance import (
+    keep_audit_trail,
+    prune_periodically,
+    record_states,
+    reload_jobs,
+)
 from scheduler.hosts.embedded.program import EmbeddedProgram, open_embedded_program
 from scheduler.hosts.embedded.recovery import RunRecovery
 from scheduler.hosts.embedded.server import create_server, serve_sample_target
@@ -131,6 +136,7 @@ def _background_work(opened: EmbeddedProgram, ticker: Ticker) -> Sequence[Corout
         restart_on_failure(recovery.run),
         restart_on_failure(partial(prune_periodically, program)),
         restart_on_failure(partial(keep_audit_trail, program)),
+        restart_on_failure(partial(record_states, program)),
         restart_on_failure(partial(save_cursor_periodically, program, ticker)),
         restart_on_failure(program.watchdog.run),
         restart_on_failure(partial(reload_jobs, opened, ticker)),

@@ -19,6 +19,8 @@ RETENTION_INTERVAL = 30.0
 """Seconds between two deletions of old rows: short, so that each deletes few."""
 AUDIT_INTERVAL = 60.0
 """Seconds between two ticks of scheduler.audit.upkeep."""
+STATE_INTERVAL = 10.0
+"""Seconds between two ticks of scheduler.changes.upkeep."""
 ACTIVATION_RETRY_DELAY = 0.5
 """Seconds until the activation time of changed schedules is saved again after a failure."""
 
@@ -65,6 +67,12 @@ async def keep_audit_trail(program: Program) -> None:
         await program.clock.sleep(AUDIT_INTERVAL)
 
 
+async def record_states(program: Program) -> None:
+    while True:
+        await program.state_upkeep.tick()
+        await program.clock.sleep(STATE_INTERVAL)
+
+
 async def prune_periodically(program: Program) -> None:
     retention = program.settings.retention
     while True:
@@ -73,7 +81,7 @@ async def prune_periodically(program: Program) -> None:
                 program.clock.now(), retention.age, retention.runs_per_job, program.settings.rollups.age
             )
             letters = await program.dead_letters.prune(program.clock.now(), retention.age)
-            await program.prune_requests(program.clock.now())
+            await program.prune_other_rows(program.clock.now())
         except StoreError as error:
             _log.warning("could not delete old runs: %s; retrying in %g s", error, RETENTION_INTERVAL)
         else:

@@ -106,7 +106,7 @@ def _build_timer_handler(program: Program) -> TimerHandler:
         program.pauses,
         program.dead_letters,
         program.clock,
-        program.prune_requests,
+        program.prune_other_rows,
     )
 
 

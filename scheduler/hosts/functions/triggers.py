@@ -54,6 +54,7 @@ class FunctionsHost:
             await work.publish_unacknowledged()
             await work.prune(retention.age, retention.runs_per_job, program.settings.rollups.age)
             await program.audit_upkeep.tick()
+            await program.state_upkeep.tick()
         except DispatchError:
             # Nothing else reports an unavailable queue before two ticks are missed. (The store reports its failures,
             # and

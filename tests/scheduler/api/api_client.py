@@ -20,6 +20,7 @@ from scheduler.catalog.catalog import CatalogJob
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.health.report import Health, HealthStatus, PartHealth
 from scheduler.queries.audit import AuditQueries
+from scheduler.queries.changes import ChangeQueries
 from scheduler.queries.heartbeats import HeartbeatQueries
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.stats import StatsReader
@@ -70,6 +71,7 @@ class ApiClient:
             catalog=catalog,
             audit=self.shop.audit,
             audit_queries=AuditQueries(catalog, self.shop.audit_log),
+            changes=ChangeQueries(catalog, self.shop.changes),
             operations=self.shop.operations(self.dispatch),
             queries=JobAndRunQueries(catalog, runs, self.shop.pauses, self.shop.dead_letters, clock),
             health=self.health,

@@ -24,6 +24,7 @@ from scheduler.api.models.jobs import JobDetail, JobList
 from scheduler.api.models.runs import RunList, RunModel
 from scheduler.api.models.secrets import SecretList, SecretModel
 from scheduler.api.models.sessions import SessionModel
+from scheduler.api.models.states.changes import ChangeListModel
 from scheduler.api.models.statistics.stats import JobStatsModel, SelectionStatsModel
 from scheduler.api.models.statistics.uptime import UptimeModel
 from scheduler.api.models.watchdog import WatchdogModel
@@ -40,6 +41,8 @@ ROUTES: dict[tuple[str, str], type[BaseModel] | None] = {
     ("get", "/api/stats"): SelectionStatsModel,
     ("get", "/api/jobs/{name}/stats"): JobStatsModel,
     ("get", "/api/audit/head"): AuditHeadModel,
+    ("get", "/api/changes"): ChangeListModel,
+    ("get", "/api/jobs/{name}/changes"): ChangeListModel,
     ("get", "/api/circuits"): CircuitList,
     ("get", "/api/circuits/{key}"): CircuitModel,
     ("post", "/api/circuits/{key}/close"): CircuitModel,

@@ -20,7 +20,7 @@ HOUR = timedelta(hours=1)
 
 
 def pausing_of(harness: WorkerHarness) -> JobPauser:
-    return JobPauser(harness.catalog, harness.pauses, harness.clock, harness.audit)
+    return JobPauser(harness.catalog, harness.pauses, harness.clock, harness.audit, harness.states)
 
 
 async def outcome_of(harness: WorkerHarness, ticket: Ticket) -> tuple[Outcome, str]:

@@ -1,0 +1,1 @@
+"""Routes for the states of jobs."""

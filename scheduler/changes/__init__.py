@@ -1,0 +1,1 @@
+"""Records the changes of the states of jobs."""

@@ -1,0 +1,115 @@
+"""Reads the changes of the states of jobs. Called by scheduler.api and scheduler.cli.
+
+A principal that is limited to tags sees the changes of its jobs only. Other callers also see those of removed jobs,
+which have no tags and no kind of check any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from jobs.runs.states import JobStatus, StateChange
+from scheduler.catalog.catalog import Catalog, UnknownJob
+from scheduler.identity.principal import Principal
+from scheduler.queries.selection import EVERY_JOB, JobSelection
+from scheduler.queries.time_range import ANY_TIME, TimeRange
+from scheduler.stores.changes.repository import StateChanges
+
+MAX_CHANGES_SCANNED = 2000
+"""Changes that a page reads; a page with filters can therefore hold fewer changes than its limit."""
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFilter:
+    """`states`: the states after the change; empty: all. `selection`: of jobs, by kind and tags."""
+
+    job: str | None = None
+    states: tuple[JobStatus, ...] = ()
+    selection: JobSelection = EVERY_JOB
+    at: TimeRange = ANY_TIME
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeList:
+    """Newest first. `continuation`: fetches older changes; None on the last page."""
+
+    changes: tuple[StateChange, ...]
+    continuation: str | None
+
+
+class ChangeQueries:
+    """All methods raise StoreError."""
+
+    def __init__(self, catalog: Catalog, changes: StateChanges) -> None:
+        self._catalog = catalog
+        self._changes = changes
+
+    async def list_changes(
+        self, principal: Principal, criteria: ChangeFilter, *, limit: int, continuation: str | None = None
+    ) -> ChangeList:
+        """Return a page, newest first.
+
+        Raises:
+            InvalidContinuation: this list did not return it.
+            UnknownJob: the job neither exists nor has changes, or does not exist for the principal.
+        """
+        self._require_visible(principal, criteria.job)
+        found: list[StateChange] = []
+        position, scanned = continuation or "", 0
+        while scanned < MAX_CHANGES_SCANNED:
+            # One more than the limit shows whether another page exists.
+            batch = limit - len(found) + 1 if self._matches_all(principal, criteria) else _BATCH
+            page = await self._changes.list_page(
+                criteria.job, criteria.at.since, criteria.at.until, limit=batch, after=position
+            )
+            for change, at in zip(page.changes, page.positions, strict=True):
+                if len(found) == limit:
+                    return ChangeList(tuple(found), position)
+                position = at
+                if self._matches(principal, criteria, change):
+                    found.append(change)
+            if len(page.changes) < batch:
+                if criteria.job is not None and not found and not page.changes and not continuation:
+                    await self._require_known(criteria.job)
+                return ChangeList(tuple(found), None)
+            scanned += batch
+        return ChangeList(tuple(found), position)
+
+    async def stream_changes(self, principal: Principal, criteria: ChangeFilter) -> AsyncIterator[StateChange]:
+        """Yield all changes, newest first. Raises UnknownJob."""
+        continuation: str | None = None
+        while True:
+            page = await self.list_changes(principal, criteria, limit=_BATCH, continuation=continuation)
+            for change in page.changes:
+                yield change
+            if (continuation := page.continuation) is None:
+                return
+
+    def _require_visible(self, principal: Principal, job: str | None) -> None:
+        if job is not None and principal.tags and not principal.sees(self._catalog.get_job(job).job.tags):
+            raise UnknownJob(job)
+
+    async def _require_known(self, job: str) -> None:
+        """A removed job can still have changes. A name that never existed is a typing error."""
+        if job not in self._catalog and not (await self._changes.list_page(job, limit=1)).changes:
+            self._catalog.get_job(job)
+
+    def _matches_all(self, principal: Principal, criteria: ChangeFilter) -> bool:
+        is_visible = criteria.job is not None or not principal.tags
+        return is_visible and not criteria.states and criteria.selection.is_empty
+
+    def _matches(self, principal: Principal, criteria: ChangeFilter, change: StateChange) -> bool:
+        if criteria.states and change.state not in criteria.states:
+            return False
+        if principal.tags and not self._sees(principal, change.job):
+            return False
+        if criteria.selection.is_empty:
+            return True
+        entry = self._catalog.find_job(change.job)
+        return entry is not None and criteria.selection.matches_definition(entry.job)
+
+    def _sees(self, principal: Principal, job: str) -> bool:
+        entry = self._catalog.find_job(job)
+        return entry is not None and principal.sees(entry.job.tags)

@@ -1,0 +1,1 @@
+"""The stored changes of the states of jobs."""

@@ -1,0 +1,175 @@
+"""Stores the current state of each job and its changes. Used by scheduler.changes and scheduler.queries.changes.
+
+A change replaces the row of the state, fenced by its etag, in the same transaction that adds the change. Of several
+processes one therefore writes it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from jobs.formats.instants import parse_instant
+from jobs.runs.states import Cause, JobStatus, StateChange
+from scheduler.stores.changes.keys import (
+    ALL_PREFIX,
+    CHANGES_PARTITION,
+    CHANGES_TABLE,
+    STATE_PREFIX,
+    all_key,
+    end_of,
+    job_key,
+    job_key_of,
+    list_prefix,
+    state_key,
+)
+from scheduler.stores.port import LARGEST_ATOMIC_GROUP, LARGEST_PAGE, Delete, Insert, Replace, Row, Store, Upsert
+from scheduler.stores.rows.continuations import InvalidContinuation
+from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.runs.keys import DueRange, instant_before, reverse_ms
+
+_POSITION = re.compile(r"\d{21}(?:@[^@/\x00-\x1f]{1,200})?")
+_PRUNED_AT_ONCE = LARGEST_ATOMIC_GROUP // 3
+"""Changes. Each has up to three rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredState:
+    change: StateChange
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePage:
+    """Newest first. `positions`: of each change; the list continues after it."""
+
+    changes: tuple[StateChange, ...]
+    positions: tuple[str, ...]
+
+
+class StateChanges:
+    """All methods raise StoreError."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def read_states(self) -> dict[str, StoredState]:
+        """Return the state of each job."""
+        states: dict[str, StoredState] = {}
+        after = STATE_PREFIX
+        while True:
+            rows = await self._list(after, end_of(STATE_PREFIX), LARGEST_PAGE)
+            states |= {row.key[len(STATE_PREFIX) :]: _read_state(row) for row in rows}
+            if len(rows) < LARGEST_PAGE:
+                return states
+            after = rows[-1].key
+
+    async def read_state(self, job: str) -> StoredState | None:
+        row = await self._store.get_row(CHANGES_TABLE, CHANGES_PARTITION, state_key(job))
+        return None if row is None else _read_state(row)
+
+    async def write(self, change: StateChange, etag: str) -> StoredState:
+        """Store a change. `etag`: of the state before; empty for the first one.
+
+        Raises:
+            RowExists, RowChanged: the job has another state: read it.
+        """
+        body = _encode(change)
+        state = (CHANGES_TABLE, CHANGES_PARTITION, state_key(change.job), body)
+        etags = await self._store.apply(
+            Replace(*state, etag) if etag else Insert(*state),
+            Upsert(CHANGES_TABLE, CHANGES_PARTITION, job_key(change), body),
+            Upsert(CHANGES_TABLE, CHANGES_PARTITION, all_key(change), body),
+        )
+        return StoredState(change, etags[0])
+
+    async def list_page(
+        self,
+        job: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        *,
+        limit: int,
+        after: str = "",
+    ) -> ChangePage:
+        """Return changes of a job, or of all jobs, newest first; fewer than `limit` mean that no more exist.
+
+        Raises InvalidContinuation: `after` is not a position.
+        """
+        if after and _POSITION.fullmatch(after) is None:
+            raise InvalidContinuation(after)
+        prefix, bounds = list_prefix(job), DueRange(since, until)
+        rows = await self._list(prefix + max(after, bounds.after), prefix + bounds.end, limit)
+        return ChangePage(tuple(map(_decode, rows)), tuple(row.key[len(prefix) :] for row in rows))
+
+    async def prune(self, now: datetime, age_s: float) -> int:
+        """Delete the changes that are older than `age_s`, and the states of jobs that were removed before."""
+        deleted, after = 0, ALL_PREFIX + reverse_ms(instant_before(now, age_s))
+        while rows := await self._list(after, end_of(ALL_PREFIX), _PRUNED_AT_ONCE):
+            keys = [key for row in rows for key in (row.key, job_key_of(row.key))]
+            steps = [Delete(CHANGES_TABLE, CHANGES_PARTITION, key) for key in keys]
+            await self._store.apply(*steps, *await self._delete_removed(map(_decode, rows)))
+            deleted, after = deleted + len(rows), rows[-1].key
+        return deleted
+
+    async def _delete_removed(self, changes: Iterable[StateChange]) -> list[Delete]:
+        deletions = []
+        for change in changes:
+            if change.state is JobStatus.REMOVED:
+                stored = await self.read_state(change.job)
+                if stored is not None and stored.change.number == change.number:
+                    key = state_key(change.job)
+                    deletions.append(Delete(CHANGES_TABLE, CHANGES_PARTITION, key, stored.etag))
+        return deletions
+
+    async def _list(self, after: str, until: str, limit: int) -> list[Row]:
+        return list(
+            await self._store.list_rows(CHANGES_TABLE, CHANGES_PARTITION, after=after, until=until, limit=limit)
+        )
+
+
+def _read_state(row: Row) -> StoredState:
+    return StoredState(_decode(row), row.etag)
+
+
+def _encode(change: StateChange) -> str:
+    body: dict[str, Any] = {
+        "job": change.job,
+        "number": change.number,
+        "state": change.state,
+        "at": change.at.isoformat(),
+        "code": change.cause.code,
+    }
+    if change.cause.message:
+        body["message"] = change.cause.message
+    if change.run:
+        body["run"] = change.run
+    if change.previous is not None and change.previous_since is not None:
+        body |= {"previous": change.previous, "previous_since": change.previous_since.isoformat()}
+    if change.latest_due is not None:
+        body |= {"latest_due": change.latest_due.isoformat(), "latest_run": change.latest_run}
+    return encode_json(body)
+
+
+def _decode(row: Row) -> StateChange:
+    body = decode_json(row.body)
+    previous = body.get("previous")
+    return StateChange(
+        job=body["job"],
+        number=body["number"],
+        state=JobStatus(body["state"]),
+        at=datetime.fromisoformat(body["at"]),
+        cause=Cause(body["code"], body.get("message", "")),
+        run=body.get("run", ""),
+        previous=None if previous is None else JobStatus(previous),
+        previous_since=_read_instant(body.get("previous_since")),
+        latest_due=_read_instant(body.get("latest_due")),
+        latest_run=body.get("latest_run", ""),
+    )
+
+
+def _read_instant(text: str | None) -> datetime | None:
+    return None if text is None else parse_instant(text)
