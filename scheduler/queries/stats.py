@@ -79,10 +79,9 @@ class StatsReader:
         A selection by state or outcome is not supported: both change with time.
         """
         names, by_value = self._select(selection, group_by)
-        groups = [
-            (value, len(members), await self._read(members, period, zone))
-            for value, members in sorted(by_value.items())
-        ]
+        values = sorted(by_value)
+        found = await asyncio.gather(*(self._read(by_value[value], period, zone) for value in values))
+        groups = [(value, len(by_value[value]), stats) for value, stats in zip(values, found, strict=True)]
         if group_by is None:
             return SelectionStats(len(names), await self._read(names, period, zone), ())
         return SelectionStats(len(names), self._add_up(period, zone, [stats for *_, stats in groups]), groups)
