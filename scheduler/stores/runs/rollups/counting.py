@@ -114,7 +114,7 @@ class RunCounting:
         """Put runs of one row together, in the order of their start."""
         groups: dict[str, list[_Group]] = {}
         for number, item in sorted(enumerate(items), key=lambda one: one[1].run.started_at):
-            row_key = f"{HOUR_PREFIX}{item.key.job}~{format_hour(item.key.due_at)}{self._suffix}"
+            row_key = f"{HOUR_PREFIX}{item.key.job}~{format_hour(item.run.due_at)}{self._suffix}"
             found = groups.setdefault(row_key, [])
             if not found or len(found[-1].items) == RUNS_PER_GROUP:
                 found.append(_Group(row_key, []))

@@ -65,17 +65,14 @@ class HourCounts:
             self.availability.add(run.started_at, sample)
 
     def _count(self, histogram: int, milliseconds: float) -> None:
-        text, key = self.histograms[histogram], f'"{bucket_of(milliseconds)}":'
-        start = text.find(key)
-        if start < 0:
-            text = f"{text[:-1]}{',' if len(text) > 2 else ''}{key}1}}"
+        before, key, after = self.histograms[histogram].partition(f'"{bucket_of(milliseconds)}":')
+        if key:
+            number, separator, rest = after.partition(",")
+            count = int(number) + 1 if separator else int(number[:-1]) + 1
+            self.histograms[histogram] = f"{before}{key}{count}{separator or '}'}{rest}"
         else:
-            start += len(key)
-            end = start + 1
-            while text[end].isdigit():
-                end += 1
-            text = f"{text[:start]}{int(text[start:end]) + 1}{text[end:]}"
-        self.histograms[histogram] = text
+            comma = "," if len(before) > 2 else ""
+            self.histograms[histogram] = f'{before[:-1]}{comma}"{bucket_of(milliseconds)}":1}}'
 
     def encode(self) -> str:
         availability = None if self.availability is None else self.availability.encode()
