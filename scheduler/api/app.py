@@ -34,6 +34,7 @@ from scheduler.api.routes import (
 )
 from scheduler.api.routes.states import changes
 from scheduler.api.routes.statistics import exports, stats, uptime
+from scheduler.api.selections import routes as selection_routes
 from scheduler.authentication.port import AuthenticationMode
 from scheduler.services import Services
 
@@ -41,6 +42,7 @@ ROUTERS = (
     health.router,
     jobs.router,
     pauses.router,
+    selection_routes.router,
     runs.router,
     circuits.router,
     dead_letters.router,

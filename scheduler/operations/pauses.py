@@ -31,8 +31,10 @@ class JobPauser:
         self._audit = audit
         self._states = states
 
-    async def pause(self, name: str, *, until: datetime | None = None, reason: str = "", caller: Caller) -> Pause:
+    async def pause(self, name: str, *, until: datetime | None = None, reason: str = "", caller: Caller) -> bool:
         """Pause a job until an instant or a resume. A job that is already paused gets the new end and reason.
+
+        Return False if it was paused with the same end and reason.
 
         Raises:
             UnknownJob: no job has that name.
@@ -44,6 +46,8 @@ class JobPauser:
         now = self._clock.now()
         check_end(until, now)
         before = await self._pauses.find_active(name, now)
+        if before is not None and (before.until, before.reason) == (until, reason):
+            return False
         pause = Pause(name, now if before is None else before.since, until, reason)
         change = AuditedChange(
             "job.pause", name, f"job {name} was {pause}", (name,), _pause_fields(before), _pause_fields(pause)
@@ -51,7 +55,7 @@ class JobPauser:
         async with audited(self._audit, caller, change):
             await self._pauses.set_pause(pause)
         await self._record_state(name, JobStatus.PAUSED, now, Cause("job_paused", reason))
-        return pause
+        return True
 
     async def resume(self, name: str, *, caller: Caller) -> bool:
         """End the pause. Return False if the job was not paused.

@@ -17,7 +17,7 @@ from jobs.ports import CircuitStateStore, Clock
 from jobs.running.circuit_breaker.state import CircuitCondition, CircuitState, ManualOverride
 from jobs.running.circuit_breaker.state_machine import retry_at
 from jobs.running.circuit_breaker.stored_state import load_state
-from jobs.running.circuit_breaker.windows import WindowCounts, count_window
+from jobs.running.circuit_breaker.windows import EMPTY_WINDOW, WindowCounts, count_window
 from scheduler.catalog.catalog import Catalog
 
 if TYPE_CHECKING:
@@ -45,6 +45,13 @@ class CircuitView:
         if self.override is not None:
             return "held_open" if self.override.is_open else "held_closed"
         return self.stored_state.condition.value
+
+    @property
+    def is_reset(self) -> bool:
+        """Whether a reset changes nothing."""
+        state = self.stored_state
+        is_closed = state.condition is CircuitCondition.CLOSED and self.override is None
+        return is_closed and state.consecutive_failures == 0 and state.window == EMPTY_WINDOW
 
     @property
     def since(self) -> datetime | None:

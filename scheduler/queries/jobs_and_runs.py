@@ -93,6 +93,15 @@ class JobAndRunQueries:
             await self._read_views(jobs, chosen), names[end - 1] if end < len(names) else None, start, len(names)
         )
 
+    async def select_names(
+        self, selection: JobSelection, *, limit: int, after: str = ""
+    ) -> tuple[Sequence[str], str | None]:
+        """Return the names of a page of jobs, and its continuation, as `list_jobs`."""
+        jobs = self._catalog.snapshot
+        names = await self._select_names(jobs, jobs.names(), selection)
+        chosen, end = await self._select_by_latest(names, bisect_right(names, after) if after else 0, limit, selection)
+        return chosen, names[end - 1] if end < len(names) else None
+
     async def count_jobs(self, selection: JobSelection) -> int:
         """Count the jobs that match a selection, ignoring its outcomes."""
         jobs = self._catalog.snapshot

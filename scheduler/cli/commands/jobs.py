@@ -10,7 +10,8 @@ import typer
 from jobs.formats.durations import describe_distance
 from jobs.formats.instants import format_iso_instant
 from scheduler.cli.formatting import describe_no_next, describe_pause, format_instant
-from scheduler.cli.output import Cell, Column, fail, is_terminal, print_note, show_json, show_table, show_tabs
+from scheduler.cli.output import Cell, Column, is_terminal, print_note, show_json, show_table, show_tabs
+from scheduler.cli.selection.options import KindOption, StateOption, TagOption, parse_selection_options
 
 if TYPE_CHECKING:
     from scheduler.app import ReadOnlyProgram
@@ -25,14 +26,6 @@ _NameOption = Annotated[
     list[str] | None,
     typer.Option("--name", metavar="PATTERN", help="Only jobs whose name matches: * is any text, ? any character."),
 ]
-_KindOption = Annotated[
-    list[str] | None,
-    typer.Option("--kind", help="Only jobs with a check of this kind: http, steps, tcp, dns, tls, heartbeat."),
-]
-_TagOption = Annotated[list[str] | None, typer.Option("--tag", metavar="KEY[=VALUE]", help="Only jobs with this tag.")]
-_StateOption = Annotated[
-    list[str] | None, typer.Option("--state", help="Only jobs in this state: enabled, paused, disabled.")
-]
 _OutcomeOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -44,9 +37,9 @@ _OutcomeOption = Annotated[
 
 def jobs(
     names: _NameOption = None,
-    kinds: _KindOption = None,
-    tags: _TagOption = None,
-    states: _StateOption = None,
+    kinds: KindOption = None,
+    tags: TagOption = None,
+    states: StateOption = None,
     outcomes: _OutcomeOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/jobs.")] = False,
 ) -> None:
@@ -65,7 +58,7 @@ def jobs(
     """
     from scheduler.cli.context import exit_if_incomplete, load_for_command, run_in_store
 
-    selection = _selection(names, kinds, tags, states, outcomes)
+    selection = parse_selection_options(names, kinds, tags, states, outcomes, name_option="--name")
     configuration = load_for_command("jobs")
 
     async def read(program: ReadOnlyProgram) -> tuple[list[JobView], datetime, str]:
@@ -87,17 +80,6 @@ def jobs(
     else:
         show_tabs(_FIELDS, map(_fields, views))
     exit_if_incomplete(configuration)
-
-
-def _selection(*filters: list[str] | None) -> JobSelection:
-    """Of names, kinds, tags, states and outcomes."""
-    from scheduler.queries.selection import InvalidFilter, parse_selection
-
-    names, kinds, tags, states, outcomes = (values or () for values in filters)
-    try:
-        return parse_selection(names=names, kinds=kinds, tags=tags, states=states, outcomes=outcomes)
-    except InvalidFilter as error:
-        fail(f"--{error.filter}: {error}")
 
 
 async def _describe_empty(program: ReadOnlyProgram, selection: JobSelection) -> str:

@@ -7,6 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scheduler.cli.output import EXIT_FAILED, fail, is_terminal, print_note, show_json
+from scheduler.cli.selection.options import (
+    AllOption,
+    DryRunOption,
+    JobsArgument,
+    KindOption,
+    SelectionOptions,
+    StateOption,
+    TagOption,
+)
 
 if TYPE_CHECKING:
     from config.loading import Configuration
@@ -16,10 +25,15 @@ if TYPE_CHECKING:
 
 
 def run(
-    job: Annotated[str, typer.Argument(metavar="JOB", help="Job name; `jobs` lists all jobs.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/runs/ID.")] = False,
+    jobs: JobsArgument = None,
+    tags: TagOption = None,
+    kinds: KindOption = None,
+    states: StateOption = None,
+    every: AllOption = False,
+    dry_run: DryRunOption = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as the API.")] = False,
 ) -> None:
-    """Run a job now, also a disabled job, and wait until it finishes.
+    """Run a job now, or all jobs that match, and wait until the runs finish. Disabled and paused jobs run, too.
 
     The jobs that depend on it run afterwards; history has all these runs. Exit code 0: the run succeeded, 1: it did
     not, 2: the job does not exist, 130: interrupted.
@@ -28,7 +42,18 @@ def run(
     Examples:
       run checkout-api
       run checkout-api --json
+      run --tag team=payments --state enabled
     """
+    options = SelectionOptions.from_arguments(jobs, tags, kinds, states, every, dry_run)
+    if options.single_name is not None:
+        _run_job(options.single_name, as_json)
+    else:
+        from scheduler.cli.selection.acting import run_selection
+
+        run_selection(options, as_json)
+
+
+def _run_job(job: str, as_json: bool) -> None:
     from scheduler.cli.context import load_for_command, require_job
 
     configuration = load_for_command("run")

@@ -29,6 +29,7 @@ from scheduler.api.models.statistics.stats import JobStatsModel, SelectionStatsM
 from scheduler.api.models.statistics.uptime import UptimeModel
 from scheduler.api.models.watchdog import WatchdogModel
 from scheduler.api.problems import ProblemDetails
+from scheduler.api.selections.models import ActionReportModel
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry
@@ -58,6 +59,10 @@ ROUTES: dict[tuple[str, str], type[BaseModel] | None] = {
     ("get", "/api/health/ready"): HealthModel,
     ("get", "/api/jobs"): JobList,
     ("get", "/api/jobs/{name}"): JobDetail,
+    ("post", "/api/jobs/pause"): ActionReportModel,
+    ("post", "/api/jobs/reset-circuit"): ActionReportModel,
+    ("post", "/api/jobs/resume"): ActionReportModel,
+    ("post", "/api/jobs/run"): ActionReportModel,
     ("post", "/api/jobs/{name}/backfill"): BackfillModel,
     ("post", "/api/jobs/{name}/pause"): JobDetail,
     ("post", "/api/jobs/{name}/resume"): JobDetail,

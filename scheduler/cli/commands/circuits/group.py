@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.formats.instants import format_iso_instant
+from scheduler.cli.commands.circuits.reset import LISTED_BY, ReasonOption, reset_circuit, show_circuit
 from scheduler.cli.output import (
     Column,
-    escape_controls,
     fail,
     is_terminal,
     print_note,
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _PAGE = 500
 _FIELDS = ("key", "state", "since", "tried_again_at", "why", "jobs")
-_LISTED_BY = "`circuits` lists all circuits"
 
 ABOUT = """Circuit breakers of jobs: state, time and reason of the last change, and time of the next probe.
 
@@ -37,15 +36,13 @@ Examples:
   circuits reset group:payments"""
 
 circuits = typer.Typer(help=ABOUT)
+circuits.command("reset")(reset_circuit)
 
 CircuitKey = Annotated[
     str, typer.Argument(metavar="KEY", help="Job name, or group:NAME; `circuits` lists all circuits.")
 ]
 ForOption = Annotated[str | None, typer.Option("--for", metavar="DURATION", help="Duration, such as 30m or 2h.")]
 UntilOption = Annotated[str | None, typer.Option("--until", metavar="ISO", help="End; UTC unless it has an offset.")]
-ReasonOption = Annotated[
-    str, typer.Option("--reason", help="Reason, shown with the circuit and with each run that it rejects.")
-]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/circuits.")]
 
 
@@ -108,25 +105,6 @@ def close_circuit(
     _override("close", key, length, until, as_json, lambda program, end: _close(program, key, end, reason.strip()))
 
 
-@circuits.command("reset")
-def reset_circuit(key: CircuitKey, reason: ReasonOption = "", as_json: AsJson = False) -> None:
-    """Close the circuit, end a forced state, and clear its counts.
-
-    \b
-    Examples:
-      circuits reset checkout-api
-    """
-    from scheduler.cli.mutations import run_operation
-    from scheduler.identity.command_caller import command_caller
-
-    view = run_operation(
-        "circuits reset",
-        lambda program: program.operations.circuits.reset(key, reason=reason.strip(), caller=command_caller()),
-        listing_hint=_LISTED_BY,
-    )
-    _show_circuit(view, as_json)
-
-
 def _override(
     how: str,
     key: str,
@@ -143,11 +121,11 @@ def _override(
     seconds, end = parse_duration_option("--for", length), parse_instant_option("--until", until)
     if seconds == 0:
         fail("--for: expected a duration longer than 0, such as 30m or 2h")
-    _show_circuit(
+    show_circuit(
         run_operation(
             f"circuits {how}",
             lambda program: hold(program, end if seconds is None else _end_after(program.clock.now(), seconds)),
-            listing_hint=_LISTED_BY,
+            listing_hint=LISTED_BY,
         ),
         as_json,
     )
@@ -170,15 +148,6 @@ def _end_after(now: datetime, seconds: float) -> datetime:
         return now + timedelta(seconds=seconds)
     except OverflowError:
         fail("--for: the end would be after the year 9999")
-
-
-def _show_circuit(view: CircuitView, as_json: bool) -> None:
-    if as_json:
-        from scheduler.api.models.circuits import CircuitModel
-
-        show_json(CircuitModel.from_view(view).model_dump_json(indent=2))
-        return
-    print(escape_controls(f"{view.key} is {view}"))
 
 
 async def _views(program: ReadOnlyProgram) -> list[CircuitView]:

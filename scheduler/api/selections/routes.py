@@ -1,0 +1,59 @@
+"""The routes that pause, resume and run all jobs of a selection, and reset their circuits.
+
+The name of the action stands where GET has the name of a job: no other POST has a path of this form, so a job can be
+named like an action.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import Depends
+
+from scheduler.api.dependencies import CallerDep, ServicesDep
+from scheduler.api.routing import ApiRouter
+from scheduler.api.selections.models import (
+    ActionReportModel,
+    PauseSelectionRequest,
+    ResetSelectionRequest,
+    SelectionRequest,
+)
+from scheduler.operations.selected_jobs import SelectedJobActions
+
+router = ApiRouter("jobs")
+
+
+async def get_actions(services: ServicesDep) -> SelectedJobActions:
+    return SelectedJobActions(services.queries, services.circuits, services.operations)
+
+
+ActionsDep = Annotated[SelectedJobActions, Depends(get_actions)]
+
+
+@router.operate("/api/jobs/pause")
+async def pause_jobs(actions: ActionsDep, caller: CallerDep, body: PauseSelectionRequest) -> ActionReportModel:
+    """Pause all jobs of a selection. A job that is paused gets the new end and reason."""
+    report = await actions.pause(body.parse(), until=body.until, reason=body.reason, caller=caller)
+    return ActionReportModel.from_report(report, dry_run=body.dry_run)
+
+
+@router.operate("/api/jobs/resume")
+async def resume_jobs(actions: ActionsDep, caller: CallerDep, body: SelectionRequest) -> ActionReportModel:
+    """End the pauses of all jobs of a selection."""
+    report = await actions.resume(body.parse(), caller=caller)
+    return ActionReportModel.from_report(report, dry_run=body.dry_run)
+
+
+@router.operate("/api/jobs/run", status_code=HTTPStatus.ACCEPTED)
+async def run_jobs(actions: ActionsDep, caller: CallerDep, body: SelectionRequest) -> ActionReportModel:
+    """Start a run of each job of a selection, also of disabled and paused jobs."""
+    report = await actions.run(body.parse(), caller=caller)
+    return ActionReportModel.from_report(report, dry_run=body.dry_run)
+
+
+@router.operate("/api/jobs/reset-circuit")
+async def reset_circuits(actions: ActionsDep, caller: CallerDep, body: ResetSelectionRequest) -> ActionReportModel:
+    """Reset the circuits of all jobs of a selection. A circuit that several jobs share is reset once."""
+    report = await actions.reset_circuits(body.parse(), reason=body.reason, caller=caller)
+    return ActionReportModel.from_report(report, dry_run=body.dry_run)

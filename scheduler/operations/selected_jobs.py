@@ -1,0 +1,184 @@
+"""Pauses, resumes, runs and resets the circuits of all jobs of a selection, and reports the result for each job.
+
+Called by scheduler.api and the commands. Each job is changed, and recorded in the audit trail, by its own operation. If
+the store fails in the middle, the jobs before it are changed, and the continuation names where to resume.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from jobs.problems.suggestions import did_you_mean, suggest_sorted_name
+from scheduler.dispatch.port import DispatchError
+from scheduler.errors import InvalidArgument, OperationError
+from scheduler.identity.caller import Caller
+from scheduler.operations import Operations
+from scheduler.operations.arguments import check_reason
+from scheduler.queries.circuits import CircuitQueries
+from scheduler.queries.jobs_and_runs import JobAndRunQueries
+from scheduler.queries.selection import JobSelection
+from scheduler.stores.port import StoreError
+
+MAX_SELECTED_JOBS = 500
+"""Jobs that one call changes."""
+
+
+class ActionResult(StrEnum):
+    """What an action did to a job."""
+
+    DONE = "done"
+    UNCHANGED = "unchanged"
+    """The job was in this state already."""
+    REFUSED = "refused"
+    """The job does not allow the action."""
+    FAILED = "failed"
+    """The store or the queue failed."""
+    SELECTED = "selected"
+    """A dry run: the action would be applied to the job."""
+
+
+class JobResult(NamedTuple):
+    """The result for one job. `code`: a reason code, empty if it is done. `run_id`: of the run that was started."""
+
+    job: str
+    result: ActionResult
+    code: str = ""
+    message: str = ""
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedJobs:
+    """A page of a selection. `dry_run`: change nothing. `every`: the caller confirms that it selects all jobs."""
+
+    selection: JobSelection
+    every: bool = False
+    dry_run: bool = False
+    limit: int = MAX_SELECTED_JOBS
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionReport:
+    """`continuation`: the name after which the next call starts; None if no job is left."""
+
+    results: tuple[JobResult, ...]
+    continuation: str | None
+
+
+_Action = Callable[[str], Awaitable[JobResult]]
+
+
+class SelectedJobActions:
+    """Every method raises InvalidArgument, and StoreError or DispatchError if nothing was changed."""
+
+    def __init__(self, queries: JobAndRunQueries, circuits: CircuitQueries, operations: Operations) -> None:
+        self._queries = queries
+        self._circuits = circuits
+        self._operations = operations
+
+    async def pause(
+        self, jobs: SelectedJobs, *, until: datetime | None = None, reason: str = "", caller: Caller
+    ) -> ActionReport:
+        """Pause each job, see JobPauser.pause."""
+
+        async def pause(name: str) -> JobResult:
+            if await self._operations.pauses.pause(name, until=until, reason=reason, caller=caller):
+                return JobResult(name, ActionResult.DONE)
+            return JobResult(
+                name, ActionResult.UNCHANGED, "already_paused", "The job is paused with this end and reason."
+            )
+
+        return await self._apply(jobs, pause)
+
+    async def resume(self, jobs: SelectedJobs, *, caller: Caller) -> ActionReport:
+        """End the pause of each job."""
+
+        async def resume(name: str) -> JobResult:
+            if await self._operations.pauses.resume(name, caller=caller):
+                return JobResult(name, ActionResult.DONE)
+            return JobResult(name, ActionResult.UNCHANGED, "not_paused", "The job is not paused.")
+
+        return await self._apply(jobs, resume)
+
+    async def run(self, jobs: SelectedJobs, *, caller: Caller) -> ActionReport:
+        """Queue a run of each job."""
+
+        async def run(name: str) -> JobResult:
+            record = await self._operations.runs.run_now(name, caller=caller)
+            return JobResult(name, ActionResult.DONE, run_id=record.ticket.id)
+
+        return await self._apply(jobs, run)
+
+    async def reset_circuits(self, jobs: SelectedJobs, *, reason: str = "", caller: Caller) -> ActionReport:
+        """Reset the circuit of each job that has one. A circuit that several jobs share is reset once."""
+        check_reason(reason)
+        reset: set[str] = set()
+
+        async def reset_circuit(name: str) -> JobResult:
+            view = (await self._circuits.circuits_of_jobs([name])).get(name)
+            if view is None:
+                return JobResult(name, ActionResult.REFUSED, "no_circuit", "The job has no circuit.")
+            if view.key in reset:
+                return JobResult(name, ActionResult.DONE, message=f"The circuit {view.key} was reset.")
+            if view.is_reset:
+                return JobResult(
+                    name, ActionResult.UNCHANGED, "already_closed", "The circuit is closed and has counted no failures."
+                )
+            await self._operations.circuits.reset(view.key, reason=reason, caller=caller)
+            reset.add(view.key)
+            return JobResult(name, ActionResult.DONE)
+
+        return await self._apply(jobs, reset_circuit)
+
+    async def _apply(self, jobs: SelectedJobs, act: _Action) -> ActionReport:
+        _check_selection(jobs)
+        names, continuation = await self._queries.select_names(jobs.selection, limit=jobs.limit, after=jobs.after)
+        results = [] if jobs.after else self._report_unknown_names(jobs.selection)
+        if jobs.dry_run:
+            return ActionReport((*results, *(JobResult(name, ActionResult.SELECTED) for name in names)), continuation)
+        for number, name in enumerate(names):
+            try:
+                results.append(await _act_on(name, act))
+            except (StoreError, DispatchError) as error:
+                if number == 0:
+                    raise
+                results.append(JobResult(name, ActionResult.FAILED, "unavailable", str(error)))
+                return ActionReport(tuple(results), names[number - 1])
+        return ActionReport(tuple(results), continuation)
+
+    def _report_unknown_names(self, selection: JobSelection) -> list[JobResult]:
+        known = self._queries.current_jobs()
+        missing = [name for name in dict.fromkeys(selection.names) if not set("*?") & set(name) and name not in known]
+        return [
+            JobResult(
+                name,
+                ActionResult.REFUSED,
+                "unknown_job",
+                f"There is no job named {name!r}{did_you_mean(suggest_sorted_name(name, known.names()))}",
+            )
+            for name in missing
+        ]
+
+
+async def _act_on(name: str, act: _Action) -> JobResult:
+    try:
+        return await act(name)
+    except InvalidArgument:
+        raise  # it is the same for every job
+    except OperationError as error:
+        return JobResult(name, ActionResult.REFUSED, "conflict", str(error))
+    except LookupError as error:  # the job was removed meanwhile
+        return JobResult(name, ActionResult.REFUSED, "unknown_job", str(error))
+
+
+def _check_selection(jobs: SelectedJobs) -> None:
+    """A forgotten filter must not change every job."""
+    if jobs.selection.is_empty and not jobs.every:
+        raise InvalidArgument("all", "there is no filter: give names, tags, kinds or states, or confirm all jobs")
+    if jobs.every and not jobs.selection.is_empty:
+        raise InvalidArgument("all", f"all jobs and a filter exclude each other: {jobs.selection}")
