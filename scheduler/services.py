@@ -16,6 +16,7 @@ from scheduler.operations import Operations
 from scheduler.queries.audit import AuditQueries
 from scheduler.queries.changes import ChangeQueries
 from scheduler.queries.circuits import CircuitQueries
+from scheduler.queries.definitions import DefinitionReviewer
 from scheduler.queries.heartbeats import HeartbeatQueries
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.stats import StatsReader
@@ -42,6 +43,7 @@ class Services:
     health: Health
     watchdog: Watchdog
     secret_monitor: SecretMonitor
+    definitions: DefinitionReviewer
     heartbeats: HeartbeatQueries
     uptimes: UptimeReader
     stats: StatsReader

@@ -58,7 +58,7 @@ def find_entries(value: Any, stem: str) -> FileEntries:
         return FileEntries(
             findings=(Finding((), "is empty", "write jobs: with the jobs below it, or remove the file"),)
         )
-    if isinstance(value, list) or _is_one_flat_job(value):
+    if isinstance(value, list) or _is_one_flat_job(value) or _is_one_named_job(value):
         return FileEntries(tuple(_entries_in(value, (), stem)))
     if not isinstance(value, dict):
         return FileEntries(
@@ -105,6 +105,8 @@ def _entries_in(held: Any, path: KeyPath, stem: str) -> Iterator[JobEntry]:
     if isinstance(held, list):
         for index, one in enumerate(held):
             yield JobEntry(None, one, (*path, index))
+    elif _is_one_named_job(held):
+        yield JobEntry(None, held, path)
     elif _is_one_flat_job(held):
         yield JobEntry(stem, held, path)
     else:
@@ -120,6 +122,11 @@ def _has_check(value: dict[str, Any]) -> bool:
     """Return whether `check` is a key of this job, not a job of that name."""
     check = value.get("check")
     return "check" in value and not (isinstance(check, dict) and "check" in check)
+
+
+def _is_one_named_job(value: Any) -> bool:
+    """Return whether it is one job of the full form with its name, not jobs named `name` and `check`."""
+    return isinstance(value, dict) and isinstance(value.get("name"), str) and _has_check(value)
 
 
 def _is_one_flat_job(value: Any) -> bool:

@@ -91,7 +91,7 @@ class JobFileReader:
                 continue
             schedule = default_schedule.text if default_schedule is not None else "none"
             key = f"{name} {hashlib.sha256(content).hexdigest()} {sorted((substitutions or {}).items())} {schedule}"
-            now[key] = before.get(key) or _parse_file(
+            now[key] = before.get(key) or parse_file(
                 content, shown, PurePath(name).stem, substitutions, shared, default_schedule, self._environ
             )
             read.append(now[key])
@@ -134,7 +134,7 @@ class JobFileReader:
         return str(file.relative_to(self._root) if file.is_relative_to(self._root) else file)
 
 
-def _parse_file(
+def parse_file(
     content: bytes,
     shown: str,
     stem: str,
@@ -143,6 +143,7 @@ def _parse_file(
     default_schedule: Schedule | None,
     environ: Mapping[str, str],
 ) -> FileJobs:
+    """Return the jobs of one file, and everything that is wrong with it alone. `shown`: JSON if it ends in .json."""
     try:
         document = parse_document(content, shown, substitutions=substitutions)
     except UnreadableFile as error:

@@ -38,7 +38,9 @@ def _by_name(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
-ConcurrencyGroupField = Annotated[ConcurrencyGroup | None, BeforeValidator(_by_name)]
+ConcurrencyGroupField = Annotated[
+    ConcurrencyGroup | None, BeforeValidator(_by_name, json_schema_input_type=str | ConcurrencyGroup | None)
+]
 """A name alone means a group with a limit of 1."""
 
 

@@ -27,9 +27,17 @@ class GroupMembers(FrozenModel):
     names or patterns of the job's file, of which one must match.
     """
 
-    jobs: Annotated[tuple[JobPattern, ...], BeforeValidator(_as_list), Field(max_length=50)] = ()
+    jobs: Annotated[
+        tuple[JobPattern, ...],
+        BeforeValidator(_as_list, json_schema_input_type=JobPattern | tuple[JobPattern, ...]),
+        Field(max_length=50),
+    ] = ()
     tags: Mapping[str, str] = Field(default_factory=dict)
-    files: Annotated[tuple[FilePattern, ...], BeforeValidator(_as_list), Field(max_length=20)] = ()
+    files: Annotated[
+        tuple[FilePattern, ...],
+        BeforeValidator(_as_list, json_schema_input_type=FilePattern | tuple[FilePattern, ...]),
+        Field(max_length=20),
+    ] = ()
 
     @model_validator(mode="after")
     def _says_who(self) -> Self:

@@ -71,7 +71,7 @@ class ApiRouter(APIRouter):
         body = BodyRule(tuple(options.pop("accepts", (JSON_TYPE,))), options.pop("max_body", MAX_BODY_BYTES))
         self.declared.append(DeclaredRoute(scope, method, path, body, options.pop("by_tag", self._by_tag)))
         problems: Iterable[HTTPStatus] = options.pop("problems", ())
-        extra = {SCOPE: scope.value, PROBLEMS: [int(status) for status in problems]}
+        extra = {SCOPE: scope.value, PROBLEMS: [int(status) for status in problems], **options.pop("openapi_extra", {})}
 
         def declare(endpoint: Endpoint) -> Endpoint:
             options.setdefault("operation_id", endpoint.__name__)

@@ -14,6 +14,7 @@ from jobs.running.system_clock import SystemClock
 from jobs.runs.events import ListenerGroup, RunListener
 from scheduler.app.authentication_setup import build_authentication
 from scheduler.app.check_setup import CheckSetup
+from scheduler.app.definition_review import ProgramDefinitionReviewer
 from scheduler.app.early_telemetry import EarlyTelemetry
 from scheduler.app.foundation import Foundation, open_foundation
 from scheduler.app.health_probes import heartbeats_probe, secrets_probe
@@ -112,6 +113,9 @@ async def _build_program(foundation: Foundation, listener: RunListener | None) -
         watchdog=_build_watchdog(foundation, depths, worker),
         secret_monitor=secret_watch,
         circuits=board,
+        definitions=ProgramDefinitionReviewer(
+            setup.secrets, setup.guard, setup.bindings, foundation.settings.default_schedule
+        ),
         heartbeats=HeartbeatQueries(catalog, foundation.repositories.heartbeats, beats, pauses, clock),
         uptimes=UptimeReader(catalog, runs, clock, *ages),
         stats=StatsReader(catalog, runs, clock, *ages),

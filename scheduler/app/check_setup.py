@@ -38,7 +38,7 @@ class CheckSetup:
         self._foundation = foundation
         self._ca_files = build_ca_files(settings)
         self._warning_log = WarningLog()
-        self._guard = build_guard(
+        self.guard = build_guard(
             settings, os.environ, foundation.profile.own_endpoints(foundation.configuration.settings)
         )
         self.bindings = build_bindings(settings)
@@ -51,7 +51,7 @@ class CheckSetup:
                 self.secrets,
                 foundation.identity,
                 foundation.redactor,
-                guard=self._guard,
+                guard=self.guard,
                 user_agent=f"scheduler/{VERSION}",
                 pings=beats,
                 clock=foundation.clock,
@@ -77,7 +77,7 @@ class CheckSetup:
         return lambda target: None
 
     def warn_about_denied_targets(self, jobs: Iterable[JobDefinition]) -> None:
-        warn_about_denied_targets(jobs, self._guard)
+        warn_about_denied_targets(jobs, self.guard)
 
     async def log_warnings(self, jobs: JobSet) -> None:
         """Log the warnings of these jobs that the set before did not have."""

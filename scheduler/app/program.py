@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from scheduler.queries.audit import AuditQueries
     from scheduler.queries.changes import ChangeQueries
     from scheduler.queries.circuits import CircuitQueries
+    from scheduler.queries.definitions import DefinitionReviewer
     from scheduler.queries.heartbeats import HeartbeatQueries
     from scheduler.queries.jobs_and_runs import JobAndRunQueries
     from scheduler.queries.stats import StatsReader
@@ -74,6 +75,7 @@ class Program:
     watchdog: Watchdog
     secret_monitor: SecretMonitor
     circuits: CircuitQueries
+    definitions: DefinitionReviewer
     heartbeats: HeartbeatQueries
     uptimes: UptimeReader
     stats: StatsReader
@@ -103,6 +105,7 @@ class Program:
             watchdog=self.watchdog,
             secret_monitor=self.secret_monitor,
             circuits=self.circuits,
+            definitions=self.definitions,
             heartbeats=self.heartbeats,
             uptimes=self.uptimes,
             stats=self.stats,

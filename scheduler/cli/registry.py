@@ -35,6 +35,7 @@ COMMANDS = {
     "run": CommandEntry("run", "run", Needs.EVERYTHING),
     "next": CommandEntry("next", "next_instants", Needs.USABLE, takes_expression=True),
     "explain": CommandEntry("explain", "explain", Needs.USABLE, takes_expression=True),
+    "schema": CommandEntry("schema", "schema", Needs.NOTHING),
     "history": CommandEntry("history", "history", Needs.STORE),
     "heartbeat": CommandEntry("heartbeat", "heartbeat", Needs.USABLE),
     "uptime": CommandEntry("statistics.uptime", "uptime", Needs.STORE),

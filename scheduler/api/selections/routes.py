@@ -21,7 +21,7 @@ from scheduler.api.selections.models import (
 )
 from scheduler.operations.selected_jobs import SelectedJobActions
 
-router = ApiRouter("jobs")
+router = ApiRouter("jobs", by_tag=True)
 
 
 async def get_actions(services: ServicesDep) -> SelectedJobActions:

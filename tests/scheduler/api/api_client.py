@@ -11,9 +11,12 @@ from typing import Any, Self
 
 import httpx
 
+from jobs.checks.binding.rules import Bindings
+from jobs.checks.guard.guard import Guard, TargetRules
 from jobs.runs import Ticket
 from observability.telemetry import Telemetry
 from scheduler.api.app import create_api
+from scheduler.app.definition_review import ProgramDefinitionReviewer
 from scheduler.authentication.authentication import Authentication, open_authentication
 from scheduler.authentication.function_keys import FunctionKeyAuthenticator
 from scheduler.catalog.catalog import CatalogJob
@@ -77,6 +80,7 @@ class ApiClient:
             health=self.health,
             watchdog=self.watchdog,
             secret_monitor=self.shop.secret_watch,
+            definitions=ProgramDefinitionReviewer(self.shop.secrets, Guard(TargetRules()), Bindings()),
             heartbeats=HeartbeatQueries(catalog, self.shop.heartbeats, self.shop.beats, self.shop.pauses, clock),
             uptimes=UptimeReader(catalog, runs, clock, 400 * 86400.0, 30 * 86400.0),
             stats=StatsReader(catalog, runs, clock, 400 * 86400.0, 30 * 86400.0),

@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from scheduler.api.app import ROUTERS
+from scheduler.api.definitions.models import DefinitionReviewModel, DueInstantsModel
 from scheduler.api.models.api_keys import CreatedKeyModel, KeyList, KeyModel
 from scheduler.api.models.audit import AuditHeadModel, AuditList
 from scheduler.api.models.backfills import BackfillModel
@@ -54,6 +55,8 @@ ROUTES: dict[tuple[str, str], type[BaseModel] | None] = {
     ("delete", "/api/dead-letters/{letter_id}"): None,
     ("post", "/api/dead-letters/{letter_id}/replay"): RunModel,
     ("post", "/api/dead-letters/replay"): ReplayModel,
+    ("post", "/api/definitions/next"): DueInstantsModel,
+    ("post", "/api/definitions/validate"): DefinitionReviewModel,
     ("get", "/api/health"): HealthModel,
     ("get", "/api/health/live"): LiveModel,
     ("get", "/api/health/ready"): HealthModel,
@@ -84,6 +87,8 @@ ROUTES: dict[tuple[str, str], type[BaseModel] | None] = {
     ("delete", "/api/session"): None,
     ("get", "/api/session"): SessionModel,
     ("post", "/api/session"): SessionModel,
+    ("get", "/api/schema/job.json"): None,
+    ("get", "/api/schema/jobs.json"): None,
     ("get", "/api/secrets"): SecretList,
     ("post", "/api/secrets/{name}/refresh"): SecretModel,
     ("get", "/api/status"): HealthModel,
@@ -122,7 +127,7 @@ async def test_every_route_has_a_summary_an_answer_and_problems() -> None:
             else "202"
             if path.endswith(("/run", "/replay", "/backfill"))
             else "200"
-            if model or path.startswith(("/api/ping/", "/api/audit/", "/api/exports/"))
+            if model or path.startswith(("/api/ping/", "/api/schema/", "/api/audit/", "/api/exports/"))
             else "204"
         ]
         if model is not None:

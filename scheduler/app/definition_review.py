@@ -1,0 +1,89 @@
+"""Reviews definitions that are not saved, by the settings, secrets and guard of this program. Created by building."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from config.job_files.job_set import JobSet, LocatedExternalUse
+from config.job_files.unsaved import read_unsaved_jobs
+from config.warnings.bindings import warnings_of_denied_credentials
+from jobs.checks.binding.rules import Bindings
+from jobs.checks.guard.guard import Guard
+from jobs.definition import JobDefinition
+from jobs.errors import SecretUnavailable
+from jobs.ports import Secrets
+from jobs.problems import Problem
+from jobs.schedules import Schedule
+from scheduler.catalog.catalog import Catalog, JobSnapshot
+from scheduler.catalog.denied_targets import find_denied_targets
+from scheduler.queries.definitions import DefinitionReview, find_related_jobs
+
+SECRETS_TIMEOUT = 10.0
+"""Seconds for all secrets of a request together."""
+_MAX_LOOKUPS = 8
+"""Secrets that are looked up at a time."""
+
+
+class ProgramDefinitionReviewer:
+    """See DefinitionReviewer."""
+
+    def __init__(
+        self, secrets: Secrets, guard: Guard, bindings: Bindings, default_schedule: Schedule | None = None
+    ) -> None:
+        self._secrets = secrets
+        self._guard = guard
+        self._bindings = bindings
+        self._default_schedule = default_schedule
+
+    async def read(self, content: bytes, *, is_json: bool, catalog: Catalog) -> DefinitionReview:
+        """See DefinitionReviewer.read."""
+        jobs, problems = await asyncio.to_thread(self._read, content, is_json, catalog.snapshot)
+        return DefinitionReview(jobs.jobs, problems, jobs.warnings)
+
+    async def review(self, content: bytes, *, is_json: bool, catalog: Catalog) -> DefinitionReview:
+        """See DefinitionReviewer.review."""
+        jobs, problems = await asyncio.to_thread(self._read, content, is_json, catalog.snapshot)
+        denied = tuple(warnings_of_denied_credentials(jobs, self._bindings))
+        return replace(
+            DefinitionReview(jobs.jobs, problems),
+            warnings=(*jobs.warnings, *denied),
+            denied_targets=find_denied_targets(jobs, self._guard),
+            unavailable_secrets=await self._find_unavailable_secrets(jobs.uses),
+        )
+
+    def _read(self, content: bytes, is_json: bool, snapshot: JobSnapshot) -> tuple[JobSet, tuple[Problem, ...]]:
+        def find_related(jobs: Sequence[JobDefinition]) -> list[tuple[JobDefinition, str]]:
+            return [(entry.job, entry.origin) for entry in find_related_jobs(jobs, snapshot)]
+
+        return read_unsaved_jobs(
+            content, is_json=is_json, find_related=find_related, default_schedule=self._default_schedule
+        )
+
+    async def _find_unavailable_secrets(self, uses: Iterable[LocatedExternalUse]) -> tuple[Problem, ...]:
+        first: dict[str, LocatedExternalUse] = {}
+        for use in uses:
+            if use.use.kind == "secret":
+                first.setdefault(use.use.name, use)
+        places = asyncio.Semaphore(_MAX_LOOKUPS)
+        tasks = {name: asyncio.create_task(self._explain_secret(name, places)) for name in first}
+        if not tasks:
+            return ()
+        _, late = await asyncio.wait(tasks.values(), timeout=SECRETS_TIMEOUT)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        reasons = {
+            name: f"could not be looked up within {SECRETS_TIMEOUT:g} s" if task in late else task.result()
+            for name, task in tasks.items()
+        }
+        return tuple(first[name].problem(f"secret {name}: {reason}") for name, reason in reasons.items() if reason)
+
+    async def _explain_secret(self, name: str, places: asyncio.Semaphore) -> str:
+        async with places:
+            try:
+                await self._secrets.get_secret(name)
+            except SecretUnavailable as error:
+                return str(error).removeprefix(f"secret {name}: ")
+        return ""
