@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from scheduler.api.dashboard import job_page, overview_page, reference_page, run_page, sign_in_page, static_files
+from scheduler.api.definitions import exports as job_exports
 from scheduler.api.definitions import routes as definition_routes
 from scheduler.api.description import document_route
 from scheduler.api.middleware.common import add_common_middleware
@@ -45,6 +46,7 @@ ROUTERS = (
     pauses.router,
     selection_routes.router,
     definition_routes.router,
+    job_exports.router,
     runs.router,
     circuits.router,
     dead_letters.router,

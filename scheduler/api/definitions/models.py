@@ -62,7 +62,7 @@ class ReviewedJobModel(ResponseModel):
 
 
 class DefinitionReviewModel(ResponseModel):
-    """`valid`: there are no `problems`. `jobs`: those without problems of their own. Nothing is saved.
+    """`valid`: there are no `problems`. `jobs`: the valid ones. Nothing is saved.
 
     `denied_targets` and `unavailable_secrets` would let runs fail with the current settings.
     """

@@ -56,7 +56,7 @@ class Document:
 
 
 async def read_document(request: Request) -> Document:
-    """Return the body as it is: what is wrong with it is a finding."""
+    """Return the body. Whatever is wrong with it is a finding, not a problem of the request."""
     media_type = request.headers.get("content-type", JSON_TYPE).partition(";")[0].strip().lower()
     return Document(await request.body(), media_type == JSON_TYPE)
 

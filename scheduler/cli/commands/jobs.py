@@ -42,6 +42,7 @@ def jobs(
     states: StateOption = None,
     outcomes: _OutcomeOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/jobs.")] = False,
+    as_yaml: Annotated[bool, typer.Option("--yaml", help="Print a job file that loads unchanged.")] = False,
 ) -> None:
     """List all jobs, or those that match the options: schedule, next run, latest outcome, endpoint.
 
@@ -54,7 +55,7 @@ def jobs(
       jobs --name 'checkout-*' --state paused
       jobs --tag team=payments --outcome failed --outcome timed_out
       jobs | cut -f 1,3
-      jobs --json
+      jobs --tag team=payments --yaml > payments.yaml
     """
     from scheduler.cli.context import exit_if_incomplete, load_for_command, run_in_store
 
@@ -68,6 +69,21 @@ def jobs(
     views, now, why_empty = run_in_store(configuration, read)
     if why_empty:
         print_note(why_empty)
+    if as_yaml:
+        _print_job_file(views)
+    else:
+        _show(views, now, as_json)
+    exit_if_incomplete(configuration)
+
+
+def _print_job_file(views: list[JobView]) -> None:
+    from scheduler.queries.job_files import JobFileFormat, write_job_file
+
+    for part in write_job_file((view.entry for view in views), JobFileFormat.YAML):
+        print(part, end="")
+
+
+def _show(views: list[JobView], now: datetime, as_json: bool) -> None:
     if as_json:
         from scheduler.api.models.jobs import JobList, JobSummary
 
@@ -79,7 +95,6 @@ def jobs(
             _show_table(views, now)
     else:
         show_tabs(_FIELDS, map(_fields, views))
-    exit_if_incomplete(configuration)
 
 
 async def _describe_empty(program: ReadOnlyProgram, selection: JobSelection) -> str:

@@ -137,3 +137,15 @@ async def test_the_schemas_are_served() -> None:
     async with ApiClient(jobs=[]) as client:
         assert (await client.get("/api/schema/job.json")).json()["$defs"]["HttpTarget"]
         assert (await client.get("/api/schema/jobs.json")).json()["title"] == "Jobs of the scheduler"
+
+
+async def test_selected_jobs_are_exported_as_a_file_that_is_valid() -> None:
+    async with ApiClient(jobs=in_force()) as client:
+        exported = await client.get("/api/exports/jobs", name="da*")
+        as_json = (await client.get("/api/exports/jobs", format="json")).json()
+        review = (await post_yaml(client, VALIDATE, exported.text)).json()
+
+    assert exported.headers["content-type"].startswith("application/yaml")
+    assert "  # jobs.yaml:1\n  database:\n" in exported.text
+    assert (review["valid"], [job["name"] for job in review["jobs"]]) == (True, ["database"])
+    assert list(as_json["jobs"]) == ["cart", "database"]

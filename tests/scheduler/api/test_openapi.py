@@ -55,6 +55,7 @@ ROUTES: dict[tuple[str, str], type[BaseModel] | None] = {
     ("delete", "/api/dead-letters/{letter_id}"): None,
     ("post", "/api/dead-letters/{letter_id}/replay"): RunModel,
     ("post", "/api/dead-letters/replay"): ReplayModel,
+    ("get", "/api/exports/jobs"): None,
     ("post", "/api/definitions/next"): DueInstantsModel,
     ("post", "/api/definitions/validate"): DefinitionReviewModel,
     ("get", "/api/health"): HealthModel,

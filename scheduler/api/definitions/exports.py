@@ -1,0 +1,63 @@
+"""The route that exports jobs as a job file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from itertools import islice
+from typing import Annotated
+
+from fastapi import Query
+from starlette.responses import StreamingResponse
+
+from scheduler.api.dependencies import ServicesDep
+from scheduler.api.routes.filters import (
+    KindsParameter,
+    NamesParameter,
+    StatesParameter,
+    TagsParameter,
+    parse_job_filters,
+)
+from scheduler.api.routing import ApiRouter
+from scheduler.queries.job_files import JobFileFormat, write_job_file
+
+router = ApiRouter("jobs", by_tag=True)
+
+_CHUNK = 50
+"""Jobs that are written in a thread at a time."""
+_ALL = 1_000_000
+_RESPONSES = {
+    200: {
+        "description": "A job file that loads unchanged",
+        "content": {
+            "application/yaml": {"schema": {"type": "string"}},
+            "application/json": {"schema": {"type": "object"}},
+        },
+    }
+}
+
+
+@router.read("/api/exports/jobs", response_class=StreamingResponse, responses=_RESPONSES)
+async def export_jobs(
+    services: ServicesDep,
+    format: Annotated[JobFileFormat, Query(description="The format of the file")] = JobFileFormat.YAML,
+    name: NamesParameter = [],  # noqa: B006 - FastAPI copies it for each request
+    kind: KindsParameter = [],  # noqa: B006
+    tag: TagsParameter = [],  # noqa: B006
+    state: StatesParameter = [],  # noqa: B006
+) -> StreamingResponse:
+    """Export all jobs, or those that match the filters, as a job file that loads unchanged.
+
+    It contains the full form with the keys that differ from the defaults; in YAML the origin of each job is a comment.
+    """
+    selection = parse_job_filters(name, kind, tag, state, [])
+    jobs = services.queries.current_jobs()
+    names, _ = await services.queries.select_names(selection, limit=_ALL)
+    parts = write_job_file((entry for each in names if (entry := jobs.find_job(each)) is not None), format)
+    headers = {"Content-Disposition": f'attachment; filename="jobs.{format.value}"'}
+    return StreamingResponse(_read_parts(parts), media_type=format.media_type, headers=headers)
+
+
+async def _read_parts(parts: Iterator[str]) -> AsyncIterator[str]:
+    while chunk := await asyncio.to_thread(lambda: list(islice(parts, _CHUNK))):
+        yield "".join(chunk)

@@ -1,0 +1,110 @@
+"""Writes jobs as a job file that loads unchanged: only keys that differ from the defaults, as a user writes them.
+
+Called by scheduler.api and the command `export`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from jobs.model_base import FILE_CONTEXT
+
+if TYPE_CHECKING:
+    from jobs.definition import JobDefinition
+    from scheduler.catalog.catalog import CatalogJob
+
+SCHEMA_LINE = "# yaml-language-server: $schema=jobs.schema.json"
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9 _./%+-]*(:[/A-Za-z0-9][A-Za-z0-9 _./%+-]*)*(?<! )")
+_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"})
+"""Texts that some YAML parsers read as other values."""
+
+
+class JobFileFormat(StrEnum):
+    """The format of a job file."""
+
+    YAML = "yaml"
+    JSON = "json"
+
+    @property
+    def media_type(self) -> str:
+        return f"application/{self.value}"
+
+
+def minimal_definition(job: JobDefinition) -> Mapping[str, Any]:
+    """Return the full form of a job without its name and without defaults. It has the same generation."""
+    from jobs.definition import JobDefinition
+
+    shortest = job.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    for candidate in (shortest, job.model_dump(mode="json", by_alias=True, exclude_unset=True)):
+        if job.schedule is None and not job.depends_on:
+            candidate.setdefault("schedule", None)  # the kind of its check can have a default schedule
+        if _loads_as(JobDefinition, candidate, job):
+            return _without_name(candidate)
+    return _without_name(job.model_dump(mode="json", by_alias=True))
+
+
+def write_job_file(jobs: Iterable[CatalogJob], format: JobFileFormat) -> Iterator[str]:
+    """Yield the parts of a job file: its start, each job, its end."""
+    if format is JobFileFormat.JSON:
+        yield from _write_json(jobs)
+        return
+    yield f"{SCHEMA_LINE}\njobs:\n"
+    is_empty = True
+    for entry in jobs:
+        is_empty = False
+        origin = entry.origin.replace("\n", " ")
+        yield f"  # {origin}\n{_to_yaml(entry.job.name, minimal_definition(entry.job))}"
+    if is_empty:
+        yield "  {}\n"
+
+
+def _write_json(jobs: Iterable[CatalogJob]) -> Iterator[str]:
+    separator = ""
+    yield '{\n  "$schema": "jobs.schema.json",\n  "jobs": {'
+    for entry in jobs:
+        text = json.dumps({entry.job.name: minimal_definition(entry.job)}, indent=2, ensure_ascii=False)
+        yield separator + "".join(f"\n  {line}" for line in text.splitlines()[1:-1])
+        separator = ","
+    yield "\n  }\n}\n"
+
+
+def _loads_as(model: type[JobDefinition], written: Mapping[str, Any], job: JobDefinition) -> bool:
+    try:
+        return model.model_validate(written, context=FILE_CONTEXT).model_dump_json() == job.model_dump_json()
+    except ValueError:
+        return False
+
+
+def _without_name(definition: dict[str, Any]) -> Mapping[str, Any]:
+    del definition["name"]
+    return definition
+
+
+def _to_yaml(name: str, definition: Mapping[str, Any]) -> str:
+    import yaml
+
+    text = yaml.dump(
+        {name: definition}, Dumper=_create_dumper(), sort_keys=False, allow_unicode=True, width=float("inf")
+    )
+    return "".join(f"  {line}\n" for line in text.splitlines())
+
+
+def _create_dumper() -> Any:
+    import yaml
+
+    class _Dumper(yaml.SafeDumper):
+        """Quotes each text that a parser could read as another value."""
+
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    def represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+        is_plain = _PLAIN.fullmatch(text) is not None and text.casefold() not in _WORDS
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if is_plain else '"')
+
+    _Dumper.add_representer(str, represent_text)
+    return _Dumper
