@@ -30,8 +30,8 @@ async def test_a_tick_publishes_the_head_once_an_hour(hosted: Hosted) -> None:
 
 
 async def test_the_export_arrives_as_a_whole(hosted: Hosted) -> None:
-    for _ in range(3):
-        await hosted.worker.http("POST", "/api/jobs/checkout/pause", key="operate")
+    for action in ("pause", "resume", "pause"):
+        await hosted.worker.http("POST", f"/api/jobs/checkout/{action}", key="operate")
 
     reply = await hosted.worker.http("GET", "/api/audit/export", key="read")
 
