@@ -37,6 +37,7 @@ COMMANDS = {
     "explain": CommandEntry("explain", "explain", Needs.USABLE, takes_expression=True),
     "schema": CommandEntry("schema", "schema", Needs.NOTHING),
     "history": CommandEntry("history", "history", Needs.STORE),
+    "changes": CommandEntry("changes", "changes", Needs.STORE),
     "heartbeat": CommandEntry("heartbeat", "heartbeat", Needs.USABLE),
     "uptime": CommandEntry("statistics.uptime", "uptime", Needs.STORE),
     "stats": CommandEntry("statistics.stats", "stats", Needs.ALL_JOBS),

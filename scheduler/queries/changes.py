@@ -6,9 +6,11 @@ which have no tags and no kind of check any more.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from jobs.formats.instants import format_iso_instant
 from jobs.runs.states import JobStatus, StateChange
 from scheduler.catalog.catalog import Catalog, UnknownJob
 from scheduler.identity.principal import Principal
@@ -19,6 +21,11 @@ from scheduler.stores.changes.repository import StateChanges
 MAX_CHANGES_SCANNED = 2000
 """Changes that a page reads; a page with filters can therefore hold fewer changes than its limit."""
 _BATCH = 500
+CHANGE_FIELDS = (
+    *("job", "number", "state", "at", "previous", "previous_since", "previous_seconds"),
+    *("cause_code", "cause_message", "run_id"),
+)
+"""Of an exported change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +84,13 @@ class ChangeQueries:
             scanned += batch
         return ChangeList(tuple(found), position)
 
-    async def stream_changes(self, principal: Principal, criteria: ChangeFilter) -> AsyncIterator[StateChange]:
-        """Yield all changes, newest first. Raises UnknownJob."""
+    async def export_changes(self, principal: Principal, criteria: ChangeFilter) -> AsyncIterator[Mapping[str, Any]]:
+        """Yield the fields of all changes, newest first. Raises UnknownJob."""
         continuation: str | None = None
         while True:
             page = await self.list_changes(principal, criteria, limit=_BATCH, continuation=continuation)
             for change in page.changes:
-                yield change
+                yield _export_fields(change)
             if (continuation := page.continuation) is None:
                 return
 
@@ -113,3 +120,19 @@ class ChangeQueries:
     def _sees(self, principal: Principal, job: str) -> bool:
         entry = self._catalog.find_job(job)
         return entry is not None and principal.sees(entry.job.tags)
+
+
+def _export_fields(change: StateChange) -> Mapping[str, Any]:
+    since = change.previous_since
+    return {
+        "job": change.job,
+        "number": change.number,
+        "state": change.state.value,
+        "at": format_iso_instant(change.at, precise=True),
+        "previous": None if change.previous is None else change.previous.value,
+        "previous_since": None if since is None else format_iso_instant(since, precise=True),
+        "previous_seconds": None if since is None else (change.at - since).total_seconds(),
+        "cause_code": change.cause.code,
+        "cause_message": change.cause.message,
+        "run_id": change.run or None,
+    }

@@ -38,6 +38,7 @@ from tests.scheduler.fakes import entry
 ROUTES: dict[tuple[str, str], type[BaseModel] | None] = {
     ("get", "/api/audit"): AuditList,
     ("get", "/api/audit/export"): None,
+    ("get", "/api/exports/changes"): None,
     ("get", "/api/exports/runs"): None,
     ("get", "/api/exports/stats"): None,
     ("get", "/api/stats"): SelectionStatsModel,

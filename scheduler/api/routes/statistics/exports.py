@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import Query
 from starlette.responses import StreamingResponse
 
-from scheduler.api.dependencies import JobParameter, OutcomeParameter, ServicesDep, parse_outcome
+from scheduler.api.dependencies import CallerDep, JobParameter, OutcomeParameter, ServicesDep, parse_outcome
 from scheduler.api.routes.filters import (
     FromParameter,
     KindsParameter,
@@ -17,6 +17,7 @@ from scheduler.api.routes.filters import (
     ToParameter,
     parse_job_filters,
 )
+from scheduler.api.routes.states.changes import AtOrAfter, AtOrBefore, EnteredStates
 from scheduler.api.routes.statistics.periods import (
     MonthParameter,
     WindowParameter,
@@ -26,6 +27,7 @@ from scheduler.api.routes.statistics.periods import (
 )
 from scheduler.api.routes.statistics.stats import read_period
 from scheduler.api.routing import ApiRouter
+from scheduler.queries.changes import CHANGE_FIELDS, ChangeFilter
 from scheduler.queries.exports import (
     RUN_FIELDS,
     STATS_FIELDS,
@@ -86,6 +88,28 @@ async def export_job_stats(
     period = read_period(services, window, since, until, month, parse_zone_parameter(timezone))
     selection = parse_job_filters(name, kind, tag, [], [])
     return await _stream("stats", STATS_FIELDS, export_stats(services.stats, selection, period), format)
+
+
+@router.read("/api/exports/changes", response_class=StreamingResponse, responses=_RESPONSES)
+async def export_state_changes(
+    services: ServicesDep,
+    caller: CallerDep,
+    format: FormatParameter = ExportFormat.JSONL,
+    job: JobParameter = None,
+    kind: KindsParameter = [],  # noqa: B006
+    tag: TagsParameter = [],  # noqa: B006
+    state: EnteredStates = [],  # noqa: B006
+    since: AtOrAfter = None,
+    until: AtOrBefore = None,
+    month: MonthParameter = None,
+    timezone: ZoneParameter = None,
+) -> StreamingResponse:
+    """Export the changes of the states of jobs, newest first: of a range, or of a calendar month in a time zone."""
+    zone, selection = parse_zone_parameter(timezone), parse_job_filters([], kind, tag, [], [])
+    at = answer_invalid(lambda: parse_range(since, until, month, zone, services.clock.now()))
+    criteria = ChangeFilter(job, tuple(state), selection, at)
+    rows = services.changes.export_changes(caller.principal, criteria)
+    return await _stream("changes", CHANGE_FIELDS, rows, format)
 
 
 async def _stream(

@@ -81,6 +81,7 @@ LIMITED_ROUTES: Final[dict[str, int]] = {
     "GET /api/changes": ALLOWED,
     "GET /api/stats": ALLOWED,
     "GET /api/exports/runs": ALLOWED,
+    "GET /api/exports/changes": ALLOWED,
     "GET /api/exports/stats": ALLOWED,
     "GET /api/keys": ALLOWED,
     "GET /api/dashboard": ALLOWED,

@@ -65,6 +65,7 @@ async def client() -> AsyncIterator[ApiClient]:
         f"/api/dashboard/jobs/{OURS}",
         "/api/audit",
         "/api/changes",
+        "/api/exports/changes",
         "/api/exports/runs",
         "/api/exports/stats",
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from jobs.runs.states import JobStatus
@@ -125,3 +127,20 @@ async def test_jobs_are_not_removed_by_a_set_that_could_not_be_read_completely()
         states = await at.shop.states.current_states()
     assert states["checkout"].change.state is JobStatus.UP
     assert states["checkout"].change.at > START
+
+
+@virtual_time
+async def test_changes_are_exported_as_json_lines_and_csv() -> None:
+    async with ApiClient(answer()) as at:
+        await run(at)
+
+        lines = (await at.get("/api/exports/changes", state="up")).text.splitlines()
+        table = (await at.get("/api/exports/changes", format="csv", job="checkout")).text.splitlines()
+        missing = await at.get("/api/exports/changes", job="chekout")
+
+    change = json.loads(lines[0])
+    assert (change["job"], change["state"], change["cause_code"]) == ("checkout", "up", "succeeded")
+    assert json.loads(lines[-1])["complete"] is True
+    assert table[0].startswith("job,number,state,at,previous,")
+    assert table[1].startswith("checkout,1,up,2026-03-01T12:01:00")
+    assert missing.status_code == 404
