@@ -1,4 +1,4 @@
-"""The settings group `http`: who may use the API. Used by config.settings.model."""
+"""The settings group `http`: the callers of the API. Used by config.settings.model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _check_tag(text: str) -> str:
     return text.strip()
 
 
-class RoleGrant(FrozenModel):
+class RoleSettings(FrozenModel):
     """The role of an app role, and the tags of the jobs that it may see; without tags, all jobs."""
 
     role: Literal["viewer", "operator", "admin"]
@@ -56,7 +56,7 @@ def _check_tenant(text: str) -> str:
     return text.lower()
 
 
-Roles = Annotated[Mapping[str, Annotated[RoleGrant, BeforeValidator(_expand_grant)]], BeforeValidator(_parse_roles)]
+Roles = Annotated[Mapping[str, Annotated[RoleSettings, BeforeValidator(_expand_grant)]], BeforeValidator(_parse_roles)]
 
 
 class EntraSettings(FrozenModel):

@@ -10,6 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from scheduler.api.access import key_routes, session_routes
 from scheduler.api.dashboard import job_page, overview_page, reference_page, run_page, sign_in_page, static_files
 from scheduler.api.definitions import exports as job_exports
 from scheduler.api.definitions import routes as definition_routes
@@ -26,12 +27,10 @@ from scheduler.api.routes import (
     health,
     heartbeats,
     jobs,
-    keys,
     pauses,
     pings,
     runs,
     secrets,
-    sessions,
     watchdog,
 )
 from scheduler.api.routes.states import changes
@@ -60,8 +59,8 @@ ROUTERS = (
     changes.router,
     audit.router,
     pings.router,
-    keys.router,
-    sessions.router,
+    key_routes.router,
+    session_routes.router,
     document_route.router,
     overview_page.router,
     job_page.router,

@@ -26,14 +26,18 @@ MAX_LISTED_PROBLEMS = 100
 """Problems in a response. The detail contains their total number."""
 
 _PINGS_UNAVAILABLE = "Pings are not accepted now. Send the ping again."
+_REASON_IN_LOG = "The program cannot start, so no job runs. The log contains the cause."
 _REASON_WITHHELD = (
     "The program cannot start, so no job runs. GET /api/status (with a key) and the log contain the cause."
 )
 
 
-def create_unavailable_api(detail: str, problems: Sequence[Problem] = ()) -> Starlette:
+def create_unavailable_api(detail: str, problems: Sequence[Problem] = (), *, is_public: bool = False) -> Starlette:
     """Create an app that answers 200 on /api/health/live and 503 elsewhere, with `detail` and the problems only where a
-    key is required."""
+    key is required.
+
+    `is_public`: the platform requires no key, and without the program no caller can be authenticated.
+    """
     errors = [_invalid_input(each) for each in problems[:MAX_LISTED_PROBLEMS]] or None
 
     async def closed(request: Request) -> JSONResponse:
@@ -42,6 +46,8 @@ def create_unavailable_api(detail: str, problems: Sequence[Problem] = ()) -> Sta
             return problem_response(
                 mask_token(path), HTTPStatus.SERVICE_UNAVAILABLE, _PINGS_UNAVAILABLE, headers=headers
             )
+        if is_public:
+            return problem_response(path, HTTPStatus.SERVICE_UNAVAILABLE, _REASON_IN_LOG, headers=headers)
         if path == HEALTH_PATH or path.startswith(f"{HEALTH_PATH}/"):
             return problem_response(path, HTTPStatus.SERVICE_UNAVAILABLE, _REASON_WITHHELD, headers=headers)
         return problem_response(path, HTTPStatus.SERVICE_UNAVAILABLE, detail, errors=errors, headers=headers)

@@ -74,7 +74,7 @@ class IdentityMissing(Exception):
 
 
 async def require_identity(program: Program) -> None:
-    """Raise IdentityMissing if nobody could use the API. Raises StoreError."""
+    """Raise IdentityMissing if no caller could use the API. Raises StoreError."""
     if program.authentication.mode is not AuthenticationMode.OWN:
         return
     http = program.settings.http

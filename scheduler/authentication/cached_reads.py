@@ -52,7 +52,9 @@ class CachedReads(Generic[T]):
         return value
 
     def store(self, key: str, value: T | None) -> None:
-        """Cache an object that this process has written."""
+        """Cache an object. Unknown keys, which anyone can send, never displace known ones."""
+        if value is None and key not in self._cached and len(self._cached) >= MAX_CACHED:
+            return
         self._cached[key] = _Read(value, self._clock.monotonic())
         self._cached.move_to_end(key)
         if len(self._cached) > MAX_CACHED:

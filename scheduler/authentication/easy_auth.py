@@ -33,7 +33,7 @@ class EasyAuth:
         role_types = {*_ROLE_CLAIMS, str(body.get("role_typ") or "roles")}
         name_types = (str(body.get("name_typ") or ""), *_NAME_CLAIMS)
         roles = [value for kind, value in claims if kind in role_types]
-        name = next((value for wanted in name_types for kind, value in claims if kind == wanted and value), "unknown")
+        name = next((value for each in name_types for kind, value in claims if kind == each and value), "unknown")
         return Authenticated(self._roles.find_principal(PrincipalKind.EASY_AUTH, name[:200], roles))
 
 

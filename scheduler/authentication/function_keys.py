@@ -10,7 +10,7 @@ from scheduler.authentication.port import Authenticated, AuthenticationMode, Req
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 
 _ROLES = {"read": Role.VIEWER, "operate": Role.OPERATOR, "manage": Role.ADMIN}
-"""By the name of the function, see scheduler.api.scopes.HTTP_FUNCTIONS."""
+"""By the name of the function up to an underscore, see scheduler.api.scopes.HTTP_FUNCTIONS."""
 
 
 class FunctionKeyAuthenticator:
@@ -20,7 +20,7 @@ class FunctionKeyAuthenticator:
 
     async def authenticate(self, request: RequestCredentials) -> Authenticated | None:
         """See Authenticator.authenticate."""
-        role = _ROLES.get(request.function_name)
+        role = _ROLES.get(request.function_name.partition("_")[0])
         if role is None:
             return None
         return Authenticated(Principal(PrincipalKind.FUNCTION_KEY, request.function_name, role))

@@ -7,7 +7,7 @@ from scheduler.identity.principal import LOCAL_PRINCIPAL
 
 
 class OpenAuthenticator:
-    """Everyone is the local user, who may do everything."""
+    """Every caller is the local user, with the role admin."""
 
     mode = AuthenticationMode.OPEN
 

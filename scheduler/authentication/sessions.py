@@ -1,5 +1,5 @@
-"""Sessions of browsers, which cannot send a credential with each request. Used by scheduler.authentication.own and the
-routes of sessions.
+"""Sessions of browsers, which cannot send a credential with each request. Used by
+scheduler.app.authentication_setup and the routes of sessions.
 
 A session is stored, so that it can be ended and survives a restart. The cookie is random; the store has its hash. A
 session that started with an API key ends with it: role and tags are those of the key now.

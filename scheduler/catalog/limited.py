@@ -9,7 +9,7 @@ from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.identity.principal import Principal
 
 _LIMITED_PACKAGES = ("scheduler.operations", "scheduler.queries")
-"""Packages whose objects resolve every job through their catalog. Others are shared as they are."""
+"""Packages whose objects resolve every job through their catalog. Others are shared."""
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class LimitedCatalog(Catalog):
 def limit_part(part: T, catalog: Catalog) -> T:
     """Return a copy of a query or an operation that uses this catalog, with the queries and operations that it uses.
 
-    Any other part is returned as it is.
+    Any other part is returned unchanged.
     """
     if not type(part).__module__.startswith(_LIMITED_PACKAGES) or not hasattr(part, "__dict__"):
         return part

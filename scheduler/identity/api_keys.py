@@ -8,7 +8,7 @@ The letter is the role (v, o, a), so a user sees what a key opens. The prefix an
 a key in a text without false alarms, and the API reject a misspelt key without a read of the store.
 
 The hash is SHA-256 without salt and without a slow function: both protect secrets that people choose. This secret has
-256 random bits, so nobody can guess it from its hash, and a slow hash would only cost time on each request.
+256 random bits, so its hash does not help to guess it, and a slow hash would only cost time on each request.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class KeyRejection(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key as it is stored, without its secret.
+    """A stored key, without its secret.
 
     `expires_at`: None for a key without an end. `addresses`: networks that may use it; empty: any address.
     `successor`: the id of the key that replaces it. Instants are UTC.

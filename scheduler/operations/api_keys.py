@@ -1,4 +1,4 @@
-"""Creates, rotates and revokes API keys. Called by scheduler.api.routes.keys and the command `keys`.
+"""Creates, rotates and revokes API keys. Called by scheduler.api.access.key_routes and the command `keys`.
 
 A caller that is limited to tags manages only the keys that are limited to these tags; other keys do not exist for it.
 """
@@ -71,15 +71,15 @@ class ApiKeyManager:
             raise NotFound(f"there is no API key with the id {key!r}")
         return found
 
-    async def create(self, wanted: NewKey, caller: Caller) -> CreatedKey:
+    async def create(self, new: NewKey, caller: Caller) -> CreatedKey:
         """Create a key. Raises InvalidArgument, Conflict: an active key has this name."""
         now = self._clock.now()
-        _check(wanted, caller.principal, now)
+        _check(new, caller.principal, now)
         for stored in await self._keys.list_keys():
-            if stored.key.name == wanted.name and stored.key.is_active_at(now):
-                raise Conflict(f"an active API key is named {wanted.name}: choose another name, or rotate or revoke it")
-        created = self._make(wanted, caller.principal.id, now)
-        summary = f"API key {wanted.name} was created with the role {wanted.role}"
+            if stored.key.name == new.name and stored.key.is_active_at(now):
+                raise Conflict(f"an active API key is named {new.name}: choose another name, or rotate or revoke it")
+        created = self._make(new, caller.principal.id, now)
+        summary = f"API key {new.name} was created with the role {new.role}"
         change = _describe("api_key.create", created.key, summary, after=created.key)
         async with audited(self._trail, caller, change):
             await self._keys.insert(created.key)
@@ -98,8 +98,8 @@ class ApiKeyManager:
             raise Conflict(f"API key {old.name} ({old.id}) is not active, so it cannot be rotated: create another one")
         if old.successor:
             raise Conflict(f"API key {old.name} ({old.id}) already has the successor {old.successor}")
-        wanted = NewKey(old.name, old.role, old.tags, _extend(old, now), old.addresses)
-        created = self._make(wanted, caller.principal.id, now)
+        new = NewKey(old.name, old.role, old.tags, _extend(old, now), old.addresses)
+        created = self._make(new, caller.principal.id, now)
         end = now + timedelta(seconds=overlap)
         ends_at = end if old.expires_at is None else min(end, old.expires_at)
         replaced = replace(old, expires_at=ends_at, successor=created.key.id)
@@ -121,18 +121,18 @@ class ApiKeyManager:
             await self._keys.replace(stored, revoked)
         return revoked
 
-    def _make(self, wanted: NewKey, created_by: str, now: datetime) -> CreatedKey:
-        key_id, text = create_api_key_text(wanted.role)
+    def _make(self, new: NewKey, created_by: str, now: datetime) -> CreatedKey:
+        key_id, text = create_api_key_text(new.role)
         key = ApiKey(
             key_id,
-            wanted.name,
-            wanted.role,
+            new.name,
+            new.role,
             hash_api_key(text),
             now,
             created_by,
-            wanted.tags,
-            wanted.expires_at,
-            wanted.addresses,
+            new.tags,
+            new.expires_at,
+            new.addresses,
         )
         return CreatedKey(key, text)
 
@@ -180,24 +180,24 @@ def _extend(key: ApiKey, now: datetime) -> datetime | None:
     return None if key.expires_at is None else now + (key.expires_at - key.created_at)
 
 
-def _check(wanted: NewKey, principal: Principal, now: datetime) -> None:
-    if not re.fullmatch(KEY_NAME_PATTERN, wanted.name, re.ASCII):
+def _check(new: NewKey, principal: Principal, now: datetime) -> None:
+    if not re.fullmatch(KEY_NAME_PATTERN, new.name, re.ASCII):
         raise InvalidArgument("name", "is not a name: use 1 to 50 letters, digits, dots, hyphens and underscores")
-    if wanted.expires_at is not None and wanted.expires_at <= now:
-        raise InvalidArgument("expires_at", f"{format_instant(wanted.expires_at)} is in the past")
-    if len(wanted.tags) > MAX_TAGS:
-        raise InvalidArgument("tags", f"{len(wanted.tags)} tags, but at most {MAX_TAGS} are allowed")
-    if len(wanted.addresses) > MAX_ADDRESSES:
-        raise InvalidArgument("addresses", f"{len(wanted.addresses)} networks, but at most {MAX_ADDRESSES} are allowed")
-    for address in wanted.addresses:
+    if new.expires_at is not None and new.expires_at <= now:
+        raise InvalidArgument("expires_at", f"{format_instant(new.expires_at)} is in the past")
+    if len(new.tags) > MAX_TAGS:
+        raise InvalidArgument("tags", f"{len(new.tags)} tags, but at most {MAX_TAGS} are allowed")
+    if len(new.addresses) > MAX_ADDRESSES:
+        raise InvalidArgument("addresses", f"{len(new.addresses)} networks, but at most {MAX_ADDRESSES} are allowed")
+    for address in new.addresses:
         try:
             ip_network(address)
         except ValueError as error:
             raise InvalidArgument("addresses", f"{error}: write a network such as 10.20.0.0/16") from None
-    if not _manages(principal, _with_tags(wanted)):
+    if not _manages(principal, _with_tags(new)):
         limits = ", ".join(format_tag_limits(principal.tags))
         raise InvalidArgument("tags", f"{principal.id} can only create keys that are limited to {limits}")
 
 
-def _with_tags(wanted: NewKey) -> ApiKey:
-    return ApiKey("", wanted.name, wanted.role, "", datetime.min, "", wanted.tags)
+def _with_tags(new: NewKey) -> ApiKey:
+    return ApiKey("", new.name, new.role, "", datetime.min, "", new.tags)

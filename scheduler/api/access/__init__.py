@@ -1,1 +1,1 @@
-"""Decides who may call which route. The only place that does; see scheduler.api.access.control."""
+"""Decides which caller has access to which route. The only place that does; see scheduler.api.access.control."""

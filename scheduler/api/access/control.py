@@ -36,7 +36,7 @@ from scheduler.identity.principal import PrincipalKind
 
 _log = logging.getLogger("scheduler.api")
 
-_NO_SCOPE = "This route declares no scope, so nobody has access to it."
+_NO_SCOPE = "This route declares no scope, so no caller has access to it."
 _RETRY_AFTER = "5"
 
 

@@ -34,7 +34,7 @@ def serve(
 
     if host is not None and host not in LOOPBACK_HOSTS:
         choices = ", ".join(LOOPBACK_HOSTS)
-        fail(f"--host: expected one of {choices}, got {host}: the settings host and allow_remote set another address")
+        fail(f"--host: expected one of {choices}, got {host}: without allow_remote the API stays on loopback")
     from scheduler.app.authentication_setup import IdentityMissing
     from scheduler.hosts.embedded.host import serve as serve_until_signal
     from scheduler.hosts.embedded.listeners import PortInUse

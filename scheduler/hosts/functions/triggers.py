@@ -116,12 +116,13 @@ class FunctionsHost:
     async def _get_api(self) -> Starlette:
         if self._api is not None:
             return self._api
+        from scheduler.api.scopes import serves_anonymous_functions
         from scheduler.hosts.functions.unavailable import unavailable_api
 
         try:
             program = (await self._get_loader().load()).program
         except Exception as error:
-            return unavailable_api(error)
+            return unavailable_api(error, is_public=serves_anonymous_functions(self._environ))
         from scheduler.api.app import create_api
 
         self._api = self._api or create_api(program.services())

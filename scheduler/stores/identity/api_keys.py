@@ -1,7 +1,7 @@
 """API keys: one row a key, without its secret. Written by scheduler.operations.api_keys, read by
 scheduler.authentication.
 
-The time of the last use has a row of its own, so that a use never conflicts with a change of the key.
+The time of the last use has a separate row, so that a use never conflicts with a change of the key.
 """
 
 from __future__ import annotations

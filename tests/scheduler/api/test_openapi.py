@@ -12,9 +12,10 @@ import pytest
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
+from scheduler.api.access.key_models import CreatedKeyModel, KeyList, KeyModel
+from scheduler.api.access.session_models import SessionModel
 from scheduler.api.app import ROUTERS
 from scheduler.api.definitions.models import DefinitionReviewModel, DueInstantsModel
-from scheduler.api.models.api_keys import CreatedKeyModel, KeyList, KeyModel
 from scheduler.api.models.audit import AuditHeadModel, AuditList
 from scheduler.api.models.backfills import BackfillModel
 from scheduler.api.models.circuits import CircuitList, CircuitModel
@@ -24,7 +25,6 @@ from scheduler.api.models.heartbeats import HeartbeatModel
 from scheduler.api.models.jobs import JobDetail, JobList
 from scheduler.api.models.runs import RunList, RunModel
 from scheduler.api.models.secrets import SecretList, SecretModel
-from scheduler.api.models.sessions import SessionModel
 from scheduler.api.models.states.changes import ChangeListModel
 from scheduler.api.models.statistics.stats import JobStatsModel, SelectionStatsModel
 from scheduler.api.models.statistics.uptime import UptimeModel

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from scheduler.authentication import cached_reads
 from scheduler.authentication.cached_reads import FRESH_TIME, STALE_TIME
 from scheduler.authentication.errors import AuthenticationUnavailable, InvalidCredential
 from scheduler.authentication.key_verifier import USE_INTERVAL, KeyVerifier
@@ -138,3 +139,15 @@ async def test_concurrent_requests_with_one_key_share_one_read() -> None:
     await asyncio.gather(*(desk.verifier.verify(text, ADDRESS) for _ in range(20)))
 
     assert desk.store.reads == reads + 1
+
+
+async def test_unknown_keys_never_displace_known_ones_from_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cached_reads, "MAX_CACHED", 5)
+    desk = KeyDesk()
+    _, text = await desk.create()
+    await desk.verifier.verify(text, ADDRESS)
+    for _ in range(20):
+        await rejection(desk, create_api_key_text(Role.ADMIN)[1])
+    desk.store.breaks_after = 0
+
+    await desk.verifier.verify(text, ADDRESS)

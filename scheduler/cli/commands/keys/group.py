@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _FIELDS = ("id", "name", "role", "tags", "state", "expires_at", "last_used_at", "created_by")
 
-ABOUT = """Keys of the API: who may read, operate and manage, for which jobs.
+ABOUT = """Keys of the API: which callers can read, operate and manage, for which jobs.
 
 The text of a key is printed once, when it is created. The store contains only its hash.
 
@@ -178,7 +178,7 @@ def _list(command: str, as_json: bool) -> None:
 
     found, now = _run(command, work)
     if as_json:
-        from scheduler.api.models.api_keys import KeyList, KeyModel
+        from scheduler.api.access.key_models import KeyList, KeyModel
 
         models = [KeyModel.from_key(one.key, now, one.last_used_at) for one in found]
         show_json(KeyList(keys=models).model_dump_json(indent=2))
@@ -211,7 +211,7 @@ def _cells(stored: StoredKey, now: datetime, text: Callable[[datetime], str]) ->
 
 def _show_created(created: CreatedKey, now: datetime, *, as_json: bool) -> None:
     if as_json:
-        from scheduler.api.models.api_keys import CreatedKeyModel
+        from scheduler.api.access.key_models import CreatedKeyModel
 
         show_json(CreatedKeyModel.from_created(created, now).model_dump_json(indent=2))
         return

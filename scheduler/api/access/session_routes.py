@@ -8,8 +8,8 @@ from fastapi import HTTPException, Request, Response
 
 from scheduler.api.access.browser_sessions import end_session, record_refused_session, start_session
 from scheduler.api.access.responses import CHALLENGE
+from scheduler.api.access.session_models import SessionModel
 from scheduler.api.dependencies import ServicesDep
-from scheduler.api.models.sessions import SessionModel
 from scheduler.api.routing import ApiRouter
 from scheduler.authentication.errors import (
     AuthenticationError,

@@ -8,8 +8,8 @@ from typing import Annotated
 from fastapi import Depends, Path
 from pydantic import Field
 
+from scheduler.api.access.key_models import CreatedKeyModel, KeyList, KeyModel
 from scheduler.api.dependencies import CallerDep, ServicesDep
-from scheduler.api.models.api_keys import CreatedKeyModel, KeyList, KeyModel
 from scheduler.api.models.requests import Instant, RequestModel, example
 from scheduler.api.requests.idempotency import mark_secret_response
 from scheduler.api.routing import ApiRouter
@@ -87,8 +87,8 @@ async def create_key(services: ServicesDep, caller: CallerDep, body: CreateKeyRe
     409 if an active key has this name. A caller that is limited to tags can only create keys with the same limits.
     """
     tags = parse_tag_limits(body.tags)
-    wanted = NewKey(body.name, body.role, tags, body.expires_at, tuple(body.addresses))
-    created = await services.operations.api_keys.create(wanted, caller)
+    new = NewKey(body.name, body.role, tags, body.expires_at, tuple(body.addresses))
+    created = await services.operations.api_keys.create(new, caller)
     return CreatedKeyModel.from_created(created, services.clock.now())
 
 
