@@ -21,7 +21,7 @@ from scheduler.app.health_probes import heartbeats_probe, secrets_probe
 from scheduler.app.profile import HostProfile
 from scheduler.app.program import Program
 from scheduler.app.rate_limit_setup import build_rate_limits
-from scheduler.app.worker_setup import build_worker
+from scheduler.app.worker_setup import build_test_runner, build_worker
 from scheduler.audit.upkeep import AuditUpkeep
 from scheduler.changes.upkeep import StateUpkeep
 from scheduler.dependencies.port import DeferredFollowUp, FollowUp
@@ -33,6 +33,7 @@ from scheduler.operations.backfills import Backfiller
 from scheduler.operations.cancellations import RunCanceller
 from scheduler.operations.circuits import CircuitControl
 from scheduler.operations.dead_letters import DeadLetterReplayer
+from scheduler.operations.definition_tests import DefinitionTester
 from scheduler.operations.pauses import JobPauser
 from scheduler.operations.pings import PingReceiver
 from scheduler.operations.runs import RunStarter
@@ -169,6 +170,7 @@ def _build_operations(
         backfills=Backfiller(catalog, runs, repositories.schedule_activations, dispatch, clock, audit),
         circuits=CircuitControl(board, repositories.circuits, clock, audit),
         secrets=SecretRefresher(secret_watch, audit),
+        definition_tests=DefinitionTester(build_test_runner(foundation, setup), clock, audit),
         pings=pinging,
         api_keys=ApiKeyManager(foundation.repositories.api_keys, foundation.audit, clock),
     )

@@ -6,7 +6,7 @@ from jobs.checks.body_memory import BodyMemory
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from jobs.running.retries.retry_budget import RetryBudget
 from jobs.running.runner import Runner
-from jobs.runs.events import RunListener
+from jobs.runs.events import NullListener, RunListener
 from scheduler.app.check_setup import CheckSetup
 from scheduler.app.foundation import Foundation
 from scheduler.app.health_probes import circuits_probe
@@ -58,6 +58,20 @@ def _build_runner(foundation: Foundation, setup: CheckSetup, listener: RunListen
         budget=RetryBudget(budget.per_minute, budget.share),
         bodies=BodyMemory(foundation.settings.targets.body_memory),
         prepare=setup.prepare_for_run(),
+        judges=setup.judges,
+    )
+
+
+def build_test_runner(foundation: Foundation, setup: CheckSetup) -> Runner:
+    """Return a runner that publishes nothing and has its own retry budget."""
+    return Runner(
+        setup.checks,
+        CircuitBreakers(foundation.repositories.circuits),
+        NullListener(),
+        foundation.clock,
+        foundation.redactor,
+        bodies=BodyMemory(foundation.settings.targets.body_memory),
+        prepare=lambda target: setup.checks.prepare((target,)),
         judges=setup.judges,
     )
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from scheduler.operations.cancellations import RunCanceller
     from scheduler.operations.circuits import CircuitControl
     from scheduler.operations.dead_letters import DeadLetterReplayer
+    from scheduler.operations.definition_tests import DefinitionTester
     from scheduler.operations.pauses import JobPauser
     from scheduler.operations.pings import PingReceiver
     from scheduler.operations.runs import RunStarter
@@ -30,5 +31,6 @@ class Operations:
     backfills: Backfiller
     circuits: CircuitControl
     secrets: SecretRefresher
+    definition_tests: DefinitionTester
     pings: PingReceiver
     api_keys: ApiKeyManager

@@ -16,6 +16,7 @@ from jobs.redaction import Redactor
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from jobs.running.runner import Runner
 from jobs.runs import Ticket
+from jobs.runs.events import NullListener
 from scheduler.catalog.catalog import Catalog, CatalogJob
 from scheduler.changes.tracker import StateTracker
 from scheduler.dependencies.port import FollowUp
@@ -29,6 +30,7 @@ from scheduler.operations.backfills import Backfiller
 from scheduler.operations.cancellations import RunCanceller
 from scheduler.operations.circuits import CircuitControl
 from scheduler.operations.dead_letters import DeadLetterReplayer
+from scheduler.operations.definition_tests import DefinitionTester
 from scheduler.operations.pauses import JobPauser
 from scheduler.operations.pings import PingReceiver
 from scheduler.operations.runs import RunStarter
@@ -254,6 +256,13 @@ class WorkerHarness:
             backfills=Backfiller(self.catalog, self.runs, self.marks, dispatch, self.clock, self.audit),
             circuits=CircuitControl(self.circuits, self.circuit_states, self.clock, self.audit),
             secrets=SecretRefresher(self.secret_watch, self.audit),
+            definition_tests=DefinitionTester(
+                Runner(
+                    {"http": self.check}, CircuitBreakers(self.circuit_states), NullListener(), self.clock, Redactor()
+                ),
+                self.clock,
+                self.audit,
+            ),
             pings=PingReceiver(
                 self.catalog, self.tokens, self.heartbeats, self.beats, self.pauses, running, self.redactor, self.clock
             ),

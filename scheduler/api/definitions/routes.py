@@ -12,7 +12,8 @@ from fastapi import Depends, Query, Request
 from jobs.definition import JobDefinition
 from jobs.formats.instants import parse_instant
 from scheduler.api.definitions.models import DefinitionReviewModel, DueInstantsModel
-from scheduler.api.dependencies import ServicesDep
+from scheduler.api.dependencies import CallerDep, ServicesDep
+from scheduler.api.models.runs import RunModel
 from scheduler.api.problems import InvalidInput, UnusableValue
 from scheduler.api.requests.body_rules import JSON_TYPE
 from scheduler.api.routing import ApiRouter
@@ -45,6 +46,10 @@ def _describe_document(example: dict[str, Any], description: str) -> dict[str, A
 
 _DOCUMENT: Final = _describe_document(_EXAMPLE, "One job with its name, or a document as a job file; see docs/jobs.md")
 _ONE_JOB: Final = _describe_document(_ONE_JOB_EXAMPLE, "A document with one job, in the full or in the flat form")
+_TEST_RUN: Final = _describe_document(
+    {"name": "checkout-api", "check": {"url": "http://127.0.0.1:8080/health"}, "retry": {"attempts": 1}},
+    "A document with one job, in the full or in the flat form",
+)
 
 
 class Document:
@@ -107,6 +112,24 @@ async def preview_instants(
         return DueInstantsModel.from_instants(job, [])
     instants = await asyncio.to_thread(next_due_instants, job.schedule, after, count)
     return DueInstantsModel.from_instants(job, instants)
+
+
+@router.manage(
+    "/api/definitions/test-run",
+    method="POST",
+    accepts=(JSON_TYPE, YAML_TYPE),
+    max_body=MAX_DOCUMENT_BYTES,
+    openapi_extra=_TEST_RUN,
+)
+async def run_definition(services: ServicesDep, caller: CallerDep, document: DocumentDep) -> RunModel:
+    """Run the check of a definition once without saving it, and return the run with its attempts.
+
+    Deadlines, allowed targets, secrets and retries are those of a job; the run takes at most 60 s. It is neither stored
+    nor published, and no circuit counts it, so its `url` does not exist.
+    """
+    review = await services.definitions.read(document.content, is_json=document.is_json, catalog=services.catalog)
+    record = await services.operations.definition_tests.run_once(_only_job(review), caller=caller)
+    return RunModel.from_record(record)
 
 
 def _parse_start(text: str) -> datetime:

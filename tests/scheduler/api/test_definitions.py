@@ -8,10 +8,12 @@ import httpx
 import pytest
 
 from scheduler.catalog.catalog import CatalogJob
+from tests.jobs.running.run_parts import answer
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry
 
 VALIDATE, NEXT = "/api/definitions/validate", "/api/definitions/next"
+TEST_RUN = "/api/definitions/test-run"
 CHECK = {"url": "https://checkout.example.com/health"}
 YAML = """jobs:
   checkout-api:
@@ -149,3 +151,33 @@ async def test_selected_jobs_are_exported_as_a_file_that_is_valid() -> None:
     assert "  # jobs.yaml:1\n  database:\n" in exported.text
     assert (review["valid"], [job["name"] for job in review["jobs"]]) == (True, ["database"])
     assert list(as_json["jobs"]) == ["cart", "database"]
+
+
+async def test_a_test_run_returns_its_attempts_and_leaves_no_trace_but_the_audit_entry() -> None:
+    job = {"name": "database", "check": CHECK, "circuit": {"consecutive_failures": 1}, "retry": {"attempts": 1}}
+    async with ApiClient(answer(503), jobs=in_force()) as client:
+        run = (await client.post_json(TEST_RUN, job)).json()
+
+        assert (await client.get("/api/runs")).json()["runs"] == []
+        assert (await client.get(run["url"])).status_code == 404
+        assert client.shop.heard.started == []
+        assert client.shop.audit.actions == [("definition.test", "database")]
+
+    assert (run["state"], run["outcome"], run["trigger"], run["attempt_count"]) == ("finished", "failed", "manual", 1)
+    assert run["attempts"][0]["status_code"] == 503
+
+
+async def test_a_test_run_is_recorded_before_it_starts() -> None:
+    async with ApiClient(jobs=[]) as client:
+        client.shop.audit.is_unavailable = True
+
+        assert (await client.post_json(TEST_RUN, {"name": "a", "check": CHECK})).status_code == 503
+        assert client.shop.check.calls == []
+
+
+async def test_a_heartbeat_cannot_be_tested() -> None:
+    check = {"kind": "heartbeat", "token": {"secret": "token"}, "period": "1h"}
+    async with ApiClient(jobs=[]) as client:
+        refused = await client.post_json(TEST_RUN, {"name": "a", "check": check})
+
+    assert (refused.status_code, refused.json()["errors"][0]["location"]) == (422, "body.check")

@@ -58,6 +58,7 @@ ROUTES: dict[tuple[str, str], type[BaseModel] | None] = {
     ("post", "/api/dead-letters/replay"): ReplayModel,
     ("get", "/api/exports/jobs"): None,
     ("post", "/api/definitions/next"): DueInstantsModel,
+    ("post", "/api/definitions/test-run"): RunModel,
     ("post", "/api/definitions/validate"): DefinitionReviewModel,
     ("get", "/api/health"): HealthModel,
     ("get", "/api/health/live"): LiveModel,

@@ -92,6 +92,8 @@ LIMITED_ROUTES: Final[dict[str, int]] = {
     "POST /api/jobs/reset-circuit": ALLOWED,
     "POST /api/definitions/validate": ALLOWED,
     "POST /api/definitions/next": ALLOWED,
+    # The job would not exist for the caller.
+    "POST /api/definitions/test-run": 422,
     # A new key needs the limits of its creator.
     "POST /api/keys": 422,
     # Nothing of any job.

@@ -1,0 +1,59 @@
+"""Runs the check of a definition that is not saved, once, with its deadlines, guard, secrets and retries.
+
+Called by scheduler.api. The run is neither stored nor published, and no circuit counts it. The scope is manage: a
+definition decides to which host a secret is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from jobs.definition import JobDefinition
+from jobs.ports import Clock
+from jobs.running.runner import Runner
+from jobs.runs import Ticket
+from jobs.targets import HeartbeatTarget
+from scheduler.audit.recording import audited
+from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.errors import InvalidArgument
+from scheduler.identity.caller import Caller
+from scheduler.stores.runs.repository import RunRecord, RunState
+
+MAX_TEST_SECONDS = 60.0
+"""Seconds of a run, whatever its timeout is. The front end of Azure Functions cancels a request after 230."""
+_MAX_CONCURRENT = 4
+"""Test runs at a time; others wait."""
+
+
+class DefinitionTester:
+    def __init__(self, runner: Runner, clock: Clock, audit: AuditTrail) -> None:
+        """`runner`: one that publishes nothing."""
+        self._runner = runner
+        self._clock = clock
+        self._audit = audit
+        self._places = asyncio.Semaphore(_MAX_CONCURRENT)
+
+    async def run_once(self, job: JobDefinition, *, caller: Caller) -> RunRecord:
+        """Run the check of a definition to its end.
+
+        Raises:
+            InvalidArgument: the check waits for pings, or the job would not exist for the caller.
+            StoreError: the test run could not be recorded in the audit trail and did not start.
+        """
+        if isinstance(job.check, HeartbeatTarget):
+            raise InvalidArgument("check", "a heartbeat contacts no target: it judges the pings of a saved job")
+        if not caller.principal.sees(job.tags):
+            tags = " or ".join(f"{key}={value}" for key, value in caller.principal.tags)
+            raise InvalidArgument("tags", f"the job would not exist for you: expected the tag {tags}")
+        ticket = Ticket.requested(job.name, self._clock.now(), job.generation())
+        change = AuditedChange(
+            "definition.test",
+            job.name,
+            f"an unsaved definition of {job.name} was run once",
+            (job.name,),
+            after={"check": job.check.endpoint},
+        )
+        timeout = job.timeout.model_copy(update={"run": min(job.timeout.run, MAX_TEST_SECONDS)})
+        async with self._places, audited(self._audit, caller, change):
+            run = await self._runner.run(job.model_copy(update={"circuit": None, "timeout": timeout}), ticket)
+        return RunRecord(ticket, RunState.FINISHED, "", None, run, "")
