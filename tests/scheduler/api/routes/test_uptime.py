@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from scheduler.queries import uptime as uptimes
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.api_client import ApiClient
@@ -55,18 +54,15 @@ async def test_each_time_has_its_share_of_good_runs_and_each_month_its_downtime(
 
 
 @virtual_time
-async def test_it_reports_when_the_runs_that_are_read_do_not_go_back_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uptimes, "MAX_UPTIME_RUNS", 2)
+async def test_runs_count_also_when_they_are_deleted() -> None:
     async with ApiClient(jobs=[ONCE]) as client:
         for _ in range(3):
             await client.perform()
             await asyncio.sleep(13 * 3600)
+        await client.shop.runs.prune(client.shop.clock.now(), 3600, 1)
         found = await uptime(client)
 
-    assert (found["runs"], [window["complete"] for window in found["windows"]]) == (
-        2,
-        [True, False, False, False, False],
-    )
+    assert (found["runs"], [window["up"] for window in found["windows"]]) == (3, [1, 3, 3, 3, 3])
 
 
 @virtual_time
