@@ -1,8 +1,9 @@
 """Entry point of the Functions host. Every function is one call into the program, which the first call opens.
 
 Route matching: the host tries HTTP functions in alphabetical order of their names and uses the first whose route and
-method match: health, heartbeat, manage, operate, read. A GET below health/ matches `health` and `read`, one below ping/
-`heartbeat` and `read`; the anonymous function comes first.
+method match: health, heartbeat, manage, manage_jobs, manage_sets, manage_versions, operate, read. A GET below health/
+matches `health` and `read`, one below ping/ `heartbeat` and `read`; the anonymous function comes first. A POST that
+changes stored jobs matches a function `manage_...` and `operate`; the former comes first.
 """
 
 import os
@@ -10,7 +11,14 @@ from collections.abc import Awaitable, Callable
 
 import azure.functions as func
 
-from scheduler.api.scopes import ANONYMOUS, HTTP_FUNCTIONS, Scope, serves_anonymous_functions
+from scheduler.api.scopes import (
+    ANONYMOUS,
+    HTTP_FUNCTIONS,
+    MANAGE_POST_FUNCTIONS,
+    HttpFunction,
+    Scope,
+    serves_anonymous_functions,
+)
 from scheduler.dispatch.queue_names import poison_queue_name, run_queue_name_from
 from scheduler.hosts.functions import host
 
@@ -23,7 +31,11 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 def http_function(scope: Scope) -> Callable[[Handler], object]:
     """Register the HTTP function of a scope, with its route, its methods and its key."""
-    function = HTTP_FUNCTIONS[scope]
+    return register(HTTP_FUNCTIONS[scope])
+
+
+def register(function: HttpFunction) -> Callable[[Handler], object]:
+    """Register a function with its route, its methods and its key."""
     level = ANONYMOUS if serves_anonymous_functions(os.environ) else function.auth_level
     route = app.route(route=function.route, methods=function.methods, auth_level=level)
     return lambda handler: app.function_name(function.name)(route(handler))
@@ -73,6 +85,15 @@ async def heartbeat(req: func.HttpRequest, context: func.Context) -> func.HttpRe
 async def manage(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """Serve requests that delete or change data, with a separate key."""
     return await host.handle_http(req, context)
+
+
+async def change_jobs(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    """Serve POST requests that change stored jobs, with separate keys."""
+    return await host.handle_http(req, context)
+
+
+for each in MANAGE_POST_FUNCTIONS:
+    register(each)(change_jobs)
 
 
 @http_function(Scope.OPERATE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, fields, replace
 
 from jobs.ports import Clock
@@ -20,6 +21,7 @@ from scheduler.queries.definitions import DefinitionReviewer
 from scheduler.queries.heartbeats import HeartbeatQueries
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.stats import StatsReader
+from scheduler.queries.stored_jobs import StoredJobQueries
 from scheduler.queries.uptime import UptimeReader
 from scheduler.rate_limits.limiter import RateLimits
 from scheduler.secrets.monitor import SecretMonitor
@@ -51,6 +53,9 @@ class Services:
     rate_limits: RateLimits
     idempotency: IdempotencyRecords
     authentication: Authentication
+    stored_jobs: StoredJobQueries
+    refresh_jobs: Callable[[], Awaitable[None]]
+    """Puts changes of the stored jobs by other processes in force."""
     clock: Clock
     environment: str
     version: str

@@ -5,7 +5,7 @@ config.job_files.reader to read it, and by config.job_files.joining to apply wha
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -66,11 +66,11 @@ def read_groups(value: Any) -> tuple[Mapping[str, GroupMembers], tuple[Finding, 
 
 @dataclass(frozen=True, slots=True)
 class MembershipProblems:
-    """Problems and warnings about members of groups, and the names of the jobs that are not allowed in their group."""
+    """Problems and warnings about members of groups, and the jobs that are not allowed in their group."""
 
     problems: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
-    rejected_jobs: frozenset[str] = frozenset()
+    rejected_jobs: Mapping[str, Problem] = field(default_factory=dict)
 
 
 def check_membership(jobs: Iterable[LocatedJob], declared: Iterable[DeclaredGroup]) -> MembershipProblems:
@@ -83,7 +83,7 @@ def check_membership(jobs: Iterable[LocatedJob], declared: Iterable[DeclaredGrou
             message = f"the group {group.name} is declared twice: first in {first.origin}"
             where = dotted_path(GROUPS_KEY, group.name)
             problems.append(Problem(where, message, "declare it in one file alone", group.file, group.line))
-    refused: set[str] = set()
+    refused: dict[str, Problem] = {}
     undeclared: dict[tuple[str, str], LocatedJob] = {}
     warnings: dict[tuple[str, str], Problem] = {}
     for one in jobs:
@@ -94,9 +94,9 @@ def check_membership(jobs: Iterable[LocatedJob], declared: Iterable[DeclaredGrou
                 if first_job.file != one.file and (key, name) not in warnings:
                     warnings[key, name] = _undeclared_group(first_job, one, key, name)
             elif not group_or_none.members.admits_job(one.job.name, one.job.tags, PurePath(one.file).name):
-                refused.add(one.job.name)
-                problems.append(_rejected_member(one, key, group_or_none))
-    return MembershipProblems(tuple(problems), tuple(warnings.values()), frozenset(refused))
+                refused[one.job.name] = _rejected_member(one, key, group_or_none)
+                problems.append(refused[one.job.name])
+    return MembershipProblems(tuple(problems), tuple(warnings.values()), refused)
 
 
 def _groups_joined_by(one: LocatedJob) -> Iterator[tuple[str, str]]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from config.documents.document import Document
 from jobs.definition import JobDefinition
 from jobs.problems import Finding, KeyPath, Problem
+
+if TYPE_CHECKING:
+    from config.job_files.groups import DeclaredGroup
 
 ExternalUseKind = Literal["secret", "scope", "ca_file"]
 
@@ -52,6 +55,7 @@ class JobSet:
     """What is hardly meant, although the set can be used; without what needs files, secrets or the network to see."""
     uses: tuple[LocatedExternalUse, ...] = ()
     """What the jobs need from outside."""
+    groups: tuple[DeclaredGroup, ...] = ()
 
     def __iter__(self) -> Iterator[JobDefinition]:
         return iter(self.jobs.values())
@@ -72,6 +76,7 @@ class JobSet:
             make_digest([self.digest, other.digest]),
             (*self.warnings, *other.warnings),
             (*self.uses, *other.uses),
+            (*self.groups, *other.groups),
         )
 
 

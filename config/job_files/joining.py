@@ -86,14 +86,13 @@ def join_files(files: Iterable[FileJobs]) -> JobSet:
             first = found.setdefault(one.job.name, one)
             if first is not one:
                 problems.append(_defined_twice(first, one))
-    for wrong in DependencyGraph(one.job for one in found.values()).find_problems(broken):
+    problems += [
+        locate_dependency_problem(wrong, found)
+        for wrong in find_wrong_dependencies(found, broken)
         # The unreadable file can contain the missing job.
-        if are_readable or wrong.circle:
-            problems.append(_wrong_dependency(wrong, found))
-    of_groups = find_group_conflicts((one.job.name, one.job.concurrency_group) for one in found.values())
-    problems += [_wrong_limit(disagreement, found) for disagreement in of_groups]
-    of_circuits = find_circuit_conflicts((one.job.name, one.job.circuit) for one in found.values())
-    problems += [_wrong_circuit(disagreement, found) for disagreement in of_circuits]
+        if are_readable or wrong.circle
+    ]
+    problems += [problem for _, problem in find_disagreements(found)]
     strangers = check_membership(found.values(), groups)
     problems += strangers.problems
     members = [one for name, one in found.items() if name not in strangers.rejected_jobs]
@@ -101,14 +100,30 @@ def join_files(files: Iterable[FileJobs]) -> JobSet:
         {one.job.name: one.job for one in members},
         {one.job.name: one.origin for one in members},
         warnings=(*warnings, *strangers.warnings),
-        uses=tuple(_locate_uses(members)),
+        uses=tuple(locate_uses(members)),
+        groups=tuple(groups),
     )
     if problems:
         raise ConfigurationError(problems, jobs)
     return jobs
 
 
-def _locate_uses(found: Iterable[LocatedJob]) -> Iterator[LocatedExternalUse]:
+def find_wrong_dependencies(
+    found: Mapping[str, LocatedJob], unreadable_jobs: Iterable[str] = ()
+) -> list[DependencyProblem]:
+    """Return the dependencies on unknown jobs, and those that close a cycle."""
+    return DependencyGraph(one.job for one in found.values()).find_problems(unreadable_jobs)
+
+
+def find_disagreements(found: Mapping[str, LocatedJob]) -> Iterator[tuple[str, Problem]]:
+    """Yield each job that gives a concurrency group or a shared circuit other values than an earlier job."""
+    for limit in find_group_conflicts((one.job.name, one.job.concurrency_group) for one in found.values()):
+        yield limit.job, _wrong_limit(limit, found)
+    for circuit in find_circuit_conflicts((one.job.name, one.job.circuit) for one in found.values()):
+        yield circuit.job, _wrong_circuit(circuit, found)
+
+
+def locate_uses(found: Iterable[LocatedJob]) -> Iterator[LocatedExternalUse]:
     for one in found:
         if one.document is not None:
             yield from (LocatedExternalUse(one.job, use, one.document) for use in one.uses)
@@ -119,7 +134,7 @@ def _defined_twice(first: LocatedJob, second: LocatedJob) -> Problem:
     return Problem(dotted_path(*second.path), message, "rename one of them", second.file, second.line)
 
 
-def _wrong_dependency(wrong: DependencyProblem, found: Mapping[str, LocatedJob]) -> Problem:
+def locate_dependency_problem(wrong: DependencyProblem, found: Mapping[str, LocatedJob]) -> Problem:
     job = found[wrong.job]
     message = wrong.message
     if len(wrong.circle) > 1:

@@ -33,8 +33,12 @@ FUNCTION_KEY = "code"
 
 
 async def get_services(request: Request) -> Services:
-    """Return the services. For a caller that is limited to tags, no other job exists in them."""
+    """Return the services. For a caller that is limited to tags, no other job exists in them.
+
+    They know the stored jobs as other processes have changed them.
+    """
     services: Services = request.app.state.services
+    await services.refresh_jobs()
     principal: Principal | None = request.scope["state"].get("principal")
     return services if principal is None else services.for_principal(principal)
 

@@ -25,12 +25,21 @@ from scheduler.api.scopes import PING_PATH_PREFIX, mask_token
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.connections.reason_phrases import reason_phrase
 from scheduler.dispatch.port import DispatchError
-from scheduler.errors import Conflict, InvalidArgument, NotFound, OperationError
+from scheduler.errors import (
+    Conflict,
+    InvalidArgument,
+    InvalidDefinition,
+    NotFound,
+    OperationError,
+    PreconditionFailed,
+)
 from scheduler.stores.port import StoreError
 
 _log = logging.getLogger("scheduler.api")
 
 MEDIA_TYPE = "application/problem+json"
+MAX_LISTED_FINDINGS = 500
+"""Findings about definitions in a response. The detail contains their total number."""
 
 
 class SparseModel(ResponseModel):
@@ -144,12 +153,15 @@ def add_problem_handlers(api: FastAPI) -> None:
 
     @api.exception_handler(OperationError)
     async def _not_done(request: Request, error: OperationError) -> Response:
+        if isinstance(error, InvalidDefinition):
+            return _invalid_definition(request, error)
         if isinstance(error, InvalidArgument):
             return await _api_problem(
                 request, UnusableValue(InvalidInput(location=f"body.{error.field}", message=str(error)))
             )
         text = str(error)
-        return respond_with_problem(request, _STATUS_OF[type(error)], f"{text[0].upper()}{text[1:]}.")
+        headers = {"ETag": error.etag} if isinstance(error, PreconditionFailed) and error.etag else None
+        return respond_with_problem(request, _STATUS_OF[type(error)], f"{text[0].upper()}{text[1:]}.", headers=headers)
 
     @api.exception_handler(StoreError)
     @api.exception_handler(DispatchError)
@@ -168,6 +180,17 @@ def add_problem_handlers(api: FastAPI) -> None:
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             headers["Allow"] = find_allowed_methods(request)
         return respond_with_problem(request, error.status_code, _http_detail(request, error, headers), headers=headers)
+
+
+def _invalid_definition(request: Request, error: InvalidDefinition) -> Response:
+    problems = error.problems
+    errors = [
+        InvalidInput(location=f"body.{problem.key}".rstrip("."), message=problem.message, hint=problem.hint or None)
+        for problem in problems[:MAX_LISTED_FINDINGS]
+    ]
+    number = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    detail = f"The definition has {number}. {errors[0]}."
+    return respond_with_problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
 
 
 def _invalid_inputs(error: RequestValidationError) -> list[InvalidInput]:
@@ -189,4 +212,8 @@ def _http_detail(request: Request, error: HTTPException, headers: Mapping[str, s
     return str(error.detail)
 
 
-_STATUS_OF: dict[type[OperationError], HTTPStatus] = {NotFound: HTTPStatus.NOT_FOUND, Conflict: HTTPStatus.CONFLICT}
+_STATUS_OF: dict[type[OperationError], HTTPStatus] = {
+    NotFound: HTTPStatus.NOT_FOUND,
+    Conflict: HTTPStatus.CONFLICT,
+    PreconditionFailed: HTTPStatus.PRECONDITION_FAILED,
+}

@@ -64,14 +64,15 @@ class ApiRouter(APIRouter):
         return self._declare(Scope.OPERATE, "POST", path, options)
 
     def manage(self, path: str, method: str = "DELETE", **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """Add a route that changes or deletes a stored object."""
+        """Add a route that changes or deletes a stored object. For a POST see scopes.MANAGE_POST_FUNCTIONS."""
         return self._declare(Scope.MANAGE, method, path, options)
 
     def _declare(self, scope: Scope, method: str, path: str, options: dict[str, Any]) -> Callable[[Endpoint], Endpoint]:
         body = BodyRule(tuple(options.pop("accepts", (JSON_TYPE,))), options.pop("max_body", MAX_BODY_BYTES))
         self.declared.append(DeclaredRoute(scope, method, path, body, options.pop("by_tag", self._by_tag)))
         problems: Iterable[HTTPStatus] = options.pop("problems", ())
-        extra = {SCOPE: scope.value, PROBLEMS: [int(status) for status in problems], **options.pop("openapi_extra", {})}
+        described: dict[str, Any] = options.pop("openapi_extra", {})
+        extra = {SCOPE: scope.value, PROBLEMS: [int(status) for status in problems], **described}
 
         def declare(endpoint: Endpoint) -> Endpoint:
             options.setdefault("operation_id", endpoint.__name__)

@@ -61,6 +61,14 @@ def serves_anonymous_functions(environ: Mapping[str, str]) -> bool:
     return environ.get(AUTHENTICATION_VARIABLE, "").strip() == "own"
 
 
+MANAGE_POST_FUNCTIONS: Final = (
+    HttpFunction("manage_jobs", "jobs", ("POST",)),
+    HttpFunction("manage_sets", "sets/{*rest}", ("POST",)),
+    HttpFunction("manage_versions", "jobs/{name}/versions/{*rest}", ("POST",)),
+)
+"""The HTTP functions of POST routes with the scope manage. By name they precede `operate`, whose route matches, too."""
+
+
 HEALTH_PATH: Final = "/api/health"
 LIVE_PATH: Final = "/api/health/live"
 READY_PATH: Final = "/api/health/ready"

@@ -38,6 +38,7 @@ from scheduler.operations.pauses import JobPauser
 from scheduler.operations.pings import PingReceiver
 from scheduler.operations.runs import RunStarter
 from scheduler.operations.secrets import SecretRefresher
+from scheduler.operations.stored_jobs.editing import StoredJobEditor
 from scheduler.queries.audit import AuditQueries
 from scheduler.queries.changes import ChangeQueries
 from scheduler.queries.circuits import CircuitQueries
@@ -78,8 +79,7 @@ async def _build_program(foundation: Foundation, listener: RunListener | None) -
     listener_group: RunListener = telemetry if listener is None else ListenerGroup(telemetry, listener)
     beats = _build_heartbeat_reader(foundation)
     setup = CheckSetup(foundation, beats)
-    secret_watch = SecretMonitor(store, setup.secrets, catalog, telemetry, clock, setup.bindings)
-    foundation.health.add_probe("secrets", secrets_probe(setup.secrets, foundation.identity, secret_watch))
+    secret_watch = _build_secret_monitor(foundation, setup)
     # What follows from a run goes back to the worker that has performed it, which is made below.
     dispatch, depths = await foundation.profile.open_queue(foundation, lambda ticket: worker.submit(ticket))
     worker = build_worker(foundation, setup, listener_group, _build_follow_up(foundation, dispatch, listener_group))
@@ -117,6 +117,7 @@ async def _build_program(foundation: Foundation, listener: RunListener | None) -
         definitions=ProgramDefinitionReviewer(
             setup.secrets, setup.guard, setup.bindings, foundation.settings.default_schedule
         ),
+        stored_jobs=foundation.stored_jobs,
         heartbeats=HeartbeatQueries(catalog, foundation.repositories.heartbeats, beats, pauses, clock),
         uptimes=UptimeReader(catalog, runs, clock, *ages),
         stats=StatsReader(catalog, runs, clock, *ages),
@@ -132,6 +133,14 @@ def _build_heartbeat_reader(foundation: Foundation) -> HeartbeatReader:
     return HeartbeatReader(
         foundation.catalog, stored.heartbeats, foundation.pauses, stored.schedule_activations, foundation.clock
     )
+
+
+def _build_secret_monitor(foundation: Foundation, setup: CheckSetup) -> SecretMonitor:
+    monitor = SecretMonitor(
+        foundation.store, setup.secrets, foundation.catalog, foundation.telemetry, foundation.clock, setup.bindings
+    )
+    foundation.health.add_probe("secrets", secrets_probe(setup.secrets, foundation.identity, monitor))
+    return monitor
 
 
 def _build_follow_up(foundation: Foundation, dispatch: Dispatch, listener_group: RunListener) -> FollowUp:
@@ -172,6 +181,7 @@ def _build_operations(
         secrets=SecretRefresher(secret_watch, audit),
         definition_tests=DefinitionTester(build_test_runner(foundation, setup), clock, audit),
         pings=pinging,
+        stored_jobs=StoredJobEditor(repositories.stored_jobs, foundation.stored_jobs.committer),
         api_keys=ApiKeyManager(foundation.repositories.api_keys, foundation.audit, clock),
     )
 

@@ -21,9 +21,10 @@ from scheduler.app.adapters import describe_store_location, find_file_check, ope
 from scheduler.app.early_telemetry import EarlyTelemetry
 from scheduler.app.health_probes import configuration_probe, store_probe, telemetry_probe
 from scheduler.app.profile import HostProfile
+from scheduler.app.stored_jobs import StoredJobParts, open_stored_jobs
 from scheduler.audit.stored_trail import StoredAuditTrail
 from scheduler.catalog.catalog import Catalog
-from scheduler.catalog.reloading import build_snapshot
+from scheduler.catalog.composition import build_snapshot
 from scheduler.changes.tracker import StateTracker
 from scheduler.health.report import Health
 from scheduler.stores.pauses import Pauses
@@ -50,6 +51,7 @@ class Foundation:
     health: Health
     telemetry: Telemetry
     catalog: Catalog
+    stored_jobs: StoredJobParts
     identity: AppIdentity
     store: Store
     trouble: StoreFailures
@@ -76,9 +78,7 @@ async def open_foundation(
     open_log(profile, settings, redactor, stack)
     catalog, health = Catalog(build_snapshot(configuration.jobs, clock.now())), Health()
     telemetry = _open_telemetry(settings, redactor, stack) if started is None else started.telemetry
-    telemetry.use_policies(lambda job: _telemetry_policy(catalog, job))
-    health.add_probe("telemetry", telemetry_probe(telemetry))
-    health.add_probe("configuration", configuration_probe(settings))
+    _watch_telemetry(telemetry, catalog, health, settings)
     identity = AppIdentity(settings, clock=clock)
     stack.push_async_callback(identity.aclose)
     trouble = StoreFailures(clock.monotonic)
@@ -87,6 +87,7 @@ async def open_foundation(
     owner = _name_process()
     runs = TrackedRuns(store, activity, failures=trouble, names=_name_rows(profile, settings, owner))
     repositories = Repositories(store)
+    audit = StoredAuditTrail(repositories.audit_log, clock, redactor)
     return Foundation(
         profile=profile,
         configuration=configuration,
@@ -106,7 +107,8 @@ async def open_foundation(
         runs=runs,
         pauses=Pauses(store, clock.monotonic),
         states=StateTracker(repositories.changes, clock),
-        audit=StoredAuditTrail(repositories.audit_log, clock, redactor),
+        audit=audit,
+        stored_jobs=await open_stored_jobs(configuration, catalog, repositories, clock, audit, health, stack),
     )
 
 
@@ -133,6 +135,12 @@ def open_log(profile: HostProfile, settings: Settings, redactor: Redactor, stack
         stream=profile.log_stream(),
     )
     stack.push_async_callback(log.aclose)
+
+
+def _watch_telemetry(telemetry: Telemetry, catalog: Catalog, health: Health, settings: Settings) -> None:
+    telemetry.use_policies(lambda job: _telemetry_policy(catalog, job))
+    health.add_probe("telemetry", telemetry_probe(telemetry))
+    health.add_probe("configuration", configuration_probe(settings))
 
 
 def _open_telemetry(settings: Settings, redactor: Redactor, stack: AsyncExitStack) -> Telemetry:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from jobs.ports import Clock
     from observability.telemetry import Telemetry
     from scheduler.app.check_setup import CheckSetup
+    from scheduler.app.stored_jobs import StoredJobParts
     from scheduler.audit.trail import AuditTrail
     from scheduler.audit.upkeep import AuditUpkeep
     from scheduler.authentication.authentication import Authentication
@@ -76,6 +77,7 @@ class Program:
     secret_monitor: SecretMonitor
     circuits: CircuitQueries
     definitions: DefinitionReviewer
+    stored_jobs: StoredJobParts
     heartbeats: HeartbeatQueries
     uptimes: UptimeReader
     stats: StatsReader
@@ -106,6 +108,8 @@ class Program:
             secret_monitor=self.secret_monitor,
             circuits=self.circuits,
             definitions=self.definitions,
+            stored_jobs=self.stored_jobs.queries,
+            refresh_jobs=self.stored_jobs.refresh,
             heartbeats=self.heartbeats,
             uptimes=self.uptimes,
             stats=self.stats,

@@ -21,15 +21,10 @@ async def open_reloader(configuration: Configuration, program: Program) -> Async
         source = open_job_file_source(configuration.job_loader, program.identity)
         if source is not None:
             stack.push_async_callback(source.aclose)
-        reloading = JobReloader(
-            source,
-            program.catalog,
-            program.clock,
-            JobSetRecorder(program.audit, RecordedJobSet(program.store)),
-            setup.warn_about_denied_targets,
-            setup.checks.prepare,
-            setup.log_warnings,
-        )
+        composer = program.stored_jobs.composer
+        composer.check_jobs, composer.prepare = setup.warn_about_denied_targets, setup.checks.prepare
+        recorder = JobSetRecorder(program.audit, RecordedJobSet(program.store))
+        reloading = JobReloader(source, composer, program.clock, recorder, setup.log_warnings)
         stack.push_async_callback(reloading.aclose)
         reloading.record_start()
         program.health.add_probe(JOB_FILES_PART, reloading.health)

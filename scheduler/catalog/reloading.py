@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from jobs.ports import Clock
 from jobs.problems import Problem
 from scheduler.audit.change_log import log_change
 from scheduler.audit.trail import AuditedChange, ChangeRecorder
-from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
+from scheduler.catalog.composition import JobComposer
 from scheduler.health.report import HealthStatus, PartHealth
 from scheduler.identity.caller import JOB_FILES_CALLER
 from scheduler.stores.port import StoreError
@@ -26,8 +26,6 @@ from scheduler.stores.port import StoreError
 if TYPE_CHECKING:
     from config.job_files.reader import JobSet
     from config.job_files.sources import JobFileSource
-    from jobs.definition import JobDefinition
-    from jobs.targets import Target
 
 _log = logging.getLogger("scheduler.catalog.reloading")
 
@@ -35,33 +33,25 @@ JOB_FILES_PART = "job_files"
 SLOW_READ_THRESHOLD = 30.0
 """Seconds after which health reports that reading the files hangs, as a network share may."""
 _MAX_NAMED = 5
-"""Maximum number of jobs that a message names, and of problems in health."""
+"""Maximum number of problems in health."""
 
 
 class JobReloader:
     def __init__(
         self,
         source: JobFileSource | None,
-        catalog: Catalog,
+        composer: JobComposer,
         clock: Clock,
         audit: ChangeRecorder,
-        check_jobs: Callable[[Iterable[JobDefinition]], None] = lambda jobs: None,
-        prepare: Callable[[Iterable[Target]], None] = lambda targets: None,
         log_warnings: Callable[[JobSet], Awaitable[None]] | None = None,
     ) -> None:
-        """`source`: None if the settings have no job files. `check_jobs`: called with the jobs that are new or changed.
-
-        `prepare`: loads what the checks of these targets need, in a thread, before they are in force. `log_warnings`:
-        logs the warnings of a set.
-        """
+        """`source`: None if the settings have no job files. `log_warnings`: logs the warnings of a set."""
         self._source = source
-        self._catalog = catalog
+        self._composer = composer
         self._clock = clock
         self._audit = audit
         self._unrecorded: list[AuditedChange] = []
         self._is_delay_logged = False
-        self._check_jobs = check_jobs
-        self._prepare = prepare
         self._log_warnings = log_warnings
         self._last_read_at: float | None = None
         self._read_lock = asyncio.Lock()
@@ -71,7 +61,7 @@ class JobReloader:
 
     def record_start(self) -> None:
         """Let the first check record the set with which the process started."""
-        jobs = self._catalog.snapshot
+        jobs = self._composer.sources.files
         summary = f"job set {jobs.digest} with {len(jobs)} jobs was loaded"
         after = {"digest": jobs.digest, "jobs": len(jobs)}
         self._unrecorded.append(AuditedChange("jobs.load", jobs.digest, summary, after=after))
@@ -124,14 +114,12 @@ class JobReloader:
             look.cancel()
         await asyncio.gather(*self._pending_reads, return_exceptions=True)
 
-    async def run(self, on_change: Callable[[JobSnapshot], None]) -> None:
-        """Read the files whenever they may have changed, until cancelled. `on_change` gets the previous set."""
+    async def run(self) -> None:
+        """Read the files whenever they may have changed, until cancelled."""
         if self._source is None:
             return
         async for _ in self._source.change_hints():
-            before = self._catalog.snapshot
-            if await self.reload():
-                on_change(before)
+            await self.reload()
 
     async def health(self) -> Sequence[PartHealth]:
         """Report degraded while the jobs in force differ from the files."""
@@ -151,38 +139,33 @@ class JobReloader:
         return (PartHealth(JOB_FILES_PART, HealthStatus.DEGRADED, message),)
 
     async def _apply(self, jobs: JobSet) -> bool:
-        before = self._catalog.snapshot
-        if not jobs.jobs and len(before):
+        files = self._composer.sources.files
+        if not jobs.jobs and len(files):
             hint = "if this is intended, restart the scheduler; otherwise check that the folder is mounted"
             self._reject((Problem("", "no job files found, but jobs are in force", hint),))
             return False
         if self._log_warnings is not None:
             await self._log_warnings(jobs)
-        if jobs.digest == before.digest:
+        if jobs.digest == files.digest:
             self._clear_problems()
             return False
-        view = await asyncio.to_thread(build_snapshot, jobs, self._clock.now(), before)
-        added, changed, removed = await asyncio.to_thread(_diff_names, before, view)
-        await asyncio.to_thread(self._prepare, [entry.job.check for entry in view])
-        self._catalog.replace(view)
+        change = await self._composer.replace_files(jobs)
         self._problems, self._problems_since = (), None
-        changes = _describe_changes(added, changed, removed)
-        _log.info("job files: %s; jobs in force: %d", changes, len(view))
-        summary = f"job set {before.digest} was replaced by {view.digest} ({changes})"
+        _log.info("job files: %s; jobs in force: %d", change, self._composer.count)
+        summary = f"job set {files.digest} was replaced by {jobs.digest} ({change})"
         log_change(summary, JOB_FILES_CALLER)
-        names = {"added": added, "changed": changed, "removed": removed}
+        names = {"added": change.added, "changed": change.changed, "removed": change.removed}
         self._unrecorded.append(
             AuditedChange(
                 "jobs.reload",
-                view.digest,
+                jobs.digest,
                 summary,
-                (*added, *changed, *removed),
-                before={"digest": before.digest},
-                after={"digest": view.digest, **names},
+                (*change.added, *change.changed, *change.removed),
+                before={"digest": files.digest},
+                after={"digest": jobs.digest, **names},
             )
         )
         await self._record_reloads()
-        self._check_jobs(view.get_job(name).job for name in (*added, *changed))
         return True
 
     async def _record_reloads(self) -> None:
@@ -211,38 +194,5 @@ class JobReloader:
 
     def _clear_problems(self) -> None:
         if self._problems:
-            _log.info("job files: valid again and unchanged; jobs in force: %d", len(self._catalog))
+            _log.info("job files: valid again and unchanged; jobs in force: %d", self._composer.count)
         self._problems, self._problems_since = (), None
-
-
-def build_snapshot(jobs: JobSet, now: datetime, previous: JobSnapshot | None = None) -> JobSnapshot:
-    """Build the set. Entries that have not changed are reused, with what was computed from them."""
-
-    def entries() -> Iterable[CatalogJob]:
-        for job in jobs:
-            known, origin = previous.find_job(job.name) if previous is not None else None, jobs.origins[job.name]
-            if known is not None and known.origin == origin and (known.job is job or known.job == job):
-                yield known
-            else:
-                yield CatalogJob(job, origin)
-
-    return JobSnapshot(entries(), now, jobs.digest)
-
-
-def _diff_names(before: JobSnapshot, view: JobSnapshot) -> tuple[list[str], list[str], list[str]]:
-    """Return the names of the jobs that were added, changed and removed."""
-    names = view.names()
-    added = [name for name in names if name not in before]
-    changed = [name for name in names if name in before and before.get_job(name).job != view.get_job(name).job]
-    return added, changed, [name for name in before.names() if name not in view]
-
-
-def _describe_changes(added: list[str], changed: list[str], removed: list[str]) -> str:
-    parts = [("added", added), ("changed", changed), ("removed", removed)]
-    changes = [f"{len(names)} {word}: {_join_names(names)}" for word, names in parts if names]
-    return ", ".join(changes) or "no job changed"
-
-
-def _join_names(names: list[str]) -> str:
-    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
-    return ", ".join(names[:_MAX_NAMED]) + more

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from scheduler.operations.pings import PingReceiver
     from scheduler.operations.runs import RunStarter
     from scheduler.operations.secrets import SecretRefresher
+    from scheduler.operations.stored_jobs.editing import StoredJobEditor
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +35,4 @@ class Operations:
     definition_tests: DefinitionTester
     pings: PingReceiver
     api_keys: ApiKeyManager
+    stored_jobs: StoredJobEditor

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from scheduler.stores.identity.api_keys import ApiKeys
     from scheduler.stores.identity.sessions import StoredSessions
     from scheduler.stores.schedule_activations import ScheduleActivations
+    from scheduler.stores.stored_jobs.repository import StoredJobs
+    from scheduler.stores.stored_jobs.sweeping import StoredJobSweeper
 
 
 class Repositories:
@@ -95,3 +97,15 @@ class Repositories:
         from scheduler.stores.identity.sessions import StoredSessions
 
         return StoredSessions(self._store)
+
+    @cached_property
+    def stored_jobs(self) -> StoredJobs:
+        from scheduler.stores.stored_jobs.repository import StoredJobs
+
+        return StoredJobs(self._store)
+
+    @cached_property
+    def stored_job_sweeper(self) -> StoredJobSweeper:
+        from scheduler.stores.stored_jobs.sweeping import StoredJobSweeper
+
+        return StoredJobSweeper(self._store, self.stored_jobs)

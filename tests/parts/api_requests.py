@@ -11,6 +11,8 @@ A route without an example raises ValueError, which names what lacks one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,8 +26,17 @@ from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.identity.api_keys import ApiKeys
 from scheduler.stores.port import Store
 from scheduler.stores.runs.repository import Runs
+from scheduler.stores.stored_jobs.repository import HeadMoved, JobWrite, StoredJobs
 
-JOB, HEARTBEAT = "checkout-api", "nightly-backup"
+JOB, HEARTBEAT, STORED_JOB = "checkout-api", "nightly-backup", "reports-api"
+_DEFINITION = {"check": {"url": "https://reports.example.com/health"}, "enabled": False}
+NEEDS_STORED_JOB: Mapping[str, Sequence[Mapping[str, Any] | None]] = {
+    "create_job": [None],
+    "put_job": [None],
+    **{key: [_DEFINITION] for key in ("patch_job", "delete_job", "list_versions", "get_version", "compare_versions")},
+    "restore_version": [_DEFINITION, None],
+}
+"""Versions of the stored job that a route's example needs."""
 TOKEN = "2fd4e1c67a2d28fced849ee1bb76e739"
 DUE = datetime(2026, 11, 28, 9, tzinfo=UTC)
 KEY_ID = "k7f3m2qd9x"
@@ -65,6 +76,17 @@ async def prepare(store: Store, request: RequestExample) -> None:
         await DeadLetters(store).add(DeadLetter(LETTER_ID, "the worker process ended 3 times", DUE, ticket))
     if "{key_id}" in request.template:
         await _store_active_key(ApiKeys(store))
+    if request.operation_id in NEEDS_STORED_JOB:
+        await _store_job(StoredJobs(store), NEEDS_STORED_JOB[request.operation_id])
+
+
+async def _store_job(jobs: StoredJobs, definitions: Sequence[Mapping[str, Any] | None]) -> None:
+    """Give the stored job of the examples these versions; None deletes it."""
+    for definition in definitions:
+        tree = await jobs.read()
+        if definition is not None or tree.find_job(STORED_JOB) is not None:
+            with suppress(HeadMoved):  # another request has prepared the same
+                await jobs.commit(tree, [JobWrite(STORED_JOB, definition)], DUE, "local:test")
 
 
 async def _store_active_key(keys: ApiKeys) -> None:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
+from config.job_files.job_set import JobSet
+from config.stored_jobs import StoredJobDefiner
 from jobs.checks.kinds.heartbeat import HeartbeatCheck
 from jobs.definition import JobDefinition
 from jobs.errors import SecretUnavailable
+from jobs.ports import Clock
 from jobs.redaction import Redactor
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from jobs.running.runner import Runner
 from jobs.runs import Ticket
 from jobs.runs.events import NullListener
 from scheduler.catalog.catalog import Catalog, CatalogJob
+from scheduler.catalog.composition import JobComposer
 from scheduler.changes.tracker import StateTracker
 from scheduler.dependencies.port import FollowUp
 from scheduler.dependencies.trigger import DependencyTrigger
@@ -35,6 +39,8 @@ from scheduler.operations.pauses import JobPauser
 from scheduler.operations.pings import PingReceiver
 from scheduler.operations.runs import RunStarter
 from scheduler.operations.secrets import SecretRefresher
+from scheduler.operations.stored_jobs.committing import StoredJobCommitter
+from scheduler.operations.stored_jobs.editing import StoredJobEditor
 from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.heartbeat_reader import HeartbeatReader
 from scheduler.secrets.monitor import SecretMonitor
@@ -150,6 +156,13 @@ class Sent:
         """Nothing to close."""
 
 
+def compose(catalog: Catalog, clock: Clock, environ: Mapping[str, str] | None = None) -> JobComposer:
+    """A composer whose job files have the catalog's jobs."""
+    jobs = {one.job.name: one.job for one in catalog}
+    files = JobSet(jobs, {one.job.name: one.origin for one in catalog}, digest=catalog.snapshot.digest or "files")
+    return JobComposer(catalog, files, clock, StoredJobDefiner(None, environ or {}))
+
+
 class WorkerHarness:
     """A worker with everything below it; use within a running loop (virtual time advised)."""
 
@@ -181,6 +194,8 @@ class WorkerHarness:
         self.heard = Heard()
         self.audit, self.audit_log = MemoryAuditTrail(), repositories.audit_log
         self.catalog = Catalog([entry()] if jobs is None else jobs)
+        self.composer = compose(self.catalog, self.clock)
+        self.stored = repositories.stored_jobs
         self.tokens, self.redactor, self.heartbeats = MemorySecrets(), Redactor(), repositories.heartbeats
         self.pauses = Pauses(store, self.clock.monotonic)
         self.changes = repositories.changes
@@ -267,6 +282,9 @@ class WorkerHarness:
                 self.catalog, self.tokens, self.heartbeats, self.beats, self.pauses, running, self.redactor, self.clock
             ),
             api_keys=ApiKeyManager(ApiKeys(self.store), self.audit, self.clock),
+            stored_jobs=StoredJobEditor(
+                self.stored, StoredJobCommitter(self.stored, self.composer, self.clock, self.audit)
+            ),
         )
 
     def ticket(self, seconds: float = 0.0, job: str = "checkout") -> Ticket:

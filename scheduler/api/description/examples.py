@@ -62,9 +62,12 @@ class ExampleBuilder:
             if schema.get("type") in ("object", "array"):
                 content["example"] = self._build(schema, "")
             return
-        if names[0] not in self.components:
-            self.components[names[0]] = {"value": self._build_named(names[0], "")}
-        content["examples"] = {"example": {"$ref": f"#/components/examples/{names[0]}"}}
+        for name in names:
+            if name not in self.components:
+                self.components[name] = {"value": self._build_named(name, "")}
+        keys = names if len(names) > 1 else ["example"]
+        references = [{"$ref": f"#/components/examples/{name}"} for name in names]
+        content["examples"] = dict(zip(keys, references, strict=True))
 
     def add_parameter_example(self, parameter: dict[str, Any]) -> None:
         """Add the example of a parameter that a request needs, unless it has one."""

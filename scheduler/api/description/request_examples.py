@@ -55,7 +55,7 @@ def _create_example(document: dict[str, Any], template: str, method: str, operat
         place: {
             each["name"]: _parameter_example(each, operation["operationId"])
             for each in operation.get("parameters", ())
-            if each["in"] == place and each.get("required")
+            if each["in"] == place and (each.get("required") or (place == "header" and _has_example(each)))
         }
         for place in ("path", "query", "header")
     }
@@ -68,6 +68,10 @@ def _create_example(document: dict[str, Any], template: str, method: str, operat
     if media_type:
         headers["Content-Type"] = media_type
     return RequestExample(operation["operationId"], operation["x-scope"], method, template, path + query, headers, body)
+
+
+def _has_example(parameter: dict[str, Any]) -> bool:
+    return "example" in parameter or "examples" in parameter["schema"]
 
 
 def _parameter_example(parameter: dict[str, Any], operation_id: str) -> Any:

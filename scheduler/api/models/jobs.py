@@ -11,6 +11,7 @@ from scheduler.api.models.circuits import CircuitModel
 from scheduler.api.models.runs import RunModel
 from scheduler.queries.circuits import CircuitView
 from scheduler.queries.jobs_and_runs import JobView
+from scheduler.queries.stored_jobs import DeclaredJob
 from scheduler.stores.pauses import Pause
 
 
@@ -81,17 +82,28 @@ class JobSummary(ResponseModel):
 
 
 class JobDetail(JobSummary):
-    """A job with its full definition, its next due instants and its circuit (null without one)."""
+    """A job with its full definition, its next due instants and its circuit (null without one).
+
+    `declared`: the definition as it was written. `version` and `owner`: of a stored job; null for one of a job file.
+    """
 
     generation: str
     definition: dict[str, Any]
+    declared: dict[str, Any]
+    version: int | None
+    owner: str | None
     upcoming: list[datetime]
     circuit: CircuitModel | None
 
     @classmethod
-    def from_job_view(cls, view: JobView, upcoming: list[datetime], circuit: CircuitView | None) -> JobDetail:
+    def from_job_view(
+        cls, view: JobView, upcoming: list[datetime], circuit: CircuitView | None, declared: DeclaredJob
+    ) -> JobDetail:
         return cls(
             **_job_fields(view),
+            declared=dict(declared.definition),
+            version=declared.version,
+            owner=declared.owner if declared.version is not None else None,
             generation=view.entry.generation,
             definition=cls.definition_json(view),
             upcoming=upcoming,

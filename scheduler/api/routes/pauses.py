@@ -5,7 +5,7 @@ from __future__ import annotations
 from scheduler.api.dependencies import CallerDep, JobName, ServicesDep
 from scheduler.api.models.jobs import JobDetail
 from scheduler.api.models.requests import Instant, Reason, RequestModel, example
-from scheduler.api.routes.jobs import get_job
+from scheduler.api.routes.jobs import job_detail
 from scheduler.api.routing import ApiRouter
 
 router = ApiRouter("jobs", by_tag=True)
@@ -31,11 +31,11 @@ async def pause_job(
     """
     change = body or PauseRequest()
     await services.operations.pauses.pause(name, until=change.until, reason=change.reason, caller=caller)
-    return await get_job(services, name)
+    return await job_detail(services, caller, name)
 
 
 @router.operate("/api/jobs/{name}/resume")
 async def resume_job(services: ServicesDep, caller: CallerDep, name: JobName) -> JobDetail:
     """End a job's pause. Instants that were due meanwhile do not run. A job that is not paused is unchanged."""
     await services.operations.pauses.resume(name, caller=caller)
-    return await get_job(services, name)
+    return await job_detail(services, caller, name)

@@ -26,7 +26,7 @@ ACTIVATION_RETRY_DELAY = 0.5
 
 
 async def reload_jobs(opened: EmbeddedProgram, ticker: Ticker) -> None:
-    """Put changed job files in force, and plan by them at once."""
+    """Put changed job files and stored jobs in force, and plan by them at once."""
     program = opened.program
     unsaved: asyncio.Queue[tuple[dict[str, Schedule | None], datetime]] = asyncio.Queue()
 
@@ -41,9 +41,14 @@ async def reload_jobs(opened: EmbeddedProgram, ticker: Ticker) -> None:
             while not await _save_activations(program, schedules, since):
                 await program.clock.sleep(ACTIVATION_RETRY_DELAY)
 
-    async with asyncio.TaskGroup() as group:
-        group.create_task(opened.job_reloader.run(apply_change))
-        group.create_task(save())
+    program.stored_jobs.composer.listeners.append(apply_change)
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(opened.job_reloader.run())
+            group.create_task(program.stored_jobs.watcher.run())
+            group.create_task(save())
+    finally:
+        program.stored_jobs.composer.listeners.remove(apply_change)
 
 
 async def _save_activations(program: Program, schedules: dict[str, Schedule | None], since: datetime) -> bool:
@@ -82,6 +87,7 @@ async def prune_periodically(program: Program) -> None:
             )
             letters = await program.dead_letters.prune(program.clock.now(), retention.age)
             await program.prune_other_rows(program.clock.now())
+            await program.stored_jobs.sweeper.sweep(program.clock.now())
         except StoreError as error:
             _log.warning("could not delete old runs: %s; retrying in %g s", error, RETENTION_INTERVAL)
         else:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from config.errors import ConfigurationError
 from config.loading import Configuration
@@ -72,6 +74,17 @@ class FunctionsProgram:
     timer_handler: TimerHandler
     queue_handler: QueueHandler
 
+    async def reload_jobs(self, max_age: float, time_limit: float) -> None:
+        """Put changed job files and stored jobs in force: see JobReloader.reload_within."""
+        await _reload_jobs(self.program, self.job_reloader, max_age, time_limit)
+
+
+async def _reload_jobs(program: Program, reloading: JobReloader, max_age: float, time_limit: float) -> None:
+    await asyncio.gather(
+        reloading.reload_within(max_age, time_limit),
+        program.stored_jobs.watcher.refresh_within(max_age, time_limit),
+    )
+
 
 @asynccontextmanager
 async def open_functions_program(
@@ -119,5 +132,5 @@ def _build_queue_handler(program: Program, reloading: JobReloader) -> QueueHandl
         program.dead_letters,
         program.clock,
         owner=program.owner,
-        reload=reloading.reload_within,
+        reload=partial(_reload_jobs, program, reloading),
     )

@@ -46,13 +46,14 @@ class FunctionsHost:
         opened = await self._get_loader().load()
         program, work = opened.program, opened.timer_handler
         retention = program.settings.retention
-        await opened.job_reloader.reload_within(0.0, TICK_RELOAD_TIMEOUT)
+        await opened.reload_jobs(0.0, TICK_RELOAD_TIMEOUT)
         await program.secret_monitor.check_versions()
         try:
             await work.plan_ahead_with_retry()
             await work.resend_stranded()
             await work.publish_unacknowledged()
             await work.prune(retention.age, retention.runs_per_job, program.settings.rollups.age)
+            await program.stored_jobs.sweeper.sweep(program.clock.now())
             await program.audit_upkeep.tick()
             await program.state_upkeep.tick()
         except DispatchError:

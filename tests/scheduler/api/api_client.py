@@ -27,6 +27,7 @@ from scheduler.queries.changes import ChangeQueries
 from scheduler.queries.heartbeats import HeartbeatQueries
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.stats import StatsReader
+from scheduler.queries.stored_jobs import StoredJobQueries
 from scheduler.queries.uptime import UptimeReader
 from scheduler.rate_limits.limiter import RateLimits
 from scheduler.rate_limits.quota import RateLimitRules
@@ -88,6 +89,8 @@ class ApiClient:
             idempotency=Repositories(self.shop.store).idempotency,
             rate_limits=RateLimits(rate_limits or RateLimitRules(), clock),
             authentication=authentication or _default_authentication(requires_key),
+            stored_jobs=StoredJobQueries(self.shop.composer, self.shop.stored),
+            refresh_jobs=self.refresh_jobs,
             clock=clock,
             environment="test",
             version="1.2.3",
@@ -95,6 +98,9 @@ class ApiClient:
         self.app = create_api(self.services)
         transport = httpx.ASGITransport(behind_functions_host(self.app) if requires_key else self.app)
         self._client = httpx.AsyncClient(transport=transport, base_url=BASE)
+
+    async def refresh_jobs(self) -> None:
+        """Nothing changes the stored jobs but this process."""
 
     async def __aenter__(self) -> Self:
         return self

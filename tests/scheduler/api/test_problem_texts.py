@@ -14,6 +14,7 @@ from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry
 
 LIMIT = {"from": "2026-03-01T11:00:00Z", "to": "2026-03-01T12:00:00Z", "limit": 5}
+PATCH_TYPE = {"content-type": "application/merge-patch+json"}
 REQUESTS: list[tuple[str, str, dict[str, object]]] = [
     ("GET", "/api/nothing", {}),
     ("DELETE", "/api/jobs/checkout", {}),
@@ -42,6 +43,14 @@ REQUESTS: list[tuple[str, str, dict[str, object]]] = [
     ("GET", "/api/circuits/chekout", {}),
     ("POST", "/api/dead-letters/replay", {"json": {}}),
     ("POST", "/api/dead-letters/none/replay", {}),
+    ("DELETE", "/api/jobs", {}),
+    ("DELETE", "/api/jobs/checkout", {"headers": {"if-match": "*"}}),
+    ("DELETE", "/api/jobs/checkout", {"headers": {"if-match": "v1"}}),
+    ("PATCH", "/api/jobs/chekout", {"json": {}, "headers": {"if-match": "*"} | PATCH_TYPE}),
+    ("PUT", "/api/jobs/new", {"json": {"check": {"kind": "htp"}}, "headers": {"if-none-match": "*"}}),
+    ("PUT", "/api/jobs/new", {"json": {"check": {}}, "headers": {"if-match": '"v1-0"'}}),
+    ("PUT", "/api/jobs/new", {"json": [], "headers": {"if-none-match": '"v1-0"'}}),
+    ("POST", "/api/jobs", {"json": {"name": "checkout", "check": {"url": "http://127.0.0.1:9/"}}}),
     ("POST", "/api/secrets/nothing/refresh", {}),
     ("GET", "/api/ping/unknown-token", {}),
     ("POST", "/api/jobs/checkout/run", {"headers": {"sec-fetch-site": "cross-site"}}),

@@ -98,7 +98,7 @@ async def test_only_static_files_are_served(address: str) -> None:
 @pytest.mark.parametrize(
     ("method", "address", "allowed"),
     [
-        ("DELETE", "/api/jobs/checkout", "GET, HEAD"),
+        ("DELETE", "/api/jobs", "GET, HEAD, POST"),
         ("GET", "/api/jobs/checkout/run", "POST"),
         ("POST", "/api/runs", "GET, HEAD"),
         ("PUT", "/api/health", "GET, HEAD"),

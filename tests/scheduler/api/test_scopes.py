@@ -6,7 +6,15 @@ import pytest
 
 from scheduler.api.app import ROUTERS
 from scheduler.api.routing import DeclaredRoute
-from scheduler.api.scopes import HEALTH_PATHS, HTTP_FUNCTIONS, PING_PATH_PREFIX, SIGN_IN_PATH, SIGN_OUT_PATH, Scope
+from scheduler.api.scopes import (
+    HEALTH_PATHS,
+    HTTP_FUNCTIONS,
+    MANAGE_POST_FUNCTIONS,
+    PING_PATH_PREFIX,
+    SIGN_IN_PATH,
+    SIGN_OUT_PATH,
+    Scope,
+)
 from tests.scheduler.api.api_client import ApiClient
 
 DECLARED = [route for router in ROUTERS for route in router.declared]
@@ -38,7 +46,18 @@ def test_a_read_has_the_scope_read_and_a_change_operate_or_manage(route: Declare
         return
     else:
         assert route.scope in ({Scope.READ} if route.method == "GET" else {Scope.OPERATE, Scope.MANAGE})
-    assert route.method in HTTP_FUNCTIONS[route.scope].methods
+    if (route.scope, route.method) == (Scope.MANAGE, "POST"):
+        patterns = ["/api/" + one.route.replace("{*rest}", "") for one in MANAGE_POST_FUNCTIONS]
+        assert any(route.path == one or (one.endswith("/") and route.path.startswith(one)) for one in patterns)
+    else:
+        assert route.method in HTTP_FUNCTIONS[route.scope].methods
+
+
+def test_a_post_that_manages_comes_before_the_function_operate() -> None:
+    operate = HTTP_FUNCTIONS[Scope.OPERATE]
+    assert all(one.name < operate.name and one.methods == ("POST",) for one in MANAGE_POST_FUNCTIONS)
+    operated = [route.path.removeprefix("/api/") for route in DECLARED if route.scope is Scope.OPERATE]
+    assert not [path for path in operated if path == "jobs" or path.startswith("sets/") or "/versions/" in path]
 
 
 def test_the_public_routes_are_those_that_are_served_before_the_full_api() -> None:

@@ -14,11 +14,12 @@ from jobs.definition import JobDefinition
 from jobs.problems import Problem
 from jobs.targets import Target
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
-from scheduler.catalog.reloading import SLOW_READ_THRESHOLD, JobReloader, build_snapshot
+from scheduler.catalog.composition import build_snapshot
+from scheduler.catalog.reloading import SLOW_READ_THRESHOLD, JobReloader
 from scheduler.health.report import HealthStatus
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.audit.memory_trail import MemoryAuditTrail
-from tests.scheduler.fakes import START, VirtualClock, entry
+from tests.scheduler.fakes import START, VirtualClock, compose, entry
 
 WRONG = Problem("jobs.a.chek", "unknown key", "did you mean check?", "jobs/a.yaml", 3)
 
@@ -62,9 +63,9 @@ class Bench:
         self.looked_at: list[str] = []
         self.loaded: list[tuple[set[str], str]] = []
         self.warned: list[str] = []
-        self.reloading = JobReloader(
-            self.place, self.catalog, self.clock, self.audit, self._look_at, self._load, self._warn
-        )
+        self.composer = compose(self.catalog, self.clock)
+        self.composer.check_jobs, self.composer.prepare = self._look_at, self._load
+        self.reloading = JobReloader(self.place, self.composer, self.clock, self.audit, self._warn)
 
     def _look_at(self, jobs: Iterable[JobDefinition]) -> None:
         self.looked_at += [job.name for job in jobs]
@@ -109,7 +110,7 @@ async def test_what_new_kinds_of_checks_need_is_loaded_before_they_are_in_force(
 
     await bench.reloading.reload()
 
-    assert bench.loaded == [({"http", "dns"}, "one")]
+    assert bench.loaded == [({"dns"}, "one")]
 
 
 async def test_a_mistake_of_the_program_stays_in_health_and_ends_no_look_to_come(
@@ -242,16 +243,18 @@ async def test_the_host_hears_of_each_set_with_the_one_before() -> None:
     bench = Bench(job_set("two", entry("b")), wrong(), job_set("three", entry("c")))
     heard: list[JobSnapshot] = []
 
-    await bench.reloading.run(heard.append)
+    bench.composer.listeners.append(heard.append)
+    await bench.reloading.run()
 
     assert [view.digest for view in heard] == ["one", "two"]
 
 
 async def test_without_a_place_nothing_is_looked_at() -> None:
-    reloading = JobReloader(None, Catalog([entry("a")]), VirtualClock(), MemoryAuditTrail())
+    clock = VirtualClock()
+    reloading = JobReloader(None, compose(Catalog([entry("a")]), clock), clock, MemoryAuditTrail())
 
     assert not await reloading.reload()
-    await reloading.run(lambda _: None)
+    await reloading.run()
     assert [part.status for part in await reloading.health()] == [HealthStatus.OK]
 
 

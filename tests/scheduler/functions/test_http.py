@@ -142,9 +142,10 @@ async def test_the_api_describes_itself(hosted: Hosted) -> None:
         ("GET", "/api/health/nothing", "health", 404),
         ("POST", "/api/jobs/nothing/run", "operate", 404),
         ("GET", "/api/runs?limit=0", "read", 400),
-        ("PUT", "/api/jobs/checkout", "manage", 405),
-        ("PATCH", "/api/jobs/checkout", "manage", 405),
-        ("DELETE", "/api/jobs/checkout", "manage", 405),
+        ("PUT", "/api/jobs", "manage", 405),
+        ("PATCH", "/api/jobs/checkout/run", "manage", 405),
+        ("DELETE", "/api/jobs/checkout", "manage", 428),
+        ("POST", "/api/jobs", "manage_jobs", 400),
         ("DELETE", "/api/runs", "manage", 405),
     ],
 )

@@ -1,0 +1,213 @@
+"""Validates stored jobs by the rules of job files, alone and together with the files. Called by scheduler.catalog.
+
+A job file never depends on a stored job. A stored job that does not fit is rejected alone.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from config.documents.document import Document
+from config.documents.json_examples import rewrite_examples_as_json
+from config.documents.json_text import parse_json
+from config.documents.parse_result import ParseError
+from config.job_files.defaults import merge_defaults
+from config.job_files.definitions import DefinedJob, DefinitionContext, define_job
+from config.job_files.entries import JobEntry, find_entries, find_job_name
+from config.job_files.groups import check_membership
+from config.job_files.interning import PartInterner
+from config.job_files.job_set import JobSet
+from config.job_files.joining import (
+    LocatedJob,
+    find_disagreements,
+    find_wrong_dependencies,
+    locate_dependency_problem,
+    locate_uses,
+)
+from jobs.flat import is_flat_job
+from jobs.problems import Finding, KeyPath, Problem, dotted_path
+from jobs.schedules import Schedule
+
+MAX_DEFINITION_BYTES = 200_000
+"""Bytes of one definition as JSON."""
+
+
+class JsonDocument(Document):
+    """A definition that is not in a file: its problems have no line."""
+
+    def problem(self, finding: Finding) -> Problem:
+        """Return the problem, with examples as JSON."""
+        message, hint = rewrite_examples_as_json(finding.message), rewrite_examples_as_json(finding.hint)
+        return Finding(finding.path, message, hint).to_problem(self.file)
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedStoredJob(LocatedJob):
+    """A stored job. `version`: its number; 0 for one that is not stored yet."""
+
+    version: int = 0
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def origin(self) -> str:
+        return f"stored, version {self.version}" if self.version else "not stored"
+
+
+class StoredJobDefiner:
+    """Turns definitions as users wrote them, in the full or in the flat form, into jobs."""
+
+    def __init__(self, default_schedule: Schedule | None, environ: Mapping[str, str] | None = None) -> None:
+        """`environ`: the app settings that schedules may name; by default those of the process."""
+        self._default_schedule = default_schedule
+        self._environ = os.environ if environ is None else environ
+        self._interner = PartInterner()
+
+    def define(
+        self, name: str | None, definition: Any, version: int = 0, base: str = ""
+    ) -> LocatedStoredJob | tuple[Problem, ...]:
+        """Return the job, or everything that is wrong with it. `base`: the start of the keys in problems.
+
+        `name` None: the definition contains it.
+        """
+        document = JsonDocument(base, None)
+        context = DefinitionContext(
+            None, self._interner, time.time_ns() // 1_000_000, self._environ, self._default_schedule
+        )
+        if isinstance(definition, dict) and name is None and not find_job_name(JobEntry(None, definition, ())):
+            return (document.problem(Finding(("name",), "is missing", "give the job a name")),)
+        defined = define_job(JobEntry(name, definition, ()), context)
+        if isinstance(defined, DefinedJob) and name not in (None, defined.job.name):
+            key = "name" if "name" in definition else "JobName"
+            defined = (Finding((key,), f"is {defined.job.name}, but the job is {name}", "use one name"),)
+        if not isinstance(defined, DefinedJob):
+            return tuple(document.problem(finding) for finding in dict.fromkeys(defined))
+        warnings = tuple(document.problem(finding) for finding in dict.fromkeys(defined.warnings))
+        return LocatedStoredJob(defined.job, "", 0, (), None, document, defined.uses, version, warnings)
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenJobs:
+    """Definitions by name, each with the start of its keys in problems; and what is wrong with the document."""
+
+    definitions: Mapping[str, Mapping[str, Any]]
+    bases: Mapping[str, str]
+    problems: tuple[Problem, ...] = ()
+
+
+def read_written_jobs(value: Any) -> WrittenJobs:
+    """Read a document as a job file has it, with `jobs` and `defaults`. The defaults become part of each definition."""
+    document = JsonDocument("", None)
+    entries = find_entries(value, "")
+    problems = [document.problem(finding) for finding in entries.findings]
+    if entries.groups:
+        problems.append(Problem("groups", "are not allowed here", "declare groups in a job file"))
+    definitions: dict[str, Mapping[str, Any]] = {}
+    bases: dict[str, str] = {}
+    for entry in entries.jobs:
+        base = dotted_path(*entry.path)
+        names = find_job_name(entry)
+        if not isinstance(entry.value, dict) or not names:
+            what = "is not a mapping of keys to values" if names else "has no name"
+            problems.append(Problem(base, what, "a job needs a name and a check"))
+        elif names[0] in definitions:
+            problems.append(Problem(base, f"the job {names[0]} is defined twice", "rename one of them"))
+        else:
+            definitions[names[0]] = _complete(entry, entries.defaults)
+            bases[names[0]] = base
+    return WrittenJobs(definitions, bases, tuple(problems))
+
+
+def _complete(entry: JobEntry, defaults: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    written: dict[str, Any] = entry.value
+    return merge_defaults(defaults, written) if defaults and not is_flat_job(written) else written
+
+
+class InvalidJson(ValueError):
+    """A body is not JSON that the scheduler accepts. The message has the reason."""
+
+
+def parse_definition_json(text: bytes) -> Any:
+    """Parse strictly: no duplicate keys, no numbers beyond those of JSON. Raises InvalidJson."""
+    try:
+        parsed = parse_json(text.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise InvalidJson("is not UTF-8 text") from None
+    except ParseError as error:
+        line = "" if error.line is None else f" in line {error.line}"
+        hint = f"; {error.hint}" if error.hint else ""
+        raise InvalidJson(f"{error.message}{line}{hint}") from None
+    if parsed.duplicates:
+        raise InvalidJson(f"contains the key {dotted_path(*parsed.duplicates[0])} twice; keep one of them")
+    if (path := _find_infinity(parsed.value)) is not None:
+        raise InvalidJson(f"contains a number that is too large at {dotted_path(*path)}")
+    return parsed.value
+
+
+def _find_infinity(value: Any, path: KeyPath = ()) -> KeyPath | None:
+    if isinstance(value, float):
+        return path if value in (float("inf"), float("-inf")) else None
+    items: Iterable[tuple[str | int, Any]] = ()
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list):
+        items = enumerate(value)
+    return next((found for key, one in items if (found := _find_infinity(one, (*path, key))) is not None), None)
+
+
+class FileJobIndex:
+    """The jobs of files, as stored jobs are compared with them. Built once for each set of files."""
+
+    def __init__(self, files: JobSet) -> None:
+        self.groups = files.groups
+        self.jobs: dict[str, LocatedJob] = {}
+        for job in files:
+            file, _, line = files.origins[job.name].rpartition(":")
+            self.jobs[job.name] = LocatedJob(job, file, int(line), (), None, JsonDocument(file, None))
+
+    def find_rejected(self, stored: Mapping[str, LocatedStoredJob]) -> dict[str, tuple[Problem, ...]]:
+        """Return the stored jobs that cannot be in force together with the files and each other, with the reasons."""
+        rejected: dict[str, tuple[Problem, ...]] = {
+            name: (Problem("name", f"a job file defines this job: {self.jobs[name].origin}", "rename one of them"),)
+            for name in stored
+            if name in self.jobs
+        }
+        while True:
+            accepted = {name: one for name, one in stored.items() if name not in rejected}
+            found = self._find_problems(accepted, stored)
+            if not found:
+                return rejected
+            rejected |= {name: tuple(problems) for name, problems in found.items()}
+
+    def _find_problems(
+        self, accepted: Mapping[str, LocatedStoredJob], stored: Mapping[str, LocatedStoredJob]
+    ) -> Mapping[str, list[Problem]]:
+        together: dict[str, LocatedJob] = {**self.jobs, **accepted}
+        problems: defaultdict[str, list[Problem]] = defaultdict(list)
+        for wrong in find_wrong_dependencies(together):
+            needed = together[wrong.job].job.depends_on[wrong.index].job
+            if needed in stored and not wrong.circle:
+                wrong = replace(wrong, message=f"the job {needed} is not in force", hint="")
+            problems[wrong.job].append(locate_dependency_problem(wrong, together))
+        for name, problem in find_disagreements(together):
+            problems[name].append(problem)
+        for name, problem in check_membership(accepted.values(), self.groups).rejected_jobs.items():
+            problems[name].append(problem)
+        # Files that have problems themselves are used by commands only.
+        return {name: found for name, found in problems.items() if name in accepted}
+
+
+def join_uses(files: JobSet, stored: Iterable[LocatedStoredJob]) -> JobSet:
+    """Return the stored jobs as a set, for warnings that need files, secrets or settings."""
+    some: Sequence[LocatedStoredJob] = list(stored)
+    return JobSet(
+        {one.job.name: one.job for one in some},
+        {one.job.name: one.origin for one in some},
+        digest=files.digest,
+        warnings=tuple(warning for one in some for warning in one.warnings),
+        uses=tuple(locate_uses(some)),
+    )

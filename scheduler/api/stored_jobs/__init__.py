@@ -1,0 +1,1 @@
+"""Jobs as resources: routes, models and conditional requests."""

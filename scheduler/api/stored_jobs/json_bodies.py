@@ -1,0 +1,47 @@
+"""Reads bodies that are definitions: strict JSON, without a model. Used by the routes of stored jobs and sets."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from scheduler.api.problems import InvalidInput, InvalidRequest
+from scheduler.api.requests.body_rules import JSON_TYPE, MERGE_PATCH_TYPE
+from scheduler.catalog.written_jobs import InvalidJson, parse_definition_json
+
+MAX_DEFINITION_BODY = 256 * 1024
+"""Bytes of a request with one definition."""
+
+_EXAMPLE = {
+    "name": "reports-api",
+    "schedule": "*/10 * * * * *",
+    "check": {"kind": "http", "url": "https://reports.example.com/health"},
+    "tags": {"team": "payments"},
+}
+
+
+def describe_body(media_type: str, example: Any, description: str) -> dict[str, Any]:
+    """Return the request body for OpenAPI."""
+    content = {media_type: {"schema": {"type": "object"}, "example": example}}
+    return {"requestBody": {"required": True, "description": description, "content": content}}
+
+
+DEFINITION_BODY = describe_body(JSON_TYPE, _EXAMPLE, "A definition in the full or in the flat form, see docs/jobs.md")
+PATCH_BODY = describe_body(
+    MERGE_PATCH_TYPE, {"schedule": "every 30s", "description": None}, "A merge patch (RFC 7396) of the definition"
+)
+
+
+async def read_object(request: Request) -> dict[str, Any]:
+    """Return the body, an object. Raises InvalidRequest with the reason."""
+    try:
+        value = parse_definition_json(await request.body())
+    except InvalidJson as error:
+        raise InvalidRequest(InvalidInput(location="body", message=str(error))) from None
+    if not isinstance(value, dict):
+        raise InvalidRequest(InvalidInput(location="body", message="is not an object"))
+    return value
+
+
+JsonObject = Annotated[dict[str, Any], Depends(read_object)]

@@ -1,0 +1,137 @@
+"""The routes that create, change and delete stored jobs, and read their versions."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import Path, Query, Response
+
+from scheduler.api.dependencies import CallerDep, ServicesDep
+from scheduler.api.models.jobs import JobDetail
+from scheduler.api.requests.body_rules import MERGE_PATCH_TYPE
+from scheduler.api.routes.jobs import job_detail
+from scheduler.api.routing import ApiRouter
+from scheduler.api.stored_jobs.json_bodies import DEFINITION_BODY, MAX_DEFINITION_BODY, PATCH_BODY, JsonObject
+from scheduler.api.stored_jobs.models import FieldChangeModel, VersionDiff, VersionList, VersionModel
+from scheduler.api.stored_jobs.preconditions import MatchDep, MatchOrAbsenceDep
+from scheduler.stores.stored_jobs.repository import MAX_VERSIONS
+
+router = ApiRouter("jobs")
+
+StoredJobName = Annotated[str, Path(description="The job's name", examples=["reports-api"])]
+VersionNumber = Annotated[int, Path(ge=1, le=2**31, description="The number of a version", examples=[1])]
+_CONFLICT = (HTTPStatus.CONFLICT,)
+
+
+@router.manage(
+    "/api/jobs",
+    method="POST",
+    status_code=HTTPStatus.CREATED,
+    openapi_extra=DEFINITION_BODY,
+    max_body=MAX_DEFINITION_BODY,
+    problems=_CONFLICT,
+)
+async def create_job(services: ServicesDep, caller: CallerDep, definition: JsonObject, response: Response) -> JobDetail:
+    """Store a new job. The body is a definition in the full or in the flat form, with its name."""
+    name = await services.operations.stored_jobs.create(definition, caller)
+    response.headers["Location"] = f"/api/jobs/{name}"
+    return await job_detail(services, caller, name, response)
+
+
+@router.manage(
+    "/api/jobs/{name}",
+    method="PUT",
+    openapi_extra=DEFINITION_BODY,
+    max_body=MAX_DEFINITION_BODY,
+    problems=_CONFLICT,
+    responses={201: {"model": JobDetail, "description": "The job was created"}},
+)
+async def put_job(
+    services: ServicesDep,
+    caller: CallerDep,
+    name: StoredJobName,
+    definition: JsonObject,
+    precondition: MatchOrAbsenceDep,
+    response: Response,
+) -> JobDetail:
+    """Create a job with `If-None-Match: *`, or replace its definition with `If-Match`. Pauses and history stay."""
+    if await services.operations.stored_jobs.put(name, definition, precondition, caller):
+        response.status_code = HTTPStatus.CREATED
+        response.headers["Location"] = f"/api/jobs/{name}"
+    return await job_detail(services, caller, name, response)
+
+
+@router.manage(
+    "/api/jobs/{name}",
+    method="PATCH",
+    accepts=(MERGE_PATCH_TYPE,),
+    max_body=MAX_DEFINITION_BODY,
+    openapi_extra=PATCH_BODY,
+    problems=_CONFLICT,
+)
+async def patch_job(
+    services: ServicesDep,
+    caller: CallerDep,
+    name: StoredJobName,
+    patch: JsonObject,
+    precondition: MatchDep,
+    response: Response,
+) -> JobDetail:
+    """Change parts of a definition by a JSON merge patch (RFC 7396): null removes a key. The result is validated."""
+    await services.operations.stored_jobs.patch(name, patch, precondition, caller)
+    return await job_detail(services, caller, name, response)
+
+
+@router.manage("/api/jobs/{name}", status_code=HTTPStatus.NO_CONTENT, problems=_CONFLICT)
+async def delete_job(services: ServicesDep, caller: CallerDep, name: StoredJobName, precondition: MatchDep) -> None:
+    """Delete a job. Its versions and the history of its runs stay."""
+    await services.operations.stored_jobs.delete(name, precondition, caller)
+
+
+@router.read("/api/jobs/{name}/versions")
+async def list_versions(services: ServicesDep, caller: CallerDep, name: StoredJobName) -> VersionList:
+    """List the versions of a stored job, the latest first, also of a deleted job."""
+    versions = await services.stored_jobs.list_versions(name, caller)
+    return VersionList(versions=[VersionModel.from_version(version) for version in versions], retained=MAX_VERSIONS)
+
+
+@router.read("/api/jobs/{name}/versions/{number}")
+async def get_version(
+    services: ServicesDep, caller: CallerDep, name: StoredJobName, number: VersionNumber
+) -> VersionModel:
+    """Return one version of a stored job."""
+    return VersionModel.from_version(await services.stored_jobs.get_version(name, number, caller))
+
+
+@router.read("/api/jobs/{name}/versions/{number}/diff")
+async def compare_versions(
+    services: ServicesDep,
+    caller: CallerDep,
+    name: StoredJobName,
+    number: VersionNumber,
+    against: Annotated[
+        int, Query(ge=1, le=2**31, description="The number of the version to compare with", examples=[1])
+    ],
+) -> VersionDiff:
+    """Return each field that differs between two versions, with its values."""
+    changes = await services.stored_jobs.compare_versions(name, number, against, caller)
+    fields = [FieldChangeModel.from_change(change) for change in changes]
+    return VersionDiff(number=number, against=against, fields=fields)
+
+
+@router.manage("/api/jobs/{name}/versions/{number}/restore", method="POST", problems=_CONFLICT)
+async def restore_version(
+    services: ServicesDep,
+    caller: CallerDep,
+    name: StoredJobName,
+    number: VersionNumber,
+    precondition: MatchOrAbsenceDep,
+    response: Response,
+) -> JobDetail:
+    """Make the definition of an earlier version the current one, as a new version.
+
+    `If-None-Match: *` restores a deleted job.
+    """
+    await services.operations.stored_jobs.restore(name, number, precondition, caller)
+    return await job_detail(services, caller, name, response)

@@ -1,0 +1,218 @@
+"""Builds the jobs in force from the job files and the stored jobs. Created by scheduler.app.foundation.
+
+The only place that replaces the set of the catalog: for changed files (scheduler.catalog.reloading), and for changed
+stored jobs (scheduler.catalog.stored_jobs, and the operations of this process).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from config.job_files.job_set import make_digest
+from config.stored_jobs import FileJobIndex, LocatedStoredJob, StoredJobDefiner
+from jobs.ports import Clock
+from jobs.problems import Problem
+from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
+from scheduler.stores.rows.json_text import decode_json
+from scheduler.stores.stored_jobs.tree import JobTree, StoredEntry
+
+if TYPE_CHECKING:
+    from config.job_files.reader import JobSet
+    from jobs.definition import JobDefinition
+    from jobs.targets import Target
+
+_MAX_NAMED = 5
+"""Maximum number of jobs that a message names."""
+_NONE: Mapping[str, StoredJob] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredJob:
+    """A stored job. `located` None: its definition is invalid. `problems`: why it is not in force."""
+
+    entry: StoredEntry
+    located: LocatedStoredJob | None
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def is_in_force(self) -> bool:
+        return not self.problems
+
+
+@dataclass(frozen=True, slots=True)
+class JobSources:
+    """All sources of a set of jobs. In force are the jobs of the files and the accepted stored jobs. Immutable."""
+
+    files: JobSet
+    index: FileJobIndex
+    tree: JobTree = field(default_factory=JobTree)
+    stored: Mapping[str, StoredJob] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        return self.files.digest if not self.stored else make_digest([self.files.digest, self.tree.head.digest])
+
+
+@dataclass(frozen=True, slots=True)
+class SetChange:
+    """Names of the jobs that a new set adds, changes and removes."""
+
+    before: JobSnapshot
+    added: Sequence[str] = ()
+    changed: Sequence[str] = ()
+    removed: Sequence[str] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.changed or self.removed)
+
+    def __str__(self) -> str:
+        parts = [("added", self.added), ("changed", self.changed), ("removed", self.removed)]
+        changes = [f"{len(names)} {word}: {_join_names(names)}" for word, names in parts if names]
+        return ", ".join(changes) or "no job changed"
+
+
+class JobComposer:
+    """Owns what the catalog's set is made of."""
+
+    def __init__(self, catalog: Catalog, files: JobSet, clock: Clock, definer: StoredJobDefiner) -> None:
+        """`catalog`: contains the jobs of `files`."""
+        self._catalog = catalog
+        self._clock = clock
+        self._definer = definer
+        self._lock = asyncio.Lock()
+        self.sources = JobSources(files, FileJobIndex(files))
+        self.prepare: Callable[[Iterable[Target]], None] = lambda targets: None
+        """Loads what the checks of these targets need, in a thread, before they are in force."""
+        self.check_jobs: Callable[[Iterable[JobDefinition]], None] = lambda jobs: None
+        """Called with the jobs that are new or changed."""
+        self.listeners: list[Callable[[JobSnapshot], None]] = []
+        """Called with the previous set after each change, on the event loop."""
+
+    @property
+    def count(self) -> int:
+        """Number of jobs in force."""
+        return len(self._catalog)
+
+    async def replace_files(self, files: JobSet) -> SetChange:
+        """Put the jobs of other files in force."""
+        async with self._lock:
+            index = await asyncio.to_thread(FileJobIndex, files)
+            sources = self.sources
+            return await self._compose(files, index, sources.tree)
+
+    async def replace_tree(self, tree: JobTree, tried: JobSources | None = None) -> SetChange:
+        """Put the stored jobs of this tree in force; an older tree than the current one is ignored.
+
+        `tried`: the result of `try_out` for the same jobs, whose definitions are not validated again.
+        """
+        async with self._lock:
+            sources = self.sources
+            if tree is sources.tree or tree.head.generation < sources.tree.head.generation:
+                return SetChange(self._catalog.snapshot)
+            return await self._compose(sources.files, sources.index, tree, {} if tried is None else tried.stored)
+
+    def define(self, name: str, definition: object, version: int) -> LocatedStoredJob | tuple[Problem, ...]:
+        """Return the job of one definition, or everything that is wrong with it."""
+        return self._definer.define(name, definition, version)
+
+    def try_out(self, tree: JobTree) -> JobSources:
+        """Return what `replace_tree` would put in force. For a thread."""
+        sources = self.sources
+        return self._read_sources(sources.files, sources.index, tree, sources.stored)
+
+    async def _compose(
+        self, files: JobSet, index: FileJobIndex, tree: JobTree, tried: Mapping[str, StoredJob] = _NONE
+    ) -> SetChange:
+        before, known, now = self._catalog.snapshot, {**self.sources.stored, **tried}, self._clock.now()
+
+        def build() -> tuple[JobSources, JobSnapshot]:
+            sources = self._read_sources(files, index, tree, known)
+            return sources, build_snapshot(files, now, before, sources)
+
+        sources, snapshot = await asyncio.to_thread(build)
+        change = await asyncio.to_thread(_compare, before, snapshot)
+        new = [snapshot.get_job(name).job for name in (*change.added, *change.changed)]
+        if new:
+            await asyncio.to_thread(self.prepare, [job.check for job in new])
+        self.sources = sources
+        self._catalog.replace(snapshot)
+        self.check_jobs(new)
+        for listener in self.listeners:
+            listener(before)
+        return change
+
+    def _read_sources(
+        self, files: JobSet, index: FileJobIndex, tree: JobTree, known: Mapping[str, StoredJob]
+    ) -> JobSources:
+        located: dict[str, LocatedStoredJob] = {}
+        problems: dict[str, tuple[Problem, ...]] = {}
+        entries = {entry.name: entry for entry in sorted(tree.jobs(), key=lambda entry: entry.name)}
+        for name, entry in entries.items():
+            defined = self._define(entry, known.get(name))
+            if isinstance(defined, LocatedStoredJob):
+                located[name] = defined
+            else:
+                problems[name] = defined
+        problems |= index.find_rejected(located) if located else {}
+        stored = {
+            name: _reuse(known.get(name), StoredJob(entry, located.get(name), problems.get(name, ())))
+            for name, entry in entries.items()
+        }
+        return JobSources(files, index, tree, stored)
+
+    def _define(self, entry: StoredEntry, known: StoredJob | None) -> LocatedStoredJob | tuple[Problem, ...]:
+        if known is not None and (known.entry.number, known.entry.text) == (entry.number, entry.text):
+            if known.located is not None:
+                return known.located
+            if known.problems:
+                return known.problems
+        return self._definer.define(entry.name, decode_json(entry.text), entry.number)
+
+
+def _reuse(known: StoredJob | None, new: StoredJob) -> StoredJob:
+    return known if known is not None and known == new else new
+
+
+def build_snapshot(
+    files: JobSet, now: datetime, previous: JobSnapshot | None = None, sources: JobSources | None = None
+) -> JobSnapshot:
+    """Build the set. Entries that have not changed are reused, with what was computed from them."""
+    stored = [] if sources is None else [one.located for one in sources.stored.values() if one.is_in_force]
+
+    def entries() -> Iterable[CatalogJob]:
+        for job in files:
+            yield _reuse_entry(job, files.origins[job.name], previous)
+        for located in stored:
+            if located is not None:
+                yield _reuse_entry(located.job, located.origin, previous)
+
+    return JobSnapshot(entries(), now, files.digest if sources is None else sources.digest)
+
+
+def _reuse_entry(job: JobDefinition, origin: str, previous: JobSnapshot | None) -> CatalogJob:
+    known = previous.find_job(job.name) if previous is not None else None
+    if known is not None and known.origin == origin and (known.job is job or known.job == job):
+        return known
+    return CatalogJob(job, origin)
+
+
+def _compare(before: JobSnapshot, after: JobSnapshot) -> SetChange:
+    names = after.names()
+    added = [name for name in names if name not in before]
+    changed = [
+        name
+        for name in names
+        if (known := before.find_job(name)) is not None
+        and known is not (entry := after.get_job(name))
+        and known.job != entry.job
+    ]
+    return SetChange(before, added, changed, [name for name in before.names() if name not in after])
+
+
+def _join_names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    return ", ".join(names[:_MAX_NAMED]) + more

@@ -1,0 +1,101 @@
+"""Puts changes of the stored jobs by other processes in force. Created by scheduler.app.foundation.
+
+The embedded host reads the head twice a second; the Functions host at each tick and before a batch; a command once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from jobs.ports import Clock
+from scheduler.catalog.composition import JobComposer
+from scheduler.health.report import HealthStatus, PartHealth
+from scheduler.stores.port import StoreError
+from scheduler.stores.stored_jobs.repository import StoredJobs
+
+_log = logging.getLogger("scheduler.catalog.stored_jobs")
+
+STORED_JOBS_PART = "stored_jobs"
+POLL_INTERVAL = 0.5
+"""Seconds between two reads of the head in the embedded host."""
+_MAX_NAMED = 5
+"""Maximum number of jobs in health."""
+
+
+class StoredJobWatcher:
+    def __init__(self, jobs: StoredJobs, composer: JobComposer, clock: Clock) -> None:
+        self._jobs = jobs
+        self._composer = composer
+        self._clock = clock
+        self._last_read_at: float | None = None
+        self._error: StoreError | None = None
+        self._pending_reads: set[asyncio.Task[None]] = set()
+        self._pending_since = 0.0
+
+    async def open(self) -> None:
+        """Read the stored jobs for the first time. If they cannot be read, the program starts without them."""
+        await self._refresh_or_log(0.0)
+
+    async def refresh(self, *, max_age: float = 0.0) -> None:
+        """Put a change in force. `max_age`: skip the read if the last one was less than so many seconds ago.
+
+        Raises StoreError: the stored jobs in force do not change.
+        """
+        now = self._clock.monotonic()
+        if self._last_read_at is not None and now - self._last_read_at < max_age:
+            return
+        self._last_read_at = now
+        tree = await self._jobs.read(self._composer.sources.tree)
+        change = await self._composer.replace_tree(tree)
+        self._error = None
+        if change:
+            _log.info("stored jobs: %s; jobs in force: %d", change, self._composer.count)
+
+    async def refresh_within(self, max_age: float, time_limit: float) -> None:
+        """Start `refresh` and wait at most `time_limit` seconds for it; it then continues in the background.
+
+        While a read takes longer than that, later calls do not wait.
+        """
+        if self._pending_reads and self._clock.monotonic() - self._pending_since >= time_limit:
+            return
+        if not self._pending_reads:
+            self._pending_since = self._clock.monotonic()
+        read = asyncio.create_task(self._refresh_or_log(max_age))
+        self._pending_reads.add(read)
+        read.add_done_callback(self._pending_reads.discard)
+        await asyncio.wait({read}, timeout=time_limit)
+
+    async def run(self) -> None:
+        """Put changes in force until cancelled."""
+        while True:
+            await self._clock.sleep(POLL_INTERVAL)
+            await self._refresh_or_log(0.0)
+
+    async def aclose(self) -> None:
+        """Cancel the reads in progress."""
+        for read in self._pending_reads:
+            read.cancel()
+        await asyncio.gather(*self._pending_reads, return_exceptions=True)
+
+    async def health(self) -> Sequence[PartHealth]:
+        """Report degraded while a stored job is not in force."""
+        if self._error is not None:
+            message = f"could not be read, those read before stay in force: {self._error}"
+            return (PartHealth(STORED_JOBS_PART, HealthStatus.DEGRADED, message),)
+        rejected = [one for one in self._composer.sources.stored.values() if not one.is_in_force]
+        if not rejected:
+            return (PartHealth(STORED_JOBS_PART, HealthStatus.OK),)
+        listed = "; ".join(f"{one.entry.name} ({one.problems[0]})" for one in rejected[:_MAX_NAMED])
+        more = f" and {len(rejected) - _MAX_NAMED} more" if len(rejected) > _MAX_NAMED else ""
+        jobs = "1 job is" if len(rejected) == 1 else f"{len(rejected)} jobs are"
+        return (PartHealth(STORED_JOBS_PART, HealthStatus.DEGRADED, f"{jobs} not in force: {listed}{more}"),)
+
+    async def _refresh_or_log(self, max_age: float) -> None:
+        try:
+            await self.refresh(max_age=max_age)
+        except StoreError as error:
+            if str(error) != str(self._error):
+                _log.warning("could not read the stored jobs: %s; those read before stay in force", error)
+            self._error = error

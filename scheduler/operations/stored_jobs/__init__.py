@@ -1,0 +1,1 @@
+"""Changes of stored jobs: one job, or a set."""

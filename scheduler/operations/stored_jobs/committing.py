@@ -1,0 +1,137 @@
+"""Decides and commits changes of stored jobs until no other process has changed them in between.
+
+Called by the other modules of this package.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from jobs.ports import Clock
+from jobs.problems import Problem
+from scheduler.audit.recording import audited
+from scheduler.audit.trail import AuditedChange, AuditTrail
+from scheduler.catalog.catalog import JobSnapshot
+from scheduler.catalog.composition import JobComposer, JobSources, StoredJob
+from scheduler.catalog.written_jobs import MAX_DEFINITION_BYTES
+from scheduler.dispatch.port import DispatchError
+from scheduler.errors import Conflict, InvalidDefinition
+from scheduler.identity.caller import Caller
+from scheduler.stores.port import StoreError, StoreUnavailable
+from scheduler.stores.rows.json_text import encode_json
+from scheduler.stores.stored_jobs.repository import HeadMoved, JobWrite, StoredJobs
+
+_log = logging.getLogger("scheduler.operations.stored_jobs")
+
+MAX_STORED_NAMES = 50_000
+"""Names of stored jobs, deleted ones included."""
+_MAX_ATTEMPTS = 200
+"""Attempts of a change while other processes change stored jobs, each of which means that another one succeeded."""
+_MAX_PAUSE = 0.05
+"""Seconds between two attempts at most; random, so that processes do not collide again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The changes to make, none if nothing differs, and their entry in the audit trail."""
+
+    writes: Sequence[JobWrite]
+    change: AuditedChange
+
+
+class StoredJobCommitter:
+    def __init__(self, stored: StoredJobs, composer: JobComposer, clock: Clock, audit: AuditTrail) -> None:
+        self._stored = stored
+        self._composer = composer
+        self._clock = clock
+        self._audit = audit
+        self.plan_change: Callable[[JobSnapshot], Awaitable[None]] = _plan_nothing
+        """Plans changed schedules at once, where no ticker of this process does. Called with the previous set."""
+
+    async def read_sources(self) -> JobSources:
+        """Return the current jobs, with the changes of other processes. Raises StoreError."""
+        await self._composer.replace_tree(await self._stored.read(self._composer.sources.tree))
+        return self._composer.sources
+
+    async def try_out(self, sources: JobSources, writes: Sequence[JobWrite], caller: Caller) -> JobSources:
+        """Return the jobs after these changes. Raises InvalidDefinition, Conflict."""
+        tree = sources.tree.with_entries(write.to_entry(sources.tree) for write in writes)
+        names = {write.name for write in writes}
+        for write in writes:
+            if (of_file := sources.index.jobs.get(write.name)) is not None and write.definition is not None:
+                raise Conflict(read_only_message(write.name, of_file.origin))
+        if oversized := [*_find_oversized(writes)]:
+            raise InvalidDefinition(oversized)
+        if sum(map(len, tree.buckets.values())) > MAX_STORED_NAMES:
+            raise Conflict(f"more than {MAX_STORED_NAMES} names of stored jobs are not possible")
+        tried = await asyncio.to_thread(self._composer.try_out, tree)
+        written = [tried.stored[write.name] for write in writes if write.definition is not None]
+        if problems := [*_problems_of(written, caller, with_name=len(writes) > 1)]:
+            raise InvalidDefinition(problems)
+        for name, one in tried.stored.items():
+            if one.problems and name not in names and sources.stored[name].is_in_force:
+                raise Conflict(f"the job {name} would no longer be in force: {one.problems[0]}")
+        return tried
+
+    async def commit(self, caller: Caller, decide: Callable[[JobSources], Awaitable[Decision]]) -> None:
+        """Make the changes that `decide` returns for the current jobs; it is called again if they change meanwhile.
+
+        Raises:
+            InvalidDefinition, Conflict: nothing was changed; so does whatever `decide` raises.
+            StoreError: if the head could not be replaced, it is unknown whether the change was made.
+        """
+        async with self._stored.change_lock:
+            for _ in range(_MAX_ATTEMPTS):
+                sources = await self.read_sources()
+                decision = await decide(sources)
+                if not decision.writes:
+                    return
+                tried = await self.try_out(sources, decision.writes, caller)
+                at, by = self._clock.now(), caller.principal.id
+                try:
+                    async with audited(self._audit, caller, decision.change):
+                        tree = await self._stored.commit(sources.tree, decision.writes, at, by)
+                except HeadMoved:
+                    await self._clock.sleep(random.uniform(0, _MAX_PAUSE))
+                    continue
+                change = await self._composer.replace_tree(tree, tried)
+                break
+            else:
+                raise StoreUnavailable("other processes change the stored jobs all the time: try again later")
+        await self._plan(change.before)
+
+    async def _plan(self, before: JobSnapshot) -> None:
+        try:
+            await self.plan_change(before)
+        except (StoreError, DispatchError) as error:
+            _log.warning("could not plan changed jobs at once: %s; the next tick plans them", error)
+
+
+async def _plan_nothing(before: JobSnapshot) -> None:
+    """A ticker of this process, or the next tick of another one, plans the change."""
+
+
+def read_only_message(name: str, origin: str) -> str:
+    return f"the job {name} is defined in {origin}, and job files are changed as files only"
+
+
+def _find_oversized(writes: Sequence[JobWrite]) -> Iterator[Problem]:
+    for write in writes:
+        if write.definition is not None and (size := len(encode_json(write.definition))) > MAX_DEFINITION_BYTES:
+            message = f"the definition of {write.name} has {size} characters, expected at most {MAX_DEFINITION_BYTES}"
+            yield Problem("", message)
+
+
+def _problems_of(stored: Sequence[StoredJob], caller: Caller, *, with_name: bool) -> Iterator[Problem]:
+    for one in stored:
+        problems = list(one.problems)
+        if one.located is not None and not caller.principal.sees(one.located.job.tags):
+            tags = " or ".join(f"{key}: {value}" for key, value in caller.principal.tags)
+            problems.append(Problem("tags", f"the job would not be visible to you: expected {tags}"))
+        for problem in problems:
+            key = f"{one.entry.name}: {problem.key}" if with_name else problem.key
+            yield Problem(key, problem.message, problem.hint)

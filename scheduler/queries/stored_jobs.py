@@ -1,0 +1,167 @@
+"""Reads declared jobs: definitions as users wrote them, versions and their differences. Called by scheduler.api,
+scheduler.operations and the commands.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from jobs.problems import Problem, dotted_path
+from scheduler.catalog.catalog import UnknownJob
+from scheduler.catalog.composition import JobComposer, JobSources, StoredJob
+from scheduler.catalog.written_jobs import LocatedStoredJob
+from scheduler.errors import NotFound
+from scheduler.identity.caller import Caller
+from scheduler.stores.rows.json_text import decode_json
+from scheduler.stores.stored_jobs.repository import StoredJobs
+from scheduler.stores.stored_jobs.tree import JobVersion, StoredEntry
+
+if TYPE_CHECKING:
+    from jobs.definition import JobDefinition
+
+_ABSENT = object()
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredJob:
+    """A job as it was declared. `version` None: in a job file. `problems`: why it is not in force."""
+
+    name: str
+    origin: str
+    etag: str
+    definition: Mapping[str, Any]
+    version: int | None = None
+    owner: str = ""
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """A field with its values; None: it was or is not set. `path`: such as `check.url`."""
+
+    path: str
+    before: Any
+    after: Any
+
+
+class StoredJobQueries:
+    def __init__(self, composer: JobComposer, stored: StoredJobs) -> None:
+        self._composer = composer
+        self._stored = stored
+
+    def find(self, name: str, caller: Caller) -> StoredJob | None:
+        """Return a stored job, also one that is not in force."""
+        return find_stored_job(self._composer.sources, name, caller)
+
+    def find_declared(self, name: str, caller: Caller) -> DeclaredJob | None:
+        """Return the job as it was declared. A job that is in force comes before one that is not."""
+        sources = self._composer.sources
+        of_file = sources.index.jobs.get(name)
+        if of_file is not None:
+            return _declare_file_job(of_file.job, of_file.origin) if caller.principal.sees(of_file.job.tags) else None
+        found = find_stored_job(sources, name, caller)
+        return None if found is None else _declare_stored_job(found)
+
+    def list_declared(self, caller: Caller, *, limit: int, after: str = "") -> tuple[Sequence[DeclaredJob], str | None]:
+        """Return a page by name, and the name after which the next page starts; None on the last page."""
+        sources = self._composer.sources
+        names = sorted(sources.index.jobs.keys() | sources.stored.keys())
+        start = bisect_right(names, after)
+        some = names[start : start + limit]
+        found = [job for name in some if (job := self.find_declared(name, caller)) is not None]
+        return found, some[-1] if start + limit < len(names) else None
+
+    def set_etag(self) -> str:
+        """Return the etag of all declared jobs, quoted."""
+        sources = self._composer.sources
+        return f'"{sources.tree.head.generation}-{sources.tree.head.digest}-{sources.files.digest or "none"}"'
+
+    async def list_versions(self, name: str, caller: Caller) -> Sequence[JobVersion]:
+        """Return the retained versions, the latest first, also of a deleted job. Raises UnknownJob, StoreError."""
+        return await self._stored.list_versions(self._require_entry(name, caller))
+
+    async def get_version(self, name: str, number: int, caller: Caller) -> JobVersion:
+        """Raises UnknownJob, NotFound, StoreError."""
+        for version in await self.list_versions(name, caller):
+            if version.number == number:
+                return version
+        raise NotFound(f"version {number} of the job {name} is not retained")
+
+    async def compare_versions(self, name: str, number: int, against: int, caller: Caller) -> Sequence[FieldChange]:
+        """Return what changed from the version `against` to the version `number`. Raises as get_version."""
+        after = await self.get_version(name, number, caller)
+        before = await self.get_version(name, against, caller)
+        return list(compare_definitions(self._normalize(before), self._normalize(after)))
+
+    def _normalize(self, version: JobVersion) -> Mapping[str, Any]:
+        """Return the full form with its defaults, or the definition as written if it is not valid any more."""
+        if version.definition is None:
+            return {}
+        located = self._composer.define(version.name, version.definition, version.number)
+        return normalize_definition(located.job) if isinstance(located, LocatedStoredJob) else version.definition
+
+    def _require_entry(self, name: str, caller: Caller) -> StoredEntry:
+        sources = self._composer.sources
+        entry = sources.tree.find(name)
+        is_visible = self.find(name, caller) is not None or (entry is not None and not caller.principal.tags)
+        if entry is None or not is_visible:
+            raise UnknownJob(name)
+        return entry
+
+
+def find_stored_job(sources: JobSources, name: str, caller: Caller) -> StoredJob | None:
+    """Return the stored job if it exists for the caller."""
+    found = sources.stored.get(name)
+    if found is None:
+        return None
+    tags = {} if found.located is None else found.located.job.tags
+    return found if caller.principal.sees(tags) else None
+
+
+def normalize_definition(job: JobDefinition) -> Mapping[str, Any]:
+    """Return the full form with all defaults: it is the same for each way to write the job."""
+    return job.model_dump(mode="json", by_alias=True)
+
+
+def compare_definitions(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[FieldChange]:
+    """Yield each field that differs."""
+    yield from _compare_values(before, after, ())
+
+
+def _compare_values(before: Any, after: Any, path: tuple[str | int, ...]) -> Iterator[FieldChange]:
+    if before == after and type(before) is type(after):
+        return
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        keys: Sequence[str] = [*before, *(key for key in after if key not in before)]
+        for key in keys:
+            yield from _compare_values(before.get(key, _ABSENT), after.get(key, _ABSENT), (*path, key))
+    elif isinstance(before, list) and isinstance(after, list):
+        for index in range(max(len(before), len(after))):
+            pair = [values[index] if index < len(values) else _ABSENT for values in (before, after)]
+            yield from _compare_values(pair[0], pair[1], (*path, index))
+    else:
+        values = (None if value is _ABSENT else value for value in (before, after))
+        yield FieldChange(dotted_path(*path), *values)
+
+
+def _declare_file_job(job: JobDefinition, origin: str) -> DeclaredJob:
+    definition = job.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    digest = hashlib.sha256(job.model_dump_json(by_alias=True).encode()).hexdigest()[:16]
+    return DeclaredJob(job.name, origin, f'"file-{digest}"', definition)
+
+
+def _declare_stored_job(stored: StoredJob) -> DeclaredJob:
+    entry = stored.entry
+    return DeclaredJob(
+        name=entry.name,
+        origin=f"stored, version {entry.number}",
+        etag=f'"{entry.etag}"',
+        definition=decode_json(entry.text),
+        version=entry.number,
+        owner=entry.owner,
+        problems=stored.problems,
+    )

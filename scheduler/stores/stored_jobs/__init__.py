@@ -1,0 +1,1 @@
+"""Jobs that are defined over the API and stored."""

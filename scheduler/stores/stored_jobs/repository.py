@@ -1,0 +1,228 @@
+"""Reads and changes the tree of stored jobs. Used by scheduler.catalog.stored_jobs and scheduler.operations.
+
+A change of any number of jobs is made as a whole or not at all, on every store: only the replacement of the head, which
+is fenced by its etag, makes it visible. A process that ends before leaves rows that no head names; `sweep` removes
+them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from scheduler.stores.port import (
+    LARGEST_ATOMIC_GROUP,
+    LARGEST_PAGE,
+    Change,
+    Insert,
+    Replace,
+    Row,
+    RowChanged,
+    RowExists,
+    Store,
+    StoreDamaged,
+    StoreError,
+)
+from scheduler.stores.rows.json_text import encode_json
+from scheduler.stores.stored_jobs.tree import (
+    BUCKET_KEY,
+    JobTree,
+    JobVersion,
+    StoredEntry,
+    TreeHead,
+    bucket_of,
+    decode_bucket,
+    decode_version,
+    encode_bucket,
+    encode_version,
+    version_key,
+    version_prefix,
+)
+
+STORED_JOBS_TABLE = "stored_jobs"
+HEAD_PARTITION, HEAD_KEY = "head", "head"
+MAX_VERSIONS = 100
+"""Latest versions of a job that are retained."""
+_MAX_READS = 8
+"""Reads of a tree whose rows are removed meanwhile, because its head was replaced."""
+
+
+class HeadMoved(Exception):
+    """Another process has changed the tree since it was read. Nothing was changed."""
+
+    def __init__(self) -> None:
+        super().__init__("another process has changed the stored jobs meanwhile")
+
+
+@dataclass(frozen=True, slots=True)
+class JobWrite:
+    """The next version of a job. `definition` None deletes it."""
+
+    name: str
+    definition: Mapping[str, Any] | None
+    owner: str = ""
+    comment: str = ""
+
+    def to_entry(self, tree: JobTree, row_key: str = "") -> StoredEntry:
+        """Return the entry of a tree after this change."""
+        before = tree.find(self.name)
+        number = 1 if before is None else before.number + 1
+        text = "" if self.definition is None else encode_json(self.definition)
+        return StoredEntry(self.name, number, row_key, self.owner, text, self.definition is None)
+
+
+class StoredJobs:
+    """All methods raise StoreError."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.change_lock = asyncio.Lock()
+        """Held by a change of this process from its read to its commit, so that only processes compete for the head."""
+
+    async def read(self, known: JobTree | None = None) -> JobTree:
+        """Return the current tree: `known` itself if nothing changed, which costs one read of a row."""
+        for _ in range(_MAX_READS):
+            row = await self._store.get_row(STORED_JOBS_TABLE, HEAD_PARTITION, HEAD_KEY)
+            if row is None:
+                return known if known is not None and not known.head.etag else JobTree()
+            if known is not None and known.head.etag == row.etag:
+                return known
+            try:
+                head = TreeHead.decode(row)
+                buckets = await self._read_buckets(head, known or JobTree())
+            except (KeyError, TypeError, ValueError) as error:
+                raise StoreDamaged(f"a row of the stored jobs cannot be read: {error!r}") from error
+            if buckets is not None:
+                return JobTree(head, buckets)
+        raise StoreDamaged("the stored jobs cannot be read: rows that the head names do not exist")
+
+    async def commit(self, tree: JobTree, writes: Sequence[JobWrite], at: datetime, by: str) -> JobTree:
+        """Make all changes, of different jobs, or none. Return the new tree.
+
+        Raises HeadMoved: `tree` is not current; read it again, and decide again.
+        """
+        stamp = _new_stamp(at)
+        changes: dict[str, list[Change]] = {}
+        buckets = {bucket: dict(entries) for bucket, entries in tree.buckets.items()}
+        keys = dict(tree.head.buckets)
+        for write in writes:
+            bucket = bucket_of(write.name)
+            version = _next_version(tree.find(write.name), write, stamp, at, by)
+            changes.setdefault(bucket, []).append(_insert(bucket, version.row_key, encode_version(version)))
+            buckets.setdefault(bucket, {})[write.name] = write.to_entry(tree, version.row_key)
+        for bucket, rows in changes.items():
+            keys[bucket] = f"{BUCKET_KEY}{stamp}"
+            rows.append(_insert(bucket, keys[bucket], encode_bucket(buckets[bucket])))
+        await self._insert_all(list(changes.values()))
+        head = TreeHead(tree.head.generation + 1, keys, tree.head.swept)
+        return JobTree(await self.replace_head(tree.head, head), buckets)
+
+    async def replace_head(self, current: TreeHead, head: TreeHead) -> TreeHead:
+        """Put a head in force. Raises HeadMoved."""
+        where = (STORED_JOBS_TABLE, HEAD_PARTITION, HEAD_KEY, head.encode())
+        try:
+            (etag,) = await self._store.apply(Replace(*where, current.etag) if current.etag else Insert(*where))
+        except (RowChanged, RowExists):
+            raise HeadMoved() from None
+        return replace(head, etag=etag)
+
+    async def list_versions(self, entry: StoredEntry) -> Sequence[JobVersion]:
+        """Return the retained versions of a job, the latest first."""
+        prefix = version_prefix(entry.name)
+        after, until = f"{prefix}{max(0, entry.number - MAX_VERSIONS):08d}~~", f"{prefix}~"
+        rows = await self._store.list_rows(
+            STORED_JOBS_TABLE, bucket_of(entry.name), after=after, until=until, limit=LARGEST_PAGE
+        )
+        found = {row.key: decode_version(row) for row in rows}
+        versions: list[JobVersion] = []
+        key = entry.row_key
+        while key in found and len(versions) < MAX_VERSIONS:
+            versions.append(found[key])
+            key = found[key].before
+        return versions
+
+    async def _insert_all(self, groups: Sequence[Sequence[Change]]) -> None:
+        """Insert the rows of each bucket; their keys are new."""
+        steps = [
+            rows[start : start + LARGEST_ATOMIC_GROUP]
+            for rows in groups
+            for start in range(0, len(rows), LARGEST_ATOMIC_GROUP)
+        ]
+        for answer in await self._store.apply_each(steps):
+            if isinstance(answer, StoreError):
+                raise answer
+
+    async def _read_buckets(self, head: TreeHead, known: JobTree) -> dict[str, Mapping[str, StoredEntry]] | None:
+        """Return the entries of each bucket; None if a row was removed, because the head has changed meanwhile."""
+        buckets: dict[str, Mapping[str, StoredEntry]] = {
+            bucket: known.buckets[bucket]
+            for bucket, key in head.buckets.items()
+            if known.head.buckets.get(bucket) == key
+        }
+        changed = [(bucket, key) for bucket, key in head.buckets.items() if bucket not in buckets]
+        rows = await self._get_rows(changed)
+        if rows is None:
+            return None
+        for (bucket, _), row in zip(changed, rows, strict=True):
+            entries = decode_bucket(row)
+            if not await self._read_texts(bucket, entries, known):
+                return None
+            buckets[bucket] = entries
+        return buckets
+
+    async def _read_texts(self, bucket: str, entries: dict[str, StoredEntry], known: JobTree) -> bool:
+        """Add the definitions that are not part of the bucket's row. Return False if a row was removed."""
+        unread: list[StoredEntry] = []
+        for name, entry in entries.items():
+            if entry.text or entry.is_deleted:
+                continue
+            before = known.find(name)
+            if before is not None and before.row_key == entry.row_key:
+                entries[name] = before
+            else:
+                unread.append(entry)
+        rows = await self._get_rows([(bucket, entry.row_key) for entry in unread])
+        if rows is None:
+            return False
+        for entry, row in zip(unread, rows, strict=True):
+            entries[entry.name] = replace(entry, text=encode_json(decode_version(row).definition))
+        return True
+
+    async def _get_rows(self, places: Sequence[tuple[str, str]]) -> list[Row] | None:
+        reads = (self._store.get_row(STORED_JOBS_TABLE, partition, key) for partition, key in places)
+        rows = await asyncio.gather(*reads)
+        found = [row for row in rows if row is not None]
+        return found if len(found) == len(rows) else None
+
+
+def format_stamp(at: datetime) -> str:
+    """Return the time as the keys of rows contain it, in milliseconds."""
+    return f"{int(at.timestamp() * 1000):013d}"
+
+
+def _new_stamp(at: datetime) -> str:
+    """Return the end of the keys of one change, with a part that makes it unique."""
+    return f"{format_stamp(at)}-{secrets.token_hex(4)}"
+
+
+def _insert(bucket: str, key: str, body: str) -> Insert:
+    return Insert(STORED_JOBS_TABLE, bucket, key, body)
+
+
+def _next_version(entry: StoredEntry | None, write: JobWrite, stamp: str, at: datetime, by: str) -> JobVersion:
+    number = 1 if entry is None else entry.number + 1
+    return JobVersion(
+        name=write.name,
+        number=number,
+        definition=write.definition,
+        at=at,
+        by=by,
+        owner=write.owner,
+        comment=write.comment,
+        row_key=version_key(write.name, number, stamp),
+        before="" if entry is None else entry.row_key,
+    )

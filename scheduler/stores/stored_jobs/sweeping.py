@@ -1,0 +1,110 @@
+"""Removes the rows of stored jobs that no head names. Called by the maintenance of both hosts.
+
+Such rows are left by a change that was superseded, and by a process that ended between its rows and its head. The head
+is replaced before any row is removed: a process that still holds one of these rows fails at its own replacement of the
+head, and writes rows with new keys.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import groupby
+
+from scheduler.stores.port import LARGEST_ATOMIC_GROUP, LARGEST_PAGE, Delete, Store
+from scheduler.stores.stored_jobs.repository import MAX_VERSIONS, STORED_JOBS_TABLE, HeadMoved, StoredJobs, format_stamp
+from scheduler.stores.stored_jobs.tree import BUCKET_COUNT, BUCKET_KEY, JobTree, parse_version_key
+
+SWEEP_INTERVAL = timedelta(minutes=10)
+UNUSED_BUCKET_AGE = timedelta(minutes=10)
+"""Age after which the row of a superseded bucket is removed: each change writes one, and it is large."""
+UNUSED_VERSION_AGE = timedelta(hours=1)
+
+
+class StoredJobSweeper:
+    def __init__(self, store: Store, jobs: StoredJobs) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._next_at: datetime | None = None
+        self._clean_generation = -1
+        """The generation after whose sweep no unused row was left."""
+
+    async def sweep(self, now: datetime) -> int:
+        """Remove unused rows, at most once per SWEEP_INTERVAL and only after changes. Return their number.
+
+        Raises StoreError: the next call continues.
+        """
+        if self._next_at is not None and now < self._next_at:
+            return 0
+        tree = await self._jobs.read()
+        self._next_at = now + SWEEP_INTERVAL
+        if not tree.head.etag or tree.head.generation == self._clean_generation:
+            return 0
+        unused = [
+            (partition, key)
+            for partition in map("{:02d}".format, range(BUCKET_COUNT))
+            for key in await self._find_unused(tree, partition)
+        ]
+        old = [place for place in unused if _is_old(place[1], now)]
+        if old:
+            try:
+                await self._jobs.replace_head(tree.head, replace(tree.head, swept=tree.head.swept + 1))
+            except HeadMoved:
+                return 0
+            await self._delete(old)
+        if len(old) == len(unused):
+            self._clean_generation = tree.head.generation
+        return len(old)
+
+    async def _find_unused(self, tree: JobTree, partition: str) -> list[str]:
+        keys = await self._list_keys(partition)
+        versions = [key for key in keys if not key.startswith(BUCKET_KEY)]
+        unused = [key for key in keys if key.startswith(BUCKET_KEY) and key != tree.head.buckets.get(partition)]
+        unused += [key for key in versions if not _may_be_used(tree, key)]
+        return unused + await self._find_duplicates(tree, set(versions).difference(unused))
+
+    async def _find_duplicates(self, tree: JobTree, versions: Iterable[str]) -> list[str]:
+        """Return the rows that share their number with a version in use: a process ended before it named them."""
+        counts = Counter(map(parse_version_key, versions))
+        used: dict[str, set[str]] = {}
+        for name in {name for (name, _), count in counts.items() if count > 1}:
+            entry = tree.find(name)
+            if entry is not None:
+                used[name] = {version.row_key for version in await self._jobs.list_versions(entry)}
+        return [key for key in versions if (name := parse_version_key(key)[0]) in used and key not in used[name]]
+
+    async def _list_keys(self, partition: str) -> list[str]:
+        keys: list[str] = []
+        after = ""
+        while True:
+            rows = await self._store.list_rows(
+                STORED_JOBS_TABLE, partition, after=after, limit=LARGEST_PAGE, bodies=False
+            )
+            keys += [row.key for row in rows]
+            if len(rows) < LARGEST_PAGE:
+                return keys
+            after = rows[-1].key
+
+    async def _delete(self, places: Sequence[tuple[str, str]]) -> None:
+        for partition, together in groupby(places, key=lambda place: place[0]):
+            keys = [key for _, key in together]
+            for start in range(0, len(keys), LARGEST_ATOMIC_GROUP):
+                some = keys[start : start + LARGEST_ATOMIC_GROUP]
+                await self._store.apply(*(Delete(STORED_JOBS_TABLE, partition, key) for key in some))
+
+
+def _is_old(key: str, now: datetime) -> bool:
+    age = UNUSED_BUCKET_AGE if key.startswith(BUCKET_KEY) else UNUSED_VERSION_AGE
+    return key.rpartition("~")[2] < format_stamp(now - age)
+
+
+def _may_be_used(tree: JobTree, key: str) -> bool:
+    name, number = parse_version_key(key)
+    entry = tree.find(name)
+    if entry is None:
+        return False
+    if number >= entry.number:
+        return key == entry.row_key
+    return number > entry.number - MAX_VERSIONS
