@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints, model_validator
@@ -41,9 +41,19 @@ def parse_instant(value: object) -> datetime:
         try:
             return parse_iso_instant(value)
         except ValueError:
-            pass
+            if (nearest := _nearest_instant(value)) is not None:
+                return nearest
     shown = make_printable(repr(value), 60)
     raise ValueError(f"{shown} is not an ISO 8601 instant: use a form such as 2026-11-25T01:50:30Z")
+
+
+def _nearest_instant(text: str) -> datetime | None:
+    """Return the first or last possible instant for one whose offset leads out of the years 1 to 9999."""
+    try:
+        instant = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return (datetime.min if instant.year == 1 else datetime.max).replace(tzinfo=UTC)
 
 
 Instant = Annotated[datetime, BeforeValidator(parse_instant)]

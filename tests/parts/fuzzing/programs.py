@@ -128,9 +128,12 @@ async def worker_app(folder: Path, azurite: Azurite) -> AsyncIterator[App]:
 
 
 async def _deliver(hosted: Hosted) -> None:
+    """Deliver messages at once, and ticks often enough that health stays ok."""
     while True:
-        await hosted.deliver()
-        await asyncio.sleep(0.05)
+        await hosted.worker.timer("tick")
+        for _ in range(400):
+            await hosted.deliver()
+            await asyncio.sleep(0.05)
 
 
 async def _serve_from_worker(worker: FunctionsWorker, scope: Scope, receive: Receive, send: Send) -> None:

@@ -123,3 +123,13 @@ async def test_the_dashboard_shows_until_when_a_job_is_paused() -> None:
         text = visible_text(await get_page(client))
 
     assert "every 10s paused until 14:00:00: deployment in 2 h no run yet" in text
+
+
+@pytest.mark.parametrize(
+    ("until", "status"), [("0001-01-01T00:31:49.039600+18:07", 422), ("9999-12-31T23:59:59-01:00", 200)]
+)
+async def test_an_instant_whose_offset_leads_out_of_the_calendar_is_the_nearest_one(until: str, status: int) -> None:
+    async with ApiClient() as desk:
+        answer = await desk.post_json(PAUSE, {"until": until})
+
+    assert answer.status_code == status, answer.text
