@@ -21,7 +21,7 @@ from scheduler.api.description.headers import response_headers
 from scheduler.api.list_response import create_list_response
 from scheduler.api.models.jobs import JobDetail, JobList, JobSummary
 from scheduler.api.models.runs import RunModel, run_path
-from scheduler.api.problems import InvalidInput, InvalidRequest
+from scheduler.api.problems import InvalidInput, UnusableValue
 from scheduler.api.routes.filters import (
     KindsParameter,
     LatestOutcomesParameter,
@@ -89,7 +89,7 @@ def _refuse_filters(**filters: list[str]) -> None:
     for name, values in filters.items():
         if values:
             message = "cannot be combined with view=full"
-            raise InvalidRequest(InvalidInput(location=f"query.{name}", message=message, hint="remove one of them"))
+            raise UnusableValue(InvalidInput(location=f"query.{name}", message=message, hint="remove one of them"))
 
 
 @router.read("/api/jobs/{name}", responses=NOT_MODIFIED)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Header, Response
 
-from scheduler.api.problems import ApiError, InvalidInput, InvalidRequest
+from scheduler.api.problems import ApiError, InvalidInput, InvalidRequest, UnusableValue
 from scheduler.operations.stored_jobs.preconditions import ANY_VERSION, NEW_JOB, Precondition
 
 _ETAGS = re.compile(r'\s*(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"\s*(?:,\s*(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"\s*)*')
@@ -19,9 +19,17 @@ _REQUIRED = (
     "client is lost"
 )
 
+_ETAG_FORM: dict[str, Any] = {"pattern": r'^(\*|"[!#-~]*")$'}
+"""The form of If-Match for the schema; a list of ETags is accepted too."""
+
 IfMatch = Annotated[
     str | None,
-    Header(alias="If-Match", max_length=1000, description="ETag of the definition that is changed, or `*`"),
+    Header(
+        alias="If-Match",
+        max_length=1000,
+        description="ETag of the definition that is changed, or `*`",
+        json_schema_extra=_ETAG_FORM,
+    ),
 ]
 RequiredMatch = Annotated[
     str | None,
@@ -30,6 +38,7 @@ RequiredMatch = Annotated[
         max_length=1000,
         description="ETag of the definition that is changed, or `*`",
         examples=["*"],
+        json_schema_extra=_ETAG_FORM,
     ),
 ]
 IfNoneMatch = Annotated[
@@ -38,7 +47,13 @@ IfNoneMatch = Annotated[
 ]
 IfAbsent = Annotated[
     str | None,
-    Header(alias="If-None-Match", max_length=10, description="`*`: the job must not exist yet", examples=["*"]),
+    Header(
+        alias="If-None-Match",
+        max_length=10,
+        description="`*`: the job must not exist yet",
+        examples=["*"],
+        json_schema_extra={"enum": ["*"]},
+    ),
 ]
 
 NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "The client's copy is current"}}
@@ -46,15 +61,15 @@ NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "The clien
 
 async def require_match(if_match: RequiredMatch = None) -> Precondition:
     """Return the precondition of a change. Raises ApiError: 428."""
-    if if_match is None:
+    if not if_match:
         raise ApiError(HTTPStatus.PRECONDITION_REQUIRED, f"{_REQUIRED}.")
     return _parse_match(if_match)
 
 
 async def require_match_or_absence(if_match: IfMatch = None, if_none_match: IfAbsent = None) -> Precondition:
     """Return the precondition of a PUT, which creates a job or replaces it. Raises ApiError: 428."""
-    if if_match is not None and if_none_match is not None:
-        raise InvalidRequest(
+    if if_match and if_none_match is not None:
+        raise UnusableValue(
             InvalidInput(location="header.If-Match", message="If-None-Match is given too", hint="send one of them")
         )
     if if_none_match is not None:
@@ -63,7 +78,7 @@ async def require_match_or_absence(if_match: IfMatch = None, if_none_match: IfAb
                 InvalidInput(location="header.If-None-Match", message="only * is possible here", hint="send *")
             )
         return NEW_JOB
-    if if_match is None:
+    if not if_match:
         raise ApiError(HTTPStatus.PRECONDITION_REQUIRED, f"{_REQUIRED}; If-None-Match: * creates a new job.")
     return _parse_match(if_match)
 
