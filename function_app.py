@@ -1,9 +1,9 @@
 """Entry point of the Functions host. Every function is one call into the program, which the first call opens.
 
 Route matching: the host tries HTTP functions in alphabetical order of their names and uses the first whose route and
-method match: health, heartbeat, manage, manage_jobs, manage_sets, manage_versions, operate, read. A GET below health/
-matches `health` and `read`, one below ping/ `heartbeat` and `read`; the anonymous function comes first. A POST that
-changes stored jobs matches a function `manage_...` and `operate`; the former comes first.
+method match. A GET below health/ matches `health` and `read`, one below ping/ `heartbeat` and `read`; the anonymous
+function comes first. A POST that changes stored jobs matches a function `manage_...` and `operate`; the former comes
+first.
 """
 
 import os

@@ -62,6 +62,7 @@ def serves_anonymous_functions(environ: Mapping[str, str]) -> bool:
 
 
 MANAGE_POST_FUNCTIONS: Final = (
+    HttpFunction("manage_definitions", "definitions/test-run", ("POST",)),
     HttpFunction("manage_jobs", "jobs", ("POST",)),
     HttpFunction("manage_sets", "sets/{*rest}", ("POST",)),
     HttpFunction("manage_versions", "jobs/{name}/versions/{*rest}", ("POST",)),
