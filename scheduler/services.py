@@ -20,7 +20,7 @@ from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.definitions import DefinitionReviewer
 from scheduler.queries.heartbeats import HeartbeatQueries
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
-from scheduler.queries.stats import StatsReader
+from scheduler.queries.statistics.reader import StatsReader
 from scheduler.queries.stored_jobs import StoredJobQueries
 from scheduler.queries.uptime import UptimeReader
 from scheduler.rate_limits.limiter import RateLimits

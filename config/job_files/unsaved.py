@@ -1,5 +1,5 @@
 """Validates jobs that are not in a file, with the same rules, together with jobs in force. Called by
-scheduler.app.definition_review.
+scheduler.app.definitions.review.
 """
 
 from __future__ import annotations

@@ -42,13 +42,13 @@ MAX_LISTED_FINDINGS = 500
 """Findings about definitions in a response. The detail contains their total number."""
 
 
-class SparseModel(ResponseModel):
+class SparseResponse(ResponseModel):
     """Is sent without the fields that are null."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=False)
 
 
-class InvalidInput(SparseModel):
+class InvalidInput(SparseResponse):
     """An invalid part of a request. `location`: for example `query.limit`."""
 
     location: str
@@ -62,7 +62,7 @@ class InvalidInput(SparseModel):
         return f"{text} {self.hint[0].upper()}{self.hint[1:]}" if text.endswith("?") else f"{text}; {self.hint}"
 
 
-class ProblemDetails(SparseModel):
+class ProblemDetails(SparseResponse):
     """Problem details of RFC 9457. `type` is about:blank: `status` is the kind, `detail` the cause and the fix.
 
     `request_id`: of the response header X-Request-ID, also in the log."""

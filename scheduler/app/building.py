@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import NamedTuple
 
 from config.loading import Configuration
 from jobs.ports import Clock
@@ -14,7 +15,7 @@ from jobs.running.system_clock import SystemClock
 from jobs.runs.events import ListenerGroup, RunListener
 from scheduler.app.authentication_setup import build_authentication
 from scheduler.app.check_setup import CheckSetup
-from scheduler.app.definition_review import ProgramDefinitionReviewer
+from scheduler.app.definitions.review import ProgramDefinitionReviewer
 from scheduler.app.early_telemetry import EarlyTelemetry
 from scheduler.app.foundation import Foundation, open_foundation
 from scheduler.app.health_probes import heartbeats_probe, secrets_probe
@@ -45,7 +46,7 @@ from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.heartbeat_reader import HeartbeatReader
 from scheduler.queries.heartbeats import HeartbeatQueries
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
-from scheduler.queries.stats import StatsReader
+from scheduler.queries.statistics.reader import StatsReader
 from scheduler.queries.uptime import UptimeReader
 from scheduler.secrets.monitor import SecretMonitor
 from scheduler.watchdog import JobWatch, Watchdog
@@ -74,8 +75,7 @@ async def open_program(
 
 
 async def _build_program(foundation: Foundation, listener: RunListener | None) -> Program:
-    catalog, store, clock = foundation.catalog, foundation.store, foundation.clock
-    runs, pauses, telemetry = foundation.runs, foundation.pauses, foundation.telemetry
+    catalog, clock, telemetry = foundation.catalog, foundation.clock, foundation.telemetry
     listener_group: RunListener = telemetry if listener is None else ListenerGroup(telemetry, listener)
     beats = _build_heartbeat_reader(foundation)
     setup = CheckSetup(foundation, beats)
@@ -84,48 +84,78 @@ async def _build_program(foundation: Foundation, listener: RunListener | None) -
     dispatch, depths = await foundation.profile.open_queue(foundation, lambda ticket: worker.submit(ticket))
     worker = build_worker(foundation, setup, listener_group, _build_follow_up(foundation, dispatch, listener_group))
     board = CircuitQueries(catalog, foundation.repositories.circuits, clock)
+    operations = _build_operations(foundation, setup, worker, dispatch, secret_watch, board, beats)
+    watchdog = _build_watchdog(foundation, depths, worker)
+    parts = _Parts(setup, dispatch, worker, operations, watchdog, secret_watch, board, beats)
+    return _assemble_program(foundation, parts)
+
+
+class _Parts(NamedTuple):
+    """What is built above the foundation, each part of those before it."""
+
+    setup: CheckSetup
+    dispatch: Dispatch
+    worker: Worker
+    operations: Operations
+    watchdog: Watchdog
+    secret_monitor: SecretMonitor
+    circuits: CircuitQueries
+    beats: HeartbeatReader
+
+
+def _assemble_program(foundation: Foundation, parts: _Parts) -> Program:
+    catalog, clock, runs, pauses = foundation.catalog, foundation.clock, foundation.runs, foundation.pauses
+    stored = foundation.repositories
     ages = foundation.settings.rollups.age, foundation.settings.retention.age
     return Program(
         settings=foundation.settings,
         catalog=catalog,
         clock=clock,
         identity=foundation.identity,
-        store=store,
+        store=foundation.store,
         owner=foundation.owner,
         runs=runs,
-        cursors=foundation.repositories.cursors,
-        schedule_activations=foundation.repositories.schedule_activations,
+        cursors=stored.cursors,
+        schedule_activations=stored.schedule_activations,
         pauses=pauses,
-        dead_letters=foundation.repositories.dead_letters,
-        check_setup=setup,
-        dispatch=dispatch,
-        worker=worker,
+        dead_letters=stored.dead_letters,
+        check_setup=parts.setup,
+        dispatch=parts.dispatch,
+        worker=parts.worker,
         audit=foundation.audit,
-        audit_queries=AuditQueries(catalog, foundation.repositories.audit_log),
+        audit_queries=AuditQueries(catalog, stored.audit_log),
         audit_upkeep=_build_audit_upkeep(foundation),
-        changes=foundation.repositories.changes,
-        change_queries=ChangeQueries(catalog, foundation.repositories.changes),
-        state_upkeep=StateUpkeep(
-            catalog, pauses, foundation.states, clock, is_complete=not foundation.configuration.problems
-        ),
-        operations=_build_operations(foundation, setup, worker, dispatch, secret_watch, board, beats),
-        queries=JobAndRunQueries(catalog, runs, pauses, foundation.repositories.dead_letters, clock),
+        changes=stored.changes,
+        change_queries=ChangeQueries(catalog, stored.changes),
+        state_upkeep=_build_state_upkeep(foundation),
+        operations=parts.operations,
+        queries=JobAndRunQueries(catalog, runs, pauses, stored.dead_letters, clock),
         health=foundation.health,
-        watchdog=_build_watchdog(foundation, depths, worker),
-        secret_monitor=secret_watch,
-        circuits=board,
-        definitions=ProgramDefinitionReviewer(
-            setup.secrets, setup.guard, setup.bindings, foundation.settings.default_schedule
-        ),
+        watchdog=parts.watchdog,
+        secret_monitor=parts.secret_monitor,
+        circuits=parts.circuits,
+        definitions=_build_definition_reviewer(foundation, parts.setup),
         stored_jobs=foundation.stored_jobs,
-        heartbeats=HeartbeatQueries(catalog, foundation.repositories.heartbeats, beats, pauses, clock),
+        heartbeats=HeartbeatQueries(catalog, stored.heartbeats, parts.beats, pauses, clock),
         uptimes=UptimeReader(catalog, runs, clock, *ages),
         stats=StatsReader(catalog, runs, clock, *ages),
         rate_limits=build_rate_limits(foundation),
-        idempotency=foundation.repositories.idempotency,
-        telemetry=telemetry,
+        idempotency=stored.idempotency,
+        telemetry=foundation.telemetry,
         authentication=build_authentication(foundation),
     )
+
+
+def _build_state_upkeep(foundation: Foundation) -> StateUpkeep:
+    is_complete = not foundation.configuration.problems
+    return StateUpkeep(
+        foundation.catalog, foundation.pauses, foundation.states, foundation.clock, is_complete=is_complete
+    )
+
+
+def _build_definition_reviewer(foundation: Foundation, setup: CheckSetup) -> ProgramDefinitionReviewer:
+    default_schedule = foundation.settings.default_schedule
+    return ProgramDefinitionReviewer(setup.secrets, setup.guard, setup.bindings, default_schedule)
 
 
 def _build_heartbeat_reader(foundation: Foundation) -> HeartbeatReader:

@@ -18,10 +18,10 @@ from observability.building import build_telemetry
 from observability.logs.setup import configure_logging
 from observability.telemetry import Telemetry
 from scheduler.app.adapters import describe_store_location, find_file_check, open_store
+from scheduler.app.definitions.stored_jobs import StoredJobParts, open_stored_jobs
 from scheduler.app.early_telemetry import EarlyTelemetry
 from scheduler.app.health_probes import configuration_probe, store_probe, telemetry_probe
 from scheduler.app.profile import HostProfile
-from scheduler.app.stored_jobs import StoredJobParts, open_stored_jobs
 from scheduler.audit.stored_trail import StoredAuditTrail
 from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.composition import build_snapshot

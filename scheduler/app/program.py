@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from jobs.ports import Clock
     from observability.telemetry import Telemetry
     from scheduler.app.check_setup import CheckSetup
-    from scheduler.app.stored_jobs import StoredJobParts
+    from scheduler.app.definitions.stored_jobs import StoredJobParts
     from scheduler.audit.trail import AuditTrail
     from scheduler.audit.upkeep import AuditUpkeep
     from scheduler.authentication.authentication import Authentication
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from scheduler.queries.definitions import DefinitionReviewer
     from scheduler.queries.heartbeats import HeartbeatQueries
     from scheduler.queries.jobs_and_runs import JobAndRunQueries
-    from scheduler.queries.stats import StatsReader
+    from scheduler.queries.statistics.reader import StatsReader
     from scheduler.queries.uptime import UptimeReader
     from scheduler.rate_limits.limiter import RateLimits
     from scheduler.secrets.monitor import SecretMonitor

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from scheduler.queries.circuits import CircuitQueries
     from scheduler.queries.heartbeats import HeartbeatQueries
     from scheduler.queries.jobs_and_runs import JobAndRunQueries
-    from scheduler.queries.stats import StatsReader
+    from scheduler.queries.statistics.reader import StatsReader
     from scheduler.queries.uptime import UptimeReader
 
 
@@ -92,7 +92,7 @@ class ReadOnlyProgram:
 
     @cached_property
     def stats(self) -> StatsReader:
-        from scheduler.queries.stats import StatsReader
+        from scheduler.queries.statistics.reader import StatsReader
 
         ages = self._settings.rollups.age, self._settings.retention.age
         return StatsReader(self._catalog, self._runs, self.clock, *ages)

@@ -22,8 +22,8 @@ from jobs.runs.histogram import Histogram
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.periods import Period
 from scheduler.queries.selection import JobSelection
-from scheduler.queries.stats import Stats, StatsReader
-from scheduler.queries.stats_sums import quantiles
+from scheduler.queries.statistics.reader import Stats, StatsReader
+from scheduler.queries.statistics.sums import quantiles
 from scheduler.queries.time_range import TimeRange
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import RunRecord

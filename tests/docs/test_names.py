@@ -23,7 +23,7 @@ WRITTEN_BY_READERS = {"config/jobs/checkout.yaml"}
 def leaves(values: dict[str, Any], before: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in values.items():
-        found |= leaves(value, f"{before}{key}.") if isinstance(value, dict) else {before + key: value}
+        found |= leaves(value, f"{before}{key}.") if value and isinstance(value, dict) else {before + key: value}
     return found
 
 
@@ -48,6 +48,8 @@ def test_the_page_lists_every_setting_with_its_default() -> None:
 def as_written(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
+    if value == {}:
+        return "none"
     return {None: "none", True: "true", False: "false"}.get(value, str(value))
 
 

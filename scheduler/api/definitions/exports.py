@@ -25,7 +25,7 @@ router = ApiRouter("jobs", by_tag=True)
 
 _CHUNK = 50
 """Jobs that are written in a thread at a time."""
-_ALL = 1_000_000
+_MAX_EXPORTED_JOBS = 1_000_000
 _RESPONSES = {
     200: {
         "description": "A job file that loads unchanged",
@@ -52,7 +52,7 @@ async def export_jobs(
     """
     selection = parse_job_filters(name, kind, tag, state, [])
     jobs = services.queries.current_jobs()
-    names, _ = await services.queries.select_names(selection, limit=_ALL)
+    names, _ = await services.queries.select_names(selection, limit=_MAX_EXPORTED_JOBS)
     parts = write_job_file((entry for each in names if (entry := jobs.find_job(each)) is not None), format)
     headers = {"Content-Disposition": f'attachment; filename="jobs.{format.value}"'}
     return StreamingResponse(_read_parts(parts), media_type=format.media_type, headers=headers)

@@ -52,7 +52,7 @@ _TEST_RUN: Final = _describe_document(
 )
 
 
-class Document:
+class DefinitionBody:
     """The body of a request."""
 
     def __init__(self, content: bytes, is_json: bool) -> None:
@@ -60,13 +60,13 @@ class Document:
         self.is_json = is_json
 
 
-async def read_document(request: Request) -> Document:
+async def read_document(request: Request) -> DefinitionBody:
     """Return the body. Whatever is wrong with it is a finding, not a problem of the request."""
     media_type = request.headers.get("content-type", JSON_TYPE).partition(";")[0].strip().lower()
-    return Document(await request.body(), media_type == JSON_TYPE)
+    return DefinitionBody(await request.body(), media_type == JSON_TYPE)
 
 
-DocumentDep = Annotated[Document, Depends(read_document)]
+DefinitionBodyDep = Annotated[DefinitionBody, Depends(read_document)]
 
 
 @router.operate(
@@ -75,7 +75,7 @@ DocumentDep = Annotated[Document, Depends(read_document)]
     max_body=MAX_DOCUMENT_BYTES,
     openapi_extra=_DOCUMENT,
 )
-async def validate_definitions(services: ServicesDep, document: DocumentDep) -> DefinitionReviewModel:
+async def validate_definitions(services: ServicesDep, document: DefinitionBodyDep) -> DefinitionReviewModel:
     """Validate a definition or a whole job file by the rules of job files, without saving it.
 
     The response is 200 for an invalid document, too: `problems` contains everything that is wrong, with the lines of a
@@ -93,7 +93,7 @@ async def validate_definitions(services: ServicesDep, document: DocumentDep) -> 
 )
 async def preview_instants(
     services: ServicesDep,
-    document: DocumentDep,
+    document: DefinitionBodyDep,
     count: Annotated[int, Query(ge=1, le=_MAX_INSTANTS, description="Maximum number of instants")] = 10,
     start: Annotated[
         str | None,
@@ -121,7 +121,7 @@ async def preview_instants(
     max_body=MAX_DOCUMENT_BYTES,
     openapi_extra=_TEST_RUN,
 )
-async def run_definition(services: ServicesDep, caller: CallerDep, document: DocumentDep) -> RunModel:
+async def run_definition(services: ServicesDep, caller: CallerDep, document: DefinitionBodyDep) -> RunModel:
     """Run the check of a definition once without saving it, and return the run with its attempts.
 
     Deadlines, allowed targets, secrets and retries are those of a job; the run takes at most 60 s. It is neither stored

@@ -16,7 +16,7 @@ from jobs.checks.guard.guard import Guard, TargetRules
 from jobs.runs import Ticket
 from observability.telemetry import Telemetry
 from scheduler.api.app import create_api
-from scheduler.app.definition_review import ProgramDefinitionReviewer
+from scheduler.app.definitions.review import ProgramDefinitionReviewer
 from scheduler.authentication.authentication import Authentication, open_authentication
 from scheduler.authentication.function_keys import FunctionKeyAuthenticator
 from scheduler.catalog.catalog import CatalogJob
@@ -26,7 +26,7 @@ from scheduler.queries.audit import AuditQueries
 from scheduler.queries.changes import ChangeQueries
 from scheduler.queries.heartbeats import HeartbeatQueries
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
-from scheduler.queries.stats import StatsReader
+from scheduler.queries.statistics.reader import StatsReader
 from scheduler.queries.stored_jobs import StoredJobQueries
 from scheduler.queries.uptime import UptimeReader
 from scheduler.rate_limits.limiter import RateLimits

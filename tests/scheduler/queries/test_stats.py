@@ -13,7 +13,7 @@ from jobs.runs import Outcome, Run
 from scheduler.catalog.catalog import Catalog
 from scheduler.queries.periods import Period
 from scheduler.queries.selection import parse_selection
-from scheduler.queries.stats import CLOSED_CACHED_SECONDS, StatsReader
+from scheduler.queries.statistics.reader import CLOSED_CACHED_SECONDS, StatsReader
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.runs.repository import Runs
 from tests.scheduler.fakes import VirtualClock, entry

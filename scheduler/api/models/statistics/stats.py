@@ -9,8 +9,8 @@ from pydantic import AliasChoices, ConfigDict, Field
 from jobs.runs import Outcome
 from jobs.runs.histogram import Histogram
 from scheduler.api.models.base import ResponseModel
-from scheduler.queries.stats import SelectionStats, Stats
-from scheduler.queries.stats_sums import StatsSums, quantiles
+from scheduler.queries.statistics.reader import SelectionStats, Stats
+from scheduler.queries.statistics.sums import StatsSums, quantiles
 
 
 class QuantilesModel(ResponseModel):

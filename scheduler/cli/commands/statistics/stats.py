@@ -24,7 +24,7 @@ from scheduler.cli.output import Column, is_terminal, print_note, show_json, sho
 if TYPE_CHECKING:
     from scheduler.app import ReadOnlyProgram
     from scheduler.queries.selection import JobSelection
-    from scheduler.queries.stats import SelectionStats, Stats
+    from scheduler.queries.statistics.reader import SelectionStats, Stats
 
 _FIELDS = (
     *("of", "jobs", "runs", "succeeded", "failed", "timed_out", "rejected", "skipped", "cancelled"),

@@ -1,4 +1,4 @@
-"""Caches sums of rollups. Used by scheduler.queries.stats."""
+"""Caches sums of rollups. Used by scheduler.queries.statistics.reader."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 
 from jobs.ports import Clock
-from scheduler.queries.stats_sums import StatsSums
+from scheduler.queries.statistics.sums import StatsSums
 
 CACHE_FACTOR = 20
 """Sums are cached for so many times as long as reading them took: at most 5 % of the time is spent reading."""

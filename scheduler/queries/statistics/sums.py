@@ -1,4 +1,6 @@
-"""Sums of rollups: counts, uptime, and runs by local hour of the day. Pure. Used by scheduler.queries.stats."""
+"""Sums of rollups: counts, uptime, and runs by local hour of the day. Pure. Used by
+scheduler.queries.statistics.reader.
+"""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog
 from scheduler.queries.periods import HOUR, Period, hour_of
 from scheduler.queries.selection import JobSelection
-from scheduler.queries.stats_cache import SumsCache
-from scheduler.queries.stats_sums import HoursOfDay, StatsSums
+from scheduler.queries.statistics.sums import HoursOfDay, StatsSums
+from scheduler.queries.statistics.sums_cache import SumsCache
 from scheduler.stores.runs.keys import instant_before
 from scheduler.stores.runs.repository import Runs
 
