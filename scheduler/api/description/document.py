@@ -77,7 +77,9 @@ def _complete(operation: dict[str, Any], builder: ExampleBuilder, is_open: bool)
         _remove_null(parameter["schema"])
         builder.add_parameter_example(parameter)
     contents = [operation.get("requestBody", {}), *operation["responses"].values()]
-    for content in (each for holder in contents for each in holder.get("content", {}).values()):
+    for media_type, content in (each for holder in contents for each in holder.get("content", {}).items()):
+        if media_type.endswith("yaml") and content.get("schema") == {"type": "string"}:
+            content["schema"] = {}  # what the text contains, not the text
         builder.add_example(content)
 
 

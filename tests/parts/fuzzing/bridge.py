@@ -58,7 +58,7 @@ async def _exchange(app: App, scope: Scope, body: bytes) -> list[Message]:
     async def receive() -> Message:
         nonlocal received
         if received:
-            return {"type": "http.disconnect"}
+            await asyncio.Future()  # the client stays until it has the answer
         received = True
         return {"type": "http.request", "body": body, "more_body": False}
 
