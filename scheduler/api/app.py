@@ -37,6 +37,7 @@ from scheduler.api.routes.states import changes
 from scheduler.api.routes.statistics import exports, stats, uptime
 from scheduler.api.selections import routes as selection_routes
 from scheduler.api.stored_jobs import routes as stored_job_routes
+from scheduler.api.stored_jobs import set_routes
 from scheduler.authentication.port import AuthenticationMode
 from scheduler.services import Services
 
@@ -44,6 +45,7 @@ ROUTERS = (
     health.router,
     jobs.router,
     stored_job_routes.router,
+    set_routes.router,
     pauses.router,
     selection_routes.router,
     definition_routes.router,

@@ -40,6 +40,7 @@ from scheduler.operations.pings import PingReceiver
 from scheduler.operations.runs import RunStarter
 from scheduler.operations.secrets import SecretRefresher
 from scheduler.operations.stored_jobs.editing import StoredJobEditor
+from scheduler.operations.stored_jobs.sets import JobSetApplier
 from scheduler.queries.audit import AuditQueries
 from scheduler.queries.changes import ChangeQueries
 from scheduler.queries.circuits import CircuitQueries
@@ -212,6 +213,9 @@ def _build_operations(
         definition_tests=DefinitionTester(build_test_runner(foundation, setup), clock, audit),
         pings=pinging,
         stored_jobs=StoredJobEditor(repositories.stored_jobs, foundation.stored_jobs.committer),
+        job_sets=JobSetApplier(
+            foundation.stored_jobs.committer, clock, _build_definition_reviewer(foundation, setup).review_stored
+        ),
         api_keys=ApiKeyManager(foundation.repositories.api_keys, foundation.audit, clock),
     )
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from scheduler.operations.runs import RunStarter
     from scheduler.operations.secrets import SecretRefresher
     from scheduler.operations.stored_jobs.editing import StoredJobEditor
+    from scheduler.operations.stored_jobs.sets import JobSetApplier
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +37,4 @@ class Operations:
     pings: PingReceiver
     api_keys: ApiKeyManager
     stored_jobs: StoredJobEditor
+    job_sets: JobSetApplier

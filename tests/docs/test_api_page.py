@@ -57,7 +57,11 @@ async def test_a_printed_command_succeeds(operation_id: str, host: tuple[Host, S
     live, store = host
     await prepare(store, request)
 
-    status, output = await run_line(request.curl_line(), live.client)
+    line = request.curl_line()
+    if operation_id == "apply_set":  # its plan_id is that of a plan of the same jobs
+        plan = await live.client.post("/api/sets/reports/plan", json=request.body)
+        line = line.replace("0" * 32, plan.json()["plan_id"])
+    status, output = await run_line(line, live.client)
 
     assert 200 <= status < 300, output
 

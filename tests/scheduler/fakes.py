@@ -41,6 +41,7 @@ from scheduler.operations.runs import RunStarter
 from scheduler.operations.secrets import SecretRefresher
 from scheduler.operations.stored_jobs.committing import StoredJobCommitter
 from scheduler.operations.stored_jobs.editing import StoredJobEditor
+from scheduler.operations.stored_jobs.sets import JobSetApplier, SetReview
 from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.heartbeat_reader import HeartbeatReader
 from scheduler.secrets.monitor import SecretMonitor
@@ -250,7 +251,12 @@ class WorkerHarness:
             self.store.data.rows[SCHEDULES_TABLE, "all", job] = Row("all", job, body, f"since-{job}")
         return self
 
+    async def review_set(self, jobs: object) -> SetReview:
+        """Everything is allowed and available."""
+        return SetReview()
+
     def operations(self, dispatch: Dispatch) -> Operations:
+        committer = StoredJobCommitter(self.stored, self.composer, self.clock, self.audit)
         running = RunStarter(self.catalog, self.runs, dispatch, self.clock, self.audit, end_of=self.worker.end_of)
         return Operations(
             runs=running,
@@ -282,9 +288,8 @@ class WorkerHarness:
                 self.catalog, self.tokens, self.heartbeats, self.beats, self.pauses, running, self.redactor, self.clock
             ),
             api_keys=ApiKeyManager(ApiKeys(self.store), self.audit, self.clock),
-            stored_jobs=StoredJobEditor(
-                self.stored, StoredJobCommitter(self.stored, self.composer, self.clock, self.audit)
-            ),
+            stored_jobs=StoredJobEditor(self.stored, committer),
+            job_sets=JobSetApplier(committer, self.clock, self.review_set),
         )
 
     def ticket(self, seconds: float = 0.0, job: str = "checkout") -> Ticket:

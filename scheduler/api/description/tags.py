@@ -7,6 +7,7 @@ from typing import Any, Final
 TAGS: Final = {
     "jobs": "What is checked, when, and what to expect. Run a job now, pause it, run missed instants.",
     "definitions": "Definitions that are not saved: validation and due instants. JSON schemas for editors.",
+    "sets": "Desired sets of stored jobs: plan the changes, then apply them together.",
     "runs": "Executions of jobs with their attempts. Cancel one that has not finished.",
     "stats": "Counts, success rates and response times of runs, also of deleted ones. Export runs and statistics.",
     "changes": "Instants at which jobs became up, degraded, down, silent or paused, with the cause.",

@@ -33,6 +33,13 @@ PATCH_BODY = describe_body(
 )
 
 
+SET_BODY = describe_body(
+    JSON_TYPE,
+    {"defaults": {"tags": {"team": "reports"}}, "jobs": {"reports-daily": {"check": _EXAMPLE["check"]}}},
+    "The desired jobs of this owner, as a job file has them",
+)
+
+
 async def read_object(request: Request) -> dict[str, Any]:
     """Return the body, an object. Raises InvalidRequest with the reason."""
     try:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from config.job_files.job_set import JobSet, LocatedExternalUse
 from config.job_files.unsaved import read_unsaved_jobs
+from config.stored_jobs import LocatedStoredJob, join_uses
 from config.warnings.bindings import warnings_of_denied_credentials
 from jobs.checks.binding.rules import Bindings
 from jobs.checks.guard.guard import Guard
@@ -18,6 +19,7 @@ from jobs.problems import Problem
 from jobs.schedules import Schedule
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.catalog.denied_targets import find_denied_targets
+from scheduler.operations.stored_jobs.sets import SetReview
 from scheduler.queries.definitions import DefinitionReview, find_related_jobs
 
 SECRETS_TIMEOUT = 10.0
@@ -51,6 +53,16 @@ class ProgramDefinitionReviewer:
             warnings=(*jobs.warnings, *denied),
             denied_targets=find_denied_targets(jobs, self._guard),
             unavailable_secrets=await self._find_unavailable_secrets(jobs.uses),
+        )
+
+    async def review_stored(self, jobs: Sequence[LocatedStoredJob]) -> SetReview:
+        """Return what these jobs need from outside and cannot have."""
+        together = join_uses(JobSet(), jobs)
+        credentials = tuple(warnings_of_denied_credentials(together, self._bindings))
+        return SetReview(
+            find_denied_targets(together, self._guard),
+            await self._find_unavailable_secrets(use for use in together.uses if use.job.enabled),
+            (*together.warnings, *credentials),
         )
 
     def _read(self, content: bytes, is_json: bool, snapshot: JobSnapshot) -> tuple[JobSet, tuple[Problem, ...]]:

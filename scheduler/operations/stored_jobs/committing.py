@@ -17,7 +17,7 @@ from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.catalog.composition import JobComposer, JobSources, StoredJob
-from scheduler.catalog.written_jobs import MAX_DEFINITION_BYTES
+from scheduler.catalog.written_jobs import MAX_DEFINITION_BYTES, LocatedStoredJob
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import Conflict, InvalidDefinition
 from scheduler.identity.caller import Caller
@@ -56,6 +56,10 @@ class StoredJobCommitter:
         """Return the current jobs, with the changes of other processes. Raises StoreError."""
         await self._composer.replace_tree(await self._stored.read(self._composer.sources.tree))
         return self._composer.sources
+
+    def define(self, name: str, definition: object) -> LocatedStoredJob | tuple[Problem, ...]:
+        """Return the job of one definition, or everything that is wrong with it."""
+        return self._composer.define(name, definition, 0)
 
     async def try_out(self, sources: JobSources, writes: Sequence[JobWrite], caller: Caller) -> JobSources:
         """Return the jobs after these changes. Raises InvalidDefinition, Conflict."""

@@ -38,6 +38,7 @@ from scheduler.api.stored_jobs.models import (
     VersionList,
     VersionModel,
 )
+from scheduler.api.stored_jobs.set_models import SetPlanModel
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry
@@ -84,6 +85,8 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("get", "/api/jobs/{name}/versions/{number}"): VersionModel,
     ("get", "/api/jobs/{name}/versions/{number}/diff"): VersionDiff,
     ("post", "/api/jobs/{name}/versions/{number}/restore"): JobDetail,
+    ("post", "/api/sets/{owner}/apply"): SetPlanModel,
+    ("post", "/api/sets/{owner}/plan"): SetPlanModel,
     ("post", "/api/jobs/{name}/backfill"): BackfillModel,
     ("post", "/api/jobs/{name}/pause"): JobDetail,
     ("post", "/api/jobs/{name}/resume"): JobDetail,

@@ -1,0 +1,70 @@
+"""Response models of plans of sets."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from scheduler.api.models.base import ResponseModel
+from scheduler.api.stored_jobs.models import DefinitionProblem, FieldChangeModel
+from scheduler.operations.stored_jobs.sets import JobDifference, SetPlan
+
+
+class JobDifferenceModel(ResponseModel):
+    """A job that a set adds, changes or removes, with its next ten due instants before and after."""
+
+    name: str
+    fields: list[FieldChangeModel]
+    next_before: list[datetime]
+    next_after: list[datetime]
+
+    @classmethod
+    def from_difference(cls, one: JobDifference) -> JobDifferenceModel:
+        return cls(
+            name=one.name,
+            fields=[FieldChangeModel.from_change(change) for change in one.fields],
+            next_before=list(one.next_before),
+            next_after=list(one.next_after),
+        )
+
+
+class ReasonModel(ResponseModel):
+    """`name`: of a job or a secret. `reason`: why it is a conflict, denied or unavailable."""
+
+    name: str
+    reason: str
+
+
+class SetPlanModel(ResponseModel):
+    """The changes of a set. `plan_id` confirms them in apply; `applied`: whether they were made.
+
+    `unchanged`: the number of jobs that stay as they are declared. `conflicts`: jobs of files, of another set, or made
+    by hand; a set with one cannot be applied. `denied_targets` and `unavailable_secrets` do not prevent it.
+    """
+
+    plan_id: str
+    owner: str
+    applied: bool
+    added: list[JobDifferenceModel]
+    changed: list[JobDifferenceModel]
+    removed: list[JobDifferenceModel]
+    unchanged: int
+    conflicts: list[ReasonModel]
+    denied_targets: list[ReasonModel]
+    unavailable_secrets: list[DefinitionProblem]
+    warnings: list[DefinitionProblem]
+
+    @classmethod
+    def from_plan(cls, plan: SetPlan) -> SetPlanModel:
+        return cls(
+            plan_id=plan.id,
+            owner=plan.owner,
+            applied=plan.is_applied,
+            added=[JobDifferenceModel.from_difference(one) for one in plan.added],
+            changed=[JobDifferenceModel.from_difference(one) for one in plan.changed],
+            removed=[JobDifferenceModel.from_difference(one) for one in plan.removed],
+            unchanged=plan.unchanged,
+            conflicts=[ReasonModel(name=name, reason=reason) for name, reason in plan.conflicts.items()],
+            denied_targets=[ReasonModel(name=name, reason=reason) for name, reason in plan.review.denied.items()],
+            unavailable_secrets=[DefinitionProblem.from_problem(problem) for problem in plan.review.secrets],
+            warnings=[DefinitionProblem.from_problem(problem) for problem in plan.review.warnings],
+        )

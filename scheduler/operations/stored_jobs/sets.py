@@ -1,0 +1,224 @@
+"""Plans and applies a desired set of stored jobs: everything or nothing. Created by scheduler.app.building.
+
+A set has an owner, and deletes only jobs of its owner. A job that another set owns, or that was made by hand, is a
+conflict, unless the caller adopts it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from jobs.ports import Clock
+from jobs.problems import Problem
+from scheduler.audit.trail import AuditedChange
+from scheduler.catalog.composition import JobSources
+from scheduler.catalog.written_jobs import LocatedStoredJob, WrittenJobs, read_written_jobs
+from scheduler.errors import Conflict, InvalidDefinition
+from scheduler.identity.caller import Caller
+from scheduler.operations.stored_jobs.committing import Decision, StoredJobCommitter, read_only_message
+from scheduler.queries.jobs_and_runs import next_due_instants
+from scheduler.queries.stored_jobs import FieldChange, compare_definitions, normalize_definition
+from scheduler.stores.rows.json_text import encode_json
+from scheduler.stores.stored_jobs.repository import JobWrite
+
+NEXT_RUNS = 10
+"""Due instants of a changed job before and after the change."""
+_MAX_NAMED = 10
+"""Names in the message of a conflict."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobDifference:
+    """A job that a set adds, changes or removes. `next_before`, `next_after`: its next due instants."""
+
+    name: str
+    fields: Sequence[FieldChange] = ()
+    next_before: Sequence[datetime] = ()
+    next_after: Sequence[datetime] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SetReview:
+    """What jobs need from outside and cannot have. `denied`: reasons by job. `secrets`: at the keys that name them."""
+
+    denied: Mapping[str, str] = field(default_factory=dict)
+    secrets: Sequence[Problem] = ()
+    warnings: Sequence[Problem] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SetPlan:
+    """`conflicts`: reasons by name of the job; a set with one cannot be applied. `id`: confirms the plan."""
+
+    id: str
+    owner: str
+    added: Sequence[JobDifference]
+    changed: Sequence[JobDifference]
+    removed: Sequence[JobDifference]
+    unchanged: int
+    conflicts: Mapping[str, str]
+    review: SetReview
+    is_applied: bool = False
+
+
+@dataclass(slots=True)
+class _Differences:
+    writes: list[JobWrite] = field(default_factory=list)
+    conflicts: dict[str, str] = field(default_factory=dict)
+    unchanged: int = 0
+
+
+class JobSetApplier:
+    """`plan` and `apply` raise InvalidDefinition, Conflict and StoreError."""
+
+    def __init__(
+        self,
+        committer: StoredJobCommitter,
+        clock: Clock,
+        review: Callable[[Sequence[LocatedStoredJob]], Awaitable[SetReview]],
+    ) -> None:
+        self._committer = committer
+        self._clock = clock
+        self._review = review
+
+    async def plan(self, owner: str, document: Any, caller: Caller, *, adopt: bool = False) -> SetPlan:
+        """Return what `apply` would change, with the id that it requires."""
+        written = _read(document)
+        sources = await self._committer.read_sources()
+        return await self._describe(sources, owner, written, caller, adopt)
+
+    async def apply(
+        self, owner: str, document: Any, plan_id: str, caller: Caller, *, adopt: bool = False, dry_run: bool = False
+    ) -> SetPlan:
+        """Make the planned changes together. Raises Conflict: the jobs or the set differ from those of the plan."""
+        written = _read(document)
+        plans: list[SetPlan] = []
+
+        async def decide(sources: JobSources) -> Decision:
+            if plan_id != _plan_id(sources, owner, written, adopt):
+                raise Conflict("the stored jobs, the job files or the set have changed since the plan: plan again")
+            found = _compare(sources, owner, written, adopt, self._committer)
+            if found.conflicts:
+                names = ", ".join(list(found.conflicts)[:_MAX_NAMED])
+                raise Conflict(
+                    f"the set {owner} cannot have these jobs: {names}. {next(iter(found.conflicts.values()))}"
+                )
+            plans[:] = [await self._describe(sources, owner, written, caller, adopt, is_applied=not dry_run)]
+            return Decision(() if dry_run else found.writes, _audited(owner, found.writes))
+
+        await self._committer.commit(caller, decide)
+        return plans[0]
+
+    async def _describe(
+        self,
+        sources: JobSources,
+        owner: str,
+        written: WrittenJobs,
+        caller: Caller,
+        adopt: bool,
+        *,
+        is_applied: bool = False,
+    ) -> SetPlan:
+        found = _compare(sources, owner, written, adopt, self._committer)
+        tried = await self._committer.try_out(sources, found.writes, caller)
+        names = {write.name: write for write in found.writes}
+        differences = {name: self._difference(name, sources, tried) for name in names}
+        new = [tried.stored[name].located for name, write in names.items() if write.definition is not None]
+        return SetPlan(
+            id=_plan_id(sources, owner, written, adopt),
+            owner=owner,
+            added=[one for name, one in differences.items() if sources.tree.find_job(name) is None],
+            changed=[
+                one
+                for name, one in differences.items()
+                if sources.tree.find_job(name) is not None and names[name].definition is not None
+            ],
+            removed=[one for name, one in differences.items() if names[name].definition is None],
+            unchanged=found.unchanged,
+            conflicts=found.conflicts,
+            review=await self._review([one for one in new if one is not None]),
+            is_applied=is_applied,
+        )
+
+    def _difference(self, name: str, sources: JobSources, tried: JobSources) -> JobDifference:
+        sides = [known.stored[name].located if name in known.stored else None for known in (sources, tried)]
+        before, after = ({} if one is None else normalize_definition(one.job) for one in sides)
+        fields = list(compare_definitions(before, after)) if before and after else []
+        return JobDifference(name, fields, *(self._next_due(one) for one in sides))
+
+    def _next_due(self, located: LocatedStoredJob | None) -> Sequence[datetime]:
+        if located is None or located.job.schedule is None or not located.job.enabled:
+            return ()
+        return next_due_instants(located.job.schedule, self._clock.now(), NEXT_RUNS)
+
+
+def _read(document: Any) -> WrittenJobs:
+    written = read_written_jobs(document)
+    if written.problems:
+        raise InvalidDefinition(written.problems)
+    return written
+
+
+def _plan_id(sources: JobSources, owner: str, written: WrittenJobs, adopt: bool) -> str:
+    head = sources.tree.head
+    parts = [
+        head.generation,
+        head.digest,
+        sources.files.digest,
+        owner,
+        adopt,
+        dict(sorted(written.definitions.items())),
+    ]
+    return hashlib.sha256(encode_json(parts).encode()).hexdigest()[:32]
+
+
+def _compare(
+    sources: JobSources, owner: str, written: WrittenJobs, adopt: bool, committer: StoredJobCommitter
+) -> _Differences:
+    found = _Differences()
+    for name, definition in written.definitions.items():
+        if (of_file := sources.index.jobs.get(name)) is not None:
+            found.conflicts[name] = read_only_message(name, of_file.origin)
+            continue
+        entry = sources.tree.find_job(name)
+        if entry is not None and entry.owner != owner and not adopt:
+            holder = f"belongs to the set {entry.owner}" if entry.owner else "was made by hand"
+            found.conflicts[name] = f"the job {name} {holder}; adopt it to make it part of this set"
+        elif entry is not None and entry.owner == owner and _is_equal(sources, name, definition, committer):
+            found.unchanged += 1
+        else:
+            found.writes.append(JobWrite(name, definition, owner, f"set {owner}"))
+    found.writes += _removals(sources, owner, written)
+    return found
+
+
+def _removals(sources: JobSources, owner: str, written: WrittenJobs) -> Iterator[JobWrite]:
+    for name, one in sources.stored.items():
+        if one.entry.owner == owner and name not in written.definitions:
+            yield JobWrite(name, None, owner, f"set {owner}")
+
+
+def _is_equal(sources: JobSources, name: str, definition: Mapping[str, Any], committer: StoredJobCommitter) -> bool:
+    known = sources.stored[name]
+    if encode_json(definition) == known.entry.text:
+        return True
+    if known.located is None:
+        return False
+    located = committer.define(name, definition)
+    return isinstance(located, LocatedStoredJob) and located.job == known.located.job
+
+
+def _audited(owner: str, writes: Sequence[JobWrite]) -> AuditedChange:
+    written = [write.name for write in writes if write.definition is not None]
+    removed = [write.name for write in writes if write.definition is None]
+    return AuditedChange(
+        action="set.apply",
+        object_id=owner,
+        summary=f"the set {owner} was applied: {len(written)} jobs written, {len(removed)} removed",
+        jobs=(*written, *removed),
+        after={"written": written, "removed": removed},
+    )
