@@ -71,6 +71,9 @@ jobs:
   payments-api:
     check: {url: "http://127.0.0.1:7071/api/health/live", auth: {kind: bearer, token: {secret: checkout-token}}}
     circuit: {consecutive_failures: 5, group: payments}
+  checkout-orders:
+    check: {url: "http://127.0.0.1:7071/api/health/live"}
+    tags: {team: payments}
 """
 TOKEN = "a-token-of-nightly-backup-0123456789"
 PRINTED_SERVER = "127.0.0.1:7071"
@@ -104,7 +107,9 @@ class Host:
         self.server = f"127.0.0.1:{port}"
         self.environment = environment
         jobs = environment["SCHEDULER_JOBS"]
-        self.placeholders = {**PLACEHOLDERS, "PATH": jobs, "config/jobs": jobs}
+        self.placeholders = {**PLACEHOLDERS, "PATH": jobs, "config/jobs": jobs, "checkout.yaml": f"{jobs}/readme.yaml"}
+        self._folder = Path(jobs).parent
+        self._anchor = ""
         self._client = httpx.AsyncClient(base_url=f"http://{self.server}", timeout=30)
 
     async def here(self, text: str) -> str:
@@ -112,6 +117,8 @@ class Host:
         text = text.replace(PRINTED_SERVER, self.server)
         for job, run_id in re.findall(r"\b([a-z-]+)@(\d{8}T\d{6}\.\d{3}Z(?:\.\w+)?)", text):
             text = text.replace(f"{job}@{run_id}", await self.finished_run(job))
+        if "--anchor" in text:
+            text = re.sub(r"--anchor \S+", f"--anchor {await self.audit_head()}", text)
         now = datetime.now(UTC)
         for option, instant in (("--from", now - timedelta(seconds=1)), ("--to", now)):
             if " backfill " in text:
@@ -122,6 +129,17 @@ class Host:
         """With something that exists in place of JOB and the like."""
         words = self.placeholders | ({"JOB": "nightly-backup"} if arguments[0] == "heartbeat" else {})
         return [words.get(word, word) for word in arguments]
+
+    def redirect(self, file: str) -> Path:
+        """The file for what a command writes, which later commands read under its printed name."""
+        self.placeholders[file] = str(self._folder / file)
+        return self._folder / file
+
+    async def audit_head(self) -> str:
+        """The first head of the audit trail that was requested, as an anchor."""
+        if not self._anchor:
+            self._anchor = str((await self._client.get("/api/audit/head")).json()["anchor"])
+        return self._anchor
 
     async def finished_run(self, job: str) -> str:
         run = (await self._client.post(f"/api/jobs/{job}/run", params={"wait": "20s"})).json()
@@ -188,11 +206,15 @@ async def test_a_printed_command_does_what_it_is_printed_for(
     while words and re.match(r"[A-Z_]+=", words[0]):
         monkeypatch.setenv(*words.pop(0).split("=", 1))
     words = words[: next((at for at, word in enumerate(words) if word == "|"), len(words))]
+    redirected = words.pop() if words[-2:-1] == [">"] else None
+    words = words[:-1] if redirected else words
     arguments = of_this_program(words)
     assert arguments is not None, (
         f"{printed}\nis no command that this test can run: add it, or to NOT_RUN with a reason"
     )
     message = await invoke_concurrently(*host.filled_in(arguments))
+    if redirected is not None:
+        host.redirect(redirected).write_text(message.stdout)
     for begin, undoing in UNDONE_BY:
         if " ".join(arguments).startswith(begin):
             await invoke_concurrently(*undoing)
