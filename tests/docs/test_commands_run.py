@@ -107,8 +107,9 @@ class Host:
         self.server = f"127.0.0.1:{port}"
         self.environment = environment
         jobs = environment["SCHEDULER_JOBS"]
-        self.placeholders = {**PLACEHOLDERS, "PATH": jobs, "config/jobs": jobs, "checkout.yaml": f"{jobs}/readme.yaml"}
         self._folder = Path(jobs).parent
+        files = {"checkout.yaml": f"{jobs}/readme.yaml", "runs.csv": str(self._folder / "runs.csv")}
+        self.placeholders = {**PLACEHOLDERS, "PATH": jobs, "config/jobs": jobs, **files}
         self._anchor = ""
         self._client = httpx.AsyncClient(base_url=f"http://{self.server}", timeout=30)
 
