@@ -108,7 +108,7 @@ class Host:
         self.environment = environment
         jobs = environment["SCHEDULER_JOBS"]
         self._folder = Path(jobs).parent
-        files = {"checkout.yaml": f"{jobs}/readme.yaml", "runs.csv": str(self._folder / "runs.csv")}
+        files = {"checkout.yaml": f"{jobs}/readme.yaml"}
         self.placeholders = {**PLACEHOLDERS, "PATH": jobs, "config/jobs": jobs, **files}
         self._anchor = ""
         self._client = httpx.AsyncClient(base_url=f"http://{self.server}", timeout=30)
@@ -116,6 +116,7 @@ class Host:
     async def here(self, text: str) -> str:
         """The text with what is different here: the server, run ids, and intervals, which end now."""
         text = text.replace(PRINTED_SERVER, self.server)
+        text = re.sub(r" -o (\S+)", lambda output: f" -o {self._folder / output[1]}", text)
         for job, run_id in re.findall(r"\b([a-z-]+)@(\d{8}T\d{6}\.\d{3}Z(?:\.\w+)?)", text):
             text = text.replace(f"{job}@{run_id}", await self.finished_run(job))
         if "--anchor" in text:
