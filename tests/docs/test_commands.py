@@ -27,7 +27,7 @@ def commands(text: str) -> Iterator[tuple[str, ...]]:
         words = words_of(line)
         while words and ASSIGNMENT.match(words[0]):
             words = words[1:]
-        end = next((at for at, word in enumerate(words) if word in ("|", "&")), len(words))
+        end = next((at for at, word in enumerate(words) if word in ("|", "&", ">")), len(words))
         if tuple(words[:1]) == DEV or tuple(words[:3]) == PROGRAM:
             yield tuple(words[:end])
 
