@@ -105,13 +105,14 @@ class JobComposer:
             return await self._compose(files, index, sources.tree)
 
     async def replace_tree(self, tree: JobTree, tried: JobSources | None = None) -> SetChange:
-        """Put the stored jobs of this tree in force; an older tree than the current one is ignored.
+        """Put the stored jobs of this tree in force; a tree that is not newer than the current one is
+        ignored.
 
         `tried`: the result of `try_out` for the same jobs, whose definitions are not validated again.
         """
         async with self._lock:
             sources = self.sources
-            if tree is sources.tree or tree.head.generation < sources.tree.head.generation:
+            if tree.head.generation <= sources.tree.head.generation:
                 return SetChange(self._catalog.snapshot)
             return await self._compose(sources.files, sources.index, tree, {} if tried is None else tried.stored)
 

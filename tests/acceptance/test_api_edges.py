@@ -87,7 +87,7 @@ async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place
         ("GET", "/api/nothing", 404, ("/api/openapi.json",)),
         ("GET", "/api/dashboard/static/%2e%2e/templates/overview.html", 404, ("no route",)),
         ("GET", "/api/jobs/checkout/run", 405, ("Use POST",)),
-        ("DELETE", "/api/jobs/checkout", 405, ("Use GET",)),
+        ("DELETE", "/api/jobs/checkout", 428, ("Send If-Match",)),
         ("OPTIONS", "/api/runs", 405, ("Use GET",)),
     ],
 )
@@ -168,7 +168,7 @@ async def test_pages_hold_every_run_once_and_a_changed_token_is_refused(place: P
 
     for changed in (token + "A", token[::-1], token.swapcase(), "%00", "🎉", "A" * 400):
         status, detail = await place.refused("GET", "/api/runs", params={"job": "paged", "continuation": changed})
-        assert status == 400
+        assert status == 422
         assert "use the value of the previous page" in detail
 
 

@@ -44,13 +44,6 @@ REQUESTS: list[tuple[str, str, dict[str, object]]] = [
     ("POST", "/api/dead-letters/replay", {"json": {}}),
     ("POST", "/api/dead-letters/none/replay", {}),
     ("DELETE", "/api/jobs", {}),
-    ("DELETE", "/api/jobs/checkout", {"headers": {"if-match": "*"}}),
-    ("DELETE", "/api/jobs/checkout", {"headers": {"if-match": "v1"}}),
-    ("PATCH", "/api/jobs/chekout", {"json": {}, "headers": {"if-match": "*"} | PATCH_TYPE}),
-    ("PUT", "/api/jobs/new", {"json": {"check": {"kind": "htp"}}, "headers": {"if-none-match": "*"}}),
-    ("PUT", "/api/jobs/new", {"json": {"check": {}}, "headers": {"if-match": '"v1-0"'}}),
-    ("PUT", "/api/jobs/new", {"json": [], "headers": {"if-none-match": '"v1-0"'}}),
-    ("POST", "/api/jobs", {"json": {"name": "checkout", "check": {"url": "http://127.0.0.1:9/"}}}),
     ("POST", "/api/secrets/nothing/refresh", {}),
     ("GET", "/api/ping/unknown-token", {}),
     ("POST", "/api/jobs/checkout/run", {"headers": {"sec-fetch-site": "cross-site"}}),
@@ -59,10 +52,30 @@ REQUESTS: list[tuple[str, str, dict[str, object]]] = [
 ]
 
 
+DEFINITION_REQUESTS = [
+    ("DELETE", "/api/jobs/checkout", {"headers": {"if-match": "*"}}),
+    ("DELETE", "/api/jobs/checkout", {"headers": {"if-match": "v1"}}),
+    ("PATCH", "/api/jobs/chekout", {"json": {}, "headers": {"if-match": "*"} | PATCH_TYPE}),
+    ("PUT", "/api/jobs/new", {"json": {"check": {"kind": "htp"}}, "headers": {"if-none-match": "*"}}),
+    ("PUT", "/api/jobs/new", {"json": {"check": {}}, "headers": {"if-match": '"v1-0"'}}),
+    ("PUT", "/api/jobs/new", {"json": [], "headers": {"if-none-match": '"v1-0"'}}),
+    ("POST", "/api/jobs", {"json": {"name": "checkout", "check": {"url": "http://127.0.0.1:9/"}}}),
+]
+
+
 @virtual_time
 async def test_the_problem_of_each_request(text_snapshot: SnapshotAssertion) -> None:
     async with ApiClient(jobs=[entry("checkout"), entry("on-demand", schedule=None)]) as client:
         texts = [text_of(await client.request(method, path, **options)) for method, path, options in REQUESTS]
+
+    assert "\n".join(texts) == text_snapshot
+
+
+async def test_the_problem_of_each_request_about_a_definition(text_snapshot: SnapshotAssertion) -> None:
+    async with ApiClient(jobs=[entry("checkout")]) as client:
+        texts = [
+            text_of(await client.request(method, path, **options)) for method, path, options in DEFINITION_REQUESTS
+        ]
 
     assert "\n".join(texts) == text_snapshot
 

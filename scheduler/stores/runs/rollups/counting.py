@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from jobs.runs import Run
 from scheduler.stores.port import (
@@ -84,13 +86,24 @@ class RunCounting:
         self._store = store
         self._suffix = f".{writer}" if writer else ""
         self._cache = HourCache()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """Of the rows that are being written, by key: the tasks of this process take turns."""
 
     async def finish_all(self, items: Sequence[FinishingChanges]) -> Sequence[str | StoreError]:
         """Make the changes of each run and count it. Results in the same order: the etag, or the error of the run's own
         changes.
         """
+        groups = self._group(items)
+        async with AsyncExitStack() as stack:
+            # In one order, so that two tasks do not wait for each other.
+            for row_key in sorted({group.row_key for group in groups}):
+                await stack.enter_async_context(self._locks.setdefault(row_key, asyncio.Lock()))
+            answers = await self._write(groups)
+        return [answers[number] for number in range(len(items))]
+
+    async def _write(self, waiting: list[_Group]) -> dict[int, str | StoreError]:
+        """Return the answers by the number of the run."""
         answers: dict[int, str | StoreError] = {}
-        waiting = self._group(items)
         while waiting:
             # A row is written by one group at a time; the next ones of that row follow.
             current = {group.row_key: group for group in reversed(waiting)}
@@ -108,7 +121,7 @@ class RunCounting:
             waiting = [*repeated, *rest]
             await self._reread([group for group in repeated if group.tries], answers)
             waiting = [group for group in waiting if group.items[0][0] not in answers]
-        return [answers[number] for number in range(len(items))]
+        return answers
 
     def _group(self, items: Sequence[FinishingChanges]) -> list[_Group]:
         """Put runs of one row together, in the order of their start."""

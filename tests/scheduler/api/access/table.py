@@ -105,6 +105,17 @@ LIMITED_ROUTES: Final[dict[str, int]] = {
     "GET /api/session": ALLOWED,
     "GET /api/audit": ALLOWED,
     "GET /api/audit/export": ALLOWED,
+    # A definition decides which tags a job has.
+    "POST /api/jobs": _ALL_JOBS,
+    "PUT /api/jobs/{name}": _ALL_JOBS,
+    "PATCH /api/jobs/{name}": _ALL_JOBS,
+    "DELETE /api/jobs/{name}": _ALL_JOBS,
+    "GET /api/jobs/{name}/versions": _ALL_JOBS,
+    "GET /api/jobs/{name}/versions/{number}": _ALL_JOBS,
+    "GET /api/jobs/{name}/versions/{number}/diff": _ALL_JOBS,
+    "POST /api/jobs/{name}/versions/{number}/restore": _ALL_JOBS,
+    "POST /api/sets/{owner}/plan": _ALL_JOBS,
+    "POST /api/sets/{owner}/apply": _ALL_JOBS,
     # All jobs at once.
     "GET /api/secrets": _ALL_JOBS,
     "POST /api/secrets/{name}/refresh": _ALL_JOBS,

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from config.job_files.job_set import JobSet
 from scheduler.authentication.authentication import Authentication
 from scheduler.authentication.port import Authenticated, AuthenticationMode, RequestCredentials
-from scheduler.catalog.catalog import JobSnapshot
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 from scheduler.stores.dead_letters.letter import DeadLetter
 from tests.jobs.running.run_parts import REFUSED
@@ -144,7 +144,8 @@ async def test_a_circuit_that_others_share_is_visible_but_cannot_be_changed(clie
 async def test_a_job_that_gets_the_tag_exists_from_then_on(client: ApiClient) -> None:
     assert (await client.get(f"/api/jobs/{THEIRS}")).status_code == 404
 
-    client.shop.catalog.replace(JobSnapshot([entry(THEIRS, tags={"team": "payments"})]))
+    job = entry(THEIRS, tags={"team": "payments"}).job
+    await client.shop.composer.replace_files(JobSet({THEIRS: job}, {THEIRS: "jobs.yaml:1"}, digest="another"))
 
     assert (await client.get(f"/api/jobs/{THEIRS}")).status_code == 200
     assert (await client.get(f"/api/jobs/{OURS}")).status_code == 404
