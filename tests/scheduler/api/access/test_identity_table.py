@@ -49,6 +49,8 @@ REACHED = {
     "POST /api/runs/{run_id}/cancel": 409,
     "POST /api/dead-letters/{letter_id}/replay": 409,
     "POST /api/jobs/{name}/backfill": 422,
+    "POST /api/jobs/{name}/versions/{number}/restore": 404,
+    "POST /api/sets/{owner}/apply": 409,
     "POST /api/keys": 409,
     "GET /api/ping/{token}/": 404,
     "POST /api/ping/{token}/": 404,
@@ -101,7 +103,7 @@ class Site:
     async def _open(self) -> None:
         definitions = example_jobs("http://127.0.0.1:9")
         jobs = [
-            CatalogJob(JobDefinition.model_validate({"name": name, **body}), f"jobs.yaml:{name}")
+            CatalogJob(JobDefinition.model_validate({"name": name, **body}), "jobs.yaml:1")
             for name, body in definitions.items()
         ]
         self.provider = await OpenIdProvider().__aenter__()
