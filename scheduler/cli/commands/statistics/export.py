@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from scheduler.app import ReadOnlyProgram
-    from scheduler.queries.exports import STATS_FIELDS, ExportFormat, export_lines, export_stats
+    from scheduler.queries.exports import ExportFormat
 
 
 class ExportSubject(StrEnum):
@@ -62,7 +62,7 @@ def export(
       export stats --window 90d --tag team=payments
     """
     from scheduler.cli.context import exit_if_incomplete, load_for_command, run_in_store
-    from scheduler.queries.exports import ExportFormat
+    from scheduler.queries.exports import STATS_FIELDS, ExportFormat, export_lines, export_stats
 
     if subject is ExportSubject.RUNS and (window or names or tags):
         fail("--window, --name and --tag apply to stats: use --from, --month or --job")
