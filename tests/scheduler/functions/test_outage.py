@@ -148,7 +148,7 @@ async def test_requests_are_refused_while_the_store_is_unavailable_and_answered_
     assert (await ask(host, "GET", "/api/runs")).status == 200
     await tables.cut()
     assert_unavailable(await ask(host, "GET", "/api/runs"), "Azure table history cannot be used")
-    assert_unavailable(await ask(host, "POST", "/api/jobs/onDemand/run"), "Azure table history cannot be used")
+    assert_unavailable(await ask(host, "POST", "/api/jobs/onDemand/run"), "Azure table audit cannot be used")
     ready = await ask(host, "GET", "/api/health/ready")
     assert (ready.status, ready.json()["status"]) == (503, "down")
     assert (await ask(host, "GET", "/api/health/live")).status == 200
