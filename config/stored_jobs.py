@@ -26,6 +26,7 @@ from config.job_files.joining import (
     LocatedJob,
     find_disagreements,
     find_wrong_dependencies,
+    locate_by_origin,
     locate_dependency_problem,
     locate_uses,
 )
@@ -164,10 +165,10 @@ class FileJobIndex:
 
     def __init__(self, files: JobSet) -> None:
         self.groups = files.groups
-        self.jobs: dict[str, LocatedJob] = {}
-        for job in files:
-            file, _, line = files.origins[job.name].rpartition(":")
-            self.jobs[job.name] = LocatedJob(job, file, int(line), (), None, JsonDocument(file, None))
+        self.jobs = {
+            job.name: locate_by_origin(job, files.origins[job.name], lambda file: JsonDocument(file, None))
+            for job in files
+        }
 
     def find_rejected(self, stored: Mapping[str, LocatedStoredJob]) -> dict[str, tuple[Problem, ...]]:
         """Return the stored jobs that cannot be in force together with the files and each other, with the reasons."""

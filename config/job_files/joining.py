@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from config.documents.document import Document
@@ -47,6 +47,16 @@ class LocatedJob:
     @property
     def path(self) -> KeyPath:
         return self.container if self.entry_key is None else (*self.container, self.entry_key)
+
+
+def locate_by_origin(job: JobDefinition, origin: str, document: Callable[[str], Document]) -> LocatedJob:
+    """Return a job of which only the origin is known. `document`: makes the document of a file for its problems.
+
+    A stored job has no line.
+    """
+    file, _, line = origin.rpartition(":")
+    file = file or origin
+    return LocatedJob(job, file, int(line) if line.isdigit() else 1, (), None, document(file))
 
 
 @dataclass(frozen=True, slots=True)

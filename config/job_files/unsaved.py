@@ -11,7 +11,7 @@ from config.documents.document import Document
 from config.errors import ConfigurationError
 from config.job_files.interning import PartInterner
 from config.job_files.job_set import JobSet
-from config.job_files.joining import FileJobs, LocatedJob, join_files
+from config.job_files.joining import FileJobs, join_files, locate_by_origin
 from config.job_files.reader import parse_file
 from jobs.definition import JobDefinition
 from jobs.problems import Problem
@@ -36,7 +36,11 @@ def read_unsaved_jobs(
     file = parse_file(content, shown, "", None, PartInterner(), default_schedule, os.environ)
     own = {one.job.name for one in file.jobs}
     related = find_related([one.job for one in file.jobs])
-    others = [_locate(job, origin) for job, origin in related if job.name not in own]
+    others = [
+        locate_by_origin(job, origin, lambda file: Document(file, None))
+        for job, origin in related
+        if job.name not in own
+    ]
     problems: tuple[Problem, ...] = ()
     try:
         jobs = join_files([FileJobs(jobs=tuple(others)), file])
@@ -46,8 +50,3 @@ def read_unsaved_jobs(
     uses = tuple(use for use in jobs.uses if use.job.name in own)
     warnings = tuple(warning for warning in jobs.warnings if warning.file == shown)
     return JobSet(found, dict.fromkeys(found, shown), warnings=warnings, uses=uses), problems
-
-
-def _locate(job: JobDefinition, origin: str) -> LocatedJob:
-    file, _, line = origin.rpartition(":")
-    return LocatedJob(job, file or origin, int(line) if line.isdigit() else 1, (), None, Document(file, None))

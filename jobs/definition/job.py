@@ -162,6 +162,10 @@ class JobDefinition(FrozenModel):
             return None
         return self.name if self.circuit.group is None else f"group:{self.circuit.group}"
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the full form with all defaults as JSON: it is the same for each way to write the job."""
+        return self.model_dump(mode="json", by_alias=True)
+
     def generation(self) -> str:
         """Hash the job's behaviour, without its telemetry. A ticket of another generation is not executed."""
         definition = self.model_dump_json(by_alias=True, exclude={"telemetry"})

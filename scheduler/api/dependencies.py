@@ -45,9 +45,13 @@ async def get_services(request: Request) -> Services:
 
 async def get_caller(request: Request) -> Caller:
     """Return who sent the request, as scheduler.api.access has found out."""
-    state = request.scope["state"]
-    address = find_client_address(request.scope)
-    return Caller(state["principal"], ChangeSource.API, address, state.get("request_id", ""))
+    return create_caller(request, request.scope["state"]["principal"])
+
+
+def create_caller(request: Request, principal: Principal) -> Caller:
+    """Return the caller of a request that this principal has sent."""
+    request_id = request.scope["state"].get("request_id", "")
+    return Caller(principal, ChangeSource.API, find_client_address(request.scope), request_id)
 
 
 async def reject_unknown_query(request: Request) -> None:

@@ -16,7 +16,7 @@ from pydantic import ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from jobs.problems import dotted_path, validation_findings
+from jobs.problems import Problem, dotted_path, validation_findings
 from jobs.request_id import current_request_id
 from scheduler.api.allowed_methods import find_allowed_methods
 from scheduler.api.dashboard.error_page import accepts_html, error_page_response
@@ -34,6 +34,7 @@ from scheduler.errors import (
     PreconditionFailed,
 )
 from scheduler.stores.port import StoreError
+from scheduler.stores.rows.continuations import InvalidContinuation
 
 _log = logging.getLogger("scheduler.api")
 
@@ -163,6 +164,12 @@ def add_problem_handlers(api: FastAPI) -> None:
         headers = {"ETag": error.etag} if isinstance(error, PreconditionFailed) and error.etag else None
         return respond_with_problem(request, _STATUS_OF[type(error)], f"{text[0].upper()}{text[1:]}.", headers=headers)
 
+    @api.exception_handler(InvalidContinuation)
+    async def _invalid_continuation(request: Request, error: InvalidContinuation) -> Response:
+        return await _api_problem(
+            request, UnusableValue(InvalidInput(location="query.continuation", message=str(error)))
+        )
+
     @api.exception_handler(StoreError)
     @api.exception_handler(DispatchError)
     async def _part_away(request: Request, error: Exception) -> Response:
@@ -182,12 +189,14 @@ def add_problem_handlers(api: FastAPI) -> None:
         return respond_with_problem(request, error.status_code, _http_detail(request, error, headers), headers=headers)
 
 
+def describe_problem(problem: Problem) -> InvalidInput:
+    """Return what is wrong with a definition in the body."""
+    return InvalidInput(location=f"body.{problem.key}".rstrip("."), message=problem.message, hint=problem.hint or None)
+
+
 def _invalid_definition(request: Request, error: InvalidDefinition) -> Response:
     problems = error.problems
-    errors = [
-        InvalidInput(location=f"body.{problem.key}".rstrip("."), message=problem.message, hint=problem.hint or None)
-        for problem in problems[:MAX_LISTED_FINDINGS]
-    ]
+    errors = [*map(describe_problem, problems[:MAX_LISTED_FINDINGS])]
     number = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     detail = f"The definition has {number}. {errors[0]}."
     return respond_with_problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)

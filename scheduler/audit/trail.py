@@ -63,17 +63,3 @@ class AuditTrail(ChangeRecorder, Protocol):
     async def record_refusal(self, refusal: Refusal) -> None:
         """Count a refusal; entries are stored at a bounded rate. Logs what cannot be stored."""
         ...
-
-
-class LoggedAuditTrail:
-    """An audit trail that stores nothing: the log lines of scheduler.audit.recording remain."""
-
-    async def record(self, caller: Caller, change: AuditedChange) -> int:
-        """See AuditTrail.record."""
-        return 0
-
-    async def record_failure(self, caller: Caller, change: AuditedChange, error: BaseException, number: int) -> None:
-        """See AuditTrail.record_failure."""
-
-    async def record_refusal(self, refusal: Refusal) -> None:
-        """See AuditTrail.record_refusal."""

@@ -44,7 +44,7 @@ def minimal_definition(job: JobDefinition) -> Mapping[str, Any]:
             candidate.setdefault("schedule", None)  # the kind of its check can have a default schedule
         if _loads_as(JobDefinition, candidate, job):
             return _without_name(candidate)
-    return _without_name(job.model_dump(mode="json", by_alias=True))
+    return _without_name(job.to_json())
 
 
 def write_job_file(jobs: Iterable[CatalogJob], format: JobFileFormat) -> Iterator[str]:

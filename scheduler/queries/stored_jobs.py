@@ -102,7 +102,7 @@ class StoredJobQueries:
         if version.definition is None:
             return {}
         located = self._composer.define(version.name, version.definition, version.number)
-        return normalize_definition(located.job) if isinstance(located, LocatedStoredJob) else version.definition
+        return located.job.to_json() if isinstance(located, LocatedStoredJob) else version.definition
 
     def _require_entry(self, name: str, caller: Caller) -> StoredEntry:
         sources = self._composer.sources
@@ -120,11 +120,6 @@ def find_stored_job(sources: JobSources, name: str, caller: Caller) -> StoredJob
         return None
     tags = {} if found.located is None else found.located.job.tags
     return found if caller.principal.sees(tags) else None
-
-
-def normalize_definition(job: JobDefinition) -> Mapping[str, Any]:
-    """Return the full form with all defaults: it is the same for each way to write the job."""
-    return job.model_dump(mode="json", by_alias=True)
 
 
 def compare_definitions(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[FieldChange]:

@@ -15,8 +15,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jobs.formats.instants import format_instant
-from scheduler.stores.port import LARGEST_PAGE, Row, Store, StoreError, Upsert
+from scheduler.stores.port import Row, Store, StoreError, Upsert
 from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.rows.paging import list_all_rows
 
 if TYPE_CHECKING:
     from jobs.schedules import Schedule
@@ -121,14 +122,7 @@ class Pauses:
             _log.warning("could not read the pauses: %s; those read before stay in force", error)
 
     async def _read_all(self) -> dict[str, Pause]:
-        found: dict[str, Pause] = {}
-        after = ""
-        while rows := await self._store.list_rows(PAUSES_TABLE, _PARTITION, after=after, limit=LARGEST_PAGE):
-            found |= {row.key: _read_pause(row) for row in rows}
-            if len(rows) < LARGEST_PAGE:
-                break
-            after = rows[-1].key
-        return found
+        return {row.key: _read_pause(row) for row in await list_all_rows(self._store, PAUSES_TABLE, _PARTITION)}
 
 
 def _read_pause(row: Row) -> Pause:

@@ -17,8 +17,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from datetime import datetime
 
 from jobs.schedules import Schedule
-from scheduler.stores.port import LARGEST_PAGE, Insert, Row, RowExists, Store, Upsert
+from scheduler.stores.port import Insert, Row, RowExists, Store, Upsert
 from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.rows.paging import iterate_pages
 
 SCHEDULES_TABLE = "schedules"
 _PARTITION = "all"
@@ -108,11 +109,9 @@ class ScheduleActivations:
         return since
 
     async def _iterate_rows(self) -> AsyncIterator[Row]:
-        after = ""
-        while rows := await self._store.list_rows(SCHEDULES_TABLE, _PARTITION, after=after, limit=LARGEST_PAGE):
-            for row in rows:
+        async for page in iterate_pages(self._store, SCHEDULES_TABLE, _PARTITION):
+            for row in page:
                 yield row
-            after = rows[-1].key
 
 
 def _encode_row(mark: str | None, since: datetime, before: Mapping[str, str]) -> str:

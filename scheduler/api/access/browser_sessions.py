@@ -10,13 +10,14 @@ from http import HTTPStatus
 
 from fastapi import Request, Response
 
+from scheduler.api.dependencies import create_caller
 from scheduler.api.problems import ApiError
 from scheduler.api.requests.client_address import find_client_address
+from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, Refusal
 from scheduler.authentication.errors import AuthenticationError
 from scheduler.authentication.port import Authenticated
 from scheduler.authentication.sessions import PLAIN_COOKIE, SECURE_COOKIE, Sessions
-from scheduler.identity.caller import Caller, ChangeSource
 from scheduler.services import Services
 
 
@@ -25,10 +26,9 @@ async def start_session(
 ) -> Authenticated:
     """Start a session for a caller and set its cookie. Return its caller. Raises StoreError, ApiError."""
     sessions = _require_sessions(services)
-    who = Caller(caller.principal, ChangeSource.API, find_client_address(request.scope), _request_id(request))
     change = AuditedChange("session.start", caller.principal.id, f"{caller.principal.id} signed in")
-    await services.audit.record(who, change)
-    cookie, session = await sessions.start(caller)
+    async with audited(services.audit, create_caller(request, caller.principal), change):
+        cookie, session = await sessions.start(caller)
     is_secure = _is_secure(request, services)
     response.set_cookie(
         SECURE_COOKIE if is_secure else PLAIN_COOKIE,
@@ -47,10 +47,9 @@ async def end_session(request: Request, services: Services, response: Response) 
     sessions = _require_sessions(services)
     caller: Authenticated | None = request.scope["state"].get("authenticated")
     if caller is not None and caller.session_id:
-        who = Caller(caller.principal, ChangeSource.API, find_client_address(request.scope), _request_id(request))
         change = AuditedChange("session.end", caller.principal.id, f"{caller.principal.id} signed out")
-        await services.audit.record(who, change)
-        await sessions.end(caller.session_id)
+        async with audited(services.audit, create_caller(request, caller.principal), change):
+            await sessions.end(caller.session_id)
     for name, is_secure in ((SECURE_COOKIE, True), (PLAIN_COOKIE, False)):
         if name in request.cookies:
             response.delete_cookie(name, path="/", secure=is_secure, httponly=True, samesite="strict")
@@ -59,7 +58,8 @@ async def end_session(request: Request, services: Services, response: Response) 
 async def record_refused_session(request: Request, services: Services, error: AuthenticationError) -> None:
     """Record that a session was refused."""
     route, address = f"{request.method} {request.url.path}", find_client_address(request.scope)
-    refusal = Refusal(error.way or "none", route, error.reason, error.claimed, address, _request_id(request))
+    request_id = request.scope["state"].get("request_id", "")
+    refusal = Refusal(error.way or "none", route, error.reason, error.claimed, address, request_id)
     await services.audit.record_refusal(refusal)
 
 
@@ -74,7 +74,3 @@ def _is_secure(request: Request, services: Services) -> bool:
     """Return whether the cookie is for HTTPS alone: always, except on loopback without TLS."""
     schemes = (request.url.scheme, request.headers.get("x-forwarded-proto", ""))
     return services.authentication.is_remote or "https" in schemes
-
-
-def _request_id(request: Request) -> str:
-    return str(request.scope["state"].get("request_id", ""))

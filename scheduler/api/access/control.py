@@ -24,6 +24,7 @@ from scheduler.api.access.responses import answer_unauthenticated, is_page_reque
 from scheduler.api.access.routes import RouteTable
 from scheduler.api.declared_route import DeclaredRoute
 from scheduler.api.requests.client_address import FUNCTION_NAME, find_client_address
+from scheduler.api.requests.header_values import header_reader, header_values
 from scheduler.api.requests.rejection import reject
 from scheduler.api.scopes import HEALTH_PATH, PING_PATH_PREFIX, mask_token
 from scheduler.api.scopes import Scope as RouteScope
@@ -110,11 +111,9 @@ class AccessControl:
         if isinstance(error, AuthenticationUnavailable):
             await reject(scope, send, HTTPStatus.SERVICE_UNAVAILABLE, error.detail, retry_after=_RETRY_AFTER)
             return
-        is_known = isinstance(error, RoleMissing)
-        status = HTTPStatus.FORBIDDEN if is_known else HTTPStatus.UNAUTHORIZED
         await self._record(scope, error.reason, error.claimed, way=error.way)
-        if is_known:
-            await reject(scope, send, status, error.detail)
+        if isinstance(error, RoleMissing):
+            await reject(scope, send, HTTPStatus.FORBIDDEN, error.detail)
         else:
             await answer_unauthenticated(scope, send, error.detail, is_invalid=True)
 
@@ -126,8 +125,7 @@ class AccessControl:
 
     async def _record_forged_claims(self, scope: Scope) -> None:
         """Record an Easy Auth header that the platform cannot have sent. It is ignored."""
-        is_sent = any(name == EASY_AUTH_HEADER.encode() for name, _ in scope["headers"])
-        if is_sent and not self._authentication.trusts_platform:
+        if header_values(scope, EASY_AUTH_HEADER) and not self._authentication.trusts_platform:
             await self._record(scope, "platform_claims_ignored", way=PrincipalKind.EASY_AUTH)
 
     async def _record(self, scope: Scope, reason: str, principal: str = "", *, way: str = "") -> None:
@@ -146,11 +144,7 @@ def _is_missing_free_path(scope: Scope) -> bool:
 
 
 def _read_credentials(scope: Scope) -> RequestCredentials:
-    def values(name: str) -> list[str]:
-        key = name.encode("ascii")
-        return [value.decode("latin-1") for given, value in scope["headers"] if given == key]
-
-    return RequestCredentials(values, find_client_address(scope), scope.get(FUNCTION_NAME) or "")
+    return RequestCredentials(header_reader(scope), find_client_address(scope), scope.get(FUNCTION_NAME) or "")
 
 
 def _is_served(scope: Scope) -> bool:

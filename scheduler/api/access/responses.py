@@ -14,6 +14,8 @@ from scheduler.api.scopes import SIGN_IN_PATH
 
 _NEEDS_CREDENTIAL = "This request needs a credential. Send `Authorization: Bearer KEY` or `X-API-Key: KEY`."
 CHALLENGE = 'Bearer realm="scheduler"'
+INVALID_CHALLENGE = f'{CHALLENGE}, error="invalid_token"'
+"""For a request whose credential is invalid."""
 
 
 def is_page_request(scope: Scope) -> bool:
@@ -29,6 +31,6 @@ async def answer_unauthenticated(
         location = f"{SIGN_IN_PATH}?{urlencode({'next': scope['path']})}"
         await reject(scope, send, HTTPStatus.SEE_OTHER, _NEEDS_CREDENTIAL, headers=[(b"location", location.encode())])
         return
-    challenge = f'{CHALLENGE}, error="invalid_token"' if is_invalid else CHALLENGE
+    challenge = INVALID_CHALLENGE if is_invalid else CHALLENGE
     headers = [(b"www-authenticate", challenge.encode())]
     await reject(scope, send, HTTPStatus.UNAUTHORIZED, detail or _NEEDS_CREDENTIAL, headers=headers)

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from fastapi import HTTPException, Request, Response
 
 from scheduler.api.access.browser_sessions import end_session, record_refused_session, start_session
-from scheduler.api.access.responses import CHALLENGE
+from scheduler.api.access.responses import CHALLENGE, INVALID_CHALLENGE
 from scheduler.api.access.session_models import SessionModel
 from scheduler.api.dependencies import ServicesDep
 from scheduler.api.routing import ApiRouter
@@ -55,7 +55,7 @@ async def delete_session(request: Request, services: ServicesDep, response: Resp
 
 
 def _headers_of(error: AuthenticationError) -> dict[str, str] | None:
-    return {"WWW-Authenticate": f'{CHALLENGE}, error="invalid_token"'} if isinstance(error, InvalidCredential) else None
+    return {"WWW-Authenticate": INVALID_CHALLENGE} if isinstance(error, InvalidCredential) else None
 
 
 def _status_of(error: AuthenticationError) -> HTTPStatus:

@@ -9,7 +9,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from scheduler.api.access.browser_sessions import end_session, record_refused_session, start_session
-from scheduler.api.access.responses import CHALLENGE
+from scheduler.api.access.responses import INVALID_CHALLENGE
 from scheduler.api.dashboard.rendering import DASHBOARD_PATH, render_page
 from scheduler.api.dependencies import ServicesDep
 from scheduler.api.requests.client_address import find_client_address
@@ -20,7 +20,7 @@ from scheduler.authentication.port import Authenticated, AuthenticationMode, Req
 from scheduler.services import Services
 
 _FORM = "application/x-www-form-urlencoded"
-_CHALLENGE = {"WWW-Authenticate": f'{CHALLENGE}, error="invalid_token"'}
+_CHALLENGE = {"WWW-Authenticate": INVALID_CHALLENGE}
 
 router = ApiRouter(accepts_unknown_query=True, in_schema=False)
 

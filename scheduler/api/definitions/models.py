@@ -9,10 +9,8 @@ from jobs.definition import JobDefinition
 from jobs.problems import Problem
 from jobs.schedules import TimeZone, zone_of
 from scheduler.api.models.base import ResponseModel, example_values
+from scheduler.api.problems import MAX_LISTED_FINDINGS
 from scheduler.queries.definitions import DefinitionReview
-
-MAX_LISTED_FINDINGS = 500
-"""Findings of one kind in a response."""
 
 
 class FindingModel(ResponseModel):
@@ -57,7 +55,7 @@ class ReviewedJobModel(ResponseModel):
             kind=job.check.kind,
             endpoint=job.check.endpoint,
             generation=job.generation(),
-            definition=job.model_dump(mode="json", by_alias=True),
+            definition=job.to_json(),
         )
 
 

@@ -13,8 +13,9 @@ from jobs.definition import JobDefinition
 from jobs.formats.instants import parse_instant
 from scheduler.api.definitions.models import DefinitionReviewModel, DueInstantsModel
 from scheduler.api.dependencies import CallerDep, ServicesDep
+from scheduler.api.description.bodies import describe_body
 from scheduler.api.models.runs import RunModel
-from scheduler.api.problems import InvalidInput, UnusableValue
+from scheduler.api.problems import InvalidInput, UnusableValue, describe_problem
 from scheduler.api.requests.body_rules import JSON_TYPE
 from scheduler.api.routing import ApiRouter
 from scheduler.queries.definitions import DefinitionReview
@@ -26,6 +27,8 @@ YAML_TYPE: Final = "application/yaml"
 MAX_DOCUMENT_BYTES: Final = 256 * 1024
 """Bytes of about 500 jobs."""
 _MAX_INSTANTS: Final = 100
+_MAX_PROBLEMS: Final = 20
+"""Problems that a response lists and its detail names."""
 
 _EXAMPLE: Final[dict[str, Any]] = {
     "jobs": {
@@ -39,9 +42,7 @@ _ONE_JOB_EXAMPLE: Final[dict[str, Any]] = {"name": "checkout-api", **_EXAMPLE["j
 
 
 def _describe_document(example: dict[str, Any], description: str) -> dict[str, Any]:
-    content = {"schema": {"type": "object"}, "example": example}
-    types = {JSON_TYPE: content, YAML_TYPE: {"schema": {"type": "string"}, "example": "jobs: {}"}}
-    return {"requestBody": {"required": True, "description": description, "content": types}}
+    return describe_body({JSON_TYPE: example, YAML_TYPE: "jobs: {}"}, description)
 
 
 _DOCUMENT: Final = _describe_document(_EXAMPLE, "One job with its name, or a document as a job file; see docs/jobs.md")
@@ -144,14 +145,7 @@ def _parse_start(text: str) -> datetime:
 def _only_job(review: DefinitionReview) -> JobDefinition:
     """Raises UnusableValue: the document is invalid, or does not have exactly one job."""
     if review.problems:
-        raise UnusableValue(
-            *(
-                InvalidInput(
-                    location=f"body.{problem.key}".rstrip("."), message=problem.message, hint=problem.hint or None
-                )
-                for problem in review.problems[:20]
-            )
-        )
+        raise UnusableValue(*map(describe_problem, review.problems[:_MAX_PROBLEMS]))
     if len(review.jobs) != 1:
         raise UnusableValue(InvalidInput(location="body", message=f"has {len(review.jobs)} jobs, expected one"))
     return next(iter(review.jobs.values()))

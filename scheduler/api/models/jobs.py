@@ -113,7 +113,7 @@ class JobDetail(JobSummary):
     @staticmethod
     def definition_json(view: JobView) -> dict[str, Any]:
         """Return the definition with all defaults. It contains names of secrets, never their values."""
-        return view.entry.job.model_dump(mode="json", by_alias=True)
+        return view.entry.job.to_json()
 
 
 def _job_fields(view: JobView) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from ipaddress import ip_address
 
 from starlette.types import Scope
 
+from scheduler.api.requests.header_values import header_values
+
 _MAX_LENGTH = 60
 BEHIND_PROXY = "behind_proxy"
 """Member of the state of a request, set by scheduler.api.middleware.request_ids."""
@@ -23,7 +25,7 @@ def find_client_address(scope: Scope) -> str:
     """
     is_on_functions = FUNCTION_NAME in scope
     if is_on_functions or scope.get("state", {}).get(BEHIND_PROXY):
-        hops = [value.decode("latin-1") for key, value in scope["headers"] if key == b"x-forwarded-for"]
+        hops = header_values(scope, "x-forwarded-for")
         if hops or is_on_functions:
             return _strip_port(hops[-1].rpartition(",")[2].strip())[:_MAX_LENGTH] if hops else ""
     client = scope.get("client")

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from jobs.problems import make_printable
 from scheduler.api.requests.body_reader import ClientGone, read_body, replay_body
 from scheduler.api.requests.body_rules import MAX_BODY_BYTES, BodyRule, BodyRules
+from scheduler.api.requests.header_values import header_reader
 from scheduler.api.requests.hosts import find_host_error
 from scheduler.api.requests.json_shape import JsonShape
 from scheduler.api.requests.origins import SAFE_METHODS, find_site_error
@@ -54,7 +55,7 @@ class RequestGuard:
             return
 
     async def _check(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = _header_reader(scope)
+        headers = header_reader(scope)
         # The ping routes read a body of up to a megabyte themselves, so that a long text does not fail a heartbeat.
         # Pings from any site are accepted; the token in the path is the credential.
         is_ping = scope["path"].startswith(PING_PATH_PREFIX)
@@ -121,14 +122,6 @@ def _type_check(rule: BodyRule, method: str, headers: _HeaderReader) -> Callable
 def _content_check(rule: BodyRule, headers: _HeaderReader) -> Callable[[bytes], str]:
     is_json = not any(headers("content-type")) or any("json" in value.lower() for value in headers("content-type"))
     return JsonShape(rule.max_members).find_error if is_json else lambda _: ""
-
-
-def _header_reader(scope: Scope) -> _HeaderReader:
-    def values(name: str) -> list[str]:
-        key_bytes = name.encode("ascii")
-        return [value.decode("latin-1") for key, value in scope["headers"] if key == key_bytes]
-
-    return values
 
 
 def _can_have_body(method: str, headers: _HeaderReader) -> bool:

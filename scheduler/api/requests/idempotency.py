@@ -23,12 +23,13 @@ from jobs.ports import Clock
 from jobs.problems import make_printable
 from scheduler.api.requests.body_reader import replay_body
 from scheduler.api.requests.client_id import find_client_id
+from scheduler.api.requests.header_values import header_values
 from scheduler.api.requests.rejection import RequestRejected, reject
 from scheduler.api.scopes import HEALTH_PATH, PING_PATH_PREFIX
 from scheduler.stores.idempotency import REQUEST_LEASE, IdempotencyRecord, IdempotencyRecords, StoredResponse
 from scheduler.stores.port import StoreError
 
-HEADER: Final = b"idempotency-key"
+HEADER: Final = "idempotency-key"
 MAX_KEY_LENGTH: Final = 255
 IN_PROGRESS_RETRY_AFTER: Final = "2"
 """Seconds after which to repeat a request while the first one is in progress."""
@@ -84,7 +85,7 @@ class Idempotency:
 
     async def _begin(self, scope: Scope, key: str, body: bytes) -> tuple[IdempotencyRecord, IdempotencyRecord | None]:
         record_id = _hash(find_client_id(scope), scope["method"], scope["path"], key)
-        types = [value.decode("latin-1") for name, value in scope["headers"] if name == b"content-type"]
+        types = header_values(scope, "content-type")
         fingerprint = _hash(scope["query_string"].decode("latin-1"), *types, body)
         try:
             return await self._records.begin(record_id, fingerprint, self._clock.now())
@@ -141,7 +142,7 @@ def _find_keys(scope: Scope) -> list[str]:
         or scope["path"].startswith((HEALTH_PATH, PING_PATH_PREFIX))
     ):
         return []
-    return [value.decode("latin-1").strip() for name, value in scope["headers"] if name == HEADER]
+    return [value.strip() for value in header_values(scope, HEADER)]
 
 
 def _parse_key(keys: list[str]) -> str:

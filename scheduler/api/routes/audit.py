@@ -10,7 +10,6 @@ from starlette.responses import StreamingResponse
 
 from scheduler.api.dependencies import CallerDep, Continuation, JobParameter, Limit, ServicesDep
 from scheduler.api.models.audit import AuditEntryModel, AuditHeadModel, AuditList
-from scheduler.api.problems import InvalidInput, UnusableValue
 from scheduler.api.routes.filters import parse_due_range
 from scheduler.api.routing import ApiRouter
 from scheduler.queries.audit import AuditFilter
@@ -68,12 +67,7 @@ async def list_audit_entries(
     """
     at = parse_due_range(since, until, services.clock.now())
     criteria = AuditFilter(principal, action, job, at)
-    try:
-        page = await services.audit_queries.list_entries(
-            caller.principal, criteria, limit=limit, continuation=continuation
-        )
-    except ValueError as error:
-        raise UnusableValue(InvalidInput(location="query.continuation", message=str(error))) from None
+    page = await services.audit_queries.list_entries(caller.principal, criteria, limit=limit, continuation=continuation)
     return AuditList(entries=[AuditEntryModel.from_view(view) for view in page.entries], continuation=page.continuation)
 
 

@@ -14,7 +14,7 @@ from scheduler.api.dependencies import CallerDep, Continuation, JobParameter, Li
 from scheduler.api.models.dead_letters import DeadLetterDetail, DeadLetterList, ReplayModel
 from scheduler.api.models.requests import Instant, Reason, RequestModel
 from scheduler.api.models.runs import RunModel, run_path
-from scheduler.api.problems import ApiError, InvalidInput, UnusableValue
+from scheduler.api.problems import ApiError
 from scheduler.api.routes.jobs import POLL_RETRY_AFTER
 from scheduler.api.routing import ApiRouter
 from scheduler.operations.dead_letters import LetterFilter
@@ -64,10 +64,7 @@ async def list_dead_letters(
     services: ServicesDep, job: JobParameter = None, limit: Limit = 50, continuation: Continuation = None
 ) -> DeadLetterList:
     """List the runs and messages that failed permanently, newest first."""
-    try:
-        page = await services.queries.list_dead_letters(job=job, limit=limit, continuation=continuation)
-    except ValueError as error:
-        raise UnusableValue(InvalidInput(location="query.continuation", message=str(error))) from None
+    page = await services.queries.list_dead_letters(job=job, limit=limit, continuation=continuation)
     if job is not None and not page.letters:
         # A deleted job can still have letters. A name that never existed is a typing error.
         services.queries.require_job(job)

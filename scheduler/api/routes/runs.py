@@ -21,7 +21,7 @@ from scheduler.api.dependencies import (
 from scheduler.api.description.headers import response_headers
 from scheduler.api.list_response import create_list_response
 from scheduler.api.models.runs import RunList, RunModel, run_path
-from scheduler.api.problems import ApiError, InvalidInput, UnusableValue
+from scheduler.api.problems import ApiError
 from scheduler.api.routes.filters import FromParameter, ToParameter, parse_due_range
 from scheduler.api.routes.jobs import POLL_RETRY_AFTER
 from scheduler.api.routing import ApiRouter
@@ -49,10 +49,7 @@ async def list_runs(
     """
     due = parse_due_range(since, until, services.clock.now())
     ended = parse_outcome(outcome)
-    try:
-        page = await services.queries.list_runs(job=job, outcome=ended, due=due, limit=limit, continuation=continuation)
-    except ValueError as error:
-        raise UnusableValue(InvalidInput(location="query.continuation", message=str(error))) from None
+    page = await services.queries.list_runs(job=job, outcome=ended, due=due, limit=limit, continuation=continuation)
     if job is not None and not page.records:
         # A deleted job can still have runs. A name that never existed is a typing error.
         services.queries.require_job(job)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
+from scheduler.api.description.bodies import describe_body
 from scheduler.api.problems import InvalidInput, InvalidRequest
 from scheduler.api.requests.body_rules import JSON_TYPE, MERGE_PATCH_TYPE
 from scheduler.catalog.written_jobs import InvalidJson, parse_definition_json
@@ -21,21 +22,14 @@ _EXAMPLE = {
 }
 
 
-def describe_body(media_type: str, example: Any, description: str) -> dict[str, Any]:
-    """Return the request body for OpenAPI."""
-    content = {media_type: {"schema": {"type": "object"}, "example": example}}
-    return {"requestBody": {"required": True, "description": description, "content": content}}
-
-
-DEFINITION_BODY = describe_body(JSON_TYPE, _EXAMPLE, "A definition in the full or in the flat form, see docs/jobs.md")
+DEFINITION_BODY = describe_body({JSON_TYPE: _EXAMPLE}, "A definition in the full or in the flat form, see docs/jobs.md")
 PATCH_BODY = describe_body(
-    MERGE_PATCH_TYPE, {"schedule": "every 30s", "description": None}, "A merge patch (RFC 7396) of the definition"
+    {MERGE_PATCH_TYPE: {"schedule": "every 30s", "description": None}}, "A merge patch (RFC 7396) of the definition"
 )
 
 
 SET_BODY = describe_body(
-    JSON_TYPE,
-    {"defaults": {"tags": {"team": "reports"}}, "jobs": {"reports-daily": {"check": _EXAMPLE["check"]}}},
+    {JSON_TYPE: {"defaults": {"tags": {"team": "reports"}}, "jobs": {"reports-daily": {"check": _EXAMPLE["check"]}}}},
     "The desired jobs of this owner, as a job file has them",
 )
 

@@ -21,7 +21,7 @@ from scheduler.errors import Conflict, InvalidDefinition
 from scheduler.identity.caller import Caller
 from scheduler.operations.stored_jobs.committing import Decision, StoredJobCommitter, read_only_message
 from scheduler.queries.jobs_and_runs import next_due_instants
-from scheduler.queries.stored_jobs import FieldChange, compare_definitions, normalize_definition
+from scheduler.queries.stored_jobs import FieldChange, compare_definitions
 from scheduler.stores.rows.json_text import encode_json
 from scheduler.stores.stored_jobs.repository import JobWrite
 
@@ -146,7 +146,7 @@ class JobSetApplier:
 
     def _difference(self, name: str, sources: JobSources, tried: JobSources) -> JobDifference:
         sides = [known.stored[name].located if name in known.stored else None for known in (sources, tried)]
-        before, after = ({} if one is None else normalize_definition(one.job) for one in sides)
+        before, after = ({} if one is None else one.job.to_json() for one in sides)
         fields = list(compare_definitions(before, after)) if before and after else []
         return JobDifference(name, fields, *(self._next_due(one) for one in sides))
 

@@ -24,6 +24,7 @@ from scheduler.stores.audit.chain import (
 )
 from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Delete, Insert, Row, RowExists, Store, StoreError, Upsert
 from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.rows.paging import iterate_pages
 
 AUDIT_TABLE = "audit"
 _PARTITION = "chain"
@@ -83,14 +84,11 @@ class AuditLog:
     async def stream_rows(self, first: int = 0) -> AsyncIterator[Row]:
         """Yield all rows of entries from `first` on, ascending by key."""
         after = _key(first - 1) if first > 0 else ""
-        while rows := await self._store.list_rows(
-            AUDIT_TABLE, _PARTITION, after=after, until=_AFTER_ENTRIES, limit=_PAGE
+        async for page in iterate_pages(
+            self._store, AUDIT_TABLE, _PARTITION, after=after, until=_AFTER_ENTRIES, size=_PAGE
         ):
-            for row in rows:
+            for row in page:
                 yield row
-            if len(rows) < _PAGE:
-                return
-            after = rows[-1].key
 
     async def prune(self, content: Mapping[str, Any], now: datetime, age_s: float) -> int:
         """Delete the entries that are older than `age_s`, at most MAX_PRUNED. Return their number.

@@ -26,9 +26,10 @@ from scheduler.stores.changes.keys import (
     list_prefix,
     state_key,
 )
-from scheduler.stores.port import LARGEST_ATOMIC_GROUP, LARGEST_PAGE, Delete, Insert, Replace, Row, Store, Upsert
+from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Delete, Insert, Replace, Row, Store, Upsert
 from scheduler.stores.rows.continuations import InvalidContinuation
 from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.rows.paging import list_all_rows
 from scheduler.stores.runs.keys import DueRange, instant_before, reverse_ms
 
 _POSITION = re.compile(r"\d{21}(?:@[^@/\x00-\x1f]{1,200})?")
@@ -58,14 +59,10 @@ class StateChanges:
 
     async def read_states(self) -> dict[str, StoredState]:
         """Return the state of each job."""
-        states: dict[str, StoredState] = {}
-        after = STATE_PREFIX
-        while True:
-            rows = await self._list(after, end_of(STATE_PREFIX), LARGEST_PAGE)
-            states |= {row.key[len(STATE_PREFIX) :]: _read_state(row) for row in rows}
-            if len(rows) < LARGEST_PAGE:
-                return states
-            after = rows[-1].key
+        rows = await list_all_rows(
+            self._store, CHANGES_TABLE, CHANGES_PARTITION, after=STATE_PREFIX, until=end_of(STATE_PREFIX)
+        )
+        return {row.key[len(STATE_PREFIX) :]: _read_state(row) for row in rows}
 
     async def read_state(self, job: str) -> StoredState | None:
         row = await self._store.get_row(CHANGES_TABLE, CHANGES_PARTITION, state_key(job))

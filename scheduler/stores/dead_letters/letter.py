@@ -102,7 +102,7 @@ class LetterPage:
 def _definition_to_store(job: JobDefinition) -> Mapping[str, Any] | None:
     if len(job.model_dump_json(by_alias=True)) > LARGEST_LETTER_DEFINITION:
         return None
-    return job.model_dump(mode="json", by_alias=True)
+    return job.to_json()
 
 
 def _letter_id(at: datetime, content: str) -> str:

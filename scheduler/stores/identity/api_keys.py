@@ -14,8 +14,9 @@ from typing import Any
 
 from scheduler.identity.api_keys import ApiKey
 from scheduler.identity.principal import Role
-from scheduler.stores.port import LARGEST_PAGE, Insert, Replace, Row, Store, Upsert
+from scheduler.stores.port import Insert, Replace, Row, Store, Upsert
 from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.rows.paging import list_all_rows
 
 API_KEYS_TABLE = "api_keys"
 _KEYS = "keys"
@@ -73,13 +74,7 @@ class ApiKeys:
         await self._store.apply(Upsert(API_KEYS_TABLE, _USES, key_id, encode_json({"at": at.isoformat()})))
 
     async def _list_rows(self, partition: str) -> list[Row]:
-        found: list[Row] = []
-        while True:
-            after = found[-1].key if found else ""
-            rows = await self._store.list_rows(API_KEYS_TABLE, partition, after=after, limit=LARGEST_PAGE)
-            found += rows
-            if len(rows) < LARGEST_PAGE:
-                return found
+        return await list_all_rows(self._store, API_KEYS_TABLE, partition)
 
 
 def _encode_key(key: ApiKey) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from scheduler.stores.port import LARGEST_PAGE, Row, Store
+from scheduler.stores.port import Row, Store
+from scheduler.stores.rows.paging import list_all_rows
 from scheduler.stores.runs.claims import OpenRun
 from scheduler.stores.runs.codec import RunRecord, RunState, decode_record, read_status
 from scheduler.stores.runs.keys import (
@@ -55,15 +56,7 @@ async def list_history_between(
     store: Store, partition: str, after: str, until: str, *, bodies: bool = True
 ) -> Sequence[Row]:
     """Return all rows of HISTORY_TABLE with such keys, however many."""
-    found: list[Row] = []
-    while True:
-        rows = await store.list_rows(
-            HISTORY_TABLE, partition, after=after, until=until, limit=LARGEST_PAGE, bodies=bodies
-        )
-        found += rows
-        if len(rows) < LARGEST_PAGE:
-            return found
-        after = rows[-1].key
+    return await list_all_rows(store, HISTORY_TABLE, partition, after=after, until=until, bodies=bodies)
 
 
 def is_unfinished(pointer: Row) -> bool:

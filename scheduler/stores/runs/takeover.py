@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
 from jobs.runs import Run
-from scheduler.stores.port import LARGEST_PAGE, Change, Replace, Row, RowChanged, Store, StoreError, Upsert
+from scheduler.stores.port import Change, Replace, Row, RowChanged, Store, StoreError, Upsert
+from scheduler.stores.rows.paging import iterate_pages
 from scheduler.stores.runs.claims import Claim
 from scheduler.stores.runs.codec import RunRecord, RunState, encode_open, encode_unacknowledged
 from scheduler.stores.runs.keys import HISTORY_TABLE, OPEN_PREFIX, PREFIX_END, SHARD_NAMES, RunKey
@@ -22,16 +23,8 @@ from scheduler.stores.runs.run_rows import done_pointer, encode_to_fit
 async def iterate_open_pages(store: Store) -> AsyncIterator[Sequence[Row]]:
     """Yield the pointers of all open runs, a page at a time: a shard's by job, each job's newest due instant first."""
     for name in SHARD_NAMES:
-        after = OPEN_PREFIX
-        while True:
-            rows = await store.list_rows(
-                HISTORY_TABLE, name, after=after, until=OPEN_PREFIX + PREFIX_END, limit=LARGEST_PAGE
-            )
-            if rows:
-                yield rows
-            if len(rows) < LARGEST_PAGE:
-                break
-            after = rows[-1].key
+        async for page in iterate_pages(store, HISTORY_TABLE, name, after=OPEN_PREFIX, until=OPEN_PREFIX + PREFIX_END):
+            yield page
 
 
 async def take_over_all(

@@ -13,7 +13,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
 
-from scheduler.stores.port import LARGEST_ATOMIC_GROUP, LARGEST_PAGE, Delete, Store
+from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Delete, Store
+from scheduler.stores.rows.paging import list_all_rows
 from scheduler.stores.stored_jobs.repository import MAX_VERSIONS, STORED_JOBS_TABLE, HeadMoved, StoredJobs, format_stamp
 from scheduler.stores.stored_jobs.tree import BUCKET_COUNT, BUCKET_KEY, JobTree, parse_version_key
 
@@ -76,16 +77,7 @@ class StoredJobSweeper:
         return [key for key in versions if (name := parse_version_key(key)[0]) in used and key not in used[name]]
 
     async def _list_keys(self, partition: str) -> list[str]:
-        keys: list[str] = []
-        after = ""
-        while True:
-            rows = await self._store.list_rows(
-                STORED_JOBS_TABLE, partition, after=after, limit=LARGEST_PAGE, bodies=False
-            )
-            keys += [row.key for row in rows]
-            if len(rows) < LARGEST_PAGE:
-                return keys
-            after = rows[-1].key
+        return [row.key for row in await list_all_rows(self._store, STORED_JOBS_TABLE, partition, bodies=False)]
 
     async def _delete(self, places: Sequence[tuple[str, str]]) -> None:
         for partition, together in groupby(places, key=lambda place: place[0]):

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.audit.trail import LoggedAuditTrail
 from scheduler.identity.principal import Role
 from scheduler.operations.api_keys import ApiKeyManager, NewKey
 from scheduler.stores.azure.opening import open_azure_tables
@@ -17,7 +16,7 @@ from scheduler.stores.identity.api_keys import ApiKeys
 from tests.config.clock import ManualClock
 from tests.parts.azurite import Azurite
 from tests.parts.functions_worker import FunctionsWorker, WorkerFactory
-from tests.scheduler.audit.memory_trail import COMMAND_CALLER
+from tests.scheduler.audit.memory_trail import COMMAND_CALLER, MemoryAuditTrail
 from tests.scheduler.functions.hosted import ROOT, RunQueue, environment
 
 pytestmark = [pytest.mark.worker, pytest.mark.azurite]
@@ -50,7 +49,7 @@ def own_worker(
 async def keys(azurite: Azurite, storage_prefix: str) -> AsyncIterator[dict[str, str]]:
     """Keys of each role by name, and one of another team."""
     store = await open_azure_tables(connection_string=azurite.connection_string, prefix=storage_prefix)
-    manager = ApiKeyManager(ApiKeys(store), LoggedAuditTrail(), ManualClock())
+    manager = ApiKeyManager(ApiKeys(store), MemoryAuditTrail(), ManualClock())
     texts = {role.value: (await manager.create(NewKey(role.value, role), COMMAND_CALLER)).text for role in Role}
     other = NewKey("other", Role.ADMIN, (("team", "other"),))
     yield texts | {"other": (await manager.create(other, COMMAND_CALLER)).text}

@@ -9,7 +9,6 @@ from fastapi import Query
 from jobs.runs.states import JobStatus
 from scheduler.api.dependencies import CallerDep, Continuation, JobName, JobParameter, Limit, ServicesDep
 from scheduler.api.models.states.changes import ChangeListModel, ChangeModel
-from scheduler.api.problems import InvalidInput, UnusableValue
 from scheduler.api.routes.filters import KindsParameter, TagsParameter, parse_due_range, parse_job_filters
 from scheduler.api.routing import ApiRouter
 from scheduler.identity.principal import Principal
@@ -85,11 +84,6 @@ async def list_changes_of_job(
 async def _list(
     services: Services, principal: Principal, criteria: ChangeFilter, limit: int, continuation: str | None
 ) -> ChangeListModel:
-    try:
-        page: ChangeList = await services.changes.list_changes(
-            principal, criteria, limit=limit, continuation=continuation
-        )
-    except ValueError as error:
-        raise UnusableValue(InvalidInput(location="query.continuation", message=str(error))) from None
+    page: ChangeList = await services.changes.list_changes(principal, criteria, limit=limit, continuation=continuation)
     changes = [ChangeModel.from_change(change) for change in page.changes]
     return ChangeListModel(changes=changes, continuation=page.continuation)
