@@ -18,6 +18,7 @@ from jobs.ports import Clock
 from jobs.problems import Problem
 from scheduler.audit.change_log import log_change
 from scheduler.audit.trail import AuditedChange, ChangeRecorder
+from scheduler.catalog.background_reads import BackgroundReads
 from scheduler.catalog.composition import JobComposer
 from scheduler.health.report import HealthStatus, PartHealth
 from scheduler.identity.caller import JOB_FILES_CALLER
@@ -55,7 +56,7 @@ class JobReloader:
         self._log_warnings = log_warnings
         self._last_read_at: float | None = None
         self._read_lock = asyncio.Lock()
-        self._pending_reads: set[asyncio.Task[bool]] = set()
+        self._background_reads = BackgroundReads()
         self._problems: tuple[Problem, ...] = ()
         self._problems_since: datetime | None = None
 
@@ -103,16 +104,11 @@ class JobReloader:
             since = self._clock.monotonic() - self._last_read_at
             if since >= time_limit if self._read_lock.locked() else since < max_age:
                 return
-        look = asyncio.create_task(self.reload(max_age=max_age))
-        self._pending_reads.add(look)
-        look.add_done_callback(self._pending_reads.discard)
-        await asyncio.wait({look}, timeout=time_limit)
+        await self._background_reads.start(self.reload(max_age=max_age), time_limit)
 
     async def aclose(self) -> None:
         """Cancel the reads in progress."""
-        for look in self._pending_reads:
-            look.cancel()
-        await asyncio.gather(*self._pending_reads, return_exceptions=True)
+        await self._background_reads.aclose()
 
     async def run(self) -> None:
         """Read the files whenever they may have changed, until cancelled."""

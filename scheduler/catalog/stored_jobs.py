@@ -5,11 +5,11 @@ The embedded host reads the head twice a second; the Functions host at each tick
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
 
 from jobs.ports import Clock
+from scheduler.catalog.background_reads import BackgroundReads
 from scheduler.catalog.composition import JobComposer
 from scheduler.health.report import HealthStatus, PartHealth
 from scheduler.stores.port import StoreError
@@ -31,7 +31,7 @@ class StoredJobWatcher:
         self._clock = clock
         self._last_read_at: float | None = None
         self._error: StoreError | None = None
-        self._pending_reads: set[asyncio.Task[None]] = set()
+        self._background_reads = BackgroundReads()
         self._pending_since = 0.0
 
     async def open(self) -> None:
@@ -58,14 +58,11 @@ class StoredJobWatcher:
 
         While a read takes longer than that, later calls do not wait.
         """
-        if self._pending_reads and self._clock.monotonic() - self._pending_since >= time_limit:
+        if self._background_reads.is_pending and self._clock.monotonic() - self._pending_since >= time_limit:
             return
-        if not self._pending_reads:
+        if not self._background_reads.is_pending:
             self._pending_since = self._clock.monotonic()
-        read = asyncio.create_task(self._refresh_or_log(max_age))
-        self._pending_reads.add(read)
-        read.add_done_callback(self._pending_reads.discard)
-        await asyncio.wait({read}, timeout=time_limit)
+        await self._background_reads.start(self._refresh_or_log(max_age), time_limit)
 
     async def run(self) -> None:
         """Put changes in force until cancelled."""
@@ -75,9 +72,7 @@ class StoredJobWatcher:
 
     async def aclose(self) -> None:
         """Cancel the reads in progress."""
-        for read in self._pending_reads:
-            read.cancel()
-        await asyncio.gather(*self._pending_reads, return_exceptions=True)
+        await self._background_reads.aclose()
 
     async def health(self) -> Sequence[PartHealth]:
         """Report degraded while a stored job is not in force."""

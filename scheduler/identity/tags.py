@@ -25,6 +25,11 @@ def format_tag_limits(tags: Tags) -> list[str]:
     return [f"{key}:{value}" for key, value in tags]
 
 
+def describe_invisible_job(tags: Tags) -> str:
+    """Return why a caller that is limited to these tags cannot define a job without them."""
+    return f"the job would not exist for you: expected the tag {' or '.join(format_tag_limits(tags))}"
+
+
 def _parse_tag_limit(text: str) -> tuple[str, str]:
     if re.fullmatch(TAG_LIMIT_PATTERN, text) is None:
         raise ValueError(f"{text[:60]!r} is not a tag with a value: write team:payments")

@@ -17,6 +17,7 @@ from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.errors import InvalidArgument
 from scheduler.identity.caller import Caller
+from scheduler.identity.tags import describe_invisible_job
 from scheduler.stores.runs.repository import RunRecord, RunState
 
 MAX_TEST_SECONDS = 60.0
@@ -43,8 +44,7 @@ class DefinitionTester:
         if isinstance(job.check, HeartbeatTarget):
             raise InvalidArgument("check", "a heartbeat contacts no target: it judges the pings of a saved job")
         if not caller.principal.sees(job.tags):
-            tags = " or ".join(f"{key}={value}" for key, value in caller.principal.tags)
-            raise InvalidArgument("tags", f"the job would not exist for you: expected the tag {tags}")
+            raise InvalidArgument("tags", describe_invisible_job(caller.principal.tags))
         ticket = Ticket.requested(job.name, self._clock.now(), job.generation())
         change = AuditedChange(
             "definition.test",

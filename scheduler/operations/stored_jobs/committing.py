@@ -21,6 +21,7 @@ from scheduler.catalog.written_jobs import MAX_DEFINITION_BYTES, LocatedStoredJo
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import Conflict, InvalidDefinition
 from scheduler.identity.caller import Caller
+from scheduler.identity.tags import describe_invisible_job
 from scheduler.stores.port import StoreError, StoreUnavailable
 from scheduler.stores.rows.json_text import encode_json
 from scheduler.stores.stored_jobs.repository import HeadMoved, JobWrite, StoredJobs
@@ -37,10 +38,14 @@ _MAX_PAUSE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The changes to make, none if nothing differs, and their entry in the audit trail."""
+    """The changes to make, none if nothing differs, and their entry in the audit trail.
+
+    `tried`: the result of `StoredJobCommitter.try_out` if the decision needed it; the changes are not tried again.
+    """
 
     writes: Sequence[JobWrite]
     change: AuditedChange
+    tried: JobSources | None = None
 
 
 class StoredJobCommitter:
@@ -94,7 +99,7 @@ class StoredJobCommitter:
                 decision = await decide(sources)
                 if not decision.writes:
                     return
-                tried = await self.try_out(sources, decision.writes, caller)
+                tried = decision.tried or await self.try_out(sources, decision.writes, caller)
                 at, by = self._clock.now(), caller.principal.id
                 try:
                     async with audited(self._audit, caller, decision.change):
@@ -134,8 +139,7 @@ def _problems_of(stored: Sequence[StoredJob], caller: Caller, *, with_name: bool
     for one in stored:
         problems = list(one.problems)
         if one.located is not None and not caller.principal.sees(one.located.job.tags):
-            tags = " or ".join(f"{key}: {value}" for key, value in caller.principal.tags)
-            problems.append(Problem("tags", f"the job would not be visible to you: expected {tags}"))
+            problems.append(Problem("tags", describe_invisible_job(caller.principal.tags)))
         for problem in problems:
             key = f"{one.entry.name}: {problem.key}" if with_name else problem.key
             yield Problem(key, problem.message, problem.hint)

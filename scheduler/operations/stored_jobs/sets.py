@@ -89,7 +89,9 @@ class JobSetApplier:
         """Return what `apply` would change, with the id that it requires."""
         written = _read(document)
         sources = await self._committer.read_sources()
-        return await self._describe(sources, owner, written, caller, adopt)
+        found = _compare(sources, owner, written, adopt, self._committer)
+        plan, _ = await self._describe(sources, _plan_id(sources, owner, written, adopt), owner, found, caller)
+        return plan
 
     async def apply(
         self, owner: str, document: Any, plan_id: str, caller: Caller, *, adopt: bool = False, dry_run: bool = False
@@ -107,8 +109,9 @@ class JobSetApplier:
                 raise Conflict(
                     f"the set {owner} cannot have these jobs: {names}. {next(iter(found.conflicts.values()))}"
                 )
-            plans[:] = [await self._describe(sources, owner, written, caller, adopt, is_applied=not dry_run)]
-            return Decision(() if dry_run else found.writes, _audited(owner, found.writes))
+            plan, tried = await self._describe(sources, plan_id, owner, found, caller, is_applied=not dry_run)
+            plans[:] = [plan]
+            return Decision(() if dry_run else found.writes, _audited(owner, found.writes), tried)
 
         await self._committer.commit(caller, decide)
         return plans[0]
@@ -116,20 +119,20 @@ class JobSetApplier:
     async def _describe(
         self,
         sources: JobSources,
+        plan_id: str,
         owner: str,
-        written: WrittenJobs,
+        found: _Differences,
         caller: Caller,
-        adopt: bool,
         *,
         is_applied: bool = False,
-    ) -> SetPlan:
-        found = _compare(sources, owner, written, adopt, self._committer)
+    ) -> tuple[SetPlan, JobSources]:
+        """Return the plan, and the jobs after it."""
         tried = await self._committer.try_out(sources, found.writes, caller)
         names = {write.name: write for write in found.writes}
         differences = {name: self._difference(name, sources, tried) for name in names}
         new = [tried.stored[name].located for name, write in names.items() if write.definition is not None]
-        return SetPlan(
-            id=_plan_id(sources, owner, written, adopt),
+        plan = SetPlan(
+            id=plan_id,
             owner=owner,
             added=[one for name, one in differences.items() if sources.tree.find_job(name) is None],
             changed=[
@@ -143,6 +146,7 @@ class JobSetApplier:
             review=await self._review([one for one in new if one is not None]),
             is_applied=is_applied,
         )
+        return plan, tried
 
     def _difference(self, name: str, sources: JobSources, tried: JobSources) -> JobDifference:
         sides = [known.stored[name].located if name in known.stored else None for known in (sources, tried)]
