@@ -103,7 +103,7 @@ class RunPublisher:
                     errors.append(error)
 
         following = []
-        for run, letter in sorted(runs, key=lambda each: each[0].due_at):
+        for run, letter in _order_by_job(runs):
             if self.has_dependents(run.job):
                 following.append(publish_one(run, letter))
             else:
@@ -143,3 +143,11 @@ class RunPublisher:
             await self._runs.acknowledge(*published)
         except StoreError as error:
             _log.warning("could not acknowledge %d runs: %s; a restart may publish them again", len(published), error)
+
+
+def _order_by_job(runs: Sequence[tuple[Run, DeadLetter | None]]) -> Sequence[tuple[Run, DeadLetter | None]]:
+    """Return the jobs in the given order, each with its runs by due instant, as their states follow each other."""
+    jobs: dict[str, list[tuple[Run, DeadLetter | None]]] = {}
+    for each in runs:
+        jobs.setdefault(each[0].job, []).append(each)
+    return [each for together in jobs.values() for each in sorted(together, key=lambda one: one[0].due_at)]
