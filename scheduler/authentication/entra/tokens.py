@@ -121,7 +121,7 @@ def _read_key_id(token: str) -> str:
 
 
 def _read_name(claims: Mapping[str, Any]) -> str:
-    """Return who it is: a user by name, an app by its client id, with the object id if there is no name."""
+    """Return the name of a user or the client id of an app; the object id if there is neither."""
     for claim in ("preferred_username", "upn", "appid", "azp", "oid"):
         if isinstance(claims.get(claim), str) and claims[claim]:
             return str(claims[claim])[:200]
