@@ -1,6 +1,6 @@
 """Schemathesis finds nothing in the API on each store, and it finds planted faults.
 
-With few examples; `./dev bench fuzz` sends 300 an operation. tests/scheduler/api/test_fuzz_in_worker.py does the same
+With few examples; `./dev bench fuzz` sends 300 an operation. tests/scheduler/functions/test_fuzz_in_worker.py does the same
 in Microsoft's worker.
 """
 

@@ -37,6 +37,8 @@ NO_RATE_LIMITS = {f"SCHEDULER_RATE_LIMITS__{name}": "1000000/second" for name in
     "SCHEDULER_RATE_LIMITS__FAILED_AUTHENTICATION": "1000000/second"
 }
 """An answer 429 would hide what the routes do."""
+LOOPBACK_TARGETS = {"SCHEDULER_TARGETS__HOSTS": "127.0.0.1,localhost,::1"}
+"""A definition in a generated request names any host: the guard denies it before it is resolved."""
 
 
 @contextmanager
@@ -66,7 +68,7 @@ def azurite_store(azurite: Azurite) -> dict[str, str]:
 @asynccontextmanager
 async def embedded_app(folder: Path, store: Mapping[str, str], key: str = "") -> AsyncIterator[App]:
     """The API of the embedded host; runs execute in the same process. `key`: the API key that it requires."""
-    environ = {**NO_RATE_LIMITS, **store, "SCHEDULER_ENVIRONMENT": "test", "SCHEDULER_JOBS": str(folder / "jobs")}
+    environ = {**NO_RATE_LIMITS, **LOOPBACK_TARGETS, **store, "SCHEDULER_ENVIRONMENT": "test", "SCHEDULER_JOBS": str(folder / "jobs")}
     if key:
         environ["SCHEDULER_HTTP__AUTHENTICATION"] = "own"
     async with HttpTarget() as target:
@@ -115,7 +117,7 @@ async def worker_app(folder: Path, azurite: Azurite) -> AsyncIterator[App]:
         write_jobs(folder / "jobs", **example_jobs(target.url))
         queue = await stack.enter_async_context(open_run_queue(azurite.connection_string, prefix))
         settings = functions_environment(azurite.connection_string, prefix, folder / "jobs")
-        stack.enter_context(environment({**NO_RATE_LIMITS, **EXAMPLE_SECRETS, **settings}))
+        stack.enter_context(environment({**NO_RATE_LIMITS, **LOOPBACK_TARGETS, **EXAMPLE_SECRETS, **settings}))
         store = await open_azure_tables(connection_string=azurite.connection_string, prefix=prefix)
         stack.push_async_callback(store.aclose)
         for request in api_requests():
