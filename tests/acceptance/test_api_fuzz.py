@@ -1,7 +1,7 @@
 """Schemathesis finds nothing in the API on each store, and it finds planted faults.
 
-With few examples; `./dev bench fuzz` sends 300 an operation. tests/scheduler/functions/test_fuzz_in_worker.py does the same
-in Microsoft's worker.
+With few examples; `./dev bench fuzz` sends 300 an operation. tests/scheduler/functions/test_fuzz_in_worker.py does
+the same in Microsoft's worker.
 """
 
 from __future__ import annotations

@@ -68,7 +68,8 @@ def azurite_store(azurite: Azurite) -> dict[str, str]:
 @asynccontextmanager
 async def embedded_app(folder: Path, store: Mapping[str, str], key: str = "") -> AsyncIterator[App]:
     """The API of the embedded host; runs execute in the same process. `key`: the API key that it requires."""
-    environ = {**NO_RATE_LIMITS, **LOOPBACK_TARGETS, **store, "SCHEDULER_ENVIRONMENT": "test", "SCHEDULER_JOBS": str(folder / "jobs")}
+    own = {"SCHEDULER_ENVIRONMENT": "test", "SCHEDULER_JOBS": str(folder / "jobs")}
+    environ = {**NO_RATE_LIMITS, **LOOPBACK_TARGETS, **store, **own}
     if key:
         environ["SCHEDULER_HTTP__AUTHENTICATION"] = "own"
     async with HttpTarget() as target:
