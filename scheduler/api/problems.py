@@ -6,7 +6,7 @@ Each problem names the cause, its location and the fix. Tracebacks appear only i
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -140,53 +140,64 @@ def respond_with_problem(
 
 def add_problem_handlers(api: FastAPI) -> None:
     """Add a handler for every error that a route can raise."""
+    handlers: dict[type[Exception], Callable[..., Awaitable[Response]]] = {
+        ApiError: _respond_api_error,
+        UnknownJob: _respond_unknown_job,
+        OperationError: _respond_operation_error,
+        InvalidContinuation: _respond_invalid_continuation,
+        StoreError: _respond_unavailable,
+        DispatchError: _respond_unavailable,
+        RequestValidationError: _respond_invalid_request,
+        HTTPException: _respond_http_error,
+    }
+    for error, handler in handlers.items():
+        api.add_exception_handler(error, handler)
 
-    @api.exception_handler(ApiError)
-    async def _api_problem(request: Request, error: ApiError) -> Response:
-        errors = list(error.errors) if isinstance(error, InvalidRequest) else None
-        return respond_with_problem(request, error.status, error.detail, errors=errors)
 
-    @api.exception_handler(UnknownJob)
-    async def _unknown_job(request: Request, error: UnknownJob) -> Response:
-        near = f" Did you mean {error.suggestion}?" if error.suggestion else ""
-        detail = f"There is no job named {error.name!r}.{near} GET /api/jobs lists the jobs."
-        return respond_with_problem(request, HTTPStatus.NOT_FOUND, detail)
+async def _respond_api_error(request: Request, error: ApiError) -> Response:
+    errors = list(error.errors) if isinstance(error, InvalidRequest) else None
+    return respond_with_problem(request, error.status, error.detail, errors=errors)
 
-    @api.exception_handler(OperationError)
-    async def _not_done(request: Request, error: OperationError) -> Response:
-        if isinstance(error, InvalidDefinition):
-            return _invalid_definition(request, error)
-        if isinstance(error, InvalidArgument):
-            return await _api_problem(
-                request, UnusableValue(InvalidInput(location=f"body.{error.field}", message=str(error)))
-            )
-        text = str(error)
-        headers = {"ETag": error.etag} if isinstance(error, PreconditionFailed) and error.etag else None
-        return respond_with_problem(request, _STATUS_OF[type(error)], f"{text[0].upper()}{text[1:]}.", headers=headers)
 
-    @api.exception_handler(InvalidContinuation)
-    async def _invalid_continuation(request: Request, error: InvalidContinuation) -> Response:
-        return await _api_problem(
-            request, UnusableValue(InvalidInput(location="query.continuation", message=str(error)))
-        )
+async def _respond_unknown_job(request: Request, error: UnknownJob) -> Response:
+    near = f" Did you mean {error.suggestion}?" if error.suggestion else ""
+    detail = f"There is no job named {error.name!r}.{near} GET /api/jobs lists the jobs."
+    return respond_with_problem(request, HTTPStatus.NOT_FOUND, detail)
 
-    @api.exception_handler(StoreError)
-    @api.exception_handler(DispatchError)
-    async def _part_away(request: Request, error: Exception) -> Response:
-        _log.error("%s %s: %s", request.method, mask_token(request.url.path), error)
-        headers = {"Retry-After": RETRY_AFTER}
-        return respond_with_problem(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers=headers)
 
-    @api.exception_handler(RequestValidationError)
-    async def _invalid(request: Request, error: RequestValidationError) -> Response:
-        return await _api_problem(request, InvalidRequest(*_invalid_inputs(error)))
+async def _respond_operation_error(request: Request, error: OperationError) -> Response:
+    if isinstance(error, InvalidDefinition):
+        return _invalid_definition(request, error)
+    if isinstance(error, InvalidArgument):
+        return await _respond_unusable(request, f"body.{error.field}", error)
+    text = str(error)
+    headers = {"ETag": error.etag} if isinstance(error, PreconditionFailed) and error.etag else None
+    return respond_with_problem(request, _STATUS_OF[type(error)], f"{text[0].upper()}{text[1:]}.", headers=headers)
 
-    @api.exception_handler(HTTPException)
-    async def _http(request: Request, error: HTTPException) -> Response:
-        headers = dict(error.headers or {})
-        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-            headers["Allow"] = find_allowed_methods(request)
-        return respond_with_problem(request, error.status_code, _http_detail(request, error, headers), headers=headers)
+
+async def _respond_invalid_continuation(request: Request, error: InvalidContinuation) -> Response:
+    return await _respond_unusable(request, "query.continuation", error)
+
+
+async def _respond_unusable(request: Request, location: str, error: Exception) -> Response:
+    return await _respond_api_error(request, UnusableValue(InvalidInput(location=location, message=str(error))))
+
+
+async def _respond_unavailable(request: Request, error: StoreError | DispatchError) -> Response:
+    _log.error("%s %s: %s", request.method, mask_token(request.url.path), error)
+    headers = {"Retry-After": RETRY_AFTER}
+    return respond_with_problem(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers=headers)
+
+
+async def _respond_invalid_request(request: Request, error: RequestValidationError) -> Response:
+    return await _respond_api_error(request, InvalidRequest(*_invalid_inputs(error)))
+
+
+async def _respond_http_error(request: Request, error: HTTPException) -> Response:
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = find_allowed_methods(request)
+    return respond_with_problem(request, error.status_code, _http_detail(request, error, headers), headers=headers)
 
 
 def describe_problem(problem: Problem) -> InvalidInput:
