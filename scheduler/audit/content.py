@@ -12,8 +12,6 @@ from scheduler.audit.trail import AuditedChange
 from scheduler.identity.caller import Caller
 from scheduler.stores.audit.chain import canonical_json, digest_of
 
-MAX_STATE_CHARACTERS = 64_000
-"""Characters of `before` or `after` as JSON. Of a larger one its hash and its start are stored."""
 MAX_JOBS_CHARACTERS = 400_000
 """Characters of the names of an entry's jobs."""
 _MAX_TEXT = 1000
@@ -40,8 +38,8 @@ def entry_content(
         "source": caller.source.name.lower(),
         "address": caller.address[:100],
         "request_id": redactor.redact(caller.request_id),
-        "before": _state(change.before, redactor),
-        "after": _state(change.after, redactor),
+        "before": _state(change.before, redactor, change.max_state),
+        "after": _state(change.after, redactor, change.max_state),
         **more,
     }
 
@@ -51,10 +49,10 @@ def clean_text(text: str, redactor: Redactor) -> str:
     return redactor.redact(text)[:_MAX_TEXT]
 
 
-def _state(value: Mapping[str, Any] | None, redactor: Redactor) -> Any:
+def _state(value: Mapping[str, Any] | None, redactor: Redactor, limit: int) -> Any:
     clean = _clean(value, redactor, _MAX_DEPTH)
     text = canonical_json(clean)
-    if len(text) <= MAX_STATE_CHARACTERS:
+    if len(text) <= limit:
         return clean
     return {"cut": True, "characters": len(text), "sha256": digest_of(clean), "start": text[:_STATE_START]}
 

@@ -11,6 +11,9 @@ from typing import Any, Protocol
 
 from scheduler.identity.caller import Caller
 
+MAX_STATE_CHARACTERS = 64_000
+"""Characters of `before` or `after` as JSON, unless a change sets another limit."""
+
 
 @dataclass(frozen=True, slots=True)
 class AuditedChange:
@@ -18,7 +21,8 @@ class AuditedChange:
 
     `action`: subject and verb, such as `job.pause`. `object_id`: what is changed, such as a job's name. `summary`: a
     clause for people, such as `job checkout was resumed`. `jobs`: the jobs that it concerns, which decide who sees the
-    entry. `before`, `after`: JSON values without secrets.
+    entry. `before`, `after`: JSON values without secrets. `max_state`: characters of each of them as JSON; of a larger
+    one its hash and its start are stored.
     """
 
     action: str
@@ -27,6 +31,7 @@ class AuditedChange:
     jobs: tuple[str, ...] = ()
     before: Mapping[str, Any] | None = None
     after: Mapping[str, Any] | None = None
+    max_state: int = MAX_STATE_CHARACTERS
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,15 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from jobs.ports import Clock
 from jobs.problems import Problem
 from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.catalog.catalog import JobSnapshot
-from scheduler.catalog.composition import JobComposer, JobSources, StoredJob
+from scheduler.catalog.composition import JobComposer, JobSources, SetChange, StoredJob
 from scheduler.catalog.written_jobs import MAX_DEFINITION_BYTES, LocatedStoredJob
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import Conflict, InvalidDefinition
@@ -30,10 +31,12 @@ _log = logging.getLogger("scheduler.operations.stored_jobs")
 
 MAX_STORED_NAMES = 50_000
 """Names of stored jobs, deleted ones included."""
-_MAX_ATTEMPTS = 200
-"""Attempts of a change while other processes change stored jobs, each of which means that another one succeeded."""
+_MAX_ATTEMPTS = 1000
+"""Attempts of a change while other processes change stored jobs."""
 _MAX_PAUSE = 0.05
 """Seconds between two attempts at most; random, so that processes do not collide again."""
+CLAIM_TIMEOUT = 3.0
+"""Seconds after which a claim of the head is abandoned: its process has ended between its two steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,10 @@ class Decision:
     tried: JobSources | None = None
 
 
+UNCHANGED = Decision((), AuditedChange("", "", ""))
+"""The decision to change nothing, which is not recorded."""
+
+
 class StoredJobCommitter:
     def __init__(self, stored: StoredJobs, composer: JobComposer, clock: Clock, audit: AuditTrail) -> None:
         self._stored = stored
@@ -59,8 +66,11 @@ class StoredJobCommitter:
 
     async def read_sources(self) -> JobSources:
         """Return the current jobs, with the changes of other processes. Raises StoreError."""
-        await self._composer.replace_tree(await self._stored.read(self._composer.sources.tree))
-        return self._composer.sources
+        tree = await self._stored.read(self._composer.sources.tree)
+        await self._composer.replace_tree(tree)
+        sources = self._composer.sources
+        # A head of the same generation, such as that after a sweep, has another etag.
+        return replace(sources, tree=tree) if tree.head.generation == sources.tree.head.generation else sources
 
     def define(self, name: str, definition: object) -> LocatedStoredJob | tuple[Problem, ...]:
         """Return the job of one definition, or everything that is wrong with it."""
@@ -94,30 +104,49 @@ class StoredJobCommitter:
             StoreError: if the head could not be replaced, it is unknown whether the change was made.
         """
         async with self._stored.change_lock:
+            claims = _ClaimWatch(self._clock)
             for _ in range(_MAX_ATTEMPTS):
                 sources = await self.read_sources()
-                decision = await decide(sources)
-                if not decision.writes:
-                    return
-                tried = decision.tried or await self.try_out(sources, decision.writes, caller)
-                at, by = self._clock.now(), caller.principal.id
-                try:
-                    async with audited(self._audit, caller, decision.change):
-                        tree = await self._stored.commit(sources.tree, decision.writes, at, by)
-                except HeadMoved:
-                    await self._clock.sleep(random.uniform(0, _MAX_PAUSE))
-                    continue
-                change = await self._composer.replace_tree(tree, tried)
-                break
+                if not claims.is_held(sources.tree.head.claim):
+                    decision = await decide(sources)
+                    if not decision.writes:
+                        return
+                    try:
+                        change = await self._make(sources, decision, caller)
+                        break
+                    except HeadMoved:
+                        pass
+                await self._clock.sleep(random.uniform(0, _MAX_PAUSE))
             else:
                 raise StoreUnavailable("other processes change the stored jobs all the time: try again later")
         await self._plan(change.before)
+
+    async def _make(self, sources: JobSources, decision: Decision, caller: Caller) -> SetChange:
+        """Raises HeadMoved: nothing was changed or recorded."""
+        tried = decision.tried or await self.try_out(sources, decision.writes, caller)
+        at, by = self._clock.now(), caller.principal.id
+        record = partial(audited, self._audit, caller, decision.change)
+        tree = await self._stored.commit(sources.tree, decision.writes, at, by, record)
+        return await self._composer.replace_tree(tree, tried)
 
     async def _plan(self, before: JobSnapshot) -> None:
         try:
             await self.plan_change(before)
         except (StoreError, DispatchError) as error:
             _log.warning("could not plan changed jobs at once: %s; the next tick plans them", error)
+
+
+class _ClaimWatch:
+    """Finds abandoned claims of the head, by the time for which this process has observed them."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._claim, self._since = "", 0.0
+
+    def is_held(self, claim: str) -> bool:
+        if claim != self._claim:
+            self._claim, self._since = claim, self._clock.monotonic()
+        return bool(claim) and self._clock.monotonic() - self._since < CLAIM_TIMEOUT
 
 
 async def _plan_nothing(before: JobSnapshot) -> None:

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from jobs.problems import Problem
-from scheduler.audit.trail import AuditedChange
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.catalog.composition import JobSources
 from scheduler.catalog.written_jobs import find_written_name
 from scheduler.errors import Conflict, InvalidDefinition, NotFound
 from scheduler.identity.caller import Caller
-from scheduler.operations.stored_jobs.committing import Decision, StoredJobCommitter, read_only_message
+from scheduler.operations.stored_jobs.auditing import audit_job_change
+from scheduler.operations.stored_jobs.committing import UNCHANGED, Decision, StoredJobCommitter, read_only_message
 from scheduler.operations.stored_jobs.merge_patch import apply_merge_patch
 from scheduler.operations.stored_jobs.preconditions import Precondition
 from scheduler.queries.stored_jobs import find_stored_job
@@ -54,7 +54,7 @@ class StoredJobEditor:
                 _refuse_file_job(sources, name, caller)
             precondition.check(name, entry)
             if entry is not None and entry.text == encode_json(definition):
-                return Decision((), _audited("replaced", name, entry, entry.number))
+                return UNCHANGED
             return _write(sources, name, definition, "created" if entry is None else "replaced")
 
         await self._committer.commit(caller, decide)
@@ -68,7 +68,7 @@ class StoredJobEditor:
             precondition.check(name, entry)
             definition = apply_merge_patch(decode_json(entry.text), patch)
             if encode_json(definition) == entry.text:
-                return Decision((), _audited("patched", name, entry, entry.number))
+                return UNCHANGED
             return _write(sources, name, definition, "patched")
 
         await self._committer.commit(caller, decide)
@@ -79,7 +79,8 @@ class StoredJobEditor:
         async def decide(sources: JobSources) -> Decision:
             entry = _require_entry(sources, name, caller)
             precondition.check(name, entry)
-            return Decision([JobWrite(name, None, entry.owner)], _audited("deleted", name, entry, None))
+            write = JobWrite(name, None, entry.owner)
+            return Decision([write], audit_job_change("deleted", entry, write))
 
         await self._committer.commit(caller, decide)
 
@@ -134,27 +135,6 @@ def _refuse_file_job(sources: JobSources, name: str, caller: Caller) -> None:
 
 def _write(sources: JobSources, name: str, definition: Any, verb: str, comment: str = "") -> Decision:
     entry = sources.tree.find(name)
-    number = 1 if entry is None else entry.number + 1
     owner = "" if entry is None or entry.is_deleted else entry.owner
-    return Decision([JobWrite(name, definition, owner, comment)], _audited(verb, name, entry, number))
-
-
-def _audited(verb: str, name: str, entry: StoredEntry | None, number: int | None) -> AuditedChange:
-    before = None if entry is None or entry.is_deleted else {"version": entry.number, "owner": entry.owner}
-    return AuditedChange(
-        action=f"job.{_ACTIONS[verb]}",
-        object_id=name,
-        summary=f"job {name} was {verb}",
-        jobs=(name,),
-        before=before,
-        after=None if number is None else {"version": number},
-    )
-
-
-_ACTIONS = {
-    "created": "create",
-    "replaced": "replace",
-    "patched": "patch",
-    "deleted": "delete",
-    "restored": "restore",
-}
+    write = JobWrite(name, definition, owner, comment)
+    return Decision([write], audit_job_change(verb, entry, write))

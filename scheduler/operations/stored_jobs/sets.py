@@ -14,12 +14,12 @@ from typing import Any
 
 from jobs.ports import Clock
 from jobs.problems import Problem
-from scheduler.audit.trail import AuditedChange
 from scheduler.catalog.composition import JobSources
 from scheduler.catalog.written_jobs import LocatedStoredJob, WrittenJobs, read_written_jobs
 from scheduler.errors import Conflict, InvalidDefinition
 from scheduler.identity.caller import Caller
-from scheduler.operations.stored_jobs.committing import Decision, StoredJobCommitter, read_only_message
+from scheduler.operations.stored_jobs.auditing import audit_set
+from scheduler.operations.stored_jobs.committing import UNCHANGED, Decision, StoredJobCommitter, read_only_message
 from scheduler.queries.jobs_and_runs import next_due_instants
 from scheduler.queries.stored_jobs import FieldChange, compare_definitions
 from scheduler.stores.rows.json_text import encode_json
@@ -111,7 +111,9 @@ class JobSetApplier:
                 )
             plan, tried = await self._describe(sources, plan_id, owner, found, caller, is_applied=not dry_run)
             plans[:] = [plan]
-            return Decision(() if dry_run else found.writes, _audited(owner, found.writes), tried)
+            if dry_run or not found.writes:
+                return UNCHANGED
+            return Decision(found.writes, audit_set(owner, sources.tree, found.writes), tried)
 
         await self._committer.commit(caller, decide)
         return plans[0]
@@ -214,15 +216,3 @@ def _is_equal(sources: JobSources, name: str, definition: Mapping[str, Any], com
         return False
     located = committer.define(name, definition)
     return isinstance(located, LocatedStoredJob) and located.job == known.located.job
-
-
-def _audited(owner: str, writes: Sequence[JobWrite]) -> AuditedChange:
-    written = [write.name for write in writes if write.definition is not None]
-    removed = [write.name for write in writes if write.definition is None]
-    return AuditedChange(
-        action="set.apply",
-        object_id=owner,
-        summary=f"the set {owner} was applied: {len(written)} jobs written, {len(removed)} removed",
-        jobs=(*written, *removed),
-        after={"written": written, "removed": removed},
-    )

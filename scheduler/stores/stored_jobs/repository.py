@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -26,6 +27,7 @@ from scheduler.stores.port import (
     Store,
     StoreDamaged,
     StoreError,
+    StoreUnavailable,
 )
 from scheduler.stores.rows.json_text import encode_json
 from scheduler.stores.stored_jobs.tree import (
@@ -47,6 +49,8 @@ STORED_JOBS_TABLE = "stored_jobs"
 HEAD_PARTITION, HEAD_KEY = "head", "head"
 MAX_VERSIONS = 100
 """Latest versions of a job that are retained."""
+RecordChange = Callable[[], AbstractAsyncContextManager[None]]
+"""Records a change that is made in its block."""
 _MAX_READS = 8
 """Reads of a tree whose rows are removed meanwhile, because its head was replaced."""
 
@@ -100,11 +104,44 @@ class StoredJobs:
                 return JobTree(head, buckets)
         raise StoreDamaged("the stored jobs cannot be read: rows that the head names do not exist")
 
-    async def commit(self, tree: JobTree, writes: Sequence[JobWrite], at: datetime, by: str) -> JobTree:
+    async def commit(
+        self, tree: JobTree, writes: Sequence[JobWrite], at: datetime, by: str, record: RecordChange | None = None
+    ) -> JobTree:
         """Make all changes, of different jobs, or none. Return the new tree.
 
-        Raises HeadMoved: `tree` is not current; read it again, and decide again.
+        `record`: entered around the replacement of the head, with the head claimed. Other processes wait for a claim,
+        so that the change of each process is recorded once, and with the versions that it replaces.
+
+        Raises:
+            HeadMoved: `tree` is not current; read it again, and decide again. Nothing was recorded.
+            StoreUnavailable: another process did not wait for the claim any longer. Nothing was changed.
         """
+        new = await self._insert_rows(tree, writes, at, by)
+        if record is None:
+            return JobTree(await self.replace_head(tree.head, new.head), new.buckets)
+        claimed = await self.replace_head(tree.head, replace(tree.head, claim=secrets.token_hex(8)))
+        try:
+            async with record():
+                return JobTree(await self._replace_claimed(claimed, new.head), new.buckets)
+        except StoreError:
+            await self._release(claimed)
+            raise
+
+    async def _replace_claimed(self, claimed: TreeHead, head: TreeHead) -> TreeHead:
+        try:
+            return await self.replace_head(claimed, head)
+        except HeadMoved:
+            raise StoreUnavailable(
+                "another process changed the stored jobs, because this change took too long: try again"
+            ) from None
+
+    async def _release(self, claimed: TreeHead) -> None:
+        """Give up the claim, so that other processes need not wait until it is abandoned."""
+        with suppress(StoreError, HeadMoved):
+            await self.replace_head(claimed, replace(claimed, claim=""))
+
+    async def _insert_rows(self, tree: JobTree, writes: Sequence[JobWrite], at: datetime, by: str) -> JobTree:
+        """Insert the rows of the changes, which no head names. Return the tree with its head, which is not stored."""
         stamp = _new_stamp(at)
         changes: dict[str, list[Change]] = {}
         buckets = {bucket: dict(entries) for bucket, entries in tree.buckets.items()}
@@ -118,8 +155,7 @@ class StoredJobs:
             keys[bucket] = f"{BUCKET_KEY}{stamp}"
             rows.append(_insert(bucket, keys[bucket], encode_bucket(buckets[bucket])))
         await self._insert_all(list(changes.values()))
-        head = TreeHead(tree.head.generation + 1, keys, tree.head.swept)
-        return JobTree(await self.replace_head(tree.head, head), buckets)
+        return JobTree(TreeHead(tree.head.generation + 1, keys, tree.head.swept), buckets)
 
     async def replace_head(self, current: TreeHead, head: TreeHead) -> TreeHead:
         """Put a head in force. Raises HeadMoved."""

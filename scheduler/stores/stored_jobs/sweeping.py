@@ -31,6 +31,8 @@ class StoredJobSweeper:
         self._next_at: datetime | None = None
         self._clean_generation = -1
         """The generation after whose sweep no unused row was left."""
+        self._last_claim = ""
+        """The claim of a change that was in progress at the last sweep."""
 
     async def sweep(self, now: datetime) -> int:
         """Remove unused rows, at most once per SWEEP_INTERVAL and only after changes. Return their number.
@@ -41,7 +43,7 @@ class StoredJobSweeper:
             return 0
         tree = await self._jobs.read()
         self._next_at = now + SWEEP_INTERVAL
-        if not tree.head.etag or tree.head.generation == self._clean_generation:
+        if not tree.head.etag or tree.head.generation == self._clean_generation or self._is_claimed(tree):
             return 0
         unused = [
             (partition, key)
@@ -51,13 +53,18 @@ class StoredJobSweeper:
         old = [place for place in unused if _is_old(place[1], now)]
         if old:
             try:
-                await self._jobs.replace_head(tree.head, replace(tree.head, swept=tree.head.swept + 1))
+                await self._jobs.replace_head(tree.head, replace(tree.head, swept=tree.head.swept + 1, claim=""))
             except HeadMoved:
                 return 0
             await self._delete(old)
         if len(old) == len(unused):
             self._clean_generation = tree.head.generation
         return len(old)
+
+    def _is_claimed(self, tree: JobTree) -> bool:
+        """Return whether a change is in progress. One that has lasted since the last sweep was abandoned."""
+        before, self._last_claim = self._last_claim, tree.head.claim
+        return bool(tree.head.claim) and tree.head.claim != before
 
     async def _find_unused(self, tree: JobTree, partition: str) -> list[str]:
         keys = await self._list_keys(partition)

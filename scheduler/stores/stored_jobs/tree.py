@@ -3,7 +3,7 @@
 Used by the other modules of this package. Like a Git tree, it changes by the replacement of one row: a writer adds rows
 of versions and buckets that no reader knows, then replaces the head, which names the buckets in force.
 
-    head   {"generation": 7, "swept": 0, "buckets": {"03": key of the bucket's row}}
+    head   {"generation": 7, "swept": 0, "buckets": {"03": key of the bucket's row}}    and "claim" during a change
     bucket {name: [number, key of the version's row, owner, definition as JSON text, or null]}
     version {"name", "number", "definition", "at", "by", "owner", "comment", "before": key of the version before it}
 
@@ -66,12 +66,16 @@ class JobVersion:
 
 @dataclass(frozen=True, slots=True)
 class TreeHead:
-    """`buckets`: the row's key of each bucket that has entries. `swept`: how often unused rows were removed."""
+    """`buckets`: the row's key of each bucket that has entries. `swept`: how often unused rows were removed.
+
+    `claim`: identifies the change that is about to replace this head; empty if there is none.
+    """
 
     generation: int = 0
     buckets: Mapping[str, str] = field(default_factory=dict)
     swept: int = 0
     etag: str = ""
+    claim: str = ""
 
     @property
     def digest(self) -> str:
@@ -80,12 +84,13 @@ class TreeHead:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
     def encode(self) -> str:
-        return encode_json({"generation": self.generation, "swept": self.swept, "buckets": dict(self.buckets)})
+        body = {"generation": self.generation, "swept": self.swept, "buckets": dict(self.buckets)}
+        return encode_json({**body, "claim": self.claim} if self.claim else body)
 
     @classmethod
     def decode(cls, row: Row) -> TreeHead:
         body = decode_json(row.body)
-        return cls(int(body["generation"]), body["buckets"], int(body.get("swept", 0)), row.etag)
+        return cls(int(body["generation"]), body["buckets"], int(body.get("swept", 0)), row.etag, body.get("claim", ""))
 
 
 class JobTree:

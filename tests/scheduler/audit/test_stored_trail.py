@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from jobs.redaction import Redactor
-from scheduler.audit.content import MAX_STATE_CHARACTERS
 from scheduler.audit.stored_trail import StoredAuditTrail
-from scheduler.audit.trail import AuditedChange, Refusal
+from scheduler.audit.trail import MAX_STATE_CHARACTERS, AuditedChange, Refusal
 from scheduler.audit.verification import ChainVerifier
 from scheduler.stores.audit.chain import digest_of
 from scheduler.stores.audit.log import AuditLog

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -30,6 +32,11 @@ def write(name: str, text: str = "a", owner: str = "") -> JobWrite:
 
 async def change(jobs: StoredJobs, *writes: JobWrite, seconds: float = 0.0) -> JobTree:
     return await jobs.commit(await jobs.read(), writes, START + timedelta(seconds=seconds), "local:test")
+
+
+@asynccontextmanager
+async def unrecorded() -> AsyncIterator[None]:
+    yield
 
 
 async def test_every_process_reads_what_one_has_written(open_store: OpenStore) -> None:
@@ -132,6 +139,73 @@ async def test_concurrent_changes_are_all_made(open_store: OpenStore) -> None:
     assert len(definitions(await processes[0].read())) == 8
 
 
+async def test_a_change_is_recorded_once_however_many_processes_compete(open_store: OpenStore) -> None:
+    processes = [StoredJobs(await open_store()) for _ in range(6)]
+    recorded: list[str] = []
+
+    async def add(name: str, jobs: StoredJobs) -> None:
+        @asynccontextmanager
+        async def record() -> AsyncIterator[None]:
+            recorded.append(name)
+            yield
+
+        while True:
+            tree = await jobs.read()
+            if not tree.head.claim:
+                with suppress(HeadMoved):
+                    await jobs.commit(tree, [write(name)], START, "local:test", record)
+                    return
+            await asyncio.sleep(0.01)
+
+    await asyncio.gather(*(add(f"job-{number}", jobs) for number, jobs in enumerate(processes)))
+
+    assert sorted(recorded) == sorted(definitions(await processes[0].read()))
+
+
+async def test_a_change_that_cannot_be_recorded_leaves_neither_a_version_nor_a_claim(open_store: OpenStore) -> None:
+    jobs = StoredJobs(await open_store())
+    tree = await change(jobs, write("a", "one"))
+
+    @asynccontextmanager
+    async def refuse() -> AsyncIterator[None]:
+        raise StoreUnavailable("the store does not answer")
+        yield
+
+    with pytest.raises(StoreUnavailable):
+        await jobs.commit(tree, [write("a", "two")], START, "local:test", refuse)
+
+    read = await jobs.read()
+    assert (definitions(read), read.head.claim) == ({"a": '{"check":"one"}'}, "")
+
+
+async def test_a_change_that_loses_its_claim_is_not_made() -> None:
+    jobs = StoredJobs(MemoryStore(MemoryData()))
+    tree = await change(jobs, write("a", "one"))
+
+    @asynccontextmanager
+    async def stall() -> AsyncIterator[None]:
+        await jobs.commit(await jobs.read(), [write("b")], START, "local:test")
+        yield
+
+    with pytest.raises(StoreUnavailable, match="took too long"):
+        await jobs.commit(tree, [write("a", "two")], START, "local:test", stall)
+
+    assert definitions(await jobs.read()) == {"a": '{"check":"one"}', "b": '{"check":"a"}'}
+
+
+async def test_a_sweep_waits_for_a_change_in_progress_and_ends_an_abandoned_one() -> None:
+    data = MemoryData()
+    jobs = StoredJobs(MemoryStore(data))
+    await change(jobs, write("a", "one"))
+    tree = await change(jobs, write("a", "two"))
+    await jobs.replace_head(tree.head, replace(tree.head, claim="of a process that ends"))
+    sweeper = StoredJobSweeper(MemoryStore(data), jobs)
+
+    assert await sweeper.sweep(START + timedelta(hours=2)) == 0
+    assert await sweeper.sweep(START + timedelta(hours=3)) == 1
+    assert (await jobs.read()).head.claim == ""
+
+
 WRITES = st.lists(
     st.dictionaries(
         st.sampled_from([f"job-{number}" for number in range(12)]), st.none() | st.text("ab", max_size=2), min_size=1
@@ -160,7 +234,7 @@ def test_a_process_that_ends_between_any_two_steps_leaves_the_old_tree_or_the_ne
         try:
             for changes in last:
                 accepted.append(accepted[-1] | changes)
-                await change(dying, *as_writes(changes))
+                await dying.commit(await dying.read(), as_writes(changes), START, "local:test", unrecorded)
                 accepted = accepted[-1:]
         except StoreUnavailable:
             pass

@@ -1,0 +1,162 @@
+"""Changes of stored jobs by several processes: each is recorded once, with the definitions before and after."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from scheduler.audit.content import entry_content
+from scheduler.audit.stored_trail import StoredAuditTrail
+from scheduler.errors import PreconditionFailed
+from scheduler.operations import Operations
+from scheduler.operations.stored_jobs import committing
+from scheduler.operations.stored_jobs.auditing import MAX_DEFINITION, audit_job_change, audit_set
+from scheduler.operations.stored_jobs.preconditions import ANY_VERSION, NEW_JOB, Precondition, format_etag
+from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.stored_jobs.repository import JobWrite
+from scheduler.stores.stored_jobs.sweeping import StoredJobSweeper
+from scheduler.stores.stored_jobs.tree import JobTree
+from tests.scheduler.audit.memory_trail import API_CALLER
+from tests.scheduler.fakes import START, Sent, Shop
+from tests.scheduler.stores.memory import MemoryData
+
+
+def definition(name: str = "shop", schedule: str = "every 30s", **more: Any) -> dict[str, Any]:
+    return {"name": name, "schedule": schedule, "check": {"kind": "http", "url": "http://127.0.0.1:9/"}, **more}
+
+
+def processes(number: int) -> list[tuple[Shop, Operations]]:
+    """Processes that share a store and have an audit trail in it."""
+    data = MemoryData()
+    shops = [Shop(data=data) for _ in range(number)]
+    for shop in shops:
+        shop.audit = StoredAuditTrail(shop.audit_log, shop.clock, shop.redactor)  # type: ignore[assignment]
+    return [(shop, shop.operations(Sent())) for shop in shops]
+
+
+async def entries(shop: Shop) -> list[dict[str, Any]]:
+    return [decode_json(row.body) async for row in shop.audit_log.stream_rows()]
+
+
+async def test_the_entry_of_a_change_has_the_definitions_before_and_after() -> None:
+    ((shop, operations),) = processes(1)
+    await operations.stored_jobs.create(definition(), API_CALLER)
+    await operations.stored_jobs.put("shop", definition(schedule="every 5s"), ANY_VERSION, API_CALLER)
+    await operations.stored_jobs.delete("shop", ANY_VERSION, API_CALLER)
+
+    one = {"version": 1, "owner": "", "definition": definition()}
+    two = {"version": 2, "owner": "", "definition": definition(schedule="every 5s")}
+    found = [(entry["action"], entry["before"], entry["after"]) for entry in await entries(shop)]
+    assert found == [("job.create", None, one), ("job.replace", one, two), ("job.delete", two, None)]
+
+
+async def test_a_secret_that_a_definition_contains_by_mistake_is_redacted_in_its_entry() -> None:
+    ((shop, operations),) = processes(1)
+    shop.redactor.add_permanent("s3cr3t-value-of-checkout")
+
+    await operations.stored_jobs.create(definition(description="s3cr3t-value-of-checkout"), API_CALLER)
+
+    (entry,) = await entries(shop)
+    assert "s3cr3t-value-of-checkout" not in encode_json(entry)
+    assert entry["after"]["definition"]["check"] == definition()["check"]
+
+
+def test_a_large_definition_is_recorded_by_its_size_and_hash() -> None:
+    large = definition(tags={f"key-{number}": "v" * 100 for number in range(MAX_DEFINITION // 100)})
+
+    change = audit_job_change("created", None, JobWrite("shop", large))
+
+    assert change.after is not None
+    assert set(change.after) == {"version", "owner", "definition_characters", "definition_sha256"}
+    assert change.after["definition_characters"] == len(encode_json(large))
+
+
+async def test_each_of_many_concurrent_changes_is_one_entry_with_one_result() -> None:
+    shops = processes(5)
+    names = [f"job-{number}" for number in range(len(shops) * 4)]
+
+    await asyncio.gather(
+        *(
+            operations.stored_jobs.create(definition(name), API_CALLER)
+            for number, (_, operations) in enumerate(shops)
+            for name in names[number::5]
+        )
+    )
+
+    found = await entries(shops[0][0])
+    assert sorted(entry["object"] for entry in found) == sorted(names)
+    assert {entry["kind"] for entry in found} == {"change"}
+
+
+async def test_of_writers_with_the_same_etag_one_changes_the_job_and_only_it_is_recorded() -> None:
+    shops = processes(5)
+    await shops[0][1].stored_jobs.create(definition(), API_CALLER)
+    sources = await shops[0][0].stored.read()
+    (entry,) = sources.jobs()
+    etag = Precondition(exists=True, etags=frozenset({format_etag(entry)}))
+
+    answers = await asyncio.gather(
+        *(
+            operations.stored_jobs.put("shop", definition(schedule=f"every {number + 1}s"), etag, API_CALLER)
+            for number, (_, operations) in enumerate(shops)
+        ),
+        return_exceptions=True,
+    )
+
+    assert sum(isinstance(answer, PreconditionFailed) for answer in answers) == 4
+    found = [(entry["kind"], entry["action"]) for entry in await entries(shops[0][0])]
+    assert found == [("change", "job.create"), ("change", "job.replace")]
+
+
+async def test_a_claim_of_a_process_that_has_ended_is_abandoned_after_some_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(committing, "CLAIM_TIMEOUT", 0.1)
+    ((shop, operations),) = processes(1)
+    await operations.stored_jobs.create(definition(), API_CALLER)
+    head = (await shop.stored.read()).head
+    await shop.stored.replace_head(head, replace(head, claim="of a process that has ended"))
+    began = shop.clock.monotonic()
+
+    await operations.stored_jobs.put("shop", definition(schedule="every 5s"), ANY_VERSION, API_CALLER)
+
+    assert shop.clock.monotonic() - began >= 0.1
+    assert shop.catalog.get_job("shop").job.schedule is not None
+    assert len(await entries(shop)) == 2
+
+
+async def test_a_change_after_a_sweep_is_made() -> None:
+    ((shop, operations),) = processes(1)
+    await operations.stored_jobs.create(definition(), API_CALLER)
+    await operations.stored_jobs.put("shop", definition(schedule="every 5s"), ANY_VERSION, API_CALLER)
+    assert await StoredJobSweeper(shop.store, shop.stored).sweep(shop.clock.now() + timedelta(hours=2))
+
+    assert await operations.stored_jobs.put("other", definition("other"), NEW_JOB, API_CALLER)
+
+
+def test_the_entry_of_a_set_of_ten_thousand_jobs_names_each_with_its_version_and_fits_in_a_row() -> None:
+    writes = [JobWrite(f"job-{number:05}-of-the-shop", definition(), "shop") for number in range(10_000)]
+
+    change = audit_set("shop", JobTree(), writes)
+    content = entry_content(START, "change", API_CALLER, change, Shop().redactor)
+
+    assert content["after"]["written"] == {write.name: 1 for write in writes}
+    assert len(content["jobs"]) == 10_000
+    listed = content["after"]["differences"]
+    assert content["after"]["differences_omitted"] == 10_000 - len(listed)
+    assert {"path": "schedule", "before": None, "after": "every 30s"} in listed["job-00000-of-the-shop"]
+    assert len(encode_json(content)) < 900_000
+
+
+@pytest.mark.parametrize("number", [50_000])
+def test_the_entry_of_the_largest_set_is_bounded(number: int) -> None:
+    writes = [JobWrite(f"a-name-of-a-job-that-is-quite-long-{at:05}", {"check": "a"}, "shop") for at in range(number)]
+
+    content = entry_content(START, "change", API_CALLER, audit_set("shop", JobTree(), writes), Shop().redactor)
+
+    assert content["after"]["versions_omitted"] == number - len(content["after"]["written"])
+    assert len(encode_json(content)) < 900_000
