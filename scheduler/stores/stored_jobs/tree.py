@@ -68,7 +68,7 @@ class JobVersion:
 class TreeHead:
     """`buckets`: the row's key of each bucket that has entries. `swept`: how often unused rows were removed.
 
-    `claim`: identifies the change that is about to replace this head; empty if there is none.
+    `claim`: identifies the change that is about to replace this head, or is empty.
     """
 
     generation: int = 0
