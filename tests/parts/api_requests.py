@@ -26,7 +26,8 @@ from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.identity.api_keys import ApiKeys
 from scheduler.stores.port import Store
 from scheduler.stores.runs.repository import Runs
-from scheduler.stores.stored_jobs.repository import HeadMoved, JobWrite, StoredJobs
+from scheduler.stores.stored_jobs.repository import HeadMoved, StoredJobs
+from scheduler.stores.stored_jobs.writes import JobWrite
 
 JOB, HEARTBEAT, STORED_JOB = "checkout-api", "nightly-backup", "reports-api"
 _DEFINITION = {"check": {"url": "https://reports.example.com/health"}, "enabled": False}

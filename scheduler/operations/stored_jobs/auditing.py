@@ -13,8 +13,8 @@ from typing import Any
 from scheduler.audit.trail import AuditedChange
 from scheduler.queries.stored_jobs import compare_definitions
 from scheduler.stores.rows.json_text import decode_json, encode_json
-from scheduler.stores.stored_jobs.repository import JobWrite
 from scheduler.stores.stored_jobs.tree import JobTree, StoredEntry
+from scheduler.stores.stored_jobs.writes import JobWrite
 
 MAX_DEFINITION = 50_000
 """Characters of a definition in an entry. Of a longer one its hash and its size are recorded."""

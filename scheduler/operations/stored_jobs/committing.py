@@ -25,7 +25,8 @@ from scheduler.identity.caller import Caller
 from scheduler.identity.tags import describe_invisible_job
 from scheduler.stores.port import StoreError, StoreUnavailable
 from scheduler.stores.rows.json_text import encode_json
-from scheduler.stores.stored_jobs.repository import HeadMoved, JobWrite, StoredJobs
+from scheduler.stores.stored_jobs.repository import HeadMoved, StoredJobs
+from scheduler.stores.stored_jobs.writes import JobWrite
 
 _log = logging.getLogger("scheduler.operations.stored_jobs")
 

@@ -20,8 +20,9 @@ from scheduler.operations.stored_jobs.merge_patch import apply_merge_patch
 from scheduler.operations.stored_jobs.preconditions import Precondition
 from scheduler.queries.stored_jobs import find_stored_job
 from scheduler.stores.rows.json_text import decode_json, encode_json
-from scheduler.stores.stored_jobs.repository import JobWrite, StoredJobs
+from scheduler.stores.stored_jobs.repository import StoredJobs
 from scheduler.stores.stored_jobs.tree import StoredEntry
+from scheduler.stores.stored_jobs.writes import JobWrite
 
 
 class StoredJobEditor:

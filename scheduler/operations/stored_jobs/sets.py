@@ -23,7 +23,7 @@ from scheduler.operations.stored_jobs.committing import UNCHANGED, Decision, Sto
 from scheduler.queries.jobs_and_runs import next_due_instants
 from scheduler.queries.stored_jobs import FieldChange, compare_definitions
 from scheduler.stores.rows.json_text import encode_json
-from scheduler.stores.stored_jobs.repository import JobWrite
+from scheduler.stores.stored_jobs.writes import JobWrite
 
 NEXT_RUNS = 10
 """Due instants of a changed job before and after the change."""

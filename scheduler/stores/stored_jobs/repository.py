@@ -11,9 +11,8 @@ import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from scheduler.stores.port import (
     LARGEST_ATOMIC_GROUP,
@@ -41,9 +40,9 @@ from scheduler.stores.stored_jobs.tree import (
     decode_version,
     encode_bucket,
     encode_version,
-    version_key,
     version_prefix,
 )
+from scheduler.stores.stored_jobs.writes import JobWrite, next_version
 
 STORED_JOBS_TABLE = "stored_jobs"
 HEAD_PARTITION, HEAD_KEY = "head", "head"
@@ -60,23 +59,6 @@ class HeadMoved(Exception):
 
     def __init__(self) -> None:
         super().__init__("another process has changed the stored jobs meanwhile")
-
-
-@dataclass(frozen=True, slots=True)
-class JobWrite:
-    """The next version of a job. `definition` None deletes it."""
-
-    name: str
-    definition: Mapping[str, Any] | None
-    owner: str = ""
-    comment: str = ""
-
-    def to_entry(self, tree: JobTree, row_key: str = "") -> StoredEntry:
-        """Return the entry of a tree after this change."""
-        before = tree.find(self.name)
-        number = 1 if before is None else before.number + 1
-        text = "" if self.definition is None else encode_json(self.definition)
-        return StoredEntry(self.name, number, row_key, self.owner, text, self.definition is None)
 
 
 class StoredJobs:
@@ -148,7 +130,7 @@ class StoredJobs:
         keys = dict(tree.head.buckets)
         for write in writes:
             bucket = bucket_of(write.name)
-            version = _next_version(tree.find(write.name), write, stamp, at, by)
+            version = next_version(tree.find(write.name), write, stamp, at, by)
             changes.setdefault(bucket, []).append(_insert(bucket, version.row_key, encode_version(version)))
             buckets.setdefault(bucket, {})[write.name] = write.to_entry(tree, version.row_key)
         for bucket, rows in changes.items():
@@ -247,18 +229,3 @@ def _new_stamp(at: datetime) -> str:
 
 def _insert(bucket: str, key: str, body: str) -> Insert:
     return Insert(STORED_JOBS_TABLE, bucket, key, body)
-
-
-def _next_version(entry: StoredEntry | None, write: JobWrite, stamp: str, at: datetime, by: str) -> JobVersion:
-    number = 1 if entry is None else entry.number + 1
-    return JobVersion(
-        name=write.name,
-        number=number,
-        definition=write.definition,
-        at=at,
-        by=by,
-        owner=write.owner,
-        comment=write.comment,
-        row_key=version_key(write.name, number, stamp),
-        before="" if entry is None else entry.row_key,
-    )

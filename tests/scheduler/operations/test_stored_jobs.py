@@ -17,9 +17,9 @@ from scheduler.operations.stored_jobs import committing
 from scheduler.operations.stored_jobs.auditing import MAX_DEFINITION, audit_job_change, audit_set
 from scheduler.operations.stored_jobs.preconditions import ANY_VERSION, NEW_JOB, Precondition, format_etag
 from scheduler.stores.rows.json_text import decode_json, encode_json
-from scheduler.stores.stored_jobs.repository import JobWrite
 from scheduler.stores.stored_jobs.sweeping import StoredJobSweeper
 from scheduler.stores.stored_jobs.tree import JobTree
+from scheduler.stores.stored_jobs.writes import JobWrite
 from tests.scheduler.audit.memory_trail import API_CALLER
 from tests.scheduler.fakes import START, Sent, Shop
 from tests.scheduler.stores.memory import MemoryData

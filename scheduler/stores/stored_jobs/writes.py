@@ -1,0 +1,43 @@
+"""The change of one stored job, and the version that it makes. Pure. Used by repository and scheduler.operations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from scheduler.stores.rows.json_text import encode_json
+from scheduler.stores.stored_jobs.tree import JobTree, JobVersion, StoredEntry, version_key
+
+
+@dataclass(frozen=True, slots=True)
+class JobWrite:
+    """The next version of a job. `definition` None deletes it."""
+
+    name: str
+    definition: Mapping[str, Any] | None
+    owner: str = ""
+    comment: str = ""
+
+    def to_entry(self, tree: JobTree, row_key: str = "") -> StoredEntry:
+        """Return the entry of a tree after this change."""
+        before = tree.find(self.name)
+        number = 1 if before is None else before.number + 1
+        text = "" if self.definition is None else encode_json(self.definition)
+        return StoredEntry(self.name, number, row_key, self.owner, text, self.definition is None)
+
+
+def next_version(entry: StoredEntry | None, write: JobWrite, stamp: str, at: datetime, by: str) -> JobVersion:
+    number = 1 if entry is None else entry.number + 1
+    return JobVersion(
+        name=write.name,
+        number=number,
+        definition=write.definition,
+        at=at,
+        by=by,
+        owner=write.owner,
+        comment=write.comment,
+        row_key=version_key(write.name, number, stamp),
+        before="" if entry is None else entry.row_key,
+    )
