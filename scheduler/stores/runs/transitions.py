@@ -21,6 +21,7 @@ from scheduler.stores.port import (
     RowChanged,
     Store,
     StoreError,
+    StoreUnavailable,
     Upsert,
 )
 from scheduler.stores.runs.claims import Claim, ClaimLost, RunResult
@@ -134,8 +135,6 @@ class RunTransitions:
         rows = await asyncio.gather(*(read_run_row(self._store, step.key) for step in refused.values()))
         renewed: dict[int, _Transition] = {}
         for (number, step), row in zip(refused.items(), rows, strict=True):
-            # The answer unless another try follows.
-            answers[number] = ClaimLost(step.claim.ticket.id, step.claim.owner)
             if isinstance(row, StoreError):
                 answers[number] = row
             elif row is not None and row.body == step.body:
@@ -144,6 +143,12 @@ class RunTransitions:
             elif row is not None and step.is_still_owned(row):
                 step.etag = row.etag
                 renewed[number] = step
+                # The answer unless another try follows: the claim is not lost, so the result must not be dropped.
+                answers[number] = StoreUnavailable(
+                    f"the lease of run {step.claim.ticket.id} was renewed {_MAX_TRIES} times while its row was replaced"
+                )
+            else:
+                answers[number] = ClaimLost(step.claim.ticket.id, step.claim.owner)
         return renewed
 
 

@@ -190,3 +190,29 @@ async def test_a_late_owner_does_not_change_where_the_new_owners_run_is_listed()
         await runs.finish(late, run_of(ticket(), Outcome.FAILED))
     assert [record.run for record in (await runs.list_page(outcome="succeeded")).records] == [run_of(ticket())]
     assert (await runs.list_page(outcome="failed")).records == ()
+
+
+class Renewing(MemoryStore):
+    """Renews the lease of a claim before each write of another `Runs`, `renewals` times."""
+
+    renewals = 0
+    claim: Claim
+
+    async def apply(self, *changes: Change) -> Etags:
+        if self.renewals:
+            self.renewals -= 1
+            await Runs(MemoryStore(self.data)).renew_all([self.claim], at(300 + self.renewals))
+        return await super().apply(*changes)
+
+
+async def test_a_run_whose_lease_is_renewed_all_the_time_is_not_lost() -> None:
+    data = MemoryData()
+    store = Renewing(data)
+    runs = Runs(store)
+    store.claim = await claimed(runs, ticket())
+    store.renewals = 5
+    with pytest.raises(StoreUnavailable, match="was renewed 4 times"):
+        await runs.finish(store.claim, run_of(ticket()))
+    await runs.finish(store.claim, run_of(ticket()))
+    assert (found := await runs.find(ticket().id)) is not None
+    assert found.run == run_of(ticket())
