@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from scheduler.api.access.cookies import find_cookie_error
 from scheduler.api.access.decision import FREE_SCOPES, find_denial
-from scheduler.api.access.responses import answer_unauthenticated, is_page_request
+from scheduler.api.access.responses import answer_forbidden, answer_unauthenticated, is_page_request
 from scheduler.api.access.routes import RouteTable
 from scheduler.api.declared_route import DeclaredRoute
 from scheduler.api.requests.client_address import FUNCTION_NAME, find_client_address
@@ -105,7 +105,7 @@ class AccessControl:
 
     async def _deny(self, scope: Scope, send: Send, detail: str, reason: str, caller: Authenticated) -> None:
         await self._record(scope, reason, caller.principal.id, way=caller.principal.kind)
-        await reject(scope, send, HTTPStatus.FORBIDDEN, detail)
+        await answer_forbidden(scope, send, detail)
 
     async def _answer_error(self, scope: Scope, send: Send, error: AuthenticationError) -> None:
         if isinstance(error, AuthenticationUnavailable):
@@ -113,7 +113,7 @@ class AccessControl:
             return
         await self._record(scope, error.reason, error.claimed, way=error.way)
         if isinstance(error, RoleMissing):
-            await reject(scope, send, HTTPStatus.FORBIDDEN, error.detail)
+            await answer_forbidden(scope, send, error.detail)
         else:
             await answer_unauthenticated(scope, send, error.detail, is_invalid=True)
 

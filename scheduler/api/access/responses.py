@@ -1,4 +1,4 @@
-"""The responses to requests without a valid credential. Called by scheduler.api.access.control."""
+"""The responses to requests without a valid credential or role. Called by scheduler.api.access.control."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.types import Scope, Send
 
-from scheduler.api.dashboard.error_page import accepts_html
+from scheduler.api.dashboard.error_page import accepts_html, error_page_response
 from scheduler.api.requests.rejection import reject
 from scheduler.api.scopes import SIGN_IN_PATH
 
@@ -34,3 +34,13 @@ async def answer_unauthenticated(
     challenge = INVALID_CHALLENGE if is_invalid else CHALLENGE
     headers = [(b"www-authenticate", challenge.encode())]
     await reject(scope, send, HTTPStatus.UNAUTHORIZED, detail or _NEEDS_CREDENTIAL, headers=headers)
+
+
+async def answer_forbidden(scope: Scope, send: Send, detail: str) -> None:
+    """Send 403, as a page to a browser that requests one."""
+    if not is_page_request(scope):
+        await reject(scope, send, HTTPStatus.FORBIDDEN, detail)
+        return
+    page = error_page_response(Request(scope), HTTPStatus.FORBIDDEN, detail)
+    await send({"type": "http.response.start", "status": page.status_code, "headers": page.raw_headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else page.body})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import AsyncIterator
 
 import pytest
@@ -68,6 +69,19 @@ async def test_a_page_without_a_caller_leads_to_the_form_and_back(site: Site) ->
     assert shown.status_code == 200
     assert "api_key:ada, operator" in shown.text
     assert f'action="{SIGN_OUT}"' in shown.text
+
+
+async def test_a_browser_gets_a_page_that_says_which_role_is_missing(site: Site) -> None:
+    await sign_in(site, await site.create_key(role=Role.VIEWER))
+
+    page = await site.request("GET", "/api/keys", headers=PAGE)
+    problem = await site.request("GET", "/api/keys")
+
+    assert (page.status_code, problem.status_code) == (403, 403)
+    assert page.headers["content-type"].startswith("text/html")
+    assert "Content-Security-Policy" in page.headers
+    assert problem.json()["detail"] in html.unescape(page.text)
+    assert "viewer" in problem.json()["detail"]
 
 
 async def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites(site: Site) -> None:
