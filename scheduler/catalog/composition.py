@@ -97,6 +97,11 @@ class JobComposer:
         """Number of jobs in force."""
         return len(self._catalog)
 
+    @property
+    def snapshot(self) -> JobSnapshot:
+        """The set in force."""
+        return self._catalog.snapshot
+
     async def replace_files(self, files: JobSet) -> SetChange:
         """Put the jobs of other files in force."""
         async with self._lock:

@@ -5,7 +5,10 @@ One row a job, in one partition, written only when a schedule is new or changed.
 removed has no schedule, so that enabling it again activates it at that moment. It still has the activation of the job's
 first version, which a backfill does not go back beyond.
 
-    {"schedule": hash, "since": instant, "first": instant}    "first" only if it differs from "since"
+    {"schedule": hash, "since": instant, "first": instant, "planned": instant}
+
+"first" only if it differs from "since"; "planned" if the instants of the schedule until then were planned when it
+changed, apart from the ticks.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from jobs.schedules import Schedule
@@ -63,12 +66,31 @@ class ScheduleActivations:
         """Record the same for these jobs alone; None: the job is not planned any more."""
 
         async def read() -> tuple[Mapping[str, Schedule | None], Mapping[str, Row]]:
-            if len(schedules) > _MAX_SINGLE_READS:
-                return schedules, {row.key: row async for row in self._iterate_rows()}
-            rows = await asyncio.gather(*(self._store.get_row(SCHEDULES_TABLE, _PARTITION, job) for job in schedules))
-            return schedules, {row.key: row for row in rows if row is not None}
+            return schedules, await self._read_rows(schedules)
 
         return await self._record_retrying(read, now)
+
+    async def record_planned(self, schedules: Mapping[str, Schedule], until: datetime) -> None:
+        """Record that all instants of these schedules until then are planned, unless they have changed since."""
+        changes: list[Upsert] = []
+        for job, row in (await self._read_rows(schedules)).items():
+            stored = decode_json(row.body)
+            if job in schedules and stored.get("schedule") == _schedule_hash(schedules[job]):
+                body = encode_json({**stored, "planned": until.isoformat()})
+                changes.append(Upsert(SCHEDULES_TABLE, _PARTITION, job, body))
+        await self._apply_all(changes)
+
+    async def find_planned(self, jobs: Collection[str]) -> Mapping[str, datetime]:
+        """Return what `record_planned` has recorded of these jobs."""
+        stored = {job: decode_json(row.body) for job, row in (await self._read_rows(jobs)).items() if job in jobs}
+        return {job: datetime.fromisoformat(body["planned"]) for job, body in stored.items() if "planned" in body}
+
+    async def _read_rows(self, jobs: Collection[str]) -> Mapping[str, Row]:
+        """Return the rows of these jobs, perhaps with those of others."""
+        if len(jobs) > _MAX_SINGLE_READS:
+            return {row.key: row async for row in self._iterate_rows()}
+        rows = await asyncio.gather(*(self._store.get_row(SCHEDULES_TABLE, _PARTITION, job) for job in jobs))
+        return {row.key: row for row in rows if row is not None}
 
     async def _record_retrying(self, read: _ReadSchedules, now: datetime) -> Mapping[str, datetime]:
         while True:
@@ -104,9 +126,12 @@ class ScheduleActivations:
                 since[job] = now
                 write = Insert if row is None else Upsert
                 changes.append(write(SCHEDULES_TABLE, _PARTITION, job, _encode_row(mark, now, stored)))
+        await self._apply_all(changes)
+        return since
+
+    async def _apply_all(self, changes: Sequence[Insert | Upsert]) -> None:
         for start in range(0, len(changes), _ROWS_PER_APPLY):
             await self._store.apply(*changes[start : start + _ROWS_PER_APPLY])
-        return since
 
     async def _iterate_rows(self) -> AsyncIterator[Row]:
         async for page in iterate_pages(self._store, SCHEDULES_TABLE, _PARTITION):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from scheduler.hosts.functions.changed_jobs import ChangedJobPlanner
 from scheduler.hosts.functions.queue import QueueHandler
 from scheduler.hosts.functions.timer import TimerHandler
 from tests.scheduler.fakes import Sent, WorkerHarness
 
 
 class FunctionsHarness:
-    """`ticks`: what the timer does; `work`: what the queue's triggers do."""
+    """`ticks`: what the timer does; `changes`: what follows a changed job; `work`: what the queue's triggers do."""
 
     def __init__(self, shop: WorkerHarness) -> None:
         self.shop, self.dispatch = shop, Sent()
@@ -23,6 +24,7 @@ class FunctionsHarness:
             shop.dead_letters,
             shop.clock,
         )
+        self.changes = ChangedJobPlanner(shop.catalog, self.dispatch, shop.cursors, shop.marks, shop.pauses, shop.clock)
         self.work = QueueHandler(
             shop.catalog,
             shop.runs,

@@ -5,8 +5,8 @@ reads and the routes. Default deny: a request is passed on only if its route dec
 and the caller's role includes it. A path without a route needs a caller as well, so that only callers learn which paths
 exist.
 
-It stores the result in `scope["state"]`: `principal`, `authenticated`, and `authentication_error` on routes that need
-no caller.
+It stores the result in `scope["state"]`: `principal`, `authenticated`, `route_scope` (None without a route), and
+`authentication_error` on routes that need no caller.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ class AccessControl:
         # A copy: the adapter of the Functions host passes None, and a server may share the object between requests.
         state = scope["state"] = dict(scope.get("state") or {})
         route = self._routes.find(scope["method"], scope["path"])
+        state["route_scope"] = None if route is None else route.scope
         is_free = route.scope in FREE_SCOPES if route is not None else _is_missing_free_path(scope)
         if route is not None and route.scope is RouteScope.PING:
             return True  # the token in the path is the credential, and any other one is ignored

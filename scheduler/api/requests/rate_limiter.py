@@ -20,15 +20,22 @@ from scheduler.api.requests.client_address import find_client_address
 from scheduler.api.requests.client_id import find_client_id
 from scheduler.api.requests.rejection import reject
 from scheduler.api.scopes import HEALTH_PATH, PING_PATH_PREFIX
+from scheduler.api.scopes import Scope as RouteScope
 from scheduler.rate_limits.limiter import RateLimits
 from scheduler.rate_limits.quota import LimitGroup, Quota
 
-_GROUPS: Mapping[str, LimitGroup] = {
+_GROUP_OF_SCOPE: Mapping[RouteScope, LimitGroup] = {
+    RouteScope.READ: LimitGroup.READ,
+    RouteScope.OPERATE: LimitGroup.OPERATE,
+    RouteScope.MANAGE: LimitGroup.MANAGE,
+}
+_GROUP_OF_METHOD: Mapping[str, LimitGroup] = {
     "POST": LimitGroup.OPERATE,
     "PUT": LimitGroup.MANAGE,
     "PATCH": LimitGroup.MANAGE,
     "DELETE": LimitGroup.MANAGE,
 }
+"""Of a request without a route, or of a route that needs no caller. Others are read requests."""
 _UNLIMITED_PATHS = (HEALTH_PATH, PING_PATH_PREFIX)
 
 
@@ -43,7 +50,7 @@ class RateLimiter:
         if not _is_limited(scope):
             await self._app(scope, receive, send)
             return
-        quota = await self._limits.count(_GROUPS.get(scope["method"], LimitGroup.READ), find_client_id(scope))
+        quota = await self._limits.count(_group_of(scope), find_client_id(scope))
         if quota is None:
             await self._app(scope, receive, send)
         elif quota.is_exceeded:
@@ -88,6 +95,12 @@ _FAILURES = "Too many requests of this address failed authentication"
 
 def _is_limited(scope: Scope) -> bool:
     return scope["type"] == "http" and not scope["path"].startswith(_UNLIMITED_PATHS)
+
+
+def _group_of(scope: Scope) -> LimitGroup:
+    """Return the group of the scope of the request's route, which scheduler.api.access.control has found."""
+    group = _GROUP_OF_SCOPE.get(scope["state"].get("route_scope"))
+    return _GROUP_OF_METHOD.get(scope["method"], LimitGroup.READ) if group is None else group
 
 
 def _is_failure(message: Message) -> bool:

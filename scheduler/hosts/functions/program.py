@@ -28,6 +28,7 @@ from scheduler.app.reloader_setup import open_reloader
 from scheduler.authentication.port import AuthenticationMode
 from scheduler.catalog.reloading import JobReloader
 from scheduler.dispatch.port import Dispatch, QueueDepthReader
+from scheduler.hosts.functions.changed_jobs import ChangedJobPlanner
 from scheduler.hosts.functions.own_endpoints import functions_endpoints
 from scheduler.hosts.functions.queue import QueueHandler
 from scheduler.hosts.functions.storage_queue import open_queue, open_queue_depth
@@ -103,6 +104,7 @@ async def open_functions_program(
         await program.check_setup.prepare_jobs()
         reloading = await stack.enter_async_context(open_reloader(configuration, program))
         tick_work = _build_timer_handler(program)
+        program.stored_jobs.committer.plan_change = _build_change_planner(program).plan
         program.watchdog.set_tick_source(last_tick_reader(tick_work.planned_until))
         program.health.add_probe("ticks", tick_probe(tick_work.planned_until, program.clock))
         yield FunctionsProgram(program, reloading, tick_work, _build_queue_handler(program, reloading))
@@ -120,6 +122,17 @@ def _build_timer_handler(program: Program) -> TimerHandler:
         program.dead_letters,
         program.clock,
         program.prune_other_rows,
+    )
+
+
+def _build_change_planner(program: Program) -> ChangedJobPlanner:
+    return ChangedJobPlanner(
+        program.catalog,
+        program.dispatch,
+        program.cursors,
+        program.schedule_activations,
+        program.pauses,
+        program.clock,
     )
 
 

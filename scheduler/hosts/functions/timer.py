@@ -74,6 +74,8 @@ class TimerHandler:
         self._active_since: dict[str, datetime] = {}
         self._recently_activated: dict[str, datetime] = {}
         """Activation times of schedules that may be newer than the last tick that finished, by job."""
+        self._planned_at_change: dict[str, datetime] = {}
+        """Until when the instants of these schedules were planned when they changed, by job."""
         self._heap: DueHeap | None = None
         self._heap_jobs: JobSnapshot | None = None
 
@@ -88,6 +90,7 @@ class TimerHandler:
         now = self._clock.now()
         await self._record_activations(self._catalog.snapshot, now)
         planned_until = await self._planning_start(now)
+        await self._read_planned_at_change(planned_until)
         paused = await self._pauses.list_active(now, fresh=True)
         # No await from here to the plan: two ticks of one process share the heap.
         cursors, jobs = self._heap_at(planned_until, now)
@@ -138,9 +141,17 @@ class TimerHandler:
         for job in changed:
             self._active_since.pop(job, None)
             self._recently_activated.pop(job, None)
+            self._planned_at_change.pop(job, None)
         self._active_since |= since
         self._recently_activated |= since
         self._recorded_jobs = jobs
+
+    async def _read_planned_at_change(self, planned_until: datetime) -> None:
+        """Read which instants scheduler.hosts.functions.changed_jobs has planned since the last tick."""
+        last = planned_until - PLANNING_HORIZON
+        recent = {job for job, since in self._recently_activated.items() if since > last}
+        if unread := recent - self._planned_at_change.keys():
+            self._planned_at_change |= await self._activations.find_planned(unread)
 
     async def _planning_start(self, now: datetime) -> datetime:
         """Return where the last tick of any instance ended."""
@@ -169,7 +180,12 @@ class TimerHandler:
         """
         last = heap.position - PLANNING_HORIZON
         self._recently_activated = {job: since for job, since in self._recently_activated.items() if since > last}
-        return [found for job, since in self._recently_activated.items() for found in heap.due_after([job], since)]
+        planned = self._planned_at_change
+        return [
+            found
+            for job, since in self._recently_activated.items()
+            for found in heap.due_after([job], max(since, planned.get(job, since)))
+        ]
 
     async def planned_until(self) -> datetime | None:
         """Return the end of the last tick's horizon; None before the first tick. Raises StoreError."""

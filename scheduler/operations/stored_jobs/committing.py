@@ -17,7 +17,7 @@ from jobs.problems import Problem
 from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.catalog.catalog import JobSnapshot
-from scheduler.catalog.composition import JobComposer, JobSources, SetChange, StoredJob
+from scheduler.catalog.composition import JobComposer, JobSources, StoredJob
 from scheduler.catalog.written_jobs import MAX_DEFINITION_BYTES, LocatedStoredJob
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import Conflict, InvalidDefinition
@@ -108,27 +108,29 @@ class StoredJobCommitter:
             claims = _ClaimWatch(self._clock)
             for _ in range(_MAX_ATTEMPTS):
                 sources = await self.read_sources()
+                # Another request of this process may put the change in force before this one does.
+                before = self._composer.snapshot
                 if not claims.is_held(sources.tree.head.claim):
                     decision = await decide(sources)
                     if not decision.writes:
                         return
                     try:
-                        change = await self._make(sources, decision, caller)
+                        await self._make(sources, decision, caller)
                         break
                     except HeadMoved:
                         pass
                 await self._clock.sleep(random.uniform(0, _MAX_PAUSE))
             else:
                 raise StoreUnavailable("other processes change the stored jobs all the time: try again later")
-        await self._plan(change.before)
+        await self._plan(before)
 
-    async def _make(self, sources: JobSources, decision: Decision, caller: Caller) -> SetChange:
+    async def _make(self, sources: JobSources, decision: Decision, caller: Caller) -> None:
         """Raises HeadMoved: nothing was changed or recorded."""
         tried = decision.tried or await self.try_out(sources, decision.writes, caller)
         at, by = self._clock.now(), caller.principal.id
         record = partial(audited, self._audit, caller, decision.change)
         tree = await self._stored.commit(sources.tree, decision.writes, at, by, record)
-        return await self._composer.replace_tree(tree, tried)
+        await self._composer.replace_tree(tree, tried)
 
     async def _plan(self, before: JobSnapshot) -> None:
         try:

@@ -159,3 +159,23 @@ async def test_every_response_of_the_api_has_the_fields(path: str) -> None:
 async def test_without_limits_no_response_has_the_fields() -> None:
     async with ApiClient() as client:
         assert "ratelimit" not in (await client.get("/api/jobs")).headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "group"),
+    [
+        ("GET", "/api/jobs", "read"),
+        ("HEAD", "/api/jobs", "read"),
+        ("POST", "/api/jobs/checkout/pause", "operate"),
+        ("POST", "/api/jobs", "manage"),
+        ("POST", "/api/sets/shop/plan", "manage"),
+        ("DELETE", "/api/jobs/checkout", "manage"),
+        ("POST", "/api/nothing", "operate"),
+    ],
+)
+async def test_a_request_counts_in_the_group_of_the_scope_of_its_route(method: str, path: str, group: str) -> None:
+    rules = RateLimitRules(read="100/minute", operate="100/minute", manage="100/minute")
+    async with ApiClient(rate_limits=rules) as client:
+        answer = await client.request(method, path)
+
+    assert answer.headers["RateLimit-Policy"].startswith(f'"{group}"')

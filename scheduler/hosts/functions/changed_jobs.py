@@ -1,0 +1,72 @@
+"""Plans jobs that a request has changed at once: the instants until the end of the last tick's horizon.
+
+Without it, a new job would be due for the first time after the next tick. Connected by
+scheduler.hosts.functions.program.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from jobs.ports import Clock
+from jobs.runs import Ticket
+from jobs.schedules import to_milliseconds
+from scheduler.catalog.catalog import Catalog, JobSnapshot
+from scheduler.dispatch.port import Dispatch
+from scheduler.hosts.functions.timer import ON_TIME_TOLERANCE
+from scheduler.planning.due_heap import DueHeap
+from scheduler.planning.plan import plan_due
+from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, Cursors
+from scheduler.stores.pauses import Pauses
+from scheduler.stores.schedule_activations import ScheduleActivations
+
+_log = logging.getLogger("scheduler.hosts.functions.changed_jobs")
+
+
+class ChangedJobPlanner:
+    def __init__(
+        self,
+        catalog: Catalog,
+        dispatch: Dispatch,
+        cursors: Cursors,
+        activations: ScheduleActivations,
+        pauses: Pauses,
+        clock: Clock,
+    ) -> None:
+        self._catalog = catalog
+        self._dispatch = dispatch
+        self._cursors = cursors
+        self._activations = activations
+        self._pauses = pauses
+        self._clock = clock
+
+    async def plan(self, before: JobSnapshot) -> None:
+        """Send the tickets of schedules that are new or changed since `before`, until the cursor of the ticks.
+
+        The tickets are sent first, then the schedules are marked as planned until there, so that the next tick
+        continues behind them. A crash in between plans them again, with the same ids.
+
+        Raises StoreError, DispatchError: the next tick plans the rest.
+        """
+        jobs, now = self._catalog.snapshot, self._clock.now()
+        changed = jobs.changed_schedules(before)
+        until = await self._cursors.read(PLANNED_UNTIL_CURSOR) if changed else None
+        if until is None or until <= now:
+            return  # the next tick plans from its own start
+        since = await self._activations.record_changes(changed, now)
+        new = {job: schedule for job, schedule in changed.items() if schedule is not None}
+        heap = DueHeap(new.items(), now, since)
+        paused = await self._pauses.list_active(now, fresh=True)
+        made = plan_due(jobs, heap, now, until - now, still_on_time=ON_TIME_TOLERANCE, pauses=paused)
+        tickets = [ticket for ticket in made.on_time if not _was_planned(ticket, before)]
+        if tickets:
+            await self._dispatch.send(tickets)
+        await self._activations.record_planned(new, until)
+        _log.debug("planned %d tickets of changed jobs until %s", len(tickets), until.isoformat())
+
+
+def _was_planned(ticket: Ticket, before: JobSnapshot) -> bool:
+    """Return whether the job's previous schedule had this instant: then its ticket is on the queue."""
+    schedule = before.schedule(ticket.job)
+    at = to_milliseconds(ticket.due_at)
+    return schedule is not None and schedule.next_after_ms(at - 1) == at
