@@ -5,6 +5,7 @@ OperationError
  ├─ InvalidDefinition   the definition of a job is invalid; `problems` names every reason
  ├─ NotFound            the object does not exist, or no longer
  ├─ Conflict            the state of the object does not allow the operation
+ │   └─ ReadOnlyJob     a job file defines the job
  └─ PreconditionFailed  the object has changed since the caller read it
 
 For an unknown job see scheduler.catalog.catalog.UnknownJob.
@@ -43,6 +44,10 @@ class NotFound(OperationError):
 
 class Conflict(OperationError):
     """The state of the object does not allow the operation."""
+
+
+class ReadOnlyJob(Conflict):
+    """The job is defined in a job file. The message names file and line."""
 
 
 class PreconditionFailed(OperationError):

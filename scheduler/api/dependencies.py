@@ -43,6 +43,15 @@ async def get_services(request: Request) -> Services:
     return services if principal is None else services.for_principal(principal)
 
 
+def reload_services(request: Request) -> Services:
+    """Return the services after the request has changed stored jobs.
+
+    For a caller that is limited to tags, those of `get_services` have the jobs from before.
+    """
+    services: Services = request.app.state.services
+    return services.for_principal(request.scope["state"]["principal"])
+
+
 async def get_caller(request: Request) -> Caller:
     """Return who sent the request, as scheduler.api.access has found out."""
     return create_caller(request, request.scope["state"]["principal"])

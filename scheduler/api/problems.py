@@ -32,6 +32,7 @@ from scheduler.errors import (
     NotFound,
     OperationError,
     PreconditionFailed,
+    ReadOnlyJob,
 )
 from scheduler.stores.port import StoreError
 from scheduler.stores.rows.continuations import InvalidContinuation
@@ -235,5 +236,6 @@ def _http_detail(request: Request, error: HTTPException, headers: Mapping[str, s
 _STATUS_OF: dict[type[OperationError], HTTPStatus] = {
     NotFound: HTTPStatus.NOT_FOUND,
     Conflict: HTTPStatus.CONFLICT,
+    ReadOnlyJob: HTTPStatus.CONFLICT,
     PreconditionFailed: HTTPStatus.PRECONDITION_FAILED,
 }

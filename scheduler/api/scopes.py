@@ -63,6 +63,8 @@ def serves_anonymous_functions(environ: Mapping[str, str]) -> bool:
 
 MANAGE_POST_FUNCTIONS: Final = (
     HttpFunction("manage_definitions", "definitions/test-run", ("POST",)),
+    HttpFunction("manage_deletion", "jobs/delete", ("POST",)),
+    HttpFunction("manage_duplicates", "jobs/{name}/duplicate", ("POST",)),
     HttpFunction("manage_jobs", "jobs", ("POST",)),
     HttpFunction("manage_sets", "sets/{*rest}", ("POST",)),
     HttpFunction("manage_versions", "jobs/{name}/versions/{*rest}", ("POST",)),

@@ -1,5 +1,8 @@
 """Definitions as users write them: what operations, API and commands use of config.stored_jobs."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from config.job_files.entries import JobEntry, find_job_name
 from config.stored_jobs import (
     MAX_DEFINITION_BYTES,
@@ -9,6 +12,8 @@ from config.stored_jobs import (
     parse_definition_json,
     read_written_jobs,
 )
+from jobs.flat import is_flat_job
+from jobs.problems.suggestions import fold_name
 
 __all__ = [
     "MAX_DEFINITION_BYTES",
@@ -18,7 +23,14 @@ __all__ = [
     "find_written_name",
     "parse_definition_json",
     "read_written_jobs",
+    "rename_definition",
 ]
+
+
+def rename_definition(definition: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return the definition with another name, in the full or in the flat form."""
+    rest = {key: value for key, value in definition.items() if fold_name(key) not in ("name", "jobname")}
+    return {"JobName" if is_flat_job(definition) else "name": name, **rest}
 
 
 def find_written_name(definition: object) -> str | None:

@@ -1,4 +1,4 @@
-"""Pauses, resumes, runs and resets the circuits of all jobs of a selection, and reports the result for each job.
+"""Pauses, resumes, runs, deletes and resets the circuits of all jobs of a selection, and reports each result.
 
 Called by scheduler.api and the commands. Each job is changed, and recorded in the audit trail, by its own operation. If
 the store fails in the middle, the jobs before it are changed, and the continuation names where to resume.
@@ -6,7 +6,7 @@ the store fails in the middle, the jobs before it are changed, and the continuat
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -14,10 +14,11 @@ from typing import NamedTuple
 
 from jobs.problems.suggestions import did_you_mean, suggest_sorted_name
 from scheduler.dispatch.port import DispatchError
-from scheduler.errors import InvalidArgument, OperationError
+from scheduler.errors import InvalidArgument, OperationError, ReadOnlyJob
 from scheduler.identity.caller import Caller
 from scheduler.operations import Operations
 from scheduler.operations.arguments import check_reason
+from scheduler.operations.stored_jobs.preconditions import ANY_VERSION
 from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.selection import JobSelection
@@ -114,6 +115,20 @@ class SelectedJobActions:
 
         return await self._apply(jobs, run)
 
+    async def delete(self, jobs: SelectedJobs, *, caller: Caller) -> ActionReport:
+        """Delete each stored job, dependents first. Jobs of files are refused, also in a dry run."""
+        editor = self._operations.stored_jobs
+
+        async def delete(name: str) -> JobResult:
+            await editor.delete(name, ANY_VERSION, caller)
+            return JobResult(name, ActionResult.DONE)
+
+        async def check(name: str) -> JobResult:
+            editor.check_writable(name, caller)
+            return JobResult(name, ActionResult.SELECTED)
+
+        return await self._apply(jobs, delete, check=check, order=self._order_dependents_first)
+
     async def reset_circuits(self, jobs: SelectedJobs, *, reason: str = "", caller: Caller) -> ActionReport:
         """Reset the circuit of each job that has one. A circuit that several jobs share is reset once."""
         check_reason(reason)
@@ -135,21 +150,47 @@ class SelectedJobActions:
 
         return await self._apply(jobs, reset_circuit)
 
-    async def _apply(self, jobs: SelectedJobs, act: _Action) -> ActionReport:
+    async def _apply(
+        self,
+        jobs: SelectedJobs,
+        act: _Action,
+        *,
+        check: _Action | None = None,
+        order: Callable[[Sequence[str]], Sequence[str]] | None = None,
+    ) -> ActionReport:
+        """`check`: returns the result of a dry run. `order`: of the jobs, whose results are by name all the same."""
         _check_selection(jobs)
         names, continuation = await self._queries.select_names(jobs.selection, limit=jobs.limit, after=jobs.after)
         results = [] if jobs.after else self._report_unknown_names(jobs.selection)
         if jobs.dry_run:
-            return ActionReport((*results, *(JobResult(name, ActionResult.SELECTED) for name in names)), continuation)
+            checked = [await _act_on(name, check or _select) for name in names]
+            return ActionReport((*results, *checked), continuation)
+        if order is not None:
+            ordered = await _act_on_all(order(names), act)
+            return ActionReport((*results, *sorted(ordered)), continuation)
         for number, name in enumerate(names):
             try:
                 results.append(await _act_on(name, act))
             except (StoreError, DispatchError) as error:
                 if number == 0:
                     raise
-                results.append(JobResult(name, ActionResult.FAILED, "unavailable", str(error)))
+                results.append(_failed(name, error))
                 return ActionReport(tuple(results), names[number - 1])
         return ActionReport(tuple(results), continuation)
+
+    def _order_dependents_first(self, names: Sequence[str]) -> Sequence[str]:
+        graph, left, ordered = self._queries.current_jobs().graph, set(names), list[str]()
+
+        def add(name: str) -> None:
+            if name in left:
+                left.remove(name)
+                for dependent in graph.dependents(name):
+                    add(dependent)
+                ordered.append(name)
+
+        for name in names:
+            add(name)
+        return ordered
 
     def _report_unknown_names(self, selection: JobSelection) -> list[JobResult]:
         known = self._queries.current_jobs()
@@ -165,11 +206,34 @@ class SelectedJobActions:
         ]
 
 
+async def _select(name: str) -> JobResult:
+    return JobResult(name, ActionResult.SELECTED)
+
+
+def _failed(name: str, error: Exception) -> JobResult:
+    return JobResult(name, ActionResult.FAILED, "unavailable", str(error))
+
+
+async def _act_on_all(names: Sequence[str], act: _Action) -> list[JobResult]:
+    """Act in this order. If the store fails, all jobs that are left have failed."""
+    results: list[JobResult] = []
+    for number, name in enumerate(names):
+        try:
+            results.append(await _act_on(name, act))
+        except (StoreError, DispatchError) as error:
+            if number == 0:
+                raise
+            return [*results, *(_failed(left, error) for left in names[number:])]
+    return results
+
+
 async def _act_on(name: str, act: _Action) -> JobResult:
     try:
         return await act(name)
     except InvalidArgument:
         raise  # it is the same for every job
+    except ReadOnlyJob as error:
+        return JobResult(name, ActionResult.REFUSED, "read_only", str(error))
     except OperationError as error:
         return JobResult(name, ActionResult.REFUSED, "conflict", str(error))
     except LookupError as error:  # the job was removed meanwhile

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from scheduler.catalog.composition import JobComposer, JobSources, StoredJob
 from scheduler.catalog.written_jobs import LocatedStoredJob
 from scheduler.errors import NotFound
 from scheduler.identity.caller import Caller
+from scheduler.queries.job_sets import SetPage, summarize_sets
 from scheduler.stores.rows.json_text import decode_json
 from scheduler.stores.stored_jobs.repository import StoredJobs
 from scheduler.stores.stored_jobs.tree import JobVersion, StoredEntry
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from jobs.definition import JobDefinition
 
 _ABSENT = object()
+Define = Callable[[str, object, int], LocatedStoredJob | tuple[Problem, ...]]
+"""Returns the job of a definition, or what is wrong with it. See JobComposer.define."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +62,23 @@ class StoredJobQueries:
 
     def find_declared(self, name: str, caller: Caller) -> DeclaredJob | None:
         """Return the job as it was declared. A job that is in force comes before one that is not."""
-        sources = self._composer.sources
-        of_file = sources.index.jobs.get(name)
-        if of_file is not None:
-            return _declare_file_job(of_file.job, of_file.origin) if caller.principal.sees(of_file.job.tags) else None
-        found = find_stored_job(sources, name, caller)
-        return None if found is None else _declare_stored_job(found)
+        return find_declared_job(self._composer.sources, name, caller)
 
     def list_declared(self, caller: Caller, *, limit: int, after: str = "") -> tuple[Sequence[DeclaredJob], str | None]:
         """Return a page by name, and the name after which the next page starts; None on the last page."""
         sources = self._composer.sources
-        names = sorted(sources.index.jobs.keys() | sources.stored.keys())
+        known = sources.index.jobs.keys() | sources.stored.keys()
+        names = sorted(name for name in known if _is_declared_for(sources, name, caller))
         start = bisect_right(names, after)
         some = names[start : start + limit]
         found = [job for name in some if (job := self.find_declared(name, caller)) is not None]
         return found, some[-1] if start + limit < len(names) else None
+
+    def list_sets(self, caller: Caller, *, limit: int, after: str = "") -> SetPage:
+        """Return a page of the sets by owner, without jobs that do not exist for the caller."""
+        sources = self._composer.sources
+        entries = (one.entry for name, one in sources.stored.items() if find_stored_job(sources, name, caller))
+        return summarize_sets(entries, sources.tree.head.generation, limit=limit, after=after)
 
     def set_etag(self) -> str:
         """Return the etag of all declared jobs, quoted."""
@@ -82,7 +87,11 @@ class StoredJobQueries:
 
     async def list_versions(self, name: str, caller: Caller) -> Sequence[JobVersion]:
         """Return the retained versions, the latest first, also of a deleted job. Raises UnknownJob, StoreError."""
-        return await self._stored.list_versions(self._require_entry(name, caller))
+        versions = await self._stored.list_versions(self._require_entry(name, caller))
+        visible = select_visible_versions(versions, caller, self._composer.define)
+        if not visible:
+            raise UnknownJob(name)
+        return visible
 
     async def get_version(self, name: str, number: int, caller: Caller) -> JobVersion:
         """Raises UnknownJob, NotFound, StoreError."""
@@ -107,8 +116,7 @@ class StoredJobQueries:
     def _require_entry(self, name: str, caller: Caller) -> StoredEntry:
         sources = self._composer.sources
         entry = sources.tree.find(name)
-        is_visible = self.find(name, caller) is not None or (entry is not None and not caller.principal.tags)
-        if entry is None or not is_visible:
+        if entry is None or (name in sources.stored and self.find(name, caller) is None):
             raise UnknownJob(name)
         return entry
 
@@ -120,6 +128,42 @@ def find_stored_job(sources: JobSources, name: str, caller: Caller) -> StoredJob
         return None
     tags = {} if found.located is None else found.located.job.tags
     return found if caller.principal.sees(tags) else None
+
+
+def find_declared_job(sources: JobSources, name: str, caller: Caller) -> DeclaredJob | None:
+    """Return the job as it was declared, if it exists for the caller. See StoredJobQueries.find_declared."""
+    of_file = sources.index.jobs.get(name)
+    if of_file is not None:
+        return _declare_file_job(of_file.job, of_file.origin) if caller.principal.sees(of_file.job.tags) else None
+    found = find_stored_job(sources, name, caller)
+    return None if found is None else _declare_stored_job(found)
+
+
+def select_visible_versions(versions: Sequence[JobVersion], caller: Caller, define: Define) -> Sequence[JobVersion]:
+    """Return the versions that exist for the caller; none if the latest definition does not.
+
+    A caller that is limited to tags sees the versions that had one of them, and the deletions of these.
+    """
+    if not caller.principal.tags:
+        return versions
+    visible: list[JobVersion] = []
+    is_visible = False
+    for version in reversed(versions):
+        if version.definition is not None:
+            located = define(version.name, version.definition, version.number)
+            is_visible = isinstance(located, LocatedStoredJob) and caller.principal.sees(located.job.tags)
+        if is_visible:
+            visible.append(version)
+    return visible[::-1] if is_visible else []
+
+
+def _is_declared_for(sources: JobSources, name: str, caller: Caller) -> bool:
+    if not caller.principal.tags:
+        return True
+    of_file = sources.index.jobs.get(name)
+    if of_file is not None:
+        return caller.principal.sees(of_file.job.tags)
+    return find_stored_job(sources, name, caller) is not None
 
 
 def compare_definitions(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[FieldChange]:

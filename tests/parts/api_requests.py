@@ -31,10 +31,14 @@ from scheduler.stores.stored_jobs.writes import JobWrite
 
 JOB, HEARTBEAT, STORED_JOB = "checkout-api", "nightly-backup", "reports-api"
 _DEFINITION = {"check": {"url": "https://reports.example.com/health"}, "enabled": False}
+_ROUTES_OF_ONE_JOB = (
+    *("patch_job", "delete_job", "duplicate_job"),
+    *("list_versions", "get_version", "compare_versions"),
+)
 NEEDS_STORED_JOB: Mapping[str, Sequence[Mapping[str, Any] | None]] = {
     "create_job": [None],
     "put_job": [None],
-    **{key: [_DEFINITION] for key in ("patch_job", "delete_job", "list_versions", "get_version", "compare_versions")},
+    **{key: [_DEFINITION] for key in _ROUTES_OF_ONE_JOB},
     "restore_version": [_DEFINITION, None],
 }
 """Versions of the stored job that a route's example needs."""

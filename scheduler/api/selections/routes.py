@@ -1,4 +1,4 @@
-"""The routes that pause, resume and run all jobs of a selection, and reset their circuits.
+"""The routes that pause, resume, run and delete all jobs of a selection, and reset their circuits.
 
 The name of the action stands where GET has the name of a job: no other POST has a path of this form, so a job can be
 named like an action.
@@ -49,6 +49,13 @@ async def resume_jobs(actions: ActionsDep, caller: CallerDep, body: SelectionReq
 async def run_jobs(actions: ActionsDep, caller: CallerDep, body: SelectionRequest) -> ActionReportModel:
     """Start a run of each job of a selection, also of disabled and paused jobs."""
     report = await actions.run(body.parse(), caller=caller)
+    return ActionReportModel.from_report(report, dry_run=body.dry_run)
+
+
+@router.manage("/api/jobs/delete", method="POST")
+async def delete_jobs(actions: ActionsDep, caller: CallerDep, body: SelectionRequest) -> ActionReportModel:
+    """Delete all stored jobs of a selection, dependents first. A job of a file is `refused`, with its file and line."""
+    report = await actions.delete(body.parse(), caller=caller)
     return ActionReportModel.from_report(report, dry_run=body.dry_run)
 
 

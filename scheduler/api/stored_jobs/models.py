@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
+
+from jobs.definition import NAME_PATTERN
 from jobs.problems import Problem
 from scheduler.api.models.base import ResponseModel
+from scheduler.api.models.requests import RequestModel, example
 from scheduler.queries.stored_jobs import DeclaredJob, FieldChange
 from scheduler.stores.stored_jobs.tree import JobVersion
+
+
+class DuplicateRequest(RequestModel):
+    """`name`: of the copy. `patch`: a JSON merge patch (RFC 7396) of its definition; null removes a key."""
+
+    model_config = example({"name": "reports-api-eu", "patch": {"check": {"url": "https://eu.reports.example.com/"}}})
+
+    name: Annotated[str, Field(pattern=NAME_PATTERN)]
+    patch: dict[str, Any] = {}
 
 
 class DefinitionProblem(ResponseModel):

@@ -5,19 +5,25 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import Path, Query, Response
+from fastapi import Path, Query, Request, Response
 
-from scheduler.api.dependencies import CallerDep, ServicesDep
+from scheduler.api.dependencies import CallerDep, ServicesDep, reload_services
 from scheduler.api.models.jobs import JobDetail
 from scheduler.api.requests.body_rules import MERGE_PATCH_TYPE
 from scheduler.api.routes.jobs import job_detail
 from scheduler.api.routing import ApiRouter
 from scheduler.api.stored_jobs.json_bodies import DEFINITION_BODY, MAX_DEFINITION_BODY, PATCH_BODY, JsonObject
-from scheduler.api.stored_jobs.models import FieldChangeModel, VersionDiff, VersionList, VersionModel
+from scheduler.api.stored_jobs.models import (
+    DuplicateRequest,
+    FieldChangeModel,
+    VersionDiff,
+    VersionList,
+    VersionModel,
+)
 from scheduler.api.stored_jobs.preconditions import MatchDep, MatchOrAbsenceDep
 from scheduler.stores.stored_jobs.repository import MAX_VERSIONS
 
-router = ApiRouter("jobs")
+router = ApiRouter("jobs", by_tag=True)
 
 StoredJobName = Annotated[str, Path(description="The job's name", examples=["reports-api"])]
 VersionNumber = Annotated[int, Path(ge=1, le=2**31, description="The number of a version", examples=[1])]
@@ -32,11 +38,13 @@ _CONFLICT = (HTTPStatus.CONFLICT,)
     max_body=MAX_DEFINITION_BODY,
     problems=_CONFLICT,
 )
-async def create_job(services: ServicesDep, caller: CallerDep, definition: JsonObject, response: Response) -> JobDetail:
+async def create_job(
+    services: ServicesDep, caller: CallerDep, definition: JsonObject, request: Request, response: Response
+) -> JobDetail:
     """Store a new job. The body is a definition in the full or in the flat form, with its name."""
     name = await services.operations.stored_jobs.create(definition, caller)
     response.headers["Location"] = f"/api/jobs/{name}"
-    return await job_detail(services, caller, name, response)
+    return await job_detail(reload_services(request), caller, name, response)
 
 
 @router.manage(
@@ -53,13 +61,14 @@ async def put_job(
     name: StoredJobName,
     definition: JsonObject,
     precondition: MatchOrAbsenceDep,
+    request: Request,
     response: Response,
 ) -> JobDetail:
     """Create a job with `If-None-Match: *`, or replace its definition with `If-Match`. Pauses and history stay."""
     if await services.operations.stored_jobs.put(name, definition, precondition, caller):
         response.status_code = HTTPStatus.CREATED
         response.headers["Location"] = f"/api/jobs/{name}"
-    return await job_detail(services, caller, name, response)
+    return await job_detail(reload_services(request), caller, name, response)
 
 
 @router.manage(
@@ -76,11 +85,33 @@ async def patch_job(
     name: StoredJobName,
     patch: JsonObject,
     precondition: MatchDep,
+    request: Request,
     response: Response,
 ) -> JobDetail:
     """Change parts of a definition by a JSON merge patch (RFC 7396): null removes a key. The result is validated."""
     await services.operations.stored_jobs.patch(name, patch, precondition, caller)
-    return await job_detail(services, caller, name, response)
+    return await job_detail(reload_services(request), caller, name, response)
+
+
+@router.manage(
+    "/api/jobs/{name}/duplicate",
+    method="POST",
+    status_code=HTTPStatus.CREATED,
+    max_body=MAX_DEFINITION_BODY,
+    problems=_CONFLICT,
+)
+async def duplicate_job(
+    services: ServicesDep,
+    caller: CallerDep,
+    name: StoredJobName,
+    body: DuplicateRequest,
+    request: Request,
+    response: Response,
+) -> JobDetail:
+    """Store a copy of a job under a new name, also of a job of a file. History, pause and circuit are not copied."""
+    await services.operations.stored_jobs.duplicate(name, body.name, body.patch, caller)
+    response.headers["Location"] = f"/api/jobs/{body.name}"
+    return await job_detail(reload_services(request), caller, body.name, response)
 
 
 @router.manage("/api/jobs/{name}", status_code=HTTPStatus.NO_CONTENT, problems=_CONFLICT)
@@ -127,6 +158,7 @@ async def restore_version(
     name: StoredJobName,
     number: VersionNumber,
     precondition: MatchOrAbsenceDep,
+    request: Request,
     response: Response,
 ) -> JobDetail:
     """Make the definition of an earlier version the current one, as a new version.
@@ -134,4 +166,4 @@ async def restore_version(
     `If-None-Match: *` restores a deleted job.
     """
     await services.operations.stored_jobs.restore(name, number, precondition, caller)
-    return await job_detail(services, caller, name, response)
+    return await job_detail(reload_services(request), caller, name, response)

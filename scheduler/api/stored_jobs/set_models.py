@@ -1,4 +1,4 @@
-"""Response models of plans of sets."""
+"""Response models of sets and their plans."""
 
 from __future__ import annotations
 
@@ -7,6 +7,32 @@ from datetime import datetime
 from scheduler.api.models.base import ResponseModel
 from scheduler.api.stored_jobs.models import DefinitionProblem, FieldChangeModel
 from scheduler.operations.stored_jobs.sets import JobDifference, SetPlan
+from scheduler.queries.job_sets import SetPage, SetSummary
+
+
+class SetModel(ResponseModel):
+    """A set of stored jobs. `jobs`: their number. `changed_at`: when one of them was last written."""
+
+    owner: str
+    jobs: int
+    changed_at: datetime
+
+    @classmethod
+    def from_summary(cls, summary: SetSummary) -> SetModel:
+        return cls(owner=summary.owner, jobs=summary.jobs, changed_at=summary.changed_at)
+
+
+class SetList(ResponseModel):
+    """By owner. `generation`: counts the changes of all stored jobs. `continuation`: null on the last page."""
+
+    sets: list[SetModel]
+    generation: int
+    continuation: str | None
+
+    @classmethod
+    def from_page(cls, page: SetPage) -> SetList:
+        sets = [SetModel.from_summary(summary) for summary in page.sets]
+        return cls(sets=sets, generation=page.generation, continuation=page.continuation)
 
 
 class JobDifferenceModel(ResponseModel):

@@ -1,4 +1,4 @@
-"""The routes that plan and apply sets of stored jobs."""
+"""The routes that list, plan and apply sets of stored jobs."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Annotated, Final
 from fastapi import Path, Query
 
 from jobs.definition import NAME_PATTERN
-from scheduler.api.dependencies import CallerDep, ServicesDep
+from scheduler.api.dependencies import CallerDep, Continuation, Limit, ServicesDep
 from scheduler.api.routing import ApiRouter
 from scheduler.api.stored_jobs.json_bodies import SET_BODY, JsonObject
-from scheduler.api.stored_jobs.set_models import SetPlanModel
+from scheduler.api.stored_jobs.set_models import SetList, SetPlanModel
 
 MAX_SET_BODY: Final = 16 * 1024 * 1024
 """Bytes of a set, about 40,000 jobs."""
 
-router = ApiRouter("sets")
+router = ApiRouter("sets", by_tag=True)
 
 Owner = Annotated[
     str,
@@ -26,6 +26,15 @@ Adopt = Annotated[bool, Query(description="Take over jobs of other sets, and job
 PlanId = Annotated[
     str, Query(min_length=32, max_length=32, description="The `plan_id` of a plan of the same set", examples=["0" * 32])
 ]
+
+
+@router.read("/api/sets")
+async def list_sets(
+    services: ServicesDep, caller: CallerDep, limit: Limit = 100, continuation: Continuation = None
+) -> SetList:
+    """List the sets by owner, with the number of their jobs and their last change."""
+    page = services.stored_jobs.list_sets(caller, limit=limit, after=continuation or "")
+    return SetList.from_page(page)
 
 
 @router.manage(

@@ -24,7 +24,6 @@ MAX_DIFFERENCES = 60_000
 """Characters of what differs, of all jobs in the entry of a set together."""
 _ACTIONS = {
     "created": "create",
-    "duplicated": "duplicate",
     "replaced": "replace",
     "patched": "patch",
     "deleted": "delete",
@@ -32,14 +31,14 @@ _ACTIONS = {
 }
 
 
-def audit_job_change(verb: str, before: StoredEntry | None, write: JobWrite) -> AuditedChange:
-    """Return the entry of a change of one job. `verb`: such as `replaced`."""
+def audit_job_change(verb: str, before: StoredEntry | None, write: JobWrite, origin: str = "") -> AuditedChange:
+    """Return the entry of a change of one job. `verb`: such as `replaced`. `origin`: such as `as a copy of shop`."""
     number = 1 if before is None else before.number + 1
     is_known = before is not None and not before.is_deleted
     return AuditedChange(
         action=f"job.{_ACTIONS[verb]}",
         object_id=write.name,
-        summary=f"job {write.name} was {verb}",
+        summary=f"job {write.name} was {verb} {origin}".rstrip(),
         jobs=(write.name,),
         before=_state(before.number, before.owner, before.text) if before is not None and is_known else None,
         after=None if write.definition is None else _state(number, write.owner, encode_json(write.definition)),

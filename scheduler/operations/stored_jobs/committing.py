@@ -22,7 +22,7 @@ from scheduler.catalog.written_jobs import MAX_DEFINITION_BYTES, LocatedStoredJo
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import Conflict, InvalidDefinition
 from scheduler.identity.caller import Caller
-from scheduler.identity.tags import describe_invisible_job
+from scheduler.operations.stored_jobs.visibility import describe_loss, problems_for, refuse_file_job, used_message
 from scheduler.stores.port import StoreError, StoreUnavailable
 from scheduler.stores.rows.json_text import encode_json
 from scheduler.stores.stored_jobs.repository import HeadMoved, StoredJobs
@@ -65,6 +65,15 @@ class StoredJobCommitter:
         self.plan_change: Callable[[JobSnapshot], Awaitable[None]] = _plan_nothing
         """Plans changed schedules at once, where no ticker of this process does. Called with the previous set."""
 
+    @property
+    def sources(self) -> JobSources:
+        """The jobs as this process knows them."""
+        return self._composer.sources
+
+    def define(self, name: str, definition: object, version: int = 0) -> LocatedStoredJob | tuple[Problem, ...]:
+        """Return the job of one definition, or everything that is wrong with it."""
+        return self._composer.define(name, definition, version)
+
     async def read_sources(self) -> JobSources:
         """Return the current jobs, with the changes of other processes. Raises StoreError."""
         tree = await self._stored.read(self._composer.sources.tree)
@@ -73,28 +82,25 @@ class StoredJobCommitter:
         # A head of the same generation, such as that after a sweep, has another etag.
         return replace(sources, tree=tree) if tree.head.generation == sources.tree.head.generation else sources
 
-    def define(self, name: str, definition: object) -> LocatedStoredJob | tuple[Problem, ...]:
-        """Return the job of one definition, or everything that is wrong with it."""
-        return self._composer.define(name, definition, 0)
-
     async def try_out(self, sources: JobSources, writes: Sequence[JobWrite], caller: Caller) -> JobSources:
         """Return the jobs after these changes. Raises InvalidDefinition, Conflict."""
         tree = sources.tree.with_entries(write.to_entry(sources.tree) for write in writes)
         names = {write.name for write in writes}
         for write in writes:
-            if (of_file := sources.index.jobs.get(write.name)) is not None and write.definition is not None:
-                raise Conflict(read_only_message(write.name, of_file.origin))
+            if write.definition is not None and write.name in sources.index.jobs:
+                refuse_file_job(sources, write.name, caller)
+                raise Conflict(used_message(write.name))
         if oversized := [*_find_oversized(writes)]:
             raise InvalidDefinition(oversized)
         if sum(map(len, tree.buckets.values())) > MAX_STORED_NAMES:
             raise Conflict(f"more than {MAX_STORED_NAMES} names of stored jobs are not possible")
         tried = await asyncio.to_thread(self._composer.try_out, tree)
         written = [tried.stored[write.name] for write in writes if write.definition is not None]
-        if problems := [*_problems_of(written, caller, with_name=len(writes) > 1)]:
+        if problems := [*_problems_of(written, tried, caller, with_name=len(writes) > 1)]:
             raise InvalidDefinition(problems)
         for name, one in tried.stored.items():
             if one.problems and name not in names and sources.stored[name].is_in_force:
-                raise Conflict(f"the job {name} would no longer be in force: {one.problems[0]}")
+                raise Conflict(describe_loss(name, one.problems[0], tried, caller))
         return tried
 
     async def commit(self, caller: Caller, decide: Callable[[JobSources], Awaitable[Decision]]) -> None:
@@ -156,10 +162,6 @@ async def _plan_nothing(before: JobSnapshot) -> None:
     """A ticker of this process, or the next tick of another one, plans the change."""
 
 
-def read_only_message(name: str, origin: str) -> str:
-    return f"the job {name} is defined in {origin}, and job files are changed as files only"
-
-
 def _find_oversized(writes: Sequence[JobWrite]) -> Iterator[Problem]:
     for write in writes:
         if write.definition is not None and (size := len(encode_json(write.definition))) > MAX_DEFINITION_BYTES:
@@ -167,11 +169,10 @@ def _find_oversized(writes: Sequence[JobWrite]) -> Iterator[Problem]:
             yield Problem("", message)
 
 
-def _problems_of(stored: Sequence[StoredJob], caller: Caller, *, with_name: bool) -> Iterator[Problem]:
+def _problems_of(
+    stored: Sequence[StoredJob], tried: JobSources, caller: Caller, *, with_name: bool
+) -> Iterator[Problem]:
     for one in stored:
-        problems = list(one.problems)
-        if one.located is not None and not caller.principal.sees(one.located.job.tags):
-            problems.append(Problem("tags", describe_invisible_job(caller.principal.tags)))
-        for problem in problems:
+        for problem in problems_for(one, tried, caller):
             key = f"{one.entry.name}: {problem.key}" if with_name else problem.key
             yield Problem(key, problem.message, problem.hint)

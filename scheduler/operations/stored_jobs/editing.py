@@ -1,32 +1,33 @@
-"""Creates, replaces, patches, deletes and restores one stored job. Created by scheduler.app.building.
+"""Creates, duplicates, replaces, patches, deletes and restores one stored job. Created by scheduler.app.building.
 
 Only the definition changes. A pause, an override of the circuit, the cursor and history belong to the name of the job.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobs.problems import Problem
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.catalog.composition import JobSources
-from scheduler.catalog.written_jobs import find_written_name
-from scheduler.errors import Conflict, InvalidDefinition, NotFound
+from scheduler.catalog.written_jobs import find_written_name, rename_definition
+from scheduler.errors import InvalidDefinition, NotFound
 from scheduler.identity.caller import Caller
 from scheduler.operations.stored_jobs.auditing import audit_job_change
-from scheduler.operations.stored_jobs.committing import UNCHANGED, Decision, StoredJobCommitter, read_only_message
+from scheduler.operations.stored_jobs.committing import UNCHANGED, Decision, StoredJobCommitter
 from scheduler.operations.stored_jobs.merge_patch import apply_merge_patch
 from scheduler.operations.stored_jobs.preconditions import Precondition
-from scheduler.queries.stored_jobs import find_stored_job
+from scheduler.operations.stored_jobs.visibility import is_used_by_others, refuse_file_job, refuse_used_name
+from scheduler.queries.stored_jobs import find_declared_job, find_stored_job, select_visible_versions
 from scheduler.stores.rows.json_text import decode_json, encode_json
 from scheduler.stores.stored_jobs.repository import StoredJobs
-from scheduler.stores.stored_jobs.tree import StoredEntry
+from scheduler.stores.stored_jobs.tree import JobVersion, StoredEntry
 from scheduler.stores.stored_jobs.writes import JobWrite
 
 
 class StoredJobEditor:
-    """Every method raises StoreError, and what StoredJobCommitter.commit raises."""
+    """Every method that awaits raises StoreError, and what StoredJobCommitter.commit raises."""
 
     def __init__(self, stored: StoredJobs, committer: StoredJobCommitter) -> None:
         self._stored = stored
@@ -39,8 +40,7 @@ class StoredJobEditor:
             raise InvalidDefinition([Problem("name", "is missing", "give the job a name")])
 
         async def decide(sources: JobSources) -> Decision:
-            if _find_entry(sources, name, caller) is not None:
-                raise Conflict(f"the job {name} exists already: PUT /api/jobs/{name} replaces it")
+            refuse_used_name(sources, name, caller)
             return _write(sources, name, definition, "created")
 
         await self._committer.commit(caller, decide)
@@ -52,7 +52,7 @@ class StoredJobEditor:
         async def decide(sources: JobSources) -> Decision:
             entry = _find_entry(sources, name, caller)
             if entry is None:
-                _refuse_file_job(sources, name, caller)
+                _require_absence(sources, name, precondition, caller)
             precondition.check(name, entry)
             if entry is not None and entry.text == encode_json(definition):
                 return UNCHANGED
@@ -60,6 +60,19 @@ class StoredJobEditor:
 
         await self._committer.commit(caller, decide)
         return not precondition.exists
+
+    async def duplicate(self, name: str, new_name: str, patch: Any, caller: Caller) -> None:
+        """Store a copy of any job under a new name, with a merge patch. Raises UnknownJob; Conflict: it is used."""
+
+        async def decide(sources: JobSources) -> Decision:
+            declared = find_declared_job(sources, name, caller)
+            if declared is None:
+                raise UnknownJob(name)
+            refuse_used_name(sources, new_name, caller)
+            definition = rename_definition(apply_merge_patch(declared.definition, patch), new_name)
+            return _write(sources, new_name, definition, "created", f"copy of {name}", origin=f"as a copy of {name}")
+
+        await self._committer.commit(caller, decide)
 
     async def patch(self, name: str, patch: Any, precondition: Precondition, caller: Caller) -> None:
         """Apply a JSON merge patch to the definition as it was written. Raises UnknownJob, PreconditionFailed."""
@@ -95,47 +108,72 @@ class StoredJobEditor:
         """
 
         async def decide(sources: JobSources) -> Decision:
+            versions = await self._list_versions(sources, name, caller)
             precondition.check(name, _find_entry(sources, name, caller))
-            entry = sources.tree.find(name)
-            if entry is None:
-                raise UnknownJob(name)
-            definition = await self._read_definition(entry, number)
+            definition = _find_definition(versions, name, number)
             return _write(sources, name, definition, "restored", f"restored version {number}")
 
         await self._committer.commit(caller, decide)
 
-    async def _read_definition(self, entry: StoredEntry, number: int) -> Mapping[str, Any]:
-        versions = {version.number: version for version in await self._stored.list_versions(entry)}
-        if (version := versions.get(number)) is None or version.definition is None:
-            what = "has no definition" if version is not None else "is not retained"
-            raise NotFound(f"version {number} of the job {entry.name} {what}")
-        return version.definition
+    def check_writable(self, name: str, caller: Caller) -> None:
+        """Raises ReadOnlyJob: a job file defines the job."""
+        refuse_file_job(self._committer.sources, name, caller)
+
+    async def _list_versions(self, sources: JobSources, name: str, caller: Caller) -> Sequence[JobVersion]:
+        """Raises UnknownJob: the job does not exist for the caller, and none of that name was deleted."""
+        entry = sources.tree.find(name)
+        if entry is None or is_used_by_others(sources, name, caller):
+            raise UnknownJob(name)
+        versions = await self._stored.list_versions(entry)
+        visible = select_visible_versions(versions, caller, self._committer.define)
+        if not visible:
+            raise UnknownJob(name)
+        return visible
+
+
+def _find_definition(versions: Sequence[JobVersion], name: str, number: int) -> Mapping[str, Any]:
+    """Raises NotFound."""
+    version = next((each for each in versions if each.number == number), None)
+    if version is None or version.definition is None:
+        what = "has no definition" if version is not None else "is not retained"
+        raise NotFound(f"version {number} of the job {name} {what}")
+    return version.definition
 
 
 def _find_entry(sources: JobSources, name: str, caller: Caller) -> StoredEntry | None:
     found = find_stored_job(sources, name, caller)
-    if found is None and name in sources.stored:
-        raise Conflict(f"the name {name} is used")
     return None if found is None else found.entry
 
 
 def _require_entry(sources: JobSources, name: str, caller: Caller) -> StoredEntry:
-    """Raises UnknownJob; Conflict: a job file defines the job."""
-    found = find_stored_job(sources, name, caller)
-    if found is not None:
-        return found.entry
-    _refuse_file_job(sources, name, caller)
+    """Raises UnknownJob; ReadOnlyJob: a job file defines the job."""
+    entry = _find_entry(sources, name, caller)
+    if entry is not None:
+        return entry
+    refuse_file_job(sources, name, caller)
     raise UnknownJob(name)
 
 
-def _refuse_file_job(sources: JobSources, name: str, caller: Caller) -> None:
-    of_file = sources.index.jobs.get(name)
-    if of_file is not None and caller.principal.sees(of_file.job.tags):
-        raise Conflict(read_only_message(name, of_file.origin))
+def _require_absence(sources: JobSources, name: str, precondition: Precondition, caller: Caller) -> None:
+    """Check a PUT to a name without a job. For a caller that is limited to tags, other jobs do not exist.
+
+    Raises:
+        Conflict: a job file defines the job, or the name is used by a job that does not exist for the caller.
+        UnknownJob: the caller is limited to tags and requires that the job exists.
+        PreconditionFailed: any other caller requires that the job exists.
+    """
+    refuse_file_job(sources, name, caller)
+    if precondition.exists and caller.principal.tags:
+        raise UnknownJob(name)
+    precondition.check(name, None)
+    refuse_used_name(sources, name, caller)
 
 
-def _write(sources: JobSources, name: str, definition: Any, verb: str, comment: str = "") -> Decision:
+def _write(
+    sources: JobSources, name: str, definition: Any, verb: str, comment: str = "", *, origin: str = ""
+) -> Decision:
+    """`origin`: for the audit trail, such as `as a copy of shop`."""
     entry = sources.tree.find(name)
     owner = "" if entry is None or entry.is_deleted else entry.owner
     write = JobWrite(name, definition, owner, comment)
-    return Decision([write], audit_job_change(verb, entry, write))
+    return Decision([write], audit_job_change(verb, entry, write, origin))

@@ -1,7 +1,8 @@
 """Plans and applies a desired set of stored jobs: everything or nothing. Created by scheduler.app.building.
 
 A set has an owner, and deletes only jobs of its owner. A job that another set owns, or that was made by hand, is a
-conflict, unless the caller adopts it.
+conflict, unless the caller adopts it. For a caller that is limited to tags, jobs without them do not exist: its sets
+neither contain nor delete them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from scheduler.catalog.written_jobs import LocatedStoredJob, WrittenJobs, read_w
 from scheduler.errors import Conflict, InvalidDefinition
 from scheduler.identity.caller import Caller
 from scheduler.operations.stored_jobs.auditing import audit_set
-from scheduler.operations.stored_jobs.committing import UNCHANGED, Decision, StoredJobCommitter, read_only_message
+from scheduler.operations.stored_jobs.committing import UNCHANGED, Decision, StoredJobCommitter
+from scheduler.operations.stored_jobs.visibility import is_used_by_others, read_only_message, used_message
 from scheduler.queries.jobs_and_runs import next_due_instants
 from scheduler.queries.stored_jobs import FieldChange, compare_definitions
 from scheduler.stores.rows.json_text import encode_json
@@ -89,7 +91,7 @@ class JobSetApplier:
         """Return what `apply` would change, with the id that it requires."""
         written = _read(document)
         sources = await self._committer.read_sources()
-        found = _compare(sources, owner, written, adopt, self._committer)
+        found = _compare(sources, owner, written, adopt, self._committer, caller)
         plan, _ = await self._describe(sources, _plan_id(sources, owner, written, adopt), owner, found, caller)
         return plan
 
@@ -103,7 +105,7 @@ class JobSetApplier:
         async def decide(sources: JobSources) -> Decision:
             if plan_id != _plan_id(sources, owner, written, adopt):
                 raise Conflict("the stored jobs, the job files or the set have changed since the plan: plan again")
-            found = _compare(sources, owner, written, adopt, self._committer)
+            found = _compare(sources, owner, written, adopt, self._committer, caller)
             if found.conflicts:
                 names = ", ".join(list(found.conflicts)[:_MAX_NAMED])
                 raise Conflict(
@@ -183,10 +185,13 @@ def _plan_id(sources: JobSources, owner: str, written: WrittenJobs, adopt: bool)
 
 
 def _compare(
-    sources: JobSources, owner: str, written: WrittenJobs, adopt: bool, committer: StoredJobCommitter
+    sources: JobSources, owner: str, written: WrittenJobs, adopt: bool, committer: StoredJobCommitter, caller: Caller
 ) -> _Differences:
     found = _Differences()
     for name, definition in written.definitions.items():
+        if is_used_by_others(sources, name, caller):
+            found.conflicts[name] = used_message(name)
+            continue
         if (of_file := sources.index.jobs.get(name)) is not None:
             found.conflicts[name] = read_only_message(name, of_file.origin)
             continue
@@ -198,13 +203,14 @@ def _compare(
             found.unchanged += 1
         else:
             found.writes.append(JobWrite(name, definition, owner, f"set {owner}"))
-    found.writes += _removals(sources, owner, written)
+    found.writes += _removals(sources, owner, written, caller)
     return found
 
 
-def _removals(sources: JobSources, owner: str, written: WrittenJobs) -> Iterator[JobWrite]:
+def _removals(sources: JobSources, owner: str, written: WrittenJobs, caller: Caller) -> Iterator[JobWrite]:
     for name, one in sources.stored.items():
-        if one.entry.owner == owner and name not in written.definitions:
+        is_removed = one.entry.owner == owner and name not in written.definitions
+        if is_removed and not is_used_by_others(sources, name, caller):
             yield JobWrite(name, None, owner, f"set {owner}")
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from jobs.schedules import from_milliseconds
 from scheduler.stores.port import Row
 from scheduler.stores.rows.json_text import decode_json, encode_json
 
@@ -43,9 +44,14 @@ class StoredEntry:
     is_deleted: bool = False
 
     @property
+    def stamp(self) -> str:
+        """The time of the change, and what makes it unique; in the order of time."""
+        return self.row_key.rpartition("~")[2]
+
+    @property
     def etag(self) -> str:
         """A strong validator of the definition, without quotes."""
-        return f"v{self.number}-{self.row_key.rpartition('~')[2]}"
+        return f"v{self.number}-{self.stamp}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +130,11 @@ class JobTree:
             for entry in bucket.values():
                 if not entry.is_deleted:
                     yield entry
+
+
+def parse_stamp(stamp: str) -> datetime:
+    """Return the time of a stamp, see StoredEntry.stamp."""
+    return from_milliseconds(int(stamp.partition("-")[0]))
 
 
 def bucket_of(name: str) -> str:

@@ -38,7 +38,7 @@ from scheduler.api.stored_jobs.models import (
     VersionList,
     VersionModel,
 )
-from scheduler.api.stored_jobs.set_models import SetPlanModel
+from scheduler.api.stored_jobs.set_models import SetList, SetPlanModel
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry
@@ -85,6 +85,9 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("get", "/api/jobs/{name}/versions/{number}"): VersionModel,
     ("get", "/api/jobs/{name}/versions/{number}/diff"): VersionDiff,
     ("post", "/api/jobs/{name}/versions/{number}/restore"): JobDetail,
+    ("post", "/api/jobs/{name}/duplicate"): JobDetail,
+    ("post", "/api/jobs/delete"): ActionReportModel,
+    ("get", "/api/sets"): SetList,
     ("post", "/api/sets/{owner}/apply"): SetPlanModel,
     ("post", "/api/sets/{owner}/plan"): SetPlanModel,
     ("post", "/api/jobs/{name}/backfill"): BackfillModel,

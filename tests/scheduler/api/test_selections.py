@@ -1,4 +1,4 @@
-"""POST /api/jobs/pause, /resume, /run and /reset-circuit: what is done to each job of a selection."""
+"""POST /api/jobs/pause, /resume, /run, /delete and /reset-circuit: what is done to each job of a selection."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from scheduler.catalog.catalog import CatalogJob
+from scheduler.stores.port import StoreUnavailable
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry
@@ -194,3 +195,70 @@ async def test_jobs_can_be_named_like_actions() -> None:
         assert (await client.post("/api/jobs/pause/pause")).json()["name"] == "pause"
         assert (await client.get("/api/jobs/run")).json()["name"] == "run"
         assert await paused(client) == ["pause"]
+
+
+async def store(client: ApiClient, name: str, **more: Any) -> None:
+    definition = {"name": name, "check": {"kind": "http", "url": "http://127.0.0.1:9/"}, **more}
+    assert (await client.post_json("/api/jobs", definition)).status_code == 201
+
+
+async def test_the_stored_jobs_of_a_selection_are_deleted_and_those_of_files_are_refused() -> None:
+    async with ApiClient(jobs=some_jobs()) as client:
+        for name in ("pay-a", "pay-b", "other"):
+            await store(client, name, tags={"team": "other" if name == "other" else "payments"})
+
+        dry_run = await act(client, "delete", tags=["team=payments"], dry_run=True)
+        assert "pay-a" in client.shop.catalog
+        answer = await client.post_json("/api/jobs/delete", {"tags": ["team=payments"]})
+
+        assert list(client.shop.catalog.names()) == ["cart", "checkout", "off", "other", "search"]
+        recorded = [action for action in client.shop.audit.actions if action[0] == "job.delete"]
+
+    files = [(name, "refused", "read_only") for name in ("cart", "checkout", "off")]
+    assert dry_run == [*files, ("pay-a", "selected", None), ("pay-b", "selected", None)]
+    results = {one["job"]: (one["result"], one["message"]) for one in answer.json()["jobs"]}
+    assert results["pay-a"] == results["pay-b"] == ("done", None)
+    assert results["cart"][1] == "the job cart is defined in jobs.yaml:1, and job files are changed as files only"
+    assert recorded == [("job.delete", "pay-a"), ("job.delete", "pay-b")]
+
+
+async def test_jobs_are_deleted_after_the_selected_jobs_that_depend_on_them() -> None:
+    async with ApiClient(jobs=some_jobs()) as client:
+        await store(client, "a-first")
+        await store(client, "b-then", depends_on=["a-first"])
+        await store(client, "c-last", depends_on=["b-then"])
+        refused = await act(client, "delete", names=["a-first", "b-then", "missing"])
+        done = await act(client, "delete", names=["?-*"])
+
+    assert refused == [
+        ("missing", "refused", "unknown_job"),
+        ("a-first", "refused", "conflict"),
+        ("b-then", "refused", "conflict"),
+    ]
+    assert done == [(name, "done", None) for name in ("a-first", "b-then", "c-last")]
+
+
+async def test_a_deletion_of_all_jobs_must_be_confirmed() -> None:
+    async with ApiClient(jobs=some_jobs()) as client:
+        assert (await client.post_json("/api/jobs/delete", {})).status_code == 422
+
+
+async def test_after_a_failure_of_the_store_every_job_that_is_left_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with ApiClient(jobs=some_jobs()) as client:
+        for name in ("x-1", "x-2", "x-3"):
+            await store(client, name)
+        commit, calls = client.shop.stored.commit, 0
+
+        async def failing(*given: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls > 1:
+                raise StoreUnavailable("the store does not answer")
+            return await commit(*given)
+
+        monkeypatch.setattr(client.shop.stored, "commit", failing)
+        assert await act(client, "delete", names=["x-*"]) == [
+            ("x-1", "done", None),
+            ("x-2", "failed", "unavailable"),
+            ("x-3", "failed", "unavailable"),
+        ]

@@ -49,6 +49,7 @@ REACHED = {
     "POST /api/runs/{run_id}/cancel": 409,
     "POST /api/dead-letters/{letter_id}/replay": 409,
     "POST /api/jobs/{name}/backfill": 422,
+    "POST /api/jobs/{name}/duplicate": 409,
     "POST /api/jobs/{name}/versions/{number}/restore": 404,
     "POST /api/sets/{owner}/apply": 409,
     "POST /api/keys": 409,

@@ -109,3 +109,19 @@ async def test_a_paused_job_stays_paused_when_its_set_is_applied() -> None:
         await applied(client, job_set("a", schedule="every 5s"))
 
         assert (await client.get("/api/jobs/a")).json()["pause"] is not None
+
+
+async def test_sets_are_listed_with_their_number_of_jobs_and_last_change() -> None:
+    async with ApiClient() as client:
+        assert (await client.get("/api/sets")).json() == {"sets": [], "generation": 0, "continuation": None}
+        await applied(client, job_set("a", "b"), "shop")
+        await applied(client, job_set("c"), "reports")
+        await client.post_json("/api/jobs", {"name": "by-hand", "check": CHECK})
+        before = client.shop.clock.now()
+
+        sets = await client.get_all("/api/sets", "sets", limit=1)
+        page = (await client.get("/api/sets")).json()
+
+    assert [(one["owner"], one["jobs"]) for one in sets] == [("reports", 1), ("shop", 2)]
+    assert page["generation"] == 3
+    assert sets[1]["changed_at"] <= sets[0]["changed_at"] <= before.isoformat()

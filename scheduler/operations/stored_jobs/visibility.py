@@ -1,0 +1,84 @@
+"""What a caller that is limited to tags learns of other jobs: of a name, that it is used, and nothing else. Pure.
+
+Called by the other modules of this package.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from jobs.problems import Problem
+from scheduler.catalog.composition import JobSources, StoredJob
+from scheduler.errors import Conflict, ReadOnlyJob
+from scheduler.identity.caller import Caller
+from scheduler.identity.tags import describe_invisible_job
+from scheduler.queries.stored_jobs import find_stored_job
+
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_SUGGESTION = ", did you mean"
+_HIDDEN = "conflicts with a job that does not exist for you"
+
+
+def read_only_message(name: str, origin: str) -> str:
+    return f"the job {name} is defined in {origin}, and job files are changed as files only"
+
+
+def is_used_by_others(sources: JobSources, name: str, caller: Caller) -> bool:
+    """Return whether the name is that of a job that does not exist for the caller."""
+    of_file = sources.index.jobs.get(name)
+    if of_file is not None:
+        return not caller.principal.sees(of_file.job.tags)
+    return name in sources.stored and find_stored_job(sources, name, caller) is None
+
+
+def used_message(name: str) -> str:
+    return f"the name {name} is used: choose another one"
+
+
+def refuse_used_name(sources: JobSources, name: str, caller: Caller) -> None:
+    """Raises Conflict: a new job cannot have the name."""
+    if is_used_by_others(sources, name, caller):
+        raise Conflict(used_message(name))
+    if name in sources.stored:
+        raise Conflict(f"the job {name} exists already: PUT /api/jobs/{name} replaces it")
+    refuse_file_job(sources, name, caller)
+
+
+def refuse_file_job(sources: JobSources, name: str, caller: Caller) -> None:
+    """Raises ReadOnlyJob: a job file defines the job."""
+    of_file = sources.index.jobs.get(name)
+    if of_file is not None and caller.principal.sees(of_file.job.tags):
+        raise ReadOnlyJob(read_only_message(name, of_file.origin))
+
+
+def problems_for(one: StoredJob, tried: JobSources, caller: Caller) -> Iterator[Problem]:
+    """Yield what is wrong with a written job, as the caller may know it."""
+    for problem in one.problems:
+        yield _conceal(problem, tried, caller)
+    if one.located is None or not caller.principal.tags:
+        return
+    if not caller.principal.sees(one.located.job.tags):
+        yield Problem("tags", describe_invisible_job(caller.principal.tags))
+    for index, dependency in enumerate(one.located.job.depends_on):
+        if is_used_by_others(tried, dependency.job, caller):
+            yield Problem(f"depends_on[{index}]", f"there is no job named {dependency.job!r}")
+
+
+def describe_loss(name: str, problem: Problem, tried: JobSources, caller: Caller) -> str:
+    """Return why a change is refused after which another job would not be in force."""
+    if is_used_by_others(tried, name, caller):
+        return "a job that does not exist for you would no longer be in force"
+    return f"the job {name} would no longer be in force: {_conceal(problem, tried, caller)}"
+
+
+def _conceal(problem: Problem, tried: JobSources, caller: Caller) -> Problem:
+    if not caller.principal.tags or not _names_others(problem, tried, caller):
+        return problem
+    known = Problem(problem.key, problem.message.partition(_SUGGESTION)[0])
+    return Problem(problem.key, _HIDDEN) if _names_others(known, tried, caller) else known
+
+
+def _names_others(problem: Problem, tried: JobSources, caller: Caller) -> bool:
+    words = _WORD.findall(f"{problem.message} {problem.hint}")
+    return any(is_used_by_others(tried, word.rstrip(".-"), caller) for word in words)

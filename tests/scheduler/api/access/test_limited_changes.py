@@ -1,0 +1,234 @@
+"""A caller that is limited to tags changes stored jobs of its tags; of others it learns that their names are used."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from scheduler.authentication.authentication import Authentication
+from scheduler.identity.principal import Principal, PrincipalKind, Role
+from tests.scheduler.api.access.test_tag_limits import PAYMENTS, Fixed
+from tests.scheduler.api.api_client import ApiClient
+from tests.scheduler.fakes import entry
+
+EVERYTHING = Principal(PrincipalKind.API_KEY, "root", Role.ADMIN)
+PATCH_TYPE = {"Content-Type": "application/merge-patch+json"}
+OURS, THEIRS = {"team": "payments"}, {"team": "shop"}
+CHECK = {"kind": "http", "url": "http://127.0.0.1:9/"}
+
+
+def definition(name: str, tags: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
+    return {"name": name, "schedule": "every 30s", "check": CHECK, "tags": OURS if tags is None else tags, **more}
+
+
+class Team:
+    """`as_root`: requests of a caller that sees all jobs; others are of the team payments."""
+
+    def __init__(self) -> None:
+        self.fixed = Fixed(PAYMENTS)
+        jobs = [entry("own-file", tags=OURS), entry("file-theirs", tags=THEIRS)]
+        self.client = ApiClient(jobs=jobs, authentication=Authentication(self.fixed))
+
+    async def send(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        more = PATCH_TYPE if method == "PATCH" else {}
+        return await self.client.request(method, path, json=body, headers=sent | more)
+
+    async def as_root(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        self.fixed.principal = EVERYTHING
+        answer = await self.send(method, path, body, **headers)
+        self.fixed.principal = PAYMENTS
+        assert answer.status_code < 300, answer.text
+        return answer
+
+
+@pytest.fixture
+async def team() -> AsyncIterator[Team]:
+    team = Team()
+    async with team.client:
+        await team.as_root("POST", "/api/jobs", definition("theirs", THEIRS, description="a secret project"))
+        yield team
+
+
+async def test_own_jobs_are_created_read_changed_deleted_and_restored(team: Team) -> None:
+    created = await team.send("POST", "/api/jobs", definition("ours"))
+    assert (created.status_code, created.json()["version"]) == (201, 1)
+    assert created.headers["ETag"] == (await team.send("GET", "/api/jobs/ours")).headers["ETag"]
+
+    put = await team.send("PUT", "/api/jobs/ours", definition("ours", schedule="every 5s"), If_Match="*")
+    patched = await team.send("PATCH", "/api/jobs/ours", {"description": "of payments"}, If_Match="*")
+    copied = await team.send("POST", "/api/jobs/ours/duplicate", {"name": "ours-2"})
+    of_file = await team.send("POST", "/api/jobs/own-file/duplicate", {"name": "ours-3"})
+    deleted = await team.send("DELETE", "/api/jobs/ours", If_Match="*")
+    restored = await team.send("POST", "/api/jobs/ours/versions/1/restore", If_None_Match="*")
+    versions = await team.send("GET", "/api/jobs/ours/versions")
+    diff = await team.send("GET", "/api/jobs/ours/versions/3/diff?against=1")
+    another = await team.send("PUT", "/api/jobs/ours-4", definition("ours-4"), If_None_Match="*")
+
+    assert [answer.status_code for answer in (put, patched, copied, of_file, deleted, restored, another)] == [
+        *(200, 200, 201, 201, 204, 200, 201)
+    ]
+    assert [one["number"] for one in versions.json()["versions"]] == [5, 4, 3, 2, 1]
+    assert len(diff.json()["fields"]) == 2
+    by_selection = await team.client.post_json("/api/jobs/delete", {"all": True})
+    results = {one["job"]: one["result"] for one in by_selection.json()["jobs"]}
+    assert results == {"own-file": "refused", "ours": "done", "ours-2": "done", "ours-3": "done", "ours-4": "done"}
+    assert "theirs" in team.client.shop.catalog
+
+
+@pytest.mark.parametrize("name", ["theirs", "file-theirs", "never-existed"])
+@pytest.mark.parametrize(
+    ("method", "path", "body", "headers"),
+    [
+        ("GET", "", None, {}),
+        ("PATCH", "", {"description": "x"}, {"If_Match": "*"}),
+        ("DELETE", "", None, {"If_Match": "*"}),
+        ("PUT", "", "definition", {"If_Match": "*"}),
+        ("PUT", "", "definition", {"If_Match": '"v1-0"'}),
+        ("GET", "/versions", None, {}),
+        ("GET", "/versions/1", None, {}),
+        ("GET", "/versions/1/diff?against=1", None, {}),
+        ("POST", "/versions/1/restore", None, {"If_Match": "*"}),
+        ("POST", "/versions/1/restore", None, {"If_None_Match": "*"}),
+        ("POST", "/duplicate", {"name": "copy"}, {}),
+    ],
+)
+async def test_jobs_of_others_are_missing_like_one_that_never_existed(
+    team: Team, name: str, method: str, path: str, body: Any, headers: dict[str, str]
+) -> None:
+    answer = await team.send(
+        method, f"/api/jobs/{name}{path}", definition(name) if body == "definition" else body, **headers
+    )
+
+    detail = f"There is no job named {name!r}. GET /api/jobs lists the jobs."
+    assert (answer.status_code, answer.json()["detail"]) == (404, detail)
+
+
+@pytest.mark.parametrize("name", ["theirs", "file-theirs"])
+async def test_a_new_job_with_a_used_name_is_a_conflict_that_says_only_that(team: Team, name: str) -> None:
+    created = await team.send("POST", "/api/jobs", definition(name))
+    put = await team.send("PUT", f"/api/jobs/{name}", definition(name), If_None_Match="*")
+    await team.send("POST", "/api/jobs", definition("ours"))
+    copied = await team.send("POST", "/api/jobs/ours/duplicate", {"name": name})
+
+    for answer in (created, put, copied):
+        assert (answer.status_code, answer.json()["detail"]) == (
+            409,
+            f"The name {name} is used: choose another one.",
+        )
+
+
+async def test_a_job_cannot_leave_the_tags_of_its_caller(team: Team) -> None:
+    created = await team.send("POST", "/api/jobs", definition("new", THEIRS))
+    await team.send("POST", "/api/jobs", definition("ours"))
+    patched = await team.send("PATCH", "/api/jobs/ours", {"tags": {"team": "shop"}}, If_Match="*")
+
+    assert created.status_code == patched.status_code == 422
+    assert [error["location"] for error in created.json()["errors"]] == ["body.tags"]
+
+
+async def test_no_message_about_a_definition_names_a_job_of_others(team: Team) -> None:
+    known = await team.send("POST", "/api/jobs", definition("new", depends_on=["theirs"]))
+    similar = await team.send("POST", "/api/jobs", definition("new", depends_on=["their"]))
+
+    assert known.json()["errors"] == [{"location": "body.depends_on[0]", "message": "there is no job named 'theirs'"}]
+    assert similar.json()["errors"] == [{"location": "body.depends_on[0]", "message": "there is no job named 'their'"}]
+
+
+async def test_a_job_that_others_depend_on_stays_and_they_are_not_named(team: Team) -> None:
+    await team.send("POST", "/api/jobs", definition("ours"))
+    await team.as_root("POST", "/api/jobs", definition("on-ours", THEIRS, depends_on=["ours"]))
+
+    answer = await team.send("DELETE", "/api/jobs/ours", If_Match="*")
+
+    assert answer.status_code == 409
+    assert "on-ours" not in answer.text
+
+
+async def test_versions_of_another_team_stay_hidden_when_a_job_changes_hands(team: Team) -> None:
+    await team.as_root("PUT", "/api/jobs/theirs", definition("theirs", OURS), If_Match="*")
+
+    versions = (await team.send("GET", "/api/jobs/theirs/versions")).json()["versions"]
+    first = await team.send("GET", "/api/jobs/theirs/versions/1")
+    restored = await team.send("POST", "/api/jobs/theirs/versions/1/restore", If_Match="*")
+
+    assert [one["number"] for one in versions] == [2]
+    assert first.status_code == restored.status_code == 404
+    assert "secret project" not in first.text + restored.text
+
+
+async def test_a_deleted_job_of_others_can_be_neither_read_nor_restored(team: Team) -> None:
+    await team.as_root("DELETE", "/api/jobs/theirs", If_Match="*")
+
+    assert (await team.send("GET", "/api/jobs/theirs/versions")).status_code == 404
+    restored = await team.send("POST", "/api/jobs/theirs/versions/1/restore", If_None_Match="*")
+    created = await team.send("POST", "/api/jobs", definition("theirs"))
+    versions = (await team.send("GET", "/api/jobs/theirs/versions")).json()["versions"]
+
+    assert (restored.status_code, created.status_code) == (404, 201)
+    assert [one["number"] for one in versions] == [3]
+
+
+async def test_the_list_of_definitions_has_own_jobs_and_no_other_name(team: Team) -> None:
+    await team.send("POST", "/api/jobs", definition("ours"))
+
+    pages = [await team.send("GET", "/api/jobs?view=full&limit=1")]
+    while (after := pages[-1].json()["continuation"]) is not None:
+        pages.append(await team.send("GET", f"/api/jobs?view=full&limit=1&continuation={after}"))
+
+    assert [job["name"] for page in pages for job in page.json()["jobs"]] == ["ours", "own-file"]
+    assert "theirs" not in "".join(page.text for page in pages)
+
+
+async def apply(team: Team, jobs: dict[str, Any], *, as_root: bool = False, **query: str) -> tuple[Any, Any]:
+    """Return the plan and the answer of apply."""
+    send = team.as_root if as_root else team.send
+    words = "&".join(f"{key}={value}" for key, value in query.items())
+    plan = await send("POST", f"/api/sets/shared/plan?{words}", {"jobs": jobs})
+    if plan.status_code != 200:
+        return plan, plan
+    applied = await send("POST", f"/api/sets/shared/apply?plan_id={plan.json()['plan_id']}&{words}", {"jobs": jobs})
+    return plan, applied
+
+
+def in_set(tags: dict[str, str], **more: Any) -> dict[str, Any]:
+    return {"check": CHECK, "tags": tags, **more}
+
+
+async def test_a_set_contains_and_deletes_only_jobs_of_its_callers_tags(team: Team) -> None:
+    await apply(team, {"a-ours": in_set(OURS), "b-ours": in_set(OURS), "c-theirs": in_set(THEIRS)}, as_root=True)
+
+    plan, applied = await apply(team, {"a-ours": in_set(OURS), "d-ours": in_set(OURS)})
+    outside, _ = await apply(team, {"e": in_set(THEIRS)})
+
+    assert [one["name"] for one in plan.json()["added"]] == ["d-ours"]
+    assert [one["name"] for one in plan.json()["removed"]] == ["b-ours"]
+    assert applied.status_code == 200
+    assert "c-theirs" not in plan.text + applied.text
+    assert {"a-ours", "c-theirs", "d-ours"} <= set(team.client.shop.catalog.names())
+    assert "b-ours" not in team.client.shop.catalog
+    assert outside.status_code == 422
+
+
+@pytest.mark.parametrize("name", ["theirs", "file-theirs"])
+@pytest.mark.parametrize("adopt", ["false", "true"])
+async def test_a_set_cannot_take_over_a_job_of_others(team: Team, name: str, adopt: str) -> None:
+    plan, applied = await apply(team, {name: in_set(OURS)}, adopt=adopt)
+
+    assert plan.json()["conflicts"] == [{"name": name, "reason": f"the name {name} is used: choose another one"}]
+    assert applied.status_code == 409
+    assert "secret project" not in plan.text + applied.text
+    assert team.client.shop.catalog.get_job(name).job.tags == THEIRS
+
+
+async def test_the_sets_of_others_are_not_listed_and_their_jobs_not_counted(team: Team) -> None:
+    await apply(team, {"a": in_set(OURS), "b": in_set(THEIRS)}, as_root=True)
+    everything = (await team.as_root("GET", "/api/sets")).json()
+    ours = (await team.send("GET", "/api/sets")).json()
+    await team.as_root("POST", "/api/jobs/delete", {"names": ["a"]})
+
+    assert [(one["owner"], one["jobs"]) for one in everything["sets"]] == [("shared", 2)]
+    assert [(one["owner"], one["jobs"]) for one in ours["sets"]] == [("shared", 1)]
+    assert (await team.send("GET", "/api/sets")).json()["sets"] == []
