@@ -43,6 +43,7 @@ from tests.jobs.running.run_parts import REFUSED, answer
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry
 
+CREATING = (("post", "/api/session"), ("post", "/api/jobs"), ("post", "/api/jobs/{name}/duplicate"))
 ROUTES: dict[tuple[str, str], Any] = {
     ("get", "/api/audit"): AuditList,
     ("get", "/api/audit/export"): None,
@@ -147,7 +148,7 @@ async def test_every_route_has_a_summary_an_answer_and_problems() -> None:
         assert operation["tags"]
         good = operation["responses"][
             "201"
-            if model is CreatedKeyModel or (method, path) in (("post", "/api/session"), ("post", "/api/jobs"))
+            if model is CreatedKeyModel or (method, path) in CREATING
             else "202"
             if path.endswith(("/run", "/replay", "/backfill"))
             else "200"
