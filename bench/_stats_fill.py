@@ -23,7 +23,7 @@ from scheduler.stores.runs.rollups.keys import (
     format_day,
     format_hour,
 )
-from scheduler.stores.runs.rollups.tally import Rollup, Tally
+from scheduler.stores.runs.rollups.tally import Rollup, Tally, pack_hour
 from scheduler.stores.runs.run_rows import done_pointer
 
 GROUP = 400
@@ -96,7 +96,7 @@ class Fill:
         for number in range(24):
             rollup = sum_counts([self._hour(day + number * HOUR)])
             hours[f"{number:02d}"] = rollup.encode()
-            by_hour = {f"{number:02d}": [rollup.tally.runs, rollup.tally.down]}
+            by_hour = pack_hour(number, rollup.tally.runs, rollup.tally.down)
             total.merge(Rollup(rollup.tally, rollup.segment, by_hour))
         for prefix, body in ((DAY_PREFIX, encode_json(total.encode())), (DAY_HOURS_PREFIX, encode_hours(hours))):
             yield Upsert(HISTORY_TABLE, shard_of_job(job), f"{prefix}{job}~{format_day(day)}", body)

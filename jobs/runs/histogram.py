@@ -8,8 +8,12 @@ quantile is the middle of its bucket, so it is off by at most MAX_RELATIVE_ERROR
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from math import ceil, log
+
+from jobs.runs.packed_counts import one_at, pack, unpack
 
 GROWTH = 1.1
 MAX_RELATIVE_ERROR = (GROWTH - 1) / (GROWTH + 1)
@@ -22,48 +26,60 @@ _MICROSECONDS = 1000.0
 
 
 class Histogram:
-    """`counts`: durations by bucket number. The numbers are texts, as in JSON, so that a row needs no conversion."""
+    """`packed`: the count of each bucket, as jobs.runs.packed_counts describes."""
 
-    __slots__ = ("counts",)
+    __slots__ = ("packed",)
 
-    def __init__(self, counts: dict[str, int] | None = None) -> None:
-        self.counts: dict[str, int] = {} if counts is None else counts
+    def __init__(self, packed: int = 0) -> None:
+        self.packed = packed
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Histogram) and self.counts == other.counts
+        return isinstance(other, Histogram) and self.packed == other.packed
 
     __hash__ = None  # type: ignore[assignment]  # it changes
 
     def __repr__(self) -> str:
-        return f"Histogram({self.counts})"
+        return f"Histogram.decode({self.encode()})"
 
     @property
     def total(self) -> int:
-        return sum(self.counts.values())
+        return sum(self.encode()[1:])
 
     def add(self, milliseconds: float) -> None:
         """Count one duration. A negative one counts as 0."""
-        bucket = str(bucket_of(milliseconds))
-        self.counts[bucket] = self.counts.get(bucket, 0) + 1
+        self.packed += one_at(bucket_of(milliseconds))
 
-    def merge(self, counts: Mapping[str, int]) -> None:
+    def merge(self, other: Histogram) -> None:
         """Add the counts of another histogram."""
-        own = self.counts
-        for bucket, count in counts.items():
-            try:
-                own[bucket] += count
-            except KeyError:
-                own[bucket] = count
+        self.packed += other.packed
 
     def quantile(self, share: float) -> float | None:
         """Return the duration in milliseconds below or at which this share (0 to 1) lies; None if it is empty."""
-        rank = max(1, ceil(share * self.total))
-        reached = 0
-        for bucket in sorted(self.counts, key=int):
-            reached += self.counts[bucket]
-            if reached >= rank:
-                return _middle(int(bucket))
-        return None
+        if not self.packed:
+            return None
+        bucket, *counts = self.encode()
+        reached = [*accumulate(counts)]
+        return _middle(bucket + bisect_left(reached, max(1, ceil(share * reached[-1]))))
+
+    def encode(self) -> list[int]:
+        """Return the parts of a stored row: the first bucket with a count, and the counts from it on."""
+        return unpack(self.packed)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Counts by bucket number, which is a text as in JSON."""
+        bucket, *counts = self.encode() or [0]
+        return {str(number): count for number, count in enumerate(counts, bucket) if count}
+
+    @staticmethod
+    def decode(stored: Sequence[int] | Mapping[str, int]) -> Histogram:
+        """`stored`: see `encode`, or `counts`."""
+        if isinstance(stored, Mapping):
+            counts = [0] * (LARGEST_BUCKET + 1)
+            for bucket, count in stored.items():
+                counts[int(bucket)] = count
+            stored = [0, *counts]
+        return Histogram(pack(stored))
 
 
 def bucket_of(milliseconds: float) -> int:

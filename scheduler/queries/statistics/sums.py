@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 
 from jobs.runs.histogram import Histogram
+from jobs.runs.packed_counts import unpack
 from jobs.runs.uptime import Uptime
 from scheduler.stores.runs.rollups.reading import RollupPart
-from scheduler.stores.runs.rollups.tally import Tally
+from scheduler.stores.runs.rollups.tally import Tally, pack_hour
 
 _HOUR = timedelta(hours=1)
 _HOURS = 24
@@ -21,51 +22,55 @@ class HoursOfDay:
 
     def __init__(self, zone: tzinfo) -> None:
         self.zone = zone
-        self._by_day: dict[datetime, list[int]] = {}
+        self._by_day: dict[datetime, tuple[int, ...]] = {}
 
-    def of_day(self, day: datetime) -> list[int]:
+    def of_day(self, day: datetime) -> tuple[int, ...]:
         """Return the local hour of the day at each hour of a day in UTC."""
         found = self._by_day.get(day)
         if found is None:
             first, last = ((day + hour * _HOUR).astimezone(self.zone) for hour in (0, _HOURS - 1))
             if first.utcoffset() == last.utcoffset():
-                found = [(first.hour + hour) % _HOURS for hour in range(_HOURS)]
+                found = tuple((first.hour + hour) % _HOURS for hour in range(_HOURS))
             else:
-                found = [(day + hour * _HOUR).astimezone(self.zone).hour for hour in range(_HOURS)]
+                found = tuple((day + hour * _HOUR).astimezone(self.zone).hour for hour in range(_HOURS))
             self._by_day[day] = found
         return found
 
 
 @dataclass(slots=True)
 class StatsSums:
-    """`by_hour`: runs and runs that are down for each local hour of the day."""
+    """`hours`: counts of the hours of days in UTC (see tally.pack_hour), by the local hours of these days."""
 
     tally: Tally = field(default_factory=Tally)
     uptime: Uptime = field(default_factory=Uptime)
-    by_hour: list[list[int]] = field(default_factory=lambda: [[0, 0] for _ in range(_HOURS)])
+    hours: dict[tuple[int, ...], int] = field(default_factory=dict)
 
     def add(self, part: RollupPart, hours: HoursOfDay) -> None:
-        rollup = part.rollup
+        rollup, day = part.rollup, part.start
         self.tally.merge(rollup.tally)
         if rollup.segment is not None:
             self.uptime += rollup.segment.uptime
-        local = hours.of_day(part.start.replace(hour=0))
+        by_hour = rollup.by_hour
         if part.span == _HOUR:
-            self._add_hour(local[part.start.hour], rollup.tally.runs, rollup.tally.down)
-            return
-        for hour, (runs, down) in rollup.by_hour.items():
-            self._add_hour(local[int(hour)], runs, down)
+            by_hour, day = pack_hour(day.hour, rollup.tally.runs, rollup.tally.down), day.replace(hour=0)
+        local = hours.of_day(day)
+        self.hours[local] = self.hours.get(local, 0) + by_hour
 
     def merge(self, other: StatsSums) -> None:
         self.tally.merge(other.tally)
         self.uptime += other.uptime
-        for hour, (runs, down) in enumerate(other.by_hour):
-            self._add_hour(hour, runs, down)
+        for local, by_hour in other.hours.items():
+            self.hours[local] = self.hours.get(local, 0) + by_hour
 
-    def _add_hour(self, hour: int, runs: int, down: int) -> None:
-        own = self.by_hour[hour]
-        own[0] += runs
-        own[1] += down
+    @property
+    def by_hour(self) -> list[list[int]]:
+        """Runs and runs that are down for each local hour of the day."""
+        found = [[0, 0] for _ in range(_HOURS)]
+        for local, packed in self.hours.items():
+            first, *counts = unpack(packed) or [0]
+            for place, count in enumerate(counts, first):
+                found[local[place // 2]][place % 2] += count
+        return found
 
     @property
     def success_rate(self) -> float | None:

@@ -23,7 +23,7 @@ def histogram(values: list[float]) -> Histogram:
 def merged(*parts: Histogram) -> Histogram:
     made = Histogram()
     for part in parts:
-        made.merge(part.counts)
+        made.merge(part)
     return made
 
 
@@ -46,6 +46,15 @@ def test_merging_is_associative_and_commutative_and_loses_nothing(
     assert merged(a, b, c).total == len(one) + len(two) + len(three)
 
 
+@given(DURATIONS)
+def test_the_stored_form_is_read_with_the_same_counts(values: list[float]) -> None:
+    made = histogram(values)
+    _, *counts = made.encode()
+    assert (sum(counts), 0 in (counts[0], counts[-1])) == (len(values), False)
+    assert Histogram.decode(made.encode()) == made
+    assert Histogram.decode(made.counts) == made
+
+
 @given(st.floats(min_value=-1e9, max_value=0.0009))
 def test_what_is_shorter_than_a_microsecond_counts_as_nothing(value: float) -> None:
     assert histogram([value]).quantile(0.5) == 0.0
@@ -57,3 +66,4 @@ def test_however_long_a_duration_is_it_is_counted() -> None:
 
 def test_without_a_value_there_is_no_quantile() -> None:
     assert Histogram().quantile(0.5) is None
+    assert Histogram.decode(Histogram().encode()) == Histogram.decode({}) == Histogram()

@@ -27,7 +27,7 @@ from scheduler.stores.runs.rollups.keys import (
     job_of,
     last_of_job,
 )
-from scheduler.stores.runs.rollups.tally import Rollup
+from scheduler.stores.runs.rollups.tally import Rollup, pack_hour
 
 ROWS_PER_FOLD = 90
 """Rows that are summed up at a time: with the two rows of the day they are one transaction."""
@@ -77,7 +77,7 @@ class RollupDays:
         total = Rollup() if total_row is None else Rollup.decode(decode_json(total_row.body))
         stored = {} if hours_row is None else decode_hours(hours_row.body)
         for hour, rollup in sorted(hours.items()):
-            by_hour = {hour: [rollup.tally.runs, rollup.tally.down]}
+            by_hour = pack_hour(int(hour), rollup.tally.runs, rollup.tally.down)
             total.merge(Rollup(rollup.tally, rollup.segment, by_hour))
             if hour in stored:
                 existing = Rollup.decode(stored[hour])

@@ -93,8 +93,8 @@ class RollupReads:
     async def _list_hours_of_day(self, job: str, day: str, since: datetime, until: datetime) -> Sequence[RollupPart]:
         row = await self._store.get_row(HISTORY_TABLE, shard_of_job(job), f"{DAY_HOURS_PREFIX}{job}~{day}")
         stored = {} if row is None else decode_hours(row.body)
-        parts = (RollupPart(parse_hour(day + hour), HOUR, Rollup.decode(body)) for hour, body in stored.items())
-        return [part for part in parts if since <= part.start < until]
+        starts = ((parse_hour(day + hour), body) for hour, body in stored.items())
+        return [RollupPart(start, HOUR, Rollup.decode(body)) for start, body in starts if since <= start < until]
 
     async def _list_older_versions(self, job: str, since: datetime, until: datetime) -> Sequence[RollupPart]:
         old = await self._list_between(OLD_HOUR_PREFIX, job, format_hour(since - HOUR), format_hour(until))

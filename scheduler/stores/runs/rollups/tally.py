@@ -9,12 +9,14 @@ from typing import Any
 
 from jobs.runs import Outcome
 from jobs.runs.histogram import Histogram
+from jobs.runs.packed_counts import pack, unpack
 from jobs.runs.uptime import Uptime, UptimeSegment
 from scheduler.stores.runs.codecs.values import from_microseconds, to_microseconds
 
 _OUTCOMES = tuple(Outcome)
 PLACES = {outcome: place for place, outcome in enumerate(_OUTCOMES)}
 """Of each outcome among the counts."""
+_DOWN_PLACES = [place for outcome, place in PLACES.items() if outcome.down]
 _SECOND = 1_000_000
 
 
@@ -43,20 +45,20 @@ class Tally:
 
     @property
     def down(self) -> int:
-        return sum(self.count(outcome) for outcome in _OUTCOMES if outcome.down)
+        return sum(map(self.outcomes.__getitem__, _DOWN_PLACES))
 
     def merge(self, other: Tally) -> None:
         self.outcomes = [own + more for own, more in zip(self.outcomes, other.outcomes, strict=True)]
         self.attempts += other.attempts
         self.retried += other.retried
         self.degraded += other.degraded
-        self.duration.merge(other.duration.counts)
-        self.response_time.merge(other.response_time.counts)
-        self.lateness.merge(other.lateness.counts)
+        self.duration.merge(other.duration)
+        self.response_time.merge(other.response_time)
+        self.lateness.merge(other.lateness)
 
     def encode(self) -> list[Any]:
         """Return the parts of a stored row."""
-        histograms = (self.duration.counts, self.response_time.counts, self.lateness.counts)
+        histograms = (self.duration.encode(), self.response_time.encode(), self.lateness.encode())
         return [self.outcomes, self.attempts, self.retried, self.degraded, *histograms]
 
     @staticmethod
@@ -64,9 +66,8 @@ class Tally:
         outcomes, attempts, retried, degraded, duration, response_time, lateness, *_ = parts
         if len(outcomes) < len(_OUTCOMES):
             outcomes += [0] * (len(_OUTCOMES) - len(outcomes))
-        return Tally(
-            outcomes, attempts, retried, degraded, Histogram(duration), Histogram(response_time), Histogram(lateness)
-        )
+        histograms = Histogram.decode(duration), Histogram.decode(response_time), Histogram.decode(lateness)
+        return Tally(outcomes, attempts, retried, degraded, *histograms)
 
 
 _TALLY_PARTS = len(Tally().encode())
@@ -76,31 +77,37 @@ _TALLY_PARTS = len(Tally().encode())
 class Rollup:
     """The sum of an hour or a day, from all processes.
 
-    `by_hour`: of a day, the runs and those that count as down for each hour with runs, such as `03`.
+    `by_hour`: of a day, the runs of each hour and those of them that count as down: see `pack_hour`.
     """
 
     tally: Tally = field(default_factory=Tally)
     segment: UptimeSegment | None = None
-    by_hour: dict[str, list[int]] = field(default_factory=dict)
+    by_hour: int = 0
 
     def merge(self, other: Rollup) -> None:
         self.tally.merge(other.tally)
         if other.segment is not None:
             self.segment = other.segment if self.segment is None else self.segment + other.segment
-        for hour, (runs, down) in other.by_hour.items():
-            own = self.by_hour.setdefault(hour, [0, 0])
-            own[0] += runs
-            own[1] += down
+        self.by_hour += other.by_hour
 
     def encode(self) -> list[Any]:
         """Return the parts of a stored row."""
         segment = None if self.segment is None else _segment_parts(self.segment)
-        return [*self.tally.encode(), segment, self.by_hour]
+        return [*self.tally.encode(), segment, unpack(self.by_hour)]
 
     @staticmethod
     def decode(parts: Sequence[Any]) -> Rollup:
         segment, by_hour, *_ = parts[_TALLY_PARTS:]
-        return Rollup(Tally.decode(parts), None if segment is None else _read_segment(segment), by_hour)
+        if isinstance(by_hour, dict):
+            packed = sum(pack_hour(int(hour), runs, down) for hour, (runs, down) in by_hour.items())
+        else:
+            packed = pack(by_hour)
+        return Rollup(Tally.decode(parts), None if segment is None else _read_segment(segment), packed)
+
+
+def pack_hour(hour: int, runs: int, down: int) -> int:
+    """Return the counts of an hour of the day (0 to 23), as jobs.runs.packed_counts adds them: two places an hour."""
+    return pack([2 * hour, runs, down])
 
 
 def _segment_parts(segment: UptimeSegment) -> list[Any]:

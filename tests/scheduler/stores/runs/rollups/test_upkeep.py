@@ -12,6 +12,7 @@ from datetime import timedelta
 import pytest
 
 from jobs.runs import Outcome, Trigger
+from jobs.runs.packed_counts import unpack
 from jobs.runs.uptime import Uptime
 from scheduler.stores.port import Replace, Store, StoreUnavailable, Upsert
 from scheduler.stores.rows.json_text import decode_json, encode_json
@@ -19,6 +20,7 @@ from scheduler.stores.runs.codec import COUNTED
 from scheduler.stores.runs.keys import HISTORY_TABLE, PREFIX_END, RUN_PREFIX, job_prefix, shard_of_job
 from scheduler.stores.runs.open_index import list_history_between
 from scheduler.stores.runs.repository import Claim, RowNames, Runs
+from scheduler.stores.runs.rollups.days import encode_hours
 from scheduler.stores.runs.rollups.hour_counts import HourCounts
 from scheduler.stores.runs.rollups.keys import DAY_HOURS_PREFIX, DAY_PREFIX, HOUR_PREFIX
 from scheduler.stores.runs.rollups.upkeep import ROLLUP_AGE
@@ -70,7 +72,7 @@ async def test_the_hours_of_a_day_that_is_over_become_two_rows_with_the_same_sum
     )
     after = await rollup_of(runs, "a")
     assert (after.tally, after.segment) == (before.tally, before.segment)
-    assert after.by_hour["23"] == [2, 2]
+    assert unpack(after.by_hour) == [24, *[2, 0] * 10, 0, 0, 2, 2]
     assert await runs.list_rollups("a", NOON, NOON + timedelta(hours=6)) == hours
 
 
@@ -192,3 +194,24 @@ async def test_nothing_is_read_again_until_the_next_day() -> None:
     store.reads = 0
     await runs._upkeep.update_days(at(DAY + HOUR), ROLLUP_AGE)
     assert store.reads == 0
+
+
+async def test_a_day_of_an_older_version_is_read_and_gets_further_runs(store: Store) -> None:
+    runs = Runs(store)
+    histogram, first = {"97": 2}, 1795564800000000
+    body = [[2, 0, 0, 0, 0, 0], 2, 0, 0, histogram, histogram, histogram]
+    segment = [first, first, 0, 0, 2, 0, 2, 60.0, 0, 0]
+    day = encode_json([*body, segment, {"12": [2, 0]}])
+    hours = encode_hours({"12": [*body, segment, {}]})
+    for prefix, text in ((DAY_PREFIX, day), (DAY_HOURS_PREFIX, hours)):
+        await store.apply(Upsert(HISTORY_TABLE, shard_of_job("a"), f"{prefix}a~20261125", text))
+    before = await rollup_of(runs, "a")
+    assert (before.tally.duration.counts, unpack(before.by_hour)) == (histogram, [24, 2])
+
+    await finish(runs, "a", [60], Outcome.FAILED)
+    await runs.prune(at(DAY), AGE, 100)
+
+    after = await rollup_of(runs, "a")
+    assert (after.tally.outcomes[:2], unpack(after.by_hour), after.tally.lateness.total) == ([2, 1], [24, 3, 1], 3)
+    (hour,) = await runs.list_rollups("a", NOON, NOON + timedelta(hours=6))
+    assert hour.rollup.tally == after.tally
