@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
@@ -47,13 +46,17 @@ class FinishingChanges:
 
 @dataclass(slots=True)
 class _Group:
-    """Runs of one hour's row, by their number. `row`: the hour's row that the changes replace; None: they insert it."""
+    """Runs of one hour's row, by their number. `row`: the hour's row that the changes replace; None: they insert it.
+
+    `counts`: of the new row, whose text is `body`.
+    """
 
     row_key: str
     items: list[tuple[int, FinishingChanges]]
     tries: int = 0
     row: HourRow | None = None
     body: str = ""
+    counts: HourCounts | None = None
 
     @property
     def job(self) -> str:
@@ -63,16 +66,17 @@ class _Group:
     def shard(self) -> str:
         return self.items[0][1].key.shard
 
-    def build_changes(self) -> Sequence[Change]:
-        row = self.row
-        counts = HourCounts() if row is None else HourCounts.decode(row.body)
+    def build_changes(self, cached: HourCounts | None) -> Sequence[Change]:
+        """`cached`: the decoded counts of `row`, which change."""
+        row, shard = self.row, self.shard
+        counts = cached or (HourCounts() if row is None else HourCounts.decode(row.body))
         for _, item in self.items:
             counts.add_run(item.run)
-        self.body = counts.encode()
+        self.counts, self.body = counts, counts.encode()
         if row is None:
-            hour: Change = Insert(HISTORY_TABLE, self.shard, self.row_key, self.body)
+            hour: Change = Insert(HISTORY_TABLE, shard, self.row_key, self.body)
         else:
-            hour = Replace(HISTORY_TABLE, self.shard, self.row_key, self.body, row.etag)
+            hour = Replace(HISTORY_TABLE, shard, self.row_key, self.body, row.etag)
         return [*(change for _, item in self.items for change in item.changes), hour]
 
 
@@ -94,11 +98,17 @@ class RunCounting:
         changes.
         """
         groups = self._group(items)
-        async with AsyncExitStack() as stack:
+        locked: list[asyncio.Lock] = []
+        try:
             # In one order, so that two tasks do not wait for each other.
             for row_key in sorted({group.row_key for group in groups}):
-                await stack.enter_async_context(self._locks.setdefault(row_key, asyncio.Lock()))
+                lock = self._locks.setdefault(row_key, asyncio.Lock())
+                await lock.acquire()
+                locked.append(lock)
             answers = await self._write(groups)
+        finally:
+            for lock in locked:
+                lock.release()
         return [answers[number] for number in range(len(items))]
 
     async def _write(self, waiting: list[_Group]) -> dict[int, str | StoreError]:
@@ -114,7 +124,7 @@ class RunCounting:
                 await self._reread([group for group in groups if group.row is None], answers)
             for group in groups:
                 group.row = self._cache.get(group.job, group.row_key) or group.row
-            results = await self._store.apply_each([group.build_changes() for group in groups])
+            results = await self._store.apply_each([self._build_changes(group) for group in groups])
             repeated: list[_Group] = []
             for group, result in zip(groups, results, strict=True):
                 repeated += self._accept(group, result, answers)
@@ -122,6 +132,10 @@ class RunCounting:
             await self._reread([group for group in repeated if group.tries], answers)
             waiting = [group for group in waiting if group.items[0][0] not in answers]
         return answers
+
+    def _build_changes(self, group: _Group) -> Sequence[Change]:
+        cached = None if group.row is None else self._cache.take_counts(group.job, group.row)
+        return group.build_changes(cached)
 
     def _group(self, items: Sequence[FinishingChanges]) -> list[_Group]:
         """Put runs of one row together, in the order of their start."""
@@ -137,7 +151,7 @@ class RunCounting:
     def _accept(self, group: _Group, result: Etags | StoreError, answers: dict[int, str | StoreError]) -> list[_Group]:
         """Answer the runs of a group; return what has to be repeated."""
         if not isinstance(result, StoreError):
-            self._cache.put(group.job, HourRow(group.row_key, group.body, result[-1]))
+            self._cache.put(group.job, HourRow(group.row_key, group.body, result[-1]), group.counts)
             place = 0
             for number, item in group.items:
                 answers[number] = result[place]

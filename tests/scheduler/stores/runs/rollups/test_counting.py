@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tracemalloc
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -19,7 +18,6 @@ from scheduler.stores.runs.codec import RunState, decode_record
 from scheduler.stores.runs.keys import HISTORY_TABLE, RUN_PREFIX
 from scheduler.stores.runs.repository import Claim, ClaimLost, RowNames, RunResult, Runs
 from scheduler.stores.runs.rollups import counting, hour_cache
-from scheduler.stores.runs.rollups.hour_cache import HourCache, HourRow
 from tests.scheduler.stores.conftest import OpenStore
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
 from tests.scheduler.stores.samples import LEASE, NOON, at, rollup_of, run_of, ticket
@@ -174,40 +172,15 @@ def finished(data: MemoryData) -> set[str]:
     return {record.ticket.id for record in records if record.state is RunState.FINISHED}
 
 
-def row(job: str, hour: int, body: str = "x") -> HourRow:
-    return HourRow(f"hour~{job}~20261125{hour}", body, "1")
-
-
-def test_the_cache_holds_the_newest_row_of_a_job() -> None:
-    cache = HourCache()
-    cache.put("a", row("a", 12))
-    cache.put("a", row("a", 11))
-    assert (cache.get("a", row("a", 12).key), cache.get("a", row("a", 11).key)) == (row("a", 12), None)
-
-
-def test_a_full_cache_evicts_rows_of_earlier_hours_and_none_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hour_cache, "MAX_CACHED_JOBS", 3)
-    monkeypatch.setattr(hour_cache, "MAX_CACHED_CHARACTERS", 10)
-    cache = HourCache()
-    for job, hour in (("a", 11), ("b", 11), ("c", 12), ("a", 12), ("d", 12), ("e", 12)):
-        cache.put(job, row(job, hour))
-    held = [job for job in "abcde" if cache.get(job, row(job, 12).key) is not None]
-    assert held == ["a", "c", "d"]
-    cache.put("f", row("f", 13, "x" * 9))
-    assert cache.get("f", row("f", 13).key) is not None
-    cache.put("g", row("g", 14, "x" * 11))
-    assert cache.get("g", row("g", 14).key) is None
-
-
-def test_the_rows_of_ten_thousand_jobs_take_less_than_ten_mebibytes() -> None:
-    tracemalloc.start()
-    cache = HourCache()
-    for number in range(11_000):
-        name = f"a-job-with-a-usual-name-{number}"
-        cache.put(name, HourRow(f"hour~{name}~2026112512", f"{number:0500d}", f"{number:016d}"))
-    used, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert used < 10 * 2**20
+async def test_a_run_that_is_refused_does_not_count_with_the_next_one(store: Store) -> None:
+    runs = Runs(store)
+    await finish(runs, [ticket("a")])
+    lost, *claims = await claimed(runs, [ticket("a", second) for second in (1, 2)])
+    await runs.claim(lost.ticket, "other", NOON + 3000 * LEASE, NOON + 2000 * LEASE)
+    (error,) = await runs.finish_all([RunResult(lost, run_of(lost.ticket))])
+    assert isinstance(error, ClaimLost)
+    assert await runs.finish_all([RunResult(claim, run_of(claim.ticket)) for claim in claims]) == [None]
+    assert (await rollup_of(runs, "a")).tally.runs == 2
 
 
 async def test_runs_of_more_jobs_than_the_cache_holds_are_counted(
