@@ -9,7 +9,7 @@ quantile is the middle of its bucket, so it is off by at most MAX_RELATIVE_ERROR
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from math import ceil, log
 
@@ -72,9 +72,9 @@ class Histogram:
         return {str(number): count for number, count in enumerate(counts, bucket) if count}
 
     @staticmethod
-    def decode(stored: Sequence[int] | Mapping[str, int]) -> Histogram:
+    def decode(stored: Sequence[int] | dict[str, int]) -> Histogram:
         """`stored`: see `encode`, or `counts`."""
-        if isinstance(stored, Mapping):
+        if isinstance(stored, dict):
             counts = [0] * (LARGEST_BUCKET + 1)
             for bucket, count in stored.items():
                 counts[int(bucket)] = count

@@ -35,6 +35,7 @@ from scheduler.stores.runs.rollups.keys import (
 from scheduler.stores.runs.rollups.tally import Rollup
 from scheduler.stores.runs.rollups.uncounted import decode_old_hour, sum_runs, uncounted_runs
 from scheduler.stores.runs.rollups.upkeep import RollupUpkeep
+from scheduler.turns import convert_each
 
 _RUNS_PER_PAGE = 200
 
@@ -84,7 +85,7 @@ class RollupReads:
         self, job: str, since: datetime, until: datetime, divided: Collection[str]
     ) -> Sequence[RollupPart]:
         rows = await self._list_between(DAY_PREFIX, job, format_day(since - DAY), format_day(until))
-        return [_day_part(row) for row in rows if hour_of(row.key) not in divided]
+        return await convert_each(_day_part, (row for row in rows if hour_of(row.key) not in divided))
 
     async def _list_hours(self, job: str, since: datetime, until: datetime) -> Sequence[RollupPart]:
         rows = await self._list_between(HOUR_PREFIX, job, format_hour(since - HOUR), format_hour(until))
