@@ -83,6 +83,14 @@ def test_planted_faults_are_found(tmp_path: Path) -> None:
     assert '"tick_gap_s" is a required property' in failures
 
 
+def test_a_seed_gives_the_same_number_of_requests_again(tmp_path: Path) -> None:
+    with fuzzed_program(embedded_app(tmp_path, sqlite_store(tmp_path))) as app:
+        one, two = (fuzz(app, examples=3, phases=("fuzzing",), operations=("list_jobs",), seed=12) for _ in range(2))
+
+    assert one.cases == two.cases
+    assert one.cases.total() > 0
+
+
 def with_faults(app: App) -> App:
     """The app with three faults: a 500 on one name, a 409 that no document names, and an answer without a field."""
 

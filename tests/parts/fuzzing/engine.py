@@ -54,7 +54,7 @@ def fuzz(
     """
     config = SchemathesisConfig.from_path(SETTINGS)
     if seed is not None:
-        config.update(seed=seed)
+        config.update(seed=seed, max_failures=None)
     project = config.projects.default
     project.update(headers=dict(headers or {}))
     project.phases.update(phases=list(phases))
