@@ -130,7 +130,7 @@ def _assemble_program(foundation: Foundation, parts: _Parts) -> Program:
         change_queries=ChangeQueries(catalog, stored.changes),
         state_upkeep=_build_state_upkeep(foundation),
         operations=parts.operations,
-        queries=JobAndRunQueries(catalog, runs, pauses, stored.dead_letters, clock),
+        queries=JobAndRunQueries(catalog, runs, pauses, stored.dead_letters, clock, foundation.states.states_of),
         health=foundation.health,
         watchdog=parts.watchdog,
         secret_monitor=parts.secret_monitor,
@@ -210,7 +210,7 @@ def _build_operations(
         backfills=Backfiller(catalog, runs, repositories.schedule_activations, dispatch, clock, audit),
         circuits=CircuitControl(board, repositories.circuits, clock, audit),
         secrets=SecretRefresher(secret_watch, audit),
-        definition_tests=DefinitionTester(build_test_runner(foundation, setup), clock, audit),
+        definition_tests=DefinitionTester(build_test_runner(foundation, setup), clock, audit, catalog, runs),
         pings=pinging,
         stored_jobs=StoredJobEditor(repositories.stored_jobs, foundation.stored_jobs.committer),
         job_sets=JobSetApplier(

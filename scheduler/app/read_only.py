@@ -55,9 +55,14 @@ class ReadOnlyProgram:
 
     @cached_property
     def queries(self) -> JobAndRunQueries:
+        from scheduler.changes.tracker import StateTracker
         from scheduler.queries.jobs_and_runs import JobAndRunQueries
 
-        return JobAndRunQueries(self._catalog, self._runs, self._pauses, self._repositories.dead_letters, self.clock)
+        stored = self._repositories
+        states = StateTracker(stored.changes, self.clock)
+        return JobAndRunQueries(
+            self._catalog, self._runs, self._pauses, stored.dead_letters, self.clock, states.states_of
+        )
 
     @cached_property
     def heartbeats(self) -> HeartbeatQueries:

@@ -1,5 +1,5 @@
 """Records the changes of states, and caches the current states. Called by scheduler.worker.publishing,
-scheduler.operations.pauses and scheduler.changes.upkeep.
+scheduler.operations.pauses, scheduler.changes.upkeep and scheduler.queries.jobs_and_runs.
 
 A run that changes nothing costs no request: the states of all jobs are read once. The changes of other processes are
 read at most once in REFRESH_INTERVAL, and all states again in RELOAD_INTERVAL. A state that another process has changed
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -85,6 +85,12 @@ class StateTracker:
         for job in tuple(self._changed_elsewhere):
             await self._read_again(job)
         return self._states
+
+    async def states_of(self, jobs: Sequence[str]) -> Mapping[str, StateChange]:
+        """Return the states of these jobs; a change by another process appears after REFRESH_INTERVAL."""
+        await self._refresh()
+        await asyncio.gather(*(self._read_again(job) for job in self._changed_elsewhere.intersection(jobs)))
+        return {job: stored.change for job in jobs if (stored := self._states.get(job)) is not None}
 
     async def _read_again(self, job: str) -> None:
         stored = await self._changes.read_state(job)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from scheduler.turns import convert_each
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
+    from jobs.runs.states import StateChange
     from jobs.schedules import Schedule
 
 MAX_JOBS_SCANNED = 500
@@ -36,7 +37,7 @@ _MICROSECOND = timedelta(microseconds=1)
 class JobView:
     """A job with its next due instant, its newest finished run (`latest`) and its current pause.
 
-    `dependents`: the jobs that depend on it.
+    `dependents`: the jobs that depend on it. `state`: its current one, None if none is recorded.
     """
 
     entry: CatalogJob
@@ -44,6 +45,7 @@ class JobView:
     latest: RunRecord | None
     pause: Pause | None = None
     dependents: tuple[str, ...] = ()
+    state: StateChange | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,17 @@ def next_due_instants(schedule: Schedule, after: datetime, count: int) -> list[d
 class JobAndRunQueries:
     """One method a read. All methods that await raise StoreError."""
 
-    def __init__(self, catalog: Catalog, runs: Runs, pauses: Pauses, letters: DeadLetters, clock: Clock) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        runs: Runs,
+        pauses: Pauses,
+        letters: DeadLetters,
+        clock: Clock,
+        states_of: Callable[[Sequence[str]], Awaitable[Mapping[str, StateChange]]],
+    ) -> None:
+        """`states_of`: see StateTracker.states_of."""
+        self._states_of = states_of
         self._catalog = catalog
         self._runs = runs
         self._pauses = pauses
@@ -212,18 +224,14 @@ class JobAndRunQueries:
     async def _read_views(self, jobs: JobSnapshot, names: Sequence[str]) -> tuple[JobView, ...]:
         latest = await self._runs.find_latest_of_jobs(names)
         pauses = await self._pauses.list_active(self._clock.now())
-        return tuple(
-            await convert_each(
-                lambda name: self._create_view(jobs, jobs.get_job(name), latest.get(name), pauses.get(name)), names
-            )
-        )
+        states = await self._states_of(names)
 
-    def _create_view(
-        self, jobs: JobSnapshot, entry: CatalogJob, latest: RunRecord | None, pause: Pause | None
-    ) -> JobView:
-        soonest = self._due_instants(entry.job, pause, 1)
-        dependents = jobs.graph.dependents(entry.job.name)
-        return JobView(entry, soonest[0] if soonest else None, latest, pause, dependents)
+        def create(name: str) -> JobView:
+            entry, pause = jobs.get_job(name), pauses.get(name)
+            soonest = next(iter(self._due_instants(entry.job, pause, 1)), None)
+            return JobView(entry, soonest, latest.get(name), pause, jobs.graph.dependents(name), states.get(name))
+
+        return tuple(await convert_each(create, names))
 
     def _due_instants(self, job: JobDefinition, pause: Pause | None, count: int) -> list[datetime]:
         start = _schedule_resumes_after(pause, self._clock.now())

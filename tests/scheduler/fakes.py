@@ -283,6 +283,8 @@ class WorkerHarness:
                 ),
                 self.clock,
                 self.audit,
+                self.catalog,
+                self.runs,
             ),
             pings=PingReceiver(
                 self.catalog, self.tokens, self.heartbeats, self.beats, self.pauses, running, self.redactor, self.clock

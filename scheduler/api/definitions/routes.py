@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 from functools import cache
+from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Query, Request
@@ -121,15 +122,23 @@ async def preview_instants(
     accepts=(JSON_TYPE, YAML_TYPE),
     max_body=MAX_DOCUMENT_BYTES,
     openapi_extra=_TEST_RUN,
+    problems=(HTTPStatus.NOT_FOUND,),
 )
-async def run_definition(services: ServicesDep, caller: CallerDep, document: DefinitionBodyDep) -> RunModel:
+async def run_definition(
+    services: ServicesDep,
+    caller: CallerDep,
+    document: DefinitionBodyDep,
+    store: Annotated[
+        bool, Query(description="Store the run in the history of the saved job of that name; 404 without one")
+    ] = False,
+) -> RunModel:
     """Run the check of a definition once without saving it, and return the run with its attempts.
 
-    Deadlines, allowed targets, secrets and retries are those of a job; the run takes at most 60 s. It is neither stored
-    nor published, and no circuit counts it, so its `url` does not exist.
+    Deadlines, allowed targets, secrets and retries are those of a job; the run takes at most 60 s. It is not published,
+    and no circuit counts it. Without `store` it is not stored either, so its `url` does not exist.
     """
     review = await services.definitions.read(document.content, is_json=document.is_json, catalog=services.catalog)
-    record = await services.operations.definition_tests.run_once(_only_job(review), caller=caller)
+    record = await services.operations.definition_tests.run_once(_only_job(review), caller=caller, store=store)
     return RunModel.from_record(record)
 
 

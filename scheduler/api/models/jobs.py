@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from jobs.definition.dependencies import Dependency
+from jobs.runs.states import JobStatus
 from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.api.models.circuits import CircuitModel
 from scheduler.api.models.runs import RunModel
@@ -53,7 +54,8 @@ class JobSummary(ResponseModel):
 
     A job without a schedule runs after the jobs in `depends_on`, or only on demand. `dependents`: jobs that depend on
     it. `has_default_schedule`: the schedule comes from the setting `default_schedule`, because the flat job defines
-    none. `next_at` of a paused job is after the end of its pause. `source`: the file that defines it.
+    none. `next_at` of a paused job is after the end of its pause. `source`: the file that defines it. `status`: as in
+    GET /api/changes; `state_since` null: no change is recorded.
     """
 
     model_config = example_values(
@@ -72,6 +74,8 @@ class JobSummary(ResponseModel):
     next_at: datetime | None
     pause: PauseModel | None
     latest: RunModel | None
+    status: JobStatus
+    state_since: datetime | None
     source: str
     tags: dict[str, str]
     url: str
@@ -131,6 +135,8 @@ def _job_fields(view: JobView) -> dict[str, Any]:
         "next_at": view.next_at,
         "pause": PauseModel.from_pause(view.pause) if view.pause is not None else None,
         "latest": RunModel.from_record(view.latest) if view.latest is not None else None,
+        "status": JobStatus.UNKNOWN if view.state is None else view.state.state,
+        "state_since": None if view.state is None else view.state.at,
         "source": view.entry.origin,
         "tags": job.tags,
         "url": f"/api/jobs/{job.name}",

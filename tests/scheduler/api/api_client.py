@@ -77,7 +77,9 @@ class ApiClient:
             audit_queries=AuditQueries(catalog, self.shop.audit_log),
             changes=ChangeQueries(catalog, self.shop.changes),
             operations=self.shop.operations(self.dispatch),
-            queries=JobAndRunQueries(catalog, runs, self.shop.pauses, self.shop.dead_letters, clock),
+            queries=JobAndRunQueries(
+                catalog, runs, self.shop.pauses, self.shop.dead_letters, clock, self.shop.states.states_of
+            ),
             health=self.health,
             watchdog=self.watchdog,
             secret_monitor=self.shop.secret_watch,

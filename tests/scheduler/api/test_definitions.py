@@ -181,3 +181,30 @@ async def test_a_heartbeat_cannot_be_tested() -> None:
         refused = await client.post_json(TEST_RUN, {"name": "a", "check": check})
 
     assert (refused.status_code, refused.json()["errors"][0]["location"]) == (422, "body.check")
+
+
+async def test_a_test_run_is_stored_as_history_of_the_saved_job_on_request() -> None:
+    async with ApiClient(answer(503), answer()) as client:
+        job = {"name": "checkout", "check": CHECK, "retry": {"attempts": 1}}
+        unstored = (await client.post_json(TEST_RUN, job)).json()
+        stored = (await client.request("POST", TEST_RUN, json=job, params={"store": "true"})).json()
+
+        listed = (await client.get("/api/runs", job="checkout")).json()["runs"]
+        found = await client.get(stored["url"])
+        missing = await client.get(unstored["url"])
+        _, change = client.shop.audit.changes[-1]
+
+    assert [run["id"] for run in listed] == [stored["id"]]
+    assert (found.status_code, found.json()["trigger"], missing.status_code) == (200, "manual", 404)
+    assert change.after == {"check": CHECK["url"], "stored": True}
+
+
+async def test_a_test_run_is_not_stored_for_a_name_without_a_job() -> None:
+    async with ApiClient(answer()) as client:
+        reply = await client.request(
+            "POST", TEST_RUN, json={"name": "checkuot", "check": CHECK}, params={"store": "true"}
+        )
+
+    assert reply.status_code == 404
+    assert "did you mean checkout" in reply.json()["detail"].lower()
+    assert client.shop.audit.changes == []

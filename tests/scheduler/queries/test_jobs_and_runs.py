@@ -18,7 +18,14 @@ from tests.scheduler.fakes import START, WorkerHarness, entry
 
 
 def queries_of(harness: WorkerHarness) -> JobAndRunQueries:
-    return JobAndRunQueries(harness.catalog, harness.runs, harness.pauses, harness.dead_letters, harness.clock)
+    return JobAndRunQueries(
+        harness.catalog,
+        harness.runs,
+        harness.pauses,
+        harness.dead_letters,
+        harness.clock,
+        harness.states.states_of,
+    )
 
 
 @virtual_time

@@ -34,7 +34,12 @@ class Board:
         self.shop = WorkerHarness(jobs=[entry(name) for name in names or ("a",)])
         self.outages = OutageTracker(
             JobAndRunQueries(
-                self.shop.catalog, self.shop.runs, self.shop.pauses, self.shop.dead_letters, self.shop.clock
+                self.shop.catalog,
+                self.shop.runs,
+                self.shop.pauses,
+                self.shop.dead_letters,
+                self.shop.clock,
+                self.shop.states.states_of,
             ),
             self.shop.clock,
         )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
+from tests.jobs.running.run_parts import REFUSED, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.parts.timing import computes_below
 from tests.scheduler.api.api_client import ApiClient
@@ -30,6 +34,8 @@ async def test_a_job_is_listed_with_its_schedule_its_next_instant_and_its_latest
         "dependents": [],
         "next_at": "2026-03-01T12:00:10Z",
         "pause": None,
+        "status": "up",
+        "state_since": "2026-03-01T12:00:00Z",
         "source": "jobs.yaml:1",
         "tags": {"team": "payments"},
         "url": "/api/jobs/checkout",
@@ -104,3 +110,42 @@ async def test_ten_thousand_jobs_page_quickly() -> None:
 
     assert [page["jobs"][0]["name"], page["continuation"]] == ["job-05001", "job-05100"]
     assert "Did you mean" in unknown.json()["detail"]
+
+
+@virtual_time
+async def test_the_status_of_a_job_is_that_of_its_last_change() -> None:
+    async with ApiClient(REFUSED, answer(), jobs=[entry(retry={"attempts": 1}), entry("other")]) as client:
+        unknown = (await client.get("/api/jobs/other")).json()
+        await client.perform()
+        down = (await client.get("/api/jobs/checkout")).json()
+        (change,) = (await client.get("/api/changes")).json()["changes"]
+        await asyncio.sleep(60)
+        await client.perform(seconds=60)
+        up = (await client.get("/api/jobs", name="checkout")).json()["jobs"][0]
+
+    assert (unknown["status"], unknown["state_since"]) == ("unknown", None)
+    assert (down["status"], down["state_since"]) == ("down", change["at"])
+    assert up["status"] == "up"
+    assert up["state_since"] > down["state_since"]
+
+
+async def test_a_page_of_jobs_reads_the_states_of_all_jobs_once() -> None:
+    async with ApiClient(jobs=[entry(f"job-{number:03}") for number in range(300)]) as client:
+        await client.get("/api/jobs", limit=100)
+        reads: list[str] = []
+        store = client.shop.store
+        list_rows, get_row = store.list_rows, store.get_row
+
+        async def listing(table: str, *given: Any, **more: Any) -> Any:
+            reads.append(table)
+            return await list_rows(table, *given, **more)
+
+        async def getting(table: str, *given: Any, **more: Any) -> Any:
+            reads.append(table)
+            return await get_row(table, *given, **more)
+
+        store.list_rows, store.get_row = listing, getting  # type: ignore[method-assign]
+        for _ in range(3):
+            await client.get("/api/jobs", limit=100)
+
+    assert reads.count("changes") <= 1
