@@ -186,7 +186,7 @@ class AuditQueries:
         visible = [job for job in jobs if self._sees(principal, job)]
         if not visible:
             return None
-        if len(visible) == len(jobs) and not fields.get("jobs_omitted"):
+        if len(visible) == len(jobs) and not fields.get("jobs_omitted") and not _has_hidden_state(principal, fields):
             return AuditView(sequence_of(row), fields, False, row.body)
         hidden = {"jobs": visible, "object": "", "summary": str(fields.get("action")), "before": None, "after": None}
         partial = {key: value for key, value in fields.items() if key not in ("jobs_omitted", "error")} | hidden
@@ -195,6 +195,20 @@ class AuditQueries:
     def _sees(self, principal: Principal, job: str) -> bool:
         entry = self._catalog.find_job(job)
         return entry is not None and principal.sees(entry.job.tags)
+
+
+def _has_hidden_state(principal: Principal, fields: Mapping[str, Any]) -> bool:
+    """Return whether a job had other tags before or after the change: then it did not exist for the principal."""
+    states = [fields.get("before"), fields.get("after")]
+    definitions = [state["definition"] for state in states if isinstance(state, dict) and "definition" in state]
+    return any(not principal.sees(_tags_of(definition)) for definition in definitions)
+
+
+def _tags_of(definition: Any) -> Mapping[str, str]:
+    """Return the tags of a definition in the full or in the flat form, as it was written."""
+    written = definition.items() if isinstance(definition, dict) else ()
+    tags = next((value for key, value in written if key.lower() == "tags"), None)
+    return tags if isinstance(tags, dict) else {}
 
 
 def _parse(row: Row) -> Mapping[str, Any]:

@@ -7,8 +7,14 @@ from typing import Any
 
 import pytest
 
+from scheduler.audit.stored_trail import StoredAuditTrail
 from scheduler.authentication.authentication import Authentication
+from scheduler.identity.caller import Caller, ChangeSource
 from scheduler.identity.principal import Principal, PrincipalKind, Role
+from scheduler.operations.stored_jobs.auditing import audit_job_change
+from scheduler.stores.rows.json_text import encode_json
+from scheduler.stores.stored_jobs.tree import StoredEntry
+from scheduler.stores.stored_jobs.writes import JobWrite
 from tests.scheduler.api.access.test_tag_limits import PAYMENTS, Fixed
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry
@@ -232,3 +238,19 @@ async def test_the_sets_of_others_are_not_listed_and_their_jobs_not_counted(team
     assert [(one["owner"], one["jobs"]) for one in everything["sets"]] == [("shared", 2)]
     assert [(one["owner"], one["jobs"]) for one in ours["sets"]] == [("shared", 1)]
     assert (await team.send("GET", "/api/sets")).json()["sets"] == []
+
+
+async def test_the_audit_trail_hides_what_a_job_was_before_it_got_the_tag(team: Team) -> None:
+    trail = StoredAuditTrail(team.client.shop.audit_log, team.client.shop.clock, team.client.shop.redactor)
+    write = JobWrite("own-file", definition("own-file"))
+    for before in (definition("own-file", THEIRS, description="a secret project"), definition("own-file")):
+        entry_before = StoredEntry("own-file", 1, "v~own-file~1~1-a", text=encode_json(before))
+        change = audit_job_change("replaced", entry_before, write)
+        await trail.record(Caller(EVERYTHING, ChangeSource.API), change)
+
+    answer = await team.send("GET", "/api/audit")
+
+    visible, hidden = answer.json()["entries"]
+    assert visible["before"]["definition"] == definition("own-file")
+    assert (hidden["jobs"], hidden["before"], hidden["after"]) == (["own-file"], None, None)
+    assert "secret project" not in answer.text
