@@ -100,13 +100,16 @@ class WrittenJobs:
     problems: tuple[Problem, ...] = ()
 
 
-def read_written_jobs(value: Any) -> WrittenJobs:
-    """Read a document as a job file has it, with `jobs` and `defaults`. The defaults become part of each definition."""
-    document = JsonDocument("", None)
-    entries = find_entries(value, "")
+def read_written_jobs(value: Any, document: Document | None = None, stem: str = "") -> WrittenJobs:
+    """Read a document as a job file has it, with `jobs` and `defaults`. The defaults become part of each definition.
+
+    `document`, `stem`: of a file, for the lines of problems and the name of a single job in the flat form.
+    """
+    document = document or JsonDocument("", None)
+    entries = find_entries(value, stem)
     problems = [document.problem(finding) for finding in entries.findings]
     if entries.groups:
-        problems.append(Problem("groups", "are not allowed here", "declare groups in a job file"))
+        problems.append(document.problem(Finding(("groups",), "are not allowed here", "declare groups in a job file")))
     definitions: dict[str, Mapping[str, Any]] = {}
     bases: dict[str, str] = {}
     for entry in entries.jobs:
@@ -114,9 +117,10 @@ def read_written_jobs(value: Any) -> WrittenJobs:
         names = find_job_name(entry)
         if not isinstance(entry.value, dict) or not names:
             what = "is not a mapping of keys to values" if names else "has no name"
-            problems.append(Problem(base, what, "a job needs a name and a check"))
+            problems.append(document.problem(Finding(entry.path, what, "a job needs a name and a check")))
         elif names[0] in definitions:
-            problems.append(Problem(base, f"the job {names[0]} is defined twice", "rename one of them"))
+            twice = f"the job {names[0]} is defined twice"
+            problems.append(document.problem(Finding(entry.path, twice, "rename one of them")))
         else:
             definitions[names[0]] = _complete(entry, entries.defaults)
             bases[names[0]] = base

@@ -148,6 +148,13 @@ def parse_file(
         document = parse_document(content, shown, substitutions=substitutions)
     except UnreadableFile as error:
         return _unreadable_file(error)
+    return check_document(document, stem, interner, default_schedule, environ)
+
+
+def check_document(
+    document: Document, stem: str, interner: PartInterner, default_schedule: Schedule | None, environ: Mapping[str, str]
+) -> FileJobs:
+    """Return the jobs of a parsed file, and everything that is wrong with it alone."""
     entries = find_entries(document.value, stem)
     findings = list(entries.findings)
     warnings: list[Finding] = []
@@ -168,14 +175,14 @@ def parse_file(
             container, step = (entry.path[:-1], entry.path[-1]) if entry.path else ((), None)
             container = containers.setdefault(container, container)
             places = lines if defined.uses or _refers_to_others(defined.job) else None
-            jobs.append(LocatedJob(defined.job, shown, line, container, step, places, defined.uses))
+            jobs.append(LocatedJob(defined.job, document.file, line, container, step, places, defined.uses))
             warnings += defined.warnings
         else:
             findings += defined
             broken += find_job_name(entry)
     problems = _locate_problems(document, findings)
     groups = tuple(
-        DeclaredGroup(name, members, shown, document.entry_line_of((GROUPS_KEY, name)))
+        DeclaredGroup(name, members, document.file, document.entry_line_of((GROUPS_KEY, name)))
         for name, members in entries.groups.items()
     )
     return FileJobs(tuple(jobs), problems, _sort_problems(document, warnings), groups, tuple(broken))

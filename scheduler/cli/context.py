@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -15,9 +15,12 @@ from scheduler.cli.output import EXIT_BAD_INPUT, EXIT_FAILED, fail, print_error,
 from scheduler.cli.registry import find_needs
 
 if TYPE_CHECKING:
+    from config.job_files.job_set import JobSet
     from config.loading import Configuration
+    from config.settings.model import Settings
     from jobs.runs.events import RunListener
     from scheduler.app import Program, ReadOnlyProgram
+    from scheduler.catalog.composition import JobSources, StoredJob
 
 T = TypeVar("T")
 P = TypeVar("P")
@@ -65,25 +68,6 @@ def exit_if_incomplete(configuration: Configuration) -> None:
         raise typer.Exit(EXIT_BAD_INPUT)
 
 
-def require_job(configuration: Configuration, name: str) -> None:
-    """End the command with 2 if there is no job of that name."""
-    if name not in configuration.jobs.jobs:
-        fail(describe_unknown_job(name, configuration))
-
-
-def describe_unknown_job(name: str, configuration: Configuration) -> str:
-    """Return the message about an unknown job name."""
-    from jobs.problems.suggestions import did_you_mean, suggest_name
-
-    known = list(configuration.jobs.jobs)
-    if configuration.problems:
-        return f"there is no job named {name!r} among the jobs without problems: fix the problems above, and try again"
-    sentence = f"there is no job named {name!r}"
-    if not known:
-        return f"{sentence}: there are no jobs, check SCHEDULER_JOBS"
-    return sentence + (did_you_mean(suggest_name(name, known)) or "; `jobs` lists all jobs")
-
-
 def run_in_program(
     configuration: Configuration, work: Callable[[Program], Awaitable[T]], listener: RunListener | None = None
 ) -> T:
@@ -96,12 +80,40 @@ def run_in_program(
 
 def run_in_store(configuration: Configuration, work: Callable[[ReadOnlyProgram], Awaitable[T]]) -> T:
     """The same for work that only reads, which starts faster."""
-    from scheduler.app import open_read_only
-    from scheduler.catalog.catalog import CatalogJob
 
-    jobs = configuration.jobs
-    entries = [CatalogJob(job, jobs.origins[job.name]) for job in jobs]
-    return _run_inside(open_read_only(configuration.settings, entries), work)
+    async def compose_and_work(program: ReadOnlyProgram, sources: JobSources) -> T:
+        _warn_of_rejected_jobs([one for one in sources.stored.values() if not one.is_in_force])
+        return await work(program)
+
+    return run_with_sources(configuration.settings, configuration.jobs, compose_and_work)
+
+
+_MAX_WARNINGS = 5
+
+
+def _warn_of_rejected_jobs(rejected: Sequence[StoredJob]) -> None:
+    for one in rejected[:_MAX_WARNINGS]:
+        print_warning(f"the stored job {one.entry.name} is not in force: {one.problems[0]}")
+    if len(rejected) > _MAX_WARNINGS:
+        more = len(rejected) - _MAX_WARNINGS
+        print_warning(f"{more} more stored jobs are not in force: `validate --stored` lists all")
+
+
+def run_with_sources(
+    settings: Settings,
+    files: JobSet,
+    work: Callable[[ReadOnlyProgram, JobSources], Awaitable[T]],
+    *,
+    on_failure: str = "",
+) -> T:
+    """The same with the jobs of the files and the stored jobs. `on_failure`: the message before that of the store."""
+    from scheduler.app import open_read_only
+
+    async def compose_and_work(program: ReadOnlyProgram) -> T:
+        sources, _ = await program.compose_jobs(files)
+        return await work(program, sources)
+
+    return _run_inside(open_read_only(settings), compose_and_work, on_failure)
 
 
 def run_without_jobs(command: str, work: Callable[[ReadOnlyProgram], Awaitable[T]]) -> T:
@@ -118,10 +130,10 @@ def run_without_jobs(command: str, work: Callable[[ReadOnlyProgram], Awaitable[T
     if problems:
         print_error(format_problems(problems))
         print_warning(_CONTINUES)
-    return _run_inside(open_read_only(loaded.settings, ()), work)
+    return _run_inside(open_read_only(loaded.settings), work)
 
 
-def _run_inside(opened: AbstractAsyncContextManager[P], work: Callable[[P], Awaitable[T]]) -> T:
+def _run_inside(opened: AbstractAsyncContextManager[P], work: Callable[[P], Awaitable[T]], on_failure: str = "") -> T:
     import asyncio
 
     from scheduler.stores.port import StoreError
@@ -134,7 +146,7 @@ def _run_inside(opened: AbstractAsyncContextManager[P], work: Callable[[P], Awai
     try:
         return asyncio.run(whole())
     except StoreError as error:
-        fail(str(error), EXIT_FAILED)
+        fail(f"{on_failure}{error}", EXIT_FAILED)
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
 

@@ -21,7 +21,7 @@ ABOUT = """Run scheduled jobs and health checks, store their results, and publis
 SCHEDULER_JOBS sets the job file or folder, SCHEDULER_STORE the state store, SCHEDULER_ENVIRONMENT the environment: \
 dev, test or prod. A command prints tables on a terminal and lines with tabs in a pipe; --json prints JSON on both.
 
-Exit codes: 0 success, 1 failure, 2 invalid input or configuration, 130 interrupted."""
+Exit codes: 0 success, 1 failure, 2 invalid input or configuration, 3 planned changes, 130 interrupted."""
 
 MIN_BOX_COLUMNS = 100
 """Columns of a terminal that shows help in boxes: in fewer of them, long options are cut."""

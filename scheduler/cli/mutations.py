@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,6 +18,8 @@ from scheduler.cli.output import (
 )
 
 if TYPE_CHECKING:
+    from config.loading import Configuration
+    from jobs.problems import Problem
     from jobs.runs.events import RunListener
     from scheduler.app import Program
     from scheduler.queries.jobs_and_runs import JobView
@@ -38,14 +40,31 @@ def run_operation(
     An unknown `job` and bad input end the command with 2, other rejections with 1. `listing_hint`: the command that
     lists existing items, added to the message about a missing one.
     """
-    from scheduler.cli.context import load_for_command, require_job, run_in_program
-    from scheduler.errors import InvalidArgument, NotFound, OperationError
+    from scheduler.cli.context import load_for_command
+    from scheduler.cli.selection.named_job import require_job
 
     configuration = load_for_command(command)
     if job is not None:
         require_job(configuration, job)
+    return run_changing(configuration, work, listing_hint=listing_hint, listener=listener)
+
+
+def run_changing(
+    configuration: Configuration,
+    work: Callable[[Program], Awaitable[T]],
+    *,
+    listing_hint: str = "",
+    listener: RunListener | None = None,
+    locate: Callable[[Iterable[Problem]], Iterable[Problem]] | None = None,
+) -> T:
+    """The same with a loaded configuration. `locate`: adds files and lines to the problems of definitions."""
+    from scheduler.cli.context import run_in_program
+    from scheduler.errors import InvalidArgument, InvalidDefinition, NotFound, OperationError
+
     try:
         return run_in_program(configuration, work, listener)
+    except InvalidDefinition as error:
+        fail("\n".join(map(str, error.problems if locate is None else locate(error.problems))), EXIT_BAD_INPUT)
     except InvalidArgument as error:
         fail(f"--{error.field.replace('_', '-')}: {error}", EXIT_BAD_INPUT)
     except NotFound as error:

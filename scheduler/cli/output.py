@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXIT_BAD_INPUT",
+    "EXIT_CHANGES",
     "EXIT_FAILED",
     "Cell",
     "Column",
@@ -38,6 +39,8 @@ __all__ = [
 
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
+EXIT_CHANGES = 3
+"""Of `plan` if `apply` would change something."""
 
 Cell = str | tuple[str, str]
 """A text, or a text and its rich style."""

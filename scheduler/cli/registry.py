@@ -44,6 +44,11 @@ COMMANDS = {
     "export": CommandEntry("statistics.export", "export", Needs.ALL_JOBS),
     "pause": CommandEntry("pause", "pause", Needs.USABLE),
     "resume": CommandEntry("resume", "resume", Needs.USABLE),
+    "plan": CommandEntry("stored_jobs.plan", "plan", Needs.EVERYTHING),
+    "apply": CommandEntry("stored_jobs.apply", "apply", Needs.EVERYTHING),
+    "versions": CommandEntry("stored_jobs.versions", "versions", Needs.STORE),
+    "restore": CommandEntry("stored_jobs.restore", "restore", Needs.EVERYTHING),
+    "delete": CommandEntry("stored_jobs.delete", "delete", Needs.USABLE),
     "cancel": CommandEntry("cancel", "cancel", Needs.USABLE),
     "backfill": CommandEntry("backfill", "backfill", Needs.EVERYTHING),
     "dead-letters": CommandEntry(

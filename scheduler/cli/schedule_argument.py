@@ -122,13 +122,10 @@ def _apply_zone(schedule: Schedule, options: ZoneOptions) -> ScheduleArgument:
 
 
 def _find_job_schedule(command: str, name: str, error: ScheduleError, options: ZoneOptions) -> ScheduleArgument:
-    from scheduler.cli.context import describe_unknown_job, load_for_command
+    from scheduler.cli.context import load_for_command
+    from scheduler.cli.selection.named_job import require_job
 
-    configuration = load_for_command(command)
-    jobs = configuration.jobs.jobs
-    if name not in jobs:
-        fail(f"{describe_unknown_job(name, configuration)}\n{name!r} is not a schedule either: {error}")
-    job = jobs[name]
+    job = require_job(load_for_command(command), name, f"{name!r} is not a schedule either: {error}")
     if options.given_names:
         _reject_zone_options(options, f"{name} is a job, whose definition sets them")
     return ScheduleArgument(job.schedule, None if job.schedule is None else zone_of(job.schedule), job)

@@ -44,7 +44,8 @@ def heartbeat(
       heartbeat nightly-backup
       heartbeat nightly-backup --limit 100 --json
     """
-    from scheduler.cli.context import load_for_command, require_job, run_in_store
+    from scheduler.cli.context import load_for_command, run_in_store
+    from scheduler.cli.selection.named_job import require_job
     from scheduler.errors import Conflict
 
     configuration = load_for_command("heartbeat")

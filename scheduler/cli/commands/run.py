@@ -19,6 +19,7 @@ from scheduler.cli.selection.options import (
 
 if TYPE_CHECKING:
     from config.loading import Configuration
+    from jobs.definition import JobDefinition
     from jobs.runs.events import RunListener
     from scheduler.app import Program
     from scheduler.stores.runs.repository import RunRecord
@@ -54,11 +55,15 @@ def run(
 
 
 def _run_job(job: str, as_json: bool) -> None:
-    from scheduler.cli.context import load_for_command, require_job
+    from scheduler.cli.context import load_for_command
+    from scheduler.cli.selection.named_job import require_job
 
     configuration = load_for_command("run")
-    require_job(configuration, job)
-    record = _run_with_progress(configuration, job) if is_terminal() and not as_json else _run(configuration, job)
+    definition = require_job(configuration, job)
+    if is_terminal() and not as_json:
+        record = _run_with_progress(configuration, definition)
+    else:
+        record = _run(configuration, job)
     if record is None or record.run is None:
         fail(f"the run of {job} did not finish, see the log", EXIT_FAILED)
     _show(record, as_json)
@@ -68,12 +73,12 @@ def _run_job(job: str, as_json: bool) -> None:
         raise typer.Exit(EXIT_FAILED)
 
 
-def _run_with_progress(configuration: Configuration, job: str) -> RunRecord | None:
+def _run_with_progress(configuration: Configuration, job: JobDefinition) -> RunRecord | None:
     from scheduler.cli.output import create_console
     from scheduler.cli.progress import JobProgress
 
-    with JobProgress(job, configuration.jobs.jobs[job].retry.attempts, create_console()) as progress:
-        return _run(configuration, job, progress)
+    with JobProgress(job.name, job.retry.attempts, create_console()) as progress:
+        return _run(configuration, job.name, progress)
 
 
 def _run(configuration: Configuration, job: str, listener: RunListener | None = None) -> RunRecord | None:

@@ -55,7 +55,8 @@ def stats(
       stats --tag team --month 2026-11 --timezone Europe/Berlin
       stats --name 'checkout-*' --from 2026-11-01 --to 2026-11-15 --json
     """
-    from scheduler.cli.context import exit_if_incomplete, load_for_command, require_job, run_in_store
+    from scheduler.cli.context import exit_if_incomplete, load_for_command, run_in_store
+    from scheduler.cli.selection.named_job import require_job
 
     options = PeriodOptions(window, since, until, month, timezone)
     selection = parse_selection_options(names, tags)

@@ -1,0 +1,1 @@
+"""Commands on jobs that are stored: sets, versions, restore and delete."""
