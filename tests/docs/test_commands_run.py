@@ -49,6 +49,8 @@ EXIT_CODES = (
     (r"SCHEDULER_ENVIRONMENT=prod \./dev cli run ", 1),
     (r"\./dev cli run failing-api", 1),
     (r"python -m scheduler cancel ", 1),  # its run ended long ago
+    (r"python -m scheduler plan ", 3),
+    (r"python -m scheduler apply .* --plan-hash ", 1),  # of another plan
 )
 """Of commands that do not end with 0, as their page says."""
 
@@ -75,6 +77,12 @@ jobs:
     check: {url: "http://127.0.0.1:7071/api/health/live"}
     tags: {team: payments}
 """
+SET = """
+jobs:
+  reports-api:
+    check: {url: "http://127.0.0.1:7071/api/health/live"}
+"""
+"""Of `plan` and `apply`."""
 TOKEN = "a-token-of-nightly-backup-0123456789"
 PRINTED_SERVER = "127.0.0.1:7071"
 
@@ -108,7 +116,7 @@ class Host:
         self.environment = environment
         jobs = environment["SCHEDULER_JOBS"]
         self._folder = Path(jobs).parent
-        files = {"checkout.yaml": f"{jobs}/readme.yaml"}
+        files = {"checkout.yaml": f"{jobs}/readme.yaml", "jobs/reports.yaml": str(self._folder / "reports.yaml")}
         self.placeholders = {**PLACEHOLDERS, "PATH": jobs, "config/jobs": jobs, **files}
         self._anchor = ""
         self._client = httpx.AsyncClient(base_url=f"http://{self.server}", timeout=30)
@@ -169,7 +177,7 @@ def write_jobs(folder: Path, server: str, target: str) -> None:
     for sample in (ROOT / "config/jobs/samples").iterdir():
         (folder / sample.name).write_text(sample.read_text().replace("${SAMPLE_TARGET}", target))
     readme = re.findall(r"^```yaml\n(.*?)^```", TEXTS["README.md"], re.DOTALL | re.MULTILINE)
-    for name, text in (("readme.yaml", readme[0]), ("operating.yaml", JOBS)):
+    for name, text in (("readme.yaml", readme[0]), ("operating.yaml", JOBS), ("../reports.yaml", SET)):
         (folder / name).write_text(text.replace(PRINTED_SERVER, server))
 
 

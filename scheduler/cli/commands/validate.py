@@ -41,18 +41,21 @@ def validate(
     no_secrets: Annotated[
         bool, typer.Option("--no-secrets", help="Do not check that secrets can be read, for machines without them.")
     ] = False,
+    stored: Annotated[
+        bool, typer.Option("--stored", help="Add the stored jobs, which need the store. (default: files alone)")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check job files without running anything.
 
     Print the jobs, or every problem with its file, line, key and fix; then the exit code is 2. Warnings report probable
     mistakes: schedules that are never due, credentials in files, secrets that cannot be read, targets that the settings
-    deny. Without PATH, check the settings, too.
+    deny. Without PATH, check the settings, too. With --stored, warn of stored jobs that are not in force.
 
     \b
     Examples:
       validate
-      validate jobs/checkout.yaml
+      validate jobs/checkout.yaml --stored
       validate jobs/ --strict --no-secrets
       validate jobs/ --json
     """
@@ -63,6 +66,7 @@ def validate(
     except ConfigurationError as wrong:
         _show_problems(wrong.problems, wrong.warnings, as_json)
         raise typer.Exit(EXIT_BAD_INPUT) from None
+    found = _add_stored_jobs(found, settings) if stored else found
     warnings = _warnings(found, settings, with_secrets=not no_secrets)
     fails = strict and bool(warnings)
     _show_jobs(found, warnings, as_json, valid=not fails)
@@ -73,6 +77,12 @@ def validate(
     if fails:
         print_error("--strict treats warnings as problems")
         raise typer.Exit(EXIT_BAD_INPUT)
+
+
+def _add_stored_jobs(found: JobSet, settings: Settings | None) -> JobSet:
+    from scheduler.cli.commands.stored_jobs.validation import add_stored_jobs
+
+    return add_stored_jobs(found, settings)
 
 
 def _load(path: Path | None) -> tuple[JobSet, Settings | None]:
@@ -134,7 +144,7 @@ def _denied_targets(found: JobSet, settings: Settings) -> Iterator[Problem]:
     guard = build_guard(settings, os.environ, server_endpoints(settings))
     for name, reason in find_denied_targets(found, guard).items():
         file, _, line = found.origins[name].rpartition(":")
-        yield Problem(name, reason, file=file, line=int(line))
+        yield Problem(name, reason, file=file, line=int(line)) if file else Problem(name, reason)
 
 
 def _show_problems(problems: Sequence[Problem], warnings: Sequence[Problem], as_json: bool) -> None:

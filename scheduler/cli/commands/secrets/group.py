@@ -92,6 +92,9 @@ def show_rules(
     as_variables: Annotated[
         bool, typer.Option("--variables", help="Print environment variables instead of lines of a settings file.")
     ] = False,
+    stored: Annotated[
+        bool, typer.Option("--stored", help="Add the stored jobs, which need the store. (default: files alone)")
+    ] = False,
 ) -> None:
     """Print the rules that allow all jobs to send their secrets and tokens to their current hosts.
 
@@ -99,7 +102,7 @@ def show_rules(
 
     \b
     Examples:
-      secrets rules
+      secrets rules --stored
       secrets rules --variables
     """
     import json
@@ -107,10 +110,12 @@ def show_rules(
 
     from config.warnings.bindings import find_required_rules, format_rules
     from jobs.checks.binding.scopes import ProtectedResource, classify_scope
+    from scheduler.cli.commands.stored_jobs.validation import add_stored_jobs
     from scheduler.cli.context import exit_if_incomplete, load_for_command
 
     configuration = load_for_command("secrets rules")
-    rules = find_required_rules(job for job in configuration.jobs if job.enabled)
+    jobs = add_stored_jobs(configuration.jobs, configuration.settings) if stored else configuration.jobs
+    rules = find_required_rules(job for job in jobs if job.enabled)
     scopes = rules.get("identity", {})
     for scope in [scope for scope in scopes if classify_scope(scope) is not ProtectedResource.NONE]:
         print_note(f"skipped: {scope}, because its token opens {classify_scope(scope).value}")
