@@ -36,9 +36,7 @@ class DesiredSet:
     def locate(self, problems: Iterable[Problem]) -> Iterator[Problem]:
         """Add file and line to problems whose key starts with the name of a job, such as `reports-api: check.url`."""
         for problem in problems:
-            name, separator, _ = problem.key.partition(": ")
-            if not separator and len(self.origins) == 1:
-                name = next(iter(self.origins))
+            name = problem.key.partition(": ")[0]
             if problem.file or name not in self.origins:
                 yield problem
             else:

@@ -82,8 +82,13 @@ class StoredJobCommitter:
         # A head of the same generation, such as that after a sweep, has another etag.
         return replace(sources, tree=tree) if tree.head.generation == sources.tree.head.generation else sources
 
-    async def try_out(self, sources: JobSources, writes: Sequence[JobWrite], caller: Caller) -> JobSources:
-        """Return the jobs after these changes. Raises InvalidDefinition, Conflict."""
+    async def try_out(
+        self, sources: JobSources, writes: Sequence[JobWrite], caller: Caller, *, with_names: bool = False
+    ) -> JobSources:
+        """Return the jobs after these changes. Raises InvalidDefinition, Conflict.
+
+        `with_names`: keys of problems start with the name of the job, also if one job is changed.
+        """
         tree = sources.tree.with_entries(write.to_entry(sources.tree) for write in writes)
         names = {write.name for write in writes}
         for write in writes:
@@ -96,7 +101,7 @@ class StoredJobCommitter:
             raise Conflict(f"more than {MAX_STORED_NAMES} names of stored jobs are not possible")
         tried = await asyncio.to_thread(self._composer.try_out, tree)
         written = [tried.stored[write.name] for write in writes if write.definition is not None]
-        if problems := [*_problems_of(written, tried, caller, with_name=len(writes) > 1)]:
+        if problems := [*_problems_of(written, tried, caller, with_name=with_names or len(writes) > 1)]:
             raise InvalidDefinition(problems)
         for name, one in tried.stored.items():
             if one.problems and name not in names and sources.stored[name].is_in_force:

@@ -131,7 +131,7 @@ class JobSetApplier:
         is_applied: bool = False,
     ) -> tuple[SetPlan, JobSources]:
         """Return the plan, and the jobs after it."""
-        tried = await self._committer.try_out(sources, found.writes, caller)
+        tried = await self._committer.try_out(sources, found.writes, caller, with_names=True)
         names = {write.name: write for write in found.writes}
         differences = {name: self._difference(name, sources, tried) for name in names}
         new = [tried.stored[name].located for name, write in names.items() if write.definition is not None]
