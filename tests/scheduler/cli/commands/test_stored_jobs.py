@@ -304,5 +304,19 @@ def test_a_job_that_another_one_needs_is_not_deleted(job_folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("applied")
+def test_stored_jobs_are_deleted_by_pattern_and_jobs_of_files_refused() -> None:
+    preview = invoke("delete", "reports-*", "--dry-run")
+    result = invoke("delete", "--all")
+
+    assert preview.lines[1:] == ["reports-api\tselected\t\t", "reports-daily\tselected\t\t"]
+    assert result.code == 1
+    assert {tuple(line.split("\t")[:2]) for line in result.lines[1:]} == {
+        ("checkout", "refused"),
+        ("reports-api", "done"),
+        ("reports-daily", "done"),
+    }
+
+
+@pytest.mark.usefixtures("applied")
 def test_tables_are_shown_on_a_terminal() -> None:
     assert "command_line:" in invoke("versions", "reports-api", terminal=True).stdout
