@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +13,8 @@ from scheduler.cli.commands.stored_jobs.set_options import AdoptOption, FilesArg
 from scheduler.cli.output import EXIT_FAILED, fail, is_terminal, print_note
 
 if TYPE_CHECKING:
+    from config.desired_sets import DesiredSet
+    from config.loading import Configuration
     from scheduler.app import Program
     from scheduler.operations.stored_jobs.sets import SetPlan
 
@@ -41,35 +45,66 @@ def apply(
       apply jobs/ --set reports --plan-hash 0123456789abcdef0123456789abcdef
       apply jobs/ --set reports --yes --json
     """
-    from scheduler.cli.commands.stored_jobs.plan_text import describe_result, has_changes, show_plan
-    from scheduler.cli.mutations import run_changing
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.cli.commands.stored_jobs.plan_text import describe_result, show_plan
 
     _check_confirmation(yes, plan_hash, as_json)
     configuration, desired = load_set("apply", files, owner)
-
-    async def plan_set(program: Program) -> SetPlan:
-        return await program.operations.job_sets.plan(owner, desired.document, command_caller(), adopt=adopt)
-
-    async def apply_plan(program: Program) -> SetPlan:
-        plan_id = plan_hash or shown_id or (await plan_set(program)).id
-        return await program.operations.job_sets.apply(owner, desired.document, plan_id, command_caller(), adopt=adopt)
-
-    shown_id = ""
-    if not yes and plan_hash is None:
-        found = run_changing(configuration, plan_set, locate=desired.locate)
-        show_plan(found, as_json)
-        if found.conflicts:
-            raise typer.Exit(EXIT_FAILED)
-        if not has_changes(found):
-            return
-        if not typer.confirm("Apply this plan?", err=True):
-            fail("nothing was changed", EXIT_FAILED)
-        shown_id = found.id
-    applied = run_changing(configuration, apply_plan, locate=desired.locate)
-    if not shown_id:
+    target = _Target(configuration, desired, owner, adopt)
+    if yes or plan_hash is not None:
+        applied = target.apply(plan_hash)
         show_plan(applied, as_json)
+    else:
+        applied = target.apply(_confirm(target.plan()))
     print_note(describe_result(applied))
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """The set, and the program that applies it."""
+
+    configuration: Configuration
+    desired: DesiredSet
+    owner: str
+    adopt: bool
+
+    def plan(self) -> SetPlan:
+        return self._run(self._plan)
+
+    def apply(self, plan_id: str | None) -> SetPlan:
+        """`plan_id` None: the plan that is made now."""
+        from scheduler.identity.command_caller import command_caller
+
+        async def work(program: Program) -> SetPlan:
+            confirmed = plan_id or (await self._plan(program)).id
+            sets = program.operations.job_sets
+            return await sets.apply(self.owner, self.desired.document, confirmed, command_caller(), adopt=self.adopt)
+
+        return self._run(work)
+
+    async def _plan(self, program: Program) -> SetPlan:
+        from scheduler.identity.command_caller import command_caller
+
+        sets = program.operations.job_sets
+        return await sets.plan(self.owner, self.desired.document, command_caller(), adopt=self.adopt)
+
+    def _run(self, work: Callable[[Program], Awaitable[SetPlan]]) -> SetPlan:
+        from scheduler.cli.mutations import run_changing
+
+        return run_changing(self.configuration, work, locate=self.desired.locate)
+
+
+def _confirm(plan: SetPlan) -> str:
+    """Return the hash of the plan if the user confirms it. Without changes the command ends."""
+    from scheduler.cli.commands.stored_jobs.plan_text import has_changes, show_plan
+
+    show_plan(plan, as_json=False)
+    if plan.conflicts:
+        raise typer.Exit(EXIT_FAILED)
+    if not has_changes(plan):
+        raise typer.Exit
+    if not typer.confirm("Apply this plan?", err=True):
+        fail("nothing was changed", EXIT_FAILED)
+    return plan.id
 
 
 def _check_confirmation(yes: bool, plan_hash: str | None, as_json: bool) -> None:
