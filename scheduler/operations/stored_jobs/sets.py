@@ -3,12 +3,15 @@
 A set has an owner, and deletes only jobs of its owner. A job that another set owns, or that was made by hand, is a
 conflict, unless the caller adopts it. For a caller that is limited to tags, jobs without them do not exist: its sets
 neither contain nor delete them.
+
+What takes longer with each job of a set runs in a thread, so that runs do not start late.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -89,23 +92,24 @@ class JobSetApplier:
 
     async def plan(self, owner: str, document: Any, caller: Caller, *, adopt: bool = False) -> SetPlan:
         """Return what `apply` would change, with the id that it requires."""
-        written = _read(document)
+        written = await asyncio.to_thread(_read, document)
         sources = await self._committer.read_sources()
-        found = _compare(sources, owner, written, adopt, self._committer, caller)
-        plan, _ = await self._describe(sources, _plan_id(sources, owner, written, adopt), owner, found, caller)
+        found = await asyncio.to_thread(_compare, sources, owner, written, adopt, self._committer, caller)
+        plan_id = await asyncio.to_thread(_plan_id, sources, owner, written, adopt)
+        plan, _ = await self._describe(sources, plan_id, owner, found, caller)
         return plan
 
     async def apply(
         self, owner: str, document: Any, plan_id: str, caller: Caller, *, adopt: bool = False, dry_run: bool = False
     ) -> SetPlan:
         """Make the planned changes together. Raises Conflict: the jobs or the set differ from those of the plan."""
-        written = _read(document)
+        written = await asyncio.to_thread(_read, document)
         plans: list[SetPlan] = []
 
         async def decide(sources: JobSources) -> Decision:
-            if plan_id != _plan_id(sources, owner, written, adopt):
+            if plan_id != await asyncio.to_thread(_plan_id, sources, owner, written, adopt):
                 raise Conflict("the stored jobs, the job files or the set have changed since the plan: plan again")
-            found = _compare(sources, owner, written, adopt, self._committer, caller)
+            found = await asyncio.to_thread(_compare, sources, owner, written, adopt, self._committer, caller)
             if found.conflicts:
                 names = ", ".join(list(found.conflicts)[:_MAX_NAMED])
                 raise Conflict(
@@ -133,7 +137,7 @@ class JobSetApplier:
         """Return the plan, and the jobs after it."""
         tried = await self._committer.try_out(sources, found.writes, caller, with_names=True)
         names = {write.name: write for write in found.writes}
-        differences = {name: self._difference(name, sources, tried) for name in names}
+        differences = await asyncio.to_thread(self._find_differences, names, sources, tried)
         new = [tried.stored[name].located for name, write in names.items() if write.definition is not None]
         plan = SetPlan(
             id=plan_id,
@@ -151,6 +155,11 @@ class JobSetApplier:
             is_applied=is_applied,
         )
         return plan, tried
+
+    def _find_differences(
+        self, names: Iterable[str], sources: JobSources, tried: JobSources
+    ) -> Mapping[str, JobDifference]:
+        return {name: self._difference(name, sources, tried) for name in names}
 
     def _difference(self, name: str, sources: JobSources, tried: JobSources) -> JobDifference:
         sides = [known.stored[name].located if name in known.stored else None for known in (sources, tried)]
