@@ -1,0 +1,162 @@
+"""`python -m scheduler ...` many times, each at the cost of a fork: for tests that kill it faster than Python starts.
+
+    async with ForkedPrograms(env, cwd, output) as programs:
+        pid = await programs.start("serve", "--port", str(port), kill=KillAfter("stored_jobs", 70, 0.002))
+        await programs.kill(pid)                    # SIGKILL; returns when the process does not exist any more
+
+With `kill` a process gets the signal by itself, so many milliseconds after one of its writes has started, however busy
+the machine is. A write is a row in SQLite, whose transaction is still open, and a transaction in Azure Tables.
+
+One process has imported everything, and nothing else: it holds no connection, thread or loop that a fork would share.
+What it started ends with it, and it ends with the test's process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, NamedTuple, Self
+
+from tests.parts.proc import clean_environment
+
+if TYPE_CHECKING:
+    from scheduler.stores.azure.transactions import AtomicGroup
+    from scheduler.stores.port import Change
+
+_USED = (
+    "aiohttp",
+    "azure.data.tables.aio",
+    "fastapi",
+    "scheduler.api.app",
+    "scheduler.cli.main",
+    "scheduler.hosts.embedded.host",
+    "scheduler.stores.azure.store",
+    "scheduler.stores.sqlite.store",
+    "uvicorn",
+)
+"""What `serve` would import at its start or for its first request."""
+
+
+class KillAfter(NamedTuple):
+    """`seconds` after the start of write `number`, counted from the first write of `table` on."""
+
+    table: str
+    number: int
+    seconds: float
+
+    def arm(self) -> None:
+        """Count the writes of this process."""
+        from scheduler.stores.azure.store import AzureTablesStore
+        from scheduler.stores.sqlite.writer import SqliteWriter
+
+        writes = 0
+
+        def count(table: str) -> None:
+            nonlocal writes
+            writes += table == self.table or writes > 0
+            if writes == self.number and writes:
+                writes += 1
+                threading.Timer(self.seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
+
+        apply_change, commit = SqliteWriter._apply_change, AzureTablesStore._commit
+
+        def apply_counted(writer: SqliteWriter, change: Change) -> str:
+            count(change.table)
+            return apply_change(writer, change)
+
+        async def commit_counted(store: AzureTablesStore, steps: Sequence[AtomicGroup]) -> None:
+            count(steps[0].partition_id[0])
+            await commit(store, steps)
+
+        setattr(SqliteWriter, "_apply_change", apply_counted)  # noqa: B010
+        setattr(AzureTablesStore, "_commit", commit_counted)  # noqa: B010
+
+
+class ForkedPrograms:
+    """`output` gets the output of all programs."""
+
+    def __init__(self, env: Mapping[str, str], cwd: Path, output: IO[bytes]) -> None:
+        self._env = clean_environment(env)
+        self._cwd = cwd
+        self._output = output
+
+    async def __aenter__(self) -> Self:
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "tests.parts.forked_programs",
+            cwd=self._cwd,
+            env=self._env,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=self._output,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        await self._process.wait()
+
+    async def start(self, *arguments: str, kill: KillAfter | None = None) -> int:
+        """Start the program. Return its process id."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps([arguments, kill]).encode() + b"\n")
+        return int(await self._process.stdout.readline())
+
+    async def kill(self, pid: int) -> None:
+        """Return when the process does not exist any more."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            while True:
+                os.kill(pid, 0)
+                await asyncio.sleep(0.002)
+
+
+def main() -> None:
+    """Fork a process for each line of stdin, and write its id; at the end of stdin kill them all."""
+    for name in _USED:
+        importlib.import_module(name)
+    # Killed processes are not awaited.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    pids = []
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            arguments, kill = json.loads(line)
+            _become(arguments, kill and KillAfter(*kill))
+        pids.append(pid)
+        print(pid, flush=True)
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _become(arguments: list[str], kill: KillAfter | None) -> None:
+    from scheduler.cli.main import main as run_command
+
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    with open(os.devnull) as nothing:
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(2, 1)
+    sys.argv[1:] = arguments
+    if kill is not None:
+        kill.arm()
+    code = 1
+    try:
+        code = run_command()
+    finally:
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    main()
