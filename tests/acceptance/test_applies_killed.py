@@ -34,11 +34,11 @@ from tests.parts.azurite import Azurite, fresh_prefix
 from tests.parts.forked_programs import ForkedPrograms, KillAfter
 from tests.parts.proc import free_port, run
 
-KILLS = int(os.environ.get("APPLY_KILLS", "10"))
+KILLS = int(os.environ.get("APPLY_KILLS", "6"))
 KILLS_OF_A_STORE = 20
 """A store that holds the versions of a hundred sets makes Azurite slow."""
 SEED = int(os.environ.get("KILLS_SEED", "1"))
-COMPLETED = 5
+COMPLETED = 3
 """One apply of so many is not killed, so that the next one starts from its set."""
 JOBS = 1000
 PAUSED = ("job-0050", "job-0400")
