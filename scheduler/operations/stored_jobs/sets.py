@@ -137,7 +137,7 @@ class JobSetApplier:
         """Return the plan, and the jobs after it."""
         tried = await self._committer.try_out(sources, found.writes, caller, with_names=True)
         names = {write.name: write for write in found.writes}
-        differences = await asyncio.to_thread(self._find_differences, names, sources, tried)
+        differences = await asyncio.to_thread(_find_differences, names, sources, tried, self._clock.now())
         new = [tried.stored[name].located for name, write in names.items() if write.definition is not None]
         plan = SetPlan(
             id=plan_id,
@@ -156,21 +156,24 @@ class JobSetApplier:
         )
         return plan, tried
 
-    def _find_differences(
-        self, names: Iterable[str], sources: JobSources, tried: JobSources
-    ) -> Mapping[str, JobDifference]:
-        return {name: self._difference(name, sources, tried) for name in names}
 
-    def _difference(self, name: str, sources: JobSources, tried: JobSources) -> JobDifference:
-        sides = [known.stored[name].located if name in known.stored else None for known in (sources, tried)]
-        before, after = ({} if one is None else one.job.to_json() for one in sides)
-        fields = list(compare_definitions(before, after)) if before and after else []
-        return JobDifference(name, fields, *(self._next_due(one) for one in sides))
+def _find_differences(
+    names: Iterable[str], sources: JobSources, tried: JobSources, now: datetime
+) -> Mapping[str, JobDifference]:
+    return {name: _find_difference(name, sources, tried, now) for name in names}
 
-    def _next_due(self, located: LocatedStoredJob | None) -> Sequence[datetime]:
-        if located is None or located.job.schedule is None or not located.job.enabled:
-            return ()
-        return next_due_instants(located.job.schedule, self._clock.now(), NEXT_RUNS)
+
+def _find_difference(name: str, sources: JobSources, tried: JobSources, now: datetime) -> JobDifference:
+    sides = [known.stored[name].located if name in known.stored else None for known in (sources, tried)]
+    before, after = ({} if one is None else one.job.to_json() for one in sides)
+    fields = list(compare_definitions(before, after)) if before and after else []
+    return JobDifference(name, fields, *(_find_next_due(one, now) for one in sides))
+
+
+def _find_next_due(located: LocatedStoredJob | None, now: datetime) -> Sequence[datetime]:
+    if located is None or located.job.schedule is None or not located.job.enabled:
+        return ()
+    return next_due_instants(located.job.schedule, now, NEXT_RUNS)
 
 
 def _read(document: Any) -> WrittenJobs:
