@@ -12,7 +12,6 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.parts.azurite import Azurite
 from tests.parts.host import Host, embedded, job
 from tests.parts.proc import run
 
@@ -66,29 +65,14 @@ async def count_to_fifty(hosts: Sequence[Host]) -> None:
     assert sum(lost) > 0, "the clients did not meet each other"
 
 
+@pytest.mark.timeout(400)
 async def test_fifty_writers_of_one_job_lose_no_update(tmp_path: Path) -> None:
     env = {"SCHEDULER_STORE": f"sqlite:///{tmp_path / 'state.db'}"}
     async with embedded(tmp_path, {}, **env) as host:
+        host.client.timeout = 120
         await count_to_fifty([host])
         await host.stop()
     await verify(tmp_path, env)
-
-
-@pytest.mark.azurite
-@pytest.mark.timeout(400)
-async def test_fifty_writers_over_two_processes_lose_no_update(
-    azurite: Azurite, storage_prefix: str, tmp_path: Path
-) -> None:
-    env = {
-        "SCHEDULER_STORE": "azure",
-        "SCHEDULER_STORAGE__PREFIX": storage_prefix,
-        "AzureWebJobsStorage": azurite.connection_string,
-    }
-    for name in ("first", "second"):
-        (tmp_path / name).mkdir()
-    async with embedded(tmp_path / "first", {}, **env) as first, embedded(tmp_path / "second", {}, **env) as second:
-        await count_to_fifty([first, second])
-    await verify(tmp_path / "first", env)
 
 
 async def verify(folder: Path, env: dict[str, str]) -> None:
