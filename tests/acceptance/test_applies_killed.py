@@ -30,8 +30,8 @@ from scheduler.stores.sqlite.store import open_sqlite
 from scheduler.stores.stored_jobs.repository import STORED_JOBS_TABLE, StoredJobs
 from scheduler.stores.stored_jobs.sweeping import SWEEP_INTERVAL, StoredJobSweeper
 from scheduler.stores.stored_jobs.tree import BUCKET_COUNT, JobTree
+from tests.acceptance.forked_programs import ForkedPrograms, KillAfter
 from tests.parts.azurite import Azurite, fresh_prefix
-from tests.parts.forked_programs import ForkedPrograms, KillAfter
 from tests.parts.proc import free_port, run
 
 KILLS = int(os.environ.get("APPLY_KILLS", "6"))

@@ -92,7 +92,7 @@ class ForkedPrograms:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "tests.parts.forked_programs",
+            "tests.acceptance.forked_programs",
             cwd=self._cwd,
             env=self._env,
             stdin=asyncio.subprocess.PIPE,
