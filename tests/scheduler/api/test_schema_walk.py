@@ -149,7 +149,7 @@ def good_text(schema: dict[str, Any], name: str) -> st.SearchStrategy[str]:
 
 
 def good_object(schema: dict[str, Any], walked: Walked) -> st.SearchStrategy[dict[str, Any]]:
-    properties = schema["properties"]
+    properties = schema.get("properties", {})  # a merge patch has none: any member of a definition
     strategies = {name: good(one, name, walked) for name, one in properties.items()}
     required = set(schema.get("required", ()))
     optional = {name: one for name, one in strategies.items() if name not in required}
