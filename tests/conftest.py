@@ -10,17 +10,20 @@ import faulthandler
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from syrupy.assertion import SnapshotAssertion
 
+from tests import lanes
 from tests.parts.azurite import Azurite, fresh_prefix, running_azurite
 from tests.parts.functions_worker import WorkerFactory, worker_factory
 from tests.parts.network_guard import GUARD, NetworkGuard
 from tests.parts.snapshots import TextSnapshot
 
 _OURS = ("SCHEDULER_", "DD_", "APPLICATIONINSIGHTS_", "Azure", "AZURE_", "IDENTITY_", "MSI_", "OTEL_", "WEBSITE_")
+ROOT = Path(__file__).resolve().parents[1]
 _MARKED = {"azurite": "azurite", "functions_worker": "worker"}
 _PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})
 
@@ -42,7 +45,7 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that use a part with its name, and property tests."""
+    """Mark the tests that use a part with its name, property tests, and those that need one Python alone."""
     for item in items:
         if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
             item.add_marker("property")
@@ -50,6 +53,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for fixture, marker in _MARKED.items():
             if fixture in fixtures:
                 item.add_marker(marker)
+        path = item.path.relative_to(ROOT).as_posix() if item.path.is_relative_to(ROOT) else ""
+        if lanes.runs_once(path, (each.name for each in item.iter_markers())):
+            item.add_marker("once")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,7 +13,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -25,14 +25,23 @@ FAILING = "killed or storage_stall or storage_faults"
 SIMULATION = "tests/simulation"
 SCHEDULER = "tests/scheduler"
 """Half of all other tests."""
-AGAIN = (
-    "tests/jobs",
-    "tests/parts",
-    "tests/scheduler",
-    "--ignore=tests/scheduler/hosts/embedded/test_host.py",
-    "--ignore=tests/scheduler/test_first_run.py",
+AGAIN = ("tests/jobs", "tests/parts", "tests/scheduler")
+"""Where the tests are that run on a second Python, the one of Microsoft's worker."""
+NOT_AGAIN = (
+    "tests/scheduler/hosts/embedded/test_host.py",
+    "tests/scheduler/test_first_run.py",
+    "tests/scheduler/cli/test_main.py",
+    "tests/scheduler/api/test_schema_walk.py",
+    "tests/scheduler/api/access/test_identity_table.py",
+    "tests/parts/test_identity_table.py",
 )
-"""Where the tests are that run on a second Python. Those left out start processes, whose coverage is not measured."""
+"""Modules of those that start processes, whose coverage is not measured, or walk over all routes."""
+ONCE = ("tests/scheduler/api/", "tests/scheduler/cli/")
+"""A quarter of the tests of the scheduler. They run on the second Python alone, if there is one, but for NOT_AGAIN and
+the tests that it excludes. The tests of the whole program call the API and the command line on the first Python.
+"""
+EXCLUDED_AGAIN = frozenset({"property", "slow", "azurite", "browser"})
+"""Markers of tests that the second Python does not run unless they need the worker."""
 COVERED = ("jobs", "scheduler")
 MINIMUM_COVERAGE = 90.0
 """Percent of the lines of each covered package."""
@@ -90,20 +99,28 @@ def whole_suite(python: Path, measuring_python: Path | None) -> list[Lane]:
     inside = (f"--ignore={WHOLE_PROGRAM}", f"--ignore={SIMULATION}")
     own, own_python = ("-m", "not worker"), str(python)
     lanes = [
-        # The whole program waits more than it computes. Tests that kill it, or make its storage fail, are the longest.
+        # The whole program waits more than it computes, so it goes first. Tests that kill it, or make its storage fail,
+        # are the longest.
         Lane("acceptance", own_python, (WHOLE_PROGRAM, *own, "-k", f"not ({FAILING})")),
         Lane("killed", own_python, (WHOLE_PROGRAM, *own, "-k", FAILING)),
-        Lane("simulation", own_python, (SIMULATION, *own), niceness=2),
+        Lane("simulation", own_python, (SIMULATION, *own), niceness=6),
     ]
     if measuring_python is not None:
         again = measuring_python != python
-        chosen = (*AGAIN, "-m", "worker or not (property or slow or azurite or browser)") if again else inside
-        measured = Lane("measured", str(measuring_python), chosen, niceness=1, measured=True)
+        excluded = f"worker or not ({' or '.join(sorted(EXCLUDED_AGAIN))})"
+        chosen = (*AGAIN, *(f"--ignore={module}" for module in NOT_AGAIN), "-m", excluded) if again else inside
+        measured = Lane("measured", str(measuring_python), chosen, niceness=5, measured=True)
         lanes.insert(0, measured._replace(live=not again))
     if measuring_python != python:
-        lanes.insert(0, Lane("scheduler", own_python, (SCHEDULER, *own), niceness=1))
-        lanes.insert(0, Lane("suite", own_python, (*inside, f"--ignore={SCHEDULER}", *own), niceness=1, live=True))
+        selected = own if measuring_python is None else ("-m", "not worker and not once")
+        lanes.insert(0, Lane("scheduler", own_python, (SCHEDULER, *selected), niceness=5))
+        lanes.insert(0, Lane("suite", own_python, (*inside, f"--ignore={SCHEDULER}", *own), niceness=5, live=True))
     return lanes
+
+
+def runs_once(path: str, markers: Iterable[str]) -> bool:
+    """Return whether a test, of the module at this path, has the marker `once`: see ONCE."""
+    return path.startswith(ONCE) and path not in NOT_AGAIN and EXCLUDED_AGAIN.isdisjoint(markers)
 
 
 def chosen_tests(python: Path, worker_python: Path | None, arguments: Sequence[str]) -> list[Lane]:

@@ -43,7 +43,7 @@ def _quiet() -> Iterator[None]:
 
 def test_the_api_on_sqlite_keeps_what_its_document_promises(tmp_path: Path) -> None:
     with fuzzed_program(embedded_app(tmp_path, sqlite_store(tmp_path))) as app:
-        found = fuzz(app, examples=10)
+        found = fuzz(app, examples=4)
 
     assert found.failures == [], str(found)
     assert found.cases.total() > 500
@@ -56,7 +56,7 @@ def test_the_api_on_azurite_keeps_what_its_document_promises(tmp_path: Path, azu
     with fuzzed_program(embedded_app(tmp_path, azurite_store(azurite), key)) as app:
         found = fuzz(
             app,
-            examples=4,
+            examples=2,
             phases=("examples", "fuzzing", "stateful"),
             headers={"X-API-Key": key},
             excluded=ENDING_KEYS,
@@ -73,7 +73,7 @@ def test_planted_faults_are_found(tmp_path: Path) -> None:
             yield with_faults(app)
 
     with fuzzed_program(faulty_app()) as app:
-        found = fuzz(app, examples=10, operations=FAULTY)
+        found = fuzz(app, examples=4, phases=("examples", "fuzzing"), operations=FAULTY)
 
     failures = "\n".join(found.failures)
     assert "not_a_server_error: Server error" in failures

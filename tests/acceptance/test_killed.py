@@ -180,7 +180,7 @@ PLATFORM = Platform(
 )
 FROZEN = 12.0
 """Seconds: the lease of a claim (timeout.run and its margin), and a little more than a message is hidden."""
-LONGEST_PLANNING = timedelta(seconds=90)
+LONGEST_PLANNING = timedelta(seconds=60)
 """A machine that is too slow for what is due would get further behind with each kill. The kills go on after it."""
 PROCESSES: tuple[Kind, ...] = ("worker", "worker", "worker", "ticker")
 

@@ -8,8 +8,8 @@
 - `storage_prefix`: fresh for each test, good at the start of names of tables (letters and digits) and of queues.
 
 It is read from .tools/node_modules, where `./dev test` installs it, or from SCHEDULER_AZURITE: a path of azurite.js
-or of a node_modules/azurite folder. Without Node or Azurite the tests are skipped, see tests.parts. SIGKILL loses
-Azurite's last write: crash tests kill the program, not Azurite.
+or of a node_modules/azurite folder. Without Node or Azurite the tests are skipped, see tests.parts. It stores
+everything in memory: crash tests kill the program, not Azurite.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def running_azurite(read_access: Callable[[str], None] | None = None) -> Iterato
     command = [_node(), str(_script())]
     account, key = "schedulertest", base64.b64encode(secrets.token_bytes(64)).decode()
     with tempfile.TemporaryDirectory(prefix="scheduler-azurite-", ignore_cleanup_errors=True) as directory:
-        command += ["--disableTelemetry", "--skipApiVersionCheck", "--location", directory]
+        command += ["--disableTelemetry", "--skipApiVersionCheck", "--inMemoryPersistence"]
         command += ["--silent"] if read_access is None else []
         command += ["--blobPort", "0", "--queuePort", "0", "--tablePort", "0"]
         environment = {**os.environ, "AZURITE_ACCOUNTS": f"{account}:{key}"}

@@ -65,12 +65,23 @@ def test_one_lane_alone_is_measured_on_the_workers_python() -> None:
 
 def test_tests_on_the_worker_run_on_its_python_alone() -> None:
     for lane in lanes.whole_suite(OWN, WORKER):
-        assert ("not worker" in lane.arguments) == (lane.python == "own-python")
+        assert lane.arguments[lane.arguments.index("-m") + 1].startswith("not worker") == (lane.python == "own-python")
 
 
 def test_without_a_python_of_the_worker_all_else_runs() -> None:
     named = [lane.name for lane in lanes.whole_suite(OWN, None)]
     assert named == ["suite", "scheduler", "acceptance", "killed", "simulation"]
+
+
+def test_a_test_that_the_second_python_excludes_runs_on_the_first_one() -> None:
+    assert lanes.runs_once("tests/scheduler/api/routes/test_jobs.py", ["asyncio"])
+    assert not lanes.runs_once("tests/scheduler/api/routes/test_jobs.py", ["azurite"])
+    assert not lanes.runs_once("tests/scheduler/api/test_schema_walk.py", [])
+    assert not lanes.runs_once("tests/scheduler/worker/test_worker.py", [])
+
+
+def test_without_a_second_python_no_test_is_excluded() -> None:
+    assert all("not once" not in word for lane in lanes.whole_suite(OWN, None) for word in lane.arguments)
 
 
 def test_chosen_tests_run_on_both_pythons() -> None:

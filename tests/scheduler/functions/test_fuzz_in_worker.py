@@ -29,7 +29,7 @@ def test_the_api_in_the_worker_keeps_what_its_document_promises(
     with fuzzed_program(worker_app(tmp_path, azurite)) as app:
         found = fuzz(
             app,
-            examples=4,
+            examples=2,
             phases=("examples", "fuzzing", "stateful"),
             headers={"x-functions-key": MASTER_KEY},
             methods=PLATFORM_METHODS,
