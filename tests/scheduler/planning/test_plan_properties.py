@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jobs.formats.instants import format_run_instant
@@ -185,7 +185,23 @@ def test_a_pass_that_catches_up_by_last_runs_at_most_one_instant_until_now_and_n
             assert (due in past) + any(first <= due <= last for first, last in spans) == 1
 
 
+def named_as_missed(jobs: Sequence[CatalogJob], made: Plan) -> set[tuple[str, datetime]]:
+    """Return the instants that one run stands for: of jobs that catch up by the last one."""
+    by_last = {job.job.name: job for job in jobs if job.job.catch_up.policy == "last"}
+    return {
+        (name, due)
+        for span in made.missed
+        if (name := span.entry.job.name) in by_last
+        for due in instants(by_last[name], span.first - timedelta(milliseconds=1), span.last)
+    }
+
+
 @quick
+@example(
+    jobs=[entry("j0", {"every": "900ms"}, catch_up={"policy": "last", "within": "1000s"})],
+    wrong=[-10_001, 1800],
+    horizon=0,
+)
 @given(
     jobs=JOBS,
     wrong=st.lists(st.one_of(st.integers(-3_000_000, 3_000_000), st.integers(-15_000, 15_000)), min_size=1, max_size=6),
@@ -202,7 +218,7 @@ def test_once_the_clock_is_right_everything_that_falls_due_was_planned_whatever_
         made = plan_due(catalog, heap, now, ahead, still_on_time=STILL_ON_TIME)
         assert len(planned(made)) == len(set(planned(made)))
         assert all(due >= now - STILL_ON_TIME for _, due in planned(made))
-        found |= set(planned(made))
+        found |= set(planned(made)) | named_as_missed(jobs, made)
 
     assert expected(jobs, START, ticks[-1] + ahead) <= found
 
