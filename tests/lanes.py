@@ -161,6 +161,14 @@ def _end(running: Sequence[_Process], number: signal.Signals) -> None:
         time.sleep(_POLL)
 
 
+def _lower_priority(niceness: int) -> None:
+    """Let other lanes go first. Linux groups the processes of a session and compares these groups, each with its own
+    niceness."""
+    os.nice(niceness)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(niceness))
+
+
 class _Process:
     """A lane's process, from its start to its tally."""
 
@@ -183,7 +191,7 @@ class _Process:
                 stdout=output,
                 stderr=output and subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=partial(os.nice, lane.niceness),
+                preexec_fn=partial(_lower_priority, lane.niceness),
             )
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -93,6 +94,11 @@ def test_chosen_tests_run_on_both_pythons() -> None:
 def test_a_lane_gives_the_numbers_of_its_report(tmp_path: Path, reports: Path) -> None:
     lane = Lane("suite", python(tmp_path, "exit 1", REPORT.format(7, 2, 1)), ())
     assert lanes.run([lane], ROOT, reports) == [Tally(1, passed=4, failed=2, skipped=1)]
+
+
+def test_a_lane_lets_others_go_first(tmp_path: Path, reports: Path) -> None:
+    lanes.run([Lane("suite", python(tmp_path, f"nice > {tmp_path}/niceness"), (), niceness=5)], ROOT, reports)
+    assert int((tmp_path / "niceness").read_text()) == os.nice(0) + 5
 
 
 def test_a_lane_that_cannot_start_its_tests_fails(tmp_path: Path, reports: Path) -> None:
