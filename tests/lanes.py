@@ -103,18 +103,18 @@ def whole_suite(python: Path, measuring_python: Path | None) -> list[Lane]:
         # are the longest.
         Lane("acceptance", own_python, (WHOLE_PROGRAM, *own, "-k", f"not ({FAILING})")),
         Lane("killed", own_python, (WHOLE_PROGRAM, *own, "-k", FAILING)),
-        Lane("simulation", own_python, (SIMULATION, *own), niceness=6),
+        Lane("simulation", own_python, (SIMULATION, *own), niceness=3),
     ]
     if measuring_python is not None:
         again = measuring_python != python
         excluded = f"worker or not ({' or '.join(sorted(EXCLUDED_AGAIN))})"
         chosen = (*AGAIN, *(f"--ignore={module}" for module in NOT_AGAIN), "-m", excluded) if again else inside
-        measured = Lane("measured", str(measuring_python), chosen, niceness=5, measured=True)
+        measured = Lane("measured", str(measuring_python), chosen, niceness=2, measured=True)
         lanes.insert(0, measured._replace(live=not again))
     if measuring_python != python:
         selected = own if measuring_python is None else ("-m", "not worker and not once")
-        lanes.insert(0, Lane("scheduler", own_python, (SCHEDULER, *selected), niceness=5))
-        lanes.insert(0, Lane("suite", own_python, (*inside, f"--ignore={SCHEDULER}", *own), niceness=5, live=True))
+        lanes.insert(0, Lane("scheduler", own_python, (SCHEDULER, *selected), niceness=2))
+        lanes.insert(0, Lane("suite", own_python, (*inside, f"--ignore={SCHEDULER}", *own), niceness=2, live=True))
     return lanes
 
 
