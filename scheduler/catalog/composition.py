@@ -110,8 +110,7 @@ class JobComposer:
             return await self._compose(files, index, sources.tree)
 
     async def replace_tree(self, tree: JobTree, tried: JobSources | None = None) -> SetChange:
-        """Put the stored jobs of this tree in force; a tree that is not newer than the current one is
-        ignored.
+        """Put the stored jobs of this tree in force, unless it is not newer than the current one.
 
         `tried`: the result of `try_out` for the same jobs, whose definitions are not validated again.
         """

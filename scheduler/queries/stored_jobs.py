@@ -68,7 +68,7 @@ class StoredJobQueries:
         """Return a page by name, and the name after which the next page starts; None on the last page."""
         sources = self._composer.sources
         known = sources.index.jobs.keys() | sources.stored.keys()
-        names = sorted(name for name in known if _is_declared_for(sources, name, caller))
+        names = sorted(name for name in known if is_declared_for(sources, name, caller))
         start = bisect_right(names, after)
         some = names[start : start + limit]
         found = [job for name in some if (job := self.find_declared(name, caller)) is not None]
@@ -157,7 +157,8 @@ def select_visible_versions(versions: Sequence[JobVersion], caller: Caller, defi
     return visible[::-1] if is_visible else []
 
 
-def _is_declared_for(sources: JobSources, name: str, caller: Caller) -> bool:
+def is_declared_for(sources: JobSources, name: str, caller: Caller) -> bool:
+    """Return whether the job of this name, which is that of a file or a stored one, exists for the caller."""
     if not caller.principal.tags:
         return True
     of_file = sources.index.jobs.get(name)

@@ -14,7 +14,7 @@ from scheduler.audit.trail import AuditedChange
 from scheduler.queries.stored_jobs import compare_definitions
 from scheduler.stores.rows.json_text import decode_json, encode_json
 from scheduler.stores.stored_jobs.tree import JobTree, StoredEntry
-from scheduler.stores.stored_jobs.writes import JobWrite
+from scheduler.stores.stored_jobs.writes import JobWrite, next_number
 
 MAX_DEFINITION = 50_000
 """Characters of a definition in an entry. Of a longer one its hash and its size are recorded."""
@@ -33,15 +33,17 @@ _ACTIONS = {
 
 def audit_job_change(verb: str, before: StoredEntry | None, write: JobWrite, origin: str = "") -> AuditedChange:
     """Return the entry of a change of one job. `verb`: such as `replaced`. `origin`: such as `as a copy of shop`."""
-    number = 1 if before is None else before.number + 1
-    is_known = before is not None and not before.is_deleted
+    old = None if before is None or before.is_deleted else _state(before.number, before.owner, before.text)
+    new = None
+    if write.definition is not None:
+        new = _state(next_number(before), write.owner, encode_json(write.definition))
     return AuditedChange(
         action=f"job.{_ACTIONS[verb]}",
         object_id=write.name,
         summary=f"job {write.name} was {verb} {origin}".rstrip(),
         jobs=(write.name,),
-        before=_state(before.number, before.owner, before.text) if before is not None and is_known else None,
-        after=None if write.definition is None else _state(number, write.owner, encode_json(write.definition)),
+        before=old,
+        after=new,
     )
 
 

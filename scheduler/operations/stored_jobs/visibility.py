@@ -13,7 +13,7 @@ from scheduler.catalog.composition import JobSources, StoredJob
 from scheduler.errors import Conflict, ReadOnlyJob
 from scheduler.identity.caller import Caller
 from scheduler.identity.tags import describe_invisible_job
-from scheduler.queries.stored_jobs import find_stored_job
+from scheduler.queries.stored_jobs import is_declared_for
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SUGGESTION = ", did you mean"
@@ -26,10 +26,8 @@ def read_only_message(name: str, origin: str) -> str:
 
 def is_used_by_others(sources: JobSources, name: str, caller: Caller) -> bool:
     """Return whether the name is that of a job that does not exist for the caller."""
-    of_file = sources.index.jobs.get(name)
-    if of_file is not None:
-        return not caller.principal.sees(of_file.job.tags)
-    return name in sources.stored and find_stored_job(sources, name, caller) is None
+    is_used = name in sources.index.jobs or name in sources.stored
+    return is_used and not is_declared_for(sources, name, caller)
 
 
 def used_message(name: str) -> str:

@@ -22,14 +22,18 @@ class JobWrite:
 
     def to_entry(self, tree: JobTree, row_key: str = "") -> StoredEntry:
         """Return the entry of a tree after this change."""
-        before = tree.find(self.name)
-        number = 1 if before is None else before.number + 1
+        number = next_number(tree.find(self.name))
         text = "" if self.definition is None else encode_json(self.definition)
         return StoredEntry(self.name, number, row_key, self.owner, text, self.definition is None)
 
 
+def next_number(before: StoredEntry | None) -> int:
+    """Return the number of the version that follows this entry; 1 for a new name."""
+    return 1 if before is None else before.number + 1
+
+
 def next_version(entry: StoredEntry | None, write: JobWrite, stamp: str, at: datetime, by: str) -> JobVersion:
-    number = 1 if entry is None else entry.number + 1
+    number = next_number(entry)
     return JobVersion(
         name=write.name,
         number=number,
