@@ -7,15 +7,13 @@
 With `kill` a process gets the signal by itself, so many milliseconds after one of its writes has started, however busy
 the machine is. A write is a row in SQLite, whose transaction is still open, and a transaction in Azure Tables.
 
-One process has imported everything, and nothing else: it holds no connection, thread or loop that a fork would share.
-What it started ends with it, and it ends with the test's process.
+See tests.parts.fork_server.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 import json
 import os
 import signal
@@ -23,8 +21,9 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple, Self
+from typing import IO, TYPE_CHECKING, NamedTuple
 
+from tests.parts.fork_server import ForkServer, serve_forks
 from tests.parts.proc import clean_environment
 
 if TYPE_CHECKING:
@@ -80,38 +79,15 @@ class KillAfter(NamedTuple):
         setattr(AzureTablesStore, "_commit", commit_counted)  # noqa: B010
 
 
-class ForkedPrograms:
+class ForkedPrograms(ForkServer):
     """`output` gets the output of all programs."""
 
     def __init__(self, env: Mapping[str, str], cwd: Path, output: IO[bytes]) -> None:
-        self._env = clean_environment(env)
-        self._cwd = cwd
-        self._output = output
-
-    async def __aenter__(self) -> Self:
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "tests.acceptance.forked_programs",
-            cwd=self._cwd,
-            env=self._env,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=self._output,
-        )
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        await self._process.wait()
+        super().__init__("tests.acceptance.forked_programs", clean_environment(env), cwd, output)
 
     async def start(self, *arguments: str, kill: KillAfter | None = None) -> int:
         """Start the program. Return its process id."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps([arguments, kill]).encode() + b"\n")
-        return int(await self._process.stdout.readline())
+        return await self.fork(json.dumps([arguments, kill]))
 
     async def kill(self, pid: int) -> None:
         """Return when the process does not exist any more."""
@@ -122,41 +98,15 @@ class ForkedPrograms:
                 await asyncio.sleep(0.002)
 
 
-def main() -> None:
-    """Fork a process for each line of stdin, and write its id; at the end of stdin kill them all."""
-    for name in _USED:
-        importlib.import_module(name)
-    # Killed processes are not awaited.
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    pids = []
-    for line in sys.stdin:
-        pid = os.fork()
-        if pid == 0:
-            arguments, kill = json.loads(line)
-            _become(arguments, kill and KillAfter(*kill))
-        pids.append(pid)
-        print(pid, flush=True)
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-
-
-def _become(arguments: list[str], kill: KillAfter | None) -> None:
+def _become(order: str) -> int:
     from scheduler.cli.main import main as run_command
 
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    with open(os.devnull) as nothing:
-        os.dup2(nothing.fileno(), 0)
-    os.dup2(2, 1)
+    arguments, kill = json.loads(order)
     sys.argv[1:] = arguments
     if kill is not None:
-        kill.arm()
-    code = 1
-    try:
-        code = run_command()
-    finally:
-        os._exit(code)
+        KillAfter(*kill).arm()
+    return run_command()
 
 
 if __name__ == "__main__":
-    main()
+    serve_forks(_USED, _become)
