@@ -1,7 +1,7 @@
 """`python -m scheduler ...` many times, each at the cost of a fork: for tests that kill it faster than Python starts.
 
     async with ForkedPrograms(env, cwd, output) as programs:
-        pid = await programs.start("serve", "--port", str(port), kill=KillAfter("stored_jobs", 70, 0.002))
+        url, pid = await programs.serve(kill=KillAfter("stored_jobs", 70, 0.002))
         await programs.kill(pid)                    # SIGKILL; returns when the process does not exist any more
 
 With `kill` a process gets the signal by itself, so many milliseconds after one of its writes has started, however busy
@@ -23,8 +23,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
+import httpx
+
 from tests.parts.fork_server import ForkServer, serve_forks
-from tests.parts.proc import clean_environment
+from tests.parts.proc import clean_environment, free_port
 
 if TYPE_CHECKING:
     from scheduler.stores.azure.transactions import AtomicGroup
@@ -88,6 +90,17 @@ class ForkedPrograms(ForkServer):
     async def start(self, *arguments: str, kill: KillAfter | None = None) -> int:
         """Start the program. Return its process id."""
         return await self.fork(json.dumps([arguments, kill]))
+
+    async def serve(self, kill: KillAfter | None = None) -> tuple[str, int]:
+        """Start a server. Return its URL and its process id, when it is ready."""
+        url = f"http://127.0.0.1:{(port := free_port())}"
+        pid = await self.start("serve", "--port", str(port), kill=kill)
+        async with asyncio.timeout(60), httpx.AsyncClient() as client:
+            while True:
+                with contextlib.suppress(httpx.TransportError):
+                    if (await client.get(f"{url}/api/health/ready")).status_code == 200:
+                        return url, pid
+                await asyncio.sleep(0.01)
 
     async def kill(self, pid: int) -> None:
         """Return when the process does not exist any more."""

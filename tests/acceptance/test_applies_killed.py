@@ -32,7 +32,7 @@ from scheduler.stores.stored_jobs.sweeping import SWEEP_INTERVAL, StoredJobSweep
 from scheduler.stores.stored_jobs.tree import BUCKET_COUNT, JobTree
 from tests.acceptance.forked_programs import ForkedPrograms, KillAfter
 from tests.parts.azurite import Azurite, fresh_prefix
-from tests.parts.proc import free_port, run
+from tests.parts.proc import run
 
 KILLS = int(os.environ.get("APPLY_KILLS", "6"))
 KILLS_OF_A_STORE = 20
@@ -171,7 +171,7 @@ class Killed:
             for name in PAUSED:
                 assert (await client.post(f"/api/jobs/{name}/pause")).status_code == 200
         if with_witness:
-            self._readers.url, self._witnessed = (await self._start())[0], True
+            self._readers.url, self._witnessed = (await self._programs.serve())[0], True
 
     async def apply_and_kill(self, number: int) -> None:
         if number % COMPLETED == 0 or self._claim:
@@ -229,22 +229,12 @@ class Killed:
     @asynccontextmanager
     async def _server(self, kill: KillAfter | None = None) -> AsyncIterator[httpx.AsyncClient]:
         """A server that is killed at the end of the block at the latest."""
-        url, self._pid = await self._start(kill)
+        url, self._pid = await self._programs.serve(kill)
         if not self._witnessed:
             self._readers.url = url
         async with httpx.AsyncClient(base_url=url, timeout=60) as client:
             yield client
         await self._programs.kill(self._pid)
-
-    async def _start(self, kill: KillAfter | None = None) -> tuple[str, int]:
-        url = f"http://127.0.0.1:{(port := free_port())}"
-        pid = await self._programs.start("serve", "--port", str(port), kill=kill)
-        async with asyncio.timeout(60), httpx.AsyncClient() as client:
-            while True:
-                with suppress(httpx.TransportError):
-                    if (await client.get(f"{url}/api/health/ready")).status_code == 200:
-                        return url, pid
-                await asyncio.sleep(0.01)
 
     async def _check(self, client: httpx.AsyncClient) -> None:
         """A new process has the set, and its jobs are paused as they were."""

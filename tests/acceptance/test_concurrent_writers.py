@@ -1,21 +1,32 @@
-"""Fifty clients change one stored job at the same time, and no change is lost."""
+"""Clients change one stored job at the same time, at one process and at two, and no change is lost.
+
+`WRITERS=50 ./dev test tests/acceptance/test_concurrent_writers.py -s` has 50 clients of two processes too. It prints
+how many writes of each client came too late.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.parts.host import Host, embedded, job
+from tests.acceptance.forked_programs import ForkedPrograms
+from tests.parts.azurite import Azurite
+from tests.parts.host import embedded, job
 from tests.parts.proc import run
 
 WRITERS = 50
+WRITERS_OF_TWO = int(os.environ.get("WRITERS", "10"))
+"""Clients of two processes, whose writes each cost several requests to Azurite."""
 PATH = "/api/jobs/counter"
 FIRST = {"name": "counter", **job("http://127.0.0.1:9/"), "tags": {"count": "0"}}
 LONGEST_PAUSE = 3.0
@@ -42,25 +53,27 @@ async def increment(client: httpx.AsyncClient, *, by_patch: bool, luck: random.R
         await asyncio.sleep(luck.uniform(0, min(LONGEST_PAUSE, 0.1 * 2**lost)))
 
 
-async def count_to_fifty(hosts: Sequence[Host]) -> None:
-    """Half of the clients PUT and half PATCH, at all of the hosts; then nothing is lost, and all of it is recorded."""
+async def count_writes(clients: Sequence[httpx.AsyncClient], number: int) -> None:
+    """Half of the writers PUT and half PATCH, at all of the hosts; then nothing is lost, and all of it is recorded."""
     luck = random.Random(1)
-    created = await hosts[0].client.post("/api/jobs", json=FIRST)
+    created = await clients[0].post("/api/jobs", json=FIRST)
     assert created.status_code == 201, created.text
-    writers = [(hosts[number % len(hosts)].client, number < WRITERS // 2) for number in range(WRITERS)]
+    writers = [(clients[at % len(clients)], at < number // 2) for at in range(number)]
+    began = time.monotonic()
     lost = await asyncio.gather(*(increment(client, by_patch=by_patch, luck=luck) for client, by_patch in writers))
+    print(f"{number} writers took {time.monotonic() - began:.1f} s; too late, each: {sorted(lost)}")
 
-    for host in hosts:
-        assert (await host.get(PATH))["declared"] == {**FIRST, "tags": {"count": str(WRITERS)}}
-    versions = (await hosts[0].get(f"{PATH}/versions"))["versions"]
+    for client in clients:
+        assert (await client.get(PATH)).json()["declared"] == {**FIRST, "tags": {"count": str(number)}}
+    versions = (await clients[0].get(f"{PATH}/versions")).json()["versions"]
     counted = {one["number"]: int(one["definition"]["tags"]["count"]) for one in versions}
-    assert counted == {number + 1: number for number in range(WRITERS + 1)}
-    entries: list[dict[str, Any]] = (await hosts[0].get("/api/audit?limit=500"))["entries"]
+    assert counted == {count + 1: count for count in range(number + 1)}
+    entries: list[dict[str, Any]] = (await clients[0].get("/api/audit?limit=500")).json()["entries"]
     recorded = Counter((entry["kind"], entry["action"]) for entry in entries if entry["object"] == "counter")
     assert recorded == {
         ("change", "job.create"): 1,
-        ("change", "job.patch"): WRITERS // 2,
-        ("change", "job.replace"): WRITERS // 2,
+        ("change", "job.patch"): number // 2,
+        ("change", "job.replace"): number - number // 2,
     }
     assert sum(lost) > 0, "the clients did not meet each other"
 
@@ -70,9 +83,37 @@ async def test_fifty_writers_of_one_job_lose_no_update(tmp_path: Path) -> None:
     env = {"SCHEDULER_STORE": f"sqlite:///{tmp_path / 'state.db'}"}
     async with embedded(tmp_path, {}, **env) as host:
         host.client.timeout = 120
-        await count_to_fifty([host])
+        await count_writes([host.client], WRITERS)
         await host.stop()
     await verify(tmp_path, env)
+
+
+@pytest.mark.timeout(300 + 10 * WRITERS_OF_TWO)
+async def test_writers_at_two_processes_on_azure_lose_no_update(
+    azurite: Azurite, storage_prefix: str, tmp_path: Path
+) -> None:
+    env = {
+        "SCHEDULER_ENVIRONMENT": "test",
+        "SCHEDULER_JOBS": str(tmp_path / "jobs"),
+        "SCHEDULER_STORE": "azure",
+        "SCHEDULER_STORAGE__PREFIX": storage_prefix,
+        "AzureWebJobsStorage": azurite.connection_string,
+    }
+    (tmp_path / "jobs").mkdir()
+    with (tmp_path / "output.txt").open("wb") as output:
+        async with ForkedPrograms(env, tmp_path, output) as programs, AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(serving(programs)) for _ in range(2)]
+            await count_writes(clients, WRITERS_OF_TWO)
+    await verify(tmp_path, env)
+
+
+@asynccontextmanager
+async def serving(programs: ForkedPrograms) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a new process, which is ready."""
+    url, pid = await programs.serve()
+    async with httpx.AsyncClient(base_url=url, timeout=120) as client:
+        yield client
+    await programs.kill(pid)
 
 
 async def verify(folder: Path, env: dict[str, str]) -> None:
