@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from jobs.ports import Clock
 from scheduler.catalog.background_reads import BackgroundReads
 from scheduler.catalog.composition import JobComposer
+from scheduler.catalog.head_claims import ClaimWatch
 from scheduler.health.report import HealthStatus, PartHealth
 from scheduler.stores.port import StoreError
 from scheduler.stores.stored_jobs.repository import StoredJobs
@@ -25,8 +26,9 @@ _MAX_NAMED = 5
 
 
 class StoredJobWatcher:
-    def __init__(self, jobs: StoredJobs, composer: JobComposer, clock: Clock) -> None:
+    def __init__(self, jobs: StoredJobs, composer: JobComposer, clock: Clock, claims: ClaimWatch) -> None:
         self._jobs = jobs
+        self._claims = claims
         self._composer = composer
         self._clock = clock
         self._last_read_at: float | None = None
@@ -48,6 +50,7 @@ class StoredJobWatcher:
             return
         self._last_read_at = now
         tree = await self._jobs.read(self._composer.sources.tree)
+        self._claims.observe(tree.head.claim)
         change = await self._composer.replace_tree(tree)
         self._error = None
         if change:

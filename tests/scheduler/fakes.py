@@ -22,6 +22,7 @@ from jobs.runs import Ticket
 from jobs.runs.events import NullListener
 from scheduler.catalog.catalog import Catalog, CatalogJob
 from scheduler.catalog.composition import JobComposer
+from scheduler.catalog.head_claims import ClaimWatch
 from scheduler.changes.tracker import StateTracker
 from scheduler.dependencies.port import FollowUp
 from scheduler.dependencies.trigger import DependencyTrigger
@@ -196,7 +197,7 @@ class WorkerHarness:
         self.audit, self.audit_log = MemoryAuditTrail(), repositories.audit_log
         self.catalog = Catalog([entry()] if jobs is None else jobs)
         self.composer = compose(self.catalog, self.clock)
-        self.stored = repositories.stored_jobs
+        self.stored, self.claims = repositories.stored_jobs, ClaimWatch(self.clock)
         self.tokens, self.redactor, self.heartbeats = MemorySecrets(), Redactor(), repositories.heartbeats
         self.pauses = Pauses(store, self.clock.monotonic)
         self.changes = repositories.changes
@@ -256,7 +257,7 @@ class WorkerHarness:
         return SetReview()
 
     def operations(self, dispatch: Dispatch) -> Operations:
-        committer = StoredJobCommitter(self.stored, self.composer, self.clock, self.audit)
+        committer = StoredJobCommitter(self.stored, self.composer, self.clock, self.audit, self.claims)
         running = RunStarter(self.catalog, self.runs, dispatch, self.clock, self.audit, end_of=self.worker.end_of)
         return Operations(
             runs=running,

@@ -11,6 +11,7 @@ from jobs.ports import Clock
 from scheduler.audit.trail import AuditTrail
 from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.composition import JobComposer
+from scheduler.catalog.head_claims import ClaimWatch
 from scheduler.catalog.stored_jobs import STORED_JOBS_PART, StoredJobWatcher
 from scheduler.health.report import Health
 from scheduler.operations.stored_jobs.committing import StoredJobCommitter
@@ -52,7 +53,8 @@ async def open_stored_jobs(
     stored = repositories.stored_jobs
     definer = StoredJobDefiner(configuration.settings.default_schedule)
     composer = JobComposer(catalog, configuration.jobs, clock, definer)
-    watcher = StoredJobWatcher(stored, composer, clock)
+    claims = ClaimWatch(clock)
+    watcher = StoredJobWatcher(stored, composer, clock, claims)
     await watcher.open()
     stack.push_async_callback(watcher.aclose)
     health.add_probe(STORED_JOBS_PART, watcher.health)
@@ -61,6 +63,6 @@ async def open_stored_jobs(
         watcher=watcher,
         repository=stored,
         sweeper=repositories.stored_job_sweeper,
-        committer=StoredJobCommitter(stored, composer, clock, audit),
+        committer=StoredJobCommitter(stored, composer, clock, audit, claims),
         queries=StoredJobQueries(composer, stored),
     )

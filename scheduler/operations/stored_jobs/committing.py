@@ -18,6 +18,7 @@ from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.catalog.composition import JobComposer, JobSources, StoredJob
+from scheduler.catalog.head_claims import ClaimWatch
 from scheduler.catalog.written_jobs import MAX_DEFINITION_BYTES, LocatedStoredJob
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import Conflict, InvalidDefinition
@@ -36,8 +37,6 @@ _MAX_ATTEMPTS = 1000
 """Attempts of a change while other processes change stored jobs."""
 _MAX_PAUSE = 0.05
 """Seconds between two attempts at most; random, so that processes do not collide again."""
-CLAIM_TIMEOUT = 3.0
-"""Seconds after which a claim of the head is abandoned: its process has ended between its two steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +56,14 @@ UNCHANGED = Decision((), AuditedChange("", "", ""))
 
 
 class StoredJobCommitter:
-    def __init__(self, stored: StoredJobs, composer: JobComposer, clock: Clock, audit: AuditTrail) -> None:
+    def __init__(
+        self, stored: StoredJobs, composer: JobComposer, clock: Clock, audit: AuditTrail, claims: ClaimWatch
+    ) -> None:
         self._stored = stored
         self._composer = composer
         self._clock = clock
         self._audit = audit
+        self._claims = claims
         self.plan_change: Callable[[JobSnapshot], Awaitable[None]] = _plan_nothing
         """Plans changed schedules at once, where no ticker of this process does. Called with the previous set."""
 
@@ -116,12 +118,11 @@ class StoredJobCommitter:
             StoreError: if the head could not be replaced, it is unknown whether the change was made.
         """
         async with self._stored.change_lock:
-            claims = _ClaimWatch(self._clock)
             for _ in range(_MAX_ATTEMPTS):
                 sources = await self.read_sources()
                 # Another request of this process may put the change in force before this one does.
                 before = self._composer.snapshot
-                if not claims.is_held(sources.tree.head.claim):
+                if not self._claims.is_held(sources.tree.head.claim):
                     decision = await decide(sources)
                     if not decision.writes:
                         return
@@ -148,19 +149,6 @@ class StoredJobCommitter:
             await self.plan_change(before)
         except (StoreError, DispatchError) as error:
             _log.warning("could not plan changed jobs at once: %s; the next tick plans them", error)
-
-
-class _ClaimWatch:
-    """Finds abandoned claims of the head, by the time for which this process has observed them."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._claim, self._since = "", 0.0
-
-    def is_held(self, claim: str) -> bool:
-        if claim != self._claim:
-            self._claim, self._since = claim, self._clock.monotonic()
-        return bool(claim) and self._clock.monotonic() - self._since < CLAIM_TIMEOUT
 
 
 async def _plan_nothing(before: JobSnapshot) -> None:

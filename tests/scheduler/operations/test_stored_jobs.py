@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from jobs.schedules import parse_schedule
 from scheduler.audit.content import entry_content
 from scheduler.audit.stored_trail import StoredAuditTrail
+from scheduler.catalog import head_claims
+from scheduler.catalog.head_claims import CLAIM_TIMEOUT, ClaimWatch
+from scheduler.catalog.stored_jobs import StoredJobWatcher
 from scheduler.errors import PreconditionFailed
 from scheduler.operations import Operations
-from scheduler.operations.stored_jobs import committing
 from scheduler.operations.stored_jobs.auditing import MAX_DEFINITION, audit_job_change, audit_set
 from scheduler.operations.stored_jobs.preconditions import ANY_VERSION, NEW_JOB, Precondition, format_etag
+from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.rows.json_text import decode_json, encode_json
 from scheduler.stores.stored_jobs.sweeping import StoredJobSweeper
 from scheduler.stores.stored_jobs.tree import JobTree
 from scheduler.stores.stored_jobs.writes import JobWrite
 from tests.scheduler.audit.memory_trail import API_CALLER
-from tests.scheduler.fakes import START, Sent, Shop
+from tests.scheduler.fakes import START, Sent, Shop, VirtualClock
 from tests.scheduler.stores.memory import MemoryData
 
 
@@ -115,7 +120,7 @@ async def test_of_writers_with_the_same_etag_one_changes_the_job_and_only_it_is_
 async def test_a_claim_of_a_process_that_has_ended_is_abandoned_after_some_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(committing, "CLAIM_TIMEOUT", 0.1)
+    monkeypatch.setattr(head_claims, "CLAIM_TIMEOUT", 0.1)
     ((shop, operations),) = processes(1)
     await operations.stored_jobs.create(definition(), API_CALLER)
     head = (await shop.stored.read()).head
@@ -127,6 +132,32 @@ async def test_a_claim_of_a_process_that_has_ended_is_abandoned_after_some_time(
     assert shop.clock.monotonic() - began >= 0.1
     assert shop.catalog.get_job("shop").job.schedule is not None
     assert len(await entries(shop)) == 2
+
+
+@pytest.mark.parametrize("writes", range(6))
+async def test_a_process_that_has_observed_an_abandoned_claim_long_enough_changes_jobs_at_once(writes: int) -> None:
+    """The process of the claim ended after so many writes: of rows, claim, entry and head."""
+    ((shop, operations),) = processes(1)
+    await operations.stored_jobs.create(definition(), API_CALLER)
+    dying = Shop(data=shop.store.data)
+    dying.store.breaks_after = writes
+    dying.audit = StoredAuditTrail(dying.audit_log, dying.clock, dying.redactor)  # type: ignore[assignment]
+    with suppress(StoreUnavailable):
+        await dying.operations(Sent()).stored_jobs.put("shop", definition(schedule="every 5s"), ANY_VERSION, API_CALLER)
+    found = (await shop.stored.read()).find_job("shop")
+    assert found is not None
+
+    time = VirtualClock()
+    shop.claims = ClaimWatch(time)
+    await StoredJobWatcher(shop.stored, shop.composer, time, shop.claims).refresh()
+    time.move(CLAIM_TIMEOUT)
+    async with asyncio.timeout(5):  # Of the watch's time, none passes: a change that waited would wait forever.
+        await shop.operations(Sent()).stored_jobs.put("shop", definition(schedule="every 7s"), ANY_VERSION, API_CALLER)
+
+    last = (await entries(shop))[-1]
+    assert (last["before"]["version"], last["after"]["version"]) == (found.number, found.number + 1)
+    assert last["before"]["definition"] == decode_json(found.text)
+    assert shop.catalog.get_job("shop").job.schedule == parse_schedule("every 7s")
 
 
 async def test_a_change_after_a_sweep_is_made() -> None:
