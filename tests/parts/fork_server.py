@@ -1,7 +1,7 @@
 """Many processes of one program, each at the cost of a fork: for tests that kill them faster than Python starts.
 
     async with ForkServer("tests.parts.functions_herd", environ, ROOT, output) as server:
-        pid = await server.fork("worker")           # a line, which says what the process does
+        pid = await server.fork("worker")           # a line, the order of the process
 
 One process, the module that is named, has imported everything and nothing else: it holds no connection, thread or loop
 that a fork would share. It calls `serve_forks`. What it started ends with it, and it ends with the test's process.
@@ -58,7 +58,7 @@ class ForkServer:
 def serve_forks(modules: Iterable[str], become: Callable[[str], int]) -> None:
     """Fork a process for each line of stdin, and write its id; at the end of stdin kill them all.
 
-    `modules` are imported before. `become`: does what the line says, and returns the exit code.
+    `modules` are imported before. `become`: obeys the line, and returns the exit code.
     """
     for name in modules:
         importlib.import_module(name)
