@@ -89,7 +89,7 @@ def _define_full(entry: JobEntry, context: DefinitionContext) -> DefinedJob | tu
     defaults = context.defaults
     named = {"name": entry.name} if entry.name is not None else {}
     if named and job.get("name", entry.name) != entry.name:
-        return (Finding((*entry.path, "name"), "differs from the key above it", "remove it: the key names the job"),)
+        return (Finding((*entry.path, "name"), f"is not {entry.name}, the name of the job", "remove it"),)
     settings = resolve_schedules(
         named | (merge_defaults(defaults, job) if defaults else dict(job)), context.environ, flat=False
     )

@@ -24,6 +24,7 @@ from jobs.problems.key_corrections import correct_job_key
 from jobs.problems.suggestions import fold_name
 
 _TOP_LEVEL_KEYS = ("jobs", "defaults", GROUPS_KEY)
+_JOB_KEYS = frozenset(JobDefinition.model_fields) - {"check"}
 _SECTION_KEYS = ("defaults", GROUPS_KEY, "$schema")
 _JOBS_KEYS_OF_OTHER_PROGRAMS = frozenset(
     {"endpoints", "monitors", "checks", "targets", "services", "tests", "healthchecks", "tasks"}
@@ -98,6 +99,8 @@ def _read_top_level(value: dict[str, Any]) -> FileEntries:
             jobs.append(JobEntry(key, one, (key,)))
         elif key not in _SECTION_KEYS:
             others.append(key)
+    if "check" in value and _JOB_KEYS.intersection(others):
+        return FileEntries(findings=(Finding((), "is a job without a name", "add its name"),))
     return _add_sections(value, jobs, list_key_findings(others, _unknown_key))
 
 

@@ -92,9 +92,13 @@ class InvalidRequest(ApiError):
 
     def __init__(self, *errors: InvalidInput, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
         texts = [str(error) for error in errors]
-        texts[:-1] = [text if text.endswith("?") else f"{text}." for text in texts[:-1]]
+        texts[:-1] = map(_end_sentence, texts[:-1])
         super().__init__(status, " ".join(texts))
         self.errors = errors
+
+
+def _end_sentence(text: str) -> str:
+    return text if text.endswith("?") else f"{text}."
 
 
 class UnusableValue(InvalidRequest):
@@ -210,7 +214,7 @@ def _invalid_definition(request: Request, error: InvalidDefinition) -> Response:
     problems = error.problems
     errors = [*map(describe_problem, problems[:MAX_LISTED_FINDINGS])]
     number = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    detail = f"The definition has {number}. {errors[0]}."
+    detail = f"The definition has {number}. {_end_sentence(str(errors[0]))}"
     return respond_with_problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
 
 

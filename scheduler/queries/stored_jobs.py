@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from jobs.problems import Problem, dotted_path
+from jobs.problems.suggestions import suggest_sorted_name
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.catalog.composition import JobComposer, JobSources, StoredJob
 from scheduler.catalog.written_jobs import LocatedStoredJob
@@ -86,11 +87,14 @@ class StoredJobQueries:
         return f'"{sources.tree.head.generation}-{sources.tree.head.digest}-{sources.files.digest or "none"}"'
 
     async def list_versions(self, name: str, caller: Caller) -> Sequence[JobVersion]:
-        """Return the retained versions, the latest first, also of a deleted job. Raises UnknownJob, StoreError."""
+        """Return the retained versions, the latest first, also of a deleted job.
+
+        Raises UnknownJob, StoreError; NotFound: a job file defines the job, and no job of that name was stored.
+        """
         versions = await self._stored.list_versions(self._require_entry(name, caller))
         visible = select_visible_versions(versions, caller, self._composer.define)
         if not visible:
-            raise UnknownJob(name)
+            raise unknown_job(self._composer.sources, name, caller)
         return visible
 
     async def get_version(self, name: str, number: int, caller: Caller) -> JobVersion:
@@ -116,9 +120,18 @@ class StoredJobQueries:
     def _require_entry(self, name: str, caller: Caller) -> StoredEntry:
         sources = self._composer.sources
         entry = sources.tree.find(name)
-        if entry is None or (name in sources.stored and self.find(name, caller) is None):
-            raise UnknownJob(name)
-        return entry
+        if entry is not None and (name not in sources.stored or self.find(name, caller) is not None):
+            return entry
+        if entry is None and (declared := self.find_declared(name, caller)) is not None:
+            raise NotFound(f"the job {name} is defined in {declared.origin}: only stored jobs have versions")
+        raise unknown_job(sources, name, caller)
+
+
+def unknown_job(sources: JobSources, name: str, caller: Caller) -> UnknownJob:
+    """Return the error for a name without a job. It suggests jobs that exist for the caller only."""
+    used = sources.index.jobs.keys() | sources.stored.keys()
+    known = sorted(one for one in used if one != name and is_declared_for(sources, one, caller))
+    return UnknownJob(name, suggest_sorted_name(name, known))
 
 
 def find_stored_job(sources: JobSources, name: str, caller: Caller) -> StoredJob | None:

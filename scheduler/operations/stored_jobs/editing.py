@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobs.problems import Problem
-from scheduler.catalog.catalog import UnknownJob
 from scheduler.catalog.composition import JobSources
 from scheduler.catalog.written_jobs import find_written_name, rename_definition
 from scheduler.errors import InvalidDefinition, NotFound
@@ -19,7 +18,7 @@ from scheduler.operations.stored_jobs.committing import UNCHANGED, Decision, Sto
 from scheduler.operations.stored_jobs.merge_patch import apply_merge_patch
 from scheduler.operations.stored_jobs.preconditions import Precondition
 from scheduler.operations.stored_jobs.visibility import is_used_by_others, refuse_file_job, refuse_used_name
-from scheduler.queries.stored_jobs import find_declared_job, find_stored_job, select_visible_versions
+from scheduler.queries.stored_jobs import find_declared_job, find_stored_job, select_visible_versions, unknown_job
 from scheduler.stores.rows.json_text import decode_json, encode_json
 from scheduler.stores.stored_jobs.repository import StoredJobs
 from scheduler.stores.stored_jobs.tree import JobVersion, StoredEntry
@@ -67,7 +66,7 @@ class StoredJobEditor:
         async def decide(sources: JobSources) -> Decision:
             declared = find_declared_job(sources, name, caller)
             if declared is None:
-                raise UnknownJob(name)
+                raise unknown_job(sources, name, caller)
             refuse_used_name(sources, new_name, caller)
             definition = rename_definition(apply_merge_patch(declared.definition, patch), new_name)
             return _write(sources, new_name, definition, "created", f"copy of {name}", origin=f"as a copy of {name}")
@@ -103,6 +102,7 @@ class StoredJobEditor:
 
         Raises:
             UnknownJob: no job has or had that name.
+            ReadOnlyJob: a job file defines the job.
             NotFound: the version is not retained, or has no definition.
             PreconditionFailed: see Precondition.check.
         """
@@ -120,14 +120,16 @@ class StoredJobEditor:
         refuse_file_job(self._committer.sources, name, caller)
 
     async def _list_versions(self, sources: JobSources, name: str, caller: Caller) -> Sequence[JobVersion]:
-        """Raises UnknownJob: the job does not exist for the caller, and none of that name was deleted."""
+        """Raises ReadOnlyJob; UnknownJob: the job does not exist for the caller, and none of that name was deleted."""
         entry = sources.tree.find(name)
+        if entry is None:
+            refuse_file_job(sources, name, caller)
         if entry is None or is_used_by_others(sources, name, caller):
-            raise UnknownJob(name)
+            raise unknown_job(sources, name, caller)
         versions = await self._stored.list_versions(entry)
         visible = select_visible_versions(versions, caller, self._committer.define)
         if not visible:
-            raise UnknownJob(name)
+            raise unknown_job(sources, name, caller)
         return visible
 
 
@@ -151,7 +153,7 @@ def _require_entry(sources: JobSources, name: str, caller: Caller) -> StoredEntr
     if entry is not None:
         return entry
     refuse_file_job(sources, name, caller)
-    raise UnknownJob(name)
+    raise unknown_job(sources, name, caller)
 
 
 def _require_absence(sources: JobSources, name: str, precondition: Precondition, caller: Caller) -> None:
@@ -164,7 +166,7 @@ def _require_absence(sources: JobSources, name: str, precondition: Precondition,
     """
     refuse_file_job(sources, name, caller)
     if precondition.exists and caller.principal.tags:
-        raise UnknownJob(name)
+        raise unknown_job(sources, name, caller)
     precondition.check(name, None)
     refuse_used_name(sources, name, caller)
 

@@ -274,6 +274,7 @@ def test_a_key_that_stands_twice_is_reported_with_both_lines(
         ("# nothing", "jobs/a.yaml:1: is empty; write jobs: with the jobs below it, or remove the file"),
         ("5", "jobs/a.yaml:1: has a single value instead of jobs; write jobs: with the jobs below it"),
         ("jbos: {a: {check: {}}}", "jobs/a.yaml:1: jbos: unknown key, did you mean jobs?"),
+        ("schedule: every 5m\ncheck: {url: 'http://a.example'}", "jobs/a.yaml:1: is a job without a name; add its name"),
         ("jobs: {}\nextra: 1", "jobs/a.yaml:2: extra: unknown key; known keys: jobs, defaults, groups"),
         ("jobs: 5", "jobs/a.yaml:1: jobs: is neither a mapping of jobs by name nor a list of jobs"),
         ("jobs:\n  a:", "jobs/a.yaml:2: jobs.a: is empty; a job needs at least a check"),
@@ -281,7 +282,7 @@ def test_a_key_that_stands_twice_is_reported_with_both_lines(
         ("jobs:\n  a: {}", "jobs/a.yaml:2: jobs.a.check: is missing"),
         (
             'jobs:\n  a: {name: b, check: {url: "https://a.example"}}',
-            "jobs/a.yaml:2: jobs.a.name: differs from the key above it; remove it: the key names the job",
+            "jobs/a.yaml:2: jobs.a.name: is not a, the name of the job; remove it",
         ),
         (
             'jobs:\n  a b: {check: {url: "https://a.example"}}',

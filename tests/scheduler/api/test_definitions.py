@@ -124,6 +124,7 @@ async def test_the_next_instants_have_the_time_zone_of_the_schedule() -> None:
     ("document", "complaint"),
     [
         ({"name": "a", "check": CHECK, "schedule": "61 * * * * *"}, "body.schedule"),
+        ({"check": CHECK, "schedule": "every 5m"}, "body: is a job without a name; add its name"),
         ({"jobs": {"a": {"check": CHECK}, "b": {"check": CHECK}}}, "body: has 2 jobs, expected one"),
     ],
 )

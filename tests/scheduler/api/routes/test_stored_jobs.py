@@ -72,6 +72,7 @@ async def test_every_finding_of_an_invalid_definition_is_listed() -> None:
     found = {error["location"]: error["message"] for error in answer.json()["errors"]}
     assert found["body.check.url"] == "is missing"
     assert "body.schedul" in found
+    assert "?." not in answer.json()["detail"]
     assert (
         unknown.json()["errors"]
         == [
@@ -161,6 +162,9 @@ async def test_the_name_in_a_body_must_be_that_of_the_path() -> None:
 
     assert [answer.status_code for answer in (full, flat, strange)] == [422] * 3
     assert flat.json()["errors"][0]["location"] == "body.JobName"
+    assert full.json()["detail"] == (
+        "The definition has 1 problem. body.name: is not shop, the name of the job; remove it."
+    )
 
 
 async def test_a_patch_changes_parts_and_is_validated_as_a_whole() -> None:
@@ -180,12 +184,14 @@ async def test_a_patch_changes_parts_and_is_validated_as_a_whole() -> None:
 async def test_a_deleted_job_is_not_in_force_and_can_be_restored() -> None:
     async with ApiClient() as client:
         etag = await create(client)
+        used = await change(client, "PUT", "/api/jobs/shop", DEFINITION, If_None_Match="*")
         deleted = await change(client, "DELETE", "/api/jobs/shop", If_Match=etag)
         gone = await client.get("/api/jobs/shop")
         in_force = "shop" in client.shop.catalog
         versions = (await client.get("/api/jobs/shop/versions")).json()["versions"]
         restored = await change(client, "POST", "/api/jobs/shop/versions/1/restore", If_None_Match="*")
 
+    assert used.json()["detail"] == f"The job shop exists already: its version is {etag}, replace that one."
     assert (deleted.status_code, deleted.content, gone.status_code, in_force) == (204, b"", 404, False)
     assert [(one["number"], one["definition"] is None) for one in versions] == [(2, True), (1, False)]
     assert (restored.status_code, restored.json()["version"]) == (200, 3)
@@ -201,9 +207,16 @@ async def test_jobs_of_files_are_read_only() -> None:
         ]
         unknown = await change(client, "DELETE", "/api/jobs/chekout", If_Match=etag)
 
-    assert [answer.status_code for answer in answers] == [409] * 3
-    assert all("jobs.yaml:1" in answer.json()["detail"] for answer in answers)
-    assert unknown.status_code == 404
+        restored = await change(client, "POST", "/api/jobs/checkout/versions/1/restore", If_Match="*")
+        versions = await client.get("/api/jobs/checkout/versions")
+
+    assert [answer.status_code for answer in (*answers, restored)] == [409] * 4
+    assert all("jobs.yaml:1" in answer.json()["detail"] for answer in (*answers, restored))
+    assert unknown.status_code == versions.status_code == 404
+    assert "Did you mean checkout?" in unknown.json()["detail"]
+    assert versions.json()["detail"] == (
+        "The job checkout is defined in jobs.yaml:1: only stored jobs have versions."
+    )
 
 
 async def test_a_job_that_others_depend_on_cannot_be_deleted() -> None:
