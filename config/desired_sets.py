@@ -34,14 +34,20 @@ class DesiredSet:
         return {"jobs": self.definitions}
 
     def locate(self, problems: Iterable[Problem]) -> Iterator[Problem]:
-        """Add file and line to problems whose key starts with the name of a job, such as `reports-api: check.url`."""
+        """Add file and line to problems whose key names a job, such as `jobs.reports-api.check.url`."""
         for problem in problems:
-            name = problem.key.partition(": ")[0]
-            if problem.file or name not in self.origins:
+            name = self._find_name(problem.key)
+            if problem.file or name is None:
                 yield problem
             else:
                 file, line = self.origins[name]
                 yield replace(problem, file=file, line=line)
+
+    def _find_name(self, key: str) -> str | None:
+        """Return the job in a key. A name can contain dots."""
+        parts = key.split(".")[1:]
+        starts = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
+        return next((start for start in starts if start in self.origins), None)
 
 
 def read_desired_set(

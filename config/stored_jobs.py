@@ -206,6 +206,13 @@ class FileJobIndex:
         return {name: found for name, found in problems.items() if name in accepted}
 
 
+def name_jobs(jobs: JobSet, stored: Iterable[LocatedStoredJob]) -> JobSet:
+    """Return the set with the name of the job at the start of each key: a stored job has no file and line."""
+    uses = [replace(use, document=replace(use.document, file=dotted_path("jobs", use.job.name))) for use in jobs.uses]
+    named = [replace(one, key=dotted_path("jobs", each.job.name, one.key)) for each in stored for one in each.warnings]
+    return replace(jobs, uses=tuple(uses), warnings=tuple(named))
+
+
 def join_uses(files: JobSet, stored: Iterable[LocatedStoredJob]) -> JobSet:
     """Return the stored jobs as a set, for warnings that need files, secrets or settings."""
     some: Sequence[LocatedStoredJob] = list(stored)

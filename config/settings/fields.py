@@ -33,10 +33,15 @@ def check_store(text: str) -> str:
     raise ValueError(f"{text!r} is not a store: write sqlite:///path/to/file.db or azure")
 
 
-def check_address(host: str, info: ValidationInfo) -> str:
+def check_address_setting(host: str, info: ValidationInfo) -> str:
+    return check_address(host, allow_remote=bool(info.data.get("allow_remote")))
+
+
+def check_address(host: str, *, allow_remote: bool) -> str:
+    """Return the address to listen on. Raises ValueError."""
     if host in LOOPBACK_HOSTS:
         return host
-    if not info.data.get("allow_remote"):
+    if not allow_remote:
         raise ValueError(
             "the API is served on loopback only: 127.0.0.1, ::1 or localhost; allow_remote allows other addresses, "
             "where every caller needs an API key or a token"

@@ -23,7 +23,7 @@ from config.settings.fields import (
     DefaultScheduleField,
     PositiveDuration,
     ServiceUrl,
-    check_address,
+    check_address_setting,
     check_storage_connection,
     check_store,
     reject_query,
@@ -159,7 +159,7 @@ class Settings(BaseModel):
     store: Annotated[str, AfterValidator(check_store)] = "sqlite:///data/scheduler.db"
     allow_remote: bool = False
     """Whether `host`, which is judged by it, may be another address than loopback."""
-    host: Annotated[str, AfterValidator(check_address)] = "127.0.0.1"
+    host: Annotated[str, AfterValidator(check_address_setting)] = "127.0.0.1"
     port: int = Field(default=7071, ge=0, le=65535)
     http: HttpSettings = HttpSettings()
     concurrency: int = Field(default=200, ge=1, le=10_000)

@@ -97,7 +97,7 @@ class ApiKeyManager:
         if not old.is_active_at(now):
             raise Conflict(f"API key {old.name} ({old.id}) is not active, so it cannot be rotated: create another one")
         if old.successor:
-            raise Conflict(f"API key {old.name} ({old.id}) already has the successor {old.successor}")
+            raise Conflict(f"API key {old.name} ({old.id}) already has the successor {old.successor}: rotate that one")
         new = NewKey(old.name, old.role, old.tags, _extend(old, now), old.addresses)
         created = self._make(new, caller.principal.id, now)
         end = now + timedelta(seconds=overlap)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from config.job_files.job_set import JobSet, LocatedExternalUse
 from config.job_files.unsaved import read_unsaved_jobs
-from config.stored_jobs import LocatedStoredJob, join_uses
+from config.stored_jobs import LocatedStoredJob, join_uses, name_jobs
 from config.warnings.bindings import warnings_of_denied_credentials
 from jobs.checks.binding.rules import Bindings
 from jobs.checks.guard.guard import Guard
@@ -57,7 +57,7 @@ class ProgramDefinitionReviewer:
 
     async def review_stored(self, jobs: Sequence[LocatedStoredJob]) -> SetReview:
         """Return what these jobs need from outside and cannot have."""
-        together = join_uses(JobSet(), jobs)
+        together = name_jobs(join_uses(JobSet(), jobs), jobs)
         credentials = tuple(warnings_of_denied_credentials(together, self._bindings))
         return SetReview(
             find_denied_targets(together, self._guard),

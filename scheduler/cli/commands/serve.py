@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scheduler.cli.output import EXIT_BAD_INPUT, EXIT_FAILED, fail
+
+if TYPE_CHECKING:
+    from config.loading import Configuration
+    from config.settings.model import Settings
 
 
 def serve(
@@ -29,13 +32,8 @@ def serve(
       serve --port 8080
       SCHEDULER_JOBS=/etc/jobs SCHEDULER_ENVIRONMENT=prod python -m scheduler serve
     """
-    from config.settings.fields import LOOPBACK_HOSTS
-    from scheduler.cli.context import ROOT, load_for_command
-
-    if host is not None and host not in LOOPBACK_HOSTS:
-        choices = ", ".join(LOOPBACK_HOSTS)
-        fail(f"--host: expected one of {choices}, got {host}: without allow_remote the API stays on loopback")
     from scheduler.app.authentication_setup import IdentityMissing
+    from scheduler.cli.context import ROOT, load_for_command
     from scheduler.hosts.embedded.host import serve as serve_until_signal
     from scheduler.hosts.embedded.listeners import PortInUse
     from scheduler.stores.port import StoreError
@@ -45,10 +43,31 @@ def serve(
 
         report_failed_start(os.environ, root=ROOT, host="embedded", reason=reason)
 
+    def load(sample_target: str) -> Configuration:
+        configuration = load_for_command("serve", sample_target, on_failure=report)
+        if host is not None:
+            _check_host(host, configuration.settings)
+        return configuration
+
     try:
-        serve_until_signal(partial(load_for_command, "serve", on_failure=report), host=host, port=port)
+        serve_until_signal(load, host=host, port=port)
     except IdentityMissing as error:
         report(str(error))
         fail(str(error), EXIT_BAD_INPUT)
     except (PortInUse, StoreError) as error:
         fail(str(error), EXIT_FAILED)
+
+
+def _check_host(host: str, settings: Settings) -> None:
+    """End the command with 2 if the settings do not allow this address."""
+    from config.settings.fields import LOOPBACK_HOSTS, check_address
+
+    if not settings.allow_remote and host not in LOOPBACK_HOSTS:
+        fail(
+            f"--host: expected one of {', '.join(LOOPBACK_HOSTS)}, got {host}: without allow_remote "
+            "(SCHEDULER_ALLOW_REMOTE=true) the API stays on loopback"
+        )
+    try:
+        check_address(host, allow_remote=True)
+    except ValueError as error:
+        fail(f"--host: {error}")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from jobs.ports import Clock
-from jobs.problems import Problem
+from jobs.problems import Problem, dotted_path
 from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.catalog.catalog import JobSnapshot
@@ -167,5 +167,5 @@ def _problems_of(
 ) -> Iterator[Problem]:
     for one in stored:
         for problem in problems_for(one, tried, caller):
-            key = f"{one.entry.name}: {problem.key}" if with_name else problem.key
+            key = dotted_path("jobs", one.entry.name, problem.key) if with_name else problem.key
             yield Problem(key, problem.message, problem.hint)

@@ -26,7 +26,9 @@ class Precondition:
         current = None if entry is None else format_etag(entry)
         if not self.exists:
             if current is not None:
-                raise PreconditionFailed(f"the job {name} exists already: its version is {current}, replace that one", current)
+                raise PreconditionFailed(
+                    f"the job {name} exists already: its version is {current}, replace that one", current
+                )
         elif current is None:
             raise PreconditionFailed(f"the job {name} is not stored", None)
         elif self.etags is not None and current not in self.etags:

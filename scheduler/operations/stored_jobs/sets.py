@@ -112,9 +112,8 @@ class JobSetApplier:
             found = await asyncio.to_thread(_compare, sources, owner, written, adopt, self._committer, caller)
             if found.conflicts:
                 names = ", ".join(list(found.conflicts)[:_MAX_NAMED])
-                raise Conflict(
-                    f"the set {owner} cannot have these jobs: {names}. {next(iter(found.conflicts.values()))}"
-                )
+                first = next(iter(found.conflicts.values()))
+                raise Conflict(f"the set {owner} cannot have these jobs: {names} ({first})")
             plan, tried = await self._describe(sources, plan_id, owner, found, caller, is_applied=not dry_run)
             plans[:] = [plan]
             if dry_run or not found.writes:

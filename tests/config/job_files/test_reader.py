@@ -274,7 +274,10 @@ def test_a_key_that_stands_twice_is_reported_with_both_lines(
         ("# nothing", "jobs/a.yaml:1: is empty; write jobs: with the jobs below it, or remove the file"),
         ("5", "jobs/a.yaml:1: has a single value instead of jobs; write jobs: with the jobs below it"),
         ("jbos: {a: {check: {}}}", "jobs/a.yaml:1: jbos: unknown key, did you mean jobs?"),
-        ("schedule: every 5m\ncheck: {url: 'http://a.example'}", "jobs/a.yaml:1: is a job without a name; add its name"),
+        (
+            "schedule: every 5m\ncheck: {url: 'http://a.example'}",
+            "jobs/a.yaml:1: is a job without a name; add its name",
+        ),
         ("jobs: {}\nextra: 1", "jobs/a.yaml:2: extra: unknown key; known keys: jobs, defaults, groups"),
         ("jobs: 5", "jobs/a.yaml:1: jobs: is neither a mapping of jobs by name nor a list of jobs"),
         ("jobs:\n  a:", "jobs/a.yaml:2: jobs.a: is empty; a job needs at least a check"),

@@ -122,7 +122,7 @@ def rotate(
     seconds = parse_duration_option("--overlap", overlap) or 0.0
 
     async def work(program: ReadOnlyProgram, caller: Caller) -> tuple[CreatedKey, datetime]:
-        found = await _find(program, caller, key)
+        found = (await _find(program, caller, key))[0]
         created = await program.api_keys.rotate(found.key.id, caller, overlap=seconds)
         return created, program.clock.now()
 
@@ -131,19 +131,20 @@ def rotate(
 
 @keys.command("revoke")
 def revoke(key: KeyArgument) -> None:
-    """End a key now. Running servers reject it within seconds.
+    """End a key now. Running servers reject it within seconds. A name stands for all its active keys.
 
     \b
     Examples:
       keys revoke deploy
     """
 
-    async def work(program: ReadOnlyProgram, caller: Caller) -> str:
+    async def work(program: ReadOnlyProgram, caller: Caller) -> list[str]:
         found = await _find(program, caller, key)
-        revoked = await program.api_keys.revoke(found.key.id, caller)
-        return f"{revoked.name} ({revoked.id}) is revoked; running servers reject it within 5 seconds"
+        revoked = [await program.api_keys.revoke(one.key.id, caller) for one in found]
+        return [f"{one.name} ({one.id}) is revoked; running servers reject it within 5 seconds" for one in revoked]
 
-    print(escape_controls(_run("keys revoke", work)))
+    for line in _run("keys revoke", work):
+        print(escape_controls(line))
 
 
 def _run(command: str, work: Callable[[ReadOnlyProgram, Caller], Awaitable[T]]) -> T:
@@ -160,8 +161,8 @@ def _run(command: str, work: Callable[[ReadOnlyProgram, Caller], Awaitable[T]]) 
         fail(str(error), EXIT_FAILED)
 
 
-async def _find(program: ReadOnlyProgram, caller: Caller, key: str) -> StoredKey:
-    """Return the key of an id, or the newest active key of a name."""
+async def _find(program: ReadOnlyProgram, caller: Caller, key: str) -> list[StoredKey]:
+    """Return the key of an id, or the active keys of a name: two while one rotates, the newest first."""
     from scheduler.errors import NotFound
 
     stored = await program.api_keys.list_keys(caller)
@@ -169,7 +170,7 @@ async def _find(program: ReadOnlyProgram, caller: Caller, key: str) -> StoredKey
     active = [one for one in named if one.key.is_active_at(program.clock.now())]
     if not named:
         raise NotFound(f"there is no API key {key!r}; `keys` lists all keys")
-    return next(iter(active or named))
+    return active or named[:1]
 
 
 def _list(command: str, as_json: bool) -> None:

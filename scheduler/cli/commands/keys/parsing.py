@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from jobs.problems import describe_wrong_choice
+from jobs.problems import Problem, describe_wrong_choice
 from scheduler.cli.options import parse_duration_option
 from scheduler.cli.output import fail
 from scheduler.identity.principal import Role
@@ -19,7 +19,7 @@ def parse_new_key(
     """Return the validity in seconds, and a function that makes the key of the current instant and this validity."""
     if role not in tuple(Role):
         message, hint = describe_wrong_choice(role, tuple(Role))
-        fail(f"--role: {message}; {hint}")
+        fail(str(Problem("--role", message, hint)))
     try:
         limits = parse_tag_limits(tags)
     except ValueError as error:

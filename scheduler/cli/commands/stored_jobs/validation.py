@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,6 @@ from scheduler.cli.output import fail
 if TYPE_CHECKING:
     from config.job_files.job_set import JobSet
     from config.settings.model import Settings
-    from config.stored_jobs import LocatedStoredJob
     from jobs.problems import Problem
     from scheduler.app import ReadOnlyProgram
     from scheduler.catalog.composition import JobSources, StoredJob
@@ -22,7 +21,7 @@ def add_stored_jobs(files: JobSet, settings: Settings | None) -> JobSet:
 
     Settings with problems end the command with 2, an unavailable store with 1.
     """
-    from config.stored_jobs import join_uses
+    from config.stored_jobs import join_uses, name_jobs
     from scheduler.cli.context import run_with_sources
 
     if settings is None:
@@ -33,16 +32,9 @@ def add_stored_jobs(files: JobSet, settings: Settings | None) -> JobSet:
 
     stored = run_with_sources(settings, files, read).stored
     accepted = [one.located for one in stored.values() if one.is_in_force and one.located is not None]
-    together = files.overridden_by(_name_jobs(join_uses(files, accepted), accepted))
+    together = files.overridden_by(name_jobs(join_uses(files, accepted), accepted))
     rejected = [problem for one in stored.values() for problem in _describe_rejected(one)]
     return replace(together, warnings=(*together.warnings, *rejected))
-
-
-def _name_jobs(jobs: JobSet, stored: Sequence[LocatedStoredJob]) -> JobSet:
-    """Return the set with the name of the job at the start of each key: a stored job has no file and line."""
-    uses = [replace(use, document=replace(use.document, file=use.job.name)) for use in jobs.uses]
-    warnings = [replace(one, key=f"{each.job.name}: {one.key}") for each in stored for one in each.warnings]
-    return replace(jobs, uses=tuple(uses), warnings=tuple(warnings))
 
 
 def _describe_rejected(stored: StoredJob) -> Iterator[Problem]:

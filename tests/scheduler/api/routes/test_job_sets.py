@@ -89,7 +89,7 @@ async def test_one_invalid_job_leaves_all_jobs_unchanged() -> None:
         )
 
         assert answer.status_code == 422
-        assert [error["location"] for error in answer.json()["errors"]] == ["body.b: check.url"]
+        assert [error["location"] for error in answer.json()["errors"]] == ["body.jobs.b.check.url"]
         assert list(client.shop.catalog.names()) == ["checkout"]
 
 

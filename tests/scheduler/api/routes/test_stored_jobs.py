@@ -214,9 +214,7 @@ async def test_jobs_of_files_are_read_only() -> None:
     assert all("jobs.yaml:1" in answer.json()["detail"] for answer in (*answers, restored))
     assert unknown.status_code == versions.status_code == 404
     assert "Did you mean checkout?" in unknown.json()["detail"]
-    assert versions.json()["detail"] == (
-        "The job checkout is defined in jobs.yaml:1: only stored jobs have versions."
-    )
+    assert versions.json()["detail"] == ("The job checkout is defined in jobs.yaml:1: only stored jobs have versions.")
 
 
 async def test_a_job_that_others_depend_on_cannot_be_deleted() -> None:

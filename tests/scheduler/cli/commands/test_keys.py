@@ -38,10 +38,24 @@ def test_a_key_is_created_listed_rotated_and_revoked(job_folder: Path) -> None:
         assert text not in output
 
 
+def test_a_name_revokes_every_key_that_rotates(job_folder: Path) -> None:
+    assert invoke("keys", "create", "deploy", "--role", "operator").code == 0
+    assert invoke("keys", "rotate", "deploy").code == 0
+
+    revoked = invoke("keys", "revoke", "deploy")
+
+    assert (revoked.code, len(revoked.stdout.splitlines())) == (0, 2)
+    assert [key["active"] for key in json.loads(invoke("keys", "list", "--json").stdout)["keys"]] == [False, False]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("create", "deploy", "--role", "admn"), 2, "--role: 'admn' is not allowed, did you mean admin?"),
+        (
+            ("create", "deploy", "--role", "admn"),
+            2,
+            "--role: 'admn' is not allowed, did you mean admin? allowed: viewer",
+        ),
         (("create", "deploy", "--role", "admin", "--tag", "team"), 2, "write team:payments"),
         (("create", "a b", "--role", "admin"), 2, "name: is not a name"),
         (("create", "deploy", "--role", "admin", "--address", "here"), 2, "addresses: 'here'"),

@@ -40,7 +40,22 @@ def test_an_address_beyond_this_machine_is_refused(job_folder: Path) -> None:
     output = invoke("serve", "--host", "0.0.0.0")
 
     assert (output.code, output.stdout) == (2, "")
-    assert "loopback" in output.stderr
+    assert "without allow_remote (SCHEDULER_ALLOW_REMOTE=true) the API stays on loopback" in output.stderr
+
+
+def test_an_address_beyond_this_machine_needs_the_setting_and_an_identity(
+    job_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCHEDULER_ALLOW_REMOTE", "true")
+
+    nameless = invoke("serve", "--host", "0.0.0.0", "--port", "0")
+    strange = invoke("serve", "--host", "everywhere")
+
+    assert (nameless.code, strange.code) == (2, 2)
+    assert "the API needs an identity" in nameless.stderr
+    assert strange.stderr == (
+        "--host: 'everywhere' is not an address: write an IP address such as 0.0.0.0, or localhost\n"
+    )
 
 
 @pytest.mark.parametrize("port", ["-1", "65536", "http"])

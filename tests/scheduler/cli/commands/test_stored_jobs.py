@@ -187,6 +187,16 @@ def test_a_program_must_confirm_the_plan(desired: Path) -> None:
     assert plan(desired).code == 3
 
 
+def test_a_plan_names_the_job_whose_secret_is_unavailable(desired: Path) -> None:
+    secret = {"auth": {"kind": "bearer", "token": {"secret": "reports-token"}}}
+    check = {"url": "https://reports.example.com/", **secret}
+
+    planned = plan(write_set(desired, reports_api=API, reports_daily={"check": check}))
+
+    assert planned.code == 3
+    assert "jobs.reports-daily.check.auth.token: secret reports-token: " in planned.stderr
+
+
 def test_a_job_of_a_file_or_of_another_set_is_a_conflict(applied: Path) -> None:
     other = write_set(applied, reports_api=API, checkout=API)
 
@@ -220,7 +230,8 @@ def test_a_job_that_does_not_fit_has_its_file_and_line(desired: Path) -> None:
     result = invoke("plan", str(second), "--set", "reports")
 
     assert result.code == 2
-    assert f"{second}:2: one: depends_on[0]: there is no job named 'chekout', did you mean checkout?" in result.stderr
+    place = f"{second}:2: jobs.one.depends_on[0]"
+    assert f"{place}: there is no job named 'chekout', did you mean checkout?" in result.stderr
 
 
 def test_a_job_in_two_files_of_a_set_is_refused(desired: Path) -> None:
