@@ -66,6 +66,12 @@ class ChangeSettings(FrozenModel):
     age: PositiveDuration = 400 * 86400.0
 
 
+class DeletedJobSettings(FrozenModel):
+    """A deleted stored job can be restored until it is older than `age`; then its versions are deleted."""
+
+    age: PositiveDuration = 400 * 86400.0
+
+
 class RollupSettings(FrozenModel):
     """The counts of runs by hour and day, for uptime and statistics, are deleted when they are older than `age`."""
 
@@ -182,6 +188,7 @@ class Settings(BaseModel):
     rate_limits: RateLimitSettings = RateLimitSettings()
     audit: AuditSettings = AuditSettings()
     changes: ChangeSettings = ChangeSettings()
+    deleted_jobs: DeletedJobSettings = DeletedJobSettings()
     retention: RetentionSettings = RetentionSettings()
     rollups: RollupSettings = RollupSettings()
     storage: StorageSettings = StorageSettings()

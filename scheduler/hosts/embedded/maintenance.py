@@ -87,7 +87,7 @@ async def prune_periodically(program: Program) -> None:
             )
             letters = await program.dead_letters.prune(program.clock.now(), retention.age)
             await program.prune_other_rows(program.clock.now())
-            await program.stored_jobs.sweeper.sweep(program.clock.now())
+            await program.stored_jobs.sweeper.sweep(program.clock.now(), program.settings.deleted_jobs.age)
         except StoreError as error:
             _log.warning("could not delete old runs: %s; retrying in %g s", error, RETENTION_INTERVAL)
         else:

@@ -53,7 +53,7 @@ class FunctionsHost:
             await work.resend_stranded()
             await work.publish_unacknowledged()
             await work.prune(retention.age, retention.runs_per_job, program.settings.rollups.age)
-            await program.stored_jobs.sweeper.sweep(program.clock.now())
+            await program.stored_jobs.sweeper.sweep(program.clock.now(), program.settings.deleted_jobs.age)
             await program.audit_upkeep.tick()
             await program.state_upkeep.tick()
         except DispatchError:

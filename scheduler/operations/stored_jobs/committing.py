@@ -32,7 +32,7 @@ from scheduler.stores.stored_jobs.writes import JobWrite
 _log = logging.getLogger("scheduler.operations.stored_jobs")
 
 MAX_STORED_NAMES = 50_000
-"""Names of stored jobs, deleted ones included."""
+"""Names of stored jobs, with those of deleted jobs that can be restored."""
 _MAX_ATTEMPTS = 1000
 """Attempts of a change while other processes change stored jobs."""
 _MAX_PAUSE = 0.05

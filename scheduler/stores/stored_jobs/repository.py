@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -138,6 +138,18 @@ class StoredJobs:
             rows.append(_insert(bucket, keys[bucket], encode_bucket(buckets[bucket])))
         await self._insert_all(list(changes.values()))
         return JobTree(TreeHead(tree.head.generation + 1, keys, tree.head.swept), buckets)
+
+    async def forget(self, tree: JobTree, names: Collection[str], at: datetime) -> JobTree:
+        """Remove the entries of deleted jobs, whose names are then new. Raises HeadMoved: nothing was removed."""
+        stamp = _new_stamp(at)
+        buckets, keys = dict(tree.buckets), dict(tree.head.buckets)
+        for bucket in sorted(set(map(bucket_of, names))):
+            buckets[bucket] = {name: entry for name, entry in tree.buckets[bucket].items() if name not in names}
+            keys[bucket] = f"{BUCKET_KEY}{stamp}"
+        changed = [bucket for bucket, key in keys.items() if key != tree.head.buckets[bucket]]
+        await self._insert_all([[_insert(bucket, keys[bucket], encode_bucket(buckets[bucket]))] for bucket in changed])
+        head = TreeHead(tree.head.generation + 1, keys, tree.head.swept)
+        return JobTree(await self.replace_head(tree.head, head), buckets)
 
     async def replace_head(self, current: TreeHead, head: TreeHead) -> TreeHead:
         """Put a head in force. Raises HeadMoved."""

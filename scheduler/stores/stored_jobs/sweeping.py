@@ -1,8 +1,10 @@
-"""Removes the rows of stored jobs that no head names. Called by the maintenance of both hosts.
+"""Forgets jobs that were deleted long ago, and removes the rows of stored jobs that no head names. Called by the
+maintenance of both hosts.
 
 Such rows are left by a change that was superseded, and by a process that ended between its rows and its head. The head
 is replaced before any row is removed: a process that still holds one of these rows fails at its own replacement of the
-head, and writes rows with new keys.
+head, and writes rows with new keys. A name that is forgotten while another process creates its job again has either
+the numbers after the deleted version, or is new.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import groupby, islice
 
 from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Delete, Store
 from scheduler.stores.rows.paging import list_all_rows
@@ -22,6 +24,12 @@ SWEEP_INTERVAL = timedelta(minutes=10)
 UNUSED_BUCKET_AGE = timedelta(minutes=10)
 """Age after which the row of a superseded bucket is removed: each change writes one, and it is large."""
 UNUSED_VERSION_AGE = timedelta(hours=1)
+DELETED_AGE = 400 * 86400.0
+"""Seconds for which a deleted job can be restored, unless a setting replaces it."""
+MAX_FORGOTTEN_BUCKETS = 8
+"""Buckets that one sweep writes again without their forgotten jobs."""
+MAX_REMOVED = 5000
+"""Rows that one sweep removes; the next one continues."""
 
 
 class StoredJobSweeper:
@@ -34,8 +42,9 @@ class StoredJobSweeper:
         self._last_claim = ""
         """The claim of a change that was in progress at the last sweep."""
 
-    async def sweep(self, now: datetime) -> int:
-        """Remove unused rows, at most once per SWEEP_INTERVAL and only after changes. Return their number.
+    async def sweep(self, now: datetime, deleted_age_s: float = DELETED_AGE) -> int:
+        """Forget jobs that were deleted more than `deleted_age_s` ago, and remove unused rows, at most once per
+        SWEEP_INTERVAL. Return the number of rows.
 
         Raises StoreError: the next call continues.
         """
@@ -43,19 +52,27 @@ class StoredJobSweeper:
             return 0
         tree = await self._jobs.read()
         self._next_at = now + SWEEP_INTERVAL
-        if not tree.head.etag or tree.head.generation == self._clean_generation or self._is_claimed(tree):
+        if not tree.head.etag or self._is_claimed(tree):
+            return 0
+        try:
+            if expired := _find_expired(tree, now - timedelta(seconds=deleted_age_s)):
+                tree = await self._jobs.forget(tree, expired, now)
+            return await self._remove_unused(tree, now)
+        except HeadMoved:
+            return 0
+
+    async def _remove_unused(self, tree: JobTree, now: datetime) -> int:
+        """Raises HeadMoved."""
+        if tree.head.generation == self._clean_generation:
             return 0
         unused = [
             (partition, key)
             for partition in map("{:02d}".format, range(BUCKET_COUNT))
             for key in await self._find_unused(tree, partition)
         ]
-        old = [place for place in unused if _is_old(place[1], now)]
+        old = [place for place in unused if _is_old(place[1], now)][:MAX_REMOVED]
         if old:
-            try:
-                await self._jobs.replace_head(tree.head, replace(tree.head, swept=tree.head.swept + 1, claim=""))
-            except HeadMoved:
-                return 0
+            await self._jobs.replace_head(tree.head, replace(tree.head, swept=tree.head.swept + 1, claim=""))
             await self._delete(old)
         if len(old) == len(unused):
             self._clean_generation = tree.head.generation
@@ -92,6 +109,16 @@ class StoredJobSweeper:
             for start in range(0, len(keys), LARGEST_ATOMIC_GROUP):
                 some = keys[start : start + LARGEST_ATOMIC_GROUP]
                 await self._store.apply(*(Delete(STORED_JOBS_TABLE, partition, key) for key in some))
+
+
+def _find_expired(tree: JobTree, end: datetime) -> set[str]:
+    """Return jobs that were deleted before `end`, of at most MAX_FORGOTTEN_BUCKETS buckets."""
+    last = format_stamp(end)
+    expired = (
+        {entry.name for entry in entries.values() if entry.is_deleted and entry.stamp < last}
+        for entries in tree.buckets.values()
+    )
+    return set().union(*islice(filter(None, expired), MAX_FORGOTTEN_BUCKETS))
 
 
 def _is_old(key: str, now: datetime) -> bool:

@@ -7,7 +7,8 @@ of versions and buckets that no reader knows, then replaces the head, which name
     bucket {name: [number, key of the version's row, owner, definition as JSON text, or null]}
     version {"name", "number", "definition", "at", "by", "owner", "comment", "before": key of the version before it}
 
-A deleted job has an entry whose version has no definition, so that its numbers continue if it is created again.
+A deleted job has an entry whose version has no definition, so that its numbers continue if it is created again before a
+sweep forgets it.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from jobs.schedules import parse_schedule
 from scheduler.audit.content import entry_content
 from scheduler.audit.stored_trail import StoredAuditTrail
 from scheduler.catalog import head_claims
+from scheduler.catalog.catalog import UnknownJob
 from scheduler.catalog.head_claims import CLAIM_TIMEOUT, ClaimWatch
 from scheduler.catalog.stored_jobs import StoredJobWatcher
 from scheduler.errors import PreconditionFailed
@@ -167,6 +168,28 @@ async def test_a_change_after_a_sweep_is_made() -> None:
     assert await StoredJobSweeper(shop.store, shop.stored).sweep(shop.clock.now() + timedelta(hours=2))
 
     assert await operations.stored_jobs.put("other", definition("other"), NEW_JOB, API_CALLER)
+
+
+async def test_a_deleted_job_is_restored_within_its_retention_and_new_afterwards() -> None:
+    ((shop, operations),) = processes(1)
+    deleted_at = shop.clock.now()
+    await operations.stored_jobs.create(definition(), API_CALLER)
+    (first,) = (await shop.stored.read()).jobs()
+    await operations.stored_jobs.delete("shop", ANY_VERSION, API_CALLER)
+    await StoredJobSweeper(shop.store, shop.stored).sweep(deleted_at + timedelta(days=399))
+    await operations.stored_jobs.restore("shop", 1, NEW_JOB, API_CALLER)
+    await operations.stored_jobs.delete("shop", ANY_VERSION, API_CALLER)
+
+    await StoredJobSweeper(shop.store, shop.stored).sweep(deleted_at + timedelta(days=401))
+
+    with pytest.raises(UnknownJob):
+        await operations.stored_jobs.restore("shop", 1, NEW_JOB, API_CALLER)
+    await operations.stored_jobs.create(definition(), API_CALLER)
+    (new,) = (await shop.stored.read()).jobs()
+    assert (first.number, new.number) == (1, 1)
+    etag = Precondition(exists=True, etags=frozenset({format_etag(first)}))
+    with pytest.raises(PreconditionFailed):
+        await operations.stored_jobs.put("shop", definition(schedule="every 5s"), etag, API_CALLER)
 
 
 def test_the_entry_of_a_set_of_ten_thousand_jobs_names_each_with_its_version_and_fits_in_a_row() -> None:
