@@ -80,6 +80,24 @@ class ScheduleActivations:
                 changes.append(Upsert(SCHEDULES_TABLE, _PARTITION, job, body))
         await self._apply_all(changes)
 
+    async def find_planned_until(
+        self, schedules: Mapping[str, Schedule], cursor: datetime, last_tick: datetime
+    ) -> Mapping[str, datetime]:
+        """Return until when all instants of these schedules were planned; no instant for one that is not in force.
+
+        `cursor`: the end of the last tick, which planned the schedules that were in force when it started.
+        """
+        planned: dict[str, datetime] = {}
+        for job, row in (await self._read_rows(schedules)).items():
+            stored = decode_json(row.body)
+            if job not in schedules or stored.get("schedule") != _schedule_hash(schedules[job]):
+                continue
+            if datetime.fromisoformat(stored["since"]) <= last_tick:
+                planned[job] = cursor
+            elif "planned" in stored:
+                planned[job] = datetime.fromisoformat(stored["planned"])
+        return planned
+
     async def find_planned(self, jobs: Collection[str]) -> Mapping[str, datetime]:
         """Return what `record_planned` has recorded of these jobs."""
         stored = {job: decode_json(row.body) for job, row in (await self._read_rows(jobs)).items() if job in jobs}

@@ -7,13 +7,15 @@ scheduler.hosts.functions.program.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from datetime import datetime
 
 from jobs.ports import Clock
 from jobs.runs import Ticket
-from jobs.schedules import to_milliseconds
+from jobs.schedules import Schedule, to_milliseconds
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.dispatch.port import Dispatch
-from scheduler.hosts.functions.timer import ON_TIME_TOLERANCE
+from scheduler.hosts.functions.timer import ON_TIME_TOLERANCE, PLANNING_HORIZON
 from scheduler.planning.due_heap import DueHeap
 from scheduler.planning.plan import plan_due
 from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, Cursors
@@ -53,20 +55,27 @@ class ChangedJobPlanner:
         until = await self._cursors.read(PLANNED_UNTIL_CURSOR) if changed else None
         if until is None or until <= now:
             return  # the next tick plans from its own start
+        previous = {job: schedule for job in changed if (schedule := before.schedule(job)) is not None}
+        planned = await self._activations.find_planned_until(previous, until, until - PLANNING_HORIZON)
         since = await self._activations.record_changes(changed, now)
         new = {job: schedule for job, schedule in changed.items() if schedule is not None}
         heap = DueHeap(new.items(), now, since)
         paused = await self._pauses.list_active(now, fresh=True)
         made = plan_due(jobs, heap, now, until - now, still_on_time=ON_TIME_TOLERANCE, pauses=paused)
-        tickets = [ticket for ticket in made.on_time if not _was_planned(ticket, before)]
+        tickets = [ticket for ticket in made.on_time if not _was_planned(ticket, previous, planned)]
         if tickets:
             await self._dispatch.send(tickets)
         await self._activations.record_planned(new, until)
         _log.debug("planned %d tickets of changed jobs until %s", len(tickets), until.isoformat())
 
 
-def _was_planned(ticket: Ticket, before: JobSnapshot) -> bool:
-    """Return whether the job's previous schedule had this instant: then its ticket is on the queue."""
-    schedule = before.schedule(ticket.job)
+def _was_planned(ticket: Ticket, previous: Mapping[str, Schedule], planned: Mapping[str, datetime]) -> bool:
+    """Return whether the job's previous schedule had this instant, and was planned until there.
+
+    Then the ticket is on the queue. Tickets of schedules before the previous one are sent again: one of them may have
+    been skipped or dropped meanwhile, and a ticket on the queue twice has one id, which is claimed once.
+    """
+    if ticket.job not in planned or ticket.due_at > planned[ticket.job]:
+        return False
     at = to_milliseconds(ticket.due_at)
-    return schedule is not None and schedule.next_after_ms(at - 1) == at
+    return previous[ticket.job].next_after_ms(at - 1) == at

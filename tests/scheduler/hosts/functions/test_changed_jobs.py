@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from scheduler.catalog.catalog import CatalogJob, JobSnapshot
+from scheduler.dispatch.batches import TicketBatch, encode_batch
 from scheduler.dispatch.port import DispatchError
 from scheduler.hosts.functions.timer import PLANNING_HORIZON
 from tests.jobs.running.virtual_time import virtual_time
@@ -78,6 +79,43 @@ async def test_a_faster_schedule_adds_the_instants_between_those_that_were_plann
 
 
 @virtual_time
+async def test_a_change_whose_tickets_the_queue_refused_is_planned_by_the_next_change() -> None:
+    functions = FunctionsHarness(WorkerHarness(jobs=[entry()]))
+    await functions.ticks.plan_ahead()
+    await asyncio.sleep(1)
+    functions.dispatch.fails = DispatchError("the queue is unavailable")
+    with pytest.raises(DispatchError):
+        await write(functions, entry("new", schedule="*/20 * * * * *"))
+    functions.dispatch.fails = None
+
+    before = functions.shop.catalog.snapshot
+    functions.shop.catalog.replace(JobSnapshot([entry(), entry("new", schedule="*/10 * * * * *")]))
+    await functions.changes.plan(before)
+
+    assert offsets(functions, "new") == list(range(10, 76, 10))
+
+
+@virtual_time
+async def test_a_schedule_that_returns_within_the_horizon_sends_tickets_that_run_once() -> None:
+    functions = FunctionsHarness(WorkerHarness(jobs=[entry(schedule="*/30 * * * * *")]))
+    await functions.ticks.plan_ahead()
+    for schedule in ("*/20 * * * * *", "*/30 * * * * *"):
+        before = functions.shop.catalog.snapshot
+        functions.shop.catalog.replace(JobSnapshot([entry(schedule=schedule)]))
+        await functions.changes.plan(before)
+
+    assert offsets(functions, "checkout") == [30, 60, 20, 40, 30]
+    batches = [encode_batch(TicketBatch(tickets)) for tickets, _ in functions.dispatch.sent]
+    await asyncio.gather(*map(functions.work.perform_batch, batches))
+
+    assert len(functions.shop.check.calls) == 2
+    started = [
+        (event.run.due_at - START).total_seconds() for event in functions.shop.heard.finished if event.run.attempts
+    ]
+    assert sorted(started) == [30, 60]
+
+
+@virtual_time
 async def test_of_a_paused_job_one_instant_is_planned_which_records_the_pause_and_none_of_a_disabled_one() -> None:
     functions = FunctionsHarness(WorkerHarness(jobs=[entry()]))
     await functions.ticks.plan_ahead()
@@ -105,6 +143,7 @@ async def test_without_a_tick_so_far_the_first_one_plans_the_change() -> None:
 async def test_a_change_that_could_not_be_sent_is_planned_by_the_next_tick() -> None:
     functions = FunctionsHarness(WorkerHarness(jobs=[entry(schedule="*/30 * * * * *")]))
     await functions.ticks.plan_ahead()
+    await asyncio.sleep(1)
     functions.dispatch.fails = DispatchError("the queue does not answer")
     await asyncio.sleep(1)
     with pytest.raises(DispatchError):
