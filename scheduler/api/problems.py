@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -16,10 +15,11 @@ from pydantic import ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from jobs.problems import Problem, dotted_path, validation_findings
+from jobs.problems import Problem, dotted_path
 from jobs.request_id import current_request_id
 from scheduler.api.allowed_methods import find_allowed_methods
 from scheduler.api.dashboard.error_page import accepts_html, error_page_response
+from scheduler.api.invalid_inputs import find_invalid_inputs
 from scheduler.api.models.base import RETRY_AFTER, ResponseModel
 from scheduler.api.scopes import PING_PATH_PREFIX, mask_token
 from scheduler.catalog.catalog import UnknownJob
@@ -195,7 +195,7 @@ async def _respond_unavailable(request: Request, error: StoreError | DispatchErr
 
 
 async def _respond_invalid_request(request: Request, error: RequestValidationError) -> Response:
-    return await _respond_api_error(request, InvalidRequest(*_invalid_inputs(error)))
+    return await _respond_api_error(request, InvalidRequest(*_invalid_inputs(request, error)))
 
 
 async def _respond_http_error(request: Request, error: HTTPException) -> Response:
@@ -218,14 +218,14 @@ def _invalid_definition(request: Request, error: InvalidDefinition) -> Response:
     return respond_with_problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
 
 
-def _invalid_inputs(error: RequestValidationError) -> list[InvalidInput]:
+def _invalid_inputs(request: Request, error: RequestValidationError) -> list[InvalidInput]:
     for each in error.errors():
         if each["type"] == "json_invalid":
             message = f"is not valid JSON: {each['ctx']['error']} at character {each['loc'][-1]}"
             return [InvalidInput(location="body", message=message)]
     return [
         InvalidInput(location=dotted_path(*finding.path), message=finding.message, hint=finding.hint or None)
-        for finding in validation_findings(error.errors(), Any)
+        for finding in find_invalid_inputs(request, error.errors())
     ]
 
 

@@ -63,7 +63,7 @@ class JobReloader:
     def record_start(self) -> None:
         """Let the first check record the set with which the process started."""
         jobs = self._composer.sources.files
-        summary = f"job set {jobs.digest} with {len(jobs)} jobs was loaded"
+        summary = f"job set {jobs.digest} was loaded; jobs: {len(jobs)}"
         after = {"digest": jobs.digest, "jobs": len(jobs)}
         self._unrecorded.append(AuditedChange("jobs.load", jobs.digest, summary, after=after))
 

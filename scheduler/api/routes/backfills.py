@@ -22,7 +22,7 @@ class BackfillRequest(RequestModel):
     """
 
     model_config = example(
-        {"from": "2026-11-27T00:00:00Z", "to": "2026-11-27T01:00:00Z", "before_first_version": True, "dry_run": True}
+        {"from": "2026-11-27T00:00:00Z", "to": "2026-11-27T00:10:00Z", "before_first_version": True, "dry_run": True}
     )
 
     since: Instant = Field(alias="from")

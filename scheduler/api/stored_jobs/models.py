@@ -25,7 +25,7 @@ class DuplicateRequest(RequestModel):
 
 
 class DefinitionProblem(ResponseModel):
-    """`path`: the key of the definition, such as `check.url`."""
+    """`path`: the key of the definition, such as `check.url`; in a set `jobs.checkout-api.check.url`."""
 
     path: str
     message: str

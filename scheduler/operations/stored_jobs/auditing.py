@@ -62,7 +62,7 @@ def audit_set(owner: str, tree: JobTree, writes: Sequence[JobWrite]) -> AuditedC
     return AuditedChange(
         action="set.apply",
         object_id=owner,
-        summary=f"the set {owner} was applied: {len(written)} jobs written, {len(removed)} removed",
+        summary=f"the set {owner} was applied: {len(written)} written, {len(removed)} removed",
         jobs=tuple(write.name for write in (*written, *removed)),
         after=after | {key: count for key, count in counts.items() if count},
         max_state=MAX_VERSIONS_OF_SET + MAX_DIFFERENCES + 1000,

@@ -20,7 +20,11 @@ WindowParameter = Annotated[
 ]
 MonthParameter = Annotated[
     str | None,
-    Query(pattern=MONTH_PATTERN, description="Calendar month in `timezone`, instead of a range", examples=["2026-11"]),
+    Query(
+        pattern=MONTH_PATTERN,
+        description="Calendar month such as 2026-11 in `timezone`, instead of a range",
+        examples=["2026-11"],
+    ),
 ]
 ZoneParameter = Annotated[
     str | None,

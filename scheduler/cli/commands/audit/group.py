@@ -154,8 +154,13 @@ async def _read(program: ReadOnlyProgram, criteria: AuditFilter, limit: int) -> 
     return views
 
 
+def _cell(view: AuditView, name: str) -> str:
+    text = str(view.fields.get(name, ""))
+    return text.replace("+00:00", "Z") if name == "at" else text
+
+
 def _show(views: list[AuditView]) -> None:
-    rows = [tuple(str(view.fields.get(name, "")) for name in _FIELDS) for view in views]
+    rows = [tuple(_cell(view, name) for name in _FIELDS) for view in views]
     if not is_terminal():
         show_tabs(_FIELDS, rows)
         return

@@ -25,5 +25,5 @@ def change_stored_job(command: str, job: str, work: Callable[[Program], Awaitabl
     configuration = load_for_command(command)
     try:
         return run_changing(configuration, work, listing_hint=f"`versions {job}` lists its versions")
-    except UnknownJob:
-        fail_without_stored_job(command, job, configuration)
+    except UnknownJob as error:
+        fail_without_stored_job(command, error, configuration)

@@ -8,13 +8,16 @@ from scheduler.cli.output import fail
 
 if TYPE_CHECKING:
     from config.loading import Configuration
+    from scheduler.catalog.catalog import UnknownJob
 
 
-def fail_without_stored_job(command: str, name: str, configuration: Configuration | None = None) -> NoReturn:
+def fail_without_stored_job(command: str, unknown: UnknownJob, configuration: Configuration | None = None) -> NoReturn:
     """End the command with 2. `configuration`: None if the command has not loaded the job files."""
+    from jobs.problems.suggestions import did_you_mean
     from scheduler.cli.context import load_for_command
 
+    name = unknown.name
     origins = (configuration or load_for_command(command)).jobs.origins
     if name in origins:
         fail(f"the job {name} is defined in {origins[name]}: {command} applies to stored jobs, change the file instead")
-    fail(f"there is no stored job named {name!r}; `jobs` lists all jobs")
+    fail(f"there is no stored job named {name!r}{did_you_mean(unknown.suggestion) or '; `jobs` lists all jobs'}")

@@ -69,8 +69,8 @@ def _query(job: str, read: Callable[[StoredJobQueries], Awaitable[T]]) -> T:
 
     try:
         return run_without_jobs("versions", work)
-    except UnknownJob:
-        fail_without_stored_job("versions", job)
+    except UnknownJob as error:
+        fail_without_stored_job("versions", error)
     except NotFound as error:
         fail(f"{error}; `versions {job}` lists its versions", EXIT_FAILED)
 

@@ -45,7 +45,7 @@ def test_the_changes_of_commands_are_listed_with_their_account() -> None:
         ("2", "job.pause", "checkout-api"),
         ("1", "job.pause", "checkout-api"),
     ]
-    assert all(row[2].startswith("command_line:") for row in rows)
+    assert all(row[1].endswith("Z") and row[2].startswith("command_line:") for row in rows)
     assert "job.resume" in invoke("audit", "list", terminal=True).stdout
 
 

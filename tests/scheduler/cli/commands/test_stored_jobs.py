@@ -293,6 +293,7 @@ def test_changes_are_in_the_audit_trail_with_the_account(applied: Path) -> None:
         (("delete", "other"), 2, "there is no stored job named 'other'; `jobs` lists all jobs"),
         (("restore", "other", "1"), 2, "there is no stored job named 'other'"),
         (("versions", "other"), 2, "there is no stored job named 'other'"),
+        (("versions", "report-api"), 2, "there is no stored job named 'report-api', did you mean reports-api?"),
         (("restore", "reports-api", "9"), 1, "is not retained; `versions reports-api` lists its versions"),
         (("versions", "reports-api", "--diff", "1", "9"), 1, "is not retained; `versions reports-api` lists"),
     ],
