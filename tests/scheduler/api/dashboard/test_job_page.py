@@ -174,7 +174,7 @@ async def test_the_definition_is_what_the_api_shows_without_secrets() -> None:
 
     assert '"secret": "checkout-token"' in text
     assert "s3cr3t" not in text
-    assert "File jobs.yaml:1" in text
+    assert "Source jobs.yaml:1" in text
     assert "team: payments" in text
 
 
