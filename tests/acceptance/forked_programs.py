@@ -106,6 +106,11 @@ class ForkedPrograms(ForkServer):
         """Return when the process does not exist any more."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+        await self.wait(pid)
+
+    async def wait(self, pid: int) -> None:
+        """Return when the process has ended."""
+        with contextlib.suppress(ProcessLookupError):
             while True:
                 os.kill(pid, 0)
                 await asyncio.sleep(0.002)
