@@ -10,6 +10,8 @@ from pathlib import Path, PurePath
 from jobs.problems import Problem
 
 JOB_FILE_SUFFIXES = (".yaml", ".yml", ".json")
+_SCHEMA_FILES = ("jobs.schema.json", "job.schema.json")
+"""JSON schemas, which editors expect next to the job files."""
 
 MAX_SEARCHED_FOLDERS = 1000
 """Searched sub-folders: the setting can be a mistake, such as a home folder."""
@@ -20,7 +22,8 @@ _MAX_LISTED_FILES = 3
 def is_job_file(name: str) -> bool:
     """By its name."""
     # A mounted ConfigMap has hidden folders and links; so do editors.
-    return PurePath(name).suffix.lower() in JOB_FILE_SUFFIXES and not name.startswith(".")
+    is_hidden = name.startswith(".") or name in _SCHEMA_FILES
+    return PurePath(name).suffix.lower() in JOB_FILE_SUFFIXES and not is_hidden
 
 
 def is_job_path(path: str) -> bool:

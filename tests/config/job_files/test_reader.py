@@ -147,7 +147,7 @@ def test_full_jobs_at_the_top_of_a_file(write: Write, reader: JobFileReader, tmp
 
 
 def test_the_files_of_a_folder_in_the_order_of_their_names(write: Write, reader: JobFileReader, tmp_path: Path) -> None:
-    for name in ("b.yml", "a.json", "c.yaml", ".hidden.yaml", "d.txt"):
+    for name in ("b.yml", "a.json", "c.yaml", ".hidden.yaml", "jobs.schema.json", "d.txt"):
         write(name, json.dumps({name[0] + "job": {"Endpoint": "https://a.example/"}}))
     (tmp_path / "jobs" / "inner.yaml").mkdir()
     assert list(read(reader, tmp_path).jobs) == ["ajob", "bjob", "cjob"]
