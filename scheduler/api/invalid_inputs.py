@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi.routing import APIRoute
 
+from jobs.definition import NAME_PATTERN, JobDefinition
 from jobs.problems import Finding, KeyPath, validation_findings
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from fastapi.dependencies.models import Dependant
 
 _BODY = ("body",)
+_NAME_FORM = JobDefinition.model_fields["name"].description or ""
 
 
 def find_invalid_inputs(request: Request, errors: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
@@ -42,7 +44,8 @@ def _describe(
     for finding in validation_findings(inner, expected):
         hint = finding.hint
         if field is not None and start != _BODY and errors[0]["type"] == "string_pattern_mismatch":
-            hint = _lower_first(field.field_info.description or "") or hint
+            is_name = errors[0]["ctx"]["pattern"] == NAME_PATTERN
+            hint = _NAME_FORM if is_name else _lower_first(field.field_info.description or "") or hint
         yield Finding((*start, *finding.path), finding.message, hint)
 
 

@@ -31,7 +31,10 @@ KeyId = Annotated[
     str, Path(max_length=50, description="The key's id, the third part of its text", examples=["k7f3m2qd9x"])
 ]
 _TEXT = Annotated[str, Field(max_length=200)]
-_TAG = Annotated[str, Field(max_length=200, pattern=TAG_LIMIT_PATTERN, examples=["team:payments"])]
+_TAG = Annotated[
+    str,
+    Field(max_length=200, pattern=TAG_LIMIT_PATTERN, description="such as team:payments", examples=["team:payments"]),
+]
 
 
 class CreateKeyRequest(RequestModel):

@@ -32,7 +32,7 @@ def problem_of(answer: httpx.Response, status: int) -> dict[str, object]:
         (f"/api/runs/{'x' * 201}", "path.run_id: it is too long: at most 200 characters", 400),
         ("/api/runs?outcome=faild", "query.outcome: 'faild' is not allowed, did you mean failed?", 400),
         ("/api/runs?outcome=", "query.outcome: '' is not allowed; allowed: succeeded, failed, timed_out", 400),
-        ("/api/runs?job=a%20b", "query.job: 'a b' has the wrong form", 400),
+        ("/api/runs?job=a%20b", "query.job: 'a b' has the wrong form; letters, digits, dot, - and _", 400),
         ("/api/stats?window=1y", "query.window: '1y' is not allowed; allowed: 24h, 7d, 30d", 400),
         ("/api/stats?month=2026-3", "query.month: '2026-3' has the wrong form; calendar month such as 2026-11", 400),
         ("/api/changes?state=dwn", "query.state[0]: 'dwn' is not allowed, did you mean down?", 400),
