@@ -6,7 +6,7 @@ occupy the event loop for 10 ms.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from fastapi import Response
@@ -19,7 +19,11 @@ Item = TypeVar("Item")
 
 
 async def create_list_response(
-    name: str, items: Iterable[Item], create_model: Callable[[Item], ResponseModel], continuation: str | None
+    name: str,
+    items: Iterable[Item],
+    create_model: Callable[[Item], ResponseModel],
+    continuation: str | None,
+    headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Return `{"<name>": [...], "continuation": ...}`, as the model of the list would be serialized."""
 
@@ -28,4 +32,4 @@ async def create_list_response(
 
     parts = b",".join(await convert_each(serialize, items))
     body = b'{"%s":[%s],"continuation":%s}' % (name.encode(), parts, to_json(continuation))
-    return Response(body, media_type="application/json")
+    return Response(body, media_type="application/json", headers=headers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 from jobs.ports import Clock
 from jobs.redaction import Redactor
@@ -22,6 +23,9 @@ REFUSAL_ACTION = "access.refuse"
 BEST_EFFORT_TIMEOUT = 2.0
 """Seconds that a response waits for an entry that it does not require."""
 
+_JOBS_INLINE = 50
+"""Jobs of a change whose entry is made at once. That of more is made in a thread, so that runs start in time."""
+
 
 class StoredAuditTrail:
     """Implements AuditTrail."""
@@ -34,8 +38,14 @@ class StoredAuditTrail:
 
     async def record(self, caller: Caller, change: AuditedChange) -> int:
         """See AuditTrail.record."""
-        content = entry_content(self._clock.now(), "change", caller, change, self._redactor)
+        content = await self._content(caller, change)
         return (await self._entries.append(content)).sequence
+
+    async def _content(self, caller: Caller, change: AuditedChange) -> dict[str, Any]:
+        arguments = self._clock.now(), "change", caller, change, self._redactor
+        if len(change.jobs) <= _JOBS_INLINE:
+            return entry_content(*arguments)
+        return await asyncio.to_thread(entry_content, *arguments)
 
     async def record_failure(self, caller: Caller, change: AuditedChange, error: BaseException, number: int) -> None:
         """See AuditTrail.record_failure."""

@@ -6,6 +6,7 @@ use its `view`: that set never changes.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -78,6 +79,7 @@ class JobSnapshot:
         self._names = sorted(self._entries)
         self.graph = DependencyGraph(entry.job for entry in self._entries.values())
         """The dependencies between the jobs."""
+        self._compared: tuple[weakref.ref[JobSnapshot] | None, Mapping[str, Schedule | None]] = None, {}
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -113,11 +115,18 @@ class JobSnapshot:
         entry = self._entries.get(name)
         return entry.job.schedule if entry is not None and entry.job.enabled else None
 
-    def changed_schedules(self, previous: JobSnapshot) -> dict[str, Schedule | None]:
-        """Return the schedules that differ from `before`, by job; None: the job is not planned any more.
+    def changed_schedules(self, previous: JobSnapshot) -> Mapping[str, Schedule | None]:
+        """Return the schedules that differ from those of `previous`, by job; None: the job is not planned any more.
 
-        Entries that both sets share cost almost nothing.
+        Entries that both sets share cost almost nothing. The result for one other set is cached.
         """
+        known, cached = self._compared
+        if known is None or known() is not previous:
+            cached = self._compare_schedules(previous)
+            self._compared = weakref.ref(previous), cached
+        return cached
+
+    def _compare_schedules(self, previous: JobSnapshot) -> Mapping[str, Schedule | None]:
         changed: dict[str, Schedule | None] = {}
         for name, entry in self._entries.items():
             if previous.find_job(name) is not entry and previous.schedule(name) != (schedule := self.schedule(name)):

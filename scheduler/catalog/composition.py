@@ -19,6 +19,7 @@ from jobs.problems import Problem
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 from scheduler.stores.rows.json_text import decode_json
 from scheduler.stores.stored_jobs.tree import JobTree, StoredEntry
+from scheduler.turns import release_later
 
 if TYPE_CHECKING:
     from config.job_files.reader import JobSet
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _MAX_NAMED = 5
 """Maximum number of jobs that a message names."""
+_RELEASE_DELAY = 10.0
+"""Seconds from the end of a set until its jobs are freed: runs and requests may still have it."""
 _NONE: Mapping[str, StoredJob] = {}
 
 
@@ -88,7 +91,7 @@ class JobComposer:
         self.prepare: Callable[[Iterable[Target]], None] = lambda targets: None
         """Loads what the checks of these targets need, in a thread, before they are in force."""
         self.check_jobs: Callable[[Iterable[JobDefinition]], None] = lambda jobs: None
-        """Called with the jobs that are new or changed."""
+        """Called with the jobs that are new or changed, in a thread, before they are in force."""
         self.listeners: list[Callable[[JobSnapshot], None]] = []
         """Called with the previous set after each change, on the event loop."""
 
@@ -134,18 +137,21 @@ class JobComposer:
     ) -> SetChange:
         before, known, now = self._catalog.snapshot, {**self.sources.stored, **tried}, self._clock.now()
 
-        def build() -> tuple[JobSources, JobSnapshot]:
+        def build() -> tuple[JobSources, JobSnapshot, SetChange]:
             sources = self._read_sources(files, index, tree, known)
-            return sources, build_snapshot(files, now, before, sources)
+            snapshot = build_snapshot(files, now, before, sources)
+            change = _compare(before, snapshot)
+            snapshot.changed_schedules(before)  # for the ticks, which do it on the event loop
+            new = [snapshot.get_job(name).job for name in (*change.added, *change.changed)]
+            if new:
+                self.prepare([job.check for job in new])
+                self.check_jobs(new)
+            return sources, snapshot, change
 
-        sources, snapshot = await asyncio.to_thread(build)
-        change = await asyncio.to_thread(_compare, before, snapshot)
-        new = [snapshot.get_job(name).job for name in (*change.added, *change.changed)]
-        if new:
-            await asyncio.to_thread(self.prepare, [job.check for job in new])
+        sources, snapshot, change = await asyncio.to_thread(build)
+        release_later([*self.sources.stored.values(), *before], _RELEASE_DELAY)
         self.sources = sources
         self._catalog.replace(snapshot)
-        self.check_jobs(new)
         for listener in self.listeners:
             listener(before)
         return change

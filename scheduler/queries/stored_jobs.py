@@ -65,14 +65,17 @@ class StoredJobQueries:
         """Return the job as it was declared. A job that is in force comes before one that is not."""
         return find_declared_job(self._composer.sources, name, caller)
 
-    def list_declared(self, caller: Caller, *, limit: int, after: str = "") -> tuple[Sequence[DeclaredJob], str | None]:
-        """Return a page by name, and the name after which the next page starts; None on the last page."""
+    def list_declared(self, caller: Caller, *, limit: int, after: str = "") -> tuple[Iterator[DeclaredJob], str | None]:
+        """Return a page by name, and the name after which the next page starts; None on the last page.
+
+        The jobs are those of now, however late they are iterated.
+        """
         sources = self._composer.sources
         known = sources.index.jobs.keys() | sources.stored.keys()
         names = sorted(name for name in known if is_declared_for(sources, name, caller))
         start = bisect_right(names, after)
         some = names[start : start + limit]
-        found = [job for name in some if (job := self.find_declared(name, caller)) is not None]
+        found = (job for name in some if (job := find_declared_job(sources, name, caller)) is not None)
         return found, some[-1] if start + limit < len(names) else None
 
     def list_sets(self, caller: Caller, *, limit: int, after: str = "") -> SetPage:

@@ -28,6 +28,8 @@ SCHEDULES_TABLE = "schedules"
 _PARTITION = "all"
 _ROWS_PER_APPLY = 100
 """Rows of one apply: Azure's limit for a transaction."""
+_COMPARED_INLINE = 100
+"""Schedules that are compared with their rows at once. More are compared in a thread, so that runs start in time."""
 _MAX_SINGLE_READS = 20
 """Changed jobs whose rows are read one by one; for more of them, all rows are listed."""
 
@@ -120,30 +122,10 @@ class ScheduleActivations:
     async def _record(
         self, schedules: Mapping[str, Schedule | None], known: Mapping[str, Row], now: datetime
     ) -> Mapping[str, datetime]:
-        since: dict[str, datetime] = {}
-        changes: list[Insert | Upsert] = []
-        for job, schedule in schedules.items():
-            row = known.get(job)
-            stored = decode_json(row.body) if row is not None else {}
-            if schedule is None:
-                if "schedule" in stored:
-                    changes.append(
-                        Upsert(
-                            SCHEDULES_TABLE,
-                            _PARTITION,
-                            job,
-                            _encode_row(None, datetime.fromisoformat(stored["since"]), stored),
-                        )
-                    )
-                continue
-            mark = _schedule_hash(schedule)
-            if stored.get("schedule") == mark:
-                # An activation in the future comes from a wrong clock.
-                since[job] = min(datetime.fromisoformat(stored["since"]), now)
-            else:
-                since[job] = now
-                write = Insert if row is None else Upsert
-                changes.append(write(SCHEDULES_TABLE, _PARTITION, job, _encode_row(mark, now, stored)))
+        if len(schedules) <= _COMPARED_INLINE:
+            since, changes = _compare(schedules, known, now)
+        else:
+            since, changes = await asyncio.to_thread(_compare, schedules, known, now)
         await self._apply_all(changes)
         return since
 
@@ -155,6 +137,37 @@ class ScheduleActivations:
         async for page in iterate_pages(self._store, SCHEDULES_TABLE, _PARTITION):
             for row in page:
                 yield row
+
+
+def _compare(
+    schedules: Mapping[str, Schedule | None], known: Mapping[str, Row], now: datetime
+) -> tuple[Mapping[str, datetime], Sequence[Insert | Upsert]]:
+    """Return since when each schedule is in force, and the changes of rows."""
+    since: dict[str, datetime] = {}
+    changes: list[Insert | Upsert] = []
+    for job, schedule in schedules.items():
+        row = known.get(job)
+        stored = decode_json(row.body) if row is not None else {}
+        if schedule is None:
+            if "schedule" in stored:
+                changes.append(
+                    Upsert(
+                        SCHEDULES_TABLE,
+                        _PARTITION,
+                        job,
+                        _encode_row(None, datetime.fromisoformat(stored["since"]), stored),
+                    )
+                )
+            continue
+        mark = _schedule_hash(schedule)
+        if stored.get("schedule") == mark:
+            # An activation in the future comes from a wrong clock.
+            since[job] = min(datetime.fromisoformat(stored["since"]), now)
+        else:
+            since[job] = now
+            write = Insert if row is None else Upsert
+            changes.append(write(SCHEDULES_TABLE, _PARTITION, job, _encode_row(mark, now, stored)))
+    return since, changes
 
 
 def _encode_row(mark: str | None, since: datetime, before: Mapping[str, str]) -> str:

@@ -53,7 +53,6 @@ router = ApiRouter("jobs", by_tag=True)
 async def list_jobs(
     services: ServicesDep,
     caller: CallerDep,
-    response: Response,
     name: NamesParameter = [],  # noqa: B006 - FastAPI copies it for each request
     kind: KindsParameter = [],  # noqa: B006
     tag: TagsParameter = [],  # noqa: B006
@@ -75,9 +74,10 @@ async def list_jobs(
         etag = services.stored_jobs.set_etag()
         if (unchanged := not_modified(etag, if_none_match)) is not None:
             return unchanged  # type: ignore[return-value]  # FastAPI passes a response on
-        response.headers["ETag"] = etag
         declared, rest = services.stored_jobs.list_declared(caller, limit=limit, after=continuation or "")
-        return DeclaredJobList(jobs=[DeclaredJobModel.from_declared(job) for job in declared], continuation=rest)
+        return await create_list_response(  # type: ignore[return-value]  # FastAPI passes a response on
+            "jobs", declared, DeclaredJobModel.from_declared, rest, {"ETag": etag}
+        )
     selection = parse_job_filters(name, kind, tag, state, outcome)
     page = await services.queries.list_jobs(limit=limit, after=continuation or "", selection=selection)
     return await create_list_response(  # type: ignore[return-value]  # FastAPI passes a response on

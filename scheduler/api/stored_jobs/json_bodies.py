@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -13,6 +14,9 @@ from scheduler.catalog.written_jobs import InvalidJson, parse_definition_json
 
 MAX_DEFINITION_BODY = 256 * 1024
 """Bytes of a request with one definition."""
+_PARSED_INLINE = 16 * 1024
+"""Bytes of a body that are parsed within a millisecond. A longer one is parsed in a thread, so that runs start in time.
+"""
 
 _EXAMPLE = {
     "name": "reports-api",
@@ -36,8 +40,12 @@ SET_BODY = describe_body(
 
 async def read_object(request: Request) -> dict[str, Any]:
     """Return the body, an object. Raises InvalidRequest with the reason."""
+    body = await request.body()
     try:
-        value = parse_definition_json(await request.body())
+        if len(body) <= _PARSED_INLINE:
+            value = parse_definition_json(body)
+        else:
+            value = await asyncio.to_thread(parse_definition_json, body)
     except InvalidJson as error:
         raise InvalidRequest(InvalidInput(location="body", message=str(error))) from None
     if not isinstance(value, dict):

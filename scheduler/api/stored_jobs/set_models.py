@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
+
+from pydantic_core import to_json
 
 from scheduler.api.models.base import ResponseModel
 from scheduler.api.stored_jobs.models import DefinitionProblem, FieldChangeModel
@@ -85,12 +89,40 @@ class SetPlanModel(ResponseModel):
             plan_id=plan.id,
             owner=plan.owner,
             applied=plan.is_applied,
-            added=[JobDifferenceModel.from_difference(one) for one in plan.added],
-            changed=[JobDifferenceModel.from_difference(one) for one in plan.changed],
-            removed=[JobDifferenceModel.from_difference(one) for one in plan.removed],
+            added=list(map(JobDifferenceModel.from_difference, plan.added)),
+            changed=list(map(JobDifferenceModel.from_difference, plan.changed)),
+            removed=list(map(JobDifferenceModel.from_difference, plan.removed)),
             unchanged=plan.unchanged,
             conflicts=[ReasonModel(name=name, reason=reason) for name, reason in plan.conflicts.items()],
             denied_targets=[ReasonModel(name=name, reason=reason) for name, reason in plan.review.denied.items()],
             unavailable_secrets=[DefinitionProblem.from_problem(problem) for problem in plan.review.secrets],
             warnings=[DefinitionProblem.from_problem(problem) for problem in plan.review.warnings],
         )
+
+
+def serialize_plan(plan: SetPlan) -> bytes:
+    """Return the JSON of the plan's model. For a thread.
+
+    The differences are serialized one by one, and removed from the plan: to serialize or to free 10,000 at once would
+    occupy the interpreter, also for the event loop.
+    """
+    rest = SetPlanModel.from_plan(replace(plan, added=[], changed=[], removed=[]))
+    parts: list[bytes] = []
+    for name in SetPlanModel.model_fields:
+        differences = {"added": plan.added, "changed": plan.changed, "removed": plan.removed}.get(name)
+        if differences is None:
+            text = to_json(getattr(rest, name))
+        else:
+            text = b"[%s]" % b",".join(map(_serialize_difference, _take_all(differences)))
+        parts.append(b'"%s":%s' % (name.encode(), text))
+    return b"{%s}" % b",".join(parts)
+
+
+def _serialize_difference(one: JobDifference) -> bytes:
+    return to_json(JobDifferenceModel.from_difference(one))
+
+
+def _take_all(differences: list[JobDifference]) -> Iterator[JobDifference]:
+    differences.reverse()
+    while differences:
+        yield differences.pop()

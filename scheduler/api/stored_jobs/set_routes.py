@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 from typing import Annotated, Final
 
-from fastapi import Path, Query
+from fastapi import Path, Query, Response
 
 from jobs.definition import NAME_PATTERN
 from scheduler.api.dependencies import CallerDep, Continuation, Limit, ServicesDep
+from scheduler.api.requests.body_rules import JSON_TYPE
 from scheduler.api.routing import ApiRouter
 from scheduler.api.stored_jobs.json_bodies import SET_BODY, JsonObject
-from scheduler.api.stored_jobs.set_models import SetList, SetPlanModel
+from scheduler.api.stored_jobs.set_models import SetList, SetPlanModel, serialize_plan
+from scheduler.operations.stored_jobs.sets import SetPlan
 
 MAX_SET_BODY: Final = 16 * 1024 * 1024
 """Bytes of a set, about 40,000 jobs."""
@@ -51,7 +54,8 @@ async def plan_set(
 
     Jobs of this owner that the set does not contain are removed. Nothing is changed.
     """
-    return SetPlanModel.from_plan(await services.operations.job_sets.plan(owner, document, caller, adopt=adopt))
+    plan = await services.operations.job_sets.plan(owner, document, caller, adopt=adopt)
+    return await _respond(plan)  # type: ignore[return-value]  # FastAPI passes a response on
 
 
 @router.manage(
@@ -72,4 +76,8 @@ async def apply_set(
 ) -> SetPlanModel:
     """Make all changes of a plan together, or none: 409 if the stored jobs, the files or the set have changed since."""
     plan = await services.operations.job_sets.apply(owner, document, plan_id, caller, adopt=adopt, dry_run=dry_run)
-    return SetPlanModel.from_plan(plan)
+    return await _respond(plan)  # type: ignore[return-value]  # FastAPI passes a response on
+
+
+async def _respond(plan: SetPlan) -> Response:
+    return Response(await asyncio.to_thread(serialize_plan, plan), media_type=JSON_TYPE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from config.job_files.job_set import JobSet, LocatedExternalUse
@@ -57,13 +57,15 @@ class ProgramDefinitionReviewer:
 
     async def review_stored(self, jobs: Sequence[LocatedStoredJob]) -> SetReview:
         """Return what these jobs need from outside and cannot have."""
+        together, denied, warnings = await asyncio.to_thread(self._review_set, jobs)
+        unavailable = await self._find_unavailable_secrets(use for use in together.uses if use.job.enabled)
+        return SetReview(denied, unavailable, warnings)
+
+    def _review_set(self, jobs: Sequence[LocatedStoredJob]) -> tuple[JobSet, Mapping[str, str], Sequence[Problem]]:
+        """Return the set, the reasons of denied targets by job, and the warnings."""
         together = name_jobs(join_uses(JobSet(), jobs), jobs)
         credentials = tuple(warnings_of_denied_credentials(together, self._bindings))
-        return SetReview(
-            find_denied_targets(together, self._guard),
-            await self._find_unavailable_secrets(use for use in together.uses if use.job.enabled),
-            (*together.warnings, *credentials),
-        )
+        return together, find_denied_targets(together, self._guard), (*together.warnings, *credentials)
 
     def _read(self, content: bytes, is_json: bool, snapshot: JobSnapshot) -> tuple[JobSet, tuple[Problem, ...]]:
         def find_related(jobs: Sequence[JobDefinition]) -> list[tuple[JobDefinition, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from datetime import datetime
 
 from jobs.schedules import Schedule
@@ -28,11 +29,22 @@ ACTIVATION_RETRY_DELAY = 0.5
 async def reload_jobs(opened: EmbeddedProgram, ticker: Ticker) -> None:
     """Put changed job files and stored jobs in force, and plan by them at once."""
     program = opened.program
-    unsaved: asyncio.Queue[tuple[dict[str, Schedule | None], datetime]] = asyncio.Queue()
+    unsaved: asyncio.Queue[tuple[Mapping[str, Schedule | None], datetime]] = asyncio.Queue()
+    changed = asyncio.Event()
 
     def apply_change(before: JobSnapshot) -> None:
         ticker.tick()
+        changed.set()
         unsaved.put_nowait((program.catalog.snapshot.changed_schedules(before), program.clock.now()))
+
+    async def plan_others() -> None:
+        """Plan the schedules that the first tick after a change has not planned, while due runs start in between."""
+        while True:
+            await changed.wait()
+            changed.clear()
+            while ticker.has_unplanned_changes:
+                await asyncio.sleep(0)
+                ticker.tick()
 
     async def save() -> None:
         """Save the activation time of changed schedules, for the next process."""
@@ -46,12 +58,13 @@ async def reload_jobs(opened: EmbeddedProgram, ticker: Ticker) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(opened.job_reloader.run())
             group.create_task(program.stored_jobs.watcher.run())
+            group.create_task(plan_others())
             group.create_task(save())
     finally:
         program.stored_jobs.composer.listeners.remove(apply_change)
 
 
-async def _save_activations(program: Program, schedules: dict[str, Schedule | None], since: datetime) -> bool:
+async def _save_activations(program: Program, schedules: Mapping[str, Schedule | None], since: datetime) -> bool:
     """Return whether the store has saved them."""
     try:
         await program.schedule_activations.record_changes(schedules, since)

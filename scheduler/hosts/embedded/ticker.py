@@ -8,11 +8,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 
 from jobs.ports import Clock
 from jobs.runs import Ticket
-from jobs.schedules import from_milliseconds
-from scheduler.catalog.catalog import Catalog
+from jobs.schedules import Schedule, from_milliseconds
+from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.planning.due_heap import DueHeap, DueInstant
 from scheduler.planning.plan import PausedJob, plan_due
 from scheduler.worker.port import TicketReceiver
@@ -33,6 +34,8 @@ MAX_BATCH_SPACING = timedelta(milliseconds=25)
 """Between the claims of two batches of one tick at most."""
 CLAIM_NOW_WITHIN = timedelta(seconds=1)
 """Tickets due within it are claimed at once."""
+MAX_CHANGES_PER_TICK = 100
+"""New and changed schedules that one tick plans: a few milliseconds of the event loop."""
 CLOCK_STEP_WARNING = timedelta(seconds=2)
 """A wall clock that is set back by more is logged; scheduler.planning.plan handles it."""
 
@@ -68,13 +71,21 @@ class Ticker:
         # A stored instant in the future: the clock was set back since. Start from now.
         after = min(after, self._last)
         self._heap = DueHeap(self._view.schedules(), after, in_force_since)
+        self._unplanned: dict[str, tuple[Schedule, datetime]] = {}
+        """New and changed schedules that are not in the heap yet, each with the instant since which it is in force."""
         self._submitted_ahead: list[Ticket] = []
         """Submitted tickets that were not due at the last tick."""
 
     @property
     def last_tick(self) -> datetime:
         """The time of the last tick: all tickets due until then, and some later ones, are submitted."""
-        return self._last
+        # A crash must not lose instants of schedules that the next tick plans.
+        return min((since for _, since in self._unplanned.values()), default=self._last)
+
+    @property
+    def has_unplanned_changes(self) -> bool:
+        """Return whether another tick is needed at once, because many schedules have changed together."""
+        return bool(self._unplanned)
 
     def repeated_until(self, now: datetime) -> datetime | None:
         """Return the end of a span that passes for the second time because the clock was set back; None otherwise.
@@ -94,7 +105,7 @@ class Ticker:
     def tick(self) -> None:
         """Submit all tickets that are due until a little after now, by the current jobs.
 
-        Also called as soon as jobs are reloaded: new and changed schedules start then.
+        Also called as soon as jobs are reloaded: new and changed schedules start then. See `has_unplanned_changes`.
         """
         now = self._clock.now()
         if now < self._last - CLOCK_STEP_WARNING:
@@ -132,15 +143,31 @@ class Ticker:
         An instant that was submitted for the previous schedule is the same run, and is not submitted again.
         """
         before, self._view = self._view, self._catalog.snapshot
-        if self._view is before:
+        if self._view is not before:
+            self._remove_changed(before, now)
+        if not self._unplanned:
             return []
-        changed = self._view.changed_schedules(before)
-        self._heap.replace_schedules(changed, dict.fromkeys(changed, now))
+        some = dict(islice(self._unplanned.items(), MAX_CHANGES_PER_TICK))
+        for job in some:
+            del self._unplanned[job]
+        since = {job: min(since, now) for job, (_, since) in some.items()}
+        self._heap.replace_schedules({job: schedule for job, (schedule, _) in some.items()}, since)
         there = {ticket.id for ticket in self._submitted_ahead}
-        found = self._heap.due_after(changed, now)
+        found = [each for job in some for each in self._heap.due_after((job,), since[job])]
         return [(at, job) for at, job in found if Ticket.scheduled(job, from_milliseconds(at), "").id not in there]
 
+    def _remove_changed(self, before: JobSnapshot, now: datetime) -> None:
+        """Remove the schedules that have changed from the heap. The new ones are in force from now."""
+        changed = self._view.changed_schedules(before)
+        self._heap.replace_schedules(dict.fromkeys(changed), {})
+        for job, schedule in changed.items():
+            self._unplanned.pop(job, None)
+            if schedule is not None:
+                self._unplanned[job] = schedule, now
+
     def _sleep_seconds(self) -> float:
+        if self._unplanned:
+            return 0.0
         next_at = self._heap.next_at
         if next_at is None:
             return MAX_TICK_INTERVAL

@@ -91,6 +91,9 @@ class StoredJobCommitter:
 
         `with_names`: keys of problems start with the name of the job, also if one job is changed.
         """
+        return await asyncio.to_thread(self._try_out, sources, writes, caller, with_names or len(writes) > 1)
+
+    def _try_out(self, sources: JobSources, writes: Sequence[JobWrite], caller: Caller, with_names: bool) -> JobSources:
         tree = sources.tree.with_entries(write.to_entry(sources.tree) for write in writes)
         names = {write.name for write in writes}
         for write in writes:
@@ -101,9 +104,9 @@ class StoredJobCommitter:
             raise InvalidDefinition(oversized)
         if sum(map(len, tree.buckets.values())) > MAX_STORED_NAMES:
             raise Conflict(f"more than {MAX_STORED_NAMES} names of stored jobs are not possible")
-        tried = await asyncio.to_thread(self._composer.try_out, tree)
+        tried = self._composer.try_out(tree)
         written = [tried.stored[write.name] for write in writes if write.definition is not None]
-        if problems := [*_problems_of(written, tried, caller, with_name=with_names or len(writes) > 1)]:
+        if problems := [*_problems_of(written, tried, caller, with_name=with_names)]:
             raise InvalidDefinition(problems)
         for name, one in tried.stored.items():
             if one.problems and name not in names and sources.stored[name].is_in_force:

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobs.ports import Clock
 from jobs.problems import Problem
@@ -29,6 +29,7 @@ from scheduler.queries.jobs_and_runs import next_due_instants
 from scheduler.queries.stored_jobs import FieldChange, compare_definitions
 from scheduler.stores.rows.json_text import encode_json
 from scheduler.stores.stored_jobs.writes import JobWrite
+from scheduler.turns import release_later
 
 NEXT_RUNS = 10
 """Due instants of a changed job before and after the change."""
@@ -61,9 +62,9 @@ class SetPlan:
 
     id: str
     owner: str
-    added: Sequence[JobDifference]
-    changed: Sequence[JobDifference]
-    removed: Sequence[JobDifference]
+    added: list[JobDifference]
+    changed: list[JobDifference]
+    removed: list[JobDifference]
     unchanged: int
     conflicts: Mapping[str, str]
     review: SetReview
@@ -96,7 +97,8 @@ class JobSetApplier:
         sources = await self._committer.read_sources()
         found = await asyncio.to_thread(_compare, sources, owner, written, adopt, self._committer, caller)
         plan_id = await asyncio.to_thread(_plan_id, sources, owner, written, adopt)
-        plan, _ = await self._describe(sources, plan_id, owner, found, caller)
+        plan, tried = await self._describe(sources, plan_id, owner, found, caller)
+        release_later([*tried.stored.values()])
         return plan
 
     async def apply(
@@ -117,8 +119,10 @@ class JobSetApplier:
             plan, tried = await self._describe(sources, plan_id, owner, found, caller, is_applied=not dry_run)
             plans[:] = [plan]
             if dry_run or not found.writes:
+                release_later([*tried.stored.values()])
                 return UNCHANGED
-            return Decision(found.writes, audit_set(owner, sources.tree, found.writes), tried)
+            change = await asyncio.to_thread(audit_set, owner, sources.tree, found.writes)
+            return Decision(found.writes, change, tried)
 
         await self._committer.commit(caller, decide)
         return plans[0]
@@ -135,31 +139,43 @@ class JobSetApplier:
     ) -> tuple[SetPlan, JobSources]:
         """Return the plan, and the jobs after it."""
         tried = await self._committer.try_out(sources, found.writes, caller, with_names=True)
-        names = {write.name: write for write in found.writes}
-        differences = await asyncio.to_thread(_find_differences, names, sources, tried, self._clock.now())
-        new = [tried.stored[name].located for name, write in names.items() if write.definition is not None]
+        differences, new = await asyncio.to_thread(_describe_writes, found.writes, sources, tried, self._clock.now())
         plan = SetPlan(
             id=plan_id,
             owner=owner,
-            added=[one for name, one in differences.items() if sources.tree.find_job(name) is None],
-            changed=[
-                one
-                for name, one in differences.items()
-                if sources.tree.find_job(name) is not None and names[name].definition is not None
-            ],
-            removed=[one for name, one in differences.items() if names[name].definition is None],
+            added=differences.added,
+            changed=differences.changed,
+            removed=differences.removed,
             unchanged=found.unchanged,
             conflicts=found.conflicts,
-            review=await self._review([one for one in new if one is not None]),
+            review=await self._review(new),
             is_applied=is_applied,
         )
         return plan, tried
 
 
-def _find_differences(
-    names: Iterable[str], sources: JobSources, tried: JobSources, now: datetime
-) -> Mapping[str, JobDifference]:
-    return {name: _find_difference(name, sources, tried, now) for name in names}
+class _SortedDifferences(NamedTuple):
+    added: list[JobDifference]
+    changed: list[JobDifference]
+    removed: list[JobDifference]
+
+
+def _describe_writes(
+    writes: Sequence[JobWrite], sources: JobSources, tried: JobSources, now: datetime
+) -> tuple[_SortedDifferences, Sequence[LocatedStoredJob]]:
+    """Return the differences, and the jobs that are written."""
+    sorted_differences = _SortedDifferences([], [], [])
+    new: list[LocatedStoredJob] = []
+    for name, write in {write.name: write for write in writes}.items():
+        difference = _find_difference(name, sources, tried, now)
+        if write.definition is None:
+            sorted_differences.removed.append(difference)
+            continue
+        is_known = sources.tree.find_job(name) is not None
+        (sorted_differences.changed if is_known else sorted_differences.added).append(difference)
+        if (located := tried.stored[name].located) is not None:
+            new.append(located)
+    return sorted_differences, new
 
 
 def _find_difference(name: str, sources: JobSources, tried: JobSources, now: datetime) -> JobDifference:
@@ -184,15 +200,12 @@ def _read(document: Any) -> WrittenJobs:
 
 def _plan_id(sources: JobSources, owner: str, written: WrittenJobs, adopt: bool) -> str:
     head = sources.tree.head
-    parts = [
-        head.generation,
-        head.digest,
-        sources.files.digest,
-        owner,
-        adopt,
-        dict(sorted(written.definitions.items())),
-    ]
-    return hashlib.sha256(encode_json(parts).encode()).hexdigest()[:32]
+    parts = [head.generation, head.digest, sources.files.digest, owner, adopt]
+    found = hashlib.sha256(encode_json(parts).encode())
+    # Job by job: one call for all of 10,000 would occupy the interpreter for 10 ms, also in a thread.
+    for name, definition in sorted(written.definitions.items()):
+        found.update(encode_json([name, definition]).encode())
+    return found.hexdigest()[:32]
 
 
 def _compare(

@@ -44,6 +44,9 @@ adds an entry."""
 MAX_PRUNED = 5000
 """Entries that one call deletes."""
 
+_SEALED_INLINE = 20_000
+"""Characters of entries that are sealed at once. More are sealed in a thread, so that runs start in time."""
+
 _Waiting = tuple[Mapping[str, Any], "asyncio.Future[AuditEntry]"]
 
 
@@ -118,9 +121,9 @@ class AuditLog:
 
     async def _write_waiting(self) -> None:
         while self._waiting:
-            batch = self._take_batch()
+            batch, size = self._take_batch()
             try:
-                entries = await self._append_batch([content for content, _ in batch])
+                entries = await self._append_batch([content for content, _ in batch], size)
             except BaseException as error:
                 self._head = None
                 cause = error if isinstance(error, Exception) else StoreError("the program stops")
@@ -134,21 +137,26 @@ class AuditLog:
                     if not stored.done():
                         stored.set_result(entry)
 
-    def _take_batch(self) -> list[_Waiting]:
+    def _take_batch(self) -> tuple[list[_Waiting], int]:
+        """Return entries to write together, and their characters."""
         batch: list[_Waiting] = []
         size = 0
         for content, stored in self._waiting[:_MAX_BATCH]:
-            size += len(encode_json(content))
-            if batch and size > _MAX_BATCH_CHARACTERS:
+            length = len(encode_json(content))
+            if batch and size + length > _MAX_BATCH_CHARACTERS:
                 break
+            size += length
             batch.append((content, stored))
         del self._waiting[: len(batch)]
-        return batch
+        return batch, size
 
-    async def _append_batch(self, contents: Sequence[Mapping[str, Any]]) -> Sequence[AuditEntry]:
+    async def _append_batch(self, contents: Sequence[Mapping[str, Any]], size: int) -> Sequence[AuditEntry]:
         for number in range(MAX_APPEND_TRIES):
             head = self._head if self._head is not None else await self.read_head()
-            entries = _seal_all(contents, head)
+            if size <= _SEALED_INLINE:
+                entries = _seal_all(contents, head)
+            else:
+                entries = await asyncio.to_thread(_seal_all, contents, head)
             last = entries[-1]
             new_head = encode_json({"seq": last.sequence, "hash": last.hash})
             try:

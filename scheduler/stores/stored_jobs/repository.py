@@ -125,19 +125,9 @@ class StoredJobs:
     async def _insert_rows(self, tree: JobTree, writes: Sequence[JobWrite], at: datetime, by: str) -> JobTree:
         """Insert the rows of the changes, which no head names. Return the tree with its head, which is not stored."""
         stamp = _new_stamp(at)
-        changes: dict[str, list[Change]] = {}
-        buckets = {bucket: dict(entries) for bucket, entries in tree.buckets.items()}
-        keys = dict(tree.head.buckets)
-        for write in writes:
-            bucket = bucket_of(write.name)
-            version = next_version(tree.find(write.name), write, stamp, at, by)
-            changes.setdefault(bucket, []).append(_insert(bucket, version.row_key, encode_version(version)))
-            buckets.setdefault(bucket, {})[write.name] = write.to_entry(tree, version.row_key)
-        for bucket, rows in changes.items():
-            keys[bucket] = f"{BUCKET_KEY}{stamp}"
-            rows.append(_insert(bucket, keys[bucket], encode_bucket(buckets[bucket])))
-        await self._insert_all(list(changes.values()))
-        return JobTree(TreeHead(tree.head.generation + 1, keys, tree.head.swept), buckets)
+        new, changes = await asyncio.to_thread(_build_rows, tree, writes, stamp, at, by)
+        await self._insert_all(changes)
+        return new
 
     async def forget(self, tree: JobTree, names: Collection[str], at: datetime) -> JobTree:
         """Remove the entries of deleted jobs, whose names are then new. Raises HeadMoved: nothing was removed."""
@@ -197,8 +187,8 @@ class StoredJobs:
         rows = await self._get_rows(changed)
         if rows is None:
             return None
-        for (bucket, _), row in zip(changed, rows, strict=True):
-            entries = decode_bucket(row)
+        decoded = await asyncio.to_thread(_decode_buckets, rows)
+        for (bucket, _), entries in zip(changed, decoded, strict=True):
             if not await self._read_texts(bucket, entries, known):
                 return None
             buckets[bucket] = entries
@@ -237,6 +227,28 @@ def format_stamp(at: datetime) -> str:
 def _new_stamp(at: datetime) -> str:
     """Return the end of the keys of one change, with a part that makes it unique."""
     return f"{format_stamp(at)}-{secrets.token_hex(4)}"
+
+
+def _decode_buckets(rows: Sequence[Row]) -> Sequence[dict[str, StoredEntry]]:
+    return [decode_bucket(row) for row in rows]
+
+
+def _build_rows(
+    tree: JobTree, writes: Sequence[JobWrite], stamp: str, at: datetime, by: str
+) -> tuple[JobTree, Sequence[Sequence[Change]]]:
+    """Return the tree after the changes, and the new rows of each bucket."""
+    changes: dict[str, list[Change]] = {}
+    buckets = {bucket: dict(entries) for bucket, entries in tree.buckets.items()}
+    keys = dict(tree.head.buckets)
+    for write in writes:
+        bucket = bucket_of(write.name)
+        version = next_version(tree.find(write.name), write, stamp, at, by)
+        changes.setdefault(bucket, []).append(_insert(bucket, version.row_key, encode_version(version)))
+        buckets.setdefault(bucket, {})[write.name] = write.to_entry(tree, version.row_key)
+    for bucket, rows in changes.items():
+        keys[bucket] = f"{BUCKET_KEY}{stamp}"
+        rows.append(_insert(bucket, keys[bucket], encode_bucket(buckets[bucket])))
+    return JobTree(TreeHead(tree.head.generation + 1, keys, tree.head.swept), buckets), list(changes.values())
 
 
 def _insert(bucket: str, key: str, body: str) -> Insert:

@@ -6,7 +6,7 @@ import asyncio
 
 from scheduler.api.list_response import create_list_response
 from scheduler.api.models.jobs import DependencyModel
-from scheduler.turns import convert_each
+from scheduler.turns import convert_each, release_later
 from tests.scheduler.api.api_client import ApiClient
 
 
@@ -42,6 +42,21 @@ async def test_other_tasks_run_while_a_list_is_converted() -> None:
 
     assert converted == [slow(number) for number in range(100)]
     assert turns > 5
+
+
+async def test_references_are_dropped_in_short_steps() -> None:
+    class Slow:
+        def __del__(self) -> None:
+            sum(range(20_000))
+
+    items = [Slow() for _ in range(100)]
+    lengths: list[int] = []
+    release_later(items)
+    while items:
+        await asyncio.sleep(0)
+        lengths.append(len(items))
+
+    assert len(set(lengths)) > 5
 
 
 async def test_the_lists_of_the_api_have_the_fields_of_their_schema() -> None:

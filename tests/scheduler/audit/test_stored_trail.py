@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +14,8 @@ from jobs.redaction import Redactor
 from scheduler.audit.stored_trail import StoredAuditTrail
 from scheduler.audit.trail import MAX_STATE_CHARACTERS, AuditedChange, Refusal
 from scheduler.audit.verification import ChainVerifier
-from scheduler.stores.audit.chain import digest_of
+from scheduler.stores.audit import log
+from scheduler.stores.audit.chain import AuditEntry, digest_of, seal_entry
 from scheduler.stores.audit.log import AuditLog
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.rows.size_limits import LARGEST_ROW_BYTES
@@ -55,6 +58,24 @@ async def test_a_change_is_stored_with_who_how_and_from_where() -> None:
         "before": None,
         "after": {"reason": "move"},
     }
+
+
+async def test_the_entry_of_many_jobs_is_made_outside_of_the_thread_of_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    desk, threads = Desk(), list[int]()
+
+    def seal(*arguments: Any) -> AuditEntry:
+        threads.append(threading.get_ident())
+        return seal_entry(*arguments)
+
+    monkeypatch.setattr(log, "seal_entry", seal)
+    jobs = tuple(f"job-{number}" for number in range(3000))
+    for change in (replace(PAUSE, jobs=jobs), PAUSE):
+        await desk.trail.record(API_CALLER, change)
+
+    assert [thread == threading.get_ident() for thread in threads] == [False, True]
+    assert [entry["jobs"] for entry in await desk.entries()] == [[*jobs], ["checkout"]]
 
 
 async def test_a_failure_names_the_entry_of_its_change() -> None:

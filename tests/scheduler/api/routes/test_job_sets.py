@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+from collections import defaultdict
+from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
+from jobs.problems import Problem
+from scheduler.api.stored_jobs import json_bodies, set_routes
+from scheduler.api.stored_jobs.set_models import SetPlanModel, serialize_plan
+from scheduler.catalog import composition
+from scheduler.operations.stored_jobs import committing, sets
+from scheduler.operations.stored_jobs.sets import JobDifference, SetPlan, SetReview
+from scheduler.queries.stored_jobs import FieldChange
+from scheduler.stores.stored_jobs import repository
 from tests.scheduler.api.api_client import ApiClient
 
 CHECK = {"kind": "http", "url": "http://127.0.0.1:9/"}
@@ -125,3 +138,51 @@ async def test_sets_are_listed_with_their_number_of_jobs_and_last_change() -> No
     assert [(one["owner"], one["jobs"]) for one in sets] == [("reports", 1), ("shop", 2)]
     assert page["generation"] == 3
     assert sets[1]["changed_at"] <= sets[0]["changed_at"] <= before.isoformat()
+
+
+async def test_what_takes_longer_with_each_job_runs_outside_of_the_thread_of_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads: dict[str, set[int]] = defaultdict(set)
+
+    def watch(where: Any, name: str) -> None:
+        original = getattr(where, name)
+
+        def watched(*arguments: Any, **named: Any) -> Any:
+            threads[name].add(threading.get_ident())
+            return original(*arguments, **named)
+
+        monkeypatch.setattr(where, name, watched)
+
+    for where, name in (
+        (json_bodies, "parse_definition_json"),
+        (sets, "read_written_jobs"),
+        (sets, "_compare"),
+        (sets, "_plan_id"),
+        (sets, "_describe_writes"),
+        (sets, "audit_set"),
+        (committing, "_find_oversized"),
+        (composition, "build_snapshot"),
+        (repository, "_build_rows"),
+        (set_routes, "serialize_plan"),
+    ):
+        watch(where, name)
+
+    async with ApiClient() as client:
+        await applied(client, job_set(*(f"job-{number:04}" for number in range(400))))
+
+    assert len(threads) == 10
+    assert not [name for name, used in threads.items() if threading.get_ident() in used]
+
+
+async def test_the_response_of_a_plan_is_the_json_of_its_model() -> None:
+    now = datetime(2026, 11, 28, 9, tzinfo=UTC)
+    fields = [FieldChange("schedule.every", "30s", None)]
+    added, changed = [JobDifference("ä"), JobDifference("b", [], [], [now])], [JobDifference("c", fields, [now], [now])]
+    found = SetReview({"b": "denied"}, [Problem("check.url", "secret x: is missing")], [Problem("", "w")])
+    planned = SetPlan("1" * 32, "shop", added, changed, [], 3, {"d": "is used"}, found)
+
+    expected = SetPlanModel.from_plan(planned).model_dump_json()
+
+    assert serialize_plan(planned).decode() == expected
+    assert (planned.added, planned.changed) == ([], [])

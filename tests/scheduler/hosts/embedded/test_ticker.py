@@ -10,7 +10,13 @@ import pytest
 
 from jobs.runs import Ticket
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
-from scheduler.hosts.embedded.ticker import MAX_BATCH_SPACING, MAX_TICK_INTERVAL, SUBMIT_AHEAD, Ticker
+from scheduler.hosts.embedded.ticker import (
+    MAX_BATCH_SPACING,
+    MAX_CHANGES_PER_TICK,
+    MAX_TICK_INTERVAL,
+    SUBMIT_AHEAD,
+    Ticker,
+)
 from scheduler.planning.missed_span import MissedSpan
 from scheduler.stores.pauses import Pause
 from tests.scheduler.fakes import START, VirtualClock, entry
@@ -314,3 +320,33 @@ def test_what_the_old_schedule_missed_is_not_caught_up_by_the_new_one() -> None:
     ticking.pass_seconds(19)
 
     assert ticking.due("a") == [3620]
+
+
+def test_many_new_schedules_are_planned_bit_by_bit_and_none_loses_an_instant() -> None:
+    ticking = Ticking(entry("a", "every 1s"))
+    ticking.pass_seconds(3)
+    names = [f"new-{number}" for number in range(2 * MAX_CHANGES_PER_TICK + 1)]
+    changed_at = ticking.clock.now()
+
+    ticking.change(*(entry(name, "every 1s") for name in ("a", *names)))
+    planned_at_once = {ticket.job for ticket in ticking.started} - {"a"}
+    ticking.clock.move(0.5)
+    assert (len(planned_at_once), ticking.ticker.last_tick) == (MAX_CHANGES_PER_TICK, changed_at)
+    while ticking.ticker.has_unplanned_changes:
+        ticking.ticker.tick()
+    ticking.pass_seconds(2)
+
+    assert {tuple(ticking.due(name)) for name in names} == {(4, 5, 6, 7)}
+    assert ticking.due("a") == [1, 2, 3, 4, 5, 6, 7]
+    assert ticking.ticker.last_tick == ticking.clock.now()
+
+
+def test_of_many_new_schedules_one_that_is_removed_again_is_not_planned() -> None:
+    ticking = Ticking()
+    names = [f"new-{number:03}" for number in range(MAX_CHANGES_PER_TICK + 1)]
+    ticking.change(*(entry(name, "every 1s") for name in names))
+
+    ticking.change(*(entry(name, "every 1s") for name in names[:-1]))
+    ticking.pass_seconds(1)
+
+    assert (ticking.due(names[0]), ticking.due(names[-1])) == ([1, 2, 3], [])
