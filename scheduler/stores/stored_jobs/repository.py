@@ -36,7 +36,7 @@ from scheduler.stores.stored_jobs.tree import (
     StoredEntry,
     TreeHead,
     bucket_of,
-    decode_bucket,
+    decode_buckets,
     decode_version,
     encode_bucket,
     encode_version,
@@ -124,8 +124,7 @@ class StoredJobs:
 
     async def _insert_rows(self, tree: JobTree, writes: Sequence[JobWrite], at: datetime, by: str) -> JobTree:
         """Insert the rows of the changes, which no head names. Return the tree with its head, which is not stored."""
-        stamp = _new_stamp(at)
-        new, changes = await asyncio.to_thread(_build_rows, tree, writes, stamp, at, by)
+        new, changes = await asyncio.to_thread(_build_rows, tree, writes, _new_stamp(at), at, by)
         await self._insert_all(changes)
         return new
 
@@ -187,7 +186,7 @@ class StoredJobs:
         rows = await self._get_rows(changed)
         if rows is None:
             return None
-        decoded = await asyncio.to_thread(_decode_buckets, rows)
+        decoded = await asyncio.to_thread(decode_buckets, rows)
         for (bucket, _), entries in zip(changed, decoded, strict=True):
             if not await self._read_texts(bucket, entries, known):
                 return None
@@ -227,10 +226,6 @@ def format_stamp(at: datetime) -> str:
 def _new_stamp(at: datetime) -> str:
     """Return the end of the keys of one change, with a part that makes it unique."""
     return f"{format_stamp(at)}-{secrets.token_hex(4)}"
-
-
-def _decode_buckets(rows: Sequence[Row]) -> Sequence[dict[str, StoredEntry]]:
-    return [decode_bucket(row) for row in rows]
 
 
 def _build_rows(

@@ -193,6 +193,10 @@ def decode_bucket(row: Row) -> dict[str, StoredEntry]:
     }
 
 
+def decode_buckets(rows: Iterable[Row]) -> list[dict[str, StoredEntry]]:
+    return [decode_bucket(row) for row in rows]
+
+
 def encode_version(version: JobVersion) -> str:
     return encode_json(
         {
