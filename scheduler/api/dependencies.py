@@ -65,11 +65,15 @@ def create_caller(request: Request, principal: Principal) -> Caller:
 
 async def reject_unknown_query(request: Request) -> None:
     """Reject unknown query parameters: an ignored misspelt filter would give wrong results."""
+    if not request.scope["query_string"]:
+        return
     route = request.scope["route"]
     parameters = route.dependant.query_params if isinstance(route, APIRoute) else []
     known = [parameter.alias for parameter in parameters]
-    lists = {parameter.alias for parameter in parameters if get_origin(parameter.field_info.annotation) is list}
     given = Counter(name for name, _ in request.query_params.multi_items() if name != FUNCTION_KEY)
+    if given.total() == len(given) and given.keys() <= {*known}:
+        return
+    lists = {parameter.alias for parameter in parameters if get_origin(parameter.field_info.annotation) is list}
     errors = [
         *_unknown_parameters(given, known),
         *(_repeated_parameter(name) for name in known if given[name] > 1 and name not in lists),

@@ -7,6 +7,8 @@ from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
 from fastapi import APIRouter, Depends
+from starlette.routing import Match
+from starlette.types import Scope as RequestScope
 
 from scheduler.api.declared_route import DeclaredRoute
 from scheduler.api.dependencies import reject_unknown_query
@@ -42,6 +44,14 @@ class ApiRouter(APIRouter):
         )
         self.declared: list[DeclaredRoute] = []
         self._by_tag = by_tag
+        self._starts: tuple[str, ...] = ()
+        """The start of each declared path, up to its first parameter."""
+
+    def matches(self, scope: RequestScope) -> tuple[Match, RequestScope]:
+        """Exclude by its start a path that no route here has: FastAPI matches each request with each router."""
+        if not scope.get("root_path") and not scope.get("path", "").startswith(self._starts):
+            return Match.NONE, {}
+        return super().matches(scope)
 
     def public(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         """Add a GET that requires no key."""
@@ -70,6 +80,7 @@ class ApiRouter(APIRouter):
     def _declare(self, scope: Scope, method: str, path: str, options: dict[str, Any]) -> Callable[[Endpoint], Endpoint]:
         body = BodyRule(tuple(options.pop("accepts", (JSON_TYPE,))), options.pop("max_body", MAX_BODY_BYTES))
         self.declared.append(DeclaredRoute(scope, method, path, body, options.pop("by_tag", self._by_tag)))
+        self._starts = (*self._starts, path.partition("{")[0])
         problems: Iterable[HTTPStatus] = options.pop("problems", ())
         described: dict[str, Any] = options.pop("openapi_extra", {})
         extra = {SCOPE: scope.value, PROBLEMS: [int(status) for status in problems], **described}
