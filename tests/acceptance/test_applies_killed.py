@@ -9,7 +9,7 @@ import asyncio
 import os
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ from scheduler.stores.stored_jobs.repository import STORED_JOBS_TABLE, StoredJob
 from scheduler.stores.stored_jobs.sweeping import SWEEP_INTERVAL, StoredJobSweeper
 from scheduler.stores.stored_jobs.tree import BUCKET_COUNT, JobTree
 from tests.acceptance.forked_programs import ForkedPrograms, KillAfter
-from tests.parts.azurite import Azurite, fresh_prefix
+from tests.parts.azurite import Azurite
 from tests.parts.proc import run
 
 KILLS = int(os.environ.get("APPLY_KILLS", "6"))
@@ -316,48 +316,53 @@ async def kill_applies(store: Store, env: Mapping[str, str], folder: Path, kills
     return killed.died
 
 
+DIED: defaultdict[str, Counter[str]] = defaultdict(Counter)
+"""In which steps processes died, by store, in all rounds so far."""
+
+
 def rounds() -> list[tuple[int, int]]:
     """The seed and the kills of each store."""
     return [(SEED + start, min(KILLS_OF_A_STORE, KILLS - start)) for start in range(0, KILLS, KILLS_OF_A_STORE)]
 
 
+each_round = pytest.mark.parametrize(("seed", "kills"), rounds())
+"""A test a round: pytest ends one that takes longer than faulthandler_timeout."""
+
+
+@each_round
 @pytest.mark.slow
-@pytest.mark.timeout(300 + 30 * KILLS)
-async def test_a_server_that_is_killed_during_applies_has_the_old_set_or_the_new_one(tmp_path: Path) -> None:
-    died: Counter[str] = Counter()
-    for seed, kills in rounds():
-        (folder := tmp_path / str(seed)).mkdir()
-        (folder / "jobs").mkdir()
-        env = {
-            "SCHEDULER_ENVIRONMENT": "test",
-            "SCHEDULER_JOBS": str(folder / "jobs"),
-            "SCHEDULER_STORE": f"sqlite:///{folder / 'state.db'}",
-        }
-        store = await open_sqlite(folder / "state.db", StoreAccess.SHARED)
-        died += await kill_applies(store, env, folder, kills, seed)
-        await store.aclose()
-    print(dict(died))
+@pytest.mark.timeout(300 + 30 * KILLS_OF_A_STORE)
+async def test_a_server_that_is_killed_during_applies_has_the_old_set_or_the_new_one(
+    seed: int, kills: int, tmp_path: Path
+) -> None:
+    (tmp_path / "jobs").mkdir()
+    env = {
+        "SCHEDULER_ENVIRONMENT": "test",
+        "SCHEDULER_JOBS": str(tmp_path / "jobs"),
+        "SCHEDULER_STORE": f"sqlite:///{tmp_path / 'state.db'}",
+    }
+    store = await open_sqlite(tmp_path / "state.db", StoreAccess.SHARED)
+    DIED["SQLite"] += await kill_applies(store, env, tmp_path, kills, seed)
+    print("SQLite:", dict(DIED["SQLite"]))
+    await store.aclose()
 
 
 @pytest.mark.skipif("APPLY_KILLS" not in os.environ, reason="takes minutes; APPLY_KILLS=20 runs it")
+@each_round
 @pytest.mark.slow
-@pytest.mark.timeout(300 + 30 * KILLS)
+@pytest.mark.timeout(300 + 30 * KILLS_OF_A_STORE)
 async def test_a_process_that_is_killed_during_applies_on_azure_leaves_the_old_set_or_the_new_one(
-    azurite: Azurite, tmp_path: Path
+    seed: int, kills: int, azurite: Azurite, storage_prefix: str, tmp_path: Path
 ) -> None:
-    died: Counter[str] = Counter()
-    for seed, kills in rounds():
-        (folder := tmp_path / str(seed)).mkdir()
-        (folder / "jobs").mkdir()
-        prefix = fresh_prefix()
-        env = {
-            "SCHEDULER_ENVIRONMENT": "test",
-            "SCHEDULER_JOBS": str(folder / "jobs"),
-            "SCHEDULER_STORE": "azure",
-            "SCHEDULER_STORAGE__PREFIX": prefix,
-            "AzureWebJobsStorage": azurite.connection_string,
-        }
-        store = await open_azure_tables(connection_string=azurite.connection_string, prefix=prefix)
-        died += await kill_applies(store, env, folder, kills, seed)
-        await store.aclose()
-    print(dict(died))
+    (tmp_path / "jobs").mkdir()
+    env = {
+        "SCHEDULER_ENVIRONMENT": "test",
+        "SCHEDULER_JOBS": str(tmp_path / "jobs"),
+        "SCHEDULER_STORE": "azure",
+        "SCHEDULER_STORAGE__PREFIX": storage_prefix,
+        "AzureWebJobsStorage": azurite.connection_string,
+    }
+    store = await open_azure_tables(connection_string=azurite.connection_string, prefix=storage_prefix)
+    DIED["Azurite"] += await kill_applies(store, env, tmp_path, kills, seed)
+    print("Azurite:", dict(DIED["Azurite"]))
+    await store.aclose()
