@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from scheduler.identity.caller import Caller
 
+TAGS_OF_JOBS: Final = "tags"
+"""Member of `after` in an entry about several jobs: the combinations of tags that they have before and after. A caller
+that is limited to tags sees the state only if it sees each of them."""
 MAX_STATE_CHARACTERS = 64_000
 """Characters of `before` or `after` as JSON, unless a change sets another limit."""
 

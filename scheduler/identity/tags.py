@@ -1,13 +1,13 @@
-"""The tags that limit a principal, written `team:payments`. Pure.
+"""The tags that limit a principal, written `team:payments`, and the tags of a written definition. Pure.
 
-Used by scheduler.operations.api_keys, scheduler.authentication and scheduler.api.
+Used by scheduler.operations, scheduler.queries.audit, scheduler.authentication and scheduler.api.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 _CONTROL = r"\x00-\x1f\x7f-\x9f"
 _SPACE = rf"{_CONTROL} \xa0"
@@ -28,6 +28,13 @@ def format_tag_limits(tags: Tags) -> list[str]:
 def describe_invisible_job(tags: Tags) -> str:
     """Return why a caller that is limited to these tags cannot define a job without them."""
     return f"the job would not exist for you: expected the tag {' or '.join(format_tag_limits(tags))}"
+
+
+def written_tags(definition: Any) -> Mapping[str, str]:
+    """Return the tags of a definition in the full or in the flat form, as it was written."""
+    written = definition.items() if isinstance(definition, Mapping) else ()
+    tags = next((value for key, value in written if key.lower() == "tags"), None)
+    return tags if isinstance(tags, Mapping) else {}
 
 
 def _parse_tag_limit(text: str) -> tuple[str, str]:

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from scheduler.audit.trail import TAGS_OF_JOBS
 from scheduler.audit.verification import ChainVerifier, Verification
 from scheduler.catalog.catalog import Catalog
 from scheduler.identity.principal import Principal, Role
+from scheduler.identity.tags import written_tags
 from scheduler.queries.time_range import ANY_TIME, TimeRange
 from scheduler.stores.audit.chain import ChainHead, canonical_json
 from scheduler.stores.audit.log import AuditLog, sequence_of
@@ -198,17 +200,18 @@ class AuditQueries:
 
 
 def _has_hidden_state(principal: Principal, fields: Mapping[str, Any]) -> bool:
-    """Return whether a job had other tags before or after the change: then it did not exist for the principal."""
-    states = [fields.get("before"), fields.get("after")]
-    definitions = [state["definition"] for state in states if isinstance(state, dict) and "definition" in state]
-    return any(not principal.sees(_tags_of(definition)) for definition in definitions)
+    """Return whether a job had other tags before or after the change: then it did not exist for the principal.
 
-
-def _tags_of(definition: Any) -> Mapping[str, str]:
-    """Return the tags of a definition in the full or in the flat form, as it was written."""
-    written = definition.items() if isinstance(definition, dict) else ()
-    tags = next((value for key, value in written if key.lower() == "tags"), None)
-    return tags if isinstance(tags, dict) else {}
+    Also if that is unknown: an entry without the tags of its jobs does not show how they differ.
+    """
+    states = [state for side in ("before", "after") if isinstance(state := fields.get(side), dict)]
+    known = [written_tags(state["definition"]) for state in states if "definition" in state]
+    for state in states:
+        tags = state.get(TAGS_OF_JOBS)
+        known += [each if isinstance(each, dict) else {} for each in tags] if isinstance(tags, list) else []
+        if state.get("cut") or ("differences" in state and not isinstance(tags, list)):
+            return True
+    return any(not principal.sees(tags) for tags in known)
 
 
 def _parse(row: Row) -> Mapping[str, Any]:

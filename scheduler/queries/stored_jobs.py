@@ -7,8 +7,8 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from jobs.problems import Problem, dotted_path
 from jobs.problems.suggestions import suggest_sorted_name
@@ -25,6 +25,8 @@ from scheduler.stores.stored_jobs.tree import JobVersion, StoredEntry
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
 
+COPY_OF: Final = "copy of "
+"""Start of the comment of the first version of a copy; the name of the copied job follows."""
 _ABSENT = object()
 Define = Callable[[str, object, int], LocatedStoredJob | tuple[Problem, ...]]
 """Returns the job of a definition, or what is wrong with it. See JobComposer.define."""
@@ -98,7 +100,7 @@ class StoredJobQueries:
         visible = select_visible_versions(versions, caller, self._composer.define)
         if not visible:
             raise unknown_job(self._composer.sources, name, caller)
-        return visible
+        return [self._hide_copied(version, caller) for version in visible]
 
     async def get_version(self, name: str, number: int, caller: Caller) -> JobVersion:
         """Raises UnknownJob, NotFound, StoreError."""
@@ -119,6 +121,13 @@ class StoredJobQueries:
             return {}
         located = self._composer.define(version.name, version.definition, version.number)
         return located.job.to_json() if isinstance(located, LocatedStoredJob) else version.definition
+
+    def _hide_copied(self, version: JobVersion, caller: Caller) -> JobVersion:
+        """Return the version, without the name of a copied job that does not exist for the caller."""
+        copied = version.comment.removeprefix(COPY_OF)
+        if copied == version.comment or is_declared_for(self._composer.sources, copied, caller):
+            return version
+        return replace(version, comment="")
 
     def _require_entry(self, name: str, caller: Caller) -> StoredEntry:
         sources = self._composer.sources

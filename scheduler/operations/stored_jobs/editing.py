@@ -18,7 +18,13 @@ from scheduler.operations.stored_jobs.committing import UNCHANGED, Decision, Sto
 from scheduler.operations.stored_jobs.merge_patch import apply_merge_patch
 from scheduler.operations.stored_jobs.preconditions import Precondition
 from scheduler.operations.stored_jobs.visibility import is_used_by_others, refuse_file_job, refuse_used_name
-from scheduler.queries.stored_jobs import find_declared_job, find_stored_job, select_visible_versions, unknown_job
+from scheduler.queries.stored_jobs import (
+    COPY_OF,
+    find_declared_job,
+    find_stored_job,
+    select_visible_versions,
+    unknown_job,
+)
 from scheduler.stores.rows.json_text import decode_json, encode_json
 from scheduler.stores.stored_jobs.repository import StoredJobs
 from scheduler.stores.stored_jobs.tree import JobVersion, StoredEntry
@@ -69,7 +75,7 @@ class StoredJobEditor:
                 raise unknown_job(sources, name, caller)
             refuse_used_name(sources, new_name, caller)
             definition = rename_definition(apply_merge_patch(declared.definition, patch), new_name)
-            return _write(sources, new_name, definition, "created", f"copy of {name}", origin=f"as a copy of {name}")
+            return _write(sources, new_name, definition, "created", f"{COPY_OF}{name}", copied=name)
 
         await self._committer.commit(caller, decide)
 
@@ -100,6 +106,8 @@ class StoredJobEditor:
     async def restore(self, name: str, number: int, precondition: Precondition, caller: Caller) -> None:
         """Make the definition of an earlier version the current one, as a new version, also of a deleted job.
 
+        A job that was deleted from a set is part of it again, unless the set itself removed it.
+
         Raises:
             UnknownJob: no job has or had that name.
             ReadOnlyJob: a job file defines the job.
@@ -111,7 +119,8 @@ class StoredJobEditor:
             versions = await self._list_versions(sources, name, caller)
             precondition.check(name, _find_entry(sources, name, caller))
             definition = _find_definition(versions, name, number)
-            return _write(sources, name, definition, "restored", f"restored version {number}")
+            owner = "" if versions[0].comment else versions[0].owner
+            return _write(sources, name, definition, "restored", f"restored version {number}", owner=owner)
 
         await self._committer.commit(caller, decide)
 
@@ -172,10 +181,11 @@ def _require_absence(sources: JobSources, name: str, precondition: Precondition,
 
 
 def _write(
-    sources: JobSources, name: str, definition: Any, verb: str, comment: str = "", *, origin: str = ""
+    sources: JobSources, name: str, definition: Any, verb: str, comment: str = "", *, copied: str = "", owner: str = ""
 ) -> Decision:
-    """`origin`: for the audit trail, such as `as a copy of shop`."""
+    """`copied`: the job of which it is a copy. `owner`: the set of a new job."""
     entry = sources.tree.find(name)
-    owner = "" if entry is None or entry.is_deleted else entry.owner
+    if entry is not None and not entry.is_deleted:
+        owner = entry.owner
     write = JobWrite(name, definition, owner, comment)
-    return Decision([write], audit_job_change(verb, entry, write, origin))
+    return Decision([write], audit_job_change(verb, entry, write, copied))

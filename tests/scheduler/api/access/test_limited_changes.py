@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from scheduler.audit.stored_trail import StoredAuditTrail
+from scheduler.audit.trail import AuditedChange
 from scheduler.authentication.authentication import Authentication
 from scheduler.identity.caller import Caller, ChangeSource
 from scheduler.identity.principal import Principal, PrincipalKind, Role
@@ -254,3 +255,100 @@ async def test_the_audit_trail_hides_what_a_job_was_before_it_got_the_tag(team: 
     assert visible["before"]["definition"] == definition("own-file")
     assert (hidden["jobs"], hidden["before"], hidden["after"]) == (["own-file"], None, None)
     assert "secret project" not in answer.text
+
+
+async def store_audit(team: Team) -> None:
+    """Store what was recorded in memory in the trail that the routes read."""
+    shop = team.client.shop
+    trail = StoredAuditTrail(shop.audit_log, shop.clock, shop.redactor)
+    for caller, change in shop.audit.changes:
+        await trail.record(caller, change)
+
+
+async def read_audit(team: Team, action: str) -> Any:
+    await store_audit(team)
+    (found,) = (await team.send("GET", f"/api/audit?action={action}&limit=1")).json()["entries"]
+    return found
+
+
+async def test_the_entry_of_a_set_shows_what_differs_if_all_its_jobs_had_the_tag(team: Team) -> None:
+    await apply(team, {"a": in_set(OURS), "b": in_set(OURS)})
+    await apply(team, {"a": in_set(OURS, description="of payments"), "b": in_set(OURS)})
+
+    found = await read_audit(team, "set.apply")
+
+    assert found["after"]["differences"]["a"] == [{"path": "description", "before": None, "after": "of payments"}]
+    assert (found["object"], found["partial"]) == ("shared", False)
+
+
+async def test_the_entry_of_a_set_hides_what_a_job_was_before_it_got_the_tag(team: Team) -> None:
+    await apply(team, {"a": in_set(THEIRS, description="a secret project")}, as_root=True)
+    await apply(team, {"a": in_set(THEIRS, description="a secret plan")}, as_root=True)
+    await apply(team, {"a": in_set(OURS)}, as_root=True)
+
+    await store_audit(team)
+    answer = await team.send("GET", "/api/audit?action=set.apply")
+    export = await team.send("GET", "/api/audit/export")
+
+    assert [(one["jobs"], one["partial"], one["after"]) for one in answer.json()["entries"]] == [
+        (["a"], True, None)
+    ] * 3
+    assert "a secret" not in answer.text + export.text
+
+
+async def test_the_entry_of_a_set_of_an_earlier_version_does_not_show_what_differs(team: Team) -> None:
+    await apply(team, {"a": in_set(OURS)})
+    caller = Caller(EVERYTHING, ChangeSource.API)
+    state = {
+        "written": {"a": 1},
+        "removed": {},
+        "differences": {"a": [{"path": "x", "before": "a secret", "after": 1}]},
+    }
+    await team.client.shop.audit.record(caller, AuditedChange("set.apply", "shared", "applied", ("a",), after=state))
+
+    assert (await read_audit(team, "set.apply"))["after"] is None
+
+
+async def test_the_copy_of_a_job_of_others_does_not_name_it(team: Team) -> None:
+    await team.as_root("POST", "/api/jobs/theirs/duplicate", {"name": "copy", "patch": {"tags": OURS}})
+
+    await store_audit(team)
+    versions = await team.send("GET", "/api/jobs/copy/versions")
+    answers = [versions, await team.send("GET", "/api/jobs/copy/versions/1"), await team.send("GET", "/api/audit")]
+    everything = (await team.as_root("GET", "/api/jobs/copy/versions")).json()["versions"]
+
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert (await read_audit(team, "job.create"))["jobs"] == ["copy"]
+    assert "theirs" not in "".join(answer.text for answer in answers)
+    assert everything[0]["comment"] == "copy of theirs"
+
+
+async def test_the_copy_of_an_own_job_names_it(team: Team) -> None:
+    await team.send("POST", "/api/jobs/own-file/duplicate", {"name": "copy"})
+
+    (version,) = (await team.send("GET", "/api/jobs/copy/versions")).json()["versions"]
+
+    assert version["comment"] == "copy of own-file"
+    assert (await read_audit(team, "job.create"))["summary"] == "job copy was created as a copy of own-file"
+
+
+async def test_a_job_that_was_deleted_from_a_set_is_restored_to_it(team: Team) -> None:
+    await apply(team, {"a": in_set(OURS), "b": in_set(OURS)})
+    await team.send("DELETE", "/api/jobs/a", If_Match="*")
+
+    restored = await team.send("POST", "/api/jobs/a/versions/1/restore", If_None_Match="*")
+    plan, _ = await apply(team, {"a": in_set(OURS), "b": in_set(OURS)})
+
+    assert (restored.status_code, restored.json()["owner"]) == (200, "shared")
+    assert (plan.json()["unchanged"], plan.json()["conflicts"]) == (2, [])
+
+
+async def test_a_job_that_its_set_has_removed_is_restored_as_made_by_hand(team: Team) -> None:
+    await apply(team, {"a": in_set(OURS), "b": in_set(OURS)})
+    await apply(team, {"b": in_set(OURS)})
+
+    restored = await team.send("POST", "/api/jobs/a/versions/1/restore", If_None_Match="*")
+    plan, _ = await apply(team, {"b": in_set(OURS)})
+
+    assert (restored.status_code, restored.json()["owner"]) == (200, "")
+    assert plan.json()["removed"] == []
