@@ -183,6 +183,10 @@ class Catalog:
         """
         return True
 
+    def sees(self, tags: Mapping[str, str]) -> bool:
+        """Return whether a job with these tags would be in this catalog, as far as a limit to tags decides it."""
+        return True
+
     def shares_circuit(self, key: str) -> bool:
         """Return whether a circuit belongs to jobs outside of this catalog as well."""
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ class LimitedCatalog(Catalog):
     def __init__(self, whole: JobSnapshot, principal: Principal) -> None:
         seen = [entry for entry in whole if principal.sees(entry.job.tags)]
         super().__init__(JobSnapshot(seen, whole.loaded_at, whole.digest))
+        self._principal = principal
         self._circuits_of_others = {
             entry.job.circuit_key for entry in whole if entry.job.circuit_key and not principal.sees(entry.job.tags)
         }
@@ -27,6 +29,10 @@ class LimitedCatalog(Catalog):
     def is_visible(self, job: str | None) -> bool:
         """See Catalog.is_visible."""
         return job in self
+
+    def sees(self, tags: Mapping[str, str]) -> bool:
+        """See Catalog.sees."""
+        return self._principal.sees(tags)
 
     def shares_circuit(self, key: str) -> bool:
         """See Catalog.shares_circuit."""

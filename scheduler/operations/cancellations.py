@@ -14,6 +14,7 @@ from scheduler.catalog.catalog import Catalog
 from scheduler.errors import Conflict, NotFound
 from scheduler.identity.caller import Caller
 from scheduler.operations.runs import RunStarter
+from scheduler.queries.hidden_jobs import hide_origin
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.runs.repository import Claim, ClaimLost, RunRecord, Runs, RunState
 from scheduler.worker.publishing import NotFollowedUp, RunPublisher
@@ -63,12 +64,12 @@ class RunCanceller:
         if self._has_no_owner(record):
             done = await self._cancel_unowned(record, caller)
             if done is not None:
-                return done
+                return hide_origin(done, self._catalog)
             record = await self._get_unfinished(run_id)
         async with audited(self._audit, caller, _cancel_change(record, f"run {run_id} is being cancelled")):
             if not self._cancel_locally(run_id, caller.source):
                 await self._cancellations.request(run_id, caller.source, self._clock.now())
-        return await self._wait_for_end(record, wait)
+        return hide_origin(await self._wait_for_end(record, wait), self._catalog)
 
     async def _get_unfinished(self, run_id: str) -> RunRecord:
         record = await self._runs.find(run_id)

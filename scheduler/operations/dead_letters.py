@@ -22,6 +22,7 @@ from scheduler.catalog.catalog import Catalog
 from scheduler.dispatch.port import Dispatch
 from scheduler.errors import Conflict, InvalidArgument, NotFound
 from scheduler.identity.caller import Caller
+from scheduler.queries.hidden_jobs import hide_origin
 from scheduler.stores.dead_letters.letter import DeadLetter
 from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.runs.repository import RunRecord, Runs
@@ -103,7 +104,7 @@ class DeadLetterReplayer:
         _, records = await self._replay([letter], [self._clock.now()], caller)
         if not records:
             raise _letter_not_found(letter_id)
-        return records[0]
+        return hide_origin(records[0], self._catalog)
 
     async def replay_all(
         self, letter_filter: LetterFilter, *, per_second: float, limit: int, dry_run: bool = False, caller: Caller

@@ -14,6 +14,7 @@ from jobs.formats.instants import format_iso_instant
 from jobs.runs.states import JobStatus, StateChange
 from scheduler.catalog.catalog import Catalog, UnknownJob
 from scheduler.identity.principal import Principal
+from scheduler.queries.hidden_jobs import hide_position
 from scheduler.queries.selection import EVERY_JOB, JobSelection
 from scheduler.queries.time_range import ANY_TIME, TimeRange
 from scheduler.stores.changes.repository import StateChanges
@@ -73,7 +74,7 @@ class ChangeQueries:
             )
             for change, at in zip(page.changes, page.positions, strict=True):
                 if len(found) == limit:
-                    return ChangeList(tuple(found), position)
+                    return ChangeList(tuple(found), hide_position(position, self._catalog))
                 position = at
                 if self._matches(principal, criteria, change):
                     found.append(change)
@@ -82,7 +83,7 @@ class ChangeQueries:
                     await self._require_known(criteria.job)
                 return ChangeList(tuple(found), None)
             scanned += batch
-        return ChangeList(tuple(found), position)
+        return ChangeList(tuple(found), hide_position(position, self._catalog))
 
     async def export_changes(self, principal: Principal, criteria: ChangeFilter) -> AsyncIterator[Mapping[str, Any]]:
         """Yield the fields of all changes, newest first. Raises UnknownJob."""

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
+from scheduler.queries.hidden_jobs import hide_origin, hide_position, show_letter, show_run
 from scheduler.queries.selection import EVERY_JOB, JobSelection
 from scheduler.queries.time_range import ANY_TIME, TimeRange
 from scheduler.stores.dead_letters.letter import DeadLetter, LetterPage
 from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.pauses import Pause, Pauses
+from scheduler.stores.runs.pages import move_continuation
 from scheduler.stores.runs.repository import RunPage, RunRecord, Runs
 from scheduler.turns import convert_each
 
@@ -140,15 +142,15 @@ class JobAndRunQueries:
 
     async def latest_runs(self, names: Sequence[str]) -> dict[str, RunRecord]:
         """Return the newest finished run of each of these jobs that has one."""
-        return await self._runs.find_latest_of_jobs(names)
+        found = await self._runs.find_latest_of_jobs(names)
+        return {job: hide_origin(record, self._catalog) for job, record in found.items()}
 
     def next_due(self, view: JobView, count: int) -> list[datetime]:
         """Return the job's next due instants after its pause; none if it is disabled or has no schedule."""
         return self._due_instants(view.entry.job, view.pause, count)
 
     async def find_run(self, run_id: str) -> RunRecord | None:
-        record = await self._runs.find(run_id)
-        return record if record is not None and self._catalog.is_visible(record.ticket.job) else None
+        return show_run(await self._runs.find(run_id), self._catalog)
 
     async def list_runs(
         self,
@@ -169,12 +171,14 @@ class JobAndRunQueries:
             page = await self._runs.list_page(
                 job=job, outcome=outcome, limit=left, continuation=continuation, since=due.since, until=due.until
             )
-            visible = [record for record in page.records if self._catalog.is_visible(record.ticket.job)]
+            visible = [shown for record in page.records if (shown := show_run(record, self._catalog))]
             found += visible
             continuation = page.continuation
             # A page is short because of hidden runs, or because its read is limited: only the former is filled up.
             if continuation is None or len(found) == limit or len(visible) == len(page.records):
                 break
+        if continuation is not None and job is None:
+            continuation = move_continuation(continuation, lambda position: hide_position(position, self._catalog))
         return RunPage(tuple(found), continuation)
 
     async def list_dead_letters(
@@ -182,12 +186,11 @@ class JobAndRunQueries:
     ) -> LetterPage:
         """Return a page of dead letters, newest first. Raises ValueError for an invalid continuation."""
         page = await self._letters.read_page(job=job, limit=limit, after=continuation or "")
-        visible = tuple(letter for letter in page.letters if self._catalog.is_visible(letter.job))
+        visible = tuple(shown for letter in page.letters if (shown := show_letter(letter, self._catalog)))
         return LetterPage(visible, page.continuation)
 
     async def find_dead_letter(self, letter_id: str) -> DeadLetter | None:
-        letter = await self._letters.find(letter_id)
-        return letter if letter is not None and self._catalog.is_visible(letter.job) else None
+        return show_letter(await self._letters.find(letter_id), self._catalog)
 
     async def _select_names(self, jobs: JobSnapshot, among: Sequence[str], selection: JobSelection) -> Sequence[str]:
         """Return the names, in order, whose job exists and matches the selection, ignoring its outcomes."""
@@ -222,7 +225,7 @@ class JobAndRunQueries:
         return found, last
 
     async def _read_views(self, jobs: JobSnapshot, names: Sequence[str]) -> tuple[JobView, ...]:
-        latest = await self._runs.find_latest_of_jobs(names)
+        latest = await self.latest_runs(names)
         pauses = await self._pauses.list_active(self._clock.now())
         states = await self._states_of(names)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from scheduler.stores.port import LARGEST_PAGE, Row, Store
@@ -181,6 +181,12 @@ class RunPager:
         last = min(ends, default=None)
         rows = [row for rows in found for row in rows if last is None or row.key <= last]
         return sorted(rows, key=lambda row: row.key), last is None
+
+
+def move_continuation(continuation: str, move: Callable[[str], str]) -> str:
+    """Return a continuation of the list of all jobs' runs, with the position that `move` returns for its position."""
+    place = _parse_continuation(continuation, of_job=False)
+    return str(replace(place, after=move(place.after)))
 
 
 def _build_page(records: Sequence[RunRecord], place: _PagePosition | None) -> RunPage:
