@@ -11,7 +11,9 @@ from dataclasses import replace
 
 from jobs.runs import Ticket
 from scheduler.catalog.catalog import Catalog
+from scheduler.catalog.limited import LimitedCatalog
 from scheduler.stores.dead_letters.letter import DeadLetter
+from scheduler.stores.runs.pages import move_continuation
 from scheduler.stores.runs.repository import RunRecord
 
 _NAME_CHARACTERS = "-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
@@ -32,6 +34,13 @@ def hide_position(position: str, catalog: Catalog) -> str:
     names = catalog.names()
     following = bisect_right(names, job)
     return f"{start}@{_just_before(names[following]) if following < len(names) else _AFTER_NAMES}"
+
+
+def hide_continuation(continuation: str | None, catalog: Catalog) -> str | None:
+    """Return the continuation of the list of all runs, see `hide_position`."""
+    if continuation is None or not isinstance(catalog, LimitedCatalog):
+        return continuation
+    return move_continuation(continuation, lambda position: hide_position(position, catalog))
 
 
 def show_run(record: RunRecord | None, catalog: Catalog) -> RunRecord | None:

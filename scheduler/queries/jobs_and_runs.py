@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
-from scheduler.queries.hidden_jobs import hide_origin, hide_position, show_letter, show_run
+from scheduler.queries.hidden_jobs import hide_continuation, hide_origin, show_letter, show_run
 from scheduler.queries.selection import EVERY_JOB, JobSelection
 from scheduler.queries.time_range import ANY_TIME, TimeRange
 from scheduler.stores.dead_letters.letter import DeadLetter, LetterPage
 from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.pauses import Pause, Pauses
-from scheduler.stores.runs.pages import move_continuation
 from scheduler.stores.runs.repository import RunPage, RunRecord, Runs
 from scheduler.turns import convert_each
 
@@ -177,9 +176,7 @@ class JobAndRunQueries:
             # A page is short because of hidden runs, or because its read is limited: only the former is filled up.
             if continuation is None or len(found) == limit or len(visible) == len(page.records):
                 break
-        if continuation is not None and job is None:
-            continuation = move_continuation(continuation, lambda position: hide_position(position, self._catalog))
-        return RunPage(tuple(found), continuation)
+        return RunPage(tuple(found), hide_continuation(continuation, self._catalog) if job is None else continuation)
 
     async def list_dead_letters(
         self, *, job: str | None = None, limit: int = 50, continuation: str | None = None

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import scheduler.queries.changes
 from scheduler.authentication.authentication import Authentication
 from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.limited import LimitedCatalog
@@ -67,7 +68,12 @@ async def test_continuations_of_runs_name_no_job_of_others_and_skip_no_own_run(c
 
 
 @pytest.mark.parametrize("limit", [1, 5])
-async def test_continuations_of_changes_name_no_job_of_others(client: ApiClient, limit: int) -> None:
+async def test_continuations_of_changes_name_no_job_of_others(
+    client: ApiClient, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler.queries.changes, "_BATCH", 1)
+    monkeypatch.setattr(scheduler.queries.changes, "MAX_CHANGES_SCANNED", 1)
+
     changes, continuations = await read_pages(client, "/api/changes", "changes", limit)
 
     assert {change["job"] for change in changes} == {"b-ours", "e-ours"}
