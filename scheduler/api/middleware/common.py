@@ -14,6 +14,7 @@ from scheduler.api.access.routes import RouteTable
 from scheduler.api.declared_route import DeclaredRoute
 from scheduler.api.middleware.escaped_json import JsonEscaping
 from scheduler.api.middleware.head import HeadSupport
+from scheduler.api.middleware.relative_redirects import RelativeRedirects
 from scheduler.api.middleware.request_ids import RequestIds
 from scheduler.api.middleware.security_headers import SecurityHeaders
 from scheduler.api.requests import BodyRules, ReadLimiter, RequestGuard
@@ -29,13 +30,14 @@ def add_common_middleware(
     bodies: BodyRules | None = None,
     routes: Iterable[DeclaredRoute] = (),
 ) -> None:
-    """Add JSON escaping, HEAD support, limits, access control, the request guard, security headers, request ids.
+    """Add JSON escaping, HEAD support, relative redirects, limits, access control, the guard, security headers, ids.
 
     The middleware added last receives a request first. `services`: None for an app that only answers that the program
     is unavailable. `bodies`, `routes`: of the app.
     """
     api.add_middleware(JsonEscaping)
     api.add_middleware(HeadSupport)
+    api.add_middleware(RelativeRedirects)
     api.add_middleware(ReadLimiter)
     if services is not None:
         api.add_middleware(Idempotency, services.idempotency, services.clock)

@@ -63,6 +63,7 @@ def create_server(app: Callable[..., Any], register: ConnectionRegister) -> Embe
         access_log=False,
         lifespan="off",
         server_header=False,
+        proxy_headers=False,  # uvicorn would believe X-Forwarded-For of any client on loopback
         timeout_graceful_shutdown=HTTP_SHUTDOWN_TIMEOUT,
         backlog=ACCEPT_BACKLOG,
     )

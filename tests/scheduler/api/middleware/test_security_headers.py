@@ -56,6 +56,16 @@ async def test_an_unforeseen_error_carries_them_too() -> None:
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
+@pytest.mark.parametrize(
+    ("address", "location"), [("/api/runs/?limit=1", "/api/runs?limit=1"), ("/", "/api/dashboard")]
+)
+async def test_a_redirect_stays_on_its_connection(address: str, location: str) -> None:
+    async with ApiClient() as client:
+        answer = await client.get(address)
+
+    assert (answer.status_code, answer.headers["location"]) == (307, location)
+
+
 async def test_the_host_alone_leads_to_the_dashboard() -> None:
     async with ApiClient() as client:
         assert (await client.get("/")).headers["location"] == "/api/dashboard"
