@@ -38,7 +38,29 @@ def parse_json(text: str) -> ParsedText:
         raise ParseError("a number has thousands of digits", _find_line(text, ""), "write it as a text") from None
     if _depth_exceeds(value, MAX_NESTING):
         raise too_deep_error(_find_too_deep_line(text))
+    if _SURROGATE_ESCAPE.search(text) and not _is_encodable(value):
+        hint = "escape the character as two of them, or write the character itself"
+        raise ParseError("a text has half of a surrogate pair", _find_half_pair(text), hint)
     return ParsedText(value, duplicates, _EntryScanner(text).scan())
+
+
+_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def _is_encodable(value: Any) -> bool:
+    """Return whether each text is UTF-8, which has no half of a surrogate pair; JSON can escape one."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _find_half_pair(text: str) -> int | None:
+    """Return the line of the first text that is not encodable."""
+    return next(
+        (line for token, line in _tokens(text) if token[0] == '"' and not _is_encodable(_decode_key(token))), None
+    )
 
 
 def _unique_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

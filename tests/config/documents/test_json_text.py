@@ -35,6 +35,13 @@ def error(text: str) -> ParseError:
         ("", 1, "a value is expected here"),
         ('{"NaN": "NaN",\n"a": NaN}', 2, "NaN is not a JSON value"),
         (f'{{"b": "{"9" * 5000}",\n"a": {"9" * 5000}}}', 2, "a number has thousands of digits"),
+        (
+            r"""{"b": "\ud83d\ude00",
+            "a": "\ud83d"}""",
+            2,
+            "half of a surrogate pair",
+        ),
+        (r'{"\uDE00": 1}', 1, "half of a surrogate pair"),
         ("[\n" * 200_000, 101, "nested deeper"),
         ("[\n" * 150 + "]" * 150, 101, "nested deeper than 100 levels"),
     ],

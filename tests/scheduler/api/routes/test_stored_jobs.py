@@ -90,6 +90,7 @@ async def test_every_finding_of_an_invalid_definition_is_listed() -> None:
     ("body", "status", "text"),
     [
         (b'{"name": "a", "name": "b"}', 400, "contains the key name twice"),
+        (rb'{"name": "\ud800"}', 400, "half of a surrogate pair"),
         (b'{"name": ', 400, "is not valid JSON"),
         (b'{"a": 1e999}', 400, "a number that is too large at a"),
         (b"[]", 400, "is not an object"),
