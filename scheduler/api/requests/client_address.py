@@ -1,9 +1,10 @@
-"""Finds the address of the client. Used by scheduler.api.access, scheduler.api.dependencies and the ping routes."""
+"""Finds the address of the client. Used by scheduler.api.access, scheduler.api.requests,
+scheduler.api.dependencies and the ping routes."""
 
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 from starlette.types import Scope
 
@@ -30,6 +31,18 @@ def find_client_address(scope: Scope) -> str:
             return _strip_port(hops[-1].rpartition(",")[2].strip())[:_MAX_LENGTH] if hops else ""
     client = scope.get("client")
     return str(client[0])[:_MAX_LENGTH] if client else ""
+
+
+def find_client_network(scope: Scope) -> str:
+    """Return the address, or the /64 network of an IPv6 address: one client can send from each address of it."""
+    address = find_client_address(scope)
+    try:
+        known = ip_address(address.strip("[]").partition("%")[0])
+    except ValueError:
+        return address
+    if known.version == 4:
+        return address
+    return str(known.ipv4_mapped or ip_network(f"{known}/64", strict=False))
 
 
 def _strip_port(place: str) -> str:

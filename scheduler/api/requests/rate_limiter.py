@@ -16,8 +16,8 @@ from http import HTTPStatus
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from scheduler.api.requests.client_address import find_client_address
-from scheduler.api.requests.client_id import find_client_id
+from scheduler.api.requests.client_address import find_client_network
+from scheduler.api.requests.client_id import find_limited_client
 from scheduler.api.requests.rejection import reject
 from scheduler.api.scopes import HEALTH_PATH, PING_PATH_PREFIX
 from scheduler.api.scopes import Scope as RouteScope
@@ -36,7 +36,7 @@ _GROUP_OF_METHOD: Mapping[str, LimitGroup] = {
     "DELETE": LimitGroup.MANAGE,
 }
 """Of a request without a route, or of a route that needs no caller. Others are read requests."""
-_UNLIMITED_PATHS = (HEALTH_PATH, PING_PATH_PREFIX)
+_UNLIMITED_PATHS = (f"{HEALTH_PATH}/", PING_PATH_PREFIX)
 
 
 class RateLimiter:
@@ -50,7 +50,7 @@ class RateLimiter:
         if not _is_limited(scope):
             await self._app(scope, receive, send)
             return
-        quota = await self._limits.count(_group_of(scope), find_client_id(scope))
+        quota = await self._limits.count(_group_of(scope), find_limited_client(scope))
         if quota is None:
             await self._app(scope, receive, send)
         elif quota.is_exceeded:
@@ -70,7 +70,7 @@ class FailedAuthenticationLimiter:
         if not _is_limited(scope):
             await self._app(scope, receive, send)
             return
-        address = find_client_address(scope)
+        address = find_client_network(scope)
         if (quota := self._limits.find_block(address)) is not None:
             await _reject(scope, send, quota, _FAILURES)
             return
@@ -94,7 +94,8 @@ _FAILURES = "Too many requests of this address failed authentication"
 
 
 def _is_limited(scope: Scope) -> bool:
-    return scope["type"] == "http" and not scope["path"].startswith(_UNLIMITED_PATHS)
+    path = scope["path"]
+    return scope["type"] == "http" and path != HEALTH_PATH and not path.startswith(_UNLIMITED_PATHS)
 
 
 def _group_of(scope: Scope) -> LimitGroup:

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from scheduler.api.requests.idempotency import MAX_KEY_LENGTH, Idempotency, mark_secret_response
 from scheduler.identity.principal import Principal, PrincipalKind, Role
+from scheduler.identity.tags import Tags
 from scheduler.stores.idempotency import IDEMPOTENCY_TABLE, MAX_STORED_CHARACTERS, REQUEST_LEASE, IdempotencyRecords
 from scheduler.stores.port import Store
 from tests.jobs.running.virtual_time import LoopClock, virtual_time
@@ -61,11 +62,12 @@ class Place:
         key: str | None = KEY,
         path: str = "/api/jobs/checkout/run",
         principal: str = "deploy",
+        tags: Tags = (),
         method: str = "POST",
         headers: Mapping[str, str] = {},
     ) -> httpx.Response:
         async def as_principal(scope: Scope, receive: Receive, send: Send) -> None:
-            caller = Principal(PrincipalKind.API_KEY, principal, Role.ADMIN)
+            caller = Principal(PrincipalKind.API_KEY, principal, Role.ADMIN, tags)
             await self.app({**scope, "state": {"principal": caller}}, receive, send)
 
         sent = {"content-type": "application/json", **headers} | ({} if key is None else {"idempotency-key": key})
@@ -106,13 +108,18 @@ async def test_another_request_with_the_key_is_rejected(request_: dict[str, obje
     assert refused.json()["detail"].endswith("was used for another request. Send this one with a new key.")
 
 
-async def test_a_key_belongs_to_a_principal_and_a_path() -> None:
+async def test_a_key_belongs_to_a_principal_with_its_tags_and_a_path() -> None:
     place = Place()
     await place.post()
-    for other in ({"principal": "other"}, {"path": "/api/jobs/other/run"}, {"key": "another"}):
+    for other in (
+        {"principal": "other"},
+        {"tags": (("team", "shop"),)},
+        {"path": "/api/jobs/other/run"},
+        {"key": "another"},
+    ):
         assert "idempotent-replayed" not in (await place.post(**other)).headers
 
-    assert len(place.effects) == 4
+    assert len(place.effects) == 5
 
 
 async def test_a_request_without_the_header_and_other_methods_are_executed_each_time() -> None:
