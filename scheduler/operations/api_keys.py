@@ -28,6 +28,8 @@ KEY_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,49}$"
 DEFAULT_OVERLAP = 24 * 3600.0
 """Seconds for which a rotated key stays valid next to its successor."""
 MAX_OVERLAP = 30 * 86400.0
+MAX_ACTIVE_KEYS = 1000
+"""Each key has rate limits of its own."""
 MAX_ADDRESSES = 20
 MAX_TAGS = 20
 
@@ -75,14 +77,17 @@ class ApiKeyManager:
         """Create a key. Raises InvalidArgument, Conflict: an active key has this name."""
         now = self._clock.now()
         _check(new, caller.principal, now)
-        for stored in await self._keys.list_keys():
-            if stored.key.name == new.name and stored.key.is_active_at(now):
-                raise Conflict(f"an active API key is named {new.name}: choose another name, or rotate or revoke it")
+        active = [stored.key for stored in await self._keys.list_keys() if stored.key.is_active_at(now)]
+        if any(key.name == new.name for key in active):
+            raise _used_name(new.name)
+        if len(active) >= MAX_ACTIVE_KEYS:
+            raise Conflict(f"{len(active)} API keys are active, at most {MAX_ACTIVE_KEYS} are possible: revoke others")
         created = self._make(new, caller.principal.id, now)
         summary = f"API key {new.name} was created with the role {new.role}"
         change = _describe("api_key.create", created.key, summary, after=created.key)
         async with audited(self._trail, caller, change):
             await self._keys.insert(created.key)
+            await self._require_only(created.key, now)
         return created
 
     async def rotate(self, key: str, caller: Caller, *, overlap: float = DEFAULT_OVERLAP) -> CreatedKey:
@@ -121,6 +126,19 @@ class ApiKeyManager:
             await self._keys.replace(stored, revoked)
         return revoked
 
+    async def _require_only(self, key: ApiKey, now: datetime) -> None:
+        """Revoke a new key if another request has created one of the same name before it. Raises Conflict.
+
+        A name identifies a principal: its limits, its idempotency keys, its entries in the audit trail.
+        """
+        known = [stored for stored in await self._keys.list_keys() if stored.key.name == key.name]
+        first = min((stored.key.created_at, stored.key.id) for stored in known if stored.key.is_active_at(now))
+        if first == (key.created_at, key.id):
+            return
+        own = next(stored for stored in known if stored.key.id == key.id)
+        await self._keys.replace(own, replace(key, revoked_at=now))
+        raise _used_name(key.name)
+
     def _make(self, new: NewKey, created_by: str, now: datetime) -> CreatedKey:
         key_id, text = create_api_key_text(new.role)
         key = ApiKey(
@@ -143,6 +161,10 @@ async def _conflict_if_changed() -> AsyncIterator[None]:
         yield
     except RowChanged:
         raise Conflict("the API key was changed by another request at the same time: retry") from None
+
+
+def _used_name(name: str) -> Conflict:
+    return Conflict(f"an active API key is named {name}: choose another name, or rotate or revoke it")
 
 
 def describe_key(key: ApiKey) -> dict[str, object]:

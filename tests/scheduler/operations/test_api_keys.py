@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+import scheduler.operations.api_keys
 from scheduler.errors import Conflict, InvalidArgument, NotFound
 from scheduler.identity.caller import Caller, ChangeSource
 from scheduler.identity.principal import Principal, PrincipalKind, Role
@@ -16,6 +18,34 @@ from tests.scheduler.authentication.parts import CALLER, KeyDesk
 
 PAYMENTS = (("team", "payments"),)
 LIMITED = Caller(Principal(PrincipalKind.API_KEY, "lead", Role.ADMIN, PAYMENTS), ChangeSource.API)
+
+
+async def test_of_requests_that_create_a_key_of_one_name_together_one_succeeds() -> None:
+    desk = KeyDesk()
+
+    results = await asyncio.gather(
+        *(desk.manager.create(NewKey("deploy", Role.VIEWER), CALLER) for _ in range(8)), return_exceptions=True
+    )
+
+    created = [each for each in results if not isinstance(each, BaseException)]
+    active = [stored.key for stored in await desk.keys.list_keys() if stored.key.is_active_at(desk.clock.now())]
+    assert [key.id for key in active] == [each.key.id for each in created]
+    assert len(created) == 1
+    assert {str(each) for each in results if isinstance(each, Conflict)} == {
+        "an active API key is named deploy: choose another name, or rotate or revoke it"
+    }
+
+
+async def test_the_number_of_active_keys_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler.operations.api_keys, "MAX_ACTIVE_KEYS", 2)
+    desk = KeyDesk()
+    first, _ = await desk.create("first")
+    await desk.create("second")
+
+    with pytest.raises(Conflict, match="2 API keys are active, at most 2 are possible: revoke others"):
+        await desk.create("third")
+    await desk.manager.revoke(first, CALLER)
+    await desk.create("third")
 
 
 async def test_two_keys_overlap_while_one_is_rotated() -> None:
