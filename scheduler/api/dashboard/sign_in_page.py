@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from urllib.parse import parse_qs
 
@@ -37,7 +38,7 @@ async def show_sign_in(request: Request, services: ServicesDep) -> Response:
 @router.sign_in("POST", SIGN_IN_PATH, accepts=(_FORM,))
 async def sign_in(request: Request, services: ServicesDep) -> Response:
     """Start a session with the API key of the form."""
-    form = parse_qs((await request.body()).decode("utf-8", "replace"), max_num_fields=10)
+    form = _parse_form((await request.body()).decode("utf-8", "replace"))
     target = _safe_target(form.get("next", [""])[0])
     try:
         caller = await _authenticate(request, services, form.get("key", [""])[0].strip())
@@ -57,6 +58,14 @@ async def sign_out(request: Request, services: ServicesDep) -> Response:
     response = RedirectResponse(SIGN_IN_PATH, HTTPStatus.SEE_OTHER)
     await end_session(request, services, response)
     return response
+
+
+def _parse_form(text: str) -> Mapping[str, Sequence[str]]:
+    """Return the fields; none of a form with more than this page has."""
+    try:
+        return parse_qs(text, max_num_fields=10)
+    except ValueError:
+        return {}
 
 
 async def _authenticate(request: Request, services: Services, key: str) -> Authenticated:

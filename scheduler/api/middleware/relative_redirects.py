@@ -30,4 +30,6 @@ def _without_host(name: bytes, value: bytes) -> tuple[bytes, bytes]:
     if name.lower() != b"location":
         return name, value
     parts = urlsplit(value.decode("latin-1"))
-    return name, urlunsplit(("", "", parts.path or "/", parts.query, parts.fragment)).encode("latin-1")
+    # One slash: a browser reads what follows two of them as a host.
+    path = f"/{parts.path.lstrip('/')}"
+    return name, urlunsplit(("", "", path, parts.query, parts.fragment)).encode("latin-1")

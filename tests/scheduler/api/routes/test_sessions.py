@@ -168,6 +168,15 @@ async def test_a_wrong_key_gets_the_form_again_and_no_cookie(site: Site) -> None
     assert "sch_wrong" not in answer.text
 
 
+async def test_a_form_with_many_fields_gets_the_form_again(site: Site) -> None:
+    answer = await site.request(
+        "POST", SIGN_IN, data={f"field{number}": "1" for number in range(20)}, headers=SAME_ORIGIN
+    )
+
+    assert answer.status_code == 401
+    assert "Enter an API key." in answer.text
+
+
 async def test_a_cookie_does_not_help_an_invalid_key(site: Site) -> None:
     await sign_in(site, await site.create_key())
 
