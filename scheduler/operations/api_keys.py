@@ -29,7 +29,7 @@ DEFAULT_OVERLAP = 24 * 3600.0
 """Seconds for which a rotated key stays valid next to its successor."""
 MAX_OVERLAP = 30 * 86400.0
 MAX_ACTIVE_KEYS = 1000
-"""Each key has rate limits of its own."""
+"""Each key has its own rate limits."""
 MAX_ADDRESSES = 20
 MAX_TAGS = 20
 
