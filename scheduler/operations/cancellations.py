@@ -11,10 +11,10 @@ from jobs.runs import Outcome
 from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.catalog.catalog import Catalog
+from scheduler.catalog.hidden_jobs import hide_origin
 from scheduler.errors import Conflict, NotFound
 from scheduler.identity.caller import Caller
 from scheduler.operations.runs import RunStarter
-from scheduler.queries.hidden_jobs import hide_origin
 from scheduler.stores.cancellations import Cancellations
 from scheduler.stores.runs.repository import Claim, ClaimLost, RunRecord, Runs, RunState
 from scheduler.worker.publishing import NotFollowedUp, RunPublisher

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
-from scheduler.queries.hidden_jobs import hide_continuation, hide_origin, show_letter, show_run
+from scheduler.catalog.hidden_jobs import hide_continuation, hide_origin, show_letter, show_run
 from scheduler.queries.selection import EVERY_JOB, JobSelection
 from scheduler.queries.time_range import ANY_TIME, TimeRange
 from scheduler.stores.dead_letters.letter import DeadLetter, LetterPage

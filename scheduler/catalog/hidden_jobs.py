@@ -1,6 +1,6 @@
 """Removes what names a job that does not exist for the caller from what is shown of other jobs. Pure.
 
-Called by the other modules of this package, and by scheduler.operations for the runs that they return. The catalog of a
+Called by scheduler.queries, and by scheduler.operations for the runs that they return. The catalog of a
 caller without a limit to tags hides nothing.
 """
 
