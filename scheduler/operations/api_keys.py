@@ -9,7 +9,7 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 
 from jobs.formats.instants import format_instant
@@ -25,6 +25,7 @@ from scheduler.stores.identity.api_keys import ApiKeys, StoredKey
 from scheduler.stores.port import RowChanged
 
 KEY_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,49}$"
+_LAST = datetime.max.replace(tzinfo=UTC)
 DEFAULT_OVERLAP = 24 * 3600.0
 """Seconds for which a rotated key stays valid next to its successor."""
 MAX_OVERLAP = 30 * 86400.0
@@ -199,7 +200,10 @@ def _manages(principal: Principal, key: ApiKey) -> bool:
 
 def _extend(key: ApiKey, now: datetime) -> datetime | None:
     """Return the end of a successor: it lives as long as the key was meant to live."""
-    return None if key.expires_at is None else now + (key.expires_at - key.created_at)
+    if key.expires_at is None:
+        return None
+    lifetime = key.expires_at - key.created_at
+    return now + min(lifetime, _LAST - now)
 
 
 def _check(new: NewKey, principal: Principal, now: datetime) -> None:

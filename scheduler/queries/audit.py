@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from scheduler.audit.trail import TAGS_OF_JOBS
@@ -29,6 +29,7 @@ DAMAGED_SUMMARY = "this entry is damaged: `audit verify` names the damages"
 _CHUNK = 250
 _CLOCK_SKEW = timedelta(minutes=5)
 """Entries of several processes are in order of their times, apart from this."""
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _ACCESS_SUBJECTS = frozenset({"access", "api_key", "session"})
 
 
@@ -110,7 +111,7 @@ class AuditQueries:
         async for row in self._descending(end, oldest):
             end = sequence_of(row) - 1
             fields = _parse(row)
-            if criteria.at.since is not None and (at := _time_of(fields)) and at < criteria.at.since - _CLOCK_SKEW:
+            if criteria.at.since is not None and (at := _time_of(fields)) and at < _earlier(criteria.at.since):
                 end = 0
                 break
             view = self._view(principal, row, fields)
@@ -130,10 +131,10 @@ class AuditQueries:
         criteria, first = AuditFilter(at=at), 0
         if at.since is not None:
             oldest, head = await self._log.read_first_sequence(), await self._log.read_head()
-            first = await self._last_until(oldest, head.sequence, at.since - _CLOCK_SKEW) + 1
+            first = await self._last_until(oldest, head.sequence, _earlier(at.since)) + 1
         async for row in self._log.stream_rows(first):
             fields = _parse(row)
-            if at.until is not None and (time := _time_of(fields)) and time > at.until + _CLOCK_SKEW:
+            if at.until is not None and (time := _time_of(fields)) and time > _later(at.until):
                 return
             view = self._view(principal, row, fields)
             if view is not None and criteria.matches(view.fields):
@@ -165,7 +166,7 @@ class AuditQueries:
             if not (continuation.isascii() and continuation.isdigit() and len(continuation) <= 12):
                 raise InvalidContinuation(continuation)
             return min(int(continuation) - 1, end)
-        return end if criteria.at.until is None else await self._last_until(first, end, criteria.at.until + _CLOCK_SKEW)
+        return end if criteria.at.until is None else await self._last_until(first, end, _later(criteria.at.until))
 
     async def _last_until(self, first: int, last: int, until: datetime) -> int:
         """Return the number of the last entry up to an instant, by bisection."""
@@ -223,6 +224,15 @@ def _parse(row: Row) -> Mapping[str, Any]:
     if isinstance(fields, dict) and isinstance(fields.get("jobs", []), list):
         return fields
     return {"seq": sequence_of(row), "kind": "damaged", "summary": DAMAGED_SUMMARY}
+
+
+def _earlier(at: datetime) -> datetime:
+    """Return the bound of a range by the clock of another process."""
+    return max(at, _FIRST + _CLOCK_SKEW) - _CLOCK_SKEW
+
+
+def _later(at: datetime) -> datetime:
+    return min(at, _LAST - _CLOCK_SKEW) + _CLOCK_SKEW
 
 
 def _time_of(fields: Mapping[str, Any]) -> datetime | None:

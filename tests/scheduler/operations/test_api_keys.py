@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -79,6 +79,18 @@ async def test_a_successor_lives_as_long_as_its_key_was_meant_to() -> None:
     assert created.key.expires_at == desk.clock.now() + timedelta(days=90)
     assert created.replaced is not None
     assert created.replaced.expires_at == desk.clock.now() + timedelta(days=10)
+
+
+async def test_a_key_that_expires_in_the_last_year_can_be_rotated() -> None:
+    desk = KeyDesk()
+    end = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    key_id, _ = await desk.create(expires_at=end)
+    desk.clock.passed += 86400
+
+    created = await desk.manager.rotate(key_id, CALLER)
+
+    assert created.key.expires_at is not None
+    assert created.key.expires_at >= end
 
 
 async def test_a_key_is_rotated_once() -> None:

@@ -127,3 +127,16 @@ async def test_a_caller_with_tag_limits_reads_through_the_services_that_are_made
         page = await queries.list_entries(limited, AuditFilter(), limit=10)
 
     assert [(view.number, view.fields["jobs"]) for view in page.entries] == [(3, ["pay"]), (2, ["pay"])]
+
+
+@virtual_time
+async def test_the_bounds_of_a_range_can_be_any_instant() -> None:
+    async with ApiClient() as at:
+        await write(at, 1)
+        bounds = {"from": "0001-01-01T00:00:00Z", "to": "9999-12-31T23:59:59Z"}
+
+        listed = await at.get("/api/audit", **bounds)
+        exported = await at.get("/api/audit/export", **bounds)
+
+    assert [entry["seq"] for entry in listed.json()["entries"]] == [1]
+    assert len(exported.text.splitlines()) == 1
