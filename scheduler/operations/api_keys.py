@@ -25,7 +25,7 @@ from scheduler.stores.identity.api_keys import ApiKeys, StoredKey
 from scheduler.stores.port import RowChanged
 
 KEY_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,49}$"
-_LAST = datetime.max.replace(tzinfo=UTC)
+_LAST_INSTANT = datetime.max.replace(tzinfo=UTC)
 DEFAULT_OVERLAP = 24 * 3600.0
 """Seconds for which a rotated key stays valid next to its successor."""
 MAX_OVERLAP = 30 * 86400.0
@@ -203,7 +203,7 @@ def _extend(key: ApiKey, now: datetime) -> datetime | None:
     if key.expires_at is None:
         return None
     lifetime = key.expires_at - key.created_at
-    return now + min(lifetime, _LAST - now)
+    return now + min(lifetime, _LAST_INSTANT - now)
 
 
 def _check(new: NewKey, principal: Principal, now: datetime) -> None:

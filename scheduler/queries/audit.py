@@ -29,7 +29,7 @@ DAMAGED_SUMMARY = "this entry is damaged: `audit verify` names the damages"
 _CHUNK = 250
 _CLOCK_SKEW = timedelta(minutes=5)
 """Entries of several processes are in order of their times, apart from this."""
-_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+_FIRST_INSTANT, _LAST_INSTANT = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _ACCESS_SUBJECTS = frozenset({"access", "api_key", "session"})
 
 
@@ -228,11 +228,11 @@ def _parse(row: Row) -> Mapping[str, Any]:
 
 def _earlier(at: datetime) -> datetime:
     """Return the bound of a range by the clock of another process."""
-    return max(at, _FIRST + _CLOCK_SKEW) - _CLOCK_SKEW
+    return max(at, _FIRST_INSTANT + _CLOCK_SKEW) - _CLOCK_SKEW
 
 
 def _later(at: datetime) -> datetime:
-    return min(at, _LAST - _CLOCK_SKEW) + _CLOCK_SKEW
+    return min(at, _LAST_INSTANT - _CLOCK_SKEW) + _CLOCK_SKEW
 
 
 def _time_of(fields: Mapping[str, Any]) -> datetime | None:
