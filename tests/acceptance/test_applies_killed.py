@@ -35,7 +35,7 @@ from tests.parts.azurite import Azurite
 from tests.parts.proc import run
 
 KILLS = int(os.environ.get("APPLY_KILLS", "6"))
-KILLS_OF_A_STORE = 20
+KILLS_OF_A_STORE = 10
 """A store that holds the versions of a hundred sets makes Azurite slow."""
 SEED = int(os.environ.get("KILLS_SEED", "1"))
 COMPLETED = 3
@@ -331,7 +331,7 @@ each_round = pytest.mark.parametrize(("seed", "kills"), rounds())
 
 @each_round
 @pytest.mark.slow
-@pytest.mark.timeout(300 + 30 * KILLS_OF_A_STORE)
+@pytest.mark.timeout(300 + 60 * KILLS_OF_A_STORE)
 async def test_a_server_that_is_killed_during_applies_has_the_old_set_or_the_new_one(
     seed: int, kills: int, tmp_path: Path
 ) -> None:
@@ -350,7 +350,7 @@ async def test_a_server_that_is_killed_during_applies_has_the_old_set_or_the_new
 @pytest.mark.skipif("APPLY_KILLS" not in os.environ, reason="takes minutes; APPLY_KILLS=20 runs it")
 @each_round
 @pytest.mark.slow
-@pytest.mark.timeout(300 + 30 * KILLS_OF_A_STORE)
+@pytest.mark.timeout(300 + 60 * KILLS_OF_A_STORE)
 async def test_a_process_that_is_killed_during_applies_on_azure_leaves_the_old_set_or_the_new_one(
     seed: int, kills: int, azurite: Azurite, storage_prefix: str, tmp_path: Path
 ) -> None:
