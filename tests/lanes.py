@@ -36,9 +36,9 @@ NOT_AGAIN = (
     "tests/parts/test_identity_table.py",
 )
 """Modules of those that start processes, whose coverage is not measured, or walk over all routes."""
-ONCE = ("tests/scheduler/api/", "tests/scheduler/cli/")
-"""A quarter of the tests of the scheduler. They run on the second Python alone, if there is one, but for NOT_AGAIN and
-the tests that it excludes. The tests of the whole program call the API and the command line on the first Python.
+ONCE = ("tests/jobs/", "tests/scheduler/")
+"""They run on the second Python alone, if there is one, but for NOT_AGAIN and the tests that it excludes. So most tests
+run once, and both Pythons run every package: the first one by the properties and the tests of the whole program.
 """
 EXCLUDED_AGAIN = frozenset({"property", "slow", "azurite", "browser"})
 """Markers of tests that the second Python does not run unless they need the worker."""
@@ -109,12 +109,12 @@ def whole_suite(python: Path, measuring_python: Path | None) -> list[Lane]:
         again = measuring_python != python
         excluded = f"worker or not ({' or '.join(sorted(EXCLUDED_AGAIN))})"
         chosen = (*AGAIN, *(f"--ignore={module}" for module in NOT_AGAIN), "-m", excluded) if again else inside
-        measured = Lane("measured", str(measuring_python), chosen, niceness=2, measured=True)
+        measured = Lane("measured", str(measuring_python), chosen, niceness=1, measured=True)
         lanes.insert(0, measured._replace(live=not again))
     if measuring_python != python:
         selected = own if measuring_python is None else ("-m", "not worker and not once")
         lanes.insert(0, Lane("scheduler", own_python, (SCHEDULER, *selected), niceness=2))
-        lanes.insert(0, Lane("suite", own_python, (*inside, f"--ignore={SCHEDULER}", *own), niceness=2, live=True))
+        lanes.insert(0, Lane("suite", own_python, (*inside, f"--ignore={SCHEDULER}", *selected), niceness=2, live=True))
     return lanes
 
 
@@ -169,6 +169,12 @@ def _lower_priority(niceness: int) -> None:
         Path("/proc/self/autogroup").write_text(str(niceness))
 
 
+def _cpu_of_ended_children() -> float:
+    """Return the seconds that processes which were waited for have computed, and those that these waited for."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
 class _Process:
     """A lane's process, from its start to its tally."""
 
@@ -182,6 +188,7 @@ class _Process:
         coverage = ("--cov", "--cov-report=") if lane.measured else ()
         command = [lane.python, "-m", "pytest", f"--junit-xml={self._report}", *coverage, *lane.arguments]
         self._started = time.monotonic()
+        self._cpu = 0.0
         with self._output() as output:
             # A session of its own, so that a signal reaches all that the tests have started.
             self._process = subprocess.Popen(
@@ -200,7 +207,11 @@ class _Process:
         return self._tally
 
     def has_ended(self) -> bool:
-        return self._process.poll() is not None
+        if self._process.returncode is None:
+            before = _cpu_of_ended_children()
+            if self._process.poll() is not None:
+                self._cpu = _cpu_of_ended_children() - before
+        return self._process.returncode is not None
 
     def ended(self) -> bool:
         """Whether the lane has ended. Print the result the first time; kill the lane once its limit is reached."""
@@ -213,7 +224,8 @@ class _Process:
         elif not self.has_ended():
             return False
         self.kill(signal.SIGKILL)  # with what tests left running
-        self._process.wait()
+        while not self.has_ended():
+            time.sleep(_POLL)
         self._tally = _tally(LIMIT_REACHED if at_limit else self._process.returncode, self._report)
         self._print()
         return True
@@ -229,7 +241,8 @@ class _Process:
             print("", self._log.read_text(errors="replace"), sep="\n", flush=True)  # the live lane may be within a line
         reached = f", killed at its limit of {lane.limit:g} s" if self.tally.status == LIMIT_REACHED else ""
         result = "ok" if self.tally.status == 0 else "FAILED"
-        print(f"lane {lane.name}: {result}, {self.tally} in {seconds:.0f} s{reached}", flush=True)
+        times = f"{seconds:.0f} s, {self._cpu:.0f} s of CPU time"
+        print(f"lane {lane.name}: {result}, {self.tally} in {times}{reached}", flush=True)
 
     @contextlib.contextmanager
     def _output(self) -> Iterator[IO[bytes] | None]:

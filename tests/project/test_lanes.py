@@ -78,7 +78,7 @@ def test_a_test_that_the_second_python_excludes_runs_on_the_first_one() -> None:
     assert lanes.runs_once("tests/scheduler/api/routes/test_jobs.py", ["asyncio"])
     assert not lanes.runs_once("tests/scheduler/api/routes/test_jobs.py", ["azurite"])
     assert not lanes.runs_once("tests/scheduler/api/test_schema_walk.py", [])
-    assert not lanes.runs_once("tests/scheduler/worker/test_worker.py", [])
+    assert not lanes.runs_once("tests/config/test_loading.py", [])
 
 
 def test_without_a_second_python_no_test_is_excluded() -> None:
