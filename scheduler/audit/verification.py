@@ -30,6 +30,8 @@ class Damage(StrEnum):
     """The chain ends before an entry that is known to exist."""
     REWRITTEN = "rewritten"
     """An entry is valid, but not the one of an anchor."""
+    HEAD = "head"
+    """The store's own head row does not name the last entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,17 @@ class ChainVerifier:
             self._add_late(entry.sequence)
         else:
             self._add_entry(entry)
+
+    def compare_head(self, head: ChainHead | None) -> None:
+        """Compare the head row with the last entry. None: the row is missing or cannot be read."""
+        last = self._expected - 1
+        if head is None:
+            if last:
+                self._report(Damage.HEAD, last, "the head row is missing or damaged")
+        elif head.sequence < last:
+            self._report(Damage.HEAD, last, f"the head row names entry {head.sequence}, but entry {last} is the last")
+        elif head.sequence == last and self._previous not in (None, head.hash):
+            self._report(Damage.HEAD, last, f"the head row does not have the hash of entry {last}")
 
     def finish(self) -> Verification:
         """Return what was found, once all lines were added."""

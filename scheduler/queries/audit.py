@@ -147,9 +147,12 @@ class AuditQueries:
     async def verify(self, anchors: Mapping[int, str]) -> Verification:
         """Verify the whole chain. `anchors`: hashes of entries, by number."""
         # The head first: entries that are appended meanwhile are behind it.
-        verifier = ChainVerifier(anchors, (await self._log.read_head()).sequence)
+        head = await self._log.read_head_row()
+        verifier = ChainVerifier(anchors, 0 if head is None else head.sequence)
         async for row in self._log.stream_rows():
             verifier.add(row.body, sequence_of(row))
+        if await self._log.read_head_row() == head:  # nothing was appended meanwhile
+            verifier.compare_head(head)
         return verifier.finish()
 
     async def _descending(self, newest: int, oldest: int) -> AsyncIterator[Row]:

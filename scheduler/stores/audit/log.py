@@ -70,8 +70,11 @@ class AuditLog:
 
     async def read_head(self) -> ChainHead:
         """Return the last entry, as the head row names it."""
-        row = await self._store.get_row(AUDIT_TABLE, _PARTITION, _HEAD_KEY)
-        return _parse_head(row) or await self._find_last(0)
+        return await self.read_head_row() or await self._find_last(0)
+
+    async def read_head_row(self) -> ChainHead | None:
+        """Return what the head row names; None if it is missing or damaged."""
+        return _parse_head(await self._store.get_row(AUDIT_TABLE, _PARTITION, _HEAD_KEY))
 
     async def read_first_sequence(self) -> int:
         """Return the number of the oldest entry; 0 without entries."""

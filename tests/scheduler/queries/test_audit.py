@@ -17,7 +17,7 @@ from scheduler.queries import audit as module
 from scheduler.queries.audit import AuditFilter, AuditQueries, AuditView
 from scheduler.queries.time_range import TimeRange
 from scheduler.stores.audit.log import AUDIT_TABLE, AuditLog
-from scheduler.stores.port import Upsert
+from scheduler.stores.port import Delete, Upsert
 from scheduler.stores.rows.continuations import InvalidContinuation
 from tests.scheduler.fakes import START, VirtualClock, entry
 from tests.scheduler.stores.memory import MemoryStore
@@ -182,6 +182,22 @@ async def test_a_damaged_entry_is_listed_as_damaged() -> None:
         Damage.CHANGED,
         Damage.INSERTED,
     ]
+
+
+@pytest.mark.parametrize("body", ["{", '{"seq":5,"hash":"00"}', '{"seq":6,"hash":"00"}'])
+async def test_a_damaged_head_row_is_found(body: str) -> None:
+    desk = await _desk()
+    await desk.store.apply(Upsert(AUDIT_TABLE, "chain", "head", body))
+
+    assert [finding.damage for finding in (await desk.queries.verify({})).findings] == [Damage.HEAD]
+
+
+async def test_a_missing_head_row_is_found() -> None:
+    desk = await _desk()
+    assert not (await desk.queries.verify({})).findings
+    await desk.store.apply(Delete(AUDIT_TABLE, "chain", "head"))
+
+    assert [finding.damage for finding in (await desk.queries.verify({})).findings] == [Damage.HEAD]
 
 
 async def test_the_export_of_an_admin_is_the_chain() -> None:
