@@ -30,6 +30,11 @@ async def convert_each(convert: Callable[[Item], Result], items: Iterable[Item])
     return results
 
 
+async def compute(function: Callable[..., Result], *arguments: Any, in_thread: bool) -> Result:
+    """Call a function that computes: at once if that takes about MAX_STEP, else in a thread."""
+    return await asyncio.to_thread(function, *arguments) if in_thread else function(*arguments)
+
+
 def release_later(items: list[Any], delay: float = 0.0) -> None:
     """Drop the references of a list in short steps, from `delay` seconds on: by then, no other references remain.
 

@@ -16,6 +16,7 @@ from scheduler.identity.caller import Caller
 from scheduler.identity.principal import PROGRAM_PRINCIPAL
 from scheduler.stores.audit.log import AuditLog
 from scheduler.stores.port import StoreError
+from scheduler.turns import compute
 
 _log = logging.getLogger("scheduler.audit")
 
@@ -43,9 +44,7 @@ class StoredAuditTrail:
 
     async def _content(self, caller: Caller, change: AuditedChange) -> dict[str, Any]:
         arguments = self._clock.now(), "change", caller, change, self._redactor
-        if len(change.jobs) <= _JOBS_INLINE:
-            return entry_content(*arguments)
-        return await asyncio.to_thread(entry_content, *arguments)
+        return await compute(entry_content, *arguments, in_thread=len(change.jobs) > _JOBS_INLINE)
 
     async def record_failure(self, caller: Caller, change: AuditedChange, error: BaseException, number: int) -> None:
         """See AuditTrail.record_failure."""

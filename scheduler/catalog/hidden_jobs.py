@@ -12,6 +12,7 @@ from dataclasses import replace
 from jobs.runs import Ticket
 from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.limited import LimitedCatalog
+from scheduler.identity.tags import written_tags
 from scheduler.stores.dead_letters.letter import DeadLetter
 from scheduler.stores.runs.pages import move_continuation
 from scheduler.stores.runs.repository import RunRecord
@@ -59,8 +60,7 @@ def show_letter(letter: DeadLetter | None, catalog: Catalog) -> DeadLetter | Non
     if letter is None or not catalog.is_visible(letter.job):
         return None
     ticket = None if letter.ticket is None else _hide_origin(letter.ticket, catalog)
-    tags = {} if letter.definition is None else letter.definition.get("tags")
-    definition = letter.definition if catalog.sees(tags if isinstance(tags, dict) else {}) else None
+    definition = letter.definition if catalog.sees(written_tags(letter.definition)) else None
     if ticket is letter.ticket and definition is letter.definition:
         return letter
     return replace(letter, ticket=ticket, definition=definition)

@@ -1,6 +1,6 @@
 """The tags that limit a principal, written `team:payments`, and the tags of a written definition. Pure.
 
-Used by scheduler.operations, scheduler.queries.audit, scheduler.authentication and scheduler.api.
+Used by scheduler.operations, scheduler.queries.audit, scheduler.catalog, scheduler.authentication and scheduler.api.
 """
 
 from __future__ import annotations

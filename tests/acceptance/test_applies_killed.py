@@ -358,9 +358,7 @@ async def test_a_process_that_is_killed_during_applies_on_azure_leaves_the_old_s
     env = {
         "SCHEDULER_ENVIRONMENT": "test",
         "SCHEDULER_JOBS": str(tmp_path / "jobs"),
-        "SCHEDULER_STORE": "azure",
-        "SCHEDULER_STORAGE__PREFIX": storage_prefix,
-        "AzureWebJobsStorage": azurite.connection_string,
+        **azurite.settings(storage_prefix),
     }
     store = await open_azure_tables(connection_string=azurite.connection_string, prefix=storage_prefix)
     DIED["Azurite"] += await kill_applies(store, env, tmp_path, kills, seed)

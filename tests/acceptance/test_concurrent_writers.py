@@ -98,9 +98,7 @@ async def test_writers_at_two_processes_on_azure_lose_no_update(
     env = {
         "SCHEDULER_ENVIRONMENT": "test",
         "SCHEDULER_JOBS": str(tmp_path / "jobs"),
-        "SCHEDULER_STORE": "azure",
-        "SCHEDULER_STORAGE__PREFIX": storage_prefix,
-        "AzureWebJobsStorage": azurite.connection_string,
+        **azurite.settings(storage_prefix),
     }
     (tmp_path / "jobs").mkdir()
     with (tmp_path / "output.txt").open("wb") as output:

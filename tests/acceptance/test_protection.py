@@ -138,11 +138,7 @@ async def test_a_created_key_is_not_stored_for_repeats(tmp_path: Path) -> None:
 async def two_hosts(azurite: Azurite, prefix: str, folder: Path, **limits: str) -> AsyncIterator[list[Host]]:
     """Two processes with one storage account."""
     env = {f"SCHEDULER_RATE_LIMITS__{name.upper()}": limit for name, limit in limits.items()}
-    env |= {
-        "SCHEDULER_STORE": "azure",
-        "SCHEDULER_STORAGE__PREFIX": prefix,
-        "AzureWebJobsStorage": azurite.connection_string,
-    }
+    env |= azurite.settings(prefix)
     for name in ("first", "second"):
         (folder / name).mkdir()
     async with embedded(folder / "first", {}, **env) as first, embedded(folder / "second", {}, **env) as second:

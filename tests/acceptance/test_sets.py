@@ -61,12 +61,7 @@ async def test_a_running_server_forgets_a_deleted_job_and_gets_a_restored_one(tm
 
 @pytest.mark.azurite
 async def test_a_set_is_applied_to_azure_tables(azurite: Azurite, storage_prefix: str, tmp_path: Path) -> None:
-    line = CommandLine(
-        tmp_path,
-        SCHEDULER_STORE="azure",
-        SCHEDULER_STORAGE__PREFIX=storage_prefix,
-        AzureWebJobsStorage=azurite.connection_string,
-    )
+    line = CommandLine(tmp_path, **azurite.settings(storage_prefix))
     (tmp_path / "jobs").mkdir()
     first = write_set(tmp_path, {f"reports-{number}": job("http://127.0.0.1:9/") for number in range(20)})
     applied = await line("apply", first, "--set", "reporting", "--yes")

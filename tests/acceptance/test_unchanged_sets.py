@@ -58,12 +58,7 @@ async def test_planning_ten_thousand_unchanged_jobs_takes_at_most_twenty_request
         writes = [JobWrite(name, definition, "shop") for name, definition in DESIRED.items()]
         await jobs.commit(await jobs.read(), writes, datetime.now(UTC), "local:test")
         await store.aclose()
-        env = {
-            "SCHEDULER_STORE": "azure",
-            "SCHEDULER_STORAGE__PREFIX": prefix,
-            "AzureWebJobsStorage": azurite.connection_string,
-        }
-        async with embedded(tmp_path, {}, **env) as host:
+        async with embedded(tmp_path, {}, **azurite.settings(prefix)) as host:
             host.client.timeout = 300
             found, etag, requests = await read_all(host)
             unchanged = await read_all(host, etag)

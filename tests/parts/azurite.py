@@ -56,6 +56,14 @@ class Azurite:
             f"BlobEndpoint={self.blob_url};QueueEndpoint={self.queue_url};TableEndpoint={self.table_url};"
         )
 
+    def settings(self, prefix: str) -> dict[str, str]:
+        """The variables with which the program stores in it."""
+        return {
+            "SCHEDULER_STORE": "azure",
+            "SCHEDULER_STORAGE__PREFIX": prefix,
+            "AzureWebJobsStorage": self.connection_string,
+        }
+
 
 def fresh_prefix() -> str:
     """A start for names of tables and queues that are unused."""

@@ -16,7 +16,7 @@ from scheduler.api.middleware.escaped_json import JsonEscaping
 from scheduler.api.middleware.head import HeadSupport
 from scheduler.api.middleware.relative_redirects import RelativeRedirects
 from scheduler.api.middleware.request_ids import RequestIds
-from scheduler.api.middleware.security_headers import SecurityHeaders
+from scheduler.api.middleware.security_headers import add_security_headers
 from scheduler.api.requests import BodyRules, ReadLimiter, RequestGuard
 from scheduler.api.requests.idempotency import Idempotency
 from scheduler.api.requests.rate_limiter import FailedAuthenticationLimiter, RateLimiter
@@ -45,5 +45,5 @@ def add_common_middleware(
         api.add_middleware(AccessControl, services.authentication, services.audit, RouteTable(routes))
         api.add_middleware(FailedAuthenticationLimiter, services.rate_limits)
     api.add_middleware(RequestGuard, hosts=hosts, bodies=bodies)
-    api.add_middleware(SecurityHeaders)
+    add_security_headers(api)
     api.add_middleware(RequestIds, behind_proxy=services is not None and services.is_behind_proxy)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secure import (
-    MULTI_OK,
     CacheControl,
     ContentSecurityPolicy,
     CrossOriginOpenerPolicy,
@@ -21,7 +20,7 @@ from secure import (
 )
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.applications import Starlette
 
 # The dashboard needs its own style sheet, script and forms. Everything else is forbidden.
 _CSP = (
@@ -48,25 +47,9 @@ _SECURE = Secure(
     xfo=XFrameOptions().deny(),
 )
 SECURITY_HEADERS = dict(_SECURE.headers)
-_ENCODED = [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in SECURITY_HEADERS.items()]
-_REPLACED = frozenset(name for name, _ in _ENCODED if name.decode() not in MULTI_OK)
 
 
-class SecurityHeaders:
-    """Sets the headers, as the middleware of the package does, which builds them anew for each response."""
+def add_security_headers(api: Starlette) -> None:
+    from secure.middleware import SecureASGIMiddleware
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def adding(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = [pair for pair in message.get("headers", ()) if pair[0].lower() not in _REPLACED]
-                message = {**message, "headers": [*headers, *_ENCODED]}
-            await send(message)
-
-        await self._app(scope, receive, adding)
+    api.add_middleware(SecureASGIMiddleware, secure=_SECURE)

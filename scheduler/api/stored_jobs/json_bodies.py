@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -11,6 +10,7 @@ from scheduler.api.description.bodies import describe_body
 from scheduler.api.problems import InvalidInput, InvalidRequest
 from scheduler.api.requests.body_rules import JSON_TYPE, MERGE_PATCH_TYPE
 from scheduler.catalog.written_jobs import InvalidJson, parse_definition_json
+from scheduler.turns import compute
 
 MAX_DEFINITION_BODY = 256 * 1024
 """Bytes of a request with one definition."""
@@ -42,10 +42,7 @@ async def read_object(request: Request) -> dict[str, Any]:
     """Return the body, an object. Raises InvalidRequest with the reason."""
     body = await request.body()
     try:
-        if len(body) <= _PARSED_INLINE:
-            value = parse_definition_json(body)
-        else:
-            value = await asyncio.to_thread(parse_definition_json, body)
+        value = await compute(parse_definition_json, body, in_thread=len(body) > _PARSED_INLINE)
     except InvalidJson as error:
         raise InvalidRequest(InvalidInput(location="body", message=str(error))) from None
     if not isinstance(value, dict):

@@ -25,6 +25,7 @@ from scheduler.stores.audit.chain import (
 from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Delete, Insert, Row, RowExists, Store, StoreError, Upsert
 from scheduler.stores.rows.json_text import decode_json, encode_json
 from scheduler.stores.rows.paging import iterate_pages
+from scheduler.turns import compute
 
 AUDIT_TABLE = "audit"
 _PARTITION = "chain"
@@ -156,10 +157,7 @@ class AuditLog:
     async def _append_batch(self, contents: Sequence[Mapping[str, Any]], size: int) -> Sequence[AuditEntry]:
         for number in range(MAX_APPEND_TRIES):
             head = self._head if self._head is not None else await self.read_head()
-            if size <= _SEALED_INLINE:
-                entries = _seal_all(contents, head)
-            else:
-                entries = await asyncio.to_thread(_seal_all, contents, head)
+            entries = await compute(_seal_all, contents, head, in_thread=size > _SEALED_INLINE)
             last = entries[-1]
             new_head = encode_json({"seq": last.sequence, "hash": last.hash})
             try:

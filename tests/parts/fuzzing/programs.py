@@ -58,11 +58,7 @@ def sqlite_store(folder: Path) -> dict[str, str]:
 
 
 def azurite_store(azurite: Azurite) -> dict[str, str]:
-    return {
-        "SCHEDULER_STORE": "azure",
-        "AzureWebJobsStorage": azurite.connection_string,
-        "SCHEDULER_STORAGE__PREFIX": fresh_prefix(),
-    }
+    return azurite.settings(fresh_prefix())
 
 
 @asynccontextmanager
