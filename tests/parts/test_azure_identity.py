@@ -15,6 +15,7 @@ from azure.core.exceptions import (
 )
 from azure.identity import CredentialUnavailableError
 from azure.identity.aio import ManagedIdentityCredential
+from azure.keyvault.secrets._shared import http_challenge_cache
 from azure.keyvault.secrets.aio import SecretClient
 
 from tests.parts.ingestion import FakeCredential, KeyVaultServer, ManagedIdentityServer
@@ -22,6 +23,7 @@ from tests.parts.ingestion import FakeCredential, KeyVaultServer, ManagedIdentit
 
 @pytest.fixture
 async def vault() -> AsyncIterator[KeyVaultServer]:
+    http_challenge_cache.clear()  # by host and port: an earlier server can have had this port
     async with KeyVaultServer() as vault:
         vault.set("token", "one")
         yield vault
