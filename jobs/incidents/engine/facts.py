@@ -1,0 +1,71 @@
+"""What a pass of the engine knows besides incidents and alerts. Implemented by scheduler.alerting, and by a backtest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from jobs.fast_frozen import fast_frozen
+from jobs.incidents.values import AlertKey, Incident, Suppression
+
+GROUP_WAIT = timedelta(seconds=10)
+"""For which a firing alert waits for others that belong to it, unless the settings set another time."""
+GROUP_WINDOW = timedelta(minutes=2)
+"""After the opening of an incident. Alerts with the same cause that fire within it join."""
+LONGEST_PARENT_WAIT = timedelta(seconds=90)
+"""For which an alert waits until the jobs that it depends on were checked after it began to fail."""
+
+
+@fast_frozen(frozen=True, slots=True)
+class EscalationStep:
+    """Channels that are notified when an incident is open for `after` without an acknowledgement."""
+
+    after: timedelta
+    channels: tuple[str, ...]
+
+
+@fast_frozen(frozen=True, slots=True)
+class AlertPolicy:
+    """What the rule of an alert sets. `channels`: empty if the routes decide. `rank`: of the severity."""
+
+    severity: str = "down"
+    rank: int = 0
+    channels: tuple[str, ...] = ()
+    remind_every: timedelta | None = None
+    escalation: tuple[EscalationStep, ...] = ()
+    reopen_within: timedelta = timedelta(minutes=10)
+
+
+class AlertFacts(Protocol):
+    """Lookups at the instant of a pass, without delay."""
+
+    @property
+    def now(self) -> datetime: ...
+
+    @property
+    def group_wait(self) -> timedelta: ...
+
+    def policy_of(self, key: AlertKey) -> AlertPolicy | None:
+        """Return the policy of a rule; None if the rule or its subject was removed."""
+        ...
+
+    def parents_of(self, subject: str) -> Sequence[str]:
+        """Return the subjects on which this one depends directly."""
+        ...
+
+    def is_checked_since(self, subject: str, since: datetime) -> bool:
+        """Return whether a run of the subject that was due at or after an instant has finished."""
+        ...
+
+    def causes_of(self, key: AlertKey) -> Sequence[str]:
+        """Return what the alert may share with others, the likeliest cause first: `host api.example.com`."""
+        ...
+
+    def suppression_of(self, key: AlertKey) -> Suppression | None:
+        """Return the window, silence or mute time that holds back the notifications of an alert, or blindness."""
+        ...
+
+    def channels_of(self, incident: Incident) -> Sequence[str]:
+        """Return the channels by the rules of its open members, or by the routes."""
+        ...

@@ -1,0 +1,89 @@
+"""One pass of the engine: from open incidents and alerts to what is stored and sent. Called by scheduler.alerting.
+
+A pass is a function of its arguments: repeated after a crash, it gives the same result, and it changes nothing if nothing
+has happened since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from jobs.alerting.alert import Alert, AlertStatus
+from jobs.fast_frozen import fast_frozen
+from jobs.incidents.engine.announcing import announce, find_suppression
+from jobs.incidents.engine.facts import AlertFacts
+from jobs.incidents.engine.forming import Candidate, form_incidents, list_candidates
+from jobs.incidents.engine.members import release_members, resolve_members
+from jobs.incidents.engine.reminding import escalate, next_due, remind
+from jobs.incidents.engine.step import IncidentStep
+from jobs.incidents.values import AlertKey, Incident, IncidentStatus, TransitionKind
+
+
+@fast_frozen(frozen=True, slots=True)
+class PassResult:
+    """`steps`: of incidents that changed. `settled`: alerts whose rows can be deleted. `due_at`: when the next pass must
+    run if nothing happens before; None: only then."""
+
+    steps: tuple[IncidentStep, ...]
+    settled: tuple[AlertKey, ...]
+    due_at: datetime | None
+
+
+def run_pass(
+    incidents: Sequence[Incident], alerts: Iterable[Alert], facts: AlertFacts, *, resolved: Sequence[Incident] = ()
+) -> PassResult:
+    """`incidents`: those that are open. `resolved`: those that can be reopened, the newest first."""
+    by_key = {AlertKey(alert.subject, alert.rule): alert for alert in alerts}
+    firing = [
+        alert
+        for key, alert in by_key.items()
+        if alert.status is AlertStatus.FIRING and facts.policy_of(key) is not None
+    ]
+    failing = {alert.subject for alert in firing}
+    steps = [IncidentStep(incident, incident) for incident in incidents]
+    for step in steps:
+        resolve_members(step, by_key, facts)
+        release_members(step, failing, facts)
+    released = {
+        each.key for step in steps for each in step.transitions if each.kind is TransitionKind.LEFT and each.key
+    }
+    waiting = form_incidents(list_candidates(firing, steps, failing, released, facts), steps, resolved, facts)
+    for step in steps:
+        _resolve(step, facts)
+        announce(step, _announced_kind(step), facts)
+        escalate(step, facts)
+        remind(step, facts)
+    held = {member.key for step in steps for member in step.incident.open_members}
+    settled = tuple(
+        key for key, alert in by_key.items() if key not in held and not alert.is_active and alert.number > 0
+    )
+    return PassResult(tuple(step for step in steps if step.is_changed), settled, _due_at(steps, waiting, facts))
+
+
+def _resolve(step: IncidentStep, facts: AlertFacts) -> None:
+    incident = step.incident
+    if not incident.is_open or incident.open_members:
+        return
+    at = max((member.resolved_at for member in incident.members if member.resolved_at is not None), default=facts.now)
+    step.set(status=IncidentStatus.RESOLVED, resolved_at=at, suppression=None)
+    step.add_transition(TransitionKind.RESOLVED, facts.now, f"{incident.lead.subject} has recovered")
+    if incident.is_announced:
+        step.notify([each.channel for each in incident.announced], TransitionKind.RESOLVED, facts.now)
+    else:
+        step.decide("resolved_unannounced", facts.now, "no channel received the opening: none receives the end")
+
+
+def _announced_kind(step: IncidentStep) -> TransitionKind:
+    is_reopened = any(each.kind is TransitionKind.REOPENED for each in step.transitions)
+    return TransitionKind.REOPENED if is_reopened else TransitionKind.OPENED
+
+
+def _due_at(steps: Sequence[IncidentStep], waiting: Sequence[Candidate], facts: AlertFacts) -> datetime | None:
+    moments = [each.ready_at(facts) for each in waiting if not each.ancestor]
+    for step in steps:
+        if step.incident.is_open:
+            suppression = find_suppression(step.incident, facts)
+            ends = None if suppression is None else suppression.until
+            moments += [moment for moment in (next_due(step.incident, facts), ends) if moment is not None]
+    return min(moments, default=None)

@@ -1,0 +1,72 @@
+"""Reminds of open incidents and escalates them. Both follow the clock, so that a late pass sends each once."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from jobs.formats.durations import format_duration
+from jobs.incidents.engine.announcing import acknowledgement_of, find_suppression
+from jobs.incidents.engine.facts import AlertFacts, AlertPolicy, EscalationStep
+from jobs.incidents.engine.step import IncidentStep
+from jobs.incidents.values import Announcement, Incident, TransitionKind
+
+
+def escalate(step: IncidentStep, facts: AlertFacts) -> None:
+    """Notify the channels of each escalation step that is due, and let them receive the resolution."""
+    incident = step.incident
+    for number, due in list(enumerate(_steps_of(incident, facts), start=1))[incident.escalations :]:
+        if facts.now < incident.opened_at + due.after or _is_held_back(step.incident, facts):
+            return
+        known = {each.channel for each in step.incident.announced}
+        text = f"open for {format_duration(due.after.total_seconds())} without an acknowledgement"
+        step.add_transition(TransitionKind.ESCALATED, facts.now, text)
+        step.notify(due.channels, TransitionKind.ESCALATED, facts.now)
+        new = [Announcement(each, step.incident.number) for each in due.channels if each not in known]
+        step.set(announced=(*step.incident.announced, *new), escalations=number, notified_at=facts.now)
+        step.decide("escalated", facts.now, text, channels=", ".join(due.channels))
+
+
+def remind(step: IncidentStep, facts: AlertFacts) -> None:
+    """Remind the announced channels if the shortest interval of the open members has passed."""
+    due_at = reminder_due_at(step.incident, facts)
+    if due_at is None or facts.now < due_at or _is_held_back(step.incident, facts):
+        return
+    text = f"still open, since {step.incident.failing_since:%Y-%m-%d %H:%M:%S} UTC"
+    step.add_transition(TransitionKind.REMINDED, facts.now, text)
+    step.notify([each.channel for each in step.incident.announced], TransitionKind.REMINDED, facts.now)
+    step.set(notified_at=facts.now)
+
+
+def reminder_due_at(incident: Incident, facts: AlertFacts) -> datetime | None:
+    """Return when the next reminder is due, whatever holds it back; None if there is none."""
+    intervals = [policy.remind_every for policy in _policies(incident, facts) if policy.remind_every is not None]
+    if not incident.is_open or not incident.announced or incident.notified_at is None or not intervals:
+        return None
+    return incident.notified_at + min(intervals)
+
+
+def _is_held_back(incident: Incident, facts: AlertFacts) -> bool:
+    return (
+        not incident.is_announced
+        or acknowledgement_of(incident, facts) is not None
+        or find_suppression(incident, facts) is not None
+    )
+
+
+def _steps_of(incident: Incident, facts: AlertFacts) -> list[EscalationStep]:
+    """Return the steps of the rule of the lead, or of the first member whose rule has steps."""
+    found = (policy.escalation for policy in _policies(incident, facts) if policy.escalation)
+    return sorted(next(found, ()), key=lambda each: each.after) if incident.is_open else []
+
+
+def _policies(incident: Incident, facts: AlertFacts) -> list[AlertPolicy]:
+    members = sorted(incident.open_members, key=lambda member: member.key != incident.lead)
+    return [policy for member in members if (policy := facts.policy_of(member.key)) is not None]
+
+
+def next_due(incident: Incident, facts: AlertFacts) -> datetime | None:
+    """Return when a pass must consider the incident again although nothing else changes."""
+    moments = [reminder_due_at(incident, facts), incident.snoozed_until]
+    moments += [incident.opened_at + each.after for each in _steps_of(incident, facts)[incident.escalations :]]
+    later = [moment for moment in moments if moment is not None and moment > facts.now - timedelta(seconds=1)]
+    return min(later, default=None)

@@ -1,0 +1,52 @@
+"""One incident during a pass, and what the pass adds to it. Used by the other modules of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from jobs.incidents.values import AlertKey, Decision, Incident, Notification, Suppression, Transition, TransitionKind
+
+
+@dataclass(slots=True)
+class IncidentStep:
+    """`before`: None for a new incident. Nothing is stored if `is_changed` is False."""
+
+    before: Incident | None
+    incident: Incident
+    transitions: list[Transition] = field(default_factory=list)
+    notifications: list[Notification] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+
+    @property
+    def is_changed(self) -> bool:
+        return self.incident != self.before or bool(self.decisions)
+
+    def set(self, **changes: Any) -> None:
+        self.incident = replace(self.incident, **changes)
+
+    def add_transition(
+        self, kind: TransitionKind, at: datetime, text: str, *, actor: str = "", key: AlertKey | None = None
+    ) -> None:
+        """Add the next transition. The first one of a new incident has number 1."""
+        self.set(number=self.incident.number + 1)
+        self.transitions.append(Transition(self.incident.id, self.incident.number, kind, at, text, actor, key))
+
+    def notify(self, channels: Iterable[str], kind: TransitionKind, due_at: datetime) -> None:
+        """Add a message to each of these channels about the latest transition."""
+        incident = self.incident
+        self.notifications += [Notification(incident.id, incident.number, kind, each, due_at) for each in channels]
+
+    def decide(
+        self,
+        code: str,
+        at: datetime,
+        text: str,
+        *,
+        key: AlertKey | None = None,
+        suppression: Suppression | None = None,
+        **inputs: str,
+    ) -> None:
+        self.decisions.append(Decision(self.incident.id, at, code, text, key, suppression, inputs))

@@ -1,0 +1,182 @@
+"""The values of incidents. Small and frozen; stored by scheduler.stores.alerting.
+
+All instants are aware UTC datetimes. The values of the enums are stored: add, never rename.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from datetime import datetime
+from enum import StrEnum
+
+from jobs.fast_frozen import fast_frozen
+
+
+class IncidentStatus(StrEnum):
+    OPEN = "open"
+    RESOLVED = "resolved"
+
+
+class TransitionKind(StrEnum):
+    OPENED = "opened"
+    REOPENED = "reopened"
+    JOINED = "joined"
+    """Another alert joined."""
+    LEFT = "left"
+    """An alert that still fires became an incident of its own, because its parent recovered."""
+    RAISED = "raised"
+    """The severity rose."""
+    ACKNOWLEDGED = "acknowledged"
+    SNOOZED = "snoozed"
+    NOTED = "noted"
+    REMINDED = "reminded"
+    ESCALATED = "escalated"
+    RESOLVED = "resolved"
+
+
+class SuppressionKind(StrEnum):
+    """Why a notification is held back, in the order in which they are considered."""
+
+    BLIND = "blind"
+    """The scheduler itself could not reach anything: the alert says nothing about its target."""
+    PARENT = "parent"
+    """A job that this one depends on fails."""
+    WINDOW = "window"
+    SILENCE = "silence"
+    MUTE_TIME = "mute_time"
+    SNOOZED = "snoozed"
+    ACKNOWLEDGED = "acknowledged"
+
+
+@fast_frozen(frozen=True, slots=True)
+class Suppression:
+    """`name`: of the window, silence, route or parent. `until`: when it ends by itself; None if that is not known."""
+
+    kind: SuppressionKind
+    name: str
+    reason: str = ""
+    until: datetime | None = None
+
+
+@fast_frozen(frozen=True, slots=True)
+class AlertKey:
+    """`subject`: a job, a group or the scheduler. `rule`: the name of the rule, unique for the subject."""
+
+    subject: str
+    rule: str
+
+
+@fast_frozen(frozen=True, slots=True)
+class Member:
+    """An alert of an incident. `fired`: how often the alert had fired, so that a later firing is another member."""
+
+    key: AlertKey
+    fired: int
+    severity: str
+    rank: int
+    """Of the severity: the highest of all members is that of the incident."""
+    fired_at: datetime
+    failing_since: datetime
+    evidence: str = ""
+    parent: str = ""
+    """The subject whose failure explains this one; it is not announced by itself then."""
+    resolved_at: datetime | None = None
+
+
+@fast_frozen(frozen=True, slots=True)
+class Announcement:
+    """That a channel was sent the opening. `number`: of the transition that it announced."""
+
+    channel: str
+    number: int
+
+
+@fast_frozen(frozen=True, slots=True)
+class Incident:
+    """`number`: of its latest transition, 1 for the opening. `lead`: the member that explains the others."""
+
+    id: str
+    number: int
+    status: IncidentStatus
+    opened_at: datetime
+    members: tuple[Member, ...]
+    lead: AlertKey
+    cause: str = ""
+    """What the members share, such as `host api.example.com`; empty for a single one."""
+    announced: tuple[Announcement, ...] = ()
+    """The channels that receive the resolution: those that have received the opening, and no others."""
+    suppression: Suppression | None = None
+    """Why it is not announced yet, or not reminded of."""
+    acknowledged_by: str = ""
+    acknowledged_at: datetime | None = None
+    snoozed_until: datetime | None = None
+    notified_at: datetime | None = None
+    escalations: int = 0
+    """Steps of the escalation that were taken."""
+    resolved_at: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.status is IncidentStatus.OPEN
+
+    @property
+    def is_announced(self) -> bool:
+        return bool(self.announced)
+
+    @property
+    def open_members(self) -> tuple[Member, ...]:
+        return tuple(member for member in self.members if member.resolved_at is None)
+
+    @property
+    def failing_since(self) -> datetime:
+        return min(member.failing_since for member in self.members)
+
+    @property
+    def severity(self) -> str:
+        """That of the highest rank among the members that are open, or of all once it is resolved."""
+        return max(self.open_members or self.members, key=lambda member: member.rank).severity
+
+    def find(self, key: AlertKey) -> Member | None:
+        return next((member for member in reversed(self.members) if member.key == key), None)
+
+
+@fast_frozen(frozen=True, slots=True)
+class Transition:
+    """`actor`: who caused it, empty if the program did. `text`: a sentence for people."""
+
+    incident: str
+    number: int
+    kind: TransitionKind
+    at: datetime
+    text: str
+    actor: str = ""
+    key: AlertKey | None = None
+
+
+@fast_frozen(frozen=True, slots=True)
+class Notification:
+    """What one channel is to be sent: a row of the outbox. `number`: of the transition."""
+
+    incident: str
+    number: int
+    kind: TransitionKind
+    channel: str
+    due_at: datetime
+
+    @property
+    def dedup_key(self) -> str:
+        return f"{self.incident}:{self.number}:{self.channel}"
+
+
+@fast_frozen(frozen=True, slots=True)
+class Decision:
+    """Why something was announced, held back or changed. `inputs`: the values that decided, by name."""
+
+    incident: str
+    at: datetime
+    code: str
+    text: str
+    key: AlertKey | None = None
+    suppression: Suppression | None = None
+    inputs: Mapping[str, str] = field(default_factory=dict)
