@@ -30,8 +30,8 @@ class AlertStatus(StrEnum):
 class Verdict:
     """Whether the condition of a rule is met. None: not known, such as after a pause; the alert stays as it is.
 
-    `since`: when the trouble began, such as the end of the first failed run. `evidence`: a sentence with the numbers that
-    decided, for people.
+    `since`: when the trouble began, such as the end of the first failed run. `evidence`: a sentence for people with the
+    numbers that decided.
     """
 
     is_met: bool | None

@@ -1,7 +1,7 @@
 """The last samples of a job as one rule counts them: a bit a sample. Pure; used by jobs.alerting.conditions.
 
-A series is a value: adding a sample returns another one. A sample that is not newer than the newest one, such as that of
-a redelivered run, changes nothing.
+A series is a value: adding a sample returns another one. A sample that is not newer than the newest one, such as that
+of a redelivered run, changes nothing.
 """
 
 from __future__ import annotations

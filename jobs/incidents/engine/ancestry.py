@@ -1,4 +1,4 @@
-"""Which failing subject explains another one: its nearest failing ancestor. Used by the other modules of this folder."""
+"""Which failing subject explains another one: a failing ancestor. Used by the other modules of this folder."""
 
 from __future__ import annotations
 

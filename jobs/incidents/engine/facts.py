@@ -1,4 +1,4 @@
-"""What a pass of the engine knows besides incidents and alerts. Implemented by scheduler.alerting, and by a backtest."""
+"""What a pass of the engine knows in addition to incidents and alerts. Implemented by scheduler.alerting."""
 
 from __future__ import annotations
 

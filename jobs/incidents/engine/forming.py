@@ -65,11 +65,9 @@ def form_incidents(
     ready = [each for each in candidates if not each.ancestor and each.ready_at(facts) <= facts.now]
     for group, cause in _group(ready, facts):
         _add_group(group, cause, steps, resolved, facts)
+    behind = [each for each in candidates if each.ancestor]
     waiting = [each for each in candidates if not each.ancestor and each.ready_at(facts) > facts.now]
-    for each in candidates:
-        if each.ancestor and not _join_ancestor(each, steps, facts):
-            waiting.append(each)
-    return waiting
+    return [*waiting, *(each for each in behind if not _join_ancestor(each, steps, facts))]
 
 
 def _group(ready: Sequence[Candidate], facts: AlertFacts) -> Iterator[tuple[list[Candidate], str]]:

@@ -1,7 +1,7 @@
 """One pass of the engine: from open incidents and alerts to what is stored and sent. Called by scheduler.alerting.
 
-A pass is a function of its arguments: repeated after a crash, it gives the same result, and it changes nothing if nothing
-has happened since.
+A pass is a function of its arguments: repeated after a crash, it gives the same result, and it changes nothing if
+nothing has happened since.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from jobs.incidents.values import AlertKey, Incident, IncidentStatus, Transition
 
 @fast_frozen(frozen=True, slots=True)
 class PassResult:
-    """`steps`: of incidents that changed. `settled`: alerts whose rows can be deleted. `due_at`: when the next pass must
-    run if nothing happens before; None: only then."""
+    """`steps`: of incidents that changed. `settled`: alerts whose rows can be deleted.
+
+    `due_at`: when the next pass must run even if nothing happens before; None: it need not.
+    """
 
     steps: tuple[IncidentStep, ...]
     settled: tuple[AlertKey, ...]
@@ -45,9 +47,8 @@ def run_pass(
     for step in steps:
         resolve_members(step, by_key, facts)
         release_members(step, failing, facts)
-    released = {
-        each.key for step in steps for each in step.transitions if each.kind is TransitionKind.LEFT and each.key
-    }
+    left = [each for step in steps for each in step.transitions if each.kind is TransitionKind.LEFT]
+    released = {each.key for each in left if each.key is not None}
     waiting = form_incidents(list_candidates(firing, steps, failing, released, facts), steps, resolved, facts)
     for step in steps:
         _resolve(step, facts)
@@ -86,4 +87,4 @@ def _due_at(steps: Sequence[IncidentStep], waiting: Sequence[Candidate], facts: 
             suppression = find_suppression(step.incident, facts)
             ends = None if suppression is None else suppression.until
             moments += [moment for moment in (next_due(step.incident, facts), ends) if moment is not None]
-    return min(moments, default=None)
+    return min((moment for moment in moments if moment > facts.now), default=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from jobs.formats.durations import format_duration
 from jobs.incidents.engine.announcing import acknowledgement_of, find_suppression
@@ -68,5 +68,5 @@ def next_due(incident: Incident, facts: AlertFacts) -> datetime | None:
     """Return when a pass must consider the incident again although nothing else changes."""
     moments = [reminder_due_at(incident, facts), incident.snoozed_until]
     moments += [incident.opened_at + each.after for each in _steps_of(incident, facts)[incident.escalations :]]
-    later = [moment for moment in moments if moment is not None and moment > facts.now - timedelta(seconds=1)]
-    return min(later, default=None)
+    # What is due and held back is due again when the suppression ends.
+    return min((moment for moment in moments if moment is not None and moment > facts.now), default=None)
