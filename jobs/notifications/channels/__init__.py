@@ -1,0 +1,1 @@
+"""The channels: one module each, with its model and its sender."""

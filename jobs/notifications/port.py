@@ -1,0 +1,66 @@
+"""What the delivery needs of a channel, and what a channel needs. Implemented by jobs.notifications.channels."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import httpx
+
+from jobs.fast_frozen import fast_frozen
+from jobs.notifications.message import Message
+
+
+class SendFailed(Exception):
+    """The message was not sent, or it is not known whether it was. The text is for operators, without secrets.
+
+    `is_permanent`: sending it again cannot help, such as after a 404 of a webhook. `retry_after`: seconds that the
+    service requests.
+    """
+
+    def __init__(self, message: str, *, is_permanent: bool = False, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.is_permanent = is_permanent
+        self.retry_after = retry_after
+
+
+@fast_frozen(frozen=True, slots=True)
+class SentReference:
+    """How the service names the first message of an incident, for edits and replies. Stored as text."""
+
+    value: str = ""
+
+
+class ChannelResources(Protocol):
+    """Shared by the channels of a process."""
+
+    @property
+    def http(self) -> httpx.AsyncClient:
+        """A client whose connections the target guard judges."""
+        ...
+
+    async def read_secret(self, name: str) -> str:
+        """Return the value of a secret. Raises SendFailed if it cannot be read."""
+        ...
+
+
+class Sender(Protocol):
+    """Sends the messages of one channel, one at a time."""
+
+    async def send(self, message: Message, reference: SentReference | None) -> SentReference | None:
+        """Send a message within the time limit of the caller.
+
+        `reference`: what the first message of the incident returned, None before that. Returns it, or a newer one.
+
+        Raises:
+            SendFailed: always instead of an error of a library.
+        """
+        ...
+
+
+class ChannelModel(Protocol):
+    """A channel in a job file. `kind` selects it."""
+
+    @property
+    def kind(self) -> str: ...
+
+    def create_sender(self, resources: ChannelResources) -> Sender: ...
