@@ -3,7 +3,7 @@
     inactive ── met ──► pending ── met for `for` ──► firing ── not met ──► resolved ── met ──► firing, number + 1
         └─────────── met, without `for` ──────────────▲
 
-Stored by scheduler.stores.alerting unless it is inactive. A resolved alert is deleted when its incident has recorded
+It is stored unless it is inactive. A resolved alert is deleted when its incident has recorded
 that.
 """
 

@@ -1,4 +1,4 @@
-"""What a run is to alert rules. Called by scheduler.alerting.
+"""What a run is to alert rules.
 
 A sample takes one place in the window of a rule. Skipped and cancelled runs and backfills take none; a rejected run is
 bad, because an open circuit must not hide an outage. So the same runs count as for the state of the job.

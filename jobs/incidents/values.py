@@ -1,4 +1,4 @@
-"""The values of incidents. Small and frozen; stored by scheduler.stores.alerting.
+"""The values of incidents. Small and frozen.
 
 All instants are aware UTC datetimes. The values of the enums are stored: add, never rename.
 """
@@ -170,7 +170,7 @@ class Notification:
 
 
 @fast_frozen(frozen=True, slots=True)
-class Decision:
+class AlertDecision:
     """Why something was announced, held back or changed. `inputs`: the values that decided, by name."""
 
     incident: str

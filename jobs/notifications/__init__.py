@@ -1,5 +1,5 @@
 """Notifications: what a message about an incident contains, and the channels that send it.
 
-Rendered and sent by scheduler.alerting. A channel is a module in jobs.notifications.channels with its model and its
+A channel is a module in jobs.notifications.channels with its model and its
 sender, and a line in the registry there.
 """

@@ -1,4 +1,4 @@
-"""A message about a transition of an incident, rendered for people. Built by scheduler.alerting, sent by channels."""
+"""A message about a transition of an incident, rendered for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a pass of the engine knows in addition to incidents and alerts. Implemented by scheduler.alerting."""
+"""What a pass of the engine knows in addition to incidents and alerts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One pass of the engine: from open incidents and alerts to what is stored and sent. Called by scheduler.alerting.
+"""One pass of the engine: from open incidents and alerts to what is stored and sent.
 
 A pass is a function of its arguments: repeated after a crash, it gives the same result, and it changes nothing if
 nothing has happened since.

@@ -7,7 +7,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from jobs.incidents.values import AlertKey, Decision, Incident, Notification, Suppression, Transition, TransitionKind
+from jobs.incidents.values import (
+    AlertDecision,
+    AlertKey,
+    Incident,
+    Notification,
+    Suppression,
+    Transition,
+    TransitionKind,
+)
 
 
 @dataclass(slots=True)
@@ -18,7 +26,7 @@ class IncidentStep:
     incident: Incident
     transitions: list[Transition] = field(default_factory=list)
     notifications: list[Notification] = field(default_factory=list)
-    decisions: list[Decision] = field(default_factory=list)
+    decisions: list[AlertDecision] = field(default_factory=list)
 
     @property
     def is_changed(self) -> bool:
@@ -49,4 +57,4 @@ class IncidentStep:
         suppression: Suppression | None = None,
         **inputs: str,
     ) -> None:
-        self.decisions.append(Decision(self.incident.id, at, code, text, key, suppression, inputs))
+        self.decisions.append(AlertDecision(self.incident.id, at, code, text, key, suppression, inputs))

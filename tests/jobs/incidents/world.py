@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from jobs.alerting.alert import Alert, AlertStatus, Verdict, advance
 from jobs.incidents.engine.facts import AlertPolicy
 from jobs.incidents.engine.passing import PassResult, run_pass
-from jobs.incidents.values import AlertKey, Decision, Incident, Notification, Suppression, Transition
+from jobs.incidents.values import AlertDecision, AlertKey, Incident, Notification, Suppression, Transition
 
 START = datetime(2026, 3, 1, 3, tzinfo=UTC)
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
@@ -31,7 +31,7 @@ class World:
         self.alerts: dict[AlertKey, Alert] = {}
         self.incidents: dict[str, Incident] = {}
         self.transitions: list[Transition] = []
-        self.decisions: list[Decision] = []
+        self.decisions: list[AlertDecision] = []
         self.sent: list[Notification] = []
 
     # --- AlertFacts ---
