@@ -28,7 +28,7 @@ class AlertStatus(StrEnum):
 
 @fast_frozen(frozen=True, slots=True)
 class Verdict:
-    """Whether the condition of a rule is met. None: not known, such as after a pause; the alert stays as it is.
+    """Whether the condition of a rule is met. None: not known, such as after a pause; the alert is unchanged.
 
     `since`: when the trouble began, such as the end of the first failed run. `evidence`: a sentence for people with the
     numbers that decided.

@@ -24,12 +24,12 @@ class TransitionKind(StrEnum):
     JOINED = "joined"
     """Another alert joined."""
     LEFT = "left"
-    """An alert that still fires became an incident of its own, because its parent recovered."""
+    """An alert that still fires became a separate incident, because its parent recovered."""
     RAISED = "raised"
     """The severity rose."""
     ACKNOWLEDGED = "acknowledged"
     SNOOZED = "snoozed"
-    NOTED = "noted"
+    NOTE_ADDED = "note_added"
     REMINDED = "reminded"
     ESCALATED = "escalated"
     RESOLVED = "resolved"
@@ -39,7 +39,7 @@ class SuppressionKind(StrEnum):
     """Why a notification is held back, in the order in which they are considered."""
 
     BLIND = "blind"
-    """The scheduler itself could not reach anything: the alert says nothing about its target."""
+    """The scheduler itself could not reach anything: the alert does not describe its target."""
     PARENT = "parent"
     """A job that this one depends on fails."""
     WINDOW = "window"
@@ -113,7 +113,7 @@ class Incident:
     snoozed_until: datetime | None = None
     notified_at: datetime | None = None
     escalations: int = 0
-    """Steps of the escalation that were taken."""
+    """Steps of the escalation that were executed."""
     resolved_at: datetime | None = None
 
     @property

@@ -43,7 +43,7 @@ def list_candidates(
     facts: AlertFacts,
 ) -> list[Candidate]:
     """Return the firing alerts without an incident, the earliest first."""
-    taken = {member.key for step in steps for member in step.incident.open_members}
+    held = {member.key for step in steps for member in step.incident.open_members}
     found = [
         Candidate(
             key,
@@ -53,7 +53,7 @@ def list_candidates(
             key in released,
         )
         for alert in firing
-        if (key := AlertKey(alert.subject, alert.rule)) not in taken
+        if (key := AlertKey(alert.subject, alert.rule)) not in held
     ]
     return sorted(found, key=lambda each: (each.alert.failing_since or each.fired_at, each.key.subject, each.key.rule))
 
@@ -164,7 +164,7 @@ def _join_ancestor(one: Candidate, steps: Iterable[IncidentStep], facts: AlertFa
             step.decide(
                 "held_back_parent",
                 facts.now,
-                f"{one.ancestor}, on which {one.key.subject} depends, fails: no notification of its own",
+                f"{one.ancestor}, on which {one.key.subject} depends, fails: no separate notification",
                 key=one.key,
                 parent=one.ancestor,
             )

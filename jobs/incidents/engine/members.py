@@ -42,7 +42,7 @@ def resolve_members(step: IncidentStep, alerts: Mapping[AlertKey, Alert], facts:
                 step.decide(
                     "recovered_behind_parent",
                     facts.now,
-                    f"{member.key.subject} recovered before {member.parent}: no notification of its own",
+                    f"{member.key.subject} recovered before {member.parent}: no separate notification",
                     key=member.key,
                 )
         members.append(member)
@@ -50,7 +50,7 @@ def resolve_members(step: IncidentStep, alerts: Mapping[AlertKey, Alert], facts:
 
 
 def release_members(step: IncidentStep, failing: Collection[str], facts: AlertFacts) -> None:
-    """Remove the members that still fire although their parent recovered: each becomes an incident of its own."""
+    """Remove the members that still fire although their parent recovered: each becomes a separate incident."""
     staying = []
     for member in step.incident.members:
         if member.resolved_at is not None or not member.parent:
@@ -60,7 +60,7 @@ def release_members(step: IncidentStep, failing: Collection[str], facts: AlertFa
         else:
             text = f"{member.key.subject} still fails although {member.parent} recovered"
             step.add_transition(TransitionKind.LEFT, facts.now, text, key=member.key)
-            step.decide("left_parent", facts.now, f"{text}: it becomes an incident of its own", key=member.key)
+            step.decide("left_parent", facts.now, f"{text}: it becomes a separate incident", key=member.key)
     step.set(members=tuple(staying))
 
 

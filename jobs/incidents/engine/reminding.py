@@ -38,7 +38,7 @@ def remind(step: IncidentStep, facts: AlertFacts) -> None:
 
 
 def reminder_due_at(incident: Incident, facts: AlertFacts) -> datetime | None:
-    """Return when the next reminder is due, whatever holds it back; None if there is none."""
+    """Return when the next reminder is due, whatever holds it back; None without one."""
     intervals = [policy.remind_every for policy in _policies(incident, facts) if policy.remind_every is not None]
     if not incident.is_open or not incident.announced or incident.notified_at is None or not intervals:
         return None
