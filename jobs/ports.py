@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from jobs.heartbeat import HeartbeatRecord
+from jobs.runs.error_classes import ErrorClass
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,15 @@ class Clock(Protocol):
         ...
 
     async def sleep(self, seconds: float) -> None: ...
+
+
+class SelfChecks(Protocol):
+    async def explain(self, error: ErrorClass, since: datetime) -> str | None:
+        """Return why the scheduler itself causes such errors now, a sentence; None: they describe the target.
+
+        `since`: the start of the run. The answer rests on checks that are newer. It takes a few seconds at most.
+        """
+        ...
 
 
 class HeartbeatSource(Protocol):

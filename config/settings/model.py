@@ -31,7 +31,7 @@ from config.settings.fields import (
 )
 from config.settings.http_settings import HttpSettings
 from config.settings.rate_limit_settings import RateLimitSettings
-from config.settings.target_lists import Folders, Hosts, Networks, Ports, Schemes
+from config.settings.target_lists import Folders, Hosts, Networks, Ports, References, Schemes
 from jobs.checks.body_memory import MOST_BODY_BYTES
 from jobs.model_base import Duration, FrozenModel
 from jobs.policies.concurrency_groups import LARGEST_CONCURRENCY_GROUP
@@ -93,6 +93,12 @@ class RetryBudgetSettings(FrozenModel):
 
     per_minute: float = Field(default=RETRIES_PER_MINUTE, ge=0, le=1_000_000)
     share: float = Field(default=RETRY_SHARE, ge=0, le=100)
+
+
+class SelfCheckSettings(FrozenModel):
+    """`references`: targets that answer whenever the scheduler can reach anything; see jobs.running.self_checks."""
+
+    references: References = ()
 
 
 class StorageSettings(FrozenModel):
@@ -185,6 +191,7 @@ class Settings(BaseModel):
     secrets: SecretSettings = SecretSettings()
     identity: IdentitySettings = IdentitySettings()
     retry_budget: RetryBudgetSettings = RetryBudgetSettings()
+    self_checks: SelfCheckSettings = SelfCheckSettings()
     rate_limits: RateLimitSettings = RateLimitSettings()
     audit: AuditSettings = AuditSettings()
     changes: ChangeSettings = ChangeSettings()

@@ -1,4 +1,4 @@
-"""The lists of the settings group `targets`: as lists from YAML, with commas from a variable. Used by settings.py."""
+"""Lists of the settings groups `targets` and `self_checks`: in YAML, or with commas in a variable."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import re
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
 from jobs.checks.guard.addresses import find_forbidden_kind
+from jobs.problems.value_formatting import strip_url_secrets
+
+_TCP_REFERENCE = re.compile(r"tcp://(?:[^\s/:\[\]@]+|\[[0-9a-fA-F:.]+\]):(?P<port>\d{1,5})")
 
 
 def split_list(value: Any) -> Any:
@@ -79,8 +83,26 @@ _Port = Annotated[str, BeforeValidator(_port_as_text), AfterValidator(_check_por
 
 _Folder = Annotated[Path, AfterValidator(_check_folder)]
 
+
+def _check_reference(text: str) -> str:
+    found = _TCP_REFERENCE.fullmatch(text)
+    if found is not None and 0 < int(found["port"]) < 65536:
+        return text
+    try:
+        parts = urlsplit(text)
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 443) > 0
+    except ValueError:
+        is_url = False
+    if is_url and not (parts.username or parts.query or parts.fragment):
+        return text
+    raise ValueError(f"{strip_url_secrets(text)!r} is not a reference: write https://host/path or tcp://host:443")
+
+
 Networks = Annotated[tuple[_Network, ...], BeforeValidator(split_list)]
 Hosts = Annotated[tuple[_Host, ...], BeforeValidator(split_list)]
 Ports = Annotated[tuple[_Port, ...], BeforeValidator(split_list)]
 Folders = Annotated[tuple[_Folder, ...], BeforeValidator(split_list)]
 Schemes = Annotated[tuple[Literal["http", "https"], ...], BeforeValidator(split_list)]
+References = Annotated[
+    tuple[Annotated[str, AfterValidator(_check_reference)], ...], BeforeValidator(split_list), Field(max_length=10)
+]

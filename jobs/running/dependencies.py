@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from jobs.checks.body_memory import BodyMemory
 from jobs.checks.port import Check
 from jobs.judging import Judge
-from jobs.ports import Clock
+from jobs.ports import Clock, SelfChecks
 from jobs.redaction import Redactor
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from jobs.running.retries.retry_budget import RetryBudget
@@ -28,3 +28,4 @@ class RunnerDependencies:
     budget: RetryBudget
     bodies: BodyMemory
     judges: Judge
+    self_checks: SelfChecks | None

@@ -24,6 +24,7 @@ from jobs.running.retries.retry_loop import (
 from jobs.running.retries.retry_messages import describe_exhausted_budget, describe_no_time_left, host_with_port
 from jobs.running.run_factories import (
     ERRORS_UNRELATED_TO_TARGET,
+    blind_run,
     build_attempt,
     cancelled_run,
     finished_run,
@@ -81,7 +82,7 @@ class RunExecution:
         )
         dependencies.listener.run_started(RunStarted(self._ticket, self._job.check.endpoint, self._started_at))
         self._ends_at = dependencies.clock.monotonic() + self._job.timeout.run
-        run = self._build_run(await self._run_attempts())
+        run = await self._skip_if_blind(self._build_run(await self._run_attempts()))
         if admission is not None:
             await self._record_in_circuit(admission, run)
         return run
@@ -90,6 +91,14 @@ class RunExecution:
         """Return the run so far: cancelled by a user (`cancelled_by`: how), or interrupted by the stop."""
         now = self._dependencies.clock.now()
         return cancelled_run(self._job, self._ticket, self._started_at, now, self._attempts, cancelled_by=cancelled_by)
+
+    async def _skip_if_blind(self, run: Run) -> Run:
+        """Return the run, skipped if the scheduler itself causes its failure. With `effect: once` it has failed."""
+        checks = self._dependencies.self_checks
+        if checks is None or run.error is None or not run.outcome.down or self._job.effect == "once":
+            return run
+        cause = await checks.explain(run.error, run.started_at)
+        return run if cause is None else blind_run(run, cause)
 
     # --- circuit ---
 

@@ -101,6 +101,12 @@ def finished_run(
     return _run(job, ticket, outcome, started_at, now, attempts, last.error, message, reason)
 
 
+def blind_run(run: Run, cause: str) -> Run:
+    """Return a failed run as one that does not describe its target. `cause`: what the scheduler could not do."""
+    message = f"Not judged: {cause}. The last attempt: {run.message}"
+    return replace(run, outcome=Outcome.SKIPPED, message=message, reason=ReasonCode.BLIND)
+
+
 def overdue_run(
     job: JobDefinition, ticket: Ticket, started_at: datetime, now: datetime, attempts: Sequence[Attempt]
 ) -> Run:

@@ -12,7 +12,7 @@ from jobs.checks.body_memory import BodyMemory
 from jobs.checks.port import Check
 from jobs.definition import JobDefinition
 from jobs.judging import InlineJudge, Judge
-from jobs.ports import Clock
+from jobs.ports import Clock, SelfChecks
 from jobs.redaction import Redactor
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from jobs.running.dependencies import RunnerDependencies
@@ -38,10 +38,11 @@ class Runner:
         bodies: BodyMemory | None = None,
         prepare: Callable[[Target], None] = lambda target: None,
         judges: Judge | None = None,
+        self_checks: SelfChecks | None = None,
     ) -> None:
         """`checks` by kind. `random` returns numbers in [0, 1), for jitter. `prepare` loads the dependencies of a
         target's check before its run, for a process that has not loaded them for all jobs. `judges` judge the
-        answers; the default judges inline."""
+        answers; the default judges inline. `self_checks` find the failures that the scheduler itself causes."""
         self._prepare = prepare
         self._around = RunnerDependencies(
             checks,
@@ -53,6 +54,7 @@ class Runner:
             budget or RetryBudget(),
             bodies or BodyMemory(),
             judges or InlineJudge(),
+            self_checks,
         )
 
     def start(self, job: JobDefinition, ticket: Ticket) -> RunExecution:

@@ -30,6 +30,8 @@ class ReasonCode(StrEnum):
     """Its process runs as much as it may."""
     OUT_OF_RESOURCES = "out_of_resources"
     """The machine lacked memory, files or threads for it."""
+    BLIND = "blind"
+    """The scheduler could not reach anything, so the failure does not describe the target."""
     PENDING = "pending"
     """The target cannot be judged yet."""
     STORE_UNAVAILABLE = "store_unavailable"

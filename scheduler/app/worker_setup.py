@@ -6,6 +6,7 @@ from jobs.checks.body_memory import BodyMemory
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from jobs.running.retries.retry_budget import RetryBudget
 from jobs.running.runner import Runner
+from jobs.running.self_checks.references import ReferenceChecks, parse_references
 from jobs.runs.events import NullListener, RunListener
 from scheduler.app.check_setup import CheckSetup
 from scheduler.app.foundation import Foundation
@@ -59,6 +60,9 @@ def _build_runner(foundation: Foundation, setup: CheckSetup, listener: RunListen
         bodies=BodyMemory(foundation.settings.targets.body_memory),
         prepare=setup.prepare_for_run(),
         judges=setup.judges,
+        self_checks=ReferenceChecks(
+            parse_references(foundation.settings.self_checks.references), setup.checks, foundation.clock
+        ),
     )
 
 
