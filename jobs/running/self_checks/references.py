@@ -1,6 +1,6 @@
 """Checks the references and caches their results, so that a storm of failures checks them once.
 
-Created by scheduler.app with the targets of the settings; called by jobs.running.execution.
+Created by scheduler.app.worker_setup with the targets of the settings.
 """
 
 from __future__ import annotations
