@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-import httpx
+from typing import TYPE_CHECKING, Protocol
 
 from jobs.fast_frozen import fast_frozen
 from jobs.notifications.message import Message
+
+if TYPE_CHECKING:
+    import socket
+
+    import httpx
 
 
 class SendFailed(Exception):
@@ -39,7 +42,18 @@ class ChannelResources(Protocol):
         ...
 
     async def read_secret(self, name: str) -> str:
-        """Return the value of a secret. Raises SendFailed if it cannot be read."""
+        """Return the value of a secret; the redactor knows it. Raises SendFailed if it cannot be read."""
+        ...
+
+    async def connect(self, host: str, port: int) -> socket.socket:
+        """Return a blocking TCP socket without TLS, connected to an address that the target guard allows.
+
+        For protocols other than HTTP. Raises SendFailed.
+        """
+        ...
+
+    async def check_host(self, host: str, port: int) -> None:
+        """Check a host by the target guard, for a library that makes its own connections. Raises SendFailed."""
         ...
 
 
@@ -58,9 +72,14 @@ class Sender(Protocol):
 
 
 class ChannelModel(Protocol):
-    """A channel in a job file. `kind` selects it."""
+    """A channel in a job file. `kind` selects it. jobs.notifications.channels.base has the fields of all channels."""
 
     @property
     def kind(self) -> str: ...
+
+    @property
+    def fallback(self) -> str | None:
+        """The name of the channel that is used while this one fails."""
+        ...
 
     def create_sender(self, resources: ChannelResources) -> Sender: ...

@@ -25,12 +25,12 @@ from jobs.checks.http.oauth import OAuthTokens
 from jobs.checks.http.redirects import headers_by_name
 from jobs.checks.http.request_cache import RUN_ID_PLACEHOLDER, CachedRequest, RequestCache, origin_text
 from jobs.checks.http.requests import RequestDraft, build_request, resolve_proxy
-from jobs.checks.http.retry_after import parse_retry_after
 from jobs.checks.http_transport.options import request_options, response_details
 from jobs.checks.messages.error_mapping import classify_error
 from jobs.checks.net.tls_contexts import TlsContexts
 from jobs.checks.port import AttemptContext, Check
 from jobs.checks.preloading import preload_http2, preload_idna, preload_tls
+from jobs.formats.retry_after import parse_retry_after
 from jobs.formats.trace_ids import TRACE_HEADER, format_trace_parent
 from jobs.ports import Clock, Secrets, Tokens
 from jobs.redaction import Redactor

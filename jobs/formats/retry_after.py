@@ -1,5 +1,7 @@
-"""Parse the header Retry-After of a response (RFC 9110, section 10.2.3). Called by jobs.checks.kinds.http.
-Pure."""
+"""Parse the header Retry-After of a response (RFC 9110, section 10.2.3). Pure.
+
+Called by jobs.checks.kinds.http and jobs.notifications.channels.http_posting.
+"""
 
 from __future__ import annotations
 

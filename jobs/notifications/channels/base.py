@@ -1,0 +1,47 @@
+"""The fields of every channel, and how a channel's field refers to a secret. Used by the modules of this package."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag
+
+from jobs.model_base import Duration, FrozenModel, SecretRef
+from jobs.targets.urls import HttpUrl
+
+
+class ChannelBase(FrozenModel):
+    """The fields of every channel in a job file; each has a literal `kind` in addition.
+
+    `EDITS`: whether a later message changes the first message of its incident. `THREADS`: whether it replies to it.
+    """
+
+    EDITS: ClassVar[bool] = False
+    THREADS: ClassVar[bool] = False
+
+    fallback: str | None = Field(
+        default=None, min_length=1, max_length=100, description="the channel that is used while this one fails"
+    )
+    timeout: Annotated[Duration, Field(ge=1.0, le=60.0)] = Field(
+        default=10.0, description="the time for one message, from 1s to 60s"
+    )
+
+
+def _require_reference(value: Any) -> Any:
+    if isinstance(value, str):
+        raise ValueError("must not contain a secret value: store it as a secret and reference it: {secret: NAME}")
+    return value
+
+
+OnlySecret = Annotated[SecretRef, BeforeValidator(_require_reference)]
+"""A field whose value is secret: only `{secret: NAME}`. The error of a text never shows the text."""
+
+
+def _text_or_secret(value: object) -> str:
+    return "secret" if isinstance(value, (dict, SecretRef)) else "text"
+
+
+UrlOrSecret = Annotated[
+    Annotated[HttpUrl, Tag("text")] | Annotated[SecretRef, Tag("secret")], Discriminator(_text_or_secret)
+]
+"""An http URL, or a reference to the secret that is the whole URL."""

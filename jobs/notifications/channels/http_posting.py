@@ -1,0 +1,177 @@
+"""Send one HTTP request of a channel, and turn every failure into SendFailed. Used by jobs.notifications.channels.
+
+    response = await post(resources, Posting(url, json_body, headers), secrets, timeout_s=10.0)
+
+A status of 2xx is success. 408, 425, 429 and 5xx are temporary, with Retry-After; any other status is permanent.
+Redirects are not followed: the next host would receive the message and its key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
+
+from jobs.formats.durations import describe_seconds
+from jobs.formats.retry_after import parse_retry_after
+from jobs.notifications.port import ChannelResources, SendFailed
+from jobs.problems import make_printable
+from jobs.redaction import Redactor
+
+if TYPE_CHECKING:
+    import httpx
+
+LARGEST_RESPONSE = 64 * 1024
+"""Bytes of a response that are read; more are ignored."""
+
+_EXCERPT = 200
+"""Characters of a response in an error."""
+
+_TEMPORARY = frozenset({408, 425, 429})
+_SHORTEST_KEY = 12
+"""Characters of a segment of a URL's path that can be a key, in a URL that is a secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """A request. `url` and `headers` can contain secrets, so neither appears in an error."""
+
+    url: str = field(repr=False)
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    method: str = "POST"
+    accepted: frozenset[int] = frozenset()
+    """Statuses that are success in addition to 2xx."""
+
+    @classmethod
+    def of_json(cls, url: str, value: object, headers: Mapping[str, str] | None = None, **more: Any) -> Posting:
+        return cls(url, encode_json(value), {"content-type": "application/json", **(headers or {})}, **more)
+
+
+@dataclass(frozen=True, slots=True)
+class PostedResponse:
+    """`body`: at most LARGEST_RESPONSE bytes."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+    def read_object(self) -> dict[str, Any]:
+        """Return the JSON object of the body; an empty one if it is something else."""
+        try:
+            value = json.loads(self.body)
+        except ValueError:
+            return {}
+        return value if isinstance(value, dict) else {}
+
+
+def encode_json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+async def post(
+    resources: ChannelResources, posting: Posting, secrets: Iterable[str] = (), *, timeout_s: float = 10.0
+) -> PostedResponse:
+    """Send a request and return its response. `secrets`: values that must not appear in an error.
+
+    Raises:
+        SendFailed: the request failed, or its status is not a success.
+    """
+    hide = SecretHider([posting.url, *secrets])
+    name = describe_endpoint(posting.url)
+    try:
+        async with asyncio.timeout(timeout_s):
+            response = await _exchange(resources.http, posting, timeout_s)
+    except SendFailed:
+        raise
+    except TimeoutError:
+        raise SendFailed(f"{name} did not respond within {describe_seconds(timeout_s)}") from None
+    except Exception as error:  # every error of the client, its transport and the guard
+        raise _to_send_failed(error, name, hide) from None
+    if 200 <= response.status < 300 or response.status in posting.accepted:
+        return response
+    raise _explain_status(response, name, hide)
+
+
+async def _exchange(client: httpx.AsyncClient, posting: Posting, timeout_s: float) -> PostedResponse:
+    async with client.stream(
+        posting.method,
+        posting.url,
+        content=posting.body,
+        headers=dict(posting.headers),
+        follow_redirects=False,
+        timeout=timeout_s,
+    ) as response:
+        body = b""
+        async for piece in response.aiter_bytes():
+            body += piece[: LARGEST_RESPONSE - len(body)]
+            if len(body) >= LARGEST_RESPONSE:
+                break
+        return PostedResponse(response.status_code, body, response.headers)
+
+
+def _to_send_failed(error: Exception, name: str, hide: SecretHider) -> SendFailed:
+    if "Timeout" in type(error).__name__:
+        return SendFailed(f"{name} did not respond in time")
+    reason = hide(str(error)) or type(error).__name__
+    # A denial of the guard and an invalid URL do not change by themselves.
+    is_permanent = type(error).__name__ in ("TargetDenied", "InvalidURL", "UnsupportedProtocol")
+    return SendFailed(f"the request to {name} failed: {reason}", is_permanent=is_permanent)
+
+
+def _explain_status(response: PostedResponse, name: str, hide: SecretHider) -> SendFailed:
+    text = f"{name} responded with status {response.status}"
+    if 300 <= response.status < 400:
+        text += "; redirects are not followed: configure the URL that it redirects to"
+    elif excerpt := hide(response.body.decode("utf-8", "replace")):
+        text += f": {excerpt}"
+    return SendFailed(
+        text,
+        is_permanent=response.status < 500 and response.status not in _TEMPORARY,
+        retry_after=parse_retry_after(response.status, response.headers, datetime.now(UTC)),
+    )
+
+
+def describe_endpoint(url: str) -> str:
+    """Return the host of a URL, with its port if one is given. The path and query can be a key."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        return make_printable(f"{host}:{parts.port}" if parts.port else host) or "the URL"
+    except ValueError:
+        return "the URL"
+
+
+class SecretHider:
+    """Makes an excerpt of a text of a service: one line, short, without the given secrets and their encoded forms.
+
+    Of a secret URL, the path, its long segments and the values of its query are hidden too.
+    """
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._redactor = Redactor()
+        for secret in secrets:
+            for part in _parts_of(secret):
+                self._redactor.hold(part)
+
+    def __call__(self, text: str, limit: int = _EXCERPT) -> str:
+        # Redacted before it is shortened, so that no part of a secret remains at the end.
+        return make_printable(" ".join(self._redactor.redact(text[:LARGEST_RESPONSE]).split()), limit)
+
+
+def _parts_of(secret: str) -> list[str]:
+    if "://" not in secret:
+        return [secret]
+    try:
+        parts = urlsplit(secret)
+    except ValueError:
+        return [secret]
+    segments = [each for each in parts.path.split("/") if len(each) >= _SHORTEST_KEY]
+    values = [value for _, value in parse_qsl(parts.query) if len(value) >= _SHORTEST_KEY]
+    path = [parts.path] if len(parts.path) >= _SHORTEST_KEY else []
+    passwords = [each for each in (parts.username, parts.password) if each]
+    return [secret, *path, *segments, *values, *passwords]
