@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 from scheduler.stores.port import Store
 
 if TYPE_CHECKING:
+    from scheduler.stores.alerting.alert_rows import AlertRows
+    from scheduler.stores.alerting.incident_log import IncidentLog
+    from scheduler.stores.alerting.repository import EngineRows
     from scheduler.stores.audit.log import AuditLog
     from scheduler.stores.cancellations import Cancellations
     from scheduler.stores.changes.repository import StateChanges
@@ -31,6 +34,12 @@ class Repositories:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+
+    @cached_property
+    def alert_rows(self) -> AlertRows:
+        from scheduler.stores.alerting.alert_rows import AlertRows
+
+        return AlertRows(self._store)
 
     @cached_property
     def audit_log(self) -> AuditLog:
@@ -75,6 +84,12 @@ class Repositories:
         return DeadLetters(self._store)
 
     @cached_property
+    def engine_rows(self) -> EngineRows:
+        from scheduler.stores.alerting.repository import EngineRows
+
+        return EngineRows(self._store)
+
+    @cached_property
     def heartbeats(self) -> Heartbeats:
         from scheduler.stores.heartbeats import Heartbeats
 
@@ -85,6 +100,12 @@ class Repositories:
         from scheduler.stores.idempotency import IdempotencyRecords
 
         return IdempotencyRecords(self._store)
+
+    @cached_property
+    def incident_log(self) -> IncidentLog:
+        from scheduler.stores.alerting.incident_log import IncidentLog
+
+        return IncidentLog(self._store)
 
     @cached_property
     def schedule_activations(self) -> ScheduleActivations:

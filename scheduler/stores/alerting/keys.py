@@ -1,0 +1,94 @@
+"""The keys of table ALERTING_TABLE. Used by the other modules of this folder.
+
+    h                              the head of the engine
+    a~{subject}~{rule}             an alert that is not inactive
+    o~{incident}                   a live incident: open, or resolved so recently that it can be reopened
+    i~{reverse id}                 every incident, for lists
+    j~{subject}~{reverse id}       a pointer to an incident that an alert of the subject belongs to
+    m~{incident}~{part}            further members of an incident with many of them
+    e~{incident}~{number}          the transitions of one transaction, from this number on
+    d~{incident}~{pass}~{part}     the decisions of one transaction
+    n~{channel}~{incident}~{number}    the outbox: a notification about this transition
+
+The id of an incident starts with milliseconds. `reverse id` has them subtracted from a constant, so ascending keys give
+the newest first. The keys of the outbox contain no other time than that of the id: the order within an incident and a
+channel does not depend on clocks.
+"""
+
+from __future__ import annotations
+
+import re
+
+from jobs.incidents.values import AlertKey
+from scheduler.stores.runs.keys import PREFIX_END
+
+ALERTING_TABLE = "alerting"
+ALERTING_PARTITION = "all"
+HEAD_KEY = "h"
+ALERT_PREFIX, LIVE_PREFIX, LIST_PREFIX, SUBJECT_PREFIX = "a~", "o~", "i~", "j~"
+MEMBERS_PREFIX, TRANSITION_PREFIX, DECISION_PREFIX, OUTBOX_PREFIX = "m~", "e~", "d~", "n~"
+
+_LAST_MS = 9_999_999_999_999
+_DIGITS = 13
+_ID = re.compile(r"\d{13}-[0-9a-f]{1,32}")
+POSITION = _ID
+"""A reverse id."""
+
+
+def is_incident_id(text: str) -> bool:
+    return _ID.fullmatch(text) is not None
+
+
+def reverse_id(incident: str) -> str:
+    """Return the position of an incident in lists; of a position, the id."""
+    return reverse_of_ms(int(incident[:_DIGITS])) + incident[_DIGITS:]
+
+
+def reverse_of_ms(ms: int) -> str:
+    """Return the beginning of the position of an incident of this time; clamped to the years 1970 to 2286."""
+    return f"{_LAST_MS - min(max(ms, 0), _LAST_MS):0{_DIGITS}d}"
+
+
+def alert_key(key: AlertKey) -> str:
+    return f"{ALERT_PREFIX}{key.subject}~{key.rule}"
+
+
+def live_key(incident: str) -> str:
+    return f"{LIVE_PREFIX}{incident}"
+
+
+def list_key(incident: str) -> str:
+    return f"{LIST_PREFIX}{reverse_id(incident)}"
+
+
+def subject_prefix(subject: str) -> str:
+    return f"{SUBJECT_PREFIX}{subject}~"
+
+
+def subject_key(subject: str, incident: str) -> str:
+    return f"{subject_prefix(subject)}{reverse_id(incident)}"
+
+
+def members_key(incident: str, part: int) -> str:
+    return f"{MEMBERS_PREFIX}{incident}~{part:03d}"
+
+
+def transition_key(incident: str, number: int) -> str:
+    return f"{TRANSITION_PREFIX}{incident}~{number:08d}"
+
+
+def decision_key(incident: str, pass_number: int, part: int) -> str:
+    return f"{DECISION_PREFIX}{incident}~{pass_number:012d}~{part:03d}"
+
+
+def outbox_key(channel: str, incident: str, number: int) -> str:
+    return f"{OUTBOX_PREFIX}{channel}~{incident}~{number:08d}"
+
+
+def rows_prefix(beginning: str, incident: str) -> str:
+    """Return the beginning of the keys of an incident's members, transitions or decisions."""
+    return f"{beginning}{incident}~"
+
+
+def end_of(prefix: str) -> str:
+    return prefix + PREFIX_END
