@@ -59,6 +59,10 @@ class Alert:
     def is_active(self) -> bool:
         return self.status in (AlertStatus.PENDING, AlertStatus.FIRING)
 
+    @property
+    def is_firing(self) -> bool:
+        return self.status is AlertStatus.FIRING
+
 
 def advance(alert: Alert, verdict: Verdict, now: datetime, minimum_duration: timedelta = timedelta()) -> Alert:
     """Return the alert after a verdict; the same value if nothing changes.

@@ -1,7 +1,8 @@
 """What a run is to alert rules.
 
-A sample takes one place in the window of a rule. Skipped and cancelled runs and backfills take none; a rejected run is
-bad, because an open circuit must not hide an outage. So the same runs count as for the state of the job.
+A sample takes one place in the window of a rule. A rejected run is bad, because an open circuit must not hide an
+outage. Skipped, cancelled and replayed runs, and those of a target that the settings deny, are not samples. Which
+triggers count is a matter of the rule.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from datetime import datetime
 
 from jobs.fast_frozen import fast_frozen
 from jobs.runs.error_classes import ErrorClass
-from jobs.runs.outcomes import Trigger
+from jobs.runs.outcomes import Outcome, Trigger
 from jobs.runs.run import Run
 
 COUNTED_TRIGGERS = frozenset({Trigger.SCHEDULE, Trigger.DEPENDENCY})
@@ -44,7 +45,9 @@ class Sample:
 
 def sample_of_run(run: Run) -> Sample | None:
     """Return what the run counts as; None if it takes no place."""
-    if not run.counts_for_availability:
+    if run.trigger is Trigger.REPLAY or run.error is ErrorClass.TARGET_DENIED:
+        return None
+    if run.outcome is not Outcome.SUCCEEDED and not run.outcome.down:
         return None
     return Sample(
         due_at=run.due_at,

@@ -70,3 +70,14 @@ ThresholdField = Annotated[
         }
     ),
 ]
+
+
+@fast_frozen(frozen=True, slots=True)
+class Thresholds:
+    """When a rule about samples opens and closes its alert.
+
+    `close_after`: good samples in a row; None: the threshold is not reached and the latest sample is good.
+    """
+
+    open_after: Threshold = Threshold(1, 1)
+    close_after: int | None = None

@@ -1,0 +1,1 @@
+"""The base classes of conditions, and what several conditions use."""

@@ -1,0 +1,30 @@
+"""The condition `lateness_above`: runs started later after their due instant than allowed."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from jobs.alerting.bases.condition import SampleCondition
+from jobs.alerting.samples import Sample
+from jobs.formats.durations import describe_milliseconds, describe_seconds
+from jobs.model_base import Duration
+
+
+class LatenessCondition(SampleCondition):
+    """Concerns the scheduler and its host rather than the target."""
+
+    EXAMPLE: ClassVar = "{lateness_above: 1m}"
+    DEFAULT_SEVERITY: ClassVar = "degraded"
+
+    lateness_above: Annotated[Duration, Field(le=86400)]
+
+    def is_bad(self, sample: Sample) -> bool:
+        return sample.lateness_ms > self.lateness_above * 1000
+
+    def describe_bad(self, is_plural: bool) -> str:
+        return f"started more than {describe_seconds(self.lateness_above)} late"
+
+    def describe_cause(self, sample: Sample) -> str:
+        return f"{describe_milliseconds(sample.lateness_ms)} late"

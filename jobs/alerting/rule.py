@@ -1,0 +1,186 @@
+"""An alert rule: a condition, when it opens and closes an alert, and what is done then. Data only.
+
+A rule belongs to a job (`alerts`), or to a selector in the section `alerting` of job files. Judged by
+jobs.alerting.evaluation; its notifications are decided by jobs.incidents.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+
+from jobs.alerting.bases.condition import AlertCondition
+from jobs.alerting.conditions.failed import FailedCondition
+from jobs.alerting.conditions.union import Condition
+from jobs.alerting.needs import AlertNeeds
+from jobs.alerting.samples import COUNTED_TRIGGERS
+from jobs.alerting.severities import SEVERITY_PATTERN
+from jobs.alerting.thresholds import LARGEST_WINDOW, Threshold, ThresholdField, Thresholds
+from jobs.formats.display_text import DisplayText
+from jobs.formats.durations import format_duration
+from jobs.model_base import Duration, FrozenModel
+from jobs.runs.outcomes import Trigger
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+"""Of a rule and of a channel: part of ids and table keys."""
+_NAME_DESCRIPTION = "letters, digits, dot, - and _, at most 100, the first a letter or a digit"
+MAX_RULES = 20
+"""Of one job or selector."""
+LONGEST_ALERT_TIME = 30 * 86400.0
+_DEFAULT_TRIGGERS = (Trigger.SCHEDULE, Trigger.DEPENDENCY)
+assert frozenset(_DEFAULT_TRIGGERS) == COUNTED_TRIGGERS
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{str(twice)!r} is listed twice: remove one")
+    return names
+
+
+ChannelName = Annotated[str, Field(pattern=NAME_PATTERN, description=_NAME_DESCRIPTION)]
+ChannelNames = Annotated[
+    tuple[ChannelName, ...],
+    BeforeValidator(_as_list, json_schema_input_type=ChannelName | tuple[ChannelName, ...]),
+    Field(max_length=20),
+    AfterValidator(_each_once),
+]
+AlertTrigger = Literal["schedule", "dependency", "manual", "backfill"]
+AlertTime = Annotated[Duration, Field(le=LONGEST_ALERT_TIME)]
+
+
+class Escalation(FrozenModel):
+    """`notify`: channels that are notified when an incident is open for `after` and not acknowledged."""
+
+    after: Annotated[AlertTime, Field(gt=0)]
+    notify: ChannelNames = Field(min_length=1)
+
+
+class FlappingPolicy(FrozenModel):
+    """An incident that opened and closed `changes` times `within` this time stays open until it is stable."""
+
+    changes: int = Field(default=6, ge=2, le=100)
+    within: Annotated[AlertTime, Field(gt=0)] = 3600.0
+
+
+def _read_flapping(value: Any) -> Any:
+    if value is True:
+        raise ValueError("write the policy, such as {changes: 6, within: 1h}, or false for none")
+    return None if value is False else value
+
+
+def _check_runbook(value: str) -> str:
+    if value and urlsplit(value).scheme not in ("http", "https"):
+        raise ValueError(f"{value[:60]!r} is not a link: expected http:// or https://")
+    return value
+
+
+class AlertRule(FrozenModel):
+    """One rule. Without `when` it concerns failed runs."""
+
+    name: str = Field(default="", pattern=rf"^$|{NAME_PATTERN}", description=_NAME_DESCRIPTION)
+    """Unique for its job. The default is the key of the condition."""
+    when: Condition = Field(default=FailedCondition(failed=True))
+    open_after: ThresholdField | None = None
+    """None: the default of the condition."""
+    close_after: int | None = Field(default=None, ge=1, le=LARGEST_WINDOW)
+    """Good samples in a row. None: the threshold is not reached and the latest sample is good."""
+    for_: AlertTime = Field(default=0.0, alias="for")
+    """For which the condition must be met before the alert fires."""
+    severity: str = Field(
+        default="", pattern=rf"^$|{SEVERITY_PATTERN}", description="the name of a severity, in small letters"
+    )
+    """The default is that of the condition."""
+    notify: ChannelNames = ()
+    """Channels. Empty: the routes decide."""
+    remind_every: Annotated[AlertTime, Field(ge=60)] | None = None
+    escalate: tuple[Escalation, ...] = Field(default=(), max_length=10)
+    reopen_within: AlertTime = 600.0
+    flapping: Annotated[
+        FlappingPolicy | None,
+        BeforeValidator(_read_flapping),
+        WithJsonSchema({"anyOf": [FlappingPolicy.model_json_schema(), {"const": False}, {"type": "null"}]}),
+    ] = FlappingPolicy()
+    triggers: Annotated[
+        tuple[AlertTrigger, ...],
+        BeforeValidator(_as_list, json_schema_input_type=AlertTrigger | tuple[AlertTrigger, ...]),
+        Field(min_length=1),
+        AfterValidator(_each_once),
+    ] = ("schedule", "dependency")
+    """The triggers of the runs that count."""
+    runbook: Annotated[DisplayText, Field(max_length=500), AfterValidator(_check_runbook)] = ""
+    counts_as_downtime: bool | None = None
+    """None: as its severity."""
+
+    @model_validator(mode="after")
+    def _check_thresholds(self) -> Self:
+        if self.when.COUNTS_SAMPLES:
+            return self
+        key = self.when.condition_key()
+        for field in ("open_after", "close_after"):
+            if getattr(self, field) is not None:
+                hint = "minimum_runs and close_at" if "minimum_runs" in type(self.when).model_fields else "for"
+                raise ValueError(
+                    f"{field} does not apply to {key}, which is not about single runs: remove it, or use {hint}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _check_escalation(self) -> Self:
+        times = [step.after for step in self.escalate]
+        if any(later <= earlier for earlier, later in pairwise(times)):
+            listed = ", ".join(map(format_duration, times))
+            raise ValueError(f"the steps of escalate are not in order of after ({listed}): each must be later")
+        return self
+
+    @model_validator(mode="after")
+    def _fill_defaults(self) -> Self:
+        # Name and severity depend on the condition; neither is thereby a field that the file sets.
+        vars(self)["name"] = self.name or self.when.condition_key()
+        vars(self)["severity"] = self.severity or self.when.DEFAULT_SEVERITY
+        return self
+
+    @property
+    def thresholds(self) -> Thresholds:
+        return Thresholds(self.opening, self.close_after)
+
+    @property
+    def opening(self) -> Threshold:
+        return self.when.DEFAULT_OPEN_AFTER if self.open_after is None else self.open_after
+
+    @property
+    def minimum_duration(self) -> timedelta:
+        return timedelta(seconds=self.for_)
+
+    @property
+    def needs(self) -> AlertNeeds:
+        """Return what the evaluation reads. The tick evaluates a rule with `for` as well while its alert is pending."""
+        return self.when.find_needs(self.thresholds)
+
+    @property
+    def channels(self) -> frozenset[str]:
+        """Return all channels that it names."""
+        return frozenset(self.notify).union(*(step.notify for step in self.escalate))
+
+
+def _check_names(rules: tuple[AlertRule, ...]) -> tuple[AlertRule, ...]:
+    seen: set[str] = set()
+    for rule in rules:
+        if rule.name in seen:
+            raise ValueError(f"two rules have the name {rule.name}: set name in one of them")
+        seen.add(rule.name)
+    return rules
+
+
+AlertRules = Annotated[tuple[AlertRule, ...], Field(max_length=MAX_RULES), AfterValidator(_check_names)]
+"""A field `alerts`: rules with unique names."""
+
+__all__ = ["MAX_RULES", "AlertCondition", "AlertRule", "AlertRules", "Escalation", "FlappingPolicy"]
