@@ -82,6 +82,13 @@ def reject_query(url: str) -> str:
     return url
 
 
+def check_ping_url(value: SecretStr) -> SecretStr:
+    parts = urlsplit(value.get_secret_value())
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("is not a URL: write https://host/path")
+    return value
+
+
 def check_storage_connection(value: SecretStr) -> SecretStr:
     """Microsoft's client would reject it later, when it is opened or first signs a request."""
     text = value.get_secret_value().strip().rstrip(";")

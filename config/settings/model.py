@@ -24,6 +24,7 @@ from config.settings.fields import (
     PositiveDuration,
     ServiceUrl,
     check_address_setting,
+    check_ping_url,
     check_storage_connection,
     check_store,
     reject_query,
@@ -99,6 +100,13 @@ class SelfCheckSettings(FrozenModel):
     """`references`: targets that answer whenever the scheduler can reach anything; see jobs.running.self_checks."""
 
     references: References = ()
+
+
+class SelfWatchSettings(FrozenModel):
+    """While the scheduler works, it requests `url` at this interval; see scheduler.watchdog.self_watch."""
+
+    url: Annotated[SecretStr, AfterValidator(check_ping_url)] | None = None
+    every: Annotated[Duration, Field(ge=10, le=86400)] = 60.0
 
 
 class StorageSettings(FrozenModel):
@@ -192,6 +200,7 @@ class Settings(BaseModel):
     identity: IdentitySettings = IdentitySettings()
     retry_budget: RetryBudgetSettings = RetryBudgetSettings()
     self_checks: SelfCheckSettings = SelfCheckSettings()
+    self_watch: SelfWatchSettings = SelfWatchSettings()
     rate_limits: RateLimitSettings = RateLimitSettings()
     audit: AuditSettings = AuditSettings()
     changes: ChangeSettings = ChangeSettings()

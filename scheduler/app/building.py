@@ -51,6 +51,7 @@ from scheduler.queries.statistics.reader import StatsReader
 from scheduler.queries.uptime import UptimeReader
 from scheduler.secrets.monitor import SecretMonitor
 from scheduler.watchdog import JobWatch, Watchdog
+from scheduler.watchdog.self_watch import SELF_WATCH_PART, SelfWatch
 from scheduler.worker.worker import Worker
 
 
@@ -144,7 +145,18 @@ def _assemble_program(foundation: Foundation, parts: _Parts) -> Program:
         idempotency=stored.idempotency,
         telemetry=foundation.telemetry,
         authentication=build_authentication(foundation),
+        self_watch=_build_self_watch(foundation, parts.setup),
     )
+
+
+def _build_self_watch(foundation: Foundation, setup: CheckSetup) -> SelfWatch:
+    settings = foundation.settings.self_watch
+    url = None if settings.url is None else settings.url.get_secret_value()
+    watch = SelfWatch(url, settings.every, lambda: setup.checks["http"], foundation.health.report, foundation.clock)
+    if url is not None:
+        foundation.redactor.add_permanent(url)
+        foundation.health.add_probe(SELF_WATCH_PART, watch.probe)
+    return watch
 
 
 def _build_state_upkeep(foundation: Foundation) -> StateUpkeep:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from scheduler.stores.runs.repository import Runs
     from scheduler.stores.schedule_activations import ScheduleActivations
     from scheduler.watchdog import Watchdog
+    from scheduler.watchdog.self_watch import SelfWatch
     from scheduler.worker.worker import Worker
 
 
@@ -85,6 +86,7 @@ class Program:
     idempotency: IdempotencyRecords
     telemetry: Telemetry
     authentication: Authentication
+    self_watch: SelfWatch
 
     async def prune_other_rows(self, now: datetime) -> None:
         """Delete old changes of states, and what the API has stored about requests. Raises StoreError."""

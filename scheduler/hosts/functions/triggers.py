@@ -63,6 +63,7 @@ class FunctionsHost:
             await program.watchdog.make_report()
             raise
         await program.watchdog.make_report()
+        await program.self_watch.tick()
 
     async def perform_batch(self, body: bytes, delivery: int = 1, context: func.Context | None = None) -> None:
         """Perform a batch. `delivery`: how often its message was delivered, including this time.
