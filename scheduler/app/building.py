@@ -22,12 +22,13 @@ from scheduler.app.health_probes import heartbeats_probe, secrets_probe
 from scheduler.app.profile import HostProfile
 from scheduler.app.program import Program
 from scheduler.app.rate_limit_setup import build_rate_limits
+from scheduler.app.watch_setup import build_self_watch, build_watchdog
 from scheduler.app.worker_setup import build_test_runner, build_worker
 from scheduler.audit.upkeep import AuditUpkeep
 from scheduler.changes.upkeep import StateUpkeep
 from scheduler.dependencies.port import DeferredFollowUp, FollowUp
 from scheduler.dependencies.trigger import DependencyTrigger
-from scheduler.dispatch.port import Dispatch, QueueDepthReader
+from scheduler.dispatch.port import Dispatch
 from scheduler.operations import Operations
 from scheduler.operations.api_keys import ApiKeyManager
 from scheduler.operations.backfills import Backfiller
@@ -50,8 +51,7 @@ from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.statistics.reader import StatsReader
 from scheduler.queries.uptime import UptimeReader
 from scheduler.secrets.monitor import SecretMonitor
-from scheduler.watchdog import JobWatch, Watchdog
-from scheduler.watchdog.self_watch import SELF_WATCH_PART, SelfWatch
+from scheduler.watchdog import Watchdog
 from scheduler.worker.worker import Worker
 
 
@@ -87,7 +87,7 @@ async def _build_program(foundation: Foundation, listener: RunListener | None) -
     worker = build_worker(foundation, setup, listener_group, _build_follow_up(foundation, dispatch, listener_group))
     board = CircuitQueries(catalog, foundation.repositories.circuits, clock)
     operations = _build_operations(foundation, setup, worker, dispatch, secret_watch, board, beats)
-    watchdog = _build_watchdog(foundation, depths, worker)
+    watchdog = build_watchdog(foundation, depths, worker)
     parts = _Parts(setup, dispatch, worker, operations, watchdog, secret_watch, board, beats)
     return _assemble_program(foundation, parts)
 
@@ -145,18 +145,8 @@ def _assemble_program(foundation: Foundation, parts: _Parts) -> Program:
         idempotency=stored.idempotency,
         telemetry=foundation.telemetry,
         authentication=build_authentication(foundation),
-        self_watch=_build_self_watch(foundation, parts.setup),
+        self_watch=build_self_watch(foundation, parts.setup),
     )
-
-
-def _build_self_watch(foundation: Foundation, setup: CheckSetup) -> SelfWatch:
-    settings = foundation.settings.self_watch
-    url = None if settings.url is None else settings.url.get_secret_value()
-    watch = SelfWatch(url, settings.every, lambda: setup.checks["http"], foundation.health.report, foundation.clock)
-    if url is not None:
-        foundation.redactor.add_permanent(url)
-        foundation.health.add_probe(SELF_WATCH_PART, watch.probe)
-    return watch
 
 
 def _build_state_upkeep(foundation: Foundation) -> StateUpkeep:
@@ -241,19 +231,3 @@ def _build_audit_upkeep(foundation: Foundation) -> AuditUpkeep:
         foundation.telemetry.audit_head,
         foundation.settings.audit.age,
     )
-
-
-def _build_watchdog(foundation: Foundation, depths: QueueDepthReader, worker: Worker) -> Watchdog:
-    jobs = JobWatch(foundation.catalog, foundation.runs, foundation.pauses, foundation.activity, foundation.clock)
-    watchdog = Watchdog(
-        jobs,
-        depths,
-        foundation.store,
-        foundation.telemetry,
-        foundation.clock,
-        is_shared=foundation.profile.shares_queue,
-        places=worker.place_usage,
-        failures=foundation.trouble,
-    )
-    foundation.health.add_probe("watchdog", watchdog.health)
-    return watchdog

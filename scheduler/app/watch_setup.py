@@ -1,0 +1,36 @@
+"""Builds what watches the scheduler itself. Used by building."""
+
+from __future__ import annotations
+
+from scheduler.app.check_setup import CheckSetup
+from scheduler.app.foundation import Foundation
+from scheduler.dispatch.port import QueueDepthReader
+from scheduler.watchdog import JobWatch, Watchdog
+from scheduler.watchdog.self_watch import SELF_WATCH_PART, SelfWatch
+from scheduler.worker.worker import Worker
+
+
+def build_watchdog(foundation: Foundation, depths: QueueDepthReader, worker: Worker) -> Watchdog:
+    jobs = JobWatch(foundation.catalog, foundation.runs, foundation.pauses, foundation.activity, foundation.clock)
+    watchdog = Watchdog(
+        jobs,
+        depths,
+        foundation.store,
+        foundation.telemetry,
+        foundation.clock,
+        is_shared=foundation.profile.shares_queue,
+        places=worker.place_usage,
+        failures=foundation.trouble,
+    )
+    foundation.health.add_probe("watchdog", watchdog.health)
+    return watchdog
+
+
+def build_self_watch(foundation: Foundation, setup: CheckSetup) -> SelfWatch:
+    settings = foundation.settings.self_watch
+    url = None if settings.url is None else settings.url.get_secret_value()
+    watch = SelfWatch(url, settings.every, lambda: setup.checks["http"], foundation.health.report, foundation.clock)
+    if url is not None:
+        foundation.redactor.add_permanent(url)
+        foundation.health.add_probe(SELF_WATCH_PART, watch.probe)
+    return watch
