@@ -1,0 +1,55 @@
+"""What the delivery needs: outbox, channels and texts. Implemented by scheduler.stores.alerting and scheduler.app."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from jobs.incidents.values import Notification
+from jobs.notifications.message import Message
+from jobs.notifications.outbox import ChannelState, ChannelThread, OutboxChanges, OutboxRow
+from jobs.notifications.port import Sender
+
+
+class OutboxStore(Protocol):
+    """All methods may raise StoreUnavailable; the delivery then tries again later."""
+
+    async def list_channels(self) -> Sequence[str]:
+        """Return the channels that have rows."""
+        ...
+
+    async def list_rows(self, channel: str, limit: int) -> Sequence[OutboxRow]:
+        """Return the first rows of the channel in the order of their keys, due or not."""
+        ...
+
+    async def read_channel(self, channel: str) -> ChannelState:
+        """Return the stored state, or a new one without etag."""
+        ...
+
+    async def read_thread(self, channel: str, incident: str) -> ChannelThread | None: ...
+
+    async def commit(self, changes: OutboxChanges) -> ChannelState:
+        """Store all of the changes or nothing. Return the channel's state with its new etag.
+
+        Raises:
+            RowChanged: an etag is not current (for a state without etag: a state exists), or a row is deleted.
+        """
+        ...
+
+
+class MessageRenderer(Protocol):
+    async def render(self, notification: Notification) -> Message:
+        """Return the message of the transition with what is known now. Uses a default text if a template fails."""
+        ...
+
+
+class ChannelDirectory(Protocol):
+    """The channels of the current definitions."""
+
+    def list_names(self) -> Sequence[str]: ...
+
+    def find_sender(self, channel: str) -> Sender | None:
+        """Return the sender, the same one while the channel's definition is the same; None for an unknown channel."""
+        ...
+
+    def find_fallback(self, channel: str) -> str | None: ...
