@@ -19,14 +19,15 @@ MAX_RETRY_AFTER_S = 3600.0
 
 @fast_frozen(frozen=True, slots=True)
 class DeliveryPolicy:
-    """`send_timeout`: of one message. `lease`: longer than a message takes, else two processes send it.
+    """`send_timeout`: of one message, for a sender that exceeds the timeout of its channel. `lease`: longer than a
+    message takes, else two processes send it.
 
     `fallback_after`, `max_attempts`: a message that failed for so long, or so often, goes to the fallback channel.
     `give_up_after`: one without a fallback channel becomes a dead letter.
     """
 
-    send_timeout: timedelta = timedelta(seconds=10)
-    lease: timedelta = timedelta(seconds=45)
+    send_timeout: timedelta = timedelta(seconds=60)
+    lease: timedelta = timedelta(seconds=90)
     fallback_after: timedelta = timedelta(minutes=20)
     max_attempts: int = 10
     give_up_after: timedelta = timedelta(hours=24)
