@@ -21,7 +21,7 @@ from jobs.model_base import FILE_CONTEXT, FrozenModel
 from jobs.notifications.channels import Channel
 from jobs.notifications.message import Message
 from jobs.notifications.port import SendFailed
-from jobs.notifications.templates.sample import SAMPLE_MESSAGE
+from jobs.notifications.templates.sample import sample_message
 from tests.parts.http_server import Answer, HttpServer, Request
 from tests.parts.tls import TlsKind, client_context
 
@@ -68,14 +68,12 @@ async def resources(
     secrets: Mapping[str, str] | None = None, denied: frozenset[str] = frozenset()
 ) -> AsyncIterator[LoopbackResources]:
     async with httpx.AsyncClient(verify=client_context(), trust_env=False) as client:
-        yield LoopbackResources(client, secrets or {}, denied)
+        yield LoopbackResources(client, {} if secrets is None else secrets, denied)
 
 
-def message(kind: TransitionKind = TransitionKind.OPENED, number: int = 1, **changed: object) -> Message:
-    """The sample message, of another transition."""
-    key = f"{SAMPLE_MESSAGE.incident}:{number}:sample"
-    values = {"kind": kind, "number": number, "dedup_key": key, **changed}
-    return replace(SAMPLE_MESSAGE, **values)  # type: ignore[arg-type]
+def message(kind: TransitionKind = TransitionKind.OPENED, number: int = 1, **changed: Any) -> Message:
+    """The sample message of a transition."""
+    return replace(sample_message(kind, number), **changed)
 
 
 class _Holder(FrozenModel):

@@ -14,11 +14,17 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Discriminator, Tag
 
 from jobs.notifications.channels.base import ChannelBase
+from jobs.notifications.channels.ntfy import NtfyChannel
+from jobs.notifications.channels.slack import SlackChannel
+from jobs.notifications.channels.teams import TeamsChannel
 from jobs.notifications.channels.webhook import WebhookChannel
 
 CHANNELS: tuple[type[ChannelBase], ...] = (
+    SlackChannel,
+    TeamsChannel,
+    NtfyChannel,
     WebhookChannel,
-)  # fmt: skip
+)
 """The models of all channels, in the order of the documents."""
 
 

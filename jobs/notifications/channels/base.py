@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from jobs.model_base import Duration, FrozenModel, SecretRef
+from jobs.notifications.port import ChannelResources, Sender
 from jobs.targets.urls import HttpUrl
 
 
@@ -19,12 +21,17 @@ class ChannelBase(FrozenModel):
     EDITS: ClassVar[bool] = False
     THREADS: ClassVar[bool] = False
 
+    kind: str
     fallback: str | None = Field(
         default=None, min_length=1, max_length=100, description="the channel that is used while this one fails"
     )
     timeout: Annotated[Duration, Field(ge=1.0, le=60.0)] = Field(
         default=10.0, description="the time for one message, from 1s to 60s"
     )
+
+    @abstractmethod
+    def create_sender(self, resources: ChannelResources) -> Sender:
+        """Return what sends the messages of this channel in a process."""
 
 
 def _require_reference(value: Any) -> Any:

@@ -139,7 +139,11 @@ def _environment() -> Environment:
 
 
 def _escape(value: object) -> object:
-    return escape_control_characters(value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return escape_control_characters(value)
+    if callable(value) and not hasattr(value, "_undefined_name"):
+        raise TemplateProblem("a method is not a value: use a filter")
+    return value
 
 
 def _bounded(name: str, apply: Callable[..., Any]) -> Callable[..., Any]:

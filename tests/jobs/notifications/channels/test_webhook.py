@@ -28,8 +28,8 @@ async def test_the_default_body_contains_every_field_of_the_message() -> None:
 
     body = service.requests[0].json()
     assert body["title"] == message().title
-    assert body["facts"]["Failing since"] == "2026-11-28 03:01:00Z"
-    assert body["tags"] == {"team": "payments"}
+    assert body["facts"]["Failing since"] == "2026-11-28 03:01:00 UTC"
+    assert body["tags"] == {"team": "payments", "stage": "prod"}
     assert service.requests[0].headers["webhook-id"] == message().dedup_key
 
 
@@ -38,7 +38,7 @@ async def test_a_body_of_templates_is_rendered_with_types() -> None:
     async with NotificationService() as service, resources() as shared:
         await channel(service.url, body=body).create_sender(shared).send(message(), None)
 
-    expected = {"summary": "DOWN: checkout", "n": 1, "labels": [{"team": "payments"}], "ok": True}
+    expected = {"summary": "DOWN: checkout", "n": 1, "labels": [{"team": "payments", "stage": "prod"}], "ok": True}
     assert service.requests[0].json() == expected
 
 

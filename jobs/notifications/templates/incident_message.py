@@ -1,0 +1,162 @@
+"""Make the message of a transition for one channel: default title, text and facts, or those of the user's templates.
+
+The delivery calls `make_message` and hands the result to a sender. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from jobs.formats.durations import describe_span
+from jobs.formats.instants import format_iso_instant
+from jobs.incidents.values import Incident, Notification, Transition, TransitionKind
+from jobs.notifications.message import Message
+from jobs.notifications.templates.details import MessageDetails
+from jobs.notifications.templates.sandbox import render_template
+from jobs.notifications.templates.titles import format_clock, make_title
+from jobs.problems import make_printable
+
+_MOST_LISTED_SUBJECTS = 20
+_LONGEST_TITLE = 300
+_LONGEST_FACT = 1000
+
+
+def make_message(
+    incident: Incident,
+    transition: Transition,
+    notification: Notification,
+    details: MessageDetails,
+    *,
+    title_template: str | None = None,
+    text_template: str | None = None,
+) -> Message:
+    """Return the message about a transition.
+
+    `incident`: as it is after the transition. Templates can use the names of `incident_values`.
+
+    Raises:
+        TemplateProblem: a template cannot be rendered. Without templates the message can always be made.
+    """
+    title = make_title(incident, transition, notification.kind, details.zone, details.earlier)
+    text = _make_text(incident, transition, details)
+    facts = tuple(_facts(incident, transition, details))
+    values = incident_values(incident, transition, notification, details, title=title, text=text)
+    if title_template is not None:
+        title = make_printable(" ".join(render_template(title_template, values).split()), _LONGEST_TITLE) or title
+    if text_template is not None:
+        text = render_template(text_template, values).strip()
+    return Message(
+        incident=incident.id,
+        number=notification.number,
+        kind=notification.kind,
+        severity=incident.severity,
+        title=title,
+        text=text,
+        at=transition.at,
+        dedup_key=notification.dedup_key,
+        incident_key=incident.id,
+        subject=incident.lead.subject,
+        facts=facts,
+        link=details.link,
+        runbook=details.runbook,
+        tags=details.tags,
+    )
+
+
+def incident_values(
+    incident: Incident,
+    transition: Transition,
+    notification: Notification,
+    details: MessageDetails,
+    *,
+    title: str,
+    text: str,
+) -> dict[str, object]:
+    """Return what the templates `title` and `text` can use. Unknown values are empty texts."""
+    lead = incident.find(incident.lead)
+    return {
+        "title": title,
+        "text": text,
+        "incident": incident.id,
+        "number": notification.number,
+        "channel": notification.channel,
+        "transition": notification.kind.value,
+        "severity": incident.severity,
+        "is_resolution": notification.kind is TransitionKind.RESOLVED,
+        "subject": incident.lead.subject,
+        "subjects": _subjects(incident),
+        "cause": incident.cause,
+        "since": format_clock(incident.failing_since, transition.at, details.zone),
+        "since_at": format_iso_instant(incident.failing_since),
+        "at": format_iso_instant(transition.at),
+        "downtime": _describe_length(incident, transition),
+        "evidence": lead.evidence if lead is not None else "",
+        "expected": details.expected,
+        "observed": details.observed,
+        "last_good": format_iso_instant(details.last_good_at) if details.last_good_at is not None else "",
+        "changes": list(details.changes),
+        "note": transition.text,
+        "actor": transition.actor,
+        "tags": dict(details.tags),
+        "link": details.link,
+        "runbook": details.runbook,
+        "also_notified": list(details.also_notified),
+    }
+
+
+def _make_text(incident: Incident, transition: Transition, details: MessageDetails) -> str:
+    """Return what happened in sentences: the transition, then what was expected and observed."""
+    lines = [transition.text]
+    if transition.kind is not TransitionKind.RESOLVED:
+        lines += [f"Expected: {details.expected}" if details.expected else ""]
+        lines += [f"Observed: {details.observed}" if details.observed else ""]
+    if details.earlier:
+        lines.append(f"Earlier messages about this incident were not delivered: {details.earlier}.")
+    return "\n".join(line for line in lines if line)
+
+
+def _facts(incident: Incident, transition: Transition, details: MessageDetails) -> Iterator[tuple[str, str]]:
+    state = incident.severity.capitalize()
+    facts = {
+        "Failing since": _format_exact(incident, details),
+        f"{state} for" if incident.is_open else f"Was {incident.severity} for": _describe_length(incident, transition),
+        "Likely cause": incident.cause,
+        "Affected": _list_subjects(incident),
+        "Last good run": _format_last_good(details),
+        "Changed since then": "; ".join(details.changes),
+        "Acknowledged by": incident.acknowledged_by,
+        "Tags": ", ".join(f"{name}={value}" for name, value in sorted(details.tags.items())),
+        "Also notified": ", ".join(details.also_notified),
+    }
+    for label, value in facts.items():
+        if value:
+            yield label, make_printable(value, _LONGEST_FACT)
+
+
+def _format_exact(incident: Incident, details: MessageDetails) -> str:
+    return f"{incident.failing_since.astimezone(details.zone):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def _format_last_good(details: MessageDetails) -> str:
+    if details.last_good_at is None:
+        return ""
+    return f"{details.last_good_at.astimezone(details.zone):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def _describe_length(incident: Incident, transition: Transition) -> str:
+    ended = incident.resolved_at or transition.at
+    return describe_span(max(round((ended - incident.failing_since).total_seconds()), 0))
+
+
+def _subjects(incident: Incident) -> list[str]:
+    """Return the lead's subject first, then the others in order."""
+    others = {member.key.subject for member in incident.members} - {incident.lead.subject}
+    return [incident.lead.subject, *sorted(others)]
+
+
+def _list_subjects(incident: Incident) -> str:
+    subjects = _subjects(incident)
+    if len(subjects) == 1:
+        return ""
+    more = f" and {len(subjects) - _MOST_LISTED_SUBJECTS} more" if len(subjects) > _MOST_LISTED_SUBJECTS else ""
+    return ", ".join(subjects[:_MOST_LISTED_SUBJECTS]) + more
