@@ -1,4 +1,7 @@
-"""Parses `except` of a schedule's mapping. Called by jobs.schedules.mapping."""
+"""Parses `except` of a schedule's mapping. Called by jobs.schedules.mapping.
+
+jobs.incidents.suppression reads weekdays and times of day with it.
+"""
 
 from __future__ import annotations
 
@@ -80,9 +83,9 @@ def _weekly(value: object, path: str) -> WeeklyWindow:
             f"{path}: a mapping is expected, like {{days: SAT-SUN, from: '22:00', to: '06:00'}}, not {value!r:.40}"
         )
     refuse_unknown_keys(value, ("days", "from", "to"), "a weekly window", f"{path}.")
-    days = _days(value["days"], f"{path}.days") if "days" in value else EVERY_DAY
-    begin = _time(value["from"], f"{path}.from") if "from" in value else 0
-    end = _time(value["to"], f"{path}.to") if "to" in value else DAY_SECONDS
+    days = read_weekdays(value["days"], f"{path}.days") if "days" in value else EVERY_DAY
+    begin = read_time_of_day(value["from"], f"{path}.from") if "from" in value else 0
+    end = read_time_of_day(value["to"], f"{path}.to") if "to" in value else DAY_SECONDS
     if begin == DAY_SECONDS:
         raise ScheduleError(f"{path}.from: 24:00 is not valid, a day starts at 00:00")
     if begin == end:
@@ -90,7 +93,7 @@ def _weekly(value: object, path: str) -> WeeklyWindow:
     return WeeklyWindow(days, begin, end)
 
 
-def _days(value: object, path: str) -> int:
+def read_weekdays(value: object, path: str) -> int:
     """Parse `SAT-SUN`, `MON,WED`, or a list of these, to a bit mask. A range may cross the end of the week."""
     parts = [part for part in (value if isinstance(value, list) else [value]) if isinstance(part, str)]
     if not parts or (isinstance(value, list) and len(parts) < len(value)):
@@ -98,14 +101,15 @@ def _days(value: object, path: str) -> int:
     mask = 0
     for item in ",".join(parts).split(","):
         first, dash, last = item.partition("-")
-        start = _day(first, path)
-        length = (_day(last, path) - start) % 7 if dash else 0
+        start = read_weekday(first, path)
+        length = (read_weekday(last, path) - start) % 7 if dash else 0
         for day in range(start, start + length + 1):
             mask |= 1 << day % 7
     return mask
 
 
-def _day(text: str, path: str) -> int:
+def read_weekday(text: str, path: str) -> int:
+    """Parse a weekday or the start of its name, of two letters at least; Monday is 0. Raises ScheduleError."""
     prefix = text.strip().lower()
     for day, name in enumerate(WEEKDAY_NAMES):
         if len(prefix) > 1 and name.startswith(prefix):
@@ -113,7 +117,8 @@ def _day(text: str, path: str) -> int:
     raise ScheduleError(f"{path}: {text.strip()[:20]!r} is not a weekday: write MON, TUE, WED, THU, FRI, SAT or SUN")
 
 
-def _time(value: object, path: str) -> int:
+def read_time_of_day(value: object, path: str) -> int:
+    """Parse `22:00` or `22:00:30` to a second of the day, up to that of `24:00`. Raises ScheduleError."""
     found = _TIME.fullmatch(value.strip()) if isinstance(value, str) else None
     if found is not None:
         hour, minute, second = (int(part or 0) for part in found.groups())

@@ -1,0 +1,148 @@
+"""Finds what holds back the notifications of an alert, until when, and what selects nothing. Pure.
+
+It answers for the facts of a pass of the engine (AlertFacts), and for explanations and backtests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from jobs.fast_frozen import fast_frozen
+from jobs.incidents.suppression.periods.spans import AnyOf, Outside, Periods, state_at, union_of
+from jobs.incidents.suppression.silences import Silence
+from jobs.incidents.suppression.subjects import AlertSubject, SubjectSelector
+from jobs.incidents.suppression.windows import MaintenanceWindow, RequestedWindow, WindowEffect
+from jobs.incidents.values import Suppression, SuppressionKind
+
+Tags = tuple[tuple[str, str], ...]
+
+
+@fast_frozen(frozen=True, slots=True)
+class _Source:
+    kind: SuppressionKind
+    name: str
+    reason: str
+    periods: Periods
+    select: SubjectSelector
+    limited_to: Tags = ()
+    window: MaintenanceWindow | None = None
+
+    def covers(self, subject: AlertSubject, *, any_severity: bool = False) -> bool:
+        if self.limited_to and not any(subject.tags.get(key) == value for key, value in self.limited_to):
+            return False
+        return self.select.matches_any_severity_of(subject) if any_severity else self.select.matches(subject)
+
+
+@dataclass(frozen=True)
+class SuppressionSet:
+    """All that may hold back notifications: `windows` of the job files, and what the store holds."""
+
+    windows: tuple[MaintenanceWindow, ...] = ()
+    requested: tuple[RequestedWindow, ...] = ()
+    silences: tuple[Silence, ...] = ()
+
+    @cached_property
+    def sources(self) -> Sequence[_Source]:
+        """Windows before silences, as SuppressionKind orders them."""
+        return tuple(_list_sources(self))
+
+
+def find_suppression(subject: AlertSubject, suppressions: SuppressionSet, now: datetime) -> Suppression | None:
+    """Return the window or silence that holds back the notifications of an alert; windows before silences.
+
+    `until`: when notifications are possible again: the end of all windows and silences for the subject that adjoin or
+    overlap. None: they never end, or not in sight.
+    """
+    return _find_active([each for each in suppressions.sources if each.covers(subject)], now)
+
+
+def find_pause(job: AlertSubject, suppressions: SuppressionSet, now: datetime) -> Suppression | None:
+    """Return the window with `effect: pause` because of which the job does not run, as find_suppression."""
+    return _find_active(_windows_of(job, suppressions, pauses=True), now)
+
+
+def counts_as_sample(job: AlertSubject, suppressions: SuppressionSet, at: datetime) -> bool:
+    """Return whether a run at an instant counts for alert rules: false inside a window with `counts: false`."""
+    sources = [each for each in _windows_of(job, suppressions) if each.window is not None and not each.window.counts]
+    return not any(state_at(each.periods, at).is_inside for each in _merge_only_then(sources))
+
+
+def next_change_after(suppressions: SuppressionSet, now: datetime) -> datetime | None:
+    """Return when the next window or silence begins or ends, for whatever subject; None if none does in sight.
+
+    A pass at each of these instants, and none between them for this reason, misses no change.
+    """
+    states = (state_at(each.periods, now) for each in suppressions.sources)
+    return min((state.changes_at for state in states if state.changes_at is not None), default=None)
+
+
+def find_unmatched(suppressions: SuppressionSet, subjects: Sequence[AlertSubject], now: datetime) -> Sequence[str]:
+    """Return the windows and silences that select none of the subjects, such as `window patching`, without ended ones.
+
+    `subjects`: every job and group; their severities do not matter.
+    """
+    return [
+        f"{each.kind} {each.name}"
+        for each in suppressions.sources
+        if not _is_over(each.periods, now) and not any(each.covers(subject, any_severity=True) for subject in subjects)
+    ]
+
+
+def _find_active(sources: Sequence[_Source], now: datetime) -> Suppression | None:
+    merged = _merge_only_then(sources)
+    active = next((each for each in merged if state_at(each.periods, now).is_inside), None)
+    if active is None:
+        return None
+    until = state_at(union_of([each.periods for each in merged]), now).changes_at
+    return Suppression(active.kind, active.name, active.reason, until)
+
+
+def _is_over(periods: Periods, now: datetime) -> bool:
+    state = state_at(periods, now)
+    return not state.is_inside and state.changes_at is None
+
+
+def _list_sources(suppressions: SuppressionSet) -> Iterator[_Source]:
+    for window in suppressions.windows:
+        yield _source_of_window(window, window.periods)
+    for requested in suppressions.requested:
+        yield _source_of_window(requested.window, requested.periods, requested.limited_to)
+    for silence in suppressions.silences:
+        yield _Source(
+            SuppressionKind.SILENCE, silence.id, silence.reason, silence.periods, silence.select, silence.limited_to
+        )
+
+
+def _source_of_window(window: MaintenanceWindow, periods: Periods, limited_to: Tags = ()) -> _Source:
+    kind = SuppressionKind.WINDOW
+    return _Source(kind, window.name, window.described_reason, periods, window.select, limited_to, window)
+
+
+def _windows_of(job: AlertSubject, suppressions: SuppressionSet, *, pauses: bool = False) -> list[_Source]:
+    return [
+        each
+        for each in suppressions.sources
+        if each.window is not None
+        and (not pauses or each.window.effect is WindowEffect.PAUSE)
+        and each.covers(job, any_severity=True)
+    ]
+
+
+def _merge_only_then(sources: Iterable[_Source]) -> list[_Source]:
+    """Replace the windows with `only_then` by one source: the time outside of all of them."""
+    merged: list[_Source] = []
+    allowed: list[_Source] = []
+    for source in sources:
+        is_only_then = source.window is not None and source.window.only_then
+        (allowed if is_only_then else merged).append(source)
+    if not allowed:
+        return merged
+    names = ", ".join(source.name for source in allowed)
+    periods = Outside(AnyOf(tuple(source.periods for source in allowed)))
+    reason = "; ".join(filter(None, ("outside of the window", *(source.reason for source in allowed))))
+    outside = _Source(SuppressionKind.WINDOW, names, reason, periods, allowed[0].select)
+    silences = [each for each in merged if each.kind is SuppressionKind.SILENCE]
+    return [*(each for each in merged if each not in silences), outside, *silences]
