@@ -45,6 +45,10 @@ class ChannelResources(Protocol):
         """Return the value of a secret; the redactor knows it. Raises SendFailed if it cannot be read."""
         ...
 
+    async def get_token(self, scope: str) -> str:
+        """Return an access token of the app's managed identity; the redactor knows it. Raises SendFailed."""
+        ...
+
     async def connect(self, host: str, port: int) -> socket.socket:
         """Return a blocking TCP socket without TLS, connected to an address that the target guard allows.
 

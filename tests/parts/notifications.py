@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -44,12 +44,17 @@ class LoopbackResources:
     http: httpx.AsyncClient
     secrets: Mapping[str, str]
     denied: frozenset[str] = frozenset()
+    scopes: list[str] = field(default_factory=list)
 
     async def read_secret(self, name: str) -> str:
         try:
             return self.secrets[name]
         except KeyError:
             raise SendFailed(f"the secret {name} does not exist") from None
+
+    async def get_token(self, scope: str) -> str:
+        self.scopes.append(scope)
+        return "t0ken-of-the-identity"
 
     async def connect(self, host: str, port: int) -> socket.socket:
         await self.check_host(host, port)

@@ -13,8 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Discriminator, Tag
 
+from jobs.notifications.channels.alertmanager import AlertmanagerChannel
+from jobs.notifications.channels.azure_action_group import AzureActionGroupChannel
 from jobs.notifications.channels.base import ChannelBase
+from jobs.notifications.channels.datadog_event import DatadogEventChannel
 from jobs.notifications.channels.ntfy import NtfyChannel
+from jobs.notifications.channels.opsgenie import OpsgenieChannel
+from jobs.notifications.channels.pagerduty import PagerDutyChannel
 from jobs.notifications.channels.slack import SlackChannel
 from jobs.notifications.channels.teams import TeamsChannel
 from jobs.notifications.channels.webhook import WebhookChannel
@@ -24,6 +29,11 @@ CHANNELS: tuple[type[ChannelBase], ...] = (
     TeamsChannel,
     NtfyChannel,
     WebhookChannel,
+    PagerDutyChannel,
+    OpsgenieChannel,
+    AzureActionGroupChannel,
+    DatadogEventChannel,
+    AlertmanagerChannel,
 )
 """The models of all channels, in the order of the documents."""
 
