@@ -27,6 +27,8 @@ class TransitionKind(StrEnum):
     """An alert that still fires became a separate incident, because its parent recovered."""
     RAISED = "raised"
     """The severity rose."""
+    FLAPPING = "flapping"
+    """It was resolved and reopened so often that it stays open until it is stable."""
     ACKNOWLEDGED = "acknowledged"
     SNOOZED = "snoozed"
     NOTE_ADDED = "note_added"
@@ -115,6 +117,12 @@ class Incident:
     escalations: int = 0
     """Steps of the escalation that were executed."""
     resolved_at: datetime | None = None
+    resolved_by: str = ""
+    """Who resolved it by hand; empty if its alerts did."""
+    reopened_at: datetime | None = None
+    changes: tuple[datetime, ...] = ()
+    """The latest openings, resolutions and reopenings, for rules that detect flapping."""
+    flapping_since: datetime | None = None
 
     @property
     def is_open(self) -> bool:
@@ -127,6 +135,14 @@ class Incident:
     @property
     def open_members(self) -> tuple[Member, ...]:
         return tuple(member for member in self.members if member.resolved_at is None)
+
+    @property
+    def is_flapping(self) -> bool:
+        return self.flapping_since is not None
+
+    @property
+    def lead_member(self) -> Member:
+        return self.find(self.lead) or self.members[0]
 
     @property
     def failing_since(self) -> datetime:

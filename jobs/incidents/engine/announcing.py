@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jobs.incidents.engine.facts import AlertFacts
 from jobs.incidents.engine.step import IncidentStep
-from jobs.incidents.values import Announcement, Incident, Member, Suppression, SuppressionKind, TransitionKind
+from jobs.incidents.values import Announcement, Incident, Suppression, SuppressionKind, TransitionKind
 
 
 def announce(step: IncidentStep, kind: TransitionKind, facts: AlertFacts) -> None:
@@ -37,9 +37,11 @@ def announce(step: IncidentStep, kind: TransitionKind, facts: AlertFacts) -> Non
 def find_suppression(incident: Incident, facts: AlertFacts) -> Suppression | None:
     """Return what holds back an incident: that of its lead, if each open member that no parent explains has one."""
     found: Suppression | None = None
-    for member in incident.open_members:
-        if member.parent and _is_explained_inside(member, incident):
-            continue
+    open_members = incident.open_members or (incident.lead_member,)
+    subjects = {member.key.subject for member in open_members}
+    for member in open_members:
+        if member.parent in subjects:
+            continue  # explained inside of the incident
         suppression = facts.suppression_of(member.key)
         if suppression is None:
             return None
@@ -61,10 +63,6 @@ def _hold_back(step: IncidentStep, suppression: Suppression, facts: AlertFacts) 
     step.set(suppression=suppression)
     text = f"held back by {describe_suppression(suppression)}"
     step.decide(f"held_back_{suppression.kind}", facts.now, text, suppression=suppression)
-
-
-def _is_explained_inside(member: Member, incident: Incident) -> bool:
-    return any(other.key.subject == member.parent and other.resolved_at is None for other in incident.members)
 
 
 def acknowledgement_of(incident: Incident, facts: AlertFacts) -> Suppression | None:

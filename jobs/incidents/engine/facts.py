@@ -15,6 +15,14 @@ GROUP_WINDOW = timedelta(minutes=2)
 """After the opening of an incident. Alerts with the same cause that fire within it join."""
 LONGEST_PARENT_WAIT = timedelta(seconds=90)
 """For which an alert waits until the jobs that it depends on were checked after it began to fail."""
+SCHEDULER = "scheduler"
+"""The subject of alerts about the scheduler itself."""
+BLIND = "blind"
+"""The severity of an alert of SCHEDULER while which no alert describes its target."""
+BLIND_MARGIN = timedelta(minutes=1)
+"""For which the scheduler may have been blind before its self-checks failed."""
+LONGEST_BLIND_WAIT = timedelta(minutes=5)
+"""After blindness, for which an alert that fired during it waits until its subject is checked again."""
 
 
 @fast_frozen(frozen=True, slots=True)
@@ -23,6 +31,19 @@ class EscalationStep:
 
     after: timedelta
     channels: tuple[str, ...]
+
+
+@fast_frozen(frozen=True, slots=True)
+class FlappingPolicy:
+    """At least so many openings and resolutions of one incident within a time."""
+
+    changes: int = 6
+    within: timedelta = timedelta(hours=1)
+
+    @property
+    def stable_after(self) -> timedelta:
+        """Without a change, the incident is stable."""
+        return self.within / 2
 
 
 @fast_frozen(frozen=True, slots=True)
@@ -35,6 +56,7 @@ class AlertPolicy:
     remind_every: timedelta | None = None
     escalation: tuple[EscalationStep, ...] = ()
     reopen_within: timedelta = timedelta(minutes=10)
+    flapping: FlappingPolicy | None = None
 
 
 class AlertFacts(Protocol):
@@ -67,5 +89,5 @@ class AlertFacts(Protocol):
         ...
 
     def channels_of(self, incident: Incident) -> Sequence[str]:
-        """Return the channels by the rules of its open members, or by the routes."""
+        """Return the channels by the rules of its open members, or of its lead if none is open, or by the routes."""
         ...

@@ -3,59 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from jobs.alerting.alert import Alert
-from jobs.fast_frozen import fast_frozen
-from jobs.incidents.engine.ancestry import are_ancestors_checked, find_failing_ancestor
-from jobs.incidents.engine.facts import GROUP_WINDOW, LONGEST_PARENT_WAIT, AlertFacts
+from jobs.incidents.engine.candidates import Candidate
+from jobs.incidents.engine.facts import GROUP_WINDOW, SCHEDULER, AlertFacts
+from jobs.incidents.engine.flapping import record_change
 from jobs.incidents.engine.members import create_member
 from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.values import AlertKey, Incident, IncidentStatus, TransitionKind
-
-
-@fast_frozen(frozen=True, slots=True)
-class Candidate:
-    """A firing alert without an incident. `is_released`: it left the incident of its parent in this pass."""
-
-    key: AlertKey
-    alert: Alert
-    fired_at: datetime
-    ancestor: str
-    is_released: bool = False
-
-    def ready_at(self, facts: AlertFacts) -> datetime:
-        """Return when it becomes an incident at the earliest, if its parents are not checked again before."""
-        if self.is_released:
-            return self.fired_at
-        since = self.alert.failing_since or self.fired_at
-        if are_ancestors_checked(self.key.subject, since, facts):
-            return self.fired_at + facts.group_wait
-        return self.fired_at + max(facts.group_wait, LONGEST_PARENT_WAIT)
-
-
-def list_candidates(
-    firing: Iterable[Alert],
-    steps: Iterable[IncidentStep],
-    failing: Collection[str],
-    released: Collection[AlertKey],
-    facts: AlertFacts,
-) -> list[Candidate]:
-    """Return the firing alerts without an incident, the earliest first."""
-    held = {member.key for step in steps for member in step.incident.open_members}
-    found = [
-        Candidate(
-            key,
-            alert,
-            alert.changed_at or facts.now,
-            find_failing_ancestor(key.subject, failing, facts),
-            key in released,
-        )
-        for alert in firing
-        if (key := AlertKey(alert.subject, alert.rule)) not in held
-    ]
-    return sorted(found, key=lambda each: (each.alert.failing_since or each.fired_at, each.key.subject, each.key.rule))
 
 
 def form_incidents(
@@ -63,123 +20,176 @@ def form_incidents(
 ) -> list[Candidate]:
     """Add the candidates that are ready to `steps`. Return those that wait."""
     ready = [each for each in candidates if not each.ancestor and each.ready_at(facts) <= facts.now]
+    forming = _Forming(steps, resolved, facts)
     for group, cause in _group(ready, facts):
-        _add_group(group, cause, steps, resolved, facts)
+        forming.add_group(group, cause)
     behind = [each for each in candidates if each.ancestor]
     waiting = [each for each in candidates if not each.ancestor and each.ready_at(facts) > facts.now]
-    return [*waiting, *(each for each in behind if not _join_ancestor(each, steps, facts))]
+    return [*waiting, *_join_ancestors(behind, steps, facts)]
 
 
 def _group(ready: Sequence[Candidate], facts: AlertFacts) -> Iterator[tuple[list[Candidate], str]]:
     """Yield those that share a cause, with it; the causes of an alert are ordered by likelihood."""
-    left = {each.key: each for each in ready}
+    causes = {each.key: () if each.is_released else facts.causes_of(each.key) for each in ready}
+    by_cause: defaultdict[str, list[Candidate]] = defaultdict(list)
     for each in ready:
-        if each.key not in left:
+        for cause in causes[each.key]:
+            by_cause[cause].append(each)
+    left = {each.key for each in ready}
+    for each in ready:
+        if each.key in left:
+            group, shared = _find_group(each, left, causes, by_cause)
+            left.difference_update(member.key for member in group)
+            yield group, shared
+
+
+def _find_group(
+    one: Candidate,
+    left: Collection[AlertKey],
+    causes: Mapping[AlertKey, Sequence[str]],
+    by_cause: Mapping[str, Sequence[Candidate]],
+) -> tuple[list[Candidate], str]:
+    for cause in causes[one.key]:
+        group = [each for each in by_cause[cause] if each.key in left]
+        if len(group) > 1:
+            return group, cause
+    return [one], ""
+
+
+class _Forming:
+    """Finds the incident of a group, or opens one. Each lookup is by index."""
+
+    def __init__(self, steps: list[IncidentStep], resolved: Sequence[Incident], facts: AlertFacts) -> None:
+        self._steps = steps
+        self._facts = facts
+        self._resolved = {incident.lead: incident for incident in reversed(resolved)}
+        self._members = {
+            member.key: step for step in steps if step.incident.is_open for member in step.incident.members
+        }
+        self._causes: dict[str, IncidentStep] = {}
+        for step in steps:
+            self._index(step)
+
+    def add_group(self, group: Sequence[Candidate], cause: str) -> None:
+        rest: list[Candidate] = []
+        for each in group:
+            own = None if each.is_released else self._members.get(each.key)
+            if own is None:
+                rest.append(each)
+            else:
+                _join(own, [each], "{} fails again", self._facts)
+                if own.incident.lead == each.key:
+                    record_change(own, self._facts)
+        if rest:
+            self._add_others(rest, cause)
+
+    def _add_others(self, group: Sequence[Candidate], cause: str) -> None:
+        first = group[0]
+        step = None if first.is_released else self._find_same_cause(first)
+        if step is None:
+            step = self._reopen(first) or self._open(first, cause)
+            group = group[1:]
+            self._steps.append(step)
+            self._index(step)
+        _join(step, group, f"{{}} fails with the same cause: {step.incident.cause}", self._facts)
+
+    def _index(self, step: IncidentStep) -> None:
+        incident = step.incident
+        if incident.is_open and self._facts.now - incident.opened_at <= GROUP_WINDOW:
+            for cause in [incident.cause] if incident.cause else self._facts.causes_of(incident.lead):
+                self._causes.setdefault(cause, step)
+
+    def _find_same_cause(self, one: Candidate) -> IncidentStep | None:
+        for cause in self._facts.causes_of(one.key):
+            step = self._causes.get(cause)
+            if step is not None and step.incident.cause in ("", cause):
+                step.set(cause=cause)
+                return step
+        return None
+
+    def _reopen(self, one: Candidate) -> IncidentStep | None:
+        facts, incident, policy = self._facts, self._resolved.get(one.key), self._facts.policy_of(one.key)
+        if incident is None or policy is None or incident.resolved_at is None:
+            return None
+        if facts.now - incident.resolved_at > policy.reopen_within:
+            return None
+        step = IncidentStep(incident, incident)
+        step.set(status=IncidentStatus.OPEN, resolved_at=None, resolved_by="", reopened_at=facts.now)
+        step.set(announced=(), escalations=0, notified_at=None, suppression=None)
+        step.set(acknowledged_at=None, acknowledged_by="", snoozed_until=None)
+        _add_members(step, [one], facts)
+        text = f"{one.key.subject} fails again: {one.alert.evidence}"
+        step.add_transition(TransitionKind.REOPENED, facts.now, text, key=one.key)
+        record_change(step, facts)
+        return step
+
+    def _open(self, one: Candidate, cause: str) -> IncidentStep:
+        incident = Incident(
+            id=incident_id(one.key, one.alert.number, one.fired_at),
+            number=0,
+            status=IncidentStatus.OPEN,
+            opened_at=self._facts.now,
+            members=(create_member(one.alert, self._facts),),
+            lead=one.key,
+            cause=cause,
+        )
+        step = IncidentStep(None, incident)
+        text = f"{one.key.subject}: {one.alert.evidence}"
+        step.add_transition(TransitionKind.OPENED, self._facts.now, text, key=one.key)
+        record_change(step, self._facts)
+        return step
+
+
+def _join_ancestors(behind: Sequence[Candidate], steps: Iterable[IncidentStep], facts: AlertFacts) -> list[Candidate]:
+    """Add candidates to the incidents of their ancestors. Return those whose ancestor has none yet."""
+    holders: dict[str, IncidentStep] = {}
+    for step in steps:
+        for member in step.incident.open_members:
+            holders.setdefault(member.key.subject, step)
+    joining: defaultdict[str, list[Candidate]] = defaultdict(list)
+    for each in behind:
+        joining[each.ancestor].append(each)
+    waiting = []
+    for ancestor, group in joining.items():
+        if ancestor not in holders:
+            waiting += group
             continue
-        del left[each.key]
-        yield next(_groups_of(each, left, facts), ([each], ""))
+        _join(holders[ancestor], group, f"{{}} fails behind {ancestor}", facts, parent=ancestor)
+        for each in group:
+            _decide_held_back(holders[ancestor], each, facts)
+    return waiting
 
 
-def _groups_of(
-    one: Candidate, left: dict[AlertKey, Candidate], facts: AlertFacts
-) -> Iterator[tuple[list[Candidate], str]]:
-    for cause in () if one.is_released else facts.causes_of(one.key):
-        others = [each for each in left.values() if not each.is_released and cause in facts.causes_of(each.key)]
-        if others:
-            for other in others:
-                del left[other.key]
-            yield [one, *others], cause
-
-
-def _add_group(
-    group: Sequence[Candidate],
-    cause: str,
-    steps: list[IncidentStep],
-    resolved: Sequence[Incident],
-    facts: AlertFacts,
-) -> None:
-    first = group[0]
-    step = None if first.is_released else _find_same_cause(first, steps, facts)
-    if step is not None:
-        rest = group
-        step.set(cause=step.incident.cause or next(iter(_shared_causes(first, step, facts)), ""))
+def _decide_held_back(step: IncidentStep, one: Candidate, facts: AlertFacts) -> None:
+    if one.ancestor == SCHEDULER:
+        text = f"the scheduler is blind: the alert of {one.key.subject} does not describe its target"
+        step.decide("held_back_blind", facts.now, text, key=one.key, parent=SCHEDULER)
     else:
-        step = _reopen(first, resolved, facts) or _open(first, cause, facts)
-        steps.append(step)
-        rest = group[1:]
-    for each in rest:
-        _join(step, each, f"{each.key.subject} fails with the same cause: {step.incident.cause}", facts)
+        text = f"{one.ancestor}, on which {one.key.subject} depends, fails: no separate notification"
+        step.decide("held_back_parent", facts.now, text, key=one.key, parent=one.ancestor)
 
 
-def _find_same_cause(one: Candidate, steps: Iterable[IncidentStep], facts: AlertFacts) -> IncidentStep | None:
-    for step in steps:
-        is_recent = facts.now - step.incident.opened_at <= GROUP_WINDOW
-        if step.incident.is_open and is_recent and _shared_causes(one, step, facts):
-            return step
-    return None
+def _join(step: IncidentStep, group: Sequence[Candidate], text: str, facts: AlertFacts, parent: str = "") -> None:
+    """Add alerts to an incident, with one notification for all. `text`: has the subject in place of {}."""
+    if not group:
+        return
+    rank = max(member.rank for member in step.incident.open_members or step.incident.members)
+    notified = TransitionKind.JOINED
+    for each, added in zip(group, _add_members(step, group, facts, parent), strict=True):
+        kind = TransitionKind.JOINED if added <= rank else TransitionKind.RAISED
+        notified = kind if kind is TransitionKind.RAISED else notified
+        rank = max(rank, added)
+        step.add_transition(kind, facts.now, text.format(each.key.subject), key=each.key)
+    if step.incident.is_announced and not parent and not step.incident.is_flapping:
+        step.notify([each.channel for each in step.incident.announced], notified, facts.now)
 
 
-def _shared_causes(one: Candidate, step: IncidentStep, facts: AlertFacts) -> list[str]:
-    if step.incident.cause:
-        return [cause for cause in facts.causes_of(one.key) if cause == step.incident.cause]
-    theirs = set(facts.causes_of(step.incident.lead))
-    return [cause for cause in facts.causes_of(one.key) if cause in theirs]
-
-
-def _open(one: Candidate, cause: str, facts: AlertFacts) -> IncidentStep:
-    member = create_member(one.alert, facts)
-    incident = Incident(
-        id=incident_id(one.key, one.alert.number, one.fired_at),
-        number=0,
-        status=IncidentStatus.OPEN,
-        opened_at=facts.now,
-        members=(member,),
-        lead=one.key,
-        cause=cause,
-    )
-    step = IncidentStep(None, incident)
-    step.add_transition(TransitionKind.OPENED, facts.now, f"{one.key.subject}: {one.alert.evidence}", key=one.key)
-    return step
-
-
-def _reopen(one: Candidate, resolved: Iterable[Incident], facts: AlertFacts) -> IncidentStep | None:
-    policy = facts.policy_of(one.key)
-    for incident in resolved:
-        is_same = incident.lead == one.key and incident.resolved_at is not None
-        if is_same and policy is not None and facts.now - (incident.resolved_at or facts.now) <= policy.reopen_within:
-            step = IncidentStep(incident, incident)
-            members = (*incident.members, create_member(one.alert, facts))
-            step.set(status=IncidentStatus.OPEN, resolved_at=None, members=members, announced=(), escalations=0)
-            step.set(acknowledged_at=None, acknowledged_by="", snoozed_until=None, suppression=None)
-            text = f"{one.key.subject} fails again: {one.alert.evidence}"
-            step.add_transition(TransitionKind.REOPENED, facts.now, text, key=one.key)
-            return step
-    return None
-
-
-def _join_ancestor(one: Candidate, steps: Iterable[IncidentStep], facts: AlertFacts) -> bool:
-    for step in steps:
-        if any(member.key.subject == one.ancestor for member in step.incident.open_members):
-            _join(step, one, f"{one.key.subject} fails behind {one.ancestor}", facts, parent=one.ancestor)
-            step.decide(
-                "held_back_parent",
-                facts.now,
-                f"{one.ancestor}, on which {one.key.subject} depends, fails: no separate notification",
-                key=one.key,
-                parent=one.ancestor,
-            )
-            return True
-    return False
-
-
-def _join(step: IncidentStep, one: Candidate, text: str, facts: AlertFacts, parent: str = "") -> None:
-    before = max(member.rank for member in step.incident.members)
-    member = create_member(one.alert, facts, parent)
-    step.set(members=(*step.incident.members, member))
-    kind = TransitionKind.JOINED if member.rank <= before else TransitionKind.RAISED
-    step.add_transition(kind, facts.now, text, key=one.key)
-    if step.incident.is_announced and not parent:
-        step.notify([each.channel for each in step.incident.announced], kind, facts.now)
+def _add_members(step: IncidentStep, group: Sequence[Candidate], facts: AlertFacts, parent: str = "") -> list[int]:
+    """A member replaces that of an earlier firing of its alert. Return the ranks."""
+    members = [create_member(each.alert, facts, parent) for each in group]
+    keys = {member.key for member in members}
+    step.set(members=(*(each for each in step.incident.members if each.key not in keys), *members))
+    return [member.rank for member in members]
 
 
 def incident_id(key: AlertKey, fired: int, fired_at: datetime) -> str:

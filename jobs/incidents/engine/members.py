@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from jobs.alerting.alert import Alert, AlertStatus
 from jobs.incidents.engine.ancestry import find_failing_ancestor
-from jobs.incidents.engine.facts import AlertFacts
+from jobs.incidents.engine.blindness import find_blind_end, unconfirmed_until
+from jobs.incidents.engine.facts import SCHEDULER, AlertFacts
 from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.values import AlertKey, Member, TransitionKind
 
@@ -52,16 +53,26 @@ def resolve_members(step: IncidentStep, alerts: Mapping[AlertKey, Alert], facts:
 def release_members(step: IncidentStep, failing: Collection[str], facts: AlertFacts) -> None:
     """Remove the members that still fire although their parent recovered: each becomes a separate incident."""
     staying = []
+    blind_end = find_blind_end(step.incident)
     for member in step.incident.members:
         if member.resolved_at is not None or not member.parent:
             staying.append(member)
+        elif member.parent == SCHEDULER:
+            if blind_end is None or unconfirmed_until(member, blind_end, facts) is not None:
+                staying.append(member)
+            else:
+                _release(step, member, "still fails although the scheduler is not blind any more", facts)
         elif ancestor := find_failing_ancestor(member.key.subject, failing, facts):
             staying.append(replace(member, parent=ancestor))
         else:
-            text = f"{member.key.subject} still fails although {member.parent} recovered"
-            step.add_transition(TransitionKind.LEFT, facts.now, text, key=member.key)
-            step.decide("left_parent", facts.now, f"{text}: it becomes a separate incident", key=member.key)
+            _release(step, member, f"still fails although {member.parent} recovered", facts)
     step.set(members=tuple(staying))
+
+
+def _release(step: IncidentStep, member: Member, reason: str, facts: AlertFacts) -> None:
+    text = f"{member.key.subject} {reason}"
+    step.add_transition(TransitionKind.LEFT, facts.now, text, key=member.key)
+    step.decide("left_parent", facts.now, f"{text}: it becomes a separate incident", key=member.key)
 
 
 def _still_fires(member: Member, alert: Alert | None, facts: AlertFacts) -> bool:

@@ -12,8 +12,12 @@ from datetime import datetime
 from jobs.alerting.alert import Alert, AlertStatus
 from jobs.fast_frozen import fast_frozen
 from jobs.incidents.engine.announcing import announce, find_suppression
+from jobs.incidents.engine.blindness import find_blind_end, unconfirmed_until
+from jobs.incidents.engine.candidates import Candidate, list_candidates
+from jobs.incidents.engine.expiring import list_expired
 from jobs.incidents.engine.facts import AlertFacts
-from jobs.incidents.engine.forming import Candidate, form_incidents, list_candidates
+from jobs.incidents.engine.flapping import record_change, settle, stable_at
+from jobs.incidents.engine.forming import form_incidents
 from jobs.incidents.engine.members import release_members, resolve_members
 from jobs.incidents.engine.reminding import escalate, next_due, remind
 from jobs.incidents.engine.step import IncidentStep
@@ -24,12 +28,14 @@ from jobs.incidents.values import AlertKey, Incident, IncidentStatus, Transition
 class PassResult:
     """`steps`: of incidents that changed. `settled`: alerts whose rows can be deleted.
 
-    `due_at`: when the next pass must run even if nothing happens before; None: it need not.
+    `due_at`: when the next pass must run even if nothing happens before; None: it need not. `expired`: ids of resolved
+    incidents that can no longer be reopened, so the next pass does not need them.
     """
 
     steps: tuple[IncidentStep, ...]
     settled: tuple[AlertKey, ...]
     due_at: datetime | None
+    expired: tuple[str, ...] = ()
 
 
 def run_pass(
@@ -49,7 +55,8 @@ def run_pass(
         release_members(step, failing, facts)
     left = [each for step in steps for each in step.transitions if each.kind is TransitionKind.LEFT]
     released = {each.key for each in left if each.key is not None}
-    waiting = form_incidents(list_candidates(firing, steps, failing, released, facts), steps, resolved, facts)
+    candidates = list_candidates(firing, steps, resolved, released, facts)
+    waiting = form_incidents(candidates, steps, resolved, facts)
     for step in steps:
         _resolve(step, facts)
         announce(step, _announced_kind(step), facts)
@@ -59,12 +66,22 @@ def run_pass(
     settled = tuple(
         key for key, alert in by_key.items() if key not in held and not alert.is_active and alert.number > 0
     )
-    return PassResult(tuple(step for step in steps if step.is_changed), settled, _due_at(steps, waiting, facts))
+    reopened = {step.incident.id for step in steps}
+    expired = list_expired((each for each in resolved if each.id not in reopened), firing, facts)
+    return PassResult(
+        tuple(step for step in steps if step.is_changed), settled, _due_at(steps, waiting, facts), expired
+    )
 
 
 def _resolve(step: IncidentStep, facts: AlertFacts) -> None:
     incident = step.incident
-    if not incident.is_open or incident.open_members:
+    if not incident.is_open or (incident.open_members and not incident.is_flapping):
+        return
+    if not incident.open_members and step.before is not None and step.before.open_members:
+        record_change(step, facts)
+    settle(step, facts)
+    incident = step.incident
+    if incident.is_flapping or incident.open_members:
         return
     at = max((member.resolved_at for member in incident.members if member.resolved_at is not None), default=facts.now)
     step.set(status=IncidentStatus.RESOLVED, resolved_at=at, suppression=None)
@@ -76,6 +93,8 @@ def _resolve(step: IncidentStep, facts: AlertFacts) -> None:
 
 
 def _announced_kind(step: IncidentStep) -> TransitionKind:
+    if step.incident.is_flapping:
+        return TransitionKind.FLAPPING
     is_reopened = any(each.kind is TransitionKind.REOPENED for each in step.transitions)
     return TransitionKind.REOPENED if is_reopened else TransitionKind.OPENED
 
@@ -86,5 +105,12 @@ def _due_at(steps: Sequence[IncidentStep], waiting: Sequence[Candidate], facts: 
         if step.incident.is_open:
             suppression = find_suppression(step.incident, facts)
             ends = None if suppression is None else suppression.until
-            moments += [moment for moment in (next_due(step.incident, facts), ends) if moment is not None]
+            moments += [each for each in (next_due(step.incident, facts), ends, _unblocked_at(step, facts)) if each]
     return min((moment for moment in moments if moment > facts.now), default=None)
+
+
+def _unblocked_at(step: IncidentStep, facts: AlertFacts) -> datetime | None:
+    """Return when an incident stops to flap, or its members stop to wait for a run after blindness."""
+    blind_end = find_blind_end(step.incident)
+    moments = [unconfirmed_until(each, blind_end, facts) for each in step.incident.open_members]
+    return min((each for each in (stable_at(step.incident, facts), *moments) if each is not None), default=None)

@@ -14,8 +14,9 @@ from jobs.incidents.values import Announcement, Incident, TransitionKind
 def escalate(step: IncidentStep, facts: AlertFacts) -> None:
     """Notify the channels of each escalation step that is due, and let them receive the resolution."""
     incident = step.incident
+    opened_at = incident.reopened_at or incident.opened_at
     for number, due in list(enumerate(_steps_of(incident, facts), start=1))[incident.escalations :]:
-        if facts.now < incident.opened_at + due.after or _is_held_back(step.incident, facts):
+        if facts.now < opened_at + due.after or _is_held_back(step.incident, facts):
             return
         known = {each.channel for each in step.incident.announced}
         text = f"open for {format_duration(due.after.total_seconds())} without an acknowledgement"
@@ -60,13 +61,14 @@ def _steps_of(incident: Incident, facts: AlertFacts) -> list[EscalationStep]:
 
 
 def _policies(incident: Incident, facts: AlertFacts) -> list[AlertPolicy]:
-    members = sorted(incident.open_members, key=lambda member: member.key != incident.lead)
+    members = sorted(incident.open_members or (incident.lead_member,), key=lambda member: member.key != incident.lead)
     return [policy for member in members if (policy := facts.policy_of(member.key)) is not None]
 
 
 def next_due(incident: Incident, facts: AlertFacts) -> datetime | None:
     """Return when a pass must consider the incident again although nothing else changes."""
     moments = [reminder_due_at(incident, facts), incident.snoozed_until]
-    moments += [incident.opened_at + each.after for each in _steps_of(incident, facts)[incident.escalations :]]
+    opened_at = incident.reopened_at or incident.opened_at
+    moments += [opened_at + each.after for each in _steps_of(incident, facts)[incident.escalations :]]
     # What is due and held back is due again when the suppression ends.
     return min((moment for moment in moments if moment is not None and moment > facts.now), default=None)

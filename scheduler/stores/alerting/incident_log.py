@@ -1,4 +1,4 @@
-"""Reads incidents, their transitions and decisions, page by page, and deletes old ones. Used by scheduler.queries."""
+"""Reads incidents, their transitions and decisions, page by page, and deletes old ones. Used by scheduler.alerting.incident_changes and by queries."""
 
 from __future__ import annotations
 

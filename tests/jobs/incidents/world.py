@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from jobs.alerting.alert import Alert, AlertStatus, Verdict, advance
 from jobs.incidents.engine.facts import AlertPolicy
 from jobs.incidents.engine.passing import PassResult, run_pass
+from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.values import AlertDecision, AlertKey, Incident, Notification, Suppression, Transition
 
 START = datetime(2026, 3, 1, 3, tzinfo=UTC)
@@ -84,13 +85,16 @@ class World:
         ended = sorted((each for each in self.incidents.values() if not each.is_open), key=lambda each: each.id)
         result = run_pass(is_open, list(self.alerts.values()), self, resolved=ended[::-1])
         for step in result.steps:
-            self.incidents[step.incident.id] = step.incident
-            self.transitions += step.transitions
-            self.decisions += step.decisions
-            self.sent += step.notifications
+            self.store(step)
         for key in result.settled:
             self.alerts[key] = Alert(key.subject, key.rule, AlertStatus.RESOLVED, self.alerts[key].number)
         return result
+
+    def store(self, step: IncidentStep) -> None:
+        self.incidents[step.incident.id] = step.incident
+        self.transitions += step.transitions
+        self.decisions += step.decisions
+        self.sent += step.notifications
 
     def sent_kinds(self) -> Counter[str]:
         return Counter(str(each.kind) for each in self.sent)

@@ -1,0 +1,48 @@
+"""An incident that is resolved and reopened too often stays open until it is stable, with one notification."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from jobs.formats.durations import format_duration
+from jobs.incidents.engine.facts import AlertFacts, FlappingPolicy
+from jobs.incidents.engine.step import IncidentStep
+from jobs.incidents.values import Incident, TransitionKind
+
+
+def record_change(step: IncidentStep, facts: AlertFacts) -> None:
+    """Count an opening, a resolution or a reopening. The incident begins to flap if there were too many."""
+    policy = _policy_of(step.incident, facts)
+    if policy is None:
+        return
+    changes = (*step.incident.changes, facts.now)[-policy.changes :]
+    step.set(changes=changes)
+    recent = sum(facts.now - each <= policy.within for each in changes)
+    if step.incident.is_flapping or recent < policy.changes:
+        return
+    text = f"it was opened and resolved {recent} times within {format_duration(policy.within.total_seconds())}"
+    step.set(flapping_since=facts.now)
+    step.add_transition(TransitionKind.FLAPPING, facts.now, text)
+    step.notify([each.channel for each in step.incident.announced], TransitionKind.FLAPPING, facts.now)
+    step.decide("flapping", facts.now, f"{text}: it stays open until it is stable, without further notifications")
+
+
+def stable_at(incident: Incident, facts: AlertFacts) -> datetime | None:
+    """Return when a flapping incident is stable if nothing changes; None if it does not flap."""
+    policy = _policy_of(incident, facts)
+    if not incident.is_flapping:
+        return None
+    return facts.now if policy is None or not incident.changes else incident.changes[-1] + policy.stable_after
+
+
+def settle(step: IncidentStep, facts: AlertFacts) -> None:
+    """End the flapping of an incident that is stable; the engine then resolves it unless an alert fires."""
+    moment = stable_at(step.incident, facts)
+    if moment is not None and moment <= facts.now:
+        step.decide("stable", facts.now, "nothing has changed for long enough: it does not flap any more")
+        step.set(flapping_since=None, changes=())
+
+
+def _policy_of(incident: Incident, facts: AlertFacts) -> FlappingPolicy | None:
+    policy = facts.policy_of(incident.lead)
+    return None if policy is None else policy.flapping

@@ -1,0 +1,101 @@
+"""Random histories over processes that crash between any two writes: nothing is lost, doubled or out of order."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jobs.incidents.engine.facts import AlertPolicy, FlappingPolicy
+from scheduler.stores.port import StoreError
+from tests.jobs.incidents.test_passing import SILENCE
+from tests.jobs.incidents.world import HOUR, World
+from tests.scheduler.alerting.engine_world import EngineWorld
+
+JOBS = ["router", "a", "b", "c", "scheduler"]
+PARENTS = {"a": ["router"], "b": ["a"]}
+EVENTS = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(["fail", "recover", "silence", "end"]), st.sampled_from(JOBS)),
+        st.tuples(st.sampled_from(["crash"]), st.integers(0, 4)),
+        st.tuples(st.sampled_from(["wait"]), st.sampled_from([1, 11, 95, 700])),
+        st.tuples(st.sampled_from(["race", "deliver", "skew"]), st.integers(0, 1)),
+    ),
+    min_size=5,
+    max_size=40,
+)
+POLICY = AlertPolicy(remind_every=HOUR, flapping=FlappingPolicy(changes=4, within=HOUR))
+
+
+async def play(engine: EngineWorld, events: list[tuple[str, str | int]]) -> None:
+    verdicts: dict[str, bool] = {}
+    for kind, value in events:
+        if kind in ("fail", "recover"):
+            verdicts[str(value)] = kind == "fail"
+            # Delivered twice, while passes run.
+            await asyncio.gather(
+                engine.judge(str(value), kind == "fail"),
+                *(runner.run_pass() for runner in engine.runners),
+                engine.judge(str(value), kind == "fail"),
+            )
+        elif kind == "silence":
+            engine.world.suppressions[str(value)] = SILENCE
+        elif kind == "end":
+            engine.world.suppressions.pop(str(value), None)
+        elif kind == "crash":
+            with suppress(StoreError):
+                await engine.start(int(value)).run_pass()
+        elif kind == "wait":
+            await engine.wait(timedelta(seconds=int(value)), max(1.0, int(value) / 5))
+        elif kind == "race":
+            await asyncio.gather(*(runner.run_pass() for runner in engine.runners * 2))
+        elif kind == "skew":
+            engine.clock.move(-30.0)
+        else:
+            await engine.deliver()
+
+
+async def check(engine: EngineWorld, events: list[tuple[str, str | int]]) -> None:
+    await play(engine, events)
+    await engine.wait(timedelta(seconds=100))
+    held = [member.key for each in await engine.incidents() if each.is_open for member in each.open_members]
+    assert len(held) == len(set(held)), "an alert is in one open incident"
+    assert not set(await engine.firing()) - set(held), "an alert that fires is in an incident"
+
+    engine.world.suppressions.clear()
+    for job in JOBS:
+        await engine.judge(job, False)
+    await engine.wait(2 * HOUR, 600)
+    await engine.deliver()
+    incidents = await engine.incidents()
+    for incident in incidents:
+        assert not incident.is_open
+        transitions = await engine.transitions(incident)
+        assert [each.number for each in transitions] == [*range(1, incident.number + 1)]
+        ends = [str(each.kind) for each in transitions if each.kind in ("opened", "reopened", "resolved")]
+        assert ends == ["opened", *["resolved", "reopened"] * (len(ends) // 2)][: len(ends)]
+        assert ends[-1] == "resolved"
+    assert {incident for incident, _ in engine.sent} <= {each.id for each in incidents}
+    for sent in engine.sent.values():
+        assert sent == sorted(set(sent)), "each transition once, and in order"
+        kinds = [kind for _, kind in sent if kind in ("opened", "reopened", "resolved")]
+        assert kinds.count("resolved") >= 1
+        assert kinds[-1] == "resolved"
+    assert not await engine.firing()
+
+
+@pytest.mark.parametrize("parents", [{}, PARENTS])
+def test_each_history_is_complete_whatever_crashes(parents: dict[str, list[str]]) -> None:
+    @settings(max_examples=25)
+    @given(EVENTS)
+    def run(events: list[tuple[str, str | int]]) -> None:
+        world = World(parents=parents, policy=POLICY)
+        world.policies["scheduler"] = AlertPolicy(severity="blind", rank=30)
+        world.causes = {"a": ["host x"], "c": ["host x"], "b": ["host y", "host x"]}
+        asyncio.run(check(EngineWorld(world), events))
+
+    run()
