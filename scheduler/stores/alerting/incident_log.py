@@ -1,4 +1,7 @@
-"""Reads incidents, their transitions and decisions, page by page, and deletes old ones. Used by scheduler.alerting.incident_changes and by queries."""
+"""Reads incidents, their transitions and decisions, page by page, and deletes old ones.
+
+Used by scheduler.alerting.incident_changes.
+"""
 
 from __future__ import annotations
 
