@@ -49,7 +49,7 @@ def add_note(incident: Incident, actor: str, at: datetime, note: str) -> Inciden
     step = _begin(incident, note)
     if not note.strip():
         raise ActionRefused("the note is empty: write at least one character")
-    return _finish(step, TransitionKind.NOTE_ADDED, at, f"note by {actor}", note, actor)
+    return _finish(step, TransitionKind.NOTE_ADDED, at, note.strip(), "", actor)
 
 
 def resolve_by_hand(incident: Incident, actor: str, at: datetime, note: str = "") -> IncidentStep:

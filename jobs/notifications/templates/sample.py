@@ -32,6 +32,7 @@ _TEXTS = {
     TransitionKind.OPENED: (2, "3 of 5 runs failed."),
     TransitionKind.JOINED: (3, "payments fails too: it has the same host, api.example.com."),
     TransitionKind.RAISED: (4, "The severity rose from degraded to down."),
+    TransitionKind.FLAPPING: (40, "It was opened and resolved 6 times within 1 h."),
     TransitionKind.ACKNOWLEDGED: (5, "Acknowledged by anna."),
     TransitionKind.SNOOZED: (6, "Snoozed by anna until 06:00."),
     TransitionKind.NOTE_ADDED: (7, "Failover started."),

@@ -52,6 +52,8 @@ def make_title(
             return f"{state} {name} since {since}{left}"
         case TransitionKind.RAISED:
             return f"{state} {name} since {since}, the severity rose{_evidence(incident)}"
+        case TransitionKind.FLAPPING:
+            return f"FLAPPING {name}: no further messages until it is stable{_evidence(incident)}"
         case TransitionKind.OPENED:
             return f"{state} {name} since {since}{_evidence(incident)}"
 

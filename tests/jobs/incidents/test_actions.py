@@ -63,7 +63,7 @@ def test_notes_are_sent_in_order() -> None:
     world.store(add_note(incident_of(world), "ada", world.now, "the disk is full"))
     world.store(add_note(incident_of(world), "bob", world.now, "cleaned"))
     assert [each.number for each in world.sent] == [1, 2, 3]
-    assert world.transitions[-1].text == "note by bob: cleaned"
+    assert world.transitions[-1].text == "cleaned"
 
 
 def test_a_resolved_incident_cannot_be_changed() -> None:
