@@ -34,7 +34,7 @@ class EscalationStep:
 
 
 @fast_frozen(frozen=True, slots=True)
-class FlappingPolicy:
+class FlappingLimit:
     """At least so many openings and resolutions of one incident within a time."""
 
     changes: int = 6
@@ -56,7 +56,7 @@ class AlertPolicy:
     remind_every: timedelta | None = None
     escalation: tuple[EscalationStep, ...] = ()
     reopen_within: timedelta = timedelta(minutes=10)
-    flapping: FlappingPolicy | None = None
+    flapping: FlappingLimit | None = None
 
 
 class AlertFacts(Protocol):

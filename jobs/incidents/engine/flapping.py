@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from jobs.formats.durations import format_duration
-from jobs.incidents.engine.facts import AlertFacts, FlappingPolicy
+from jobs.incidents.engine.facts import AlertFacts, FlappingLimit
 from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.values import Incident, TransitionKind
 
@@ -43,6 +43,6 @@ def settle(step: IncidentStep, facts: AlertFacts) -> None:
         step.set(flapping_since=None, changes=())
 
 
-def _policy_of(incident: Incident, facts: AlertFacts) -> FlappingPolicy | None:
+def _policy_of(incident: Incident, facts: AlertFacts) -> FlappingLimit | None:
     policy = facts.policy_of(incident.lead)
     return None if policy is None else policy.flapping

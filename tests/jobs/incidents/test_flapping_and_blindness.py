@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from jobs.incidents.engine.facts import AlertPolicy, FlappingPolicy
+from jobs.incidents.engine.facts import AlertPolicy, FlappingLimit
 from tests.jobs.incidents.world import HOUR, MINUTE, SECOND, World
 
-FLAPPING = AlertPolicy(flapping=FlappingPolicy(changes=4, within=HOUR))
+FLAPPING = AlertPolicy(flapping=FlappingLimit(changes=4, within=HOUR))
 STEP = 2 * MINUTE
 
 

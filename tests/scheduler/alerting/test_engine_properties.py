@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.incidents.engine.facts import AlertPolicy, FlappingPolicy
+from jobs.incidents.engine.facts import AlertPolicy, FlappingLimit
 from scheduler.stores.port import StoreError
 from tests.jobs.incidents.test_passing import SILENCE
 from tests.jobs.incidents.world import HOUR, World
@@ -30,7 +30,7 @@ EVENTS = st.lists(
 )
 SKEW = 30.0
 """Seconds by which the clock is set back."""
-POLICY = AlertPolicy(remind_every=HOUR, flapping=FlappingPolicy(changes=4, within=HOUR))
+POLICY = AlertPolicy(remind_every=HOUR, flapping=FlappingLimit(changes=4, within=HOUR))
 
 
 async def play(engine: EngineWorld, events: list[tuple[str, str | int]]) -> None:
