@@ -9,6 +9,7 @@ from jobs.notifications.message import Message
 
 if TYPE_CHECKING:
     import socket
+    import ssl
 
     import httpx
 
@@ -39,6 +40,11 @@ class ChannelResources(Protocol):
     @property
     def http(self) -> httpx.AsyncClient:
         """A client whose connections the target guard judges."""
+        ...
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """For clients of protocols other than HTTP: verifies certificates by the authorities that checks trust."""
         ...
 
     async def read_secret(self, name: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -45,6 +46,10 @@ class LoopbackResources:
     secrets: Mapping[str, str]
     denied: frozenset[str] = frozenset()
     scopes: list[str] = field(default_factory=list)
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        return client_context()
 
     async def read_secret(self, name: str) -> str:
         try:

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Discriminator, Tag
 
 from jobs.notifications.channels.alertmanager import AlertmanagerChannel
+from jobs.notifications.channels.apprise import AppriseChannel
 from jobs.notifications.channels.azure_action_group import AzureActionGroupChannel
 from jobs.notifications.channels.base import ChannelBase
 from jobs.notifications.channels.datadog_event import DatadogEventChannel
+from jobs.notifications.channels.email import EmailChannel
 from jobs.notifications.channels.ntfy import NtfyChannel
 from jobs.notifications.channels.opsgenie import OpsgenieChannel
 from jobs.notifications.channels.pagerduty import PagerDutyChannel
@@ -27,6 +29,7 @@ from jobs.notifications.channels.webhook import WebhookChannel
 CHANNELS: tuple[type[ChannelBase], ...] = (
     SlackChannel,
     TeamsChannel,
+    EmailChannel,
     NtfyChannel,
     WebhookChannel,
     PagerDutyChannel,
@@ -34,6 +37,7 @@ CHANNELS: tuple[type[ChannelBase], ...] = (
     AzureActionGroupChannel,
     DatadogEventChannel,
     AlertmanagerChannel,
+    AppriseChannel,
 )
 """The models of all channels, in the order of the documents."""
 

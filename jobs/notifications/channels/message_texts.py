@@ -31,16 +31,19 @@ def is_quiet(message: Message) -> bool:
 
 
 def links_of(message: Message) -> tuple[tuple[str, str], ...]:
-    """Return the links of a message, each with its label."""
-    links = (("Incident", message.link), ("Runbook", message.runbook))
-    return tuple((label, url) for label, url in links if url)
+    """Return the links of a message, each with its label. A runbook that is not a URL is only in `plain_text`."""
+    return tuple((label, url) for label, url in _references(message) if url.startswith(("https://", "http://")))
 
 
 def plain_text(message: Message) -> str:
     """Return everything below the title, as plain lines."""
     facts = [f"{label}: {value}" for label, value in message.facts]
-    links = [f"{label}: {url}" for label, url in links_of(message)]
+    links = [f"{label}: {url}" for label, url in _references(message) if url]
     return "\n\n".join("\n".join(part) for part in ([message.text], facts, links) if any(part))
+
+
+def _references(message: Message) -> tuple[tuple[str, str], ...]:
+    return (("Incident", message.link), ("Runbook", message.runbook))
 
 
 def shorten(text: str, limit: int) -> str:

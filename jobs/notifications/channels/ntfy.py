@@ -1,4 +1,4 @@
-"""The channel `ntfy`: push notifications by https://ntfy.sh or a server of one's own.
+"""The channel `ntfy`: push notifications by https://ntfy.sh or by your own server.
 
 Registered in jobs.notifications.channels. https://docs.ntfy.sh/publish/#publish-as-json
 """

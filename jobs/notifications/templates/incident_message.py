@@ -32,7 +32,7 @@ def make_message(
 ) -> Message:
     """Return the message about a transition.
 
-    `incident`: as it is after the transition. Templates can use the names of `incident_values`.
+    `incident`: its state after the transition. Templates can use the names of `incident_values`.
 
     Raises:
         TemplateProblem: a template cannot be rendered. Without templates the message can always be made.

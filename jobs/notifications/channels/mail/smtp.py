@@ -1,0 +1,107 @@
+"""Send one mail by SMTP, in a thread, over a connection that the target guard allowed (RFC 5321).
+
+Used by jobs.notifications.channels.email. smtplib blocks: `send_mail` runs in a thread, and `abort` ends it from the
+event loop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import smtplib
+import socket
+import ssl
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from typing import Literal
+
+from jobs.notifications.channels.http_posting import SecretHider
+from jobs.notifications.port import SendFailed
+
+Security = Literal["starttls", "tls", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """`tls`: verifies the certificate for `host`."""
+
+    host: str
+    port: int
+    security: Security
+    tls: ssl.SSLContext
+    timeout_s: float
+    username: str = ""
+    password: str = field(default="", repr=False)
+
+    @property
+    def name(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class SmtpSession(smtplib.SMTP):
+    """A session over a socket that is connected already. For one mail."""
+
+    def __init__(self, server: MailServer, connected: socket.socket) -> None:
+        self._server = server
+        self._connected = connected
+        super().__init__(local_hostname=_address_literal(connected), timeout=server.timeout_s)
+
+    def send_mail(self, mail: EmailMessage, sender: str, recipients: Collection[str]) -> dict[str, tuple[int, bytes]]:
+        """Send a mail, and return the refused recipients with code and text. Blocks.
+
+        Raises:
+            SendFailed: no recipient was accepted, or the session failed.
+        """
+        hide = SecretHider([self._server.username, self._server.password])
+        try:
+            return self._send(mail, sender, recipients)
+        except smtplib.SMTPRecipientsRefused as error:
+            return error.recipients
+        except smtplib.SMTPResponseException as error:
+            text = error.smtp_error.decode("utf-8", "replace") if isinstance(error.smtp_error, bytes) else ""
+            reason = f"{self._server.name} responded {error.smtp_code} {hide(text)}"
+            raise SendFailed(reason.strip(), is_permanent=500 <= error.smtp_code < 600) from None
+        except smtplib.SMTPNotSupportedError as error:
+            raise SendFailed(f"{self._server.name}: {hide(str(error))}", is_permanent=True) from None
+        except (smtplib.SMTPException, OSError, ValueError) as error:
+            reason = hide(str(error)) or type(error).__name__
+            raise SendFailed(f"the session with {self._server.name} failed: {reason}") from None
+        finally:
+            self.close()
+            self._connected.close()
+
+    def abort(self) -> None:
+        """End the session of another thread: its next operation fails."""
+        for each in (self.sock, self._connected):
+            if each is not None:
+                with contextlib.suppress(OSError):
+                    socket.socket.shutdown(each, socket.SHUT_RDWR)
+
+    def _send(self, mail: EmailMessage, sender: str, recipients: Collection[str]) -> dict[str, tuple[int, bytes]]:
+        server = self._server
+        self._host = server.host  # the name in the certificate, for starttls
+        code, text = self.connect(server.host, server.port)
+        if code != 220:
+            raise smtplib.SMTPConnectError(code, text)
+        self.ehlo_or_helo_if_needed()
+        if server.security == "starttls":
+            self.starttls(context=server.tls)
+            self.ehlo()
+        if server.password:
+            self.login(server.username, server.password)
+        refused = self.send_message(mail, sender, list(recipients))
+        with contextlib.suppress(smtplib.SMTPException, OSError):
+            self.quit()  # accepted already
+        return refused
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        self._connected.settimeout(timeout)
+        if self._server.security != "tls":
+            return self._connected
+        return self._server.tls.wrap_socket(self._connected, server_hostname=host)
+
+
+def _address_literal(connected: socket.socket) -> str:
+    """Return the own address as EHLO names it. smtplib's default is a DNS query."""
+    address = connected.getsockname()[0]
+    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
