@@ -13,6 +13,7 @@ from scheduler.stores.port import Store
 if TYPE_CHECKING:
     from scheduler.stores.alerting.alert_rows import AlertRows
     from scheduler.stores.alerting.incident_log import IncidentLog
+    from scheduler.stores.alerting.outbox import OutboxRows
     from scheduler.stores.alerting.repository import EngineRows
     from scheduler.stores.audit.log import AuditLog
     from scheduler.stores.cancellations import Cancellations
@@ -106,6 +107,12 @@ class Repositories:
         from scheduler.stores.alerting.incident_log import IncidentLog
 
         return IncidentLog(self._store)
+
+    @cached_property
+    def outbox_rows(self) -> OutboxRows:
+        from scheduler.stores.alerting.outbox import OutboxRows
+
+        return OutboxRows(self._store)
 
     @cached_property
     def schedule_activations(self) -> ScheduleActivations:

@@ -22,7 +22,9 @@ from scheduler.stores.alerting.keys import (
     LIVE_PREFIX,
     MEMBERS_PREFIX,
     POSITION,
+    THREAD_PREFIX,
     TRANSITION_PREFIX,
+    UNDELIVERED_PREFIX,
     end_of,
     is_incident_id,
     list_key,
@@ -39,8 +41,9 @@ from scheduler.stores.runs.keys import DueRange, instant_before
 
 _T = TypeVar("_T")
 _PLACE = (ALERTING_TABLE, ALERTING_PARTITION)
-_ENTRY_POSITION = re.compile(r"([\d~]{8,16})\.(\d{1,3})")
+_ENTRY_POSITION = re.compile(r"([\d~]{8,27})\.(\d{1,3})")
 _ROWS_AT_ONCE = 20
+_INCIDENT_PREFIXES = (MEMBERS_PREFIX, TRANSITION_PREFIX, DECISION_PREFIX, THREAD_PREFIX, UNDELIVERED_PREFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +146,7 @@ class IncidentLog:
     async def _delete(self, incident: Incident, row: Row) -> None:
         """The row of the list goes last: an interrupted deletion is repeated."""
         keys = [subject_key(member.key.subject, incident.id) for member in incident.members]
-        for beginning in (MEMBERS_PREFIX, TRANSITION_PREFIX, DECISION_PREFIX):
+        for beginning in _INCIDENT_PREFIXES:
             prefix = rows_prefix(beginning, incident.id)
             found = await list_all_rows(self._store, *_PLACE, after=prefix, until=end_of(prefix), bodies=False)
             keys += [each.key for each in found]

@@ -8,7 +8,11 @@
     m~{incident}~{part}            further members of an incident with many of them
     e~{incident}~{number}          the transitions of one transaction, from this number on
     d~{incident}~{pass}~{part}     the decisions of one transaction
-    n~{channel}~{incident}~{number}    the outbox: a notification about this transition
+    n~{channel}~{incident}~{number}    the outbox: a notification about this transition; in place of other channels it
+                                       ends with `~for~{channel}` for each of them
+    c~{channel}                    the state of a channel: lease, last success, failures
+    t~{incident}~{channel}         what the messages of an incident in a channel have in common
+    u~{incident}~{number}~{channel}    a notification that could not be delivered
 
 The id of an incident starts with milliseconds. `reverse id` has them subtracted from a constant, so ascending keys give
 the newest first. The keys of the outbox contain no other time than that of the id: the order within an incident and a
@@ -27,6 +31,7 @@ ALERTING_PARTITION = "all"
 HEAD_KEY = "h"
 ALERT_PREFIX, LIVE_PREFIX, LIST_PREFIX, SUBJECT_PREFIX = "a~", "o~", "i~", "j~"
 MEMBERS_PREFIX, TRANSITION_PREFIX, DECISION_PREFIX, OUTBOX_PREFIX = "m~", "e~", "d~", "n~"
+CHANNEL_PREFIX, THREAD_PREFIX, UNDELIVERED_PREFIX = "c~", "t~", "u~"
 
 _LAST_MS = 9_999_999_999_999
 _DIGITS = 13
@@ -83,6 +88,27 @@ def decision_key(incident: str, pass_number: int, part: int) -> str:
 
 def outbox_key(channel: str, incident: str, number: int) -> str:
     return f"{OUTBOX_PREFIX}{channel}~{incident}~{number:08d}"
+
+
+def outbox_prefix(channel: str) -> str:
+    return f"{OUTBOX_PREFIX}{channel}~"
+
+
+def channel_key(channel: str) -> str:
+    return f"{CHANNEL_PREFIX}{channel}"
+
+
+def thread_key(incident: str, channel: str) -> str:
+    return f"{rows_prefix(THREAD_PREFIX, incident)}{channel}"
+
+
+def undelivered_key(incident: str, number: int, channel: str) -> str:
+    return f"{rows_prefix(UNDELIVERED_PREFIX, incident)}{number:08d}~{channel}"
+
+
+def delivery_decision_key(incident: str, microseconds: int, suffix: int) -> str:
+    """Return a key after those of the engine's passes. `suffix`: random, below 10 ** 10."""
+    return f"{rows_prefix(DECISION_PREFIX, incident)}{microseconds:016d}~{suffix:010d}"
 
 
 def rows_prefix(beginning: str, incident: str) -> str:

@@ -1,0 +1,146 @@
+"""Stores the outbox, the state of channels, and notifications that could not be delivered.
+
+Implements scheduler.alerting.delivery.port.OutboxStore. The engine inserts rows of the outbox in the transaction of
+their transition (scheduler.stores.alerting.writing); the delivery replaces and deletes them.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from jobs.incidents.values import AlertDecision
+from jobs.notifications.outbox import (
+    ChannelState,
+    ChannelThread,
+    OutboxChanges,
+    OutboxRow,
+    UndeliveredNotification,
+)
+from scheduler.stores.alerting.codec import DECISIONS, NOTIFICATIONS, Codec
+from scheduler.stores.alerting.keys import (
+    ALERTING_PARTITION,
+    ALERTING_TABLE,
+    CHANNEL_PREFIX,
+    OUTBOX_PREFIX,
+    UNDELIVERED_PREFIX,
+    channel_key,
+    delivery_decision_key,
+    end_of,
+    outbox_key,
+    outbox_prefix,
+    thread_key,
+    undelivered_key,
+)
+from scheduler.stores.port import Change, Delete, Insert, Replace, Row, RowChanged, RowExists, Store, Upsert
+from scheduler.stores.rows.paging import list_all_rows
+
+_PLACE = (ALERTING_TABLE, ALERTING_PARTITION)
+_ATTEMPTED = '{"key":'
+"""The start of a row that the delivery has written. A row of the engine is the notification alone."""
+_ROWS: Codec[OutboxRow] = Codec(OutboxRow)
+_CHANNELS: Codec[ChannelState] = Codec(ChannelState)
+_THREADS: Codec[ChannelThread] = Codec(ChannelThread)
+_UNDELIVERED: Codec[UndeliveredNotification] = Codec(UndeliveredNotification)
+
+
+class OutboxRows:
+    """All methods raise StoreError."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def list_channels(self) -> Sequence[str]:
+        """Return the channels that have rows, with one request a channel and one more."""
+        found: list[str] = []
+        after, end = OUTBOX_PREFIX, end_of(OUTBOX_PREFIX)
+        while rows := await self._store.list_rows(*_PLACE, after=after, until=end, limit=1, bodies=False):
+            found.append(rows[0].key.split("~", 2)[1])
+            after = end_of(outbox_prefix(found[-1]))
+        return found
+
+    async def list_rows(self, channel: str, limit: int) -> Sequence[OutboxRow]:
+        prefix = outbox_prefix(channel)
+        rows = await self._store.list_rows(*_PLACE, after=prefix, until=end_of(prefix), limit=limit)
+        return [_read(row) for row in rows]
+
+    async def read_channel(self, channel: str) -> ChannelState:
+        row = await self._store.get_row(*_PLACE, channel_key(channel))
+        return ChannelState(channel) if row is None else _read_channel(row)
+
+    async def list_channel_states(self) -> list[ChannelState]:
+        """Return the states of all channels that messages were sent to, or should have been."""
+        rows = await list_all_rows(self._store, *_PLACE, after=CHANNEL_PREFIX, until=end_of(CHANNEL_PREFIX))
+        return [_read_channel(row) for row in rows]
+
+    async def list_undelivered(self) -> list[UndeliveredNotification]:
+        """Return the dead letters, oldest incident first. They are deleted with their incidents."""
+        rows = await list_all_rows(self._store, *_PLACE, after=UNDELIVERED_PREFIX, until=end_of(UNDELIVERED_PREFIX))
+        return [_UNDELIVERED.decode(row.body) for row in rows]
+
+    async def read_thread(self, channel: str, incident: str) -> ChannelThread | None:
+        row = await self._store.get_row(*_PLACE, thread_key(incident, channel))
+        return None if row is None else _THREADS.decode(row.body)
+
+    async def commit(self, changes: OutboxChanges) -> ChannelState:
+        """Store all of the changes or nothing. Return the channel's state with its new etag.
+
+        Raises:
+            RowChanged: another process has changed the channel or a row.
+        """
+        state = changes.channel
+        place = (*_PLACE, channel_key(state.channel), _CHANNELS.encode(replace(state, etag=None)))
+        fence = Insert(*place) if state.etag is None else Replace(*place, state.etag)
+        try:
+            etags = await self._store.apply(fence, *_list_changes(changes))
+        except RowExists as error:
+            raise RowChanged(*_PLACE, error.key) from error
+        return replace(state, etag=etags[0])
+
+
+def _list_changes(changes: OutboxChanges) -> Iterator[Change]:
+    for row in changes.deleted:
+        yield Delete(*_PLACE, row.key, row.etag)
+    for row in changes.replaced:
+        yield Replace(*_PLACE, row.key, _encode(row), row.etag)
+    for row in changes.inserted:
+        yield Insert(*_PLACE, _key_of(row), _encode(row))
+    for thread in changes.threads:
+        yield Upsert(*_PLACE, thread_key(thread.incident, thread.channel), _THREADS.encode(thread))
+    for incident, decisions in _by_incident(changes.decisions).items():
+        microseconds = round(decisions[0].at.timestamp() * 1_000_000)
+        key = delivery_decision_key(incident, microseconds, secrets.randbelow(10**10))
+        yield Insert(*_PLACE, key, DECISIONS.encode(decisions))
+    for letter in changes.dead_letters:
+        said = letter.notification
+        yield Upsert(
+            *_PLACE, undelivered_key(said.incident, said.number, letter.channels[0]), _UNDELIVERED.encode(letter)
+        )
+
+
+def _by_incident(decisions: Sequence[AlertDecision]) -> dict[str, list[AlertDecision]]:
+    found: defaultdict[str, list[AlertDecision]] = defaultdict(list)
+    for decision in decisions:
+        found[decision.incident].append(decision)
+    return found
+
+
+def _key_of(row: OutboxRow) -> str:
+    said = row.notification
+    return "~for~".join((outbox_key(said.channel, said.incident, said.number), *row.instead_of))
+
+
+def _encode(row: OutboxRow) -> str:
+    return _ROWS.encode(replace(row, key="", etag=""))
+
+
+def _read(row: Row) -> OutboxRow:
+    if row.body.startswith(_ATTEMPTED):
+        return replace(_ROWS.decode(row.body), key=row.key, etag=row.etag)
+    return OutboxRow(row.key, NOTIFICATIONS.decode(row.body), etag=row.etag)
+
+
+def _read_channel(row: Row) -> ChannelState:
+    return replace(_CHANNELS.decode(row.body), etag=row.etag)
