@@ -5,7 +5,7 @@ Made by the authentication of the API and by the commands; read where access is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -67,6 +67,13 @@ class Principal:
     def sees(self, tags: Mapping[str, str]) -> bool:
         """Return whether a job with these tags exists for the principal."""
         return not self.tags or any(tags.get(key) == value for key, value in self.tags)
+
+    def manages(self, limited_to: Collection[tuple[str, str]]) -> bool:
+        """Return whether an object exists for the principal that concerns only jobs with one of these tags.
+
+        `limited_to`: empty for an object that concerns any job.
+        """
+        return not self.tags or (bool(limited_to) and set(limited_to) <= set(self.tags))
 
 
 LOCAL_PRINCIPAL: Final = Principal(PrincipalKind.LOCAL, "loopback", Role.ADMIN)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from scheduler.stores.port import Store
 
 if TYPE_CHECKING:
+    from jobs.incidents.suppression.silences import Silence
+    from jobs.incidents.suppression.windows import RequestedWindow
     from scheduler.stores.alerting.alert_rows import AlertRows
     from scheduler.stores.alerting.incident_log import IncidentLog
     from scheduler.stores.alerting.outbox import OutboxRows
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from scheduler.stores.schedule_activations import ScheduleActivations
     from scheduler.stores.stored_jobs.repository import StoredJobs
     from scheduler.stores.stored_jobs.sweeping import StoredJobSweeper
+    from scheduler.stores.suppressions import StoredSuppressions
 
 
 class Repositories:
@@ -115,6 +118,13 @@ class Repositories:
         return OutboxRows(self._store)
 
     @cached_property
+    def requested_windows(self) -> StoredSuppressions[RequestedWindow]:
+        from jobs.incidents.suppression.windows import RequestedWindow
+        from scheduler.stores.suppressions import StoredSuppressions
+
+        return StoredSuppressions(self._store, RequestedWindow, "windows")
+
+    @cached_property
     def schedule_activations(self) -> ScheduleActivations:
         from scheduler.stores.schedule_activations import ScheduleActivations
 
@@ -125,6 +135,13 @@ class Repositories:
         from scheduler.stores.identity.sessions import StoredSessions
 
         return StoredSessions(self._store)
+
+    @cached_property
+    def silences(self) -> StoredSuppressions[Silence]:
+        from jobs.incidents.suppression.silences import Silence
+        from scheduler.stores.suppressions import StoredSuppressions
+
+        return StoredSuppressions(self._store, Silence, "silences")
 
     @cached_property
     def stored_jobs(self) -> StoredJobs:
