@@ -19,7 +19,7 @@ from jobs.notifications.outbox import ChannelState, ChannelThread, OutboxChanges
 from jobs.notifications.port import Sender, SendFailed, SentReference
 from jobs.ports import Clock
 from scheduler.alerting.delivery.batches import Batch, find_next_due, form_batches
-from scheduler.alerting.delivery.composing import compose_message
+from scheduler.alerting.delivery.composing import compose_message, find_earlier_error
 from scheduler.alerting.delivery.outcomes import (
     give_up_batch,
     move_batch,
@@ -29,7 +29,7 @@ from scheduler.alerting.delivery.outcomes import (
 )
 from scheduler.alerting.delivery.policy import DeliveryPolicy, is_exhausted
 from scheduler.alerting.delivery.port import ChannelDirectory, MessageRenderer, OutboxStore
-from scheduler.stores.port import RowChanged, StoreUnavailable
+from scheduler.stores.port import RowChanged, StoreError, StoreUnavailable
 
 LOG = logging.getLogger(__name__)
 
@@ -138,14 +138,14 @@ class _ChannelPass:
         return True
 
     async def _send(self, sender: Sender, batch: Batch, thread: ChannelThread | None) -> SentReference | None:
-        """Raises SendFailed."""
+        """Raises SendFailed; StoreError, which is not a failure of the channel."""
         limit = self._tools.policy.send_timeout.total_seconds()
         reference = SentReference(thread.reference) if thread and thread.reference else None
         try:
             async with asyncio.timeout(limit):
-                message = compose_message(await self._tools.renderer.render(batch[-1].notification), batch)
-                return await sender.send(message, reference) or reference
-        except SendFailed:
+                rendered = await self._tools.renderer.render(batch[-1].notification, find_earlier_error(batch))
+                return await sender.send(compose_message(rendered, batch), reference) or reference
+        except (SendFailed, StoreError):
             raise
         except TimeoutError:
             raise SendFailed(f"the channel did not accept the message within {limit:g} s") from None

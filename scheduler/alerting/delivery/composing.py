@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from jobs.incidents.values import TransitionKind
 from jobs.notifications.message import Message
 from scheduler.alerting.delivery.batches import Batch
 
-_OPENINGS = frozenset({TransitionKind.OPENED, TransitionKind.REOPENED})
+
+def find_earlier_error(batch: Batch) -> str:
+    """Return why earlier messages that the batch contains were not delivered; empty if it has none."""
+    return _find_error(batch) if len(batch) > 1 else ""
 
 
 def compose_message(rendered: Message, batch: Batch) -> Message:
@@ -27,19 +29,16 @@ def _describe_fallback(batch: Batch) -> str:
 
 
 def _describe_delay(batch: Batch) -> str:
-    """Describe what the message covers, and why it was not sent before."""
-    error = next((row.error for row in reversed(batch) if row.error), "")
-    first, last = batch[0].notification, batch[-1].notification
-    if len(batch) == 1:
-        return f"Could not be sent at {_clock(first.due_at)}: {_as_reason(error)}." if error else ""
-    if first.kind in _OPENINGS and last.kind is TransitionKind.RESOLVED:
-        covered = f"Was open from {_clock(first.due_at)} to {_clock(last.due_at)}"
-    else:
-        kinds = ", ".join(
-            f"{row.notification.kind.replace('_', ' ')} {_clock(row.notification.due_at)}" for row in batch
-        )
-        covered = f"Covers {len(batch)} transitions: {kinds}"
-    return f"{covered}; could not be sent then: {_as_reason(error)}." if error else f"{covered}."
+    """Describe what the message covers. The rendered text contains the error of earlier messages."""
+    if len(batch) > 1:
+        kinds = (f"{row.notification.kind.replace('_', ' ')} {_clock(row.notification.due_at)}" for row in batch)
+        return f"Covers {len(batch)} transitions: {', '.join(kinds)}."
+    error = _find_error(batch)
+    return f"Could not be sent at {_clock(batch[0].notification.due_at)}: {_as_reason(error)}." if error else ""
+
+
+def _find_error(batch: Batch) -> str:
+    return next((row.error for row in reversed(batch) if row.error), "")
 
 
 def _clock(at: datetime) -> str:

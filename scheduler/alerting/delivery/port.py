@@ -38,8 +38,15 @@ class OutboxStore(Protocol):
 
 
 class MessageRenderer(Protocol):
-    async def render(self, notification: Notification) -> Message:
-        """Return the message of the transition with what is known now. Uses a default text if a template fails."""
+    async def render(self, notification: Notification, earlier: str) -> Message:
+        """Return the message of the transition with what is known now. Uses a default text if a template fails.
+
+        `earlier`: why earlier messages of the incident were not delivered, which this one replaces; empty otherwise.
+
+        Raises:
+            SendFailed: the incident does not exist.
+            StoreError: it cannot be read now.
+        """
         ...
 
 

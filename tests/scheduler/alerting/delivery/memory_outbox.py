@@ -141,14 +141,14 @@ class World:
     def find_fallback(self, channel: str) -> str | None:
         return self.fallbacks.get(channel)
 
-    async def render(self, notification: Notification) -> Message:
+    async def render(self, notification: Notification, earlier: str) -> Message:
         return Message(
             incident=notification.incident,
             number=notification.number,
             kind=notification.kind,
             severity="down",
             title=f"{notification.kind} {notification.incident}",
-            text="details",
+            text=f"not delivered: {earlier}" if earlier else "details",
             at=notification.due_at,
             dedup_key=notification.dedup_key,
             incident_key=notification.incident,

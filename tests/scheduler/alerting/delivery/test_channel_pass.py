@@ -77,9 +77,8 @@ async def test_an_incident_that_is_over_before_it_could_be_sent_is_one_message()
     await world.deliver_for(600)
     (message,) = channel.sent
     assert message.kind is TransitionKind.RESOLVED
-    assert message.text == (
-        "Was open from 03:01 UTC to 03:09 UTC; could not be sent then: Expected status 2xx, got 503.\ndetails"
-    )
+    covered = "Covers 2 transitions: opened 03:01 UTC, resolved 03:09 UTC."
+    assert message.text == f"{covered}\nnot delivered: Expected status 2xx, got 503."
     assert message.dedup_key == "a:2:teams"
 
 
@@ -216,6 +215,24 @@ async def test_an_outage_of_the_store_after_a_send_does_not_repeat_it() -> None:
     await world.deliver()
     assert len(world.channels["teams"].sent) == 1
     assert not world.outbox.rows
+
+
+async def test_an_outage_of_the_store_while_rendering_is_not_a_failure_of_the_channel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+
+    async def fail(*_: object) -> None:
+        raise StoreUnavailable("busy")
+
+    world.put(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(world, "render", fail)
+        with pytest.raises(StoreUnavailable):
+            await world.deliver()
+    assert world.outbox.states["teams"].failing_since is None
+    await world.deliver()
+    assert len(world.channels["teams"].sent) == 1
 
 
 async def test_of_two_processes_one_delivers() -> None:

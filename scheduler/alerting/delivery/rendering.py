@@ -1,0 +1,82 @@
+"""Make messages of stored incidents. Implements scheduler.alerting.delivery.port.MessageRenderer."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Protocol
+
+from jobs.fast_frozen import fast_frozen
+from jobs.incidents.values import Incident, Notification, Transition
+from jobs.notifications.message import Message
+from jobs.notifications.port import SendFailed
+from jobs.notifications.templates.details import MessageDetails
+from jobs.notifications.templates.incident_message import make_message
+from jobs.notifications.templates.sandbox import TemplateProblem
+from scheduler.stores.alerting.incident_log import IncidentLog
+
+LOG = logging.getLogger(__name__)
+
+_PAGE = 200
+
+
+@fast_frozen(frozen=True, slots=True)
+class MessageTemplates:
+    """Of a channel; None: the default."""
+
+    title: str | None = None
+    text: str | None = None
+
+
+class MessageSource(Protocol):
+    """What a message contains in addition to its incident: from definitions, history and settings."""
+
+    async def read_details(self, incident: Incident, transition: Transition, channel: str) -> MessageDetails:
+        """Raises StoreError."""
+        ...
+
+    def find_templates(self, channel: str) -> MessageTemplates: ...
+
+
+class StoredIncidentRenderer:
+    def __init__(self, incidents: IncidentLog, source: MessageSource) -> None:
+        self._incidents = incidents
+        self._source = source
+
+    async def render(self, notification: Notification, earlier: str) -> Message:
+        incident = await self._incidents.find(notification.incident)
+        if incident is None:
+            raise SendFailed(f"the incident {notification.incident} does not exist", is_permanent=True)
+        transition = await self._find_transition(notification)
+        details = await self._source.read_details(incident, transition, notification.channel)
+        details = replace(details, earlier=earlier)
+        templates = self._source.find_templates(notification.channel)
+        try:
+            return make_message(
+                incident,
+                transition,
+                notification,
+                details,
+                title_template=templates.title,
+                text_template=templates.text,
+            )
+        except TemplateProblem as problem:
+            LOG.warning(
+                "could not render the templates of channel %s: %s; the default is used", notification.channel, problem
+            )
+            return make_message(incident, transition, notification, details)
+
+    async def _find_transition(self, notification: Notification) -> Transition:
+        after = ""
+        while True:
+            page = await self._incidents.list_transitions(notification.incident, limit=_PAGE, after=after)
+            for transition in page.entries:
+                if transition.number == notification.number:
+                    return transition
+            if not page.continuation:
+                # An announcement can be later than its transition, and has its number; else a description is enough.
+                text = notification.kind.replace("_", " ")
+                return Transition(
+                    notification.incident, notification.number, notification.kind, notification.due_at, text
+                )
+            after = page.continuation
