@@ -34,7 +34,7 @@ def check_incident_template(text: str) -> str:
 IncidentTemplate = Annotated[str, AfterValidator(check_incident_template)]
 
 
-class MessageTemplates(FrozenModel):
+class TemplatesSection(FrozenModel):
     """Replace the default title and text. Both can contain the default: `{{ title }}`, `{{ text }}`."""
 
     title: IncidentTemplate | None = None

@@ -12,16 +12,16 @@ from syrupy.assertion import SnapshotAssertion
 
 from jobs.incidents.values import AlertKey, Incident, Notification, Transition, TransitionKind
 from jobs.model_base import FrozenModel
-from jobs.notifications.channels.message_texts import plain_text
 from jobs.notifications.message import Message
-from jobs.notifications.templates.definition import MessageTemplates
+from jobs.notifications.message_texts import plain_text
+from jobs.notifications.templates.definition import TemplatesSection
 from jobs.notifications.templates.details import MessageDetails
 from jobs.notifications.templates.incident_message import make_message
 from jobs.notifications.templates.sample import SAMPLE_DETAILS, sample_message, sample_transition
 
 
 class _Section(FrozenModel):
-    templates: MessageTemplates
+    templates: TemplatesSection
 
 
 def made(

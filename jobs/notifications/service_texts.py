@@ -1,4 +1,4 @@
-"""Values that several incident services need. Used by the modules of this package."""
+"""Values that several incident services need. Used by the modules of jobs.notifications.channels."""
 
 from __future__ import annotations
 
