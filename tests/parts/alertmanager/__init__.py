@@ -1,0 +1,1 @@
+"""Prometheus Alertmanager, to compare notifications: the program, and scenarios that both it and ours go through."""
