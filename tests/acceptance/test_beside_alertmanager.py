@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import permutations
 
 from tests.parts.alertmanager import ours, theirs
 from tests.parts.alertmanager.scenarios import PARENT, Scenario, make_scenario
@@ -74,15 +75,15 @@ async def test_the_notifications_are_those_of_alertmanager_but_for_the_listed_di
 
 
 def _explain(scenario: Scenario, job: str, mine: list[Sent], its: list[Sent]) -> str | None:
-    """Return the names of the first differences that together explain what differs; None if they do not."""
-    names = []
-    for difference in DIFFERENCES:
-        changed = difference(scenario, job, mine)
-        if changed != mine:
-            names.append(difference.__name__)
-        mine = changed
-        if _are_same(mine, its) or (difference is reminded_to_the_second and _are_same(mine, _without_reminders(its))):
-            return ", ".join(names) or difference.__name__
+    """Return the names of the differences that together explain what differs; None if they do not."""
+    for order in permutations(DIFFERENCES):
+        changed, names = mine, []
+        for difference in order:
+            before, changed = changed, difference(scenario, job, changed)
+            names += [difference.__name__] if changed != before or difference is reminded_to_the_second else []
+            compared = _without_reminders(its) if reminded_to_the_second.__name__ in names else its
+            if _are_same(changed, compared):
+                return ", ".join(sorted(names))
     return None
 
 
