@@ -19,6 +19,7 @@ from jobs.incidents.engine.facts import AlertFacts
 from jobs.incidents.engine.flapping import record_change, settle, stable_at
 from jobs.incidents.engine.forming import form_incidents
 from jobs.incidents.engine.members import release_members, resolve_members
+from jobs.incidents.engine.parent_suppression import FactsWithParents
 from jobs.incidents.engine.reminding import escalate, next_due, remind
 from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.values import AlertKey, Incident, IncidentStatus, TransitionKind
@@ -57,6 +58,7 @@ def run_pass(
     released = {each.key for each in left if each.key is not None}
     candidates = list_candidates(firing, steps, resolved, released, facts)
     waiting = form_incidents(candidates, steps, resolved, facts)
+    facts = FactsWithParents(facts, failing)
     for step in steps:
         _resolve(step, facts)
         announce(step, _announced_kind(step), facts)

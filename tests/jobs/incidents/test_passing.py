@@ -66,6 +66,25 @@ def test_an_alert_waits_until_its_parents_were_checked() -> None:
     assert [member.key.subject for member in incident.members] == ["router", "checkout"]
 
 
+def test_a_parent_that_fails_later_holds_reminders_and_what_is_not_announced_back() -> None:
+    world = World(parents={"a": ["router"], "b": ["router"]}, policy=AlertPolicy(remind_every=HOUR))
+    world.checked["router"] = START
+    world.suppressions["b"] = SILENCE
+    world.fail("a", "b")
+    world.wait(30 * MINUTE)
+    world.fail("router")
+    world.wait(30 * MINUTE)
+    del world.suppressions["b"]
+    world.wait(2 * HOUR)
+    kinds = {(str(each.kind), world.incidents[each.incident].lead.subject) for each in world.sent}
+    assert kinds == {("opened", "a"), ("opened", "router"), ("reminded", "router")}
+    assert world.codes()["held_back_parent"] == 1
+
+    world.recover("router")
+    world.wait(MINUTE)
+    assert ("opened", "b") in {(str(each.kind), world.incidents[each.incident].lead.subject) for each in world.sent}
+
+
 def test_a_parent_that_is_never_checked_delays_by_ninety_seconds() -> None:
     world = World(parents={"checkout": ["router"]})
     world.fail("checkout")
