@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Protocol
 
-from jobs.errors import JobsError
 from jobs.fast_frozen import fast_frozen
+from jobs.incidents.routing.rota_limits import RotaError, check_events
 from jobs.incidents.suppression.periods.local_days import read_local_instant
 from jobs.schedules.time_zones.time_zone import TimeZone
 
@@ -22,17 +22,6 @@ MAX_SHIFTS = 1000
 """Occurrences within HANDOVER_IN_SIGHT."""
 HANDOVER_IN_SIGHT = timedelta(days=62)
 """A later end of a shift counts as unknown."""
-LONGEST_SHIFT = timedelta(days=366)
-
-_FREQUENCIES = frozenset({"DAILY", "WEEKLY", "MONTHLY", "YEARLY"})
-_RULE_PARTS = frozenset({"FREQ", "INTERVAL", "COUNT", "UNTIL", "BYDAY", "BYMONTH", "BYMONTHDAY", "WKST", "SKIP"})
-_FIRST_YEAR = 1990
-"""Of recurring events: an expansion starts there."""
-_DAYS_OF_MONTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
-
-
-class RotaError(JobsError, ValueError):
-    """The text is not a calendar that a rota accepts. The message names the event, the cause and the remedy."""
 
 
 @fast_frozen(frozen=True, slots=True)
@@ -126,9 +115,14 @@ class Rota:
 
 
 def parse_rota(
-    content: bytes, zone: TimeZone, people: Mapping[str, tuple[str, ...]], otherwise: tuple[str, ...] = ()
+    content: bytes,
+    zone: TimeZone,
+    people: Mapping[str, tuple[str, ...]],
+    otherwise: tuple[str, ...] = (),
+    *,
+    now: datetime,
 ) -> Rota:
-    """Parse an iCalendar text (RFC 5545).
+    """Parse an iCalendar text (RFC 5545). `now`: the cost of the recurrences up to this instant is bounded.
 
     Raises:
         RotaError: the text is too large, is not a calendar, or has an event that a rota does not accept.
@@ -143,8 +137,7 @@ def parse_rota(
     try:
         calendar = Calendar.from_ical(content)
         events = list(calendar.walk("VEVENT"))
-        for event in events:
-            _check_event(event)
+        check_events(events, now)
         query = of(calendar)
     except RotaError:
         raise
@@ -153,41 +146,6 @@ def parse_rota(
     if not events:
         raise RotaError("the calendar has no events: check that the file or URL is the one of the rota")
     return Rota(query, zone, people, otherwise)
-
-
-def _check_event(event: Any) -> None:
-    title = f"event {str(event.get('SUMMARY', 'without a title'))[:60]!r}"
-    if event.get("DTSTART") is None:
-        raise RotaError(f"{title} has no DTSTART: remove it, or export the calendar again")
-    if event.duration > LONGEST_SHIFT:
-        raise RotaError(f"{title} lasts {event.duration.days} days, the maximum is {LONGEST_SHIFT.days}: split it")
-    for rule in _listed(event.get("RRULE")):
-        _check_rule(rule, title)
-        if event.start.year < _FIRST_YEAR:
-            raise RotaError(f"{title} recurs since {event.start.year}: let it start in {_FIRST_YEAR} or later")
-
-
-def _check_rule(rule: Mapping[str, Any], title: str) -> None:
-    """Refuse rules whose expansion could take long: many instants a day, or none at all."""
-    frequency = str(next(iter(_listed(rule.get("FREQ"))), "")).upper()
-    if frequency not in _FREQUENCIES:
-        raise RotaError(f"{title} recurs {frequency or 'without FREQ'}: write DAILY, WEEKLY, MONTHLY or YEARLY")
-    unknown = sorted({key.upper() for key in rule} - _RULE_PARTS)
-    if unknown:
-        raise RotaError(f"{title} recurs with {unknown[0]}, which a rota does not support: write separate events")
-    if any(int(each) < 1 for each in _listed(rule.get("INTERVAL"))):
-        raise RotaError(f"{title} has an INTERVAL below 1: write 1 or more")
-    months = [int(each) for each in _listed(rule.get("BYMONTH"))] or list(range(1, 13))
-    days = [abs(int(each)) for each in _listed(rule.get("BYMONTHDAY"))]
-    longest = max((_DAYS_OF_MONTHS[month - 1] for month in months if 1 <= month <= 12), default=0)
-    if not longest or (days and min(days) > longest):
-        raise RotaError(f"{title} never occurs: its months do not have the day of BYMONTHDAY")
-
-
-def _listed(value: Any) -> Iterable[Any]:
-    if value is None:
-        return ()
-    return value if isinstance(value, (list, tuple)) else (value,)
 
 
 def _words_of(text: str) -> list[str]:

@@ -6,7 +6,7 @@ It answers for the facts of a pass of the engine (AlertFacts), and for explanati
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
@@ -30,6 +30,10 @@ class _Source:
     limited_to: Tags = ()
     window: MaintenanceWindow | None = None
 
+    @property
+    def is_only_then(self) -> bool:
+        return self.window is not None and self.window.only_then
+
     def covers(self, subject: AlertSubject, *, any_severity: bool = False) -> bool:
         if self.limited_to and not any(subject.tags.get(key) == value for key, value in self.limited_to):
             return False
@@ -43,11 +47,19 @@ class SuppressionSet:
     windows: tuple[MaintenanceWindow, ...] = ()
     requested: tuple[RequestedWindow, ...] = ()
     silences: tuple[Silence, ...] = ()
+    _in_force: tuple[datetime, Sequence[_Source]] | None = field(default=None, init=False, repr=False, compare=False)
 
     @cached_property
     def sources(self) -> Sequence[_Source]:
         """Windows before silences, as SuppressionKind orders them."""
         return tuple(_list_sources(self))
+
+    def sources_in_force(self, now: datetime) -> Sequence[_Source]:
+        """Return those that may hold something back at an instant."""
+        if self._in_force is None or self._in_force[0] != now:
+            found = [each for each in self.sources if each.is_only_then or state_at(each.periods, now).is_inside]
+            object.__setattr__(self, "_in_force", (now, found))
+        return self._in_force[1] if self._in_force is not None else ()
 
 
 def find_suppression(subject: AlertSubject, suppressions: SuppressionSet, now: datetime) -> Suppression | None:
@@ -56,6 +68,9 @@ def find_suppression(subject: AlertSubject, suppressions: SuppressionSet, now: d
     `until`: when notifications are possible again: the end of all windows and silences for the subject that adjoin or
     overlap. None: they never end, or not in sight.
     """
+    # perf: few are in force at once, so that most subjects are compared with few.
+    if not any(each.covers(subject) for each in suppressions.sources_in_force(now)):
+        return None
     return _find_active([each for each in suppressions.sources if each.covers(subject)], now)
 
 
@@ -136,8 +151,7 @@ def _merge_only_then(sources: Iterable[_Source]) -> list[_Source]:
     merged: list[_Source] = []
     allowed: list[_Source] = []
     for source in sources:
-        is_only_then = source.window is not None and source.window.only_then
-        (allowed if is_only_then else merged).append(source)
+        (allowed if source.is_only_then else merged).append(source)
     if not allowed:
         return merged
     names = ", ".join(source.name for source in allowed)

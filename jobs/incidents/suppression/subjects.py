@@ -70,11 +70,18 @@ class SubjectSelector(FrozenModel):
         return not (self.jobs or self.tags or self.severities or self.kinds)
 
     def matches(self, subject: AlertSubject) -> bool:
-        return self.find_mismatch(subject) == ""
+        return (not self.severities or subject.severity in self.severities) and self.matches_any_severity_of(subject)
 
     def matches_any_severity_of(self, subject: AlertSubject) -> bool:
         """Return whether an alert of the subject could match, whatever its severity."""
-        return not (self._name_mismatch(subject) or self._tag_mismatch(subject) or self._kind_mismatch(subject))
+        for key, values in self.tags.items():
+            found = subject.tags.get(key)
+            # perf: most tags have one value, and most subjects another one
+            if found is None or (found not in values and not any(matches_wildcard(found, value) for value in values)):
+                return False
+        if self.kinds and subject.kind not in self.kinds:
+            return False
+        return not self.jobs or any(fnmatchcase(subject.name, pattern) for pattern in self.jobs)
 
     def find_mismatch(self, subject: AlertSubject) -> str:
         """Return a clause such as `the tag team is web, not payments`; empty if the subject matches."""

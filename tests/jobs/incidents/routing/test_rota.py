@@ -9,17 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.incidents.routing.rota import MAX_CALENDAR_BYTES, MAX_CALENDAR_EVENTS, Rota, RotaError, parse_rota
+from jobs.incidents.routing.rota import MAX_CALENDAR_BYTES, MAX_CALENDAR_EVENTS, Rota, parse_rota
+from jobs.incidents.routing.rota_limits import RotaError
 from jobs.schedules import load_time_zone
 from tests.jobs.incidents.routing.calendars import calendar_of
 
 BERLIN = load_time_zone("Europe/Berlin")
 PEOPLE = {"Anna": ("anna-phone",), "Ben": ("ben-phone", "ben-mail"), "Jo": ("jo-phone",)}
 HOUR = timedelta(hours=1)
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
 def rota_of(content: bytes) -> Rota:
-    return parse_rota(content, BERLIN, PEOPLE, ("all",))
+    return parse_rota(content, BERLIN, PEOPLE, ("all",), now=NOW)
 
 
 def at(text: str) -> datetime:
@@ -146,7 +148,10 @@ def test_a_daily_shift_begins_at_the_same_local_time(start: datetime, hours: int
         (calendar_of(("Anna", "20260601T100000Z", "PT1S"), more=["RRULE:FREQ=DAILY;BYHOUR=1,2"]), "BYHOUR"),
         (calendar_of(("Anna", "20260601T100000Z", "PT1S"), more=["RRULE:FREQ=DAILY;INTERVAL=0"]), "INTERVAL"),
         (calendar_of(("Anna", "20260101T100000Z", "PT1H"), more=["RRULE:FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30"]), "never"),
-        (calendar_of(("Anna", "16010101T100000Z", "PT1H"), more=["RRULE:FREQ=DAILY"]), "recurs since 1601"),
+        (calendar_of(("Anna", "16010101T100000Z", "PT1H"), more=["RRULE:FREQ=DAILY"]), "more than 20000 occurrences"),
+        (calendar_of(*[("Anna", "20160101T100000Z", "PT1H")] * 10, more=["RRULE:FREQ=DAILY"]), "let them start later"),
+        (calendar_of(("Anna", "20260101T100000Z", "PT1H"), more=["RRULE:FREQ=MONTHLY;BYDAY=7MO"]), "write -1"),
+        (calendar_of(("Anna", "20260101T100000Z", "PT1H"), more=["RRULE:FREQ=DAILY;INTERVAL=7;BYDAY=MO"]), "may never"),
     ],
 )
 def test_a_calendar_that_is_not_a_rota_is_refused_with_the_remedy(content: bytes, message: str) -> None:

@@ -110,7 +110,7 @@ def test_a_digest_is_sent_in_local_time(digest: Any, due: str) -> None:
 
 def test_who_is_on_call_is_notified_in_addition() -> None:
     calendar = calendar_of(("Anna Schmidt", "20260601T100000Z", "PT4H"))
-    rota = parse_rota(calendar, load_time_zone("UTC"), {"Anna": ("anna-phone",)}, ("all",))
+    rota = parse_rota(calendar, load_time_zone("UTC"), {"Anna": ("anna-phone",)}, ("all",), now=NOON)
     routes = table({"notify": "chat", "on_call": "primary"}, primary=rota)
 
     result = channels_of(CHECKOUT, routes, NOON)
