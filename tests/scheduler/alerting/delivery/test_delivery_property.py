@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter, defaultdict
 
 from hypothesis import given, settings
@@ -98,7 +99,18 @@ class _Run:
             for numbers in order.values():
                 assert numbers == sorted(numbers), f"{name} is out of order: {numbers}"
             repeated += len(channel.sent) - len({message.dedup_key for message in channel.sent})
+            if not {"moved_to_fallback", "given_up"} & set(self.world.codes()):
+                self._verify_coverage(name)
         assert repeated <= self.kills
+
+    def _verify_coverage(self, name: str) -> None:
+        """Each transition is in one message, of which repetitions have the same key."""
+        messages = {message.dedup_key: message for message in self.world.channels[name].sent}
+        covered = sum(
+            int(found[1]) if (found := re.search(r"Covers (\d+) transitions", each.text)) else 1
+            for each in messages.values()
+        )
+        assert covered == sum(1 for _, _, channel in self.notified if channel == name)
 
     def _verify_complete(self) -> None:
         delivered: Counter[tuple[str, str]] = Counter()
