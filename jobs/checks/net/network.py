@@ -1,7 +1,7 @@
 """Make connections: resolve, connect and secure, each a phase on the attempt's clock.
 
-Called by every kind of check. `Network.connect` makes every connection of a check. It has the guard check each address,
-and connects only to allowed ones.
+Called by every kind of check, and by scheduler.alerting.delivery.channel_resources. `Network.connect` makes every
+connection of a check. It has the guard check each address, and connects only to allowed ones.
 """
 
 from __future__ import annotations
@@ -63,6 +63,14 @@ class Network:
             clock.enter("tls")
             await connection.start_tls(tls, (server_name or host).rstrip("."))
         return connection
+
+    async def resolve_allowed(self, host: str, port: int) -> list[ResolvedAddress]:
+        """Return the allowed addresses of a host, for connections that are not those of a check.
+
+        Raises:
+            TargetDenied, socket.gaierror, UnicodeError
+        """
+        return await self._resolve_allowed(host, port, PhaseClock(), only_live=False)
 
     def check_proxied(self, host: str, port: int) -> None:
         """Check a target that a proxy resolves. Raises TargetDenied."""
