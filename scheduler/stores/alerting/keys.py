@@ -7,7 +7,7 @@
     j~{subject}~{reverse id}       a pointer to an incident that an alert of the subject belongs to
     m~{incident}~{part}            further members of an incident with many of them
     e~{incident}~{number}          the transitions of one transaction, from this number on
-    d~{incident}~{pass}~{part}     the decisions of one transaction
+    d~{incident}~{microseconds}~{writer}     the decisions of one transaction
     n~{channel}~{incident}~{number}    the outbox: a notification about this transition; in place of other channels it
                                        ends with `~for~{channel}` for each of them
     c~{channel}                    the state of a channel: lease, last success, failures
@@ -22,6 +22,7 @@ channel does not depend on clocks.
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 from jobs.incidents.values import AlertKey
 from scheduler.stores.runs.keys import PREFIX_END
@@ -82,8 +83,9 @@ def transition_key(incident: str, number: int) -> str:
     return f"{TRANSITION_PREFIX}{incident}~{number:08d}"
 
 
-def decision_key(incident: str, pass_number: int, part: int) -> str:
-    return f"{DECISION_PREFIX}{incident}~{pass_number:012d}~{part:03d}"
+def decision_key(incident: str, at: datetime, pass_number: int, part: int) -> str:
+    """Like delivery_decision_key, so that the decisions of passes and deliveries are in the order of time."""
+    return delivery_decision_key(incident, round(at.timestamp() * 1_000_000), pass_number % 10**7 * 1000 + part)
 
 
 def outbox_key(channel: str, incident: str, number: int) -> str:
@@ -107,7 +109,7 @@ def undelivered_key(incident: str, number: int, channel: str) -> str:
 
 
 def delivery_decision_key(incident: str, microseconds: int, suffix: int) -> str:
-    """Return a key after those of the engine's passes. `suffix`: random, below 10 ** 10."""
+    """`suffix`: random, below 10 ** 10, or of the pass."""
     return f"{rows_prefix(DECISION_PREFIX, incident)}{microseconds:016d}~{suffix:010d}"
 
 

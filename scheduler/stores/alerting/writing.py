@@ -84,7 +84,7 @@ def _rows_of(step: IncidentStep, pass_number: int) -> list[Change]:
         for some in _split(step.transitions)
     ]
     decisions = [
-        _insert(decision_key(incident.id, pass_number, part), DECISIONS.encode(some))
+        _insert(decision_key(incident.id, some[0].at, pass_number, part), DECISIONS.encode(some))
         for part, some in enumerate(_split(step.decisions))
     ]
     notifications = [
