@@ -66,8 +66,10 @@ class EngineWorld:
         rows = EngineRows(InterleavedStore(self.data, breaks_after=breaks_after))
         return EngineRunner(rows, WorldFacts(self.world), self.clock)
 
-    async def judge(self, subject: str, is_met: bool) -> None:
-        """Record a verdict as evaluators do."""
+    async def judge(self, subject: str, is_met: bool, delay: int = 0) -> None:
+        """Record a verdict as evaluators do. `delay`: requests of others that come before."""
+        for _ in range(delay):
+            await asyncio.sleep(0)
         alerts, key = AlertRows(InterleavedStore(self.data)), AlertKey(subject, RULE)
         self.world.checked[subject] = self.clock.now()
         verdict = Verdict(is_met, "3 of 3 runs failed", self.clock.now() - MINUTE)

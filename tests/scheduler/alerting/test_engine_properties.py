@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -20,7 +21,8 @@ JOBS = ["router", "a", "b", "c", "scheduler"]
 PARENTS = {"a": ["router"], "b": ["a"]}
 EVENTS = st.lists(
     st.one_of(
-        st.tuples(st.sampled_from(["fail", "recover", "silence", "end"]), st.sampled_from(JOBS)),
+        st.tuples(st.sampled_from(["fail", "recover"]), st.sampled_from(JOBS), st.integers(0, 6)),
+        st.tuples(st.sampled_from(["silence", "end", "redeliver"]), st.sampled_from(JOBS)),
         st.tuples(st.sampled_from(["crash"]), st.integers(0, 4)),
         st.tuples(st.sampled_from(["wait"]), st.sampled_from([1, 11, 95, 700])),
         st.tuples(st.sampled_from(["race", "deliver", "skew"]), st.integers(0, 1)),
@@ -33,17 +35,20 @@ SKEW = 30.0
 POLICY = AlertPolicy(remind_every=HOUR, flapping=FlappingLimit(changes=4, within=HOUR))
 
 
-async def play(engine: EngineWorld, events: list[tuple[str, str | int]]) -> None:
+Event = tuple[Any, ...]
+
+
+async def play(engine: EngineWorld, events: list[Event]) -> None:
     verdicts: dict[str, bool] = {}
-    for kind, value in events:
+    for kind, value, *delay in events:
         if kind in ("fail", "recover"):
             verdicts[str(value)] = kind == "fail"
-            # Delivered twice, while passes run.
             await asyncio.gather(
-                engine.judge(str(value), kind == "fail"),
+                engine.judge(str(value), kind == "fail", *delay),
                 *(runner.run_pass() for runner in engine.runners),
-                engine.judge(str(value), kind == "fail"),
             )
+        elif kind == "redeliver" and value in verdicts:
+            await engine.judge(str(value), verdicts[str(value)])
         elif kind == "silence":
             engine.world.suppressions[str(value)] = SILENCE
         elif kind == "end":
@@ -61,9 +66,9 @@ async def play(engine: EngineWorld, events: list[tuple[str, str | int]]) -> None
             await engine.deliver()
 
 
-async def check(engine: EngineWorld, events: list[tuple[str, str | int]]) -> None:
+async def check(engine: EngineWorld, events: list[Event]) -> None:
     await play(engine, events)
-    set_back = sum(kind == "skew" for kind, _ in events)
+    set_back = sum(kind == "skew" for kind, *_ in events)
     await engine.wait(timedelta(seconds=100 + SKEW * set_back))
     held = [member.key for each in await engine.incidents() if each.is_open for member in each.open_members]
     assert len(held) == len(set(held)), "an alert is in one open incident"
@@ -95,7 +100,7 @@ async def check(engine: EngineWorld, events: list[tuple[str, str | int]]) -> Non
 def test_each_history_is_complete_whatever_crashes(parents: dict[str, list[str]]) -> None:
     @settings(max_examples=40)
     @given(EVENTS)
-    def run(events: list[tuple[str, str | int]]) -> None:
+    def run(events: list[Event]) -> None:
         world = World(parents=parents, policy=POLICY)
         world.policies["scheduler"] = AlertPolicy(severity="blind", rank=30)
         world.causes = {"a": ["host x"], "c": ["host x"], "b": ["host y", "host x"]}
