@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.incidents.engine.facts import AlertPolicy, FlappingLimit
+from scheduler.alerting.engine_runner import EngineRunner
 from scheduler.stores.port import StoreError
 from tests.jobs.incidents.test_passing import SILENCE
 from tests.jobs.incidents.world import HOUR, World
@@ -21,7 +22,7 @@ JOBS = ["router", "a", "b", "c", "scheduler"]
 PARENTS = {"a": ["router"], "b": ["a"]}
 EVENTS = st.lists(
     st.one_of(
-        st.tuples(st.sampled_from(["fail", "recover"]), st.sampled_from(JOBS), st.integers(0, 6)),
+        st.tuples(st.sampled_from(["fail", "recover"]), st.sampled_from(JOBS), *[st.integers(0, 5)] * 3),
         st.tuples(st.sampled_from(["silence", "end", "redeliver"]), st.sampled_from(JOBS)),
         st.tuples(st.sampled_from(["crash"]), st.integers(0, 4)),
         st.tuples(st.sampled_from(["wait"]), st.sampled_from([1, 11, 95, 700])),
@@ -38,14 +39,21 @@ POLICY = AlertPolicy(remind_every=HOUR, flapping=FlappingLimit(changes=4, within
 Event = tuple[Any, ...]
 
 
+async def run_later(runner: EngineRunner, delay: int) -> None:
+    """`delay`: requests of others that come before."""
+    for _ in range(delay):
+        await asyncio.sleep(0)
+    await runner.run_pass()
+
+
 async def play(engine: EngineWorld, events: list[Event]) -> None:
     verdicts: dict[str, bool] = {}
-    for kind, value, *delay in events:
+    for kind, value, *delays in events:
         if kind in ("fail", "recover"):
             verdicts[str(value)] = kind == "fail"
             await asyncio.gather(
-                engine.judge(str(value), kind == "fail", *delay),
-                *(runner.run_pass() for runner in engine.runners),
+                engine.judge(str(value), kind == "fail", delays[0]),
+                *map(run_later, engine.runners, delays[1:]),
             )
         elif kind == "redeliver" and value in verdicts:
             await engine.judge(str(value), verdicts[str(value)])
@@ -59,7 +67,7 @@ async def play(engine: EngineWorld, events: list[Event]) -> None:
         elif kind == "wait":
             await engine.wait(timedelta(seconds=int(value)), max(1.0, int(value) / 5))
         elif kind == "race":
-            await asyncio.gather(*(runner.run_pass() for runner in engine.runners * 2))
+            await asyncio.gather(*map(run_later, engine.runners, [0, int(value)]))
         elif kind == "skew":
             engine.clock.move(-SKEW)
         else:
