@@ -186,3 +186,18 @@ async def test_a_pass_that_is_interrupted_between_transactions_is_completed_by_t
     assert len(outbox) == 32
     page = await IncidentLog(MemoryStore(data)).list_page(limit=100)
     assert sorted(each.lead.subject for each in page.incidents if each.is_open) == children
+
+
+async def test_an_alert_that_fires_again_is_not_deleted_by_a_pass_that_has_not_read_it(open_store: OpenStore) -> None:
+    passes = StoredPasses(await open_store(), World())
+    passes.world.fail("checkout")
+    passes.world.recover("checkout")
+    await passes.write_alerts("checkout")
+    state = await passes.rows.read()
+    passes.world.fail("checkout")
+    await StoredPasses(await open_store(), passes.world).write_alerts("checkout")
+
+    with pytest.raises(EngineMoved):
+        await passes.rows.write(state.head, passes.world.now, (), state.alerts)
+    (alert,) = (await passes.rows.read()).alerts
+    assert alert.alert.status is AlertStatus.FIRING
