@@ -110,6 +110,8 @@ def read_written_jobs(value: Any, document: Document | None = None, stem: str = 
     problems = [document.problem(finding) for finding in entries.findings]
     if entries.groups:
         problems.append(document.problem(Finding(("groups",), "are not allowed here", "declare groups in a job file")))
+    if entries.alerting:
+        problems.append(document.problem(Finding(("alerting",), "is not allowed here", "declare it in a job file")))
     definitions: dict[str, Mapping[str, Any]] = {}
     bases: dict[str, str] = {}
     for entry in entries.jobs:

@@ -11,7 +11,7 @@ from typing import Any
 
 from jobs.definition import JobDefinition
 
-_JOB_PARTS = ("schedule", "timeout", "retry", "circuit")
+_JOB_PARTS = ("schedule", "timeout", "retry", "circuit", "alerts")
 _CHECK_PARTS = ("auth", "tls")
 
 

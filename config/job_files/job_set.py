@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from config.documents.document import Document
 from jobs.definition import JobDefinition
+from jobs.definition.alerting.definitions import NO_ALERTING, AlertingDefinitions
 from jobs.problems import Finding, KeyPath, Problem
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class JobSet:
     uses: tuple[LocatedExternalUse, ...] = ()
     """What the jobs need from outside."""
     groups: tuple[DeclaredGroup, ...] = ()
+    alerting: AlertingDefinitions = NO_ALERTING
 
     def __iter__(self) -> Iterator[JobDefinition]:
         return iter(self.jobs.values())
@@ -77,6 +79,7 @@ class JobSet:
             (*self.warnings, *other.warnings),
             (*self.uses, *other.uses),
             (*self.groups, *other.groups),
+            self.alerting.overridden_by(other.alerting),
         )
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from config.documents.document import Document
 from config.errors import ConfigurationError
+from config.job_files.alerting.checks import find_alerting_problems, find_alerting_warnings
+from config.job_files.alerting.joining import LocatedEntry, join_alerting
 from config.job_files.groups import DeclaredGroup, check_membership
 from config.job_files.job_set import ExternalUse, JobSet, LocatedExternalUse
 from jobs.definition import JobDefinition
@@ -41,8 +43,12 @@ class LocatedJob:
 
     def problem(self, key: str, message: str, hint: str) -> Problem:
         """Return a problem at this key of a job that refers to others."""
+        return self.problem_at((key,), message, hint)
+
+    def problem_at(self, keys: KeyPath, message: str, hint: str) -> Problem:
+        """Return a problem inside of a job that refers to others, or has alerts."""
         assert self.document is not None, "it refers to other jobs"
-        return self.document.problem(Finding((*self.path, key), message, hint))
+        return self.document.problem(Finding((*self.path, *keys), message, hint))
 
     @property
     def path(self) -> KeyPath:
@@ -70,28 +76,26 @@ class FileJobs:
     invalid_names: tuple[str, ...] = ()
     """Names of the jobs of which something is wrong."""
     is_readable: bool = True
+    alerting: tuple[LocatedEntry, ...] = ()
 
 
-def join_files(files: Iterable[FileJobs]) -> JobSet:
-    """All files' jobs.
+def join_files(files: Iterable[FileJobs], *, has_all_alerting: bool = True) -> JobSet:
+    """All files' jobs. `has_all_alerting`: false if these are some files alone, without the alerting of others.
 
     Raises:
         ConfigurationError: a file has a problem, a name is defined twice, a job depends on an unknown job or on itself,
             two jobs give a concurrency group different limits, or a group's circuit different policies, or a job joins
-            a group whose declaration does not admit it.
+            a group whose declaration does not admit it, or the sections `alerting` are wrong together.
     """
+    files = list(files)
     found: dict[str, LocatedJob] = {}
     problems: list[Problem] = []
-    warnings: list[Problem] = []
-    groups: list[DeclaredGroup] = []
-    broken: set[str] = set()
-    are_readable = True
+    warnings = [warning for file in files for warning in file.warnings]
+    groups = [group for file in files for group in file.groups]
+    broken = {name for file in files for name in file.invalid_names}
+    are_readable = all(file.is_readable for file in files)
     for file in files:
         problems += file.problems
-        warnings += file.warnings
-        groups += file.groups
-        broken.update(file.invalid_names)
-        are_readable = are_readable and file.is_readable
         for one in file.jobs:
             first = found.setdefault(one.job.name, one)
             if first is not one:
@@ -105,13 +109,17 @@ def join_files(files: Iterable[FileJobs]) -> JobSet:
     problems += [problem for _, problem in find_disagreements(found)]
     strangers = check_membership(found.values(), groups)
     problems += strangers.problems
+    entries = [entry for file in files for entry in file.alerting]
+    alerting = join_alerting(entries, found, broken, is_complete=are_readable and has_all_alerting)
+    problems += [*alerting.problems, *find_alerting_problems(alerting.context)]
     members = [one for name, one in found.items() if name not in strangers.rejected_jobs]
     jobs = JobSet(
         {one.job.name: one.job for one in members},
         {one.job.name: one.origin for one in members},
-        warnings=(*warnings, *strangers.warnings),
+        warnings=(*warnings, *strangers.warnings, *find_alerting_warnings(alerting.context)),
         uses=tuple(locate_uses(members)),
         groups=tuple(groups),
+        alerting=alerting.context.definitions,
     )
     if problems:
         raise ConfigurationError(problems, jobs)

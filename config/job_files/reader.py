@@ -16,6 +16,7 @@ from pathlib import Path, PurePath
 import config
 from config.documents.document import Document, UnreadableFile, parse_document, read_file
 from config.errors import ConfigurationError
+from config.job_files.alerting.joining import LocatedEntry
 from config.job_files.definitions import DefinedJob, DefinitionContext, define_job
 from config.job_files.entries import find_entries, find_job_name
 from config.job_files.groups import GROUPS_KEY, DeclaredGroup
@@ -185,7 +186,8 @@ def check_document(
         DeclaredGroup(name, members, document.file, document.entry_line_of((GROUPS_KEY, name)))
         for name, members in entries.groups.items()
     )
-    return FileJobs(tuple(jobs), problems, _sort_problems(document, warnings), groups, tuple(broken))
+    alerting = tuple(LocatedEntry(one, lines) for one in entries.alerting)
+    return FileJobs(tuple(jobs), problems, _sort_problems(document, warnings), groups, tuple(broken), alerting=alerting)
 
 
 def _locate_problems(document: Document, findings: Iterable[Finding]) -> tuple[Problem, ...]:
@@ -202,7 +204,8 @@ def _sort_problems(document: Document, warnings: Iterable[Finding]) -> tuple[Pro
 
 def _refers_to_others(job: JobDefinition) -> bool:
     shares_circuit = job.circuit is not None and job.circuit.group is not None
-    return bool(job.depends_on) or job.concurrency_group is not None or shares_circuit
+    has_alerts = bool(job.alerts or job.alert_parent)
+    return bool(job.depends_on) or job.concurrency_group is not None or shares_circuit or has_alerts
 
 
 def _unreadable_file(error: UnreadableFile) -> FileJobs:

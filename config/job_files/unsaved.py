@@ -43,7 +43,7 @@ def read_unsaved_jobs(
     ]
     problems: tuple[Problem, ...] = ()
     try:
-        jobs = join_files([FileJobs(jobs=tuple(others)), file])
+        jobs = join_files([FileJobs(jobs=tuple(others)), file], has_all_alerting=False)
     except ConfigurationError as error:
         problems, jobs = error.problems, error.usable or JobSet()
     found = {job.name: job for job in jobs if job.name in own}

@@ -6,15 +6,25 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from jobs.formats.display_text import DisplayTexts
 from jobs.model_base import FrozenModel
 from jobs.policies.group_members import JobPattern
+from jobs.problems import describe_wrong_choice
 
 
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
+
+
+def _check_kinds(kinds: tuple[str, ...]) -> tuple[str, ...]:
+    from jobs.targets import TARGETS_BY_KIND
+
+    for kind in kinds:
+        if kind not in TARGETS_BY_KIND:
+            raise ValueError(": ".join(filter(None, describe_wrong_choice(kind, tuple(TARGETS_BY_KIND)))))
+    return kinds
 
 
 class AlertSelector(FrozenModel):
@@ -35,6 +45,7 @@ class AlertSelector(FrozenModel):
         tuple[str, ...],
         BeforeValidator(_as_list, json_schema_input_type=str | tuple[str, ...]),
         Field(max_length=20),
+        AfterValidator(_check_kinds),
     ] = ()
 
     @model_validator(mode="after")

@@ -65,7 +65,7 @@ ThresholdField = Annotated[
         {
             "anyOf": [
                 {"type": "integer", "minimum": 1, "maximum": LARGEST_WINDOW},
-                {"type": "string", "pattern": r"^\d{1,3}( of \d{1,3})?$", "examples": ["3 of 5"]},
+                {"type": "string", "pattern": r"^\s*\d{1,3}( of \d{1,3})?\s*$", "examples": ["3 of 5"]},
             ]
         }
     ),

@@ -16,6 +16,8 @@ from pydantic import (
     model_validator,
 )
 
+from jobs.alerting.rule import AlertRules
+from jobs.definition.alerting.parents import AlertParents
 from jobs.definition.dependencies import Dependencies, Dependency, format_dependencies
 from jobs.definition.schedule_field import ScheduleField
 from jobs.expectations import Expectation, Expectations, check_applicable
@@ -97,6 +99,10 @@ class JobDefinition(FrozenModel):
     tags: DisplayTexts = Field(default_factory=dict)
     telemetry: TelemetryPolicy | None = None
     """How much of its runs is reported; a value that is not set comes from the settings."""
+    alerts: AlertRules | None = None
+    """None: the rules by selector apply (jobs.definition.alerting.job_alerts). Empty: none."""
+    alert_parent: AlertParents = ()
+    """Jobs or groups whose failure explains that of this job. Empty: the jobs that it depends on."""
 
     @model_validator(mode="before")
     @classmethod
@@ -127,6 +133,13 @@ class JobDefinition(FrozenModel):
             check_applicable(value, check.kind, check.FEATURES, getattr(check, "url", ""))
         return value
 
+    @field_validator("alert_parent")
+    @classmethod
+    def _is_not_its_parent(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if info.data.get("name") in value:
+            raise ValueError("names the job itself: name the job or group whose failure explains this one")
+        return value
+
     @model_validator(mode="after")
     def _without_copies(self) -> Self:
         intern_state(self)
@@ -140,6 +153,11 @@ class JobDefinition(FrozenModel):
         if self.schedule is None:
             return f"after {others}" if others else ""
         return f"{self.schedule.text} if {others}" if others else self.schedule.text
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The jobs and groups whose failure explains that of this job, for alerts."""
+        return self.alert_parent or tuple(dependency.job for dependency in self.depends_on)
 
     @property
     def has_default_schedule(self) -> bool:
@@ -167,6 +185,6 @@ class JobDefinition(FrozenModel):
         return self.model_dump(mode="json", by_alias=True)
 
     def generation(self) -> str:
-        """Hash the job's behaviour, without its telemetry. A ticket of another generation is not executed."""
-        definition = self.model_dump_json(by_alias=True, exclude={"telemetry"})
+        """Hash the job's behaviour, without telemetry and alerts. A ticket of another generation is not executed."""
+        definition = self.model_dump_json(by_alias=True, exclude={"telemetry", "alerts", "alert_parent"})
         return hashlib.sha256(definition.encode()).hexdigest()[:12]

@@ -67,7 +67,18 @@ LITERAL_SECRET_KEYS = {
 _FULL_FORM_EXPECTATIONS = frozenset({"expect", "conditions", "assertions", "expectations"})
 """Keys, folded, that define expectations in other forms."""
 _FULL_FORM_ONLY = frozenset(
-    {"check", "expect", "timeout", "retry", "circuit", "overlap", "concurrency_group", "telemetry"}
+    {
+        "check",
+        "expect",
+        "timeout",
+        "retry",
+        "circuit",
+        "overlap",
+        "concurrency_group",
+        "telemetry",
+        "alerts",
+        "alert_parent",
+    }
 )
 _UNMISTAKABLE = frozenset({"jobname", "endpoint", "endpointurl", "httpmethod", "authtype"})
 _FULL_FORM = _FULL_FORM_ONLY | {"name", "description", "enabled", "schedule", "tags"}

@@ -26,6 +26,8 @@ _DESCRIPTIONS: Final = {
     "dead_letter": "Whether a run that is down after its last attempt becomes a dead letter",
     "tags": "Keys with texts, for filters, access and telemetry",
     "telemetry": "How much of its runs is published",
+    "alerts": "Alert rules; an empty list means none, not even those by selector",
+    "alert_parent": "Jobs or groups whose failure explains that of this job; default: depends_on",
 }
 _BOUNDS: Final = {"ge": "minimum", "le": "maximum"}
 
@@ -35,7 +37,7 @@ def create_full_form() -> tuple[dict[str, Any], dict[str, Any]]:
     schema = JobDefinition.model_json_schema(by_alias=True)
     definitions = schema.pop("$defs")
     for each in (schema, *definitions.values()):
-        _clean(each)
+        clean_schema(each)
     for key, text in _DESCRIPTIONS.items():
         schema["properties"][key]["description"] = text
     schema["required"] = ["check"]
@@ -43,11 +45,11 @@ def create_full_form() -> tuple[dict[str, Any], dict[str, Any]]:
     return schema, definitions
 
 
-def _clean(schema: Any) -> None:
+def clean_schema(schema: Any) -> None:
     """Remove titles, which repeat the keys; write defaults and bounds as a file has them."""
     if isinstance(schema, list):
         for each in schema:
-            _clean(each)
+            clean_schema(each)
         return
     if not isinstance(schema, dict):
         return
@@ -63,4 +65,4 @@ def _clean(schema: Any) -> None:
         schema["default"] = format_duration(schema["default"])
     for key, value in schema.items():
         if key not in ("default", "examples", "enum", "const"):
-            _clean(value)
+            clean_schema(value)

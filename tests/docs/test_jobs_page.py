@@ -1,4 +1,4 @@
-"""Every example in docs/jobs.md and README.md is a job file that loads."""
+"""Every example in docs/jobs.md, docs/alerting.md and README.md is a job file that loads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def examples() -> list[tuple[str, str]]:
     found = []
-    for page in ("README.md", "docs/jobs.md"):
+    for page in ("README.md", "docs/jobs.md", "docs/alerting.md"):
         for kind, text in re.findall(r"```(yaml|json)\n(.*?)```", (ROOT / page).read_text(), re.DOTALL):
             found.append((f"example.{kind}", text))
     return found

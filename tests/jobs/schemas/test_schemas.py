@@ -40,6 +40,11 @@ def test_each_example_and_each_sample_is_valid(text: str) -> None:
         {"jobs": {}, "default": {}},
         {"jobs": {}, "defaults": {"retries": 3}},
         {"monitors": {"a": 1}},
+        {"jobs": {"a": {"check": CHECK, "alerts": [{"open_afer": 3}]}}},
+        {"jobs": {"a": {"check": CHECK, "alerts": [{"when": "failde"}]}}},
+        {"jobs": {}, "alerting": {"ruls": []}},
+        {"jobs": {}, "alerting": {"rules": [{"select": {"tag": {}}, "alerts": []}]}},
+        {"jobs": {}, "alerting": {"groups": {"g": {"down_when": "any"}}}},
         "jobs",
     ],
 )
@@ -52,6 +57,8 @@ def test_a_typical_mistake_is_refused(document: Any) -> None:
     [
         {"Endpoint": "https://a", "expected_status": [200, 204], "timeoutseconds": 3, "Enabled": "yes"},
         {"name": "a", "check": CHECK, "concurrency_group": "shop", "depends_on": ["b"]},
+        {"name": "a", "check": CHECK, "alerts": [{"open_after": "3 of 5", "flapping": False}], "alert_parent": "b"},
+        {"name": "a", "check": CHECK, "alerts": [{"when": {"silent": True}, "notify": "x"}], "alert_parent": ["b"]},
         {"name": "a", "check": CHECK, "schedule": [{"every": "5m"}, "0 0 4 * * *"], "expect": [{"status": "2xx"}]},
     ],
 )

@@ -1,0 +1,87 @@
+"""Reads the section `alerting` of one file. Called by config.job_files.entries."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from jobs.definition.alerting.registry import PARTS_BY_KEY
+from jobs.definition.alerting.section_part import SectionPart
+from jobs.model_base import FILE_CONTEXT
+from jobs.problems import (
+    MOST_LISTED_PROBLEMS,
+    Finding,
+    KeyPath,
+    describe_unknown_key,
+    list_key_findings,
+    validation_findings,
+)
+
+ALERTING_KEY = "alerting"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertingEntry:
+    """A valid entry of a part. `name`: empty in a list. `path`: in the file."""
+
+    part: str
+    name: str
+    value: Any
+    path: KeyPath
+
+
+def read_alerting(value: Any) -> tuple[tuple[AlertingEntry, ...], tuple[Finding, ...]]:
+    """Return the valid entries of the section, and everything that is wrong with the others."""
+    if value is None:
+        return (), ()
+    path: KeyPath = (ALERTING_KEY,)
+    if not isinstance(value, dict):
+        return (), (Finding(path, "is not a mapping of keys to values", f"its keys are {', '.join(PARTS_BY_KEY)}"),)
+    unknown = [key for key in value if key not in PARTS_BY_KEY]
+    findings = list(list_key_findings(unknown, _unknown_key, path))
+    entries: list[AlertingEntry] = []
+    for key, part in PARTS_BY_KEY.items():
+        for read in _read_part(part, value.get(key), (*path, key)):
+            if isinstance(read, Finding):
+                findings.append(read)
+            else:
+                entries.append(read)
+    if len(findings) > MOST_LISTED_PROBLEMS:
+        more = f"has {len(findings) - MOST_LISTED_PROBLEMS} more problems, which are not listed"
+        findings[MOST_LISTED_PROBLEMS:] = [Finding(path, more)]
+    return tuple(entries), tuple(findings)
+
+
+def _unknown_key(key: str) -> Finding:
+    return Finding((ALERTING_KEY, key), *describe_unknown_key(key, tuple(PARTS_BY_KEY)))
+
+
+def _read_part(part: SectionPart, value: Any, path: KeyPath) -> Iterator[AlertingEntry | Finding]:
+    if value is None:
+        return
+    if not isinstance(value, dict if part.is_named else list):
+        yield Finding(path, "is not a mapping of entries by name" if part.is_named else "is not a list of entries")
+        return
+    if len(value) > part.max_entries:
+        yield Finding(path, f"has {len(value)} entries, expected at most {part.max_entries}", "split the file")
+        return
+    entries: Iterable[tuple[str | int, Any]] = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, written in entries:
+        if part.is_named and not re.fullmatch(part.name_pattern, str(key)):
+            yield Finding((*path, key), "is not a valid name: it has a forbidden character, or is too long")
+        else:
+            yield from _read_entry(part, key, written, (*path, key))
+
+
+def _read_entry(part: SectionPart, key: str | int, written: Any, path: KeyPath) -> Iterator[AlertingEntry | Finding]:
+    try:
+        value = part.adapter.validate_python({} if written is None else written, context=FILE_CONTEXT)
+    except ValidationError as error:
+        for found in validation_findings(error.errors(include_url=False), part.model):
+            yield Finding((*path, *found.path), found.message, found.hint)
+        return
+    yield AlertingEntry(part.key, key if isinstance(key, str) else "", value, path)

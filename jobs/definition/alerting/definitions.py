@@ -1,0 +1,63 @@
+"""Everything that the sections `alerting` of all job files define, as one value. Part of the set of jobs, and replaced
+with it as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jobs.alerting.groups import AlertGroup
+from jobs.alerting.selected_rules import SelectedRules
+from jobs.alerting.severities import BUILT_IN_SEVERITIES, AlertSeverity, merge_severities
+
+
+@dataclass(frozen=True, slots=True)
+class DefinedEntry:
+    """One entry of a part. `name`: empty in a list. `origin`: such as `jobs/alerting.yaml:12`."""
+
+    name: str
+    value: Any
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertingDefinitions:
+    """Valid entries by the key of their part (jobs.definition.alerting.registry), in the order of the files."""
+
+    parts: Mapping[str, tuple[DefinedEntry, ...]] = field(default_factory=dict)
+    severities: Mapping[str, AlertSeverity] = field(default_factory=lambda: BUILT_IN_SEVERITIES)
+    """All that are in force, the lowest rank first."""
+
+    def entries_of(self, key: str) -> tuple[DefinedEntry, ...]:
+        return self.parts.get(key, ())
+
+    @property
+    def rules(self) -> tuple[SelectedRules, ...]:
+        return tuple(entry.value for entry in self.entries_of("rules"))
+
+    @property
+    def groups(self) -> Mapping[str, AlertGroup]:
+        return {entry.name: entry.value for entry in self.entries_of("groups")}
+
+    def overridden_by(self, other: AlertingDefinitions) -> AlertingDefinitions:
+        """Return both; the other's entries come first, and replace those of the same name."""
+        keys = dict.fromkeys((*other.parts, *self.parts))
+        parts = {key: _override(self.entries_of(key), other.entries_of(key)) for key in keys}
+        return define_alerting(parts)
+
+
+def define_alerting(parts: Mapping[str, tuple[DefinedEntry, ...]]) -> AlertingDefinitions:
+    """Return the definitions of valid parts. Raises ValueError: the severities contradict each other."""
+    if not any(parts.values()):
+        return NO_ALERTING
+    return AlertingDefinitions(parts, merge_severities((one.name, one.value) for one in parts.get("severities", ())))
+
+
+def _override(entries: tuple[DefinedEntry, ...], others: tuple[DefinedEntry, ...]) -> tuple[DefinedEntry, ...]:
+    names = {entry.name for entry in others if entry.name}
+    return (*others, *(entry for entry in entries if entry.name not in names))
+
+
+NO_ALERTING = AlertingDefinitions()

@@ -1,0 +1,23 @@
+"""The sub-keys of the section `alerting` of job files.
+
+A new one is a line here. It is then read, validated, merged over files and part of the JSON schema; its entries are
+`AlertingDefinitions.entries_of(KEY)`. What it needs of jobs and of other parts is checked by a module in
+config.job_files.alerting.checks.
+"""
+
+from __future__ import annotations
+
+from jobs.alerting.groups import AlertGroup
+from jobs.alerting.selected_rules import SelectedRules
+from jobs.alerting.severities import SEVERITY_PATTERN, SeverityDefinition
+from jobs.definition.alerting.section_part import SectionPart
+
+SECTION_PARTS: tuple[SectionPart, ...] = (
+    SectionPart(
+        "severities", SeverityDefinition, True, "Severities by name", name_pattern=SEVERITY_PATTERN, max_entries=50
+    ),
+    SectionPart("rules", SelectedRules, False, "Rules of jobs without alerts, by selector; the first match applies"),
+    SectionPart("groups", AlertGroup, True, "Groups of jobs that are alerted about as one subject, by name"),
+)
+
+PARTS_BY_KEY = {part.key: part for part in SECTION_PARTS}

@@ -1,0 +1,38 @@
+"""The schema of the section `alerting` of job files, from the registered parts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jobs.definition.alerting.registry import SECTION_PARTS
+from jobs.definition.alerting.section_part import SectionPart
+from jobs.schemas.full_form import clean_schema
+
+
+def create_alerting_section(definitions: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema. The models to which it refers are added to `definitions`."""
+    return {
+        "type": "object",
+        "description": "Alerts of several jobs: rules by selector, groups, severities",
+        "properties": {part.key: _create_part(part, definitions) for part in SECTION_PARTS},
+        "additionalProperties": False,
+    }
+
+
+def _create_part(part: SectionPart, definitions: dict[str, Any]) -> dict[str, Any]:
+    entry = part.adapter.json_schema(by_alias=True)
+    below = entry.pop("$defs", {})
+    for schema in (entry, *below.values()):
+        clean_schema(schema)
+    definitions.update(below)
+    if part.is_named:
+        # An entry without a value has its defaults.
+        values = {"anyOf": [entry, {"type": "null"}]} if not entry.get("required") else entry
+        shape: dict[str, Any] = {
+            "type": "object",
+            "propertyNames": {"pattern": part.name_pattern},
+            "additionalProperties": values,
+        }
+    else:
+        shape = {"type": "array", "items": entry, "maxItems": part.max_entries}
+    return {"description": part.description, "anyOf": [shape, {"type": "null"}]}
