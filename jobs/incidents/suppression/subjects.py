@@ -76,8 +76,7 @@ class SubjectSelector(FrozenModel):
         """Return whether an alert of the subject could match, whatever its severity."""
         for key, values in self.tags.items():
             found = subject.tags.get(key)
-            # perf: most tags have one value, and most subjects another one
-            if found is None or (found not in values and not any(matches_wildcard(found, value) for value in values)):
+            if found is None or (found not in values and not _matches_pattern(found, values)):
                 return False
         if self.kinds and subject.kind not in self.kinds:
             return False
@@ -102,7 +101,7 @@ class SubjectSelector(FrozenModel):
             found = subject.tags.get(key)
             if found is None:
                 return f"there is no tag {key}"
-            if not any(matches_wildcard(found, value) for value in values):
+            if found not in values and not _matches_pattern(found, values):
                 return f"the tag {key} is {found}, not {_join(values)}"
         return ""
 
@@ -129,6 +128,13 @@ class ExplicitSelector(SubjectSelector):
         if self.all and not self.is_empty:
             raise ValueError("all: true selects everything: remove it, or the other conditions")
         return self
+
+
+def _matches_pattern(value: str, patterns: tuple[str, ...]) -> bool:
+    for pattern in patterns:  # noqa: SIM110 - perf: a generator costs four times as much
+        if "*" in pattern and matches_wildcard(value, pattern):
+            return True
+    return False
 
 
 def _join(values: tuple[str, ...]) -> str:
