@@ -37,7 +37,7 @@ class GuardedChannelResources:
 
     @cached_property
     def http(self) -> httpx.AsyncClient:
-        """Without cookies of its own, proxies of the environment and redirects."""
+        """The client of all channels; it uses no proxies of the environment and follows no redirects."""
         import httpx
 
         from scheduler.alerting.delivery.guarded_transport import GuardedTransport

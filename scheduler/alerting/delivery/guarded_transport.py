@@ -1,6 +1,6 @@
 """The transport of the channels' HTTP client: that of the checks, with the guard, TLS and parser of theirs.
 
-Used by scheduler.alerting.delivery.channel_resources. Each request has a connection of its own.
+Used by scheduler.alerting.delivery.channel_resources. Each request has a separate connection.
 """
 
 from __future__ import annotations
