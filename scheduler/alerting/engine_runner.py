@@ -105,7 +105,7 @@ class EngineRunner:
         return self._is_requested or is_due or monotonic >= self._idle_until
 
     async def _run(self) -> PassResult:
-        # A request during the pass is about an alert that it may not have read.
+        # A request during the pass is about an alert that it has perhaps not read.
         self._is_requested = False
         known, self._known = self._known, None
         for _ in range(MAX_CONFLICTS):
