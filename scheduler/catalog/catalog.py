@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from jobs.definition.alerting.definitions import NO_ALERTING, AlertingDefinitions
 from jobs.definition.dependency_graph import DependencyGraph
 from jobs.problems.suggestions import did_you_mean, suggest_sorted_name
 
@@ -69,8 +70,18 @@ class _LazyGenerations(dict[str, str]):
 class JobSnapshot:
     """An immutable set of jobs, by name."""
 
-    def __init__(self, entries: Iterable[CatalogJob], loaded_at: datetime | None = None, digest: str = "") -> None:
-        """`loaded_at`: when the set came into force; `digest`: identifies its content."""
+    def __init__(
+        self,
+        entries: Iterable[CatalogJob],
+        loaded_at: datetime | None = None,
+        digest: str = "",
+        alerting: AlertingDefinitions = NO_ALERTING,
+    ) -> None:
+        """`loaded_at`: when the set came into force; `digest`: identifies its content.
+
+        `alerting`: what the section `alerting` of the job files defines.
+        """
+        self.alerting = alerting
         self.loaded_at = loaded_at or datetime.now(UTC)
         self.digest = digest
         self._entries = {entry.job.name: entry for entry in entries}

@@ -201,7 +201,7 @@ def build_snapshot(
             if located is not None:
                 yield _reuse_entry(located.job, located.origin, previous)
 
-    return JobSnapshot(entries(), now, files.digest if sources is None else sources.digest)
+    return JobSnapshot(entries(), now, files.digest if sources is None else sources.digest, files.alerting)
 
 
 def _reuse_entry(job: JobDefinition, origin: str, previous: JobSnapshot | None) -> CatalogJob:

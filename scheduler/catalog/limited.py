@@ -20,7 +20,7 @@ class LimitedCatalog(Catalog):
 
     def __init__(self, whole: JobSnapshot, principal: Principal) -> None:
         seen = [entry for entry in whole if principal.sees(entry.job.tags)]
-        super().__init__(JobSnapshot(seen, whole.loaded_at, whole.digest))
+        super().__init__(JobSnapshot(seen, whole.loaded_at, whole.digest, whole.alerting))
         self._principal = principal
         self._circuits_of_others = {
             entry.job.circuit_key for entry in whole if entry.job.circuit_key and not principal.sees(entry.job.tags)

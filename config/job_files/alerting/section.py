@@ -9,7 +9,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from jobs.definition.alerting.registry import PARTS_BY_KEY
 from jobs.definition.alerting.section_part import SectionPart
 from jobs.model_base import FILE_CONTEXT
 from jobs.problems import (
@@ -38,11 +37,14 @@ def read_alerting(value: Any) -> tuple[tuple[AlertingEntry, ...], tuple[Finding,
     """Return the valid entries of the section, and everything that is wrong with the others."""
     if value is None:
         return (), ()
+    from jobs.definition.alerting.registry import PARTS_BY_KEY  # perf: loads the models of all parts
+
     path: KeyPath = (ALERTING_KEY,)
     if not isinstance(value, dict):
         return (), (Finding(path, "is not a mapping of keys to values", f"its keys are {', '.join(PARTS_BY_KEY)}"),)
+    known = tuple(PARTS_BY_KEY)
     unknown = [key for key in value if key not in PARTS_BY_KEY]
-    findings = list(list_key_findings(unknown, _unknown_key, path))
+    findings = list(list_key_findings(unknown, lambda key: _unknown_key(key, known), path))
     entries: list[AlertingEntry] = []
     for key, part in PARTS_BY_KEY.items():
         for read in _read_part(part, value.get(key), (*path, key)):
@@ -56,8 +58,8 @@ def read_alerting(value: Any) -> tuple[tuple[AlertingEntry, ...], tuple[Finding,
     return tuple(entries), tuple(findings)
 
 
-def _unknown_key(key: str) -> Finding:
-    return Finding((ALERTING_KEY, key), *describe_unknown_key(key, tuple(PARTS_BY_KEY)))
+def _unknown_key(key: str, known: tuple[str, ...]) -> Finding:
+    return Finding((ALERTING_KEY, key), *describe_unknown_key(key, known))
 
 
 def _read_part(part: SectionPart, value: Any, path: KeyPath) -> Iterator[AlertingEntry | Finding]:

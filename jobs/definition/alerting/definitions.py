@@ -6,11 +6,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobs.alerting.groups import AlertGroup
 from jobs.alerting.selected_rules import SelectedRules
 from jobs.alerting.severities import BUILT_IN_SEVERITIES, AlertSeverity, merge_severities
+
+if TYPE_CHECKING:  # most programs have no section alerting: none of its models is loaded then
+    from jobs.incidents.routing.rota_definition import RotaDefinition
+    from jobs.incidents.routing.routes import Route
+    from jobs.incidents.suppression.windows import MaintenanceWindow
+    from jobs.notifications.channels import Channel
+    from jobs.notifications.templates.definition import TemplatesSection
+
+DEFAULT_TEMPLATES = "default"
+"""The key of `templates` that applies to channels without their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +50,27 @@ class AlertingDefinitions:
     @property
     def groups(self) -> Mapping[str, AlertGroup]:
         return {entry.name: entry.value for entry in self.entries_of("groups")}
+
+    @property
+    def channels(self) -> Mapping[str, Channel]:
+        return {entry.name: entry.value for entry in self.entries_of("channels")}
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        return tuple(entry.value for entry in self.entries_of("routes"))
+
+    @property
+    def rotas(self) -> Mapping[str, RotaDefinition]:
+        return {entry.name: entry.value for entry in self.entries_of("on_call")}
+
+    @property
+    def windows(self) -> tuple[MaintenanceWindow, ...]:
+        return tuple(entry.value for entry in self.entries_of("windows"))
+
+    @property
+    def templates(self) -> Mapping[str, TemplatesSection]:
+        """By channel, or DEFAULT_TEMPLATES."""
+        return {entry.name: entry.value for entry in self.entries_of("templates")}
 
     def overridden_by(self, other: AlertingDefinitions) -> AlertingDefinitions:
         """Return both; the other's entries come first, and replace those of the same name."""

@@ -11,6 +11,11 @@ from jobs.alerting.groups import AlertGroup
 from jobs.alerting.selected_rules import SelectedRules
 from jobs.alerting.severities import SEVERITY_PATTERN, SeverityDefinition
 from jobs.definition.alerting.section_part import SectionPart
+from jobs.incidents.routing.rota_definition import RotaDefinition
+from jobs.incidents.routing.routes import MAX_ROUTES, Route
+from jobs.incidents.suppression.windows import MaintenanceWindow
+from jobs.notifications.channels import Channel
+from jobs.notifications.templates.definition import TemplatesSection
 
 SECTION_PARTS: tuple[SectionPart, ...] = (
     SectionPart(
@@ -18,6 +23,13 @@ SECTION_PARTS: tuple[SectionPart, ...] = (
     ),
     SectionPart("rules", SelectedRules, False, "Rules of jobs without alerts, by selector; the first match applies"),
     SectionPart("groups", AlertGroup, True, "Groups of jobs that are alerted about as one subject, by name"),
+    SectionPart("channels", Channel, True, "Channels of notifications, by name"),
+    SectionPart(
+        "routes", Route, False, "The channels of incidents; the first match applies", max_entries=MAX_ROUTES
+    ),
+    SectionPart("on_call", RotaDefinition, True, "Rotas by name, for on_call of routes"),
+    SectionPart("windows", MaintenanceWindow, False, "Maintenance windows"),
+    SectionPart("templates", TemplatesSection, True, "Title and text of messages, by channel; default: of all others"),
 )
 
 PARTS_BY_KEY = {part.key: part for part in SECTION_PARTS}
