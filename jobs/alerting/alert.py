@@ -54,6 +54,8 @@ class Alert:
     """When the status began."""
     failing_since: datetime | None = None
     evidence: str = ""
+    causes: tuple[str, ...] = ()
+    """What it may share with other alerts, the likeliest first: `host api.example.com`. Set by the evaluation."""
 
     @property
     def is_active(self) -> bool:

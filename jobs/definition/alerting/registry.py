@@ -24,9 +24,7 @@ SECTION_PARTS: tuple[SectionPart, ...] = (
     SectionPart("rules", SelectedRules, False, "Rules of jobs without alerts, by selector; the first match applies"),
     SectionPart("groups", AlertGroup, True, "Groups of jobs that are alerted about as one subject, by name"),
     SectionPart("channels", Channel, True, "Channels of notifications, by name"),
-    SectionPart(
-        "routes", Route, False, "The channels of incidents; the first match applies", max_entries=MAX_ROUTES
-    ),
+    SectionPart("routes", Route, False, "The channels of incidents; the first match applies", max_entries=MAX_ROUTES),
     SectionPart("on_call", RotaDefinition, True, "Rotas by name, for on_call of routes"),
     SectionPart("windows", MaintenanceWindow, False, "Maintenance windows"),
     SectionPart("templates", TemplatesSection, True, "Title and text of messages, by channel; default: of all others"),

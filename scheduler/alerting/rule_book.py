@@ -1,0 +1,153 @@
+"""The alert rules of a set of jobs, by subject: jobs, groups, and the scheduler itself.
+
+Read by evaluations, by passes of the engine and by replays. A set of jobs has one book.
+
+    book = RuleBook(snapshot)          # costs nothing: each subject is prepared when it is first used
+    book.rules_of("checkout")          # CompiledRules, None without rules
+    book.policy_of(AlertKey("checkout", "failed"))
+
+Pure, apart from the caches. A disabled job has no rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+
+from jobs.alerting.evaluation import CompiledRules
+from jobs.alerting.groups import AlertGroup
+from jobs.alerting.rule import AlertRule
+from jobs.definition import JobDefinition
+from jobs.definition.alerting.job_alerts import rules_of
+from jobs.incidents.engine.facts import BLIND, SCHEDULER, AlertPolicy, EscalationStep, FlappingLimit
+from jobs.incidents.suppression.subjects import AlertSubject
+from jobs.incidents.values import AlertKey
+from scheduler.catalog.catalog import JobSnapshot
+
+BLIND_KEY = AlertKey(SCHEDULER, BLIND)
+"""The alert that fires while the scheduler itself cannot reach anything, or its clock is wrong."""
+GROUP_KIND = "group"
+NO_RULES = CompiledRules(())
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRules:
+    """`members`: names of enabled jobs."""
+
+    group: AlertGroup
+    members: tuple[str, ...]
+
+
+class RuleBook:
+    def __init__(self, snapshot: JobSnapshot) -> None:
+        self.snapshot = snapshot
+        self._alerting = snapshot.alerting
+        self._compiled: dict[str, CompiledRules] = {}
+        self._shared: dict[int, tuple[tuple[AlertRule, ...], CompiledRules]] = {}
+        """By the identity of the rules: jobs with rules by selector share them."""
+        self._policies: dict[AlertKey, AlertPolicy | None] = {}
+
+    def rules_of(self, subject: str) -> CompiledRules:
+        """Return the rules of a job or a group; NO_RULES without any."""
+        found = self._compiled.get(subject)
+        if found is None:
+            found = self._compiled[subject] = self._compile(self._find_rules(subject))
+        return found
+
+    def rule_of(self, key: AlertKey) -> AlertRule | None:
+        """Return the rule of an alert; None if the rule or its subject does not exist, or the job is disabled."""
+        return next((rule for rule in self.rules_of(key.subject).rules if rule.name == key.rule), None)
+
+    def policy_of(self, key: AlertKey) -> AlertPolicy | None:
+        """Return what the engine reads of a rule."""
+        if key not in self._policies:
+            self._policies[key] = self._make_policy(key)
+        return self._policies[key]
+
+    def describe(self, name: str, severity: str = "") -> AlertSubject:
+        """Return the subject as windows, silences and routes select it. One that does not exist has no tags."""
+        entry = self.snapshot.find_job(name)
+        if entry is not None:
+            return AlertSubject(name, str(entry.job.check.kind), severity, entry.job.tags)
+        rules = self.groups.get(name)
+        if rules is not None:
+            return AlertSubject(name, GROUP_KIND, severity, rules.group.tags)
+        return AlertSubject(name, SCHEDULER if name == SCHEDULER else "", severity)
+
+    def parents_of(self, subject: str) -> Sequence[str]:
+        """Return the jobs and groups whose failure explains that of a job. A group has none."""
+        entry = self.snapshot.find_job(subject)
+        return () if entry is None else entry.job.parents
+
+    @cached_property
+    def groups(self) -> Mapping[str, GroupRules]:
+        """The groups by name."""
+        if not self._alerting.groups:
+            return {}
+        jobs = [entry.job for entry in self.snapshot if entry.job.enabled]
+        return {name: GroupRules(group, _members(group, jobs)) for name, group in self._alerting.groups.items()}
+
+    @cached_property
+    def groups_by_job(self) -> Mapping[str, tuple[str, ...]]:
+        """The names of the groups of each job that has one."""
+        found: dict[str, list[str]] = {}
+        for name, rules in self.groups.items():
+            for job in rules.members:
+                found.setdefault(job, []).append(name)
+        return {job: tuple(names) for job, names in found.items()}
+
+    def jobs_with_rules(self) -> Iterator[tuple[JobDefinition, CompiledRules]]:
+        """Yield the enabled jobs that have rules. With thousands of jobs, call it in a thread or in parts."""
+        for entry in self.snapshot:
+            rules = self.rules_of(entry.job.name)
+            if rules.rules:
+                yield entry.job, rules
+
+    @cached_property
+    def all_channels(self) -> tuple[str, ...]:
+        """The channels that rules of jobs and groups notify directly, in the order of their definition."""
+        rules = [rule for selected in self._alerting.rules for rule in selected.alerts]
+        rules += [rule for group in self._alerting.groups.values() for rule in group.alerts]
+        rules += [rule for entry in self.snapshot for rule in entry.job.alerts or ()]
+        named = {channel for rule in rules for channel in rule.notify}
+        return tuple(channel for channel in self._alerting.channels if channel in named)
+
+    def _find_rules(self, subject: str) -> tuple[AlertRule, ...]:
+        entry = self.snapshot.find_job(subject)
+        if entry is not None:
+            return rules_of(entry.job, self._alerting) if entry.job.enabled else ()
+        group = self._alerting.groups.get(subject) if self._alerting.parts else None
+        return () if group is None else group.alerts
+
+    def _compile(self, rules: tuple[AlertRule, ...]) -> CompiledRules:
+        if not rules:
+            return NO_RULES
+        known = self._shared.get(id(rules))
+        if known is None:
+            known = self._shared[id(rules)] = rules, CompiledRules(rules)
+        return known[1]
+
+    def _make_policy(self, key: AlertKey) -> AlertPolicy | None:
+        severities = self._alerting.severities
+        if key == BLIND_KEY:
+            return AlertPolicy(severity=BLIND, rank=severities[BLIND].rank)
+        rule = self.rule_of(key)
+        if rule is None:
+            return None
+        severity = severities.get(rule.severity)
+        flapping = rule.flapping
+        return AlertPolicy(
+            severity=rule.severity,
+            rank=0 if severity is None else severity.rank,
+            channels=rule.notify,
+            remind_every=None if rule.remind_every is None else timedelta(seconds=rule.remind_every),
+            escalation=tuple(EscalationStep(timedelta(seconds=step.after), step.notify) for step in rule.escalate),
+            reopen_within=timedelta(seconds=rule.reopen_within),
+            flapping=None if flapping is None else FlappingLimit(flapping.changes, timedelta(seconds=flapping.within)),
+        )
+
+
+def _members(group: AlertGroup, jobs: Sequence[JobDefinition]) -> tuple[str, ...]:
+    return tuple(job.name for job in jobs if group.jobs.selects(job.name, job.tags, str(job.check.kind)))
