@@ -85,5 +85,7 @@ class HttpSettings(FrozenModel):
     """Whether the platform authenticates every request (Easy Auth), so that only it can set its headers."""
     behind_proxy: bool = Field(default=False)
     """Whether each request comes from a proxy that appends the client's address to X-Forwarded-For (embedded host)."""
+    public_url: ServiceUrl | None = None
+    """The address at which users reach the program: messages about incidents link to it."""
     entra: EntraSettings = EntraSettings()
     session: SessionSettings = SessionSettings()

@@ -48,7 +48,8 @@ def test_a_channel_has_a_section_and_an_example(kind: str) -> None:
 
 def test_the_example_of_templates_is_valid() -> None:
     (templates,) = [found for each in examples(CHANNELS_PAGE) if (found := each["alerting"].get("templates"))]
-    TemplatesSection.model_validate(templates)
+    for section in templates.values():
+        TemplatesSection.model_validate(section)
 
 
 def test_the_names_and_filters_of_templates_are_documented() -> None:

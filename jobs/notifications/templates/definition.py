@@ -1,8 +1,9 @@
-"""The user's templates in a job file: `templates: {title: ..., text: ...}`. For the section `alerting` of job files.
+"""The user's templates of messages in a job file, by channel; `default`: of all others.
 
     alerting:
       templates:
-        title: "{{ severity|upper }} {{ subject }}{% if tags.stage is defined %} in {{ tags.stage }}{% endif %}"
+        default:
+          title: "{{ severity|upper }} {{ subject }}{% if tags.stage is defined %} in {{ tags.stage }}{% endif %}"
 
 Both are rendered with the sample of every kind of transition when the file is read, so that a name which is missing is
 found before a message is needed.
@@ -14,6 +15,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from jobs.incidents.suppression.periods.definition import ZoneField
 from jobs.incidents.values import Notification, TransitionKind
 from jobs.model_base import FrozenModel
 from jobs.notifications.templates.incident_message import incident_values
@@ -35,7 +37,11 @@ IncidentTemplate = Annotated[str, AfterValidator(check_incident_template)]
 
 
 class TemplatesSection(FrozenModel):
-    """Replace the default title and text. Both can contain the default: `{{ title }}`, `{{ text }}`."""
+    """Replace the default title and text. Both can contain the default: `{{ title }}`, `{{ text }}`.
+
+    `timezone`: of the times in messages.
+    """
 
     title: IncidentTemplate | None = None
     text: IncidentTemplate | None = None
+    timezone: ZoneField | None = None

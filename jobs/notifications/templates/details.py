@@ -18,7 +18,8 @@ class MessageDetails:
 
     `changes`: what changed since the last good run, such as `the job file`. `also_notified`: other channels or persons.
     `zone`: of the times that the message contains. `earlier`: why earlier messages of the incident were not delivered,
-    such as `status 503`; this message replaces them.
+    such as `status 503`; this message replaces them. `held_back`: until when and by what the message was held back,
+    such as `until 06:00 by the window patching`.
     """
 
     expected: str = ""
@@ -31,3 +32,4 @@ class MessageDetails:
     also_notified: tuple[str, ...] = ()
     zone: tzinfo = UTC
     earlier: str = ""
+    held_back: str = ""

@@ -101,6 +101,7 @@ def incident_values(
         "link": details.link,
         "runbook": details.runbook,
         "also_notified": list(details.also_notified),
+        "held_back": details.held_back,
     }
 
 
@@ -110,6 +111,8 @@ def _make_text(incident: Incident, transition: Transition, details: MessageDetai
     if transition.kind is not TransitionKind.RESOLVED:
         lines += [f"Expected: {details.expected}" if details.expected else ""]
         lines += [f"Observed: {details.observed}" if details.observed else ""]
+    if details.held_back:
+        lines.append(f"This message was held back {details.held_back}.")
     if details.earlier:
         lines.append(f"Earlier messages about this incident were not delivered: {details.earlier}.")
     return "\n".join(line for line in lines if line)

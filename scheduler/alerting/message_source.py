@@ -1,0 +1,185 @@
+"""What a message contains in addition to its incident: from the definitions in force, the runs and the audit trail.
+
+Implements scheduler.alerting.delivery.rendering.MessageSource. The message is more important than its details: what
+cannot be read, or not soon enough, is omitted.
+
+    source = DefinitionMessageSource(catalog, runs, audit_log, incident_log, public_url="https://scheduler.example.com")
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any, TypeVar
+
+from jobs.alerting.rule import AlertRule
+from jobs.definition.alerting.definitions import DEFAULT_TEMPLATES
+from jobs.definition.alerting.job_alerts import rules_of
+from jobs.incidents.values import Incident, Suppression, Transition, TransitionKind
+from jobs.notifications.templates.definition import TemplatesSection
+from jobs.notifications.templates.details import MessageDetails
+from jobs.notifications.templates.titles import format_clock
+from scheduler.alerting.delivery.rendering import MessageTemplates
+from scheduler.alerting.failure_history import FailureHistory, read_failure_history
+from scheduler.alerting.recent_changes import RecentChange, RecentChanges
+from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
+from scheduler.stores.alerting.incident_log import IncidentLog
+from scheduler.stores.audit.log import AuditLog
+from scheduler.stores.port import StoreError
+from scheduler.stores.runs.reading import RunReads
+
+LOG = logging.getLogger("scheduler.alerting")
+
+READ_TIMEOUT = 5.0
+"""Seconds for the details of a message. What was not read then is omitted."""
+_LONGEST_CHANGE_SPAN = timedelta(hours=1)
+"""Before the failure, for changes of a job without a good run."""
+_DECISIONS_PAGE, _MOST_PAGES = 200, 10
+_AT_ONCE = timedelta(seconds=2)
+
+_T = TypeVar("_T")
+_NO_TEMPLATES = TemplatesSection()
+
+
+@dataclass(frozen=True, slots=True)
+class _DefinedSubject:
+    """What the definitions contain about the subject of an incident."""
+
+    entry: CatalogJob | None = None
+    rule: AlertRule | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class DefinitionMessageSource:
+    """`public_url`: of the program, without a path of an incident; empty: messages have no link."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        runs: RunReads,
+        audit_log: AuditLog | None,
+        incidents: IncidentLog,
+        *,
+        public_url: str = "",
+    ) -> None:
+        self._catalog = catalog
+        self._runs = runs
+        self._changes = None if audit_log is None else RecentChanges(audit_log)
+        self._incidents = incidents
+        self._public_url = public_url.rstrip("/")
+
+    async def read_details(self, incident: Incident, transition: Transition, channel: str) -> MessageDetails:
+        """Return what is known, soon. Raises nothing."""
+        zone = self._find_zone(channel)
+        subject = _find_subject(self._catalog.snapshot, incident)
+        history, held_back = FailureHistory(), ""
+        changes: tuple[str, ...] = ()
+        try:
+            async with asyncio.timeout(READ_TIMEOUT):
+                held_back = await _degrading(
+                    "the decisions", lambda: self._read_held_back(incident, transition, zone), ""
+                )
+                if transition.kind is not TransitionKind.RESOLVED and subject.entry is not None:
+                    is_degraded_bad = subject.rule is not None and subject.rule.when.condition_key() == "degraded"
+                    history = await _degrading(
+                        "the runs", lambda: read_failure_history(self._runs, incident, is_degraded_bad), history
+                    )
+                    changes = await self._read_changes(incident, transition, subject.entry, history, zone)
+        except TimeoutError:
+            LOG.warning("could not read the details of a message about %s within %g s", incident.id, READ_TIMEOUT)
+        return MessageDetails(
+            expected=history.expected,
+            observed=history.observed,
+            last_good_at=history.last_good_at,
+            changes=changes,
+            tags=subject.tags or history.tags,
+            runbook=subject.rule.runbook if subject.rule is not None else "",
+            link=f"{self._public_url}/api/incidents/{incident.id}" if self._public_url else "",
+            also_notified=_list_others(incident, channel),
+            zone=zone,
+            held_back=held_back,
+        )
+
+    def find_templates(self, channel: str) -> MessageTemplates:
+        own, default = self._find_sections(channel)
+        return MessageTemplates(own.title or default.title, own.text or default.text)
+
+    def _find_zone(self, channel: str) -> tzinfo:
+        own, default = self._find_sections(channel)
+        zone = own.timezone or default.timezone
+        return UTC if zone is None else zone.info
+
+    def _find_sections(self, channel: str) -> tuple[TemplatesSection, TemplatesSection]:
+        templates = self._catalog.snapshot.alerting.templates
+        default = templates.get(DEFAULT_TEMPLATES, _NO_TEMPLATES)
+        return templates.get(channel, default), default
+
+    async def _read_changes(
+        self, incident: Incident, transition: Transition, entry: CatalogJob, history: FailureHistory, zone: tzinfo
+    ) -> tuple[str, ...]:
+        since = history.last_good_at or incident.failing_since - _LONGEST_CHANGE_SPAN
+        reader = self._changes
+        found: list[RecentChange] = []
+        if reader is not None:
+            until = max(transition.at, incident.failing_since)
+            found = await _degrading(
+                "the audit trail", lambda: reader.list_between({entry.job.name}, since, until), found
+            )
+        texts = [each.describe(transition.at, zone) for each in found]
+        # Files that changed while no process ran are not in the trail.
+        if history.is_redefined and not any(each.is_definition for each in found):
+            texts.insert(0, f"the definition of the job ({entry.origin})")
+        return tuple(texts)
+
+    async def _read_held_back(self, incident: Incident, transition: Transition, zone: tzinfo) -> str:
+        """Return until when and by what the opening was held back; empty if it was not."""
+        is_opening = transition.kind in (TransitionKind.OPENED, TransitionKind.REOPENED)
+        at_once = incident.notified_at is not None and incident.notified_at - transition.at < _AT_ONCE
+        if not is_opening or at_once:
+            return ""
+        after = ""
+        for _ in range(_MOST_PAGES):
+            page = await self._incidents.list_decisions(incident.id, limit=_DECISIONS_PAGE, after=after)
+            for decision in page.entries:
+                if decision.code == "released" and decision.suppression is not None and decision.at >= transition.at:
+                    return _describe_held(decision.suppression, decision.at, zone)
+            if not page.continuation:
+                break
+            after = page.continuation
+        return ""
+
+
+async def _degrading(what: str, read: Callable[[], Coroutine[Any, Any, _T]], otherwise: _T) -> _T:
+    try:
+        return await read()
+    except StoreError as error:
+        LOG.warning("could not read %s for a message: %s; the message is sent without them", what, error)
+        return otherwise
+
+
+def _find_subject(snapshot: JobSnapshot, incident: Incident) -> _DefinedSubject:
+    key, alerting = incident.lead, snapshot.alerting
+    entry = snapshot.find_job(key.subject)
+    if entry is not None:
+        return _DefinedSubject(entry, _find_rule(rules_of(entry.job, alerting), key.rule), entry.job.tags)
+    group = alerting.groups.get(key.subject)
+    return _DefinedSubject() if group is None else _DefinedSubject(None, _find_rule(group.alerts, key.rule), group.tags)
+
+
+def _find_rule(rules: tuple[AlertRule, ...], name: str) -> AlertRule | None:
+    return next((rule for rule in rules if rule.name == name), None)
+
+
+def _list_others(incident: Incident, channel: str) -> tuple[str, ...]:
+    """Return the other channels that receive the messages of the incident."""
+    return tuple(dict.fromkeys(each.channel for each in incident.announced if each.channel != channel))
+
+
+def _describe_held(suppression: Suppression, until: datetime, zone: tzinfo) -> str:
+    """Format as `until 06:00 by the window patching: CHG0042`."""
+    reason = f": {suppression.reason}" if suppression.reason else ""
+    kind = suppression.kind.replace("_", " ")
+    return f"until {format_clock(until, until, zone)} by the {kind} {suppression.name}{reason}"

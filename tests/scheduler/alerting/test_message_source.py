@@ -1,0 +1,208 @@
+"""scheduler/alerting/message_source.py: what a message contains in addition to its incident."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from jobs.alerting.groups import AlertGroup
+from jobs.definition.alerting.definitions import AlertingDefinitions, DefinedEntry, define_alerting
+from jobs.incidents.values import (
+    Announcement,
+    Incident,
+    Suppression,
+    SuppressionKind,
+    Transition,
+)
+from jobs.model_base import FILE_CONTEXT
+from jobs.notifications.templates.definition import TemplatesSection
+from jobs.redaction import Redactor
+from jobs.runs import Attempt, Outcome, Phases, Run, Ticket
+from jobs.runs.observation import Failure
+from scheduler.alerting.message_source import DefinitionMessageSource
+from scheduler.audit.stored_trail import StoredAuditTrail
+from scheduler.audit.trail import AuditedChange
+from scheduler.catalog.catalog import Catalog, JobSnapshot
+from scheduler.stores.alerting.incident_log import IncidentLog
+from scheduler.stores.audit.log import AuditLog
+from scheduler.stores.runs.repository import Runs
+from tests.jobs.incidents.world import HOUR, MINUTE, SECOND, World
+from tests.scheduler.audit.memory_trail import API_CALLER
+from tests.scheduler.fakes import VirtualClock, entry
+from tests.scheduler.stores.alerting.passes import StoredPasses
+from tests.scheduler.stores.memory import MemoryData, MemoryStore
+
+RULES = [{"name": "failed", "runbook": "https://wiki.example.com/checkout"}]
+
+
+class Desk:
+    """A job that fails at 03:00, over one store."""
+
+    def __init__(self, alerting: AlertingDefinitions | None = None, **job: Any) -> None:
+        self.data = MemoryData()
+        self.store = MemoryStore(self.data)
+        self.passes = StoredPasses(self.store, World())
+        self.clock = VirtualClock(self.world.now)
+        self.audit_log = AuditLog(self.store)
+        job = {"alerts": RULES, "tags": {"team": "payments"}} | job
+        snapshot = JobSnapshot([entry(**job)], alerting=alerting or AlertingDefinitions())
+        self.catalog = Catalog(snapshot)
+        self.runs = Runs(self.store)
+        self.source = DefinitionMessageSource(
+            self.catalog,
+            self.runs,
+            self.audit_log,
+            IncidentLog(self.store),
+            public_url="https://scheduler.example.com/",
+        )
+
+    @property
+    def world(self) -> World:
+        return self.passes.world
+
+    async def run(self, before: timedelta, *failures: Failure, generation: str = "abc", message: str = "") -> None:
+        """Store a run that was due so long before now."""
+        due_at = self.world.now - before
+        outcome = Outcome.FAILED if failures or message else Outcome.SUCCEEDED
+        ticket = Ticket.scheduled("checkout", due_at, generation)
+        attempt = Attempt(1, due_at, Phases(1, 1, None, 1, 1), failures=failures, message=message)
+        run = Run(
+            ticket.id,
+            "checkout",
+            ticket.trigger,
+            outcome,
+            due_at,
+            due_at,
+            due_at + SECOND,
+            (attempt,),
+            message=message,
+            generation=generation,
+        )
+        await self.runs.insert_finished(ticket, run)
+
+    async def change(self, before: timedelta, action: str, summary: str, after: dict[str, Any] | None = None) -> None:
+        self.clock.move((self.world.now - before - self.clock.now()).total_seconds())
+        trail = StoredAuditTrail(self.audit_log, self.clock, Redactor())
+        await trail.record(API_CALLER, AuditedChange(action, "checkout", summary, ("checkout",), after=after))
+
+    async def open(self, subject: str = "checkout") -> tuple[Incident, Transition]:
+        self.world.fail(subject)
+        await self.passes.write_alerts(subject)
+        self.world.now += 10 * SECOND
+        return await self.run_pass()
+
+    async def run_pass(self) -> tuple[Incident, Transition]:
+        (step,) = (await self.passes.run()).steps
+        transitions = (await IncidentLog(self.store).list_transitions(step.incident.id, limit=9)).entries
+        return step.incident, transitions[-1]
+
+
+STATUS = Failure("status", "200", "503")
+
+
+async def test_a_message_has_what_was_expected_and_observed_last() -> None:
+    desk = Desk()
+    await desk.run(5 * MINUTE)
+    await desk.run(1 * MINUTE, replace(STATUS, observed="500"))
+    await desk.run(30 * SECOND, STATUS)
+    details = await desk.source.read_details(*await desk.open(), "mail")
+    assert (details.expected, details.observed) == ("status 200", "503")
+    assert details.last_good_at == desk.world.now - 5 * MINUTE - 9 * SECOND
+    assert details.tags == {"team": "payments"}
+    assert details.runbook == "https://wiki.example.com/checkout"
+
+
+async def test_a_failure_without_expectations_has_the_message_of_its_run() -> None:
+    desk = Desk()
+    await desk.run(30 * SECOND, message="Connection refused.")
+    assert (await desk.source.read_details(*await desk.open(), "mail")).observed == "Connection refused."
+
+
+async def test_a_long_failure_finds_the_last_good_run() -> None:
+    desk = Desk()
+    await desk.run(3 * HOUR)
+    for minute in range(2, 50):
+        await desk.run(minute * MINUTE, message="Connection refused.")
+    incident, transition = await desk.open()
+    key = replace(incident.members[0], failing_since=desk.world.now - 2 * HOUR)
+    details = await desk.source.read_details(replace(incident, members=(key,)), transition, "mail")
+    assert details.last_good_at == desk.world.now - 3 * HOUR - 9 * SECOND
+
+
+async def test_a_link_names_the_incident() -> None:
+    desk = Desk()
+    incident, transition = await desk.open()
+    details = await desk.source.read_details(incident, transition, "mail")
+    assert details.link == f"https://scheduler.example.com/api/incidents/{incident.id}"
+
+
+async def test_changes_since_the_last_good_run_are_listed_with_their_authors() -> None:
+    desk = Desk()
+    await desk.run(10 * MINUTE)
+    await desk.change(20 * MINUTE, "job.patch", "job checkout was patched")
+    await desk.change(8 * MINUTE, "job.run", "run 42 was queued")
+    await desk.change(5 * MINUTE, "job.patch", "job checkout was patched")
+    mark = {"reason": "release 42", "change_id": "CHG0042"}
+    await desk.change(2 * MINUTE, "window.create", "maintenance window rollout of 1 jobs was created", mark)
+    details = await desk.source.read_details(*await desk.open(), "mail")
+    assert details.changes == (
+        "02:55 job checkout was patched by local:loopback",
+        "02:58 maintenance window rollout of 1 jobs was created (release 42, CHG0042) by local:loopback",
+    )
+
+
+async def test_a_definition_that_changed_while_no_process_ran_is_named() -> None:
+    desk = Desk()
+    await desk.run(5 * MINUTE, generation="old")
+    await desk.run(30 * SECOND, STATUS, generation="new")
+    details = await desk.source.read_details(*await desk.open(), "mail")
+    assert details.changes == ("the definition of the job (jobs.yaml:1)",)
+
+
+async def test_the_other_channels_are_named() -> None:
+    desk = Desk()
+    incident, transition = await desk.open()
+    announced = (Announcement("mail", 1), Announcement("chat", 1))
+    details = await desk.source.read_details(replace(incident, announced=announced), transition, "mail")
+    assert details.also_notified == ("chat",)
+
+
+async def test_an_opening_that_was_held_back_names_by_what_and_until_when() -> None:
+    desk = Desk()
+    desk.world.suppressions["checkout"] = Suppression(SuppressionKind.WINDOW, "patching", "CHG0042")
+    await desk.open()
+    del desk.world.suppressions["checkout"]
+    desk.world.now += 3 * HOUR
+    details = await desk.source.read_details(*await desk.run_pass(), "mail")
+    assert details.held_back == "until 06:00 by the window patching: CHG0042"
+
+
+async def test_without_the_store_a_message_has_what_is_defined(caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk()
+    await desk.run(30 * SECOND, STATUS)
+    incident, transition = await desk.open()
+    desk.store.breaks_after = 0
+    details = await desk.source.read_details(incident, transition, "mail")
+    assert (details.observed, details.changes, details.tags) == ("", (), {"team": "payments"})
+    assert "could not read the runs for a message" in caplog.text
+
+
+async def test_a_group_has_its_own_tags_and_runbook() -> None:
+    written = {"jobs": {"tags": {"app": "shop"}}, "tags": {"team": "shop"}, "alerts": RULES}
+    group = AlertGroup.model_validate(written, context=FILE_CONTEXT)
+    desk = Desk(define_alerting({"groups": (DefinedEntry("shop", group),)}))
+    details = await desk.source.read_details(*await desk.open("shop"), "mail")
+    assert (details.tags, details.runbook) == ({"team": "shop"}, "https://wiki.example.com/checkout")
+
+
+async def test_templates_of_a_channel_precede_the_default() -> None:
+    sections = {"default": {"title": "A", "text": "B", "timezone": "Europe/Berlin"}, "mail": {"title": "C"}}
+    parts = tuple(DefinedEntry(name, TemplatesSection.model_validate(one)) for name, one in sections.items())
+    desk = Desk(define_alerting({"templates": parts}))
+    mail, chat = desk.source.find_templates("mail"), desk.source.find_templates("chat")
+    assert (mail.title, mail.text, chat.title, chat.text) == ("C", "B", "A", "B")
+    details = await desk.source.read_details(*await desk.open(), "mail")
+    assert str(details.zone) == "Europe/Berlin"
