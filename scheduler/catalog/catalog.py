@@ -194,6 +194,10 @@ class Catalog:
         """
         return True
 
+    def hides(self, name: str) -> bool:
+        """Return whether a job of this name exists that is not in this catalog."""
+        return False
+
     def sees(self, tags: Mapping[str, str]) -> bool:
         """Return whether a job with these tags would be in this catalog, as far as a limit to tags decides it."""
         return True

@@ -22,6 +22,7 @@ class LimitedCatalog(Catalog):
         seen = [entry for entry in whole if principal.sees(entry.job.tags)]
         super().__init__(JobSnapshot(seen, whole.loaded_at, whole.digest, whole.alerting))
         self._principal = principal
+        self._whole = whole
         self._circuits_of_others = {
             entry.job.circuit_key for entry in whole if entry.job.circuit_key and not principal.sees(entry.job.tags)
         }
@@ -29,6 +30,10 @@ class LimitedCatalog(Catalog):
     def is_visible(self, job: str | None) -> bool:
         """See Catalog.is_visible."""
         return job in self
+
+    def hides(self, name: str) -> bool:
+        """See Catalog.hides."""
+        return name in self._whole and name not in self
 
     def sees(self, tags: Mapping[str, str]) -> bool:
         """See Catalog.sees."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scheduler.stores.alerting.incident_log import IncidentLog
     from scheduler.stores.alerting.outbox import OutboxRows
     from scheduler.stores.alerting.repository import EngineRows
+    from scheduler.stores.alerting.undelivered import UndeliveredRows
     from scheduler.stores.audit.log import AuditLog
     from scheduler.stores.cancellations import Cancellations
     from scheduler.stores.changes.repository import StateChanges
@@ -154,3 +155,9 @@ class Repositories:
         from scheduler.stores.stored_jobs.sweeping import StoredJobSweeper
 
         return StoredJobSweeper(self._store, self.stored_jobs)
+
+    @cached_property
+    def undelivered(self) -> UndeliveredRows:
+        from scheduler.stores.alerting.undelivered import UndeliveredRows
+
+        return UndeliveredRows(self._store)

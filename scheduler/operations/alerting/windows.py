@@ -6,6 +6,7 @@ by itself, also if the pipeline fails.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -55,6 +56,7 @@ class WindowManager:
 
     async def create(self, definition: Mapping[str, Any], caller: Caller) -> CreatedWindow:
         """Create a window by the keys of job files; without a time it begins now, and requires `for` or `until`.
+        Without a name it gets that of its change, such as `CHG0042-5f2c1d9b`.
 
         For a caller that is limited to tags it is limited to jobs with one of these tags.
 
@@ -103,13 +105,15 @@ class WindowManager:
             await self._windows.delete(stored)
 
     def _read(self, definition: Mapping[str, Any], caller: Caller, now: datetime) -> RequestedWindow:
-        given = dict(definition)
+        given, window_id = dict(definition), create_suppression_id(now)
+        if "name" not in given:
+            given["name"] = _create_name(given.get("change_id"), window_id)
         if not any(key in given for key in _TIME_KEYS):
             given["from"] = format_iso_instant(now, precise=True)
         try:
             window = MaintenanceWindow.model_validate(given, context=FILE_CONTEXT)
             requested = RequestedWindow(
-                id=create_suppression_id(now),
+                id=window_id,
                 window=window,
                 author=caller.principal.id,
                 created_at=now,
@@ -143,8 +147,15 @@ class WindowManager:
             current = [each for each in visible if each.value.ends_at is None or now < each.value.ends_at]
             stored = next(iter(current or reversed(visible)), None)
         if stored is None or not caller.principal.manages(stored.value.limited_to):
+            self._refuse_defined(window, caller)
             raise NotFound(f"there is no maintenance window {window!r} that a request has created")
         return stored
+
+    def _refuse_defined(self, window: str, caller: Caller) -> None:
+        """Raise Conflict if a job file defines a window of this name, which only a caller without a limit sees."""
+        for entry in () if caller.principal.tags else self._catalog.snapshot.alerting.entries_of("windows"):
+            if entry.value.name == window:
+                raise Conflict(f"maintenance window {window} is defined in {entry.origin}: change it there")
 
     def _describe(
         self, action: str, summary: str, before: RequestedWindow, after: RequestedWindow | None
@@ -166,6 +177,12 @@ def describe_window(requested: RequestedWindow) -> dict[str, object]:
         "ended_at": None if requested.ended_at is None else format_iso_instant(requested.ended_at),
         "limited_to": [f"{key}={value}" for key, value in requested.limited_to],
     }
+
+
+def _create_name(change_id: object, window_id: str) -> str:
+    """Return a name that no other window has."""
+    change = re.sub(r"[^A-Za-z0-9._-]+", "-", change_id).strip("-._") if isinstance(change_id, str) else ""
+    return f"{change[:80] or 'window'}-{window_id.rpartition('-')[2]}"
 
 
 def _has_started(requested: RequestedWindow, now: datetime) -> bool:

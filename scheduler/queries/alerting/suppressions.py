@@ -1,4 +1,4 @@
-"""Lists silences and requested maintenance windows, as the caller may see them. Used by the API and the commands."""
+"""Lists silences and maintenance windows, as the caller may see them. Used by the API and the commands."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from jobs.incidents.suppression.periods.spans import state_at
+from jobs.incidents.suppression.periods.spans import Periods, state_at
 from jobs.incidents.suppression.silences import Silence
-from jobs.incidents.suppression.windows import RequestedWindow
+from jobs.incidents.suppression.subjects import AlertSubject
+from jobs.incidents.suppression.windows import MaintenanceWindow, RequestedWindow
 from jobs.ports import Clock
+from scheduler.catalog.catalog import Catalog
+from scheduler.catalog.limited import LimitedCatalog
 from scheduler.errors import NotFound
 from scheduler.identity.principal import Principal
 from scheduler.stores.suppressions import StoredSuppression, StoredSuppressions
@@ -28,12 +31,29 @@ class SuppressionState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SuppressionView(Generic[S]):
-    """`changes_at`: when it begins or ends next; None if never or not in sight."""
+    """`begins_at`: when it begins next, None if it does not, or not in sight. `ends_at`: the end of the current period,
+    or of the next one.
+    """
 
     value: S
     etag: str
     state: SuppressionState
-    changes_at: datetime | None
+    begins_at: datetime | None
+    ends_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DefinedWindowView:
+    """A window of the job files. `origin`: such as `jobs/alerting.yaml:12`. `jobs`: the names of those that it selects,
+    if the caller is limited to tags, for which nothing else of the selector is shown; else None.
+    """
+
+    window: MaintenanceWindow
+    origin: str
+    state: SuppressionState
+    begins_at: datetime | None
+    ends_at: datetime | None
+    jobs: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +68,13 @@ class SuppressionQueries:
     """All methods raise StoreError."""
 
     def __init__(
-        self, silences: StoredSuppressions[Silence], windows: StoredSuppressions[RequestedWindow], clock: Clock
+        self,
+        catalog: Catalog,
+        silences: StoredSuppressions[Silence],
+        windows: StoredSuppressions[RequestedWindow],
+        clock: Clock,
     ) -> None:
+        self._catalog = catalog
         self._silences = silences
         self._windows = windows
         self._clock = clock
@@ -67,6 +92,25 @@ class SuppressionQueries:
         """Return the same of requested windows."""
         page = await self._windows.list_page(ended=ended, limit=limit, after=after)
         return SuppressionViews(_views(page.found, principal, self._clock.now()), page.continuation)
+
+    def list_defined_windows(self) -> tuple[DefinedWindowView, ...]:
+        """Return the windows of the job files, in order: for a limited caller those that select one of its jobs."""
+        now, is_limited = self._clock.now(), isinstance(self._catalog, LimitedCatalog)
+        found = []
+        for entry in self._catalog.snapshot.alerting.entries_of("windows"):
+            jobs = self._select_jobs(entry.value) if is_limited else None
+            if jobs is None or jobs:
+                times = _find_times(entry.value.periods, now)
+                found.append(DefinedWindowView(entry.value, entry.origin, *times, jobs))
+        return tuple(found)
+
+    def find_defined_window(self, name: str) -> DefinedWindowView | None:
+        """Return the window of the job files with this name; None if the caller sees none."""
+        return next((each for each in self.list_defined_windows() if each.window.name == name), None)
+
+    def _select_jobs(self, window: MaintenanceWindow) -> tuple[str, ...]:
+        subjects = (AlertSubject(each.job.name, each.job.check.kind, "", each.job.tags) for each in self._catalog)
+        return tuple(sorted(each.name for each in subjects if window.select.matches_any_severity_of(each)))
 
     async def get_silence(self, principal: Principal, silence_id: str) -> SuppressionView[Silence]:
         """Return a silence, also one that has ended. Raises NotFound."""
@@ -92,9 +136,15 @@ def _views(
 
 
 def _view(stored: StoredSuppression[S], now: datetime) -> SuppressionView[S]:
-    state = state_at(stored.value.periods, now)
+    return SuppressionView(stored.value, stored.etag, *_find_times(stored.value.periods, now))
+
+
+def _find_times(periods: Periods, now: datetime) -> tuple[SuppressionState, datetime | None, datetime | None]:
+    """Return the state, the next begin, and the end of the current or the next period."""
+    state = state_at(periods, now)
     if state.is_inside:
-        name = SuppressionState.ACTIVE
-    else:
-        name = SuppressionState.ENDED if state.changes_at is None else SuppressionState.PENDING
-    return SuppressionView(stored.value, stored.etag, name, state.changes_at)
+        following = None if state.changes_at is None else state_at(periods, state.changes_at).changes_at
+        return SuppressionState.ACTIVE, following, state.changes_at
+    if state.changes_at is None:
+        return SuppressionState.ENDED, None, None
+    return SuppressionState.PENDING, state.changes_at, state_at(periods, state.changes_at).changes_at

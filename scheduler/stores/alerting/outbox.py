@@ -7,8 +7,8 @@ their transition (scheduler.stores.alerting.writing); the delivery replaces and 
 from __future__ import annotations
 
 import secrets
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from jobs.incidents.values import AlertDecision
@@ -60,6 +60,11 @@ class OutboxRows:
             found.append(rows[0].key.split("~", 2)[1])
             after = end_of(outbox_prefix(found[-1]))
         return found
+
+    async def count_waiting(self) -> Mapping[str, int]:
+        """Return the number of rows that wait, by channel; channels without rows are absent."""
+        rows = await list_all_rows(self._store, *_PLACE, after=OUTBOX_PREFIX, until=end_of(OUTBOX_PREFIX), bodies=False)
+        return Counter(row.key.split("~", 2)[1] for row in rows)
 
     async def list_rows(self, channel: str, limit: int) -> Sequence[OutboxRow]:
         prefix = outbox_prefix(channel)

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from jobs.definition.alerting.definitions import AlertingDefinitions, DefinedEntry, define_alerting
 from jobs.incidents.suppression.finding import SuppressionSet, find_pause, find_suppression
 from jobs.incidents.suppression.subjects import AlertSubject, ExplicitSelector
+from jobs.incidents.suppression.windows import MaintenanceWindow
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.catalog.limited import LimitedCatalog
 from scheduler.errors import Conflict, InvalidArgument, InvalidDefinition, NotFound
@@ -43,14 +45,21 @@ class Program:
         self.whole = Catalog(jobs)
         self.limited = LimitedCatalog(jobs, WEB)
 
+    def define(self, alerting: AlertingDefinitions) -> None:
+        """Put the section `alerting` of the job files in force."""
+        jobs = JobSnapshot(self.whole, alerting=alerting)
+        self.whole.replace(jobs)
+        self.limited = LimitedCatalog(jobs, WEB)
+
     def silences(self, catalog: Catalog | None = None) -> SilenceManager:
         return SilenceManager(catalog or self.whole, self.repositories.silences, self.clock, self.audit)
 
     def windows(self, catalog: Catalog | None = None) -> WindowManager:
         return WindowManager(catalog or self.whole, self.repositories.requested_windows, self.clock, self.audit)
 
-    def queries(self) -> SuppressionQueries:
-        return SuppressionQueries(self.repositories.silences, self.repositories.requested_windows, self.clock)
+    def queries(self, catalog: Catalog | None = None) -> SuppressionQueries:
+        stored = self.repositories
+        return SuppressionQueries(catalog or self.whole, stored.silences, stored.requested_windows, self.clock)
 
     async def in_force(self) -> SuppressionSet:
         return SuppressionSet(
@@ -234,3 +243,62 @@ async def test_an_invalid_window_is_refused(
     with pytest.raises(error, match=message):
         await program.windows().create({**ROLLOUT, **keys}, API_CALLER)
     assert program.audit.changes == []
+
+
+async def test_a_window_without_a_name_gets_that_of_its_change(program: Program) -> None:
+    definition = {"for": "30m", "select": {"all": True}}
+    first = (await program.windows().create({**definition, "change_id": "CHG 42/b"}, API_CALLER)).stored.value
+    second = (await program.windows().create(definition, API_CALLER)).stored.value
+
+    assert first.name == f"CHG-42-b-{first.id.rpartition('-')[2]}"
+    assert second.name.startswith("window-")
+
+
+def define_windows(program: Program) -> None:
+    """Put a window of each team in force, on Sundays from 10:00 to 14:00. The test starts on a Sunday at 12:00."""
+    weekly = {"weekly": {"from": "SUN 10:00", "to": "SUN 14:00"}}
+    entries = tuple(
+        DefinedEntry(
+            "",
+            MaintenanceWindow.model_validate({"name": f"patch-{team}", **weekly, "select": {"tags": {"team": team}}}),
+            f"jobs.yaml:{line}",
+        )
+        for line, team in enumerate(("payments", "web"), 7)
+    )
+    program.define(define_alerting({"windows": entries}))
+
+
+async def test_windows_of_job_files_are_listed_with_their_place_and_times(program: Program) -> None:
+    define_windows(program)
+
+    found = program.queries().list_defined_windows()
+
+    assert [(each.window.name, each.origin, each.jobs) for each in found] == [
+        ("patch-payments", "jobs.yaml:7", None),
+        ("patch-web", "jobs.yaml:8", None),
+    ]
+    assert (found[0].state, found[0].ends_at) == (SuppressionState.ACTIVE, START + 2 * HOUR)
+    assert found[0].begins_at == START + 7 * 24 * HOUR - 2 * HOUR
+    (seen,) = program.queries(program.limited).list_defined_windows()
+    assert (seen.window.name, seen.jobs) == ("patch-web", ("search",))
+    assert program.queries(program.limited).find_defined_window("patch-payments") is None
+
+
+async def test_a_window_of_a_job_file_is_neither_ended_nor_deleted(program: Program) -> None:
+    define_windows(program)
+
+    with pytest.raises(Conflict, match=r"patch-web is defined in jobs.yaml:8: change it there"):
+        await program.windows().end("patch-web", API_CALLER)
+    with pytest.raises(Conflict, match=r"jobs.yaml:8"):
+        await program.windows().delete("patch-web", API_CALLER)
+    with pytest.raises(NotFound):
+        await program.windows(program.limited).end("patch-web", WEB_CALLER)
+
+
+async def test_a_planned_period_shows_when_it_begins_and_ends(program: Program) -> None:
+    await program.windows().create({**ROLLOUT, "from": (START + HOUR).isoformat()}, API_CALLER)
+
+    (view,) = (await program.queries().list_windows(API_CALLER.principal)).found
+
+    assert view.state is SuppressionState.PENDING
+    assert (view.begins_at, view.ends_at) == (START + HOUR, START + HOUR + HOUR / 2)
