@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+from jobs.incidents.engine.announcing import notify_announced
 from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.values import Incident, IncidentStatus, TransitionKind
 
@@ -78,5 +79,5 @@ def _begin(incident: Incident, note: str) -> IncidentStep:
 
 def _finish(step: IncidentStep, kind: TransitionKind, at: datetime, text: str, note: str, actor: str) -> IncidentStep:
     step.add_transition(kind, at, f"{text}: {note}" if note else text, actor=actor)
-    step.notify([each.channel for each in step.incident.announced], kind, at)
+    notify_announced(step, kind, at)
     return step

@@ -88,10 +88,14 @@ class Member:
 
 @fast_frozen(frozen=True, slots=True)
 class Announcement:
-    """That a channel was sent the opening. `number`: of the transition that it announced."""
+    """That a channel was sent the opening. `number`: of the transition that it announced.
+
+    `due_at`: of the digest that contains it; None if it was sent at once.
+    """
 
     channel: str
     number: int
+    due_at: datetime | None = None
 
 
 @fast_frozen(frozen=True, slots=True)
@@ -172,13 +176,17 @@ class Transition:
 
 @fast_frozen(frozen=True, slots=True)
 class Notification:
-    """What one channel is to be sent: a row of the outbox. `number`: of the transition."""
+    """What one channel is to be sent: a row of the outbox. `number`: of the transition.
+
+    `is_digest`: the digests of several incidents that are due in one channel are one message.
+    """
 
     incident: str
     number: int
     kind: TransitionKind
     channel: str
     due_at: datetime
+    is_digest: bool = False
 
     @property
     def dedup_key(self) -> str:

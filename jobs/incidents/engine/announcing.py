@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from jobs.incidents.engine.facts import AlertFacts
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from jobs.incidents.engine.facts import AlertFacts, DueChannel
 from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.values import Announcement, Incident, Suppression, SuppressionKind, TransitionKind
 
@@ -19,19 +22,54 @@ def announce(step: IncidentStep, kind: TransitionKind, facts: AlertFacts) -> Non
     if suppression is not None:
         _hold_back(step, suppression, facts)
         return
-    channels = tuple(dict.fromkeys(facts.channels_of(incident)))
-    step.notify(channels, kind, facts.now)
-    announced = tuple(Announcement(channel, incident.number) for channel in channels)
-    step.set(announced=announced, suppression=None, notified_at=facts.now if channels else None)
+    announced = tuple(
+        Announcement(each.channel, incident.number, each.due_at) for each in _list_due(facts.channels_of(incident))
+    )
+    step.set(announced=announced, suppression=None, notified_at=facts.now if announced else None)
+    notify_announced(step, kind, facts.now, facts)
+    channels = ", ".join(map(_describe_channel, announced))
     if not channels:
         if incident.suppression is None and step.before is not None and not step.transitions:
             return  # recorded when it opened
         step.decide("no_channel", facts.now, "no rule or route names a channel: no notification is sent")
     elif incident.suppression is not None:
         text = f"no longer held back by {describe_suppression(incident.suppression)}"
-        step.decide("released", facts.now, text, suppression=incident.suppression, channels=", ".join(channels))
+        step.decide("released", facts.now, text, suppression=incident.suppression, channels=channels)
     else:
-        step.decide("announced", facts.now, "nothing holds it back", channels=", ".join(channels))
+        step.decide("announced", facts.now, "nothing holds it back", channels=channels)
+
+
+def notify_announced(step: IncidentStep, kind: TransitionKind, at: datetime, facts: AlertFacts | None = None) -> None:
+    """Notify the channels that were sent the opening of the latest transition; those of a digest with their digest.
+
+    `facts`: for the time of the next digest. Without them, what happens after the first digest is sent at once.
+    """
+    for each in step.incident.announced:
+        due_at = each.due_at
+        if due_at is not None and due_at <= at:
+            due_at = None if facts is None else _find_next_digest(each.channel, step.incident, facts)
+        step.notify([each.channel], kind, due_at or at, is_digest=due_at is not None)
+
+
+def _find_next_digest(channel: str, incident: Incident, facts: AlertFacts) -> datetime | None:
+    """Return when the channel is sent its next digest; None if its route has none any more."""
+    routed = _list_due(facts.channels_of(incident))
+    return next((each.due_at for each in routed if each.channel == channel), None)
+
+
+def _list_due(channels: Sequence[str | DueChannel]) -> Iterable[DueChannel]:
+    """Return each channel once. One that is notified at once needs no digest."""
+    found: dict[str, DueChannel] = {}
+    for each in channels:
+        due = DueChannel(each) if isinstance(each, str) else each
+        if due.channel not in found or due.due_at is None:
+            found[due.channel] = due
+    return found.values()
+
+
+def _describe_channel(announced: Announcement) -> str:
+    due_at = announced.due_at
+    return announced.channel if due_at is None else f"{announced.channel} (digest at {due_at:%Y-%m-%d %H:%M} UTC)"
 
 
 def find_suppression(incident: Incident, facts: AlertFacts) -> Suppression | None:

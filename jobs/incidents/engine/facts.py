@@ -59,6 +59,14 @@ class AlertPolicy:
     flapping: FlappingLimit | None = None
 
 
+@fast_frozen(frozen=True, slots=True)
+class DueChannel:
+    """A channel of a route. `due_at`: when its digest is sent; None: it is notified at once."""
+
+    channel: str
+    due_at: datetime | None = None
+
+
 class AlertFacts(Protocol):
     """Lookups at the instant of a pass, without delay."""
 
@@ -88,6 +96,9 @@ class AlertFacts(Protocol):
         """Return the window, silence or mute time that holds back the notifications of an alert, or blindness."""
         ...
 
-    def channels_of(self, incident: Incident) -> Sequence[str]:
-        """Return the channels by the rules of its open members, or of its lead if none is open, or by the routes."""
+    def channels_of(self, incident: Incident) -> Sequence[str | DueChannel]:
+        """Return the channels by the rules of its open members, or of its lead if none is open, or by the routes.
+
+        A name alone: the channel is notified at once.
+        """
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from jobs.formats.durations import format_duration
+from jobs.incidents.engine.announcing import notify_announced
 from jobs.incidents.engine.facts import AlertFacts, FlappingLimit
 from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.values import Incident, TransitionKind
@@ -23,7 +24,7 @@ def record_change(step: IncidentStep, facts: AlertFacts) -> None:
     text = f"it was opened and resolved {recent} times within {format_duration(policy.within.total_seconds())}"
     step.set(flapping_since=facts.now)
     step.add_transition(TransitionKind.FLAPPING, facts.now, text)
-    step.notify([each.channel for each in step.incident.announced], TransitionKind.FLAPPING, facts.now)
+    notify_announced(step, TransitionKind.FLAPPING, facts.now, facts)
     step.decide("flapping", facts.now, f"{text}: it stays open until it is stable, without further notifications")
 
 

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
+from jobs.incidents.engine.announcing import notify_announced
 from jobs.incidents.engine.candidates import Candidate
 from jobs.incidents.engine.facts import GROUP_WINDOW, SCHEDULER, AlertFacts
 from jobs.incidents.engine.flapping import record_change
@@ -181,7 +182,7 @@ def _join(step: IncidentStep, group: Sequence[Candidate], text: str, facts: Aler
         rank = max(rank, added)
         step.add_transition(kind, facts.now, text.format(each.key.subject), key=each.key)
     if step.incident.is_announced and not parent and not step.incident.is_flapping:
-        step.notify([each.channel for each in step.incident.announced], notified, facts.now)
+        notify_announced(step, notified, facts.now, facts)
 
 
 def _add_members(step: IncidentStep, group: Sequence[Candidate], facts: AlertFacts, parent: str = "") -> list[int]:

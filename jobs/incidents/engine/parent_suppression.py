@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from jobs.incidents.engine.ancestry import find_failing_ancestor
-from jobs.incidents.engine.facts import AlertFacts, AlertPolicy
+from jobs.incidents.engine.facts import AlertFacts, AlertPolicy, DueChannel
 from jobs.incidents.values import AlertKey, Incident, Suppression, SuppressionKind
 
 
@@ -48,5 +48,5 @@ class FactsWithParents:
         ancestor = find_failing_ancestor(key.subject, self._failing, self._facts)
         return Suppression(SuppressionKind.PARENT, ancestor) if ancestor else None
 
-    def channels_of(self, incident: Incident) -> Sequence[str]:
+    def channels_of(self, incident: Incident) -> Sequence[str | DueChannel]:
         return self._facts.channels_of(incident)

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from jobs.alerting.alert import Alert, AlertStatus
 from jobs.fast_frozen import fast_frozen
-from jobs.incidents.engine.announcing import announce, find_suppression
+from jobs.incidents.engine.announcing import announce, find_suppression, notify_announced
 from jobs.incidents.engine.blindness import find_blind_end, unconfirmed_until
 from jobs.incidents.engine.candidates import Candidate, list_candidates
 from jobs.incidents.engine.expiring import list_expired
@@ -89,7 +89,7 @@ def _resolve(step: IncidentStep, facts: AlertFacts) -> None:
     step.set(status=IncidentStatus.RESOLVED, resolved_at=at, suppression=None)
     step.add_transition(TransitionKind.RESOLVED, facts.now, f"{incident.lead.subject} has recovered")
     if incident.is_announced:
-        step.notify([each.channel for each in incident.announced], TransitionKind.RESOLVED, facts.now)
+        notify_announced(step, TransitionKind.RESOLVED, facts.now, facts)
     else:
         step.decide("resolved_unannounced", facts.now, "no channel received the opening: none receives the end")
 

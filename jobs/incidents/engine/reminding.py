@@ -28,22 +28,27 @@ def escalate(step: IncidentStep, facts: AlertFacts) -> None:
 
 
 def remind(step: IncidentStep, facts: AlertFacts) -> None:
-    """Remind the announced channels if the shortest interval of the open members has passed."""
+    """Remind the channels that were notified at once if the shortest interval of the open members has passed."""
     due_at = reminder_due_at(step.incident, facts)
     if due_at is None or facts.now < due_at or _is_held_back(step.incident, facts):
         return
     text = f"still open, since {step.incident.failing_since:%Y-%m-%d %H:%M:%S} UTC"
     step.add_transition(TransitionKind.REMINDED, facts.now, text)
-    step.notify([each.channel for each in step.incident.announced], TransitionKind.REMINDED, facts.now)
+    step.notify([each.channel for each in _reminded(step.incident)], TransitionKind.REMINDED, facts.now)
     step.set(notified_at=facts.now)
 
 
 def reminder_due_at(incident: Incident, facts: AlertFacts) -> datetime | None:
     """Return when the next reminder is due, whatever holds it back; None without one."""
     intervals = [policy.remind_every for policy in _policies(incident, facts) if policy.remind_every is not None]
-    if not incident.is_open or not incident.announced or incident.notified_at is None or not intervals:
+    if not incident.is_open or not _reminded(incident) or incident.notified_at is None or not intervals:
         return None
     return incident.notified_at + min(intervals)
+
+
+def _reminded(incident: Incident) -> list[Announcement]:
+    """A channel of a digest is not reminded."""
+    return [each for each in incident.announced if each.due_at is None]
 
 
 def _is_held_back(incident: Incident, facts: AlertFacts) -> bool:

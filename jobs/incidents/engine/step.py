@@ -42,10 +42,14 @@ class IncidentStep:
         self.set(number=self.incident.number + 1)
         self.transitions.append(Transition(self.incident.id, self.incident.number, kind, at, text, actor, key))
 
-    def notify(self, channels: Iterable[str], kind: TransitionKind, due_at: datetime) -> None:
+    def notify(
+        self, channels: Iterable[str], kind: TransitionKind, due_at: datetime, *, is_digest: bool = False
+    ) -> None:
         """Add a message to each of these channels about the latest transition."""
         incident = self.incident
-        self.notifications += [Notification(incident.id, incident.number, kind, each, due_at) for each in channels]
+        self.notifications += [
+            Notification(incident.id, incident.number, kind, each, due_at, is_digest) for each in channels
+        ]
 
     def decide(
         self,

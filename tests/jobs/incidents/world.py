@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from jobs.alerting.alert import Alert, AlertStatus, Verdict, advance
-from jobs.incidents.engine.facts import AlertPolicy
+from jobs.incidents.engine.facts import AlertPolicy, DueChannel
 from jobs.incidents.engine.passing import PassResult, run_pass
 from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.values import AlertDecision, AlertKey, Incident, Notification, Suppression, Transition
@@ -28,7 +28,7 @@ class World:
         self.checked: dict[str, datetime] = {}
         self.causes: dict[str, list[str]] = {}
         self.suppressions: dict[str, Suppression] = {}
-        self.channels: Sequence[str] = ("mail",)
+        self.channels: Sequence[str | DueChannel] = ("mail",)
         self.alerts: dict[AlertKey, Alert] = {}
         self.incidents: dict[str, Incident] = {}
         self.transitions: list[Transition] = []
@@ -52,7 +52,7 @@ class World:
     def suppression_of(self, key: AlertKey) -> Suppression | None:
         return self.suppressions.get(key.subject)
 
-    def channels_of(self, incident: Incident) -> Sequence[str]:
+    def channels_of(self, incident: Incident) -> Sequence[str | DueChannel]:
         return self.channels
 
     # --- what happens ---
