@@ -16,6 +16,8 @@ from config.documents.document import Document
 from config.documents.json_examples import rewrite_examples_as_json
 from config.documents.json_text import parse_json
 from config.documents.parse_result import ParseError
+from config.job_files.alerting.checks import find_alerting_problems_of_job
+from config.job_files.alerting.context import AlertingContext
 from config.job_files.defaults import merge_defaults
 from config.job_files.definitions import DefinedJob, DefinitionContext, define_job
 from config.job_files.entries import JobEntry, find_entries, find_job_name
@@ -110,7 +112,7 @@ def read_written_jobs(value: Any, document: Document | None = None, stem: str = 
     problems = [document.problem(finding) for finding in entries.findings]
     if entries.groups:
         problems.append(document.problem(Finding(("groups",), "are not allowed here", "declare groups in a job file")))
-    if entries.alerting:
+    if entries.alerting.entries:
         problems.append(document.problem(Finding(("alerting",), "is not allowed here", "declare it in a job file")))
     definitions: dict[str, Mapping[str, Any]] = {}
     bases: dict[str, str] = {}
@@ -171,6 +173,7 @@ class FileJobIndex:
 
     def __init__(self, files: JobSet) -> None:
         self.groups = files.groups
+        self._alerting = files.alerting
         self.jobs = {
             job.name: locate_by_origin(job, files.origins[job.name], lambda file: JsonDocument(file, None))
             for job in files
@@ -204,8 +207,11 @@ class FileJobIndex:
             problems[name].append(problem)
         for name, problem in check_membership(accepted.values(), self.groups).rejected_jobs.items():
             problems[name].append(problem)
+        context = AlertingContext({}, together, self._alerting, is_partial=True)
+        for name, one in accepted.items():
+            problems[name] += find_alerting_problems_of_job(one, context)
         # Files that have problems themselves are used by commands only.
-        return {name: found for name, found in problems.items() if name in accepted}
+        return {name: found for name, found in problems.items() if found and name in accepted}
 
 
 def name_jobs(jobs: JobSet, stored: Iterable[LocatedStoredJob]) -> JobSet:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from config.job_files.alerting.section import ALERTING_KEY, AlertingEntry, read_alerting
+from config.job_files.alerting.section import ALERTING_KEY, SectionEntries, read_alerting
 from config.job_files.app_settings import resolve_schedules
 from config.job_files.groups import GROUPS_KEY, read_groups
 from config.job_files.interning import PartInterner
@@ -49,7 +49,7 @@ class FileEntries:
     defaults: Mapping[str, Any] | None = None
     groups: Mapping[str, GroupMembers] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
-    alerting: tuple[AlertingEntry, ...] = ()
+    alerting: SectionEntries = field(default_factory=SectionEntries)
 
 
 def find_entries(value: Any, stem: str) -> FileEntries:
@@ -88,8 +88,9 @@ def _add_sections(value: Mapping[str, Any], jobs: Sequence[JobEntry], findings: 
     defaults, wrong = _read_defaults(value)
     jobs_at_top = {entry.path[0] for entry in jobs if len(entry.path) == 1}
     groups, wrong_groups = read_groups(None if GROUPS_KEY in jobs_at_top else value.get(GROUPS_KEY))
-    alerting, wrong_alerting = read_alerting(None if ALERTING_KEY in jobs_at_top else value.get(ALERTING_KEY))
-    return FileEntries(tuple(jobs), defaults, groups, (*findings, *wrong, *wrong_groups, *wrong_alerting), alerting)
+    alerting = read_alerting(None if ALERTING_KEY in jobs_at_top else value.get(ALERTING_KEY))
+    found = (*findings, *wrong, *wrong_groups, *alerting.findings)
+    return FileEntries(tuple(jobs), defaults, groups, found, alerting)
 
 
 def _read_top_level(value: dict[str, Any]) -> FileEntries:

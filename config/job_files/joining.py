@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from config.documents.document import Document
 from config.errors import ConfigurationError
 from config.job_files.alerting.checks import find_alerting_problems, find_alerting_warnings
-from config.job_files.alerting.joining import LocatedEntry, join_alerting
+from config.job_files.alerting.context import LocatedEntry
+from config.job_files.alerting.joining import join_alerting
+from config.job_files.alerting.section import InvalidEntry
 from config.job_files.groups import DeclaredGroup, check_membership
 from config.job_files.job_set import ExternalUse, JobSet, LocatedExternalUse
 from jobs.definition import JobDefinition
+from jobs.definition.alerting.definitions import AlertingDefinitions
 from jobs.definition.dependency_graph import DependencyGraph, DependencyProblem
 from jobs.policies.circuit import CircuitConflict, find_circuit_conflicts
 from jobs.policies.concurrency_groups import GroupConflict, find_group_conflicts
@@ -77,10 +80,11 @@ class FileJobs:
     """Names of the jobs of which something is wrong."""
     is_readable: bool = True
     alerting: tuple[LocatedEntry, ...] = ()
+    invalid_alerting: tuple[InvalidEntry, ...] = ()
 
 
-def join_files(files: Iterable[FileJobs], *, has_all_alerting: bool = True) -> JobSet:
-    """All files' jobs. `has_all_alerting`: false if these are some files alone, without the alerting of others.
+def join_files(files: Iterable[FileJobs], *, alerting_in_force: AlertingDefinitions | None = None) -> JobSet:
+    """All files' jobs. `alerting_in_force`: what all job files define, if these are some files alone.
 
     Raises:
         ConfigurationError: a file has a problem, a name is defined twice, a job depends on an unknown job or on itself,
@@ -109,8 +113,14 @@ def join_files(files: Iterable[FileJobs], *, has_all_alerting: bool = True) -> J
     problems += [problem for _, problem in find_disagreements(found)]
     strangers = check_membership(found.values(), groups)
     problems += strangers.problems
-    entries = [entry for file in files for entry in file.alerting]
-    alerting = join_alerting(entries, found, broken, is_complete=are_readable and has_all_alerting)
+    alerting = join_alerting(
+        (entry for file in files for entry in file.alerting),
+        found,
+        broken=broken,
+        invalid=(one for file in files for one in file.invalid_alerting),
+        is_complete=are_readable,
+        in_force=alerting_in_force,
+    )
     problems += [*alerting.problems, *find_alerting_problems(alerting.context)]
     members = [one for name, one in found.items() if name not in strangers.rejected_jobs]
     jobs = JobSet(
@@ -119,7 +129,7 @@ def join_files(files: Iterable[FileJobs], *, has_all_alerting: bool = True) -> J
         warnings=(*warnings, *strangers.warnings, *find_alerting_warnings(alerting.context)),
         uses=tuple(locate_uses(members)),
         groups=tuple(groups),
-        alerting=alerting.context.definitions,
+        alerting=alerting.own,
     )
     if problems:
         raise ConfigurationError(problems, jobs)

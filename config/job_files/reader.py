@@ -16,7 +16,7 @@ from pathlib import Path, PurePath
 import config
 from config.documents.document import Document, UnreadableFile, parse_document, read_file
 from config.errors import ConfigurationError
-from config.job_files.alerting.joining import LocatedEntry
+from config.job_files.alerting.context import LocatedEntry
 from config.job_files.definitions import DefinedJob, DefinitionContext, define_job
 from config.job_files.entries import find_entries, find_job_name
 from config.job_files.groups import GROUPS_KEY, DeclaredGroup
@@ -186,8 +186,15 @@ def check_document(
         DeclaredGroup(name, members, document.file, document.entry_line_of((GROUPS_KEY, name)))
         for name, members in entries.groups.items()
     )
-    alerting = tuple(LocatedEntry(one, lines) for one in entries.alerting)
-    return FileJobs(tuple(jobs), problems, _sort_problems(document, warnings), groups, tuple(broken), alerting=alerting)
+    return FileJobs(
+        tuple(jobs),
+        problems,
+        _sort_problems(document, warnings),
+        groups,
+        tuple(broken),
+        alerting=tuple(LocatedEntry(one, lines) for one in entries.alerting.entries),
+        invalid_alerting=entries.alerting.invalid,
+    )
 
 
 def _locate_problems(document: Document, findings: Iterable[Finding]) -> tuple[Problem, ...]:

@@ -14,6 +14,7 @@ from config.job_files.job_set import JobSet
 from config.job_files.joining import FileJobs, join_files, locate_by_origin
 from config.job_files.reader import parse_file
 from jobs.definition import JobDefinition
+from jobs.definition.alerting.definitions import NO_ALERTING, AlertingDefinitions
 from jobs.problems import Problem
 from jobs.schedules import Schedule
 
@@ -26,11 +27,12 @@ def read_unsaved_jobs(
     is_json: bool,
     find_related: Callable[[Sequence[JobDefinition]], Iterable[tuple[JobDefinition, str]]],
     default_schedule: Schedule | None,
+    alerting_in_force: AlertingDefinitions = NO_ALERTING,
 ) -> tuple[JobSet, tuple[Problem, ...]]:
     """Return the valid jobs of a document, and everything that is wrong with the others.
 
     `find_related`: returns the jobs in force, with their origins, to which these jobs refer. One that has the name of
-    a job of the document is ignored.
+    a job of the document is ignored. `alerting_in_force`: what the job files define, such as channels.
     """
     shown = _JSON_NAME if is_json else _YAML_NAME
     file = parse_file(content, shown, "", None, PartInterner(), default_schedule, os.environ)
@@ -43,7 +45,7 @@ def read_unsaved_jobs(
     ]
     problems: tuple[Problem, ...] = ()
     try:
-        jobs = join_files([FileJobs(jobs=tuple(others)), file], has_all_alerting=False)
+        jobs = join_files([FileJobs(jobs=tuple(others)), file], alerting_in_force=alerting_in_force)
     except ConfigurationError as error:
         problems, jobs = error.problems, error.usable or JobSet()
     found = {job.name: job for job in jobs if job.name in own}

@@ -37,18 +37,22 @@ class DefinitionReviewer(Protocol):
 
 
 def find_related_jobs(jobs: Sequence[JobDefinition], snapshot: JobSnapshot) -> Iterator[CatalogJob]:
-    """Yield the jobs in force that these depend on, at any distance, and the members of their groups."""
+    """Yield the jobs in force that these depend on or have as parents, at any distance, and members of their groups."""
     found: dict[str, CatalogJob] = {}
-    left = [dependency.job for job in jobs for dependency in job.depends_on]
+    left = [name for job in jobs for name in _references_of(job)]
     while left:
         entry = snapshot.find_job(left.pop())
         if entry is not None and entry.job.name not in found:
             found[entry.job.name] = entry
-            left += [dependency.job for dependency in entry.job.depends_on]
+            left += _references_of(entry.job)
     groups = frozenset[str]().union(*map(_groups_of, jobs))
     if groups:
         found |= {entry.job.name: entry for entry in snapshot if _groups_of(entry.job) & groups}
     yield from found.values()
+
+
+def _references_of(job: JobDefinition) -> list[str]:
+    return [*(dependency.job for dependency in job.depends_on), *job.alert_parent]
 
 
 def _groups_of(job: JobDefinition) -> frozenset[str]:

@@ -33,29 +33,47 @@ class AlertingEntry:
     path: KeyPath
 
 
-def read_alerting(value: Any) -> tuple[tuple[AlertingEntry, ...], tuple[Finding, ...]]:
+@dataclass(frozen=True, slots=True)
+class InvalidEntry:
+    """An entry with problems. References to it are not wrong. `name`: empty if no entry of the part can be read."""
+
+    part: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SectionEntries:
+    entries: tuple[AlertingEntry, ...] = ()
+    invalid: tuple[InvalidEntry, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+def read_alerting(value: Any) -> SectionEntries:
     """Return the valid entries of the section, and everything that is wrong with the others."""
     if value is None:
-        return (), ()
+        return SectionEntries()
     from jobs.definition.alerting.registry import PARTS_BY_KEY  # perf: loads the models of all parts
 
     path: KeyPath = (ALERTING_KEY,)
     if not isinstance(value, dict):
-        return (), (Finding(path, "is not a mapping of keys to values", f"its keys are {', '.join(PARTS_BY_KEY)}"),)
+        wrong = Finding(path, "is not a mapping of keys to values", f"its keys are {', '.join(PARTS_BY_KEY)}")
+        return SectionEntries((), tuple(InvalidEntry(key, "") for key in PARTS_BY_KEY), (wrong,))
     known = tuple(PARTS_BY_KEY)
     unknown = [key for key in value if key not in PARTS_BY_KEY]
     findings = list(list_key_findings(unknown, lambda key: _unknown_key(key, known), path))
     entries: list[AlertingEntry] = []
+    invalid: dict[InvalidEntry, None] = {}
     for key, part in PARTS_BY_KEY.items():
         for read in _read_part(part, value.get(key), (*path, key)):
             if isinstance(read, Finding):
                 findings.append(read)
+                invalid[InvalidEntry(key, str(read.path[2]) if len(read.path) > 2 and part.is_named else "")] = None
             else:
                 entries.append(read)
     if len(findings) > MOST_LISTED_PROBLEMS:
         more = f"has {len(findings) - MOST_LISTED_PROBLEMS} more problems, which are not listed"
         findings[MOST_LISTED_PROBLEMS:] = [Finding(path, more)]
-    return tuple(entries), tuple(findings)
+    return SectionEntries(tuple(entries), tuple(invalid), tuple(findings))
 
 
 def _unknown_key(key: str, known: tuple[str, ...]) -> Finding:

@@ -72,7 +72,11 @@ class ProgramDefinitionReviewer:
             return [(entry.job, entry.origin) for entry in find_related_jobs(jobs, snapshot)]
 
         return read_unsaved_jobs(
-            content, is_json=is_json, find_related=find_related, default_schedule=self._default_schedule
+            content,
+            is_json=is_json,
+            find_related=find_related,
+            default_schedule=self._default_schedule,
+            alerting_in_force=snapshot.alerting,
         )
 
     async def _find_unavailable_secrets(self, uses: Iterable[LocatedExternalUse]) -> tuple[Problem, ...]:

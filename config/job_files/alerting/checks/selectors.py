@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from config.job_files.alerting.joining import AlertingContext
+from config.job_files.alerting.context import AlertingContext
 from jobs.alerting.selectors import AlertSelector
 from jobs.definition.alerting.job_alerts import find_selecting_entry
 from jobs.problems import Problem
