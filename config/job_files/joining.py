@@ -92,18 +92,11 @@ def join_files(files: Iterable[FileJobs], *, alerting_in_force: AlertingDefiniti
             a group whose declaration does not admit it, or the sections `alerting` are wrong together.
     """
     files = list(files)
-    found: dict[str, LocatedJob] = {}
-    problems: list[Problem] = []
+    found, problems = _collect_jobs(files)
     warnings = [warning for file in files for warning in file.warnings]
     groups = [group for file in files for group in file.groups]
     broken = {name for file in files for name in file.invalid_names}
     are_readable = all(file.is_readable for file in files)
-    for file in files:
-        problems += file.problems
-        for one in file.jobs:
-            first = found.setdefault(one.job.name, one)
-            if first is not one:
-                problems.append(_defined_twice(first, one))
     problems += [
         locate_dependency_problem(wrong, found)
         for wrong in find_wrong_dependencies(found, broken)
@@ -134,6 +127,19 @@ def join_files(files: Iterable[FileJobs], *, alerting_in_force: AlertingDefiniti
     if problems:
         raise ConfigurationError(problems, jobs)
     return jobs
+
+
+def _collect_jobs(files: Iterable[FileJobs]) -> tuple[dict[str, LocatedJob], list[Problem]]:
+    """Return the jobs by name, and the problems of single files with those of names that are defined twice."""
+    found: dict[str, LocatedJob] = {}
+    problems: list[Problem] = []
+    for file in files:
+        problems += file.problems
+        for one in file.jobs:
+            first = found.setdefault(one.job.name, one)
+            if first is not one:
+                problems.append(_defined_twice(first, one))
+    return found, problems
 
 
 def find_wrong_dependencies(
