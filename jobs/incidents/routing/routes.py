@@ -39,7 +39,11 @@ ChannelNames = Annotated[
     Field(max_length=MAX_CHANNELS_OF_ROUTE),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
-PeriodList = Annotated[tuple[PeriodDefinition, ...], BeforeValidator(_as_list), Field(max_length=MAX_PERIODS_OF_ROUTE)]
+PeriodList = Annotated[
+    tuple[PeriodDefinition, ...],
+    BeforeValidator(_as_list, json_schema_input_type=PeriodDefinition | tuple[PeriodDefinition, ...]),
+    Field(max_length=MAX_PERIODS_OF_ROUTE),
+]
 
 
 class RouteTimes(FrozenModel):
