@@ -33,7 +33,7 @@ def dev(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     loader.exec_module(module)
-    for name in ("requirements.txt", "requirements-dev.txt"):
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-setup.txt"):
         (tmp_path / name).write_text(f"# {name}\n")
     monkeypatch.setattr(module, "ROOT", tmp_path)
     return module
@@ -208,6 +208,58 @@ def test_pip_takes_over_where_uv_fails(dev: ModuleType, tmp_path: Path, monkeypa
     monkeypatch.setattr(dev, "install_with_pip", lambda folder, requirements, python, anew: used.append(requirements))
     dev.install(tmp_path / ".venv", "requirements.txt", sys.executable, anew=True)
     assert used == ["requirements.txt"]
+
+
+class Installer:
+    """Plays a Python whose pip has this configuration and installs, or not, a uv that creates environments."""
+
+    def __init__(self, dev: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._dev, self._folder, self._monkeypatch = dev, folder, monkeypatch
+        self.calls = folder / "calls.txt"
+        monkeypatch.setenv("PATH", "/usr/bin:/bin")
+        monkeypatch.setattr(dev, "install_with_pip", self._with_pip)
+
+    def _with_pip(self, *_: Any) -> None:
+        with self.calls.open("a") as calls:
+            calls.write("installed with pip\n")
+
+    def install(self, *, configuration: str = "", works: bool = True) -> list[str]:
+        """Install an environment; what was called for it."""
+        uv = script(self._folder, "uv.sh", f'echo "uv $1 $2" >> {self.calls}')
+        place = f'cp {uv} "$(dirname "$0")/uv"' if works else "exit 1"
+        pip = script(
+            self._folder,
+            "pip.sh",
+            f'echo "pip $3 $4" >> {self.calls}\ncase "$3" in config) echo "{configuration}";; *) {place};; esac',
+        )
+        venv = f'mkdir -p "$4/bin" && cp {pip} "$4/bin/python"'
+        self._dev.install(
+            self._folder / ".venv", "requirements.txt", str(script(self._folder, "python", venv)), anew=True
+        )
+        return self.calls.read_text().splitlines()
+
+
+@pytest.fixture
+def installer(dev: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installer:
+    return Installer(dev, tmp_path, monkeypatch)
+
+
+def test_pip_installs_a_uv_where_none_is_on_the_path_and_this_one_the_rest(installer: Installer) -> None:
+    assert installer.install() == ["pip config list", "pip install --quiet", "uv venv --quiet", "uv pip sync"]
+
+
+def test_a_uv_is_installed_once(installer: Installer) -> None:
+    before = installer.install()
+    assert installer.install()[len(before) :] == ["uv venv --quiet", "uv pip sync"]
+
+
+def test_pip_installs_all_where_its_configuration_names_an_index(installer: Installer) -> None:
+    expected = ["pip config list", "installed with pip"]
+    assert installer.install(configuration="global.index-url='https://mirror.example'") == expected
+
+
+def test_pip_installs_all_where_it_cannot_install_uv(installer: Installer) -> None:
+    assert installer.install(works=False) == ["pip config list", "pip install --quiet", "installed with pip"]
 
 
 @pytest.mark.parametrize(("installable", "ends"), [(True, False), (False, True)])
