@@ -73,7 +73,7 @@ class DefinitionMessageSource:
 
     async def read_details(self, incident: Incident, transition: Transition, channel: str) -> MessageDetails:
         """Return what is known, soon. Raises nothing."""
-        zone = self._find_zone(channel)
+        zone = self.find_templates(channel).zone
         subject = _find_subject(self._catalog.snapshot, incident)
         history, held_back = FailureHistory(), ""
         changes: tuple[str, ...] = ()
@@ -97,25 +97,23 @@ class DefinitionMessageSource:
             changes=changes,
             tags=subject.tags or history.tags,
             runbook=subject.rule.runbook if subject.rule is not None else "",
-            link=f"{self._public_url}/api/incidents/{incident.id}" if self._public_url else "",
+            link=self.find_link(incident.id),
             also_notified=_list_others(incident, channel),
             zone=zone,
             held_back=held_back,
         )
 
     def find_templates(self, channel: str) -> MessageTemplates:
-        own, default = self._find_sections(channel)
-        return MessageTemplates(own.title or default.title, own.text or default.text)
-
-    def _find_zone(self, channel: str) -> tzinfo:
-        own, default = self._find_sections(channel)
-        zone = own.timezone or default.timezone
-        return UTC if zone is None else zone.info
-
-    def _find_sections(self, channel: str) -> tuple[TemplatesSection, TemplatesSection]:
         templates = self._catalog.snapshot.alerting.templates
         default = templates.get(DEFAULT_TEMPLATES, _NO_TEMPLATES)
-        return templates.get(channel, default), default
+        own = templates.get(channel, default)
+        zone = own.timezone or default.timezone
+        return MessageTemplates(
+            own.title or default.title, own.text or default.text, UTC if zone is None else zone.info
+        )
+
+    def find_link(self, incident: str) -> str:
+        return f"{self._public_url}/api/incidents/{incident}" if self._public_url else ""
 
     async def _read_changes(
         self, incident: Incident, transition: Transition, entry: CatalogJob, history: FailureHistory, zone: tzinfo

@@ -1,21 +1,24 @@
 """Which rows form the next messages. Pure.
 
 The rows of an incident in a channel stay in order: while the first one waits for its next attempt, the others wait with
-it, and form one message together when it is sent.
+it, and form one message together when it is sent. The rows of digests of several incidents form one message, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 
 from jobs.notifications.outbox import ChannelState, OutboxRow
 
 Batch = tuple[OutboxRow, ...]
-"""Rows of one incident in order, sent as one message."""
+"""Rows of one incident in order, or of several incidents in a digest, sent as one message."""
 
 MAX_BATCH = 30
 """Rows of a message. A transaction has 100 rows: a deleted one, a new one and a decision for each of these."""
+MAX_DIGEST = 300
+"""Rows of a digest. Its result is recorded in several transactions."""
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 def form_batches(rows: Sequence[OutboxRow], state: ChannelState, now: datetime) -> list[Batch]:
@@ -24,15 +27,24 @@ def form_batches(rows: Sequence[OutboxRow], state: ChannelState, now: datetime) 
     The message that a process was sending when it was killed comes first, of the same rows.
     """
     interrupted = find_interrupted(rows, state)
-    groups: dict[str, list[OutboxRow]] = {}
-    for row in rows:
-        groups.setdefault(_group_of(row), []).append(row)
-    if interrupted:
+    groups = _group(rows)
+    for row in interrupted:
         # Later rows of the incident wait for the next pass.
-        del groups[_group_of(interrupted[0])]
-    due = [_due_rows(group, now) for group in groups.values()]
-    batches = sorted((batch for batch in due if batch), key=lambda batch: (batch[0].attempts, batch[0].key))
-    return [interrupted, *batches] if interrupted else batches
+        groups.pop(_group_of(row), None)
+    waits = _digest_waits(rows)
+    due: list[Batch] = []
+    digests: dict[tuple[str, ...], Batch] = {}
+    for group in groups.values():
+        batch = _due_rows(group, waits, now)
+        if _is_digest(batch):
+            digests[group[0].instead_of] = digests.get(group[0].instead_of, ()) + batch
+        elif batch:
+            due.append(batch)
+    due += [
+        batch[start : start + MAX_DIGEST] for batch in digests.values() for start in range(0, len(batch), MAX_DIGEST)
+    ]
+    due.sort(key=lambda batch: (batch[0].attempts, batch[0].key))
+    return [interrupted, *due] if interrupted else due
 
 
 def find_interrupted(rows: Sequence[OutboxRow], state: ChannelState) -> Batch:
@@ -43,10 +55,20 @@ def find_interrupted(rows: Sequence[OutboxRow], state: ChannelState) -> Batch:
 
 def find_next_due(rows: Sequence[OutboxRow]) -> datetime | None:
     """Return when the first of the rows is due, considering the order within incidents."""
-    heads: dict[str, datetime] = {}
+    waits = _digest_waits(rows)
+    return min((_next_due(group, waits) for group in _group(rows).values()), default=None)
+
+
+def list_incidents(batch: Batch) -> list[str]:
+    """Return the incidents of the message: several in a digest."""
+    return list(dict.fromkeys(row.notification.incident for row in batch))
+
+
+def _group(rows: Sequence[OutboxRow]) -> dict[str, list[OutboxRow]]:
+    groups: dict[str, list[OutboxRow]] = {}
     for row in rows:
-        heads.setdefault(_group_of(row), row.due_at)
-    return min(heads.values(), default=None)
+        groups.setdefault(_group_of(row), []).append(row)
+    return groups
 
 
 def _group_of(row: OutboxRow) -> str:
@@ -54,8 +76,27 @@ def _group_of(row: OutboxRow) -> str:
     return "\n".join((row.notification.incident, *row.instead_of))
 
 
-def _due_rows(group: Sequence[OutboxRow], now: datetime) -> Batch:
-    if group[0].due_at > now:
+def _is_digest(rows: Iterable[OutboxRow]) -> bool:
+    return all(row.notification.is_digest for row in rows)
+
+
+def _digest_waits(rows: Sequence[OutboxRow]) -> dict[tuple[str, ...], datetime]:
+    """Return until when a digest that has failed waits: all of it with the row that has the back-off."""
+    waits: dict[tuple[str, ...], datetime] = {}
+    for row in rows:
+        if row.notification.is_digest and row.next_attempt_at is not None:
+            waits[row.instead_of] = max(waits.get(row.instead_of, row.next_attempt_at), row.next_attempt_at)
+    return waits
+
+
+def _next_due(group: Sequence[OutboxRow], waits: dict[tuple[str, ...], datetime]) -> datetime:
+    """What is due at once takes along what waits for a digest before it."""
+    due_at = group[0].next_attempt_at or min(row.notification.due_at for row in group)
+    return max(due_at, waits.get(group[0].instead_of, _LONG_AGO)) if _is_digest(group) else due_at
+
+
+def _due_rows(group: Sequence[OutboxRow], waits: dict[tuple[str, ...], datetime], now: datetime) -> Batch:
+    if _next_due(group, waits) > now:
         return ()
-    until = next((at for at, row in enumerate(group) if row.notification.due_at > now), len(group))
-    return tuple(group[: min(until, MAX_BATCH)])
+    last = max((at for at, row in enumerate(group) if row.notification.due_at <= now), default=-1)
+    return tuple(group[: min(last + 1, MAX_BATCH)])

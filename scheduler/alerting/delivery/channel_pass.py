@@ -18,14 +18,15 @@ from jobs.incidents.values import TransitionKind
 from jobs.notifications.outbox import ChannelState, ChannelThread, OutboxChanges, OutboxRow
 from jobs.notifications.port import Sender, SendFailed, SentReference
 from jobs.ports import Clock
-from scheduler.alerting.delivery.batches import Batch, find_next_due, form_batches
-from scheduler.alerting.delivery.composing import compose_message, find_earlier_error
+from scheduler.alerting.delivery.batches import Batch, find_next_due, form_batches, list_incidents
+from scheduler.alerting.delivery.composing import compose_message, find_earlier_error, list_latest
 from scheduler.alerting.delivery.outcomes import (
     give_up_batch,
     move_batch,
     pause_channel,
     record_failure,
     record_success,
+    split_changes,
 )
 from scheduler.alerting.delivery.policy import DeliveryPolicy, is_exhausted
 from scheduler.alerting.delivery.port import ChannelDirectory, MessageRenderer, OutboxStore
@@ -119,11 +120,15 @@ class _ChannelPass:
 
     async def _deliver(self, batch: Batch, rest: list[Batch]) -> bool:
         """Send a message and record the result. Return whether the channel can get another one."""
-        thread = await self._tools.store.read_thread(self._state.channel, batch[0].notification.incident)
-        if (follows := self._find_moved_to(batch, thread)) is not None:
-            reason = f"the opening was sent to {follows}, because {self._state.channel} failed"
-            await self._commit(self._plan_next(move_batch(self._state, batch, follows, reason, self._now), rest))
-            return True
+        for incident in list_incidents(batch):
+            part = tuple(row for row in batch if row.notification.incident == incident)
+            thread = await self._tools.store.read_thread(self._state.channel, incident)
+            if (follows := self._find_moved_to(part, thread)) is not None:
+                reason = f"the opening was sent to {follows}, because {self._state.channel} failed"
+                if left := tuple(row for row in batch if row not in part):
+                    rest.insert(0, left)
+                await self._commit(self._plan_next(move_batch(self._state, part, follows, reason, self._now), rest))
+                return True
         sender = self._tools.channels.find_sender(self._state.channel)
         if sender is None:
             missing = f"the channel {self._state.channel} is not defined"
@@ -140,10 +145,16 @@ class _ChannelPass:
     async def _send(self, sender: Sender, batch: Batch, thread: ChannelThread | None) -> SentReference | None:
         """Raises SendFailed; StoreError, which is not a failure of the channel."""
         limit = self._tools.policy.send_timeout.total_seconds()
-        reference = SentReference(thread.reference) if thread and thread.reference else None
+        latest = list_latest(batch)
+        is_reply = len(latest) == 1 and thread is not None and bool(thread.reference)
+        reference = SentReference(thread.reference) if is_reply and thread is not None else None
+        renderer, earlier = self._tools.renderer, find_earlier_error(batch)
         try:
             async with asyncio.timeout(limit):
-                rendered = await self._tools.renderer.render(batch[-1].notification, find_earlier_error(batch))
+                if len(latest) > 1:
+                    rendered = await renderer.render_digest(latest, earlier)
+                else:
+                    rendered = await renderer.render(latest[0], earlier)
                 return await sender.send(compose_message(rendered, batch), reference) or reference
         except (SendFailed, StoreError):
             raise
@@ -208,13 +219,16 @@ class _ChannelPass:
 
     async def _commit(self, changes: OutboxChanges) -> None:
         """Store the changes. A short outage of the store must not send the message again."""
+        for part in split_changes(changes, self._state):
+            self._state = await self._commit_part(replace(part, channel=replace(part.channel, etag=self._state.etag)))
+
+    async def _commit_part(self, changes: OutboxChanges) -> ChannelState:
         for wait in _COMMIT_WAITS_S:
             try:
-                self._state = await self._tools.store.commit(changes)
-                return
+                return await self._tools.store.commit(changes)
             except StoreUnavailable:
                 await self._tools.clock.sleep(wait)
-        self._state = await self._tools.store.commit(changes)
+        return await self._tools.store.commit(changes)
 
     @property
     def _now(self) -> datetime:

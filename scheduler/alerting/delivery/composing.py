@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+from jobs.incidents.values import Notification
 from jobs.notifications.message import Message
 from scheduler.alerting.delivery.batches import Batch
 
@@ -14,8 +15,13 @@ def find_earlier_error(batch: Batch) -> str:
     return _find_error(batch) if len(batch) > 1 else ""
 
 
+def list_latest(batch: Batch) -> list[Notification]:
+    """Return the latest notification of each incident, in order."""
+    return list({row.notification.incident: row.notification for row in batch}.values())
+
+
 def compose_message(rendered: Message, batch: Batch) -> Message:
-    """Return the message of the batch. `rendered`: that of its last notification."""
+    """Return the message of the batch. `rendered`: that of its last notification, or of the digest."""
     notices = [text for text in (_describe_fallback(batch), _describe_delay(batch)) if text]
     return replace(rendered, text="\n".join((*notices, rendered.text)), dedup_key=batch[-1].dedup_key)
 
@@ -30,6 +36,8 @@ def _describe_fallback(batch: Batch) -> str:
 
 def _describe_delay(batch: Batch) -> str:
     """Describe what the message covers. The rendered text contains the error of earlier messages."""
+    if len(batch) > 1 and all(row.notification.is_digest for row in batch):
+        return ""
     if len(batch) > 1:
         kinds = (f"{row.notification.kind.replace('_', ' ')} {_clock(row.notification.due_at)}" for row in batch)
         return f"Covers {len(batch)} transitions: {', '.join(kinds)}."

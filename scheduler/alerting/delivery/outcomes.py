@@ -8,8 +8,11 @@ from datetime import datetime
 from jobs.incidents.values import AlertDecision
 from jobs.notifications.outbox import ChannelState, ChannelThread, OutboxChanges, OutboxRow, UndeliveredNotification
 from jobs.notifications.port import SendFailed, SentReference
-from scheduler.alerting.delivery.batches import Batch
+from scheduler.alerting.delivery.batches import Batch, list_incidents
 from scheduler.alerting.delivery.policy import DeliveryPolicy, FailureVerdict, compute_backoff, judge_failure
+
+_DIGEST_ROWS = 20
+"""Of a transaction. Each can be deleted and inserted, and have a thread and a decision."""
 
 
 def record_success(state: ChannelState, batch: Batch, reference: SentReference | None, now: datetime) -> OutboxChanges:
@@ -25,9 +28,11 @@ def record_success(state: ChannelState, batch: Batch, reference: SentReference |
         retry_at=None,
         delivered=state.delivered + 1,
     )
+    # A digest is not the first message of any of its incidents.
     thread = ChannelThread(state.channel, last.incident, reference.value if reference else "")
+    threads = () if len(list_incidents(batch)) > 1 else (thread,)
     decisions = tuple(_decide(row, "delivered", _describe_sent(row, batch), now) for row in batch)
-    return OutboxChanges(healthy, deleted=batch, threads=(thread,), decisions=decisions)
+    return OutboxChanges(healthy, deleted=batch, threads=threads, decisions=decisions)
 
 
 def record_failure(
@@ -82,7 +87,7 @@ def move_batch(state: ChannelState, batch: Batch, fallback: str, error: str, now
         replace(state, sending=()),
         deleted=batch,
         inserted=moved,
-        threads=(ChannelThread(state.channel, batch[0].notification.incident, moved_to=fallback),),
+        threads=tuple(ChannelThread(state.channel, each, moved_to=fallback) for each in list_incidents(batch)),
         decisions=tuple(_decide(row, "moved_to_fallback", text, now) for row in batch),
     )
 
@@ -97,6 +102,33 @@ def give_up_batch(state: ChannelState, batch: Batch, error: str, now: datetime) 
             UndeliveredNotification(row.notification, (*row.instead_of, state.channel), now, error) for row in batch
         ),
     )
+
+
+def split_changes(changes: OutboxChanges, current: ChannelState) -> list[OutboxChanges]:
+    """Return the transactions of a result: a digest has more rows than one transaction.
+
+    Until the last one, the channel stays as it is, with the remaining rows as those whose message is being sent: after
+    a crash they form a message with the same deduplication key again. `current`: the state in the store.
+    """
+    rows = changes.deleted
+    if len(list_incidents(rows)) <= 1:
+        return [changes]
+    parts = []
+    for start in range(0, len(rows), _DIGEST_ROWS):
+        some = slice(start, start + _DIGEST_ROWS)
+        left = tuple(row.key for row in rows[start + _DIGEST_ROWS :])
+        incidents = frozenset(list_incidents(rows[some]))
+        parts.append(
+            OutboxChanges(
+                replace(current, sending=left) if left else changes.channel,
+                deleted=rows[some],
+                inserted=changes.inserted[some],
+                threads=tuple(each for each in changes.threads if each.incident in incidents),
+                decisions=changes.decisions[some],
+                dead_letters=changes.dead_letters[some],
+            )
+        )
+    return parts
 
 
 def _describe_sent(row: OutboxRow, batch: Batch) -> str:

@@ -31,7 +31,7 @@ class DeliveryPolicy:
     fallback_after: timedelta = timedelta(minutes=20)
     max_attempts: int = 10
     give_up_after: timedelta = timedelta(hours=24)
-    rows_per_pass: int = 80
+    rows_per_pass: int = 1000
 
 
 class FailureVerdict(StrEnum):

@@ -38,6 +38,10 @@ class OutboxStore(Protocol):
 
 
 class MessageRenderer(Protocol):
+    async def render_digest(self, notifications: Sequence[Notification], earlier: str) -> Message:
+        """Return the message about several incidents. `notifications`: the latest one of each. Raises as `render`."""
+        ...
+
     async def render(self, notification: Notification, earlier: str) -> Message:
         """Return the message of the transition with what is known now. Uses a default text if a template fails.
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, tzinfo
 from typing import Protocol
 
 from jobs.fast_frozen import fast_frozen
@@ -11,6 +13,7 @@ from jobs.incidents.values import Incident, Notification, Transition
 from jobs.notifications.message import Message
 from jobs.notifications.port import SendFailed
 from jobs.notifications.templates.details import MessageDetails
+from jobs.notifications.templates.digest_message import DigestEntry, make_digest
 from jobs.notifications.templates.incident_message import make_message
 from jobs.notifications.templates.sandbox import TemplateProblem
 from scheduler.stores.alerting.incident_log import IncidentLog
@@ -22,10 +25,11 @@ _PAGE = 200
 
 @fast_frozen(frozen=True, slots=True)
 class MessageTemplates:
-    """Of a channel; None: the default."""
+    """Of a channel; None: the default. `zone`: of the times in its messages."""
 
     title: str | None = None
     text: str | None = None
+    zone: tzinfo = UTC
 
 
 class MessageSource(Protocol):
@@ -36,6 +40,10 @@ class MessageSource(Protocol):
         ...
 
     def find_templates(self, channel: str) -> MessageTemplates: ...
+
+    def find_link(self, incident: str) -> str:
+        """Return the URL of an incident; empty if the program has no public address."""
+        ...
 
 
 class StoredIncidentRenderer:
@@ -65,6 +73,15 @@ class StoredIncidentRenderer:
                 "could not render the templates of channel %s: %s; the default is used", notification.channel, problem
             )
             return make_message(incident, transition, notification, details)
+
+    async def render_digest(self, notifications: Sequence[Notification], earlier: str) -> Message:
+        found = [await self._incidents.find(each.incident) for each in notifications]
+        entries = [DigestEntry(each, self._source.find_link(each.id)) for each in found if each is not None]
+        if not entries:
+            raise SendFailed("the incidents of the digest do not exist", is_permanent=True)
+        last = notifications[-1]
+        zone = self._source.find_templates(last.channel).zone
+        return make_digest(entries, last.channel, last.due_at, zone, earlier)
 
     async def _find_transition(self, notification: Notification) -> Transition:
         after = ""

@@ -154,6 +154,11 @@ class World:
             incident_key=notification.incident,
         )
 
+    async def render_digest(self, notifications: Sequence[Notification], earlier: str) -> Message:
+        last = await self.render(notifications[-1], earlier)
+        names = ", ".join(f"{each.incident} {each.kind}" for each in notifications)
+        return replace(last, incident="digest", title=f"DIGEST {names}")
+
     def tools(self, owner: str = "one") -> DeliveryTools:
         return DeliveryTools(self.outbox, self, self, self.clock, owner, policy=self.policy, jitter=lambda: 0.0)
 
@@ -165,10 +170,11 @@ class World:
         incident: str = "a",
         channel: str = "teams",
         after: float = 0,
+        is_digest: bool = False,
     ) -> None:
         """The engine stores a notification that is due `after` seconds from now."""
         due_at = self.clock.now() + timedelta(seconds=after)
-        self.outbox.add(Notification(incident, number, kind, channel, due_at))
+        self.outbox.add(Notification(incident, number, kind, channel, due_at, is_digest))
 
     async def deliver(self, channel: str = "teams", owner: str = "one") -> datetime | None:
         return await deliver_channel(self.tools(owner), channel)

@@ -23,6 +23,9 @@ class Source:
     async def read_details(self, _incident: Incident, _transition: Transition, _channel: str) -> MessageDetails:
         return MessageDetails(runbook="https://wiki.example.com/checkout")
 
+    def find_link(self, incident: str) -> str:
+        return f"https://scheduler.example.com/{incident}"
+
     def find_templates(self, _channel: str) -> MessageTemplates:
         return self.templates
 
