@@ -54,7 +54,7 @@ class Document:
         return _nearest_line(self._lines, path)
 
     def entry_line_of(self, path: KeyPath) -> int:
-        """Return the same for the two outermost levels, without reading the text again."""
+        """Return the same for the two outermost levels (below DETAILED_KEY three), without reading the text again."""
         return _nearest_line(self.entry_lines, path)
 
     def problem(self, finding: Finding) -> Problem:

@@ -9,6 +9,8 @@ from typing import Any
 from jobs.problems import KeyPath
 
 ENTRY_LEVELS = 2
+DETAILED_KEY = "alerting"
+"""The key at the top below which the lines of one level more are known: origins of its entries."""
 
 MAX_NESTING = 100
 """Levels of nesting that a file may have."""

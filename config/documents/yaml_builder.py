@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from config.documents.parse_result import MAX_NESTING, ParseError, too_deep_error
+from config.documents.parse_result import DETAILED_KEY, MAX_NESTING, ParseError, too_deep_error
 from jobs.problems import KeyPath, make_printable
 
 MAX_ALIASED_VALUES = 200_000
@@ -208,7 +208,8 @@ class YamlBuilder:
         return tuple(len(frame.container) if type(frame.container) is list else str(frame.key) for frame in self._stack)
 
     def _record_line(self, event: Any) -> None:
-        if len(self._stack) <= self._levels_with_lines:
+        depth = len(self._stack) - self._levels_with_lines
+        if depth <= 0 or (depth == 1 and self._stack[0].key == DETAILED_KEY):
             self.lines[self._path()].append(_line_of(event))
 
 

@@ -28,7 +28,7 @@ class LocatedEntry:
 
     @property
     def origin(self) -> str:
-        return f"{self.document.file}:{self.document.line_of(self.entry.path)}"
+        return f"{self.document.file}:{self.document.entry_line_of(self.entry.path)}"
 
     def problem(self, message: str, hint: str = "", *keys: str | int) -> Problem:
         """Return a problem at a key inside the entry."""

@@ -13,7 +13,7 @@ from jobs.fast_frozen import fast_frozen
 from jobs.formats.instants import format_instant
 from jobs.incidents.routing.rota import OnCall, Rota
 from jobs.incidents.routing.routes import Route
-from jobs.incidents.suppression.periods.spans import state_at
+from jobs.incidents.suppression.periods.spans import Periods, state_at, union_of
 from jobs.incidents.suppression.subjects import AlertSubject
 from jobs.incidents.values import Suppression, SuppressionKind
 
@@ -97,29 +97,50 @@ def channels_of(incident: AlertSubject, table: RoutingTable, now: datetime) -> R
     return RoutingResult(tuple(channels.values()), tuple(verdicts), min(changes, default=None))
 
 
-def find_unmatched_routes(table: RoutingTable, incidents: Sequence[AlertSubject]) -> Sequence[str]:
-    """Return the routes that no incident can reach, such as `route 3: all are matched by earlier routes`.
+@fast_frozen(frozen=True, slots=True)
+class UnmatchedRoute:
+    """A route that no incident can reach. `position`: among the routes, from 0."""
+
+    position: int
+    label: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.label}: {self.reason}"
+
+
+def find_unmatched_routes(table: RoutingTable, incidents: Sequence[AlertSubject]) -> Sequence[UnmatchedRoute]:
+    """Return the routes that no incident can reach, such as `route 3: it matches no alert of any job or group`.
 
     `incidents`: every job and group with each of its severities. Times do not matter: a route that matches at certain
     times only lets the later ones be reached.
     """
-    found: list[str] = []
+    found: list[UnmatchedRoute] = []
     left = list(incidents)
     for position, route in enumerate(table.routes):
-        matched = [each for each in left if route.match.matches(each)]
-        if not matched:
+        if not any(route.match.matches(each) for each in left):
             is_hidden = any(route.match.matches(each) for each in incidents)
-            reason = "earlier routes match all that it matches" if is_hidden else "it matches no job"
-            found.append(f"{route.label(position)}: {reason}")
+            reason = "earlier routes match all that it matches" if is_hidden else "it matches no alert"
+            found.append(UnmatchedRoute(position, route.label(position), reason))
         if not route.continue_ and not route.time.only:
             left = [each for each in left if not route.match.matches(each)]
     return found
 
 
-def find_unrouted(table: RoutingTable, incidents: Sequence[AlertSubject]) -> Sequence[AlertSubject]:
-    """Return the incidents that no route matches at every time, so that no channel might be notified."""
-    always = [route for route in table.routes if not route.time.only]
-    return [each for each in incidents if not any(route.match.matches(each) for route in always)]
+def find_uncovered_since(table: RoutingTable, incident: AlertSubject, now: datetime) -> tuple[bool, datetime | None]:
+    """Return whether there is a time at which no route matches, and its begin if some route matches at other times."""
+    times: list[Periods] = []
+    for route in table.routes:
+        if route.match.matches(incident):
+            if route.time.only_periods is None:
+                return False, None
+            times.append(route.time.only_periods)
+    if not times:
+        return True, None
+    state = state_at(union_of(times), now)
+    if not state.is_inside:
+        return True, now
+    return state.changes_at is not None, state.changes_at
 
 
 def _time_mismatch(route: Route, now: datetime, changes: list[datetime]) -> str:

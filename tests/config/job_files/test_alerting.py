@@ -206,7 +206,7 @@ def test_a_selector_without_a_job_is_a_warning(folder: Path) -> None:
         folder,
         JOB,
         "alerting:\n  rules:\n    - {select: {jobs: b}, alerts: []}\n    - {select: {all: true}, alerts: []}\n"
-        "    - {select: {jobs: a}, alerts: []}\n  groups:\n    g: {jobs: {jobs: c}}\n",
+        "    - {select: {jobs: a}, alerts: []}\n  groups:\n    g: {jobs: {jobs: c}, alerts: []}\n",
     )
     warnings = [f"{warning.line}: {warning.message}" for warning in jobs.warnings]
     assert warnings == [

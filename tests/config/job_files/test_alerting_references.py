@@ -148,3 +148,36 @@ def test_unsaved_jobs_cannot_name_what_no_file_defines(folder: Path) -> None:
 def test_an_unsaved_severity_fits_those_of_the_files(folder: Path) -> None:
     (only,) = unsaved(folder, "jobs: {}\nalerting: {severities: {x: {rank: 20}}}")
     assert "have the same rank 20" in only
+
+
+def warnings(folder: Path, *files: str) -> list[str]:
+    return [str(warning).removeprefix(f"{folder.name}/") for warning in read(folder, *files).warnings]
+
+
+def test_what_keeps_messages_from_being_sent_is_a_warning(folder: Path) -> None:
+    files = (
+        CHANNELS + "    old: {kind: ntfy, topic: old-topic}\n"
+        "  routes:\n    - {match: {kinds: tcp}, notify: team}\n    - {match: {severities: down}, notify: mail}\n"
+        "  windows:\n    - {name: w, select: {jobs: x}, schedule: '0 0 2 * * *', for: 1h}\n",
+        f"{JOB}    alerts: [{{when: degraded}}]\n  b:\n    check: {CHECK}\n",
+    )
+    hint = "change it, or remove it"
+    assert warnings(folder, *files) == [
+        "b.yaml:5: jobs.b: 1 enabled job has no alert rule, so that its failures are not reported: b; "
+        "add an entry to alerting.rules that selects them, or alerts: [] to a job that needs none",
+        "b.yaml:2: jobs.a: 1 rule notifies no channel: a/degraded; "
+        "add a route that matches at any time, or notify to the rule",
+        f"a.yaml:7: alerting.routes[0]: no message takes this route: it matches no alert; {hint}",
+        f"a.yaml:8: alerting.routes[1]: no message takes this route: it matches no alert; {hint}",
+        "a.yaml:10: alerting.windows[0].select: selects no job and no group of the files; "
+        "change it, or remove the window",
+        "a.yaml:5: alerting.channels.old: is used by no rule, route, rota or fallback; use it, or remove it",
+    ]
+
+
+def test_a_project_without_alerting_has_no_warning_about_it(folder: Path) -> None:
+    assert warnings(folder, JOB) == []
+
+
+def test_complete_alerting_has_no_warning(folder: Path) -> None:
+    assert warnings(folder, CHANNELS + "  routes:\n    - {notify: mail}\n", job("[{}]")) == []

@@ -15,6 +15,7 @@ from config.job_files.alerting.checks.channels import (
     find_unknown_channels_of_entries,
     find_wrong_fallbacks,
 )
+from config.job_files.alerting.checks.gaps import find_gaps
 from config.job_files.alerting.checks.groups import find_group_problems, find_job_with_name_of_group
 from config.job_files.alerting.checks.names import find_repeated_windows, find_unknown_rotas
 from config.job_files.alerting.checks.parents import find_parent_problems
@@ -46,7 +47,7 @@ _CHECKS: tuple[Callable[[AlertingContext], Iterator[Problem]], ...] = (
     find_unknown_selected_severities,
     find_repeated_windows,
 )
-_WARNINGS: tuple[Callable[[AlertingContext], Iterator[Problem]], ...] = (find_idle_selectors,)
+_WARNINGS: tuple[Callable[[AlertingContext], Iterator[Problem]], ...] = (find_idle_selectors, find_gaps)
 
 
 def find_alerting_problems(context: AlertingContext) -> tuple[Problem, ...]:

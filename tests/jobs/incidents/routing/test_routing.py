@@ -9,7 +9,7 @@ import pytest
 
 from jobs.incidents.routing.rota import parse_rota
 from jobs.incidents.routing.routes import Route
-from jobs.incidents.routing.routing import RoutingTable, channels_of, find_unmatched_routes, find_unrouted
+from jobs.incidents.routing.routing import RoutingTable, channels_of, find_uncovered_since, find_unmatched_routes
 from jobs.incidents.suppression.subjects import AlertSubject
 from jobs.incidents.values import Suppression, SuppressionKind
 from jobs.schedules import load_time_zone
@@ -145,11 +145,23 @@ def test_routes_that_nothing_reaches_are_found() -> None:
         {"name": "late", "match": {"tags": {"team": "payments"}}, "notify": "d"},
     )
 
-    assert find_unmatched_routes(routes, [CHECKOUT, SEARCH]) == [
-        "route 1: it matches no job",
+    assert [str(route) for route in find_unmatched_routes(routes, [CHECKOUT, SEARCH])] == [
+        "route 1: it matches no alert",
         "late: earlier routes match all that it matches",
     ]
-    assert list(find_unrouted(routes, [CHECKOUT, SEARCH])) == [SEARCH]
+
+
+def test_times_without_a_route_are_found() -> None:
+    match = {"match": {"tags": {"team": "payments"}}, "notify": "a"}
+    day = {"weekly": {"from": "08:00", "to": "18:00"}}
+    night = {"weekly": {"from": "18:00", "to": "08:00"}}
+
+    assert find_uncovered_since(table(match), CHECKOUT, NOON) == (False, None)
+    assert find_uncovered_since(table(match), SEARCH, NOON) == (True, None)
+    assert find_uncovered_since(table({**match, "time": {"only": [day, night]}}), CHECKOUT, NOON) == (False, None)
+    evening = NOON.replace(hour=18, minute=0)
+    assert find_uncovered_since(table({**match, "time": {"only": day}}), CHECKOUT, NOON) == (True, evening)
+    assert find_uncovered_since(table({**match, "time": {"only": day}}), CHECKOUT, evening) == (True, evening)
 
 
 @pytest.mark.parametrize(
