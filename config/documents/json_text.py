@@ -8,14 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-from config.documents.parse_result import (
-    DETAILED_KEY,
-    ENTRY_LEVELS,
-    MAX_NESTING,
-    ParsedText,
-    ParseError,
-    too_deep_error,
-)
+from config.documents.parse_result import MAX_NESTING, ParsedText, ParseError, entry_levels_at, too_deep_error
 from jobs.problems import KeyPath
 
 
@@ -142,7 +135,7 @@ class _EntryScanner:
         if not path or isinstance(path[-1], int):
             self._record_line(path, at)
         begin = self._text[at]
-        if len(path) >= ENTRY_LEVELS + (path[:1] == (DETAILED_KEY,)) or begin not in "{[":
+        if len(path) >= entry_levels_at(path) or begin not in "{[":
             return self._decode(self._text, at)[1]
         at, index = self._skip_blanks(at + 1), 0
         while self._text[at] not in "}]":

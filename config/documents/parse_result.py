@@ -37,3 +37,7 @@ class ParsedText:
 
 def too_deep_error(line: int | None = None) -> ParseError:
     return ParseError(f"is nested deeper than {MAX_NESTING} levels", line)
+
+
+def entry_levels_at(path: KeyPath) -> int:
+    return ENTRY_LEVELS + 1 if path[:1] == (DETAILED_KEY,) else ENTRY_LEVELS
