@@ -88,7 +88,7 @@ class SampleCondition(AlertCondition):
             return Verdict(None, "no run counts yet")
         bad = [sample for sample in samples[-threshold.window :] if self.is_bad(sample)]
         evidence = self._describe(series, bad, threshold)
-        if _is_met(series, is_firing, thresholds):
+        if is_met_by(series, is_firing, thresholds):
             return Verdict(True, evidence, series.failing_since(threshold))
         good = series.good_in_a_row
         latest = f"the latest {good} runs are good" if good > 1 else "the latest run is good"
@@ -106,7 +106,8 @@ class SampleCondition(AlertCondition):
         return f"{len(bad)} of the last {total} runs {did}{more}"
 
 
-def _is_met(series: Series, is_firing: bool, thresholds: Thresholds) -> bool:
+def is_met_by(series: Series, is_firing: bool, thresholds: Thresholds) -> bool:
+    """Return whether the samples of a series keep an alert firing, or open one that does not fire."""
     is_reached = thresholds.open_after.is_reached(series.bits)
     if thresholds.close_after is not None:
         is_closed = series.good_in_a_row >= thresholds.close_after

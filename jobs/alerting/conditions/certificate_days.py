@@ -29,7 +29,7 @@ class CertificateDaysCondition(AlertCondition):
 
     def is_bad(self, sample: Sample) -> bool:
         expires_at = sample.certificate_expires_at
-        return expires_at is not None and expires_at - sample.finished_at < self._limit
+        return expires_at is not None and expires_at - sample.finished_at < self.limit
 
     def judge(
         self, history: SampleHistory, facts: SubjectFacts, now: datetime, is_firing: bool, thresholds: Thresholds
@@ -38,10 +38,11 @@ class CertificateDaysCondition(AlertCondition):
         expires_at = next((each for each in found if each is not None), facts.certificate_expires_at)
         if expires_at is None:
             return Verdict(None, "no run has obtained a certificate")
-        is_met = expires_at - now < self._limit
+        is_met = expires_at - now < self.limit
         evidence = f"the certificate {describe_expiry(expires_at, now)}"
-        return Verdict(is_met, evidence, expires_at - self._limit if is_met else None)
+        return Verdict(is_met, evidence, expires_at - self.limit if is_met else None)
 
     @property
-    def _limit(self) -> timedelta:
+    def limit(self) -> timedelta:
+        """Return the time before the expiry from which on the condition is met."""
         return timedelta(days=self.certificate_days_below)

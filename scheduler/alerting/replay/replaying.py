@@ -1,0 +1,211 @@
+"""Runs a replay: from event to event in virtual time, each in the way of the live program.
+
+    found = replay(definitions, given)
+    found.incidents["1764300180000-1b2c3d4e"].notifications
+
+An event is the end of a run, an instant at which time alone changes an alert, what a person did, or an instant at which
+a pass of the engine is due. After an alert has changed, a pass runs, at most one in PASS_INTERVAL.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from operator import itemgetter
+
+from jobs.alerting.alert import Alert, AlertStatus
+from jobs.incidents.engine.facts import SCHEDULER
+from jobs.incidents.values import AlertKey
+from scheduler.alerting.facts import DefinedFacts
+from scheduler.alerting.replay.definitions import ReplayDefinitions
+from scheduler.alerting.replay.history import (
+    JobHistory,
+    KnownCertificate,
+    PauseSpan,
+    RecordedAction,
+    RecordedFiring,
+    ReplayInput,
+    ReplayRun,
+)
+from scheduler.alerting.replay.incidents import ReplayedIncident, ReplayedIncidents
+from scheduler.alerting.replay.job_alerts import AlertChange
+from scheduler.alerting.replay.subjects import ReplayedSubjects
+
+PASS_INTERVAL = timedelta(seconds=1)
+_Payload = ReplayRun | PauseSpan | KnownCertificate | RecordedFiring | RecordedAction
+_Event = tuple[datetime, str, _Payload]
+_instant = itemgetter(0)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayResult:
+    """`incidents`: by id. `changes`: of alerts, with their instants. `alerts`: those that are active at the end."""
+
+    incidents: Mapping[str, ReplayedIncident]
+    changes: tuple[tuple[datetime, Alert], ...]
+    alerts: tuple[Alert, ...]
+
+
+def replay(definitions: ReplayDefinitions, given: ReplayInput) -> ReplayResult:
+    """Return the incidents of the time from `given.begin` to `given.end`."""
+    return _Replay(definitions, given).run()
+
+
+class _Replay:
+    def __init__(self, definitions: ReplayDefinitions, given: ReplayInput) -> None:
+        self._definitions = definitions
+        self._given = given
+        self._subjects = ReplayedSubjects(definitions, given)
+        self._incidents = ReplayedIncidents()
+        self._alerts: dict[AlertKey, Alert] = {}
+        self._changes: list[tuple[datetime, Alert]] = []
+        self._timed: list[tuple[datetime, str]] = []
+        self._timed_of: dict[str, datetime] = {}
+        self._pass_at: datetime | None = None
+        self._last_pass = given.begin - PASS_INTERVAL
+        self._awaits_runs = False
+        self._now = given.begin
+
+    def run(self) -> ReplayResult:
+        events = sorted(_list_events(self._given), key=_instant)
+        position = 0
+        while True:
+            following = events[position][0] if position < len(events) else None
+            moment = min((each for each in (following, self._next_timed(), self._pass_at) if each), default=None)
+            if moment is None or moment > self._given.end:
+                break
+            self._now = moment
+            while position < len(events) and events[position][0] <= moment:
+                self._apply(*events[position][1:])
+                position += 1
+            self._judge_due(moment)
+            if self._pass_at is not None and self._pass_at <= moment:
+                self._run_pass()
+        return ReplayResult(self._incidents.found, tuple(self._changes), tuple(self._alerts.values()))
+
+    def _apply(self, subject: str, payload: _Payload) -> None:
+        match payload:
+            case ReplayRun():
+                self._take(self._subjects.add_run(subject, payload))
+                if self._awaits_runs:
+                    self._request_pass()
+            case PauseSpan():
+                self._take(self._subjects.pause(subject, payload, self._now))
+                self._request_pass()
+            case KnownCertificate():
+                self._take(self._subjects.learn_certificate(subject, payload))
+            case RecordedFiring():
+                self._take([self._change_recorded(payload)])
+            case RecordedAction():
+                self._incidents.act(payload)
+                self._request_pass()
+
+    def _change_recorded(self, firing: RecordedFiring) -> AlertChange:
+        key = firing.key
+        before = self._alerts.get(key) or Alert(key.subject, key.rule)
+        if firing.resolved_at is not None and firing.resolved_at <= self._now:
+            return AlertChange(before, replace(before, status=AlertStatus.RESOLVED, changed_at=self._now))
+        fired = Alert(
+            key.subject,
+            key.rule,
+            AlertStatus.FIRING,
+            before.number + 1,
+            changed_at=self._now,
+            failing_since=firing.failing_since,
+            evidence=firing.evidence,
+            causes=self._subjects.causes_of(key.subject),
+        )
+        return AlertChange(before, fired)
+
+    def _take(self, changes: list[AlertChange]) -> None:
+        for change in changes:
+            alert = change.after
+            key = AlertKey(alert.subject, alert.rule)
+            if alert.status is AlertStatus.INACTIVE:
+                self._alerts.pop(key, None)
+            else:
+                self._alerts[key] = alert
+            self._changes.append((self._now, alert))
+            if alert.is_firing or change.before.is_firing:
+                self._request_pass()
+        for subject in self._subjects.take_touched():
+            self._schedule(subject)
+
+    def _schedule(self, subject: str) -> None:
+        moment = self._subjects.next_due(subject, self._now)
+        if moment is not None and self._timed_of.get(subject) != moment:
+            self._timed_of[subject] = moment
+            heapq.heappush(self._timed, (moment, subject))
+
+    def _next_timed(self) -> datetime | None:
+        while self._timed and self._timed_of.get(self._timed[0][1]) != self._timed[0][0]:
+            heapq.heappop(self._timed)
+        return self._timed[0][0] if self._timed else None
+
+    def _judge_due(self, now: datetime) -> None:
+        while (moment := self._next_timed()) is not None and moment <= now:
+            _, subject = heapq.heappop(self._timed)
+            del self._timed_of[subject]
+            self._take(self._subjects.judge_time(subject, now))
+
+    def _request_pass(self) -> None:
+        moment = max(self._now, self._last_pass + PASS_INTERVAL)
+        self._pass_at = moment if self._pass_at is None else min(self._pass_at, moment)
+
+    def _run_pass(self) -> None:
+        now, subjects = self._now, self._subjects
+        facts = DefinedFacts(
+            self._definitions.book,
+            now,
+            alerts=self._alerts.values(),
+            suppressions=self._definitions.suppressions_at(now),
+            routing=self._definitions.routing,
+            pauses=subjects.pauses,
+            last_due=subjects.last_due,
+            group_wait=self._definitions.group_wait,
+        )
+        result = self._incidents.run_pass(self._alerts.values(), facts)
+        for key in result.settled:
+            del self._alerts[key]
+            subjects.settle(key)
+        self._last_pass = now
+        self._pass_at = self._find_next_pass(facts)
+        self._awaits_runs = self._waits_for_runs()
+
+    def _find_next_pass(self, facts: DefinedFacts) -> datetime | None:
+        # What no route matches now can be matched later, when the time of a route begins.
+        waiting = self._incidents.unannounced()
+        moments = [self._incidents.due_at, *(facts.route(incident).changes_at for incident in waiting)]
+        return min((each for each in moments if each is not None and each > self._now), default=None)
+
+    def _waits_for_runs(self) -> bool:
+        """Return whether a run that changes no alert can change what is decided: of a parent, or after blindness."""
+        members = {each.key: each for incident in self._incidents.open for each in incident.open_members}
+        return any(
+            alert.is_firing and (key not in members or members[key].parent == SCHEDULER)
+            for key, alert in self._alerts.items()
+        )
+
+
+def _list_events(given: ReplayInput) -> Iterator[_Event]:
+    for history in given.histories:
+        yield from _list_events_of(history)
+    for firing in given.firings:
+        yield max(firing.fired_at, given.begin), firing.key.subject, firing
+        if firing.resolved_at is not None:
+            yield max(firing.resolved_at, given.begin), firing.key.subject, firing
+    for action in given.actions:
+        yield action.at, action.lead.subject, action
+
+
+def _list_events_of(history: JobHistory) -> Iterator[_Event]:
+    for run in history.runs:
+        yield run.finished_at, history.job, run
+    for pause in history.pauses:
+        yield pause.begin, history.job, pause
+        if pause.end is not None:
+            yield pause.end, history.job, pause
+    for certificate in history.certificates:
+        yield certificate.at, history.job, certificate
