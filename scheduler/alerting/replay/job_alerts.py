@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from jobs.alerting.alert import Alert, AlertStatus, advance, fires_at
 from jobs.alerting.bases.condition import SampleCondition, is_met_by
@@ -20,7 +20,10 @@ from jobs.alerting.series import Series, series_of
 from jobs.alerting.subject import SampleHistory, SubjectFacts
 from jobs.alerting.thresholds import LARGEST_WINDOW
 from jobs.fast_frozen import fast_frozen
+from jobs.runs.outcomes import Trigger
 from scheduler.alerting.replay.history import ReplayRun
+
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 @fast_frozen(frozen=True, slots=True)
@@ -53,8 +56,9 @@ class JobAlerts:
 
     def add(self, run: ReplayRun, *, counts: bool = True) -> list[AlertChange]:
         """Judge the rules after a run. `counts`: False inside a window whose runs do not count."""
-        self.last_due = run.due_at if self.last_due is None else max(self.last_due, run.due_at)
         sample = run.sample
+        if sample is None or sample.trigger is not Trigger.BACKFILL:
+            self.last_due = run.due_at if self.last_due is None else max(self.last_due, run.due_at)
         if sample is None or not counts:
             return []
         if run.causes:
@@ -95,7 +99,7 @@ class JobAlerts:
             yield moment
         condition = rule.when
         if isinstance(condition, CertificateDaysCondition) and self._certificate is not None:
-            yield self._certificate - condition.limit
+            yield self._certificate - condition.limit + _MILLISECOND  # at the limit it is not met
         if isinstance(condition, WindowCondition) and self._is_active:
             window = rule.needs.window
             yield from (each.finished_at + window for each in self._samples if each.finished_at + window > now)

@@ -16,8 +16,9 @@ from datetime import datetime, timedelta
 from operator import itemgetter
 
 from jobs.alerting.alert import Alert, AlertStatus
-from jobs.incidents.engine.facts import SCHEDULER
+from jobs.incidents.engine.facts import LONGEST_PARENT_WAIT, SCHEDULER
 from jobs.incidents.values import AlertKey
+from scheduler.alerting.engine_runner import IDLE_INTERVAL
 from scheduler.alerting.facts import DefinedFacts
 from scheduler.alerting.replay.definitions import ReplayDefinitions
 from scheduler.alerting.replay.history import (
@@ -34,6 +35,7 @@ from scheduler.alerting.replay.job_alerts import AlertChange
 from scheduler.alerting.replay.subjects import ReplayedSubjects
 
 PASS_INTERVAL = timedelta(seconds=1)
+_IDLE_INTERVAL = timedelta(seconds=IDLE_INTERVAL)
 _Payload = ReplayRun | PauseSpan | KnownCertificate | RecordedFiring | RecordedAction
 _Event = tuple[datetime, str, _Payload]
 _instant = itemgetter(0)
@@ -65,7 +67,6 @@ class _Replay:
         self._timed_of: dict[str, datetime] = {}
         self._pass_at: datetime | None = None
         self._last_pass = given.begin - PASS_INTERVAL
-        self._awaits_runs = False
         self._now = given.begin
 
     def run(self) -> ReplayResult:
@@ -89,8 +90,6 @@ class _Replay:
         match payload:
             case ReplayRun():
                 self._take(self._subjects.add_run(subject, payload))
-                if self._awaits_runs:
-                    self._request_pass()
             case PauseSpan():
                 self._take(self._subjects.pause(subject, payload, self._now))
                 self._request_pass()
@@ -128,14 +127,16 @@ class _Replay:
             else:
                 self._alerts[key] = alert
             self._changes.append((self._now, alert))
-            if alert.is_firing or change.before.is_firing:
-                self._request_pass()
+            self._request_pass()
         for subject in self._subjects.take_touched():
             self._schedule(subject)
 
     def _schedule(self, subject: str) -> None:
+        known = self._timed_of.get(subject)
+        if known is not None and known <= self._now:
+            return  # it is judged at this instant, and scheduled again then
         moment = self._subjects.next_due(subject, self._now)
-        if moment is not None and self._timed_of.get(subject) != moment:
+        if moment is not None and known != moment:
             self._timed_of[subject] = moment
             heapq.heappush(self._timed, (moment, subject))
 
@@ -172,19 +173,22 @@ class _Replay:
             subjects.settle(key)
         self._last_pass = now
         self._pass_at = self._find_next_pass(facts)
-        self._awaits_runs = self._waits_for_runs()
 
     def _find_next_pass(self, facts: DefinedFacts) -> datetime | None:
         # What no route matches now can be matched later, when the time of a route begins.
         waiting = self._incidents.unannounced()
         moments = [self._incidents.due_at, *(facts.route(incident).changes_at for incident in waiting)]
+        if self._waits_for_runs():
+            moments.append(self._now + _IDLE_INTERVAL)
         return min((each for each in moments if each is not None and each > self._now), default=None)
 
     def _waits_for_runs(self) -> bool:
         """Return whether a run that changes no alert can change what is decided: of a parent, or after blindness."""
         members = {each.key: each for incident in self._incidents.open for each in incident.open_members}
+        begin = self._now - LONGEST_PARENT_WAIT
         return any(
-            alert.is_firing and (key not in members or members[key].parent == SCHEDULER)
+            alert.is_firing
+            and (members[key].parent == SCHEDULER if key in members else (alert.changed_at or begin) > begin)
             for key, alert in self._alerts.items()
         )
 
