@@ -63,6 +63,10 @@ class SelfChecks(Protocol):
         """
         ...
 
+    async def confirms_clock(self, since: datetime) -> bool:
+        """Return whether the clocks of others agree with this one; False if none is known."""
+        ...
+
 
 class HeartbeatSource(Protocol):
     async def beat(self, job: str) -> HeartbeatRecord:

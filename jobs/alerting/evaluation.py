@@ -18,6 +18,7 @@ from jobs.alerting.samples import Sample
 from jobs.alerting.subject import SampleHistory, SubjectFacts
 from jobs.alerting.thresholds import LARGEST_WINDOW
 from jobs.fast_frozen import fast_frozen
+from jobs.runs.outcomes import Trigger
 
 _MASK = (1 << LARGEST_WINDOW) - 1
 
@@ -48,7 +49,7 @@ class Activity:
 class CompiledRules:
     """The rules of one job, prepared once for a snapshot of the catalog."""
 
-    __slots__ = ("_conditions", "_longest_window", "about_facts", "needs", "rules")
+    __slots__ = ("_conditions", "_longest_window", "about_facts", "needs", "rules", "triggers")
 
     def __init__(self, rules: Iterable[AlertRule]) -> None:
         self.rules = tuple(rules)
@@ -56,15 +57,27 @@ class CompiledRules:
         self.needs = AlertNeeds()
         for rule in self.rules:
             self.needs |= rule.needs
+        self.triggers = (
+            frozenset.intersection(*(frozenset(map(Trigger, rule.triggers)) for rule in self.rules or ()))
+            if self.rules
+            else frozenset[Trigger]()
+        )
         self._conditions = tuple({rule.when for rule in self.rules}) if self.rules else ()
         self._longest_window: timedelta = self.needs.window
+
+    def is_bad(self, sample: Sample) -> bool:
+        """Return whether the sample counts towards any of the rules."""
+        for condition in self._conditions:  # noqa: SIM110 - perf: called for each run, a generator costs more
+            if condition.is_bad(sample):
+                return True
+        return False
 
     def observe(self, activity: Activity | None, sample: Sample) -> Activity | None:
         """Return the activity after a sample; None for a healthy job, whose rules need no judgement after it.
 
         A rule that judges samples cannot become met by a good sample of a job without activity.
         """
-        if any(condition.is_bad(sample) for condition in self._conditions):
+        if self.is_bad(sample):
             bits = ((activity.bits << 1) | 1) & _MASK if activity is not None else 1
             return Activity(bits, sample.finished_at + self._longest_window)
         if activity is None:

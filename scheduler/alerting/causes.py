@@ -1,7 +1,7 @@
 """What the alert of a job may share with other alerts that fire together, the likeliest cause first. Pure.
 
-    parent router, host api.example.com, certificate CN=api.example.com until 2026-12-01, circuit payments,
-    error connect_timeout: no connection within 5 s
+    parent router, host api.example.com, circuit group:payments,
+    certificate valid until 2026-12-01 10:00:00Z,     error connect_timeout: no connection within 5 s
 
 Stored with the alert (Alert.causes); alerts with the same cause form one incident.
 """
@@ -12,9 +12,10 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from jobs.alerting.samples import Sample
 from jobs.definition import JobDefinition
+from jobs.formats.instants import format_instant
 from jobs.runs.error_classes import ErrorClass
-from jobs.runs.run import Run
 
 _MAX_TEXT = 120
 _SHARED_ERRORS = frozenset(
@@ -39,9 +40,9 @@ _VARIABLE = re.compile(r"\d+(?:[.:]\d+)*")
 """Numbers, times and addresses differ between runs of the same failure."""
 
 
-def find_causes(job: JobDefinition, run: Run | None) -> tuple[str, ...]:
-    """`run`: the newest bad one; None if the alert is not about a run."""
-    return tuple(dict.fromkeys((*_causes_of_job(job), *(_causes_of_run(run, job) if run is not None else ()))))
+def find_causes(job: JobDefinition, sample: Sample | None) -> tuple[str, ...]:
+    """`sample`: the newest bad one; None if the alert is not about a run."""
+    return tuple(dict.fromkeys((*_causes_of_job(job), *(() if sample is None else _causes_of_sample(sample, job)))))
 
 
 def _causes_of_job(job: JobDefinition) -> Iterator[str]:
@@ -56,11 +57,9 @@ def _causes_of_job(job: JobDefinition) -> Iterator[str]:
         yield f"circuit {job.circuit_key}"
 
 
-def _causes_of_run(run: Run, job: JobDefinition) -> Iterator[str]:
-    details = run.attempts[-1].details if run.attempts else None
-    certificate = None if details is None or details.tls is None else details.tls.certificate
-    if certificate is not None:
-        yield f"certificate {certificate.subject} until {certificate.expires_at:%Y-%m-%d}"
-    if run.error in _SHARED_ERRORS:
-        text = _VARIABLE.sub("#", run.message.replace(job.name, ""))[:_MAX_TEXT].strip()
-        yield f"error {run.error}: {text}" if text else f"error {run.error}"
+def _causes_of_sample(sample: Sample, job: JobDefinition) -> Iterator[str]:
+    if sample.certificate_expires_at is not None:
+        yield f"certificate valid until {format_instant(sample.certificate_expires_at)}"
+    if sample.error in _SHARED_ERRORS:
+        text = _VARIABLE.sub("#", sample.message.replace(job.name, ""))[:_MAX_TEXT].strip()
+        yield f"error {sample.error}: {text}" if text else f"error {sample.error}"

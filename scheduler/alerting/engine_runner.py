@@ -36,8 +36,11 @@ _SHORTEST_RETRY, _LONGEST_RETRY = 1.0, 30.0
 
 
 class FactsSource(Protocol):
-    async def read_facts(self, now: datetime) -> AlertFacts:
-        """Return the rules, windows, silences, parents and routes in force at an instant. Raises StoreError."""
+    async def read_facts(self, now: datetime, state: EngineState) -> AlertFacts:
+        """Return the rules, windows, silences, parents and routes in force at an instant. Raises StoreError.
+
+        `state`: the alerts and incidents that the pass judges.
+        """
         ...
 
 
@@ -125,7 +128,7 @@ class EngineRunner:
     async def _decide_and_write(self, known: EngineState | None) -> PassResult:
         state = await self._rows.read(known)
         now = self._clock.now()
-        facts = await self._facts.read_facts(now)
+        facts = await self._facts.read_facts(now, state)
         result = run_pass(state.open, [each.alert for each in state.alerts], facts, resolved=state.resolved)
         keys = frozenset(result.settled)
         settled = [each for each in state.alerts if each.key in keys]

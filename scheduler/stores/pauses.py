@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from jobs.formats.instants import format_instant
 from scheduler.stores.port import Row, Store, StoreError, Upsert
@@ -59,8 +59,23 @@ class Pause:
         return f"paused{end}" + (f": {self.reason}" if self.reason else "")
 
 
+class OtherPauses(Protocol):
+    """Pauses that are not rows of this store: those of maintenance windows. A job that an operator paused has both."""
+
+    async def refresh(self) -> None:
+        """Read what they depend on. Raises nothing."""
+        ...
+
+    def list_active(self, now: datetime) -> Mapping[str, Pause]: ...
+
+    def find_ended(self, job: str, now: datetime) -> Pause | None: ...
+
+
 class Pauses:
-    """The pauses in force, cached for a few seconds. `set_pause` and `resume` raise StoreUnavailable."""
+    """The pauses in force, cached for a few seconds. `set_pause` and `resume` raise StoreUnavailable.
+
+    `others`: set once the jobs are known.
+    """
 
     def __init__(self, store: Store, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._store = store
@@ -68,6 +83,7 @@ class Pauses:
         self._cached: dict[str, Pause] = {}
         self._expires_at: float | None = None
         self._lock = asyncio.Lock()
+        self.others: OtherPauses | None = None
 
     async def list_active(self, now: datetime, *, fresh: bool = False) -> Mapping[str, Pause]:
         """Return the pauses in force, by job; a change by another process appears after PAUSES_REFRESH_INTERVAL at the
@@ -79,6 +95,8 @@ class Pauses:
             async with self._lock:
                 if fresh or self._is_stale():
                     await self._refresh()
+        if self.others is not None:
+            await self.others.refresh()
         return self.list_cached(now)
 
     async def find_active(self, job: str, now: datetime) -> Pause | None:
@@ -89,12 +107,18 @@ class Pauses:
 
     def list_cached(self, now: datetime) -> Mapping[str, Pause]:
         """Return the same from the cache, at once."""
-        return {job: pause for job, pause in self._cached.items() if pause.is_active_at(now)} if self._cached else {}
+        active = {job: pause for job, pause in self._cached.items() if pause.is_active_at(now)} if self._cached else {}
+        others = {} if self.others is None else self.others.list_active(now)
+        return {**others, **active} if others else active
 
     def find_ended(self, job: str, now: datetime) -> Pause | None:
         """Return the last pause of the job if it has ended, from the cache."""
         pause = self._cached.get(job)
-        return None if pause is None or pause.is_active_at(now) else pause
+        ended = None if pause is None or pause.is_active_at(now) else pause
+        other = None if self.others is None else self.others.find_ended(job, now)
+        if ended is None or ended.until is None or (other is not None and other.until and other.until > ended.until):
+            return other
+        return ended
 
     async def set_pause(self, pause: Pause) -> None:
         """Pause the job. Replaces a pause that it may have."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 
 from jobs.fast_frozen import fast_frozen
@@ -18,6 +18,9 @@ from jobs.incidents.suppression.windows import MaintenanceWindow, RequestedWindo
 from jobs.incidents.values import Suppression, SuppressionKind
 
 Tags = tuple[tuple[str, str], ...]
+
+LONGEST_LOOKBACK = timedelta(days=32)
+"""A window that began earlier counts as one that began then."""
 
 
 @fast_frozen(frozen=True, slots=True)
@@ -79,6 +82,30 @@ def find_pause(job: AlertSubject, suppressions: SuppressionSet, now: datetime) -
     return _find_active(_windows_of(job, suppressions, pauses=True), now)
 
 
+@fast_frozen(frozen=True, slots=True)
+class WindowPause:
+    """A window because of which a job does not run. `since`: its begin, at most LONGEST_LOOKBACK ago."""
+
+    job: str
+    since: datetime
+    suppression: Suppression
+
+
+def list_pauses(jobs: Iterable[AlertSubject], suppressions: SuppressionSet, now: datetime) -> Iterator[WindowPause]:
+    """Yield the jobs that do not run now because of a window with `effect: pause`."""
+    pausing = [each for each in suppressions.sources if each.window and each.window.effect is WindowEffect.PAUSE]
+    found: dict[tuple[int, ...], tuple[Suppression | None, datetime]] = {}
+    for job in jobs if pausing else ():
+        covering = tuple(number for number, each in enumerate(pausing) if each.covers(job, any_severity=True))
+        if covering and covering not in found:
+            sources = [pausing[number] for number in covering]
+            active = _find_active(sources, now)
+            found[covering] = active, now if active is None else _begin_of(sources, now)
+        suppression, since = found.get(covering, (None, now))
+        if suppression is not None:
+            yield WindowPause(job.name, since, suppression)
+
+
 def counts_as_sample(job: AlertSubject, suppressions: SuppressionSet, at: datetime) -> bool:
     """Return whether a run at an instant counts for alert rules: false inside a window with `counts: false`."""
     sources = [each for each in _windows_of(job, suppressions) if each.window is not None and not each.window.counts]
@@ -113,6 +140,15 @@ def _find_active(sources: Sequence[_Source], now: datetime) -> Suppression | Non
         return None
     until = state_at(union_of([each.periods for each in merged]), now).changes_at
     return Suppression(active.kind, active.name, active.reason, until)
+
+
+def _begin_of(sources: Sequence[_Source], now: datetime) -> datetime:
+    """Return when the time began in which one of these sources is active."""
+    periods = union_of([each.periods for each in _merge_only_then(sources)])
+    at = now - LONGEST_LOOKBACK
+    while (change := state_at(periods, at).changes_at) is not None and change <= now:
+        at = change
+    return at
 
 
 def _is_over(periods: Periods, now: datetime) -> bool:

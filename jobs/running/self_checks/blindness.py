@@ -56,6 +56,11 @@ def find_blindness(error: ErrorClass, results: Sequence[ReferenceResult]) -> str
     return None
 
 
+def is_clock_confirmed(results: Sequence[ReferenceResult]) -> bool:
+    """Return whether the clocks of most references that show one agree with this clock; False without any."""
+    return any(each.clock_error is not None for each in results) and _describe_clock(results) is None
+
+
 def _describe_clock(results: Sequence[ReferenceResult]) -> str | None:
     """Return the cause if the clocks of most references that show one agree that this clock is wrong."""
     known = sorted(each.clock_error for each in results if each.clock_error is not None)

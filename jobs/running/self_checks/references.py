@@ -14,7 +14,7 @@ from jobs.checks.clock import PhaseClock
 from jobs.checks.port import AttemptContext, Check
 from jobs.ports import Clock
 from jobs.running.deadlines import run_with_deadline
-from jobs.running.self_checks.blindness import ReferenceResult, find_blindness
+from jobs.running.self_checks.blindness import ReferenceResult, find_blindness, is_clock_confirmed
 from jobs.runs import ErrorClass, Observation, Phases
 from jobs.targets import HttpTarget, Target, TcpTarget
 
@@ -51,6 +51,9 @@ class ReferenceChecks:
         if not self._targets:
             return None
         return find_blindness(error, await self._current_results(since))
+
+    async def confirms_clock(self, since: datetime) -> bool:
+        return bool(self._targets) and is_clock_confirmed(await self._current_results(since))
 
     async def _current_results(self, since: datetime) -> tuple[ReferenceResult, ...]:
         """Return results that are newer than `since` and at most MAX_RESULT_AGE old. Concurrent callers share them."""

@@ -16,7 +16,7 @@ from scheduler.stores.alerting.alert_rows import AlertRows
 from scheduler.stores.alerting.codec import NOTIFICATIONS
 from scheduler.stores.alerting.incident_log import IncidentLog
 from scheduler.stores.alerting.keys import ALERTING_PARTITION, ALERTING_TABLE, OUTBOX_PREFIX, end_of
-from scheduler.stores.alerting.repository import EngineRows
+from scheduler.stores.alerting.repository import EngineRows, EngineState
 from scheduler.stores.port import Change, Delete, Etags, Row, RowChanged, RowExists
 from tests.jobs.incidents.world import MINUTE, RULE, START, World
 from tests.scheduler.fakes import VirtualClock
@@ -47,7 +47,7 @@ class WorldFacts:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    async def read_facts(self, now: datetime) -> AlertFacts:
+    async def read_facts(self, now: datetime, state: EngineState) -> AlertFacts:
         facts = copy.copy(self._world)
         facts.now = now
         return facts

@@ -1,0 +1,100 @@
+"""Reads what a pass of the engine must know: rules, suppressions, rotas, and which parents were checked.
+
+Implements scheduler.alerting.engine_runner.FactsSource.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+
+from jobs.alerting.alert import Alert
+from jobs.incidents.engine.ancestry import ancestors_of
+from jobs.incidents.engine.facts import SCHEDULER
+from jobs.incidents.routing.rota import Rota
+from jobs.incidents.routing.routing import RoutingTable
+from jobs.incidents.suppression.finding import SuppressionSet
+from jobs.incidents.suppression.silences import Silence
+from jobs.incidents.suppression.windows import RequestedWindow
+from jobs.incidents.values import AlertKey, Suppression
+from scheduler.alerting.evaluation.due_times import DueTimes
+from scheduler.alerting.facts import DefinedFacts, describe_pause
+from scheduler.alerting.rule_book import RuleBook
+from scheduler.catalog.catalog import JobSnapshot
+from scheduler.stores.alerting.repository import EngineState
+from scheduler.stores.pauses import Pauses
+from scheduler.stores.suppressions import StoredSuppressions
+
+ReadRotas = Callable[[JobSnapshot], Awaitable[Mapping[str, Rota]]]
+"""Returns the rotas that are known now, without a wait for the network."""
+
+
+class DefinedFactsSource:
+    """`book`: returns the rules in force. `shares_runs`: other processes execute runs, too."""
+
+    def __init__(
+        self,
+        book: Callable[[], RuleBook],
+        silences: StoredSuppressions[Silence],
+        windows: StoredSuppressions[RequestedWindow],
+        pauses: Pauses,
+        due_times: DueTimes,
+        read_rotas: ReadRotas,
+        *,
+        shares_runs: bool,
+        group_wait: timedelta,
+    ) -> None:
+        self._book = book
+        self._silences = silences
+        self._windows = windows
+        self._pauses = pauses
+        self._due_times = due_times
+        self._read_rotas = read_rotas
+        self._shares_runs = shares_runs
+        self._group_wait = group_wait
+
+    async def read_facts(self, now: datetime, state: EngineState) -> DefinedFacts:
+        book = self._book()
+        alerts = [each.alert for each in state.alerts]
+        suppressions = await self.read_suppressions(book)
+        facts = DefinedFacts(
+            book,
+            now,
+            alerts=alerts,
+            suppressions=suppressions,
+            routing=RoutingTable(book.snapshot.alerting.routes, await self._read_rotas(book.snapshot)),
+            pauses=await self._read_pauses(now),
+            last_due=self._due_times.find,
+            group_wait=self._group_wait,
+        )
+        await self._read_runs(alerts, state, facts)
+        return facts
+
+    async def read_suppressions(self, book: RuleBook) -> SuppressionSet:
+        """Return the windows of the job files, and what was requested."""
+        silences, windows = await self._silences.list_current(), await self._windows.list_current()
+        return SuppressionSet(book.snapshot.alerting.windows, windows, silences)
+
+    async def _read_pauses(self, now: datetime) -> Mapping[str, Suppression]:
+        pauses = await self._pauses.list_active(now)
+        return {job: describe_pause("", pause.reason, pause.until) for job, pause in pauses.items()}
+
+    async def _read_runs(self, alerts: Iterable[Alert], state: EngineState, facts: DefinedFacts) -> None:
+        """Read the newest runs of the parents of firing alerts, and of what was held back while the program was blind.
+
+        Runs of other processes are not known otherwise; those of an earlier process neither.
+        """
+        held = [member for incident in state.open for member in incident.open_members]
+        known = {(member.key, member.fired) for member in held}
+        subjects = {member.key.subject for member in held if member.parent == SCHEDULER}
+        for alert in alerts:
+            if alert.is_firing and (AlertKey(alert.subject, alert.rule), alert.number) not in known:
+                subjects.update(ancestors_of(alert.subject, facts))
+        jobs = {job for subject in subjects for job in self._jobs_of(subject)}
+        await self._due_times.read(jobs if self._shares_runs else self._due_times.list_unknown(jobs))
+
+    def _jobs_of(self, subject: str) -> tuple[str, ...]:
+        rules = self._book().groups.get(subject)
+        if rules is not None:
+            return rules.members
+        return (subject,) if self._book().snapshot.find_job(subject) is not None else ()

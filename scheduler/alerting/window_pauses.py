@@ -1,0 +1,78 @@
+"""The pauses that maintenance windows with `effect: pause` cause, for all that consider pauses.
+
+Implements scheduler.stores.pauses.OtherPauses, so that planner, gates, heartbeats and states treat them alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from jobs.incidents.suppression.finding import SuppressionSet, WindowPause, list_pauses, next_change_after
+from jobs.incidents.suppression.subjects import AlertSubject
+from jobs.incidents.suppression.windows import MaintenanceWindow, RequestedWindow, WindowEffect
+from scheduler.catalog.catalog import Catalog, JobSnapshot
+from scheduler.stores.pauses import Pause
+from scheduler.stores.suppressions import StoredSuppressions
+
+_NONE: Mapping[str, Pause] = {}
+
+
+class WindowPauses:
+    """The result is computed when jobs or windows change, and when a window begins or ends."""
+
+    def __init__(self, catalog: Catalog, windows: StoredSuppressions[RequestedWindow]) -> None:
+        self._catalog = catalog
+        self._windows = windows
+        self._requested: tuple[RequestedWindow, ...] = ()
+        self._computed_for: tuple[JobSnapshot, tuple[RequestedWindow, ...]] | None = None
+        self._valid: tuple[datetime, datetime | None] | None = None
+        self._active: Mapping[str, Pause] = _NONE
+        self._ended: dict[str, Pause] = {}
+
+    async def refresh(self) -> None:
+        current = await self._windows.list_current()
+        if current != self._requested:
+            self._requested = current
+
+    def list_active(self, now: datetime) -> Mapping[str, Pause]:
+        snapshot = self._catalog.snapshot
+        if not self._is_valid(snapshot, now):
+            self._compute(snapshot, now)
+        return self._active
+
+    def find_ended(self, job: str, now: datetime) -> Pause | None:
+        return None if job in self.list_active(now) else self._ended.get(job)
+
+    def _is_valid(self, snapshot: JobSnapshot, now: datetime) -> bool:
+        if self._computed_for is None or self._valid is None:
+            return False
+        known, requested = self._computed_for
+        since, until = self._valid
+        return known is snapshot and requested is self._requested and since <= now and (until is None or now < until)
+
+    def _compute(self, snapshot: JobSnapshot, now: datetime) -> None:
+        windows = SuppressionSet(
+            tuple(_select_pausing(snapshot.alerting.windows)),
+            tuple(each for each in self._requested if each.window.effect is WindowEffect.PAUSE),
+        )
+        before, self._active = self._active, {}
+        if windows.sources:
+            jobs = (AlertSubject(each.job.name, str(each.job.check.kind), "", each.job.tags) for each in snapshot)
+            self._active = {each.job: _to_pause(each) for each in list_pauses(jobs, windows, now)}
+        for job, pause in before.items():
+            if job not in self._active:
+                self._ended[job] = replace(pause, until=min(now, pause.until or now))
+        self._computed_for = snapshot, self._requested
+        self._valid = now, next_change_after(windows, now) if windows.sources else None
+
+
+def _select_pausing(windows: tuple[MaintenanceWindow, ...]) -> Iterator[MaintenanceWindow]:
+    return (each for each in windows if each.effect is WindowEffect.PAUSE)
+
+
+def _to_pause(found: WindowPause) -> Pause:
+    window = found.suppression
+    reason = f"window {window.name}: {window.reason}" if window.reason else f"window {window.name}"
+    return Pause(found.job, found.since, window.until, reason)
