@@ -18,6 +18,7 @@ from pydantic import (
     SecretStr,
 )
 
+from config.settings.alerting_settings import AlertingSettings
 from config.settings.binding_rules import IdentitySettings, SecretSettings
 from config.settings.fields import (
     DefaultScheduleField,
@@ -203,6 +204,7 @@ class Settings(BaseModel):
     self_watch: SelfWatchSettings = SelfWatchSettings()
     rate_limits: RateLimitSettings = RateLimitSettings()
     audit: AuditSettings = AuditSettings()
+    alerting: AlertingSettings = AlertingSettings()
     changes: ChangeSettings = ChangeSettings()
     deleted_jobs: DeletedJobSettings = DeletedJobSettings()
     retention: RetentionSettings = RetentionSettings()

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from jobs.alerting.alert import Alert
-from jobs.incidents.engine.facts import GROUP_WAIT, SCHEDULER, AlertPolicy
+from jobs.incidents.engine.facts import GROUP_WAIT, SCHEDULER, AlertPolicy, DueChannel
 from jobs.incidents.routing.routing import RoutingResult, RoutingTable, channels_of
 from jobs.incidents.suppression.finding import SuppressionSet, find_suppression
 from jobs.incidents.suppression.subjects import AlertSubject
@@ -78,7 +78,7 @@ class DefinedFacts:
             self._found[key] = self._find_suppression(key)
         return self._found[key]
 
-    def channels_of(self, incident: Incident) -> Sequence[str]:
+    def channels_of(self, incident: Incident) -> Sequence[str | DueChannel]:
         """Return the channels of the rules of its members, and those of the routes for members whose rules name none.
 
         Members that a parent explains add none. The incident of the scheduler, without a route for it, has the channels
@@ -86,7 +86,7 @@ class DefinedFacts:
         """
         open_members = incident.open_members or (incident.lead_member,)
         members = [each for each in open_members if not each.parent] or [incident.lead_member]
-        channels: dict[str, None] = {}
+        channels: dict[str, datetime | None] = {}
         is_routed = False
         for member in members:
             policy = self.policy_of(member.key)
@@ -95,10 +95,11 @@ class DefinedFacts:
             else:
                 is_routed = True
         if is_routed:
-            channels.update(dict.fromkeys(each.channel for each in self.route(incident).notified))
+            for each in self.route(incident).notified:
+                channels.setdefault(each.channel, each.due_at)
         if not channels and incident.lead.subject == SCHEDULER:
             return self._book.all_channels
-        return tuple(channels)
+        return tuple(DueChannel(channel, due_at) for channel, due_at in channels.items())
 
     def route(self, incident: Incident) -> RoutingResult:
         """Return the result of the routes for an incident: for its lead, with its severity."""

@@ -31,6 +31,11 @@ class WindowPauses:
         self._active: Mapping[str, Pause] = _NONE
         self._ended: dict[str, Pause] = {}
 
+    @property
+    def requested(self) -> tuple[RequestedWindow, ...]:
+        """The windows that users and pipelines have requested, as far as they are known."""
+        return self._requested
+
     async def refresh(self) -> None:
         current = await self._windows.list_current()
         if current != self._requested:

@@ -13,6 +13,8 @@ from config.loading import Configuration
 from jobs.ports import Clock
 from jobs.running.system_clock import SystemClock
 from jobs.runs.events import ListenerGroup, RunListener
+from scheduler.alerting.alerting import Alerting
+from scheduler.app.alerting_setup import build_alerting, build_self_checks
 from scheduler.app.authentication_setup import build_authentication
 from scheduler.app.check_setup import CheckSetup
 from scheduler.app.definitions.review import ProgramDefinitionReviewer
@@ -84,11 +86,14 @@ async def _build_program(foundation: Foundation, listener: RunListener | None) -
     secret_watch = _build_secret_monitor(foundation, setup)
     # What follows from a run goes back to the worker that has performed it, which is made below.
     dispatch, depths = await foundation.profile.open_queue(foundation, lambda ticket: worker.submit(ticket))
-    worker = build_worker(foundation, setup, listener_group, _build_follow_up(foundation, dispatch, listener_group))
+    self_checks = build_self_checks(foundation, setup)
+    alerting = build_alerting(foundation, setup, self_checks, secret_watch)
+    follow_up = _build_follow_up(foundation, dispatch, listener_group)
+    worker = build_worker(foundation, setup, listener_group, follow_up, alerting.evaluator, self_checks)
     board = CircuitQueries(catalog, foundation.repositories.circuits, clock)
     operations = _build_operations(foundation, setup, worker, dispatch, secret_watch, board, beats)
     watchdog = build_watchdog(foundation, depths, worker)
-    parts = _Parts(setup, dispatch, worker, operations, watchdog, secret_watch, board, beats)
+    parts = _Parts(setup, dispatch, worker, operations, watchdog, secret_watch, board, beats, alerting)
     return _assemble_program(foundation, parts)
 
 
@@ -103,6 +108,7 @@ class _Parts(NamedTuple):
     secret_monitor: SecretMonitor
     circuits: CircuitQueries
     beats: HeartbeatReader
+    alerting: Alerting
 
 
 def _assemble_program(foundation: Foundation, parts: _Parts) -> Program:
@@ -136,6 +142,7 @@ def _assemble_program(foundation: Foundation, parts: _Parts) -> Program:
         watchdog=parts.watchdog,
         secret_monitor=parts.secret_monitor,
         circuits=parts.circuits,
+        alerting=parts.alerting,
         definitions=_build_definition_reviewer(foundation, parts.setup),
         stored_jobs=foundation.stored_jobs,
         heartbeats=HeartbeatQueries(catalog, stored.heartbeats, parts.beats, pauses, clock),

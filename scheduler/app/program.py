@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from config.settings.model import Settings
     from jobs.ports import Clock
     from observability.telemetry import Telemetry
+    from scheduler.alerting.alerting import Alerting
     from scheduler.app.check_setup import CheckSetup
     from scheduler.app.definitions.stored_jobs import StoredJobParts
     from scheduler.audit.trail import AuditTrail
@@ -77,6 +78,7 @@ class Program:
     watchdog: Watchdog
     secret_monitor: SecretMonitor
     circuits: CircuitQueries
+    alerting: Alerting
     definitions: DefinitionReviewer
     stored_jobs: StoredJobParts
     heartbeats: HeartbeatQueries
@@ -93,6 +95,7 @@ class Program:
         await self.changes.prune(now, self.settings.changes.age)
         await self.idempotency.prune(now)
         await self.rate_limits.prune()
+        await self.alerting.prune(now)
 
     def services(self) -> Services:
         """What the API gets of it."""

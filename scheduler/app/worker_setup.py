@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from jobs.checks.body_memory import BodyMemory
+from jobs.ports import SelfChecks
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from jobs.running.retries.retry_budget import RetryBudget
 from jobs.running.runner import Runner
-from jobs.running.self_checks.references import ReferenceChecks, parse_references
 from jobs.runs.events import NullListener, RunListener
 from scheduler.app.check_setup import CheckSetup
 from scheduler.app.foundation import Foundation
@@ -16,19 +16,30 @@ from scheduler.gates import Gates, RemoteRuns, SlotLeases, gates_in_order
 from scheduler.stores.slots.repository import Slots
 from scheduler.worker.cancellation import RunRegistry
 from scheduler.worker.concurrency.places import Shares
+from scheduler.worker.publishing import RunJudge
 from scheduler.worker.worker import Worker
 from scheduler.worker.worker_dependencies import WorkerDependencies
 
 
-def build_worker(foundation: Foundation, setup: CheckSetup, listener: RunListener, follow_up: FollowUp) -> Worker:
-    """Return the worker. `listener` hears of its runs; `follow_up` starts what depends on them."""
+def build_worker(
+    foundation: Foundation,
+    setup: CheckSetup,
+    listener: RunListener,
+    follow_up: FollowUp,
+    alerts: RunJudge,
+    self_checks: SelfChecks,
+) -> Worker:
+    """Return the worker. `listener` hears of its runs; `follow_up` starts what depends on them.
+
+    `alerts`: judges finished runs by the alert rules.
+    """
     settings, clock = foundation.settings, foundation.clock
     going = RunRegistry(foundation.repositories.cancellations, clock)
     return Worker(
         WorkerDependencies(
             foundation.catalog,
             foundation.runs,
-            _build_runner(foundation, setup, listener),
+            _build_runner(foundation, setup, listener, self_checks),
             listener,
             clock,
             owner=foundation.owner,
@@ -39,6 +50,7 @@ def build_worker(foundation: Foundation, setup: CheckSetup, listener: RunListene
             dead_letters=foundation.repositories.dead_letters,
             follow_up=follow_up,
             states=foundation.states,
+            alerts=alerts,
             options=foundation.profile.worker_options,
             on_submitted=foundation.activity.mark_submitted,
             on_started=foundation.activity.mark_started,
@@ -46,7 +58,7 @@ def build_worker(foundation: Foundation, setup: CheckSetup, listener: RunListene
     )
 
 
-def _build_runner(foundation: Foundation, setup: CheckSetup, listener: RunListener) -> Runner:
+def _build_runner(foundation: Foundation, setup: CheckSetup, listener: RunListener, self_checks: SelfChecks) -> Runner:
     circuits = CircuitBreakers(foundation.repositories.circuits)
     foundation.health.add_probe("circuits", circuits_probe(circuits, foundation.clock))
     budget = foundation.settings.retry_budget
@@ -60,9 +72,7 @@ def _build_runner(foundation: Foundation, setup: CheckSetup, listener: RunListen
         bodies=BodyMemory(foundation.settings.targets.body_memory),
         prepare=setup.prepare_for_run(),
         judges=setup.judges,
-        self_checks=ReferenceChecks(
-            parse_references(foundation.settings.self_checks.references), setup.checks, foundation.clock
-        ),
+        self_checks=self_checks,
     )
 
 

@@ -161,6 +161,12 @@ class SecretMonitor:
             describe_expiry(name, each) for name, each in sorted(self._known_versions.expiring.items()) if name in used
         ]
 
+    def expiries_of(self, job: JobDefinition) -> Sequence[tuple[str, datetime | None]]:
+        """Return the secrets that the job uses, each with its end as far as the vault has announced it."""
+        expiring = self._known_versions.expiring
+        found = ((name, expiring.get(vault_name(name))) for name in sorted(find_secret_names(job.check)))
+        return [(name, None if expiry is None else expiry.at) for name, expiry in found]
+
     def is_used(self, name: str) -> bool:
         """Return whether a job uses this secret now."""
         return vault_name(name) in self._used_names()

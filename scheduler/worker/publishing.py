@@ -1,4 +1,5 @@
-"""Publishes recorded runs: sends telemetry, records the job's state, starts dependents, then acknowledges the run.
+"""Publishes recorded runs: sends telemetry, records the job's state, judges the alert rules, starts dependents, then
+acknowledges the run.
 
 Called by scheduler.hosts.functions.queue; built by scheduler.worker.worker_dependencies. A crash may repeat these
 steps, because a run is acknowledged last.
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import Protocol
 
 from jobs.runs import Run
 from jobs.runs.events import RunFinished, RunListener
@@ -31,6 +33,18 @@ class NotFollowedUp(StoreError):
     """The run is recorded and published, but the state of its job was not, or its dependents were not started."""
 
 
+class RunJudge(Protocol):
+    """Judges finished runs by the alert rules."""
+
+    def is_affected(self, run: Run) -> bool:
+        """Take notice of a run. Return whether `judge` must be called."""
+        ...
+
+    async def judge(self, run: Run) -> None:
+        """Raises StoreError: a repetition is needed."""
+        ...
+
+
 class RunPublisher:
     """`acknowledges`: every run is finished unacknowledged, so that unpublished runs are found after a crash.
 
@@ -43,6 +57,7 @@ class RunPublisher:
         follow_up: FollowUp,
         runs: Runs,
         states: StateTracker | None = None,
+        alerts: RunJudge | None = None,
         *,
         acknowledges: bool,
     ) -> None:
@@ -50,6 +65,7 @@ class RunPublisher:
         self._follow_up = follow_up
         self._runs = runs
         self._states = states
+        self._alerts = alerts
         self._acknowledges = acknowledges
         self._published: list[Run] = []
         self._published_early: set[str] = set()
@@ -65,7 +81,8 @@ class RunPublisher:
         return self._follow_up.has_dependents(job)
 
     async def publish(self, run: Run, letter: DeadLetter | None = None) -> None:
-        """Publish a recorded run, record the job's state, start its dependents and acknowledge it.
+        """Publish a recorded run, record the job's state, judge it by the alert rules, start its dependents and
+        acknowledge it.
 
         `letter`: its dead letter.
 
@@ -80,6 +97,7 @@ class RunPublisher:
                 await self._states.record_run(run)
             except StoreError as error:
                 raise NotFollowedUp(f"could not record the state of the job of run {run.id}: {error}") from error
+        await self._judge(run)
         if self.has_dependents(run.job):
             try:
                 await self._follow_up.start_dependents(run)
@@ -90,6 +108,13 @@ class RunPublisher:
             if not self._published:
                 asyncio.get_running_loop().call_later(ACKNOWLEDGE_DELAY, self._start_acknowledging)
             self._published.append(run)
+
+    async def _judge(self, run: Run) -> None:
+        if self._alerts is not None and self._alerts.is_affected(run):
+            try:
+                await self._alerts.judge(run)
+            except StoreError as error:
+                raise NotFollowedUp(f"could not judge run {run.id} by the alert rules: {error}") from error
 
     async def publish_all(self, runs: Sequence[tuple[Run, DeadLetter | None]]) -> Sequence[NotFollowedUp]:
         """Publish each run with its dead letter. Returns the errors: those runs stay unacknowledged."""

@@ -22,7 +22,7 @@ from scheduler.worker.concurrency.fifo_semaphore import FifoSemaphore
 from scheduler.worker.concurrency.interruptible_sleep import InterruptibleSleep
 from scheduler.worker.concurrency.places import Shares
 from scheduler.worker.options import EMBEDDED_OPTIONS, WorkerOptions
-from scheduler.worker.publishing import RunPublisher
+from scheduler.worker.publishing import RunJudge, RunPublisher
 from scheduler.worker.results.recorder import ResultRecorder
 
 TicketCallback = Callable[[Ticket], None]
@@ -45,6 +45,7 @@ class WorkerDependencies:
         dead_letters: DeadLetters,
         follow_up: FollowUp | None = None,
         states: StateTracker | None = None,
+        alerts: RunJudge | None = None,
         options: WorkerOptions = EMBEDDED_OPTIONS,
         on_submitted: TicketCallback = lambda _: None,
         on_started: TicketCallback = lambda _: None,
@@ -61,7 +62,7 @@ class WorkerDependencies:
         retry_window = CLAIM_RETRY_WINDOW if options.retries_claims else timedelta()
         self.claimer = TicketClaimer(catalog, runs, self.leases, registry, clock, retry_window=retry_window)
         self.publisher = RunPublisher(
-            listener, follow_up or NoFollowUp(), runs, states, acknowledges=options.acknowledges
+            listener, follow_up or NoFollowUp(), runs, states, alerts, acknowledges=options.acknowledges
         )
         self.recorder = ResultRecorder(
             runs,

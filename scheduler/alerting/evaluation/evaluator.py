@@ -51,7 +51,7 @@ _SUSPENDED = frozenset({ReasonCode.JOB_PAUSED, ReasonCode.JOB_DISABLED})
 
 
 class AlertEvaluator:
-    """`shares_runs`: other processes execute runs, too. `on_change`: called when an alert has changed."""
+    """`shares_runs`: other processes execute runs, too."""
 
     def __init__(
         self,
@@ -66,7 +66,6 @@ class AlertEvaluator:
         clock: Clock,
         *,
         shares_runs: bool,
-        on_change: Callable[[], None],
     ) -> None:
         self._catalog = catalog
         self._alerts = alerts
@@ -78,7 +77,6 @@ class AlertEvaluator:
         self._pauses = pauses
         self._clock = clock
         self._shares_runs = shares_runs
-        self._on_change = on_change
         self._book = RuleBook(catalog.snapshot)
         self._index: RuleIndex | None = None
         self._activity: dict[str, Activity] = {}
@@ -89,6 +87,8 @@ class AlertEvaluator:
         self._suspended: frozenset[str] = frozenset()
         self._review_at = 0.0
         self._facts_at = 0.0
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when an alert has changed."""
         self.error = ""
         """Why the latest tick failed, for health; empty if it did not."""
 
@@ -128,7 +128,7 @@ class AlertEvaluator:
             has_changed |= await self._groups.judge(self.book, groups, self._suspended, self._clock.now())
         self._unjudged.discard(run.job)
         if has_changed:
-            self._on_change()
+            self.on_change()
 
     async def tick(self) -> None:
         """Judge what changes without a run. Failures of the store are logged, and the next tick repeats it."""
@@ -155,7 +155,7 @@ class AlertEvaluator:
             self._silent.push(job, now + timedelta(seconds=REVIEW_INTERVAL))
         has_changed |= await self._judge_groups(now, is_reviewed)
         if has_changed:
-            self._on_change()
+            self.on_change()
 
     async def _prepare(self) -> bool:
         """Read alerts and pauses, and follow changed definitions. Return whether all alerts are judged."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 TICK_RELOAD_TIMEOUT = 5.0
 """Seconds that a tick waits for job files, far less than it plans ahead."""
+TICK_DELIVERY_TIME = timedelta(seconds=20)
+BATCH_DELIVERY_TIME = timedelta(seconds=10)
+"""For notifications; the next tick delivers what is left."""
 
 
 class FunctionsHost:
@@ -63,6 +67,7 @@ class FunctionsHost:
             await program.watchdog.make_report()
             raise
         await program.watchdog.make_report()
+        await program.alerting.run_once(TICK_DELIVERY_TIME, is_tick=True)
         await program.self_watch.tick()
 
     async def perform_batch(self, body: bytes, delivery: int = 1, context: func.Context | None = None) -> None:
@@ -74,6 +79,7 @@ class FunctionsHost:
             opened = await self._get_loader().load()
             await opened.program.secret_monitor.check_versions()
             await opened.queue_handler.perform_batch(body, delivery)
+            await opened.program.alerting.run_once(BATCH_DELIVERY_TIME, is_tick=False)
 
     async def dead_letter_poison(
         self, body: bytes, poisoned_at: datetime | None, context: func.Context | None = None

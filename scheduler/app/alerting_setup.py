@@ -1,0 +1,151 @@
+"""Builds alerting: evaluation, engine, delivery, and what they read. Called by building."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from jobs.alerting.subject import SecretExpiryFact
+from jobs.definition import JobDefinition
+from jobs.incidents.routing.rota import Rota
+from jobs.running.self_checks.references import ReferenceChecks, parse_references
+from scheduler.alerting.alerting import Alerting, Notified
+from scheduler.alerting.delivery.channel_pass import DeliveryTools
+from scheduler.alerting.delivery.channel_resources import GuardedChannelResources
+from scheduler.alerting.delivery.delivery import OutboxDelivery
+from scheduler.alerting.delivery.policy import DeliveryPolicy
+from scheduler.alerting.delivery.rendering import StoredIncidentRenderer
+from scheduler.alerting.delivery.sender_directory import SenderDirectory
+from scheduler.alerting.engine_runner import EngineRunner
+from scheduler.alerting.evaluation.blindness import BlindnessWatch
+from scheduler.alerting.evaluation.counted_runs import CountedRuns
+from scheduler.alerting.evaluation.due_times import DueTimes
+from scheduler.alerting.evaluation.evaluator import AlertEvaluator
+from scheduler.alerting.evaluation.fact_reader import FactReader, SecretExpiries
+from scheduler.alerting.evaluation.groups import GroupEvaluator
+from scheduler.alerting.evaluation.history import SampleReader
+from scheduler.alerting.evaluation.known_alerts import KnownAlerts
+from scheduler.alerting.facts_source import DefinedFactsSource
+from scheduler.alerting.incident_changes import IncidentChanges
+from scheduler.alerting.message_source import DefinitionMessageSource
+from scheduler.alerting.rule_book import RuleBook
+from scheduler.alerting.window_pauses import WindowPauses
+from scheduler.app.check_setup import CheckSetup
+from scheduler.app.foundation import Foundation
+from scheduler.catalog.catalog import JobSnapshot
+from scheduler.secrets.monitor import SecretMonitor
+
+
+def build_self_checks(foundation: Foundation, setup: CheckSetup) -> ReferenceChecks:
+    """Return what decides whether the scheduler itself is blind."""
+    references = parse_references(foundation.settings.self_checks.references)
+    return ReferenceChecks(references, setup.checks, foundation.clock)
+
+
+def build_alerting(
+    foundation: Foundation, setup: CheckSetup, self_checks: ReferenceChecks, secrets: SecretMonitor
+) -> Alerting:
+    """Return alerting; the stack of the foundation closes it."""
+    notified = Notified()
+    due_times = DueTimes(foundation.runs)
+    resources = GuardedChannelResources(setup.secrets, foundation.identity, setup.guard)
+    foundation.stack.push_async_callback(resources.close)
+    windows = WindowPauses(foundation.catalog, foundation.repositories.requested_windows)
+    foundation.pauses.others = windows
+    evaluator, facts = _build_evaluation(foundation, self_checks, secrets, due_times, windows, resources)
+    stored = foundation.repositories
+    runner = EngineRunner(stored.engine_rows, facts, foundation.clock, on_notifications=notified.add)
+    evaluator.on_change = runner.request_pass
+    delivery = _build_delivery(foundation, resources)
+    alerting = Alerting(
+        evaluator=evaluator,
+        runner=runner,
+        changes=IncidentChanges(stored.engine_rows, stored.incident_log, runner, foundation.clock),
+        incidents=stored.incident_log,
+        delivery=delivery,
+        facts=facts,
+        silences=stored.silences,
+        windows=stored.requested_windows,
+        notified=notified,
+        clock=foundation.clock,
+        age_s=foundation.settings.alerting.age,
+    )
+    foundation.stack.push_async_callback(alerting.aclose)
+    return alerting
+
+
+def _build_evaluation(
+    foundation: Foundation,
+    self_checks: ReferenceChecks,
+    secrets: SecretMonitor,
+    due_times: DueTimes,
+    windows: WindowPauses,
+    resources: GuardedChannelResources,
+) -> tuple[AlertEvaluator, DefinedFactsSource]:
+    stored, clock, shares_runs = foundation.repositories, foundation.clock, not foundation.profile.is_only_worker
+    alerts = KnownAlerts(stored.alert_rows, clock)
+
+    def book() -> RuleBook:
+        return evaluator.book
+
+    samples = SampleReader(
+        foundation.runs, CountedRuns(book, lambda: windows.requested).counts, retains=not shares_runs
+    )
+    evaluator = AlertEvaluator(
+        foundation.catalog,
+        alerts,
+        samples,
+        FactReader(stored.circuits, stored.dead_letters, _find_expiries(secrets)),
+        due_times,
+        GroupEvaluator(alerts, foundation.runs, samples),
+        BlindnessWatch(alerts, self_checks, clock),
+        foundation.pauses,
+        clock,
+        shares_runs=shares_runs,
+    )
+    facts = DefinedFactsSource(
+        book,
+        stored.silences,
+        stored.requested_windows,
+        foundation.pauses,
+        due_times,
+        _no_rotas,
+        shares_runs=shares_runs,
+        group_wait=timedelta(seconds=foundation.settings.alerting.group_wait),
+    )
+    return evaluator, facts
+
+
+async def _no_rotas(snapshot: JobSnapshot) -> dict[str, Rota]:
+    return {}
+
+
+def _find_expiries(secrets: SecretMonitor) -> SecretExpiries:
+    def find(job: JobDefinition) -> list[SecretExpiryFact]:
+        return [SecretExpiryFact(name, expires_at) for name, expires_at in secrets.expiries_of(job)]
+
+    return find
+
+
+def _build_delivery(foundation: Foundation, resources: GuardedChannelResources) -> OutboxDelivery:
+    stored, settings, catalog = foundation.repositories, foundation.settings, foundation.catalog
+    source = DefinitionMessageSource(
+        catalog,
+        foundation.runs,
+        stored.audit_log,
+        stored.incident_log,
+        public_url=str(settings.http.public_url or ""),
+    )
+    policy = DeliveryPolicy(
+        fallback_after=timedelta(seconds=settings.alerting.fallback_after),
+        give_up_after=timedelta(seconds=settings.alerting.give_up_after),
+    )
+    return OutboxDelivery(
+        DeliveryTools(
+            stored.outbox_rows,
+            SenderDirectory(lambda: catalog.snapshot.alerting.channels, resources),
+            StoredIncidentRenderer(stored.incident_log, source),
+            foundation.clock,
+            foundation.owner,
+            policy,
+        )
+    )
