@@ -20,7 +20,7 @@ from jobs.incidents.values import AlertKey, Incident, Suppression, SuppressionKi
 from scheduler.alerting.rule_book import RuleBook
 
 LastDue = Callable[[str], datetime | None]
-"""Returns the due instant of the newest finished run of a job, as far as it is known."""
+"""Returns the due instant of the newest finished run of a job that is known."""
 
 
 class DefinedFacts:

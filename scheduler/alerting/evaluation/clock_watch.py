@@ -12,7 +12,7 @@ from jobs.formats.durations import describe_span
 MAX_JUMP = timedelta(minutes=2)
 """Between two ticks. Time services correct a running clock by less."""
 ACCEPTED_AFTER = timedelta(minutes=30)
-"""By then a clock that nothing else contradicts is taken for correct: it was perhaps corrected."""
+"""By then a clock that nothing contradicts counts as correct: it was perhaps corrected."""
 
 
 class ClockWatch:

@@ -53,7 +53,7 @@ class KnownAlerts:
         return subject in self._by_subject
 
     def find(self, key: AlertKey) -> Alert:
-        """Return the alert as it is known; an inactive one without a row."""
+        """Return the known alert; an inactive one without a row."""
         stored = self._by_subject.get(key.subject, _NONE).get(key.rule)
         return Alert(key.subject, key.rule) if stored is None else stored.alert
 

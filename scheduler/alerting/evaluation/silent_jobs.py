@@ -1,4 +1,4 @@
-"""Finds the jobs of which a run was due and none has finished, without a look at the others. Used by evaluator.
+"""Finds the jobs of which a run was due and none has finished, without reading the others. Used by evaluator.
 
 Each job with a rule `silent` has a deadline in a heap. A deadline that has passed is computed again from the newest
 finished run that is known; so a pass costs as much as deadlines have passed, however many jobs exist.
@@ -51,7 +51,7 @@ class SilentJobs:
             self._counts_from[job] = now
 
     def pop_overdue(self, now: datetime, limit: int) -> list[str]:
-        """Return jobs whose deadline has passed as far as it is known, at most so many; the next call returns the rest.
+        """Return jobs whose known deadline has passed, at most so many; the next call returns the rest.
 
         Call `push` for each of them once it was judged.
         """
