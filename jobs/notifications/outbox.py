@@ -48,6 +48,7 @@ class ChannelState:
 
     `owner`, `leased_until`: the process that delivers now. `sending`: the keys of the rows whose message is being sent;
     after a crash the same rows form the same message again. `etag`: None if the state was never stored.
+    `tested_for`: when the latest daily test was due.
     """
 
     channel: str
@@ -61,6 +62,7 @@ class ChannelState:
     retry_at: datetime | None = None
     delivered: int = 0
     given_up: int = 0
+    tested_for: datetime | None = None
     etag: str | None = None
 
 

@@ -38,6 +38,7 @@ class AlertmanagerChannel(ChannelBase):
     """
 
     EDITS = True
+    NEEDS_RESOLUTION = True
 
     kind: Literal["alertmanager"]
     url: HttpUrl

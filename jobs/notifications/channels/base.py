@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
+from jobs.incidents.routing.digest import DigestField
 from jobs.model_base import Duration, FrozenModel, SecretRef
 from jobs.notifications.port import ChannelResources, Sender
 from jobs.targets.urls import HttpUrl
@@ -16,14 +17,19 @@ class ChannelBase(FrozenModel):
     """The fields of every channel in a job file; each has a literal `kind` in addition.
 
     `EDITS`: whether a later message changes the first message of its incident. `THREADS`: whether it replies to it.
+    `NEEDS_RESOLUTION`: whether a message opens an alert that stays open until its resolution.
     """
 
     EDITS: ClassVar[bool] = False
     THREADS: ClassVar[bool] = False
+    NEEDS_RESOLUTION: ClassVar[bool] = False
 
     kind: str
     fallback: str | None = Field(
         default=None, min_length=1, max_length=100, description="the channel that is used while this one fails"
+    )
+    daily_test: DigestField | None = Field(
+        default=None, description="when a test message is sent: 09:00 Europe/Berlin, or a schedule"
     )
     timeout: Annotated[Duration, Field(ge=1.0, le=60.0)] = Field(
         default=10.0, description="the time for one message, from 1s to 60s"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from jobs.model_base import SecretRef, TextOrSecret
+from jobs.notifications.answers import add_answer
 from jobs.notifications.channels.base import ChannelBase, OnlySecret
 from jobs.notifications.message import Message
 from jobs.notifications.port import ChannelResources, SendFailed, SentReference
@@ -99,6 +100,8 @@ class EmailSender:
         recipients = [each for each in channel.to if each not in self._delivered]
         refused = await self._send(mail, recipients)
         self._delivered |= set(recipients) - refused.keys()
+        accepted = len(recipients) - len(refused)
+        add_answer(f"{channel.host} accepted the mail for {accepted} of {len(recipients)} recipients")
         if refused:
             raise _explain_refused(refused)
         return SentReference(first_id or make_message_id(message, channel.sender))

@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from jobs.formats.durations import describe_seconds
 from jobs.formats.retry_after import parse_retry_after
+from jobs.notifications.answers import add_answer
 from jobs.notifications.port import ChannelResources, SendFailed
 from jobs.problems import make_printable
 from jobs.redaction import Redactor
@@ -93,6 +94,8 @@ async def post(
     except Exception as error:  # every error of the client, its transport and the guard
         raise _to_send_failed(error, name, hide) from None
     if 200 <= response.status < 300 or response.status in posting.accepted:
+        excerpt = hide(response.body.decode("utf-8", "replace"))
+        add_answer(f"{name} responded with status {response.status}" + (f": {excerpt}" if excerpt else ""))
         return response
     raise _explain_status(response, name, hide)
 

@@ -37,6 +37,7 @@ class OpsgenieChannel(ChannelBase):
     """`api_key`: of an API integration. `region`: `jira` for Jira Service Management. `url` overrides it."""
 
     EDITS = True
+    NEEDS_RESOLUTION = True
 
     kind: Literal["opsgenie"]
     api_key: OnlySecret

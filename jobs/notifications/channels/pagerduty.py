@@ -29,6 +29,7 @@ class PagerDutyChannel(ChannelBase):
     """`routing_key`: the integration key of a service or an event orchestration. `url` overrides `region`."""
 
     EDITS = True
+    NEEDS_RESOLUTION = True
 
     kind: Literal["pagerduty"]
     routing_key: OnlySecret

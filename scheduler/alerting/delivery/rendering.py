@@ -9,7 +9,7 @@ from datetime import UTC, tzinfo
 from typing import Protocol
 
 from jobs.fast_frozen import fast_frozen
-from jobs.incidents.values import Incident, Notification, Transition
+from jobs.incidents.values import Incident, Notification, Transition, TransitionKind
 from jobs.notifications.message import Message
 from jobs.notifications.port import SendFailed
 from jobs.notifications.templates.details import MessageDetails
@@ -44,6 +44,12 @@ class MessageSource(Protocol):
     def find_link(self, incident: str) -> str:
         """Return the URL of an incident; empty if the program has no public address."""
         ...
+
+
+def first_transition(incident: Incident) -> Transition:
+    """Return the opening, for a message that shows an incident."""
+    text = f"{incident.lead.subject} has failed"
+    return Transition(incident.id, 1, TransitionKind.OPENED, incident.opened_at, text, key=incident.lead)
 
 
 class StoredIncidentRenderer:
