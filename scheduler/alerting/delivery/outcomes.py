@@ -107,8 +107,8 @@ def give_up_batch(state: ChannelState, batch: Batch, error: str, now: datetime) 
 def split_changes(changes: OutboxChanges, current: ChannelState) -> list[OutboxChanges]:
     """Return the transactions of a result: a digest has more rows than one transaction.
 
-    Until the last one, the state is the current one, with the remaining rows as those whose message is being sent: after
-    a crash they form a message with the same deduplication key again. `current`: the state in the store.
+    Until the last one, the state is the current one with the remaining rows as those whose message is being sent. So
+    after a crash they form a message with the same deduplication key again. `current`: the state in the store.
     """
     rows = changes.deleted
     if len(list_incidents(rows)) <= 1:
