@@ -15,6 +15,8 @@ from datetime import datetime, timedelta
 from jobs.incidents.suppression.silences import Silence
 from jobs.incidents.suppression.windows import RequestedWindow
 from jobs.ports import Clock
+from scheduler.alerting.channel_testing import ChannelTestSender
+from scheduler.alerting.daily_tests import DailyTests
 from scheduler.alerting.delivery.delivery import OutboxDelivery
 from scheduler.alerting.engine_runner import EngineRunner
 from scheduler.alerting.evaluation.evaluator import AlertEvaluator
@@ -26,6 +28,7 @@ from scheduler.stores.suppressions import StoredSuppressions
 _log = logging.getLogger("scheduler.alerting")
 
 TICK_INTERVAL = 1.0
+DAILY_TESTS_INTERVAL = 5.0
 """Seconds."""
 
 
@@ -50,6 +53,8 @@ class Alerting:
     changes: IncidentChanges
     incidents: IncidentLog
     delivery: OutboxDelivery
+    channel_tester: ChannelTestSender
+    daily_tests: DailyTests
     facts: DefinedFactsSource
     silences: StoredSuppressions[Silence]
     windows: StoredSuppressions[RequestedWindow]
@@ -71,6 +76,12 @@ class Alerting:
             await self.tick()
             await self.clock.sleep(TICK_INTERVAL)
 
+    async def run_daily_tests(self) -> None:
+        """Send the daily tests of channels, until cancelled: a channel that hangs delays no tick."""
+        while True:
+            await self.daily_tests.tick()
+            await self.clock.sleep(DAILY_TESTS_INTERVAL)
+
     async def run_once(self, limit: timedelta, *, is_tick: bool) -> None:
         """Run what is due, and deliver for at most `limit`. With `is_tick` also what other processes have left."""
         if is_tick:
@@ -79,6 +90,8 @@ class Alerting:
         if is_tick or self.notified.channels:
             self.notified.channels.clear()
             await self.delivery.run_once(limit)
+        if is_tick:
+            await self.daily_tests.tick()
 
     async def prune(self, now: datetime) -> None:
         """Delete old incidents, and move ended silences and windows. Raises StoreError."""

@@ -9,6 +9,8 @@ from jobs.definition import JobDefinition
 from jobs.incidents.routing.rota import Rota
 from jobs.running.self_checks.references import ReferenceChecks, parse_references
 from scheduler.alerting.alerting import Alerting, Notified
+from scheduler.alerting.channel_testing import ChannelTestSender
+from scheduler.alerting.daily_tests import DailyTests
 from scheduler.alerting.delivery.channel_pass import DeliveryTools
 from scheduler.alerting.delivery.channel_resources import GuardedChannelResources
 from scheduler.alerting.delivery.delivery import OutboxDelivery
@@ -55,13 +57,18 @@ def build_alerting(
     stored = foundation.repositories
     runner = EngineRunner(stored.engine_rows, facts, foundation.clock, on_notifications=notified.add)
     evaluator.on_change = runner.request_pass
-    delivery = _build_delivery(foundation, resources)
+    tools = _build_delivery_tools(foundation, resources)
+    tester = ChannelTestSender(tools.channels, _build_message_source(foundation), tools.store, foundation.clock)
     alerting = Alerting(
         evaluator=evaluator,
         runner=runner,
         changes=IncidentChanges(stored.engine_rows, stored.incident_log, runner, foundation.clock),
         incidents=stored.incident_log,
-        delivery=delivery,
+        delivery=OutboxDelivery(tools),
+        channel_tester=tester,
+        daily_tests=DailyTests(
+            lambda: foundation.catalog.snapshot.alerting.channels, tester, tools.store, foundation.clock
+        ),
         facts=facts,
         silences=stored.silences,
         windows=stored.requested_windows,
@@ -126,26 +133,28 @@ def _find_expiries(secrets: SecretMonitor) -> SecretExpiries:
     return find
 
 
-def _build_delivery(foundation: Foundation, resources: GuardedChannelResources) -> OutboxDelivery:
-    stored, settings, catalog = foundation.repositories, foundation.settings, foundation.catalog
-    source = DefinitionMessageSource(
-        catalog,
+def _build_message_source(foundation: Foundation) -> DefinitionMessageSource:
+    stored = foundation.repositories
+    return DefinitionMessageSource(
+        foundation.catalog,
         foundation.runs,
         stored.audit_log,
         stored.incident_log,
-        public_url=str(settings.http.public_url or ""),
+        public_url=foundation.settings.http.public_url or "",
     )
+
+
+def _build_delivery_tools(foundation: Foundation, resources: GuardedChannelResources) -> DeliveryTools:
+    stored, settings, catalog = foundation.repositories, foundation.settings, foundation.catalog
     policy = DeliveryPolicy(
         fallback_after=timedelta(seconds=settings.alerting.fallback_after),
         give_up_after=timedelta(seconds=settings.alerting.give_up_after),
     )
-    return OutboxDelivery(
-        DeliveryTools(
-            stored.outbox_rows,
-            SenderDirectory(lambda: catalog.snapshot.alerting.channels, resources),
-            StoredIncidentRenderer(stored.incident_log, source),
-            foundation.clock,
-            foundation.owner,
-            policy,
-        )
+    return DeliveryTools(
+        stored.outbox_rows,
+        SenderDirectory(lambda: catalog.snapshot.alerting.channels, resources),
+        StoredIncidentRenderer(stored.incident_log, _build_message_source(foundation)),
+        foundation.clock,
+        foundation.owner,
+        policy,
     )

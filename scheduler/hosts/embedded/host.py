@@ -141,6 +141,7 @@ def _background_work(opened: EmbeddedProgram, ticker: Ticker) -> Sequence[Corout
         restart_on_failure(program.watchdog.run),
         restart_on_failure(program.self_watch.run),
         restart_on_failure(program.alerting.run),
+        restart_on_failure(program.alerting.run_daily_tests),
         restart_on_failure(partial(reload_jobs, opened, ticker)),
     )
 
