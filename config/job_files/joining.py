@@ -83,8 +83,13 @@ class FileJobs:
     invalid_alerting: tuple[InvalidEntry, ...] = ()
 
 
-def join_files(files: Iterable[FileJobs], *, alerting_in_force: AlertingDefinitions | None = None) -> JobSet:
-    """All files' jobs. `alerting_in_force`: what all job files define, if these are some files alone.
+def join_files(
+    files: Iterable[FileJobs], *, folder: str = "", alerting_in_force: AlertingDefinitions | None = None
+) -> JobSet:
+    """All files' jobs.
+
+    `folder`: of the files, empty if they are in no folder.
+    `alerting_in_force`: what all job files define, if these are some files alone.
 
     Raises:
         ConfigurationError: a file has a problem, a name is defined twice, a job depends on an unknown job or on itself,
@@ -113,6 +118,7 @@ def join_files(files: Iterable[FileJobs], *, alerting_in_force: AlertingDefiniti
         invalid=(one for file in files for one in file.invalid_alerting),
         is_complete=are_readable,
         in_force=alerting_in_force,
+        folder=folder,
     )
     problems += [*alerting.problems, *find_alerting_problems(alerting.context)]
     members = [one for name, one in found.items() if name not in strangers.rejected_jobs]

@@ -97,7 +97,7 @@ class JobFileReader:
             )
             read.append(now[key])
         self._cache[place] = now  # drops removed files
-        jobs = join_files(read)
+        jobs = join_files(read, folder="" if isinstance(place, str) else _folder_of(place))
         shown_place = place if isinstance(place, str) else self._display_name(place)
         warnings = (*location_warnings(shown_place, len(jobs), nested), *jobs.warnings)
         return replace(jobs, digest=make_digest(now), warnings=warnings)
@@ -133,6 +133,10 @@ class JobFileReader:
 
     def _display_name(self, file: Path) -> str:
         return str(file.relative_to(self._root) if file.is_relative_to(self._root) else file)
+
+
+def _folder_of(place: Path) -> str:
+    return os.path.abspath(place if os.path.isdir(place) else place.parent)
 
 
 def parse_file(

@@ -6,8 +6,9 @@ import re
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
+from jobs.model_base import SecretRef
 from jobs.problems.value_formatting import strip_url_secrets
 
 _UNFIT_IN_URL = re.compile(r"[\x00-\x1f\x7f]|^\s|\s$")
@@ -92,3 +93,13 @@ def refuse_placeholder(host: str) -> None:
 
 
 HttpUrl = Annotated[str, Field(max_length=2048), AfterValidator(validate_complete_http_url)]
+
+
+def _text_or_secret(value: object) -> str:
+    return "secret" if isinstance(value, (dict, SecretRef)) else "text"
+
+
+UrlOrSecret = Annotated[
+    Annotated[HttpUrl, Tag("text")] | Annotated[SecretRef, Tag("secret")], Discriminator(_text_or_secret)
+]
+"""An http URL, or a reference to the secret that is the whole URL."""

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from datetime import UTC, datetime
 
 from config.bindings import build_bindings
 from config.guard_settings import build_ca_files, build_guard
@@ -13,6 +14,7 @@ from config.job_files.job_set import JobSet
 from config.secrets import SecretChain, build_secrets
 from config.warnings.bindings import warnings_of_denied_credentials
 from config.warnings.files_and_secrets import warnings_of_unusable_files
+from config.warnings.rotas import warnings_of_unusable_rotas
 from jobs.checks import Checks
 from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.files.daemon_thread import run_in_daemon_thread
@@ -86,6 +88,7 @@ class CheckSetup:
             return [
                 *jobs.warnings,
                 *warnings_of_unusable_files(jobs, self._ca_files),
+                *warnings_of_unusable_rotas(jobs, datetime.now(UTC)),
                 *warnings_of_denied_credentials(jobs, self.bindings),
             ]
 

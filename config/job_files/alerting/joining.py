@@ -33,9 +33,11 @@ def join_alerting(
     invalid: Iterable[InvalidEntry] = (),
     is_complete: bool = True,
     in_force: AlertingDefinitions | None = None,
+    folder: str = "",
 ) -> JoinedAlerting:
     """Return the entries of all files by part, and those that contradict each other as problems.
 
+    `folder`: of the files, empty if they are in no folder.
     `in_force`: what all files define, if these are some alone, whose entries replace those of the same name.
     """
     by_part: dict[str, list[LocatedEntry]] = {}
@@ -49,7 +51,7 @@ def join_alerting(
         elif part != "severities" or _fits(one, by_part.get(part, []), others, problems):
             by_part.setdefault(part, []).append(one)
     parts = {
-        part: tuple(DefinedEntry(one.entry.name, one.entry.value, one.origin) for one in located)
+        part: tuple(DefinedEntry(one.entry.name, one.entry.value, one.origin, folder) for one in located)
         for part, located in by_part.items()
     }
     own = define_alerting(parts)

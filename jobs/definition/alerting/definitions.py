@@ -25,11 +25,15 @@ DEFAULT_TEMPLATES = "default"
 
 @dataclass(frozen=True, slots=True)
 class DefinedEntry:
-    """One entry of a part. `name`: empty in a list. `origin`: such as `jobs/alerting.yaml:12`."""
+    """One entry of a part. `name`: empty in a list. `origin`: such as `jobs/alerting.yaml:12`.
+
+    `folder`: of its job file, for files that the entry names; empty if it is not in a folder of this machine.
+    """
 
     name: str
     value: Any
     origin: str = ""
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,13 @@ class CalendarEvents(Protocol):
     def between(self, start: datetime, stop: datetime) -> Iterable[Any]: ...
 
 
+class NoEvents:
+    """A calendar without events. Implements CalendarEvents."""
+
+    def between(self, start: datetime, stop: datetime) -> Iterable[Any]:
+        return ()
+
+
 class Rota:
     """A parsed calendar. `people`: channels by person, found in the titles of events, whatever their case."""
 

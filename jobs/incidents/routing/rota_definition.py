@@ -13,14 +13,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from jobs.formats.display_text import DisplayText
-from jobs.incidents.routing.rota import Rota, parse_rota
+from jobs.formats.relative_paths import check_path_below
+from jobs.incidents.routing.rota import NoEvents, Rota, parse_rota
 from jobs.incidents.routing.routes import ChannelNames
 from jobs.incidents.suppression.periods.definition import ZoneField
-from jobs.model_base import FrozenModel, TextOrSecret
+from jobs.model_base import FrozenModel
 from jobs.schedules.time_zones.time_zone import load_time_zone
+from jobs.targets.urls import UrlOrSecret
 
 MAX_PEOPLE = 200
 
@@ -30,8 +32,8 @@ PersonName = Annotated[DisplayText, Field(min_length=1, max_length=100)]
 class RotaDefinition(FrozenModel):
     """`file`: below the folder of the job file. `otherwise`: channels while no person of `people` is on call."""
 
-    file: str | None = Field(default=None, min_length=1, max_length=500)
-    url: TextOrSecret | None = None
+    file: Annotated[str, AfterValidator(check_path_below)] | None = Field(default=None, min_length=1, max_length=500)
+    url: UrlOrSecret | None = None
     people: dict[PersonName, ChannelNames] = Field(min_length=1, max_length=MAX_PEOPLE)
     otherwise: ChannelNames
     timezone: ZoneField | None = None
@@ -46,6 +48,10 @@ class RotaDefinition(FrozenModel):
         if empty is not None:
             raise ValueError(f"people.{empty}: is empty: name a channel")
         return self
+
+    def without_calendar(self) -> Rota:
+        """Return a rota in which no person is on call, so that `otherwise` is notified."""
+        return Rota(NoEvents(), self.timezone or load_time_zone("UTC"), self.people, self.otherwise)
 
     def parse(self, content: bytes, now: datetime) -> Rota:
         """Parse the calendar. Raises RotaError."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Field
 
 from jobs.incidents.routing.digest import DigestField
 from jobs.model_base import Duration, FrozenModel, SecretRef
 from jobs.notifications.port import ChannelResources, Sender
-from jobs.targets.urls import HttpUrl
+from jobs.targets.urls import UrlOrSecret as UrlOrSecret
 
 
 class ChannelBase(FrozenModel):
@@ -48,13 +48,3 @@ def _require_reference(value: Any) -> Any:
 
 OnlySecret = Annotated[SecretRef, BeforeValidator(_require_reference)]
 """A field whose value is secret: only `{secret: NAME}`. The error of a text never shows the text."""
-
-
-def _text_or_secret(value: object) -> str:
-    return "secret" if isinstance(value, (dict, SecretRef)) else "text"
-
-
-UrlOrSecret = Annotated[
-    Annotated[HttpUrl, Tag("text")] | Annotated[SecretRef, Tag("secret")], Discriminator(_text_or_secret)
-]
-"""An http URL, or a reference to the secret that is the whole URL."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import httpx
 
 LARGEST_RESPONSE = 64 * 1024
-"""Bytes of a response that are read; more are ignored."""
+"""Bytes of a usual response, and of an excerpt before it is shortened."""
 
 _EXCERPT = 200
 """Characters of a response in an error."""
@@ -47,6 +47,8 @@ class Posting:
     method: str = "POST"
     accepted: frozenset[int] = frozenset()
     """Statuses that are success in addition to 2xx."""
+    largest_response: int = LARGEST_RESPONSE
+    """Bytes of the response that are read; more are ignored."""
 
     @classmethod
     def of_json(cls, url: str, value: object, headers: Mapping[str, str] | None = None, **more: Any) -> Posting:
@@ -55,7 +57,7 @@ class Posting:
 
 @dataclass(frozen=True, slots=True)
 class PostedResponse:
-    """`body`: at most LARGEST_RESPONSE bytes."""
+    """`body`: at most Posting.largest_response bytes."""
 
     status: int
     body: bytes
@@ -111,8 +113,8 @@ async def _exchange(client: httpx.AsyncClient, posting: Posting, timeout_s: floa
     ) as response:
         body = b""
         async for piece in response.aiter_bytes():
-            body += piece[: LARGEST_RESPONSE - len(body)]
-            if len(body) >= LARGEST_RESPONSE:
+            body += piece[: posting.largest_response - len(body)]
+            if len(body) >= posting.largest_response:
                 break
         return PostedResponse(response.status_code, body, response.headers)
 

@@ -1,0 +1,195 @@
+"""The calendars of the rotas in force: read from files and URLs in the background. One for each process.
+
+    reader = RotaReader(resources, clock)
+    await reader.prepare(snapshot, 5.0)     # at the start, so that the first pass knows who is on call
+    table = RoutingTable(snapshot.alerting.routes, await reader.read(snapshot))
+    reader.describe_problems()              # for health
+    await reader.aclose()
+
+`read` never waits: it returns what is known and starts the reads that are due. A file is checked each FILE_INTERVAL and
+parsed when it has changed, a URL is fetched each URL_INTERVAL through the guarded client. The last good calendar stays
+in force while a read fails. A rota that was never read is absent for FIRST_READ seconds; then, or once a read has
+failed, `otherwise` is notified, so that an incident has a channel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from jobs.checks.files.daemon_thread import run_in_daemon_thread
+from jobs.checks.files.folder_files import UnusableFile, read_file_below
+from jobs.checks.files.regular_files import FileSignature
+from jobs.definition.alerting.definitions import DefinedEntry
+from jobs.formats.instants import format_instant
+from jobs.incidents.routing.rota import MAX_CALENDAR_BYTES, Rota
+from jobs.incidents.routing.rota_definition import RotaDefinition
+from jobs.incidents.routing.rota_limits import RotaError
+from jobs.model_base import SecretRef
+from jobs.notifications.channels.http_posting import Posting, post
+from jobs.notifications.port import ChannelResources, SendFailed
+from jobs.ports import Clock
+from scheduler.catalog.catalog import JobSnapshot
+
+LOG = logging.getLogger(__name__)
+
+FILE_INTERVAL = 5.0
+URL_INTERVAL = 300.0
+RETRY_INTERVAL = 60.0
+"""Seconds after which a failed read is repeated."""
+FETCH_TIMEOUT = 10.0
+FIRST_READ = 15.0
+_NOT_MODIFIED = 304
+
+
+@dataclass(slots=True)
+class _Source:
+    """The state of one rota. `content`, `parsed_by`: what `rota` was made of. `due_at`: monotonic seconds."""
+
+    entry: DefinedEntry
+    due_at: float
+    absent_until: float
+    rota: Rota | None = None
+    content: bytes | None = None
+    parsed_by: RotaDefinition | None = None
+    signature: FileSignature = ()
+    etag: str = ""
+    error: str = ""
+    failing_since: datetime | None = None
+    unknown_titles: tuple[str, ...] = ()
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def definition(self) -> RotaDefinition:
+        definition: RotaDefinition = self.entry.value
+        return definition
+
+    @property
+    def is_reading(self) -> bool:
+        return self.task is not None and not self.task.done()
+
+
+class RotaReader:
+    def __init__(self, resources: ChannelResources, clock: Clock) -> None:
+        self._resources = resources
+        self._clock = clock
+        self._sources: dict[str, _Source] = {}
+
+    async def read(self, snapshot: JobSnapshot) -> Mapping[str, Rota]:
+        """Return the rotas that are known, by name, and start the reads that are due."""
+        entries = snapshot.alerting.entries_of("on_call")
+        if not entries and not self._sources:
+            return {}
+        now = self._clock.monotonic()
+        self._follow(entries, now)
+        for source in self._sources.values():
+            if now >= source.due_at and not source.is_reading:
+                source.task = asyncio.create_task(self._refresh(source))
+        found = {name: self._rota_of(source, now) for name, source in self._sources.items()}
+        return {name: rota for name, rota in found.items() if rota is not None}
+
+    async def prepare(self, snapshot: JobSnapshot, time_limit: float) -> None:
+        """Start the reads that are due, and wait for those in progress, at most `time_limit` seconds."""
+        await self.read(snapshot)
+        tasks = [source.task for source in self._sources.values() if source.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=time_limit)
+
+    def describe_problems(self) -> Mapping[str, str]:
+        """Return a sentence for each rota that cannot be read now, or whose shifts name no person."""
+        found: dict[str, str] = {}
+        for name, source in self._sources.items():
+            if source.error and source.failing_since is not None:
+                what = "`otherwise` is notified" if source.rota is None else "the last calendar stays in force"
+                since = format_instant(source.failing_since)
+                found[name] = f"the calendar could not be read since {since}: {source.error}; {what}"
+            elif source.unknown_titles:
+                found[name] = f"shifts name no person of the rota: {', '.join(source.unknown_titles)}"
+        return found
+
+    async def aclose(self) -> None:
+        """Cancel the reads in progress."""
+        tasks = [source.task for source in self._sources.values() if source.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _follow(self, entries: tuple[DefinedEntry, ...], now: float) -> None:
+        """Follow the definitions in force. A changed one is read again; its last calendar stays in force until then."""
+        for entry in entries:
+            source = self._sources.get(entry.name)
+            if source is None:
+                self._sources[entry.name] = _Source(entry, now, now + FIRST_READ)
+            elif source.entry is not entry and (source.entry.value, source.entry.folder) != (entry.value, entry.folder):
+                source.entry, source.due_at, source.signature, source.etag = entry, now, (), ""
+        names = {entry.name for entry in entries}
+        for name in [name for name in self._sources if name not in names]:
+            removed = self._sources.pop(name)
+            if removed.task is not None:
+                removed.task.cancel()
+
+    def _rota_of(self, source: _Source, now: float) -> Rota | None:
+        if source.rota is None and (source.error or now >= source.absent_until):
+            return source.definition.without_calendar()
+        return source.rota
+
+    async def _refresh(self, source: _Source) -> None:
+        entry = source.entry
+        definition: RotaDefinition = entry.value
+        error = ""
+        try:
+            content = await self._read_content(source, entry)
+        except (UnusableFile, SendFailed) as failure:
+            content, error = None, str(failure)
+        except Exception as failure:  # a read must not end the refreshing
+            content, error = None, f"{type(failure).__name__}"
+        content = source.content if content is None else content
+        if content is not None and (content is not source.content or definition is not source.parsed_by):
+            try:
+                source.rota, source.unknown_titles = await asyncio.to_thread(self._parse, definition, content)
+                source.content, source.parsed_by = content, definition
+            except RotaError as failure:
+                error = error or str(failure)
+                source.signature, source.etag = (), ""
+        usual = FILE_INTERVAL if definition.file is not None else URL_INTERVAL
+        if source.entry is entry:
+            source.due_at = self._clock.monotonic() + (min(usual, RETRY_INTERVAL) if error else usual)
+        self._record(entry.name, source, error)
+
+    async def _read_content(self, source: _Source, entry: DefinedEntry) -> bytes | None:
+        """Return the text of the calendar; None if it has not changed."""
+        definition: RotaDefinition = entry.value
+        if definition.file is not None:
+            content, source.signature = await run_in_daemon_thread(
+                read_file_below, entry.folder, definition.file, MAX_CALENDAR_BYTES, source.signature
+            )
+            return content
+        assert definition.url is not None, "the model requires file or url"
+        url = definition.url
+        text = await self._resources.read_secret(url.secret) if isinstance(url, SecretRef) else url
+        headers = {"accept": "text/calendar"} | ({"if-none-match": source.etag} if source.etag else {})
+        request = Posting(
+            text, b"", headers, "GET", frozenset({_NOT_MODIFIED}), largest_response=MAX_CALENDAR_BYTES + 1
+        )
+        response = await post(self._resources, request, timeout_s=FETCH_TIMEOUT)
+        if response.status == _NOT_MODIFIED:
+            return None
+        source.etag = response.headers.get("etag", "")
+        return source.content if response.body == source.content else response.body
+
+    def _parse(self, definition: RotaDefinition, content: bytes) -> tuple[Rota, tuple[str, ...]]:
+        now = self._clock.now()
+        rota = definition.parse(content, now)
+        return rota, tuple(rota.find_unknown_titles(now))[:5]
+
+    def _record(self, name: str, source: _Source, error: str) -> None:
+        if error and error != source.error:
+            what = "otherwise is notified" if source.rota is None else "the last calendar stays in force"
+            LOG.warning("could not read the calendar of rota %s: %s; %s", name, error, what)
+        elif source.error and not error:
+            LOG.info("the calendar of rota %s is read again", name)
+        source.failing_since = (source.failing_since or self._clock.now()) if error else None
+        source.error = error

@@ -1,0 +1,173 @@
+"""The calendars of rotas are read in the background, from files and URLs, and the last good one stays in force."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.definition.alerting.definitions import AlertingDefinitions, DefinedEntry, define_alerting
+from jobs.incidents.routing.rota_definition import RotaDefinition
+from scheduler.alerting.rotas import FILE_INTERVAL, FIRST_READ, RETRY_INTERVAL, URL_INTERVAL, RotaReader
+from scheduler.catalog.catalog import JobSnapshot
+from tests.config.clock import ManualClock
+from tests.jobs.incidents.routing.calendars import calendar_of
+from tests.parts.http_server import Answer
+from tests.parts.notifications import NotificationService, resources
+
+ANNA = calendar_of(("Anna", "20260101T000000Z", "P30D"))
+BEN = calendar_of(("Ben", "20260101T000000Z", "P30D"))
+
+
+def snapshot(folder: str = "", **keys: Any) -> JobSnapshot:
+    people = {"people": {"Anna": ["anna"], "Ben": ["ben"]}, "otherwise": ["team"]}
+    definition = RotaDefinition.model_validate({**people, **keys})
+    return JobSnapshot([], alerting=define_alerting({"on_call": (DefinedEntry("primary", definition, "", folder),)}))
+
+
+class World:
+    def __init__(self, reader: RotaReader, clock: ManualClock) -> None:
+        self.reader = reader
+        self.clock = clock
+
+    async def channels(self, jobs: JobSnapshot, after: float = 0.0) -> tuple[str, ...] | None:
+        """The channels once the reads that are due have ended; None while the rota is absent."""
+        self.clock.passed += after
+        await self.reader.prepare(jobs, 5.0)
+        rotas = await self.reader.read(jobs)
+        return rotas["primary"].on_call_at(self.clock.now()).channels if rotas else None
+
+
+@asynccontextmanager
+async def world(**secrets: str) -> AsyncIterator[World]:
+    async with resources(secrets) as shared:
+        clock = ManualClock()
+        reader = RotaReader(shared, clock)
+        try:
+            yield World(reader, clock)
+        finally:
+            await reader.aclose()
+
+
+async def test_a_file_is_read_and_read_again_when_it_has_changed(tmp_path: Path) -> None:
+    (tmp_path / "rota.ics").write_bytes(ANNA)
+    jobs = snapshot(str(tmp_path), file="rota.ics")
+    async with world() as here:
+        assert await here.channels(jobs) == ("anna",)
+        first = (await here.reader.read(jobs))["primary"]
+        assert await here.channels(jobs, FILE_INTERVAL) == ("anna",)
+        assert (await here.reader.read(jobs))["primary"] is first
+        (tmp_path / "rota.ics").write_bytes(BEN)
+        assert await here.channels(jobs, FILE_INTERVAL - 1) == ("anna",)
+        assert await here.channels(jobs, 1) == ("ben",)
+
+
+async def test_the_last_calendar_stays_in_force_while_the_file_is_wrong(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "rota.ics").write_bytes(ANNA)
+    jobs = snapshot(str(tmp_path), file="rota.ics")
+    async with world() as here:
+        await here.channels(jobs)
+        (tmp_path / "rota.ics").write_bytes(b"half of a text")
+        assert await here.channels(jobs, FILE_INTERVAL) == ("anna",)
+        assert await here.channels(jobs, FILE_INTERVAL) == ("anna",)
+        (text,) = here.reader.describe_problems().values()
+        assert text.startswith("the calendar could not be read since 2026-01-01 00:00:05Z: ")
+        assert text.endswith("the last calendar stays in force")
+        (tmp_path / "rota.ics").write_bytes(BEN)
+        assert await here.channels(jobs, FILE_INTERVAL) == ("ben",)
+        assert here.reader.describe_problems() == {}
+    assert [record.levelno for record in caplog.records].count(logging.WARNING) == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [("missing.ics", "no such file"), ("link.ics", "outside the folder"), ("folder", "is a directory")],
+)
+async def test_a_file_that_cannot_be_read_has_its_reason(tmp_path: Path, place: str, reason: str) -> None:
+    folder = tmp_path / "jobs"
+    (folder / "folder").mkdir(parents=True)
+    (tmp_path / "secret.ics").write_bytes(ANNA)
+    os.symlink(tmp_path / "secret.ics", folder / "link.ics")
+    jobs = snapshot(str(folder), file=place)
+    async with world() as here:
+        assert await here.channels(jobs) == ("team",)
+        assert reason in here.reader.describe_problems()["primary"]
+
+
+async def test_a_file_of_a_container_has_no_folder() -> None:
+    async with world() as here:
+        assert await here.channels(snapshot(file="rota.ics")) == ("team",)
+        assert "use url" in here.reader.describe_problems()["primary"]
+
+
+async def test_a_url_is_fetched_again_each_five_minutes() -> None:
+    tagged = {"etag": '"1"'}
+    answers = (Answer(200, tagged, body=ANNA), Answer(304), Answer(200, {}, body=BEN))
+    async with NotificationService(*answers) as service, world(rota=service.url) as here:
+        jobs = snapshot(url={"secret": "rota"})
+        assert await here.channels(jobs) == ("anna",)
+        assert await here.channels(jobs, URL_INTERVAL - 1) == ("anna",)
+        assert len(service.requests) == 1
+        assert await here.channels(jobs, 1) == ("anna",)
+        assert service.requests[1].headers["if-none-match"] == '"1"'
+        assert await here.channels(jobs, URL_INTERVAL) == ("ben",)
+
+
+async def test_a_failed_fetch_is_repeated_and_the_last_calendar_stays_in_force() -> None:
+    answers = (Answer(body=ANNA), Answer(503), Answer(200, body=b"<html>log in</html>"), Answer(body=BEN))
+    async with NotificationService(*answers) as service, world(rota=service.url + "/private-key-0123456789") as here:
+        jobs = snapshot(url={"secret": "rota"})
+        await here.channels(jobs)
+        assert await here.channels(jobs, URL_INTERVAL) == ("anna",)
+        text = here.reader.describe_problems()["primary"]
+        assert "responded with status 503" in text
+        assert "private-key" not in text
+        assert await here.channels(jobs, RETRY_INTERVAL) == ("anna",)
+        assert "calendar" in here.reader.describe_problems()["primary"]
+        assert await here.channels(jobs, RETRY_INTERVAL) == ("ben",)
+        assert here.reader.describe_problems() == {}
+
+
+async def test_a_missing_secret_is_a_reason() -> None:
+    async with world() as here:
+        assert await here.channels(snapshot(url={"secret": "rota"})) == ("team",)
+        assert "the secret rota does not exist" in here.reader.describe_problems()["primary"]
+
+
+async def test_a_read_does_not_wait_for_a_slow_server() -> None:
+    gate = asyncio.Event()
+    async with NotificationService(Answer(body=ANNA, gate=gate)) as service, world() as here:
+        jobs = snapshot(url=service.url)
+        assert await here.reader.read(jobs) == {}
+        await service.wait_for_requests(1)
+        assert await here.reader.read(jobs) == {}
+        here.clock.passed += FIRST_READ
+        rotas = await here.reader.read(jobs)
+        assert rotas["primary"].on_call_at(here.clock.now()).channels == ("team",)
+        gate.set()
+        assert await here.channels(jobs) == ("anna",)
+        assert len(service.requests) == 1
+
+
+async def test_a_changed_definition_is_in_force_with_the_last_calendar() -> None:
+    async with NotificationService(Answer(body=ANNA), Answer(503)) as service, world() as here:
+        assert await here.channels(snapshot(url=service.url)) == ("anna",)
+        changed = snapshot(url=service.url, people={"Anna": ["anna-new"]})
+        assert await here.channels(changed) == ("anna-new",)
+        assert await here.channels(JobSnapshot([], alerting=AlertingDefinitions())) is None
+        assert here.reader.describe_problems() == {}
+
+
+async def test_shifts_without_a_person_of_the_rota_are_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "rota.ics").write_bytes(calendar_of(("Zoe", "20260101T000000Z", "P30D")))
+    async with world() as here:
+        assert await here.channels(snapshot(str(tmp_path), file="rota.ics")) == ("team",)
+        assert here.reader.describe_problems() == {"primary": "shifts name no person of the rota: Zoe"}
