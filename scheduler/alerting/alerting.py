@@ -22,6 +22,7 @@ from scheduler.alerting.engine_runner import EngineRunner
 from scheduler.alerting.evaluation.evaluator import AlertEvaluator
 from scheduler.alerting.facts_source import DefinedFactsSource
 from scheduler.alerting.incident_changes import IncidentChanges
+from scheduler.alerting.rotas import RotaReader
 from scheduler.stores.alerting.incident_log import IncidentLog
 from scheduler.stores.suppressions import StoredSuppressions
 
@@ -56,6 +57,7 @@ class Alerting:
     channel_tester: ChannelTestSender
     daily_tests: DailyTests
     facts: DefinedFactsSource
+    rotas: RotaReader
     silences: StoredSuppressions[Silence]
     windows: StoredSuppressions[RequestedWindow]
     notified: Notified

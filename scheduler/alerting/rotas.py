@@ -1,15 +1,15 @@
 """The calendars of the rotas in force: read from files and URLs in the background. One for each process.
 
-    reader = RotaReader(resources, clock)
-    await reader.prepare(snapshot, 5.0)     # at the start, so that the first pass knows who is on call
+    reader = RotaReader(resources, clock, first_wait=2.0)
     table = RoutingTable(snapshot.alerting.routes, await reader.read(snapshot))
     reader.describe_problems()              # for health
     await reader.aclose()
 
-`read` never waits: it returns what is known and starts the reads that are due. A file is checked each FILE_INTERVAL and
-parsed when it has changed, a URL is fetched each URL_INTERVAL through the guarded client. The last good calendar stays
-in force while a read fails. A rota that was never read is absent for FIRST_READ seconds; then, or once a read has
-failed, `otherwise` is notified, so that an incident has a channel.
+`read` does not wait for the network: it returns what is known and starts the reads that are due. Only the first read
+of a rota is waited for, at most `first_wait` seconds: a process of the Functions host may run a single pass.
+A file is checked each FILE_INTERVAL and parsed when it has changed, a URL is fetched each URL_INTERVAL through the
+guarded client. The last good calendar stays in force while a read fails. A rota that was never read is absent for
+FIRST_READ seconds; then, or once a read has failed, `otherwise` is notified, so that an incident has a channel.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from jobs.checks.files.daemon_thread import run_in_daemon_thread
 from jobs.checks.files.folder_files import UnusableFile, read_file_below
@@ -26,13 +27,14 @@ from jobs.checks.files.regular_files import FileSignature
 from jobs.definition.alerting.definitions import DefinedEntry
 from jobs.formats.instants import format_instant
 from jobs.incidents.routing.rota import MAX_CALENDAR_BYTES, Rota
-from jobs.incidents.routing.rota_definition import RotaDefinition
 from jobs.incidents.routing.rota_limits import RotaError
 from jobs.model_base import SecretRef
-from jobs.notifications.channels.http_posting import Posting, post
 from jobs.notifications.port import ChannelResources, SendFailed
 from jobs.ports import Clock
 from scheduler.catalog.catalog import JobSnapshot
+
+if TYPE_CHECKING:
+    from jobs.incidents.routing.rota_definition import RotaDefinition
 
 LOG = logging.getLogger(__name__)
 
@@ -61,11 +63,18 @@ class _Source:
     failing_since: datetime | None = None
     unknown_titles: tuple[str, ...] = ()
     task: asyncio.Task[None] | None = None
+    was_waited_for: bool = False
 
     @property
     def definition(self) -> RotaDefinition:
         definition: RotaDefinition = self.entry.value
         return definition
+
+    def take_first_wait(self) -> bool:
+        """Return whether its first read is in progress, once."""
+        is_first = not self.was_waited_for and self.is_reading
+        self.was_waited_for = True
+        return is_first
 
     @property
     def is_reading(self) -> bool:
@@ -73,9 +82,10 @@ class _Source:
 
 
 class RotaReader:
-    def __init__(self, resources: ChannelResources, clock: Clock) -> None:
+    def __init__(self, resources: ChannelResources, clock: Clock, *, first_wait: float = 0.0) -> None:
         self._resources = resources
         self._clock = clock
+        self._first_wait = first_wait
         self._sources: dict[str, _Source] = {}
 
     async def read(self, snapshot: JobSnapshot) -> Mapping[str, Rota]:
@@ -88,6 +98,9 @@ class RotaReader:
         for source in self._sources.values():
             if now >= source.due_at and not source.is_reading:
                 source.task = asyncio.create_task(self._refresh(source))
+        first = [source.task for source in self._sources.values() if source.take_first_wait()]
+        if first and self._first_wait:
+            await asyncio.wait([task for task in first if task is not None], timeout=self._first_wait)
         found = {name: self._rota_of(source, now) for name, source in self._sources.items()}
         return {name: rota for name, rota in found.items() if rota is not None}
 
@@ -167,6 +180,8 @@ class RotaReader:
                 read_file_below, entry.folder, definition.file, MAX_CALENDAR_BYTES, source.signature
             )
             return content
+        from jobs.notifications.channels.http_posting import Posting, post  # loads the models of all channels
+
         assert definition.url is not None, "the model requires file or url"
         url = definition.url
         text = await self._resources.read_secret(url.secret) if isinstance(url, SecretRef) else url

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 from jobs.alerting.subject import SecretExpiryFact
 from jobs.definition import JobDefinition
-from jobs.incidents.routing.rota import Rota
 from jobs.running.self_checks.references import ReferenceChecks, parse_references
 from scheduler.alerting.alerting import Alerting, Notified
 from scheduler.alerting.channel_testing import ChannelTestSender
@@ -29,12 +28,15 @@ from scheduler.alerting.evaluation.known_alerts import KnownAlerts
 from scheduler.alerting.facts_source import DefinedFactsSource
 from scheduler.alerting.incident_changes import IncidentChanges
 from scheduler.alerting.message_source import DefinitionMessageSource
+from scheduler.alerting.rotas import RotaReader
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.alerting.window_pauses import WindowPauses
 from scheduler.app.check_setup import CheckSetup
 from scheduler.app.foundation import Foundation
-from scheduler.catalog.catalog import JobSnapshot
 from scheduler.secrets.monitor import SecretMonitor
+
+FIRST_ROTA_WAIT = 2.0
+"""Seconds for which the first pass of a process waits for a calendar."""
 
 
 def build_self_checks(foundation: Foundation, setup: CheckSetup) -> ReferenceChecks:
@@ -53,7 +55,9 @@ def build_alerting(
     foundation.stack.push_async_callback(resources.close)
     windows = WindowPauses(foundation.catalog, foundation.repositories.requested_windows)
     foundation.pauses.others = windows
-    evaluator, facts = _build_evaluation(foundation, self_checks, secrets, due_times, windows, resources)
+    rotas = RotaReader(resources, foundation.clock, first_wait=FIRST_ROTA_WAIT)
+    foundation.stack.push_async_callback(rotas.aclose)
+    evaluator, facts = _build_evaluation(foundation, self_checks, secrets, due_times, windows, rotas)
     stored = foundation.repositories
     runner = EngineRunner(stored.engine_rows, facts, foundation.clock, on_notifications=notified.add)
     evaluator.on_change = runner.request_pass
@@ -70,6 +74,7 @@ def build_alerting(
             lambda: foundation.catalog.snapshot.alerting.channels, tester, tools.store, foundation.clock
         ),
         facts=facts,
+        rotas=rotas,
         silences=stored.silences,
         windows=stored.requested_windows,
         notified=notified,
@@ -86,7 +91,7 @@ def _build_evaluation(
     secrets: SecretMonitor,
     due_times: DueTimes,
     windows: WindowPauses,
-    resources: GuardedChannelResources,
+    rotas: RotaReader,
 ) -> tuple[AlertEvaluator, DefinedFactsSource]:
     stored, clock, shares_runs = foundation.repositories, foundation.clock, not foundation.profile.is_only_worker
     alerts = KnownAlerts(stored.alert_rows, clock)
@@ -115,15 +120,11 @@ def _build_evaluation(
         stored.requested_windows,
         foundation.pauses,
         due_times,
-        _no_rotas,
+        rotas.read,
         shares_runs=shares_runs,
         group_wait=timedelta(seconds=foundation.settings.alerting.group_wait),
     )
     return evaluator, facts
-
-
-async def _no_rotas(snapshot: JobSnapshot) -> dict[str, Rota]:
-    return {}
 
 
 def _find_expiries(secrets: SecretMonitor) -> SecretExpiries:

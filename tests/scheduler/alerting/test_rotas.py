@@ -171,3 +171,17 @@ async def test_shifts_without_a_person_of_the_rota_are_a_problem(tmp_path: Path)
     async with world() as here:
         assert await here.channels(snapshot(str(tmp_path), file="rota.ics")) == ("team",)
         assert here.reader.describe_problems() == {"primary": "shifts name no person of the rota: Zoe"}
+
+
+async def test_the_first_read_of_a_rota_is_waited_for_once() -> None:
+    gate = asyncio.Event()
+    async with NotificationService(Answer(body=ANNA), Answer(body=ANNA, gate=gate)) as service, resources() as shared:
+        clock = ManualClock()
+        reader = RotaReader(shared, clock, first_wait=5.0)
+        try:
+            assert list(await reader.read(snapshot(url=service.url))) == ["primary"]
+            clock.passed += URL_INTERVAL
+            assert list(await reader.read(snapshot(url=service.url))) == ["primary"]
+            gate.set()
+        finally:
+            await reader.aclose()
