@@ -60,7 +60,5 @@ def test_shifts_without_a_person_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("file", ["/etc/passwd", "../rota.ics", "C:/rota.ics", "'a\\b'", "'.'"])
 def test_a_path_outside_the_folder_is_an_error(tmp_path: Path, file: str) -> None:
-    with pytest.raises(
-        ConfigurationError, match=r"yaml:5: alerting.on_call.primary.file: .* is not a path below"
-    ):
+    with pytest.raises(ConfigurationError, match=r"yaml:5: alerting.on_call.primary.file: .* is not a path below"):
         read(tmp_path, file)
