@@ -123,11 +123,8 @@ def _warnings(found: JobSet, settings: Settings | None, *, with_secrets: bool) -
     from config.warnings.files_and_secrets import warnings_of_unusable_files, warnings_of_unusable_secrets
     from config.warnings.rotas import warnings_of_unusable_rotas
 
-    warnings = [
-        *found.warnings,
-        *warnings_of_unusable_files(found, build_ca_files(settings or Settings())),
-        *warnings_of_unusable_rotas(found, datetime.now(UTC)),
-    ]
+    warnings = [*found.warnings, *warnings_of_unusable_files(found, build_ca_files(settings or Settings()))]
+    warnings += warnings_of_unusable_rotas(found, datetime.now(UTC))
     if settings is not None:
         warnings += [
             *_denied_targets(found, settings),
