@@ -48,7 +48,7 @@ _NOT_MODIFIED = 304
 
 
 @dataclass(slots=True)
-class _Source:
+class _RotaSource:
     """The state of one rota. `content`, `parsed_by`: what `rota` was made of. `due_at`: monotonic seconds."""
 
     entry: DefinedEntry
@@ -86,7 +86,7 @@ class RotaReader:
         self._resources = resources
         self._clock = clock
         self._first_wait = first_wait
-        self._sources: dict[str, _Source] = {}
+        self._sources: dict[str, _RotaSource] = {}
 
     async def read(self, snapshot: JobSnapshot) -> Mapping[str, Rota]:
         """Return the rotas that are known, by name, and start the reads that are due."""
@@ -135,7 +135,7 @@ class RotaReader:
         for entry in entries:
             source = self._sources.get(entry.name)
             if source is None:
-                self._sources[entry.name] = _Source(entry, now, now + FIRST_READ)
+                self._sources[entry.name] = _RotaSource(entry, now, now + FIRST_READ)
             elif source.entry is not entry and (source.entry.value, source.entry.folder) != (entry.value, entry.folder):
                 source.entry, source.due_at, source.signature, source.etag = entry, now, (), ""
         names = {entry.name for entry in entries}
@@ -144,12 +144,12 @@ class RotaReader:
             if removed.task is not None:
                 removed.task.cancel()
 
-    def _rota_of(self, source: _Source, now: float) -> Rota | None:
+    def _rota_of(self, source: _RotaSource, now: float) -> Rota | None:
         if source.rota is None and (source.error or now >= source.absent_until):
             return source.definition.without_calendar()
         return source.rota
 
-    async def _refresh(self, source: _Source) -> None:
+    async def _refresh(self, source: _RotaSource) -> None:
         entry = source.entry
         definition: RotaDefinition = entry.value
         error = ""
@@ -172,7 +172,7 @@ class RotaReader:
             source.due_at = self._clock.monotonic() + (min(usual, RETRY_INTERVAL) if error else usual)
         self._record(entry.name, source, error)
 
-    async def _read_content(self, source: _Source, entry: DefinedEntry) -> bytes | None:
+    async def _read_content(self, source: _RotaSource, entry: DefinedEntry) -> bytes | None:
         """Return the text of the calendar; None if it has not changed."""
         definition: RotaDefinition = entry.value
         if definition.file is not None:
@@ -200,7 +200,7 @@ class RotaReader:
         rota = definition.parse(content, now)
         return rota, tuple(rota.find_unknown_titles(now))[:5]
 
-    def _record(self, name: str, source: _Source, error: str) -> None:
+    def _record(self, name: str, source: _RotaSource, error: str) -> None:
         if error and error != source.error:
             what = "otherwise is notified" if source.rota is None else "the last calendar stays in force"
             LOG.warning("could not read the calendar of rota %s: %s; %s", name, error, what)
