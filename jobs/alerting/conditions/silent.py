@@ -33,7 +33,7 @@ class SilentCondition(AlertCondition):
         """Return the instant at which the job is silent unless a run finishes before; None if no run is due."""
         if facts.unfinished_since is None:
             return None
-        return facts.unfinished_since + facts.longest_run + timedelta(seconds=self._grace)
+        return facts.unfinished_since + facts.longest_run + self.longest_grace
 
     def judge(
         self, history: SampleHistory, facts: SubjectFacts, now: datetime, is_firing: bool, thresholds: Thresholds
@@ -48,5 +48,5 @@ class SilentCondition(AlertCondition):
         return Verdict(True, f"the run that was due at {at} has not finished after {late}", due)
 
     @property
-    def _grace(self) -> float:
-        return 60.0 if self.grace is None else self.grace
+    def longest_grace(self) -> timedelta:
+        return timedelta(seconds=60.0 if self.grace is None else self.grace)

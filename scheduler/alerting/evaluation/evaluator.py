@@ -15,10 +15,8 @@ import logging
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from jobs.alerting.alert import Alert, fires_at
 from jobs.alerting.evaluation import Activity, CompiledRules
 from jobs.alerting.samples import Sample
-from jobs.incidents.values import AlertKey
 from jobs.ports import Clock
 from jobs.runs import Run
 from jobs.runs.reasons import ReasonCode
@@ -31,7 +29,8 @@ from scheduler.alerting.evaluation.job_judge import JobJudge
 from scheduler.alerting.evaluation.known_alerts import KnownAlerts
 from scheduler.alerting.evaluation.rule_index import RuleIndex, index_rules
 from scheduler.alerting.evaluation.silent_jobs import SilentJobs
-from scheduler.alerting.rule_book import BLIND_KEY, RuleBook
+from scheduler.alerting.evaluation.timed_subjects import TimedSubjects
+from scheduler.alerting.rule_book import RuleBook
 from scheduler.catalog.catalog import Catalog
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import StoreError
@@ -42,8 +41,6 @@ ALERTS_MAX_AGE = 5.0
 """Seconds for which an alert that another process has stored may be unknown."""
 REVIEW_INTERVAL = 50.0
 """Seconds between judgements of all alerts and groups, where other processes execute runs."""
-FACTS_INTERVAL = 60.0
-"""Seconds between judgements of dead letters and secrets."""
 MAX_SILENT_JOBS = 500
 """Overdue jobs that one tick judges; the next ticks judge the others."""
 MAX_CONCURRENT_JUDGEMENTS = 8
@@ -70,7 +67,6 @@ class AlertEvaluator:
         self._catalog = catalog
         self._alerts = alerts
         self._samples = samples
-        self._facts = facts
         self._due_times = due_times
         self._groups = groups
         self._blindness = blindness
@@ -85,8 +81,8 @@ class AlertEvaluator:
         self._silent = SilentJobs(due_times.find, clock.now())
         self._jobs = JobJudge(alerts, samples, facts, self._silent, pauses, clock)
         self._suspended: frozenset[str] = frozenset()
+        self._timed = TimedSubjects(alerts, facts, clock)
         self._review_at = 0.0
-        self._facts_at = 0.0
         self.on_change: Callable[[], None] = lambda: None
         """Called when an alert has changed."""
         self.error = ""
@@ -145,9 +141,9 @@ class AlertEvaluator:
         is_reviewed = await self._prepare()
         now = self._clock.now()
         has_changed = await self._blindness.tick()
-        jobs = self._unjudged | {job for job, activity in self._activity.items() if activity.until >= now}
-        jobs |= {alert.subject for alert in self._alerts.list_all() if is_reviewed or self._is_due(alert, now)}
-        jobs |= await self._list_jobs_by_facts(now)
+        jobs = self._unjudged | await self._timed.list_subjects(self.book, self._index, self._activity, now)
+        if is_reviewed:
+            jobs |= self._timed.list_reviewed()
         overdue = self._silent.pop_overdue(now, MAX_SILENT_JOBS)
         await self._due_times.read(overdue if self._shares_runs else self._due_times.list_unknown(overdue))
         has_changed |= await self._judge_jobs(jobs | set(overdue))
@@ -161,7 +157,7 @@ class AlertEvaluator:
         """Read alerts and pauses, and follow changed definitions. Return whether all alerts are judged."""
         monotonic = self._clock.monotonic()
         is_changed = self._index is None or self._index.book is not self.book
-        is_due = monotonic >= self._review_at
+        is_due = self._timed.is_review_incomplete or (self._shares_runs and monotonic >= self._review_at)
         await self._alerts.refresh(ALERTS_MAX_AGE if self._shares_runs else REVIEW_INTERVAL)
         if is_changed:
             self._index = await asyncio.to_thread(index_rules, self.book)
@@ -205,27 +201,6 @@ class AlertEvaluator:
             return True
         return self._alerts.has_any(job) or (self._shares_runs and before is not None)
 
-    def _is_due(self, alert: Alert, now: datetime) -> bool:
-        """Return whether the clock alone may change the alert."""
-        key = AlertKey(alert.subject, alert.rule)
-        if key == BLIND_KEY:
-            return False
-        rule = self.book.rule_of(key)
-        if rule is None:
-            return True
-        at = fires_at(alert, rule.minimum_duration)
-        return at is not None and at <= now
-
-    async def _list_jobs_by_facts(self, now: datetime) -> set[str]:
-        index, monotonic = self._index, self._clock.monotonic()
-        if index is None or monotonic < self._facts_at:
-            return set()
-        self._facts_at = monotonic + FACTS_INTERVAL
-        found = set(index.with_secrets)
-        if index.letters_within:
-            found |= await self._facts.list_jobs_with_letters(now, index.letters_within) & index.jobs
-        return found
-
     async def _judge_jobs(self, jobs: Iterable[str]) -> bool:
         semaphore, has_changed = asyncio.Semaphore(MAX_CONCURRENT_JUDGEMENTS), False
 
@@ -247,5 +222,5 @@ class AlertEvaluator:
             if self._shares_runs:
                 await self._groups.read_members(book)
             return await self._groups.judge(book, book.groups, self._suspended, now)
-        due = {alert.subject for alert in self._alerts.list_all() if self._is_due(alert, now)} & book.groups.keys()
+        due = self._timed.list_due(book, now) & book.groups.keys()
         return bool(due) and await self._groups.judge(book, due, self._suspended, now)

@@ -29,6 +29,7 @@ class KnownAlerts:
         self._by_subject: dict[str, dict[str, StoredAlert]] = {}
         self._written: set[AlertKey] = set()
         """Alerts that were written during a refresh."""
+        self._pending: set[AlertKey] = set()
         self._read_at: float | None = None
 
     async def refresh(self, max_age: float = 0.0) -> None:
@@ -47,6 +48,7 @@ class KnownAlerts:
         self._by_subject = {}
         for key, stored in read.items():
             self._by_subject.setdefault(key.subject, {})[key.rule] = stored
+        self._pending = {key for key, stored in read.items() if stored.alert.status is AlertStatus.PENDING}
         self._read_at = now
 
     def has_any(self, subject: str) -> bool:
@@ -62,6 +64,10 @@ class KnownAlerts:
         for rules in tuple(self._by_subject.values()):
             for stored in tuple(rules.values()):
                 yield stored.alert
+
+    def list_pending(self) -> list[Alert]:
+        """Return the alerts that fire once their condition was met for long enough."""
+        return [self._by_subject[key.subject][key.rule].alert for key in self._pending]
 
     async def change(self, key: AlertKey, decide: AlertDecision) -> Alert | None:
         """Store what `decide` makes of the alert. Return it, or None if nothing changes."""
@@ -85,6 +91,10 @@ class KnownAlerts:
     def _remember(self, stored: StoredAlert) -> None:
         key = stored.key
         self._written.add(key)
+        if stored.alert.status is AlertStatus.PENDING:
+            self._pending.add(key)
+        else:
+            self._pending.discard(key)
         if stored.alert.status is not AlertStatus.INACTIVE:
             self._by_subject.setdefault(key.subject, {})[key.rule] = stored
             return
