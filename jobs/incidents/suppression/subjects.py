@@ -8,17 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 from fnmatch import fnmatchcase
-from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import Field
 
+from jobs.alerting.selectors import DeliberateSelector, SelectedTexts, SelectorBase, matches_tag_pattern
 from jobs.fast_frozen import fast_frozen
-from jobs.formats.wildcards import matches_wildcard
-from jobs.model_base import FrozenModel
-
-MAX_SELECTED_TEXTS = 100
-"""Names, tags, severities or kinds of one selector."""
-NAME_PATTERN = r"^[A-Za-z0-9._*?-]{1,100}$"
 
 
 @fast_frozen(frozen=True, slots=True)
@@ -34,53 +28,27 @@ class AlertSubject:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-def _read_texts(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
+class SubjectSelector(SelectorBase):
+    """Selects subjects of alerts: by severity, too. `jobs`: names of jobs and groups. Empty: everything."""
 
+    OTHER_KINDS = ("group", "scheduler")
 
-SelectedTexts = Annotated[
-    tuple[str, ...],
-    BeforeValidator(_read_texts),
-    Field(max_length=MAX_SELECTED_TEXTS),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
-]
-"""One text, or a list of which one must match."""
-NamePatterns = Annotated[
-    tuple[Annotated[str, Field(pattern=NAME_PATTERN)], ...],
-    BeforeValidator(_read_texts),
-    Field(max_length=MAX_SELECTED_TEXTS),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
-]
-
-
-class SubjectSelector(FrozenModel):
-    """Selects by name, tags, severity and kind: all that are set must match, each with one of its values.
-
-    `jobs`: names of jobs and groups, with `*` for any text and `?` for one character. `*` in the value of a tag stands
-    for any text. Empty: everything.
-    """
-
-    jobs: NamePatterns = ()
-    tags: dict[str, SelectedTexts] = Field(default_factory=dict, max_length=MAX_SELECTED_TEXTS)
-    severities: SelectedTexts = ()
-    kinds: SelectedTexts = ()
+    severities: SelectedTexts = Field(
+        default=(), description="the severity of the alert, or the highest of an incident"
+    )
 
     @property
     def is_empty(self) -> bool:
-        return not (self.jobs or self.tags or self.severities or self.kinds)
+        return super().is_empty and not self.severities
 
     def matches(self, subject: AlertSubject) -> bool:
-        return (not self.severities or subject.severity in self.severities) and self.matches_any_severity_of(subject)
+        return (not self.severities or subject.severity in self.severities) and self.selects(
+            subject.name, subject.tags, subject.kind
+        )
 
     def matches_any_severity_of(self, subject: AlertSubject) -> bool:
         """Return whether an alert of the subject could match, whatever its severity."""
-        for key, values in self.tags.items():
-            found = subject.tags.get(key)
-            if found is None or (found not in values and not _matches_pattern(found, values)):
-                return False
-        if self.kinds and subject.kind not in self.kinds:
-            return False
-        return not self.jobs or any(fnmatchcase(subject.name, pattern) for pattern in self.jobs)
+        return self.selects(subject.name, subject.tags, subject.kind)
 
     def find_mismatch(self, subject: AlertSubject) -> str:
         """Return a clause such as `the tag team is web, not payments`; empty if the subject matches."""
@@ -101,7 +69,7 @@ class SubjectSelector(FrozenModel):
             found = subject.tags.get(key)
             if found is None:
                 return f"there is no tag {key}"
-            if found not in values and not _matches_pattern(found, values):
+            if found not in values and not matches_tag_pattern(found, values):
                 return f"the tag {key} is {found}, not {_join(values)}"
         return ""
 
@@ -116,25 +84,8 @@ class SubjectSelector(FrozenModel):
         return f"the severity is {subject.severity or 'unknown'}, not {_join(self.severities)}"
 
 
-class ExplicitSelector(SubjectSelector):
-    """A selector for which selecting everything is deliberate: `all: true`."""
-
-    all: bool = False
-
-    @model_validator(mode="after")
-    def _selects_by_something(self) -> Self:
-        if self.is_empty and not self.all:
-            raise ValueError("selects nothing: set jobs, tags, severities or kinds, or all: true")
-        if self.all and not self.is_empty:
-            raise ValueError("all: true selects everything: remove it, or the other conditions")
-        return self
-
-
-def _matches_pattern(value: str, patterns: tuple[str, ...]) -> bool:
-    for pattern in patterns:  # noqa: SIM110 - perf: a generator costs four times as much
-        if "*" in pattern and matches_wildcard(value, pattern):
-            return True
-    return False
+class ExplicitSelector(DeliberateSelector, SubjectSelector):
+    """A selector of subjects for which selecting everything is deliberate: `all: true`."""
 
 
 def _join(values: tuple[str, ...]) -> str:
