@@ -26,6 +26,7 @@ from scheduler.alerting.evaluation.groups import GroupEvaluator
 from scheduler.alerting.evaluation.history import SampleReader
 from scheduler.alerting.evaluation.known_alerts import KnownAlerts
 from scheduler.alerting.facts_source import DefinedFactsSource
+from scheduler.alerting.health import ALERTING_PART, NOTIFICATIONS_PART, AlertingHealth, HasError
 from scheduler.alerting.incident_changes import IncidentChanges
 from scheduler.alerting.message_source import DefinitionMessageSource
 from scheduler.alerting.rotas import RotaReader
@@ -82,6 +83,7 @@ def build_alerting(
         age_s=foundation.settings.alerting.age,
     )
     foundation.stack.push_async_callback(alerting.aclose)
+    _add_probes(foundation, (evaluator, runner), facts, rotas)
     return alerting
 
 
@@ -125,6 +127,17 @@ def _build_evaluation(
         group_wait=timedelta(seconds=foundation.settings.alerting.group_wait),
     )
     return evaluator, facts
+
+
+def _add_probes(
+    foundation: Foundation, works: tuple[HasError, ...], facts: DefinedFactsSource, rotas: RotaReader
+) -> None:
+    stored = foundation.repositories
+    health = AlertingHealth(
+        foundation.catalog, works, facts, rotas, stored.outbox_rows, stored.undelivered, foundation.clock
+    )
+    foundation.health.add_probe(ALERTING_PART, health.probe_alerting)
+    foundation.health.add_probe(NOTIFICATIONS_PART, health.probe_notifications)
 
 
 def _find_expiries(secrets: SecretMonitor) -> SecretExpiries:
