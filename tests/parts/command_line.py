@@ -1,5 +1,5 @@
-"""The command line as people use it: `python -m scheduler COMMAND`, each in a separate process, over one folder's
-state.
+"""The command line as people use it: `python -m scheduler COMMAND`, each in a separate process (a fork, see
+tests.parts.forks), over one folder's state.
 
 line = CommandLine(tmp_path)                          # the jobs and the state of `embedded(tmp_path, ...)`
 done = await line("pause", "checkout")                # .code, .stdout, .stderr; a pipe, so lines with tabs
@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.parts.proc import Finished, Program
+from tests.parts.proc import Finished, ForkedProgram
 
 Row = dict[str, str]
 
@@ -42,8 +42,8 @@ class CommandLine:
         assert "Traceback" not in done.stderr, done.stderr
         return done
 
-    def start(self, *arguments: str) -> Program:
-        return Program(*arguments, env=self._env, cwd=self._folder)
+    def start(self, *arguments: str) -> ForkedProgram:
+        return ForkedProgram(*arguments, env=self._env, cwd=self._folder)
 
     async def rows(self, *arguments: str) -> list[Row]:
         """Fails unless the command ends with 0."""

@@ -9,6 +9,7 @@
 
     finished = await run("validate", "jobs.yaml")                         # to its end: .code, .stdout, .stderr
     Program("-c", "print(1)", module=None)                                # any other Python program
+    ForkedProgram("pause", "checkout")                                    # as Program, without the time of imports
 
 The environment holds PATH, HOME, the language, the project on PYTHONPATH, and what `env` adds. A child that looks up or
 connects to anything but loopback fails the test (see network_guard). What is running at the end of the block is killed.
@@ -29,6 +30,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
+from tests.parts.forks import Fork
 from tests.parts.network_guard import REFUSED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,8 +102,8 @@ class Program:
         state = "the program runs" if self.running else f"the program ended with {self._process.returncode}"
         return f"{state}\n{self.stdout}\n{self.stderr}"
 
-    async def __aenter__(self) -> Self:
-        self._process = await asyncio.create_subprocess_exec(
+    async def _start(self) -> asyncio.subprocess.Process | Fork:
+        return await asyncio.create_subprocess_exec(
             *self._command,
             env=self._env,
             cwd=self._cwd,
@@ -109,6 +111,9 @@ class Program:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
+
+    async def __aenter__(self) -> Self:
+        self._process = await self._start()
         self._readers = asyncio.gather(
             _collect(self._process.stdout, self._output["stdout"]),
             _collect(self._process.stderr, self._output["stderr"]),
@@ -151,6 +156,14 @@ class Program:
             code = await self._process.wait()
             await asyncio.shield(self._readers)
         return code
+
+
+class ForkedProgram(Program):
+    """`python -m scheduler ...` as a fork of a process that has imported it: the same but for the second of CPU time
+    that Python needs to import it."""
+
+    async def _start(self) -> Fork:
+        return await Fork.start(self._command[3:], self._env, self._cwd)
 
 
 @dataclass(frozen=True)
