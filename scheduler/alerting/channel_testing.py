@@ -10,10 +10,10 @@ import logging
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from jobs.incidents.values import Incident, Notification, TransitionKind
 from jobs.notifications.answers import collect_answers
-from jobs.notifications.channels.base import ChannelBase
 from jobs.notifications.message import Message
 from jobs.notifications.outbox import ChannelState, OutboxChanges
 from jobs.notifications.port import Sender, SendFailed
@@ -24,6 +24,9 @@ from jobs.ports import Clock
 from scheduler.alerting.delivery.port import ChannelDirectory, OutboxStore
 from scheduler.alerting.delivery.rendering import MessageSource, first_transition
 from scheduler.stores.port import RowChanged, StoreError
+
+if TYPE_CHECKING:  # loads pydantic models
+    from jobs.notifications.channels.base import ChannelBase
 
 LOG = logging.getLogger("scheduler.alerting")
 

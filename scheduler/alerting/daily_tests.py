@@ -11,13 +11,16 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-from jobs.notifications.channels.base import ChannelBase
 from jobs.notifications.outbox import OutboxChanges
 from jobs.ports import Clock
 from scheduler.alerting.channel_testing import ChannelTestSender
 from scheduler.alerting.delivery.port import OutboxStore
 from scheduler.stores.port import RowChanged, StoreError
+
+if TYPE_CHECKING:  # loads pydantic models
+    from jobs.notifications.channels.base import ChannelBase
 
 LOG = logging.getLogger("scheduler.alerting")
 

@@ -15,9 +15,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from jobs.alerting.evaluation import CompiledRules
-from jobs.alerting.groups import AlertGroup
 from jobs.alerting.rule import AlertRule
 from jobs.definition import JobDefinition
 from jobs.definition.alerting.job_alerts import rules_of
@@ -25,6 +25,9 @@ from jobs.incidents.engine.facts import BLIND, SCHEDULER, AlertPolicy, Escalatio
 from jobs.incidents.suppression.subjects import AlertSubject
 from jobs.incidents.values import AlertKey
 from scheduler.catalog.catalog import JobSnapshot
+
+if TYPE_CHECKING:  # loads pydantic models
+    from jobs.alerting.groups import AlertGroup
 
 BLIND_KEY = AlertKey(SCHEDULER, BLIND)
 """The alert that fires while the scheduler itself cannot reach anything, or its clock is wrong."""

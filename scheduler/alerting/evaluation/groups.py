@@ -8,7 +8,6 @@ from functools import partial
 from typing import Protocol
 
 from jobs.alerting.alert import Alert, Verdict, advance
-from jobs.alerting.groups import judge_group
 from jobs.alerting.samples import COUNTED_TRIGGERS, Sample
 from jobs.incidents.values import AlertKey
 from scheduler.alerting.evaluation.history import SampleReader
@@ -59,6 +58,8 @@ class GroupEvaluator:
         return has_changed
 
     async def _judge_one(self, name: str, rules: GroupRules, suspended: Container[str], now: datetime) -> bool:
+        from jobs.alerting.groups import judge_group  # with the model of groups, which most programs do not need
+
         has_changed = False
         for rule in rules.group.alerts:
             latest = {job: None if job in suspended else self._latest.get(job) for job in rules.members}
