@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from jobs.alerting.alert import Alert
 from jobs.alerting.evaluation import evaluate
+from jobs.alerting.groups import AlertGroup, judge_group
 from jobs.alerting.subject import history_of
+from jobs.incidents.engine.facts import AlertPolicy
 from jobs.runs.outcomes import Trigger
 from tests.jobs.alerting.alert_samples import MINUTE, NO_FACTS, START, rule_of, sample, samples, states_after
+from tests.jobs.incidents.world import World
 from tests.project import ROOT
 
 KNOWN = json.loads((ROOT / "tests/data/alerting/thresholds.json").read_text(encoding="utf-8"))
@@ -27,8 +31,8 @@ def test_it_fires_as_the_sequence_shows(case: dict[str, Any]) -> None:
         assert firing.failing_since == START + case["failing_since"] * MINUTE
 
 
-def test_the_minimum_duration_is_counted_by_the_clock() -> None:
-    case = KNOWN["minimum_duration"]
+@pytest.mark.parametrize("case", KNOWN["minimum_durations"], ids=lambda case: case["name"])
+def test_the_minimum_duration_is_counted_by_the_clock(case: dict[str, Any]) -> None:
     rule, alert = rule_of(**case["rule"]), Alert("job", "failed")
     fires = []
     for minute, _ in case["fires_at"]:
@@ -37,6 +41,28 @@ def test_the_minimum_duration_is_counted_by_the_clock() -> None:
         fires.append([minute, alert.is_firing])
 
     assert fires == case["fires_at"]
+
+
+@pytest.mark.parametrize("case", KNOWN["reminders"], ids=lambda case: case["name"])
+def test_reminders_are_due_by_the_clock(case: dict[str, Any]) -> None:
+    every = case["remind_every_s"]
+    world = World(policy=AlertPolicy(remind_every=None if every is None else timedelta(seconds=every)))
+    world.group_wait = timedelta()
+    for number in range(case["failures"]):
+        if number:
+            world.wait(timedelta(seconds=case["every_s"]))
+        world.fail("job")
+        world.run_pass()
+
+    assert len(world.sent) == case["notifications"]
+
+
+@pytest.mark.parametrize("case", KNOWN["locations"], ids=lambda case: case["name"])
+def test_a_group_is_down_when_enough_locations_fail(case: dict[str, Any]) -> None:
+    group = AlertGroup.model_validate({"jobs": {"all": True}, "down_when": {"at_least": case["at_least"]}})
+    for failing, is_down in case["down"]:
+        members = {f"location-{number}": number < failing for number in range(case["members"])}
+        assert judge_group(group, members).is_met is is_down
 
 
 @pytest.mark.parametrize("trigger", KNOWN["triggers"]["not_counted"])
