@@ -13,6 +13,7 @@ from jobs.incidents.values import Incident, Notification, Transition, Transition
 from jobs.notifications.message import Message
 from jobs.notifications.templates.details import MessageDetails
 from jobs.notifications.templates.sandbox import render_template
+from jobs.notifications.templates.tag_values import TagValues
 from jobs.notifications.templates.titles import format_clock, make_title
 from jobs.problems import make_printable
 
@@ -97,7 +98,7 @@ def incident_values(
         "changes": list(details.changes),
         "note": transition.text,
         "actor": transition.actor,
-        "tags": dict(details.tags),
+        "tags": TagValues(details.tags),
         "link": details.link,
         "runbook": details.runbook,
         "also_notified": list(details.also_notified),

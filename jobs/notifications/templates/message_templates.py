@@ -13,6 +13,7 @@ from jobs.formats.instants import format_iso_instant
 from jobs.notifications.message import Message
 from jobs.notifications.templates.sample import SAMPLE_MESSAGE
 from jobs.notifications.templates.sandbox import check_template, has_template, render_template
+from jobs.notifications.templates.tag_values import TagValues
 
 _NAME_ALONE = re.compile(r"\s*\{\{\s*(\w+)\s*\}\}\s*")
 
@@ -31,7 +32,7 @@ def message_values(message: Message) -> dict[str, object]:
         "dedup_key": message.dedup_key,
         "incident_key": message.incident_key,
         "facts": dict(message.facts),
-        "tags": dict(message.tags),
+        "tags": TagValues(message.tags),
         "link": message.link,
         "runbook": message.runbook,
         "is_resolution": message.is_resolution,

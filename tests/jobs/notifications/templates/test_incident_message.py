@@ -107,7 +107,7 @@ def test_templates_replace_title_and_text() -> None:
 
 @pytest.mark.parametrize(
     ("template", "problem"),
-    [("{{ subjekt }}", "did you mean subject?"), ("{{ title", "line 1"), ("{{ tags.taem }}", "did you mean team?")],
+    [("{{ subjekt }}", "did you mean subject?"), ("{{ title", "line 1")],
 )
 def test_a_template_is_checked_with_the_sample(template: str, problem: str) -> None:
     with pytest.raises(ValidationError) as error:
@@ -117,3 +117,9 @@ def test_a_template_is_checked_with_the_sample(template: str, problem: str) -> N
 
 def test_a_template_for_some_transitions_is_rendered_for_all() -> None:
     _Section.model_validate({"templates": {"text": "{% if is_resolution %}over{% else %}{{ evidence }}{% endif %}"}})
+
+
+def test_a_tag_that_a_job_does_not_have_is_empty() -> None:
+    template = "{{ subject }}{% if tags.region is defined %} in {{ tags.region }}{% endif %}{{ tags.region }}"
+    assert TemplatesSection(title=template).title == template
+    assert made(*sample_transition(TransitionKind.OPENED), title_template=template).title == "checkout"
