@@ -171,4 +171,5 @@ def _build_delivery_tools(foundation: Foundation, resources: GuardedChannelResou
         foundation.clock,
         foundation.owner,
         policy,
+        is_only_worker=foundation.profile.is_only_worker,
     )

@@ -41,7 +41,10 @@ _COMMIT_WAITS_S = (0.2, 1.0, 5.0)
 
 @dataclass(frozen=True, slots=True)
 class DeliveryTools:
-    """Shared by the channels of a process. `owner`: unique for the process. `jitter`: returns 0 to 1."""
+    """Shared by the channels of a process. `owner`: unique for the process. `jitter`: returns 0 to 1.
+
+    `is_only_worker`: no other process delivers, so the lease of another one was left by a process that was killed.
+    """
 
     store: OutboxStore
     channels: ChannelDirectory
@@ -50,6 +53,7 @@ class DeliveryTools:
     owner: str
     policy: DeliveryPolicy = field(default_factory=DeliveryPolicy)
     jitter: Callable[[], float] = random.random
+    is_only_worker: bool = False
 
 
 async def deliver_channel(tools: DeliveryTools, channel: str) -> datetime | None:
@@ -63,7 +67,7 @@ async def deliver_channel(tools: DeliveryTools, channel: str) -> datetime | None
     now = tools.clock.now()
     if not rows:
         return None
-    if state.owner not in ("", tools.owner) and state.leased_until is not None and state.leased_until > now:
+    if not tools.is_only_worker and state.owner not in ("", tools.owner) and (state.leased_until or now) > now:
         return state.leased_until
     due_at = _find_due(tools, channel, state, rows)
     if due_at > now:

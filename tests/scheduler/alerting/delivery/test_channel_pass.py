@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from datetime import timedelta
 
 import pytest
 
 from jobs.incidents.values import TransitionKind
 from jobs.notifications.port import SendFailed, SentReference
+from scheduler.alerting.delivery.channel_pass import deliver_channel
 from scheduler.alerting.delivery.policy import DeliveryPolicy
 from scheduler.stores.port import StoreUnavailable
 from tests.scheduler.alerting.delivery.memory_outbox import REMINDED, RESOLVED, START, Killed, World
@@ -272,3 +274,20 @@ async def test_an_unexpected_error_of_a_sender_is_retried_without_its_text() -> 
 def test_the_policy_lets_no_lease_end_during_a_message() -> None:
     policy = DeliveryPolicy()
     assert policy.lease >= policy.send_timeout + timedelta(seconds=20)
+
+
+async def test_the_only_worker_does_not_wait_for_the_lease_of_a_killed_process() -> None:
+    world = World()
+    world.put(1)
+    world.channels["teams"].after_send = _kill
+    with pytest.raises(Killed):
+        await world.deliver(owner="killed")
+    world.channels["teams"].after_send = lambda: None
+    assert await world.deliver(owner="another") == world.outbox.states["teams"].leased_until
+    tools = dataclasses.replace(world.tools("restarted"), is_only_worker=True)
+    assert await deliver_channel(tools, "teams") is None
+    assert [each.dedup_key for each in world.channels["teams"].sent] == ["a:1:teams"] * 2
+
+
+def _kill() -> None:
+    raise Killed
