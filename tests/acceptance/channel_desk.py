@@ -17,6 +17,7 @@ from typing import Any
 from jobs.checks.guard.guard import LOCAL_GUARD
 from jobs.definition.alerting.definitions import DefinedEntry, define_alerting
 from jobs.incidents.values import Incident
+from jobs.ports import Clock
 from scheduler.alerting.delivery.channel_pass import DeliveryTools, deliver_channel
 from scheduler.alerting.delivery.channel_resources import GuardedChannelResources
 from scheduler.alerting.delivery.rendering import StoredIncidentRenderer
@@ -37,8 +38,20 @@ CHANNEL = "chat"
 
 
 class ChannelDesk:
-    def __init__(self, store: Store, channels: Mapping[str, Mapping[str, Any]], secrets: Mapping[str, str]) -> None:
-        models = tuple(DefinedEntry(name, _quick(make_channel(**one))) for name, one in channels.items())
+    """`clock`: virtual, so that a server that never answers costs an attempt little real time, or another one."""
+
+    def __init__(
+        self,
+        store: Store,
+        channels: Mapping[str, Mapping[str, Any]],
+        secrets: Mapping[str, str],
+        *,
+        clock: Clock | None = None,
+        owner: str = "one",
+        is_only_worker: bool = False,
+    ) -> None:
+        made = {name: make_channel(**one) for name, one in channels.items()}
+        models = tuple(DefinedEntry(name, _quick(one) if clock is None else one) for name, one in made.items())
         self.catalog = Catalog(JobSnapshot([entry()], alerting=define_alerting({"channels": models})))
         self.store = store
         self.stored = Repositories(store)
@@ -53,9 +66,10 @@ class ChannelDesk:
             self.stored.outbox_rows,
             SenderDirectory(lambda: self.catalog.snapshot.alerting.channels, self.resources),
             StoredIncidentRenderer(self.stored.incident_log, source),
-            self.clock,
-            "one",
+            clock or self.clock,
+            owner,
             jitter=lambda: 0.0,
+            is_only_worker=is_only_worker,
         )
 
     async def open(self) -> Incident:
