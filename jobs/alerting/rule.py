@@ -67,8 +67,8 @@ class Escalation(FrozenModel):
 class FlappingPolicy(FrozenModel):
     """An incident that opened and closed `changes` times `within` this time stays open until it is stable."""
 
-    changes: int = Field(default=6, ge=2, le=100)
-    within: Annotated[AlertTime, Field(gt=0)] = 3600.0
+    changes: int = Field(default=6, ge=2, le=100, description="number of openings and closings")
+    within: Annotated[AlertTime, Field(gt=0)] = Field(default=3600.0, description="the time in which they are counted")
 
 
 def _read_flapping(value: Any) -> Any:

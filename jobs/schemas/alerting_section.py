@@ -6,6 +6,7 @@ from typing import Any
 
 from jobs.definition.alerting.registry import SECTION_PARTS
 from jobs.definition.alerting.section_part import SectionPart
+from jobs.schemas.alerting_texts import add_texts
 from jobs.schemas.full_form import clean_schema
 
 
@@ -13,7 +14,7 @@ def create_alerting_section(definitions: dict[str, Any]) -> dict[str, Any]:
     """Return the schema. The models to which it refers are added to `definitions`."""
     return {
         "type": "object",
-        "description": "Alerts of several jobs: rules by selector, groups, severities",
+        "description": "Alerts: rules by selector, groups, channels, routes, rotas, windows",
         "properties": {part.key: _create_part(part, definitions) for part in SECTION_PARTS},
         "additionalProperties": False,
     }
@@ -24,6 +25,9 @@ def _create_part(part: SectionPart, definitions: dict[str, Any]) -> dict[str, An
     below = entry.pop("$defs", {})
     for schema in (entry, *below.values()):
         clean_schema(schema)
+    add_texts(getattr(part.model, "__name__", ""), entry)
+    for name, schema in below.items():
+        add_texts(name, schema)
     definitions.update(below)
     if part.is_named:
         # An entry without a value has its defaults.

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from jobs.definition import JobDefinition
 from jobs.formats.durations import format_duration
+from jobs.schemas.alerting_texts import add_texts
 
 _DESCRIPTIONS: Final = {
     "name": "Name of the job, unique among all jobs",
@@ -36,8 +37,9 @@ def create_full_form() -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the schema of a job that is named by its key, and the definitions to which it refers."""
     schema = JobDefinition.model_json_schema(by_alias=True)
     definitions = schema.pop("$defs")
-    for each in (schema, *definitions.values()):
+    for name, each in (("", schema), *definitions.items()):
         clean_schema(each)
+        add_texts(name, each)
     for key, text in _DESCRIPTIONS.items():
         schema["properties"][key]["description"] = text
     schema["required"] = ["check"]

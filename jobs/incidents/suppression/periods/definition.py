@@ -66,7 +66,14 @@ WeeklyField = Annotated[
     WithJsonSchema(
         {
             "type": "object",
-            "properties": {"days": {"type": "string"}, "from": {"type": "string"}, "to": {"type": "string"}},
+            "properties": {
+                "days": {
+                    "type": "string",
+                    "description": "such as MON-FRI, on which it begins; default: each day",
+                },
+                "from": {"type": "string", "description": "the begin, such as 22:00 or FRIDAY 22:00"},
+                "to": {"type": "string", "description": "the end; one before from is on the following day"},
+            },
             "additionalProperties": False,
             "examples": [{"from": "FRIDAY 22:00", "to": "SUNDAY 17:00"}],
         }
