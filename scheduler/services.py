@@ -14,6 +14,10 @@ from scheduler.health.report import Health
 from scheduler.identity.principal import Principal
 from scheduler.identity.tags import Tags
 from scheduler.operations import Operations
+from scheduler.queries.alerting.alerts import AlertQueries
+from scheduler.queries.alerting.channels import ChannelQueries
+from scheduler.queries.alerting.incidents import IncidentQueries
+from scheduler.queries.alerting.suppressions import SuppressionQueries
 from scheduler.queries.audit import AuditQueries
 from scheduler.queries.changes import ChangeQueries
 from scheduler.queries.circuits import CircuitQueries
@@ -54,6 +58,10 @@ class Services:
     idempotency: IdempotencyRecords
     authentication: Authentication
     stored_jobs: StoredJobQueries
+    incidents: IncidentQueries
+    alerts: AlertQueries
+    suppressions: SuppressionQueries
+    channels: ChannelQueries
     refresh_jobs: Callable[[], Awaitable[None]]
     """Puts changes of the stored jobs by other processes in force."""
     clock: Clock

@@ -33,6 +33,7 @@ from scheduler.api.routes import (
     secrets,
     watchdog,
 )
+from scheduler.api.routes.alerting import channels, incidents, silences, windows
 from scheduler.api.routes.states import changes
 from scheduler.api.routes.statistics import exports, stats, uptime
 from scheduler.api.selections import routes as selection_routes
@@ -61,6 +62,10 @@ ROUTERS = (
     stats.router,
     exports.router,
     changes.router,
+    incidents.router,
+    silences.router,
+    windows.router,
+    channels.router,
     audit.router,
     pings.router,
     key_routes.router,

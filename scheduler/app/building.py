@@ -14,6 +14,7 @@ from jobs.ports import Clock
 from jobs.running.system_clock import SystemClock
 from jobs.runs.events import ListenerGroup, RunListener
 from scheduler.alerting.alerting import Alerting
+from scheduler.app.alerting.operations import build_alerting_operations, build_alerting_queries
 from scheduler.app.alerting_setup import build_alerting, build_self_checks
 from scheduler.app.authentication_setup import build_authentication
 from scheduler.app.check_setup import CheckSetup
@@ -91,7 +92,7 @@ async def _build_program(foundation: Foundation, listener: RunListener | None) -
     follow_up = _build_follow_up(foundation, dispatch, listener_group)
     worker = build_worker(foundation, setup, listener_group, follow_up, alerting.evaluator, self_checks)
     board = CircuitQueries(catalog, foundation.repositories.circuits, clock)
-    operations = _build_operations(foundation, setup, worker, dispatch, secret_watch, board, beats)
+    operations = _build_operations(foundation, setup, worker, dispatch, secret_watch, board, beats, alerting)
     watchdog = build_watchdog(foundation, depths, worker)
     parts = _Parts(setup, dispatch, worker, operations, watchdog, secret_watch, board, beats, alerting)
     return _assemble_program(foundation, parts)
@@ -143,6 +144,7 @@ def _assemble_program(foundation: Foundation, parts: _Parts) -> Program:
         secret_monitor=parts.secret_monitor,
         circuits=parts.circuits,
         alerting=parts.alerting,
+        alerting_queries=build_alerting_queries(foundation),
         definitions=_build_definition_reviewer(foundation, parts.setup),
         stored_jobs=foundation.stored_jobs,
         heartbeats=HeartbeatQueries(catalog, stored.heartbeats, parts.beats, pauses, clock),
@@ -200,6 +202,7 @@ def _build_operations(
     secret_watch: SecretMonitor,
     board: CircuitQueries,
     beats: HeartbeatReader,
+    alerting: Alerting,
 ) -> Operations:
     catalog, clock, runs, audit = foundation.catalog, foundation.clock, foundation.runs, foundation.audit
     pauses, repositories = foundation.pauses, foundation.repositories
@@ -226,6 +229,7 @@ def _build_operations(
             foundation.stored_jobs.committer, clock, _build_definition_reviewer(foundation, setup).review_stored
         ),
         api_keys=ApiKeyManager(foundation.repositories.api_keys, foundation.audit, clock),
+        **build_alerting_operations(foundation, alerting),
     )
 
 

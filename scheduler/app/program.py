@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from jobs.ports import Clock
     from observability.telemetry import Telemetry
     from scheduler.alerting.alerting import Alerting
+    from scheduler.app.alerting.operations import AlertingQueries
     from scheduler.app.check_setup import CheckSetup
     from scheduler.app.definitions.stored_jobs import StoredJobParts
     from scheduler.audit.trail import AuditTrail
@@ -79,6 +80,7 @@ class Program:
     secret_monitor: SecretMonitor
     circuits: CircuitQueries
     alerting: Alerting
+    alerting_queries: AlertingQueries
     definitions: DefinitionReviewer
     stored_jobs: StoredJobParts
     heartbeats: HeartbeatQueries
@@ -114,6 +116,7 @@ class Program:
             circuits=self.circuits,
             definitions=self.definitions,
             stored_jobs=self.stored_jobs.queries,
+            **self.alerting_queries,
             refresh_jobs=self.stored_jobs.refresh,
             heartbeats=self.heartbeats,
             uptimes=self.uptimes,

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from config.job_files.job_set import JobSet
     from scheduler.catalog.composition import JobSources
     from scheduler.operations.api_keys import ApiKeyManager
+    from scheduler.queries.alerting.incidents import IncidentQueries
+    from scheduler.queries.alerting.suppressions import SuppressionQueries
     from scheduler.queries.audit import AuditQueries
     from scheduler.queries.changes import ChangeQueries
     from scheduler.queries.circuits import CircuitQueries
@@ -89,6 +91,19 @@ class ReadOnlyProgram:
             self._catalog, heartbeats, self._pauses, self._repositories.schedule_activations, self.clock
         )
         return HeartbeatQueries(self._catalog, heartbeats, beats, self._pauses, self.clock)
+
+    @cached_property
+    def incidents(self) -> IncidentQueries:
+        from scheduler.queries.alerting.incidents import IncidentQueries
+
+        return IncidentQueries(self._catalog, self._repositories.incident_log, self.clock)
+
+    @cached_property
+    def suppressions(self) -> SuppressionQueries:
+        from scheduler.queries.alerting.suppressions import SuppressionQueries
+
+        stored = self._repositories
+        return SuppressionQueries(self._catalog, stored.silences, stored.requested_windows, self.clock)
 
     @cached_property
     def audit_queries(self) -> AuditQueries:

@@ -63,6 +63,32 @@ COMMANDS = {
         Needs.ALL_JOBS,
         {"open": Needs.USABLE, "close": Needs.USABLE, "reset": Needs.USABLE},
     ),
+    "incidents": CommandEntry(
+        "alerting.incidents",
+        "incidents",
+        Needs.NOTHING,
+        {
+            "list": Needs.USABLE,
+            "show": Needs.USABLE,
+            "decisions": Needs.USABLE,
+            "acknowledge": Needs.USABLE,
+            "snooze": Needs.USABLE,
+            "note": Needs.USABLE,
+            "resolve": Needs.USABLE,
+        },
+    ),
+    "silences": CommandEntry(
+        "alerting.silences",
+        "silences",
+        Needs.NOTHING,
+        {"list": Needs.USABLE, "create": Needs.USABLE, "end": Needs.USABLE, "delete": Needs.USABLE},
+    ),
+    "windows": CommandEntry(
+        "alerting.windows",
+        "windows",
+        Needs.NOTHING,
+        {"list": Needs.USABLE, "start": Needs.USABLE, "end": Needs.USABLE, "delete": Needs.USABLE},
+    ),
     "audit": CommandEntry(
         "audit.group", "audit", Needs.NOTHING, {"list": Needs.STORE, "verify": Needs.STORE, "export": Needs.STORE}
     ),

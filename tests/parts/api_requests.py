@@ -28,6 +28,7 @@ from scheduler.stores.port import Store
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.stored_jobs.repository import HeadMoved, StoredJobs
 from scheduler.stores.stored_jobs.writes import JobWrite
+from tests.parts.api_alerting import prepare_alerting
 
 JOB, HEARTBEAT, STORED_JOB = "checkout-api", "nightly-backup", "reports-api"
 _DEFINITION = {"check": {"url": "https://reports.example.com/health"}, "enabled": False}
@@ -67,13 +68,17 @@ def example_jobs(target: str) -> dict[str, Any]:
             "retry": {"attempts": 1},
             "circuit": {"consecutive_failures": 5},
             "tags": {"team": "payments"},
+            "alerts": [{"open_after": 3}],
         },
         HEARTBEAT: {"check": {"kind": "heartbeat", "token": {"secret": "nightly-backup-token"}, "period": "24h"}},
     }
 
 
-async def prepare(store: Store, request: RequestExample) -> None:
-    """Store the queued run, the dead letter or the active API key that the request names."""
+async def prepare(store: Store, request: RequestExample, now: datetime | None = None) -> None:
+    """Store what the request names, such as the queued run, the dead letter, the API key or the incident.
+
+    `now`: of the clock of the API, else of this machine.
+    """
     ticket = Ticket.scheduled(JOB, DUE, "dc29db1e9d4c")
     if "{run_id}" in request.template:
         await Runs(store).enqueue(ticket)
@@ -81,6 +86,7 @@ async def prepare(store: Store, request: RequestExample) -> None:
         await DeadLetters(store).add(DeadLetter(LETTER_ID, "the worker process ended 3 times", DUE, ticket))
     if "{key_id}" in request.template:
         await _store_active_key(ApiKeys(store))
+    await prepare_alerting(store, request, JOB, now or datetime.now(UTC))
     if request.operation_id in NEEDS_STORED_JOB:
         await _store_job(StoredJobs(store), NEEDS_STORED_JOB[request.operation_id])
 

@@ -14,12 +14,15 @@ from config.stored_jobs import StoredJobDefiner
 from jobs.checks.kinds.heartbeat import HeartbeatCheck
 from jobs.definition import JobDefinition
 from jobs.errors import SecretUnavailable
+from jobs.incidents.engine.facts import AlertFacts
 from jobs.ports import Clock
 from jobs.redaction import Redactor
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from jobs.running.runner import Runner
 from jobs.runs import Ticket
 from jobs.runs.events import NullListener
+from scheduler.alerting.engine_runner import EngineRunner
+from scheduler.alerting.incident_changes import IncidentChanges
 from scheduler.catalog.catalog import Catalog, CatalogJob
 from scheduler.catalog.composition import JobComposer
 from scheduler.catalog.head_claims import ClaimWatch
@@ -30,6 +33,10 @@ from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Dispatch
 from scheduler.gates import RemoteRuns, SlotLeases, gates_in_order
 from scheduler.operations import Operations
+from scheduler.operations.alerting.incidents import IncidentManager
+from scheduler.operations.alerting.silences import SilenceManager
+from scheduler.operations.alerting.undelivered import UndeliveredManager
+from scheduler.operations.alerting.windows import WindowManager
 from scheduler.operations.api_keys import ApiKeyManager
 from scheduler.operations.backfills import Backfiller
 from scheduler.operations.cancellations import RunCanceller
@@ -43,6 +50,7 @@ from scheduler.operations.secrets import SecretRefresher
 from scheduler.operations.stored_jobs.committing import StoredJobCommitter
 from scheduler.operations.stored_jobs.editing import StoredJobEditor
 from scheduler.operations.stored_jobs.sets import JobSetApplier, SetReview
+from scheduler.queries.alerting.channels import ChannelQueries
 from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.heartbeat_reader import HeartbeatReader
 from scheduler.secrets.monitor import SecretMonitor
@@ -165,6 +173,13 @@ def compose(catalog: Catalog, clock: Clock, environ: Mapping[str, str] | None = 
     return JobComposer(catalog, files, clock, StoredJobDefiner(None, environ or {}))
 
 
+class NoFacts:
+    """Facts of an engine of which no pass runs."""
+
+    async def read_facts(self, now: datetime) -> AlertFacts:
+        raise AssertionError("no pass runs")
+
+
 class WorkerHarness:
     """A worker with everything below it; use within a running loop (virtual time advised)."""
 
@@ -189,7 +204,7 @@ class WorkerHarness:
         self.store = MemoryStore(data or MemoryData())
         store = over or self.store
         self.runs = Runs(store, self.clock.monotonic)
-        repositories = Repositories(store)
+        self.repositories = repositories = Repositories(store)
         self.cursors, self.dead_letters = repositories.cursors, repositories.dead_letters
         self.marks = repositories.schedule_activations
         self.check = ScriptedCheck(list(steps) or [answer()])
@@ -293,7 +308,22 @@ class WorkerHarness:
             api_keys=ApiKeyManager(ApiKeys(self.store), self.audit, self.clock),
             stored_jobs=StoredJobEditor(self.stored, committer),
             job_sets=JobSetApplier(committer, self.clock, self.review_set),
+            incidents=self._incident_manager(),
+            silences=SilenceManager(self.catalog, self.repositories.silences, self.clock, self.audit),
+            windows=WindowManager(self.catalog, self.repositories.requested_windows, self.clock, self.audit),
+            undelivered=UndeliveredManager(
+                ChannelQueries(self.catalog, self.repositories.outbox_rows, self.repositories.undelivered),
+                self.repositories.undelivered,
+                self.clock,
+                self.audit,
+            ),
         )
+
+    def _incident_manager(self) -> IncidentManager:
+        """No pass runs: tests store incidents."""
+        rows, log = self.repositories.engine_rows, self.repositories.incident_log
+        changes = IncidentChanges(rows, log, EngineRunner(rows, NoFacts(), self.clock), self.clock)
+        return IncidentManager(self.catalog, log, changes, self.clock, self.audit)
 
     def ticket(self, seconds: float = 0.0, job: str = "checkout") -> Ticket:
         """A scheduled ticket, due so long after now."""

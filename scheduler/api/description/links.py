@@ -17,6 +17,13 @@ LINKED_FIELDS: Final = {
     "CircuitModel": ("key", "key"),
     "DeadLetterList": ("letter_id", "dead_letters/0/id"),
     "DeadLetterDetail": ("letter_id", "id"),
+    "IncidentListModel": ("incident_id", "incidents/0/id"),
+    "IncidentDetail": ("incident_id", "id"),
+    "SilenceListModel": ("silence_id", "silences/0/id"),
+    "SilenceModel": ("silence_id", "id"),
+    "CreatedSilenceModel": ("silence_id", "id"),
+    "CreatedWindowModel": ("window_id", "id"),
+    "ChannelListModel": ("channel", "channels/0/name"),
 }
 """Model of a response: the path parameter that a field of it fills, and that field."""
 

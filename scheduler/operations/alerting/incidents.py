@@ -28,6 +28,7 @@ from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.catalog.catalog import Catalog
 from scheduler.errors import Conflict, InvalidArgument, NotFound
 from scheduler.identity.caller import Caller
+from scheduler.operations.arguments import find_end
 from scheduler.queries.alerting.incidents import IncidentView, incident_not_found, view_incident
 from scheduler.queries.alerting.visibility import SubjectVisibility
 from scheduler.stores.alerting.incident_log import IncidentLog
@@ -154,12 +155,9 @@ class IncidentManager:
 
     def _find_end(self, until: datetime | None, seconds: float | None) -> datetime:
         now = self._clock.now()
-        if (until is None) == (seconds is None):
-            found = "neither is given" if until is None else "both are given"
-            raise InvalidArgument("until", f"one of until and for is required, but {found}")
         if seconds is not None and not 0 < seconds <= LONGEST_SNOOZE.total_seconds():
             raise InvalidArgument("for", f"a snooze lasts more than 0 s and at most {LONGEST_SNOOZE.days} days")
-        end = until if until is not None else now + timedelta(seconds=seconds or 0)
+        end = find_end("until", until, seconds, now)
         if end <= now:
             raise InvalidArgument("until", f"{format_instant(end)} is in the past: it is {format_instant(now)}")
         if end - now > LONGEST_SNOOZE:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from pydantic import ValidationError
+
 from jobs.formats.instants import format_instant, format_iso_instant
 from jobs.incidents.suppression.silences import LONGEST_SILENCE, Silence
 from jobs.incidents.suppression.subjects import ExplicitSelector
 from jobs.ports import Clock
+from jobs.problems import validation_problems
 from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.catalog.catalog import Catalog
@@ -19,7 +22,7 @@ from scheduler.operations.alerting.targets import (
     conflict_if_changed,
     select_jobs,
 )
-from scheduler.operations.arguments import check_reason
+from scheduler.operations.arguments import check_reason, find_end
 from scheduler.stores.suppressions import StoredSuppression, StoredSuppressions, create_suppression_id
 
 _PAST_START = timedelta(minutes=5)
@@ -28,12 +31,16 @@ _PAST_START = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class NewSilence:
-    """`starts_at`: None for now. `select`: `all: true`, or by names, tags, severities and kinds."""
+    """`starts_at`: None for now. `select`: `all: true`, or by names, tags, severities and kinds.
+
+    One of `ends_at` and `seconds`, from the start on, is required.
+    """
 
     select: ExplicitSelector
-    ends_at: datetime
+    ends_at: datetime | None = None
     starts_at: datetime | None = None
     reason: str = ""
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +71,13 @@ class SilenceManager:
         """
         now = self._clock.now()
         starts_at = now if new.starts_at is None else new.starts_at
-        _check_times(starts_at, new.ends_at, now)
+        ends_at = find_end("ends_at", new.ends_at, new.seconds, starts_at)
+        _check_times(starts_at, ends_at, now)
         check_reason(new.reason)
         current = [each for each in await self._silences.list_unarchived() if now < each.value.ends_at]
         if len(current) >= MAX_CURRENT_SUPPRESSIONS:
             raise Conflict(f"{len(current)} silences are in force or planned, the maximum: end others")
-        silence = Silence(
-            id=create_suppression_id(now),
-            select=new.select,
-            starts_at=starts_at,
-            ends_at=new.ends_at,
-            author=caller.principal.id,
-            created_at=now,
-            reason=new.reason,
-            limited_to=caller.principal.tags,
-        )
+        silence = _create_silence(new, starts_at, ends_at, caller, now)
         jobs = select_jobs(self._catalog, new.select)
         summary = f"silence {silence.id} of {len(jobs)} jobs until {format_instant(silence.ends_at)} was created"
         change = AuditedChange("silence.create", silence.id, summary, jobs, after=describe_silence(silence))
@@ -137,6 +136,23 @@ def describe_silence(silence: Silence) -> dict[str, object]:
         "reason": silence.reason,
         "limited_to": [f"{key}={value}" for key, value in silence.limited_to],
     }
+
+
+def _create_silence(new: NewSilence, starts_at: datetime, ends_at: datetime, caller: Caller, now: datetime) -> Silence:
+    try:
+        return Silence(
+            id=create_suppression_id(now),
+            select=new.select,
+            starts_at=starts_at,
+            ends_at=ends_at,
+            author=caller.principal.id,
+            created_at=now,
+            reason=new.reason,
+            limited_to=caller.principal.tags,
+        )
+    except ValidationError as error:  # the times are valid: the reason has characters that are not displayed
+        (problem, *_) = validation_problems(error, Silence)
+        raise InvalidArgument(str(problem.key), problem.message) from None
 
 
 def _check_times(starts_at: datetime, ends_at: datetime, now: datetime) -> None:

@@ -57,9 +57,14 @@ class ChannelQueries:
             for name in sorted({*defined, *by_name, *waiting, *letters})
         )
 
-    async def list_undelivered(self, channel: str) -> list[StoredLetter]:
-        """Return what the channel could not deliver, oldest incident first. Raises NotFound: it does not exist."""
-        found = await self._undelivered.list_of(channel)
+    async def list_undelivered(self, channel: str, after: str = "") -> list[StoredLetter]:
+        """Return what the channel could not deliver, oldest incident first. `after`: an id.
+
+        Raises:
+            NotFound: the channel does not exist.
+            InvalidContinuation: `after` is not an id.
+        """
+        found = await self._undelivered.list_of(channel, after)
         if not found:
             await self._require_known(channel)
         return found

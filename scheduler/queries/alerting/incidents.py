@@ -181,9 +181,7 @@ def _describe_handling(incident: Incident, now: datetime) -> str:
 
 
 def incident_not_found(incident: str) -> NotFound:
-    return NotFound(
-        f"there is no incident {incident!r}: the id is wrong, or the retention has removed it; list the incidents"
-    )
+    return NotFound(f"there is no incident {incident!r}: the id is wrong, or the retention has removed it")
 
 
 def _show(page: EntryPage[_T], show: Callable[[_T], _T | None]) -> EntryPage[_T]:

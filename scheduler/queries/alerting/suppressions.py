@@ -32,7 +32,7 @@ class SuppressionState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class SuppressionView(Generic[S]):
     """`begins_at`: when it begins next, None if it does not, or not in sight. `ends_at`: the end of the current period,
-    or of the next one.
+    or of the next one; of one that has ended, when it did.
     """
 
     value: S
@@ -132,11 +132,15 @@ class SuppressionQueries:
 def _views(
     stored: Sequence[StoredSuppression[S]], principal: Principal, now: datetime
 ) -> tuple[SuppressionView[S], ...]:
-    return tuple(_view(each, now) for each in stored if principal.manages(each.value.limited_to))
+    return tuple(view_suppression(each, now) for each in stored if principal.manages(each.value.limited_to))
 
 
-def _view(stored: StoredSuppression[S], now: datetime) -> SuppressionView[S]:
-    return SuppressionView(stored.value, stored.etag, *_find_times(stored.value.periods, now))
+def view_suppression(stored: StoredSuppression[S], now: datetime) -> SuppressionView[S]:
+    """Return it with its state at an instant."""
+    state, begins_at, ends_at = _find_times(stored.value.periods, now)
+    if state is SuppressionState.ENDED:
+        ends_at = stored.value.ends_at
+    return SuppressionView(stored.value, stored.etag, state, begins_at, ends_at)
 
 
 def _find_times(periods: Periods, now: datetime) -> tuple[SuppressionState, datetime | None, datetime | None]:

@@ -26,11 +26,12 @@ from scheduler.stores.alerting.keys import (
     undelivered_key,
 )
 from scheduler.stores.port import Change, Delete, Insert, Row, RowExists, Store
+from scheduler.stores.rows.continuations import InvalidContinuation
 from scheduler.stores.rows.paging import list_all_rows
 
 _PLACE = (ALERTING_TABLE, ALERTING_PARTITION)
 _LETTERS: Codec[UndeliveredNotification] = Codec(UndeliveredNotification)
-_ID = re.compile(r"([0-9a-f-]{15,46})\.(\d{1,8})")
+_ID = re.compile(r"([0-9a-f-]{15,46})\.([0-9]{1,8})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,11 @@ class StoredLetter:
         """`{incident}.{number of the transition}`: unique within the channel."""
         notification = self.letter.notification
         return f"{notification.incident}.{notification.number}"
+
+    @property
+    def position(self) -> tuple[str, int]:
+        """Orders those of a channel."""
+        return self.letter.notification.incident, self.letter.notification.number
 
     @property
     def channel(self) -> str:
@@ -63,17 +69,21 @@ class UndeliveredRows:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def list_of(self, channel: str) -> list[StoredLetter]:
-        """Return those of a channel, oldest incident first."""
+    async def list_of(self, channel: str, after: str = "") -> list[StoredLetter]:
+        """Return those of a channel that follow an id, oldest incident first. Raises InvalidContinuation."""
+        start = _parse_id(after) if after else ("", 0)
+        if start is None:
+            raise InvalidContinuation(after)
         rows = await list_all_rows(self._store, *_PLACE, after=UNDELIVERED_PREFIX, until=end_of(UNDELIVERED_PREFIX))
         end = f"~{channel}"
-        return [_read(row) for row in rows if row.key.endswith(end)]
+        found = (_read(row) for row in rows if row.key.endswith(end))
+        return sorted((each for each in found if each.position > start), key=lambda each: each.position)
 
     async def find(self, channel: str, letter_id: str) -> StoredLetter | None:
-        matched = _ID.fullmatch(letter_id)
-        if matched is None or not is_incident_id(matched[1]):
+        parts = _parse_id(letter_id)
+        if parts is None:
             return None
-        row = await self._store.get_row(*_PLACE, undelivered_key(matched[1], int(matched[2]), channel))
+        row = await self._store.get_row(*_PLACE, undelivered_key(*parts, channel))
         return None if row is None else _read(row)
 
     async def count(self) -> Mapping[str, int]:
@@ -100,6 +110,12 @@ class UndeliveredRows:
         """Delete it. Raises RowChanged, as `retry`."""
         text = f"is not sent to {stored.channel}: discarded by {actor}"
         await self._store.apply(_delete(stored), _decide(stored, "discarded", text, now))
+
+
+def _parse_id(text: str) -> tuple[str, int] | None:
+    """Return incident and number; None for another text."""
+    matched = _ID.fullmatch(text)
+    return (matched[1], int(matched[2])) if matched is not None and is_incident_id(matched[1]) else None
 
 
 def _delete(stored: StoredLetter) -> Change:

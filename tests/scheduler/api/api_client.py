@@ -22,6 +22,10 @@ from scheduler.authentication.function_keys import FunctionKeyAuthenticator
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.health.report import Health, HealthStatus, PartHealth
+from scheduler.queries.alerting.alerts import AlertQueries
+from scheduler.queries.alerting.channels import ChannelQueries
+from scheduler.queries.alerting.incidents import IncidentQueries
+from scheduler.queries.alerting.suppressions import SuppressionQueries
 from scheduler.queries.audit import AuditQueries
 from scheduler.queries.changes import ChangeQueries
 from scheduler.queries.heartbeats import HeartbeatQueries
@@ -71,6 +75,7 @@ class ApiClient:
         self.watchdog = Watchdog(
             job_watch, self.noted, self.shop.store, Telemetry([]), clock, places=self.shop.worker.place_usage
         )
+        stored = self.shop.repositories
         self.services = Services(
             catalog=catalog,
             audit=self.shop.audit,
@@ -92,6 +97,10 @@ class ApiClient:
             rate_limits=RateLimits(rate_limits or RateLimitRules(), clock),
             authentication=authentication or _default_authentication(requires_key),
             stored_jobs=StoredJobQueries(self.shop.composer, self.shop.stored),
+            incidents=IncidentQueries(catalog, stored.incident_log, clock),
+            alerts=AlertQueries(catalog, stored.alert_rows),
+            suppressions=SuppressionQueries(catalog, stored.silences, stored.requested_windows, clock),
+            channels=ChannelQueries(catalog, stored.outbox_rows, stored.undelivered),
             refresh_jobs=self.refresh_jobs,
             clock=clock,
             environment="test",

@@ -16,6 +16,18 @@ from scheduler.api.access.key_models import CreatedKeyModel, KeyList, KeyModel
 from scheduler.api.access.session_models import SessionModel
 from scheduler.api.app import ROUTERS
 from scheduler.api.definitions.models import DefinitionReviewModel, DueInstantsModel
+from scheduler.api.models.alerting.alerts import AlertListModel
+from scheduler.api.models.alerting.channels import ChannelListModel, RetriedModel, UndeliveredList
+from scheduler.api.models.alerting.history import DecisionListModel, TransitionListModel
+from scheduler.api.models.alerting.incidents import IncidentDetail, IncidentListModel, IncidentSummary
+from scheduler.api.models.alerting.suppressions import (
+    CreatedSilenceModel,
+    CreatedWindowModel,
+    SilenceListModel,
+    SilenceModel,
+    WindowListModel,
+    WindowModel,
+)
 from scheduler.api.models.audit import AuditHeadModel, AuditList
 from scheduler.api.models.backfills import BackfillModel
 from scheduler.api.models.circuits import CircuitList, CircuitModel
@@ -43,7 +55,13 @@ from tests.jobs.running.run_parts import REFUSED, answer
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry
 
-CREATING = (("post", "/api/session"), ("post", "/api/jobs"), ("post", "/api/jobs/{name}/duplicate"))
+CREATING = (
+    ("post", "/api/session"),
+    ("post", "/api/jobs"),
+    ("post", "/api/jobs/{name}/duplicate"),
+    ("post", "/api/silences"),
+    ("post", "/api/windows"),
+)
 ROUTES: dict[tuple[str, str], Any] = {
     ("get", "/api/audit"): AuditList,
     ("get", "/api/audit/export"): None,
@@ -53,6 +71,29 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("get", "/api/stats"): SelectionStatsModel,
     ("get", "/api/jobs/{name}/stats"): JobStatsModel,
     ("get", "/api/audit/head"): AuditHeadModel,
+    ("get", "/api/alerts"): AlertListModel,
+    ("get", "/api/channels"): ChannelListModel,
+    ("get", "/api/channels/{channel}/undelivered"): UndeliveredList,
+    ("post", "/api/channels/{channel}/undelivered/retry"): RetriedModel,
+    ("delete", "/api/channels/{channel}/undelivered/{letter_id}"): None,
+    ("get", "/api/incidents"): IncidentListModel,
+    ("get", "/api/incidents/{incident_id}"): IncidentDetail,
+    ("get", "/api/incidents/{incident_id}/decisions"): DecisionListModel,
+    ("get", "/api/incidents/{incident_id}/transitions"): TransitionListModel,
+    ("post", "/api/incidents/{incident_id}/acknowledge"): IncidentSummary,
+    ("post", "/api/incidents/{incident_id}/notes"): IncidentSummary,
+    ("post", "/api/incidents/{incident_id}/resolve"): IncidentSummary,
+    ("post", "/api/incidents/{incident_id}/snooze"): IncidentSummary,
+    ("get", "/api/silences"): SilenceListModel,
+    ("post", "/api/silences"): CreatedSilenceModel,
+    ("get", "/api/silences/{silence_id}"): SilenceModel,
+    ("delete", "/api/silences/{silence_id}"): None,
+    ("post", "/api/silences/{silence_id}/end"): SilenceModel,
+    ("get", "/api/windows"): WindowListModel,
+    ("post", "/api/windows"): CreatedWindowModel,
+    ("get", "/api/windows/{window_id}"): WindowModel,
+    ("delete", "/api/windows/{window_id}"): None,
+    ("post", "/api/windows/{window_id}/end"): WindowModel,
     ("get", "/api/changes"): ChangeListModel,
     ("get", "/api/jobs/{name}/changes"): ChangeListModel,
     ("get", "/api/circuits"): CircuitList,

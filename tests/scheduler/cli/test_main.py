@@ -123,6 +123,8 @@ DEFINITIONS = ("jobs.definition.job", "jobs.expectations", "jobs.targets")
         (("next", "a"), HEAVY),
         (("explain", "a"), HEAVY),
         (("circuits",), HEAVY),
+        (("incidents", "list"), HEAVY),
+        (("windows", "list"), HEAVY),
         (("validate",), HEAVY),
     ],
 )

@@ -67,7 +67,7 @@ def commands() -> set[str]:
 
 def test_it_is_decided_for_every_command() -> None:
     listed = {f"{name} {inner}" for name, entry in COMMANDS.items() for inner in entry.subcommands}
-    assert listed | set(COMMANDS) == commands() | {"audit", "dead-letters"}
+    assert listed | set(COMMANDS) == commands() | {"audit", "dead-letters", "incidents", "silences", "windows"}
 
 
 @pytest.mark.usefixtures("_broken_file")
@@ -81,6 +81,8 @@ def test_it_is_decided_for_every_command() -> None:
         (("resume", "checkout-api"), "checkout-api was not paused"),
         (("circuits", "open", "checkout-api"), "checkout-api is "),
         (("secrets", "refresh", "nightly-token"), "nightly-token will be read again"),
+        (("incidents", "list"), "id\tstatus"),
+        (("windows", "start", "--for", "1m", "--select", "job=checkout-api"), "1 job"),
         (("cancel", WAITING.id), f"{WAITING.id} is cancelled"),
     ],
 )

@@ -59,7 +59,15 @@ async def store_runs(path: Path, finished: list[Run]) -> None:
 @pytest.mark.usefixtures("job_folder")
 def test_without_jobs(text_snapshot: SnapshotAssertion) -> None:
     assert printed(
-        ["jobs"], ["circuits"], ["secrets"], ["secrets", "rules"], ["history"], ["dead-letters", "list"]
+        ["jobs"],
+        ["circuits"],
+        ["secrets"],
+        ["secrets", "rules"],
+        ["history"],
+        ["dead-letters", "list"],
+        ["incidents", "list"],
+        ["silences", "list"],
+        ["windows", "list"],
     ) == (text_snapshot)
 
 
@@ -76,6 +84,10 @@ def test_without_runs_and_with_filters_that_match_nothing(job_folder: Path, text
         ["cancel", "checkout-api@20260301T120000.000Z"],
         ["circuits", "reset", "checkout-api"],
         ["secrets", "refresh", "token"],
+        ["incidents", "list", "--job", "chekout-api"],
+        ["incidents", "show", "x"],
+        ["silences", "end", "x"],
+        ["windows", "end", "rollout"],
     )
     assert printed(*lines) == text_snapshot
 

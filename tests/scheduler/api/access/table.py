@@ -73,7 +73,27 @@ LIMITED_ROUTES: Final[dict[str, int]] = {
     "POST /api/keys/{key_id}/rotate": _OBJECT_OF_OTHERS,
     "GET /api/dashboard/jobs/{name}": _OBJECT_OF_OTHERS,
     "GET /api/dashboard/runs/{run_id}": _OBJECT_OF_OTHERS,
+    "GET /api/incidents/{incident_id}": _OBJECT_OF_OTHERS,
+    "GET /api/incidents/{incident_id}/transitions": _OBJECT_OF_OTHERS,
+    "GET /api/incidents/{incident_id}/decisions": _OBJECT_OF_OTHERS,
+    "POST /api/incidents/{incident_id}/acknowledge": _OBJECT_OF_OTHERS,
+    "POST /api/incidents/{incident_id}/snooze": _OBJECT_OF_OTHERS,
+    "POST /api/incidents/{incident_id}/notes": _OBJECT_OF_OTHERS,
+    "POST /api/incidents/{incident_id}/resolve": _OBJECT_OF_OTHERS,
+    "GET /api/silences/{silence_id}": _OBJECT_OF_OTHERS,
+    "POST /api/silences/{silence_id}/end": _OBJECT_OF_OTHERS,
+    "DELETE /api/silences/{silence_id}": _OBJECT_OF_OTHERS,
+    "GET /api/windows/{window_id}": _OBJECT_OF_OTHERS,
+    "POST /api/windows/{window_id}/end": _OBJECT_OF_OTHERS,
+    "DELETE /api/windows/{window_id}": _OBJECT_OF_OTHERS,
     # Lists: without the jobs of others.
+    "GET /api/incidents": ALLOWED,
+    "GET /api/alerts": ALLOWED,
+    "GET /api/silences": ALLOWED,
+    "GET /api/windows": ALLOWED,
+    # Limited to the jobs of the caller, whatever they select.
+    "POST /api/silences": ALLOWED,
+    "POST /api/windows": ALLOWED,
     "GET /api/circuits": ALLOWED,
     "GET /api/dead-letters": ALLOWED,
     "GET /api/jobs": ALLOWED,
@@ -126,6 +146,10 @@ LIMITED_ROUTES: Final[dict[str, int]] = {
     "GET /api/status": _ALL_JOBS,
     "GET /api/audit/head": _ALL_JOBS,
     "GET /api/watchdog": _ALL_JOBS,
+    "GET /api/channels": _ALL_JOBS,
+    "GET /api/channels/{channel}/undelivered": _ALL_JOBS,
+    "POST /api/channels/{channel}/undelivered/retry": _ALL_JOBS,
+    "DELETE /api/channels/{channel}/undelivered/{letter_id}": _ALL_JOBS,
 }
 """What a caller that is limited to a tag gets on each route that needs a caller. A route that is missing here fails."""
 

@@ -170,7 +170,7 @@ class Site:
     async def _request(self, route: DeclaredRoute, caller: str) -> httpx.Response:
         example = EXAMPLES.get(name_of(route))
         if example is not None:
-            await prepare(self.client.shop.store, example)
+            await prepare(self.client.shop.store, example, self.client.shop.clock.now())
         if "{key_id}" in route.path:
             await self._store_example_key()
         headers = await self._headers_of(caller)

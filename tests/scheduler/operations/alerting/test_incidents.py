@@ -99,14 +99,14 @@ async def test_a_snooze_without_a_possible_end_is_refused(
     if "until" in end:
         end["until"] += desk.clock.now()
     with pytest.raises(InvalidArgument, match=message) as refused:
-        await desk.manager().snooze("1764320400000-5f2c1d9b", **end, caller=API_CALLER)
+        await desk.manager().snooze("1795856400000-5f2c1d9b", **end, caller=API_CALLER)
     assert refused.value.field == field
 
 
 @pytest.mark.parametrize("note", ["", "  ", "x" * 2001])
 async def test_an_empty_or_too_long_note_is_refused(desk: IncidentDesk, note: str) -> None:
     with pytest.raises(InvalidArgument):
-        await desk.manager().add_note("1764320400000-5f2c1d9b", note, caller=API_CALLER)
+        await desk.manager().add_note("1795856400000-5f2c1d9b", note, caller=API_CALLER)
 
 
 async def test_what_is_refused_is_not_in_the_audit_trail(desk: IncidentDesk) -> None:
@@ -117,8 +117,8 @@ async def test_what_is_refused_is_not_in_the_audit_trail(desk: IncidentDesk) -> 
     await desk.manager().resolve(incident.id, caller=API_CALLER)
     with pytest.raises(Conflict, match="only an open incident can be changed"):
         await desk.manager().add_note(incident.id, "late", caller=API_CALLER)
-    for unknown in ("1764320400000-5f2c1d9b", "../h", ""):
-        with pytest.raises(NotFound, match="list the incidents"):
+    for unknown in ("1795856400000-5f2c1d9b", "../h", ""):
+        with pytest.raises(NotFound, match="the id is wrong"):
             await desk.manager().acknowledge(unknown, caller=API_CALLER)
 
     assert [action for action, _ in desk.audit.actions] == ["incident.acknowledge", "incident.resolve"]

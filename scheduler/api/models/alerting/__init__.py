@@ -1,0 +1,1 @@
+"""Models of incidents, alerts, silences, maintenance windows and channels."""

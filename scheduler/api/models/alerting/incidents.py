@@ -1,0 +1,147 @@
+"""Response models of incidents."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from jobs.incidents.values import Member
+from scheduler.api.models.alerting.history import EVIDENCE, TransitionModel
+from scheduler.api.models.base import ResponseModel, example_values
+from scheduler.queries.alerting.incidents import IncidentDetails, IncidentView
+
+INCIDENT_ID = "1795856400000-5f2c1d9b"
+
+
+class IncidentMemberModel(ResponseModel):
+    """An alert of an incident. `subject`: a job or a group. `parent`: the subject whose failure explains this one."""
+
+    model_config = example_values(
+        subject="checkout-api", rule="failed", severity="down", evidence=EVIDENCE, parent="", resolved_at=None
+    )
+
+    subject: str
+    rule: str
+    severity: str
+    fired_at: datetime
+    failing_since: datetime
+    evidence: str
+    parent: str
+    resolved_at: datetime | None
+
+    @classmethod
+    def from_member(cls, member: Member) -> IncidentMemberModel:
+        return cls(
+            subject=member.key.subject,
+            rule=member.key.rule,
+            severity=member.severity,
+            fired_at=member.fired_at,
+            failing_since=member.failing_since,
+            evidence=member.evidence,
+            parent=member.parent,
+            resolved_at=member.resolved_at,
+        )
+
+
+class IncidentSummary(ResponseModel):
+    """An incident. `subject`, `rule`, `evidence`: of the alert that explains the others. `cause`: what they share.
+
+    `announced`: the channels that were sent the opening. `suppression`: why notifications are held back; `handling`:
+    who has acknowledged or snoozed it. Both are texts, empty if nothing applies. `resolved_by`: who resolved it by
+    hand.
+    """
+
+    model_config = example_values(
+        id=INCIDENT_ID,
+        subject="checkout-api",
+        rule="failed",
+        severity="down",
+        cause="",
+        evidence=EVIDENCE,
+        opened_at="2026-11-28T09:00:40Z",
+        failing_since="2026-11-28T09:00:00.120Z",
+        resolved_at=None,
+        reopened_at=None,
+        announced=["team-teams"],
+        suppression="",
+        handling="acknowledged by entra:ada at 2026-11-28 09:02:00Z",
+        acknowledged_by="entra:ada",
+        snoozed_until=None,
+        url=f"/api/incidents/{INCIDENT_ID}",
+    )
+
+    id: str
+    status: Literal["open", "resolved"]
+    severity: str
+    subject: str
+    rule: str
+    cause: str
+    evidence: str
+    member_count: int
+    failing_since: datetime
+    opened_at: datetime
+    reopened_at: datetime | None
+    resolved_at: datetime | None
+    resolved_by: str
+    is_flapping: bool
+    announced: list[str]
+    suppression: str
+    handling: str
+    acknowledged_by: str
+    snoozed_until: datetime | None
+    url: str
+
+    @classmethod
+    def from_view(cls, view: IncidentView) -> IncidentSummary:
+        return cls(**_summary_fields(view))
+
+
+class IncidentDetail(IncidentSummary):
+    """An incident with its alerts and its first transitions. `transitions_continuation`: for GET
+    /api/incidents/{id}/transitions; null if these are all."""
+
+    members: list[IncidentMemberModel]
+    transitions: list[TransitionModel]
+    transitions_continuation: str | None
+
+    @classmethod
+    def from_details(cls, details: IncidentDetails) -> IncidentDetail:
+        return cls(
+            **_summary_fields(details.view),
+            members=[IncidentMemberModel.from_member(each) for each in details.view.incident.members],
+            transitions=[TransitionModel.from_transition(each) for each in details.transitions],
+            transitions_continuation=details.continuation or None,
+        )
+
+
+class IncidentListModel(ResponseModel):
+    """Incidents, newest first. `continuation` fetches older ones; null on the last page."""
+
+    incidents: list[IncidentSummary]
+    continuation: str | None
+
+
+def _summary_fields(view: IncidentView) -> dict[str, Any]:
+    incident = view.incident
+    return {
+        "id": incident.id,
+        "status": incident.status.value,
+        "severity": incident.severity,
+        "subject": incident.lead.subject,
+        "rule": incident.lead.rule,
+        "cause": incident.cause,
+        "evidence": incident.lead_member.evidence,
+        "member_count": len(incident.members),
+        "failing_since": incident.failing_since,
+        "opened_at": incident.opened_at,
+        "reopened_at": incident.reopened_at,
+        "resolved_at": incident.resolved_at,
+        "resolved_by": incident.resolved_by,
+        "is_flapping": incident.is_flapping,
+        "announced": list(dict.fromkeys(each.channel for each in incident.announced)),
+        "suppression": view.suppression,
+        "handling": view.handling,
+        "acknowledged_by": incident.acknowledged_by,
+        "snoozed_until": incident.snoozed_until,
+        "url": f"/api/incidents/{incident.id}",
+    }

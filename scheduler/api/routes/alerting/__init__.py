@@ -1,0 +1,1 @@
+"""Routes of incidents, alerts, silences, maintenance windows and channels."""

@@ -1,0 +1,55 @@
+"""Builds what people do with incidents, silences, windows and channels, and how they are read. Called by building."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from scheduler.alerting.alerting import Alerting
+from scheduler.app.foundation import Foundation
+from scheduler.operations.alerting.incidents import IncidentManager
+from scheduler.operations.alerting.silences import SilenceManager
+from scheduler.operations.alerting.undelivered import UndeliveredManager
+from scheduler.operations.alerting.windows import WindowManager
+from scheduler.queries.alerting.alerts import AlertQueries
+from scheduler.queries.alerting.channels import ChannelQueries
+from scheduler.queries.alerting.incidents import IncidentQueries
+from scheduler.queries.alerting.suppressions import SuppressionQueries
+
+
+class AlertingOperations(TypedDict):
+    """Fields of Operations."""
+
+    incidents: IncidentManager
+    silences: SilenceManager
+    windows: WindowManager
+    undelivered: UndeliveredManager
+
+
+class AlertingQueries(TypedDict):
+    """Fields of Services."""
+
+    incidents: IncidentQueries
+    alerts: AlertQueries
+    suppressions: SuppressionQueries
+    channels: ChannelQueries
+
+
+def build_alerting_operations(foundation: Foundation, alerting: Alerting) -> AlertingOperations:
+    catalog, clock, audit, stored = foundation.catalog, foundation.clock, foundation.audit, foundation.repositories
+    channels = ChannelQueries(catalog, stored.outbox_rows, stored.undelivered)
+    return {
+        "incidents": IncidentManager(catalog, stored.incident_log, alerting.changes, clock, audit),
+        "silences": SilenceManager(catalog, stored.silences, clock, audit),
+        "windows": WindowManager(catalog, stored.requested_windows, clock, audit),
+        "undelivered": UndeliveredManager(channels, stored.undelivered, clock, audit, alerting.notified.add),
+    }
+
+
+def build_alerting_queries(foundation: Foundation) -> AlertingQueries:
+    catalog, clock, stored = foundation.catalog, foundation.clock, foundation.repositories
+    return {
+        "incidents": IncidentQueries(catalog, stored.incident_log, clock),
+        "alerts": AlertQueries(catalog, stored.alert_rows),
+        "suppressions": SuppressionQueries(catalog, stored.silences, stored.requested_windows, clock),
+        "channels": ChannelQueries(catalog, stored.outbox_rows, stored.undelivered),
+    }

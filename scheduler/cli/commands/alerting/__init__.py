@@ -1,0 +1,1 @@
+"""Incidents, silences and maintenance windows."""

@@ -1,0 +1,226 @@
+"""`silences`: list, create, end and delete silences, which hold back notifications."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jobs.formats.instants import format_iso_instant
+from scheduler.cli.commands.alerting.selecting import (
+    STATE_STYLES,
+    ForOption,
+    SelectOption,
+    UntilOption,
+    count_jobs,
+    describe_selector,
+    parse_end_options,
+    parse_select_options,
+)
+from scheduler.cli.output import (
+    Column,
+    escape_controls,
+    is_terminal,
+    print_note,
+    print_warning,
+    show_json,
+    show_table,
+    show_tabs,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from jobs.incidents.suppression.silences import Silence
+    from scheduler.app import Program, ReadOnlyProgram
+    from scheduler.queries.alerting.suppressions import SuppressionView
+
+ABOUT = """Silences: notifications of some alerts that are held back for a time. Resolutions are sent all the same.
+
+\b
+Examples:
+  silences create --select tag=team=payments --for 2h --reason "the provider repairs its gateway"
+  silences end 1795856400000-5f2c1d9b"""
+
+silences = typer.Typer(help=ABOUT, no_args_is_help=True)
+
+_PAGE = 200
+_LISTED_BY = "`silences list` lists all"
+_FIELDS = ("id", "state", "starts_at", "ends_at", "select", "author", "reason")
+
+SilenceId = Annotated[str, typer.Argument(metavar="ID", help="Id of the silence; `silences list` lists all.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, as the API.")]
+
+
+@silences.command("list")
+def list_silences(
+    ended: Annotated[
+        bool, typer.Option("--ended", help="Only silences that ended more than some minutes ago.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/silences.")] = False,
+) -> None:
+    """List silences, oldest first.
+
+    \b
+    Examples:
+      silences list
+    """
+    from scheduler.cli.context import load_for_command, run_in_store
+
+    views = run_in_store(load_for_command("silences list"), lambda program: _read(program, ended))
+    if as_json:
+        from scheduler.api.models.alerting.suppressions import SilenceListModel, SilenceModel
+
+        listed = [SilenceModel.from_view(view) for view in views]
+        show_json(SilenceListModel(silences=listed, continuation=None).model_dump_json(indent=2))
+        return
+    if not views:
+        print_note("there are no silences" if not ended else "no silence has ended")
+    _show(views)
+
+
+@silences.command("create")
+def create_silence(
+    select: SelectOption = None,
+    length: ForOption = None,
+    until: UntilOption = None,
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="ISO", help="Start, now by default; UTC unless it has an offset.")
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", help="Reason, shown with each alert that is held back.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Hold back the notifications of some alerts, now or later, for a time. Print its id and when it ends.
+
+    \b
+    Examples:
+      silences create --select tag=team=payments --for 2h --reason "the provider repairs its gateway"
+      silences create --select job=checkout-* --select severity=degraded --until 2026-12-01T06:00:00Z
+    """
+    from scheduler.cli.mutations import run_operation
+    from scheduler.cli.options import parse_instant_option
+
+    selected, (seconds, end) = parse_select_options(select), parse_end_options(length, until)
+    starts_at = parse_instant_option("--from", start)
+    view, jobs = run_operation(
+        "silences create", lambda program: _create(program, selected, seconds, end, starts_at, reason.strip())
+    )
+    silence = view.value
+    if not jobs:
+        print_warning("the silence selects no job: check --select")
+    if as_json:
+        from scheduler.api.models.alerting.suppressions import CreatedSilenceModel
+
+        show_json(CreatedSilenceModel.from_created(view, jobs).model_dump_json(indent=2))
+        return
+    since = "" if starts_at is None else f"from {format_iso_instant(silence.starts_at)} "
+    print(f"silence {silence.id} {since}until {format_iso_instant(silence.ends_at)}, {count_jobs(jobs)}")
+
+
+@silences.command("end")
+def end_silence(silence: SilenceId) -> None:
+    """End a silence now. One that has not started is deleted with `silences delete`.
+
+    \b
+    Examples:
+      silences end 1795856400000-5f2c1d9b
+    """
+    from scheduler.cli.mutations import run_operation
+    from scheduler.identity.command_caller import command_caller
+
+    run_operation(
+        "silences end",
+        lambda program: program.operations.silences.end(silence, command_caller()),
+        listing_hint=_LISTED_BY,
+    )
+    print(escape_controls(f"silence {silence} has ended"))
+
+
+@silences.command("delete")
+def delete_silence(silence: SilenceId) -> None:
+    """Delete a silence that has not started. Others are part of the history: end them.
+
+    \b
+    Examples:
+      silences delete 1795856400000-5f2c1d9b
+    """
+    from scheduler.cli.mutations import run_operation
+    from scheduler.identity.command_caller import command_caller
+
+    run_operation(
+        "silences delete",
+        lambda program: program.operations.silences.delete(silence, command_caller()),
+        listing_hint=_LISTED_BY,
+    )
+    print(escape_controls(f"silence {silence} is deleted"))
+
+
+async def _create(
+    program: Program,
+    selected: dict[str, Any],
+    seconds: float | None,
+    end: datetime | None,
+    starts_at: datetime | None,
+    reason: str,
+) -> tuple[SuppressionView[Silence], tuple[str, ...]]:
+    from pydantic import ValidationError
+
+    from jobs.incidents.suppression.subjects import ExplicitSelector
+    from jobs.problems import validation_problems
+    from scheduler.errors import InvalidArgument
+    from scheduler.identity.command_caller import command_caller
+    from scheduler.operations.alerting.silences import NewSilence
+    from scheduler.queries.alerting.suppressions import view_suppression
+
+    try:
+        selector = ExplicitSelector.model_validate(selected)
+    except ValidationError as error:
+        raise InvalidArgument("select", "; ".join(map(str, validation_problems(error, ExplicitSelector)))) from None
+    new = NewSilence(selector, end, starts_at, reason, seconds)
+    try:
+        created = await program.operations.silences.create(new, command_caller())
+    except InvalidArgument as error:
+        option = {"starts_at": "from", "ends_at": "until"}.get(error.field, error.field)
+        raise InvalidArgument(option, str(error)) from None
+    return view_suppression(created.stored, program.clock.now()), created.jobs
+
+
+async def _read(program: ReadOnlyProgram, ended: bool) -> list[SuppressionView[Silence]]:
+    from scheduler.identity.principal import LOCAL_PRINCIPAL
+
+    views: list[SuppressionView[Silence]] = []
+    after: str | None = ""
+    while after is not None:
+        page = await program.suppressions.list_silences(LOCAL_PRINCIPAL, ended=ended, limit=_PAGE, after=after)
+        views += page.found
+        after = page.continuation
+    return views
+
+
+def _show(views: list[SuppressionView[Silence]]) -> None:
+    rows = [
+        (
+            view.value.id,
+            view.state.value,
+            format_iso_instant(view.value.starts_at),
+            format_iso_instant(view.value.ends_at),
+            describe_selector(view.value.select),
+            view.value.author,
+            view.value.reason,
+        )
+        for view in views
+    ]
+    if not is_terminal():
+        show_tabs(_FIELDS, rows)
+        return
+    columns = (
+        Column("id", "bold"),
+        Column("state"),
+        Column("from", is_optional=True),
+        Column("until"),
+        Column("selects", no_wrap=False, min_width=16),
+        Column("author", is_optional=True),
+        Column("reason", no_wrap=False, min_width=16, is_optional=True),
+    )
+    if rows:
+        show_table(columns, [(row[0], (row[1], STATE_STYLES[row[1]]), *row[2:]) for row in rows])
