@@ -16,6 +16,7 @@ from config.identity import AppIdentity
 from config.job_files.job_set import JobSet, LocatedExternalUse
 from config.secrets import SecretChain, build_secrets
 from config.settings.model import Settings
+from config.warnings.alerting_secrets import AlertingSecretUse, find_alerting_secrets
 from jobs.checks.files.ca_files import CA_FILE_TIMEOUT, CaFiles
 from jobs.checks.net.tls_contexts import is_client_certificate
 from jobs.errors import SecretUnavailable
@@ -31,6 +32,8 @@ CA_FILE_CHECKS_TIMEOUT = 10.0
 """Seconds for all CA files together."""
 _MAX_CONCURRENT_LOOKUPS = 8
 """Secrets that are looked up at a time."""
+
+_SecretUse = LocatedExternalUse | AlertingSecretUse
 
 
 def warnings_of_unusable_files(jobs: JobSet, files: CaFiles) -> Iterator[Problem]:
@@ -50,21 +53,23 @@ def warnings_of_unusable_files(jobs: JobSet, files: CaFiles) -> Iterator[Problem
 
 def warnings_of_unusable_secrets(jobs: JobSet, settings: Settings, environ: Mapping[str, str]) -> tuple[Problem, ...]:
     """Return a warning for each secret that cannot be read from where the settings say, within SECRETS_DEADLINE, or
-    that is not what a job needs.
+    that is not what a job needs. Those of channels and rotas are among them.
 
     For a thread without an event loop.
     """
-    uses: dict[str, list[LocatedExternalUse]] = {}
+    uses: dict[str, list[_SecretUse]] = {}
     for use in jobs.uses:
         if use.use.kind == "secret" and use.job.enabled:  # a disabled job needs nothing
             uses.setdefault(use.use.name, []).append(use)
+    for other in find_alerting_secrets(jobs.alerting):
+        uses.setdefault(other.name, []).append(other)
     if not uses:
         return ()
     return tuple(filter(None, asyncio.run(_check_secrets(uses, settings, environ)).values()))
 
 
 async def _check_secrets(
-    uses: Mapping[str, list[LocatedExternalUse]], settings: Settings, environ: Mapping[str, str]
+    uses: Mapping[str, list[_SecretUse]], settings: Settings, environ: Mapping[str, str]
 ) -> dict[str, Problem | None]:
     """A warning for each secret, by its name; None if it is well."""
     clock = SystemClock()
@@ -88,7 +93,7 @@ async def _check_secrets(
 
 
 async def _check_secret(
-    name: str, uses: list[LocatedExternalUse], chain: SecretChain, places: asyncio.Semaphore
+    name: str, uses: list[_SecretUse], chain: SecretChain, places: asyncio.Semaphore
 ) -> Problem | None:
     async with places:
         try:
@@ -102,8 +107,10 @@ async def _check_secret(
     return None
 
 
-def _unfit_reason(use: LocatedExternalUse, value: str) -> str | None:
+def _unfit_reason(use: _SecretUse, value: str) -> str | None:
     """Why a secret's value cannot be what the job needs; never the value."""
+    if isinstance(use, AlertingSecretUse):
+        return None
     if isinstance(use.job.check, HeartbeatTarget) and len(value) < SHORTEST_TOKEN:
         return f"it is too short for a token: at least {SHORTEST_TOKEN} characters"
     if use.use.path[-1] == "client_certificate" and not is_client_certificate(value):

@@ -356,3 +356,16 @@ def test_a_client_certificate_is_one_with_its_key(folder: Path) -> None:
 def test_jobs_without_secrets_have_none_to_search_for(folder: Path) -> None:
     (folder / "a.yaml").write_text("jobs: {a: {check: {url: 'https://a.example/'}}}")
     assert warnings_of_unusable_secrets(read(folder), Settings(), {}) == ()
+
+
+def test_a_secret_of_a_channel_or_a_rota_that_cannot_be_read_is_reported_at_its_entry(folder: Path) -> None:
+    (folder / "a.yaml").write_text(
+        "jobs: {}\nalerting:\n  channels:\n    chat: {kind: teams, url: {secret: chat-url}}\n"
+        "    push: {kind: ntfy, topic: push, token: {secret: push-token}}\n"
+        "  on_call:\n    primary: {url: {secret: rota-url}, people: {Anna: chat}, otherwise: push}\n"
+    )
+    found = warnings_of_unusable_secrets(read(folder), Settings(), {"SCHEDULER_SECRET_PUSH_TOKEN": "t0ken"})
+    assert [(warning.line, warning.key, warning.message.partition(":")[0]) for warning in found] == [
+        (4, "alerting.channels.chat", "secret chat-url"),
+        (7, "alerting.on_call.primary", "secret rota-url"),
+    ]
