@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from config.job_files.job_set import JobSet
+from jobs.definition.alerting.definitions import DefinedEntry, define_alerting
 from jobs.schedules import parse_schedule
 from scheduler.audit.content import entry_content
 from scheduler.audit.stored_trail import StoredAuditTrail
@@ -17,7 +19,7 @@ from scheduler.catalog import head_claims
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.catalog.head_claims import CLAIM_TIMEOUT, ClaimWatch
 from scheduler.catalog.stored_jobs import StoredJobWatcher
-from scheduler.errors import PreconditionFailed
+from scheduler.errors import InvalidDefinition, PreconditionFailed
 from scheduler.operations import Operations
 from scheduler.operations.stored_jobs.auditing import MAX_DEFINITION, audit_job_change, audit_set
 from scheduler.operations.stored_jobs.preconditions import ANY_VERSION, NEW_JOB, Precondition, format_etag
@@ -26,6 +28,7 @@ from scheduler.stores.rows.json_text import decode_json, encode_json
 from scheduler.stores.stored_jobs.sweeping import StoredJobSweeper
 from scheduler.stores.stored_jobs.tree import JobTree
 from scheduler.stores.stored_jobs.writes import JobWrite
+from tests.parts.notifications import make_channel
 from tests.scheduler.audit.memory_trail import API_CALLER
 from tests.scheduler.fakes import START, Sent, Shop, VirtualClock
 from tests.scheduler.stores.memory import MemoryData
@@ -214,3 +217,21 @@ def test_the_entry_of_the_largest_set_is_bounded(number: int) -> None:
 
     assert content["after"]["versions_omitted"] == number - len(content["after"]["written"])
     assert len(encode_json(content)) < 900_000
+
+
+async def test_a_job_that_names_an_unknown_channel_is_refused_and_not_in_force_once_files_lose_it() -> None:
+    ((shop, operations),) = processes(1)
+    channel = DefinedEntry("team", make_channel(kind="ntfy", topic="team"), "jobs/alerting.yaml:3")
+    await shop.composer.replace_files(JobSet(alerting=define_alerting({"channels": (channel,)})))
+
+    with pytest.raises(InvalidDefinition) as refused:
+        await operations.stored_jobs.create(definition(alerts=[{"notify": "teem"}]), API_CALLER)
+    assert [str(problem) for problem in refused.value.problems] == [
+        "alerts[0].notify: there is no channel teem, did you mean team? "
+        "define it in alerting.channels of a job file, or name another one"
+    ]
+    await operations.stored_jobs.create(definition(alerts=[{"notify": "team"}]), API_CALLER)
+    await shop.composer.replace_files(JobSet(digest="other"))
+    stored = shop.composer.sources.stored["shop"]
+    assert not stored.is_in_force
+    assert stored.problems[0].message == "there is no channel team"
