@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.parts.host import Host, embedded
+from tests.parts.proc import Program
 
 Runs = list[dict[str, Any]]
 
@@ -36,7 +37,7 @@ def outcomes(runs: Runs) -> set[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 async def test_the_sample_jobs_show_every_outcome_and_a_restart_keeps_them(tmp_path: Path) -> None:
-    async with embedded(tmp_path, None, SCHEDULER_ENVIRONMENT="dev") as host:
+    async with embedded(tmp_path, None, Program, SCHEDULER_ENVIRONMENT="dev") as host:
         started = time.monotonic()
         early = await until(
             host,

@@ -272,7 +272,7 @@ async def test_ten_thousand_jobs_in_one_file_start_soon_and_are_served_quickly(t
             f"job-{number:05}": job(f"{target.url}/{number}", f"{number % 60} {number % 59} {number % 23} * * *")
             for number in range(10_000)
         }
-        async with embedded(tmp_path, jobs | {"each-second": job(target.url, "* * * * * *")}) as host:
+        async with embedded(tmp_path, jobs | {"each-second": job(target.url, "* * * * * *")}, Program) as host:
             process = psutil.Process(host.program.pid)
             rss, started = process.memory_info().rss, cpu_seconds(process)
             for path in ("/api/jobs?limit=500", "/api/dashboard", "/api/jobs/job-09999", "/api/health"):
@@ -301,7 +301,7 @@ async def test_three_thousand_runs_requested_at_once_all_happen_within_the_bound
     async with HttpTarget() as target:
         target.on("/slow", delay=0.05)
         jobs = {"slow": job(f"{target.url}/slow", overlap="allow"), "each-second": job(target.url, "* * * * * *")}
-        async with embedded(tmp_path, jobs, SCHEDULER_CONCURRENCY="50", SCHEDULER_SHARES__JOB="1") as host:
+        async with embedded(tmp_path, jobs, Program, SCHEDULER_CONCURRENCY="50", SCHEDULER_SHARES__JOB="1") as host:
             places = asyncio.Semaphore(40)
 
             async def send_request() -> int:

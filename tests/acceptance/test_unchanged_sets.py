@@ -15,6 +15,7 @@ from scheduler.stores.stored_jobs.repository import StoredJobs
 from scheduler.stores.stored_jobs.writes import JobWrite
 from tests.parts.azurite import fresh_prefix, running_azurite
 from tests.parts.host import Host, embedded
+from tests.parts.proc import Program
 
 JOBS = 10_000
 MAX_REQUESTS = 20
@@ -58,7 +59,7 @@ async def test_planning_ten_thousand_unchanged_jobs_takes_at_most_twenty_request
         writes = [JobWrite(name, definition, "shop") for name, definition in DESIRED.items()]
         await jobs.commit(await jobs.read(), writes, datetime.now(UTC), "local:test")
         await store.aclose()
-        async with embedded(tmp_path, {}, **azurite.settings(prefix)) as host:
+        async with embedded(tmp_path, {}, Program, **azurite.settings(prefix)) as host:
             host.client.timeout = 300
             found, etag, requests = await read_all(host)
             unchanged = await read_all(host, etag)

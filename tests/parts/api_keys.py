@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tests.parts.proc import Program
+from tests.parts.proc import ForkedProgram
 
 
 async def create_key(
@@ -16,7 +16,7 @@ async def create_key(
 ) -> str:
     """The text of a new key in the store of these settings."""
     limits = [part for tag in tags for part in ("--tag", tag)]
-    async with Program("keys", "create", name, "--role", role, *limits, env=dict(environ)) as program:
+    async with ForkedProgram("keys", "create", name, "--role", role, *limits, env=dict(environ)) as program:
         assert await program.exited() == 0, program.stderr
     return program.stdout.strip()
 

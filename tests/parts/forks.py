@@ -27,6 +27,7 @@ from tests.parts.network_guard import GUARD
 _FORKS = multiprocessing.get_context("forkserver")
 PRELOADED = (
     "aiohttp",
+    "anyio._core._sockets",
     "config.usable",
     "fastapi",
     "jobs.checks.kinds.http",
@@ -42,7 +43,9 @@ PRELOADED = (
     "scheduler.hosts.embedded.host",
     "scheduler.stores.azure.store",
     "scheduler.stores.sqlite.store",
+    "secure.middleware",
     "uvicorn",
+    "uvloop",
 )
 
 

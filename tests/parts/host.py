@@ -26,7 +26,7 @@ from typing import Any
 import httpx
 
 from tests.parts.api_keys import bearer, create_key
-from tests.parts.proc import Program, free_port
+from tests.parts.proc import ForkedProgram, Program, free_port
 
 
 class Host:
@@ -84,8 +84,13 @@ class Host:
 
 
 @asynccontextmanager
-async def embedded(folder: Path, jobs: Mapping[str, Any] | None, **env: str) -> AsyncIterator[Host]:
-    """`serve` over these jobs, with its state in `folder`. Where the API needs a key, the client sends one."""
+async def embedded(
+    folder: Path, jobs: Mapping[str, Any] | None, program: type[Program] = ForkedProgram, **env: str
+) -> AsyncIterator[Host]:
+    """`serve` over these jobs, with its state in `folder`. Where the API needs a key, the client sends one.
+
+    `program`: Program for a process whose imports and memory are those of a user's.
+    """
     settings = {
         "SCHEDULER_ENVIRONMENT": "test",
         "SCHEDULER_STORE": f"sqlite:///{folder / 'state.db'}",
@@ -99,14 +104,14 @@ async def embedded(folder: Path, jobs: Mapping[str, Any] | None, **env: str) -> 
     is_open = environ["SCHEDULER_ENVIRONMENT"] in ("dev", "test") and "SCHEDULER_HTTP__AUTHENTICATION" not in environ
     headers = {} if is_open else bearer(await create_key(environ))
     async with (
-        Program("serve", "--port", str(port), env=environ, cwd=folder) as program,
+        program("serve", "--port", str(port), env=environ, cwd=folder) as serving,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30, headers=headers) as client,
     ):
-        await program.ready(f"http://127.0.0.1:{port}/api/health/ready")
+        await serving.ready(f"http://127.0.0.1:{port}/api/health/ready")
         try:
-            yield Host(program, client)
+            yield Host(serving, client)
         except httpx.ConnectError as error:
-            error.add_note(program.state)
+            error.add_note(serving.state)
             raise
 
 

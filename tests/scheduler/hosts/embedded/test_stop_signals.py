@@ -12,7 +12,7 @@ import pytest
 from scheduler.hosts.embedded.stop_signals import STOP_SIGNALS, StopSignals, describe_stop
 from tests.parts.host import embedded, job
 from tests.parts.http_target import HttpTarget
-from tests.parts.proc import run
+from tests.parts.proc import Program, run
 
 LONG = {"attempt": "60s", "run": "60s"}
 
@@ -27,7 +27,7 @@ async def test_a_first_signal_reports_what_it_waits_for_and_a_second_one_ends_at
             "slow": job(f"{target.url}/slow", effect="once", timeout=LONG),
             "quick": job(f"{target.url}/quick"),
         }
-        async with embedded(tmp_path, jobs, SCHEDULER_SHUTDOWN_GRACE="60s") as host:
+        async with embedded(tmp_path, jobs, Program, SCHEDULER_SHUTDOWN_GRACE="60s") as host:
             done = await host.run("quick")
             slow = (await host.client.post("/api/jobs/slow/run")).json()
             await target.wait_for_requests(2)
@@ -37,7 +37,7 @@ async def test_a_first_signal_reports_what_it_waits_for_and_a_second_one_ends_at
             code = await host.program.exited()
             output = host.program.stderr
 
-        async with embedded(tmp_path, jobs) as host:
+        async with embedded(tmp_path, jobs, Program) as host:
             after = await host.get(f"/api/runs/{slow['id']}")
             before = await host.get(f"/api/runs/{done['id']}")
 
@@ -48,7 +48,7 @@ async def test_a_first_signal_reports_what_it_waits_for_and_a_second_one_ends_at
 
 
 async def test_an_idle_host_that_is_stopped_reports_that_it_waits_for_nothing(tmp_path: Path) -> None:
-    async with embedded(tmp_path, {}) as host:
+    async with embedded(tmp_path, {}, Program) as host:
         host.program.signal(signal.SIGINT)
         code = await host.program.exited()
 
