@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import sys
 import tomllib
+from collections.abc import Mapping
 from importlib.metadata import distributions, packages_distributions
 
 import pytest
@@ -84,6 +86,11 @@ def test_no_requirement_names_an_index_or_an_address(file: str) -> None:
     assert not re.search(r"^-", text, re.M)
 
 
+@functools.cache
+def distributions_by_module() -> Mapping[str, list[str]]:
+    return packages_distributions()
+
+
 def imported(*places: str) -> set[str]:
     """Top-level modules that the Python files in these places import from elsewhere."""
     files = [
@@ -105,7 +112,7 @@ def imported(*places: str) -> set[str]:
 def test_every_imported_library_is_requested_by_name(places: tuple[str, ...], development: bool) -> None:
     """One that only comes along with another may be gone with that one's next version."""
     declared = {canonicalize_name(one.name) for python in PYTHONS for one in expected(python, development=development)}
-    brought_by = packages_distributions()
+    brought_by = distributions_by_module()
     strangers = {
         name
         for name in imported(*places)
@@ -116,5 +123,5 @@ def test_every_imported_library_is_requested_by_name(places: tuple[str, ...], de
 
 def test_no_installed_distribution_ships_a_module_of_our_names() -> None:
     """On the Functions worker site-packages come before the app on sys.path, so theirs would be imported."""
-    modules = packages_distributions()
+    modules = distributions_by_module()
     assert {name: modules[name] for name in OURS if name in modules} == {}
