@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from config.documents.document import Document
 from config.errors import ConfigurationError
 from config.job_files.alerting.checks import find_alerting_problems, find_alerting_warnings
 from config.job_files.alerting.context import LocatedEntry
-from config.job_files.alerting.joining import join_alerting
+from config.job_files.alerting.joining import JoinedAlerting, join_alerting
 from config.job_files.alerting.section import InvalidEntry
 from config.job_files.groups import DeclaredGroup, check_membership
 from config.job_files.job_set import ExternalUse, JobSet, LocatedExternalUse
@@ -111,15 +111,7 @@ def join_files(
     problems += [problem for _, problem in find_disagreements(found)]
     strangers = check_membership(found.values(), groups)
     problems += strangers.problems
-    alerting = join_alerting(
-        (entry for file in files for entry in file.alerting),
-        found,
-        broken=broken,
-        invalid=(one for file in files for one in file.invalid_alerting),
-        is_complete=are_readable,
-        in_force=alerting_in_force,
-        folder=folder,
-    )
+    alerting = _join_alerting_of(files, found, broken, folder, alerting_in_force)
     problems += [*alerting.problems, *find_alerting_problems(alerting.context)]
     members = [one for name, one in found.items() if name not in strangers.rejected_jobs]
     jobs = JobSet(
@@ -133,6 +125,24 @@ def join_files(
     if problems:
         raise ConfigurationError(problems, jobs)
     return jobs
+
+
+def _join_alerting_of(
+    files: Sequence[FileJobs],
+    jobs: Mapping[str, LocatedJob],
+    broken: Iterable[str],
+    folder: str,
+    in_force: AlertingDefinitions | None,
+) -> JoinedAlerting:
+    return join_alerting(
+        (entry for file in files for entry in file.alerting),
+        jobs,
+        broken=broken,
+        invalid=(one for file in files for one in file.invalid_alerting),
+        is_complete=all(file.is_readable for file in files),
+        in_force=in_force,
+        folder=folder,
+    )
 
 
 def _collect_jobs(files: Iterable[FileJobs]) -> tuple[dict[str, LocatedJob], list[Problem]]:

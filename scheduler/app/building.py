@@ -24,7 +24,6 @@ from scheduler.app.foundation import Foundation, open_foundation
 from scheduler.app.health_probes import heartbeats_probe, secrets_probe
 from scheduler.app.profile import HostProfile
 from scheduler.app.program import Program
-from scheduler.app.rate_limit_setup import build_rate_limits
 from scheduler.app.watch_setup import build_self_watch, build_watchdog
 from scheduler.app.worker_setup import build_test_runner, build_worker
 from scheduler.audit.upkeep import AuditUpkeep
@@ -53,6 +52,8 @@ from scheduler.queries.heartbeats import HeartbeatQueries
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.statistics.reader import StatsReader
 from scheduler.queries.uptime import UptimeReader
+from scheduler.rate_limits.limiter import RateLimits
+from scheduler.rate_limits.quota import RateLimitRules
 from scheduler.secrets.monitor import SecretMonitor
 from scheduler.watchdog import Watchdog
 from scheduler.worker.worker import Worker
@@ -150,12 +151,19 @@ def _assemble_program(foundation: Foundation, parts: _Parts) -> Program:
         heartbeats=HeartbeatQueries(catalog, stored.heartbeats, parts.beats, pauses, clock),
         uptimes=UptimeReader(catalog, runs, clock, *ages),
         stats=StatsReader(catalog, runs, clock, *ages),
-        rate_limits=build_rate_limits(foundation),
+        rate_limits=_build_rate_limits(foundation),
         idempotency=stored.idempotency,
         telemetry=foundation.telemetry,
         authentication=build_authentication(foundation),
         self_watch=build_self_watch(foundation, parts.setup),
     )
+
+
+def _build_rate_limits(foundation: Foundation) -> RateLimits:
+    """SQLite has one process, which counts in memory. Processes that share a store count in it."""
+    settings = foundation.settings
+    rules = RateLimitRules(**settings.rate_limits.model_dump())
+    return RateLimits(rules, foundation.clock, foundation.store if settings.uses_azure_storage else None)
 
 
 def _build_state_upkeep(foundation: Foundation) -> StateUpkeep:

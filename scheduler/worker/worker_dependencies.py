@@ -59,11 +59,10 @@ class WorkerDependencies:
         self.registry, self.gates, self.options = registry, gates, options
         self.on_submitted, self.on_started = on_submitted, on_started
         self.leases = RunLeases(runs, clock, owner)
-        retry_window = CLAIM_RETRY_WINDOW if options.retries_claims else timedelta()
-        self.claimer = TicketClaimer(catalog, runs, self.leases, registry, clock, retry_window=retry_window)
-        self.publisher = RunPublisher(
-            listener, follow_up or NoFollowUp(), runs, states, alerts, acknowledges=options.acknowledges
-        )
+        window = CLAIM_RETRY_WINDOW if options.retries_claims else timedelta()
+        self.claimer = TicketClaimer(catalog, runs, self.leases, registry, clock, retry_window=window)
+        after = follow_up or NoFollowUp()
+        self.publisher = RunPublisher(listener, after, runs, states, alerts, acknowledges=options.acknowledges)
         self.recorder = ResultRecorder(
             runs,
             dead_letters,
