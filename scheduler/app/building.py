@@ -17,7 +17,7 @@ from scheduler.alerting.alerting import Alerting
 from scheduler.app.alerting.operations import build_alerting_operations, build_alerting_queries
 from scheduler.app.alerting_setup import build_alerting, build_self_checks
 from scheduler.app.authentication_setup import build_authentication
-from scheduler.app.check_setup import CheckSetup
+from scheduler.app.check_setup import CheckSetup, build_heartbeat_reader
 from scheduler.app.definitions.review import ProgramDefinitionReviewer
 from scheduler.app.early_telemetry import EarlyTelemetry
 from scheduler.app.foundation import Foundation, open_foundation
@@ -83,7 +83,7 @@ async def open_program(
 async def _build_program(foundation: Foundation, listener: RunListener | None) -> Program:
     catalog, clock, telemetry = foundation.catalog, foundation.clock, foundation.telemetry
     listener_group: RunListener = telemetry if listener is None else ListenerGroup(telemetry, listener)
-    beats = _build_heartbeat_reader(foundation)
+    beats = build_heartbeat_reader(foundation)
     setup = CheckSetup(foundation, beats)
     secret_watch = _build_secret_monitor(foundation, setup)
     # What follows from a run goes back to the worker that has performed it, which is made below.
@@ -176,13 +176,6 @@ def _build_state_upkeep(foundation: Foundation) -> StateUpkeep:
 def _build_definition_reviewer(foundation: Foundation, setup: CheckSetup) -> ProgramDefinitionReviewer:
     default_schedule = foundation.settings.default_schedule
     return ProgramDefinitionReviewer(setup.secrets, setup.guard, setup.bindings, default_schedule)
-
-
-def _build_heartbeat_reader(foundation: Foundation) -> HeartbeatReader:
-    stored = foundation.repositories
-    return HeartbeatReader(
-        foundation.catalog, stored.heartbeats, foundation.pauses, stored.schedule_activations, foundation.clock
-    )
 
 
 def _build_secret_monitor(foundation: Foundation, setup: CheckSetup) -> SecretMonitor:

@@ -95,3 +95,10 @@ class CheckSetup:
         with suppress(TimeoutError):
             async with asyncio.timeout(JOB_WARNINGS_TIMEOUT):
                 self._warning_log.log_new(await run_in_daemon_thread(found))
+
+
+def build_heartbeat_reader(foundation: Foundation) -> HeartbeatReader:
+    stored = foundation.repositories
+    return HeartbeatReader(
+        foundation.catalog, stored.heartbeats, foundation.pauses, stored.schedule_activations, foundation.clock
+    )
