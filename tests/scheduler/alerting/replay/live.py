@@ -46,9 +46,12 @@ def definitions_of(
 ) -> ReplayDefinitions:
     """`jobs`: further fields by name."""
     entries = [entry(name, "every 1m", **fields) for name, fields in jobs.items()]
-    parts = {"groups": tuple(DefinedEntry(name, AlertGroup(**group)) for name, group in (groups or {}).items())}
+    parts = {
+        "groups": tuple(DefinedEntry(name, AlertGroup(**group)) for name, group in (groups or {}).items()),
+        "routes": tuple(DefinedEntry("", Route.model_validate(route), "jobs.yaml:9") for route in routes),
+    }
     book = RuleBook(JobSnapshot(entries, START, alerting=define_alerting(parts)))
-    table = RoutingTable(tuple(Route.model_validate(route) for route in routes))
+    table = RoutingTable(book.snapshot.alerting.routes)
     return ReplayDefinitions(book, suppressions or SuppressionSet(), table)
 
 
@@ -74,11 +77,11 @@ class LiveAlerting:
         self._definitions = definitions
         self._book = definitions.book
         self._runs = [(history.job, run) for history in histories for run in history.runs]
-        self._store = MemoryStore()
-        self._alerts = AlertRows(self._store)
+        self.store = MemoryStore()
+        self._alerts = AlertRows(self.store)
         self._finished: dict[str, list[ReplayRun]] = {history.job: [] for history in histories}
         self.clock = VirtualClock(START)
-        self._runner = EngineRunner(EngineRows(self._store), self, self.clock)
+        self._runner = EngineRunner(EngineRows(self.store), self, self.clock)
         self.sent: dict[str, tuple[datetime, Notification]] = {}
 
     async def run(self, until: datetime) -> None:
@@ -132,7 +135,7 @@ class LiveAlerting:
 
     async def _collect(self, now: datetime) -> None:
         place = (ALERTING_TABLE, ALERTING_PARTITION)
-        rows = await self._store.list_rows(*place, after=OUTBOX_PREFIX, until=end_of(OUTBOX_PREFIX), limit=1000)
+        rows = await self.store.list_rows(*place, after=OUTBOX_PREFIX, until=end_of(OUTBOX_PREFIX), limit=1000)
         for row in rows:
             if row.key not in self.sent:
                 self.sent[row.key] = now, NOTIFICATIONS.decode(row.body)

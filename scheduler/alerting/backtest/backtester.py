@@ -1,0 +1,191 @@
+"""Backtests: what rules would have notified about stored runs, against what was notified.
+
+backtester = Backtester(runs, changes, incident_log, silences, windows)
+report = await backtester.run(BacktestRequest(since, until), in_force, edited)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from jobs.incidents.engine.facts import GROUP_WAIT, SCHEDULER
+from jobs.incidents.routing.rota import Rota
+from jobs.incidents.routing.routing import RoutingTable
+from jobs.incidents.suppression.finding import SuppressionSet
+from jobs.incidents.suppression.silences import Silence
+from jobs.incidents.suppression.windows import RequestedWindow
+from jobs.incidents.values import AlertKey
+from scheduler.alerting.backtest.comparison import Comparison, compare
+from scheduler.alerting.backtest.history import HistoryReader, ReadHistory
+from scheduler.alerting.backtest.messages import IncidentHistory, history_of_replay
+from scheduler.alerting.backtest.read_ranges import DueTimeRange
+from scheduler.alerting.backtest.stored_incidents import list_actions, list_firings, read_incidents
+from scheduler.alerting.replay.definitions import ReplayDefinitions
+from scheduler.alerting.replay.history import ReplayInput
+from scheduler.alerting.replay.replaying import replay
+from scheduler.alerting.rule_book import RuleBook
+from scheduler.catalog.catalog import JobSnapshot
+from scheduler.stores.alerting.incident_log import IncidentLog
+from scheduler.stores.changes.repository import StateChanges
+from scheduler.stores.runs.reading import RunReads
+from scheduler.stores.suppressions import StoredSuppressions
+
+S = TypeVar("S", Silence, RequestedWindow)
+RECORDED_CONDITIONS = frozenset({"circuit_open", "dead_letters_above", "secret_days_below", "silent"})
+"""Not derived from runs: a replay takes the instants at which these alerts fired from the stored incidents."""
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestRequest:
+    """`jobs`: None for all. `group_wait`: the setting."""
+
+    since: datetime
+    until: datetime
+    jobs: frozenset[str] | None = None
+    group_wait: timedelta = GROUP_WAIT
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestReport:
+    """`was`, `would_be`: incidents, the oldest first. `notes`: what could not be told, and from when on."""
+
+    request: BacktestRequest
+    comparison: Comparison
+    was: tuple[IncidentHistory, ...]
+    would_be: tuple[IncidentHistory, ...]
+    runs_read: int
+    runs_estimated: int
+    notes: tuple[str, ...] = field(default=())
+
+
+class Backtester:
+    """All methods raise StoreError."""
+
+    def __init__(
+        self,
+        runs: RunReads,
+        changes: StateChanges,
+        log: IncidentLog,
+        silences: StoredSuppressions[Silence],
+        windows: StoredSuppressions[RequestedWindow],
+        rotas: Mapping[str, Rota] | None = None,
+    ) -> None:
+        self._reader = HistoryReader(runs, changes)
+        self._log = log
+        self._silences = silences
+        self._windows = windows
+        self._rotas = {} if rotas is None else rotas
+
+    async def run(
+        self, request: BacktestRequest, in_force: JobSnapshot, edited: JobSnapshot | None = None
+    ) -> BacktestReport:
+        """Compare what `edited` would have notified, or the rules in force, with what was notified."""
+        given = await self.prepare(request, in_force, edited)
+        would_be = await asyncio.to_thread(given.replay, given.definitions)
+        was = [given.cut(history) for history in given.was]
+        return BacktestReport(
+            request,
+            compare([each for each in was if each.messages], [each for each in would_be if each.messages]),
+            tuple(was),
+            tuple(would_be),
+            given.history.read,
+            given.history.estimated,
+            tuple(given.notes()),
+        )
+
+    async def prepare(
+        self, request: BacktestRequest, in_force: JobSnapshot, edited: JobSnapshot | None = None
+    ) -> PreparedBacktest:
+        """Read everything that replays of this time need."""
+        books = [RuleBook(edited or in_force), RuleBook(in_force)] if edited is not None else [RuleBook(in_force)]
+        names = {*in_force.names(), *(edited or in_force).names()} if request.jobs is None else request.jobs
+        groups = [group for book in books for group in book.groups] if request.jobs is None else []
+        within = DueTimeRange(request.since, request.until)
+        history = await self._reader.read(books, {*_with_rules(books, names), *groups}, within)
+        stored = await read_incidents(self._log, history.begin, request.until)
+        suppressions = SuppressionSet(
+            books[0].snapshot.alerting.windows, await _read_all(self._windows), await _read_all(self._silences)
+        )
+        routing = RoutingTable(books[0].snapshot.alerting.routes, self._rotas)
+        definitions = ReplayDefinitions(books[0], suppressions, routing, request.group_wait)
+        return PreparedBacktest(request, definitions, books[-1], history, stored)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedBacktest:
+    """What was read for a replay. `book`: the rules in force. `was`: the stored incidents."""
+
+    request: BacktestRequest
+    definitions: ReplayDefinitions
+    book: RuleBook
+    history: ReadHistory
+    was: Sequence[IncidentHistory]
+
+    def replay(self, definitions: ReplayDefinitions) -> list[IncidentHistory]:
+        """Return the incidents that these definitions would have caused, the oldest first."""
+        given = ReplayInput(
+            self.history.begin,
+            self.request.until,
+            tuple(self.history.histories),
+            tuple(list_firings(self.was, lambda key: self._is_recorded(key, definitions.book))),
+            tuple(list_actions(self.was)),
+        )
+        found = replay(definitions, given).incidents.values()
+        histories = [self.cut(history_of_replay(each)) for each in found]
+        return sorted(histories, key=lambda each: each.incident.id)
+
+    def cut(self, history: IncidentHistory) -> IncidentHistory:
+        """Return the incident with its messages of the requested time; none if its job was not requested."""
+        jobs, since, until = self.request.jobs, self.request.since, self.request.until
+        if jobs is not None and history.subject not in jobs:
+            return replace(history, messages=())
+        return replace(history, messages=tuple(each for each in history.messages if since <= each.at <= until))
+
+    def notes(self) -> list[str]:
+        found = list(self.history.notes)
+        if self.history.estimated:
+            found.append(
+                f"{self.history.estimated:,} runs are not stored any more: they were estimated from the changes of the "
+                "states of jobs and from schedules, so texts and seconds can differ"
+            )
+        unknown = Counter(
+            rule.when.condition_key()
+            for job, rules in self.definitions.book.jobs_with_rules()
+            for rule in rules.rules
+            if rule.when.condition_key() in RECORDED_CONDITIONS
+            and not self._is_recorded(AlertKey(job.name, rule.name), self.definitions.book)
+        )
+        found += [
+            f"{count} changed rules about {condition} are not replayed: runs do not show when it is met"
+            for condition, count in sorted(unknown.items())
+        ]
+        return found
+
+    def _is_recorded(self, key: AlertKey, book: RuleBook) -> bool:
+        if key.subject == SCHEDULER:
+            return True
+        rule, known = book.rule_of(key), self.book.rule_of(key)
+        if rule is None or known is None or rule.when.condition_key() not in RECORDED_CONDITIONS:
+            return False
+        return rule.when == known.when and rule.for_ == known.for_
+
+
+def _with_rules(books: Iterable[RuleBook], names: Collection[str]) -> set[str]:
+    return {name for name in names if any(book.rules_of(name).rules for book in books)}
+
+
+async def _read_all(stored: StoredSuppressions[S]) -> tuple[S, ...]:
+    """Return all that are stored, by creation: those in force, and those that ended."""
+    found: dict[str, S] = {}
+    for ended in (False, True):
+        after: str | None = ""
+        while after is not None:
+            page = await stored.list_page(ended=ended, limit=500, after=after)
+            found |= {each.value.id: each.value for each in page.found}
+            after = page.continuation
+    return tuple(sorted(found.values(), key=lambda each: each.created_at))

@@ -1,0 +1,179 @@
+"""Reads what a replay of some time needs, and reports what cannot be told. Used by
+scheduler.alerting.backtest.backtester.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from jobs.alerting.conditions.certificate_days import CertificateDaysCondition
+from jobs.alerting.conditions.lateness import LatenessCondition
+from jobs.alerting.conditions.response_time import ResponseTimeCondition
+from jobs.alerting.samples import Sample, sample_of_run
+from jobs.incidents.values import Suppression, SuppressionKind
+from jobs.runs.states import JobStatus, StateChange
+from scheduler.alerting.backtest.read_ranges import DueTimeRange, list_ranges, merge_ranges
+from scheduler.alerting.backtest.run_reading import read_runs
+from scheduler.alerting.backtest.slow_hours import list_slow_hours
+from scheduler.alerting.backtest.state_phases import StatePhase, list_phases
+from scheduler.alerting.replay.history import JobHistory, KnownCertificate, PauseSpan, ReplayRun
+from scheduler.alerting.rule_book import RuleBook
+from scheduler.stores.changes.repository import StateChanges
+from scheduler.stores.port import LARGEST_PAGE
+from scheduler.stores.runs.reading import RunReads
+
+MAX_RUNS = 400_000
+"""Runs that a replay reads."""
+_PARENT_MARGIN = timedelta(minutes=3)
+"""For which an alert can wait for runs of its parents."""
+
+
+@dataclass(slots=True)
+class ReadHistory:
+    """`begin`: where the replay starts. `read`, `estimated`: runs."""
+
+    begin: datetime
+    histories: list[JobHistory] = field(default_factory=list)
+    read: int = 0
+    estimated: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+class HistoryReader:
+    """All methods raise StoreError."""
+
+    def __init__(self, runs: RunReads, changes: StateChanges) -> None:
+        self._runs = runs
+        self._changes = changes
+
+    async def read(self, books: Collection[RuleBook], jobs: Collection[str], within: DueTimeRange) -> ReadHistory:
+        """Read the runs of these jobs, of their ancestors and of the members of groups, as far as rules need them."""
+        phases = await self._read_phases(within)
+        names = _close(books, jobs)
+        begin = min(
+            (one.begin for name in names for one in phases.get(name, ()) if one.is_bad and one.end >= within.begin),
+            default=within.begin,
+        )
+        found = ReadHistory(min(begin, within.begin) - timedelta(hours=1))
+        whole = DueTimeRange(found.begin, within.end)
+        ranges = {name: await self._find_ranges(books, name, phases.get(name, ()), whole) for name in names}
+        _add_ancestors(books, ranges, phases, whole)
+        for name in sorted(names):
+            await self._read_job(books, name, ranges[name], phases.get(name, []), found)
+        return found
+
+    async def _read_phases(self, within: DueTimeRange) -> dict[str, list[StatePhase]]:
+        states = await self._changes.read_states()
+        changes: defaultdict[str, list[StateChange]] = defaultdict(list)
+        after = ""
+        while True:
+            page = await self._changes.list_page(since=within.begin, limit=LARGEST_PAGE, after=after)
+            for change in page.changes:
+                changes[change.job].append(change)
+            if len(page.changes) < LARGEST_PAGE:
+                break
+            after = page.positions[-1]
+        return {
+            job: list_phases(changes[job][::-1], None if job not in states else states[job].change, within.end)
+            for job in {*states, *changes}
+        }
+
+    async def _find_ranges(
+        self, books: Iterable[RuleBook], job: str, phases: Iterable[StatePhase], within: DueTimeRange
+    ) -> list[DueTimeRange]:
+        found: list[DueTimeRange] = []
+        for book in books:
+            rules, schedule = book.rules_of(job), book.snapshot.schedule(job)
+            extra: list[DueTimeRange] = []
+            for rule in rules.rules:
+                if isinstance(rule.when, LatenessCondition | ResponseTimeCondition):
+                    extra += await list_slow_hours(self._runs, job, rule.when, within)
+            found += list_ranges(list(phases), rules, schedule, within, extra)
+        return merge_ranges(found, within)
+
+    async def _read_job(
+        self,
+        books: Collection[RuleBook],
+        name: str,
+        ranges: list[DueTimeRange],
+        phases: list[StatePhase],
+        found: ReadHistory,
+    ) -> None:
+        entry = next((each for book in books if (each := book.snapshot.find_job(name)) is not None), None)
+        if entry is None:
+            return
+        runs = await read_runs(self._runs, entry.job, ranges, phases, MAX_RUNS - found.read)
+        found.read += len(runs.runs) - runs.estimated
+        found.estimated += runs.estimated
+        if found.read >= MAX_RUNS:
+            found.notes = [f"more than {MAX_RUNS:,} runs matter: some jobs are replayed in part; choose a shorter time"]
+        certificates: tuple[KnownCertificate, ...] = ()
+        if any(isinstance(rule.when, CertificateDaysCondition) for book in books for rule in book.rules_of(name).rules):
+            certificates = await self._read_certificates(name, found.begin)
+        first = _first_run(phases, found.begin, runs.runs)
+        found.histories.append(JobHistory(name, (*first, *runs.runs), tuple(_list_pauses(phases)), certificates))
+
+    async def _read_certificates(self, job: str, begin: datetime) -> tuple[KnownCertificate, ...]:
+        """Return the certificates of the oldest and the newest run that are stored."""
+        found = []
+        for until in (begin + timedelta(days=1), None):
+            page = await self._runs.list_page(job, limit=1, until=until)
+            runs = [record.run for record in page.records if record.run is not None]
+            samples = [sample for run in runs if (sample := sample_of_run(run)) is not None]
+            found += [
+                KnownCertificate(max(sample.finished_at, begin), sample.certificate_expires_at)
+                for sample in samples
+                if sample.certificate_expires_at is not None
+            ]
+        return tuple(found)
+
+
+def _close(books: Iterable[RuleBook], jobs: Collection[str]) -> set[str]:
+    """Return the jobs, their ancestors, and the members of all groups among these and with rules."""
+    names = set(jobs)
+    following = list(jobs)
+    while following:
+        name = following.pop()
+        for book in books:
+            rules = book.groups.get(name)
+            for each in rules.members if rules is not None else book.parents_of(name):
+                if each not in names:
+                    names.add(each)
+                    following.append(each)
+    return names
+
+
+def _add_ancestors(
+    books: Iterable[RuleBook],
+    ranges: dict[str, list[DueTimeRange]],
+    phases: Mapping[str, list[StatePhase]],
+    within: DueTimeRange,
+) -> None:
+    """Alerts wait until their parents were checked: add the runs of parents after each failure."""
+    added: defaultdict[str, list[DueTimeRange]] = defaultdict(list)
+    for name in ranges:
+        failures = [each.first_due for each in phases.get(name, ()) if each.is_bad]
+        if failures:
+            for ancestor in _close(books, [name]) - {name}:
+                added[ancestor] += [DueTimeRange(each - _PARENT_MARGIN, each + 3 * _PARENT_MARGIN) for each in failures]
+    for name, more in added.items():
+        if name in ranges:
+            ranges[name] = merge_ranges([*ranges[name], *more], within)
+
+
+def _first_run(phases: Iterable[StatePhase], begin: datetime, runs: Iterable[ReplayRun]) -> Iterable[ReplayRun]:
+    """Yield a good run for a job that was up when the replay begins: groups count it."""
+    is_up = any(each.state is JobStatus.UP and each.begin < begin < each.end for each in phases)
+    if is_up and not any(run.finished_at <= begin for run in runs):
+        at = begin - timedelta(seconds=1)
+        yield ReplayRun(at, begin, Sample(at, "", begin, False))
+
+
+def _list_pauses(phases: Iterable[StatePhase]) -> Iterable[PauseSpan]:
+    for phase in phases:
+        if phase.state in (JobStatus.PAUSED, JobStatus.DISABLED):
+            name = "pause" if phase.state is JobStatus.PAUSED else "disabled"
+            yield PauseSpan(phase.begin, phase.end, Suppression(SuppressionKind.WINDOW, name, phase.message))

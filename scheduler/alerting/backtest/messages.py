@@ -1,0 +1,128 @@
+"""What was or would have been sent about incidents, as values that can be compared. Pure.
+
+What was sent follows from the stored transitions and decisions of an incident: its outbox is empty by now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from jobs.fast_frozen import fast_frozen
+from jobs.incidents.values import AlertDecision, AlertKey, Incident, Notification, Transition, TransitionKind
+from scheduler.alerting.replay.incidents import ReplayedIncident
+
+
+@fast_frozen(frozen=True, slots=True)
+class Message:
+    """One notification. `text`: of the transition that it is about."""
+
+    at: datetime
+    channel: str
+    kind: TransitionKind
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentHistory:
+    """An incident with what was sent about it, in the order of time."""
+
+    incident: Incident
+    messages: tuple[Message, ...] = ()
+    transitions: Sequence[Transition] = ()
+    decisions: Sequence[AlertDecision] = field(default=())
+
+    @property
+    def subject(self) -> str:
+        return self.incident.lead.subject
+
+
+def history_of_replay(replayed: ReplayedIncident) -> IncidentHistory:
+    texts = {each.number: each.text for each in replayed.transitions}
+    messages = tuple(_message(each, texts.get(each.number, "")) for each in replayed.notifications)
+    return IncidentHistory(replayed.incident, messages, replayed.transitions, replayed.decisions)
+
+
+def history_of_stored(
+    incident: Incident, transitions: Sequence[Transition], decisions: Sequence[AlertDecision]
+) -> IncidentHistory:
+    return IncidentHistory(incident, tuple(rebuild_messages(transitions, decisions)), transitions, decisions)
+
+
+def rebuild_messages(transitions: Sequence[Transition], decisions: Sequence[AlertDecision]) -> list[Message]:
+    """Return what passes of the engine have notified with these transitions and decisions."""
+    moments = sorted({*(each.at for each in transitions), *(each.at for each in decisions)})
+    rebuilding = _Rebuilding(transitions)
+    for at in moments:
+        rebuilding.add_pass(
+            at, [each for each in transitions if each.at == at], [each for each in decisions if each.at == at]
+        )
+    return rebuilding.messages
+
+
+class _Rebuilding:
+    """Repeats which channels had received the opening, pass by pass."""
+
+    def __init__(self, transitions: Sequence[Transition]) -> None:
+        self._transitions = transitions
+        self._announced: list[str] = []
+        self._is_flapping = False
+        self.messages: list[Message] = []
+
+    def add_pass(self, at: datetime, now: Sequence[Transition], decided: Sequence[AlertDecision]) -> None:
+        if any(each.kind is TransitionKind.REOPENED for each in now):
+            self._announced = []
+        self._add_joined(at, now, {each.key for each in decided if each.code in _BEHIND})
+        for each in now:
+            if each.kind in _ANNOUNCED_ALONE:
+                self._send(at, self._announced, each.kind, each.text)
+        self._is_flapping |= any(each.kind is TransitionKind.FLAPPING for each in now)
+        self._is_flapping &= all(each.code != "stable" for each in decided)
+        for decision in decided:
+            channels = [name for name in decision.inputs.get("channels", "").split(", ") if name]
+            if decision.code in ("announced", "released"):
+                self._announced = channels
+                self._send(at, channels, *self._find_opening(at, now))
+            elif decision.code == "escalated":
+                self._announced = list(dict.fromkeys((*self._announced, *channels)))
+                self._send(at, channels, TransitionKind.ESCALATED, decision.text)
+
+    def _add_joined(self, at: datetime, now: Sequence[Transition], behind: Collection[AlertKey | None]) -> None:
+        joined = [each for each in now if each.kind in _JOINING and each.key not in behind]
+        if joined and not self._is_flapping:
+            is_raised = any(each.kind is TransitionKind.RAISED for each in joined)
+            kind = TransitionKind.RAISED if is_raised else TransitionKind.JOINED
+            self._send(at, self._announced, kind, joined[-1].text)
+
+    def _find_opening(self, at: datetime, now: Sequence[Transition]) -> tuple[TransitionKind, str]:
+        texts = [each.text for each in self._transitions if each.at <= at and each.kind in _OPENING]
+        text = texts[-1] if texts else ""
+        if self._is_flapping:
+            return TransitionKind.FLAPPING, text
+        is_reopened = any(each.kind is TransitionKind.REOPENED for each in now)
+        return (TransitionKind.REOPENED if is_reopened else TransitionKind.OPENED), text
+
+    def _send(self, at: datetime, channels: Iterable[str], kind: TransitionKind, text: str) -> None:
+        self.messages += [Message(at, channel, kind, text) for channel in channels]
+
+
+def _message(notification: Notification, text: str) -> Message:
+    return Message(notification.due_at, notification.channel, notification.kind, text)
+
+
+_JOINING = (TransitionKind.JOINED, TransitionKind.RAISED)
+_ANNOUNCED_ALONE = frozenset(
+    {
+        TransitionKind.FLAPPING,
+        TransitionKind.ACKNOWLEDGED,
+        TransitionKind.SNOOZED,
+        TransitionKind.NOTE_ADDED,
+        TransitionKind.REMINDED,
+        TransitionKind.RESOLVED,
+    }
+)
+
+
+_OPENING = (TransitionKind.OPENED, TransitionKind.REOPENED)
+_BEHIND = ("held_back_parent", "held_back_blind")
