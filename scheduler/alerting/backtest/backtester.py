@@ -107,13 +107,22 @@ class Backtester:
         groups = [group for book in books for group in book.groups] if request.jobs is None else []
         within = DueTimeRange(request.since, request.until)
         history = await self._reader.read(books, {*_with_rules(books, names), *groups}, within)
-        stored = await read_incidents(self._log, history.begin, request.until)
+        stored = await self._read_incidents(request, history)
         suppressions = SuppressionSet(
             books[0].snapshot.alerting.windows, await _read_all(self._windows), await _read_all(self._silences)
         )
         routing = RoutingTable(books[0].snapshot.alerting.routes, self._rotas)
         definitions = ReplayDefinitions(books[0], suppressions, routing, request.group_wait)
         return PreparedBacktest(request, definitions, books[-1], history, stored)
+
+    async def _read_incidents(self, request: BacktestRequest, history: ReadHistory) -> list[IncidentHistory]:
+        if request.jobs is None:
+            return await read_incidents(self._log, history.begin, request.until)
+        found: dict[str, IncidentHistory] = {}
+        for subject in (SCHEDULER, *request.jobs, *(each.job for each in history.histories)):
+            for each in await read_incidents(self._log, history.begin, request.until, subject, known=found):
+                found[each.incident.id] = each
+        return sorted(found.values(), key=lambda each: each.incident.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,16 +137,19 @@ class PreparedBacktest:
 
     def replay(self, definitions: ReplayDefinitions) -> list[IncidentHistory]:
         """Return the incidents that these definitions would have caused, the oldest first."""
-        given = ReplayInput(
+        found = replay(definitions, self.given(definitions)).incidents.values()
+        histories = [self.cut(history_of_replay(each)) for each in found]
+        return sorted(histories, key=lambda each: each.incident.id)
+
+    def given(self, definitions: ReplayDefinitions) -> ReplayInput:
+        """Return the input of a replay with these definitions."""
+        return ReplayInput(
             self.history.begin,
             self.request.until,
             tuple(self.history.histories),
             tuple(list_firings(self.was, lambda key: self._is_recorded(key, definitions.book))),
             tuple(list_actions(self.was)),
         )
-        found = replay(definitions, given).incidents.values()
-        histories = [self.cut(history_of_replay(each)) for each in found]
-        return sorted(histories, key=lambda each: each.incident.id)
 
     def cut(self, history: IncidentHistory) -> IncidentHistory:
         """Return the incident with its messages of the requested time; none if its job was not requested."""

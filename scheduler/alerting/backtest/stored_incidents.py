@@ -6,7 +6,7 @@ Used by scheduler.alerting.backtest.backtester.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from datetime import UTC, datetime
 
 from jobs.incidents.values import AlertDecision, AlertKey, Incident, Transition, TransitionKind
@@ -25,13 +25,15 @@ _ACTIONS = {
 }
 
 
-async def read_incidents(log: IncidentLog, since: datetime, until: datetime) -> list[IncidentHistory]:
-    """Return the incidents whose first alert fired in this time. Raises StoreError."""
+async def read_incidents(
+    log: IncidentLog, since: datetime, until: datetime, subject: str | None = None, known: Container[str] = ()
+) -> list[IncidentHistory]:
+    """Return the incidents whose first alert fired in this time, apart from known ones. Raises StoreError."""
     found: list[IncidentHistory] = []
     after = ""
     while True:
-        page = await log.list_page(since=since, until=until, limit=_PAGE, after=after)
-        found += [await read_history(log, incident) for incident in page.incidents]
+        page = await log.list_page(subject=subject, since=since, until=until, limit=_PAGE, after=after)
+        found += [await read_history(log, incident) for incident in page.incidents if incident.id not in known]
         after = page.continuation
         if not after:
             return found[::-1]

@@ -80,6 +80,7 @@ class LiveAlerting:
         self.store = MemoryStore()
         self._alerts = AlertRows(self.store)
         self._finished: dict[str, list[ReplayRun]] = {history.job: [] for history in histories}
+        self._is_timed = any(rules.needs.is_timed for _, rules in self._book.jobs_with_rules())
         self.clock = VirtualClock(START)
         self._runner = EngineRunner(EngineRows(self.store), self, self.clock)
         self.sent: dict[str, tuple[datetime, Notification]] = {}
@@ -88,10 +89,12 @@ class LiveAlerting:
         self._runs.sort(key=lambda each: each[1].finished_at)
         while self.clock.now() < until:
             now = self.clock.now()
+            is_idle = not self._runs or self._runs[0][1].finished_at > now
             while self._runs and self._runs[0][1].finished_at <= now:
                 job, run = self._runs.pop(0)
                 self._finished[job].append(run)
-            await self._evaluate(now)
+            if not is_idle or self._is_timed or await self._alerts.list_all():
+                await self._evaluate(now)
             await self._runner.tick()
             await self._collect(now)
             self.clock.move(1.0)

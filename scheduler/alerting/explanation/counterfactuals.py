@@ -1,0 +1,96 @@
+"""What would have been notified without what held it back: by replays without it. Pure.
+
+Used by scheduler.alerting.explanation.explaining.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from jobs.incidents.routing.routes import Route, RouteTimes
+from jobs.incidents.routing.routing import RoutingTable
+from jobs.incidents.suppression.finding import SuppressionSet
+from jobs.incidents.values import Suppression, SuppressionKind
+from scheduler.alerting.backtest.backtester import PreparedBacktest
+from scheduler.alerting.backtest.messages import IncidentHistory, Message
+from scheduler.alerting.explanation.absence import Circumstances
+from scheduler.alerting.replay.definitions import ReplayDefinitions
+from scheduler.alerting.rule_book import RuleBook
+
+_OPENINGS = ("opened", "reopened")
+
+
+class _BookWithoutParents(RuleBook):
+    def parents_of(self, subject: str) -> Sequence[str]:
+        return ()
+
+
+def describe_counterfactuals(prepared: PreparedBacktest, found: Circumstances) -> Iterator[str]:
+    """Yield for instance: `silent until 06:00; without that it would have opened at 03:02 ...`."""
+    opened = found.open_incident()
+    parent = "" if opened is None else opened[1].parent
+    if parent:
+        definitions = replace(prepared.definitions, book=_BookWithoutParents(prepared.definitions.book.snapshot))
+        text = _describe_opening(prepared, definitions, found)
+        yield f"without the parent {parent} {text}"
+    suppression = _find_suppression(found)
+    if suppression is not None:
+        text = _describe_opening(prepared, _without_suppressions(prepared.definitions), found)
+        until = "" if suppression.until is None else f" until {_clock(suppression.until, found.at)}"
+        yield f"{_KINDS.get(suppression.kind, 'held back')}{until} ({suppression.name}); without that {text}"
+
+
+_KINDS = {
+    SuppressionKind.WINDOW: "in a maintenance window",
+    SuppressionKind.SILENCE: "silent",
+    SuppressionKind.MUTE_TIME: "muted",
+}
+
+
+def _find_suppression(found: Circumstances) -> Suppression | None:
+    opened = found.open_incident()
+    held = None if opened is None else opened[0].incident.suppression
+    if held is not None and held.kind in _KINDS:
+        return held
+    return next((rule.held_back_by for rule in found.rules if rule.held_back_by is not None), None)
+
+
+def _without_suppressions(definitions: ReplayDefinitions) -> ReplayDefinitions:
+    routes = tuple(_without_mute(route) for route in definitions.routing.routes)
+    table = RoutingTable(routes, definitions.routing.rotas)
+    return ReplayDefinitions(definitions.book, SuppressionSet(), table, definitions.group_wait)
+
+
+def _without_mute(route: Route) -> Route:
+    return route.model_copy(update={"time": RouteTimes(only=route.time.only)}) if route.time.mute else route
+
+
+def _describe_opening(prepared: PreparedBacktest, definitions: ReplayDefinitions, found: Circumstances) -> str:
+    opening = _find_opening(prepared.replay(definitions), found)
+    if opening is None:
+        return "nothing would have been notified until then"
+    message, channels = opening
+    reason = message.text.partition(": ")[2] or message.text
+    return f"it would have opened at {_clock(message.at, found.at)} and notified {', '.join(channels)}: {reason}"
+
+
+def _find_opening(histories: Sequence[IncidentHistory], found: Circumstances) -> tuple[Message, list[str]] | None:
+    """Return the latest opening before the instant, with its channels."""
+    messages = [
+        each
+        for history in histories
+        if history.subject == found.job
+        for each in history.messages
+        if str(each.kind) in _OPENINGS and each.at <= found.at
+    ]
+    if not messages:
+        return None
+    latest = max(messages, key=lambda each: each.at)
+    return latest, [each.channel for each in messages if each.at == latest.at]
+
+
+def _clock(moment: datetime, at: datetime) -> str:
+    is_near = abs(moment - at) < timedelta(hours=18)
+    return f"{moment:%H:%M:%S} UTC" if is_near else f"{moment:%Y-%m-%d %H:%M:%S} UTC"
