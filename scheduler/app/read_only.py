@@ -23,6 +23,9 @@ from scheduler.stores.runs.repository import Runs
 
 if TYPE_CHECKING:
     from config.job_files.job_set import JobSet
+    from scheduler.alerting.backtest.backtester import Backtester
+    from scheduler.alerting.explanation.explaining import AlertExplainer
+    from scheduler.catalog.catalog import JobSnapshot
     from scheduler.catalog.composition import JobSources
     from scheduler.operations.api_keys import ApiKeyManager
     from scheduler.queries.alerting.incidents import IncidentQueries
@@ -91,6 +94,28 @@ class ReadOnlyProgram:
             self._catalog, heartbeats, self._pauses, self._repositories.schedule_activations, self.clock
         )
         return HeartbeatQueries(self._catalog, heartbeats, beats, self._pauses, self.clock)
+
+    @property
+    def snapshot(self) -> JobSnapshot:
+        """The jobs in force."""
+        return self._catalog.snapshot
+
+    @cached_property
+    def backtester(self) -> Backtester:
+        from scheduler.alerting.backtest.backtester import Backtester
+
+        stored = self._repositories
+        return Backtester(self._runs, stored.changes, stored.incident_log, stored.silences, stored.requested_windows)
+
+    @cached_property
+    def alert_explainer(self) -> AlertExplainer:
+        from scheduler.alerting.explanation.explaining import AlertExplainer, ExplainerParts
+
+        stored = self._repositories
+        parts = ExplainerParts(
+            self._runs, self._pauses, stored.alert_rows, stored.incident_log, stored.outbox_rows, self.backtester
+        )
+        return AlertExplainer(self._catalog, parts, self.clock)
 
     @cached_property
     def incidents(self) -> IncidentQueries:

@@ -1,0 +1,1 @@
+"""The commands that backtest, advise on and explain alert rules."""

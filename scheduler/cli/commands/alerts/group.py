@@ -1,0 +1,176 @@
+"""`alerts`: what alert rules would have notified, and which thresholds to choose."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scheduler.cli.output import EXIT_CHANGES, fail, show_json
+
+if TYPE_CHECKING:
+    from config.loading import Configuration
+    from scheduler.alerting.backtest.backtester import BacktestReport, BacktestRequest
+    from scheduler.app import ReadOnlyProgram
+    from scheduler.catalog.catalog import JobSnapshot
+    from scheduler.queries.time_range import TimeRange
+
+ABOUT = """Alert rules against what happened: replays stored runs through the rules.
+
+\b
+Examples:
+  alerts backtest --since 30d
+  alerts backtest --since 7d --rules jobs/alerting.yaml
+  alerts advise checkout-api --detect-within 10m"""
+
+alerts = typer.Typer(help=ABOUT, no_args_is_help=True)
+
+SinceOption = Annotated[
+    str, typer.Option("--since", metavar="WHEN", help="Begin of the time: ISO 8601, UTC by default; or 30d.")
+]
+UntilOption = Annotated[
+    str | None, typer.Option("--until", metavar="WHEN", help="End of the time, in the same form. (default: now)")
+]
+_DEFAULT_SINCE = "30d"
+
+
+@alerts.command("backtest")
+def backtest(
+    since: SinceOption = _DEFAULT_SINCE,
+    until: UntilOption = None,
+    rules: Annotated[
+        Path | None, typer.Option("--rules", metavar="FILE", help="An edited job file, in place of the one in force.")
+    ] = None,
+    job: Annotated[
+        list[str] | None, typer.Option("--job", metavar="NAME", help="Only these jobs: * is any text. Repeatable.")
+    ] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="KEY[=VALUE]", help="Only jobs with this tag.")
+    ] = None,
+    zone: Annotated[
+        str | None, typer.Option("--timezone", metavar="ZONE", help="For weeks and nights. (default: UTC)")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as POST /api/alerts/backtest.")] = False,
+) -> None:
+    """Show what the rules would have notified, when and to whom, against what was notified.
+
+    Silences, windows, acknowledgements, parents, groups and routes apply as they did. Without --rules, the rules in
+    force are used. Exit code 0: the same was notified; 3: there are differences.
+
+    \b
+    Examples:
+      alerts backtest --since 30d
+      alerts backtest --since 7d --rules jobs/alerting.yaml --tag team=payments
+    """
+    from scheduler.cli.commands.alerts.backtest_text import report_to_json, show_report
+    from scheduler.cli.context import load_for_command, run_in_store
+    from scheduler.cli.selection.options import parse_selection_options
+    from scheduler.queries.periods import parse_zone
+    from scheduler.queries.time_range import InvalidTimeRange
+
+    within = _parse_range(since, until)
+    try:
+        local = parse_zone(zone)
+    except InvalidTimeRange as error:
+        fail(f"--timezone: {error}")
+    selection = parse_selection_options(names=job, tags=tag, name_option="--job")
+    configuration = load_for_command("alerts backtest")
+
+    async def work(program: ReadOnlyProgram) -> BacktestReport:
+        in_force = program.snapshot
+        edited = None if rules is None else _read_edited(rules, in_force, configuration)
+        jobs = None
+        if not selection.is_empty:
+            entries = [*in_force, *(() if edited is None else edited)]
+            jobs = frozenset(each.job.name for each in entries if selection.matches_definition(each.job))
+        request = _request(within, jobs, configuration)
+        return await program.backtester.run(request, in_force, edited)
+
+    report = run_in_store(configuration, work)
+    if as_json:
+        show_json(report_to_json(report, local))
+    else:
+        show_report(report, local)
+    if not report.comparison.is_same:
+        raise typer.Exit(EXIT_CHANGES)
+
+
+@alerts.command("advise")
+def advise(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Job name.")],
+    detect_within: Annotated[
+        str,
+        typer.Option("--detect-within", metavar="TIME", help="An outage of this length must be notified within it."),
+    ] = "10m",
+    since: SinceOption = _DEFAULT_SINCE,
+    until: UntilOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Propose thresholds for failed runs: the fewest notifications that detect outages in time.
+
+    Each combination of open_after, close_after and for is replayed over the stored history of the job.
+
+    \b
+    Examples:
+      alerts advise checkout-api
+      alerts advise checkout-api --detect-within 5m --since 90d
+    """
+    from scheduler.alerting.backtest.advice import Advice, Advisor
+    from scheduler.cli.commands.alerts.advice_text import advice_to_json, show_advice
+    from scheduler.cli.context import load_for_command, run_in_store
+    from scheduler.cli.options import parse_duration_option
+    from scheduler.cli.selection.named_job import require_job
+
+    within = _parse_range(since, until)
+    length = timedelta(seconds=parse_duration_option("--detect-within", detect_within) or 600.0)
+    configuration = load_for_command("alerts advise")
+    require_job(configuration, job)
+
+    async def work(program: ReadOnlyProgram) -> Advice:
+        begin, end = within.since, within.until
+        assert begin is not None
+        advisor = Advisor(program.backtester)
+        return await advisor.advise(job, begin, end or datetime.now(UTC), program.snapshot, length)
+
+    advice = run_in_store(configuration, work)
+    if as_json:
+        show_json(advice_to_json(advice))
+    else:
+        show_advice(advice)
+
+
+def _parse_range(since: str, until: str | None) -> TimeRange:
+    from scheduler.queries.time_range import InvalidTimeRange, parse_time_range
+
+    try:
+        return parse_time_range(since, until, datetime.now(UTC))
+    except InvalidTimeRange as error:
+        fail(f"--{'since' if error.end == 'from' else 'until'}: {error}")
+
+
+def _request(within: TimeRange, jobs: frozenset[str] | None, configuration: Configuration) -> BacktestRequest:
+    from scheduler.alerting.backtest.backtester import BacktestRequest
+
+    wait = timedelta(seconds=configuration.settings.alerting.group_wait)
+    assert within.since is not None
+    return BacktestRequest(within.since, within.until or datetime.now(UTC), jobs, wait)
+
+
+def _read_edited(path: Path, in_force: JobSnapshot, configuration: Configuration) -> JobSnapshot:
+    """Return the jobs in force with those of the file; what is wrong ends the command with 2."""
+    from config.documents.document import UnreadableFile
+    from config.errors import ConfigurationError, format_problems
+    from config.job_files.edited import read_edited_file
+    from scheduler.catalog.composition import build_snapshot
+
+    jobs = [(entry.job, entry.origin) for entry in in_force]
+    default = configuration.settings.default_schedule
+    try:
+        edited = read_edited_file(path, Path.cwd(), jobs, in_force.alerting, default)
+    except UnreadableFile as error:
+        fail(f"--rules: {error}")
+    except ConfigurationError as error:
+        fail(format_problems(error.problems))
+    return build_snapshot(edited, datetime.now(UTC))
