@@ -33,7 +33,12 @@ async def explain(
 def explainer_of(time: StoredTime) -> AlertExplainer:
     stored = Repositories(time.store)
     parts = ExplainerParts(
-        Runs(time.store), Pauses(time.store), stored.alert_rows, stored.incident_log, stored.outbox_rows, time.backtester
+        Runs(time.store),
+        Pauses(time.store),
+        stored.alert_rows,
+        stored.incident_log,
+        stored.outbox_rows,
+        time.backtester,
     )
     return AlertExplainer(Catalog(time.definitions.book.snapshot), parts, time.live.clock)
 
@@ -48,7 +53,9 @@ def silence_of(begin: datetime, end: datetime, **select: Any) -> SuppressionSet:
 async def test_an_open_incident_names_its_evidence_and_who_was_notified() -> None:
     definitions = definitions_of({"a": {"alerts": [{"open_after": "2 of 3"}]}})
     found = await explain(definitions, [history_of_letters("a", "SFFFFFFFFFF")], "a")
-    assert found.summary.startswith("a fails since 03:01:03: 2 of the last 3 runs failed: connection refused (incident 17")
+    assert found.summary.startswith(
+        "a fails since 03:01:03: 2 of the last 3 runs failed: connection refused (incident 17"
+    )
     assert found.summary.endswith(", notified mail at 03:02:13).")
     assert found.rules[0].rule == "failed: failed, open_after 2 of 3, severity down"
     assert found.rules[0].routing == "notifies mail by route 1 (route 1: matched)"
@@ -68,7 +75,8 @@ async def test_a_silence_with_its_counterfactual() -> None:
     suppressions = silence_of(START, START + 180 * MINUTE, jobs=["a"])
     definitions = definitions_of({"a": {"alerts": [{"open_after": "3 of 5"}]}}, suppressions=suppressions)
     found = await explain(definitions, [history_of_letters("a", "FFFFFFFFFFFF")], "a")
-    assert ". Not notified: the silence deploy holds back failed until 2026-03-01 06:00 UTC (release 42)" in found.summary
+    reason = "the silence deploy holds back failed until 2026-03-01 06:00 UTC (release 42)"
+    assert f". Not notified: {reason}" in found.summary
     assert found.counterfactuals == (
         "silent until 06:00:00 UTC (deploy); without that it would have opened at 03:02:13 UTC and notified mail: "
         "the last 3 runs failed: connection refused",
@@ -89,7 +97,8 @@ async def test_an_instant_of_the_past_is_explained_as_it_was_then() -> None:
 
 
 async def test_all_jobs_behind_a_parent() -> None:
-    jobs: dict[str, dict[str, Any]] = {f"job-{number}": {"alerts": [{}], "alert_parent": "router"} for number in range(9)}
+    child = {"alerts": [{}], "alert_parent": "router"}
+    jobs: dict[str, dict[str, Any]] = {f"job-{number}": child for number in range(9)}
     jobs["router"] = {"alerts": [{"open_after": 1}]}
     histories = [history_of_letters(name, "SSFFFFFFFFFF", 2 if name == "router" else 5) for name in jobs]
     time = StoredTime(definitions_of(jobs), histories)
@@ -109,7 +118,8 @@ async def test_all_jobs_behind_a_parent() -> None:
 
 
 async def test_why_a_job_has_no_alert() -> None:
-    jobs = {"none": {}, "empty": {"alerts": []}, "off": {"alerts": [{}], "enabled": False}, "unrouted": {"alerts": [{}]}}
+    rules: dict[str, Any] = {"alerts": [{}]}
+    jobs = {"none": {}, "empty": {"alerts": []}, "off": {**rules, "enabled": False}, "unrouted": rules}
     time = StoredTime(definitions_of(jobs, routes=()), [history_of_letters(name, "SSS-") for name in jobs])
     await time.run(START + 5 * MINUTE)
     explainer = explainer_of(time)
