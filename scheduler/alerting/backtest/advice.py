@@ -33,7 +33,7 @@ MERGED_WITHIN = timedelta(minutes=5)
 
 
 @fast_frozen(frozen=True, slots=True)
-class Candidate:
+class RuleCandidate:
     open_after: int | str
     close_after: int | None
     for_: float
@@ -54,7 +54,7 @@ class Candidate:
 class Alternative:
     """`detected`: seconds from the first failed run of each detected outage to its notification, sorted."""
 
-    candidate: Candidate
+    candidate: RuleCandidate
     notifications: int
     missed: int
     detected: tuple[float, ...]
@@ -131,13 +131,13 @@ def _rank(alternative: Alternative) -> tuple[float, ...]:
     )
 
 
-def _list_candidates(rules: Sequence[AlertRule]) -> Iterator[Candidate]:
+def _list_candidates(rules: Sequence[AlertRule]) -> Iterator[RuleCandidate]:
     current = next((rule for rule in rules if rule.when.condition_key() == "failed"), None)
     if current is not None:
-        yield Candidate(_written(current.opening), current.close_after, current.for_, is_current=True)
+        yield RuleCandidate(_written(current.opening), current.close_after, current.for_, is_current=True)
     for opening, closing, duration in product(_OPENINGS, _CLOSINGS, _DURATIONS):
-        candidate = Candidate(opening, closing, duration)
-        known = None if current is None else Candidate(_written(current.opening), current.close_after, current.for_)
+        candidate = RuleCandidate(opening, closing, duration)
+        known = None if current is None else RuleCandidate(_written(current.opening), current.close_after, current.for_)
         if candidate != known:
             yield candidate
 
@@ -183,7 +183,7 @@ def _judge(
     prepared: PreparedBacktest,
     entry: CatalogJob,
     snapshot: JobSnapshot,
-    candidate: Candidate,
+    candidate: RuleCandidate,
     outages: Sequence[DueTimeRange],
     detect_within: timedelta,
 ) -> Alternative:

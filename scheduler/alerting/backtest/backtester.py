@@ -20,7 +20,7 @@ from jobs.incidents.suppression.finding import SuppressionSet
 from jobs.incidents.suppression.silences import Silence
 from jobs.incidents.suppression.windows import RequestedWindow
 from jobs.incidents.values import AlertKey
-from scheduler.alerting.backtest.comparison import Comparison, compare
+from scheduler.alerting.backtest.comparison import MessageComparison, compare
 from scheduler.alerting.backtest.history import HistoryReader, ReadHistory
 from scheduler.alerting.backtest.messages import IncidentHistory, history_of_replay
 from scheduler.alerting.backtest.read_ranges import DueTimeRange
@@ -55,7 +55,7 @@ class BacktestReport:
     """`was`, `would_be`: incidents, the oldest first. `notes`: what could not be told, and from when on."""
 
     request: BacktestRequest
-    comparison: Comparison
+    comparison: MessageComparison
     was: tuple[IncidentHistory, ...]
     would_be: tuple[IncidentHistory, ...]
     runs_read: int

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from jobs.fast_frozen import fast_frozen
-from scheduler.alerting.backtest.messages import IncidentHistory, Message
+from scheduler.alerting.backtest.messages import IncidentHistory, NotifiedMessage
 
 SAME_WITHIN = timedelta(seconds=90)
 """A timer of one minute, and the time that a run takes to be recorded."""
@@ -59,7 +59,7 @@ class ComparedMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class MessageComparison:
     """In the order of time."""
 
     messages: tuple[ComparedMessage, ...]
@@ -79,12 +79,12 @@ class Comparison:
         return {channel: (was[channel], would_be[channel]) for channel in sorted({*was, *would_be})}
 
 
-def compare(was: Sequence[IncidentHistory], would_be: Sequence[IncidentHistory]) -> Comparison:
+def compare(was: Sequence[IncidentHistory], would_be: Sequence[IncidentHistory]) -> MessageComparison:
     """Pair the incidents of the same subject that overlap, and their messages to the same channel."""
     found: list[ComparedMessage] = []
     for old, new in _pair(was, would_be):
         found += _compare_messages(old, new)
-    return Comparison(tuple(sorted(found, key=lambda each: (each.at, each.subject, each.channel, each.kind))))
+    return MessageComparison(tuple(sorted(found, key=lambda each: (each.at, each.subject, each.channel, each.kind))))
 
 
 def _pair(
@@ -137,8 +137,8 @@ def _compare_messages(old: IncidentHistory | None, new: IncidentHistory | None) 
 
 def _by_kind(
     old: IncidentHistory | None, new: IncidentHistory | None
-) -> dict[tuple[str, str], tuple[list[Message], list[Message]]]:
-    found: dict[tuple[str, str], tuple[list[Message], list[Message]]] = {}
+) -> dict[tuple[str, str], tuple[list[NotifiedMessage], list[NotifiedMessage]]]:
+    found: dict[tuple[str, str], tuple[list[NotifiedMessage], list[NotifiedMessage]]] = {}
     for side, history in enumerate((old, new)):
         for each in () if history is None else history.messages:
             found.setdefault((each.channel, str(each.kind)), ([], []))[side].append(each)

@@ -15,7 +15,7 @@ from scheduler.alerting.replay.incidents import ReplayedIncident
 
 
 @fast_frozen(frozen=True, slots=True)
-class Message:
+class NotifiedMessage:
     """One notification. `text`: of the transition that it is about."""
 
     at: datetime
@@ -29,7 +29,7 @@ class IncidentHistory:
     """An incident with what was sent about it, in the order of time."""
 
     incident: Incident
-    messages: tuple[Message, ...] = ()
+    messages: tuple[NotifiedMessage, ...] = ()
     transitions: Sequence[Transition] = ()
     decisions: Sequence[AlertDecision] = field(default=())
 
@@ -50,7 +50,7 @@ def history_of_stored(
     return IncidentHistory(incident, tuple(rebuild_messages(transitions, decisions)), transitions, decisions)
 
 
-def rebuild_messages(transitions: Sequence[Transition], decisions: Sequence[AlertDecision]) -> list[Message]:
+def rebuild_messages(transitions: Sequence[Transition], decisions: Sequence[AlertDecision]) -> list[NotifiedMessage]:
     """Return what passes of the engine have notified with these transitions and decisions."""
     moments = sorted({*(each.at for each in transitions), *(each.at for each in decisions)})
     rebuilding = _Rebuilding(transitions)
@@ -68,7 +68,7 @@ class _Rebuilding:
         self._transitions = transitions
         self._announced: list[str] = []
         self._is_flapping = False
-        self.messages: list[Message] = []
+        self.messages: list[NotifiedMessage] = []
 
     def add_pass(self, at: datetime, now: Sequence[Transition], decided: Sequence[AlertDecision]) -> None:
         if any(each.kind is TransitionKind.REOPENED for each in now):
@@ -104,11 +104,11 @@ class _Rebuilding:
         return (TransitionKind.REOPENED if is_reopened else TransitionKind.OPENED), text
 
     def _send(self, at: datetime, channels: Iterable[str], kind: TransitionKind, text: str) -> None:
-        self.messages += [Message(at, channel, kind, text) for channel in channels]
+        self.messages += [NotifiedMessage(at, channel, kind, text) for channel in channels]
 
 
-def _message(notification: Notification, text: str) -> Message:
-    return Message(notification.due_at, notification.channel, notification.kind, text)
+def _message(notification: Notification, text: str) -> NotifiedMessage:
+    return NotifiedMessage(notification.due_at, notification.channel, notification.kind, text)
 
 
 _JOINING = (TransitionKind.JOINED, TransitionKind.RAISED)

@@ -17,7 +17,7 @@ from scheduler.alerting.backtest.state_phases import StatePhase
 
 _UNKNOWN_INTERVAL = timedelta(hours=1)
 """Between the runs of a job without a schedule."""
-_MARGIN = 2
+_EXTRA_RUNS = 2
 """Runs, in addition to those that the rules count."""
 
 
@@ -31,7 +31,9 @@ class DueTimeRange:
 
 def find_reach(rules: CompiledRules, schedule: Schedule | None, at: datetime) -> timedelta:
     """Return for how long after an instant the rules of a job can depend on a run that was due then."""
-    return max(_time_of_runs(schedule, at, rules.needs.samples + _MARGIN), rules.needs.window + timedelta(minutes=1))
+    return max(
+        _time_of_runs(schedule, at, rules.needs.samples + _EXTRA_RUNS), rules.needs.window + timedelta(minutes=1)
+    )
 
 
 def list_ranges(

@@ -14,7 +14,7 @@ from jobs.incidents.routing.routing import RoutingTable
 from jobs.incidents.suppression.finding import SuppressionSet
 from jobs.incidents.values import Suppression, SuppressionKind
 from scheduler.alerting.backtest.backtester import PreparedBacktest
-from scheduler.alerting.backtest.messages import IncidentHistory, Message
+from scheduler.alerting.backtest.messages import IncidentHistory, NotifiedMessage
 from scheduler.alerting.explanation.absence import Circumstances
 from scheduler.alerting.replay.definitions import ReplayDefinitions
 from scheduler.alerting.rule_book import RuleBook
@@ -76,7 +76,9 @@ def _describe_opening(prepared: PreparedBacktest, definitions: ReplayDefinitions
     return f"it would have opened at {_clock(message.at, found.at)} and notified {', '.join(channels)}: {reason}"
 
 
-def _find_opening(histories: Sequence[IncidentHistory], found: Circumstances) -> tuple[Message, list[str]] | None:
+def _find_opening(
+    histories: Sequence[IncidentHistory], found: Circumstances
+) -> tuple[NotifiedMessage, list[str]] | None:
     """Return the latest opening before the instant, with its channels."""
     messages = [
         each

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from jobs.incidents.values import AlertDecision, Member, Transition
-from scheduler.alerting.backtest.messages import IncidentHistory, Message
+from scheduler.alerting.backtest.messages import IncidentHistory, NotifiedMessage
 from scheduler.alerting.explanation.values import IncidentExplanation
 
 _DELIVERY = ("delivered", "send_failed", "moved_to_fallback", "given_up")
@@ -68,6 +68,6 @@ def _describe(decision: AlertDecision) -> str:
     return f"{decision.text} ({channels})" if channels else decision.text
 
 
-def _list_messages(messages: Iterable[Message]) -> Iterator[tuple[datetime, str]]:
+def _list_messages(messages: Iterable[NotifiedMessage]) -> Iterator[tuple[datetime, str]]:
     for each in list(messages)[:_SHOWN_MESSAGES]:
         yield each.at, f"notification to {each.channel}: {each.kind}"

@@ -42,7 +42,7 @@ _instant = itemgetter(0)
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayResult:
+class ReplayedAlerting:
     """`incidents`: by id. `changes`: of alerts, with their instants. `alerts`: those that are active at the end."""
 
     incidents: Mapping[str, ReplayedIncident]
@@ -50,7 +50,7 @@ class ReplayResult:
     alerts: tuple[Alert, ...]
 
 
-def replay(definitions: ReplayDefinitions, given: ReplayInput) -> ReplayResult:
+def replay(definitions: ReplayDefinitions, given: ReplayInput) -> ReplayedAlerting:
     """Return the incidents of the time from `given.begin` to `given.end`."""
     return _Replay(definitions, given).run()
 
@@ -69,7 +69,7 @@ class _Replay:
         self._last_pass = given.begin - PASS_INTERVAL
         self._now = given.begin
 
-    def run(self) -> ReplayResult:
+    def run(self) -> ReplayedAlerting:
         events = sorted(_list_events(self._given), key=_instant)
         position = 0
         while True:
@@ -84,7 +84,7 @@ class _Replay:
             self._judge_due(moment)
             if self._pass_at is not None and self._pass_at <= moment:
                 self._run_pass()
-        return ReplayResult(self._incidents.found, tuple(self._changes), tuple(self._alerts.values()))
+        return ReplayedAlerting(self._incidents.found, tuple(self._changes), tuple(self._alerts.values()))
 
     def _apply(self, subject: str, payload: _Payload) -> None:
         match payload:

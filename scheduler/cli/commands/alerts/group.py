@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from scheduler.alerting.backtest.backtester import BacktestReport, BacktestRequest
     from scheduler.app import ReadOnlyProgram
     from scheduler.catalog.catalog import JobSnapshot
+    from scheduler.queries.selection import JobSelection
     from scheduler.queries.time_range import TimeRange
 
 ABOUT = """Alert rules against what happened: replays stored runs through the rules.
@@ -67,25 +68,15 @@ def backtest(
     from scheduler.cli.commands.alerts.backtest_text import report_to_json, show_report
     from scheduler.cli.context import load_for_command, run_in_store
     from scheduler.cli.selection.options import parse_selection_options
-    from scheduler.queries.periods import parse_zone
-    from scheduler.queries.time_range import InvalidTimeRange
 
-    within = _parse_range(since, until)
-    try:
-        local = parse_zone(zone)
-    except InvalidTimeRange as error:
-        fail(f"--timezone: {error}")
+    within, local = _parse_range(since, until), _parse_zone(zone)
     selection = parse_selection_options(names=job, tags=tag, name_option="--job")
     configuration = load_for_command("alerts backtest")
 
     async def work(program: ReadOnlyProgram) -> BacktestReport:
         in_force = program.snapshot
         edited = None if rules is None else _read_edited(rules, in_force, configuration)
-        jobs = None
-        if not selection.is_empty:
-            entries = [*in_force, *(() if edited is None else edited)]
-            jobs = frozenset(each.job.name for each in entries if selection.matches_definition(each.job))
-        request = _request(within, jobs, configuration)
+        request = _request(within, _select(selection, in_force, edited), configuration)
         return await program.backtester.run(request, in_force, edited)
 
     report = run_in_store(configuration, work)
@@ -150,6 +141,23 @@ def _parse_range(since: str, until: str | None) -> TimeRange:
         fail(f"--{'since' if error.end == 'from' else 'until'}: {error}")
 
 
+def _parse_zone(zone: str | None) -> tzinfo:
+    from scheduler.queries.periods import parse_zone
+    from scheduler.queries.time_range import InvalidTimeRange
+
+    try:
+        return parse_zone(zone)
+    except InvalidTimeRange as error:
+        fail(f"--timezone: {error}")
+
+
+def _select(selection: JobSelection, in_force: JobSnapshot, edited: JobSnapshot | None) -> frozenset[str] | None:
+    if selection.is_empty:
+        return None
+    entries = [*in_force, *(() if edited is None else edited)]
+    return frozenset(each.job.name for each in entries if selection.matches_definition(each.job))
+
+
 def _request(within: TimeRange, jobs: frozenset[str] | None, configuration: Configuration) -> BacktestRequest:
     from scheduler.alerting.backtest.backtester import BacktestRequest
 
@@ -162,7 +170,7 @@ def _read_edited(path: Path, in_force: JobSnapshot, configuration: Configuration
     """Return the jobs in force with those of the file; what is wrong ends the command with 2."""
     from config.documents.document import UnreadableFile
     from config.errors import ConfigurationError, format_problems
-    from config.job_files.edited import read_edited_file
+    from config.edited_job_file import read_edited_file
     from scheduler.catalog.composition import build_snapshot
 
     jobs = [(entry.job, entry.origin) for entry in in_force]
