@@ -63,7 +63,6 @@ COMMANDS = {
         Needs.ALL_JOBS,
         {"open": Needs.USABLE, "close": Needs.USABLE, "reset": Needs.USABLE},
     ),
-<<<<<<< HEAD
     "incidents": CommandEntry(
         "alerting.incidents",
         "incidents",
@@ -90,12 +89,10 @@ COMMANDS = {
         Needs.NOTHING,
         {"list": Needs.USABLE, "start": Needs.USABLE, "end": Needs.USABLE, "delete": Needs.USABLE},
     ),
-=======
     "alerts": CommandEntry(
         "alerts.group", "alerts", Needs.NOTHING, {"backtest": Needs.ALL_JOBS, "advise": Needs.USABLE}
     ),
     "explain-alert": CommandEntry("alerts.explain_alert", "explain_alert", Needs.USABLE),
->>>>>>> 46267826 (cli: backtest alert rules, advise on thresholds, explain alerts)
     "audit": CommandEntry(
         "audit.group", "audit", Needs.NOTHING, {"list": Needs.STORE, "verify": Needs.STORE, "export": Needs.STORE}
     ),
