@@ -49,9 +49,10 @@ class ChannelDesk:
         clock: Clock | None = None,
         owner: str = "one",
         is_only_worker: bool = False,
+        timeout: float = 0.05,
     ) -> None:
         made = {name: make_channel(**one) for name, one in channels.items()}
-        models = tuple(DefinedEntry(name, _quick(one) if clock is None else one) for name, one in made.items())
+        models = tuple(DefinedEntry(name, _limit(one, timeout) if clock is None else one) for name, one in made.items())
         self.catalog = Catalog(JobSnapshot([entry()], alerting=define_alerting({"channels": models})))
         self.store = store
         self.stored = Repositories(store)
@@ -108,17 +109,17 @@ class ChannelDesk:
         return [each.code for each in page.entries]
 
 
-def _quick(model: Any) -> Any:
+def _limit(model: Any, timeout: float) -> Any:
     """A server that never answers costs each attempt this many seconds."""
-    return model.model_copy(update={"timeout": 0.05})
+    return model.model_copy(update={"timeout": timeout})
 
 
 @asynccontextmanager
 async def open_desk(
-    folder: Path, channels: Mapping[str, Mapping[str, Any]], secrets: Mapping[str, str]
+    folder: Path, channels: Mapping[str, Mapping[str, Any]], secrets: Mapping[str, str], *, timeout: float = 0.05
 ) -> AsyncIterator[ChannelDesk]:
     store = await open_sqlite(folder / "desk.db")
-    desk = ChannelDesk(store, channels, secrets)
+    desk = ChannelDesk(store, channels, secrets, timeout=timeout)
     try:
         yield desk
     finally:

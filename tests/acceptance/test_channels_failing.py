@@ -7,9 +7,11 @@ The services are servers on loopback, the incidents and the outbox are in SQLite
 
 from __future__ import annotations
 
+import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +19,7 @@ from typing import Any, Protocol
 import pytest
 
 from jobs.notifications.outbox import ChannelState
+from scheduler.alerting.delivery.channel_pass import deliver_channel
 from scheduler.alerting.delivery.health import ChannelCondition, judge_channel
 from scheduler.stores.alerting.undelivered import UndeliveredRows
 from tests.acceptance.channel_desk import CHANNEL, ChannelDesk, open_desk
@@ -199,3 +202,29 @@ async def test_what_no_channel_delivers_is_a_dead_letter_and_degrades_health(kin
         assert health.condition is ChannelCondition.FAILING
         assert "1 notifications could not be delivered" in health.text
         assert (await at.desk.codes(incident))[-1] == "given_up"
+
+
+async def test_channels_that_hang_do_not_hold_up_the_event_loop(tmp_path: Path) -> None:
+    async with bad_servers.black_hole() as hole:
+        channels: dict[str, dict[str, Any]] = {kind: {"kind": kind, **fields} for kind, fields in FIELDS.items()}
+        for kind, field in _URL_FIELDS.items():
+            channels[kind][field] = hole.url
+        channels["email"] |= {"port": hole.port}
+        async with open_desk(tmp_path, channels, {"url": hole.url, "key": KEY}, timeout=2.0) as desk:
+            desk.world.channels = tuple(channels)
+            incident = await desk.open()
+            watch = asyncio.create_task(longest_gap())
+            await asyncio.gather(*(deliver_channel(desk.tools, name) for name in channels))
+            watch.cancel()
+            assert await watch < 1.0
+            assert (await desk.codes(incident)).count("send_failed") == len(channels)
+
+
+async def longest_gap() -> float:
+    """Return the longest time for which the event loop ran nothing else, once it is cancelled."""
+    longest, last = 0.0, time.monotonic()
+    with suppress(asyncio.CancelledError):
+        while True:
+            await asyncio.sleep(0.005)
+            longest, last = max(longest, time.monotonic() - last), time.monotonic()
+    return longest
