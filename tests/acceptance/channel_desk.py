@@ -116,10 +116,10 @@ def _limit(model: Any, timeout: float) -> Any:
 
 @asynccontextmanager
 async def open_desk(
-    folder: Path, channels: Mapping[str, Mapping[str, Any]], secrets: Mapping[str, str], *, timeout: float = 0.05
+    folder: Path, channels: Mapping[str, Mapping[str, Any]], secrets: Mapping[str, str], *, limit: float = 0.05
 ) -> AsyncIterator[ChannelDesk]:
     store = await open_sqlite(folder / "desk.db")
-    desk = ChannelDesk(store, channels, secrets, timeout=timeout)
+    desk = ChannelDesk(store, channels, secrets, timeout=limit)
     try:
         yield desk
     finally:

@@ -210,7 +210,7 @@ async def test_channels_that_hang_do_not_hold_up_the_event_loop(tmp_path: Path) 
         for kind, field in _URL_FIELDS.items():
             channels[kind][field] = hole.url
         channels["email"] |= {"port": hole.port}
-        async with open_desk(tmp_path, channels, {"url": hole.url, "key": KEY}, timeout=2.0) as desk:
+        async with open_desk(tmp_path, channels, {"url": hole.url, "key": KEY}, limit=2.0) as desk:
             desk.world.channels = tuple(channels)
             incident = await desk.open()
             watch = asyncio.create_task(longest_gap())
