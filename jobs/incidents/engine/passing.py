@@ -11,7 +11,7 @@ from datetime import datetime
 
 from jobs.alerting.alert import Alert, AlertStatus
 from jobs.fast_frozen import fast_frozen
-from jobs.incidents.engine.announcing import announce, find_suppression, notify_announced
+from jobs.incidents.engine.announcing import announce, announce_joined, find_suppression, notify_announced
 from jobs.incidents.engine.blindness import find_blind_end, unconfirmed_until
 from jobs.incidents.engine.candidates import Candidate, list_candidates
 from jobs.incidents.engine.expiring import list_expired
@@ -62,6 +62,7 @@ def run_pass(
     for step in steps:
         _resolve(step, facts)
         announce(step, _announced_kind(step), facts)
+        announce_joined(step, facts)
         escalate(step, facts)
         remind(step, facts)
     held = {member.key for step in steps for member in step.incident.open_members}
