@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-_PERIOD: Final = {
+_PERIOD_TEXTS: Final = {
     "from": "The first instant, such as 2026-12-01T22:00; needs until or for",
     "until": "The instant at which it ends",
     "for": "How long it lasts, such as 3h; with from, schedule or weekly",
@@ -120,16 +120,16 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
         "only": "Periods in which the route matches",
         "mute": "Periods in which its notifications are held back",
     },
-    "PeriodDefinition": _PERIOD,
+    "PeriodDefinition": _PERIOD_TEXTS,
     "RotaDefinition": {
         "file": "iCalendar file, relative to the folder of the job file",
         "url": "URL of the iCalendar, or {secret: NAME}",
         "people": "Channels by person; the titles of the events name people",
         "otherwise": "Channels while no person is on call",
-        "timezone": _PERIOD["timezone"],
+        "timezone": _PERIOD_TEXTS["timezone"],
     },
     "MaintenanceWindow": {
-        **_PERIOD,
+        **_PERIOD_TEXTS,
         "select": "The jobs, groups and severities that it concerns",
         "effect": "silence: jobs run, and notifications are held back; pause: jobs do not run either",
         "only_then": "true: notifications, or runs, are possible inside of the window only",
