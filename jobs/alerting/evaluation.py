@@ -8,7 +8,7 @@ all rules that are pending or whose `needs.is_timed`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from jobs.alerting.alert import Alert, Verdict, advance
@@ -49,7 +49,7 @@ class Activity:
 class CompiledRules:
     """The rules of one job, prepared once for a snapshot of the catalog."""
 
-    __slots__ = ("_conditions", "_longest_window", "about_facts", "needs", "rules", "triggers")
+    __slots__ = ("_conditions", "_longest_window", "about_facts", "needs", "rules", "sample_needs")
 
     def __init__(self, rules: Iterable[AlertRule]) -> None:
         self.rules = tuple(rules)
@@ -57,11 +57,7 @@ class CompiledRules:
         self.needs = AlertNeeds()
         for rule in self.rules:
             self.needs |= rule.needs
-        self.triggers = (
-            frozenset.intersection(*(frozenset(map(Trigger, rule.triggers)) for rule in self.rules or ()))
-            if self.rules
-            else frozenset[Trigger]()
-        )
+        self.sample_needs = _list_sample_needs(self.rules)
         self._conditions = tuple({rule.when for rule in self.rules}) if self.rules else ()
         self._longest_window: timedelta = self.needs.window
 
@@ -84,3 +80,12 @@ class CompiledRules:
             return None
         bits = (activity.bits << 1) & _MASK
         return Activity(bits, activity.until) if bits or sample.finished_at <= activity.until else None
+
+
+def _list_sample_needs(rules: Iterable[AlertRule]) -> Sequence[tuple[frozenset[Trigger], int]]:
+    """Return how many samples rules need of each set of triggers that they count."""
+    found: dict[frozenset[Trigger], int] = {}
+    for rule in rules:
+        triggers = frozenset(map(Trigger, rule.triggers))
+        found[triggers] = max(found.get(triggers, 0), rule.needs.samples)
+    return tuple((triggers, samples) for triggers, samples in found.items() if samples)

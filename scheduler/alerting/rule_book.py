@@ -11,7 +11,7 @@ Pure, apart from the caches. A disabled job has no rules.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -100,6 +100,10 @@ class RuleBook:
             for job in rules.members:
                 found.setdefault(job, []).append(name)
         return {job: tuple(names) for job, names in found.items()}
+
+    def groups_of(self, jobs: Iterable[str]) -> set[str]:
+        """Return the names of the groups to which these jobs belong."""
+        return {group for job in jobs for group in self.groups_by_job.get(job, ())}
 
     def jobs_with_rules(self) -> Iterator[tuple[JobDefinition, CompiledRules]]:
         """Yield the enabled jobs that have rules. With thousands of jobs, call it in a thread or in parts."""

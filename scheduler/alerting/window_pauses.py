@@ -9,10 +9,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from jobs.incidents.suppression.finding import SuppressionSet, WindowPause, list_pauses, next_change_after
+from jobs.incidents.suppression.finding import (
+    SuppressionSet,
+    WindowPause,
+    find_pause_end,
+    list_pauses,
+    next_change_after,
+)
 from jobs.incidents.suppression.subjects import AlertSubject
 from jobs.incidents.suppression.windows import MaintenanceWindow, RequestedWindow, WindowEffect
-from scheduler.catalog.catalog import Catalog, JobSnapshot
+from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 from scheduler.stores.pauses import Pause
 from scheduler.stores.suppressions import StoredSuppressions
 
@@ -30,6 +36,10 @@ class WindowPauses:
         self._valid: tuple[datetime, datetime | None] | None = None
         self._active: Mapping[str, Pause] = _NONE
         self._ended: dict[str, Pause] = {}
+        """Those that this process has observed: a requested window is forgotten some time after its end."""
+        self._pausing = SuppressionSet()
+        self._found: dict[str, datetime | None] = {}
+        """By job, the end of the latest pause by windows that are known, since they were computed."""
 
     @property
     def requested(self) -> tuple[RequestedWindow, ...]:
@@ -48,7 +58,17 @@ class WindowPauses:
         return self._active
 
     def find_ended(self, job: str, now: datetime) -> Pause | None:
-        return None if job in self.list_active(now) else self._ended.get(job)
+        if job in self.list_active(now):
+            return None
+        observed, entry = self._ended.get(job), self._catalog.snapshot.find_job(job)
+        if entry is None or not self._pausing.sources:
+            return observed
+        if job not in self._found:
+            self._found[job] = find_pause_end(_describe(entry), self._pausing, now)
+        end = self._found[job]
+        if end is None or (observed is not None and observed.until is not None and observed.until >= end):
+            return observed
+        return Pause(job, end, end)
 
     def _is_valid(self, snapshot: JobSnapshot, now: datetime) -> bool:
         if self._computed_for is None or self._valid is None:
@@ -64,13 +84,17 @@ class WindowPauses:
         )
         before, self._active = self._active, {}
         if windows.sources:
-            jobs = (AlertSubject(each.job.name, str(each.job.check.kind), "", each.job.tags) for each in snapshot)
-            self._active = {each.job: _to_pause(each) for each in list_pauses(jobs, windows, now)}
+            self._active = {each.job: _to_pause(each) for each in list_pauses(map(_describe, snapshot), windows, now)}
         for job, pause in before.items():
             if job not in self._active:
                 self._ended[job] = replace(pause, until=min(now, pause.until or now))
+        self._pausing, self._found = windows, {}
         self._computed_for = snapshot, self._requested
         self._valid = now, next_change_after(windows, now) if windows.sources else None
+
+
+def _describe(entry: CatalogJob) -> AlertSubject:
+    return AlertSubject(entry.job.name, str(entry.job.check.kind), "", entry.job.tags)
 
 
 def _select_pausing(windows: tuple[MaintenanceWindow, ...]) -> Iterator[MaintenanceWindow]:

@@ -24,7 +24,7 @@ from scheduler.alerting.evaluation.evaluator import AlertEvaluator
 from scheduler.alerting.evaluation.fact_reader import FactReader, SecretExpiries
 from scheduler.alerting.evaluation.groups import GroupEvaluator
 from scheduler.alerting.evaluation.history import SampleReader
-from scheduler.alerting.evaluation.known_alerts import KnownAlerts
+from scheduler.alerting.evaluation.known_alerts import SHARED_ALERTS_MAX_AGE, KnownAlerts
 from scheduler.alerting.facts_source import DefinedFactsSource
 from scheduler.alerting.health import ALERTING_PART, NOTIFICATIONS_PART, AlertingHealth, HasError
 from scheduler.alerting.incident_changes import IncidentChanges
@@ -96,7 +96,7 @@ def _build_evaluation(
     rotas: RotaReader,
 ) -> tuple[AlertEvaluator, DefinedFactsSource]:
     stored, clock, shares_runs = foundation.repositories, foundation.clock, not foundation.profile.is_only_worker
-    alerts = KnownAlerts(stored.alert_rows, clock)
+    alerts = KnownAlerts(stored.alert_rows, clock, SHARED_ALERTS_MAX_AGE if shares_runs else float("inf"))
 
     def book() -> RuleBook:
         return evaluator.book
@@ -110,7 +110,7 @@ def _build_evaluation(
         samples,
         FactReader(stored.circuits, stored.dead_letters, _find_expiries(secrets)),
         due_times,
-        GroupEvaluator(alerts, foundation.runs, samples),
+        GroupEvaluator(alerts, foundation.runs, samples, foundation.pauses, shares_runs=shares_runs),
         BlindnessWatch(alerts, self_checks, clock),
         foundation.pauses,
         clock,

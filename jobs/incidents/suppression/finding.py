@@ -106,6 +106,24 @@ def list_pauses(jobs: Iterable[AlertSubject], suppressions: SuppressionSet, now:
             yield WindowPause(job.name, since, suppression)
 
 
+def find_pause_end(job: AlertSubject, suppressions: SuppressionSet, now: datetime) -> datetime | None:
+    """Return when the latest pause of a job because of windows ended; None while one lasts, and without any in
+    LONGEST_LOOKBACK.
+    """
+    sources = _windows_of(job, suppressions, pauses=True)
+    if not sources:
+        return None
+    periods = union_of([each.periods for each in _merge_only_then(sources)])
+    state = state_at(periods, now)
+    if state.is_inside:
+        return None
+    at, end = now - LONGEST_LOOKBACK, None
+    while (change := state_at(periods, at).changes_at) is not None and change <= now:
+        at = change
+        end = change if not state_at(periods, change).is_inside else end
+    return end
+
+
 def counts_as_sample(job: AlertSubject, suppressions: SuppressionSet, at: datetime) -> bool:
     """Return whether a run at an instant counts for alert rules: false inside a window with `counts: false`."""
     sources = [each for each in _windows_of(job, suppressions) if each.window is not None and not each.window.counts]

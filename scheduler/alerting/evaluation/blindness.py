@@ -6,7 +6,7 @@ It resolves when the self-checks find nothing any more.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from jobs.alerting.alert import Alert, Verdict, advance
 from jobs.ports import Clock, SelfChecks
@@ -18,6 +18,8 @@ from scheduler.alerting.rule_book import BLIND_KEY
 
 CHECK_INTERVAL = 10.0
 """Seconds between self-checks while the scheduler is blind."""
+OTHERS_WAIT = timedelta(minutes=1)
+"""A process that was not blind resolves the alert of another one after this time: that one may have ended."""
 _PROBED_ERRORS = (ErrorClass.DNS_FAILURE, ErrorClass.CONNECT_TIMEOUT, ErrorClass.TLS_CERTIFICATE)
 
 
@@ -30,26 +32,41 @@ class BlindnessWatch:
         self._clock = clock
         self._clock_watch = ClockWatch()
         self._check_at = 0.0
+        self._was_blind = False
+        """Whether this process has found the scheduler blind since the alert fired."""
+        self._unrecorded: Run | None = None
+        """A blind run that could not be recorded."""
 
     async def record_blind_run(self, run: Run) -> bool:
         """Let the alert fire because of a run that could not be judged. Return whether it has changed."""
+        self._was_blind, self._unrecorded = True, run
         cause = run.message.removeprefix("Not judged: ").partition(". The last attempt:")[0]
-        return await self._change(Verdict(True, cause, run.started_at))
+        has_changed = await self._change(Verdict(True, cause, run.started_at))
+        self._unrecorded = None
+        return has_changed
 
     async def tick(self) -> bool:
         """Watch the clock, and find the end of blindness. Return whether the alert has changed."""
+        if self._unrecorded is not None:
+            return await self.record_blind_run(self._unrecorded)
         now, monotonic = self._clock.now(), self._clock.monotonic()
-        is_firing = self._alerts.find(BLIND_KEY).is_firing
+        alert = self._alerts.find(BLIND_KEY)
         cause = self._clock_watch.find_cause(now, monotonic)
-        if cause and not is_firing:
-            return await self._change(Verdict(True, cause, now))
-        if not is_firing or monotonic < self._check_at:
+        if cause:
+            self._was_blind = True
+            if not alert.is_firing:
+                return await self._change(Verdict(True, cause, now))
+        if not alert.is_firing or monotonic < self._check_at or not self._can_resolve(alert, now):
             return False
         self._check_at = monotonic + CHECK_INTERVAL
         if await self._find_cause(now) or (cause and not await self._is_clock_confirmed(now)):
             return False
         self._clock_watch.accept(self._clock.now(), self._clock.monotonic())
+        self._was_blind = False
         return await self._change(Verdict(False))
+
+    def _can_resolve(self, alert: Alert, now: datetime) -> bool:
+        return self._was_blind or alert.changed_at is None or now - alert.changed_at >= OTHERS_WAIT
 
     async def _find_cause(self, now: datetime) -> str:
         if self._self_checks is None:

@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
-from jobs.alerting.evaluation import Activity, CompiledRules
-from jobs.alerting.samples import Sample
 from jobs.ports import Clock
 from jobs.runs import Run
 from jobs.runs.reasons import ReasonCode
@@ -27,6 +25,7 @@ from scheduler.alerting.evaluation.groups import GroupEvaluator
 from scheduler.alerting.evaluation.history import SampleReader
 from scheduler.alerting.evaluation.job_judge import JobJudge
 from scheduler.alerting.evaluation.known_alerts import KnownAlerts
+from scheduler.alerting.evaluation.observing import RunObserver
 from scheduler.alerting.evaluation.rule_index import RuleIndex, index_rules
 from scheduler.alerting.evaluation.silent_jobs import SilentJobs
 from scheduler.alerting.evaluation.timed_subjects import TimedSubjects
@@ -75,14 +74,17 @@ class AlertEvaluator:
         self._shares_runs = shares_runs
         self._book = RuleBook(catalog.snapshot)
         self._index: RuleIndex | None = None
-        self._activity: dict[str, Activity] = {}
         self._unjudged: set[str] = set()
         """Jobs whose judgement failed."""
+        self._unjudged_groups: set[str] = set()
+        """Groups that the next tick judges."""
         self._silent = SilentJobs(due_times.find, clock.now())
-        self._jobs = JobJudge(alerts, samples, facts, self._silent, pauses, clock)
-        self._suspended: frozenset[str] = frozenset()
+        self._jobs = JobJudge(alerts, samples, facts, self._silent, due_times, pauses, clock, shares_runs=shares_runs)
+        self._observer = RunObserver(alerts, samples, self._jobs.window_ends, shares_runs=shares_runs)
         self._timed = TimedSubjects(alerts, facts, clock)
+        self._suspended: frozenset[str] = frozenset()
         self._review_at = 0.0
+        self._has_changed = False
         self.on_change: Callable[[], None] = lambda: None
         """Called when an alert has changed."""
         self.error = ""
@@ -102,29 +104,30 @@ class AlertEvaluator:
         rules = book.rules_of(run.job)
         in_group = run.job in book.groups_by_job
         if not rules.rules and not in_group and run.reason is not ReasonCode.BLIND:
-            return self._alerts.has_any(run.job)
+            return False
         sample = self._samples.sample_of(run)
         if sample is None:
             if run.reason in _SUSPENDED:
                 self._suspend(run.job)
-            return run.reason is ReasonCode.BLIND
+            # A run that takes no place ends silence nevertheless.
+            return run.reason is ReasonCode.BLIND or (rules.needs.has_schedule and self._alerts.has_any(run.job))
         is_group_affected = in_group and self._groups.add(run.job, sample)
-        return self._observe(run.job, rules, sample) or is_group_affected
+        return self._observer.observe(run.job, rules, sample) or is_group_affected
 
     async def judge(self, run: Run) -> None:
         """Judge what a run affects. Raises StoreError: the next tick judges the job again."""
-        self._unjudged.add(run.job)
-        await self._alerts.refresh(ALERTS_MAX_AGE if self._shares_runs else float("inf"))
-        has_changed = False
-        if run.reason is ReasonCode.BLIND:
-            has_changed = await self._blindness.record_blind_run(run)
-        has_changed |= await self._jobs.judge(self.book, run.job, self._suspended)
-        groups = self.book.groups_by_job.get(run.job, ())
-        if groups:
-            has_changed |= await self._groups.judge(self.book, groups, self._suspended, self._clock.now())
-        self._unjudged.discard(run.job)
-        if has_changed:
-            self.on_change()
+        try:
+            await self._alerts.refresh(ALERTS_MAX_AGE if self._shares_runs else float("inf"))
+            if run.reason is ReasonCode.BLIND:
+                self._note(await self._blindness.record_blind_run(run))
+            self._note(await self._jobs.judge(self.book, run.job, self._suspended))
+            await self._judge_groups(self.book.groups_of([run.job]))
+            self._unjudged.discard(run.job)
+        except BaseException:
+            self._unjudged.add(run.job)
+            raise
+        finally:
+            self._report_change()
 
     async def tick(self) -> None:
         """Judge what changes without a run. Failures of the store are logged, and the next tick repeats it."""
@@ -136,91 +139,99 @@ class AlertEvaluator:
             self.error = str(error)
         else:
             self.error = ""
+        finally:
+            self._report_change()
 
     async def _tick(self) -> None:
-        is_reviewed = await self._prepare()
-        now = self._clock.now()
-        has_changed = await self._blindness.tick()
-        jobs = self._unjudged | await self._timed.list_subjects(self.book, self._index, self._activity, now)
+        index = await self._prepare()
+        monotonic, now, groups = self._clock.monotonic(), self._clock.now(), index.book.groups
+        self._note(await self._blindness.tick())
+        subjects = self._unjudged | await self._timed.list_subjects(index, self._jobs.window_ends, now)
+        is_reviewed = monotonic >= self._review_at
+        if is_reviewed or self._timed.is_review_incomplete:
+            subjects |= self._timed.list_reviewed()
+        self._unjudged_groups |= groups.keys() if is_reviewed else subjects & groups.keys()
+        self._unjudged_groups |= index.book.groups_of(self._unjudged)
+        errors = [await self._judge_jobs(subjects), await self._judge_silent(now)]
+        judged = frozenset(self._unjudged_groups)
+        await self._judge_groups(judged)
+        self._unjudged_groups -= judged
+        for error in filter(None, errors):
+            raise error
         if is_reviewed:
-            jobs |= self._timed.list_reviewed()
-        overdue = self._silent.pop_overdue(now, MAX_SILENT_JOBS)
-        await self._due_times.read(overdue if self._shares_runs else self._due_times.list_unknown(overdue))
-        has_changed |= await self._judge_jobs(jobs | set(overdue))
-        for job in overdue:
-            self._silent.push(job, now + timedelta(seconds=REVIEW_INTERVAL))
-        has_changed |= await self._judge_groups(now, is_reviewed)
-        if has_changed:
-            self.on_change()
+            self._review_at = monotonic + REVIEW_INTERVAL if self._shares_runs else float("inf")
 
-    async def _prepare(self) -> bool:
-        """Read alerts and pauses, and follow changed definitions. Return whether all alerts are judged."""
-        monotonic = self._clock.monotonic()
-        is_changed = self._index is None or self._index.book is not self.book
-        is_due = self._timed.is_review_incomplete or (self._shares_runs and monotonic >= self._review_at)
+    async def _prepare(self) -> RuleIndex:
+        """Read alerts and pauses, and follow changed definitions. Return the rules."""
         await self._alerts.refresh(ALERTS_MAX_AGE if self._shares_runs else REVIEW_INTERVAL)
-        if is_changed:
-            self._index = await asyncio.to_thread(index_rules, self.book)
-            self._silent.replace_jobs(self._index.silent, self._clock.now())
-            await self._groups.read_members(self.book)
-        if is_due:
-            self._review_at = monotonic + REVIEW_INTERVAL
-        for job in self._activity.keys() - self._index.jobs if self._index is not None and is_changed else ():
-            del self._activity[job]
-        await self._follow_pauses()
-        return is_changed or is_due
-
-    async def _follow_pauses(self) -> None:
-        now = self._clock.now()
+        now, book = self._clock.now(), self.book
         paused = frozenset(await self._pauses.list_active(now))
-        for job in paused ^ self._suspended:
+        index = self._index
+        if index is None or index.book is not book:
+            index = await asyncio.to_thread(index_rules, book)
+            await self._groups.read_members(book)
+            self._silent.replace_jobs(index.silent, now)
+            for job, _ in index.silent:
+                ended = self._pauses.find_ended(job.name, now)
+                if ended is not None and ended.until is not None:
+                    self._silent.restart(job.name, ended.until)
+            self._observer.retain_only(index.jobs)
+            self._index, self._review_at = index, 0.0
+        self._follow_pauses(paused, now)
+        return index
+
+    def _follow_pauses(self, paused: frozenset[str], now: datetime) -> None:
+        changed = paused ^ self._suspended
+        for job in changed:
             self._suspend(job)
         for job in paused:
             self._silent.restart(job, now)
         self._suspended = paused
+        self._unjudged_groups |= self.book.groups_of(changed)
 
     def _suspend(self, job: str) -> None:
         """Forget samples: those of before a pause do not count after it."""
-        self._samples.forget(job)
-        self._activity.pop(job, None)
+        self._observer.forget(job)
+        self._groups.forget(job)
+        self._jobs.window_ends.pop(job, None)
         self._silent.restart(job, self._clock.now())
 
-    def _observe(self, job: str, rules: CompiledRules, sample: Sample) -> bool:
-        self._samples.add(job, sample)
-        before = self._activity.get(job)
-        activity = rules.observe(before, sample)
-        if activity is None:
-            if before is not None:
-                del self._activity[job]
-                self._samples.forget(job)
-        else:
-            self._activity[job] = activity
-            if rules.needs.window or rules.is_bad(sample):
-                return True
-        if sample.is_failed and (rules.needs.has_circuit or rules.needs.dead_letters_within):
-            return True
-        return self._alerts.has_any(job) or (self._shares_runs and before is not None)
+    async def _judge_silent(self, now: datetime) -> StoreError | None:
+        overdue = self._silent.pop_overdue(now, MAX_SILENT_JOBS)
+        try:
+            await self._due_times.read(overdue if self._shares_runs else self._due_times.list_unknown(overdue))
+            self._silent.record_read(overdue)
+            return await self._judge_jobs({job for job in overdue if self._silent.is_overdue(job, now)})
+        finally:
+            for job in overdue:
+                self._silent.push(job, now + timedelta(seconds=REVIEW_INTERVAL))
 
-    async def _judge_jobs(self, jobs: Iterable[str]) -> bool:
-        semaphore, has_changed = asyncio.Semaphore(MAX_CONCURRENT_JUDGEMENTS), False
+    async def _judge_jobs(self, jobs: Collection[str]) -> StoreError | None:
+        """Judge jobs. Return the first failure of the store; it concerns no other job."""
+        semaphore, errors = asyncio.Semaphore(MAX_CONCURRENT_JUDGEMENTS), list[StoreError]()
 
         async def judge_one(job: str) -> None:
-            nonlocal has_changed
             async with semaphore:
-                self._unjudged.add(job)
-                has_changed |= await self._jobs.judge(self.book, job, self._suspended)
-                self._unjudged.discard(job)
+                try:
+                    self._note(await self._jobs.judge(self.book, job, self._suspended))
+                    self._unjudged.discard(job)
+                except StoreError as error:
+                    self._unjudged.add(job)
+                    errors.append(error)
 
         await asyncio.gather(*map(judge_one, sorted(jobs)))
-        return has_changed
+        return errors[0] if errors else None
 
-    async def _judge_groups(self, now: datetime, is_reviewed: bool) -> bool:
-        book = self.book
-        if not book.groups:
-            return False
-        if is_reviewed:
-            if self._shares_runs:
-                await self._groups.read_members(book)
-            return await self._groups.judge(book, book.groups, self._suspended, now)
-        due = self._timed.list_due(book, now) & book.groups.keys()
-        return bool(due) and await self._groups.judge(book, due, self._suspended, now)
+    async def _judge_groups(self, names: Collection[str]) -> None:
+        if names:
+            now = self._clock.now()
+            self._note(await self._groups.judge(self.book, sorted(names), self._suspended, now))
+
+    def _note(self, has_changed: bool) -> None:
+        """Not `|=` with await, which loses what was set meanwhile."""
+        self._has_changed = self._has_changed or has_changed
+
+    def _report_change(self) -> None:
+        if self._has_changed:
+            self._has_changed = False
+            self.on_change()

@@ -5,12 +5,13 @@ Each source is a port of the program; only what `AlertNeeds` requires is read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from jobs.alerting.evaluation import CompiledRules
 from jobs.alerting.needs import AlertNeeds
-from jobs.alerting.subject import CircuitFact, SecretExpiryFact, SubjectFacts
+from jobs.alerting.subject import CircuitFact, SampleHistory, SecretExpiryFact, SubjectFacts
 from jobs.definition import JobDefinition
 from jobs.ports import CircuitStateStore
 from jobs.running.circuit_breaker.state import CircuitCondition
@@ -46,6 +47,18 @@ class FactReader:
         """Return the jobs that have dead letters of this time, as far as the newest MAX_LETTERS show it."""
         letters = await self._dead_letters.list_letters(limit=MAX_LETTERS)
         return {each.ticket.job for each in letters if each.ticket is not None and each.at > now - within}
+
+    def list_jobs_with_expiring_secrets(
+        self, jobs: Iterable[tuple[JobDefinition, CompiledRules]], now: datetime
+    ) -> set[str]:
+        """Return those of these jobs for which a rule about the expiry of secrets is met."""
+        return {job.name for job, rules in jobs if self._is_expiring(job, rules, now)}
+
+    def _is_expiring(self, job: JobDefinition, rules: CompiledRules, now: datetime) -> bool:
+        facts = SubjectFacts(secrets=tuple(self._secret_expiries(job)))
+        history = SampleHistory()
+        about_secrets = (rule for rule in rules.rules if rule.needs.has_secrets)
+        return any(rule.when.judge(history, facts, now, False, rule.thresholds).is_met for rule in about_secrets)
 
     async def _read_circuit(self, job: JobDefinition, now: datetime) -> CircuitFact:
         if job.circuit_key is None:

@@ -17,7 +17,7 @@ class RuleIndex:
     book: RuleBook
     jobs: frozenset[str]
     silent: tuple[tuple[JobDefinition, CompiledRules], ...]
-    with_secrets: frozenset[str]
+    with_secrets: tuple[tuple[JobDefinition, CompiledRules], ...]
     letters_within: timedelta
 
 
@@ -28,6 +28,6 @@ def index_rules(book: RuleBook) -> RuleIndex:
         book,
         frozenset(job.name for job, _ in found),
         tuple((job, rules) for job, rules in found if rules.needs.has_schedule),
-        frozenset(job.name for job, rules in found if rules.needs.has_secrets),
+        tuple((job, rules) for job, rules in found if rules.needs.has_secrets),
         max((rules.needs.dead_letters_within for _, rules in found), default=timedelta()),
     )

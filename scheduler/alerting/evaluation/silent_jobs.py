@@ -2,6 +2,9 @@
 
 The jobs with a rule `silent` are in buckets by deadline. A deadline that has passed is computed again from the newest
 finished run that is known; so a pass costs as much as deadlines have passed, however many jobs exist.
+
+A run that was due before the process started has the time from the start on: catch-up executes it. The newest run of a
+job of which this process has finished none is read when that time is over.
 """
 
 from __future__ import annotations
@@ -33,12 +36,15 @@ class _WatchedJob:
 
 
 class SilentJobs:
-    """`started_at`: instants before it are not judged, unless a later run is known: catch-up handles them."""
+    """`find_due`: returns the due instant of the newest finished run that is known. `started_at`: of the process."""
 
     def __init__(self, find_due: FindDue, started_at: datetime) -> None:
         self._find_due = find_due
         self._started_at = started_at
         self._jobs: dict[str, _WatchedJob] = {}
+        self._is_first = True
+        self._was_read: set[str] = set()
+        """Jobs whose newest run was read from the store."""
         self._counts_from: dict[str, datetime] = {}
         """The end of the latest suspension of a job, or the instant from which it is watched."""
         self._buckets: dict[int, list[str]] = {}
@@ -54,9 +60,11 @@ class SilentJobs:
             if not graces or job.schedule is None or not job.enabled:
                 continue
             known = before.get(job.name)
-            if before and (known is None or known.schedule != job.schedule):
+            if not self._is_first and (known is None or known.schedule != job.schedule):
                 self._counts_from[job.name] = now
             self._jobs[job.name] = _WatchedJob(job.schedule, longest_run(job) + min(graces))
+        self._is_first = False
+        self._was_read &= self._jobs.keys()
         self._counts_from = {name: at for name, at in self._counts_from.items() if name in self._jobs}
         self._buckets, self._seconds = {}, []
         for name in self._jobs:
@@ -65,14 +73,23 @@ class SilentJobs:
                 self._add(deadline, name)
 
     def restart(self, job: str, now: datetime) -> None:
-        """Judge the job from now on: it is suspended now, or was until now."""
+        """Judge the job from this instant on: it is suspended until then."""
         if job in self._jobs:
-            self._counts_from[job] = now
+            self._counts_from[job] = max(now, self._counts_from.get(job, now))
+
+    def is_overdue(self, job: str, now: datetime) -> bool:
+        """Return whether the deadline that is known has passed."""
+        deadline = self._find_deadline(job)
+        return deadline is not None and deadline <= now
+
+    def record_read(self, jobs: Iterable[str]) -> None:
+        """Take notice that the newest runs of jobs were read, whether or not they have one."""
+        self._was_read.update(each for each in jobs if each in self._jobs)
 
     def pop_overdue(self, now: datetime, limit: int) -> list[str]:
         """Return jobs whose known deadline has passed, at most so many; the next call returns the rest.
 
-        Call `push` for each of them once it was judged.
+        Call `push` for each of them afterwards.
         """
         overdue: list[str] = []
         second = (now - _EPOCH) // _SECOND
@@ -89,9 +106,13 @@ class SilentJobs:
         if deadline is not None:
             self._add(max(deadline, not_before), job)
 
-    def facts_of(self, job: JobDefinition, facts: SubjectFacts) -> SubjectFacts:
-        """Return the facts with what the condition reads of the schedule."""
-        return schedule_facts(job, self._since(job.name), facts)
+    def facts_of(self, job: JobDefinition, facts: SubjectFacts, *, is_firing: bool) -> SubjectFacts:
+        """Return the facts with what the condition reads of the schedule.
+
+        `is_firing`: a restart of the process does not give more time to a run that is missing already.
+        """
+        since = self._since(job.name)
+        return schedule_facts(job, since, facts, since if is_firing else self._started_at)
 
     def _select_overdue(self, names: Iterable[str], now: datetime) -> list[str]:
         """Return the jobs whose deadline has passed; plan when the others are considered again."""
@@ -126,7 +147,11 @@ class SilentJobs:
     def _find_deadline(self, name: str) -> datetime | None:
         found = self._jobs.get(name)
         due = None if found is None else found.schedule.next_after(self._since(name))
-        return None if found is None or due is None else due + found.margin
+        if found is None or due is None:
+            return None
+        if self._find_due(name) is None and name not in self._was_read:
+            due = self._since(name)  # an earlier run may be missing, which only a read shows
+        return max(due, self._started_at) + found.margin
 
     def _since(self, name: str) -> datetime:
         known = self._find_due(name)
@@ -134,10 +159,14 @@ class SilentJobs:
         return since if known is None else max(known, self._counts_from.get(name, known))
 
 
-def schedule_facts(job: JobDefinition, since: datetime, facts: SubjectFacts) -> SubjectFacts:
-    """Add what is due after an instant: that of the newest finished run, or the end of a suspension."""
+def schedule_facts(job: JobDefinition, since: datetime, facts: SubjectFacts, started_at: datetime) -> SubjectFacts:
+    """Add what is due after an instant: that of the newest finished run, or the end of a suspension.
+
+    `started_at`: the time of a run that was due before counts from then on.
+    """
     due = None if job.schedule is None or not job.enabled else job.schedule.next_after(since)
-    return replace(facts, unfinished_since=due, longest_run=longest_run(job))
+    delay = timedelta() if due is None else max(started_at - due, timedelta())
+    return replace(facts, unfinished_since=due, longest_run=longest_run(job) + delay)
 
 
 def longest_run(job: JobDefinition) -> timedelta:

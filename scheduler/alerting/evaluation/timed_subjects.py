@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from jobs.alerting.alert import fires_at
-from jobs.alerting.evaluation import Activity
 from jobs.incidents.values import AlertKey
 from jobs.ports import Clock
 from scheduler.alerting.evaluation.fact_reader import FactReader
@@ -15,10 +14,8 @@ from scheduler.alerting.evaluation.known_alerts import KnownAlerts
 from scheduler.alerting.evaluation.rule_index import RuleIndex
 from scheduler.alerting.rule_book import RuleBook
 
-WINDOWS_INTERVAL = 10.0
-"""Seconds between judgements of jobs in trouble by rules about a window of time."""
 FACTS_INTERVAL = 60.0
-"""Seconds between judgements of dead letters, secrets and certificates."""
+"""Seconds between judgements of dead letters, secrets, certificates and circuits."""
 MAX_REVIEWED = 500
 """Subjects with alerts that one tick judges without a cause."""
 
@@ -28,7 +25,6 @@ class TimedSubjects:
         self._alerts = alerts
         self._facts = facts
         self._clock = clock
-        self._windows_at = 0.0
         self._facts_at = 0.0
         self._reviewed_until = ""
 
@@ -36,17 +32,16 @@ class TimedSubjects:
     def is_review_incomplete(self) -> bool:
         return bool(self._reviewed_until)
 
-    async def list_subjects(
-        self, book: RuleBook, index: RuleIndex | None, activity: Mapping[str, Activity], now: datetime
-    ) -> set[str]:
-        """Return the subjects that time alone may change. Raises StoreError."""
-        found, monotonic = self.list_due(book, now), self._clock.monotonic()
-        if monotonic >= self._windows_at:
-            self._windows_at = monotonic + WINDOWS_INTERVAL
-            found |= {job for job, each in activity.items() if each.until >= now and book.rules_of(job).needs.window}
-        if index is not None and monotonic >= self._facts_at:
+    async def list_subjects(self, index: RuleIndex, window_ends: Mapping[str, datetime], now: datetime) -> set[str]:
+        """Return the subjects that time alone may change. Raises StoreError.
+
+        `window_ends`: jobs in trouble, with the instant at which a run leaves the window of a rule.
+        """
+        found, monotonic = self.list_due(index.book, now), self._clock.monotonic()
+        found |= {job for job, at in window_ends.items() if at <= now}
+        if monotonic >= self._facts_at:
+            found |= await self._list_by_facts(index, now)
             self._facts_at = monotonic + FACTS_INTERVAL
-            found |= await self._list_by_facts(book, index, now)
         return found
 
     def list_due(self, book: RuleBook, now: datetime) -> set[str]:
@@ -67,8 +62,8 @@ class TimedSubjects:
         self._reviewed_until = chosen[-1] if start + MAX_REVIEWED < len(subjects) else ""
         return set(chosen)
 
-    async def _list_by_facts(self, book: RuleBook, index: RuleIndex, now: datetime) -> set[str]:
-        found = set(index.with_secrets)
+    async def _list_by_facts(self, index: RuleIndex, now: datetime) -> set[str]:
+        found, book = self._facts.list_jobs_with_expiring_secrets(index.with_secrets, now), index.book
         if index.letters_within:
             found |= await self._facts.list_jobs_with_letters(now, index.letters_within) & index.jobs
         found |= {each.subject for each in self._alerts.list_all() if book.rules_of(each.subject).needs.is_timed}
