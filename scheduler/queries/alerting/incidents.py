@@ -97,12 +97,12 @@ class IncidentQueries:
                 after=position,
             )
             for incident in page.incidents:
-                shown = self._match(criteria, incident)
+                shown = self._match(criteria, incident, visibility)
                 if shown is not None and len(found) == limit:
                     return IncidentList(tuple(found), position)
                 position = reverse_id(incident.id)
                 if shown is not None:
-                    found.append(self._view(shown))
+                    found.append(view_incident(shown, visibility, self._clock.now()))
             scanned += len(page.incidents)
             if not page.continuation:
                 if not scanned and not after:
@@ -117,7 +117,8 @@ class IncidentQueries:
         if shown is None:
             raise incident_not_found(incident)
         page = await self.list_transitions(incident, limit=SHOWN_TRANSITIONS)
-        return IncidentDetails(self._view(shown), page.entries, page.continuation)
+        view = view_incident(shown, visibility, self._clock.now())
+        return IncidentDetails(view, page.entries, page.continuation)
 
     async def list_transitions(self, incident: str, *, limit: int, after: str = "") -> EntryPage[Transition]:
         """Return transitions, oldest first. A page can hold fewer than the limit. Raises NotFound."""
@@ -133,9 +134,6 @@ class IncidentQueries:
         page = await self._log.list_decisions(incident, limit=limit, after=after)
         return _show(page, lambda each: visibility.show_decision(each, hidden))
 
-    def _view(self, incident: Incident) -> IncidentView:
-        return view_incident(incident, SubjectVisibility(self._catalog), self._clock.now())
-
     async def _get(self, incident: str) -> tuple[Incident, SubjectVisibility]:
         found = await self._log.find(incident)
         visibility = SubjectVisibility(self._catalog)
@@ -143,8 +141,8 @@ class IncidentQueries:
             raise incident_not_found(incident)
         return found, visibility
 
-    def _match(self, criteria: IncidentFilter, incident: Incident) -> Incident | None:
-        shown = SubjectVisibility(self._catalog).show_incident(incident)
+    def _match(self, criteria: IncidentFilter, incident: Incident, visibility: SubjectVisibility) -> Incident | None:
+        shown = visibility.show_incident(incident)
         if shown is None or (criteria.severities and shown.severity not in criteria.severities):
             return None
         if criteria.selection.is_empty:

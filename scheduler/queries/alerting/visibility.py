@@ -21,17 +21,23 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?")
 
 
 class SubjectVisibility:
-    """What the callers of a catalog see of alerts. A catalog without a limit hides nothing."""
+    """What the callers of a catalog see of alerts. A catalog without a limit hides nothing. For one request."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self.is_limited = isinstance(catalog, LimitedCatalog)
+        self._visible_groups: dict[str, bool] = {}
 
     def is_visible(self, subject: str) -> bool:
         """Return whether a job, a group or the scheduler exists for the caller as a subject of alerts."""
         if not self.is_limited or subject in self._catalog:
             return True
-        group = self._catalog.snapshot.alerting.groups.get(subject)
+        if subject not in self._visible_groups:
+            self._visible_groups[subject] = self._is_visible_group(subject)
+        return self._visible_groups[subject]
+
+    def _is_visible_group(self, name: str) -> bool:
+        group = self._catalog.snapshot.alerting.groups.get(name)
         return group is not None and any(
             group.jobs.selects(each.job.name, each.job.tags, each.job.check.kind) for each in self._catalog
         )
