@@ -84,6 +84,8 @@ class Member:
     parent: str = ""
     """The subject whose failure explains this one; it is not announced by itself then."""
     resolved_at: datetime | None = None
+    has_replaced: bool = False
+    """Whether the alert has fired before in this incident: the transitions have the members that were replaced."""
 
 
 @fast_frozen(frozen=True, slots=True)
@@ -163,7 +165,10 @@ class Incident:
 
 @fast_frozen(frozen=True, slots=True)
 class Transition:
-    """`actor`: who caused it, empty if the program did. `text`: a sentence for people."""
+    """`actor`: who caused it, empty if the program did. `text`: a sentence for people.
+
+    `replaced`: the member of an earlier firing of the same alert, whose place the alert of `key` took.
+    """
 
     incident: str
     number: int
@@ -172,6 +177,7 @@ class Transition:
     text: str
     actor: str = ""
     key: AlertKey | None = None
+    replaced: Member | None = None
 
 
 @fast_frozen(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from jobs.incidents.engine.announcing import notify_announced
@@ -13,7 +14,7 @@ from jobs.incidents.engine.facts import GROUP_WINDOW, SCHEDULER, AlertFacts
 from jobs.incidents.engine.flapping import record_change
 from jobs.incidents.engine.members import create_member
 from jobs.incidents.engine.step import IncidentStep
-from jobs.incidents.values import AlertKey, Incident, IncidentStatus, TransitionKind
+from jobs.incidents.values import AlertKey, Incident, IncidentStatus, Member, TransitionKind
 
 
 def form_incidents(
@@ -118,9 +119,10 @@ class _Forming:
         step.set(status=IncidentStatus.OPEN, resolved_at=None, resolved_by="", reopened_at=facts.now)
         step.set(announced=(), escalations=0, notified_at=None, suppression=None)
         step.set(acknowledged_at=None, acknowledged_by="", snoozed_until=None)
+        replaced = _find_replaced(step, [one])
         _add_members(step, [one], facts)
         text = f"{one.key.subject} fails again: {one.alert.evidence}"
-        step.add_transition(TransitionKind.REOPENED, facts.now, text, key=one.key)
+        step.add_transition(TransitionKind.REOPENED, facts.now, text, key=one.key, replaced=replaced.get(one.key))
         record_change(step, facts)
         return step
 
@@ -176,21 +178,31 @@ def _join(step: IncidentStep, group: Sequence[Candidate], text: str, facts: Aler
         return
     rank = max(member.rank for member in step.incident.open_members or step.incident.members)
     notified = TransitionKind.JOINED
+    replaced = _find_replaced(step, group)
     for each, added in zip(group, _add_members(step, group, facts, parent), strict=True):
         kind = TransitionKind.JOINED if added <= rank else TransitionKind.RAISED
         notified = kind if kind is TransitionKind.RAISED else notified
         rank = max(rank, added)
-        step.add_transition(kind, facts.now, text.format(each.key.subject), key=each.key)
+        step.add_transition(
+            kind, facts.now, text.format(each.key.subject), key=each.key, replaced=replaced.get(each.key)
+        )
     if step.incident.is_announced and not parent and not step.incident.is_flapping:
         notify_announced(step, notified, facts.now, facts)
 
 
 def _add_members(step: IncidentStep, group: Sequence[Candidate], facts: AlertFacts, parent: str = "") -> list[int]:
     """A member replaces that of an earlier firing of its alert. Return the ranks."""
-    members = [create_member(each.alert, facts, parent) for each in group]
+    known = {member.key for member in step.incident.members}
+    members = [replace(create_member(each.alert, facts, parent), has_replaced=each.key in known) for each in group]
     keys = {member.key for member in members}
     step.set(members=(*(each for each in step.incident.members if each.key not in keys), *members))
     return [member.rank for member in members]
+
+
+def _find_replaced(step: IncidentStep, group: Sequence[Candidate]) -> dict[AlertKey, Member]:
+    """Return the members of earlier firings that these alerts replace, without their evidence."""
+    keys = {each.key for each in group}
+    return {each.key: replace(each, evidence="") for each in step.incident.members if each.key in keys}
 
 
 def incident_id(key: AlertKey, fired: int, fired_at: datetime) -> str:

@@ -11,6 +11,7 @@ from jobs.incidents.values import (
     AlertDecision,
     AlertKey,
     Incident,
+    Member,
     Notification,
     Suppression,
     Transition,
@@ -36,11 +37,20 @@ class IncidentStep:
         self.incident = replace(self.incident, **changes)
 
     def add_transition(
-        self, kind: TransitionKind, at: datetime, text: str, *, actor: str = "", key: AlertKey | None = None
+        self,
+        kind: TransitionKind,
+        at: datetime,
+        text: str,
+        *,
+        actor: str = "",
+        key: AlertKey | None = None,
+        replaced: Member | None = None,
     ) -> None:
         """Add the next transition. The first one of a new incident has number 1."""
         self.set(number=self.incident.number + 1)
-        self.transitions.append(Transition(self.incident.id, self.incident.number, kind, at, text, actor, key))
+        self.transitions.append(
+            Transition(self.incident.id, self.incident.number, kind, at, text, actor, key, replaced)
+        )
 
     def notify(
         self, channels: Iterable[str], kind: TransitionKind, due_at: datetime, *, is_digest: bool = False

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import takewhile
 
 from jobs.fast_frozen import fast_frozen
-from jobs.incidents.suppression.periods.spans import AnyOf, Outside, Periods, state_at, union_of
+from jobs.incidents.suppression.periods.spans import AnyOf, Outside, Periods, Span, state_at, union_of
 from jobs.incidents.suppression.silences import Silence
 from jobs.incidents.suppression.subjects import AlertSubject, SubjectSelector
 from jobs.incidents.suppression.windows import MaintenanceWindow, RequestedWindow, WindowEffect
@@ -128,6 +129,21 @@ def counts_as_sample(job: AlertSubject, suppressions: SuppressionSet, at: dateti
     """Return whether a run at an instant counts for alert rules: false inside a window with `counts: false`."""
     sources = [each for each in _windows_of(job, suppressions) if each.window is not None and not each.window.counts]
     return not any(state_at(each.periods, at).is_inside for each in _merge_only_then(sources))
+
+
+def list_window_times(
+    job: AlertSubject, suppressions: SuppressionSet, since: datetime, until: datetime, *, pauses: bool
+) -> Iterator[tuple[Suppression, Span]]:
+    """Yield the times from `since` to `until` in which windows pause a job, or else in which its runs do not count."""
+    found = [
+        each
+        for each in _windows_of(job, suppressions, pauses=pauses)
+        if pauses or (each.window is not None and not each.window.counts)
+    ]
+    for source in _merge_only_then(found):
+        suppression = Suppression(source.kind, source.name, source.reason)
+        for span in takewhile(lambda each: each.begin < until, source.periods.spans_from(since)):
+            yield suppression, span
 
 
 def next_change_after(suppressions: SuppressionSet, now: datetime) -> datetime | None:

@@ -15,6 +15,7 @@ from jobs.incidents.suppression.finding import (
     find_pause,
     find_suppression,
     find_unmatched,
+    list_window_times,
     next_change_after,
 )
 from jobs.incidents.suppression.silences import Silence
@@ -242,3 +243,23 @@ def test_a_suppression_ends_when_it_is_said_to_end(
         end = next(hour for hour in range(now, 100) if hour not in covered)
         assert found.until == NOON + end * HOUR
         assert find_suppression(CHECKOUT, rules, found.until) is None
+
+
+def test_the_times_of_windows_that_pause_or_do_not_count_are_listed_within_a_period() -> None:
+    work = {"days": "MON-FRI", "from": "08:00", "to": "18:00"}
+    rules = SuppressionSet(
+        (
+            window("silent"),
+            window("uncounted", counts=False, reason="kernel update"),
+            window("work", weekly=work, only_then=True, effect="pause"),
+            window("others", counts=False, select={"tags": {"team": "web"}}),
+        ),
+        (requested(NOON + HOUR / 2, name="rollout", effect="pause"),),
+    )
+
+    def listed(*, pauses: bool) -> list[tuple[str, float, float]]:
+        times = list_window_times(CHECKOUT, rules, NOON, NOON + 30 * HOUR, pauses=pauses)
+        return [(each.name, (span.begin - NOON) / HOUR, (span.end - NOON) / HOUR) for each, span in times]
+
+    assert listed(pauses=False) == [("uncounted", 0, 1)]
+    assert listed(pauses=True) == [("rollout", 0, 0.5), ("work", 6, 20)]
