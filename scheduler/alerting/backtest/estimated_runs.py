@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from jobs.alerting.samples import Sample
-from jobs.formats.instants import format_run_instant
 from jobs.runs.error_classes import ErrorClass
 from jobs.runs.states import JobStatus
 from jobs.schedules import Schedule
@@ -56,7 +55,7 @@ def _estimate(job: str, phase: StatePhase, due: datetime) -> ReplayRun:
     is_failed = phase.state in (JobStatus.DOWN, JobStatus.SILENT)
     sample = Sample(
         due_at=due,
-        run=phase.run if is_first and phase.run else f"{job}@{format_run_instant(due)}",
+        run=phase.run if is_first and phase.run else job,
         finished_at=finished_at,
         is_failed=is_failed,
         is_degraded=phase.state is JobStatus.DEGRADED,

@@ -4,6 +4,7 @@ scheduler.alerting.backtest.backtester.
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from scheduler.stores.runs.reading import RunReads
 
 MAX_RUNS = 400_000
 """Runs that a replay reads."""
+_JOBS_AT_ONCE = 16
 _PARENT_MARGIN = timedelta(minutes=3)
 """For which an alert can wait for runs of its parents."""
 
@@ -61,8 +63,12 @@ class HistoryReader:
         whole = DueTimeRange(found.begin, within.end)
         ranges = {name: await self._find_ranges(books, name, phases.get(name, ()), whole) for name in names}
         _add_ancestors(books, ranges, phases, whole)
-        for name in sorted(names):
-            await self._read_job(books, name, ranges[name], phases.get(name, []), found)
+        ordered = sorted(names)
+        for start in range(0, len(ordered), _JOBS_AT_ONCE):
+            some = ordered[start : start + _JOBS_AT_ONCE]
+            await asyncio.gather(
+                *(self._read_job(books, name, ranges[name], phases.get(name, []), found) for name in some)
+            )
         return found
 
     async def _read_phases(self, within: DueTimeRange) -> dict[str, list[StatePhase]]:

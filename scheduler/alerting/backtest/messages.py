@@ -39,8 +39,7 @@ class IncidentHistory:
 
 
 def history_of_replay(replayed: ReplayedIncident) -> IncidentHistory:
-    texts = {each.number: each.text for each in replayed.transitions}
-    messages = tuple(_message(each, texts.get(each.number, "")) for each in replayed.notifications)
+    messages = tuple(_message(each, _find_text(each, replayed.transitions)) for each in replayed.notifications)
     return IncidentHistory(replayed.incident, messages, replayed.transitions, replayed.decisions)
 
 
@@ -105,6 +104,13 @@ class _Rebuilding:
 
     def _send(self, at: datetime, channels: Iterable[str], kind: TransitionKind, text: str) -> None:
         self.messages += [NotifiedMessage(at, channel, kind, text) for channel in channels]
+
+
+def _find_text(notification: Notification, transitions: Sequence[Transition]) -> str:
+    """Return the text of its transition; that of the opening for one that announces it, whatever joined then."""
+    kinds = _OPENING if notification.kind in _OPENING else (notification.kind,)
+    texts = [each.text for each in transitions if each.number <= notification.number and each.kind in kinds]
+    return texts[-1] if texts else ""
 
 
 def _message(notification: Notification, text: str) -> NotifiedMessage:

@@ -6,7 +6,7 @@ Used by scheduler.alerting.backtest.backtester.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from jobs.incidents.values import AlertDecision, AlertKey, Incident, Transition, TransitionKind
@@ -33,10 +33,25 @@ async def read_incidents(
     after = ""
     while True:
         page = await log.list_page(subject=subject, since=since, until=until, limit=_PAGE, after=after)
-        found += [await read_history(log, incident) for incident in page.incidents if incident.id not in known]
+        new = [incident for incident in page.incidents if incident.id not in known]
+        found += await (_read_page(log, new) if subject is None else _read_each(log, new))
         after = page.continuation
         if not after:
             return found[::-1]
+
+
+async def _read_page(log: IncidentLog, incidents: Sequence[Incident]) -> list[IncidentHistory]:
+    """Read incidents that follow each other."""
+    if not incidents:
+        return []
+    ids = [incident.id for incident in incidents]
+    transitions = await log.list_transitions_between(min(ids), max(ids))
+    decisions = await log.list_decisions_between(min(ids), max(ids))
+    return [history_of_stored(one, transitions.get(one.id, []), decisions.get(one.id, [])) for one in incidents]
+
+
+async def _read_each(log: IncidentLog, incidents: Sequence[Incident]) -> list[IncidentHistory]:
+    return [await read_history(log, incident) for incident in incidents]
 
 
 async def read_history(log: IncidentLog, incident: Incident) -> IncidentHistory:

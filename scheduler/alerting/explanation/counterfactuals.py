@@ -12,14 +12,14 @@ from datetime import datetime, timedelta
 from jobs.incidents.routing.routes import Route, RouteTimes
 from jobs.incidents.routing.routing import RoutingTable
 from jobs.incidents.suppression.finding import SuppressionSet
-from jobs.incidents.values import Suppression, SuppressionKind
+from jobs.incidents.values import Suppression, SuppressionKind, Transition, TransitionKind
 from scheduler.alerting.backtest.backtester import PreparedBacktest
-from scheduler.alerting.backtest.messages import IncidentHistory, NotifiedMessage
+from scheduler.alerting.backtest.messages import IncidentHistory
 from scheduler.alerting.explanation.absence import Circumstances
 from scheduler.alerting.replay.definitions import ReplayDefinitions
 from scheduler.alerting.rule_book import RuleBook
 
-_OPENINGS = ("opened", "reopened")
+_ENTERING = frozenset({TransitionKind.OPENED, TransitionKind.REOPENED, TransitionKind.JOINED, TransitionKind.RAISED})
 
 
 class _BookWithoutParents(RuleBook):
@@ -71,26 +71,34 @@ def _describe_opening(prepared: PreparedBacktest, definitions: ReplayDefinitions
     opening = _find_opening(prepared.replay(definitions), found)
     if opening is None:
         return "nothing would have been notified until then"
-    message, channels = opening
-    reason = message.text.partition(": ")[2] or message.text
-    return f"it would have opened at {_clock(message.at, found.at)} and notified {', '.join(channels)}: {reason}"
+    history, transition, channels = opening
+    notified = f"and notified {', '.join(channels)}" if channels else "without a notification"
+    if history.subject != found.job:
+        cause = f" because of the same {history.incident.cause}" if history.incident.cause else ""
+        return (
+            f"it would have joined the incident of {history.subject}{cause} at {_clock(transition.at, found.at)} "
+            f"{notified}"
+        )
+    reason = transition.text.partition(": ")[2] or transition.text
+    return f"it would have opened at {_clock(transition.at, found.at)} {notified}: {reason}"
 
 
 def _find_opening(
     histories: Sequence[IncidentHistory], found: Circumstances
-) -> tuple[NotifiedMessage, list[str]] | None:
-    """Return the latest opening before the instant, with its channels."""
-    messages = [
-        each
+) -> tuple[IncidentHistory, Transition, list[str]] | None:
+    """Return the latest opening before the instant, or the latest joining, with the channels that it notifies."""
+    entered = [
+        (history, each)
         for history in histories
-        if history.subject == found.job
-        for each in history.messages
-        if str(each.kind) in _OPENINGS and each.at <= found.at
+        for each in history.transitions
+        if each.key is not None and each.key.subject == found.job and each.at <= found.at and each.kind in _ENTERING
     ]
-    if not messages:
+    if not entered:
         return None
-    latest = max(messages, key=lambda each: each.at)
-    return latest, [each.channel for each in messages if each.at == latest.at]
+    history, latest = max(entered, key=lambda each: each[1].at)
+    sent = [each for each in history.messages if latest.at <= each.at <= found.at and str(each.kind) != "resolved"]
+    first = min((each.at for each in sent), default=None)
+    return history, latest, [each.channel for each in sent if each.at == first]
 
 
 def _clock(moment: datetime, at: datetime) -> str:

@@ -59,7 +59,11 @@ class AlertExplanation:
         found = [self.summary, "", f"Rules: {self.origin}"]
         for rule in self.rules:
             found += _describe_rule(rule)
-        for title, texts in (("Why not", self.reasons), ("Otherwise", self.counterfactuals), ("Notes", self.notes)):
+        for title, texts in (
+            ("What prevents notifications", self.reasons),
+            ("Otherwise", self.counterfactuals),
+            ("Notes", self.notes),
+        ):
             if texts:
                 found += ["", f"{title}:", *(f"  {text}" for text in texts)]
         for incident in self.incidents:

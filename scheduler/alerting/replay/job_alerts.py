@@ -124,9 +124,19 @@ class JobAlerts:
     def _judge(self, rule: AlertRule, alert: Alert, now: datetime, sample: Sample | None) -> Alert:
         if not self._can_change(rule, alert, sample):
             return alert
-        history = SampleHistory(tuple(self._samples), self._counts_from)
+        history = SampleHistory(tuple(self._select(rule)), self._counts_from)
         verdict = judge_rule(rule, alert, history, SubjectFacts(certificate_expires_at=self._certificate), now)
         return advance(alert, verdict, now, rule.minimum_duration)
+
+    def _select(self, rule: AlertRule) -> list[Sample]:
+        """Return the samples on which the verdict depends. perf: fewer than the condition would read."""
+        series = self._series.get(rule.name)
+        if series is None or not isinstance(rule.when, SampleCondition):
+            return self._samples
+        in_a_row = (~series.bits & (series.bits + 1)).bit_length() - 1
+        count = max(rule.opening.window, rule.close_after or 0, in_a_row + 1)
+        counted = [sample for sample in self._samples if sample.trigger in rule.triggers]
+        return counted[-count:]
 
     def _can_change(self, rule: AlertRule, alert: Alert, sample: Sample | None) -> bool:
         """perf: most runs change nothing, and a judgement costs 100 times as much as this."""

@@ -188,6 +188,7 @@ class _Replay:
         begin = self._now - LONGEST_PARENT_WAIT
         return any(
             alert.is_firing
+            and (key in members or self._definitions.book.parents_of(key.subject))
             and (members[key].parent == SCHEDULER if key in members else (alert.changed_at or begin) > begin)
             for key, alert in self._alerts.items()
         )

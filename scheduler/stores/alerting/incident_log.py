@@ -106,6 +106,25 @@ class IncidentLog:
     async def list_decisions(self, incident: str, *, limit: int, after: str = "") -> EntryPage[AlertDecision]:
         return await self._read_entries(rows_prefix(DECISION_PREFIX, incident), DECISIONS, limit, after)
 
+    async def list_transitions_between(self, first: str, last: str) -> dict[str, list[Transition]]:
+        """Return the transitions of all incidents whose ids are in this range, by incident: few requests for many."""
+        return await self._read_between(TRANSITION_PREFIX, TRANSITIONS, first, last)
+
+    async def list_decisions_between(self, first: str, last: str) -> dict[str, list[AlertDecision]]:
+        """Return the decisions in the same way."""
+        return await self._read_between(DECISION_PREFIX, DECISIONS, first, last)
+
+    async def _read_between(
+        self, beginning: str, codec: Codec[Sequence[_T]], first: str, last: str
+    ) -> dict[str, list[_T]]:
+        found: dict[str, list[_T]] = {}
+        end = end_of(rows_prefix(beginning, last))
+        rows = await list_all_rows(self._store, *_PLACE, after=beginning + first, until=end)
+        for row in rows:
+            incident = row.key[len(beginning) :].partition("~")[0]
+            found.setdefault(incident, []).extend(codec.decode(row.body))
+        return found
+
     async def _read_entries(self, prefix: str, codec: Codec[Sequence[_T]], limit: int, after: str) -> EntryPage[_T]:
         """A row contains several entries. A position is the end of the row's key and a number within the row."""
         position = _ENTRY_POSITION.fullmatch(after) if after else None
