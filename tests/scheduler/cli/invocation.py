@@ -22,25 +22,12 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 from scheduler.cli.main import main
+from tests.parts.forks import PRELOADED
 from tests.parts.network_guard import GUARD
 
 _FORKS = multiprocessing.get_context("forkserver")
 """A command starts a fork of a process that has imported the program, which takes milliseconds."""
-_FORKS.set_forkserver_preload(
-    [
-        __name__,
-        "config.usable",
-        "jobs.checks.kinds.http",
-        "rich.status",
-        "rich.table",
-        "scheduler.app.building",
-        "scheduler.app.read_only",
-        "scheduler.cli.mutations",
-        "scheduler.cli.progress",
-        "scheduler.cli.run_report",
-        "scheduler.stores.sqlite.store",
-    ]
-)
+_FORKS.set_forkserver_preload([__name__, *PRELOADED])
 _LIMIT = 60.0
 """Seconds after which a command that hangs fails its test."""
 

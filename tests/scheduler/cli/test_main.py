@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from scheduler.version import VERSION
-from tests.parts.proc import ROOT, clean_environment, run
+from tests.parts.proc import ROOT, ForkedProgram, clean_environment, run
 from tests.scheduler.cli.invocation import invoke
 from tests.scheduler.cli.job_files import write_jobs
 
@@ -135,7 +135,8 @@ async def test_a_command_imports_only_what_it_uses(
     write_jobs(job_folder, a={"schedule": "every 1m", "check": {"url": "http://127.0.0.1:9/"}}, beat=beat)
     store = f"sqlite:///{job_folder.parent / 'state.db'}"
     environment = {"SCHEDULER_ENVIRONMENT": "test", "SCHEDULER_JOBS": str(job_folder), "SCHEDULER_STORE": store}
-    await run("run", "a", env=environment)  # so that history and uptime find something
+    async with ForkedProgram("run", "a", env=environment) as program:  # so that history and uptime find something
+        await program.exited()
 
     finished = await run("-c", IMPORTED, *words, module=None, env=environment)
 
