@@ -39,8 +39,8 @@ def build_alerting_operations(foundation: Foundation, alerting: Alerting) -> Ale
     channels = ChannelQueries(catalog, stored.outbox_rows, stored.undelivered)
     return {
         "incidents": IncidentManager(catalog, stored.incident_log, alerting.changes, clock, audit),
-        "silences": SilenceManager(catalog, stored.silences, clock, audit),
-        "windows": WindowManager(catalog, stored.requested_windows, clock, audit),
+        "silences": SilenceManager(catalog, stored.silences, clock, audit, alerting.runner.request_pass),
+        "windows": WindowManager(catalog, stored.requested_windows, clock, audit, alerting.runner.request_pass),
         "undelivered": UndeliveredManager(channels, stored.undelivered, clock, audit, alerting.notified.add),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -55,9 +56,16 @@ class SilenceManager:
     """All methods raise StoreError: then nothing was changed."""
 
     def __init__(
-        self, catalog: Catalog, silences: StoredSuppressions[Silence], clock: Clock, audit: AuditTrail
+        self,
+        catalog: Catalog,
+        silences: StoredSuppressions[Silence],
+        clock: Clock,
+        audit: AuditTrail,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
+        """`on_change`: called after each change, which a pass of the engine should observe soon."""
         self._catalog = catalog
+        self._on_change = on_change
         self._silences = silences
         self._clock = clock
         self._audit = audit
@@ -83,6 +91,7 @@ class SilenceManager:
         change = AuditedChange("silence.create", silence.id, summary, jobs, after=describe_silence(silence))
         async with audited(self._audit, caller, change):
             stored = await self._silences.insert(silence)
+        self._on_change()
         return CreatedSilence(stored, jobs)
 
     async def end(self, silence_id: str, caller: Caller) -> Silence:
@@ -97,6 +106,7 @@ class SilenceManager:
         change = self._describe("silence.end", f"silence {before.id} was ended", before, after)
         async with audited(self._audit, caller, change), conflict_if_changed("the silence"):
             await self._silences.replace(stored, after)
+        self._on_change()
         return after
 
     async def delete(self, silence_id: str, caller: Caller) -> None:
@@ -109,6 +119,7 @@ class SilenceManager:
         change = self._describe("silence.delete", f"silence {silence.id} was deleted", silence, None)
         async with audited(self._audit, caller, change), conflict_if_changed("the silence"):
             await self._silences.delete(stored)
+        self._on_change()
 
     async def _get(self, silence_id: str, caller: Caller) -> StoredSuppression[Silence]:
         stored = await self._silences.find(silence_id)

@@ -7,7 +7,7 @@ by itself, also if the pipeline fails.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -47,9 +47,16 @@ class WindowManager:
     """All methods raise StoreError: then nothing was changed."""
 
     def __init__(
-        self, catalog: Catalog, windows: StoredSuppressions[RequestedWindow], clock: Clock, audit: AuditTrail
+        self,
+        catalog: Catalog,
+        windows: StoredSuppressions[RequestedWindow],
+        clock: Clock,
+        audit: AuditTrail,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
+        """`on_change`: see SilenceManager."""
         self._catalog = catalog
+        self._on_change = on_change
         self._windows = windows
         self._clock = clock
         self._audit = audit
@@ -73,6 +80,7 @@ class WindowManager:
         change = AuditedChange("window.create", requested.id, summary, jobs, after=describe_window(requested))
         async with audited(self._audit, caller, change):
             stored = await self._windows.insert(requested)
+        self._on_change()
         return CreatedWindow(stored, jobs)
 
     async def end(self, window: str, caller: Caller) -> RequestedWindow:
@@ -90,6 +98,7 @@ class WindowManager:
         change = self._describe("window.end", f"maintenance window {before.name} was ended", before, after)
         async with audited(self._audit, caller, change), conflict_if_changed("the maintenance window"):
             await self._windows.replace(stored, after)
+        self._on_change()
         return after
 
     async def delete(self, window: str, caller: Caller) -> None:
@@ -103,6 +112,7 @@ class WindowManager:
         change = self._describe("window.delete", f"maintenance window {found.name} was deleted", found, None)
         async with audited(self._audit, caller, change), conflict_if_changed("the maintenance window"):
             await self._windows.delete(stored)
+        self._on_change()
 
     def _read(self, definition: Mapping[str, Any], caller: Caller, now: datetime) -> RequestedWindow:
         given, window_id = dict(definition), create_suppression_id(now)

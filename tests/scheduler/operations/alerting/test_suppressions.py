@@ -44,6 +44,7 @@ class Program:
         jobs = JobSnapshot([entry("checkout", tags={"team": "payments"}), entry("search", tags={"team": "web"})])
         self.whole = Catalog(jobs)
         self.limited = LimitedCatalog(jobs, WEB)
+        self.passes = list[int]()
 
     def define(self, alerting: AlertingDefinitions) -> None:
         """Put the section `alerting` of the job files in force."""
@@ -52,10 +53,12 @@ class Program:
         self.limited = LimitedCatalog(jobs, WEB)
 
     def silences(self, catalog: Catalog | None = None) -> SilenceManager:
-        return SilenceManager(catalog or self.whole, self.repositories.silences, self.clock, self.audit)
+        stored = self.repositories.silences
+        return SilenceManager(catalog or self.whole, stored, self.clock, self.audit, lambda: self.passes.append(1))
 
     def windows(self, catalog: Catalog | None = None) -> WindowManager:
-        return WindowManager(catalog or self.whole, self.repositories.requested_windows, self.clock, self.audit)
+        stored = self.repositories.requested_windows
+        return WindowManager(catalog or self.whole, stored, self.clock, self.audit, lambda: self.passes.append(1))
 
     def queries(self, catalog: Catalog | None = None) -> SuppressionQueries:
         stored = self.repositories
@@ -302,3 +305,25 @@ async def test_a_planned_period_shows_when_it_begins_and_ends(program: Program) 
 
     assert view.state is SuppressionState.PENDING
     assert (view.begins_at, view.ends_at) == (START + HOUR, START + HOUR + HOUR / 2)
+
+
+async def test_a_pass_is_requested_after_each_change(program: Program) -> None:
+    silence = (await program.silences().create(NewSilence(EVERYTHING, START + HOUR), API_CALLER)).stored.value
+    await program.windows().create(ROLLOUT, API_CALLER)
+    planned = {**ROLLOUT, "name": "later", "from": (START + HOUR).isoformat()}
+    await program.windows().create(planned, API_CALLER)
+    assert len(program.passes) == 3
+    program.clock.move(60)
+    await program.silences().end(silence.id, API_CALLER)
+    await program.windows().end("rollout", API_CALLER)
+    await program.windows().delete("later", API_CALLER)
+    assert len(program.passes) == 6
+    with pytest.raises(Conflict):
+        await program.windows().end("rollout", API_CALLER)
+    assert len(program.passes) == 6
+
+
+async def test_a_reason_with_control_characters_is_refused(program: Program) -> None:
+    with pytest.raises(InvalidArgument, match="control character") as refused:
+        await program.silences().create(NewSilence(EVERYTHING, START + HOUR, reason="a\x00b"), API_CALLER)
+    assert refused.value.field == "reason"
