@@ -92,6 +92,7 @@ COMMANDS = {
     "alerts": CommandEntry(
         "alerts.group", "alerts", Needs.NOTHING, {"backtest": Needs.ALL_JOBS, "advise": Needs.USABLE}
     ),
+    "notify": CommandEntry("alerting.notify", "notify", Needs.NOTHING, {"test": Needs.USABLE}),
     "explain-alert": CommandEntry("alerts.explain_alert", "explain_alert", Needs.USABLE),
     "audit": CommandEntry(
         "audit.group", "audit", Needs.NOTHING, {"list": Needs.STORE, "verify": Needs.STORE, "export": Needs.STORE}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from scheduler.operations.alerting.channel_tests import ChannelTester
     from scheduler.operations.alerting.incidents import IncidentManager
     from scheduler.operations.alerting.silences import SilenceManager
     from scheduler.operations.alerting.undelivered import UndeliveredManager
@@ -46,3 +47,4 @@ class Operations:
     silences: SilenceManager
     windows: WindowManager
     undelivered: UndeliveredManager
+    channel_tests: ChannelTester

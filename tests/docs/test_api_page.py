@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -38,11 +40,19 @@ def test_the_page_and_the_document_are_those_of_the_routes() -> None:
     assert create_document_text() == DOCUMENT.read_text(encoding="utf-8"), "./dev openapi writes it"
 
 
+def write_channel(folder: Path, target: str) -> None:
+    """The channel that the examples name."""
+    folder.mkdir()
+    channels = {"team-teams": {"kind": "webhook", "url": f"{target}/health"}}
+    (folder / "alerting.json").write_text(json.dumps({"alerting": {"channels": channels}}))
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def host(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Host, Store]]:
     folder = tmp_path_factory.mktemp("api")
     async with HttpTarget() as target:
         target.on("/health", 200)
+        write_channel(folder / "jobs", target.url)
         settings = {"SCHEDULER_HTTP__AUTHENTICATION": "own", **EXAMPLE_SECRETS}
         async with embedded(folder, example_jobs(target.url), **settings) as host:
             store = await open_sqlite(folder / "state.db", StoreAccess.SHARED)

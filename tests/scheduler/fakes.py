@@ -21,8 +21,10 @@ from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from jobs.running.runner import Runner
 from jobs.runs import Ticket
 from jobs.runs.events import NullListener
+from scheduler.alerting.channel_testing import ChannelTestSender
 from scheduler.alerting.engine_runner import EngineRunner
 from scheduler.alerting.incident_changes import IncidentChanges
+from scheduler.alerting.message_source import DefinitionMessageSource
 from scheduler.catalog.catalog import Catalog, CatalogJob
 from scheduler.catalog.composition import JobComposer
 from scheduler.catalog.head_claims import ClaimWatch
@@ -33,6 +35,7 @@ from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.dispatch.port import Dispatch
 from scheduler.gates import RemoteRuns, SlotLeases, gates_in_order
 from scheduler.operations import Operations
+from scheduler.operations.alerting.channel_tests import ChannelTester
 from scheduler.operations.alerting.incidents import IncidentManager
 from scheduler.operations.alerting.silences import SilenceManager
 from scheduler.operations.alerting.undelivered import UndeliveredManager
@@ -101,6 +104,19 @@ def entry(name: str = "checkout", schedule: str | None = "every 10s", **more: ob
     """A job of the catalog."""
     definition = {"name": name, "schedule": schedule, "check": {"kind": "http", "url": "http://127.0.0.1:9/"}}
     return CatalogJob(JobDefinition.model_validate(definition | more), "jobs.yaml:1")
+
+
+class NoChannels:
+    """Implements ChannelDirectory."""
+
+    def list_names(self) -> Sequence[str]:
+        return ()
+
+    def find_sender(self, channel: str) -> None:
+        return None
+
+    def find_fallback(self, channel: str) -> None:
+        return None
 
 
 @dataclass(frozen=True)
@@ -317,7 +333,15 @@ class WorkerHarness:
                 self.clock,
                 self.audit,
             ),
+            channel_tests=self._channel_tester(),
         )
+
+    def _channel_tester(self) -> ChannelTester:
+        """No channel is defined: nothing is sent."""
+        stored = self.repositories
+        source = DefinitionMessageSource(self.catalog, self.runs, None, stored.incident_log)
+        tester = ChannelTestSender(NoChannels(), source, stored.outbox_rows, self.clock)
+        return ChannelTester(self.catalog, stored.incident_log, tester, self.audit)
 
     def _incident_manager(self) -> IncidentManager:
         """No pass runs: tests store incidents."""

@@ -6,6 +6,7 @@ from typing import TypedDict
 
 from scheduler.alerting.alerting import Alerting
 from scheduler.app.foundation import Foundation
+from scheduler.operations.alerting.channel_tests import ChannelTester
 from scheduler.operations.alerting.incidents import IncidentManager
 from scheduler.operations.alerting.silences import SilenceManager
 from scheduler.operations.alerting.undelivered import UndeliveredManager
@@ -23,6 +24,7 @@ class AlertingOperations(TypedDict):
     silences: SilenceManager
     windows: WindowManager
     undelivered: UndeliveredManager
+    channel_tests: ChannelTester
 
 
 class AlertingQueries(TypedDict):
@@ -42,6 +44,7 @@ def build_alerting_operations(foundation: Foundation, alerting: Alerting) -> Ale
         "silences": SilenceManager(catalog, stored.silences, clock, audit, alerting.runner.request_pass),
         "windows": WindowManager(catalog, stored.requested_windows, clock, audit, alerting.runner.request_pass),
         "undelivered": UndeliveredManager(channels, stored.undelivered, clock, audit, alerting.notified.add),
+        "channel_tests": ChannelTester(catalog, stored.incident_log, alerting.channel_tester, audit),
     }
 
 

@@ -17,7 +17,12 @@ from scheduler.api.access.session_models import SessionModel
 from scheduler.api.app import ROUTERS
 from scheduler.api.definitions.models import DefinitionReviewModel, DueInstantsModel
 from scheduler.api.models.alerting.alerts import AlertListModel
-from scheduler.api.models.alerting.channels import ChannelListModel, RetriedModel, UndeliveredList
+from scheduler.api.models.alerting.channels import (
+    ChannelListModel,
+    ChannelTestModel,
+    RetriedModel,
+    UndeliveredList,
+)
 from scheduler.api.models.alerting.history import DecisionListModel, TransitionListModel
 from scheduler.api.models.alerting.incidents import IncidentDetail, IncidentListModel, IncidentSummary
 from scheduler.api.models.alerting.suppressions import (
@@ -73,6 +78,7 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("get", "/api/audit/head"): AuditHeadModel,
     ("get", "/api/alerts"): AlertListModel,
     ("get", "/api/channels"): ChannelListModel,
+    ("post", "/api/channels/{channel}/test"): ChannelTestModel,
     ("get", "/api/channels/{channel}/undelivered"): UndeliveredList,
     ("post", "/api/channels/{channel}/undelivered/retry"): RetriedModel,
     ("delete", "/api/channels/{channel}/undelivered/{letter_id}"): None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
+from scheduler.alerting.channel_testing import ChannelTestResult
 from scheduler.alerting.delivery.health import judge_channel
 from scheduler.api.models.alerting.history import TransitionName
 from scheduler.api.models.alerting.incidents import INCIDENT_ID
@@ -82,6 +83,54 @@ class ChannelListModel(ResponseModel):
     """All channels by name."""
 
     channels: list[ChannelStateModel]
+
+
+class ChannelTestModel(ResponseModel):
+    """What a test of a channel sent. `error`: why the channel did not accept it; empty if it did.
+
+    `answers`: what the service answered. `incident`: whose opening the message shows; empty for a sample.
+    `template_problem`: why the default text was sent instead of that of the templates; empty if it was not.
+    """
+
+    model_config = example_values(
+        channel="team-teams",
+        kind="teams",
+        delivered=True,
+        error="",
+        answers=["example.webhook.office.com responded with status 202"],
+        incident=INCIDENT_ID,
+        title="TEST DOWN checkout since 03:01 (3 of 5 runs failed: connection refused)",
+        text="This is a test of the channel team-teams, requested by entra:anna. No action is required.",
+        template_problem="",
+        duration_ms=182.4,
+    )
+
+    channel: str
+    kind: str
+    delivered: bool
+    error: str
+    answers: list[str]
+    incident: str
+    title: str
+    text: str
+    template_problem: str
+    duration_ms: float
+
+    @classmethod
+    def from_result(cls, result: ChannelTestResult) -> ChannelTestModel:
+        message = result.messages[0]
+        return cls(
+            channel=result.channel,
+            kind=result.kind,
+            delivered=result.is_delivered,
+            error=result.error,
+            answers=list(result.answers),
+            incident=result.incident,
+            title=message.title,
+            text=message.text,
+            template_problem=result.template_problem,
+            duration_ms=round(result.duration * 1000, 1),
+        )
 
 
 class UndeliveredModel(ResponseModel):

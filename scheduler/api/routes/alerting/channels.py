@@ -1,4 +1,4 @@
-"""The routes that list notification channels, and send again or discard what they could not deliver."""
+"""The routes that list and test notification channels, and send again or discard what they could not deliver."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from scheduler.api.models.alerting.channels import (
     LETTER_ID,
     ChannelListModel,
     ChannelStateModel,
+    ChannelTestModel,
     RetriedModel,
     UndeliveredList,
     UndeliveredModel,
@@ -56,6 +57,23 @@ async def list_undelivered(
         undelivered=[UndeliveredModel.from_letter(each) for each in found[:limit]],
         continuation=found[limit - 1].id if len(found) > limit else None,
     )
+
+
+class ChannelTestRequest(RequestModel):
+    """`incident`: whose opening the message shows; null: the latest one, or a sample."""
+
+    model_config = example({"incident": None})
+
+    incident: Annotated[str, Field(max_length=60)] | None = None
+
+
+@router.operate("/api/channels/{channel}/test")
+async def send_channel_test(
+    services: ServicesDep, caller: CallerDep, channel: ChannelName, body: ChannelTestRequest | None = None
+) -> ChannelTestModel:
+    """Send a message to a channel that is marked as a test, and return what was sent and what the service answered."""
+    incident = (body or ChannelTestRequest()).incident
+    return ChannelTestModel.from_result(await services.operations.channel_tests.send(channel, incident, caller=caller))
 
 
 @router.operate("/api/channels/{channel}/undelivered/retry", problems=(HTTPStatus.CONFLICT,))

@@ -147,6 +147,7 @@ LIMITED_ROUTES: Final[dict[str, int]] = {
     "GET /api/audit/head": _ALL_JOBS,
     "GET /api/watchdog": _ALL_JOBS,
     "GET /api/channels": _ALL_JOBS,
+    "POST /api/channels/{channel}/test": _ALL_JOBS,
     "GET /api/channels/{channel}/undelivered": _ALL_JOBS,
     "POST /api/channels/{channel}/undelivered/retry": _ALL_JOBS,
     "DELETE /api/channels/{channel}/undelivered/{letter_id}": _ALL_JOBS,

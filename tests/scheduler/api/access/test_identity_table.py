@@ -53,6 +53,7 @@ REACHED = {
     "POST /api/jobs/{name}/versions/{number}/restore": 404,
     "POST /api/sets/{owner}/apply": 409,
     "POST /api/keys": 409,
+    "POST /api/channels/{channel}/test": 404,
     "GET /api/ping/{token}/": 404,
     "POST /api/ping/{token}/": 404,
 }
