@@ -143,3 +143,13 @@ def test_subjects_of_one_class_are_selected_alike(name: str) -> None:
         for other in subjects:
             if classes.key_of(one) == classes.key_of(other):
                 assert [each.matches(one) for each in selectors] == [each.matches(other) for each in selectors]
+
+
+def test_many_jobs_are_compared_as_few() -> None:
+    classes = SubjectClasses([SubjectSelector(tags={"team": ("a",)}), SubjectSelector(jobs=("job-1*",))])
+    subjects = [
+        AlertSubject(f"job-{number}", "http", "", {"team": f"t{number % 5}", "service": f"s{number}"})
+        for number in range(2000)
+    ]
+    found = classes.one_of_each(subjects)
+    assert len([one for one in found if not one.name.startswith("job-1")]) == 5
