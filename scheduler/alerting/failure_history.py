@@ -36,10 +36,11 @@ class FailureHistory:
 async def read_failure_history(runs: RunReads, incident: Incident, is_degraded_bad: bool) -> FailureHistory:
     """Read at most three pages. `is_degraded_bad`: whether a degraded run counts as failed. Raises StoreError."""
     job, since = incident.lead.subject, incident.lead_member.failing_since
-    newest = _finished((await runs.list_page(job, limit=_PAGE)).records)
+    page = await runs.list_page(job, limit=_PAGE)
+    newest = _finished(page.records)
     failed = _find_failed(newest, since, is_degraded_bad)
     good = _find_good(newest, since, is_degraded_bad)
-    if good is None and len(newest) == _PAGE:
+    if good is None and page.continuation is not None:
         before = await runs.list_page(job, limit=_PAGE, until=since)
         good = _find_good(_finished(before.records), since, is_degraded_bad)
         if good is None and before.continuation is not None:

@@ -126,6 +126,7 @@ async def test_a_long_failure_finds_the_last_good_run() -> None:
     await desk.run(3 * HOUR)
     for minute in range(2, 50):
         await desk.run(minute * MINUTE, message="Connection refused.")
+    await desk.runs.enqueue(Ticket.scheduled("checkout", desk.world.now, "abc"))
     incident, transition = await desk.open()
     key = replace(incident.members[0], failing_since=desk.world.now - 2 * HOUR)
     details = await desk.source.read_details(replace(incident, members=(key,)), transition, "mail")
