@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from scheduler.catalog.catalog import JobSnapshot
     from scheduler.catalog.composition import JobSources
     from scheduler.operations.api_keys import ApiKeyManager
+    from scheduler.queries.alerting.channels import ChannelQueries
     from scheduler.queries.alerting.incidents import IncidentQueries
     from scheduler.queries.alerting.suppressions import SuppressionQueries
     from scheduler.queries.audit import AuditQueries
@@ -122,6 +123,12 @@ class ReadOnlyProgram:
         from scheduler.queries.alerting.incidents import IncidentQueries
 
         return IncidentQueries(self._catalog, self._repositories.incident_log, self.clock)
+
+    @cached_property
+    def channels(self) -> ChannelQueries:
+        from scheduler.queries.alerting.channels import ChannelQueries
+
+        return ChannelQueries(self._catalog, self._repositories.outbox_rows, self._repositories.undelivered)
 
     @cached_property
     def suppressions(self) -> SuppressionQueries:

@@ -83,6 +83,12 @@ COMMANDS = {
         Needs.NOTHING,
         {"list": Needs.USABLE, "create": Needs.USABLE, "end": Needs.USABLE, "delete": Needs.USABLE},
     ),
+    "channels": CommandEntry(
+        "alerting.channels",
+        "channels",
+        Needs.NOTHING,
+        {"list": Needs.USABLE, "undelivered": Needs.USABLE, "retry": Needs.USABLE, "discard": Needs.USABLE},
+    ),
     "windows": CommandEntry(
         "alerting.windows",
         "windows",

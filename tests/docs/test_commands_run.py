@@ -51,6 +51,7 @@ EXIT_CODES = (
     (r"python -m scheduler cancel ", 1),  # its run ended long ago
     (r"python -m scheduler incidents (show|decisions|acknowledge|snooze|note|resolve) ", 1),  # of another time
     (r"python -m scheduler (silences|windows) (end|delete) ", 1),
+    (r"python -m scheduler channels (undelivered|retry|discard) ", 1),
     (r"python -m scheduler plan ", 3),
     (r"python -m scheduler apply .* --plan-hash ", 1),  # of another plan
 )

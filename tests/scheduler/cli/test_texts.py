@@ -68,6 +68,7 @@ def test_without_jobs(text_snapshot: SnapshotAssertion) -> None:
         ["incidents", "list"],
         ["silences", "list"],
         ["windows", "list"],
+        ["channels", "list"],
     ) == (text_snapshot)
 
 
@@ -88,6 +89,7 @@ def test_without_runs_and_with_filters_that_match_nothing(job_folder: Path, text
         ["incidents", "show", "x"],
         ["silences", "end", "x"],
         ["windows", "end", "rollout"],
+        ["channels", "undelivered", "team"],
     )
     assert printed(*lines) == text_snapshot
 

@@ -5,13 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from jobs.incidents.engine.step import IncidentStep
-from jobs.incidents.values import AlertKey, Announcement, Incident, IncidentStatus, Member, TransitionKind
+from jobs.incidents.values import (
+    AlertKey,
+    Announcement,
+    Incident,
+    IncidentStatus,
+    Member,
+    Notification,
+    TransitionKind,
+)
+from jobs.notifications.outbox import OutboxChanges, UndeliveredNotification
 from scheduler.stores.port import Store
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.sqlite.store import StoreAccess, open_sqlite
@@ -161,6 +171,36 @@ def test_a_silence_is_created_ended_and_listed() -> None:
     assert invoke("silences", "end", created["id"]).lines == [f"silence {created['id']} has ended"]
     nothing = invoke("silences", "create", "--select", "job=none", "--for", "1h")
     assert (nothing.code, nothing.stderr) == (0, "the silence selects no job: check --select\n")
+
+
+def test_what_a_channel_could_not_deliver_is_listed_sent_again_and_discarded(job_folder: Path) -> None:
+    letters = tuple(
+        UndeliveredNotification(
+            Notification(INCIDENT, number, TransitionKind.OPENED, "mail", AT), ("mail",), AT, "got 503"
+        )
+        for number in (1, 2)
+    )
+
+    async def put(store: Store) -> None:
+        outbox = Repositories(store).outbox_rows
+        state = replace(await outbox.read_channel("mail"), failing_since=AT, error="got 503")
+        await outbox.commit(OutboxChanges(state, dead_letters=letters))
+
+    in_store(job_folder, put)
+
+    (row,) = (line.split("\t") for line in invoke("channels", "list").lines[1:])
+    assert [row[0], row[2], *row[4:7]] == ["mail", "failing", "2026-03-01T03:00:00Z", "0", "2"]
+    assert "failing" in invoke("channels", "list", terminal=True).stdout
+    assert [line.split("\t")[0] for line in invoke("channels", "undelivered", "mail").lines[1:]] == [
+        f"{INCIDENT}.1",
+        f"{INCIDENT}.2",
+    ]
+    assert invoke("channels", "discard", "mail", f"{INCIDENT}.1").lines == [f"{INCIDENT}.1 is discarded"]
+    assert invoke("channels", "retry", "mail").lines == [f"{INCIDENT}.2 will be sent again"]
+    nothing = invoke("channels", "retry", "mail")
+    assert (nothing.code, "has delivered everything" in nothing.stderr) == (1, True)
+    assert json.loads(invoke("channels", "undelivered", "mail", "--json").stdout)["undelivered"] == []
+    assert json.loads(invoke("channels", "list", "--json").stdout)["channels"][0]["waiting"] == 1
 
 
 @pytest.mark.parametrize(
