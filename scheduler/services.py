@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, fields, replace
 
 from jobs.ports import Clock
+from scheduler.alerting.explanation.explaining import AlertExplainer
 from scheduler.audit.trail import AuditTrail
 from scheduler.authentication.authentication import Authentication
 from scheduler.catalog.catalog import Catalog, JobSnapshot
@@ -60,6 +61,7 @@ class Services:
     stored_jobs: StoredJobQueries
     incidents: IncidentQueries
     alerts: AlertQueries
+    alert_explainer: AlertExplainer
     suppressions: SuppressionQueries
     channels: ChannelQueries
     refresh_jobs: Callable[[], Awaitable[None]]

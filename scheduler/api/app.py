@@ -33,7 +33,7 @@ from scheduler.api.routes import (
     secrets,
     watchdog,
 )
-from scheduler.api.routes.alerting import channels, incidents, silences, windows
+from scheduler.api.routes.alerting import channels, explanations, incidents, silences, windows
 from scheduler.api.routes.states import changes
 from scheduler.api.routes.statistics import exports, stats, uptime
 from scheduler.api.selections import routes as selection_routes
@@ -63,6 +63,7 @@ ROUTERS = (
     exports.router,
     changes.router,
     incidents.router,
+    explanations.router,
     silences.router,
     windows.router,
     channels.router,

@@ -103,20 +103,15 @@ class ReadOnlyProgram:
 
     @cached_property
     def backtester(self) -> Backtester:
-        from scheduler.alerting.backtest.backtester import Backtester
+        from scheduler.alerting.backtest.backtester import build_backtester
 
-        stored = self._repositories
-        return Backtester(self._runs, stored.changes, stored.incident_log, stored.silences, stored.requested_windows)
+        return build_backtester(self._runs, self._repositories)
 
     @cached_property
     def alert_explainer(self) -> AlertExplainer:
-        from scheduler.alerting.explanation.explaining import AlertExplainer, ExplainerParts
+        from scheduler.alerting.explanation.explaining import build_alert_explainer
 
-        stored = self._repositories
-        parts = ExplainerParts(
-            self._runs, self._pauses, stored.alert_rows, stored.incident_log, stored.outbox_rows, self.backtester
-        )
-        return AlertExplainer(self._catalog, parts, self.clock)
+        return build_alert_explainer(self._catalog, self._runs, self._pauses, self._repositories, self.clock)
 
     @cached_property
     def incidents(self) -> IncidentQueries:

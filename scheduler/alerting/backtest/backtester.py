@@ -32,6 +32,7 @@ from scheduler.alerting.rule_book import RuleBook
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.stores.alerting.incident_log import IncidentLog
 from scheduler.stores.changes.repository import StateChanges
+from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.reading import RunReads
 from scheduler.stores.suppressions import StoredSuppressions
 
@@ -123,6 +124,10 @@ class Backtester:
             for each in await read_incidents(self._log, history.begin, request.until, subject, known=found):
                 found[each.incident.id] = each
         return sorted(found.values(), key=lambda each: each.incident.id)
+
+
+def build_backtester(runs: RunReads, stored: Repositories, rotas: Mapping[str, Rota] | None = None) -> Backtester:
+    return Backtester(runs, stored.changes, stored.incident_log, stored.silences, stored.requested_windows, rotas)
 
 
 @dataclass(frozen=True, slots=True)

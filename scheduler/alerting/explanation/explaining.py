@@ -7,6 +7,7 @@ print("\\n".join(explanation.lines()))
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -20,7 +21,7 @@ from jobs.incidents.routing.routing import channels_of
 from jobs.incidents.values import AlertKey, Suppression
 from jobs.ports import Clock
 from jobs.runs import Run
-from scheduler.alerting.backtest.backtester import Backtester, BacktestRequest, PreparedBacktest
+from scheduler.alerting.backtest.backtester import Backtester, BacktestRequest, PreparedBacktest, build_backtester
 from scheduler.alerting.backtest.messages import IncidentHistory
 from scheduler.alerting.backtest.stored_incidents import read_history
 from scheduler.alerting.explanation.absence import Circumstances, find_reasons, summarize
@@ -37,6 +38,7 @@ from scheduler.stores.alerting.alert_rows import AlertRows
 from scheduler.stores.alerting.incident_log import IncidentLog
 from scheduler.stores.alerting.outbox import OutboxRows
 from scheduler.stores.pauses import Pauses
+from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.reading import RunReads
 
 _RUNS = 100
@@ -67,10 +69,6 @@ class AlertExplainer:
         self._parts = parts
         self._clock = clock
 
-    def limited_to(self, catalog: Catalog) -> AlertExplainer:
-        """Return the same for another set of jobs: the others do not exist in it."""
-        return AlertExplainer(catalog, self._parts, self._clock)
-
     async def explain(self, job: str, at: datetime | None = None, rule: str | None = None) -> AlertExplanation:
         """Return the explanation. `rule`: of this rule alone.
 
@@ -94,7 +92,7 @@ class AlertExplainer:
             found.rules,
             incidents,
             tuple(find_reasons(found)),
-            tuple(describe_counterfactuals(prepared, found)),
+            await asyncio.to_thread(lambda: tuple(describe_counterfactuals(prepared, found))),
             tuple(prepared.history.notes),
         )
 
@@ -147,7 +145,7 @@ class AlertExplainer:
         """Return the stored alerts, or those of a replay up to the instant."""
         if is_now:
             return {each.alert.rule: each.alert for each in await self._parts.alerts.list_of(job)}
-        result = replay(prepared.definitions, prepared.given(prepared.definitions))
+        result = await asyncio.to_thread(replay, prepared.definitions, prepared.given(prepared.definitions))
         return {alert.rule: alert for alert in result.alerts if alert.subject == job}
 
     async def _read_incidents(self, job: str, at: datetime) -> tuple[IncidentHistory, ...]:
@@ -167,6 +165,15 @@ class AlertExplainer:
     async def _find_failing_channels(self) -> dict[str, str]:
         states = await self._parts.outbox.list_channel_states()
         return {each.channel: each.error for each in states if each.failing_since is not None}
+
+
+def build_alert_explainer(
+    catalog: Catalog, runs: RunReads, pauses: Pauses, stored: Repositories, clock: Clock
+) -> AlertExplainer:
+    parts = ExplainerParts(
+        runs, pauses, stored.alert_rows, stored.incident_log, stored.outbox_rows, build_backtester(runs, stored)
+    )
+    return AlertExplainer(catalog, parts, clock)
 
 
 def _explain_rule(

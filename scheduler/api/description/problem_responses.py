@@ -83,7 +83,7 @@ PROBLEM_RESPONSES: Final[dict[int, ProblemResponse]] = {
 }
 """Every problem by its status."""
 
-_UNPROCESSABLE_PARAMETERS = frozenset({"from", "to", "continuation", "zone"})
+_UNPROCESSABLE_PARAMETERS = frozenset({"at", "from", "to", "continuation", "zone"})
 """Query parameters with rules that JSON Schema cannot express."""
 
 

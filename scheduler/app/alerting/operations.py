@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypedDict
 
 from scheduler.alerting.alerting import Alerting
+from scheduler.alerting.explanation.explaining import AlertExplainer, build_alert_explainer
 from scheduler.app.foundation import Foundation
 from scheduler.operations.alerting.channel_tests import ChannelTester
 from scheduler.operations.alerting.incidents import IncidentManager
@@ -32,6 +33,7 @@ class AlertingQueries(TypedDict):
 
     incidents: IncidentQueries
     alerts: AlertQueries
+    alert_explainer: AlertExplainer
     suppressions: SuppressionQueries
     channels: ChannelQueries
 
@@ -53,6 +55,7 @@ def build_alerting_queries(foundation: Foundation) -> AlertingQueries:
     return {
         "incidents": IncidentQueries(catalog, stored.incident_log, clock),
         "alerts": AlertQueries(catalog, stored.alert_rows),
+        "alert_explainer": build_alert_explainer(catalog, foundation.runs, foundation.pauses, stored, clock),
         "suppressions": SuppressionQueries(catalog, stored.silences, stored.requested_windows, clock),
         "channels": ChannelQueries(catalog, stored.outbox_rows, stored.undelivered),
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 from jobs.incidents.suppression.finding import SuppressionSet
 from jobs.incidents.suppression.silences import Silence
-from scheduler.alerting.explanation.explaining import AlertExplainer, ExplainerParts
+from scheduler.alerting.explanation.explaining import AlertExplainer, build_alert_explainer
 from scheduler.alerting.explanation.values import AlertExplanation
 from scheduler.alerting.replay.definitions import ReplayDefinitions
 from scheduler.alerting.replay.history import JobHistory
@@ -31,16 +31,10 @@ async def explain(
 
 
 def explainer_of(time: StoredTime) -> AlertExplainer:
-    stored = Repositories(time.store)
-    parts = ExplainerParts(
-        Runs(time.store),
-        Pauses(time.store),
-        stored.alert_rows,
-        stored.incident_log,
-        stored.outbox_rows,
-        time.backtester,
+    catalog = Catalog(time.definitions.book.snapshot)
+    return build_alert_explainer(
+        catalog, Runs(time.store), Pauses(time.store), Repositories(time.store), time.live.clock
     )
-    return AlertExplainer(Catalog(time.definitions.book.snapshot), parts, time.live.clock)
 
 
 def silence_of(begin: datetime, end: datetime, **select: Any) -> SuppressionSet:
