@@ -1,6 +1,6 @@
 """Are runs late while notification channels hang? Jobs each 10 s on loopback; the machine should be idle.
 
-Some further jobs fail each time and notify seven channels, each of its own kind, whose servers accept connections and
+Some further jobs fail each time and notify channels of seven kinds, whose servers accept connections and
 never answer. It is measured without rules, and with them. The last line is JSON: milliseconds of start minus due
 instant, and CPU milliseconds a run.
 """
