@@ -208,18 +208,19 @@ class AlertEvaluator:
 
     async def _judge_jobs(self, jobs: Collection[str]) -> StoreError | None:
         """Judge jobs. Return the first failure of the store; it concerns no other job."""
-        semaphore, errors = asyncio.Semaphore(MAX_CONCURRENT_JUDGEMENTS), list[StoreError]()
+        waiting, errors = iter(sorted(jobs)), list[StoreError]()
 
-        async def judge_one(job: str) -> None:
-            async with semaphore:
+        async def judge_some() -> None:
+            for job in waiting:
                 try:
                     self._note(await self._jobs.judge(self.book, job, self._suspended))
                     self._unjudged.discard(job)
                 except StoreError as error:
                     self._unjudged.add(job)
                     errors.append(error)
+                await asyncio.sleep(0)  # most judgements wait for nothing, and other work must not wait for all of them
 
-        await asyncio.gather(*map(judge_one, sorted(jobs)))
+        await asyncio.gather(*(judge_some() for _ in range(min(MAX_CONCURRENT_JUDGEMENTS, len(jobs)))))
         return errors[0] if errors else None
 
     async def _judge_groups(self, names: Collection[str]) -> None:
