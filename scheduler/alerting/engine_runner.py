@@ -22,6 +22,7 @@ from jobs.incidents.engine.facts import AlertFacts
 from jobs.incidents.engine.passing import PassResult, run_pass
 from jobs.incidents.engine.step import IncidentStep
 from jobs.ports import Clock
+from scheduler.stores.alerting.large_work import run_sized
 from scheduler.stores.alerting.repository import EngineMoved, EngineRows, EngineState
 from scheduler.stores.port import StoreError
 
@@ -129,7 +130,8 @@ class EngineRunner:
         state = await self._rows.read(known)
         now = self._clock.now()
         facts = await self._facts.read_facts(now, state)
-        result = run_pass(state.open, [each.alert for each in state.alerts], facts, resolved=state.resolved)
+        alerts = [each.alert for each in state.alerts]
+        result = await run_sized(len(alerts), run_pass, state.open, alerts, facts, resolved=state.resolved)
         keys = frozenset(result.settled)
         settled = [each for each in state.alerts if each.key in keys]
         if result.steps or settled or result.expired:

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 
 from jobs.alerting.alert import Alert
 from jobs.incidents.engine.ancestry import ancestors_of
-from jobs.incidents.engine.facts import SCHEDULER
 from jobs.incidents.routing.rota import Rota
 from jobs.incidents.routing.routing import RoutingTable
 from jobs.incidents.suppression.finding import SuppressionSet
@@ -21,6 +20,7 @@ from scheduler.alerting.evaluation.due_times import DueTimes
 from scheduler.alerting.facts import DefinedFacts, describe_pause
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.catalog.catalog import JobSnapshot
+from scheduler.stores.alerting.large_work import run_sized
 from scheduler.stores.alerting.repository import EngineState
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.suppressions import StoredSuppressions
@@ -80,18 +80,24 @@ class DefinedFactsSource:
         return {job: describe_pause("", pause.reason, pause.until) for job, pause in pauses.items()}
 
     async def _read_runs(self, alerts: Iterable[Alert], state: EngineState, facts: DefinedFacts) -> None:
-        """Read the newest runs of the parents of firing alerts, and of what was held back while the program was blind.
+        """Read the newest runs of the parents of firing alerts, and of what was held back behind what is over.
 
         Runs of other processes are not known otherwise; those of an earlier process neither.
         """
+        alerts = list(alerts)
+        jobs = await run_sized(len(alerts), self._list_read, alerts, state, facts)
+        await self._due_times.read(jobs if self._shares_runs else self._due_times.list_unknown(jobs))
+
+    def _list_read(self, alerts: Iterable[Alert], state: EngineState, facts: DefinedFacts) -> set[str]:
         held = [member for incident in state.open for member in incident.open_members]
         known = {(member.key, member.fired) for member in held}
-        subjects = {member.key.subject for member in held if member.parent == SCHEDULER}
+        firing = {alert.subject for alert in alerts if alert.is_firing}
+        # They wait for a run that confirms them.
+        subjects = {member.key.subject for member in held if member.parent and member.parent not in firing}
         for alert in alerts:
             if alert.is_firing and (AlertKey(alert.subject, alert.rule), alert.number) not in known:
                 subjects.update(ancestors_of(alert.subject, facts))
-        jobs = {job for subject in subjects for job in self._jobs_of(subject)}
-        await self._due_times.read(jobs if self._shares_runs else self._due_times.list_unknown(jobs))
+        return {job for subject in subjects for job in self._jobs_of(subject)}
 
     def _jobs_of(self, subject: str) -> tuple[str, ...]:
         rules = self._book().groups.get(subject)

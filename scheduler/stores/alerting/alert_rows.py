@@ -10,6 +10,7 @@ from jobs.alerting.alert import Alert, AlertStatus
 from jobs.incidents.values import AlertKey
 from scheduler.stores.alerting.codec import ALERTS
 from scheduler.stores.alerting.keys import ALERT_PREFIX, ALERTING_PARTITION, ALERTING_TABLE, alert_key, end_of
+from scheduler.stores.alerting.large_work import run_sized
 from scheduler.stores.port import Delete, Insert, Replace, Row, Store
 from scheduler.stores.rows.paging import list_all_rows
 
@@ -42,7 +43,7 @@ class AlertRows:
         rows = await list_all_rows(
             self._store, ALERTING_TABLE, ALERTING_PARTITION, after=ALERT_PREFIX, until=end_of(ALERT_PREFIX)
         )
-        return [_read(row) for row in rows]
+        return await run_sized(len(rows), lambda: [_read(row) for row in rows])
 
     async def list_of(self, subject: str) -> list[StoredAlert]:
         """Return the alerts of a subject that are not inactive."""

@@ -25,9 +25,13 @@ from scheduler.stores.alerting.keys import (
     end_of,
     rows_prefix,
 )
+from scheduler.stores.alerting.large_work import run_sized
 from scheduler.stores.alerting.writing import build_transactions
 from scheduler.stores.port import Insert, Replace, Row, RowChanged, RowExists, Store
 from scheduler.stores.rows.paging import list_all_rows
+
+_MEMBER_LENGTH = 200
+"""Characters of a stored member, about."""
 
 
 class EngineMoved(Exception):
@@ -91,7 +95,8 @@ class EngineRows:
         Raises:
             EngineMoved: another process has written since the head was read.
         """
-        for changes in build_transactions(steps, settled, expired, head.number + 1):
+        size = sum(len(step.incident.members) + len(step.decisions) for step in steps)
+        for changes in await run_sized(size, build_transactions, steps, settled, expired, head.number + 1):
             place = (ALERTING_TABLE, ALERTING_PARTITION, HEAD_KEY, encode_head(head.number + 1, at.isoformat()))
             fence = Replace(*place, head.etag) if head.etag else Insert(*place)
             try:
@@ -115,7 +120,8 @@ async def read_incident(store: Store, row: Row) -> Incident:
         return incident
     prefix = rows_prefix(MEMBERS_PREFIX, incident.id)
     parts = await list_all_rows(store, ALERTING_TABLE, ALERTING_PARTITION, after=prefix, until=end_of(prefix))
-    return decode_incident(row.body, [part.body for part in parts])
+    bodies = [part.body for part in parts]
+    return await run_sized(sum(map(len, bodies)) // _MEMBER_LENGTH, decode_incident, row.body, bodies)
 
 
 def _read_head(row: Row) -> EngineHead:
