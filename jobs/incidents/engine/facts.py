@@ -21,8 +21,9 @@ BLIND = "blind"
 """The severity of an alert of SCHEDULER while which no alert describes its target."""
 BLIND_MARGIN = timedelta(minutes=1)
 """For which the scheduler may have been blind before its self-checks failed."""
-LONGEST_BLIND_WAIT = timedelta(minutes=5)
-"""After blindness, for which an alert that fired during it waits until its subject is checked again."""
+LONGEST_CONFIRMATION = timedelta(minutes=5)
+"""For which an alert waits until its subject is checked again, after the parent that explained it has recovered, or
+after the blindness during which it fired."""
 
 
 @fast_frozen(frozen=True, slots=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from jobs.alerting.alert import Alert, AlertStatus
 from jobs.incidents.engine.ancestry import find_failing_ancestor
-from jobs.incidents.engine.blindness import find_blind_end, unconfirmed_until
+from jobs.incidents.engine.confirming import find_end_of, is_unconfirmed
 from jobs.incidents.engine.facts import SCHEDULER, AlertFacts
 from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.values import AlertKey, Member, TransitionKind
@@ -51,26 +52,47 @@ def resolve_members(step: IncidentStep, alerts: Mapping[AlertKey, Alert], facts:
 
 
 def release_members(step: IncidentStep, failing: Collection[str], facts: AlertFacts) -> None:
-    """Remove the members that still fire although their parent recovered: each becomes a separate incident."""
+    """Remove the members that still fire although their parent recovered: each becomes a separate incident, or follows
+    another failing parent to the incident of that one.
+    """
+    incident = step.incident
+    explained = [member for member in incident.open_members if member.parent]
+    ends = {parent: find_end_of(incident, parent) for parent in {member.parent for member in explained}}
+    ancestors = {
+        member.key: find_failing_ancestor(member.key.subject, failing, facts)
+        for member in explained
+        if member.parent != SCHEDULER or ends[SCHEDULER] is not None
+    }
+    waiting = {
+        key
+        for member in explained
+        if not ancestors.get(key := member.key) and _waits(member, ends[member.parent], facts)
+    }
+    subjects = {member.key.subject for member in incident.open_members if not member.parent or member.key in waiting}
     staying = []
-    blind_end = find_blind_end(step.incident)
-    for member in step.incident.members:
-        if member.resolved_at is not None or not member.parent:
+    for member in incident.members:
+        if member.resolved_at is not None or not member.parent or member.key in waiting:
             staying.append(member)
-        elif member.parent == SCHEDULER:
-            if blind_end is None or unconfirmed_until(member, blind_end, facts) is not None:
-                staying.append(member)
-            else:
-                _release(step, member, "still fails although the scheduler is not blind any more", facts)
-        elif ancestor := find_failing_ancestor(member.key.subject, failing, facts):
+        elif (ancestor := ancestors[member.key]) in subjects:
             staying.append(replace(member, parent=ancestor))
+        elif ancestor:
+            text = f"{member.key.subject} fails behind {ancestor}: no separate notification"
+            step.decide("moved_to_parent", facts.now, text, key=member.key, parent=ancestor)
         else:
-            _release(step, member, f"still fails although {member.parent} recovered", facts)
+            _release(step, member, facts)
     step.set(members=tuple(staying))
 
 
-def _release(step: IncidentStep, member: Member, reason: str, facts: AlertFacts) -> None:
-    text = f"{member.key.subject} {reason}"
+def _waits(member: Member, end: datetime | None, facts: AlertFacts) -> bool:
+    """Return whether a member without a failing ancestor stays: the scheduler is blind, or a run must confirm it."""
+    if end is None:
+        return member.parent == SCHEDULER
+    return is_unconfirmed(member, end, facts)
+
+
+def _release(step: IncidentStep, member: Member, facts: AlertFacts) -> None:
+    recovery = "the scheduler is not blind any more" if member.parent == SCHEDULER else f"{member.parent} recovered"
+    text = f"{member.key.subject} still fails although {recovery}"
     step.add_transition(TransitionKind.LEFT, facts.now, text, key=member.key)
     step.decide("left_parent", facts.now, f"{text}: it becomes a separate incident", key=member.key)
 

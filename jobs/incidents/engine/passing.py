@@ -12,8 +12,8 @@ from datetime import datetime
 from jobs.alerting.alert import Alert, AlertStatus
 from jobs.fast_frozen import fast_frozen
 from jobs.incidents.engine.announcing import announce, announce_joined, find_suppression, notify_announced
-from jobs.incidents.engine.blindness import find_blind_end, unconfirmed_until
 from jobs.incidents.engine.candidates import Candidate, list_candidates
+from jobs.incidents.engine.confirming import confirmation_ends_at
 from jobs.incidents.engine.expiring import list_expired
 from jobs.incidents.engine.facts import AlertFacts
 from jobs.incidents.engine.flapping import record_change, settle, stable_at
@@ -113,7 +113,6 @@ def _due_at(steps: Sequence[IncidentStep], waiting: Sequence[Candidate], facts: 
 
 
 def _unblocked_at(step: IncidentStep, facts: AlertFacts) -> datetime | None:
-    """Return when an incident stops to flap, or its members stop to wait for a run after blindness."""
-    blind_end = find_blind_end(step.incident)
-    moments = [unconfirmed_until(each, blind_end, facts) for each in step.incident.open_members]
-    return min((each for each in (stable_at(step.incident, facts), *moments) if each is not None), default=None)
+    """Return when an incident stops to flap, or its members stop to wait for a run."""
+    moments = stable_at(step.incident, facts), confirmation_ends_at(step.incident, facts)
+    return min((each for each in moments if each is not None), default=None)

@@ -44,7 +44,10 @@ def test_five_hundred_jobs_behind_one_parent_are_one_message() -> None:
     assert world.codes()["held_back_parent"] == 499
 
     world.recover("router", *children[3:])
-    world.wait(2 * MINUTE)
+    world.wait(MINUTE)
+    assert world.sent_kinds() == {"opened": 1}, "the others must be checked again"
+    world.fail(*children[:3])
+    world.wait(MINUTE)
     assert world.sent_kinds() == {"opened": 4, "resolved": 1}
     assert world.codes()["recovered_behind_parent"] == 496
 
@@ -52,6 +55,56 @@ def test_five_hundred_jobs_behind_one_parent_are_one_message() -> None:
     world.wait(MINUTE)
     assert world.sent_kinds() == {"opened": 4, "resolved": 4}
     assert not [each for each in world.incidents.values() if each.is_open]
+
+
+def test_children_that_are_checked_after_their_parent_recovered_leave_silently() -> None:
+    children = [f"child-{number}" for number in range(20)]
+    world = World(parents={child: ["router"] for child in children})
+    world.fail("router", *children)
+    world.wait(MINUTE)
+    world.recover("router")
+    for child in children:
+        world.wait(2 * SECOND)
+        world.recover(child)
+    world.wait(MINUTE)
+    assert world.sent_kinds() == {"opened": 1, "resolved": 1}
+
+
+def test_a_child_that_is_not_checked_after_its_parent_recovered_opens_after_five_minutes() -> None:
+    world = World(parents={"checkout": ["router"]})
+    world.fail("router", "checkout")
+    world.wait(MINUTE)
+    world.recover("router")
+    world.wait(5 * MINUTE - SECOND)
+    assert world.sent_kinds() == {"opened": 1}
+    world.wait(2 * SECOND)
+    assert world.sent_kinds() == {"opened": 2, "resolved": 1}
+
+
+def test_members_follow_a_parent_between_to_its_separate_incident() -> None:
+    world = World(parents={"switch": ["router"], "host": ["switch"]})
+    world.fail("router", "switch", "host")
+    world.wait(MINUTE)
+    world.recover("router")
+    world.wait(30 * SECOND)
+    assert len(world.incidents) == 1, "the switch was not checked since"
+    world.fail("switch")
+    world.wait(30 * SECOND)
+    router, switch = world.incidents.values()
+    assert (router.is_open, [each.key.subject for each in switch.open_members]) == (False, ["switch", "host"])
+    assert world.sent_kinds() == {"opened": 2, "resolved": 1}
+
+
+def test_a_child_of_two_parents_follows_the_one_that_still_fails() -> None:
+    world = World(parents={"host": ["left", "right"]})
+    world.fail("left", "right", "host")
+    world.wait(MINUTE)
+    assert len(world.incidents) == 2
+    world.recover("right")
+    world.wait(30 * SECOND)
+    left, right = sorted(world.incidents.values(), key=lambda each: each.lead.subject)
+    assert [each.key.subject for each in left.open_members] == ["left", "host"]
+    assert not right.is_open
 
 
 def test_an_alert_waits_until_its_parents_were_checked() -> None:
