@@ -146,13 +146,11 @@ class SharedProfile(EmbeddedProfile):
 
 
 class Scene:
-    """`pauses_s`: for how long each tick held the event loop at most, in seconds."""
+    """`tick_every`: seconds."""
 
     def __init__(self, program: Program, clock: SetClock, network: Network, channels: ScriptedChannels) -> None:
         self.program, self.clock, self.network, self.channels = program, clock, network, channels
-        self.is_shared = not isinstance(program, Program)
         self.tick_every = 1
-        self._due: dict[str, datetime] = {}
 
     @property
     def sent(self) -> list[tuple[str, str, str]]:
