@@ -199,7 +199,7 @@ class Scene:
 
 
 def job_of(name: str, **more: Any) -> dict[str, Any]:
-    """A job whose alert fires with the first failure, once a minute, on a host of its own name."""
+    """A job whose alert fires with the first failure, once a minute, on a host with its name."""
     check = {"kind": "http", "url": f"http://{name}.shop.example/"}
     return {
         "check": check,
