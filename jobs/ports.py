@@ -56,15 +56,24 @@ class Clock(Protocol):
 
 
 class SelfChecks(Protocol):
-    async def explain(self, error: ErrorClass, since: datetime) -> str | None:
+    def record(self, endpoint: str, error: ErrorClass | None) -> None:
+        """Take notice of the end of a run. `error`: of its last attempt."""
+        ...
+
+    async def explain(self, error: ErrorClass, since: datetime, endpoint: str = "") -> str | None:
         """Return why the scheduler itself causes such errors now, a sentence; None: they describe the target.
 
         `since`: the start of the run. The answer rests on checks that are newer. It takes a few seconds at most.
+        `endpoint`: of the target; empty if the question is not about a run.
         """
         ...
 
     async def confirms_clock(self, since: datetime) -> bool:
         """Return whether the clocks of others agree with this one; False if none is known."""
+        ...
+
+    async def confirms_way(self, since: datetime) -> bool:
+        """Return whether another host answers now; False if none is known."""
         ...
 
 

@@ -94,10 +94,12 @@ class RunExecution:
 
     async def _skip_if_blind(self, run: Run) -> Run:
         """Return the run, skipped if the scheduler itself causes its failure. With `effect: once` it has failed."""
-        checks = self._dependencies.self_checks
+        checks, endpoint = self._dependencies.self_checks, self._job.check.endpoint
+        if checks is not None and self._job.check.kind != "steps":  # whose error may be about another host
+            checks.record(endpoint, run.error)
         if checks is None or run.error is None or not run.outcome.down or self._job.effect == "once":
             return run
-        cause = await checks.explain(run.error, run.started_at)
+        cause = await checks.explain(run.error, run.started_at, endpoint)
         return run if cause is None else blind_run(run, cause)
 
     # --- circuit ---

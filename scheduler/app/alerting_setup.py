@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from config.own_services import list_own_services
 from jobs.alerting.subject import SecretExpiryFact
 from jobs.definition import JobDefinition
+from jobs.ports import SelfChecks
+from jobs.running.self_checks.peers import PeerChecks
 from jobs.running.self_checks.references import ReferenceChecks, parse_references
 from scheduler.alerting.alerting import Alerting, Notified
 from scheduler.alerting.channel_testing import ChannelTestSender
@@ -40,14 +43,17 @@ FIRST_ROTA_WAIT = 2.0
 """Seconds for which the first pass of a process waits for a calendar."""
 
 
-def build_self_checks(foundation: Foundation, setup: CheckSetup) -> ReferenceChecks:
-    """Return what decides whether the scheduler itself is blind."""
-    references = parse_references(foundation.settings.self_checks.references)
-    return ReferenceChecks(references, setup.checks, foundation.clock)
+def build_self_checks(foundation: Foundation, setup: CheckSetup) -> SelfChecks:
+    """Return what decides whether the scheduler itself is blind: the references of the settings, or all hosts."""
+    settings, catalog = foundation.settings, foundation.catalog
+    if settings.self_checks.references:
+        return ReferenceChecks(parse_references(settings.self_checks.references), setup.checks, foundation.clock)
+    own = parse_references(list_own_services(settings))
+    return PeerChecks(own, lambda: (entry.job.check for entry in catalog.snapshot), setup.checks, foundation.clock)
 
 
 def build_alerting(
-    foundation: Foundation, setup: CheckSetup, self_checks: ReferenceChecks, secrets: SecretMonitor
+    foundation: Foundation, setup: CheckSetup, self_checks: SelfChecks, secrets: SecretMonitor
 ) -> Alerting:
     """Return alerting; the stack of the foundation closes it."""
     notified = Notified()
@@ -89,7 +95,7 @@ def build_alerting(
 
 def _build_evaluation(
     foundation: Foundation,
-    self_checks: ReferenceChecks,
+    self_checks: SelfChecks,
     secrets: SecretMonitor,
     due_times: DueTimes,
     windows: WindowPauses,

@@ -1,14 +1,15 @@
 """Checks the references and caches their results, so that a storm of failures checks them once.
 
-Created by scheduler.app.worker_setup with the targets of the settings.
+Created by scheduler.app.alerting_setup with the targets of the settings, and by peers.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 
 from jobs.checks.clock import PhaseClock
 from jobs.checks.port import AttemptContext, Check
@@ -37,29 +38,38 @@ def parse_references(addresses: Iterable[str]) -> list[Target]:
 
 
 class ReferenceChecks:
-    """Implements SelfChecks by targets that answer whenever the scheduler can reach anything."""
+    """Implements SelfChecks by targets that answer whenever the scheduler can reach anything.
 
-    def __init__(self, targets: Sequence[Target], checks: Mapping[str, Check], clock: Clock) -> None:
-        self._targets = tuple(targets)
+    `targets`: a function chooses them before each check.
+    """
+
+    def __init__(
+        self, targets: Sequence[Target] | Callable[[], Sequence[Target]], checks: Mapping[str, Check], clock: Clock
+    ) -> None:
+        self._list_targets = targets if callable(targets) else partial(tuple, targets)
         self._checks = checks
         self._clock = clock
         self._results: tuple[ReferenceResult, ...] = ()
         self._checked_at: datetime | None = None
         self._lock = asyncio.Lock()
 
-    async def explain(self, error: ErrorClass, since: datetime) -> str | None:
-        if not self._targets:
-            return None
-        return find_blindness(error, await self._current_results(since))
+    def record(self, endpoint: str, error: ErrorClass | None) -> None:
+        """Do nothing: the references decide alone."""
+
+    async def explain(self, error: ErrorClass, since: datetime, endpoint: str = "") -> str | None:
+        return find_blindness(error, await self.check(since))
 
     async def confirms_clock(self, since: datetime) -> bool:
-        return bool(self._targets) and is_clock_confirmed(await self._current_results(since))
+        return is_clock_confirmed(await self.check(since))
 
-    async def _current_results(self, since: datetime) -> tuple[ReferenceResult, ...]:
+    async def confirms_way(self, since: datetime) -> bool:
+        return any(each.error is None for each in await self.check(since))
+
+    async def check(self, since: datetime) -> tuple[ReferenceResult, ...]:
         """Return results that are newer than `since` and at most MAX_RESULT_AGE old. Concurrent callers share them."""
         async with self._lock:
             if not self._is_current(since):
-                self._results = tuple(await asyncio.gather(*map(self._check, self._targets)))
+                self._results = tuple(await asyncio.gather(*map(self._check, self._list_targets())))
                 self._checked_at = self._clock.now()
             return self._results
 

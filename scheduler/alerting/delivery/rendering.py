@@ -90,12 +90,16 @@ class StoredIncidentRenderer:
         return make_digest(entries, last.channel, last.due_at, zone, earlier)
 
     async def _find_transition(self, notification: Notification) -> Transition:
-        after = ""
+        """Return the transition. That of an announcement is the opening: others of the same pass are about members."""
+        after, is_announcement = "", notification.kind in (TransitionKind.OPENED, TransitionKind.REOPENED)
+        opening: Transition | None = None
         while True:
             page = await self._incidents.list_transitions(notification.incident, limit=_PAGE, after=after)
             for transition in page.entries:
+                if transition.kind is notification.kind:
+                    opening = transition
                 if transition.number == notification.number:
-                    return transition
+                    return opening if is_announcement and opening is not None else transition
             if not page.continuation:
                 # An announcement can be later than its transition, and has its number; else a description is enough.
                 text = notification.kind.replace("_", " ")
