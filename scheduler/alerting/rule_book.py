@@ -31,6 +31,8 @@ if TYPE_CHECKING:  # loads pydantic models
 
 BLIND_KEY = AlertKey(SCHEDULER, BLIND)
 """The alert that fires while the scheduler itself cannot reach anything, or its clock is wrong."""
+IDENTITY_KEY = AlertKey(SCHEDULER, "identity")
+"""The alert that fires while the scheduler obtains no tokens or no secrets. Only jobs that use them are affected."""
 GROUP_KIND = "group"
 NO_RULES = CompiledRules(())
 
@@ -138,7 +140,7 @@ class RuleBook:
 
     def _make_policy(self, key: AlertKey) -> AlertPolicy | None:
         severities = self._alerting.severities
-        if key == BLIND_KEY:
+        if key in (BLIND_KEY, IDENTITY_KEY):
             return AlertPolicy(severity=BLIND, rank=severities[BLIND].rank)
         rule = self.rule_of(key)
         if rule is None:

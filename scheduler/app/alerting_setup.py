@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 from config.own_services import list_own_services
 from jobs.alerting.subject import SecretExpiryFact
 from jobs.definition import JobDefinition
 from jobs.ports import SelfChecks
+from jobs.running.self_checks.credentials import CredentialChecks
+from jobs.running.self_checks.own_checks import OwnChecks
 from jobs.running.self_checks.peers import PeerChecks
 from jobs.running.self_checks.references import ReferenceChecks, parse_references
+from jobs.targets import Target
 from scheduler.alerting.alerting import Alerting, Notified
 from scheduler.alerting.channel_testing import ChannelTestSender
 from scheduler.alerting.daily_tests import DailyTests
@@ -45,11 +49,17 @@ FIRST_ROTA_WAIT = 2.0
 
 def build_self_checks(foundation: Foundation, setup: CheckSetup) -> SelfChecks:
     """Return what decides whether the scheduler itself is blind: the references of the settings, or all hosts."""
-    settings, catalog = foundation.settings, foundation.catalog
+    settings, catalog, checks, clock = foundation.settings, foundation.catalog, setup.checks, foundation.clock
+
+    def list_targets() -> Iterator[Target]:
+        return (entry.job.check for entry in catalog.snapshot if entry.job.enabled)
+
+    network: SelfChecks
     if settings.self_checks.references:
-        return ReferenceChecks(parse_references(settings.self_checks.references), setup.checks, foundation.clock)
-    own = parse_references(list_own_services(settings))
-    return PeerChecks(own, lambda: (entry.job.check for entry in catalog.snapshot), setup.checks, foundation.clock)
+        network = ReferenceChecks(parse_references(settings.self_checks.references), checks, clock)
+    else:
+        network = PeerChecks(parse_references(list_own_services(settings)), list_targets, checks, clock)
+    return OwnChecks(network, CredentialChecks(list_targets, foundation.identity, setup.secrets))
 
 
 def build_alerting(

@@ -116,3 +116,22 @@ async def test_channels_of_the_scheduler_are_those_of_all_rules_without_a_route(
         scene.network.outage = ErrorClass.CONNECT_TIMEOUT
         await pass_minutes(scene, 2)
         assert scene.sent == [("team", "opened", "scheduler")]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+async def test_without_an_identity_jobs_that_need_none_are_announced_as_ever(tmp_path: Path, shared: bool) -> None:
+    def bearing(number: int) -> dict[str, object]:
+        auth = {"kind": "bearer", "token": {"secret": f"token-{number}"}}
+        return job_of(f"api-{number}", check={"kind": "http", "url": f"https://api-{number}.example/", "auth": auth})
+
+    names = [f"api-{number}" for number in range(3)]
+    jobs = {"shop-0": job_of("shop-0"), **{name: bearing(number) for number, name in enumerate(names)}}
+    async with alerting_program(tmp_path, jobs, shared=shared) as scene:
+        scene.network.down(*names, error=ErrorClass.SECRET_UNAVAILABLE)
+        await pass_minutes(scene, 2, list(jobs))
+        assert kinds(scene) == [("opened", "scheduler")]
+        assert "the scheduler obtains no secret: " in scene.channels.messages[0].message.text
+
+        scene.network.down("shop-0")
+        await pass_minutes(scene, 2, list(jobs))
+        assert kinds(scene)[1:] == [("opened", "shop-0")]

@@ -21,5 +21,5 @@ def find_blind_since(firing: Iterable[Alert], facts: AlertFacts) -> datetime | N
 
 
 def _is_blinding(alert: Alert, facts: AlertFacts) -> bool:
-    policy = facts.policy_of(AlertKey(alert.subject, alert.rule)) if alert.subject == SCHEDULER else None
-    return policy is not None and policy.severity == BLIND
+    key = AlertKey(alert.subject, alert.rule)
+    return key == AlertKey(SCHEDULER, BLIND) and facts.policy_of(key) is not None

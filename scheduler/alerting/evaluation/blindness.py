@@ -6,20 +6,26 @@ It resolves when the self-checks find nothing any more.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from jobs.alerting.alert import Alert, Verdict, advance
+from jobs.incidents.values import AlertKey
 from jobs.ports import Clock, SelfChecks
+from jobs.running.self_checks.credentials import CREDENTIAL_ERRORS, NO_CREDENTIALS
 from jobs.runs import Run
 from jobs.runs.error_classes import ErrorClass
-from scheduler.alerting.evaluation.clock_watch import ClockWatch
+from scheduler.alerting.evaluation.clock_watch import WRONG_CLOCK, ClockWatch
 from scheduler.alerting.evaluation.known_alerts import KnownAlerts
-from scheduler.alerting.rule_book import BLIND_KEY
+from scheduler.alerting.rule_book import BLIND_KEY, IDENTITY_KEY
 
 CHECK_INTERVAL = 10.0
 """Seconds between self-checks while the scheduler is blind."""
-OTHERS_WAIT = timedelta(minutes=1)
-"""A process that was not blind resolves the alert of another one after this time: that one may have ended."""
+EVIDENCE_INTERVAL = timedelta(seconds=30)
+"""Between two changes of the alert that record that runs are still blind."""
+QUIET_TIME = timedelta(seconds=90)
+"""Without a blind run. Then it is over if no self-check of this process can decide it: the others may have ended."""
 _PROBED_ERRORS = (ErrorClass.DNS_FAILURE, ErrorClass.CONNECT_TIMEOUT, ErrorClass.TLS_CERTIFICATE)
 
 
@@ -38,40 +44,65 @@ class BlindnessWatch:
         """A blind run that could not be recorded."""
 
     async def record_blind_run(self, run: Run) -> bool:
-        """Let the alert fire because of a run that could not be judged. Return whether it has changed."""
-        self._was_blind, self._unrecorded = True, run
+        """Let an alert fire because of a run that could not be judged. Return whether it has changed."""
         cause = run.message.removeprefix("Not judged: ").partition(". The last attempt:")[0]
-        has_changed = await self._change(Verdict(True, cause, run.started_at))
+        key = IDENTITY_KEY if cause.startswith(NO_CREDENTIALS) else BLIND_KEY
+        self._was_blind, self._unrecorded = self._was_blind or key == BLIND_KEY, run
+        has_changed = False
+        if self._alerts.find(key).is_firing:
+            await self._extend(key, run.finished_at)
+        else:
+            has_changed = await self._change(key, Verdict(True, cause, run.started_at))
         self._unrecorded = None
         return has_changed
 
     async def tick(self) -> bool:
-        """Watch the clock, and find the end of blindness. Return whether the alert has changed."""
+        """Watch the clock, and find the end of blindness. Return whether an alert has changed."""
         if self._unrecorded is not None:
             return await self.record_blind_run(self._unrecorded)
         now, monotonic = self._clock.now(), self._clock.monotonic()
-        alert = self._alerts.find(BLIND_KEY)
+        is_blind = self._alerts.find(BLIND_KEY).is_firing
         cause = self._clock_watch.find_cause(now, monotonic)
-        if cause:
-            self._was_blind = True
-            if not alert.is_firing:
-                return await self._change(Verdict(True, cause, now))
-        if not alert.is_firing or monotonic < self._check_at or not self._can_resolve(alert, now):
+        self._was_blind = self._was_blind or bool(cause)
+        if cause and not is_blind:
+            return await self._change(BLIND_KEY, Verdict(True, cause, now))
+        if monotonic < self._check_at or not (is_blind or self._alerts.find(IDENTITY_KEY).is_firing):
             return False
         self._check_at = monotonic + CHECK_INTERVAL
-        if await self._find_cause(now) or (cause and not await self._is_clock_confirmed(now)):
+        has_changed = is_blind and await self._end_blindness(cause, now)
+        return await self._end_missing_identity(now) or has_changed
+
+    async def _end_blindness(self, cause: str, now: datetime) -> bool:
+        """`cause`: what is wrong with the clock of this process, empty if nothing is."""
+        if await self._find_cause(_PROBED_ERRORS, now) or (cause and not await self._is_clock_confirmed(now)):
+            await self._extend(BLIND_KEY, now)
+            return False
+        if not cause and not await self._is_over(self._alerts.find(BLIND_KEY), now):
             return False
         self._clock_watch.accept(self._clock.now(), self._clock.monotonic())
         self._was_blind = False
-        return await self._change(Verdict(False))
+        return await self._change(BLIND_KEY, Verdict(False))
 
-    def _can_resolve(self, alert: Alert, now: datetime) -> bool:
-        return self._was_blind or alert.changed_at is None or now - alert.changed_at >= OTHERS_WAIT
+    async def _end_missing_identity(self, now: datetime) -> bool:
+        alert = self._alerts.find(IDENTITY_KEY)
+        if not alert.is_firing or await self._find_cause(CREDENTIAL_ERRORS, now):
+            return False
+        return await self._change(IDENTITY_KEY, Verdict(False))
 
-    async def _find_cause(self, now: datetime) -> str:
+    async def _is_over(self, alert: Alert, now: datetime) -> bool:
+        """Return whether another host answers, or no run was blind for a while, in whatever process.
+
+        The network and the clock of another process cannot be judged here: that process repeats the evidence.
+        """
+        can_judge = self._was_blind and not alert.evidence.startswith(WRONG_CLOCK)
+        if can_judge and (self._self_checks is None or await self._self_checks.confirms_way(now)):
+            return True
+        return alert.met_since is None or abs(now - alert.met_since) >= QUIET_TIME
+
+    async def _find_cause(self, errors: Iterable[ErrorClass], now: datetime) -> str:
         if self._self_checks is None:
             return ""
-        for error in _PROBED_ERRORS:
+        for error in errors:
             if cause := await self._self_checks.explain(error, now):
                 return cause
         return ""
@@ -80,8 +111,19 @@ class BlindnessWatch:
         """Return whether other clocks agree with this one."""
         return self._self_checks is not None and await self._self_checks.confirms_clock(now)
 
-    async def _change(self, verdict: Verdict) -> bool:
+    async def _extend(self, key: AlertKey, at: datetime) -> None:
+        """Record that an alert is still right, seldom."""
+        known = self._alerts.find(key).met_since
+        if known is None or abs(at - known) >= EVIDENCE_INTERVAL:
+            await self._alerts.change(key, lambda each: _extend(each, at))
+
+    async def _change(self, key: AlertKey, verdict: Verdict) -> bool:
         def decide(alert: Alert) -> Alert:
             return advance(alert, verdict, self._clock.now())
 
-        return await self._alerts.change(BLIND_KEY, decide) is not None
+        return await self._alerts.change(key, decide) is not None
+
+
+def _extend(alert: Alert, at: datetime) -> Alert:
+    """Record that the condition is still met at an instant."""
+    return replace(alert, met_since=at) if alert.is_firing else alert

@@ -13,6 +13,8 @@ MAX_JUMP = timedelta(minutes=2)
 """Between two ticks. Time services correct a running clock by less."""
 ACCEPTED_AFTER = timedelta(minutes=30)
 """By then a clock that nothing contradicts counts as correct: it was perhaps corrected."""
+WRONG_CLOCK = "the clock of the scheduler"
+"""The beginning of each cause."""
 
 
 class ClockWatch:
@@ -38,7 +40,7 @@ class ClockWatch:
             self._started_at, self._wrong_since = started_at, None
             return ""
         direction = "back" if jump < timedelta() else "forward"
-        return f"the clock of the scheduler was set {direction} by {describe_span(abs(jump).total_seconds())}"
+        return f"{WRONG_CLOCK} was set {direction} by {describe_span(abs(jump).total_seconds())}"
 
     def accept(self, now: datetime, monotonic: float) -> None:
         """Trust the clock: another one agrees with it."""

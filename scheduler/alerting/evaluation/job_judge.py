@@ -24,7 +24,7 @@ from scheduler.alerting.evaluation.fact_reader import FactReader
 from scheduler.alerting.evaluation.history import SampleReader
 from scheduler.alerting.evaluation.known_alerts import KnownAlerts
 from scheduler.alerting.evaluation.silent_jobs import SilentJobs
-from scheduler.alerting.rule_book import BLIND_KEY, RuleBook
+from scheduler.alerting.rule_book import BLIND_KEY, IDENTITY_KEY, RuleBook
 from scheduler.stores.pauses import Pauses
 
 MAX_REPETITIONS = 3
@@ -141,7 +141,7 @@ class JobJudge:
         ended = Verdict(False, "the rule, or its job, was removed")
         for alert in self._alerts.list_of(subject):
             key = AlertKey(alert.subject, alert.rule)
-            if alert.is_active and key != BLIND_KEY and book.rule_of(key) is None:
+            if alert.is_active and key not in (BLIND_KEY, IDENTITY_KEY) and book.rule_of(key) is None:
                 has_changed |= await self._alerts.change(key, lambda each: advance(each, ended, now)) is not None
         return has_changed
 
