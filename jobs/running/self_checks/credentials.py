@@ -14,6 +14,7 @@ from jobs.model_base import find_secret_names
 from jobs.ports import Secrets, Tokens
 from jobs.runs import ErrorClass
 from jobs.targets import Target
+from jobs.targets.auth import ManagedIdentityAuth
 
 NO_CREDENTIALS = "the scheduler obtains no "
 """The beginning of each cause."""
@@ -69,4 +70,4 @@ async def _find_failure(name: str, request: Callable[[str], Awaitable[str]]) -> 
 
 def _scope_of(target: Target) -> str:
     auth = getattr(target, "auth", None)
-    return str(auth.scope) if getattr(auth, "kind", "") == "managed_identity" else ""
+    return auth.scope if isinstance(auth, ManagedIdentityAuth) else ""

@@ -127,8 +127,14 @@ class FakeSelfChecks:
         self.cause = ""
         self.is_clock_right = True
 
-    async def explain(self, error: ErrorClass, since: datetime) -> str | None:
+    def record(self, endpoint: str, error: ErrorClass | None) -> None:
+        """Not needed: `cause` decides."""
+
+    async def explain(self, error: ErrorClass, since: datetime, endpoint: str = "") -> str | None:
         return self.cause
+
+    async def confirms_way(self, now: datetime) -> bool:
+        return not self.cause
 
     async def confirms_clock(self, now: datetime) -> bool:
         return self.is_clock_right
