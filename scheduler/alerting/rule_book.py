@@ -21,7 +21,7 @@ from jobs.alerting.evaluation import CompiledRules
 from jobs.alerting.rule import AlertRule
 from jobs.definition import JobDefinition
 from jobs.definition.alerting.job_alerts import rules_of
-from jobs.incidents.engine.facts import BLIND, SCHEDULER, AlertPolicy, EscalationStep, FlappingLimit
+from jobs.incidents.engine.facts import BLIND, IDENTITY, SCHEDULER, AlertPolicy, EscalationStep, FlappingLimit
 from jobs.incidents.suppression.subjects import AlertSubject
 from jobs.incidents.values import AlertKey
 from scheduler.catalog.catalog import JobSnapshot
@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # loads pydantic models
 
 BLIND_KEY = AlertKey(SCHEDULER, BLIND)
 """The alert that fires while the scheduler itself cannot reach anything, or its clock is wrong."""
-IDENTITY_KEY = AlertKey(SCHEDULER, "identity")
+IDENTITY_KEY = AlertKey(SCHEDULER, IDENTITY)
 """The alert that fires while the scheduler obtains no tokens or no secrets. Only jobs that use them are affected."""
 GROUP_KIND = "group"
 NO_RULES = CompiledRules(())

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from jobs.alerting.alert import Alert
-from jobs.incidents.engine.facts import BLIND, BLIND_MARGIN, SCHEDULER, AlertFacts
+from jobs.incidents.engine.facts import BLIND, BLIND_MARGIN, IDENTITY, SCHEDULER, AlertFacts
 from jobs.incidents.values import AlertKey
 
 
@@ -21,5 +21,7 @@ def find_blind_since(firing: Iterable[Alert], facts: AlertFacts) -> datetime | N
 
 
 def _is_blinding(alert: Alert, facts: AlertFacts) -> bool:
-    key = AlertKey(alert.subject, alert.rule)
-    return key == AlertKey(SCHEDULER, BLIND) and facts.policy_of(key) is not None
+    if alert.subject != SCHEDULER or alert.rule == IDENTITY:
+        return False
+    policy = facts.policy_of(AlertKey(alert.subject, alert.rule))
+    return policy is not None and policy.severity == BLIND

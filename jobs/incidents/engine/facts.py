@@ -19,6 +19,8 @@ SCHEDULER = "scheduler"
 """The subject of alerts about the scheduler itself."""
 BLIND = "blind"
 """The severity of an alert of SCHEDULER while which no alert describes its target."""
+IDENTITY = "identity"
+"""The rule of an alert of SCHEDULER which is not about the network or the clock: it explains no other alert."""
 BLIND_MARGIN = timedelta(minutes=1)
 """For which the scheduler may have been blind before its self-checks failed."""
 LONGEST_CONFIRMATION = timedelta(minutes=5)
