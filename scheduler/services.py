@@ -17,6 +17,7 @@ from scheduler.identity.tags import Tags
 from scheduler.operations import Operations
 from scheduler.queries.alerting.alerts import AlertQueries
 from scheduler.queries.alerting.channels import ChannelQueries
+from scheduler.queries.alerting.downtime import DowntimeReader
 from scheduler.queries.alerting.incidents import IncidentQueries
 from scheduler.queries.alerting.suppressions import SuppressionQueries
 from scheduler.queries.audit import AuditQueries
@@ -53,6 +54,7 @@ class Services:
     definitions: DefinitionReviewer
     heartbeats: HeartbeatQueries
     uptimes: UptimeReader
+    downtimes: DowntimeReader
     stats: StatsReader
     circuits: CircuitQueries
     rate_limits: RateLimits

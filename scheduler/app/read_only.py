@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from scheduler.catalog.composition import JobSources
     from scheduler.operations.api_keys import ApiKeyManager
     from scheduler.queries.alerting.channels import ChannelQueries
+    from scheduler.queries.alerting.downtime import DowntimeReader
     from scheduler.queries.alerting.incidents import IncidentQueries
     from scheduler.queries.alerting.suppressions import SuppressionQueries
     from scheduler.queries.audit import AuditQueries
@@ -150,6 +151,20 @@ class ReadOnlyProgram:
 
         return UptimeReader(
             self._catalog, self._runs, self.clock, self._settings.rollups.age, self._settings.retention.age
+        )
+
+    @cached_property
+    def downtimes(self) -> DowntimeReader:
+        from scheduler.queries.alerting.downtime import DowntimeReader
+
+        stored = self._repositories
+        return DowntimeReader(
+            self._catalog,
+            stored.incident_log,
+            stored.changes,
+            stored.requested_windows,
+            self.clock,
+            self._settings.alerting.age,
         )
 
     @cached_property

@@ -40,6 +40,7 @@ COMMANDS = {
     "changes": CommandEntry("changes", "changes", Needs.STORE),
     "heartbeat": CommandEntry("heartbeat", "heartbeat", Needs.USABLE),
     "uptime": CommandEntry("statistics.uptime", "uptime", Needs.STORE),
+    "downtime": CommandEntry("statistics.downtime", "downtime", Needs.USABLE),
     "stats": CommandEntry("statistics.stats", "stats", Needs.ALL_JOBS),
     "export": CommandEntry("statistics.export", "export", Needs.ALL_JOBS),
     "pause": CommandEntry("pause", "pause", Needs.USABLE),

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from jobs.errors import ScheduleError
+from jobs.incidents.suppression.periods.spans import Span
 from jobs.problems import make_printable
 from jobs.schedules.time_zones.time_zone import load_time_zone
 from scheduler.queries.time_range import InvalidTimeRange, TimeRange, parse_time_range
 
 WINDOWS = {"24h": timedelta(days=1), **{f"{days}d": timedelta(days=days) for days in (7, 30, 90, 365)}}
 DEFAULT_WINDOW = "24h"
+DEFAULT_SPAN = "30d"
 ZONE_PATTERN = r"^[A-Za-z][A-Za-z0-9_+/-]{0,59}$"
 MONTH_PATTERN = r"^(19[7-9][0-9]|2[01][0-9]{2})-(0[1-9]|1[0-2])$"
 HOUR = timedelta(hours=1)
@@ -106,6 +108,20 @@ def parse_period(window: str | None, within: TimeRange, now: datetime, oldest: d
         until = now if within.until is None else within.until + _MILLISECOND
         return Period.covering(within.since or oldest, until)
     return Period.covering(now - WINDOWS[window or DEFAULT_WINDOW], now)
+
+
+def parse_span(window: str | None, within: TimeRange, now: datetime) -> Span:
+    """Return the same to the instant, and without both, the last DEFAULT_SPAN. Of a range without a beginning, it is
+    that long.
+
+    Raises:
+        InvalidTimeRange: a window and a range are given.
+    """
+    if within.is_bounded and window is not None:
+        raise InvalidTimeRange("window", "a window cannot be combined with from, to or month", "omit one of them")
+    until = now if within.until is None else within.until + _MILLISECOND
+    since = until - WINDOWS[window or DEFAULT_SPAN] if within.since is None else within.since
+    return Span(min(since, until), until)
 
 
 def hour_of(instant: datetime) -> datetime:

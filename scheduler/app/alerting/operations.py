@@ -14,6 +14,7 @@ from scheduler.operations.alerting.undelivered import UndeliveredManager
 from scheduler.operations.alerting.windows import WindowManager
 from scheduler.queries.alerting.alerts import AlertQueries
 from scheduler.queries.alerting.channels import ChannelQueries
+from scheduler.queries.alerting.downtime import DowntimeReader
 from scheduler.queries.alerting.incidents import IncidentQueries
 from scheduler.queries.alerting.suppressions import SuppressionQueries
 
@@ -36,6 +37,7 @@ class AlertingQueries(TypedDict):
     alert_explainer: AlertExplainer
     suppressions: SuppressionQueries
     channels: ChannelQueries
+    downtimes: DowntimeReader
 
 
 def build_alerting_operations(foundation: Foundation, alerting: Alerting) -> AlertingOperations:
@@ -58,4 +60,12 @@ def build_alerting_queries(foundation: Foundation) -> AlertingQueries:
         "alert_explainer": build_alert_explainer(catalog, foundation.runs, foundation.pauses, stored, clock),
         "suppressions": SuppressionQueries(catalog, stored.silences, stored.requested_windows, clock),
         "channels": ChannelQueries(catalog, stored.outbox_rows, stored.undelivered),
+        "downtimes": DowntimeReader(
+            catalog,
+            stored.incident_log,
+            stored.changes,
+            stored.requested_windows,
+            clock,
+            foundation.settings.alerting.age,
+        ),
     }

@@ -25,6 +25,7 @@ from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.health.report import Health, HealthStatus, PartHealth
 from scheduler.queries.alerting.alerts import AlertQueries
 from scheduler.queries.alerting.channels import ChannelQueries
+from scheduler.queries.alerting.downtime import DowntimeReader
 from scheduler.queries.alerting.incidents import IncidentQueries
 from scheduler.queries.alerting.suppressions import SuppressionQueries
 from scheduler.queries.audit import AuditQueries
@@ -92,6 +93,9 @@ class ApiClient:
             definitions=ProgramDefinitionReviewer(self.shop.secrets, Guard(TargetRules()), Bindings()),
             heartbeats=HeartbeatQueries(catalog, self.shop.heartbeats, self.shop.beats, self.shop.pauses, clock),
             uptimes=UptimeReader(catalog, runs, clock, 400 * 86400.0, 30 * 86400.0),
+            downtimes=DowntimeReader(
+                catalog, stored.incident_log, self.shop.changes, stored.requested_windows, clock, 400 * 86400.0
+            ),
             stats=StatsReader(catalog, runs, clock, 400 * 86400.0, 30 * 86400.0),
             circuits=self.shop.circuits,
             idempotency=Repositories(self.shop.store).idempotency,

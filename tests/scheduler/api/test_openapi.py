@@ -43,6 +43,7 @@ from scheduler.api.models.jobs import JobDetail, JobList
 from scheduler.api.models.runs import RunList, RunModel
 from scheduler.api.models.secrets import SecretList, SecretModel
 from scheduler.api.models.states.changes import ChangeListModel
+from scheduler.api.models.statistics.downtime import DowntimeModel
 from scheduler.api.models.statistics.stats import JobStatsModel, SelectionStatsModel
 from scheduler.api.models.statistics.uptime import UptimeModel
 from scheduler.api.models.watchdog import WatchdogModel
@@ -75,6 +76,7 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("get", "/api/exports/stats"): None,
     ("get", "/api/stats"): SelectionStatsModel,
     ("get", "/api/jobs/{name}/stats"): JobStatsModel,
+    ("get", "/api/jobs/{name}/downtime"): DowntimeModel,
     ("get", "/api/audit/head"): AuditHeadModel,
     ("get", "/api/alerts"): AlertListModel,
     ("get", "/api/channels"): ChannelListModel,
@@ -348,6 +350,7 @@ def _references(node: Any) -> Iterator[str]:
         ("/api/health/live", LiveModel),
         ("/api/jobs", JobList),
         ("/api/jobs/checkout", JobDetail),
+        ("/api/jobs/checkout/downtime", DowntimeModel),
         ("/api/jobs/checkout/uptime", UptimeModel),
         ("/api/jobs/checkout/stats", JobStatsModel),
         ("/api/stats?tag=team", SelectionStatsModel),

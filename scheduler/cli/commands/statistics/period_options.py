@@ -1,4 +1,4 @@
-"""The period of `stats` and `export` as options. One that cannot be read ends the command with 2."""
+"""The period of `stats`, `downtime` and `export` as options. One that cannot be read ends the command with 2."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from scheduler.cli.output import fail
 
 if TYPE_CHECKING:
+    from jobs.incidents.suppression.periods.spans import Span
     from scheduler.queries.periods import Period
     from scheduler.queries.selection import JobSelection
     from scheduler.queries.time_range import TimeRange
@@ -50,12 +51,25 @@ class PeriodOptions(NamedTuple):
 
     def parse_period(self, oldest: datetime) -> Period:
         """`oldest`: the beginning of a range without one."""
-        from scheduler.queries.periods import WINDOWS, parse_period
+        from scheduler.queries.periods import parse_period
+
+        self._check_window()
+        within = self.parse_range()
+        return _or_fail(lambda: parse_period(self.window, within, datetime.now(UTC), oldest))
+
+    def parse_span(self) -> Span:
+        """Return the period without rounding."""
+        from scheduler.queries.periods import parse_span
+
+        self._check_window()
+        within = self.parse_range()
+        return _or_fail(lambda: parse_span(self.window, within, datetime.now(UTC)))
+
+    def _check_window(self) -> None:
+        from scheduler.queries.periods import WINDOWS
 
         if self.window is not None and self.window not in WINDOWS:
             fail(f"--window: expected one of {', '.join(WINDOWS)}, got {self.window!r}")
-        within = self.parse_range()
-        return _or_fail(lambda: parse_period(self.window, within, datetime.now(UTC), oldest))
 
 
 def parse_selection_options(names: list[str] | None, tags: list[str] | None) -> JobSelection:

@@ -65,6 +65,7 @@ LIMITED_ROUTES: Final[dict[str, int]] = {
     "GET /api/jobs/{name}/changes": _OBJECT_OF_OTHERS,
     "GET /api/jobs/{name}/heartbeat": _OBJECT_OF_OTHERS,
     "GET /api/jobs/{name}/stats": _OBJECT_OF_OTHERS,
+    "GET /api/jobs/{name}/downtime": _OBJECT_OF_OTHERS,
     "GET /api/jobs/{name}/uptime": _OBJECT_OF_OTHERS,
     "GET /api/runs/{run_id}": _OBJECT_OF_OTHERS,
     "POST /api/runs/{run_id}/cancel": _OBJECT_OF_OTHERS,

@@ -92,6 +92,7 @@ async def test_statistics_are_those_of_the_jobs_of_the_caller(client: ApiClient)
         f"/api/runs?job={THEIRS}",
         f"/api/dead-letters?job={THEIRS}",
         f"/api/dead-letters/{LETTERS[THEIRS]}",
+        f"/api/jobs/{THEIRS}/downtime",
         f"/api/jobs/{THEIRS}/uptime",
         f"/api/jobs/{THEIRS}/stats",
         f"/api/jobs/{THEIRS}/changes",
