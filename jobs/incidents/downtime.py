@@ -102,18 +102,18 @@ def compute_downtime(
     """`until`: not in the future; failures that have not ended last until then."""
     period = Span(since, until)
     clipped = [(failure, span) for failure in failures if (span := _clip(failure.begin, failure.end, period))]
-    kept = [
+    within = [
         Exclusion(each.reason, span.begin, span.end, each.name, each.text)
         for each in exclusions
         if (span := _clip(each.begin, each.end, period))
     ]
-    excluded = merge_spans(Span(each.begin, each.end) for each in kept)
+    excluded = merge_spans(Span(each.begin, each.end) for each in within)
     down = list(_subtract(merge_spans(span for _, span in clipped), excluded))
     return Downtime(
         since,
         until,
         tuple(_describe_spans(down, clipped, until)),
-        tuple(sorted(kept, key=lambda each: (each.begin, each.end, each.reason))),
+        tuple(sorted(within, key=lambda each: (each.begin, each.end, each.reason))),
         sum((span.end - span.begin).total_seconds() for span in excluded),
     )
 

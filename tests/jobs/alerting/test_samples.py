@@ -33,6 +33,12 @@ def test_a_replayed_run_takes_no_place() -> None:
     assert sample_of_run(run(trigger=Trigger.REPLAY)) is None
 
 
+def test_a_dead_letter_takes_the_place_of_its_failed_run_and_its_replay_none() -> None:
+    failed = run(Outcome.FAILED, message="The worker process ended 3 times.")
+    samples = [sample_of_run(each) for each in (failed, run(trigger=Trigger.REPLAY))]
+    assert [each is not None and each.is_failed for each in samples] == [True, False]
+
+
 def test_a_run_whose_target_is_denied_takes_no_place() -> None:
     assert sample_of_run(run(Outcome.FAILED, error=ErrorClass.TARGET_DENIED)) is None
 
