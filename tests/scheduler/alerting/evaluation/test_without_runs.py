@@ -249,7 +249,7 @@ async def test_another_process_that_sees_more_does_not_end_blindness_at_once() -
     world.checks.cause = ""
     await world.tick(11, process=1)
     assert world.alert(*BLIND).is_firing
-    await world.tick(61, process=1)
+    await world.tick(91, process=1)
     assert not world.alert(*BLIND).is_active
 
 
