@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from itertools import cycle
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from jobs.alerting.alert import Alert
 from jobs.alerting.evaluation import evaluate
 from jobs.alerting.samples import Sample, sample_of_run
 from jobs.alerting.subject import history_of
+from jobs.runs import Run
 from tests.jobs.alerting.alert_samples import NO_FACTS
 from tests.scheduler.alerting.evaluation.evaluator_world import START, EvaluatorWorld
 from tests.scheduler.alerting.evaluation.test_evaluator import job_of
@@ -24,6 +26,45 @@ RULES = [
     {"when": {"success_rate_below": "60%", "window": "6m", "minimum_runs": 3}},
 ]
 RUNS = st.lists(st.tuples(st.sampled_from("FFSD"), st.integers(0, 1)), min_size=3, max_size=20)
+
+
+async def finish_later(world: EvaluatorWorld, run: Run, process: int, delay: int) -> None:
+    for _ in range(delay):
+        await asyncio.sleep(0)
+    await world.finish(run, process)
+
+
+STALLS = st.lists(st.integers(0, 20), min_size=2, max_size=6)
+TOGETHER = st.lists(
+    st.tuples(st.sampled_from("FFS"), st.integers(0, 1), st.sampled_from([0, 5, 15, 100])), min_size=1, max_size=4
+)
+
+
+@pytest.mark.parametrize("rule", RULES[:2], ids=str)
+def test_a_slow_judgement_of_fewer_runs_does_not_hide_a_failure(rule: dict[str, object]) -> None:
+    """After each burst, without a further tick: what must fire by the stored runs does."""
+
+    @settings(max_examples=150)
+    @given(st.lists(TOGETHER, min_size=1, max_size=6), STALLS)
+    def check(bursts: list[list[tuple[str, int, int]]], stalls: list[int]) -> None:
+        async def play() -> None:
+            world = EvaluatorWorld(job_of(rule), processes=2)
+            world.runs.stalls = cycle(stalls)
+            await world.tick()
+            for burst in bursts:
+                runs = [(run, *how) for letter, *how in burst for run in world.next_runs("checkout", letter)]
+                await asyncio.gather(*(finish_later(world, *each) for each in runs))
+                counted = history_of(filter(None, map(sample_of_run, world.runs.runs.values())))
+                (defined,) = world.process.evaluator.book.rules_of("checkout").rules
+                found = world.alert("checkout")
+                repeated = evaluate(defined, found, counted, NO_FACTS, world.clock.now())
+                assert found.is_firing or not repeated.is_firing
+                world.clock.move(6)
+                await world.tick()
+
+        asyncio.run(play())
+
+    check()
 
 
 def expected_of(world: EvaluatorWorld, rule_name: str) -> Alert:
@@ -115,6 +156,7 @@ async def test_what_one_process_has_closed_another_opens_again_at_once() -> None
     await world.run("checkout", "F", process=0)
     await world.tick(6)
     good, bad = world.next_runs("checkout", "SF", finished_at=world.clock.now() + timedelta(minutes=2))
+    await world.tick(120)
     await world.finish(good, process=0)
     assert not world.alert("checkout").is_active
 
