@@ -16,6 +16,7 @@ from itertools import product
 from jobs.alerting.rule import AlertRule
 from jobs.alerting.thresholds import Threshold
 from jobs.fast_frozen import fast_frozen
+from jobs.incidents.suppression.finding import SuppressionSet
 from scheduler.alerting.backtest.backtester import Backtester, BacktestRequest, PreparedBacktest
 from scheduler.alerting.backtest.messages import IncidentHistory
 from scheduler.alerting.backtest.read_ranges import DueTimeRange
@@ -193,7 +194,8 @@ def _judge(
     notify = {} if written.get("notify") or prepared.definitions.routing.routes else {"notify": "default"}
     rule = AlertRule.model_validate({**{k: v for k, v in written.items() if k != "for"}, **notify, **candidate.fields})
     book = RuleBook(_with_rule(snapshot, entry, rule))
-    histories = prepared.replay(replace(prepared.definitions, book=book))
+    # What a window or a silence held back says nothing about thresholds.
+    histories = prepared.replay(replace(prepared.definitions, book=book, suppressions=SuppressionSet()))
     messages = [each for history in histories for each in history.messages if str(each.kind) in _NOTIFYING]
     delays = [_find_delay(histories, each) for each in outages]
     seen = sorted(delay for delay in delays if delay is not None and delay <= detect_within.total_seconds())
@@ -203,11 +205,11 @@ def _judge(
 def _find_delay(histories: Sequence[IncidentHistory], outage: DueTimeRange) -> float | None:
     """Return the seconds until the notification of an outage, 0 if an incident was open already."""
     for history in histories:
-        opened = [each.at for each in history.messages if str(each.kind) in ("opened", "reopened", "flapping")]
-        ended = history.incident.resolved_at
-        if opened and opened[0] <= outage.begin and (ended is None or ended > outage.begin):
+        changes = [each for each in history.messages if str(each.kind) in _NOTIFYING]
+        before = [each for each in changes if each.at <= outage.begin]
+        if before and str(before[-1].kind) != "resolved":
             return 0.0
-        inside = [at for at in opened if outage.begin <= at <= outage.end]
+        inside = [each.at for each in changes if str(each.kind) != "resolved" and outage.begin <= each.at <= outage.end]
         if inside:
             return (min(inside) - outage.begin).total_seconds()
     return None

@@ -23,6 +23,7 @@ from scheduler.api.models.alerting.channels import (
     RetriedModel,
     UndeliveredList,
 )
+from scheduler.api.models.alerting.explanations import AlertExplanationModel
 from scheduler.api.models.alerting.history import DecisionListModel, TransitionListModel
 from scheduler.api.models.alerting.incidents import IncidentDetail, IncidentListModel, IncidentSummary
 from scheduler.api.models.alerting.suppressions import (
@@ -104,6 +105,7 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("post", "/api/windows/{window_id}/end"): WindowModel,
     ("get", "/api/changes"): ChangeListModel,
     ("get", "/api/jobs/{name}/changes"): ChangeListModel,
+    ("get", "/api/jobs/{name}/alert-explanation"): AlertExplanationModel,
     ("get", "/api/circuits"): CircuitList,
     ("get", "/api/circuits/{key}"): CircuitModel,
     ("post", "/api/circuits/{key}/close"): CircuitModel,

@@ -65,7 +65,6 @@ def backtest(
       alerts backtest --since 30d
       alerts backtest --since 7d --rules jobs/alerting.yaml --tag team=payments
     """
-    from scheduler.cli.commands.alerts.backtest_text import report_to_json, show_report
     from scheduler.cli.context import load_for_command, run_in_store
     from scheduler.cli.selection.options import parse_selection_options
 
@@ -79,13 +78,7 @@ def backtest(
         request = _request(within, _select(selection, in_force, edited), configuration)
         return await program.backtester.run(request, in_force, edited)
 
-    report = run_in_store(configuration, work)
-    if as_json:
-        show_json(report_to_json(report, local))
-    else:
-        show_report(report, local)
-    if not report.comparison.is_same:
-        raise typer.Exit(EXIT_CHANGES)
+    _show(run_in_store(configuration, work), local, as_json)
 
 
 @alerts.command("advise")
@@ -139,6 +132,17 @@ def _parse_range(since: str, until: str | None) -> TimeRange:
         return parse_time_range(since, until, datetime.now(UTC))
     except InvalidTimeRange as error:
         fail(f"--{'since' if error.end == 'from' else 'until'}: {error}")
+
+
+def _show(report: BacktestReport, zone: tzinfo, as_json: bool) -> None:
+    from scheduler.cli.commands.alerts.backtest_text import report_to_json, show_report
+
+    if as_json:
+        show_json(report_to_json(report, zone))
+    else:
+        show_report(report, zone)
+    if not report.comparison.is_same:
+        raise typer.Exit(EXIT_CHANGES)
 
 
 def _parse_zone(zone: str | None) -> tzinfo:
