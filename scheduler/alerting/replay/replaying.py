@@ -10,14 +10,14 @@ a pass of the engine is due. After an alert has changed, a pass runs, at most on
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from operator import itemgetter
 
 from jobs.alerting.alert import Alert, AlertStatus
-from jobs.incidents.engine.facts import LONGEST_PARENT_WAIT, SCHEDULER
-from jobs.incidents.values import AlertKey
+from jobs.incidents.engine.facts import LONGEST_PARENT_WAIT
+from jobs.incidents.values import AlertKey, Member
 from scheduler.alerting.engine_runner import IDLE_INTERVAL
 from scheduler.alerting.facts import DefinedFacts
 from scheduler.alerting.replay.definitions import ReplayDefinitions
@@ -185,13 +185,19 @@ class _Replay:
     def _waits_for_runs(self) -> bool:
         """Return whether a run that changes no alert can change what is decided: of a parent, or after blindness."""
         members = {each.key: each for incident in self._incidents.open for each in incident.open_members}
+        failing = {alert.subject for alert in self._alerts.values() if alert.is_firing}
         begin = self._now - LONGEST_PARENT_WAIT
         return any(
-            alert.is_firing
-            and (key in members or self._definitions.book.parents_of(key.subject))
-            and (members[key].parent == SCHEDULER if key in members else (alert.changed_at or begin) > begin)
+            alert.is_firing and self._can_change_by_runs(alert, members.get(key), failing, begin)
             for key, alert in self._alerts.items()
         )
+
+    def _can_change_by_runs(
+        self, alert: Alert, member: Member | None, failing: Collection[str], begin: datetime
+    ) -> bool:
+        if member is not None:
+            return bool(member.parent) and member.parent not in failing
+        return bool(self._definitions.book.parents_of(alert.subject)) and (alert.changed_at or begin) > begin
 
 
 def _list_events(given: ReplayInput) -> Iterator[_Event]:
