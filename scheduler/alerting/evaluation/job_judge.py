@@ -82,7 +82,7 @@ class JobJudge:
         if entry is None or not is_judged:
             self.window_ends.pop(name, None)
             return has_changed
-        reading = _Reading()
+        reading = _ReadSamples()
 
         async def read() -> None:
             reading.history = await self._read_history(name, rules)
@@ -125,7 +125,7 @@ class JobJudge:
         return facts
 
     def _decide(
-        self, alert: Alert, *, job: JobDefinition, rule: AlertRule, reading: _Reading, facts: SubjectFacts
+        self, alert: Alert, *, job: JobDefinition, rule: AlertRule, reading: _ReadSamples, facts: SubjectFacts
     ) -> Alert:
         history = reading.history
         if isinstance(rule.when, SilentCondition):
@@ -147,7 +147,7 @@ class JobJudge:
 
 
 @dataclass(slots=True)
-class _Reading:
+class _ReadSamples:
     """The samples of which rules judge; read again after a conflict."""
 
     history: SampleHistory = SampleHistory()  # noqa: RUF009 - immutable
