@@ -35,7 +35,7 @@ class ExclusionReason(StrEnum):
 
 
 @fast_frozen(frozen=True, slots=True)
-class Failure:
+class CountedFailure:
     """An alert that fired and counts as downtime. `end`: None while it fires."""
 
     incident: str
@@ -97,7 +97,7 @@ class Downtime:
 
 
 def compute_downtime(
-    failures: Iterable[Failure], exclusions: Iterable[Exclusion], since: datetime, until: datetime
+    failures: Iterable[CountedFailure], exclusions: Iterable[Exclusion], since: datetime, until: datetime
 ) -> Downtime:
     """`until`: not in the future; failures that have not ended last until then."""
     period = Span(since, until)
@@ -124,7 +124,7 @@ def list_failures(
     transitions: Iterable[Transition],
     rules: Mapping[str, AlertRule],
     severities: Mapping[str, AlertSeverity],
-) -> Iterator[Failure]:
+) -> Iterator[CountedFailure]:
     """Yield the alerts of a subject that fired in an incident and count as downtime.
 
     `transitions`: of the incident, if `needs_transitions`. `rules`: of the subject by name; an alert of a removed rule
@@ -135,7 +135,9 @@ def list_failures(
         if member.key.subject != subject or member.parent == SCHEDULER:
             continue
         if _counts_by(rules.get(member.key.rule), member.severity, severities):
-            yield Failure(incident.id, member.key.rule, member.severity, member.failing_since, member.resolved_at)
+            yield CountedFailure(
+                incident.id, member.key.rule, member.severity, member.failing_since, member.resolved_at
+            )
 
 
 def needs_transitions(subject: str, incident: Incident) -> bool:
@@ -224,10 +226,10 @@ def _subtract(spans: Sequence[Span], excluded: Sequence[Span]) -> Iterator[Span]
 
 
 def _describe_spans(
-    down: Sequence[Span], clipped: Sequence[tuple[Failure, Span]], until: datetime
+    down: Sequence[Span], clipped: Sequence[tuple[CountedFailure, Span]], until: datetime
 ) -> Iterator[DowntimeSpan]:
     begins = [span.begin for span in down]
-    found: list[list[Failure]] = [[] for _ in down]
+    found: list[list[CountedFailure]] = [[] for _ in down]
     for failure, span in sorted(clipped, key=lambda each: (each[0].begin, each[0].incident, each[0].rule)):
         number = max(bisect_right(begins, span.begin) - 1, 0)
         while number < len(down) and down[number].begin < span.end:

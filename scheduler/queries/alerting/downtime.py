@@ -15,11 +15,11 @@ from jobs.alerting.rule import LONGEST_ALERT_TIME, AlertRule
 from jobs.alerting.severities import AlertSeverity
 from jobs.definition.alerting.job_alerts import rules_of
 from jobs.incidents.downtime import (
+    CountedFailure,
     Downtime,
     DowntimeSpan,
     Exclusion,
     ExclusionReason,
-    Failure,
     compute_downtime,
     counts_as_downtime,
     list_blind_times,
@@ -69,10 +69,10 @@ class JobDowntime:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class _DowntimeReading:
     """What was read for a period. `is_complete`: nothing was omitted."""
 
-    failures: tuple[Failure, ...] = ()
+    failures: tuple[CountedFailure, ...] = ()
     exclusions: tuple[Exclusion, ...] = ()
     hidden: frozenset[str] = frozenset()
     """Incidents that the caller does not see."""
@@ -135,19 +135,19 @@ class DowntimeReader:
     def _rules_of(self, entry: CatalogJob) -> tuple[AlertRule, ...]:
         return rules_of(entry.job, self._catalog.snapshot.alerting)
 
-    async def _read_failures(self, entry: CatalogJob, period: Span) -> _Reading:
+    async def _read_failures(self, entry: CatalogJob, period: Span) -> _DowntimeReading:
         job, visibility = entry.job.name, SubjectVisibility(self._catalog)
         rules = {rule.name: rule for rule in self._rules_of(entry)}
         incidents, is_complete = await self._list_incidents(job, period)
-        failures: list[Failure] = []
+        failures: list[CountedFailure] = []
         for incident in incidents:
             transitions, is_whole = await self._list_transitions(job, incident)
             is_complete = is_complete and is_whole
             failures += list_failures(job, incident, transitions, rules, self._severities)
         hidden = frozenset(each.id for each in incidents if visibility.show_incident(each) is None)
-        return _Reading(tuple(failures), (), hidden, is_complete)
+        return _DowntimeReading(tuple(failures), (), hidden, is_complete)
 
-    async def _read_blind_times(self, period: Span) -> _Reading:
+    async def _read_blind_times(self, period: Span) -> _DowntimeReading:
         visibility = SubjectVisibility(self._catalog)
         incidents, is_complete = await self._list_incidents(SCHEDULER, period)
         found: list[Exclusion] = []
@@ -155,11 +155,11 @@ class DowntimeReader:
             transitions, is_whole = await self._list_transitions(SCHEDULER, incident)
             is_complete = is_complete and is_whole
             found += list_blind_times(incident, transitions, period.end)
-        return _Reading(
+        return _DowntimeReading(
             (), tuple(replace(each, text=visibility.hide(each.text)) for each in found), is_complete=is_complete
         )
 
-    async def _read_suspended_times(self, job: str, period: Span, now: datetime) -> _Reading:
+    async def _read_suspended_times(self, job: str, period: Span, now: datetime) -> _DowntimeReading:
         """Read the changes since the beginning of the period: the oldest one has the state before it."""
         changes: list[StateChange] = []
         after = ""
@@ -171,16 +171,18 @@ class DowntimeReader:
             after = page.positions[-1]
         else:
             oldest = changes[-1].at
-            return _Reading((), tuple(list_suspended_times(changes, oldest, now)), is_complete=False)
+            return _DowntimeReading((), tuple(list_suspended_times(changes, oldest, now)), is_complete=False)
         if not changes and (state := await self._changes.read_state(job)) is not None:
             changes = [state.change]
-        return _Reading((), tuple(list_suspended_times(changes, period.begin, now)))
+        return _DowntimeReading((), tuple(list_suspended_times(changes, period.begin, now)))
 
-    async def _read_window_times(self, entry: CatalogJob, period: Span) -> _Reading:
+    async def _read_window_times(self, entry: CatalogJob, period: Span) -> _DowntimeReading:
         requested, is_complete = await self._list_requested()
         suppressions = SuppressionSet(self._catalog.snapshot.alerting.windows, tuple(requested))
         found = list(islice(_list_window_times(entry, suppressions, period), MAX_WINDOW_TIMES + 1))
-        return _Reading((), tuple(found[:MAX_WINDOW_TIMES]), is_complete=is_complete and len(found) <= MAX_WINDOW_TIMES)
+        return _DowntimeReading(
+            (), tuple(found[:MAX_WINDOW_TIMES]), is_complete=is_complete and len(found) <= MAX_WINDOW_TIMES
+        )
 
     async def _list_requested(self) -> tuple[Sequence[RequestedWindow], bool]:
         """Return the windows that were requested, also those that have ended, and whether these are all."""

@@ -14,10 +14,10 @@ from jobs.alerting.alert import Alert, Verdict, advance
 from jobs.alerting.rule import AlertRule
 from jobs.alerting.severities import BUILT_IN_SEVERITIES
 from jobs.incidents.downtime import (
+    CountedFailure,
     Downtime,
     Exclusion,
     ExclusionReason,
-    Failure,
     compute_downtime,
     list_blind_times,
     list_failures,
@@ -37,16 +37,16 @@ def at(minute: float) -> datetime:
     return START + minute * MINUTE
 
 
-def failure(begin: float, end: float | None, incident: str = "i", rule: str = RULE) -> Failure:
-    return Failure(incident, rule, "down", at(begin), None if end is None else at(end))
+def failure(begin: float, end: float | None, incident: str = "i", rule: str = RULE) -> CountedFailure:
+    return CountedFailure(incident, rule, "down", at(begin), None if end is None else at(end))
 
 
 def exclusion(begin: float, end: float, reason: ExclusionReason = ExclusionReason.WINDOW) -> Exclusion:
     return Exclusion(reason, at(begin), at(end), "patching")
 
 
-def compute(*entries: Failure | Exclusion) -> Downtime:
-    failures = [each for each in entries if isinstance(each, Failure)]
+def compute(*entries: CountedFailure | Exclusion) -> Downtime:
+    failures = [each for each in entries if isinstance(each, CountedFailure)]
     return compute_downtime(failures, [each for each in entries if isinstance(each, Exclusion)], at(0), at(PERIOD))
 
 
@@ -90,7 +90,7 @@ def test_each_minute_is_down_up_or_excluded(
 
     found = compute(*down, *excluded)
 
-    def covers(minute: int, each: Failure | Exclusion) -> bool:
+    def covers(minute: int, each: CountedFailure | Exclusion) -> bool:
         return each.begin <= at(minute) < (each.end or at(PERIOD))
 
     minutes = range(PERIOD)
@@ -112,8 +112,8 @@ def rule(severity: str, *, counts: bool | None = None) -> AlertRule:
     return AlertRule(severity=severity, counts_as_downtime=counts)
 
 
-def list_of(world: World, subject: str, **rules: AlertRule) -> list[Failure]:
-    found: list[Failure] = []
+def list_of(world: World, subject: str, **rules: AlertRule) -> list[CountedFailure]:
+    found: list[CountedFailure] = []
     for incident in world.incidents.values():
         transitions = [each for each in world.transitions if each.incident == incident.id]
         needed = transitions if needs_transitions(subject, incident) else ()
@@ -211,10 +211,10 @@ def test_incidents_have_all_times_in_which_alerts_fired_however_they_joined_left
     """Each event toggles a job, of which one is the parent of the other."""
     world = World(parents={"checkout": ["router"]})
     failing: dict[str, datetime] = {}
-    expected: dict[str, list[Failure]] = {"router": [], "checkout": []}
+    expected: dict[str, list[CountedFailure]] = {"router": [], "checkout": []}
     for subject, minutes in events:
         if subject in failing:
-            expected[subject].append(Failure("", RULE, "down", failing.pop(subject), world.now))
+            expected[subject].append(CountedFailure("", RULE, "down", failing.pop(subject), world.now))
             world.recover(subject)
         else:
             failing[subject] = world.now - MINUTE
@@ -222,7 +222,7 @@ def test_incidents_have_all_times_in_which_alerts_fired_however_they_joined_left
         world.checked = dict.fromkeys(expected, world.now)
         world.wait(minutes * MINUTE)
     for subject, since in failing.items():
-        expected[subject].append(Failure("", RULE, "down", since, None))
+        expected[subject].append(CountedFailure("", RULE, "down", since, None))
 
     for subject, failures in expected.items():
         model = compute_downtime(failures, (), START - timedelta(days=1), world.now)
