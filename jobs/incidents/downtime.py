@@ -46,7 +46,7 @@ class CountedFailure:
 
 
 @fast_frozen(frozen=True, slots=True)
-class Exclusion:
+class ExcludedTime:
     """A time that is neither uptime nor downtime. `name`: of the window. `text`: its reason."""
 
     reason: ExclusionReason
@@ -78,7 +78,7 @@ class Downtime:
     since: datetime
     until: datetime
     spans: tuple[DowntimeSpan, ...]
-    exclusions: tuple[Exclusion, ...]
+    exclusions: tuple[ExcludedTime, ...]
     excluded_seconds: float
 
     @property
@@ -97,13 +97,13 @@ class Downtime:
 
 
 def compute_downtime(
-    failures: Iterable[CountedFailure], exclusions: Iterable[Exclusion], since: datetime, until: datetime
+    failures: Iterable[CountedFailure], exclusions: Iterable[ExcludedTime], since: datetime, until: datetime
 ) -> Downtime:
     """`until`: not in the future; failures that have not ended last until then."""
     period = Span(since, until)
     clipped = [(failure, span) for failure in failures if (span := _clip(failure.begin, failure.end, period))]
     within = [
-        Exclusion(each.reason, span.begin, span.end, each.name, each.text)
+        ExcludedTime(each.reason, span.begin, span.end, each.name, each.text)
         for each in exclusions
         if (span := _clip(each.begin, each.end, period))
     ]
@@ -146,13 +146,13 @@ def needs_transitions(subject: str, incident: Incident) -> bool:
     return not own or any(member.has_replaced for member in own)
 
 
-def list_blind_times(incident: Incident, transitions: Iterable[Transition], now: datetime) -> Iterator[Exclusion]:
+def list_blind_times(incident: Incident, transitions: Iterable[Transition], now: datetime) -> Iterator[ExcludedTime]:
     """Yield when the scheduler was blind, from an incident about it."""
     replaced = (each.replaced for each in transitions)
     for member in (*(each for each in replaced if each is not None), *incident.members):
         if member.key.subject == SCHEDULER and member.key.rule == BLIND:
             begin = member.failing_since - BLIND_MARGIN
-            yield Exclusion(ExclusionReason.BLIND, begin, member.resolved_at or now, text=member.evidence)
+            yield ExcludedTime(ExclusionReason.BLIND, begin, member.resolved_at or now, text=member.evidence)
 
 
 _EXCLUDED_STATES = {
@@ -162,7 +162,7 @@ _EXCLUDED_STATES = {
 }
 
 
-def list_suspended_times(changes: Sequence[StateChange], since: datetime, now: datetime) -> Iterator[Exclusion]:
+def list_suspended_times(changes: Sequence[StateChange], since: datetime, now: datetime) -> Iterator[ExcludedTime]:
     """Yield when a job did not run by its schedule.
 
     `changes`: of the job, newest first, at least those after `since`; without one, the latest before.
@@ -171,14 +171,14 @@ def list_suspended_times(changes: Sequence[StateChange], since: datetime, now: d
     for change in changes:
         reason = _EXCLUDED_STATES.get(change.state)
         if reason is not None and change.at < end:
-            yield Exclusion(reason, change.at, end, text=change.cause.message)
+            yield ExcludedTime(reason, change.at, end, text=change.cause.message)
         end = change.at
     oldest = changes[-1] if changes else None
     if oldest is None or oldest.previous is None or oldest.previous_since is None:
         if since < end:
-            yield Exclusion(ExclusionReason.NOT_OBSERVED, since, end)
+            yield ExcludedTime(ExclusionReason.NOT_OBSERVED, since, end)
     elif (reason := _EXCLUDED_STATES.get(oldest.previous)) is not None:
-        yield Exclusion(reason, oldest.previous_since, end)
+        yield ExcludedTime(reason, oldest.previous_since, end)
 
 
 def counts_as_downtime(rule: AlertRule, severities: Mapping[str, AlertSeverity]) -> bool:

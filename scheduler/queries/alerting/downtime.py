@@ -18,7 +18,7 @@ from jobs.incidents.downtime import (
     CountedFailure,
     Downtime,
     DowntimeSpan,
-    Exclusion,
+    ExcludedTime,
     ExclusionReason,
     compute_downtime,
     counts_as_downtime,
@@ -73,7 +73,7 @@ class _DowntimeReading:
     """What was read for a period. `is_complete`: nothing was omitted."""
 
     failures: tuple[CountedFailure, ...] = ()
-    exclusions: tuple[Exclusion, ...] = ()
+    exclusions: tuple[ExcludedTime, ...] = ()
     hidden: frozenset[str] = frozenset()
     """Incidents that the caller does not see."""
     is_complete: bool = True
@@ -150,7 +150,7 @@ class DowntimeReader:
     async def _read_blind_times(self, period: Span) -> _DowntimeReading:
         visibility = SubjectVisibility(self._catalog)
         incidents, is_complete = await self._list_incidents(SCHEDULER, period)
-        found: list[Exclusion] = []
+        found: list[ExcludedTime] = []
         for incident in incidents:
             transitions, is_whole = await self._list_transitions(SCHEDULER, incident)
             is_complete = is_complete and is_whole
@@ -227,11 +227,11 @@ class DowntimeReader:
         return found, False
 
 
-def _list_window_times(entry: CatalogJob, suppressions: SuppressionSet, period: Span) -> Iterator[Exclusion]:
+def _list_window_times(entry: CatalogJob, suppressions: SuppressionSet, period: Span) -> Iterator[ExcludedTime]:
     job = AlertSubject(entry.job.name, str(entry.job.check.kind), "", entry.job.tags)
     for pauses, reason in ((True, ExclusionReason.PAUSED), (False, ExclusionReason.WINDOW)):
         for window, span in list_window_times(job, suppressions, period.begin, period.end, pauses=pauses):
-            yield Exclusion(reason, span.begin, span.end, window.name, window.reason)
+            yield ExcludedTime(reason, span.begin, span.end, window.name, window.reason)
 
 
 def _hide(span: DowntimeSpan, hidden: frozenset[str]) -> DowntimeSpan:

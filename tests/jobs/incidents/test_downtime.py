@@ -16,7 +16,7 @@ from jobs.alerting.severities import BUILT_IN_SEVERITIES
 from jobs.incidents.downtime import (
     CountedFailure,
     Downtime,
-    Exclusion,
+    ExcludedTime,
     ExclusionReason,
     compute_downtime,
     list_blind_times,
@@ -41,13 +41,13 @@ def failure(begin: float, end: float | None, incident: str = "i", rule: str = RU
     return CountedFailure(incident, rule, "down", at(begin), None if end is None else at(end))
 
 
-def exclusion(begin: float, end: float, reason: ExclusionReason = ExclusionReason.WINDOW) -> Exclusion:
-    return Exclusion(reason, at(begin), at(end), "patching")
+def exclusion(begin: float, end: float, reason: ExclusionReason = ExclusionReason.WINDOW) -> ExcludedTime:
+    return ExcludedTime(reason, at(begin), at(end), "patching")
 
 
-def compute(*entries: CountedFailure | Exclusion) -> Downtime:
+def compute(*entries: CountedFailure | ExcludedTime) -> Downtime:
     failures = [each for each in entries if isinstance(each, CountedFailure)]
-    return compute_downtime(failures, [each for each in entries if isinstance(each, Exclusion)], at(0), at(PERIOD))
+    return compute_downtime(failures, [each for each in entries if isinstance(each, ExcludedTime)], at(0), at(PERIOD))
 
 
 def test_rules_that_fire_at_the_same_time_are_counted_once() -> None:
@@ -90,7 +90,7 @@ def test_each_minute_is_down_up_or_excluded(
 
     found = compute(*down, *excluded)
 
-    def covers(minute: int, each: CountedFailure | Exclusion) -> bool:
+    def covers(minute: int, each: CountedFailure | ExcludedTime) -> bool:
         return each.begin <= at(minute) < (each.end or at(PERIOD))
 
     minutes = range(PERIOD)

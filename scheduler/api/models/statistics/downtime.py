@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import AliasChoices, Field
 
-from jobs.incidents.downtime import DowntimeSpan, Exclusion, ExclusionReason
+from jobs.incidents.downtime import DowntimeSpan, ExcludedTime, ExclusionReason
 from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.queries.alerting.downtime import JobDowntime
 
@@ -50,7 +50,7 @@ class ExclusionModel(_SpanModel):
     text: str
 
     @classmethod
-    def from_exclusion(cls, each: Exclusion) -> ExclusionModel:
+    def from_exclusion(cls, each: ExcludedTime) -> ExclusionModel:
         return cls(since=each.begin, until=each.end, reason=each.reason, name=each.name, text=each.text)
 
 

@@ -14,7 +14,7 @@ from scheduler.cli.formatting import format_local
 from scheduler.cli.output import Column, is_terminal, print_note, show_json, show_table, show_tabs
 
 if TYPE_CHECKING:
-    from jobs.incidents.downtime import Exclusion
+    from jobs.incidents.downtime import ExcludedTime
     from scheduler.queries.alerting.downtime import JobDowntime
 
 _FIELDS = ("state", "from", "to", "seconds", "reason", "incidents")
@@ -100,7 +100,7 @@ def _cells(row: _Row) -> tuple[str, ...]:
     return row.state, *between, describe_span(row.seconds), row.reason or ", ".join(row.incidents)
 
 
-def _describe_reason(each: Exclusion) -> str:
+def _describe_reason(each: ExcludedTime) -> str:
     return f"{each.reason} {each.name}".strip().replace("not_observed", "not observed")
 
 
