@@ -15,7 +15,7 @@ from tests.project import ROOT
 
 REGISTRY = re.compile(
     r"(?i)https?://[^\s\"']*(pythonhosted|pypi|registry\.npmjs|registry\.yarnpkg|deb\.debian|proxy\.golang|crates\.io)"
-    r"|--(extra-)?index-url[ =]\s*\S*://|\"resolved\":\s*\""
+    r"|--(extra-)?index-url[ =]\s*\S*://|\"resolved\":\s*\"(?=https?:|file:|git)"
 )
 SOMEBODYS_FOLDER = re.compile(r"(?<![\w./~}-])/(work|root|Users|home/(?!site\b|data\b|LogFiles\b|ASP)\w+)/[\w.-]+")
 

@@ -194,7 +194,7 @@ def _judge(
     notify = {} if written.get("notify") or prepared.definitions.routing.routes else {"notify": "default"}
     rule = AlertRule.model_validate({**{k: v for k, v in written.items() if k != "for"}, **notify, **candidate.fields})
     book = RuleBook(_with_rule(snapshot, entry, rule))
-    # What a window or a silence held back says nothing about thresholds.
+    # Thresholds do not depend on what a window or a silence held back.
     histories = prepared.replay(replace(prepared.definitions, book=book, suppressions=SuppressionSet()))
     messages = [each for history in histories for each in history.messages if str(each.kind) in _NOTIFYING]
     delays = [_find_delay(histories, each) for each in outages]

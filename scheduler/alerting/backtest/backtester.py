@@ -53,7 +53,7 @@ class BacktestRequest:
 
 @dataclass(frozen=True, slots=True)
 class BacktestReport:
-    """`was`, `would_be`: incidents, the oldest first. `notes`: what could not be told, and from when on."""
+    """`was`, `would_be`: incidents, the oldest first. `notes`: what could not be determined, and from when on."""
 
     request: BacktestRequest
     comparison: MessageComparison

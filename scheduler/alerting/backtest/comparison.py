@@ -27,7 +27,7 @@ class Difference(StrEnum):
 
 @fast_frozen(frozen=True, slots=True)
 class ComparedMessage:
-    """`was`, `would_be`: one of them is None for a message that is gone or new."""
+    """`was`, `would_be`: None in one of them: the message is gone, or new."""
 
     subject: str
     rule: str

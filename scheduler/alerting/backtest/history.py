@@ -1,4 +1,4 @@
-"""Reads what a replay of some time needs, and reports what cannot be told. Used by
+"""Reads what a replay of some time needs, and reports what cannot be determined. Used by
 scheduler.alerting.backtest.backtester.
 """
 

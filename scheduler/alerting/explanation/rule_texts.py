@@ -50,7 +50,7 @@ def describe_origin(entry: CatalogJob, snapshot: JobSnapshot) -> str:
 
 
 def describe_missing(rule: AlertRule, alert: Alert, verdict: Verdict, history: SampleHistory) -> str:
-    """Return what was missing for the alert to fire; empty if it fires, or if that cannot be told."""
+    """Return what was missing for the alert to fire; empty if it fires, or if that cannot be determined."""
     if alert.status is AlertStatus.FIRING:
         return ""
     if alert.status is AlertStatus.PENDING:

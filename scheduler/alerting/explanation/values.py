@@ -12,7 +12,7 @@ from jobs.incidents.values import Suppression
 class RuleExplanation:
     """`rule`: such as `failed: open_after 3 of 5`. `status`: of its alert at the instant; `evidence`: the numbers then.
 
-    `needed`: what was missing for the alert to fire; empty if it fires or nothing can be told. `held_back_by`: what
+    `needed`: what was missing for the alert to fire; empty if it fires, or if unknown. `held_back_by`: what
     holds back its notifications then. `channels`: which would be notified, and by which rule or route.
     """
 
