@@ -86,6 +86,8 @@ class Member:
     resolved_at: datetime | None = None
     has_replaced: bool = False
     """Whether the alert has fired before in this incident: the transitions have the members that were replaced."""
+    is_held_back: bool = False
+    """Whether it joined an announced incident inside of a silence or window, without a notification."""
 
 
 @fast_frozen(frozen=True, slots=True)

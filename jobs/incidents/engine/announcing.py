@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from jobs.incidents.engine.facts import AlertFacts, DueChannel
 from jobs.incidents.engine.step import IncidentStep
-from jobs.incidents.values import Announcement, Incident, Suppression, SuppressionKind, Transition, TransitionKind
+from jobs.incidents.values import Announcement, Incident, Suppression, SuppressionKind, TransitionKind
 
 
 def announce(step: IncidentStep, kind: TransitionKind, facts: AlertFacts) -> None:
@@ -23,11 +23,11 @@ def announce(step: IncidentStep, kind: TransitionKind, facts: AlertFacts) -> Non
         _hold_back(step, suppression, facts)
         return
     announced = tuple(
-        Announcement(each.channel, incident.number, each.due_at) for each in _list_due(facts.channels_of(incident))
+        Announcement(each.channel, incident.number, each.due_at) for each in list_due(facts.channels_of(incident))
     )
     step.set(announced=announced, suppression=None, notified_at=facts.now if announced else None)
     notify_announced(step, kind, facts.now, facts)
-    channels = ", ".join(map(_describe_channel, announced))
+    channels = ", ".join(map(describe_channel, announced))
     if not channels:
         if incident.suppression is None and step.before is not None and not step.transitions:
             return  # recorded when it opened
@@ -37,46 +37,6 @@ def announce(step: IncidentStep, kind: TransitionKind, facts: AlertFacts) -> Non
         step.decide("released", facts.now, text, suppression=incident.suppression, channels=channels)
     else:
         step.decide("announced", facts.now, "nothing holds it back", channels=channels)
-
-
-def announce_joined(step: IncidentStep, facts: AlertFacts) -> None:
-    """Send the opening to the channels of alerts that joined an announced incident, if they have not received it.
-
-    So the incident of another job, or a lower severity, swallows no notification. A channel whose digest is not due yet
-    is notified at once if an alert that joined requires it.
-    """
-    incident = step.incident
-    if step.before is None or not step.before.is_announced or not incident.is_open or incident.is_flapping:
-        return
-    if not any(_is_announced_itself(each, incident, facts) for each in step.transitions):
-        return
-    known = {each.channel: each for each in incident.announced}
-    missing = [each for each in _list_due(facts.channels_of(incident)) if _is_missing(each, known, facts.now)]
-    if not missing:
-        return
-    names = {each.channel for each in missing}
-    added = tuple(Announcement(each.channel, incident.number, each.due_at) for each in missing)
-    step.set(announced=(*(each for each in incident.announced if each.channel not in names), *added))
-    step.notifications = [each for each in step.notifications if each.channel not in names]
-    for each in missing:
-        due_at = each.due_at or facts.now
-        step.notify([each.channel], TransitionKind.OPENED, due_at, is_digest=each.due_at is not None)
-    text = "an alert that joined has further channels: they receive the opening"
-    step.decide("announced_further", facts.now, text, channels=", ".join(map(_describe_channel, added)))
-
-
-def _is_announced_itself(transition: Transition, incident: Incident, facts: AlertFacts) -> bool:
-    if transition.kind not in (TransitionKind.JOINED, TransitionKind.RAISED) or transition.key is None:
-        return False
-    member = incident.find(transition.key)
-    return member is not None and not member.parent and facts.suppression_of(transition.key) is None
-
-
-def _is_missing(due: DueChannel, known: Mapping[str, Announcement], now: datetime) -> bool:
-    announced = known.get(due.channel)
-    if announced is None:
-        return True
-    return due.due_at is None and announced.due_at is not None and announced.due_at > now
 
 
 def notify_announced(step: IncidentStep, kind: TransitionKind, at: datetime, facts: AlertFacts | None = None) -> None:
@@ -93,11 +53,11 @@ def notify_announced(step: IncidentStep, kind: TransitionKind, at: datetime, fac
 
 def _find_next_digest(channel: str, incident: Incident, facts: AlertFacts) -> datetime | None:
     """Return when the channel is sent its next digest; None if its route has none any more."""
-    routed = _list_due(facts.channels_of(incident))
+    routed = list_due(facts.channels_of(incident))
     return next((each.due_at for each in routed if each.channel == channel), None)
 
 
-def _list_due(channels: Sequence[str | DueChannel]) -> Iterable[DueChannel]:
+def list_due(channels: Sequence[str | DueChannel]) -> Iterable[DueChannel]:
     """Return each channel once. One that is notified at once needs no digest."""
     found: dict[str, DueChannel] = {}
     for each in channels:
@@ -107,7 +67,7 @@ def _list_due(channels: Sequence[str | DueChannel]) -> Iterable[DueChannel]:
     return found.values()
 
 
-def _describe_channel(announced: Announcement) -> str:
+def describe_channel(announced: Announcement) -> str:
     due_at = announced.due_at
     return announced.channel if due_at is None else f"{announced.channel} (digest at {due_at:%Y-%m-%d %H:%M} UTC)"
 

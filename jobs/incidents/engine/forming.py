@@ -12,6 +12,7 @@ from jobs.incidents.engine.announcing import notify_announced
 from jobs.incidents.engine.candidates import Candidate
 from jobs.incidents.engine.facts import GROUP_WINDOW, SCHEDULER, AlertFacts
 from jobs.incidents.engine.flapping import record_change
+from jobs.incidents.engine.joining import hold_back_joined
 from jobs.incidents.engine.members import create_member
 from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.values import AlertKey, Incident, IncidentStatus, Member, TransitionKind
@@ -89,7 +90,7 @@ class _Forming:
         first = group[0]
         step = None if first.is_released else self._find_same_cause(first)
         if step is None:
-            step = self._reopen(first) or self._open(first, cause)
+            step = self._reopen(first, cause) or self._open(first, cause)
             group = group[1:]
             self._steps.append(step)
             self._index(step)
@@ -109,7 +110,7 @@ class _Forming:
                 return step
         return None
 
-    def _reopen(self, one: Candidate) -> IncidentStep | None:
+    def _reopen(self, one: Candidate, cause: str) -> IncidentStep | None:
         facts, incident, policy = self._facts, self._resolved.get(one.key), self._facts.policy_of(one.key)
         if incident is None or policy is None or incident.resolved_at is None:
             return None
@@ -117,7 +118,7 @@ class _Forming:
             return None
         step = IncidentStep(incident, incident)
         step.set(status=IncidentStatus.OPEN, resolved_at=None, resolved_by="", reopened_at=facts.now)
-        step.set(announced=(), escalations=0, notified_at=None, suppression=None)
+        step.set(announced=(), escalations=0, notified_at=None, suppression=None, cause=cause or incident.cause)
         step.set(acknowledged_at=None, acknowledged_by="", snoozed_until=None)
         replaced = _find_replaced(step, [one])
         _add_members(step, [one], facts)
@@ -173,21 +174,25 @@ def _decide_held_back(step: IncidentStep, one: Candidate, facts: AlertFacts) -> 
 
 
 def _join(step: IncidentStep, group: Sequence[Candidate], text: str, facts: AlertFacts, parent: str = "") -> None:
-    """Add alerts to an incident, with one notification for all. `text`: has the subject in place of {}."""
+    """Add alerts to an incident, with one notification for all that nothing holds back. `text`: has the subject in
+    place of {}.
+    """
     if not group:
         return
-    rank = max(member.rank for member in step.incident.open_members or step.incident.members)
-    notified = TransitionKind.JOINED
+    first = rank = max(member.rank for member in step.incident.open_members or step.incident.members)
+    notified: list[int] = []
     replaced = _find_replaced(step, group)
     for each, added in zip(group, _add_members(step, group, facts, parent), strict=True):
         kind = TransitionKind.JOINED if added <= rank else TransitionKind.RAISED
-        notified = kind if kind is TransitionKind.RAISED else notified
         rank = max(rank, added)
         step.add_transition(
             kind, facts.now, text.format(each.key.subject), key=each.key, replaced=replaced.get(each.key)
         )
-    if step.incident.is_announced and not parent and not step.incident.is_flapping:
-        notify_announced(step, notified, facts.now, facts)
+        if not parent and not hold_back_joined(step, each.key, facts):
+            notified.append(added)
+    if step.incident.is_announced and notified and not step.incident.is_flapping:
+        kind = TransitionKind.JOINED if max(notified) <= first else TransitionKind.RAISED
+        notify_announced(step, kind, facts.now, facts)
 
 
 def _add_members(step: IncidentStep, group: Sequence[Candidate], facts: AlertFacts, parent: str = "") -> list[int]:

@@ -11,13 +11,14 @@ from datetime import datetime
 
 from jobs.alerting.alert import Alert, AlertStatus
 from jobs.fast_frozen import fast_frozen
-from jobs.incidents.engine.announcing import announce, announce_joined, find_suppression, notify_announced
+from jobs.incidents.engine.announcing import announce, find_suppression, notify_announced
 from jobs.incidents.engine.candidates import Candidate, list_candidates
 from jobs.incidents.engine.confirming import confirmation_ends_at
 from jobs.incidents.engine.expiring import list_expired
 from jobs.incidents.engine.facts import AlertFacts
 from jobs.incidents.engine.flapping import record_change, settle, stable_at
 from jobs.incidents.engine.forming import form_incidents
+from jobs.incidents.engine.joining import announce_joined, released_at
 from jobs.incidents.engine.members import release_members, resolve_members
 from jobs.incidents.engine.parent_suppression import FactsWithParents
 from jobs.incidents.engine.reminding import escalate, next_due, remind
@@ -108,7 +109,8 @@ def _due_at(steps: Sequence[IncidentStep], waiting: Sequence[Candidate], facts: 
         if step.incident.is_open:
             suppression = find_suppression(step.incident, facts)
             ends = None if suppression is None else suppression.until
-            moments += [each for each in (next_due(step.incident, facts), ends, _unblocked_at(step, facts)) if each]
+            further = next_due(step.incident, facts), released_at(step.incident, facts), _unblocked_at(step, facts)
+            moments += [each for each in (ends, *further) if each]
     return min((moment for moment in moments if moment > facts.now), default=None)
 
 

@@ -72,7 +72,7 @@ class _Rebuilding:
     def add_pass(self, at: datetime, now: Sequence[Transition], decided: Sequence[AlertDecision]) -> None:
         if any(each.kind is TransitionKind.REOPENED for each in now):
             self._announced = []
-        self._add_joined(at, now, {each.key for each in decided if each.code in _BEHIND})
+        self._add_joined(at, now, {each.key for each in decided if each.code.startswith(_HELD_BACK)})
         for each in now:
             if each.kind in _ANNOUNCED_ALONE:
                 self._send(at, self._announced, each.kind, each.text)
@@ -87,8 +87,8 @@ class _Rebuilding:
                 self._announced = list(dict.fromkeys((*self._announced, *channels)))
                 self._send(at, channels, TransitionKind.ESCALATED, decision.text)
 
-    def _add_joined(self, at: datetime, now: Sequence[Transition], behind: Collection[AlertKey | None]) -> None:
-        joined = [each for each in now if each.kind in _JOINING and each.key not in behind]
+    def _add_joined(self, at: datetime, now: Sequence[Transition], held_back: Collection[AlertKey | None]) -> None:
+        joined = [each for each in now if each.kind in _JOINING and each.key not in held_back]
         if joined and not self._is_flapping:
             is_raised = any(each.kind is TransitionKind.RAISED for each in joined)
             kind = TransitionKind.RAISED if is_raised else TransitionKind.JOINED
@@ -131,4 +131,4 @@ _ANNOUNCED_ALONE = frozenset(
 
 
 _OPENING = (TransitionKind.OPENED, TransitionKind.REOPENED)
-_BEHIND = ("held_back_parent", "held_back_blind")
+_HELD_BACK = "held_back_"

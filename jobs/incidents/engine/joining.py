@@ -1,0 +1,90 @@
+"""Which notifications an alert causes that joins an announced incident: none inside of a silence or window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from jobs.incidents.engine.announcing import describe_channel, describe_suppression, list_due
+from jobs.incidents.engine.facts import AlertFacts, DueChannel
+from jobs.incidents.engine.step import IncidentStep
+from jobs.incidents.values import AlertKey, Announcement, Incident, Member, Transition, TransitionKind
+
+
+def hold_back_joined(step: IncidentStep, key: AlertKey, facts: AlertFacts) -> bool:
+    """Return whether an alert that joins an announced incident is suppressed, and record it."""
+    suppression = facts.suppression_of(key) if step.incident.is_announced else None
+    if suppression is None:
+        return False
+    members = step.incident.members
+    step.set(members=tuple(replace(each, is_held_back=True) if each.key == key else each for each in members))
+    text = f"held back by {describe_suppression(suppression)}: it joins without a notification"
+    step.decide(f"held_back_{suppression.kind}", facts.now, text, key=key, suppression=suppression)
+    return True
+
+
+def released_at(incident: Incident, facts: AlertFacts) -> datetime | None:
+    """Return when the first silence or window of an alert that joined inside of it ends, if that is known."""
+    suppressions = (facts.suppression_of(each.key) for each in _list_held_back(incident))
+    ends = (each.until for each in suppressions if each is not None and each.until is not None)
+    return min(ends, default=None)
+
+
+def announce_joined(step: IncidentStep, facts: AlertFacts) -> None:
+    """Send the opening to the channels of alerts that joined an announced incident, if they have not received it.
+
+    So the incident of another job, or a lower severity, swallows no notification. A channel whose digest is not due yet
+    is notified at once if an alert that joined requires it. For an alert that joined inside of a silence or
+    window, this is done at its end.
+    """
+    incident = step.incident
+    if step.before is None or not step.before.is_announced or not incident.is_open or incident.is_flapping:
+        return
+    released = _release_held_back(step, facts)
+    if not released and not any(_is_announced_itself(each, incident, facts) for each in step.transitions):
+        return
+    known = {each.channel: each for each in incident.announced}
+    missing = [each for each in list_due(facts.channels_of(incident)) if _is_missing(each, known, facts.now)]
+    if not missing:
+        return
+    names = {each.channel for each in missing}
+    added = tuple(Announcement(each.channel, incident.number, each.due_at) for each in missing)
+    step.set(announced=(*(each for each in incident.announced if each.channel not in names), *added))
+    step.notifications = [each for each in step.notifications if each.channel not in names]
+    for each in missing:
+        due_at = each.due_at or facts.now
+        step.notify([each.channel], TransitionKind.OPENED, due_at, is_digest=each.due_at is not None)
+    text = "an alert that joined has further channels: they receive the opening"
+    step.decide("announced_further", facts.now, text, channels=", ".join(map(describe_channel, added)))
+
+
+def _is_announced_itself(transition: Transition, incident: Incident, facts: AlertFacts) -> bool:
+    if transition.kind not in (TransitionKind.JOINED, TransitionKind.RAISED) or transition.key is None:
+        return False
+    member = incident.find(transition.key)
+    return member is not None and not member.parent and facts.suppression_of(transition.key) is None
+
+
+def _is_missing(due: DueChannel, known: Mapping[str, Announcement], now: datetime) -> bool:
+    announced = known.get(due.channel)
+    if announced is None:
+        return True
+    return due.due_at is None and announced.due_at is not None and announced.due_at > now
+
+
+def _release_held_back(step: IncidentStep, facts: AlertFacts) -> bool:
+    """Record for which alerts the suppression has ended."""
+    released = [each.key for each in _list_held_back(step.incident) if facts.suppression_of(each.key) is None]
+    members = step.incident.members
+    step.set(
+        members=tuple(replace(each, is_held_back=each.is_held_back and each.key not in released) for each in members)
+    )
+    for key in released:
+        text = f"{key.subject} is no longer held back: the next message about the incident names it"
+        step.decide("released_joined", facts.now, text, key=key)
+    return bool(released)
+
+
+def _list_held_back(incident: Incident) -> list[Member]:
+    return [each for each in incident.open_members if each.is_held_back and not each.parent]
