@@ -145,7 +145,7 @@ def _assemble_program(foundation: Foundation, parts: _Parts) -> Program:
         secret_monitor=parts.secret_monitor,
         circuits=parts.circuits,
         alerting=parts.alerting,
-        alerting_queries=build_alerting_queries(foundation),
+        alerting_queries=build_alerting_queries(foundation, parts.alerting),
         definitions=_build_definition_reviewer(foundation, parts.setup),
         stored_jobs=foundation.stored_jobs,
         heartbeats=HeartbeatQueries(catalog, stored.heartbeats, parts.beats, pauses, clock),

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from jobs.incidents.engine.facts import GROUP_WAIT, SCHEDULER
-from jobs.incidents.routing.rota import Rota
 from jobs.incidents.routing.routing import RoutingTable
 from jobs.incidents.suppression.finding import SuppressionSet
 from jobs.incidents.suppression.silences import Silence
@@ -24,6 +23,7 @@ from scheduler.alerting.backtest.comparison import MessageComparison, compare
 from scheduler.alerting.backtest.history import HistoryReader, ReadHistory
 from scheduler.alerting.backtest.messages import IncidentHistory, history_of_replay
 from scheduler.alerting.backtest.read_ranges import DueTimeRange
+from scheduler.alerting.backtest.rota_reading import RotaCalendars, read_rotas
 from scheduler.alerting.backtest.stored_incidents import list_actions, list_firings, read_incidents
 from scheduler.alerting.replay.definitions import ReplayDefinitions
 from scheduler.alerting.replay.history import ReplayInput
@@ -74,13 +74,13 @@ class Backtester:
         log: IncidentLog,
         silences: StoredSuppressions[Silence],
         windows: StoredSuppressions[RequestedWindow],
-        rotas: Mapping[str, Rota] | None = None,
+        rotas: RotaCalendars | None = None,
     ) -> None:
         self._reader = HistoryReader(runs, changes)
         self._log = log
         self._silences = silences
         self._windows = windows
-        self._rotas = {} if rotas is None else rotas
+        self._rotas = rotas
 
     async def run(
         self, request: BacktestRequest, in_force: JobSnapshot, edited: JobSnapshot | None = None
@@ -112,9 +112,11 @@ class Backtester:
         suppressions = SuppressionSet(
             books[0].snapshot.alerting.windows, await _read_all(self._windows), await _read_all(self._silences)
         )
-        routing = RoutingTable(books[0].snapshot.alerting.routes, self._rotas)
+        snapshot = books[0].snapshot
+        rotas, notes = ({}, ()) if self._rotas is None else await read_rotas(self._rotas, snapshot)
+        routing = RoutingTable(snapshot.alerting.routes, rotas)
         definitions = ReplayDefinitions(books[0], suppressions, routing, request.group_wait)
-        return PreparedBacktest(request, definitions, books[-1], history, stored)
+        return PreparedBacktest(request, definitions, books[-1], history, stored, notes)
 
     async def _read_incidents(self, request: BacktestRequest, history: ReadHistory) -> list[IncidentHistory]:
         if request.jobs is None:
@@ -126,19 +128,22 @@ class Backtester:
         return sorted(found.values(), key=lambda each: each.incident.id)
 
 
-def build_backtester(runs: RunReads, stored: Repositories, rotas: Mapping[str, Rota] | None = None) -> Backtester:
+def build_backtester(runs: RunReads, stored: Repositories, rotas: RotaCalendars | None = None) -> Backtester:
     return Backtester(runs, stored.changes, stored.incident_log, stored.silences, stored.requested_windows, rotas)
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedBacktest:
-    """What was read for a replay. `book`: the rules in force. `was`: the stored incidents."""
+    """What was read for a replay. `book`: the rules in force. `was`: the stored incidents. `rota_notes`: which
+    calendars are not known.
+    """
 
     request: BacktestRequest
     definitions: ReplayDefinitions
     book: RuleBook
     history: ReadHistory
     was: Sequence[IncidentHistory]
+    rota_notes: tuple[str, ...] = ()
 
     def replay(self, definitions: ReplayDefinitions) -> list[IncidentHistory]:
         """Return the incidents that these definitions would have caused, the oldest first."""
@@ -164,7 +169,7 @@ class PreparedBacktest:
         return replace(history, messages=tuple(each for each in history.messages if since <= each.at <= until))
 
     def notes(self) -> list[str]:
-        found = list(self.history.notes)
+        found = [*self.history.notes, *self.rota_notes]
         if self.history.estimated:
             found.append(
                 f"{self.history.estimated:,} runs are not stored any more: they were estimated from the changes of the "

@@ -5,9 +5,10 @@ What was sent follows from the stored transitions and decisions of an incident: 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from jobs.fast_frozen import fast_frozen
 from jobs.incidents.values import AlertDecision, AlertKey, Incident, Notification, Transition, TransitionKind
@@ -61,38 +62,55 @@ def rebuild_messages(transitions: Sequence[Transition], decisions: Sequence[Aler
 
 
 class _Rebuilding:
-    """Repeats which channels had received the opening, pass by pass."""
+    """Repeats which channels had received the opening, pass by pass. `_announced`: with the instant of the digest."""
 
     def __init__(self, transitions: Sequence[Transition]) -> None:
         self._transitions = transitions
-        self._announced: list[str] = []
+        self._announced: dict[str, datetime | None] = {}
         self._is_flapping = False
         self.messages: list[NotifiedMessage] = []
 
     def add_pass(self, at: datetime, now: Sequence[Transition], decided: Sequence[AlertDecision]) -> None:
         if any(each.kind is TransitionKind.REOPENED for each in now):
-            self._announced = []
+            self._announced = {}
         self._add_joined(at, now, {each.key for each in decided if each.code.startswith(_HELD_BACK)})
         for each in now:
             if each.kind in _ANNOUNCED_ALONE:
-                self._send(at, self._announced, each.kind, each.text)
+                self._send(at, self._list_announced(each.kind), each.kind, each.text)
         self._is_flapping |= any(each.kind is TransitionKind.FLAPPING for each in now)
         self._is_flapping &= all(each.code != "stable" for each in decided)
         for decision in decided:
-            channels = [name for name in decision.inputs.get("channels", "").split(", ") if name]
-            if decision.code in ("announced", "released"):
-                self._announced = channels
-                self._send(at, channels, *self._find_opening(at, now))
-            elif decision.code == "escalated":
-                self._announced = list(dict.fromkeys((*self._announced, *channels)))
-                self._send(at, channels, TransitionKind.ESCALATED, decision.text)
+            self._add_decision(at, now, decision, dict(_parse_channels(decision.inputs.get("channels", ""))))
+
+    def _add_decision(
+        self,
+        at: datetime,
+        now: Sequence[Transition],
+        decision: AlertDecision,
+        channels: dict[str, datetime | None],
+    ) -> None:
+        if decision.code in ("announced", "released"):
+            self._announced = channels
+            self._send(at, channels, *self._find_opening(at, now))
+        elif decision.code == "announced_further":
+            self.messages = [each for each in self.messages if each.at < at or each.channel not in channels]
+            self._announced |= channels
+            self._send(at, channels, TransitionKind.OPENED, self._find_opening(at, now)[1])
+        elif decision.code == "escalated":
+            self._announced = channels | self._announced
+            self._send(at, channels, TransitionKind.ESCALATED, decision.text, is_urgent=True)
+
+    def _list_announced(self, kind: TransitionKind) -> list[str]:
+        """A channel of a digest is not reminded."""
+        is_reminder = kind is TransitionKind.REMINDED
+        return [channel for channel, due_at in self._announced.items() if due_at is None or not is_reminder]
 
     def _add_joined(self, at: datetime, now: Sequence[Transition], held_back: Collection[AlertKey | None]) -> None:
         joined = [each for each in now if each.kind in _JOINING and each.key not in held_back]
         if joined and not self._is_flapping:
             is_raised = any(each.kind is TransitionKind.RAISED for each in joined)
             kind = TransitionKind.RAISED if is_raised else TransitionKind.JOINED
-            self._send(at, self._announced, kind, joined[-1].text)
+            self._send(at, self._list_announced(kind), kind, joined[-1].text)
 
     def _find_opening(self, at: datetime, now: Sequence[Transition]) -> tuple[TransitionKind, str]:
         texts = [each.text for each in self._transitions if each.at <= at and each.kind in _OPENING]
@@ -102,8 +120,30 @@ class _Rebuilding:
         is_reopened = any(each.kind is TransitionKind.REOPENED for each in now)
         return (TransitionKind.REOPENED if is_reopened else TransitionKind.OPENED), text
 
-    def _send(self, at: datetime, channels: Iterable[str], kind: TransitionKind, text: str) -> None:
-        self.messages += [NotifiedMessage(at, channel, kind, text) for channel in channels]
+    def _send(
+        self, at: datetime, channels: Iterable[str], kind: TransitionKind, text: str, *, is_urgent: bool = False
+    ) -> None:
+        for channel in channels:
+            digest = None if is_urgent else self._announced.get(channel)
+            self.messages.append(NotifiedMessage(_next_digest(digest, at), channel, kind, text))
+
+
+def _parse_channels(text: str) -> Iterable[tuple[str, datetime | None]]:
+    """Yield the channels of a decision, with the instants of their digests."""
+    for part in filter(None, text.split(", ")):
+        digest = _DIGEST.fullmatch(part)
+        if digest is None:
+            yield part, None
+        else:
+            yield digest[1], datetime.strptime(digest[2], "%Y-%m-%d %H:%M").replace(tzinfo=UTC)
+
+
+def _next_digest(digest: datetime | None, at: datetime) -> datetime:
+    """Return when a channel is notified: with its digest, each day at the same time."""
+    if digest is None:
+        return at
+    days = 0 if digest > at else (at - digest) // _DAY + 1
+    return digest + days * _DAY
 
 
 def _find_text(notification: Notification, transitions: Sequence[Transition]) -> str:
@@ -132,3 +172,5 @@ _ANNOUNCED_ALONE = frozenset(
 
 _OPENING = (TransitionKind.OPENED, TransitionKind.REOPENED)
 _HELD_BACK = "held_back_"
+_DIGEST = re.compile(r"(.+) \(digest at (\d{4}-\d\d-\d\d \d\d:\d\d) UTC\)")
+_DAY = timedelta(days=1)

@@ -23,6 +23,7 @@ from jobs.ports import Clock
 from jobs.runs import Run
 from scheduler.alerting.backtest.backtester import Backtester, BacktestRequest, PreparedBacktest, build_backtester
 from scheduler.alerting.backtest.messages import IncidentHistory
+from scheduler.alerting.backtest.rota_reading import RotaCalendars
 from scheduler.alerting.backtest.stored_incidents import read_history
 from scheduler.alerting.explanation.absence import Circumstances, find_reasons, summarize
 from scheduler.alerting.explanation.counterfactuals import describe_counterfactuals
@@ -168,11 +169,15 @@ class AlertExplainer:
 
 
 def build_alert_explainer(
-    catalog: Catalog, runs: RunReads, pauses: Pauses, stored: Repositories, clock: Clock
+    catalog: Catalog,
+    runs: RunReads,
+    pauses: Pauses,
+    stored: Repositories,
+    clock: Clock,
+    rotas: RotaCalendars | None = None,
 ) -> AlertExplainer:
-    parts = ExplainerParts(
-        runs, pauses, stored.alert_rows, stored.incident_log, stored.outbox_rows, build_backtester(runs, stored)
-    )
+    backtester = build_backtester(runs, stored, rotas)
+    parts = ExplainerParts(runs, pauses, stored.alert_rows, stored.incident_log, stored.outbox_rows, backtester)
     return AlertExplainer(catalog, parts, clock)
 
 

@@ -7,9 +7,13 @@ from datetime import datetime
 
 from jobs.alerting.alert import Alert, AlertStatus, advance, fires_at
 from jobs.alerting.groups import judge_group
+from jobs.alerting.rule import AlertRule
 from jobs.alerting.samples import Sample
+from jobs.runs import Trigger
 from scheduler.alerting.replay.job_alerts import AlertChange
 from scheduler.alerting.rule_book import GroupRules
+
+_NONE: Mapping[Trigger, Sample] = {}
 
 
 class GroupAlerts:
@@ -18,36 +22,40 @@ class GroupAlerts:
     def __init__(self, name: str, rules: GroupRules) -> None:
         self._name = name
         self._group = rules.group
-        self._latest: dict[str, dict[str, bool | None]] = {
-            rule.name: dict.fromkeys(rules.members) for rule in rules.group.alerts
-        }
-        self._positions: dict[str, tuple[datetime, str]] = {}
+        self._members = rules.members
+        self._latest: dict[str, dict[Trigger, Sample]] = {}
+        """By job, the newest sample of each trigger."""
+        self._paused: set[str] = set()
+        self._counts_from: dict[str, datetime] = {}
         self.alerts: dict[str, Alert] = {}
 
     def add(self, job: str, sample: Sample) -> list[AlertChange]:
         """Judge the rules after a run of a job."""
-        if job in self._positions and sample.position <= self._positions[job]:
+        latest = self._latest.setdefault(job, {})
+        known = latest.get(sample.trigger)
+        if known is not None and sample.position <= known.position:
             return []
-        self._positions[job] = sample.position
-        is_changed = False
-        for rule in self._group.alerts:
-            is_bad = rule.when.is_bad(sample)
-            if sample.trigger in rule.triggers and self._latest[rule.name][job] != is_bad:
-                self._latest[rule.name][job] = is_bad
-                is_changed = True
-        return self.judge(sample.finished_at) if is_changed else []
+        latest[sample.trigger] = sample
+        if known is not None and (known.is_failed, known.is_degraded) == (sample.is_failed, sample.is_degraded):
+            return []
+        return self.judge(sample.finished_at)
 
-    def forget(self, job: str, at: datetime) -> list[AlertChange]:
-        """A job that is paused is not counted before its next run."""
-        for members in self._latest.values():
-            members[job] = None
+    def pause(self, job: str, at: datetime) -> list[AlertChange]:
+        """A job that is paused is not counted."""
+        self._latest.pop(job, None)
+        self._paused.add(job)
         return self.judge(at)
+
+    def resume(self, job: str, at: datetime) -> None:
+        """Runs that were due before the end of a pause do not count."""
+        self._paused.discard(job)
+        self._counts_from[job] = at
 
     def judge(self, now: datetime) -> list[AlertChange]:
         found = []
         for rule in self._group.alerts:
             before = self.alerts.get(rule.name) or Alert(self._name, rule.name)
-            members: Mapping[str, bool | None] = self._latest[rule.name]
+            members = {job: self._is_bad(job, rule) for job in self._members}
             after = advance(before, judge_group(self._group, members), now, rule.minimum_duration)
             if after is before:
                 continue
@@ -57,6 +65,14 @@ class GroupAlerts:
                 self.alerts[rule.name] = after
             found.append(AlertChange(before, after))
         return found
+
+    def _is_bad(self, job: str, rule: AlertRule) -> bool | None:
+        counted = [each for trigger, each in self._latest.get(job, _NONE).items() if trigger in rule.triggers]
+        newest = max(counted, key=lambda each: each.position, default=None)
+        since = self._counts_from.get(job)
+        if job in self._paused or newest is None or (since is not None and newest.due_at < since):
+            return None
+        return rule.when.is_bad(newest)
 
     def next_due(self, now: datetime) -> datetime | None:
         """Return the next instant at which an alert fires if nothing changes."""

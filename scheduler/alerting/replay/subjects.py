@@ -41,11 +41,13 @@ class ReplayedSubjects:
         if pause.end is not None and pause.end <= now:
             self.pauses.pop(job, None)
             self._job(job).resume(pause.end)
+            for name in self._book.groups_by_job.get(job, ()):
+                self._groups[name].resume(job, pause.end)
             return []
         self.pauses[job] = pause.suppression
         changes = []
         for name in self._book.groups_by_job.get(job, ()):
-            changes += self._groups[name].forget(job, now)
+            changes += self._groups[name].pause(job, now)
             self._touched.add(name)
         return changes
 

@@ -52,12 +52,14 @@ def build_alerting_operations(foundation: Foundation, alerting: Alerting) -> Ale
     }
 
 
-def build_alerting_queries(foundation: Foundation) -> AlertingQueries:
+def build_alerting_queries(foundation: Foundation, alerting: Alerting) -> AlertingQueries:
     catalog, clock, stored = foundation.catalog, foundation.clock, foundation.repositories
     return {
         "incidents": IncidentQueries(catalog, stored.incident_log, clock),
         "alerts": AlertQueries(catalog, stored.alert_rows),
-        "alert_explainer": build_alert_explainer(catalog, foundation.runs, foundation.pauses, stored, clock),
+        "alert_explainer": build_alert_explainer(
+            catalog, foundation.runs, foundation.pauses, stored, clock, alerting.rotas
+        ),
         "suppressions": SuppressionQueries(catalog, stored.silences, stored.requested_windows, clock),
         "channels": ChannelQueries(catalog, stored.outbox_rows, stored.undelivered),
         "downtimes": DowntimeReader(
