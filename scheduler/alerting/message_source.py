@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 from jobs.alerting.rule import AlertRule
 from jobs.definition.alerting.definitions import DEFAULT_TEMPLATES
 from jobs.definition.alerting.job_alerts import rules_of
-from jobs.incidents.values import Incident, Suppression, Transition, TransitionKind
+from jobs.incidents.downtime import counts_as_downtime
+from jobs.incidents.values import AlertKey, Incident, Suppression, Transition, TransitionKind
 from jobs.notifications.templates.definition import TemplatesSection
 from jobs.notifications.templates.details import MessageDetails
 from jobs.notifications.templates.titles import format_clock
@@ -74,7 +75,7 @@ class DefinitionMessageSource:
     async def read_details(self, incident: Incident, transition: Transition, channel: str) -> MessageDetails:
         """Return what is known, soon. Raises nothing."""
         zone = self.find_templates(channel).zone
-        subject = _find_subject(self._catalog.snapshot, incident)
+        subject = _find_subject(self._catalog.snapshot, incident.lead)
         history, held_back = FailureHistory(), ""
         changes: tuple[str, ...] = ()
         try:
@@ -101,6 +102,7 @@ class DefinitionMessageSource:
             also_notified=_list_others(incident, channel),
             zone=zone,
             held_back=held_back,
+            is_downtime=_is_downtime(self._catalog.snapshot, incident),
         )
 
     def find_templates(self, channel: str) -> MessageTemplates:
@@ -158,8 +160,14 @@ async def _degrading(what: str, read: Callable[[], Coroutine[Any, Any, _T]], oth
         return otherwise
 
 
-def _find_subject(snapshot: JobSnapshot, incident: Incident) -> _DefinedSubject:
-    key, alerting = incident.lead, snapshot.alerting
+def _is_downtime(snapshot: JobSnapshot, incident: Incident) -> bool:
+    """Return whether the time of an alert of the incident counts as downtime, or is not known to be none."""
+    rules = [_find_subject(snapshot, member.key).rule for member in incident.members or (incident.lead_member,)]
+    return any(rule is None or counts_as_downtime(rule, snapshot.alerting.severities) for rule in rules)
+
+
+def _find_subject(snapshot: JobSnapshot, key: AlertKey) -> _DefinedSubject:
+    alerting = snapshot.alerting
     entry = snapshot.find_job(key.subject)
     if entry is not None:
         return _DefinedSubject(entry, _find_rule(rules_of(entry.job, alerting), key.rule), entry.job.tags)

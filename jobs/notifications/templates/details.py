@@ -19,7 +19,7 @@ class MessageDetails:
     `changes`: what changed since the last good run, such as `the job file`. `also_notified`: other channels or persons.
     `zone`: of the times that the message contains. `earlier`: why earlier messages of the incident were not delivered,
     such as `status 503`; this message replaces them. `held_back`: until when and by what the message was held back,
-    such as `until 06:00 by the window patching`.
+    such as `until 06:00 by the window patching`. `is_downtime`: whether the time of the incident is downtime.
     """
 
     expected: str = ""
@@ -33,3 +33,4 @@ class MessageDetails:
     zone: tzinfo = UTC
     earlier: str = ""
     held_back: str = ""
+    is_downtime: bool = True

@@ -14,7 +14,7 @@ from jobs.notifications.message import Message
 from jobs.notifications.templates.details import MessageDetails
 from jobs.notifications.templates.sandbox import render_template
 from jobs.notifications.templates.tag_values import TagValues
-from jobs.notifications.templates.titles import format_clock, make_title
+from jobs.notifications.templates.titles import describe_state, format_clock, make_title
 from jobs.problems import make_printable
 
 _MOST_LISTED_SUBJECTS = 20
@@ -38,7 +38,9 @@ def make_message(
     Raises:
         TemplateProblem: a template cannot be rendered. Without templates the message can always be made.
     """
-    title = make_title(incident, transition, notification.kind, details.zone, details.earlier)
+    title = make_title(
+        incident, transition, notification.kind, details.zone, details.earlier, is_downtime=details.is_downtime
+    )
     text = _make_text(incident, transition, details)
     facts = tuple(_facts(incident, transition, details))
     values = incident_values(incident, transition, notification, details, title=title, text=text)
@@ -120,10 +122,10 @@ def _make_text(incident: Incident, transition: Transition, details: MessageDetai
 
 
 def _facts(incident: Incident, transition: Transition, details: MessageDetails) -> Iterator[tuple[str, str]]:
-    state = incident.severity.capitalize()
+    state = describe_state(incident, details.is_downtime)
     facts = {
         "Failing since": _format_exact(incident, details),
-        f"{state} for" if incident.is_open else f"Was {incident.severity} for": _describe_length(incident, transition),
+        f"{state.capitalize()} for" if incident.is_open else f"Was {state} for": _describe_length(incident, transition),
         "Likely cause": incident.cause,
         "Affected": _list_subjects(incident),
         "Last good run": _format_last_good(details),

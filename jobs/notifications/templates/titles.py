@@ -16,7 +16,13 @@ _LONGEST_NOTE = 120
 
 
 def make_title(
-    incident: Incident, transition: Transition, kind: TransitionKind, zone: tzinfo, earlier: str = ""
+    incident: Incident,
+    transition: Transition,
+    kind: TransitionKind,
+    zone: tzinfo,
+    earlier: str = "",
+    *,
+    is_downtime: bool = True,
 ) -> str:
     """Return one line. `kind`: of the message, which can announce an earlier opening with a later transition."""
     name = subject_names(incident)
@@ -26,7 +32,7 @@ def make_title(
     by = f" by {make_printable(transition.actor, 60)}" if transition.actor else ""
     match kind:
         case TransitionKind.RESOLVED:
-            return _resolved_title(incident, transition, zone, earlier)
+            return _resolved_title(incident, transition, zone, earlier, describe_state(incident, is_downtime))
         case TransitionKind.REOPENED:
             return f"{state} AGAIN {name} since {since}{_evidence(incident)}"
         case TransitionKind.REMINDED:
@@ -66,15 +72,20 @@ def subject_names(incident: Incident) -> str:
     return f"{lead} and {others} more" if others else lead
 
 
+def describe_state(incident: Incident, is_downtime: bool) -> str:
+    """Return the severity; `failing` in place of `down` if the time does not count as downtime."""
+    return "failing" if incident.severity == "down" and not is_downtime else incident.severity
+
+
 def format_clock(instant: datetime, now: datetime, zone: tzinfo) -> str:
     """Return `03:01`, or `2026-11-27 03:01` on another day than `now`."""
     local = instant.astimezone(zone)
     return f"{local:%H:%M}" if local.date() == now.astimezone(zone).date() else f"{local:%Y-%m-%d %H:%M}"
 
 
-def _resolved_title(incident: Incident, transition: Transition, zone: tzinfo, earlier: str) -> str:
+def _resolved_title(incident: Incident, transition: Transition, zone: tzinfo, earlier: str, state: str) -> str:
     ended = incident.resolved_at or transition.at
-    head = f"RESOLVED {subject_names(incident)}, was {incident.severity}"
+    head = f"RESOLVED {subject_names(incident)}, was {state}"
     if earlier:
         since, until = (format_clock(each, transition.at, zone) for each in (incident.failing_since, ended))
         return f"{head} {since} to {until} (not delivered then: {make_printable(earlier, _LONGEST_EVIDENCE)})"

@@ -207,3 +207,9 @@ async def test_templates_of_a_channel_precede_the_default() -> None:
     assert (mail.title, mail.text, chat.title, chat.text) == ("C", "B", "A", "B")
     details = await desk.source.read_details(*await desk.open(), "mail")
     assert str(details.zone) == "Europe/Berlin"
+
+
+@pytest.mark.parametrize("counts", [False, True])
+async def test_an_incident_is_downtime_if_a_rule_counts(counts: bool) -> None:
+    desk = Desk(alerts=[{"name": "failed", "counts_as_downtime": counts}])
+    assert (await desk.source.read_details(*await desk.open(), "mail")).is_downtime is counts

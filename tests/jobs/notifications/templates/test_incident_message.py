@@ -123,3 +123,12 @@ def test_a_tag_that_a_job_does_not_have_is_empty() -> None:
     template = "{{ subject }}{% if tags.region is defined %} in {{ tags.region }}{% endif %}{{ tags.region }}"
     assert TemplatesSection(title=template).title == template
     assert made(*sample_transition(TransitionKind.OPENED), title_template=template).title == "checkout"
+
+
+def test_an_incident_that_does_not_count_as_downtime_was_failing() -> None:
+    incident, transition = sample_transition(TransitionKind.RESOLVED)
+    message = made(incident, transition, replace(SAMPLE_DETAILS, is_downtime=False))
+    assert message.title == "RESOLVED checkout, was failing 9 min"
+    assert dict(message.facts)["Was failing for"] == "9 min"
+    degraded = replace(incident, members=tuple(replace(each, severity="degraded") for each in incident.members))
+    assert ", was degraded 9 min" in made(degraded, transition, replace(SAMPLE_DETAILS, is_downtime=False)).title
