@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from config.documents.document import Document
 from config.documents.json_examples import rewrite_examples_as_json
 from config.documents.json_text import parse_json
 from config.documents.parse_result import ParseError
-from config.job_files.alerting.checks import find_alerting_problems_of_job
+from config.job_files.alerting.checks import find_conflicts_of_job, find_unknown_names_of_job
 from config.job_files.alerting.context import AlertingContext
 from config.job_files.defaults import merge_defaults
 from config.job_files.definitions import DefinedJob, DefinitionContext, define_job
@@ -193,6 +193,23 @@ class FileJobIndex:
                 return rejected
             rejected |= {name: tuple(problems) for name, problems in found.items()}
 
+    def find_unknown_names(
+        self, stored: Mapping[str, LocatedStoredJob], rejected: Container[str]
+    ) -> dict[str, tuple[Problem, ...]]:
+        """Return the channels, severities and parents that alerts name and that do not exist, by stored job.
+
+        The jobs are in force nevertheless: their checks must not end because a file does not define a channel any more.
+        """
+        accepted = {name: one for name, one in stored.items() if name not in rejected}
+        others = {name: one for name, one in stored.items() if name in rejected}
+        found: dict[str, tuple[Problem, ...]] = {}
+        for some, together in ((accepted, accepted), (others, stored)):
+            context = AlertingContext({}, {**self.jobs, **together}, self._alerting, is_partial=True)
+            for name, one in some.items():
+                if problems := tuple(find_unknown_names_of_job(one, context)):
+                    found[name] = problems
+        return found
+
     def _find_problems(
         self, accepted: Mapping[str, LocatedStoredJob], stored: Mapping[str, LocatedStoredJob]
     ) -> Mapping[str, list[Problem]]:
@@ -209,7 +226,7 @@ class FileJobIndex:
             problems[name].append(problem)
         context = AlertingContext({}, together, self._alerting, is_partial=True)
         for name, one in accepted.items():
-            problems[name] += find_alerting_problems_of_job(one, context)
+            problems[name] += find_conflicts_of_job(one, context)
         # Files that have problems themselves are used by commands only.
         return {name: found for name, found in problems.items() if found and name in accepted}
 

@@ -63,15 +63,15 @@ class AlertingHealth:
         errors = [f"{work.error}; retried" for work in self._works if work.error]
         errors += [f"rota {name}: {text}" for name, text in self._rotas.describe_problems().items()]
         gaps = await self._find_gaps()
-        is_degraded = bool(errors or gaps.unrouted_rules)
+        is_degraded = bool(errors or gaps.unrouted_rules or gaps.unknown_names)
         notes = [*errors, *gaps.sentences(), *await self._describe_idle_silences()]
         status = HealthStatus.DEGRADED if is_degraded else HealthStatus.OK
         return (PartHealth(ALERTING_PART, status, " ".join(notes)),)
 
     async def probe_notifications(self) -> Sequence[PartHealth]:
         """Report channels that fail or have never delivered, and notifications that were given up."""
-        names = sorted(self._catalog.snapshot.alerting.channels)
-        if not names:
+        defined = self._catalog.snapshot.alerting.channels
+        if not defined and not (await self._find_gaps()).unknown_names:
             return (PartHealth(NOTIFICATIONS_PART, HealthStatus.OK, "no channel is defined"),)
         try:
             states, letters = await asyncio.gather(self._outbox.list_channel_states(), self._undelivered.count())
@@ -79,8 +79,13 @@ class AlertingHealth:
             return (PartHealth(NOTIFICATIONS_PART, HealthStatus.DEGRADED, f"not known: {error}"),)
         by_name, now = {state.channel: state for state in states}, self._clock.now()
         channels = [
-            judge_channel(by_name.get(name, ChannelState(name)), now, given_up_recently=letters.get(name, 0))
-            for name in names
+            judge_channel(
+                by_name.get(name, ChannelState(name)),
+                now,
+                given_up_recently=letters.get(name, 0),
+                is_defined=name in defined,
+            )
+            for name in sorted({*defined, *letters})
         ]
         status = HealthStatus.DEGRADED if any(each.is_degraded for each in channels) else HealthStatus.OK
         return (PartHealth(NOTIFICATIONS_PART, status, _describe_channels(channels)),)

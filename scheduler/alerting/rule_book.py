@@ -35,6 +35,8 @@ IDENTITY_KEY = AlertKey(SCHEDULER, IDENTITY)
 """The alert that fires while the scheduler obtains no tokens or no secrets. Only jobs that use them are affected."""
 GROUP_KIND = "group"
 NO_RULES = CompiledRules(())
+_UNKNOWN_SEVERITY = "down"
+"""Whose rank a severity has that no file defines any more, so that its alerts are not overlooked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,7 @@ class RuleBook:
         flapping = rule.flapping
         return AlertPolicy(
             severity=rule.severity,
-            rank=0 if severity is None else severity.rank,
+            rank=severities[_UNKNOWN_SEVERITY].rank if severity is None else severity.rank,
             channels=rule.notify,
             remind_every=None if rule.remind_every is None else timedelta(seconds=rule.remind_every),
             escalation=tuple(EscalationStep(timedelta(seconds=step.after), step.notify) for step in rule.escalate),

@@ -35,11 +35,14 @@ _NONE: Mapping[str, StoredJob] = {}
 
 @dataclass(frozen=True, slots=True)
 class StoredJob:
-    """A stored job. `located` None: its definition is invalid. `problems`: why it is not in force."""
+    """A stored job. `located` None: its definition is invalid. `problems`: why it is not in force. `unknown_names`:
+    channels, severities and parents of its alerts that do not exist; it is in force nevertheless.
+    """
 
     entry: StoredEntry
     located: LocatedStoredJob | None
     problems: tuple[Problem, ...] = ()
+    unknown_names: tuple[Problem, ...] = ()
 
     @property
     def is_in_force(self) -> bool:
@@ -169,8 +172,11 @@ class JobComposer:
             else:
                 problems[name] = defined
         problems |= index.find_rejected(located) if located else {}
+        unknown = index.find_unknown_names(located, problems)
         stored = {
-            name: _reuse(known.get(name), StoredJob(entry, located.get(name), problems.get(name, ())))
+            name: _reuse(
+                known.get(name), StoredJob(entry, located.get(name), problems.get(name, ()), unknown.get(name, ()))
+            )
             for name, entry in entries.items()
         }
         return JobSources(files, index, tree, stored)

@@ -34,7 +34,9 @@ Define = Callable[[str, object, int], LocatedStoredJob | tuple[Problem, ...]]
 
 @dataclass(frozen=True, slots=True)
 class DeclaredJob:
-    """A job as it was declared. `version` None: in a job file. `problems`: why it is not in force."""
+    """A job as it was declared. `version` None: in a job file. `problems`: why it is not in force, or what its alerts
+    name that does not exist.
+    """
 
     name: str
     origin: str
@@ -43,6 +45,7 @@ class DeclaredJob:
     version: int | None = None
     owner: str = ""
     problems: tuple[Problem, ...] = ()
+    is_in_force: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,5 +231,6 @@ def _declare_stored_job(stored: StoredJob) -> DeclaredJob:
         definition=decode_json(entry.text),
         version=entry.number,
         owner=entry.owner,
-        problems=stored.problems,
+        problems=(*stored.problems, *stored.unknown_names),
+        is_in_force=stored.is_in_force,
     )

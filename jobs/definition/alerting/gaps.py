@@ -49,7 +49,8 @@ class UnroutedRule:
 class AlertingGaps:
     """`jobs_without_rules`: enabled, without `alerts`, selected by no entry of `rules` and a member of no group.
 
-    It is empty while no channel is defined. `unmatched_windows`: names.
+    It is empty while no channel is defined. `unmatched_windows`: names. `unknown_names`: of rules and parents, in
+    sentences; only stored jobs can have them, once a file does not define the name any more.
     """
 
     jobs_without_rules: tuple[str, ...] = ()
@@ -57,10 +58,13 @@ class AlertingGaps:
     unmatched_routes: tuple[UnmatchedRoute, ...] = ()
     unmatched_windows: tuple[str, ...] = ()
     unused_channels: tuple[str, ...] = ()
+    unknown_names: tuple[str, ...] = ()
 
     def sentences(self) -> Sequence[str]:
         """Return one sentence for each kind of gap that exists."""
-        found: list[str] = []
+        found = list(self.unknown_names[:MAX_NAMED])
+        if len(self.unknown_names) > MAX_NAMED:
+            found.append(f"{len(self.unknown_names) - MAX_NAMED} more names of alerts do not exist.")
         if self.jobs_without_rules:
             found.append(describe_jobs_without_rules(self.jobs_without_rules))
         always = [rule for rule in self.unrouted_rules if rule.since is None]
@@ -120,6 +124,7 @@ class _GapFinder:
             tuple(find_unmatched_routes(table, routes.one_of_each(incidents))) if table.routes else (),
             tuple(self._find_unmatched_windows()),
             tuple(self._find_unused_channels()),
+            tuple(self._find_unknown_names()),
         )
 
     def _collect_rules(self) -> None:
@@ -203,3 +208,17 @@ class _GapFinder:
             used.update(rota.otherwise, *rota.people.values())
         used.update(each.fallback for each in alerting.channels.values() if each.fallback is not None)
         yield from (name for name in alerting.channels if name not in used)
+
+    def _find_unknown_names(self) -> Iterator[str]:
+        channels, severities = self.alerting.channels, self.alerting.severities
+        for subject, rule in self._rules:
+            name = f"the rule {subject.name}/{rule.name}"
+            missing = sorted(rule.channels.difference(channels))
+            yield from (f"{name} names the channel {channel}, which does not exist." for channel in missing)
+            if rule.severity not in severities:
+                yield f"{name} has the severity {rule.severity}, which does not exist: it ranks as down."
+        jobs, groups = {job.name for job in self.jobs}, self.alerting.groups
+        for job in self.jobs:
+            for parent in job.alert_parent:
+                if parent not in jobs and parent not in groups:
+                    yield f"the job {job.name} has the parent {parent}, which does not exist."

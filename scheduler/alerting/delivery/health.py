@@ -27,9 +27,14 @@ class ChannelHealth:
     is_degraded: bool
 
 
-def judge_channel(state: ChannelState, now: datetime, *, given_up_recently: int = 0) -> ChannelHealth:
+def judge_channel(
+    state: ChannelState, now: datetime, *, given_up_recently: int = 0, is_defined: bool = True
+) -> ChannelHealth:
     """Return the health of a channel. `given_up_recently`: its dead letters that were not discarded."""
     lost = f"{given_up_recently} notifications could not be delivered" if given_up_recently else ""
+    if not is_defined:
+        text = "; ".join(filter(None, ("is not defined", lost)))
+        return ChannelHealth(state.channel, ChannelCondition.FAILING, text, bool(lost))
     if state.failing_since is not None:
         since = format_duration(_whole_seconds(now - state.failing_since))
         text = f"fails since {since}: {state.error}"

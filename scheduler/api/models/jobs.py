@@ -10,6 +10,7 @@ from jobs.runs.states import JobStatus
 from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.api.models.circuits import CircuitModel
 from scheduler.api.models.runs import RunModel
+from scheduler.api.stored_jobs.models import DefinitionProblem
 from scheduler.queries.circuits import CircuitView
 from scheduler.queries.jobs_and_runs import JobView
 from scheduler.queries.stored_jobs import DeclaredJob
@@ -89,6 +90,7 @@ class JobDetail(JobSummary):
     """A job with its full definition, its next due instants and its circuit (null without one).
 
     `declared`: the definition as it was written. `version` and `owner`: of a stored job; null for one of a job file.
+    `problems`: channels, severities and parents of its alerts that do not exist.
     """
 
     generation: str
@@ -96,6 +98,7 @@ class JobDetail(JobSummary):
     declared: dict[str, Any]
     version: int | None
     owner: str | None
+    problems: list[DefinitionProblem]
     upcoming: list[datetime]
     circuit: CircuitModel | None
 
@@ -108,6 +111,7 @@ class JobDetail(JobSummary):
             declared=dict(declared.definition),
             version=declared.version,
             owner=declared.owner if declared.version is not None else None,
+            problems=[DefinitionProblem.from_problem(problem) for problem in declared.problems],
             generation=view.entry.generation,
             definition=cls.definition_json(view),
             upcoming=upcoming,

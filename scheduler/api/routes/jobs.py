@@ -106,7 +106,7 @@ async def get_job(
         if (unchanged := not_modified(declared.etag, if_none_match)) is not None:
             return unchanged  # type: ignore[return-value]  # FastAPI passes a response on
         response.headers["ETag"] = declared.etag
-        if declared.problems:
+        if not declared.is_in_force:
             return DeclaredJobModel.from_declared(declared)
     return await job_detail(services, caller, name)
 

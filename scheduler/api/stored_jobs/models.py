@@ -40,8 +40,9 @@ class DeclaredJobModel(ResponseModel):
     """A job as it was declared, without its state.
 
     `definition`: as the user wrote it; of a job file, with the file's defaults. `version` null: defined in a job file,
-    which `source` names. `owner`: the set that it belongs to, empty for a job that was made by hand. `in_force` false:
-    `problems` name the reasons. `etag`: for If-Match.
+    which `source` names. `owner`: the set that it belongs to, empty for a job that was made by hand. `problems`: the
+    reasons if `in_force` is false; else channels, severities and parents of its alerts that do not exist. `etag`: for
+    If-Match.
     """
 
     name: str
@@ -61,7 +62,7 @@ class DeclaredJobModel(ResponseModel):
             definition=dict(job.definition),
             version=job.version,
             owner=job.owner,
-            in_force=not job.problems,
+            in_force=job.is_in_force,
             problems=[DefinitionProblem.from_problem(problem) for problem in job.problems],
             source=job.origin,
             etag=job.etag,

@@ -23,7 +23,13 @@ from scheduler.catalog.written_jobs import MAX_DEFINITION_BYTES, LocatedStoredJo
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import Conflict, InvalidDefinition
 from scheduler.identity.caller import Caller
-from scheduler.operations.stored_jobs.visibility import describe_loss, problems_for, refuse_file_job, used_message
+from scheduler.operations.stored_jobs.visibility import (
+    describe_loss,
+    describe_lost_name,
+    problems_for,
+    refuse_file_job,
+    used_message,
+)
 from scheduler.stores.port import StoreError, StoreUnavailable
 from scheduler.stores.rows.json_text import encode_json
 from scheduler.stores.stored_jobs.repository import HeadMoved, StoredJobs
@@ -109,8 +115,8 @@ class StoredJobCommitter:
         if problems := [*_problems_of(written, tried, caller, with_name=with_names)]:
             raise InvalidDefinition(problems)
         for name, one in tried.stored.items():
-            if one.problems and name not in names and sources.stored[name].is_in_force:
-                raise Conflict(describe_loss(name, one.problems[0], tried, caller))
+            if name not in names and sources.stored[name].is_in_force:
+                _refuse_loss(sources.stored[name], one, tried, caller)
         return tried
 
     async def commit(self, caller: Caller, decide: Callable[[JobSources], Awaitable[Decision]]) -> None:
@@ -156,6 +162,15 @@ class StoredJobCommitter:
 
 async def _plan_nothing(before: JobSnapshot) -> None:
     """A ticker of this process, or the next tick of another one, plans the change."""
+
+
+def _refuse_loss(before: StoredJob, after: StoredJob, tried: JobSources, caller: Caller) -> None:
+    """Raises Conflict: a job that is not changed would not be in force any more, or its alerts need what is removed."""
+    if after.problems:
+        raise Conflict(describe_loss(after.entry.name, after.problems[0], tried, caller))
+    lost = [problem for problem in after.unknown_names if problem not in before.unknown_names]
+    if lost:
+        raise Conflict(describe_lost_name(after.entry.name, lost[0], tried, caller))
 
 
 def _find_oversized(writes: Sequence[JobWrite]) -> Iterator[Problem]:

@@ -52,7 +52,7 @@ def refuse_file_job(sources: JobSources, name: str, caller: Caller) -> None:
 
 def problems_for(one: StoredJob, tried: JobSources, caller: Caller) -> Iterator[Problem]:
     """Yield what is wrong with a written job, as the caller may know it."""
-    for problem in one.problems:
+    for problem in (*one.problems, *one.unknown_names):
         yield _conceal(problem, tried, caller)
     if one.located is None or not caller.principal.tags:
         return
@@ -68,6 +68,13 @@ def describe_loss(name: str, problem: Problem, tried: JobSources, caller: Caller
     if is_used_by_others(tried, name, caller):
         return "a job that does not exist for you would no longer be in force"
     return f"the job {name} would no longer be in force: {_conceal(problem, tried, caller)}"
+
+
+def describe_lost_name(name: str, problem: Problem, tried: JobSources, caller: Caller) -> str:
+    """Return why a change is refused after which the alerts of another job would name something unknown."""
+    if is_used_by_others(tried, name, caller):
+        return "the alerts of a job that does not exist for you need it"
+    return f"the alerts of the job {name} need it: {_conceal(problem, tried, caller)}"
 
 
 def _conceal(problem: Problem, tried: JobSources, caller: Caller) -> Problem:

@@ -86,22 +86,35 @@ def test_a_stored_job_names_what_the_files_define(folder: Path) -> None:
     assert rejections(folder, files, *stored) == {}
 
 
+def unknown_names(folder: Path, files: Sequence[str], *stored: LocatedStoredJob) -> dict[str, list[str]]:
+    index = FileJobIndex(read(folder, *files))
+    found = index.find_unknown_names({one.job.name: one for one in stored}, ())
+    return {name: [str(problem) for problem in problems] for name, problems in found.items()}
+
+
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
         ({"alerts": [{"notify": "teem"}]}, "alerts[0].notify: there is no channel teem, did you mean team?"),
         ({"alerts": [{"severity": "dwon"}]}, "alerts[0].severity: 'dwon' is not allowed, did you mean down?"),
         ({"alert_parent": "b"}, "alert_parent: the parent b is neither a job nor a group"),
-        ({"alert_parent": "g"}, "alert_parent: closes a circle of parents, so that no alert would be sent: s -> g"),
     ],
 )  # fmt: skip
-def test_a_stored_job_that_names_something_unknown_is_rejected(
+def test_a_stored_job_whose_alerts_name_something_unknown_is_in_force_with_a_problem(
     folder: Path, keys: dict[str, Any], expected: str
 ) -> None:
-    files = (CHANNELS + "  groups:\n    g: {jobs: {jobs: s}}\n", JOB)
-    found = rejections(folder, files, define("s", **keys), define("t"))
+    stored = (define("s", **keys), define("t"))
+    assert rejections(folder, (CHANNELS, JOB), *stored) == {}
+    found = unknown_names(folder, (CHANNELS, JOB), *stored)
     assert list(found) == ["s"]
     assert found["s"][0].startswith(expected)
+
+
+def test_a_stored_job_that_is_its_own_parent_is_rejected(folder: Path) -> None:
+    files = (CHANNELS + "  groups:\n    g: {jobs: {jobs: s}}\n", JOB)
+    found = rejections(folder, files, define("s", alert_parent="g"), define("t"))
+    assert list(found) == ["s"]
+    assert found["s"][0].startswith("alert_parent: closes a circle of parents, so that no alert would be sent: s -> g")
 
 
 def test_a_stored_job_cannot_have_the_name_of_a_group(folder: Path) -> None:

@@ -129,3 +129,21 @@ def test_a_paused_job_is_held_back() -> None:
     found = DefinedFacts(book, START, pauses=pauses).suppression_of(AlertKey("a", "failed"))
     assert found is not None
     assert (found.name, found.reason, found.until) == ("pause", "deployment", START + MINUTE)
+
+
+def test_a_severity_that_does_not_exist_any_more_ranks_as_down() -> None:
+    policy = book_of(entry("a", alerts=[{"severity": "odd"}])).policy_of(AlertKey("a", "failed"))
+    assert policy is not None
+    assert (policy.severity, policy.rank) == ("odd", 20)
+
+
+def test_a_channel_that_does_not_exist_any_more_is_notified_so_that_delivery_reports_it() -> None:
+    facts = DefinedFacts(book_of(entry("a", alerts=[{"notify": ["gone"]}])), START)
+    assert channels(facts, incident_of("a")) == ["gone"]
+
+
+def test_a_parent_that_does_not_exist_any_more_is_not_waited_for() -> None:
+    facts = DefinedFacts(book_of(entry("a", alert_parent="gone", alerts=[{}])), START)
+    assert facts.parents_of("a") == ("gone",)
+    assert facts.is_checked_since("gone", START)
+    assert facts.policy_of(AlertKey("gone", "failed")) is None

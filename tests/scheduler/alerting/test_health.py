@@ -153,3 +153,21 @@ async def test_a_store_that_does_not_answer_degrades_notifications() -> None:
     part = await notifications_part(snapshot(channels=HOOK), rows)
 
     assert (part.status, part.message) == (HealthStatus.DEGRADED, "not known: no answer")
+
+
+async def test_a_rule_whose_channel_does_not_exist_any_more_degrades_alerting() -> None:
+    part = await alerting_part(snapshot(alerts=[{"notify": "x", "severity": "odd"}]))
+
+    assert part.status is HealthStatus.DEGRADED
+    assert "the rule web/failed names the channel x, which does not exist." in part.message
+    assert "the rule web/failed has the severity odd, which does not exist: it ranks as down." in part.message
+
+
+async def test_what_a_channel_that_does_not_exist_any_more_could_not_deliver_degrades_notifications() -> None:
+    rows = FakeRows()
+    rows.letters = {"x": 1}
+
+    part = await notifications_part(snapshot(alerts=[{"notify": "x"}]), rows)
+
+    assert part.status is HealthStatus.DEGRADED
+    assert part.message == "channel x is not defined; 1 notifications could not be delivered"

@@ -19,7 +19,7 @@ from scheduler.catalog import head_claims
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.catalog.head_claims import CLAIM_TIMEOUT, ClaimWatch
 from scheduler.catalog.stored_jobs import StoredJobWatcher
-from scheduler.errors import InvalidDefinition, PreconditionFailed
+from scheduler.errors import Conflict, InvalidDefinition, PreconditionFailed
 from scheduler.operations import Operations
 from scheduler.operations.stored_jobs.auditing import MAX_DEFINITION, audit_job_change, audit_set
 from scheduler.operations.stored_jobs.preconditions import ANY_VERSION, NEW_JOB, Precondition, format_etag
@@ -219,7 +219,7 @@ def test_the_entry_of_the_largest_set_is_bounded(number: int) -> None:
     assert len(encode_json(content)) < 900_000
 
 
-async def test_a_job_that_names_an_unknown_channel_is_refused_and_not_in_force_once_files_lose_it() -> None:
+async def test_a_job_that_names_an_unknown_channel_is_refused_but_stays_in_force_once_files_lose_it() -> None:
     ((shop, operations),) = processes(1)
     channel = DefinedEntry("team", make_channel(kind="ntfy", topic="team"), "jobs/alerting.yaml:3")
     await shop.composer.replace_files(JobSet(alerting=define_alerting({"channels": (channel,)})))
@@ -233,5 +233,23 @@ async def test_a_job_that_names_an_unknown_channel_is_refused_and_not_in_force_o
     await operations.stored_jobs.create(definition(alerts=[{"notify": "team"}]), API_CALLER)
     await shop.composer.replace_files(JobSet(digest="other"))
     stored = shop.composer.sources.stored["shop"]
-    assert not stored.is_in_force
-    assert stored.problems[0].message == "there is no channel team"
+    assert stored.is_in_force
+    assert "shop" in shop.catalog
+    assert [problem.message for problem in stored.unknown_names] == ["there is no channel team"]
+    with pytest.raises(InvalidDefinition, match="there is no channel team"):
+        await operations.stored_jobs.put(
+            "shop", definition(alerts=[{"notify": "team"}], description="x"), ANY_VERSION, API_CALLER
+        )
+    await operations.stored_jobs.put("shop", definition(alerts=[]), ANY_VERSION, API_CALLER)
+    assert not shop.composer.sources.stored["shop"].unknown_names
+
+
+async def test_a_job_that_is_a_parent_of_alerts_is_not_deleted() -> None:
+    ((shop, operations),) = processes(1)
+    await operations.stored_jobs.create(definition("router"), API_CALLER)
+    await operations.stored_jobs.create(definition(alert_parent="router"), API_CALLER)
+
+    with pytest.raises(Conflict, match="the alerts of the job shop need it: alert_parent: the parent router"):
+        await operations.stored_jobs.delete("router", ANY_VERSION, API_CALLER)
+
+    assert "router" in shop.catalog

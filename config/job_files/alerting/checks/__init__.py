@@ -18,7 +18,7 @@ from config.job_files.alerting.checks.channels import (
 from config.job_files.alerting.checks.gaps import find_gaps
 from config.job_files.alerting.checks.groups import find_group_problems, find_job_with_name_of_group
 from config.job_files.alerting.checks.names import find_repeated_windows, find_unknown_rotas
-from config.job_files.alerting.checks.parents import find_parent_problems
+from config.job_files.alerting.checks.parents import find_parent_circles, find_unknown_parents
 from config.job_files.alerting.checks.places import RulePlace, list_rule_places, rules_of_job
 from config.job_files.alerting.checks.selectors import find_idle_selectors
 from config.job_files.alerting.checks.severities import find_unknown_selected_severities, find_unknown_severities
@@ -36,7 +36,7 @@ _RULE_CHECKS: tuple[Callable[[RulePlace, AlertingContext], Iterator[Problem]], .
     find_unknown_channels,
 )
 _JOB_CHECKS: tuple[Callable[[LocatedJob, AlertingContext], Iterator[Problem]], ...] = (
-    find_parent_problems,
+    find_parent_circles,
     find_job_with_name_of_group,
 )
 _CHECKS: tuple[Callable[[AlertingContext], Iterator[Problem]], ...] = (
@@ -58,12 +58,17 @@ def find_alerting_problems(context: AlertingContext) -> tuple[Problem, ...]:
     return tuple(found)
 
 
-def find_alerting_problems_of_job(one: LocatedJob, context: AlertingContext) -> Iterator[Problem]:
-    """Yield what is wrong between a job and the definitions, or the other jobs, of the context."""
+def find_unknown_names_of_job(one: LocatedJob, context: AlertingContext) -> Iterator[Problem]:
+    """Yield the channels, severities and parents that the alerts of a job name and that do not exist."""
     rules = rules_of_job(one)
     if rules is not None:
         for check_rules in _RULE_CHECKS:
             yield from check_rules(rules, context)
+    yield from find_unknown_parents(one, context)
+
+
+def find_conflicts_of_job(one: LocatedJob, context: AlertingContext) -> Iterator[Problem]:
+    """Yield what prevents that the alerts of a job are evaluated together with those of the context."""
     for check_job in _JOB_CHECKS:
         yield from check_job(one, context)
 
@@ -76,7 +81,8 @@ def find_alerting_warnings(context: AlertingContext) -> tuple[Problem, ...]:
 
 def _find_all(context: AlertingContext) -> Iterator[Problem]:
     for one in context.jobs.values():
-        yield from find_alerting_problems_of_job(one, context)
+        yield from find_unknown_names_of_job(one, context)
+        yield from find_conflicts_of_job(one, context)
     for place in list_rule_places(context):
         for check_rules in _RULE_CHECKS:
             yield from check_rules(place, context)

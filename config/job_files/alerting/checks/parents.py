@@ -14,14 +14,18 @@ if TYPE_CHECKING:
     from config.job_files.joining import LocatedJob
 
 
-def find_parent_problems(one: LocatedJob, context: AlertingContext) -> Iterator[Problem]:
-    """Yield a problem if a job has an `alert_parent` that is an unknown subject, or closes a circle."""
+def find_unknown_parents(one: LocatedJob, context: AlertingContext) -> Iterator[Problem]:
+    """Yield a problem for each `alert_parent` of a job that is an unknown subject."""
     for parent in one.job.alert_parent:
         is_known = parent in context.jobs or parent in context.group_names or parent in context.broken
         if is_known or not context.is_complete or context.is_invalid("groups", parent):
             continue
         near = suggest_sorted_name(parent, context.subject_names)
         yield one.problem("alert_parent", f"the parent {parent} is neither a job nor a group{did_you_mean(near)}", "")
+
+
+def find_parent_circles(one: LocatedJob, context: AlertingContext) -> Iterator[Problem]:
+    """Yield a problem if a parent of a job closes a circle."""
     # Of stored jobs, one that has only depends_on can close the circle of a file's alert_parent.
     if not one.job.alert_parent and not (context.is_partial and context.has_alert_parents and one.job.depends_on):
         return

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 def add_stored_jobs(files: JobSet, settings: Settings | None) -> JobSet:
-    """Return the jobs in force with these files. Its warnings name each stored job that is not in force, and why.
+    """Return the jobs in force with these files. Its warnings name each stored job that is not in force, and why, or
+    whose alerts name something unknown.
 
     Settings with problems end the command with 2, an unavailable store with 1.
     """
@@ -33,12 +34,15 @@ def add_stored_jobs(files: JobSet, settings: Settings | None) -> JobSet:
     stored = run_with_sources(settings, files, read).stored
     accepted = [one.located for one in stored.values() if one.is_in_force and one.located is not None]
     together = files.overridden_by(name_jobs(join_uses(files, accepted), accepted))
-    rejected = [problem for one in stored.values() for problem in _describe_rejected(one)]
+    rejected = [problem for one in stored.values() for problem in _describe_problems(one)]
     return replace(together, warnings=(*together.warnings, *rejected))
 
 
-def _describe_rejected(stored: StoredJob) -> Iterator[Problem]:
+def _describe_problems(stored: StoredJob) -> Iterator[Problem]:
     for problem in stored.problems:
         key = ": ".join(filter(None, (stored.entry.name, problem.key)))
         message = f"the stored job is not in force: {problem.message}"
         yield replace(problem, key=key, message=message, file=None, line=None)
+    for problem in stored.unknown_names:
+        key = ": ".join(filter(None, (stored.entry.name, problem.key)))
+        yield replace(problem, key=key, file=None, line=None)

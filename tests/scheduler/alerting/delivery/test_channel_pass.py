@@ -291,3 +291,13 @@ async def test_the_only_worker_does_not_wait_for_the_lease_of_a_killed_process()
 
 def _kill() -> None:
     raise Killed
+
+
+async def test_a_notification_to_a_channel_that_does_not_exist_is_a_dead_letter_at_once() -> None:
+    world = World()
+    world.put(1, channel="gone")
+    assert await world.deliver("gone") is None
+    (letter,) = world.outbox.dead_letters
+    assert (letter.channels, letter.error) == (("gone",), "the channel gone is not defined")
+    assert not world.outbox.rows
+    assert world.codes() == ["given_up"]

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from config.job_files.job_set import JobSet
+from jobs.definition.alerting.definitions import DefinedEntry, define_alerting
+from tests.parts.notifications import make_channel
 from tests.scheduler.api.api_client import ApiClient
 
 DEFINITION: dict[str, Any] = {"schedule": "every 30s", "check": {"kind": "http", "url": "http://127.0.0.1:9/"}}
@@ -303,3 +306,19 @@ async def test_a_change_that_the_store_refuses_is_not_in_force() -> None:
         assert answer.status_code == 503
         assert "shop" not in client.shop.catalog
         assert (await client.get("/api/jobs/shop")).status_code == 404
+
+
+async def test_a_job_whose_channel_was_removed_is_in_force_and_shows_the_problem() -> None:
+    channel = DefinedEntry("team", make_channel(kind="ntfy", topic="team"), "jobs/alerting.yaml:3")
+    async with ApiClient() as client:
+        await client.shop.composer.replace_files(JobSet(alerting=define_alerting({"channels": (channel,)})))
+        await create(client, alerts=[{"notify": "team"}])
+        before = (await client.get("/api/jobs/shop")).json()
+        await client.shop.composer.replace_files(JobSet(digest="other"))
+        after = (await client.get("/api/jobs/shop")).json()
+
+    assert before["problems"] == []
+    assert [(one["path"], one["message"]) for one in after["problems"]] == [
+        ("alerts[0].notify", "there is no channel team")
+    ]
+    assert after["upcoming"]
