@@ -42,10 +42,7 @@ def make_title(
         case TransitionKind.ACKNOWLEDGED:
             return f"ACKNOWLEDGED {name}{by}"
         case TransitionKind.SNOOZED:
-            until = (
-                f" until {format_clock(incident.snoozed_until, transition.at, zone)}" if incident.snoozed_until else ""
-            )
-            return f"SNOOZED {name}{until}{by}"
+            return f"SNOOZED {name}{_snoozed_until(incident, transition, zone)}{by}"
         case TransitionKind.NOTE_ADDED:
             return f"NOTE {name}{by}: {make_printable(transition.text, _LONGEST_NOTE)}"
         case TransitionKind.JOINED:
@@ -90,6 +87,11 @@ def _resolved_title(incident: Incident, transition: Transition, zone: tzinfo, ea
         since, until = (format_clock(each, transition.at, zone) for each in (incident.failing_since, ended))
         return f"{head} {since} to {until} (not delivered then: {make_printable(earlier, _LONGEST_EVIDENCE)})"
     return f"{head} {describe_span(max(round((ended - incident.failing_since).total_seconds()), 0))}"
+
+
+def _snoozed_until(incident: Incident, transition: Transition, zone: tzinfo) -> str:
+    until = incident.snoozed_until
+    return f" until {format_clock(until, transition.at, zone)}" if until else ""
 
 
 def _evidence(incident: Incident) -> str:
