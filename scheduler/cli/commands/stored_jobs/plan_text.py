@@ -12,6 +12,7 @@ from scheduler.cli.output import escape_controls, is_terminal, print_error, prin
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from scheduler.cli.commands.stored_jobs.plan_alerts import PlanAlerts
     from scheduler.operations.stored_jobs.sets import JobDifference, SetPlan
     from scheduler.queries.stored_jobs import FieldChange
 
@@ -25,12 +26,13 @@ def has_changes(plan: SetPlan) -> bool:
     return bool(plan.added or plan.changed or plan.removed)
 
 
-def show_plan(plan: SetPlan, as_json: bool) -> None:
-    """Print the changes on stdout; conflicts, denied targets, unavailable secrets and warnings on stderr."""
-    if as_json:
-        from scheduler.api.stored_jobs.set_models import SetPlanModel
+def show_plan(plan: SetPlan, as_json: bool, alerts: PlanAlerts | None = None) -> None:
+    """Print the changes on stdout; conflicts, denied targets, unavailable secrets and warnings on stderr.
 
-        show_json(SetPlanModel.from_plan(plan).model_dump_json(indent=2))
+    `alerts`: a section after the changes.
+    """
+    if as_json:
+        show_json(_plan_to_json(plan, alerts))
         return
     for line in _plan_lines(plan):
         _print_line(line)
@@ -40,6 +42,10 @@ def show_plan(plan: SetPlan, as_json: bool) -> None:
         print_warning(str(problem))
     for reason in plan.conflicts.values():
         print_error(f"conflict: {reason}")
+    if alerts is not None:
+        from scheduler.cli.commands.stored_jobs.plan_alerts import show_plan_alerts
+
+        show_plan_alerts(alerts)
     if not plan.is_applied and not plan.conflicts:
         print(f"plan hash: {plan.id}")
 
@@ -53,6 +59,17 @@ def describe_result(plan: SetPlan) -> str:
 def format_field(change: FieldChange) -> str:
     """`check.url: "http://a" -> "http://b"`; a value that is not set is `-`."""
     return f"{change.path}: {_format_value(change.before)} -> {_format_value(change.after)}"
+
+
+def _plan_to_json(plan: SetPlan, alerts: PlanAlerts | None) -> str:
+    from scheduler.api.stored_jobs.set_models import SetPlanModel
+
+    model = SetPlanModel.from_plan(plan)
+    if alerts is None:
+        return model.model_dump_json(indent=2)
+    from scheduler.cli.commands.stored_jobs.plan_alerts import alerts_to_document
+
+    return json.dumps({**model.model_dump(mode="json"), "alerts": alerts_to_document(alerts)}, indent=2)
 
 
 def _plan_lines(plan: SetPlan) -> Iterator[str]:
