@@ -5,6 +5,7 @@ scheduler.alerting.backtest.backtester.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from jobs.alerting.conditions.lateness import LatenessCondition
 from jobs.alerting.conditions.response_time import ResponseTimeCondition
 from jobs.alerting.samples import Sample, sample_of_run
 from jobs.incidents.values import Suppression, SuppressionKind
+from jobs.runs import Trigger
 from jobs.runs.states import JobStatus, StateChange
 from scheduler.alerting.backtest.read_ranges import DueTimeRange, list_ranges, merge_ranges
 from scheduler.alerting.backtest.run_reading import read_runs
@@ -29,6 +31,7 @@ from scheduler.stores.runs.reading import RunReads
 MAX_RUNS = 400_000
 """Runs that a replay reads."""
 _JOBS_AT_ONCE = 16
+_PLANNED = frozenset({Trigger.SCHEDULE, Trigger.DEPENDENCY})
 _PARENT_MARGIN = timedelta(minutes=3)
 """For which an alert can wait for runs of its parents."""
 
@@ -92,6 +95,8 @@ class HistoryReader:
     ) -> list[DueTimeRange]:
         found: list[DueTimeRange] = []
         for book in books:
+            if _counts_further_triggers(book, job):
+                return [within]
             rules, schedule = book.rules_of(job), book.snapshot.schedule(job)
             extra: list[DueTimeRange] = []
             for rule in rules.rules:
@@ -150,6 +155,13 @@ def _close(books: Iterable[RuleBook], jobs: Collection[str]) -> set[str]:
                     names.add(each)
                     following.append(each)
     return names
+
+
+def _counts_further_triggers(book: RuleBook, job: str) -> bool:
+    """Return whether a rule counts runs on demand or backfills: the states of the job do not show which were good."""
+    groups = (book.groups[name].group.alerts for name in book.groups_by_job.get(job, ()))
+    rules = itertools.chain(book.rules_of(job).rules, *groups)
+    return any(not _PLANNED.issuperset(rule.triggers) for rule in rules)
 
 
 def _add_ancestors(

@@ -30,7 +30,10 @@ class GroupAlerts:
         self.alerts: dict[str, Alert] = {}
 
     def add(self, job: str, sample: Sample) -> list[AlertChange]:
-        """Judge the rules after a run of a job."""
+        """Judge the rules after a run of a job. One from before the end of a pause does not count."""
+        since = self._counts_from.get(job)
+        if job in self._paused or (since is not None and sample.due_at < since):
+            return []
         latest = self._latest.setdefault(job, {})
         known = latest.get(sample.trigger)
         if known is not None and sample.position <= known.position:
@@ -47,7 +50,7 @@ class GroupAlerts:
         return self.judge(at)
 
     def resume(self, job: str, at: datetime) -> None:
-        """Runs that were due before the end of a pause do not count."""
+        """`at`: the end of the pause."""
         self._paused.discard(job)
         self._counts_from[job] = at
 
@@ -69,10 +72,7 @@ class GroupAlerts:
     def _is_bad(self, job: str, rule: AlertRule) -> bool | None:
         counted = [each for trigger, each in self._latest.get(job, _NONE).items() if trigger in rule.triggers]
         newest = max(counted, key=lambda each: each.position, default=None)
-        since = self._counts_from.get(job)
-        if job in self._paused or newest is None or (since is not None and newest.due_at < since):
-            return None
-        return rule.when.is_bad(newest)
+        return None if newest is None else rule.when.is_bad(newest)
 
     def next_due(self, now: datetime) -> datetime | None:
         """Return the next instant at which an alert fires if nothing changes."""

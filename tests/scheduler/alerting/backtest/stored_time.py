@@ -68,7 +68,7 @@ def to_run(job: str, each: ReplayRun) -> Run:
     return Run(
         id=ticket.id,
         job=job,
-        trigger=ticket.trigger,
+        trigger=ticket.trigger if sample is None else sample.trigger,
         outcome=outcome,
         due_at=each.due_at,
         started_at=each.due_at + timedelta(milliseconds=5),

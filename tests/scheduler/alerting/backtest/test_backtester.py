@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
 import pytest
 
+from jobs.runs import Trigger
 from scheduler.alerting.backtest.backtester import BacktestReport, BacktestRequest
 from scheduler.alerting.backtest.comparison import Difference
+from scheduler.alerting.replay.history import JobHistory, ReplayRun
 from tests.scheduler.alerting.backtest.stored_time import StoredTime, store_runs
-from tests.scheduler.alerting.replay.live import MINUTE, START, definitions_of, history_of_letters
+from tests.scheduler.alerting.replay.live import MINUTE, START, definitions_of, history_of_letters, run_of
 from tests.scheduler.alerting.replay.test_replaying import RULES
 
 END = START + 40 * MINUTE
@@ -76,3 +79,21 @@ async def test_a_good_time_of_a_job_is_not_read() -> None:
     report = await time.backtester.run(BacktestRequest(START, end), time.definitions.book.snapshot)
     assert [line.split()[1:3] for line in lines(report)] == [["opened", "new"], ["resolved", "new"]]
     assert report.runs_read < 30
+
+
+def on_demand(minute: int, letter: str) -> ReplayRun:
+    run = run_of("a", minute, letter, second=33)
+    assert run.sample is not None
+    due = run.due_at + timedelta(seconds=30)
+    return replace(run, due_at=due, sample=replace(run.sample, due_at=due, trigger=Trigger.MANUAL))
+
+
+async def test_a_rule_about_runs_on_demand_counts_all_of_them_also_in_a_good_time() -> None:
+    planned = history_of_letters("a", "S" * 36).runs
+    requested = [on_demand(2, "F"), on_demand(12, "S"), on_demand(22, "F"), on_demand(32, "F")]
+    history = JobHistory("a", tuple(sorted([*planned, *requested], key=lambda run: run.finished_at)))
+    rule = {"open_after": 2, "triggers": ["manual"]}
+    time = StoredTime(definitions_of({"a": {"alerts": [rule]}}), [history])
+    await time.run(END)
+    report = await time.backtester.run(BacktestRequest(START, END), time.definitions.book.snapshot)
+    assert lines(report) == ["a opened same 0m"]
