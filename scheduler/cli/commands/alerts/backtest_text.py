@@ -87,7 +87,7 @@ def _count_nights(instants: list[datetime], zone: tzinfo) -> int:
 
 
 def report_to_document(report: BacktestReport, zone: tzinfo) -> dict[str, Any]:
-    """Return the fields of POST /api/alerts/backtest."""
+    """Return the fields of --json."""
     was, would_be = _instants(report.comparison.messages)
     weeks = max((report.request.until - report.request.since) / timedelta(weeks=1), 1 / 7)
     return {

@@ -53,7 +53,7 @@ def backtest(
     zone: Annotated[
         str | None, typer.Option("--timezone", metavar="ZONE", help="For weeks and nights. (default: UTC)")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as POST /api/alerts/backtest.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what the rules would have notified, when and to whom, against what was notified.
 
