@@ -30,6 +30,7 @@ from scheduler.stores.runs.reading import RunReads
 
 MAX_RUNS = 400_000
 """Runs that a replay reads."""
+_FEW_JOBS = 10
 _JOBS_AT_ONCE = 16
 _PLANNED = frozenset({Trigger.SCHEDULE, Trigger.DEPENDENCY})
 _PARENT_MARGIN = timedelta(minutes=3)
@@ -56,8 +57,8 @@ class HistoryReader:
 
     async def read(self, books: Collection[RuleBook], jobs: Collection[str], within: DueTimeRange) -> ReadHistory:
         """Read the runs of these jobs, of their ancestors and of the members of groups, as far as rules need them."""
-        phases = await self._read_phases(within)
         names = _close(books, jobs)
+        phases = await self._read_phases(names, within)
         begin = min(
             (one.begin for name in names for one in phases.get(name, ()) if one.is_bad and one.end >= within.begin),
             default=within.begin,
@@ -74,21 +75,32 @@ class HistoryReader:
             )
         return found
 
-    async def _read_phases(self, within: DueTimeRange) -> dict[str, list[StatePhase]]:
-        states = await self._changes.read_states()
-        changes: defaultdict[str, list[StateChange]] = defaultdict(list)
+    async def _read_phases(self, names: Collection[str], within: DueTimeRange) -> dict[str, list[StatePhase]]:
+        """Of a few jobs, read theirs alone: an explanation does not depend on the number of jobs."""
+        if len(names) > _FEW_JOBS:
+            states = await self._changes.read_states()
+            changes = await self._read_changes(None, within)
+        else:
+            found = {name: await self._changes.read_state(name) for name in sorted(names)}
+            states = {name: state for name, state in found.items() if state is not None}
+            changes = [change for name in sorted(names) for change in await self._read_changes(name, within)]
+        by_job: defaultdict[str, list[StateChange]] = defaultdict(list)
+        for change in changes:
+            by_job[change.job].append(change)
+        return {
+            job: list_phases(by_job[job][::-1], None if job not in states else states[job].change, within.end)
+            for job in {*states, *by_job}
+        }
+
+    async def _read_changes(self, job: str | None, within: DueTimeRange) -> list[StateChange]:
+        changes: list[StateChange] = []
         after = ""
         while True:
-            page = await self._changes.list_page(since=within.begin, limit=LARGEST_PAGE, after=after)
-            for change in page.changes:
-                changes[change.job].append(change)
+            page = await self._changes.list_page(job, since=within.begin, limit=LARGEST_PAGE, after=after)
+            changes += page.changes
             if len(page.changes) < LARGEST_PAGE:
-                break
+                return changes
             after = page.positions[-1]
-        return {
-            job: list_phases(changes[job][::-1], None if job not in states else states[job].change, within.end)
-            for job in {*states, *changes}
-        }
 
     async def _find_ranges(
         self, books: Iterable[RuleBook], job: str, phases: Iterable[StatePhase], within: DueTimeRange

@@ -10,7 +10,7 @@ from jobs.incidents.engine.facts import SCHEDULER
 from jobs.incidents.values import Member, Suppression
 from jobs.runs import Outcome, Run, Trigger
 from scheduler.alerting.backtest.messages import IncidentHistory
-from scheduler.alerting.explanation.incidents import describe_notified, find_member
+from scheduler.alerting.explanation.incidents import describe_failed_delivery, describe_notified, find_member
 from scheduler.alerting.explanation.values import RuleExplanation
 
 
@@ -78,7 +78,7 @@ def _summarize_incident(found: Circumstances, history: IncidentHistory, member: 
     notified = describe_notified(history, found.at)
     if notified:
         return f"{text}, {notified})."
-    reason = next(find_reasons(found), "no pass has announced it yet")
+    reason = describe_failed_delivery(history, found.at) or next(find_reasons(found), "no pass has announced it yet")
     return f"{text}). Not notified: {reason}."
 
 

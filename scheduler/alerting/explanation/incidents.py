@@ -28,13 +28,39 @@ def find_member(history: IncidentHistory, job: str) -> Member | None:
 
 
 def describe_notified(history: IncidentHistory, until: datetime) -> str:
-    """Return who was notified of the opening: `notified mail at 03:00:40`; empty if none was."""
-    opened = [each for each in history.messages if each.at <= until and str(each.kind) in _OPENINGS]
-    if not opened:
+    """Return who was notified of the opening: `notified mail at 03:00:40`; empty if none was.
+
+    A channel that failed counts when it, or the fallback channel in its place, has received the message.
+    """
+    attempts = _list_attempts(history, until)
+    failed = {each.inputs["channel"] for each in attempts}
+    at = {each.channel: each.at for each in history.messages if each.at <= until and str(each.kind) in _OPENINGS}
+    received = {channel: sent for channel, sent in at.items() if channel not in failed}
+    received |= {each.inputs["channel"]: each.at for each in attempts if each.code == "delivered"}
+    if not received:
         return ""
-    latest = max(each.at for each in opened)
-    channels = ", ".join(each.channel for each in opened if each.at == latest)
-    return f"notified {channels} at {latest:%H:%M:%S}"
+    latest = max(received.values())
+    return f"notified {', '.join(each for each in received if received[each] == latest)} at {latest:%H:%M:%S}"
+
+
+def describe_failed_delivery(history: IncidentHistory, until: datetime) -> str:
+    """Return what the newest failed attempt to deliver the opening ended with; empty if none failed."""
+    failed = [each for each in _list_attempts(history, until) if each.code != "delivered"]
+    return f"{failed[-1].inputs['channel']}: {failed[-1].text}" if failed else ""
+
+
+def _list_attempts(history: IncidentHistory, until: datetime) -> list[AlertDecision]:
+    """Return what became of the opening in channels that failed at least once, and in their fallback channels."""
+    decided = [
+        each
+        for each in history.decisions
+        if each.code in _DELIVERY and each.at <= until and _is_about_opening(each, history)
+    ]
+    if all(each.code == "delivered" for each in decided):
+        return []
+    failed = {each.inputs["channel"] for each in decided if each.code != "delivered"}
+    planned = {each.channel for each in history.messages if str(each.kind) in _OPENINGS}
+    return [each for each in decided if each.inputs["channel"] in failed or each.inputs["channel"] not in planned]
 
 
 _OPENINGS = ("opened", "reopened", "flapping")
