@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -34,10 +35,13 @@ def explain_alert(
     """
     from scheduler.catalog.catalog import UnknownJob
     from scheduler.cli.context import load_for_command, run_in_store
-    from scheduler.cli.options import parse_interval_options
     from scheduler.cli.selection.named_job import require_job
+    from scheduler.queries.time_range import InvalidTimeRange, parse_time_range
 
-    instant = parse_interval_options(None, at).until
+    try:
+        instant = parse_time_range(None, at, datetime.now(UTC)).until
+    except InvalidTimeRange as error:
+        fail(f"--at: {error}")
     configuration = load_for_command("explain-alert")
     require_job(configuration, job)
 
