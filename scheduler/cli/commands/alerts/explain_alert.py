@@ -36,12 +36,8 @@ def explain_alert(
     from scheduler.catalog.catalog import UnknownJob
     from scheduler.cli.context import load_for_command, run_in_store
     from scheduler.cli.selection.named_job import require_job
-    from scheduler.queries.time_range import InvalidTimeRange, parse_time_range
 
-    try:
-        instant = parse_time_range(None, at, datetime.now(UTC)).until
-    except InvalidTimeRange as error:
-        fail(f"--at: {error}")
+    instant = _parse_instant(at)
     configuration = load_for_command("explain-alert")
     require_job(configuration, job)
 
@@ -62,3 +58,12 @@ def explain_alert(
         show_json(json.dumps(explanation_fields(found), indent=2))
         return
     print("\n".join(map(escape_controls, found.lines())))
+
+
+def _parse_instant(text: str | None) -> datetime | None:
+    from scheduler.queries.time_range import InvalidTimeRange, parse_time_range
+
+    try:
+        return parse_time_range(None, text, datetime.now(UTC)).until
+    except InvalidTimeRange as error:
+        fail(f"--at: {error}")
