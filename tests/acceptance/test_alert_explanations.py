@@ -5,6 +5,9 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import pytest
+
+from jobs.notifications.port import SendFailed
 from jobs.runs import ErrorClass
 from scheduler.alerting.explanation.values import AlertExplanation
 from tests.parts.alerting_program import Scene, alerting_program, job_of
@@ -59,9 +62,13 @@ async def test_a_paused_job(tmp_path: Path) -> None:
         assert found.reasons[0] == "the job is paused (migration)"
 
 
-async def test_a_channel_that_fails(tmp_path: Path) -> None:
+async def refuse(*_: object) -> None:
+    raise SendFailed("503 Service Unavailable")
+
+
+async def test_a_channel_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with alerting_program(tmp_path, {"shop": job_of("shop")}) as scene:
-        scene.channels.failure = "503 Service Unavailable"
+        monkeypatch.setattr("tests.parts.alerting_program._Recorder.send", refuse)
         scene.network.down("shop")
         await scene.run("shop")
         await scene.wait(20)
@@ -69,6 +76,6 @@ async def test_a_channel_that_fails(tmp_path: Path) -> None:
         assert found.summary.endswith("Not notified: team: attempt 3 failed: 503 Service Unavailable.")
         assert found.reasons == ("the channel team fails: 503 Service Unavailable",)
 
-        scene.channels.failure = ""
+        monkeypatch.undo()
         await scene.wait(60)
         assert "notified team at 03:00:" in (await explain(scene, "shop")).summary

@@ -27,7 +27,7 @@ from config.loading import load_configuration
 from jobs.checks.port import AttemptContext
 from jobs.incidents.values import AlertDecision, Incident
 from jobs.notifications.message import Message
-from jobs.notifications.port import Sender, SendFailed, SentReference
+from jobs.notifications.port import Sender, SentReference
 from jobs.runs import ErrorClass, Observation, Phases, Run, Ticket
 from jobs.targets import Target
 from scheduler.alerting.delivery.sender_directory import SenderDirectory
@@ -113,15 +113,11 @@ class SentMessage:
 
 @dataclass
 class ScriptedChannels:
-    """Implements the directory of senders: every channel of the definitions accepts what it is sent.
-
-    `failure`: what every attempt fails with, or empty.
-    """
+    """Implements the directory of senders: every channel of the definitions accepts what it is sent."""
 
     clock: SetClock
     directory: SenderDirectory
     messages: list[SentMessage] = field(default_factory=list)
-    failure: str = ""
 
     def list_names(self) -> Sequence[str]:
         return self.directory.list_names()
@@ -139,8 +135,6 @@ class _Recorder:
     channel: str
 
     async def send(self, message: Message, reference: SentReference | None) -> SentReference | None:
-        if self.channels.failure:
-            raise SendFailed(self.channels.failure)
         self.channels.messages.append(SentMessage(self.channel, message, self.channels.clock.now()))
         return None
 
