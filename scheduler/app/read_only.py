@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -115,14 +116,15 @@ class ReadOnlyProgram:
     def backtester(self) -> Backtester:
         from scheduler.alerting.backtest.backtester import build_backtester
 
-        return build_backtester(self._runs, self._repositories, self._rotas)
+        group_wait = timedelta(seconds=self._settings.alerting.group_wait)
+        return build_backtester(self._runs, self._repositories, self._rotas, group_wait=group_wait)
 
     @cached_property
     def alert_explainer(self) -> AlertExplainer:
         from scheduler.alerting.explanation.explaining import build_alert_explainer
 
         return build_alert_explainer(
-            self._catalog, self._runs, self._pauses, self._repositories, self.clock, self._rotas
+            self._catalog, self._runs, self._pauses, self._repositories, self.clock, self.backtester
         )
 
     @cached_property

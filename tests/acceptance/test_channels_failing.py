@@ -200,7 +200,7 @@ async def test_what_no_channel_delivers_is_a_dead_letter_and_degrades_health(kin
         health = judge_channel(await at.state(), at.desk.clock.now(), given_up_recently=1)
         assert health.is_degraded
         assert health.condition is ChannelCondition.FAILING
-        assert "1 notifications could not be delivered" in health.text
+        assert "1 notification could not be delivered" in health.text
         assert (await at.desk.codes(incident))[-1] == "given_up"
 
 

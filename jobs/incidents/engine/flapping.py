@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from jobs.formats.durations import format_duration
-from jobs.incidents.engine.announcing import notify_announced
+from jobs.incidents.engine.announcing import describe_suppression, find_suppression, notify_announced
 from jobs.incidents.engine.facts import AlertFacts, FlappingLimit
 from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.values import Incident, TransitionKind
@@ -24,8 +24,13 @@ def record_change(step: IncidentStep, facts: AlertFacts) -> None:
     text = f"it was opened and resolved {recent} times within {format_duration(policy.within.total_seconds())}"
     step.set(flapping_since=facts.now)
     step.add_transition(TransitionKind.FLAPPING, facts.now, text)
-    notify_announced(step, TransitionKind.FLAPPING, facts.now, facts)
     step.decide("flapping", facts.now, f"{text}: it stays open until it is stable, without further notifications")
+    suppression = find_suppression(step.incident, facts)
+    if suppression is None:
+        notify_announced(step, TransitionKind.FLAPPING, facts.now, facts)
+    else:
+        reason = f"held back by {describe_suppression(suppression)}"
+        step.decide(f"held_back_{suppression.kind}", facts.now, reason, suppression=suppression)
 
 
 def stable_at(incident: Incident, facts: AlertFacts) -> datetime | None:

@@ -43,12 +43,11 @@ RECORDED_CONDITIONS = frozenset({"circuit_open", "dead_letters_above", "secret_d
 
 @dataclass(frozen=True, slots=True)
 class BacktestRequest:
-    """`jobs`: None for all. `group_wait`: the setting."""
+    """`jobs`: None for all."""
 
     since: datetime
     until: datetime
     jobs: frozenset[str] | None = None
-    group_wait: timedelta = GROUP_WAIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +74,16 @@ class Backtester:
         silences: StoredSuppressions[Silence],
         windows: StoredSuppressions[RequestedWindow],
         rotas: RotaCalendars | None = None,
+        *,
+        group_wait: timedelta = GROUP_WAIT,
     ) -> None:
+        """`group_wait`: the setting."""
         self._reader = HistoryReader(runs, changes)
         self._log = log
         self._silences = silences
         self._windows = windows
         self._rotas = rotas
+        self._group_wait = group_wait
 
     async def run(
         self, request: BacktestRequest, in_force: JobSnapshot, edited: JobSnapshot | None = None
@@ -115,7 +118,7 @@ class Backtester:
         snapshot = books[0].snapshot
         rotas, notes = ({}, ()) if self._rotas is None else await read_rotas(self._rotas, snapshot)
         routing = RoutingTable(snapshot.alerting.routes, rotas)
-        definitions = ReplayDefinitions(books[0], suppressions, routing, request.group_wait)
+        definitions = ReplayDefinitions(books[0], suppressions, routing, self._group_wait)
         return PreparedBacktest(request, definitions, books[-1], history, stored, notes)
 
     async def _read_incidents(self, request: BacktestRequest, history: ReadHistory) -> list[IncidentHistory]:
@@ -128,8 +131,22 @@ class Backtester:
         return sorted(found.values(), key=lambda each: each.incident.id)
 
 
-def build_backtester(runs: RunReads, stored: Repositories, rotas: RotaCalendars | None = None) -> Backtester:
-    return Backtester(runs, stored.changes, stored.incident_log, stored.silences, stored.requested_windows, rotas)
+def build_backtester(
+    runs: RunReads,
+    stored: Repositories,
+    rotas: RotaCalendars | None = None,
+    *,
+    group_wait: timedelta = GROUP_WAIT,
+) -> Backtester:
+    return Backtester(
+        runs,
+        stored.changes,
+        stored.incident_log,
+        stored.silences,
+        stored.requested_windows,
+        rotas,
+        group_wait=group_wait,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ def judge_channel(
     state: ChannelState, now: datetime, *, given_up_recently: int = 0, is_defined: bool = True
 ) -> ChannelHealth:
     """Return the health of a channel. `given_up_recently`: its dead letters that were not discarded."""
-    lost = f"{given_up_recently} notifications could not be delivered" if given_up_recently else ""
+    lost = _describe_lost(given_up_recently)
     if not is_defined:
         text = "; ".join(filter(None, ("is not defined", lost)))
         return ChannelHealth(state.channel, ChannelCondition.FAILING, text, bool(lost))
@@ -48,3 +48,9 @@ def judge_channel(
 
 def _whole_seconds(span: timedelta) -> float:
     return float(max(0, int(span.total_seconds())))
+
+
+def _describe_lost(number: int) -> str:
+    if not number:
+        return ""
+    return "1 notification could not be delivered" if number == 1 else f"{number} notifications could not be delivered"

@@ -21,9 +21,8 @@ from jobs.incidents.routing.routing import channels_of
 from jobs.incidents.values import AlertKey, Suppression
 from jobs.ports import Clock
 from jobs.runs import Run
-from scheduler.alerting.backtest.backtester import Backtester, BacktestRequest, PreparedBacktest, build_backtester
+from scheduler.alerting.backtest.backtester import Backtester, BacktestRequest, PreparedBacktest
 from scheduler.alerting.backtest.messages import IncidentHistory
-from scheduler.alerting.backtest.rota_reading import RotaCalendars
 from scheduler.alerting.backtest.stored_incidents import read_history
 from scheduler.alerting.explanation.absence import Circumstances, find_reasons, summarize
 from scheduler.alerting.explanation.counterfactuals import describe_counterfactuals
@@ -174,9 +173,9 @@ def build_alert_explainer(
     pauses: Pauses,
     stored: Repositories,
     clock: Clock,
-    rotas: RotaCalendars | None = None,
+    backtester: Backtester,
 ) -> AlertExplainer:
-    backtester = build_backtester(runs, stored, rotas)
+    """`backtester`: of the same runs and rows."""
     parts = ExplainerParts(runs, pauses, stored.alert_rows, stored.incident_log, stored.outbox_rows, backtester)
     return AlertExplainer(catalog, parts, clock)
 

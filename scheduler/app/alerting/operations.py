@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TypedDict
 
 from scheduler.alerting.alerting import Alerting
+from scheduler.alerting.backtest.backtester import build_backtester
 from scheduler.alerting.explanation.explaining import AlertExplainer, build_alert_explainer
 from scheduler.app.foundation import Foundation
 from scheduler.operations.alerting.channel_tests import ChannelTester
@@ -54,11 +56,13 @@ def build_alerting_operations(foundation: Foundation, alerting: Alerting) -> Ale
 
 def build_alerting_queries(foundation: Foundation, alerting: Alerting) -> AlertingQueries:
     catalog, clock, stored = foundation.catalog, foundation.clock, foundation.repositories
+    group_wait = timedelta(seconds=foundation.settings.alerting.group_wait)
+    backtester = build_backtester(foundation.runs, stored, alerting.rotas, group_wait=group_wait)
     return {
         "incidents": IncidentQueries(catalog, stored.incident_log, clock),
         "alerts": AlertQueries(catalog, stored.alert_rows),
         "alert_explainer": build_alert_explainer(
-            catalog, foundation.runs, foundation.pauses, stored, clock, alerting.rotas
+            catalog, foundation.runs, foundation.pauses, stored, clock, backtester
         ),
         "suppressions": SuppressionQueries(catalog, stored.silences, stored.requested_windows, clock),
         "channels": ChannelQueries(catalog, stored.outbox_rows, stored.undelivered),

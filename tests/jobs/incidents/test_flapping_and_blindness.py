@@ -58,6 +58,22 @@ def test_flapping_under_a_silence_sends_nothing() -> None:
     assert not world.sent
 
 
+def test_that_an_announced_incident_flaps_is_not_sent_inside_of_a_silence() -> None:
+    from tests.jobs.incidents.test_passing import SILENCE
+
+    world = World(policy=FLAPPING)
+    flap(world, 1)
+    world.fail("checkout")
+    world.wait(STEP)
+    world.suppressions["checkout"] = SILENCE
+    world.recover("checkout")
+    world.wait(STEP)
+    (incident,) = world.incidents.values()
+    assert incident.is_flapping
+    assert [str(each.kind) for each in world.sent] == ["opened", "resolved", "reopened"]
+    assert world.codes()["held_back_silence"] == 1
+
+
 def test_an_alert_that_fires_again_joins_its_incident_that_others_keep_open() -> None:
     world = World()
     world.causes = {"a": ["host x"], "b": ["host x"]}

@@ -170,4 +170,4 @@ async def test_what_a_channel_that_does_not_exist_any_more_could_not_deliver_deg
     part = await notifications_part(snapshot(alerts=[{"notify": "x"}]), rows)
 
     assert part.status is HealthStatus.DEGRADED
-    assert part.message == "channel x is not defined; 1 notifications could not be delivered"
+    assert part.message == "channel x is not defined; 1 notification could not be delivered"

@@ -15,6 +15,7 @@ from jobs.checks.binding.rules import Bindings
 from jobs.checks.guard.guard import Guard, TargetRules
 from jobs.runs import Ticket
 from observability.telemetry import Telemetry
+from scheduler.alerting.backtest.backtester import build_backtester
 from scheduler.alerting.explanation.explaining import build_alert_explainer
 from scheduler.api.app import create_api
 from scheduler.app.definitions.review import ProgramDefinitionReviewer
@@ -104,7 +105,9 @@ class ApiClient:
             stored_jobs=StoredJobQueries(self.shop.composer, self.shop.stored),
             incidents=IncidentQueries(catalog, stored.incident_log, clock),
             alerts=AlertQueries(catalog, stored.alert_rows),
-            alert_explainer=build_alert_explainer(catalog, runs, self.shop.pauses, stored, clock),
+            alert_explainer=build_alert_explainer(
+                catalog, runs, self.shop.pauses, stored, clock, build_backtester(runs, stored)
+            ),
             suppressions=SuppressionQueries(catalog, stored.silences, stored.requested_windows, clock),
             channels=ChannelQueries(catalog, stored.outbox_rows, stored.undelivered),
             refresh_jobs=self.refresh_jobs,

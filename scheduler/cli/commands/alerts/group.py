@@ -75,7 +75,7 @@ def backtest(
     async def work(program: ReadOnlyProgram) -> BacktestReport:
         in_force = program.snapshot
         edited = None if rules is None else _read_edited(rules, in_force, configuration)
-        request = _request(within, _select(selection, in_force, edited), configuration)
+        request = _request(within, _select(selection, in_force, edited))
         return await program.backtester.run(request, in_force, edited)
 
     _show(run_in_store(configuration, work), local, as_json)
@@ -162,12 +162,11 @@ def _select(selection: JobSelection, in_force: JobSnapshot, edited: JobSnapshot 
     return frozenset(each.job.name for each in entries if selection.matches_definition(each.job))
 
 
-def _request(within: TimeRange, jobs: frozenset[str] | None, configuration: Configuration) -> BacktestRequest:
+def _request(within: TimeRange, jobs: frozenset[str] | None) -> BacktestRequest:
     from scheduler.alerting.backtest.backtester import BacktestRequest
 
-    wait = timedelta(seconds=configuration.settings.alerting.group_wait)
     assert within.since is not None
-    return BacktestRequest(within.since, within.until or datetime.now(UTC), jobs, wait)
+    return BacktestRequest(within.since, within.until or datetime.now(UTC), jobs)
 
 
 def _read_edited(path: Path, in_force: JobSnapshot, configuration: Configuration) -> JobSnapshot:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scheduler.cli.output import escape_controls, fail
@@ -60,8 +60,7 @@ def backtest_plan(
         settings = configuration.settings
         edited = edit_snapshot(program.snapshot, plan, desired, settings.default_schedule)
         subjects = changed | _find_changed_groups(changed, program.snapshot, edited)
-        wait = timedelta(seconds=settings.alerting.group_wait)
-        request = BacktestRequest(since, datetime.now(UTC), subjects, wait)
+        request = BacktestRequest(since, datetime.now(UTC), subjects)
         return await program.backtester.run(request, program.snapshot, edited)
 
     return run_in_store(configuration, work)

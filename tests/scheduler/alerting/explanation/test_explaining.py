@@ -8,6 +8,7 @@ from typing import Any
 
 from jobs.incidents.suppression.finding import SuppressionSet
 from jobs.incidents.suppression.silences import Silence
+from scheduler.alerting.backtest.backtester import build_backtester
 from scheduler.alerting.explanation.explaining import AlertExplainer, build_alert_explainer
 from scheduler.alerting.explanation.values import AlertExplanation
 from scheduler.alerting.replay.definitions import ReplayDefinitions
@@ -32,8 +33,9 @@ async def explain(
 
 def explainer_of(time: StoredTime) -> AlertExplainer:
     catalog = Catalog(time.definitions.book.snapshot)
+    runs, stored = Runs(time.store), Repositories(time.store)
     return build_alert_explainer(
-        catalog, Runs(time.store), Pauses(time.store), Repositories(time.store), time.live.clock
+        catalog, runs, Pauses(time.store), stored, time.live.clock, build_backtester(runs, stored)
     )
 
 
