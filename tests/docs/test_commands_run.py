@@ -1,6 +1,6 @@
 """Every printed command of README.md and docs/*.md does what a reader expects: it is run, beside a server.
 
-The server has the job of README.md, the sample jobs, and those jobs that docs/operating.md speaks of. What cannot be
+The server has the job of README.md, the sample jobs, and those jobs that the other pages speak of. What cannot be
 run here stands in NOT_RUN, each with its reason.
 """
 
@@ -79,6 +79,14 @@ jobs:
   checkout-orders:
     check: {url: "http://127.0.0.1:7071/api/health/live"}
     tags: {team: payments}
+  shop:
+    check: {url: "http://127.0.0.1:7071/api/health/live"}
+  shop-eu:
+    check: {url: "http://127.0.0.1:7071/api/health/live"}
+  ledger:
+    check: {url: "http://127.0.0.1:7071/api/health/live"}
+alerting:
+  rules: [{select: {all: true}, alerts: []}]
 """
 SET = """
 jobs:
@@ -119,7 +127,11 @@ class Host:
         self.environment = environment
         jobs = environment["SCHEDULER_JOBS"]
         self._folder = Path(jobs).parent
-        files = {"checkout.yaml": f"{jobs}/readme.yaml", "jobs/reports.yaml": str(self._folder / "reports.yaml")}
+        files = {
+            "checkout.yaml": f"{jobs}/readme.yaml",
+            "jobs/a.yaml": f"{jobs}/readme.yaml",
+            "jobs/reports.yaml": str(self._folder / "reports.yaml"),
+        }
         self.placeholders = {**PLACEHOLDERS, "PATH": jobs, "config/jobs": jobs, **files}
         self._anchor = ""
         self._client = httpx.AsyncClient(base_url=f"http://{self.server}", timeout=30)
