@@ -101,6 +101,8 @@ async def embedded(
         (folder / "jobs" / "jobs.json").write_text(json.dumps({"jobs": jobs}))
         settings["SCHEDULER_JOBS"] = str(folder / "jobs")
     port, environ = free_port(), settings | env
+    if "SSL_CERT_FILE" in environ:  # libraries read it when they are imported, which a fork has done before
+        program = Program
     is_open = environ["SCHEDULER_ENVIRONMENT"] in ("dev", "test") and "SCHEDULER_HTTP__AUTHENTICATION" not in environ
     headers = {} if is_open else bearer(await create_key(environ))
     async with (

@@ -142,7 +142,7 @@ def good(schema: dict[str, Any], name: str, walked: Walked) -> st.SearchStrategy
 
 
 def good_text(schema: dict[str, Any], name: str) -> st.SearchStrategy[str]:
-    if schema.get("format") == "date-time" or name in ("from", "to"):
+    if schema.get("format") == "date-time" or name in ("from", "to", "at"):
         return st.sampled_from(INSTANTS)
     if "pattern" in schema:
         return st.from_regex(re.compile(schema["pattern"], re.ASCII), fullmatch=True)

@@ -22,6 +22,7 @@ async def explain_alert(
     at: Annotated[
         str | None,
         Query(
+            min_length=1,
             max_length=50,
             description="Instant: ISO 8601, UTC without an offset; or a duration before now, 8h. Default: now",
             examples=["2026-11-25T01:00:00Z"],

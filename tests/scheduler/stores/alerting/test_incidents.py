@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -28,8 +29,10 @@ async def fail(passes: StoredPasses, *subjects: str) -> None:
     await passes.run()
 
 
-async def recover(passes: StoredPasses, *subjects: str) -> None:
+async def recover(passes: StoredPasses, *subjects: str, confirmed: Sequence[str] = ()) -> None:
+    """`confirmed`: jobs of which another run has failed since."""
     passes.world.recover(*subjects)
+    passes.world.fail(*confirmed)
     await passes.write_alerts(*subjects)
     await passes.run()
     passes.world.now += 20 * MINUTE
@@ -144,7 +147,7 @@ async def test_five_hundred_jobs_behind_one_parent_are_one_transaction_but_for_p
     assert codes[:499] == [("held_back_parent", child) for child in children]
     assert len([key for _, _, key in data.rows if key.startswith(OUTBOX_PREFIX)]) == 1
 
-    await recover(passes, "router", *children[3:])
+    await recover(passes, "router", *children[3:], confirmed=children[:3])
     assert len((await passes.rows.read()).open) == 3
     assert [each.alert.subject for each in (await passes.rows.read()).alerts] == children[:3]
 
@@ -159,7 +162,7 @@ async def test_an_incident_with_more_members_than_a_row_has() -> None:
     assert [member.key.subject for member in incident.members] == ["router", *children]
     assert (await passes.rows.read()).open == [incident]
 
-    await recover(passes, "router")
+    await recover(passes, "router", confirmed=children)
     (resolved,) = (await log.list_page(status=IncidentStatus.RESOLVED, limit=10)).incidents
     assert len(resolved.members) == 1
     assert len((await passes.rows.read()).open) == 1100
@@ -173,6 +176,7 @@ async def test_a_pass_that_is_interrupted_between_transactions_is_completed_by_t
     data = MemoryData()
     await fail(StoredPasses(MemoryStore(data), world), "router", *children)
     world.recover("router")
+    world.fail(*children)  # a run of each confirms that it still fails
     await StoredPasses(MemoryStore(data), world).write_alerts("router")
     broken = StoredPasses(MemoryStore(data, breaks_after=survived), world)
     with suppress(StoreUnavailable):
