@@ -32,6 +32,8 @@ from scheduler.catalog.catalog import CatalogJob, JobSnapshot
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+WARM_ROUNDS = 3
+"""Of all jobs, before the CPU is measured: the first run of each is judged by the history of before."""
 RULES = [
     {"open_after": "3 of 5"},
     {"when": {"response_time_above": "2s", "window": "30m"}},
@@ -72,7 +74,7 @@ def _cpu_of_run(load: Load, seconds: int, rules: list[Any]) -> float:
         on_core(1),
     ):
         pid = host.pids["scheduler"]
-        time.sleep(max(0.0, (host.ready_at // load.every + 2) * load.every - time.time()))
+        time.sleep(max(0.0, (host.ready_at // load.every + WARM_ROUNDS) * load.every - time.time()))
         cpu, before = cpu_seconds(pid), _count_arrivals(url)
         time.sleep(seconds)
         return (cpu_seconds(pid) - cpu) / (_count_arrivals(url) - before)
