@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import random
-import statistics
 import string
 import time
 from collections.abc import Callable
@@ -107,13 +106,15 @@ def test_one_more_token_costs_the_same_however_many_there_were() -> None:
 
     # The first ones push no others out yet.
     costs = [cpu(partial(one_more, token())) for _ in range(600)]
-    assert statistics.median(costs[500:]) < 2 * statistics.median(costs[50:150])
+    # The cheapest of many: what else the machine does makes single ones expensive.
+    assert min(costs[500:]) < 3 * min(costs[50:150])
 
 
 def test_one_more_value_costs_the_same_however_many_are_held() -> None:
     redactor = Redactor()
     costs = [cpu(partial(redactor.hold, token(60))) for _ in range(3000)]
-    assert statistics.median(costs[2500:]) < 2 * statistics.median(costs[:500])
+    # A cost that grows with their number would be six times as high.
+    assert min(costs[2500:]) < 3 * min(costs[:500])
 
 
 _VALUES = st.lists(st.text("ab2=", min_size=4, max_size=8), min_size=1, max_size=6, unique=True)
