@@ -15,11 +15,13 @@ print({metric.name: value for metric, value in measure_run(run())}["scheduler.jo
 def test_a_metric(sample_change: SampleChangeFactory) -> None:
     change = sample_change("a metric")
     change.insert(
-        "observability/names.py",
+        "observability/names/metrics.py",
         after="ATTEMPT_COUNTS: Final",
         text='RETRIES: Final = Metric("scheduler.job.retries", "Retries of a run.", "", "distribution", (TAG_JOB,))',
     )
-    change.replace("observability/names.py", "ATTEMPT_COUNTS, DEAD_LETTERS)", "ATTEMPT_COUNTS, RETRIES, DEAD_LETTERS)")
+    change.replace(
+        "observability/names/metrics.py", "ATTEMPT_COUNTS, DEAD_LETTERS)", "ATTEMPT_COUNTS, RETRIES, DEAD_LETTERS)"
+    )
     change.insert(
         "observability/exporters/measurements.py",
         after="yield names.ATTEMPT_COUNTS",

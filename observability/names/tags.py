@@ -1,0 +1,27 @@
+"""The names of the tags of metrics and service checks. Re-exported by observability.names."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from observability.names.catalogue import Name
+
+_tags: list[Name] = []
+
+
+def _tag(name: str, description: str) -> str:
+    _tags.append(Name(name, description))
+    return name
+
+
+TAG_JOB: Final = _tag("job", "The job.")
+TAG_OUTCOME: Final = _tag("outcome", "As Outcome.")
+TAG_DEGRADED: Final = _tag("degraded", "As Degraded: true or false.")
+TAG_TRIGGER: Final = _tag("trigger", "As Trigger.")
+TAG_ENV: Final = _tag("env", "The environment (Datadog).")
+TAG_SERVICE: Final = _tag("service", "The service's name (Datadog).")
+TAG_VERSION: Final = _tag(
+    "version", "The program's version (Datadog, except on metrics: each release would create all of them again)."
+)
+
+METRIC_TAGS: Final = tuple(_tags)
