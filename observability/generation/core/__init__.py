@@ -1,0 +1,1 @@
+"""What all generated documents share: the portfolio, documents, the three-way merge, drift, and applying."""
