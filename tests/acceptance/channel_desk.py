@@ -49,7 +49,7 @@ class ChannelDesk:
         clock: Clock | None = None,
         owner: str = "one",
         is_only_worker: bool = False,
-        timeout: float = 0.05,
+        timeout: float = 10.0,
     ) -> None:
         made = {name: make_channel(**one) for name, one in channels.items()}
         models = tuple(DefinedEntry(name, _limit(one, timeout) if clock is None else one) for name, one in made.items())
@@ -110,13 +110,13 @@ class ChannelDesk:
 
 
 def _limit(model: Any, timeout: float) -> Any:
-    """A server that never answers costs each attempt this many seconds."""
+    """A server that never answers costs each attempt this many seconds; one on a busy machine needs some."""
     return model.model_copy(update={"timeout": timeout})
 
 
 @asynccontextmanager
 async def open_desk(
-    folder: Path, channels: Mapping[str, Mapping[str, Any]], secrets: Mapping[str, str], *, limit: float = 0.05
+    folder: Path, channels: Mapping[str, Mapping[str, Any]], secrets: Mapping[str, str], *, limit: float
 ) -> AsyncIterator[ChannelDesk]:
     store = await open_sqlite(folder / "desk.db")
     desk = ChannelDesk(store, channels, secrets, timeout=limit)

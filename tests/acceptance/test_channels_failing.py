@@ -104,6 +104,10 @@ class Place:
         return await self.desk.stored.outbox_rows.read_channel(CHANNEL)
 
 
+_PATIENCE = 10.0
+"""Seconds for one attempt at a server that answers. A busy machine needs some."""
+
+
 @asynccontextmanager
 async def place(
     kind: str, folder: Path, *, tls: TlsKind | None = None, fallback: bool = False, hole: bool = False
@@ -130,7 +134,8 @@ async def place(
         channels = {CHANNEL: fields | ({"fallback": "other"} if fallback else {})}
         channels["other"] = {"kind": "webhook", "url": other.server.url}
         secrets = {"url": f"{url}/hooks/{KEY}", "key": KEY}
-        yield Place(await stack.enter_async_context(open_desk(folder, channels, secrets)), service, other)
+        limit = 0.05 if hole else _PATIENCE
+        yield Place(await stack.enter_async_context(open_desk(folder, channels, secrets, limit=limit)), service, other)
 
 
 @KINDS
