@@ -1,0 +1,1 @@
+"""The scheduled query rules: about jobs, about objectives, about the scheduler itself."""

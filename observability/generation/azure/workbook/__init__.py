@@ -1,0 +1,1 @@
+"""The workbook: parameters, tabs, charts and tables."""

@@ -1,0 +1,194 @@
+"""Queries about runs, from their custom events. Called by the generators of Azure and Grafana.
+
+A row represents `itemCount` runs, so runs are counted by `sum(itemCount)` and percentiles are weighted by it. Runs
+whose target is down, that were retried or that are the first good ones after an outage always have their own row.
+Every job's metrics would be later, and by default only two of them are split by job.
+"""
+
+from __future__ import annotations
+
+from jobs.runs import Outcome
+from observability import names
+from observability.generation.kql.scope import QueryScope
+from observability.generation.kql.text import (
+    HAS_CHECKED,
+    IS_DOWN,
+    pipe,
+    quote,
+    read_measurement,
+    read_property,
+    where,
+)
+
+MAX_CHART_JOBS = 20
+"""Lines of a chart by job: those with the worst values."""
+MAX_TABLE_ROWS = 250
+
+JOB, OUTCOME = names.JOB_NAME, names.OUTCOME
+
+
+def select_runs(scope: QueryScope) -> str:
+    """Return the rows of finished runs, with columns for job and outcome."""
+    return pipe(
+        "customEvents",
+        where(scope.time),
+        where(f"name == {quote(names.RUN_EVENT.name)}"),
+        where(scope.roles),
+        f"extend {JOB} = {read_property(names.JOB_NAME)}, {OUTCOME} = {read_property(names.OUTCOME)}",
+        where(scope.jobs),
+    )
+
+
+def count_runs(scope: QueryScope) -> str:
+    """One row: active jobs, runs, failed runs, success rate in percent."""
+    return pipe(
+        select_runs(scope), where(HAS_CHECKED), f"summarize Jobs = dcount({JOB}), {_COUNTS}", _add_success_rate()
+    )
+
+
+def list_jobs(scope: QueryScope) -> str:
+    """One row for each job: its counts, percentiles in milliseconds, its latest run."""
+    return pipe(
+        select_runs(scope),
+        where(HAS_CHECKED),
+        f"extend Duration = {read_measurement(names.DURATION)}, Lateness = {read_measurement(names.LATENESS)}",
+        f"summarize {_COUNTS}, "
+        "(DurationP50, DurationP95, DurationP99) = percentilesw(Duration, itemCount, 50, 95, 99), "
+        "(LatenessP50, LatenessP95, LatenessP99) = percentilesw(Lateness, itemCount, 50, 95, 99), "
+        f"arg_max(timestamp, {OUTCOME}) by {JOB}",
+        _add_success_rate(),
+        f"project {JOB}, Latest = timestamp, {OUTCOME}, Runs, Failed, SuccessRate, "
+        "DurationP50, DurationP95, DurationP99, LatenessP50, LatenessP95, LatenessP99",
+        "order by Failed desc, DurationP95 desc",
+    )
+
+
+def chart_success_rate(scope: QueryScope) -> str:
+    """The success rate in percent over time, by job: the jobs with most failed runs."""
+    return _chart_worst(scope, f"sumif(itemCount, {IS_DOWN})", f"{_COUNTS}", _add_success_rate(), "SuccessRate")
+
+
+def chart_failures(scope: QueryScope) -> str:
+    """Failed runs over time, by job."""
+    failed = f"sumif(itemCount, {IS_DOWN})"
+    return _chart_worst(scope, failed, f"Failed = {failed}", "", "Failed")
+
+
+def chart_duration(scope: QueryScope, percentile: str) -> str:
+    """A percentile of the duration over time, by job. `percentile`: a number or a variable of the tool."""
+    return _chart_percentile(scope, names.DURATION, percentile)
+
+
+def chart_lateness(scope: QueryScope, percentile: str) -> str:
+    """A percentile of start minus due instant over time, by job."""
+    return _chart_percentile(scope, names.LATENESS, percentile)
+
+
+def chart_attempts(scope: QueryScope) -> str:
+    """Retries for each run over time, by job."""
+    retries = f"iff({names.ATTEMPTS} > 1, {names.ATTEMPTS} - 1, 0.0)"
+    value = f"sum({retries} * itemCount) / sum(itemCount)"
+    runs = pipe(select_runs(scope), where(HAS_CHECKED), f"extend {names.ATTEMPTS} = {read_measurement(names.ATTEMPTS)}")
+    return _chart(scope, runs, value, f"Retries = {value}", "", "Retries")
+
+
+def list_errors(scope: QueryScope) -> str:
+    """The most frequent errors: class, message, number of runs and of jobs."""
+    return pipe(
+        select_runs(scope),
+        where(IS_DOWN),
+        f"extend {names.ERROR_TYPE} = {read_property(names.ERROR_TYPE)}, "
+        f"{names.ERROR_MESSAGE} = {read_property(names.ERROR_MESSAGE)}",
+        f"summarize Runs = sum(itemCount), Jobs = dcount({JOB}), Latest = max(timestamp), "
+        f"{names.ERROR_MESSAGE} = take_any({names.ERROR_MESSAGE}) by {names.ERROR_TYPE}, {JOB}",
+        f"top {MAX_TABLE_ROWS} by Runs desc",
+    )
+
+
+def list_failed_runs(scope: QueryScope) -> str:
+    """The latest failed runs. `itemId` and `operation_Id` identify the event and the trace, for links."""
+    columns = (names.RUN_ID, names.TRIGGER, names.ERROR_TYPE, names.ERROR_MESSAGE, names.ENDPOINT, names.STATUS_CODE)
+    return pipe(
+        select_runs(scope),
+        where(IS_DOWN),
+        f"top {MAX_TABLE_ROWS} by timestamp desc",
+        f"project timestamp, {JOB}, {OUTCOME}, "
+        + ", ".join(f"{name} = {read_property(name)}" for name in columns)
+        + ", itemId, operation_Id",
+    )
+
+
+def list_jobs_that_are_down(scope: QueryScope, failures: int) -> str:
+    """The jobs whose latest run is down, with at least so many failed runs in the scope. For an alert."""
+    return pipe(
+        select_runs(scope),
+        where(HAS_CHECKED),
+        f"extend {names.ERROR_MESSAGE} = {read_property(names.ERROR_MESSAGE)}",
+        f"summarize Failed = sumif(itemCount, {IS_DOWN}), "
+        f"arg_max(timestamp, {OUTCOME}, {names.ERROR_MESSAGE}) by {JOB}",
+        f"where {IS_DOWN} and Failed >= {failures}",
+        f"project {JOB}, Failed, {OUTCOME}, {names.ERROR_MESSAGE}, timestamp",
+    )
+
+
+def list_circuit_openings(scope: QueryScope) -> str:
+    """Each time that a circuit began to reject the runs of a job, and how many it rejected."""
+    rejected = f"{OUTCOME} == {quote(Outcome.REJECTED)}"
+    return pipe(
+        select_runs(scope),
+        where(HAS_CHECKED),
+        f"order by {JOB} asc, timestamp asc",
+        f"extend IsOpening = {rejected} and not(prev({JOB}) == {JOB} and prev({OUTCOME}) == {quote(Outcome.REJECTED)})",
+        f"summarize Openings = countif(IsOpening), RejectedRuns = sumif(itemCount, {rejected}), "
+        f"Latest = maxif(timestamp, IsOpening) by {JOB}",
+        where("RejectedRuns > 0"),
+        "order by Openings desc",
+    )
+
+
+def list_dead_letters(scope: QueryScope) -> str:
+    """The latest runs that were given up."""
+    return pipe(
+        "customEvents",
+        where(scope.time),
+        where(f"name == {quote(names.DEAD_LETTER_EVENT.name)}"),
+        where(scope.roles),
+        f"extend {JOB} = {read_property(names.JOB_NAME)}",
+        where(scope.jobs),
+        f"top {MAX_TABLE_ROWS} by timestamp desc",
+        f"project timestamp, {JOB}, {names.RUN_ID} = {read_property(names.RUN_ID)}, "
+        f"{names.ERROR_MESSAGE} = {read_property(names.ERROR_MESSAGE)}, itemId, operation_Id",
+    )
+
+
+_COUNTS = f"Runs = sum(itemCount), Failed = sumif(itemCount, {IS_DOWN})"
+
+
+def _add_success_rate() -> str:
+    return "extend SuccessRate = iff(Runs == 0, real(null), 100.0 * (Runs - Failed) / Runs)"
+
+
+def _chart_percentile(scope: QueryScope, measurement: str, percentile: str) -> str:
+    runs = pipe(select_runs(scope), where(HAS_CHECKED), f"extend {measurement} = {read_measurement(measurement)}")
+    value = f"percentilew({measurement}, itemCount, {percentile})"
+    return _chart(scope, runs, value, f"{measurement} = {value}", "", measurement)
+
+
+def _chart_worst(scope: QueryScope, worst_by: str, aggregates: str, further: str, value: str) -> str:
+    return _chart(scope, pipe(select_runs(scope), where(HAS_CHECKED)), worst_by, aggregates, further, value)
+
+
+def _chart(scope: QueryScope, runs: str, worst_by: str, aggregates: str, further: str, value: str) -> str:
+    """Return points by time and job, of the jobs with the highest values of `worst_by`."""
+    worst = pipe(
+        "RunRows", f"summarize Worst = {worst_by} by {JOB}", f"top {MAX_CHART_JOBS} by Worst desc", f"project {JOB}"
+    )
+    points = pipe(
+        "RunRows",
+        where(f"{JOB} in (WorstJobs)"),
+        f"summarize {aggregates} by {JOB}, bin(timestamp, {scope.step})",
+        further,
+        f"project timestamp, {JOB}, {value}",
+        "order by timestamp asc",
+    )
+    return f"let RunRows = {runs};\nlet WorstJobs = {worst};\n{points}"

@@ -1,0 +1,74 @@
+"""Literals of KQL, and how the rows of Application Insights are read. Called by the modules of this package and by
+observability.generation.azure.
+
+Whatever comes from a job file enters a query by these functions alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from jobs.runs import Outcome
+from observability import names
+
+_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def quote(text: str) -> str:
+    """Return a string literal. Everything except printable ASCII is escaped."""
+    return '"' + "".join(_ESCAPES.get(char) or _escape(char) for char in text) + '"'
+
+
+def _escape(char: str) -> str:
+    if " " <= char <= "~":
+        return char
+    units = char.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
+
+
+def quote_list(texts: Iterable[str]) -> str:
+    """Return literals with commas, for `in (...)`. KQL has no empty list, so an empty one contains the empty text."""
+    return ", ".join(quote(text) for text in texts) or quote("")
+
+
+def format_seconds(seconds: float) -> str:
+    """Return a timespan literal in whole seconds, at least one."""
+    return f"{max(1, round(seconds))}s"
+
+
+def make_table(columns: Mapping[str, str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a table of constants. `columns`: types by name; `rows`: literals, in the order of the columns."""
+    header = ", ".join(f"{name}: {kind}" for name, kind in columns.items())
+    lines = [", ".join(row) for row in rows] or [", ".join(_EMPTY[kind] for kind in columns.values())]
+    return f"datatable({header}) [\n    " + ",\n    ".join(lines) + "\n]"
+
+
+_EMPTY = {"string": quote(""), "timespan": "timespan(null)", "real": "real(null)", "datetime": "datetime(null)"}
+
+
+def read_property(name: str) -> str:
+    """Return the expression of a text in `customDimensions`."""
+    return f"tostring(customDimensions[{quote(name)}])"
+
+
+def read_measurement(name: str) -> str:
+    """Return the expression of a number in `customMeasurements`."""
+    return f"todouble(customMeasurements[{quote(name)}])"
+
+
+def pipe(*steps: str) -> str:
+    """Return a query of these steps, one a line. Empty ones are omitted."""
+    first, *rest = (step for step in steps if step)
+    return "\n".join([first, *(f"| {step}" for step in rest)])
+
+
+def where(condition: str) -> str:
+    """Return the step that filters rows; no step without a condition."""
+    return f"where {condition}" if condition else ""
+
+
+IS_DOWN = f"{names.OUTCOME} in ({quote_list(outcome for outcome in Outcome if outcome.down)})"
+"""A condition on the column of the outcome: the target of the run is down."""
+
+HAS_CHECKED = f"{names.OUTCOME} !in ({quote_list((Outcome.SKIPPED, Outcome.CANCELLED))})"
+"""The run has checked its target, or an open circuit has rejected it."""

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from jobs.policies.telemetry import Reporting
+from observability.generation.azure.documents import list_rules
+from observability.generation.azure.rules.alert_rule import LogAlertRule
+from observability.generation.azure.rules.job_rules import MAX_RULE_JOBS, find_unjudged_jobs
+from observability.generation.azure.rules.objective_rules import BURN_RULES
+from observability.generation.core.portfolio import Portfolio, PortfolioJob, PortfolioObjective
+from observability.generation.kql.availability import find_silence_limit
+from tests.observability.generation.azure.portfolios import SHOP, job
+
+
+def rules_by_name(portfolio: Portfolio) -> dict[str, LogAlertRule]:
+    rules = list_rules(portfolio)
+    assert len({rule.name for rule in rules}) == len(rules)
+    return {rule.name: rule for rule in rules}
+
+
+def test_jobs_have_one_rule_for_each_group_and_window() -> None:
+    names = rules_by_name(SHOP).keys()
+    assert {name for name in names if name.startswith(("shop-prod-down-", "shop-prod-silent-"))} == {
+        "shop-prod-down-no-group-2d",
+        "shop-prod-down-payments-1h",
+        "shop-prod-down-payments-6h",
+        "shop-prod-silent-no-group-2d",
+        "shop-prod-silent-payments-1h",
+        "shop-prod-silent-payments-6h",
+    }
+
+
+def test_a_new_job_is_in_the_rules_of_its_group() -> None:
+    added = replace(SHOP, jobs=(*SHOP.jobs, job("refunds", groups=("payments",))))
+    changed = {name for name, rule in rules_by_name(added).items() if '"refunds"' in rule.query}
+    assert changed == {"shop-prod-down-payments-1h", "shop-prod-silent-payments-1h"}
+
+
+def test_a_disabled_job_is_in_no_rule() -> None:
+    paused = replace(SHOP, jobs=tuple(replace(each, enabled=False) for each in SHOP.jobs))
+    assert not any("checkout" in rule.query for rule in list_rules(paused))
+
+
+def test_a_job_of_several_groups_has_one_alert() -> None:
+    shop = Portfolio((job("checkout", groups=("a", "b")),))
+    assert [name for name in rules_by_name(shop) if "-down-" in name] == ["scheduler-dev-down-a-1h"]
+
+
+def test_many_jobs_are_divided_among_rules() -> None:
+    shop = Portfolio(tuple(job(f"job-{number:04}") for number in range(MAX_RULE_JOBS + 1)))
+    rules = rules_by_name(shop)
+    assert "job-0300" in rules["scheduler-dev-down-no-group-1h-2"].query
+    assert "job-0300" not in rules["scheduler-dev-down-no-group-1h"].query
+
+
+def test_rules_of_jobs_are_split_by_job() -> None:
+    rules = rules_by_name(SHOP)
+    assert rules["shop-prod-down-payments-1h"].dimension == "JobName"
+    assert rules["shop-prod-scheduler-no-ticks"].dimension == ""
+
+
+def test_tags_and_owner_that_all_jobs_share_are_on_their_rules() -> None:
+    rules = rules_by_name(SHOP)
+    assert rules["shop-prod-down-payments-1h"].tags["team"] == "payments"
+    assert "Owner: payments." in rules["shop-prod-down-payments-1h"].description
+    assert "team" not in rules["shop-prod-down-no-group-2d"].tags
+
+
+def test_rules_read_one_deployment_only_if_the_service_has_a_name() -> None:
+    assert all('cloud_RoleName == "shop"' in rule.query for rule in list_rules(SHOP))
+    assert not any("cloud_RoleName ==" in rule.query for rule in list_rules(Portfolio(SHOP.jobs)))
+
+
+def test_objectives_have_a_rule_for_each_pair_of_windows() -> None:
+    rules = rules_by_name(SHOP)
+    assert [name for name in rules if "-budget-" in name] == [f"shop-prod-budget-{rule.key}" for rule in BURN_RULES]
+    query = rules["shop-prod-budget-1h"].query
+    assert '"checkout", real(99.9), "runs", 60s' in query
+    assert '"nightly", real(99.0), "time", 86400s' in query
+    assert "Burn > 14.4" in query
+
+
+def test_the_longest_burn_windows_spend_the_same_share_of_the_budget_as_three_days() -> None:
+    longest = BURN_RULES[-1].windows
+    assert longest.factor * longest.long_s == 1 * 3 * 86400
+
+
+def test_without_objectives_there_are_no_rules_about_them() -> None:
+    shop = Portfolio((job("checkout"),))
+    assert not any("-budget-" in name for name in rules_by_name(shop))
+
+
+def test_a_job_is_silent_after_twice_its_interval_and_what_its_rows_are_delayed() -> None:
+    def limit(**reporting: str) -> float | None:
+        return find_silence_limit(PortfolioJob("a", "http", interval_s=60.0, reporting=Reporting(**reporting)))
+
+    assert limit() == 2 * 60 + 300 + 300
+    assert limit(events="all") == 2 * 60 + 300
+    assert limit(metrics="total") == 2 * 60 + 300 + 900
+    assert limit(metrics="none", events="none", availability="none") is None
+
+
+def test_a_daily_job_is_silent_after_two_days_and_a_weekly_one_is_left_to_the_gauge() -> None:
+    shop = Portfolio((job("daily", 86400.0), job("weekly", 604800.0)))
+    rules = rules_by_name(shop)
+    assert '"daily", 172800s' in rules["scheduler-dev-silent-no-group-2d"].query
+    assert find_unjudged_jobs(shop) == ("weekly",)
+    assert "silent_jobs" in rules["scheduler-dev-scheduler-silent-jobs"].query
+
+
+def test_a_precise_target_keeps_its_digits() -> None:
+    shop = Portfolio((job("a", objective=PortfolioObjective(99.99999, 30)),))
+    assert "real(99.99999)" in rules_by_name(shop)["scheduler-dev-budget-1h"].query
