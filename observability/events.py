@@ -26,6 +26,7 @@ from observability.event_fields import (
     run_fields,
     ticket_fields,
 )
+from observability.measured_values import Measurements
 from observability.sampling import RunReport
 
 ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None]
@@ -214,13 +215,6 @@ class LogLine(LogEvent):
 
 
 @dataclass(frozen=True, slots=True)
-class MeasuredGauges:
-    """The values of the watchdog's known gauges. Not logged."""
-
-    values: Mapping[names.Metric, float]
-
-
-@dataclass(frozen=True, slots=True)
 class RunRequested:
     """A run was requested within a trace. `caller`: the ids of trace and span. Not logged."""
 
@@ -230,5 +224,5 @@ class RunRequested:
     at: datetime
 
 
-TelemetryEvent = RunReport | RunRequested | AttemptRetried | DeadLettered | LogLine | MeasuredGauges
+TelemetryEvent = RunReport | RunRequested | AttemptRetried | DeadLettered | LogLine | Measurements
 """The events for exporters."""

@@ -30,26 +30,26 @@ from observability.events import (
     JobRetry,
     JobStarted,
     LogEvent,
-    LogLine,
-    MeasuredGauges,
     RunRequested,
-    ServiceEvent,
     TelemetryEvent,
 )
 from observability.exporters.port import Exporter, ExporterHealth
 from observability.invocations import current_invocation
 from observability.logs.warning_forwarder import _WarningForwarder
+from observability.measured_values import Measurement, Measurements
+from observability.meter import Meter
+from observability.program_metrics import ProgramMetrics
 from observability.redaction import RedactionFilter
 from observability.sampling import RunReport, Sampler
+from observability.service_publisher import ServicePublisher
 
 if TYPE_CHECKING:
     from jobs.redaction import Redactor
 
 _log = logging.getLogger("scheduler.runs")
-_service_log = logging.getLogger("scheduler.service")
 
 
-class Telemetry:
+class Telemetry(ServicePublisher):
     """Implements jobs.runs.events.RunListener."""
 
     def __init__(
@@ -64,15 +64,18 @@ class Telemetry:
         redactor: Redactor | None = None,
     ) -> None:
         """`off`: the names of exporters that have no settings, for `health`. `start_level`: of JOB_STARTED."""
+        super().__init__(environment, version)
         self._exporters = tuple(exporters)
         self._disabled = tuple(disabled)
-        self._environment = environment
-        self._version = version
         self._default_reporting = reporting
         self._policy_of: Callable[[str], TelemetryPolicy | None] = _no_policy
         self._sampler = Sampler()
         self._start_level = start_level
         self._failed_events: dict[str, int] = {}
+        self._reported_drops: dict[str, int] = {}
+        self._meter = Meter(self._offer, self._read_drops)
+        self.metrics = ProgramMetrics(self._meter, by_circuit=reporting.metrics in ("job", "all"))
+        """Receives what the parts of the program measure about themselves."""
         self._forwarder = _WarningForwarder(self._offer)
         if redactor is not None:
             self._forwarder.addFilter(RedactionFilter(redactor))
@@ -106,6 +109,7 @@ class Telemetry:
             self._offer_report(
                 replace(report, invocation=invocation) if (invocation := current_invocation()) else report
             )
+            self._meter.wake()
 
     def run_requested(self, ticket: Ticket, trace_parent: str) -> None:
         """Publish that a run was requested. `trace_parent`: the header of the request; invalid values are ignored."""
@@ -119,46 +123,9 @@ class Telemetry:
         self._log_event(event)
         self._offer(event)
 
-    def service_started(self, *, host: str, jobs: int) -> None:
-        """The scheduler is ready. `host`: embedded or functions; `jobs`: how many are in force."""
-        self._publish_service_event(
-            names.SERVICE_STARTED, f"scheduler started with {jobs} jobs", {names.HOST: host, names.JOBS: jobs}
-        )
-
-    def start_failed(self, *, host: str, reason: str, error: Exception | None = None, to_log: bool = True) -> None:
-        """The scheduler cannot start. `reason`: sentences; `error`: to be reported with its traceback."""
-        values = self._service_values({names.HOST: host})
-        sentence = f"the scheduler cannot start, nothing runs:\n{reason}"
-        event = ServiceEvent(names.SERVICE_FAILED, sentence, values, logging.ERROR)
-        if to_log:
-            _service_log.error(event, exc_info=error)
-        exc_info = (type(error), error, error.__traceback__) if error is not None else None
-        now = datetime.now(UTC)
-        self._offer(
-            LogLine(now, event.level, _service_log.name, sentence, event.name, event.fields(), exc_info=exc_info)
-        )
-
-    def service_stopped(self, *, host: str) -> None:
-        """The scheduler has ended its runs."""
-        self._publish_service_event(names.SERVICE_STOPPED, "scheduler stopped", {names.HOST: host})
-
-    def audit_head(self, sequence: int, digest: str, count: int) -> None:
-        """Publish the last entry of the audit trail, as an anchor for its verification."""
-        self._publish_service_event(
-            names.AUDIT_HEAD,
-            f"audit trail: the last of {count} entries is {sequence}:{digest}",
-            {names.AUDIT_SEQUENCE: sequence, names.AUDIT_HASH: digest, names.AUDIT_ENTRIES: count},
-        )
-
-    def watchdog(self, part: str, message: str, *, well: bool) -> None:
-        """A part of health (`jobs`, `queue`, `secrets`) is no longer well, or is well again."""
-        self._publish_service_event(
-            names.WATCHDOG, message, {names.PART: part}, logging.INFO if well else logging.WARNING
-        )
-
     def gauges(self, values: Iterable[tuple[names.GaugeDeclaration, float]]) -> None:
         """Publish values of the watchdog."""
-        self._offer(MeasuredGauges({names.gauge_metric(gauge): value for gauge, value in values}))
+        self._offer(Measurements(tuple(Measurement(names.gauge_metric(gauge), (value,)) for gauge, value in values)))
 
     def health(self) -> list[dict[str, object]]:
         """Of each exporter: `exporter`, `state` (off, on, degraded), `last_error`, `sent`, `dropped`."""
@@ -179,20 +146,9 @@ class Telemetry:
         """Deliver what is queued, all exporters at the same time, for at most `timeout` seconds."""
         for report in self._sampler.remaining_reports():
             self._offer(report)
+        self._meter.flush()
         logging.getLogger().removeHandler(self._forwarder)
         await asyncio.gather(*(exporter.aclose(timeout) for exporter in self._exporters), return_exceptions=True)
-
-    def _publish_service_event(
-        self, name: str, sentence: str, values: dict[str, object], level: int = logging.INFO
-    ) -> None:
-        event = ServiceEvent(name, sentence, self._service_values(values), level)
-        self._log_event(event, _service_log)
-        self._offer(
-            LogLine(datetime.now(UTC), event.level, _service_log.name, event.sentence, event.name, event.fields())
-        )
-
-    def _service_values(self, values: dict[str, object]) -> dict[str, object]:
-        return {**values, names.ENVIRONMENT: self._environment, names.VERSION: self._version}
 
     def _log_event(self, event: LogEvent, log: logging.Logger = _log) -> None:
         try:
@@ -215,6 +171,16 @@ class Telemetry:
                 exporter.offer(event)
             except Exception:
                 self._count_failure(exporter.name)
+
+    def _read_drops(self) -> list[Measurement]:
+        """Return what each exporter has lost since the last call."""
+        found = []
+        for exporter in self._exporters:
+            dropped = self._health_of(exporter).dropped
+            if lost := dropped - self._reported_drops.get(exporter.name, 0):
+                self._reported_drops[exporter.name] = dropped
+                found.append(Measurement(names.DROPPED_TELEMETRY, (lost,), {names.TAG_EXPORTER: exporter.name}))
+        return found
 
     def _count_failure(self, name: str) -> None:
         self._failed_events[name] = self._failed_events.get(name, 0) + 1

@@ -6,6 +6,7 @@ One run is a `RunExecution`; this module holds what all runs share.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from random import random as _random
 
 from jobs.checks.body_memory import BodyMemory
@@ -21,6 +22,14 @@ from jobs.running.retries.retry_budget import RetryBudget
 from jobs.runs import Run, Ticket
 from jobs.runs.events import RunListener
 from jobs.targets import Target
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerLoad:
+    """`open_circuits`: as this process knows them. `retry_budget_use`: from 0 to 1, of the host with the least left."""
+
+    open_circuits: int
+    retry_budget_use: float
 
 
 class Runner:
@@ -69,6 +78,11 @@ class Runner:
         """
         self._prepare(job.check)
         return RunExecution(self._around, job, ticket)
+
+    def read_load(self) -> RunnerLoad:
+        """Return how far circuits and retries are limited now."""
+        around = self._around
+        return RunnerLoad(around.circuits.open_count, around.budget.find_use(around.clock.monotonic()))
 
     async def run(self, job: JobDefinition, ticket: Ticket) -> Run:
         """Run the job to its end. Takes at most `timeout.run`, plus a few seconds if something hangs.

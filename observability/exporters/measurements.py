@@ -29,6 +29,13 @@ def measure_run(run: Run) -> Iterator[tuple[names.Metric, float]]:
         yield names.ATTEMPT_COUNTS, float(len(run.attempts))
 
 
+def count_run(run: Run) -> Iterator[tuple[names.Metric, int]]:
+    """Yield what the run adds to the counts."""
+    yield names.RUNS, 1
+    if len(run.attempts) > 1:
+        yield names.RETRIES, len(run.attempts) - 1
+
+
 def find_tag_values(metric: names.Metric, run: Run, detail: MetricDetail = "all") -> dict[str, str]:
     """The metric's tags with the run's values; without the job for totals."""
     by_job = is_split_by_job(metric, detail)

@@ -16,6 +16,20 @@ class Name:
 
 
 @dataclass(frozen=True, slots=True)
+class EventName(Name):
+    """A log event. `levels`: as the page of operators has them."""
+
+    levels: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldName(Name):
+    """A field. `on`: the events and spans that have it, as the page of operators has them."""
+
+    on: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Metric(Name):
     """A `count` is summed, a `distribution` keeps its spread, a `gauge` has its newest value.
 

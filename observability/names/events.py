@@ -4,28 +4,44 @@ from __future__ import annotations
 
 from typing import Final
 
-from observability.names.catalogue import Name
+from observability.names.catalogue import EventName, Name
 
-_events: list[Name] = []
+_events: list[EventName] = []
 
 
-def _event(name: str, description: str) -> str:
-    _events.append(Name(name, description))
+def _event(name: str, levels: str, description: str) -> str:
+    _events.append(EventName(name, description, levels=levels))
     return name
 
 
 # --- Log events: the `Event` of a structured log line, and the name of a custom event ---------------------------------
 
-JOB_STARTED: Final = _event("JOB_STARTED", "A run starts.")
-JOB_PERFORMANCE: Final = _event("JOB_PERFORMANCE", "A run is finished, whatever its outcome.")
-JOB_RETRY: Final = _event("JOB_RETRY", "An attempt failed and another one follows.")
-JOB_FAILED: Final = _event("JOB_FAILED", "A run is finished and its target is down.")
-JOB_DEAD_LETTERED: Final = _event("JOB_DEAD_LETTERED", "A run is given up and stored as a dead letter.")
-SERVICE_STARTED: Final = _event("SERVICE_STARTED", "The scheduler is ready and starts to plan.")
-SERVICE_FAILED: Final = _event("SERVICE_FAILED", "The scheduler cannot start, so nothing runs.")
-SERVICE_STOPPED: Final = _event("SERVICE_STOPPED", "The scheduler has finished its runs and stops.")
-AUDIT_HEAD: Final = _event("AUDIT_HEAD", "The last entry of the audit trail, each hour: an anchor for `audit verify`.")
-WATCHDOG: Final = _event("WATCHDOG", "A part of the scheduler is unhealthy, or is healthy again.")
+JOB_STARTED: Final = _event("JOB_STARTED", "INFO, in the Functions host DEBUG", "A run starts.")
+JOB_PERFORMANCE: Final = _event("JOB_PERFORMANCE", "INFO", "A run is finished, whatever its outcome.")
+JOB_RETRY: Final = _event("JOB_RETRY", "WARNING", "An attempt failed and another one follows.")
+JOB_FAILED: Final = _event(
+    "JOB_FAILED", "ERROR", "A run is finished and its target is down: outcome failed, timed_out or rejected."
+)
+JOB_DEAD_LETTERED: Final = _event("JOB_DEAD_LETTERED", "ERROR", "A run is given up and stored as a dead letter.")
+SERVICE_STARTED: Final = _event("SERVICE_STARTED", "INFO", "The scheduler is ready and starts to plan.")
+SERVICE_FAILED: Final = _event(
+    "SERVICE_FAILED",
+    "ERROR",
+    "The scheduler cannot start, so nothing runs: the message has every problem. Repeated each minute in the Functions "
+    "host until the start succeeds.",
+)
+SERVICE_STOPPED: Final = _event("SERVICE_STOPPED", "INFO", "The scheduler has finished its runs and stops.")
+AUDIT_HEAD: Final = _event(
+    "AUDIT_HEAD",
+    "INFO",
+    "The last entry of the audit trail, each hour and when the host stops: an anchor for "
+    "[`audit verify`](operating.md#the-audit-trail).",
+)
+WATCHDOG: Final = _event(
+    "WATCHDOG",
+    "WARNING, INFO",
+    "A part of the scheduler is unhealthy (WARNING), or is healthy again (INFO). Logged once for each change.",
+)
 
 LOG_EVENTS: Final = tuple(_events)
 
@@ -33,7 +49,8 @@ LOG_EVENTS: Final = tuple(_events)
 
 SERVICE_CHECK: Final = Name(
     "scheduler.job.status",
-    "Of each job: OK succeeded, WARNING succeeded after retries or degraded, CRITICAL the target is down.",
+    "Service check (Datadog), of each job: OK succeeded, WARNING succeeded after retries or degraded, CRITICAL the "
+    "target is down.",
 )
 RUN_EVENT: Final = Name("JobRun", "The custom event of a finished run (Application Insights).")
 DEAD_LETTER_EVENT: Final = Name("JobDeadLettered", "The custom event of a run given up (Application Insights).")

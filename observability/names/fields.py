@@ -4,62 +4,102 @@ from __future__ import annotations
 
 from typing import Final
 
-from observability.names.catalogue import Name
+from observability.names.catalogue import FieldName, Name
 
-_fields: list[Name] = []
+_line_fields: list[Name] = []
+_fields: list[FieldName] = []
 
 
-def _field(name: str, description: str, unit: str = "") -> str:
-    _fields.append(Name(name, description, unit))
+def _line_field(name: str, description: str) -> str:
+    _line_fields.append(Name(name, description))
+    return name
+
+
+def _field(name: str, on: str, description: str, unit: str = "") -> str:
+    _fields.append(FieldName(name, description, unit, on))
     return name
 
 
 # --- Fields of every log line -----------------------------------------------------------------------------------------
 
-TIMESTAMP: Final = _field("Timestamp", "When the line was logged: UTC, ISO 8601.")
-LEVEL: Final = _field("Level", "DEBUG, INFO, WARNING, ERROR or CRITICAL.")
-LOGGER: Final = _field("Logger", "The module of the program that logs.")
-EVENT: Final = _field("Event", "The log event; missing on plain lines.")
-MESSAGE: Final = _field("Message", "The message.")
-REQUEST_ID: Final = _field("RequestId", "The API request for which the line was logged, if any.")
-EXCEPTION: Final = _field("Exception", "The traceback, if there is one.")
+TIMESTAMP: Final = _line_field("Timestamp", "When the line was logged: UTC, ISO 8601.")
+LEVEL: Final = _line_field("Level", "DEBUG, INFO, WARNING, ERROR or CRITICAL.")
+LOGGER: Final = _line_field("Logger", "The module of the program that logs.")
+EVENT: Final = _line_field("Event", "The log event; missing on plain lines.")
+MESSAGE: Final = _line_field("Message", "The message.")
+REQUEST_ID: Final = _line_field(
+    "RequestId", "The API request for which the line was logged, if any: its `X-Request-ID`."
+)
+EXCEPTION: Final = _line_field("Exception", "The traceback, if there is one.")
 
 # --- Fields of log events, custom events and spans --------------------------------------------------------------------
 
-JOB_NAME: Final = _field("JobName", "The job.")
-RUN_ID: Final = _field("RunId", "The run: job@instant, with a suffix unless scheduled.")
-TRIGGER: Final = _field("Trigger", "Why it ran: schedule, manual, dependency, replay or backfill.")
-OUTCOME: Final = _field("Outcome", "How it ended: succeeded, failed, timed_out, rejected, skipped or cancelled.")
-CORRELATION_ID: Final = _field(
-    "CorrelationId", "The id that links the run to its cause; omitted if it equals the RunId."
+JOB_NAME: Final = _field("JobName", "all", "The job.")
+RUN_ID: Final = _field("RunId", "all", "The run: `job@instant`, with a suffix unless scheduled.")
+TRIGGER: Final = _field("Trigger", "all", "Why it ran: schedule, manual, dependency, replay or backfill.")
+OUTCOME: Final = _field(
+    "Outcome",
+    "JOB_PERFORMANCE, JOB_FAILED",
+    "How it ended: succeeded, failed, timed_out, rejected, skipped or cancelled.",
 )
-LATENESS: Final = _field("Lateness", "Start minus due instant.", "ms")
-DURATION: Final = _field("Duration", "The whole run, waits between attempts included.", "ms")
-RESPONSE_TIME: Final = _field("ResponseTime", "The last attempt only; null without a request.", "ms")
-SUCCESS: Final = _field("Success", "Whether the outcome is succeeded.")
-DEGRADED: Final = _field("Degraded", "Whether it succeeded although an expectation of severity degraded failed.")
-STATUS_CODE: Final = _field("StatusCode", "The last answer's HTTP status; null without an answer.")
-ATTEMPTS: Final = _field("Attempts", "Number of attempts.")
-ATTEMPT_NUMBER: Final = _field("AttemptNumber", "The attempt that failed (JOB_FAILED: the last one), from 1.")
-NEXT_RETRY_IN: Final = _field("NextRetryIn", "The wait before the next attempt; null when none follows.", "s")
-ENDPOINT: Final = _field("Endpoint", "The target, without query and fragment.")
-ERROR_TYPE: Final = _field("ErrorType", "The error class: connection_refused, response_timeout, ...")
-ERROR_MESSAGE: Final = _field("ErrorMessage", "The error message.")
-ANSWER: Final = _field("Answer", "The start of the answer, if the answer is why the last attempt failed.")
-TAGS: Final = _field("Tags", "The job's own tags, as an object.")
-RUNS_REPRESENTED: Final = _field("Runs", "Number of runs that the entry represents, if more than one (Datadog).")
-INVOCATION_ID: Final = _field("InvocationId", "The invocation of the Functions host that executed the run.")
-ENVIRONMENT: Final = _field("Environment", "The environment's name: dev, test, prod, ...")
-VERSION: Final = _field("Version", "The program's version.")
-JOBS: Final = _field("Jobs", "Number of active jobs.")
-HOST: Final = _field("Host", "Which host runs the program: embedded or functions.")
-AUDIT_SEQUENCE: Final = _field("AuditSequence", "The number of the last entry of the audit trail.")
-AUDIT_HASH: Final = _field("AuditHash", "Its SHA-256.")
-AUDIT_ENTRIES: Final = _field("AuditEntries", "Number of stored entries of the audit trail.")
-PART: Final = _field("Part", "The part of health: jobs, queue or secrets.")
-DNS_TIME: Final = _field("DnsTime", "Name resolution of an attempt.", "ms")
-CONNECT_TIME: Final = _field("ConnectTime", "TCP connection of an attempt.", "ms")
-TLS_TIME: Final = _field("TlsTime", "TLS handshake of an attempt.", "ms")
-FIRST_BYTE_TIME: Final = _field("FirstByteTime", "From the request sent to the first byte of the answer.", "ms")
+CORRELATION_ID: Final = _field(
+    "CorrelationId", "all", "The id that links the run to its cause; omitted if it equals the RunId."
+)
+LATENESS: Final = _field("Lateness", "JOB_STARTED, JOB_PERFORMANCE, JOB_FAILED", "Start minus due instant.", "ms")
+DURATION: Final = _field("Duration", "JOB_PERFORMANCE", "The whole run, waits between attempts included.", "ms")
+RESPONSE_TIME: Final = _field(
+    "ResponseTime", "JOB_PERFORMANCE, JOB_RETRY", "The last attempt only; null without a request.", "ms"
+)
+SUCCESS: Final = _field("Success", "JOB_PERFORMANCE", "Whether the outcome is succeeded.")
+DEGRADED: Final = _field(
+    "Degraded",
+    "JOB_PERFORMANCE",
+    "Whether it succeeded although an expectation of severity `degraded` failed; `Message` names it.",
+)
+STATUS_CODE: Final = _field(
+    "StatusCode", "JOB_PERFORMANCE, JOB_RETRY, JOB_FAILED", "The last answer's HTTP status; null without an answer."
+)
+ATTEMPTS: Final = _field("Attempts", "JOB_PERFORMANCE", "Number of attempts.")
+ATTEMPT_NUMBER: Final = _field(
+    "AttemptNumber", "JOB_RETRY, JOB_FAILED", "The attempt that failed (JOB_FAILED: the last one), from 1."
+)
+NEXT_RETRY_IN: Final = _field(
+    "NextRetryIn", "JOB_RETRY, JOB_FAILED", "The wait before the next attempt; null when none follows.", "s"
+)
+ENDPOINT: Final = _field("Endpoint", "JOB_STARTED, JOB_RETRY, JOB_FAILED", "The target, without query and fragment.")
+ERROR_TYPE: Final = _field(
+    "ErrorType",
+    "JOB_RETRY, JOB_FAILED, JOB_DEAD_LETTERED",
+    "The error class: connection_refused, response_timeout, ...",
+)
+ERROR_MESSAGE: Final = _field("ErrorMessage", "JOB_RETRY, JOB_FAILED, JOB_DEAD_LETTERED", "The error message.")
+ANSWER: Final = _field("Answer", "JOB_FAILED", "The start of the answer, if the answer is why the last attempt failed.")
+TAGS: Final = _field("Tags", "JOB_PERFORMANCE", "The job's own tags, as an object.")
+RUNS_REPRESENTED: Final = _field(
+    "Runs", "JOB_PERFORMANCE", "Number of runs that the entry represents, if more than one (Datadog)."
+)
+INVOCATION_ID: Final = _field(
+    "InvocationId", "event, span of a run", "The invocation of the Functions host that executed the run."
+)
+ENVIRONMENT: Final = _field(
+    "Environment", "SERVICE_, WATCHDOG, AUDIT_HEAD", "The environment's name: dev, test, prod, ..."
+)
+VERSION: Final = _field("Version", "SERVICE_, WATCHDOG, AUDIT_HEAD", "The program's version.")
+JOBS: Final = _field("Jobs", "SERVICE_STARTED", "Number of active jobs.")
+HOST: Final = _field("Host", "SERVICE_", "Which host runs the program: embedded or functions.")
+AUDIT_SEQUENCE: Final = _field("AuditSequence", "AUDIT_HEAD", "The number of the last entry of the audit trail.")
+AUDIT_HASH: Final = _field("AuditHash", "AUDIT_HEAD", "Its SHA-256.")
+AUDIT_ENTRIES: Final = _field("AuditEntries", "AUDIT_HEAD", "Number of stored entries of the audit trail.")
+PART: Final = _field("Part", "WATCHDOG", "The part of health: jobs, queue or secrets.")
+DNS_TIME: Final = _field("DnsTime", "span of an attempt", "Name resolution of an attempt.", "ms")
+CONNECT_TIME: Final = _field("ConnectTime", "span of an attempt", "TCP connection of an attempt.", "ms")
+TLS_TIME: Final = _field("TlsTime", "span of an attempt", "TLS handshake of an attempt.", "ms")
+FIRST_BYTE_TIME: Final = _field(
+    "FirstByteTime", "span of an attempt", "From the request sent to the first byte of the answer.", "ms"
+)
 
-FIELDS: Final = tuple(_fields)
+LINE_FIELDS: Final = tuple(_line_fields)
+"""Fields of every line."""
+EVENT_FIELDS: Final = tuple(_fields)
+"""Fields of log events, custom events and spans."""
+FIELDS: Final = (*LINE_FIELDS, *EVENT_FIELDS)

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from observability.names.catalogue import Metric
-from observability.names.tags import TAG_DEGRADED, TAG_JOB, TAG_OUTCOME, TAG_TRIGGER
+from observability.names.tags import (
+    TAG_CHANNEL_KIND,
+    TAG_CIRCUIT,
+    TAG_DEGRADED,
+    TAG_EXPORTER,
+    TAG_GATE,
+    TAG_JOB,
+    TAG_OUTCOME,
+    TAG_SEVERITY,
+    TAG_STATE,
+    TAG_TRIGGER,
+)
 
 RUNS: Final = Metric(
     "scheduler.job.runs", "Finished runs.", "", "count", (TAG_JOB, TAG_OUTCOME, TAG_DEGRADED, TAG_TRIGGER)
@@ -19,9 +30,76 @@ RESPONSE_TIMES: Final = Metric(
 LATENESSES: Final = Metric("scheduler.job.lateness", "Start minus due instant.", "ms", "distribution", (TAG_JOB,))
 ATTEMPT_COUNTS: Final = Metric("scheduler.job.attempts", "Attempts of a run.", "", "distribution", (TAG_JOB,))
 DEAD_LETTERS: Final = Metric("scheduler.job.dead_letters", "Runs given up.", "", "count", (TAG_JOB,))
+RETRIES: Final = Metric("scheduler.job.retries", "Attempts after the first one of a run.", "", "count", (TAG_JOB,))
 
-METRICS: Final = (RUNS, DURATIONS, RESPONSE_TIMES, LATENESSES, ATTEMPT_COUNTS, DEAD_LETTERS)
-"""The metrics of runs. The gauges: scheduler.watchdog.gauges."""
+DENIED_RETRIES: Final = Metric(
+    "scheduler.retry_budget.denied", "Retries that the retry budget of their host did not allow.", "", "count"
+)
+CIRCUIT_CHANGES: Final = Metric(
+    "scheduler.circuit.changes", "Changes of a circuit breaker's state.", "", "count", (TAG_CIRCUIT, TAG_STATE)
+)
+GATE_WAITS: Final = Metric(
+    "scheduler.gate.wait", "Time for which a run waited at a gate.", "ms", "distribution", (TAG_GATE,)
+)
+ALERT_EVALUATIONS: Final = Metric(
+    "scheduler.alert.evaluations", "Judgements of the alert rules of a job or a group.", "", "count"
+)
+SENT_NOTIFICATIONS: Final = Metric(
+    "scheduler.notification.sent", "Messages that a channel accepted.", "", "count", (TAG_CHANNEL_KIND,)
+)
+FAILED_NOTIFICATIONS: Final = Metric(
+    "scheduler.notification.failed", "Attempts to send a message that failed.", "", "count", (TAG_CHANNEL_KIND,)
+)
+UNDELIVERED_NOTIFICATIONS: Final = Metric(
+    "scheduler.notification.undelivered", "Notifications that were given up.", "", "count", (TAG_CHANNEL_KIND,)
+)
+DROPPED_TELEMETRY: Final = Metric(
+    "scheduler.telemetry.dropped", "Events and rows that an exporter lost.", "", "count", (TAG_EXPORTER,)
+)
+
+OPEN_CIRCUITS: Final = Metric(
+    "scheduler.circuit.open",
+    "Circuit breakers that are not closed, as the process that measures knows them.",
+    "",
+    "gauge",
+)
+RETRY_BUDGET_USE: Final = Metric(
+    "scheduler.retry_budget.use",
+    "Share of the retry budget in use, 0 to 1, of the host with the least left, in the process that measures.",
+    "",
+    "gauge",
+)
+OPEN_INCIDENTS: Final = Metric("scheduler.incident.open", "Open incidents.", "", "gauge", (TAG_SEVERITY,))
+PENDING_NOTIFICATIONS: Final = Metric(
+    "scheduler.notification.pending", "Notifications that wait to be sent.", "", "gauge", (TAG_CHANNEL_KIND,)
+)
+ROLLUP_LAG: Final = Metric(
+    "scheduler.rollup.lag",
+    "Time for which complete hours of statistics have been waiting to be summed up.",
+    "s",
+    "gauge",
+)
+
+RUN_METRICS: Final = (RUNS, DURATIONS, RESPONSE_TIMES, LATENESSES, ATTEMPT_COUNTS, RETRIES, DEAD_LETTERS)
+"""The metrics of runs."""
+PROGRAM_METRICS: Final = (
+    DENIED_RETRIES,
+    CIRCUIT_CHANGES,
+    GATE_WAITS,
+    ALERT_EVALUATIONS,
+    SENT_NOTIFICATIONS,
+    FAILED_NOTIFICATIONS,
+    UNDELIVERED_NOTIFICATIONS,
+    DROPPED_TELEMETRY,
+    OPEN_CIRCUITS,
+    RETRY_BUDGET_USE,
+    OPEN_INCIDENTS,
+    PENDING_NOTIFICATIONS,
+    ROLLUP_LAG,
+)
+"""The metrics of the program itself."""
+METRICS: Final = (*RUN_METRICS, *PROGRAM_METRICS)
+"""All metrics but the gauges of the watchdog: scheduler.watchdog.gauges."""
 
 
 class GaugeDeclaration(Protocol):

@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from jobs.incidents.engine.facts import AlertFacts
 from jobs.incidents.engine.passing import PassResult, run_pass
 from jobs.incidents.engine.step import IncidentStep
+from jobs.incidents.values import Incident
 from jobs.ports import Clock
 from scheduler.stores.alerting.large_work import run_sized
 from scheduler.stores.alerting.repository import EngineMoved, EngineRows, EngineState
@@ -68,6 +70,8 @@ class EngineRunner:
         self._failures = 0
         self.due_at: datetime | None = None
         """When a pass is due even if nothing happens before."""
+        self.open_by_severity: Mapping[str, int] | None = None
+        """Open incidents after the latest pass of this process; None before it."""
         self.error = ""
         """Why the latest pass failed, for the health page; empty if it did not."""
 
@@ -138,6 +142,7 @@ class EngineRunner:
             await self._rows.write(state.head, now, result.steps, settled, result.expired)
         else:
             self._known = state
+        self.open_by_severity = _count_open(state.open, result.steps)
         return result
 
     def _succeed(self, result: PassResult) -> None:
@@ -156,3 +161,8 @@ class EngineRunner:
         self._retry_at = self._clock.monotonic() + wait
         self.error = str(error)
         _log.warning("could not run a pass of the alerting engine: %s; a later tick retries", error)
+
+
+def _count_open(before: Sequence[Incident], steps: Iterable[IncidentStep]) -> Mapping[str, int]:
+    after = {each.id: each for each in before} | {step.incident.id: step.incident for step in steps}
+    return Counter(each.severity for each in after.values() if each.is_open)

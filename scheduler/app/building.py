@@ -94,7 +94,7 @@ async def _build_program(foundation: Foundation, listener: RunListener | None) -
     worker = build_worker(foundation, setup, listener_group, follow_up, alerting.evaluator, self_checks)
     board = CircuitQueries(catalog, foundation.repositories.circuits, clock)
     operations = _build_operations(foundation, setup, worker, dispatch, secret_watch, board, beats, alerting)
-    watchdog = build_watchdog(foundation, depths, worker)
+    watchdog = build_watchdog(foundation, depths, worker, alerting)
     parts = _Parts(setup, dispatch, worker, operations, watchdog, secret_watch, board, beats, alerting)
     return _assemble_program(foundation, parts)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from scheduler.alerting.alerting import Alerting
 from scheduler.app.check_setup import CheckSetup
 from scheduler.app.foundation import Foundation
 from scheduler.dispatch.port import QueueDepthReader
 from scheduler.watchdog import JobWatch, Watchdog
+from scheduler.watchdog.program_gauges import ProgramGauges
 from scheduler.watchdog.self_watch import SELF_WATCH_PART, SelfWatch
 from scheduler.worker.worker import Worker
 
 
-def build_watchdog(foundation: Foundation, depths: QueueDepthReader, worker: Worker) -> Watchdog:
+def build_watchdog(foundation: Foundation, depths: QueueDepthReader, worker: Worker, alerting: Alerting) -> Watchdog:
     jobs = JobWatch(foundation.catalog, foundation.runs, foundation.pauses, foundation.activity, foundation.clock)
     watchdog = Watchdog(
         jobs,
@@ -21,9 +23,22 @@ def build_watchdog(foundation: Foundation, depths: QueueDepthReader, worker: Wor
         is_shared=foundation.profile.shares_queue,
         places=worker.place_usage,
         failures=foundation.trouble,
+        publish_gauges=_build_program_gauges(foundation, worker, alerting).publish,
     )
     foundation.health.add_probe("watchdog", watchdog.health)
     return watchdog
+
+
+def _build_program_gauges(foundation: Foundation, worker: Worker, alerting: Alerting) -> ProgramGauges:
+    return ProgramGauges(
+        foundation.telemetry.metrics,
+        worker.runner_load,
+        lambda: alerting.runner.open_by_severity,
+        foundation.repositories.outbox_rows,
+        foundation.runs,
+        foundation.catalog,
+        foundation.clock,
+    )
 
 
 def build_self_watch(foundation: Foundation, setup: CheckSetup) -> SelfWatch:

@@ -60,15 +60,18 @@ def build_worker(
 
 def _build_runner(foundation: Foundation, setup: CheckSetup, listener: RunListener, self_checks: SelfChecks) -> Runner:
     circuits = CircuitBreakers(foundation.repositories.circuits)
+    circuits.on_change = foundation.telemetry.metrics.circuit_changed
     foundation.health.add_probe("circuits", circuits_probe(circuits, foundation.clock))
-    budget = foundation.settings.retry_budget
+    limits = foundation.settings.retry_budget
+    budget = RetryBudget(limits.per_minute, limits.share)
+    budget.on_denied = foundation.telemetry.metrics.retry_denied
     return Runner(
         setup.checks,
         circuits,
         listener,
         foundation.clock,
         foundation.redactor,
-        budget=RetryBudget(budget.per_minute, budget.share),
+        budget=budget,
         bodies=BodyMemory(foundation.settings.targets.body_memory),
         prepare=setup.prepare_for_run(),
         judges=setup.judges,
@@ -98,7 +101,7 @@ def _build_gates(foundation: Foundation, going: RunRegistry) -> Gates:
         if foundation.profile.is_only_worker
         else RemoteRuns(runs, slots, foundation.repositories.cancellations, clock)
     )
-    return gates_in_order(
+    gates = gates_in_order(
         clock=clock,
         pauses=foundation.pauses,
         runs=runs,
@@ -107,3 +110,5 @@ def _build_gates(foundation: Foundation, going: RunRegistry) -> Gates:
         remote=elsewhere,
         max_running=foundation.settings.max_running,
     )
+    gates.on_waited = foundation.telemetry.metrics.run_waited
+    return gates

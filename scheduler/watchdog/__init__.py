@@ -5,6 +5,7 @@
     store_failures.py   the last errors of claims and results
     rules.py            the rules, pure
     report.py           a report as data
+    program_gauges.py   gauges of alerting, rollups and running
     watchdog.py         makes a report every half minute, for health, API and telemetry
 
 Built by scheduler.app; the embedded host runs it in the background, the Functions host at each tick.

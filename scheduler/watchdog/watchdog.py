@@ -43,6 +43,7 @@ HEALTH_TIMEOUT = 1.5
 
 T = TypeVar("T")
 LastTick = Callable[[], Awaitable[datetime | None]]
+PublishGauges = Callable[[], Awaitable[None]]
 
 
 class WatchdogListener(Protocol):
@@ -61,6 +62,10 @@ async def _no_tick() -> datetime | None:
     return None
 
 
+async def _publish_nothing() -> None:
+    """Do nothing."""
+
+
 class Watchdog:
     """`is_shared`: one instance makes reports and all read them, so the newest is in the store. `places`: returns which
     jobs hold the places of this process."""
@@ -76,7 +81,9 @@ class Watchdog:
         is_shared: bool = False,
         places: Callable[[], PlacesReport | None] = lambda: None,
         failures: StoreFailures | None = None,
+        publish_gauges: PublishGauges = _publish_nothing,
     ) -> None:
+        """`publish_gauges`: publishes the gauges of other parts, together with those of the watchdog."""
         self._jobs = jobs
         self._failures = failures
         self._queue = queue
@@ -84,6 +91,7 @@ class Watchdog:
         self._places = places
         self._reports = WatchdogReports(store) if is_shared else None
         self._listener = listener
+        self._publish_others = publish_gauges
         self._clock = clock
         self._last_tick: LastTick = _no_tick
         self._max_reads = 2 * MAX_HISTORY_READS if is_shared else MAX_HISTORY_READS
@@ -108,7 +116,7 @@ class Watchdog:
             report = await self._collect()
             self._newest = report
             await self._store_report(report)
-        self._publish(report)
+        await self._publish(report)
         return report
 
     async def latest_report(self) -> WatchdogReport:
@@ -186,12 +194,13 @@ class Watchdog:
     def _json(self) -> TypeAdapter[WatchdogReport]:
         return TypeAdapter(WatchdogReport)
 
-    def _publish(self, report: WatchdogReport) -> None:
+    async def _publish(self, report: WatchdogReport) -> None:
         now = self._clock.monotonic()
         # Two reports are never exactly a minute apart.
         if now - self._gauges_published_at >= GAUGE_INTERVAL - 1:
             self._gauges_published_at = now
             self._listener.gauges(read_gauges(report))
+            await self._publish_others()
         for part in self._with_store_advice(known_health_parts(report)):
             self._publish_change(part)
 

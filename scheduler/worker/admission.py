@@ -32,7 +32,9 @@ class TicketAdmission:
         self._semaphore, self._on_started = dependencies.semaphore, dependencies.on_started
         max_wait = dependencies.options.max_wait
         self._max_wait = None if max_wait is None else timedelta(seconds=max_wait)
-        self._place_assigner = PlaceAssigner(self._semaphore, self._registry, self._sleep, self._clock, self._max_wait)
+        self._place_assigner = PlaceAssigner(
+            self._semaphore, self._registry, self._sleep, self._clock, self._max_wait, dependencies.gates.on_waited
+        )
 
     async def admit(self, claim: TicketClaim, entry: CatalogJob) -> HeldPlace | Skip | Wait | None:
         """Return the place in which the run may start now; the caller releases it.

@@ -10,6 +10,7 @@ from collections.abc import Coroutine, Sequence
 from datetime import datetime
 from typing import Any
 
+from jobs.running.runner import RunnerLoad
 from jobs.runs import Ticket
 from scheduler.gates import Wait
 from scheduler.planning.missed_span import MissedSpan
@@ -64,6 +65,10 @@ class Worker:
     def place_usage(self) -> PlacesReport:
         """Return which jobs hold places, and how many runs wait for one."""
         return self._dependencies.semaphore.usage()
+
+    def runner_load(self) -> RunnerLoad:
+        """Return how far circuits and the retry budget limit runs of this process."""
+        return self._dependencies.runner.read_load()
 
     def owns(self, run_id: str) -> bool:
         """Return whether the run is submitted or claimed here."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -12,19 +12,11 @@ from observability.exporters.measurements import find_tag_values
 from scheduler.watchdog.gauges import WATCHDOG_GAUGES
 from tests.observability import runs
 from tests.project import ROOT
+from tools.names import tables
+from tools.names.tables import create_page_text
 
 METRICS = (*names.METRICS, *map(names.gauge_metric, WATCHDOG_GAUGES))
 PAGE = (ROOT / "docs" / "telemetry.md").read_text(encoding="utf-8")
-
-
-def rows(*titles: str) -> list[list[str]]:
-    """The cells of the tables below these headings, without the tables' heads."""
-    found = []
-    for title in titles:
-        section = re.split(r"^#+ ", PAGE.split(f"# {title}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
-        lines = [line for line in section.splitlines() if line.startswith("| `")]
-        found += [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    return found
 
 
 def test_every_name_exists_once() -> None:
@@ -43,31 +35,38 @@ def test_metrics_are_split_by_tags_of_the_catalogue() -> None:
     assert all(set(metric.tags) <= tags for metric in METRICS)
 
 
-@pytest.mark.parametrize("metric", list(METRICS), ids=lambda metric: metric.name)
+@pytest.mark.parametrize("metric", list(names.RUN_METRICS), ids=lambda metric: metric.name)
 def test_a_run_has_a_value_for_every_tag(metric: names.Metric) -> None:
     assert set(find_tag_values(metric, runs.run())) == set(metric.tags)
 
 
+def test_the_page_has_the_tables_of_the_catalogue() -> None:
+    assert create_page_text(PAGE) == PAGE, "run ./dev names"
+
+
+def test_a_changed_table_is_written_again_and_the_text_around_it_is_not() -> None:
+    changed = PAGE.replace("| `JobName` | | all | The job. |", "| `JobName` | | all | Another text. |")
+    assert changed != PAGE
+    assert create_page_text(changed) == PAGE
+
+
 @pytest.mark.parametrize(
-    ("titles", "listed"),
-    [
-        (["Log events"], names.LOG_EVENTS),
-        (["Fields of every line", "Fields of events"], names.FIELDS),
-        (["Metrics"], METRICS),
-        (["Tags"], names.METRIC_TAGS),
-        (["Others"], names.OTHERS),
-    ],
-    ids=["log events", "fields", "metrics", "tags", "others"],
+    ("mark", "message"),
+    [("table: others", "has no marks of the tables others"), ("table: tags", "no table is called 'tagss'")],
 )
-def test_the_page_has_the_names_of_the_catalogue(titles: list[str], listed: tuple[names.Name, ...]) -> None:
-    assert [row[0].strip("`") for row in rows(*titles)] == [each.name for each in listed]
+def test_a_mark_that_is_missing_or_wrong_is_an_error(mark: str, message: str) -> None:
+    other = {"table: others": "x", "table: tags": "table: tagss"}[mark]
+    with pytest.raises(ValueError, match=message):
+        create_page_text(PAGE.replace(f"<!-- {mark} (", f"<!-- {other} ("))
 
 
-def test_the_page_has_their_units() -> None:
-    reported = {row[0].strip("`"): row[1] for row in rows("Fields of every line", "Fields of events", "Metrics")}
-    assert reported == {each.name: each.unit for each in (*names.FIELDS, *METRICS)}
-
-
-def test_the_page_reports_what_metrics_are_split_by() -> None:
-    reported = {row[0].strip("`"): (row[2], row[3]) for row in rows("Metrics")}
-    assert reported == {each.name: (each.kind, ", ".join(each.tags)) for each in METRICS}
+def test_a_check_says_that_the_page_is_out_of_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "telemetry.md"
+    page.write_text(PAGE.replace("The job. |", "Another text. |"), encoding="utf-8")
+    monkeypatch.setattr(tables, "PAGE", page)
+    assert tables.main(["--check"]) == 1
+    assert "run ./dev names" in capsys.readouterr().err
+    assert tables.main([]) == 0
+    assert tables.main(["--check"]) == 0

@@ -15,7 +15,8 @@ from jobs.runs import Outcome
 from jobs.runs.events import AttemptRetried, RunListener
 from observability import names
 from observability.building import build_telemetry
-from observability.events import DeadLettered, LogEvent, LogLine, MeasuredGauges, RunRequested
+from observability.events import DeadLettered, LogEvent, LogLine, RunRequested
+from observability.measured_values import Measurement, Measurements
 from observability.sampling import RunReport
 from observability.telemetry import Telemetry
 from scheduler.watchdog.gauges import WATCHDOG_GAUGES
@@ -152,7 +153,7 @@ def test_the_head_of_the_audit_trail_is_logged_and_reaches_every_exporter(listen
 def test_gauges_reach_the_exporters_and_not_the_log(listening: pytest.LogCaptureFixture) -> None:
     exporter = RecordingExporter()
     Telemetry([exporter]).gauges([(WATCHDOG_GAUGES[0], 1.5)])
-    assert exporter.events == [MeasuredGauges({names.gauge_metric(WATCHDOG_GAUGES[0]): 1.5})]
+    assert exporter.events == [Measurements((Measurement(names.gauge_metric(WATCHDOG_GAUGES[0]), (1.5,)),))]
     assert logged(listening) == []
 
 

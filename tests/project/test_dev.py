@@ -20,7 +20,7 @@ import pytest
 from tests import lanes
 from tests.project import ROOT
 
-COMMANDS = ("run", "test", "check", "cli", "fmt", "openapi", "lock", "bench")
+COMMANDS = ("run", "test", "check", "cli", "fmt", "openapi", "names", "lock", "bench")
 HERE = sys.version_info[:2]
 
 
@@ -292,7 +292,7 @@ def test_check_runs_everything_even_after_a_failure(
     monkeypatch.setattr(dev.shutil, "which", lambda _: None)
     assert dev.check([]) == 1
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert [line[-1] for line in lines] == ["ok", "ok", "FAILED", "ok", "ok", "ok", "ok"]
+    assert [line[-1] for line in lines] == ["ok", "ok", "FAILED", "ok", "ok", "ok", "ok", "ok"]
 
 
 def test_a_bench_is_listed_with_the_first_line_of_its_docstring(

@@ -11,7 +11,7 @@ run started before the failure, of which this process does not yet know.
 from __future__ import annotations
 
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn, TypeVar
 
@@ -62,7 +62,15 @@ class CircuitBreakers:
         self._failing: set[str] = set()
         """Keys with consecutive failures that this process has observed. Their next success is written."""
         self._resting_until = datetime.min.replace(tzinfo=UTC)
+        self._not_closed: set[str] = set()
         self.is_degraded = False
+        self.on_change: Callable[[str, str], None] = lambda key, condition: None
+        """Called with the key and the new condition of a circuit that this process has changed."""
+
+    @property
+    def open_count(self) -> int:
+        """The number of circuits that were not closed when this process last read or changed them."""
+        return len(self._not_closed)
 
     async def admit(self, key: str, policy: CircuitPolicy, now: datetime, lease_s: float) -> CircuitAdmission:
         """Decide whether a run may start. `lease_s`: seconds until a probe without a result counts as lost."""
@@ -112,6 +120,7 @@ class CircuitBreakers:
             before = load_state(text)
             if before.consecutive_failures:
                 self._failing.add(key)
+            self._follow_condition(key, before)
             admission = admit_run(before, policy, now, lease_s)
             if admission.state == before or await self._replace(key, before, admission.state, etag):
                 return admission
@@ -159,7 +168,15 @@ class CircuitBreakers:
         if replaced and after.condition is not before.condition:
             why = f" ({after.opened_reason})" if after.opened_reason else ""
             _log.info("circuit of %s: %s -> %s%s", key, before.condition, after.condition, why)
+            self._follow_condition(key, after)
+            self.on_change(key, after.condition)
         return replaced
+
+    def _follow_condition(self, key: str, state: CircuitState) -> None:
+        if state.condition is CircuitCondition.CLOSED:
+            self._not_closed.discard(key)
+        else:
+            self._not_closed.add(key)
 
     async def _reach(self, work: Coroutine[Any, Any, T], otherwise: T, now: datetime) -> T:
         """Run a request to the store; return `otherwise` if it fails or times out."""

@@ -11,6 +11,7 @@ minutes. So jobs that fail permanently do not use up the retries of others, and 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from jobs.running.retries.retry_messages import host_with_port
@@ -99,6 +100,10 @@ class _Bucket:
         self.owned -= own
         return True
 
+    def count_left(self) -> float:
+        """Return all tokens but the earned ones. Credit that the shares have not received yet is included."""
+        return self.common + self.owned + sum(self.credit - part.credited for part in self.parts.values())
+
     def _new_part(self, now: float) -> _Part:
         """Create a share from the common pool, with at least one token."""
         room = max(1.0, self.per_minute / (len(self.parts) + 1))
@@ -142,6 +147,8 @@ class RetryBudget:
         self.per_minute = per_minute
         self._share = share
         self._buckets: dict[str, _Bucket] = {}
+        self.on_denied: Callable[[], None] = lambda: None
+        """Called for each retry that the budget does not allow."""
 
     def record_first_attempt(self, endpoint: str, job: str, now: float) -> None:
         """Record a first attempt of this job at this endpoint. `now`: monotonic seconds."""
@@ -151,7 +158,21 @@ class RetryBudget:
     def acquire_retry(self, endpoint: str, job: str, now: float) -> bool:
         """Acquire one retry for this job; return whether the budget allows it. `now`: monotonic seconds."""
         bucket = self._bucket(endpoint, now)
-        return bucket.take(bucket.part(job, now))
+        is_allowed = bucket.take(bucket.part(job, now))
+        if not is_allowed:
+            self.on_denied()
+        return is_allowed
+
+    def find_use(self, now: float) -> float:
+        """Return the share of the budget in use, from 0 to 1, of the host with the least left.
+
+        Tokens that first attempts have earned are not counted: they come in addition. `now`: monotonic seconds.
+        """
+        if self.per_minute <= 0 or not self._buckets:
+            return 0.0
+        for bucket in self._buckets.values():
+            bucket.fill(now)
+        return max(1 - min(1.0, bucket.count_left() / self.per_minute) for bucket in self._buckets.values())
 
     def _bucket(self, endpoint: str, now: float) -> _Bucket:
         host = host_with_port(endpoint)

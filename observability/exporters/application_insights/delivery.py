@@ -12,15 +12,14 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jobs.runs.events import AttemptRetried
 from observability import names
-from observability.events import DeadLettered, LogLine, MeasuredGauges, RunRequested, TelemetryEvent
+from observability.events import DeadLettered, LogLine, RunRequested, TelemetryEvent
 from observability.exporters.application_insights import rows
 from observability.exporters.application_insights.envelopes import SAMPLE_RATE, compute_sample_rate
+from observability.exporters.application_insights.gauges import GaugeValues
 from observability.exporters.application_insights.metric_window import MetricWindow
 from observability.exporters.application_insights.sdk_setup import (
     SDK_REQUEST_TIMEOUT_S,
@@ -29,13 +28,12 @@ from observability.exporters.application_insights.sdk_setup import (
 )
 from observability.exporters.application_insights.spans import INSTRUMENTATION_SCOPE, SpanEmitter
 from observability.exporters.background import DeliveryCounts, ShutdownSignal
-from observability.exporters.measurements import find_tag_values, is_split_by_job, measure_run
+from observability.exporters.measurements import count_run, find_tag_values, is_split_by_job, measure_run
+from observability.measured_values import Measurement, Measurements
 from observability.redaction import redact_fields
 from observability.sampling import RunReport
 
 if TYPE_CHECKING:
-    from opentelemetry.metrics import Observation
-
     from jobs.redaction import Redactor
 
 _MAX_UNFLUSHED_ITEMS = 400
@@ -63,8 +61,6 @@ class ApplicationInsightsDelivery:
         self._location = os.environ.get("REGION_NAME") or environment
         self._pending = 0
         self._window = window or MetricWindow()
-        self._gauges: set[names.Metric] = set()  # those that have an instrument
-        self._gauge_values: dict[names.Metric, float] = {}
 
     def open(self, counts: DeliveryCounts, closing: ShutdownSignal) -> None:
         self._delivery_counts = counts
@@ -116,7 +112,8 @@ class ApplicationInsightsDelivery:
         self._meters: Any = metrics.get_meter_provider()
         self._logger = self._loggers.get_logger(INSTRUMENTATION_SCOPE, self._version)
         self._spans = SpanEmitter(self._tracers, self._version, self._redactor)
-        self._meter = meter = self._meters.get_meter(INSTRUMENTATION_SCOPE, self._version)
+        meter = self._meters.get_meter(INSTRUMENTATION_SCOPE, self._version)
+        self._gauges = GaugeValues(meter)
         self._counts = {
             metric: meter.create_counter(metric.name, metric.unit, metric.description)
             for metric in names.METRICS
@@ -128,20 +125,13 @@ class ApplicationInsightsDelivery:
             if metric.kind == "distribution"
         }
 
-    def _record_gauges(self, values: Mapping[names.Metric, float]) -> None:
-        for metric in values.keys() - self._gauges:
-            callbacks = [partial(self._observe_gauge, metric)]
-            self._meter.create_observable_gauge(metric.name, callbacks, metric.unit, metric.description)
-        self._gauges |= values.keys()
-        self._gauge_values.update(values)
-
-    def _observe_gauge(self, metric: names.Metric, options: object) -> list[Observation]:
-        """Return the value once: the SDK's plain gauge would repeat the last one without end, also without ticks or
-        when another instance ticks."""
-        from opentelemetry.metrics import Observation
-
-        value = self._gauge_values.pop(metric, None)
-        return [] if value is None else [Observation(value)]
+    def _record_program_measurement(self, measured: Measurement) -> None:
+        metric, tags = measured.metric, dict(measured.tags)
+        if metric.kind == "gauge":
+            self._gauges.set(metric, tags, measured.values[-1])
+            return
+        for value in measured.values:
+            self._record_measurement(metric, value, tags)
 
     def _flush(self) -> None:
         handed_over, self._pending = self._pending, 0
@@ -169,8 +159,9 @@ class ApplicationInsightsDelivery:
             case RunRequested():
                 self._spans.emit_request(event)
                 self._pending += 1
-            case MeasuredGauges():
-                self._record_gauges(event.values)
+            case Measurements():
+                for each in event.measured:
+                    self._record_program_measurement(each)
             case LogLine() if self._owns_sdk:
                 self._emit_line(event)
             case LogLine() | AttemptRetried():
@@ -182,7 +173,7 @@ class ApplicationInsightsDelivery:
         if report.metrics == "none":
             return
         run, detail = report.run, report.metrics
-        for metric, value in ((names.RUNS, 1.0), *measure_run(run)):
+        for metric, value in (*count_run(run), *measure_run(run)):
             tags = find_tag_values(metric, run, detail)
             # Failures are not delayed.
             if detail == "job" and is_split_by_job(metric, detail) and not run.outcome.down:

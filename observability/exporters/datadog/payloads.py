@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -24,11 +23,10 @@ from observability.events import (
     JobRetry,
     LogEvent,
     LogLine,
-    MeasuredGauges,
     TelemetryEvent,
 )
 from observability.exporters.datadog.intakes import DatadogSource, IntakeEntry, IntakeKind, IntakePayload
-from observability.exporters.measurements import find_tag_values, is_split_by_job, measure_run
+from observability.exporters.datadog.metrics import format_tag, make_distributions, make_job_tags, make_series
 from observability.redaction import redact_fields, shorten_middle
 from observability.sampling import RunReport
 
@@ -39,13 +37,8 @@ if TYPE_CHECKING:
 _MAX_ENTRIES = 1000
 # The intakes allow 5 MB (series: 500 kB once compressed, to less than a tenth).
 _MAX_PAYLOAD_BYTES = 4_000_000
-_MAX_TAG_LENGTH = 200
 _MAX_CHECK_MESSAGE_LENGTH = 500
 
-_COUNT_INTERVAL_S = 10
-"""Seconds that a count covers, as with the Datadog agent."""
-
-_COUNT, _GAUGE = 1, 3
 _OK, _WARNING, _CRITICAL = 0, 1, 2
 
 
@@ -54,12 +47,9 @@ def build_payloads(
 ) -> list[IntakePayload]:
     """Everything to send about the events. `at`: seconds since the epoch, another for each call."""
     reports = [event for event in events if isinstance(event, RunReport)]
-    measured = [report for report in reports if report.metrics != "none"]
-    dead = [event for event in events if isinstance(event, DeadLettered)]
     return [
-        *_split_payloads("series", _make_series(measured, dead, source, at), at),
-        *_split_payloads("series", _make_gauges(events, source, at), at),
-        *_split_payloads("distributions", _make_distributions(measured, source, at), at),
+        *_split_payloads("series", make_series(events, source, at), at),
+        *_split_payloads("distributions", make_distributions(events, source, at), at),
         *_split_payloads(
             "checks", _make_service_checks([report.run for report in reports if report.check], source, at, redactor), at
         ),
@@ -81,65 +71,6 @@ def _split_payloads(kind: IntakeKind, entries: Iterable[IntakeEntry], at: float)
         yield IntakePayload(kind, chunk, at)
 
 
-# --- Metrics ----------------------------------------------------------------------------------------------------------
-
-
-def _make_series(
-    reports: Sequence[RunReport], dead: Sequence[DeadLettered], identity: DatadogSource, at: int
-) -> Iterator[IntakeEntry]:
-    counts: dict[tuple[names.Metric, tuple[str, ...]], int] = defaultdict(int)
-    for report in reports:
-        counts[names.RUNS, _make_metric_tags(names.RUNS, report)] += 1
-    for letter in dead:
-        counts[names.DEAD_LETTERS, (_format_tag(names.TAG_JOB, letter.ticket.job),)] += 1
-    for (metric, tags), count in counts.items():
-        yield {
-            "metric": metric.name,
-            "type": _COUNT,
-            "interval": _COUNT_INTERVAL_S,
-            "points": [{"timestamp": at, "value": float(count)}],
-            "tags": [*identity.metric_tags, *tags],
-            "resources": [{"type": "host", "name": identity.host}],
-        }
-
-
-def _make_gauges(events: Iterable[TelemetryEvent], identity: DatadogSource, at: int) -> Iterator[IntakeEntry]:
-    """The newest value of each."""
-    measured = (event.values for event in events if isinstance(event, MeasuredGauges))
-    newest = {metric: value for values in measured for metric, value in values.items()}
-    for metric, value in newest.items():
-        yield {
-            "metric": metric.name,
-            "type": _GAUGE,
-            "points": [{"timestamp": at, "value": value}],
-            "tags": list(identity.metric_tags),
-            "resources": [{"type": "host", "name": identity.host}],
-        }
-
-
-def _make_distributions(reports: Sequence[RunReport], identity: DatadogSource, at: int) -> Iterator[IntakeEntry]:
-    values: dict[tuple[names.Metric, tuple[str, ...]], list[float]] = defaultdict(list)
-    for report in reports:
-        for metric, value in measure_run(report.run):
-            values[metric, _make_metric_tags(metric, report)].append(value)
-    for (metric, tags), points in values.items():
-        yield {"metric": metric.name, "points": [[at, points]], "tags": [*identity.metric_tags, *tags]}
-
-
-def _make_metric_tags(metric: names.Metric, report: RunReport) -> tuple[str, ...]:
-    run, detail = report.run, report.metrics
-    tags = tuple(_format_tag(name, value) for name, value in find_tag_values(metric, run, detail).items())
-    return tags + _make_job_tags(run) if is_split_by_job(metric, detail) else tags
-
-
-def _make_job_tags(run: Run) -> tuple[str, ...]:
-    return tuple(_format_tag(key, value) for key, value in run.tags.items())
-
-
-def _format_tag(name: str, value: str) -> str:
-    return f"{name}:{value}"[:_MAX_TAG_LENGTH]
-
-
 # --- Service checks ---------------------------------------------------------------------------------------------------
 
 
@@ -159,7 +90,7 @@ def _make_service_checks(
             "check": names.SERVICE_CHECK.name,
             "host_name": identity.service,
             "status": _CRITICAL if run.outcome.down else _WARNING if run.retried or run.degraded else _OK,
-            "tags": [*identity.tags, _format_tag(names.TAG_JOB, run.job), *_make_job_tags(run)],
+            "tags": [*identity.tags, format_tag(names.TAG_JOB, run.job), *make_job_tags(run)],
             "timestamp": at,
             "message": shorten_middle(redactor.redact(run.message), _MAX_CHECK_MESSAGE_LENGTH),
         }
@@ -175,14 +106,14 @@ def _find_lines(events: Iterable[TelemetryEvent], at: float) -> Iterator[tuple[d
             if not event.events:
                 continue
             run = event.run
-            tags = ",".join((_format_tag(names.TAG_JOB, run.job), *_make_job_tags(run)))
+            tags = ",".join((format_tag(names.TAG_JOB, run.job), *make_job_tags(run)))
             yield run.finished_at, JobPerformance(run, represents=event.events), tags
             if run.outcome.down:
                 yield run.finished_at, JobFailed(run), tags
         elif isinstance(event, AttemptRetried):
-            yield _end_of_attempt(event.attempt), JobRetry(event), _format_tag(names.TAG_JOB, event.ticket.job)
+            yield _end_of_attempt(event.attempt), JobRetry(event), format_tag(names.TAG_JOB, event.ticket.job)
         elif isinstance(event, DeadLettered):
-            yield datetime.fromtimestamp(at, UTC), event, _format_tag(names.TAG_JOB, event.ticket.job)
+            yield datetime.fromtimestamp(at, UTC), event, format_tag(names.TAG_JOB, event.ticket.job)
         elif isinstance(event, LogLine):
             yield event.at, event, ""
 

@@ -29,7 +29,13 @@ from scheduler.alerting.delivery.outcomes import (
     split_changes,
 )
 from scheduler.alerting.delivery.policy import DeliveryPolicy, is_exhausted
-from scheduler.alerting.delivery.port import ChannelDirectory, MessageRenderer, OutboxStore
+from scheduler.alerting.delivery.port import (
+    ChannelDirectory,
+    DeliveryListener,
+    MessageRenderer,
+    NoDeliveryListener,
+    OutboxStore,
+)
 from scheduler.stores.port import RowChanged, StoreError, StoreUnavailable
 
 LOG = logging.getLogger(__name__)
@@ -54,6 +60,7 @@ class DeliveryTools:
     policy: DeliveryPolicy = field(default_factory=DeliveryPolicy)
     jitter: Callable[[], float] = random.random
     is_only_worker: bool = False
+    listener: DeliveryListener = field(default_factory=NoDeliveryListener)
 
 
 async def deliver_channel(tools: DeliveryTools, channel: str) -> datetime | None:
@@ -143,6 +150,7 @@ class _ChannelPass:
         except SendFailed as failure:
             return await self._record_failure(batch, failure, rest)
         await self._commit(self._plan_next(record_success(self._state, batch, reference, self._now), rest))
+        self._tools.listener.message_sent(self._state.channel)
         self._failures = 0
         return True
 
@@ -182,6 +190,7 @@ class _ChannelPass:
             is_exhausted(self._tools.policy, changes.channel, self._now) and bool(fallback)
         )
         await self._commit(self._plan_next(changes, rest if can_continue else []))
+        self._tools.listener.message_failed(self._state.channel)
         LOG.warning(
             "could not send %s to channel %s: %s; %s",
             batch[-1].dedup_key,
@@ -225,6 +234,8 @@ class _ChannelPass:
         """Store the changes. A short outage of the store must not send the message again."""
         for part in split_changes(changes, self._state):
             self._state = await self._commit_part(replace(part, channel=replace(part.channel, etag=self._state.etag)))
+        if changes.dead_letters:
+            self._tools.listener.notifications_given_up(self._state.channel, changes.dead_letters)
 
     async def _commit_part(self, changes: OutboxChanges) -> ChannelState:
         for wait in _COMMIT_WAITS_S:

@@ -7,7 +7,13 @@ from typing import Protocol
 
 from jobs.incidents.values import Notification
 from jobs.notifications.message import Message
-from jobs.notifications.outbox import ChannelState, ChannelThread, OutboxChanges, OutboxRow
+from jobs.notifications.outbox import (
+    ChannelState,
+    ChannelThread,
+    OutboxChanges,
+    OutboxRow,
+    UndeliveredNotification,
+)
 from jobs.notifications.port import Sender
 
 
@@ -52,6 +58,35 @@ class MessageRenderer(Protocol):
             StoreError: it cannot be read now.
         """
         ...
+
+
+class DeliveryListener(Protocol):
+    """Hears of results once they are stored. Its methods return at once and raise nothing."""
+
+    def message_sent(self, channel: str) -> None:
+        """The channel has accepted a message."""
+        ...
+
+    def message_failed(self, channel: str) -> None:
+        """The channel has not accepted a message; it may get it again."""
+        ...
+
+    def notifications_given_up(self, channel: str, letters: Sequence[UndeliveredNotification]) -> None:
+        """Notifications could not be delivered to this channel, nor to any other."""
+        ...
+
+
+class NoDeliveryListener:
+    """Ignores everything; for tests."""
+
+    def message_sent(self, channel: str) -> None:
+        """Do nothing."""
+
+    def message_failed(self, channel: str) -> None:
+        """Do nothing."""
+
+    def notifications_given_up(self, channel: str, letters: Sequence[UndeliveredNotification]) -> None:
+        """Do nothing."""
 
 
 class ChannelDirectory(Protocol):

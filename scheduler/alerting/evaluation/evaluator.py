@@ -87,6 +87,8 @@ class AlertEvaluator:
         self._has_changed = False
         self.on_change: Callable[[], None] = lambda: None
         """Called when an alert has changed."""
+        self.on_evaluated: Callable[[int], None] = lambda subjects: None
+        """Called with the number of jobs and groups whose rules were judged."""
         self.error = ""
         """Why the latest tick failed, for health; empty if it did not."""
 
@@ -121,6 +123,7 @@ class AlertEvaluator:
             if run.reason is ReasonCode.BLIND:
                 self._note(await self._blindness.record_blind_run(run))
             self._note(await self._jobs.judge(self.book, run.job, self._suspended))
+            self.on_evaluated(1)
             await self._judge_groups(self.book.groups_of([run.job]))
             self._unjudged.discard(run.job)
         except BaseException:
@@ -215,6 +218,7 @@ class AlertEvaluator:
                 try:
                     self._note(await self._jobs.judge(self.book, job, self._suspended))
                     self._unjudged.discard(job)
+                    self.on_evaluated(1)
                 except StoreError as error:
                     self._unjudged.add(job)
                     errors.append(error)
@@ -227,6 +231,7 @@ class AlertEvaluator:
         if names:
             now = self._clock.now()
             self._note(await self._groups.judge(self.book, sorted(names), self._suspended, now))
+            self.on_evaluated(len(names))
 
     def _note(self, has_changed: bool) -> None:
         """Not `|=` with await, which loses what was set meanwhile."""

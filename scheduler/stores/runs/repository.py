@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from jobs.runs import Run, Ticket
@@ -198,6 +198,10 @@ class Runs(RunReads):
         deleted = await self._retention.prune(now, age_s, runs_per_job)
         await self._upkeep.update_days(now, rollup_age_s)
         return deleted
+
+    async def find_rollup_lag(self, now: datetime) -> timedelta:
+        """Return for how long hours of statistics have been waiting to be summed up. Raises StoreUnavailable."""
+        return await self._upkeep.find_lag(now)
 
     def _register_finished(self, job: str, row: Row) -> None:
         """Register a run that this process has finished."""

@@ -8,6 +8,7 @@ MAX_WAITING_RUNS_PER_JOB waiting runs, and in the Functions host, where messages
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 
 from jobs.definition import JobDefinition
@@ -38,12 +39,15 @@ class PlaceAssigner:
         waiting: InterruptibleSleep,
         clock: Clock,
         max_wait: timedelta | None,
+        on_waited: Callable[[ReasonCode, float], None] = lambda code, seconds: None,
     ) -> None:
+        """`on_waited`: called with the seconds for which a ticket has waited here."""
         self._semaphore = semaphore
         self._registry = registry
         self._waiting = waiting
         self._clock = clock
         self._max_wait = max_wait
+        self._on_waited = on_waited
 
     async def acquire_place(self, ticket: Ticket, job: JobDefinition, *, is_first: bool) -> HeldPlace | Skip | Wait:
         """Return the run's place; the caller releases it. Skip: record the run as skipped. Wait: deliver it again.
@@ -64,7 +68,10 @@ class PlaceAssigner:
             crowded = f"{MAX_WAITING_RUNS_PER_JOB} runs of its job wait for a place already: {why}"
             return Skip(Reason(ReasonCode.NO_CAPACITY, crowded))
         request = _PlaceRequest(self._semaphore, job.name, host, self._max_wait)
-        if cancelled_by := await self._registry.wait_for(ticket.id, self._waiting.wait_for(request.acquire())):
+        began = self._clock.monotonic()
+        cancelled_by = await self._registry.wait_for(ticket.id, self._waiting.wait_for(request.acquire()))
+        self._on_waited(ReasonCode.NO_CAPACITY, self._clock.monotonic() - began)
+        if cancelled_by:
             request.release()
             return Skip(Reason(ReasonCode.CANCELLED, cancelled_by), cancelled_by)
         if request.place is not None:

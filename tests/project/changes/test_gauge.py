@@ -13,7 +13,7 @@ from tests.observability.fakes import RecordingExporter
 
 exporter = RecordingExporter()
 Telemetry([exporter]).gauges(read_gauges(WatchdogReport(datetime.now(UTC), jobs=JobsReport(7, ()))))
-print({metric.name: value for metric, value in exporter.events[0].values.items()}["scheduler.watchdog.watched_jobs"])
+print({each.metric.name: each.values[0] for each in exporter.events[0].measured}["scheduler.watchdog.watched_jobs"])
 """
 
 

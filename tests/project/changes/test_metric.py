@@ -8,7 +8,7 @@ MEASURE = """
 from observability.exporters.measurements import measure_run
 from tests.observability.runs import run
 
-print({metric.name: value for metric, value in measure_run(run())}["scheduler.job.retries"])
+print({metric.name: value for metric, value in measure_run(run())}["scheduler.job.failed_attempts"])
 """
 
 
@@ -17,20 +17,18 @@ def test_a_metric(sample_change: SampleChangeFactory) -> None:
     change.insert(
         "observability/names/metrics.py",
         after="ATTEMPT_COUNTS: Final",
-        text='RETRIES: Final = Metric("scheduler.job.retries", "Retries of a run.", "", "distribution", (TAG_JOB,))',
+        text='FAILED: Final = Metric("scheduler.job.failed_attempts", "Failed ones.", "", "distribution", (TAG_JOB,))',
     )
-    change.replace(
-        "observability/names/metrics.py", "ATTEMPT_COUNTS, DEAD_LETTERS)", "ATTEMPT_COUNTS, RETRIES, DEAD_LETTERS)"
-    )
+    change.replace("observability/names/metrics.py", "ATTEMPT_COUNTS, RETRIES, ", "ATTEMPT_COUNTS, FAILED, RETRIES, ")
     change.insert(
         "observability/exporters/measurements.py",
         after="yield names.ATTEMPT_COUNTS",
-        text="        yield names.RETRIES, len(run.attempts) - 1.0",
+        text="        yield names.FAILED, float(sum(not each.succeeded for each in run.attempts))",
     )
     change.insert(
         "docs/telemetry.md",
         after="| `scheduler.job.attempts` |",
-        text="| `scheduler.job.retries` | | distribution | job | Retries of a run. |",
+        text="| `scheduler.job.failed_attempts` | | distribution | job | Failed ones. |",
     )
 
     assert change.python(MEASURE) == "0.0\n"

@@ -110,6 +110,7 @@ async def test_the_delivery_is_woken_for_the_channels_of_a_pass() -> None:
     await runner.run_pass()
     await runner.run_pass()
     assert woken == [{"mail"}]
+    assert runner.open_by_severity == {"down": 1}
 
 
 async def test_an_acknowledgement_and_a_pass_of_other_processes_are_both_stored() -> None:

@@ -39,16 +39,16 @@ class ScriptedGate:
     def __init__(
         self, name: str, log: list[str], verdict: GateVerdict | Exception = None, *, concerned: bool = True
     ) -> None:
-        self._name, self._log, self._verdict, self._concerned = name, log, verdict, concerned
+        self._name, self._log, self.verdict, self._concerned = name, log, verdict, concerned
 
     def applies_to(self, ticket: Ticket, entry: CatalogJob) -> bool:
         return self._concerned
 
     async def check(self, ticket: Ticket, entry: CatalogJob) -> GateVerdict:
         self._log.append(f"ask {self._name}")
-        if isinstance(self._verdict, Exception):
-            raise self._verdict
-        return self._verdict
+        if isinstance(self.verdict, Exception):
+            raise self.verdict
+        return self.verdict
 
     async def release(self, ticket: Ticket, entry: CatalogJob) -> None:
         self._log.append(f"leave {self._name}")
@@ -211,3 +211,18 @@ async def test_what_a_paused_jobs_schedule_or_parents_request_is_skipped() -> No
 
 async def test_what_people_request_of_a_paused_job_runs() -> None:
     assert await of_a_paused_job([Trigger.MANUAL, Trigger.REPLAY, Trigger.BACKFILL]) == [None] * 3
+
+
+async def test_a_wait_is_reported_with_its_cause_and_time_once_it_has_ended() -> None:
+    clock, job, waits = VirtualClock(), entry(), list[tuple[str, float]]()
+    no_slot = Wait(LATER.retry_at, Reason(ReasonCode.NO_SLOT, "the group is full"))
+    gate = ScriptedGate("one", [], LATER)
+    gates = Gates([gate], clock)
+    gates.on_waited = lambda code, seconds: waits.append((code, seconds))
+    for verdict, seconds in ((LATER, 3), (LATER, 2), (no_slot, 4), (None, 0)):
+        gate.verdict = verdict
+        await gates.check(ticket_of(job), job)
+        clock.move(seconds)
+    await gates.release(ticket_of(job), job)
+
+    assert waits == [(LATER.reason.code, 5), ("no_slot", 4)]

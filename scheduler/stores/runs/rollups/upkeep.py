@@ -14,7 +14,7 @@ from scheduler.stores.rows.json_text import decode_json, encode_json
 from scheduler.stores.runs.codecs.values import from_microseconds, to_microseconds
 from scheduler.stores.runs.keys import HISTORY_TABLE, SHARD_NAMES, instant_before
 from scheduler.stores.runs.rollups.days import RollupDays
-from scheduler.stores.runs.rollups.keys import STATE_KEY, format_day
+from scheduler.stores.runs.rollups.keys import DAY, STATE_KEY, format_day, parse_hour
 from scheduler.stores.runs.rollups.uncounted import CountingProgress, UncountedRuns
 
 FOLD_DELAY = timedelta(hours=2)
@@ -62,6 +62,19 @@ class RollupUpkeep:
                 await self._days.fold_before(shard, day)
                 await self._days.delete_before(shard, oldest)
                 await self._save(shard, {_FOLDED: day})
+
+    async def find_lag(self, now: datetime) -> timedelta:
+        """Return for how long hours that can be summed up have been waiting; zero if no process has started yet."""
+        day = format_day(now - FOLD_DELAY)
+        oldest = day
+        for shard in SHARD_NAMES:
+            folded = self._states.get(shard, {}).get(_FOLDED, "")
+            if folded < day:
+                folded = (await self._read(shard)).get(_FOLDED, "")
+            if folded:
+                oldest = min(oldest, folded)
+        due_at = parse_hour(oldest) + DAY + FOLD_DELAY
+        return max(timedelta(), now - due_at)
 
     async def has_counted(self, shard: str) -> bool:
         """Return whether the runs of older versions are counted."""

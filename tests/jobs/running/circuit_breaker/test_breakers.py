@@ -282,3 +282,18 @@ async def test_a_run_that_reports_nothing_about_the_target_changes_nothing() -> 
     circuits = CircuitBreakers(states)
     await run(circuits, None)
     assert states.writes == 0
+
+
+async def test_each_change_of_a_circuit_is_reported_once_by_the_process_that_made_it() -> None:
+    states, changes = MemoryStates(), list[tuple[str, str]]()
+    circuits, other = CircuitBreakers(states), CircuitBreakers(states)
+    for each in (circuits, other):
+        each.on_change = lambda key, condition: changes.append((key, condition))
+    for _ in range(3):
+        await run(circuits, True)
+    await run(other, False)
+    later = START + timedelta(seconds=61)
+    await run(circuits, False, now=later)
+
+    assert changes == [("job", "open"), ("job", "half_open"), ("job", "closed")]
+    assert (circuits.open_count, other.open_count) == (0, 1)

@@ -176,3 +176,29 @@ def test_the_jobs_of_a_host_never_have_more_retries_than_its_budget_and_one_for_
         else:
             retries += acquired(budget, 3, now, job=job)
         assert retries <= 5 + now * 5 / 60 + firsts * 0.2 + came + 1e-6
+
+
+def test_the_use_of_the_budget_is_that_of_the_host_with_the_least_left() -> None:
+    budget = RetryBudget(60, 0.2)
+    assert budget.find_use(0.0) == 0
+    acquired(budget, 15, 0.0)
+    acquired(budget, 45, 0.0, THERE)
+    assert budget.find_use(0.0) == pytest.approx(0.75)
+    assert budget.find_use(45.0) == pytest.approx(0.0)
+
+
+def test_each_denied_retry_is_reported() -> None:
+    budget, denied = RetryBudget(60, 0.2), []
+    budget.on_denied = lambda: denied.append(1)
+    acquired(budget, 63, 0.0)
+    assert len(denied) == 3
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 40), st.floats(0, 90)), max_size=8))
+def test_the_use_is_a_share_whatever_the_jobs_of_a_host_have_done(steps: list[tuple[str, int, float]]) -> None:
+    budget, now = RetryBudget(60, 0.2), 0.0
+    for job, number, seconds in steps:
+        budget.record_first_attempt(HERE, job, now)
+        acquired(budget, number, now, job=job)
+        now += seconds
+        assert 0 <= budget.find_use(now) <= 1

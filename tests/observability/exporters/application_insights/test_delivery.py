@@ -128,6 +128,7 @@ def _metrics(insights: ApplicationInsightsIngestion, *, by_default: bool = False
         "scheduler.job.lateness": 190 * 2,
         "scheduler.job.response_time": 180 * 12 + 10 * 3,
         "scheduler.job.attempts": 180 + 10 * 2,
+        "scheduler.job.retries": 10,
         "scheduler.job.dead_letters": 1,
         "scheduler.watchdog.tick_gap": 1.5,
         "scheduler.watchdog.queue_depth": 4,

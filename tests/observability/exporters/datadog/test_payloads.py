@@ -19,9 +19,10 @@ from datadog_api_client.v2.model.metric_series import MetricSeries
 from jobs.redaction import Redactor
 from jobs.runs import Outcome, Run, Trigger
 from observability import names
-from observability.events import DeadLettered, LogLine, MeasuredGauges, TelemetryEvent
+from observability.events import DeadLettered, LogLine, TelemetryEvent
 from observability.exporters.datadog.intakes import DatadogSource, IntakeKind, IntakePayload
 from observability.exporters.datadog.payloads import build_payloads
+from observability.measured_values import Measurement, Measurements
 from observability.sampling import RunReport
 from scheduler.watchdog.gauges import WATCHDOG_GAUGES
 from tests.observability import runs
@@ -84,7 +85,8 @@ def test_dead_letters_are_counted_by_job() -> None:
 
 def test_of_a_gauge_the_newest_value_is_sent_and_no_line_is_logged() -> None:
     gap, depth = (names.gauge_metric(GAUGES[name]) for name in ("tick_gap", "queue_depth"))
-    events = [MeasuredGauges({gap: 1.0, depth: 7.0}), MeasuredGauges({gap: 2.5})]
+    first = Measurements((Measurement(gap, (1.0,)), Measurement(depth, (7.0,))))
+    events = [first, Measurements((Measurement(gap, (2.5,)),))]
 
     assert entries("series", *events) == [
         {

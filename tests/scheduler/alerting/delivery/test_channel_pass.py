@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
 
 from jobs.incidents.values import TransitionKind
+from jobs.notifications.outbox import UndeliveredNotification
 from jobs.notifications.port import SendFailed, SentReference
 from scheduler.alerting.delivery.channel_pass import deliver_channel
 from scheduler.alerting.delivery.policy import DeliveryPolicy
@@ -301,3 +303,28 @@ async def test_a_notification_to_a_channel_that_does_not_exist_is_a_dead_letter_
     assert (letter.channels, letter.error) == (("gone",), "the channel gone is not defined")
     assert not world.outbox.rows
     assert world.codes() == ["given_up"]
+
+
+class HeardOfDelivery:
+    def __init__(self) -> None:
+        self.events: list[tuple[str, str, int]] = []
+
+    def message_sent(self, channel: str) -> None:
+        self.events.append(("sent", channel, 1))
+
+    def message_failed(self, channel: str) -> None:
+        self.events.append(("failed", channel, 1))
+
+    def notifications_given_up(self, channel: str, letters: Sequence[UndeliveredNotification]) -> None:
+        self.events.append(("given up", channel, len(letters)))
+
+
+async def test_each_result_is_reported_once_it_is_stored() -> None:
+    world, heard = World(), HeardOfDelivery()
+    tools = dataclasses.replace(world.tools(), listener=heard)
+    world.put(1)
+    await deliver_channel(tools, "teams")
+    world.channels["teams"].fail = lambda _: SendFailed("status 404", is_permanent=True)
+    world.put(2, RESOLVED)
+    await deliver_channel(tools, "teams")
+    assert heard.events == [("sent", "teams", 1), ("given up", "teams", 1), ("failed", "teams", 1)]

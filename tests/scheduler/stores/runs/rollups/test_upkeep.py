@@ -215,3 +215,14 @@ async def test_a_day_of_an_older_version_is_read_and_gets_further_runs(store: St
     assert (after.tally.outcomes[:2], unpack(after.by_hour), after.tally.lateness.total) == ([2, 1], [24, 3, 1], 3)
     (hour,) = await runs.list_rollups("a", NOON, NOON + timedelta(hours=6))
     assert hour.rollup.tally == after.tally
+
+
+async def test_the_lag_of_rollups_grows_until_a_complete_day_is_summed_up() -> None:
+    runs = Runs(MemoryStore())
+    assert await runs.find_rollup_lag(NOON) == timedelta()
+    await runs.prune(NOON, AGE, 1000, ROLLUP_AGE)
+    midnight = NOON.replace(hour=0) + timedelta(days=1)
+    lags = [await runs.find_rollup_lag(midnight + timedelta(hours=hours)) for hours in (1, 2, 5, 29)]
+    assert lags == [timedelta(hours=hours) for hours in (0, 0, 3, 27)]
+    await runs.prune(midnight + timedelta(hours=29), AGE, 1000, ROLLUP_AGE)
+    assert await runs.find_rollup_lag(midnight + timedelta(hours=29)) == timedelta(hours=0)

@@ -1,0 +1,77 @@
+"""What the parts of the program measure about themselves, as metrics. Made by telemetry, passed on by scheduler.app.
+
+Its methods are the callbacks and ports of the parts, which know neither names of metrics nor exporters. No method
+waits or raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from jobs.runs.reasons import ReasonCode
+from observability import names
+from observability.meter import Meter
+
+_GATES = {
+    ReasonCode.NO_CAPACITY: "place",
+    ReasonCode.NO_SLOT: "slot",
+    ReasonCode.STORE_UNAVAILABLE: "store",
+}
+"""The tag of a wait, where the code of its reason is not the name of what the run waits for."""
+
+
+class ProgramMetrics:
+    """`by_circuit`: whether changes of circuits are split by circuit."""
+
+    def __init__(self, meter: Meter, *, by_circuit: bool) -> None:
+        self._meter = meter
+        self._by_circuit = by_circuit
+
+    def circuit_changed(self, circuit: str, state: str) -> None:
+        """A circuit breaker has another state: closed, open or half_open."""
+        tags = {names.TAG_STATE: state, **({names.TAG_CIRCUIT: circuit} if self._by_circuit else {})}
+        self._meter.count(names.CIRCUIT_CHANGES, tags=tags)
+
+    def retry_denied(self) -> None:
+        """The retry budget did not allow a retry."""
+        self._meter.count(names.DENIED_RETRIES)
+
+    def run_waited(self, reason: ReasonCode, seconds: float) -> None:
+        """A run has waited for this reason and does not wait for it any more."""
+        gate = _GATES.get(reason, reason.value)
+        self._meter.record(names.GATE_WAITS, round(seconds * 1000, 3), {names.TAG_GATE: gate})
+
+    def alerts_evaluated(self, subjects: int) -> None:
+        """The alert rules of so many jobs or groups were judged."""
+        self._meter.count(names.ALERT_EVALUATIONS, subjects)
+
+    def notification_sent(self, channel_kind: str) -> None:
+        """A channel accepted a message."""
+        self._meter.count(names.SENT_NOTIFICATIONS, tags={names.TAG_CHANNEL_KIND: channel_kind})
+
+    def notification_failed(self, channel_kind: str) -> None:
+        """An attempt to send a message failed; another one may follow."""
+        self._meter.count(names.FAILED_NOTIFICATIONS, tags={names.TAG_CHANNEL_KIND: channel_kind})
+
+    def notifications_given_up(self, channel_kind: str, number: int) -> None:
+        """Notifications could not be delivered to any channel."""
+        self._meter.count(names.UNDELIVERED_NOTIFICATIONS, number, {names.TAG_CHANNEL_KIND: channel_kind})
+
+    def process_gauges(self, *, open_circuits: int, retry_budget_use: float) -> None:
+        """The state of this process."""
+        self._meter.set_gauge(names.OPEN_CIRCUITS, open_circuits)
+        self._meter.set_gauge(names.RETRY_BUDGET_USE, round(retry_budget_use, 4))
+
+    def open_incidents(self, by_severity: Mapping[str, int]) -> None:
+        """How many incidents are open, by severity."""
+        for severity, number in by_severity.items():
+            self._meter.set_gauge(names.OPEN_INCIDENTS, number, {names.TAG_SEVERITY: severity})
+
+    def pending_notifications(self, by_channel_kind: Mapping[str, int]) -> None:
+        """How many notifications wait, by the kind of their channel."""
+        for kind, number in by_channel_kind.items():
+            self._meter.set_gauge(names.PENDING_NOTIFICATIONS, number, {names.TAG_CHANNEL_KIND: kind})
+
+    def rollup_lag(self, seconds: float) -> None:
+        """For how long complete hours of statistics have been waiting."""
+        self._meter.set_gauge(names.ROLLUP_LAG, round(seconds, 3))

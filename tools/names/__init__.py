@@ -1,0 +1,1 @@
+"""The tables of names in the documentation, written from the catalogue."""
