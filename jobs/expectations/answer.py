@@ -17,6 +17,7 @@ from jobs.expectations.value_types.json_values import to_json_text
 from jobs.problems import make_printable
 from jobs.redaction import Redact
 from jobs.runs import Observation
+from jobs.runs.health import HealthDetail
 
 MOST_SHOWN_CHARACTERS = 120
 """Characters of a value that a failure contains."""
@@ -41,6 +42,8 @@ class JudgedAnswer:
     def __init__(self, observation: Observation, redact: Redact) -> None:
         self.observation = observation
         self._redact = redact
+        self.health: HealthDetail | None = None
+        """The health document, once an entry has read it. Its texts are not redacted."""
 
     @cached_property
     def text(self) -> str:

@@ -16,6 +16,7 @@ from jobs.expectations.entry import BRIEF_CEL_BYTES, ExpectationEntry
 from jobs.expectations.undecided import describe_exceeded_budget, undecided_failure
 from jobs.redaction import Redact
 from jobs.runs import Failure, Observation, Severity
+from jobs.runs.health import HealthDetail
 
 
 def _redact_nothing(text: str, *, cut: bool = False) -> str:
@@ -26,17 +27,23 @@ def _ignore_entry(index: int) -> None:
     """Ignore which entry is judged next."""
 
 
+def _ignore_health(health: HealthDetail) -> None:
+    """Ignore the health document."""
+
+
 def judge(
     observation: Observation,
     expectations: tuple[ExpectationEntry, ...],
     redact: Redact = _redact_nothing,
     on_entry_started: Callable[[int], None] = _ignore_entry,
+    on_health_read: Callable[[HealthDetail], None] = _ignore_health,
 ) -> tuple[Failure, ...]:
     """Return a failure for each expectation that does not hold, in the order of the definition.
 
     Without an entry about it, a status must be a 2xx and the code of a DNS answer NOERROR, if the answer has one.
     `redact` removes secrets from texts, before they are shortened: a cut secret would not be recognised.
-    `on_entry_started` gets the index of each entry before it is judged.
+    `on_entry_started` gets the index of each entry before it is judged, `on_health_read` the health document that an
+    entry has read; its texts are not redacted.
 
     All entries share one budget: that of the caller (budget.py), or JUDGEMENT_SECONDS. When it is used up, the last
     failure reports the undecided entries. If the budget is not final, BudgetExceeded is raised instead.
@@ -46,9 +53,9 @@ def judge(
         return () if failure is None else (failure,)
     budget = current_budget()
     if budget is not None:
-        return tuple(_find_failures(observation, expectations, redact, budget, on_entry_started))
+        return _judge_within(observation, expectations, redact, budget, on_entry_started, on_health_read)
     with use_budget(JudgementBudget(JUDGEMENT_SECONDS)) as own:
-        return tuple(_find_failures(observation, expectations, redact, own, on_entry_started))
+        return _judge_within(observation, expectations, redact, own, on_entry_started, on_health_read)
 
 
 def is_brief(observation: Observation, expectations: tuple[ExpectationEntry, ...]) -> bool:
@@ -59,19 +66,33 @@ def is_brief(observation: Observation, expectations: tuple[ExpectationEntry, ...
     return not any(entry.brief_bytes is not None and size > entry.brief_bytes for entry in expectations)
 
 
-def _find_failures(
+def _judge_within(
     observation: Observation,
     expectations: tuple[ExpectationEntry, ...],
     redact: Redact,
     budget: JudgementBudget,
     on_entry_started: Callable[[int], None],
+    on_health_read: Callable[[HealthDetail], None],
+) -> tuple[Failure, ...]:
+    answer = JudgedAnswer(observation, redact)
+    failures = tuple(_find_failures(answer, expectations, budget, on_entry_started))
+    if answer.health is not None:
+        on_health_read(answer.health)
+    return failures
+
+
+def _find_failures(
+    answer: JudgedAnswer,
+    expectations: tuple[ExpectationEntry, ...],
+    budget: JudgementBudget,
+    on_entry_started: Callable[[int], None],
 ) -> Iterator[Failure]:
+    observation = answer.observation
     replaced = {entry.replaces for entry in expectations}
     if "status" not in replaced and (failure := default_status_failure(observation.status)) is not None:
         yield failure
     if "rcode" not in replaced and (failure := default_rcode_failure(observation)) is not None:
         yield failure
-    answer = JudgedAnswer(observation, redact)
     for index, entry in enumerate(expectations):
         on_entry_started(index)
         try:

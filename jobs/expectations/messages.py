@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from jobs.expectations.health.verdicts import HEALTH_KEY
 from jobs.formats.durations import describe_seconds
 from jobs.problems import make_printable
 from jobs.runs import ErrorClass, Failure, Observation, Severity
@@ -24,21 +25,35 @@ MOST_LISTED_FAILURES = 50
 def describe_unmet(observation: Observation, failures: Sequence[Failure]) -> tuple[ErrorClass, str]:
     """Return the error class and the message of an answer with failures."""
     # Failures that only degrade come last.
-    failures = sorted(failures, key=lambda failure: failure.severity is Severity.DEGRADED)
+    failures = sorted(failures, key=_rank_of_failure)
     decisive = (failure for failure in failures if failure.severity is Severity.FAIL)
     status = next((failure for failure in decisive if failure.expectation in _STATUS_ENTRIES), None)
+    if status is None and failures[0].expectation == HEALTH_KEY:
+        return _describe_health(observation, failures)
     if status is None or observation.status is None:
         of_dns = any(failure.expectation == "rcode" and failure.severity is Severity.FAIL for failure in failures)
         error = ErrorClass.DNS_ANSWER if of_dns else ErrorClass.EXPECTATION_FAILED
         return error, f"Not as expected: {_join_failures(failures)}.{_explain_encoding(observation, failures)}"
+    sentence = f"{_describe_status(observation)}, expected {status.expected}"
+    others = [failure for failure in failures if failure is not status]
+    ending = f"; also {_join_failures(others)}.{_explain_encoding(observation, others)}" if others else "."
+    return ErrorClass.UNEXPECTED_STATUS, sentence + ending
+
+
+def _describe_health(observation: Observation, failures: Sequence[Failure]) -> tuple[ErrorClass, str]:
+    """Describe an answer by its health document, which is the first failure: its entries say more than its status."""
+    said = _join_failures(failures)
+    if observation.status is None or 200 <= observation.status <= 299:
+        return ErrorClass.EXPECTATION_FAILED, f"{said}."
+    return ErrorClass.UNEXPECTED_STATUS, f"{_describe_status(observation)}: {said}."
+
+
+def _describe_status(observation: Observation) -> str:
     # The reason is a text of the target: escape control characters.
     answered = f"Answered {observation.status} {make_printable(observation.reason)}".rstrip()
     if observation.retry_after_s is not None:
         answered += f" (Retry-After: {describe_seconds(observation.retry_after_s)})"
-    sentence = f"{answered}, expected {status.expected}"
-    others = [failure for failure in failures if failure is not status]
-    ending = f"; also {_join_failures(others)}.{_explain_encoding(observation, others)}" if others else "."
-    return ErrorClass.UNEXPECTED_STATUS, sentence + ending
+    return answered
 
 
 def _explain_encoding(observation: Observation, failures: Sequence[Failure]) -> str:
@@ -53,9 +68,21 @@ def _explain_encoding(observation: Observation, failures: Sequence[Failure]) -> 
 
 def describe_degraded(failures: Sequence[Failure]) -> str:
     """Return the message of an answer whose failures only degrade it."""
+    if failures[0].expectation == HEALTH_KEY:
+        return f"{_join_failures(failures)}."
     return f"Degraded: {_join_failures(failures)}."
+
+
+def _rank_of_failure(failure: Failure) -> tuple[bool, bool]:
+    return failure.severity is Severity.DEGRADED, failure.expectation != HEALTH_KEY
+
+
+def _describe_failure(failure: Failure) -> str:
+    return failure.observed if failure.expectation == HEALTH_KEY else str(failure)
 
 
 def _join_failures(failures: Sequence[Failure]) -> str:
     more = len(failures) - MOST_LISTED_FAILURES
-    return "; ".join([*map(str, failures[:MOST_LISTED_FAILURES]), *([f"and {more} more"] if more > 0 else [])])
+    return "; ".join(
+        [*map(_describe_failure, failures[:MOST_LISTED_FAILURES]), *([f"and {more} more"] if more > 0 else [])]
+    )

@@ -21,6 +21,7 @@ from jobs.expectations.entries.dns import AnswersEntry, RcodeEntry
 from jobs.expectations.entries.error import ErrorEntry
 from jobs.expectations.entries.fact import FactEntry
 from jobs.expectations.entries.header import HeaderEntry
+from jobs.expectations.entries.health import HealthDocumentEntry
 from jobs.expectations.entries.json_body import JsonEntry
 from jobs.expectations.entries.limits import MaxBodyEntry, MinBodyEntry, RedirectsEntry, ResponseTimeBelowEntry
 from jobs.expectations.entries.status import StatusEntry, StatusNotEntry
@@ -39,6 +40,7 @@ ENTRIES: tuple[type[ExpectationEntry], ...] = (
     BodyNotMatchesEntry,
     BodyHashEntry,
     JsonEntry,
+    HealthDocumentEntry,
     HeaderEntry,
     MaxBodyEntry,
     MinBodyEntry,

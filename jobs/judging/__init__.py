@@ -7,7 +7,16 @@ judge during an attempt; without it they judge inline (inline.py).
 """
 
 from jobs.judging.inline import InlineJudge
-from jobs.judging.judgement import Judgement
+from jobs.judging.judgement import ExpectationVerdict, Judgement
 from jobs.judging.port import Judge, JudgedResult, JudgingTask, JudgingUnavailable, OnPartStarted
 
-__all__ = ["InlineJudge", "Judge", "JudgedResult", "Judgement", "JudgingTask", "JudgingUnavailable", "OnPartStarted"]
+__all__ = [
+    "ExpectationVerdict",
+    "InlineJudge",
+    "Judge",
+    "JudgedResult",
+    "Judgement",
+    "JudgingTask",
+    "JudgingUnavailable",
+    "OnPartStarted",
+]

@@ -9,11 +9,19 @@ from typing import Any
 from jobs.expectations import ExpectationEntry, judge
 from jobs.expectations.judging import is_brief
 from jobs.expectations.undecided import undecided_failure
+from jobs.judging.packed_health import pack_health, unpack_health
 from jobs.judging.port import OnPartStarted
 from jobs.redaction import Redact
 from jobs.runs import Failure, Observation, Severity
+from jobs.runs.health import HealthDetail
 
-Failures = tuple[Failure, ...]
+
+@dataclass(frozen=True, slots=True)
+class ExpectationVerdict:
+    """The expectations that failed, and the health document of the answer, whose texts are not redacted."""
+
+    failures: tuple[Failure, ...]
+    health: HealthDetail | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +38,28 @@ class Judgement:
     def is_brief(self) -> bool:
         return is_brief(self.observation, self.expect)
 
-    def perform(self, redact: Redact, on_part_started: OnPartStarted) -> Failures:
-        return judge(self.observation, self.expect, redact, on_part_started)
+    def perform(self, redact: Redact, on_part_started: OnPartStarted) -> ExpectationVerdict:
+        read: list[HealthDetail] = []
+        failures = judge(self.observation, self.expect, redact, on_part_started, read.append)
+        return ExpectationVerdict(failures, read[-1] if read else None)
 
-    def pack(self, result: Failures) -> Any:
-        return [[failure.expectation, failure.expected, failure.observed, failure.severity.value] for failure in result]
+    def pack(self, result: ExpectationVerdict) -> Any:
+        failures = [
+            [failure.expectation, failure.expected, failure.observed, failure.severity.value]
+            for failure in result.failures
+        ]
+        return [failures, None if result.health is None else pack_health(result.health)]
 
-    def unpack(self, packed: Any, complete: Callable[[str], str]) -> Failures:
-        return tuple(
+    def unpack(self, packed: Any, complete: Callable[[str], str]) -> ExpectationVerdict:
+        failures, health = packed
+        unpacked = tuple(
             Failure(expectation, complete(expected), complete(observed), Severity(severity))
-            for expectation, expected, observed, severity in packed
+            for expectation, expected, observed, severity in failures
         )
+        return ExpectationVerdict(unpacked, None if health is None else unpack_health(health))
 
-    def undecided(self, part: int, why: str) -> Failures:
-        return (undecided_failure(self.keys, part, why),)
+    def undecided(self, part: int, why: str) -> ExpectationVerdict:
+        return ExpectationVerdict((undecided_failure(self.keys, part, why),))
 
     @property
     def keys(self) -> tuple[str, ...]:

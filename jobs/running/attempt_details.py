@@ -7,6 +7,7 @@ more than about 1,000 bytes in a separate page (4,096 bytes). Only long checks w
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +16,7 @@ from jobs.problems import make_printable
 from jobs.redaction import Redact
 from jobs.runs import Observation
 from jobs.runs.details import CertificateDetail, Details, DnsDetail, StepDetail, StepOutcome, TlsDetail
+from jobs.runs.health import EntryStatus, HealthDetail, first_entries
 
 MOST_STEP_DETAILS = 100
 """The maximum of a check, including its `cleanup`."""
@@ -29,6 +31,10 @@ LONGEST_DNS_RECORD = 255
 """Characters of a DNS record."""
 LONGEST_DNS_RECORDS = 500
 """Characters of all records."""
+LONGEST_HEALTH_TEXT = 200
+"""Characters of the text of an entry of a health document."""
+LONGEST_HEALTH_TEXTS = 2000
+"""Characters of all of them."""
 
 _CACHED_CERTIFICATES = 256
 """A certificate is parsed once and used by thousands of runs. An entry takes 2 to 5 KiB."""
@@ -40,13 +46,14 @@ def build_details(seen: Observation, redact: Redact) -> Details | None:
     """Return the details of an observation, printable and redacted; None if it has none."""
     facts = seen.facts
     steps, has_tls, has_answer = facts.get("steps", ()), bool(facts.get("tls_version")), "rcode" in facts
-    if not (steps or has_tls or has_answer):
+    if not (steps or has_tls or has_answer or seen.health is not None):
         return None
     texts = _Texts(redact)
     return Details(
         steps=tuple(_step(step, texts) for step in steps[:MOST_STEP_DETAILS]),
         tls=_tls(seen, texts) if has_tls else None,
         dns=_dns(facts, texts) if has_answer else None,
+        health=None if seen.health is None else _health(seen.health, texts),
     )
 
 
@@ -108,6 +115,20 @@ def _dns(facts: Mapping[str, Any], texts: _Texts) -> DnsDetail:
         ttl_s=facts.get("ttl"),
         server=texts.short(str(facts.get("server") or "")),
     )
+
+
+def _health(health: HealthDetail, texts: _Texts) -> HealthDetail:
+    left = LONGEST_HEALTH_TEXTS
+    entries = []
+    for entry in first_entries(health.entries):
+        name, text = texts.short(entry.name), texts.short(entry.text, LONGEST_HEALTH_TEXT) if entry.text else ""
+        if entry.status is EntryStatus.UP or len(text) > left:
+            text = ""
+        left -= len(text)
+        # Words and units of the frameworks are short; others can contain anything.
+        word, observed = texts.short(entry.word), texts.short(entry.observed) if entry.observed else ""
+        entries.append(replace(entry, name=name, word=word, text=text, observed=observed))
+    return replace(health, word=texts.short(health.word), entries=tuple(entries))
 
 
 def _first(texts: Iterable[str], most: int) -> tuple[str, ...]:

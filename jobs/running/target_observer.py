@@ -11,7 +11,7 @@ from jobs.checks.messages.timeouts import describe_deadline
 from jobs.checks.port import AttemptContext
 from jobs.definition import JobDefinition
 from jobs.expectations import is_expected_error, judge
-from jobs.judging import Judgement, JudgingUnavailable
+from jobs.judging import ExpectationVerdict, Judgement, JudgingUnavailable
 from jobs.judging.port import QUEUE_TIMEOUT_SECONDS
 from jobs.running.deadlines import run_with_deadline
 from jobs.running.dependencies import RunnerDependencies
@@ -51,7 +51,10 @@ class TargetObserver:
             observation = await run_with_deadline(check.observe(job.check, call), limit_s, on_timeout)
             if observation.error is not None and not is_expected_error(observation.error, job.expect):
                 return observation, ()
-            failures = (*observation.failures, *await self._judge(observation))
+            verdict = await self._judge(observation)
+            if verdict.health is not None:
+                observation = replace(observation, health=verdict.health)
+            failures = (*observation.failures, *verdict.failures)
             return observation if observation.error is None else replace(observation, error=None, message=""), failures
         except JudgingUnavailable as error:
             phases = stopwatch.stop() if observation is None else observation.phases
@@ -59,11 +62,11 @@ class TargetObserver:
         except Exception as error:
             return self._internal_error(error, stopwatch.stop()), ()
 
-    async def _judge(self, observation: Observation) -> tuple[Failure, ...]:
+    async def _judge(self, observation: Observation) -> ExpectationVerdict:
         """Return the expectations that failed. Raises JudgingUnavailable."""
         job, redact = self._job, self._dependencies.redactor.redact
         if not job.expect:
-            return judge(observation, (), redact)
+            return ExpectationVerdict(judge(observation, (), redact))
         # The target has had its time; judging must not exceed the run's time by much.
         queue_timeout = min(max(self._time_left(), _SHORTEST_JUDGING_WAIT), QUEUE_TIMEOUT_SECONDS)
         judged = await self._dependencies.judges.perform(

@@ -1,4 +1,4 @@
-"""Details of an attempt: steps, the TLS session with its certificate, DNS records. Pure values.
+"""Details of an attempt: steps, the TLS session with its certificate, DNS records, health. Pure values.
 
 Built by jobs.running.attempt_details from an observation, limited in number and length and without secrets; stored,
 displayed and published by the packages above.
@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from jobs.fast_frozen import fast_frozen
+from jobs.runs.health import HealthDetail
 
 _DAY = 86_400
 
@@ -79,3 +80,4 @@ class Details:
     steps: tuple[StepDetail, ...] = ()
     tls: TlsDetail | None = None
     dns: DnsDetail | None = None
+    health: HealthDetail | None = None

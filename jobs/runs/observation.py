@@ -10,6 +10,7 @@ from typing import Any
 
 from jobs.fast_frozen import fast_frozen
 from jobs.runs.error_classes import ErrorClass
+from jobs.runs.health import HealthDetail
 
 
 @fast_frozen(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class Observation:
     """For checks with steps: failed expectations of earlier answers that only degrade the run."""
     certificates: tuple[bytes, ...] = ()
     """The certificates of the TLS handshake, DER, the target's own first."""
+    health: HealthDetail | None = None
+    """The health document that an expectation has read; its texts are not redacted."""
 
 
 class Severity(StrEnum):

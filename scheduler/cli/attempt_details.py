@@ -1,4 +1,4 @@
-"""The steps, the TLS session and the DNS records of an attempt, for `run`, `history` and replays. Called by results."""
+"""The steps, TLS session, DNS records and health of an attempt, for `run`, `history` and replays. Called by results."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from jobs.runs import Attempt
     from jobs.runs.details import CertificateDetail, DnsDetail, StepDetail, TlsDetail
+    from jobs.runs.health import HealthDetail
 
 _STEP_FIELDS = ("attempt", "step", "status", "duration_ms", "outcome", "error", "cleanup")
 
@@ -84,6 +85,8 @@ def _lines(attempt: Attempt, *, exact: bool = False) -> Iterator[tuple[str, str]
         yield from _tls_lines(details.tls, attempt.started_at, exact=exact)
     if details.dns is not None:
         yield from _dns_lines(details.dns)
+    if details.health is not None:
+        yield from _health_lines(details.health)
 
 
 def _tls_lines(tls: TlsDetail, at: datetime, *, exact: bool) -> Iterator[tuple[str, str]]:
@@ -106,6 +109,21 @@ def _dns_lines(dns: DnsDetail) -> Iterator[tuple[str, str]]:
     yield "dns", f"{dns.rcode} from {dns.server}{ttl}"
     if dns.record_count:
         yield "records", _with_rest(dns.records, dns.record_count)
+
+
+def _health_lines(health: HealthDetail) -> Iterator[tuple[str, str]]:
+    """The document as a whole, then each entry that is not up, and the number of the others."""
+    yield "health", health.word
+    up = [entry for entry in health.entries if entry.status == "up"]
+    for entry in health.entries:
+        if entry.status != "up":
+            took = "" if entry.duration_ms is None else format_milliseconds(entry.duration_ms)
+            more = ", ".join(filter(None, (entry.text, entry.observed, took)))
+            ignored = "" if entry.effect != "none" else " (does not count)"
+            yield "entry", f"{entry.name}: {entry.word}{ignored}{f', {more}' if more else ''}"
+    if up:
+        count = len(up) + health.entry_count - len(health.entries)
+        yield "up", f"{count} {'entry' if count == 1 else 'entries'}"
 
 
 def _with_rest(shown: tuple[str, ...], count: int) -> str:

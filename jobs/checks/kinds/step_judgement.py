@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jobs.checks.errors import ExtractionError
@@ -12,9 +12,10 @@ from jobs.expectations.answer import JudgedAnswer
 from jobs.expectations.budget import BudgetExceeded, current_budget
 from jobs.expectations.entry import BRIEF_SEARCH_BYTES
 from jobs.expectations.undecided import UNDECIDED_REMEDY, describe_exceeded_budget
-from jobs.judging import Judgement, OnPartStarted
+from jobs.judging import ExpectationVerdict, Judgement, OnPartStarted
 from jobs.redaction import Redact
 from jobs.runs import Failure, Severity
+from jobs.runs.health import HealthDetail
 from jobs.targets.steps import BodySource, JsonSource, ValueSource
 
 
@@ -28,11 +29,13 @@ class MissingValue:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """`values`: what is saved, up to the missing one. Nothing is saved of an unexpected response."""
+    """`values`: what is saved, up to the missing one. Nothing is saved of an unexpected response. `health`: see
+    ExpectationVerdict."""
 
     failures: tuple[Failure, ...]
     values: dict[str, Any] = field(default_factory=dict)
     missing: MissingValue | None = None
+    health: HealthDetail | None = None
 
     @property
     def blocking_failures(self) -> tuple[Failure, ...]:
@@ -59,7 +62,8 @@ class StepJudgement:
         return self.judgement.is_brief() and not (looks_through and self.size > BRIEF_SEARCH_BYTES)
 
     def perform(self, redact: Redact, on_part_started: OnPartStarted) -> StepResult:
-        result = StepResult(self.judgement.perform(redact, on_part_started))
+        verdict = self.judgement.perform(redact, on_part_started)
+        result = StepResult(verdict.failures, health=verdict.health)
         if result.blocking_failures:
             return result
         answer, values = JudgedAnswer(self.judgement.observation, redact), result.values
@@ -68,31 +72,30 @@ class StepJudgement:
             try:
                 values[name] = extract_value(source, answer)
             except ExtractionError as error:
-                return StepResult(result.failures, values, MissingValue(name, str(error)))
+                return replace(result, missing=MissingValue(name, str(error)))
             except BudgetExceeded:
                 budget = current_budget()
                 if budget is None or not budget.is_final:
                     raise
-                return StepResult(
-                    result.failures, values, MissingValue(name, _stopped(describe_exceeded_budget(budget.seconds)))
-                )
+                return replace(result, missing=MissingValue(name, _stopped(describe_exceeded_budget(budget.seconds))))
         return result
 
     def pack(self, result: StepResult) -> Any:
         missing = None if result.missing is None else [result.missing.name, result.missing.reason]
-        return [self.judgement.pack(result.failures), result.values, missing]
+        return [self.judgement.pack(ExpectationVerdict(result.failures, result.health)), result.values, missing]
 
     def unpack(self, packed: Any, complete: Callable[[str], str]) -> StepResult:
-        failures, values, missing = packed
+        judged, values, missing = packed
+        verdict = self.judgement.unpack(judged, complete)
         why = None if missing is None else MissingValue(missing[0], complete(missing[1]))
-        return StepResult(self.judgement.unpack(failures, complete), values, why)
+        return StepResult(verdict.failures, values, why, verdict.health)
 
     def undecided(self, place: int, why: str) -> StepResult:
         entries = len(self.judgement.expect)
         if self.save and place >= entries:
             name, _ = self.save[min(place - entries, len(self.save) - 1)]
             return StepResult((), missing=MissingValue(name, _stopped(why)))
-        return StepResult(self.judgement.undecided(place, why))
+        return StepResult(self.judgement.undecided(place, why).failures)
 
 
 def _stopped(why: str) -> str:

@@ -29,6 +29,7 @@ from jobs.problems import make_printable
 from jobs.redaction import Redactor
 from jobs.redaction.value_holders import LONG_SECRET
 from jobs.runs import ErrorClass, Failure, Observation, Phases
+from jobs.runs.health import HealthDetail
 from jobs.targets.placeholders import find_names, format_as_text
 from jobs.targets.steps import CookieSource, Step
 
@@ -76,6 +77,8 @@ class StepSequence:
         self._under_way: tuple[Step, float] | None = None
         """The running step, and its start on the attempt's clock."""
         self.degraded: list[Failure] = []
+        self.health: HealthDetail | None = None
+        """The health document of the last step that has read one."""
 
     async def run_steps(self, steps: tuple[Step, ...]) -> Observation | None:
         """Return the first unexpected response with its error; None if all are as expected."""
@@ -145,6 +148,7 @@ class StepSequence:
             result = await self._result(step, expect, seen, call)
         except JudgingUnavailable as error:
             return with_message(seen, str(error), ErrorClass.INTERNAL_ERROR)
+        self.health = result.health or self.health
         if result.blocking_failures:
             error_class, message = describe_unmet(seen, result.blocking_failures)
             return with_message(seen, self._redactor.redact(message), error_class)

@@ -46,7 +46,9 @@ class StepsCheck:
         phases, facts = sequence.phases(), {"steps": sequence.step_facts, **sequence.tls_facts}
         failures = (*sequence.degraded, *([cleanup_failure] if cleanup_failure is not None else []))
         if failure is None:
-            return Observation(phases, facts=facts, failures=failures, certificates=sequence.certificates)
+            return Observation(
+                phases, facts=facts, failures=failures, certificates=sequence.certificates, health=sequence.health
+            )
         return Observation(
             phases,
             failure.status,
@@ -57,6 +59,7 @@ class StepsCheck:
             retry_after_s=failure.retry_after_s,
             facts=facts,
             certificates=sequence.certificates,
+            health=sequence.health,
         )
 
     def prepare(self, target: StepsTarget) -> None:

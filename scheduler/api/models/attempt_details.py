@@ -1,4 +1,4 @@
-"""Response models of the details of an attempt: steps, TLS session, DNS records."""
+"""Response models of the details of an attempt: steps, TLS session, DNS records, health document."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from datetime import datetime
 
 from jobs.runs import ErrorClass
 from jobs.runs.details import CertificateDetail, DnsDetail, StepDetail, StepOutcome, TlsDetail
-from scheduler.api.models.base import ResponseModel
+from jobs.runs.health import EntryEffect, EntryStatus, HealthDetail, ReportedEntry
+from scheduler.api.models.base import ResponseModel, example_values
 
 
 class StepModel(ResponseModel):
@@ -94,6 +95,55 @@ class DnsModel(ResponseModel):
             record_count=dns.record_count,
             ttl_s=dns.ttl_s,
             server=dns.server,
+        )
+
+
+class ReportedEntryModel(ResponseModel):
+    """An entry of a health document. `name`: the path of a nested one. `reported_status`: as the target wrote it.
+
+    `effect`: what it counts for the job, by the rules of the expectation: none, degraded or down. `text`: the error or
+    the description. `observed`: a measured value with its unit.
+    """
+
+    model_config = example_values(name="db/primary", reported_status="DOWN", observed="")
+
+    name: str
+    status: EntryStatus
+    reported_status: str
+    effect: EntryEffect
+    text: str
+    duration_ms: float | None
+    observed: str
+
+    @classmethod
+    def from_entry(cls, entry: ReportedEntry) -> ReportedEntryModel:
+        return cls(
+            name=entry.name,
+            status=entry.status,
+            reported_status=entry.word,
+            effect=entry.effect,
+            text=entry.text,
+            duration_ms=entry.duration_ms,
+            observed=entry.observed,
+        )
+
+
+class HealthDocumentModel(ResponseModel):
+    """The health document that an expectation has read. `status`: of the whole. `entries`: at most 50 of `entry_count`,
+    those that count first."""
+
+    status: EntryStatus
+    reported_status: str
+    entries: list[ReportedEntryModel]
+    entry_count: int
+
+    @classmethod
+    def from_health(cls, health: HealthDetail) -> HealthDocumentModel:
+        return cls(
+            status=health.status,
+            reported_status=health.word,
+            entries=[ReportedEntryModel.from_entry(entry) for entry in health.entries],
+            entry_count=health.entry_count,
         )
 
 

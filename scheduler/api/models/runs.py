@@ -12,7 +12,7 @@ from urllib.parse import quote
 from jobs.runs import Attempt, ErrorClass, Outcome, Run, Severity, Trigger
 from jobs.runs.details import Details
 from jobs.runs.reasons import ReasonCode
-from scheduler.api.models.attempt_details import DnsModel, StepModel, TlsModel
+from scheduler.api.models.attempt_details import DnsModel, HealthDocumentModel, StepModel, TlsModel
 from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.stores.runs.repository import RunRecord, RunState
 
@@ -47,10 +47,11 @@ class AttemptModel(ResponseModel):
     """An attempt of a run. `wait_ms`: wait before the next attempt; null for the last one.
 
     `body`: excerpt of the response if it caused the failure. `steps`, `tls`, `dns`: details of a check with steps, of
-    one that used TLS, and of a DNS check. Attempts of versions before 0.2 have none of them.
+    one that used TLS, and of a DNS check. Attempts of versions before 0.2 have none of them. `health`: the health
+    document that an expectation has read.
     """
 
-    model_config = example_values(failures=[], wait_ms=None, steps=[], tls=None, dns=None)
+    model_config = example_values(failures=[], wait_ms=None, steps=[], tls=None, dns=None, health=None)
 
     number: int
     started_at: datetime
@@ -64,6 +65,7 @@ class AttemptModel(ResponseModel):
     steps: list[StepModel]
     tls: TlsModel | None
     dns: DnsModel | None
+    health: HealthDocumentModel | None
 
     @classmethod
     def from_attempt(cls, attempt: Attempt) -> AttemptModel:
@@ -90,6 +92,7 @@ class AttemptModel(ResponseModel):
             steps=[StepModel.from_step(step) for step in details.steps],
             tls=None if details.tls is None else TlsModel.from_tls(details.tls, attempt.started_at),
             dns=None if details.dns is None else DnsModel.from_dns(details.dns),
+            health=None if details.health is None else HealthDocumentModel.from_health(details.health),
         )
 
 

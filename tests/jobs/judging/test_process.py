@@ -13,9 +13,8 @@ from typing import Any
 
 import pytest
 
-from jobs.judging import Judgement, JudgingTask
+from jobs.judging import ExpectationVerdict, Judgement, JudgingTask
 from jobs.judging.deferred_redaction import make_completer
-from jobs.judging.judgement import Failures
 from jobs.judging.process import JudgingProcess, ProcessStartError, TaskDone, TaskFailed, TaskStopped
 from jobs.redaction import Redactor
 from tests.jobs.expectations.helpers import answer, entries
@@ -63,15 +62,15 @@ def test_a_judgement_comes_out_as_it_would_here(process: JudgingProcess) -> None
     redactor = Redactor()
     redactor.add_permanent("correct-horse-battery")
     task = Judgement(found, expect)
-    here: Failures = task.perform(redactor.redact, lambda _: None)
+    here: ExpectationVerdict = task.perform(redactor.redact, lambda _: None)
     assert result(process, task) == here
-    assert len(here) == 8
+    assert len(here.failures) == 8
     assert "correct-horse" not in str(here)
 
 
 def test_what_is_not_json_is_shown_without_secrets(process: JudgingProcess) -> None:
     task = Judgement(answer("my correct-horse-battery"), entries({"cel": "json.a"}, {"json": "$.a", "equals": 1}))
-    assert [failure.observed for failure in result(process, task)] == ["not JSON: 'my ***'"] * 2
+    assert [failure.observed for failure in result(process, task).failures] == ["not JSON: 'my ***'"] * 2
 
 
 def test_it_gets_no_variable_of_the_environment_that_may_hold_a_secret(
@@ -177,3 +176,11 @@ def _runs(pid: str) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_a_health_document_comes_out_with_its_verdict(process: JudgingProcess) -> None:
+    report = '{"status": "Unhealthy", "entries": {"db": {"status": "Unhealthy", "error": "correct-horse-battery"}}}'
+    task = Judgement(answer(report, 503), entries({"health": "aspnet"}))
+    found = result(process, task)
+    assert [failure.observed for failure in found.failures] == ["Unhealthy because of db (***)"]
+    assert found.health == task.perform(Redactor().redact, lambda _: None).health

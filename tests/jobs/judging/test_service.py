@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jobs.judging import Judgement, JudgingTask, JudgingUnavailable
+from jobs.judging import ExpectationVerdict, Judgement, JudgingTask, JudgingUnavailable
 from jobs.judging.process import ProcessStartError, TaskDone, TaskFailed, TaskOutcome, TaskStopped
 from jobs.judging.service import JudgingFailed, JudgingService
 from jobs.redaction import Redactor
@@ -60,21 +60,21 @@ async def service() -> AsyncIterator[JudgingService]:
 
 async def test_a_short_judgement_needs_no_process() -> None:
     process = FakeProcess()
-    (failure,) = await judged(process, Judgement(answer("down"), entries({"body_contains": "up"})))
+    (failure,) = (await judged(process, Judgement(answer("down"), entries({"body_contains": "up"})))).failures
     assert failure.observed == "'down'"
     assert process.performed == []
 
 
 async def test_a_judgement_of_a_large_body_reaches_the_process() -> None:
-    process = FakeProcess(TaskDone([], "", [], 0.1))
+    process = FakeProcess(TaskDone([[], None], "", [], 0.1))
     task = Judgement(answer(b"x" * 300_000), entries({"body_contains": "x"}))
-    assert await judged(process, task) == ()
+    assert await judged(process, task) == ExpectationVerdict(())
     assert process.performed == [task]
 
 
 async def test_a_large_body_at_which_no_entry_reads_is_judged_at_once() -> None:
     process = FakeProcess()
-    assert await judged(process, Judgement(answer(b"x" * 300_000), entries({"status": 200}))) == ()
+    assert await judged(process, Judgement(answer(b"x" * 300_000), entries({"status": 200}))) == ExpectationVerdict(())
     assert process.performed == []
 
 
@@ -100,7 +100,8 @@ async def test_a_judgement_that_takes_longer_than_a_try_reaches_the_process_and_
 
 async def test_what_was_stopped_is_not_decided() -> None:
     process = FakeProcess(TaskStopped(1, "stopped after 1 s of CPU time", 1.5))
-    (failure,) = await judged(process, Judgement(answer(b"x" * 300_000), entries(*[{"body_contains": "x"}] * 2)))
+    task = Judgement(answer(b"x" * 300_000), entries(*[{"body_contains": "x"}] * 2))
+    (failure,) = (await judged(process, task)).failures
     assert failure.expectation == "judgement"
     assert failure.observed.startswith("none on entry 2 (body_contains): stopped after 1 s of CPU time")
 
@@ -148,7 +149,7 @@ async def test_without_a_process_it_is_done_in_a_thread_and_that_is_logged_once(
             for _ in range(2):
                 task = Judgement(answer(b"x" * 300_000), entries({"body_contains": "y"}))
                 judged = await service.perform("a", task, REDACT)
-                assert len(judged.result) == 1
+                assert len(judged.result.failures) == 1
     (record,) = caplog.records
     assert "could not start the judging process: no such program; long judgements run in a thread" in record.message
 
@@ -165,7 +166,7 @@ async def test_hostile_jobs_do_not_keep_others_from_being_judged(service: Judgin
     tasks = [asyncio.create_task(service.perform(f"hostile-{n}", hostile, REDACT, seconds=0.1)) for n in range(4)]
     await asyncio.sleep(0)
     one = await service.perform("honest", honest, REDACT, queue_timeout=60)
-    assert one.result == ()
+    assert one.result == ExpectationVerdict(())
     for task in tasks:
-        (*_, last) = (await task).result
+        (*_, last) = (await task).result.failures
         assert last.expectation == "judgement"

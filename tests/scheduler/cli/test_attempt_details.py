@@ -66,3 +66,29 @@ async def test_a_dns_run_shows_its_records(job_folder: Path) -> None:
     assert "records\t10.0.0.1, 10.0.0.2" in piped.lines
     assert "10.0.0.1, 10.0.0.2" in shown.stdout
     assert (attempt["dns"]["rcode"], attempt["dns"]["record_count"]) == ("NOERROR", 2)
+
+
+async def test_a_health_document_shows_the_entries_that_are_not_up(job_folder: Path) -> None:
+    report = {
+        "status": "Unhealthy",
+        "entries": {
+            "cosmosdb": {"status": "Unhealthy", "description": "timeout", "duration": "00:00:23.1"},
+            "mail": {"status": "Degraded", "description": "no relay\x1b[31m"},
+            "redis": {"status": "Healthy"},
+        },
+    }
+    async with HttpTarget() as target:
+        target.on("/health", 503, body=report)
+        expect = [{"health": "aspnet", "ignore": ["mail"]}]
+        piped, shown, attempt = await ran(job_folder, {"url": f"{target.url}/health"}, expect=expect)
+
+    assert "entry\tcosmosdb: Unhealthy, timeout, 23.1 s" in piped.lines
+    assert "entry\tmail: Degraded (does not count), no relay\\x1b[31m" in piped.lines
+    assert "up\t1 entry" in piped.lines
+    assert "Unhealthy because of cosmosdb (timeout, 23.1 s)." in " ".join(shown.stdout.split())
+    assert attempt["health"]["reported_status"] == "Unhealthy"
+    assert [(entry["name"], entry["effect"]) for entry in attempt["health"]["entries"]] == [
+        ("cosmosdb", "down"),
+        ("mail", "none"),
+        ("redis", "none"),
+    ]

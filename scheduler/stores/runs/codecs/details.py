@@ -11,13 +11,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jobs.runs.details import CertificateDetail, Details, DnsDetail, StepDetail, StepOutcome, TlsDetail
+from scheduler.stores.runs.codecs.health import decode_health, encode_health
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 
 
 def encode_details(details: Details) -> dict[str, Any]:
-    """Return the keys `steps`, `tls` and `dns` of an attempt, if it has these details."""
+    """Return the keys `steps`, `tls`, `dns` and `health` of an attempt, if it has these details."""
     body: dict[str, Any] = {}
     if details.steps:
         body["steps"] = [_step_parts(step) for step in details.steps]
@@ -26,18 +27,21 @@ def encode_details(details: Details) -> dict[str, Any]:
     if details.dns is not None:
         dns = details.dns
         body["dns"] = [dns.rcode, dns.server, dns.ttl_s, list(dns.records), dns.record_count]
+    if details.health is not None:
+        body["health"] = encode_health(details.health)
     return body
 
 
 def decode_details(attempt: Mapping[str, Any]) -> Details | None:
     """Return None if the attempt has none, as in the rows of version 0.1.0."""
-    steps, tls, dns = attempt.get("steps"), attempt.get("tls"), attempt.get("dns")
-    if steps is None and tls is None and dns is None:
+    steps, tls, dns, health = (attempt.get(key) for key in ("steps", "tls", "dns", "health"))
+    if steps is None and tls is None and dns is None and health is None:
         return None
     return Details(
         steps=tuple(map(_read_step, steps or ())),
         tls=None if tls is None else _read_tls(tls),
         dns=None if dns is None else _read_dns(dns),
+        health=None if health is None else decode_health(health),
     )
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.runs.details import CertificateDetail, Details, DnsDetail, StepDetail, StepOutcome, TlsDetail
+from jobs.runs.health import EntryEffect, EntryStatus, HealthDetail, ReportedEntry
 from scheduler.stores.runs.codecs.details import decode_details, encode_details
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
@@ -48,3 +49,40 @@ def test_a_tls_session_comes_back_as_it_was(tls: TlsDetail) -> None:
 @given(DNS)
 def test_a_dns_answer_comes_back_as_it_was(dns: DnsDetail) -> None:
     assert again(Details(dns=dns)) == Details(dns=dns)
+
+
+ENTRIES = st.builds(
+    ReportedEntry,
+    TEXT,
+    st.sampled_from(EntryStatus),
+    st.sampled_from(["UP", "Healthy", "DOWN"]) | TEXT,
+    TEXT,
+    st.none() | st.integers(0, 10**6),
+    TEXT,
+    st.sampled_from(EntryEffect),
+)
+UP_ENTRIES = st.builds(ReportedEntry, TEXT, st.just(EntryStatus.UP), st.just("UP"), duration_ms=st.none() | COUNTS)
+HEALTH = st.builds(
+    HealthDetail, TEXT, st.sampled_from(EntryStatus), st.lists(ENTRIES | UP_ENTRIES, max_size=5).map(tuple), COUNTS
+)
+
+
+@given(HEALTH)
+def test_a_health_document_comes_back_as_it_was(health: HealthDetail) -> None:
+    assert again(Details(health=health)) == Details(health=health)
+
+
+def test_an_entry_that_is_up_takes_a_few_bytes() -> None:
+    entries = tuple(ReportedEntry(f"e{number}", EntryStatus.UP, "Healthy", duration_ms=1.2) for number in range(50))
+    stored = encode_details(Details(health=HealthDetail("Healthy", EntryStatus.UP, entries, 50)))
+    assert len(json.dumps(stored, separators=(",", ":"))) < 50 * 12
+
+
+def test_a_status_of_a_newer_version_is_unknown() -> None:
+    details = decode_details(
+        {"health": ["UP", "dozing", 1, [["db", 1, "zzz", "dozing", "snores", "", "", "new"]], "UP"]}
+    )
+    assert details is not None
+    assert details.health == HealthDetail(
+        "UP", EntryStatus.UNKNOWN, (ReportedEntry("db", EntryStatus.UNKNOWN, "zzz", duration_ms=1),), 1
+    )

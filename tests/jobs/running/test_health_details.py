@@ -1,0 +1,46 @@
+"""The health document that history keeps of an attempt: those entries that matter, short and without secrets."""
+
+from __future__ import annotations
+
+from jobs.redaction import Redactor
+from jobs.running.attempt_details import LONGEST_HEALTH_TEXT, LONGEST_HEALTH_TEXTS, build_details
+from jobs.runs import Observation, Phases
+from jobs.runs.health import MOST_HEALTH_ENTRIES, EntryEffect, EntryStatus, HealthDetail, ReportedEntry
+
+
+def stored(*entries: ReportedEntry, redactor: Redactor | None = None) -> HealthDetail:
+    health = HealthDetail("Unhealthy", EntryStatus.DOWN, entries, len(entries))
+    details = build_details(Observation(Phases(), 503, health=health), (redactor or Redactor()).redact)
+    assert details is not None
+    assert details.health is not None
+    return details.health
+
+
+def down(name: str, text: str = "") -> ReportedEntry:
+    return ReportedEntry(name, EntryStatus.DOWN, "Unhealthy", text, 1.0, effect=EntryEffect.DOWN)
+
+
+def test_an_entry_is_stored_as_it_was_reported() -> None:
+    assert stored(down("cosmosdb", "timeout")).entries == (down("cosmosdb", "timeout"),)
+
+
+def test_of_many_entries_those_that_count_are_stored_in_their_order() -> None:
+    up = [ReportedEntry(f"up{number}", EntryStatus.UP, "Healthy") for number in range(MOST_HEALTH_ENTRIES)]
+    found = stored(*up, down("last"))
+    assert (len(found.entries), found.entry_count) == (MOST_HEALTH_ENTRIES, MOST_HEALTH_ENTRIES + 1)
+    assert [entry.name for entry in found.entries[-2:]] == [f"up{MOST_HEALTH_ENTRIES - 2}", "last"]
+
+
+def test_texts_are_redacted_escaped_and_short() -> None:
+    redactor = Redactor()
+    redactor.add_permanent("correct-horse-battery")
+    (entry,) = stored(down("a\x1b[31m", "correct-horse-battery " + "x" * 4000), redactor=redactor).entries
+    assert entry.name == "a\\x1b[31m"
+    assert entry.text.startswith("*** xxx")
+    assert len(entry.text) == LONGEST_HEALTH_TEXT
+
+
+def test_all_texts_together_are_short() -> None:
+    found = stored(*(down(f"e{number}", "x" * 150) for number in range(40)))
+    assert sum(len(entry.text) for entry in found.entries) <= LONGEST_HEALTH_TEXTS
+    assert found.entries[0].text
