@@ -1,7 +1,9 @@
-"""Everything that is generated for Azure Monitor. Pure.
+"""Everything that is generated for Azure Monitor. Pure. Called by
+observability.generation.azure.target.
 
 scheduler-workbook.json, scheduler-alerts.json   ARM templates with parameters, for a deployment or as modules of Bicep
 resources/...                                    the same resources, as `generate apply azure` sends them
+place/...                                        the environment variables that these refer to
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from observability.generation.azure.arm import MAX_RESOURCES, escape_expressions, make_template
-from observability.generation.azure.place import TEMPLATE_PLACE, AzurePlace
+from observability.generation.azure.place import APPLIED_PLACE, PLACE_DOCUMENTS, TEMPLATE_PLACE, AzurePlace
 from observability.generation.azure.resource_names import make_guid
 from observability.generation.azure.rules.alert_rule import RULE_API_VERSION, RULE_TYPE, LogAlertRule, complete_rule
 from observability.generation.azure.rules.job_rules import make_job_rules
@@ -32,14 +34,15 @@ ITEM_KEYS = (*DEFAULT_ITEM_KEYS, ("columnMatch",), ("columnId",), ("timeAggregat
 """Of lists in workbooks, and the one condition of a rule."""
 
 
-def generate_documents(portfolio: Portfolio, place: AzurePlace | None = None) -> Sequence[GeneratedDocument]:
-    """Return the templates, and with a place also the resources that are applied."""
+def generate_documents(portfolio: Portfolio) -> Sequence[GeneratedDocument]:
+    """Return the templates, and the resources that are applied."""
     rules = list_rules(portfolio)
-    templates = [
+    return [
         GeneratedDocument("scheduler-workbook.json", _make_workbook_template(portfolio)),
         *_make_rule_templates(portfolio, rules),
+        *PLACE_DOCUMENTS,
+        *_make_resources(portfolio, rules, APPLIED_PLACE),
     ]
-    return templates if place is None else [*templates, *_make_resources(portfolio, rules, place)]
 
 
 def list_rules(portfolio: Portfolio) -> Sequence[LogAlertRule]:

@@ -83,6 +83,8 @@ def _apply_document(
     ours = resolve_references(document.value, list(ids.items()))
     found = tool.find(document) if applied is None else tool.fetch(document.kind, applied.tool_id)
     theirs = MISSING if found is None else found.value
+    if found is not None:
+        ids[document.path] = found.id
     plan = reconcile(document, applied, ours, theirs, overwrites=options.overwrites)
     if options.is_dry_run or (plan.action == "none" and found is None):
         return ApplyOutcome(document.path, plan.action, plan.conflicts)

@@ -93,4 +93,4 @@ def complete_rule(body: Json, place: AzurePlace) -> Json:
         "scopes": [place.component],
         "actions": {"actionGroups": groups},
     }
-    return {**body, "location": place.location, "properties": properties}
+    return {**body, **place.location_property, "properties": properties}

@@ -45,7 +45,7 @@ def complete_workbook(body: Json, place: AzurePlace) -> Json:
     """Return the resource with its place."""
     content = {**body["properties"][CONTENT], "fallbackResourceIds": [place.component]}
     properties = {**body["properties"], "sourceId": place.component, CONTENT: content}
-    return {**body, "location": place.location, "properties": properties}
+    return {**body, **place.location_property, "properties": properties}
 
 
 def _make_content(portfolio: Portfolio) -> Json:

@@ -70,7 +70,7 @@ class Rule(Strict):
     name: Annotated[str, StringConstraints(pattern=r"^[^*<>%{}&:\\?/#\x00-\x1f]{1,259}[^*<>%{}&:\\?/# .\x00-\x1f]$")]
     type: Literal["Microsoft.Insights/scheduledQueryRules"] = "Microsoft.Insights/scheduledQueryRules"
     apiVersion: Literal["2023-12-01"] = "2023-12-01"
-    location: Text
+    location: Text | None = None
     kind: Literal["LogAlert"]
     tags: dict[Annotated[str, StringConstraints(max_length=512)], Annotated[str, StringConstraints(max_length=256)]]
     properties: RuleProperties
@@ -218,10 +218,14 @@ class WorkbookResource(Strict):
     name: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
     type: Literal["Microsoft.Insights/workbooks"] = "Microsoft.Insights/workbooks"
     apiVersion: Literal["2023-06-01"] = "2023-06-01"
-    location: Text
+    location: Text | None = None
     kind: Literal["shared"]
     tags: dict[str, Annotated[str, StringConstraints(max_length=256)]]
     properties: WorkbookProperties
+
+
+class PlaceOfResources(Strict):
+    environmentVariable: Literal["AZURE_APPLICATION_INSIGHTS_ID", "AZURE_ACTION_GROUP_IDS"]
 
 
 # --- Templates --------------------------------------------------------------------------------------------------------

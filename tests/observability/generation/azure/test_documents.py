@@ -11,17 +11,15 @@ from pydantic import BaseModel, ValidationError
 
 from observability.generation.azure.arm import escape_expressions
 from observability.generation.azure.documents import generate_documents
-from observability.generation.azure.place import AzurePlace
 from observability.generation.core.document import GeneratedDocument
 from observability.generation.core.portfolio import Portfolio
-from tests.observability.generation.azure.models import Rule, Template, WorkbookResource
+from tests.observability.generation.azure.models import PlaceOfResources, Rule, Template, WorkbookResource
 from tests.observability.generation.azure.portfolios import HOSTILE, SHOP, job
-
-PLACE = AzurePlace("/subscriptions/s/resourceGroups/g/providers/Microsoft.Insights/components/c", "westeurope")
 
 
 def model_of(document: GeneratedDocument) -> type[BaseModel]:
-    return {"": Template, "workbooks": WorkbookResource, "scheduledQueryRules": Rule}[document.kind]
+    models = {"": Template, "workbooks": WorkbookResource, "scheduledQueryRules": Rule}
+    return models.get(document.kind, PlaceOfResources)
 
 
 def texts_of(value: Any) -> Iterator[str]:
@@ -33,8 +31,14 @@ def texts_of(value: Any) -> Iterator[str]:
 
 @pytest.mark.parametrize("shop", [SHOP, Portfolio(), Portfolio((job("a", team=HOSTILE),), HOSTILE, HOSTILE)])
 def test_every_document_is_what_azure_accepts(shop: Portfolio) -> None:
-    documents = generate_documents(shop, PLACE)
-    assert {document.kind for document in documents} == {"", "workbooks", "scheduledQueryRules"}
+    documents = generate_documents(shop)
+    assert {document.kind for document in documents} == {
+        "",
+        "component",
+        "actionGroups",
+        "workbooks",
+        "scheduledQueryRules",
+    }
     for document in documents:
         model_of(document).model_validate_json(document.render())
 
@@ -55,7 +59,7 @@ def remove(*path: str | int) -> tuple[tuple[str | int, ...], Any]:
     ],
 )
 def test_a_mutation_of_a_document_is_found(path: str, mutation: tuple[tuple[str | int, ...], Any]) -> None:
-    document = next(each for each in generate_documents(SHOP, PLACE) if each.path == path)
+    document = next(each for each in generate_documents(SHOP) if each.path == path)
     (*steps, last), value = mutation
     changed = at = copy.deepcopy(document.value)
     for step in steps:
@@ -71,7 +75,7 @@ def test_a_mutation_of_a_document_is_found(path: str, mutation: tuple[tuple[str 
 def test_a_template_has_no_expression_but_those_of_the_generator() -> None:
     hostile = "[parameters('x')]"
     shop = Portfolio((job("a", groups=(hostile,), team=hostile),), hostile, hostile)
-    for document in generate_documents(shop):
+    for document in (each for each in generate_documents(shop) if not each.kind):
         found = {text for text in texts_of(document.value) if re.fullmatch(r"\[(?!\[).*\]", text, re.DOTALL)}
         own = re.compile(
             r"\[(?:parameters\('\w+'\)|resourceGroup\(\)\.location|string\(variables\('content'\)\)"
@@ -86,18 +90,18 @@ def test_a_text_in_brackets_is_escaped_at_any_depth() -> None:
 
 
 def test_documents_are_the_same_each_time() -> None:
-    first, second = ([each.render() for each in generate_documents(SHOP, PLACE)] for _ in range(2))
+    first, second = ([each.render() for each in generate_documents(SHOP)] for _ in range(2))
     assert first == second
 
 
 def test_each_environment_and_service_has_resources_of_its_own() -> None:
     shops = [Portfolio(environment=environment, service=service) for environment in "ab" for service in "cd"]
-    names = [each.value["name"] for shop in shops for each in generate_documents(shop, PLACE) if each.kind]
+    names = [each.value["name"] for shop in shops for each in generate_documents(shop) if "tags" in each.value]
     assert len(set(names)) == len(names)
 
 
 def test_what_is_generated_is_marked() -> None:
-    for document in generate_documents(SHOP, PLACE):
-        if document.kind:
+    for document in generate_documents(SHOP):
+        if document.path.startswith("resources/"):
             assert document.value["tags"]["generated-by"] == "scheduler"
             assert document.value["tags"]["environment"] == "prod"

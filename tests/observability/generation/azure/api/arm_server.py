@@ -1,0 +1,137 @@
+"""Azure Resource Manager on loopback, for tests: it stores resources, and answers as a test demands."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+TOKEN = "arm-token"
+
+
+@dataclass
+class ScriptedAnswer:
+    """What is answered instead of the usual, once."""
+
+    status: int
+    body: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class ArmRequest:
+    method: str
+    path: str
+    query: dict[str, str]
+    body: Any
+    headers: dict[str, str]
+
+
+class ArmServer:
+    """`resources`: by path. `scripted`: answers of the next requests of a method."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.resources: dict[str, dict[str, Any]] = {}
+        self.requests: list[ArmRequest] = []
+        self.scripted: dict[str, list[ScriptedAnswer]] = {}
+        self.valid_tokens = {TOKEN}
+
+    def writes(self) -> list[str]:
+        """Return methods and names of what was written, in order, and forget the requests."""
+        found = [f"{each.method} {each.path.rpartition('/')[2]}" for each in self.requests if each.method != "GET"]
+        self.requests.clear()
+        return found
+
+    def answer(self, request: ArmRequest) -> ScriptedAnswer:
+        self.requests.append(request)
+        if request.headers.get("authorization") not in {f"Bearer {token}" for token in self.valid_tokens}:
+            return _make_error(401, "InvalidAuthenticationToken", "The token has expired")
+        if self.scripted.get(request.method):
+            return self.scripted[request.method].pop(0)
+        if request.path.startswith("/operations/"):
+            return ScriptedAnswer(200, {"status": "Succeeded"})
+        if not request.query.get("api-version"):
+            return _make_error(400, "MissingApiVersionParameter", "The api-version is missing")
+        return self._answer_resource(request)
+
+    def _answer_resource(self, request: ArmRequest) -> ScriptedAnswer:
+        stored = self.resources.get(request.path)
+        if request.method == "GET":
+            found = _strip_content(stored, request) if stored else None
+            return ScriptedAnswer(200, found) if found else _make_error(404, "ResourceNotFound", "There is none")
+        if request.method == "DELETE":
+            return ScriptedAnswer(200 if self.resources.pop(request.path, None) else 204)
+        expected = request.headers.get("if-match")
+        if expected and (stored is None or stored["etag"] != expected):
+            return _make_error(412, "PreconditionFailed", "The etag differs")
+        self.resources[request.path] = self._store(request)
+        return ScriptedAnswer(200 if stored else 201, self.resources[request.path])
+
+    def _store(self, request: ArmRequest) -> dict[str, Any]:
+        """Return a resource as Azure stores it: with fields of its own, and ids in another case."""
+        number = len(self.requests)
+        properties = {
+            **request.body["properties"],
+            "timeModified": f"2031-01-01T00:00:{number:02}Z",
+            "revision": number,
+        }
+        if "scopes" in properties:
+            properties["scopes"] = [scope.lower() for scope in properties["scopes"]]
+            properties["targetResourceTypes"] = ["microsoft.insights/components"]
+        own = {"id": request.path, "name": request.path.rpartition("/")[2], "etag": f'"{number}"', "systemData": {}}
+        return {**request.body, **own, "type": "microsoft.insights/x", "properties": properties}
+
+
+def _strip_content(resource: dict[str, Any], request: ArmRequest) -> dict[str, Any]:
+    """Return the resource without the content of a workbook, unless the request demands it."""
+    if request.query.get("canFetchContent") == "true":
+        return resource
+    kept = {key: value for key, value in resource["properties"].items() if key != "serializedData"}
+    return {**resource, "properties": kept}
+
+
+def _make_error(status: int, code: str, message: str) -> ScriptedAnswer:
+    return ScriptedAnswer(status, {"error": {"code": code, "message": message}})
+
+
+@contextmanager
+def arm_server() -> Iterator[ArmServer]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # otherwise each answer waits for the acknowledgement of its head
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+        def _answer(self) -> None:
+            length = int(self.headers.get("content-length") or 0)
+            parts = urlsplit(self.path)
+            query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+            body = json.loads(self.rfile.read(length)) if length else None
+            headers = {key.lower(): value for key, value in self.headers.items()}
+            found = state.answer(ArmRequest(self.command, parts.path, query, body, headers))
+            content = b"" if found.status == 204 else json.dumps(found.body).encode()
+            self.send_response(found.status)
+            for key, value in {**found.headers, "Content-Length": str(len(content))}.items():
+                self.send_header(key, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_PUT = do_DELETE = _answer
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    state = ArmServer(f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield state
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
