@@ -26,6 +26,7 @@ from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.definitions import DefinitionReviewer
 from scheduler.queries.heartbeats import HeartbeatQueries
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
+from scheduler.queries.objectives.reader import ObjectiveReader
 from scheduler.queries.statistics.reader import StatsReader
 from scheduler.queries.stored_jobs import StoredJobQueries
 from scheduler.queries.uptime import UptimeReader
@@ -55,6 +56,7 @@ class Services:
     heartbeats: HeartbeatQueries
     uptimes: UptimeReader
     downtimes: DowntimeReader
+    objectives: ObjectiveReader
     stats: StatsReader
     circuits: CircuitQueries
     rate_limits: RateLimits

@@ -3,7 +3,7 @@ config.job_files.reader.
 
 A file holds `jobs:` (a mapping by name, or a list), or the jobs themselves at its top; each job in the full or in the
 flat form (see jobs.flat). `defaults:` next to `jobs:` applies to every job in the full form; `groups:` defines the
-members of groups; `alerting:` defines alerts of several jobs.
+members of groups; `alerting:` defines alerts of several jobs, and `objectives:` objectives of several jobs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from config.job_files.alerting.section import ALERTING_KEY, SectionEntries, read_alerting
+from config.job_files.alerting.section import (
+    ALERTING_KEY,
+    OBJECTIVES_KEY,
+    SectionEntries,
+    read_alerting,
+    read_objectives,
+)
 from config.job_files.app_settings import resolve_schedules
 from config.job_files.groups import GROUPS_KEY, read_groups
 from config.job_files.interning import PartInterner
@@ -24,9 +30,9 @@ from jobs.problems import Finding, KeyPath, describe_unknown_key, list_key_findi
 from jobs.problems.key_corrections import correct_job_key
 from jobs.problems.suggestions import fold_name
 
-_TOP_LEVEL_KEYS = ("jobs", "defaults", GROUPS_KEY, ALERTING_KEY)
+_TOP_LEVEL_KEYS = ("jobs", "defaults", GROUPS_KEY, ALERTING_KEY, OBJECTIVES_KEY)
 _JOB_KEYS = frozenset(JobDefinition.model_fields) - {"check"}
-_SECTION_KEYS = ("defaults", GROUPS_KEY, ALERTING_KEY, "$schema")
+_SECTION_KEYS = ("defaults", GROUPS_KEY, ALERTING_KEY, OBJECTIVES_KEY, "$schema")
 _JOBS_KEYS_OF_OTHER_PROGRAMS = frozenset(
     {"endpoints", "monitors", "checks", "targets", "services", "tests", "healthchecks", "tasks"}
 )
@@ -89,6 +95,8 @@ def _add_sections(value: Mapping[str, Any], jobs: Sequence[JobEntry], findings: 
     jobs_at_top = {entry.path[0] for entry in jobs if len(entry.path) == 1}
     groups, wrong_groups = read_groups(None if GROUPS_KEY in jobs_at_top else value.get(GROUPS_KEY))
     alerting = read_alerting(None if ALERTING_KEY in jobs_at_top else value.get(ALERTING_KEY))
+    objectives = read_objectives(None if OBJECTIVES_KEY in jobs_at_top else value.get(OBJECTIVES_KEY))
+    alerting = alerting.joined_with(objectives)
     found = (*findings, *wrong, *wrong_groups, *alerting.findings)
     return FileEntries(tuple(jobs), defaults, groups, found, alerting)
 

@@ -19,6 +19,7 @@ from pydantic import (
 from jobs.alerting.rule import AlertRules
 from jobs.definition.alerting.parents import AlertParents
 from jobs.definition.dependencies import Dependencies, Dependency, format_dependencies
+from jobs.definition.objectives.objective import JobObjective
 from jobs.definition.schedule_field import ScheduleField
 from jobs.expectations import Expectation, Expectations, check_applicable
 from jobs.formats.display_text import DisplayText, DisplayTexts
@@ -101,6 +102,8 @@ class JobDefinition(FrozenModel):
     """How much of its runs is reported; a value that is not set comes from the settings."""
     alerts: AlertRules | None = None
     """None: the rules by selector apply (jobs.definition.alerting.job_alerts). Empty: none."""
+    slo: JobObjective | None = None
+    """Its objective. Objectives of several jobs are in the section `objectives` of job files."""
     alert_parent: AlertParents = ()
     """Jobs or groups whose failure explains that of this job. Empty: the jobs that it depends on."""
 
@@ -185,6 +188,6 @@ class JobDefinition(FrozenModel):
         return self.model_dump(mode="json", by_alias=True)
 
     def generation(self) -> str:
-        """Hash the job's behaviour, without telemetry and alerts. A ticket of another generation is not executed."""
-        definition = self.model_dump_json(by_alias=True, exclude={"telemetry", "alerts", "alert_parent"})
+        """Hash the job's behaviour, without telemetry, alerts and objective. Tickets of others are not executed."""
+        definition = self.model_dump_json(by_alias=True, exclude={"telemetry", "alerts", "alert_parent", "slo"})
         return hashlib.sha256(definition.encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""The schema of the section `alerting` of job files, from the registered parts."""
+"""The schemas of the sections `alerting` and `objectives` of job files, from the registered parts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from jobs.definition.alerting.registry import SECTION_PARTS
 from jobs.definition.alerting.section_part import SectionPart
+from jobs.definition.objectives.section import OBJECTIVES_SECTION
 from jobs.schemas.alerting_texts import add_texts
 from jobs.schemas.full_form import clean_schema
 
@@ -18,6 +19,11 @@ def create_alerting_section(definitions: dict[str, Any]) -> dict[str, Any]:
         "properties": {part.key: _create_part(part, definitions) for part in SECTION_PARTS},
         "additionalProperties": False,
     }
+
+
+def create_objectives_section(definitions: dict[str, Any]) -> dict[str, Any]:
+    """Return the same of the section `objectives`."""
+    return _create_part(OBJECTIVES_SECTION, definitions)
 
 
 def _create_part(part: SectionPart, definitions: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from jobs.definition import NAME_PATTERN
 from jobs.policies.group_members import GroupMembers
-from jobs.schemas.alerting_section import create_alerting_section
+from jobs.schemas.alerting_section import create_alerting_section, create_objectives_section
 from jobs.schemas.flat_form import create_flat_form
 from jobs.schemas.full_form import create_full_form
 
@@ -33,6 +33,7 @@ def create_file_schema() -> dict[str, Any]:
         "defaults": {"anyOf": [_create_defaults(definitions["full_form"]), {"type": "null"}]},
         "groups": {"anyOf": [_create_groups(), {"type": "null"}]},
         "alerting": {"anyOf": [create_alerting_section(definitions), {"type": "null"}]},
+        "objectives": create_objectives_section(definitions),
     }
     jobs_by_name = {"type": "object", "propertyNames": {"maxLength": 100}, "additionalProperties": _JOB}
     jobs = {"anyOf": [{"type": "array", "items": _NAMED_JOB}, jobs_by_name, {"type": "null"}]}

@@ -28,6 +28,7 @@ _DESCRIPTIONS: Final = {
     "tags": "Keys with texts, for filters, access and telemetry",
     "telemetry": "How much of its runs is published",
     "alerts": "Alert rules; an empty list means none, not even those by selector",
+    "slo": "The objective of the job: how much of its runs, or of time, must be good",
     "alert_parent": "Jobs or groups whose failure explains that of this job; default: depends_on",
 }
 _BOUNDS: Final = {"ge": "minimum", "le": "maximum"}

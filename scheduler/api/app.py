@@ -35,7 +35,7 @@ from scheduler.api.routes import (
 )
 from scheduler.api.routes.alerting import channels, explanations, incidents, silences, windows
 from scheduler.api.routes.states import changes
-from scheduler.api.routes.statistics import downtime, exports, stats, uptime
+from scheduler.api.routes.statistics import downtime, exports, objectives, stats, uptime
 from scheduler.api.selections import routes as selection_routes
 from scheduler.api.stored_jobs import routes as stored_job_routes
 from scheduler.api.stored_jobs import set_routes
@@ -61,6 +61,7 @@ ROUTERS = (
     uptime.router,
     downtime.router,
     stats.router,
+    objectives.router,
     exports.router,
     changes.router,
     incidents.router,

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from scheduler.queries.circuits import CircuitQueries
     from scheduler.queries.heartbeats import HeartbeatQueries
     from scheduler.queries.jobs_and_runs import JobAndRunQueries
+    from scheduler.queries.objectives.reader import ObjectiveReader
     from scheduler.queries.statistics.reader import StatsReader
     from scheduler.queries.stored_jobs import StoredJobQueries
     from scheduler.queries.uptime import UptimeReader
@@ -183,6 +184,13 @@ class ReadOnlyProgram:
             self.clock,
             self._settings.alerting.age,
         )
+
+    @cached_property
+    def objectives(self) -> ObjectiveReader:
+        from scheduler.queries.objectives.building import build_objective_reader
+
+        ages = self._settings.rollups.age, self._settings.retention.age
+        return build_objective_reader(self._catalog, self._runs, self._repositories, self.downtimes, self.clock, *ages)
 
     @cached_property
     def stats(self) -> StatsReader:

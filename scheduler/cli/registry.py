@@ -43,6 +43,12 @@ COMMANDS = {
     "downtime": CommandEntry("statistics.downtime", "downtime", Needs.USABLE),
     "stats": CommandEntry("statistics.stats", "stats", Needs.ALL_JOBS),
     "export": CommandEntry("statistics.export", "export", Needs.ALL_JOBS),
+    "slo": CommandEntry(
+        "slo.group",
+        "slo",
+        Needs.NOTHING,
+        {"list": Needs.USABLE, "show": Needs.USABLE, "statement": Needs.USABLE, "recompute": Needs.NOTHING},
+    ),
     "pause": CommandEntry("pause", "pause", Needs.USABLE),
     "resume": CommandEntry("resume", "resume", Needs.USABLE),
     "plan": CommandEntry("stored_jobs.plan", "plan", Needs.EVERYTHING),

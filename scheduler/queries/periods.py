@@ -80,6 +80,19 @@ def parse_month(month: str, zone: tzinfo) -> TimeRange:
     return TimeRange(first.astimezone(UTC), following.astimezone(UTC) - _MILLISECOND)
 
 
+def parse_month_span(month: str, now: datetime) -> Span:
+    """Return a calendar month in UTC.
+
+    Raises:
+        InvalidTimeRange: it is not a month, or has not started.
+    """
+    within = parse_month(month, UTC)
+    assert within.since is not None, "a month has a beginning"
+    if within.since > now:
+        raise InvalidTimeRange("month", f"the month {month} has not started", f"choose one until {now:%Y-%m}")
+    return Span(within.since, (within.until or within.since) + _MILLISECOND)
+
+
 def parse_range(since: str | None, until: str | None, month: str | None, zone: tzinfo, now: datetime) -> TimeRange:
     """Return the range from `since` to `until`, or the month.
 

@@ -87,6 +87,8 @@ jobs:
     check: {url: "http://127.0.0.1:7071/api/health/live"}
 alerting:
   rules: [{select: {all: true}, alerts: []}]
+objectives:
+  shop: {select: {all: true}, target: 99.5}
 """
 SET = """
 jobs:

@@ -69,6 +69,7 @@ def example_jobs(target: str) -> dict[str, Any]:
             "circuit": {"consecutive_failures": 5},
             "tags": {"team": "payments"},
             "alerts": [{"open_after": 3}],
+            "slo": {"target": 99.9},
         },
         HEARTBEAT: {"check": {"kind": "heartbeat", "token": {"secret": "nightly-backup-token"}, "period": "24h"}},
     }

@@ -1,9 +1,9 @@
-"""Reads the section `alerting` of one file. Called by config.job_files.entries."""
+"""Reads the sections `alerting` and `objectives` of one file. Called by config.job_files.entries."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from jobs.problems import (
 )
 
 ALERTING_KEY = "alerting"
+OBJECTIVES_KEY = "objectives"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,12 @@ class SectionEntries:
     invalid: tuple[InvalidEntry, ...] = ()
     findings: tuple[Finding, ...] = ()
 
+    def joined_with(self, other: SectionEntries) -> SectionEntries:
+        """Return the entries and problems of both."""
+        return SectionEntries(
+            (*self.entries, *other.entries), (*self.invalid, *other.invalid), (*self.findings, *other.findings)
+        )
+
 
 def read_alerting(value: Any) -> SectionEntries:
     """Return the valid entries of the section, and everything that is wrong with the others."""
@@ -70,10 +77,29 @@ def read_alerting(value: Any) -> SectionEntries:
                 invalid[InvalidEntry(key, str(read.path[2]) if len(read.path) > 2 and part.is_named else "")] = None
             else:
                 entries.append(read)
-    if len(findings) > MOST_LISTED_PROBLEMS:
-        more = f"has {len(findings) - MOST_LISTED_PROBLEMS} more problems, which are not listed"
-        findings[MOST_LISTED_PROBLEMS:] = [Finding(path, more)]
-    return SectionEntries(tuple(entries), tuple(invalid), tuple(findings))
+    return SectionEntries(tuple(entries), tuple(invalid), _limit(findings, path))
+
+
+def read_objectives(value: Any) -> SectionEntries:
+    """Return the same of the section `objectives`."""
+    if value is None:
+        return SectionEntries()
+    from jobs.definition.objectives.section import OBJECTIVES_SECTION
+
+    path: KeyPath = (OBJECTIVES_KEY,)
+    read = list(_read_part(OBJECTIVES_SECTION, value, path))
+    findings = [each for each in read if isinstance(each, Finding)]
+    names = {str(each.path[1]) if len(each.path) > 1 else "" for each in findings}
+    invalid = tuple(InvalidEntry(OBJECTIVES_KEY, name) for name in sorted(names))
+    entries = tuple(each for each in read if isinstance(each, AlertingEntry))
+    return SectionEntries(entries, invalid, _limit(findings, path))
+
+
+def _limit(findings: Sequence[Finding], path: KeyPath) -> tuple[Finding, ...]:
+    if len(findings) <= MOST_LISTED_PROBLEMS:
+        return tuple(findings)
+    more = f"has {len(findings) - MOST_LISTED_PROBLEMS} more problems, which are not listed"
+    return (*findings[:MOST_LISTED_PROBLEMS], Finding(path, more))
 
 
 def _unknown_key(key: str, known: tuple[str, ...]) -> Finding:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from jobs.alerting.rule import AlertRule
 from jobs.definition.alerting.definitions import AlertingDefinitions
 from jobs.definition.alerting.subject_classes import SubjectClasses, subject_of_job
+from jobs.definition.objectives.section import OBJECTIVES_PART
 from jobs.formats.instants import format_instant
 from jobs.incidents.engine.facts import BLIND, SCHEDULER
 from jobs.incidents.routing.routing import RoutingTable, UnmatchedRoute, find_uncovered_since, find_unmatched_routes
@@ -111,7 +112,7 @@ class _GapFinder:
     _without_rules: list[str] = field(default_factory=list)
 
     def find(self) -> AlertingGaps:
-        if not self.alerting.parts and not any(job.alerts for job in self.jobs):
+        if not self.alerting.parts.keys() - {OBJECTIVES_PART} and not any(job.alerts for job in self.jobs):
             return AlertingGaps()
         self._collect_rules()
         table = RoutingTable(self.alerting.routes)

@@ -19,6 +19,8 @@ from scheduler.queries.alerting.channels import ChannelQueries
 from scheduler.queries.alerting.downtime import DowntimeReader
 from scheduler.queries.alerting.incidents import IncidentQueries
 from scheduler.queries.alerting.suppressions import SuppressionQueries
+from scheduler.queries.objectives.building import build_objective_reader
+from scheduler.queries.objectives.reader import ObjectiveReader
 
 
 class AlertingOperations(TypedDict):
@@ -40,6 +42,7 @@ class AlertingQueries(TypedDict):
     suppressions: SuppressionQueries
     channels: ChannelQueries
     downtimes: DowntimeReader
+    objectives: ObjectiveReader
 
 
 def build_alerting_operations(foundation: Foundation, alerting: Alerting) -> AlertingOperations:
@@ -57,6 +60,15 @@ def build_alerting_operations(foundation: Foundation, alerting: Alerting) -> Ale
 def build_alerting_queries(foundation: Foundation, alerting: Alerting) -> AlertingQueries:
     catalog, clock, stored = foundation.catalog, foundation.clock, foundation.repositories
     group_wait = timedelta(seconds=foundation.settings.alerting.group_wait)
+    downtimes = DowntimeReader(
+        catalog,
+        stored.incident_log,
+        stored.changes,
+        stored.requested_windows,
+        clock,
+        foundation.settings.alerting.age,
+    )
+    ages = foundation.settings.rollups.age, foundation.settings.retention.age
     backtester = build_backtester(foundation.runs, stored, alerting.rotas, group_wait=group_wait)
     return {
         "incidents": IncidentQueries(catalog, stored.incident_log, clock),
@@ -66,12 +78,6 @@ def build_alerting_queries(foundation: Foundation, alerting: Alerting) -> Alerti
         ),
         "suppressions": SuppressionQueries(catalog, stored.silences, stored.requested_windows, clock),
         "channels": ChannelQueries(catalog, stored.outbox_rows, stored.undelivered),
-        "downtimes": DowntimeReader(
-            catalog,
-            stored.incident_log,
-            stored.changes,
-            stored.requested_windows,
-            clock,
-            foundation.settings.alerting.age,
-        ),
+        "downtimes": downtimes,
+        "objectives": build_objective_reader(catalog, foundation.runs, stored, downtimes, clock, *ages),
     }

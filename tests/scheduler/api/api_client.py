@@ -33,6 +33,7 @@ from scheduler.queries.audit import AuditQueries
 from scheduler.queries.changes import ChangeQueries
 from scheduler.queries.heartbeats import HeartbeatQueries
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
+from scheduler.queries.objectives.building import build_objective_reader
 from scheduler.queries.statistics.reader import StatsReader
 from scheduler.queries.stored_jobs import StoredJobQueries
 from scheduler.queries.uptime import UptimeReader
@@ -79,6 +80,9 @@ class ApiClient:
             job_watch, self.noted, self.shop.store, Telemetry([]), clock, places=self.shop.worker.place_usage
         )
         stored = self.shop.repositories
+        downtimes = DowntimeReader(
+            catalog, stored.incident_log, self.shop.changes, stored.requested_windows, clock, 400 * 86400.0
+        )
         self.services = Services(
             catalog=catalog,
             audit=self.shop.audit,
@@ -94,9 +98,8 @@ class ApiClient:
             definitions=ProgramDefinitionReviewer(self.shop.secrets, Guard(TargetRules()), Bindings()),
             heartbeats=HeartbeatQueries(catalog, self.shop.heartbeats, self.shop.beats, self.shop.pauses, clock),
             uptimes=UptimeReader(catalog, runs, clock, 400 * 86400.0, 30 * 86400.0),
-            downtimes=DowntimeReader(
-                catalog, stored.incident_log, self.shop.changes, stored.requested_windows, clock, 400 * 86400.0
-            ),
+            downtimes=downtimes,
+            objectives=build_objective_reader(catalog, runs, stored, downtimes, clock, 400 * 86400.0, 30 * 86400.0),
             stats=StatsReader(catalog, runs, clock, 400 * 86400.0, 30 * 86400.0),
             circuits=self.shop.circuits,
             idempotency=Repositories(self.shop.store).idempotency,

@@ -45,6 +45,8 @@ from scheduler.api.models.runs import RunList, RunModel
 from scheduler.api.models.secrets import SecretList, SecretModel
 from scheduler.api.models.states.changes import ChangeListModel
 from scheduler.api.models.statistics.downtime import DowntimeModel
+from scheduler.api.models.statistics.objectives import ObjectiveList, ObjectiveModel
+from scheduler.api.models.statistics.statements import ObjectiveStatementModel
 from scheduler.api.models.statistics.stats import JobStatsModel, SelectionStatsModel
 from scheduler.api.models.statistics.uptime import UptimeModel
 from scheduler.api.models.watchdog import WatchdogModel
@@ -78,6 +80,9 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("get", "/api/stats"): SelectionStatsModel,
     ("get", "/api/jobs/{name}/stats"): JobStatsModel,
     ("get", "/api/jobs/{name}/downtime"): DowntimeModel,
+    ("get", "/api/objectives"): ObjectiveList,
+    ("get", "/api/objectives/{name}"): ObjectiveModel,
+    ("get", "/api/objectives/{name}/statement"): ObjectiveStatementModel,
     ("get", "/api/audit/head"): AuditHeadModel,
     ("get", "/api/alerts"): AlertListModel,
     ("get", "/api/channels"): ChannelListModel,

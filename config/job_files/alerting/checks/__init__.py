@@ -18,6 +18,11 @@ from config.job_files.alerting.checks.channels import (
 from config.job_files.alerting.checks.gaps import find_gaps
 from config.job_files.alerting.checks.groups import find_group_problems, find_job_with_name_of_group
 from config.job_files.alerting.checks.names import find_repeated_windows, find_unknown_rotas
+from config.job_files.alerting.checks.objectives import (
+    find_idle_objectives,
+    find_job_with_name_of_objective,
+    find_objective_problems,
+)
 from config.job_files.alerting.checks.parents import find_parent_circles, find_unknown_parents
 from config.job_files.alerting.checks.places import RulePlace, list_rule_places, rules_of_job
 from config.job_files.alerting.checks.selectors import find_idle_selectors
@@ -38,6 +43,7 @@ _RULE_CHECKS: tuple[Callable[[RulePlace, AlertingContext], Iterator[Problem]], .
 _JOB_CHECKS: tuple[Callable[[LocatedJob, AlertingContext], Iterator[Problem]], ...] = (
     find_parent_circles,
     find_job_with_name_of_group,
+    find_job_with_name_of_objective,
 )
 _CHECKS: tuple[Callable[[AlertingContext], Iterator[Problem]], ...] = (
     find_group_problems,
@@ -46,8 +52,13 @@ _CHECKS: tuple[Callable[[AlertingContext], Iterator[Problem]], ...] = (
     find_unknown_rotas,
     find_unknown_selected_severities,
     find_repeated_windows,
+    find_objective_problems,
 )
-_WARNINGS: tuple[Callable[[AlertingContext], Iterator[Problem]], ...] = (find_idle_selectors, find_gaps)
+_WARNINGS: tuple[Callable[[AlertingContext], Iterator[Problem]], ...] = (
+    find_idle_selectors,
+    find_gaps,
+    find_idle_objectives,
+)
 
 
 def find_alerting_problems(context: AlertingContext) -> tuple[Problem, ...]:

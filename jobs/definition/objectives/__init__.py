@@ -1,0 +1,1 @@
+"""Objectives as job files define them: `slo` of a job, and the section `objectives`. Pure."""

@@ -1,0 +1,1 @@
+"""`slo`: objectives, their error budgets and statements."""
