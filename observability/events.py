@@ -7,7 +7,6 @@ Made by telemetry, written by logs, sent by the exporters. A log event is logged
 from __future__ import annotations
 
 import logging
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,24 +25,12 @@ from observability.event_fields import (
     run_fields,
     ticket_fields,
 )
+from observability.log_event import LogEvent
 from observability.measured_values import Measurements
+from observability.program_event import ProgramEvent
 from observability.sampling import RunReport
 
 ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None]
-
-
-class LogEvent(ABC):
-    """A log line with a name and fields; its `str` is the message."""
-
-    __slots__ = ()
-    name: str
-    level: int
-
-    @abstractmethod
-    def fields(self) -> Fields: ...
-
-    @abstractmethod
-    def __str__(self) -> str: ...
 
 
 @fast_frozen(frozen=True, slots=True)
@@ -224,5 +211,5 @@ class RunRequested:
     at: datetime
 
 
-TelemetryEvent = RunReport | RunRequested | AttemptRetried | DeadLettered | LogLine | Measurements
+TelemetryEvent = RunReport | RunRequested | AttemptRetried | DeadLettered | LogLine | ProgramEvent | Measurements
 """The events for exporters."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from observability.event_fields import Fields
-from observability.events import LogEvent
+from observability.log_event import LogEvent
 
 if TYPE_CHECKING:
     from jobs.redaction import Redactor

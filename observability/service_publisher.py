@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from observability import names
-from observability.events import LogEvent, LogLine, ServiceEvent, TelemetryEvent
+from observability.events import LogLine, ServiceEvent, TelemetryEvent
+from observability.log_event import LogEvent
+from observability.program_event import ProgramEvent
 
 _service_log = logging.getLogger("scheduler.service")
 
@@ -70,6 +73,11 @@ class ServicePublisher(ABC):
         self._offer(
             LogLine(datetime.now(UTC), event.level, _service_log.name, event.sentence, event.name, event.fields())
         )
+
+    def _publish_program_event(self, event: ProgramEvent) -> None:
+        complete = replace(event, values=self._service_values(dict(event.values)))
+        self._log_event(complete, _service_log)
+        self._offer(complete)
 
     def _service_values(self, values: dict[str, object]) -> dict[str, object]:
         return {**values, names.ENVIRONMENT: self._environment, names.VERSION: self._version}

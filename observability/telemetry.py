@@ -29,15 +29,16 @@ from observability.events import (
     JobPerformance,
     JobRetry,
     JobStarted,
-    LogEvent,
     RunRequested,
     TelemetryEvent,
 )
 from observability.exporters.port import Exporter, ExporterHealth
 from observability.invocations import current_invocation
+from observability.log_event import LogEvent
 from observability.logs.warning_forwarder import _WarningForwarder
 from observability.measured_values import Measurement, Measurements
 from observability.meter import Meter
+from observability.program_events import ProgramEvents
 from observability.program_metrics import ProgramMetrics
 from observability.redaction import RedactionFilter
 from observability.sampling import RunReport, Sampler
@@ -76,6 +77,8 @@ class Telemetry(ServicePublisher):
         self._meter = Meter(self._offer, self._read_drops)
         self.metrics = ProgramMetrics(self._meter, by_circuit=reporting.metrics in ("job", "all"))
         """Receives what the parts of the program measure about themselves."""
+        self.events = ProgramEvents(self._publish_program_event, version)
+        """Receives changes of incidents, jobs and the program that people look for."""
         self._forwarder = _WarningForwarder(self._offer)
         if redactor is not None:
             self._forwarder.addFilter(RedactionFilter(redactor))

@@ -14,7 +14,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from observability import names
 from observability.event_fields import Fields
-from observability.events import LogEvent
+from observability.log_event import LogEvent
 from observability.logs.request_ids import request_id_of
 from observability.redaction import redact_fields
 

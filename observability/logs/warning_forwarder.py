@@ -9,11 +9,8 @@ from typing import TYPE_CHECKING
 
 from jobs.request_id import current_request_id
 from observability import names
-from observability.events import (
-    LogEvent,
-    LogLine,
-    TelemetryEvent,
-)
+from observability.events import LogLine, TelemetryEvent
+from observability.log_event import LogEvent
 from observability.logs.own_handler import OwnHandler
 
 if TYPE_CHECKING:

@@ -43,6 +43,21 @@ WATCHDOG: Final = _event(
     "A part of the scheduler is unhealthy (WARNING), or is healthy again (INFO). Logged once for each change.",
 )
 
+# Events of the program: custom events of Application Insights, and events of Datadog.
+INCIDENT_OPENED: Final = _event("INCIDENT_OPENED", "WARNING", "An incident was opened, before anyone is notified.")
+INCIDENT_REOPENED: Final = _event("INCIDENT_REOPENED", "WARNING", "A resolved incident was opened again.")
+INCIDENT_ACKNOWLEDGED: Final = _event("INCIDENT_ACKNOWLEDGED", "INFO", "A person works on the incident.")
+INCIDENT_RESOLVED: Final = _event("INCIDENT_RESOLVED", "INFO", "All its alerts have ended, or a person ended it.")
+NOTIFICATION_UNDELIVERED: Final = _event(
+    "NOTIFICATION_UNDELIVERED", "ERROR", "Notifications were given up: no channel accepted them."
+)
+JOB_SET_CHANGED: Final = _event(
+    "JOB_SET_CHANGED", "INFO", "Other jobs are in force: files or stored jobs were changed. Once for all processes."
+)
+DEPLOYMENT: Final = _event(
+    "DEPLOYMENT", "INFO", "A version of the program runs for the first time on this store. Once for all processes."
+)
+
 LOG_EVENTS: Final = tuple(_events)
 
 # --- Others -----------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from typing import Final
 
 from observability.names.catalogue import FieldName, Name
 
+_ON_SERVICE_EVENTS = "SERVICE_, WATCHDOG, AUDIT_HEAD, events of the program"
 _line_fields: list[Name] = []
 _fields: list[FieldName] = []
 
@@ -82,15 +83,31 @@ INVOCATION_ID: Final = _field(
     "InvocationId", "event, span of a run", "The invocation of the Functions host that executed the run."
 )
 ENVIRONMENT: Final = _field(
-    "Environment", "SERVICE_, WATCHDOG, AUDIT_HEAD", "The environment's name: dev, test, prod, ..."
+    "Environment",
+    _ON_SERVICE_EVENTS,
+    "The environment's name: dev, test, prod, ...",
 )
-VERSION: Final = _field("Version", "SERVICE_, WATCHDOG, AUDIT_HEAD", "The program's version.")
-JOBS: Final = _field("Jobs", "SERVICE_STARTED", "Number of active jobs.")
+VERSION: Final = _field("Version", _ON_SERVICE_EVENTS, "The program's version.")
+JOBS: Final = _field("Jobs", "SERVICE_STARTED, JOB_SET_CHANGED", "Number of active jobs.")
 HOST: Final = _field("Host", "SERVICE_", "Which host runs the program: embedded or functions.")
 AUDIT_SEQUENCE: Final = _field("AuditSequence", "AUDIT_HEAD", "The number of the last entry of the audit trail.")
 AUDIT_HASH: Final = _field("AuditHash", "AUDIT_HEAD", "Its SHA-256.")
 AUDIT_ENTRIES: Final = _field("AuditEntries", "AUDIT_HEAD", "Number of stored entries of the audit trail.")
 PART: Final = _field("Part", "WATCHDOG", "The part of health: jobs, queue or secrets.")
+INCIDENT: Final = _field("Incident", "INCIDENT_", "The incident's id.")
+SEVERITY: Final = _field("Severity", "INCIDENT_", "The highest severity of its alerts.")
+SUBJECT: Final = _field("Subject", "INCIDENT_", "The job or group whose alert explains the others.")
+CAUSE: Final = _field("Cause", "INCIDENT_", "What its alerts share, such as a host; omitted for a single one.")
+ALERTS: Final = _field("Alerts", "INCIDENT_", "Number of its alerts.")
+ACTOR: Final = _field("Actor", "INCIDENT_", "Who caused the change; omitted if the program did.")
+CHANNEL: Final = _field("Channel", "NOTIFICATION_UNDELIVERED", "The channel that failed last.")
+NOTIFICATIONS: Final = _field("Notifications", "NOTIFICATION_UNDELIVERED", "Number of notifications given up.")
+JOB_SET: Final = _field("JobSet", "JOB_SET_CHANGED", "The digest of the jobs in force.")
+STORED_JOBS_VERSION: Final = _field("StoredJobsVersion", "JOB_SET_CHANGED", "The version of the stored jobs.")
+ADDED: Final = _field("Added", "JOB_SET_CHANGED", "Number of new jobs; omitted if they changed while no process ran.")
+CHANGED: Final = _field("Changed", "JOB_SET_CHANGED", "Number of changed jobs, as above.")
+REMOVED: Final = _field("Removed", "JOB_SET_CHANGED", "Number of removed jobs, as above.")
+PREVIOUS_VERSION: Final = _field("PreviousVersion", "DEPLOYMENT", "The version before; omitted for the first one.")
 DNS_TIME: Final = _field("DnsTime", "span of an attempt", "Name resolution of an attempt.", "ms")
 CONNECT_TIME: Final = _field("ConnectTime", "span of an attempt", "TCP connection of an attempt.", "ms")
 TLS_TIME: Final = _field("TlsTime", "span of an attempt", "TLS handshake of an attempt.", "ms")

@@ -26,6 +26,7 @@ TAG_GATE: Final = _tag(
 TAG_EXPORTER: Final = _tag("exporter", "The exporter, as in `GET /api/status`.")
 TAG_SEVERITY: Final = _tag("severity", "The severity of an incident.")
 TAG_CHANNEL_KIND: Final = _tag("channel_kind", "The kind of a notification channel: email, slack, ...")
+TAG_EVENT: Final = _tag("event", "The name of an event of the program (Datadog).")
 TAG_ENV: Final = _tag("env", "The environment (Datadog).")
 TAG_SERVICE: Final = _tag("service", "The service's name (Datadog).")
 TAG_VERSION: Final = _tag(

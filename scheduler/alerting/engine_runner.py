@@ -68,6 +68,8 @@ class EngineRunner:
         self._idle_until = 0.0
         self._retry_at = 0.0
         self._failures = 0
+        self.on_written: Callable[[Iterable[IncidentStep]], None] = lambda steps: None
+        """Called with the steps that this process has stored, those of operations included."""
         self.due_at: datetime | None = None
         """When a pass is due even if nothing happens before."""
         self.open_by_severity: Mapping[str, int] | None = None
@@ -94,10 +96,10 @@ class EngineRunner:
         async with self._lock:
             return await self._run()
 
-    def report_written(self, steps: Iterable[IncidentStep]) -> None:
+    def report_written(self, steps: Sequence[IncidentStep]) -> None:
         """Take notice of what an operation of this process has written."""
         self.request_pass()
-        self._report_notifications(steps)
+        self._report_written(steps)
 
     async def aclose(self) -> None:
         """Wait for a running pass. Later ticks do nothing."""
@@ -148,9 +150,10 @@ class EngineRunner:
     def _succeed(self, result: PassResult) -> None:
         self.due_at, self.error, self._failures = result.due_at, "", 0
         self._idle_until = self._clock.monotonic() + IDLE_INTERVAL
-        self._report_notifications(result.steps)
+        self._report_written(result.steps)
 
-    def _report_notifications(self, steps: Iterable[IncidentStep]) -> None:
+    def _report_written(self, steps: Sequence[IncidentStep]) -> None:
+        self.on_written(steps)
         channels = {each.channel for step in steps for each in step.notifications}
         if channels:
             self._on_notifications(channels)

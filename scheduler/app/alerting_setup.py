@@ -39,7 +39,7 @@ from scheduler.alerting.message_source import DefinitionMessageSource
 from scheduler.alerting.rotas import RotaReader
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.alerting.window_pauses import WindowPauses
-from scheduler.app.alerting.delivery_metrics import DeliveryMetrics
+from scheduler.app.alerting.delivery_telemetry import DeliveryTelemetry
 from scheduler.app.check_setup import CheckSetup
 from scheduler.app.foundation import Foundation
 from scheduler.secrets.monitor import SecretMonitor
@@ -79,6 +79,7 @@ def build_alerting(
     stored = foundation.repositories
     runner = EngineRunner(stored.engine_rows, facts, foundation.clock, on_notifications=notified.add)
     evaluator.on_change = runner.request_pass
+    runner.on_written = foundation.telemetry.events.incidents_changed
     evaluator.on_evaluated = foundation.telemetry.metrics.alerts_evaluated
     tools = _build_delivery_tools(foundation, resources)
     tester = ChannelTestSender(tools.channels, _build_message_source(foundation), tools.store, foundation.clock)
@@ -190,5 +191,5 @@ def _build_delivery_tools(foundation: Foundation, resources: GuardedChannelResou
         foundation.owner,
         policy,
         is_only_worker=foundation.profile.is_only_worker,
-        listener=DeliveryMetrics(foundation.telemetry.metrics, catalog),
+        listener=DeliveryTelemetry(foundation.telemetry, catalog),
     )

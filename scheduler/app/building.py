@@ -24,7 +24,7 @@ from scheduler.app.foundation import Foundation, open_foundation
 from scheduler.app.health_probes import heartbeats_probe, secrets_probe
 from scheduler.app.profile import HostProfile
 from scheduler.app.program import Program
-from scheduler.app.watch_setup import build_self_watch, build_watchdog
+from scheduler.app.watch_setup import build_change_announcer, build_self_watch, build_watchdog
 from scheduler.app.worker_setup import build_test_runner, build_worker
 from scheduler.audit.upkeep import AuditUpkeep
 from scheduler.changes.upkeep import StateUpkeep
@@ -138,6 +138,7 @@ def _assemble_program(foundation: Foundation, parts: _Parts) -> Program:
         changes=stored.changes,
         change_queries=ChangeQueries(catalog, stored.changes),
         state_upkeep=_build_state_upkeep(foundation),
+        change_announcer=build_change_announcer(foundation),
         operations=parts.operations,
         queries=JobAndRunQueries(catalog, runs, pauses, stored.dead_letters, clock, foundation.states.states_of),
         health=foundation.health,

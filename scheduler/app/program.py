@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from scheduler.audit.upkeep import AuditUpkeep
     from scheduler.authentication.authentication import Authentication
     from scheduler.catalog.catalog import Catalog
+    from scheduler.changes.announcing import ChangeAnnouncer
     from scheduler.changes.upkeep import StateUpkeep
     from scheduler.dispatch.port import Dispatch
     from scheduler.health.report import Health
@@ -73,6 +74,7 @@ class Program:
     changes: StateChanges
     change_queries: ChangeQueries
     state_upkeep: StateUpkeep
+    change_announcer: ChangeAnnouncer
     operations: Operations
     queries: JobAndRunQueries
     health: Health

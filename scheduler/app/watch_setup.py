@@ -5,7 +5,10 @@ from __future__ import annotations
 from scheduler.alerting.alerting import Alerting
 from scheduler.app.check_setup import CheckSetup
 from scheduler.app.foundation import Foundation
+from scheduler.changes.announcing import ChangeAnnouncer
 from scheduler.dispatch.port import QueueDepthReader
+from scheduler.stores.announcements import Announcements
+from scheduler.version import VERSION
 from scheduler.watchdog import JobWatch, Watchdog
 from scheduler.watchdog.program_gauges import ProgramGauges
 from scheduler.watchdog.self_watch import SELF_WATCH_PART, SelfWatch
@@ -38,6 +41,15 @@ def _build_program_gauges(foundation: Foundation, worker: Worker, alerting: Aler
         foundation.runs,
         foundation.catalog,
         foundation.clock,
+    )
+
+
+def build_change_announcer(foundation: Foundation) -> ChangeAnnouncer:
+    return ChangeAnnouncer(
+        Announcements(foundation.store),
+        foundation.stored_jobs.composer,
+        foundation.telemetry.events,
+        foundation.settings.version or VERSION,
     )
 
 

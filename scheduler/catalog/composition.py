@@ -91,6 +91,7 @@ class JobComposer:
         self._definer = definer
         self._lock = asyncio.Lock()
         self.sources = JobSources(files, FileJobIndex(files))
+        self.latest_change = SetChange(catalog.snapshot)
         self.prepare: Callable[[Iterable[Target]], None] = lambda targets: None
         """Loads what the checks of these targets need, in a thread, before they are in force."""
         self.check_jobs: Callable[[Iterable[JobDefinition]], None] = lambda jobs: None
@@ -155,6 +156,7 @@ class JobComposer:
         release_later([*self.sources.stored.values(), *before], _RELEASE_DELAY)
         self.sources = sources
         self._catalog.replace(snapshot)
+        self.latest_change = change
         for listener in self.listeners:
             listener(before)
         return change

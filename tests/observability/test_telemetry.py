@@ -15,7 +15,8 @@ from jobs.runs import Outcome
 from jobs.runs.events import AttemptRetried, RunListener
 from observability import names
 from observability.building import build_telemetry
-from observability.events import DeadLettered, LogEvent, LogLine, RunRequested
+from observability.events import DeadLettered, LogLine, RunRequested
+from observability.log_event import LogEvent
 from observability.measured_values import Measurement, Measurements
 from observability.sampling import RunReport
 from observability.telemetry import Telemetry

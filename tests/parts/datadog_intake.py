@@ -1,9 +1,9 @@
-"""Datadog's intake on loopback: v2 series, v2 logs, v1 check runs, v1 distribution points.
+"""Datadog's intake on loopback: v2 series, v2 logs, v1 check runs, v1 distribution points, v1 events.
 
     async with DatadogIntake() as datadog:              # (api_key="...", now=clock) for another key or virtual time
         configuration.host = datadog.url                # covers every endpoint of datadog_api_client
         configuration.api_key["apiKeyAuth"] = datadog.api_key
-        datadog.series, datadog.logs, datadog.checks, datadog.distributions     # entries as dicts, in order
+        datadog.series, datadog.logs, datadog.checks, datadog.distributions, datadog.events  # entries in order
         datadog.refused                                 # why payloads were refused
 
 It refuses what Datadog refuses: a wrong key 403, too large 413, wrong fields, points out of the window and unknown
@@ -42,12 +42,14 @@ class DatadogIntake(Service):
         self.logs: list[Entry] = []
         self.checks: list[Entry] = []
         self.distributions: list[Entry] = []
+        self.events: list[Entry] = []
         self.refused: list[str] = []
         self._now = now
         self._intakes: Mapping[str, tuple[list[Entry], Callable[[Any], Iterable[str]], Answer]] = {
             "/api/v2/series": (self.series, self._series_problems, Answer.of_json({"errors": []}, 202)),
             "/api/v2/logs": (self.logs, self._log_problems, Answer.of_json({}, 202)),
             "/api/v1/check_run": (self.checks, self._check_problems, Answer.of_json({"status": "ok"}, 202)),
+            "/api/v1/events": (self.events, self._event_problems, Answer.of_json({"status": "ok"}, 202)),
             "/api/v1/distribution_points": (
                 self.distributions,
                 self._distribution_problems,
@@ -112,6 +114,17 @@ class DatadogIntake(Service):
                 yield "a log needs a message"
             if len(json.dumps(entry)) > 1_000_000:
                 yield "a log is larger than 1 MB"
+
+    def _event_problems(self, entries: list[Entry]) -> Iterator[str]:
+        for entry in entries:
+            if not entry.get("title") or not isinstance(entry.get("text"), str):
+                yield "an event needs a title and a text"
+            if len(entry.get("text", "")) > 4000 or len(entry.get("aggregation_key", "")) > 100:
+                yield "a text has at most 4000 characters, an aggregation key 100"
+            if entry.get("alert_type", "info") not in ("error", "warning", "info", "success"):
+                yield f"unknown alert type {entry['alert_type']!r}"
+            yield from _tag_problems("event", entry.get("tags", []))
+            yield from self._age_problem("event", entry.get("date_happened", self._now()), 18 * HOUR)
 
     def _check_problems(self, entries: list[Entry]) -> Iterator[str]:
         for entry in entries:

@@ -30,6 +30,7 @@ from observability.exporters.application_insights.spans import INSTRUMENTATION_S
 from observability.exporters.background import DeliveryCounts, ShutdownSignal
 from observability.exporters.measurements import count_run, find_tag_values, is_split_by_job, measure_run
 from observability.measured_values import Measurement, Measurements
+from observability.program_event import ProgramEvent
 from observability.redaction import redact_fields
 from observability.sampling import RunReport
 
@@ -156,6 +157,9 @@ class ApplicationInsightsDelivery:
             case DeadLettered():
                 self._emit_record(rows.make_dead_letter_event(event, self._redactor), str(event), time.time_ns())
                 self._counts[names.DEAD_LETTERS].add(1, {names.TAG_JOB: event.ticket.job})
+            case ProgramEvent():
+                record = rows.make_program_event(event, self._redactor)
+                self._emit_record(record, str(record[names.MESSAGE]), rows.to_nanoseconds(event.at))
             case RunRequested():
                 self._spans.emit_request(event)
                 self._pending += 1

@@ -16,6 +16,7 @@ from jobs.runs import Attempt, Run
 from observability import names
 from observability.event_fields import Fields, failure_fields
 from observability.events import DeadLettered, JobPerformance, LogLine
+from observability.program_event import ProgramEvent
 from observability.redaction import redact_fields
 
 if TYPE_CHECKING:
@@ -47,6 +48,12 @@ def make_dead_letter_event(event: DeadLettered, redactor: Redactor) -> Attribute
     """The custom event of a run that is given up."""
     fields = redact_fields(event.fields(), redactor)
     return {_CUSTOM_EVENT: names.DEAD_LETTER_EVENT.name, **to_attributes(fields)}
+
+
+def make_program_event(event: ProgramEvent, redactor: Redactor) -> Attributes:
+    """The custom event of a change of incidents, jobs or the program."""
+    fields = redact_fields({names.MESSAGE: str(event), **event.fields()}, redactor)
+    return {_CUSTOM_EVENT: event.name, **to_attributes(fields)}
 
 
 def make_availability_row(run: Run, fields: Fields, location: str) -> Attributes | None:

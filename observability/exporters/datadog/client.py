@@ -41,6 +41,7 @@ class DatadogIntake:
 
     def __init__(self, api_key: str, site: str, url: str | None) -> None:
         from datadog_api_client import ApiClient, Configuration
+        from datadog_api_client.v1.api.events_api import EventsApi
         from datadog_api_client.v1.api.metrics_api import MetricsApi as MetricsApiV1
         from datadog_api_client.v1.api.service_checks_api import ServiceChecksApi
         from datadog_api_client.v1.model.distribution_points_content_encoding import DistributionPointsContentEncoding
@@ -56,6 +57,7 @@ class DatadogIntake:
             "distributions": MetricsApiV1,
             "checks": ServiceChecksApi,
             "logs": LogsApi,
+            "events": EventsApi,
         }
         self._configuration = make["configuration"](
             api_key={"apiKeyAuth": api_key},
@@ -68,7 +70,7 @@ class DatadogIntake:
             self._configuration.server_variables["site"] = site
         self._client = client = ApiClient(self._configuration)
         series, distributions = make["series"](client), make["distributions"](client)
-        checks, logs = make["checks"](client), make["logs"](client)
+        checks, logs, events = make["checks"](client), make["logs"](client), make["events"](client)
         self._calls: Mapping[IntakeKind, Callable[[list[IntakeEntry]], object]] = {
             "series": lambda entries: series.submit_metrics(
                 {"series": entries}, content_encoding=MetricContentEncoding.GZIP
@@ -78,6 +80,7 @@ class DatadogIntake:
             ),
             "checks": checks.submit_service_check,
             "logs": lambda entries: logs.submit_log(entries, content_encoding=ContentEncoding.GZIP),
+            "events": lambda entries: events.create_event(entries[0]),  # it takes one a call
         }
 
     def submit(self, payload: IntakePayload, timeout: float) -> IntakeRejection | None:

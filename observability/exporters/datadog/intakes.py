@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 IntakeEntry = dict[str, Any]
 
 
-IntakeKind = Literal["series", "distributions", "checks", "logs"]
+IntakeKind = Literal["series", "distributions", "checks", "logs", "events"]
 
 
 _MINUTE, _HOUR = 60.0, 3600.0
@@ -28,6 +28,7 @@ RETRY_WINDOW: Mapping[IntakeKind, float] = {
     "distributions": _HOUR,
     "checks": 10 * _MINUTE,
     "logs": 18 * _HOUR,
+    "events": 18 * _HOUR,
 }
 """Seconds after which the intake rejects it: a later retry is useless."""
 

@@ -16,17 +16,11 @@ from jobs.runs import Attempt, Run
 from jobs.runs.events import AttemptRetried
 from observability import names
 from observability.event_fields import Fields
-from observability.events import (
-    DeadLettered,
-    JobFailed,
-    JobPerformance,
-    JobRetry,
-    LogEvent,
-    LogLine,
-    TelemetryEvent,
-)
+from observability.events import DeadLettered, JobFailed, JobPerformance, JobRetry, LogLine, TelemetryEvent
 from observability.exporters.datadog.intakes import DatadogSource, IntakeEntry, IntakeKind, IntakePayload
 from observability.exporters.datadog.metrics import format_tag, make_distributions, make_job_tags, make_series
+from observability.log_event import LogEvent
+from observability.program_event import ProgramEvent
 from observability.redaction import redact_fields, shorten_middle
 from observability.sampling import RunReport
 
@@ -38,6 +32,7 @@ _MAX_ENTRIES = 1000
 # The intakes allow 5 MB (series: 500 kB once compressed, to less than a tenth).
 _MAX_PAYLOAD_BYTES = 4_000_000
 _MAX_CHECK_MESSAGE_LENGTH = 500
+_MAX_TITLE_LENGTH, _MAX_TEXT_LENGTH, _MAX_KEY_LENGTH = 500, 4000, 100
 
 _OK, _WARNING, _CRITICAL = 0, 1, 2
 
@@ -53,6 +48,7 @@ def build_payloads(
         *_split_payloads(
             "checks", _make_service_checks([report.run for report in reports if report.check], source, at, redactor), at
         ),
+        *_make_event_payloads(events, source, at, redactor),
         *_split_payloads("logs", (_make_log_entry(line, source, redactor) for line in _find_lines(events, at)), at),
     ]
 
@@ -94,6 +90,28 @@ def _make_service_checks(
             "timestamp": at,
             "message": shorten_middle(redactor.redact(run.message), _MAX_CHECK_MESSAGE_LENGTH),
         }
+
+
+# --- Events -----------------------------------------------------------------------------------------------------------
+
+
+def _make_event_payloads(
+    events: Iterable[TelemetryEvent], source: DatadogSource, at: float, redactor: Redactor
+) -> Iterator[IntakePayload]:
+    """One payload an event, because the intake accepts one a request."""
+    for event in events:
+        if isinstance(event, ProgramEvent):
+            tags = [format_tag(name, value) for name, value in event.tags.items()]
+            entry: IntakeEntry = {
+                "title": shorten_middle(redactor.redact(event.title), _MAX_TITLE_LENGTH),
+                "text": shorten_middle(redactor.redact(event.text), _MAX_TEXT_LENGTH),
+                "alert_type": event.status,
+                "aggregation_key": event.key[-_MAX_KEY_LENGTH:],
+                "date_happened": int(event.at.timestamp()),
+                "priority": "normal",
+                "tags": [*source.tags, format_tag(names.TAG_EVENT, event.name), *tags],
+            }
+            yield IntakePayload("events", [entry], at)
 
 
 # --- Logs -------------------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ RETENTION_INTERVAL = 30.0
 AUDIT_INTERVAL = 60.0
 """Seconds between two ticks of scheduler.audit.upkeep."""
 STATE_INTERVAL = 10.0
-"""Seconds between two ticks of scheduler.changes.upkeep."""
+"""Seconds between two ticks of scheduler.changes.upkeep and scheduler.changes.announcing."""
 ACTIVATION_RETRY_DELAY = 0.5
 """Seconds until the activation time of changed schedules is saved again after a failure."""
 
@@ -88,6 +88,7 @@ async def keep_audit_trail(program: Program) -> None:
 async def record_states(program: Program) -> None:
     while True:
         await program.state_upkeep.tick()
+        await program.change_announcer.tick()
         await program.clock.sleep(STATE_INTERVAL)
 
 

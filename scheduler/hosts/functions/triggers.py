@@ -60,6 +60,7 @@ class FunctionsHost:
             await program.stored_jobs.sweeper.sweep(program.clock.now(), program.settings.deleted_jobs.age)
             await program.audit_upkeep.tick()
             await program.state_upkeep.tick()
+            await program.change_announcer.tick()
         except DispatchError:
             # Nothing else reports an unavailable queue before two ticks are missed. (The store reports its failures,
             # and

@@ -18,6 +18,7 @@ from observability.exporters.background import BackgroundExporter, DeliveryCount
 from observability.exporters.datadog.client import IntakeRejection
 from observability.exporters.datadog.delivery import IntakeQueue, build_datadog_exporter
 from observability.exporters.datadog.intakes import RETRY_WINDOW, IntakePayload
+from observability.telemetry import Telemetry
 from tests.observability import runs
 from tests.observability.fakes import until
 from tests.parts.bad_servers import black_hole
@@ -76,6 +77,20 @@ async def test_two_hundred_runs_arrive_as_counts_lines_and_checks(intake: Datado
     assert last == {f"job:job-{number}": 2 for number in range(10)}
     assert intake.refused == []
     assert (exporter.health().state, exporter.health().dropped) == ("on", 0)
+
+
+async def test_each_event_of_the_program_arrives_once(intake: DatadogIntake) -> None:
+    exporter = exporter_for(intake)
+    telemetry = Telemetry([exporter], version="1.2.3")
+    telemetry.start()
+    telemetry.events.deployed("1.2.2")
+    telemetry.events.job_set_changed("ab12", 0, 3, (1, 0, 0))
+    await telemetry.aclose(10)
+    assert [(each["aggregation_key"], each["alert_type"]) for each in intake.events] == [
+        ("deployment", "info"),
+        ("job set", "info"),
+    ]
+    assert intake.refused == []
 
 
 async def test_no_secret_reaches_the_intake(intake: DatadogIntake) -> None:

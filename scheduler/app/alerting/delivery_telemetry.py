@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jobs.notifications.outbox import UndeliveredNotification
-from observability.program_metrics import ProgramMetrics
+from observability.telemetry import Telemetry
 from scheduler.catalog.catalog import Catalog
 from scheduler.watchdog.program_gauges import UNDEFINED_CHANNEL_KIND
 
 
-class DeliveryMetrics:
+class DeliveryTelemetry:
     """Implements scheduler.alerting.delivery.port.DeliveryListener: by kinds, which are few, not by channels."""
 
-    def __init__(self, metrics: ProgramMetrics, catalog: Catalog) -> None:
-        self._metrics = metrics
+    def __init__(self, telemetry: Telemetry, catalog: Catalog) -> None:
+        self._metrics, self._events = telemetry.metrics, telemetry.events
         self._catalog = catalog
 
     def message_sent(self, channel: str) -> None:
@@ -27,7 +27,9 @@ class DeliveryMetrics:
 
     def notifications_given_up(self, channel: str, letters: Sequence[UndeliveredNotification]) -> None:
         """See DeliveryListener.notifications_given_up."""
-        self._metrics.notifications_given_up(self._kind_of(channel), len(letters))
+        kind, reason = self._kind_of(channel), letters[-1].error
+        self._metrics.notifications_given_up(kind, len(letters))
+        self._events.notifications_given_up(channel, kind, len(letters), reason)
 
     def _kind_of(self, channel: str) -> str:
         found = self._catalog.snapshot.alerting.channels.get(channel)
