@@ -34,7 +34,7 @@ from scheduler.api.routes import (
     watchdog,
 )
 from scheduler.api.routes.alerting import channels, explanations, incidents, silences, windows
-from scheduler.api.routes.states import changes
+from scheduler.api.routes.states import changes, health_entries
 from scheduler.api.routes.statistics import downtime, exports, objectives, stats, uptime
 from scheduler.api.selections import routes as selection_routes
 from scheduler.api.stored_jobs import routes as stored_job_routes
@@ -64,6 +64,7 @@ ROUTERS = (
     objectives.router,
     exports.router,
     changes.router,
+    health_entries.router,
     incidents.router,
     explanations.router,
     silences.router,

@@ -136,7 +136,7 @@ def _assemble_program(foundation: Foundation, parts: _Parts) -> Program:
         audit_queries=AuditQueries(catalog, stored.audit_log),
         audit_upkeep=_build_audit_upkeep(foundation),
         changes=stored.changes,
-        change_queries=ChangeQueries(catalog, stored.changes),
+        change_queries=ChangeQueries(catalog, stored.changes, stored.health_histories),
         state_upkeep=_build_state_upkeep(foundation),
         change_announcer=build_change_announcer(foundation),
         operations=parts.operations,

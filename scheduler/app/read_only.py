@@ -161,7 +161,8 @@ class ReadOnlyProgram:
     def change_queries(self) -> ChangeQueries:
         from scheduler.queries.changes import ChangeQueries
 
-        return ChangeQueries(self._catalog, self._repositories.changes)
+        stored = self._repositories
+        return ChangeQueries(self._catalog, stored.changes, stored.health_histories)
 
     @cached_property
     def uptimes(self) -> UptimeReader:

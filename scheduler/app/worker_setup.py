@@ -11,6 +11,7 @@ from jobs.runs.events import NullListener, RunListener
 from scheduler.app.check_setup import CheckSetup
 from scheduler.app.foundation import Foundation
 from scheduler.app.health_probes import circuits_probe
+from scheduler.changes.health_tracker import HealthTracker
 from scheduler.dependencies.port import FollowUp
 from scheduler.gates import Gates, RemoteRuns, SlotLeases, gates_in_order
 from scheduler.stores.slots.repository import Slots
@@ -51,6 +52,7 @@ def build_worker(
             follow_up=follow_up,
             states=foundation.states,
             alerts=alerts,
+            health=HealthTracker(foundation.repositories.health_histories, clock),
             options=foundation.profile.worker_options,
             on_submitted=foundation.activity.mark_submitted,
             on_started=foundation.activity.mark_started,

@@ -38,6 +38,7 @@ COMMANDS = {
     "schema": CommandEntry("schema", "schema", Needs.NOTHING),
     "history": CommandEntry("history", "history", Needs.STORE),
     "changes": CommandEntry("changes", "changes", Needs.STORE),
+    "health-entries": CommandEntry("health_entries", "health_entries", Needs.STORE),
     "heartbeat": CommandEntry("heartbeat", "heartbeat", Needs.USABLE),
     "uptime": CommandEntry("statistics.uptime", "uptime", Needs.STORE),
     "downtime": CommandEntry("statistics.downtime", "downtime", Needs.USABLE),

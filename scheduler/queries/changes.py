@@ -1,4 +1,6 @@
-"""Reads the changes of the states of jobs. Called by scheduler.api and scheduler.cli.
+"""Reads the changes of the states of jobs, and the states of the entries of their health documents.
+
+Called by scheduler.api and scheduler.cli.
 
 A principal that is limited to tags sees the changes of its jobs only. Other callers also see those of removed jobs,
 which have no tags and no kind of check any more.
@@ -11,12 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.formats.instants import format_iso_instant
+from jobs.runs.health_history import HealthHistory
 from jobs.runs.states import JobStatus, StateChange
 from scheduler.catalog.catalog import Catalog, UnknownJob
 from scheduler.catalog.hidden_jobs import hide_position
 from scheduler.identity.principal import Principal
 from scheduler.queries.selection import EVERY_JOB, JobSelection
 from scheduler.queries.time_range import ANY_TIME, TimeRange
+from scheduler.stores.changes.health_histories import HealthHistories
 from scheduler.stores.changes.repository import StateChanges
 
 MAX_CHANGES_SCANNED = 2000
@@ -50,9 +54,10 @@ class ChangeList:
 class ChangeQueries:
     """All methods raise StoreError."""
 
-    def __init__(self, catalog: Catalog, changes: StateChanges) -> None:
+    def __init__(self, catalog: Catalog, changes: StateChanges, health_histories: HealthHistories) -> None:
         self._catalog = catalog
         self._changes = changes
+        self._health_histories = health_histories
 
     async def list_changes(
         self, principal: Principal, criteria: ChangeFilter, *, limit: int, continuation: str | None = None
@@ -94,6 +99,18 @@ class ChangeQueries:
                 yield _export_fields(change)
             if (continuation := page.continuation) is None:
                 return
+
+    async def read_health_history(self, principal: Principal, job: str) -> HealthHistory | None:
+        """Return the states of the entries of a job's health documents; None without a document so far.
+
+        Raises UnknownJob: the job does not exist, or does not exist for the principal.
+        """
+        self._require_visible(principal, job)
+        stored = await self._health_histories.read(job)
+        if stored is None:
+            self._catalog.get_job(job)
+            return None
+        return stored.history
 
     def _require_visible(self, principal: Principal, job: str | None) -> None:
         if job is not None and principal.tags and not principal.sees(self._catalog.get_job(job).job.tags):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from scheduler.stores.alerting.undelivered import UndeliveredRows
     from scheduler.stores.audit.log import AuditLog
     from scheduler.stores.cancellations import Cancellations
+    from scheduler.stores.changes.health_histories import HealthHistories
     from scheduler.stores.changes.repository import StateChanges
     from scheduler.stores.circuits import StoredCircuits
     from scheduler.stores.cursors import Cursors
@@ -69,6 +70,12 @@ class Repositories:
         from scheduler.stores.changes.repository import StateChanges
 
         return StateChanges(self._store)
+
+    @cached_property
+    def health_histories(self) -> HealthHistories:
+        from scheduler.stores.changes.health_histories import HealthHistories
+
+        return HealthHistories(self._store)
 
     @cached_property
     def circuits(self) -> StoredCircuits:

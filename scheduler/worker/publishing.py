@@ -14,6 +14,7 @@ from typing import Protocol
 
 from jobs.runs import Run
 from jobs.runs.events import RunFinished, RunListener
+from scheduler.changes.health_tracker import HealthTracker
 from scheduler.changes.tracker import StateTracker
 from scheduler.dependencies.port import FollowUp
 from scheduler.dispatch.port import DispatchError
@@ -58,6 +59,7 @@ class RunPublisher:
         runs: Runs,
         states: StateTracker | None = None,
         alerts: RunJudge | None = None,
+        health: HealthTracker | None = None,
         *,
         acknowledges: bool,
     ) -> None:
@@ -66,6 +68,7 @@ class RunPublisher:
         self._runs = runs
         self._states = states
         self._alerts = alerts
+        self._health = health
         self._acknowledges = acknowledges
         self._published: list[Run] = []
         self._published_early: set[str] = set()
@@ -92,11 +95,7 @@ class RunPublisher:
             NotFollowedUp: the run stays unacknowledged.
         """
         self.publish_telemetry(run, letter)
-        if self._states is not None:
-            try:
-                await self._states.record_run(run)
-            except StoreError as error:
-                raise NotFollowedUp(f"could not record the state of the job of run {run.id}: {error}") from error
+        await self._record_state(run)
         await self._judge(run)
         if self.has_dependents(run.job):
             try:
@@ -108,6 +107,15 @@ class RunPublisher:
             if not self._published:
                 asyncio.get_running_loop().call_later(ACKNOWLEDGE_DELAY, self._start_acknowledging)
             self._published.append(run)
+
+    async def _record_state(self, run: Run) -> None:
+        try:
+            if self._states is not None:
+                await self._states.record_run(run)
+            if self._health is not None:
+                await self._health.record_run(run)
+        except StoreError as error:
+            raise NotFollowedUp(f"could not record the state of the job of run {run.id}: {error}") from error
 
     async def _judge(self, run: Run) -> None:
         if self._alerts is not None and self._alerts.is_affected(run):

@@ -10,6 +10,7 @@ from jobs.running.runner import Runner
 from jobs.runs import Ticket
 from jobs.runs.events import RunListener
 from scheduler.catalog.catalog import Catalog
+from scheduler.changes.health_tracker import HealthTracker
 from scheduler.changes.tracker import StateTracker
 from scheduler.dependencies.port import FollowUp, NoFollowUp
 from scheduler.gates import Gates
@@ -46,14 +47,14 @@ class WorkerDependencies:
         follow_up: FollowUp | None = None,
         states: StateTracker | None = None,
         alerts: RunJudge | None = None,
+        health: HealthTracker | None = None,
         options: WorkerOptions = EMBEDDED_OPTIONS,
         on_submitted: TicketCallback = lambda _: None,
         on_started: TicketCallback = lambda _: None,
     ) -> None:
-        """`owner` identifies the claims of this process. `concurrency`: number of runs in-flight at most.
-
-        `shares`: the parts of all places for one job and one host. `on_submitted` is called for each ticket that waits
-        from now on or from its instant, `on_started` once it does not wait for its turn any more.
+        """`owner` identifies the claims of this process. `concurrency`: number of runs in-flight at most. `shares`: the
+        parts of all places for one job and one host. `on_submitted` is called for each ticket that waits from now on or
+        from its instant, `on_started` once it does not wait for its turn any more.
         """
         self.catalog, self.runs, self.runner, self.clock = catalog, runs, runner, clock
         self.registry, self.gates, self.options = registry, gates, options
@@ -62,7 +63,7 @@ class WorkerDependencies:
         window = CLAIM_RETRY_WINDOW if options.retries_claims else timedelta()
         self.claimer = TicketClaimer(catalog, runs, self.leases, registry, clock, retry_window=window)
         after = follow_up or NoFollowUp()
-        self.publisher = RunPublisher(listener, after, runs, states, alerts, acknowledges=options.acknowledges)
+        self.publisher = RunPublisher(listener, after, runs, states, alerts, health, acknowledges=options.acknowledges)
         self.recorder = ResultRecorder(
             runs,
             dead_letters,

@@ -28,6 +28,7 @@ from scheduler.alerting.message_source import DefinitionMessageSource
 from scheduler.catalog.catalog import Catalog, CatalogJob
 from scheduler.catalog.composition import JobComposer
 from scheduler.catalog.head_claims import ClaimWatch
+from scheduler.changes.health_tracker import HealthTracker
 from scheduler.changes.tracker import StateTracker
 from scheduler.dependencies.port import FollowUp
 from scheduler.dependencies.trigger import DependencyTrigger
@@ -270,6 +271,7 @@ class WorkerHarness:
                 dead_letters=self.dead_letters,
                 follow_up=follow_up or dependents,
                 states=self.states,
+                health=HealthTracker(repositories.health_histories, self.clock),
                 options=ways,
                 on_submitted=submitted,
                 on_started=began,

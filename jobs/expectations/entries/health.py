@@ -55,7 +55,7 @@ class HealthDocumentEntry(ExpectationEntry):
             return None
         return Failure(
             HEALTH_KEY,
-            "no entry that is degraded or down",
+            "no failing entry",
             describe_verdict(document, verdict, answer.shorten),
             _severity(verdict, document, status),
         )

@@ -1,8 +1,9 @@
-"""The keys of changes in table CHANGES_TABLE. Used by scheduler.stores.changes.repository.
+"""The keys of changes in table CHANGES_TABLE. Used by the repositories of this package.
 
     s~{job}                  the current state: the latest change of the job
     j~{job}~{reverse}        a change, for the list of its job
     a~{reverse}@{job}        the same change, for the list of all jobs
+    h~{job}                  the states of the entries of its health documents
 
 `reverse` is the reverse instant of scheduler.stores.runs.keys with the reverse number of the change within its job, so
 ascending keys give the newest first. One partition: a change is one transaction on every store, and a page one request.
@@ -15,7 +16,7 @@ from scheduler.stores.runs.keys import PREFIX_END, reverse_ms
 
 CHANGES_TABLE = "changes"
 CHANGES_PARTITION = "all"
-STATE_PREFIX, JOB_PREFIX, ALL_PREFIX = "s~", "j~", "a~"
+STATE_PREFIX, JOB_PREFIX, ALL_PREFIX, HEALTH_PREFIX = "s~", "j~", "a~", "h~"
 
 _LAST_NUMBER = 99_999_999
 
@@ -27,6 +28,10 @@ def reverse_position(change: StateChange) -> str:
 
 def state_key(job: str) -> str:
     return f"{STATE_PREFIX}{job}"
+
+
+def health_key(job: str) -> str:
+    return f"{HEALTH_PREFIX}{job}"
 
 
 def job_key(change: StateChange) -> str:

@@ -21,6 +21,7 @@ from scheduler.stores.changes.keys import (
     STATE_PREFIX,
     all_key,
     end_of,
+    health_key,
     job_key,
     job_key_of,
     list_prefix,
@@ -33,8 +34,8 @@ from scheduler.stores.rows.paging import list_all_rows
 from scheduler.stores.runs.keys import DueRange, instant_before, reverse_ms
 
 _POSITION = re.compile(r"\d{21}(?:@[^@/\x00-\x1f]{1,200})?")
-_PRUNED_AT_ONCE = LARGEST_ATOMIC_GROUP // 3
-"""Changes. Each has up to three rows."""
+_PRUNED_AT_ONCE = LARGEST_ATOMIC_GROUP // 4
+"""Changes. Each has two rows, the last one of a removed job four."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,7 @@ class StateChanges:
                 if stored is not None and stored.change.number == change.number:
                     key = state_key(change.job)
                     deletions.append(Delete(CHANGES_TABLE, CHANGES_PARTITION, key, stored.etag))
+                    deletions.append(Delete(CHANGES_TABLE, CHANGES_PARTITION, health_key(change.job)))
         return deletions
 
     async def _list(self, after: str, until: str, limit: int) -> list[Row]:

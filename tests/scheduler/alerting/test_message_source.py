@@ -7,9 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from jobs.alerting.groups import AlertGroup
 from jobs.definition.alerting.definitions import AlertingDefinitions, DefinedEntry, define_alerting
+from jobs.expectations import Expectation, judge
 from jobs.incidents.values import (
     Announcement,
     Incident,
@@ -20,7 +22,7 @@ from jobs.incidents.values import (
 from jobs.model_base import FILE_CONTEXT
 from jobs.notifications.templates.definition import TemplatesSection
 from jobs.redaction import Redactor
-from jobs.runs import Attempt, Outcome, Phases, Run, Ticket
+from jobs.runs import Attempt, Observation, Outcome, Phases, Run, Ticket
 from jobs.runs.observation import Failure
 from scheduler.alerting.message_source import DefinitionMessageSource
 from scheduler.audit.stored_trail import StoredAuditTrail
@@ -119,6 +121,20 @@ async def test_a_failure_without_expectations_has_the_message_of_its_run() -> No
     desk = Desk()
     await desk.run(30 * SECOND, message="Connection refused.")
     assert (await desk.source.read_details(*await desk.open(), "mail")).observed == "Connection refused."
+
+
+async def test_the_cause_that_a_health_document_names_is_in_the_message() -> None:
+    desk = Desk()
+    await desk.run(5 * MINUTE)
+    report = b'{"status": "Unhealthy", "entries": {"cosmosdb": {"status": "Unhealthy", "description": "timeout"}}}'
+    entries: TypeAdapter[tuple[Expectation, ...]] = TypeAdapter(tuple[Expectation, ...])
+    answer = Observation(Phases(), 503, body=report)
+    await desk.run(30 * SECOND, *judge(answer, entries.validate_python([{"health": "aspnet"}])))
+    details = await desk.source.read_details(*await desk.open(), "mail")
+    assert (details.expected, details.observed) == (
+        "health no failing entry",
+        "Unhealthy because of cosmosdb (timeout)",
+    )
 
 
 async def test_a_long_failure_finds_the_last_good_run() -> None:

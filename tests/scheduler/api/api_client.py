@@ -87,7 +87,7 @@ class ApiClient:
             catalog=catalog,
             audit=self.shop.audit,
             audit_queries=AuditQueries(catalog, self.shop.audit_log),
-            changes=ChangeQueries(catalog, self.shop.changes),
+            changes=ChangeQueries(catalog, self.shop.changes, stored.health_histories),
             operations=self.shop.operations(self.dispatch),
             queries=JobAndRunQueries(
                 catalog, runs, self.shop.pauses, self.shop.dead_letters, clock, self.shop.states.states_of

@@ -44,6 +44,7 @@ from scheduler.api.models.jobs import JobDetail, JobList
 from scheduler.api.models.runs import RunList, RunModel
 from scheduler.api.models.secrets import SecretList, SecretModel
 from scheduler.api.models.states.changes import ChangeListModel
+from scheduler.api.models.states.health_entries import HealthEntryListModel
 from scheduler.api.models.statistics.downtime import DowntimeModel
 from scheduler.api.models.statistics.objectives import ObjectiveList, ObjectiveModel
 from scheduler.api.models.statistics.statements import ObjectiveStatementModel
@@ -110,6 +111,7 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("post", "/api/windows/{window_id}/end"): WindowModel,
     ("get", "/api/changes"): ChangeListModel,
     ("get", "/api/jobs/{name}/changes"): ChangeListModel,
+    ("get", "/api/jobs/{name}/health-entries"): HealthEntryListModel,
     ("get", "/api/jobs/{name}/alert-explanation"): AlertExplanationModel,
     ("get", "/api/circuits"): CircuitList,
     ("get", "/api/circuits/{key}"): CircuitModel,

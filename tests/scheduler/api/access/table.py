@@ -63,6 +63,7 @@ LIMITED_ROUTES: Final[dict[str, int]] = {
     "POST /api/jobs/{name}/resume": _OBJECT_OF_OTHERS,
     "POST /api/jobs/{name}/run": _OBJECT_OF_OTHERS,
     "GET /api/jobs/{name}/changes": _OBJECT_OF_OTHERS,
+    "GET /api/jobs/{name}/health-entries": _OBJECT_OF_OTHERS,
     "GET /api/jobs/{name}/heartbeat": _OBJECT_OF_OTHERS,
     "GET /api/jobs/{name}/stats": _OBJECT_OF_OTHERS,
     "GET /api/jobs/{name}/downtime": _OBJECT_OF_OTHERS,

@@ -83,7 +83,7 @@ async def test_a_principal_with_tags_sees_the_changes_of_its_jobs_only() -> None
     async with ApiClient(answer(), jobs=jobs) as at:
         await run(at)
         await run(at, "search")
-        queries = ChangeQueries(at.shop.catalog, at.shop.changes)
+        queries = ChangeQueries(at.shop.catalog, at.shop.changes, at.shop.repositories.health_histories)
 
         page = await queries.list_changes(PAYMENTS, ChangeFilter(), limit=50)
 

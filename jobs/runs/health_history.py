@@ -1,0 +1,123 @@
+"""The state of each entry of a job's health documents, and its last changes. Pure.
+
+    history = update_history(stored, run)     # None: nothing has changed
+
+Called by scheduler.changes.health_tracker; stored by scheduler.stores.changes.health_histories. Runs are ordered by due
+instant and id: a run that precedes the newest considered one changes nothing, so a repetition is harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from jobs.fast_frozen import fast_frozen
+from jobs.runs.health import EntryEffect, EntryStatus, HealthDetail, ReportedEntry
+from jobs.runs.run import Run
+
+MOST_TRACKED_ENTRIES = 100
+"""Of a job, those that its documents do not have any more included."""
+MOST_ENTRY_CHANGES = 20
+"""The last changes of an entry, its present state included."""
+
+
+@fast_frozen(frozen=True, slots=True)
+class EntryChange:
+    """An entry entered a status. `status` None: the document does not have it any more."""
+
+    at: datetime
+    status: EntryStatus | None
+
+    @property
+    def is_failure(self) -> bool:
+        return self.status in (EntryStatus.DEGRADED, EntryStatus.DOWN)
+
+
+@fast_frozen(frozen=True, slots=True)
+class EntryHistory:
+    """`entry`: as it was reported when it entered its status. `run`: the id of that run. `changes`: newest first."""
+
+    entry: ReportedEntry
+    run: str
+    changes: tuple[EntryChange, ...]
+
+    @property
+    def present(self) -> EntryChange:
+        return self.changes[0]
+
+    def count_failures(self, since: datetime) -> int:
+        """Return how often it became degraded or down since an instant, of the changes that are stored."""
+        ordered = list(reversed(self.changes))
+        earlier = [None, *ordered[:-1]]
+        return sum(
+            change.is_failure and change.at >= since and not (before is not None and before.is_failure)
+            for before, change in zip(earlier, ordered, strict=True)
+        )
+
+
+@fast_frozen(frozen=True, slots=True)
+class HealthHistory:
+    """`entries`: in the order of the last document that changed one, then those that are missing.
+
+    `latest_due` and `latest_run`: due instant and id of the newest considered run.
+    """
+
+    job: str
+    entries: tuple[EntryHistory, ...]
+    latest_due: datetime
+    latest_run: str
+
+    def precedes(self, run: Run) -> bool:
+        """Return whether the run is newer than all considered runs."""
+        return (self.latest_due, self.latest_run) < (run.due_at, run.id)
+
+    def considering(self, run: Run) -> HealthHistory:
+        """Return the same history after a newer run that has not changed it."""
+        return replace(self, latest_due=run.due_at, latest_run=run.id) if self.precedes(run) else self
+
+
+def health_of_run(run: Run) -> HealthDetail | None:
+    """Return the document of the last attempt; None for runs without one, and for those that do not show a state."""
+    if not run.attempts or (details := run.attempts[-1].details) is None or details.health is None:
+        return None
+    return details.health if run.counts_for_availability else None
+
+
+def update_history(history: HealthHistory | None, run: Run) -> HealthHistory | None:
+    """Return the history after a run; None if no entry has changed."""
+    health = health_of_run(run)
+    if health is None or (history is not None and not history.precedes(run)):
+        return None
+    known = {} if history is None else {each.entry.name: each for each in history.entries}
+    at = run.finished_at.replace(microsecond=run.finished_at.microsecond // 1000 * 1000)
+    # A document that was shortened does not show which entries are missing.
+    is_complete = health.entry_count <= len(health.entries)
+    seen = {entry.name: _seen(known.get(entry.name), entry, run.id, at) for entry in health.entries}
+    missing = [_missing(each, at) if is_complete else each for name, each in known.items() if name not in seen]
+    missing.sort(key=lambda each: each.present.at, reverse=True)
+    entries = tuple([*seen.values(), *missing][:MOST_TRACKED_ENTRIES])
+    if history is not None and _states(entries) == _states(history.entries):
+        return None
+    return HealthHistory(run.job, entries, run.due_at, run.id)
+
+
+def _states(entries: Iterable[EntryHistory]) -> set[tuple[str, EntryChange, EntryEffect]]:
+    return {(each.entry.name, each.present, each.entry.effect) for each in entries}
+
+
+def _seen(known: EntryHistory | None, entry: ReportedEntry, run: str, at: datetime) -> EntryHistory:
+    if known is None:
+        return EntryHistory(entry, run, (EntryChange(at, entry.status),))
+    if known.present.status is entry.status:
+        return known if known.entry.effect is entry.effect else replace(known, entry=entry)
+    return EntryHistory(entry, run, _changed(known, at, entry.status))
+
+
+def _missing(known: EntryHistory, at: datetime) -> EntryHistory:
+    return known if known.present.status is None else replace(known, changes=_changed(known, at, None))
+
+
+def _changed(known: EntryHistory, at: datetime, status: EntryStatus | None) -> tuple[EntryChange, ...]:
+    # Changes are in order, also those of a run that finished late.
+    return (EntryChange(max(at, known.present.at), status), *known.changes)[:MOST_ENTRY_CHANGES]
