@@ -44,6 +44,7 @@ def _list_urls(settings: Settings) -> Iterator[str]:
     yield _read_connection_string(settings.application_insights.connection_string).get("ingestionendpoint", "")
     if settings.datadog.api_key is not None:
         yield str(settings.datadog.url or f"https://api.{settings.datadog.site}")
+    yield from settings.otlp.endpoints().values()
 
 
 def _service_url(account: str | None, service: str, suffix: str) -> str:

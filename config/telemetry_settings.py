@@ -17,7 +17,16 @@ from config.settings.loading import find_environment, load_settings
 from config.settings.model import Settings
 from config.settings.references import split_unresolved
 
-_TELEMETRY_GROUPS = ("environment", "version", "service_name", "log", "application_insights", "datadog", "telemetry")
+_TELEMETRY_GROUPS = (
+    "environment",
+    "version",
+    "service_name",
+    "log",
+    "application_insights",
+    "datadog",
+    "otlp",
+    "telemetry",
+)
 
 
 def load_telemetry_settings(environ: Mapping[str, str], *, root: Path) -> Settings:

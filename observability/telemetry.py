@@ -18,6 +18,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from jobs.formats.instants import format_instant
 from jobs.formats.trace_ids import parse_trace_parent
 from jobs.policies.telemetry import REPORT_EVERYTHING, Reporting, TelemetryPolicy, resolve_reporting
 from jobs.runs import Ticket
@@ -131,7 +132,9 @@ class Telemetry(ServicePublisher):
         self._offer(Measurements(tuple(Measurement(names.gauge_metric(gauge), (value,)) for gauge, value in values)))
 
     def health(self) -> list[dict[str, object]]:
-        """Of each exporter: `exporter`, `state` (off, on, degraded), `last_error`, `sent`, `dropped`."""
+        """Of each exporter: `exporter`, `state` (off, on, degraded), `last_error`, `sent`, `dropped`; of the requests
+        that wait for it: `waiting` (their number), `waiting_bytes`, `oldest` (an instant, or None) and `spool_problem`.
+        """
         reports = [self._health_of(exporter) for exporter in self._exporters]
         reports += [ExporterHealth(name, "off") for name in self._disabled]
         return [
@@ -141,6 +144,10 @@ class Telemetry(ServicePublisher):
                 "last_error": report.last_error,
                 "sent": report.sent,
                 "dropped": report.dropped,
+                "waiting": report.spool.requests,
+                "waiting_bytes": report.spool.size,
+                "oldest": report.spool.oldest and format_instant(report.spool.oldest),
+                "spool_problem": report.spool.problem,
             }
             for report in sorted(reports, key=lambda report: report.exporter)
         ]

@@ -15,12 +15,16 @@ def find_settings_secrets(settings: Settings) -> Iterator[str]:
         settings.datadog.api_key,
         settings.storage.connection_string,
         settings.application_insights.connection_string,
+        settings.otlp.headers,
     )
     for one in held:
         if one is not None:
             value = one.get_secret_value()
             yield value
             yield from _find_account_keys(value)
+    for value in settings.otlp.header_values().values():
+        yield value
+        yield from value.split()[1:]  # the token after its scheme, such as Bearer
 
 
 def _find_account_keys(connection_string: str) -> Iterator[str]:

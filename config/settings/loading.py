@@ -135,6 +135,12 @@ def _with_absolute_paths(settings: Settings, layers: tuple[SettingsLayer, ...]) 
         changes["secrets_folder"] = layer.base / settings.secrets_folder
     if settings.sqlite_path is not None and (layer := find_layer(("store",), layers)) is not None:
         changes["store"] = f"sqlite:///{layer.base / settings.sqlite_path}"
+    spool, otlp = settings.telemetry.spool, settings.otlp
+    if spool.folder is not None and (layer := find_layer(("telemetry", "spool", "folder"), layers)) is not None:
+        spool = spool.model_copy(update={"folder": layer.base / spool.folder})
+        changes["telemetry"] = settings.telemetry.model_copy(update={"spool": spool})
+    if otlp.ca_file is not None and (layer := find_layer(("otlp", "ca_file"), layers)) is not None:
+        changes["otlp"] = otlp.model_copy(update={"ca_file": layer.base / otlp.ca_file})
     return settings.model_copy(update=changes)
 
 

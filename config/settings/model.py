@@ -20,6 +20,16 @@ from pydantic import (
 
 from config.settings.alerting_settings import AlertingSettings
 from config.settings.binding_rules import IdentitySettings, SecretSettings
+from config.settings.exporter_settings import (
+    ApplicationInsightsSettings as ApplicationInsightsSettings,
+)
+from config.settings.exporter_settings import (
+    DatadogSettings as DatadogSettings,
+)
+from config.settings.exporter_settings import (
+    OtlpSettings,
+    TelemetrySettings,
+)
 from config.settings.fields import (
     DefaultScheduleField,
     PositiveDuration,
@@ -37,7 +47,6 @@ from config.settings.target_lists import Folders, Hosts, Networks, Ports, Refere
 from jobs.checks.body_memory import MOST_BODY_BYTES
 from jobs.model_base import Duration, FrozenModel
 from jobs.policies.concurrency_groups import LARGEST_CONCURRENCY_GROUP
-from jobs.policies.telemetry import Reporting
 from jobs.running.retries.retry_budget import RETRIES_PER_MINUTE, RETRY_SHARE
 from jobs.schedules import parse_schedule
 
@@ -127,26 +136,6 @@ class StorageSettings(FrozenModel):
     """The credential of the Functions host; the scheduler always uses its managed identity."""
 
 
-class ApplicationInsightsSettings(FrozenModel):
-    """Off without a connection string."""
-
-    connection_string: SecretStr | None = None
-
-
-class DatadogSettings(FrozenModel):
-    """Off without an API key. `url` replaces the address made of `site`."""
-
-    api_key: SecretStr | None = None
-    site: str = Field(default="datadoghq.com", pattern=r"^[a-z0-9.-]+$", description="a host such as datadoghq.eu")
-    url: ServiceUrl | None = None
-    env: str | None = None
-    """None: the environment's name."""
-    service: str | None = Field(default=None, min_length=1)
-    """None: `service_name`."""
-    version: str | None = None
-    """None: the program's version."""
-
-
 class TargetSettings(FrozenModel):
     """The targets that checks may connect to, and how much of an answer they read; see jobs.checks.guard.guard."""
 
@@ -210,10 +199,11 @@ class Settings(BaseModel):
     retention: RetentionSettings = RetentionSettings()
     rollups: RollupSettings = RollupSettings()
     storage: StorageSettings = StorageSettings()
-    telemetry: Reporting = Reporting()
+    telemetry: TelemetrySettings = TelemetrySettings()
     """A job can override it for its runs."""
     application_insights: ApplicationInsightsSettings = ApplicationInsightsSettings()
     datadog: DatadogSettings = DatadogSettings()
+    otlp: OtlpSettings = OtlpSettings()
     unresolved: tuple[str, ...] = ()
     """Messages about Key Vault references that the platform did not resolve. With one, the app is not ready."""
 

@@ -42,8 +42,17 @@ WELL_KNOWN_VARIABLES: Mapping[str, KeyPath] = {
     "DD_ENV": ("datadog", "env"),
     "DD_SERVICE": ("datadog", "service"),
     "DD_VERSION": ("datadog", "version"),
+    "OTEL_EXPORTER_OTLP_ENDPOINT": ("otlp", "endpoint"),
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": ("otlp", "traces_endpoint"),
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": ("otlp", "metrics_endpoint"),
+    "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": ("otlp", "logs_endpoint"),
+    "OTEL_EXPORTER_OTLP_HEADERS": ("otlp", "headers"),
+    "OTEL_EXPORTER_OTLP_COMPRESSION": ("otlp", "compression"),
+    "OTEL_EXPORTER_OTLP_CERTIFICATE": ("otlp", "ca_file"),
+    "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": ("otlp", "temporality"),
+    "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION": ("otlp", "histograms"),
 }
-"""Names of Azure and Datadog. For one setting, a SCHEDULER_ variable wins, then the earlier name."""
+"""Names of Azure, Datadog and OpenTelemetry. For one setting, a SCHEDULER_ variable wins, then the earlier name."""
 
 
 _VARIABLE_RANKS = {name.upper(): rank for rank, name in enumerate(WELL_KNOWN_VARIABLES)}

@@ -11,10 +11,11 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from observability.events import TelemetryEvent
-from observability.exporters.port import ExporterHealth, ExporterState
+from observability.exporters.port import ExporterHealth, ExporterState, SpoolState
 
 if TYPE_CHECKING:
     from jobs.redaction import Redactor
@@ -66,6 +67,11 @@ class DeliveryCounts:
         self._dropping = False
         self._failing: set[str] = set()
         self._last_error = ""
+        self._spool_state: Callable[[], SpoolState] = SpoolState
+
+    def watch_spool(self, state: Callable[[], SpoolState]) -> None:
+        """Include the requests that wait in `health`."""
+        self._spool_state = state
 
     def record_success(self, items: int, part: str = "") -> None:
         """Record that the destination accepted this many items."""
@@ -95,9 +101,10 @@ class DeliveryCounts:
                 self._dropping = True
 
     def health(self) -> ExporterHealth:
+        spool = self._spool_state()
         with self._lock:
             state: ExporterState = "degraded" if self._failing or self._dropping else "on"
-            return ExporterHealth(self._name, state, self._last_error, self._sent, self._dropped)
+            return ExporterHealth(self._name, state, self._last_error, self._sent, self._dropped, spool)
 
 
 class Delivery(Protocol):
@@ -190,8 +197,10 @@ class BackgroundExporter:
             self._drop_queued()
             return
         while not self._closing.is_started:
-            if self._wake.wait(self._delivery.next_delivery_in()):
-                self._urgent.wait(self._gather_seconds)
+            due_in = self._delivery.next_delivery_in()
+            if self._wake.wait(due_in):
+                # Requests that wait are not delayed by events that are gathered.
+                self._urgent.wait(self._gather_seconds if due_in is None else min(self._gather_seconds, due_in))
             self._urgent.clear()
             self._wake.clear()
             self._deliver_queued()

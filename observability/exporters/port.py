@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, Protocol
 
 from observability.events import TelemetryEvent
 
 APPLICATION_INSIGHTS = "application_insights"
 DATADOG = "datadog"
+OTLP = "otlp"
 
 ExporterState = Literal["off", "on", "degraded"]
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolState:
+    """`requests` and `size` (bytes) wait since `oldest`. `problem`: why they wait in memory, not on disk."""
+
+    requests: int = 0
+    size: int = 0
+    oldest: datetime | None = None
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +30,7 @@ class ExporterHealth:
     """`degraded`: the last delivery failed, or events were dropped since the last one that succeeded.
 
     `last_error` is a redacted message, retained after recovery; `sent` counts what the destination accepted, in its
-    items (rows, points, checks, log entries); `dropped` counts lost events.
+    items (rows, points, checks, log entries, spans); `dropped` counts lost events. `spool`: the requests that wait.
     """
 
     exporter: str
@@ -26,6 +38,7 @@ class ExporterHealth:
     last_error: str = ""
     sent: int = 0
     dropped: int = 0
+    spool: SpoolState = SpoolState()
 
 
 class Exporter(Protocol):

@@ -11,7 +11,7 @@ from pathlib import Path
 from config.settings.model import Settings
 from config.telemetry_settings import load_telemetry_settings
 from jobs.redaction import Redactor
-from observability.building import build_telemetry
+from observability.building import build_telemetry, has_exporters
 from observability.logs.setup import configure_logging
 from observability.telemetry import Telemetry
 from scheduler.version import VERSION
@@ -51,7 +51,7 @@ def report_failed_start(environ: Mapping[str, str], *, root: Path, host: str, re
     For a process that then ends. Nothing is logged: the command prints the cause.
     """
     settings = load_telemetry_settings(environ, root=root)
-    if settings.application_insights.connection_string is None and settings.datadog.api_key is None:
+    if not has_exporters(settings):
         return
     asyncio.run(_report(environ, root, host, reason))
 

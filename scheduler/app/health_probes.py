@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -104,15 +104,26 @@ def telemetry_probe(telemetry: Telemetry) -> HealthProbe:
             PartHealth(
                 str(report["exporter"]),
                 HealthStatus.DEGRADED if report["state"] == "degraded" else HealthStatus.OK,
-                f"{report['last_error']} ({report['dropped']} events dropped; runs continue): "
-                "check its key, its address and the outgoing network"
-                if report["state"] == "degraded"
-                else str(report["state"]),
+                _describe_exporter(report),
             )
             for report in telemetry.health()
         ]
 
     return probe
+
+
+def _describe_exporter(report: Mapping[str, object]) -> str:
+    waiting = ""
+    if report["state"] == "degraded" and report["waiting"]:
+        size = f"{int(str(report['waiting_bytes'])) / 1024:.0f} KiB"
+        waiting = f"; {report['waiting']} requests wait since {report['oldest']}, {size}"
+    place = f"; what waits is in memory, not on disk: {report['spool_problem']}" if report["spool_problem"] else ""
+    if report["state"] != "degraded":
+        return f"{report['state']}{place}"
+    return (
+        f"{report['last_error']} ({report['dropped']} events dropped; runs continue): "
+        f"check its key, its address and the outgoing network{waiting}{place}"
+    )
 
 
 def connections_probe(register: ConnectionRegister) -> HealthProbe:

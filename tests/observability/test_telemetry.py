@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from config.settings.exporter_settings import OtlpSettings, SpoolSettings, TelemetrySettings
 from config.settings.model import ApplicationInsightsSettings, DatadogSettings, Settings
 from jobs.policies.telemetry import Reporting, TelemetryPolicy
 from jobs.redaction import Redactor
@@ -86,9 +88,11 @@ def test_a_broken_exporter_is_counted_and_costs_the_others_nothing() -> None:
     for _ in range(3):
         telemetry.run_finished(runs.finished())
     assert len(good.events) == 3
+    waiting = {"waiting": 0, "waiting_bytes": 0, "oldest": None, "spool_problem": ""}
     assert telemetry.health() == [
-        {"exporter": "broken", "state": "degraded", "last_error": "raised on 3 events", "sent": 0, "dropped": 3},
-        {"exporter": "good", "state": "on", "last_error": "", "sent": 3, "dropped": 0},
+        waiting
+        | {"exporter": "broken", "state": "degraded", "last_error": "raised on 3 events", "sent": 0, "dropped": 3},
+        waiting | {"exporter": "good", "state": "on", "last_error": "", "sent": 3, "dropped": 0},
     ]
 
 
@@ -197,18 +201,21 @@ def test_exporters_without_their_setting_are_off() -> None:
     assert [(each["exporter"], each["state"]) for each in telemetry.health()] == [
         ("application_insights", "off"),
         ("datadog", "off"),
+        ("otlp", "off"),
     ]
 
 
-def test_an_exporter_with_its_setting_is_on_and_its_key_is_a_secret() -> None:
+def test_an_exporter_with_its_setting_is_on_and_its_key_is_a_secret(tmp_path: Path) -> None:
     redactor = Redactor()
     settings = Settings(
         application_insights=ApplicationInsightsSettings.model_validate({"connection_string": "InstrumentationKey=1"}),
         datadog=DatadogSettings.model_validate({"api_key": "0123456789"}),
+        otlp=OtlpSettings.model_validate({"endpoint": "https://collector", "headers": "x-key=abcdefgh"}),
+        telemetry=TelemetrySettings(spool=SpoolSettings(folder=tmp_path)),
     )
     telemetry = build_telemetry(settings, redactor)
-    assert [each["state"] for each in telemetry.health()] == ["on", "on"]
-    assert redactor.redact("0123456789 InstrumentationKey=1") == "*** ***"
+    assert [each["state"] for each in telemetry.health()] == ["on", "on", "on"]
+    assert redactor.redact("0123456789 InstrumentationKey=1 abcdefgh") == "*** *** ***"
 
 
 def test_no_sdk_is_imported_while_its_exporter_is_off() -> None:

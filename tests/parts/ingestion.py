@@ -4,6 +4,8 @@
         insights.connection_string, insights.environ, insights.items, insights.by_type("AvailabilityData")
     async with DatadogIntake() as datadog:                      # see datadog_intake
         datadog.url, datadog.api_key, datadog.series, datadog.logs, datadog.checks, datadog.refused
+    async with OtlpCollector() as collector:                    # see otlp_collector
+        collector.url, collector.spans, collector.records, collector.sum_of("scheduler.job.runs")
     async with KeyVaultServer() as vault:                       # see azure_identity
         vault.set("name", "value"), vault.url, vault.client_options, vault.calls("name")
     async with ManagedIdentityServer() as identity:             # see azure_identity
@@ -22,6 +24,7 @@ from __future__ import annotations
 from tests.parts.application_insights import ApplicationInsightsIngestion
 from tests.parts.azure_identity import FakeCredential, KeyVaultServer, ManagedIdentityServer
 from tests.parts.datadog_intake import DatadogIntake
+from tests.parts.otlp_collector import OtlpCollector
 
 __all__ = [
     "ApplicationInsightsIngestion",
@@ -29,4 +32,5 @@ __all__ = [
     "FakeCredential",
     "KeyVaultServer",
     "ManagedIdentityServer",
+    "OtlpCollector",
 ]

@@ -19,17 +19,24 @@ from observability import names
 from observability.events import DeadLettered, LogLine, RunRequested, TelemetryEvent
 from observability.exporters.application_insights import rows
 from observability.exporters.application_insights.envelopes import SAMPLE_RATE, compute_sample_rate
-from observability.exporters.application_insights.gauges import GaugeValues
 from observability.exporters.application_insights.metric_window import MetricWindow
 from observability.exporters.application_insights.sdk_setup import (
     SDK_REQUEST_TIMEOUT_S,
     configure_sdk,
     is_configured_by_host,
 )
-from observability.exporters.application_insights.spans import INSTRUMENTATION_SCOPE, SpanEmitter
 from observability.exporters.background import DeliveryCounts, ShutdownSignal
+from observability.exporters.instruments import Instruments
 from observability.exporters.measurements import count_run, find_tag_values, is_split_by_job, measure_run
-from observability.measured_values import Measurement, Measurements
+from observability.exporters.tracing.attributes import (
+    Attributes,
+    make_exception_fields,
+    make_run_fields,
+    to_attributes,
+    to_nanoseconds,
+)
+from observability.exporters.tracing.spans import INSTRUMENTATION_SCOPE, SpanEmitter
+from observability.measured_values import Measurements
 from observability.program_event import ProgramEvent
 from observability.redaction import redact_fields
 from observability.sampling import RunReport
@@ -112,27 +119,8 @@ class ApplicationInsightsDelivery:
         self._tracers: Any = trace.get_tracer_provider()
         self._meters: Any = metrics.get_meter_provider()
         self._logger = self._loggers.get_logger(INSTRUMENTATION_SCOPE, self._version)
-        self._spans = SpanEmitter(self._tracers, self._version, self._redactor)
-        meter = self._meters.get_meter(INSTRUMENTATION_SCOPE, self._version)
-        self._gauges = GaugeValues(meter)
-        self._counts = {
-            metric: meter.create_counter(metric.name, metric.unit, metric.description)
-            for metric in names.METRICS
-            if metric.kind == "count"
-        }
-        self._histograms = {
-            metric: meter.create_histogram(metric.name, metric.unit, metric.description)
-            for metric in names.METRICS
-            if metric.kind == "distribution"
-        }
-
-    def _record_program_measurement(self, measured: Measurement) -> None:
-        metric, tags = measured.metric, dict(measured.tags)
-        if metric.kind == "gauge":
-            self._gauges.set(metric, tags, measured.values[-1])
-            return
-        for value in measured.values:
-            self._record_measurement(metric, value, tags)
+        self._spans = SpanEmitter(self._tracers, self._version, self._redactor, rows.make_attempt_span)
+        self._instruments = Instruments(self._meters.get_meter(INSTRUMENTATION_SCOPE, self._version))
 
     def _flush(self) -> None:
         handed_over, self._pending = self._pending, 0
@@ -156,16 +144,16 @@ class ApplicationInsightsDelivery:
                 self._emit_run(event)
             case DeadLettered():
                 self._emit_record(rows.make_dead_letter_event(event, self._redactor), str(event), time.time_ns())
-                self._counts[names.DEAD_LETTERS].add(1, {names.TAG_JOB: event.ticket.job})
+                self._instruments.record(names.DEAD_LETTERS, 1, {names.TAG_JOB: event.ticket.job})
             case ProgramEvent():
                 record = rows.make_program_event(event, self._redactor)
-                self._emit_record(record, str(record[names.MESSAGE]), rows.to_nanoseconds(event.at))
+                self._emit_record(record, str(record[names.MESSAGE]), to_nanoseconds(event.at))
             case RunRequested():
                 self._spans.emit_request(event)
                 self._pending += 1
             case Measurements():
                 for each in event.measured:
-                    self._record_program_measurement(each)
+                    self._instruments.record_measurement(each)
             case LogLine() if self._owns_sdk:
                 self._emit_line(event)
             case LogLine() | AttemptRetried():
@@ -183,18 +171,18 @@ class ApplicationInsightsDelivery:
             if detail == "job" and is_split_by_job(metric, detail) and not run.outcome.down:
                 self._window.add(metric, value, tags)
             else:
-                self._record_measurement(metric, value, tags)
+                self._instruments.record(metric, value, tags)
 
     def _emit_rows(self, report: RunReport) -> None:
         run = report.run
-        fields = rows.make_run_fields(run, self._redactor)
+        fields = make_run_fields(run, self._redactor)
         if report.invocation is not None and report.invocation.id:
             fields[names.INVOCATION_ID] = report.invocation.id
         context = None
         if report.spans:
             context = self._spans.emit_run(run, fields, report.invocation)
             self._pending += 1 + len(run.attempts)
-        at = rows.to_nanoseconds(run.finished_at)
+        at = to_nanoseconds(run.finished_at)
         if report.events:
             self._emit_record(
                 {**rows.make_run_event(fields), **_sample_rate_attribute(report.events)}, run.outcome, at, context
@@ -203,25 +191,19 @@ class ApplicationInsightsDelivery:
         if row is not None:
             self._emit_record({**row, **_sample_rate_attribute(report.availability)}, run.outcome, at, context)
 
-    def _record_measurement(self, metric: names.Metric, value: float, tags: dict[str, str]) -> None:
-        if metric.kind == "count":
-            self._counts[metric].add(int(value), tags)
-        else:
-            self._histograms[metric].record(value, tags)
-
     def _end_window(self) -> None:
         for metric, value, tags in self._window.drain():
-            self._record_measurement(metric, value, tags)
+            self._instruments.record(metric, value, tags)
 
     def _emit_line(self, line: LogLine) -> None:
         named = {names.EVENT: line.name} if line.name else {}
-        fields = {names.MESSAGE: line.message, **named, **line.fields(), **rows.make_exception_fields(line)}
+        fields = {names.MESSAGE: line.message, **named, **line.fields(), **make_exception_fields(line)}
         clean = redact_fields(fields, self._redactor)
         message = str(clean.pop(names.MESSAGE))
-        self._emit_record(rows.to_attributes(clean), message, rows.to_nanoseconds(line.at), level=line.level)
+        self._emit_record(to_attributes(clean), message, to_nanoseconds(line.at), level=line.level)
 
     def _emit_record(
-        self, attributes: rows.Attributes, body: str, at: int, context: Any = None, level: int = logging.INFO
+        self, attributes: Attributes, body: str, at: int, context: Any = None, level: int = logging.INFO
     ) -> None:
         from opentelemetry._logs import LogRecord
         from opentelemetry._logs.severity import SeverityNumber
@@ -241,5 +223,5 @@ class ApplicationInsightsDelivery:
         self._pending += 1
 
 
-def _sample_rate_attribute(runs: int) -> rows.Attributes:
+def _sample_rate_attribute(runs: int) -> Attributes:
     return {SAMPLE_RATE: compute_sample_rate(runs)} if runs > 1 else {}

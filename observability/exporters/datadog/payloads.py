@@ -9,17 +9,15 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from jobs.runs import Attempt, Run
-from jobs.runs.events import AttemptRetried
+from jobs.runs import Run
 from observability import names
 from observability.event_fields import Fields
-from observability.events import DeadLettered, JobFailed, JobPerformance, JobRetry, LogLine, TelemetryEvent
+from observability.events import LogLine, TelemetryEvent
 from observability.exporters.datadog.intakes import DatadogSource, IntakeEntry, IntakeKind, IntakePayload
 from observability.exporters.datadog.metrics import format_tag, make_distributions, make_job_tags, make_series
-from observability.log_event import LogEvent
+from observability.exporters.log_lines import ExportedLine, find_lines
 from observability.program_event import ProgramEvent
 from observability.redaction import redact_fields, shorten_middle
 from observability.sampling import RunReport
@@ -49,7 +47,7 @@ def build_payloads(
             "checks", _make_service_checks([report.run for report in reports if report.check], source, at, redactor), at
         ),
         *_make_event_payloads(events, source, at, redactor),
-        *_split_payloads("logs", (_make_log_entry(line, source, redactor) for line in _find_lines(events, at)), at),
+        *_split_payloads("logs", (_make_log_entry(line, source, redactor) for line in find_lines(events, at)), at),
     ]
 
 
@@ -117,36 +115,13 @@ def _make_event_payloads(
 # --- Logs -------------------------------------------------------------------------------------------------------------
 
 
-def _find_lines(events: Iterable[TelemetryEvent], at: float) -> Iterator[tuple[datetime, LogEvent | LogLine, str]]:
-    """The lines of the log, as it has them, with their time and the job's tags."""
-    for event in events:
-        if isinstance(event, RunReport):
-            if not event.events:
-                continue
-            run = event.run
-            tags = ",".join((format_tag(names.TAG_JOB, run.job), *make_job_tags(run)))
-            yield run.finished_at, JobPerformance(run, represents=event.events), tags
-            if run.outcome.down:
-                yield run.finished_at, JobFailed(run), tags
-        elif isinstance(event, AttemptRetried):
-            yield _end_of_attempt(event.attempt), JobRetry(event), format_tag(names.TAG_JOB, event.ticket.job)
-        elif isinstance(event, DeadLettered):
-            yield datetime.fromtimestamp(at, UTC), event, format_tag(names.TAG_JOB, event.ticket.job)
-        elif isinstance(event, LogLine):
-            yield event.at, event, ""
-
-
-def _end_of_attempt(attempt: Attempt) -> datetime:
-    return attempt.started_at + timedelta(milliseconds=attempt.phases.total_ms)
-
-
-def _make_log_entry(
-    line: tuple[datetime, LogEvent | LogLine, str], identity: DatadogSource, redactor: Redactor
-) -> IntakeEntry:
-    at, event, tags = line
+def _make_log_entry(line: ExportedLine, identity: DatadogSource, redactor: Redactor) -> IntakeEntry:
+    event = line.event
+    job_tags = make_job_tags(line.run) if line.run is not None else ()
+    tags = (*identity.tags, *((format_tag(names.TAG_JOB, line.job), *job_tags) if line.job else ()))
     fields: Fields = {
         "message": str(event),
-        "ddtags": ",".join((*identity.tags, tags) if tags else identity.tags),
+        "ddtags": ",".join(tags),
         **({names.EVENT: event.name} if event.name else {}),
         **event.fields(),
     }
@@ -155,7 +130,7 @@ def _make_log_entry(
     return {
         **redact_fields(fields, redactor),
         "status": logging.getLevelName(event.level).lower(),
-        "timestamp": at.isoformat(timespec="milliseconds"),
+        "timestamp": line.at.isoformat(timespec="milliseconds"),
         "ddsource": "scheduler",
         "service": identity.service,
         "hostname": identity.host,

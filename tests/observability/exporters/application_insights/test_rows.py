@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import logging
-from datetime import UTC, datetime
 
 import pytest
 
 from jobs.redaction import Redactor
 from jobs.runs import Outcome, Trigger
-from observability.events import DeadLettered, LogLine
+from observability.events import DeadLettered
 from observability.exporters.application_insights import rows
+from observability.exporters.tracing.attributes import make_run_fields
 from tests.observability import runs
 
 
@@ -23,7 +22,7 @@ def redactor() -> Redactor:
 
 
 def test_numbers_are_measurements_and_the_rest_is_properties(redactor: Redactor) -> None:
-    event = rows.make_run_event(rows.make_run_fields(runs.run(tags={"team": "payments"}), redactor))
+    event = rows.make_run_event(make_run_fields(runs.run(tags={"team": "payments"}), redactor))
     assert json.loads(str(event.pop("microsoft.custom_measurements"))) == {
         "Duration": 20.0,
         "ResponseTime": 12.0,
@@ -59,20 +58,20 @@ def test_availability_counts_what_reports_something_about_the_target(
     outcome: Outcome, success: bool | None, redactor: Redactor
 ) -> None:
     run = runs.run(outcome)
-    row = rows.make_availability_row(run, rows.make_run_fields(run, redactor), "West Europe")
+    row = rows.make_availability_row(run, make_run_fields(run, redactor), "West Europe")
     assert (None if row is None else row["microsoft.availability.success"]) is success
 
 
 def test_a_backfill_claims_no_availability(redactor: Redactor) -> None:
     run = runs.run(trigger=Trigger.BACKFILL)
-    fields = rows.make_run_fields(run, redactor)
+    fields = make_run_fields(run, redactor)
     assert rows.make_availability_row(run, fields, "West Europe") is None
     assert rows.make_run_event(fields)["Trigger"] == "backfill"
 
 
 def test_an_availability_row_reports_where_it_was_measured_and_why_it_failed(redactor: Redactor) -> None:
     run = runs.run(Outcome.FAILED, message="hunter-two refused", duration_ms=90_061_001.0)
-    row = rows.make_availability_row(run, rows.make_run_fields(run, redactor), "West Europe")
+    row = rows.make_availability_row(run, make_run_fields(run, redactor), "West Europe")
     assert row is not None
     assert row["microsoft.availability.runLocation"] == "West Europe"
     assert row["microsoft.availability.message"] == "*** refused"
@@ -108,17 +107,3 @@ def test_what_is_no_http_target_is_a_plain_span(endpoint: str) -> None:
 def test_only_phases_that_happened_are_measured() -> None:
     span = rows.make_attempt_span(runs.run(), runs.failed_attempt(), "")
     assert json.loads(str(span["microsoft.custom_measurements"])) == {"DnsTime": 1.0}
-
-
-def test_an_instant_is_exact_to_the_microsecond() -> None:
-    assert rows.to_nanoseconds(datetime(2031, 1, 1, 12, 0, 0, 123_457, tzinfo=UTC)) == 1_925_035_200_123_457_000
-
-
-def test_a_traceback_makes_a_line_an_exception() -> None:
-    line = LogLine(runs.DUE, logging.ERROR, "x", "broken", exc_text="Traceback\n  ...\nValueError: no: really")
-    assert rows.make_exception_fields(line) == {
-        "exception.type": "ValueError",
-        "exception.message": "no: really",
-        "exception.stacktrace": "Traceback\n  ...\nValueError: no: really",
-    }
-    assert rows.make_exception_fields(LogLine(runs.DUE, logging.ERROR, "x", "plain")) == {}

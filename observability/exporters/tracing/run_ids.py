@@ -1,4 +1,4 @@
-"""Gives the spans of a run the ids that follow from the run's id. Used by application_insights, in its one thread."""
+"""Gives the spans of a run the ids that follow from the run's id. Used by spans, in the thread of an exporter."""
 
 from __future__ import annotations
 

@@ -1,17 +1,18 @@
-"""The spans of runs and of requests for them. Used by observability.exporters.application_insights.delivery."""
+"""The spans of runs and of requests for them. Used by the deliveries that send traces, each with its own provider."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from jobs.formats.trace_ids import parse_trace_parent, span_id_of, trace_id_of
-from jobs.runs import Run
+from jobs.runs import Attempt, Run
 from observability import names
 from observability.event_fields import Fields
 from observability.events import RunRequested
-from observability.exporters.application_insights import rows
-from observability.exporters.application_insights.run_ids import RunIdGenerator, set_id_generator
+from observability.exporters.tracing.attributes import Attributes, make_run_span, to_nanoseconds
+from observability.exporters.tracing.run_ids import RunIdGenerator, set_id_generator
 from observability.invocations import Invocation
 
 if TYPE_CHECKING:
@@ -20,11 +21,16 @@ if TYPE_CHECKING:
 INSTRUMENTATION_SCOPE = "scheduler"
 
 
+AttemptAttributes = Callable[[Run, Attempt, str], Attributes]
+"""Makes the attributes of an attempt's span, from the run, the attempt and the endpoint."""
+
+
 class SpanEmitter:
     """`provider`: OpenTelemetry's provider of tracers."""
 
-    def __init__(self, provider: Any, version: str, redactor: Redactor) -> None:
+    def __init__(self, provider: Any, version: str, redactor: Redactor, make_attempt_span: AttemptAttributes) -> None:
         self._redactor = redactor
+        self._make_attempt_span = make_attempt_span
         self._run_ids = RunIdGenerator()
         self._tracer = provider.get_tracer(INSTRUMENTATION_SCOPE, version)
         run_tracer = provider.get_tracer(f"{INSTRUMENTATION_SCOPE}.runs", version)
@@ -41,8 +47,8 @@ class SpanEmitter:
             f"run {run.job}",
             Context(),
             links=[_make_link(performed_in)] if performed_in is not None else None,
-            attributes=rows.make_run_span(fields),
-            start_time=rows.to_nanoseconds(run.started_at),
+            attributes=make_run_span(fields),
+            start_time=to_nanoseconds(run.started_at),
         )
         context = set_span_in_context(span, Context())
         for attempt in run.attempts:
@@ -51,15 +57,15 @@ class SpanEmitter:
                 f"attempt {attempt.number}",
                 context,
                 SpanKind.CLIENT,
-                attributes=rows.make_attempt_span(run, attempt, str(fields[names.ENDPOINT])),
-                start_time=rows.to_nanoseconds(attempt.started_at),
+                attributes=self._make_attempt_span(run, attempt, str(fields[names.ENDPOINT])),
+                start_time=to_nanoseconds(attempt.started_at),
             )
             if not attempt.succeeded:
                 _mark_failed(child, self._redactor.redact(attempt.message))
-            child.end(rows.to_nanoseconds(attempt.started_at + timedelta(milliseconds=attempt.phases.total_ms)))
+            child.end(to_nanoseconds(attempt.started_at + timedelta(milliseconds=attempt.phases.total_ms)))
         if run.outcome.down:
             _mark_failed(span, str(fields[names.ERROR_MESSAGE]))
-        span.end(rows.to_nanoseconds(run.finished_at))
+        span.end(to_nanoseconds(run.finished_at))
         return context
 
     def emit_request(self, event: RunRequested) -> None:
@@ -68,7 +74,7 @@ class SpanEmitter:
         from opentelemetry.trace import NonRecordingSpan, set_span_in_context
 
         caller = set_span_in_context(NonRecordingSpan(_make_span_context(*event.caller)), Context())
-        at = rows.to_nanoseconds(event.at)
+        at = to_nanoseconds(event.at)
         span = self._tracer.start_span(
             f"queue run {event.job}",
             caller,

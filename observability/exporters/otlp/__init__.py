@@ -1,0 +1,1 @@
+"""Traces, metrics and logs to any backend that accepts OTLP over HTTP."""

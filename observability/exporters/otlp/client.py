@@ -1,0 +1,102 @@
+"""Sends bodies to the endpoints of OTLP over HTTP. Used by otlp.delivery.
+
+Statuses and answers: https://opentelemetry.io/docs/specs/otlp/#otlphttp.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import ssl
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from jobs.formats.display_text import escape_control_characters
+from observability.exporters.otlp.bodies import is_compressed, read_partial_success, split_body
+from observability.exporters.spool.outbox import SendResult
+from observability.exporters.spool.request import SpooledRequest
+
+_RETRIED_STATUSES: Final = frozenset({429, 502, 503, 504})
+"""According to the specification; after any other one a retry is not allowed."""
+_MIN_TIMEOUT_S: Final = 0.05
+_MAX_ANSWER_BYTES: Final = 64 * 1024
+_MAX_MESSAGE_LENGTH: Final = 300
+
+
+class OtlpClient:
+    """Connections to the endpoints. `headers` may contain secrets; they are sent with every request."""
+
+    def __init__(self, headers: Mapping[str, str], ca_file: Path | None, version: str) -> None:
+        """Raises OSError or ssl.SSLError if the file cannot be used."""
+        self._client = httpx.Client(
+            headers={"User-Agent": f"scheduler/{version}", **headers, "Content-Type": "application/x-protobuf"},
+            verify=True if ca_file is None else ssl.create_default_context(cafile=str(ca_file)),
+        )
+
+    def close(self) -> None:
+        self._client.close()
+
+    def post(self, url: str, body: bytes, timeout: float) -> tuple[int, Mapping[str, str], bytes]:
+        """Return status, headers and body of the answer. Raises httpx.HTTPError."""
+        encoding = {"Content-Encoding": "gzip"} if is_compressed(body) else {}
+        ends_at = time.monotonic() + timeout
+        with self._client.stream("POST", url, content=body, headers=encoding, timeout=timeout) as answer:
+            received = b""
+            for chunk in answer.iter_bytes():
+                received += chunk
+                if len(received) > _MAX_ANSWER_BYTES or time.monotonic() > ends_at:
+                    break
+            return answer.status_code, answer.headers, received
+
+
+class OtlpIntake:
+    """One signal; see outbox.RequestIntake."""
+
+    def __init__(self, signal: str, url: str, client: OtlpClient) -> None:
+        self._signal = signal
+        self._url = url
+        self._client = client
+
+    def send(self, request: SpooledRequest, timeout: float) -> SendResult:
+        if timeout < _MIN_TIMEOUT_S:
+            return SendResult(reason="the program stops before it could be sent", is_temporary=True)
+        try:
+            status, headers, body = self._client.post(self._url, request.body, timeout)
+        except (httpx.HTTPError, OSError) as error:
+            return SendResult(reason=f"{type(error).__name__}: {error}", is_temporary=True)
+        if 200 <= status < 300:
+            rejected, message = read_partial_success(self._signal, body)
+            rejected = min(rejected, request.items)
+            reason = f"rejected {rejected} of {request.items} items: {_shorten(message)}" if rejected else ""
+            return SendResult(request.items - rejected, rejected, reason)
+        if status in _RETRIED_STATUSES:
+            retry_after = read_retry_after(headers.get("retry-after"))
+            return SendResult(reason=f"answered {status}", is_temporary=True, retry_after_s=retry_after)
+        return SendResult(rejected=request.items, reason=f"answered {status}", is_too_large=status == 413)
+
+    def split(self, request: SpooledRequest) -> Sequence[SpooledRequest]:
+        return [
+            SpooledRequest(request.intake, body, items, request.made_at, request.expires_at)
+            for body, items in split_body(self._signal, request.body)
+        ]
+
+
+def read_retry_after(text: str | None) -> float | None:
+    """Return the seconds of a Retry-After header: a number, or an HTTP date. None: not given, or invalid."""
+    if text is None:
+        return None
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def _shorten(message: str) -> str:
+    return escape_control_characters(message[:_MAX_MESSAGE_LENGTH])

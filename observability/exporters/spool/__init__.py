@@ -1,0 +1,1 @@
+"""Requests to the destinations of telemetry, retained until they are accepted."""

@@ -1,0 +1,1 @@
+"""Runs as spans of OpenTelemetry, for the exporters that send traces."""
