@@ -215,7 +215,7 @@ def _sort_problems(document: Document, warnings: Iterable[Finding]) -> tuple[Pro
 
 def _refers_to_others(job: JobDefinition) -> bool:
     shares_circuit = job.circuit is not None and job.circuit.group is not None
-    has_alerts = bool(job.alerts or job.alert_parent)
+    has_alerts = bool(job.alerts or job.alert_parent or job.slo)
     return bool(job.depends_on) or job.concurrency_group is not None or shares_circuit or has_alerts
 
 

@@ -9,7 +9,7 @@ all rules that are pending or whose `needs.is_timed`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from jobs.alerting.alert import Alert, Verdict, advance
 from jobs.alerting.needs import AlertNeeds
@@ -53,13 +53,13 @@ class CompiledRules:
 
     def __init__(self, rules: Iterable[AlertRule]) -> None:
         self.rules = tuple(rules)
-        self.about_facts = tuple(rule for rule in self.rules if rule.needs.is_timed and not rule.needs.window)
+        self.about_facts = tuple(rule for rule in self.rules if rule.needs.is_timed and not rule.needs.longest_window)
         self.needs = AlertNeeds()
         for rule in self.rules:
             self.needs |= rule.needs
         self.sample_needs = _list_sample_needs(self.rules)
         self._conditions = tuple({rule.when for rule in self.rules}) if self.rules else ()
-        self._longest_window: timedelta = self.needs.window
+        self._longest_window = self.needs.longest_window
 
     def is_bad(self, sample: Sample) -> bool:
         """Return whether the sample counts towards any of the rules."""

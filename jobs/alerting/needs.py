@@ -21,8 +21,15 @@ class AlertNeeds:
     dead_letters_within: timedelta = timedelta()
     has_schedule: bool = False
     """`unfinished_since` and `longest_run`."""
+    counts_within: frozenset[tuple[timedelta, bool]] = frozenset()
+    """Counts of the runs in these windows, and whether degraded runs are bad in them."""
     is_timed: bool = False
     """The verdict can change without a run, so the tick judges it too."""
+
+    @property
+    def longest_window(self) -> timedelta:
+        """Return the time for which a bad run matters."""
+        return max((self.window, *(window for window, _ in self.counts_within)))
 
     def __or__(self, other: AlertNeeds) -> AlertNeeds:
         return AlertNeeds(
@@ -33,5 +40,6 @@ class AlertNeeds:
             self.has_secrets or other.has_secrets,
             max(self.dead_letters_within, other.dead_letters_within),
             self.has_schedule or other.has_schedule,
+            self.counts_within | other.counts_within,
             self.is_timed or other.is_timed,
         )

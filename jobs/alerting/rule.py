@@ -77,7 +77,8 @@ def _read_flapping(value: Any) -> Any:
     return None if value is False else value
 
 
-def _check_runbook(value: str) -> str:
+def check_runbook(value: str) -> str:
+    """Return a link, or raise ValueError."""
     if value and urlsplit(value).scheme not in ("http", "https"):
         raise ValueError(f"{value[:60]!r} is not a link: expected http:// or https://")
     return value
@@ -116,7 +117,7 @@ class AlertRule(FrozenModel):
         AfterValidator(_each_once),
     ] = ("schedule", "dependency")
     """The triggers of the runs that count."""
-    runbook: Annotated[DisplayText, Field(max_length=500), AfterValidator(_check_runbook)] = ""
+    runbook: Annotated[DisplayText, Field(max_length=500), AfterValidator(check_runbook)] = ""
     counts_as_downtime: bool | None = None
     """None: as its severity."""
 

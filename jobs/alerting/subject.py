@@ -7,11 +7,12 @@ verdict of a condition about it is not known.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from jobs.alerting.samples import Sample
 from jobs.fast_frozen import fast_frozen
+from jobs.objectives.counts import SliCounts
 from jobs.runs.outcomes import Trigger
 
 
@@ -73,6 +74,8 @@ class SubjectFacts:
     secrets: tuple[SecretExpiryFact, ...] | None = None
     dead_letters: tuple[datetime, ...] | None = None
     """When each dead letter of the job was created, those of the window at least."""
+    run_counts: Mapping[tuple[timedelta, bool], SliCounts] | None = None
+    """By window up to now, and by whether degraded runs are bad."""
     unfinished_since: datetime | None = None
     """The first due instant after that of the last finished run. None if the job is disabled, paused, or without a
     schedule."""

@@ -57,6 +57,14 @@ TEXTS: Final[Mapping[str, Mapping[str, str]]] = {
         "minimum_runs": _MINIMUM,
         "close_at": _CLOSE,
     },
+    "BurnRateCondition": {
+        "burn_rate": "How many times as fast as the budget allows, in both windows",
+        "target": "Percent of runs that must be good, such as 99.9",
+        "window": "The long window, in which enough runs must be bad",
+        "short_window": "The window that ends the alert soon after the trouble",
+        "minimum_bad_runs": "Bad runs in the long window without which the alert does not fire",
+        "degraded_runs": "What a degraded run counts as: good or bad",
+    },
     "ResponseTimeCondition": {
         "response_time_above": "The response time that the percentile exceeds",
         "percentile": "Of the response times in the window, nearest rank",

@@ -32,6 +32,7 @@ from scheduler.alerting.evaluation.fact_reader import FactReader, SecretExpiries
 from scheduler.alerting.evaluation.groups import GroupEvaluator
 from scheduler.alerting.evaluation.history import SampleReader
 from scheduler.alerting.evaluation.known_alerts import SHARED_ALERTS_MAX_AGE, KnownAlerts
+from scheduler.alerting.evaluation.run_counts import RunCountReader
 from scheduler.alerting.facts_source import DefinedFactsSource
 from scheduler.alerting.health import ALERTING_PART, NOTIFICATIONS_PART, AlertingHealth, HasError
 from scheduler.alerting.incident_changes import IncidentChanges
@@ -42,6 +43,7 @@ from scheduler.alerting.window_pauses import WindowPauses
 from scheduler.app.alerting.delivery_telemetry import DeliveryTelemetry
 from scheduler.app.check_setup import CheckSetup
 from scheduler.app.foundation import Foundation
+from scheduler.queries.alerting.exclusions import ExclusionReader
 from scheduler.secrets.monitor import SecretMonitor
 
 FIRST_ROTA_WAIT = 2.0
@@ -123,11 +125,13 @@ def _build_evaluation(
     samples = SampleReader(
         foundation.runs, CountedRuns(book, lambda: windows.requested).counts, retains=not shares_runs
     )
+    exclusions = ExclusionReader(foundation.catalog, stored.incident_log, stored.requested_windows)
+    run_counts = RunCountReader(foundation.runs, exclusions)
     evaluator = AlertEvaluator(
         foundation.catalog,
         alerts,
         samples,
-        FactReader(stored.circuits, stored.dead_letters, _find_expiries(secrets)),
+        FactReader(stored.circuits, stored.dead_letters, _find_expiries(secrets), run_counts),
         due_times,
         GroupEvaluator(alerts, foundation.runs, samples, foundation.pauses, shares_runs=shares_runs),
         BlindnessWatch(alerts, self_checks, clock),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Tag
 
 from jobs.alerting.bases.condition import AlertCondition
+from jobs.alerting.conditions.burn_rate import BurnRateCondition
 from jobs.alerting.conditions.certificate_days import CertificateDaysCondition
 from jobs.alerting.conditions.circuit_open import CircuitOpenCondition
 from jobs.alerting.conditions.dead_letters import DeadLettersCondition
@@ -37,6 +38,7 @@ CONDITIONS: tuple[type[AlertCondition], ...] = (
     DeadLettersCondition,
     CircuitOpenCondition,
     SilentCondition,
+    BurnRateCondition,
 )
 """Every condition. A new one is a class in this folder, and its line here."""
 

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 
 from jobs.alerting.rule import AlertRule
 from jobs.definition.alerting.definitions import AlertingDefinitions
+from jobs.definition.alerting.job_alerts import add_burn_rules
 from jobs.definition.alerting.subject_classes import SubjectClasses, subject_of_job
+from jobs.definition.objectives.burn_rules import list_burn_rules
 from jobs.definition.objectives.section import OBJECTIVES_PART
 from jobs.formats.instants import format_instant
 from jobs.incidents.engine.facts import BLIND, SCHEDULER
@@ -112,7 +114,9 @@ class _GapFinder:
     _without_rules: list[str] = field(default_factory=list)
 
     def find(self) -> AlertingGaps:
-        if not self.alerting.parts.keys() - {OBJECTIVES_PART} and not any(job.alerts for job in self.jobs):
+        if not self.alerting.parts.keys() - {OBJECTIVES_PART} and not any(
+            job.alerts or list_burn_rules(job.slo) for job in self.jobs
+        ):
             return AlertingGaps()
         self._collect_rules()
         table = RoutingTable(self.alerting.routes)
@@ -136,9 +140,10 @@ class _GapFinder:
                 continue
             subject = subject_of_job(job)
             rules = job.alerts if job.alerts is not None else select(subject)
-            if rules is None and not is_member(subject):
+            burn_rules = list_burn_rules(job.slo)
+            if rules is None and not burn_rules and not is_member(subject):
                 self._without_rules.append(job.name)
-            self._add(subject, rules or ())
+            self._add(subject, add_burn_rules(rules or (), job))
         for name, group in self.alerting.groups.items():
             self._add(AlertSubject(name, "group", "", group.tags), group.alerts)
 

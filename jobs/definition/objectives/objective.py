@@ -5,47 +5,22 @@ Used by jobs.definition.job and config.job_files. jobs.definition.objectives.fin
 
 from __future__ import annotations
 
-import math
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from jobs.alerting.selectors import AlertSelector
+from jobs.definition.objectives.burn_alerts import BurnAlertsField
 from jobs.formats.display_text import DisplayText
 from jobs.model_base import FrozenModel
+from jobs.objectives.target import TargetField
 from jobs.objectives.windows import ObjectiveWindow
-
-
-def _read_target(value: object) -> float:
-    """Read `99.9` or `99.9%`."""
-    text = value.strip().removesuffix("%").strip() if isinstance(value, str) else value
-    try:
-        if isinstance(text, bool) or not isinstance(text, (str, int, float)):
-            raise ValueError
-        target = float(text)
-    except ValueError:
-        raise ValueError(f"{str(value)[:40]!r} is not a percentage: write 99.9 for 99.9%") from None
-    if math.isclose(target, 100) or target > 100:
-        raise ValueError(f"{target:g} leaves no error budget: the largest target is 99.999")
-    if not target >= 50:
-        meant = f"write {target * 100:g}" if 0.5 <= target < 1 else "the smallest target is 50"
-        raise ValueError(f"{target:g} percent is too small for a target: {meant}")
-    if target > 99.999:
-        raise ValueError(f"{target:.8g} is too large: the largest target is 99.999")
-    return target
-
-
-_Target = Annotated[
-    float,
-    BeforeValidator(_read_target, json_schema_input_type=float | str),
-    Field(description="percent of runs or of time that must be good, such as 99.9"),
-]
 
 
 class JobObjective(FrozenModel):
     """`slo` of a job: the share of its runs, or of time, that must be good in a window."""
 
-    target: _Target
+    target: TargetField
     window: ObjectiveWindow = Field(default="30d", description="7d, 28d, 30d or 90d until now, or month")
     counts: Literal["runs", "time"] = Field(
         default="runs", description="runs: good runs among valid runs; time: uptime by time, from its alerts"
@@ -53,6 +28,17 @@ class JobObjective(FrozenModel):
     degraded: Literal["good", "bad"] = Field(default="good", description="what a degraded run counts as")
     description: DisplayText = Field(default="", max_length=500, description="text for people")
     owner: DisplayText = Field(default="", max_length=200, description="who answers for it")
+
+    alerts: BurnAlertsField = Field(default=None, description="burn alerts: true, false, or what each of them does")
+
+    @model_validator(mode="after")
+    def _check_alerts(self) -> Self:
+        if self.counts == "time" and self.alerts is not None:
+            raise ValueError(
+                "alerts: burn alerts count runs, and counts: time itself follows from alerts: "
+                "write counts: runs, or remove alerts"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_degraded(self) -> Self:
@@ -76,3 +62,11 @@ class SelectedObjective(JobObjective):
     """An entry of `objectives`: one objective over all selected jobs together."""
 
     select: AlertSelector
+
+    @model_validator(mode="after")
+    def _has_no_alerts(self) -> Self:
+        if self.alerts is not None:
+            raise ValueError(
+                "alerts: an alert is about one job or group: write slo with alerts in the jobs, or in defaults"
+            )
+        return self

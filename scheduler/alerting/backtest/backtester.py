@@ -39,7 +39,7 @@ from scheduler.stores.runs.reading import RunReads
 from scheduler.stores.suppressions import StoredSuppressions
 
 S = TypeVar("S", Silence, RequestedWindow)
-RECORDED_CONDITIONS = frozenset({"circuit_open", "dead_letters_above", "secret_days_below", "silent"})
+RECORDED_CONDITIONS = frozenset({"burn_rate", "circuit_open", "dead_letters_above", "secret_days_below", "silent"})
 """Not derived from runs: a replay takes the instants at which these alerts fired from the stored incidents."""
 
 

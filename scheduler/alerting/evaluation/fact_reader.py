@@ -16,6 +16,7 @@ from jobs.definition import JobDefinition
 from jobs.ports import CircuitStateStore
 from jobs.running.circuit_breaker.state import CircuitCondition
 from jobs.running.circuit_breaker.stored_state import load_state
+from scheduler.alerting.evaluation.run_counts import RunCountReader
 from scheduler.stores.dead_letters.repository import DeadLetters
 
 MAX_LETTERS = 1000
@@ -27,10 +28,17 @@ SecretExpiries = Callable[[JobDefinition], Sequence[SecretExpiryFact]]
 class FactReader:
     """Raises StoreError."""
 
-    def __init__(self, circuits: CircuitStateStore, dead_letters: DeadLetters, secret_expiries: SecretExpiries) -> None:
+    def __init__(
+        self,
+        circuits: CircuitStateStore,
+        dead_letters: DeadLetters,
+        secret_expiries: SecretExpiries,
+        run_counts: RunCountReader,
+    ) -> None:
         self._circuits = circuits
         self._dead_letters = dead_letters
         self._secret_expiries = secret_expiries
+        self._run_counts = run_counts
 
     async def read(self, job: JobDefinition, needs: AlertNeeds, now: datetime) -> SubjectFacts:
         """Return what is needed, apart from the schedule."""
@@ -41,6 +49,8 @@ class FactReader:
             facts = replace(facts, secrets=tuple(self._secret_expiries(job)))
         if needs.dead_letters_within:
             facts = replace(facts, dead_letters=await self._read_letters(job.name, now - needs.dead_letters_within))
+        if needs.counts_within:
+            facts = replace(facts, run_counts=await self._run_counts.read(job, needs.counts_within, now))
         return facts
 
     async def list_jobs_with_letters(self, now: datetime, within: timedelta) -> set[str]:

@@ -34,7 +34,7 @@ class RunObserver:
         elif before is not None:
             del self._activity[job]
             self._samples.forget(job)
-        if rules.needs.window and (job not in self._observed or job in self._watched):
+        if rules.needs.longest_window and (job not in self._observed or job in self._watched):
             # After a start, bad runs of before it may be in the window.
             self._observed.add(job)
             return True

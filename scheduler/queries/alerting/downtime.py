@@ -154,7 +154,7 @@ class DowntimeReader:
         return _DowntimeReading((), tuple(list_suspended_times(changes, period.begin, now)))
 
     async def _read_window_times(self, entry: CatalogJob, period: Span) -> _DowntimeReading:
-        found = self._excluded.list_window_times(entry, period, await self._excluded.list_requested())
+        found = self._excluded.list_window_times(entry.job, period, await self._excluded.list_requested())
         return _DowntimeReading((), found.times, is_complete=found.is_complete)
 
 

@@ -11,6 +11,7 @@ from datetime import timedelta
 from itertools import islice
 
 from jobs.alerting.rule import LONGEST_ALERT_TIME
+from jobs.definition import JobDefinition
 from jobs.incidents.downtime import (
     ExcludedTime,
     ExclusionReason,
@@ -47,6 +48,15 @@ class ReadExclusions:
     is_complete: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class CommonExclusions:
+    """`requested`: windows of users and pipelines, also those that have ended."""
+
+    blind: ReadExclusions
+    requested: Sequence[RequestedWindow]
+    has_all_requested: bool
+
+
 class ExclusionReader:
     """All methods that await raise StoreError."""
 
@@ -57,14 +67,18 @@ class ExclusionReader:
 
     async def read_uncounted(self, entries: Iterable[CatalogJob], period: Span) -> Mapping[str, ReadExclusions]:
         """Return by job when its runs do not count: windows with `counts: false`, times of a blind scheduler."""
-        blind = await self.read_blind_times(period)
-        requested = await self.list_requested()
-        found: dict[str, ReadExclusions] = {}
-        for entry in entries:
-            windows = self.list_window_times(entry, period, requested)
-            times = (each for each in windows.times if each.reason is ExclusionReason.WINDOW)
-            found[entry.job.name] = ReadExclusions((*blind.times, *times), blind.is_complete and windows.is_complete)
-        return found
+        common = await self.read_common(period)
+        return {entry.job.name: self.list_uncounted(entry.job, period, common) for entry in entries}
+
+    async def read_common(self, period: Span) -> CommonExclusions:
+        """Return what all jobs have in common."""
+        return CommonExclusions(await self.read_blind_times(period), *await self.list_requested())
+
+    def list_uncounted(self, job: JobDefinition, period: Span, common: CommonExclusions) -> ReadExclusions:
+        """Return the same for one job."""
+        windows = self.list_window_times(job, period, (common.requested, common.has_all_requested))
+        times = (each for each in windows.times if each.reason is ExclusionReason.WINDOW)
+        return ReadExclusions((*common.blind.times, *times), common.blind.is_complete and windows.is_complete)
 
     async def read_blind_times(self, period: Span) -> ReadExclusions:
         visibility = SubjectVisibility(self._catalog)
@@ -77,12 +91,12 @@ class ExclusionReader:
         return ReadExclusions(tuple(replace(each, text=visibility.hide(each.text)) for each in found), is_complete)
 
     def list_window_times(
-        self, entry: CatalogJob, period: Span, requested: tuple[Sequence[RequestedWindow], bool]
+        self, job: JobDefinition, period: Span, requested: tuple[Sequence[RequestedWindow], bool]
     ) -> ReadExclusions:
         """`requested`: see list_requested."""
         windows, is_complete = requested
         suppressions = SuppressionSet(self._catalog.snapshot.alerting.windows, tuple(windows))
-        found = list(islice(_list_window_times(entry, suppressions, period), MAX_WINDOW_TIMES + 1))
+        found = list(islice(_list_window_times(job, suppressions, period), MAX_WINDOW_TIMES + 1))
         return ReadExclusions(tuple(found[:MAX_WINDOW_TIMES]), is_complete and len(found) <= MAX_WINDOW_TIMES)
 
     async def list_requested(self) -> tuple[Sequence[RequestedWindow], bool]:
@@ -128,8 +142,8 @@ class ExclusionReader:
         return found, False
 
 
-def _list_window_times(entry: CatalogJob, suppressions: SuppressionSet, period: Span) -> Iterator[ExcludedTime]:
-    job = AlertSubject(entry.job.name, str(entry.job.check.kind), "", entry.job.tags)
+def _list_window_times(job: JobDefinition, suppressions: SuppressionSet, period: Span) -> Iterator[ExcludedTime]:
+    subject = AlertSubject(job.name, str(job.check.kind), "", job.tags)
     for pauses, reason in ((True, ExclusionReason.PAUSED), (False, ExclusionReason.WINDOW)):
-        for window, span in list_window_times(job, suppressions, period.begin, period.end, pauses=pauses):
+        for window, span in list_window_times(subject, suppressions, period.begin, period.end, pauses=pauses):
             yield ExcludedTime(reason, span.begin, span.end, window.name, window.reason)

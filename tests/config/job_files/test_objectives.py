@@ -106,3 +106,20 @@ def test_an_objective_that_selects_no_job_is_a_warning(folder: Path) -> None:
 def test_an_objective_changes_neither_the_generation_nor_the_runs(folder: Path) -> None:
     with_slo = read(folder, JOBS).jobs["api"]
     assert with_slo.generation() == with_slo.model_copy(update={"slo": None}).generation()
+
+
+def test_burn_alerts_name_channels_and_severities_that_exist(folder: Path) -> None:
+    ticket = "{escalate: [{after: 1h, notify: x}]}"
+    slo = f"{{target: 99.9, alerts: {{page: {{notify: oncal, severity: huge}}, ticket: {ticket}}}}}"
+    channels = "alerting:\n  channels:\n    oncall: {kind: ntfy, topic: shop-oncall}\n"
+    found = problems(folder, f"jobs:\n  api:\n    check: {CHECK}\n    slo: {slo}\n{channels}")
+    assert [each.partition(": ")[2].partition(" define")[0].rstrip(";") for each in found] == [
+        "jobs.api.slo.alerts.page.severity: there is no severity huge",
+        "jobs.api.slo.alerts.page.notify[0]: there is no channel oncal, did you mean oncall?",
+        "jobs.api.slo.alerts.ticket.escalate[0].notify[0]: there is no channel x",
+    ]
+
+
+def test_an_objective_of_several_jobs_has_no_alerts(folder: Path) -> None:
+    (found,) = problems(folder, JOBS, "objectives:\n  shop: {target: 99, select: {all: true}, alerts: true}\n")
+    assert "an alert is about one job or group: write slo with alerts in the jobs, or in defaults" in found

@@ -49,6 +49,7 @@ WHEN: list[Any] = [
     "circuit_open",
     "silent",
     {"silent": True, "grace": "5m"},
+    {"burn_rate": 14.4, "target": 99.9, "window": "1h", "short_window": "5m"},
 ]
 
 

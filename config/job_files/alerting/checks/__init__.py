@@ -22,6 +22,7 @@ from config.job_files.alerting.checks.objectives import (
     find_idle_objectives,
     find_job_with_name_of_objective,
     find_objective_problems,
+    find_unknown_names_of_objective,
 )
 from config.job_files.alerting.checks.parents import find_parent_circles, find_unknown_parents
 from config.job_files.alerting.checks.places import RulePlace, list_rule_places, rules_of_job
@@ -76,6 +77,7 @@ def find_unknown_names_of_job(one: LocatedJob, context: AlertingContext) -> Iter
         for check_rules in _RULE_CHECKS:
             yield from check_rules(rules, context)
     yield from find_unknown_parents(one, context)
+    yield from find_unknown_names_of_objective(one, context)
 
 
 def find_conflicts_of_job(one: LocatedJob, context: AlertingContext) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def find_gaps(context: AlertingContext) -> Iterator[Problem]:
-    has_own_rules = any(one.job.alerts for one in context.jobs.values())
+    has_own_rules = any(one.job.alerts or (one.job.slo and one.job.slo.alerts) for one in context.jobs.values())
     if not context.is_complete or context.broken or context.invalid or not (context.entries or has_own_rules):
         return
     from jobs.definition.alerting.gaps import describe_jobs_without_rules, find_alerting_gaps

@@ -1,4 +1,4 @@
-"""Objectives with the name of a job that has `slo`, and objectives that select no job."""
+"""Objectives with the name of a job that has `slo`, that select no job, or whose alerts name what does not exist."""
 
 from __future__ import annotations
 
@@ -32,6 +32,26 @@ def find_job_with_name_of_objective(one: LocatedJob, context: AlertingContext) -
             message = f"an objective of the section objectives has this name: {other.origin or 'in a job file'}"
             path = dotted_path(*one.path, "slo")
             yield Problem(path, message, "rename the job, or remove slo", one.file or None, one.line or None)
+
+
+def find_unknown_names_of_objective(one: LocatedJob, context: AlertingContext) -> Iterator[Problem]:
+    """Yield the channels and severities that burn alerts of a job name and that do not exist."""
+    alerts = None if one.job.slo is None else one.job.slo.alerts
+    if alerts is None:
+        return
+    for key, options in (("page", alerts.page), ("ticket", alerts.ticket)):
+        if options is None:
+            continue
+        path = ("slo", "alerts", key)
+        severities = (options.severity,) if options.severity else ()
+        for _, name in context.find_missing("severities", severities):
+            yield one.problem_at((*path, "severity"), *context.describe_missing("severity", "severities", name))
+        for position, name in context.find_missing("channels", options.notify):
+            yield one.problem_at((*path, "notify", position), *context.describe_missing("channel", "channels", name))
+        for step, escalation in enumerate(options.escalate):
+            for position, name in context.find_missing("channels", escalation.notify):
+                place = (*path, "escalate", step, "notify", position)
+                yield one.problem_at(place, *context.describe_missing("channel", "channels", name))
 
 
 def find_idle_objectives(context: AlertingContext) -> Iterator[Problem]:

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from scheduler.catalog.catalog import JobSnapshot
     from scheduler.operations.stored_jobs.sets import SetPlan
 
-_FIELDS = frozenset({"alerts", "alert_parent", "tags"})
-"""Fields of a job that decide what is notified. Tags select rules, groups, routes, windows and silences."""
+_FIELDS = frozenset({"alerts", "alert_parent", "slo", "tags"})
+"""Fields of a job that decide what is notified: `slo` has burn alerts. Tags select rules, groups, routes, windows and
+silences.
+"""
 
 
 class PlanAlerts(NamedTuple):

@@ -30,8 +30,10 @@ from scheduler.alerting.evaluation.fact_reader import FactReader
 from scheduler.alerting.evaluation.groups import GroupEvaluator
 from scheduler.alerting.evaluation.history import SampleReader
 from scheduler.alerting.evaluation.known_alerts import KnownAlerts
+from scheduler.alerting.evaluation.run_counts import RunCountReader
 from scheduler.alerting.window_pauses import WindowPauses
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
+from scheduler.queries.alerting.exclusions import ExclusionReader
 from scheduler.stores.alerting.alert_rows import AlertRows
 from scheduler.stores.alerting.codec import ALERTS
 from scheduler.stores.alerting.keys import ALERT_PREFIX
@@ -39,6 +41,7 @@ from scheduler.stores.pauses import Pauses
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.codec import RunRecord, RunState
 from scheduler.stores.runs.pages import RunPage
+from scheduler.stores.runs.repository import Runs
 from tests.scheduler.alerting.engine_world import InterleavedStore
 from tests.scheduler.fakes import VirtualClock
 from tests.scheduler.stores.memory import MemoryData
@@ -233,11 +236,13 @@ class Process:
         counted = CountedRuns(lambda: self.evaluator.book, lambda: self.windows.requested)
         self.samples = SampleReader(world.runs, counted.counts, retains=not world.shares)
         self.due_times = DueTimes(world.runs)
+        exclusions = ExclusionReader(world.catalog, stored.incident_log, stored.requested_windows)
+        run_counts = RunCountReader(Runs(self.store), exclusions)
         self.evaluator = AlertEvaluator(
             world.catalog,
             self.alerts,
             self.samples,
-            FactReader(stored.circuits, stored.dead_letters, self._find_expiries),
+            FactReader(stored.circuits, stored.dead_letters, self._find_expiries, run_counts),
             self.due_times,
             GroupEvaluator(self.alerts, world.runs, self.samples, self.pauses, shares_runs=world.shares),
             BlindnessWatch(self.alerts, world.checks, world.clock),
