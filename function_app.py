@@ -96,6 +96,12 @@ for each in MANAGE_POST_FUNCTIONS:
     register(each)(change_jobs)
 
 
+@http_function(Scope.METRICS)
+async def metrics(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+    """Serve the page of metrics to Prometheus, with a separate key."""
+    return await host.handle_http(req, context)
+
+
 @http_function(Scope.OPERATE)
 async def operate(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """Serve actions on jobs, runs and dead letters, all of them POST, with a separate key."""

@@ -14,6 +14,7 @@ from scheduler.catalog.limited import LimitedCatalog, limit_part
 from scheduler.health.report import Health
 from scheduler.identity.principal import Principal
 from scheduler.identity.tags import Tags
+from scheduler.metrics.page import MetricsPage
 from scheduler.operations import Operations
 from scheduler.queries.alerting.alerts import AlertQueries
 from scheduler.queries.alerting.channels import ChannelQueries
@@ -51,6 +52,7 @@ class Services:
     queries: JobAndRunQueries
     health: Health
     watchdog: Watchdog
+    metrics: MetricsPage
     secret_monitor: SecretMonitor
     definitions: DefinitionReviewer
     heartbeats: HeartbeatQueries

@@ -28,7 +28,7 @@ def _check_tag(text: str) -> str:
 class RoleSettings(FrozenModel):
     """The role of an app role, and the tags of the jobs that it may see; without tags, all jobs."""
 
-    role: Literal["viewer", "operator", "admin"]
+    role: Literal["metrics", "viewer", "operator", "admin"]
     tags: Annotated[tuple[Annotated[str, AfterValidator(_check_tag)], ...], BeforeValidator(split_list)] = ()
 
 

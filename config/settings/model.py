@@ -42,6 +42,7 @@ from config.settings.fields import (
     to_lower,
 )
 from config.settings.http_settings import HttpSettings
+from config.settings.prometheus_settings import PrometheusSettings
 from config.settings.rate_limit_settings import RateLimitSettings
 from config.settings.target_lists import Folders, Hosts, Networks, Ports, References, Schemes
 from jobs.checks.body_memory import MOST_BODY_BYTES
@@ -204,6 +205,7 @@ class Settings(BaseModel):
     application_insights: ApplicationInsightsSettings = ApplicationInsightsSettings()
     datadog: DatadogSettings = DatadogSettings()
     otlp: OtlpSettings = OtlpSettings()
+    prometheus: PrometheusSettings = PrometheusSettings()
     unresolved: tuple[str, ...] = ()
     """Messages about Key Vault references that the platform did not resolve. With one, the app is not ready."""
 

@@ -1,6 +1,7 @@
 """Mergeable histogram of durations. Pure.
 
-Called by scheduler.stores.runs.rollups.tally, which stores one for each hour of a job.
+Called by scheduler.stores.runs.rollups.tally, which stores one for each hour of a job, and by
+scheduler.metrics.job_lines.
 
 Bucket `n` holds durations from GROWTH ** (n - 1) to GROWTH ** n microseconds, bucket 0 those below one microsecond. A
 quantile is the middle of its bucket, so it is off by at most MAX_RELATIVE_ERROR.
@@ -65,6 +66,22 @@ class Histogram:
         """Return the parts of a stored row: the first bucket with a count, and the counts from it on."""
         return unpack(self.packed)
 
+    def accumulate(self, buckets: Sequence[int]) -> list[int]:
+        """Return the number of durations in each of these buckets and those before it. `buckets`: ascending."""
+        if not self.packed:
+            return [0] * len(buckets)
+        first, *counts = self.encode()
+        reached = [*accumulate(counts, initial=0)]
+        return [reached[min(max(bucket - first + 1, 0), len(counts))] for bucket in buckets]
+
+    @property
+    def sum_ms(self) -> float:
+        """The sum of all durations, off by at most MAX_RELATIVE_ERROR; it never decreases as durations are added."""
+        if not self.packed:
+            return 0.0
+        first, *counts = self.encode()
+        return sum(count * middle for count, middle in zip(counts, _MIDDLES[first:], strict=False))
+
     @property
     def counts(self) -> dict[str, int]:
         """Counts by bucket number, which is a text as in JSON."""
@@ -75,10 +92,7 @@ class Histogram:
     def decode(stored: Sequence[int] | dict[str, int]) -> Histogram:
         """`stored`: see `encode`, or `counts`."""
         if isinstance(stored, dict):
-            counts = [0] * (LARGEST_BUCKET + 1)
-            for bucket, count in stored.items():
-                counts[int(bucket)] = count
-            stored = [0, *counts]
+            return Histogram(sum(count * one_at(int(bucket)) for bucket, count in stored.items()))
         return Histogram(pack(stored))
 
 
@@ -88,6 +102,14 @@ def bucket_of(milliseconds: float) -> int:
     return 0 if microseconds < 1 else min(int(log(microseconds) * _BUCKETS_PER_E) + 1, LARGEST_BUCKET)
 
 
+def upper_edge(bucket: int) -> float:
+    """Return the milliseconds below which everything in the bucket lies."""
+    return GROWTH**bucket / _MICROSECONDS
+
+
 def _middle(bucket: int) -> float:
     """Return milliseconds that are at most MAX_RELATIVE_ERROR from everything in the bucket."""
     return 0.0 if bucket == 0 else 2 * GROWTH**bucket / (GROWTH + 1) / _MICROSECONDS
+
+
+_MIDDLES = [_middle(bucket) for bucket in range(LARGEST_BUCKET + 1)]

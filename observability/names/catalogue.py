@@ -1,4 +1,4 @@
-"""A name and a metric, as the catalogue of names defines them. Used by all modules of observability.names."""
+"""A name, a metric and a series, as the catalogue of names defines them. Used by all modules of observability.names."""
 
 from __future__ import annotations
 
@@ -38,3 +38,16 @@ class Metric(Name):
 
     kind: Literal["count", "distribution", "gauge"] = "count"
     tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSeries(Name):
+    """A series of `GET /api/metrics`. `name`: as queries use it: that of a counter ends with `_total`, of an info with
+    `_info`.
+
+    `unit`: the base unit, with which the name ends as well: `seconds` or `ratio`; or empty. `labels`: all of them, but
+    for those that the settings add to an info.
+    """
+
+    kind: Literal["gauge", "counter", "histogram", "info"] = "gauge"
+    labels: tuple[str, ...] = ()

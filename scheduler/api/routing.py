@@ -69,6 +69,10 @@ class ApiRouter(APIRouter):
         """Add a GET."""
         return self._declare(Scope.READ, "GET", path, options)
 
+    def metrics(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
+        """Add a GET that a program with access to metrics alone may call."""
+        return self._declare(Scope.METRICS, "GET", path, options)
+
     def operate(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         """Add a POST that acts on an object."""
         return self._declare(Scope.OPERATE, "POST", path, options)

@@ -20,6 +20,8 @@ class Scope(StrEnum):
     """Nothing: the health routes, for probes."""
     PING = "ping"
     """The token in the path: the routes that receive heartbeat pings."""
+    METRICS = "metrics"
+    """Permission to read the page of metrics: for Prometheus, which needs nothing else."""
     READ = "read"
     """Permission to read jobs, runs and health, including the dashboard."""
     OPERATE = "operate"
@@ -47,6 +49,7 @@ class HttpFunction:
 HTTP_FUNCTIONS: Final[Mapping[Scope, HttpFunction]] = {
     Scope.PUBLIC: HttpFunction("health", "health/{*rest}", ("GET", "HEAD"), ANONYMOUS),
     Scope.PING: HttpFunction("heartbeat", "ping/{*rest}", ("GET", "HEAD", "POST"), ANONYMOUS),
+    Scope.METRICS: HttpFunction("metrics", "metrics", ("GET", "HEAD")),
     Scope.READ: HttpFunction("read", "{*path}", ("GET", "HEAD")),
     Scope.OPERATE: HttpFunction("operate", "{*path}", ("POST",)),
     Scope.MANAGE: HttpFunction("manage", "{*path}", ("PUT", "PATCH", "DELETE")),

@@ -24,7 +24,7 @@ from scheduler.app.foundation import Foundation, open_foundation
 from scheduler.app.health_probes import heartbeats_probe, secrets_probe
 from scheduler.app.profile import HostProfile
 from scheduler.app.program import Program
-from scheduler.app.watch_setup import build_change_announcer, build_self_watch, build_watchdog
+from scheduler.app.watch_setup import build_change_announcer, build_metrics_page, build_self_watch, build_watchdog
 from scheduler.app.worker_setup import build_test_runner, build_worker
 from scheduler.audit.upkeep import AuditUpkeep
 from scheduler.changes.upkeep import StateUpkeep
@@ -115,8 +115,7 @@ class _Parts(NamedTuple):
 
 def _assemble_program(foundation: Foundation, parts: _Parts) -> Program:
     catalog, clock, runs, pauses = foundation.catalog, foundation.clock, foundation.runs, foundation.pauses
-    stored = foundation.repositories
-    ages = foundation.settings.rollups.age, foundation.settings.retention.age
+    stored, ages = foundation.repositories, (foundation.settings.rollups.age, foundation.settings.retention.age)
     return Program(
         settings=foundation.settings,
         catalog=catalog,
@@ -143,6 +142,7 @@ def _assemble_program(foundation: Foundation, parts: _Parts) -> Program:
         queries=JobAndRunQueries(catalog, runs, pauses, stored.dead_letters, clock, foundation.states.states_of),
         health=foundation.health,
         watchdog=parts.watchdog,
+        metrics=build_metrics_page(foundation, parts.circuits, parts.watchdog),
         secret_monitor=parts.secret_monitor,
         circuits=parts.circuits,
         alerting=parts.alerting,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from scheduler.changes.upkeep import StateUpkeep
     from scheduler.dispatch.port import Dispatch
     from scheduler.health.report import Health
+    from scheduler.metrics.page import MetricsPage
     from scheduler.operations import Operations
     from scheduler.queries.audit import AuditQueries
     from scheduler.queries.changes import ChangeQueries
@@ -79,6 +80,7 @@ class Program:
     queries: JobAndRunQueries
     health: Health
     watchdog: Watchdog
+    metrics: MetricsPage
     secret_monitor: SecretMonitor
     circuits: CircuitQueries
     alerting: Alerting
@@ -114,6 +116,7 @@ class Program:
             queries=self.queries,
             health=self.health,
             watchdog=self.watchdog,
+            metrics=self.metrics,
             secret_monitor=self.secret_monitor,
             circuits=self.circuits,
             definitions=self.definitions,

@@ -1,4 +1,4 @@
-"""Builds what watches the scheduler itself. Used by building."""
+"""Builds what watches the scheduler itself, and its page of metrics. Used by building."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from scheduler.app.check_setup import CheckSetup
 from scheduler.app.foundation import Foundation
 from scheduler.changes.announcing import ChangeAnnouncer
 from scheduler.dispatch.port import QueueDepthReader
+from scheduler.metrics.page import MetricsPage
+from scheduler.metrics.sources import SourceParts, create_sources
+from scheduler.queries.circuits import CircuitQueries
 from scheduler.stores.announcements import Announcements
 from scheduler.version import VERSION
 from scheduler.watchdog import JobWatch, Watchdog
@@ -51,6 +54,23 @@ def build_change_announcer(foundation: Foundation) -> ChangeAnnouncer:
         foundation.telemetry.events,
         foundation.settings.version or VERSION,
     )
+
+
+def build_metrics_page(foundation: Foundation, circuits: CircuitQueries, watchdog: Watchdog) -> MetricsPage:
+    settings = foundation.settings
+    parts = SourceParts(
+        catalog=foundation.catalog,
+        runs=foundation.runs,
+        pauses=foundation.pauses,
+        stored=foundation.repositories,
+        circuits=circuits,
+        watchdog=watchdog,
+        states_of=foundation.states.states_of,
+        version=settings.version or VERSION,
+        tags=settings.prometheus.tags,
+        histograms=settings.prometheus.histograms,
+    )
+    return MetricsPage(create_sources(parts), foundation.clock)
 
 
 def build_self_watch(foundation: Foundation, setup: CheckSetup) -> SelfWatch:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from scheduler.authentication.port import Authenticated, AuthenticationMode, RequestCredentials
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 
-_ROLES = {"read": Role.VIEWER, "operate": Role.OPERATOR, "manage": Role.ADMIN}
+_ROLES = {"metrics": Role.METRICS, "read": Role.VIEWER, "operate": Role.OPERATOR, "manage": Role.ADMIN}
 """By the name of the function up to an underscore, see scheduler.api.scopes.HTTP_FUNCTIONS."""
 
 

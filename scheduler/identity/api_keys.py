@@ -29,7 +29,7 @@ from jobs.formats.instants import format_instant
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 
 API_KEY_PREFIX: Final = "sch_"
-API_KEY_PATTERN: Final = r"sch_[voa]_[0-9a-z]{10}_[0-9A-Za-z]{49}"
+API_KEY_PATTERN: Final = r"sch_[mvoa]_[0-9a-z]{10}_[0-9A-Za-z]{49}"
 """For secret scanners. scheduler.identity.api_keys.parse_api_key checks the checksum too."""
 
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase

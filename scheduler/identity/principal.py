@@ -14,6 +14,8 @@ from typing import Final
 class Role(StrEnum):
     """What a principal may do. Each role includes those before it."""
 
+    METRICS = "metrics"
+    """Read the page of metrics, and nothing else."""
     VIEWER = "viewer"
     """Read jobs, runs and health."""
     OPERATOR = "operator"

@@ -234,13 +234,13 @@ class JobAndRunQueries:
         return tuple(await convert_each(create, names))
 
     def _due_instants(self, job: JobDefinition, pause: Pause | None, count: int) -> list[datetime]:
-        start = _schedule_resumes_after(pause, self._clock.now())
+        start = schedule_resumes_after(pause, self._clock.now())
         if job.schedule is None or not job.enabled or start is None:
             return []
         return next_due_instants(job.schedule, start, count)
 
 
-def _schedule_resumes_after(pause: Pause | None, now: datetime) -> datetime | None:
+def schedule_resumes_after(pause: Pause | None, now: datetime) -> datetime | None:
     """Return the instant after which scheduled runs resume; None for a pause without an end."""
     if pause is None:
         return now

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from scheduler.stores.idempotency import IdempotencyRecords
     from scheduler.stores.identity.api_keys import ApiKeys
     from scheduler.stores.identity.sessions import StoredSessions
+    from scheduler.stores.runs.rollups.counters import RunCounters
     from scheduler.stores.schedule_activations import ScheduleActivations
     from scheduler.stores.stored_jobs.repository import StoredJobs
     from scheduler.stores.stored_jobs.sweeping import StoredJobSweeper
@@ -131,6 +132,12 @@ class Repositories:
         from scheduler.stores.suppressions import StoredSuppressions
 
         return StoredSuppressions(self._store, RequestedWindow, "windows")
+
+    @cached_property
+    def run_counters(self) -> RunCounters:
+        from scheduler.stores.runs.rollups.counters import RunCounters
+
+        return RunCounters(self._store)
 
     @cached_property
     def schedule_activations(self) -> ScheduleActivations:

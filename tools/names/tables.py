@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from observability import names
+from observability.names.series import SERIES, watchdog_series
 from scheduler.watchdog.gauges import WATCHDOG_GAUGES
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -59,6 +60,13 @@ def create_tables() -> Mapping[str, str]:
         ),
         "metrics of runs": _make_metric_table(names.RUN_METRICS),
         "metrics of the program": _make_metric_table((*names.PROGRAM_METRICS, *gauges)),
+        "series": _make_table(
+            ("name", "unit", "kind", "labels", "meaning"),
+            (
+                (each.name, each.unit, each.kind, ", ".join(each.labels), each.description)
+                for each in (*SERIES, *map(watchdog_series, WATCHDOG_GAUGES))
+            ),
+        ),
         "tags": _make_table(("name", "meaning"), ((each.name, each.description) for each in names.METRIC_TAGS)),
         "others": _make_table(("name", "meaning"), ((each.name, each.description) for each in names.OTHERS)),
     }

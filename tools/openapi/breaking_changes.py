@@ -16,7 +16,7 @@ from typing import Any, Final
 from tools.openapi.documents import DOCUMENT, ROOT
 from tools.openapi.schema_changes import Schema, SchemaComparison
 
-SCOPES: Final = ("public", "ping", "read", "operate", "manage")
+SCOPES: Final = ("public", "ping", "metrics", "read", "operate", "manage")
 """From the weakest requirement to the strictest."""
 
 

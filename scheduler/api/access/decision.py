@@ -6,7 +6,12 @@ from scheduler.api.declared_route import DeclaredRoute
 from scheduler.api.scopes import Scope
 from scheduler.identity.principal import Principal, Role
 
-ROLE_OF_SCOPE = {Scope.READ: Role.VIEWER, Scope.OPERATE: Role.OPERATOR, Scope.MANAGE: Role.ADMIN}
+ROLE_OF_SCOPE = {
+    Scope.METRICS: Role.METRICS,
+    Scope.READ: Role.VIEWER,
+    Scope.OPERATE: Role.OPERATOR,
+    Scope.MANAGE: Role.ADMIN,
+}
 """The role that a scope needs. A scope without a role needs no caller, see FREE_SCOPES."""
 FREE_SCOPES = frozenset({Scope.PUBLIC, Scope.PING, Scope.SIGN_IN})
 """Scopes of routes that need no caller."""

@@ -22,7 +22,8 @@ from scheduler.api.scopes import Scope
 
 ABOUT = """Scheduled jobs and health checks: what runs, when, and how it went.
 
-Each operation requires the scope in `x-scope`: a viewer has `read`, an operator also `operate`, an admin also `manage`.
+Each operation requires the scope in `x-scope`: the role metrics has `metrics`, a viewer also `read`, an operator also
+`operate`, an admin also `manage`.
 Instants are ISO 8601 in UTC; fields that end in `_ms` are milliseconds. A list returns `continuation`, which fetches
 the next page until it is null. Errors are problem details (RFC 9457). After 429 and 503, retry when `Retry-After` has
 passed.

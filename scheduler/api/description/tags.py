@@ -23,6 +23,7 @@ TAGS: Final = {
     "audit": "The audit trail: who changed what, when and from where, as a chain of hashes.",
     "keys": "API keys: credentials of programs, each with a role. Create, rotate or revoke one.",
     "session": "The session of a browser, and who the caller is.",
+    "metrics": "The page that Prometheus scrapes.",
     "health": "The health of the scheduler itself.",
 }
 

@@ -25,6 +25,7 @@ from scheduler.rate_limits.limiter import RateLimits
 from scheduler.rate_limits.quota import LimitGroup, Quota
 
 _GROUP_OF_SCOPE: Mapping[RouteScope, LimitGroup] = {
+    RouteScope.METRICS: LimitGroup.READ,
     RouteScope.READ: LimitGroup.READ,
     RouteScope.OPERATE: LimitGroup.OPERATE,
     RouteScope.MANAGE: LimitGroup.MANAGE,

@@ -24,6 +24,8 @@ from scheduler.authentication.function_keys import FunctionKeyAuthenticator
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.dispatch.in_process import InProcessDispatch
 from scheduler.health.report import Health, HealthStatus, PartHealth
+from scheduler.metrics.page import MetricsPage
+from scheduler.metrics.sources import SourceParts, create_sources
 from scheduler.queries.alerting.alerts import AlertQueries
 from scheduler.queries.alerting.channels import ChannelQueries
 from scheduler.queries.alerting.downtime import DowntimeReader
@@ -94,6 +96,7 @@ class ApiClient:
             ),
             health=self.health,
             watchdog=self.watchdog,
+            metrics=self._create_metrics_page(),
             secret_monitor=self.shop.secret_watch,
             definitions=ProgramDefinitionReviewer(self.shop.secrets, Guard(TargetRules()), Bindings()),
             heartbeats=HeartbeatQueries(catalog, self.shop.heartbeats, self.shop.beats, self.shop.pauses, clock),
@@ -121,6 +124,21 @@ class ApiClient:
         self.app = create_api(self.services)
         transport = httpx.ASGITransport(behind_functions_host(self.app) if requires_key else self.app)
         self._client = httpx.AsyncClient(transport=transport, base_url=BASE)
+
+    def _create_metrics_page(self) -> MetricsPage:
+        shop = self.shop
+        parts = SourceParts(
+            shop.catalog,
+            shop.runs,
+            shop.pauses,
+            shop.repositories,
+            shop.circuits,
+            self.watchdog,
+            shop.states.states_of,
+            "1.2.3",
+            tags=("team",),
+        )
+        return MetricsPage(create_sources(parts), shop.clock)
 
     async def refresh_jobs(self) -> None:
         """Nothing changes the stored jobs but this process."""

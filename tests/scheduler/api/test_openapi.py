@@ -78,6 +78,7 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("get", "/api/exports/changes"): None,
     ("get", "/api/exports/runs"): None,
     ("get", "/api/exports/stats"): None,
+    ("get", "/api/metrics"): None,
     ("get", "/api/stats"): SelectionStatsModel,
     ("get", "/api/jobs/{name}/stats"): JobStatsModel,
     ("get", "/api/jobs/{name}/downtime"): DowntimeModel,
@@ -210,7 +211,7 @@ async def test_every_route_has_a_summary_an_answer_and_problems() -> None:
             else "202"
             if path.endswith(("/run", "/replay", "/backfill"))
             else "200"
-            if model or path.startswith(("/api/ping/", "/api/schema/", "/api/audit/", "/api/exports/"))
+            if model or path.startswith(("/api/ping/", "/api/schema/", "/api/audit/", "/api/exports/", "/api/metrics"))
             else "204"
         ]
         if model is not None:

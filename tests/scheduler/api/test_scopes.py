@@ -40,6 +40,8 @@ def test_a_read_has_the_scope_read_and_a_change_operate_or_manage(route: Declare
         is_read = (route.method, route.path) == ("GET", "/api/session")
         assert route.scope is (Scope.READ if is_read else Scope.SIGN_IN)
         return
+    elif route.path == "/api/metrics":
+        assert route.scope is Scope.METRICS
     elif route.path.startswith("/api/keys"):
         # Keys are for a server that authenticates callers itself, where the HTTP function of a route does not matter.
         assert route.scope is Scope.MANAGE

@@ -24,6 +24,7 @@ from scheduler.stores.port import (
     StoreUnavailable,
 )
 from scheduler.stores.runs.keys import HISTORY_TABLE, RunKey
+from scheduler.stores.runs.rollups.changed_jobs import mark_late
 from scheduler.stores.runs.rollups.hour_cache import HourCache, HourRow
 from scheduler.stores.runs.rollups.hour_counts import HourCounts
 from scheduler.stores.runs.rollups.keys import HOUR_PREFIX, format_hour
@@ -77,7 +78,8 @@ class _Group:
             hour: Change = Insert(HISTORY_TABLE, shard, self.row_key, self.body)
         else:
             hour = Replace(HISTORY_TABLE, shard, self.row_key, self.body, row.etag)
-        return [*(change for _, item in self.items for change in item.changes), hour]
+        late = mark_late(self.row_key, (item.run for _, item in self.items))
+        return [*(change for _, item in self.items for change in item.changes), *late, hour]
 
 
 class RunCounting:

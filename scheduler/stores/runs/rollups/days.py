@@ -27,10 +27,11 @@ from scheduler.stores.runs.rollups.keys import (
     job_of,
     last_of_job,
 )
-from scheduler.stores.runs.rollups.tally import Rollup, pack_hour
+from scheduler.stores.runs.rollups.tally import Rollup, Tally, pack_hour
+from scheduler.stores.runs.rollups.totals import JobTotals
 
 ROWS_PER_FOLD = 90
-"""Rows that are summed up at a time: with the two rows of the day they are one transaction."""
+"""Rows that are summed up at a time: with the two rows of the day and the total they are one transaction."""
 _DAYS_PER_DELETE = 45
 _HOUR_DIGITS = slice(8, 10)
 
@@ -40,6 +41,7 @@ class RollupDays:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._totals = JobTotals(store)
 
     async def fold_before(self, shard: str, day: str) -> None:
         """Sum up the hours of a shard's jobs before this day."""
@@ -53,21 +55,28 @@ class RollupDays:
     async def delete_before(self, shard: str, day: str) -> None:
         """Delete what a shard stores of days before this one."""
         async for job, oldest in self._iterate_jobs(shard, DAY_PREFIX):
-            while oldest < day:
-                first = f"{DAY_PREFIX}{job}~"
-                rows = await self._store.list_rows(
-                    HISTORY_TABLE, shard, after=first, until=first + day, limit=_DAYS_PER_DELETE, bodies=False
-                )
-                days = [hour_of(row.key) for row in rows]
-                await self._store.apply(
-                    *(
-                        Delete(HISTORY_TABLE, shard, f"{prefix}{job}~{one}")
-                        for one in days
-                        for prefix in (DAY_PREFIX, DAY_HOURS_PREFIX)
-                    )
-                )
-                if len(days) < _DAYS_PER_DELETE:
-                    break
+            with suppress(RowExists):  # another process has created the total: the next round deletes
+                await self._delete_days(shard, job, oldest, day)
+
+    async def _delete_days(self, shard: str, job: str, oldest: str, day: str) -> None:
+        created = await self._totals.create(job) if oldest < day else []
+        while oldest < day:
+            first = f"{DAY_PREFIX}{job}~"
+            rows = await self._store.list_rows(
+                HISTORY_TABLE, shard, after=first, until=first + day, limit=_DAYS_PER_DELETE, bodies=False
+            )
+            days = [hour_of(row.key) for row in rows]
+            await self._store.apply(
+                *created,
+                *(
+                    Delete(HISTORY_TABLE, shard, f"{prefix}{job}~{one}")
+                    for one in days
+                    for prefix in (DAY_PREFIX, DAY_HOURS_PREFIX)
+                ),
+            )
+            created = []
+            if len(days) < _DAYS_PER_DELETE:
+                break
 
     async def add(self, job: str, day: str, hours: Mapping[str, Rollup], instead_of: Sequence[Row]) -> bool:
         """Add hours (`03`) to a day, and delete these rows. Return False if another process has changed one of them."""
@@ -76,7 +85,9 @@ class RollupDays:
         total_row, hours_row = [await self._store.get_row(HISTORY_TABLE, shard, key) for key in keys]
         total = Rollup() if total_row is None else Rollup.decode(decode_json(total_row.body))
         stored = {} if hours_row is None else decode_hours(hours_row.body)
+        added = Tally()
         for hour, rollup in sorted(hours.items()):
+            added.merge(rollup.tally)
             by_hour = pack_hour(int(hour), rollup.tally.runs, rollup.tally.down)
             total.merge(Rollup(rollup.tally, rollup.segment, by_hour))
             if hour in stored:
@@ -92,7 +103,7 @@ class RollupDays:
         ]
         deletes = [Delete(HISTORY_TABLE, shard, row.key, row.etag) for row in instead_of]
         with suppress(RowExists, RowChanged):
-            await self._store.apply(*changes, *deletes)
+            await self._store.apply(*changes, await self._totals.add(job, added), *deletes)
             return True
         return False
 

@@ -3,6 +3,8 @@
     hour~{job}~{hour}{.writer}    counts of an hour (2026112503, UTC), as runs finish
     day~{job}~{day}               the sum of a complete day
     hours~{job}~{day}             the hours of a complete day
+    total~{job}                   the sum of all complete days, also of those that are deleted
+    late~{job}~{.writer}          that a run was counted long after its due instant, see rollups.changed_jobs
     h~{job}~{hour}                of older versions: uptime samples of runs that were deleted by their number
 
 A run counts in the hour of its due instant. All rows are in the partition of the job's runs, so that a run and its
@@ -16,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from scheduler.stores.runs.keys import PREFIX_END
 
 HOUR_PREFIX, DAY_PREFIX, DAY_HOURS_PREFIX, OLD_HOUR_PREFIX = "hour~", "day~", "hours~", "h~"
+TOTAL_PREFIX, LATE_PREFIX = "total~", "late~"
 STATE_KEY = "rollups"
 """The row with the progress of scheduler.stores.runs.rollups.upkeep in a partition."""
 HOUR = timedelta(hours=1)
@@ -38,7 +41,7 @@ def parse_hour(hour: str) -> datetime:
 
 
 def job_of(key: str) -> str:
-    """Return the job of any rollup row."""
+    """Return the job of any row of an hour or a day."""
     return key.split("~", 2)[1]
 
 

@@ -13,6 +13,7 @@ from scheduler.stores.port import Store, Upsert
 from scheduler.stores.rows.json_text import decode_json, encode_json
 from scheduler.stores.runs.codecs.values import from_microseconds, to_microseconds
 from scheduler.stores.runs.keys import HISTORY_TABLE, SHARD_NAMES, instant_before
+from scheduler.stores.runs.rollups.changed_jobs import delete_late_marks
 from scheduler.stores.runs.rollups.days import RollupDays
 from scheduler.stores.runs.rollups.keys import DAY, STATE_KEY, format_day, parse_hour
 from scheduler.stores.runs.rollups.uncounted import CountingProgress, UncountedRuns
@@ -61,6 +62,7 @@ class RollupUpkeep:
             if cached.get(_FOLDED, "") < day and (await self._read(shard)).get(_FOLDED, "") < day:
                 await self._days.fold_before(shard, day)
                 await self._days.delete_before(shard, oldest)
+                await delete_late_marks(self._store, shard, day)
                 await self._save(shard, {_FOLDED: day})
 
     async def find_lag(self, now: datetime) -> timedelta:

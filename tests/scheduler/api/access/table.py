@@ -15,14 +15,17 @@ ALLOWED: Final = 0
 _FREE = {Scope.PUBLIC: ALLOWED, Scope.PING: ALLOWED, Scope.SIGN_IN: ALLOWED}
 
 
-def _row(read: int, operate: int, manage: int) -> dict[Scope, int]:
-    return _FREE | {Scope.READ: read, Scope.OPERATE: operate, Scope.MANAGE: manage}
+def _row(read: int, operate: int, manage: int, metrics: int | None = None) -> dict[Scope, int]:
+    """`metrics`: as `read` unless it is given."""
+    reads = {Scope.METRICS: read if metrics is None else metrics, Scope.READ: read}
+    return _FREE | reads | {Scope.OPERATE: operate, Scope.MANAGE: manage}
 
 
 _REJECTED = _row(401, 401, 401)
 
 TABLE: Final[dict[str, dict[Scope, int]]] = {
     "none": _REJECTED,
+    "metrics": _row(403, 403, 403, metrics=ALLOWED),
     "viewer": _row(ALLOWED, 403, 403),
     "operator": _row(ALLOWED, ALLOWED, 403),
     "admin": _row(ALLOWED, ALLOWED, ALLOWED),
@@ -105,6 +108,7 @@ LIMITED_ROUTES: Final[dict[str, int]] = {
     "GET /api/changes": ALLOWED,
     "GET /api/stats": ALLOWED,
     "GET /api/objectives": ALLOWED,
+    "GET /api/metrics": ALLOWED,
     "GET /api/exports/runs": ALLOWED,
     "GET /api/exports/changes": ALLOWED,
     "GET /api/exports/stats": ALLOWED,

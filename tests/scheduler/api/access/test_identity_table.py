@@ -140,6 +140,7 @@ class Site:
 
         provider = self.provider
         keys = {
+            "metrics": await key("metrics", Role.METRICS),
             "viewer": await key("viewer", Role.VIEWER),
             "operator": await key("operator", Role.OPERATOR),
             "admin": await key("admin", Role.ADMIN),

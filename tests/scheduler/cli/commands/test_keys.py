@@ -54,7 +54,7 @@ def test_a_name_revokes_every_key_that_rotates(job_folder: Path) -> None:
         (
             ("create", "deploy", "--role", "admn"),
             2,
-            "--role: 'admn' is not allowed, did you mean admin? allowed: viewer",
+            "--role: 'admn' is not allowed, did you mean admin? allowed: metrics, viewer",
         ),
         (("create", "deploy", "--role", "admin", "--tag", "team"), 2, "write team:payments"),
         (("create", "a b", "--role", "admin"), 2, "name: is not a name"),

@@ -1,0 +1,126 @@
+"""The series of jobs. A source of scheduler.metrics.sources.
+
+The text of each job is cached for each series, and is written again only when it changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from jobs.policies.prometheus import label_of_tag
+from observability.names import series
+from observability.names.catalogue import MetricSeries
+from scheduler.catalog.catalog import Catalog, CatalogJob
+from scheduler.metrics.families import Family
+from scheduler.metrics.job_lines import (
+    HISTOGRAM_SERIES,
+    RUN_SERIES,
+    STATE_SERIES,
+    write_histograms,
+    write_info,
+    write_runs,
+    write_state,
+)
+from scheduler.metrics.job_states import JobCondition, JobStateReader
+from scheduler.metrics.run_facts import RunFactReader
+from scheduler.turns import convert_each
+
+MAX_JOBS_WITH_HISTOGRAMS = 2000
+"""With `auto`. Three histograms are 28 samples a job, more than all its other series."""
+HistogramSetting = Literal["auto", "job", "none"]
+
+
+@dataclass(slots=True)
+class _JobLines:
+    """`entry` and `state`: for which the lines were written."""
+
+    entry: CatalogJob | None = None
+    state: JobCondition | None = None
+    info: str = ""
+    states: Sequence[str] = ()
+    runs: Sequence[str] = ()
+    histograms: Sequence[str] | None = None
+
+
+class JobSeriesSource:
+    """`jobs`: all jobs; `tags`: those that are labels of scheduler_job_info."""
+
+    def __init__(
+        self,
+        jobs: Catalog,
+        runs: RunFactReader,
+        states: JobStateReader,
+        tags: Iterable[str] = (),
+        histograms: HistogramSetting = "auto",
+    ) -> None:
+        self._jobs = jobs
+        self._runs = runs
+        self._states = states
+        self._labels = {tag: label_of_tag(tag) for tag in tags}
+        self._histograms = histograms
+        self._lines: dict[str, _JobLines] = {}
+        self._failed: set[str] = set()
+        """Jobs with a run that did not succeed since the last read of the states."""
+
+    async def read(self, catalog: Catalog, now: datetime, *, is_limited: bool) -> Sequence[Family]:
+        """See SeriesSource."""
+        snapshot = self._jobs.snapshot
+        changed = await self._runs.refresh(snapshot.names(), now)
+        self._forget_removed(snapshot.names())
+        for job in changed:
+            self._lines.setdefault(job, _JobLines()).runs = ()
+        self._failed |= {job for job in changed if self._runs.has_failed(job)}
+        states = await self._states.read(snapshot, self._failed, now)
+        self._failed.clear()
+        await convert_each(lambda entry: self._write(entry, states[entry.job.name]), snapshot)
+        names = [name for name in catalog.names() if name in self._lines]
+        return await self._join(names) if names else []
+
+    def _forget_removed(self, names: Sequence[str]) -> None:
+        if len(self._lines) > len(names):
+            existing = set(names)
+            self._lines = {job: lines for job, lines in self._lines.items() if job in existing}
+
+    def _write(self, entry: CatalogJob, state: JobCondition) -> None:
+        job = entry.job.name
+        lines = self._lines.setdefault(job, _JobLines())
+        if lines.entry is not entry:
+            tags = {label: entry.job.tags[tag] for tag, label in self._labels.items() if tag in entry.job.tags}
+            lines.entry, lines.info = entry, write_info(job, entry.job.check.kind, tags)
+        if lines.state != state:
+            lines.state, lines.states = state, write_state(job, state)
+        if not lines.runs:
+            lines.runs, lines.histograms = write_runs(job, self._runs.find(job)), None
+
+    async def _join(self, names: Sequence[str]) -> list[Family]:
+        """Return the families of these jobs. Other tasks run after each one."""
+        lines = [self._lines[name] for name in names]
+        families = [Family(series.JOB_INFO, "".join([each.info for each in lines]))]
+        columns: list[tuple[Sequence[MetricSeries], Sequence[Sequence[str]]]] = [
+            (STATE_SERIES, [each.states for each in lines]),
+            (RUN_SERIES, [each.runs for each in lines]),
+        ]
+        if self._has_histograms():
+            columns.append(
+                (HISTOGRAM_SERIES, await convert_each(self._find_histograms, zip(names, lines, strict=True)))
+            )
+        for kinds, rows in columns:
+            for number, kind in enumerate(kinds):
+                families.append(Family(kind, "".join([row[number] for row in rows])))
+                await asyncio.sleep(0)
+        return families
+
+    def _has_histograms(self) -> bool:
+        return self._histograms == "job" or (
+            self._histograms == "auto" and len(self._jobs.snapshot) <= MAX_JOBS_WITH_HISTOGRAMS
+        )
+
+    def _find_histograms(self, of: tuple[str, _JobLines]) -> Sequence[str]:
+        job, lines = of
+        if lines.histograms is None:
+            lines.histograms = write_histograms(job, self._runs.find(job))
+        return lines.histograms

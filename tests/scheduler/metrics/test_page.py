@@ -1,0 +1,156 @@
+"""The page of metrics over the API: its formats, and the series of jobs as they change."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import replace
+
+import pytest
+
+from jobs.runs import Outcome
+from jobs.runs.reasons import ReasonCode
+from observability.names.catalogue import MetricSeries
+from scheduler.catalog.catalog import JobSnapshot
+from scheduler.metrics.families import Family
+from scheduler.metrics.page import MetricsPage, UndeclaredSeries
+from scheduler.metrics.text import ExpositionFormat
+from tests.parts.prometheus import promtool
+from tests.scheduler.api.api_client import ApiClient
+from tests.scheduler.fakes import entry
+from tests.scheduler.metrics.page_reader import PROMETHEUS_ACCEPT, of_job, read_samples, scrape
+from tests.scheduler.stores.samples import run_of
+
+JOBS = [entry("checkout", tags={"team": 'pay "now"\\\n'}), entry("search"), entry("manual", schedule=None)]
+
+
+async def finish(
+    client: ApiClient, job: str, seconds: float, outcome: Outcome = Outcome.SUCCEEDED, **more: object
+) -> None:
+    ticket = client.shop.ticket(seconds, job)
+    await client.store_finished(ticket, replace(run_of(ticket), outcome=outcome, **more))
+
+
+async def test_promtool_has_no_objection() -> None:
+    async with ApiClient(jobs=JOBS) as client:
+        for second in (-120, -60):
+            await finish(client, "checkout", second)
+        await finish(client, "checkout", -30, Outcome.FAILED)
+        page = (await client.get("/api/metrics")).text
+    judged = promtool("check", "metrics", stdin=page)
+    assert (judged.returncode, judged.stdout, judged.stderr) == (0, "", "")
+
+
+async def test_a_client_gets_the_format_that_it_prefers() -> None:
+    async with ApiClient(jobs=JOBS) as client:
+        answers = {
+            accept: await client.request("GET", "/api/metrics", headers={"Accept": accept})
+            for accept in (PROMETHEUS_ACCEPT, "*/*", "text/plain", "application/openmetrics-text;q=0.1,text/plain")
+        }
+    types = {accept: answer.headers["content-type"] for accept, answer in answers.items()}
+    assert types.pop(PROMETHEUS_ACCEPT) == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert set(types.values()) == {"text/plain; version=0.0.4; charset=utf-8"}
+    assert answers[PROMETHEUS_ACCEPT].text.endswith("\n# EOF\n")
+    assert "# EOF" not in answers["*/*"].text
+    assert read_samples(answers[PROMETHEUS_ACCEPT].text).keys() == read_samples(answers["*/*"].text).keys()
+
+
+@pytest.mark.parametrize(("accepted", "encoding"), [("gzip", "gzip"), ("identity", None), ("gzip;q=0", None)])
+async def test_the_page_is_compressed_if_the_client_accepts_it(accepted: str, encoding: str | None) -> None:
+    async with ApiClient(jobs=JOBS) as client:
+        answer = await client.request("GET", "/api/metrics", headers={"Accept-Encoding": accepted})
+        head = await client.request("HEAD", "/api/metrics", headers={"Accept-Encoding": accepted})
+    assert answer.headers.get("content-encoding") == encoding
+    assert answer.text.startswith("# HELP scheduler_build_info")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == answer.headers["content-type"]
+
+
+def test_gzip_is_what_other_programs_read() -> None:
+    from scheduler.metrics.page import _compress
+
+    assert gzip.decompress(_compress(b"up 1\n")) == b"up 1\n"
+
+
+async def test_a_job_without_a_run_has_counters_and_no_state() -> None:
+    async with ApiClient(jobs=JOBS) as client:
+        samples = of_job(await scrape(client), "search")
+    assert 'scheduler_job_up{job_name="search"}' not in samples
+    assert samples['scheduler_job_runs_total{job_name="search",outcome="succeeded"}'] == 0
+    assert samples['scheduler_job_duration_seconds_count{job_name="search"}'] == 0
+    assert samples['scheduler_job_interval_seconds{job_name="search"}'] == 10
+
+
+async def test_the_runs_of_a_job_are_counted() -> None:
+    async with ApiClient(jobs=JOBS) as client:
+        await finish(client, "checkout", -60)
+        first = of_job(await scrape(client), "checkout")
+        await finish(client, "checkout", -50, Outcome.TIMED_OUT)
+        await finish(client, "checkout", -40, Outcome.SKIPPED, attempts=(), reason=ReasonCode.BLIND)
+        then = of_job(await scrape(client), "checkout")
+    runs = 'scheduler_job_runs_total{{job_name="checkout",outcome="{}"}}'.format
+    assert (first[runs("succeeded")], runs("timed_out") in first) == (1, False)
+    assert [then[runs(outcome)] for outcome in ("succeeded", "failed", "timed_out", "skipped")] == [1, 0, 1, 1]
+    assert then['scheduler_job_attempts_total{job_name="checkout"}'] == 2
+    assert then['scheduler_job_duration_seconds_bucket{job_name="checkout",le="+Inf"}'] == 2
+    assert then['scheduler_job_blind{job_name="checkout"}'] == 1
+    success = 'scheduler_job_last_success_timestamp_seconds{job_name="checkout"}'
+    assert first[success] == then[success] < then['scheduler_job_last_run_timestamp_seconds{job_name="checkout"}']
+
+
+async def test_a_run_that_finishes_an_hour_late_is_counted() -> None:
+    async with ApiClient(jobs=JOBS) as client:
+        await finish(client, "checkout", -10)
+        await scrape(client)
+        for second in (-3 * 3600, -26 * 3600):
+            ticket = client.shop.ticket(second, "checkout")
+            now = client.shop.clock.now()
+            await client.store_finished(ticket, replace(run_of(ticket), started_at=now, finished_at=now))
+        samples = await scrape(client)
+    assert samples['scheduler_job_runs_total{job_name="checkout",outcome="succeeded"}'] == 3
+
+
+async def test_tags_of_the_settings_are_labels_of_the_info() -> None:
+    async with ApiClient(jobs=JOBS) as client:
+        names = of_job(await scrape(client), "checkout")
+        client.shop.catalog.replace(JobSnapshot([entry("checkout", tags={"team": "shop", "other": "x"})]))
+        later = await scrape(client)
+    assert r'scheduler_job_info{job_name="checkout",kind="http",tag_team="pay \"now\"\\\n"}' in names
+    infos = [name for name in later if name.startswith("scheduler_job_info")]
+    assert infos == ['scheduler_job_info{job_name="checkout",kind="http",tag_team="shop"}']
+
+
+async def test_a_removed_job_is_gone_and_one_that_returns_continues() -> None:
+    async with ApiClient(jobs=JOBS) as client:
+        await finish(client, "checkout", -60)
+        await scrape(client)
+        client.shop.catalog.replace(JobSnapshot([entry("search"), entry("renamed")]))
+        without = await scrape(client)
+        client.shop.catalog.replace(JobSnapshot([entry("search"), entry("checkout")]))
+        again = await scrape(client)
+    assert of_job(without, "checkout") == {}
+    assert of_job(without, "renamed")['scheduler_job_runs_total{job_name="renamed",outcome="succeeded"}'] == 0
+    assert of_job(again, "renamed") == {}
+    assert again['scheduler_job_runs_total{job_name="checkout",outcome="succeeded"}'] == 1
+
+
+async def test_a_paused_job_has_no_state_and_no_next_run() -> None:
+    async with ApiClient(jobs=JOBS) as client:
+        assert (await client.post_json("/api/jobs/checkout/pause", {})).status_code == 200
+        paused = of_job(await scrape(client), "checkout")
+        assert (await client.post_json("/api/jobs/checkout/resume", {})).status_code == 200
+        resumed = of_job(await scrape(client), "checkout")
+    next_run = 'scheduler_job_next_run_timestamp_seconds{job_name="checkout"}'
+    flag = 'scheduler_job_paused{job_name="checkout"}'
+    assert (paused[flag], next_run in paused, resumed[flag], next_run in resumed) == (1, False, 0, True)
+
+
+class UndeclaredSource:
+    async def read(self, *_: object, **__: object) -> list[Family]:
+        return [Family(MetricSeries("scheduler_other", "Something."), "scheduler_other 1\n")]
+
+
+async def test_a_series_that_the_catalogue_does_not_declare_is_refused() -> None:
+    async with ApiClient(jobs=JOBS) as client:
+        page = MetricsPage([UndeclaredSource()], client.shop.clock)
+        with pytest.raises(UndeclaredSeries):
+            await page.write(client.shop.catalog, ExpositionFormat.CLASSIC, is_limited=False)
