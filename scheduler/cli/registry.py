@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import typer
 
+from observability.generation.targets import TARGETS
 from scheduler.cli.needs import Needs
 
 
@@ -36,6 +37,12 @@ COMMANDS = {
     "next": CommandEntry("next", "next_instants", Needs.USABLE, takes_expression=True),
     "explain": CommandEntry("explain", "explain", Needs.USABLE, takes_expression=True),
     "schema": CommandEntry("schema", "schema", Needs.NOTHING),
+    "generate": CommandEntry(
+        "generation.group",
+        "generate",
+        Needs.NOTHING,
+        {**dict.fromkeys(TARGETS, Needs.EVERYTHING), "apply": Needs.EVERYTHING, "drift": Needs.NOTHING},
+    ),
     "history": CommandEntry("history", "history", Needs.STORE),
     "changes": CommandEntry("changes", "changes", Needs.STORE),
     "health-entries": CommandEntry("health_entries", "health_entries", Needs.STORE),

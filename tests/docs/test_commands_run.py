@@ -34,6 +34,10 @@ NOT_RUN = (
     (r"az ", "needs a subscription of Azure"),
     (r"(docker|npm|node|func) ", "a program that this project does not bring"),
     (r"sqlite3 ", "SQLite's own shell"),
+    (
+        r"python -m scheduler generate (apply|drift) ",
+        "needs the tool; tests/scheduler/cli/commands/test_generate.py runs it",
+    ),
     (r"\.ci/smoke ", "needs an app that was deployed; tests/project/test_smoke runs it"),
     (r"(cp|export) ", "changes the reader's folder or console"),
     (r"\./dev test\b", "runs all tests"),

@@ -6,6 +6,7 @@ refuses does not keep the others from being applied.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -63,13 +64,22 @@ def apply_documents(
             yield _apply_document(document, tool, folder, applied.get(document.path), ids, options)
         except ToolError as error:
             yield ApplyOutcome(document.path, "none", error=str(error))
-    # In reverse, because a tool may refuse to delete what another document references.
     paths = {document.path for document in generated}
-    for path in reversed([path for path in applied if path not in paths]):
+    for path in _order_removals([one for path, one in applied.items() if path not in paths]):
         try:
             yield _remove_document(applied[path], tool, folder, options)
         except ToolError as error:
             yield ApplyOutcome(path, "none", error=str(error))
+
+
+def _order_removals(removed: Sequence[AppliedDocument]) -> list[str]:
+    """Return their paths, those that others reference last: a tool may refuse to delete what is in use."""
+    texts = {one.path: json.dumps(one.generated) for one in removed}
+
+    def is_referenced(one: AppliedDocument) -> bool:
+        return any(one.tool_id in text for path, text in texts.items() if path != one.path)
+
+    return [one.path for one in sorted(removed, key=is_referenced)]
 
 
 def _apply_document(

@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jobs.definition.alerting.job_alerts import members_of
+from jobs.definition.objectives.finding import list_objectives
+from jobs.objectives.windows import MONTH_WINDOW
 from jobs.policies.telemetry import Reporting, resolve_reporting
 from jobs.schedules import IntervalSchedule
 from observability.service_name import DEFAULT_SERVICE_NAME, find_cloud_role, find_datadog_service
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from config.job_files.job_set import JobSet
     from config.settings.model import Settings
     from jobs.definition import JobDefinition
+    from jobs.definition.objectives.objective import JobObjective
     from jobs.schedules import Schedule
 
 OWNER_TAGS = ("owner", "team")
@@ -35,11 +38,15 @@ _MAX_GAPS = 2000
 
 @dataclass(frozen=True, slots=True)
 class PortfolioObjective:
-    """The objective of a job: at least `target` percent of its runs, or of its time, within `window_days` are good."""
+    """At least `target` percent of the runs, or of the time, within `window_days` are good.
+
+    A calendar month has 30 days. `counts`: runs or time. `is_degraded_bad`: what a degraded run counts as.
+    """
 
     target: float
     window_days: int
     counts: str = "runs"
+    is_degraded_bad: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +70,22 @@ class PortfolioJob:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectiveOfJobs:
+    """An objective by its name, and the jobs that it is about: one, or those of a selector."""
+
+    name: str
+    objective: PortfolioObjective
+    jobs: tuple[PortfolioJob, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Portfolio:
     """All jobs, sorted by name, and where they run.
 
-    `environment`, `service`: the name of the environment and the service's name, as Application Insights has them (the
-    cloud role). `datadog_env`, `datadog_service`: the tags `env` and `service` of Datadog.
+    `environment`, `service`: the name of the environment, and the service's name for Application Insights (cloud role).
+    `datadog_env`, `datadog_service`: the tags `env` and `service` of Datadog. `exported_tags`: the keys of tags
+    that are labels of `/api/metrics`, sorted. `selected_objectives`: those of the section `objectives`, by name, with
+    the names of their jobs.
     """
 
     jobs: tuple[PortfolioJob, ...] = ()
@@ -75,6 +93,8 @@ class Portfolio:
     service: str = DEFAULT_SERVICE_NAME
     datadog_env: str = "dev"
     datadog_service: str = DEFAULT_SERVICE_NAME
+    exported_tags: tuple[str, ...] = ()
+    selected_objectives: Mapping[str, tuple[PortfolioObjective, tuple[str, ...]]] = field(default_factory=dict)
 
     @property
     def active_jobs(self) -> tuple[PortfolioJob, ...]:
@@ -86,6 +106,17 @@ class Portfolio:
         """The active jobs of each alert group, sorted by its name; no empty ones."""
         names = sorted({group for job in self.active_jobs for group in job.groups})
         return {name: tuple(job for job in self.active_jobs if name in job.groups) for name in names}
+
+    @property
+    def objectives(self) -> tuple[ObjectiveOfJobs, ...]:
+        """All objectives of active jobs, sorted by name. One of the section precedes one of a job with its name."""
+        found = {job.name: (job.objective, (job.name,)) for job in self.active_jobs if job.objective is not None}
+        by_name = {job.name: job for job in self.active_jobs}
+        return tuple(
+            ObjectiveOfJobs(name, objective, jobs)
+            for name, (objective, names) in sorted({**found, **self.selected_objectives}.items())
+            if (jobs := tuple(by_name[job] for job in names if job in by_name))
+        )
 
     @property
     def tag_keys(self) -> tuple[str, ...]:
@@ -108,6 +139,11 @@ def build_portfolio(found: JobSet, settings: Settings, environ: Mapping[str, str
         service=find_cloud_role(settings, environ),
         datadog_env=settings.datadog_env,
         datadog_service=find_datadog_service(settings, environ),
+        selected_objectives={
+            one.name: (_describe_objective(one.definition), one.jobs)
+            for one in list_objectives(found, found.alerting)
+            if not one.job
+        },
     )
 
 
@@ -134,10 +170,16 @@ def _describe_job(
         groups=tuple(groups),
         interval_s=gaps[job.schedule] if job.schedule is not None else None,
         owner=next((job.tags[key] for key in OWNER_TAGS if key in job.tags), ""),
+        objective=None if job.slo is None else _describe_objective(job.slo),
         reporting=resolve_reporting(job.telemetry, settings.telemetry),
         has_circuit=job.circuit is not None,
         enabled=job.enabled,
     )
+
+
+def _describe_objective(written: JobObjective) -> PortfolioObjective:
+    days = 30 if written.window == MONTH_WINDOW else int(written.window.removesuffix("d"))
+    return PortfolioObjective(written.target, days, written.counts, written.is_degraded_bad)
 
 
 def find_longest_gap(schedule: Schedule) -> float | None:

@@ -67,7 +67,18 @@ def commands() -> set[str]:
 
 def test_it_is_decided_for_every_command() -> None:
     listed = {f"{name} {inner}" for name, entry in COMMANDS.items() for inner in entry.subcommands}
-    groups = {"alerts", "audit", "channels", "dead-letters", "incidents", "notify", "silences", "slo", "windows"}
+    groups = {
+        "alerts",
+        "audit",
+        "channels",
+        "dead-letters",
+        "generate",
+        "incidents",
+        "notify",
+        "silences",
+        "slo",
+        "windows",
+    }
     assert listed | set(COMMANDS) == commands() | groups
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from config.job_files.reader import JobFileReader
 from config.settings.model import Settings
 from jobs.schedules import parse_schedule
-from observability.generation.core.portfolio import Portfolio, build_portfolio, find_longest_gap
+from observability.generation.core.portfolio import Portfolio, PortfolioObjective, build_portfolio, find_longest_gap
 
 JOBS = """
 jobs:
@@ -18,8 +18,11 @@ jobs:
     tags: {team: payments, owner: ann}
     circuit: {consecutive_failures: 3}
     telemetry: {metrics: all}
+    slo: {target: 99.9, window: month, degraded: bad}
     check: {url: 'http://127.0.0.1:9/'}
   old: {enabled: false, tags: {team: find}, check: {kind: tcp, host: 127.0.0.1, port: 9}}
+objectives:
+  shopping: {target: 99, window: 7d, select: {tags: {team: payments}}}
 alerting:
   groups:
     shop: {jobs: {tags: {team: payments}}, down_when: {share: 50%}}
@@ -57,3 +60,11 @@ def test_it_names_the_environment_and_the_service_of_each_tool(tmp_path: Path) -
 def test_the_longest_gap_of_office_hours_is_the_weekend() -> None:
     assert find_longest_gap(parse_schedule("0 0 9-16 * * 1-5")) == (24 * 2 + 17) * 3600
     assert find_longest_gap(parse_schedule("every 90s")) == 90
+
+
+def test_objectives_of_jobs_and_of_selectors(tmp_path: Path) -> None:
+    found = portfolio(tmp_path).objectives
+    assert [(one.name, one.objective, [job.name for job in one.jobs]) for one in found] == [
+        ("checkout", PortfolioObjective(99.9, 30, "runs", True), ["checkout"]),
+        ("shopping", PortfolioObjective(99, 7), ["checkout"]),
+    ]

@@ -1,0 +1,1 @@
+"""Datadog: a dashboard, monitors and SLOs."""

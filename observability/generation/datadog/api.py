@@ -1,0 +1,173 @@
+"""Dashboards, monitors and SLOs in Datadog, by its client. Called by observability.generation.datadog.target.
+
+Environment variables: DD_API_KEY, DD_APP_KEY, and DD_SITE or SCHEDULER_DATADOG__URL as for telemetry.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from observability.generation.core.document import GeneratedDocument, Json
+from observability.generation.core.tool import ToolDocument, ToolError
+from observability.generation.datadog.documents import DASHBOARD, ID_TAG, MONITOR, OBJECTIVE
+from observability.generation.datadog.validation import find_invalid_parts
+
+if TYPE_CHECKING:
+    from datadog_api_client import ApiClient
+
+KEY_VARIABLE, APP_KEY_VARIABLE, SITE_VARIABLE = "DD_API_KEY", "DD_APP_KEY", "DD_SITE"
+URL_VARIABLE = "SCHEDULER_DATADOG__URL"
+DEFAULT_SITE = "datadoghq.com"
+_TIMEOUT_S = 30.0
+_MAX_REASON_LENGTH = 300
+
+_OWN_KEYS: Mapping[str, frozenset[str]] = {
+    DASHBOARD: frozenset({"id", "url", "author_handle", "author_name", "created_at", "modified_at"}),
+    MONITOR: frozenset(
+        {"id", "created", "created_at", "creator", "modified", "deleted", "multi", "org_id", "overall_state"}
+        | {"overall_state_modified", "state", "matching_downtimes", "assets", "draft_status"}
+    ),
+    OBJECTIVE: frozenset({"id", "created_at", "modified_at", "creator", "monitor_tags"}),
+}
+"""What Datadog adds to a document by itself."""
+
+_FIXES = {
+    401: f"set {KEY_VARIABLE} and {APP_KEY_VARIABLE} to valid keys of this site",
+    403: f"check {KEY_VARIABLE}, {APP_KEY_VARIABLE} and {SITE_VARIABLE}: the application key needs the scopes "
+    "dashboards_write, monitors_write and slos_write",
+    409: "another document uses it; apply again after its removal there",
+}
+
+
+@contextmanager
+def open_datadog(environ: Mapping[str, str]) -> Iterator[DatadogApi]:
+    """Open the organisation that the environment variables name. Raises ToolError: a key is missing."""
+    keys = {name: environ.get(name, "").strip() for name in (KEY_VARIABLE, APP_KEY_VARIABLE)}
+    missing = [name for name, value in keys.items() if not value]
+    if missing:
+        raise ToolError(f"{' and '.join(missing)} must be set: an API key and an application key of Datadog")
+    url = environ.get(URL_VARIABLE, "").strip() or None
+    site = environ.get(SITE_VARIABLE, "").strip() or DEFAULT_SITE
+    client = _open_client(keys[KEY_VARIABLE], keys[APP_KEY_VARIABLE], site, url)
+    try:
+        yield DatadogApi(client, tuple(keys.values()))
+    finally:
+        client.close()
+
+
+def _open_client(api_key: str, app_key: str, site: str, url: str | None) -> ApiClient:
+    from datadog_api_client import ApiClient, Configuration
+
+    make: Any = Configuration  # it has no types
+    configuration = make(
+        api_key={"apiKeyAuth": api_key, "appKeyAuth": app_key},
+        host=url.rstrip("/") if url else None,
+        check_input_type=False,
+        check_return_type=False,
+        # The unchanged answer: the client's models would lose what a newer API adds, and drift needs all of it.
+        preload_content=False,
+        retry_policy=False,  # urllib3 would retry three times, each with the whole timeout
+        request_timeout=_TIMEOUT_S,
+    )
+    if not url:
+        configuration.server_variables["site"] = site
+    client: ApiClient = ApiClient(configuration)
+    return client
+
+
+class DatadogApi:
+    """A Tool."""
+
+    def __init__(self, client: ApiClient, secrets: tuple[str, ...]) -> None:
+        from datadog_api_client.v1.api.dashboards_api import DashboardsApi
+        from datadog_api_client.v1.api.monitors_api import MonitorsApi
+        from datadog_api_client.v1.api.service_level_objectives_api import ServiceLevelObjectivesApi
+
+        self._secrets = secrets
+        make: Mapping[str, Any] = {
+            DASHBOARD: DashboardsApi,
+            MONITOR: MonitorsApi,
+            OBJECTIVE: ServiceLevelObjectivesApi,
+        }
+        self._apis = {kind: api(client) for kind, api in make.items()}
+
+    def fetch(self, kind: str, tool_id: str) -> ToolDocument | None:
+        api = self._apis[kind]
+        get = {DASHBOARD: "get_dashboard", MONITOR: "get_monitor", OBJECTIVE: "get_slo"}[kind]
+        found = self._call(getattr(api, get), _parse_id(kind, tool_id), accepts_404=True)
+        return None if found is None else _read(kind, found)
+
+    def find(self, document: GeneratedDocument) -> ToolDocument | None:
+        found = self._find_id(document)
+        return None if found is None else self.fetch(document.kind, found)
+
+    def write(self, document: GeneratedDocument, value: Json, tool_id: str | None) -> ToolDocument:
+        kind = document.kind
+        if problems := find_invalid_parts(kind, value):
+            raise ToolError(f"Datadog's models do not accept it: {problems[0]}")
+        api = self._apis[kind]
+        noun = {DASHBOARD: "dashboard", MONITOR: "monitor", OBJECTIVE: "slo"}[kind]
+        if tool_id is None:
+            return _read(kind, self._call(getattr(api, f"create_{noun}"), value))
+        return _read(kind, self._call(getattr(api, f"update_{noun}"), _parse_id(kind, tool_id), value))
+
+    def delete(self, kind: str, tool_id: str) -> None:
+        noun = {DASHBOARD: "dashboard", MONITOR: "monitor", OBJECTIVE: "slo"}[kind]
+        self._call(getattr(self._apis[kind], f"delete_{noun}"), _parse_id(kind, tool_id), accepts_404=True)
+
+    def _find_id(self, document: GeneratedDocument) -> str | None:
+        api, kind = self._apis[document.kind], document.kind
+        if kind == DASHBOARD:
+            # Dashboards cannot have such tags, so the id is the end of the description.
+            mark = document.value["description"].rpartition(" ")[2]
+            listed = self._call(api.list_dashboards)["dashboards"]
+            return next((str(one["id"]) for one in listed if str(one.get("description")).endswith(mark)), None)
+        tag = next(tag for tag in document.value["tags"] if tag.startswith(f"{ID_TAG}:"))
+        if kind == MONITOR:
+            found = self._call(lambda: api.list_monitors(monitor_tags=tag))
+        else:
+            found = self._call(lambda: api.list_slos(tags_query=tag))["data"]
+        return str(found[0]["id"]) if found else None
+
+    def _call(self, call: Callable[..., Any], *arguments: Any, accepts_404: bool = False) -> Any:
+        """Return the parsed answer; None for an accepted 404."""
+        from datadog_api_client.exceptions import ApiException
+        from urllib3.exceptions import HTTPError
+
+        try:
+            response = call(*arguments)
+        except ApiException as error:
+            if error.status == 404 and accepts_404:
+                return None
+            raise ToolError(self._describe(error.status, error.reason, error.body, error.headers or {})) from None
+        except (HTTPError, OSError) as error:
+            raise ToolError(self._redact(f"Datadog did not answer: {type(error).__name__}: {error}")) from None
+        return json.loads(response.data) if response.data else {}
+
+    def _describe(self, status: int, reason: str, body: Any, headers: Mapping[str, str]) -> str:
+        text = "; ".join(map(str, body["errors"])) if isinstance(body, dict) and body.get("errors") else reason
+        fix = _FIXES.get(status, "correct it in the job file, or apply again if Datadog is unavailable")
+        if status == 429:
+            wait = {name.lower(): value for name, value in headers.items()}.get("x-ratelimit-reset", "60")
+            fix = f"it limits requests; apply again in {wait} s"
+        return self._redact(f"Datadog answered {status} ({text[:_MAX_REASON_LENGTH]}): {fix}")
+
+    def _redact(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "[redacted]")
+        return text
+
+
+def _parse_id(kind: str, tool_id: str) -> Any:
+    return int(tool_id) if kind == MONITOR else tool_id
+
+
+def _read(kind: str, answer: Json) -> ToolDocument:
+    """An SLO is in `data`, alone or in a list."""
+    value = answer["data"] if kind == OBJECTIVE else answer
+    value = value[0] if isinstance(value, list) else value
+    own = {key: part for key, part in value.items() if key not in _OWN_KEYS[kind]}
+    return ToolDocument(str(value["id"]), own)

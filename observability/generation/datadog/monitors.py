@@ -1,0 +1,160 @@
+"""Monitors of jobs, of alert groups and of the scheduler itself. Called by observability.generation.datadog.target.
+
+Datadog evaluates what it got. So one of them, the dead-man monitor, notifies if nothing arrives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from observability import names
+from observability.generation.core.document import GeneratedDocument, Json
+from observability.generation.core.portfolio import Portfolio
+from observability.generation.datadog.documents import MONITOR, make_document, make_key, make_tags
+from observability.generation.datadog.queries import (
+    BAD_OUTCOMES,
+    JUDGED_OUTCOMES,
+    WATCHDOG,
+    is_in,
+    make_scope,
+    scope_tags,
+    split_jobs,
+)
+
+_STOPPED_TICK_S = 180
+_NO_DATA_MINUTES = 10
+"""The gauges arrive each minute; Datadog needs at least twice the window of the query."""
+_BAD_GROUP_PERCENT = 10
+"""Share of bad runs of a group, above which people are notified."""
+_MAX_LATENESS_MS = 60_000
+
+
+def make_monitors(portfolio: Portfolio) -> Iterator[GeneratedDocument]:
+    """Yield the monitors."""
+    yield _make_dead_man(portfolio)
+    if portfolio.active_jobs:
+        yield _make_status(portfolio)
+    yield from _make_program_monitors(portfolio)
+    yield from _make_group_monitors(portfolio)
+
+
+def _make_dead_man(portfolio: Portfolio) -> GeneratedDocument:
+    """Ticks have stopped, or no gauge arrives: the process is gone, or its telemetry."""
+    query = f"max(last_5m):max:{WATCHDOG}.tick_gap{make_scope(portfolio)} > {_STOPPED_TICK_S}"
+    message = (
+        "{{#is_no_data}}The scheduler sends nothing: it does not run, or cannot reach Datadog. No other monitor of it "
+        "can alert.{{/is_no_data}}{{#is_alert}}The scheduler has planned no runs for {{value}} s.{{/is_alert}}"
+    )
+    more = {"notify_no_data": True, "no_data_timeframe": _NO_DATA_MINUTES, "renotify_interval": 60}
+    name = f"Scheduler is silent ({portfolio.datadog_env})"
+    return _metric_monitor(portfolio, "scheduler-silent", name, query, _STOPPED_TICK_S, message, 1, more)
+
+
+def _make_status(portfolio: Portfolio) -> GeneratedDocument:
+    """Three consecutive runs of a job are bad; each job alerts for itself, new ones included."""
+    key = "job-status"
+    over = ",".join(f'"{tag}"' for tag in scope_tags(portfolio))
+    value = {
+        "name": f"{{{{job.name}}}} is down ({portfolio.datadog_env})",
+        "type": "service check",
+        "query": f'"{names.SERVICE_CHECK.name}".over({over}).by("{names.TAG_JOB}").last(4).count_by_status()',
+        "message": "{{#is_alert}}{{job.name}} is down: {{check_message}}{{/is_alert}}"
+        "{{#is_recovery}}{{job.name}} is up again.{{/is_recovery}}",
+        "options": {
+            "thresholds": {"critical": 3, "warning": 3, "ok": 1},
+            "notify_no_data": False,
+            "include_tags": True,
+        },
+        "priority": 2,
+        "tags": make_tags(key, portfolio),
+    }
+    return make_document(MONITOR, key, value)
+
+
+def _make_program_monitors(portfolio: Portfolio) -> Iterator[GeneratedDocument]:
+    scope, env = make_scope(portfolio), portfolio.datadog_env
+    yield _metric_monitor(
+        portfolio,
+        "silent-jobs",
+        f"Jobs are silent ({env})",
+        f"max(last_10m):max:{WATCHDOG}.silent_jobs{scope} > 0",
+        0,
+        "{{value}} jobs have not run for twice their interval. GET /api/watchdog names them.",
+        2,
+    )
+    yield _metric_monitor(
+        portfolio,
+        "dead-letters",
+        f"Runs were given up ({env})",
+        f"sum(last_1h):sum:{names.DEAD_LETTERS.name}{scope} by {{{names.TAG_JOB}}}.as_count() > 0",
+        0,
+        "{{job.name}} has {{value}} new dead letters: `dead-letters list` shows them; replay or discard them.",
+        3,
+    )
+    yield _metric_monitor(
+        portfolio,
+        "undelivered-notifications",
+        f"Notifications are undelivered ({env})",
+        f"sum(last_15m):sum:{names.UNDELIVERED_NOTIFICATIONS.name}{scope} by {{{names.TAG_CHANNEL_KIND}}}"
+        ".as_count() > 0",
+        0,
+        "{{value}} notifications were given up: `channels undelivered` lists them with the reason.",
+        2,
+    )
+    yield _metric_monitor(
+        portfolio,
+        "lateness",
+        f"Runs start late ({env})",
+        f"avg(last_15m):avg:{names.LATENESSES.name}{scope} > {_MAX_LATENESS_MS}",
+        _MAX_LATENESS_MS,
+        "Runs start {{value}} ms late on average: there are more jobs than `concurrency` allows, or the store is slow.",
+        3,
+    )
+
+
+def _make_group_monitors(portfolio: Portfolio) -> Iterator[GeneratedDocument]:
+    for name, members in portfolio.groups.items():
+        jobs = split_jobs(names.RUNS, members)
+        if not jobs:
+            continue
+        own = is_in(names.TAG_JOB, [job.name for job in jobs])
+        bad = f"sum:{names.RUNS.name}{make_scope(portfolio, own, is_in(names.TAG_OUTCOME, BAD_OUTCOMES))}.as_count()"
+        all_runs = (
+            f"sum:{names.RUNS.name}{make_scope(portfolio, own, is_in(names.TAG_OUTCOME, JUDGED_OUTCOMES))}.as_count()"
+        )
+        yield _metric_monitor(
+            portfolio,
+            make_key("group", name),
+            f"Group {name} is failing ({portfolio.datadog_env})",
+            f"sum(last_15m):100 * default_zero({bad}) / {all_runs} > {_BAD_GROUP_PERCENT}",
+            _BAD_GROUP_PERCENT,
+            f"{{{{value}}}} % of the runs of the group {name} are bad.",
+            2,
+        )
+
+
+def _metric_monitor(
+    portfolio: Portfolio,
+    key: str,
+    name: str,
+    query: str,
+    critical: float,
+    message: str,
+    priority: int,
+    options: Json = None,
+) -> GeneratedDocument:
+    value = {
+        "name": name,
+        "type": "query alert",
+        "query": query,
+        "message": message,
+        "options": {
+            "thresholds": {"critical": critical},
+            "notify_no_data": False,
+            "include_tags": True,
+            **(options or {}),
+        },
+        "priority": priority,
+        "tags": make_tags(key, portfolio),
+    }
+    return make_document(MONITOR, key, value)

@@ -1,0 +1,1 @@
+"""Grafana dashboards for Prometheus and Application Insights, and rules for Prometheus."""

@@ -1,0 +1,237 @@
+"""The dashboard for Prometheus: what teams ask of scheduled jobs. Called by observability.generation.grafana.target.
+
+A job that is added to a job file is in every panel without a change; a row of each alert group names its jobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from observability.generation.core.document import GeneratedDocument
+from observability.generation.core.portfolio import Portfolio, PortfolioJob
+from observability.generation.grafana.panels import (
+    DashboardDescription,
+    DashboardVariable,
+    PanelDescription,
+    PanelQuery,
+    PanelRow,
+    make_dashboard_document,
+)
+from observability.generation.grafana.prometheus_now import make_now_panels
+from observability.generation.grafana.prometheus_panels import (
+    SELECTED_JOBS,
+    count_jobs,
+    make_lines,
+    make_percentile_lines,
+    make_stat,
+)
+from observability.generation.grafana.promql import (
+    BAD_OUTCOMES,
+    RATE_RANGE,
+    WHOLE_RANGE,
+    increase_per_job,
+    names_selector,
+    per_job,
+    quantile,
+    rate_per_job,
+    success_ratio,
+)
+
+SOURCE_TYPE = "prometheus"
+_MAX_LINES = 10
+"""Jobs of a panel that shows the worst ones."""
+_MONTH_S, _WEEK_S = 30 * 86_400.0, 7 * 86_400.0
+
+
+def make_prometheus_dashboard(portfolio: Portfolio) -> GeneratedDocument:
+    """Return the dashboard."""
+    rows = (
+        PanelRow("Now", make_now_panels()),
+        PanelRow("Results", _result_panels()),
+        PanelRow("Durations", _duration_panels()),
+        PanelRow("Retries and circuits", _retry_panels()),
+        *(PanelRow(f"Group {name}", _group_panels(name, jobs)) for name, jobs in portfolio.groups.items()),
+        *([PanelRow("Objectives", _objective_panels())] if portfolio.objectives else ()),
+        PanelRow("Jobs", _table_panels()),
+        PanelRow("Scheduler", _scheduler_panels()),
+    )
+    description = "Scheduled jobs and health checks. Generated: changes by hand are retained, and reported by drift."
+    variables = (
+        DashboardVariable("kind", "Kind", "label_values(scheduler_job_info, kind)"),
+        DashboardVariable("job", "Job", 'label_values(scheduler_job_info{kind=~"$kind"}, job_name)'),
+    )
+    described = DashboardDescription("prometheus", "Scheduler", description, SOURCE_TYPE, variables, rows)
+    return make_dashboard_document(described, portfolio)
+
+
+def _result_panels() -> tuple[PanelDescription, ...]:
+    ratio = success_ratio(RATE_RANGE, SELECTED_JOBS, "job_name")
+    outcomes = rate_per_job("scheduler_job_runs_total", RATE_RANGE, SELECTED_JOBS, "outcome")
+    bad = increase_per_job(
+        "scheduler_job_runs_total", WHOLE_RANGE, f'{SELECTED_JOBS}, outcome=~"{BAD_OUTCOMES}"', "outcome"
+    )
+    return (
+        make_lines(
+            "ratio",
+            "Success rate of the worst jobs",
+            [(f"bottomk({_MAX_LINES}, {ratio})", "{{job_name}}")],
+            "percentunit",
+        ),
+        make_lines("outcomes", "Runs by outcome", [(f"60 * sum by (outcome) ({outcomes})", "{{outcome}}")], "rpm"),
+        PanelDescription(
+            "failures",
+            "table",
+            "Failures",
+            (PanelQuery(f"topk({5 * _MAX_LINES}, {bad} > 0)"),),
+            "Runs whose target was down in the time range.",
+            "short",
+            12,
+            renames={"job_name": "Job", "outcome": "Outcome", "Value": "Runs"},
+        ),
+        make_lines(
+            "up",
+            "Jobs by state",
+            [
+                (count_jobs("scheduler_job_up"), "up"),
+                (count_jobs("scheduler_job_up", 0), "down"),
+                (count_jobs("scheduler_job_degraded"), "degraded"),
+            ],
+            "short",
+        ),
+    )
+
+
+def _duration_panels() -> tuple[PanelDescription, ...]:
+    slowest = quantile(0.95, "scheduler_job_duration_seconds", RATE_RANGE, SELECTED_JOBS, "job_name")
+    return (
+        make_percentile_lines(
+            "duration", "Duration", "scheduler_job_duration_seconds", SELECTED_JOBS, "Of runs, retries included."
+        ),
+        make_percentile_lines(
+            "response", "Response time", "scheduler_job_response_time_seconds", SELECTED_JOBS, "Of the last attempt."
+        ),
+        make_percentile_lines(
+            "lateness", "Lateness", "scheduler_job_lateness_seconds", SELECTED_JOBS, "Start minus due instant."
+        ),
+        make_lines(
+            "slowest", "Slowest jobs (p95)", [(f"topk({_MAX_LINES}, {slowest})", "{{job_name}}")], "s", width=24
+        ),
+    )
+
+
+def _retry_panels() -> tuple[PanelDescription, ...]:
+    retried = rate_per_job("scheduler_job_retried_runs_total", RATE_RANGE, SELECTED_JOBS)
+    attempts = rate_per_job("scheduler_job_attempts_total", RATE_RANGE, SELECTED_JOBS)
+    runs = f"sum by (job_name) ({rate_per_job('scheduler_job_runs_total', RATE_RANGE, SELECTED_JOBS, 'outcome')}) > 0"
+    return (
+        make_lines(
+            "retried",
+            "Retried runs a minute",
+            [(f"topk({_MAX_LINES}, 60 * {retried})", "{{job_name}}")],
+            "rpm",
+            width=8,
+        ),
+        make_lines(
+            "attempts",
+            "Attempts a run",
+            [(f"topk({_MAX_LINES}, {attempts} / on (job_name) ({runs}))", "{{job_name}}")],
+            "short",
+            width=8,
+        ),
+        make_lines(
+            "circuit",
+            "Open circuits",
+            [
+                (f"sum({per_job('scheduler_job_circuit_open', SELECTED_JOBS)})", "of jobs"),
+                ("max by (circuit) (scheduler_circuit_open)", "{{circuit}}"),
+            ],
+            "short",
+            width=8,
+        ),
+    )
+
+
+def _group_panels(name: str, jobs: Sequence[PortfolioJob]) -> tuple[PanelDescription, ...]:
+    selector = names_selector(job.name for job in jobs)
+    ratio = success_ratio(RATE_RANGE, selector)
+    down = f"count({per_job('scheduler_job_up', selector)} == 0) or vector(0)"
+    return (
+        make_stat(f"group {name} jobs", "Jobs", f"count({per_job('scheduler_job_info', selector)})", thresholds=()),
+        make_stat(f"group {name} down", "Down", down),
+        make_lines(f"group {name} ratio", "Success rate", [(ratio, name)], "percentunit", width=8),
+        make_percentile_lines(f"group {name} duration", "Duration", "scheduler_job_duration_seconds", selector, ""),
+    )
+
+
+def _objective_panels() -> tuple[PanelDescription, ...]:
+    return (
+        make_lines(
+            "budget",
+            "Remaining error budget",
+            [("max by (slo, job_name) (scheduler_slo_error_budget_remaining_ratio)", "{{slo}} {{job_name}}")],
+            "percentunit",
+        ),
+        make_lines(
+            "burn",
+            "Burn rate",
+            [("max by (slo, job_name, window) (scheduler_slo_burn_rate)", "{{slo}} {{job_name}} {{window}}")],
+            "short",
+        ),
+    )
+
+
+def _table_panels() -> tuple[PanelDescription, ...]:
+    success = f"time() - {per_job('scheduler_job_last_success_timestamp_seconds', SELECTED_JOBS)}"
+    certificate = f"{per_job('scheduler_job_certificate_expiry_timestamp_seconds', SELECTED_JOBS)} - time()"
+    return (
+        PanelDescription(
+            "successes",
+            "table",
+            "Time since the last success",
+            (PanelQuery(f"sort_desc({success})"),),
+            unit="s",
+            width=12,
+            renames={"job_name": "Job", "Value": "Age"},
+        ),
+        PanelDescription(
+            "certificates",
+            "table",
+            "Certificates",
+            (PanelQuery(f"sort({certificate})"),),
+            "Time until the certificate of the target expires.",
+            "s",
+            12,
+            ((_WEEK_S, "yellow"), (_MONTH_S, "green")),
+            "red",
+            renames={"job_name": "Job", "Value": "Valid for"},
+        ),
+    )
+
+
+def _scheduler_panels() -> tuple[PanelDescription, ...]:
+    gauges = {
+        "Tick lag and age of the queue": (("tick_gap_seconds", "tick"), ("queue_age_seconds", "queue")),
+        "Work that waits": (("queue_depth", "queue"), ("open_runs", "open runs"), ("poison_depth", "poison queue")),
+        "Store": (("store_time_seconds", "write"),),
+    }
+    panels = [
+        make_lines(
+            title,
+            title,
+            [(f"max(scheduler_watchdog_{series})", legend) for series, legend in lines],
+            "s" if lines[0][0].endswith("_seconds") else "short",
+            width=8,
+        )
+        for title, lines in gauges.items()
+    ]
+    pending = [
+        ("max(scheduler_notifications_pending)", "pending"),
+        ("max(scheduler_notifications_undelivered)", "undelivered"),
+    ]
+    return (
+        *panels,
+        make_lines("notifications", "Notifications", pending, "short"),
+        make_lines(
+            "severities", "Open incidents", [("max by (severity) (scheduler_incidents_open)", "{{severity}}")], "short"
+        ),
+    )

@@ -1,0 +1,1 @@
+"""Dashboards, alert rules and objectives that are generated for other tools."""
