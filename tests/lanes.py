@@ -40,6 +40,8 @@ ONCE = ("tests/jobs/", "tests/scheduler/")
 """They run on the second Python alone, if there is one, but for NOT_AGAIN and the tests that it excludes. So most tests
 run once, and both Pythons run every package: the first one by the properties and the tests of the whole program.
 """
+PROCESSES = ("tests/scheduler/cli", "tests/scheduler/functions", "tests/scheduler/hosts")
+"""Half of the time on the second Python. A lane of their own, so that both cores have work to the end."""
 EXCLUDED_AGAIN = frozenset({"property", "slow", "azurite", "browser"})
 """Markers of tests that the second Python does not run unless they need the worker."""
 COVERED = ("jobs", "scheduler")
@@ -47,7 +49,7 @@ MINIMUM_COVERAGE = 90.0
 """Percent of the lines of each covered package."""
 
 COVERAGE_DATA = ".coverage"
-"""Written by the one lane that is measured."""
+"""The sum of what the measured lanes write, each to a file of this name with its own behind it."""
 
 NOTHING_SELECTED = 5
 """pytest's exit code when no test was selected."""
@@ -92,8 +94,8 @@ class Lane(NamedTuple):
 def whole_suite(python: Path, measuring_python: Path | None) -> list[Lane]:
     """Every test once on `python`, and on `measuring_python` a part again: enough for the coverage, and quick.
 
-    `measuring_python` is the Python of Microsoft's worker, 3.13: it also runs the tests on the worker. It alone
-    measures coverage, by sys.monitoring: the tracer that older Pythons need can stop a thread from starting, and costs
+    `measuring_python` is the Python of Microsoft's worker, 3.13: it also runs the tests on the worker. Its lanes alone
+    measure coverage, by sys.monitoring: the tracer that older Pythons need can stop a thread from starting, and costs
     a third of the time. None: this machine has no such Python. If it is `python` itself, no test runs twice.
     """
     inside = (f"--ignore={WHOLE_PROGRAM}", f"--ignore={SIMULATION}")
@@ -106,16 +108,25 @@ def whole_suite(python: Path, measuring_python: Path | None) -> list[Lane]:
         Lane("simulation", own_python, (SIMULATION, *own), niceness=3),
     ]
     if measuring_python is not None:
-        again = measuring_python != python
-        excluded = f"worker or not ({' or '.join(sorted(EXCLUDED_AGAIN))})"
-        chosen = (*AGAIN, *(f"--ignore={module}" for module in NOT_AGAIN), "-m", excluded) if again else inside
-        measured = Lane("measured", str(measuring_python), chosen, niceness=1, measured=True)
-        lanes.insert(0, measured._replace(live=not again))
+        lanes[:0] = _measured_lanes(str(measuring_python), None if measuring_python != python else inside)
     if measuring_python != python:
         selected = own if measuring_python is None else ("-m", "not worker and not once")
         lanes.insert(0, Lane("scheduler", own_python, (SCHEDULER, *selected), niceness=2))
         lanes.insert(0, Lane("suite", own_python, (*inside, f"--ignore={SCHEDULER}", *selected), niceness=2, live=True))
     return lanes
+
+
+def _measured_lanes(python: str, whole: tuple[str, ...] | None) -> list[Lane]:
+    """Return the lanes that measure coverage. `whole`: the arguments of one lane that runs all."""
+    if whole is not None:
+        return [Lane("measured", python, whole, niceness=1, measured=True, live=True)]
+    excluded = ("-m", f"worker or not ({' or '.join(sorted(EXCLUDED_AGAIN))})")
+    ignored = tuple(f"--ignore={module}" for module in NOT_AGAIN)
+    rest = (*AGAIN, *ignored, *(f"--ignore={folder}" for folder in PROCESSES), *excluded)
+    return [
+        Lane("measured", python, rest, niceness=1, measured=True),
+        Lane("processes", python, (*PROCESSES, *ignored, *excluded), niceness=1, measured=True),
+    ]
 
 
 def runs_once(path: str, markers: Iterable[str]) -> bool:
@@ -181,7 +192,7 @@ class _Process:
     def __init__(self, lane: Lane, root: Path, reports: Path, require_parts: bool) -> None:
         self._lane = lane
         self._report, self._log = reports / f"junit-{lane.name}.xml", reports / f"{lane.name}.txt"
-        self._env = dict(os.environ, COVERAGE_FILE=str(reports / COVERAGE_DATA))
+        self._env = dict(os.environ, COVERAGE_FILE=str(reports / f"{COVERAGE_DATA}.{lane.name}"))
         if require_parts:
             self._env["SCHEDULER_TEST_REQUIRE_PARTS"] = "1"
         self._tally: Tally | None = None
@@ -265,10 +276,12 @@ def _tally(status: int, report: Path) -> Tally:
 def coverage_is_high_enough(python: Path, root: Path, reports: Path) -> bool:
     """Print the line coverage of each covered package; write the reports that CI collects. False: one is too low."""
     data = reports / COVERAGE_DATA
-    if not data.exists():
-        print("line coverage: not measured, see the lane that measures it")
+    parts = sorted(reports.glob(f"{COVERAGE_DATA}.*"))
+    if not parts:
+        print("line coverage: not measured, see the lanes that measure it")
         return False
     for report in (
+        ["combine", "--quiet", *map(str, parts)],
         ["xml", "--quiet", "-o", str(reports / "coverage.xml")],
         ["json", "--quiet", "-o", str(reports / "coverage.json")],
         ["report"],

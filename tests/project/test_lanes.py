@@ -39,7 +39,7 @@ def groups_of(chosen: list[Lane]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for lane in chosen:
         words = set(lane.arguments)
-        group = words & {lanes.WHOLE_PROGRAM, lanes.SIMULATION, lanes.SCHEDULER} or {"the rest"}
+        group = words & {lanes.WHOLE_PROGRAM, lanes.SIMULATION, lanes.SCHEDULER, lanes.PROCESSES[0]} or {"the rest"}
         for name in group:
             found.setdefault(name, set()).add(lane.name)
     return found
@@ -50,6 +50,7 @@ def test_each_group_of_tests_has_its_lane() -> None:
         "tests/acceptance": {"acceptance", "killed"},
         "tests/simulation": {"simulation"},
         "tests/scheduler": {"scheduler", "measured"},
+        "tests/scheduler/cli": {"processes"},
         "the rest": {"suite"},
     }
 
@@ -58,10 +59,18 @@ def test_a_python_that_is_the_workers_runs_no_test_twice() -> None:
     assert groups_of(lanes.whole_suite(WORKER, WORKER))["the rest"] == {"measured"}
 
 
-def test_one_lane_alone_is_measured_on_the_workers_python() -> None:
+def test_two_lanes_are_measured_on_the_workers_python() -> None:
     assert [(lane.name, lane.python) for lane in lanes.whole_suite(OWN, WORKER) if lane.measured] == [
-        ("measured", "worker-python")
+        ("measured", "worker-python"),
+        ("processes", "worker-python"),
     ]
+
+
+def test_no_folder_of_the_second_python_is_in_two_lanes_or_none() -> None:
+    measured, processes = [lane.arguments for lane in lanes.whole_suite(OWN, WORKER) if lane.measured]
+    assert {f"--ignore={folder}" for folder in lanes.PROCESSES} <= set(measured)
+    assert set(lanes.PROCESSES) <= set(processes)
+    assert all(folder.startswith(lanes.AGAIN) and (ROOT / folder).is_dir() for folder in lanes.PROCESSES)
 
 
 def test_tests_on_the_worker_run_on_its_python_alone() -> None:
