@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class CheckDependencies:
     """`guard`: where checks may connect to. `user_agent`: sent to HTTP targets, such as `scheduler/1.2.3`. `traces`:
-    whether HTTP targets get the ids of the run's trace. `bindings`: which targets get which secret."""
+    whether HTTP targets get the ids of the run's trace. `publishes_spans`: whether spans of jobs without an own policy
+    may be published. `bindings`: which targets get which secret."""
 
     secrets: Secrets
     tokens: Tokens
@@ -29,6 +30,7 @@ class CheckDependencies:
     guard: Guard
     user_agent: str = "scheduler"
     traces: bool = False
+    publishes_spans: bool = True
     bindings: Bindings = UNRESTRICTED
     pings: HeartbeatSource | None = None
     """Required by heartbeats, as is `clock`."""

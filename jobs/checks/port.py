@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from jobs.checks.body_memory import BodyMemory, BodyReservation
 from jobs.checks.clock import PhaseClock
 from jobs.fast_frozen import fast_frozen
+from jobs.policies.telemetry import TelemetryPolicy
 from jobs.ports import CredentialRefresh
 from jobs.redaction.value_holders import RunSecrets
 from jobs.runs import Observation
@@ -45,6 +46,8 @@ class AttemptContext:
     apply."""
     inherited_texts: tuple[str, ...] = field(default=(), repr=False)
     """These values: a redirect to another origin does not get them."""
+    telemetry: TelemetryPolicy | None = None
+    """Of the job: whether, and with which flag, requests carry the context of the attempt's span."""
     body_reservation: BodyReservation = field(
         default_factory=lambda: UNLIMITED_BODY_MEMORY.open_reservation("", ""), repr=False
     )

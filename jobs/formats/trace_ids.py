@@ -26,9 +26,18 @@ def span_id_of(run_id: str, attempt: int = 0) -> int:
     return int.from_bytes(_digest(f"{run_id.partition(_STEP_SEPARATOR)[0]} {attempt}")[:8]) or 1
 
 
-def format_trace_parent(run_id: str, attempt: int) -> str:
-    """Return the header for a request of an attempt, or of one of its steps, whose id starts with the run's id."""
-    return f"00-{trace_id_of(run_id):032x}-{span_id_of(run_id, attempt):016x}-01"
+def format_trace_id(run_id: str) -> str:
+    """Return the trace's id as tools show it: 32 hexadecimal digits."""
+    return f"{trace_id_of(run_id):032x}"
+
+
+def format_trace_parent(run_id: str, attempt: int, *, is_sampled: bool = True) -> str:
+    """Return the header for a request of an attempt, or of one of its steps, whose id starts with the run's id.
+
+    `is_sampled`: the flag that requests the target to record its part of the trace.
+    """
+    flags = "01" if is_sampled else "00"
+    return f"00-{trace_id_of(run_id):032x}-{span_id_of(run_id, attempt):016x}-{flags}"
 
 
 def parse_trace_parent(text: str) -> tuple[int, int] | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from jobs.model_base import FrozenModel
 
 RowSelection = Literal["all", "failures", "none"]
@@ -29,12 +31,19 @@ class TelemetryPolicy(FrozenModel):
     availability: RowSelection | None = None
     spans: RowSelection | None = None
     metrics: MetricDetail | None = None
+    trace_context: bool = Field(
+        default=True,
+        description="whether requests to the target carry traceparent, unless targets.traceparent is false",
+    )
 
 
 def resolve_reporting(policy: TelemetryPolicy | None, usual: Reporting) -> Reporting:
     """Return the effective levels of a job: its own, otherwise those of the settings."""
-    said = {} if policy is None else policy.model_dump(exclude_none=True)
+    said = {} if policy is None else policy.model_dump(exclude_none=True, exclude={"trace_context"})
     return usual.model_copy(update=said) if said else usual
 
+
+NO_TRACE_CONTEXT = TelemetryPolicy(trace_context=False)
+"""For requests that belong to no run."""
 
 REPORT_EVERYTHING = Reporting(events="all", availability="all", spans="all", metrics="all")

@@ -149,9 +149,15 @@ class RunExecution:
             return None
         started_at = self._dependencies.clock.now()
         room = self._dependencies.bodies.open_reservation(self._job.name, host_with_port(self._job.check.endpoint))
-        number, tags = len(self._attempts) + 1, self._job.tags
+        job, number = self._job, len(self._attempts) + 1
         call = AttemptContext(
-            self._ticket.id, number, PhaseClock(), values=self._values, tags=tags, body_reservation=room
+            self._ticket.id,
+            number,
+            PhaseClock(),
+            values=self._values,
+            tags=job.tags,
+            telemetry=job.telemetry,
+            body_reservation=room,
         )
         try:
             result = await self._observe_attempt(call, started_at, left)

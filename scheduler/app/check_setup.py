@@ -58,6 +58,7 @@ class CheckSetup:
                 pings=beats,
                 clock=foundation.clock,
                 traces=settings.targets.traceparent,
+                publishes_spans=settings.telemetry.spans != "none",
                 bindings=self.bindings,
                 ca_files=self._ca_files,
                 judges=self.judges,

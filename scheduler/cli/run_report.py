@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jobs.formats.instants import format_iso_instant
+from jobs.formats.trace_ids import format_trace_id
 from scheduler.cli.attempt_details import print_details, show_details
 from scheduler.cli.formatting import format_local, format_milliseconds
 from scheduler.cli.output import Cell, Column, escape_controls, is_terminal, show_table, show_tabs, show_text
@@ -39,11 +40,12 @@ def show_run(run: Run) -> None:
         print(escape_controls(run.message))
     show_tabs(_FIELDS, map(_fields, run.attempts))
     print_details(run.attempts)
+    print(f"trace\t{format_trace_id(run.id)}")
 
 
 def _describe_identity(run: Run) -> str:
     """What a table of runs would say of it; and the run whose chain, replay or backfill it is."""
-    text = f"run {run.id} ({run.trigger}), due {format_local(run.due_at)}"
+    text = f"run {run.id} ({run.trigger}), due {format_local(run.due_at)}, trace {format_trace_id(run.id)}"
     return text if run.correlation_id in ("", run.id) else f"{text}, after {run.correlation_id}"
 
 

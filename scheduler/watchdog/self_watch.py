@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 
 from jobs.checks.clock import PhaseClock
 from jobs.checks.port import AttemptContext, Check
+from jobs.policies.telemetry import NO_TRACE_CONTEXT
 from jobs.ports import Clock
 from jobs.running.deadlines import run_with_deadline
 from jobs.runs import ErrorClass, Observation, Phases
@@ -76,7 +77,7 @@ class SelfWatch:
             message = f"no answer within {PING_TIMEOUT:g} s"
             return Observation(Phases(), error=ErrorClass.RESPONSE_TIMEOUT, message=message)
 
-        call = AttemptContext("self-watch", 1, PhaseClock())
+        call = AttemptContext("self-watch", 1, PhaseClock(), telemetry=NO_TRACE_CONTEXT)
         try:
             seen = await run_with_deadline(self._check().observe(target, call), PING_TIMEOUT, on_timeout)
         except Exception as error:

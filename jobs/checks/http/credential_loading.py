@@ -53,11 +53,12 @@ def check_bindings(target: HttpTarget, url: httpx.URL, bindings: Bindings, call:
 
 
 async def resolve_credentials(
-    target: HttpTarget, sources: CredentialSources, call: AttemptContext
+    target: HttpTarget, sources: CredentialSources, call: AttemptContext, trace_parent: str = ""
 ) -> ResolvedCredentials:
     """Fetch all of them concurrently, register them for the run, and add their refreshes to the context.
 
-    A token endpoint is requested afterwards, as the client's secret is one of them.
+    A token endpoint is requested afterwards, as the client's secret is one of them. `trace_parent`: a header for it if
+    it has the origin of the target.
 
     Raises:
         CredentialDenied: one of them must not be sent there; none is fetched.
@@ -87,7 +88,8 @@ async def resolve_credentials(
     credentials = ResolvedCredentials(dict(zip(names, values, strict=False)), values[-1] if scope is not None else "")
     if isinstance(target.auth, OAuth2Auth):
         call.clock.enter("token")
-        return replace(credentials, token=await _fetch_oauth_token(target, target.auth, credentials, sources, call))
+        token = await _fetch_oauth_token(target, target.auth, credentials, sources, call, trace_parent)
+        return replace(credentials, token=token)
     return credentials
 
 
@@ -97,6 +99,7 @@ async def _fetch_oauth_token(
     credentials: ResolvedCredentials,
     sources: CredentialSources,
     call: AttemptContext,
+    trace_parent: str,
 ) -> str:
     """Return a token; if the endpoint rejects the secret and a newer one exists, request it once more."""
     oauth, shown = sources.oauth, target.tls.client_certificate
@@ -107,6 +110,7 @@ async def _fetch_oauth_token(
         target.tls,
         credentials.resolve(shown) if shown is not None else "",
         resolve_proxy(target, credentials, sources.derived),
+        trace_parent if _has_origin_of(auth.token_url, target.url) else "",
     )
     try:
         token = await oauth.get_token(grant)
@@ -121,6 +125,12 @@ async def _fetch_oauth_token(
     await register_value(token, call, sources.redactor)
     call.credential_refreshes.append(lambda: oauth.refresh_rejected(grant, token))
     return token
+
+
+def _has_origin_of(url: str, other: str) -> bool:
+    one, two = parse_url(url), parse_url(other)
+    ports = [effective_port(each.scheme, each.port) for each in (one, two)]
+    return (one.scheme, one.host, ports[0]) == (two.scheme, two.host, ports[1])
 
 
 def make_refresh(source: Secrets | Tokens, name: str, value: str) -> Callable[[], Awaitable[CredentialRefresh]]:

@@ -31,6 +31,7 @@ from jobs.checks.net.tls_contexts import TlsContexts, client_certificate_error
 from jobs.checks.peer import Peer, peer_of_url
 from jobs.errors import TokenUnavailable
 from jobs.formats.instants import format_instant
+from jobs.formats.trace_ids import TRACE_HEADER
 from jobs.ports import Clock, CredentialRefresh
 from jobs.redaction import Redactor
 from jobs.redaction.value_holders import LONG_SECRET, CurrentSecrets
@@ -65,6 +66,8 @@ class OAuthGrant:
     client_certificate: str = field(default="", repr=False)
     """With its key, PEM."""
     proxy: ProxyEndpoint | None = field(default=None, repr=False)
+    trace_parent: str = field(default="", compare=False)
+    """A header, or empty: of the latest attempt that needed the token."""
 
     @property
     def endpoint(self) -> str:
@@ -209,6 +212,8 @@ class OAuthTokens:
             headers["Authorization"] = basic_authorization(
                 quote_plus(grant.client_id), quote_plus(grant.secret), self._derived
             )
+        if grant.trace_parent:
+            headers[TRACE_HEADER] = grant.trace_parent
         url = parse_url(grant.auth.token_url)
         return httpx.Request("POST", url, headers=headers, content=urlencode(grant.form()).encode())
 

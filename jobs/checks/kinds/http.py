@@ -52,6 +52,7 @@ def build(dependencies: CheckDependencies, checks: Mapping[str, Check]) -> HttpC
         guard=dependencies.guard,
         user_agent=dependencies.user_agent,
         traces=dependencies.traces,
+        publishes_spans=dependencies.publishes_spans,
         bindings=dependencies.bindings,
         contexts=dependencies.contexts,
     )
@@ -71,17 +72,20 @@ class HttpCheck:
         client: httpx.AsyncClient | None = None,
         clock: Clock | None = None,
         traces: bool = False,
+        publishes_spans: bool = True,
         bindings: Bindings = UNRESTRICTED,
         contexts: TlsContexts | None = None,
     ) -> None:
         """`guard`: where targets may be. `bindings`: which of them get which secret. `client`, `clock`: replaced by
         tests; the client is closed with this. `traces`: whether requests carry the ids of the run's trace.
-        `contexts`: shared with other checks."""
+        `publishes_spans`: whether spans of jobs without an own policy may be published. `contexts`: shared with other
+        checks."""
         self._redactor = redactor
         self._user_agent = user_agent
         self._contexts = contexts or TlsContexts()
         self._guard = guard
         self._traces = traces
+        self._publishes_spans = publishes_spans
         self._request_cache = RequestCache()
         self._client = client or StatelessClient(guard)
         self._derived = CurrentSecrets(redactor, MOST_DERIVED_SECRETS)
@@ -120,7 +124,7 @@ class HttpCheck:
         self, target: HttpTarget, call: AttemptContext, exchange: HttpExchange, keep: bool
     ) -> RequestDraft | CachedRequest:
         """Return the request of this target; `keep`: cache it, unless something of it comes from outside."""
-        credentials = await resolve_credentials(target, self._sources, call)
+        credentials = await resolve_credentials(target, self._sources, call, exchange.trace_parent)
         exchange.bindings = self._sources.bindings
         exchange.proxy = resolve_proxy(target, credentials, self._derived)
         if (shown := target.tls.client_certificate) is not None:
@@ -140,9 +144,15 @@ class HttpCheck:
 
     def _trace_parent(self, target: HttpTarget, call: AttemptContext) -> str:
         """Return the header that ties the target's own telemetry to this attempt; empty if it is not sent."""
-        if not self._traces or any(name.lower() == TRACE_HEADER for name in target.headers):
+        policy = call.telemetry
+        if not self._traces or (policy is not None and not policy.trace_context):
             return ""
-        return format_trace_parent(call.run_id, call.attempt)
+        if any(name.lower() == TRACE_HEADER for name in target.headers):
+            return ""
+        # It is unknown yet whether the span is published: with `failures` that depends on the answer.
+        spans = None if policy is None else policy.spans
+        is_sampled = self._publishes_spans if spans is None else spans != "none"
+        return format_trace_parent(call.run_id, call.attempt, is_sampled=is_sampled)
 
     def prepare(self, target: HttpTarget) -> None:
         preload_idna()

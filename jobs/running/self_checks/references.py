@@ -13,6 +13,7 @@ from functools import partial
 
 from jobs.checks.clock import PhaseClock
 from jobs.checks.port import AttemptContext, Check
+from jobs.policies.telemetry import NO_TRACE_CONTEXT
 from jobs.ports import Clock
 from jobs.running.deadlines import run_with_deadline
 from jobs.running.self_checks.blindness import ReferenceResult, find_blindness, is_clock_confirmed
@@ -81,7 +82,7 @@ class ReferenceChecks:
 
     async def _check(self, target: Target) -> ReferenceResult:
         clock = PhaseClock()
-        call = AttemptContext("self-check", 1, clock)
+        call = AttemptContext("self-check", 1, clock, telemetry=NO_TRACE_CONTEXT)
 
         def on_timeout() -> Observation:
             return Observation(Phases(), error=ErrorClass.CONNECT_TIMEOUT, message="no answer")

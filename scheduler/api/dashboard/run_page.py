@@ -13,6 +13,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
+from jobs.formats.trace_ids import format_trace_id
 from jobs.runs import Run, Ticket
 from scheduler.api.dashboard.rendering import DASHBOARD_PATH, render_page
 from scheduler.api.dependencies import RunId, ServicesDep
@@ -54,6 +55,7 @@ async def show_run(request: Request, uses: ServicesDep, run_id: RunId) -> HTMLRe
         cause=_parent_run_id(record.ticket, jobs),
         phases=_used_phases(run),
         details=_other_details(run),
+        trace_id=format_trace_id(record.ticket.id),
     )
     return HTMLResponse(html)
 

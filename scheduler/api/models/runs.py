@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from jobs.formats.trace_ids import format_trace_id
 from jobs.runs import Attempt, ErrorClass, Outcome, Run, Severity, Trigger
 from jobs.runs.details import Details
 from jobs.runs.reasons import ReasonCode
@@ -103,7 +104,8 @@ class RunModel(ResponseModel):
     """A run. `state` is queued, running or finished; fields of the result are null or empty until it is finished.
 
     `status_code` and `response_time_ms` are those of the last attempt. `degraded`: the run succeeded, but expectations
-    of severity `degraded` failed, which `message` describes.
+    of severity `degraded` failed, which `message` describes. `trace_id`: of the trace of the run, its attempts and the
+    requests that the target received, whether telemetry has published it or not.
     """
 
     model_config = example_values(
@@ -114,6 +116,7 @@ class RunModel(ResponseModel):
         response_time_ms=113.5,
         attempt_count=1,
         endpoint="https://checkout.example.com/health",
+        trace_id="6f8f2a9be6d1c0d3a0b0a7d1f4b5c6e7",
         tags={"team": "payments"},
         url="/api/runs/checkout-api@20261128T090000.000Z",
     )
@@ -140,6 +143,7 @@ class RunModel(ResponseModel):
     endpoint: str = ""
     generation: str
     correlation_id: str
+    trace_id: str
     tags: dict[str, str] = {}
     url: str
 
@@ -154,6 +158,7 @@ class RunModel(ResponseModel):
             due_at=ticket.due_at,
             generation=ticket.generation,
             correlation_id=ticket.correlation_id,
+            trace_id=format_trace_id(ticket.id),
             url=run_path(ticket.id),
             **({} if run is None else _run_fields(run)),
         )
