@@ -42,20 +42,24 @@ def _build_application_insights(settings: Settings, redactor: Redactor) -> Expor
     if (secret := settings.application_insights.connection_string) is None:
         return None
     from observability.exporters.application_insights.building import build_application_insights_exporter
+    from observability.exporters.spool.opening import open_spool
 
     text = secret.get_secret_value()
     redactor.add_permanent(text)
-    return build_application_insights_exporter(settings, text, redactor)
+    spool = open_spool(settings, APPLICATION_INSIGHTS, text)
+    return build_application_insights_exporter(settings, text, redactor, spool)
 
 
 def _build_datadog(settings: Settings, redactor: Redactor) -> Exporter | None:
     if (secret := settings.datadog.api_key) is None:
         return None
     from observability.exporters.datadog.delivery import build_datadog_exporter
+    from observability.exporters.spool.opening import open_spool
 
     text = secret.get_secret_value()
     redactor.add_permanent(text)
-    return build_datadog_exporter(settings, text, redactor)
+    spool = open_spool(settings, DATADOG, settings.datadog.url or settings.datadog.site)
+    return build_datadog_exporter(settings, text, redactor, spool)
 
 
 def _build_otlp(settings: Settings, redactor: Redactor) -> Exporter | None:

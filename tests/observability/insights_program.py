@@ -10,10 +10,12 @@ import json
 import logging
 import os
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from config.settings.model import ApplicationInsightsSettings, Settings
@@ -21,6 +23,8 @@ from jobs.policies.telemetry import REPORT_EVERYTHING, Reporting
 from jobs.redaction import Redactor
 from jobs.runs import Outcome, Run
 from observability.exporters.application_insights.building import build_application_insights_exporter
+from observability.exporters.spool.folder import SpoolFolder
+from observability.exporters.spool.spool import Spool
 from observability.invocations import Invocation, run_in_invocation
 from observability.telemetry import Telemetry
 from scheduler.watchdog.gauges import WATCHDOG_GAUGES
@@ -70,7 +74,8 @@ async def main(connection_string: str, scenario: str) -> dict[str, Any]:
     )
     redactor = Redactor()
     redactor.add_permanent(CANARY)
-    exporter = build_application_insights_exporter(settings, connection_string, redactor, gather_seconds=0.0)
+    spool = Spool(SpoolFolder(Path(tempfile.gettempdir()) / "spool", 64 * 1024 * 1024))
+    exporter = build_application_insights_exporter(settings, connection_string, redactor, spool, gather_seconds=0.0)
     reporting = Reporting() if scenario == "usual" else REPORT_EVERYTHING
     telemetry = Telemetry([exporter], environment="test", version="1.2.3", reporting=reporting)
     telemetry.start()

@@ -25,9 +25,12 @@ from observability.exporters.application_insights.sdk_setup import (
     configure_sdk,
     is_configured_by_host,
 )
+from observability.exporters.application_insights.transmission import can_take_over, open_outbox
 from observability.exporters.background import DeliveryCounts, ShutdownSignal
 from observability.exporters.instruments import Instruments
 from observability.exporters.measurements import count_run, find_tag_values, is_split_by_job, measure_run
+from observability.exporters.spool.outbox import Outbox
+from observability.exporters.spool.spool import Spool
 from observability.exporters.tracing.attributes import (
     Attributes,
     make_exception_fields,
@@ -59,14 +62,20 @@ class ApplicationInsightsDelivery:
         version: str,
         role: str,
         redactor: Redactor,
+        spool: Spool,
+        max_age: float,
         window: MetricWindow | None = None,
     ) -> None:
+        """`max_age`: seconds after which a request that waits is dropped."""
         self._connection_string = connection_string
         self._environment = environment
         self._version = version
         self._role = role
         self._redactor = redactor
         self._location = os.environ.get("REGION_NAME") or environment
+        self._spool = spool
+        self._max_age = max_age
+        self._outbox: Outbox | None = None
         self._pending = 0
         self._window = window or MetricWindow()
 
@@ -75,8 +84,16 @@ class ApplicationInsightsDelivery:
         self._closing = closing
         self._owns_sdk = not is_configured_by_host()
         if self._owns_sdk:
-            configure_sdk(self._connection_string, self._resource(), counts, closing)
+            self._open_sdk(counts, closing)
         self._bind_instruments()
+
+    def _open_sdk(self, counts: DeliveryCounts, closing: ShutdownSignal) -> None:
+        stored_by_sdk = not can_take_over()
+        exporters = configure_sdk(
+            self._connection_string, self._resource(), counts, closing, stores_requests=stored_by_sdk
+        )
+        if not stored_by_sdk:
+            self._outbox = open_outbox(exporters, self._spool, self._max_age, counts, closing)
 
     def _resource(self) -> dict[str, str]:
         return {
@@ -96,13 +113,16 @@ class ApplicationInsightsDelivery:
         if self._window.ends_in() == 0:
             self._end_window()
             self.export_metrics()
+        if self._outbox is not None:
+            self._outbox.send_due()
 
     def export_metrics(self) -> None:
         """Send what the instruments have measured, without waiting for the SDK's next minute."""
         self._meters.force_flush()
 
     def next_delivery_in(self) -> float | None:
-        return self._window.ends_in()
+        waits = (self._window.ends_in(), self._outbox.next_send_in() if self._outbox else None)
+        return min((wait for wait in waits if wait is not None), default=None)
 
     def close(self) -> None:
         self._end_window()
@@ -110,6 +130,9 @@ class ApplicationInsightsDelivery:
         if self._owns_sdk:
             for provider in (self._meters, self._tracers, self._loggers):
                 provider.shutdown()
+        if self._outbox is not None:
+            self._outbox.send_due()
+            self._outbox.close()
 
     def _bind_instruments(self) -> None:
         """Find providers and instruments: ours, or those that the host has configured."""

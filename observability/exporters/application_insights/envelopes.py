@@ -9,7 +9,7 @@ requests.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final
 
 SAMPLE_RATE: Final = "_MS.sampleRate"
@@ -28,7 +28,7 @@ def compute_sample_rate(runs: int) -> float:
 
 def trim_envelopes(*providers: Any) -> None:
     """Trim all that the exporters of these OpenTelemetry providers convert from now on."""
-    for exporter in _find_exporters(providers):
+    for exporter in find_exporters(*providers):
         for name in _CONVERSIONS:
             convert = getattr(exporter, name, None)
             if convert is not None:
@@ -64,7 +64,7 @@ def trim_envelope(envelope: Any) -> None:
         data.properties = properties
 
 
-def _find_exporters(providers: Iterable[Any]) -> list[Any]:
+def find_exporters(*providers: Any) -> list[Any]:
     """Find the exporters of Azure Monitor behind the SDK's processors and readers."""
     found: list[Any] = []
     waiting, seen = list(providers), set[int]()

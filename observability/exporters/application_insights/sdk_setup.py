@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 from observability import names
-from observability.exporters.application_insights.envelopes import trim_envelopes
+from observability.exporters.application_insights.envelopes import find_exporters, trim_envelopes
 from observability.exporters.background import DeliveryCounts, ShutdownSignal
 
 SDK_REQUEST_TIMEOUT_S = 5.0
@@ -58,9 +58,17 @@ def is_configured_by_host() -> bool:
 
 
 def configure_sdk(
-    connection_string: str, resource: dict[str, str], counts: DeliveryCounts, closing: ShutdownSignal
-) -> None:
-    """Configure the providers of the process: what the SDK's requests come to is counted in `tally`."""
+    connection_string: str,
+    resource: dict[str, str],
+    counts: DeliveryCounts,
+    closing: ShutdownSignal,
+    *,
+    stores_requests: bool = True,
+) -> list[Any]:
+    """Configure the providers of the process. Return the exporters of the SDK.
+
+    `stores_requests`: whether they send and retry themselves. Then `counts` has the results.
+    """
     for key, value in _SDK_VARIABLES.items():
         os.environ.setdefault(key, value)
     if "OTEL_TRACES_SAMPLER" not in os.environ:
@@ -78,7 +86,8 @@ def configure_sdk(
         instrumentation_options={name: {"enabled": False} for name in INSTRUMENTATIONS},
         enable_live_metrics=False,
         enable_performance_counters=False,
-        custom_hook_policy=_make_request_policy(counts, closing),
+        custom_hook_policy=_make_request_policy(counts, closing) if stores_requests else None,
+        disable_offline_storage=not stores_requests,
         # Failed requests go to disk immediately instead of blocking the thread with retries.
         retry_total=0,
         timeout=SDK_REQUEST_TIMEOUT_S,
@@ -91,6 +100,7 @@ def configure_sdk(
     )
     trim_envelopes(*providers)
     _remove_exit_handlers(providers)
+    return find_exporters(*providers)
 
 
 def _remove_exit_handlers(providers: tuple[Any, ...]) -> None:

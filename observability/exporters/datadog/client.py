@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import email.utils
-import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-from observability.exporters.datadog.intakes import (
-    IntakeEntry,
-    IntakeKind,
-    IntakePayload,
-)
-
-if TYPE_CHECKING:
-    pass
-
+from observability.exporters.datadog.intakes import IntakeEntry, IntakeKind, decode_entries, encode_entries
+from observability.exporters.retry_after import parse_retry_after
+from observability.exporters.spool.outbox import SendResult
+from observability.exporters.spool.request import SpooledRequest
 
 _MIN_TIMEOUT_S = 0.05
 
@@ -23,20 +17,7 @@ _MIN_TIMEOUT_S = 0.05
 _RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
-class IntakeRejection:
-    """Why the intake rejected a payload.
-
-    `is_temporary`: it can accept it later, after `retry_after_s` seconds if given.
-    """
-
-    def __init__(self, reason: str, status: int | None = None, headers: Mapping[str, str] | None = None) -> None:
-        self.reason = reason
-        self.status = status
-        self.is_temporary = status is None or status in _RETRIED_STATUSES
-        self.retry_after_s = _read_retry_after(headers or {})
-
-
-class DatadogIntake:
+class DatadogClient:
     """Datadog's client for single calls, without retries, within a timeout."""
 
     def __init__(self, api_key: str, site: str, url: str | None) -> None:
@@ -83,39 +64,57 @@ class DatadogIntake:
             "events": lambda entries: events.create_event(entries[0]),  # it takes one a call
         }
 
-    def submit(self, payload: IntakePayload, timeout: float) -> IntakeRejection | None:
-        from datadog_api_client.exceptions import ApiException
-        from urllib3.exceptions import HTTPError
-
-        if timeout < _MIN_TIMEOUT_S:
-            return IntakeRejection("the program stops before it could be sent")
+    def submit(self, kind: IntakeKind, entries: list[IntakeEntry], timeout: float) -> None:
+        """Raises ApiException, urllib3's HTTPError and OSError."""
         self._configuration.request_timeout = timeout
-        try:
-            self._calls[payload.kind](list(payload.entries))
-        except ApiException as error:
-            return IntakeRejection(f"answered {error.status} {error.reason}", error.status or None, error.headers)
-        except (HTTPError, OSError) as error:
-            return IntakeRejection(f"{type(error).__name__}: {error}")
-        return None
+        self._calls[kind](entries)
 
     def close(self) -> None:
         self._client.close()
 
 
-def _read_retry_after(headers: Mapping[str, str]) -> float | None:
+class DatadogIntake:
+    """One intake; see outbox.RequestIntake."""
+
+    def __init__(self, kind: IntakeKind, client: DatadogClient) -> None:
+        self._kind = kind
+        self._client = client
+
+    def send(self, request: SpooledRequest, timeout: float) -> SendResult:
+        from datadog_api_client.exceptions import ApiException
+        from urllib3.exceptions import HTTPError
+
+        if timeout < _MIN_TIMEOUT_S:
+            return SendResult(reason="the program stops before it could be sent", is_temporary=True)
+        try:
+            self._client.submit(self._kind, decode_entries(request.body), timeout)
+        except ApiException as error:
+            return describe_rejection(request, error.status, error.reason, error.headers or {})
+        except (HTTPError, OSError) as error:
+            return SendResult(reason=f"{type(error).__name__}: {error}", is_temporary=True)
+        return SendResult(request.items)
+
+    def split(self, request: SpooledRequest) -> Sequence[SpooledRequest]:
+        entries = decode_entries(request.body)
+        middle = len(entries) // 2
+        return [
+            replace(request, body=encode_entries(half), items=len(half))
+            for half in (entries[:middle], entries[middle:])
+            if middle
+        ]
+
+
+def describe_rejection(
+    request: SpooledRequest, status: int | None, phrase: object, headers: Mapping[str, str]
+) -> SendResult:
+    """Return the result of a request that was answered with an error; without a status it was not answered."""
+    reason = f"answered {status} {phrase}"
+    if not status or status in _RETRIED_STATUSES:
+        return SendResult(reason=reason, is_temporary=True, retry_after_s=read_retry_after(headers))
+    return SendResult(rejected=request.items, reason=reason, is_too_large=status == 413)
+
+
+def read_retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds: Datadog's own header first, which its client knows as well; then the standard one, which it ignores."""
     lower = {name.lower(): value for name, value in headers.items()}
-    text = lower.get("x-ratelimit-reset") or lower.get("retry-after")
-    if text is None:
-        return None
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        return _seconds_until(text)
-
-
-def _seconds_until(http_date: str) -> float | None:
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(http_date).timestamp() - time.time())
-    except ValueError:
-        return None
+    return parse_retry_after(lower.get("x-ratelimit-reset") or lower.get("retry-after"))

@@ -5,15 +5,14 @@ Used by observability.exporters.datadog.payloads and its delivery.
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from observability import names
-
-if TYPE_CHECKING:
-    pass
-
+from observability.exporters.spool.request import SpooledRequest
 
 IntakeEntry = dict[str, Any]
 
@@ -60,9 +59,17 @@ class IntakePayload:
     entries: Sequence[IntakeEntry]
     made_at: float
 
-    def split_in_halves(self) -> tuple[IntakePayload, IntakePayload]:
-        middle = len(self.entries) // 2
-        return (
-            IntakePayload(self.kind, self.entries[:middle], self.made_at),
-            IntakePayload(self.kind, self.entries[middle:], self.made_at),
-        )
+    def to_request(self) -> SpooledRequest:
+        """Return it as it waits on disk."""
+        expires_at = self.made_at + RETRY_WINDOW[self.kind]
+        return SpooledRequest(self.kind, encode_entries(self.entries), len(self.entries), self.made_at, expires_at)
+
+
+def encode_entries(entries: Sequence[IntakeEntry]) -> bytes:
+    """Return the body of a request that waits: compressed JSON."""
+    return zlib.compress(json.dumps(entries).encode(), level=1)
+
+
+def decode_entries(body: bytes) -> list[IntakeEntry]:
+    entries: list[IntakeEntry] = json.loads(zlib.decompress(body))
+    return entries

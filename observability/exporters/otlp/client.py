@@ -5,7 +5,6 @@ Statuses and answers: https://opentelemetry.io/docs/specs/otlp/#otlphttp.
 
 from __future__ import annotations
 
-import email.utils
 import ssl
 import time
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ import httpx
 
 from jobs.formats.display_text import escape_control_characters
 from observability.exporters.otlp.bodies import is_compressed, read_partial_success, split_body
+from observability.exporters.retry_after import parse_retry_after
 from observability.exporters.spool.outbox import SendResult
 from observability.exporters.spool.request import SpooledRequest
 
@@ -73,7 +73,7 @@ class OtlpIntake:
             reason = f"rejected {rejected} of {request.items} items: {_shorten(message)}" if rejected else ""
             return SendResult(request.items - rejected, rejected, reason)
         if status in _RETRIED_STATUSES:
-            retry_after = read_retry_after(headers.get("retry-after"))
+            retry_after = parse_retry_after(headers.get("retry-after"))
             return SendResult(reason=f"answered {status}", is_temporary=True, retry_after_s=retry_after)
         return SendResult(rejected=request.items, reason=f"answered {status}", is_too_large=status == 413)
 
@@ -82,20 +82,6 @@ class OtlpIntake:
             SpooledRequest(request.intake, body, items, request.made_at, request.expires_at)
             for body, items in split_body(self._signal, request.body)
         ]
-
-
-def read_retry_after(text: str | None) -> float | None:
-    """Return the seconds of a Retry-After header: a number, or an HTTP date. None: not given, or invalid."""
-    if text is None:
-        return None
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
-        return None
 
 
 def _shorten(message: str) -> str:

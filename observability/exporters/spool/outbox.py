@@ -29,7 +29,8 @@ class SendResult:
     """What became of a request. `accepted` and `rejected`: its items, of which a part can be rejected for good.
 
     `is_temporary`: nothing was accepted, and a later attempt is useful: after `retry_after_s`, if given.
-    `is_too_large`: a part of it may be accepted. `reason`: a message, redacted by the counts.
+    `is_too_large`: a part of it may be accepted. `remainder`: items that are to be sent again, later.
+    `reason`: a message, redacted by the counts.
     """
 
     accepted: int = 0
@@ -37,6 +38,7 @@ class SendResult:
     reason: str = ""
     is_temporary: bool = False
     is_too_large: bool = False
+    remainder: SpooledRequest | None = None
     retry_after_s: float | None = None
 
 
@@ -123,6 +125,8 @@ class _Lane:
                 if not self._retain_parts(request, result):
                     self._count(result)
                 claim.delete()
+                if result.remainder is not None:
+                    self._delay(result)
 
     def _is_due(self) -> bool:
         if self._closing.is_started:
@@ -151,6 +155,8 @@ class _Lane:
         if result.accepted or not result.reason:
             self._counts.record_success(result.accepted, self._name)
         self._counts.record_drop(result.rejected)
+        if result.remainder is not None:
+            self._counts.record_drop(self._spool.put(result.remainder))
 
 
 def _compute_backoff(failures: int) -> float:

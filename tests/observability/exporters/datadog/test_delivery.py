@@ -7,17 +7,19 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from config.settings.model import DatadogSettings, Settings
 from jobs.redaction import Redactor
 from jobs.runs import Outcome
-from observability.exporters.background import BackgroundExporter, DeliveryCounts, ShutdownSignal
-from observability.exporters.datadog.client import IntakeRejection
-from observability.exporters.datadog.delivery import IntakeQueue, build_datadog_exporter
-from observability.exporters.datadog.intakes import RETRY_WINDOW, IntakePayload
+from observability.exporters.background import BackgroundExporter, DeliveryCounts
+from observability.exporters.datadog import client
+from observability.exporters.datadog.client import describe_rejection, read_retry_after
+from observability.exporters.datadog.delivery import build_datadog_exporter
+from observability.exporters.datadog.intakes import RETRY_WINDOW, IntakeKind, IntakePayload, decode_entries
+from observability.exporters.spool.request import SpooledRequest
 from observability.telemetry import Telemetry
 from tests.observability import runs
 from tests.observability.fakes import until
@@ -194,120 +196,41 @@ async def test_a_black_hole_is_left_in_time() -> None:
         assert time.monotonic() - started < 20
 
 
-# --- One lane ---------------------------------------------------------------------------------------------------------
+# --- Rejections -------------------------------------------------------------------------------------------------------
 
 
-class PlayedIntake:
-    """Answers in turn; then accepts."""
-
-    def __init__(self, *answers: IntakeRejection | None) -> None:
-        self.answers = list(answers)
-        self.accepted: list[IntakePayload] = []
-        self.timeouts: list[float] = []
-
-    def submit(self, payload: IntakePayload, timeout: float) -> IntakeRejection | None:
-        self.timeouts.append(timeout)
-        refusal = self.answers.pop(0) if self.answers else None
-        if refusal is None:
-            self.accepted.append(payload)
-        return refusal
+def request(size: int = 2) -> SpooledRequest:
+    entries = [{"message": str(number)} for number in range(size)]
+    return IntakePayload("logs", entries, time.time()).to_request()
 
 
-def payload(size: int = 1, *, age_s: float = 0.0) -> IntakePayload:
-    return IntakePayload("logs", [{"message": str(number)} for number in range(size)], time.time() - age_s)
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, None])
+def test_what_the_intake_can_accept_later_is_temporary(status: int | None) -> None:
+    result = describe_rejection(request(), status, "Busy", {"Retry-After": "7"})
+    assert (result.is_temporary, result.rejected, result.retry_after_s) == (True, 0, 7.0)
 
 
-def lane(*answers: IntakeRejection | None) -> tuple[IntakeQueue, PlayedIntake, DeliveryCounts, ShutdownSignal]:
-    intake, tally, closing = PlayedIntake(*answers), DeliveryCounts("datadog", Redactor()), ShutdownSignal()
-    return IntakeQueue("logs", intake, tally, closing), intake, tally, closing
+@pytest.mark.parametrize("status", [400, 403, 404, 413])
+def test_what_is_refused_for_good_is_counted(status: int) -> None:
+    result = describe_rejection(request(3), status, "No", {})
+    assert (result.is_temporary, result.rejected, result.is_too_large) == (False, 3, status == 413)
 
 
-def test_an_empty_lane_requires_nothing() -> None:
-    made, _, _, _ = lane()
-    assert made.next_send_in() is None
+def test_a_request_is_halved_and_a_single_entry_is_not() -> None:
+    intake = client.DatadogIntake("logs", cast(Any, None))
+    halves = intake.split(request(5))
+    assert [[entry["message"] for entry in decode_entries(half.body)] for half in halves] == [
+        ["0", "1"],
+        ["2", "3", "4"],
+    ]
+    assert [half.items for half in halves] == [2, 3]
+    assert intake.split(request(1)) == []
 
 
-def test_what_is_refused_for_a_while_is_stored_in_order() -> None:
-    made, intake, tally, _ = lane(IntakeRejection("busy", 503, {"Retry-After": "0"}))
-    first, second = payload(), payload(2)
-    made.enqueue(first)
-    made.enqueue(second)
-    made.send_due()
-    assert intake.accepted == [first, second]
-    assert (tally.health().state, tally.health().sent, tally.health().dropped) == ("on", 3, 0)
-
-
-def test_nothing_is_sent_before_the_intake_requires_it() -> None:
-    made, intake, _, _ = lane(IntakeRejection("slow down", 429, {"X-RateLimit-Reset": "30", "Retry-After": "1"}))
-    made.enqueue(payload())
-    made.send_due()
-    made.send_due()
-    assert intake.accepted == []
-    assert 29 < (made.next_send_in() or 0) <= 30
-
-
-def test_without_a_wish_the_wait_grows() -> None:
-    made, _, _, _ = lane(*[IntakeRejection("unreachable")] * 3)
-    made.enqueue(payload())
-    waits = []
-    for _ in range(3):
-        made.send_due()
-        waits.append(made.next_send_in() or 0.0)
-        made._not_before = 0.0
-    assert 0.4 < waits[0] <= 1.0 < waits[2] <= 4.0
-
-
-@pytest.mark.parametrize("status", [400, 403, 404])
-def test_what_is_refused_for_good_is_dropped_and_counted(status: int) -> None:
-    made, intake, tally, _ = lane(IntakeRejection("no", status))
-    made.enqueue(payload(3))
-    made.enqueue(payload())
-    made.send_due()
-    assert (len(intake.accepted), tally.health().dropped) == (1, 3)
-
-
-def test_what_is_too_large_is_halved() -> None:
-    made, intake, tally, _ = lane(IntakeRejection("too large", 413), IntakeRejection("too large", 413))
-    made.enqueue(payload(5))
-    made.send_due()
-    assert [len(each.entries) for each in intake.accepted] == [1, 1, 3]
-    assert tally.health().dropped == 0
-
-
-def test_a_single_entry_that_is_too_large_is_dropped() -> None:
-    made, _, tally, _ = lane(IntakeRejection("too large", 413))
-    made.enqueue(payload(1))
-    made.send_due()
-    assert (tally.health().dropped, made.next_send_in()) == (1, None)
-
-
-def test_what_the_intake_would_not_take_any_more_is_not_sent() -> None:
-    made, intake, tally, _ = lane()
-    made.enqueue(payload(2, age_s=RETRY_WINDOW["logs"] + 1))
-    made.send_due()
-    assert (intake.timeouts, tally.health().dropped) == ([], 2)
-
-
-def test_the_oldest_gives_way_when_too_much_waits() -> None:
-    made, intake, tally, _ = lane(IntakeRejection("busy", 503, {"Retry-After": "60"}))
-    for _ in range(12):
-        made.enqueue(payload(1000))
-    assert tally.health().dropped == 2000
-    made.send_due()
-    assert intake.accepted == []
-
-
-def test_when_the_program_ends_each_payload_gets_one_chance() -> None:
-    made, intake, tally, closing = lane(
-        IntakeRejection("busy", 503, {"Retry-After": "60"}), IntakeRejection("busy", 503)
-    )
-    made.enqueue(payload())
-    made.enqueue(payload())
-    made.send_due()
-    closing.start(5)
-    made.send_due()
-    assert (len(intake.accepted), tally.health().dropped, made.next_send_in()) == (1, 1, None)
-    assert all(0 < timeout <= 5 for timeout in intake.timeouts)
+@pytest.mark.parametrize("kind", RETRY_WINDOW)
+def test_a_request_expires_when_its_intake_would_reject_it(kind: IntakeKind) -> None:
+    made = IntakePayload(kind, [{}], 1000.0).to_request()
+    assert made.expires_at == 1000.0 + RETRY_WINDOW[kind]
 
 
 def test_one_lane_that_fails_retains_the_exporter_degraded() -> None:
@@ -331,4 +254,4 @@ def test_one_lane_that_fails_retains_the_exporter_degraded() -> None:
     ],
 )
 def test_how_long_the_intake_requests_to_wait(headers: dict[str, str], seconds: float | None) -> None:
-    assert IntakeRejection("", 429, headers).retry_after_s == seconds
+    assert read_retry_after(headers) == seconds

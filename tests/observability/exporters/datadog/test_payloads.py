@@ -261,13 +261,6 @@ def test_lines_are_split_by_number_and_by_size() -> None:
     assert max(sizes) < 5_000_000
 
 
-def test_halves_hold_what_the_whole_held() -> None:
-    (payload,) = [each for each in made(*[runs.reported() for _ in range(5)]) if each.kind == "logs"]
-    first, second = payload.split_in_halves()
-    assert [*first.entries, *second.entries] == list(payload.entries)
-    assert (first.made_at, first.kind) == (payload.made_at, payload.kind)
-
-
 def unparsed(model: Any) -> bool:
     """Whether Datadog's client finds anything in it that it does not know."""
     if isinstance(model, OpenApiModel):
