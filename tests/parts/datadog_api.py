@@ -5,6 +5,7 @@
         datadog.stored["monitor"]           # by id, as stored; a test changes them as a person does
         datadog.writes                      # method and path of each write
         datadog.answer_with = 403           # from now on
+        datadog.limited = 2                 # the next two requests get 429, with datadog.reset as the wait
 
 As Datadog does, it adds ids, times, defaults and ids of widgets, and wraps SLOs in `data`. It refuses an unknown type
 of monitors, and to delete an SLO that a monitor uses (409).
@@ -33,9 +34,14 @@ class DatadogStore:
         self.stored: dict[str, dict[str, dict[str, Any]]] = {"dashboard": {}, "monitor": {}, "slo": {}}
         self.writes: list[str] = []
         self.answer_with: int | None = None
+        self.limited = 0
+        self.reset = "0"
         self._numbers = itertools.count(101)
 
     def answer(self, method: str, target: str, keys: tuple[str, str], body: Any) -> tuple[int, Any]:
+        if self.limited:
+            self.limited -= 1
+            return 429, {"errors": ["Rate limit of requests exceeded"]}
         if self.answer_with is not None:
             return self.answer_with, {"errors": [f"refused {keys[0]} {keys[1]}"]}
         if keys != (self.api_key, self.app_key):
@@ -80,7 +86,7 @@ class DatadogStore:
         found: dict[str, Any] = {**body, "id": int(tool_id) if kind == "monitor" else tool_id, "created_at": 1}
         if kind == "monitor":
             found["options"] = {"new_host_delay": 300, "silenced": {}, **body["options"]}
-            found["overall_state"] = "No Data"
+            found |= {"overall_state": "No Data", "of_a_newer_api": True}
         for widget in body.get("widgets", ()):
             widget.setdefault("id", next(self._numbers))
         self.stored[kind][tool_id] = found
@@ -108,7 +114,7 @@ def running_datadog() -> Iterator[DatadogStore]:
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(text)))
             if status == 429:
-                self.send_header("X-RateLimit-Reset", "7")
+                self.send_header("X-RateLimit-Reset", datadog.reset)
             self.end_headers()
             self.wfile.write(text)
 

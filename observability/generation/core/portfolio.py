@@ -139,6 +139,7 @@ def build_portfolio(found: JobSet, settings: Settings, environ: Mapping[str, str
         service=find_cloud_role(settings, environ),
         datadog_env=settings.datadog_env,
         datadog_service=find_datadog_service(settings, environ),
+        exported_tags=tuple(sorted(settings.prometheus.tags)),
         selected_objectives={
             one.name: (_describe_objective(one.definition), one.jobs)
             for one in list_objectives(found, found.alerting)

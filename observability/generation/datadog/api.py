@@ -23,6 +23,9 @@ URL_VARIABLE = "SCHEDULER_DATADOG__URL"
 DEFAULT_SITE = "datadoghq.com"
 _TIMEOUT_S = 30.0
 _MAX_REASON_LENGTH = 300
+_LIMIT_RETRIES = 3
+_MAX_LIMIT_WAIT_S = 60.0
+"""A longer wait for the end of a limit is left to the user."""
 
 _OWN_KEYS: Mapping[str, frozenset[str]] = {
     DASHBOARD: frozenset({"id", "url", "author_handle", "author_name", "created_at", "modified_at"}),
@@ -69,13 +72,28 @@ def _open_client(api_key: str, app_key: str, site: str, url: str | None) -> ApiC
         check_return_type=False,
         # The unchanged answer: the client's models would lose what a newer API adds, and drift needs all of it.
         preload_content=False,
-        retry_policy=False,  # urllib3 would retry three times, each with the whole timeout
+        retry_policy=_make_retry_policy(),
         request_timeout=_TIMEOUT_S,
     )
     if not url:
         configuration.server_variables["site"] = site
     client: ApiClient = ApiClient(configuration)
     return client
+
+
+def _make_retry_policy() -> Any:
+    """Wait for a limit of requests that ends soon: some hundred documents can reach it. Nothing else is repeated."""
+    from datadog_api_client.rest import ClientRetry
+
+    class LimitRetry(ClientRetry):
+        RETRY_AFTER_STATUS_CODES = frozenset({429})
+
+        def get_retry_after(self, response: Any) -> float | None:
+            read: Any = super().get_retry_after  # it has no types
+            wait: float | None = read(response)
+            return wait if wait is not None and wait <= _MAX_LIMIT_WAIT_S else None
+
+    return LimitRetry(total=_LIMIT_RETRIES, connect=0, read=0, other=0, raise_on_status=False)
 
 
 class DatadogApi:
@@ -106,7 +124,8 @@ class DatadogApi:
 
     def write(self, document: GeneratedDocument, value: Json, tool_id: str | None) -> ToolDocument:
         kind = document.kind
-        if problems := find_invalid_parts(kind, value):
+        # Of the generated value alone: what Datadog has added may be newer than the models.
+        if problems := find_invalid_parts(kind, document.value):
             raise ToolError(f"Datadog's models do not accept it: {problems[0]}")
         api = self._apis[kind]
         noun = {DASHBOARD: "dashboard", MONITOR: "monitor", OBJECTIVE: "slo"}[kind]

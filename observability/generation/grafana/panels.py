@@ -68,13 +68,13 @@ class PanelRow:
 class DashboardVariable:
     """A choice above the dashboard, which starts with all values. `query`: lists the values; None: a text field.
 
-    `all_value`: what stands for all values in queries.
+    `all_value`: what stands for all values in queries; None: the list of them.
     """
 
     name: str
     label: str
     query: str | dict[str, object] | None
-    all_value: str = ".*"
+    all_value: str | None = ".*"
     description: str = ""
 
 
@@ -141,18 +141,18 @@ def _build_variable(variable: DashboardVariable, source_type: str) -> Any:
     if variable.query is None:
         text = builders.TextBoxVariable(variable.name).label(variable.label).description(variable.description)
         return text.default_value("")
-    return (
+    builder = (
         builders.QueryVariable(variable.name)
         .label(variable.label)
         .query(variable.query)
         .datasource(_source(source_type))
         .multi(True)
         .include_all(True)
-        .all_value(variable.all_value)
         .current(VariableOption(selected=True, text=["All"], value=["$__all"]))
         .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(VariableSort.ALPHABETICAL_ASC)
     )
+    return builder if variable.all_value is None else builder.all_value(variable.all_value)
 
 
 def _build_panel(panel: PanelDescription, source_type: str) -> Any:

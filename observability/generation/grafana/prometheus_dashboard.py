@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from jobs.policies.prometheus import label_of_tag
 from observability.generation.core.document import GeneratedDocument
 from observability.generation.core.portfolio import Portfolio, PortfolioJob
 from observability.generation.grafana.panels import (
@@ -51,17 +52,25 @@ def make_prometheus_dashboard(portfolio: Portfolio) -> GeneratedDocument:
         PanelRow("Durations", _duration_panels()),
         PanelRow("Retries and circuits", _retry_panels()),
         *(PanelRow(f"Group {name}", _group_panels(name, jobs)) for name, jobs in portfolio.groups.items()),
-        *([PanelRow("Objectives", _objective_panels())] if portfolio.objectives else ()),
         PanelRow("Jobs", _table_panels()),
         PanelRow("Scheduler", _scheduler_panels()),
     )
     description = "Scheduled jobs and health checks. Generated: changes by hand are retained, and reported by drift."
-    variables = (
-        DashboardVariable("kind", "Kind", "label_values(scheduler_job_info, kind)"),
-        DashboardVariable("job", "Job", 'label_values(scheduler_job_info{kind=~"$kind"}, job_name)'),
-    )
+    variables = _make_variables(portfolio)
     described = DashboardDescription("prometheus", "Scheduler", description, SOURCE_TYPE, variables, rows)
     return make_dashboard_document(described, portfolio)
+
+
+def _make_variables(portfolio: Portfolio) -> tuple[DashboardVariable, ...]:
+    """Choices of a kind and of tags that are labels, and of a job among those that have these."""
+    labels = {"kind": "Kind", **{label_of_tag(key): key.capitalize() for key in portfolio.exported_tags}}
+    filters = [
+        DashboardVariable(label, title, f"label_values(scheduler_job_info, {label})") for label, title in labels.items()
+    ]
+    chosen = ", ".join(f'{label}=~"${label}"' for label in labels)
+    # All is the list of these jobs and not any text, otherwise the other choices would have no effect.
+    job = DashboardVariable("job", "Job", f"label_values(scheduler_job_info{{{chosen}}}, job_name)", all_value=None)
+    return (*filters, job)
 
 
 def _result_panels() -> tuple[PanelDescription, ...]:
@@ -160,23 +169,6 @@ def _group_panels(name: str, jobs: Sequence[PortfolioJob]) -> tuple[PanelDescrip
         make_stat(f"group {name} down", "Down", down),
         make_lines(f"group {name} ratio", "Success rate", [(ratio, name)], "percentunit", width=8),
         make_percentile_lines(f"group {name} duration", "Duration", "scheduler_job_duration_seconds", selector, ""),
-    )
-
-
-def _objective_panels() -> tuple[PanelDescription, ...]:
-    return (
-        make_lines(
-            "budget",
-            "Remaining error budget",
-            [("max by (slo, job_name) (scheduler_slo_error_budget_remaining_ratio)", "{{slo}} {{job_name}}")],
-            "percentunit",
-        ),
-        make_lines(
-            "burn",
-            "Burn rate",
-            [("max by (slo, job_name, window) (scheduler_slo_burn_rate)", "{{slo}} {{job_name}} {{window}}")],
-            "short",
-        ),
     )
 
 

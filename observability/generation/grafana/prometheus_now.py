@@ -33,14 +33,16 @@ def make_now_panels() -> tuple[PanelDescription, ...]:
             first_colour="red",
             thresholds=shares,
         ),
-        make_stat("incidents", "Open incidents", "sum(max by (severity) (scheduler_incidents_open))"),
+        make_stat("incidents", "Open incidents", "sum(max by (severity) (scheduler_incidents_open)) or vector(0)"),
         make_stat(
             "silent", "Silent jobs", f"count({silent_jobs(SELECTED_JOBS)}) or vector(0)", "No run for two intervals."
         ),
         make_stat("blind", "Blind", count_jobs("scheduler_job_blind"), "Jobs that the scheduler cannot check."),
         make_stat("paused", "Paused", count_jobs("scheduler_job_paused"), thresholds=((1.0, "yellow"),)),
         make_stat("circuits", "Open circuits", count_jobs("scheduler_job_circuit_open"), thresholds=((1.0, "yellow"),)),
-        make_stat("letters", "Dead letters", f"sum({per_job('scheduler_job_dead_letters', SELECTED_JOBS)})"),
+        make_stat(
+            "letters", "Dead letters", f"sum({per_job('scheduler_job_dead_letters', SELECTED_JOBS)}) or vector(0)"
+        ),
         make_stat("undelivered", "Undelivered notifications", "max(scheduler_notifications_undelivered)"),
         make_stat(
             "tick",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from jobs.policies.prometheus import label_of_tag
 from observability.generation.core.document import GeneratedDocument
 from observability.generation.core.portfolio import OWNER_TAGS, Portfolio
 from observability.generation.grafana.promql import (
@@ -141,7 +142,7 @@ _TICKETS = (
 
 def _add_owner(expression: str, portfolio: Portfolio) -> str:
     """Add the tags that name an owner as labels, for routes of Alertmanager."""
-    labels = [f"tag_{key}" for key in OWNER_TAGS if key in portfolio.exported_tags]
+    labels = [label_of_tag(key) for key in OWNER_TAGS if key in portfolio.exported_tags]
     if not labels:
         return expression
     info = f"max by ({', '.join(('job_name', *labels))}) (scheduler_job_info)"

@@ -140,8 +140,10 @@ def _check_target(target: str) -> None:
 
 
 def _note(outcomes: list[ApplyOutcome], is_dry_run: bool) -> None:
+    from scheduler.cli.commands.validate import format_count
+
     changed = sum(outcome.action != "none" for outcome in outcomes)
     would = "would change" if is_dry_run else "changed"
     conflicts = sum(len(outcome.conflicts) for outcome in outcomes)
-    more = f", {conflicts} conflicts" if conflicts else ""
-    print_note(f"{len(outcomes)} documents, {changed} {would}{more}")
+    more = f", {format_count(conflicts, 'conflict')}" if conflicts else ""
+    print_note(f"{format_count(len(outcomes), 'document')}, {changed} {would}{more}")

@@ -34,7 +34,10 @@ def write_target(target: str, out: Path, *, is_check: bool, with_stored: bool) -
     if is_check and changes:
         print_error(f"the files are not those of the jobs: run `generate {target} --out {out}`")
         raise typer.Exit(EXIT_FAILED)
-    print_note(f"{len(documents)} documents, {'all up to date' if not changes else f'{len(changes.outdated)} written'}")
+    from scheduler.cli.commands.validate import format_count
+
+    done = "all up to date" if not changes else f"{format_count(len(changes.outdated), 'file')} written"
+    print_note(f"{format_count(len(documents), 'document')}, {done}")
 
 
 def generate_documents(command: str, target: GenerationTarget, *, with_stored: bool) -> Sequence[GeneratedDocument]:

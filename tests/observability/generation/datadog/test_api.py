@@ -111,13 +111,18 @@ def test_without_the_folder_documents_are_found_by_their_tags(datadog: DatadogSt
 
 @pytest.mark.parametrize(
     ("status", "fix"),
-    [(403, "monitors_write"), (401, "valid keys"), (429, "apply again in 7 s"), (500, "answered 500")],
+    [(403, "monitors_write"), (401, "valid keys"), (429, "apply again in 120 s"), (500, "answered 500")],
 )
 def test_a_refusal_names_the_fix_and_never_a_key(datadog: DatadogStore, tmp_path: Path, status: int, fix: str) -> None:
-    datadog.answer_with = status
+    datadog.answer_with, datadog.reset = status, "120"
     errors = [one.error for one in apply(datadog, tmp_path).values()]
     assert all(fix in error for error in errors)
     assert not any(key in error for key in (datadog.api_key, datadog.app_key) for error in errors)
+
+
+def test_the_end_of_a_limit_of_requests_is_waited_for(datadog: DatadogStore, tmp_path: Path) -> None:
+    datadog.limited = 2
+    assert {one.error for one in apply(datadog, tmp_path).values()} == {""}
 
 
 def test_missing_keys_are_named() -> None:

@@ -95,6 +95,12 @@ def test_a_mutation_is_found(mutation: str) -> None:
     assert find_invalid_parts(document.kind, value) != []
 
 
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_a_wrong_enumeration_is_found_in_every_document(path: str) -> None:
+    key = "layout_type" if DOCUMENTS[path].kind == "dashboard" else "type"
+    assert find_invalid_parts(DOCUMENTS[path].kind, {**DOCUMENTS[path].value, key: "unknown"}) != []
+
+
 def test_every_metric_exists_with_the_tags_of_its_query() -> None:
     sources = {names.TAG_ENV, names.TAG_SERVICE}
     for aggregator, name, scope, by, count in queries(list(DOCUMENTS.values())):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -87,14 +87,14 @@ def make_page(number: int, now: float) -> str:
 
 
 @contextmanager
-def serve_page() -> Iterator[int]:
-    """Serve the page on loopback; yields the port."""
+def serve_page(make: Callable[[int], str] = lambda number: make_page(number, time.time())) -> Iterator[int]:
+    """Serve a page on loopback; yields the port. `make`: the page of the scrape with this number, from 1."""
     scrapes: dict[str, int] = {}
 
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             number = scrapes[self.path] = scrapes.get(self.path, 0) + 1
-            body = make_page(number, time.time()).encode()
+            body = make(number).encode()
             self.send_response(200)
             self.send_header("Content-Type", "text/plain; version=0.0.4")
             self.send_header("Content-Length", str(len(body)))

@@ -11,6 +11,8 @@ import pytest
 from observability.generation.core.portfolio import Portfolio, PortfolioJob
 from observability.generation.grafana.prometheus_dashboard import make_prometheus_dashboard
 from observability.generation.grafana.prometheus_rules import make_prometheus_rules
+from observability.names.series import SERIES, watchdog_series
+from scheduler.watchdog.gauges import WATCHDOG_GAUGES
 from tests.observability.generation.grafana.portfolios import PORTFOLIO, serve_page
 from tests.parts.prometheus import Prometheus, promtool, running_prometheus
 
@@ -51,6 +53,13 @@ def test_every_query_of_the_dashboard_returns_a_series(prometheus: Prometheus) -
     assert [text for text in found if not prometheus.query(fill_in(text))] == []
     assert len(found) > 40
     assert not any("$" in fill_in(text) for text in found)
+
+
+def test_every_series_exists_on_the_page() -> None:
+    declared = {series.name for series in SERIES} | {watchdog_series(gauge).name for gauge in WATCHDOG_GAUGES}
+    rules = [rule["expr"] for group in make_prometheus_rules(PORTFOLIO).value["groups"] for rule in group["rules"]]
+    used = {found for text in [*expressions(), *rules] for found in re.findall(r"\bscheduler_\w+", text)}
+    assert {found.removesuffix("_bucket") for found in used} - declared == set()
 
 
 def test_two_instances_do_not_count_twice(prometheus: Prometheus) -> None:

@@ -140,6 +140,10 @@ def test_every_target_writes_the_same_files_each_time(target: str, out: Path) ->
     assert (check.code, check.stdout) == (0, "")
 
 
+def test_stored_jobs_can_be_added(out: Path) -> None:
+    assert invoke("generate", "grafana", "--out", str(out), "--stored").code == 0
+
+
 def test_missing_variables_are_named(out: Path) -> None:
     found = apply(out)
     assert (found.code, "GRAFANA_URL and GRAFANA_TOKEN must be set" in found.stderr) == (1, True)
