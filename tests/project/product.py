@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from tests.project import ROOT
@@ -29,8 +29,12 @@ class Module:
     def is_package(self) -> bool:
         return self.path.endswith("__init__.py")
 
-    def imports(self) -> set[str]:
+    def imports(self) -> frozenset[str]:
         """Return the modules, and the names in them, that this one imports, also inside functions."""
+        return self._imports
+
+    @cached_property
+    def _imports(self) -> frozenset[str]:
         found: set[str] = set()
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
@@ -38,7 +42,7 @@ class Module:
             elif isinstance(node, ast.ImportFrom) and node.module:
                 found.add(node.module)
                 found.update(f"{node.module}.{alias.name}" for alias in node.names)
-        return found
+        return frozenset(found)
 
     def functions(self) -> Iterator[Function]:
         return (node for node in ast.walk(self.tree) if isinstance(node, Function))
