@@ -12,6 +12,7 @@ from observability.generation.azure.rules.alert_rule import (
     CRITICAL,
     DAY,
     ERROR,
+    HOUR,
     QUARTER,
     WARNING,
     AlertWindow,
@@ -19,6 +20,7 @@ from observability.generation.azure.rules.alert_rule import (
 )
 from observability.generation.core.portfolio import Portfolio
 from observability.generation.kql import scheduler
+from observability.generation.kql.program import find_counted
 from observability.generation.kql.scope import QueryScope, scope_of_rule
 
 MAX_TICK_GAP_S = 180.0
@@ -55,6 +57,14 @@ def make_scheduler_rules(portfolio: Portfolio, role: str) -> Iterator[LogAlertRu
         names.PART,
     )
     yield from _make_gauge_rules(rule, recent)
+    hour = scope_of_rule(HOUR.kql, role)
+    for key, metric, title in (
+        ("undelivered", names.UNDELIVERED_NOTIFICATIONS, "notifications were given up"),
+        ("lost-telemetry", names.DROPPED_TELEMETRY, "telemetry was lost"),
+    ):
+        yield rule.make(
+            key, title, f"{metric.description} In the last hour.", WARNING, HOUR, find_counted(hour, metric)
+        )
 
 
 def _make_gauge_rules(rule: _RuleFactory, scope: QueryScope) -> Iterator[LogAlertRule]:

@@ -16,7 +16,6 @@ from observability.generation.azure.workbook.items import (
     NUMBER,
     PERCENT,
     PLAIN,
-    SECONDS,
     SMALL,
     format_column,
     link_column,
@@ -126,39 +125,6 @@ def make_failures(portfolio: Portfolio) -> Sequence[Json]:
         ),
     )
     return [errors, failed, _list_silent_jobs(portfolio), circuits, letters]
-
-
-def make_scheduler() -> Sequence[Json]:
-    """Ticks, queue, dead letters, unhealthy parts."""
-    charts = (
-        ("tick lag", "Time since the last tick, in s", (scheduler.TICK_GAP,), SECONDS),
-        ("queue age", "Age of the oldest ticket that could run, in s", (scheduler.QUEUE_AGE,), SECONDS),
-        ("queue", "Tickets that wait, poison messages", (scheduler.QUEUE_DEPTH, scheduler.POISON_DEPTH), COUNT),
-        ("dead letter depth", "Stored dead letters", (scheduler.DEAD_LETTERS,), COUNT),
-        ("late and silent jobs", "Late and silent jobs", (scheduler.LATE_JOBS, scheduler.SILENT_JOBS), COUNT),
-    )
-    items = [
-        make_query(
-            name,
-            title,
-            scheduler.chart_gauges(SCOPE, *gauges),
-            visualization="timechart",
-            size=MEDIUM,
-            width=50,
-            no_data="No gauges in this time range: no process has ticked.",
-            settings=make_chart(unit, 0),
-        )
-        for name, title, gauges, unit in charts
-    ]
-    parts = make_query(
-        "unhealthy parts",
-        "Unhealthy parts",
-        scheduler.find_unhealthy_parts(SCOPE),
-        width=50,
-        no_data="No part has become unhealthy in this time range.",
-        is_good_news=True,
-    )
-    return [*items, parts]
 
 
 def _summarize_overview() -> str:

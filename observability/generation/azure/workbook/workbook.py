@@ -8,11 +8,11 @@ from observability.generation.azure.place import AzurePlace
 from observability.generation.azure.resource_names import make_tags
 from observability.generation.azure.workbook.items import make_group, make_tabs, make_text
 from observability.generation.azure.workbook.parameters import find_omitted_selections, make_parameters
+from observability.generation.azure.workbook.scheduler_tab import make_scheduler
 from observability.generation.azure.workbook.tabs import (
     make_failures,
     make_overview,
     make_performance,
-    make_scheduler,
 )
 from observability.generation.core.document import Json
 from observability.generation.core.portfolio import Portfolio
