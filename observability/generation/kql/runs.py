@@ -12,6 +12,7 @@ from observability import names
 from observability.generation.kql.scope import QueryScope
 from observability.generation.kql.text import (
     HAS_CHECKED,
+    IS_CURRENT,
     IS_DOWN,
     pipe,
     quote,
@@ -93,13 +94,13 @@ def chart_attempts(scope: QueryScope) -> str:
 
 
 def list_errors(scope: QueryScope) -> str:
-    """The most frequent errors: class, message, number of runs and of jobs."""
+    """The most frequent errors: class, job, one of the messages, number of runs."""
     return pipe(
         select_runs(scope),
         where(IS_DOWN),
         f"extend {names.ERROR_TYPE} = {read_property(names.ERROR_TYPE)}, "
         f"{names.ERROR_MESSAGE} = {read_property(names.ERROR_MESSAGE)}",
-        f"summarize Runs = sum(itemCount), Jobs = dcount({JOB}), Latest = max(timestamp), "
+        "summarize Runs = sum(itemCount), Latest = max(timestamp), "
         f"{names.ERROR_MESSAGE} = take_any({names.ERROR_MESSAGE}) by {names.ERROR_TYPE}, {JOB}",
         f"top {MAX_TABLE_ROWS} by Runs desc",
     )
@@ -123,6 +124,7 @@ def list_jobs_that_are_down(scope: QueryScope, failures: int) -> str:
     return pipe(
         select_runs(scope),
         where(HAS_CHECKED),
+        where(IS_CURRENT),
         f"extend {names.ERROR_MESSAGE} = {read_property(names.ERROR_MESSAGE)}",
         f"summarize Failed = sumif(itemCount, {IS_DOWN}), "
         f"arg_max(timestamp, {OUTCOME}, {names.ERROR_MESSAGE}) by {JOB}",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from jobs.runs import Outcome
+from jobs.runs import Outcome, Trigger
 from observability import names
 
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -43,7 +43,7 @@ def make_table(columns: Mapping[str, str], rows: Iterable[Iterable[str]]) -> str
     return f"datatable({header}) [\n    " + ",\n    ".join(lines) + "\n]"
 
 
-_EMPTY = {"string": quote(""), "timespan": "timespan(null)", "real": "real(null)", "datetime": "datetime(null)"}
+_EMPTY = {"string": quote(""), **{kind: f"{kind}(null)" for kind in ("timespan", "real", "datetime", "bool")}}
 
 
 def read_property(name: str) -> str:
@@ -72,3 +72,6 @@ IS_DOWN = f"{names.OUTCOME} in ({quote_list(outcome for outcome in Outcome if ou
 
 HAS_CHECKED = f"{names.OUTCOME} !in ({quote_list((Outcome.SKIPPED, Outcome.CANCELLED))})"
 """The run has checked its target, or an open circuit has rejected it."""
+
+IS_CURRENT = f"{read_property(names.TRIGGER)} != {quote(Trigger.BACKFILL)}"
+"""A condition on a row of a run: it shows the target of its instant, which a backfill does not."""

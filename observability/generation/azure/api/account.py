@@ -18,6 +18,7 @@ from observability.generation.core.tool import ToolError
 RESOURCE_GROUP_VARIABLE: Final = "AZURE_RESOURCE_GROUP"
 LOCATION_VARIABLE: Final = "AZURE_LOCATION"
 URL_VARIABLE: Final = "AZURE_RESOURCE_MANAGER_URL"
+CLIENT_VARIABLE: Final = "AZURE_CLIENT_ID"
 
 DEFAULT_URL = "https://management.azure.com"
 _COMPONENT = re.compile(

@@ -11,17 +11,20 @@ import asyncio
 from observability.generation.core.tool import ToolError
 
 
-def fetch_access_token(url: str) -> str:
-    """Return an access token for the API at this address. Raises ToolError."""
-    return asyncio.run(_fetch(f"{url}/.default"))
+def fetch_access_token(url: str, client_id: str | None) -> str:
+    """Return an access token for the API at this address. Raises ToolError.
+
+    `client_id`: of a managed identity that the machine has in addition to its own.
+    """
+    return asyncio.run(_fetch(f"{url}/.default", client_id))
 
 
-async def _fetch(scope: str) -> str:
+async def _fetch(scope: str, client_id: str | None) -> str:
     from config.identity import AppIdentity
     from config.settings.model import Settings
     from jobs.errors import TokenUnavailable
 
-    identity = AppIdentity(Settings())
+    identity = AppIdentity(Settings(environment="dev", managed_identity_client_id=client_id))
     try:
         return await identity.get_token(scope)
     except TokenUnavailable as error:

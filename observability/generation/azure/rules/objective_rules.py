@@ -1,14 +1,15 @@
-"""The rules about objectives: a job spends its error budget too fast. Pure. Called by
+"""The rules about objectives: an error budget is spent too fast. Pure. Called by
 observability.generation.azure.documents.
+
+They have the windows and factors of the scheduler's own burn alerts, as far as Azure can evaluate them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
-from observability import names
+from jobs.objectives.burn import BURN_PAIRS, BurnPair
 from observability.generation.azure.resource_names import make_rule_name, make_tags
 from observability.generation.azure.rules.alert_rule import (
     DAY,
@@ -20,47 +21,68 @@ from observability.generation.azure.rules.alert_rule import (
     AlertWindow,
     LogAlertRule,
 )
-from observability.generation.azure.rules.job_rules import MAX_RULE_JOBS
-from observability.generation.core.portfolio import Portfolio
-from observability.generation.kql.objectives import BurnWindows, list_burning_jobs
+from observability.generation.core.portfolio import ObjectiveOfJobs, Portfolio
+from observability.generation.kql.objectives import OBJECTIVE, list_burning_objectives
 from observability.generation.kql.scope import scope_of_rule
 
-
-@dataclass(frozen=True, slots=True)
-class BurnRule:
-    """`key`: part of the rule's name."""
-
-    key: str
-    severity: int
-    window: AlertWindow
-    windows: BurnWindows
-
-
-BURN_RULES: Final = (
-    BurnRule("1h", ERROR, HOUR, BurnWindows(14.4, 3600.0, 300.0)),
-    BurnRule("6h", ERROR, SIX_HOURS, BurnWindows(6.0, 21600.0, 1800.0)),
-    BurnRule("1d", WARNING, DAY, BurnWindows(3.0, 86400.0, 7200.0)),
-    # Instead of factor 1 in three days, which Azure cannot evaluate: in two days it is the same share of the budget.
-    BurnRule("2d", WARNING, TWO_DAYS, BurnWindows(1.5, 172800.0, 21600.0)),
-)
+MAX_OBJECTIVE_JOBS = 2000
+"""Jobs of an objective that has a rule: their names are part of its query."""
+_MAX_RULE_JOBS = 300
+"""Jobs of one rule, unless an objective alone has more."""
 
 
 def make_objective_rules(portfolio: Portfolio, role: str) -> Iterator[LogAlertRule]:
-    """Yield the rules of the jobs with an objective; none without such a job. `role`: as in scope_of_rule."""
-    jobs = [job for job in portfolio.active_jobs if job.objective is not None]
-    for start in range(0, len(jobs), MAX_RULE_JOBS):
-        chunk = jobs[start : start + MAX_RULE_JOBS]
-        part = f"-{start // MAX_RULE_JOBS + 1}" if start else ""
-        for rule in BURN_RULES:
-            scope = scope_of_rule(rule.window.kql, role, [job.name for job in chunk])
-            yield LogAlertRule(
-                make_rule_name(portfolio, f"budget-{rule.key}{part}"),
-                f"{portfolio.service} {portfolio.environment}: error budget ({rule.key}{part})",
-                f"A job spends its error budget more than {rule.windows.factor:g} times too fast, in the last "
-                f"{rule.window.kql} and still in the last {rule.windows.short_s / 60:g} minutes.",
-                rule.severity,
-                rule.window,
-                list_burning_jobs(scope, chunk, rule.windows),
-                names.JOB_NAME,
-                make_tags(portfolio, chunk),
-            )
+    """Yield the rules of all objectives; none without an objective. `role`: as in scope_of_rule."""
+    for number, chunk in enumerate(_divide(find_objectives(portfolio)), 1):
+        part = "" if number == 1 else f"-{number}"
+        for pair in BURN_PAIRS:
+            yield _make_burn_rule(portfolio, role, chunk, fit_pair(pair), part)
+
+
+def find_objectives(portfolio: Portfolio) -> Sequence[ObjectiveOfJobs]:
+    """Return the objectives that can have a rule: not over too many jobs."""
+    return [objective for objective in portfolio.objectives if len(objective.jobs) <= MAX_OBJECTIVE_JOBS]
+
+
+def fit_pair(pair: BurnPair) -> BurnPair:
+    """Return the pair with windows that Azure can evaluate. The shorter window gets a higher factor, so that the rule
+    fires at the same share of the budget."""
+    longest = timedelta(seconds=TWO_DAYS.seconds)
+    if pair.long <= longest:
+        return pair
+    return BurnPair(pair.factor * (pair.long / longest), longest, pair.short, pair.is_page)
+
+
+def _make_burn_rule(
+    portfolio: Portfolio, role: str, objectives: Sequence[ObjectiveOfJobs], pair: BurnPair, part: str
+) -> LogAlertRule:
+    window = _find_window(pair)
+    jobs = {job.name: job for objective in objectives for job in objective.jobs}
+    scope = scope_of_rule(window.kql, role, sorted(jobs))
+    return LogAlertRule(
+        make_rule_name(portfolio, f"budget-{window.kql}{part}"),
+        f"{portfolio.service} {portfolio.environment}: error budget ({window.kql}{part})",
+        f"An error budget is spent more than {pair.factor:g} times too fast, in the last {window.kql} and still in the "
+        f"last {pair.short.total_seconds() / 60:g} minutes.",
+        ERROR if pair.is_page else WARNING,
+        window,
+        list_burning_objectives(scope, objectives, pair.factor, pair.long, pair.short),
+        OBJECTIVE,
+        make_tags(portfolio, list(jobs.values())),
+    )
+
+
+def _find_window(pair: BurnPair) -> AlertWindow:
+    return next(window for window in (HOUR, SIX_HOURS, DAY, TWO_DAYS) if pair.long.total_seconds() <= window.seconds)
+
+
+def _divide(objectives: Sequence[ObjectiveOfJobs]) -> Iterator[Sequence[ObjectiveOfJobs]]:
+    """Yield parts whose jobs fit into one rule."""
+    chunk: list[ObjectiveOfJobs] = []
+    for objective in objectives:
+        if chunk and sum(len(each.jobs) for each in (*chunk, objective)) > _MAX_RULE_JOBS:
+            yield chunk
+            chunk = []
+        chunk.append(objective)
+    if chunk:
+        yield chunk

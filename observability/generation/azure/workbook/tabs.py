@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from observability import names
+from observability.generation.azure.rules.objective_rules import find_objectives
 from observability.generation.azure.workbook.items import (
     BAR,
     COUNT,
@@ -163,10 +164,10 @@ def _list_silent_jobs(portfolio: Portfolio) -> Json:
 
 
 def _list_objectives(portfolio: Portfolio) -> Sequence[Json]:
-    jobs = [job for job in portfolio.active_jobs if job.objective is not None]
-    if not jobs:
+    found = find_objectives(portfolio)
+    if not found:
         return ()
-    query = objectives.list_budgets(SCOPE, jobs)
+    query = objectives.list_budgets(SCOPE, found)
     return (make_query("objectives", "Objectives: share of good runs in this time range, in percent", query),)
 
 

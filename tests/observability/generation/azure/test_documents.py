@@ -105,3 +105,9 @@ def test_what_is_generated_is_marked() -> None:
         if document.path.startswith("resources/"):
             assert document.value["tags"]["generated-by"] == "scheduler"
             assert document.value["tags"]["environment"] == "prod"
+
+
+def test_templates_of_ten_thousand_jobs_are_accepted_by_size() -> None:
+    jobs = tuple(job(f"job-{number:05}", groups=(f"group-{number % 50}",), team="a") for number in range(10_000))
+    sizes = {each.path: len(each.render()) for each in generate_documents(Portfolio(jobs)) if not each.kind}
+    assert max(sizes.values()) < 4_000_000

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
+from jobs.objectives.burn import BURN_PAIRS
 from jobs.policies.telemetry import Reporting
 from observability.generation.azure.documents import list_rules
-from observability.generation.azure.rules.alert_rule import LogAlertRule
+from observability.generation.azure.rules.alert_rule import ERROR, LogAlertRule
 from observability.generation.azure.rules.job_rules import MAX_RULE_JOBS, find_unjudged_jobs
-from observability.generation.azure.rules.objective_rules import BURN_RULES
+from observability.generation.azure.rules.objective_rules import MAX_OBJECTIVE_JOBS, find_objectives, fit_pair
 from observability.generation.core.portfolio import Portfolio, PortfolioJob, PortfolioObjective
 from observability.generation.kql.availability import find_silence_limit
 from tests.observability.generation.azure.portfolios import SHOP, job
@@ -73,16 +75,46 @@ def test_rules_read_one_deployment_only_if_the_service_has_a_name() -> None:
 
 def test_objectives_have_a_rule_for_each_pair_of_windows() -> None:
     rules = rules_by_name(SHOP)
-    assert [name for name in rules if "-budget-" in name] == [f"shop-prod-budget-{rule.key}" for rule in BURN_RULES]
-    query = rules["shop-prod-budget-1h"].query
-    assert '"checkout", real(99.9), "runs", 60s' in query
-    assert '"nightly", real(99.0), "time", 86400s' in query
-    assert "Burn > 14.4" in query
+    assert [name for name in rules if "-budget-" in name] == [
+        "shop-prod-budget-1h",
+        "shop-prod-budget-6h",
+        "shop-prod-budget-1d",
+        "shop-prod-budget-2d",
+    ]
+    rule = rules["shop-prod-budget-1h"]
+    assert (rule.dimension, rule.severity) == ("Objective", ERROR)
+    assert '"checkout", "checkout", real(99.9), "runs", false, true, real(0.016666667), real(1)' in rule.query
+    assert '"nightly", "nightly", real(99.0), "time"' in rule.query
+    assert "Burn > 14.4" in rule.query
 
 
-def test_the_longest_burn_windows_spend_the_same_share_of_the_budget_as_three_days() -> None:
-    longest = BURN_RULES[-1].windows
-    assert longest.factor * longest.long_s == 1 * 3 * 86400
+def test_an_objective_over_a_selector_has_a_row_for_each_active_job() -> None:
+    all_jobs = {"all": (PortfolioObjective(99.9, 30, is_degraded_bad=True), ("a", "b", "gone"))}
+    shop = Portfolio((job("a"), job("b", 30.0)), selected_objectives=all_jobs)
+    query = rules_by_name(shop)["scheduler-dev-budget-1h"].query
+    assert '"all", "a", real(99.9), "runs", true, true, real(0.050000000), real(2)' in query
+    assert '"all", "b"' in query
+    assert "gone" not in query
+
+
+def test_windows_that_azure_cannot_evaluate_spend_the_same_share_of_the_budget() -> None:
+    fitted = [fit_pair(pair) for pair in BURN_PAIRS]
+    assert max(pair.long for pair in fitted) == timedelta(days=2)
+    assert [pair.factor * pair.long for pair in fitted] == [pair.factor * pair.long for pair in BURN_PAIRS]
+
+
+def test_many_objectives_are_divided_among_rules() -> None:
+    names = [f"job-{number:04}" for number in range(301)]
+    shop = Portfolio(tuple(job(name, objective=PortfolioObjective(99.9, 30)) for name in names))
+    rules = rules_by_name(shop)
+    assert "job-0300" in rules["scheduler-dev-budget-1h-2"].query
+    assert "job-0300" not in rules["scheduler-dev-budget-1h"].query
+
+
+def test_an_objective_over_too_many_jobs_has_no_rule() -> None:
+    names = [f"job-{number:04}" for number in range(MAX_OBJECTIVE_JOBS + 1)]
+    shop = Portfolio(tuple(map(job, names)), selected_objectives={"all": (PortfolioObjective(99.9, 30), tuple(names))})
+    assert find_objectives(shop) == []
 
 
 def test_without_objectives_there_are_no_rules_about_them() -> None:
@@ -109,5 +141,5 @@ def test_a_daily_job_is_silent_after_two_days_and_a_weekly_one_is_left_to_the_ga
 
 
 def test_a_precise_target_keeps_its_digits() -> None:
-    shop = Portfolio((job("a", objective=PortfolioObjective(99.99999, 30)),))
-    assert "real(99.99999)" in rules_by_name(shop)["scheduler-dev-budget-1h"].query
+    shop = Portfolio((job("a", objective=PortfolioObjective(99.9987, 30)),))
+    assert "real(99.9987)" in rules_by_name(shop)["scheduler-dev-budget-1h"].query

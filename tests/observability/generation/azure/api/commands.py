@@ -18,10 +18,8 @@ from observability.generation.core.applying import (
 )
 from observability.generation.core.merge import format_pointer
 from observability.generation.core.portfolio import Portfolio
-from tests.observability.generation.azure.api.arm_server import TOKEN, ArmServer
+from tests.parts.arm_server import COMPONENT, GROUP, TOKEN, ArmServer
 
-GROUP = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/Shop"
-COMPONENT = f"{GROUP}/providers/Microsoft.Insights/components/telemetry"
 ON_CALL = f"{GROUP}/providers/microsoft.insights/actionGroups/on-call"
 DAYTIME = f"{GROUP}/providers/microsoft.insights/actionGroups/daytime"
 

@@ -4,7 +4,8 @@ import pytest
 
 from observability.generation.azure.api.account import DEFAULT_URL, read_account
 from observability.generation.core.tool import ToolError
-from tests.observability.generation.azure.api.commands import COMPONENT, GROUP, ON_CALL
+from tests.observability.generation.azure.api.commands import ON_CALL
+from tests.parts.arm_server import COMPONENT, GROUP
 
 REQUIRED = {"AZURE_APPLICATION_INSIGHTS_ID": COMPONENT}
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from observability.generation.core.applying import ApplyOptions
 from observability.generation.core.portfolio import Portfolio
-from tests.observability.generation.azure.api.arm_server import ArmServer
 from tests.observability.generation.azure.api.commands import (
     COMPONENT,
     DAYTIME,
@@ -18,6 +17,7 @@ from tests.observability.generation.azure.api.commands import (
     workbook_path,
 )
 from tests.observability.generation.azure.portfolios import SHOP, job
+from tests.parts.arm_server import ArmServer
 
 ONE_JOB = Portfolio((job("checkout", groups=("payments",)),), "prod", "shop")
 TWO_JOBS = replace(ONE_JOB, jobs=(*ONE_JOB.jobs, job("refunds", groups=("payments",))))

@@ -7,8 +7,8 @@ import pytest
 
 from observability.generation.azure.api.arm_client import MAX_REQUESTS, MAX_RETRY_AFTER_S, ArmClient
 from observability.generation.core.tool import ToolError
-from tests.observability.generation.azure.api.arm_server import TOKEN, ArmServer, ScriptedAnswer
 from tests.observability.generation.azure.api.commands import rule_path
+from tests.parts.arm_server import TOKEN, ArmServer, ScriptedAnswer
 
 PATH = rule_path("shop")
 VERSION = {"api-version": "2023-12-01"}

@@ -1,4 +1,11 @@
-"""Azure Resource Manager on loopback, for tests: it stores resources, and answers as a test demands."""
+"""Azure Resource Manager on loopback: it stores resources, with etags, and adds fields.
+
+with arm_server() as arm:
+    arm.url, arm.valid_tokens                       # TOKEN by default
+    arm.resources                                   # by path; the component COMPONENT exists
+    arm.writes()                                    # ["PUT name", ...] since the last call
+    arm.scripted["PUT"] = [ScriptedAnswer(429, headers={"Retry-After": "1"})]   # the next answers, once each
+"""
 
 from __future__ import annotations
 
@@ -12,6 +19,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 TOKEN = "arm-token"
+
+GROUP = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/Shop"
+COMPONENT = f"{GROUP}/providers/Microsoft.Insights/components/telemetry"
 
 
 @dataclass
@@ -64,7 +74,7 @@ class ArmServer:
         stored = self.resources.get(request.path)
         if request.method == "GET":
             found = _strip_content(stored, request) if stored else None
-            return ScriptedAnswer(200, found) if found else _make_error(404, "ResourceNotFound", "There is none")
+            return ScriptedAnswer(200, found) if found else _make_error(404, "ResourceNotFound", "It does not exist")
         if request.method == "DELETE":
             return ScriptedAnswer(200 if self.resources.pop(request.path, None) else 204)
         expected = request.headers.get("if-match")
@@ -74,7 +84,7 @@ class ArmServer:
         return ScriptedAnswer(200 if stored else 201, self.resources[request.path])
 
     def _store(self, request: ArmRequest) -> dict[str, Any]:
-        """Return a resource as Azure stores it: with fields of its own, and ids in another case."""
+        """Return a resource as Azure stores it: with added fields, and ids in another case."""
         number = len(self.requests)
         properties = {
             **request.body["properties"],
@@ -92,8 +102,8 @@ def _strip_content(resource: dict[str, Any], request: ArmRequest) -> dict[str, A
     """Return the resource without the content of a workbook, unless the request demands it."""
     if request.query.get("canFetchContent") == "true":
         return resource
-    kept = {key: value for key, value in resource["properties"].items() if key != "serializedData"}
-    return {**resource, "properties": kept}
+    visible = {key: value for key, value in resource["properties"].items() if key != "serializedData"}
+    return {**resource, "properties": visible}
 
 
 def _make_error(status: int, code: str, message: str) -> ScriptedAnswer:
@@ -127,6 +137,7 @@ def arm_server() -> Iterator[ArmServer]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     state = ArmServer(f"http://127.0.0.1:{server.server_port}")
+    state.resources[COMPONENT] = {"id": COMPONENT, "location": "westeurope", "properties": {}}
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
