@@ -59,7 +59,7 @@ def make_insights_dashboard(portfolio: Portfolio) -> GeneratedDocument:
 
 
 def _has_objectives(portfolio: Portfolio) -> bool:
-    return any(job.objective is not None for job in portfolio.active_jobs)
+    return bool(portfolio.objectives)
 
 
 def _list_names(scope: QueryScope) -> str:
@@ -118,8 +118,8 @@ def _failure_panels(scope: QueryScope, portfolio: Portfolio) -> tuple[PanelDescr
 
 
 def _objective_panels(scope: QueryScope, portfolio: Portfolio) -> tuple[PanelDescription, ...]:
-    jobs = [job for job in portfolio.active_jobs if job.objective is not None]
-    return (_panel("table", "budgets", "Good runs and burn rates", objectives.list_budgets(scope, jobs), width=24),)
+    query = objectives.list_budgets(scope, portfolio.objectives)
+    return (_panel("table", "budgets", "Good runs and burn rates", query, width=24),)
 
 
 def _scheduler_panels(scope: QueryScope) -> tuple[PanelDescription, ...]:

@@ -15,7 +15,9 @@ def job(
     objective: PortfolioObjective | None = None,
     **tags: str,
 ) -> PortfolioJob:
-    return PortfolioJob(name, "http", tags=tags, groups=groups, interval_s=interval_s, owner=tags.get("team", ""), objective=objective)
+    return PortfolioJob(
+        name, "http", tags=tags, groups=groups, interval_s=interval_s, owner=tags.get("team", ""), objective=objective
+    )
 
 
 SHOP = Portfolio(
