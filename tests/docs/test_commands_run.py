@@ -137,6 +137,7 @@ class Host:
             "checkout.yaml": f"{jobs}/readme.yaml",
             "jobs/a.yaml": f"{jobs}/readme.yaml",
             "jobs/reports.yaml": str(self._folder / "reports.yaml"),
+            "monitoring/prod": str(self._folder / "monitoring"),
         }
         self.placeholders = {**PLACEHOLDERS, "PATH": jobs, "config/jobs": jobs, **files}
         self._anchor = ""

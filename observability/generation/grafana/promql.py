@@ -51,10 +51,14 @@ def success_ratio(time_range: str, selector: str = "", by: str = "") -> str:
 
 
 def silent_jobs(selector: str = "") -> str:
-    """Return by job the seconds since its last run, of jobs without a run for twice their interval."""
+    """Return by job the seconds since its last run, of jobs without a run for twice their interval.
+
+    Only while the watchdog finds a silent job: it knows calendars, and a job of office hours is not silent on Sunday.
+    """
     age = f"time() - {per_job('scheduler_job_last_run_timestamp_seconds', selector)}"
     late = f"({age}) > 2 * {per_job('scheduler_job_interval_seconds', selector)}"
-    return f"({late}) unless on (job_name) ({per_job('scheduler_job_paused', selector)} == 1)"
+    active = f"({late}) unless on (job_name) ({per_job('scheduler_job_paused', selector)} == 1)"
+    return f"({active}) and on () (max(scheduler_watchdog_silent_jobs) > 0)"
 
 
 def names_selector(names: Iterable[str]) -> str:

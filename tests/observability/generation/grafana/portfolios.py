@@ -73,6 +73,7 @@ def make_page(number: int, now: float) -> str:
         "scheduler_notifications_pending 0",
         "scheduler_notifications_undelivered 1",
         "scheduler_watchdog_tick_gap_seconds 400",
+        "scheduler_watchdog_silent_jobs 1",
         "scheduler_watchdog_queue_depth 1",
         "scheduler_watchdog_queue_age_seconds 0",
         "scheduler_watchdog_poison_depth 0",

@@ -74,6 +74,12 @@ def test_the_success_rate_is_that_of_the_runs(prometheus: Prometheus) -> None:
     assert float(ratio["value"][1]) == pytest.approx(0.9)
 
 
+def test_a_job_is_silent_only_while_the_watchdog_finds_one(prometheus: Prometheus) -> None:
+    query = fill_in(panel_query("Silent jobs"))
+    assert prometheus.query(query)[0]["value"][1] == "1"
+    assert prometheus.query(query.replace("silent_jobs) > 0", "silent_jobs) > 1"))[0]["value"][1] == "0"
+
+
 def panel_query(title: str) -> str:
     panels = make_prometheus_dashboard(PORTFOLIO).value["panels"]
     return next(str(panel["targets"][0]["expr"]) for panel in panels if panel["title"] == title)
