@@ -12,6 +12,7 @@ from observability.generation.kql import scheduler
 from observability.generation.kql.scope import scope_of_rule
 from observability.generation.kql.text import make_table, quote, quote_list
 from scheduler.watchdog.gauges import WATCHDOG_GAUGES
+from tests.docs.pages import TEXTS
 from tests.observability.generation.azure.portfolios import HOSTILE, SHOP, job
 from tests.observability.generation.azure.queries import fill_in, queries_of
 from tests.parts.kusto import find_diagnostics
@@ -19,8 +20,9 @@ from tests.parts.kusto import find_diagnostics
 HOSTILE_TEXTS = ["".join(map(chr, range(0x250))), HOSTILE, "\ud800", "\U0001f600", '"', "\\", '\\\\"', "*/ ''' ```"]
 
 
-def test_every_generated_query_is_valid_and_planted_mistakes_are_found() -> None:
-    generated = queries_of([*generate_documents(SHOP), *generate_documents(Portfolio())])
+def test_every_generated_and_documented_query_is_valid_and_planted_mistakes_are_found() -> None:
+    documented = re.findall(r"```kusto\n(.*?)```", "\n".join(TEXTS.values()), re.DOTALL)
+    generated = [*queries_of([*generate_documents(SHOP), *generate_documents(Portfolio())]), *documented]
     hostile = [f"print x = {quote(text)}" for text in HOSTILE_TEXTS]
     tables = [make_table({"JobName": "string"}, []), f"customEvents | where name in ({quote_list([])})"]
     column = next(query for query in generated if "itemCount" in query)
@@ -32,7 +34,8 @@ def test_every_generated_query_is_valid_and_planted_mistakes_are_found() -> None
     found = find_diagnostics([*generated, *hostile, *tables, *planted])
     faulty = {query: diagnostics for query, diagnostics in zip(generated, found, strict=False) if diagnostics}
     assert faulty == {}
-    assert len(generated) >= 30
+    assert len(generated) >= 40
+    assert len(documented) >= 3
     assert found[len(generated) : -len(planted)] == [()] * (len(hostile) + len(tables))
     wrong_column, wrong_argument, wrong_function = found[-len(planted) :]
     assert {each.text for each in wrong_column} == {"itemNumber"}
