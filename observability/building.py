@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from observability.exporters.event_filter import select_events
 from observability.exporters.port import APPLICATION_INSIGHTS, DATADOG, OTLP, Exporter
 from observability.telemetry import Telemetry
 
@@ -47,7 +48,8 @@ def _build_application_insights(settings: Settings, redactor: Redactor) -> Expor
     text = secret.get_secret_value()
     redactor.add_permanent(text)
     spool = open_spool(settings, APPLICATION_INSIGHTS, text)
-    return build_application_insights_exporter(settings, text, redactor, spool)
+    exporter = build_application_insights_exporter(settings, text, redactor, spool)
+    return select_events(exporter, settings.application_insights.events)
 
 
 def _build_datadog(settings: Settings, redactor: Redactor) -> Exporter | None:
@@ -59,7 +61,7 @@ def _build_datadog(settings: Settings, redactor: Redactor) -> Exporter | None:
     text = secret.get_secret_value()
     redactor.add_permanent(text)
     spool = open_spool(settings, DATADOG, settings.datadog.url or settings.datadog.site)
-    return build_datadog_exporter(settings, text, redactor, spool)
+    return select_events(build_datadog_exporter(settings, text, redactor, spool), settings.datadog.events)
 
 
 def _build_otlp(settings: Settings, redactor: Redactor) -> Exporter | None:
@@ -70,4 +72,5 @@ def _build_otlp(settings: Settings, redactor: Redactor) -> Exporter | None:
 
     for value in settings.otlp.header_values().values():
         redactor.add_permanent(value)
-    return build_otlp_exporter(settings, redactor, open_spool(settings, OTLP, " ".join(endpoints.values())))
+    exporter = build_otlp_exporter(settings, redactor, open_spool(settings, OTLP, " ".join(endpoints.values())))
+    return select_events(exporter, settings.otlp.events)

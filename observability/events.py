@@ -29,6 +29,7 @@ from observability.log_event import LogEvent
 from observability.measured_values import Measurements
 from observability.program_event import ProgramEvent
 from observability.sampling import RunReport
+from observability.ticks import TickPlanned
 
 ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
@@ -211,5 +212,7 @@ class RunRequested:
     at: datetime
 
 
-TelemetryEvent = RunReport | RunRequested | AttemptRetried | DeadLettered | LogLine | ProgramEvent | Measurements
+TelemetryEvent = (
+    RunReport | RunRequested | TickPlanned | AttemptRetried | DeadLettered | LogLine | ProgramEvent | Measurements
+)
 """The events for exporters."""

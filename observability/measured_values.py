@@ -1,4 +1,4 @@
-"""Measurements of the program itself, as events for exporters. Made by observability.meter and telemetry."""
+"""Measurements of the program itself, as events for exporters. Made by observability.program.meter and telemetry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A change of incidents, jobs or the program, as an event. Made by observability.program_events."""
+"""A change of incidents, jobs or the program, as an event. Made by observability.program.events."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from jobs.formats.instants import format_instant
@@ -38,12 +39,13 @@ from observability.invocations import current_invocation
 from observability.log_event import LogEvent
 from observability.logs.warning_forwarder import _WarningForwarder
 from observability.measured_values import Measurement, Measurements
-from observability.meter import Meter
-from observability.program_events import ProgramEvents
-from observability.program_metrics import ProgramMetrics
+from observability.program.events import ProgramEvents
+from observability.program.meter import Meter
+from observability.program.metrics import ProgramMetrics
 from observability.redaction import RedactionFilter
 from observability.sampling import RunReport, Sampler
 from observability.service_publisher import ServicePublisher
+from observability.ticks import TickPlan, TickSampler
 
 if TYPE_CHECKING:
     from jobs.redaction import Redactor
@@ -72,6 +74,7 @@ class Telemetry(ServicePublisher):
         self._default_reporting = reporting
         self._policy_of: Callable[[str], TelemetryPolicy | None] = _no_policy
         self._sampler = Sampler()
+        self._ticks = TickSampler(reporting.spans if self._exporters else "none")
         self._start_level = start_level
         self._failed_events: dict[str, int] = {}
         self._reported_drops: dict[str, int] = {}
@@ -120,6 +123,12 @@ class Telemetry(ServicePublisher):
         caller = parse_trace_parent(trace_parent)
         if caller is not None and self._reporting_of(ticket.job).spans != "none":
             self._offer(RunRequested(ticket.id, ticket.job, caller, datetime.now(UTC)))
+
+    def tick_planned(self, at: datetime, ended_at: datetime, plan: TickPlan) -> None:
+        """A tick has planned what was due."""
+        tickets, planned, missed = chain(plan.on_time, *plan.caught_up), plan.ticket_count, len(plan.missed)
+        if (event := self._ticks.select_tick(at, ended_at, tickets, planned, missed)) is not None:
+            self._offer(event)
 
     def dead_lettered(self, ticket: Ticket, reason: str) -> None:
         """The run is given up; `reason` is a sentence."""

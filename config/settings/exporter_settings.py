@@ -18,6 +18,37 @@ from jobs.problems.value_formatting import strip_url_secrets
 _HEADER_PAIR = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\s*=[\x20-\x7e]+")
 
 
+ServiceEventName = Literal[
+    "SERVICE_STARTED",
+    "SERVICE_FAILED",
+    "SERVICE_STOPPED",
+    "AUDIT_HEAD",
+    "WATCHDOG",
+    "INCIDENT_OPENED",
+    "INCIDENT_REOPENED",
+    "INCIDENT_ACKNOWLEDGED",
+    "INCIDENT_RESOLVED",
+    "NOTIFICATION_UNDELIVERED",
+    "JOB_SET_CHANGED",
+    "DEPLOYMENT",
+]
+"""Events of runs are selected by `telemetry.events`; observability.names has the meaning of each."""
+
+
+def _split_events(value: object) -> object:
+    """Accept a list in a variable, and names in any case."""
+    if value in ("all", "none"):
+        return value
+    names = split_list(value)
+    return [name.upper() if isinstance(name, str) else name for name in names] if isinstance(names, list) else names
+
+
+ServiceEventNames = Annotated[
+    Literal["all", "none"] | tuple[ServiceEventName, ...],
+    BeforeValidator(_split_events),
+]
+
+
 class SpoolSettings(FrozenModel):
     """Requests that a destination has not accepted yet; see observability.exporters.spool."""
 
@@ -39,6 +70,8 @@ class ApplicationInsightsSettings(FrozenModel):
     """Off without a connection string."""
 
     connection_string: SecretStr | None = None
+    events: ServiceEventNames = "all"
+    """Of the scheduler itself."""
 
 
 class DatadogSettings(FrozenModel):
@@ -53,6 +86,8 @@ class DatadogSettings(FrozenModel):
     """None: `service_name`."""
     version: str | None = None
     """None: the program's version."""
+    events: ServiceEventNames = "all"
+    """Of the scheduler itself."""
 
 
 def _check_collector_url(text: str) -> str:
@@ -102,6 +137,8 @@ class OtlpSettings(FrozenModel):
     """The authorities that sign the certificate of the endpoint, in PEM. None: the public ones."""
     interval: Annotated[Duration, Field(ge=1, le=3600)] = 60.0
     """Seconds between two exports of the metrics."""
+    events: ServiceEventNames = "all"
+    """Of the scheduler itself."""
 
     @model_validator(mode="after")
     def _protect_headers(self) -> Self:

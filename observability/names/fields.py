@@ -94,6 +94,10 @@ AUDIT_SEQUENCE: Final = _field("AuditSequence", "AUDIT_HEAD", "The number of the
 AUDIT_HASH: Final = _field("AuditHash", "AUDIT_HEAD", "Its SHA-256.")
 AUDIT_ENTRIES: Final = _field("AuditEntries", "AUDIT_HEAD", "Number of stored entries of the audit trail.")
 PART: Final = _field("Part", "WATCHDOG", "The part of health: jobs, queue or secrets.")
+PLANNED_RUNS: Final = _field("PlannedRuns", "span of a tick", "Number of runs that the tick planned.")
+MISSED_SPANS: Final = _field(
+    "MissedSpans", "span of a tick", "Number of jobs with due instants before it that no tick planned in time."
+)
 INCIDENT: Final = _field("Incident", "INCIDENT_", "The incident's id.")
 SEVERITY: Final = _field("Severity", "INCIDENT_", "The highest severity of its alerts.")
 SUBJECT: Final = _field("Subject", "INCIDENT_", "The job or group whose alert explains the others.")

@@ -46,6 +46,11 @@ class Plan:
     missed: list[MissedSpan] = field(default_factory=list)
     """Missed instants to record as skipped."""
 
+    @property
+    def ticket_count(self) -> int:
+        """The number of tickets, those of caught-up runs included."""
+        return len(self.on_time) + sum(map(len, self.caught_up))
+
     def in_run_order(self) -> list[tuple[Ticket, ...]]:
         """Return all tickets of a tick that plans until now: caught-up runs of a job come before its others."""
         caught_up = {tickets[0].job: tickets for tickets in self.caught_up}

@@ -27,6 +27,7 @@ from observability.exporters.spool.folder import SpoolFolder
 from observability.exporters.spool.spool import Spool
 from observability.invocations import Invocation, run_in_invocation
 from observability.telemetry import Telemetry
+from scheduler.planning.plan import Plan
 from scheduler.watchdog.gauges import WATCHDOG_GAUGES
 from tests.observability import runs
 from tests.observability.fakes import until
@@ -59,6 +60,8 @@ def two_hundred() -> list[Run]:
 def traced(telemetry: Telemetry) -> Iterator[Run]:
     """One run that a caller asked for in its trace, and that an invocation of the Functions host performed."""
     telemetry.run_requested(runs.ticket(), CALLER)
+    now = datetime.now(UTC)
+    telemetry.tick_planned(now, now, Plan(now, on_time=[runs.ticket()] * 100))
     with run_in_invocation(Invocation("invocation-1", HOST)):
         yield runs.run(Outcome.FAILED)
 

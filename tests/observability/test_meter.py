@@ -1,4 +1,4 @@
-"""observability/meter.py: measurements are added up and sent together, exactly."""
+"""observability/program/meter.py: measurements are added up and sent together, exactly."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from jobs.runs.reasons import ReasonCode
 from observability import names
 from observability.exporters.port import ExporterHealth
 from observability.measured_values import Measurement, Measurements
-from observability.meter import FLUSH_INTERVAL, MAX_VALUES, Meter
-from observability.program_metrics import ProgramMetrics
+from observability.program.meter import FLUSH_INTERVAL, MAX_VALUES, Meter
+from observability.program.metrics import ProgramMetrics
 from observability.telemetry import Telemetry
 from tests.jobs.running.virtual_time import virtual_time
 from tests.observability import runs
@@ -92,3 +92,13 @@ async def test_what_an_exporter_loses_is_counted_once_by_all() -> None:
     assert [each.measured for each in measured] == [
         (Measurement(names.DROPPED_TELEMETRY, (number,), {names.TAG_EXPORTER: "losing"}),) for number in (5, 2)
     ]
+
+
+def test_a_gauge_that_does_not_change_is_published_each_five_minutes() -> None:
+    sent: list[Measurements] = []
+    minute = 0
+    metrics = ProgramMetrics(Meter(sent.append), by_circuit=True, monotonic=lambda: minute * 60.0)
+    for minute, incidents in enumerate([0, 0, 0, 0, 0, 0, 2, 2, 0]):
+        before = len(sent)
+        metrics.open_incidents({"down": incidents})
+        assert len(sent) - before == (minute in (0, 5, 6, 8)), minute

@@ -38,11 +38,13 @@ from observability.exporters.tracing.attributes import (
     to_attributes,
     to_nanoseconds,
 )
-from observability.exporters.tracing.spans import INSTRUMENTATION_SCOPE, SpanEmitter
+from observability.exporters.tracing.run_ids import INSTRUMENTATION_SCOPE
+from observability.exporters.tracing.spans import SpanEmitter
 from observability.measured_values import Measurements
 from observability.program_event import ProgramEvent
 from observability.redaction import redact_fields
 from observability.sampling import RunReport
+from observability.ticks import TickPlanned
 
 if TYPE_CHECKING:
     from jobs.redaction import Redactor
@@ -149,15 +151,13 @@ class ApplicationInsightsDelivery:
         handed_over, self._pending = self._pending, 0
         self._loggers.force_flush()
         self._tracers.force_flush()
-        if not self._owns_sdk:
-            # The host does not report the result.
+        if not self._owns_sdk:  # the host does not report the result
             self._delivery_counts.record_success(handed_over)
 
     def _try_to_emit(self, event: TelemetryEvent) -> None:
         try:
             self._emit(event)
-        except Exception as error:
-            # One event that the SDK does not take must not cost the rest of its batch.
+        except Exception as error:  # one event that the SDK does not take must not cost the rest of its batch
             self._delivery_counts.record_failure(f"{type(error).__name__}: {error}")
             self._delivery_counts.record_drop(1)
 
@@ -171,8 +171,8 @@ class ApplicationInsightsDelivery:
             case ProgramEvent():
                 record = rows.make_program_event(event, self._redactor)
                 self._emit_record(record, str(record[names.MESSAGE]), to_nanoseconds(event.at))
-            case RunRequested():
-                self._spans.emit_request(event)
+            case RunRequested() | TickPlanned():
+                self._spans.emit_event(event)
                 self._pending += 1
             case Measurements():
                 for each in event.measured:

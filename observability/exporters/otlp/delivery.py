@@ -33,11 +33,13 @@ from observability.exporters.tracing.attributes import (
     to_attributes,
     to_nanoseconds,
 )
-from observability.exporters.tracing.spans import INSTRUMENTATION_SCOPE, SpanEmitter
+from observability.exporters.tracing.run_ids import INSTRUMENTATION_SCOPE
+from observability.exporters.tracing.spans import SpanEmitter
 from observability.measured_values import Measurements
 from observability.program_event import ProgramEvent
 from observability.redaction import redact_fields
 from observability.sampling import RunReport
+from observability.ticks import TickPlanned
 
 if TYPE_CHECKING:
     from jobs.redaction import Redactor
@@ -136,8 +138,8 @@ class OtlpDelivery:
             if event.invocation is not None and event.invocation.id:
                 fields[names.INVOCATION_ID] = event.invocation.id
             self._spans.emit_run(event.run, fields, event.invocation)
-        elif isinstance(event, RunRequested):
-            self._spans.emit_request(event)
+        elif isinstance(event, RunRequested | TickPlanned):
+            self._spans.emit_event(event)
 
     def _measure(self, event: TelemetryEvent) -> None:
         if isinstance(event, RunReport) and event.metrics != "none":

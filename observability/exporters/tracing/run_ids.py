@@ -6,6 +6,8 @@ from typing import Any
 
 from jobs.formats.trace_ids import span_id_of, trace_id_of
 
+INSTRUMENTATION_SCOPE = "scheduler"
+
 
 class RunIdGenerator:
     """An OpenTelemetry IdGenerator whose next ids are set right before each span."""

@@ -12,14 +12,14 @@ from observability import names
 from observability.event_fields import Fields
 from observability.events import RunRequested
 from observability.exporters.tracing.attributes import Attributes, make_run_span, to_nanoseconds
-from observability.exporters.tracing.run_ids import RunIdGenerator, set_id_generator
+from observability.exporters.tracing.links import make_link, make_span_context
+from observability.exporters.tracing.run_ids import INSTRUMENTATION_SCOPE, RunIdGenerator, set_id_generator
+from observability.exporters.tracing.tick_spans import TickSpanEmitter
 from observability.invocations import Invocation
+from observability.ticks import TickPlanned
 
 if TYPE_CHECKING:
     from jobs.redaction import Redactor
-
-INSTRUMENTATION_SCOPE = "scheduler"
-
 
 AttemptAttributes = Callable[[Run, Attempt, str], Attributes]
 """Makes the attributes of an attempt's span, from the run, the attempt and the endpoint."""
@@ -32,6 +32,7 @@ class SpanEmitter:
         self._redactor = redactor
         self._make_attempt_span = make_attempt_span
         self._run_ids = RunIdGenerator()
+        self._ticks = TickSpanEmitter(provider, version)
         self._tracer = provider.get_tracer(INSTRUMENTATION_SCOPE, version)
         run_tracer = provider.get_tracer(f"{INSTRUMENTATION_SCOPE}.runs", version)
         self._run_tracer = set_id_generator(run_tracer, self._run_ids)
@@ -46,7 +47,7 @@ class SpanEmitter:
         span = self._run_tracer.start_span(
             f"run {run.job}",
             Context(),
-            links=[_make_link(performed_in)] if performed_in is not None else None,
+            links=[make_link(performed_in)] if performed_in is not None else None,
             attributes=make_run_span(fields),
             start_time=to_nanoseconds(run.started_at),
         )
@@ -68,34 +69,28 @@ class SpanEmitter:
         span.end(to_nanoseconds(run.finished_at))
         return context
 
+    def emit_event(self, event: RunRequested | TickPlanned) -> None:
+        """Emit the span of a request or a tick."""
+        if isinstance(event, RunRequested):
+            self.emit_request(event)
+        else:
+            self._ticks.emit_tick(event)
+
     def emit_request(self, event: RunRequested) -> None:
         """Emit a span in the caller's trace, with a link to the run's span, which may start in another process."""
         from opentelemetry.context import Context
         from opentelemetry.trace import NonRecordingSpan, set_span_in_context
 
-        caller = set_span_in_context(NonRecordingSpan(_make_span_context(*event.caller)), Context())
+        caller = set_span_in_context(NonRecordingSpan(make_span_context(*event.caller)), Context())
         at = to_nanoseconds(event.at)
         span = self._tracer.start_span(
             f"queue run {event.job}",
             caller,
             attributes={names.JOB_NAME: event.job, names.RUN_ID: event.run_id},
-            links=[_make_link((trace_id_of(event.run_id), span_id_of(event.run_id)))],
+            links=[make_link((trace_id_of(event.run_id), span_id_of(event.run_id)))],
             start_time=at,
         )
         span.end(at)
-
-
-def _make_link(ids: tuple[int, int]) -> Any:
-    from opentelemetry.trace import Link
-
-    return Link(_make_span_context(*ids))
-
-
-def _make_span_context(trace_id: int, span_id: int) -> Any:
-    """Sampled: whether we keep our own span does not depend on what others keep."""
-    from opentelemetry.trace import SpanContext, TraceFlags
-
-    return SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
 
 
 def _mark_failed(span: Any, message: str) -> None:

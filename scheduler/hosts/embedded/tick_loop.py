@@ -35,6 +35,7 @@ async def create_ticker(program: Program) -> Ticker:
         after=planned_until,
         in_force_since=in_force_since,
         pauses_at=program.pauses.list_cached,
+        on_planned=program.telemetry.tick_planned,
     )
 
 

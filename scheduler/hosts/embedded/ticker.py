@@ -15,7 +15,7 @@ from jobs.runs import Ticket
 from jobs.schedules import Schedule, from_milliseconds
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.planning.due_heap import DueHeap, DueInstant
-from scheduler.planning.plan import PausedJob, plan_due
+from scheduler.planning.plan import PausedJob, Plan, plan_due
 from scheduler.worker.port import TicketReceiver
 
 _log = logging.getLogger("scheduler.hosts.embedded.ticker")
@@ -55,13 +55,17 @@ class Ticker:
         after: datetime | None = None,
         in_force_since: Mapping[str, datetime] | None = None,
         pauses_at: Callable[[datetime], Mapping[str, PausedJob]] | None = None,
+        on_planned: Callable[[datetime, datetime, Plan], None] = lambda started_at, ended_at, plan: None,
     ) -> None:
-        """`pauses_at` returns the pauses at an instant by job, without delay."""
+        """`pauses_at` returns the pauses at an instant by job, without delay. `on_planned` is called with the start and
+        the end of each tick, and with what it has submitted.
+        """
         self._catalog = catalog
         self._view = catalog.snapshot
         self._worker = worker
         self._clock = clock
         self._pauses_at = pauses_at
+        self._on_planned = on_planned
         self._last = self._steady_since = clock.now()
         self._repeated_span: tuple[datetime, datetime] | None = None
         """The span that was planned before the clock was set back: from, to."""
@@ -129,6 +133,7 @@ class Ticker:
         self._submit_batches(batch, now)
         for left_out in made.missed:
             self._worker.submit_missed(left_out)
+        self._on_planned(now, self._clock.now(), made)
 
     def _submit_batches(self, tickets: Sequence[Ticket], now: datetime) -> None:
         batches = [tickets[start : start + CLAIM_BATCH_SIZE] for start in range(0, len(tickets), CLAIM_BATCH_SIZE)]

@@ -122,6 +122,7 @@ def _build_timer_handler(program: Program) -> TimerHandler:
         program.dead_letters,
         program.clock,
         program.prune_other_rows,
+        program.telemetry.tick_planned,
     )
 
 

@@ -15,7 +15,7 @@ from jobs.schedules import Schedule
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.dispatch.port import Dispatch, DispatchError
 from scheduler.planning.due_heap import DueHeap, DueInstant
-from scheduler.planning.plan import plan_due
+from scheduler.planning.plan import Plan, plan_due
 from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, Cursors
 from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.pauses import Pauses
@@ -57,8 +57,12 @@ class TimerHandler:
         dead_letters: DeadLetters,
         clock: Clock,
         prune_more: Callable[[datetime], Awaitable[None]] | None = None,
+        on_planned: Callable[[datetime, datetime, Plan], None] = lambda started_at, ended_at, plan: None,
     ) -> None:
-        """`prune_more`: deletes other old rows, once an hour."""
+        """`prune_more`: deletes other old rows, once an hour. `on_planned`: called with the start and the end of a
+        tick, and with what it has sent.
+        """
+        self._on_planned = on_planned
         self._prune_more = prune_more
         self._catalog = catalog
         self._runs = runs
@@ -110,6 +114,7 @@ class TimerHandler:
             await self._cursors.rewind(PLANNED_UNTIL_CURSOR, made.until)
         else:
             await self._cursors.advance(PLANNED_UNTIL_CURSOR, made.until)
+        self._on_planned(now, self._clock.now(), made)
         _log.debug("planned %d tickets until %s", len(tickets), made.until.isoformat())
         return len(tickets)
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from jobs.running.runner import RunnerLoad
 from observability.measured_values import Measurements
-from observability.meter import Meter
-from observability.program_metrics import ProgramMetrics
+from observability.program.meter import Meter
+from observability.program.metrics import ProgramMetrics
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.stores.alerting.outbox import OutboxRows
 from scheduler.stores.port import StoreUnavailable

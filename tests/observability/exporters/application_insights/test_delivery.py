@@ -17,6 +17,7 @@ from jobs.formats.trace_ids import span_id_of, trace_id_of
 from jobs.redaction import Redactor
 from observability.exporters.application_insights import sdk_setup
 from observability.exporters.background import DeliveryCounts
+from observability.ticks import MAX_LINKED_RUNS
 from tests.observability import runs
 from tests.observability.insights_program import CANARY, CLOSE_WITHIN
 from tests.parts.application_insights import INSTRUMENTATION_KEY
@@ -193,6 +194,8 @@ async def test_a_run_is_linked_with_its_caller_its_invocation_and_its_target(
     assert run["data"]["baseData"]["properties"]["InvocationId"] == "invocation-1"
     assert (requested["tags"]["ai.operation.id"], requested["tags"]["ai.operation.parentId"]) == ("c" * 32, "d" * 16)
     assert links(requested) == [(trace, run["data"]["baseData"]["id"])]
+    assert links(spans["tick"]) == [(trace, run["data"]["baseData"]["id"])] * MAX_LINKED_RUNS
+    assert spans["tick"]["data"]["baseData"]["properties"]["PlannedRuns"] == "100"
     (event,) = (item for item in of_type(insights, "EventData") if item["data"]["baseData"]["name"] == "JobRun")
     assert event["tags"]["ai.operation.id"] == trace
     assert event["data"]["baseData"]["properties"]["InvocationId"] == "invocation-1"

@@ -6,11 +6,16 @@ waits or raises.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from jobs.runs.reasons import ReasonCode
 from observability import names
-from observability.meter import Meter
+from observability.program.meter import NO_TAGS, Meter
+
+UNCHANGED_INTERVAL: Final = 290.0
+"""Seconds after which a gauge with the same value is published again: each five minutes, a point of Azure's charts."""
 
 _GATES = {
     ReasonCode.NO_CAPACITY: "place",
@@ -23,9 +28,12 @@ _GATES = {
 class ProgramMetrics:
     """`by_circuit`: whether changes of circuits are split by circuit."""
 
-    def __init__(self, meter: Meter, *, by_circuit: bool) -> None:
+    def __init__(self, meter: Meter, *, by_circuit: bool, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._meter = meter
         self._by_circuit = by_circuit
+        self._monotonic = monotonic
+        self._published: dict[tuple[names.Metric, str], tuple[float, float]] = {}
+        """By gauge and tag: the value, and when it was published."""
 
     def circuit_changed(self, circuit: str, state: str) -> None:
         """A circuit breaker has another state: closed, open or half_open."""
@@ -59,19 +67,27 @@ class ProgramMetrics:
 
     def process_gauges(self, *, open_circuits: int, retry_budget_use: float) -> None:
         """The state of this process."""
-        self._meter.set_gauge(names.OPEN_CIRCUITS, open_circuits)
-        self._meter.set_gauge(names.RETRY_BUDGET_USE, round(retry_budget_use, 4))
+        self._set_gauge(names.OPEN_CIRCUITS, open_circuits)
+        self._set_gauge(names.RETRY_BUDGET_USE, round(retry_budget_use, 4))
 
     def open_incidents(self, by_severity: Mapping[str, int]) -> None:
         """How many incidents are open, by severity."""
         for severity, number in by_severity.items():
-            self._meter.set_gauge(names.OPEN_INCIDENTS, number, {names.TAG_SEVERITY: severity})
+            self._set_gauge(names.OPEN_INCIDENTS, number, {names.TAG_SEVERITY: severity})
 
     def pending_notifications(self, by_channel_kind: Mapping[str, int]) -> None:
         """How many notifications wait, by the kind of their channel."""
         for kind, number in by_channel_kind.items():
-            self._meter.set_gauge(names.PENDING_NOTIFICATIONS, number, {names.TAG_CHANNEL_KIND: kind})
+            self._set_gauge(names.PENDING_NOTIFICATIONS, number, {names.TAG_CHANNEL_KIND: kind})
 
     def rollup_lag(self, seconds: float) -> None:
         """For how long complete hours of statistics have been waiting."""
-        self._meter.set_gauge(names.ROLLUP_LAG, round(seconds, 3))
+        self._set_gauge(names.ROLLUP_LAG, round(seconds, 3))
+
+    def _set_gauge(self, metric: names.Metric, value: float, tags: Mapping[str, str] = NO_TAGS) -> None:
+        """Publish a value that has changed. One that has not is published again after some minutes, as each costs."""
+        key, now = (metric, next(iter(tags.values()), "")), self._monotonic()
+        known = self._published.get(key)
+        if known is None or known[0] != value or now - known[1] >= UNCHANGED_INTERVAL:
+            self._published[key] = value, now
+            self._meter.set_gauge(metric, value, tags)

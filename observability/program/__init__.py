@@ -1,0 +1,1 @@
+"""What telemetry publishes about the program itself: measurements, and changes that people look for."""
