@@ -10,7 +10,7 @@ quantile is the middle of its bucket, so it is off by at most MAX_RELATIVE_ERROR
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from math import ceil, log
 
@@ -92,7 +92,7 @@ class Histogram:
     def decode(stored: Sequence[int] | dict[str, int]) -> Histogram:
         """`stored`: see `encode`, or `counts`."""
         if isinstance(stored, dict):
-            return Histogram(sum(count * one_at(int(bucket)) for bucket, count in stored.items()))
+            stored = _list_counts({int(bucket): count for bucket, count in stored.items()})
         return Histogram(pack(stored))
 
 
@@ -100,6 +100,13 @@ def bucket_of(milliseconds: float) -> int:
     """Return the bucket of a duration. A negative one counts as 0."""
     microseconds = milliseconds * _MICROSECONDS
     return 0 if microseconds < 1 else min(int(log(microseconds) * _BUCKETS_PER_E) + 1, LARGEST_BUCKET)
+
+
+def _list_counts(counts: Mapping[int, int]) -> Sequence[int]:
+    if not counts:
+        return ()
+    first, last = min(counts), max(counts)
+    return [first, *(counts.get(bucket, 0) for bucket in range(first, last + 1))]
 
 
 def upper_edge(bucket: int) -> float:

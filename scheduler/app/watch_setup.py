@@ -70,7 +70,9 @@ def build_metrics_page(foundation: Foundation, circuits: CircuitQueries, watchdo
         tags=settings.prometheus.tags,
         histograms=settings.prometheus.histograms,
     )
-    return MetricsPage(create_sources(parts), foundation.clock)
+    page = MetricsPage(create_sources(parts), foundation.clock)
+    foundation.stack.push_async_callback(page.aclose)
+    return page
 
 
 def build_self_watch(foundation: Foundation, setup: CheckSetup) -> SelfWatch:

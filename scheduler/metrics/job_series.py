@@ -109,8 +109,8 @@ class JobSeriesSource:
                 (HISTOGRAM_SERIES, await convert_each(self._find_histograms, zip(names, lines, strict=True)))
             )
         for kinds, rows in columns:
-            for number, kind in enumerate(kinds):
-                families.append(Family(kind, "".join([row[number] for row in rows])))
+            for kind, column in zip(kinds, zip(*rows, strict=True), strict=True):
+                families.append(Family(kind, "".join(column)))
                 await asyncio.sleep(0)
         return families
 

@@ -33,17 +33,42 @@ class MetricsPage:
         self._sources = sources
         self._clock = clock
         self._lock = asyncio.Lock()
+        self._reads: set[asyncio.Task[list[Family]]] = set()
         declared = (*SERIES, *map(watchdog_series, WATCHDOG_GAUGES))
         self._places: Mapping[MetricSeries, int] = {each: place for place, each in enumerate(declared)}
 
     async def write(self, catalog: Catalog, text_format: ExpositionFormat, *, is_limited: bool) -> bytes:
-        """Return the page with the jobs of this catalog. `is_limited`: whether there may be others."""
+        """Return the page with the jobs of this catalog. `is_limited`: whether there may be others.
+
+        The first read of a large store takes longer than a client may wait. It continues without the client, so that a
+        later request finds its result.
+        """
+        task = asyncio.ensure_future(self._read(catalog, is_limited))
+        self._reads.add(task)
+        task.add_done_callback(self._finish)
+        parts = []
+        for text in self._join(await asyncio.shield(task), text_format):
+            parts.append(text.encode())
+            await asyncio.sleep(0)
+        return b"".join(parts)
+
+    async def aclose(self) -> None:
+        """Stop what clients no longer wait for."""
+        for task in self._reads:
+            task.cancel()
+        await asyncio.gather(*self._reads, return_exceptions=True)
+
+    async def _read(self, catalog: Catalog, is_limited: bool) -> list[Family]:
         async with self._lock:
             families: list[Family] = []
             for source in self._sources:
                 families += await source.read(catalog, self._clock.now(), is_limited=is_limited)
-        text = "".join(self._join(families, text_format))
-        return text.encode()
+        return families
+
+    def _finish(self, task: asyncio.Task[list[Family]]) -> None:
+        self._reads.discard(task)
+        if not task.cancelled():
+            task.exception()  # a request that waits raises it; without one it is not an error
 
     def _join(self, families: Iterable[Family], text_format: ExpositionFormat) -> Iterable[str]:
         for family in families:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from dataclasses import replace
 
@@ -10,7 +11,10 @@ import pytest
 from jobs.runs import Outcome
 from jobs.runs.reasons import ReasonCode
 from observability.names.catalogue import MetricSeries
+from scheduler.authentication.authentication import Authentication
+from scheduler.authentication.port import Authenticated, AuthenticationMode, RequestCredentials
 from scheduler.catalog.catalog import JobSnapshot
+from scheduler.identity.principal import Principal, PrincipalKind, Role
 from scheduler.metrics.families import Family
 from scheduler.metrics.page import MetricsPage, UndeclaredSeries
 from scheduler.metrics.text import ExpositionFormat
@@ -154,3 +158,80 @@ async def test_a_series_that_the_catalogue_does_not_declare_is_refused() -> None
         page = MetricsPage([UndeclaredSource()], client.shop.clock)
         with pytest.raises(UndeclaredSeries):
             await page.write(client.shop.catalog, ExpositionFormat.CLASSIC, is_limited=False)
+
+
+async def test_two_instances_answer_the_same() -> None:
+    async with ApiClient(jobs=JOBS) as one, ApiClient(jobs=JOBS, data=one.shop.store.data) as two:
+        for second, client in enumerate([one, two, two, one]):
+            await finish(client, "checkout", -60 + second)
+            pages = [read_samples((await each.get("/api/metrics")).text) for each in (one, two)]
+            same = [{name: value for name, value in page.items() if "store_time" not in name} for page in pages]
+            assert same[0] == same[1]
+    assert same[0]['scheduler_job_runs_total{job_name="checkout",outcome="succeeded"}'] == 4
+
+
+class TagLimited:
+    """Everyone may read the metrics of one team."""
+
+    mode = AuthenticationMode.OWN
+
+    async def authenticate(self, request: RequestCredentials) -> Authenticated:
+        return Authenticated(Principal(PrincipalKind.API_KEY, "pay", Role.METRICS, (("team", "pay"),)))
+
+
+async def test_a_caller_that_is_limited_to_tags_gets_its_jobs_alone() -> None:
+    jobs = [entry("ours", tags={"team": "pay"}), entry("theirs", tags={"team": "shop"})]
+    async with ApiClient(jobs=jobs, authentication=Authentication(TagLimited())) as client:
+        for job in ("ours", "theirs"):
+            await finish(client, job, -60)
+        samples = await scrape(client)
+        assert (await client.get("/api/jobs")).status_code == 403
+    assert samples['scheduler_job_runs_total{job_name="ours",outcome="succeeded"}'] == 1
+    others = [name for name in samples if 'job_name="ours"' not in name]
+    assert others == ['scheduler_build_info{version="1.2.3"}']
+
+
+async def test_the_page_is_served_by_the_functions_host() -> None:
+    async with ApiClient(jobs=JOBS, requires_key=True) as client:
+        samples = await scrape(client)
+    assert samples['scheduler_build_info{version="1.2.3"}'] == 1
+
+
+class SlowSource:
+    """Waits until the test lets it answer."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+        self.is_allowed = asyncio.Event()
+
+    async def read(self, *_: object, **__: object) -> list[Family]:
+        await self.is_allowed.wait()
+        self.reads += 1
+        return []
+
+
+async def test_a_first_read_continues_without_the_client_that_requested_it() -> None:
+    source = SlowSource()
+    async with ApiClient(jobs=JOBS) as client:
+        page = MetricsPage([source], client.shop.clock)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await page.write(client.shop.catalog, ExpositionFormat.CLASSIC, is_limited=False)
+        source.is_allowed.set()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert source.reads == 1
+        await page.aclose()
+
+
+async def test_a_page_reads_again_only_the_jobs_that_have_run() -> None:
+    async with ApiClient(jobs=[entry(f"job-{number}") for number in range(600)]) as client:
+        store = client.shop.store
+        reads = []
+        for _ in range(2):
+            before = store.reads
+            await scrape(client)
+            reads.append(store.reads - before)
+            await finish(client, "job-7", -10)
+        assert 'scheduler_job_last_run_timestamp_seconds{job_name="job-7"}' in await scrape(client)
+    assert reads[0] > 600 > 400 > reads[1]

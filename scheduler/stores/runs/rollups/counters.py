@@ -18,7 +18,7 @@ from scheduler.stores.port import Row, Store
 from scheduler.stores.runs.keys import HISTORY_TABLE, PREFIX_END, SHARD_NAMES, shard_of_job
 from scheduler.stores.runs.open_index import list_history_between
 from scheduler.stores.runs.rollups.changed_jobs import ChangeFeed
-from scheduler.stores.runs.rollups.hour_counts import HourCounts
+from scheduler.stores.runs.rollups.hour_counts import HourSum
 from scheduler.stores.runs.rollups.keys import (
     DAY_PREFIX,
     HOUR,
@@ -123,8 +123,10 @@ class RunCounters:
             etags = {row.key: row.etag for row in await self._list(shard, TOTAL_PREFIX, bodies=False)}
             for row, base in zip(totals, await convert_each(decode_total, totals), strict=True):
                 found[_job_of_total(row)] = JobCounters(base)
-            for job, some in groupby(hours, lambda row: job_of(row.key)):
-                await _add_hours(found.setdefault(job, JobCounters()), [*some])
+            await convert_each(
+                lambda each: _add_hours(found.setdefault(each[0], JobCounters()), [*each[1]]),
+                groupby(hours, lambda row: job_of(row.key)),
+            )
             again |= {_job_of_total(row) for row in totals if etags.get(row.key) != row.etag}
             if await self._store.list_rows(
                 HISTORY_TABLE, shard, after=DAY_PREFIX, until=DAY_PREFIX + PREFIX_END, limit=1, bodies=False
@@ -145,7 +147,7 @@ class RunCounters:
             if (after and after.etag) == (total and total.etag):
                 break
         counters = JobCounters(base)
-        await _add_hours(counters, rows)
+        _add_hours(counters, rows)
         if rows or base.runs:
             self._jobs[job] = counters
         else:
@@ -171,18 +173,19 @@ async def run_some(read: Callable[[Item], Awaitable[None]], items: Iterable[Item
         await asyncio.gather(*map(read, some))
 
 
-async def _add_hours(counters: JobCounters, rows: Sequence[Row]) -> None:
+def _add_hours(counters: JobCounters, rows: Sequence[Row]) -> None:
     by_hour = {hour: [*some] for hour, some in groupby(rows, lambda row: hour_of(row.key))}
-    tallies = await convert_each(_sum_rows, by_hour.values())
-    for hour, tally in zip(by_hour, tallies, strict=True):
-        counters.put(hour, tally)
+    recent = [*by_hour][-_RECENT_HOURS:]
+    counters.base.merge(_sum_rows(row for hour, some in by_hour.items() if hour not in recent for row in some))
+    for hour in recent:
+        counters.put(hour, _sum_rows(by_hour[hour]))
 
 
 def _sum_rows(rows: Iterable[Row]) -> Tally:
-    total = Tally()
+    total = HourSum()
     for row in rows:
-        total.merge(HourCounts.decode(row.body).tally)
-    return total
+        total.add(row.body)
+    return total.to_tally()
 
 
 def _job_of_total(row: Row) -> str:

@@ -89,6 +89,30 @@ class HourCounts:
         return HourCounts(outcomes, attempts, retried, degraded, observed, histograms[:3])
 
 
+class HourSum:
+    """The sum of many hours, without their availability. Each hour costs a third of a merged `HourCounts`."""
+
+    def __init__(self) -> None:
+        self._outcomes = [0] * len(PLACES)
+        self._others = [0, 0, 0]
+        self._histograms: tuple[dict[str, int], ...] = ({}, {}, {})
+
+    def add(self, body: str) -> None:
+        """Add the text of an hour's row."""
+        counts, *histograms = body[1:-1].split(",\n")
+        outcomes, *others = decode_json(counts)[:4]
+        for place, count in enumerate(outcomes):
+            self._outcomes[place] += count
+        for place, count in enumerate(others):
+            self._others[place] += count
+        for total, text in zip(self._histograms, histograms, strict=False):
+            for bucket, count in decode_json(text).items():
+                total[bucket] = total.get(bucket, 0) + count
+
+    def to_tally(self) -> Tally:
+        return Tally.decode([self._outcomes, *self._others, *self._histograms])
+
+
 def uptime_sample(run: Run) -> UptimeSample | None:
     """Return the run's sample of its target; None if it has none.
 
