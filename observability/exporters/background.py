@@ -27,9 +27,10 @@ EVENT_QUEUE_CAPACITY = 10_000
 
 
 class ShutdownSignal:
-    """Signals a delivery that the program stops, with its deadline."""
+    """Signals a delivery that the program stops, with its deadline. `wake`: lets the exporter deliver soon."""
 
-    def __init__(self) -> None:
+    def __init__(self, wake: Callable[[], None] = lambda: None) -> None:
+        self.wake = wake
         self._started = threading.Event()
         self._deadline = 0.0
 
@@ -154,7 +155,7 @@ class BackgroundExporter:
         self._urgent = threading.Event()
         self._rejects_events = False
         self._counts = DeliveryCounts(name, redactor)
-        self._closing = ShutdownSignal()
+        self._closing = ShutdownSignal(self._wake.set)
         self._thread = threading.Thread(target=self._run, name=f"export-{name}", daemon=True)
 
     @property

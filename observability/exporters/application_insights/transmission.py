@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 import time
 import zlib
 from collections.abc import Mapping, Sequence
@@ -52,12 +53,15 @@ def open_outbox(
     if not exporters:
         raise RuntimeError("the SDK has no exporters where this version of the program expects them")
     outbox = Outbox({INTAKE: TrackIntake(exporters[0])}, spool, counts, closing)
+    own_thread = threading.get_ident()
 
     def transmit(envelopes: Sequence[Any], *_: object, **__: object) -> Any:
         if envelopes:
             now = time.time()
             body = encode_rows([envelope.as_dict() for envelope in envelopes])
             outbox.put(SpooledRequest(INTAKE, body, len(envelopes), now, now + max_age))
+            if threading.get_ident() != own_thread:
+                closing.wake()
         return ExportResult.SUCCESS
 
     for exporter in exporters:
