@@ -35,6 +35,12 @@ def test_a_gauge(sample_change: SampleChangeFactory) -> None:
         text="| `scheduler.watchdog.watched_jobs` | | gauge | | Scheduled jobs that are neither disabled nor paused. |",
     )
 
+    change.insert(
+        "docs/telemetry.md",
+        before="| `scheduler_watchdog_tick_gap_seconds` |",
+        text="| `scheduler_watchdog_watched_jobs` | | gauge | | Scheduled jobs that are neither disabled nor paused. |",
+    )
+
     assert change.python(MEASURE) == "7.0\n"
     change.pytest("tests/observability/test_names.py")
     change.assert_touches_documented_files()
