@@ -20,12 +20,17 @@ from typing import Any
 
 import pytest
 
-from jobs.runs import Run
+from jobs.runs import Outcome, Run
+from scheduler.stores.runs.repository import Runs
+from scheduler.stores.runs.rollups.tally import PLACES
+from scheduler.stores.sqlite.store import open_sqlite
 from tests.observability.outage_program import CANARY, JOBS, make_run
+from tests.observability.runs import ticket
 from tests.parts.application_insights import INSTRUMENTATION_KEY, ApplicationInsightsIngestion
 from tests.parts.datadog_intake import DatadogIntake
 from tests.parts.otlp_collector import OtlpCollector, read_attributes
 from tests.project import ROOT
+from tests.scheduler.stores.samples import rollup_of
 
 RUNS = int(os.environ.get("SCHEDULER_TEST_RUNS", "200"))
 OUTAGE_S = 300.0
@@ -119,10 +124,25 @@ async def test_every_run_is_counted_once_through_an_outage_a_kill_and_restarts(t
     assert [(each["state"], each["dropped"], each["waiting"]) for each in health] == [("on", 0, 0)] * 3
     assert list(tmp_path.rglob("*.request")) == []  # noqa: ASYNC240  # nothing else runs
     runs = [make_run(number, datetime.fromtimestamp(tools.now, UTC)) for number in range(RUNS)]
+    assert await _count_in_store(tmp_path / "runs.db", runs) == _outcomes(runs)
     _check_application_insights(tools.insights, runs)
     _check_datadog(tools.datadog, runs)
     _check_otlp(tools.collector, runs)
     _check_secrets(tools, on_disk)
+
+
+async def _count_in_store(path: Path, runs: list[Run]) -> Counter[str]:
+    """Record the runs as the worker does, and return the counts that the store makes of them."""
+    store = await open_sqlite(path)
+    recorded = Runs(store)
+    for run in runs:
+        await recorded.insert_finished(ticket(run.job, run.due_at), run)
+    counts: Counter[str] = Counter()
+    for number in range(JOBS):
+        counted = await rollup_of(recorded, f"job-{number}", runs[0].due_at, days=1)
+        counts.update({str(outcome): counted.tally.outcomes[PLACES[outcome]] for outcome in Outcome})
+    await store.aclose()
+    return +counts
 
 
 def _outcomes(runs: list[Run]) -> Counter[str]:
