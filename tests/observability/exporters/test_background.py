@@ -9,7 +9,8 @@ import time
 import pytest
 
 from jobs.redaction import Redactor
-from observability.exporters.background import BackgroundExporter
+from observability.exporters.background import EVENT_QUEUE_CAPACITY, BackgroundExporter
+from observability.telemetry import Telemetry
 from tests.observability import runs
 from tests.observability.fakes import RecordingDelivery, until
 
@@ -158,3 +159,25 @@ async def test_closing_what_was_never_started_does_nothing() -> None:
     delivery = RecordingDelivery()
     await exporter(delivery).aclose(5)
     assert not delivery.closed
+
+
+async def test_exporters_that_hang_hold_so_many_events_and_delay_no_run() -> None:
+    deliveries = [RecordingDelivery() for _ in range(3)]
+    made = [
+        BackgroundExporter(f"played {number}", delivery, Redactor(), gather_seconds=0.0, urgent_size=1)
+        for number, delivery in enumerate(deliveries)
+    ]
+    telemetry = Telemetry(made)
+    telemetry.start()
+    for delivery in deliveries:
+        delivery.gate.clear()
+    telemetry.run_finished(runs.finished())
+    await until(lambda: all(delivery.delivering.is_set() for delivery in deliveries))
+    run = runs.finished()
+    for _ in range(EVENT_QUEUE_CAPACITY + 2_000):  # one that waited would wait until its delivery gives up
+        telemetry.run_finished(run)
+    assert [each["dropped"] for each in telemetry.health()] == [2_000] * 3
+    for delivery in deliveries:
+        delivery.gate.set()
+    await telemetry.aclose(5)
+    assert all(len(delivery.events) >= EVENT_QUEUE_CAPACITY for delivery in deliveries)
