@@ -23,13 +23,15 @@ class AlertNeeds:
     """`unfinished_since` and `longest_run`."""
     counts_within: frozenset[tuple[timedelta, bool]] = frozenset()
     """Counts of the runs in these windows, and whether degraded runs are bad in them."""
+    met_within: timedelta = timedelta()
+    """After a bad run, of conditions that read counts: later, without another one, they are not met."""
     is_timed: bool = False
     """The verdict can change without a run, so the tick judges it too."""
 
     @property
     def longest_window(self) -> timedelta:
-        """Return the time for which a bad run matters."""
-        return max((self.window, *(window for window, _ in self.counts_within)))
+        """Return the time for which a bad run can open an alert."""
+        return max(self.window, self.met_within)
 
     def __or__(self, other: AlertNeeds) -> AlertNeeds:
         return AlertNeeds(
@@ -41,5 +43,6 @@ class AlertNeeds:
             max(self.dead_letters_within, other.dead_letters_within),
             self.has_schedule or other.has_schedule,
             self.counts_within | other.counts_within,
+            max(self.met_within, other.met_within),
             self.is_timed or other.is_timed,
         )

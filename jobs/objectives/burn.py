@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from jobs.fast_frozen import fast_frozen
+from jobs.objectives.budget import error_ratio_of
 
 
 @fast_frozen(frozen=True, slots=True)
@@ -32,3 +33,8 @@ BURN_WINDOWS = tuple(sorted({window for pair in BURN_PAIRS for window in (pair.l
 """The shortest first."""
 PRESENT_WINDOW = timedelta(hours=1)
 """The window of the present burn rate, by which the time to exhaustion is computed."""
+
+
+def list_possible_pairs(target: float) -> tuple[BurnPair, ...]:
+    """Return the pairs whose factor is below the burn rate at which every run is bad."""
+    return tuple(pair for pair in BURN_PAIRS if pair.factor < 1 / error_ratio_of(target))

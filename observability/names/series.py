@@ -6,7 +6,7 @@ label `job` to everything that it scrapes.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from observability.names.catalogue import MetricSeries
 from observability.names.metrics import GaugeDeclaration
@@ -33,6 +33,10 @@ def _job_counter(name: str, description: str, *labels: str) -> MetricSeries:
 
 def _job_histogram(name: str, description: str) -> MetricSeries:
     return MetricSeries(f"scheduler_job_{name}_seconds", description, "seconds", "histogram", (JOB_NAME,))
+
+
+def _slo_series(name: str, description: str, kind: Literal["gauge", "counter"] = "gauge", *labels: str) -> MetricSeries:
+    return MetricSeries(f"scheduler_slo_{name}", description, "", kind, ("slo", JOB_NAME, *labels))
 
 
 UP: Final = _job_gauge("up", "1 if the target is up or degraded, 0 if it is down; absent while that is unknown.")
@@ -81,6 +85,23 @@ CIRCUIT_OPEN: Final = MetricSeries(
     labels=("circuit",),
 )
 
+SLO_TARGET: Final = _slo_series("target_ratio", "The share of runs, or of time, that must be good: 0.999 for 99.9%.")
+SLO_VALID_RUNS: Final = _slo_series(
+    "valid_runs_total",
+    "Runs that count for an objective since the beginning of the year, without excluded ones.",
+    "counter",
+)
+SLO_BAD_RUNS: Final = _slo_series("bad_runs_total", "Those of them that are bad.", "counter")
+SLO_REMAINING: Final = _slo_series(
+    "error_budget_remaining_ratio", "The share of the error budget that is left; negative if it is exhausted."
+)
+SLO_BURN_RATE: Final = _slo_series(
+    "burn_rate",
+    "How many times as fast as allowed the error budget is consumed in a window up to now.",
+    "gauge",
+    "window",
+)
+
 SERIES: Final = (
     BUILD_INFO,
     JOB_INFO,
@@ -108,6 +129,11 @@ SERIES: Final = (
     PENDING_NOTIFICATIONS,
     UNDELIVERED_NOTIFICATIONS,
     CIRCUIT_OPEN,
+    SLO_TARGET,
+    SLO_VALID_RUNS,
+    SLO_BAD_RUNS,
+    SLO_REMAINING,
+    SLO_BURN_RATE,
 )
 """Those of the watchdog follow: see `watchdog_series`."""
 

@@ -9,7 +9,9 @@ from scheduler.changes.announcing import ChangeAnnouncer
 from scheduler.dispatch.port import QueueDepthReader
 from scheduler.metrics.page import MetricsPage
 from scheduler.metrics.sources import SourceParts, create_sources
+from scheduler.queries.alerting.downtime import DowntimeReader
 from scheduler.queries.circuits import CircuitQueries
+from scheduler.queries.objectives.building import build_objective_reader
 from scheduler.stores.announcements import Announcements
 from scheduler.version import VERSION
 from scheduler.watchdog import JobWatch, Watchdog
@@ -58,6 +60,11 @@ def build_change_announcer(foundation: Foundation) -> ChangeAnnouncer:
 
 def build_metrics_page(foundation: Foundation, circuits: CircuitQueries, watchdog: Watchdog) -> MetricsPage:
     settings = foundation.settings
+    catalog, stored, clock = foundation.catalog, foundation.repositories, foundation.clock
+    downtimes = DowntimeReader(
+        catalog, stored.incident_log, stored.changes, stored.requested_windows, clock, settings.alerting.age
+    )
+    ages = settings.rollups.age, settings.retention.age
     parts = SourceParts(
         catalog=foundation.catalog,
         runs=foundation.runs,
@@ -66,6 +73,8 @@ def build_metrics_page(foundation: Foundation, circuits: CircuitQueries, watchdo
         circuits=circuits,
         watchdog=watchdog,
         states_of=foundation.states.states_of,
+        objectives=build_objective_reader(catalog, foundation.runs, stored, downtimes, clock, *ages),
+        rollup_age=settings.rollups.age,
         version=settings.version or VERSION,
         tags=settings.prometheus.tags,
         histograms=settings.prometheus.histograms,

@@ -12,6 +12,7 @@ from scheduler.catalog.catalog import Catalog
 from scheduler.metrics.families import SeriesSource
 from scheduler.metrics.job_series import HistogramSetting, JobSeriesSource
 from scheduler.metrics.job_states import JobStateReader, StatesOf
+from scheduler.metrics.objective_series import ObjectiveSource
 from scheduler.metrics.program_series import (
     BuildSource,
     CircuitSource,
@@ -21,6 +22,8 @@ from scheduler.metrics.program_series import (
 )
 from scheduler.metrics.run_facts import RunFactReader
 from scheduler.queries.circuits import CircuitQueries
+from scheduler.queries.objectives.counters import ObjectiveCounters
+from scheduler.queries.objectives.reader import ObjectiveReader
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.runs.repository import Runs
@@ -38,6 +41,8 @@ class SourceParts:
     circuits: CircuitQueries
     watchdog: Watchdog
     states_of: StatesOf
+    objectives: ObjectiveReader
+    rollup_age: float
     version: str
     tags: Iterable[str] = ()
     histograms: HistogramSetting = "auto"
@@ -54,4 +59,5 @@ def create_sources(parts: SourceParts) -> Sequence[SeriesSource]:
         NotificationSource(stored.outbox_rows, stored.undelivered),
         CircuitSource(states),
         WatchdogSource(parts.watchdog),
+        ObjectiveSource(parts.objectives, ObjectiveCounters(parts.objectives.measurer, parts.rollup_age)),
     )

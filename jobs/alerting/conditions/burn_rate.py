@@ -57,7 +57,11 @@ class BurnRateCondition(AlertCondition):
 
     def find_needs(self, thresholds: Thresholds) -> AlertNeeds:
         windows = (timedelta(seconds=self.window), timedelta(seconds=self.short_window))
-        return AlertNeeds(counts_within=frozenset((window, self.is_degraded_bad) for window in windows), is_timed=True)
+        return AlertNeeds(
+            counts_within=frozenset((window, self.is_degraded_bad) for window in windows),
+            met_within=timedelta(seconds=self.short_window),
+            is_timed=True,
+        )
 
     def is_bad(self, sample: Sample) -> bool:
         return sample.is_failed or (self.is_degraded_bad and sample.is_degraded)

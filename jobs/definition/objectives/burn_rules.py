@@ -12,8 +12,7 @@ from jobs.alerting.rule import AlertRule
 from jobs.definition.objectives.burn_alerts import BurnAlerts
 from jobs.definition.objectives.objective import JobObjective
 from jobs.formats.durations import format_duration
-from jobs.objectives.budget import error_ratio_of
-from jobs.objectives.burn import BURN_PAIRS, BurnPair
+from jobs.objectives.burn import BurnPair, list_possible_pairs
 
 _PAGE_SEVERITY, _TICKET_SEVERITY = "down", "degraded"
 
@@ -28,11 +27,6 @@ def list_burn_rules(objective: JobObjective | None) -> tuple[AlertRule, ...]:
 def name_burn_rule(pair: BurnPair) -> str:
     """Return for example `slo-burn-1h`."""
     return f"slo-burn-{format_duration(pair.long.total_seconds())}"
-
-
-def list_possible_pairs(target: float) -> tuple[BurnPair, ...]:
-    """Return the pairs whose factor is below the burn rate at which every run is bad."""
-    return tuple(pair for pair in BURN_PAIRS if pair.factor < 1 / error_ratio_of(target))
 
 
 @lru_cache(maxsize=1000)

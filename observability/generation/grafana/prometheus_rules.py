@@ -18,6 +18,7 @@ from observability.generation.grafana.promql import (
     silent_jobs,
     success_ratio,
 )
+from observability.generation.prometheus.burn_rules import BurnObjective, make_burn_group
 
 Rule = dict[str, Any]
 
@@ -34,6 +35,13 @@ def make_prometheus_rules(portfolio: Portfolio) -> GeneratedDocument:
         {"name": "scheduler-program", "rules": _program_alerts()},
         {"name": "scheduler-jobs", "rules": _job_alerts(portfolio)},
     ]
+    objectives = [
+        BurnObjective(each.name, each.objective.target)
+        for each in portfolio.objectives
+        if each.objective.counts == "runs"
+    ]
+    if objectives:
+        groups.append(make_burn_group(objectives))
     if portfolio.groups:
         groups.append({"name": "scheduler-groups", "rules": _group_alerts(portfolio)})
     return GeneratedDocument("prometheus/rules.yaml", {"groups": groups})

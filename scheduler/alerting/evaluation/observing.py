@@ -38,7 +38,8 @@ class RunObserver:
             # After a start, bad runs of before it may be in the window.
             self._observed.add(job)
             return True
-        if activity is not None and rules.is_bad(sample):
+        if activity is not None and (rules.needs.counts_within or rules.is_bad(sample)):
+            # Counts change with each run: a good one that leaves a window raises the share of the bad ones.
             return True
         if sample.is_failed and (rules.needs.has_circuit or rules.needs.dead_letters_within):
             return True

@@ -14,7 +14,7 @@ from jobs.incidents.downtime import merge_spans
 from jobs.incidents.suppression.periods.spans import Span
 from jobs.objectives.counts import SliCounts
 from scheduler.queries.alerting.exclusions import CommonExclusions, ExclusionReader
-from scheduler.queries.objectives.run_counting import ObjectiveRunCounter
+from scheduler.queries.objectives.run_counting import MILLISECOND, ObjectiveRunCounter
 from scheduler.stores.runs.repository import Runs
 
 EXCLUSIONS_AGE = timedelta(seconds=15)
@@ -33,7 +33,9 @@ class RunCountReader:
     ) -> Mapping[tuple[timedelta, bool], SliCounts]:
         """Return the counts by window, and by whether degraded runs are bad."""
         common = await self._read_common(now)
-        times = self._exclusions.list_uncounted(job, Span(now - max(window for window, _ in windows), now), common)
+        times = self._exclusions.list_uncounted(
+            job, Span(now - max(window for window, _ in windows), now + MILLISECOND), common
+        )
         excluded = merge_spans(Span(each.begin, each.end) for each in times.times)
         found: dict[tuple[timedelta, bool], SliCounts] = {}
         for is_degraded_bad in sorted({each for _, each in windows}):

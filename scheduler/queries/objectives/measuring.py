@@ -18,7 +18,7 @@ from jobs.objectives.counts import NO_COUNTS, SliCounts
 from scheduler.catalog.catalog import Catalog
 from scheduler.queries.alerting.downtime import DowntimeReader
 from scheduler.queries.alerting.exclusions import ExclusionReader, ReadExclusions
-from scheduler.queries.objectives.run_counting import ObjectiveRunCounter, ceil_hour
+from scheduler.queries.objectives.run_counting import MILLISECOND, ObjectiveRunCounter, ceil_hour
 from scheduler.stores.runs.repository import Runs
 
 JOBS_AT_ONCE = 25
@@ -73,7 +73,7 @@ class ObjectiveMeasurer:
         self, objective: NamedObjective, now: datetime, windows: Sequence[timedelta]
     ) -> Mapping[timedelta, SliCounts]:
         """Return the counts of all jobs together in each window up to now."""
-        period = Span(now - max(windows), now)
+        period = Span(now - max(windows), now + MILLISECOND)
         if objective.definition.counts == "time":
             found = await self._for_each(objective, lambda job: self._downtimes.read_downtime(job, period))
             measured = [each.downtime for each in found if each.uptime is not None]

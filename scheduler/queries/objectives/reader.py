@@ -109,39 +109,41 @@ class ObjectiveReader:
     ) -> None:
         self._catalog = catalog
         self._runs = runs
-        self._measurer = measurer
+        self.measurer = measurer
         self._clock = clock
         self._age = age
         self._run_age = run_age
 
-    def list_names(self) -> Sequence[str]:
-        return [each.name for each in self._list()]
-
     async def read_page(self, *, limit: int, after: str = "") -> ObjectivePage:
         """Return objectives by name, each with the burn rate of the last hour only."""
-        rest = [each for each in self._list() if each.name > after]
+        rest = [each for each in self.list_objectives() if each.name > after]
         found = [await self._read(each, (PRESENT_WINDOW,)) for each in rest[:limit]]
         return ObjectivePage(found, rest[limit - 1].name if len(rest) > limit else None)
 
     async def read_state(self, name: str) -> ObjectiveState:
         """Return an objective with the burn rates of all windows. Raises NotFound."""
-        return await self._read(self._find(name), BURN_WINDOWS)
+        return await self.read_objective(self._find(name))
+
+    async def read_objective(self, objective: NamedObjective) -> ObjectiveState:
+        """Return the same of one that `list_objectives` has returned."""
+        return await self._read(objective, BURN_WINDOWS)
 
     async def read_statement(self, name: str, month: str, within: Span) -> ObjectiveStatement:
         """`within`: the month in UTC, which has started. Raises NotFound."""
         objective, now = self._find(name), self._clock.now()
         since, end = within.begin, within.end
         until = min(end, now)
-        jobs = tuple(await self._measurer.measure(objective, Span(since, until)))
+        jobs = tuple(await self.measurer.measure(objective, Span(since, until)))
         is_complete = await self._is_complete(objective, since, jobs)
         return ObjectiveStatement(objective, month, since, until, end <= now, jobs, is_complete)
 
-    def _list(self) -> Sequence[NamedObjective]:
+    def list_objectives(self) -> Sequence[NamedObjective]:
+        """Return the objectives of the jobs in force, by name."""
         snapshot = self._catalog.snapshot
         return list_objectives((entry.job for entry in snapshot), snapshot.alerting)
 
     def _find(self, name: str) -> NamedObjective:
-        known = {each.name: each for each in self._list()}
+        known = {each.name: each for each in self.list_objectives()}
         if name not in known:
             near = did_you_mean(suggest_name(name, known))
             raise NotFound(
@@ -154,8 +156,8 @@ class ObjectiveReader:
         now, window = self._clock.now(), objective.definition.window
         since = hour_of(find_window_begin(window, now))
         ends_at = find_window_end(window, now)
-        jobs = tuple(await self._measurer.measure(objective, Span(since, now)))
-        counts = await self._measurer.measure_windows(objective, now, windows)
+        jobs = tuple(await self.measurer.measure(objective, Span(since, now)))
+        counts = await self.measurer.measure_windows(objective, now, windows)
         scale = max((ends_at - since) / (now - since), 1.0) if now > since else 1.0
         budget = ErrorBudget(objective.definition.target, _sum_counts(jobs), scale)
         is_complete = await self._is_complete(objective, since, jobs)

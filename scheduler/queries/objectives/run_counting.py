@@ -20,7 +20,7 @@ from scheduler.stores.runs.rollups.reading import RollupPart
 MAX_DIVIDED_HOURS = 500
 """Hours of a job, divided by exclusions, of which runs are read. Runs in further ones count."""
 _RUNS_PER_PAGE = 200
-_MILLISECOND = timedelta(milliseconds=1)
+MILLISECOND = timedelta(milliseconds=1)
 _HOURS_AT_ONCE = 10
 
 
@@ -64,12 +64,13 @@ class ObjectiveRunCounter:
     ) -> Mapping[timedelta, SliCounts]:
         """Count the runs that were due in (now - window, now] for each window, to the instant."""
         begins = {window: now - window for window in windows}
-        hours = {window: ceil_hour(begin) for window, begin in begins.items()}
+        # A run that was due exactly at the beginning is outside.
+        hours = {window: ceil_hour(begin + MILLISECOND) for window, begin in begins.items()}
         parts = await self._count_parts(job, min(hours.values()), hour_of(now) + HOUR, excluded, tuple(hours.values()))
         found: dict[timedelta, SliCounts] = {}
         for window, begin in begins.items():
             hour = hours[window]
-            rest = Span(begin + _MILLISECOND, min(hour, now + _MILLISECOND))
+            rest = Span(begin + MILLISECOND, min(hour, now + MILLISECOND))
             counts = (await self._count_runs(job, rest, excluded)).counts
             whole = (part.counts.counts for part in parts if part.start >= hour)
             found[window] = sum(whole, counts)
@@ -119,7 +120,7 @@ class ObjectiveRunCounter:
         continuation: str | None = None
         while due.begin < due.end:
             page = await self._runs.list_page(
-                job, limit=_RUNS_PER_PAGE, continuation=continuation, since=due.begin, until=due.end - _MILLISECOND
+                job, limit=_RUNS_PER_PAGE, continuation=continuation, since=due.begin, until=due.end - MILLISECOND
             )
             for run in (record.run for record in page.records if record.run is not None):
                 one = count_run(

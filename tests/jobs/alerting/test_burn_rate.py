@@ -62,8 +62,9 @@ def test_the_evidence_has_the_numbers_that_decided() -> None:
 
 def test_it_reads_only_the_counts_of_its_windows() -> None:
     rule = AlertRule.model_validate({"when": {"burn_rate": 2, "target": 99, "degraded_runs": "bad"}})
-    assert rule.needs == AlertNeeds(counts_within=frozenset({(HOUR, True), (MINUTES, True)}), is_timed=True)
-    assert rule.needs.longest_window == HOUR
+    counts = frozenset({(HOUR, True), (MINUTES, True)})
+    assert rule.needs == AlertNeeds(counts_within=counts, met_within=MINUTES, is_timed=True)
+    assert rule.needs.longest_window == MINUTES
     unknown = rule.when.judge(SampleHistory(), SubjectFacts(), NOW, False, rule.thresholds)
     assert unknown.is_met is None
 

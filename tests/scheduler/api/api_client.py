@@ -36,6 +36,7 @@ from scheduler.queries.changes import ChangeQueries
 from scheduler.queries.heartbeats import HeartbeatQueries
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.objectives.building import build_objective_reader
+from scheduler.queries.objectives.reader import ObjectiveReader
 from scheduler.queries.statistics.reader import StatsReader
 from scheduler.queries.stored_jobs import StoredJobQueries
 from scheduler.queries.uptime import UptimeReader
@@ -85,6 +86,8 @@ class ApiClient:
         downtimes = DowntimeReader(
             catalog, stored.incident_log, self.shop.changes, stored.requested_windows, clock, 400 * 86400.0
         )
+        ages = 400 * 86400.0, 30 * 86400.0
+        objectives = build_objective_reader(catalog, runs, stored, downtimes, clock, *ages)
         self.services = Services(
             catalog=catalog,
             audit=self.shop.audit,
@@ -96,13 +99,13 @@ class ApiClient:
             ),
             health=self.health,
             watchdog=self.watchdog,
-            metrics=self._create_metrics_page(),
+            metrics=self._create_metrics_page(objectives),
             secret_monitor=self.shop.secret_watch,
             definitions=ProgramDefinitionReviewer(self.shop.secrets, Guard(TargetRules()), Bindings()),
             heartbeats=HeartbeatQueries(catalog, self.shop.heartbeats, self.shop.beats, self.shop.pauses, clock),
             uptimes=UptimeReader(catalog, runs, clock, 400 * 86400.0, 30 * 86400.0),
             downtimes=downtimes,
-            objectives=build_objective_reader(catalog, runs, stored, downtimes, clock, 400 * 86400.0, 30 * 86400.0),
+            objectives=objectives,
             stats=StatsReader(catalog, runs, clock, 400 * 86400.0, 30 * 86400.0),
             circuits=self.shop.circuits,
             idempotency=Repositories(self.shop.store).idempotency,
@@ -125,7 +128,7 @@ class ApiClient:
         transport = httpx.ASGITransport(behind_functions_host(self.app) if requires_key else self.app)
         self._client = httpx.AsyncClient(transport=transport, base_url=BASE)
 
-    def _create_metrics_page(self) -> MetricsPage:
+    def _create_metrics_page(self, objectives: ObjectiveReader) -> MetricsPage:
         shop = self.shop
         parts = SourceParts(
             shop.catalog,
@@ -135,6 +138,8 @@ class ApiClient:
             shop.circuits,
             self.watchdog,
             shop.states.states_of,
+            objectives,
+            400 * 86400.0,
             "1.2.3",
             tags=("team",),
         )

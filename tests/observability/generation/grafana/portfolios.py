@@ -80,6 +80,8 @@ def make_page(number: int, now: float) -> str:
         "scheduler_watchdog_open_runs 1",
         "scheduler_watchdog_store_time_seconds 0.01",
         f"scheduler_slo_target_ratio{{{slo}}} 0.999",
+        f"scheduler_slo_valid_runs_total{{{slo}}} {10 * number}",
+        f"scheduler_slo_bad_runs_total{{{slo}}} {5 * number}",
         f"scheduler_slo_error_budget_remaining_ratio{{{slo}}} 0.4",
         f'scheduler_slo_burn_rate{{{slo},window="1h"}} 15',
         f'scheduler_slo_burn_rate{{{slo},window="5m"}} 15',

@@ -94,6 +94,7 @@ def test_the_values_of_variables_exist(prometheus: Prometheus) -> None:
 def test_every_rule_can_be_evaluated_and_alerts_fire(prometheus: Prometheus) -> None:
     prometheus.wait_for('ALERTS{alertname="SchedulerJobDown"}')
     prometheus.wait_for("job_name:scheduler_job_duration_seconds:p95_1h")
+    prometheus.wait_for('ALERTS{alertname="SchedulerErrorBudgetBurns"}')
     rules = [rule for group in prometheus.get("rules")["groups"] for rule in group["rules"]]
     assert [(rule["name"], rule["lastError"]) for rule in rules if rule.get("lastError")] == []
     pending = {alert["metric"]["alertname"]: alert["metric"] for alert in prometheus.query("ALERTS")}

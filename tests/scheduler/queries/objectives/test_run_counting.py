@@ -16,7 +16,7 @@ from jobs.runs import Outcome, Run
 from jobs.runs.observation import Failure
 from jobs.runs.outcomes import Trigger
 from scheduler.queries.objectives.run_counting import ObjectiveRunCounter, PeriodCounts, is_excluded
-from scheduler.queries.periods import HOUR
+from scheduler.queries.periods import HOUR, hour_of
 from scheduler.stores.runs.repository import Runs
 from tests.scheduler.stores.memory import MemoryStore
 from tests.scheduler.stores.samples import at, run_of, ticket
@@ -77,8 +77,9 @@ async def test_a_period_of_hours_is_counted_as_all_its_runs(seed: int, excluded:
 async def test_windows_of_burn_rates_are_counted_to_the_instant(excluded: list[Span]) -> None:
     runs, every = await store_history(7, 4.1, 240)
     counter = ObjectiveRunCounter(runs, is_degraded_bad=False)
-    for seconds in (0, 1, 100, 3600, 2 * DAY):
-        now = every[-1].due_at + timedelta(seconds=seconds)
+    last = every[-1].due_at
+    nows = [last + timedelta(seconds=seconds) for seconds in (0, 1, 100, 3600, 2 * DAY)]
+    for now in (*nows, hour_of(last) + HOUR + timedelta(minutes=5)):
         expected = {
             window: count(every, now - window + MILLISECOND, now + MILLISECOND, excluded).counts
             for window in BURN_WINDOWS
@@ -114,3 +115,13 @@ async def test_degraded_runs_are_bad_if_the_objective_says_so() -> None:
         counted = await counter.count_hours("checkout", at(0), at(3600), [])
         recent = await counter.count_windows("checkout", at(10), [timedelta(minutes=5)], [])
         assert counted.counts == recent[timedelta(minutes=5)] == SliCounts(1, int(is_bad))
+
+
+async def test_a_run_at_the_beginning_of_a_window_is_outside_also_at_a_full_hour() -> None:
+    runs = Runs(MemoryStore())
+    for seconds in (0, 150, 300):
+        one = ticket("checkout", seconds)
+        await runs.insert_finished(one, run_of(one))
+    window = timedelta(minutes=5)
+    found = await ObjectiveRunCounter(runs, is_degraded_bad=False).count_windows("checkout", at(300), [window], [])
+    assert found[window] == SliCounts(2, 0)
