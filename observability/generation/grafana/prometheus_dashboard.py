@@ -52,6 +52,7 @@ def make_prometheus_dashboard(portfolio: Portfolio) -> GeneratedDocument:
         PanelRow("Durations", _duration_panels()),
         PanelRow("Retries and circuits", _retry_panels()),
         *(PanelRow(f"Group {name}", _group_panels(name, jobs)) for name, jobs in portfolio.groups.items()),
+        *([PanelRow("Objectives", _objective_panels())] if portfolio.objectives else ()),
         PanelRow("Jobs", _table_panels()),
         PanelRow("Scheduler", _scheduler_panels()),
     )
@@ -169,6 +170,15 @@ def _group_panels(name: str, jobs: Sequence[PortfolioJob]) -> tuple[PanelDescrip
         make_stat(f"group {name} down", "Down", down),
         make_lines(f"group {name} ratio", "Success rate", [(ratio, name)], "percentunit", width=8),
         make_percentile_lines(f"group {name} duration", "Duration", "scheduler_job_duration_seconds", selector, ""),
+    )
+
+
+def _objective_panels() -> tuple[PanelDescription, ...]:
+    budget = "max by (slo, job_name) (scheduler_slo_error_budget_remaining_ratio)"
+    burn = "max by (slo, job_name, window) (scheduler_slo_burn_rate)"
+    return (
+        make_lines("budget", "Remaining error budget", [(f"100 * {budget}", "{{slo}}")], "percent"),
+        make_lines("burn", "Burn rate", [(burn, "{{slo}}, {{window}}")], "short"),
     )
 
 
