@@ -35,6 +35,7 @@ from observability.exporters.application_insights.metric_window import MetricWin
 from observability.exporters.background import DeliveryCounts, ShutdownSignal
 from observability.exporters.datadog.intakes import DatadogSource
 from observability.exporters.datadog.payloads import build_payloads
+from observability.exporters.spool.spool import Spool
 from observability.sampling import Sampler
 
 MINUTES = 60
@@ -128,6 +129,8 @@ def report_all(variant: str, endpoint: str, jobs: int, every: int) -> None:
         version="0.1.0",
         role="scheduler",
         redactor=redactor,
+        spool=Spool(),
+        max_age=3600.0,
         window=MetricWindow(now=lambda: now.timestamp()),
     )
     closing = ShutdownSignal()
