@@ -20,11 +20,18 @@ def format_target(target: float) -> str:
 
 
 def format_amount(amount: float, unit: str) -> str:
-    """Format runs (`21 runs`, `0.9 runs`) or seconds (`43 min`). `unit`: `runs` or `seconds`."""
+    """Format runs (`21 runs`, `0.9 runs`) or seconds (`43 min`). `unit`: `runs` or `seconds`.
+
+    A budget of few runs is less than one: it has two significant digits, as `0.0 runs` would read as none.
+    """
     if unit == "seconds":
-        return describe_span(round(amount)) if amount >= 1 else f"{amount:.1f} s"
-    number = f"{amount:,.1f}".removesuffix(".0")
+        return describe_span(round(amount)) if amount >= 1 else f"{_format_small(amount)} s"
+    number = _format_small(amount) if abs(amount) < 1 else f"{amount:,.1f}".removesuffix(".0")
     return f"{number} run" if number == "1" else f"{number} runs"
+
+
+def _format_small(amount: float) -> str:
+    return f"{amount:.2g}" if abs(amount) >= 0.0001 else "0"
 
 
 def format_part(part: float, whole: float, unit: str) -> str:
@@ -38,12 +45,11 @@ def describe_budget(budget: ErrorBudget, burn_rate: float | None, time_left: tim
     attained, status = budget.attained, budget.find_status(burn_rate)
     if attained is None:
         return f"Nothing counts in the window yet: no {'run' if unit == 'runs' else 'time'} was measured."
-    of = format_part(budget.counts.bad, budget.allowed, unit)
     first = f"{format_percent(attained)} was good, target {format_target(budget.target)}"
     if status is BudgetStatus.EXHAUSTED:
-        over = format_amount(-budget.remaining, unit)
-        return f"{first}: the error budget is exhausted, {of} are used, {over} too many."
-    left = budget.remaining_ratio or 0.0
+        bad, allowed = format_amount(budget.counts.bad, unit), format_amount(budget.allowed, unit)
+        return f"{first}: the error budget is exhausted (bad: {bad}, allowed: {allowed})."
+    left, of = budget.remaining_ratio or 0.0, format_part(budget.counts.bad, budget.allowed, unit)
     first = f"{first}: {left:.0%} of the error budget is left ({of} are used)."
     if burn_rate is None:
         return f"{first} No run counted in the last hour, so there is no present burn rate."

@@ -87,7 +87,7 @@ def test_without_a_burn_rate_the_budget_lasts() -> None:
         (
             SliCounts(10_000, 12),
             None,
-            "99.88% was good, target 99.9%: the error budget is exhausted, 12 of 10 runs are used, 2 runs too many.",
+            "99.88% was good, target 99.9%: the error budget is exhausted (bad: 12 runs, allowed: 10 runs).",
         ),
         (
             SliCounts(10_000, 5),
