@@ -286,7 +286,9 @@ def coverage_is_high_enough(python: Path, root: Path, reports: Path) -> bool:
         ["json", "--quiet", "-o", str(reports / "coverage.json")],
         ["report"],
     ):
-        subprocess.run([str(python), "-m", "coverage", *report, f"--data-file={data}"], cwd=root, check=True)
+        subprocess.run(
+            [str(python), "-m", "coverage", report[0], f"--data-file={data}", *report[1:]], cwd=root, check=True
+        )
     files = json.loads((reports / "coverage.json").read_text())["files"]
     high = True
     for package in COVERED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -174,3 +175,16 @@ def processes_of(file: Path) -> list[str]:
         except OSError:
             continue
     return found
+
+
+def test_the_coverage_is_the_sum_of_the_measured_lanes(
+    tmp_path: Path, reports: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for package in lanes.COVERED:
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "code.py").write_text("A = 1\nB = 2\n")
+        part = f"--data-file={reports / lanes.COVERAGE_DATA}.{package}"
+        subprocess.run([sys.executable, "-m", "coverage", "run", part, f"{package}/code.py"], cwd=tmp_path, check=True)
+
+    assert lanes.coverage_is_high_enough(Path(sys.executable), tmp_path, reports)
+    assert "line coverage of scheduler: 100.0 %" in capsys.readouterr().out
