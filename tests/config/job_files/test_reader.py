@@ -278,7 +278,10 @@ def test_a_key_that_stands_twice_is_reported_with_both_lines(
             "schedule: every 5m\ncheck: {url: 'http://a.example'}",
             "jobs/a.yaml:1: is a job without a name; add its name",
         ),
-        ("jobs: {}\nextra: 1", "jobs/a.yaml:2: extra: unknown key; known keys: jobs, defaults, groups, alerting"),
+        (
+            "jobs: {}\nextra: 1",
+            "jobs/a.yaml:2: extra: unknown key; known keys: jobs, defaults, groups, alerting, objectives",
+        ),
         ("jobs: 5", "jobs/a.yaml:1: jobs: is neither a mapping of jobs by name nor a list of jobs"),
         ("jobs:\n  a:", "jobs/a.yaml:2: jobs.a: is empty; a job needs at least a check"),
         ("jobs:\n  a: 5", "jobs/a.yaml:2: jobs.a: is not a mapping of keys to values; a job needs at least a check"),

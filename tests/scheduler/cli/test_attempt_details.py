@@ -36,7 +36,8 @@ async def test_each_step_is_shown_with_its_status_its_time_and_how_it_ended(job_
         piped, shown, attempt = await ran(job_folder, {"kind": "steps", "steps": steps})
 
     head = piped.lines.index("attempt\tstep\tstatus\tduration_ms\toutcome\terror\tcleanup")
-    rows = [line.split("\t") for line in piped.lines[head + 1 :]]
+    rows = [line.split("\t") for line in piped.lines[head + 1 : head + 3]]
+    assert piped.lines[head + 3].startswith("trace\t")
     assert [(row[1], row[2], row[4], row[5]) for row in rows] == [
         ("sign in", "200", "succeeded", ""),
         ("order", "500", "failed", "unexpected_status"),

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
+from jobs.formats.trace_ids import trace_id_of
 from jobs.runs import ErrorClass, Outcome, Phases
 from tests.jobs.running.run_parts import REFUSED, Hang, answer, broken
 from tests.jobs.running.virtual_time import virtual_time
@@ -45,6 +46,7 @@ async def test_a_run_reports_what_happened_when_and_how_long_it_took() -> None:
         "endpoint": "http://127.0.0.1:9/",
         "generation": run["generation"],
         "correlation_id": run_id,
+        "trace_id": f"{trace_id_of(run_id):032x}",
         "tags": {},
         "url": f"/api/runs/{run_id}",
     }

@@ -127,7 +127,7 @@ def test_every_claim_comes_back_as_it_was(made: Ticket, owner: str, lease: datet
             "generation correlation_id tags",
         ),
         (Attempt, "number started_at phases status error message failures wait_ms body details"),
-        (Details, "steps tls dns"),
+        (Details, "steps tls dns health"),
         (StepDetail, "name status took_ms outcome error cleanup"),
         (TlsDetail, "version certificate"),
         (CertificateDetail, "subject issuer names name_count expires_at"),
