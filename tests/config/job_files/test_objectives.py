@@ -103,6 +103,25 @@ def test_an_objective_that_selects_no_job_is_a_warning(folder: Path) -> None:
     ]
 
 
+def test_objectives_by_time_without_a_rule_that_counts_as_downtime_are_warnings(folder: Path) -> None:
+    by_time = f"defaults: {{slo: {{target: 99, counts: time}}, check: {CHECK}}}\njobs: {{api: {{}}, web: {{}}}}\n"
+    section = SECTION.replace("tags: {app: shop}", "jobs: api")
+    reason = (
+        "counts time, but no alert rule of its jobs counts as downtime, so it measures nothing; "
+        "add a rule to alerts, or count runs"
+    )
+    assert [str(each) for each in read(folder, by_time, section).warnings] == [
+        f"jobs/a.yaml:2: jobs.api.slo: the objective (and that of 1 more) {reason}",
+        f"jobs/b.yaml:3: objectives.shop.counts: {reason}",
+    ]
+
+
+def test_an_objective_by_time_with_a_rule_that_counts_as_downtime_is_no_warning(folder: Path) -> None:
+    alerts = "alerting: {rules: [{select: {all: true}, alerts: [{open_after: 3}]}]}"
+    job = f"jobs: {{api: {{check: {CHECK}, slo: {{target: 99, counts: time}}}}}}\n"
+    assert not [each for each in read(folder, job + alerts).warnings if "counts time" in str(each)]
+
+
 def test_an_objective_changes_neither_the_generation_nor_the_runs(folder: Path) -> None:
     with_slo = read(folder, JOBS).jobs["api"]
     assert with_slo.generation() == with_slo.model_copy(update={"slo": None}).generation()

@@ -23,6 +23,7 @@ from config.job_files.alerting.checks.objectives import (
     find_job_with_name_of_objective,
     find_objective_problems,
     find_unknown_names_of_objective,
+    find_unmeasured_times,
 )
 from config.job_files.alerting.checks.parents import find_parent_circles, find_unknown_parents
 from config.job_files.alerting.checks.places import RulePlace, list_rule_places, rules_of_job
@@ -59,6 +60,7 @@ _WARNINGS: tuple[Callable[[AlertingContext], Iterator[Problem]], ...] = (
     find_idle_selectors,
     find_gaps,
     find_idle_objectives,
+    find_unmeasured_times,
 )
 
 

@@ -1,4 +1,4 @@
-"""Objectives with the name of a job that has `slo`, that select no job, or whose alerts name what does not exist."""
+"""Objectives with the name of a job that has `slo`, that measure nothing, or whose alerts name what does not exist."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from jobs.problems import Problem, dotted_path
 
 if TYPE_CHECKING:
     from config.job_files.joining import LocatedJob
+    from jobs.definition.job import JobDefinition
 
 _PART = "objectives"
 
@@ -62,3 +63,35 @@ def find_idle_objectives(context: AlertingContext) -> Iterator[Problem]:
         select = one.entry.value.select
         if not any(select.selects(job.name, job.tags, str(job.check.kind)) for job in jobs):
             yield one.problem(f"selects no job of the files ({select}), so it measures nothing", "", "select")
+
+
+def find_unmeasured_times(context: AlertingContext) -> Iterator[Problem]:
+    """Yield objectives by time of which no job has a rule whose alerts are downtime. One for all jobs with `slo`."""
+    if not context.is_complete or context.broken or context.invalid:
+        return
+    message = "counts time, but no alert rule of its jobs counts as downtime, so it measures nothing"
+    hint = "add a rule to alerts, or count runs"
+    idle = [one for one in context.jobs.values() if _counts_time(one.job) and not _has_downtime(one.job, context)]
+    if idle:
+        more = f" (and that of {len(idle) - 1} more)" if len(idle) > 1 else ""
+        path = dotted_path(*idle[0].path, "slo")
+        yield Problem(path, f"the objective{more} {message}", hint, idle[0].file, idle[0].line)
+    for one in context.entries_of(_PART):
+        objective = one.entry.value
+        if objective.counts == "time":
+            jobs = [each.job for each in context.jobs.values()]
+            chosen = [job for job in jobs if objective.select.selects(job.name, job.tags, str(job.check.kind))]
+            if chosen and not any(_has_downtime(job, context) for job in chosen):
+                yield one.problem(message, hint, "counts")
+
+
+def _counts_time(job: JobDefinition) -> bool:
+    return job.slo is not None and job.slo.counts == "time"
+
+
+def _has_downtime(job: JobDefinition, context: AlertingContext) -> bool:
+    from jobs.definition.alerting.job_alerts import rules_of
+    from jobs.incidents.downtime import counts_as_downtime
+
+    severities = context.definitions.severities
+    return any(counts_as_downtime(rule, severities) for rule in rules_of(job, context.definitions))
