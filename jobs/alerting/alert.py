@@ -41,7 +41,7 @@ class Verdict:
 
 @fast_frozen(frozen=True, slots=True)
 class Alert:
-    """`subject`: a job, a group or the scheduler. `rule`: its name, unique for the subject."""
+    """`subject`: a job, a group, an objective or the scheduler. `rule`: its name, unique for the subject."""
 
     subject: str
     rule: str

@@ -63,7 +63,7 @@ class Suppression:
 
 @fast_frozen(frozen=True, slots=True)
 class AlertKey:
-    """`subject`: a job, a group or the scheduler. `rule`: the name of the rule, unique for the subject."""
+    """`subject`: a job, a group, an objective or the scheduler. `rule`: its name, unique for the subject."""
 
     subject: str
     rule: str

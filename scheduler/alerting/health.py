@@ -106,7 +106,7 @@ class AlertingHealth:
         requested = SuppressionSet((), found.requested, found.silences)
         if not requested.sources:
             return []
-        subjects = [book.describe(name) for name in (*book.snapshot.names(), *book.groups)]
+        subjects = [book.describe(name) for name in (*book.snapshot.names(), *book.groups, *book.objectives)]
         unmatched = find_unmatched(requested, subjects, self._clock.now())
         return [f"the {each} selects no job and no group." for each in unmatched]
 

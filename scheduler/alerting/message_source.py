@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from jobs.alerting.rule import AlertRule
 from jobs.definition.alerting.definitions import DEFAULT_TEMPLATES
 from jobs.definition.alerting.job_alerts import rules_of
+from jobs.definition.objectives.burn_rules import list_burn_rules
 from jobs.incidents.downtime import counts_as_downtime
 from jobs.incidents.values import AlertKey, Incident, Suppression, Transition, TransitionKind
 from jobs.notifications.templates.definition import TemplatesSection
@@ -172,7 +173,12 @@ def _find_subject(snapshot: JobSnapshot, key: AlertKey) -> _DefinedSubject:
     if entry is not None:
         return _DefinedSubject(entry, _find_rule(rules_of(entry.job, alerting), key.rule), entry.job.tags)
     group = alerting.groups.get(key.subject)
-    return _DefinedSubject() if group is None else _DefinedSubject(None, _find_rule(group.alerts, key.rule), group.tags)
+    if group is not None:
+        return _DefinedSubject(None, _find_rule(group.alerts, key.rule), group.tags)
+    objective = alerting.alerted_objectives.get(key.subject)
+    if objective is None:
+        return _DefinedSubject()
+    return _DefinedSubject(None, _find_rule(list_burn_rules(objective), key.rule), objective.tags)
 
 
 def _find_rule(rules: tuple[AlertRule, ...], name: str) -> AlertRule | None:

@@ -1,4 +1,4 @@
-"""The alert rules of a set of jobs, by subject: jobs, groups, and the scheduler itself.
+"""The alert rules of a set of jobs, by subject: jobs, groups, objectives over several jobs, and the scheduler itself.
 
 Read by evaluations, by passes of the engine and by replays. A set of jobs has one book.
 
@@ -21,6 +21,7 @@ from jobs.alerting.evaluation import CompiledRules
 from jobs.alerting.rule import AlertRule
 from jobs.definition import JobDefinition
 from jobs.definition.alerting.job_alerts import rules_of
+from jobs.definition.objectives.burn_rules import list_burn_rules
 from jobs.incidents.engine.facts import BLIND, IDENTITY, SCHEDULER, AlertPolicy, EscalationStep, FlappingLimit
 from jobs.incidents.suppression.subjects import AlertSubject
 from jobs.incidents.values import AlertKey
@@ -28,12 +29,15 @@ from scheduler.catalog.catalog import JobSnapshot
 
 if TYPE_CHECKING:  # loads pydantic models
     from jobs.alerting.groups import AlertGroup
+    from jobs.alerting.selectors import AlertSelector
+    from jobs.definition.objectives.objective import SelectedObjective
 
 BLIND_KEY = AlertKey(SCHEDULER, BLIND)
 """The alert that fires while the scheduler itself cannot reach anything, or its clock is wrong."""
 IDENTITY_KEY = AlertKey(SCHEDULER, IDENTITY)
 """The alert that fires while the scheduler obtains no tokens or no secrets. Only jobs that use them are affected."""
 GROUP_KIND = "group"
+OBJECTIVE_KIND = "objective"
 NO_RULES = CompiledRules(())
 _UNKNOWN_SEVERITY = "down"
 """Whose rank a severity has that no file defines any more, so that its alerts are not overlooked."""
@@ -47,6 +51,14 @@ class GroupRules:
     members: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ObjectiveRules:
+    """An objective over several jobs, with burn alerts. `members`: also disabled jobs, whose runs of before count."""
+
+    objective: SelectedObjective
+    members: tuple[str, ...]
+
+
 class RuleBook:
     def __init__(self, snapshot: JobSnapshot) -> None:
         self.snapshot = snapshot
@@ -57,7 +69,7 @@ class RuleBook:
         self._policies: dict[AlertKey, AlertPolicy | None] = {}
 
     def rules_of(self, subject: str) -> CompiledRules:
-        """Return the rules of a job or a group; NO_RULES without any."""
+        """Return the rules of a job, a group or an objective; NO_RULES without any."""
         found = self._compiled.get(subject)
         if found is None:
             found = self._compiled[subject] = self._compile(self._find_rules(subject))
@@ -81,10 +93,13 @@ class RuleBook:
         rules = self.groups.get(name)
         if rules is not None:
             return AlertSubject(name, GROUP_KIND, severity, rules.group.tags)
+        objective = self.objectives.get(name)
+        if objective is not None:
+            return AlertSubject(name, OBJECTIVE_KIND, severity, objective.objective.tags)
         return AlertSubject(name, SCHEDULER if name == SCHEDULER else "", severity)
 
     def parents_of(self, subject: str) -> Sequence[str]:
-        """Return the jobs and groups whose failure explains that of a job. A group has none."""
+        """Return the jobs and groups whose failure explains that of a job. Other subjects have none."""
         entry = self.snapshot.find_job(subject)
         return () if entry is None else entry.job.parents
 
@@ -94,16 +109,24 @@ class RuleBook:
         if not self._alerting.groups:
             return {}
         jobs = [entry.job for entry in self.snapshot if entry.job.enabled]
-        return {name: GroupRules(group, _members(group, jobs)) for name, group in self._alerting.groups.items()}
+        return {name: GroupRules(group, _members(group.jobs, jobs)) for name, group in self._alerting.groups.items()}
 
     @cached_property
     def groups_by_job(self) -> Mapping[str, tuple[str, ...]]:
         """The names of the groups of each job that has one."""
-        found: dict[str, list[str]] = {}
-        for name, rules in self.groups.items():
-            for job in rules.members:
-                found.setdefault(job, []).append(name)
-        return {job: tuple(names) for job, names in found.items()}
+        return _names_by_job(self.groups)
+
+    @cached_property
+    def objectives(self) -> Mapping[str, ObjectiveRules]:
+        """The objectives over several jobs that have burn alerts, by name."""
+        found = self._alerting.alerted_objectives
+        jobs = [entry.job for entry in self.snapshot] if found else []
+        return {name: ObjectiveRules(each, _members(each.select, jobs)) for name, each in found.items()}
+
+    @cached_property
+    def objectives_by_job(self) -> Mapping[str, tuple[str, ...]]:
+        """The names of these objectives of each job that has one."""
+        return _names_by_job(self.objectives)
 
     def groups_of(self, jobs: Iterable[str]) -> set[str]:
         """Return the names of the groups to which these jobs belong."""
@@ -118,9 +141,10 @@ class RuleBook:
 
     @cached_property
     def all_channels(self) -> tuple[str, ...]:
-        """The channels that rules of jobs and groups notify directly, in the order of their definition."""
+        """The channels that rules of jobs, groups and objectives notify directly, in the order of their definition."""
         rules = [rule for selected in self._alerting.rules for rule in selected.alerts]
         rules += [rule for group in self._alerting.groups.values() for rule in group.alerts]
+        rules += [rule for name in self.objectives for rule in self.rules_of(name).rules]
         rules += [rule for entry in self.snapshot for rule in entry.job.alerts or ()]
         named = {channel for rule in rules for channel in rule.notify}
         return tuple(channel for channel in self._alerting.channels if channel in named)
@@ -130,7 +154,10 @@ class RuleBook:
         if entry is not None:
             return rules_of(entry.job, self._alerting) if entry.job.enabled else ()
         group = self._alerting.groups.get(subject) if self._alerting.parts else None
-        return () if group is None else group.alerts
+        if group is not None:
+            return group.alerts
+        objective = self.objectives.get(subject)
+        return () if objective is None else list_burn_rules(objective.objective)
 
     def _compile(self, rules: tuple[AlertRule, ...]) -> CompiledRules:
         if not rules:
@@ -160,5 +187,13 @@ class RuleBook:
         )
 
 
-def _members(group: AlertGroup, jobs: Sequence[JobDefinition]) -> tuple[str, ...]:
-    return tuple(job.name for job in jobs if group.jobs.selects(job.name, job.tags, str(job.check.kind)))
+def _members(select: AlertSelector, jobs: Sequence[JobDefinition]) -> tuple[str, ...]:
+    return tuple(job.name for job in jobs if select.selects(job.name, job.tags, str(job.check.kind)))
+
+
+def _names_by_job(sets: Mapping[str, GroupRules | ObjectiveRules]) -> Mapping[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = {}
+    for name, rules in sets.items():
+        for job in rules.members:
+            found.setdefault(job, []).append(name)
+    return {job: tuple(names) for job, names in found.items()}

@@ -25,6 +25,8 @@ from scheduler.alerting.delivery.rendering import StoredIncidentRenderer
 from scheduler.alerting.delivery.sender_directory import SenderDirectory
 from scheduler.alerting.engine_runner import EngineRunner
 from scheduler.alerting.evaluation.blindness import BlindnessWatch
+from scheduler.alerting.evaluation.burn_rates.objectives import ObjectiveEvaluator
+from scheduler.alerting.evaluation.burn_rates.run_counts import RunCountReader
 from scheduler.alerting.evaluation.counted_runs import CountedRuns
 from scheduler.alerting.evaluation.due_times import DueTimes
 from scheduler.alerting.evaluation.evaluator import AlertEvaluator
@@ -32,7 +34,6 @@ from scheduler.alerting.evaluation.fact_reader import FactReader, SecretExpiries
 from scheduler.alerting.evaluation.groups import GroupEvaluator
 from scheduler.alerting.evaluation.history import SampleReader
 from scheduler.alerting.evaluation.known_alerts import SHARED_ALERTS_MAX_AGE, KnownAlerts
-from scheduler.alerting.evaluation.run_counts import RunCountReader
 from scheduler.alerting.facts_source import DefinedFactsSource
 from scheduler.alerting.health import ALERTING_PART, NOTIFICATIONS_PART, AlertingHealth, HasError
 from scheduler.alerting.incident_changes import IncidentChanges
@@ -134,6 +135,7 @@ def _build_evaluation(
         FactReader(stored.circuits, stored.dead_letters, _find_expiries(secrets), run_counts),
         due_times,
         GroupEvaluator(alerts, foundation.runs, samples, foundation.pauses, shares_runs=shares_runs),
+        ObjectiveEvaluator(alerts, run_counts, clock, shares_runs=shares_runs),
         BlindnessWatch(alerts, self_checks, clock),
         foundation.pauses,
         clock,

@@ -13,6 +13,7 @@ from jobs.alerting.severities import BUILT_IN_SEVERITIES, AlertSeverity, merge_s
 
 if TYPE_CHECKING:  # most programs have no section alerting: none of its models is loaded then
     from jobs.alerting.groups import AlertGroup
+    from jobs.definition.objectives.objective import SelectedObjective
     from jobs.incidents.routing.rota_definition import RotaDefinition
     from jobs.incidents.routing.routes import Route
     from jobs.incidents.suppression.windows import MaintenanceWindow
@@ -54,6 +55,12 @@ class AlertingDefinitions:
     @property
     def groups(self) -> Mapping[str, AlertGroup]:
         return {entry.name: entry.value for entry in self.entries_of("groups")}
+
+    @property
+    def alerted_objectives(self) -> Mapping[str, SelectedObjective]:
+        """The objectives of the section `objectives` that have burn alerts, by name: subjects of alerts."""
+        entries = self.entries_of("objectives")
+        return {entry.name: entry.value for entry in entries if entry.value.alerts is not None}
 
     @property
     def channels(self) -> Mapping[str, Channel]:

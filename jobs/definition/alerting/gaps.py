@@ -50,7 +50,8 @@ class UnroutedRule:
 
 @dataclass(frozen=True, slots=True)
 class AlertingGaps:
-    """`jobs_without_rules`: enabled, without `alerts`, selected by no entry of `rules` and a member of no group.
+    """`jobs_without_rules`: enabled, without `alerts`, selected by no entry of `rules` and a member of no group and of
+    no objective with burn alerts.
 
     It is empty while no channel is defined. `unmatched_windows`: names. `unknown_names`: of rules and parents, in
     sentences; only stored jobs can have them, once a file does not define the name any more.
@@ -114,8 +115,10 @@ class _GapFinder:
     _without_rules: list[str] = field(default_factory=list)
 
     def find(self) -> AlertingGaps:
-        if not self.alerting.parts.keys() - {OBJECTIVES_PART} and not any(
-            job.alerts or list_burn_rules(job.slo) for job in self.jobs
+        if (
+            not self.alerting.parts.keys() - {OBJECTIVES_PART}
+            and not any(job.alerts or list_burn_rules(job.slo) for job in self.jobs)
+            and not self.alerting.alerted_objectives
         ):
             return AlertingGaps()
         self._collect_rules()
@@ -146,6 +149,8 @@ class _GapFinder:
             self._add(subject, add_burn_rules(rules or (), job))
         for name, group in self.alerting.groups.items():
             self._add(AlertSubject(name, "group", "", group.tags), group.alerts)
+        for name, objective in self.alerting.alerted_objectives.items():
+            self._add(AlertSubject(name, "objective", "", objective.tags), list_burn_rules(objective))
 
     def _add(self, subject: AlertSubject, rules: Iterable[AlertRule]) -> None:
         for rule in rules:
@@ -169,6 +174,7 @@ class _GapFinder:
 
     def _make_member_test(self) -> Callable[[AlertSubject], bool]:
         groups = [group.jobs for group in self.alerting.groups.values() if group.alerts]
+        groups += [objective.select for objective in self.alerting.alerted_objectives.values()]
         classes = SubjectClasses(groups)
         known: dict[object, bool] = {}
 
@@ -199,7 +205,9 @@ class _GapFinder:
         classes = SubjectClasses(window.select for window in windows)
         jobs = (subject_of_job(job) for job in self.jobs)
         groups = (AlertSubject(name, "group", "", group.tags) for name, group in self.alerting.groups.items())
-        subjects = classes.one_of_each((*jobs, *groups, AlertSubject(SCHEDULER, SCHEDULER)))
+        alerted = self.alerting.alerted_objectives.items()
+        objectives = (AlertSubject(name, "objective", "", each.tags) for name, each in alerted)
+        subjects = classes.one_of_each((*jobs, *groups, *objectives, AlertSubject(SCHEDULER, SCHEDULER)))
         yield from (
             each.removeprefix("window ") for each in find_unmatched(SuppressionSet(windows), subjects, self.now)
         )
@@ -209,6 +217,8 @@ class _GapFinder:
         used = {channel for job in self.jobs for rule in job.alerts or () for channel in rule.channels}
         used.update(*(rule.channels for entry in alerting.rules for rule in entry.alerts))
         used.update(*(rule.channels for group in alerting.groups.values() for rule in group.alerts))
+        burning = (*(job.slo for job in self.jobs), *alerting.alerted_objectives.values())
+        used.update(*(rule.channels for objective in burning for rule in list_burn_rules(objective)))
         used.update(*(route.notify for route in alerting.routes))
         for rota in alerting.rotas.values():
             used.update(rota.otherwise, *rota.people.values())

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from jobs.alerting.selectors import AlertSelector
 from jobs.definition.objectives.burn_alerts import BurnAlertsField
-from jobs.formats.display_text import DisplayText
+from jobs.formats.display_text import DisplayText, DisplayTexts
 from jobs.model_base import FrozenModel
 from jobs.objectives.target import TargetField
 from jobs.objectives.windows import ObjectiveWindow
@@ -62,11 +62,4 @@ class SelectedObjective(JobObjective):
     """An entry of `objectives`: one objective over all selected jobs together."""
 
     select: AlertSelector
-
-    @model_validator(mode="after")
-    def _has_no_alerts(self) -> Self:
-        if self.alerts is not None:
-            raise ValueError(
-                "alerts: an alert is about one job or group: write slo with alerts in the jobs, or in defaults"
-            )
-        return self
+    tags: DisplayTexts = Field(default_factory=dict, description="for the routes of its burn alerts, as tags of a job")

@@ -17,7 +17,7 @@ from jobs.fast_frozen import fast_frozen
 
 @fast_frozen(frozen=True, slots=True)
 class AlertSubject:
-    """`name`: of the job or group. `kind`: of its check, or `group` or `scheduler`.
+    """`name`: of the job, group or objective. `kind`: of its check, or `group`, `objective` or `scheduler`.
 
     `severity`: of the alert, or the highest of an incident; empty where none is known, such as for a job itself.
     """
@@ -29,9 +29,9 @@ class AlertSubject:
 
 
 class SubjectSelector(SelectorBase):
-    """Selects subjects of alerts: by severity, too. `jobs`: names of jobs and groups. Empty: everything."""
+    """Selects subjects of alerts: by severity, too. `jobs`: names of jobs, groups and objectives. Empty: everything."""
 
-    OTHER_KINDS = ("group", "scheduler")
+    OTHER_KINDS = ("group", "objective", "scheduler")
 
     severities: SelectedTexts = Field(
         default=(), description="the severity of the alert, or the highest of an incident"

@@ -211,12 +211,13 @@ class PreparedBacktest:
                 f"{self.history.estimated:,} runs are not stored any more: they were estimated from the changes of the "
                 "states of jobs and from schedules, so texts and seconds can differ"
             )
+        book = self.definitions.book
         unknown = Counter(
             rule.when.condition_key()
-            for job, rules in self.definitions.book.jobs_with_rules()
-            for rule in rules.rules
+            for subject in (*(job.name for job, _ in book.jobs_with_rules()), *book.objectives)
+            for rule in book.rules_of(subject).rules
             if rule.when.condition_key() in RECORDED_CONDITIONS
-            and not self._is_recorded(AlertKey(job.name, rule.name), self.definitions.book)
+            and not self._is_recorded(AlertKey(subject, rule.name), book)
         )
         found += [
             f"{count} changed rules about {condition} are not replayed: runs do not show when it is met"

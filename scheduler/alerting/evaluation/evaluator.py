@@ -4,8 +4,7 @@
     await evaluator.judge(run)       # if it is: called by scheduler.worker.publishing
     await evaluator.tick()           # by the host, each second (embedded) or minute (Functions)
 
-Any process evaluates at any time: the result depends on what is stored, and a repetition changes nothing. The next tick
-judges again what could not be judged because the store was unavailable.
+Any process evaluates at any time: a repetition changes nothing. The next tick judges what the store has prevented.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from jobs.ports import Clock
 from jobs.runs import Run
 from jobs.runs.reasons import ReasonCode
 from scheduler.alerting.evaluation.blindness import BlindnessWatch
+from scheduler.alerting.evaluation.burn_rates.objectives import ObjectiveEvaluator
 from scheduler.alerting.evaluation.due_times import DueTimes
 from scheduler.alerting.evaluation.fact_reader import FactReader
 from scheduler.alerting.evaluation.groups import GroupEvaluator
@@ -57,6 +57,7 @@ class AlertEvaluator:
         facts: FactReader,
         due_times: DueTimes,
         groups: GroupEvaluator,
+        objectives: ObjectiveEvaluator,
         blindness: BlindnessWatch,
         pauses: Pauses,
         clock: Clock,
@@ -68,6 +69,7 @@ class AlertEvaluator:
         self._samples = samples
         self._due_times = due_times
         self._groups = groups
+        self._objectives = objectives
         self._blindness = blindness
         self._pauses = pauses
         self._clock = clock
@@ -77,7 +79,7 @@ class AlertEvaluator:
         self._unjudged: set[str] = set()
         """Jobs whose judgement failed."""
         self._unjudged_groups: set[str] = set()
-        """Groups that the next tick judges."""
+        """Groups and objectives that the next tick judges."""
         self._silent = SilentJobs(due_times.find, clock.now())
         self._jobs = JobJudge(alerts, samples, facts, self._silent, due_times, pauses, clock, shares_runs=shares_runs)
         self._observer = RunObserver(alerts, samples, self._jobs.window_ends, shares_runs=shares_runs)
@@ -88,7 +90,7 @@ class AlertEvaluator:
         self.on_change: Callable[[], None] = lambda: None
         """Called when an alert has changed."""
         self.on_evaluated: Callable[[int], None] = lambda subjects: None
-        """Called with the number of jobs and groups whose rules were judged."""
+        """Called with the number of jobs, groups and objectives whose rules were judged."""
         self.error = ""
         """Why the latest tick failed, for health; empty if it did not."""
 
@@ -104,8 +106,8 @@ class AlertEvaluator:
         self._due_times.add(run)
         book = self.book
         rules = book.rules_of(run.job)
-        in_group = run.job in book.groups_by_job
-        if not rules.rules and not in_group and run.reason is not ReasonCode.BLIND:
+        in_group, in_objective = run.job in book.groups_by_job, run.job in book.objectives_by_job
+        if not rules.rules and not in_group and not in_objective and run.reason is not ReasonCode.BLIND:
             return False
         sample = self._samples.sample_of(run)
         if sample is None:
@@ -114,7 +116,8 @@ class AlertEvaluator:
             # A run that takes no place ends silence nevertheless.
             return run.reason is ReasonCode.BLIND or (rules.needs.has_schedule and self._alerts.has_any(run.job))
         is_group_affected = in_group and self._groups.add(run.job, sample)
-        return self._observer.observe(run.job, rules, sample) or is_group_affected
+        is_objective_affected = in_objective and self._objectives.add(book, run.job, sample)
+        return self._observer.observe(run.job, rules, sample) or is_group_affected or is_objective_affected
 
     async def judge(self, run: Run) -> None:
         """Judge what a run affects. Raises StoreError: the next tick judges the job again."""
@@ -124,7 +127,7 @@ class AlertEvaluator:
                 self._note(await self._blindness.record_blind_run(run))
             self._note(await self._jobs.judge(self.book, run.job, self._suspended))
             self.on_evaluated(1)
-            await self._judge_groups(self.book.groups_of([run.job]))
+            await self._judge_groups(self._list_affected_groups([run.job]))
             self._unjudged.discard(run.job)
         except BaseException:
             self._unjudged.add(run.job)
@@ -147,14 +150,14 @@ class AlertEvaluator:
 
     async def _tick(self) -> None:
         index = await self._prepare()
-        monotonic, now, groups = self._clock.monotonic(), self._clock.now(), index.book.groups
+        monotonic, now, book = self._clock.monotonic(), self._clock.now(), index.book
         self._note(await self._blindness.tick())
         subjects = self._unjudged | await self._timed.list_subjects(index, self._jobs.window_ends, now)
         is_reviewed = monotonic >= self._review_at
         if is_reviewed or self._timed.is_review_incomplete:
             subjects |= self._timed.list_reviewed()
-        self._unjudged_groups |= groups.keys() if is_reviewed else subjects & groups.keys()
-        self._unjudged_groups |= index.book.groups_of(self._unjudged)
+        self._unjudged_groups |= book.groups.keys() if is_reviewed else subjects & book.groups.keys()
+        self._unjudged_groups |= subjects & book.objectives.keys() | self._list_affected_groups(self._unjudged)
         errors = [await self._judge_jobs(subjects), await self._judge_silent(now)]
         judged = frozenset(self._unjudged_groups)
         await self._judge_groups(judged)
@@ -173,10 +176,10 @@ class AlertEvaluator:
         if index is None or index.book is not book:
             index = await asyncio.to_thread(index_rules, book)
             await self._groups.read_members(book)
+            self._objectives.retain_only(book)
             self._silent.replace_jobs(index.silent, now)
             for job, _ in index.silent:
-                ended = self._pauses.find_ended(job.name, now)
-                if ended is not None and ended.until is not None:
+                if (ended := self._pauses.find_ended(job.name, now)) is not None and ended.until is not None:
                     self._silent.restart(job.name, ended.until)
             self._observer.retain_only(index.jobs)
             self._index, self._review_at = index, 0.0
@@ -227,10 +230,14 @@ class AlertEvaluator:
         await asyncio.gather(*(judge_some() for _ in range(min(MAX_CONCURRENT_JUDGEMENTS, len(jobs)))))
         return errors[0] if errors else None
 
+    def _list_affected_groups(self, jobs: Collection[str]) -> set[str]:
+        """Return the groups of jobs, and the objectives that are not healthy."""
+        return self.book.groups_of(jobs) | self._objectives.list_affected(self.book, jobs)
+
     async def _judge_groups(self, names: Collection[str]) -> None:
         if names:
-            now = self._clock.now()
-            self._note(await self._groups.judge(self.book, sorted(names), self._suspended, now))
+            self._note(await self._groups.judge(self.book, sorted(names), self._suspended, self._clock.now()))
+            self._note(await self._objectives.judge(self.book, sorted(names)))
             self.on_evaluated(len(names))
 
     def _note(self, has_changed: bool) -> None:

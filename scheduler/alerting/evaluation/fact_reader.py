@@ -16,7 +16,7 @@ from jobs.definition import JobDefinition
 from jobs.ports import CircuitStateStore
 from jobs.running.circuit_breaker.state import CircuitCondition
 from jobs.running.circuit_breaker.stored_state import load_state
-from scheduler.alerting.evaluation.run_counts import RunCountReader
+from scheduler.alerting.evaluation.burn_rates.run_counts import RunCountReader
 from scheduler.stores.dead_letters.repository import DeadLetters
 
 MAX_LETTERS = 1000

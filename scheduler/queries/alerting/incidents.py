@@ -153,7 +153,8 @@ class IncidentQueries:
         entry = self._catalog.find_job(key.subject)
         if entry is not None:
             return selection.matches_definition(entry.job)
-        group = self._catalog.snapshot.alerting.groups.get(key.subject)
+        alerting = self._catalog.snapshot.alerting
+        group = alerting.groups.get(key.subject) or alerting.alerted_objectives.get(key.subject)
         if group is None or selection.kinds:
             return False
         return all(tag.key in group.tags and tag.value in (None, group.tags[tag.key]) for tag in selection.tags)

@@ -1,7 +1,8 @@
 """Decides what a caller sees of incidents, and removes names of jobs that do not exist for it from their texts. Pure.
 
 Called by the modules of scheduler.queries.alerting and by scheduler.operations.alerting.incidents. For a caller that is
-limited to tags, an incident exists if its lead does. A group exists if one of its jobs does; the scheduler does not.
+limited to tags, an incident exists if its lead does. A group, or an objective over
+several jobs, exists if one of its jobs does; the scheduler does not.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class SubjectVisibility:
         self._visible_groups: dict[str, bool] = {}
 
     def is_visible(self, subject: str) -> bool:
-        """Return whether a job, a group or the scheduler exists for the caller as a subject of alerts."""
+        """Return whether a job, a group, an objective or the scheduler exists for the caller as a subject of alerts."""
         if not self.is_limited or subject in self._catalog:
             return True
         if subject not in self._visible_groups:
@@ -37,9 +38,11 @@ class SubjectVisibility:
         return self._visible_groups[subject]
 
     def _is_visible_group(self, name: str) -> bool:
-        group = self._catalog.snapshot.alerting.groups.get(name)
-        return group is not None and any(
-            group.jobs.selects(each.job.name, each.job.tags, each.job.check.kind) for each in self._catalog
+        alerting = self._catalog.snapshot.alerting
+        group, objective = alerting.groups.get(name), alerting.alerted_objectives.get(name)
+        select = group.jobs if group is not None else objective.select if objective is not None else None
+        return select is not None and any(
+            select.selects(each.job.name, each.job.tags, each.job.check.kind) for each in self._catalog
         )
 
     def require_visible(self, subject: str | None) -> None:
@@ -49,7 +52,9 @@ class SubjectVisibility:
 
     def require_known(self, subject: str | None) -> None:
         """Raise UnknownJob unless the subject exists now: a name that never did is a typing error."""
-        if subject is not None and subject != SCHEDULER and subject not in self._catalog.snapshot.alerting.groups:
+        alerting = self._catalog.snapshot.alerting
+        known = (SCHEDULER, *alerting.groups, *alerting.alerted_objectives)
+        if subject is not None and subject not in known:
             self._catalog.get_job(subject)
 
     def show_incident(self, incident: Incident) -> Incident | None:

@@ -139,6 +139,26 @@ def test_burn_alerts_name_channels_and_severities_that_exist(folder: Path) -> No
     ]
 
 
-def test_an_objective_of_several_jobs_has_no_alerts(folder: Path) -> None:
-    (found,) = problems(folder, JOBS, "objectives:\n  shop: {target: 99, select: {all: true}, alerts: true}\n")
-    assert "an alert is about one job or group: write slo with alerts in the jobs, or in defaults" in found
+def test_burn_alerts_of_several_jobs_name_channels_that_exist(folder: Path) -> None:
+    alerts = "{page: {notify: nobody}}"
+    (found,) = problems(folder, JOBS, f"objectives:\n  shop: {{target: 99, select: {{all: true}}, alerts: {alerts}}}\n")
+    assert "objectives.shop.alerts.page.notify[0]: there is no channel nobody" in found
+
+
+def test_an_objective_with_alerts_cannot_have_the_name_of_a_job(folder: Path) -> None:
+    jobs = f"jobs:\n  shop:\n    check: {CHECK}\n"
+    section = "objectives:\n  shop: {target: 99, select: {all: true}, alerts: true}\n"
+    (found,) = problems(folder, jobs, section)
+    assert "an objective with alerts cannot have the name of a job: shop is defined in" in found
+
+
+def test_an_objective_with_alerts_cannot_have_the_name_of_a_group(folder: Path) -> None:
+    section = "objectives:\n  shop: {target: 99, select: {all: true}, alerts: true}\n"
+    found = problems(folder, JOBS, f"{section}alerting: {{groups: {{shop: {{jobs: {{all: true}}}}}}}}\n")
+    assert any("an objective with alerts cannot have the name of a group: shop" in each for each in found)
+
+
+def test_burn_alerts_of_several_jobs_without_a_route_are_warned_of(folder: Path) -> None:
+    section = "objectives:\n  shop: {target: 99, select: {all: true}, alerts: true}\n"
+    warnings = [str(each) for each in read(folder, JOBS, section).warnings]
+    assert any("objectives.shop" in each and "shop/slo-burn-1h" in each for each in warnings), warnings

@@ -12,6 +12,8 @@ from jobs.definition.alerting.definitions import NO_ALERTING, AlertingDefinition
 from jobs.definition.alerting.gaps import AlertingGaps, find_alerting_gaps
 from jobs.definition.alerting.registry import PARTS_BY_KEY
 from jobs.definition.alerting.subject_classes import SubjectClasses
+from jobs.definition.objectives.objective import SelectedObjective
+from jobs.definition.objectives.section import OBJECTIVES_PART
 from jobs.incidents.suppression.subjects import AlertSubject, SubjectSelector
 from jobs.model_base import FILE_CONTEXT
 
@@ -37,6 +39,13 @@ def define(**parts: Any) -> AlertingDefinitions:
 
 def gaps(alerting: AlertingDefinitions, *jobs: JobDefinition) -> AlertingGaps:
     return find_alerting_gaps(jobs, alerting, NOON)
+
+
+def burn(**keys: Any) -> AlertingDefinitions:
+    """Return a channel, and an objective with burn alerts over all jobs."""
+    value = {"target": 99, "select": {"all": True}, "alerts": True, **keys}
+    objective = DefinedEntry("shop", SelectedObjective.model_validate(value, context=FILE_CONTEXT))
+    return define_alerting({**define(channels={"team": TEAM}).parts, OBJECTIVES_PART: (objective,)})
 
 
 EVERYTHING = [{"notify": "team"}]
@@ -153,3 +162,16 @@ def test_many_jobs_are_compared_as_few() -> None:
     ]
     found = classes.one_of_each(subjects)
     assert len([one for one in found if not one.name.startswith("job-1")]) == 5
+
+
+def test_burn_alerts_of_several_jobs_are_rules_of_their_objective() -> None:
+    found = gaps(burn(), job("a"))
+    assert [str(each.name) for each in found.unrouted_rules][:1] == ["shop/slo-burn-1h"]
+    assert found.jobs_without_rules == (), "the objective reports the failures of its jobs"
+
+
+def test_a_channel_of_burn_alerts_is_used() -> None:
+    page = {"page": {"notify": "team"}}
+    assert gaps(burn(alerts=page), job("a")).unused_channels == ()
+    slo = {"target": 99, "alerts": page}
+    assert gaps(define(channels={"team": TEAM}), job("a", slo=slo)).unused_channels == ()

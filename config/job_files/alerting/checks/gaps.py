@@ -42,7 +42,7 @@ def _unrouted(rules: Sequence[UnroutedRule], context: AlertingContext) -> Iterat
     """Yield one warning for the rules that are never routed, and one for those that are at some times."""
     from jobs.definition.alerting.gaps import describe_unrouted_rules
 
-    groups = {one.entry.name: one for one in context.entries_of("groups")}
+    groups = {one.entry.name: one for part in ("groups", "objectives") for one in context.entries_of(part)}
     for found in ([one for one in rules if one.since is None], [one for one in rules if one.since is not None]):
         if not found:
             continue

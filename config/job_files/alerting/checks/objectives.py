@@ -5,45 +5,65 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from config.job_files.alerting.context import AlertingContext
-from jobs.problems import Problem, dotted_path
+from config.job_files.alerting.context import AlertingContext, LocatedEntry
+from jobs.problems import KeyPath, Problem, dotted_path
 
 if TYPE_CHECKING:
     from config.job_files.joining import LocatedJob
     from jobs.definition.job import JobDefinition
+    from jobs.definition.objectives.objective import JobObjective
 
 _PART = "objectives"
 
 
 def find_objective_problems(context: AlertingContext) -> Iterator[Problem]:
     for one in context.entries_of(_PART):
-        job = context.jobs.get(one.entry.name)
+        name, has_alerts = one.entry.name, one.entry.value.alerts is not None
+        job = context.jobs.get(name)
         if job is not None and job.job.slo is not None:
-            message = f"the job {one.entry.name} ({job.origin}) has slo, which is an objective of the same name"
+            message = f"the job {name} ({job.origin}) has slo, which is an objective of the same name"
             yield one.problem(message, "rename the objective")
+        elif job is not None and has_alerts:
+            message = f"an objective with alerts cannot have the name of a job: {name} is defined in {job.origin}"
+            yield one.problem(message, "rename the objective")
+        if has_alerts and name in context.group_names:
+            yield one.problem(f"an objective with alerts cannot have the name of a group: {name}", "rename one of them")
+        if has_alerts:
+            yield from _find_unknown_names(one, (), one.entry.value, context)
 
 
 def find_job_with_name_of_objective(one: LocatedJob, context: AlertingContext) -> Iterator[Problem]:
-    """Yield a problem if an objective of files that are not checked now has the name of a job with `slo`."""
-    name = one.job.name
-    if one.job.slo is None or any(each.entry.name == name for each in context.entries_of(_PART)):
+    """Yield a problem if an objective of files that are not checked now has the name of the job.
+
+    Only if both are objectives, or both are subjects of alerts.
+    """
+    name, has_slo = one.job.name, one.job.slo is not None
+    if any(each.entry.name == name for each in context.entries_of(_PART)):
         return
     for other in context.definitions.entries_of(_PART):
-        if other.name == name:
+        if other.name == name and (has_slo or other.value.alerts is not None):
             message = f"an objective of the section objectives has this name: {other.origin or 'in a job file'}"
-            path = dotted_path(*one.path, "slo")
-            yield Problem(path, message, "rename the job, or remove slo", one.file or None, one.line or None)
+            path = dotted_path(*one.path, "slo" if has_slo else "name")
+            hint = "rename the job, or remove slo" if other.value.alerts is None else "rename the job"
+            yield Problem(path, message, hint, one.file or None, one.line or None)
 
 
 def find_unknown_names_of_objective(one: LocatedJob, context: AlertingContext) -> Iterator[Problem]:
     """Yield the channels and severities that burn alerts of a job name and that do not exist."""
-    alerts = None if one.job.slo is None else one.job.slo.alerts
+    if one.job.slo is not None:
+        yield from _find_unknown_names(one, ("slo",), one.job.slo, context)
+
+
+def _find_unknown_names(
+    one: LocatedJob | LocatedEntry, keys: KeyPath, objective: JobObjective, context: AlertingContext
+) -> Iterator[Problem]:
+    alerts = objective.alerts
     if alerts is None:
         return
     for key, options in (("page", alerts.page), ("ticket", alerts.ticket)):
         if options is None:
             continue
-        path = ("slo", "alerts", key)
+        path = (*keys, "alerts", key)
         severities = (options.severity,) if options.severity else ()
         for _, name in context.find_missing("severities", severities):
             yield one.problem_at((*path, "severity"), *context.describe_missing("severity", "severities", name))

@@ -1,4 +1,4 @@
-"""Random histories of a job with an objective, what our evaluator makes of them, and their test for promtool.
+"""Random histories of an objective of one or more jobs, what our evaluator makes of them, and their test for promtool.
 
 Used by test_burn_rules. Time is a grid: at each step a run is due and ends, then the tick judges, and Prometheus
 scrapes and evaluates.
@@ -15,6 +15,8 @@ from random import Random
 
 from jobs.definition.alerting.definitions import DefinedEntry, define_alerting
 from jobs.definition.objectives.burn_rules import name_burn_rule
+from jobs.definition.objectives.objective import SelectedObjective
+from jobs.definition.objectives.section import OBJECTIVES_PART
 from jobs.formats.durations import format_duration
 from jobs.incidents.suppression.windows import MaintenanceWindow
 from jobs.objectives.burn import BurnPair, list_possible_pairs
@@ -31,12 +33,16 @@ STEPS = ((1, 30), (2, 30), (5, 30))
 
 @dataclass(frozen=True, slots=True)
 class BurnHistory:
-    """`letters`: one a step, see evaluator_world; a blank is no run. `excluded`: steps whose runs do not count."""
+    """`letters`: one a step, see evaluator_world; a blank is no run. `excluded`: steps whose runs do not count.
+
+    `others`: of the further jobs, if the objective is one over a selector.
+    """
 
     step: int
     letters: str
     objective: BurnObjective
     excluded: range
+    others: tuple[str, ...] = ()
 
     @property
     def pairs(self) -> Sequence[BurnPair]:
@@ -46,26 +52,32 @@ class BurnHistory:
     def counters(self) -> tuple[list[int], list[int]]:
         """The valid and the bad runs at each step."""
         valid, bad = [0], [0]
-        for number, letter in enumerate(self.letters[1:], 1):
-            counts = letter in "SDFR" and number not in self.excluded
-            valid.append(valid[-1] + counts)
-            bad.append(bad[-1] + (counts and letter in "FR"))
+        for number, letters in enumerate(zip(self.letters[1:], *(each[1:] for each in self.others), strict=True), 1):
+            counted = [letter for letter in letters if letter in "SDFR" and number not in self.excluded]
+            valid.append(valid[-1] + len(counted))
+            bad.append(bad[-1] + sum(letter in "FR" for letter in counted))
         return valid, bad
 
 
-def make_history(seed: int, length: float = 1.0) -> BurnHistory:
+def make_history(seed: int, length: float = 1.0, jobs: int = 1) -> BurnHistory:
     """`length`: times the number of steps of STEPS."""
     random = Random(seed)
     step, steps = STEPS[seed % len(STEPS)]
-    letters, weights = [" "], _GOOD
-    while len(letters) < steps * length:
-        weights = random.choice([_GOOD, _GOOD, _FLAKY, _DOWN, _SKIPPED])
-        duration = random.choice([3, 10, 40, 200]) if weights is _GOOD else random.choice([1, 2, 5, 20, 60])
-        letters += random.choices("SDFR- ", weights, k=duration)
+    letters = _make_letters(random, steps * length)
     begin = random.randrange(len(letters))
     excluded = range(begin, begin + random.choice([0, 0, 20]))
     objective = BurnObjective(JOB, random.choice([95.0, 99.0, 99.5, 99.9]), random.choice([1, 2, 2, 4]))
-    return BurnHistory(step, "".join(letters), objective, excluded)
+    others = tuple(_make_letters(random, len(letters))[: len(letters)] for _ in range(jobs - 1))
+    return BurnHistory(step, letters, objective, excluded, others)
+
+
+def _make_letters(random: Random, steps: float) -> str:
+    letters = [" "]
+    while len(letters) < steps:
+        weights = random.choice([_GOOD, _GOOD, _FLAKY, _DOWN, _SKIPPED])
+        duration = random.choice([3, 10, 40, 200]) if weights is _GOOD else random.choice([1, 2, 5, 20, 60])
+        letters += random.choices("SDFR- ", weights, k=duration)
+    return "".join(letters)
 
 
 _GOOD, _FLAKY, _DOWN, _SKIPPED = (96, 2, 0, 0, 1, 1), (80, 0, 15, 1, 2, 2), (5, 0, 80, 10, 3, 2), (10, 0, 1, 0, 20, 20)
@@ -73,24 +85,37 @@ _GOOD, _FLAKY, _DOWN, _SKIPPED = (96, 2, 0, 0, 1, 1), (80, 0, 15, 1, 2, 2), (5, 
 
 async def find_firing(history: BurnHistory) -> Mapping[str, list[bool]]:
     """Return by rule whether its alert fires after each step."""
-    alerts = {"minimum_bad_runs": history.objective.minimum_bad_runs}
-    slo = {"target": history.objective.target, "alerts": alerts}
-    job = entry(JOB, f"every {history.step}m", alerts=[], slo=slo)
-    world = EvaluatorWorld(job, alerting=define_alerting(_define_windows(history)))
+    letters_by_job, world = _create_world(history)
     runs = Runs(world.process.store)
     found: dict[str, list[bool]] = {name_burn_rule(pair): [] for pair in history.pairs}
-    for number, letter in enumerate(history.letters):
+    for number in range(len(history.letters)):
         minute = number * history.step
-        if letter != " ":
-            ticket = Ticket.scheduled(JOB, START + minute * MINUTE, "abcdef123456")
-            run = replace(run_of(JOB, minute, letter, finished_at=ticket.due_at), id=ticket.id)
-            await runs.insert_finished(ticket, run)
-            await world.finish(run)
+        for job, letters in letters_by_job.items():
+            if letters[number] != " ":
+                ticket = Ticket.scheduled(job, START + minute * MINUTE, "abcdef123456")
+                run = replace(run_of(job, minute, letters[number], finished_at=ticket.due_at), id=ticket.id)
+                await runs.insert_finished(ticket, run)
+                await world.finish(run)
         world.clock.move((START + minute * MINUTE - world.clock.now()).total_seconds())
         await world.tick()
         for name, states in found.items():
             states.append(world.alert(JOB, name).is_firing)
     return found
+
+
+def _create_world(history: BurnHistory) -> tuple[Mapping[str, str], EvaluatorWorld]:
+    """Return the letters by job, and the world: of one job with `slo`, or of jobs and an objective over them."""
+    alerts = {"minimum_bad_runs": history.objective.minimum_bad_runs}
+    slo = {"target": history.objective.target, "alerts": alerts}
+    parts, schedule = _define_windows(history), f"every {history.step}m"
+    if not history.others:
+        world = EvaluatorWorld(entry(JOB, schedule, alerts=[], slo=slo), alerting=define_alerting(parts))
+        return {JOB: history.letters}, world
+    objective = SelectedObjective.model_validate({**slo, "select": {"jobs": [f"{JOB}-*"]}})
+    parts[OBJECTIVES_PART] = (DefinedEntry(JOB, objective),)
+    letters = {f"{JOB}-{number}": each for number, each in enumerate((history.letters, *history.others))}
+    jobs = [entry(name, schedule, alerts=[]) for name in letters]
+    return letters, EvaluatorWorld(*jobs, alerting=define_alerting(parts))
 
 
 def _define_windows(history: BurnHistory) -> dict[str, tuple[DefinedEntry, ...]]:
@@ -135,7 +160,7 @@ def write_promtool_test(
 
 
 def _list_counters(history: BurnHistory) -> list[dict[str, str]]:
-    labels = f'{{slo="{JOB}", job_name="{JOB}"}}'
+    labels = f'{{slo="{JOB}", job_name="{"" if history.others else JOB}"}}'
     return [
         {"series": f"scheduler_slo_{name}_runs_total{labels}", "values": " ".join(map(str, values))}
         for name, values in zip(("valid", "bad"), history.counters, strict=True)

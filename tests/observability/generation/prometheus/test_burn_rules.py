@@ -38,6 +38,16 @@ async def test_our_alerts_fire_when_those_of_prometheus_fire(seed: int, tmp_path
     assert tested.returncode == 0, (tested.stdout + tested.stderr)[:3000]
 
 
+@pytest.mark.parametrize("seed", range(max(HISTORIES // 10, 1)))
+async def test_alerts_of_an_objective_over_several_jobs_fire_when_those_of_prometheus_fire(
+    seed: int, tmp_path: Path
+) -> None:
+    history = make_history(seed, LENGTH, jobs=2 + seed % 2)
+    firing = await find_firing(history)
+    tested = promtool("test", "rules", str(write_promtool_test(tmp_path, history, firing)))
+    assert tested.returncode == 0, (tested.stdout + tested.stderr)[:3000]
+
+
 async def test_a_wrong_interval_is_found(tmp_path: Path) -> None:
     history = make_history(0)
     firing = {rule: [*states[5:], *states[:5]] for rule, states in (await find_firing(history)).items()}

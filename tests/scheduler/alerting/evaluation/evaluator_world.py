@@ -23,6 +23,8 @@ from jobs.runs.error_classes import ErrorClass
 from jobs.runs.observation import Failure, Severity
 from jobs.runs.reasons import ReasonCode
 from scheduler.alerting.evaluation.blindness import BlindnessWatch
+from scheduler.alerting.evaluation.burn_rates.objectives import ObjectiveEvaluator
+from scheduler.alerting.evaluation.burn_rates.run_counts import RunCountReader
 from scheduler.alerting.evaluation.counted_runs import CountedRuns
 from scheduler.alerting.evaluation.due_times import DueTimes
 from scheduler.alerting.evaluation.evaluator import AlertEvaluator
@@ -30,7 +32,6 @@ from scheduler.alerting.evaluation.fact_reader import FactReader
 from scheduler.alerting.evaluation.groups import GroupEvaluator
 from scheduler.alerting.evaluation.history import SampleReader
 from scheduler.alerting.evaluation.known_alerts import KnownAlerts
-from scheduler.alerting.evaluation.run_counts import RunCountReader
 from scheduler.alerting.window_pauses import WindowPauses
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
 from scheduler.queries.alerting.exclusions import ExclusionReader
@@ -245,6 +246,7 @@ class Process:
             FactReader(stored.circuits, stored.dead_letters, self._find_expiries, run_counts),
             self.due_times,
             GroupEvaluator(self.alerts, world.runs, self.samples, self.pauses, shares_runs=world.shares),
+            ObjectiveEvaluator(self.alerts, run_counts, world.clock, shares_runs=world.shares),
             BlindnessWatch(self.alerts, world.checks, world.clock),
             self.pauses,
             world.clock,

@@ -1,10 +1,12 @@
-"""Counts the runs of a job in windows of days, for conditions about burn rates. Used by fact_reader.
+"""Counts the runs of a job in windows of days, for conditions about burn rates. Used by objectives and
+scheduler.alerting.evaluation.fact_reader.
 
 Reads rollups and the runs of divided hours only. Windows and blind times are read at most each EXCLUSIONS_AGE seconds.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Set
 from datetime import datetime, timedelta
 
@@ -27,12 +29,14 @@ class RunCountReader:
         self._runs = runs
         self._exclusions = exclusions
         self._common: tuple[datetime, CommonExclusions] | None = None
+        self._lock = asyncio.Lock()
 
     async def read(
         self, job: JobDefinition, windows: Set[tuple[timedelta, bool]], now: datetime
     ) -> Mapping[tuple[timedelta, bool], SliCounts]:
         """Return the counts by window, and by whether degraded runs are bad."""
-        common = await self._read_common(now)
+        async with self._lock:
+            common = await self._read_common(now)
         times = self._exclusions.list_uncounted(
             job, Span(now - max(window for window, _ in windows), now + MILLISECOND), common
         )

@@ -1,0 +1,1 @@
+"""What is evaluated of burn rates: the counts of runs in windows, and objectives over several jobs."""
