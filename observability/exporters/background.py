@@ -26,6 +26,11 @@ EVENT_QUEUE_CAPACITY = 10_000
 """Events that wait at most while the destination is slow or unavailable."""
 
 
+_OPENING = threading.Lock()
+"""Exporters import their SDKs one after the other. Modules that import each other can be seen half imported by a thread
+that imports them at the same time: Python gives up one of two import locks that would block each other."""
+
+
 class ShutdownSignal:
     """Signals a delivery that the program stops, with its deadline. `wake`: lets the exporter deliver soon."""
 
@@ -191,7 +196,8 @@ class BackgroundExporter:
 
     def _run(self) -> None:
         try:
-            self._delivery.open(self._counts, self._closing)
+            with _OPENING:
+                self._delivery.open(self._counts, self._closing)
         except Exception as error:
             self._rejects_events = True
             self._counts.record_failure(f"cannot be set up: {_describe_error(error)}")

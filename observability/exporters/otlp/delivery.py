@@ -78,6 +78,11 @@ class OtlpDelivery:
         self._metrics_due_at = 0.0
 
     def open(self, counts: DeliveryCounts, closing: ShutdownSignal) -> None:
+        # What `deliver` uses is imported here too, as exporters open one after the other.
+        import opentelemetry._logs.severity
+        import opentelemetry.context
+        import opentelemetry.trace  # noqa: F401 - used by name in the functions below
+
         from observability.exporters.otlp import bodies, sdk
         from observability.exporters.otlp.client import OtlpClient, OtlpIntake
 

@@ -105,7 +105,7 @@ async def test_every_run_is_counted_once_through_an_outage_a_kill_and_restarts(t
             await stack.enter_async_context(tool)
         third = RUNS // 3
         # A clean restart while all is well.
-        await tools.publish(0, third)
+        first = await tools.publish(0, third)
         # A process that is killed in the outage, once its events are requests.
         tools.fail()
         killed = await tools.start(third, third, "wait")
@@ -119,6 +119,7 @@ async def test_every_run_is_counted_once_through_an_outage_a_kill_and_restarts(t
         tools.recover()
         health = await tools.publish(2 * third + 10, RUNS - 2 * third - 10, "drain")
 
+    assert [(each["state"], each["dropped"], each["last_error"]) for each in first] == [("on", 0, "")] * 3
     assert all(each["waiting"] for each in waiting)
     assert all(each["state"] == "degraded" and not each["dropped"] for each in stopped)
     assert [(each["state"], each["dropped"], each["waiting"]) for each in health] == [("on", 0, 0)] * 3
