@@ -27,6 +27,7 @@ class OtlpCollector(Service):
     def __init__(self, headers: Mapping[str, str] | None = None, *, largest: int = 5_000_000) -> None:
         """`largest`: bytes of a body as sent; a larger one is refused with 413."""
         super().__init__()
+        self._requests, self._responses = _messages(), _responses()
         self.required = dict(headers or {})
         self.largest = largest
         self.spans: list[Any] = []
@@ -52,9 +53,11 @@ class OtlpCollector(Service):
         return self._accept(signal, body)
 
     def _accept(self, signal: str, body: bytes) -> Answer:
+        from google.protobuf.message import DecodeError
+
         try:
-            message = _messages()[signal].FromString(body)
-        except Exception:  # a DecodeError
+            message = self._requests[signal].FromString(body)
+        except DecodeError:
             return Answer(400)
         stored, lists = self._lists(signal, message)
         items = [item for found in lists for item in found]
@@ -62,7 +65,7 @@ class OtlpCollector(Service):
         self._rejected = None
         stored += items[rejected:]
         partial = {f"rejected_{_NOUNS[signal]}": rejected, "error_message": reason}
-        answer = _responses()[signal](partial_success=partial) if rejected else _responses()[signal]()
+        answer = self._responses[signal](partial_success=partial) if rejected else self._responses[signal]()
         return Answer(200, {"Content-Type": _PROTOBUF}, answer.SerializeToString())
 
     def _lists(self, signal: str, message: Any) -> tuple[list[Any], list[Any]]:
