@@ -27,7 +27,7 @@ EVENT_QUEUE_CAPACITY = 10_000
 
 
 _OPENING = threading.Lock()
-"""Exporters import their SDKs one after the other. Modules that import each other can be seen half imported by a thread
+"""Exporters import their SDKs one after the other. Modules that import each other are incomplete for a thread
 that imports them at the same time: Python gives up one of two import locks that would block each other."""
 
 
