@@ -10,13 +10,13 @@ with arm_server() as arm:
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+
+from tests.parts.http_server import Answer, Request
+from tests.parts.threaded_server import serve_in_thread
 
 TOKEN = "arm-token"
 
@@ -45,8 +45,8 @@ class ArmRequest:
 class ArmServer:
     """`resources`: by path. `scripted`: answers of the next requests of a method."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self) -> None:
+        self.url = ""
         self.resources: dict[str, dict[str, Any]] = {}
         self.requests: list[ArmRequest] = []
         self.scripted: dict[str, list[ScriptedAnswer]] = {}
@@ -112,37 +112,13 @@ def _make_error(status: int, code: str, message: str) -> ScriptedAnswer:
 
 @contextmanager
 def arm_server() -> Iterator[ArmServer]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True  # otherwise each answer waits for the acknowledgement of its head
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-        def _answer(self) -> None:
-            length = int(self.headers.get("content-length") or 0)
-            parts = urlsplit(self.path)
-            query = {key: values[0] for key, values in parse_qs(parts.query).items()}
-            body = json.loads(self.rfile.read(length)) if length else None
-            headers = {key.lower(): value for key, value in self.headers.items()}
-            found = state.answer(ArmRequest(self.command, parts.path, query, body, headers))
-            content = b"" if found.status == 204 else json.dumps(found.body).encode()
-            self.send_response(found.status)
-            for key, value in {**found.headers, "Content-Length": str(len(content))}.items():
-                self.send_header(key, value)
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_GET = do_PUT = do_DELETE = _answer
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state = ArmServer(f"http://127.0.0.1:{server.server_port}")
+    state = ArmServer()
     state.resources[COMPONENT] = {"id": COMPONENT, "location": "westeurope", "properties": {}}
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+
+    def answer(request: Request) -> Answer:
+        path, body = request.target.partition("?")[0], request.json() if request.body else None
+        found = state.answer(ArmRequest(request.method, path, request.query, body, dict(request.headers)))
+        return Answer(found.status, found.headers, json.dumps(found.body).encode())
+
+    with serve_in_thread(answer) as state.url:
         yield state
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -14,13 +14,13 @@ of monitors, and to delete an SLO that a monitor uses (409).
 from __future__ import annotations
 
 import itertools
-import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.parts.http_server import Answer, Request
+from tests.parts.threaded_server import serve_in_thread
 
 _MONITOR_TYPES = {"query alert", "service check", "slo alert"}
 
@@ -104,31 +104,12 @@ def running_datadog() -> Iterator[DatadogStore]:
     """Serve it in a thread until the end of the block."""
     datadog = DatadogStore()
 
-    class Handler(BaseHTTPRequestHandler):
-        def _answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            keys = self.headers.get("DD-API-KEY", ""), self.headers.get("DD-APPLICATION-KEY", "")
-            status, value = datadog.answer(self.command, self.path, keys, json.loads(body) if body else None)
-            text = json.dumps(value).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(text)))
-            if status == 429:
-                self.send_header("X-RateLimit-Reset", datadog.reset)
-            self.end_headers()
-            self.wfile.write(text)
+    def answer(request: Request) -> Answer:
+        keys = request.headers.get("dd-api-key", ""), request.headers.get("dd-application-key", "")
+        body = request.json() if request.body else None
+        status, value = datadog.answer(request.method, request.target, keys, body)
+        headers = {"X-RateLimit-Reset": datadog.reset} if status == 429 else {}
+        return Answer.of_json(value, status, **headers)
 
-        do_GET = do_POST = do_PUT = do_DELETE = _answer
-
-        def log_message(self, format: str, *arguments: object) -> None:
-            """Print nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        datadog.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield datadog
-        finally:
-            server.shutdown()
-            thread.join()
+    with serve_in_thread(answer) as datadog.url:
+        yield datadog

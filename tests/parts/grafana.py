@@ -11,12 +11,12 @@ As Grafana does, it adds an id, counts versions, and refuses a write with anothe
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.parts.http_server import Answer, Request
+from tests.parts.threaded_server import serve_in_thread
 
 
 class Grafana:
@@ -67,31 +67,11 @@ def running_grafana() -> Iterator[Grafana]:
     """Serve it in a thread until the end of the block."""
     grafana = Grafana()
 
-    class Handler(BaseHTTPRequestHandler):
-        def _answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            authorization = self.headers.get("Authorization", "")
-            status, value = grafana.answer(self.command, self.path, authorization, json.loads(body) if body else None)
-            text = json.dumps(value).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(text)))
-            if status == 429:
-                self.send_header("Retry-After", "7")
-            self.end_headers()
-            self.wfile.write(text)
+    def answer(request: Request) -> Answer:
+        body = request.json() if request.body else None
+        status, value = grafana.answer(request.method, request.target, request.headers.get("authorization", ""), body)
+        headers = {"Retry-After": "7"} if status == 429 else {}
+        return Answer.of_json(value, status, **headers)
 
-        do_GET = do_POST = do_DELETE = _answer
-
-        def log_message(self, format: str, *arguments: object) -> None:
-            """Print nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        grafana.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield grafana
-        finally:
-            server.shutdown()
-            thread.join()
+    with serve_in_thread(answer) as grafana.url:
+        yield grafana

@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import tempfile
 import time
@@ -24,11 +23,8 @@ from typing import Any
 
 import httpx
 
-from tests.parts import missing
+from tests.parts.debian_programs import find_unpacked_program, wait_until_ready
 from tests.parts.proc import free_port
-
-_UNPACKED = Path(__file__).resolve().parents[2] / ".tools" / "prometheus" / "usr" / "bin"
-_START_SECONDS = 30.0
 
 
 class Prometheus:
@@ -77,7 +73,7 @@ def running_prometheus(config: Mapping[str, Any], files: Mapping[str, str] | Non
         command += [f"--web.listen-address={url}", "--log.level=error"]
         with open(Path(folder, "log.txt"), "wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
             try:
-                _wait_until_ready(f"http://{url}", process, Path(folder, "log.txt"))
+                wait_until_ready(f"http://{url}", process, Path(folder, "log.txt"))
                 yield Prometheus(f"http://{url}")
             finally:
                 process.kill()
@@ -92,20 +88,4 @@ def promtool(*arguments: str, stdin: str | bytes = b"", cwd: Path | None = None)
 
 def find_program(program: str) -> str:
     """Return the path of `prometheus` or `promtool`: the one that `./dev test` unpacked, or one on PATH."""
-    unpacked = _UNPACKED / program
-    found = str(unpacked) if unpacked.exists() else shutil.which(program)
-    if found is None:
-        missing(f"there is no {program} in {_UNPACKED}; `./dev test` unpacks it")
-    return found
-
-
-def _wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + _START_SECONDS
-    while time.monotonic() < until and process.poll() is None:
-        try:
-            if httpx.get(f"{url}/-/ready", timeout=2, trust_env=False).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.05)
-    raise RuntimeError(f"Prometheus did not start: {log.read_text(encoding='utf-8', errors='replace')}")
+    return find_unpacked_program("prometheus", program)

@@ -6,23 +6,17 @@ with running_alertmanager(config) as alertmanager:
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import yaml
 
-from tests.parts import missing
+from tests.parts.debian_programs import find_unpacked_program, wait_until_ready
 from tests.parts.proc import free_port
-
-_UNPACKED = Path(__file__).resolve().parents[3] / ".tools" / "alertmanager" / "usr" / "bin"
-_START_SECONDS = 30.0
 
 
 class Alertmanager:
@@ -43,27 +37,11 @@ def running_alertmanager(config: Mapping[str, Any]) -> Iterator[Alertmanager]:
         command += [f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address=", "--log.level=error"]
         with open(Path(folder) / "log.txt", "wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
             try:
-                _wait_until_ready(f"http://127.0.0.1:{port}", process)
+                wait_until_ready(f"http://127.0.0.1:{port}", process, Path(folder) / "log.txt")
                 yield Alertmanager(f"http://127.0.0.1:{port}")
             finally:
                 process.kill()
 
 
 def _find(program: str) -> str:
-    unpacked = _UNPACKED / program
-    found = str(unpacked) if unpacked.exists() else shutil.which(program)
-    if found is None:
-        missing(f"there is no {program} in {_UNPACKED}; `./dev test` unpacks it")
-    return found
-
-
-def _wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + _START_SECONDS
-    while time.monotonic() < until and process.poll() is None:
-        try:
-            if httpx.get(f"{url}/-/ready", timeout=2, trust_env=False).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.05)
-    raise RuntimeError("Alertmanager did not start")
+    return find_unpacked_program("alertmanager", program)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from observability.generation.core.portfolio import Portfolio, PortfolioJob, PortfolioObjective
+from tests.parts.http_server import Answer, Request
+from tests.parts.threaded_server import serve_in_thread
 
 CHECKOUT = PortfolioJob(
     "checkout",
@@ -94,24 +94,9 @@ def serve_page(make: Callable[[int], str] = lambda number: make_page(number, tim
     """Serve a page on loopback; yields the port. `make`: the page of the scrape with this number, from 1."""
     scrapes: dict[str, int] = {}
 
-    class Page(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            number = scrapes[self.path] = scrapes.get(self.path, 0) + 1
-            body = make(number).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def answer(request: Request) -> Answer:
+        number = scrapes[request.target] = scrapes.get(request.target, 0) + 1
+        return Answer(200, {"Content-Type": "text/plain; version=0.0.4"}, make(number).encode())
 
-        def log_message(self, format: str, *arguments: object) -> None:
-            """Print nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield server.server_address[1]
-        finally:
-            server.shutdown()
-            thread.join()
+    with serve_in_thread(answer) as url:
+        yield int(url.rpartition(":")[2])
