@@ -29,7 +29,7 @@ def find_unpacked_program(package: str, program: str) -> str:
 
 
 def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait for the answer of `/-/ready`. Raises RuntimeError with the log if there is none."""
+    """Wait for the answer of `/-/ready`. Raises RuntimeError with the log if it does not arrive."""
     until = time.monotonic() + _START_SECONDS
     while time.monotonic() < until and process.poll() is None:
         try:

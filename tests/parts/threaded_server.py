@@ -1,4 +1,4 @@
-"""An HTTP server on loopback in a thread of its own, for programs under test that block the event loop of the test.
+"""An HTTP server on loopback in a separate thread, for programs under test that block the event loop of the test.
 
 with serve_in_thread(answer) as url:            # answer(request) -> Answer, as of http_server
     httpx.get(f"{url}/path")
