@@ -1,6 +1,6 @@
 """Parse the header Retry-After of a response (RFC 9110, section 10.2.3). Pure.
 
-Called by jobs.checks.kinds.http and jobs.notifications.channels.http_posting.
+Called by jobs.checks.kinds.http, jobs.notifications.channels.http_posting and the clients of exporters and generators.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ def parse_retry_after(status: int, headers: Mapping[str, str], now: datetime) ->
     A date is compared with the response's own Date: that clock may be wrong, but both come from it. `now` (aware) is
     for responses without one.
     """
+    return None if status < 300 else parse_wait(headers, now)
+
+
+def parse_wait(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Return the same for a response of any status."""
     text = headers.get("retry-after", "").strip()
-    if status < 300 or not text:
-        return None
     if text.isascii() and text.isdigit():
         return min(float(text[:12]), _LONGEST_WAIT)
     until = _parse_date(text)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import email.utils
-import time
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from jobs.formats.retry_after import parse_wait
 
 
-def parse_retry_after(text: str | None) -> float | None:
-    """Return the seconds of a header: a number, or an HTTP date. None: not given, or invalid."""
-    if text is None:
-        return None
+def read_required_wait(headers: Mapping[str, str], *names: str) -> float | None:
+    """Return the seconds of the first of these headers, or of Retry-After; None: not given, or invalid.
+
+    Destinations also send fractions. `headers`: names in any case.
+    """
+    lower = {name.lower(): value for name, value in headers.items()}
+    text = next((lower[name] for name in (*names, "retry-after") if lower.get(name)), "")
     try:
-        return max(0.0, float(text))
+        seconds = float(text)
     except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
-        return None
+        return parse_wait(lower | {"retry-after": text}, datetime.now(UTC))
+    return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -19,7 +19,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from observability.exporters.background import DeliveryCounts, ShutdownSignal
-from observability.exporters.retry_after import parse_retry_after
+from observability.exporters.retry_after import read_required_wait
 from observability.exporters.spool.outbox import Outbox, SendResult
 from observability.exporters.spool.request import SpooledRequest
 from observability.exporters.spool.spool import Spool
@@ -145,8 +145,7 @@ def read_receipt(request: SpooledRequest, rows: Rows, receipt: Any) -> SendResul
 def describe_error_answer(request: SpooledRequest, status: int, headers: Mapping[str, str]) -> SendResult:
     """Return the result of a request that was answered with an error."""
     if status in _RETRIED_STATUSES:
-        lower = {name.lower(): value for name, value in headers.items()}
-        retry_after = parse_retry_after(lower.get("retry-after"))
+        retry_after = read_required_wait(headers)
         return SendResult(reason=f"answered {status}", is_temporary=True, retry_after_s=retry_after)
     return SendResult(rejected=request.items, reason=f"answered {status}", is_too_large=status == 413)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from observability.exporters.datadog.intakes import IntakeEntry, IntakeKind, decode_entries, encode_entries
-from observability.exporters.retry_after import parse_retry_after
+from observability.exporters.retry_after import read_required_wait
 from observability.exporters.spool.outbox import SendResult
 from observability.exporters.spool.request import SpooledRequest
 
@@ -116,5 +116,4 @@ def describe_rejection(
 
 def read_retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds: Datadog's own header first, which its client knows as well; then the standard one, which it ignores."""
-    lower = {name.lower(): value for name, value in headers.items()}
-    return parse_retry_after(lower.get("x-ratelimit-reset") or lower.get("retry-after"))
+    return read_required_wait(headers, "x-ratelimit-reset")

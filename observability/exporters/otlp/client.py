@@ -15,7 +15,7 @@ import httpx
 
 from jobs.formats.display_text import escape_control_characters
 from observability.exporters.otlp.bodies import is_compressed, read_partial_success, split_body
-from observability.exporters.retry_after import parse_retry_after
+from observability.exporters.retry_after import read_required_wait
 from observability.exporters.spool.outbox import SendResult
 from observability.exporters.spool.request import SpooledRequest
 
@@ -73,7 +73,7 @@ class OtlpIntake:
             reason = f"rejected {rejected} of {request.items} items: {_shorten(message)}" if rejected else ""
             return SendResult(request.items - rejected, rejected, reason)
         if status in _RETRIED_STATUSES:
-            retry_after = parse_retry_after(headers.get("retry-after"))
+            retry_after = read_required_wait(headers)
             return SendResult(reason=f"answered {status}", is_temporary=True, retry_after_s=retry_after)
         return SendResult(rejected=request.items, reason=f"answered {status}", is_too_large=status == 413)
 

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from jobs.formats.retry_after import parse_wait
 from jobs.problems import make_printable
 from observability.generation.core.tool import ToolError
 
@@ -150,8 +152,8 @@ def _read_object(response: httpx.Response) -> JsonObject:
 
 
 def _read_retry_after(response: httpx.Response, default: float) -> float:
-    text = response.headers.get("retry-after", "")
-    return min(float(text), MAX_RETRY_AFTER_S) if text.isdigit() else default
+    seconds = parse_wait(response.headers, datetime.now(UTC))
+    return default if seconds is None else min(seconds, MAX_RETRY_AFTER_S)
 
 
 def _describe(response: httpx.Response) -> str:

@@ -251,6 +251,8 @@ def test_one_lane_that_fails_retains_the_exporter_degraded() -> None:
         ({"Retry-After": "-1"}, 0.0),
         ({"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
         ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "inf"}, None),
+        ({"Retry-After": f"Wed, 25 Nov {'9' * 20} 12:00:30 GMT"}, None),
     ],
 )
 def test_how_long_the_intake_requests_to_wait(headers: dict[str, str], seconds: float | None) -> None:
