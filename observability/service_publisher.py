@@ -54,7 +54,7 @@ class ServicePublisher(ABC):
         )
 
     def watchdog(self, part: str, message: str, *, well: bool) -> None:
-        """A part of health (`jobs`, `queue`, `secrets`) is no longer well, or is well again."""
+        """Publish that a part of health (`jobs`, `queue`, `secrets`) is unhealthy, or is healthy again."""
         self._publish_service_event(
             names.WATCHDOG, message, {names.PART: part}, logging.INFO if well else logging.WARNING
         )

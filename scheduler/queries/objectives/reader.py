@@ -145,11 +145,9 @@ class ObjectiveReader:
     def _find(self, name: str) -> NamedObjective:
         known = {each.name: each for each in self.list_objectives()}
         if name not in known:
+            origin = ": a job has one if its definition has slo, others are in the section objectives of job files"
             near = did_you_mean(suggest_name(name, known))
-            raise NotFound(
-                f"there is no objective named {name!r}{near}: a job has one if its definition has slo, "
-                "others are in the section objectives of job files"
-            )
+            raise NotFound(f"there is no objective named {name!r}{near or origin}")
         return known[name]
 
     async def _read(self, objective: NamedObjective, windows: Sequence[timedelta]) -> ObjectiveState:
