@@ -53,7 +53,11 @@ async def host(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[
     async with HttpTarget() as target:
         target.on("/health", 200)
         write_channel(folder / "jobs", target.url)
-        settings = {"SCHEDULER_HTTP__AUTHENTICATION": "own", **EXAMPLE_SECRETS}
+        settings = {
+            "SCHEDULER_HTTP__AUTHENTICATION": "own",
+            "SCHEDULER_TARGETS__HOSTS": "127.0.0.1",  # a created job may come due: its target is not looked up
+            **EXAMPLE_SECRETS,
+        }
         async with embedded(folder, example_jobs(target.url), **settings) as host:
             store = await open_sqlite(folder / "state.db", StoreAccess.SHARED)
             yield host, store
