@@ -35,6 +35,7 @@ from observability.exporters.application_insights.metric_window import MetricWin
 from observability.exporters.background import DeliveryCounts, ShutdownSignal
 from observability.exporters.datadog.intakes import DatadogSource
 from observability.exporters.datadog.payloads import build_payloads
+from observability.exporters.pacing import Pace
 from observability.exporters.spool.spool import Spool
 from observability.sampling import Sampler
 
@@ -134,7 +135,7 @@ def report_all(variant: str, endpoint: str, jobs: int, every: int) -> None:
         window=MetricWindow(now=lambda: now.timestamp()),
     )
     closing = ShutdownSignal()
-    delivery.open(DeliveryCounts("application_insights", redactor), closing)
+    delivery.open(DeliveryCounts("application_insights", redactor), closing, Pace())
     sampler = Sampler()
     for minute in range(MINUTES):
         events = list(_reports(sampler, VARIANTS[variant], minute, jobs, every))
@@ -154,7 +155,7 @@ def _datadog(choice: Reporting, jobs: int, every: int) -> tuple[float, float, fl
     metrics: set[tuple[str, str, tuple[str, ...]]] = set()
     for minute in range(MINUTES):
         events = list(_reports(sampler, choice, minute, jobs, every))
-        for payload in build_payloads(events, identity, minute, redactor):
+        for payload in build_payloads(events, identity, minute, redactor, Pace()):
             text = json.dumps(payload.entries).encode()
             size, packed = size + len(text), packed + len(gzip.compress(text))
             entries += len(payload.entries) if payload.kind == "logs" else 0

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from observability.events import TelemetryEvent
+from observability.exporters.pacing import Pace
 from observability.exporters.port import ExporterHealth, ExporterState, SpoolState
 
 if TYPE_CHECKING:
@@ -116,8 +117,11 @@ class DeliveryCounts:
 class Delivery(Protocol):
     """The blocking half of an exporter. Its methods are called from one thread."""
 
-    def open(self, counts: DeliveryCounts, closing: ShutdownSignal) -> None:
-        """Import and set up the SDK. May raise anything: the exporter is then degraded and drops all events."""
+    def open(self, counts: DeliveryCounts, closing: ShutdownSignal, pace: Pace) -> None:
+        """Import and set up the SDK. May raise anything: the exporter is then degraded and drops all events.
+
+        `pace`: the delivery pauses between its events, rows and entries.
+        """
         ...
 
     def deliver(self, events: list[TelemetryEvent]) -> None:
@@ -161,6 +165,7 @@ class BackgroundExporter:
         self._rejects_events = False
         self._counts = DeliveryCounts(name, redactor)
         self._closing = ShutdownSignal(self._wake.set)
+        self._pace = Pace(self._is_urgent)
         self._thread = threading.Thread(target=self._run, name=f"export-{name}", daemon=True)
 
     @property
@@ -194,10 +199,13 @@ class BackgroundExporter:
         self._rejects_events = True
         self._drop_queued()
 
+    def _is_urgent(self) -> bool:
+        return self._closing.is_started or len(self._queue) >= self._urgent_size
+
     def _run(self) -> None:
         try:
             with _OPENING:
-                self._delivery.open(self._counts, self._closing)
+                self._delivery.open(self._counts, self._closing, self._pace)
         except Exception as error:
             self._rejects_events = True
             self._counts.record_failure(f"cannot be set up: {_describe_error(error)}")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from observability.events import TelemetryEvent
 from observability.exporters.background import DeliveryCounts, ShutdownSignal
+from observability.exporters.pacing import Pace
 from observability.exporters.port import ExporterHealth
 
 
@@ -62,7 +63,7 @@ class RecordingDelivery:
     def events(self) -> list[TelemetryEvent]:
         return [event for batch in self.batches for event in batch]
 
-    def open(self, tally: DeliveryCounts, closing: ShutdownSignal) -> None:
+    def open(self, tally: DeliveryCounts, closing: ShutdownSignal, pace: Pace) -> None:
         self._tally, self.closing = tally, closing
         self.opened.set()
         if self._cannot_open is not None:

@@ -16,6 +16,7 @@ from observability import names
 from observability.exporters.application_insights.rows import make_program_event
 from observability.exporters.datadog.intakes import DatadogSource
 from observability.exporters.datadog.payloads import build_payloads
+from observability.exporters.pacing import Pace
 from observability.program_event import ProgramEvent
 from observability.telemetry import Telemetry
 from scheduler.alerting.engine_runner import EngineRunner
@@ -115,7 +116,7 @@ def undelivered(reason: str = "status 401 with canary-secret") -> ProgramEvent:
 def test_datadog_gets_each_event_in_a_request_of_its_own_as_its_client_models_it() -> None:
     redactor = Redactor()
     redactor.add_permanent("canary-secret")
-    payloads = build_payloads([undelivered(), undelivered("x" * 9000)], SOURCE, 1_925_035_300, redactor)
+    payloads = build_payloads([undelivered(), undelivered("x" * 9000)], SOURCE, 1_925_035_300, redactor, Pace())
     assert [(payload.kind, len(payload.entries)) for payload in payloads] == [("events", 1)] * 2
     entry = payloads[0].entries[0]
     assert entry["text"] == "status 401 with ***"

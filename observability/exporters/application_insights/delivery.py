@@ -29,6 +29,7 @@ from observability.exporters.application_insights.transmission import can_take_o
 from observability.exporters.background import DeliveryCounts, ShutdownSignal
 from observability.exporters.instruments import Instruments
 from observability.exporters.measurements import count_run, find_tag_values, is_split_by_job, measure_run
+from observability.exporters.pacing import Pace
 from observability.exporters.spool.outbox import Outbox
 from observability.exporters.spool.spool import Spool
 from observability.exporters.tracing.attributes import (
@@ -81,9 +82,10 @@ class ApplicationInsightsDelivery:
         self._pending = 0
         self._window = window or MetricWindow()
 
-    def open(self, counts: DeliveryCounts, closing: ShutdownSignal) -> None:
+    def open(self, counts: DeliveryCounts, closing: ShutdownSignal, pace: Pace) -> None:
         self._delivery_counts = counts
         self._closing = closing
+        self._pace = pace
         self._owns_sdk = not is_configured_by_host()
         if self._owns_sdk:
             self._open_sdk(counts, closing)
@@ -92,10 +94,10 @@ class ApplicationInsightsDelivery:
     def _open_sdk(self, counts: DeliveryCounts, closing: ShutdownSignal) -> None:
         stored_by_sdk = not can_take_over()
         exporters = configure_sdk(
-            self._connection_string, self._resource(), counts, closing, stores_requests=stored_by_sdk
+            self._connection_string, self._resource(), counts, closing, self._pace, stores_requests=stored_by_sdk
         )
         if not stored_by_sdk:
-            self._outbox = open_outbox(exporters, self._spool, self._max_age, counts, closing)
+            self._outbox = open_outbox(exporters, self._spool, self._max_age, counts, closing, self._pace)
 
     def _resource(self) -> dict[str, str]:
         return {
@@ -106,7 +108,7 @@ class ApplicationInsightsDelivery:
         }
 
     def deliver(self, events: list[TelemetryEvent]) -> None:
-        for event in events:
+        for event in self._pace.spread(events):
             self._try_to_emit(event)
             if self._pending >= _MAX_UNFLUSHED_ITEMS:
                 self._flush()
@@ -215,7 +217,7 @@ class ApplicationInsightsDelivery:
             self._emit_record({**row, **_sample_rate_attribute(report.availability)}, run.outcome, at, context)
 
     def _end_window(self) -> None:
-        for metric, value, tags in self._window.drain():
+        for metric, value, tags in self._pace.spread(self._window.drain()):
             self._instruments.record(metric, value, tags)
 
     def _emit_line(self, line: LogLine) -> None:

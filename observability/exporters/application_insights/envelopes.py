@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from observability.exporters.pacing import Pace
+
 SAMPLE_RATE: Final = "_MS.sampleRate"
 """The attribute with the percentage of a row that represents several; the SDK supports it for spans only."""
 
@@ -26,17 +28,18 @@ def compute_sample_rate(runs: int) -> float:
     return 100.0 / runs
 
 
-def trim_envelopes(*providers: Any) -> None:
-    """Trim all that the exporters of these OpenTelemetry providers convert from now on."""
+def trim_envelopes(pace: Pace, *providers: Any) -> None:
+    """Trim all that the exporters of these OpenTelemetry providers convert from now on, with pauses between rows."""
     for exporter in find_exporters(*providers):
         for name in _CONVERSIONS:
             convert = getattr(exporter, name, None)
             if convert is not None:
-                setattr(exporter, name, _trim_result(convert))
+                setattr(exporter, name, _trim_result(convert, pace))
 
 
-def _trim_result(convert: Callable[..., Any]) -> Callable[..., Any]:
+def _trim_result(convert: Callable[..., Any], pace: Pace) -> Callable[..., Any]:
     def converted(*args: Any, **options: Any) -> Any:
+        pace.pause()
         envelope = convert(*args, **options)
         if envelope is not None:
             trim_envelope(envelope)

@@ -15,6 +15,7 @@ from typing import Any
 from observability import names
 from observability.exporters.application_insights.envelopes import find_exporters, trim_envelopes
 from observability.exporters.background import DeliveryCounts, ShutdownSignal
+from observability.exporters.pacing import Pace
 
 SDK_REQUEST_TIMEOUT_S = 5.0
 
@@ -62,6 +63,7 @@ def configure_sdk(
     resource: dict[str, str],
     counts: DeliveryCounts,
     closing: ShutdownSignal,
+    pace: Pace,
     *,
     stores_requests: bool = True,
 ) -> list[Any]:
@@ -98,7 +100,7 @@ def configure_sdk(
         trace.get_tracer_provider(),
         metrics.get_meter_provider(),
     )
-    trim_envelopes(*providers)
+    trim_envelopes(pace, *providers)
     _remove_exit_handlers(providers)
     return find_exporters(*providers)
 

@@ -13,12 +13,13 @@ import json
 import threading
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from observability.exporters.background import DeliveryCounts, ShutdownSignal
+from observability.exporters.pacing import Pace, encode_list
 from observability.exporters.retry_after import read_required_wait
 from observability.exporters.spool.outbox import Outbox, SendResult
 from observability.exporters.spool.request import SpooledRequest
@@ -31,7 +32,7 @@ _RETRIED_STATUSES: Final = frozenset({401, 403, 408, 429, 500, 502, 503, 504})
 _MIN_TIMEOUT_S: Final = 0.05
 _MAX_REDIRECTS: Final = 3
 
-Rows = list[dict[str, Any]]
+Row = dict[str, Any]
 
 
 def can_take_over() -> bool:
@@ -42,7 +43,7 @@ def can_take_over() -> bool:
 
 
 def open_outbox(
-    exporters: Sequence[Any], spool: Spool, max_age: float, counts: DeliveryCounts, closing: ShutdownSignal
+    exporters: Sequence[Any], spool: Spool, max_age: float, counts: DeliveryCounts, closing: ShutdownSignal, pace: Pace
 ) -> Outbox:
     """Let the SDK's exporters hand over their rows. `max_age`: seconds after which a request that waits is dropped.
 
@@ -52,13 +53,13 @@ def open_outbox(
 
     if not exporters:
         raise RuntimeError("the SDK has no exporters where this version of the program expects them")
-    outbox = Outbox({INTAKE: TrackIntake(exporters[0])}, spool, counts, closing)
+    outbox = Outbox({INTAKE: TrackIntake(exporters[0], pace)}, spool, counts, closing)
     own_thread = threading.get_ident()
 
     def transmit(envelopes: Sequence[Any], *_: object, **__: object) -> Any:
         if envelopes:
             now = time.time()
-            body = encode_rows([envelope.as_dict() for envelope in envelopes])
+            body = encode_rows((envelope.as_dict() for envelope in envelopes), pace)
             outbox.put(SpooledRequest(INTAKE, body, len(envelopes), now, now + max_age))
             if threading.get_ident() != own_thread:
                 closing.wake()
@@ -69,21 +70,22 @@ def open_outbox(
     return outbox
 
 
-def encode_rows(rows: Rows) -> bytes:
+def encode_rows(rows: Iterable[Row], pace: Pace) -> bytes:
     """Return the body that waits: compressed JSON, without the key of the destination."""
-    return zlib.compress(json.dumps([{**row, "iKey": ""} for row in rows]).encode(), level=1)
+    return zlib.compress(encode_list(({**row, "iKey": ""} for row in rows), pace), level=1)
 
 
-def decode_rows(body: bytes) -> Rows:
-    rows: Rows = json.loads(zlib.decompress(body))
+def decode_rows(body: bytes) -> list[Row]:
+    rows: list[Row] = json.loads(zlib.decompress(body))
     return rows
 
 
 class TrackIntake:
     """The ingestion endpoint; see outbox.RequestIntake. `exporter`: of the SDK, whose client is used."""
 
-    def __init__(self, exporter: Any) -> None:
+    def __init__(self, exporter: Any, pace: Pace) -> None:
         self._exporter = exporter
+        self._pace = pace
         self._client = exporter.client
         self._key = exporter._instrumentation_key
 
@@ -94,7 +96,7 @@ class TrackIntake:
             return SendResult(reason="the program stops before it could be sent", is_temporary=True)
         rows = decode_rows(request.body)
         try:
-            return read_receipt(request, rows, self._track(rows, timeout))
+            return read_receipt(request, rows, self._track(rows, timeout), self._pace)
         except HttpResponseError as error:
             headers = getattr(error.response, "headers", None) or {}
             return describe_error_answer(request, error.status_code or 0, headers)
@@ -105,13 +107,13 @@ class TrackIntake:
         rows = decode_rows(request.body)
         middle = len(rows) // 2
         halves = (rows[:middle], rows[middle:]) if middle else ()
-        return [replace(request, body=encode_rows(half), items=len(half)) for half in halves]
+        return [replace(request, body=encode_rows(half, self._pace), items=len(half)) for half in halves]
 
-    def _track(self, rows: Rows, timeout: float) -> Any:
+    def _track(self, rows: list[Row], timeout: float) -> Any:
         """Send once, following redirects to the same service. Return the receipt. Raises AzureError."""
         from azure.core.exceptions import HttpResponseError
 
-        body = json.dumps([{**row, "iKey": self._key} for row in rows]).encode()
+        body = encode_list(({**row, "iKey": self._key} for row in rows), self._pace)
         for _ in range(_MAX_REDIRECTS):
             try:
                 return self._client.track(io.BytesIO(body), connection_timeout=timeout, read_timeout=timeout)
@@ -131,14 +133,14 @@ class TrackIntake:
         return True
 
 
-def read_receipt(request: SpooledRequest, rows: Rows, receipt: Any) -> SendResult:
+def read_receipt(request: SpooledRequest, rows: list[Row], receipt: Any, pace: Pace) -> SendResult:
     """Return the result of an accepted request. Rows with a temporary error are sent again, others are rejected."""
     errors = {error.index: error for error in receipt.errors or ()}
     again = [row for index, row in enumerate(rows) if index in errors and _is_temporary(errors[index])]
     accepted = min(int(receipt.items_accepted or 0), len(rows))
     rejected = max(0, len(rows) - accepted - len(again))
     reason = f"rejected {len(errors)} of {len(rows)} rows: {next(iter(errors.values())).message}" if errors else ""
-    remainder = replace(request, body=encode_rows(again), items=len(again)) if again else None
+    remainder = replace(request, body=encode_rows(again, pace), items=len(again)) if again else None
     return SendResult(accepted, rejected, reason, remainder=remainder)
 
 

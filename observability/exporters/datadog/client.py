@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from observability.exporters.datadog.intakes import IntakeEntry, IntakeKind, decode_entries, encode_entries
+from observability.exporters.pacing import Pace
 from observability.exporters.retry_after import read_required_wait
 from observability.exporters.spool.outbox import SendResult
 from observability.exporters.spool.request import SpooledRequest
@@ -76,7 +77,8 @@ class DatadogClient:
 class DatadogIntake:
     """One intake; see outbox.RequestIntake."""
 
-    def __init__(self, kind: IntakeKind, client: DatadogClient) -> None:
+    def __init__(self, kind: IntakeKind, client: DatadogClient, pace: Pace) -> None:
+        self._pace = pace
         self._kind = kind
         self._client = client
 
@@ -98,7 +100,7 @@ class DatadogIntake:
         entries = decode_entries(request.body)
         middle = len(entries) // 2
         return [
-            replace(request, body=encode_entries(half), items=len(half))
+            replace(request, body=encode_entries(half, self._pace), items=len(half))
             for half in (entries[:middle], entries[middle:])
             if middle
         ]

@@ -16,6 +16,7 @@ from observability.exporters.background import BackgroundExporter, DeliveryCount
 from observability.exporters.datadog.client import DatadogClient, DatadogIntake
 from observability.exporters.datadog.intakes import RETRY_WINDOW, DatadogSource
 from observability.exporters.datadog.payloads import build_payloads
+from observability.exporters.pacing import Pace
 from observability.exporters.port import DATADOG
 from observability.exporters.spool.outbox import Outbox, RequestIntake
 from observability.exporters.spool.spool import Spool
@@ -65,16 +66,17 @@ class DatadogDelivery:
         self._spool = spool
         self._last_at = 0
 
-    def open(self, counts: DeliveryCounts, closing: ShutdownSignal) -> None:
+    def open(self, counts: DeliveryCounts, closing: ShutdownSignal, pace: Pace) -> None:
+        self._pace = pace
         self._client = DatadogClient(self._api_key, self._site, self._url)
-        intakes: dict[str, RequestIntake] = {kind: DatadogIntake(kind, self._client) for kind in RETRY_WINDOW}
+        intakes: dict[str, RequestIntake] = {kind: DatadogIntake(kind, self._client, pace) for kind in RETRY_WINDOW}
         self._outbox = Outbox(intakes, self._spool, counts, closing)
 
     def deliver(self, events: list[TelemetryEvent]) -> None:
         # Points of the same second replace each other: two deliveries never share a second.
         self._last_at = max(int(time.time()), self._last_at + 1)
-        for payload in build_payloads(events, self._source, self._last_at, self._redactor):
-            self._outbox.put(payload.to_request())
+        for payload in build_payloads(events, self._source, self._last_at, self._redactor, self._pace):
+            self._outbox.put(payload.to_request(self._pace))
         self._outbox.send_due()
 
     def next_delivery_in(self) -> float | None:

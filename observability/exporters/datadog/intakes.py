@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from observability import names
+from observability.exporters.pacing import Pace, encode_list
 from observability.exporters.spool.request import SpooledRequest
 
 IntakeEntry = dict[str, Any]
@@ -59,15 +60,17 @@ class IntakePayload:
     entries: Sequence[IntakeEntry]
     made_at: float
 
-    def to_request(self) -> SpooledRequest:
+    def to_request(self, pace: Pace) -> SpooledRequest:
         """Return it as it waits on disk."""
         expires_at = self.made_at + RETRY_WINDOW[self.kind]
-        return SpooledRequest(self.kind, encode_entries(self.entries), len(self.entries), self.made_at, expires_at)
+        return SpooledRequest(
+            self.kind, encode_entries(self.entries, pace), len(self.entries), self.made_at, expires_at
+        )
 
 
-def encode_entries(entries: Sequence[IntakeEntry]) -> bytes:
+def encode_entries(entries: Sequence[IntakeEntry], pace: Pace) -> bytes:
     """Return the body of a request that waits: compressed JSON."""
-    return zlib.compress(json.dumps(entries).encode(), level=1)
+    return zlib.compress(encode_list(entries, pace), level=1)
 
 
 def decode_entries(body: bytes) -> list[IntakeEntry]:

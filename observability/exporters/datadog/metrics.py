@@ -10,6 +10,7 @@ from observability import names
 from observability.events import DeadLettered, TelemetryEvent
 from observability.exporters.datadog.intakes import DatadogSource, IntakeEntry
 from observability.exporters.measurements import count_run, find_tag_values, is_split_by_job, measure_run
+from observability.exporters.pacing import Pace
 from observability.measured_values import Measurement, Measurements
 from observability.sampling import RunReport
 
@@ -22,9 +23,9 @@ _Point = tuple[names.Metric, tuple[str, ...]]
 """A metric and its tags."""
 
 
-def make_series(events: Sequence[TelemetryEvent], source: DatadogSource, at: int) -> Iterator[IntakeEntry]:
+def make_series(events: Sequence[TelemetryEvent], source: DatadogSource, at: int, pace: Pace) -> Iterator[IntakeEntry]:
     """Yield the sum of each count, and the newest value of each gauge."""
-    counts = _sum_counts(events)
+    counts = _sum_counts(events, pace)
     gauges = {_find_point(each): each.values[-1] for each in _list_measurements(events, "gauge")}
     for (metric, tags), value in (*counts.items(), *gauges.items()):
         kind = {"type": _GAUGE} if metric.kind == "gauge" else {"type": _COUNT, "interval": _COUNT_INTERVAL_S}
@@ -37,10 +38,12 @@ def make_series(events: Sequence[TelemetryEvent], source: DatadogSource, at: int
         }
 
 
-def make_distributions(events: Sequence[TelemetryEvent], source: DatadogSource, at: int) -> Iterator[IntakeEntry]:
+def make_distributions(
+    events: Sequence[TelemetryEvent], source: DatadogSource, at: int, pace: Pace
+) -> Iterator[IntakeEntry]:
     """Yield all values of each distribution."""
     values: dict[_Point, list[float]] = defaultdict(list)
-    for report in _list_measured_reports(events):
+    for report in pace.spread(_list_measured_reports(events)):
         for metric, value in measure_run(report.run):
             values[metric, _make_metric_tags(metric, report)].append(value)
     for each in _list_measurements(events, "distribution"):
@@ -59,9 +62,9 @@ def format_tag(name: str, value: str) -> str:
     return f"{name}:{value}"[:_MAX_TAG_LENGTH]
 
 
-def _sum_counts(events: Sequence[TelemetryEvent]) -> Mapping[_Point, float]:
+def _sum_counts(events: Sequence[TelemetryEvent], pace: Pace) -> Mapping[_Point, float]:
     counts: dict[_Point, float] = defaultdict(float)
-    for report in _list_measured_reports(events):
+    for report in pace.spread(_list_measured_reports(events)):
         for metric, number in count_run(report.run):
             counts[metric, _make_metric_tags(metric, report)] += number
     for event in events:

@@ -18,6 +18,7 @@ from observability.events import LogLine, TelemetryEvent
 from observability.exporters.datadog.intakes import DatadogSource, IntakeEntry, IntakeKind, IntakePayload
 from observability.exporters.datadog.metrics import format_tag, make_distributions, make_job_tags, make_series
 from observability.exporters.log_lines import ExportedLine, find_lines
+from observability.exporters.pacing import Pace
 from observability.program_event import ProgramEvent
 from observability.redaction import redact_fields, shorten_middle
 from observability.sampling import RunReport
@@ -36,19 +37,18 @@ _OK, _WARNING, _CRITICAL = 0, 1, 2
 
 
 def build_payloads(
-    events: Sequence[TelemetryEvent], source: DatadogSource, at: int, redactor: Redactor
+    events: Sequence[TelemetryEvent], source: DatadogSource, at: int, redactor: Redactor, pace: Pace
 ) -> list[IntakePayload]:
     """Everything to send about the events. `at`: seconds since the epoch, another for each call."""
-    reports = [event for event in events if isinstance(event, RunReport)]
-    return [
-        *_split_payloads("series", make_series(events, source, at), at),
-        *_split_payloads("distributions", make_distributions(events, source, at), at),
-        *_split_payloads(
-            "checks", _make_service_checks([report.run for report in reports if report.check], source, at, redactor), at
-        ),
-        *_make_event_payloads(events, source, at, redactor),
-        *_split_payloads("logs", (_make_log_entry(line, source, redactor) for line in find_lines(events, at)), at),
-    ]
+    checked = [event.run for event in events if isinstance(event, RunReport) and event.check]
+    entries: dict[IntakeKind, Iterator[IntakeEntry]] = {
+        "series": make_series(events, source, at, pace),
+        "distributions": make_distributions(events, source, at, pace),
+        "checks": _make_service_checks(checked, source, at, redactor),
+        "logs": (_make_log_entry(line, source, redactor) for line in find_lines(events, at)),
+    }
+    payloads = [each for kind, made in entries.items() for each in _split_payloads(kind, pace.spread(made), at)]
+    return [*payloads, *_make_event_payloads(events, source, at, redactor)]
 
 
 def _split_payloads(kind: IntakeKind, entries: Iterable[IntakeEntry], at: float) -> Iterator[IntakePayload]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Final, TypeVar
 
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
@@ -22,8 +23,14 @@ from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.trace import ReadableSpan
 
+from observability.exporters.pacing import Pace
+
+T = TypeVar("T")
+
 MAX_ITEMS: Final = 1_000
 """Spans, records or points of one request."""
+_SLICE_ITEMS: Final = 20
+"""Items that are encoded without a pause."""
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 
 _REQUESTS: Final[dict[str, Any]] = {
@@ -48,29 +55,52 @@ _REJECTED: Final = {
 }
 
 
-def encode_span_bodies(spans: Sequence[ReadableSpan]) -> Iterator[tuple[bytes, int]]:
+def encode_span_bodies(spans: Sequence[ReadableSpan], pace: Pace) -> Iterator[tuple[bytes, int]]:
     """Yield bodies with their number of spans."""
-    for start in range(0, len(spans), MAX_ITEMS):
-        chunk = spans[start : start + MAX_ITEMS]
-        yield encode_spans(chunk).SerializeToString(), len(chunk)
+    return _join_slices(((encode_spans(slice_), len(slice_)) for slice_ in _cut(spans)), pace)
 
 
-def encode_log_bodies(records: Sequence[ReadableLogRecord]) -> Iterator[tuple[bytes, int]]:
+def encode_log_bodies(records: Sequence[ReadableLogRecord], pace: Pace) -> Iterator[tuple[bytes, int]]:
     """Yield bodies with their number of records."""
-    for start in range(0, len(records), MAX_ITEMS):
-        chunk = records[start : start + MAX_ITEMS]
-        yield encode_logs(chunk).SerializeToString(), len(chunk)
+    return _join_slices(((encode_logs(slice_), len(slice_)) for slice_ in _cut(records)), pace)
 
 
-def encode_metric_bodies(data: MetricsData) -> Iterator[tuple[bytes, int]]:
+def encode_metric_bodies(data: MetricsData, pace: Pace) -> Iterator[tuple[bytes, int]]:
     """Yield bodies with their number of data points."""
-    message = encode_metrics(data)
-    points = _count_items("metrics", message)
-    parts = -(-points // MAX_ITEMS)
-    for part in range(parts):
-        first, last = part * points // parts, (part + 1) * points // parts
-        chunk = message if parts == 1 else _select_items("metrics", message, first, last)
-        yield chunk.SerializeToString(), last - first
+    return _join_slices(((encode_metrics(slice_), points) for slice_, points in _cut_metrics(data)), pace)
+
+
+def _cut(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[start : start + _SLICE_ITEMS] for start in range(0, len(items), _SLICE_ITEMS))
+
+
+def _cut_metrics(data: MetricsData) -> Iterator[tuple[MetricsData, int]]:
+    """Yield parts with one metric each, and their number of data points."""
+    for resource in data.resource_metrics:
+        for scope in resource.scope_metrics:
+            for metric in scope.metrics:
+                data_of_metric: Any = metric.data  # four types with the same field
+                for points in _cut(data_of_metric.data_points):
+                    part = replace(metric, data=replace(data_of_metric, data_points=points))
+                    scopes = [replace(scope, metrics=[part])]
+                    yield MetricsData([replace(resource, scope_metrics=scopes)]), len(points)
+
+
+def _join_slices(slices: Iterable[tuple[Any, int]], pace: Pace) -> Iterator[tuple[bytes, int]]:
+    """Yield bodies of at most `MAX_ITEMS` items.
+
+    Encoded messages that follow each other are one message with the resources of all of them:
+    https://protobuf.dev/programming-guides/encoding/#last-one-wins
+    """
+    body, items = bytearray(), 0
+    for message, count in pace.spread(slices):
+        if items + count > MAX_ITEMS:
+            yield bytes(body), items
+            body, items = bytearray(), 0
+        body += message.SerializeToString()
+        items += count
+    if items:
+        yield bytes(body), items
 
 
 def compress(body: bytes) -> bytes:

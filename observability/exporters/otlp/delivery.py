@@ -20,6 +20,7 @@ from observability.exporters.background import DeliveryCounts, ShutdownSignal
 from observability.exporters.instruments import Instruments
 from observability.exporters.log_lines import ExportedLine, find_lines
 from observability.exporters.measurements import count_run, find_tag_values, measure_run
+from observability.exporters.pacing import Pace
 from observability.exporters.spool.outbox import Outbox
 from observability.exporters.spool.request import SpooledRequest
 from observability.exporters.spool.spool import Spool
@@ -77,7 +78,8 @@ class OtlpDelivery:
         self._has_measured = False
         self._metrics_due_at = 0.0
 
-    def open(self, counts: DeliveryCounts, closing: ShutdownSignal) -> None:
+    def open(self, counts: DeliveryCounts, closing: ShutdownSignal, pace: Pace) -> None:
+        self._pace = pace
         # What `deliver` uses is imported here too, as exporters open one after the other.
         import opentelemetry._logs.severity
         import opentelemetry.context
@@ -98,8 +100,8 @@ class OtlpDelivery:
 
     def deliver(self, events: list[TelemetryEvent]) -> None:
         self._emit_events(events)
-        self._retain("traces", self._bodies.encode_span_bodies(self._sdk.spans.drain()))
-        self._retain("logs", self._bodies.encode_log_bodies(self._sdk.records.drain()))
+        self._retain("traces", self._bodies.encode_span_bodies(self._sdk.spans.drain(), self._pace))
+        self._retain("logs", self._bodies.encode_log_bodies(self._sdk.records.drain(), self._pace))
         if self._metrics_due_in() == 0:
             self._retain_metrics()
         self._outbox.send_due()
@@ -125,13 +127,13 @@ class OtlpDelivery:
 
     def _emit_events(self, events: list[TelemetryEvent]) -> None:
         endpoints = self._options.endpoints
-        for event in events:
+        for event in self._pace.spread(events):
             if "traces" in endpoints:
                 self._emit_spans(event)
             if "metrics" in endpoints:
                 self._measure(event)
         if "logs" in endpoints:
-            for line in find_lines(events, time.time()):
+            for line in self._pace.spread(find_lines(events, time.time())):
                 self._emit_record(line)
             for event in events:
                 if isinstance(event, ProgramEvent):
@@ -166,7 +168,7 @@ class OtlpDelivery:
         self._metrics_due_at = time.monotonic() + self._options.metric_interval
         self._has_measured = not self._options.is_delta
         if (data := self._sdk.collect_metrics()) is not None:
-            self._retain("metrics", self._bodies.encode_metric_bodies(data))
+            self._retain("metrics", self._bodies.encode_metric_bodies(data, self._pace))
         if time.monotonic() >= self._meters_end_at:
             self._sdk.restart_meters()
             self._bind_instruments()

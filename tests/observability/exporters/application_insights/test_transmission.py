@@ -15,6 +15,7 @@ from observability.exporters.application_insights.transmission import (
     encode_rows,
     read_receipt,
 )
+from observability.exporters.pacing import Pace
 from observability.exporters.spool.request import SpooledRequest
 
 KEY = "00000000-1111-2222-3333-444444444444"
@@ -22,7 +23,7 @@ ROWS: list[dict[str, Any]] = [{"name": str(number), "iKey": KEY} for number in r
 
 
 def request(rows: list[dict[str, Any]] = ROWS) -> SpooledRequest:
-    return SpooledRequest("track", encode_rows(rows), len(rows), 1.0, 2.0)
+    return SpooledRequest("track", encode_rows(rows, Pace()), len(rows), 1.0, 2.0)
 
 
 def receipt(accepted: int, **errors: int) -> Any:
@@ -42,7 +43,7 @@ def test_this_version_of_the_sdk_lets_its_requests_be_taken_over() -> None:
 
 
 def test_rows_with_a_temporary_error_are_sent_again_and_others_are_counted() -> None:
-    result = read_receipt(request(), ROWS, receipt(2, row_1=500, row_3=400))
+    result = read_receipt(request(), ROWS, receipt(2, row_1=500, row_3=400), Pace())
     assert (result.accepted, result.rejected) == (2, 1)
     assert result.remainder is not None
     assert [row["name"] for row in decode_rows(result.remainder.body)] == ["1"]
@@ -50,7 +51,7 @@ def test_rows_with_a_temporary_error_are_sent_again_and_others_are_counted() -> 
 
 
 def test_an_accepted_request_has_no_reason() -> None:
-    result = read_receipt(request(), ROWS, receipt(4))
+    result = read_receipt(request(), ROWS, receipt(4), Pace())
     assert (result.accepted, result.rejected, result.reason, result.remainder) == (4, 0, "", None)
 
 
@@ -91,7 +92,7 @@ class PlayedSdk:
 
 def test_a_redirect_to_the_same_service_is_followed_and_remembered() -> None:
     sdk = PlayedSdk("https://b.in.example.com/v2.1/track")
-    intake = TrackIntake(sdk)
+    intake = TrackIntake(sdk, Pace())
     assert intake.send(request(), 5.0).accepted == 4
     assert intake.send(request(), 5.0).accepted == 4
     assert sdk.hosts == ["https://a.in.example.com", "https://b.in.example.com", "https://b.in.example.com"]
@@ -100,12 +101,12 @@ def test_a_redirect_to_the_same_service_is_followed_and_remembered() -> None:
 @pytest.mark.parametrize("location", ["https://evil.test/track", "http://b.in.example.com/track", "", "/track"])
 def test_a_redirect_elsewhere_is_not_followed(location: str) -> None:
     sdk = PlayedSdk(location)
-    result = TrackIntake(sdk).send(request(), 5.0)
+    result = TrackIntake(sdk, Pace()).send(request(), 5.0)
     assert (result.accepted, result.rejected, result.reason) == (0, 4, "answered 308")
     assert sdk.hosts == ["https://a.in.example.com"]
 
 
 def test_a_request_is_halved_and_a_single_row_is_not() -> None:
-    intake = TrackIntake(PlayedSdk(""))
+    intake = TrackIntake(PlayedSdk(""), Pace())
     assert [half.items for half in intake.split(request())] == [2, 2]
     assert intake.split(request(ROWS[:1])) == []

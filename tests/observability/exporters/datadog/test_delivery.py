@@ -19,6 +19,7 @@ from observability.exporters.datadog import client
 from observability.exporters.datadog.client import describe_rejection, read_retry_after
 from observability.exporters.datadog.delivery import build_datadog_exporter
 from observability.exporters.datadog.intakes import RETRY_WINDOW, IntakeKind, IntakePayload, decode_entries
+from observability.exporters.pacing import Pace
 from observability.exporters.spool.request import SpooledRequest
 from observability.telemetry import Telemetry
 from tests.observability import runs
@@ -201,7 +202,7 @@ async def test_a_black_hole_is_left_in_time() -> None:
 
 def request(size: int = 2) -> SpooledRequest:
     entries = [{"message": str(number)} for number in range(size)]
-    return IntakePayload("logs", entries, time.time()).to_request()
+    return IntakePayload("logs", entries, time.time()).to_request(Pace())
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, None])
@@ -217,7 +218,7 @@ def test_what_is_refused_for_good_is_counted(status: int) -> None:
 
 
 def test_a_request_is_halved_and_a_single_entry_is_not() -> None:
-    intake = client.DatadogIntake("logs", cast(Any, None))
+    intake = client.DatadogIntake("logs", cast(Any, None), Pace())
     halves = intake.split(request(5))
     assert [[entry["message"] for entry in decode_entries(half.body)] for half in halves] == [
         ["0", "1"],
@@ -229,7 +230,7 @@ def test_a_request_is_halved_and_a_single_entry_is_not() -> None:
 
 @pytest.mark.parametrize("kind", RETRY_WINDOW)
 def test_a_request_expires_when_its_intake_would_reject_it(kind: IntakeKind) -> None:
-    made = IntakePayload(kind, [{}], 1000.0).to_request()
+    made = IntakePayload(kind, [{}], 1000.0).to_request(Pace())
     assert made.expires_at == 1000.0 + RETRY_WINDOW[kind]
 
 

@@ -22,6 +22,7 @@ from observability import names
 from observability.events import DeadLettered, LogLine, TelemetryEvent
 from observability.exporters.datadog.intakes import DatadogSource, IntakeKind, IntakePayload
 from observability.exporters.datadog.payloads import build_payloads
+from observability.exporters.pacing import Pace
 from observability.measured_values import Measurement, Measurements
 from observability.sampling import RunReport
 from scheduler.watchdog.gauges import WATCHDOG_GAUGES
@@ -37,7 +38,7 @@ OURS = ["env:prod", "service:scheduler", "version:1.2.3"]
 
 
 def made(*events: TelemetryEvent, redactor: Redactor | None = None) -> list[IntakePayload]:
-    return build_payloads(events, IDENTITY, AT, redactor or Redactor())
+    return build_payloads(events, IDENTITY, AT, redactor or Redactor(), Pace())
 
 
 def entries(kind: IntakeKind, *events: TelemetryEvent, redactor: Redactor | None = None) -> list[dict[str, Any]]:

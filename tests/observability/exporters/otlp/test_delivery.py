@@ -23,6 +23,7 @@ from observability.events import DeadLettered, RunRequested
 from observability.exporters.background import BackgroundExporter, DeliveryCounts, ShutdownSignal
 from observability.exporters.otlp.building import build_otlp_exporter
 from observability.exporters.otlp.delivery import OtlpDelivery, OtlpOptions
+from observability.exporters.pacing import Pace
 from observability.exporters.spool.spool import Spool
 from observability.measured_values import Measurement, Measurements
 from tests.observability import runs
@@ -157,7 +158,7 @@ async def test_counts_are_exact_in_both_temporalities(
         metric_interval=0.0,
     )
     delivery = OtlpDelivery(options, Spool(), Redactor())
-    delivery.open(DeliveryCounts("otlp", Redactor()), ShutdownSignal())
+    delivery.open(DeliveryCounts("otlp", Redactor()), ShutdownSignal(), Pace())
     await asyncio.to_thread(delivery.deliver, [runs.reported()])
     await asyncio.to_thread(delivery.deliver, [runs.reported()])
     delivery._client.close()
