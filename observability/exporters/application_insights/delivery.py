@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from observability.exporters.application_insights.metric_window import MetricWin
 from observability.exporters.application_insights.sdk_setup import (
     SDK_REQUEST_TIMEOUT_S,
     configure_sdk,
+    describe_resource,
     is_configured_by_host,
 )
 from observability.exporters.application_insights.transmission import can_take_over, open_outbox
@@ -93,19 +93,12 @@ class ApplicationInsightsDelivery:
 
     def _open_sdk(self, counts: DeliveryCounts, closing: ShutdownSignal) -> None:
         stored_by_sdk = not can_take_over()
+        resource = describe_resource(self._role, self._version, self._environment)
         exporters = configure_sdk(
-            self._connection_string, self._resource(), counts, closing, self._pace, stores_requests=stored_by_sdk
+            self._connection_string, resource, counts, closing, self._pace, stores_requests=stored_by_sdk
         )
         if not stored_by_sdk:
             self._outbox = open_outbox(exporters, self._spool, self._max_age, counts, closing, self._pace)
-
-    def _resource(self) -> dict[str, str]:
-        return {
-            "service.name": self._role,
-            "service.version": self._version,
-            "service.instance.id": socket.gethostname(),
-            "deployment.environment.name": self._environment,
-        }
 
     def deliver(self, events: list[TelemetryEvent]) -> None:
         for event in self._pace.spread(events):

@@ -9,6 +9,7 @@ import atexit
 import json
 import logging
 import os
+import socket
 import sys
 from typing import Any
 
@@ -56,6 +57,16 @@ def is_configured_by_host() -> bool:
     from opentelemetry.sdk.trace import TracerProvider
 
     return isinstance(trace.get_tracer_provider(), TracerProvider)
+
+
+def describe_resource(role: str, version: str, environment: str) -> dict[str, str]:
+    """Return what OpenTelemetry calls the resource: this program on this machine."""
+    return {
+        "service.name": role,
+        "service.version": version,
+        "service.instance.id": socket.gethostname(),
+        "deployment.environment.name": environment,
+    }
 
 
 def configure_sdk(
