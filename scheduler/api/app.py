@@ -11,7 +11,8 @@ from typing import Any
 from fastapi import FastAPI
 
 from scheduler.api.access import key_routes, session_routes
-from scheduler.api.dashboard import job_page, overview_page, reference_page, run_page, sign_in_page, static_files
+from scheduler.api.dashboard.pages import PAGE_ROUTERS
+from scheduler.api.dashboard.readers import prepare_dashboard
 from scheduler.api.definitions import exports as job_exports
 from scheduler.api.definitions import routes as definition_routes
 from scheduler.api.description import document_route
@@ -77,12 +78,7 @@ ROUTERS = (
     key_routes.router,
     session_routes.router,
     document_route.router,
-    overview_page.router,
-    job_page.router,
-    run_page.router,
-    reference_page.router,
-    sign_in_page.router,
-    static_files.router,
+    *PAGE_ROUTERS,
 )
 """All routes of both hosts."""
 
@@ -95,7 +91,7 @@ def create_api(services: Services, *, hosts: Sequence[str] = ("*",)) -> FastAPI:
     """
     api = _create_app(services.version or "0")
     api.state.services = services
-    overview_page.prepare_dashboard(api)
+    prepare_dashboard(api)
     add_problem_handlers(api)
     api.add_middleware(UnexpectedErrors)
     services.rate_limits.prepare()

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from jobs.problems import Problem, dotted_path
 from jobs.request_id import current_request_id
 from scheduler.api.allowed_methods import find_allowed_methods
-from scheduler.api.dashboard.error_page import accepts_html, error_page_response
+from scheduler.api.dashboard.rendering.error_page import accepts_html, error_page_response
 from scheduler.api.invalid_inputs import find_invalid_inputs
 from scheduler.api.models.base import RETRY_AFTER, ResponseModel
 from scheduler.api.scopes import PING_PATH_PREFIX, mask_token

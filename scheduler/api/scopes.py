@@ -81,6 +81,7 @@ READY_PATH: Final = "/api/health/ready"
 HEALTH_PATHS: Final = frozenset({HEALTH_PATH, LIVE_PATH, READY_PATH})
 SIGN_IN_PATH: Final = "/api/dashboard/sign-in"
 SIGN_OUT_PATH: Final = "/api/dashboard/sign-out"
+STATIC_PATH: Final = "/api/dashboard/static"
 PING_PATH_PREFIX: Final = "/api/ping/"
 """Prefix of paths that contain a token."""
 

@@ -1,6 +1,6 @@
 """Starts and ends the session of a browser, with its cookie and its entry in the audit trail.
 
-Called by scheduler.api.access.session_routes and scheduler.api.dashboard.sign_in_page.
+Called by scheduler.api.access.session_routes and scheduler.api.dashboard.access.sign_in_page.
 """
 
 from __future__ import annotations

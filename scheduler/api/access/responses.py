@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.types import Scope, Send
 
-from scheduler.api.dashboard.error_page import accepts_html, error_page_response
+from scheduler.api.dashboard.rendering.error_page import accepts_html, error_page_response
 from scheduler.api.requests.rejection import reject
 from scheduler.api.scopes import SIGN_IN_PATH
 

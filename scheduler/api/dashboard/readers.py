@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-from fastapi import Request
+from fastapi import FastAPI, Request
 
-from scheduler.api.dashboard.job_availability import AvailabilityReader
-from scheduler.api.dashboard.outages import OutageTracker
-from scheduler.api.dashboard.overview import OverviewReader
+from scheduler.api.dashboard.jobs.job_availability import AvailabilityReader
+from scheduler.api.dashboard.jobs.outages import OutageTracker
+from scheduler.api.dashboard.overview.overview import OverviewReader
 from scheduler.services import Services
 
 
@@ -37,6 +37,11 @@ class PageReaders:
                 AvailabilityReader(services.queries, services.uptimes, outages, services.clock),
             )
         return found
+
+
+def prepare_dashboard(api: FastAPI) -> None:
+    """Prepare the cache of readers. Called by scheduler.api.app."""
+    api.state.readers = PageReaders()
 
 
 def readers_of(request: Request, services: Services) -> Readers:

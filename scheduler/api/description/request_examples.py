@@ -1,6 +1,6 @@
 """An example request of each operation, from the examples in the document.
 
-Called by scheduler.api.dashboard.reference_page and tools.openapi.documents; tests send the requests.
+Called by scheduler.api.dashboard.reference.reference_page and tools.openapi.documents; tests send the requests.
 """
 
 from __future__ import annotations

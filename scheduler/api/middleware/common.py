@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from scheduler.api.access.control import AccessControl
 from scheduler.api.access.routes import RouteTable
 from scheduler.api.declared_route import DeclaredRoute
+from scheduler.api.middleware.cached_files import CachedFiles
 from scheduler.api.middleware.escaped_json import JsonEscaping
 from scheduler.api.middleware.head import HeadSupport
 from scheduler.api.middleware.relative_redirects import RelativeRedirects
@@ -46,4 +47,5 @@ def add_common_middleware(
         api.add_middleware(FailedAuthenticationLimiter, services.rate_limits)
     api.add_middleware(RequestGuard, hosts=hosts, bodies=bodies)
     add_security_headers(api)
+    api.add_middleware(CachedFiles)
     api.add_middleware(RequestIds, behind_proxy=services is not None and services.is_behind_proxy)

@@ -33,6 +33,8 @@ _CSP = (
     .base_uri("'none'")
     .form_action("'self'")
     .frame_ancestors("'none'")
+    .require_trusted_types_for("'script'")
+    .trusted_types("dashboard")
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html import unescape
 
-from scheduler.api.dashboard.formatting import NOTHING
+from scheduler.api.dashboard.rendering.formatting import NOTHING
 from tests.scheduler.api.api_client import ApiClient
 
 
@@ -23,7 +23,8 @@ def visible_text(page: str) -> str:
 
 
 def find_links(page: str) -> list[str]:
-    return [unescape(address) for address in re.findall(r'(?:href|src)="([^"]*)"', page)]
+    """The addresses of the page, except those within it."""
+    return [unescape(address) for address in re.findall(r'(?:href|src)="([^"#][^"]*)"', page)]
 
 
 def has_inline_code(page: str) -> bool:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from jobs.runs import Outcome
-from scheduler.api.dashboard import formatting
+from scheduler.api.dashboard.rendering import formatting
 from tests.scheduler.stores.samples import run_of, ticket
 
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
@@ -47,7 +47,7 @@ def test_a_share_is_rounded_down_so_that_only_all_is_written_as_100(ratio: float
 
 
 def test_an_exact_instant_has_milliseconds_and_its_zone() -> None:
-    assert formatting.exact(NOW.replace(microsecond=250_999)) == f"{NOW:%Y-%m-%d %H:%M:%S}.250 UTC"
+    assert formatting.exact(NOW.replace(microsecond=250_999), NOW) == f"{NOW:%Y-%m-%d %H:%M:%S}.250 UTC"
 
 
 def test_counts_agree_with_their_noun() -> None:

@@ -18,7 +18,7 @@ import uvicorn
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from jobs.runs.details import CertificateDetail, Details, TlsDetail
-from scheduler.api.dashboard import outages
+from scheduler.api.dashboard.jobs import outages
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.parts import missing
 from tests.scheduler.api.api_client import ApiClient
@@ -253,7 +253,7 @@ async def test_the_page_of_a_job_stays_up_to_date(browser: Browser) -> None:
         await page.evaluate(REFRESH)
 
         await expect(page.get_by_role("status")).to_contain_text("checkout is down")
-        assert await page.locator("details").get_attribute("open") is not None
+        assert await page.locator("main details").get_attribute("open") is not None
 
 
 async def test_the_pages_of_a_job_and_a_run_are_not_wider_than_the_screen(browser: Browser) -> None:

@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 
 from jobs.runs import Outcome, Ticket
-from scheduler.api.dashboard import outages
-from scheduler.api.dashboard.outages import DownJobs, OutageTracker
+from scheduler.api.dashboard.jobs import outages
+from scheduler.api.dashboard.jobs.outages import DownJobs, OutageTracker
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.stores.port import StoreUnavailable
 from tests.jobs.running.virtual_time import virtual_time

@@ -7,7 +7,7 @@ from typing import Any
 
 from jobs.runs import Phases
 from jobs.runs.details import CertificateDetail, Details, DnsDetail, StepDetail, StepOutcome, TlsDetail
-from scheduler.api.dashboard.run_page import other_values
+from scheduler.api.dashboard.jobs.run_page import other_values
 from tests.jobs.running.run_parts import REFUSED, Hang, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.api_client import ApiClient
@@ -91,7 +91,7 @@ async def test_a_run_that_continues_reports_it() -> None:
         page = await get_page(client, page_at(due.id))
 
     assert "checkout is running" in visible_text(page)
-    assert "overview.js" in page
+    assert " data-refresh" in page
 
 
 @virtual_time
@@ -99,7 +99,7 @@ async def test_a_run_that_is_over_is_not_fetched_again() -> None:
     async with ApiClient() as client:
         page = await get_page(client, page_at(await client.perform()))
 
-    assert "overview.js" not in page
+    assert " data-refresh" not in page
     assert "http-equiv" not in page
 
 

@@ -14,9 +14,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import Response
 
-from scheduler.api.dashboard.rendering import render_page
+from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dependencies import ServicesDep
 from scheduler.api.description.request_examples import RequestExample, content_example, request_examples
 from scheduler.api.routing import ApiRouter
@@ -69,20 +69,18 @@ class TagSection:
 
 
 @router.read("/api/docs")
-async def show_reference(request: Request, services: ServicesDep) -> HTMLResponse:
+async def show_reference(request: Request, services: ServicesDep) -> Response:
     """Show the page."""
     document: dict[str, Any] = request.app.openapi()
-    html = render_page(
-        "reference.html",
+    return await respond(
         request,
-        now=services.clock.now(),
-        environment=services.environment,
-        version=services.version,
+        services,
+        "reference.html",
+        page="reference",
         about=_paragraphs(document["info"]["description"]),
         schemes=[(name, each, _code(each["description"])) for name, each in _security_schemes(document)],
         sections=list(read_sections(document)),
     )
-    return HTMLResponse(html)
 
 
 def read_sections(document: dict[str, Any]) -> Iterator[TagSection]:

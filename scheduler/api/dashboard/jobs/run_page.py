@@ -11,11 +11,12 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import Response
 
 from jobs.formats.trace_ids import format_trace_id
 from jobs.runs import Run, Ticket
-from scheduler.api.dashboard.rendering import DASHBOARD_PATH, render_page
+from scheduler.api.dashboard.rendering.page import respond
+from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.dependencies import RunId, ServicesDep
 from scheduler.api.models.runs import AttemptModel
 from scheduler.api.problems import ApiError
@@ -36,18 +37,17 @@ router = ApiRouter(in_schema=False, by_tag=True)
 
 
 @router.read(f"{DASHBOARD_PATH}/runs/{{run_id}}")
-async def show_run(request: Request, uses: ServicesDep, run_id: RunId) -> HTMLResponse:
+async def show_run(request: Request, uses: ServicesDep, run_id: RunId) -> Response:
     """Show the page of a run in any state."""
     record = await uses.queries.find_run(run_id)
     if record is None:
         raise ApiError(HTTPStatus.NOT_FOUND, f"There is no run {run_id!r}; the retention may have removed it.")
     run, jobs = record.run, uses.queries.current_jobs()
-    html = render_page(
-        "run.html",
+    return await respond(
         request,
-        now=uses.clock.now(),
-        environment=uses.environment,
-        version=uses.version,
+        uses,
+        "run.html",
+        page="overview",
         record=record,
         ticket=record.ticket,
         run=run,
@@ -57,7 +57,6 @@ async def show_run(request: Request, uses: ServicesDep, run_id: RunId) -> HTMLRe
         details=_other_details(run),
         trace_id=format_trace_id(record.ticket.id),
     )
-    return HTMLResponse(html)
 
 
 def other_values(stored: Mapping[str, Any], known: Collection[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Formats spans, instants and counts for the dashboard. Times are UTC."""
+"""Formats spans, instants and counts for the dashboard. Instants are shown in the time zone of `now`. Pure."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def when(instant: datetime, now: datetime) -> str:
 
 def clock_time(instant: datetime, now: datetime) -> str:
     """Format an instant as `12:00:05`, with the date if it is another day."""
+    instant = instant.astimezone(now.tzinfo)
     return f"{instant:%H:%M:%S}" if instant.date() == now.date() else f"{instant:%Y-%m-%d %H:%M:%S}"
 
 
@@ -30,9 +31,16 @@ def milliseconds(value: float | None) -> str:
     return NOTHING if value is None else describe_milliseconds(value)
 
 
-def exact(instant: datetime) -> str:
+def exact(instant: datetime, now: datetime) -> str:
     """Format an instant as `2026-11-25 12:00:05.250 UTC`."""
-    return f"{instant:%Y-%m-%d %H:%M:%S}.{instant.microsecond // 1000:03} UTC"
+    instant = instant.astimezone(now.tzinfo)
+    return f"{instant:%Y-%m-%d %H:%M:%S}.{instant.microsecond // 1000:03} {instant.tzname()}"
+
+
+def date_and_time(instant: datetime, now: datetime) -> str:
+    """Format an instant as `2026-11-25 12:00:05 UTC`."""
+    instant = instant.astimezone(now.tzinfo)
+    return f"{instant:%Y-%m-%d %H:%M:%S} {instant.tzname()}"
 
 
 def percent(ratio: float) -> str:

@@ -25,15 +25,12 @@ def error_page_response(
     request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None
 ) -> HTMLResponse:
     """Return a page with the status and the detail of a problem, and a link to the overview."""
-    from scheduler.api.dashboard.rendering import render_page  # imports Jinja2, which the API does without
+    from scheduler.api.dashboard.rendering.page import render_page  # imports Jinja2, which the API does without
 
-    services = request.app.state.services
     html = render_page(
         "error.html",
         request,
-        now=services.clock.now(),
-        environment=services.environment,
-        version=services.version,
+        request.app.state.services,
         title=reason_phrase(status),
         detail=detail,
     )

@@ -11,7 +11,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from scheduler.api.access.browser_sessions import end_session, record_refused_session, start_session
 from scheduler.api.access.responses import INVALID_CHALLENGE
-from scheduler.api.dashboard.rendering import DASHBOARD_PATH, render_page
+from scheduler.api.dashboard.access.targets import find_safe_target
+from scheduler.api.dashboard.rendering.page import render_page
 from scheduler.api.dependencies import ServicesDep
 from scheduler.api.requests.client_address import find_client_address
 from scheduler.api.routing import ApiRouter
@@ -29,7 +30,7 @@ router = ApiRouter(accepts_unknown_query=True, in_schema=False)
 @router.sign_in("GET", SIGN_IN_PATH)
 async def show_sign_in(request: Request, services: ServicesDep) -> Response:
     """Show the form."""
-    target = _safe_target(request.query_params.get("next", ""))
+    target = find_safe_target(request.query_params.get("next", ""))
     if services.authentication.mode is not AuthenticationMode.OWN:
         return RedirectResponse(target, HTTPStatus.SEE_OTHER)
     return _page(request, services, target)
@@ -39,7 +40,7 @@ async def show_sign_in(request: Request, services: ServicesDep) -> Response:
 async def sign_in(request: Request, services: ServicesDep) -> Response:
     """Start a session with the API key of the form."""
     form = _parse_form((await request.body()).decode("utf-8", "replace"))
-    target = _safe_target(form.get("next", [""])[0])
+    target = find_safe_target(form.get("next", [""])[0])
     try:
         caller = await _authenticate(request, services, form.get("key", [""])[0].strip())
     except AuthenticationError as error:
@@ -83,16 +84,8 @@ def _page(
     html = render_page(
         "sign_in.html",
         request,
-        now=services.clock.now(),
-        environment=services.environment,
-        version="",
+        services,
         target=target,
         error=error,
     )
     return HTMLResponse(html, status, _CHALLENGE if status is HTTPStatus.UNAUTHORIZED else None)
-
-
-def _safe_target(path: str) -> str:
-    """Return a path of this API: a link to the sign-in page must not lead to another site afterwards."""
-    is_own = path.startswith("/api/") and "\\" not in path and path.isprintable() and path != SIGN_IN_PATH
-    return path if is_own else DASHBOARD_PATH

@@ -1,5 +1,5 @@
 """Finds the jobs that are down, since when and why. Called by scheduler.api.dashboard.overview and
-scheduler.api.dashboard.job_availability.
+scheduler.api.dashboard.jobs.job_availability.
 
 A job is down if its newest run that counts is down. Skipped and cancelled runs and backfills do not count.
 """

@@ -9,12 +9,13 @@ import asyncio
 from http import HTTPStatus
 from typing import Literal
 
-from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse
+from fastapi import Request
+from fastapi.responses import Response
 
-from scheduler.api.dashboard.overview import MAX_OUTAGE_CARDS, RECENT_RUNS, OverviewPage, OverviewReader
-from scheduler.api.dashboard.readers import PageReaders, readers_of
-from scheduler.api.dashboard.rendering import DASHBOARD_PATH, render_page
+from scheduler.api.dashboard.overview.overview import MAX_OUTAGE_CARDS, RECENT_RUNS, OverviewPage, OverviewReader
+from scheduler.api.dashboard.readers import readers_of
+from scheduler.api.dashboard.rendering.page import respond
+from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.dependencies import Continuation, ServicesDep
 from scheduler.api.models.base import RETRY_AFTER
 from scheduler.api.routing import ApiRouter
@@ -23,15 +24,10 @@ from scheduler.stores.port import StoreError
 router = ApiRouter(in_schema=False, by_tag=True)
 
 
-def prepare_dashboard(api: FastAPI) -> None:
-    """Prepare the cache of readers."""
-    api.state.readers = PageReaders()
-
-
 @router.read(DASHBOARD_PATH)
 async def show_overview(
     request: Request, uses: ServicesDep, show: Literal["down"] | None = None, continuation: Continuation = None
-) -> HTMLResponse:
+) -> Response:
     """Show the page; `show=down` lists only jobs that are down.
 
     While the store is unavailable it shows the health of the parts, with status 503.
@@ -41,22 +37,20 @@ async def show_overview(
         uses.health.report(), _read_page(overview, continuation or "", only_down=show is not None)
     )
     away = isinstance(page, StoreError)
-    html = render_page(
-        "overview.html",
+    return await respond(
         request,
-        now=uses.clock.now(),
-        environment=uses.environment,
-        version=uses.version,
+        uses,
+        "overview.html",
+        page="overview",
+        status=HTTPStatus.SERVICE_UNAVAILABLE if away else HTTPStatus.OK,
+        headers={"Retry-After": RETRY_AFTER} if away else None,
         report=report,
         is_limited=uses.is_limited,
         away=str(page) if away else "",
-        page=None if away else page,
+        overview=None if away else page,
         strip=RECENT_RUNS,
         cards=MAX_OUTAGE_CARDS,
     )
-    if away:
-        return HTMLResponse(html, HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": RETRY_AFTER})
-    return HTMLResponse(html)
 
 
 async def _read_page(overview: OverviewReader, after: str, *, only_down: bool) -> OverviewPage | StoreError:

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from fastapi import Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import Response
 
 from jobs.problems import make_printable
 from jobs.schedules import Schedule, zone_of
 from scheduler.api.dashboard.readers import readers_of
-from scheduler.api.dashboard.rendering import DASHBOARD_PATH, render_page
+from scheduler.api.dashboard.rendering.page import respond
+from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.dependencies import Continuation, JobName, ServicesDep
 from scheduler.api.models.jobs import JobDetail
 from scheduler.api.problems import InvalidInput, InvalidRequest
@@ -50,9 +51,7 @@ class Timetable:
 
 
 @router.read(f"{DASHBOARD_PATH}/jobs/{{name}}")
-async def show_job(
-    request: Request, uses: ServicesDep, name: JobName, continuation: Continuation = None
-) -> HTMLResponse:
+async def show_job(request: Request, uses: ServicesDep, name: JobName, continuation: Continuation = None) -> Response:
     """Show the page; with a continuation it lists older runs."""
     standings = readers_of(request, uses).availability
     view = await uses.queries.view_job(name)
@@ -63,12 +62,11 @@ async def show_job(
         _find_heartbeat(uses, view),
         uses.circuits.circuits_of_jobs([name]),
     )
-    html = render_page(
-        "job.html",
+    return await respond(
         request,
-        now=uses.clock.now(),
-        environment=uses.environment,
-        version=uses.version,
+        uses,
+        "job.html",
+        page="overview",
         view=view,
         job=view.entry.job,
         timetable=_create_timetable(view, uses.queries),
@@ -80,7 +78,6 @@ async def show_job(
         older=continuation is not None,
         definition=_definition_text(view),
     )
-    return HTMLResponse(html)
 
 
 async def _list_runs(queries: JobAndRunQueries, name: str, continuation: str | None) -> RunPage:

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from jobs.runs import Run, Trigger
-from scheduler.api.dashboard.outages import DownJobs, OutageTracker
+from scheduler.api.dashboard.jobs.outages import DownJobs, OutageTracker
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import OperationError
 from scheduler.queries.circuits import CircuitQueries, CircuitView

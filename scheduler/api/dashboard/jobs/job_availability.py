@@ -1,6 +1,6 @@
 """Determines whether and since when a job is up or down, and caches its uptime.
 
-Called by scheduler.api.dashboard.job_page.
+Called by scheduler.api.dashboard.jobs.job_page.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Literal
 
 from jobs.ports import Clock
 from jobs.runs import Run
-from scheduler.api.dashboard.outages import Outage, OutageTracker
+from scheduler.api.dashboard.jobs.outages import Outage, OutageTracker
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.uptime import JobUptime, UptimeReader
 

@@ -1,0 +1,21 @@
+"""The routers of all pages. A new page is a module and a line here. Called by scheduler.api.app."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from scheduler.api.dashboard import static_files
+from scheduler.api.dashboard.access import preferences, sign_in_page
+from scheduler.api.dashboard.jobs import job_page, run_page
+from scheduler.api.dashboard.overview import overview_page
+from scheduler.api.dashboard.reference import reference_page
+
+PAGE_ROUTERS: Final = (
+    overview_page.router,
+    job_page.router,
+    run_page.router,
+    reference_page.router,
+    sign_in_page.router,
+    preferences.router,
+    static_files.router,
+)

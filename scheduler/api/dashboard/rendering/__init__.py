@@ -1,0 +1,1 @@
+"""Renders templates, texts and charts of the pages."""

@@ -1,0 +1,107 @@
+"""Renders a page and answers a request for it. Called by the page modules.
+
+    return await respond(request, uses, "run.html", name="runs", run=run)
+
+Each template has, besides the values of its page: `now` in the time zone of the browser's preferences, `environment`,
+`version`, `preferences`, `page` (its name in the navigation), `signed_in`, `link` and `may`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse, Response
+
+from scheduler.api.access.decision import ROLE_OF_SCOPE
+from scheduler.api.dashboard.access.preferences import PREFERENCES_PATH, find_preferences
+from scheduler.api.dashboard.rendering.links import make_link
+from scheduler.api.dashboard.rendering.templates import get_templates
+from scheduler.api.dashboard.static_files import static_path
+from scheduler.api.dependencies import FUNCTION_KEY
+from scheduler.api.requests.accept import accepts_gzip
+from scheduler.api.scopes import Scope
+from scheduler.authentication.port import Authenticated
+from scheduler.identity.principal import Principal
+from scheduler.metrics.page import compress
+from scheduler.services import Services
+
+_MIN_COMPRESSED: Final = 1000
+"""Bytes; a smaller page is sent as it is."""
+_VOLATILE: Final = re.compile(r'<time id="page-time"[^>]*>[^<]*|(?<= data-relative)[^<]*|(?<= data-elapsed)[^<]*')
+"""The time of the page, and texts relative to it."""
+
+
+def render_page(template: str, request: Request, uses: Services, *, page: str = "", **values: Any) -> str:
+    """Return the HTML. `page`: its name in the navigation, empty for a page that is not part of it."""
+    preferences = find_preferences(request)
+    common = {
+        "environment": uses.environment,
+        "function_key": request.query_params.get(FUNCTION_KEY, ""),
+        "link": make_link(request),
+        "may": lambda scope: _has_role(request, Scope(scope)),
+        "now": uses.clock.now().astimezone(preferences.zone),
+        "page": page,
+        "path": request.url.path + (f"?{query}" if (query := _query_without_key(request)) else ""),
+        "preferences": preferences,
+        "preferences_path": PREFERENCES_PATH,
+        "role_of": lambda scope: str(ROLE_OF_SCOPE[Scope(scope)]),
+        "signed_in": _find_session(request),
+        "static": static_path,
+        "version": uses.version,
+    }
+    return get_templates().get_template(template).render(common | values)
+
+
+async def respond(
+    request: Request,
+    uses: Services,
+    template: str,
+    *,
+    page: str = "",
+    status: int = HTTPStatus.OK,
+    headers: Mapping[str, str] | None = None,
+    **values: Any,
+) -> Response:
+    """Return the page, or 304 if the browser has the same: apart from the texts of times, which its script updates."""
+    html = render_page(template, request, uses, page=page, **values)
+    return await create_response(request, html, status, headers)
+
+
+async def create_response(
+    request: Request, html: str, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return the response for the HTML of a page, with its ETag, compressed for a client that accepts it."""
+    etag = _make_etag(html)
+    found = {**(headers or {}), "ETag": etag, "Vary": "Accept, Accept-Encoding, Cookie"}
+    if status == HTTPStatus.OK and request.headers.get("if-none-match") == etag:
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=found)
+    body = html.encode()
+    if len(body) >= _MIN_COMPRESSED and accepts_gzip(request.headers.get("accept-encoding", "")):
+        body, found["Content-Encoding"] = await compress(body), "gzip"
+    return HTMLResponse(body, status, found)
+
+
+def _make_etag(html: str) -> str:
+    stable = _VOLATILE.sub("", html)
+    return f'W/"{hashlib.sha256(stable.encode()).hexdigest()[:32]}"'
+
+
+def _has_role(request: Request, scope: Scope) -> bool:
+    principal: Principal | None = (request.scope.get("state") or {}).get("principal")
+    return principal is not None and principal.role.includes(ROLE_OF_SCOPE[scope])
+
+
+def _query_without_key(request: Request) -> str:
+    return urlencode([(name, value) for name, value in request.query_params.multi_items() if name != FUNCTION_KEY])
+
+
+def _find_session(request: Request) -> Principal | None:
+    """Return the caller of a session, whom the page names; None for any other caller."""
+    caller: Authenticated | None = (request.scope.get("state") or {}).get("authenticated")
+    return caller.principal if caller is not None and caller.session_id else None

@@ -1,0 +1,36 @@
+"""The paths of the pages, and their place in the navigation. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+DASHBOARD_PATH: Final = "/api/dashboard"
+
+
+@dataclass(frozen=True, slots=True)
+class NavigationEntry:
+    """`key`: the letter that opens the page after `g`."""
+
+    title: str
+    path: str
+    key: str
+
+
+NAVIGATION: Final[Mapping[str, NavigationEntry]] = {
+    "overview": NavigationEntry("Overview", DASHBOARD_PATH, "o"),
+    "reference": NavigationEntry("API", "/api/docs", "d"),
+}
+"""The pages of the navigation in order, by the name that a page gives to `respond`."""
+
+
+def job_page_path(name: str) -> str:
+    """Return the URL path of a job's page."""
+    return f"{DASHBOARD_PATH}/jobs/{quote(name)}"
+
+
+def run_page_path(run_id: str) -> str:
+    """Return the URL path of a run's page."""
+    return f"{DASHBOARD_PATH}/runs/{quote(run_id, safe='@')}"

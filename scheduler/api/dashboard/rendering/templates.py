@@ -1,0 +1,66 @@
+"""The environment of the templates: their filters and globals. Called by scheduler.api.dashboard.rendering.page."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from jobs.formats.display_text import escape_control_characters
+from jobs.formats.durations import describe_span
+from scheduler.api.dashboard.rendering import formatting
+from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH, NAVIGATION, job_page_path, run_page_path
+from scheduler.api.models.runs import run_path
+from scheduler.api.scopes import SIGN_IN_PATH, SIGN_OUT_PATH
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_FOLDER: Final = Path(__file__).parent.parent / "templates"
+_FILTERS: Final = (
+    formatting.when,
+    formatting.clock_time,
+    formatting.exact,
+    formatting.date_and_time,
+    formatting.milliseconds,
+    formatting.percent,
+    formatting.words,
+    formatting.parts,
+    formatting.counted,
+    formatting.strip_text,
+)
+
+
+@cache
+def get_templates() -> Environment:
+    """Return the environment; it is created when the first page is requested."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+    templates = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=select_autoescape(),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+        finalize=_escape_value,
+    )
+    for text in _FILTERS:
+        templates.filters[text.__name__] = text
+    templates.filters["span"] = lambda span: describe_span(round(span.total_seconds()))
+    templates.filters["seconds"] = describe_span
+    templates.globals.update(
+        dashboard=DASHBOARD_PATH,
+        navigation=NAVIGATION,
+        job_page_path=job_page_path,
+        nothing=formatting.NOTHING,
+        run_page_path=run_page_path,
+        run_path=run_path,
+        sign_in_path=SIGN_IN_PATH,
+        sign_out_path=SIGN_OUT_PATH,
+    )
+    return templates
+
+
+def _escape_value(value: object) -> object:
+    """Escape control and direction characters of each value: texts come from job files, callers and targets."""
+    return escape_control_characters(value) if type(value) is str else value

@@ -1,0 +1,94 @@
+// Buttons that change something, declared in the HTML by the macro `action` of actions.html:
+//   data-action="POST /api/jobs/x/pause"  data-body='{"reason": "..."}'  data-done="Paused x"
+//   data-undo="POST /api/jobs/x/resume"   data-confirm="Pause x?"        data-go="/api/dashboard/..."
+// A form with data-action sends its fields as the JSON body: `data-type` of a field is text, number, list, json or boolean.
+import { callApi } from "./api.js";
+import { link } from "./dom.js";
+import { refreshNow } from "./refresh.js";
+import { showToast } from "./toasts.js";
+
+export function startActions() {
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.("button[data-action]");
+    if (!button || button.getAttribute("aria-disabled") === "true") return;
+    event.preventDefault();
+    perform(button, JSON.parse(button.dataset.body ?? "null") ?? undefined);
+  });
+  document.addEventListener("submit", (event) => {
+    const form = event.target.closest?.("form[data-action]");
+    if (!form) return;
+    event.preventDefault();
+    try {
+      perform(form, readForm(form));
+    } catch (error) {
+      showToast(error.message, { failed: true });
+    }
+  });
+}
+
+/** Call the API as the element declares, tell the result, and refresh the page. Returns whether it succeeded. */
+export async function perform(source, body) {
+  const { action, done, undo, undoBody, go, confirm: question } = source.dataset;
+  if (question && !window.confirm(question)) return false;
+  const [method, path] = action.split(" ");
+  setBusy(source, true);
+  try {
+    await callApi(method, path, body);
+    source.closest("dialog")?.close();
+    source.closest("details.menu")?.removeAttribute("open");
+    if (source instanceof HTMLFormElement) source.reset();
+    showToast(done ?? "Done.", { undo: undo ? () => revert(undo, undoBody) : null });
+    if (go) location.assign(link(go));
+    else await refreshNow();
+    return true;
+  } catch (error) {
+    showToast(error.message, { failed: true });
+    return false;
+  } finally {
+    setBusy(source, false);
+  }
+}
+
+async function revert(action, body) {
+  const [method, path] = action.split(" ");
+  try {
+    await callApi(method, path, body ? JSON.parse(body) : undefined);
+    showToast("Undone.");
+    await refreshNow();
+  } catch (error) {
+    showToast(error.message, { failed: true });
+  }
+}
+
+/** The fields of a form as an object. An empty optional field is left out; `a.b` is the field b of the object a. */
+export function readForm(form) {
+  const body = {};
+  for (const field of form.elements) {
+    if (!field.name || field.disabled || (field.type === "radio" && !field.checked)) continue;
+    const value = readField(field);
+    if (value === undefined) continue;
+    const names = field.name.split(".");
+    const last = names.pop();
+    let target = body;
+    for (const name of names) target = target[name] ??= {};
+    target[last] = value;
+  }
+  return body;
+}
+
+function readField(field) {
+  const type = field.dataset.type ?? (field.type === "checkbox" ? "boolean" : "text");
+  if (type === "boolean") return field.checked;
+  const text = field.value.trim();
+  if (!text) return undefined;
+  if (type === "number") return Number(text);
+  if (type === "list") return text.split(/[\s,]+/).filter(Boolean);
+  if (type === "json") return JSON.parse(text);
+  return text;
+}
+
+function setBusy(source, isBusy) {
+  const button = source instanceof HTMLFormElement ? source.querySelector("button:not([type=button])") : source;
+  button?.toggleAttribute("aria-busy", isBusy);
+  if (button) button.disabled = isBusy;
+}

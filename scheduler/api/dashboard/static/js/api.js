@@ -1,0 +1,32 @@
+// Calls the API of this site, and turns its problems (RFC 9457) into one sentence.
+import { functionKey } from "./dom.js";
+
+const TIMEOUT_MS = 30000;
+
+export class ApiFailure extends Error {}
+
+/** Returns { status, body, headers }. `body` is parsed JSON, or null. Throws ApiFailure with a sentence for people. */
+export async function callApi(method, path, body = undefined, headers = {}) {
+  const key = functionKey();
+  let response;
+  try {
+    response = await fetch(path, {
+      method,
+      headers: { accept: "application/json", ...(body === undefined ? {} : { "content-type": "application/json" }), ...(key ? { "x-functions-key": key } : {}), ...headers },
+      body: body === undefined ? undefined : JSON.stringify(body),
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+  } catch (error) {
+    throw new ApiFailure(error.name === "TimeoutError" ? "The scheduler did not answer in time." : "The scheduler cannot be reached.");
+  }
+  const isJson = /json/.test(response.headers.get("content-type") ?? "");
+  const content = isJson ? await response.json().catch(() => null) : null;
+  if (!response.ok) throw new ApiFailure(describeProblem(content, response));
+  return { status: response.status, body: content, headers: response.headers };
+}
+
+function describeProblem(problem, response) {
+  const detail = problem?.detail ?? problem?.title ?? `HTTP ${response.status}`;
+  const errors = (problem?.errors ?? []).map((each) => [each.location, each.message, each.hint].filter(Boolean).join(": "));
+  return [detail, ...errors].join(" ");
+}

@@ -1,0 +1,135 @@
+// Fetches the page every few seconds and applies only the changes, so that scroll position, focus and selection stay and
+// a screen reader announces only a changed headline. An unchanged page costs a 304.
+import { showServerTime, synchronize, updateTimes } from "./times.js";
+
+const REFRESH_INTERVAL_MS = 5000;
+const TIMEOUT_MS = 10000;
+// The only HTML that is parsed is that of this site's own pages.
+const policy = globalThis.trustedTypes?.createPolicy("dashboard", { createHTML: (html) => html }) ?? { createHTML: (html) => html };
+
+let timer = 0;
+let etag = "";
+let fetched = null;
+
+export function startRefresh() {
+  schedule();
+  document.addEventListener("visibilitychange", refresh);
+}
+
+/** Fetch the page now, also while another fetch is under way: it is older than what the user has just changed. */
+export async function refreshNow() {
+  fetched?.abort();
+  fetched = null;
+  await refresh();
+}
+
+async function refresh() {
+  clearTimeout(timer);
+  if (document.hidden || fetched) return;
+  const mine = (fetched = new AbortController());
+  try {
+    const headers = { accept: "text/html", ...(etag && { "if-none-match": etag }) };
+    const response = await fetch(location.href, { headers, signal: AbortSignal.any([mine.signal, AbortSignal.timeout(TIMEOUT_MS)]) });
+    if (response.status === 304) {
+      markFresh();
+    } else {
+      if (!(response.headers.get("content-type") ?? "").startsWith("text/html")) throw new Error(`HTTP ${response.status}`);
+      const html = await response.text();
+      if (fetched !== mine) return;
+      etag = response.ok ? (response.headers.get("etag") ?? "") : "";
+      apply(new DOMParser().parseFromString(policy.createHTML(html), "text/html"));
+    }
+  } catch (error) {
+    if (fetched === mine) markStale(error);
+  } finally {
+    if (fetched === mine) {
+      fetched = null;
+      schedule();
+    }
+  }
+}
+
+function schedule() {
+  clearTimeout(timer);
+  timer = setTimeout(refresh, REFRESH_INTERVAL_MS);
+}
+
+function apply(page) {
+  for (const selector of ["main", "#refreshed", "#site-footer", "link[rel=icon]"]) {
+    const [old, fresh] = [document.querySelector(selector), page.querySelector(selector)];
+    if (old && fresh) update(old, fresh);
+  }
+  document.title = page.title;
+  synchronize();
+  updateTimes();
+  document.dispatchEvent(new CustomEvent("dashboard:refreshed"));
+}
+
+/** Nothing has changed: the page is as of now. */
+function markFresh() {
+  const stamp = document.getElementById("refreshed");
+  stamp.classList.remove("stale");
+  stamp.removeAttribute("role");
+  stamp.querySelector(".failure")?.remove();
+  showServerTime();
+}
+
+function markStale(error) {
+  const stamp = document.getElementById("refreshed");
+  if (stamp.classList.contains("stale")) return;
+  stamp.classList.add("stale");
+  stamp.setAttribute("role", "status");
+  const failure = document.createElement("span");
+  failure.className = "failure";
+  failure.textContent = `: refresh failed (${error.name === "TimeoutError" ? "timeout" : error.message})`;
+  stamp.append(failure);
+}
+
+// Makes `old` equal to `fresh` and leaves equal nodes untouched.
+// What a person has opened or typed into (`data-keep`) is the browser's.
+function update(old, fresh) {
+  if (old.isEqualNode(fresh) || (old.nodeType === Node.ELEMENT_NODE && old.hasAttribute("data-keep"))) return;
+  if (old.nodeName !== fresh.nodeName || (old.id ?? "") !== (fresh.id ?? "")) {
+    old.replaceWith(fresh);
+  } else if (old.nodeType === Node.TEXT_NODE) {
+    old.data = fresh.data;
+  } else {
+    updateAttributes(old, fresh);
+    updateChildren(old, [...fresh.childNodes]);
+  }
+}
+
+function updateAttributes(old, fresh) {
+  // The user opens and closes details; the server does not know.
+  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name) && !(name === "open" && old.nodeName === "DETAILS")) old.removeAttribute(name);
+  for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+}
+
+// An element with an id is preserved when others are inserted or removed before it.
+function updateChildren(old, fresh) {
+  const byId = new Map([...old.children].filter((child) => child.id).map((child) => [child.id, child]));
+  const freshIds = new Set(fresh.map((child) => child.id).filter(Boolean));
+  let at = old.firstChild;
+  for (const child of fresh) {
+    const same = child.id ? byId.get(child.id) : undefined;
+    while (at && at !== same && (at.id ? !freshIds.has(at.id) : same)) at = remove(at);
+    if (same) {
+      if (same === at) at = at.nextSibling;
+      else old.insertBefore(same, at);
+      update(same, child);
+    } else if (at && !at.id && !child.id) {
+      const paired = at;
+      at = at.nextSibling;
+      update(paired, child);
+    } else {
+      old.insertBefore(child, at);
+    }
+  }
+  while (at) at = remove(at);
+}
+
+function remove(node) {
+  const next = node.nextSibling;
+  node.remove();
+  return next;
+}
