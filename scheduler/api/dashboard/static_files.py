@@ -20,10 +20,10 @@ from urllib.parse import quote
 
 from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
+from starlette.exceptions import HTTPException
 
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.dependencies import FUNCTION_KEY
-from scheduler.api.problems import ApiError
 from scheduler.api.requests.accept import accepts_gzip
 from scheduler.api.routing import ApiRouter
 from scheduler.api.scopes import STATIC_PATH
@@ -71,7 +71,7 @@ async def get_static_file(request: Request, digest: str, path: str) -> Response:
     found = load_static_files()
     content = found.files.get(path)
     if content is None:
-        raise ApiError(HTTPStatus.NOT_FOUND, f"There is no file {path!r}.")
+        raise HTTPException(HTTPStatus.NOT_FOUND)
     key = request.query_params.get(FUNCTION_KEY)
     if path.endswith(".js") and key:
         content = _add_key(content, key)

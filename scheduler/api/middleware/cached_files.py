@@ -6,10 +6,13 @@ request.
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
+from typing import Final
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from scheduler.api.scopes import STATIC_PATH
+
+_CACHE_CONTROL: Final = b"cache-control"
 
 
 class CachedFiles:
@@ -27,7 +30,8 @@ class CachedFiles:
             if message["type"] == "http.response.start":
                 allowed = scope.get("state", {}).get("cache_control")
                 if allowed is not None:
-                    MutableHeaders(raw=message["headers"])["Cache-Control"] = allowed
+                    others = [each for each in message["headers"] if each[0].lower() != _CACHE_CONTROL]
+                    message["headers"] = [*others, (_CACHE_CONTROL, allowed.encode())]
             await send(message)
 
         await self._app(scope, receive, send_cached)

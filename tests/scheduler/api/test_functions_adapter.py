@@ -59,7 +59,7 @@ async def test_an_unforeseen_error_is_an_answer_and_not_a_failed_invocation() ->
 async def test_the_dashboard_and_its_files_are_served() -> None:
     async with ApiClient() as client:
         page = await send_request(client, "GET", "/api/dashboard?code=KEY")
-        style = await send_request(client, "GET", "/api/dashboard/static/overview.css?code=KEY")
+        style = await send_request(client, "GET", "/api/dashboard/static/0/styles.css?code=KEY")
 
     assert (page.status_code, page.mimetype) == (200, "text/html; charset=utf-8")
     assert b"/api/runs?code=KEY" in page.get_body()

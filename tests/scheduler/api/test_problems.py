@@ -83,7 +83,7 @@ async def test_a_function_key_in_the_address_is_no_unknown_parameter(address: st
         assert (await client.get(address, code="KEY")).status_code == 200
 
 
-@pytest.mark.parametrize("address", ["/api", "/api/nothing", "/favicon.ico", "/api/dashboard/static/nothing.js"])
+@pytest.mark.parametrize("address", ["/api", "/api/nothing", "/favicon.ico", "/api/dashboard/static/0/nothing.js"])
 async def test_an_address_where_nothing_is_reports_where_to_look(address: str) -> None:
     async with ApiClient() as client:
         body = problem_of(await client.get(address), 404)
@@ -92,7 +92,7 @@ async def test_an_address_where_nothing_is_reports_where_to_look(address: str) -
     assert "/api/openapi.json" in str(body["detail"])
 
 
-@pytest.mark.parametrize("address", ["/api/dashboard/static/../../app.py", "/api/dashboard/static/%2e%2e/app.py"])
+@pytest.mark.parametrize("address", ["/api/dashboard/static/0/../../app.py", "/api/dashboard/static/0/%2e%2e/app.py"])
 async def test_only_static_files_are_served(address: str) -> None:
     async with ApiClient() as client:
         assert (await client.get(address)).status_code == 404
@@ -125,7 +125,7 @@ async def test_a_method_that_is_not_possible_is_refused_with_what_is(method: str
 
 async def test_a_static_file_cannot_be_written() -> None:
     async with ApiClient() as client:
-        answer = await client.request("POST", "/api/dashboard/static/overview.css")
+        answer = await client.request("POST", "/api/dashboard/static/0/styles.css")
 
     assert problem_of(answer, 405)["detail"] == "The method POST is not allowed for this path. Use GET, HEAD."
 

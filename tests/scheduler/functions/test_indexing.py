@@ -106,7 +106,7 @@ async def test_each_key_has_its_routes(
         ("GET", "/api/jobs/health", "read"),
         ("GET", "/api/healthy", "read"),
         ("HEAD", "/api/dashboard", "read"),
-        ("GET", "/api/dashboard/static/overview.css", "read"),
+        ("GET", "/api/dashboard/static/0/styles.css", "read"),
         ("GET", "/api/nothing/of/the/kind", "read"),
         ("POST", "/api/jobs/checkout/run", "operate"),
         ("POST", "/api/dead-letters/some/replay", "operate"),

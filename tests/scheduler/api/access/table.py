@@ -114,6 +114,7 @@ LIMITED_ROUTES: Final[dict[str, int]] = {
     "GET /api/exports/stats": ALLOWED,
     "GET /api/keys": ALLOWED,
     "GET /api/dashboard": ALLOWED,
+    "GET /api/dashboard/preferences": ALLOWED,
     "GET /api/exports/jobs": ALLOWED,
     "POST /api/jobs/pause": ALLOWED,
     "POST /api/jobs/resume": ALLOWED,

@@ -215,7 +215,7 @@ class Site:
 
 def fill(path: str) -> str:
     """The path with a value for each parameter that has no example."""
-    values = {"name": JOB, "run_id": RUN, "token": TOKEN, "result": "0", "path": "overview.css"}
+    values = {"name": JOB, "run_id": RUN, "token": TOKEN, "result": "0", "path": "styles.css", "digest": "0"}
     for name, value in values.items():
         path = path.replace(f"{{{name}}}", value).replace(f"{{{name}:path}}", value)
     return path

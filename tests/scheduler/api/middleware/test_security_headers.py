@@ -15,8 +15,8 @@ ADDRESSES = {
     "/api/openapi.json": 200,
     "/api/dashboard": 200,
     "/api/dashboard/": 307,
-    "/api/dashboard/static/overview.css": 200,
-    "/api/dashboard/static/nothing": 404,
+    "/api/dashboard/static/0/styles.css": 200,
+    "/api/dashboard/static/0/nothing": 404,
     "/": 307,
 }
 
