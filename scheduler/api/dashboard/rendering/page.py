@@ -2,7 +2,7 @@
 
     return await respond(request, uses, "run.html", name="runs", run=run)
 
-Each template has, besides the values of its page: `now` in the time zone of the browser's preferences, `environment`,
+Each template has, in addition to the values of its page: `now` in the time zone of the browser's preferences, `environment`,
 `version`, `preferences`, `page` (its name in the navigation), `signed_in`, `link` and `may`.
 """
 
@@ -32,7 +32,7 @@ from scheduler.metrics.page import compress
 from scheduler.services import Services
 
 _MIN_COMPRESSED: Final = 1000
-"""Bytes; a smaller page is sent as it is."""
+"""Bytes from which a page is compressed."""
 _VOLATILE: Final = re.compile(r'<time id="page-time"[^>]*>[^<]*|(?<= data-relative)[^<]*|(?<= data-elapsed)[^<]*')
 """The time of the page, and texts relative to it."""
 

@@ -60,7 +60,7 @@ async function revert(action, body) {
   }
 }
 
-/** The fields of a form as an object. An empty optional field is left out; `a.b` is the field b of the object a. */
+/** The fields of a form as an object. An empty field is skipped; `a.b` is the field b of the object a. */
 export function readForm(form) {
   const body = {};
   for (const field of form.elements) {

@@ -22,7 +22,7 @@ export function link(path) {
   return key ? `${path}${path.includes("?") ? "&" : "?"}code=${encodeURIComponent(key)}` : path;
 }
 
-/** Whether the user is typing, so that a single letter is no command. */
+/** Whether the user is typing. */
 export function isTyping(target) {
   return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|SELECT|TEXTAREA)$/.test(target.nodeName));
 }
