@@ -2,8 +2,8 @@
 
     return await respond(request, uses, "run.html", name="runs", run=run)
 
-Each template has, in addition to the values of its page: `now` in the time zone of the browser's preferences, `environment`,
-`version`, `preferences`, `page` (its name in the navigation), `signed_in`, `link` and `may`.
+In addition to the values of its page, each template has `now` in the time zone of the browser's preferences,
+`environment`, `version`, `preferences`, `page` (its name in the navigation), `signed_in`, `link`, `may` and `role_of`.
 """
 
 from __future__ import annotations
