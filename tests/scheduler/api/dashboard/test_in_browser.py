@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import shutil
-import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import count
 from typing import Any
 
 import pytest
 import pytest_asyncio
-import uvicorn
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, expect
 
 from jobs.runs.details import CertificateDetail, Details, TlsDetail
 from scheduler.api.dashboard.jobs import outages
 from tests.jobs.running.run_parts import REFUSED, answer
-from tests.parts import missing
+from tests.parts.chromium import open_chromium
 from tests.scheduler.api.api_client import ApiClient
+from tests.scheduler.api.dashboard.site import open_site
 from tests.scheduler.fakes import START, entry
 from tests.scheduler.stores.samples import run_of, ticket
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
-QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
 REFRESH = "document.dispatchEvent(new Event('visibilitychange'))"
-expect.set_options(timeout=20_000)  # several of the page's own refreshes
-
 ONCE: dict[str, Any] = {"retry": {"attempts": 1}}
 
 
@@ -42,61 +35,12 @@ def look_at_all_jobs_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        missing("there is no Chromium: apt-get install chromium")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, chromium_sandbox=False, args=QUIET)
+    async with open_chromium() as browser:
         yield browser
-        await browser.close()
-
-
-class Site:
-    """A desk served on loopback, and a page that looks at it. What the browser complains of fails the test."""
-
-    def __init__(self, desk: ApiClient, browser: Browser) -> None:
-        self.desk = desk
-        self.complaints: list[str] = []
-        self.asked: list[str] = []
-        self._browser = browser
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-
-    async def start(self) -> None:
-        config = uvicorn.Config(self.desk.app, log_config=None, lifespan="off", server_header=False)
-        self._server = uvicorn.Server(config)
-        self._serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
-
-    async def stop(self) -> None:
-        self._server.should_exit = self._server.force_exit = True
-        await self._serving
-
-    async def open(self, path: str = "/api/dashboard", **options: Any) -> Page:
-        page = await self._browser.new_page(**options)
-        page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("request", lambda request: self.asked.append(request.url))
-        await page.goto(self.url + path)
-        return page
-
-
-@asynccontextmanager
-async def site(browser: Browser, desk: ApiClient) -> AsyncIterator[Site]:
-    async with desk:
-        site = Site(desk, browser)
-        await site.start()
-        try:
-            yield site
-        finally:
-            for context in browser.contexts:
-                await context.close()
-            await site.stop()
-    assert site.complaints == []
-    assert [url for url in site.asked if not url.startswith(site.url)] == []
 
 
 async def test_what_is_down_is_observed_at_once_with_its_reason(browser: Browser) -> None:
-    async with site(browser, ApiClient(REFUSED, jobs=[entry(**ONCE), entry("other")])) as shown:
+    async with open_site(browser, ApiClient(REFUSED, jobs=[entry(**ONCE), entry("other")])) as shown:
         await shown.desk.perform()
         page = await shown.open()
 
@@ -109,7 +53,7 @@ async def test_what_is_down_is_observed_at_once_with_its_reason(browser: Browser
 
 
 async def test_the_page_stays_up_to_date_without_being_loaded_again(browser: Browser) -> None:
-    async with site(browser, ApiClient(answer(), REFUSED, jobs=[entry(**ONCE)])) as shown:
+    async with open_site(browser, ApiClient(answer(), REFUSED, jobs=[entry(**ONCE)])) as shown:
         await shown.desk.perform()
         page = await shown.open()
         await expect(page.get_by_role("status")).to_have_text("No job is down")
@@ -127,7 +71,7 @@ async def test_the_page_stays_up_to_date_without_being_loaded_again(browser: Bro
 
 async def test_a_refresh_keeps_focus_scroll_and_selection(browser: Browser) -> None:
     jobs = [entry(f"job-{number:02}", **ONCE) for number in range(40)]
-    async with site(browser, ApiClient(REFUSED, REFUSED, REFUSED, answer(), jobs=jobs)) as shown:
+    async with open_site(browser, ApiClient(REFUSED, REFUSED, REFUSED, answer(), jobs=jobs)) as shown:
         seconds = count()
         await shown.desk.perform("job-05", seconds=next(seconds))
         page = await shown.open(viewport={"width": 1000, "height": 500})
@@ -152,7 +96,7 @@ async def test_a_refresh_keeps_focus_scroll_and_selection(browser: Browser) -> N
 
 async def test_columns_do_not_move_when_times_change(browser: Browser) -> None:
     columns = "[...document.querySelectorAll('th')].map(cell => cell.getBoundingClientRect().x)"
-    async with site(browser, ApiClient(jobs=[entry(), entry("nightly", "0 30 3 * * *")])) as shown:
+    async with open_site(browser, ApiClient(jobs=[entry(), entry("nightly", "0 30 3 * * *")])) as shown:
         await shown.desk.perform(seconds=-100_000)
         page = await shown.open()
         before = await page.evaluate(columns)
@@ -166,7 +110,7 @@ async def test_columns_do_not_move_when_times_change(browser: Browser) -> None:
 
 
 async def test_a_server_that_is_unavailable_is_reported_until_it_is_back(browser: Browser) -> None:
-    async with site(browser, ApiClient()) as shown:
+    async with open_site(browser, ApiClient()) as shown:
         page = await shown.open()
         stamp = page.locator("#refreshed")
         await expect(stamp).not_to_have_class(re.compile("stale"))
@@ -183,7 +127,7 @@ async def test_a_server_that_is_unavailable_is_reported_until_it_is_back(browser
 
 
 async def test_a_function_key_follows_with_refreshes(browser: Browser) -> None:
-    async with site(browser, ApiClient(jobs=[entry(f"job-{number:02}") for number in range(60)])) as shown:
+    async with open_site(browser, ApiClient(jobs=[entry(f"job-{number:02}") for number in range(60)])) as shown:
         page = await shown.open("/api/dashboard?code=KEY")
         shown.asked.clear()
         await page.get_by_role("link", name="More jobs").click()
@@ -196,7 +140,7 @@ async def test_a_function_key_follows_with_refreshes(browser: Browser) -> None:
 
 
 async def test_the_page_is_complete_without_its_script(browser: Browser) -> None:
-    async with site(browser, ApiClient(REFUSED, jobs=[entry(**ONCE)])) as shown:
+    async with open_site(browser, ApiClient(REFUSED, jobs=[entry(**ONCE)])) as shown:
         await shown.desk.perform()
         page = await shown.open(java_script_enabled=False)
 
@@ -206,7 +150,7 @@ async def test_the_page_is_complete_without_its_script(browser: Browser) -> None
 
 async def test_nothing_is_wider_than_the_screen(browser: Browser) -> None:
     long = "payments.settlement-reconciliation.export_to_the_data_warehouse_nightly_" + "x" * 25
-    async with site(browser, ApiClient(REFUSED, jobs=[entry(long, **ONCE), entry()])) as shown:
+    async with open_site(browser, ApiClient(REFUSED, jobs=[entry(long, **ONCE), entry()])) as shown:
         await shown.desk.perform(long)
         page = await shown.open()
 
@@ -217,7 +161,7 @@ async def test_nothing_is_wider_than_the_screen(browser: Browser) -> None:
 
 async def test_thirty_outages_leave_the_table_of_jobs_in_sight(browser: Browser) -> None:
     jobs = [entry(f"job-{number:02}", **ONCE) for number in range(60)]
-    async with site(browser, ApiClient(REFUSED, jobs=jobs)) as shown:
+    async with open_site(browser, ApiClient(REFUSED, jobs=jobs)) as shown:
         for number in range(30):
             await shown.desk.perform(f"job-{number:02}", seconds=-number)
         page = await shown.open(viewport={"width": 1280, "height": 800})
@@ -230,7 +174,7 @@ async def test_thirty_outages_leave_the_table_of_jobs_in_sight(browser: Browser)
 
 
 async def test_from_the_overview_to_a_job_to_a_run_and_back_without_a_script(browser: Browser) -> None:
-    async with site(browser, ApiClient(REFUSED, jobs=[entry(**ONCE)])) as shown:
+    async with open_site(browser, ApiClient(REFUSED, jobs=[entry(**ONCE)])) as shown:
         run_id = await shown.desk.perform()
         page = await shown.open(java_script_enabled=False)
 
@@ -243,7 +187,7 @@ async def test_from_the_overview_to_a_job_to_a_run_and_back_without_a_script(bro
 
 
 async def test_the_page_of_a_job_stays_up_to_date(browser: Browser) -> None:
-    async with site(browser, ApiClient(answer(), REFUSED, jobs=[entry(**ONCE)])) as shown:
+    async with open_site(browser, ApiClient(answer(), REFUSED, jobs=[entry(**ONCE)])) as shown:
         await shown.desk.perform()
         page = await shown.open("/api/dashboard/jobs/checkout")
         await expect(page.get_by_role("status")).to_contain_text("checkout is up")
@@ -258,7 +202,7 @@ async def test_the_page_of_a_job_stays_up_to_date(browser: Browser) -> None:
 
 async def test_the_pages_of_a_job_and_a_run_are_not_wider_than_the_screen(browser: Browser) -> None:
     long = "payments.settlement-reconciliation.export_to_the_data_warehouse_nightly_" + "x" * 25
-    async with site(browser, ApiClient(answer(500, body=b"y" * 500), jobs=[entry(long, **ONCE)])) as shown:
+    async with open_site(browser, ApiClient(answer(500, body=b"y" * 500), jobs=[entry(long, **ONCE)])) as shown:
         run_id = await shown.desk.perform(long)
         for path in (f"/api/dashboard/jobs/{long}", f"/api/dashboard/runs/{run_id}"):
             page = await shown.open(path)
@@ -272,7 +216,7 @@ async def test_each_value_of_a_certificate_stands_next_to_its_name(browser: Brow
     due = ticket()
     run = run_of(due)
     (attempt,) = run.attempts
-    async with site(browser, ApiClient(jobs=[entry()])) as shown:
+    async with open_site(browser, ApiClient(jobs=[entry()])) as shown:
         details = Details(tls=TlsDetail("TLSv1.3", certificate))
         await shown.desk.store_finished(due, replace(run, attempts=(replace(attempt, details=details),)))
         page = await shown.open(f"/api/dashboard/runs/{due.id}", viewport={"width": 390, "height": 800})
@@ -285,14 +229,14 @@ async def test_each_value_of_a_certificate_stands_next_to_its_name(browser: Brow
 
 @pytest.mark.parametrize(("scheme", "ground"), [("light", "rgb(246, 247, 249)"), ("dark", "rgb(17, 21, 27)")])
 async def test_the_page_is_light_or_dark_as_people_have_set_it(browser: Browser, scheme: Any, ground: str) -> None:
-    async with site(browser, ApiClient()) as shown:
+    async with open_site(browser, ApiClient()) as shown:
         page = await shown.open(color_scheme=scheme)
 
         assert await page.evaluate("getComputedStyle(document.body).backgroundColor") == ground
 
 
 async def test_the_reference_of_the_api_works_under_the_policy(browser: Browser) -> None:
-    async with site(browser, ApiClient()) as shown:
+    async with open_site(browser, ApiClient()) as shown:
         page = await shown.open("/api/docs")
         await page.get_by_role("link", name="Cancel run").first.click()
         await expect(page.locator("#cancel_run")).to_be_in_viewport()
