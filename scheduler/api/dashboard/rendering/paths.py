@@ -12,16 +12,17 @@ DASHBOARD_PATH: Final = "/api/dashboard"
 
 @dataclass(frozen=True, slots=True)
 class NavigationEntry:
-    """`key`: the letter that opens the page after `g`."""
+    """`key`: the letter that opens the page after `g`. `is_main`: outside of the menu `More`."""
 
     title: str
     path: str
     key: str
+    is_main: bool = True
 
 
 NAVIGATION: Final[Mapping[str, NavigationEntry]] = {
     "overview": NavigationEntry("Overview", DASHBOARD_PATH, "o"),
-    "reference": NavigationEntry("API", "/api/docs", "d"),
+    "reference": NavigationEntry("API", "/api/docs", "d", is_main=False),
 }
 """The pages of the navigation in order, by the name that a page gives to `respond`."""
 

@@ -80,6 +80,15 @@ async def test_scripts_hand_on_the_function_key_to_those_that_they_import() -> N
     assert script.headers["content-type"].startswith("text/javascript")
 
 
+async def test_pages_that_are_not_main_are_in_a_menu_that_is_marked_on_their_pages() -> None:
+    async with ApiClient(jobs=[entry()]) as client:
+        overview, reference = await client.get("/api/dashboard"), await client.get("/api/docs")
+    (menu,) = re.findall(r"<summary>More</summary>(.*?)</details>", overview.text, re.DOTALL)
+    assert '<a href="/api/docs" data-page-key="d">API</a>' in menu
+    assert 'href="/api/dashboard"' not in menu
+    assert '<summary aria-current="true">More</summary>' in reference.text
+
+
 async def test_all_scripts_are_small() -> None:
     """Less than the 60 kB that a phone may load."""
     from scheduler.api.dashboard.static_files import load_static_files

@@ -1,10 +1,12 @@
 // Starts what each page has. Loaded by base.html; a page works without it, except for changes.
 import { startActions } from "./actions.js";
 import { startKeys } from "./keys.js";
+import { startMenus } from "./menus.js";
 import { startRefresh } from "./refresh.js";
 import { startTimes } from "./times.js";
 
 startTimes();
 startActions();
 startKeys();
+startMenus();
 if (document.documentElement.hasAttribute("data-refresh")) startRefresh();
