@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import re
 
+from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import entry
 
 PATH = "/api/dashboard/jobs/checkout"
 
 
+@virtual_time
 async def test_an_unchanged_page_is_not_sent_again() -> None:
     async with ApiClient(jobs=[entry()]) as client:
         page = await client.get(PATH)
@@ -18,6 +20,7 @@ async def test_an_unchanged_page_is_not_sent_again() -> None:
     assert (again.status_code, again.text) == (304, "")
 
 
+@virtual_time
 async def test_a_page_whose_facts_have_changed_is_sent() -> None:
     async with ApiClient(jobs=[entry()]) as client:
         page = await client.get(PATH)
