@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from config.documents.draft_text import InvalidYaml, parse_definition_yaml
 from config.job_files.entries import JobEntry, find_job_name
 from config.stored_jobs import (
     MAX_DEFINITION_BYTES,
@@ -18,10 +19,12 @@ from jobs.problems.suggestions import fold_name
 __all__ = [
     "MAX_DEFINITION_BYTES",
     "InvalidJson",
+    "InvalidYaml",
     "LocatedStoredJob",
     "WrittenJobs",
     "find_written_name",
     "parse_definition_json",
+    "parse_definition_yaml",
     "read_written_jobs",
     "rename_definition",
 ]

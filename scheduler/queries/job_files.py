@@ -1,6 +1,6 @@
 """Writes jobs as a job file that loads unchanged: only keys that differ from the defaults, as a user writes them.
 
-Called by scheduler.api and the command `export`.
+Called by scheduler.api, scheduler.queries.drafts.texts and the command `export`.
 """
 
 from __future__ import annotations
@@ -62,6 +62,16 @@ def write_job_file(jobs: Iterable[CatalogJob], format: JobFileFormat) -> Iterato
         yield "  {}\n"
 
 
+def write_definition(definition: Mapping[str, Any]) -> str:
+    """Return a definition as YAML, as it stands in a job file."""
+    import yaml
+
+    text: str = yaml.dump(
+        dict(definition), Dumper=_create_dumper(), sort_keys=False, allow_unicode=True, width=float("inf")
+    )
+    return text
+
+
 def _write_json(jobs: Iterable[CatalogJob]) -> Iterator[str]:
     separator = ""
     yield '{\n  "$schema": "jobs.schema.json",\n  "jobs": {'
@@ -85,11 +95,7 @@ def _without_name(definition: dict[str, Any]) -> Mapping[str, Any]:
 
 
 def _to_yaml(name: str, definition: Mapping[str, Any]) -> str:
-    import yaml
-
-    text = yaml.dump(
-        {name: definition}, Dumper=_create_dumper(), sort_keys=False, allow_unicode=True, width=float("inf")
-    )
+    text = write_definition({name: definition})
     return "".join(f"  {line}\n" for line in text.splitlines())
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from scheduler.api.dashboard import static_files
 from scheduler.api.dashboard.access import preferences, sign_in_page
+from scheduler.api.dashboard.editing import drafts, edit_page
 from scheduler.api.dashboard.jobs import job_page, run_page
 from scheduler.api.dashboard.overview import overview_page
 from scheduler.api.dashboard.reference import reference_page
@@ -14,6 +15,8 @@ PAGE_ROUTERS: Final = (
     overview_page.router,
     job_page.router,
     run_page.router,
+    edit_page.router,
+    drafts.router,
     reference_page.router,
     sign_in_page.router,
     preferences.router,

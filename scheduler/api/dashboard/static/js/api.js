@@ -3,25 +3,33 @@ import { functionKey } from "./dom.js";
 
 const TIMEOUT_MS = 30000;
 
-export class ApiFailure extends Error {}
+/** `status` and `problem` (RFC 9457) are those of the response; 0 and null without one. */
+export class ApiFailure extends Error {
+  constructor(message, status = 0, problem = null) {
+    super(message);
+    this.status = status;
+    this.problem = problem;
+  }
+}
 
-/** Returns { status, body, headers }. `body` is parsed JSON, or null. Throws ApiFailure with a sentence for people. */
-export async function callApi(method, path, body = undefined, headers = {}) {
+/** Returns { status, body, headers }. `body` is parsed JSON, or null. A text is sent unchanged, with its content-type in `headers`.
+    Throws ApiFailure with a sentence for people. */
+export async function callApi(method, path, body = undefined, headers = {}, timeoutMs = TIMEOUT_MS) {
   const key = functionKey();
   let response;
   try {
     response = await fetch(path, {
       method,
       headers: { accept: "application/json", ...(body === undefined ? {} : { "content-type": "application/json" }), ...(key ? { "x-functions-key": key } : {}), ...headers },
-      body: body === undefined ? undefined : JSON.stringify(body),
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      body: body === undefined || typeof body === "string" ? body : JSON.stringify(body),
+      signal: AbortSignal.timeout(timeoutMs),
     });
   } catch (error) {
     throw new ApiFailure(error.name === "TimeoutError" ? "The scheduler did not answer in time." : "The scheduler cannot be reached.");
   }
   const isJson = /json/.test(response.headers.get("content-type") ?? "");
   const content = isJson ? await response.json().catch(() => null) : null;
-  if (!response.ok) throw new ApiFailure(describeProblem(content, response));
+  if (!response.ok) throw new ApiFailure(describeProblem(content, response), response.status, content);
   return { status: response.status, body: content, headers: response.headers };
 }
 
