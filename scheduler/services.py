@@ -19,6 +19,7 @@ from scheduler.operations import Operations
 from scheduler.queries.alerting.alerts import AlertQueries
 from scheduler.queries.alerting.channels import ChannelQueries
 from scheduler.queries.alerting.downtime import DowntimeReader
+from scheduler.queries.alerting.incident_reports import IncidentReportReader
 from scheduler.queries.alerting.incidents import IncidentQueries
 from scheduler.queries.alerting.suppressions import SuppressionQueries
 from scheduler.queries.audit import AuditQueries
@@ -66,6 +67,7 @@ class Services:
     authentication: Authentication
     stored_jobs: StoredJobQueries
     incidents: IncidentQueries
+    incident_reports: IncidentReportReader
     alerts: AlertQueries
     alert_explainer: AlertExplainer
     suppressions: SuppressionQueries

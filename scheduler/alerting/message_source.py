@@ -10,24 +10,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, TypeVar
 
-from jobs.alerting.rule import AlertRule
 from jobs.definition.alerting.definitions import DEFAULT_TEMPLATES
-from jobs.definition.alerting.job_alerts import rules_of
-from jobs.definition.objectives.burn_rules import list_burn_rules
 from jobs.incidents.downtime import counts_as_downtime
-from jobs.incidents.values import AlertKey, Incident, Suppression, Transition, TransitionKind
+from jobs.incidents.values import Incident, Suppression, Transition, TransitionKind
 from jobs.notifications.templates.definition import TemplatesSection
 from jobs.notifications.templates.details import MessageDetails
 from jobs.notifications.templates.titles import format_clock
 from scheduler.alerting.delivery.rendering import MessageTemplates
-from scheduler.alerting.failure_history import FailureHistory, read_failure_history
-from scheduler.alerting.recent_changes import RecentChange, RecentChanges
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
+from scheduler.queries.alerting.defined_subjects import find_subject
+from scheduler.queries.alerting.failure_history import FailureHistory, read_failure_history
+from scheduler.queries.alerting.recent_changes import RecentChange, RecentChanges
 from scheduler.stores.alerting.incident_log import IncidentLog
 from scheduler.stores.audit.log import AuditLog
 from scheduler.stores.port import StoreError
@@ -35,6 +32,8 @@ from scheduler.stores.runs.reading import RunReads
 
 LOG = logging.getLogger("scheduler.alerting")
 
+INCIDENT_PAGE = "/api/dashboard/incidents"
+"""The path of the page of an incident, which scheduler.api.dashboard serves."""
 READ_TIMEOUT = 5.0
 """Seconds for the details of a message. What was not read then is omitted."""
 _LONGEST_CHANGE_SPAN = timedelta(hours=1)
@@ -44,15 +43,6 @@ _AT_ONCE = timedelta(seconds=2)
 
 _T = TypeVar("_T")
 _NO_TEMPLATES = TemplatesSection()
-
-
-@dataclass(frozen=True, slots=True)
-class _DefinedSubject:
-    """What the definitions contain about the subject of an incident."""
-
-    entry: CatalogJob | None = None
-    rule: AlertRule | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 class DefinitionMessageSource:
@@ -76,7 +66,7 @@ class DefinitionMessageSource:
     async def read_details(self, incident: Incident, transition: Transition, channel: str) -> MessageDetails:
         """Return what is known, soon. Raises nothing."""
         zone = self.find_templates(channel).zone
-        subject = _find_subject(self._catalog.snapshot, incident.lead)
+        subject = find_subject(self._catalog.snapshot, incident.lead)
         history, held_back = FailureHistory(), ""
         changes: tuple[str, ...] = ()
         try:
@@ -85,7 +75,7 @@ class DefinitionMessageSource:
                     "the decisions", lambda: self._read_held_back(incident, transition, zone), ""
                 )
                 if transition.kind is not TransitionKind.RESOLVED and subject.entry is not None:
-                    is_degraded_bad = subject.rule is not None and subject.rule.when.condition_key() == "degraded"
+                    is_degraded_bad = subject.is_about_degraded_runs
                     history = await _degrading(
                         "the runs", lambda: read_failure_history(self._runs, incident, is_degraded_bad), history
                     )
@@ -98,7 +88,7 @@ class DefinitionMessageSource:
             last_good_at=history.last_good_at,
             changes=changes,
             tags=subject.tags or history.tags,
-            runbook=subject.rule.runbook if subject.rule is not None else "",
+            runbook=subject.runbook,
             link=self.find_link(incident.id),
             also_notified=_list_others(incident, channel),
             zone=zone,
@@ -116,7 +106,7 @@ class DefinitionMessageSource:
         )
 
     def find_link(self, incident: str) -> str:
-        return f"{self._public_url}/api/incidents/{incident}" if self._public_url else ""
+        return f"{self._public_url}{INCIDENT_PAGE}/{incident}" if self._public_url else ""
 
     async def _read_changes(
         self, incident: Incident, transition: Transition, entry: CatalogJob, history: FailureHistory, zone: tzinfo
@@ -163,26 +153,8 @@ async def _degrading(what: str, read: Callable[[], Coroutine[Any, Any, _T]], oth
 
 def _is_downtime(snapshot: JobSnapshot, incident: Incident) -> bool:
     """Return whether the time of an alert of the incident counts as downtime, or is not known to be none."""
-    rules = [_find_subject(snapshot, member.key).rule for member in incident.members or (incident.lead_member,)]
+    rules = [find_subject(snapshot, member.key).rule for member in incident.members or (incident.lead_member,)]
     return any(rule is None or counts_as_downtime(rule, snapshot.alerting.severities) for rule in rules)
-
-
-def _find_subject(snapshot: JobSnapshot, key: AlertKey) -> _DefinedSubject:
-    alerting = snapshot.alerting
-    entry = snapshot.find_job(key.subject)
-    if entry is not None:
-        return _DefinedSubject(entry, _find_rule(rules_of(entry.job, alerting), key.rule), entry.job.tags)
-    group = alerting.groups.get(key.subject)
-    if group is not None:
-        return _DefinedSubject(None, _find_rule(group.alerts, key.rule), group.tags)
-    objective = alerting.alerted_objectives.get(key.subject)
-    if objective is None:
-        return _DefinedSubject()
-    return _DefinedSubject(None, _find_rule(list_burn_rules(objective), key.rule), objective.tags)
-
-
-def _find_rule(rules: tuple[AlertRule, ...], name: str) -> AlertRule | None:
-    return next((rule for rule in rules if rule.name == name), None)
 
 
 def _list_others(incident: Incident, channel: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Final
 from scheduler.api.dashboard import static_files
 from scheduler.api.dashboard.access import preferences, sign_in_page
 from scheduler.api.dashboard.editing import drafts, edit_page
+from scheduler.api.dashboard.incidents import incident_list_page, incident_page
 from scheduler.api.dashboard.jobs import job_page, run_page
 from scheduler.api.dashboard.overview import overview_page
 from scheduler.api.dashboard.reference import reference_page
@@ -17,6 +18,8 @@ PAGE_ROUTERS: Final = (
     run_page.router,
     edit_page.router,
     drafts.router,
+    incident_list_page.router,
+    incident_page.router,
     reference_page.router,
     sign_in_page.router,
     preferences.router,

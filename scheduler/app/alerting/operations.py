@@ -17,7 +17,9 @@ from scheduler.operations.alerting.windows import WindowManager
 from scheduler.queries.alerting.alerts import AlertQueries
 from scheduler.queries.alerting.channels import ChannelQueries
 from scheduler.queries.alerting.downtime import DowntimeReader
+from scheduler.queries.alerting.incident_reports import IncidentReportReader
 from scheduler.queries.alerting.incidents import IncidentQueries
+from scheduler.queries.alerting.recent_changes import RecentChanges
 from scheduler.queries.alerting.suppressions import SuppressionQueries
 from scheduler.queries.objectives.building import build_objective_reader
 from scheduler.queries.objectives.reader import ObjectiveReader
@@ -37,6 +39,7 @@ class AlertingQueries(TypedDict):
     """Fields of Services."""
 
     incidents: IncidentQueries
+    incident_reports: IncidentReportReader
     alerts: AlertQueries
     alert_explainer: AlertExplainer
     suppressions: SuppressionQueries
@@ -70,8 +73,12 @@ def build_alerting_queries(foundation: Foundation, alerting: Alerting) -> Alerti
     )
     ages = foundation.settings.rollups.age, foundation.settings.retention.age
     backtester = build_backtester(foundation.runs, stored, alerting.rotas, group_wait=group_wait)
+    incidents = IncidentQueries(catalog, stored.incident_log, clock)
     return {
-        "incidents": IncidentQueries(catalog, stored.incident_log, clock),
+        "incidents": incidents,
+        "incident_reports": IncidentReportReader(
+            catalog, incidents, foundation.runs, RecentChanges(stored.audit_log), stored.undelivered, clock
+        ),
         "alerts": AlertQueries(catalog, stored.alert_rows),
         "alert_explainer": build_alert_explainer(
             catalog, foundation.runs, foundation.pauses, stored, clock, backtester

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -92,6 +92,17 @@ class UndeliveredRows:
             self._store, *_PLACE, after=UNDELIVERED_PREFIX, until=end_of(UNDELIVERED_PREFIX), bodies=False
         )
         return Counter(row.key.rpartition("~")[2] for row in rows)
+
+    async def list_channels_by_incident(self) -> Mapping[str, frozenset[str]]:
+        """Return the channels that could not deliver something, by incident; incidents without any are absent."""
+        rows = await list_all_rows(
+            self._store, *_PLACE, after=UNDELIVERED_PREFIX, until=end_of(UNDELIVERED_PREFIX), bodies=False
+        )
+        found: defaultdict[str, set[str]] = defaultdict(set)
+        for row in rows:
+            incident, _, channel = row.key[len(UNDELIVERED_PREFIX) :].split("~", 2)
+            found[incident].add(channel)
+        return {incident: frozenset(channels) for incident, channels in found.items()}
 
     async def retry(self, stored: StoredLetter, now: datetime, actor: str) -> None:
         """Put it into the outbox of its channel again, unless that contains it.

@@ -153,7 +153,7 @@ async def test_a_link_names_the_incident() -> None:
     desk = Desk()
     incident, transition = await desk.open()
     details = await desk.source.read_details(incident, transition, "mail")
-    assert details.link == f"https://scheduler.example.com/api/incidents/{incident.id}"
+    assert details.link == f"https://scheduler.example.com/api/dashboard/incidents/{incident.id}"
 
 
 async def test_changes_since_the_last_good_run_are_listed_with_their_authors() -> None:

@@ -29,7 +29,9 @@ from scheduler.metrics.sources import SourceParts, create_sources
 from scheduler.queries.alerting.alerts import AlertQueries
 from scheduler.queries.alerting.channels import ChannelQueries
 from scheduler.queries.alerting.downtime import DowntimeReader
+from scheduler.queries.alerting.incident_reports import IncidentReportReader
 from scheduler.queries.alerting.incidents import IncidentQueries
+from scheduler.queries.alerting.recent_changes import RecentChanges
 from scheduler.queries.alerting.suppressions import SuppressionQueries
 from scheduler.queries.audit import AuditQueries
 from scheduler.queries.changes import ChangeQueries
@@ -86,6 +88,7 @@ class ApiClient:
         downtimes = DowntimeReader(
             catalog, stored.incident_log, self.shop.changes, stored.requested_windows, clock, 400 * 86400.0
         )
+        incidents = IncidentQueries(catalog, stored.incident_log, clock)
         ages = 400 * 86400.0, 30 * 86400.0
         objectives = build_objective_reader(catalog, runs, stored, downtimes, clock, *ages)
         self.services = Services(
@@ -112,7 +115,10 @@ class ApiClient:
             rate_limits=RateLimits(rate_limits or RateLimitRules(), clock),
             authentication=authentication or _default_authentication(requires_key),
             stored_jobs=StoredJobQueries(self.shop.composer, self.shop.stored),
-            incidents=IncidentQueries(catalog, stored.incident_log, clock),
+            incidents=incidents,
+            incident_reports=IncidentReportReader(
+                catalog, incidents, runs, RecentChanges(stored.audit_log), stored.undelivered, clock
+            ),
             alerts=AlertQueries(catalog, stored.alert_rows),
             alert_explainer=build_alert_explainer(
                 catalog, runs, self.shop.pauses, stored, clock, build_backtester(runs, stored)

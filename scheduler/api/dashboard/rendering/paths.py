@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import quote
 
 DASHBOARD_PATH: Final = "/api/dashboard"
+INCIDENTS_PATH: Final = f"{DASHBOARD_PATH}/incidents"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class NavigationEntry:
 
 NAVIGATION: Final[Mapping[str, NavigationEntry]] = {
     "overview": NavigationEntry("Overview", DASHBOARD_PATH, "o"),
+    "incidents": NavigationEntry("Incidents", INCIDENTS_PATH, "i"),
     "reference": NavigationEntry("API", "/api/docs", "d", is_main=False),
 }
 """The pages of the navigation in order, by the name that a page gives to `respond`."""
@@ -30,6 +32,11 @@ NAVIGATION: Final[Mapping[str, NavigationEntry]] = {
 def job_page_path(name: str) -> str:
     """Return the URL path of a job's page."""
     return f"{DASHBOARD_PATH}/jobs/{quote(name)}"
+
+
+def incident_page_path(incident: str) -> str:
+    """Return the URL path of an incident's page, to which messages link."""
+    return f"{INCIDENTS_PATH}/{quote(incident)}"
 
 
 def run_page_path(run_id: str) -> str:

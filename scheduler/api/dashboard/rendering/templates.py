@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Final
 from jobs.formats.display_text import escape_control_characters
 from jobs.formats.durations import describe_span
 from scheduler.api.dashboard.rendering import formatting
-from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH, NAVIGATION, job_page_path, run_page_path
+from scheduler.api.dashboard.rendering.paths import (
+    DASHBOARD_PATH,
+    INCIDENTS_PATH,
+    NAVIGATION,
+    incident_page_path,
+    job_page_path,
+    run_page_path,
+)
 from scheduler.api.models.runs import run_path
 from scheduler.api.scopes import SIGN_IN_PATH, SIGN_OUT_PATH
 
@@ -50,6 +57,8 @@ def get_templates() -> Environment:
     templates.filters["seconds"] = describe_span
     templates.globals.update(
         dashboard=DASHBOARD_PATH,
+        incident_page_path=incident_page_path,
+        incidents_path=INCIDENTS_PATH,
         navigation=NAVIGATION,
         job_page_path=job_page_path,
         nothing=formatting.NOTHING,

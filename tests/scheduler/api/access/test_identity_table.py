@@ -15,6 +15,7 @@ import pytest
 from jobs.definition import JobDefinition
 from scheduler.api.app import ROUTERS
 from scheduler.api.declared_route import DeclaredRoute
+from scheduler.api.models.alerting.incidents import INCIDENT_ID
 from scheduler.api.scopes import Scope
 from scheduler.authentication.authentication import Authentication
 from scheduler.authentication.entra.signing_keys import MIN_FETCH_INTERVAL, SigningKeys
@@ -171,8 +172,9 @@ class Site:
 
     async def _request(self, route: DeclaredRoute, caller: str) -> httpx.Response:
         example = EXAMPLES.get(name_of(route))
-        if example is not None:
-            await prepare(self.client.shop.store, example, self.client.shop.clock.now())
+        prepared = EXAMPLES.get(name_of(route).replace("/api/dashboard/", "/api/"))  # a page shows the same object
+        if prepared is not None:
+            await prepare(self.client.shop.store, prepared, self.client.shop.clock.now())
         if "{key_id}" in route.path:
             await self._store_example_key()
         headers = await self._headers_of(caller)
@@ -216,6 +218,7 @@ class Site:
 def fill(path: str) -> str:
     """The path with a value for each parameter that has no example."""
     values = {"name": JOB, "run_id": RUN, "token": TOKEN, "result": "0", "path": "styles.css", "digest": "0"}
+    values["incident_id"] = INCIDENT_ID
     for name, value in values.items():
         path = path.replace(f"{{{name}}}", value).replace(f"{{{name}:path}}", value)
     return path

@@ -33,11 +33,11 @@ export async function perform(source, body) {
   const [method, path] = action.split(" ");
   setBusy(source, true);
   try {
-    await callApi(method, path, body);
+    const { body: result } = await callApi(method, path, body);
     source.closest("dialog")?.close();
-    source.closest("details.menu")?.removeAttribute("open");
+    closeMenu(source.closest("details.menu"));
     if (source instanceof HTMLFormElement) source.reset();
-    showToast(done ?? "Done.", { undo: undo ? () => revert(undo, undoBody) : null });
+    showToast(done ?? "Done.", { undo: undo ? () => revert(fill(undo, result), undoBody) : null });
     if (go) location.assign(link(go));
     else await refreshNow();
     return true;
@@ -47,6 +47,17 @@ export async function perform(source, body) {
   } finally {
     setBusy(source, false);
   }
+}
+
+/** The focus returns to what has opened the menu. */
+function closeMenu(menu) {
+  menu?.removeAttribute("open");
+  menu?.querySelector("summary").focus();
+}
+
+/** Put fields of the response into a path: `/api/silences/{id}/end`. */
+function fill(path, result) {
+  return path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(result?.[name] ?? ""));
 }
 
 async function revert(action, body) {

@@ -1,6 +1,7 @@
 // The keyboard: one letter a command, listed by `?`. Elements declare theirs with data-key="r"; lists mark their rows with
 // data-row, through which j and k move.
 import { element, isTyping, link } from "./dom.js";
+import { focusFirst } from "./menus.js";
 import { openPalette } from "./palette.js";
 
 const PAGE_KEY_TIMEOUT_MS = 1500;
@@ -45,6 +46,7 @@ function clickShortcut(key) {
   if (!found) return false;
   if (/^(INPUT|SELECT|TEXTAREA)$/.test(found.nodeName)) found.focus();
   else found.click();
+  if (found.nodeName === "SUMMARY") focusFirst(found.parentElement); // before the next key is typed; its event comes later
   return true;
 }
 

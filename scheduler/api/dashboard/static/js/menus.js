@@ -1,4 +1,5 @@
-// Closes the menus of the header, which open and close by a summary, also by Escape and by a click elsewhere.
+// Closes the menus of the header and of pages, which open and close by a summary, also by Escape and by a click elsewhere.
+// A menu with data-focus gives the focus to its first control when it opens.
 export function startMenus() {
   document.addEventListener("click", (event) => closeMenus(event.target));
   document.addEventListener("keydown", (event) => {
@@ -7,9 +8,16 @@ export function startMenus() {
     closeMenus(null);
     open?.querySelector("summary").focus();
   });
+  document.addEventListener("toggle", (event) => focusFirst(event.target), true);
 }
 
 /** Close the open menus, except the one that contains this node. */
 function closeMenus(except) {
   for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(except)) menu.removeAttribute("open");
+}
+
+/** Give the focus to the first control of an open menu that wants it. */
+export function focusFirst(menu) {
+  if (!menu.matches?.("details[data-focus][open]")) return;
+  menu.querySelector(".menu-content :is(button, input, select, textarea)")?.focus({ preventScroll: true });
 }

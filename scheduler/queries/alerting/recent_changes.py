@@ -1,6 +1,6 @@
-"""What changed for a job before it failed, as the audit trail records it: for messages about incidents.
+"""What changed for a job before it failed, as the audit trail records it: for messages and pages of incidents.
 
-Used by scheduler.alerting.message_source.
+Used by scheduler.alerting.message_source and scheduler.queries.alerting.incident_reports.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The runs that a message about an incident is about: the latest failed one, and the last good one before it.
+"""The runs that an incident is about: the latest failed one, and the last good one before it.
 
-Used by scheduler.alerting.message_source.
+Used by scheduler.alerting.message_source and scheduler.queries.alerting.incident_reports.
 """
 
 from __future__ import annotations
@@ -23,20 +23,25 @@ _LONGEST_TEXT = 500
 @dataclass(frozen=True, slots=True)
 class FailureHistory:
     """`expected`, `observed`: of the latest failed run. `is_redefined`: its job had another definition when it last
-    succeeded. `tags`: of the run, for a job that was removed.
+    succeeded. `tags`: of the run, for a job that was removed. `failed_run`, `last_good_run`: ids.
     """
 
     expected: str = ""
     observed: str = ""
+    failed_run: str = ""
+    last_good_run: str = ""
     last_good_at: datetime | None = None
     is_redefined: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
 async def read_failure_history(runs: RunReads, incident: Incident, is_degraded_bad: bool) -> FailureHistory:
-    """Read at most three pages. `is_degraded_bad`: whether a degraded run counts as failed. Raises StoreError."""
+    """Read at most three pages. `is_degraded_bad`: whether a degraded run counts as failed. Raises StoreError.
+
+    Of a resolved incident, runs that are due after its end do not count.
+    """
     job, since = incident.lead.subject, incident.lead_member.failing_since
-    page = await runs.list_page(job, limit=_PAGE)
+    page = await runs.list_page(job, limit=_PAGE, until=incident.resolved_at)
     newest = _finished(page.records)
     failed = _find_failed(newest, since, is_degraded_bad)
     good = _find_good(newest, since, is_degraded_bad)
@@ -50,6 +55,8 @@ async def read_failure_history(runs: RunReads, incident: Incident, is_degraded_b
     return FailureHistory(
         expected,
         observed,
+        "" if failed is None else failed.id,
+        "" if good is None else good.id,
         None if good is None else good.finished_at,
         good is not None and failed is not None and bool(good.generation) and good.generation != failed.generation,
         {} if failed is None else failed.tags,

@@ -1,0 +1,172 @@
+"""Reads everything that the page of an incident shows, as the caller may see it. Used by scheduler.api.dashboard."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from jobs.incidents.values import AlertDecision, Incident, Member, Transition
+from jobs.ports import Clock
+from jobs.runs import Run
+from scheduler.catalog.catalog import Catalog
+from scheduler.queries.alerting.defined_subjects import DefinedSubject, find_subject
+from scheduler.queries.alerting.deliveries import DELIVERY_RESULTS, ChannelDelivery, summarize_deliveries
+from scheduler.queries.alerting.failure_history import FailureHistory, read_failure_history
+from scheduler.queries.alerting.incidents import IncidentQueries, IncidentView
+from scheduler.queries.alerting.recent_changes import RecentChange, RecentChanges
+from scheduler.queries.alerting.visibility import SubjectVisibility
+from scheduler.stores.alerting.incident_log import EntryPage
+from scheduler.stores.alerting.undelivered import UndeliveredRows
+from scheduler.stores.runs.repository import Runs
+
+MAX_MEMBERS_SHOWN = 50
+MAX_ENTRIES_SHOWN = 200
+"""Transitions, and decisions, of a page: the newest ones."""
+_ENTRIES_AT_ONCE = 200
+_MAX_ENTRIES_READ = 2000
+"""Of an incident that was reminded of for months, the oldest ones are read; the rest is in the API."""
+_CHANGES_BEFORE = timedelta(hours=1)
+"""Before the failure, for changes of a job without a good run."""
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class MemberView:
+    """`is_job`: whether its subject is a job that exists. `latest`: its newest finished run."""
+
+    member: Member
+    is_job: bool
+    latest: Run | None
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """`kind`: of the transition, or the code of a decision about a delivery. `actor`: empty for the scheduler."""
+
+    at: datetime
+    kind: str
+    text: str
+    actor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentReport:
+    """`members`: the first ones, those that are open first. `timeline`, `decisions`: the newest first.
+
+    `is_whole`: whether these two are complete. `changes`: of the job before it failed.
+    """
+
+    view: IncidentView
+    subject: DefinedSubject
+    history: FailureHistory
+    changes: tuple[RecentChange, ...]
+    members: tuple[MemberView, ...]
+    deliveries: tuple[ChannelDelivery, ...]
+    timeline: tuple[TimelineEntry, ...]
+    decisions: tuple[AlertDecision, ...]
+    is_whole: bool
+
+
+class IncidentReportReader:
+    """Raises StoreError."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        incidents: IncidentQueries,
+        runs: Runs,
+        changes: RecentChanges,
+        undelivered: UndeliveredRows,
+        clock: Clock,
+    ) -> None:
+        self._catalog = catalog
+        self._incidents = incidents
+        self._runs = runs
+        self._changes = changes
+        self._undelivered = undelivered
+        self._clock = clock
+
+    async def find_undelivered(self) -> Mapping[str, frozenset[str]]:
+        """Return the channels that could not deliver something about an incident, by the incident's id."""
+        return await self._undelivered.list_channels_by_incident()
+
+    async def read_report(self, incident_id: str) -> IncidentReport:
+        """Return the report. Raises NotFound."""
+        view = (await self._incidents.find(incident_id)).view
+        incident = view.incident
+        subject = find_subject(self._catalog.snapshot, incident.lead)
+        shown = sorted(incident.members, key=lambda each: each.resolved_at is not None)[:MAX_MEMBERS_SHOWN]
+        (transitions, all_transitions), (decisions, all_decisions), history, members = await asyncio.gather(
+            _read_all(lambda after: self._read_transitions(incident_id, after)),
+            _read_all(lambda after: self._read_decisions(incident_id, after)),
+            self._read_history(incident, subject),
+            self._view_members(shown),
+        )
+        changes = await self._read_changes(incident, subject, history)
+        timeline = _build_timeline(transitions, decisions)
+        return IncidentReport(
+            view,
+            subject,
+            history,
+            changes,
+            members,
+            summarize_deliveries(incident, decisions, self._clock.now()),
+            timeline[:MAX_ENTRIES_SHOWN],
+            tuple(reversed(decisions[-MAX_ENTRIES_SHOWN:])),
+            all_transitions and all_decisions and max(len(timeline), len(decisions)) <= MAX_ENTRIES_SHOWN,
+        )
+
+    async def _read_transitions(self, incident_id: str, after: str) -> EntryPage[Transition]:
+        return await self._incidents.list_transitions(incident_id, limit=_ENTRIES_AT_ONCE, after=after)
+
+    async def _read_decisions(self, incident_id: str, after: str) -> EntryPage[AlertDecision]:
+        return await self._incidents.list_decisions(incident_id, limit=_ENTRIES_AT_ONCE, after=after)
+
+    async def _read_history(self, incident: Incident, subject: DefinedSubject) -> FailureHistory:
+        if subject.entry is None:
+            return FailureHistory()
+        return await read_failure_history(self._runs, incident, subject.is_about_degraded_runs)
+
+    async def _read_changes(
+        self, incident: Incident, subject: DefinedSubject, history: FailureHistory
+    ) -> tuple[RecentChange, ...]:
+        if subject.entry is None:
+            return ()
+        since = history.last_good_at or incident.failing_since - _CHANGES_BEFORE
+        until = max(incident.opened_at, incident.failing_since)
+        found = await self._changes.list_between({subject.entry.job.name}, since, until)
+        visibility = SubjectVisibility(self._catalog)
+        return tuple(RecentChange(each.at, each.action, visibility.hide(each.text)) for each in found)
+
+    async def _view_members(self, members: Sequence[Member]) -> tuple[MemberView, ...]:
+        names = [name for name in dict.fromkeys(each.key.subject for each in members) if name in self._catalog]
+        latest: Mapping[str, Run | None] = {
+            name: record.run for name, record in (await self._runs.find_latest_of_jobs(names)).items()
+        }
+        return tuple(
+            MemberView(each, each.key.subject in self._catalog, latest.get(each.key.subject)) for each in members
+        )
+
+
+async def _read_all(read: Callable[[str], Awaitable[EntryPage[_T]]]) -> tuple[list[_T], bool]:
+    """Return the entries, oldest first, and whether these are all."""
+    found: list[_T] = []
+    after = ""
+    while len(found) < _MAX_ENTRIES_READ:
+        page = await read(after)
+        found += page.entries
+        after = page.continuation
+        if not after:
+            return found, True
+    return found, False
+
+
+def _build_timeline(transitions: Sequence[Transition], decisions: Sequence[AlertDecision]) -> tuple[TimelineEntry, ...]:
+    """Return the transitions and what became of their notifications, the newest first, without repeated attempts."""
+    entries = [TimelineEntry(each.at, str(each.kind), each.text, each.actor) for each in transitions]
+    entries += [TimelineEntry(each.at, each.code, each.text) for each in decisions if each.code in DELIVERY_RESULTS]
+    return tuple(sorted(entries, key=lambda each: each.at))[::-1]

@@ -1,0 +1,177 @@
+"""The page of an incident, to which a message leads: what is down, why, who knows, and what can be done."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from jobs.incidents.engine.step import IncidentStep
+from jobs.incidents.values import AlertKey, Announcement, Incident, IncidentStatus, Member, TransitionKind
+from scheduler.api.dashboard.incidents.incident_page import find_morning
+from scheduler.authentication.authentication import Authentication
+from scheduler.identity.principal import Principal, PrincipalKind, Role
+from tests.jobs.running.run_parts import answer
+from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.api.access.test_tag_limits import Fixed
+from tests.scheduler.api.api_client import ApiClient
+from tests.scheduler.api.dashboard.page_text import find_links, get_page, has_inline_code, visible_text
+from tests.scheduler.api.routes.test_incidents import OURS, open_client
+from tests.scheduler.fakes import START, entry
+
+PATH = f"/api/dashboard/incidents/{OURS}"
+RULES = [{"name": "failed", "runbook": "https://wiki.example.com/checkout", "notify": []}]
+HOSTILE = "<script>alert(1)</script>"
+
+
+async def store(client: ApiClient, *subjects: str, evidence: str = "3 of 3 runs failed", cause: str = "") -> None:
+    """Store an incident of these subjects, led by the first one."""
+    keys = [AlertKey(subject, "failed") for subject in subjects]
+    members = tuple(Member(key, 1, "down", 20, START, START + timedelta(seconds=1), evidence) for key in keys)
+    announced = (Announcement("mail", 1), Announcement("pager", 1))
+    step = IncidentStep(
+        None, Incident(OURS, 0, IncidentStatus.OPEN, START, members, keys[0], cause=cause, announced=announced)
+    )
+    step.add_transition(TransitionKind.OPENED, START, f"{subjects[0]}: {evidence}", key=keys[0])
+    sent = {"channel": "mail", "number": "1"}
+    failed = {"channel": "pager", "number": "1"}
+    step.decide("announced", START, "nothing holds it back", channels="mail, pager")
+    step.decide("delivered", START, "delivered to mail", **sent)
+    step.decide("given_up", START + timedelta(minutes=1), "could not be delivered: got 503", **failed)
+    rows = client.shop.repositories.engine_rows
+    await rows.write((await rows.read()).head, START, [step])
+
+
+@virtual_time
+async def test_the_page_names_what_is_down_why_and_who_knows() -> None:
+    jobs = [entry(retry={"attempts": 1}, alerts=RULES), entry("shop")]
+    async with ApiClient(answer(), answer(503), jobs=jobs) as client:
+        await client.perform(seconds=-60)
+        await client.perform(seconds=5)
+        await store(client, "checkout", "shop", cause="host checkout.internal")
+        page = await get_page(client, PATH)
+
+    text = visible_text(page)
+    assert "checkout and 1 more are down since 12:00:01" in text
+    assert "3 of 3 runs failed" in text
+    assert "Expected status 2xx Observed 503 Common to all host checkout.internal" in text
+    assert "notified mail since 12:00:00, 1 message" in text
+    assert "not delivered pagercould not be delivered: got 503" in text
+    assert "Alerts 2 of 2 open" in text
+    assert "Last good run 12:00:00" in text
+    assert {
+        "https://wiki.example.com/checkout",
+        f"/api/dashboard/jobs/checkout?incident={OURS}",
+        "/api/dashboard/jobs/shop",
+    } <= set(find_links(page))
+    assert not has_inline_code(page)
+
+
+@virtual_time
+async def test_the_history_has_who_did_what_the_newest_first() -> None:
+    async with open_client() as client:
+        await client.post_json(f"/api/incidents/{OURS}/notes", {"note": "restarted the gateway"})
+        await client.post(f"/api/incidents/{OURS}/acknowledge")
+        text = visible_text(await get_page(client, PATH))
+
+    timeline = text[text.index("Timeline") :]
+    acknowledged, noted, opened = (
+        timeline.index(each)
+        for each in (
+            "acknowledged acknowledged by local:loopback",
+            "note added restarted the gateway",
+            "opened checkout",
+        )
+    )
+    assert acknowledged < noted < opened
+    assert "by local:loopback" in timeline[noted:opened]
+    assert "1 decision with the values that decided" in timeline
+
+
+@virtual_time
+async def test_an_open_incident_has_actions_that_the_api_performs() -> None:
+    async with open_client() as client:
+        page = await get_page(client, PATH)
+        await client.post(f"/api/incidents/{OURS}/acknowledge")
+        after = await get_page(client, PATH)
+
+    for action in ("acknowledge", "snooze", "notes", "resolve"):
+        assert f'data-action="POST /api/incidents/{OURS}/{action}"' in page
+    assert 'data-undo="POST /api/silences/{id}/end"' in page
+    assert f'data-action="POST /api/incidents/{OURS}/acknowledge"' not in after
+    assert "acknowledged by local:loopback" in visible_text(after)
+
+
+@virtual_time
+async def test_a_resolved_incident_has_its_duration_and_no_actions() -> None:
+    async with open_client() as client:
+        await asyncio.sleep(120)
+        await client.post(f"/api/incidents/{OURS}/resolve")
+        page = await get_page(client, PATH)
+
+    assert "checkout was down for 2 min" in visible_text(page)
+    assert "by local:loopback, although its alerts fired" in visible_text(page)
+    assert "data-action" not in page
+
+
+@virtual_time
+async def test_a_caller_who_may_only_read_is_told_the_role() -> None:
+    viewer = Principal(PrincipalKind.API_KEY, "ada", Role.VIEWER)
+    async with open_client(viewer) as client:
+        page = await get_page(client, PATH)
+
+    assert "Acknowledge (role operator)" in visible_text(page)
+    assert "data-action" not in page
+
+
+@virtual_time
+async def test_texts_of_targets_and_callers_are_shown_as_text() -> None:
+    async with ApiClient(jobs=[entry(tags={"team": HOSTILE})]) as client:
+        await store(client, "checkout", evidence=HOSTILE, cause=HOSTILE)
+        await client.post_json(f"/api/incidents/{OURS}/notes", {"note": HOSTILE})
+        pages = [await get_page(client, path) for path in (PATH, "/api/dashboard/incidents")]
+
+    assert all(HOSTILE not in page for page in pages)
+    assert visible_text(pages[0]).count(HOSTILE) >= 4
+
+
+async def test_an_unknown_incident_is_not_found() -> None:
+    async with ApiClient(jobs=[entry()]) as client:
+        found = await client.request("GET", PATH, headers={"accept": "text/html"})
+
+    assert (found.status_code, "there is no incident" in found.text.lower()) == (404, True)
+
+
+@virtual_time
+async def test_the_link_of_a_message_leads_to_the_page_after_the_sign_in() -> None:
+    from tests.scheduler.api.access.test_tag_limits import AuthenticationMode
+
+    class Nobody(Fixed):
+        async def authenticate(self, request: object) -> None:  # type: ignore[override]
+            return None
+
+    nobody = Nobody(Principal(PrincipalKind.API_KEY, "nobody", Role.VIEWER))
+    assert nobody.mode is AuthenticationMode.OWN
+    async with ApiClient(jobs=[entry()], authentication=Authentication(nobody)) as client:
+        sent = await client.request("GET", PATH, headers={"accept": "text/html"}, follow_redirects=False)
+
+    assert (sent.status_code, sent.headers["location"]) == (
+        303,
+        f"/api/dashboard/sign-in?next={PATH.replace('/', '%2F')}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("now", "zone", "morning"),
+    [
+        (datetime(2026, 3, 1, 23, 30, tzinfo=UTC), "UTC", datetime(2026, 3, 2, 9, tzinfo=UTC)),
+        # Already the 2nd in Berlin.
+        (datetime(2026, 3, 1, 23, 30, tzinfo=UTC), "Europe/Berlin", datetime(2026, 3, 3, 8, tzinfo=UTC)),
+        # The clocks change in the night.
+        (datetime(2026, 3, 28, 12, tzinfo=UTC), "Europe/Berlin", datetime(2026, 3, 29, 7, tzinfo=UTC)),
+    ],
+)
+def test_a_snooze_until_tomorrow_ends_in_the_morning_of_the_user(now: datetime, zone: str, morning: datetime) -> None:
+    assert find_morning(now.astimezone(ZoneInfo(zone))).astimezone(UTC) == morning

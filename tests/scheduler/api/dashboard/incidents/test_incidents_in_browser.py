@@ -1,0 +1,67 @@
+"""An engineer on call handles an incident in Chromium: by keyboard alone, and on a phone with one thumb."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, expect
+
+from tests.parts.chromium import open_chromium
+from tests.scheduler.api.api_client import ApiClient
+from tests.scheduler.api.dashboard.site import open_site
+from tests.scheduler.api.routes.test_incidents import JOBS, OURS, store_incident
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+
+PATH = f"/api/dashboard/incidents/{OURS}"
+PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with open_chromium() as browser:
+        yield browser
+
+
+async def test_an_incident_is_handled_by_keyboard_alone(browser: Browser) -> None:
+    async with open_site(browser, ApiClient(jobs=JOBS)) as site:
+        await store_incident(site.desk, OURS, "checkout")
+        page = await site.open(PATH)
+        handled = page.locator("#facts dd").first
+
+        await page.keyboard.press("a")
+        await expect(handled).to_contain_text("acknowledged by local:loopback")
+        await page.keyboard.press("s")
+        await page.keyboard.press("Enter")  # the first choice, 1 hour, has the focus
+        await expect(handled).to_contain_text("snoozed by local:loopback until")
+        await page.keyboard.press("n")
+        await page.keyboard.type("the provider repairs it")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#section-timeline")).to_contain_text("the provider repairs it")
+        await page.keyboard.press("m")
+        await page.keyboard.press("Escape")
+        await expect(page.locator("details.menu[open]")).to_have_count(0)
+
+
+async def test_an_incident_is_handled_on_a_phone_with_one_thumb(browser: Browser) -> None:
+    async with open_site(browser, ApiClient(jobs=JOBS)) as site:
+        await store_incident(site.desk, OURS, "checkout")
+        page = await site.open(PATH, **PHONE)
+        actions = page.get_by_role("group", name="Actions")
+        box = await actions.bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] == pytest.approx(740, abs=1)
+        assert await page.evaluate("document.documentElement.scrollWidth") == 360
+        for each in await actions.locator("> button, summary").all():
+            target = await each.bounding_box()
+            assert target is not None
+            assert target["height"] >= 44
+
+        await actions.get_by_text("Silence").tap()
+        await actions.get_by_role("button", name="all with team=payments").tap()
+        await page.get_by_role("button", name="Undo").tap()
+        await expect(page.get_by_role("region", name="Messages")).to_contain_text("Undone.")
+        silences = (await site.desk.get("/api/silences")).json()["silences"]
+        assert [each["state"] for each in silences] == ["ended"]
