@@ -9,6 +9,7 @@ from scheduler.api.dashboard.access import preferences, sign_in_page
 from scheduler.api.dashboard.editing import drafts, edit_page
 from scheduler.api.dashboard.incidents import incident_list_page, incident_page
 from scheduler.api.dashboard.jobs import job_page, run_page
+from scheduler.api.dashboard.operations import runs_page
 from scheduler.api.dashboard.overview import overview_page
 from scheduler.api.dashboard.reference import reference_page
 
@@ -20,6 +21,7 @@ PAGE_ROUTERS: Final = (
     drafts.router,
     incident_list_page.router,
     incident_page.router,
+    runs_page.router,
     reference_page.router,
     sign_in_page.router,
     preferences.router,

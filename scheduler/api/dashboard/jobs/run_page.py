@@ -47,7 +47,7 @@ async def show_run(request: Request, uses: ServicesDep, run_id: RunId) -> Respon
         request,
         uses,
         "run.html",
-        page="overview",
+        page="runs",
         record=record,
         ticket=record.ticket,
         run=run,

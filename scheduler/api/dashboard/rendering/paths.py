@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 DASHBOARD_PATH: Final = "/api/dashboard"
 INCIDENTS_PATH: Final = f"{DASHBOARD_PATH}/incidents"
+RUNS_PATH: Final = f"{DASHBOARD_PATH}/runs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class NavigationEntry:
 NAVIGATION: Final[Mapping[str, NavigationEntry]] = {
     "overview": NavigationEntry("Overview", DASHBOARD_PATH, "o"),
     "incidents": NavigationEntry("Incidents", INCIDENTS_PATH, "i"),
+    "runs": NavigationEntry("Runs", RUNS_PATH, "r"),
     "reference": NavigationEntry("API", "/api/docs", "d", is_main=False),
 }
 """The pages of the navigation in order, by the name that a page gives to `respond`."""
@@ -41,4 +43,4 @@ def incident_page_path(incident: str) -> str:
 
 def run_page_path(run_id: str) -> str:
     """Return the URL path of a run's page."""
-    return f"{DASHBOARD_PATH}/runs/{quote(run_id, safe='@')}"
+    return f"{RUNS_PATH}/{quote(run_id, safe='@')}"

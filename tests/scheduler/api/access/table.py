@@ -120,6 +120,7 @@ LIMITED_ROUTES: Final[dict[str, int]] = {
     "GET /api/dashboard/preferences": ALLOWED,
     "GET /api/dashboard/new-job": ALLOWED,
     "POST /api/dashboard/drafts": ALLOWED,
+    "GET /api/dashboard/runs": ALLOWED,
     "GET /api/exports/jobs": ALLOWED,
     "POST /api/jobs/pause": ALLOWED,
     "POST /api/jobs/resume": ALLOWED,

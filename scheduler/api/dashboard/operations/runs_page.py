@@ -1,0 +1,82 @@
+"""The page /api/dashboard/runs: the runs of all jobs, the newest first. Read-only.
+
+Registered by scheduler.api.dashboard.pages.
+"""
+
+from __future__ import annotations
+
+from fastapi import Request
+from fastapi.responses import Response
+
+from scheduler.api.dashboard.access.preferences import find_preferences
+from scheduler.api.dashboard.operations.filters import (
+    PAGE_SIZE,
+    FilterText,
+    PeriodFilter,
+    SinceText,
+    UntilText,
+    find_job_error,
+    is_job_name,
+    keep_filters,
+    offer_jobs,
+    read_period,
+)
+from scheduler.api.dashboard.rendering.page import respond
+from scheduler.api.dashboard.rendering.paths import RUNS_PATH
+from scheduler.api.dependencies import Continuation, ServicesDep
+from scheduler.api.routing import ApiRouter
+from scheduler.services import Services
+from scheduler.stores.runs.pages import RunPage
+from scheduler.stores.runs.repository import RUN_FILTERS
+
+router = ApiRouter(in_schema=False, by_tag=True)
+
+
+@router.read(RUNS_PATH)
+async def show_runs(
+    request: Request,
+    uses: ServicesDep,
+    job: FilterText = "",
+    outcome: FilterText = "",
+    since: SinceText = "",
+    until: UntilText = "",
+    continuation: Continuation = None,
+) -> Response:
+    """Show a page of runs. A filter that is invalid is named, and nothing is listed."""
+    job, outcome = job.strip(), outcome if outcome in RUN_FILTERS else ""
+    period = read_period(since, until, uses.clock.now().astimezone(find_preferences(request).zone))
+    found, error = await _read_runs(uses, job, outcome, period, continuation or None)
+    query = keep_filters(job=job, outcome=outcome, since=period.since, until=period.until)
+    return await respond(
+        request,
+        uses,
+        "operations/runs.html",
+        page="runs",
+        path_of_page=RUNS_PATH,
+        job=job,
+        outcome_filter=outcome,
+        outcomes=RUN_FILTERS,
+        period=period,
+        names=offer_jobs(uses.queries),
+        runs=found,
+        error=error,
+        query=query,
+        api_query=keep_filters(job=job, outcome=outcome) | period.api_query,
+        is_first=not continuation,
+    )
+
+
+async def _read_runs(
+    uses: Services, job: str, outcome: str, period: PeriodFilter, continuation: str | None
+) -> tuple[RunPage, str]:
+    """Return the runs, and what is wrong with a filter."""
+    none = RunPage((), None)
+    if period.error:
+        return none, period.error
+    if job and not is_job_name(job):
+        return none, find_job_error(uses.queries, job)
+    found = await uses.queries.list_runs(
+        job=job or None, outcome=outcome or None, due=period.period, limit=PAGE_SIZE, continuation=continuation
+    )
+    # A deleted job can still have runs.
+    return found, find_job_error(uses.queries, job) if job and not found.records else ""
