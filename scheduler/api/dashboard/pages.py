@@ -8,7 +8,7 @@ from scheduler.api.dashboard import static_files
 from scheduler.api.dashboard.access import preferences, sign_in_page
 from scheduler.api.dashboard.editing import drafts, edit_page
 from scheduler.api.dashboard.incidents import incident_list_page, incident_page
-from scheduler.api.dashboard.jobs import job_page, run_page
+from scheduler.api.dashboard.jobs import definition_page, job_page, run_page
 from scheduler.api.dashboard.operations import runs_page
 from scheduler.api.dashboard.overview import overview_page
 from scheduler.api.dashboard.reference import reference_page
@@ -16,6 +16,7 @@ from scheduler.api.dashboard.reference import reference_page
 PAGE_ROUTERS: Final = (
     overview_page.router,
     job_page.router,
+    definition_page.router,
     run_page.router,
     edit_page.router,
     drafts.router,

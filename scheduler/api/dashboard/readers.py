@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request
 from scheduler.api.dashboard.jobs.job_availability import AvailabilityReader
 from scheduler.api.dashboard.jobs.outages import OutageTracker
 from scheduler.api.dashboard.overview.overview import OverviewReader
+from scheduler.queries.history.job_markers import JobMarkerReader
 from scheduler.services import Services
 
 
@@ -20,6 +21,7 @@ from scheduler.services import Services
 class Readers:
     overview: OverviewReader
     availability: AvailabilityReader
+    markers: JobMarkerReader
 
 
 class PageReaders:
@@ -35,6 +37,7 @@ class PageReaders:
             found = self._readers[services] = Readers(
                 OverviewReader(services.queries, services.heartbeats, services.circuits, outages),
                 AvailabilityReader(services.queries, services.uptimes, outages, services.clock),
+                JobMarkerReader(services.audit_queries),
             )
         return found
 

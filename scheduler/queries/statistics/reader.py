@@ -13,9 +13,18 @@ from datetime import UTC, datetime, tzinfo
 from functools import partial
 
 from jobs.ports import Clock
+from jobs.runs import Run
 from scheduler.catalog.catalog import Catalog
 from scheduler.queries.periods import HOUR, Period, hour_of
 from scheduler.queries.selection import JobSelection
+from scheduler.queries.statistics.series import (
+    LONGEST_FROM_RUNS,
+    RunSeries,
+    list_dividing_instants,
+    span_of_rollups,
+    sum_parts,
+    sum_runs_of_period,
+)
 from scheduler.queries.statistics.sums import HoursOfDay, StatsSums
 from scheduler.queries.statistics.sums_cache import SumsCache
 from scheduler.stores.runs.keys import instant_before
@@ -23,6 +32,8 @@ from scheduler.stores.runs.repository import Runs
 
 JOBS_AT_ONCE = 25
 """Jobs whose rollups are read together."""
+MAX_RUNS_IN_SERIES = 1000
+"""A series of more runs is read from the rollups."""
 CLOSED_CACHED_SECONDS, OPEN_CACHED_SECONDS = 30.0, 1.0
 """Seconds for which the sums of complete hours, and those of several jobs in the current hour, are cached at least."""
 
@@ -70,6 +81,24 @@ class StatsReader:
     async def read_stored(self, job: str, period: Period, zone: tzinfo = UTC) -> Stats:
         """Return the statistics of a job that need not be defined."""
         return await self._read([job], period, zone)
+
+    async def read_series(self, job: str, since: datetime, until: datetime) -> RunSeries:
+        """Return the counts of a job in equal spans of time. Raises UnknownJob."""
+        self._catalog.get_job(job)
+        if until - since <= LONGEST_FROM_RUNS and (runs := await self._read_runs(job, since, until)) is not None:
+            return sum_runs_of_period(runs, since, until)
+        period = Period.covering(since, until)
+        span = span_of_rollups(until - since)
+        divided = list_dividing_instants(period.since, period.until) if span == HOUR else ()
+        parts = await self._runs.list_rollups(job, period.since, period.until, divided)
+        return sum_parts(parts, period.since, period.until, span)
+
+    async def _read_runs(self, job: str, since: datetime, until: datetime) -> list[Run] | None:
+        """Return the finished runs of a period; None if there are too many, or the retention may have deleted some."""
+        if since < instant_before(self._clock.now(), self._run_age):
+            return None
+        page = await self._runs.list_page(job, limit=MAX_RUNS_IN_SERIES, since=since, until=until)
+        return None if page.continuation else [record.run for record in page.records if record.run is not None]
 
     async def read_selection(
         self, selection: JobSelection, period: Period, zone: tzinfo = UTC, group_by: str | None = None

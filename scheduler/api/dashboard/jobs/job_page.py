@@ -1,92 +1,114 @@
-"""The page of a job at /api/dashboard/jobs/{name}: its state, schedule, latest runs, uptime and definition.
+"""The page of a job at /api/dashboard/jobs/{name}: its state, charts of a period, runs, circuit, health and uptime.
 
-Read-only; it links to the same data as JSON. Registered by scheduler.api.dashboard.
+Registered by scheduler.api.dashboard.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Query, Request
 from fastapi.responses import Response
 
-from jobs.problems import make_printable
-from jobs.schedules import Schedule, zone_of
+from scheduler.api.dashboard.access.preferences import find_preferences
+from scheduler.api.dashboard.jobs.chart_period import (
+    WINDOWS,
+    ChartPeriod,
+    InvalidPeriod,
+    default_period,
+    list_months,
+    parse_chart_period,
+    period_around,
+)
+from scheduler.api.dashboard.jobs.job_charts import JobCharts, read_job_charts
+from scheduler.api.dashboard.jobs.job_frame import respond_job
+from scheduler.api.dashboard.jobs.run_list import OUTCOMES, TRIGGERS, OutcomeFilter, TriggerFilter, read_run_list
+from scheduler.api.dashboard.jobs.timetable import create_timetable
 from scheduler.api.dashboard.readers import readers_of
-from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
-from scheduler.api.dependencies import Continuation, JobName, ServicesDep
-from scheduler.api.models.jobs import JobDetail
-from scheduler.api.problems import InvalidInput, InvalidRequest
+from scheduler.api.dependencies import CallerDep, Continuation, JobName, ServicesDep
 from scheduler.api.routing import ApiRouter
 from scheduler.catalog.catalog import UnknownJob
-from scheduler.errors import OperationError
+from scheduler.errors import NotFound, OperationError
+from scheduler.identity.caller import Caller
 from scheduler.queries.heartbeats import HeartbeatView
-from scheduler.queries.jobs_and_runs import JobAndRunQueries, JobView
+from scheduler.queries.jobs_and_runs import JobView
 from scheduler.services import Services
-from scheduler.stores.runs.repository import RunPage
 
-RUNS_PER_PAGE = 20
-"""Runs listed on a page."""
-MAX_NEXT_RUNS = 5
-"""Due instants listed."""
+MAX_NEXT_RUNS = 3
+"""Due instants listed; the page of the schedule has more."""
 
 router = ApiRouter(in_schema=False, by_tag=True)
 
-
-@dataclass(frozen=True, slots=True)
-class Timetable:
-    """`english`: the schedule as a sentence. `zone`: name of its time zone, empty for UTC.
-
-    `upcoming`: due instants in UTC, each with its text in local time.
-    """
-
-    english: str
-    zone: str
-    upcoming: Sequence[tuple[datetime, str]]
+_PeriodName = Annotated[str | None, Query(max_length=20)]
+_From = Annotated[str | None, Query(alias="from", max_length=40)]
+_To = Annotated[str | None, Query(alias="to", max_length=40)]
+_IncidentId = Annotated[str | None, Query(max_length=60)]
 
 
 @router.read(f"{DASHBOARD_PATH}/jobs/{{name}}")
-async def show_job(request: Request, uses: ServicesDep, name: JobName, continuation: Continuation = None) -> Response:
+async def show_job(
+    request: Request,
+    uses: ServicesDep,
+    caller: CallerDep,
+    name: JobName,
+    period: _PeriodName = None,
+    begin: _From = None,
+    end: _To = None,
+    incident: _IncidentId = None,
+    outcome: OutcomeFilter = None,
+    trigger: TriggerFilter = None,
+    continuation: Continuation = None,
+) -> Response:
     """Show the page; with a continuation it lists older runs."""
-    standings = readers_of(request, uses).availability
     view = await uses.queries.view_job(name)
-    runs, standing, uptime, heartbeat, circuits = await asyncio.gather(
-        _list_runs(uses.queries, name, continuation),
-        standings.read_availability(name),
-        standings.read_uptime(name),
+    chosen, problem = await _find_period(uses, (period, begin, end, incident), request)
+    values = await asyncio.gather(
+        read_run_list(uses.queries, name, chosen, (outcome, trigger), continuation),
+        _read_charts(request, uses, caller, name, chosen),
+        readers_of(request, uses).availability.read_uptime(name),
         _find_heartbeat(uses, view),
-        uses.circuits.circuits_of_jobs([name]),
+        uses.changes.read_health_history(caller.principal, name),
     )
-    return await respond(
+    return await respond_job(
         request,
         uses,
-        "job.html",
-        page="overview",
-        view=view,
-        job=view.entry.job,
-        timetable=_create_timetable(view, uses.queries),
-        standing=standing,
-        uptime=uptime,
-        heartbeat=heartbeat,
-        circuit=circuits.get(name),
-        runs=runs,
-        older=continuation is not None,
-        definition=_definition_text(view),
+        view,
+        "state",
+        status=HTTPStatus.BAD_REQUEST if problem else HTTPStatus.OK,
+        timetable=create_timetable(view, uses.queries, MAX_NEXT_RUNS),
+        period=chosen,
+        period_problem=problem,
+        **dict(zip(("runs", "charts", "uptime", "heartbeat", "health"), values, strict=True)),
+        **_choices(request, uses),
     )
 
 
-async def _list_runs(queries: JobAndRunQueries, name: str, continuation: str | None) -> RunPage:
+async def _read_charts(request: Request, uses: Services, caller: Caller, name: str, period: ChartPeriod) -> JobCharts:
+    now = uses.clock.now().astimezone(find_preferences(request).zone)
+    return await read_job_charts(uses, readers_of(request, uses), caller.principal, name, period, now)
+
+
+def _choices(request: Request, uses: Services) -> Mapping[str, object]:
+    """Return what the user can choose in the forms."""
+    months = list_months(find_preferences(request).zone, uses.clock.now())
+    return {"windows": tuple(WINDOWS), "months": months, "outcomes": OUTCOMES, "triggers": TRIGGERS}
+
+
+async def _find_period(
+    uses: Services, given: tuple[str | None, str | None, str | None, str | None], request: Request
+) -> tuple[ChartPeriod, str]:
+    """Return the period and an empty text, or the default one and what is wrong with the parameters."""
+    now, (period, begin, end, incident) = uses.clock.now(), given
     try:
-        return await queries.list_runs(job=name, limit=RUNS_PER_PAGE, continuation=continuation)
-    except ValueError as error:
-        raise InvalidRequest(
-            InvalidInput(location="query.continuation", message=make_printable(str(error), 200))
-        ) from None
+        if incident:
+            return period_around((await uses.incidents.find(incident)).view.incident, now), ""
+        return parse_chart_period(period, begin, end, find_preferences(request).zone, now), ""
+    except (InvalidPeriod, NotFound) as error:
+        return default_period(now), str(error)
 
 
 async def _find_heartbeat(uses: Services, view: JobView) -> HeartbeatView | None:
@@ -97,27 +119,3 @@ async def _find_heartbeat(uses: Services, view: JobView) -> HeartbeatView | None
         return await uses.heartbeats.view_heartbeat(job.name)
     except (UnknownJob, OperationError):
         return None  # the job was changed meanwhile
-
-
-def _create_timetable(view: JobView, queries: JobAndRunQueries) -> Timetable | None:
-    """Return the timetable; None for a job that is disabled or has no schedule."""
-    job = view.entry.job
-    if job.schedule is None or not job.enabled:
-        return None
-    from jobs.schedules.explanations.schedules import explain_schedule  # imported only when a page is requested
-
-    upcoming = [(due, _local_text(due, job.schedule)) for due in queries.next_due(view, MAX_NEXT_RUNS)]
-    zone = zone_of(job.schedule)
-    return Timetable(explain_schedule(job.schedule), zone.name if zone is not None else "", upcoming)
-
-
-def _local_text(due: datetime, schedule: Schedule) -> str:
-    zone = zone_of(schedule)
-    local = due if zone is None else due.astimezone(zone.info)
-    fraction = f".{local.microsecond // 1000:03}" if local.microsecond else ""
-    return f"{local:%Y-%m-%d %H:%M:%S}{fraction} {local:%Z}"
-
-
-def _definition_text(view: JobView) -> str:
-    """Return the definition as in GET /api/jobs/{name}, with secrets by name only."""
-    return json.dumps(JobDetail.definition_json(view), indent=2, ensure_ascii=False)

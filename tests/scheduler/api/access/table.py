@@ -80,6 +80,7 @@ LIMITED_ROUTES: Final[dict[str, int]] = {
     "POST /api/keys/{key_id}/rotate": _OBJECT_OF_OTHERS,
     "GET /api/dashboard/incidents/{incident_id}": _OBJECT_OF_OTHERS,
     "GET /api/dashboard/jobs/{name}": _OBJECT_OF_OTHERS,
+    "GET /api/dashboard/jobs/{name}/definition": _OBJECT_OF_OTHERS,
     "GET /api/dashboard/runs/{run_id}": _OBJECT_OF_OTHERS,
     "GET /api/dashboard/jobs/{name}/edit": _OBJECT_OF_OTHERS,
     "GET /api/incidents/{incident_id}": _OBJECT_OF_OTHERS,

@@ -191,13 +191,15 @@ async def test_the_page_of_a_job_stays_up_to_date(browser: Browser) -> None:
         await shown.desk.perform()
         page = await shown.open("/api/dashboard/jobs/checkout")
         await expect(page.get_by_role("status")).to_contain_text("checkout is up")
-        await page.get_by_text("Definition with all defaults").click()
+        await page.get_by_text("The numbers of the charts").click()
+        await page.get_by_text("2 changes of state").or_(page.get_by_text("1 change of state")).click()
 
         await shown.desk.perform(seconds=1)
         await page.evaluate(REFRESH)
 
         await expect(page.get_by_role("status")).to_contain_text("checkout is down")
-        assert await page.locator("main details").get_attribute("open") is not None
+        assert await page.locator("#numbers-table").get_attribute("open") is not None
+        assert await page.locator("#state-changes").get_attribute("open") is None
 
 
 async def test_the_pages_of_a_job_and_a_run_are_not_wider_than_the_screen(browser: Browser) -> None:

@@ -1,7 +1,8 @@
 // Buttons that change something, declared in the HTML by the macro `action` of actions.html:
 //   data-action="POST /api/jobs/x/pause"  data-body='{"reason": "..."}'  data-done="Paused x"
 //   data-undo="POST /api/jobs/x/resume"   data-confirm="Pause x?"        data-go="/api/dashboard/..."
-// A form with data-action sends its fields as the JSON body: `data-type` of a field is text, number, list, json or boolean.
+// A form with data-action sends its fields as the JSON body: `data-type` of a field is text, number, list, json,
+// boolean, or ahead: so many seconds from now, which is sent as an instant.
 import { callApi } from "./api.js";
 import { link } from "./dom.js";
 import { refreshNow } from "./refresh.js";
@@ -94,6 +95,7 @@ function readField(field) {
   if (!text) return undefined;
   if (type === "number") return Number(text);
   if (type === "list") return text.split(/[\s,]+/).filter(Boolean);
+  if (type === "ahead") return new Date(Date.now() + Number(text) * 1000).toISOString();
   if (type === "json") return JSON.parse(text);
   return text;
 }

@@ -1,0 +1,138 @@
+"""The period that the page of a job shows: the parameters `period`, `from`, `to` and `incident` of its address.
+
+Called by scheduler.api.dashboard.jobs.job_page. Local times are in the zone that the user has chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Final
+
+from jobs.incidents.values import Incident
+from scheduler.queries.periods import Period, parse_month
+from scheduler.queries.time_range import InvalidTimeRange
+
+WINDOWS: Final = {
+    "24h": timedelta(hours=24),
+    "7d": timedelta(days=7),
+    "30d": timedelta(days=30),
+    "90d": timedelta(days=90),
+}
+DEFAULT_WINDOW: Final = "24h"
+_SHORTEST, _LONGEST = timedelta(minutes=1), timedelta(days=400)
+_AROUND_AT_LEAST = timedelta(minutes=5)
+"""Before and after an incident that is shorter."""
+_MONTHS = 12
+_FORM = "%Y-%m-%dT%H:%M"
+
+
+class InvalidPeriod(ValueError):
+    """The address does not describe a period; the message is for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChartPeriod:
+    """`text`: for people, after `in`. `query`: the parameters that select it; none for the default.
+
+    `window`: the name of a window that ends now, or of a month; empty for another period.
+    """
+
+    since: datetime
+    until: datetime
+    text: str
+    window: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_default(self) -> bool:
+        return not self.query
+
+    def format_ends(self, zone: tzinfo) -> tuple[str, str]:
+        """Return both ends as a field of a form has them."""
+        return f"{self.since.astimezone(zone):{_FORM}}", f"{self.until.astimezone(zone):{_FORM}}"
+
+
+def default_period(now: datetime) -> ChartPeriod:
+    """Return the last 24 h."""
+    return _read_window(DEFAULT_WINDOW, now)
+
+
+def parse_chart_period(
+    period: str | None, begin: str | None, end: str | None, zone: tzinfo, now: datetime
+) -> ChartPeriod:
+    """Return the period of a window, a calendar month or a range.
+
+    Raises:
+        InvalidPeriod: a value is invalid.
+    """
+    if begin or end:
+        return _read_range(begin, end, zone, now)
+    if not period or period in WINDOWS:
+        return _read_window(period or DEFAULT_WINDOW, now)
+    try:
+        month = parse_month(period, zone)
+    except InvalidTimeRange as error:
+        windows = ", ".join(WINDOWS)
+        raise InvalidPeriod(f"{error.message}: enter {windows}, or a month such as 2026-11") from None
+    assert month.since is not None, "a month has a beginning"
+    assert month.until is not None, "a month has an end"
+    if month.since >= now:
+        raise InvalidPeriod(f"the month {period} has not started")
+    name = f"{month.since.astimezone(zone):%B %Y}"
+    end_at = min(month.until + timedelta(milliseconds=1), _end_of_hour(now))
+    return ChartPeriod(month.since, end_at, name, period, {"period": period})
+
+
+def period_around(incident: Incident, now: datetime) -> ChartPeriod:
+    """Return the time of an incident, and as much before and after."""
+    begin = min(incident.failing_since, incident.opened_at)
+    end = incident.resolved_at or now
+    margin = max(end - begin, _AROUND_AT_LEAST)
+    since, until = _limit(begin - margin, min(end + margin, _end_of_hour(now)))
+    return ChartPeriod(since, until, f"the time around the incident {incident.id}", "", {"incident": incident.id})
+
+
+def list_months(zone: tzinfo, now: datetime) -> list[tuple[str, str]]:
+    """Return the last calendar months, the latest first, as a parameter and for people."""
+    local = now.astimezone(zone)
+    numbers = (local.year * 12 + local.month - 1 - back for back in range(_MONTHS))
+    months = [datetime(number // 12, number % 12 + 1, 1, tzinfo=UTC) for number in numbers]
+    return [(f"{month:%Y-%m}", f"{month:%B %Y}") for month in months]
+
+
+def _read_window(name: str, now: datetime) -> ChartPeriod:
+    period = Period.covering(now - WINDOWS[name], now)
+    query = {} if name == DEFAULT_WINDOW else {"period": name}
+    words = name.replace("h", " hours").replace("d", " days")
+    return ChartPeriod(period.since, period.until, f"the last {words}", name, query)
+
+
+def _read_range(begin: str | None, end: str | None, zone: tzinfo, now: datetime) -> ChartPeriod:
+    until = now if not end else _parse_local(end, "to", zone)
+    since = until - WINDOWS[DEFAULT_WINDOW] if not begin else _parse_local(begin, "from", zone)
+    if since >= min(until, now):
+        raise InvalidPeriod("the period must begin before it ends, and before now")
+    if until - since > _LONGEST:
+        raise InvalidPeriod(f"the period is longer than {_LONGEST.days} days: enter a later beginning")
+    since, until = _limit(since, min(until, _end_of_hour(now)))
+    text = " to ".join(f"{at.astimezone(zone):%Y-%m-%d %H:%M}" for at in (since, until))
+    query = {name: value for name, value in (("from", begin), ("to", end)) if value}
+    return ChartPeriod(since, until, text, "", query)
+
+
+def _parse_local(text: str, name: str, zone: tzinfo) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidPeriod(f"the value of {name!r} is not a time: enter one such as 2026-11-28T14:30") from None
+
+
+def _limit(since: datetime, until: datetime) -> tuple[datetime, datetime]:
+    return max(since, until - _LONGEST), max(until, since + _SHORTEST)
+
+
+def _end_of_hour(now: datetime) -> datetime:
+    return Period.covering(now - timedelta(hours=1), now).until
