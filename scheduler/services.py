@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, fields, replace
 
 from jobs.ports import Clock
+from scheduler.alerting.backtest.backtester import Backtester
 from scheduler.alerting.explanation.explaining import AlertExplainer
 from scheduler.audit.trail import AuditTrail
 from scheduler.authentication.authentication import Authentication
@@ -70,6 +71,7 @@ class Services:
     incident_reports: IncidentReportReader
     alerts: AlertQueries
     alert_explainer: AlertExplainer
+    backtester: Backtester
     suppressions: SuppressionQueries
     channels: ChannelQueries
     refresh_jobs: Callable[[], Awaitable[None]]

@@ -7,10 +7,8 @@ report = await backtester.run(BacktestRequest(since, until), in_force, edited)
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -21,6 +19,7 @@ from jobs.incidents.suppression.finding import SuppressionSet
 from jobs.incidents.suppression.silences import Silence
 from jobs.incidents.suppression.windows import RequestedWindow
 from jobs.incidents.values import AlertKey
+from scheduler.alerting.backtest.collector_pause import pause_collector
 from scheduler.alerting.backtest.comparison import MessageComparison, compare
 from scheduler.alerting.backtest.history import HistoryReader, ReadHistory
 from scheduler.alerting.backtest.messages import IncidentHistory, history_of_replay
@@ -86,6 +85,7 @@ class Backtester:
         self._windows = windows
         self._rotas = rotas
         self._group_wait = group_wait
+        self._in_server = asyncio.Semaphore(1)
 
     async def run(
         self, request: BacktestRequest, in_force: JobSnapshot, edited: JobSnapshot | None = None
@@ -94,7 +94,17 @@ class Backtester:
 
         For a dedicated process, such as a command: without garbage collection until the end.
         """
-        with _collector_paused():
+        with pause_collector():
+            return await self._run(request, in_force, edited)
+
+    async def run_in_server(
+        self, request: BacktestRequest, in_force: JobSnapshot, edited: JobSnapshot | None = None
+    ) -> BacktestReport:
+        """Return the same in a process that executes runs, too: one at a time, and garbage is collected.
+
+        For few jobs: a replay shares the processor with the runs.
+        """
+        async with self._in_server:
             return await self._run(request, in_force, edited)
 
     async def _run(self, request: BacktestRequest, in_force: JobSnapshot, edited: JobSnapshot | None) -> BacktestReport:
@@ -138,16 +148,6 @@ class Backtester:
             for each in await read_incidents(self._log, history.begin, request.until, subject, known=found):
                 found[each.incident.id] = each
         return sorted(found.values(), key=lambda each: each.incident.id)
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """perf: `backtest`, a tenth of the time; a million values are made, and few of them form cycles."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def build_backtester(

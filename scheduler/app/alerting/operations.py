@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TypedDict
 
 from scheduler.alerting.alerting import Alerting
-from scheduler.alerting.backtest.backtester import build_backtester
+from scheduler.alerting.backtest.backtester import Backtester, build_backtester
 from scheduler.alerting.explanation.explaining import AlertExplainer, build_alert_explainer
 from scheduler.app.foundation import Foundation
 from scheduler.operations.alerting.channel_tests import ChannelTester
@@ -42,6 +42,7 @@ class AlertingQueries(TypedDict):
     incident_reports: IncidentReportReader
     alerts: AlertQueries
     alert_explainer: AlertExplainer
+    backtester: Backtester
     suppressions: SuppressionQueries
     channels: ChannelQueries
     downtimes: DowntimeReader
@@ -83,6 +84,7 @@ def build_alerting_queries(foundation: Foundation, alerting: Alerting) -> Alerti
         "alert_explainer": build_alert_explainer(
             catalog, foundation.runs, foundation.pauses, stored, clock, backtester
         ),
+        "backtester": backtester,
         "suppressions": SuppressionQueries(catalog, stored.silences, stored.requested_windows, clock),
         "channels": ChannelQueries(catalog, stored.outbox_rows, stored.undelivered),
         "downtimes": downtimes,

@@ -123,6 +123,7 @@ class ApiClient:
             alert_explainer=build_alert_explainer(
                 catalog, runs, self.shop.pauses, stored, clock, build_backtester(runs, stored)
             ),
+            backtester=build_backtester(runs, stored),
             suppressions=SuppressionQueries(catalog, stored.silences, stored.requested_windows, clock),
             channels=ChannelQueries(catalog, stored.outbox_rows, stored.undelivered),
             refresh_jobs=self.refresh_jobs,

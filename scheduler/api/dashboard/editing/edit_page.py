@@ -19,7 +19,6 @@ from scheduler.api.routing import ApiRouter
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.queries.drafts.texts import editable_definition, file_of_origin
 from scheduler.queries.job_files import write_definition
-from scheduler.queries.selection import check_kinds
 
 router = ApiRouter(in_schema=False, by_tag=True)
 
@@ -44,7 +43,7 @@ async def edit_job(request: Request, uses: ServicesDep, caller: CallerDep, name:
         text=write_definition(definition),
         file=file_of_origin(declared.origin) if declared.version is None else "",
         declared=declared,
-        kinds=check_kinds(),
+        is_limited=uses.is_limited,
     )
 
 
@@ -61,5 +60,5 @@ async def create_job_page(request: Request, uses: ServicesDep) -> Response:
         text=write_definition(_NEW_JOB),
         file="",
         declared=None,
-        kinds=check_kinds(),
+        is_limited=uses.is_limited,
     )

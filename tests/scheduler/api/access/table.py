@@ -159,6 +159,7 @@ LIMITED_ROUTES: Final[dict[str, int]] = {
     "POST /api/sets/{owner}/apply": 409,
     # All jobs at once.
     "GET /api/jobs/{name}/alert-explanation": _ALL_JOBS,
+    "POST /api/dashboard/drafts/backtest": _ALL_JOBS,
     "GET /api/secrets": _ALL_JOBS,
     "POST /api/secrets/{name}/refresh": _ALL_JOBS,
     "GET /api/status": _ALL_JOBS,

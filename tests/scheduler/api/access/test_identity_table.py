@@ -47,6 +47,7 @@ FAR = 2**33
 RUN = f"{JOB}@20261128T090000.000Z"
 KEY_ID = "k7f3m2qd9x"
 REACHED = {
+    "POST /api/dashboard/drafts/backtest": 422,
     "POST /api/runs/{run_id}/cancel": 409,
     "POST /api/dead-letters/{letter_id}/replay": 409,
     "POST /api/jobs/{name}/backfill": 422,

@@ -2,6 +2,7 @@
 // server reports what it means: the schedule in words, what changes, and what is wrong. Loaded by editing/edit.html.
 import { callApi } from "./api.js";
 import { element, link } from "./dom.js";
+import { showBacktest } from "./editor_backtest.js";
 import { mergeChanges } from "./editor_document.js";
 import { applyField, fillFields } from "./editor_fields.js";
 import { showChanges, showConflict, showFindings, showRun, showSchedule, showState, showUnreadable } from "./editor_views.js";
@@ -41,6 +42,7 @@ function start() {
   document.getElementById("editor-test")?.addEventListener("click", testRun);
   document.getElementById("conflict-take").addEventListener("click", () => resolveConflict((theirs) => theirs));
   document.getElementById("conflict-merge").addEventListener("click", () => resolveConflict((theirs) => mergeChanges(state.base, state.definition, theirs)));
+  for (const button of form.querySelectorAll("[data-backtest]")) button.addEventListener("click", () => backtest(button));
   document.addEventListener("click", copy);
   window.addEventListener("beforeunload", (event) => state.isDirty && event.preventDefault());
   if (mayValidate) state.pending = look();
@@ -164,6 +166,14 @@ async function testRun() {
   } finally {
     button.disabled = false;
   }
+}
+
+async function backtest(button) {
+  await settle();
+  if (!state.isReadable) return text.focus();
+  button.disabled = true;
+  await showBacktest(document.getElementById("backtest-result"), state.definition, button.dataset.backtest);
+  button.disabled = false;
 }
 
 async function copy(event) {
