@@ -1,10 +1,9 @@
-"""The page GET /api/metrics. Built by scheduler.app.watch_setup, called by scheduler.api.routes.metrics."""
+"""The page GET /api/metrics. Built by scheduler.app.watch_setup; scheduler.services has it for the API."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from zlib import compressobj
 
 from jobs.ports import Clock
 from observability.names.catalogue import MetricSeries
@@ -13,13 +12,6 @@ from scheduler.catalog.catalog import Catalog
 from scheduler.metrics.families import Family, SeriesSource
 from scheduler.metrics.text import END, ExpositionFormat, write_comments
 from scheduler.watchdog import WATCHDOG_GAUGES
-
-GZIP_LEVEL = 1
-"""A page of 15 MB takes 0.1 s, and a twentieth of the bytes remain."""
-_GZIP_WINDOW = 31
-"""With the header of gzip instead of zlib's."""
-_IN_THREAD = 100_000
-"""Bytes from which compression leaves the event loop."""
 
 
 class UndeclaredSeries(LookupError):
@@ -80,13 +72,3 @@ class MetricsPage:
                 yield family.lines
         if text_format is ExpositionFormat.OPEN_METRICS:
             yield END
-
-
-async def compress(page: bytes) -> bytes:
-    """Return the page in gzip."""
-    return await asyncio.to_thread(_compress, page) if len(page) > _IN_THREAD else _compress(page)
-
-
-def _compress(page: bytes) -> bytes:
-    compressor = compressobj(GZIP_LEVEL, wbits=_GZIP_WINDOW)
-    return compressor.compress(page) + compressor.flush()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from fastapi import Request
 from starlette.responses import Response
 
+from scheduler.api.compression import compress
 from scheduler.api.dependencies import ServicesDep
 from scheduler.api.requests.accept import accepts_gzip, find_best
 from scheduler.api.routing import ApiRouter
-from scheduler.metrics.page import compress
 from scheduler.metrics.text import ExpositionFormat
 
 router = ApiRouter("metrics", by_tag=True)

@@ -70,7 +70,7 @@ async def test_the_page_is_compressed_if_the_client_accepts_it(accepted: str, en
 
 
 def test_gzip_is_what_other_programs_read() -> None:
-    from scheduler.metrics.page import _compress
+    from scheduler.api.compression import _compress
 
     assert gzip.decompress(_compress(b"up 1\n")) == b"up 1\n"
 

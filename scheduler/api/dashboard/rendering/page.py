@@ -19,6 +19,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
 from scheduler.api.access.decision import ROLE_OF_SCOPE
+from scheduler.api.compression import compress
 from scheduler.api.dashboard.access.preferences import PREFERENCES_PATH, find_preferences
 from scheduler.api.dashboard.rendering.links import make_link
 from scheduler.api.dashboard.rendering.templates import get_templates
@@ -28,7 +29,6 @@ from scheduler.api.requests.accept import accepts_gzip
 from scheduler.api.scopes import Scope
 from scheduler.authentication.port import Authenticated
 from scheduler.identity.principal import Principal
-from scheduler.metrics.page import compress
 from scheduler.services import Services
 
 _MIN_COMPRESSED: Final = 1000
