@@ -7,7 +7,7 @@ and by scheduler.catalog.composition.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from time import perf_counter
 from typing import Any, Final, TypeVar
 
@@ -28,6 +28,20 @@ async def convert_each(convert: Callable[[Item], Result], items: Iterable[Item])
             await asyncio.sleep(0)
             until = perf_counter() + MAX_STEP
     return results
+
+
+async def finish(steps: Generator[None, None, Result]) -> Result:
+    """Run a generator to its end and return its result. Other tasks run after each MAX_STEP, if it yields so often."""
+    until = perf_counter() + MAX_STEP
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+        if perf_counter() >= until:
+            await asyncio.sleep(0)
+            until = perf_counter() + MAX_STEP
 
 
 async def compute(function: Callable[..., Result], *arguments: Any, in_thread: bool) -> Result:

@@ -139,6 +139,10 @@ class JobAndRunQueries:
         """Return the current snapshot of all jobs."""
         return self._catalog.snapshot
 
+    async def list_pauses(self) -> Mapping[str, Pause]:
+        """Return the pauses that are in force, by job, also those of hidden jobs."""
+        return await self._pauses.list_active(self._clock.now())
+
     async def latest_runs(self, names: Sequence[str]) -> dict[str, RunRecord]:
         """Return the newest finished run of each of these jobs that has one."""
         found = await self._runs.find_latest_of_jobs(names)

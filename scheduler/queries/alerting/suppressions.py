@@ -93,6 +93,10 @@ class SuppressionQueries:
         page = await self._windows.list_page(ended=ended, limit=limit, after=after)
         return SuppressionViews(_views(page.found, principal, self._clock.now()), page.continuation)
 
+    async def list_current_windows(self) -> tuple[RequestedWindow, ...]:
+        """Return the requested windows that have not ended, whoever requested them: to compute what they pause."""
+        return await self._windows.list_current()
+
     def list_defined_windows(self) -> tuple[DefinedWindowView, ...]:
         """Return the windows of the job files, in order: for a limited caller those that select one of its jobs."""
         now, is_limited = self._clock.now(), isinstance(self._catalog, LimitedCatalog)

@@ -1,0 +1,168 @@
+"""Counts the runs that are due in each cell of a grid, and those that do not run because they are suspended. Pure.
+
+Called by scheduler.queries.forecast.reader. The generators yield after each job, see scheduler.turns.finish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from jobs.definition import JobDefinition
+from jobs.definition.dependencies import format_dependencies
+from jobs.schedules import Schedule
+from jobs.schedules.milliseconds import LAST_MS
+from scheduler.queries.forecast.counters import CounterFactory, InstantCounter
+from scheduler.queries.forecast.grid import ForecastGrid
+from scheduler.queries.forecast.suspensions import JobSuspensions, MillisecondSpan, SuspensionFinder
+
+
+class IdleReason(StrEnum):
+    """Why a job is not due in a range, in the order of lists."""
+
+    ENDED = "no further instants"
+    PAUSED = "paused"
+    DISABLED = "disabled"
+    LATER = "due later"
+    DEPENDENT = "runs after other jobs"
+    ON_DEMAND = "on demand only"
+
+
+@dataclass(frozen=True, slots=True)
+class IdleJob:
+    """A job without a run in the range. `next_ms`: its first run after the range; `note`: such as the jobs before it."""
+
+    job: JobDefinition
+    reason: IdleReason
+    note: str = ""
+    next_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DueJob:
+    """A job with a schedule. `runs` and `suspended`: in the whole range."""
+
+    job: JobDefinition
+    counter: InstantCounter
+    suspensions: JobSuspensions
+    runs: int
+    suspended: int
+
+    def count_runs(self, spans: Iterable[MillisecondSpan]) -> int:
+        """Return the runs in some spans, without suspended ones."""
+        return sum(_count(self.counter, span) - _count_within(self.counter, span, self.suspensions.spans) for span in spans)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ForecastCounts:
+    """`cells` and `suspended`: the runs of each cell, and the instants at which jobs are suspended. `due`: jobs with a
+    run or a suspended instant in the range. `jobs`: all that were considered. `is_estimated`: some runs are estimated.
+    """
+
+    grid: ForecastGrid
+    cells: Sequence[int]
+    suspended: Sequence[int]
+    due: Sequence[DueJob]
+    idle: Sequence[IdleJob]
+    jobs: int
+    is_estimated: bool
+
+    @property
+    def runs(self) -> int:
+        return sum(self.cells)
+
+
+_Shared = tuple[InstantCounter, tuple[MillisecondSpan, ...]]
+"""What jobs have in common that are due, and suspended, at the same instants."""
+CountSteps = Generator[None, None, ForecastCounts]
+
+
+def count_due(
+    jobs: Iterable[JobDefinition], grid: ForecastGrid, counters: CounterFactory, suspensions: SuspensionFinder
+) -> CountSteps:
+    """Count the runs of these jobs. `counters` must cover the range of the grid."""
+    since, until = grid.edges[0], grid.edges[-1]
+    shared: dict[_Shared, int] = {}
+    due: list[DueJob] = []
+    idle: list[IdleJob] = []
+    considered = 0
+    for job in jobs:
+        considered += 1
+        if (considered_idle := _find_unscheduled(job)) is not None:
+            idle.append(considered_idle)
+            continue
+        assert job.schedule is not None  # _find_unscheduled returns the others
+        counter = yield from counters.create(job.schedule)
+        found, instants = suspensions.find(job), _count(counter, (since, until))
+        lost = _count_within(counter, (since, until), found.spans) if instants else 0
+        if not instants or (lost == instants and found.next_allowed(since) >= until):
+            idle.append(_find_idle(job, found, until))
+        if instants:
+            shared[counter, found.spans] = shared.get((counter, found.spans), 0) + 1
+            due.append(DueJob(job, counter, found, instants - lost, lost))
+        yield
+    runs, suspended = yield from _sum_cells(grid, shared)
+    is_estimated = any(counter.is_estimated for counter, _ in shared)
+    return ForecastCounts(grid, runs, suspended, due, sorted(idle, key=_order), considered, is_estimated)
+
+
+def _sum_cells(
+    grid: ForecastGrid, shared: dict[_Shared, int]
+) -> Generator[None, None, tuple[Sequence[int], Sequence[int]]]:
+    """Return the runs and the suspended instants of each cell. Jobs that share counter and suspensions cost as one."""
+    runs, suspended = [0] * len(grid.cells), [0] * len(grid.cells)
+    for (counter, spans), jobs in shared.items():
+        reached = list(map(counter.count_before, grid.edges))
+        for place, cell in enumerate(grid.cell_of_span):
+            runs[cell] += jobs * (reached[place + 1] - reached[place])
+        for place, cell in enumerate(grid.cell_of_span if spans else ()):
+            lost = jobs * _count_within(counter, (grid.edges[place], grid.edges[place + 1]), spans)
+            runs[cell] -= lost
+            suspended[cell] += lost
+        yield
+    return runs, suspended
+
+
+def _count(counter: InstantCounter, span: MillisecondSpan) -> int:
+    return counter.count_before(span[1]) - counter.count_before(span[0])
+
+
+def _count_within(counter: InstantCounter, span: MillisecondSpan, within: Sequence[MillisecondSpan]) -> int:
+    return sum(
+        _count(counter, (max(since, span[0]), min(until, span[1])))
+        for since, until in within
+        if since < span[1] and until > span[0]
+    )
+
+
+def _find_unscheduled(job: JobDefinition) -> IdleJob | None:
+    if not job.enabled:
+        return IdleJob(job, IdleReason.DISABLED)
+    if job.schedule is not None:
+        return None
+    if job.depends_on:
+        return IdleJob(job, IdleReason.DEPENDENT, format_dependencies(job.depends_on))
+    return IdleJob(job, IdleReason.ON_DEMAND)
+
+
+def _find_idle(job: JobDefinition, found: JobSuspensions, until: int) -> IdleJob:
+    assert job.schedule is not None  # see count_due
+    following = find_next_run(job.schedule, found, until - 1)
+    if following is not None:
+        return IdleJob(job, IdleReason.LATER, found.times[0].source if found.times else "", following)
+    if found.times:
+        return IdleJob(job, IdleReason.PAUSED, found.times[0].source)
+    return IdleJob(job, IdleReason.ENDED)
+
+
+def find_next_run(schedule: Schedule, found: JobSuspensions, after: int) -> int | None:
+    """Return the first instant after `after` at which a job is due and not suspended, in milliseconds."""
+    following = schedule.next_after_ms(after)
+    while following is not None and (allowed := found.next_allowed(following)) != following:
+        following = None if allowed >= LAST_MS else schedule.next_after_ms(allowed - 1)
+    return following
+
+
+def _order(idle: IdleJob) -> tuple[int, str]:
+    return list(IdleReason).index(idle.reason), idle.job.name

@@ -1,0 +1,140 @@
+"""Reads the forecast of a selection of jobs: what is due in each cell, and what changes it.
+
+Called by scheduler.api.dashboard.schedule. What a schedule is due for is computed once an hour, sums once a cell, and
+again when jobs, pauses or windows change. The first computation for 5,000 jobs takes half a second, in short steps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, tzinfo
+
+from jobs.definition import JobDefinition
+from jobs.incidents.suppression.windows import RequestedWindow, WindowEffect
+from jobs.ports import Clock
+from jobs.schedules import to_milliseconds
+from scheduler.catalog.catalog import Catalog, JobSnapshot
+from scheduler.queries.alerting.suppressions import SuppressionQueries
+from scheduler.queries.forecast.cell_jobs import CellJob, list_cell_jobs
+from scheduler.queries.forecast.clock_changes import ClockChange, find_clock_changes
+from scheduler.queries.forecast.counters import CounterFactory
+from scheduler.queries.forecast.counting import ForecastCounts, count_due
+from scheduler.queries.forecast.excluded_days import ExcludedDay, find_excluded_days
+from scheduler.queries.forecast.grid import ForecastGrid, ForecastRange, create_grid
+from scheduler.queries.forecast.suspensions import SuspensionFinder
+from scheduler.queries.forecast.upcoming import UpcomingRun, list_upcoming
+from scheduler.queries.jobs_and_runs import JobAndRunQueries
+from scheduler.queries.periods import hour_of
+from scheduler.queries.selection import JobSelection
+from scheduler.stores.pauses import Pause
+from scheduler.turns import finish
+
+MAX_FORECASTS = 8
+"""Forecasts that are cached: each takes about 2 MB for 5,000 jobs."""
+_MARGIN = timedelta(hours=1)
+"""Before and after the range of a forecast: its first cell began up to an hour before the current hour in UTC."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Forecast:
+    """`changes`: of local time in the range; `days`: those that calendars of schedules exclude."""
+
+    counts: ForecastCounts
+    changes: Sequence[ClockChange]
+    days: Sequence[ExcludedDay]
+    _cell_jobs: dict[int, Sequence[CellJob]] = field(default_factory=dict, repr=False)
+
+    @property
+    def grid(self) -> ForecastGrid:
+        return self.counts.grid
+
+    async def list_cell(self, cell: int) -> Sequence[CellJob]:
+        """Return the jobs of a cell, the one with most runs first."""
+        if cell not in self._cell_jobs:
+            self._cell_jobs[cell] = await finish(list_cell_jobs(self.counts, cell))
+        return self._cell_jobs[cell]
+
+    async def list_upcoming(self, now: datetime, count: int) -> Sequence[UpcomingRun]:
+        """Return the next runs within the range."""
+        until = self.grid.edges[-1]
+        return await finish(list_upcoming(self.counts.due, to_milliseconds(now), until, count))
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What a forecast follows from."""
+
+    snapshot: JobSnapshot
+    selection: JobSelection
+    grid: ForecastGrid
+    pauses: Mapping[str, Pause]
+    requested: Sequence[RequestedWindow]
+
+    @property
+    def key(self) -> Hashable:
+        grid = self.grid
+        windows = frozenset((each.id, each.ended_at) for each in self.requested)
+        pauses = frozenset(self.pauses.values())
+        return grid.range, grid.zone.name, grid.edges[0], self.selection, self.snapshot, windows, pauses
+
+
+class ForecastReader:
+    """Its forecasts contain the jobs of `catalog`."""
+
+    def __init__(
+        self, catalog: Catalog, queries: JobAndRunQueries, suppressions: SuppressionQueries, clock: Clock
+    ) -> None:
+        self._catalog = catalog
+        self._queries = queries
+        self._suppressions = suppressions
+        self._clock = clock
+        self._factories: dict[tuple[ForecastRange, datetime], CounterFactory] = {}
+        self._cached: dict[Hashable, asyncio.Task[Forecast]] = {}
+
+    async def read(self, chosen: ForecastRange, zone: tzinfo, selection: JobSelection) -> Forecast:
+        """Return the forecast from the current cell on. States and outcomes of the selection are ignored.
+
+        Raises StoreError. Concurrent requests for the same forecast share one computation.
+        """
+        requested = await self._suppressions.list_current_windows()
+        inputs = _Inputs(
+            self._catalog.snapshot,
+            selection,
+            create_grid(chosen, zone, self._clock.now()),
+            await self._queries.list_pauses(),
+            [each for each in requested if each.window.effect is WindowEffect.PAUSE],
+        )
+        key = inputs.key
+        task = self._cached.pop(key, None)
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = asyncio.ensure_future(self._compute(inputs))
+        self._cached[key] = task
+        while len(self._cached) > MAX_FORECASTS:
+            del self._cached[next(iter(self._cached))]
+        return await asyncio.shield(task)
+
+    async def _compute(self, inputs: _Inputs) -> Forecast:
+        grid, jobs = inputs.grid, _select(inputs)
+        windows = inputs.snapshot.alerting.windows
+        suspensions = SuspensionFinder(inputs.pauses, windows, inputs.requested, grid.since, grid.until)
+        counts = await finish(count_due(jobs, grid, self._find_factory(grid.range), suspensions))
+        since, until = grid.edges[0] // 1000, grid.edges[-1] // 1000
+        changes = await finish(find_clock_changes(jobs, grid.zone, since, until))
+        first, last = (at.astimezone(grid.zone.info).date() for at in (grid.since, grid.until))
+        return Forecast(counts, changes, await finish(find_excluded_days(jobs, first, last)))
+
+    def _find_factory(self, chosen: ForecastRange) -> CounterFactory:
+        """Return the counters of the current hour. Those of earlier hours are dropped."""
+        hour = hour_of(self._clock.now())
+        self._factories = {key: each for key, each in self._factories.items() if key[1] == hour}
+        if (chosen, hour) not in self._factories:
+            until = hour + chosen.span + _MARGIN
+            self._factories[chosen, hour] = CounterFactory(to_milliseconds(hour - _MARGIN), to_milliseconds(until))
+        return self._factories[chosen, hour]
+
+
+def _select(inputs: _Inputs) -> Sequence[JobDefinition]:
+    found = (inputs.snapshot.get_job(name).job for name in inputs.snapshot.names())
+    return [job for job in found if inputs.selection.matches_definition(job)]
