@@ -12,6 +12,7 @@ from scheduler.api.dashboard.jobs import definition_page, job_page, run_page
 from scheduler.api.dashboard.operations import runs_page
 from scheduler.api.dashboard.overview import overview_page
 from scheduler.api.dashboard.reference import reference_page
+from scheduler.api.dashboard.schedule import schedule_page
 
 PAGE_ROUTERS: Final = (
     overview_page.router,
@@ -24,6 +25,7 @@ PAGE_ROUTERS: Final = (
     incident_list_page.router,
     incident_page.router,
     runs_page.router,
+    schedule_page.router,
     reference_page.router,
     sign_in_page.router,
     preferences.router,

@@ -14,6 +14,7 @@ from scheduler.api.dashboard.jobs.job_availability import AvailabilityReader
 from scheduler.api.dashboard.jobs.outages import OutageTracker
 from scheduler.api.dashboard.overview.overview import OverviewReader
 from scheduler.queries.history.job_markers import JobMarkerReader
+from scheduler.queries.forecast.reader import ForecastReader
 from scheduler.services import Services
 
 
@@ -22,6 +23,7 @@ class Readers:
     overview: OverviewReader
     availability: AvailabilityReader
     markers: JobMarkerReader
+    forecast: ForecastReader
 
 
 class PageReaders:
@@ -38,6 +40,7 @@ class PageReaders:
                 OverviewReader(services.queries, services.heartbeats, services.circuits, outages),
                 AvailabilityReader(services.queries, services.uptimes, outages, services.clock),
                 JobMarkerReader(services.audit_queries),
+                ForecastReader(services.catalog, services.queries, services.suppressions, services.clock),
             )
         return found
 

@@ -34,12 +34,12 @@ class CellJob:
         return found
 
 
-def list_cell_jobs(counts: ForecastCounts, cell: int) -> Generator[None, None, Sequence[CellJob]]:
-    """Return the jobs of a cell, the one with most runs first, by name among equals."""
+def list_cell_jobs(counts: ForecastCounts, cell: int, *, only_rare: bool) -> Generator[None, None, Sequence[CellJob]]:
+    """Return the jobs of a cell, the one with most runs first, by name among equals. `only_rare`: see DueJob."""
     spans = counts.grid.cells[cell].spans
     found: list[CellJob] = []
     for place, due in enumerate(counts.due):
-        runs = due.count_runs(spans)
+        runs = 0 if only_rare and due.is_frequent else due.count_runs(spans)
         if runs:
             found.append(CellJob(due, spans, runs))
         if not place % _JOBS_AT_ONCE:

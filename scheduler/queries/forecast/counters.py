@@ -80,8 +80,8 @@ class EstimatedCounter:
         place = min(bisect_left(self.edges, at), len(self.edges) - 1)
         begin, end = self.edges[place - 1], self.edges[place]
         part = min(1.0, (at - begin) / (end - begin))
-        return len(self.listed.instants) + self.sums[place - 1] + round(
-            part * (self.sums[place] - self.sums[place - 1])
+        return (
+            len(self.listed.instants) + self.sums[place - 1] + round(part * (self.sums[place] - self.sums[place - 1]))
         )
 
 

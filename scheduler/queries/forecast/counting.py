@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from operator import add
 
 from jobs.definition import JobDefinition
 from jobs.definition.dependencies import format_dependencies
-from jobs.schedules import Schedule
+from jobs.schedules import Schedule, from_milliseconds
 from jobs.schedules.milliseconds import LAST_MS
 from scheduler.queries.forecast.counters import CounterFactory, InstantCounter
 from scheduler.queries.forecast.grid import ForecastGrid
@@ -31,38 +33,49 @@ class IdleReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IdleJob:
-    """A job without a run in the range. `next_ms`: its first run after the range; `note`: such as the jobs before it."""
+    """A job without a run in the range. `next_at`: its first run after it; `note`: such as the jobs before it."""
 
     job: JobDefinition
     reason: IdleReason
     note: str = ""
-    next_ms: int | None = None
+    next_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DueJob:
-    """A job with a schedule. `runs` and `suspended`: in the whole range."""
+    """A job with a schedule. `runs` and `suspended`: in the whole range. `is_frequent`: more often than once a cell."""
 
     job: JobDefinition
     counter: InstantCounter
     suspensions: JobSuspensions
     runs: int
     suspended: int
+    is_frequent: bool
 
     def count_runs(self, spans: Iterable[MillisecondSpan]) -> int:
         """Return the runs in some spans, without suspended ones."""
-        return sum(_count(self.counter, span) - _count_within(self.counter, span, self.suspensions.spans) for span in spans)
+        return sum(
+            _count(self.counter, span) - _count_within(self.counter, span, self.suspensions.spans) for span in spans
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CellSums:
+    """The runs of each cell, and the instants at which jobs are suspended."""
+
+    runs: Sequence[int]
+    suspended: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ForecastCounts:
-    """`cells` and `suspended`: the runs of each cell, and the instants at which jobs are suspended. `due`: jobs with a
-    run or a suspended instant in the range. `jobs`: all that were considered. `is_estimated`: some runs are estimated.
+    """`every` and `rare`: of all jobs, and of those that are not frequent. `due`: jobs with a run or a suspended
+    instant in the range. `jobs`: all that were considered. `is_estimated`: some runs are estimated.
     """
 
     grid: ForecastGrid
-    cells: Sequence[int]
-    suspended: Sequence[int]
+    every: CellSums
+    rare: CellSums
     due: Sequence[DueJob]
     idle: Sequence[IdleJob]
     jobs: int
@@ -70,7 +83,11 @@ class ForecastCounts:
 
     @property
     def runs(self) -> int:
-        return sum(self.cells)
+        return sum(self.every.runs)
+
+    @property
+    def suspended(self) -> int:
+        return sum(self.every.suspended)
 
 
 _Shared = tuple[InstantCounter, tuple[MillisecondSpan, ...]]
@@ -100,20 +117,19 @@ def count_due(
             idle.append(_find_idle(job, found, until))
         if instants:
             shared[counter, found.spans] = shared.get((counter, found.spans), 0) + 1
-            due.append(DueJob(job, counter, found, instants - lost, lost))
+            due.append(DueJob(job, counter, found, instants - lost, lost, instants > len(grid.cells)))
         yield
-    runs, suspended = yield from _sum_cells(grid, shared)
+    every, rare = yield from _sum_cells(grid, shared)
     is_estimated = any(counter.is_estimated for counter, _ in shared)
-    return ForecastCounts(grid, runs, suspended, due, sorted(idle, key=_order), considered, is_estimated)
+    return ForecastCounts(grid, every, rare, due, sorted(idle, key=_order), considered, is_estimated)
 
 
-def _sum_cells(
-    grid: ForecastGrid, shared: dict[_Shared, int]
-) -> Generator[None, None, tuple[Sequence[int], Sequence[int]]]:
-    """Return the runs and the suspended instants of each cell. Jobs that share counter and suspensions cost as one."""
-    runs, suspended = [0] * len(grid.cells), [0] * len(grid.cells)
+def _sum_cells(grid: ForecastGrid, shared: dict[_Shared, int]) -> Generator[None, None, tuple[CellSums, CellSums]]:
+    """Return the sums of all jobs, and of those that are not frequent. Jobs that share everything cost as one."""
+    frequent, rare = ([0] * len(grid.cells), [0] * len(grid.cells)), ([0] * len(grid.cells), [0] * len(grid.cells))
     for (counter, spans), jobs in shared.items():
         reached = list(map(counter.count_before, grid.edges))
+        runs, suspended = frequent if reached[-1] - reached[0] > len(grid.cells) else rare
         for place, cell in enumerate(grid.cell_of_span):
             runs[cell] += jobs * (reached[place + 1] - reached[place])
         for place, cell in enumerate(grid.cell_of_span if spans else ()):
@@ -121,7 +137,7 @@ def _sum_cells(
             runs[cell] -= lost
             suspended[cell] += lost
         yield
-    return runs, suspended
+    return CellSums(*(list(map(add, one, other)) for one, other in zip(frequent, rare, strict=True))), CellSums(*rare)
 
 
 def _count(counter: InstantCounter, span: MillisecondSpan) -> int:
@@ -150,7 +166,9 @@ def _find_idle(job: JobDefinition, found: JobSuspensions, until: int) -> IdleJob
     assert job.schedule is not None  # see count_due
     following = find_next_run(job.schedule, found, until - 1)
     if following is not None:
-        return IdleJob(job, IdleReason.LATER, found.times[0].source if found.times else "", following)
+        return IdleJob(
+            job, IdleReason.LATER, found.times[0].source if found.times else "", from_milliseconds(following)
+        )
     if found.times:
         return IdleJob(job, IdleReason.PAUSED, found.times[0].source)
     return IdleJob(job, IdleReason.ENDED)

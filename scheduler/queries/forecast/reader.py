@@ -23,7 +23,7 @@ from scheduler.queries.forecast.counters import CounterFactory
 from scheduler.queries.forecast.counting import ForecastCounts, count_due
 from scheduler.queries.forecast.excluded_days import ExcludedDay, find_excluded_days
 from scheduler.queries.forecast.grid import ForecastGrid, ForecastRange, create_grid
-from scheduler.queries.forecast.suspensions import SuspensionFinder
+from scheduler.queries.forecast.suspensions import SuspendedJobs, SuspensionFinder, group_by_source
 from scheduler.queries.forecast.upcoming import UpcomingRun, list_upcoming
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.periods import hour_of
@@ -39,22 +39,27 @@ _MARGIN = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Forecast:
-    """`changes`: of local time in the range; `days`: those that calendars of schedules exclude."""
+    """`changes`: of local time in the range; `days`: those that calendars of schedules exclude.
+
+    `suspensions`: those because of which a due job does not run.
+    """
 
     counts: ForecastCounts
     changes: Sequence[ClockChange]
     days: Sequence[ExcludedDay]
-    _cell_jobs: dict[int, Sequence[CellJob]] = field(default_factory=dict, repr=False)
+    suspensions: Sequence[SuspendedJobs]
+    _cell_jobs: dict[tuple[int, bool], Sequence[CellJob]] = field(default_factory=dict, repr=False)
 
     @property
     def grid(self) -> ForecastGrid:
         return self.counts.grid
 
-    async def list_cell(self, cell: int) -> Sequence[CellJob]:
-        """Return the jobs of a cell, the one with most runs first."""
-        if cell not in self._cell_jobs:
-            self._cell_jobs[cell] = await finish(list_cell_jobs(self.counts, cell))
-        return self._cell_jobs[cell]
+    async def list_cell(self, cell: int, *, only_rare: bool) -> Sequence[CellJob]:
+        """Return the jobs of a cell, the one with most runs first. `only_rare`: without frequent jobs."""
+        key = cell, only_rare
+        if key not in self._cell_jobs:
+            self._cell_jobs[key] = await finish(list_cell_jobs(self.counts, cell, only_rare=only_rare))
+        return self._cell_jobs[key]
 
     async def list_upcoming(self, now: datetime, count: int) -> Sequence[UpcomingRun]:
         """Return the next runs within the range."""
@@ -96,7 +101,7 @@ class ForecastReader:
     async def read(self, chosen: ForecastRange, zone: tzinfo, selection: JobSelection) -> Forecast:
         """Return the forecast from the current cell on. States and outcomes of the selection are ignored.
 
-        Raises StoreError. Concurrent requests for the same forecast share one computation.
+        While the store is unavailable, pauses and windows that were read before stay in force. Concurrent requests for the same forecast share one computation.
         """
         requested = await self._suppressions.list_current_windows()
         inputs = _Inputs(
@@ -123,7 +128,9 @@ class ForecastReader:
         since, until = grid.edges[0] // 1000, grid.edges[-1] // 1000
         changes = await finish(find_clock_changes(jobs, grid.zone, since, until))
         first, last = (at.astimezone(grid.zone.info).date() for at in (grid.since, grid.until))
-        return Forecast(counts, changes, await finish(find_excluded_days(jobs, first, last)))
+        days = await finish(find_excluded_days(jobs, first, last))
+        suspended = ((each.job.name, each.suspensions) for each in counts.due if each.suspended)
+        return Forecast(counts, changes, days, group_by_source(suspended))
 
     def _find_factory(self, chosen: ForecastRange) -> CounterFactory:
         """Return the counters of the current hour. Those of earlier hours are dropped."""

@@ -5,7 +5,7 @@ Called by scheduler.queries.forecast.counting.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -46,6 +46,26 @@ class JobSuspensions:
 
 
 NOT_SUSPENDED = JobSuspensions()
+
+
+@dataclass(frozen=True, slots=True)
+class SuspendedJobs:
+    """The times of one source, with the names of the jobs that have all of them."""
+
+    source: str
+    times: Sequence[SuspendedTime]
+    jobs: Sequence[str]
+
+
+def group_by_source(found: Iterable[tuple[str, JobSuspensions]]) -> list[SuspendedJobs]:
+    """Return the suspensions of some jobs, by their first begin."""
+    by_times: dict[tuple[SuspendedTime, ...], list[str]] = {}
+    for job, suspensions in found:
+        for source in dict.fromkeys(time.source for time in suspensions.times):
+            times = tuple(time for time in suspensions.times if time.source == source)
+            by_times.setdefault(times, []).append(job)
+    groups = [SuspendedJobs(times[0].source, times, jobs) for times, jobs in by_times.items()]
+    return sorted(groups, key=lambda each: (each.times[0].since, each.source, each.jobs))
 
 
 class SuspensionFinder:
@@ -99,7 +119,8 @@ def _merge(times: Sequence[SuspendedTime], not_before: int) -> tuple[Millisecond
     """Return the spans of these times. Those that began earlier begin at `not_before`, so that many are equal."""
     found: list[MillisecondSpan] = []
     spans = (
-        (max(_round_up(each.since), not_before), LAST_MS if each.until is None else _round_up(each.until)) for each in times
+        (max(_round_up(each.since), not_before), LAST_MS if each.until is None else _round_up(each.until))
+        for each in times
     )
     for since, until in sorted(spans):
         if found and since <= found[-1][1]:

@@ -58,6 +58,13 @@ def parts(name: str) -> list[str]:
     return re.split(r"(?<=[._-])|(?<=[a-z])(?=[A-Z])", name)
 
 
+def offset_text(seconds: int) -> str:
+    """Format a shift of the clock: `+1 h`, `-30 min`."""
+    hours, minutes = divmod(abs(seconds) // 60, 60)
+    parts = [f"{hours} h" if hours else "", f"{minutes} min" if minutes else ""]
+    return f"{'-' if seconds < 0 else '+'}{' '.join(filter(None, parts))}"
+
+
 def counted(count: int, noun: str) -> str:
     """Format a count: `1 job`, `2 jobs`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

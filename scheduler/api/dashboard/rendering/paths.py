@@ -10,6 +10,7 @@ from urllib.parse import quote
 DASHBOARD_PATH: Final = "/api/dashboard"
 INCIDENTS_PATH: Final = f"{DASHBOARD_PATH}/incidents"
 RUNS_PATH: Final = f"{DASHBOARD_PATH}/runs"
+SCHEDULE_PATH: Final = f"{DASHBOARD_PATH}/schedule"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ NAVIGATION: Final[Mapping[str, NavigationEntry]] = {
     "overview": NavigationEntry("Overview", DASHBOARD_PATH, "o"),
     "incidents": NavigationEntry("Incidents", INCIDENTS_PATH, "i"),
     "runs": NavigationEntry("Runs", RUNS_PATH, "r"),
+    "schedule": NavigationEntry("Schedule", SCHEDULE_PATH, "s"),
     "reference": NavigationEntry("API", "/api/docs", "d", is_main=False),
 }
 """The pages of the navigation in order, by the name that a page gives to `respond`."""

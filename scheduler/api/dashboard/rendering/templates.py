@@ -34,6 +34,7 @@ _FILTERS: Final = (
     formatting.words,
     formatting.parts,
     formatting.counted,
+    formatting.offset_text,
     formatting.strip_text,
 )
 

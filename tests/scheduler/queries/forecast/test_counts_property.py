@@ -72,14 +72,14 @@ def test_cells_have_the_instants_of_the_schedules(
 
     counts = _count(jobs, ZoneInfo(zone), now, chosen, pauses)
 
-    runs, suspended = [0] * len(counts.cells), [0] * len(counts.cells)
+    runs, suspended = [0] * len(counts.grid.cells), [0] * len(counts.grid.cells)
     for job in jobs:
         pause = pauses.get(job.name)
         for cell, due in _list_due(job.schedule, counts):
             is_paused = pause is not None and pause.since <= due and pause.is_active_at(due)
             (suspended if is_paused else runs)[cell] += 1
-    assert counts.cells == runs
-    assert counts.suspended == suspended
+    assert counts.every.runs == runs
+    assert counts.every.suspended == suspended
     assert not counts.is_estimated
 
 

@@ -1,0 +1,1 @@
+"""The schedule page: what is due, when, and what changes it."""

@@ -1,0 +1,177 @@
+"""GET /api/dashboard/schedule, as the server sends it."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+from jobs.definition import JobDefinition
+from scheduler.catalog.catalog import CatalogJob
+from scheduler.stores.pauses import Pause
+from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.api.api_client import ApiClient
+from tests.scheduler.api.dashboard.page_text import find_links, get_page, has_inline_code, visible_text
+from tests.scheduler.fakes import START, entry
+
+PATH = "/api/dashboard/schedule"
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+def define(name: str, schedule: object, **more: object) -> CatalogJob:
+    """A job with any schedule."""
+    check = {"kind": "http", "url": "http://127.0.0.1:9/"}
+    return CatalogJob(JobDefinition.model_validate({"name": name, "schedule": schedule, "check": check, **more}), "a:1")
+
+
+@virtual_time
+async def test_the_next_day_is_shown_in_cells_of_ten_minutes() -> None:
+    jobs = [entry("often", "every 1m"), entry("daily", "0 30 3 * * *")]
+    async with ApiClient(jobs=jobs) as client:
+        page = await get_page(client, PATH)
+
+    text = visible_text(page)
+    assert "1,441 runs are due in the next 24 h" in text
+    assert "Of 2 jobs, 2 are due, from 12:00:00 to 2026-03-02 12:00:00." in text
+    assert 'title="Mon 2 Mar 03:30 to 03:40: 11 runs"' in page
+    assert page.count('class="heat-cell level-') == 144 + 1  # with the legend: all are alike
+    assert not has_inline_code(page)
+
+
+@virtual_time
+async def test_jobs_that_are_due_in_every_cell_can_be_hidden_in_the_heat_map() -> None:
+    jobs = [entry("often", "every 1m"), entry("daily", "0 30 3 * * *")]
+    async with ApiClient(jobs=jobs) as client:
+        page = await get_page(client, PATH, jobs="rare")
+        link = next(each for each in find_links(page) if "cell=" in each)
+        cell = visible_text(await get_page(client, link.partition("#")[0]))
+
+    assert page.count('<a class="heat-cell') == 1
+    assert "1 run, most of it" not in page
+    assert "Mon 2 Mar 03:30 to 03:40 1 job Job Runs Due daily 0 30 3 * * * 1 2026-03-02 03:30:00" in cell
+
+
+@virtual_time
+async def test_the_next_week_is_shown_in_cells_of_an_hour() -> None:
+    async with ApiClient(jobs=[entry("hourly", "0 5 * * * *")]) as client:
+        page = await get_page(client, PATH, range="7d")
+
+    assert "168 runs are due in the next 7 d" in visible_text(page)
+    assert page.count('<a class="heat-cell level-3') == 168  # alike: the middle of the scale
+    assert 'title="Sun 8 Mar 11:00 to 12:00: 1 run"' in page
+
+
+@virtual_time
+async def test_a_cell_lists_its_jobs_in_pages() -> None:
+    jobs = [entry(f"job-{number:02}", "0 */5 * * * *") for number in range(60)]
+    async with ApiClient(jobs=jobs) as client:
+        first = await get_page(client, PATH, cell="2026-03-01T13:10Z")
+        more = next(each for each in find_links(first) if "page=2" in each)
+        second = visible_text(await get_page(client, more.partition("#")[0]))
+        passed = visible_text(await get_page(client, PATH, cell="2026-03-01T11:10Z"))
+
+    assert "Sun 1 Mar 13:10 to 13:20 60 jobs" in visible_text(first)
+    assert "job-00 0 */5 * * * * 2 13:10:00, 13:15:00" in visible_text(first)
+    assert 'aria-current="true">120</a>' in first
+    assert "job-59 0 */5 * * * * 2 13:10:00, 13:15:00 Jobs before" in second
+    assert "The cell of this link has passed." in passed
+
+
+@virtual_time
+async def test_filters_are_in_the_address_and_a_form_may_leave_them_empty() -> None:
+    jobs = [entry("checkout-api", "0 5 * * * *", tags={"team": "shop"}), entry("search", "0 5 * * * *")]
+    async with ApiClient(jobs=jobs) as client:
+        by_tag = await get_page(client, PATH, name="", kind="http", tag="team=shop")
+        by_name = visible_text(await get_page(client, PATH, name="sear"))
+        nothing = visible_text(await get_page(client, PATH, name="x*"))
+        wrong = await client.get(PATH, kind="htp")
+
+    assert "Of 1 job that matches, 1 is due" in visible_text(by_tag)
+    assert all("tag=team%3Dshop" in each for each in find_links(by_tag) if "cell=" in each)
+    assert "search" in by_name and "checkout" not in by_name
+    assert "No job matches these filters." in nothing
+    assert wrong.status_code == 400
+
+
+@virtual_time
+async def test_the_next_runs_are_listed_in_the_time_zone_and_in_utc() -> None:
+    async with ApiClient(jobs=[entry("often", "every 10m"), entry("daily", "0 25 12 * * *")]) as client:
+        client.cookies.set("scheduler_zone", "Europe/Berlin")
+        text = visible_text(await get_page(client, PATH))
+
+    expected = "Next runs In Job Due UTC in 10 min often 13:10:00 2026-03-01 12:10:00 UTC in 20 min often 13:20:00"
+    assert expected in text
+    assert "in 25 min daily 13:25:00 2026-03-01 12:25:00 UTC in 30 min often" in text
+
+
+@virtual_time
+async def test_jobs_that_are_not_due_are_listed_with_the_reason() -> None:
+    jobs = [
+        define("after", None, depends_on=["monthly"]),
+        define("ended", {"cron": "0 3 * * *", "end": "2026-01-01"}),
+        define("monthly", "0 0 3 20 * *"),
+        define("off", "every 1m", enabled=False),
+        define("requested", None),
+        define("resting", "every 1m"),
+    ]
+    async with ApiClient(jobs=jobs) as client:
+        await client.shop.pauses.set_pause(Pause("resting", START, None, HOSTILE))
+        page = await get_page(client, PATH)
+
+    text = visible_text(page)
+    assert "0 runs are due in the next 24 h" in text
+    assert "1,440 more are suspended by pauses and maintenance windows." in text
+    assert "ended 0 3 * * *, until 2026-01-01 no further instants resting every 1m paused: <img" in text
+    assert "off every 1m disabled monthly 0 0 3 20 * * due later, next 2026-03-20 03:00:00 in 18 d 15 h" in text
+    assert "after runs after other jobs: monthly requested on demand only" in text
+    assert HOSTILE not in page
+
+
+@virtual_time
+async def test_a_pause_with_an_end_is_marked_in_its_cells() -> None:
+    async with ApiClient(jobs=[entry("checkout", "0 */10 * * * *")]) as client:
+        await client.shop.pauses.set_pause(Pause("checkout", START, START + timedelta(minutes=20), "deployment"))
+        page = await get_page(client, PATH)
+
+    assert 'suspended" title="Sun 1 Mar 12:00 to 12:10: 0 runs, 1 suspended"' in page
+    assert "paused: deployment since 12:00:00 until 12:20:00: checkout." in visible_text(page)
+    assert "in 20 min checkout 12:20:00" in visible_text(page)
+
+
+@virtual_time
+async def test_changes_of_the_clock_and_holidays_are_marked() -> None:
+    zoned = {"timezone": "Europe/Berlin"}
+    jobs = [
+        define("at-half-past-two", {"cron": "0 30 2 * * *", **zoned}),
+        define("without-holidays", {"cron": "0 0 9 * * *", **zoned, "except": [{"holidays": "DE"}]}),
+    ]
+    async with ApiClient(jobs=jobs) as client:
+        client.cookies.set("scheduler_zone", "Europe/Berlin")
+        await client.shop.clock.sleep(27 * 86_400)  # Saturday before the change
+        week = await get_page(client, PATH, range="7d")
+        day = await get_page(client, PATH)
+
+    text = visible_text(week)
+    change = "Sun 2026-03-29: the clock of Europe/Berlin changes by +1 h at 2026-03-29 01:00:00 UTC, in 13 h."
+    assert f"{change} Runs later by the skipped time: at-half-past-two." in text
+    assert "Fri 2026-04-03 is excluded (holidays of DE) by without-holidays." in text
+    assert re.search(r'class="holiday">Fri <span class="note">3 Apr</span>', week)
+    assert '<th scope="row" role="rowheader">02</th>' not in day
+    assert "03 UTC+02:00" in visible_text(day)
+
+
+@virtual_time
+async def test_a_new_installation_has_its_texts() -> None:
+    async with ApiClient(jobs=[]) as client:
+        text = visible_text(await get_page(client, PATH))
+
+    assert "There are no jobs. Add a job file" in text
+    assert "No run is due in the next 24 h." in text
+
+
+@virtual_time
+async def test_a_forecast_needs_no_store() -> None:
+    async with ApiClient(jobs=[entry("hourly", "0 5 * * * *")]) as client:
+        client.break_store()
+        text = visible_text(await get_page(client, PATH))
+
+    assert "24 runs are due in the next 24 h" in text
