@@ -140,7 +140,6 @@ class JobAndRunQueries:
         return self._catalog.snapshot
 
     async def list_pauses(self) -> Mapping[str, Pause]:
-        """Return the pauses that are in force, by job, also those of hidden jobs."""
         return await self._pauses.list_active(self._clock.now())
 
     async def latest_runs(self, names: Sequence[str]) -> dict[str, RunRecord]:

@@ -13,8 +13,8 @@ from fastapi import FastAPI, Request
 from scheduler.api.dashboard.jobs.job_availability import AvailabilityReader
 from scheduler.api.dashboard.jobs.outages import OutageTracker
 from scheduler.api.dashboard.overview.overview import OverviewReader
-from scheduler.queries.history.job_markers import JobMarkerReader
 from scheduler.queries.forecast.reader import ForecastReader
+from scheduler.queries.history.job_markers import JobMarkerReader
 from scheduler.services import Services
 
 

@@ -94,7 +94,7 @@ class SuppressionQueries:
         return SuppressionViews(_views(page.found, principal, self._clock.now()), page.continuation)
 
     async def list_current_windows(self) -> tuple[RequestedWindow, ...]:
-        """Return the requested windows that have not ended, whoever requested them: to compute what they pause."""
+        """Return the requested windows that have not ended, of all users: to compute what they pause."""
         return await self._windows.list_current()
 
     def list_defined_windows(self) -> tuple[DefinedWindowView, ...]:

@@ -33,7 +33,7 @@ from scheduler.turns import finish
 
 MAX_FORECASTS = 8
 """Forecasts that are cached: each takes about 2 MB for 5,000 jobs."""
-_MARGIN = timedelta(hours=1)
+_RANGE_MARGIN = timedelta(hours=1)
 """Before and after the range of a forecast: its first cell began up to an hour before the current hour in UTC."""
 
 
@@ -101,7 +101,8 @@ class ForecastReader:
     async def read(self, chosen: ForecastRange, zone: tzinfo, selection: JobSelection) -> Forecast:
         """Return the forecast from the current cell on. States and outcomes of the selection are ignored.
 
-        While the store is unavailable, pauses and windows that were read before stay in force. Concurrent requests for the same forecast share one computation.
+        While the store is unavailable, pauses and windows that were read before stay in force. Concurrent requests for
+        the same forecast share one computation.
         """
         requested = await self._suppressions.list_current_windows()
         inputs = _Inputs(
@@ -137,8 +138,10 @@ class ForecastReader:
         hour = hour_of(self._clock.now())
         self._factories = {key: each for key, each in self._factories.items() if key[1] == hour}
         if (chosen, hour) not in self._factories:
-            until = hour + chosen.span + _MARGIN
-            self._factories[chosen, hour] = CounterFactory(to_milliseconds(hour - _MARGIN), to_milliseconds(until))
+            until = hour + chosen.span + _RANGE_MARGIN
+            self._factories[chosen, hour] = CounterFactory(
+                to_milliseconds(hour - _RANGE_MARGIN), to_milliseconds(until)
+            )
         return self._factories[chosen, hour]
 
 

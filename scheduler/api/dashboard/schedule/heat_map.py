@@ -53,7 +53,7 @@ class HeatLine:
 
 @dataclass(frozen=True, slots=True)
 class HeatScale:
-    """A logarithmic scale from the fewest to the most runs of a cell, so that few differ from none beside many.
+    """A logarithmic scale from the fewest to the most runs of a cell, so that few are visible next to many.
 
     If the cells hardly differ, all have the middle level.
     """
