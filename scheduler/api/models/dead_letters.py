@@ -10,6 +10,7 @@ from jobs.runs import ErrorClass, Trigger
 from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.api.models.runs import AttemptModel
 from scheduler.operations.dead_letters import ReplayResult
+from scheduler.queries.faults.dead_letters import find_letter_state
 from scheduler.stores.dead_letters.letter import DeadLetter, LetterPage
 
 
@@ -76,9 +77,7 @@ class DeadLetterDetail(DeadLetterSummary):
 
 
 def replay_state(letter: DeadLetter) -> DeadLetterState:
-    if letter.replay is None:
-        return DeadLetterState.WAITING
-    return DeadLetterState.REPLAYED if letter.replay.done else DeadLetterState.REPLAYING
+    return DeadLetterState(find_letter_state(letter))
 
 
 def _summary_fields(letter: DeadLetter) -> dict[str, Any]:

@@ -11,6 +11,7 @@ DASHBOARD_PATH: Final = "/api/dashboard"
 INCIDENTS_PATH: Final = f"{DASHBOARD_PATH}/incidents"
 RUNS_PATH: Final = f"{DASHBOARD_PATH}/runs"
 SCHEDULE_PATH: Final = f"{DASHBOARD_PATH}/schedule"
+DEAD_LETTERS_PATH: Final = f"{DASHBOARD_PATH}/dead-letters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ NAVIGATION: Final[Mapping[str, NavigationEntry]] = {
     "incidents": NavigationEntry("Incidents", INCIDENTS_PATH, "i"),
     "runs": NavigationEntry("Runs", RUNS_PATH, "r"),
     "schedule": NavigationEntry("Schedule", SCHEDULE_PATH, "s"),
+    "dead_letters": NavigationEntry("Dead letters", DEAD_LETTERS_PATH, "l", is_main=False),
     "reference": NavigationEntry("API", "/api/docs", "d", is_main=False),
 }
 """The pages of the navigation in order, by the name that a page gives to `respond`."""

@@ -46,6 +46,7 @@ CELLS = [(route, caller) for route in DECLARED for caller in TABLE]
 FAR = 2**33
 RUN = f"{JOB}@20261128T090000.000Z"
 KEY_ID = "k7f3m2qd9x"
+LETTER_ID = "20261128T090000.000Z.5f2c1d9b04aa"
 REACHED = {
     "POST /api/dashboard/drafts/backtest": 422,
     "POST /api/runs/{run_id}/cancel": 409,
@@ -219,7 +220,7 @@ class Site:
 def fill(path: str) -> str:
     """The path with a value for each parameter that has no example."""
     values = {"name": JOB, "run_id": RUN, "token": TOKEN, "result": "0", "path": "styles.css", "digest": "0"}
-    values["incident_id"] = INCIDENT_ID
+    values |= {"incident_id": INCIDENT_ID, "letter_id": LETTER_ID, "key": JOB, "number": "1"}
     for name, value in values.items():
         path = path.replace(f"{{{name}}}", value).replace(f"{{{name}:path}}", value)
     return path

@@ -1,0 +1,1 @@
+"""Reads what was given up or is rejected: dead letters, open circuits. Called by scheduler.api."""
