@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request
 from scheduler.api.dashboard.jobs.job_availability import AvailabilityReader
 from scheduler.api.dashboard.jobs.outages import OutageTracker
 from scheduler.api.dashboard.overview.overview import OverviewReader
+from scheduler.queries.faults.open_circuits import OpenCircuitFinder
 from scheduler.queries.forecast.reader import ForecastReader
 from scheduler.queries.history.job_markers import JobMarkerReader
 from scheduler.services import Services
@@ -24,6 +25,7 @@ class Readers:
     availability: AvailabilityReader
     markers: JobMarkerReader
     forecast: ForecastReader
+    open_circuits: OpenCircuitFinder
 
 
 class PageReaders:
@@ -41,6 +43,7 @@ class PageReaders:
                 AvailabilityReader(services.queries, services.uptimes, outages, services.clock),
                 JobMarkerReader(services.audit_queries),
                 ForecastReader(services.catalog, services.queries, services.suppressions, services.clock),
+                OpenCircuitFinder(services.circuits, services.clock),
             )
         return found
 

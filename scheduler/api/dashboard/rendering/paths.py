@@ -12,6 +12,7 @@ INCIDENTS_PATH: Final = f"{DASHBOARD_PATH}/incidents"
 RUNS_PATH: Final = f"{DASHBOARD_PATH}/runs"
 SCHEDULE_PATH: Final = f"{DASHBOARD_PATH}/schedule"
 DEAD_LETTERS_PATH: Final = f"{DASHBOARD_PATH}/dead-letters"
+CIRCUITS_PATH: Final = f"{DASHBOARD_PATH}/circuits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ NAVIGATION: Final[Mapping[str, NavigationEntry]] = {
     "runs": NavigationEntry("Runs", RUNS_PATH, "r"),
     "schedule": NavigationEntry("Schedule", SCHEDULE_PATH, "s"),
     "dead_letters": NavigationEntry("Dead letters", DEAD_LETTERS_PATH, "l", is_main=False),
+    "circuits": NavigationEntry("Circuits", CIRCUITS_PATH, "c", is_main=False),
     "reference": NavigationEntry("API", "/api/docs", "d", is_main=False),
 }
 """The pages of the navigation in order, by the name that a page gives to `respond`."""
@@ -48,3 +50,8 @@ def incident_page_path(incident: str) -> str:
 def run_page_path(run_id: str) -> str:
     """Return the URL path of a run's page."""
     return f"{RUNS_PATH}/{quote(run_id, safe='@')}"
+
+
+def circuit_page_path(key: str) -> str:
+    """Return the URL path of a circuit's page. `key`: a job's name, or `group:NAME`."""
+    return f"{CIRCUITS_PATH}/{quote(key, safe=':')}"

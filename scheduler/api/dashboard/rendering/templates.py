@@ -13,6 +13,7 @@ from scheduler.api.dashboard.rendering.paths import (
     DASHBOARD_PATH,
     INCIDENTS_PATH,
     NAVIGATION,
+    circuit_page_path,
     incident_page_path,
     job_page_path,
     run_page_path,
@@ -57,6 +58,7 @@ def get_templates() -> Environment:
     templates.filters["span"] = lambda span: describe_span(round(span.total_seconds()))
     templates.filters["seconds"] = describe_span
     templates.globals.update(
+        circuit_page_path=circuit_page_path,
         dashboard=DASHBOARD_PATH,
         incident_page_path=incident_page_path,
         incidents_path=INCIDENTS_PATH,
