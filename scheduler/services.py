@@ -30,6 +30,8 @@ from scheduler.queries.definitions import DefinitionReviewer
 from scheduler.queries.heartbeats import HeartbeatQueries
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.objectives.reader import ObjectiveReader
+from scheduler.queries.overview.history import TimelineReader
+from scheduler.queries.overview.reader import OverviewQueries
 from scheduler.queries.statistics.reader import StatsReader
 from scheduler.queries.stored_jobs import StoredJobQueries
 from scheduler.queries.uptime import UptimeReader
@@ -62,6 +64,8 @@ class Services:
     downtimes: DowntimeReader
     objectives: ObjectiveReader
     stats: StatsReader
+    overview: OverviewQueries
+    timelines: TimelineReader
     circuits: CircuitQueries
     rate_limits: RateLimits
     idempotency: IdempotencyRecords

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from scheduler.queries.definitions import DefinitionReviewer
     from scheduler.queries.heartbeats import HeartbeatQueries
     from scheduler.queries.jobs_and_runs import JobAndRunQueries
+    from scheduler.queries.overview.reader import OverviewQueries
     from scheduler.queries.statistics.reader import StatsReader
     from scheduler.queries.uptime import UptimeReader
     from scheduler.rate_limits.limiter import RateLimits
@@ -105,6 +106,7 @@ class Program:
 
     def services(self) -> Services:
         """What the API gets of it."""
+        from scheduler.queries.overview.history import TimelineReader
         from scheduler.services import Services
         from scheduler.version import VERSION
 
@@ -126,6 +128,8 @@ class Program:
             heartbeats=self.heartbeats,
             uptimes=self.uptimes,
             stats=self.stats,
+            overview=self._create_overview(),
+            timelines=TimelineReader(self.runs, self.clock),
             rate_limits=self.rate_limits,
             idempotency=self.idempotency,
             catalog=self.catalog,
@@ -135,3 +139,9 @@ class Program:
             version=self.settings.version or VERSION,
             is_behind_proxy=self.settings.http.behind_proxy,
         )
+
+    def _create_overview(self) -> OverviewQueries:
+        from scheduler.queries.overview.reader import OverviewQueries
+
+        incidents = self.alerting_queries["incidents"]
+        return OverviewQueries(self.catalog, self.pauses, incidents, self.changes, self.queries.states_of, self.clock)

@@ -83,7 +83,7 @@ class JobAndRunQueries:
         states_of: Callable[[Sequence[str]], Awaitable[Mapping[str, StateChange]]],
     ) -> None:
         """`states_of`: see StateTracker.states_of."""
-        self._states_of = states_of
+        self.states_of = states_of
         self._catalog = catalog
         self._runs = runs
         self._pauses = pauses
@@ -227,7 +227,7 @@ class JobAndRunQueries:
     async def _read_views(self, jobs: JobSnapshot, names: Sequence[str]) -> tuple[JobView, ...]:
         latest = await self.latest_runs(names)
         pauses = await self._pauses.list_active(self._clock.now())
-        states = await self._states_of(names)
+        states = await self.states_of(names)
 
         def create(name: str) -> JobView:
             entry, pause = jobs.get_job(name), pauses.get(name)

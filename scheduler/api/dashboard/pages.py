@@ -10,12 +10,13 @@ from scheduler.api.dashboard.editing import backtests, drafts, edit_page
 from scheduler.api.dashboard.incidents import incident_list_page, incident_page
 from scheduler.api.dashboard.jobs import definition_page, job_page, run_page
 from scheduler.api.dashboard.operations import circuits_page, dead_letters_page, runs_page
-from scheduler.api.dashboard.overview import overview_page
+from scheduler.api.dashboard.overview import overview_page, wall_page
 from scheduler.api.dashboard.reference import reference_page
 from scheduler.api.dashboard.schedule import schedule_page
 
 PAGE_ROUTERS: Final = (
     overview_page.router,
+    wall_page.router,
     job_page.router,
     definition_page.router,
     run_page.router,

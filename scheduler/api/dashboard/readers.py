@@ -39,7 +39,7 @@ class PageReaders:
         if found is None:
             outages = OutageTracker(services.queries, services.clock)
             found = self._readers[services] = Readers(
-                OverviewReader(services.queries, services.heartbeats, services.circuits, outages),
+                OverviewReader(services),
                 AvailabilityReader(services.queries, services.uptimes, outages, services.clock),
                 JobMarkerReader(services.audit_queries),
                 ForecastReader(services.catalog, services.queries, services.suppressions, services.clock),

@@ -110,6 +110,10 @@ class IncidentQueries:
                 return IncidentList(tuple(found), None)
         return IncidentList(tuple(found), position)
 
+    async def read_version(self) -> str:
+        """Return what differs after an incident has changed. A read of one row."""
+        return await self._log.read_version()
+
     async def find(self, incident: str) -> IncidentDetails:
         """Return an incident with its first transitions. Raises NotFound."""
         found, visibility = await self._get(incident)

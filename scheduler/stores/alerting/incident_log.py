@@ -18,6 +18,7 @@ from scheduler.stores.alerting.keys import (
     ALERTING_PARTITION,
     ALERTING_TABLE,
     DECISION_PREFIX,
+    HEAD_KEY,
     LIST_PREFIX,
     LIVE_PREFIX,
     MEMBERS_PREFIX,
@@ -67,6 +68,11 @@ class IncidentLog:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+
+    async def read_version(self) -> str:
+        """Return what each change of an incident replaces: the etag of the head, empty before the first one."""
+        row = await self._store.get_row(*_PLACE, HEAD_KEY)
+        return "" if row is None else row.etag
 
     async def find(self, incident: str) -> Incident | None:
         if not is_incident_id(incident):

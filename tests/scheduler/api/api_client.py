@@ -39,6 +39,8 @@ from scheduler.queries.heartbeats import HeartbeatQueries
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.objectives.building import build_objective_reader
 from scheduler.queries.objectives.reader import ObjectiveReader
+from scheduler.queries.overview.history import TimelineReader
+from scheduler.queries.overview.reader import OverviewQueries
 from scheduler.queries.statistics.reader import StatsReader
 from scheduler.queries.stored_jobs import StoredJobQueries
 from scheduler.queries.uptime import UptimeReader
@@ -110,6 +112,15 @@ class ApiClient:
             downtimes=downtimes,
             objectives=objectives,
             stats=StatsReader(catalog, runs, clock, 400 * 86400.0, 30 * 86400.0),
+            overview=OverviewQueries(
+                catalog,
+                self.shop.pauses,
+                IncidentQueries(catalog, stored.incident_log, clock),
+                self.shop.changes,
+                self.shop.states.states_of,
+                clock,
+            ),
+            timelines=TimelineReader(runs, clock),
             circuits=self.shop.circuits,
             idempotency=Repositories(self.shop.store).idempotency,
             rate_limits=RateLimits(rate_limits or RateLimitRules(), clock),

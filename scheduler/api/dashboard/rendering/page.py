@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -22,6 +22,7 @@ from scheduler.api.access.decision import ROLE_OF_SCOPE
 from scheduler.api.compression import compress
 from scheduler.api.dashboard.access.preferences import PREFERENCES_PATH, find_preferences
 from scheduler.api.dashboard.rendering.links import make_link
+from scheduler.api.dashboard.rendering.shared_pages import PageRevision, SharedPage, SharedPages
 from scheduler.api.dashboard.rendering.templates import get_templates
 from scheduler.api.dashboard.static_files import static_path
 from scheduler.api.dependencies import FUNCTION_KEY
@@ -30,17 +31,29 @@ from scheduler.api.scopes import Scope
 from scheduler.authentication.port import Authenticated
 from scheduler.identity.principal import Principal
 from scheduler.services import Services
+from scheduler.turns import convert_each
 
 _MIN_COMPRESSED: Final = 1000
 """Bytes from which a page is compressed."""
+_VARY: Final = "Accept, Accept-Encoding, Cookie"
 _VOLATILE: Final = re.compile(r'<time id="page-time"[^>]*>[^<]*|(?<= data-relative)[^<]*|(?<= data-elapsed)[^<]*')
 """The time of the page, and texts relative to it."""
 
 
 def render_page(template: str, request: Request, uses: Services, *, page: str = "", **values: Any) -> str:
     """Return the HTML. `page`: its name in the navigation, empty for a page that is not part of it."""
+    return get_templates().get_template(template).render(_common_values(request, uses, page) | values)
+
+
+async def render_large_page(template: str, request: Request, uses: Services, *, page: str = "", **values: Any) -> str:
+    """Return the same in short steps, so that due runs start in between."""
+    found = get_templates().get_template(template)
+    return "".join(await convert_each(str, found.generate(_common_values(request, uses, page) | values)))
+
+
+def _common_values(request: Request, uses: Services, page: str) -> dict[str, Any]:
     preferences = find_preferences(request)
-    common = {
+    return {
         "environment": uses.environment,
         "function_key": request.query_params.get(FUNCTION_KEY, ""),
         "link": make_link(request),
@@ -55,7 +68,6 @@ def render_page(template: str, request: Request, uses: Services, *, page: str = 
         "static": static_path,
         "version": uses.version,
     }
-    return get_templates().get_template(template).render(common | values)
 
 
 async def respond(
@@ -73,12 +85,43 @@ async def respond(
     return await create_response(request, html, status, headers)
 
 
+async def respond_shared(
+    request: Request,
+    uses: Services,
+    pages: SharedPages,
+    facts: object,
+    render: Callable[[], Awaitable[str]],
+) -> Response:
+    """Return the page that a tab of the same caller has got for the same facts, else what `render` returns.
+
+    `facts`: what the page shows, apart from what only reads of the store tell. A browser that has the page gets 304.
+    """
+    preferences = find_preferences(request)
+    principal: Principal | None = (request.scope.get("state") or {}).get("principal")
+    caller = principal and (principal.kind, principal.name, principal.role)
+    key = request.url.path, request.url.query, preferences, caller, _find_session(request) is not None
+    is_forced = "no-cache" in request.headers.get("cache-control", "")
+
+    async def create() -> SharedPage:
+        html = await render()
+        return SharedPage.create(html, _make_etag(html))
+
+    page = await pages.get(key, PageRevision(facts, is_forced), create)
+    headers = {"ETag": page.etag, "Vary": _VARY}
+    if request.headers.get("if-none-match") == page.etag:
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    now, zone = uses.clock.now().astimezone(preferences.zone), preferences.zone_name
+    if accepts_gzip(request.headers.get("accept-encoding", "")):
+        return HTMLResponse(page.gzip_at(now, zone), headers=headers | {"Content-Encoding": "gzip"})
+    return HTMLResponse(page.body_at(now, zone), headers=headers)
+
+
 async def create_response(
     request: Request, html: str, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Return the response for the HTML of a page, with its ETag, compressed for a client that accepts it."""
     etag = _make_etag(html)
-    found = {**(headers or {}), "ETag": etag, "Vary": "Accept, Accept-Encoding, Cookie"}
+    found = {**(headers or {}), "ETag": etag, "Vary": _VARY}
     if status == HTTPStatus.OK and request.headers.get("if-none-match") == etag:
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=found)
     body = html.encode()

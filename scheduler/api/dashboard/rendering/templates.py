@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from jobs.formats.display_text import escape_control_characters
 from jobs.formats.durations import describe_span
 from scheduler.api.dashboard.rendering import formatting
+from scheduler.api.dashboard.rendering.bars import bars
 from scheduler.api.dashboard.rendering.paths import (
     DASHBOARD_PATH,
     INCIDENTS_PATH,
@@ -18,6 +19,8 @@ from scheduler.api.dashboard.rendering.paths import (
     job_page_path,
     run_page_path,
 )
+from scheduler.api.dashboard.rendering.sparkline import sparkline
+from scheduler.api.dashboard.rendering.timeline_text import timeline_text, window_text
 from scheduler.api.models.runs import run_path
 from scheduler.api.scopes import SIGN_IN_PATH, SIGN_OUT_PATH
 
@@ -37,6 +40,9 @@ _FILTERS: Final = (
     formatting.counted,
     formatting.offset_text,
     formatting.strip_text,
+    bars,
+    sparkline,
+    timeline_text,
 )
 
 
@@ -65,6 +71,7 @@ def get_templates() -> Environment:
         navigation=NAVIGATION,
         job_page_path=job_page_path,
         nothing=formatting.NOTHING,
+        window_text=window_text,
         run_page_path=run_page_path,
         run_path=run_path,
         sign_in_path=SIGN_IN_PATH,

@@ -120,6 +120,7 @@ LIMITED_ROUTES: Final[dict[str, int]] = {
     "GET /api/keys": ALLOWED,
     "GET /api/dashboard": ALLOWED,
     "GET /api/dashboard/incidents": ALLOWED,
+    "GET /api/dashboard/wall": ALLOWED,
     "GET /api/dashboard/schedule": ALLOWED,
     "GET /api/dashboard/preferences": ALLOWED,
     "GET /api/dashboard/new-job": ALLOWED,

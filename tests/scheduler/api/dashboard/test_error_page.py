@@ -71,7 +71,7 @@ async def test_what_was_requested_is_text_on_the_page() -> None:
 
 async def test_a_bad_parameter_is_a_page_too() -> None:
     async with ApiClient() as client:
-        answer = await requested(client, "/api/dashboard?shw=down")
+        answer = await requested(client, "/api/dashboard?stat=down")
 
     assert answer.status_code == 400
-    assert "query.shw: unknown parameter, did you mean show?" in visible_text(answer.text)
+    assert "query.stat: unknown parameter, did you mean state?" in visible_text(answer.text)

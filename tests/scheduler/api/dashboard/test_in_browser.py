@@ -13,7 +13,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from jobs.runs.details import CertificateDetail, Details, TlsDetail
-from scheduler.api.dashboard.jobs import outages
+from scheduler.api.dashboard.rendering import shared_pages
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.parts.chromium import open_chromium
 from tests.scheduler.api.api_client import ApiClient
@@ -28,9 +28,9 @@ ONCE: dict[str, Any] = {"retry": {"attempts": 1}}
 
 
 @pytest.fixture(autouse=True)
-def look_at_all_jobs_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a busy machine a look takes long, and is then kept for as long as a test waits."""
-    monkeypatch.setattr(outages, "_CACHE_FACTOR", 0)
+def render_each_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine rendering takes long, and the page is then shared for as long as a test waits."""
+    monkeypatch.setattr(shared_pages, "CACHE_FACTOR", 0)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -45,11 +45,11 @@ async def test_what_is_down_is_observed_at_once_with_its_reason(browser: Browser
         page = await shown.open()
 
         await expect(page.get_by_role("status")).to_have_text("1 of 2 jobs is down")
-        down = page.get_by_role("region", name="Down now").get_by_role("listitem")
+        down = page.locator("table.jobs tbody tr").first
         await expect(down).to_contain_text("checkout.internal:443 refused the connection.")
         await expect(down).to_be_in_viewport()
         assert await page.title() == "1 down · Scheduler · test"
-        assert await page.evaluate("getComputedStyle(document.querySelector('.outages li')).borderLeftWidth") == "4px"
+        assert await page.evaluate("getComputedStyle(document.querySelector('.jobs .down > th')).boxShadow") != "none"
 
 
 async def test_the_page_stays_up_to_date_without_being_loaded_again(browser: Browser) -> None:
@@ -64,7 +64,7 @@ async def test_the_page_stays_up_to_date_without_being_loaded_again(browser: Bro
 
         await expect(page.get_by_role("status")).to_have_text("1 of 1 job is down")
         await expect(page).to_have_title(re.compile("1 down"))
-        await expect(page.locator("table.runs tbody tr")).to_have_count(2)
+        await expect(page.locator("#job-checkout .latest")).to_contain_text("failed")
         assert await page.evaluate("window.kept")
         assert (await page.locator("link[rel=icon]").get_attribute("href") or "").endswith("icon-down.svg")
 
@@ -76,7 +76,7 @@ async def test_a_refresh_keeps_focus_scroll_and_selection(browser: Browser) -> N
         await shown.desk.perform("job-05", seconds=next(seconds))
         page = await shown.open(viewport={"width": 1000, "height": 500})
         await page.get_by_role("link", name="job-30").focus()
-        await page.evaluate("getSelection().selectAllChildren(document.querySelector('#down-job-05 .why'))")
+        await page.evaluate("getSelection().selectAllChildren(document.querySelector('#job-job-05 .why'))")
         top = await page.evaluate("scrollY")
 
         for job, down in (
@@ -104,7 +104,7 @@ async def test_columns_do_not_move_when_times_change(browser: Browser) -> None:
         await shown.desk.perform()
         await shown.desk.perform("nightly")
         await page.evaluate(REFRESH)
-        await expect(page.locator("table.runs tbody tr")).to_have_count(3)
+        await expect(page.locator("#job-nightly .latest")).to_contain_text("succeeded")
 
         assert await page.evaluate(columns) == before
 
@@ -127,11 +127,11 @@ async def test_a_server_that_is_unavailable_is_reported_until_it_is_back(browser
 
 
 async def test_a_function_key_follows_with_refreshes(browser: Browser) -> None:
-    async with open_site(browser, ApiClient(jobs=[entry(f"job-{number:02}") for number in range(60)])) as shown:
+    async with open_site(browser, ApiClient(jobs=[entry(f"job-{number:02}") for number in range(110)])) as shown:
         page = await shown.open("/api/dashboard?code=KEY")
         shown.asked.clear()
         await page.get_by_role("link", name="More jobs").click()
-        await expect(page.get_by_role("heading", name="Jobs")).to_contain_text("51 to 60 of 60")
+        await expect(page.locator("#jobs")).to_contain_text("101 to 110 of 110")
         async with page.expect_request(lambda request: request.resource_type == "fetch"):
             await page.evaluate(REFRESH)
 
@@ -152,25 +152,44 @@ async def test_nothing_is_wider_than_the_screen(browser: Browser) -> None:
     long = "payments.settlement-reconciliation.export_to_the_data_warehouse_nightly_" + "x" * 25
     async with open_site(browser, ApiClient(REFUSED, jobs=[entry(long, **ONCE), entry()])) as shown:
         await shown.desk.perform(long)
-        page = await shown.open()
+        for path in ("/api/dashboard", "/api/dashboard/wall"):
+            page = await shown.open(path)
+            for width in (360, 390, 600, 800, 1000, 1600):
+                await page.set_viewport_size({"width": width, "height": 800})
+                assert await page.evaluate("document.documentElement.scrollWidth") <= width
 
-        for width in (360, 390, 600, 800, 1000, 1600):
-            await page.set_viewport_size({"width": width, "height": 800})
-            assert await page.evaluate("document.documentElement.scrollWidth") <= width
 
-
-async def test_thirty_outages_leave_the_table_of_jobs_in_sight(browser: Browser) -> None:
+async def test_thirty_outages_are_at_the_top_and_their_count_leads_to_them(browser: Browser) -> None:
     jobs = [entry(f"job-{number:02}", **ONCE) for number in range(60)]
     async with open_site(browser, ApiClient(REFUSED, jobs=jobs)) as shown:
         for number in range(30):
             await shown.desk.perform(f"job-{number:02}", seconds=-number)
         page = await shown.open(viewport={"width": 1280, "height": 800})
 
-        await expect(page.get_by_role("heading", name="Jobs", exact=False).first).to_be_in_viewport()
+        await expect(page.get_by_role("heading", name="Jobs", exact=True)).to_be_in_viewport()
         await expect(page.locator("#job-job-00")).to_be_in_viewport()
-        await page.get_by_role("link", name="and 26 more").click()
+        await page.get_by_role("link", name="30 down").click()
         await expect(page.get_by_role("heading", name="Jobs that are down")).to_be_in_viewport()
         await expect(page.locator("table.jobs tbody tr")).to_have_count(30)
+
+
+async def test_views_are_saved_by_name_and_deleted(browser: Browser) -> None:
+    async with open_site(browser, ApiClient(jobs=[entry(tags={"team": "payments"}), entry("other")])) as shown:
+        page = await shown.open("/api/dashboard?tag=team%3Dpayments&q=")
+        await page.get_by_text("Views", exact=True).click()
+        await page.get_by_label("Save this view").fill("<b>mine</b>")
+        await page.get_by_role("button", name="Save").click()
+        await page.goto(shown.url + "/api/dashboard")
+        await page.get_by_text("Views", exact=True).click()
+        await page.get_by_role("link", name="<b>mine</b>").click()
+        await expect(page.locator("table.jobs tbody tr")).to_have_count(1)
+        assert page.url == f"{shown.url}/api/dashboard?tag=team%3Dpayments"
+
+        await page.get_by_text("Views", exact=True).click()
+        await page.get_by_role("button", name="Delete the view <b>mine</b>").click()
+        await expect(page.locator("#saved-views li")).to_have_count(0)
+        await page.get_by_role("button", name="Undo").click()
+        await expect(page.locator("#saved-views li")).to_have_count(1)
 
 
 async def test_from_the_overview_to_a_job_to_a_run_and_back_without_a_script(browser: Browser) -> None:
@@ -178,7 +197,7 @@ async def test_from_the_overview_to_a_job_to_a_run_and_back_without_a_script(bro
         run_id = await shown.desk.perform()
         page = await shown.open(java_script_enabled=False)
 
-        await page.get_by_role("region", name="Down now").get_by_role("link", name="checkout").click()
+        await page.get_by_role("region", name="Jobs").get_by_role("link", name="checkout").click()
         await expect(page.get_by_role("status")).to_contain_text("checkout is down")
         await page.get_by_role("region", name="Latest runs").get_by_role("link").first.click()
         await expect(page.get_by_text(run_id).first).to_be_visible()

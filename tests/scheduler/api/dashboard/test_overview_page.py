@@ -1,9 +1,12 @@
-"""GET /api/dashboard, as the server sends it. What a browser makes of it: test_dashboard_in_browser."""
+"""GET /api/dashboard, as the server sends it. What a browser makes of it: test_in_browser.
+
+What is selected by the address: test_overview_selection. Cached pages: test_overview_polling.
+"""
 
 from __future__ import annotations
 
 from scheduler.health.report import HealthStatus
-from tests.jobs.running.run_parts import REFUSED, Hang, answer
+from tests.jobs.running.run_parts import REFUSED, answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.parts.timing import computes_below
 from tests.scheduler.api.api_client import ApiClient
@@ -27,30 +30,33 @@ async def test_a_job_that_is_down_stands_first_with_since_when_and_why() -> None
     assert "<title>1 down · Scheduler · test</title>" in page
     text = visible_text(page)
     assert "1 of 2 jobs is down" in text
-    assert "checkout since 13:06:40 (5 min) checkout.internal:443 refused the connection." in text
-    assert "latest run: failed, connection refused, 1 attempt, 5 min ago" in text
+    assert "since 13:06:40 (5 min)" in text
+    assert "checkout checkout.internal:443 refused the connection. down 5 min" in text
+    assert "failed 5 min ago" in text
+    assert text.index("checkout checkout.internal") < text.index("other http://")
     assert "icon-down.svg" in page
 
 
 @virtual_time
-async def test_a_job_that_never_succeeded_is_down_for_as_long_as_is_known() -> None:
+async def test_a_job_that_never_succeeded_is_down_since_its_first_run() -> None:
     async with ApiClient(answer(500), jobs=[entry(**ONCE)]) as client:  # type: ignore[arg-type]
         await client.perform()
         await client.shop.clock.sleep(30)
 
-        assert "for at least 30 s" in visible_text(await get_page(client))
+        assert "since 12:00:00 (30 s)" in visible_text(await get_page(client))
 
 
 @virtual_time
-async def test_a_job_on_another_page_is_reported_when_it_is_down() -> None:
-    jobs = [entry(f"job-{number:03}", **ONCE) for number in range(60)]  # type: ignore[arg-type]
+async def test_a_job_that_is_down_is_on_the_first_page() -> None:
+    jobs = [entry(f"job-{number:03}", **ONCE) for number in range(120)]  # type: ignore[arg-type]
     async with ApiClient(answer(500), jobs=jobs) as client:
-        await client.perform("job-057")
+        await client.perform("job-117")
 
-        text = visible_text(await get_page(client))
+        page = await get_page(client)
 
-    assert "1 of 60 jobs is down" in text
-    assert "Jobs 1 to 50 of 60" in text
+    assert "1 of 120 jobs is down" in visible_text(page)
+    assert "Jobs 1 to 100 of 120" in visible_text(page)
+    assert page.index('id="job-job-117"') < page.index('id="job-job-000"')
 
 
 @virtual_time
@@ -62,7 +68,7 @@ async def test_nothing_down_is_reported() -> None:
 
     assert "No job is down" in visible_text(page)
     assert "<title>Scheduler · test</title>" in page
-    assert "Down now" not in page
+    assert "icon-down" not in page
 
 
 async def test_a_new_installation_is_reported_what_to_do() -> None:
@@ -71,7 +77,6 @@ async def test_a_new_installation_is_reported_what_to_do() -> None:
 
     assert "No job has run yet" in text
     assert "There are no jobs. Add a job file to the folder of the setting jobs (SCHEDULER_JOBS)" in text
-    assert "There are no runs yet." in text
 
 
 @virtual_time
@@ -89,61 +94,39 @@ async def test_every_job_has_its_row() -> None:
 
         text = visible_text(await get_page(client))
 
-    assert "asked http://127.0.0.1:9/ on demand - no run yet -" in text
-    assert "follows http://127.0.0.1:9/ after planned, off (failed) - skipped" in text
-    assert "gated http://127.0.0.1:9/ every 10s if planned in 8 s no run yet -" in text
-    assert "off http://127.0.0.1:9/ disabled - no run yet -" in text
-    assert "planned Takes the money every 10s in 8 s succeeded 2 s ago 12 ms" in text
+    assert "asked http://127.0.0.1:9/ no run yet - no run yet on demand" in text
+    assert "follows http://127.0.0.1:9/ no run yet - skipped 2 s ago - after planned, off (failed)" in text
+    assert "gated http://127.0.0.1:9/ no run yet - no run yet in 8 s every 10s if planned" in text
+    assert "off http://127.0.0.1:9/ disabled - no run yet disabled" in text
+    assert "planned Takes the money up 100 % 12 ms succeeded 2 s ago in 8 s every 10s" in text
 
 
 @virtual_time
-async def test_the_newest_runs_are_listed_with_what_happened() -> None:
-    async with ApiClient(answer(500), Hang("body", 9.0), jobs=[entry(overlap="allow", **ONCE)]) as client:  # type: ignore[arg-type]
-        await client.perform()
-        client.shop.worker.submit(client.shop.ticket(1))
-        await client.shop.clock.sleep(2)
-
-        text = visible_text(await get_page(client))
-
-    assert "12:00:01 checkout running - - 12:00:00 checkout failed 1" in text
-
-
-@virtual_time
-async def test_a_run_that_is_claimed_ahead_is_not_called_running_before_its_instant() -> None:
-    async with ApiClient() as client:
-        client.shop.worker.submit_batch([client.shop.ticket(2)])
-        await client.shop.clock.sleep(1)
-
-        text = visible_text(await get_page(client))
-
-    assert "12:00:02 checkout about to start" in text
-
-
-@virtual_time
-async def test_a_strip_of_recent_runs_is_readable_without_colours() -> None:
-    async with ApiClient(answer(), REFUSED, answer(), jobs=[entry(retry={"attempts": 2})]) as client:
-        for seconds in range(3):
-            await client.perform(seconds=seconds)
+async def test_the_bars_are_readable_without_colours() -> None:
+    async with ApiClient(answer(), REFUSED, answer(), jobs=[entry(**ONCE)]) as client:  # type: ignore[arg-type]
+        for _ in range(3):
+            await client.perform()
+            await client.shop.clock.sleep(1200)
 
         page = await get_page(client)
 
-    assert 'aria-label="3 runs: 3 succeeded"' in page
-    assert "succeeded, 2 attempts" in page
-    assert page.count('class="mark succeeded retried" title') == 1
+    assert 'aria-label="24 h: 66.666 % succeeded, 1 failure, last 12:20:00"' in page
+    assert page.count('<path class="bar-up" d="M') == 1
+    assert page.count('<path class="bar-down" d="M') == 1
 
 
 @virtual_time
-async def test_a_run_that_is_degraded_is_marked_and_reported_in_words() -> None:
+async def test_a_job_that_is_degraded_is_unstable_and_says_why() -> None:
     slow = {"response_time_below": "1ms", "severity": "degraded"}
     async with ApiClient(answer(), jobs=[entry(expect=[slow])]) as client:
         await client.perform()
 
         page = await get_page(client)
 
-    assert 'aria-label="1 run: 1 succeeded (1 degraded)"' in page
-    assert page.count('class="mark succeeded degraded" title') == 1
-    assert "checkout succeeded, degraded 1" in visible_text(page)
-    assert "Degraded: response_time_below: expected less than 1 ms" in visible_text(page)
+    assert "1 all 1 unstable" in visible_text(page)
+    assert 'aria-label="24 h: 100 % succeeded, 1 degraded"' in page
+    assert "checkout Degraded: response_time_below: expected less than 1 ms" in visible_text(page)
+    assert 'class="bar-degraded"' in page
 
 
 async def test_a_part_that_is_not_well_is_reported() -> None:
@@ -168,31 +151,50 @@ async def test_while_the_store_is_unavailable_the_page_reports_it() -> None:
     assert sent.headers["content-type"].startswith("text/html")
     assert visible_text(sent.text).count("the store is away") == 1
     assert "Jobs and runs are unavailable" in visible_text(sent.text)
+    assert "Last known state" not in sent.text
+
+
+@virtual_time
+async def test_while_the_store_is_unavailable_the_page_shows_what_was_known() -> None:
+    async with ApiClient(REFUSED, jobs=[entry(**ONCE), entry("other")]) as client:  # type: ignore[arg-type]
+        await client.perform()
+        await get_page(client)
+        await client.shop.clock.sleep(90)
+        client.break_store()
+
+        sent = await client.get("/api/dashboard")
+
+    assert sent.status_code == 503
+    text = visible_text(sent.text)
+    assert "Jobs and runs are unavailable" in text
+    assert "Last known state, as of 12:00:00 (1 min 30 s ago): 1 of 2 jobs is down." in text
+    assert "checkout checkout.internal:443 refused the connection. down 1 min 30 s" in text
+    assert "icon-down.svg" in sent.text
 
 
 async def test_pages_of_jobs_lead_on_and_back() -> None:
-    async with ApiClient(jobs=[entry(f"job-{number:03}") for number in range(60)]) as client:
+    async with ApiClient(jobs=[entry(f"job-{number:03}") for number in range(120)]) as client:
         first = await get_page(client)
-        (more,) = [address for address in find_links(first) if "continuation" in address]
+        (more,) = [address for address in find_links(first) if "page" in address]
         second = await get_page(client, more)
 
-    assert "Jobs 51 to 60 of 60" in visible_text(second)
+    assert "Jobs 101 to 120 of 120" in visible_text(second)
     assert "/api/dashboard" in find_links(second)
-    assert not [address for address in find_links(second) if "continuation" in address]
+    assert not [address for address in find_links(second) if "page" in address]
 
 
 async def test_behind_the_last_page_there_are_no_more_jobs() -> None:
     async with ApiClient() as client:
-        assert "There are no more jobs." in visible_text(await get_page(client, continuation="zzz"))
+        assert "There are no more jobs." in visible_text(await get_page(client, page="7"))
 
 
 async def test_a_function_key_follows_with_every_link() -> None:
-    async with ApiClient(jobs=[entry(f"job-{number:03}") for number in range(60)]) as client:
+    async with ApiClient(jobs=[entry(f"job-{number:03}") for number in range(120)]) as client:
         await client.perform("job-000")
 
         addresses = find_links(await get_page(client, code="a/b+c=="))
 
-        assert len(addresses) > 55
+        assert len(addresses) > 100
         assert all("code=a%2Fb%2Bc%3D%3D" in address for address in addresses)
         assert {(await client.get(address)).status_code for address in addresses} == {200}
 
@@ -226,11 +228,11 @@ async def test_nothing_runs_or_is_styled_inline() -> None:
 
 async def test_an_unknown_parameter_is_refused_here_too() -> None:
     async with ApiClient() as client:
-        assert (await client.get("/api/dashboard", page=2)).status_code == 400
+        assert (await client.get("/api/dashboard", pages=2)).status_code == 400
 
 
-async def test_fifty_jobs_with_twenty_runs_each_are_quick() -> None:
-    async with ApiClient(jobs=[entry(f"job-{number:03}") for number in range(50)]) as client:
+async def test_a_hundred_jobs_with_twenty_runs_each_are_quick() -> None:
+    async with ApiClient(jobs=[entry(f"job-{number:03}") for number in range(100)]) as client:
         for name in client.shop.catalog.names():
             for number in range(20):
                 due = ticket(name, number)
@@ -238,51 +240,7 @@ async def test_fifty_jobs_with_twenty_runs_each_are_quick() -> None:
         await get_page(client)
 
         with computes_below(1):
-            await get_page(client)
-
-
-@virtual_time
-async def test_of_many_outages_the_newest_few_are_described_and_a_link_leads_to_all() -> None:
-    jobs = [entry(f"job-{number:03}", **ONCE) for number in range(70)]  # type: ignore[arg-type]
-    async with ApiClient(answer(500), jobs=jobs) as client:
-        for number in range(30):
-            await client.perform(f"job-{2 * number:03}")
-            await client.shop.clock.sleep(1)
-
-        page = await get_page(client)
-        filtered = await get_page(client, "/api/dashboard?show=down")
-
-    assert "30 of 70 jobs are down" in visible_text(page)
-    assert page.count('<li id="down-') == 4
-    assert "down-job-058" in page
-    assert "and 26 more" in visible_text(page)
-    assert "/api/dashboard?show=down" in find_links(page)
-    assert "Jobs that are down" in visible_text(filtered)
-    assert filtered.count('<tr id="job-') == 30
-    assert "Answered 500, expected 2xx." in visible_text(filtered)
-    assert "All 70 jobs" in visible_text(filtered)
-    assert '<li id="down-' not in filtered
-
-
-@virtual_time
-async def test_pages_of_jobs_that_are_down_lead_on_and_keep_the_filter() -> None:
-    jobs = [entry(f"job-{number:03}", **ONCE) for number in range(70)]  # type: ignore[arg-type]
-    async with ApiClient(answer(500), jobs=jobs) as client:
-        for number in range(60):
-            await client.perform(f"job-{number:03}")
-
-        first = await get_page(client, "/api/dashboard?show=down")
-        (more,) = [address for address in find_links(first) if "continuation" in address]
-        second = await get_page(client, more)
-
-    assert "Jobs that are down 1 to 50 of 60" in visible_text(first)
-    assert "Jobs that are down 51 to 60 of 60" in visible_text(second)
-    assert "/api/dashboard?show=down" in find_links(second)
-
-
-async def test_when_no_job_is_down_the_filter_reports_it() -> None:
-    async with ApiClient() as client:
-        assert "No job is down." in visible_text(await get_page(client, "/api/dashboard?show=down"))
+            await get_page(client, "/api/dashboard?sort=name")
 
 
 @virtual_time

@@ -20,15 +20,16 @@ export function startRefresh() {
 export async function refreshNow() {
   fetched?.abort();
   fetched = null;
-  await refresh();
+  await refresh(true);
 }
 
-async function refresh() {
+/** `isForced`: do not accept a page that was made for another tab shortly before. */
+async function refresh(isForced = false) {
   clearTimeout(timer);
   if (document.hidden || fetched) return;
   const mine = (fetched = new AbortController());
   try {
-    const headers = { accept: "text/html", ...(etag && { "if-none-match": etag }) };
+    const headers = { accept: "text/html", ...(isForced === true && { "cache-control": "no-cache" }), ...(etag && { "if-none-match": etag }) };
     const response = await fetch(location.href, { headers, signal: AbortSignal.any([mine.signal, AbortSignal.timeout(TIMEOUT_MS)]) });
     if (response.status === 304) {
       markFresh();

@@ -1,0 +1,55 @@
+"""Draws a row of bars, one for each of some equal spans of time: how the runs of the span ended. Pure.
+
+Used by scheduler.api.dashboard.rendering.templates: `{{ timeline.spans | bars("24 h: 99.8 % succeeded") }}`. The height
+tells what the colour tells: nothing ran, succeeded, and up to the top where something was down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from scheduler.queries.overview.spans import SpanCounts
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+BAR_STEP: Final = 3
+"""Units from one bar to the next: two of them are the bar."""
+BAR_HEIGHT: Final = 24
+_SUCCEEDED: Final = 14
+_DEGRADED: Final = ((14, 6), (6, 6))
+"""Two blocks above each other: each its distance from the lower edge to its upper one, and its height."""
+_OTHER: Final = 4
+_MIN_DOWN: Final = 6
+_GAP: Final = 1
+
+
+def bars(spans: Sequence[SpanCounts], label: str) -> Markup:
+    """Return an SVG image with this text for screen readers. Style sheets give it its size and colours."""
+    from markupsafe import Markup
+
+    strokes: dict[str, list[str]] = {}
+    for place, counts in enumerate(spans):
+        for name, top, height in _list_blocks(counts):
+            strokes.setdefault(name, []).append(f"M{place * BAR_STEP + 1} {BAR_HEIGHT - top}v{height}")
+    paths = "".join(f'<path class="bar-{name}" d="{"".join(found)}"/>' for name, found in strokes.items())
+    box = f"0 0 {max(1, len(spans)) * BAR_STEP - 1} {BAR_HEIGHT}"
+    opening = Markup('<svg class="bars" viewBox="{}" preserveAspectRatio="none" role="img" aria-label="{}">')
+    return opening.format(box, label) + Markup(f"<title>{{}}</title>{paths}</svg>").format(label)
+
+
+def _list_blocks(counts: SpanCounts) -> list[tuple[str, int, int]]:
+    """Return the blocks of a bar: class, distance from the lower edge to its upper one, height."""
+    fine = counts.succeeded + counts.degraded
+    if counts.down:
+        share = counts.down / (counts.down + fine)
+        height = max(_MIN_DOWN, round(BAR_HEIGHT * share))
+        below = BAR_HEIGHT - height - _GAP
+        blocks = [("down", BAR_HEIGHT, height)]
+        return [*blocks, ("up", below, below)] if fine and below > 0 else blocks
+    if counts.degraded:
+        return [("degraded", top, height) for top, height in _DEGRADED]
+    if fine:
+        return [("up", _SUCCEEDED, _SUCCEEDED)]
+    return [("other", _OTHER, _OTHER)] if counts.other else [("none", 1, 1)]

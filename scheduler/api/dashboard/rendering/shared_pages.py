@@ -1,0 +1,135 @@
+"""Shares rendered pages between the tabs of a caller, so that a page that many leave open is rendered once.
+
+Called by scheduler.api.dashboard.rendering.page.
+
+The page module states the facts of the page as a revision that costs little. A page of the same revision is sent again,
+without reading and rendering. The time of the page alone is that of its response.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import struct
+import zlib
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+from typing import Final, NamedTuple
+
+from jobs.ports import Clock
+
+CACHE_FACTOR: Final = 20
+"""A page is sent for so many times as long as rendering it took, whatever changes: so it takes 5 % of a core."""
+MAX_THROTTLED_SECONDS: Final = 5.0
+"""As long as a tab waits until its next request."""
+MAX_SHARED_SECONDS: Final = 15.0
+"""For which a page is sent although the process knows of no change: another process may have run a job."""
+MAX_SHARED_PAGES: Final = 16
+"""Pages of a caller's jobs: each takes up to 1 MiB."""
+_LEVEL: Final = 5
+_RAW: Final = -15
+_GZIP_HEAD: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+_PAGE_TIME: Final = re.compile(r'<time id="page-time"[^>]*>[^<]*</time>')
+
+
+class PageRevision(NamedTuple):
+    """`facts`: a change of them appears as soon as rendering may cost it. `is_forced`: at once."""
+
+    facts: object
+    is_forced: bool = False
+
+
+class _PagePart(NamedTuple):
+    """A part of the page, and its compressed form, which can follow that of another part."""
+
+    text: bytes
+    deflated: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SharedPage:
+    """`head` and `tail`: what is before and after the time of the page."""
+
+    etag: str
+    head: _PagePart
+    tail: _PagePart
+
+    @staticmethod
+    def create(html: str, etag: str) -> SharedPage:
+        found = _PAGE_TIME.search(html)
+        cut = (len(html), len(html)) if found is None else found.span()
+        head, tail = html[: cut[0]].encode(), html[cut[1] :].encode()
+        return SharedPage(etag, _PagePart(head, _deflate(head)), _PagePart(tail, _deflate(tail, is_last=True)))
+
+    def body_at(self, now: datetime, zone: str) -> bytes:
+        return self.head.text + _format_time(now, zone) + self.tail.text
+
+    def gzip_at(self, now: datetime, zone: str) -> bytes:
+        """Return the same in gzip, without compressing more than the time."""
+        middle = _format_time(now, zone)
+        checksum = zlib.crc32(self.tail.text, zlib.crc32(middle, zlib.crc32(self.head.text)))
+        length = len(self.head.text) + len(middle) + len(self.tail.text)
+        deflated = self.head.deflated + _deflate(middle) + self.tail.deflated
+        return _GZIP_HEAD + deflated + struct.pack("<II", checksum, length & 0xFFFFFFFF)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rendered:
+    page: SharedPage
+    facts: object
+    throttled_until: float
+    shared_until: float
+
+    def is_valid(self, revision: PageRevision, now: float) -> bool:
+        is_same = self.facts == revision.facts and now < self.shared_until
+        return is_same or (now < self.throttled_until and not revision.is_forced)
+
+
+class SharedPages:
+    """Of the callers that see the same jobs. Concurrent requests for a page share its rendering."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._rendered: dict[Hashable, _Rendered] = {}
+        self._tasks: dict[Hashable, asyncio.Task[SharedPage]] = {}
+
+    async def get(
+        self, key: Hashable, revision: PageRevision, render: Callable[[], Awaitable[SharedPage]]
+    ) -> SharedPage:
+        """Return the page. `key`: the address and all that differs between callers. Raises what `render` raises."""
+        while True:
+            found = self._rendered.get(key)
+            if found is not None and found.is_valid(revision, self._clock.monotonic()):
+                return found.page
+            task = self._tasks.get(key)
+            if task is not None:
+                await asyncio.shield(task)  # it may have started before the change
+                continue
+            task = self._tasks[key] = asyncio.ensure_future(self._render(key, revision.facts, render))
+            return await asyncio.shield(task)
+
+    async def _render(self, key: Hashable, facts: object, render: Callable[[], Awaitable[SharedPage]]) -> SharedPage:
+        try:
+            began = self._clock.monotonic()
+            page = await render()
+            ended = self._clock.monotonic()
+            throttled = min(CACHE_FACTOR * (ended - began), MAX_THROTTLED_SECONDS)
+            self._rendered.pop(key, None)
+            self._rendered[key] = _Rendered(page, facts, ended + throttled, ended + MAX_SHARED_SECONDS)
+            while len(self._rendered) > MAX_SHARED_PAGES:
+                del self._rendered[next(iter(self._rendered))]
+            return page
+        finally:
+            del self._tasks[key]
+
+
+def _format_time(now: datetime, zone: str) -> bytes:
+    text = f'<time id="page-time" datetime="{now.isoformat()}">{now:%H:%M:%S} {escape(zone)}</time>'
+    return text.encode()
+
+
+def _deflate(text: bytes, *, is_last: bool = False) -> bytes:
+    compressor = zlib.compressobj(_LEVEL, wbits=_RAW)
+    return compressor.compress(text) + compressor.flush(zlib.Z_FINISH if is_last else zlib.Z_FULL_FLUSH)

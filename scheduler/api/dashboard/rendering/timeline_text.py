@@ -1,0 +1,50 @@
+"""Describes the history of a job for screen readers. Pure.
+
+Used by scheduler.api.dashboard.rendering.templates.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from scheduler.api.dashboard.rendering.formatting import clock_time, counted, percent
+from scheduler.queries.overview.history import JobTimeline
+from scheduler.queries.overview.spans import TimeWindow
+
+_TEXTS: Final = {
+    TimeWindow.HOURS_3: "3 h",
+    TimeWindow.HOURS_24: "24 h",
+    TimeWindow.DAYS_7: "7 d",
+    TimeWindow.DAYS_90: "90 d",
+}
+
+
+def window_text(window: TimeWindow) -> str:
+    """Format as `24 h`."""
+    return _TEXTS[window]
+
+
+def timeline_text(timeline: JobTimeline, window: TimeWindow, now: datetime) -> str:
+    """Format as `24 h: 99.8 % succeeded, 2 failures, last 03:12:00`."""
+    rate, text = timeline.success_rate, window_text(window)
+    if rate is None:
+        return (
+            f"{text}: no run" if not timeline.total.other else f"{text}: {counted(timeline.total.other, 'skipped run')}"
+        )
+    parts = [f"{percent(rate)} succeeded"]
+    if timeline.total.down:
+        parts.append(counted(timeline.total.down, "failure"))
+    if timeline.failed_at is not None:
+        before = "last" if timeline.is_exact else "last on" if window is TimeWindow.DAYS_90 else "last in the hour of"
+        parts.append(f"{before} {_format(timeline, window, now)}")
+    if timeline.total.degraded:
+        parts.append(f"{timeline.total.degraded} degraded")
+    return f"{text}: {', '.join(parts)}"
+
+
+def _format(timeline: JobTimeline, window: TimeWindow, now: datetime) -> str:
+    assert timeline.failed_at is not None
+    if not timeline.is_exact and window is TimeWindow.DAYS_90:
+        return f"{timeline.failed_at:%Y-%m-%d}"
+    return clock_time(timeline.failed_at, now)

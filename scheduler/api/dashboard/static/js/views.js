@@ -1,0 +1,71 @@
+// Views of the overview that a person has saved in this browser, by name: the query of the page.
+import { element, link } from "./dom.js";
+import { showToast } from "./toasts.js";
+
+const KEY = "scheduler-views";
+const MAX_VIEWS = 50;
+
+const list = document.getElementById("saved-views");
+const form = document.getElementById("save-view");
+if (list && form) {
+  form.addEventListener("submit", save);
+  show();
+}
+
+function save(event) {
+  event.preventDefault();
+  const input = form.querySelector("input");
+  const name = input.value.trim();
+  if (!name) return;
+  const views = read().filter((view) => view.name !== name);
+  if (views.length >= MAX_VIEWS) return showToast(`There are ${MAX_VIEWS} views already: delete one first.`, { failed: true });
+  if (!write([...views, { name, query: currentQuery() }])) return;
+  input.value = "";
+  showToast(`Saved the view ${name} in this browser.`);
+  show();
+}
+
+function remove(name) {
+  const before = read();
+  if (!write(before.filter((view) => view.name !== name))) return;
+  show();
+  showToast(`Deleted the view ${name}.`, { undo: () => write(before) && show() });
+}
+
+/** The filters of the page, without the key and the page number. */
+function currentQuery() {
+  const query = new URLSearchParams(location.search);
+  query.delete("code");
+  query.delete("page");
+  for (const [name, value] of [...query]) if (!value) query.delete(name, value);
+  return query.toString();
+}
+
+function show() {
+  list.replaceChildren(
+    ...read().map(({ name, query }) => {
+      const button = element("button", { type: "button", "aria-label": `Delete the view ${name}` }, "×");
+      button.addEventListener("click", () => remove(name));
+      return element("li", { class: "saved" }, element("a", { href: link(`${form.dataset.base}${query ? `?${query}` : ""}`) }, name), button);
+    }),
+  );
+}
+
+function read() {
+  try {
+    const found = JSON.parse(localStorage.getItem(KEY) ?? "[]");
+    return Array.isArray(found) ? found.filter((view) => typeof view?.name === "string" && typeof view?.query === "string") : [];
+  } catch {
+    return []; // the browser allows no storage, or it holds something else
+  }
+}
+
+function write(views) {
+  try {
+    localStorage.setItem(KEY, JSON.stringify(views));
+    return true;
+  } catch {
+    showToast("This browser does not store views.", { failed: true });
+    return false;
+  }
+}

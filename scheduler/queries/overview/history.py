@@ -1,0 +1,169 @@
+"""Reads the history of some jobs: how their runs ended in equal spans of time, and their latency.
+
+Called by scheduler.api.dashboard.overview for the jobs of one page. Complete hours are cached until the next hour, and
+everything of a job until its next run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from jobs.ports import Clock
+from scheduler.queries.overview.spans import (
+    CountedPart,
+    CountedRun,
+    SpanCounts,
+    TimeWindow,
+    WindowBounds,
+    count_run,
+    count_spans,
+    list_latencies,
+    needs_runs,
+)
+from scheduler.queries.periods import hour_of
+from scheduler.stores.runs.repository import Runs
+from scheduler.stores.runs.rollups.reading import RollupPart
+
+MAX_RUNS_READ: Final = 60
+"""Newest runs of a job that are read for spans shorter than an hour."""
+MAX_CACHED_HISTORIES: Final = 600
+"""Each takes about 10 KB."""
+_CACHED_SECONDS: Final = 60.0
+"""For which the history of a job is cached at most: runs of other processes appear then."""
+_JOBS_AT_ONCE: Final = 25
+_HOUR: Final = timedelta(hours=1)
+_DAY: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class JobTimeline:
+    """`spans`: oldest first. `latencies`: medians in milliseconds of the hours or days of the window, oldest first.
+
+    `failed_at`: when the last run that is down was due; `is_exact`: to the instant, not to its hour or day.
+    """
+
+    spans: Sequence[SpanCounts]
+    latencies: Sequence[float]
+    total: SpanCounts
+    failed_at: datetime | None
+    is_exact: bool
+
+    @property
+    def success_rate(self) -> float | None:
+        """Share of the runs that succeeded among those that succeeded or were down; None without one."""
+        succeeded = self.total.succeeded + self.total.degraded
+        counted = succeeded + self.total.down
+        return succeeded / counted if counted else None
+
+
+@dataclass(frozen=True, slots=True)
+class _CachedTimeline:
+    newest: str
+    bounds: WindowBounds
+    closed_until: datetime
+    closed: Sequence[CountedPart]
+    timeline: JobTimeline
+    until: float
+
+
+class TimelineReader:
+    """All methods raise StoreError. The caller passes only jobs that its user may see."""
+
+    def __init__(self, runs: Runs, clock: Clock) -> None:
+        self._runs = runs
+        self._clock = clock
+        self._cached: dict[tuple[str, TimeWindow], _CachedTimeline] = {}
+
+    async def read(self, newest: Mapping[str, str], window: TimeWindow) -> Mapping[str, JobTimeline]:
+        """Return the history of each job. `newest`: the id of its newest run, by job: a new one is looked for then."""
+        names, found = list(newest), dict[str, JobTimeline]()
+        for start in range(0, len(names), _JOBS_AT_ONCE):
+            some = names[start : start + _JOBS_AT_ONCE]
+            timelines = await asyncio.gather(*(self._read_job(name, newest[name], window) for name in some))
+            found.update(zip(some, timelines, strict=True))
+        return found
+
+    async def _read_job(self, job: str, newest: str, window: TimeWindow) -> JobTimeline:
+        now, monotonic = self._clock.now(), self._clock.monotonic()
+        bounds, key = WindowBounds.of(window, now), (job, window)
+        known = self._cached.get(key)
+        if known and known.newest == newest and known.bounds == bounds and monotonic < known.until:
+            return known.timeline
+        current = hour_of(now)
+        is_closed_known = known is not None and known.closed_until == current
+        closed = (
+            known.closed if known and is_closed_known else await self._read_parts(job, window, bounds.since, current)
+        )
+        parts = [*closed, *await self._read_parts(job, window, current, current + _HOUR)]
+        runs, known_since = await self._read_runs(job, bounds, parts, now)
+        timeline = _create_timeline(
+            bounds, [each for each in parts if _is_inside(each, bounds)], runs, known_since, now
+        )
+        self._cached.pop(key, None)
+        self._cached[key] = _CachedTimeline(newest, bounds, current, closed, timeline, monotonic + _CACHED_SECONDS)
+        while len(self._cached) > MAX_CACHED_HISTORIES:
+            del self._cached[next(iter(self._cached))]
+        return timeline
+
+    async def _read_parts(
+        self, job: str, window: TimeWindow, since: datetime, until: datetime
+    ) -> Sequence[CountedPart]:
+        since, days = hour_of(since), list[datetime]()
+        if window is not TimeWindow.DAYS_90:  # hours of all days
+            midnight = since.replace(hour=0)
+            days = [midnight + number * _DAY + _HOUR for number in range((until - midnight) // _DAY + 1)]
+        parts = await self._runs.list_rollups(job, since, until, days)
+        await asyncio.sleep(0)
+        return [_count_part(part) for part in parts]
+
+    async def _read_runs(
+        self, job: str, bounds: WindowBounds, parts: Sequence[CountedPart], now: datetime
+    ) -> tuple[Sequence[CountedRun], datetime]:
+        """Return the newest runs, and the instant since when these are all."""
+        if not needs_runs(bounds, parts, now):
+            return (), bounds.until
+        page = await self._runs.list_page(job, limit=MAX_RUNS_READ, since=bounds.since, until=now)
+        runs = [count_run(record.run) for record in page.records if record.run is not None]
+        await asyncio.sleep(0)
+        counted = sum(sum(part.counts) for part in parts if part.start >= bounds.since)
+        # Old runs are deleted before their rollups.
+        if page.continuation is None and len(runs) >= counted:
+            return runs, bounds.since
+        return runs, min((run.due_at for run in runs), default=bounds.until)
+
+
+def _count_part(part: RollupPart) -> CountedPart:
+    tally = part.rollup.tally
+    succeeded = tally.outcomes[0] - tally.degraded
+    other = tally.runs - tally.outcomes[0] - tally.down
+    latency = tally.response_time.quantile(0.5)
+    return CountedPart(part.start, part.span, SpanCounts(succeeded, tally.degraded, tally.down, other), latency)
+
+
+def _is_inside(part: CountedPart, bounds: WindowBounds) -> bool:
+    return part.end > bounds.since
+
+
+def _create_timeline(
+    bounds: WindowBounds,
+    parts: Sequence[CountedPart],
+    runs: Sequence[CountedRun],
+    known_since: datetime,
+    now: datetime,
+) -> JobTimeline:
+    total = SpanCounts()
+    for one in runs if known_since <= bounds.since else parts:
+        total = total.add(one.counts)
+    failed_run = max((run.due_at for run in runs if run.counts.down), default=None)
+    failed_part = max((part.start for part in parts if part.counts.down), default=None)
+    return JobTimeline(
+        count_spans(bounds, parts, runs, known_since, now),
+        list_latencies(bounds, parts),
+        total,
+        failed_run or failed_part,
+        failed_run is not None,
+    )

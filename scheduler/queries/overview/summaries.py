@@ -1,0 +1,124 @@
+"""The summary of a job: its state, since when and why, its pause and its incident. Pure.
+
+Called by scheduler.queries.overview.reader.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from jobs.runs.states import JobStatus, StateChange
+from scheduler.catalog.catalog import CatalogJob
+from scheduler.queries.alerting.incidents import IncidentView
+from scheduler.stores.pauses import Pause
+
+MIN_UNSTABLE_CHANGES: Final = 4
+"""Changes of the state in a day: two outages."""
+
+
+class Standing(StrEnum):
+    """The state of a job in the order in which it needs a person, as filters name it."""
+
+    DOWN = "down"
+    SILENT = "silent"
+    UNSTABLE = "unstable"
+    """Degraded, up with an open incident, or up after several changes in a day."""
+    UP = "up"
+    UNKNOWN = "unknown"
+    """No run has finished since it was added, enabled or resumed."""
+    PAUSED = "paused"
+    DISABLED = "disabled"
+
+    @property
+    def is_broken(self) -> bool:
+        return self in (Standing.DOWN, Standing.SILENT)
+
+    @property
+    def rank(self) -> int:
+        """The place in the list: those of the same rank are sorted by name."""
+        return _RANKS.get(self, len(_RANKS))
+
+
+_RANKS: Final = {Standing.DOWN: 0, Standing.SILENT: 1, Standing.UNSTABLE: 2}
+_BY_STATUS: Final = {
+    JobStatus.DOWN: Standing.DOWN,
+    JobStatus.SILENT: Standing.SILENT,
+    JobStatus.DEGRADED: Standing.UNSTABLE,
+    JobStatus.UP: Standing.UP,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewJob:
+    """`since`: when this state began, None if that is unknown. `cause`: a sentence, empty for a job that is up.
+
+    `last_outage`: when it went down, or came up again; None if the latest changes have no outage. `changes`: of the
+    state within a day. `incident`: an open one.
+    """
+
+    entry: CatalogJob
+    standing: Standing
+    is_degraded: bool
+    since: datetime | None
+    cause: str
+    last_outage: datetime | None
+    pause: Pause | None
+    incident: IncidentView | None
+    changes: int
+
+    @property
+    def name(self) -> str:
+        return self.entry.job.name
+
+
+def summarize(
+    entry: CatalogJob, state: StateChange | None, pause: Pause | None, incident: IncidentView | None, changes: int
+) -> OverviewJob:
+    """Return the summary of a job. The definition and the pause in force count more than the recorded state."""
+    standing = _find_standing(entry, state, pause, incident, changes)
+    is_degraded = state is not None and state.state is JobStatus.DEGRADED and standing is Standing.UNSTABLE
+    known = state if state is not None and _is_of(state, standing) else None
+    cause = _describe_cause(known) if known is not None and (standing.is_broken or is_degraded) else ""
+    since = pause.since if standing is Standing.PAUSED and pause is not None else known.at if known else None
+    return OverviewJob(entry, standing, is_degraded, since, cause, _find_outage(state), pause, incident, changes)
+
+
+def count_standings(summaries: Sequence[OverviewJob]) -> Mapping[Standing, int]:
+    """Count the jobs of each standing, in the order of Standing; without those that no job has."""
+    counts = Counter(summary.standing for summary in summaries)
+    return {standing: counts[standing] for standing in Standing if counts[standing]}
+
+
+def _find_standing(
+    entry: CatalogJob, state: StateChange | None, pause: Pause | None, incident: IncidentView | None, changes: int
+) -> Standing:
+    if not entry.job.enabled:
+        return Standing.DISABLED
+    if pause is not None:
+        return Standing.PAUSED
+    found = Standing.UNKNOWN if state is None else _BY_STATUS.get(state.state, Standing.UNKNOWN)
+    is_shaky = incident is not None or changes >= MIN_UNSTABLE_CHANGES
+    return Standing.UNSTABLE if found is Standing.UP and is_shaky else found
+
+
+def _is_of(state: StateChange, standing: Standing) -> bool:
+    """Whether a recorded state is the one that is shown."""
+    if standing is Standing.UNSTABLE:
+        return True
+    return standing.value == state.state.value
+
+
+def _describe_cause(state: StateChange) -> str:
+    return state.cause.message or state.cause.code.replace("_", " ")
+
+
+def _find_outage(state: StateChange | None) -> datetime | None:
+    if state is None:
+        return None
+    outages = (JobStatus.DOWN, JobStatus.SILENT)
+    return state.at if state.state in outages or state.previous in outages else None

@@ -1,0 +1,139 @@
+"""The filters, orders, groups and pages of the overview, as its address says."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from scheduler.identity.principal import Principal, PrincipalKind, Role
+from tests.jobs.running.run_parts import REFUSED, answer
+from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.api.api_client import ApiClient
+from tests.scheduler.api.dashboard.page_text import find_links, get_page, visible_text
+from tests.scheduler.fakes import entry
+
+ONCE = {"retry": {"attempts": 1}}
+JOBS = [
+    entry("api", description="Charges cards", tags={"team": "payments", "owner": "ada"}, **ONCE),  # type: ignore[arg-type]
+    entry("batch", tags={"team": "payments"}, **ONCE),  # type: ignore[arg-type]
+    entry("crawler", tags={"team": "search"}, **ONCE),  # type: ignore[arg-type]
+    entry("disabled", enabled=False),
+]
+
+
+def rows(page: str) -> list[str]:
+    return re.findall(r'<tr id="job-([^"]+)"', page)
+
+
+@virtual_time
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", ["crawler", "api", "batch", "disabled"]),
+        ("?sort=name", ["api", "batch", "crawler", "disabled"]),
+        ("?state=down", ["crawler"]),
+        ("?state=up", ["api"]),
+        ("?state=unknown", ["batch"]),
+        ("?q=cards", ["api"]),
+        ("?q=CRAWL", ["crawler"]),
+        ("?tag=team%3Dpayments", ["api", "batch"]),
+        ("?tag=team&tag=owner", ["api"]),
+        ("?owner=ada", ["api"]),
+        ("?kind=http&state=disabled", ["disabled"]),
+        ("?changed=1h", ["crawler", "api"]),
+        ("?sort=failure", ["crawler", "api", "batch", "disabled"]),
+        ("?sort=latency", ["api", "crawler", "batch", "disabled"]),
+        ("?q=&state=&tag=&kind=&owner=&group=&sort=state", ["crawler", "api", "batch", "disabled"]),
+    ],
+)
+async def test_the_address_selects_and_sorts(query: str, expected: list[str]) -> None:
+    async with ApiClient(answer(), REFUSED, jobs=JOBS) as client:
+        await client.perform("api")
+        await client.perform("crawler")
+        assert rows(await get_page(client, f"/api/dashboard{query}")) == expected
+
+
+@virtual_time
+async def test_counts_lead_to_the_jobs_of_a_state_and_keep_the_other_filters() -> None:
+    async with ApiClient(answer(500), jobs=JOBS) as client:
+        await client.perform("api")
+        page = await get_page(client, "/api/dashboard?tag=team%3Dpayments&state=unknown")
+
+    assert "2 all 1 down 1 no run yet" in visible_text(page)
+    assert "/api/dashboard?state=down&tag=team%3Dpayments" in find_links(page)
+    assert "/api/dashboard?tag=team%3Dpayments" in find_links(page)
+    assert rows(page) == ["batch"]
+
+
+@virtual_time
+async def test_groups_have_their_counts_and_can_be_closed() -> None:
+    async with ApiClient(answer(500), jobs=JOBS) as client:
+        await client.perform("crawler")
+        page = await get_page(client, "/api/dashboard?group=team")
+
+    text = visible_text(page)
+    assert rows(page) == ["crawler", "api", "batch", "disabled"]
+    assert page.count('<details class="group"') == 3
+    assert "crawler" in text
+    assert "search 1 job · 1 down" in text
+    assert "payments 2 jobs · 2 no run yet" in text
+    assert "without team 1 job" in text
+
+
+async def test_pages_keep_the_filters() -> None:
+    jobs = [entry(f"job-{number:03}") for number in range(230)]
+    async with ApiClient(jobs=[*jobs, entry("other")]) as client:
+        first = await get_page(client, "/api/dashboard?q=job")
+        second = await get_page(client, "/api/dashboard?q=job&page=2")
+
+    assert "Jobs 101 to 200 of 230" in visible_text(second)
+    assert "/api/dashboard?q=job&page=2" in find_links(first)
+    assert {"/api/dashboard?q=job&page=3", "/api/dashboard?q=job"} <= set(find_links(second))
+
+
+async def test_too_many_jobs_to_sort_by_latency_are_sorted_by_state() -> None:
+    async with ApiClient(jobs=[entry(f"job-{number:03}") for number in range(501)]) as client:
+        text = visible_text(await get_page(client, "/api/dashboard?sort=latency"))
+
+    assert "501 jobs are too many to sort by latency: select 500 or fewer." in text
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("?state=down", "No job is down."),
+        ("?q=nothing", "No job matches these filters."),
+        ("?owner=x&state=up", "No job matches"),
+    ],
+)
+async def test_an_empty_selection_says_what_is_missing(query: str, text: str) -> None:
+    async with ApiClient() as client:
+        assert text in visible_text(await get_page(client, f"/api/dashboard{query}"))
+
+
+@pytest.mark.parametrize(
+    "query", ["state=broken", "kind=ftp", "tag==x", "sort=size", "span=1y", "page=0", "changed=2h"]
+)
+async def test_an_invalid_filter_is_refused(query: str) -> None:
+    async with ApiClient() as client:
+        assert (await client.get(f"/api/dashboard?{query}")).status_code == 400
+
+
+async def test_what_is_searched_is_text_and_not_markup() -> None:
+    async with ApiClient() as client:
+        page = await get_page(client, q='"><script>alert(1)</script>')
+
+    assert "<script>alert" not in page
+
+
+async def test_callers_of_a_tag_see_no_other_job() -> None:
+    async with ApiClient(jobs=JOBS) as client:
+        limited = client.services.for_principal(
+            Principal(PrincipalKind.API_KEY, "ci", Role.VIEWER, frozenset({("team", "search")}))
+        )
+        whole = await client.services.overview.read()
+        part = await limited.overview.read()
+
+    assert len(whole.summaries) == 4
+    assert [each.name for each in part.summaries] == ["crawler"]
