@@ -1,4 +1,4 @@
-"""The page of a run at /api/dashboard/runs/{run_id}: its outcome, times and attempts. Read-only.
+"""The page of a run at /api/dashboard/runs/{run_id}: its outcome, its attempts, and what differs from a good run.
 
 Details of an attempt, such as steps or a certificate, appear under their names in the API. Registered by
 scheduler.api.dashboard.
@@ -15,6 +15,7 @@ from fastapi.responses import Response
 
 from jobs.formats.trace_ids import format_trace_id
 from jobs.runs import Run, Ticket
+from scheduler.api.dashboard.jobs.waterfall import PHASE_NAMES, draw_waterfall
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.dependencies import RunId, ServicesDep
@@ -22,6 +23,8 @@ from scheduler.api.models.runs import AttemptModel
 from scheduler.api.problems import ApiError
 from scheduler.api.routing import ApiRouter
 from scheduler.catalog.catalog import JobSnapshot
+from scheduler.queries.history.run_comparison import compare_runs
+from scheduler.queries.history.run_context import read_run_context
 
 _PHASES = {
     "dns_ms": "DNS",
@@ -43,6 +46,7 @@ async def show_run(request: Request, uses: ServicesDep, run_id: RunId) -> Respon
     if record is None:
         raise ApiError(HTTPStatus.NOT_FOUND, f"There is no run {run_id!r}; the retention may have removed it.")
     run, jobs = record.run, uses.queries.current_jobs()
+    context = await read_run_context(uses.queries, uses.incidents, record, uses.clock.now())
     return await respond(
         request,
         uses,
@@ -54,6 +58,10 @@ async def show_run(request: Request, uses: ServicesDep, run_id: RunId) -> Respon
         job_exists=record.ticket.job in jobs,
         cause=_parent_run_id(record.ticket, jobs),
         phases=_used_phases(run),
+        waterfall=None if run is None else draw_waterfall(run),
+        phase_names=PHASE_NAMES,
+        context=context,
+        differences=compare_runs(run, context.good) if run is not None and context.good is not None else (),
         details=_other_details(run),
         trace_id=format_trace_id(record.ticket.id),
     )

@@ -39,7 +39,7 @@ export async function perform(source, body) {
     closeMenu(source.closest("details.menu"));
     if (source instanceof HTMLFormElement) source.reset();
     showToast(done ?? "Done.", { undo: undo ? () => revert(fill(undo, result), undoBody) : null });
-    if (go) location.assign(link(go));
+    if (go) location.assign(link(fill(go, result)));
     else await refreshNow();
     return true;
   } catch (error) {

@@ -1,5 +1,6 @@
 // Starts what each page has. Loaded by base.html; a page works without it, except for changes.
 import { startActions } from "./actions.js";
+import { startCopying } from "./copying.js";
 import { startKeys } from "./keys.js";
 import { startMenus } from "./menus.js";
 import { startRefresh } from "./refresh.js";
@@ -7,6 +8,7 @@ import { startTimes } from "./times.js";
 
 startTimes();
 startActions();
+startCopying();
 startKeys();
 startMenus();
 if (document.documentElement.hasAttribute("data-refresh")) startRefresh();

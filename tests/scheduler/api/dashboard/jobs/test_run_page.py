@@ -158,3 +158,45 @@ async def test_every_link_works_and_hands_on_the_function_key() -> None:
         assert len(addresses) > 5
         assert all("code=a%2Fb%2Bc%3D%3D" in address for address in addresses)
         assert {(await client.get(address)).status_code for address in addresses} == {200}
+
+
+@virtual_time
+async def test_a_failing_run_stands_next_to_the_last_good_one_and_its_neighbours() -> None:
+    async with ApiClient(answer(), REFUSED, answer(), jobs=[entry(**ONCE)]) as client:
+        good = await client.perform()
+        await client.shop.clock.sleep(10)
+        failed = await client.perform()
+        await client.shop.clock.sleep(10)
+        later = await client.perform()
+        page = await get_page(client, page_at(failed))
+
+    text = visible_text(page)
+    assert "What differs from the last good run" in text
+    assert "Outcome failed succeeded" in text
+    assert "← 12:00:00 succeeded" in text
+    assert "12:00:20 succeeded →" in text
+    assert {page_at(good), page_at(later)} <= set(find_links(page))
+    assert 'data-go="/api/dashboard/runs/{id}"' in page
+    assert not has_inline_code(page)
+
+
+@virtual_time
+async def test_a_run_that_continues_can_be_cancelled() -> None:
+    async with ApiClient(Hang("body", 9.0), jobs=[entry()]) as client:
+        due = client.shop.ticket()
+        client.shop.worker.submit(due)
+        await client.shop.clock.sleep(1)
+        page = await get_page(client, page_at(due.id))
+
+    assert f'data-action="POST /api/runs/{due.id}/cancel"' in page
+
+
+@virtual_time
+async def test_the_waterfall_has_its_text_and_ids_can_be_copied() -> None:
+    async with ApiClient(jobs=[entry()]) as client:
+        due = ticket()
+        await client.store_finished(due, run_of(due))
+        page = await get_page(client, page_at(due.id))
+
+    assert 'aria-label="Attempt 1 · 32 ms · 200, succeeded: DNS 0.5 ms, connect 1.2 ms, first byte 30 ms' in page
+    assert f'data-copy-text="{due.id}"' in page
