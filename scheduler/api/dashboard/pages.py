@@ -9,7 +9,7 @@ from scheduler.api.dashboard.access import preferences, sign_in_page
 from scheduler.api.dashboard.editing import backtests, drafts, edit_page
 from scheduler.api.dashboard.incidents import incident_list_page, incident_page
 from scheduler.api.dashboard.jobs import definition_page, job_page, run_page
-from scheduler.api.dashboard.operations import circuits_page, dead_letters_page, runs_page
+from scheduler.api.dashboard.operations import audit_page, circuits_page, dead_letters_page, runs_page, secrets_page
 from scheduler.api.dashboard.overview import overview_page, wall_page
 from scheduler.api.dashboard.reference import reference_page
 from scheduler.api.dashboard.schedule import schedule_page
@@ -29,6 +29,8 @@ PAGE_ROUTERS: Final = (
     schedule_page.router,
     dead_letters_page.router,
     circuits_page.router,
+    secrets_page.router,
+    audit_page.router,
     reference_page.router,
     sign_in_page.router,
     preferences.router,

@@ -13,6 +13,8 @@ RUNS_PATH: Final = f"{DASHBOARD_PATH}/runs"
 SCHEDULE_PATH: Final = f"{DASHBOARD_PATH}/schedule"
 DEAD_LETTERS_PATH: Final = f"{DASHBOARD_PATH}/dead-letters"
 CIRCUITS_PATH: Final = f"{DASHBOARD_PATH}/circuits"
+SECRETS_PATH: Final = f"{DASHBOARD_PATH}/secrets"
+AUDIT_PATH: Final = f"{DASHBOARD_PATH}/audit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ NAVIGATION: Final[Mapping[str, NavigationEntry]] = {
     "schedule": NavigationEntry("Schedule", SCHEDULE_PATH, "s"),
     "dead_letters": NavigationEntry("Dead letters", DEAD_LETTERS_PATH, "l", is_main=False),
     "circuits": NavigationEntry("Circuits", CIRCUITS_PATH, "c", is_main=False),
+    "secrets": NavigationEntry("Secrets", SECRETS_PATH, "k", is_main=False),
+    "audit": NavigationEntry("Audit", AUDIT_PATH, "u", is_main=False),
     "reference": NavigationEntry("API", "/api/docs", "d", is_main=False),
 }
 """The pages of the navigation in order, by the name that a page gives to `respond`."""

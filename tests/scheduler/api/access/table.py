@@ -164,6 +164,9 @@ LIMITED_ROUTES: Final[dict[str, int]] = {
     # Not the plan that the example names.
     "POST /api/sets/{owner}/apply": 409,
     # All jobs at once.
+    "GET /api/dashboard/secrets": _ALL_JOBS,
+    "GET /api/dashboard/audit": _ALL_JOBS,
+    "GET /api/dashboard/audit/{number}": _ALL_JOBS,
     "GET /api/jobs/{name}/alert-explanation": _ALL_JOBS,
     "POST /api/dashboard/drafts/backtest": _ALL_JOBS,
     "GET /api/secrets": _ALL_JOBS,

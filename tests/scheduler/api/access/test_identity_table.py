@@ -57,10 +57,12 @@ REACHED = {
     "POST /api/sets/{owner}/apply": 409,
     "POST /api/keys": 409,
     "POST /api/channels/{channel}/test": 404,
+    "GET /api/dashboard/audit/{number}": 404,
     "GET /api/ping/{token}/": 404,
     "POST /api/ping/{token}/": 404,
 }
-"""What routes answer apart from success: an earlier cell has changed the object, or now is before the example."""
+"""What routes answer apart from success: an earlier cell has changed the object, now is before the example, or the
+audit trail of this test is not in the store."""
 WRONG_ADDRESS = ("192.0.2.0/24",)
 FORGED = base64.b64encode(
     json.dumps({"auth_typ": "aad", "claims": [{"typ": "roles", "val": "Scheduler.Admin"}]}).encode()
