@@ -23,7 +23,7 @@ NOT_PAGES = frozenset(
 QUERIES: Mapping[str, str] = {}
 """By path: the query that a page needs."""
 
-VIEWS = ("/api/dashboard?show=down",)
+VIEWS = ("/api/dashboard?state=down", "/api/dashboard?group=team&span=90d", "/api/dashboard/wall?state=down")
 """Further pages: the path of another one with a query."""
 
 _PARAMETER = re.compile(r"\{(\w+)(?::path)?\}")
