@@ -6,7 +6,7 @@ from typing import Final
 
 from scheduler.api.dashboard import static_files
 from scheduler.api.dashboard.access import preferences, sign_in_page
-from scheduler.api.dashboard.editing import backtests, drafts, edit_page
+from scheduler.api.dashboard.editing import backtests, drafts, edit_page, selection_page
 from scheduler.api.dashboard.incidents import incident_list_page, incident_page
 from scheduler.api.dashboard.jobs import definition_page, job_page, run_page
 from scheduler.api.dashboard.operations import audit_page, circuits_page, dead_letters_page, runs_page, secrets_page
@@ -23,6 +23,7 @@ PAGE_ROUTERS: Final = (
     edit_page.router,
     drafts.router,
     backtests.router,
+    selection_page.router,
     incident_list_page.router,
     incident_page.router,
     runs_page.router,

@@ -124,6 +124,7 @@ LIMITED_ROUTES: Final[dict[str, int]] = {
     "GET /api/dashboard/schedule": ALLOWED,
     "GET /api/dashboard/preferences": ALLOWED,
     "GET /api/dashboard/new-job": ALLOWED,
+    "GET /api/dashboard/selection": ALLOWED,
     "POST /api/dashboard/drafts": ALLOWED,
     "GET /api/dashboard/runs": ALLOWED,
     "GET /api/dashboard/dead-letters": ALLOWED,
