@@ -130,10 +130,14 @@ async function readPauses(names) {
 /** Resume what was paused here; a pause that another user has made meanwhile stays. */
 async function undoPause(mine) {
   const now = await readPauses([...mine.keys()]);
-  const names = [...mine].filter(([name, pause]) => now.get(name)?.since === pause.since).map(([name]) => name);
+  const names = [...mine].filter(([name, pause]) => isSamePause(pause, now.get(name))).map(([name]) => name);
   const resumed = names.length ? namesDone(await act("resume", names, {})).length : 0;
   const rest = mine.size - resumed;
   return `Resumed ${resumed} ${resumed === 1 ? "job" : "jobs"}.${rest ? ` ${rest} had changed meanwhile and stay unchanged.` : ""}`;
+}
+
+function isSamePause(one, other) {
+  return Boolean(other) && ["since", "until", "reason"].every((key) => one[key] === other[key]);
 }
 
 /** Pause again with the ends and reasons from before. */

@@ -21,7 +21,9 @@ function start() {
     else if (button.dataset.bulk) openAction(ACTIONS[button.dataset.bulk], selectedNames());
   });
   document.addEventListener("dashboard:refreshed", () => bar.hidden || showCount());
-  if (document.querySelector("[data-selecting]")) begin();
+  if (!document.querySelector("[data-selecting]")) return;
+  begin();
+  if (location.hash === "#all") selectAll();
 }
 
 function begin() {

@@ -30,7 +30,7 @@ async def paused(site: Site) -> set[str]:
 
 
 async def open_action(page: Page, name: str) -> None:
-    await page.get_by_role("button", name="Select all on this page").click()
+    await page.get_by_role("button", name="All on this page").click()
     await page.get_by_role("region", name="Selected jobs").get_by_role("button", name=name).click()
 
 
@@ -41,7 +41,9 @@ async def test_pausing_a_selection_can_be_undone_and_leaves_other_pauses(browser
         await open_action(page, "Pause")
         dialog = page.get_by_role("dialog")
         await expect(dialog.get_by_role("heading")).to_have_text("Pause 2 jobs?")
-        await expect(dialog.get_by_role("list", name="Not changed")).to_contain_text("wiki is already paused: moved")
+        await expect(dialog.get_by_role("list", name="Not changed")).to_contain_text(
+            "wiki is already paused until it is resumed: moved"
+        )
         assert await paused(site) == {"wiki"}
         await dialog.get_by_label("Reason").fill("<b>release</b>")
         await dialog.get_by_label("Until").select_option("2h")
@@ -68,6 +70,24 @@ async def test_resuming_a_selection_can_be_undone_with_its_reasons(browser: Brow
         await dialog.get_by_role("button", name="Undo").click()
         await expect(page.locator("#toasts")).to_contain_text("Paused 1 job as before.")
         assert (await site.desk.get("/api/jobs/wiki")).json()["pause"]["reason"] == "moved"
+
+
+async def test_jobs_are_selected_in_the_overview(browser: Browser) -> None:
+    async with open_site(browser, ApiClient(jobs=JOBS)) as site:
+        page = await site.open()
+        await expect(page.locator("[data-select=shop]")).to_be_hidden()
+        await page.get_by_role("button", name="Select", exact=True).click()
+        await page.get_by_label("Select shop").check()
+        await site.desk.perform("wiki")
+        await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        await expect(page.locator("#job-wiki")).to_contain_text("succeeded")
+        await expect(page.locator("#selection-count")).to_have_text("1 job selected")
+        await expect(page.get_by_label("Select shop")).to_be_checked()
+        await page.get_by_role("button", name="Clear").click()
+        await expect(page.locator("[data-select=shop]")).to_be_hidden()
+
+        await page.goto(f"{site.url}{PAGE}?q=s#all")
+        await expect(page.locator("#selection-count")).to_have_text("1 job selected")
 
 
 async def test_a_selection_is_run_and_silenced_by_keyboard(browser: Browser) -> None:
