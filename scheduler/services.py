@@ -22,6 +22,7 @@ from scheduler.queries.alerting.channels import ChannelQueries
 from scheduler.queries.alerting.downtime import DowntimeReader
 from scheduler.queries.alerting.incident_reports import IncidentReportReader
 from scheduler.queries.alerting.incidents import IncidentQueries
+from scheduler.queries.alerting.suppression_coverage import SuppressionCoverage
 from scheduler.queries.alerting.suppressions import SuppressionQueries
 from scheduler.queries.audit import AuditQueries
 from scheduler.queries.changes import ChangeQueries
@@ -77,6 +78,7 @@ class Services:
     alert_explainer: AlertExplainer
     backtester: Backtester
     suppressions: SuppressionQueries
+    suppression_coverage: SuppressionCoverage
     channels: ChannelQueries
     refresh_jobs: Callable[[], Awaitable[None]]
     """Puts changes of the stored jobs by other processes in force."""

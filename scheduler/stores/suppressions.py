@@ -103,6 +103,14 @@ class StoredSuppressions(Generic[S]):
         found = tuple(self._decode(row) for row in rows[:limit])
         return SuppressionPage(found, found[-1].value.id if more else None)
 
+    async def list_newest_ended(self, limit: int) -> list[StoredSuppression[S]]:
+        """Return the newest ones that were moved because they have ended, newest first."""
+        partition = self._partition_of(ended=True)
+        keys = [row.key for row in await list_all_rows(self._store, SUPPRESSIONS_TABLE, partition, bodies=False)]
+        after = keys[-limit - 1] if len(keys) > limit else ""
+        rows = await self._store.list_rows(SUPPRESSIONS_TABLE, partition, after=after, limit=limit)
+        return [self._decode(row) for row in reversed(rows)]
+
     async def find(self, suppression_id: str) -> StoredSuppression[S] | None:
         """Return it, also if it has ended; None if it does not exist."""
         if not _is_id(suppression_id):

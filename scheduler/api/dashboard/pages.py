@@ -7,7 +7,7 @@ from typing import Final
 from scheduler.api.dashboard import static_files
 from scheduler.api.dashboard.access import preferences, sign_in_page
 from scheduler.api.dashboard.editing import backtests, drafts, edit_page, selection_page
-from scheduler.api.dashboard.incidents import incident_list_page, incident_page
+from scheduler.api.dashboard.incidents import incident_list_page, incident_page, maintenance_page
 from scheduler.api.dashboard.jobs import definition_page, job_page, run_page
 from scheduler.api.dashboard.operations import audit_page, circuits_page, dead_letters_page, runs_page, secrets_page
 from scheduler.api.dashboard.overview import overview_page, wall_page
@@ -32,6 +32,7 @@ PAGE_ROUTERS: Final = (
     circuits_page.router,
     secrets_page.router,
     audit_page.router,
+    maintenance_page.router,
     reference_page.router,
     sign_in_page.router,
     preferences.router,

@@ -20,6 +20,7 @@ from scheduler.queries.alerting.downtime import DowntimeReader
 from scheduler.queries.alerting.incident_reports import IncidentReportReader
 from scheduler.queries.alerting.incidents import IncidentQueries
 from scheduler.queries.alerting.recent_changes import RecentChanges
+from scheduler.queries.alerting.suppression_coverage import SuppressionCoverage
 from scheduler.queries.alerting.suppressions import SuppressionQueries
 from scheduler.queries.objectives.building import build_objective_reader
 from scheduler.queries.objectives.reader import ObjectiveReader
@@ -44,6 +45,7 @@ class AlertingQueries(TypedDict):
     alert_explainer: AlertExplainer
     backtester: Backtester
     suppressions: SuppressionQueries
+    suppression_coverage: SuppressionCoverage
     channels: ChannelQueries
     downtimes: DowntimeReader
     objectives: ObjectiveReader
@@ -86,6 +88,7 @@ def build_alerting_queries(foundation: Foundation, alerting: Alerting) -> Alerti
         ),
         "backtester": backtester,
         "suppressions": SuppressionQueries(catalog, stored.silences, stored.requested_windows, clock),
+        "suppression_coverage": SuppressionCoverage(catalog),
         "channels": ChannelQueries(catalog, stored.outbox_rows, stored.undelivered),
         "downtimes": downtimes,
         "objectives": build_objective_reader(catalog, foundation.runs, stored, downtimes, clock, *ages),

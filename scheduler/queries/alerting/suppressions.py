@@ -97,6 +97,16 @@ class SuppressionQueries:
         """Return the requested windows that have not ended, of all users: to compute what they pause."""
         return await self._windows.list_current()
 
+    async def list_ended_silences(self, principal: Principal, limit: int) -> tuple[SuppressionView[Silence], ...]:
+        """Return the newest silences that ended some time ago, newest first."""
+        return _views(await self._silences.list_newest_ended(limit), principal, self._clock.now())
+
+    async def list_ended_windows(
+        self, principal: Principal, limit: int
+    ) -> tuple[SuppressionView[RequestedWindow], ...]:
+        """Return the same of requested windows."""
+        return _views(await self._windows.list_newest_ended(limit), principal, self._clock.now())
+
     def list_defined_windows(self) -> tuple[DefinedWindowView, ...]:
         """Return the windows of the job files, in order: for a limited caller those that select one of its jobs."""
         now, is_limited = self._clock.now(), isinstance(self._catalog, LimitedCatalog)

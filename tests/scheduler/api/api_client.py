@@ -32,6 +32,7 @@ from scheduler.queries.alerting.downtime import DowntimeReader
 from scheduler.queries.alerting.incident_reports import IncidentReportReader
 from scheduler.queries.alerting.incidents import IncidentQueries
 from scheduler.queries.alerting.recent_changes import RecentChanges
+from scheduler.queries.alerting.suppression_coverage import SuppressionCoverage
 from scheduler.queries.alerting.suppressions import SuppressionQueries
 from scheduler.queries.audit import AuditQueries
 from scheduler.queries.changes import ChangeQueries
@@ -136,6 +137,7 @@ class ApiClient:
             ),
             backtester=build_backtester(runs, stored),
             suppressions=SuppressionQueries(catalog, stored.silences, stored.requested_windows, clock),
+            suppression_coverage=SuppressionCoverage(catalog),
             channels=ChannelQueries(catalog, stored.outbox_rows, stored.undelivered),
             refresh_jobs=self.refresh_jobs,
             clock=clock,

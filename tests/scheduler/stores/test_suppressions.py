@@ -106,6 +106,16 @@ async def test_what_has_ended_is_moved_and_stays_readable(store: Store) -> None:
     assert found.value == over.value
 
 
+async def test_the_newest_of_those_that_have_ended_come_first(store: Store) -> None:
+    silences = Repositories(store).silences
+    ids = [(await silences.insert(silence(number))).value.id for number in range(4)]
+    assert await silences.list_newest_ended(3) == []
+    await silences.archive_ended(at(DAY))
+
+    for limit, found in ((2, [ids[3], ids[2]]), (4, ids[::-1]), (9, ids[::-1])):
+        assert [each.value.id for each in await silences.list_newest_ended(limit)] == found
+
+
 async def test_a_move_that_was_interrupted_is_repeated() -> None:
     store = MemoryStore()
     silences = Repositories(store).silences

@@ -15,6 +15,7 @@ DEAD_LETTERS_PATH: Final = f"{DASHBOARD_PATH}/dead-letters"
 CIRCUITS_PATH: Final = f"{DASHBOARD_PATH}/circuits"
 SECRETS_PATH: Final = f"{DASHBOARD_PATH}/secrets"
 AUDIT_PATH: Final = f"{DASHBOARD_PATH}/audit"
+MAINTENANCE_PATH: Final = f"{DASHBOARD_PATH}/maintenance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ NAVIGATION: Final[Mapping[str, NavigationEntry]] = {
     "circuits": NavigationEntry("Circuits", CIRCUITS_PATH, "c", is_main=False),
     "secrets": NavigationEntry("Secrets", SECRETS_PATH, "k", is_main=False),
     "audit": NavigationEntry("Audit", AUDIT_PATH, "u", is_main=False),
+    "maintenance": NavigationEntry("Maintenance", MAINTENANCE_PATH, "m", is_main=False),
     "reference": NavigationEntry("API", "/api/docs", "d", is_main=False),
 }
 """The pages of the navigation in order, by the name that a page gives to `respond`."""

@@ -13,6 +13,7 @@ from scheduler.api.dashboard.rendering.bars import bars
 from scheduler.api.dashboard.rendering.paths import (
     DASHBOARD_PATH,
     INCIDENTS_PATH,
+    MAINTENANCE_PATH,
     NAVIGATION,
     circuit_page_path,
     incident_page_path,
@@ -68,6 +69,7 @@ def get_templates() -> Environment:
         dashboard=DASHBOARD_PATH,
         incident_page_path=incident_page_path,
         incidents_path=INCIDENTS_PATH,
+        maintenance_path=MAINTENANCE_PATH,
         navigation=NAVIGATION,
         job_page_path=job_page_path,
         nothing=formatting.NOTHING,

@@ -122,6 +122,7 @@ LIMITED_ROUTES: Final[dict[str, int]] = {
     "GET /api/dashboard/incidents": ALLOWED,
     "GET /api/dashboard/wall": ALLOWED,
     "GET /api/dashboard/schedule": ALLOWED,
+    "GET /api/dashboard/maintenance": ALLOWED,
     "GET /api/dashboard/preferences": ALLOWED,
     "GET /api/dashboard/new-job": ALLOWED,
     "GET /api/dashboard/selection": ALLOWED,

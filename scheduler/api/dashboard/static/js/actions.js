@@ -1,8 +1,11 @@
 // Buttons that change something, declared in the HTML by the macro `action` of actions.html:
 //   data-action="POST /api/jobs/x/pause"  data-body='{"reason": "..."}'  data-done="Paused x"
 //   data-undo="POST /api/jobs/x/resume"   data-confirm="Pause x?"        data-go="/api/dashboard/..."
-// A form with data-action sends its fields as the JSON body: `data-type` of a field is text, number, list, json,
-// boolean, or ahead: so many seconds from now, which is sent as an instant.
+// A form with data-action sends its fields as the JSON body: `data-type` of a field is text, number, list, tags, json,
+// boolean, none, or ahead: so many seconds from now, which is sent as an instant.
+// A field with data-unless is skipped if the field of that name has a value.
+// Texts and paths can contain fields of the response, such as {id}. data-failure="error": the field that contains why a
+// response with status 200 is a failure.
 import { callApi } from "./api.js";
 import { link } from "./dom.js";
 import { refreshNow } from "./refresh.js";
@@ -17,7 +20,8 @@ export function startActions() {
   });
   document.addEventListener("submit", (event) => {
     const form = event.target.closest?.("form[data-action]");
-    if (!form) return;
+    // A button with its own address, such as that of a preview, only navigates.
+    if (!form || event.submitter?.hasAttribute("formaction")) return;
     event.preventDefault();
     try {
       perform(form, readForm(form));
@@ -29,16 +33,17 @@ export function startActions() {
 
 /** Call the API as the element declares, tell the result, and refresh the page. Returns whether it succeeded. */
 export async function perform(source, body) {
-  const { action, done, undo, undoBody, go, confirm: question } = source.dataset;
+  const { action, done, undo, undoBody, go, failure, confirm: question } = source.dataset;
   if (question && !window.confirm(question)) return false;
   const [method, path] = action.split(" ");
   setBusy(source, true);
   try {
     const { body: result } = await callApi(method, path, body);
     source.closest("dialog")?.close();
-    closeMenu(source.closest("details.menu"));
+    closeMenu(source.closest("details.menu, details[data-focus]"));
     if (source instanceof HTMLFormElement) source.reset();
-    showToast(done ?? "Done.", { undo: undo ? () => revert(fill(undo, result), undoBody) : null });
+    if (failure && result?.[failure]) throw new Error(result[failure]);
+    showToast(fill(done ?? "Done.", result, String), { undo: undo ? () => revert(fill(undo, result), undoBody) : null });
     if (go) location.assign(link(fill(go, result)));
     else await refreshNow();
     return true;
@@ -56,9 +61,12 @@ function closeMenu(menu) {
   menu?.querySelector("summary").focus();
 }
 
-/** Put fields of the response into a path: `/api/silences/{id}/end`. */
-function fill(path, result) {
-  return path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(result?.[name] ?? ""));
+/** Put fields of the response into a text or a path: `/api/silences/{id}/end`. A list counts its entries. */
+function fill(text, result, format = encodeURIComponent) {
+  return text.replace(/\{(\w+)\}/g, (_, name) => {
+    const value = result?.[name] ?? "";
+    return format(Array.isArray(value) ? value.length : value);
+  });
 }
 
 async function revert(action, body) {
@@ -76,7 +84,8 @@ async function revert(action, body) {
 export function readForm(form) {
   const body = {};
   for (const field of form.elements) {
-    if (!field.name || field.disabled || (field.type === "radio" && !field.checked)) continue;
+    if (!field.name || field.disabled || field.dataset.type === "none" || field instanceof HTMLButtonElement || (field.type === "radio" && !field.checked)) continue;
+    if (field.dataset.unless && form.elements.namedItem(field.dataset.unless)?.value) continue;
     const value = readField(field);
     if (value === undefined) continue;
     const names = field.name.split(".");
@@ -96,8 +105,19 @@ function readField(field) {
   if (type === "number") return Number(text);
   if (type === "list") return text.split(/[\s,]+/).filter(Boolean);
   if (type === "ahead") return new Date(Date.now() + Number(text) * 1000).toISOString();
+  if (type === "tags") return readTags(text);
   if (type === "json") return JSON.parse(text);
   return text;
+}
+
+/** `team=payments stage=prod` as { team: ["payments"], stage: ["prod"] }; a tag without a value may have any. */
+function readTags(text) {
+  const tags = {};
+  for (const each of text.split(/[\s,]+/).filter(Boolean)) {
+    const [key, ...value] = each.split("=");
+    (tags[key] ??= []).push(value.join("=") || "*");
+  }
+  return tags;
 }
 
 function setBusy(source, isBusy) {

@@ -1,4 +1,4 @@
-"""An engineer on call handles an incident in Chromium: by keyboard alone, and on a phone with one thumb."""
+"""An engineer on call handles incidents and windows in Chromium: by keyboard alone, and on a phone with one thumb."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def test_an_incident_is_handled_by_keyboard_alone(browser: Browser) -> Non
     async with open_site(browser, ApiClient(jobs=JOBS)) as site:
         await store_incident(site.desk, OURS, "checkout")
         page = await site.open(PATH)
-        handled = page.locator("#facts dd").first
+        handled = page.locator("#handled")
 
         await page.keyboard.press("a")
         await expect(handled).to_contain_text("acknowledged by local:loopback")
@@ -65,3 +65,23 @@ async def test_an_incident_is_handled_on_a_phone_with_one_thumb(browser: Browser
         await expect(page.get_by_role("region", name="Messages")).to_contain_text("Undone.")
         silences = (await site.desk.get("/api/silences")).json()["silences"]
         assert [each["state"] for each in silences] == ["ended"]
+
+
+async def test_a_window_is_previewed_and_planned_with_a_form(browser: Browser) -> None:
+    async with open_site(browser, ApiClient(jobs=JOBS)) as site:
+        page = await site.open("/api/dashboard/maintenance")
+        await page.keyboard.press("r")
+        await page.keyboard.type("check*")
+        await page.get_by_label("Tags").locator("visible=true").fill("team=payments")
+        await page.get_by_label("Schedule").fill("0 0 2 * * SUN")
+        await page.get_by_role("button", name="Preview").locator("visible=true").click()
+        await expect(page.get_by_text("At 02:00 on Sunday")).to_be_visible()
+        await expect(page.get_by_text("Covers 1 job now: checkout")).to_be_visible()
+
+        await page.get_by_role("button", name="Plan", exact=True).click()
+        planned = page.get_by_role("region", name="Planned").get_by_role("listitem")
+        await expect(planned).to_contain_text("jobs check*, tags team: payments")
+        await page.keyboard.press("d")
+        await expect(planned).to_have_count(0)
+        await page.get_by_role("button", name="Undo").click()
+        await expect(planned).to_have_count(1)
