@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from fastapi import Query
 from fastapi.responses import JSONResponse
 
+from jobs.flat import is_flat_job
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.definitions.routes import MAX_DOCUMENT_BYTES, YAML_TYPE, DefinitionBodyDep
 from scheduler.api.dependencies import CallerDep, ServicesDep
@@ -58,6 +59,7 @@ def _describe(
     return {
         "problem": None,
         "document": draft,
+        "is_flat": is_flat_job(draft),
         "text": write_definition(draft),
         "file_text": after,
         "diff": compare_texts(before, after, *names) if base is not None else "",

@@ -87,7 +87,7 @@ async function look() {
 function takeDraft(draft) {
   state.isReadable = !draft.problem;
   state.isValid = false;
-  showUnreadable(form, text, draft.problem);
+  showUnreadable(form, text, draft);
   if (draft.problem) return false;
   if (state.isText) state.definition = draft.document;
   else text.value = draft.text;

@@ -12,12 +12,13 @@ export function showState(message, isFailure = false) {
   state.classList.toggle("failure", isFailure);
 }
 
-/** A text that cannot be read: the form waits until it can. */
-export function showUnreadable(form, text, problem) {
+/** A text that cannot be read, or that the form cannot show: the form waits. */
+export function showUnreadable(form, text, { problem, is_flat: isFlat }) {
   const notice = document.getElementById("editor-unreadable");
-  notice.hidden = !problem;
-  notice.textContent = problem ? "The form waits until the text of the definition can be read." : "";
-  for (const fieldset of form.querySelectorAll("fieldset")) fieldset.disabled = Boolean(problem);
+  const reason = problem ? "The form waits until the text of the definition can be read." : isFlat ? "The form shows definitions in the full form only: edit the text." : "";
+  notice.hidden = !reason;
+  notice.textContent = reason;
+  for (const fieldset of form.querySelectorAll("fieldset")) fieldset.disabled = Boolean(reason);
   if (!problem) return;
   listFindings(text, [{ path: "", message: problem.message, line: problem.line }]);
   showState("The text cannot be read.", true);

@@ -92,6 +92,7 @@ async def test_an_unchanged_draft_has_no_diff_and_a_flat_job_is_a_list() -> None
         same = await read_draft(client, base, "checkout")
         flat = await read_draft(client, {"JobName": "old", "Endpoint": "https://x.example"})
     assert same["diff"] == ""
+    assert (same["is_flat"], flat["is_flat"]) == (False, True)
     assert flat["file_text"].startswith("jobs:\n- JobName: old\n")
 
 

@@ -7,7 +7,12 @@ import re
 from html import unescape
 from typing import Any
 
+import pytest
+
+from scheduler.authentication.authentication import Authentication
 from scheduler.catalog.catalog import CatalogJob
+from scheduler.identity.principal import Principal, PrincipalKind, Role
+from tests.scheduler.api.access.test_tag_limits import Fixed
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.api.dashboard.page_text import get_page, has_inline_code, visible_text
 from tests.scheduler.fakes import entry
@@ -59,6 +64,15 @@ async def test_a_new_job_starts_with_an_example() -> None:
     assert "Create</button>" in page
 
 
+async def test_a_new_job_can_be_a_copy() -> None:
+    async with ApiClient(jobs=[entry()]) as client:
+        page = await get_page(client, "/api/dashboard/new-job", copy="checkout")
+        missing = await client.get("/api/dashboard/new-job", copy="none")
+    assert definition_of(page)["name"] == ""
+    assert definition_of(page)["check"]["url"] == "http://127.0.0.1:9/"
+    assert missing.status_code == 404
+
+
 async def test_hostile_texts_are_texts() -> None:
     async with ApiClient(jobs=[]) as client:
         definition = {"name": "shop", "check": {"url": "https://shop.example/", "headers": {"X-A": HOSTILE}}}
@@ -67,6 +81,17 @@ async def test_hostile_texts_are_texts() -> None:
     assert "<script>alert" not in page
     assert definition_of(page)["check"]["headers"]["X-A"] == HOSTILE
     assert not has_inline_code(page)
+
+
+@pytest.mark.parametrize(("role", "validates", "saves"), [(Role.VIEWER, "", ""), (Role.OPERATOR, "yes", "")])
+async def test_the_page_names_the_role_that_is_missing(role: Role, validates: str, saves: str) -> None:
+    principal = Principal(PrincipalKind.API_KEY, "someone", role)
+    async with ApiClient(jobs=[entry()], authentication=Authentication(Fixed(principal))) as client:
+        page = await get_page(client, PAGE)
+    assert f'data-may-validate="{validates}" data-may-save="{saves}"' in page
+    assert "Test run (role admin)" in visible_text(page)
+    assert ("Changes need the role admin" in visible_text(page)) is (role is Role.VIEWER)
+    assert ("readonly" in page) is (role is Role.VIEWER)
 
 
 async def test_an_unknown_job_has_no_editor() -> None:

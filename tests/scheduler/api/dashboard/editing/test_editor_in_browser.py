@@ -85,8 +85,9 @@ async def test_the_form_and_the_text_show_the_same_and_keep_other_keys(browser: 
             "  host: shop.example\n  port: 443\n"
         )
 
+        await text.fill("JobName: shop\nEndpoint: https://shop.example/\n")
+        await expect(page.locator("#editor-unreadable")).to_contain_text("in the full form only")
         await text.fill("name: shop\ncheck: [\n")
-        await expect(page.locator("#editor-unreadable")).to_be_visible()
         await expect(page.locator("#editor-findings")).to_contain_text("is not valid YAML")
         await expect(page.get_by_label("When")).to_be_disabled()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from scheduler.authentication.authentication import Authentication
+from scheduler.identity.principal import Principal, PrincipalKind, Role
 from tests.scheduler.api.access.test_tag_limits import PAYMENTS, Fixed
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.api.dashboard.page_text import get_page, has_inline_code, visible_text
@@ -49,7 +50,15 @@ async def test_a_paused_job_shows_its_reason_as_text() -> None:
     assert "paused: <b>move</b>" in visible_text(page)
 
 
-async def test_a_viewer_sees_which_role_is_missing_and_its_own_jobs() -> None:
+async def test_a_viewer_sees_which_role_is_missing() -> None:
+    viewer = Principal(PrincipalKind.API_KEY, "someone", Role.VIEWER)
+    async with ApiClient(jobs=JOBS, authentication=Authentication(Fixed(viewer))) as client:
+        page = await get_page(client, PAGE)
+    assert "Actions need the role operator." in visible_text(page)
+    assert "data-bulk=" not in page
+
+
+async def test_a_caller_with_tags_selects_its_own_jobs() -> None:
     async with ApiClient(jobs=JOBS, authentication=Authentication(Fixed(PAYMENTS))) as client:
         page = await get_page(client, PAGE)
     assert selectable(page) == ["checkout"]
