@@ -130,6 +130,10 @@ class Watchdog:
             return await self.make_report()
         return replace(found, last_tick=await self._last_tick(), places=self._places())
 
+    def read_places(self) -> PlacesReport | None:
+        """Return the places of this process; None if it executes no runs."""
+        return self._places()
+
     async def health(self) -> Sequence[PartHealth]:
         """Return the parts `jobs` and `queue`, degraded at worst."""
         try:

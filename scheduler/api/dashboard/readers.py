@@ -14,6 +14,8 @@ from scheduler.api.dashboard.jobs.job_availability import AvailabilityReader
 from scheduler.api.dashboard.jobs.outages import OutageTracker
 from scheduler.api.dashboard.overview.overview import OverviewReader
 from scheduler.queries.faults.open_circuits import OpenCircuitFinder
+from scheduler.queries.forecast.durations import DurationReader
+from scheduler.queries.forecast.load_reader import LoadReader
 from scheduler.queries.forecast.reader import ForecastReader
 from scheduler.queries.history.job_markers import JobMarkerReader
 from scheduler.services import Services
@@ -26,6 +28,7 @@ class Readers:
     markers: JobMarkerReader
     forecast: ForecastReader
     open_circuits: OpenCircuitFinder
+    load: LoadReader
 
 
 class PageReaders:
@@ -44,6 +47,7 @@ class PageReaders:
                 JobMarkerReader(services.audit_queries),
                 ForecastReader(services.catalog, services.queries, services.suppressions, services.clock),
                 OpenCircuitFinder(services.circuits, services.clock),
+                LoadReader(DurationReader(services.queries, services.stats, services.clock), services.clock),
             )
         return found
 

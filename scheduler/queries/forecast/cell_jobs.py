@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain, islice
 
 from jobs.definition import JobDefinition
+from jobs.schedules import from_milliseconds
 from scheduler.queries.forecast.counting import DueJob, ForecastCounts
-from scheduler.queries.forecast.upcoming import list_instants
+from scheduler.queries.forecast.upcoming import iterate_runs
 
 _JOBS_AT_ONCE = 100
 """Jobs after which the generator yields; some 0.3 ms."""
@@ -28,10 +30,8 @@ class CellJob:
 
     def list_first(self, count: int) -> list[datetime]:
         """Return its first runs in the cell."""
-        found: list[datetime] = []
-        for since, until in self.spans:
-            found += list_instants(self.due, since, until, count - len(found))
-        return found
+        runs = chain.from_iterable(iterate_runs(self.due, since, until) for since, until in self.spans)
+        return [from_milliseconds(at) for at in islice(runs, count)]
 
 
 def list_cell_jobs(counts: ForecastCounts, cell: int, *, only_rare: bool) -> Generator[None, None, Sequence[CellJob]]:

@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import pairwise
 from operator import add
 
 from jobs.definition import JobDefinition
@@ -114,7 +115,7 @@ def count_due(
         found, instants = suspensions.find(job), _count(counter, (since, until))
         lost = _count_within(counter, (since, until), found.spans) if instants else 0
         if not instants or (lost == instants and found.next_allowed(since) >= until):
-            idle.append(_find_idle(job, found, until))
+            idle.append(_find_idle(job, found, until, found.times[0].source if instants else ""))
         if instants:
             shared[counter, found.spans] = shared.get((counter, found.spans), 0) + 1
             due.append(DueJob(job, counter, found, instants - lost, lost, instants > len(grid.cells)))
@@ -128,16 +129,25 @@ def _sum_cells(grid: ForecastGrid, shared: dict[_Shared, int]) -> Generator[None
     """Return the sums of all jobs, and of those that are not frequent. Jobs that share everything cost as one."""
     frequent, rare = ([0] * len(grid.cells), [0] * len(grid.cells)), ([0] * len(grid.cells), [0] * len(grid.cells))
     for (counter, spans), jobs in shared.items():
-        reached = list(map(counter.count_before, grid.edges))
-        runs, suspended = frequent if reached[-1] - reached[0] > len(grid.cells) else rare
-        for place, cell in enumerate(grid.cell_of_span):
-            runs[cell] += jobs * (reached[place + 1] - reached[place])
-        for place, cell in enumerate(grid.cell_of_span if spans else ()):
-            lost = jobs * _count_within(counter, (grid.edges[place], grid.edges[place + 1]), spans)
-            runs[cell] -= lost
-            suspended[cell] += lost
+        instants, lost = count_spans(grid, counter, spans)
+        runs, suspended = frequent if sum(instants) > len(grid.cells) else rare
+        for cell, count in zip(grid.cell_of_span, instants, strict=True):
+            runs[cell] += jobs * count
+        for cell, count in zip(grid.cell_of_span, lost, strict=False):
+            runs[cell] -= jobs * count
+            suspended[cell] += jobs * count
         yield
     return CellSums(*(list(map(add, one, other)) for one, other in zip(frequent, rare, strict=True))), CellSums(*rare)
+
+
+def count_spans(
+    grid: ForecastGrid, counter: InstantCounter, suspended: Sequence[MillisecondSpan]
+) -> tuple[Sequence[int], Sequence[int]]:
+    """Return the instants of each span of the grid, and how many of them are suspended; the latter empty if none is."""
+    reached = list(map(counter.count_before, grid.edges))
+    instants = [after - before for before, after in pairwise(reached)]
+    lost = [_count_within(counter, span, suspended) for span in pairwise(grid.edges)] if suspended else []
+    return instants, lost
 
 
 def _count(counter: InstantCounter, span: MillisecondSpan) -> int:
@@ -162,15 +172,14 @@ def _find_unscheduled(job: JobDefinition) -> IdleJob | None:
     return IdleJob(job, IdleReason.ON_DEMAND)
 
 
-def _find_idle(job: JobDefinition, found: JobSuspensions, until: int) -> IdleJob:
+def _find_idle(job: JobDefinition, found: JobSuspensions, until: int, note: str) -> IdleJob:
+    """`note`: what suspends the job in the range."""
     assert job.schedule is not None  # see count_due
     following = find_next_run(job.schedule, found, until - 1)
     if following is not None:
-        return IdleJob(
-            job, IdleReason.LATER, found.times[0].source if found.times else "", from_milliseconds(following)
-        )
-    if found.times:
-        return IdleJob(job, IdleReason.PAUSED, found.times[0].source)
+        return IdleJob(job, IdleReason.LATER, note, from_milliseconds(following))
+    if note:
+        return IdleJob(job, IdleReason.PAUSED, note)
     return IdleJob(job, IdleReason.ENDED)
 
 

@@ -37,7 +37,7 @@ _RANGE_MARGIN = timedelta(hours=1)
 """Before and after the range of a forecast: its first cell began up to an hour before the current hour in UTC."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Forecast:
     """`changes`: of local time in the range; `days`: those that calendars of schedules exclude.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from heapq import heapify, heapreplace
@@ -42,16 +42,16 @@ def list_upcoming(
     return found
 
 
-def list_instants(due: DueJob, since: int, until: int, count: int) -> list[datetime]:
-    """Return the first `count` runs of a job from `since` on, before `until`."""
-    found: list[datetime] = []
+def iterate_runs(due: DueJob, since: int, until: int) -> Iterator[int]:
+    """Yield the runs of a job from `since` on, before `until`, in milliseconds."""
     at = _find_next(due, since - 1)
-    while at is not None and at < until and len(found) < count:
-        found.append(from_milliseconds(at))
+    while at is not None and at < until:
+        yield at
         at = _find_next(due, at)
-    return found
 
 
 def _find_next(due: DueJob, after: int) -> int | None:
     assert due.job.schedule is not None  # see counting.DueJob
+    if not due.suspensions.spans:
+        return due.job.schedule.next_after_ms(after)
     return find_next_run(due.job.schedule, due.suspensions, after)

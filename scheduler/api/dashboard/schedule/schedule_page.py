@@ -19,13 +19,16 @@ from scheduler.api.dashboard.readers import readers_of
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import SCHEDULE_PATH
 from scheduler.api.dashboard.schedule.heat_map import create_heat_map, format_cell_time, parse_cell
+from scheduler.api.dashboard.schedule.load_view import create_load_view
 from scheduler.api.dependencies import ServicesDep
 from scheduler.api.routes.filters import KindsParameter, NamesParameter, TagsParameter, parse_job_filters
 from scheduler.api.routing import ApiRouter
 from scheduler.queries.forecast.cell_jobs import CellJob
 from scheduler.queries.forecast.grid import ForecastRange
+from scheduler.queries.forecast.load_reader import ForecastLoad, LoadReader
 from scheduler.queries.forecast.reader import Forecast
 from scheduler.queries.selection import JobSelection, check_kinds
+from scheduler.stores.port import StoreError
 
 MAX_UPCOMING: Final = 50
 """Runs listed as the next ones."""
@@ -100,6 +103,7 @@ async def show_schedule(
     }
     forecast = await readers_of(request, uses).forecast.read(range, zone, selection)
     counts = forecast.counts
+    load = await _read_load(readers_of(request, uses).load, forecast)
     return await respond(
         request,
         uses,
@@ -114,8 +118,20 @@ async def show_schedule(
         upcoming=await forecast.list_upcoming(uses.clock.now(), MAX_UPCOMING),
         idle=counts.idle[:MAX_IDLE],
         idle_reasons=Counter(each.reason for each in counts.idle),
+        load=create_load_view(forecast, load, uses.watchdog.read_places(), only_rare=filters.rare)
+        if isinstance(load, ForecastLoad)
+        else None,
+        load_error=str(load) if isinstance(load, StoreError) else "",
+        is_limited=uses.is_limited,
         has_jobs=bool(len(uses.catalog)),
     )
+
+
+async def _read_load(reader: LoadReader, forecast: Forecast) -> ForecastLoad | StoreError | None:
+    try:
+        return await reader.read(forecast)
+    except StoreError as error:
+        return error
 
 
 async def _list_cell(forecast: Forecast, text: str, page: int, *, only_rare: bool) -> CellPage | None:

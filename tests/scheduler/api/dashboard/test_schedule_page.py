@@ -8,6 +8,7 @@ from datetime import timedelta
 from jobs.definition import JobDefinition
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.stores.pauses import Pause
+from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.api.dashboard.page_text import find_links, get_page, has_inline_code, visible_text
@@ -161,6 +162,39 @@ async def test_changes_of_the_clock_and_holidays_are_marked() -> None:
 
 
 @virtual_time
+async def test_load_and_lanes_come_from_the_durations_of_runs() -> None:
+    async with ApiClient(
+        Hang("body", 9.0), jobs=[entry("often", "every 1m"), entry("daily", "0 30 3 * * *")]
+    ) as client:
+        before = visible_text(await get_page(client, PATH))
+        await client.perform("daily", seconds=-60)
+        await client.shop.clock.sleep(31)
+        page = await get_page(client, PATH, range="7d", jobs="rare")
+
+    text = visible_text(page)
+    assert "No job that is due has run yet, so that nothing is known about its duration." in before
+    assert "On average less than 0.01 runs are expected to be in flight of 9 places of this process;" in text
+    assert "1 job without a finished run is not included." in text
+    assert re.search(r'aria-label="7 runs of 9.42 s, &lt; 0.1 % of the time, the first at 03:30"', page)
+    assert not has_inline_code(page)
+
+
+@virtual_time
+async def test_contention_of_a_group_is_named_with_its_cause_and_a_proposal() -> None:
+    group = {"name": "nightly", "limit": 1, "wait": "1ms"}
+    jobs = [entry(f"report-{number}", "0 30 3 * * *", concurrency_group=group) for number in range(3)]
+    async with ApiClient(*(Hang("body", 2.0) for _ in jobs), jobs=jobs) as client:
+        for job in jobs:
+            await client.perform(job.job.name, seconds=-60)
+        page = await get_page(client, PATH)
+
+    text = visible_text(page)
+    assert "Contention of groups 1 group with runs that wait" in text
+    assert "nightly 3 jobs 1 3 2 up to 0.001 s 2 after 0.001 s 3 runs are due at the same instant: spread them" in text
+    assert "Waiting: report-1, report-2. Worst: Mon 2 Mar 03:30 to 03:40 (3)." in text
+
+
+@virtual_time
 async def test_a_new_installation_has_its_texts() -> None:
     async with ApiClient(jobs=[]) as client:
         text = visible_text(await get_page(client, PATH))
@@ -176,3 +210,4 @@ async def test_a_forecast_needs_no_store() -> None:
         text = visible_text(await get_page(client, PATH))
 
     assert "24 runs are due in the next 24 h" in text
+    assert "Durations are unavailable: " in text

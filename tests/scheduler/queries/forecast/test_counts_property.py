@@ -9,14 +9,11 @@ from zoneinfo import ZoneInfo
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from jobs.definition import JobDefinition
 from jobs.schedules import Schedule, from_milliseconds
-from scheduler.queries.forecast.counters import CounterFactory
-from scheduler.queries.forecast.counting import ForecastCounts, count_due
+from scheduler.queries.forecast.counting import ForecastCounts
 from scheduler.queries.forecast.grid import ForecastRange, create_grid
-from scheduler.queries.forecast.suspensions import SuspensionFinder
 from scheduler.stores.pauses import Pause
-from tests.scheduler.queries.forecast.run_steps import run_steps
+from tests.scheduler.queries.forecast.forecast_parts import count, define
 
 ZONES = ("UTC", "Europe/Berlin", "Australia/Lord_Howe", "Asia/Kathmandu", "America/St_Johns", "Antarctica/Troll")
 CHANGES = (
@@ -66,11 +63,11 @@ def schedules(draw: st.DrawFn) -> object:
 def test_cells_have_the_instants_of_the_schedules(
     specs: list[object], zone: str, change: datetime, chosen: ForecastRange, minutes: int
 ) -> None:
-    jobs = [_define(number, spec) for number, spec in enumerate(specs)]
+    jobs = [define(f"job-{number}", spec) for number, spec in enumerate(specs)]
     now = change + timedelta(minutes=minutes)
     pauses = {"job-1": Pause("job-1", now - timedelta(days=1), now + timedelta(hours=5, microseconds=1))}
 
-    counts = _count(jobs, ZoneInfo(zone), now, chosen, pauses)
+    counts = count(jobs, now, chosen, zone, pauses)
 
     runs, suspended = [0] * len(counts.grid.cells), [0] * len(counts.grid.cells)
     for job in jobs:
@@ -95,19 +92,6 @@ def test_cells_cover_the_range_once(zone: str, change: datetime, chosen: Forecas
     assert [since for since, _ in spans[1:]] == [until for _, until in spans[:-1]]
     assert len({(cell.row, cell.column) for cell in grid.cells}) == len(grid.cells)
     assert all(grid.find_cell(cell.begin) == number for number, cell in enumerate(grid.cells))
-
-
-def _define(number: int, spec: object) -> JobDefinition:
-    check = {"kind": "http", "url": "http://127.0.0.1:9/"}
-    return JobDefinition.model_validate({"name": f"job-{number}", "schedule": spec, "check": check})
-
-
-def _count(
-    jobs: list[JobDefinition], zone: ZoneInfo, now: datetime, chosen: ForecastRange, pauses: dict[str, Pause]
-) -> ForecastCounts:
-    grid = create_grid(chosen, zone, now)
-    factory = CounterFactory(grid.edges[0] - 1000, grid.edges[-1])
-    return run_steps(count_due(jobs, grid, factory, SuspensionFinder(pauses, (), (), grid.since, grid.until)))
 
 
 def _list_due(schedule: Schedule | None, counts: ForecastCounts) -> list[tuple[int, datetime]]:
