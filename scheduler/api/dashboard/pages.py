@@ -8,7 +8,7 @@ from scheduler.api.dashboard import static_files
 from scheduler.api.dashboard.access import preferences, sign_in_page
 from scheduler.api.dashboard.editing import backtests, drafts, edit_page, selection_page
 from scheduler.api.dashboard.incidents import incident_list_page, incident_page, maintenance_page
-from scheduler.api.dashboard.jobs import definition_page, job_page, run_page
+from scheduler.api.dashboard.jobs import alerts_page, definition_page, job_page, plan_page, run_page
 from scheduler.api.dashboard.operations import audit_page, circuits_page, dead_letters_page, runs_page, secrets_page
 from scheduler.api.dashboard.overview import overview_page, wall_page
 from scheduler.api.dashboard.reference import reference_page
@@ -18,6 +18,8 @@ PAGE_ROUTERS: Final = (
     overview_page.router,
     wall_page.router,
     job_page.router,
+    alerts_page.router,
+    plan_page.router,
     definition_page.router,
     run_page.router,
     edit_page.router,

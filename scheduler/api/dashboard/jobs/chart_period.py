@@ -1,6 +1,7 @@
 """The period that the page of a job shows: the parameters `period`, `from`, `to` and `incident` of its address.
 
-Called by scheduler.api.dashboard.jobs.job_page. Local times are in the zone that the user has chosen.
+Called by scheduler.api.dashboard.jobs.job_page and scheduler.api.dashboard.jobs.alerts_page. Local times are those of
+the zone that the user has chosen.
 """
 
 from __future__ import annotations
@@ -85,6 +86,15 @@ def parse_chart_period(
     return ChartPeriod(month.since, end_at, name, period, {"period": period})
 
 
+def parse_local_time(text: str, name: str, zone: tzinfo) -> datetime:
+    """Return the instant of a local time, as a field of a form has it. Raises InvalidPeriod."""
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidPeriod(f"the value of {name!r} is not a time: enter one such as 2026-11-28T14:30") from None
+
+
 def period_around(incident: Incident, now: datetime) -> ChartPeriod:
     """Return the time of an incident, and as much before and after."""
     begin = min(incident.failing_since, incident.opened_at)
@@ -110,8 +120,8 @@ def _read_window(name: str, now: datetime) -> ChartPeriod:
 
 
 def _read_range(begin: str | None, end: str | None, zone: tzinfo, now: datetime) -> ChartPeriod:
-    until = now if not end else _parse_local(end, "to", zone)
-    since = until - WINDOWS[DEFAULT_WINDOW] if not begin else _parse_local(begin, "from", zone)
+    until = now if not end else parse_local_time(end, "to", zone)
+    since = until - WINDOWS[DEFAULT_WINDOW] if not begin else parse_local_time(begin, "from", zone)
     if since >= min(until, now):
         raise InvalidPeriod("the period must begin before it ends, and before now")
     if until - since > _LONGEST:
@@ -120,14 +130,6 @@ def _read_range(begin: str | None, end: str | None, zone: tzinfo, now: datetime)
     text = " to ".join(f"{at.astimezone(zone):%Y-%m-%d %H:%M}" for at in (since, until))
     query = {name: value for name, value in (("from", begin), ("to", end)) if value}
     return ChartPeriod(since, until, text, "", query)
-
-
-def _parse_local(text: str, name: str, zone: tzinfo) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-        return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise InvalidPeriod(f"the value of {name!r} is not a time: enter one such as 2026-11-28T14:30") from None
 
 
 def _limit(since: datetime, until: datetime) -> tuple[datetime, datetime]:

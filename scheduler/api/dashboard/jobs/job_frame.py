@@ -18,7 +18,12 @@ from scheduler.api.dashboard.rendering.paths import job_page_path
 from scheduler.queries.jobs_and_runs import JobView
 from scheduler.services import Services
 
-JOB_TABS: Final = {"state": ("State", ""), "definition": ("Definition", "/definition")}
+JOB_TABS: Final = {
+    "state": ("State", ""),
+    "alerts": ("Alerts", "/alerts"),
+    "plan": ("Schedule", "/plan"),
+    "definition": ("Definition", "/definition"),
+}
 """The title and the path of each page of a job."""
 PAUSE_SPANS: Final = (
     (900, "15 minutes"),

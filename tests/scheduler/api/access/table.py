@@ -80,6 +80,8 @@ LIMITED_ROUTES: Final[dict[str, int]] = {
     "POST /api/keys/{key_id}/rotate": _OBJECT_OF_OTHERS,
     "GET /api/dashboard/incidents/{incident_id}": _OBJECT_OF_OTHERS,
     "GET /api/dashboard/jobs/{name}": _OBJECT_OF_OTHERS,
+    "GET /api/dashboard/jobs/{name}/alerts": _OBJECT_OF_OTHERS,
+    "GET /api/dashboard/jobs/{name}/plan": _OBJECT_OF_OTHERS,
     "GET /api/dashboard/jobs/{name}/definition": _OBJECT_OF_OTHERS,
     "GET /api/dashboard/runs/{run_id}": _OBJECT_OF_OTHERS,
     "GET /api/dashboard/dead-letters/{letter_id}": _OBJECT_OF_OTHERS,
