@@ -22,6 +22,7 @@ from scheduler.app.definitions.stored_jobs import StoredJobParts, open_stored_jo
 from scheduler.app.early_telemetry import EarlyTelemetry
 from scheduler.app.health_probes import configuration_probe, store_probe, telemetry_probe
 from scheduler.app.profile import HostProfile
+from scheduler.app.reporting.own_reports import build_own_reports
 from scheduler.audit.stored_trail import StoredAuditTrail
 from scheduler.catalog.catalog import Catalog
 from scheduler.catalog.composition import build_snapshot
@@ -78,7 +79,7 @@ async def open_foundation(
     open_log(profile, settings, redactor, stack)
     catalog, health = Catalog(build_snapshot(configuration.jobs, clock.now())), Health()
     telemetry = _open_telemetry(settings, redactor, stack) if started is None else started.telemetry
-    _watch_telemetry(telemetry, catalog, health, settings)
+    _watch_telemetry(telemetry, catalog, health, configuration, redactor)
     identity = AppIdentity(settings, clock=clock)
     stack.push_async_callback(identity.aclose)
     trouble = StoreFailures(clock.monotonic)
@@ -137,10 +138,13 @@ def open_log(profile: HostProfile, settings: Settings, redactor: Redactor, stack
     stack.push_async_callback(log.aclose)
 
 
-def _watch_telemetry(telemetry: Telemetry, catalog: Catalog, health: Health, settings: Settings) -> None:
+def _watch_telemetry(
+    telemetry: Telemetry, catalog: Catalog, health: Health, configuration: Configuration, redactor: Redactor
+) -> None:
     telemetry.use_policies(lambda job: _telemetry_policy(catalog, job))
     health.add_probe("telemetry", telemetry_probe(telemetry))
-    health.add_probe("configuration", configuration_probe(settings))
+    health.add_probe("configuration", configuration_probe(configuration.settings))
+    health.own_reports = build_own_reports(telemetry, configuration.loaded, redactor)
 
 
 def _open_telemetry(settings: Settings, redactor: Redactor, stack: AsyncExitStack) -> Telemetry:

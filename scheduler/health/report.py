@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from scheduler.health.own_reports import NO_REPORTS
+
 PROBE_TIMEOUT = 2.0
 """Seconds for a part to answer; a health page that hangs is worse than one that reports it."""
 
@@ -42,9 +44,13 @@ HealthProbe = Callable[[], Awaitable[Sequence[PartHealth]]]
 
 
 class Health:
-    """Queries every part at the same time. Parts are added by scheduler.app as it opens them."""
+    """Queries every part at the same time. Parts are added by scheduler.app as it opens them.
+
+    `own_reports`: what the program knows about its exporters and settings, set by scheduler.app.
+    """
 
     def __init__(self) -> None:
+        self.own_reports = NO_REPORTS
         self._probes: list[tuple[str, HealthProbe]] = []
 
     def add_probe(self, name: str, probe: HealthProbe) -> None:

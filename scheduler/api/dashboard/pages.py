@@ -9,7 +9,15 @@ from scheduler.api.dashboard.access import preferences, sign_in_page
 from scheduler.api.dashboard.editing import backtests, drafts, edit_page, selection_page
 from scheduler.api.dashboard.incidents import incident_list_page, incident_page, maintenance_page
 from scheduler.api.dashboard.jobs import alerts_page, definition_page, job_page, plan_page, run_page
-from scheduler.api.dashboard.operations import audit_page, circuits_page, dead_letters_page, runs_page, secrets_page
+from scheduler.api.dashboard.operations import (
+    audit_page,
+    circuits_page,
+    dead_letters_page,
+    health_page,
+    runs_page,
+    secrets_page,
+    settings_page,
+)
 from scheduler.api.dashboard.overview import overview_page, wall_page
 from scheduler.api.dashboard.reference import reference_page
 from scheduler.api.dashboard.schedule import schedule_page
@@ -35,6 +43,8 @@ PAGE_ROUTERS: Final = (
     secrets_page.router,
     audit_page.router,
     maintenance_page.router,
+    health_page.router,
+    settings_page.router,
     reference_page.router,
     sign_in_page.router,
     preferences.router,

@@ -16,6 +16,8 @@ CIRCUITS_PATH: Final = f"{DASHBOARD_PATH}/circuits"
 SECRETS_PATH: Final = f"{DASHBOARD_PATH}/secrets"
 AUDIT_PATH: Final = f"{DASHBOARD_PATH}/audit"
 MAINTENANCE_PATH: Final = f"{DASHBOARD_PATH}/maintenance"
+HEALTH_PAGE_PATH: Final = f"{DASHBOARD_PATH}/health"
+SETTINGS_PATH: Final = f"{DASHBOARD_PATH}/settings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ NAVIGATION: Final[Mapping[str, NavigationEntry]] = {
     "secrets": NavigationEntry("Secrets", SECRETS_PATH, "k", is_main=False),
     "audit": NavigationEntry("Audit", AUDIT_PATH, "u", is_main=False),
     "maintenance": NavigationEntry("Maintenance", MAINTENANCE_PATH, "m", is_main=False),
+    "health": NavigationEntry("Health", HEALTH_PAGE_PATH, "h", is_main=False),
+    "settings": NavigationEntry("Settings", SETTINGS_PATH, "t", is_main=False),
     "reference": NavigationEntry("API", "/api/docs", "d", is_main=False),
 }
 """The pages of the navigation in order, by the name that a page gives to `respond`."""

@@ -170,6 +170,8 @@ LIMITED_ROUTES: Final[dict[str, int]] = {
     # All jobs at once.
     "GET /api/dashboard/secrets": _ALL_JOBS,
     "GET /api/dashboard/audit": _ALL_JOBS,
+    "GET /api/dashboard/health": _ALL_JOBS,
+    "GET /api/dashboard/settings": _ALL_JOBS,
     "GET /api/dashboard/audit/{number}": _ALL_JOBS,
     "GET /api/jobs/{name}/alert-explanation": _ALL_JOBS,
     "POST /api/dashboard/drafts/backtest": _ALL_JOBS,

@@ -1,0 +1,1 @@
+"""Builds what the program reports about itself. Called by scheduler.app."""
