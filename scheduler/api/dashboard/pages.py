@@ -7,7 +7,7 @@ from typing import Final
 from scheduler.api.dashboard import static_files
 from scheduler.api.dashboard.access import preferences, sign_in_page
 from scheduler.api.dashboard.editing import backtests, drafts, edit_page, selection_page
-from scheduler.api.dashboard.incidents import incident_list_page, incident_page, maintenance_page
+from scheduler.api.dashboard.incidents import incident_list_page, incident_page, maintenance_page, notifications_page
 from scheduler.api.dashboard.jobs import alerts_page, definition_page, job_page, plan_page, run_page
 from scheduler.api.dashboard.operations import (
     audit_page,
@@ -45,6 +45,7 @@ PAGE_ROUTERS: Final = (
     maintenance_page.router,
     health_page.router,
     settings_page.router,
+    notifications_page.router,
     reference_page.router,
     sign_in_page.router,
     preferences.router,

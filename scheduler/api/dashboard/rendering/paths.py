@@ -18,6 +18,7 @@ AUDIT_PATH: Final = f"{DASHBOARD_PATH}/audit"
 MAINTENANCE_PATH: Final = f"{DASHBOARD_PATH}/maintenance"
 HEALTH_PAGE_PATH: Final = f"{DASHBOARD_PATH}/health"
 SETTINGS_PATH: Final = f"{DASHBOARD_PATH}/settings"
+NOTIFICATIONS_PATH: Final = f"{DASHBOARD_PATH}/notifications"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ NAVIGATION: Final[Mapping[str, NavigationEntry]] = {
     "maintenance": NavigationEntry("Maintenance", MAINTENANCE_PATH, "m", is_main=False),
     "health": NavigationEntry("Health", HEALTH_PAGE_PATH, "h", is_main=False),
     "settings": NavigationEntry("Settings", SETTINGS_PATH, "t", is_main=False),
+    "notifications": NavigationEntry("Notifications", NOTIFICATIONS_PATH, "n", is_main=False),
     "reference": NavigationEntry("API", "/api/docs", "d", is_main=False),
 }
 """The pages of the navigation in order, by the name that a page gives to `respond`."""

@@ -168,6 +168,7 @@ LIMITED_ROUTES: Final[dict[str, int]] = {
     # Not the plan that the example names.
     "POST /api/sets/{owner}/apply": 409,
     # All jobs at once.
+    "GET /api/dashboard/notifications": _ALL_JOBS,
     "GET /api/dashboard/secrets": _ALL_JOBS,
     "GET /api/dashboard/audit": _ALL_JOBS,
     "GET /api/dashboard/health": _ALL_JOBS,

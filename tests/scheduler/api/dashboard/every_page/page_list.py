@@ -23,9 +23,10 @@ NOT_PAGES = frozenset(
 QUERIES: Mapping[str, str] = {}
 """By path: the query that a page needs."""
 
-VIEWS = ("/api/dashboard?state=down", "/api/dashboard?group=team&span=90d", "/api/dashboard/wall?state=down")
 VIEWS = (
-    "/api/dashboard?show=down",
+    "/api/dashboard?state=down",
+    "/api/dashboard?group=team&span=90d",
+    "/api/dashboard/wall?state=down",
     "/api/dashboard/maintenance?form=recurring&select.all=on&schedule.cron=0+0+2+*+*+*&for=2h",
 )
 """Further pages: the path of another one with a query."""
