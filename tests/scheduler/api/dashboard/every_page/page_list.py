@@ -28,6 +28,7 @@ VIEWS = (
     "/api/dashboard?group=team&span=90d",
     "/api/dashboard/wall?state=down",
     "/api/dashboard/maintenance?form=recurring&select.all=on&schedule.cron=0+0+2+*+*+*&for=2h",
+    "/api/dashboard/runs?job=nothing",
 )
 """Further pages: the path of another one with a query."""
 

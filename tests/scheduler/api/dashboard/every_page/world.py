@@ -32,6 +32,7 @@ from jobs.redaction import Redactor
 from jobs.runs import ErrorClass, Observation, Phases
 from scheduler.audit.stored_trail import StoredAuditTrail
 from scheduler.catalog.catalog import CatalogJob, JobSnapshot
+from scheduler.health.own_reports import ExporterReport, OwnReports, SettingReport
 from scheduler.health.report import HealthStatus
 from tests.jobs.running.run_parts import answer, broken
 from tests.parts.notifications import make_channel
@@ -103,6 +104,7 @@ async def fill(client: ApiClient, texts: Texts = PLAIN) -> dict[str, str]:
     shop.catalog.replace(JobSnapshot(jobs, alerting=alerting_of(texts)))
     shop.tokens.values = {"backup-token": TOKEN}
     client.add_health_part("watchdog", HealthStatus.DEGRADED, texts.target)
+    client.health.own_reports = OwnReports(lambda: [_exporter_of(texts)], lambda: [_setting_of(texts)])
     run_id = await _run_jobs(client, texts)
     await _store_incident(client, texts)
     await _store_undelivered(client, texts)
@@ -117,6 +119,14 @@ async def fill(client: ApiClient, texts: Texts = PLAIN) -> dict[str, str]:
         "key": "gateway",
         **changed,
     }
+
+
+def _exporter_of(texts: Texts) -> ExporterReport:
+    return ExporterReport("datadog", "degraded", texts.target, 120, 3, 2, 4096, "2026-03-01 11:59:00Z", texts.target)
+
+
+def _setting_of(texts: Texts) -> SettingReport:
+    return SettingReport("service_name", texts.person, "SCHEDULER_SERVICE_NAME", "variable", description="The name")
 
 
 async def _run_jobs(client: ApiClient, texts: Texts) -> str:
