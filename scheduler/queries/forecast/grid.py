@@ -104,9 +104,13 @@ def create_grid(chosen: ForecastRange, zone: tzinfo, now: datetime) -> ForecastG
     second = to_milliseconds(now) // 1000
     offset_span = local.span_at(second)
     wall = second + offset_span.offset
-    since = max(second - wall % step, offset_span.start)
-    spans = _list_spans(local, since, since + int(chosen.span.total_seconds()), step)
-    return _arrange(chosen, local, spans)
+    return _create(chosen, local, max(second - wall % step, offset_span.start), step)
+
+
+# perf: each request for the page, 2 ms
+@lru_cache(maxsize=16)
+def _create(chosen: ForecastRange, zone: TimeZone, since: int, step: int) -> ForecastGrid:
+    return _arrange(chosen, zone, _list_spans(zone, since, since + int(chosen.span.total_seconds()), step))
 
 
 @lru_cache(maxsize=64)

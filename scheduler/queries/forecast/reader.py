@@ -24,12 +24,12 @@ from scheduler.queries.forecast.counting import ForecastCounts, count_due
 from scheduler.queries.forecast.excluded_days import ExcludedDay, find_excluded_days
 from scheduler.queries.forecast.grid import ForecastGrid, ForecastRange, create_grid
 from scheduler.queries.forecast.suspensions import SuspendedJobs, SuspensionFinder, group_by_source
-from scheduler.queries.forecast.upcoming import UpcomingRun, list_upcoming
+from scheduler.queries.forecast.upcoming import UpcomingRun, UpcomingRuns
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.periods import hour_of
 from scheduler.queries.selection import JobSelection
 from scheduler.stores.pauses import Pause
-from scheduler.turns import finish
+from scheduler.turns import convert_each, finish
 
 MAX_FORECASTS = 8
 """Forecasts that are cached: each takes about 2 MB for 5,000 jobs."""
@@ -48,6 +48,7 @@ class Forecast:
     changes: Sequence[ClockChange]
     days: Sequence[ExcludedDay]
     suspensions: Sequence[SuspendedJobs]
+    upcoming: UpcomingRuns
     _cell_jobs: dict[tuple[int, bool], Sequence[CellJob]] = field(default_factory=dict, repr=False)
 
     @property
@@ -63,8 +64,7 @@ class Forecast:
 
     async def list_upcoming(self, now: datetime, count: int) -> Sequence[UpcomingRun]:
         """Return the next runs within the range."""
-        until = self.grid.edges[-1]
-        return await finish(list_upcoming(self.counts.due, to_milliseconds(now), until, count))
+        return await finish(self.upcoming.list_next(to_milliseconds(now), count))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class ForecastReader:
         return await asyncio.shield(task)
 
     async def _compute(self, inputs: _Inputs) -> Forecast:
-        grid, jobs = inputs.grid, _select(inputs)
+        grid, jobs = inputs.grid, await _select(inputs)
         windows = inputs.snapshot.alerting.windows
         suspensions = SuspensionFinder(inputs.pauses, windows, inputs.requested, grid.since, grid.until)
         counts = await finish(count_due(jobs, grid, self._find_factory(grid.range), suspensions))
@@ -131,7 +131,8 @@ class ForecastReader:
         first, last = (at.astimezone(grid.zone.info).date() for at in (grid.since, grid.until))
         days = await finish(find_excluded_days(jobs, first, last))
         suspended = ((each.job.name, each.suspensions) for each in counts.due if each.suspended)
-        return Forecast(counts, changes, days, group_by_source(suspended))
+        upcoming = UpcomingRuns(counts.due, grid.edges[-1])
+        return Forecast(counts, changes, days, group_by_source(suspended), upcoming)
 
     def _find_factory(self, chosen: ForecastRange) -> CounterFactory:
         """Return the counters of the current hour. Those of earlier hours are dropped."""
@@ -145,6 +146,9 @@ class ForecastReader:
         return self._factories[chosen, hour]
 
 
-def _select(inputs: _Inputs) -> Sequence[JobDefinition]:
-    found = (inputs.snapshot.get_job(name).job for name in inputs.snapshot.names())
-    return [job for job in found if inputs.selection.matches_definition(job)]
+async def _select(inputs: _Inputs) -> Sequence[JobDefinition]:
+    def find(name: str) -> JobDefinition | None:
+        job = inputs.snapshot.get_job(name).job
+        return job if inputs.selection.matches_definition(job) else None
+
+    return [job for job in await convert_each(find, inputs.snapshot.names()) if job is not None]

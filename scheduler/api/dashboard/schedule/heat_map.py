@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
+from functools import lru_cache
 from itertools import pairwise
 from math import ceil
 from typing import Final
@@ -95,6 +96,8 @@ class HeatMap:
     summary: str
 
 
+# perf: each request for the page, 3 ms
+@lru_cache(maxsize=4)
 def create_heat_map(forecast: Forecast, *, only_rare: bool) -> HeatMap:
     """Return the map in the time zone of the forecast. `only_rare`: without frequent jobs."""
     grid, zone = forecast.grid, forecast.grid.zone.info

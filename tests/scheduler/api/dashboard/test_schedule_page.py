@@ -48,7 +48,7 @@ async def test_jobs_that_are_due_in_every_cell_can_be_hidden_in_the_heat_map() -
 
     assert page.count('<a class="heat-cell') == 1
     assert "1 run, most of it" not in page
-    assert "Mon 2 Mar 03:30 to 03:40 1 job Job Runs Due daily 0 30 3 * * * 1 2026-03-02 03:30:00" in cell
+    assert "Mon 2 Mar 03:30 to 03:40 1 job Job Runs Due daily 0 30 3 * * * 1 03:30:00" in cell
 
 
 @virtual_time
@@ -100,9 +100,9 @@ async def test_the_next_runs_are_listed_in_the_time_zone_and_in_utc() -> None:
         client.cookies.set("scheduler_zone", "Europe/Berlin")
         text = visible_text(await get_page(client, PATH))
 
-    expected = "Next runs In Job Due UTC in 10 min often 13:10:00 2026-03-01 12:10:00 UTC in 20 min often 13:20:00"
+    expected = "Next runs In Job Due UTC in 10 min often 13:10:00 12:10:00 in 20 min often 13:20:00"
     assert expected in text
-    assert "in 25 min daily 13:25:00 2026-03-01 12:25:00 UTC in 30 min often" in text
+    assert "in 25 min daily 13:25:00 12:25:00 in 30 min often" in text
 
 
 @virtual_time

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from jobs.schedules import from_milliseconds, to_milliseconds
 from scheduler.queries.forecast.cell_jobs import list_cell_jobs
 from scheduler.queries.forecast.counting import IdleReason
 from scheduler.queries.forecast.grid import ForecastRange
-from scheduler.queries.forecast.upcoming import list_upcoming
+from scheduler.queries.forecast.upcoming import UpcomingRuns
 from scheduler.stores.pauses import Pause
 from tests.parts.timing import computes_below
 from tests.scheduler.queries.forecast.forecast_parts import NOW, count, define
@@ -67,6 +68,25 @@ def test_the_reasons_for_jobs_that_are_not_due() -> None:
     ]
 
 
+def test_the_next_runs_follow_the_clock_in_both_directions() -> None:
+    jobs = [define("often", "every 7m"), define("hourly", "0 5 * * * *"), define("paused", "every 1m")]
+    found = count(jobs, pauses={"paused": Pause("paused", NOW, NOW + timedelta(hours=2))})
+    runs = UpcomingRuns(found.due, found.grid.edges[-1])
+    schedules = {job.name: job.schedule for job in jobs}
+
+    for minutes in (0, 1, 119, 300, 20, 23 * 60, 30 * 60):
+        after = to_milliseconds(NOW + timedelta(minutes=minutes))
+        listed = [(run.due_at, run.job.name) for run in run_steps(runs.list_next(after, 10))]
+
+        expected: list[tuple[datetime, str]] = []
+        for name, schedule in schedules.items():
+            at = after if name != "paused" else max(after, to_milliseconds(NOW + timedelta(hours=2)) - 1)
+            for _ in range(10):
+                at = schedule.next_after_ms(at) or 0  # type: ignore[union-attr]  # all have one
+                expected += [(from_milliseconds(at), name)] if at < found.grid.edges[-1] else []
+        assert listed == sorted(expected)[:10]
+
+
 def test_5000_jobs_are_counted_within_two_seconds_and_in_short_steps() -> None:
     jobs = [define(f"job-{number:04}", _mix(number)) for number in range(5000)]
     with computes_below(2.0):
@@ -74,7 +94,7 @@ def test_5000_jobs_are_counted_within_two_seconds_and_in_short_steps() -> None:
     with computes_below(0.2):
         cell = run_steps(list_cell_jobs(found, 30, only_rare=False))
     with computes_below(0.2):
-        upcoming = run_steps(list_upcoming(found.due, found.grid.edges[0], found.grid.edges[-1], 50))
+        upcoming = run_steps(UpcomingRuns(found.due, found.grid.edges[-1]).list_next(found.grid.edges[0], 50))
 
     assert not found.is_estimated
     assert sum(each.runs for each in cell) == found.every.runs[30]
