@@ -52,6 +52,7 @@ class Texts:
 
     name: str = "checkout"
     stored_name: str = "returns"
+    defined: str = "takes the payments of the shop"
     person: str = "rollout of release 42"
     target: str = "connection pool exhausted"
     sender: str = "42 files, 3 failed"
@@ -63,13 +64,13 @@ PLAIN = Texts()
 
 def jobs_of(texts: Texts) -> list[CatalogJob]:
     """One job of each state: down, up, degraded by its health entries, heartbeat, open circuit, paused, never run."""
-    tags = {"team": "payments", "note": texts.person}
+    tags = {"team": "payments", "note": texts.defined}
     secret = {"kind": "bearer", "token": {"secret": "checkout-token"}}
     alerts = [{"name": "failed", "open_after": 1}]
     heartbeat = {"kind": "heartbeat", "token": {"secret": "backup-token"}, "period": "24h", "grace": "1h"}
     http = {"kind": "http", "url": texts.url, "auth": secret}
-    slo = {"target": 99.0, "description": texts.person}
-    described = {"description": texts.person, "tags": tags}
+    slo = {"target": 99.0, "description": texts.defined}
+    described = {"description": texts.defined, "tags": tags}
     return [
         entry(texts.name, check=http, dead_letter=True, alerts=alerts, slo=slo, **described, **_ONCE),
         entry("search", "every 1m", tags={"team": "search"}),
@@ -86,7 +87,7 @@ def alerting_of(texts: Texts) -> AlertingDefinitions:
     """A channel, and a weekly window."""
     channel = make_channel(kind="email", host="mail.example", **{"from": "a@b.example", "to": ["c@d.example"]})
     weekly = {"from": "SUN 10:00", "to": "SUN 14:00"}
-    keys = {"name": "patching", "weekly": weekly, "select": {"tags": {"team": "operations"}}, "reason": texts.person}
+    keys = {"name": "patching", "weekly": weekly, "select": {"tags": {"team": "operations"}}, "reason": texts.defined}
     window = MaintenanceWindow.model_validate(keys)
     return define_alerting(
         {
@@ -179,7 +180,7 @@ async def _change_as_people_do(client: ApiClient, texts: Texts) -> dict[str, str
     """Return the ids of what was made."""
     incident, stored = f"/api/incidents/{INCIDENT_ID}", f"/api/jobs/{texts.stored_name}"
     definition: dict[str, Any] = {"schedule": "every 1h", "check": {"kind": "http", "url": texts.url}}
-    tagged = definition | {"tags": {"owner": texts.person}, "description": texts.person}
+    tagged = definition | {"tags": {"owner": texts.defined}, "description": texts.defined}
     silence = {"select": {"jobs": "search"}, "for": "2h", "reason": texts.person}
     window = {"select": {"tags": {"team": "search"}}, "for": "30m", "reason": texts.person, "change_id": "CHG0042"}
     made = {
