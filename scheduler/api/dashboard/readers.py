@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request
 from scheduler.api.dashboard.jobs.job_availability import AvailabilityReader
 from scheduler.api.dashboard.jobs.outages import OutageTracker
 from scheduler.api.dashboard.overview.overview import OverviewReader
+from scheduler.api.dashboard.rendering.last_known import KnownPages
 from scheduler.queries.faults.open_circuits import OpenCircuitFinder
 from scheduler.queries.forecast.durations import DurationReader
 from scheduler.queries.forecast.load_reader import LoadReader
@@ -53,8 +54,9 @@ class PageReaders:
 
 
 def prepare_dashboard(api: FastAPI) -> None:
-    """Prepare the cache of readers. Called by scheduler.api.app."""
+    """Prepare the caches of readers and pages. Called by scheduler.api.app."""
     api.state.readers = PageReaders()
+    api.state.known_pages = KnownPages()
 
 
 def readers_of(request: Request, services: Services) -> Readers:

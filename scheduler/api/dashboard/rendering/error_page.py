@@ -6,6 +6,7 @@ A browser lists text/html in its Accept header. Any other client gets JSON.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
@@ -24,10 +25,15 @@ def accepts_html(request: Request) -> bool:
 def error_page_response(
     request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None
 ) -> HTMLResponse:
-    """Return a page with the status and the detail of a problem, and a link to the overview."""
+    """Return a page with the status and the detail of a problem, and a link to the overview.
+
+    While the store is unavailable: the page as it was last shown, if it is known.
+    """
+    from scheduler.api.dashboard.rendering.last_known import recall
     from scheduler.api.dashboard.rendering.page import render_page  # imports Jinja2, which the API does without
 
-    html = render_page(
+    known = recall(request, detail) if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    html = known or render_page(
         "error.html",
         request,
         request.app.state.services,

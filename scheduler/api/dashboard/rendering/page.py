@@ -21,6 +21,7 @@ from fastapi.responses import HTMLResponse, Response
 from scheduler.api.access.decision import ROLE_OF_SCOPE
 from scheduler.api.compression import compress
 from scheduler.api.dashboard.access.preferences import PREFERENCES_PATH, find_preferences
+from scheduler.api.dashboard.rendering.last_known import remember
 from scheduler.api.dashboard.rendering.links import make_link
 from scheduler.api.dashboard.rendering.shared_pages import PageRevision, SharedPage, SharedPages
 from scheduler.api.dashboard.rendering.templates import get_templates
@@ -123,10 +124,13 @@ async def create_response(
     etag = _make_etag(html)
     found = {**(headers or {}), "ETag": etag, "Vary": _VARY}
     if status == HTTPStatus.OK and request.headers.get("if-none-match") == etag:
+        remember(request, None)
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=found)
     body = html.encode()
     if len(body) >= _MIN_COMPRESSED and accepts_gzip(request.headers.get("accept-encoding", "")):
         body, found["Content-Encoding"] = await compress(body), "gzip"
+    if status == HTTPStatus.OK:
+        remember(request, body, is_compressed="Content-Encoding" in found)
     return HTMLResponse(body, status, found)
 
 
