@@ -3,7 +3,7 @@
 Called by scheduler.api.dashboard.rendering.page, which remembers, and scheduler.api.dashboard.rendering.error_page,
 which recalls. `KnownPages` is made by scheduler.api.dashboard.readers.
 
-A page is remembered for its address, the role and tags of the caller, and the preferences of the browser: nobody gets a
+A page is remembered for its address, the role and tags of the caller, and the preferences of the browser: no caller gets a
 page that another caller was shown.
 """
 
@@ -60,7 +60,7 @@ def remember(request: Request, body: bytes | None, *, is_compressed: bool = Fals
 
 
 def recall(request: Request, detail: str) -> str | None:
-    """Return the page as it was last shown, with a notice that says since when; None for a page that is not known."""
+    """Return the page as it was last shown, with a notice of the time since when; None for a page that is not known."""
     known: KnownPages = request.app.state.known_pages
     preferences = find_preferences(request)
     now = request.app.state.services.clock.now().astimezone(preferences.zone)
