@@ -3,8 +3,8 @@
 Called by scheduler.api.dashboard.rendering.page, which remembers, and scheduler.api.dashboard.rendering.error_page,
 which recalls. `KnownPages` is made by scheduler.api.dashboard.readers.
 
-A page is remembered for its address, the role and tags of the caller, and the preferences of the browser: no caller gets a
-page that another caller was shown.
+A page is remembered for its address, the caller and the preferences of the browser: no caller gets a page that another
+one was shown.
 """
 
 from __future__ import annotations
