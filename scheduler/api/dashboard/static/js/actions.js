@@ -9,6 +9,7 @@
 import { callApi } from "./api.js";
 import { link } from "./dom.js";
 import { refreshNow } from "./refresh.js";
+import { serverNow } from "./times.js";
 import { showToast } from "./toasts.js";
 
 export function startActions() {
@@ -104,7 +105,7 @@ function readField(field) {
   if (!text) return undefined;
   if (type === "number") return Number(text);
   if (type === "list") return text.split(/[\s,]+/).filter(Boolean);
-  if (type === "ahead") return new Date(Date.now() + Number(text) * 1000).toISOString();
+  if (type === "ahead") return new Date(serverNow() + Number(text) * 1000).toISOString();
   if (type === "tags") return readTags(text);
   if (type === "json") return JSON.parse(text);
   return text;

@@ -16,6 +16,11 @@ export function synchronize() {
   if (!Number.isNaN(now)) offset = now - Date.now();
 }
 
+/** Milliseconds since 1970 by the clock of the server. */
+export function serverNow() {
+  return Date.now() + offset;
+}
+
 /** The page was found unchanged: it is as of now. */
 export function showServerTime() {
   const time = document.getElementById("page-time");

@@ -1,0 +1,60 @@
+"""The pages of a job and a run in Chromium: what the buttons and keys do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, expect
+
+from tests.jobs.running.run_parts import answer
+from tests.parts.chromium import open_chromium
+from tests.scheduler.api.api_client import ApiClient
+from tests.scheduler.api.dashboard.site import open_site
+from tests.scheduler.fakes import entry
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+PAGE = "/api/dashboard/jobs/checkout"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with open_chromium() as browser:
+        yield browser
+
+
+async def test_a_job_is_paused_for_a_time_by_keyboard_and_the_pause_is_undone(browser: Browser) -> None:
+    async with open_site(browser, ApiClient(jobs=[entry()])) as shown:
+        page = await shown.open(PAGE)
+        await page.keyboard.press("p")
+        menu = page.locator("#pause-menu")
+        await menu.get_by_label("For").select_option("4 hours")
+        await menu.get_by_label("Reason").fill("deployment")
+        await page.keyboard.press("Enter")
+
+        await expect(page.locator("#pause")).to_have_text(re.compile(r"paused until [\d:]+: deployment"))
+        await page.get_by_role("button", name="Undo").click()
+        await expect(page.locator("#pause")).to_have_count(0)
+
+
+async def test_a_silence_is_undone_by_the_id_of_the_response(browser: Browser) -> None:
+    async with open_site(browser, ApiClient(jobs=[entry()])) as shown:
+        page = await shown.open(PAGE)
+        await page.keyboard.press("s")
+        await page.get_by_role("button", name="Undo").click()
+        await expect(page.get_by_text("Undone.")).to_be_visible()
+        (silence,) = (await shown.desk.get("/api/silences")).json()["silences"]
+        assert silence["state"] == "ended"
+
+
+async def test_a_run_is_repeated_and_the_new_one_opens(browser: Browser) -> None:
+    async with open_site(browser, ApiClient(answer(), answer(), jobs=[entry()])) as shown:
+        run_id = await shown.desk.perform()
+        page = await shown.open(f"/api/dashboard/runs/{run_id}")
+        await page.keyboard.press("r")
+        await expect(page).not_to_have_url(re.compile(re.escape(run_id)))
+        await expect(page.get_by_role("status")).to_contain_text("checkout")
+        await page.keyboard.press("[")
+        await expect(page).to_have_url(re.compile(re.escape(run_id)))
