@@ -131,7 +131,7 @@ def list_changes(entry: AuditEntryModel, limit: int, length: int) -> tuple[Seque
 def _to_text(value: Any, length: int) -> str | None:
     if value is None:
         return None
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= length else f"{text[:length]}..."
 
 
