@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -129,7 +129,9 @@ class IncidentReportReader:
     async def _read_history(self, incident: Incident, subject: DefinedSubject) -> FailureHistory:
         if subject.entry is None:
             return FailureHistory()
-        return await read_failure_history(self._runs, incident, subject.is_about_degraded_runs)
+        found = await read_failure_history(self._runs, incident, subject.is_about_degraded_runs)
+        visibility = SubjectVisibility(self._catalog)
+        return replace(found, expected=visibility.hide(found.expected), observed=visibility.hide(found.observed))
 
     async def _read_changes(
         self, incident: Incident, subject: DefinedSubject, history: FailureHistory
