@@ -7,6 +7,7 @@ tells what the colour tells: nothing ran, succeeded, and up to the top where som
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from scheduler.queries.overview.spans import SpanCounts
@@ -23,20 +24,26 @@ _DEGRADED: Final = ((14, 6), (6, 6))
 _OTHER: Final = 4
 _MIN_DOWN: Final = 6
 _GAP: Final = 1
+_MAX_CACHED_DRAWINGS: Final = 1000
+"""Those of some pages: most jobs of a page have no new run when it is rendered again. Each takes about 3 KB."""
 
 
 def bars(spans: Sequence[SpanCounts], label: str) -> Markup:
     """Return an SVG image with this text for screen readers. Style sheets give it its size and colours."""
     from markupsafe import Markup
 
+    box = f"0 0 {max(1, len(spans)) * BAR_STEP - 1} {BAR_HEIGHT}"
+    opening = Markup('<svg class="bars" viewBox="{}" preserveAspectRatio="none" role="img" aria-label="{}">')
+    return opening.format(box, label) + Markup(f"<title>{{}}</title>{_draw(tuple(spans))}</svg>").format(label)
+
+
+@lru_cache(_MAX_CACHED_DRAWINGS)
+def _draw(spans: tuple[SpanCounts, ...]) -> str:
     strokes: dict[str, list[str]] = {}
     for place, counts in enumerate(spans):
         for name, top, height in _list_blocks(counts):
             strokes.setdefault(name, []).append(f"M{place * BAR_STEP + 1} {BAR_HEIGHT - top}v{height}")
-    paths = "".join(f'<path class="bar-{name}" d="{"".join(found)}"/>' for name, found in strokes.items())
-    box = f"0 0 {max(1, len(spans)) * BAR_STEP - 1} {BAR_HEIGHT}"
-    opening = Markup('<svg class="bars" viewBox="{}" preserveAspectRatio="none" role="img" aria-label="{}">')
-    return opening.format(box, label) + Markup(f"<title>{{}}</title>{paths}</svg>").format(label)
+    return "".join(f'<path class="bar-{name}" d="{"".join(found)}"/>' for name, found in strokes.items())
 
 
 def _list_blocks(counts: SpanCounts) -> list[tuple[str, int, int]]:

@@ -6,6 +6,7 @@ Used by scheduler.api.dashboard.rendering.templates: `{{ timeline.latencies | sp
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from jobs.formats.durations import describe_milliseconds
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 LINE_WIDTH: Final = 100
 LINE_HEIGHT: Final = 24
 _LINE_MARGIN: Final = 2
+_MAX_CACHED_DRAWINGS: Final = 1000
 
 
 def sparkline(values: Sequence[float], period: str) -> Markup:
@@ -25,10 +27,15 @@ def sparkline(values: Sequence[float], period: str) -> Markup:
     if len(values) < 2:
         return Markup("")
     label = describe_line(values, period)
-    points = "".join(f"{'L' if number else 'M'}{x:g} {y:g}" for number, (x, y) in enumerate(_place_points(values)))
+    points = _draw(tuple(values))
     opening = Markup('<svg class="sparkline" viewBox="{}" role="img" aria-label="{}"><title>{}</title>')
     box = f"0 0 {LINE_WIDTH} {LINE_HEIGHT}"
     return opening.format(box, label, label) + Markup(f'<path d="{points}"/></svg>')
+
+
+@lru_cache(_MAX_CACHED_DRAWINGS)
+def _draw(values: tuple[float, ...]) -> str:
+    return "".join(f"{'L' if number else 'M'}{x:g} {y:g}" for number, (x, y) in enumerate(_place_points(values)))
 
 
 def describe_line(values: Sequence[float], period: str) -> str:
