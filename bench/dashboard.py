@@ -33,6 +33,8 @@ from scheduler.stores.sqlite.store import open_sqlite
 
 PATH = "/api/dashboard"
 POLL_SECONDS = 5.0
+ROUNDS = 2
+"""Each without tabs and with them, so that other work on the machine affects both."""
 SETTLED_SECONDS = 20.0
 """From the start of the program: by then it has read all jobs."""
 BOUND_MS, BOUND_BYTES, BOUND_SHARE = 20.0, 1024, 5.0
@@ -46,7 +48,7 @@ def main() -> None:
     options.add_argument("--hours", type=int, default=34, help="for which runs are counted, a run a minute of each job")
     options.add_argument("--runs", type=int, default=20, help="newest runs of each job that are stored")
     options.add_argument("--tabs", type=int, default=50)
-    options.add_argument("--seconds", type=int, default=30, help="for which tabs poll")
+    options.add_argument("--seconds", type=int, default=30, help="for which tabs poll in a round")
     options.add_argument("--every", type=int, default=60, help="seconds between two runs of a job")
     chosen = options.parse_args()
     names = [f"team-{number % 40:02d}-service-{number:05d}" for number in range(chosen.jobs)]
@@ -142,10 +144,10 @@ async def _measure_tabs(address: str, pid: int, name: str, tabs: int, seconds: i
     async with httpx.AsyncClient(base_url=address, timeout=60) as client:
         (await client.get(PATH)).raise_for_status()
     await asyncio.sleep(SETTLED_SECONDS)
-    shares: dict[bool, float] = {}
+    used: dict[bool, list[float]] = {False: [], True: []}
     statuses: Counter[int] = Counter()
     times: list[float] = []
-    for with_tabs in (False, True):
+    for with_tabs in (False, True) * ROUNDS:
         cpu, began = cpu_seconds(pid), time.perf_counter()
         if with_tabs:
             polls = (_poll(address, number * POLL_SECONDS / tabs, began + seconds) for number in range(tabs))
@@ -153,7 +155,8 @@ async def _measure_tabs(address: str, pid: int, name: str, tabs: int, seconds: i
                 statuses.update(found)
                 times += durations
         await asyncio.sleep(max(0.0, began + seconds - time.perf_counter()))
-        shares[with_tabs] = (cpu_seconds(pid) - cpu) / (time.perf_counter() - began) * 100
+        used[with_tabs].append((cpu_seconds(pid) - cpu) / (time.perf_counter() - began) * 100)
+    shares = {with_tabs: statistics.mean(values) for with_tabs, values in used.items()}
     added = shares[True] - shares[False]
     show(
         (f"percent of a core, {name}", "without", f"with {tabs} tabs", "added"),

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 from fastapi import FastAPI, Request
 
 from scheduler.api.dashboard.jobs.job_availability import AvailabilityReader
-from scheduler.api.dashboard.jobs.outages import OutageTracker
+from scheduler.api.dashboard.jobs.outages import OutageReader
 from scheduler.api.dashboard.overview.overview import OverviewReader
 from scheduler.api.dashboard.rendering.last_known import KnownPages
 from scheduler.queries.faults.open_circuits import OpenCircuitFinder
@@ -41,7 +41,7 @@ class PageReaders:
     def of(self, services: Services) -> Readers:
         found = self._readers.get(services)
         if found is None:
-            outages = OutageTracker(services.queries, services.clock)
+            outages = OutageReader(services.queries)
             found = self._readers[services] = Readers(
                 OverviewReader(services),
                 AvailabilityReader(services.queries, services.uptimes, outages, services.clock),

@@ -12,7 +12,7 @@ from typing import Literal
 
 from jobs.ports import Clock
 from jobs.runs import Run
-from scheduler.api.dashboard.jobs.outages import Outage, OutageTracker
+from scheduler.api.dashboard.jobs.outages import Outage, OutageReader
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.uptime import JobUptime, UptimeReader
 
@@ -40,7 +40,7 @@ class JobAvailability:
 class AvailabilityReader:
     """One instance an app, because it caches results. All methods raise StoreError."""
 
-    def __init__(self, queries: JobAndRunQueries, uptimes: UptimeReader, outages: OutageTracker, clock: Clock) -> None:
+    def __init__(self, queries: JobAndRunQueries, uptimes: UptimeReader, outages: OutageReader, clock: Clock) -> None:
         self._queries = queries
         self._uptimes = uptimes
         self._outages = outages

@@ -1,4 +1,4 @@
-"""Which jobs are down, since when and why."""
+"""Since when a job is down, and why."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from jobs.runs import Outcome, Ticket
 from scheduler.api.dashboard.jobs import outages
-from scheduler.api.dashboard.jobs.outages import DownJobs, OutageTracker
+from scheduler.api.dashboard.jobs.outages import Outage, OutageReader
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.stores.port import StoreUnavailable
 from tests.jobs.running.virtual_time import virtual_time
@@ -32,7 +32,7 @@ class Board:
 
     def __init__(self, *names: str) -> None:
         self.shop = WorkerHarness(jobs=[entry(name) for name in names or ("a",)])
-        self.outages = OutageTracker(
+        self.outages = OutageReader(
             JobAndRunQueries(
                 self.shop.catalog,
                 self.shop.runs,
@@ -40,8 +40,7 @@ class Board:
                 self.shop.dead_letters,
                 self.shop.clock,
                 self.shop.states.states_of,
-            ),
-            self.shop.clock,
+            )
         )
         self._number = dict.fromkeys(self.shop.catalog.names(), 0)
 
@@ -54,12 +53,13 @@ class Board:
             run = replace(run_of(ticket), outcome=outcome, message=f"it {outcome}", started_at=ticket.due_at)
             await self.shop.runs.finish(claim, run)  # type: ignore[arg-type]  # a fresh ticket is always claimed
 
-    async def down(self) -> DownJobs:
-        return await self.outages.current()
+    async def down(self) -> Outage | None:
+        return await self.outages.find_outage("a")
 
     async def since(self) -> tuple[int, bool]:
         """Which run the one outage began with, and whether one that succeeded came before."""
-        (outage,) = (await self.down()).outages
+        outage = await self.down()
+        assert outage is not None
         return round((outage.since - START).total_seconds() / 10), outage.whole
 
 
@@ -71,7 +71,7 @@ async def test_a_job_whose_newest_reporting_run_succeeded_is_not_down(history: S
     board = Board()
     await board.ran(*history)
 
-    assert await board.down() == DownJobs((), 0)
+    assert await board.down() is None
 
 
 @virtual_time
@@ -115,8 +115,9 @@ async def test_the_reason_is_that_of_the_newest_run_that_requested_the_target() 
     board = Board()
     await board.ran(S, T, F, R, R)
 
-    (outage,) = (await board.down()).outages
+    outage = await board.down()
 
+    assert outage is not None
     assert outage.last_checked is not None
     assert (outage.newest.message, outage.last_checked.message) == ("it rejected", "it failed")
 
@@ -126,8 +127,9 @@ async def test_the_reason_is_known_even_when_the_circuit_has_been_open_for_long(
     board = Board()
     await board.ran(S, F, *[R] * 25)
 
-    (outage,) = (await board.down()).outages
+    outage = await board.down()
 
+    assert outage is not None
     assert outage.last_checked is not None
     assert outage.last_checked.message == "it failed"
 
@@ -177,51 +179,6 @@ async def test_history_is_read_back_to_a_bound(monkeypatch: pytest.MonkeyPatch) 
 
 
 @virtual_time
-async def test_the_outage_that_began_last_comes_first() -> None:
-    board = Board("a", "b", "c")
-    await board.ran(S, F, F, job="a")
-    await board.ran(S, S, F, job="b")
-    await board.ran(F, F, F, job="c")
-
-    down = await board.down()
-
-    assert [outage.newest.job for outage in down.outages] == ["b", "a", "c"]
-
-
-@virtual_time
-async def test_of_very_many_outages_some_are_reported_and_all_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outages, "MAX_DESCRIBED_OUTAGES", 3)
-    names = [f"job-{number:03}" for number in range(250)]
-    board = Board(*names)
-    for name in names:
-        await board.ran(F, job=name)
-
-    down = await board.down()
-
-    assert (len(down.outages), down.count) == (3, 250)
-
-
-@virtual_time
-async def test_a_check_very_many_jobs_is_retained_for_twenty_times_as_long_as_it_took() -> None:
-    board = Board()
-    await board.ran(S)
-    quick = board.shop.store.list_rows
-
-    async def slow(*args: object, **more: object) -> object:
-        await board.shop.clock.sleep(1)
-        return await quick(*args, **more)  # type: ignore[arg-type]
-
-    board.shop.store.list_rows = slow  # type: ignore[assignment, method-assign]
-    assert (await board.down()).count == 0
-    await board.ran(F)
-
-    await board.shop.clock.sleep(19)
-    assert (await board.down()).count == 0
-    await board.shop.clock.sleep(2)
-    assert (await board.down()).count == 1
-
-
-@virtual_time
 async def test_a_store_that_is_unavailable_is_reported_and_requested_again_the_next_time() -> None:
     board = Board()
     await board.ran(S, F)
@@ -231,7 +188,7 @@ async def test_a_store_that_is_unavailable_is_reported_and_requested_again_the_n
 
     board.shop.store.breaks_after = None
 
-    assert (await board.down()).count == 1
+    assert await board.down() is not None
 
 
 @virtual_time
