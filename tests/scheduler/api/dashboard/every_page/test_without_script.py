@@ -14,7 +14,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 TIMES = re.compile(
     r"(?:in )?\d+ (?:d|h|min|s)(?: \d+ (?:h|min|s))?(?: ago)?|\bnow\b|\d\d:\d\d(?::\d\d)?(?:\.\d+)?|\d+(?:\.\d+)? m?s\b"
 )
-HIDE_CONTROLS = """document.querySelectorAll("main .only-script, main .editor-changes, main .editor-text > :is(p, ul)")
+HIDE_CONTROLS = """document.querySelectorAll(
+  "main :is(.only-script, label), main .editor-changes, main .editor-text > :is(p, ul)")
   .forEach((each) => { each.style.display = "none"; })"""
 """Controls need a script, and so does what an editor shows of the text that was typed."""
 
