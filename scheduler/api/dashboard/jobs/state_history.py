@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from jobs.formats.durations import describe_span
 from jobs.runs.states import JobStatus, StateChange
 from scheduler.api.dashboard.rendering.chart_axes import TimeAxis
+from scheduler.api.dashboard.rendering.formatting import counted
 from scheduler.api.dashboard.rendering.state_strip import StateSpan, StateStrip, draw_state_strip
 from scheduler.queries.history.states import StateHistory
 
@@ -44,5 +45,6 @@ def _describe(spans: list[StateSpan], history: StateHistory, axis: TimeAxis) -> 
     latest = next((span.state for span in reversed(spans) if span.state is not None), None)
     if latest is None:
         return f"{period}: not known."
-    outages = f"down {len(bad)} {'time' if len(bad) == 1 else 'times'}, {describe_span(down.total_seconds())} in all"
-    return f"{period}: {outages if bad else 'never down'}; {len(history.changes)} changes; at the end {latest}."
+    outages = f"down {counted(len(bad), 'time')}, {describe_span(down.total_seconds())} in all"
+    changes = counted(len(history.changes), "change")
+    return f"{period}: {outages if bad else 'never down'}; {changes}; at the end {latest}."

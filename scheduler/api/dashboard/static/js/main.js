@@ -1,5 +1,6 @@
 // Starts what each page has. Loaded by base.html; a page works without it, except for changes.
 import { startActions } from "./actions.js";
+import { startCharts } from "./charts.js";
 import { startCopying } from "./copying.js";
 import { startKeys } from "./keys.js";
 import { startMenus } from "./menus.js";
@@ -8,6 +9,7 @@ import { startTimes } from "./times.js";
 
 startTimes();
 startActions();
+startCharts();
 startCopying();
 startKeys();
 startMenus();

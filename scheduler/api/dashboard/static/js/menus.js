@@ -20,4 +20,5 @@ function closeMenus(except) {
 export function focusFirst(menu) {
   if (!menu.matches?.("details[data-focus][open]")) return;
   menu.querySelector(".menu-content :is(button, input, select, textarea)")?.focus({ preventScroll: true });
+  menu.querySelector(".menu-content")?.scrollIntoView({ block: "nearest" });
 }

@@ -58,3 +58,24 @@ async def test_a_run_is_repeated_and_the_new_one_opens(browser: Browser) -> None
         await expect(page.get_by_role("status")).to_contain_text("checkout")
         await page.keyboard.press("[")
         await expect(page).to_have_url(re.compile(re.escape(run_id)))
+
+
+async def test_a_chart_shows_its_numbers_and_selects_a_period(browser: Browser) -> None:
+    async with open_site(browser, ApiClient(jobs=[entry()])) as shown:
+        await shown.desk.perform()
+        page = await shown.open(PAGE)
+        chart = page.get_by_role("img", name=re.compile("Response time"))
+        await chart.scroll_into_view_if_needed()
+        await page.wait_for_timeout(300)  # the end of scrolling hides the numbers
+        await chart.locator(".chart-span").hover()
+        await expect(page.locator("#chart-numbers")).to_contain_text(re.compile(r"1 Mar \d\d:00: p50 \d"))
+
+        box = await chart.bounding_box()
+        assert box is not None
+        await page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 40)
+        await page.mouse.down()
+        await page.mouse.move(box["x"] + box["width"] * 0.98, box["y"] + 40)
+        await expect(page.locator("#chart-selection")).to_be_visible()
+        await page.mouse.up()
+        await expect(page).to_have_url(re.compile(r"\?from=2026-03-01T\d\d%3A\d\dZ&to=2026-03-01T\d\d%3A\d\dZ$"))
+        await expect(page.locator("#numbers")).to_contain_text("Runs1")
