@@ -42,7 +42,7 @@ async def test_without_an_open_incident_the_page_names_the_last_one() -> None:
         await asyncio.sleep(90)
         text = visible_text(await get_page(client, PATH))
 
-    assert "No incident is open. The last one ended 1 min 30 s ago." in text
+    assert "The last incident ended 1 min 30 s ago." in text
 
 
 async def test_without_any_incident_the_page_says_what_opens_one() -> None:

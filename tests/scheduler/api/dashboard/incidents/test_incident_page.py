@@ -91,6 +91,18 @@ async def test_the_history_has_who_did_what_the_newest_first() -> None:
 
 
 @virtual_time
+async def test_a_long_history_is_folded() -> None:
+    async with open_client() as client:
+        for number in range(31):
+            await client.post_json(f"/api/incidents/{OURS}/notes", {"note": f"note {number}"})
+        page = await get_page(client, PATH)
+
+    folded = visible_text(page[page.index('<details id="earlier">') :])
+    assert folded.startswith("2 earlier")
+    assert folded.index("note 0") < folded.index("opened checkout")
+
+
+@virtual_time
 async def test_an_open_incident_has_actions_that_the_api_performs() -> None:
     async with open_client() as client:
         page = await get_page(client, PATH)
