@@ -6,10 +6,12 @@ import re
 from datetime import timedelta
 
 from jobs.definition import JobDefinition
+from scheduler.authentication.authentication import Authentication
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.stores.pauses import Pause
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.api.access.test_tag_limits import PAYMENTS, Fixed
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.api.dashboard.page_text import find_links, get_page, has_inline_code, visible_text
 from tests.scheduler.fakes import START, entry
@@ -192,6 +194,23 @@ async def test_contention_of_a_group_is_named_with_its_cause_and_a_proposal() ->
     assert "Contention of groups 1 group with runs that wait" in text
     assert "nightly 3 jobs 1 3 2 up to 0.001 s 2 after 0.001 s 3 runs are due at the same instant: spread them" in text
     assert "Waiting: report-1, report-2. Worst: Mon 2 Mar 03:30 to 03:40 (3)." in text
+
+
+@virtual_time
+async def test_a_caller_that_is_limited_to_tags_sees_only_its_jobs() -> None:
+    group = {"name": "shared", "limit": 1}
+    jobs = [
+        entry("ours", "0 5 * * * *", tags={"team": "payments"}, concurrency_group=group),
+        entry("theirs", "0 5 * * * *", tags={"team": "shop"}, concurrency_group=group),
+    ]
+    async with ApiClient(jobs=jobs, authentication=Authentication(Fixed(PAYMENTS))) as client:
+        await client.shop.pauses.set_pause(Pause("theirs", START, None, "secret plans"))
+        text = visible_text(await get_page(client, PATH, cell="2026-03-01T13:00Z"))
+
+    assert "24 runs are due in the next 24 h" in text
+    assert "Only jobs that you may see are included." in text
+    assert "theirs" not in text
+    assert "secret plans" not in text
 
 
 @virtual_time
