@@ -27,7 +27,7 @@ MAX_THROTTLED_SECONDS: Final = 5.0
 MAX_SHARED_SECONDS: Final = 15.0
 """For which a page is sent although the process knows of no change: another process may have run a job."""
 MAX_SHARED_PAGES: Final = 16
-"""Pages of a caller's jobs: each takes up to 1 MiB."""
+"""Pages of those who see the same jobs, at the same time: each takes up to 1 MiB."""
 _LEVEL: Final = 5
 _RAW: Final = -15
 _GZIP_HEAD: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
@@ -95,6 +95,11 @@ class SharedPages:
         self._rendered: dict[Hashable, _Rendered] = {}
         self._tasks: dict[Hashable, asyncio.Task[SharedPage]] = {}
 
+    @property
+    def count(self) -> int:
+        """Number of cached pages."""
+        return len(self._rendered)
+
     async def get(
         self, key: Hashable, revision: PageRevision, render: Callable[[], Awaitable[SharedPage]]
     ) -> SharedPage:
@@ -116,13 +121,22 @@ class SharedPages:
             page = await render()
             ended = self._clock.monotonic()
             throttled = min(CACHE_FACTOR * (ended - began), MAX_THROTTLED_SECONDS)
-            self._rendered.pop(key, None)
-            self._rendered[key] = _Rendered(page, facts, ended + throttled, ended + MAX_SHARED_SECONDS)
-            while len(self._rendered) > MAX_SHARED_PAGES:
-                del self._rendered[next(iter(self._rendered))]
+            self._store(key, _Rendered(page, facts, ended + throttled, ended + MAX_SHARED_SECONDS))
             return page
         finally:
             del self._tasks[key]
+
+    def _store(self, key: Hashable, rendered: _Rendered) -> None:
+        self._rendered.pop(key, None)
+        self._rendered[key] = rendered
+        while len(self._rendered) > MAX_SHARED_PAGES:
+            del self._rendered[next(iter(self._rendered))]
+        asyncio.get_running_loop().call_later(MAX_SHARED_SECONDS, self._drop, key, rendered)
+
+    def _drop(self, key: Hashable, rendered: _Rendered) -> None:
+        """Free the memory of a page that is not valid any more: many callers may have pages."""
+        if self._rendered.get(key) is rendered:
+            del self._rendered[key]
 
 
 def _format_time(now: datetime, zone: str) -> bytes:

@@ -102,6 +102,15 @@ async def test_few_pages_are_cached() -> None:
 
 
 @virtual_time
+async def test_a_page_that_is_not_valid_any_more_takes_no_memory() -> None:
+    renders = Renders()
+    await renders.get(1)
+    assert renders.pages.count == 1
+    await renders.clock.sleep(16)
+    assert renders.pages.count == 0
+
+
+@virtual_time
 async def test_a_failure_is_raised_and_not_cached() -> None:
     renders = Renders()
 
