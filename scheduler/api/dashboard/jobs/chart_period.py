@@ -35,7 +35,7 @@ class InvalidPeriod(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ChartPeriod:
-    """`text`: for people, after `in`. `query`: the parameters that select it; none for the default.
+    """`text`: for people, as a heading. `query`: the parameters that select it; none for the default.
 
     `window`: the name of a window that ends now, or of a month; empty for another period.
     """
@@ -83,7 +83,7 @@ def parse_chart_period(
         raise InvalidPeriod(f"the month {period} has not started")
     name = f"{month.since.astimezone(zone):%B %Y}"
     end_at = min(month.until + timedelta(milliseconds=1), _end_of_hour(now))
-    return ChartPeriod(month.since, end_at, name, period, {"period": period})
+    return ChartPeriod(month.since, end_at, f"In {name}", period, {"period": period})
 
 
 def parse_local_time(text: str, name: str, zone: tzinfo) -> datetime:
@@ -101,7 +101,7 @@ def period_around(incident: Incident, now: datetime) -> ChartPeriod:
     end = incident.resolved_at or now
     margin = max(end - begin, _AROUND_AT_LEAST)
     since, until = _limit(begin - margin, min(end + margin, _end_of_hour(now)))
-    return ChartPeriod(since, until, f"the time around the incident {incident.id}", "", {"incident": incident.id})
+    return ChartPeriod(since, until, f"Around the incident {incident.id}", "", {"incident": incident.id})
 
 
 def list_months(zone: tzinfo, now: datetime) -> list[tuple[str, str]]:
@@ -116,7 +116,7 @@ def _read_window(name: str, now: datetime) -> ChartPeriod:
     period = Period.covering(now - WINDOWS[name], now)
     query = {} if name == DEFAULT_WINDOW else {"period": name}
     words = name.replace("h", " hours").replace("d", " days")
-    return ChartPeriod(period.since, period.until, f"the last {words}", name, query)
+    return ChartPeriod(period.since, period.until, f"In the last {words}", name, query)
 
 
 def _read_range(begin: str | None, end: str | None, zone: tzinfo, now: datetime) -> ChartPeriod:
@@ -127,7 +127,7 @@ def _read_range(begin: str | None, end: str | None, zone: tzinfo, now: datetime)
     if until - since > _LONGEST:
         raise InvalidPeriod(f"the period is longer than {_LONGEST.days} days: enter a later beginning")
     since, until = _limit(since, min(until, _end_of_hour(now)))
-    text = " to ".join(f"{at.astimezone(zone):%Y-%m-%d %H:%M}" for at in (since, until))
+    text = "From " + " to ".join(f"{at.astimezone(zone):%Y-%m-%d %H:%M}" for at in (since, until))
     query = {name: value for name, value in (("from", begin), ("to", end)) if value}
     return ChartPeriod(since, until, text, "", query)
 

@@ -14,6 +14,8 @@ from scheduler.api.dashboard.rendering.chart_axes import Tick, TimeAxis, ValueAx
 
 _SIDE = 1000
 """Units of each side of the area in which the paths are drawn."""
+_POINT_WIDTH = 0.8
+"""Percent of the width, of a point without neighbours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +84,12 @@ def draw_line_chart(
 def _draw(line: ChartLine, places: Sequence[float], axis: ValueAxis, *, has_area: bool) -> DrawnLine:
     paths, areas = [], []
     for part in _iterate_parts(line.values, places, axis):
+        if len(part) == 1:
+            # A single point is a short line, as a line of no length would not be visible.
+            part = [(part[0][0] - _POINT_WIDTH / 2, part[0][1]), (part[0][0] + _POINT_WIDTH / 2, part[0][1])]
         points = [f"{x * _SIDE / 100:g} {y * _SIDE / 100:g}" for x, y in part]
-        # A part of one point is a dot: a line of no length with a round end.
-        paths.append("M" + "L".join(points) + ("h0" if len(points) == 1 else ""))
-        if has_area and len(points) > 1:
+        paths.append("M" + "L".join(points))
+        if has_area:
             first, last = (part[at][0] * _SIDE / 100 for at in (0, -1))
             areas.append(f"M{first:g} {_SIDE}L" + "L".join(points) + f"L{last:g} {_SIDE}Z")
     latest = next((value for value in reversed(line.values) if value is not None), None)

@@ -50,7 +50,7 @@ async def test_the_incidents_of_the_job_lead_to_their_pages_and_to_the_charts_ar
     assert "3 of 3 runs failed" in visible_text(page)
     assert f"/api/dashboard/jobs/checkout?incident={OURS}" in find_links(page)
     assert f"/api/dashboard/incidents/{OURS}" in find_links(page)
-    assert f"In the time around the incident {OURS}" in visible_text(around)
+    assert f"Around the incident {OURS}" in visible_text(around)
 
 
 async def test_a_caller_that_is_limited_to_tags_gets_no_explanation_but_its_incidents() -> None:

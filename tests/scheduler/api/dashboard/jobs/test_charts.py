@@ -74,8 +74,8 @@ def chart(*values: float | None) -> LineChart:
 
 def test_a_line_is_interrupted_where_there_is_no_data() -> None:
     (line,) = chart(10.0, 20.0, None, 40.0).lines
-    assert line.path == "M125 750L375 500M875 0h0"
-    assert line.area == "M125 1000L125 750L375 500L375 1000Z"
+    assert line.path == "M125 750L375 500M871 0L879 0"
+    assert line.area == "M125 1000L125 750L375 500L375 1000ZM871 1000L871 0L879 0L879 1000Z"
     assert line.latest == "40 ms"
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from jobs.runs import Trigger
 from scheduler.audit.stored_trail import StoredAuditTrail
 from scheduler.audit.trail import AuditedChange
+from scheduler.authentication.authentication import Authentication
+from scheduler.identity.principal import Role
 from tests.jobs.running.run_parts import REFUSED, answer
 from tests.jobs.running.virtual_time import virtual_time
+from tests.scheduler.api.access.test_tag_limits import PAYMENTS, Fixed
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.api.dashboard.page_text import find_links, get_page, has_inline_code, visible_text
 from tests.scheduler.audit.memory_trail import API_CALLER
@@ -59,7 +63,7 @@ async def test_times_of_the_period_are_those_of_the_chosen_zone() -> None:
         address = f"{PAGE}?from=2026-03-01T12:30&to=2026-03-01T13:30"
         sent = await client.request("GET", address, headers={"cookie": "scheduler_zone=Europe/Berlin"})
 
-    assert "In 2026-03-01 12:30 to 2026-03-01 13:30" in visible_text(sent.text)
+    assert "From 2026-03-01 12:30 to 2026-03-01 13:30" in visible_text(sent.text)
     assert "Runs 1" in visible_text(sent.text)
     assert 'name="from" value="2026-03-01T12:30"' in sent.text
 
@@ -116,12 +120,19 @@ async def test_pages_of_runs_have_the_filters_and_the_period() -> None:
 
 @virtual_time
 async def test_actions_name_the_role_that_is_missing() -> None:
-    async with ApiClient(jobs=[entry(circuit={"consecutive_failures": 1, "open_for": "60s"})]) as client:
+    job = entry(circuit={"consecutive_failures": 1, "open_for": "60s"}, tags={"team": "payments"})
+    viewer = Authentication(Fixed(replace(PAYMENTS, role=Role.VIEWER)))
+    async with ApiClient(jobs=[job]) as client:
         page = await get_page(client, PAGE)
+    async with ApiClient(jobs=[job], authentication=viewer) as client:
+        of_viewer = await get_page(client, PAGE)
 
     assert 'data-action="POST /api/jobs/checkout/run"' in page
     assert 'data-action="POST /api/circuits/checkout/open"' in page
     assert 'data-undo="POST /api/silences/{id}/end"' in page
+    assert "data-action" not in of_viewer
+    assert "Run now (role operator)" in visible_text(of_viewer)
+    assert "Pause (role operator)" in visible_text(of_viewer)
 
 
 @virtual_time
