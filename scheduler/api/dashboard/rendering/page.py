@@ -30,7 +30,7 @@ from scheduler.api.dependencies import FUNCTION_KEY
 from scheduler.api.requests.accept import accepts_gzip
 from scheduler.api.scopes import Scope
 from scheduler.authentication.port import Authenticated
-from scheduler.identity.principal import Principal
+from scheduler.identity.principal import Principal, PrincipalKind
 from scheduler.services import Services
 from scheduler.turns import convert_each
 
@@ -140,8 +140,14 @@ def _make_etag(html: str) -> str:
 
 
 def _has_role(request: Request, scope: Scope) -> bool:
+    """Return whether the caller may call routes of the scope, if that is known.
+
+    The key of a function that reads can be a host key, which opens all functions: the platform checks that at the call.
+    """
     principal: Principal | None = (request.scope.get("state") or {}).get("principal")
-    return principal is not None and principal.role.includes(ROLE_OF_SCOPE[scope])
+    if principal is None:
+        return False
+    return principal.kind is PrincipalKind.FUNCTION_KEY or principal.role.includes(ROLE_OF_SCOPE[scope])
 
 
 def _query_without_key(request: Request) -> str:

@@ -34,6 +34,8 @@ export async function callApi(method, path, body = undefined, headers = {}, time
 }
 
 function describeProblem(problem, response) {
+  // The Functions platform has no text for a key that does not open the function.
+  if (!problem && response.status === 401) return "The function key of this page does not allow this: open it with a host key.";
   const detail = problem?.detail ?? problem?.title ?? `HTTP ${response.status}`;
   const errors = (problem?.errors ?? []).map((each) => [each.location, each.message, each.hint].filter(Boolean).join(": "));
   return [detail, ...errors].join(" ");
