@@ -40,7 +40,7 @@ NOT_RUN = (
     ),
     (r"\.ci/smoke ", "needs an app that was deployed; tests/project/test_smoke runs it"),
     (r"(cp|export) ", "changes the reader's folder or console"),
-    (r"\./dev test\b", "runs all tests"),
+    (r"(TEST_AXE=all )?\./dev test\b", "runs tests"),
     (
         r"(\w+=\S+ )*(\./dev run|python -m scheduler serve)\b",
         "serves until it is ended, as the server of this test does",
