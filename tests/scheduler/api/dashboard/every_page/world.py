@@ -97,16 +97,18 @@ def alerting_of(texts: Texts) -> AlertingDefinitions:
     )
 
 
-async def fill(client: ApiClient, texts: Texts = PLAIN) -> dict[str, str]:
-    """Let everything happen once. Return an example of each parameter that a page can have."""
+async def fill(client: ApiClient, texts: Texts = PLAIN, run_id: str = "") -> dict[str, str]:
+    """Let everything happen once. Return an example of each parameter that a page can have.
+
+    `run_id`: a run of the job that is down, if the jobs have run before.
+    """
     shop = client.shop
     shop.audit.record = StoredAuditTrail(shop.audit_log, shop.clock, Redactor()).record  # type: ignore[method-assign]
     jobs = [shop.catalog.get_job(name) for name in shop.catalog.names()]
     shop.catalog.replace(JobSnapshot(jobs, alerting=alerting_of(texts)))
     shop.tokens.values = {"backup-token": TOKEN}
-    client.add_health_part("watchdog", HealthStatus.DEGRADED, texts.target)
     client.health.own_reports = OwnReports(lambda: [_exporter_of(texts)], lambda: [_setting_of(texts)])
-    run_id = await _run_jobs(client, texts)
+    run_id = run_id or await _run_jobs(client, texts)
     await _store_incident(client, texts)
     await _store_undelivered(client, texts)
     changed = await _change_as_people_do(client, texts)
@@ -132,6 +134,7 @@ def _setting_of(texts: Texts) -> SettingReport:
 
 async def _run_jobs(client: ApiClient, texts: Texts) -> str:
     """Return the id of the latest run of the job that is down."""
+    client.add_health_part("watchdog", HealthStatus.DEGRADED, texts.target)
     failed = broken(ErrorClass.CONNECTION_REFUSED, texts.target)
     entries = {"redis": {"status": "Healthy"}, "db": {"status": "Degraded", "description": texts.target}}
     report = json.dumps({"status": "Degraded", "entries": entries}).encode()
