@@ -4,6 +4,7 @@
 // A form with data-action sends its fields as the JSON body: `data-type` of a field is text, number, list, tags, json,
 // boolean, none, or ahead: so many seconds from now, which is sent as an instant.
 // A field with data-unless is skipped if the field of that name has a value.
+// data-if-match: the ETag of what is changed; its undo changes any version.
 // Texts and paths can contain fields of the response, such as {id}. data-failure="error": the field that contains why a
 // response with status 200 is a failure.
 import { callApi } from "./api.js";
@@ -34,17 +35,17 @@ export function startActions() {
 
 /** Call the API as the element declares, tell the result, and refresh the page. Returns whether it succeeded. */
 export async function perform(source, body) {
-  const { action, done, undo, undoBody, go, failure, confirm: question } = source.dataset;
+  const { action, done, undo, undoBody, go, failure, ifMatch, confirm: question } = source.dataset;
   if (question && !window.confirm(question)) return false;
   const [method, path] = action.split(" ");
   setBusy(source, true);
   try {
-    const { body: result } = await callApi(method, path, body);
+    const { body: result } = await callApi(method, path, body, ifMatch ? { "if-match": ifMatch } : {});
     source.closest("dialog")?.close();
     closeMenu(source.closest("details.menu, details[data-focus]"));
     if (source instanceof HTMLFormElement) source.reset();
     if (failure && result?.[failure]) throw new Error(result[failure]);
-    showToast(fill(done ?? "Done.", result, String), { undo: undo ? () => revert(fill(undo, result), undoBody) : null });
+    showToast(fill(done ?? "Done.", result, String), { undo: undo ? () => revert(fill(undo, result), undoBody, ifMatch ? { "if-match": "*" } : {}) : null });
     if (go) location.assign(link(fill(go, result)));
     else await refreshNow();
     return true;
@@ -70,10 +71,10 @@ function fill(text, result, format = encodeURIComponent) {
   });
 }
 
-async function revert(action, body) {
+async function revert(action, body, headers) {
   const [method, path] = action.split(" ");
   try {
-    await callApi(method, path, body ? JSON.parse(body) : undefined);
+    await callApi(method, path, body ? JSON.parse(body) : undefined, headers);
     showToast("Undone.");
     await refreshNow();
   } catch (error) {

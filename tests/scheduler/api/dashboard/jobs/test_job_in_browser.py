@@ -79,3 +79,20 @@ async def test_a_chart_shows_its_numbers_and_selects_a_period(browser: Browser) 
         await page.mouse.up()
         await expect(page).to_have_url(re.compile(r"\?from=2026-03-01T\d\d%3A\d\dZ&to=2026-03-01T\d\d%3A\d\dZ$"))
         await expect(page.locator("#numbers")).to_contain_text("Runs1")
+
+
+async def test_a_version_is_restored_and_the_restoration_is_undone(browser: Browser) -> None:
+    async with open_site(browser, ApiClient()) as shown:
+        job = {"name": "stored", "check": {"kind": "http", "url": "http://127.0.0.1:9/a"}}
+        await shown.desk.post_json("/api/jobs", job)
+        headers = {"if-match": "*", "content-type": "application/merge-patch+json"}
+        change = {"description": "changed"}
+        await shown.desk.request("PATCH", "/api/jobs/stored", json=change, headers=headers)
+        page = await shown.open("/api/dashboard/jobs/stored/definition")
+
+        await page.get_by_role("button", name="Restore version 1").click()
+        await expect(page.get_by_role("rowheader", name="3 in force")).to_be_visible()
+        assert (await shown.desk.get("/api/jobs/stored")).json()["definition"].get("description", "") == ""
+        await page.get_by_role("button", name="Undo").click()
+        await expect(page.get_by_role("rowheader", name="4 in force")).to_be_visible()
+        assert (await shown.desk.get("/api/jobs/stored")).json()["definition"]["description"] == "changed"
