@@ -146,4 +146,4 @@ async def test_a_backfill_is_no_uptime_no_latest_run_and_no_outage() -> None:
 
     assert {(run["trigger"], run["outcome"]) for run in runs} == {("backfill", "failed")}
     assert (uptime["runs"], uptime["since"], job["latest"]) == (0, None, None)
-    assert "No job is down" in page
+    assert "No job has run yet" in page
