@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import uvicorn
 
 from jobs.runs import ErrorClass, Observation, Phases
+from scheduler.health.report import HealthStatus
 from tests.jobs.running.run_parts import broken
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.api.dashboard.every_page.page_list import find_address, list_templates
@@ -50,9 +51,11 @@ def run_movable(main: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
 @asynccontextmanager
 async def serve_dashboard() -> AsyncIterator[tuple[str, dict[str, str]]]:
     """Yield the URL of the site, and the address of each page by its path with parameters."""
-    texts = Texts(target="The last 3 runs failed: checkout.example:443 refused the connection.")
+    texts = Texts(target="The last 3 runs failed: checkout.example:443 refused the connection.", down_minutes=30)
     async with ApiClient(jobs=jobs_of(texts)) as client:
         client.shop.tokens.values = {"backup-token": TOKEN}
+        for part in ("configuration", "store", "secrets", "ticks", "watchdog"):
+            client.add_health_part(part, HealthStatus.OK)
         world = await fill(client, texts, await _let_a_day_pass(client))
         listener = socket.create_server(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(client.app, log_config=None, lifespan="off", server_header=False))

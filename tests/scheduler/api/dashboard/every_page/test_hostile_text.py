@@ -34,6 +34,7 @@ HOSTILE = Texts(
     person=f"the person says {MARKUP} {LONG[:40]}",
     target=f"the target says {MARKUP} {CONTROLS} {LONG}",
     sender=f"the sender says {MARKUP} {CONTROLS} {LONG}",
+    cause=f"the target says {MARKUP} {CONTROLS} {LONG}",
     url=f"http://evil.example/{'a' * 200}?q='\"onclick=evil()&lt;%3Cscript%3E{{{{7*7}}}}",
 )
 

@@ -37,9 +37,15 @@ class Hand:
         """`g i` is one sequence."""
         for sequence in sequences:
             self.count += 1
-            for key in sequence.split():
-                await self.page.keyboard.press(key)
-            await self.page.wait_for_load_state("load")
+            if sequence.startswith("g "):
+                async with self.page.expect_navigation():
+                    await self._press(sequence)
+            else:
+                await self._press(sequence)
+
+    async def _press(self, sequence: str) -> None:
+        for key in sequence.split():
+            await self.page.keyboard.press(key)
 
     async def type(self, text: str) -> None:
         """Into what has the focus."""

@@ -56,7 +56,9 @@ class Texts:
     person: str = "rollout of release 42"
     target: str = "connection pool exhausted"
     sender: str = "42 files, 3 failed"
-    url: str = "http://checkout.example/health?full=true"
+    url: str = "https://checkout.example/health?full=true"
+    cause: str = "host checkout.example"
+    down_minutes: float = 2.0
 
 
 PLAIN = Texts()
@@ -104,14 +106,14 @@ async def fill(client: ApiClient, texts: Texts = PLAIN, run_id: str = "") -> dic
     """
     shop = client.shop
     shop.audit.record = StoredAuditTrail(shop.audit_log, shop.clock, Redactor()).record  # type: ignore[method-assign]
-    jobs = [shop.catalog.get_job(name) for name in shop.catalog.names()]
-    shop.catalog.replace(JobSnapshot(jobs, alerting=alerting_of(texts)))
     shop.tokens.values = {"backup-token": TOKEN}
     client.health.own_reports = OwnReports(lambda: [_exporter_of(texts)], lambda: [_setting_of(texts)])
     run_id = run_id or await _run_jobs(client, texts)
     await _store_incident(client, texts)
     await _store_undelivered(client, texts)
     changed = await _change_as_people_do(client, texts)
+    jobs = [shop.catalog.get_job(name) for name in shop.catalog.names()]
+    shop.catalog.replace(JobSnapshot(jobs, alerting=alerting_of(texts)))
     letters = (await client.get("/api/dead-letters")).json()["dead_letters"]
     return {
         "name": texts.name,
@@ -156,10 +158,10 @@ async def _run_jobs(client: ApiClient, texts: Texts) -> str:
 async def _store_incident(client: ApiClient, texts: Texts) -> None:
     """As the engine does with the first failure."""
     key, now = AlertKey(texts.name, "failed"), client.shop.clock.now()
-    since = now - timedelta(minutes=2)
+    since = now - timedelta(minutes=texts.down_minutes)
     member = Member(key, 1, "down", 20, now, since, texts.target)
     announced = (Announcement(CHANNEL, 1),)
-    empty = Incident(INCIDENT_ID, 0, IncidentStatus.OPEN, now, (member,), key, announced=announced, cause=texts.target)
+    empty = Incident(INCIDENT_ID, 0, IncidentStatus.OPEN, now, (member,), key, announced=announced, cause=texts.cause)
     step = IncidentStep(None, empty)
     step.add_transition(TransitionKind.OPENED, now, f"{texts.name}: {texts.target}", key=key)
     step.decide("announced", now, f"nothing holds it back: {texts.target}", key=key)
