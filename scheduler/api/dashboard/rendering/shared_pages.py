@@ -35,7 +35,7 @@ _PAGE_TIME: Final = re.compile(r'<time id="page-time"[^>]*>[^<]*</time>')
 
 
 class PageRevision(NamedTuple):
-    """`facts`: a change of them appears as soon as rendering may cost it. `is_forced`: at once."""
+    """`facts`: a change of them appears as soon as rendering may cost it. `is_forced`: render the page in any case."""
 
     facts: object
     is_forced: bool = False
@@ -84,7 +84,7 @@ class _Rendered:
 
     def is_valid(self, revision: PageRevision, now: float) -> bool:
         is_same = self.facts == revision.facts and now < self.shared_until
-        return is_same or (now < self.throttled_until and not revision.is_forced)
+        return not revision.is_forced and (is_same or now < self.throttled_until)
 
 
 class SharedPages:

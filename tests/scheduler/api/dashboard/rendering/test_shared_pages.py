@@ -74,7 +74,14 @@ async def test_who_has_changed_something_sees_it_at_once() -> None:
     renders = Renders(seconds=0.1)
     await renders.get(1)
     assert await renders.get(2, is_forced=True) == "2"
-    assert await renders.get(2, is_forced=True) == "2"
+    assert await renders.get(2) == "2"
+
+
+@virtual_time
+async def test_who_reloads_the_page_gets_what_no_fact_tells() -> None:
+    renders = Renders(seconds=0.1)
+    await renders.get(1)
+    assert await renders.get(1, is_forced=True) == "2"
 
 
 @virtual_time
