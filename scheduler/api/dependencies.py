@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, get_origin
 
 from fastapi import Depends, Path, Query, Request
@@ -113,10 +113,15 @@ def parse_wait(wait: str | None) -> float:
 
 def parse_outcome(outcome: str | None) -> str | None:
     """Return the parameter `outcome`. Raises InvalidRequest."""
-    if outcome is not None and outcome not in RUN_FILTERS:
-        message, hint = describe_wrong_choice(outcome, RUN_FILTERS)
-        raise InvalidRequest(InvalidInput(location="query.outcome", message=message, hint=hint))
-    return outcome
+    return None if outcome is None else parse_choice("outcome", outcome, RUN_FILTERS)
+
+
+def parse_choice(name: str, value: str, allowed: Sequence[str]) -> str:
+    """Return the value of a query parameter, which is one of the allowed ones. Raises InvalidRequest."""
+    if value not in allowed:
+        message, hint = describe_wrong_choice(value, tuple(allowed))
+        raise InvalidRequest(InvalidInput(location=f"query.{name}", message=message, hint=hint))
+    return value
 
 
 ServicesDep = Annotated[Services, Depends(get_services)]

@@ -23,7 +23,7 @@ from scheduler.api.dashboard.operations.filters import (
 )
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import RUNS_PATH
-from scheduler.api.dependencies import Continuation, ServicesDep
+from scheduler.api.dependencies import Continuation, ServicesDep, parse_choice
 from scheduler.api.routing import ApiRouter
 from scheduler.services import Services
 from scheduler.stores.runs.pages import RunPage
@@ -43,7 +43,7 @@ async def show_runs(
     continuation: Continuation = None,
 ) -> Response:
     """Show a page of runs. A filter that is invalid is named, and nothing is listed."""
-    job, outcome = job.strip(), outcome if outcome in RUN_FILTERS else ""
+    job, outcome = job.strip(), parse_choice("outcome", outcome, ("", *RUN_FILTERS))
     period = read_period(since, until, uses.clock.now().astimezone(find_preferences(request).zone))
     found, error = await _read_runs(uses, job, outcome, period, continuation or None)
     query = keep_filters(job=job, outcome=outcome, since=period.since, until=period.until)

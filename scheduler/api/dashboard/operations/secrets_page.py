@@ -15,7 +15,7 @@ from fastapi.responses import Response
 from scheduler.api.dashboard.operations.filters import PAGE_SIZE, FilterText, keep_filters
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import SECRETS_PATH
-from scheduler.api.dependencies import Continuation, ServicesDep
+from scheduler.api.dependencies import Continuation, ServicesDep, parse_choice
 from scheduler.api.routing import ApiRouter
 from scheduler.secrets.monitor import SecretView
 
@@ -46,7 +46,7 @@ async def show_secrets(
 ) -> Response:
     """Show a page of secrets, those with a problem first."""
     views = await uses.secret_monitor.list_secrets()
-    state = state if state in _STATES else ""
+    parse_choice("state", state, ("", *_STATES))
     query = keep_filters(name=name.strip(), state=state, job=job.strip())
     found = sorted((each for each in views if _matches(each, **query)), key=_sort_key)
     start = bisect_right(found, continuation, key=_sort_key) if continuation else 0

@@ -16,7 +16,7 @@ from scheduler.api.access.key_models import KeyModel
 from scheduler.api.dashboard.operations.filters import FilterText, keep_filters
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import SETTINGS_PATH
-from scheduler.api.dependencies import CallerDep, ServicesDep
+from scheduler.api.dependencies import CallerDep, ServicesDep, parse_choice
 from scheduler.api.routing import ApiRouter
 from scheduler.api.scopes import Scope
 from scheduler.health.own_reports import SettingReport
@@ -37,7 +37,7 @@ async def show_settings(
 ) -> Response:
     """Show the settings that match, and all API keys."""
     settings = uses.health.own_reports.list_settings()
-    source = source if source in _SOURCES else ""
+    parse_choice("source", source, ("", *_SOURCES))
     keys = await _list_keys(uses, caller)
     return await respond(
         request,

@@ -87,7 +87,8 @@ def select_page(
     selected = [each for each in matching if standing is None or each.standing is standing]
     ordered = sort_summaries(selected, view.criteria.order, latencies)
     groups = group_summaries(ordered, view.group) if view.group else [JobGroup("", ordered)]
-    before = min((view.page - 1) * size, len(ordered))
+    last = max(0, len(ordered) - 1) // size
+    before = min(view.page - 1, last) * size
     return OverviewSelection(_cut(groups, before, size), len(ordered), before, count_standings(matching))
 
 

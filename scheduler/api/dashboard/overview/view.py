@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from fastapi import Query
 
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
+from scheduler.api.dependencies import parse_choice
 from scheduler.api.routes.filters import parse_job_filters
 from scheduler.queries.overview.selecting import OverviewCriteria, SortOrder
 from scheduler.queries.overview.spans import TimeWindow
@@ -24,7 +25,7 @@ MAX_TAGS: Final = 10
 
 # The fields of a form that are not filled in are empty.
 TextParameter = Annotated[str, Query(max_length=100)]
-StandingParameter = Annotated[Standing | Literal[""], Query()]
+StandingParameter = Annotated[str, Query(max_length=40)]
 TagParameters = Annotated[list[str], Query(max_length=MAX_TAGS)]
 KindParameter = Annotated[str, Query(max_length=40)]
 ValueParameter = Annotated[str, Query(max_length=200)]
@@ -79,7 +80,7 @@ class OverviewView:
 def create_view(
     *,
     q: str,
-    state: Standing | Literal[""],
+    state: str,
     tag: Sequence[str],
     kind: str,
     owner: str,
@@ -89,8 +90,9 @@ def create_view(
     span: TimeWindow = TimeWindow.HOURS_24,
     page: int = 1,
 ) -> OverviewView:
-    """Return the view of these parameters. Raises InvalidRequest: an unknown kind, or a tag without a name."""
+    """Return the view of these parameters. Raises InvalidRequest: an unknown state or kind, or a tag without a name."""
     given = [each for each in tag if each]
     selection = parse_job_filters([], [kind] if kind else [], given, [], [])
-    criteria = OverviewCriteria(q.strip(), state or None, selection.tags, kind, owner, changed == CHANGED, sort)
+    standing = Standing(parse_choice("state", state, tuple(Standing))) if state else None
+    criteria = OverviewCriteria(q.strip(), standing, selection.tags, kind, owner, changed == CHANGED, sort)
     return OverviewView(criteria, group, span, page)

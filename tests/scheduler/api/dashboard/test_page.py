@@ -5,8 +5,11 @@ from __future__ import annotations
 import gzip
 import re
 
+import pytest
+
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.api_client import ApiClient
+from tests.scheduler.api.dashboard.page_text import visible_text
 from tests.scheduler.fakes import entry
 
 PATH = "/api/dashboard/jobs/checkout"
@@ -99,3 +102,27 @@ async def test_all_scripts_are_small() -> None:
     files = load_static_files().files
     size = sum(len(gzip.compress(content)) for name, content in files.items() if name.endswith(".js"))
     assert size < 60_000
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("?state=dwn", "query.state: 'dwn' is not allowed"),
+        ("/wall?state=dwn", "query.state: 'dwn' is not allowed"),
+        ("/runs?outcome=bad", "query.outcome: 'bad' is not allowed"),
+        ("/secrets?state=bad", "query.state: 'bad' is not allowed"),
+        ("/settings?source=bad", "query.source: 'bad' is not allowed"),
+    ],
+)
+async def test_an_unknown_value_of_a_filter_is_named(address: str, message: str) -> None:
+    """It is not ignored: the list would be that of another filter."""
+    async with ApiClient(jobs=[entry()]) as client:
+        page = await client.request("GET", f"/api/dashboard{address}", headers={"accept": "text/html"})
+    assert page.status_code == 400
+    assert message in visible_text(page.text)
+
+
+async def test_a_page_after_the_last_one_shows_the_last_jobs() -> None:
+    async with ApiClient(jobs=[entry()]) as client:
+        text = visible_text((await client.get("/api/dashboard", page="99")).text)
+    assert "http://127.0.0.1:9/" in text
