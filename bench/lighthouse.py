@@ -23,6 +23,8 @@ from tools.npm.locked import install_locked
 PAGES = ("/api/dashboard", "/api/dashboard/jobs/{name}", "/api/dashboard/incidents")
 CATEGORIES = ("performance", "accessibility", "best-practices", "seo")
 MIN_SCORE, MAX_BLOCKING_MS, MAX_SHIFT, MAX_SCRIPT_BYTES = 95, 100.0, 0.05, 60_000
+ATTEMPTS = 3
+"""Chromium now and then records no start of the navigation (NO_NAVSTART)."""
 FLAGS = "--headless=new --no-sandbox --disable-background-networking"
 
 
@@ -50,13 +52,14 @@ async def _measure(program: Path, chromium: str, address: str) -> dict[str, Any]
         output = Path(folder) / "report.json"
         options = ["--quiet", "--output=json", f"--output-path={output}", f"--only-categories={','.join(CATEGORIES)}"]
         environment = os.environ | {"CHROME_PATH": chromium}
-        process = await asyncio.create_subprocess_exec(
-            "node", str(program), address, *options, f"--chrome-flags={FLAGS}", env=environment
-        )
-        if await process.wait() != 0:
-            raise RuntimeError(f"Lighthouse failed for {address}")
-        report: dict[str, Any] = json.loads(output.read_text(encoding="utf-8"))
-        return report
+        for _ in range(ATTEMPTS):
+            process = await asyncio.create_subprocess_exec(
+                "node", str(program), address, *options, f"--chrome-flags={FLAGS}", env=environment
+            )
+            if await process.wait() == 0:
+                report: dict[str, Any] = json.loads(output.read_text(encoding="utf-8"))
+                return report
+    raise RuntimeError(f"Lighthouse failed {ATTEMPTS} times for {address}")
 
 
 def _read_figures(report: dict[str, Any], url: str) -> dict[str, float]:

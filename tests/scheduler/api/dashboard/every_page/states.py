@@ -9,13 +9,16 @@ from playwright.async_api import Browser
 
 from scheduler.authentication.authentication import Authentication
 from scheduler.identity.principal import Principal, PrincipalKind, Role
+from tests.jobs.running.run_parts import REFUSED
 from tests.scheduler.api.access.test_tag_limits import Fixed
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.api.dashboard.every_page.page_list import list_addresses
 from tests.scheduler.api.dashboard.every_page.world import PLAIN, Texts, fill, jobs_of
 from tests.scheduler.api.dashboard.site import Site, open_site
+from tests.scheduler.fakes import entry
 
 HTML = {"accept": "text/html"}
+MANY_JOBS = 5000
 ADMIN = Principal(PrincipalKind.API_KEY, "ada", Role.ADMIN)
 VIEWER = Principal(PrincipalKind.API_KEY, "vera", Role.VIEWER)
 NOTHING: Mapping[str, str] = {
@@ -62,6 +65,19 @@ async def open_unused(browser: Browser) -> AsyncIterator[State]:
 
 
 @asynccontextmanager
+async def open_many_jobs(browser: Browser) -> AsyncIterator[State]:
+    """5,000 jobs of 40 teams, one of which is down."""
+    teams = [{"team": f"team-{number % 40:02}"} for number in range(MANY_JOBS)]
+    jobs = [entry(f"service-{number:04}", tags=tags) for number, tags in enumerate(teams)]
+    client = ApiClient(REFUSED, jobs=jobs)
+    run_id = await client.perform("service-0007")
+    values = {**NOTHING, "name": "service-0007", "run_id": run_id}
+    async with open_site(browser, client) as site:
+        yield site, [each for each in list_addresses(values) if "nothing" not in each]
+        expect_statuses(site, 404)
+
+
+@asynccontextmanager
 async def open_store_away(browser: Browser) -> AsyncIterator[State]:
     """The store fails after every page was shown once."""
     client = ApiClient(jobs=jobs_of(PLAIN))
@@ -98,4 +114,5 @@ STATES: Mapping[str, Callable[[Browser], AbstractAsyncContextManager[State]]] = 
     "never run": open_unused,
     "store away": open_store_away,
     "viewer": open_as_viewer,
+    "5,000 jobs": open_many_jobs,
 }
