@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
-from importlib.resources import files
 
 import pytest
 
@@ -23,7 +21,6 @@ from tests.scheduler.api.dashboard.every_page.world import PLAIN, fill, jobs_of
 from tests.scheduler.api.dashboard.page_text import has_inline_code
 
 HTML = {"accept": "text/html"}
-SHARED_SHEETS = frozenset({"tokens.css", "base.css", "components.css"})
 
 
 @pytest.fixture
@@ -45,16 +42,6 @@ def test_the_documentation_lists_the_ten_tasks() -> None:
     section = TEXTS["docs/dashboard.md"].split("## Ten tasks")[1].split("\n## ")[0]
     rows = [line.split(" | ")[0].removeprefix("| ") for line in section.splitlines() if line.startswith("| ")]
     assert rows[1:] == list(TASKS)
-
-
-def test_the_class_of_a_page_is_styled_in_one_sheet() -> None:
-    """All sheets are served as one file: the rules of one page would change another one."""
-    sheets: dict[str, set[str]] = {}
-    for file in files("scheduler.api.dashboard").joinpath("static/css").iterdir():
-        for name in re.findall(r"^\s*\.([\w-]+)", file.read_text(encoding="utf-8"), re.MULTILINE):
-            sheets.setdefault(name, set()).add(file.name)
-    own = {name: found for name, found in sheets.items() if found.isdisjoint(SHARED_SHEETS)}
-    assert {name: found for name, found in own.items() if len(found) > 1} == {}
 
 
 async def test_every_page_shows_a_scheduler_in_use(client: ApiClient) -> None:
