@@ -42,6 +42,9 @@ class Shift:
     title: str
 
 
+_ELAPSED = "X-SCHEDULER-ELAPSED"
+
+
 class CalendarEvents(Protocol):
     """The query of the package recurring-ical-events, which has no annotations."""
 
@@ -112,6 +115,8 @@ class Rota:
         if str(event.get("STATUS", "")).upper() == "CANCELLED":
             return None
         begin, end = self._instant_of(event.start), self._instant_of(event.end)
+        if _ELAPSED in event:
+            end = begin + (event.end.replace(tzinfo=None) - event.start.replace(tzinfo=None))
         return Shift(begin, end, str(event.get("SUMMARY", ""))) if begin < end else None
 
     def _instant_of(self, value: date | datetime) -> datetime:
@@ -145,6 +150,8 @@ def parse_rota(
         calendar = Calendar.from_ical(content)
         events = list(calendar.walk("VEVENT"))
         check_events(events, now)
+        for event in events:
+            _mark_elapsed(event)
         query = of(calendar)
     except RotaError:
         raise
@@ -153,6 +160,16 @@ def parse_rota(
     if not events:
         raise RotaError("the calendar has no events: check that the file or URL is the one of the rota")
     return Rota(query, zone, people, otherwise)
+
+
+def _mark_elapsed(event: Any) -> None:
+    """Mark an event whose duration is hours that elapse: the library adds it to the local time.
+
+    Both are the same except across a change of local time (RFC 5545, section 3.3.6). Days are added to the local time.
+    """
+    duration = event.get("DURATION")
+    if duration is not None and isinstance(duration.dt, timedelta) and duration.dt < timedelta(days=1):
+        event.add(_ELAPSED, "1")
 
 
 def _words_of(text: str) -> list[str]:

@@ -52,6 +52,10 @@ PROBLEM_RESPONSES: Final[dict[int, ProblemResponse]] = {
     ),
     412: ProblemResponse("`If-Match` is not the current ETag", "The object was changed meanwhile: read it again."),
     413: ProblemResponse("The body is too large", "The body is too large: at most 65536 bytes are allowed."),
+    414: ProblemResponse(
+        "The path and the query are too long",
+        "The URL of the request is too long: at most 8192 bytes of path and query.",
+    ),
     415: ProblemResponse(
         "The media type of the body is not supported",
         "The media type text/plain is not supported: use application/json.",
@@ -113,6 +117,8 @@ def _derived_statuses(operation: dict[str, Any], scope: Scope) -> Iterator[int]:
         yield from (401, 403)
     if "path" in places or "job" in queries:
         yield 404
+    if queries:
+        yield 414
     if "requestBody" in operation or queries & _UNPROCESSABLE_PARAMETERS:
         yield 422
     if scope in (Scope.OPERATE, Scope.MANAGE, Scope.SIGN_IN):

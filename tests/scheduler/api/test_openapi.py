@@ -311,9 +311,9 @@ async def test_an_operation_names_the_problems_it_can_answer_with() -> None:
 
     assert statuses("get", "/api/health/live") == "400 500"
     assert statuses("get", "/api/jobs/{name}") == "400 401 403 404 429 500 503"
-    assert statuses("post", "/api/runs/{run_id}/cancel") == "400 401 403 404 409 413 415 429 500 503"
+    assert statuses("post", "/api/runs/{run_id}/cancel") == "400 401 403 404 409 413 414 415 429 500 503"
     assert statuses("post", "/api/jobs/{name}/pause") == "400 401 403 404 413 415 422 429 500 503"
-    assert statuses("get", "/api/ping/{token}") == "400 404 429 500 503"
+    assert statuses("get", "/api/ping/{token}") == "400 404 414 429 500 503"
 
 
 async def test_an_operation_requires_a_credential_with_its_scope() -> None:

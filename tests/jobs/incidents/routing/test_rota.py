@@ -113,12 +113,19 @@ def test_a_title_that_names_no_person_is_found_and_the_fallback_notified() -> No
     assert rota.find_unknown_titles(at("2026-06-01T00:00:00+00:00")) == ["Joanna"]
 
 
+def test_a_shift_of_hours_across_a_change_of_local_time_lasts_so_many_hours() -> None:
+    times = ";TZID=Europe/Berlin:20261024T012600"
+    rota = rota_of(calendar_of(("Anna", times, "PT5H"), more=["RRULE:FREQ=DAILY;COUNT=3"]))
+    (shift,) = rota.list_shifts(at("2026-10-24T23:00:00+00:00"), at("2026-10-25T12:00:00+00:00"))
+    assert (shift.begin, shift.end) == (at("2026-10-24T23:26:00+00:00"), at("2026-10-25T04:26:00+00:00"))
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     start=st.datetimes(datetime(2026, 3, 1), datetime(2026, 11, 30)).map(
         lambda each: each.replace(second=0, microsecond=0)
     ),
-    hours=st.integers(1, 24),
+    hours=st.integers(1, 23),
     day=st.integers(0, 13),
     offset=st.integers(0, 23),
 )

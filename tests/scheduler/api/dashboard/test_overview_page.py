@@ -183,11 +183,6 @@ async def test_pages_of_jobs_lead_on_and_back() -> None:
     assert not [address for address in find_links(second) if "page" in address]
 
 
-async def test_behind_the_last_page_there_are_no_more_jobs() -> None:
-    async with ApiClient() as client:
-        assert "There are no more jobs." in visible_text(await get_page(client, page="7"))
-
-
 async def test_a_function_key_follows_with_every_link() -> None:
     async with ApiClient(jobs=[entry(f"job-{number:03}") for number in range(120)]) as client:
         await client.perform("job-000")
