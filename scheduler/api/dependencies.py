@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Annotated, get_origin
+from typing import Annotated, Any, get_origin
 
 from fastapi import Depends, Path, Query, Request
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from jobs.definition import NAME_PATTERN
@@ -68,7 +69,7 @@ async def reject_unknown_query(request: Request) -> None:
     if not request.scope["query_string"]:
         return
     route = request.scope["route"]
-    parameters = route.dependant.query_params if isinstance(route, APIRoute) else []
+    parameters = _list_query_parameters(route.dependant) if isinstance(route, APIRoute) else []
     known = [parameter.alias for parameter in parameters]
     given = Counter(name for name, _ in request.query_params.multi_items() if name != FUNCTION_KEY)
     if given.total() == len(given) and given.keys() <= {*known}:
@@ -80,6 +81,12 @@ async def reject_unknown_query(request: Request) -> None:
     ]
     if errors:
         raise InvalidRequest(*errors)
+
+
+def _list_query_parameters(dependant: Dependant) -> list[Any]:
+    """Return the query parameters of a route and of its dependencies."""
+    inherited = (each for inner in dependant.dependencies for each in _list_query_parameters(inner))
+    return [*dependant.query_params, *inherited]
 
 
 def _unknown_parameters(given: Iterable[str], known: list[str]) -> Iterable[InvalidInput]:

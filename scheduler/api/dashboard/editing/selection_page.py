@@ -11,15 +11,7 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from scheduler.api.dashboard.overview.selection import list_choices
-from scheduler.api.dashboard.overview.view import (
-    ChangedParameter,
-    KindParameter,
-    StandingParameter,
-    TagParameters,
-    TextParameter,
-    ValueParameter,
-    create_view,
-)
+from scheduler.api.dashboard.overview.view import FilteredView
 from scheduler.api.dashboard.readers import readers_of
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
@@ -38,15 +30,9 @@ router = ApiRouter(in_schema=False, by_tag=True)
 async def show_selection(
     request: Request,
     uses: ServicesDep,
-    q: TextParameter = "",
-    state: StandingParameter = "",
-    tag: TagParameters = [],  # noqa: B006 - FastAPI copies it for each request
-    kind: KindParameter = "",
-    owner: ValueParameter = "",
-    changed: ChangedParameter = "",
+    view: FilteredView,
 ) -> Response:
     """Show the jobs that match, by name; at most as many as an action changes."""
-    view = create_view(q=q, state=state, tag=tag, kind=kind, owner=owner, changed=changed)
     overview = await readers_of(request, uses).overview.read_overview()
     selected = select_summaries(overview.summaries, view.criteria, uses.clock.now())
     return await respond(

@@ -14,16 +14,13 @@ from typing import Annotated, Any, Final
 from fastapi import Path, Request
 from fastapi.responses import Response
 
-from scheduler.api.dashboard.access.preferences import find_preferences
 from scheduler.api.dashboard.operations.filters import (
     PAGE_SIZE,
     FilterText,
+    PeriodDep,
     PeriodFilter,
-    SinceText,
-    UntilText,
     keep_filters,
     offer_jobs,
-    read_period,
 )
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import AUDIT_PATH
@@ -61,15 +58,13 @@ async def show_audit_trail(
     request: Request,
     uses: ServicesDep,
     caller: CallerDep,
+    period: PeriodDep,
     principal: FilterText = "",
     action: FilterText = "",
     job: FilterText = "",
-    since: SinceText = "",
-    until: UntilText = "",
     continuation: Continuation = None,
 ) -> Response:
     """Show a page of entries, newest first, and the head of the chain."""
-    period = read_period(since, until, uses.clock.now().astimezone(find_preferences(request).zone))
     query = keep_filters(principal=principal.strip(), action=action.strip(), job=job.strip())
     found, error = await _read_entries(uses, caller, query, period, continuation or None)
     return await respond(

@@ -14,17 +14,14 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from jobs.formats.instants import format_iso_instant
-from scheduler.api.dashboard.access.preferences import find_preferences
 from scheduler.api.dashboard.operations.filters import (
     PAGE_SIZE,
     FilterText,
+    PeriodDep,
     PeriodFilter,
-    SinceText,
-    UntilText,
     find_job_error,
     keep_filters,
     offer_jobs,
-    read_period,
 )
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import DEAD_LETTERS_PATH
@@ -46,15 +43,13 @@ router = ApiRouter(in_schema=False, by_tag=True)
 async def show_dead_letters(
     request: Request,
     uses: ServicesDep,
+    period: PeriodDep,
     job: FilterText = "",
     reason: FilterText = "",
     state: FilterText = "",
-    since: SinceText = "",
-    until: UntilText = "",
     continuation: Continuation = None,
 ) -> Response:
     """Show a page of letters, newest first, and a form that replays all that match."""
-    period = read_period(since, until, uses.clock.now().astimezone(find_preferences(request).zone))
     known = next((each for each in LETTER_STATES if each == state), None)
     criteria = LetterCriteria(job.strip(), reason.strip(), known, period.period)
     found, error = await _read_letters(uses, criteria, period, continuation or None)

@@ -1,4 +1,4 @@
-"""Filters of lists in the address of a page: a form sends every field, and an empty one filters nothing. Pure.
+"""Filters of lists in the address of a page: a form sends every field, and an empty one filters nothing.
 
 Called by the page modules of scheduler.api.dashboard.operations.
 """
@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Annotated, Final
 
-from fastapi import Query
+from fastapi import Depends, Query, Request
 
 from jobs.definition import NAME_PATTERN
 from jobs.formats.instants import format_iso_instant, parse_instant
+from scheduler.api.dashboard.access.preferences import find_preferences
+from scheduler.api.dependencies import ServicesDep
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.time_range import ANY_TIME, InvalidTimeRange, TimeRange, parse_time_range
@@ -27,8 +29,6 @@ _LOCAL_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?"
 """What the field `datetime-local` sends."""
 
 FilterText = Annotated[str, Query(max_length=200)]
-SinceText = Annotated[str, Query(alias="from", max_length=50)]
-UntilText = Annotated[str, Query(alias="to", max_length=50)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,19 @@ def read_period(since: str, until: str, now: datetime) -> PeriodFilter:
     except InvalidTimeRange as error:
         return PeriodFilter(ANY_TIME, since, until, f"{error.message}: {error.hint}")
     return PeriodFilter(period, _to_field(period.since, zone), _to_field(period.until, zone))
+
+
+async def read_period_filter(
+    request: Request,
+    uses: ServicesDep,
+    since: Annotated[str, Query(alias="from", max_length=50)] = "",
+    until: Annotated[str, Query(alias="to", max_length=50)] = "",
+) -> PeriodFilter:
+    """Return the period of a request, in the time zone of its preferences."""
+    return read_period(since, until, uses.clock.now().astimezone(find_preferences(request).zone))
+
+
+PeriodDep = Annotated[PeriodFilter, Depends(read_period_filter)]
 
 
 def keep_filters(**values: str) -> dict[str, str]:

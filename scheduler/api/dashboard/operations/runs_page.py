@@ -8,18 +8,15 @@ from __future__ import annotations
 from fastapi import Request
 from fastapi.responses import Response
 
-from scheduler.api.dashboard.access.preferences import find_preferences
 from scheduler.api.dashboard.operations.filters import (
     PAGE_SIZE,
     FilterText,
+    PeriodDep,
     PeriodFilter,
-    SinceText,
-    UntilText,
     find_job_error,
     is_job_name,
     keep_filters,
     offer_jobs,
-    read_period,
 )
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import RUNS_PATH
@@ -36,15 +33,13 @@ router = ApiRouter(in_schema=False, by_tag=True)
 async def show_runs(
     request: Request,
     uses: ServicesDep,
+    period: PeriodDep,
     job: FilterText = "",
     outcome: FilterText = "",
-    since: SinceText = "",
-    until: UntilText = "",
     continuation: Continuation = None,
 ) -> Response:
     """Show a page of runs. A filter that is invalid is named, and nothing is listed."""
     job, outcome = job.strip(), parse_choice("outcome", outcome, ("", *RUN_FILTERS))
-    period = read_period(since, until, uses.clock.now().astimezone(find_preferences(request).zone))
     found, error = await _read_runs(uses, job, outcome, period, continuation or None)
     query = keep_filters(job=job, outcome=outcome, since=period.since, until=period.until)
     return await respond(

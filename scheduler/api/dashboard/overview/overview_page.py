@@ -15,19 +15,7 @@ from fastapi.responses import Response
 
 from scheduler.api.dashboard.overview.overview import OverviewReader
 from scheduler.api.dashboard.overview.selection import OverviewSelection, select_page
-from scheduler.api.dashboard.overview.view import (
-    ChangedParameter,
-    KindParameter,
-    OverviewView,
-    PageParameter,
-    SortParameter,
-    StandingParameter,
-    TagParameters,
-    TextParameter,
-    ValueParameter,
-    WindowParameter,
-    create_view,
-)
+from scheduler.api.dashboard.overview.view import OrderedView, OverviewView
 from scheduler.api.dashboard.readers import readers_of
 from scheduler.api.dashboard.rendering.page import render_large_page, respond, respond_shared
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
@@ -52,30 +40,10 @@ router = ApiRouter(in_schema=False, by_tag=True)
 async def show_overview(
     request: Request,
     uses: ServicesDep,
-    q: TextParameter = "",
-    state: StandingParameter = "",
-    tag: TagParameters = [],  # noqa: B006 - FastAPI copies it for each request
-    kind: KindParameter = "",
-    owner: ValueParameter = "",
-    changed: ChangedParameter = "",
-    sort: SortParameter = SortOrder.STATE,
-    group: ValueParameter = "",
-    span: WindowParameter = TimeWindow.HOURS_24,
-    page: PageParameter = 1,
+    view: OrderedView,
 ) -> Response:
     """Show the page. While the store is unavailable it shows what was last known, with status 503."""
-    view = create_view(
-        q=q,
-        state=state,
-        tag=tag,
-        kind=kind,
-        owner=owner,
-        changed=changed,
-        sort=sort,
-        group=group,
-        span=span,
-        page=page,
-    )
+
     reader = readers_of(request, uses).overview
     try:
         return await _show_current(request, uses, reader, view)

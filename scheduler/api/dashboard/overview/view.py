@@ -1,6 +1,7 @@
 """What a page of all jobs shows, as its URL defines it: filters, order, groups, window of time, page number.
 
-Called by scheduler.api.dashboard.overview.overview_page and scheduler.api.dashboard.overview.wall_page.
+Routes depend on FilteredView or OrderedView. Called by scheduler.api.dashboard.overview and
+scheduler.api.dashboard.editing.selection_page.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlencode
 
-from fastapi import Query
+from fastapi import Depends, Query
 
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.dependencies import parse_choice
@@ -24,15 +25,7 @@ CHANGED: Final = "1h"
 MAX_TAGS: Final = 10
 
 # The fields of a form that are not filled in are empty.
-TextParameter = Annotated[str, Query(max_length=100)]
-StandingParameter = Annotated[str, Query(max_length=40)]
-TagParameters = Annotated[list[str], Query(max_length=MAX_TAGS)]
-KindParameter = Annotated[str, Query(max_length=40)]
-ValueParameter = Annotated[str, Query(max_length=200)]
-ChangedParameter = Annotated[Literal["", "1h"], Query()]
-SortParameter = Annotated[SortOrder, Query()]
-WindowParameter = Annotated[TimeWindow, Query()]
-PageParameter = Annotated[int, Query(ge=1, le=100_000)]
+_ValueParameter = Annotated[str, Query(max_length=200)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,22 +70,33 @@ class OverviewView:
         return f"{base}?{query}" if query else base
 
 
-def create_view(
-    *,
-    q: str,
-    state: str,
-    tag: Sequence[str],
-    kind: str,
-    owner: str,
-    changed: str,
-    sort: SortOrder = SortOrder.STATE,
-    group: str = "",
-    span: TimeWindow = TimeWindow.HOURS_24,
-    page: int = 1,
+async def read_filters(
+    q: Annotated[str, Query(max_length=100)] = "",
+    state: Annotated[str, Query(max_length=40)] = "",
+    tag: Annotated[list[str], Query(max_length=MAX_TAGS)] = [],  # noqa: B006 - FastAPI copies it for each request
+    kind: Annotated[str, Query(max_length=40)] = "",
+    owner: _ValueParameter = "",
+    changed: Annotated[Literal["", "1h"], Query()] = "",
 ) -> OverviewView:
-    """Return the view of these parameters. Raises InvalidRequest: an unknown state or kind, or a tag without a name."""
+    """Return the view of these filters. Raises InvalidRequest: an unknown state or kind, or a tag without a name."""
     given = [each for each in tag if each]
     selection = parse_job_filters([], [kind] if kind else [], given, [], [])
     standing = Standing(parse_choice("state", state, tuple(Standing))) if state else None
-    criteria = OverviewCriteria(q.strip(), standing, selection.tags, kind, owner, changed == CHANGED, sort)
-    return OverviewView(criteria, group, span, page)
+    return OverviewView(OverviewCriteria(q.strip(), standing, selection.tags, kind, owner, changed == CHANGED))
+
+
+FilteredView = Annotated[OverviewView, Depends(read_filters)]
+
+
+async def read_view(
+    filtered: FilteredView,
+    sort: Annotated[SortOrder, Query()] = SortOrder.STATE,
+    group: _ValueParameter = "",
+    span: Annotated[TimeWindow, Query()] = TimeWindow.HOURS_24,
+    page: Annotated[int, Query(ge=1, le=100_000)] = 1,
+) -> OverviewView:
+    """Return the view of all parameters."""
+    return OverviewView(replace(filtered.criteria, order=sort), group, span, page)
+
+
+OrderedView = Annotated[OverviewView, Depends(read_view)]

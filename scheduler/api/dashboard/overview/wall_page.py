@@ -14,17 +14,7 @@ from fastapi.responses import Response
 
 from scheduler.api.dashboard.overview.overview import OverviewReader
 from scheduler.api.dashboard.overview.selection import select_page
-from scheduler.api.dashboard.overview.view import (
-    WALL_PATH,
-    ChangedParameter,
-    KindParameter,
-    OverviewView,
-    StandingParameter,
-    TagParameters,
-    TextParameter,
-    ValueParameter,
-    create_view,
-)
+from scheduler.api.dashboard.overview.view import WALL_PATH, FilteredView, OverviewView
 from scheduler.api.dashboard.readers import readers_of
 from scheduler.api.dashboard.rendering.page import render_large_page, respond, respond_shared
 from scheduler.api.dependencies import ServicesDep
@@ -49,15 +39,9 @@ router = ApiRouter(in_schema=False, by_tag=True)
 async def show_wall(
     request: Request,
     uses: ServicesDep,
-    q: TextParameter = "",
-    state: StandingParameter = "",
-    tag: TagParameters = [],  # noqa: B006 - FastAPI copies it for each request
-    kind: KindParameter = "",
-    owner: ValueParameter = "",
-    changed: ChangedParameter = "",
+    view: FilteredView,
 ) -> Response:
     """Show the view. While the store is unavailable it shows what was last known, with status 503."""
-    view = create_view(q=q, state=state, tag=tag, kind=kind, owner=owner, changed=changed)
     reader = readers_of(request, uses).overview
     try:
         overview, report = await asyncio.gather(reader.read_overview(), reader.read_health())
