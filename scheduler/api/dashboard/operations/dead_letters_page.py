@@ -25,7 +25,7 @@ from scheduler.api.dashboard.operations.filters import (
 )
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import DEAD_LETTERS_PATH
-from scheduler.api.dependencies import Continuation, ServicesDep
+from scheduler.api.dependencies import Continuation, ServicesDep, parse_choice
 from scheduler.api.problems import ApiError
 from scheduler.api.routes.dead_letters import LetterId
 from scheduler.api.routing import ApiRouter
@@ -50,7 +50,8 @@ async def show_dead_letters(
     continuation: Continuation = None,
 ) -> Response:
     """Show a page of letters, newest first, and a form that replays all that match."""
-    known = next((each for each in LETTER_STATES if each == state), None)
+    parse_choice("state", state, ("", *LETTER_STATES))
+    known = next((each for each in LETTER_STATES if each == state), None)  # with its type
     criteria = LetterCriteria(job.strip(), reason.strip(), known, period.period)
     found, error = await _read_letters(uses, criteria, period, continuation or None)
     query = keep_filters(

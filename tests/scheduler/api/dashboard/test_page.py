@@ -110,6 +110,7 @@ async def test_all_scripts_are_small() -> None:
         ("?state=dwn", "query.state: 'dwn' is not allowed"),
         ("/wall?state=dwn", "query.state: 'dwn' is not allowed"),
         ("/runs?outcome=bad", "query.outcome: 'bad' is not allowed"),
+        ("/dead-letters?state=bad", "query.state: 'bad' is not allowed"),
         ("/secrets?state=bad", "query.state: 'bad' is not allowed"),
         ("/settings?source=bad", "query.source: 'bad' is not allowed"),
     ],
