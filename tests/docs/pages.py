@@ -11,11 +11,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 TEXTS: dict[str, str] = {
     str(page.relative_to(ROOT)): page.read_text(encoding="utf-8")
-    for page in (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")))
+    for page in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")))
 }
 """By path from the project's folder."""
 
-_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
 _CODE = re.compile(r"`([^`\n]+)`")
 
 
@@ -36,7 +36,7 @@ def prose(text: str) -> str:
 def typed(text: str) -> Iterator[str]:
     """The lines that are typed in consoles and scripts, continued ones joined."""
     for kind, block in _BLOCK.findall(text):
-        for line in block.replace("\\\n", " ").splitlines():
+        for line in map(str.strip, block.replace("\\\n", " ").splitlines()):
             if kind == "sh" or line.startswith("$ "):
                 yield line.removeprefix("$ ")
 
@@ -54,7 +54,7 @@ class Printed:
         return f"{self.page}:{self.line}: {self.command}"
 
 
-_FENCE = re.compile(r"^```(\w*)$")
+_FENCE = re.compile(r"^ *```(\w*)$")
 _INLINE = re.compile(r"`((?:[A-Z_]+=\S+ )*(?:\./dev cli|python -m scheduler|curl) [^`]+)`")
 
 
@@ -68,7 +68,7 @@ def printed_commands(page: str) -> Iterator[Printed]:
                 yield from _in_block(page, block, every_line=kind == "sh")
             kind, block = (fence[1] if kind is None else None), []
         elif kind is not None:
-            block.append((number, line))
+            block.append((number, line.removeprefix("   ")))  # in an item of a list
         else:
             yield from (Printed(page, number, command) for command in _INLINE.findall(line))
 

@@ -1,4 +1,4 @@
-"""Every printed command of README.md and docs/*.md does what a reader expects: it is run, beside a server.
+"""Every printed command of README.md, docs and runbooks does what a reader expects: it is run, beside a server.
 
 The server has the job of README.md, the sample jobs, and those jobs that the other pages speak of. What cannot be
 run here stands in NOT_RUN, each with its reason.
@@ -27,7 +27,7 @@ from tests.parts import missing
 from tests.parts.proc import Program, free_port
 from tests.scheduler.cli.invocation import CommandResult, invoke_concurrently
 
-PAGES = ("README.md", *(page for page in TEXTS if re.fullmatch(r"docs/(?!api)[\w-]+\.md", page)))
+PAGES = tuple(page for page in TEXTS if re.fullmatch(r"[A-Z]+\.md|docs/(?!api)(runbooks/)?[\w-]+\.md", page))
 """All but the page that tests/docs/test_api_page.py runs."""
 
 NOT_RUN = (
@@ -40,7 +40,7 @@ NOT_RUN = (
     ),
     (r"\.ci/smoke ", "needs an app that was deployed; tests/project/test_smoke runs it"),
     (r"(cp|export) ", "changes the reader's folder or console"),
-    (r"(TEST_AXE=all )?\./dev test\b", "runs tests"),
+    (r"(TEST_AXE=all )?\./dev (test|check)\b", "runs tests or checks"),
     (
         r"(\w+=\S+ )*(\./dev run|python -m scheduler serve)\b",
         "serves until it is ended, as the server of this test does",
@@ -56,6 +56,7 @@ EXIT_CODES = (
     (r"python -m scheduler incidents (show|decisions|acknowledge|snooze|note|resolve) ", 1),  # of another time
     (r"python -m scheduler (silences|windows) (end|delete) ", 1),
     (r"python -m scheduler channels (undelivered|retry|discard) ", 1),
+    (r"python -m scheduler keys (rotate|revoke) ", 1),  # no server has a key of that name
     (r"python -m scheduler plan ", 3),
     (r"python -m scheduler apply .* --plan-hash ", 1),  # of another plan
 )
@@ -71,7 +72,7 @@ UNDONE_BY = (
 SAME_OUTPUT = (r"\./dev cli next '", r"SCHEDULER_ENVIRONMENT=prd ")
 """Commands whose output follows from their words alone: it is as printed."""
 
-PLACEHOLDERS = {"JOB": "checkout-api", "NAME": "checkout-token"}
+PLACEHOLDERS = {"JOB": "checkout-api", "NAME": "checkout-token", "ID": "1795866766058-f6cf172e"}
 
 JOBS = """
 jobs:

@@ -19,7 +19,17 @@ from tools.house_style.rules import Rule, read_rules
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKED_FOLDERS = ("jobs", "scheduler", "config", "observability", "bench", "tools", "docs", "tests/parts")
-CHECKED_FILES = ("README.md", "CHANGELOG.md", "function_app.py", "dev", "Jenkinsfile", "Dockerfile", "pyproject.toml")
+CHECKED_FILES = (
+    "README.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "function_app.py",
+    "dev",
+    "Jenkinsfile",
+    "Dockerfile",
+    "pyproject.toml",
+)
 CHECKED_SUFFIXES = (".py", ".md", ".yaml", ".yml", ".html", ".js", ".css")
 
 
