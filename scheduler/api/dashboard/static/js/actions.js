@@ -9,7 +9,7 @@
 // response with status 200 is a failure.
 import { callApi } from "./api.js";
 import { link } from "./dom.js";
-import { refreshNow } from "./refresh.js";
+import { refreshNow, showSamePage } from "./refresh.js";
 import { serverNow } from "./times.js";
 import { showToast } from "./toasts.js";
 
@@ -46,7 +46,7 @@ export async function perform(source, body) {
     if (source instanceof HTMLFormElement) source.reset();
     if (failure && result?.[failure]) throw new Error(result[failure]);
     showToast(fill(done ?? "Done.", result, String), { undo: undo ? () => revert(fill(undo, result), undoBody, ifMatch ? { "if-match": "*" } : {}) : null });
-    if (go) location.assign(link(fill(go, result)));
+    if (go) await openPage(link(fill(go, result)));
     else await refreshNow();
     return true;
   } catch (error) {
@@ -55,6 +55,13 @@ export async function perform(source, body) {
   } finally {
     setBusy(source, false);
   }
+}
+
+/** Another page is loaded. This one, without the values of a form in its address, is only refreshed: a page that loads
+    loses the keys that are pressed before its scripts run. */
+async function openPage(path) {
+  if (new URL(path, location.href).pathname === location.pathname) await showSamePage(path);
+  else location.assign(path);
 }
 
 /** The focus returns to what has opened the menu. */

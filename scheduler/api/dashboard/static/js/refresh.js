@@ -10,8 +10,10 @@ const policy = globalThis.trustedTypes?.createPolicy("dashboard", { createHTML: 
 let timer = 0;
 let etag = "";
 let fetched = null;
+let isStarted = false;
 
 export function startRefresh() {
+  isStarted = true;
   schedule();
   document.addEventListener("visibilitychange", refresh);
 }
@@ -21,6 +23,13 @@ export async function refreshNow() {
   fetched?.abort();
   fetched = null;
   await refresh(true);
+}
+
+/** Show another address of this page, and from now on its changes. */
+export async function showSamePage(path) {
+  history.replaceState(null, "", path);
+  await refreshNow();
+  if (!isStarted) startRefresh();
 }
 
 /** `isForced`: do not accept a page that was made for another tab shortly before. */
