@@ -19,6 +19,8 @@ function closeMenus(except) {
 /** Give the focus to the first control of an open menu that wants it. */
 export function focusFirst(menu) {
   if (!menu.matches?.("details[data-focus][open]")) return;
-  menu.querySelector(".menu-content :is(button, input, select, textarea)")?.focus({ preventScroll: true });
-  menu.querySelector(".menu-content")?.scrollIntoView({ block: "nearest" });
+  const content = menu.querySelector(".menu-content");
+  if (content.contains(document.activeElement)) return; // the event of opening is late: the user has continued
+  content.querySelector("button, input, select, textarea")?.focus({ preventScroll: true });
+  content.scrollIntoView({ block: "nearest" });
 }
