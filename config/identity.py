@@ -6,6 +6,7 @@ Implements jobs.ports.Tokens for checks with `managed_identity`, and lends its c
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -111,7 +112,11 @@ class AppIdentity:
 def _new_credential(settings: Settings) -> AsyncTokenCredential:
     from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
 
+    from config.value_files.client_secret import CLIENT_SECRET_FILE_VARIABLE, ClientSecretFileCredential
+
     client_id = settings.managed_identity_client_id
     if settings.environment == "dev":
+        if os.environ.get(CLIENT_SECRET_FILE_VARIABLE, "").strip():
+            return ClientSecretFileCredential(os.environ)
         return DefaultAzureCredential(managed_identity_client_id=client_id)
     return ManagedIdentityCredential(client_id=client_id)

@@ -14,6 +14,7 @@ from config.loading import SAMPLE_TARGET, Configuration, JobLoader
 from config.settings.loading import LoadedSettings, load_settings
 from config.settings.model import Settings
 from config.settings.variables import VARIABLE_PREFIX, variable_path
+from config.value_files.expansion import FILE_SUFFIX
 from jobs.problems import Problem
 from jobs.problems.suggestions import suggest_name
 
@@ -64,7 +65,7 @@ def _setting_of(problem: Problem) -> str:
     """
     if not problem.key or problem.key.startswith("AzureWebJobsStorage"):
         return "store"
-    path = variable_path(problem.key)
+    path = variable_path(problem.key) or variable_path(problem.key.removesuffix(FILE_SUFFIX))
     name = (
         str(path[0]) if path else problem.key.removeprefix(VARIABLE_PREFIX).partition("__")[0].partition(".")[0].lower()
     )

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from config.identity import AppIdentity
 from config.secrets.files import SecretFiles
 from config.secrets.key_vault import KeyVault
+from config.secrets.locations import FolderLocator, VariableLocator, file_variable_name, secret_variable_name
 from config.secrets.settings_secrets import find_settings_secrets
 from config.settings.model import Settings
 from config.settings.references import is_unresolved, unresolved_message
-from config.settings.variables import SECRET_PREFIX
 from jobs.errors import SecretUnavailable
 from jobs.formats.instants import format_instant
 from jobs.ports import Clock, CredentialRefresh
@@ -39,12 +40,10 @@ def build_secrets(
     """
     for value in find_settings_secrets(settings):
         redactor.add_permanent(value)
-    files = vault = None
-    if settings.secrets_folder is not None:
-        files = SecretFiles(settings.secrets_folder, clock)
+    vault = None
     if settings.key_vault_url is not None:
         vault = KeyVault(settings.key_vault_url, identity, clock, vault_options or {})
-    return SecretChain(os.environ if environ is None else environ, files, vault, redactor, clock)
+    return SecretChain(os.environ if environ is None else environ, settings.secrets_folder, vault, redactor, clock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +55,24 @@ class SecretSource:
 
 
 class SecretChain:
-    """`checkout-token` is the variable SCHEDULER_SECRET_CHECKOUT_TOKEN, else the file `checkout-token` of the secrets'
-    folder, else the vault's secret of that name."""
+    """`checkout-token` is the variable SCHEDULER_SECRET_CHECKOUT_TOKEN, or the file that the variable
+    SCHEDULER_SECRET_CHECKOUT_TOKEN_FILE names, else the file `checkout-token` of the secrets' folder, else the vault's
+    secret of that name.
+    """
 
     def __init__(
         self,
         environ: Mapping[str, str],
-        files: SecretFiles | None,
+        folder: Path | None,
         vault: KeyVault | None,
         redactor: Redactor,
         clock: Clock,
     ) -> None:
         self._environ = environ
-        self._files = files
+        self._folder = folder
+        self._variables = VariableLocator(environ)
+        self._variable_files = SecretFiles(self._variables, clock)
+        self._folder_files = None if folder is None else SecretFiles(FolderLocator(folder), clock)
         self._vault = vault
         self._redactor = redactor
         self._current_values = CurrentSecrets(redactor)
@@ -109,13 +113,13 @@ class SecretChain:
 
     def health(self) -> tuple[FetchFailure, ...]:
         """Return the secrets whose last read failed."""
-        files = self._files.fetch_failures() if self._files is not None else ()
+        files = tuple(failure for files in self._all_files() for failure in files.fetch_failures())
         vault = self._vault.fetch_failures() if self._vault is not None else ()
         return (*self._missing_secrets.values(), *files, *vault)
 
     async def unresolved(self) -> tuple[str, ...]:
         """A sentence about each mounted file that holds the text of a Key Vault reference: the app is not ready."""
-        return () if self._files is None else await self._files.unresolved()
+        return tuple([sentence for files in self._all_files() for sentence in await files.unresolved()])
 
     @property
     def vault_url(self) -> str | None:
@@ -153,13 +157,24 @@ class SecretChain:
         value = self._environ.get(variable)
         if not value:
             return None
+        if os.path.isabs(self._environ.get(file_variable_name(name), "").strip()):
+            message = f"secret {name}: {variable} and {file_variable_name(name)} are set; set one of them"
+            raise self._record_missing(name, message)
         if is_unresolved(value):
             raise self._record_missing(name, f"secret {name}: {unresolved_message(variable)}")
         self._origins[name] = SecretSource(f"the variable {variable}", self._started_at)
         return value
 
+    def _all_files(self) -> Iterator[SecretFiles]:
+        yield self._variable_files
+        if self._folder_files is not None:
+            yield self._folder_files
+
     async def _from_files(self, name: str, *, now: bool) -> str | None:
-        found = await self._files.read_secret(name, now=now) if self._files is not None else None
+        if self._variables.has(name):
+            found = await self._variable_files.read_secret(name, now=now)
+        else:
+            found = None if self._folder_files is None else await self._folder_files.read_secret(name, now=now)
         if found is None:
             return None
         self._origins[name] = SecretSource(f"the file {found.path}", found.read_at)
@@ -177,17 +192,12 @@ class SecretChain:
 
     def _missing_message(self, name: str) -> str:
         variable = secret_variable_name(name)
-        if self._files is None:
+        if self._folder is None:
             return (
                 f"secret {name}: the variable {variable} is not set, and no Key Vault is configured; "
                 "set the variable, or SCHEDULER_KEY_VAULT_URL"
             )
         return (
-            f"secret {name}: the variable {variable} is not set, {self._files.folder} has no file of that name, "
+            f"secret {name}: the variable {variable} is not set, {self._folder} has no file of that name, "
             "and no Key Vault is configured; mount the file, or set the variable or SCHEDULER_KEY_VAULT_URL"
         )
-
-
-def secret_variable_name(name: str) -> str:
-    """The variable that may hold this secret."""
-    return SECRET_PREFIX + name.upper().replace("-", "_")

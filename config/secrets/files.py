@@ -1,23 +1,23 @@
-"""Secrets mounted as files, one a secret, as Kubernetes and the CSI driver of Key Vault do. Called by chain.py.
+"""Secrets mounted as files, as Docker, Kubernetes and the CSI driver of Key Vault do. Called by chain.py.
 
 A file is checked again after at most a second, by its times, size and inode, and read when these have changed: so a
-rotated secret, or a folder replaced by its symbolic link, arrives without a restart. While the folder does not answer,
-such as a hanging share, the last known value is used.
+rotated secret, or a folder replaced by its symbolic link, arrives without a restart. While a file does not answer,
+such as on a hanging share, the last known value is used.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from config.secrets.locations import SecretLocation, SecretLocator
 from config.settings.references import is_unresolved, unresolved_message
-from jobs.checks.errors import FileTooLarge, NotRegularFile
+from config.value_files.secret_text import UnusableSecretFile, decode_secret, read_secret_content
 from jobs.checks.files.daemon_thread import run_in_daemon_thread
-from jobs.checks.files.regular_files import FileSignature, read_regular_file
+from jobs.checks.files.regular_files import FileSignature
 from jobs.errors import SecretUnavailable
 from jobs.ports import Clock
 from jobs.refreshing_cache import FetchFailure
@@ -27,9 +27,6 @@ FILE_CHECK_INTERVAL = 1.0
 
 FILE_CHECK_TIMEOUT = 1.0
 """Seconds for a check. Callers do not wait for one that takes longer."""
-
-MAX_SECRET_BYTES = 64 * 1024
-"""Bytes. A vault's secrets have 25 KiB at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +51,13 @@ class _CachedFile:
 
 
 class SecretFiles:
-    """`folder` can be empty or missing: then there are no such secrets."""
+    """The files that a locator finds."""
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
-        self._folder = folder
+    def __init__(self, locator: SecretLocator, clock: Clock) -> None:
+        self._locator = locator
         self._clock = clock
         self._cache: dict[str, _CachedFile] = {}
         self._reference_search: asyncio.Task[tuple[str, ...]] | None = None
-
-    @property
-    def folder(self) -> Path:
-        return self._folder
 
     async def read_secret(self, name: str, *, now: bool = False) -> FileSecret | None:
         """The secret's value; None if it has no file. `now`: check the file in any case.
@@ -83,7 +76,7 @@ class SecretFiles:
         if seen.check is not None:
             await self._wait_for_check(seen)
         if seen.checked_at is None:
-            raise SecretUnavailable(f"secret {name}: {self._folder} does not answer; check its mount")
+            raise SecretUnavailable(f"secret {name}: {self._locator.description} does not answer; check its mount")
         if seen.failure:
             raise SecretUnavailable(f"secret {name}: {seen.failure}")
         return seen.secret
@@ -108,7 +101,7 @@ class SecretFiles:
         self._reference_search = None
 
     def _find_references(self) -> tuple[str, ...]:
-        return tuple(unresolved_message(str(path)) for path in self._list_files() if _holds_reference(path))
+        return tuple(unresolved_message(found.shown) for found in self._locator.all() if _holds_reference(found.path))
 
     def _is_stale(self, seen: _CachedFile) -> bool:
         return seen.checked_at is None or self._clock.monotonic() - seen.checked_at >= FILE_CHECK_INTERVAL
@@ -126,86 +119,53 @@ class SecretFiles:
         finally:
             seen.check = None
 
-    def _list_files(self) -> Iterator[Path]:
-        try:
-            yield from (path for path in self._folder.iterdir() if not path.name.startswith("."))
-        except OSError:
-            return
-
     def _check_file(self, name: str, seen: _CachedFile) -> None:
         try:
             self._read(name, seen)
             seen.failure, seen.failing_since = "", None
-        except _UnusableFile as error:
+        except UnusableSecretFile as error:
             seen.secret, seen.signature, seen.failure = None, (), str(error)
             seen.failing_since = seen.failing_since or self._clock.now()
 
     def _read(self, name: str, seen: _CachedFile) -> None:
-        path = self._find_path(name)
-        if path is None:
+        location = self._locator.find(name)
+        if location is None:
             seen.secret, seen.signature = None, ()
             return
         try:
-            content, signature = _read_content(path, self._folder, seen.signature)
+            content, signature = _read_content(location, seen.signature)
         except FileNotFoundError:
             # The target folder of a link was replaced between two checks.
-            content, signature = _read_content_or_explain(path, self._folder, seen.signature)
+            content, signature = _read_content_or_explain(location, seen.signature)
         if content is not None:
-            seen.secret = FileSecret(_decode(content, path), str(path), self._clock.now())
+            text = decode_secret(content, location.shown)
+            if is_unresolved(text):
+                raise UnusableSecretFile(unresolved_message(location.shown))
+            seen.secret = FileSecret(text, str(location.path), self._clock.now())
             seen.signature = signature
 
-    def _find_path(self, name: str) -> Path | None:
-        """The file of that name, `-` and `_` being alike."""
-        for spelling in dict.fromkeys((name, name.replace("_", "-"), name.replace("-", "_"))):
-            path = self._folder / spelling
-            if os.path.lexists(path):
-                return path
-        return None
 
-
-class _UnusableFile(Exception):
-    """Why a file is not a secret, and the fix; never its content."""
-
-
-def _read_content(path: Path, folder: Path, known: FileSignature) -> tuple[bytes | None, FileSignature]:
+def _read_content(location: SecretLocation, known: FileSignature) -> tuple[bytes | None, FileSignature]:
     """What is in the file; None if it is the one whose signature is known."""
     try:
-        real = os.path.realpath(path, strict=True)  # a link that is created from now on is not followed
-        if not Path(real).is_relative_to(os.path.realpath(folder)):
-            raise _UnusableFile(f"{path} is a link out of the folder; secrets are read from the folder only")
-        return read_regular_file(real, MAX_SECRET_BYTES, known, flags=os.O_NOFOLLOW)
-    except NotRegularFile:
-        raise _UnusableFile(f"{path} is not a file") from None
-    except FileTooLarge:
-        raise _UnusableFile(
-            f"{path} has more than {MAX_SECRET_BYTES // 1024} KiB, which is too large for a secret"
-        ) from None
-    except PermissionError:
-        raise _UnusableFile(f"{path} is not readable by the program's user; change its owner, group or mode") from None
+        real = os.path.realpath(location.path, strict=True)  # a link that is created from now on is not followed
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise _UnusableFile(f"{path} cannot be read ({error.strerror})") from None
+        raise UnusableSecretFile(f"{location.shown} cannot be read ({error.strerror})") from None
+    if location.boundary is not None and not Path(real).is_relative_to(os.path.realpath(location.boundary)):
+        message = f"{location.shown} is a link out of the folder; secrets are read from the folder only"
+        raise UnusableSecretFile(message)
+    return read_secret_content(real, location.shown, known, flags=getattr(os, "O_NOFOLLOW", 0))
 
 
-def _read_content_or_explain(path: Path, folder: Path, known: FileSignature) -> tuple[bytes | None, FileSignature]:
+def _read_content_or_explain(location: SecretLocation, known: FileSignature) -> tuple[bytes | None, FileSignature]:
     try:
-        return _read_content(path, folder, known)
+        return _read_content(location, known)
     except FileNotFoundError:
-        raise _UnusableFile(f"{path} is a link to a file that does not exist") from None
-
-
-def _decode(content: bytes, path: Path) -> str:
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise _UnusableFile(f"{path} is not UTF-8 text; write it so") from None
-    text = text.removesuffix("\n").removesuffix("\r")
-    if not text:
-        raise _UnusableFile(f"{path} is empty")
-    if is_unresolved(text):
-        raise _UnusableFile(unresolved_message(str(path)))
-    return text
+        if os.path.islink(location.path):
+            raise UnusableSecretFile(f"{location.shown} is a link to a file that does not exist") from None
+        raise UnusableSecretFile(f"{location.shown} does not exist; check its mount") from None
 
 
 def _open_nonblocking(path: str, flags: int) -> int:

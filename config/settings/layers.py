@@ -23,6 +23,7 @@ from config.settings.variables import (
     variable_path,
     variable_precedence,
 )
+from config.value_files.expansion import expand_value_files
 from jobs.problems import Finding, Problem, dotted_path
 from jobs.problems import KeyPath as KeyPath
 
@@ -122,8 +123,9 @@ def read_variable_layer(
     """The settings among the environment variables; another SCHEDULER_ variable is a problem."""
     values: dict[str, Any] = {}
     names: dict[KeyPath, str] = {}
-    environ = without_service_principal(environ)
-    problems = identity_problems(environ)
+    expanded = expand_value_files(without_service_principal(environ))
+    environ = expanded.values
+    problems = [*identity_problems(environ), *expanded.problems]
     for name in sorted(environ, key=variable_precedence):
         upper = name.upper()
         path = variable_path(name)
@@ -132,7 +134,7 @@ def read_variable_layer(
         if path is None or not environ[name].strip():
             continue
         _set_value(values, path, environ[name])
-        names[path] = name
+        names[path] = expanded.sources.get(name, name)
     values["environment"] = environment
     names["environment",] = ENVIRONMENT_VARIABLE
     return VariableLayer(values, base, names), problems

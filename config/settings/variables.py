@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from config.settings.identity_variables import (
     AZURE_VARIABLE,
@@ -82,12 +83,22 @@ def _well_known_paths() -> dict[str, KeyPath]:
 
 def explain_unknown_variable(upper: str) -> tuple[str, str]:
     """Return message and hint. Names are compared without their common prefix, which makes every name look similar."""
+    if upper.endswith("_FILE") and (name := upper.removesuffix("_FILE")) in _setting_variables():
+        return "only a setting that holds a secret can stand in a file", f"set {name}"
     near = suggest_name(
         upper.removeprefix(VARIABLE_PREFIX), [name.removeprefix(VARIABLE_PREFIX) for name in _setting_variables()]
     )
     if near is None:
         return "unknown setting", "config/environments/base.yaml lists the settings"
     return f"unknown setting{did_you_mean(VARIABLE_PREFIX + near)}", ""
+
+
+@cache
+def secret_setting_variables() -> frozenset[str]:
+    """The variables, in capitals, of the settings that hold a secret."""
+    paths = {path for path, field in _leaf_fields(Settings) if "SecretStr" in str(field.annotation)}
+    names = {**_setting_variables(), **_well_known_paths()}
+    return frozenset(name for name, path in names.items() if path in paths)
 
 
 @cache
@@ -102,9 +113,13 @@ _NOT_SETTABLE: frozenset[KeyPath] = frozenset({("environment",), ("unresolved",)
 
 
 def _leaf_paths(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
+    return (path for path, _ in _leaf_fields(model))
+
+
+def _leaf_fields(model: type[BaseModel]) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
     for name, info in model.model_fields.items():
         inner = info.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from ((name, *rest) for rest in _leaf_paths(inner))
+            yield from (((name, *rest), field) for rest, field in _leaf_fields(inner))
         else:
-            yield (name,)
+            yield (name,), info

@@ -50,6 +50,7 @@ NOT_RUN = (
 
 EXIT_CODES = (
     (r"SCHEDULER_ENVIRONMENT=prd ", 2),
+    (r"DD_API_KEY_FILE=", 2),
     (r"SCHEDULER_ENVIRONMENT=prod \./dev cli run ", 1),
     (r"\./dev cli run failing-api", 1),
     (r"python -m scheduler cancel ", 1),  # its run ended long ago
@@ -69,7 +70,7 @@ UNDONE_BY = (
 )
 """What the others must not see."""
 
-SAME_OUTPUT = (r"\./dev cli next '", r"SCHEDULER_ENVIRONMENT=prd ")
+SAME_OUTPUT = (r"\./dev cli next '", r"SCHEDULER_ENVIRONMENT=prd ", r"DD_API_KEY_FILE=")
 """Commands whose output follows from their words alone: it is as printed."""
 
 PLACEHOLDERS = {"JOB": "checkout-api", "NAME": "checkout-token", "ID": "1795866766058-f6cf172e"}

@@ -1,6 +1,7 @@
 """Dashboards, monitors and SLOs in Datadog, by its client. Called by observability.generation.datadog.target.
 
-Environment variables: DD_API_KEY, DD_APP_KEY, and DD_SITE or SCHEDULER_DATADOG__URL as for telemetry.
+Environment variables: DD_API_KEY and DD_APP_KEY (or DD_API_KEY_FILE and DD_APP_KEY_FILE), and DD_SITE or
+SCHEDULER_DATADOG__URL as for telemetry.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from config.value_files.expansion import read_secret_variable
+from config.value_files.secret_text import UnusableSecretFile
 from observability.generation.core.document import GeneratedDocument, Json
 from observability.generation.core.tool import ToolDocument, ToolError
 from observability.generation.datadog.documents import DASHBOARD, ID_TAG, MONITOR, OBJECTIVE
@@ -47,8 +50,15 @@ _FIXES = {
 
 @contextmanager
 def open_datadog(environ: Mapping[str, str]) -> Iterator[DatadogApi]:
-    """Open the organisation that the environment variables name. Raises ToolError: a key is missing."""
-    keys = {name: environ.get(name, "").strip() for name in (KEY_VARIABLE, APP_KEY_VARIABLE)}
+    """Open the organisation that the environment variables name.
+
+    Raises:
+        ToolError: a key is missing, or its file cannot be used.
+    """
+    try:
+        keys = {name: read_secret_variable(environ, name) for name in (KEY_VARIABLE, APP_KEY_VARIABLE)}
+    except UnusableSecretFile as error:
+        raise ToolError(str(error)) from None
     missing = [name for name, value in keys.items() if not value]
     if missing:
         raise ToolError(f"{' and '.join(missing)} must be set: an API key and an application key of Datadog")

@@ -1,7 +1,7 @@
 """Dashboards in a Grafana, by its HTTP API. Called by observability.generation.grafana.target.
 
-Environment variables: GRAFANA_URL, GRAFANA_TOKEN (of a service account with the role Editor), GRAFANA_FOLDER (the uid
-of the folder, `scheduler` by default; it is created).
+Environment variables: GRAFANA_URL, GRAFANA_TOKEN (of a service account with the role Editor) or GRAFANA_TOKEN_FILE,
+GRAFANA_FOLDER (the uid of the folder, `scheduler` by default; it is created).
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from config.value_files.expansion import read_secret_variable
+from config.value_files.secret_text import UnusableSecretFile
 from observability.generation.core.document import GeneratedDocument, Json
 from observability.generation.core.tool import ToolDocument, ToolError
 
@@ -29,7 +31,10 @@ def open_grafana(environ: Mapping[str, str]) -> Iterator[GrafanaApi]:
     """Open the Grafana that the environment variables name. Raises ToolError: one is missing or invalid."""
     import httpx
 
-    url, token = environ.get(URL_VARIABLE, "").strip(), environ.get(TOKEN_VARIABLE, "").strip()
+    try:
+        url, token = environ.get(URL_VARIABLE, "").strip(), read_secret_variable(environ, TOKEN_VARIABLE)
+    except UnusableSecretFile as error:
+        raise ToolError(str(error)) from None
     missing = [name for name, value in ((URL_VARIABLE, url), (TOKEN_VARIABLE, token)) if not value]
     if missing:
         raise ToolError(

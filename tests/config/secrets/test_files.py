@@ -13,8 +13,9 @@ import pytest
 
 from config.identity import AppIdentity
 from config.secrets import SecretChain, build_secrets, files
-from config.secrets.files import FILE_CHECK_INTERVAL, MAX_SECRET_BYTES
+from config.secrets.files import FILE_CHECK_INTERVAL
 from config.settings.model import Settings
+from config.value_files.secret_text import MAX_SECRET_BYTES
 from jobs.errors import SecretUnavailable
 from jobs.redaction import Redactor
 from tests.config.clock import ManualClock
@@ -133,7 +134,7 @@ async def test_what_cannot_be_a_secret_is_reported(folder: Path, clock: ManualCl
     assert "has more than 64 KiB" in await reported(secrets, "large")
     assert "is not UTF-8 text" in await reported(secrets, "binary")
     assert "is empty" in await reported(secrets, "empty")
-    assert "cannot be read (Is a directory)" in await reported(secrets, "folder")
+    assert "is not a file" in await reported(secrets, "folder")
     assert "is a link to a file that does not exist" in await reported(secrets, "lost")
     assert "is not a file" in await reported(secrets, "pipe")
     assert {trouble.name for trouble in secrets.health()} == {"large", "binary", "empty", "folder", "lost", "pipe"}

@@ -1,0 +1,1 @@
+"""Secrets in files that variables name."""
