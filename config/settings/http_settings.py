@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from contextlib import suppress
+from ipaddress import ip_address
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from config.settings.fields import PositiveDuration, ServiceUrl
 from config.settings.target_lists import split_list
@@ -16,6 +19,7 @@ from jobs.model_base import FrozenModel
 
 OPEN_ENVIRONMENTS = ("dev", "test")
 """Environments whose API needs no authentication on loopback."""
+ANY_HOST = "*"
 _ROLES_EXAMPLE = '{"Scheduler.Operator": "operator"}'
 
 
@@ -47,6 +51,18 @@ def _parse_roles(value: Any) -> Any:
     if not isinstance(found, dict):
         raise ValueError(f"is not a JSON object: write {_ROLES_EXAMPLE}")
     return found
+
+
+def _check_host_name(text: str) -> str:
+    name = text.lower()
+    with suppress(ValueError):
+        return str(ip_address(name))
+    if name != ANY_HOST and not re.fullmatch(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?", name):
+        raise ValueError(f"{text!r} is not a host name: write scheduler.example.com, an address, or * for any")
+    return name
+
+
+HostNames = Annotated[tuple[Annotated[str, AfterValidator(_check_host_name)], ...], BeforeValidator(split_list)]
 
 
 def _check_tenant(text: str) -> str:
@@ -87,5 +103,24 @@ class HttpSettings(FrozenModel):
     """Whether each request comes from a proxy that appends the client's address to X-Forwarded-For (embedded host)."""
     public_url: ServiceUrl | None = None
     """The address at which users reach the program: messages about incidents link to it."""
+    hosts: HostNames = ()
+    """Embedded host: host names of requests that are accepted, in addition to loopback's and that of `public_url`."""
     entra: EntraSettings = EntraSettings()
     session: SessionSettings = SessionSettings()
+
+    @model_validator(mode="after")
+    def _require_authentication(self) -> Self:
+        if ANY_HOST in self.hosts and self.authentication == "open":
+            raise ValueError("hosts must not be * where callers need no credential: list the names")
+        return self
+
+    def accepted_hosts(self) -> tuple[str, ...]:
+        """Return the configured host names, in lower case."""
+        public = urlsplit(self.public_url).hostname if self.public_url else None
+        names = (*self.hosts, public) if public else self.hosts
+        return tuple(form for name in names for form in _host_forms(name))
+
+
+def _host_forms(name: str) -> tuple[str, ...]:
+    """An IPv6 address stands in brackets in the Host header."""
+    return (f"[{name}]",) if ":" in name else (name,)

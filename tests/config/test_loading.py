@@ -558,3 +558,18 @@ def test_a_place_without_jobs_is_no_warning_where_the_samples_come_along(root: P
     write_layer(root, "base", "jobs: config/jobs\nsamples: true\n")
     assert load_configuration({}, root=root).jobs.warnings == ()
     assert len(load_configuration({}, root=root, sample_target=None).jobs.warnings) == 1
+
+
+def test_a_host_name_of_requests_is_a_name_an_address_or_any(root: Path) -> None:
+    found = settings(root, SCHEDULER_HTTP__HOSTS="Scheduler, 10.20.0.7, FD00::7, *")
+    assert found.http.accepted_hosts() == ("scheduler", "10.20.0.7", "[fd00::7]", "*")
+    assert settings(root, SCHEDULER_HTTP__PUBLIC_URL="https://Checks.example.com/x").http.accepted_hosts() == (
+        "checks.example.com",
+    )
+    assert "'a b' is not a host name" in problems(root, SCHEDULER_HTTP__HOSTS="a b")[0]
+    assert "'https://a' is not a host name" in problems(root, SCHEDULER_HTTP__HOSTS="https://a")[0]
+
+
+def test_without_authentication_the_host_names_are_listed(root: Path) -> None:
+    environ = {"SCHEDULER_HTTP__AUTHENTICATION": "open", "SCHEDULER_HTTP__HOSTS": "*"}
+    assert "hosts must not be * where callers need no credential" in problems(root, **environ)[0]

@@ -105,9 +105,8 @@ async def _serve_program(
 ) -> None:
     program = opened.program
     await require_identity(program)
-    server = create_server(
-        LazyApi(program.services(), hosts=LOOPBACK_NAMES, on_created=freeze_long_lived_objects), register
-    )
+    hosts = (*LOOPBACK_NAMES, *program.settings.http.accepted_hosts())
+    server = create_server(LazyApi(program.services(), hosts=hosts, on_created=freeze_long_lived_objects), register)
     program.health.add_probe("connections", connections_probe(register))
     ticker = await create_ticker(program)
     program.health.add_probe("ticker", ticker_probe(program, ticker))

@@ -270,6 +270,30 @@ async def test_only_loopback_names_are_answered(tmp_path: Path) -> None:
     assert statuses == [400, 200, 200, 200]
 
 
+async def test_the_names_of_the_settings_are_answered_too(tmp_path: Path) -> None:
+    """Such as those of a Service of Kubernetes, the address of a pod, and the public name that a proxy passes on."""
+    environ = {
+        "SCHEDULER_HTTP__HOSTS": "Scheduler,scheduler.jobs.svc,10.20.0.7,fd00::7",
+        "SCHEDULER_HTTP__PUBLIC_URL": "https://checks.example.com:8443/",
+    }
+    async with embedded(tmp_path, {}, **environ) as host:
+        statuses = {
+            name: (await host.client.get("/api/runs", headers={"Host": name})).status_code
+            for name in (
+                "scheduler:8080",
+                "scheduler.jobs.svc",
+                "10.20.0.7:8080",
+                "[fd00::7]:8080",
+                "checks.example.com",
+                "localhost",
+                "rebound.example",
+                "svc",
+            )
+        }
+
+    assert [name for name, status in statuses.items() if status != 200] == ["rebound.example", "svc"]
+
+
 async def test_how_far_the_ticks_are_is_put_right_after_a_clock_that_was_far_ahead(tmp_path: Path) -> None:
     store = await open_sqlite(tmp_path / "state.db")
     await Cursors(store).advance(PLANNED_UNTIL_CURSOR, datetime.now(UTC) + timedelta(days=300))
