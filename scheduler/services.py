@@ -29,6 +29,7 @@ from scheduler.queries.changes import ChangeQueries
 from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.definitions import DefinitionReviewer
 from scheduler.queries.heartbeats import HeartbeatQueries
+from scheduler.queries.history.markers import DeploymentMarkerQueries
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.objectives.reader import ObjectiveReader
 from scheduler.queries.overview.history import TimelineReader
@@ -53,6 +54,7 @@ class Services:
     audit: AuditTrail
     audit_queries: AuditQueries
     changes: ChangeQueries
+    markers: DeploymentMarkerQueries
     operations: Operations
     queries: JobAndRunQueries
     health: Health

@@ -38,6 +38,7 @@ from scheduler.operations.cancellations import RunCanceller
 from scheduler.operations.circuits import CircuitControl
 from scheduler.operations.dead_letters import DeadLetterReplayer
 from scheduler.operations.definition_tests import DefinitionTester
+from scheduler.operations.markers import DeploymentMarking
 from scheduler.operations.pauses import JobPauser
 from scheduler.operations.pings import PingReceiver
 from scheduler.operations.runs import RunStarter
@@ -231,6 +232,7 @@ def _build_operations(
             foundation.stored_jobs.committer, clock, _build_definition_reviewer(foundation, setup).review_stored
         ),
         api_keys=ApiKeyManager(foundation.repositories.api_keys, foundation.audit, clock),
+        markers=DeploymentMarking(catalog, repositories.markers, clock, audit),
         **build_alerting_operations(foundation, alerting),
     )
 

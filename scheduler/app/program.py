@@ -98,22 +98,28 @@ class Program:
     self_watch: SelfWatch
 
     async def prune_other_rows(self, now: datetime) -> None:
-        """Delete old changes of states, and what the API has stored about requests. Raises StoreError."""
+        """Delete old changes of states, markers, and what the API has stored about requests. Raises StoreError."""
+        from scheduler.stores.changes.markers import DeploymentMarkers
+
         await self.changes.prune(now, self.settings.changes.age)
+        await DeploymentMarkers(self.store).prune(now, self.settings.changes.age)
         await self.idempotency.prune(now)
         await self.rate_limits.prune()
         await self.alerting.prune(now)
 
     def services(self) -> Services:
         """What the API gets of it."""
+        from scheduler.queries.history.markers import DeploymentMarkerQueries
         from scheduler.queries.overview.history import TimelineReader
         from scheduler.services import Services
+        from scheduler.stores.changes.markers import DeploymentMarkers
         from scheduler.version import VERSION
 
         return Services(
             audit=self.audit,
             audit_queries=self.audit_queries,
             changes=self.change_queries,
+            markers=DeploymentMarkerQueries(self.catalog, DeploymentMarkers(self.store)),
             operations=self.operations,
             queries=self.queries,
             health=self.health,

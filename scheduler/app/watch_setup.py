@@ -52,8 +52,10 @@ def _build_program_gauges(foundation: Foundation, worker: Worker, alerting: Aler
 def build_change_announcer(foundation: Foundation) -> ChangeAnnouncer:
     return ChangeAnnouncer(
         Announcements(foundation.store),
+        foundation.repositories.markers,
         foundation.stored_jobs.composer,
         foundation.telemetry.events,
+        foundation.clock,
         foundation.settings.version or VERSION,
     )
 

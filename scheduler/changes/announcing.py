@@ -10,9 +10,12 @@ import logging
 from collections.abc import Iterable
 from typing import Protocol
 
+from jobs.ports import Clock
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.catalog.composition import JobComposer, SetChange
+from scheduler.identity.principal import PROGRAM_PRINCIPAL
 from scheduler.stores.announcements import Announcements
+from scheduler.stores.changes.markers import DeploymentMarker, DeploymentMarkers, create_marker_id
 from scheduler.stores.port import StoreError
 
 _log = logging.getLogger("scheduler.changes")
@@ -31,16 +34,25 @@ class AnnouncementListener(Protocol):
 
 
 class ChangeAnnouncer:
-    """`version`: of the program."""
+    """`version`: of the program. A new one is also marked in the charts of all jobs."""
 
     def __init__(
-        self, announcements: Announcements, composer: JobComposer, listener: AnnouncementListener, version: str
+        self,
+        announcements: Announcements,
+        markers: DeploymentMarkers,
+        composer: JobComposer,
+        listener: AnnouncementListener,
+        clock: Clock,
+        version: str,
     ) -> None:
         self._announcements = announcements
+        self._markers = markers
+        self._clock = clock
         self._composer = composer
         self._listener = listener
         self._version = version
         self._is_version_announced = False
+        self._unstored: DeploymentMarker | None = None
         self._announced: JobSnapshot | None = None
         self._changes: list[SetChange] = []
         composer.listeners.append(self._note_change)
@@ -53,9 +65,18 @@ class ChangeAnnouncer:
                 self._is_version_announced = True
                 if previous is not None:
                     self._listener.deployed(previous)
+                    self._unstored = self._create_marker(previous)
+            if self._unstored is not None:
+                await self._markers.put(self._unstored)
+                self._unstored = None
             await self._announce_jobs()
         except StoreError as error:
             _log.warning("could not announce a change: %s; the next tick retries", error)
+
+    def _create_marker(self, previous: str) -> DeploymentMarker:
+        now = self._clock.now()
+        text = f"version {self._version} of the scheduler" + (f" replaced {previous}" if previous else "")
+        return DeploymentMarker(create_marker_id(now), now, text, author=PROGRAM_PRINCIPAL.id)
 
     async def _announce_jobs(self) -> None:
         jobs, stored_version = self._composer.snapshot, self._composer.sources.tree.head.generation

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from scheduler.operations.circuits import CircuitControl
     from scheduler.operations.dead_letters import DeadLetterReplayer
     from scheduler.operations.definition_tests import DefinitionTester
+    from scheduler.operations.markers import DeploymentMarking
     from scheduler.operations.pauses import JobPauser
     from scheduler.operations.pings import PingReceiver
     from scheduler.operations.runs import RunStarter
@@ -48,3 +49,4 @@ class Operations:
     windows: WindowManager
     undelivered: UndeliveredManager
     channel_tests: ChannelTester
+    markers: DeploymentMarking

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from scheduler.stores.audit.log import AuditLog
     from scheduler.stores.cancellations import Cancellations
     from scheduler.stores.changes.health_histories import HealthHistories
+    from scheduler.stores.changes.markers import DeploymentMarkers
     from scheduler.stores.changes.repository import StateChanges
     from scheduler.stores.circuits import StoredCircuits
     from scheduler.stores.cursors import Cursors
@@ -77,6 +78,12 @@ class Repositories:
         from scheduler.stores.changes.health_histories import HealthHistories
 
         return HealthHistories(self._store)
+
+    @cached_property
+    def markers(self) -> DeploymentMarkers:
+        from scheduler.stores.changes.markers import DeploymentMarkers
+
+        return DeploymentMarkers(self._store)
 
     @cached_property
     def circuits(self) -> StoredCircuits:

@@ -47,6 +47,7 @@ from scheduler.operations.cancellations import RunCanceller
 from scheduler.operations.circuits import CircuitControl
 from scheduler.operations.dead_letters import DeadLetterReplayer
 from scheduler.operations.definition_tests import DefinitionTester
+from scheduler.operations.markers import DeploymentMarking
 from scheduler.operations.pauses import JobPauser
 from scheduler.operations.pings import PingReceiver
 from scheduler.operations.runs import RunStarter
@@ -324,6 +325,7 @@ class WorkerHarness:
                 self.catalog, self.tokens, self.heartbeats, self.beats, self.pauses, running, self.redactor, self.clock
             ),
             api_keys=ApiKeyManager(ApiKeys(self.store), self.audit, self.clock),
+            markers=DeploymentMarking(self.catalog, self.repositories.markers, self.clock, self.audit),
             stored_jobs=StoredJobEditor(self.stored, committer),
             job_sets=JobSetApplier(committer, self.clock, self.review_set),
             incidents=self._incident_manager(),

@@ -45,7 +45,7 @@ class PageReaders:
             found = self._readers[services] = Readers(
                 OverviewReader(services),
                 AvailabilityReader(services.queries, services.uptimes, outages, services.clock),
-                JobMarkerReader(services.audit_queries),
+                JobMarkerReader(services.audit_queries, services.markers),
                 ForecastReader(services.catalog, services.queries, services.suppressions, services.clock),
                 OpenCircuitFinder(services.circuits, services.clock),
                 LoadReader(DurationReader(services.queries, services.stats, services.clock), services.clock),

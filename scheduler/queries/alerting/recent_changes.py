@@ -29,6 +29,7 @@ _ACTIONS = DEFINITION_ACTIONS | {
     "window.end",
     "secret.refresh",
     "circuit.reset",
+    "marker.create",
 }
 """Those that can be the cause of a failure, or mark a deployment. Runs, silences and notes are not."""
 

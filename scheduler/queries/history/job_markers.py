@@ -1,11 +1,13 @@
 """What people and deployments changed about a job in a period, for the marks in its charts.
 
 The audit trail has changes of the definition, pauses, and maintenance windows with the number of a change, which
-deployments create. Called by scheduler.api.dashboard.readers.
+deployments create. Marked deployments, also those of the scheduler, are stored separately. Called by
+scheduler.api.dashboard.readers.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +15,7 @@ from typing import Any, Final
 
 from scheduler.identity.principal import Principal
 from scheduler.queries.audit import AuditFilter, AuditQueries, AuditView
+from scheduler.queries.history.markers import DeploymentMarkerQueries
 from scheduler.queries.time_range import TimeRange
 
 MAX_MARKERS: Final = 50
@@ -45,16 +48,27 @@ class JobMarker:
 
 
 class JobMarkerReader:
-    """One instance an app and a set of tags, because it caches results until the trail grows."""
+    """One instance an app and a set of tags, because it caches what it reads of the trail until the trail grows."""
 
-    def __init__(self, audit: AuditQueries) -> None:
+    def __init__(self, audit: AuditQueries, deployments: DeploymentMarkerQueries) -> None:
         self._audit = audit
+        self._deployments = deployments
         self._cached: dict[tuple[str, datetime, datetime], tuple[int, Sequence[JobMarker]]] = {}
 
     async def list_markers(
         self, principal: Principal, job: str, since: datetime, until: datetime
     ) -> Sequence[JobMarker]:
         """Return the newest marks of a period, the oldest first. Raises StoreError."""
+        changes, deployments = await asyncio.gather(
+            self._list_changes(principal, job, since, until),
+            self._deployments.list_of_job(job, since, until, limit=MAX_MARKERS),
+        )
+        marked = [JobMarker(each.at, "deployment", each.text, each.author) for each in deployments]
+        return sorted([*changes, *marked], key=lambda marker: marker.at)[-MAX_MARKERS:]
+
+    async def _list_changes(
+        self, principal: Principal, job: str, since: datetime, until: datetime
+    ) -> Sequence[JobMarker]:
         head = (await self._audit.read_head()).head.sequence
         key = job, since, until
         number, markers = self._cached.get(key, (-1, ()))

@@ -1,1 +1,1 @@
-"""The stored changes of the states of jobs."""
+"""The stored changes of the states of jobs, and the deployments that were marked."""

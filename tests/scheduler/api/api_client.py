@@ -37,6 +37,7 @@ from scheduler.queries.alerting.suppressions import SuppressionQueries
 from scheduler.queries.audit import AuditQueries
 from scheduler.queries.changes import ChangeQueries
 from scheduler.queries.heartbeats import HeartbeatQueries
+from scheduler.queries.history.markers import DeploymentMarkerQueries
 from scheduler.queries.jobs_and_runs import JobAndRunQueries
 from scheduler.queries.objectives.building import build_objective_reader
 from scheduler.queries.objectives.reader import ObjectiveReader
@@ -99,6 +100,7 @@ class ApiClient:
             audit=self.shop.audit,
             audit_queries=AuditQueries(catalog, self.shop.audit_log),
             changes=ChangeQueries(catalog, self.shop.changes, stored.health_histories),
+            markers=DeploymentMarkerQueries(catalog, stored.markers),
             operations=self.shop.operations(self.dispatch),
             queries=JobAndRunQueries(
                 catalog, runs, self.shop.pauses, self.shop.dead_letters, clock, self.shop.states.states_of

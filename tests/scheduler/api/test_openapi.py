@@ -41,6 +41,7 @@ from scheduler.api.models.dead_letters import DeadLetterDetail, DeadLetterList, 
 from scheduler.api.models.health import HealthModel, LiveModel
 from scheduler.api.models.heartbeats import HeartbeatModel
 from scheduler.api.models.jobs import JobDetail, JobList
+from scheduler.api.models.markers import CreatedMarkerModel, MarkerListModel
 from scheduler.api.models.runs import RunList, RunModel
 from scheduler.api.models.secrets import SecretList, SecretModel
 from scheduler.api.models.states.changes import ChangeListModel
@@ -69,6 +70,7 @@ CREATING = (
     ("post", "/api/session"),
     ("post", "/api/jobs"),
     ("post", "/api/jobs/{name}/duplicate"),
+    ("post", "/api/markers"),
     ("post", "/api/silences"),
     ("post", "/api/windows"),
 )
@@ -111,6 +113,8 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("delete", "/api/windows/{window_id}"): None,
     ("post", "/api/windows/{window_id}/end"): WindowModel,
     ("get", "/api/changes"): ChangeListModel,
+    ("get", "/api/markers"): MarkerListModel,
+    ("post", "/api/markers"): CreatedMarkerModel,
     ("get", "/api/jobs/{name}/changes"): ChangeListModel,
     ("get", "/api/jobs/{name}/health-entries"): HealthEntryListModel,
     ("get", "/api/jobs/{name}/alert-explanation"): AlertExplanationModel,

@@ -34,6 +34,7 @@ OPERATIONS: dict[str, Operate] = {
     "circuit.open": lambda do, harness: do.circuits.open("checkout", until=START + HOUR, caller=API_CALLER),
     "circuit.close": lambda do, harness: do.circuits.close("checkout", caller=API_CALLER),
     "circuit.reset": lambda do, harness: do.circuits.reset("checkout", caller=API_CALLER),
+    "marker.create": lambda do, harness: do.markers.create("4ebecbce", tags={"team": "payments"}, caller=API_CALLER),
     "secret.refresh": lambda do, harness: do.secrets.refresh("checkout-token", caller=API_CALLER),
     "dead_letter.replay": lambda do, harness: do.dead_letters.replay_all(
         LetterFilter(job="checkout"), per_second=5, limit=10, caller=API_CALLER
@@ -50,9 +51,9 @@ def _letter(harness: WorkerHarness) -> DeadLetter:
 
 async def _shop() -> WorkerHarness:
     """A paused job with a queued run and a dead letter; and the entries of none of it."""
-    harness = WorkerHarness(jobs=[entry(check=TOKEN, circuit={"consecutive_failures": 5}), entry("other")]).in_force(
-        START - timedelta(days=9)
-    )
+    harness = WorkerHarness(
+        jobs=[entry(check=TOKEN, circuit={"consecutive_failures": 5}, tags={"team": "payments"}), entry("other")]
+    ).in_force(START - timedelta(days=9))
     await harness.operations(Sent()).pauses.pause("checkout", caller=API_CALLER)
     await harness.runs.enqueue(harness.ticket())
     await harness.dead_letters.add(_letter(harness))

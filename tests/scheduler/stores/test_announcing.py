@@ -7,7 +7,8 @@ from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.catalog.composition import JobComposer
 from scheduler.changes.announcing import ChangeAnnouncer
 from scheduler.stores.announcements import Announcements
-from scheduler.stores.port import Row, Store, StoreUnavailable
+from scheduler.stores.changes.markers import MARKERS_TABLE, DeploymentMarkers
+from scheduler.stores.port import Change, Etags, Row, Store, StoreUnavailable
 from tests.scheduler.fakes import START, VirtualClock, compose, entry
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
 
@@ -30,8 +31,12 @@ class Process:
 
     def __init__(self, store: Store, heard: Heard, *names: str, version: str = "1") -> None:
         catalog = Catalog(JobSnapshot([entry(name) for name in names], START, "-".join(names)))
-        self.composer: JobComposer = compose(catalog, VirtualClock())
-        self.announcer = ChangeAnnouncer(Announcements(store), self.composer, HeardOfChanges(heard), version)
+        clock = VirtualClock()
+        self.composer: JobComposer = compose(catalog, clock)
+        self.markers = DeploymentMarkers(store)
+        self.announcer = ChangeAnnouncer(
+            Announcements(store), self.markers, self.composer, HeardOfChanges(heard), clock, version
+        )
 
     async def load(self, *names: str) -> None:
         jobs = {name: entry(name).job for name in names}
@@ -97,3 +102,37 @@ async def test_after_a_failure_of_the_store_the_next_tick_announces_it() -> None
     store.is_broken = False
     await process.announcer.tick()
     assert heard[1:] == [("deployed", "1"), ("jobs", "a-b", 0, 2, (1, 0, 0))]
+
+
+async def test_each_new_version_is_marked_once_with_the_version_that_it_replaces() -> None:
+    data = MemoryData()
+    for version in ("1", "1", "2", "1"):
+        process = Process(MemoryStore(data), [], "a", version=version)
+        await process.announcer.tick()
+        await process.announcer.tick()
+    markers = await process.markers.list_page(limit=10)
+    assert sorted(each.text for each in markers) == [
+        "version 1 of the scheduler",
+        "version 1 of the scheduler replaced 2",
+        "version 2 of the scheduler replaced 1",
+    ]
+    assert {(each.at, each.author) for each in markers} == {(START, "program:scheduler")}
+
+
+class StoreWithoutMarkers(MemoryStore):
+    is_broken = True
+
+    async def apply(self, *changes: Change) -> Etags:
+        if self.is_broken and any(each.table == MARKERS_TABLE for each in changes):
+            raise StoreUnavailable("the store is away")
+        return await super().apply(*changes)
+
+
+async def test_a_marker_that_could_not_be_stored_is_stored_by_the_next_tick() -> None:
+    store = StoreWithoutMarkers()
+    process = Process(store, [], "a")
+    await process.announcer.tick()
+    assert await process.markers.list_page(limit=10) == []
+    store.is_broken = False
+    await process.announcer.tick()
+    assert [each.text for each in await process.markers.list_page(limit=10)] == ["version 1 of the scheduler"]

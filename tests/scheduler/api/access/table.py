@@ -108,11 +108,13 @@ LIMITED_ROUTES: Final[dict[str, int]] = {
     # Limited to the jobs of the caller, whatever they select.
     "POST /api/silences": ALLOWED,
     "POST /api/windows": ALLOWED,
+    "POST /api/markers": ALLOWED,
     "GET /api/circuits": ALLOWED,
     "GET /api/dead-letters": ALLOWED,
     "GET /api/jobs": ALLOWED,
     "GET /api/runs": ALLOWED,
     "GET /api/changes": ALLOWED,
+    "GET /api/markers": ALLOWED,
     "GET /api/stats": ALLOWED,
     "GET /api/objectives": ALLOWED,
     "GET /api/metrics": ALLOWED,

@@ -13,7 +13,9 @@ from scheduler.identity.caller import Caller, ChangeSource
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 from scheduler.queries.audit import AuditQueries
 from scheduler.queries.history.job_markers import JobMarkerReader
+from scheduler.queries.history.markers import DeploymentMarkerQueries
 from scheduler.stores.audit.log import AuditLog
+from scheduler.stores.changes.markers import DeploymentMarker, DeploymentMarkers
 from tests.scheduler.fakes import START, VirtualClock, entry
 from tests.scheduler.stores.memory import MemoryStore
 
@@ -24,10 +26,12 @@ HOUR = timedelta(hours=1)
 class Trail:
     def __init__(self) -> None:
         self.clock = VirtualClock()
-        log = AuditLog(MemoryStore())
+        store = MemoryStore()
+        log, catalog = AuditLog(store), Catalog([entry("pay", tags={"team": "payments"})])
+        self.markers = DeploymentMarkers(store)
         self.trail = StoredAuditTrail(log, self.clock, Redactor())
-        self.queries = AuditQueries(Catalog([entry("pay")]), log)
-        self.reader = JobMarkerReader(self.queries)
+        self.queries = AuditQueries(catalog, log)
+        self.reader = JobMarkerReader(self.queries, DeploymentMarkerQueries(catalog, self.markers))
 
     async def change(self, action: str, job: str = "pay", **after: Any) -> None:
         caller = Caller(ADMIN, ChangeSource.API)
@@ -81,3 +85,19 @@ async def test_what_is_outside_of_the_period_is_not_marked() -> None:
     trail.clock.move(7200)
     await trail.change("job.patch")
     assert len(await trail.kinds()) == 1
+
+
+async def test_deployments_that_concern_the_job_are_marked_between_its_changes() -> None:
+    trail = Trail()
+    await trail.change("job.patch")
+    trail.clock.move(120)
+    await trail.change("job.pause")
+    for number, tags in enumerate(((), (("team", "payments"),), (("team", "search"),))):
+        at = START + timedelta(seconds=60 + number)
+        await trail.markers.put(DeploymentMarker(f"{number:013}-a", at, f"deployment {number}", tags, "api_key:ci"))
+    assert await trail.kinds() == [
+        ("definition", "job.patch of pay"),
+        ("deployment", "deployment 0"),
+        ("deployment", "deployment 1"),
+        ("pause", "job.pause of pay"),
+    ]

@@ -43,9 +43,8 @@ async def test_an_incident_is_handled_by_keyboard_alone(browser: Browser) -> Non
         await page.keyboard.press("m")
         await page.keyboard.press("Tab")
         second = page.get_by_role("button", name="all with team=payments")
-        await page.locator("details.menu[open]").dispatch_event(
-            "toggle"
-        )  # the browser's own comes late on a busy machine
+        # The browser's own event comes late on a busy machine.
+        await page.locator("details.menu[open]").dispatch_event("toggle")
         await expect(second).to_be_focused()
         await page.keyboard.press("Escape")
         await expect(page.locator("details.menu[open]")).to_have_count(0)
