@@ -32,14 +32,14 @@ PAGES = tuple(page for page in TEXTS if re.fullmatch(r"[A-Z]+\.md|docs/(?!api)(r
 
 NOT_RUN = (
     (r"az ", "needs a subscription of Azure"),
-    (r"(docker|npm|node|func) ", "a program that this project does not bring"),
+    (r"([A-Z_]+=\S+ )*(docker|kubectl|npm|node|func) ", "a program that this project does not bring"),
     (r"sqlite3 ", "SQLite's own shell"),
     (
         r"python -m scheduler generate (apply|drift) ",
         "needs the tool; tests/scheduler/cli/commands/test_generate.py runs it",
     ),
     (r"\.ci/smoke ", "needs an app that was deployed; tests/project/test_smoke runs it"),
-    (r"(cp|export) ", "changes the reader's folder or console"),
+    (r"(cp|cd|export) ", "changes the reader's folder or console"),
     (r"(TEST_AXE=all )?\./dev (test|check)\b", "runs tests or checks"),
     (
         r"(\w+=\S+ )*(\./dev run|python -m scheduler serve)\b",

@@ -1,0 +1,121 @@
+"""Docker Compose itself accepts the files, and the program accepts the settings in them."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from config.job_files.reader import JobFileReader
+from config.settings.loading import load_settings
+from config.settings.model import Settings
+from tests.infra.images import read_image_variables
+from tests.infra.programs import run_program
+from tests.project import ROOT
+
+FOLDER = ROOT / "infra" / "compose"
+FILES = ("compose.yaml", "compose.telemetry.yaml")
+
+
+@cache
+def render(*files: str, variables: tuple[tuple[str, str], ...] = ()) -> dict[str, Any]:
+    """Return the configuration that Docker Compose makes of the files; it rejects what its schema does not allow."""
+    options = [part for file in files for part in ("--file", str(FOLDER / file))]
+    environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **dict(variables)}
+    text = run_program("docker-compose", *options, "--profile", "tls", "config", environ=environ)
+    found: dict[str, Any] = yaml.safe_load(text)
+    return found
+
+
+@pytest.fixture
+def scheduler() -> dict[str, Any]:
+    service: dict[str, Any] = render(*FILES)["services"]["scheduler"]
+    return service
+
+
+@pytest.mark.parametrize("service", ["scheduler", "proxy"])
+def test_services_have_the_least_rights(service: str) -> None:
+    found = render(*FILES)["services"][service]
+    assert found["read_only"] is True
+    assert found["cap_drop"] == ["ALL"]
+    assert found["security_opt"] == ["no-new-privileges:true"]
+    assert found.get("cap_add", []) == ([] if service == "scheduler" else ["NET_BIND_SERVICE"])
+    assert int(found["mem_limit"]) > 0
+    assert found["logging"]["options"]["max-size"] == "10m"
+
+
+def test_the_program_runs_as_its_user_and_is_published_on_loopback(scheduler: dict[str, Any]) -> None:
+    assert scheduler["user"] == "10001:10001"
+    assert [port["host_ip"] for port in scheduler["ports"]] == ["127.0.0.1"]
+    assert scheduler["build"]["target"] == "embedded"
+    assert Path(scheduler["build"]["context"]) == ROOT
+
+
+def test_only_the_data_is_written(scheduler: dict[str, Any]) -> None:
+    volumes = {volume["target"]: volume for volume in scheduler["volumes"]}
+    assert [target for target, volume in volumes.items() if not volume.get("read_only")] == ["/data"]
+    assert volumes["/data"]["type"] == "volume"
+    for target in ("/jobs", "/run/secrets/jobs"):
+        assert Path(volumes[target]["source"]).is_dir()
+
+
+def test_the_program_has_time_to_end(scheduler: dict[str, Any]) -> None:
+    assert int(scheduler["stop_grace_period"].removesuffix("s")) >= Settings().shutdown_grace + 10
+
+
+def test_the_settings_are_valid_and_their_files_are_secrets(scheduler: dict[str, Any], tmp_path: Path) -> None:
+    environ = read_image_variables() | scheduler["environment"]
+    mounted = {secret["target"] for secret in scheduler["secrets"]}
+    files = {name for name in environ if name.endswith("_FILE")}
+    assert {environ[name] for name in files} == mounted
+    for name in files:
+        (tmp_path / name).write_text("InstrumentationKey=00000000-0000-0000-0000-000000000000\n")
+        environ[name] = str(tmp_path / name)
+    settings = load_settings(environ, root=ROOT).settings
+    assert settings.datadog.api_key is not None
+    assert settings.application_insights.connection_string is not None
+    assert str(settings.secrets_folder) in {volume["target"] for volume in scheduler["volumes"]}
+    assert settings.http.accepted_hosts() == ("scheduler",)
+
+
+def test_with_a_domain_the_program_accepts_what_the_proxy_passes_on() -> None:
+    variables = {"SCHEDULER_HTTP__PUBLIC_URL": "https://checks.example.com", "SCHEDULER_HTTP__BEHIND_PROXY": "true"}
+    found = render("compose.yaml", variables=tuple(variables.items()))["services"]["scheduler"]["environment"]
+    settings = load_settings(read_image_variables() | found, root=ROOT).settings
+    assert "checks.example.com" in settings.http.accepted_hosts()
+    assert settings.http.behind_proxy
+
+
+def test_the_proxy_serves_the_domain() -> None:
+    found = render("compose.yaml", variables=(("DOMAIN", "checks.example.com"),))
+    assert found["services"]["proxy"]["environment"] == {"DOMAIN": "checks.example.com"}
+    assert found["configs"]["caddyfile"]["content"].startswith("{$$DOMAIN} {")
+    assert "reverse_proxy scheduler:8080" in found["configs"]["caddyfile"]["content"]
+
+
+def test_without_the_profile_no_other_machine_reaches_it() -> None:
+    environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
+    text = run_program("docker-compose", "--file", FOLDER / "compose.yaml", "config", "--services", environ=environ)
+    assert text.split() == ["scheduler"]
+
+
+def test_an_unknown_key_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("services: {a: {image: a, readonly: true}}")
+    with pytest.raises(AssertionError, match="readonly"):
+        run_program("docker-compose", "--file", tmp_path / "compose.yaml", "config")
+
+
+def test_the_jobs_are_valid() -> None:
+    jobs = JobFileReader(ROOT, {}).read(FOLDER / "jobs")
+    assert len(jobs) > 0
+    assert jobs.warnings == ()
+
+
+def test_no_secret_is_committed() -> None:
+    assert [path.name for path in (FOLDER / "secrets").iterdir()] == [".keep"]
+    rules = (FOLDER / ".gitignore").read_text().split()
+    assert {"/secrets/*", "!/secrets/.keep", "/telemetry/", "/.env"} <= set(rules)
