@@ -29,11 +29,12 @@ _MAX_REPORTED_DUPLICATES = 100
 
 
 class UnreadableFile(Exception):
-    """A file without a readable value; `problem` has the reason."""
+    """A file without a readable value; `problem` has the reason. `column` counts from 1, where it is known."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, column: int | None = None) -> None:
         super().__init__(str(problem))
         self.problem = problem
+        self.column = column
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def parse_document(content: bytes, shown: str, *, substitutions: Mapping[str, st
             text = text.replace(f"${{{name}}}", value)
         parsed = json_text.parse_json(text) if is_json else yaml_text.parse_yaml(text)
     except ParseError as error:
-        raise UnreadableFile(Problem("", error.message, error.hint, shown, error.line)) from None
+        raise UnreadableFile(Problem("", error.message, error.hint, shown, error.line), error.column) from None
     return Document(shown, parsed.value, tuple(parsed.duplicates), parsed.entry_lines, text, is_json)
 
 

@@ -98,8 +98,9 @@ _MESSAGES = (
 def _explain(error: json.JSONDecodeError) -> ParseError:
     for part, sentence, hint in _MESSAGES:
         if part in error.msg:
-            return ParseError(f"is not valid JSON: {sentence} (column {error.colno})", error.lineno, hint)
-    return ParseError(f"is not valid JSON: {error.msg.lower()} (column {error.colno})", error.lineno)
+            return ParseError(f"is not valid JSON: {sentence} (column {error.colno})", error.lineno, hint, error.colno)
+    message = f"is not valid JSON: {error.msg.lower()} (column {error.colno})"
+    return ParseError(message, error.lineno, column=error.colno)
 
 
 def _depth_exceeds(value: Any, limit: int) -> bool:

@@ -17,13 +17,14 @@ MAX_NESTING = 100
 
 
 class ParseError(Exception):
-    """The text cannot be understood. `line` counts from 1."""
+    """The text cannot be understood. `line` and `column` count from 1."""
 
-    def __init__(self, message: str, line: int | None = None, hint: str = "") -> None:
+    def __init__(self, message: str, line: int | None = None, hint: str = "", column: int | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.line = line
         self.hint = hint
+        self.column = column
 
 
 @dataclass(frozen=True, slots=True)

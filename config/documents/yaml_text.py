@@ -64,17 +64,18 @@ def _explain(error: yaml.MarkedYAMLError, text: str) -> ParseError:
     mark = error.problem_mark or error.context_mark
     line = min(mark.line + 1, len(rows)) if mark is not None else len(rows)
     row = rows[line - 1]
+    column = mark.column + 1 if mark is not None and mark.line < len(rows) else len(row) + 1
     if "maximum nesting depth" in words:
         return too_deep_error(line)
     if "\t" in row[: len(row) - len(row.lstrip())]:
-        return ParseError("is not valid YAML: this line is indented by a tab", line, "indent by blanks")
+        return ParseError("is not valid YAML: this line is indented by a tab", line, "indent by blanks", column)
     if (found := _quoting_hint(row)) is not None:
         sign, quoted = found
-        return ParseError(f"is not valid YAML: a text that begins with {sign} must be in quotes", line, quoted)
+        return ParseError(f"is not valid YAML: a text that begins with {sign} must be in quotes", line, quoted, column)
     for part, hint in _PARSER_HINTS:
         if part in words:
-            return ParseError(f"is not valid YAML: {make_printable(words)}", line, hint)
-    return ParseError(f"is not valid YAML: {make_printable(words)}", line)
+            return ParseError(f"is not valid YAML: {make_printable(words)}", line, hint, column)
+    return ParseError(f"is not valid YAML: {make_printable(words)}", line, column=column)
 
 
 _UNQUOTED_VALUE = re.compile(

@@ -43,6 +43,7 @@ COMMANDS = {
         Needs.NOTHING,
         {**dict.fromkeys(TARGETS, Needs.EVERYTHING), "apply": Needs.EVERYTHING, "drift": Needs.NOTHING},
     ),
+    "import": CommandEntry("importing.import_jobs", "import_jobs", Needs.NOTHING),
     "history": CommandEntry("history", "history", Needs.STORE),
     "changes": CommandEntry("changes", "changes", Needs.STORE),
     "health-entries": CommandEntry("health_entries", "health_entries", Needs.STORE),

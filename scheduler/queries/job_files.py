@@ -6,11 +6,11 @@ Called by scheduler.api, scheduler.queries.drafts.texts and the command `export`
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from jobs.formats.definition_yaml import write_definition
 from jobs.model_base import FILE_CONTEXT
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from scheduler.catalog.catalog import CatalogJob
 
 SCHEMA_LINE = "# yaml-language-server: $schema=jobs.schema.json"
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9 _./%+-]*(:[/A-Za-z0-9][A-Za-z0-9 _./%+-]*)*(?<! )")
-_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"})
-"""Texts that some YAML parsers read as other values."""
 
 
 class JobFileFormat(StrEnum):
@@ -62,16 +59,6 @@ def write_job_file(jobs: Iterable[CatalogJob], format: JobFileFormat) -> Iterato
         yield "  {}\n"
 
 
-def write_definition(definition: Mapping[str, Any]) -> str:
-    """Return a definition as YAML, as it stands in a job file."""
-    import yaml
-
-    text: str = yaml.dump(
-        dict(definition), Dumper=_create_dumper(), sort_keys=False, allow_unicode=True, width=float("inf")
-    )
-    return text
-
-
 def _write_json(jobs: Iterable[CatalogJob]) -> Iterator[str]:
     separator = ""
     yield '{\n  "$schema": "jobs.schema.json",\n  "jobs": {'
@@ -97,20 +84,3 @@ def _without_name(definition: dict[str, Any]) -> Mapping[str, Any]:
 def _to_yaml(name: str, definition: Mapping[str, Any]) -> str:
     text = write_definition({name: definition})
     return "".join(f"  {line}\n" for line in text.splitlines())
-
-
-def _create_dumper() -> Any:
-    import yaml
-
-    class _Dumper(yaml.SafeDumper):
-        """Quotes each text that a parser could read as another value."""
-
-        def ignore_aliases(self, data: Any) -> bool:
-            return True
-
-    def represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-        is_plain = _PLAIN.fullmatch(text) is not None and text.casefold() not in _WORDS
-        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if is_plain else '"')
-
-    _Dumper.add_representer(str, represent_text)
-    return _Dumper

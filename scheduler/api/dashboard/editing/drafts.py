@@ -14,6 +14,7 @@ from fastapi import Query
 from fastapi.responses import JSONResponse
 
 from jobs.flat import is_flat_job
+from jobs.formats.definition_yaml import write_definition
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.definitions.routes import MAX_DOCUMENT_BYTES, YAML_TYPE, DefinitionBodyDep
 from scheduler.api.dependencies import CallerDep, ServicesDep
@@ -21,7 +22,6 @@ from scheduler.api.requests.body_rules import JSON_TYPE
 from scheduler.api.routing import ApiRouter
 from scheduler.queries.drafts.reading import DraftProblem, SchedulePreview, parse_draft, preview_schedule
 from scheduler.queries.drafts.texts import compare_texts, editable_definition, file_of_origin, write_for_file
-from scheduler.queries.job_files import write_definition
 from scheduler.queries.stored_jobs import DeclaredJob
 from scheduler.services import Services
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 from fastapi import Query, Request
 from fastapi.responses import Response
 
+from jobs.formats.definition_yaml import write_definition
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.dependencies import CallerDep, JobName, ServicesDep
@@ -19,7 +20,6 @@ from scheduler.api.routing import ApiRouter
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.identity.caller import Caller
 from scheduler.queries.drafts.texts import editable_definition, file_of_origin
-from scheduler.queries.job_files import write_definition
 from scheduler.queries.stored_jobs import DeclaredJob
 from scheduler.services import Services
 

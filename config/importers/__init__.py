@@ -1,0 +1,1 @@
+"""Imports jobs from the configuration of other tools."""

@@ -1,0 +1,147 @@
+"""A job that a source builds key by key, and which leaf each key came from. Made by import_context.
+
+A leaf is recorded in the ledger by the same call that sets the key, so the report cannot differ from the job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from config.importers.errors import NotCarriedOver
+from config.importers.ledger import LeafOutcome, Ledger
+from config.importers.node import SourceNode
+from jobs.problems import KeyPath
+
+KeyHandler = Callable[["JobDraft", SourceNode], None]
+"""Maps one key of a source. Raises NotCarriedOver."""
+
+
+class JobDraft:
+    """The full form of a job in the making. `origin`: the node that the job came from."""
+
+    def __init__(self, name: str, origin: SourceNode, ledger: Ledger) -> None:
+        self.name = name
+        self.origin = origin
+        self.definition: dict[str, Any] = {}
+        self._ledger = ledger
+        self._contributions: dict[KeyPath, list[SourceNode]] = {}
+
+    def put(self, path: str | KeyPath, value: Any, *nodes: SourceNode, how: str = "") -> None:
+        """Set a key, such as `check.url`, and record the nodes as imported, or as changed if `how` is given."""
+        keys = tuple(path.split(".")) if isinstance(path, str) else path
+        container: Any = self.definition
+        for key in keys[:-1]:
+            container = container.setdefault(key, {})
+        container[keys[-1]] = value
+        self._contributions.setdefault(keys, []).extend(nodes)
+        self.use(*nodes, how=how)
+
+    def append(self, key: str, entry: Any, *nodes: SourceNode, how: str = "") -> None:
+        """Append to a list such as `expect`."""
+        entries = self.definition.setdefault(key, [])
+        entries.append(entry)
+        self._contributions.setdefault((key, len(entries) - 1), []).extend(nodes)
+        self.use(*nodes, how=how)
+
+    def expect(self, entry: Mapping[str, Any], *nodes: SourceNode, how: str = "") -> None:
+        """Append an entry of `expect`."""
+        self.append("expect", dict(entry), *nodes, how=how)
+
+    def get(self, path: str) -> Any:
+        """Return a value that was set; None if it was not."""
+        value: Any = self.definition
+        for key in path.split("."):
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
+
+    def use(self, *nodes: SourceNode, how: str = "") -> None:
+        """Record nodes whose meaning is part of the job without a key of its own."""
+        outcome = LeafOutcome.CHANGED if how else LeafOutcome.IMPORTED
+        for node in nodes:
+            self._ledger.record(node, outcome, self.name, how)
+
+    def drop(self, node: SourceNode, why: str, nearest: str = "") -> None:
+        """Record a node as not carried over."""
+        self._ledger.record(node, LeafOutcome.NOT_CARRIED_OVER, self.name, why, nearest)
+
+    def map_keys(self, node: SourceNode, handlers: Mapping[str, KeyHandler]) -> None:
+        """Call the handler of each key of a mapping. Keys without a handler stay unknown."""
+        for child in node.children():
+            handler = handlers.get(child.key)
+            if handler is not None:
+                self.map_key(child, handler)
+
+    def map_key(self, node: SourceNode, handler: KeyHandler) -> None:
+        """Call one handler; what it refuses is recorded as not carried over."""
+        try:
+            handler(self, node)
+        except NotCarriedOver as error:
+            self.drop(node, error.why, error.nearest)
+
+    def remove(self, path: KeyPath, why: str) -> bool:
+        """Remove the optional part of the definition that a path is in. Return whether there was one."""
+        for end in range(len(path), 0, -1):
+            keys = path[:end]
+            nodes = self._contributions.get(keys)
+            if nodes is None or keys in _REQUIRED:
+                continue
+            del self._contributions[keys]
+            if isinstance(keys[-1], int):
+                self._remove_entry(str(keys[0]), keys[-1])
+            else:
+                container: Any = self.definition
+                for key in keys[:-1]:
+                    container = container.get(key, {})
+                container.pop(keys[-1], None)
+            for node in nodes:
+                self.drop(node, why)
+            return True
+        return False
+
+    def _remove_entry(self, key: str, index: int) -> None:
+        entries = self.definition[key]
+        del entries[index]
+        for later in range(index + 1, len(entries) + 1):
+            moved = self._contributions.pop((key, later), None)
+            if moved is not None:
+                self._contributions[key, later - 1] = moved
+        if not entries:
+            del self.definition[key]
+
+
+_REQUIRED: frozenset[KeyPath] = frozenset(
+    {
+        ("check",),
+        ("check", "kind"),
+        ("check", "url"),
+        ("check", "host"),
+        ("check", "port"),
+        ("check", "name"),
+        ("check", "steps"),
+        ("check", "token"),
+        ("check", "auth"),
+        ("check", "body"),
+        ("check", "method"),
+        ("schedule",),
+    }
+)
+"""Without these, a job would check something else: they are never removed from a job."""
+
+
+def drop_key(why: str, nearest: str = "") -> KeyHandler:
+    """Return a handler that carries nothing over."""
+
+    def handle(draft: JobDraft, node: SourceNode) -> None:
+        draft.drop(node, why, nearest)
+
+    return handle
+
+
+def use_key(how: str = "") -> KeyHandler:
+    """Return a handler of a key whose meaning the job has anyway."""
+
+    def handle(draft: JobDraft, node: SourceNode) -> None:
+        draft.use(node, how=how)
+
+    return handle

@@ -1,0 +1,44 @@
+"""The sources of `import`: a new source is a module in sources/ and its line here. Called by running and the CLI."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol, cast
+
+if TYPE_CHECKING:
+    from config.importers.import_context import ImportContext
+    from config.importers.source_file import SourceFile
+
+
+class Source(Protocol):
+    """The functions of a module in sources/."""
+
+    def detects(self, file: SourceFile) -> bool:
+        """Return whether a file surely is of this source. Reads little; raises only UnreadableSource."""
+        ...
+
+    def import_files(self, files: Sequence[SourceFile], context: ImportContext) -> None:
+        """Add the jobs of all files, and each document, to the context. Raises UnreadableSource."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SourceEntry:
+    """`module` below config.importers.sources; `summary` completes "Import ..."."""
+
+    module: str
+    summary: str
+
+
+SOURCES = {
+    "crontab": SourceEntry("crontab", "curl and wget commands of a crontab"),
+    "crontab-system": SourceEntry("crontab_system", "the same of a crontab with a user in each line"),
+}
+"""In the order of detection."""
+
+
+def load_source(name: str) -> Source:
+    """Return the source of a name in SOURCES."""
+    return cast("Source", import_module(f"config.importers.sources.{SOURCES[name].module}"))

@@ -1,0 +1,141 @@
+"""What an import did with each leaf of its sources, as a value and as JSON. Made by running; shown by the CLI."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from config.importers.import_context import ImportContext
+from config.importers.job_file_text import find_secret_names, write_job_file_text
+from config.importers.ledger import LeafOutcome, LeafRecord
+from config.importers.node import SourceNode
+from jobs.problems import KeyPath
+
+
+@dataclass(frozen=True, slots=True)
+class ReportEntry:
+    """One leaf of a source. `key`: its path as a text. `jobs`: those that it is part of."""
+
+    file: str
+    line: int | None
+    path: KeyPath
+    key: str
+    outcome: LeafOutcome
+    jobs: tuple[str, ...]
+    detail: str
+    nearest: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry as JSON."""
+        return {
+            "file": self.file,
+            "line": self.line,
+            "key": self.key,
+            "outcome": self.outcome.name.lower(),
+            "jobs": list(self.jobs),
+            "detail": self.detail,
+            "nearest": self.nearest,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SecretToProvide:
+    """A secret that must exist before the jobs run. `places`: where the source has its value."""
+
+    name: str
+    purpose: str
+    places: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """The result of an import. `text`: the job file. `origins`: file and line of each job."""
+
+    source: str
+    definitions: Mapping[str, Mapping[str, Any]]
+    origins: Mapping[str, tuple[str, int | None]]
+    entries: Sequence[ReportEntry]
+    secrets: Sequence[SecretToProvide]
+    notes: Sequence[str]
+    text: str
+    texts_by_file: Mapping[str, str]
+    """The same as one job file for each source file."""
+
+    def counts(self) -> Counter[LeafOutcome]:
+        """Return the number of leaves by outcome."""
+        return Counter(entry.outcome for entry in self.entries)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything was imported or changed."""
+        return self.counts()[LeafOutcome.NOT_CARRIED_OVER] == 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON."""
+        counts = self.counts()
+        return {
+            "source": self.source,
+            "counts": {outcome.name.lower(): counts[outcome] for outcome in LeafOutcome},
+            "jobs": [
+                {"name": name, "file": self.origins[name][0], "line": self.origins[name][1], "definition": definition}
+                for name, definition in self.definitions.items()
+            ],
+            "secrets": [{"name": one.name, "purpose": one.purpose, "places": list(one.places)} for one in self.secrets],
+            "notes": list(self.notes),
+            "entries": [entry.to_json() for entry in self.entries],
+        }
+
+
+def create_report(source: str, context: ImportContext) -> ImportReport:
+    """Return the report of a finished import. No text of it has the value of a secret."""
+    redact = context.secrets.redact
+    drafts = context.jobs.values()
+    by_file: dict[str, list[Any]] = {}
+    for draft in drafts:
+        by_file.setdefault(draft.origin.tree.file, []).append(draft)
+    return ImportReport(
+        source,
+        {draft.name: draft.definition for draft in drafts},
+        {draft.name: (draft.origin.tree.file, draft.origin.line) for draft in drafts},
+        [_create_entry(context, leaf, record) for leaf, record in context.ledger.entries()],
+        _list_secrets(context),
+        [redact(note) for note in context.notes],
+        write_job_file_text(source, context),
+        {file: write_job_file_text(source, context, jobs) for file, jobs in by_file.items()},
+    )
+
+
+def _create_entry(context: ImportContext, leaf: SourceNode, record: LeafRecord) -> ReportEntry:
+    redact = context.secrets.redact
+    jobs = tuple(name for name in record.jobs if name in context.jobs)
+    return ReportEntry(
+        leaf.tree.file,
+        leaf.line,
+        leaf.path,
+        redact(leaf.shown_path),
+        record.outcome,
+        jobs,
+        redact(record.detail),
+        redact(record.nearest),
+    )
+
+
+def _list_secrets(context: ImportContext) -> list[SecretToProvide]:
+    """List the secrets that the jobs name; a removed part needs none."""
+    used = find_secret_names([context.sections, *(draft.definition for draft in context.jobs.values())])
+    return [
+        SecretToProvide(
+            one.name,
+            context.secrets.redact(one.purpose),
+            tuple(dict.fromkeys(_format_place(context, node) for node in one.places)),
+        )
+        for one in context.secrets.required.values()
+        if one.name in used
+    ]
+
+
+def _format_place(context: ImportContext, node: SourceNode) -> str:
+    place = f"{node.tree.file}:{node.line}" if node.line is not None else node.tree.file
+    return context.secrets.redact(f"{place} {node.shown_path}".rstrip())

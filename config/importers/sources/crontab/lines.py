@@ -1,0 +1,132 @@
+"""Lines of a crontab as a tree: variables, and jobs with their schedule, user, command and input. Called by mapping.
+
+The form is that of crontab(5) of Vixie cron and cronie. Blank lines and comments are no values; the comment right above
+a job is its description.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any
+
+from config.importers.node import SourceTree
+from config.importers.source_file import SourceFile
+from config.importers.sources.crontab.schedules import is_schedule
+from jobs.problems import KeyPath
+
+_VARIABLE = re.compile(r"""\s*(?P<q>["']?)(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P=q)\s*=\s*(?P<value>.*?)\s*""")
+_USER = re.compile(r"[a-z_][a-z0-9_-]*\$?(?:[:/][a-z0-9_-]+)*")
+_SYSTEM_USERS = frozenset(
+    re.findall(
+        r"\S+",
+        """
+        root daemon bin sys nobody www-data www apache nginx httpd postgres mysql redis backup mail news man proxy git
+        operator ubuntu debian admin deploy jenkins gitlab munin nagios monitor monitoring postfix smmsp list games
+        """,
+    )
+)
+"""Names that tell the form with a user from a command."""
+_SYSTEM_HINT = re.compile(r"#.*\buser(?:-?name)?\b.*\bcommand\b", re.IGNORECASE)
+_COMMENT_EDGE = " \t#-=*"
+
+
+@dataclass(slots=True)
+class CrontabLines:
+    """A crontab as a tree. `comments`: the comment above the job at an index of the tree's list."""
+
+    tree: SourceTree
+    has_users: bool
+    comments: dict[int, str] = field(default_factory=dict)
+
+
+def read_lines(file: SourceFile, has_users: bool | None = None) -> CrontabLines:
+    """Read a crontab. `has_users`: whether jobs have a user, as in /etc/crontab; None: detected."""
+    rows = file.text.split("\n")
+    if has_users is None:
+        has_users = _has_users(file, rows)
+    entries: list[dict[str, Any]] = []
+    numbers: list[int] = []
+    comments: dict[int, str] = {}
+    comment = ""
+    for number, row in enumerate(rows, 1):
+        text = row.strip()
+        if text.startswith("#") or not text:
+            comment = text.strip(_COMMENT_EDGE)
+            continue
+        if comment:
+            comments[len(entries)] = comment
+        comment = ""
+        entries.append(_read_row(text, has_users))
+        numbers.append(number)
+
+    def line_of(path: KeyPath) -> int | None:
+        return numbers[path[0]] if path and isinstance(path[0], int) else 1
+
+    tree = SourceTree(file.shown, entries, line_of, lambda path: ".".join(map(str, path[1:])))
+    return CrontabLines(tree, has_users, comments)
+
+
+def looks_like_crontab(text: str) -> bool:
+    """Whether each line is a variable, a comment or a job, and at least one is a job."""
+    jobs = 0
+    for row in text.split("\n"):
+        line = row.strip()
+        if not line or line.startswith("#") or _VARIABLE.fullmatch(line):
+            continue
+        schedule, rest = split_schedule(line)
+        if not rest or not is_schedule(schedule):
+            return False
+        jobs += 1
+    return jobs > 0
+
+
+def split_schedule(line: str) -> tuple[str, str]:
+    """Return the schedule of a job, with single blanks, and the rest of its line."""
+    count = 1 if line.startswith("@") else 5
+    parts = line.split(None, count)
+    return " ".join(parts[:count]), parts[count] if len(parts) > count else ""
+
+
+def _read_row(line: str, has_users: bool) -> dict[str, Any]:
+    variable = _VARIABLE.fullmatch(line)
+    if variable is not None and not line.startswith(("*", "@")):
+        return {variable["name"]: _unquote(variable["value"])}
+    schedule, rest = split_schedule(line)
+    if not rest or not is_schedule(schedule.removeprefix("-")):
+        return {"line": line}
+    entry: dict[str, Any] = {"schedule": schedule}
+    if has_users:
+        user, _, rest = rest.partition(" ") if " " in rest else rest.partition("\t")
+        entry["user"] = user
+    command, *inputs = _split_at_percent(rest.strip())
+    entry["command"] = command.strip()
+    if inputs:
+        entry["input"] = "\n".join(inputs)
+    return entry
+
+
+def _unquote(value: str) -> str:
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return value[1:-1] if quoted else value
+
+
+def _split_at_percent(command: str) -> list[str]:
+    """Split at `%`, which begins the input and its further lines; `\\%` is the sign itself."""
+    parts = re.split(r"(?<!\\)%", command)
+    return [part.replace("\\%", "%") for part in parts]
+
+
+def _has_users(file: SourceFile, rows: list[str]) -> bool:
+    path = PurePath(file.shown)
+    if path.parent.name == "cron.d" or str(path) == "/etc/crontab":
+        return True
+    if any(_SYSTEM_HINT.match(row.strip()) for row in rows):
+        return True
+    rests = [split_schedule(row.strip()) for row in rows if row.strip() and not row.strip().startswith("#")]
+    commands = [rest.split(None, 1) for schedule, rest in rests if is_schedule(schedule) and rest]
+    return bool(commands) and all(
+        len(parts) == 2 and _USER.fullmatch(parts[0]) is not None and parts[0].partition(":")[0] in _SYSTEM_USERS
+        for parts in commands
+    )

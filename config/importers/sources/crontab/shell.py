@@ -1,0 +1,178 @@
+"""Reads the one program that a command line of a crontab runs. Called by mapping. Pure; nothing is executed.
+
+Understood are redirections of output, `sleep N;` and `cd DIR &&` before, `|| true` after, and programs that only start
+another one, such as `timeout 30`, `flock -n FILE` and `sh -c`. Any other shell syntax is refused with its reason.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from config.importers.errors import NotCarriedOver
+from config.importers.values.durations import parse_seconds
+
+_OPERATOR = re.compile(r"[();<>|&]+")
+_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
+_VARIABLE = re.compile(r"\$(?:\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)\}|(?P<bare>[A-Za-z_][A-Za-z0-9_]*))")
+_HARMLESS_ENDS = frozenset({"true", ":", "exit", "echo", "logger", "false"})
+_OUTPUT_READERS = frozenset({"logger", "tee", "cat", "ts", "systemd-cat", "rotatelogs", "multilog"})
+_MAX_NESTING = 5
+
+
+@dataclass(slots=True)
+class ShellCommand:
+    """One program with its arguments. `notes`: what else the line does that a job does not need."""
+
+    words: list[str]
+    delay: int = 0
+    """Seconds that the line sleeps before."""
+    timeout: float | None = None
+    is_exclusive: bool = False
+    """Whether a line that still runs prevents the next one (flock)."""
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def program(self) -> str:
+        return PurePosixPath(self.words[0]).name if self.words else ""
+
+
+def parse_command(text: str, variables: Mapping[str, str], depth: int = 0) -> ShellCommand:
+    """Return the program of a line. Raises NotCarriedOver: it runs several programs, or cannot be read."""
+    if "$(" in text or "`" in text:
+        raise NotCarriedOver("it runs another program to make its arguments")
+    lexer = shlex.shlex(text, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    lexer.commenters = ""
+    try:
+        tokens = list(lexer)
+    except ValueError as error:
+        raise NotCarriedOver(f"the command is not valid shell syntax: {str(error).lower()}") from None
+    command = ShellCommand([])
+    parts = _split(tokens, command)
+    words = _choose(parts, command)
+    command.words = [_expand(word, variables) for word in words]
+    return _unwrap(command, variables, depth)
+
+
+def _split(tokens: list[str], command: ShellCommand) -> list[tuple[str, list[str]]]:
+    """Return the simple commands, each with the operator before it, without redirections of output."""
+    parts: list[tuple[str, list[str]]] = [("", [])]
+    at = 0
+    while at < len(tokens):
+        token = tokens[at]
+        at += 1
+        if _OPERATOR.fullmatch(token) is None:
+            parts[-1][1].append(token)
+        elif ">" in token and "<" not in token:
+            words = parts[-1][1]
+            if words and words[-1] in ("1", "2"):
+                words.pop()
+            at += 1
+            command.notes.append("its output is not stored in a file")
+        elif token in ("&&", "||", ";", "|", "&", ";;"):
+            parts.append((token, []))
+        else:
+            raise NotCarriedOver(f"it uses {token!r} of the shell")
+    return [part for part in parts if part[1]]
+
+
+def _choose(parts: list[tuple[str, list[str]]], command: ShellCommand) -> list[str]:
+    """Return the words of the one command that matters."""
+    while len(parts) > 1 and parts[1][0] in ("&&", ";"):
+        first = parts[0][1]
+        if first[0] == "sleep" and len(first) == 2 and first[1].isdecimal() and int(first[1]) < 60:
+            command.delay += int(first[1])
+        elif first[0] not in ("cd", "export", "set", "umask", ":", "true", "."):
+            break
+        else:
+            command.notes.append(f"{first[0]} before it is not needed")
+        del parts[0]
+    for operator, words in parts[1:]:
+        is_ignored = operator in ("||", ";") and words[0] in _HARMLESS_ENDS
+        if not is_ignored and not (operator == "|" and PurePosixPath(words[0]).name in _OUTPUT_READERS):
+            raise NotCarriedOver("it runs several programs")
+        command.notes.append(f"{words[0]} after it is not needed")
+    if not parts:
+        raise NotCarriedOver("it runs nothing")
+    return parts[0][1]
+
+
+def _expand(word: str, variables: Mapping[str, str]) -> str:
+    """Replace variables whose value is known; others stay, so that they can become secrets."""
+
+    def replace(found: re.Match[str]) -> str:
+        return variables.get(found["braced"] or found["bare"], found[0])
+
+    return _VARIABLE.sub(replace, word)
+
+
+def _unwrap(command: ShellCommand, variables: Mapping[str, str], depth: int) -> ShellCommand:
+    """Remove programs that only start another one."""
+    known = dict(variables)
+    while command.words:
+        assignment = _ASSIGNMENT.fullmatch(command.words[0])
+        if assignment is not None:
+            known[assignment[1]] = assignment[2]
+            command.words = [_expand(word, known) for word in command.words[1:]]
+            continue
+        if command.program in ("sh", "bash", "dash", "ash", "zsh"):
+            return _unwrap_shell(command, known, depth)
+        handler = _WRAPPERS.get(command.program)
+        if handler is None:
+            break
+        command.words = handler(command, command.words[1:])
+    if not command.words:
+        raise NotCarriedOver("it runs nothing")
+    return command
+
+
+def _unwrap_shell(command: ShellCommand, variables: Mapping[str, str], depth: int) -> ShellCommand:
+    if depth >= _MAX_NESTING or len(command.words) < 3 or not re.fullmatch(r"-[a-z]*c", command.words[1]):
+        return command
+    inner = parse_command(command.words[2], variables, depth + 1)
+    inner.delay += command.delay
+    inner.timeout = inner.timeout or command.timeout
+    inner.is_exclusive |= command.is_exclusive
+    inner.notes = [*command.notes, *inner.notes]
+    return inner
+
+
+def _skip_options(words: list[str], with_value: str) -> list[str]:
+    """Return the words after the options. `with_value`: letters of options whose value is a word of its own."""
+    while words and words[0].startswith("-") and words[0] != "-":
+        takes_value = len(words[0]) == 2 and words[0][1] in with_value
+        words = words[2:] if takes_value else words[1:]
+    return words
+
+
+def _unwrap_timeout(command: ShellCommand, words: list[str]) -> list[str]:
+    rest = _skip_options(words, "ks")
+    seconds = parse_seconds(rest[0] if rest and not rest[0].isdecimal() else f"{rest[0]}s") if rest else None
+    if seconds:
+        command.timeout = seconds
+    return rest[1:]
+
+
+def _unwrap_flock(command: ShellCommand, words: list[str]) -> list[str]:
+    command.is_exclusive = True
+    rest = _skip_options(words, "wE")[1:]
+    return ["sh", *rest] if rest[:1] == ["-c"] else rest
+
+
+_WRAPPERS: Mapping[str, Callable[[ShellCommand, list[str]], list[str]]] = {
+    "timeout": _unwrap_timeout,
+    "flock": _unwrap_flock,
+    "nice": lambda _, words: _skip_options(words, "n"),
+    "ionice": lambda _, words: _skip_options(words, "cn"),
+    "env": lambda _, words: _skip_options(words, "uC"),
+    "sudo": lambda _, words: _skip_options(words, "ugh"),
+    "nohup": lambda _, words: words,
+    "chronic": lambda _, words: _skip_options(words, ""),
+    "exec": lambda _, words: words,
+    "time": lambda _, words: _skip_options(words, ""),
+    "command": lambda _, words: words,
+}

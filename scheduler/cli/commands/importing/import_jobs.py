@@ -1,0 +1,152 @@
+"""`import`: write job files from the configuration of another tool, and report what became of each line of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from config.importers.registry import SOURCES
+from scheduler.cli.output import EXIT_BAD_INPUT, EXIT_FAILED, fail, show_json
+
+if TYPE_CHECKING:
+    from config.importers.import_context import ImportOptions
+    from config.importers.report import ImportReport
+    from config.importers.source_file import SourceFile
+
+
+def import_jobs(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help=f"One of {', '.join(SOURCES)}, or auto.")],
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="PATH...", help="Files, or folders of files, of the source.")
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to", metavar="PATH", help="Job file (*.yaml), or folder with a job file for each PATH; - prints."
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit code 1 if something is not carried over; write nothing then.")
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="Write the report as JSON.", dir_okay=False)
+    ] = None,
+    targets: Annotated[
+        list[Path] | None,
+        typer.Option("--targets", metavar="FILE", help="File with targets, for blackbox modules. Repeatable."),
+    ] = None,
+    values: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Value of a variable, such as ${NAME}. Repeatable."),
+    ] = None,
+    timezone: Annotated[
+        str | None, typer.Option("--timezone", help="IANA time zone of times without one. (default: UTC)")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Import jobs from the configuration of another tool.
+
+    Each value of the source is reported with its file, line and key: imported, changed (how), or not carried over (why,
+    and what is nearest). Passwords and tokens become references to secrets, which are listed. The written job files are
+    valid. Without --to, nothing is written. Exit code 2: a source cannot be read.
+
+    \b
+    Examples:
+      import gatus config.yaml
+      import gatus config/ --to jobs/gatus.yaml --strict
+      import blackbox blackbox.yml prometheus.yml --to jobs/
+      import crontab /etc/crontab --timezone Europe/Berlin --to -
+      import auto config.yaml --json
+    """
+    from config.importers.errors import ImportFailed, UnreadableSource
+
+    try:
+        source, files = _find_files(source, paths or [])
+        result = _run(source, files, _read_options(values or (), timezone, targets or ()))
+    except UnreadableSource as error:
+        fail(str(error), EXIT_BAD_INPUT)
+    except ImportFailed as error:
+        fail(str(error), EXIT_FAILED)
+    is_refused = strict and not result.is_complete
+    _write(result, None if is_refused else to, report, overwrite=overwrite)
+    _show(result, as_json=as_json, on_stderr=to == "-")
+    if is_refused:
+        fail("--strict: something is not carried over; no job file is written", EXIT_FAILED)
+
+
+def _run(source: str, files: list[SourceFile], options: ImportOptions) -> ImportReport:
+    from config.importers.running import detect_source, run_import
+
+    return run_import(detect_source(files) if source == "auto" else source, files, options)
+
+
+def _find_files(source: str, paths: list[Path]) -> tuple[str, list[SourceFile]]:
+    """Return the source and all files. A first path in place of the source means `auto`."""
+    from config.importers.errors import UnreadableSource
+    from config.importers.source_file import SourceFile
+
+    if source not in SOURCES and source != "auto":
+        if not Path(source).exists():
+            fail(f"SOURCE: expected auto or one of {', '.join(SOURCES)}, got {source!r}")
+        source, paths = "auto", [Path(source), *paths]
+    if not paths:
+        fail("PATH: expected at least one file or folder of the source")
+    files: list[SourceFile] = []
+    for path in paths:
+        if path.is_dir():
+            found = sorted(one for one in path.rglob("*") if one.is_file() and not one.name.startswith("."))
+            files += map(SourceFile, found)
+            if not found:
+                raise UnreadableSource(str(path), "is a folder without files", "name a file of the source")
+        else:
+            files.append(SourceFile(path))
+    return source, files
+
+
+def _read_options(
+    values: tuple[str, ...] | list[str], timezone: str | None, targets: tuple[Path, ...] | list[Path]
+) -> ImportOptions:
+    from zoneinfo import available_timezones
+
+    from config.importers.import_context import ImportOptions
+    from config.importers.source_file import SourceFile
+
+    variables = {}
+    for one in values:
+        name, equals, value = one.partition("=")
+        if not (name and equals):
+            fail(f"--set: expected NAME=VALUE, got {name!r}")
+        variables[name] = value
+    if timezone is not None and timezone not in available_timezones():
+        fail(f"--timezone: expected an IANA name such as Europe/Berlin, got {timezone!r}")
+    return ImportOptions(variables, timezone, [SourceFile(path) for path in targets])
+
+
+def _write(result: ImportReport, to: str | None, report: Path | None, *, overwrite: bool) -> None:
+    import json
+
+    from scheduler.cli.commands.importing.writing import check_free, plan_files, write_files
+
+    files = plan_files(result, to)
+    if report is not None:
+        text = json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n"
+        files[report] = text
+    if not overwrite:
+        check_free(files)
+    write_files(files)
+
+
+def _show(result: ImportReport, *, as_json: bool, on_stderr: bool) -> None:
+    import json
+
+    from scheduler.cli.commands.importing.presentation import show_report, show_summary
+
+    if as_json:
+        if not on_stderr:
+            show_json(json.dumps(result.to_json(), indent=2, ensure_ascii=False))
+    elif not on_stderr:
+        show_report(result)
+    show_summary(result)
