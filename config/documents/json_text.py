@@ -99,8 +99,7 @@ def _explain(error: json.JSONDecodeError) -> ParseError:
     for part, sentence, hint in _MESSAGES:
         if part in error.msg:
             return ParseError(f"is not valid JSON: {sentence} (column {error.colno})", error.lineno, hint, error.colno)
-    message = f"is not valid JSON: {error.msg.lower()} (column {error.colno})"
-    return ParseError(message, error.lineno, column=error.colno)
+    return ParseError(f"is not valid JSON: {error.msg.lower()} (column {error.colno})", error.lineno, "", error.colno)
 
 
 def _depth_exceeds(value: Any, limit: int) -> bool:

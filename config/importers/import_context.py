@@ -95,5 +95,5 @@ class ImportContext:
         self.ledger.record(node, LeafOutcome.CHANGED if how else LeafOutcome.IMPORTED, "", how)
 
     def use_in(self, node: SourceNode, job: str, how: str = "") -> None:
-        """Record a node that a job uses without being one of its own, such as a variable."""
+        """Record a node that a job uses but does not come from, such as a variable."""
         self.ledger.record(node, LeafOutcome.CHANGED if how else LeafOutcome.IMPORTED, job, how)

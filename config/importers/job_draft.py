@@ -56,7 +56,7 @@ class JobDraft:
         return value
 
     def use(self, *nodes: SourceNode, how: str = "") -> None:
-        """Record nodes whose meaning is part of the job without a key of its own."""
+        """Record nodes whose meaning is part of the job without a separate key."""
         outcome = LeafOutcome.CHANGED if how else LeafOutcome.IMPORTED
         for node in nodes:
             self._ledger.record(node, outcome, self.name, how)

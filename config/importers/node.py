@@ -72,7 +72,7 @@ class SourceNode:
         return not (isinstance(self.value, (dict, list)) and self.value)
 
     def child(self, *path: str | int) -> SourceNode | None:
-        """Return the node below these keys; None if there is none."""
+        """Return the node below these keys; None if it does not exist."""
         node = self
         for key in path:
             value = node.value
@@ -92,7 +92,7 @@ class SourceNode:
                 yield SourceNode(self.tree, (*self.path, index), value)
 
     def leaves(self) -> Iterator[SourceNode]:
-        """Yield each leaf in the order of the document; the node itself if it is one."""
+        """Yield each leaf in the order of the document; of a leaf, the node itself."""
         stack = [iter((self,))]
         while stack:
             node = next(stack[-1], None)

@@ -58,7 +58,7 @@ class SecretReferences:
         return {"secret": name}
 
     def find_value_in(self, value: Any) -> str | None:
-        """Return the name of a secret whose value is part of a text anywhere in the value; None if there is none."""
+        """Return the name of a secret whose value is part of a text anywhere in the value; None without one."""
         for text in _texts(value):
             for secret, name in self._searched():
                 if secret in text:

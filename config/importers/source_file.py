@@ -13,7 +13,7 @@ from config.importers.errors import UnreadableSource
 from config.importers.node import SourceTree, create_tree
 
 MAX_LEAVES = 300_000
-"""Leaves of a document, each of which is a line of the report: a longer report is not read by anybody."""
+"""Leaves of a document, each of which is a line of the report: users do not read a longer report."""
 _HEAD_BYTES = 4096
 
 

@@ -105,7 +105,7 @@ def _explain(finding: Finding) -> str:
 
 
 def _allow_plain_http(context: ImportContext, draft: JobDraft, job: JobDefinition) -> None:
-    """A source that sends a secret over plain http is imported as it is, and the user is warned."""
+    """A source that sends a secret over plain http still does so as a job, and a note warns the user."""
     check = job.check
     if isinstance(check, HttpTarget) and exposes_secrets(check, check.url):
         draft.definition["check"]["allow_plain_http"] = True

@@ -1,4 +1,4 @@
-"""The source `crontab-system`: a crontab whose lines have a user, as /etc/crontab. Called by running.
+"""The source `crontab-system`: a crontab whose lines have a user, as /etc/crontab. See registry.
 
 The source `crontab` detects this form by path, comments and usual users; this one needs no detection.
 """

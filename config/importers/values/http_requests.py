@@ -56,8 +56,8 @@ def put_url(
 def _separate_secrets(
     context: ImportContext, draft: JobDraft, query: str, nodes: Iterable[SourceNode]
 ) -> tuple[str, dict[str, Any]] | None:
-    """Return the query without secret parameters, and those as references; None if there are none."""
-    kept: list[str] = []
+    """Return the query without secret parameters, and those as references; None without any."""
+    plain: list[str] = []
     secrets: dict[str, Any] = {}
     for part in query.split("&") if query else ():
         ((name, value),) = parse_qsl(part, keep_blank_values=True) or [(part, "")]
@@ -66,8 +66,8 @@ def _separate_secrets(
             purpose = f"value of the parameter {name} of {draft.name}"
             secrets[name] = context.secrets.reference(value, f"{draft.name}-{name}", purpose, node)
         else:
-            kept.append(part)
-    return ("&".join(kept), secrets) if secrets else None
+            plain.append(part)
+    return ("&".join(plain), secrets) if secrets else None
 
 
 def put_basic_auth(

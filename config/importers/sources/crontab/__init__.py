@@ -1,4 +1,4 @@
-"""The source `crontab`: HTTP requests of curl and wget become jobs. Called by config.importers.running."""
+"""The source `crontab`: HTTP requests of curl and wget become jobs. See config.importers.registry."""
 
 from config.importers.sources.crontab.mapping import detects, import_files
 

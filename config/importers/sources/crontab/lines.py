@@ -1,6 +1,6 @@
 """Lines of a crontab as a tree: variables, and jobs with their schedule, user, command and input. Called by mapping.
 
-The form is that of crontab(5) of Vixie cron and cronie. Blank lines and comments are no values; the comment right above
+The form is that of crontab(5) of Vixie cron and cronie. Blank lines and comments are not values; the comment right above
 a job is its description.
 """
 
@@ -22,7 +22,7 @@ _SYSTEM_USERS = frozenset(
     re.findall(
         r"\S+",
         """
-        root daemon bin sys nobody www-data www apache nginx httpd postgres mysql redis backup mail news man proxy git
+        root daemon bin sys www-data www apache nginx httpd postgres mysql redis backup mail news man proxy git
         operator ubuntu debian admin deploy jenkins gitlab munin nagios monitor monitoring postfix smmsp list games
         """,
     )
@@ -98,8 +98,10 @@ def _read_row(line: str, has_users: bool) -> dict[str, Any]:
         return {"line": line}
     entry: dict[str, Any] = {"schedule": schedule}
     if has_users:
-        user, _, rest = rest.partition(" ") if " " in rest else rest.partition("\t")
-        entry["user"] = user
+        entry["user"], *others = rest.split(None, 1)
+        if not others:
+            return {"line": line}
+        rest = others[0]
     command, *inputs = _split_at_percent(rest.strip())
     entry["command"] = command.strip()
     if inputs:

@@ -1,4 +1,4 @@
-"""Maps the lines of crontabs to jobs. Called by running through the package."""
+"""Maps the lines of crontabs to jobs: the functions of the source, see config.importers.registry."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _read_schedule(text: str) -> CronSchedule | int:
     """Return the schedule; seconds of an interval for `@300` of FreeBSD. Raises NotCarriedOver."""
     text = text.removeprefix("-")  # SUSE: without a log line
     if text.lower() == "@reboot":
-        raise NotCarriedOver("a start of the machine is no instant", "a job without a schedule, started by: run JOB")
+        raise NotCarriedOver("a start of the machine is not an instant", "a job without a schedule, started by: run JOB")
     if text.lower() == "@every_second":
         return 1
     if text.startswith("@") and text[1:].isdecimal():

@@ -163,7 +163,7 @@ def _number(text: str | None, index: int, default: int) -> int:
 
 
 def _write_field(text: str, values: set[int], index: int, is_random: bool) -> str:
-    """Return the text as it is written if it means the same here, else the values as ranges."""
+    """Return the written text if it means the same here, else the values as ranges."""
     first, last, _ = _LIMITS[index]
     last = 6 if index == 4 else last
     if values == set(range(first, last + 1)):

@@ -142,7 +142,7 @@ def _unwrap_shell(command: ShellCommand, variables: Mapping[str, str], depth: in
 
 
 def _skip_options(words: list[str], with_value: str) -> list[str]:
-    """Return the words after the options. `with_value`: letters of options whose value is a word of its own."""
+    """Return the words after the options. `with_value`: letters of options whose value is a separate word."""
     while words and words[0].startswith("-") and words[0] != "-":
         takes_value = len(words[0]) == 2 and words[0][1] in with_value
         words = words[2:] if takes_value else words[1:]

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from config.importers.registry import SOURCES
+from scheduler.cli.commands.importing.options import (
+    JsonOption,
+    OverwriteOption,
+    PathsArgument,
+    ReportOption,
+    SourceArgument,
+    StrictOption,
+    TargetsOption,
+    TimezoneOption,
+    ToOption,
+    ValuesOption,
+)
 from scheduler.cli.output import EXIT_BAD_INPUT, EXIT_FAILED, fail, show_json
 
 if TYPE_CHECKING:
@@ -17,35 +26,16 @@ if TYPE_CHECKING:
 
 
 def import_jobs(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help=f"One of {', '.join(SOURCES)}, or auto.")],
-    paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="PATH...", help="Files, or folders of files, of the source.")
-    ] = None,
-    to: Annotated[
-        str | None,
-        typer.Option(
-            "--to", metavar="PATH", help="Job file (*.yaml), or folder with a job file for each PATH; - prints."
-        ),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Exit code 1 if something is not carried over; write nothing then.")
-    ] = False,
-    report: Annotated[
-        Path | None, typer.Option("--report", metavar="FILE", help="Write the report as JSON.", dir_okay=False)
-    ] = None,
-    targets: Annotated[
-        list[Path] | None,
-        typer.Option("--targets", metavar="FILE", help="File with targets, for blackbox modules. Repeatable."),
-    ] = None,
-    values: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Value of a variable, such as ${NAME}. Repeatable."),
-    ] = None,
-    timezone: Annotated[
-        str | None, typer.Option("--timezone", help="IANA time zone of times without one. (default: UTC)")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    source: SourceArgument,
+    paths: PathsArgument = None,
+    to: ToOption = None,
+    overwrite: OverwriteOption = False,
+    strict: StrictOption = False,
+    report: ReportOption = None,
+    targets: TargetsOption = None,
+    values: ValuesOption = None,
+    timezone: TimezoneOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Import jobs from the configuration of another tool.
 
@@ -86,6 +76,7 @@ def _run(source: str, files: list[SourceFile], options: ImportOptions) -> Import
 def _find_files(source: str, paths: list[Path]) -> tuple[str, list[SourceFile]]:
     """Return the source and all files. A first path in place of the source means `auto`."""
     from config.importers.errors import UnreadableSource
+    from config.importers.registry import SOURCES
     from config.importers.source_file import SourceFile
 
     if source not in SOURCES and source != "auto":

@@ -1,0 +1,114 @@
+"""`import` writes valid job files, never over others, and shows what became of each value."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.scheduler.cli.invocation import invoke
+
+CRONTAB = """\
+MAILTO=ops@example.com
+*/5 * * * * curl -fsS -H "X-Api-Key: sesame-4711" https://shop.example/health
+0 4 * * * /opt/backup.sh
+"""
+
+
+@pytest.fixture
+def crontab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "list"
+    file.write_text(CRONTAB)
+    return file
+
+
+def test_nothing_is_written_without_to(crontab: Path) -> None:
+    said = invoke("import", "crontab", "list")
+    assert said.code == 0
+    assert said.lines[0] == "job\tplace\tkey\toutcome\tdetail"
+    assert said.lines[1].startswith("shop.example-health\tlist:2\tschedule\timported")
+    assert "(no job)\tlist:3\tcommand\tnot carried over\tprograms are not started" in said.stdout
+    assert "provide secret shop-example-health-x-api-key: value of the header X-Api-Key" in said.stderr
+    assert "1 job, 5 values: 1 imported, 1 changed, 3 not carried over" in said.stderr
+    assert "sesame-4711" not in said.stdout + said.stderr
+    assert list(crontab.parent.iterdir()) == [crontab]
+
+
+def test_a_terminal_shows_a_table_for_each_job(crontab: Path) -> None:
+    said = invoke("import", "list", terminal=True)
+    assert "shop.example-health: 1 imported, 1 changed, 0 not carried over" in said.stdout
+
+
+def test_the_written_file_is_valid_and_is_not_replaced_without_overwrite(crontab: Path) -> None:
+    assert invoke("import", "crontab", "list", "--to", "jobs/list.yaml").code == 0
+    written = Path("jobs/list.yaml").read_text()
+    assert "sesame-4711" not in written
+    assert "  # list:2\n  shop.example-health:\n" in written
+    assert invoke("validate", "jobs/list.yaml", "--no-secrets").code == 0
+    again = invoke("import", "crontab", "list", "--to", "jobs/list.yaml")
+    assert again.code == 2
+    assert "would replace jobs/list.yaml: use --overwrite" in again.stderr
+    assert invoke("import", "crontab", "list", "--to", "jobs/list.yaml", "--overwrite").code == 0
+    assert Path("jobs/list.yaml").read_text() == written
+
+
+def test_a_folder_gets_a_file_for_each_source_file(crontab: Path) -> None:
+    Path("other").write_text("0 3 * * * curl https://other.example/\n")
+    assert invoke("import", "crontab", "list", "other", "--to", "jobs").code == 0
+    assert sorted(file.name for file in Path("jobs").iterdir()) == ["list.yaml", "other.yaml"]
+    assert invoke("validate", "jobs", "--no-secrets").code == 0
+
+
+def test_strict_exits_with_1_and_writes_no_job_file(crontab: Path) -> None:
+    said = invoke("import", "crontab", "list", "--strict", "--to", "jobs/list.yaml", "--report", "report.json")
+    assert said.code == 1
+    assert not Path("jobs").exists()
+    report = json.loads(Path("report.json").read_text())
+    assert report["counts"] == {"imported": 1, "changed": 1, "not_carried_over": 3}
+    crontab.write_text("*/5 * * * * curl -fsS https://shop.example/health\n")
+    assert invoke("import", "crontab", "list", "--strict").code == 0
+
+
+def test_json_has_everything(crontab: Path) -> None:
+    said = invoke("import", "auto", "list", "--json")
+    document = json.loads(said.stdout)
+    assert document["source"] == "crontab"
+    assert document["jobs"][0]["definition"]["check"]["headers"] == {
+        "X-Api-Key": {"secret": "shop-example-health-x-api-key"}
+    }
+    assert document["secrets"][0]["places"] == ["list:2 command"]
+    assert {entry["line"] for entry in document["entries"]} == {1, 2, 3}
+
+
+def test_to_a_dash_prints_the_job_file_alone(crontab: Path) -> None:
+    said = invoke("import", "crontab", "list", "--to", "-")
+    Path("printed.yaml").write_text(said.stdout)
+    assert invoke("validate", "printed.yaml", "--no-secrets").code == 0
+    assert "5 values" in said.stderr
+
+
+def test_a_source_that_cannot_be_read(crontab: Path) -> None:
+    crontab.write_bytes(b"* * * * * curl https://shop.example/\xff\n")
+    said = invoke("import", "crontab", "list", "--to", "jobs/list.yaml")
+    assert said.code == 2
+    assert said.stderr.startswith("list:1:37: is not UTF-8 text; save the file in the encoding UTF-8")
+    assert not Path("jobs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing", "list"], "SOURCE: expected auto or one of "),
+        (["crontab"], "PATH: expected at least one file"),
+        (["crontab", "missing"], "missing: cannot be read: no such file"),
+        (["crontab", "list", "--set", "x"], "--set: expected NAME=VALUE"),
+        (["crontab", "list", "--timezone", "Mars"], "--timezone: expected an IANA name"),
+        (["crontab", "list", "--to", "jobs.json"], "--to: expected a name that ends in .yaml or .yml"),
+    ],
+)
+def test_wrong_arguments(crontab: Path, arguments: list[str], message: str) -> None:
+    said = invoke("import", *arguments)
+    assert said.code == 2
+    assert message in said.stderr
