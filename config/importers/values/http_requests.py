@@ -47,7 +47,7 @@ def put_url(
         draft.put(f"{path}.query", query[1], *nodes)
         changes.append("secret parameters of the URL become query with secrets")
     if parts.fragment:
-        changes.append("the fragment is omitted, as it is never sent")
+        changes.append("the fragment, which is never sent, is omitted")
     rest = parts.query if query is None else query[0]
     written = urlunsplit((parts.scheme, netloc, parts.path, rest, "")) if changes and "://" in url else url.strip()
     draft.put(f"{path}.url", written, *nodes, how="; ".join(changes))

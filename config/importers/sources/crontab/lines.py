@@ -1,7 +1,7 @@
 """Lines of a crontab as a tree: variables, and jobs with their schedule, user, command and input. Called by mapping.
 
-The form is that of crontab(5) of Vixie cron and cronie. Blank lines and comments are not values; the comment right above
-a job is its description.
+The form is that of crontab(5) of Vixie cron and cronie. Blank lines and comments are not values; the comment right
+above a job is its description.
 """
 
 from __future__ import annotations

@@ -96,7 +96,8 @@ def _read_schedule(text: str) -> CronSchedule | int:
     """Return the schedule; seconds of an interval for `@300` of FreeBSD. Raises NotCarriedOver."""
     text = text.removeprefix("-")  # SUSE: without a log line
     if text.lower() == "@reboot":
-        raise NotCarriedOver("a start of the machine is not an instant", "a job without a schedule, started by: run JOB")
+        why = "a start of the machine is not an instant"
+        raise NotCarriedOver(why, "a job without a schedule, started by: run JOB")
     if text.lower() == "@every_second":
         return 1
     if text.startswith("@") and text[1:].isdecimal():
