@@ -40,6 +40,7 @@ NOT_RUN = (
     ),
     (r"\.ci/smoke ", "needs an app that was deployed; tests/project/test_smoke runs it"),
     (r"(cp|cd|export) ", "changes the reader's folder or console"),
+    (r"infra/pipeline/", "needs a subscription of Azure; tests/pipeline runs the scripts"),
     (r"(TEST_AXE=all )?\./dev (test|check)\b", "runs tests or checks"),
     (
         r"(\w+=\S+ )*(\./dev run|python -m scheduler serve)\b",

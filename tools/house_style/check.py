@@ -18,7 +18,17 @@ from tools.house_style.prose import prose_of
 from tools.house_style.rules import Rule, read_rules
 
 ROOT = Path(__file__).resolve().parents[2]
-CHECKED_FOLDERS = ("jobs", "scheduler", "config", "observability", "bench", "tools", "docs", "tests/parts")
+CHECKED_FOLDERS = (
+    "jobs",
+    "scheduler",
+    "config",
+    "observability",
+    "bench",
+    "tools",
+    "docs",
+    "tests/parts",
+    "infra/pipeline",
+)
 CHECKED_FILES = (
     "README.md",
     "CHANGELOG.md",

@@ -1,0 +1,1 @@
+"""Tests of infra/pipeline: deploy, verify, roll back."""
