@@ -28,6 +28,10 @@ SECRET_PREFIX = "SCHEDULER_SECRET_"
 ENVIRONMENT_VARIABLE = "SCHEDULER_ENVIRONMENT"
 
 
+CLIENT_VARIABLES = frozenset({"SCHEDULER_API_KEY", "SCHEDULER_API_KEY_FILE"})
+"""The key of commands that use the API of a running scheduler, see scheduler.cli.delivery.connection."""
+
+
 WELL_KNOWN_VARIABLES: Mapping[str, KeyPath] = {
     "AzureWebJobsStorage": ("storage", "connection_string"),
     "AzureWebJobsStorage__accountName": ("storage", "account_name"),
@@ -68,7 +72,9 @@ def variable_precedence(name: str) -> tuple[bool, int, str]:
 def should_be_setting(upper: str) -> bool:
     # A secret's name starts with a letter or a digit: SCHEDULER_SECRET__ALLOW is a misspelt SCHEDULER_SECRETS__ALLOW.
     is_secret = upper.startswith(SECRET_PREFIX) and not upper.startswith(f"{SECRET_PREFIX}_")
-    return upper.startswith(VARIABLE_PREFIX) and not is_secret and upper != ENVIRONMENT_VARIABLE
+    return (
+        upper.startswith(VARIABLE_PREFIX) and not is_secret and upper not in {ENVIRONMENT_VARIABLE, *CLIENT_VARIABLES}
+    )
 
 
 def variable_path(name: str) -> KeyPath | None:

@@ -75,7 +75,7 @@ def run_in_program(
     from scheduler.app import open_program
     from scheduler.cli.command_profile import CommandProfile
 
-    return _run_inside(open_program(configuration, CommandProfile(), listener=listener), work)
+    return run_opened(open_program(configuration, CommandProfile(), listener=listener), work)
 
 
 def run_in_store(configuration: Configuration, work: Callable[[ReadOnlyProgram], Awaitable[T]]) -> T:
@@ -113,7 +113,7 @@ def run_with_sources(
         sources, _ = await program.compose_jobs(files)
         return await work(program, sources)
 
-    return _run_inside(open_read_only(settings), compose_and_work, on_failure)
+    return run_opened(open_read_only(settings), compose_and_work, on_failure)
 
 
 def run_without_jobs(command: str, work: Callable[[ReadOnlyProgram], Awaitable[T]]) -> T:
@@ -130,10 +130,11 @@ def run_without_jobs(command: str, work: Callable[[ReadOnlyProgram], Awaitable[T
     if problems:
         print_error(format_problems(problems))
         print_warning(_CONTINUES)
-    return _run_inside(open_read_only(loaded.settings), work)
+    return run_opened(open_read_only(loaded.settings), work)
 
 
-def _run_inside(opened: AbstractAsyncContextManager[P], work: Callable[[P], Awaitable[T]], on_failure: str = "") -> T:
+def run_opened(opened: AbstractAsyncContextManager[P], work: Callable[[P], Awaitable[T]], on_failure: str = "") -> T:
+    """Open something, do the work with it and close it; a store that fails ends the command with 1."""
     import asyncio
 
     from scheduler.stores.port import StoreError

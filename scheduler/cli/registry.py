@@ -62,6 +62,8 @@ COMMANDS = {
     "resume": CommandEntry("resume", "resume", Needs.USABLE),
     "plan": CommandEntry("stored_jobs.plan", "plan", Needs.EVERYTHING),
     "apply": CommandEntry("stored_jobs.apply", "apply", Needs.EVERYTHING),
+    "drift": CommandEntry("delivery.drift", "drift", Needs.EVERYTHING),
+    "export-jobs": CommandEntry("delivery.export_jobs", "export_jobs", Needs.EVERYTHING),
     "versions": CommandEntry("stored_jobs.versions", "versions", Needs.STORE),
     "restore": CommandEntry("stored_jobs.restore", "restore", Needs.EVERYTHING),
     "delete": CommandEntry("stored_jobs.delete", "delete", Needs.USABLE),

@@ -59,6 +59,7 @@ EXIT_CODES = (
     (r"python -m scheduler (silences|windows) (end|delete) ", 1),
     (r"python -m scheduler channels (undelivered|retry|discard) ", 1),
     (r"python -m scheduler keys (rotate|revoke) ", 1),  # no server has a key of that name
+    (r"python -m scheduler plan jobs/ ", 0),  # the files of the server
     (r"python -m scheduler plan ", 3),
     (r"python -m scheduler apply .* --plan-hash ", 1),  # of another plan
 )
@@ -138,6 +139,8 @@ class Host:
         self._folder = Path(jobs).parent
         files = {
             "checkout.yaml": f"{jobs}/readme.yaml",
+            "jobs/": jobs,
+            "exported/": str(self._folder / "exported"),
             "jobs/a.yaml": f"{jobs}/readme.yaml",
             "jobs/reports.yaml": str(self._folder / "reports.yaml"),
             "monitoring/prod": str(self._folder / "monitoring"),

@@ -5,17 +5,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
 from scheduler.cli.commands.stored_jobs.set_options import AdoptOption, FilesArgument, SetOption, load_set
+from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, UrlOption, read_connection, run_remote
 from scheduler.cli.output import EXIT_FAILED, fail, is_terminal, print_note
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from config.desired_sets import DesiredSet
     from config.loading import Configuration
     from scheduler.app import Program
+    from scheduler.cli.delivery.api_scheduler import ApiScheduler
+    from scheduler.cli.delivery.connection import Connection
     from scheduler.operations.stored_jobs.sets import SetPlan
 
 _YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Apply without a confirmation.")]
@@ -31,6 +36,8 @@ def apply(
     yes: _YesOption = False,
     plan_hash: _HashOption = None,
     adopt: AdoptOption = False,
+    url: UrlOption = None,
+    key_variable: KeyOption = KEY_VARIABLE,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as POST /api/sets/NAME/apply.")] = False,
 ) -> None:
     """Store a set of jobs: create, change and delete jobs so that the store has exactly those of the files.
@@ -44,12 +51,12 @@ def apply(
       apply jobs/reports.yaml --set reports
       apply jobs/ --set reports --plan-hash 0123456789abcdef0123456789abcdef
       apply jobs/ --set reports --yes --json
+      apply jobs/ --set reports --yes --url https://scheduler.example.com
     """
     from scheduler.cli.commands.stored_jobs.plan_text import describe_result, show_plan
 
     _check_confirmation(yes, plan_hash, as_json)
-    configuration, desired = load_set("apply", files, owner)
-    target = _Target(configuration, desired, owner, adopt)
+    target = _find_target(files, owner, adopt, read_connection(url, key_variable))
     if yes or plan_hash is not None:
         applied = target.apply(plan_hash)
         show_plan(applied, as_json)
@@ -58,9 +65,19 @@ def apply(
     print_note(describe_result(applied))
 
 
+class _Target(Protocol):
+    """Where a set is planned and applied. Failures end the command."""
+
+    def plan(self) -> SetPlan: ...
+
+    def apply(self, plan_id: str | None) -> SetPlan:
+        """`plan_id` None: the plan that is made now."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
-class _Target:
-    """The set, and the program that applies it."""
+class _StoreTarget:
+    """The set, and the configured store."""
 
     configuration: Configuration
     desired: DesiredSet
@@ -71,7 +88,7 @@ class _Target:
         return self._run(self._plan)
 
     def apply(self, plan_id: str | None) -> SetPlan:
-        """`plan_id` None: the plan that is made now."""
+        """See _Target.apply."""
         from scheduler.identity.command_caller import command_caller
 
         async def work(program: Program) -> SetPlan:
@@ -91,6 +108,45 @@ class _Target:
         from scheduler.cli.mutations import run_changing
 
         return run_changing(self.configuration, work, locate=self.desired.locate)
+
+
+@dataclass(frozen=True, slots=True)
+class _RemoteTarget:
+    """The set, and a running scheduler."""
+
+    connection: Connection
+    desired: DesiredSet
+    owner: str
+    adopt: bool
+
+    def plan(self) -> SetPlan:
+        return self._run(lambda remote: remote.plan_set(self.owner, self.desired.document, adopt=self.adopt))
+
+    def apply(self, plan_id: str | None) -> SetPlan:
+        """See _Target.apply."""
+
+        async def work(remote: ApiScheduler) -> SetPlan:
+            document = self.desired.document
+            confirmed = plan_id or (await remote.plan_set(self.owner, document, adopt=self.adopt)).id
+            return await remote.apply_set(self.owner, document, confirmed, adopt=self.adopt)
+
+        return self._run(work)
+
+    def _run(self, work: Callable[[ApiScheduler], Awaitable[SetPlan]]) -> SetPlan:
+        from jobs.running.system_clock import SystemClock
+        from scheduler.cli.delivery.api_scheduler import ApiScheduler
+
+        return run_remote(self.connection, lambda api: work(ApiScheduler(api, SystemClock())))
+
+
+def _find_target(files: list[Path], owner: str, adopt: bool, connection: Connection | None) -> _Target:
+    if connection is None:
+        return _StoreTarget(*load_set("apply", files, owner), owner, adopt)
+    from scheduler.cli.delivery.working_copy import read_default_schedule, read_working_copy
+
+    desired = read_working_copy(files, owner, read_default_schedule()).desired
+    assert desired is not None  # there is an owner
+    return _RemoteTarget(connection, desired, owner, adopt)
 
 
 def _confirm(plan: SetPlan) -> str:

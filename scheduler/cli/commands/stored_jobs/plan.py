@@ -1,61 +1,102 @@
-"""`plan`: show what a desired set of stored jobs would change."""
+"""`plan`: show what a working copy would change: a set of stored jobs, or the job files of a scheduler."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.commands.stored_jobs.set_options import AdoptOption, FilesArgument, SetOption, load_set
-from scheduler.cli.output import EXIT_CHANGES, EXIT_FAILED
+from scheduler.cli.commands.stored_jobs.set_options import AdoptOption, FilesArgument
+from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, UrlOption
+from scheduler.cli.delivery.instants import ZoneOption
+from scheduler.cli.output import EXIT_CHANGES, EXIT_FAILED, fail
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from scheduler.cli.delivery.planning import PlannedChanges, PlanOptions
 
-    from scheduler.app import Program
-    from scheduler.operations.stored_jobs.sets import SetPlan
+_SetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--set",
+        metavar="NAME",
+        help="Name of the set that owns the jobs. (default: the files are the job files of the scheduler)",
+        show_default=False,
+    ),
+]
+_AlertsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--alerts-since",
+        metavar="WHEN",
+        help="Show what changed alerts would have notified since then: ISO 8601, UTC by default; or 7d.",
+    ),
+]
+_REPLAYED = timedelta(days=7)
+"""With --markdown, unless --alerts-since names another begin."""
 
 
 def plan(
     files: FilesArgument,
-    owner: SetOption,
+    owner: _SetOption = None,
     adopt: AdoptOption = False,
-    alerts_since: Annotated[
-        str | None,
-        typer.Option(
-            "--alerts-since",
-            metavar="WHEN",
-            help="Show what changed alerts would have notified since then: ISO 8601, UTC by default; or 7d.",
-        ),
-    ] = None,
+    url: UrlOption = None,
+    key_variable: KeyOption = KEY_VARIABLE,
+    alerts_since: _AlertsOption = None,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print a comment for a pull request.")] = False,
+    zone: ZoneOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as POST /api/sets/NAME/plan.")] = False,
 ) -> None:
-    """Show what `apply` of a set of stored jobs would change: jobs, fields, next runs. Nothing is changed.
+    """Show what a working copy would change: jobs, fields, next runs. Nothing is changed.
 
-    The files contain the whole set: stored jobs of the set that they do not contain would be deleted. Exit code 0:
-    nothing to change, 3: there are changes, 1: a conflict prevents them, 2: a file is invalid.
+    With --set, the files contain the whole set, which `apply` stores: its jobs that they do not contain would be
+    deleted. Without it, they are compared with the jobs of job files that run. Exit code 0: nothing to change, 3:
+    there are changes, 1: a conflict prevents them, 2: a file is invalid.
 
     \b
     Examples:
       plan jobs/reports.yaml --set reports
       plan jobs/ --set reports --json
       plan jobs/reports.yaml --set reports --alerts-since 7d
+      plan jobs/ --url https://scheduler.example.com --markdown > comment.md
     """
-    from scheduler.cli.commands.stored_jobs.plan_alerts import PlanAlerts, backtest_plan, parse_alerts_since
-    from scheduler.cli.commands.stored_jobs.plan_text import has_changes, show_plan
-    from scheduler.cli.mutations import run_changing
-    from scheduler.identity.command_caller import command_caller
+    from scheduler.cli.delivery.connection import read_connection
+    from scheduler.cli.delivery.instants import parse_zone_option
+    from scheduler.cli.delivery.planning import PlanOptions, plan_changes, read_comparison
 
-    since = None if alerts_since is None else parse_alerts_since(alerts_since)
-    configuration, desired = load_set("plan", files, owner)
-
-    def work(program: Program) -> Awaitable[SetPlan]:
-        return program.operations.job_sets.plan(owner, desired.document, command_caller(), adopt=adopt)
-
-    found = run_changing(configuration, work, locate=desired.locate)
-    alerts = None if since is None else PlanAlerts(backtest_plan(found, desired, since, configuration))
-    show_plan(found, as_json, alerts)
-    if found.conflicts:
+    if as_json and as_markdown:
+        fail("--json and --markdown exclude each other")
+    options = PlanOptions(
+        adopt=adopt,
+        alerts_since=_parse_since(alerts_since, as_markdown),
+        has_load=as_markdown,
+        zone=parse_zone_option(zone),
+    )
+    compared = read_comparison("plan", files, owner, read_connection(url, key_variable))
+    found = compared.run(lambda scheduler: plan_changes(scheduler, compared.copy, options))
+    _show(found, options, as_json, as_markdown)
+    if found.plan.conflicts:
         raise typer.Exit(EXIT_FAILED)
-    if has_changes(found):
+    if found.plan.added or found.plan.changed or found.plan.removed:
         raise typer.Exit(EXIT_CHANGES)
+
+
+def _parse_since(text: str | None, as_markdown: bool) -> datetime | None:
+    from scheduler.cli.commands.stored_jobs.plan_alerts import parse_alerts_since
+
+    if text is not None:
+        return parse_alerts_since(text)
+    return datetime.now(UTC) - _REPLAYED if as_markdown else None
+
+
+def _show(found: PlannedChanges, options: PlanOptions, as_json: bool, as_markdown: bool) -> None:
+    if as_markdown:
+        from scheduler.cli.delivery.plan_markdown import PlanReport, write_plan
+
+        assert found.load is not None  # the options demand it
+        print(write_plan(PlanReport(found.plan, found.definitions, found.load, found.alerts, options.zone)), end="")
+        return
+    from scheduler.cli.commands.stored_jobs.plan_alerts import PlanAlerts
+    from scheduler.cli.commands.stored_jobs.plan_text import show_plan
+
+    show_plan(found.plan, as_json, None if options.alerts_since is None else PlanAlerts(found.alerts))

@@ -1,38 +1,27 @@
-"""What changed alert rules of a planned set would have notified, against what was. Called by `plan --alerts-since`."""
+"""What changed alert rules of a plan would have notified, against what was. Called by `plan --alerts-since`."""
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from scheduler.cli.output import escape_controls, fail
+from jobs.formats.instants import format_iso_instant
+from scheduler.cli.output import escape_controls, fail, print_note, show_tabs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from scheduler.cli.delivery.port import AlertMessage, AlertReplay
 
-    from config.desired_sets import DesiredSet
-    from config.loading import Configuration
-    from jobs.schedules import Schedule
-    from scheduler.alerting.backtest.backtester import BacktestReport
-    from scheduler.app import ReadOnlyProgram
-    from scheduler.catalog.catalog import JobSnapshot
-    from scheduler.operations.stored_jobs.sets import SetPlan
-
-_FIELDS = frozenset({"alerts", "alert_parent", "slo", "tags"})
-"""Fields of a job that decide what is notified: `slo` has burn alerts. Tags select rules, groups, routes, windows and
-silences.
-"""
+_FIELDS = ("at", "job", "rule", "channel", "message", "difference")
 
 
 class PlanAlerts(NamedTuple):
-    """The section that the option adds. `report` None: no job changes its alerts."""
+    """The section that the option adds. `replay` None: no job changes its alerts."""
 
-    report: BacktestReport | None
+    replay: AlertReplay | None
 
 
 def parse_alerts_since(since: str) -> datetime:
-    """Return the begin of the backtest; an invalid one ends the command with 2."""
+    """Return the begin of the replay; an invalid one ends the command with 2."""
     from scheduler.queries.time_range import InvalidTimeRange, parse_time_range
 
     try:
@@ -43,79 +32,43 @@ def parse_alerts_since(since: str) -> datetime:
     return found
 
 
-def backtest_plan(
-    plan: SetPlan, desired: DesiredSet, since: datetime, configuration: Configuration
-) -> BacktestReport | None:
-    """Return the backtest of the jobs whose alerts the plan changes, and of the groups that they join or leave.
-
-    None without such a job. An unavailable store ends the command with 1.
-    """
-    from scheduler.cli.context import run_in_store
-
-    changed = find_changed_alerts(plan)
-    if not changed:
-        return None
-
-    async def work(program: ReadOnlyProgram) -> BacktestReport:
-        from scheduler.alerting.backtest.backtester import BacktestRequest
-
-        settings = configuration.settings
-        edited = edit_snapshot(program.snapshot, plan, desired, settings.default_schedule)
-        subjects = changed | _find_changed_groups(changed, program.snapshot, edited)
-        request = BacktestRequest(since, datetime.now(UTC), subjects)
-        return await program.backtester.run(request, program.snapshot, edited)
-
-    return run_in_store(configuration, work)
-
-
-def find_changed_alerts(plan: SetPlan) -> frozenset[str]:
-    """Return the names of the jobs whose alerts, alert parents or tags the plan changes."""
-    return frozenset(
-        one.name for one in plan.changed if any(re.split(r"[.\[]", each.path)[0] in _FIELDS for each in one.fields)
-    )
-
-
-def edit_snapshot(
-    in_force: JobSnapshot, plan: SetPlan, desired: DesiredSet, default_schedule: Schedule | None
-) -> JobSnapshot:
-    """Return the jobs in force after the plan."""
-    from config.stored_jobs import LocatedStoredJob, StoredJobDefiner
-    from scheduler.catalog.catalog import CatalogJob, JobSnapshot
-
-    definer = StoredJobDefiner(default_schedule)
-    jobs = {entry.job.name: entry for entry in in_force}
-    for one in plan.removed:
-        jobs.pop(one.name, None)
-    for one in (*plan.added, *plan.changed):
-        located = definer.define(one.name, desired.definitions[one.name])
-        if isinstance(located, LocatedStoredJob):
-            jobs[one.name] = CatalogJob(located.job, located.origin)
-    return JobSnapshot(jobs.values(), datetime.now(UTC), alerting=in_force.alerting)
-
-
 def alerts_to_document(alerts: PlanAlerts) -> dict[str, Any] | None:
-    """Return the fields of `alerts backtest --json`; None without a changed job."""
+    """Return the fields of `alerts backtest --json`, or those that a server returns; None without a changed job."""
     from scheduler.cli.commands.alerts.backtest_text import report_to_document
 
-    return None if alerts.report is None else report_to_document(alerts.report, UTC)
+    replay = alerts.replay
+    if replay is None:
+        return None
+    if replay.report is not None:
+        return report_to_document(replay.report, UTC)
+    return {
+        "since": format_iso_instant(replay.since),
+        "is_same": all(each.difference == "same" for each in replay.messages),
+        "messages": [dict(zip(_FIELDS, _row(each), strict=True)) for each in replay.messages],
+        "summary": {"sent": replay.sent, "would_be_sent": replay.would_be_sent},
+        "notes": list(replay.notes),
+    }
 
 
 def show_plan_alerts(alerts: PlanAlerts) -> None:
     """Print the messages that were or would be sent, after a heading."""
     from scheduler.cli.commands.alerts.backtest_text import show_report
 
-    report = alerts.report
-    if report is None:
+    replay = alerts.replay
+    if replay is None:
         print("alerts: no job changes its alerts, alert parents or tags")
         return
-    names = ", ".join(sorted(report.request.jobs or ()))
-    print(escape_controls(f"alerts of {names}: what was notified, and what would be"))
-    show_report(report, UTC)
+    print(escape_controls(f"alerts of {', '.join(sorted(replay.subjects))}: what was notified, and what would be"))
+    if replay.report is not None:
+        show_report(replay.report, UTC)
+        return
+    show_tabs(_FIELDS, map(_row, replay.messages))
+    since = format_iso_instant(replay.since)
+    print_note(f"from {since}: {replay.sent} messages were sent, {replay.would_be_sent} would be")
+    for note in replay.notes:
+        print_note(f"note: {note}")
 
 
-def _find_changed_groups(changed: frozenset[str], before: JobSnapshot, after: JobSnapshot) -> frozenset[str]:
-    """Return the groups of which one of these jobs is a member before or after the plan alone."""
-    from scheduler.alerting.rule_book import RuleBook
-
-    sides: list[Mapping[str, tuple[str, ...]]] = [RuleBook(each).groups_by_job for each in (before, after)]
-    return frozenset(group for name in changed for group in set(sides[0].get(name, ())) ^ set(sides[1].get(name, ())))
+def _row(message: AlertMessage) -> tuple[str, ...]:
+    at = format_iso_instant(message.at)
+    return at, message.job, message.rule, message.channel, message.kind, message.difference

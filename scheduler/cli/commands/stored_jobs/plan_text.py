@@ -1,4 +1,4 @@
-"""A plan of a set in words. Called by `plan` and `apply`."""
+"""A plan in words. Called by `plan` and `apply`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def show_plan(plan: SetPlan, as_json: bool, alerts: PlanAlerts | None = None) ->
         from scheduler.cli.commands.stored_jobs.plan_alerts import show_plan_alerts
 
         show_plan_alerts(alerts)
-    if not plan.is_applied and not plan.conflicts:
+    if plan.id and not plan.is_applied and not plan.conflicts:
         print(f"plan hash: {plan.id}")
 
 
@@ -73,7 +73,7 @@ def _plan_to_json(plan: SetPlan, alerts: PlanAlerts | None) -> str:
 
 
 def _plan_lines(plan: SetPlan) -> Iterator[str]:
-    yield f"set {plan.owner}: {_count(plan)}"
+    yield f"set {plan.owner}: {_count(plan)}" if plan.owner else f"job files: {_count(plan)}"
     for sign, jobs in (("+", plan.added), ("~", plan.changed), ("-", plan.removed)):
         for one in jobs:
             yield f"{sign} {one.name}{_describe_next(one)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,11 +29,10 @@ def load_set(command: str, files: list[Path], owner: str) -> tuple[Configuration
     """Read the configuration and the files; what is wrong ends the command with 2."""
     from config.desired_sets import read_desired_set
     from config.errors import ConfigurationError, format_problems
-    from jobs.definition import NAME_PATTERN
     from scheduler.cli.context import load_for_command
+    from scheduler.cli.delivery.working_copy import check_owner
 
-    if not re.fullmatch(NAME_PATTERN, owner):
-        fail(f"--set: expected letters, digits, '.', '_' and '-', at most 100 characters, got {owner!r}")
+    check_owner(owner)
     configuration = load_for_command(command)
     try:
         return configuration, read_desired_set(files, Path.cwd(), configuration.settings.default_schedule)

@@ -1,0 +1,1 @@
+"""The commands `drift`, `export-jobs`, `test` and `gate`: see scheduler.cli.delivery."""

@@ -1,0 +1,92 @@
+"""The options that name a running scheduler, and its API key. Used by the commands about jobs as code."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+from urllib.parse import urlsplit
+
+import typer
+
+from scheduler.cli.output import fail, print_warning
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from typing import TypeVar
+
+    from scheduler.cli.delivery.remote import RemoteApi
+
+    T = TypeVar("T")
+
+KEY_VARIABLE = "SCHEDULER_API_KEY"
+
+UrlOption = Annotated[
+    str | None,
+    typer.Option("--url", metavar="URL", help="A running scheduler, over its API. (default: the configured store)"),
+]
+KeyOption = Annotated[
+    str,
+    typer.Option(
+        "--key-variable",
+        metavar="NAME",
+        help="Environment variable with the API key for --url. NAME_FILE names a file that contains it.",
+    ),
+]
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+class Connection(NamedTuple):
+    """Where a scheduler is, and the key for it."""
+
+    url: str
+    key: str | None
+
+
+def read_connection(url: str | None, variable: str, environ: Mapping[str, str] | None = None) -> Connection | None:
+    """Return the connection that the options name; what is wrong ends the command with 2. None: no --url."""
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url)
+        is_valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_valid = False
+    if not is_valid or parts.query or parts.fragment or parts.username is not None:
+        fail("--url: expected an address such as https://scheduler.example.com, without user, query and fragment")
+    key = read_key(variable, os.environ if environ is None else environ)
+    if key is not None and parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+        print_warning(f"the API key is sent to {parts.hostname} without encryption: use https")
+    return Connection(url.rstrip("/"), key)
+
+
+def read_key(variable: str, environ: Mapping[str, str]) -> str | None:
+    """Return the API key of an environment variable, or of the file that NAME_FILE names; None without both."""
+    from config.value_files.expansion import read_secret_variable
+    from config.value_files.secret_text import UnusableSecretFile
+
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable):
+        fail(f"--key-variable: expected the name of an environment variable, got {variable!r}")
+    try:
+        text = read_secret_variable(environ, variable)
+    except UnusableSecretFile as error:
+        fail(str(error))
+    if text and not (text.isascii() and text.isprintable() and " " not in text):
+        fail(f"{variable}: expected an API key, one word of printable characters")
+    return text or None
+
+
+def run_remote(connection: Connection, work: Callable[[RemoteApi], Awaitable[T]]) -> T:
+    """Do the work with a client of the scheduler.
+
+    Input that it rejects ends the command with 2, other failures with 1.
+    """
+    from scheduler.cli.context import run_opened
+    from scheduler.cli.delivery.remote import RemoteError, open_remote
+    from scheduler.cli.output import EXIT_BAD_INPUT, EXIT_FAILED
+
+    try:
+        return run_opened(open_remote(*connection), work)
+    except RemoteError as error:
+        fail(str(error), EXIT_BAD_INPUT if error.is_invalid_input else EXIT_FAILED)

@@ -1,0 +1,190 @@
+"""A plan as Markdown for a pull request. Called by `plan --markdown`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import TYPE_CHECKING, Any, Final
+
+from jobs.formats.definition_yaml import write_definition
+from jobs.formats.durations import describe_milliseconds
+from scheduler.cli.delivery.instants import format_in_zone
+from scheduler.cli.delivery.markdown import cell, code, details, fenced, join_sections, table
+from scheduler.queries.job_files import minimal_definition
+
+if TYPE_CHECKING:
+    from jobs.definition import JobDefinition
+    from scheduler.cli.delivery.load import LoadChange, LoadSide
+    from scheduler.cli.delivery.port import AlertReplay
+    from scheduler.operations.stored_jobs.sets import JobDifference, SetPlan
+
+MAX_FIELDS: Final = 200
+"""Changed fields in the table."""
+MAX_JOBS: Final = 50
+"""Jobs with their definitions or next runs."""
+MAX_MESSAGES: Final = 50
+_DIGITS: Final = 10
+"""Below this number, a rate is shown with a fraction."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanReport:
+    """`definitions`: the jobs after the plan, by name. `alerts` None: no job changes its alerts."""
+
+    plan: SetPlan
+    definitions: Mapping[str, JobDefinition]
+    load: LoadChange
+    alerts: AlertReplay | None
+    zone: tzinfo
+
+
+def write_plan(report: PlanReport) -> str:
+    """Return the comment."""
+    plan = report.plan
+    return join_sections(
+        (
+            _summarize(plan),
+            _list_reasons("Conflicts: nothing can be applied", "Reason", plan.conflicts),
+            _list_reasons("Denied targets: runs of these jobs would fail", "Reason", plan.review.denied),
+            _list_reasons(
+                "Unavailable secrets: runs would fail",
+                "Reason",
+                {each.key: each.message for each in plan.review.secrets},
+                "Key",
+            ),
+            _list_fields(plan),
+            *_list_definitions(report),
+            _list_next_runs(plan, report.zone),
+            _describe_load(report.load, report.zone),
+            _describe_alerts(report.alerts, report.zone),
+            _list_reasons("Warnings", "Warning", {each.key: each.message for each in plan.review.warnings}, "Key"),
+            [f"Plan hash: {code(plan.id)}"] if plan.id and not plan.conflicts else [],
+        )
+    )
+
+
+def _summarize(plan: SetPlan) -> list[str]:
+    subject = f"set {code(plan.owner)}" if plan.owner else "job files"
+    counts = [(len(plan.added), "added"), (len(plan.changed), "changed"), (len(plan.removed), "removed")]
+    changes = ", ".join(f"{count} {word}" for count, word in counts if count) or "no change"
+    lines = [f"### Plan of the {subject}: {changes}, {plan.unchanged} unchanged"]
+    rows = [
+        [sign, cell(one.name)]
+        for sign, side in (("added", plan.added), ("changed", plan.changed), ("removed", plan.removed))
+        for one in side
+    ]
+    if not rows:
+        return lines
+    return [*lines, "", *table(["", "Job"], rows[:MAX_FIELDS]), *_count_rest(rows, MAX_FIELDS)]
+
+
+def _list_reasons(title: str, column: str, reasons: Mapping[str, str], subject: str = "Job") -> list[str]:
+    if not reasons:
+        return []
+    rows = [[cell(name), cell(reason, 400)] for name, reason in reasons.items()]
+    return [f"#### {title}", "", *table([subject, column], rows[:MAX_FIELDS]), *_count_rest(rows, MAX_FIELDS)]
+
+
+def _list_fields(plan: SetPlan) -> list[str]:
+    rows = [
+        [cell(one.name), cell(change.path), cell(_format(change.before)), cell(_format(change.after))]
+        for one in plan.changed
+        for change in one.fields
+    ]
+    if not rows:
+        return []
+    lines = table(["Job", "Field", "Before", "After"], rows[:MAX_FIELDS])
+    return ["#### Changed fields", "", *lines, *_count_rest(rows, MAX_FIELDS)]
+
+
+def _list_definitions(report: PlanReport) -> Iterator[list[str]]:
+    """Yield the definition of each new job, which a reviewer does not know."""
+    for one in report.plan.added[:MAX_JOBS]:
+        job = report.definitions.get(one.name)
+        if job is not None:
+            text = write_definition({one.name: minimal_definition(job)})
+            yield details("Definition of a new job", [code(one.name), "", *fenced(text.splitlines(), "yaml")])
+
+
+def _list_next_runs(plan: SetPlan, zone: tzinfo) -> list[str]:
+    moved = [one for one in (*plan.added, *plan.changed, *plan.removed) if [*one.next_before] != [*one.next_after]]
+    if not moved:
+        return ["Next runs: the same instants." if plan.changed else ""]
+    lines: list[str] = []
+    for one in moved[:MAX_JOBS]:
+        lines += [code(one.name), "", *table(["", "Before", "After"], _pair_runs(one, zone)), ""]
+    return [*details("Next runs before and after", lines[:-1]), *_count_rest(moved, MAX_JOBS)]
+
+
+def _pair_runs(one: JobDifference, zone: tzinfo) -> Iterator[list[str]]:
+    for number in range(max(len(one.next_before), len(one.next_after))):
+        sides = (
+            format_in_zone(side[number], zone) if number < len(side) else "-"
+            for side in (one.next_before, one.next_after)
+        )
+        yield [str(number + 1), *sides]
+
+
+def _describe_load(load: LoadChange, zone: tzinfo) -> list[str]:
+    before, after = load.before, load.after
+    rows = [
+        ["Jobs", f"{before.jobs}", f"{after.jobs}"],
+        ["Runs in 24 h", _count(before.runs, before), _count(after.runs, after)],
+        ["Runs a second", _rate(before.rate), _rate(after.rate)],
+        ["Most runs a second", _peak(before, zone), _peak(after, zone)],
+        ["Most runs at a time (mean of ten minutes)", _rate(before.concurrency.value), _rate(after.concurrency.value)],
+        ["Jobs of unknown duration", f"{before.unknown}", f"{after.unknown}"],
+    ]
+    lines = ["#### Load of the next 24 h", "", *table(["", "Before", "After"], rows)]
+    known = {each.group.name: each for each in before.groups}
+    for group in after.groups:
+        was = known.get(group.group.name)
+        waits = f"{group.waits} runs would wait, up to {describe_milliseconds(group.longest_wait_ms)}"
+        skipped = f", {group.skipped} would be skipped" if group.skipped else ""
+        earlier = f" (before: {was.waits})" if was is not None else " (before: 0)"
+        lines += ["", f"Concurrency group {code(group.group.name)}: {waits}{skipped}{earlier}."]
+    return lines
+
+
+def _describe_alerts(alerts: AlertReplay | None, zone: tzinfo) -> list[str]:
+    if alerts is None:
+        return ["Alerts: no job changes its alerts, alert parents, objectives or tags."]
+    since = format_in_zone(alerts.since, zone)
+    lines = [
+        "#### Alerts that would have fired",
+        "",
+        f"Since {since}: {alerts.sent} notifications were sent, {alerts.would_be_sent} would have been.",
+    ]
+    changed = [each for each in alerts.messages if each.difference != "same"]
+    rows = [
+        [format_in_zone(each.at, zone), *map(cell, (each.job, each.rule, each.channel, each.kind, each.difference))]
+        for each in changed
+    ]
+    if rows:
+        titles = ["At", "Job", "Rule", "Channel", "Message", "Difference"]
+        lines += ["", *table(titles, rows[:MAX_MESSAGES]), *_count_rest(rows, MAX_MESSAGES)]
+    for note in alerts.notes:
+        lines += ["", code(note, 400)]
+    return lines
+
+
+def _count_rest(rows: Sequence[object], limit: int) -> list[str]:
+    return ["", f"{len(rows) - limit} more are not listed."] if len(rows) > limit else []
+
+
+def _format(value: Any) -> str:
+    return "-" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _count(runs: int, side: LoadSide) -> str:
+    return f"about {runs}" if side.is_estimated else f"{runs}"
+
+
+def _rate(value: float) -> str:
+    return f"{value:.2g}" if value < _DIGITS else f"{value:.0f}"
+
+
+def _peak(side: LoadSide, zone: tzinfo) -> str:
+    return f"{_rate(side.busiest.value)} from {format_in_zone(side.busiest.at, zone)}" if side.runs else "0"

@@ -1,0 +1,123 @@
+"""What runs: the jobs of a scheduler, with what is known about them. The port of the commands about jobs as code.
+
+Implemented by scheduler.cli.delivery.store_scheduler, for the configured store, and by
+scheduler.cli.delivery.api_scheduler, for a running scheduler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from jobs.definition import JobDefinition
+    from jobs.definition.alerting.definitions import AlertingDefinitions
+    from scheduler.alerting.backtest.backtester import BacktestReport
+    from scheduler.operations.stored_jobs.sets import SetPlan, SetReview
+    from scheduler.queries.forecast.durations import RunDuration
+
+DEFINITION_ACTIONS = frozenset(
+    {"job.create", "job.replace", "job.patch", "job.delete", "job.restore", "job.duplicate", "set.apply"}
+)
+"""Actions of the audit trail that change the definition of a job."""
+
+_SAMPLES = "config/jobs/samples/"
+"""Start of the origins of sample jobs."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningJob:
+    """A job in force. `origin`: such as `jobs/checkout.yaml:12`. `owner`: of a stored job; None for one of a file."""
+
+    job: JobDefinition
+    origin: str
+    owner: str | None = None
+
+    @property
+    def is_stored(self) -> bool:
+        return self.owner is not None
+
+    @property
+    def is_sample(self) -> bool:
+        """Return whether it is a job of the program's own examples, which no working copy contains."""
+        return self.origin.startswith(_SAMPLES)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedChange:
+    """The latest change of a definition in the audit trail."""
+
+    by: str
+    at: datetime
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertMessage:
+    """A notification that was or would be sent. `difference`: same, new, gone, later, earlier."""
+
+    at: datetime
+    job: str
+    rule: str
+    channel: str
+    kind: str
+    difference: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertReplay:
+    """What alert rules would have notified since an instant. `subjects`: the jobs, and groups with them.
+
+    `notes`: what the replay could not know. `report`: with more details; None from a running scheduler.
+    """
+
+    subjects: frozenset[str]
+    since: datetime
+    sent: int
+    would_be_sent: int
+    messages: Sequence[AlertMessage]
+    notes: Sequence[str] = ()
+    report: BacktestReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRequest:
+    """`jobs`: those whose alerts change. `definitions`: all jobs after the change, by name.
+
+    `alerting`: what the job files define after the change; None: what they define now.
+    """
+
+    jobs: frozenset[str]
+    definitions: Mapping[str, JobDefinition]
+    since: datetime
+    alerting: AlertingDefinitions | None = None
+
+
+class SchedulerReader(Protocol):
+    """Every method raises StoreError or RemoteError."""
+
+    async def read_jobs(self) -> Sequence[RunningJob]:
+        """Return the jobs in force, by name."""
+        ...
+
+    async def plan_set(self, owner: str, document: Mapping[str, Any], *, adopt: bool) -> SetPlan:
+        """Return what a set of stored jobs would change. Raises InvalidDefinition."""
+        ...
+
+    async def review(self, jobs: Sequence[JobDefinition]) -> SetReview:
+        """Return denied targets and unavailable secrets of jobs, as the scheduler sees them."""
+        ...
+
+    async def read_durations(self, names: Sequence[str]) -> Mapping[str, RunDuration]:
+        """Return how long runs of these jobs last. Jobs without a finished run are omitted."""
+        ...
+
+    async def find_change(self, job: str) -> RecordedChange | None:
+        """Return the latest change of the definition of a job, also of a deleted one."""
+        ...
+
+    async def replay_alerts(self, request: AlertRequest) -> AlertReplay:
+        """Replay stored runs with the alert rules of changed jobs."""
+        ...

@@ -1,0 +1,149 @@
+"""A client of the API of a running scheduler. Used by scheduler.cli.delivery.api_scheduler and scheduler.cli.gate.
+
+Redirects are not followed: the key would be sent to another host.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any, Final
+
+import httpx
+
+REQUEST_TIMEOUT: Final = 60.0
+"""Seconds for a response: the plan of 10,000 jobs takes some."""
+MAX_TRIES: Final = 4
+MAX_WAIT: Final = 10.0
+"""Seconds between two tries, whatever Retry-After demands."""
+_BUSY: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+"""Statuses of requests that have changed nothing."""
+_MAX_LISTED: Final = 20
+_PAGE: Final = 500
+
+
+class RemoteError(Exception):
+    """The scheduler cannot be reached, or refuses a request. `status`: of its response; 0 without one."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+    @property
+    def is_invalid_input(self) -> bool:
+        """Return whether the request itself has to be changed."""
+        return self.status in (
+            HTTPStatus.BAD_REQUEST,
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        )
+
+
+class RemoteApi:
+    """Every method raises RemoteError."""
+
+    def __init__(self, client: httpx.AsyncClient, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
+        self._client = client
+        self._sleep = sleep
+
+    @property
+    def place(self) -> str:
+        """The address for messages."""
+        return str(self._client.base_url).rstrip("/")
+
+    async def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+        """Return the JSON of a response."""
+        return _read_json(await self._send("GET", path, params=params))
+
+    async def post(self, path: str, body: Any, params: Mapping[str, Any] | None = None) -> Any:
+        """Send a body as JSON and return the JSON of the response."""
+        return _read_json(await self._send("POST", path, params=params, json=body))
+
+    async def get_lines(self, path: str, params: Mapping[str, Any] | None = None) -> Sequence[Mapping[str, Any]]:
+        """Return the rows of an export. Its last line reports whether it is complete."""
+        lines = (await self._send("GET", path, params=params)).text.splitlines()
+        try:
+            rows = [json.loads(line) for line in lines if line]
+        except ValueError:
+            rows = []
+        if not rows or rows[-1].get("complete") is not True:
+            raise RemoteError(f"{self.place}: GET {path}: the export is incomplete")
+        return rows[:-1]
+
+    async def iterate(
+        self, path: str, member: str, params: Mapping[str, Any] | None = None
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        """Yield the items of all pages of a list. `member`: its name in the response."""
+        query = {"limit": _PAGE, **(params or {})}
+        while True:
+            page = await self.get(path, query)
+            for item in page[member]:
+                yield item
+            if page["continuation"] is None:
+                return
+            query["continuation"] = page["continuation"]
+
+    async def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        for number in range(1, MAX_TRIES + 1):
+            is_last = number == MAX_TRIES
+            try:
+                response = await self._client.request(method, path, **options)
+            except httpx.TransportError as error:
+                # A POST may have arrived, and must not be repeated.
+                if is_last or (method != "GET" and not isinstance(error, httpx.ConnectError)):
+                    raise RemoteError(f"{self.place} does not answer: {_describe(error)}") from None
+                await self._sleep(min(MAX_WAIT, 2.0**number / 2))
+                continue
+            if response.status_code in _BUSY and not is_last:
+                await self._sleep(_read_retry_after(response))
+                continue
+            if not response.is_success:
+                raise RemoteError(self._explain(method, path, response), response.status_code)
+            return response
+        raise AssertionError("the last try returns or raises")
+
+    def _explain(self, method: str, path: str, response: httpx.Response) -> str:
+        """Return the problem details of a response as lines."""
+        where = f"{self.place}: {method} {path}: {response.status_code}"
+        if response.is_redirect:
+            return f"{where}: redirects are not followed: give the address that it leads to"
+        try:
+            problem = response.json()
+        except ValueError:
+            return f"{where}: the response is not that of a scheduler: check --url"
+        if not isinstance(problem, dict):
+            return where
+        detail = problem.get("detail") or problem.get("title") or ""
+        parts = [each for each in problem.get("errors") or () if isinstance(each, dict)][:_MAX_LISTED]
+        lines = [f"{each.get('location', '')}: {each.get('message', '')}" for each in parts]
+        return "\n".join([f"{where}: {detail}", *lines])
+
+
+@asynccontextmanager
+async def open_remote(
+    url: str, key: str | None, transport: httpx.AsyncBaseTransport | None = None
+) -> AsyncIterator[RemoteApi]:
+    """Open a client of the scheduler at this URL."""
+    headers = {"Accept": "application/json"} | ({} if key is None else {"Authorization": f"Bearer {key}"})
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=REQUEST_TIMEOUT, transport=transport) as client:
+        yield RemoteApi(client)
+
+
+def _read_json(response: httpx.Response) -> Any:
+    try:
+        return json.loads(response.content)
+    except ValueError:
+        url = response.request.url.copy_with(query=None)
+        raise RemoteError(f"{url}: the response is not JSON: check --url", response.status_code) from None
+
+
+def _read_retry_after(response: httpx.Response) -> float:
+    text = response.headers.get("Retry-After", "")
+    return min(MAX_WAIT, float(text)) if text.isascii() and text.isdigit() else 1.0
+
+
+def _describe(error: httpx.TransportError) -> str:
+    return str(error) or type(error).__name__

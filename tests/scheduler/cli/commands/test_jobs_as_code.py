@@ -1,0 +1,214 @@
+"""`plan`, `apply`, `drift` and `export-jobs`: a working copy against a store, and against a running scheduler."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.parts.api_keys import create_key
+from tests.parts.host import Host, embedded
+from tests.scheduler.cli.commands.test_stored_jobs import API, DAILY, write_set
+from tests.scheduler.cli.invocation import CommandResult, invoke, invoke_concurrently
+from tests.scheduler.cli.job_files import write_jobs
+
+NOWHERE = {**API, "check": {"url": "http://169.254.169.254/"}}
+Command = Callable[..., Awaitable[CommandResult]]
+
+
+@pytest.fixture
+def working_copy(job_folder: Path) -> Path:
+    """A folder with the same jobs as the configured one, which is the store's."""
+    write_jobs(job_folder, checkout=API, ledger=API)
+    folder = job_folder.parent / "copy"
+    folder.mkdir()
+    write_jobs(folder, checkout=API, ledger=API)
+    return folder
+
+
+@pytest.fixture
+async def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Host]:
+    """A scheduler with a job file; its API needs a key, which the commands have in a file."""
+    environ = {"SCHEDULER_HTTP__AUTHENTICATION": "own"}
+    server = tmp_path / "server"
+    server.mkdir()
+    async with embedded(server, {"checkout": API}, **environ) as host:
+        store = {"SCHEDULER_ENVIRONMENT": "test", "SCHEDULER_STORE": f"sqlite:///{server / 'state.db'}"}
+        (tmp_path / "key").write_text(await create_key(store, "deploy"))
+        monkeypatch.setenv("DEPLOY_KEY_FILE", str(tmp_path / "key"))
+        monkeypatch.setenv("SCHEDULER_ENVIRONMENT", "test")
+        monkeypatch.setenv("SCHEDULER_STORE", "sqlite:////proc/nowhere/state.db")
+        monkeypatch.delenv("SCHEDULER_JOBS", raising=False)
+        yield host
+
+
+def over_api(host: Host) -> Command:
+    options = ("--url", str(host.client.base_url), "--key-variable", "DEPLOY_KEY")
+    return lambda *words: invoke_concurrently(*words, *options)
+
+
+def test_the_same_files_are_no_change(working_copy: Path) -> None:
+    plan, drift = invoke("plan", str(working_copy)), invoke("drift", str(working_copy))
+
+    assert (plan.code, plan.stdout) == (0, "job files: 0 added, 0 changed, 0 removed, 2 unchanged\n")
+    assert (drift.code, drift.lines) == (
+        0,
+        ["job\tdifference\tfield\tin_files\trunning\tchanged_by\tchanged_at\taction"],
+    )
+    assert drift.stderr == "job files: no job differs from the files, 2 do not\n"
+
+
+def test_a_changed_file_with_a_denied_target(working_copy: Path) -> None:
+    write_jobs(working_copy, checkout={**API, "schedule": "every 30s"}, new=NOWHERE)
+
+    plan, drift = invoke("plan", str(working_copy)), invoke("drift", str(working_copy), "--json")
+    comment = invoke("plan", str(working_copy), "--markdown", "--timezone", "Asia/Tokyo")
+
+    assert (plan.code, drift.code, comment.code) == (3, 3, 3)
+    assert '    schedule.every: "1m" -> "30s"' in plan.lines
+    assert "new: denied target: " in plan.stderr
+    assert "169.254.169.254" in comment.stdout
+    assert " JST |" in comment.stdout
+    found = json.loads(drift.stdout)
+    assert {each["name"]: each["difference"] for each in found["jobs"]} == {
+        "checkout": "changed",
+        "ledger": "extra",
+        "new": "missing",
+    }
+
+
+@pytest.mark.parametrize("command", ["plan", "drift"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("{copy}", "{copy}"),
+        ("{copy}/no-such-file.yaml",),
+        ("{copy}", "--timezone", "Nowhere/City"),
+        ("{copy}", "--markdown", "--json"),
+        ("{copy}", "--url", "nonsense"),
+        ("{copy}", "--set", "no set"),
+    ],
+)
+def test_bad_input_ends_with_2(command: str, words: tuple[str, ...], working_copy: Path) -> None:
+    result = invoke(command, *(word.format(copy=working_copy) for word in words))
+
+    assert (result.code, result.stdout) == (2, "")
+    assert result.stderr
+
+
+def test_a_stored_job_is_no_job_of_files(working_copy: Path) -> None:
+    stored = write_set(working_copy.parent / "reports.json", reports_api=API)
+    assert invoke("apply", str(stored), "--set", "reports", "--yes").code == 0
+    write_jobs(working_copy, checkout=API, ledger=API, reports_api=API)
+
+    result = invoke("plan", str(working_copy))
+
+    assert result.code == 1
+    assert "the file would replace the stored job reports-api of the set reports" in result.stderr
+    assert invoke("drift", str(working_copy), "--markdown").code == 3
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_an_export_is_no_change(form: tuple[str, ...], working_copy: Path) -> None:
+    stored = write_set(working_copy.parent / "reports.json", reports_api=API, reports_daily=DAILY)
+    invoke("apply", str(stored), "--set", "reports", "--yes")
+    files, reports = str(working_copy.parent / "files"), str(working_copy.parent / "sets" / "reports")
+
+    assert invoke("export-jobs", files, *form).code == 0
+    assert invoke("export-jobs", reports, "--set", "reports", *form).code == 0
+
+    assert invoke("validate", files, "--strict").code == 0
+    assert invoke("plan", files).code == 0
+    assert invoke("plan", reports, "--set", "reports").code == 0
+    again = invoke("export-jobs", files, *form)
+    assert (again.code, "exists" in again.stderr) == (1, True)
+    assert invoke("export-jobs", files, *form, "--force").code == 0
+    assert invoke("export-jobs", files, "--made-by-hand").code == 1
+    assert invoke("export-jobs", files, "--made-by-hand", "--set", "reports").code == 2
+    assert "the set none has no jobs" in invoke("export-jobs", files, "--set", "none").stderr
+
+
+def test_drift_names_who_changed_a_stored_job(working_copy: Path) -> None:
+    stored = write_set(working_copy.parent / "reports.json", reports_api=API)
+    invoke("apply", str(stored), "--set", "reports", "--yes")
+    invoke("pause", "reports-api")
+    write_set(stored, reports_api={**API, "description": "changed | in the file"})
+
+    rows = invoke("drift", str(stored), "--set", "reports")
+
+    cells = rows.lines[1].split("\t")
+    assert cells[:5] == ["reports-api", "changed", "description", '"changed | in the file"', '""']
+    assert cells[5].startswith("command_line:")
+    assert cells[7] == "set.apply"
+    comment = invoke("drift", str(stored), "--set", "reports", "--markdown")
+    assert r'`"changed \| in the file"`' in comment.stdout
+
+
+async def test_a_running_scheduler(host: Host, tmp_path: Path) -> None:
+    """One host for all that the commands do with it."""
+    command = over_api(host)
+    copy = tmp_path / "copy"
+    assert (await command("export-jobs", str(copy), "--json")).code == 0
+    assert (await command("plan", str(copy))).stdout.startswith("job files: 0 added, 0 changed, 0 removed, 1 unchanged")
+    reports = str(write_set(tmp_path / "reports.json", reports_api={**API, "alerts": []}))
+    await _apply_a_set(command, reports)
+    await host.client.patch(
+        "/api/jobs/reports-api",
+        json={"schedule": "every 2m"},
+        headers={"If-Match": "*", "Content-Type": "application/merge-patch+json"},
+    )
+    drift = json.loads((await command("drift", reports, "--set", "reports", "--json")).stdout)
+    (changed,) = drift["jobs"]
+    assert changed["fields"] == [{"path": "schedule.every", "in_files": "1m", "running": "2m"}]
+    assert (changed["change"]["by"], changed["change"]["action"]) == ("api_key:admin", "job.patch")
+    await _plan_a_comment(command, copy, reports)
+
+
+async def _apply_a_set(command: Command, reports: str) -> None:
+    plan = await command("plan", reports, "--set", "reports")
+    assert (plan.code, plan.lines[0]) == (3, "set reports: 1 added, 0 changed, 0 removed, 0 unchanged")
+    plan_hash = plan.lines[-1].removeprefix("plan hash: ")
+    stale = await command("apply", reports, "--set", "reports", "--plan-hash", "0" * 32)
+    assert (stale.code, "409" in stale.stderr) == (1, True)
+    applied = await command("apply", reports, "--set", "reports", "--plan-hash", plan_hash)
+    assert (applied.code, "1 added" in applied.stderr) == (0, True)
+    assert (await command("drift", reports, "--set", "reports")).code == 0
+
+
+async def _plan_a_comment(command: Command, copy: Path, reports: str) -> None:
+    write_jobs(copy, checkout={**API, "tags": {"team": "x"}}, other=NOWHERE, third=_with_secret())
+    comment = await command("plan", str(copy), "--markdown")
+    assert comment.code == 3
+    for text in ("| added | `other` |", "169.254.169.254", "`jobs.third.check.auth.token`", "Runs a second"):
+        assert text in comment.stdout
+    assert "#### Alerts that would have fired" in comment.stdout
+    loud = {**API, "alerts": [{"open_after": 1, "triggers": ["manual"]}]}
+    write_set(Path(reports), reports_api=loud)
+    alerts = await command("plan", reports, "--set", "reports", "--alerts-since", "7d", "--json")
+    assert alerts.code == 3, alerts.stderr
+    assert json.loads(alerts.stdout)["alerts"]["is_same"] is True
+    write_set(Path(reports), reports_api={**API, "retires": 1})
+    assert (await command("plan", reports, "--set", "reports")).code == 2
+
+
+def _with_secret() -> dict[str, Any]:
+    auth = {"kind": "bearer", "token": {"secret": "nowhere-to-be-found"}}
+    return {"check": {"url": "https://127.0.0.1:9/", "auth": auth}}
+
+
+async def test_a_wrong_key_and_no_scheduler(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "copy").mkdir()
+    write_jobs(tmp_path / "copy", checkout=API)
+    (tmp_path / "key").write_text("sch_wrong-key-that-is-not-shown")
+
+    refused = await over_api(host)("plan", str(tmp_path / "copy"))
+    monkeypatch.delenv("DEPLOY_KEY_FILE")
+    silent = await invoke_concurrently("plan", str(tmp_path / "copy"), "--url", f"{host.client.base_url}/other")
+
+    assert refused.code == 1
+    assert "401" in refused.stderr
+    assert "wrong-key" not in refused.stderr
+    assert silent.code == 1

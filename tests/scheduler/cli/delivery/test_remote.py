@@ -1,0 +1,119 @@
+"""The client of the API: repeats, errors, pages; its key goes to one host only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from scheduler.cli.delivery.remote import RemoteApi, RemoteError
+
+Answer = Callable[[httpx.Request], httpx.Response]
+
+
+class Exchange:
+    """A scheduler whose responses a test lists; the last one repeats."""
+
+    def __init__(self, *answers: httpx.Response | Exception) -> None:
+        self.answers = list(answers)
+        self.requests: list[httpx.Request] = []
+        self.slept: list[float] = []
+        client = httpx.AsyncClient(base_url="https://s.example/x", transport=httpx.MockTransport(self._answer))
+        self.api = RemoteApi(client, self._sleep)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        found = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    async def _sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+BUSY = httpx.Response(503, headers={"Retry-After": "3"})
+OK = httpx.Response(200, json={"a": 1})
+REFUSED = httpx.ConnectError("refused")
+LOST = httpx.ReadTimeout("late")
+
+
+@pytest.mark.parametrize(
+    ("method", "answers", "slept"),
+    [
+        ("get", (OK,), []),
+        ("get", (BUSY, OK), [3.0]),
+        ("post", (httpx.Response(429, headers={"Retry-After": "3600"}), OK), [10.0]),
+        ("post", (httpx.Response(429), OK), [1.0]),
+        ("get", (REFUSED, LOST, OK), [1.0, 2.0]),
+        ("post", (REFUSED, OK), [1.0]),
+    ],
+)
+async def test_what_changed_nothing_is_repeated(
+    method: str, answers: tuple[httpx.Response | Exception, ...], slept: list[float]
+) -> None:
+    exchange = Exchange(*answers)
+
+    found = await (exchange.api.get("/api") if method == "get" else exchange.api.post("/api", {}))
+
+    assert found == {"a": 1}
+    assert exchange.slept == slept
+    assert {str(each.url) for each in exchange.requests} == {"https://s.example/x/api"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "message", "invalid"),
+    [
+        (REFUSED, "https://s.example/x does not answer: refused", False),
+        (BUSY, "503", False),
+        (httpx.Response(302, headers={"Location": "https://other"}), "redirects are not followed", False),
+        (httpx.Response(404, text="<html>"), "the response is not that of a scheduler", False),
+        (httpx.Response(200, text="<html>"), "the response is not JSON", False),
+        (httpx.Response(403, json={"detail": "needs scope manage"}), "403: needs scope manage", False),
+        (httpx.Response(500, json=["x"]), "500", False),
+        (
+            httpx.Response(422, json={"detail": "bad", "errors": [{"location": "body.jobs", "message": "is missing"}]}),
+            "bad\nbody.jobs: is missing",
+            True,
+        ),
+    ],
+)
+async def test_failures_name_their_cause(answer: httpx.Response | Exception, message: str, invalid: bool) -> None:
+    with pytest.raises(RemoteError) as failed:
+        await Exchange(answer).api.get("/api")
+    assert message in str(failed.value)
+    assert failed.value.is_invalid_input is invalid
+
+
+async def test_a_post_that_may_have_arrived_is_not_repeated() -> None:
+    exchange = Exchange(LOST)
+
+    with pytest.raises(RemoteError):
+        await exchange.api.post("/api", {})
+    assert len(exchange.requests) == 1
+
+
+async def test_all_pages_of_a_list() -> None:
+    pages = (
+        {"jobs": [1, 2], "continuation": "c"},
+        {"jobs": [], "continuation": "d"},
+        {"jobs": [3], "continuation": None},
+    )
+    exchange = Exchange(*(httpx.Response(200, json=page) for page in pages))
+
+    assert [each async for each in exchange.api.iterate("/api/jobs", "jobs", {"view": "full"})] == [1, 2, 3]
+    assert [each.url.params.get("continuation") for each in exchange.requests] == [None, "c", "d"]
+    assert exchange.requests[2].url.params["view"] == "full"
+
+
+@pytest.mark.parametrize("text", ["", '{"a":1}\n', '{"a":1}\n{"complete":false,"rows":1}\n', '{"a":'])
+async def test_an_incomplete_export_is_an_error(text: str) -> None:
+    with pytest.raises(RemoteError, match="the export is incomplete"):
+        await Exchange(httpx.Response(200, text=text)).api.get_lines("/api/exports/runs")
+
+
+async def test_the_rows_of_an_export() -> None:
+    complete = httpx.Response(200, text='{"a":1}\n{"complete":true,"rows":1}\n')
+
+    assert await Exchange(complete).api.get_lines("/api/exports/runs") == [{"a": 1}]
