@@ -45,6 +45,20 @@ def snooze(incident: Incident, actor: str, at: datetime, until: datetime, note: 
     return _finish(step, TransitionKind.SNOOZED, at, text, note, actor)
 
 
+def unacknowledge(incident: Incident, actor: str, at: datetime, note: str = "") -> IncidentStep:
+    """Withdraw the acknowledgement or the snooze: reminders and escalations that are due are sent.
+
+    Raises ActionRefused: the incident is resolved, or neither acknowledged nor snoozed.
+    """
+    step = _begin(incident, note)
+    if not incident.is_handled:
+        raise ActionRefused(f"the incident {incident.id} is neither acknowledged nor snoozed")
+    what = "acknowledgement" if incident.snoozed_until is None else "snooze"
+    step.set(acknowledged_by="", acknowledged_at=None, snoozed_until=None)
+    text = f"the {what} by {incident.acknowledged_by} was withdrawn by {actor}"
+    return _finish(step, TransitionKind.UNACKNOWLEDGED, at, text, note, actor)
+
+
 def add_note(incident: Incident, actor: str, at: datetime, note: str) -> IncidentStep:
     """Add a text to the history of the incident. Raises ActionRefused: it is resolved, or the text is empty."""
     step = _begin(incident, note)

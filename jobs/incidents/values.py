@@ -31,6 +31,8 @@ class TransitionKind(StrEnum):
     """It was resolved and reopened so often that it stays open until it is stable."""
     ACKNOWLEDGED = "acknowledged"
     SNOOZED = "snoozed"
+    UNACKNOWLEDGED = "unacknowledged"
+    """A person withdrew the acknowledgement or the snooze."""
     NOTE_ADDED = "note_added"
     REMINDED = "reminded"
     ESCALATED = "escalated"
@@ -135,6 +137,11 @@ class Incident:
     @property
     def is_open(self) -> bool:
         return self.status is IncidentStatus.OPEN
+
+    @property
+    def is_handled(self) -> bool:
+        """Whether it is acknowledged or was snoozed, even if the snooze has ended."""
+        return self.acknowledged_at is not None or self.snoozed_until is not None
 
     @property
     def is_announced(self) -> bool:

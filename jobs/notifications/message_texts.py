@@ -13,6 +13,7 @@ _QUIET = frozenset(
         TransitionKind.LEFT,
         TransitionKind.ACKNOWLEDGED,
         TransitionKind.SNOOZED,
+        TransitionKind.UNACKNOWLEDGED,
         TransitionKind.NOTE_ADDED,
     }
 )

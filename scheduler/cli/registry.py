@@ -91,6 +91,7 @@ COMMANDS = {
             "decisions": Needs.USABLE,
             "acknowledge": Needs.USABLE,
             "snooze": Needs.USABLE,
+            "unacknowledge": Needs.USABLE,
             "note": Needs.USABLE,
             "resolve": Needs.USABLE,
         },

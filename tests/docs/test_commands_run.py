@@ -55,7 +55,10 @@ EXIT_CODES = (
     (r"SCHEDULER_ENVIRONMENT=prod \./dev cli run ", 1),
     (r"\./dev cli run failing-api", 1),
     (r"python -m scheduler cancel ", 1),  # its run ended long ago
-    (r"python -m scheduler incidents (show|decisions|acknowledge|snooze|note|resolve) ", 1),  # of another time
+    (
+        r"python -m scheduler incidents (show|decisions|acknowledge|snooze|unacknowledge|note|resolve) ",
+        1,
+    ),  # of another time
     (r"python -m scheduler (silences|windows) (end|delete) ", 1),
     (r"python -m scheduler channels (undelivered|retry|discard) ", 1),
     (r"python -m scheduler keys (rotate|revoke) ", 1),  # no server has a key of that name

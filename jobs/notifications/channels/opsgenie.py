@@ -55,7 +55,7 @@ class OpsgenieSender:
         self._resources = resources
 
     async def send(self, message: Message, reference: SentReference | None) -> SentReference | None:
-        """Create the alert with the first message; later ones close or acknowledge it, or add a note."""
+        """Create the alert with the first message; later ones close it, change its acknowledgement, or add a note."""
         key = await self._resources.read_secret(self._channel.api_key.secret)
         is_new = reference is None or message.kind is TransitionKind.REOPENED
         if is_new:
@@ -65,6 +65,8 @@ class OpsgenieSender:
             await self._request(key, f"/{_alias_in_path(message)}/close", note)
         elif message.kind in ACKNOWLEDGING:
             await self._request(key, f"/{_alias_in_path(message)}/acknowledge", note)
+        elif message.kind is TransitionKind.UNACKNOWLEDGED:
+            await self._request(key, f"/{_alias_in_path(message)}/unacknowledge", note)
         elif not is_new:
             await self._update(key, message, note)
         return SentReference(_alias(message))

@@ -35,6 +35,7 @@ _TEXTS = {
     TransitionKind.FLAPPING: (40, "It was opened and resolved 6 times within 1 h."),
     TransitionKind.ACKNOWLEDGED: (5, "Acknowledged by anna."),
     TransitionKind.SNOOZED: (6, "Snoozed by anna until 06:00."),
+    TransitionKind.UNACKNOWLEDGED: (6, "The acknowledgement by anna was withdrawn by anna."),
     TransitionKind.NOTE_ADDED: (7, "Failover started."),
     TransitionKind.LEFT: (8, "payments still fails and is a separate incident now."),
     TransitionKind.REMINDED: (62, "Still open."),
@@ -44,7 +45,14 @@ _TEXTS = {
 }
 """The minutes after the first failure, and the text of the transition."""
 
-_BY_PERSONS = frozenset({TransitionKind.ACKNOWLEDGED, TransitionKind.SNOOZED, TransitionKind.NOTE_ADDED})
+_BY_PERSONS = frozenset(
+    {
+        TransitionKind.ACKNOWLEDGED,
+        TransitionKind.SNOOZED,
+        TransitionKind.UNACKNOWLEDGED,
+        TransitionKind.NOTE_ADDED,
+    }
+)
 
 
 def sample_transition(kind: TransitionKind, number: int = 1) -> tuple[Incident, Transition]:

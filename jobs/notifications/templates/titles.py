@@ -39,8 +39,8 @@ def make_title(
             return f"STILL {state} {name} since {since}, for {length}{_evidence(incident)}"
         case TransitionKind.ESCALATED:
             return f"ESCALATED {state} {name} since {since}, for {length}{_evidence(incident)}"
-        case TransitionKind.ACKNOWLEDGED:
-            return f"ACKNOWLEDGED {name}{by}"
+        case TransitionKind.ACKNOWLEDGED | TransitionKind.UNACKNOWLEDGED:
+            return f"{kind.upper()} {name}{by}"
         case TransitionKind.SNOOZED:
             return f"SNOOZED {name}{_snoozed_until(incident, transition, zone)}{by}"
         case TransitionKind.NOTE_ADDED:

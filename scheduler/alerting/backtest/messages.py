@@ -163,6 +163,7 @@ _ANNOUNCED_ALONE = frozenset(
         TransitionKind.FLAPPING,
         TransitionKind.ACKNOWLEDGED,
         TransitionKind.SNOOZED,
+        TransitionKind.UNACKNOWLEDGED,
         TransitionKind.NOTE_ADDED,
         TransitionKind.REMINDED,
         TransitionKind.RESOLVED,

@@ -20,6 +20,7 @@ _UNTIL = re.compile(r" until (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC")
 _ACTIONS = {
     TransitionKind.ACKNOWLEDGED: ActionKind.ACKNOWLEDGE,
     TransitionKind.SNOOZED: ActionKind.SNOOZE,
+    TransitionKind.UNACKNOWLEDGED: ActionKind.UNACKNOWLEDGE,
     TransitionKind.NOTE_ADDED: ActionKind.NOTE,
     TransitionKind.RESOLVED: ActionKind.RESOLVE,
 }

@@ -69,6 +69,7 @@ class RecordedFiring:
 class ActionKind(StrEnum):
     ACKNOWLEDGE = "acknowledge"
     SNOOZE = "snooze"
+    UNACKNOWLEDGE = "unacknowledge"
     NOTE = "note"
     RESOLVE = "resolve"
 

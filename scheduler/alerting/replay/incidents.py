@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from jobs.alerting.alert import Alert
-from jobs.incidents.actions import ActionRefused, acknowledge, add_note, resolve_by_hand, snooze
+from jobs.incidents.actions import ActionRefused, acknowledge, add_note, resolve_by_hand, snooze, unacknowledge
 from jobs.incidents.engine.facts import AlertFacts
 from jobs.incidents.engine.passing import PassResult, run_pass
 from jobs.incidents.engine.step import IncidentStep
@@ -76,6 +76,8 @@ def _step_of(action: RecordedAction, incident: Incident) -> IncidentStep:
             return acknowledge(incident, action.actor, action.at, action.note)
         case ActionKind.SNOOZE:
             return snooze(incident, action.actor, action.at, action.until or action.at, action.note)
+        case ActionKind.UNACKNOWLEDGE:
+            return unacknowledge(incident, action.actor, action.at, action.note)
         case ActionKind.NOTE:
             return add_note(incident, action.actor, action.at, action.note)
         case ActionKind.RESOLVE:

@@ -1,4 +1,6 @@
-"""Acknowledges, snoozes and resolves incidents, and adds notes. Called by the API and the commands.
+"""Acknowledges, snoozes and resolves incidents, withdraws an acknowledgement or a snooze, and adds notes.
+
+Called by the API and the commands.
 
 Each change is in the audit trail before it is made. A caller that is limited to tags changes the incidents that it sees
 (scheduler.queries.alerting.visibility).
@@ -18,6 +20,7 @@ from jobs.incidents.actions import (
     add_note,
     resolve_by_hand,
     snooze,
+    unacknowledge,
 )
 from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.values import Incident
@@ -89,6 +92,24 @@ class IncidentManager:
             caller,
         )
 
+    async def unacknowledge(self, incident: str, *, note: str = "", caller: Caller) -> IncidentView:
+        """Withdraw the acknowledgement or the snooze. An open incident that has neither is unchanged."""
+        actor = caller.principal.id
+        _check_note(note)
+
+        def withdraw(found: Incident, now: datetime) -> IncidentStep:
+            is_withdrawn = found.is_open and not found.is_handled
+            return IncidentStep(found, found) if is_withdrawn else unacknowledge(found, actor, now, note)
+
+        return await self._change(
+            incident,
+            "incident.unacknowledge",
+            "is not acknowledged any more",
+            {"note": note},
+            withdraw,
+            caller,
+        )
+
     async def add_note(self, incident: str, note: str, *, caller: Caller) -> IncidentView:
         """Add a text to the history of the incident."""
         _check_note(note)
@@ -133,7 +154,9 @@ class IncidentManager:
             except ActionRefused as refused:
                 raise Conflict(str(refused)) from None
 
-        act_if_visible(found, self._clock.now())  # what is refused is not in the audit trail
+        # What is refused or changes nothing is not in the audit trail.
+        if act_if_visible(found, self._clock.now()).incident is found:
+            return self._show(found, visibility)
         jobs = tuple(sorted({each.key.subject for each in found.members}))
         change = AuditedChange(
             action,
@@ -148,9 +171,12 @@ class IncidentManager:
                 changed = await self._changes.apply(incident, act_if_visible)
             except UnknownIncident:
                 raise incident_not_found(incident) from None
-        shown = visibility.show_incident(changed)
+        return self._show(changed, visibility)
+
+    def _show(self, incident: Incident, visibility: SubjectVisibility) -> IncidentView:
+        shown = visibility.show_incident(incident)
         if shown is None:
-            raise NotFound(f"incident {incident} does not exist any more")
+            raise NotFound(f"incident {incident.id} does not exist any more")
         return view_incident(shown, visibility, self._clock.now())
 
     def _find_end(self, until: datetime | None, seconds: float | None) -> datetime:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.incidents.actions import ActionRefused, acknowledge, add_note, resolve_by_hand, snooze
+from jobs.incidents.actions import ActionRefused, acknowledge, add_note, resolve_by_hand, snooze, unacknowledge
 from jobs.incidents.engine.facts import AlertPolicy, EscalationStep
 from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.values import Incident
@@ -44,6 +44,35 @@ def test_a_snooze_ends() -> None:
         snooze(incident_of(world), "ada", world.now, world.now)
 
 
+def test_what_was_due_meanwhile_is_sent_when_an_acknowledgement_is_withdrawn() -> None:
+    world, untouched = failing_world(), failing_world()
+    world.store(acknowledge(incident_of(world), "ada", world.now))
+    world.wait(3 * HOUR)
+    world.store(unacknowledge(incident_of(world), "bob", world.now, "back to you"))
+    assert world.transitions[-1].text == "the acknowledgement by ada was withdrawn by bob: back to you"
+    assert not incident_of(world).is_handled
+    world.wait(MINUTE)
+    assert world.sent_kinds() == {"opened": 1, "acknowledged": 1, "unacknowledged": 1, "escalated": 1}
+
+    untouched.wait(3 * HOUR + MINUTE)
+    for each in (world, untouched):
+        each.wait(2 * HOUR)
+    assert incident_of(world).escalations == incident_of(untouched).escalations == 1
+    assert world.sent_kinds()["reminded"] == 4, "each hour, by mail and to the boss"
+    with pytest.raises(ActionRefused, match="neither acknowledged nor snoozed"):
+        unacknowledge(incident_of(world), "ada", world.now)
+
+
+def test_a_snooze_can_be_withdrawn_before_it_ends() -> None:
+    world = failing_world()
+    world.store(snooze(incident_of(world), "ada", world.now, world.now + 4 * HOUR))
+    world.wait(2 * HOUR)
+    world.store(unacknowledge(incident_of(world), "ada", world.now))
+    assert world.transitions[-1].text == "the snooze by ada was withdrawn by ada"
+    world.wait(MINUTE)
+    assert world.sent_kinds() == {"opened": 1, "snoozed": 1, "unacknowledged": 1, "escalated": 1}
+
+
 def test_an_incident_that_is_resolved_by_hand_opens_when_its_alert_fires_anew() -> None:
     world = failing_world()
     world.store(resolve_by_hand(incident_of(world), "ada", world.now, "known"))
@@ -72,7 +101,7 @@ def test_a_resolved_incident_cannot_be_changed() -> None:
     world.wait(MINUTE)
     incident = incident_of(world)
     refused: list[IncidentStep] = []
-    for change in (acknowledge, resolve_by_hand):
+    for change in (acknowledge, unacknowledge, resolve_by_hand):
         with pytest.raises(ActionRefused, match="was resolved at 2026-03-01 03:01:00 UTC"):
             refused.append(change(incident, "ada", START))
     for note in ("", "x" * 2001):

@@ -102,6 +102,7 @@ ROUTES: dict[tuple[str, str], Any] = {
     ("post", "/api/incidents/{incident_id}/notes"): IncidentSummary,
     ("post", "/api/incidents/{incident_id}/resolve"): IncidentSummary,
     ("post", "/api/incidents/{incident_id}/snooze"): IncidentSummary,
+    ("post", "/api/incidents/{incident_id}/unacknowledge"): IncidentSummary,
     ("get", "/api/silences"): SilenceListModel,
     ("post", "/api/silences"): CreatedSilenceModel,
     ("get", "/api/silences/{silence_id}"): SilenceModel,

@@ -10,6 +10,7 @@ from jobs.formats.display_text import escape_control_characters
 from jobs.formats.durations import describe_span
 from scheduler.api.dashboard.rendering import formatting
 from scheduler.api.dashboard.rendering.bars import bars
+from scheduler.api.dashboard.rendering.handling import find_restore_call
 from scheduler.api.dashboard.rendering.paths import (
     DASHBOARD_PATH,
     INCIDENTS_PATH,
@@ -67,6 +68,7 @@ def get_templates() -> Environment:
     templates.globals.update(
         circuit_page_path=circuit_page_path,
         dashboard=DASHBOARD_PATH,
+        find_restore_call=find_restore_call,
         incident_page_path=incident_page_path,
         incidents_path=INCIDENTS_PATH,
         maintenance_path=MAINTENANCE_PATH,

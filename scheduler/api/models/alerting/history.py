@@ -21,6 +21,7 @@ TransitionName = Literal[
     "flapping",
     "acknowledged",
     "snoozed",
+    "unacknowledged",
     "note_added",
     "reminded",
     "escalated",

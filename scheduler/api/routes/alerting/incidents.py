@@ -147,6 +147,19 @@ async def snooze_incident(
     return IncidentSummary.from_view(view)
 
 
+@router.operate("/api/incidents/{incident_id}/unacknowledge", problems=(HTTPStatus.CONFLICT,))
+async def unacknowledge_incident(
+    services: ServicesDep, caller: CallerDep, incident_id: IncidentId, body: HandlingRequest | None = None
+) -> IncidentSummary:
+    """Withdraw the acknowledgement or the snooze. Reminders and escalations that are due are sent.
+
+    An open incident that is neither acknowledged nor snoozed is unchanged.
+    """
+    note = (body or HandlingRequest()).note
+    view = await services.operations.incidents.unacknowledge(incident_id, note=note, caller=caller)
+    return IncidentSummary.from_view(view)
+
+
 @router.operate("/api/incidents/{incident_id}/notes", problems=(HTTPStatus.CONFLICT,))
 async def add_incident_note(
     services: ServicesDep, caller: CallerDep, incident_id: IncidentId, body: NoteRequest

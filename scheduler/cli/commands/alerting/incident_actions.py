@@ -1,4 +1,4 @@
-"""`incidents acknowledge`, `snooze`, `note` and `resolve`."""
+"""`incidents acknowledge`, `snooze`, `unacknowledge`, `note` and `resolve`."""
 
 from __future__ import annotations
 
@@ -53,6 +53,20 @@ def snooze(
     _change(
         "incidents snooze",
         lambda manager, caller: manager.snooze(incident, until=end, seconds=seconds, note=note.strip(), caller=caller),
+        as_json,
+    )
+
+
+def unacknowledge(incident: IncidentId, note: NoteOption = "", as_json: AsJson = False) -> None:
+    """Withdraw the acknowledgement or the snooze of an incident. Reminders and escalations that are due are sent.
+
+    \b
+    Examples:
+      incidents unacknowledge 1795856400000-5f2c1d9b --note "the repair did not help"
+    """
+    _change(
+        "incidents unacknowledge",
+        lambda manager, caller: manager.unacknowledge(incident, note=note.strip(), caller=caller),
         as_json,
     )
 

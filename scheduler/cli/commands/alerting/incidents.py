@@ -15,6 +15,7 @@ from scheduler.cli.commands.alerting.incident_actions import (
     add_note,
     resolve,
     snooze,
+    unacknowledge,
 )
 from scheduler.cli.output import EXIT_FAILED, fail, print_note, show_json
 from scheduler.cli.selection.options import TagOption
@@ -38,6 +39,7 @@ Examples:
 incidents = typer.Typer(help=ABOUT, no_args_is_help=True)
 incidents.command("acknowledge")(acknowledge)
 incidents.command("snooze")(snooze)
+incidents.command("unacknowledge")(unacknowledge)
 incidents.command("note")(add_note)
 incidents.command("resolve")(resolve)
 

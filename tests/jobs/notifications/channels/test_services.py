@@ -80,6 +80,7 @@ async def test_pagerduty_gets_the_documented_trigger() -> None:
         (KINDS.REMINDED, ["trigger", "trigger"]),
         (KINDS.ACKNOWLEDGED, ["trigger", "acknowledge"]),
         (KINDS.SNOOZED, ["trigger", "acknowledge"]),
+        (KINDS.UNACKNOWLEDGED, ["trigger", "trigger"]),
         (KINDS.RESOLVED, ["trigger", "resolve"]),
     ],
 )
@@ -121,6 +122,7 @@ async def test_opsgenie_gets_the_documented_alert() -> None:
     [
         (KINDS.RESOLVED, ["POST close"]),
         (KINDS.ACKNOWLEDGED, ["POST acknowledge"]),
+        (KINDS.UNACKNOWLEDGED, ["POST unacknowledge"]),
         (KINDS.NOTE_ADDED, ["POST notes"]),
         (KINDS.RAISED, ["PUT priority", "POST notes"]),
     ],

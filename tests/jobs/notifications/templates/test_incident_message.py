@@ -42,6 +42,7 @@ def made(
         ),
         (TransitionKind.ACKNOWLEDGED, "ACKNOWLEDGED checkout by anna"),
         (TransitionKind.SNOOZED, "SNOOZED checkout until 06:00 by anna"),
+        (TransitionKind.UNACKNOWLEDGED, "UNACKNOWLEDGED checkout by anna"),
         (TransitionKind.NOTE_ADDED, "NOTE checkout by anna: Failover started."),
         (TransitionKind.JOINED, "DOWN checkout and 1 more since 03:01: payments fails too"),
     ],

@@ -92,6 +92,7 @@ LIMITED_ROUTES: Final[dict[str, int]] = {
     "GET /api/incidents/{incident_id}/decisions": _OBJECT_OF_OTHERS,
     "POST /api/incidents/{incident_id}/acknowledge": _OBJECT_OF_OTHERS,
     "POST /api/incidents/{incident_id}/snooze": _OBJECT_OF_OTHERS,
+    "POST /api/incidents/{incident_id}/unacknowledge": _OBJECT_OF_OTHERS,
     "POST /api/incidents/{incident_id}/notes": _OBJECT_OF_OTHERS,
     "POST /api/incidents/{incident_id}/resolve": _OBJECT_OF_OTHERS,
     "GET /api/silences/{silence_id}": _OBJECT_OF_OTHERS,

@@ -95,13 +95,16 @@ async def test_what_people_do_is_answered_with_the_incident() -> None:
         assert snoozed.json()["snoozed_until"] == "2026-03-01T14:00:00Z"
         acknowledged = await client.post(f"/api/incidents/{OURS}/acknowledge")
         assert acknowledged.json()["handling"] == "acknowledged by local:loopback at 2026-03-01 12:00:00Z"
+        withdrawn = await client.post_json(f"/api/incidents/{OURS}/unacknowledge", {"note": "not mine"})
+        assert (withdrawn.json()["handling"], withdrawn.json()["acknowledged_by"]) == ("", "")
+        assert (await client.post(f"/api/incidents/{OURS}/unacknowledge")).json() == withdrawn.json()
         assert (await client.post_json(f"/api/incidents/{OURS}/notes", {"note": "restarted"})).status_code == 200
         assert (await client.post(f"/api/incidents/{OURS}/resolve")).json()["status"] == "resolved"
 
         kinds = [
             each["kind"] for each in (await client.get(f"/api/incidents/{OURS}/transitions")).json()["transitions"]
         ]
-        assert kinds == ["opened", "snoozed", "acknowledged", "note_added", "resolved"]
+        assert kinds == ["opened", "snoozed", "acknowledged", "unacknowledged", "note_added", "resolved"]
         refused = await client.post(f"/api/incidents/{OURS}/acknowledge")
         assert (refused.status_code, "only an open incident" in refused.json()["detail"]) == (409, True)
         assert client.shop.audit.actions[0] == ("incident.snooze", OURS)

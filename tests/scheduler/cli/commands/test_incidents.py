@@ -113,13 +113,17 @@ def test_an_incident_is_acknowledged_snoozed_noted_and_resolved() -> None:
     assert acknowledged.stdout.startswith(f"incident {INCIDENT} about checkout-api: acknowledged by command_line:")
     snoozed = json.loads(invoke("incidents", "snooze", INCIDENT, "--for", "2h", "--json").stdout)
     assert snoozed["handling"].startswith("snoozed by command_line:")
+    withdrawn = [f"incident {INCIDENT} about checkout-api: open"]
+    assert invoke("incidents", "unacknowledge", INCIDENT, "--note", "it helped").lines == withdrawn
+    assert invoke("incidents", "unacknowledge", INCIDENT).lines == withdrawn
     assert invoke("incidents", "note", INCIDENT, "the provider confirms it").code == 0
     assert invoke("incidents", "resolve", INCIDENT).lines == [f"incident {INCIDENT} about checkout-api: resolved"]
     again = invoke("incidents", "resolve", INCIDENT)
     assert (again.code, "only an open incident can be changed" in again.stderr) == (1, True)
 
     actions = [line.split("\t")[4] for line in invoke("audit", "list").lines[1:]]
-    assert actions == ["incident.resolve", "incident.note", "incident.snooze", "incident.acknowledge"]
+    handled = ["incident.unacknowledge", "incident.snooze", "incident.acknowledge"]
+    assert actions == ["incident.resolve", "incident.note", *handled]
 
 
 def test_a_window_of_a_pipeline_prints_its_id_and_its_end_and_is_ended() -> None:

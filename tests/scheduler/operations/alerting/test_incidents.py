@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,43 @@ async def test_each_action_is_in_the_audit_trail_with_what_it_changes(desk: Inci
         "snoozed_until": "2026-03-01T04:02:00Z",
     }
     assert (await desk.queries().find(incident.id)).view.incident.status is IncidentStatus.RESOLVED
+
+
+async def test_an_acknowledgement_or_a_snooze_is_withdrawn_once(desk: IncidentDesk) -> None:
+    incident = await desk.fail("checkout")
+    manager = desk.manager()
+    for handle in (manager.acknowledge, partial(manager.snooze, seconds=3600)):
+        await handle(incident.id, caller=API_CALLER)
+        for _ in range(2):
+            view = await manager.unacknowledge(incident.id, note="wrong one", caller=COMMAND_CALLER)
+            assert view.handling == ""
+
+    names = ["incident.acknowledge", "incident.unacknowledge", "incident.snooze", "incident.unacknowledge"]
+    assert desk.audit.actions == [(name, incident.id) for name in names]
+    withdrawn = desk.audit.changes[1][1]
+    assert withdrawn.before == {"status": "open", "acknowledged_by": ACTOR}
+    assert withdrawn.after == {"note": "wrong one"}
+    kinds = [each.kind.value for each in (await desk.queries().find(incident.id)).transitions]
+    assert kinds == ["opened", "acknowledged", "unacknowledged", "snoozed", "unacknowledged"]
+    await manager.resolve(incident.id, caller=API_CALLER)
+    with pytest.raises(Conflict, match="only an open incident can be changed"):
+        await manager.unacknowledge(incident.id, caller=API_CALLER)
+
+
+async def test_of_two_that_withdraw_at_once_one_changes_the_incident(desk: IncidentDesk, tmp_path: Path) -> None:
+    incident = await desk.fail("checkout")
+    await desk.manager().acknowledge(incident.id, caller=API_CALLER)
+    other = await open_sqlite(tmp_path / "state.db", StoreAccess.SHARED)
+    try:
+        theirs = desk.manager(changes=desk.open_changes(other))
+        views = await asyncio.gather(
+            desk.manager().unacknowledge(incident.id, caller=API_CALLER),
+            theirs.unacknowledge(incident.id, caller=COMMAND_CALLER),
+        )
+    finally:
+        await other.aclose()
+    assert [each.handling for each in views] == ["", ""]
+    assert len((await desk.queries().find(incident.id)).transitions) == 3
 
 
 async def test_what_the_audit_trail_cannot_record_is_not_changed(desk: IncidentDesk) -> None:

@@ -36,6 +36,13 @@ async def test_an_incident_is_handled_by_keyboard_alone(browser: Browser) -> Non
         await page.keyboard.press("s")
         await page.keyboard.press("Enter")  # the first choice, 1 hour, has the focus
         await expect(handled).to_contain_text("snoozed by local:loopback until")
+        undo = page.get_by_role("button", name="Undo")
+        await undo.last.click()
+        await expect(handled).to_contain_text("acknowledged by local:loopback")
+        await page.keyboard.press("u")
+        await expect(handled).to_have_text("not acknowledged")
+        await undo.last.click()
+        await expect(handled).to_contain_text("acknowledged by local:loopback")
         await page.keyboard.press("n")
         await page.keyboard.type("the provider repairs it")
         await page.keyboard.press("Enter")
