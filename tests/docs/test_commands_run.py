@@ -34,6 +34,8 @@ NOT_RUN = (
     (r"az ", "needs a subscription of Azure"),
     (r"([A-Z_]+=\S+ )*(docker|kubectl|npm|node|func) ", "a program that this project does not bring"),
     (r"sqlite3 ", "SQLite's own shell"),
+    (r"python -m scheduler import ", "needs files of another tool; tests/config/importers imports them"),
+    (r"curl (-d @-|-H .* https://healthchecks\.io/)", "is a command of another tool's users"),
     (
         r"python -m scheduler generate (apply|drift) ",
         "needs the tool; tests/scheduler/cli/commands/test_generate.py runs it",

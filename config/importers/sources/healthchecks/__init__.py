@@ -1,0 +1,1 @@
+"""The source `healthchecks`: checks of the Management API of Healthchecks, as heartbeats."""

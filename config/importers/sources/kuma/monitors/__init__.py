@@ -1,0 +1,1 @@
+"""Maps the monitors of Uptime Kuma, one module a family of types."""

@@ -1,0 +1,123 @@
+"""The rows of Uptime Kuma as one document, and one row as values with the nodes they came from.
+
+Used by all modules of this source. A column that has its default is not part of the document: only what was set is
+reported. Values in JSON are separate documents, so that each of their leaves is reported.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from config.importers.node import SourceNode
+from config.importers.sources.kuma.defaults import (
+    BOOKKEEPING_COLUMNS,
+    JSON_COLUMNS,
+    REPORTED_DEFAULTS,
+    find_default,
+)
+
+_MOST_DEPTH = 50
+_EMPTY_JSON = ("null", "[]", "{}")
+
+
+@dataclass(frozen=True)
+class KumaRow:
+    """`values`: all columns, also those with their defaults. `node`: those that were set."""
+
+    table: str
+    node: SourceNode
+    values: Mapping[str, Any]
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Column -> its key in the node, where they differ."""
+
+    @property
+    def identifier(self) -> int:
+        value = self.values.get("id")
+        return value if isinstance(value, int) else 0
+
+    def text(self, column: str, default: str = "") -> str:
+        """Return the text of a column, `default` for null."""
+        value = self.values.get(column)
+        return default if value is None else str(value)
+
+    def number(self, column: str, default: float = 0) -> float:
+        """Return the number of a column; `default` for anything else."""
+        value = self.values.get(column)
+        try:
+            number = float(value) if value is not None else default
+        except (TypeError, ValueError):
+            return default
+        return number if abs(number) < 1e12 else default  # also of NaN and infinity
+
+    def whole(self, column: str, default: int = 0) -> int:
+        return int(self.number(column, default))
+
+    def is_set(self, column: str) -> bool:
+        """Whether a column of type boolean is true."""
+        return self.values.get(column) in (1, True, "1", "true")
+
+    def nodes(self, *columns: str) -> list[SourceNode]:
+        """Return the nodes of those columns that were set."""
+        found = (self.node.child(self.keys.get(column, column)) for column in columns)
+        return [node for node in found if node is not None]
+
+
+@dataclass
+class KumaRows:
+    """The rows of all tables. `is_backup`: of a JSON backup, which has no results."""
+
+    tables: dict[str, list[KumaRow]] = field(default_factory=dict)
+    is_backup: bool = False
+
+    def of(self, table: str) -> list[KumaRow]:
+        return self.tables.get(table, [])
+
+    def find(self, table: str, identifier: Any) -> KumaRow | None:
+        """Return the row with an id."""
+        return next((row for row in self.of(table) if row.identifier == identifier), None)
+
+    def linked(self, table: str, column: str, identifier: int) -> list[KumaRow]:
+        """Return the rows whose column refers to the id."""
+        return [row for row in self.of(table) if row.values.get(column) == identifier]
+
+
+def prune_row(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns that were set, with JSON texts as values. A row without any has its id alone."""
+    pruned: dict[str, Any] = {}
+    for column, value in row.items():
+        if column in BOOKKEEPING_COLUMNS or (value in (None, "") and (table, column) not in REPORTED_DEFAULTS):
+            continue
+        if (table, column) not in REPORTED_DEFAULTS and value == find_default(table, column):
+            continue
+        if (table, column) in JSON_COLUMNS and value in _EMPTY_JSON:
+            continue
+        pruned[column] = parse_json_text(value) if (table, column) in JSON_COLUMNS else value
+    return pruned or {"id": row.get("id")}
+
+
+def parse_json_text(value: Any) -> Any:
+    """Return the document of a JSON text; the text itself if it is not JSON, or is nested too deeply."""
+    if not isinstance(value, str):
+        return value
+    try:
+        parsed = json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+    return parsed if isinstance(parsed, (dict, list)) and not _is_deep(parsed) else value
+
+
+def _is_deep(value: Any) -> bool:
+    level: Iterable[Any] = [value]
+    for _ in range(_MOST_DEPTH):
+        level = [
+            child
+            for one in level
+            if isinstance(one, (dict, list))
+            for child in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not level:
+            return False
+    return True
