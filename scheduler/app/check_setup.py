@@ -1,26 +1,38 @@
-"""Builds the checks, with the secrets that they use and the guard of their targets. Used by building and the hosts."""
+"""Builds the checks, with the secrets that they use and the guard of their targets.
+
+Used by building, the hosts, and scheduler.app.definitions.trial_runs.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from config.bindings import build_bindings
 from config.guard_settings import build_ca_files, build_guard
+from config.identity import AppIdentity
 from config.job_files.job_set import JobSet
 from config.secrets import SecretChain, build_secrets
+from config.settings.model import Settings
 from config.warnings.bindings import warnings_of_denied_credentials
 from config.warnings.files_and_secrets import warnings_of_unusable_files
 from config.warnings.rotas import warnings_of_unusable_rotas
 from jobs.checks import Checks
+from jobs.checks.binding.rules import Bindings
 from jobs.checks.dependencies import CheckDependencies
+from jobs.checks.files.ca_files import CaFiles
 from jobs.checks.files.daemon_thread import run_in_daemon_thread
+from jobs.checks.guard.guard import Guard
+from jobs.checks.guard.own_endpoints import OwnEndpoint
 from jobs.definition import JobDefinition
 from jobs.judging.service import JudgingService
+from jobs.ports import Clock, HeartbeatSource
 from jobs.problems import Problem
+from jobs.redaction import Redactor
 from jobs.targets import Target
 from scheduler.app.foundation import Foundation
 from scheduler.catalog.denied_targets import warn_about_denied_targets
@@ -32,39 +44,74 @@ JOB_WARNINGS_TIMEOUT = 2.0
 """Seconds for the files that jobs name: a share that hangs must not keep the program from starting."""
 
 
+@dataclass(frozen=True, slots=True)
+class CheckParts:
+    """The checks, and what they share. See CheckDependencies."""
+
+    ca_files: CaFiles
+    guard: Guard
+    bindings: Bindings
+    secrets: SecretChain
+    judges: JudgingService
+    checks: Checks
+
+
+def open_checks(
+    settings: Settings,
+    own_endpoints: tuple[OwnEndpoint, ...],
+    identity: AppIdentity,
+    redactor: Redactor,
+    clock: Clock,
+    stack: AsyncExitStack,
+    beats: HeartbeatSource | None = None,
+) -> CheckParts:
+    """Build the checks of all kinds; the stack closes them. Without `beats`, those that wait for pings cannot run."""
+    ca_files, guard = build_ca_files(settings), build_guard(settings, os.environ, own_endpoints)
+    bindings, secrets = build_bindings(settings), build_secrets(settings, identity, redactor, clock)
+    stack.push_async_callback(secrets.aclose)
+    judges = JudgingService()
+    stack.push_async_callback(judges.aclose)
+    checks = Checks(
+        CheckDependencies(
+            secrets,
+            identity,
+            redactor,
+            guard=guard,
+            user_agent=f"scheduler/{VERSION}",
+            pings=beats,
+            clock=clock,
+            traces=settings.targets.traceparent,
+            publishes_spans=settings.telemetry.spans != "none",
+            bindings=bindings,
+            ca_files=ca_files,
+            judges=judges,
+        )
+    )
+    stack.push_async_callback(checks.aclose)
+    return CheckParts(ca_files, guard, bindings, secrets, judges, checks)
+
+
 class CheckSetup:
     """The checks of all kinds, and what is done with a set of jobs before it is in force."""
 
     def __init__(self, foundation: Foundation, beats: HeartbeatReader) -> None:
-        settings, stack = foundation.settings, foundation.stack
         self._foundation = foundation
-        self._ca_files = build_ca_files(settings)
         self._warning_log = WarningLog()
-        self.guard = build_guard(
-            settings, os.environ, foundation.profile.own_endpoints(foundation.configuration.settings)
+        parts = open_checks(
+            foundation.settings,
+            foundation.profile.own_endpoints(foundation.configuration.settings),
+            foundation.identity,
+            foundation.redactor,
+            foundation.clock,
+            foundation.stack,
+            beats,
         )
-        self.bindings = build_bindings(settings)
-        self.secrets: SecretChain = build_secrets(settings, foundation.identity, foundation.redactor, foundation.clock)
-        stack.push_async_callback(self.secrets.aclose)
-        self.judges = JudgingService()
-        stack.push_async_callback(self.judges.aclose)
-        self.checks = Checks(
-            CheckDependencies(
-                self.secrets,
-                foundation.identity,
-                foundation.redactor,
-                guard=self.guard,
-                user_agent=f"scheduler/{VERSION}",
-                pings=beats,
-                clock=foundation.clock,
-                traces=settings.targets.traceparent,
-                publishes_spans=settings.telemetry.spans != "none",
-                bindings=self.bindings,
-                ca_files=self._ca_files,
-                judges=self.judges,
-            )
-        )
-        stack.push_async_callback(self.checks.aclose)
+        self._ca_files = parts.ca_files
+        self.guard = parts.guard
+        self.bindings = parts.bindings
+        self.secrets = parts.secrets
+        self.judges = parts.judges
+        self.checks = parts.checks
 
     async def prepare_jobs(self) -> None:
         """Prepare the checks of all jobs, so that the first run of each measures its target alone, and log warnings."""

@@ -63,6 +63,7 @@ COMMANDS = {
     "plan": CommandEntry("stored_jobs.plan", "plan", Needs.EVERYTHING),
     "apply": CommandEntry("stored_jobs.apply", "apply", Needs.EVERYTHING),
     "drift": CommandEntry("delivery.drift", "drift", Needs.EVERYTHING),
+    "test": CommandEntry("delivery.job_test", "run_job_tests", Needs.NOTHING),
     "export-jobs": CommandEntry("delivery.export_jobs", "export_jobs", Needs.EVERYTHING),
     "versions": CommandEntry("stored_jobs.versions", "versions", Needs.STORE),
     "restore": CommandEntry("stored_jobs.restore", "restore", Needs.EVERYTHING),

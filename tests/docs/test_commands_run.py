@@ -145,6 +145,7 @@ class Host:
         files = {
             "checkout.yaml": f"{jobs}/readme.yaml",
             "jobs/": jobs,
+            "results.xml": str(self._folder / "results.xml"),
             "exported/": str(self._folder / "exported"),
             "jobs/a.yaml": f"{jobs}/readme.yaml",
             "jobs/reports.yaml": str(self._folder / "reports.yaml"),
