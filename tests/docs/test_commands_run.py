@@ -40,7 +40,6 @@ NOT_RUN = (
         r"python -m scheduler generate (apply|drift) ",
         "needs the tool; tests/scheduler/cli/commands/test_generate.py runs it",
     ),
-    (r"\.ci/smoke ", "needs an app that was deployed; tests/project/test_smoke runs it"),
     (r"(cp|cd|export) ", "changes the reader's folder or console"),
     (r"infra/pipeline/", "needs a subscription of Azure; tests/pipeline runs the scripts"),
     (r"(TEST_AXE=all )?\./dev (test|check)\b", "runs tests or checks"),

@@ -1,4 +1,4 @@
-"""The four scripts as a person runs them: help, dry run, exit codes, and messages that name the remedy."""
+"""The scripts as a person runs them: help, dry run, exit codes, and messages that name the remedy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from tests.project import ROOT
 
 PIPELINE = ROOT / "infra" / "pipeline"
-SCRIPTS = ("deploy", "verify", "rollback", "status")
+SCRIPTS = ("deploy", "verify", "rollback", "status", "plan", "sign-in")
 IMAGE = f"contosoregistry.azurecr.io/scheduler@sha256:{'a' * 64}"
 ENVIRONMENTS = sorted(path.stem for path in (ROOT / "infra" / "environments").glob("*.json"))
 

@@ -1,21 +1,26 @@
-"""The Jenkinsfile is evaluated by Groovy with stand-ins for the pipeline's methods: see jenkins/evaluate.groovy."""
+"""The Jenkinsfile is run by Groovy with stubs of Jenkins' steps, and builds fail or end at each of its steps."""
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
 import subprocess
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from itertools import chain, product
 
 import pytest
 
-from tests.parts import missing
 from tests.project import ROOT
+from tests.project.jenkins.build import Build, Scenario, execute
 
-EVALUATE = Path(__file__).parent / "jenkins" / "evaluate.groovy"
+JENKINSFILE = ROOT / "Jenkinsfile"
+ENVIRONMENTS = ("dev", "test", "prod")
+EVENTS = ("failure", "abort", "timeout")
+STEP_TEXTS = {
+    "unstash": "Release to {}: image",
+    "sign-in": "Release to {}: infra/pipeline/sign-in",
+    "deploy": "Release to {}: infra/pipeline/deploy",
+    "verify": "Release to {}: infra/pipeline/verify",
+}
+NO_WAY_BACK = r"Release to dev.*pipeline/(deploy|rollback)"
 
 SOUND = """
 pipeline {
@@ -37,7 +42,7 @@ BROKEN = {
     "unknown_step": (SOUND.replace("sh 'make'", "shh 'make'"), "unknown step shh"),
     "unknown_section": (SOUND.replace("steps {", "environ { A = 'b' }\n steps {"), "does not take environ"),
     "unknown_condition": (SOUND.replace("steps {", "post { sometimes { echo '' } }\n steps {"), "unknown condition"),
-    "steps_without_agent": (SOUND.replace("agent { label 'linux' }", ""), "runs steps without an agent"),
+    "steps_without_agent": (SOUND.replace("agent { label 'linux' }", ""), "runs sh without an agent"),
     "waits_on_an_agent": (SOUND.replace("sh 'make'", "input message: 'Go?'"), "while it holds an agent"),
     "interpolated_secret": (
         SOUND.replace("sh 'make'", "withCredentials([string(credentialsId: 'a', variable: 'B')]) { sh \"x ${B}\" }"),
@@ -48,104 +53,203 @@ BROKEN = {
 }
 
 
-@dataclass(frozen=True)
-class Outline:
-    """What evaluating one file found."""
-
-    problems: list[str]
-    stages: dict[str, dict[str, Any]]
-    options: list[str]
-
-    def scripts(self, stage: str) -> str:
-        return "\n".join(step for step in self.stages[stage]["steps"] if step.startswith("sh "))
-
-
-@pytest.fixture(scope="module")
-def outlines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outline]:
-    """All files in one go, as starting Groovy takes a second."""
-    groovy = shutil.which("groovy")
-    if groovy is None:
-        missing("groovy is not installed (Debian's package groovy)")
-    folder = tmp_path_factory.mktemp("jenkinsfiles")
-    files = {"Jenkinsfile": ROOT / "Jenkinsfile", "sound": folder / "sound"}
-    files["sound"].write_text(SOUND)
-    for name, (text, _) in BROKEN.items():
-        files[name] = folder / name
-        files[name].write_text(text)
-    found = json.loads(subprocess.check_output([groovy, EVALUATE, *files.values()], text=True, timeout=60))
+def scenarios() -> dict[str, Scenario]:
+    """By name: builds of main, of a branch, and of main with one bad end each."""
+    bad_ends = {
+        f"{environment}_{step}_{event}": Scenario(JENKINSFILE, step=STEP_TEXTS[step].format(environment), event=event)
+        for environment, step, event in product(ENVIRONMENTS, STEP_TEXTS, EVENTS)
+    }
     return {
-        name: Outline(entry["problems"], {stage["name"]: stage for stage in entry["stages"]}, entry["options"])
-        for name, entry in zip(files, found, strict=True)
+        "main": Scenario(JENKINSFILE),
+        "managed_identity": Scenario(JENKINSFILE, parameters={"SIGN_IN": "managed-identity"}),
+        "branch": Scenario(JENKINSFILE, branch="feature/retries"),
+        "pull_request": Scenario(JENKINSFILE, branch="PR-12"),
+        "check_failure": Scenario(JENKINSFILE, step="./dev check", event="failure"),
+        "test_failure": Scenario(JENKINSFILE, step="./dev test", event="failure"),
+        "scan_failure": Scenario(JENKINSFILE, step="image scan", event="failure"),
+        "push_failure": Scenario(JENKINSFILE, step="image push", event="failure"),
+        "plan_failure": Scenario(JENKINSFILE, step="pipeline/plan", event="failure"),
+        "approval_abort": Scenario(JENKINSFILE, step="Release this image", event="abort"),
+        "approval_timeout": Scenario(JENKINSFILE, step="Release this image", event="timeout"),
+        "archive_failure": Scenario(JENKINSFILE, step="record.json, allowEmpty", event="failure"),
+        **{f"rollback_{event}": Scenario(JENKINSFILE, step=NO_WAY_BACK, event=event, times=2) for event in EVENTS},
+        **bad_ends,
     }
 
 
-@pytest.fixture
-def jenkinsfile(outlines: dict[str, Outline]) -> Outline:
-    return outlines["Jenkinsfile"]
+def keys_of(environment: str) -> list[str]:
+    return [f"scheduler-read-key-{environment}", f"scheduler-operate-key-{environment}"]
 
 
-def test_a_sound_pipeline_has_no_problems(outlines: dict[str, Outline]) -> None:
-    assert outlines["sound"].problems == []
+@pytest.fixture(scope="module")
+def builds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Build]:
+    folder = tmp_path_factory.mktemp("jenkinsfiles")
+    texts = {"sound": SOUND, **{name: text for name, (text, _) in BROKEN.items()}}
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    wanted = {**scenarios(), **{name: Scenario(folder / name) for name in texts}}
+    return dict(zip(wanted, execute(list(wanted.values()), folder), strict=True))
+
+
+def test_a_sound_pipeline_has_no_problems(builds: dict[str, Build]) -> None:
+    assert builds["sound"].problems == []
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_pipeline_is_noticed(outlines: dict[str, Outline], name: str) -> None:
-    assert any(BROKEN[name][1] in problem for problem in outlines[name].problems), outlines[name].problems
+def test_a_broken_pipeline_is_noticed(builds: dict[str, Build], name: str) -> None:
+    assert any(BROKEN[name][1] in problem for problem in builds[name].problems), builds[name].problems
 
 
-def test_the_jenkinsfile_has_no_problems(jenkinsfile: Outline) -> None:
-    assert jenkinsfile.problems == []
+@pytest.mark.parametrize("name", scenarios())
+def test_the_jenkinsfile_has_no_problems(builds: dict[str, Build], name: str) -> None:
+    assert builds[name].problems == []
 
 
-def test_the_stages_run_in_the_order_of_a_release(jenkinsfile: Outline) -> None:
-    assert list(jenkinsfile.stages) == [
-        "Lint",
+def test_a_build_of_main_passes_every_stage_in_order(builds: dict[str, Build]) -> None:
+    assert (builds["main"].result, builds["main"].skipped) == ("SUCCESS", [])
+    assert builds["main"].stages == [
+        "Check",
         "Test",
-        "Image",
         "Build",
+        "Inspect",
         "Push",
+        "Plan",
+        "Release to dev",
+        "Release to test",
         "Approve",
-        "Release",
-        "Deploy",
-        "Smoke",
+        "Release to prod",
     ]
 
 
-def test_the_pipeline_is_bounded_and_never_runs_twice_at_once(jenkinsfile: Outline) -> None:
-    expected = {"timeout", "disableConcurrentBuilds", "buildDiscarder", "skipStagesAfterUnstable"}
-    assert expected <= set(jenkinsfile.options)
+@pytest.mark.parametrize("name", ["branch", "pull_request"])
+def test_a_branch_is_built_and_inspected_but_neither_pushed_nor_released(builds: dict[str, Build], name: str) -> None:
+    assert builds[name].stages == ["Check", "Test", "Build", "Inspect"]
+    assert [each.credentials for each in builds[name].steps if each.credentials] == []
 
 
-def test_test_reports_are_collected_however_the_tests_end(jenkinsfile: Outline) -> None:
-    assert jenkinsfile.stages["Test"]["post"]["always"] == ["junit", "recordCoverage"]
+def test_every_step_has_a_time_limit(builds: dict[str, Build]) -> None:
+    assert [each.text for each in builds["main"].steps if each.minutes is None] == []
 
 
-def test_the_approval_waits_without_an_agent_and_not_forever(jenkinsfile: Outline) -> None:
-    approve = jenkinsfile.stages["Approve"]
-    assert (approve["agent"], approve["steps"], approve["options"]) == ("none", ["input"], ["timeout"])
+def test_builds_wait_for_locks_of_environments_and_not_for_each_other(builds: dict[str, Build]) -> None:
+    assert "disableConcurrentBuilds" not in builds["main"].options
+    held = {each.stage.split()[2]: each.locks for each in builds["main"].steps if each.stage.startswith("Release")}
+    assert held == {name: [f"scheduler-{name}"] for name in ENVIRONMENTS}
 
 
-def test_the_running_image_is_recorded_before_it_is_replaced(jenkinsfile: Outline) -> None:
-    deploy = jenkinsfile.scripts("Deploy")
-    assert -1 < deploy.index("> previous.txt") < deploy.index("config container set")
+def test_test_reports_are_collected_however_the_tests_end(builds: dict[str, Build]) -> None:
+    assert [each.step for each in builds["test_failure"].steps if each.stage == "Test always"] == [
+        "junit",
+        "recordCoverage",
+    ]
 
 
-def test_the_smoke_test_waits_for_the_commit_that_was_built(jenkinsfile: Outline) -> None:
-    assert jenkinsfile.scripts("Smoke") == 'sh .ci/smoke "$APP_URL" "$GIT_COMMIT"'
+def test_an_older_build_ends_when_a_newer_one_is_approved(builds: dict[str, Build]) -> None:
+    approval = [each.step for each in builds["main"].steps if each.stage == "Approve"]
+    assert approval == ["input", "milestone"]
 
 
-def test_a_failed_release_puts_the_recorded_image_back(jenkinsfile: Outline) -> None:
-    _, script = jenkinsfile.stages["Release"]["post"]["failure"]
-    assert '--image "$(cat previous.txt)"' in script
+def test_the_approval_waits_without_an_agent_and_a_lock(builds: dict[str, Build]) -> None:
+    approval = builds["main"].step("Release this image")
+    assert (approval.agent, approval.locks, approval.minutes) == ("none", [], 480)
 
 
-def test_every_script_is_sound_shell(jenkinsfile: Outline) -> None:
-    for stage in jenkinsfile.stages.values():
-        for step in [*stage["steps"], *(step for steps in stage["post"].values() for step in steps)]:
-            if step.startswith("sh "):
-                subprocess.run(["sh", "-n"], input=step[3:], text=True, check=True)
+def test_only_named_people_can_approve() -> None:
+    assert re.findall(r"input .*submitter: '([\w-]+)'", JENKINSFILE.read_text(encoding="utf-8")) == [
+        "scheduler-releasers"
+    ]
+
+
+def test_credentials_surround_only_the_steps_that_need_them(builds: dict[str, Build]) -> None:
+    found = {
+        (name, " ".join(each.credentials))
+        for each in builds["main"].steps
+        for name in re.findall(r"infra/pipeline/(\S+(?: \w+)?)", each.text)
+        if each.credentials
+    }
+    tokens = {("sign-in", f"azure-token-{name}") for name in ENVIRONMENTS}
+    plans = {("plan", f"scheduler-read-key-{name}") for name in ENVIRONMENTS}
+    keys = {(step, " ".join(keys_of(name))) for step in ("deploy", "verify") for name in ENVIRONMENTS}
+    assert found == tokens | plans | keys | {("image sign", "scheduler-signing")}
+
+
+def test_a_managed_identity_needs_no_token(builds: dict[str, Build]) -> None:
+    used = set(chain.from_iterable(each.credentials for each in builds["managed_identity"].steps))
+    assert {name for name in used if name.startswith("azure-")} == set()
+    assert builds["managed_identity"].stages == builds["main"].stages
+
+
+@pytest.mark.parametrize(("environment", "step", "event"), list(product(ENVIRONMENTS, STEP_TEXTS, EVENTS)))
+def test_a_release_that_ends_badly_is_rolled_back(
+    builds: dict[str, Build], environment: str, step: str, event: str
+) -> None:
+    build = builds[f"{environment}_{step}_{event}"]
+    bad = next(number for number, each in enumerate(build.steps) if each.result != "SUCCESS")
+    rollback = build.step("pipeline/rollback")
+
+    assert build.result == ("FAILURE" if event == "failure" else "ABORTED")
+    assert build.steps.index(rollback) == bad + 1
+    assert (rollback.stage, rollback.locks) == (f"Release to {environment} unsuccessful", [f"scheduler-{environment}"])
+    assert (rollback.minutes, rollback.credentials) == (30, keys_of(environment))
+    assert [each.stage for each in build.steps[bad + 1 :]][1:] == [f"Release to {environment} cleanup"] * 2
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_a_bad_end_skips_the_later_environments(builds: dict[str, Build], environment: str) -> None:
+    later = ENVIRONMENTS[ENVIRONMENTS.index(environment) + 1 :]
+    skipped = [stage for stage in builds[f"{environment}_verify_failure"].skipped if stage != "Approve"]
+    assert skipped == [f"Release to {name}" for name in later]
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_a_rollback_that_ends_badly_still_ends_the_sign_in(builds: dict[str, Build], event: str) -> None:
+    assert builds[f"rollback_{event}"].steps[-1].text == 'rm -rf "$AZURE_CONFIG_DIR"'
+
+
+def test_a_release_that_changed_nothing_is_not_rolled_back(builds: dict[str, Build]) -> None:
+    script = builds["dev_deploy_failure"].step("pipeline/rollback").text
+    ended = subprocess.run(["sh", "-c", script], cwd="/", capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_the_sign_in_ends_with_its_stage(builds: dict[str, Build]) -> None:
+    for name in ("main", "push_failure", "prod_verify_abort"):
+        signed_in = [each.stage for each in builds[name].steps if "pipeline/sign-in" in each.text]
+        removed = [each.stage for each in builds[name].steps if "AZURE_CONFIG_DIR" in each.text]
+        assert removed == [f"{stage.replace('Push', 'Image')} cleanup" for stage in signed_in], name
+
+
+def test_the_record_is_archived_however_the_release_ends(builds: dict[str, Build]) -> None:
+    for name in ("main", "dev_deploy_failure", "test_verify_abort"):
+        assert any("record.json" in each.text and each.step == "archiveArtifacts" for each in builds[name].steps), name
+
+
+@pytest.mark.parametrize("name", ["approval_abort", "approval_timeout"])
+def test_without_approval_prod_is_untouched(builds: dict[str, Build], name: str) -> None:
+    assert builds[name].result == "ABORTED"
+    assert builds[name].stages[-1] == "Approve"
+    assert not [each for each in builds[name].steps if "rollback" in each.text]
+
+
+@pytest.mark.parametrize("name", ["check_failure", "test_failure", "scan_failure", "push_failure", "plan_failure"])
+def test_nothing_is_released_after_a_failure(builds: dict[str, Build], name: str) -> None:
+    assert builds[name].result == "FAILURE"
+    assert [stage for stage in builds[name].stages if stage.startswith(("Release", "Approve"))] == []
+
+
+def test_the_deployed_image_is_the_one_that_was_pushed(builds: dict[str, Build]) -> None:
+    releases = [each for each in builds["main"].steps if "pipeline/deploy" in each.text]
+    assert {each.text for each in releases} == {
+        'infra/pipeline/deploy "$TARGET" --image "$(cat image.txt)" --version "$(cat version.txt)" --record record.json'
+    }
+
+
+def test_every_script_is_sound_shell(builds: dict[str, Build]) -> None:
+    scripts = set(chain.from_iterable(each.scripts() for each in builds.values() if not each.problems))
+    for script in scripts:
+        subprocess.run(["sh", "-n"], input=script, text=True, check=True)
 
 
 def test_no_script_is_double_quoted() -> None:
     """Also where Groovy is missing: a double-quoted one would be filled in by Jenkins, secrets in plain sight."""
-    assert re.findall(r"^\s*sh \"+", (ROOT / "Jenkinsfile").read_text(), re.M) == []
+    assert re.findall(r"^\s*sh \"+", JENKINSFILE.read_text(encoding="utf-8"), re.M) == []

@@ -139,6 +139,13 @@ class Az:
         if not self.dry_run:
             self._run(command, timeout)
 
+    def sign_in(self, *arguments: str) -> None:
+        """Sign in, once. Raises DeliveryError."""
+        command = ["az", "login", *arguments, "--only-show-errors", "--output", "none"]
+        self._reporter.report(f"$ {shlex.join(command)}")
+        if not self.dry_run:
+            self._run(command, READ_TIMEOUT)
+
     def _command(self, arguments: Sequence[str], output: str) -> list[str]:
         common = ["--subscription", self._subscription, "--only-show-errors", "--output", output]
         command = ["az", *arguments, *common]

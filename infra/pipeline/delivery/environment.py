@@ -19,9 +19,10 @@ PLATFORMS = (FUNCTIONS, CONTAINER_APPS)
 EXAMPLE_SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 """The subscription of the example files."""
 
+_GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _REQUIRED = ("platform", "subscription", "resource_group", "app", "url", "registry", "canary")
-_OPTIONAL = ("slot", "slot_url", "idle_prefix", "keys", "verify")
+_OPTIONAL = ("slot", "slot_url", "idle_prefix", "sign_in", "keys", "verify")
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,14 @@ class KeyVariables:
     header: str = "x-functions-key"
     read: str = "DEPLOY_READ_KEY"
     operate: str = "DEPLOY_OPERATE_KEY"
+
+
+@dataclass(frozen=True)
+class SignIn:
+    """The identity of a pipeline: its tenant, and the client id of an app registration or a managed identity."""
+
+    tenant: str = ""
+    client_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,7 @@ class Environment:
     slot: str = ""
     slot_url: str = ""
     idle_prefix: str = "staging"
+    sign_in: SignIn = SignIn()
     keys: KeyVariables = KeyVariables()
     verify: VerifyLimits = VerifyLimits()
 
@@ -94,9 +104,14 @@ def read_environment(name: str, folder: Path = ENVIRONMENTS) -> Environment:
     problems = list(_find_problems(values))
     if problems:
         raise InvalidInput("\n  ".join([f"{file} is invalid:", *problems]))
-    given = {key: value for key, value in values.items() if key not in ("keys", "verify")}
-    keys = KeyVariables(**values.get("keys", {}))
-    return Environment(name=name, **given, keys=keys, verify=_limits(values.get("verify", {})))
+    given = {key: value for key, value in values.items() if key not in ("sign_in", "keys", "verify")}
+    return Environment(
+        name=name,
+        **given,
+        sign_in=SignIn(**values.get("sign_in", {})),
+        keys=KeyVariables(**values.get("keys", {})),
+        verify=_limits(values.get("verify", {})),
+    )
 
 
 def _find_problems(values: Any) -> list[str]:
@@ -115,6 +130,7 @@ def _find_problems(values: Any) -> list[str]:
     problems += [f"{key}: {problem}" for key in ("url", "slot_url") if (problem := _url_problem(values.get(key, "")))]
     if not re.fullmatch(r"[a-z][a-z0-9]{0,19}", values.get("idle_prefix", "staging")):
         problems.append("idle_prefix: expected up to 20 lower-case letters and digits, such as staging")
+    problems += _sign_in_problems(values.get("sign_in", {}))
     return [*problems, *_key_problems(values.get("keys", {})), *_limit_problems(values.get("verify", {}))]
 
 
@@ -133,6 +149,15 @@ def _key_problems(values: Any) -> list[str]:
     problems = [_unknown(f"keys.{key}", [f"keys.{name}" for name in names]) for key in values if key not in names]
     wrong = [key for key in names if key in values and not re.fullmatch(r"[A-Za-z_][\w-]*", str(values[key]))]
     return problems + [f"keys.{key}: expected a name, never a key; found something else" for key in wrong]
+
+
+def _sign_in_problems(values: Any) -> list[str]:
+    names = [field.name for field in fields(SignIn)]
+    if not isinstance(values, Mapping):
+        return [f"sign_in: expected an object with {', '.join(names)}"]
+    problems = [_unknown(f"sign_in.{key}", [f"sign_in.{name}" for name in names]) for key in values if key not in names]
+    wrong = [key for key in names if key in values and not _GUID.fullmatch(str(values[key]))]
+    return problems + [f"sign_in.{key}: expected an id such as {EXAMPLE_SUBSCRIPTION}" for key in wrong]
 
 
 def _limit_problems(values: Any) -> list[str]:

@@ -1,8 +1,8 @@
-"""Parses the arguments of the four scripts, and turns errors and signals into exit codes.
+"""Parses the arguments of the scripts, and turns errors and signals into exit codes.
 
 0: done, 1: failed, 2: an argument, a file or a variable is unusable.
 
-Called by infra/pipeline/deploy, verify, rollback and status.
+Called by infra/pipeline/deploy, verify, rollback, status, plan and sign-in.
 """
 
 from __future__ import annotations
@@ -16,16 +16,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from delivery.app.http import UrllibHttp
-from delivery.az import Az
+from delivery.az import Az, execute_program
 from delivery.clock import SystemClock, parse_duration
 from delivery.context import Context, keys_from
 from delivery.deploy import deploy
 from delivery.environment import ENVIRONMENTS, read_environment
 from delivery.errors import DeliveryError
+from delivery.plan import ROOT, plan
 from delivery.reporter import Reporter
 from delivery.rollback import roll_back_to_image, roll_back_to_record
+from delivery.sign_in import sign_in
 from delivery.status import print_status
 from delivery.verify import verify
+
+JOBS = ROOT / "config" / "jobs"
 
 CreateContext = Callable[[argparse.Namespace], Context]
 
@@ -35,6 +39,8 @@ _DESCRIPTIONS = {
     "verify": "Verify a deployment: version, timer, queue, number of runs, failing jobs, all of it during a soak.",
     "rollback": "Restore the recorded image and wait until its version serves and plans, whatever `deploy` reached.",
     "status": "Print what runs where.",
+    "plan": "Write what the job files of this working copy would change, as Markdown for the person who approves.",
+    "sign-in": "Sign in to Azure without a secret, for pipelines. People use `az login`.",
 }
 
 
@@ -59,6 +65,10 @@ def _run(script: str, context: Context, options: argparse.Namespace) -> None:
         deploy(context, options.image, options.version, options.record)
     elif script == "verify":
         verify(context, options.version, options.record)
+    elif script == "sign-in":
+        sign_in(context, options.token_file)
+    elif script == "plan":
+        plan(context, options.jobs, options.markdown, execute_program)
     elif script == "status":
         print_status(context, as_json=options.json)
     elif options.record is not None:
@@ -104,13 +114,26 @@ def _parser(script: str) -> argparse.ArgumentParser:
     if script == "status":
         parser.add_argument("--json", action="store_true", help="print JSON")
         return parser
+    parser.add_argument("--dry-run", action="store_true", help="print each command and request, and run none")
+    if script == "plan":
+        parser.add_argument("--markdown", required=True, type=Path, metavar="FILE", help="is written")
+        parser.add_argument(
+            "--jobs", type=Path, default=JOBS, metavar="PATH", help="file or folder; default: config/jobs"
+        )
+        return parser
+    if script == "sign-in":
+        identity = parser.add_mutually_exclusive_group(required=True)
+        identity.add_argument(
+            "--token-file", type=Path, metavar="FILE", help="with the token of a federated credential"
+        )
+        identity.add_argument("--managed-identity", action="store_true", help="that of this machine")
+        return parser
     is_rollback = script == "rollback"
     if script != "verify":
         parser.add_argument("--image", required=not is_rollback, metavar="REPOSITORY@sha256:...", help="by digest")
     parser.add_argument("--version", required=not is_rollback, metavar="V", help="what /api/health reports of it")
     parser.add_argument("--record", required=not is_rollback, type=Path, metavar="FILE", help="written by deploy")
     _add_times(parser, script)
-    parser.add_argument("--dry-run", action="store_true", help="print each command and request, and run none")
     return parser
 
 

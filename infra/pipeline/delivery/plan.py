@@ -1,0 +1,45 @@
+"""`plan`: write what the job files of this working copy would change in an environment, for the person who approves."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from delivery.az import Execute
+from delivery.context import Context
+from delivery.environment import EXAMPLE_SUBSCRIPTION
+from delivery.errors import DeliveryError, InvalidInput
+
+ROOT = Path(__file__).resolve().parents[3]
+TIMEOUT = 600.0
+"""Seconds; the first call of `./dev` installs the program's packages."""
+NO_CHANGES, INVALID, CHANGES = 0, 2, 3
+"""Exit codes of `python -m scheduler plan`."""
+
+
+def plan(context: Context, jobs: Path, report: Path, execute: Execute) -> None:
+    """Compare job files with those that the environment runs, and write the report as Markdown.
+
+    Raises InvalidInput if a job file is invalid, DeliveryError if the scheduler does not answer.
+    """
+    environment = context.environment
+    context.require_keys("read")
+    command = [sys.executable, str(ROOT / "dev"), "cli", "plan", str(jobs), "--url", environment.url]
+    command += ["--key-variable", environment.keys.read, "--markdown"]
+    shown = ["./dev", *command[2:]]
+    context.reporter.report(f"$ {' '.join(shown)}")
+    if context.dry_run:
+        context.reporter.report(f"write {report}")
+        return
+    if environment.subscription == EXAMPLE_SUBSCRIPTION:
+        raise InvalidInput(f"infra/environments/{environment.name}.json is an example: enter your own app in it.")
+    try:
+        completed = execute(command, TIMEOUT)
+    except TimeoutError:
+        raise DeliveryError(f"the plan of {environment.name} did not end within {TIMEOUT:g} s") from None
+    if completed.code not in (NO_CHANGES, CHANGES):
+        failure = InvalidInput if completed.code == INVALID else DeliveryError
+        raise failure(f"the plan of {environment.name} ended with {completed.code}:\n{completed.errors.strip()}")
+    report.write_text(context.reporter.redact(completed.output), encoding="utf-8")
+    result = "changes" if completed.code == CHANGES else "no changes"
+    context.reporter.report(f"{environment.name}: {result}, see {report}")

@@ -1,0 +1,125 @@
+"""`sign-in` and `plan`, the two scripts that only pipelines call."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from delivery.az import Az, Completed
+from delivery.context import Context
+from delivery.environment import EXAMPLE_SUBSCRIPTION, SignIn
+from delivery.errors import DeliveryError, InvalidInput
+from delivery.plan import plan
+from delivery.sign_in import sign_in
+from tests.pipeline.azure.world import World
+from tests.project import ROOT
+
+IDENTITY = SignIn("11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222")
+TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJidWlsZCJ9.c2lnbmF0dXJl"
+
+
+class Program:
+    """A stand-in for a program: notes its commands and ends as told."""
+
+    def __init__(self, code: int = 0, output: str = "", errors: str = "") -> None:
+        self.commands: list[list[str]] = []
+        self._completed = Completed(code, output, errors)
+
+    def __call__(self, command: object, timeout: float) -> Completed:
+        assert isinstance(command, list)
+        self.commands.append(command)
+        return self._completed
+
+
+def context_of(program: Program, identity: SignIn = IDENTITY, **changes: object) -> Context:
+    world = World("functions")
+    context = world.context()
+    environment = replace(context.environment, sign_in=identity, **changes)  # type: ignore[arg-type]
+    az = Az("sub", context.reporter, context.clock, execute=program)
+    return replace(context, environment=environment, az=az)
+
+
+@pytest.fixture
+def token_file(tmp_path: Path) -> Path:
+    file = tmp_path / "token"
+    file.write_text(TOKEN + "\n", encoding="utf-8")
+    return file
+
+
+def test_a_federated_token_is_read_from_its_file_and_is_no_argument(token_file: Path) -> None:
+    az = Program()
+    sign_in(context_of(az), token_file)
+    (command,) = az.commands
+    assert command[:3] == ["az", "login", "--service-principal"]
+    assert command[command.index("--federated-token") + 1] == f"@{token_file}"
+    assert TOKEN not in " ".join(command)
+
+
+@pytest.mark.parametrize(("client", "arguments"), [(IDENTITY.client_id, ["--client-id", IDENTITY.client_id]), ("", [])])
+def test_a_managed_identity_is_the_named_one_or_that_of_the_machine(client: str, arguments: list[str]) -> None:
+    az = Program()
+    sign_in(context_of(az, SignIn(client_id=client)), None)
+    assert az.commands[0][2 : 3 + len(arguments)] == ["--identity", *arguments]
+
+
+@pytest.mark.parametrize("with_token", [True, False])
+def test_the_azure_cli_has_every_argument_of_the_sign_in(token_file: Path, with_token: bool) -> None:
+    az = Program()
+    sign_in(context_of(az), token_file if with_token else None)
+    used = {word for word in az.commands[0] if word.startswith("--")}
+    reference = ROOT / "tests" / "data" / "azure" / "az_arguments.json"
+    assert used <= set(json.loads(reference.read_text(encoding="utf-8"))["commands"]["login"]["accepted"])
+
+
+@pytest.mark.parametrize("content", [b"", b"a.b", b"..", b"{}", b"x" * 70_000])
+def test_a_file_without_a_token_is_refused_before_the_sign_in(tmp_path: Path, content: bytes) -> None:
+    az = Program()
+    (tmp_path / "token").write_bytes(content)
+    with pytest.raises(InvalidInput, match="OpenID Connect token"):
+        sign_in(context_of(az), tmp_path / "token")
+    assert az.commands == []
+
+
+def test_an_environment_without_an_identity_is_named(token_file: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"sign_in\.tenant and sign_in\.client_id missing"):
+        sign_in(context_of(Program(), SignIn()), token_file)
+
+
+def test_a_sign_in_is_not_repeated(token_file: Path) -> None:
+    az = Program(1, errors="AADSTS70021: No matching federated identity record found")
+    with pytest.raises(DeliveryError, match="AADSTS70021"):
+        sign_in(context_of(az), token_file)
+    assert len(az.commands) == 1
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_plan_with_and_without_changes_is_written(tmp_path: Path, code: int) -> None:
+    program, report = Program(code, "## Plan\n"), tmp_path / "plan.md"
+    plan(context_of(Program()), Path("jobs"), report, program)
+    assert report.read_text(encoding="utf-8") == "## Plan\n"
+    assert program.commands[0][2:5] == ["cli", "plan", "jobs"]
+
+
+@pytest.mark.parametrize(("code", "error"), [(2, InvalidInput), (1, DeliveryError), (130, DeliveryError)])
+def test_a_plan_that_fails_writes_nothing_and_has_its_exit_code(
+    tmp_path: Path, code: int, error: type[DeliveryError]
+) -> None:
+    report = tmp_path / "plan.md"
+    with pytest.raises(error, match=r"jobs/a\.yaml:3") as failure:
+        plan(context_of(Program()), Path("jobs"), report, Program(code, "", "jobs/a.yaml:3: unknown key"))
+    assert (failure.value.exit_code, report.exists()) == (2 if code == 2 else 1, False)
+
+
+def test_a_plan_of_the_example_environment_is_refused(tmp_path: Path) -> None:
+    context = context_of(Program(), subscription=EXAMPLE_SUBSCRIPTION)
+    with pytest.raises(InvalidInput, match="is an example"):
+        plan(context, Path("jobs"), tmp_path / "plan.md", Program())
+
+
+def test_a_key_in_the_plan_is_masked(tmp_path: Path) -> None:
+    context, report = context_of(Program()), tmp_path / "plan.md"
+    plan(context, Path("jobs"), report, Program(0, f"seen: {context.keys.read}"))
+    assert report.read_text(encoding="utf-8") == "seen: ***"

@@ -1,0 +1,166 @@
+"""The workflows of GitHub Actions and Azure Pipelines are valid, and take the steps of the Jenkinsfile.
+
+Neither service can run here. Their published schemas, which check-jsonschema brings, judge the files; what the steps do
+is tested where the scripts of infra/pipeline are.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+import yaml
+
+from tests.project import ROOT
+
+GITHUB = ROOT / ".github" / "workflows"
+AZURE = ROOT / "infra" / "azure-pipelines"
+NOT_IN_THE_SCHEMA = "PublishCodeCoverageResults@2"
+"""A task that is newer than the schema, which only knows its first version."""
+SCRIPT = re.compile(r"infra/pipeline/(image \w+|[\w-]+)|\./(dev \w+)")
+
+
+def read(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def scripts_of_jenkinsfile() -> list[str]:
+    """Of a release to one environment, in the order of the file's text from the checks to the plan."""
+    text = (ROOT / "Jenkinsfile").read_text(encoding="utf-8")
+    stages = text[text.index("stages {") :]
+    found = [one or two for one, two in SCRIPT.findall(stages)]
+    steps = text[text.index("def release()") : text.index("def cleanUp()")]
+    return [*found, "plan", *(one for one, _ in SCRIPT.findall(steps))]
+
+
+def scripts_of_github(path: Path) -> list[str]:
+    """In order; a workflow that it calls counts once, and a plan of several environments once."""
+    found: list[str] = []
+    for job in read(path)["jobs"].values():
+        if called := job.get("uses"):
+            found += scripts_of_github(ROOT / called)
+        for step in job.get("steps", ()):
+            found += [one or two for one, two in SCRIPT.findall(step.get("run", ""))]
+    return list(dict.fromkeys(found))
+
+
+def expand(value: Any, parameters: dict[str, Any]) -> Any:
+    """Azure's template expressions as its service replaces them. The schema expects numbers as texts but in tasks."""
+    if isinstance(value, str):
+        return re.sub(r"\$\{\{ parameters\.(\w+) \}\}", lambda match: str(parameters[match[1]]), value)
+    if isinstance(value, dict):
+        in_task = "task" in value
+        return {
+            key: each if in_task and isinstance(each, int) else expand(each, parameters) for key, each in value.items()
+        }
+    if isinstance(value, list):
+        return [each for item in value for each in expand_item(item, parameters)]
+    return value if isinstance(value, bool) or value is None else str(value)
+
+
+def expand_item(item: Any, parameters: dict[str, Any]) -> list[Any]:
+    if not (isinstance(item, dict) and "template" in item):
+        return [expand(item, parameters)]
+    template = read(AZURE / item["template"])
+    (content,) = (each for key, each in template.items() if key != "parameters")
+    return list(expand(content, item["parameters"]))
+
+
+def expanded(name: str) -> Any:
+    pipeline = read(AZURE / name)
+    return expand(pipeline, {each["name"]: "dev" for each in pipeline.get("parameters", ())})
+
+
+def steps_of(value: Any) -> list[dict[str, Any]]:
+    """Every step of an expanded pipeline of Azure, in order."""
+    if isinstance(value, list):
+        return [step for each in value for step in steps_of(each)]
+    if not isinstance(value, dict):
+        return []
+    return [
+        *value.get("steps", ()),
+        *(step for key, each in value.items() if key != "steps" for step in steps_of(each)),
+    ]
+
+
+def scripts_of_azure(name: str) -> list[str]:
+    texts = [step.get("script", step.get("inputs", {}).get("inlineScript", "")) for step in steps_of(expanded(name))]
+    return list(dict.fromkeys(one or two for text in texts for one, two in SCRIPT.findall(text)))
+
+
+@pytest.mark.parametrize("schema", ["vendor.github-workflows", "custom.github-workflows-require-timeout"])
+def test_the_workflows_fit_the_schema_of_github(schema: str) -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, *sorted(GITHUB.glob("*.yml"))]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "ok -- validation done\n")
+
+
+@pytest.mark.parametrize("name", ["release.yml", "rollback.yml"])
+def test_the_pipelines_fit_the_schema_of_azure(name: str) -> None:
+    schema = resources.files("check_jsonschema").joinpath("builtin_schemas/vendor/azure-pipelines.json")
+    pipeline = expanded(name)
+    for holder in jobs_of(pipeline):
+        holder["steps"] = [step for step in holder["steps"] if step.get("task") != NOT_IN_THE_SCHEMA]
+    validator = jsonschema_rs.validator_for(json.loads(schema.read_text(encoding="utf-8")))
+    assert [error.message[:200] for error in validator.iter_errors(pipeline)] == []
+
+
+def jobs_of(value: Any) -> list[dict[str, Any]]:
+    """Every part of an expanded pipeline that has steps."""
+    if isinstance(value, list):
+        return [found for each in value for found in jobs_of(each)]
+    if not isinstance(value, dict):
+        return []
+    own = [value] if "steps" in value else []
+    return own + [found for each in value.values() for found in jobs_of(each)]
+
+
+def test_github_takes_the_steps_of_the_jenkinsfile() -> None:
+    assert scripts_of_github(GITHUB / "release.yml") == [
+        step for step in scripts_of_jenkinsfile() if step != "sign-in"
+    ]  # the action azure/login signs in
+
+
+def test_azure_takes_the_steps_of_the_jenkinsfile() -> None:
+    assert scripts_of_azure("release.yml") == [
+        step for step in scripts_of_jenkinsfile() if step != "sign-in"
+    ]  # the task AzureCLI signs in
+
+
+def test_each_pipeline_can_roll_back_by_parameter() -> None:
+    jenkins = (ROOT / "infra" / "jenkins" / "rollback" / "Jenkinsfile").read_text(encoding="utf-8")
+    command = 'infra/pipeline/rollback "$TARGET" --image "$IMAGE" --version "$VERSION"'
+    texts = (jenkins, json.dumps(read(GITHUB / "rollback.yml")), json.dumps(expanded("rollback.yml")))
+    assert all(command in text.replace('\\"', '"') for text in texts)
+
+
+def test_actions_are_pinned_by_commit() -> None:
+    used = {
+        each for path in GITHUB.glob("*.yml") for each in re.findall(r"uses: (\S+)", path.read_text(encoding="utf-8"))
+    }
+    actions = {each for each in used if not each.startswith("./")}
+    assert {each for each in actions if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", each)} == set()
+
+
+def test_tokens_are_issued_only_where_azure_is_used() -> None:
+    for path in GITHUB.glob("*.yml"):
+        workflow = read(path)
+        assert workflow["permissions"] == {"contents": "read"}
+        for name, job in workflow["jobs"].items():
+            signs_in = "uses" in job or any("azure/login" in step.get("uses", "") for step in job["steps"])
+            assert ("id-token" in job.get("permissions", {})) == signs_in, (path.name, name)
+
+
+@pytest.mark.parametrize("name", ["release-to.yml"])
+def test_a_release_is_rolled_back_when_it_fails_or_is_cancelled(name: str) -> None:
+    (github,) = (step for step in read(GITHUB / name)["jobs"]["release"]["steps"] if "rollback" in step.get("run", ""))
+    azure = [step for step in steps_of(expanded("release.yml")) if step.get("displayName") == "Roll back"]
+    assert github["if"] == "failure() || cancelled()"
+    assert [step["condition"] for step in azure] == ["or(failed(), canceled())"] * 3
