@@ -1,11 +1,12 @@
 """Opens the store that the settings name.
 
-Called by scheduler.app.foundation and scheduler.app.read_only, which close it.
+Called by scheduler.app.foundation, scheduler.app.read_only and scheduler.app.backups, which close it.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from config.identity import AppIdentity
@@ -27,19 +28,29 @@ def describe_store_location(settings: Settings) -> str:
 
 async def open_store(settings: Settings, identity: AppIdentity, *, owns_file: bool) -> Store:
     """Open the store. `owns_file`: a file is for this process alone. Raises StoreUnavailable."""
-    kind = settings.store.partition(":")[0]
+    store: Store = await find_backend(settings).open_store(backend_options(settings, identity, owns_file=owns_file))
+    return store
+
+
+def find_backend(settings: Settings) -> ModuleType:
+    """Return the module of the store's backend."""
+    return import_module(STORE_BACKENDS[settings.store.partition(":")[0]])
+
+
+def backend_options(
+    settings: Settings, identity: AppIdentity, *, owns_file: bool, is_restoring: bool = False
+) -> BackendOptions:
     secret = settings.storage.connection_string
-    options = BackendOptions(
+    return BackendOptions(
         url=settings.store,
         owns_file=owns_file,
+        is_restoring=is_restoring,
         open_credential=identity.open_credential,
         connection_string=None if secret is None else secret.get_secret_value(),
         account_name=settings.storage.account_name,
         table_url=settings.storage.table_url,
         prefix=settings.storage.prefix,
     )
-    store: Store = await import_module(STORE_BACKENDS[kind]).open_store(options)
-    return store
 
 
 def find_file_check(store: Store) -> FileCheck | None:

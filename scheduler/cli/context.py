@@ -140,7 +140,7 @@ def run_opened(opened: AbstractAsyncContextManager[P], work: Callable[[P], Await
     from scheduler.stores.port import StoreError
 
     async def whole() -> T:
-        _cancel_on_signals()
+        cancel_on_signals()
         async with opened as inside:
             return await work(inside)
 
@@ -152,7 +152,7 @@ def run_opened(opened: AbstractAsyncContextManager[P], work: Callable[[P], Await
         raise KeyboardInterrupt from None
 
 
-def _cancel_on_signals() -> None:
+def cancel_on_signals() -> None:
     """End a command at a time limit, in a pipeline, or when its terminal closes as Ctrl-C does:
     its run is recorded as cancelled. Not by way of SIGINT: what a script starts in the background has that ignored."""
     import asyncio

@@ -129,6 +129,13 @@ COMMANDS = {
         Needs.STORE,
         {"list": Needs.STORE, "create": Needs.STORE, "rotate": Needs.STORE, "revoke": Needs.STORE},
     ),
+    "backup": CommandEntry(
+        "backup.group",
+        "backup",
+        Needs.NOTHING,
+        {"create": Needs.STORE, "verify": Needs.NOTHING, "restore": Needs.STORE},
+    ),
+    "store": CommandEntry("backup.store_group", "store", Needs.NOTHING, {"move": Needs.STORE}),
     "secrets": CommandEntry(
         "secrets.group", "secrets", Needs.ALL_JOBS, {"refresh": Needs.USABLE, "rules": Needs.ALL_JOBS}
     ),

@@ -1,7 +1,8 @@
 """What a backend gets to open its store. Used by scheduler.app.adapters.
 
 A backend is a module with a function `open_store(options: BackendOptions) -> Store`, and a line in
-config.settings.store_backends.
+config.settings.store_backends. With a function `open_scan(options: BackendOptions, known_tables: Sequence[str]) ->
+StoreScan` its store can be backed up.
 """
 
 from __future__ import annotations
@@ -26,3 +27,5 @@ class BackendOptions:
     account_name: str | None = None
     table_url: str | None = None
     prefix: str = "scheduler"
+    is_restoring: bool = False
+    """Whether a store is opened of which a restore has written a part only."""

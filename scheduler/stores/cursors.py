@@ -13,6 +13,8 @@ from scheduler.stores.rows.json_text import decode_json, encode_json
 CURSORS_TABLE = "cursors"
 PLANNED_UNTIL_CURSOR = "planned-until"
 """The cursor of the ticks: everything due until then was dispatched."""
+STRANDED_CURSOR = "stranded-until"
+"""The cursor of the queued runs that the Functions host has checked: those due until then are not sent again."""
 _INSTANT_KEY = "instant"
 
 
@@ -36,7 +38,7 @@ class Cursors:
         return await self._move_to(name, instant, lambda position: position <= instant)
 
     async def _move_to(self, name: str, instant: datetime, is_reached: Callable[[datetime], bool]) -> datetime:
-        body = encode_json({"instant": instant.astimezone(UTC).isoformat()})
+        body = encode_instant(instant)
         while True:
             row = await self._store.get_row(CURSORS_TABLE, name, _INSTANT_KEY)
             if row is not None and is_reached(_instant(row)):
@@ -52,4 +54,13 @@ class Cursors:
 
 
 def _instant(row: Row) -> datetime:
-    return datetime.fromisoformat(decode_json(row.body)["instant"])
+    return decode_instant(row.body)
+
+
+def encode_instant(instant: datetime) -> str:
+    """Return the body of a cursor's row."""
+    return encode_json({"instant": instant.astimezone(UTC).isoformat()})
+
+
+def decode_instant(body: str) -> datetime:
+    return datetime.fromisoformat(decode_json(body)["instant"])

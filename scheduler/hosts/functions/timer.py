@@ -16,7 +16,7 @@ from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.dispatch.port import Dispatch, DispatchError
 from scheduler.planning.due_heap import DueHeap, DueInstant
 from scheduler.planning.plan import Plan, plan_due
-from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, Cursors
+from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, STRANDED_CURSOR, Cursors
 from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import StoreError
@@ -34,8 +34,6 @@ ON_TIME_TOLERANCE = timedelta(seconds=60)
 """How late a tick still plans an instant as on time. Older ones are missed: see scheduler.planning.catch_up."""
 STRANDED_AFTER = timedelta(minutes=2)
 """A requested run that is still queued after this time may have lost its message."""
-STRANDED_CURSOR = "stranded-until"
-"""Cursor of the queued runs that have been checked."""
 UNACKNOWLEDGED_AFTER = timedelta(minutes=2)
 """A run that is not acknowledged after this time has lost its process, or waits for its message."""
 PRUNE_INTERVAL = timedelta(hours=1)

@@ -30,6 +30,8 @@ from scheduler.turns import compute
 AUDIT_TABLE = "audit"
 _PARTITION = "chain"
 _HEAD_KEY = "head"
+HEAD_ROW = _PARTITION, _HEAD_KEY
+"""The row that names the last entry."""
 _AFTER_ENTRIES = "a"
 """Greater than the key of each entry, less than that of the head."""
 _PAGE = 200

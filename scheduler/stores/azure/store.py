@@ -20,8 +20,9 @@ from scheduler.stores.azure.errors import http_status, to_store_error
 from scheduler.stores.azure.lost_answers import LostAnswers
 from scheduler.stores.azure.transaction_queues import TransactionQueues
 from scheduler.stores.azure.transactions import AtomicGroup, TableTransaction, pack_transactions
-from scheduler.stores.port import Change, Etags, Row, StoreError, StoreUnavailable, Upsert
+from scheduler.stores.port import Change, Etags, Row, StoreError, StoreUnavailable
 from scheduler.stores.rows.atomic_groups import split_into_atomic_groups
+from scheduler.stores.rows.health_rows import PING_CHANGE
 
 # All tries of one operation end within the half minute that a lease outlives its run.
 _CLIENT_OPTIONS: dict[str, Any] = {
@@ -143,7 +144,7 @@ class AzureTablesStore:
         return rows
 
     async def ping(self) -> None:
-        await self.apply(Upsert("health", "ping", "ping", "{}"))
+        await self.apply(PING_CHANGE)
 
     async def aclose(self) -> None:
         self._closed = True

@@ -15,7 +15,7 @@ class FileLock:
     """A lock on `<file>.lock`, which contains the owner's process id. The system releases it when the owner dies."""
 
     def __init__(self, path: Path) -> None:
-        self._path = _lock_path(path)
+        self._path = lock_path(path)
         self._file = -1
 
     def acquire(self, timeout: float) -> bool:
@@ -48,19 +48,20 @@ class FileLock:
             self._file = -1
 
 
-def _lock_path(path: Path) -> Path:
+def lock_path(path: Path) -> Path:
+    """Return the lock file of a store's file."""
     return path.with_name(f"{path.name}.lock")
 
 
 def write_api_address(path: Path, address: str) -> None:
     """Write the API address of this process, which holds the lock of the file at `path`. Raises OSError."""
-    _lock_path(path).write_text(f"{os.getpid()}\n{address}\n", encoding="ascii")
+    lock_path(path).write_text(f"{os.getpid()}\n{address}\n", encoding="ascii")
 
 
 def read_api_address(path: Path) -> str | None:
     """Return the API address of the lock's owner; None if there is no owner, or if it has not written one."""
     try:
-        owner, address = _lock_path(path).read_text(encoding="ascii").splitlines()[:2]
+        owner, address = lock_path(path).read_text(encoding="ascii").splitlines()[:2]
         os.kill(int(owner), 0)
     except PermissionError:
         pass  # it runs as another user

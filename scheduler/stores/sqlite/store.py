@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from scheduler.stores.backend import BackendOptions
-from scheduler.stores.port import Change, Etags, Row, StoreError, StoreUnavailable, Upsert
+from scheduler.stores.port import Change, Etags, Row, StoreError, StoreUnavailable
+from scheduler.stores.rows.health_rows import PING_CHANGE
 from scheduler.stores.sqlite.batching_thread import LARGEST_BATCH, BatchingThread, BatchingThreadClosed
 from scheduler.stores.sqlite.connections import SqliteConnections, StoreAccess, open_connections
 from scheduler.stores.sqlite.file_check import FileCheck
 from scheduler.stores.sqlite.reader import CheckpointRequest, GetQuery, ListQuery, ReaderRequest, SqliteReader
+from scheduler.stores.sqlite.snapshot import SqliteSnapshot, open_snapshot
 from scheduler.stores.sqlite.writer import ChangeGroup, SqliteWriter
 
 _log = logging.getLogger("scheduler.stores")
@@ -53,6 +55,11 @@ def sqlite_path(url: str) -> Path:
 async def open_store(options: BackendOptions) -> SqliteStore:
     """Open the file of `sqlite:///path`. Raises StoreUnavailable."""
     return await open_sqlite(sqlite_path(options.url), StoreAccess.OWN if options.owns_file else StoreAccess.SHARED)
+
+
+async def open_scan(options: BackendOptions, known_tables: Sequence[str]) -> SqliteSnapshot:
+    """Open the file for reading, at this instant. Raises StoreUnavailable."""
+    return await open_snapshot(sqlite_path(options.url))
 
 
 async def open_sqlite(path: Path, access: StoreAccess = StoreAccess.OWN) -> SqliteStore:
@@ -110,10 +117,10 @@ class SqliteStore:
 
     async def ping(self) -> None:
         if self._writer_thread is None:
-            await self.get_row("health", "ping", "ping")
+            await self.get_row(PING_CHANGE.table, PING_CHANGE.partition, PING_CHANGE.key)
         else:
             # A real write: a full or read-only disk shows here before a run is lost to it.
-            await self.apply(Upsert("health", "ping", "ping", "{}"))
+            await self.apply(PING_CHANGE)
             await self._require_files()
 
     async def _require_files(self) -> None:

@@ -1,0 +1,137 @@
+"""Reads the file of a backup, and verifies each line of it. Used by scheduler.backup.restoring and scheduler.cli."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from scheduler.backup.lines import DumpLines
+from scheduler.backup.progress import RowProgress
+from scheduler.backup.records import (
+    DUMP_FORMAT,
+    DUMP_KIND,
+    ROW_SCHEMA,
+    DumpHeader,
+    DumpTrailer,
+    LineDamaged,
+    decode_line,
+    decode_row,
+)
+from scheduler.backup.sources import TablePage
+from scheduler.backup.stored_tables import is_included
+from scheduler.stores.port import Row
+
+PAGE_ROWS = 2000
+_END = "end"
+"""A field of the last line alone."""
+
+
+class DumpReader:
+    """One pass over the file. `trailer`: once all pages are read. Raises DumpDamaged, DumpFileError."""
+
+    def __init__(self, path: Path) -> None:
+        self._lines = DumpLines(path)
+        self._digest = sha256()
+        self._held: tuple[str, Row] | None = None
+        self.trailer: DumpTrailer | None = None
+        try:
+            self.header = self._read_header()
+        except BaseException:
+            self.close()
+            raise
+
+    async def read_pages(self) -> AsyncIterator[TablePage]:
+        """Yield the rows, in pages of one table each."""
+        while (page := await asyncio.to_thread(self.read_page)) is not None:
+            yield page
+
+    def read_page(self) -> TablePage | None:
+        """Return the next rows; None after the last one, when the whole file is verified."""
+        found = self._held or self._read_row()
+        if found is None:
+            return None
+        table, row = found
+        rows = [row]
+        self._held = None
+        while len(rows) < PAGE_ROWS and (found := self._read_row()) is not None:
+            if found[0] != table:
+                self._held = found
+                break
+            rows.append(found[1])
+        return table, rows
+
+    def close(self) -> None:
+        self._lines.close()
+
+    def _read_header(self) -> DumpHeader:
+        line = self._lines.read_line()
+        with self._naming_the_line():
+            fields = decode_line(line) if line.startswith(b"{") else {}
+            if fields.get("kind") != DUMP_KIND:
+                raise LineDamaged("the file is not a backup of this program")
+            form = fields.get("format")
+            if type(form) is int and form > DUMP_FORMAT:
+                raise LineDamaged(_describe_newer("format", form, DUMP_FORMAT, fields))
+            header = DumpHeader.from_fields(fields)
+            if header.reader_schema > ROW_SCHEMA:
+                raise LineDamaged(_describe_newer("schema", header.reader_schema, ROW_SCHEMA, fields))
+        self._digest.update(line)
+        return header
+
+    def _read_row(self) -> tuple[str, Row] | None:
+        """Return the next table and row; None once the last line is read and right."""
+        if self.trailer is not None:
+            return None
+        line = self._lines.read_line()
+        if not line:
+            raise self._lines.damaged(
+                "the file is cut off: expected more lines, and a last one with the number of rows"
+            )
+        with self._naming_the_line():
+            fields = decode_line(line)
+            if _END in fields:
+                self.trailer = self._check_trailer(DumpTrailer.from_fields(fields))
+                return None
+            table, row = decode_row(fields)
+            if not is_included(table):
+                raise LineDamaged(f"expected a table of this program, got {table!r}")
+        self._digest.update(line)
+        return table, row
+
+    def _check_trailer(self, trailer: DumpTrailer) -> DumpTrailer:
+        if trailer.sha256 != self._digest.hexdigest():
+            raise LineDamaged("lines are missing, doubled or replaced: the SHA-256 of all lines is another one")
+        if self._lines.read_line():
+            raise LineDamaged("expected the end of the file, got another line")
+        return trailer
+
+    @contextmanager
+    def _naming_the_line(self) -> Iterator[None]:
+        try:
+            yield
+        except LineDamaged as error:
+            raise self._lines.damaged(str(error)) from None
+
+
+def _describe_newer(what: str, found: int, known: int, fields: Mapping[str, Any]) -> str:
+    return (
+        f"the backup has {what} {found}, this program knows {known} at most: "
+        f"restore it with version {fields.get('program')} or a newer one"
+    )
+
+
+async def verify_dump(path: Path, progress: RowProgress) -> tuple[DumpHeader, DumpTrailer]:
+    """Read the whole file. Raises DumpDamaged: the first thing that is wrong, with its line; DumpFileError."""
+    reader = DumpReader(path)
+    progress.begin("verifying", None)
+    try:
+        async for _, rows in reader.read_pages():
+            progress.advance(len(rows))
+    finally:
+        reader.close()
+    assert reader.trailer is not None, "the last page is read"
+    return reader.header, reader.trailer

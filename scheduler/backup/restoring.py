@@ -1,0 +1,128 @@
+"""Restores a backup into a store, or copies a store into another one. Called by scheduler.cli.
+
+The rows are those of the source but for the cursors, see `adapt_rows`. At the end all rows are read back and compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+from pathlib import Path
+
+from scheduler.backup.errors import RestoreDiffers
+from scheduler.backup.progress import RowProgress
+from scheduler.backup.reading import DumpReader, verify_dump
+from scheduler.backup.sources import TablePage, read_included_tables
+from scheduler.backup.stored_tables import is_included
+from scheduler.backup.table_digests import TableDigest, find_differences
+from scheduler.backup.target import RestoreTarget
+from scheduler.stores.cursors import (
+    CURSORS_TABLE,
+    PLANNED_UNTIL_CURSOR,
+    STRANDED_CURSOR,
+    decode_instant,
+    encode_instant,
+)
+from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Row, Store, StoreError, Upsert
+from scheduler.stores.rows.scan import StoreScan
+
+REPLANNED_SPAN = timedelta(minutes=15)
+"""Before a backup that is not a snapshot: instants of this time are planned again. A queue's message for one of them
+may have been waiting or in flight, and the queue is in no backup. A run that exists is not run again."""
+_GROUP_CHARACTERS = 500_000
+"""Characters of the rows of one transaction: Azure Tables accepts 4 MiB."""
+
+
+async def restore_dump(path: Path, target: RestoreTarget, *, replace: bool, progress: RowProgress) -> tuple[int, str]:
+    """Verify the file, and restore it. Return the number of rows, and what happened to the former store.
+
+    Raises BackupError, StoreError.
+    """
+    header, trailer = await verify_dump(path, progress)
+    present = await target.prepare(trailer.sha256, replace=replace, progress=progress)
+    reader = DumpReader(path)
+    try:
+        read_from = None if header.is_snapshot else header.started_at
+        return await _fill(reader.read_pages(), target, read_from, trailer.rows, present, progress)
+    finally:
+        reader.close()
+
+
+async def copy_store(
+    scan: StoreScan, target: RestoreTarget, now: datetime, *, replace: bool, progress: RowProgress
+) -> tuple[int, str]:
+    """Copy a store that no process uses. Return as `restore_dump`. Raises BackupError, StoreError."""
+    existing = await scan.count_rows()
+    await target.prepare(f"copy of {now.isoformat()}", replace=replace, progress=progress)
+    counts = [count for table, count in existing.items() if is_included(table)]
+    total = None if None in counts else sum(count or 0 for count in counts)
+    read_from = None if scan.is_snapshot else now
+    return await _fill(read_included_tables(scan, existing), target, read_from, total, 0, progress)
+
+
+async def _fill(
+    pages: AsyncIterator[TablePage],
+    target: RestoreTarget,
+    read_from: datetime | None,
+    total: int | None,
+    present: int,
+    progress: RowProgress,
+) -> tuple[int, str]:
+    progress.begin("writing", total)
+    tables: dict[str, TableDigest] = {}
+    done = 0
+    async for table, rows in pages:
+        adapted = rows if read_from is None else adapt_rows(table, rows, read_from)
+        tables.setdefault(table, TableDigest()).add(adapted)
+        done += len(rows)
+        if done > present:
+            await write_rows(target.store, table, adapted)
+            await target.save_progress(done)
+        progress.advance(len(rows))
+    differences = find_differences(tables, await target.read_digests(progress))
+    if differences:
+        raise RestoreDiffers(
+            f"{target.description} does not have the rows that were written: {'; '.join(differences)}. "
+            "Another process writes to it: stop that one, and restore again"
+        )
+    return sum(digest.rows for digest in tables.values()), await target.commit()
+
+
+def adapt_rows(table: str, rows: Sequence[Row], read_from: datetime) -> Sequence[Row]:
+    """Return the rows for a program that has none of the queue's messages.
+
+    It plans again from some minutes before the backup on, and sends each queued run again.
+    """
+    if table != CURSORS_TABLE:
+        return rows
+    adapted = []
+    for row in rows:
+        if row.partition == STRANDED_CURSOR:
+            continue
+        if row.partition == PLANNED_UNTIL_CURSOR:
+            position = min(decode_instant(row.body), read_from - REPLANNED_SPAN)
+            row = Row(row.partition, row.key, encode_instant(position), "")
+        adapted.append(row)
+    return adapted
+
+
+async def write_rows(store: Store, table: str, rows: Sequence[Row]) -> None:
+    """Write the rows, whether they exist or not. Raises StoreError."""
+    results = await store.apply_each([[*group] for group in _split_into_groups(table, rows)])
+    for result in results:
+        if isinstance(result, StoreError):
+            raise result
+
+
+def _split_into_groups(table: str, rows: Sequence[Row]) -> Iterator[list[Upsert]]:
+    for partition, together in groupby(rows, key=lambda row: row.partition):
+        group: list[Upsert] = []
+        size = 0
+        for row in together:
+            if group and (len(group) == LARGEST_ATOMIC_GROUP or size + len(row.body) > _GROUP_CHARACTERS):
+                yield group
+                group, size = [], 0
+            group.append(Upsert(table, partition, row.key, row.body))
+            size += len(row.body)
+        yield group
