@@ -32,6 +32,8 @@ PAGES = tuple(page for page in TEXTS if re.fullmatch(r"[A-Z]+\.md|docs/(?!api)(r
 
 NOT_RUN = (
     (r"az ", "needs a subscription of Azure"),
+    (r"python -m scheduler store move ", "needs a storage account; tests/acceptance/test_store_moves.py does it"),
+    (r"zcat ", "a program that this project does not bring"),
     (r"([A-Z_]+=\S+ )*(docker|kubectl|npm|node|func) ", "a program that this project does not bring"),
     (r"sqlite3 ", "SQLite's own shell"),
     (r"python -m scheduler import ", "needs files of another tool; tests/config/importers imports them"),

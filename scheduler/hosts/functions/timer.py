@@ -20,7 +20,7 @@ from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, STRANDED_CURSOR, Curs
 from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import StoreError
-from scheduler.stores.runs.repository import Runs, RunState
+from scheduler.stores.runs.repository import Runs
 from scheduler.stores.runs.rollups.upkeep import ROLLUP_AGE
 from scheduler.stores.schedule_activations import ScheduleActivations
 from scheduler.worker.claims.claimer import STORE_STALL_AFTER
@@ -195,20 +195,24 @@ class TimerHandler:
         return await self._cursors.read(PLANNED_UNTIL_CURSOR)
 
     async def resend_stranded(self) -> int:
-        """Send the tickets of queued runs that may have no message: the queue was unavailable, or the process died.
+        """Send the tickets of runs that may have no message: queued ones, if the queue was unavailable or the process
+        died; also running ones whose lease has ended, if the store was restored next to another queue.
 
         Each is sent again once, so a long queue does not grow. Return the number of tickets.
 
         Raises:
             StoreError, DispatchError: the next tick sends them.
         """
-        until = self._clock.now() - STRANDED_AFTER
+        now = self._clock.now()
+        until = now - STRANDED_AFTER
         since = await self._cursors.read(STRANDED_CURSOR)
-        queued = (record.ticket for record in await self._runs.list_unfinished() if record.state is RunState.QUEUED)
-        stranded = [ticket for ticket in queued if (since is None or since < ticket.due_at) and ticket.due_at <= until]
+        open_tickets = (record.ticket for record in await self._runs.list_unfinished() if record.is_unowned(now))
+        stranded = [one for one in open_tickets if (since is None or since < one.due_at) and one.due_at <= until]
         if stranded:
             await self._dispatch.send(stranded)
-            _log.warning("resent %d runs that were still queued after %s", len(stranded), STRANDED_AFTER)
+            _log.warning(
+                "resent %d runs that were still queued or without a process after %s", len(stranded), STRANDED_AFTER
+            )
         await self._cursors.advance(STRANDED_CURSOR, until)
         return len(stranded)
 

@@ -51,6 +51,12 @@ class RunRecord:
     run: Run | None
     etag: str = field(compare=False)
 
+    def is_unowned(self, now: datetime) -> bool:
+        """Return whether it is open, and no process performs it: it is queued, or its owner's lease has ended."""
+        if self.state is RunState.RUNNING:
+            return self.lease_until is None or self.lease_until <= now
+        return self.state is RunState.QUEUED
+
 
 COUNTED = "sum"
 """The key in the row of a finished run that its hour's rollup counts. Rows of older versions do not have it."""

@@ -70,6 +70,7 @@ def test_it_is_decided_for_every_command() -> None:
     groups = {
         "alerts",
         "audit",
+        "backup",
         "channels",
         "dead-letters",
         "generate",
@@ -77,6 +78,7 @@ def test_it_is_decided_for_every_command() -> None:
         "notify",
         "silences",
         "slo",
+        "store",
         "windows",
     }
     assert listed | set(COMMANDS) == commands() | groups

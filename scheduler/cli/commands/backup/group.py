@@ -146,5 +146,6 @@ def _report(path: Path, header: DumpHeader, trailer: DumpTrailer, done: str, as_
         print(f"{table}\t{digest.rows}")
     when = header.to_fields()["started_at"]
     what = f"of {when}" if header.is_snapshot else f"read from {when} to {trailer.to_fields()['ended_at']}"
-    size = path.stat().st_size / 1e6
-    print_note(f"{path}: {trailer.rows} rows {what}, schema {header.schema}, {size:.1f} MB, {done}")
+    size = path.stat().st_size
+    shown = f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"
+    print_note(f"{path}: {trailer.rows} rows {what}, schema {header.schema}, {shown}, {done}")

@@ -308,6 +308,20 @@ async def test_a_run_that_stays_queued_is_sent_again_once() -> None:
 
 
 @virtual_time
+async def test_a_run_whose_lease_has_ended_is_sent_again_where_no_tick_has_checked_it() -> None:
+    """A store that was restored has neither the process nor the queue of the run."""
+    shop = WorkerHarness()
+    functions = FunctionsHarness(shop)
+    now = shop.clock.now()
+    dead, alive = shop.ticket(-600), shop.ticket(-300)
+    await shop.runs.claim(dead, "another", now - timedelta(seconds=500), now)
+    await shop.runs.claim(alive, "another", now + timedelta(seconds=500), now)
+
+    assert await functions.ticks.resend_stranded() == 1
+    assert functions.dispatch.sent == [((dead,), None)]
+
+
+@virtual_time
 async def test_a_run_that_could_not_be_sent_again_is_tried_by_the_next_tick() -> None:
     shop = WorkerHarness()
     functions = FunctionsHarness(shop)
