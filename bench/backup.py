@@ -1,7 +1,7 @@
 """What a backup costs: a SQLite store with a million runs is backed up, verified and restored.
 
-Each command is a process of its own, next to an idle machine or not: time, CPU, the size of the files, and the most
-memory that the process had. `--runs` makes it shorter; `--azure` restores into Azurite as well, and copies it back.
+Each command is a separate process: time, CPU, the size of the files, and the most memory that the process had.
+`--runs` makes it shorter; `--azure` restores into Azurite as well, and copies it back.
 
 - `create_s`, `verify_s`, `restore_s`: seconds of each command, as a user waits for it.
 - `create_mb`, `verify_mb`, `restore_mb`: the most memory, MiB.

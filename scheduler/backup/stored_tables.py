@@ -14,6 +14,7 @@ from scheduler.stores.announcements import ANNOUNCEMENTS_TABLE
 from scheduler.stores.audit.log import AUDIT_TABLE
 from scheduler.stores.cancellations import CANCELLATIONS_TABLE
 from scheduler.stores.changes.keys import CHANGES_TABLE
+from scheduler.stores.changes.markers import MARKERS_TABLE
 from scheduler.stores.circuits import CIRCUITS_TABLE
 from scheduler.stores.cursors import CURSORS_TABLE
 from scheduler.stores.dead_letters.repository import DEAD_LETTERS_TABLE
@@ -53,6 +54,7 @@ STORED_TABLES: Mapping[str, StoredTable] = {
         StoredTable(SUPPRESSIONS_TABLE, "silences and maintenance windows"),
         StoredTable(ALERTING_TABLE, "alerts, incidents, their decisions, and notifications to deliver"),
         StoredTable(CHANGES_TABLE, "changes of the states of jobs, and health documents"),
+        StoredTable(MARKERS_TABLE, "deployments and other markers of charts"),
         StoredTable(DEAD_LETTERS_TABLE, "dead letters"),
         StoredTable(CANCELLATIONS_TABLE, "requests to cancel runs"),
         StoredTable(IDEMPOTENCY_TABLE, "responses to requests with an idempotency key"),

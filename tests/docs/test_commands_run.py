@@ -33,6 +33,7 @@ PAGES = tuple(page for page in TEXTS if re.fullmatch(r"[A-Z]+\.md|docs/(?!api)(r
 NOT_RUN = (
     (r"az ", "needs a subscription of Azure"),
     (r"python -m scheduler store move ", "needs a storage account; tests/acceptance/test_store_moves.py does it"),
+    (r"python -m scheduler backup restore .*(--replace|azure:)", "needs the server stopped, or a storage account"),
     (r"zcat ", "a program that this project does not bring"),
     (r"([A-Z_]+=\S+ )*(docker|kubectl|npm|node|func) ", "a program that this project does not bring"),
     (r"sqlite3 ", "SQLite's own shell"),
@@ -151,6 +152,10 @@ class Host:
             "jobs/a.yaml": f"{jobs}/readme.yaml",
             "jobs/reports.yaml": str(self._folder / "reports.yaml"),
             "monitoring/prod": str(self._folder / "monitoring"),
+            "backup.jsonl.gz": str(self._folder / "backup.jsonl.gz"),
+            "/backups/scheduler.jsonl.gz": str(self._folder / "backup.jsonl.gz"),
+            "sqlite:///restored.db": f"sqlite:///{self._folder}/restored.db",
+            "sqlite:///practice.db": f"sqlite:///{self._folder}/practice.db",
         }
         self.placeholders = {**PLACEHOLDERS, "PATH": jobs, "config/jobs": jobs, **files}
         self._anchor = ""

@@ -210,9 +210,7 @@ class TimerHandler:
         stranded = [one for one in open_tickets if (since is None or since < one.due_at) and one.due_at <= until]
         if stranded:
             await self._dispatch.send(stranded)
-            _log.warning(
-                "resent %d runs that were still queued or without a process after %s", len(stranded), STRANDED_AFTER
-            )
+            _log.warning("resent %d runs that still had no process after %s", len(stranded), STRANDED_AFTER)
         await self._cursors.advance(STRANDED_CURSOR, until)
         return len(stranded)
 

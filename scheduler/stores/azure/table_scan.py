@@ -1,5 +1,5 @@
 """Reads all rows of the tables of a storage account, next to the app. Opened by
-scheduler.app.backups.
+scheduler.stores.azure.opening.
 
 Azure Tables has no snapshot: each row is as it was when it was read.
 """

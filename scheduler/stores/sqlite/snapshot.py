@@ -1,5 +1,5 @@
 """Reads all rows of the SQLite file as they were at one instant, next to the scheduler. Opened by
-scheduler.app.backups.
+scheduler.stores.sqlite.store.
 
 One read transaction lasts for the whole scan. In WAL mode neither the writer nor the reader waits for it, but pages
 that are written meanwhile stay in the WAL, which therefore grows until the scan ends.

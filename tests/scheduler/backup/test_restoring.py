@@ -97,7 +97,7 @@ async def test_a_running_scheduler_is_not_disturbed(tmp_path: Path, dump: Path) 
 async def test_a_damaged_backup_changes_nothing(tmp_path: Path, dump: Path) -> None:
     path = await filled_file(tmp_path / "other.db")
     before = path.read_bytes()
-    os.truncate(dump, os.path.getsize(dump) - 100)
+    os.truncate(dump, 1000)
     with pytest.raises(DumpDamaged, match="cut off"):
         await restore(dump, path, replace=True)
     assert path.read_bytes() == before

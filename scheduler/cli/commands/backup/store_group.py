@@ -40,7 +40,7 @@ def move(
       store move --from sqlite:///data/scheduler.db --to azure
       store move --from azure --to sqlite:///data/scheduler.db
     """
-    from scheduler.app.backups import describe_store, hold_file, open_restore_target, open_store_scan
+    from scheduler.app.backups.opening import describe_store, hold_file, open_restore_target, open_store_scan
     from scheduler.backup.restoring import copy_store
     from scheduler.cli.commands.backup.progress_bar import ProgressBar
 
