@@ -121,5 +121,5 @@ def test_a_plan_of_the_example_environment_is_refused(tmp_path: Path) -> None:
 
 def test_a_key_in_the_plan_is_masked(tmp_path: Path) -> None:
     context, report = context_of(Program()), tmp_path / "plan.md"
-    plan(context, Path("jobs"), report, Program(0, f"seen: {context.keys.read}"))
+    plan(context, Path("jobs"), report, Program(0, f"seen: {context.keys.operate}"))
     assert report.read_text(encoding="utf-8") == "seen: ***"

@@ -168,7 +168,7 @@ def test_credentials_surround_only_the_steps_that_need_them(builds: dict[str, Bu
         if each.credentials
     }
     tokens = {("sign-in", f"azure-token-{name}") for name in ENVIRONMENTS}
-    plans = {("plan", f"scheduler-read-key-{name}") for name in ENVIRONMENTS}
+    plans = {("plan", f"scheduler-operate-key-{name}") for name in ENVIRONMENTS}
     keys = {(step, " ".join(keys_of(name))) for step in ("deploy", "verify") for name in ENVIRONMENTS}
     assert found == tokens | plans | keys | {("image sign", "scheduler-signing")}
 

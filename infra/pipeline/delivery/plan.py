@@ -23,9 +23,9 @@ def plan(context: Context, jobs: Path, report: Path, execute: Execute) -> None:
     Raises InvalidInput if a job file is invalid, DeliveryError if the scheduler does not answer.
     """
     environment = context.environment
-    context.require_keys("read")
+    context.require_keys("operate")  # a plan is a POST
     command = [sys.executable, str(ROOT / "dev"), "cli", "plan", str(jobs), "--url", environment.url]
-    command += ["--key-variable", environment.keys.read, "--markdown"]
+    command += ["--key-variable", environment.keys.operate, "--markdown"]
     shown = ["./dev", *command[2:]]
     context.reporter.report(f"$ {' '.join(shown)}")
     if context.dry_run:

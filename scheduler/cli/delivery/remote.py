@@ -126,8 +126,12 @@ class RemoteApi:
 async def open_remote(
     url: str, key: str | None, transport: httpx.AsyncBaseTransport | None = None
 ) -> AsyncIterator[RemoteApi]:
-    """Open a client of the scheduler at this URL."""
-    headers = {"Accept": "application/json"} | ({} if key is None else {"Authorization": f"Bearer {key}"})
+    """Open a client of the scheduler at this URL.
+
+    The key is one of the scheduler, a token of Entra ID, or a key of the Functions host, which reads its own header.
+    """
+    credentials = {} if key is None else {"Authorization": f"Bearer {key}", "x-functions-key": key}
+    headers = {"Accept": "application/json"} | credentials
     async with httpx.AsyncClient(base_url=url, headers=headers, timeout=REQUEST_TIMEOUT, transport=transport) as client:
         yield RemoteApi(client)
 

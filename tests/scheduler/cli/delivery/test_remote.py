@@ -7,7 +7,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from scheduler.cli.delivery.remote import RemoteApi, RemoteError
+from scheduler.cli.delivery.remote import RemoteApi, RemoteError, open_remote
 
 Answer = Callable[[httpx.Request], httpx.Response]
 
@@ -117,3 +117,21 @@ async def test_the_rows_of_an_export() -> None:
     complete = httpx.Response(200, text='{"a":1}\n{"complete":true,"rows":1}\n')
 
     assert await Exchange(complete).api.get_lines("/api/exports/runs") == [{"a": 1}]
+
+
+@pytest.mark.parametrize(("key", "names"), [("a-key", ["authorization", "x-functions-key"]), (None, [])])
+async def test_a_key_is_sent_as_the_scheduler_and_as_the_functions_host_read_it(
+    key: str | None, names: list[str]
+) -> None:
+    requests: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return OK
+
+    async with open_remote("https://s.example", key, httpx.MockTransport(answer)) as api:
+        await api.get("/api")
+
+    sent = {name: value for name, value in requests[0].headers.items() if "a-key" in value}
+    assert sorted(sent) == names
+    assert sent.get("x-functions-key", "a-key") == "a-key"
