@@ -17,24 +17,36 @@ ARG PYTHON_DIGEST=
 FROM ${PYTHON_IMAGE}${PYTHON_DIGEST:+@}${PYTHON_DIGEST} AS python
 
 FROM python AS embedded-build
-WORKDIR /opt/scheduler
+WORKDIR /build
 COPY requirements.txt ./
 RUN python3 -m pip install --no-cache-dir --disable-pip-version-check --no-compile --only-binary=:all: \
       --require-hashes --requirement requirements.txt --target packages
-COPY jobs jobs/
-COPY config config/
-COPY observability observability/
-COPY scheduler scheduler/
-# Byte code that ignores file times, because the file system stays read-only.
-RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash .
+COPY jobs program/jobs/
+COPY config program/config/
+COPY observability program/observability/
+COPY scheduler program/scheduler/
+COPY tools/image tools/image/
+# Two trees without what is unused, with byte code and fixed file times: the same layers in each build.
+RUN python3 -m tools.image.assemble packages program layers \
+      --packages-path opt/scheduler/packages --program-path opt/scheduler
 
 FROM python AS embedded
-ARG REVISION=unknown
-ARG VERSION=0.1.0
-LABEL org.opencontainers.image.title="scheduler-embedded" \
-      org.opencontainers.image.description="Scheduled jobs and health checks: the embedded host" \
-      org.opencontainers.image.revision="${REVISION}" \
-      org.opencontainers.image.version="${VERSION}"
+# Root owns the program's files. It writes to /data and /tmp only. Nothing in the image can install packages. The file
+# times are fixed, so that this layer is the same in each build, too.
+RUN touch /tmp/start \
+    && SOURCE_DATE_EPOCH=315532800 useradd --no-log-init --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin scheduler \
+    && install --directory --owner=scheduler --group=scheduler /data \
+    && install --directory /jobs \
+    && for folder in $(python3 -IBc 'import site, sysconfig; print(*site.getsitepackages(), sysconfig.get_path("stdlib"))'); do \
+         rm -rf "$folder"/pip "$folder"/pip-* "$folder"/setuptools* "$folder"/wheel "$folder"/wheel-* \
+           "$folder"/pkg_resources "$folder"/_distutils_hack "$folder"/distutils-precedence.pth "$folder"/ensurepip; \
+       done \
+    && rm -f /usr/bin/pip* /usr/local/bin/pip* \
+    && find / -xdev -newer /tmp/start -exec touch --no-dereference --date=@315532800 {} + \
+    && rm /tmp/start && touch --date=@315532800 /tmp
+COPY --from=embedded-build /build/layers/packages /
+COPY --from=embedded-build /build/layers/program /
+WORKDIR /data
 
 # Inside a container only its own network reaches the port. Publishing the port gives others access: see docs/deploying.md.
 ENV PYTHONPATH=/opt/scheduler:/opt/scheduler/packages \
@@ -46,15 +58,8 @@ ENV PYTHONPATH=/opt/scheduler:/opt/scheduler/packages \
     SCHEDULER_HOST=0.0.0.0 \
     SCHEDULER_JOBS=/jobs \
     SCHEDULER_PORT=8080 \
-    SCHEDULER_STORE=sqlite:////data/scheduler.db \
-    SCHEDULER_VERSION=${REVISION}
+    SCHEDULER_STORE=sqlite:////data/scheduler.db
 
-# Root owns the program's files. It writes to /data and /tmp only.
-RUN useradd --uid 10001 --user-group --no-create-home --home-dir /data --shell /usr/sbin/nologin scheduler \
-    && install --directory --owner=scheduler --group=scheduler /data \
-    && install --directory /jobs
-COPY --from=embedded-build /opt/scheduler /opt/scheduler
-WORKDIR /data
 USER 10001:10001
 VOLUME ["/data"]
 EXPOSE 8080
@@ -62,33 +67,51 @@ HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 CMD ["pyt
   "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/api/health/live', timeout=4)"]
 ENTRYPOINT ["python3", "-m", "scheduler"]
 CMD ["serve"]
+# Last, because each commit changes them.
+ARG REVISION=unknown
+ARG VERSION=
+LABEL org.opencontainers.image.title="scheduler-embedded" \
+      org.opencontainers.image.description="Scheduled jobs and health checks: the embedded host" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.version="${VERSION:-${REVISION}}"
+ENV SCHEDULER_VERSION=${VERSION:-${REVISION}}
 
 # --- The Azure Functions host ---
 
 FROM ${BASE_IMAGE}${BASE_DIGEST:+@}${BASE_DIGEST} AS base
 
 FROM base AS build
-WORKDIR /home/site/wwwroot
+WORKDIR /build
 COPY requirements.txt ./
-# Into the folder that the worker puts before its own libraries: packages next to the image's Python come after them, and
-# then the worker's older azure-functions-runtime would win over the one that requirements.txt names.
 RUN python3 -m pip install --no-cache-dir --disable-pip-version-check --no-compile --only-binary=:all: \
-      --require-hashes --requirement requirements.txt --target .python_packages/lib/site-packages
-COPY function_app.py host.json ./
-COPY jobs jobs/
-COPY config config/
-COPY observability observability/
-COPY scheduler scheduler/
-# Byte code that ignores file times: a start is three times as fast with it, and the file system stays read-only.
-RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash .
+      --require-hashes --requirement requirements.txt --target packages
+COPY function_app.py host.json program/
+COPY jobs program/jobs/
+COPY config program/config/
+COPY observability program/observability/
+COPY scheduler program/scheduler/
+COPY tools/image tools/image/
+# As above. Packages go into the folder that the worker puts before its own libraries: packages next to the image's
+# Python come after them, and then the worker's older azure-functions-runtime would win over that of requirements.txt.
+RUN python3 -m tools.image.assemble packages program layers \
+      --packages-path home/site/wwwroot/.python_packages/lib/site-packages --program-path home/site/wwwroot
 
 FROM base
-ARG REVISION=unknown
-ARG VERSION=0.1.0
-LABEL org.opencontainers.image.title="scheduler" \
-      org.opencontainers.image.description="Scheduled jobs and health checks on Azure" \
-      org.opencontainers.image.revision="${REVISION}" \
-      org.opencontainers.image.version="${VERSION}"
+# Root owns the program's files. The host writes below these folders and in /tmp. The rest is as above.
+RUN touch /tmp/start \
+    && SOURCE_DATE_EPOCH=315532800 useradd --no-log-init --uid 10001 --user-group --no-create-home --home-dir /home --shell /usr/sbin/nologin scheduler \
+    && install --directory --owner=scheduler --group=scheduler \
+         /home/data /home/LogFiles /home/ASP.NET /home/.azurefunctions /azure-functions-host/Secrets \
+    && for folder in $(python3 -IBc 'import site, sysconfig; print(*site.getsitepackages(), sysconfig.get_path("stdlib"))'); do \
+         rm -rf "$folder"/pip "$folder"/pip-* "$folder"/setuptools* "$folder"/wheel "$folder"/wheel-* \
+           "$folder"/pkg_resources "$folder"/_distutils_hack "$folder"/distutils-precedence.pth "$folder"/ensurepip; \
+       done \
+    && rm -f /usr/bin/pip* /usr/local/bin/pip* \
+    && find / -xdev -newer /tmp/start -exec touch --no-dereference --date=@315532800 {} + \
+    && rm /tmp/start && touch --date=@315532800 /tmp
+COPY --from=build /build/layers/packages /
+COPY --from=build /build/layers/program /
+WORKDIR /home/site/wwwroot
 
 # A port that needs no privilege: the app setting WEBSITES_PORT (or the ingress's target port) is 8080 as well.
 # Telemetry: the app configures Azure Monitor itself, keeps every trace, and writes its own spans for the calls it makes.
@@ -102,16 +125,16 @@ ENV AzureWebJobsScriptRoot=/home/site/wwwroot \
     OTEL_TRACES_SAMPLER_ARG=1.0 \
     OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=httpx,azure_sdk \
     SCHEDULER_ENVIRONMENT=prod \
-    SCHEDULER_STORE=azure \
-    SCHEDULER_VERSION=${REVISION}
-
-# Root owns the program's files. The host writes below these folders and in /tmp.
-RUN useradd --uid 10001 --user-group --no-create-home --home-dir /home --shell /usr/sbin/nologin scheduler \
-    && install --directory --owner=scheduler --group=scheduler \
-         /home/data /home/LogFiles /home/ASP.NET /home/.azurefunctions /azure-functions-host/Secrets
-COPY --from=build /home/site/wwwroot /home/site/wwwroot
-WORKDIR /home/site/wwwroot
+    SCHEDULER_STORE=azure
 USER 10001:10001
 EXPOSE 8080
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 CMD ["python3", "-c", \
   "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/api/health/live', timeout=4)"]
+# Last, because each commit changes them.
+ARG REVISION=unknown
+ARG VERSION=
+LABEL org.opencontainers.image.title="scheduler" \
+      org.opencontainers.image.description="Scheduled jobs and health checks on Azure" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.version="${VERSION:-${REVISION}}"
+ENV SCHEDULER_VERSION=${VERSION:-${REVISION}}

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from scheduler.cli.registry import register_commands
-from scheduler.version import VERSION
+from scheduler.version import VERSION, VERSION_VARIABLE
 
 ABOUT = """Run scheduled jobs and health checks, store their results, and publish them.
 
@@ -44,7 +44,7 @@ register_commands(app, next(iter(sys.argv[1:]), None) if sys.argv[0].endswith("_
 
 def _print_version(is_requested: bool) -> None:
     if is_requested:
-        print(f"scheduler {VERSION}")
+        print(f"scheduler {os.environ.get(VERSION_VARIABLE) or VERSION}")
         raise typer.Exit
 
 

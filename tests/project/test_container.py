@@ -65,6 +65,26 @@ def test_a_build_without_a_target_makes_the_functions_image(dockerfile: str) -> 
     assert re.findall(r"^FROM (.+)$", dockerfile, re.M)[-1] == "base"
 
 
+def test_packages_and_program_are_layers_of_their_own(dockerfile: str) -> None:
+    """A commit changes the smaller one: packages are the first, and what a commit names comes last."""
+    for stage in ("embedded-build", "build"):
+        copies = [f"COPY --from={stage} /build/layers/{layer} /" for layer in ("packages", "program")]
+        assert "\n".join(copies) in dockerfile
+
+
+@pytest.mark.parametrize("stage", ["final_stage", "embedded_stage"])
+def test_what_a_commit_names_makes_no_layer_anew(stage: str, request: pytest.FixtureRequest) -> None:
+    text = request.getfixturevalue(stage)
+    assert re.findall(r"^(RUN|COPY)", text.partition("\nARG REVISION")[2], re.M) == []
+
+
+@pytest.mark.parametrize("stage", ["final_stage", "embedded_stage"])
+def test_nothing_in_an_image_installs_packages(stage: str, request: pytest.FixtureRequest) -> None:
+    removed = re.search(r"^RUN .*", request.getfixturevalue(stage), re.M)
+    assert removed
+    assert all(f'"$folder"/{name}' in removed[0] for name in ("pip", "setuptools*", "wheel", "ensurepip"))
+
+
 @pytest.mark.parametrize("stage", ["final_stage", "embedded_stage"])
 def test_the_container_does_not_run_as_root(stage: str, request: pytest.FixtureRequest) -> None:
     assert re.findall(r"^USER (.+)$", request.getfixturevalue(stage), re.M) == ["10001:10001"]
@@ -129,7 +149,7 @@ async def test_the_embedded_host_starts_as_the_image_starts_it(embedded_stage: s
 
 
 def test_packages_go_where_the_worker_looks_first(dockerfile: str) -> None:
-    assert "--target .python_packages/lib/site-packages" in dockerfile
+    assert "--packages-path home/site/wwwroot/.python_packages/lib/site-packages" in dockerfile
     assert "PYTHONPATH=/home/site/wwwroot/.python_packages/lib/site-packages" in dockerfile
 
 
@@ -142,12 +162,14 @@ def test_every_trace_is_kept_and_the_worker_does_not_set_telemetry_up_as_well(fi
 
 def test_the_image_knows_the_commit_it_was_built_from(final_stage: str) -> None:
     assert 'image.revision="${REVISION}"' in final_stage
-    assert "SCHEDULER_VERSION=${REVISION}" in final_stage
+    assert 'image.version="${VERSION:-${REVISION}}"' in final_stage
+    assert "SCHEDULER_VERSION=${VERSION:-${REVISION}}" in final_stage
 
 
 def test_the_whole_program_is_copied_and_let_through_the_ignore_file(dockerfile: str) -> None:
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
-    assert allowed == {"function_app.py", "host.json", "requirements.txt", *(f"{package}/" for package in PACKAGES)}
+    files = {"function_app.py", "host.json", "requirements.txt", "tools/image/"}
+    assert allowed == files | {f"{package}/" for package in PACKAGES}
     copied = re.findall(r"^COPY (?!--from)(.*) \S+$", dockerfile, re.M)
     assert {word for line in copied for word in line.split()} == {name.rstrip("/") for name in allowed}
 

@@ -13,10 +13,14 @@ from observability.generation.core.document import Json
 from observability.generation.datadog.documents import DASHBOARD, MONITOR, OBJECTIVE
 
 _MODELS = {
-    DASHBOARD: ("dashboard", "Dashboard"),
-    MONITOR: ("monitor", "Monitor"),
-    OBJECTIVE: ("service_level_objective_request", "ServiceLevelObjectiveRequest"),
+    DASHBOARD: ("datadog_api_client.v1.model.dashboard", "Dashboard"),
+    MONITOR: ("datadog_api_client.v1.model.monitor", "Monitor"),
+    OBJECTIVE: (
+        "datadog_api_client.v1.model.service_level_objective_request",
+        "ServiceLevelObjectiveRequest",
+    ),
 }
+"""Module and class of each kind. Full names: the image has only the models that the program imports or names."""
 
 
 def find_invalid_parts(kind: str, value: Json) -> list[str]:
@@ -26,7 +30,7 @@ def find_invalid_parts(kind: str, value: Json) -> list[str]:
     from datadog_api_client.model_utils import validate_and_convert_types
 
     module, name = _MODELS[kind]
-    model = getattr(import_module(f"datadog_api_client.v1.model.{module}"), name)
+    model = getattr(import_module(module), name)
     convert: Any = validate_and_convert_types  # it has no types
     make_configuration: Any = Configuration
     try:

@@ -8,6 +8,7 @@ from typing import Literal
 from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.health.report import HealthReport, HealthStatus, PartHealth
+from scheduler.version import VERSION
 
 
 class PartModel(ResponseModel):
@@ -35,7 +36,7 @@ class JobSetModel(ResponseModel):
 class HealthModel(ResponseModel):
     """The health of the scheduler itself. `status` is the worst status of its parts."""
 
-    model_config = example_values(environment="prod", version="0.1.0")
+    model_config = example_values(environment="prod", version=VERSION)
 
     status: HealthStatus
     environment: str
