@@ -35,7 +35,7 @@ NOT_RUN = (
     (r"python -m scheduler store move ", "needs a storage account; tests/acceptance/test_store_moves.py does it"),
     (r"python -m scheduler backup restore .*(--replace|azure:)", "needs the server stopped, or a storage account"),
     (r"zcat ", "a program that this project does not bring"),
-    (r"([A-Z_]+=\S+ )*(docker|kubectl|npm|node|func) ", "a program that this project does not bring"),
+    (r"([A-Z_]+=\S+ )*(docker|kubectl|npm|node|func|cosign) ", "a program that this project does not bring"),
     (r"sqlite3 ", "SQLite's own shell"),
     (r"python -m scheduler import ", "needs files of another tool; tests/config/importers imports them"),
     (r"curl (-d @-|-H .* https://healthchecks\.io/)", "is a command of another tool's users"),

@@ -1,1 +1,1 @@
-"""The trees of the images without building them, and, in the slower stage `./dev image`, the images themselves."""
+"""The trees of the images without building them, and the scripts that build them."""

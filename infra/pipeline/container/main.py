@@ -117,7 +117,7 @@ def pin_bases(options: Options, commands: Commands) -> None:
 
 
 def _record(options: Options, commands: Commands) -> ImageRecord:
-    """Return the record of the build; in a dry run or for another image, a made-up one if there is none."""
+    """Return the record of the build; in a dry run or for another image, a made-up one without a build."""
     is_given = (Path.cwd() / IMAGE_FILE).exists()
     if is_given or not (commands.dry_run or options.image):
         return read_record(Path.cwd())

@@ -70,7 +70,7 @@ def verify(record: ImageRecord, commands: Commands, identity: Identity) -> None:
 
 
 def describe_provenance(record: ImageRecord, source: str) -> dict[str, Any]:
-    """Return how the image was built, as SLSA's predicate `provenance/v1` says it."""
+    """Return how the image was built, in the form of SLSA's predicate `provenance/v1`."""
     commit = {"uri": f"git+{source}", "digest": {"gitCommit": record.revision}}
     name, _, digest = record.base.partition("@sha256:")
     bases = [{"uri": f"docker://{name}", "digest": {"sha256": digest}}] if digest else []
