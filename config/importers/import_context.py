@@ -36,9 +36,8 @@ class ImportContext:
         self.jobs: dict[str, JobDraft] = {}
         self.sections: dict[str, Any] = {}
         """Further keys of the job file, such as `alerting`."""
-        self.discarded: set[str] = set()
-        """Names of jobs and sections that are not part of the result."""
         self._section_nodes: dict[str, list[SourceNode]] = {}
+        """What entries of sections came from, by their key."""
         self.notes: list[str] = []
         """What concerns no single leaf, such as a name that was used twice."""
 
@@ -64,27 +63,59 @@ class ImportContext:
     def discard_job(self, draft: JobDraft, why: str, nearest: str = "") -> None:
         """Take a job out of the result; what it was made from is not carried over."""
         self.jobs.pop(draft.name, None)
-        self.discarded.add(draft.name)
         self.ledger.retract_job(draft.name, why)
         self.ledger.record_rest(draft.origin, why, nearest)
 
     def put_section(self, path: str, value: Any, *nodes: SourceNode, how: str = "") -> None:
-        """Set a key of another section of the job file, such as `alerting.channels`, and record the nodes."""
-        section, *keys = path.split(".")
+        """Set an entry of another section of the job file, such as `alerting.channels.NAME`, and record the nodes.
+
+        A path that ends in `[]` appends to a list.
+        """
+        *keys, last = path.removesuffix("[]").split(".")
         container: Any = self.sections
-        for key in (section, *keys[:-1]) if keys else ():
+        for key in keys:
             container = container.setdefault(key, {})
-        container[keys[-1] if keys else section] = value
-        self._section_nodes.setdefault(section, []).extend(nodes)
+        if path.endswith("[]"):
+            entries = container.setdefault(last, [])
+            entries.append(value)
+            path = f"{path.removesuffix('[]')}[{len(entries) - 1}]"
+        else:
+            container[last] = value
+        self._section_nodes[path] = list(nodes)
         for node in nodes:
             self.use(node, how)
 
-    def discard_section(self, section: str, why: str) -> None:
-        """Take a section out of the result; what it was made from is not carried over."""
-        self.sections.pop(section, None)
-        self.discarded.add(section)
-        for node in self._section_nodes.pop(section, ()):
+    def discard_section(self, key: str, why: str) -> bool:
+        """Take the entry that a key is in out of the result; what it was made from is not carried over.
+
+        Return whether there is one.
+        """
+        path = next((one for one in self._section_nodes if key == one or key.startswith((f"{one}.", f"{one}["))), None)
+        if path is None:
+            return False
+        for node in self._section_nodes.pop(path):
             self.drop(node, why)
+        *keys, last = path.split(".")
+        containers: list[Any] = [self.sections]
+        for one in keys:
+            containers.append(containers[-1][one])
+        name, _, index = last.removesuffix("]").partition("[")
+        if index:
+            del containers[-1][name][int(index)]
+            self._renumber(path.removesuffix(f"[{index}]"), int(index))
+        if not index or not containers[-1][name]:
+            del containers[-1][name]
+        for container, one in zip(reversed(containers[:-1]), reversed(keys), strict=True):
+            if not container[one]:
+                del container[one]
+        return True
+
+    def _renumber(self, path: str, removed: int) -> None:
+        """Move the nodes of the later entries of a list down by one."""
+        index = removed + 1
+        while f"{path}[{index}]" in self._section_nodes:
+            self._section_nodes[f"{path}[{index - 1}]"] = self._section_nodes.pop(f"{path}[{index}]")
+            index += 1
 
     def drop(self, node: SourceNode, why: str, nearest: str = "") -> None:
         """Record a node of no job as not carried over."""

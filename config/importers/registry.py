@@ -35,6 +35,7 @@ class SourceEntry:
 SOURCES = {
     "uptime-kuma": SourceEntry("kuma.source", "monitors of Uptime Kuma (kuma.db of 1.x and 2.x, JSON backup of 1.x)"),
     "healthchecks": SourceEntry("healthchecks.source", "checks of Healthchecks (JSON of its Management API)"),
+    "gatus": SourceEntry("gatus", "endpoints, external endpoints and suites of Gatus"),
     "crontab": SourceEntry("crontab", "curl and wget commands of a crontab"),
     "crontab-system": SourceEntry("crontab_system", "the same of a crontab with a user in each line"),
 }

@@ -7,7 +7,8 @@ Both are reported as not carried over with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ from jobs.targets.steps import StepsTarget
 
 _MAX_REMOVED = 100
 """Parts that are removed from one job; more means that the job is not like its source any more."""
+_MAX_ROUNDS = 100
+"""Rounds of taking out what is refused together; each finds all problems at once."""
 _CHECKED_FILE = "imported.yaml"
 
 
@@ -81,14 +84,14 @@ def _validate_draft(context: ImportContext, draft: JobDraft) -> None:
 
 
 def _narrow(draft: JobDraft, path: KeyPath) -> KeyPath:
-    """Return the path of the entry of `expect` that is refused, if the problem is of the whole list."""
-    if path != ("expect",):
+    """Return the path of the refused entry, if the problem is of a whole list; its last one if it is too long."""
+    if path not in (("expect",), ("alerts",)):
         return path
-    for index, entry in enumerate(draft.definition.get("expect", [])):
-        if not isinstance(_build(draft.name, {**draft.definition, "expect": [entry]}), JobDefinition):
-            return ("expect", index)
-    last = len(draft.definition.get("expect", [])) - 1  # too many of them
-    return ("expect", last)
+    key, entries = str(path[0]), draft.definition.get(str(path[0]), [])
+    for index, entry in enumerate(entries):
+        if not isinstance(_build(draft.name, {**draft.definition, key: [entry]}), JobDefinition):
+            return (key, index)
+    return (key, len(entries) - 1)
 
 
 def _build(name: str, definition: Mapping[str, Any]) -> JobDefinition | tuple[Finding, ...]:
@@ -129,32 +132,41 @@ def _allow_plain_http(context: ImportContext, draft: JobDraft, job: JobDefinitio
 
 def _validate_together(context: ImportContext) -> None:
     """Validate the text that is written, as `validate` does: names that jobs share, dependencies, other sections."""
-    for _ in range(len(context.jobs) + len(context.sections) + 1):
-        text = write_job_file_text("import", context)
-        file = JobFile(_CHECKED_FILE, _CHECKED_FILE, text.encode())
-        try:
-            JobFileReader(Path(), {}).parse(_CHECKED_FILE, [file])
+    for _ in range(_MAX_ROUNDS):
+        problems = _find_problems(context)
+        if not problems:
             return
-        except ConfigurationError as error:
-            problems = error.problems
-        for problem in problems:
-            if not _remove_refused(context, problem):
-                raise ImportFailed(f"the imported jobs are not a valid job file: {problem}")
+        removed = [_remove_refused(context, problem) for problem in problems]
+        if not any(removed):
+            raise ImportFailed(f"the imported jobs are not a valid job file: {problems[0]}")
     raise ImportFailed("the imported jobs are not a valid job file")
 
 
+def _find_problems(context: ImportContext) -> Sequence[Problem]:
+    file = JobFile(_CHECKED_FILE, _CHECKED_FILE, write_job_file_text("import", context).encode())
+    try:
+        JobFileReader(Path(), {}).parse(_CHECKED_FILE, [file])
+    except ConfigurationError as error:
+        return error.problems
+    return ()
+
+
 def _remove_refused(context: ImportContext, problem: Problem) -> bool:
-    """Take the job or section of a problem out of the result. Return whether there is one."""
+    """Take the part, the job or the section entry of a problem out of the result. Return whether there is one."""
     section, _, rest = problem.key.partition(".")
     why = str(replace(problem, file=None, line=None))
-    if section == "jobs":
-        parts = rest.split(".")
-        names = (".".join(parts[:end]).partition("[")[0] for end in range(len(parts), 0, -1))
-        name = next((name for name in names if name in context.jobs), None)
-        if name is None:
-            return any(rest.startswith(done) for done in context.discarded)
-        context.discard_job(context.jobs[name], why)
-        return True
-    if section in context.sections:
-        context.discard_section(section, why)
-    return section in context.discarded
+    if section != "jobs":
+        return context.discard_section(problem.key, why)
+    name = max((name for name in context.jobs if rest == name or rest.startswith(f"{name}.")), key=len, default=None)
+    if name is None:
+        return False
+    draft = context.jobs[name]
+    if not draft.remove(_parse_key(rest[len(name) + 1 :]), why):
+        context.discard_job(draft, why)
+    return True
+
+
+def _parse_key(key: str) -> KeyPath:
+    """Return the path of a key such as `alerts[0].notify`."""
+    parts = re.findall(r"[^.\[\]]+|\[\d+\]", key)
+    return tuple(int(part[1:-1]) if part.startswith("[") else part for part in parts)

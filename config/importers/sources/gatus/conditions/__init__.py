@@ -1,0 +1,1 @@
+"""Conditions of Gatus as entries of `expect`."""
