@@ -105,8 +105,11 @@ def bucket_of(milliseconds: float) -> int:
 def _list_counts(counts: Mapping[int, int]) -> Sequence[int]:
     if not counts:
         return ()
-    first, last = min(counts), max(counts)
-    return [first, *(counts.get(bucket, 0) for bucket in range(first, last + 1))]
+    first = min(counts)
+    found = [0] * (max(counts) - first + 1)
+    for bucket, count in counts.items():
+        found[bucket - first] = count
+    return [first, *found]
 
 
 def upper_edge(bucket: int) -> float:

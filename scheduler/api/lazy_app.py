@@ -1,8 +1,7 @@
-"""Serves the health routes at once and creates the full API at the first other request. Used by
+"""Serves the health routes at once, and creates the full API at the first other request or at `warm_up`. Used by
 scheduler.hosts.embedded.host.
 
-FastAPI, the routes and their models take about 8 MiB, the dashboard 6 more. A process that only gets health probes does
-without them.
+Importing FastAPI, the routes and their models takes half a second, which the start of a process does not wait for.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from scheduler.api.declared_route import DeclaredRoute
@@ -26,6 +25,7 @@ from scheduler.api.middleware.common import add_common_middleware
 from scheduler.api.scopes import HEALTH_PATHS, LIVE_PATH, Scope
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
     from pydantic import BaseModel
 
     from scheduler.services import Services
@@ -43,7 +43,7 @@ class LazyApi:
         self._hosts = hosts
         self._on_created = on_created
         self._health_app = _create_health_app(services, hosts)
-        self._full: ASGIApp | None = None
+        self._full: FastAPI | None = None
         self._creation_lock = asyncio.Lock()
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
@@ -51,7 +51,14 @@ class LazyApi:
         app = self._full or (self._health_app if is_early else await self._full_app())
         await app(scope, receive, send)
 
-    async def _full_app(self) -> ASGIApp:
+    async def warm_up(self) -> None:
+        """Create the full API, and prepare the overview, so that its first page is not slower than others."""
+        api = await self._full_app()
+        from scheduler.api.dashboard.warm_up import prepare_overview
+
+        await prepare_overview(api, self._services)
+
+    async def _full_app(self) -> FastAPI:
         """Return the full API, created in a thread so that runs start meanwhile."""
         async with self._creation_lock:
             if self._full is None:
@@ -59,7 +66,7 @@ class LazyApi:
                 self._on_created()
             return self._full
 
-    def _create(self) -> ASGIApp:
+    def _create(self) -> FastAPI:
         from scheduler.api.app import create_api
 
         return create_api(self._services, hosts=self._hosts)

@@ -50,6 +50,8 @@ from scheduler.stores.sqlite.file_lock import write_api_address
 _log = logging.getLogger("scheduler.hosts.embedded.host")
 
 LOOPBACK_NAMES = (*LOOPBACK_HOSTS, "[::1]")
+WARM_UP_DELAY = 0.5
+"""Seconds after the start, in which the first runs start and probes are answered, before the dashboard is prepared."""
 FINAL_CURSOR_TIMEOUT = 0.5
 """Seconds to save the tick cursor when the host stops. A crash does not save it either."""
 FINAL_AUDIT_TIMEOUT = 0.5
@@ -106,14 +108,15 @@ async def _serve_program(
     program = opened.program
     await require_identity(program)
     hosts = (*LOOPBACK_NAMES, *program.settings.http.accepted_hosts())
-    server = create_server(LazyApi(program.services(), hosts=hosts, on_created=freeze_long_lived_objects), register)
+    api = LazyApi(program.services(), hosts=hosts, on_created=freeze_long_lived_objects)
+    server = create_server(api, register)
     program.health.add_probe("connections", connections_probe(register))
     ticker = await create_ticker(program)
     program.health.add_probe("ticker", ticker_probe(program, ticker))
     program.watchdog.set_tick_source(last_tick_reader(ticker))
     stopping = signals.listen(program.settings.shutdown_grace)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    async with background_tasks(*_background_work(opened, ticker)):
+    async with background_tasks(*_background_work(opened, ticker), _warm_up(api)):
         freeze_long_lived_objects()
         program.telemetry.service_started(host="embedded", jobs=len(program.catalog))
         _log.info("dashboard: %s/api/dashboard", listener_url(listener))
@@ -143,6 +146,11 @@ def _background_work(opened: EmbeddedProgram, ticker: Ticker) -> Sequence[Corout
         restart_on_failure(program.alerting.run_daily_tests),
         restart_on_failure(partial(reload_jobs, opened, ticker)),
     )
+
+
+async def _warm_up(api: LazyApi) -> None:
+    await asyncio.sleep(WARM_UP_DELAY)
+    await api.warm_up()
 
 
 def _create_recovery(program: Program) -> RunRecovery:

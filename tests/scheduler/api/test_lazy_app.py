@@ -7,13 +7,17 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import pytest
+from jinja2 import Environment
 
 from scheduler.api.app import create_api
+from scheduler.api.dashboard.rendering.templates import get_templates
 from scheduler.api.lazy_app import LazyApi
 from scheduler.health.report import HealthStatus
+from scheduler.stores.runs.repository import Runs
 from tests.scheduler.api.api_client import BASE, ApiClient
 
 HOSTS = ("scheduler.test",)
@@ -27,8 +31,8 @@ class Early:
     def __init__(self, desk: ApiClient) -> None:
         self.desk = desk
         self.times_made = 0
-        early = LazyApi(desk.services, hosts=HOSTS, on_created=self._made)
-        self.early = httpx.AsyncClient(transport=httpx.ASGITransport(early), base_url=BASE, headers=SAME_ID)
+        self.lazy = LazyApi(desk.services, hosts=HOSTS, on_created=self._made)
+        self.early = httpx.AsyncClient(transport=httpx.ASGITransport(self.lazy), base_url=BASE, headers=SAME_ID)
         whole = create_api(desk.services, hosts=HOSTS)
         self.whole = httpx.AsyncClient(transport=httpx.ASGITransport(whole), base_url=BASE, headers=SAME_ID)
 
@@ -85,6 +89,37 @@ async def test_the_whole_api_is_made_once_for_all_who_request_it_together() -> N
         answers = await asyncio.gather(*(apis.early.get("/api/jobs") for _ in range(3)))
 
         assert [answer.status_code for answer in answers] == [200, 200, 200]
+        assert apis.times_made == 1
+
+
+async def test_the_first_page_waits_for_nothing_that_could_be_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow: list[str] = []
+    compile_source, read_counts = Environment.compile, Runs.list_rollups
+
+    def note_compilation(*given: Any, **more: Any) -> Any:
+        slow.append(f"compiled {given[2]}")
+        return compile_source(*given, **more)
+
+    async def note_read(self: Runs, job: str, *given: Any) -> Any:
+        slow.append(f"read {job}")
+        return await read_counts(self, job, *given)
+
+    monkeypatch.setattr(Environment, "compile", note_compilation)
+    monkeypatch.setattr(Runs, "list_rollups", note_read)
+    get_templates.cache_clear()
+    async with both() as apis:
+        await apis.lazy.warm_up()
+        assert {"compiled overview.html", "compiled base.html", "compiled parts.html"} <= set(slow)
+        assert "read checkout" in slow
+        slow.clear()
+        assert (await apis.early.get("/api/dashboard")).status_code == 200
+        assert (slow, apis.times_made) == ([], 1)
+
+
+async def test_a_store_that_is_unavailable_does_not_end_the_preparation() -> None:
+    async with both() as apis:
+        apis.desk.shop.store.breaks_after = 0
+        await apis.lazy.warm_up()
         assert apis.times_made == 1
 
 

@@ -84,6 +84,21 @@ def get_templates() -> Environment:
     return templates
 
 
+def compile_template(name: str) -> None:
+    """Compile a template and those that it extends, imports or includes by a constant name."""
+    from jinja2 import meta
+
+    templates = get_templates()
+    pending, compiled = [name], set[str]()
+    while pending:
+        if (each := pending.pop()) not in compiled:
+            compiled.add(each)
+            templates.get_template(each)
+            assert templates.loader is not None
+            source, _, _ = templates.loader.get_source(templates, each)
+            pending += filter(None, meta.find_referenced_templates(templates.parse(source)))
+
+
 def _escape_value(value: object) -> object:
     """Escape control and direction characters of each value: texts come from job files, callers and targets."""
     return escape_control_characters(value) if type(value) is str else value
