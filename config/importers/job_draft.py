@@ -28,32 +28,51 @@ class JobDraft:
         self._contributions: dict[KeyPath, list[SourceNode]] = {}
 
     def put(self, path: str | KeyPath, value: Any, *nodes: SourceNode, how: str = "") -> None:
-        """Set a key, such as `check.url`, and record the nodes as imported, or as changed if `how` is given."""
-        keys = tuple(path.split(".")) if isinstance(path, str) else path
-        container: Any = self.definition
-        for key in keys[:-1]:
-            container = container.setdefault(key, {})
+        """Set a key, such as `check.url`, and record the nodes as imported, or as changed if `how` is given.
+
+        `check.steps.0.url` sets a key of an entry of a list, which is added if it is the next one.
+        """
+        container, keys = self._locate(tuple(path.split(".")) if isinstance(path, str) else path)
         container[keys[-1]] = value
         self._contributions.setdefault(keys, []).extend(nodes)
         self.use(*nodes, how=how)
 
-    def append(self, key: str, entry: Any, *nodes: SourceNode, how: str = "") -> None:
+    def append(self, path: str, entry: Any, *nodes: SourceNode, how: str = "") -> None:
         """Append to a list such as `expect`."""
-        entries = self.definition.setdefault(key, [])
+        container, keys = self._locate(tuple(path.split(".")))
+        entries = container.setdefault(keys[-1], [])
         entries.append(entry)
-        self._contributions.setdefault((key, len(entries) - 1), []).extend(nodes)
+        self._contributions.setdefault((*keys, len(entries) - 1), []).extend(nodes)
         self.use(*nodes, how=how)
 
-    def expect(self, entry: Mapping[str, Any], *nodes: SourceNode, how: str = "") -> None:
-        """Append an entry of `expect`."""
-        self.append("expect", dict(entry), *nodes, how=how)
+    def expect(self, entry: Mapping[str, Any], *nodes: SourceNode, how: str = "", step: str = "") -> None:
+        """Append an entry of `expect`. `step`: of a step, such as `check.steps.0`."""
+        self.append(f"{step}.expect" if step else "expect", dict(entry), *nodes, how=how)
 
     def get(self, path: str) -> Any:
         """Return a value that was set; None if it was not."""
         value: Any = self.definition
         for key in path.split("."):
-            value = value.get(key) if isinstance(value, dict) else None
+            if isinstance(value, list) and key.isdecimal() and int(key) < len(value):
+                value = value[int(key)]
+            else:
+                value = value.get(key) if isinstance(value, dict) else None
         return value
+
+    def _locate(self, keys: KeyPath) -> tuple[Any, KeyPath]:
+        """Return the container of the last key, made if it does not exist, and the path with indexes as numbers."""
+        container: Any = self.definition
+        path: list[str | int] = []
+        for key in keys[:-1]:
+            if isinstance(container, list):
+                path.append(int(key))
+                if int(key) == len(container):
+                    container.append({})
+                container = container[int(key)]
+            else:
+                path.append(key)
+                container = container.setdefault(key, {})
+        return container, (*path, keys[-1])
 
     def use(self, *nodes: SourceNode, how: str = "") -> None:
         """Record nodes whose meaning is part of the job without a separate key."""
@@ -84,30 +103,36 @@ class JobDraft:
         for end in range(len(path), 0, -1):
             keys = path[:end]
             nodes = self._contributions.get(keys)
-            if nodes is None or keys in _REQUIRED:
+            if nodes is None or _is_required(keys):
                 continue
             del self._contributions[keys]
-            if isinstance(keys[-1], int):
-                self._remove_entry(str(keys[0]), keys[-1])
+            container, _ = self._locate(keys)
+            if isinstance(container, list):
+                self._remove_entry(container, keys)
             else:
-                container: Any = self.definition
-                for key in keys[:-1]:
-                    container = container.get(key, {})
                 container.pop(keys[-1], None)
             for node in nodes:
                 self.drop(node, why)
             return True
         return False
 
-    def _remove_entry(self, key: str, index: int) -> None:
-        entries = self.definition[key]
+    def _remove_entry(self, entries: list[Any], path: KeyPath) -> None:
+        index = int(path[-1])
         del entries[index]
         for later in range(index + 1, len(entries) + 1):
-            moved = self._contributions.pop((key, later), None)
+            moved = self._contributions.pop((*path[:-1], later), None)
             if moved is not None:
-                self._contributions[key, later - 1] = moved
+                self._contributions[*path[:-1], later - 1] = moved
         if not entries:
-            del self.definition[key]
+            container, _ = self._locate(path[:-1])
+            del container[path[-2]]
+
+
+def _is_required(path: KeyPath) -> bool:
+    """Whether a part is never removed; of a step, its name is one, too."""
+    if path[:2] == ("check", "steps") and len(path) > 2:
+        return len(path) == 3 or ("check", *path[3:]) in _REQUIRED
+    return path in _REQUIRED
 
 
 _REQUIRED: frozenset[KeyPath] = frozenset(

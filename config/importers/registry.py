@@ -36,6 +36,9 @@ SOURCES = {
     "uptime-kuma": SourceEntry("kuma.source", "monitors of Uptime Kuma (kuma.db of 1.x and 2.x, JSON backup of 1.x)"),
     "healthchecks": SourceEntry("healthchecks.source", "checks of Healthchecks (JSON of its Management API)"),
     "gatus": SourceEntry("gatus", "endpoints, external endpoints and suites of Gatus"),
+    "app-insights": SourceEntry(
+        "app_insights.source", "web tests of Application Insights (XML, ARM templates, JSON of Azure, Terraform)"
+    ),
     "crontab": SourceEntry("crontab", "curl and wget commands of a crontab"),
     "crontab-system": SourceEntry("crontab_system", "the same of a crontab with a user in each line"),
 }
