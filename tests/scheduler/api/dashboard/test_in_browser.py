@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
 from jobs.runs.details import CertificateDetail, Details, TlsDetail
 from scheduler.api.dashboard.rendering import shared_pages
@@ -124,6 +124,59 @@ async def test_a_server_that_is_unavailable_is_reported_until_it_is_back(browser
         await page.unroute("**/*")
         await page.evaluate(REFRESH)
         await expect(stamp).not_to_contain_text("refresh failed")
+
+
+REMOVED = """<p id="headline-since".*?</p>"""
+ADDED = '<nav class="standings"', '<p class="notice down">store is down</p><nav class="standings"'
+
+
+@pytest.mark.parametrize("change", ["removed", "added", "both"])
+async def test_what_appears_or_disappears_leaves_the_other_elements_in_place(browser: Browser, change: str) -> None:
+    async with open_site(browser, ApiClient(REFUSED, jobs=[entry(**ONCE), entry("other")])) as shown:
+        await shown.desk.perform()
+        page = await shown.open()
+        observed = "main > nav, main > section, #views, #save-view, #selection-bar, table, thead, tr"
+        await page.evaluate(f"window.before = [...document.querySelectorAll('{observed}')]")
+
+        async def answer_changed(route: Route) -> None:
+            html = await (await route.fetch()).text()
+            changed = html if change == "added" else re.sub(REMOVED, "", html, flags=re.DOTALL)
+            changed = changed if change == "removed" else changed.replace(*ADDED)
+            assert changed != html
+            await route.fulfill(body=changed, content_type="text/html", headers={"etag": '"2"'})
+
+        await page.route(f"{shown.url}/api/dashboard", answer_changed)
+        async with page.expect_event("requestfinished"):
+            await page.evaluate(REFRESH)
+        await expect(page.locator("#headline-since")).to_have_count(int(change == "added"))
+        await expect(page.locator(".notice.down")).to_have_count(int(change != "removed"))
+        assert await page.evaluate("window.before.length") == 10
+        assert await page.evaluate("window.before.filter((each) => !each.isConnected).length") == 0
+        assert await page.evaluate(
+            "document.querySelector('main').textContent.match(/store is down/g)?.length ?? 0"
+        ) == int(change != "removed")
+
+        await page.get_by_text("Views", exact=True).click()
+        await page.get_by_label("Save this view").fill("mine")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("list", name="Saved in this browser")).to_contain_text("mine")
+
+
+async def test_menus_of_a_page_that_has_got_the_store_back_work(browser: Browser) -> None:
+    client = ApiClient(jobs=[entry(**ONCE)])
+    client.break_store()
+    async with open_site(browser, client) as shown:
+        page = await shown.open()
+        await expect(page.locator("#save-view")).to_have_count(0)
+        client.shop.store.breaks_after = None
+        await page.evaluate(REFRESH)
+        await page.get_by_text("Views", exact=True).click()
+        await page.get_by_label("Save this view").fill("mine")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("list", name="Saved in this browser")).to_contain_text("mine")
+        await page.get_by_role("button", name="Select", exact=True).click()
+        await expect(page.get_by_role("region", name="Selected jobs")).to_contain_text("No job selected")
+        shown.complaints[:] = [each for each in shown.complaints if "503" not in each]
 
 
 async def test_a_function_key_follows_with_refreshes(browser: Browser) -> None:

@@ -99,7 +99,7 @@ function markStale(error) {
 // What a person has opened or typed into (`data-keep`) is the browser's.
 function update(old, fresh) {
   if (old.isEqualNode(fresh) || (old.nodeType === Node.ELEMENT_NODE && old.hasAttribute("data-keep"))) return;
-  if (old.nodeName !== fresh.nodeName || (old.id ?? "") !== (fresh.id ?? "")) {
+  if (old.nodeName !== fresh.nodeName || keyOf(old) !== keyOf(fresh)) {
     old.replaceWith(fresh);
   } else if (old.nodeType === Node.TEXT_NODE) {
     old.data = fresh.data;
@@ -116,27 +116,43 @@ function updateAttributes(old, fresh) {
   for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value && !isOwn(name)) old.setAttribute(name, value);
 }
 
-// An element with an id is preserved when others are inserted or removed before it.
+// An element with an id is preserved when others are inserted or removed before it; one without, if its name and its class
+// tell which one it is.
 function updateChildren(old, fresh) {
-  const byId = new Map([...old.children].filter((child) => child.id).map((child) => [child.id, child]));
-  const freshIds = new Set(fresh.map((child) => child.id).filter(Boolean));
+  const byKey = new Map([...old.children].filter(keyOf).map((child) => [keyOf(child), child]));
+  const freshKeys = new Set(fresh.map(keyOf).filter(Boolean));
   let at = old.firstChild;
   for (const child of fresh) {
-    const same = child.id ? byId.get(child.id) : undefined;
-    while (at && at !== same && (at.id ? !freshIds.has(at.id) : same)) at = remove(at);
-    if (same) {
-      if (same === at) at = at.nextSibling;
-      else old.insertBefore(same, at);
-      update(same, child);
-    } else if (at && !at.id && !child.id) {
-      const paired = at;
-      at = at.nextSibling;
-      update(paired, child);
-    } else {
+    const key = keyOf(child);
+    const same = key ? byKey.get(key) : findUnnamed(at, child, freshKeys);
+    if (!same) {
       old.insertBefore(child, at);
+      continue;
     }
+    while (at && at !== same && !(keyOf(at) && freshKeys.has(keyOf(at)))) at = remove(at);
+    if (same === at) at = at.nextSibling;
+    else old.insertBefore(same, at);
+    update(same, child);
   }
   while (at) at = remove(at);
+}
+
+/** By what an element is recognized among its siblings: its id, that of its heading, or an empty text. */
+function keyOf(node) {
+  return node.id || node.getAttribute?.("aria-labelledby") || "";
+}
+
+/** The node without a key that becomes `fresh`: the next element if it has the same name, or a later one that has the same
+    class too, before the next one that stays. A text becomes the text at this place alone. */
+function findUnnamed(at, fresh, freshKeys) {
+  if (fresh.nodeType !== Node.ELEMENT_NODE) return at?.nodeName === fresh.nodeName ? at : null;
+  let isNext = true;
+  for (let node = at; node && !(keyOf(node) && freshKeys.has(keyOf(node))); node = node.nextSibling) {
+    if (node.nodeType !== Node.ELEMENT_NODE) continue;
+    if (!keyOf(node) && node.nodeName === fresh.nodeName && (isNext || node.getAttribute("class") === fresh.getAttribute("class"))) return node;
+    isNext = false;
+  }
+  return null;
 }
 
 function remove(node) {

@@ -6,9 +6,13 @@ import { refreshNow } from "./refresh.js";
 import { showToast } from "./toasts.js";
 
 const root = document.documentElement;
-const bar = document.getElementById("selection-bar");
 
-if (bar) start();
+start();
+
+/** The bar can appear with a refresh: a page without the store has none. */
+function findBar() {
+  return document.getElementById("selection-bar");
+}
 
 function start() {
   document.addEventListener("change", (event) => event.target.matches?.("[data-select]") && begin());
@@ -20,13 +24,15 @@ function start() {
     else if (button.hasAttribute("data-select-all")) selectAll();
     else if (button.dataset.bulk) openAction(ACTIONS[button.dataset.bulk], selectedNames());
   });
-  document.addEventListener("dashboard:refreshed", () => bar.hidden || showCount());
+  document.addEventListener("dashboard:refreshed", () => root.classList.contains("is-selecting") && begin());
   if (!document.querySelector("[data-selecting]")) return;
   begin();
   if (location.hash === "#all") selectAll();
 }
 
 function begin() {
+  const bar = findBar();
+  if (!bar) return;
   root.classList.add("is-selecting");
   bar.hidden = false;
   showCount();
@@ -36,7 +42,7 @@ function end() {
   for (const box of boxes()) box.checked = false;
   if (document.querySelector("[data-selecting]")) return showCount();
   root.classList.remove("is-selecting");
-  bar.hidden = true;
+  findBar().hidden = true;
 }
 
 function selectAll() {

@@ -5,16 +5,18 @@ import { showToast } from "./toasts.js";
 const KEY = "scheduler-views";
 const MAX_VIEWS = 50;
 
-const list = document.getElementById("saved-views");
-const form = document.getElementById("save-view");
-if (list && form) {
-  form.addEventListener("submit", save);
-  show();
+// The menu can appear with a refresh: a page without the store has none.
+document.addEventListener("submit", (event) => event.target.id === "save-view" && save(event));
+document.addEventListener("dashboard:refreshed", () => findList()?.childElementCount || show());
+show();
+
+function findList() {
+  return document.getElementById("saved-views");
 }
 
 function save(event) {
   event.preventDefault();
-  const input = form.querySelector("input");
+  const input = event.target.querySelector("input");
   const name = input.value.trim();
   if (!name) return;
   const views = read().filter((view) => view.name !== name);
@@ -42,11 +44,12 @@ function currentQuery() {
 }
 
 function show() {
-  list.replaceChildren(
+  const base = document.getElementById("save-view")?.dataset.base;
+  findList()?.replaceChildren(
     ...read().map(({ name, query }) => {
       const button = element("button", { type: "button", "aria-label": `Delete the view ${name}` }, "×");
       button.addEventListener("click", () => remove(name));
-      return element("li", { class: "saved" }, element("a", { href: link(`${form.dataset.base}${query ? `?${query}` : ""}`) }, name), button);
+      return element("li", { class: "saved" }, element("a", { href: link(`${base}${query ? `?${query}` : ""}`) }, name), button);
     }),
   );
 }
