@@ -43,6 +43,8 @@ NOT_RUN = (
         r"python -m scheduler generate (apply|drift) ",
         "needs the tool; tests/scheduler/cli/commands/test_generate.py runs it",
     ),
+    (r"openssl ", "makes a key in the reader's folder"),
+    (r"\./dev infra ", "writes files of the project, or installs checkov; tests/infra tests both"),
     (r"(cp|cd|export) ", "changes the reader's folder or console"),
     (r"infra/pipeline/", "needs a subscription of Azure; tests/pipeline runs the scripts"),
     (r"(TEST_AXE=all )?\./dev (test|check)\b", "runs tests or checks"),

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 from tests.project import ROOT
 
 FILES = ("requirements.txt", "requirements-dev.txt")
-LOCKED = (*FILES, "requirements-setup.txt")
+LOCKED = (*FILES, "requirements-setup.txt", "tools/infra/requirements.txt")
 PYTHONS = ("3.11", "3.12", "3.13")
 OURS = ("jobs", "config", "scheduler", "observability")
 

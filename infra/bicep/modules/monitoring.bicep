@@ -1,0 +1,61 @@
+metadata description = 'Application Insights in a workspace with a daily cap, without keys, and who is notified.'
+
+param name string
+param location string
+param tags object
+param retentionDays int
+param dailyCapGb int
+param alertEmails array
+
+resource workspace 'Microsoft.OperationalInsights/workspaces@2025-02-01' = {
+  name: 'log-${name}'
+  location: location
+  tags: tags
+  properties: {
+    sku: {
+      name: 'PerGB2018'
+    }
+    retentionInDays: retentionDays
+    workspaceCapping: {
+      dailyQuotaGb: dailyCapGb
+    }
+    features: {
+      disableLocalAuth: true
+      enableLogAccessUsingOnlyResourcePermissions: true
+    }
+  }
+}
+
+resource insights 'Microsoft.Insights/components@2020-02-02' = {
+  name: 'appi-${name}'
+  location: location
+  tags: tags
+  kind: 'web'
+  properties: {
+    Application_Type: 'web'
+    WorkspaceResourceId: workspace.id
+    IngestionMode: 'LogAnalytics'
+    DisableLocalAuth: true // only Monitoring Metrics Publisher may send
+  }
+}
+
+resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = {
+  name: 'ag-${name}'
+  location: 'global'
+  tags: tags
+  properties: {
+    enabled: true
+    groupShortName: 'scheduler'
+    emailReceivers: [for (email, i) in alertEmails: {
+      name: 'email-${i}'
+      emailAddress: email
+      useCommonAlertSchema: true
+    }]
+  }
+}
+
+output workspaceId string = workspace.id
+output insightsId string = insights.id
+output insightsName string = insights.name
+output connectionString string = insights.properties.ConnectionString
+output actionGroupId string = actionGroup.id

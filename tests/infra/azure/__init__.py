@@ -1,0 +1,1 @@
+"""Tests of the templates below infra/bicep and infra/arm."""

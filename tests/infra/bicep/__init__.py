@@ -1,0 +1,1 @@
+"""Tests of the compiler from Bicep to ARM JSON."""
