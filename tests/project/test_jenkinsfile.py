@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import sys
 from itertools import chain, product
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +15,8 @@ from tests.project import ROOT
 from tests.project.jenkins.build import Build, Scenario, execute
 
 JENKINSFILE = ROOT / "Jenkinsfile"
+ROLLBACK = ROOT / "infra" / "jenkins" / "rollback" / "Jenkinsfile"
+PIPELINE = ROOT / "infra" / "pipeline"
 ENVIRONMENTS = ("dev", "test", "prod")
 EVENTS = ("failure", "abort", "timeout")
 STEP_TEXTS = {
@@ -72,6 +77,7 @@ def scenarios() -> dict[str, Scenario]:
         "approval_abort": Scenario(JENKINSFILE, step="Release this image", event="abort"),
         "approval_timeout": Scenario(JENKINSFILE, step="Release this image", event="timeout"),
         "archive_failure": Scenario(JENKINSFILE, step="record.json, allowEmpty", event="failure"),
+        "by_hand": Scenario(ROLLBACK, parameters={"SIGN_IN": "federated", "TARGET": "prod"}),
         **{f"rollback_{event}": Scenario(JENKINSFILE, step=NO_WAY_BACK, event=event, times=2) for event in EVENTS},
         **bad_ends,
     }
@@ -242,6 +248,32 @@ def test_the_deployed_image_is_the_one_that_was_pushed(builds: dict[str, Build])
     assert {each.text for each in releases} == {
         'infra/pipeline/deploy "$TARGET" --image "$(cat image.txt)" --version "$(cat version.txt)" --record record.json'
     }
+
+
+def test_a_rollback_by_hand_waits_for_the_lock_of_its_environment(builds: dict[str, Build]) -> None:
+    rollback = builds["by_hand"].step("pipeline/rollback")
+    assert (rollback.locks, rollback.minutes, rollback.credentials) == (["scheduler-prod"], 30, keys_of("prod"))
+    assert builds["by_hand"].scripts()[-1] == 'rm -rf "$AZURE_CONFIG_DIR"'
+
+
+def test_the_scripts_accept_every_command(builds: dict[str, Build], tmp_path: Path) -> None:
+    """They run with --dry-run, in the order of a release, and hand over the files that later steps read."""
+    folder = tmp_path / "infra" / "pipeline"
+    folder.mkdir(parents=True)
+    for script in (each for each in PIPELINE.iterdir() if each.is_file() and os.access(each, os.X_OK)):
+        stub = folder / script.name
+        stub.write_text(f'#!/bin/sh\nexec {sys.executable} {script} "$@" --dry-run\n', encoding="utf-8")
+        stub.chmod(0o755)
+    (tmp_path / "token").write_text("a.b.c", encoding="utf-8")
+    image = f"contosoregistry.azurecr.io/scheduler@sha256:{'1' * 64}"
+    variables = {"PATH": os.environ["PATH"], "TARGET": "dev", "BASE_DIGEST": "", "AZURE_TOKEN_FILE": "token"}
+    for name in ("main", "managed_identity"):
+        for step in (each for each in builds[name].scripts() if "infra/pipeline/" in each):
+            ended = subprocess.run(["sh", "-ec", step], cwd=tmp_path, env=variables, capture_output=True, text=True)
+            assert ended.returncode == 0, (step, ended.stderr)
+            if "image push" in step:  # a dry run pushes nothing, so it has no digest
+                (tmp_path / "image.txt").write_text(image, encoding="utf-8")
+    assert (tmp_path / "version.txt").read_text(encoding="utf-8").strip()
 
 
 def test_every_script_is_sound_shell(builds: dict[str, Build]) -> None:
