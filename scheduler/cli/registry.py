@@ -64,6 +64,7 @@ COMMANDS = {
     "apply": CommandEntry("stored_jobs.apply", "apply", Needs.EVERYTHING),
     "drift": CommandEntry("delivery.drift", "drift", Needs.EVERYTHING),
     "test": CommandEntry("delivery.job_test", "run_job_tests", Needs.NOTHING),
+    "gate": CommandEntry("delivery.gate", "gate", Needs.EVERYTHING),
     "export-jobs": CommandEntry("delivery.export_jobs", "export_jobs", Needs.EVERYTHING),
     "versions": CommandEntry("stored_jobs.versions", "versions", Needs.STORE),
     "restore": CommandEntry("stored_jobs.restore", "restore", Needs.EVERYTHING),

@@ -62,6 +62,10 @@ class RemoteApi:
         """Send a body as JSON and return the JSON of the response."""
         return _read_json(await self._send("POST", path, params=params, json=body))
 
+    async def read_date(self, path: str) -> str:
+        """Return the header Date of a response: the time of the server; empty without one."""
+        return str((await self._send("GET", path)).headers.get("Date", ""))
+
     async def get_lines(self, path: str, params: Mapping[str, Any] | None = None) -> Sequence[Mapping[str, Any]]:
         """Return the rows of an export. Its last line reports whether it is complete."""
         lines = (await self._send("GET", path, params=params)).text.splitlines()
