@@ -36,6 +36,7 @@ SOURCES = {
     "uptime-kuma": SourceEntry("kuma.source", "monitors of Uptime Kuma (kuma.db of 1.x and 2.x, JSON backup of 1.x)"),
     "healthchecks": SourceEntry("healthchecks.source", "checks of Healthchecks (JSON of its Management API)"),
     "gatus": SourceEntry("gatus", "endpoints, external endpoints and suites of Gatus"),
+    "datadog": SourceEntry("datadog.source", "tests of Datadog Synthetics (JSON of its API)"),
     "app-insights": SourceEntry(
         "app_insights.source", "web tests of Application Insights (XML, ARM templates, JSON of Azure, Terraform)"
     ),

@@ -39,7 +39,7 @@ NOT_RUN = (
     (r"sqlite3 ", "SQLite's own shell"),
     (r"python -m scheduler gate ", "takes ten minutes; tests/scheduler/cli/commands/test_gate.py runs it in seconds"),
     (r"python -m scheduler import ", "needs files of another tool; tests/config/importers imports them"),
-    (r"curl (-d @-|-H .* https://healthchecks\.io/)", "is a command of another tool's users"),
+    (r"curl (-d @-|-H .* https://(healthchecks\.io|api\.datadoghq\.com)/)", "is a command of another tool's users"),
     (
         r"python -m scheduler generate (apply|drift) ",
         "needs the tool; tests/scheduler/cli/commands/test_generate.py runs it",

@@ -10,7 +10,6 @@ from config.importers.errors import NotCarriedOver
 from config.importers.job_draft import JobDraft
 from config.importers.node import SourceNode
 from config.importers.sources.app_insights.expectations import expect_status
-from config.importers.sources.app_insights.parameters import WebTestVariables
 from config.importers.sources.app_insights.web_test_xml import (
     child_elements,
     element_text,
@@ -19,6 +18,7 @@ from config.importers.sources.app_insights.web_test_xml import (
 )
 from config.importers.values.durations import write_duration
 from config.importers.values.http_requests import put_body, put_header, put_url
+from config.importers.values.test_variables import TestVariables
 from jobs.problems import looks_secret
 
 _IDLE = ("Guid", "Version", "RecordResult", "Cache", "Encoding", "DataSource", "RecordedValue", "CorrelationBinding")
@@ -27,7 +27,7 @@ _IDLE_OF_PARAMETERS = (*_IDLE, "UrlEncode", "UseToGroupResults")
 _DEPENDENT = "images, scripts and style sheets of the page are not requested"
 
 
-def put_request(variables: WebTestVariables, draft: JobDraft, node: SourceNode, path: str) -> None:
+def put_request(variables: TestVariables, draft: JobDraft, node: SourceNode, path: str) -> None:
     """Set a request at a path such as `check` or `check.steps.0`. Raises NotCarriedOver."""
     context = variables.context
     url = read_attribute(node, "Url")
@@ -52,7 +52,7 @@ def _attributes(node: SourceNode, *names: str) -> list[SourceNode]:
     return [one for one in found if one is not None and one.is_leaf]
 
 
-def _put_header(variables: WebTestVariables, draft: JobDraft, node: SourceNode, path: str) -> None:
+def _put_header(variables: TestVariables, draft: JobDraft, node: SourceNode, path: str) -> None:
     name = read_attribute(node, "Name")
     draft.use(*_attributes(node, *_IDLE_OF_PARAMETERS))
     nodes = _attributes(node, "Name", "Value")
@@ -66,7 +66,7 @@ def _put_header(variables: WebTestVariables, draft: JobDraft, node: SourceNode, 
         draft.put((*path.split("."), "headers", name), value, *nodes, how="the value becomes a secret")
 
 
-def _put_query(variables: WebTestVariables, draft: JobDraft, node: SourceNode | None, path: str) -> None:
+def _put_query(variables: TestVariables, draft: JobDraft, node: SourceNode | None, path: str) -> None:
     for _, parameter in child_elements(node):
         name = variables.fill(read_attribute(parameter, "Name"))
         value, how = _read_value(variables, draft, parameter, name)
@@ -74,7 +74,7 @@ def _put_query(variables: WebTestVariables, draft: JobDraft, node: SourceNode | 
         draft.put((*path.split("."), "query", name), value, *_attributes(parameter, "Name", "Value"), how=how)
 
 
-def _put_form(variables: WebTestVariables, draft: JobDraft, node: SourceNode | None, path: str) -> None:
+def _put_form(variables: TestVariables, draft: JobDraft, node: SourceNode | None, path: str) -> None:
     if node is None:
         return
     form: dict[str, Any] = {}
@@ -89,7 +89,7 @@ def _put_form(variables: WebTestVariables, draft: JobDraft, node: SourceNode | N
     draft.put(f"{path}.body", {"form": form})
 
 
-def _read_value(variables: WebTestVariables, draft: JobDraft, node: SourceNode, name: str) -> tuple[Any, str]:
+def _read_value(variables: TestVariables, draft: JobDraft, node: SourceNode, name: str) -> tuple[Any, str]:
     """Return a value, as a secret if its name looks like one, and how it was changed."""
     text = read_attribute(node, "Value")
     value = variables.fill_or_reference(text, f"{draft.name}-{name}")
@@ -99,7 +99,7 @@ def _read_value(variables: WebTestVariables, draft: JobDraft, node: SourceNode, 
     return value, "" if isinstance(value, str) else "the value becomes a secret"
 
 
-def _put_text(variables: WebTestVariables, draft: JobDraft, node: SourceNode | None, path: str) -> None:
+def _put_text(variables: TestVariables, draft: JobDraft, node: SourceNode | None, path: str) -> None:
     if node is None:
         return
     encoded = element_text(node)

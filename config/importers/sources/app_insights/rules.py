@@ -9,9 +9,9 @@ from config.importers.errors import NotCarriedOver
 from config.importers.job_draft import JobDraft
 from config.importers.node import SourceNode
 from config.importers.sources.app_insights.expectations import expect_text
-from config.importers.sources.app_insights.parameters import WebTestVariables
 from config.importers.sources.app_insights.patterns import attribute_of_tag, between, escape, with_flags
 from config.importers.sources.app_insights.web_test_xml import child_elements, find_element, read_attribute
+from config.importers.values.test_variables import TestVariables
 
 RuleParameters = Mapping[str, str]
 _DISPLAY = ("Classname", "DisplayName", "Description", "Level", "ExectuionOrder", "ExecutionOrder", "VariableName")
@@ -20,7 +20,7 @@ _NO_EXTRACTION = "save the value from a step by a regular expression, a JSONPath
 _UNDECODED = "references to characters, such as &amp;, are not decoded"
 
 
-def put_validation_rules(variables: WebTestVariables, draft: JobDraft, node: SourceNode | None, step: str) -> None:
+def put_validation_rules(variables: TestVariables, draft: JobDraft, node: SourceNode | None, step: str) -> None:
     """Add an expectation for each rule."""
     for _, rule in child_elements(node):
         parameters = _read_parameters(variables, rule)
@@ -28,14 +28,14 @@ def put_validation_rules(variables: WebTestVariables, draft: JobDraft, node: Sou
         try:
             if build is None:
                 raise NotCarriedOver("a validation rule of this class is not known", _NO_RULE)
-            entry = build(parameters)
+            entry = variables.escape_compared(build(parameters))
         except NotCarriedOver as error:
             draft.drop(rule, error.why, error.nearest)
         else:
             draft.expect(entry, *rule.leaves(), step=step)
 
 
-def put_extraction_rules(variables: WebTestVariables, draft: JobDraft, node: SourceNode | None, step: str) -> None:
+def put_extraction_rules(variables: TestVariables, draft: JobDraft, node: SourceNode | None, step: str) -> None:
     """Save the value of each rule."""
     for _, rule in child_elements(node):
         variable = read_attribute(rule, "VariableName")
@@ -55,7 +55,7 @@ def put_extraction_rules(variables: WebTestVariables, draft: JobDraft, node: Sou
             draft.put(f"{step}.save.{variables.save(variable)}", source, *rule.leaves(), how=how)
 
 
-def save_hidden_field(variables: WebTestVariables, draft: JobDraft, variable: str, step: str) -> None:
+def save_hidden_field(variables: TestVariables, draft: JobDraft, variable: str, step: str) -> None:
     """Save a hidden field that a later request uses as `$HIDDEN1.__VIEWSTATE`."""
     field = variable.partition(".")[2]
     pattern = attribute_of_tag("input", "value", "name", field)
@@ -77,7 +77,7 @@ def _class_name(rule: SourceNode) -> str:
     return read_attribute(rule, "Classname").partition(",")[0].strip().rpartition(".")[2]
 
 
-def _read_parameters(variables: WebTestVariables, rule: SourceNode) -> dict[str, str]:
+def _read_parameters(variables: TestVariables, rule: SourceNode) -> dict[str, str]:
     parameters = child_elements(find_element(rule, "RuleParameters"))
     return {read_attribute(node, "Name"): read_attribute(node, "Value") for _, node in parameters}
 

@@ -10,7 +10,6 @@ from config.importers.errors import NotCarriedOver
 from config.importers.import_context import ImportContext
 from config.importers.job_draft import JobDraft
 from config.importers.node import SourceNode
-from config.importers.sources.app_insights.parameters import WebTestVariables, find_variables
 from config.importers.sources.app_insights.requests import put_request
 from config.importers.sources.app_insights.rules import (
     hidden_field_groups,
@@ -21,6 +20,7 @@ from config.importers.sources.app_insights.rules import (
 from config.importers.sources.app_insights.settings import DEFAULT_TIMEOUT
 from config.importers.sources.app_insights.web_test_xml import child_elements, find_element, read_attribute
 from config.importers.values.http_requests import put_basic_auth
+from config.importers.values.test_variables import TestVariables, find_variables
 
 _MOST_STEPS = 50
 _MOST_LEVELS = 20
@@ -44,7 +44,7 @@ def put_web_test(context: ImportContext, draft: JobDraft, root: SourceNode) -> N
         raise NotCarriedOver("the test has no requests")
     if len(requests) > _MOST_STEPS:
         raise NotCarriedOver(f"the test has more than {_MOST_STEPS} requests", "several jobs")
-    variables = WebTestVariables(context, draft.name, are_steps=len(requests) > 1)
+    variables = TestVariables(context, draft.name, are_steps=len(requests) > 1)
     for _, parameter in child_elements(find_element(test, "ContextParameters")):
         variables.values[read_attribute(parameter, "Name")] = (
             read_attribute(parameter, "Value"),
@@ -83,7 +83,7 @@ def _collect_requests(
     return requests
 
 
-def _put_steps(variables: WebTestVariables, draft: JobDraft, test: SourceNode, requests: list[SourceNode]) -> None:
+def _put_steps(variables: TestVariables, draft: JobDraft, test: SourceNode, requests: list[SourceNode]) -> None:
     draft.put("check.kind", "steps")
     draft.put("check.steps", [])
     names: set[str] = set()
@@ -118,7 +118,7 @@ def _step_name(request: SourceNode, number: int) -> str:
 
 
 def _save_hidden_fields(
-    variables: WebTestVariables, draft: JobDraft, groups: list[str], later: list[SourceNode], step: str
+    variables: TestVariables, draft: JobDraft, groups: list[str], later: list[SourceNode], step: str
 ) -> None:
     """Save the fields that a later request uses, until another request extracts them again."""
     for request in later:

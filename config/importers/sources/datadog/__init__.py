@@ -1,0 +1,1 @@
+"""The source `datadog`: tests of Datadog Synthetics as JSON of its API."""
