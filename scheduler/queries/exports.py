@@ -26,7 +26,7 @@ from scheduler.queries.statistics.reader import Stats, StatsReader
 from scheduler.queries.statistics.sums import quantiles
 from scheduler.queries.time_range import TimeRange
 from scheduler.stores.port import StoreError
-from scheduler.stores.runs.repository import RunRecord
+from scheduler.stores.runs.repository import JobMatcher, RunRecord
 
 _log = logging.getLogger("scheduler.queries")
 
@@ -58,13 +58,23 @@ class ExportFormat(StrEnum):
 
 
 async def export_runs(
-    queries: JobAndRunQueries, *, job: str | None, outcome: str | None, due: TimeRange
+    queries: JobAndRunQueries,
+    *,
+    job: str | None,
+    outcome: str | None,
+    due: TimeRange,
+    matches_job: JobMatcher | None = None,
 ) -> AsyncIterator[Cells]:
     """Yield the runs that were due in this range, newest first. Raises StoreError."""
     continuation: str | None = None
     while True:
         page = await queries.list_runs(
-            job=job, outcome=outcome, due=due, limit=RUNS_PER_PAGE, continuation=continuation
+            job=job,
+            outcome=outcome,
+            due=due,
+            limit=RUNS_PER_PAGE,
+            continuation=continuation,
+            matches_job=matches_job,
         )
         for record in page.records:
             yield _run_cells(record)

@@ -16,7 +16,7 @@ from scheduler.queries.time_range import ANY_TIME, TimeRange
 from scheduler.stores.dead_letters.letter import DeadLetter, LetterPage
 from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.pauses import Pause, Pauses
-from scheduler.stores.runs.repository import RunPage, RunRecord, Runs
+from scheduler.stores.runs.repository import JobMatcher, RunPage, RunRecord, Runs
 from scheduler.turns import convert_each
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 MAX_JOBS_SCANNED = 500
 """Jobs whose latest run one call reads, so that a filter that matches none of 10,000 jobs stays cheap."""
-
 MAX_PAGES_SCANNED = 5
 """Pages of runs that one call reads until it has enough runs of visible jobs."""
 _SCAN_BATCH = 100
@@ -162,8 +161,9 @@ class JobAndRunQueries:
         due: TimeRange = ANY_TIME,
         limit: int = 50,
         continuation: str | None = None,
+        matches_job: JobMatcher | None = None,
     ) -> RunPage:
-        """Return a page of runs due in `due`, newest first. Raises ValueError for a continuation of another list.
+        """Return a page of runs due in `due`, newest first: see Runs.list_page. Raises ValueError.
 
         For a caller that is limited to tags a page can have fewer runs than `limit`, even none.
         """
@@ -171,7 +171,7 @@ class JobAndRunQueries:
         for _ in range(MAX_PAGES_SCANNED):
             left = limit - len(found)
             page = await self._runs.list_page(
-                job=job, outcome=outcome, limit=left, continuation=continuation, since=due.since, until=due.until
+                job, outcome, left, continuation, since=due.since, until=due.until, matches_job=matches_job
             )
             visible = [shown for record in page.records if (shown := show_run(record, self._catalog))]
             found += visible

@@ -9,10 +9,10 @@ with AND.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 from typing import TYPE_CHECKING
 
 from jobs.problems import describe_wrong_choice, make_printable
@@ -67,6 +67,12 @@ class InvalidFilter(ValueError):
         self.filter = filter
         self.message = message
         self.hint = hint
+
+
+def match_names(patterns: Sequence[str]) -> Callable[[str], bool]:
+    """Return whether a name matches one of the patterns, as a function. `*` is any text, `?` one character."""
+    compiled = re.compile("|".join(map(translate, patterns)))
+    return lambda name: compiled.match(name) is not None
 
 
 @dataclass(frozen=True, slots=True)

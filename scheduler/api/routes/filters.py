@@ -16,9 +16,11 @@ from scheduler.queries.selection import (
     InvalidFilter,
     JobSelection,
     check_kinds,
+    match_names,
     parse_selection,
 )
 from scheduler.queries.time_range import InvalidTimeRange, TimeRange, parse_time_range
+from scheduler.stores.runs.repository import JobMatcher
 
 _MAX_VALUES = 20
 """Values of one filter."""
@@ -34,6 +36,11 @@ def parse_job_filters(
         raise InvalidRequest(
             InvalidInput(location=f"query.{error.filter}", message=error.message, hint=error.hint)
         ) from None
+
+
+def parse_name_filter(name: list[str]) -> JobMatcher | None:
+    """Parse the filter `name` of a list of runs. Raises InvalidRequest."""
+    return match_names(parse_job_filters(name, [], [], [], []).names) if name else None
 
 
 def parse_due_range(since: str | None, until: str | None, now: datetime) -> TimeRange:

@@ -22,7 +22,7 @@ from scheduler.api.description.headers import response_headers
 from scheduler.api.list_response import create_list_response
 from scheduler.api.models.runs import RunList, RunModel, run_path
 from scheduler.api.problems import ApiError
-from scheduler.api.routes.filters import FromParameter, ToParameter, parse_due_range
+from scheduler.api.routes.filters import FromParameter, NamesParameter, ToParameter, parse_due_range, parse_name_filter
 from scheduler.api.routes.jobs import POLL_RETRY_AFTER
 from scheduler.api.routing import ApiRouter
 from scheduler.stores.runs.repository import RunState
@@ -37,6 +37,7 @@ router = ApiRouter("runs", by_tag=True)
 async def list_runs(
     services: ServicesDep,
     job: JobParameter = None,
+    name: NamesParameter = [],  # noqa: B006 - FastAPI copies it for each request
     outcome: OutcomeParameter = None,
     since: FromParameter = None,
     until: ToParameter = None,
@@ -45,11 +46,15 @@ async def list_runs(
 ) -> RunList:
     """List runs, latest due instant first; queued and running ones precede all others.
 
-    Filters are combined with AND. Request the next page with the same filters.
+    Filters are combined with AND. Request the next page with the same filters. With filters a page can contain fewer
+    runs than `limit`, even none.
     """
     due = parse_due_range(since, until, services.clock.now())
     ended = parse_outcome(outcome)
-    page = await services.queries.list_runs(job=job, outcome=ended, due=due, limit=limit, continuation=continuation)
+    matches_job = parse_name_filter(name)
+    page = await services.queries.list_runs(
+        job=job, outcome=ended, due=due, limit=limit, continuation=continuation, matches_job=matches_job
+    )
     if job is not None and not page.records:
         # A deleted job can still have runs. A name that never existed is a typing error.
         services.queries.require_job(job)

@@ -39,6 +39,8 @@ _FILTER_BATCH = 200
 
 _MILLISECOND = timedelta(milliseconds=1)
 ANY_TIME = DueRange()
+JobMatcher = Callable[[str], bool]
+"""Whether the runs of a job are listed, by its name."""
 _KIND_JOB, _KIND_OPEN, _KIND_DONE = "job", "open", "done"
 """The content of a page."""
 _JOBS_CONTINUATION = re.compile(r"(job)/((?:\d{13}[^/\x00-\x1f]{0,240})?)")
@@ -64,20 +66,44 @@ class _PagePosition:
         return urlsafe_b64encode(f"{self.kind}/{self.after}".encode()).decode().rstrip("=")
 
 
+@dataclass(frozen=True, slots=True)
+class _Criteria:
+    """Of runs of all jobs. `status`: see RunPager.read_page; None: any. `job_matcher`: None: every job."""
+
+    status: str | None
+    due: DueRange
+    job_matcher: JobMatcher | None
+
+    @property
+    def is_filter(self) -> bool:
+        return self.status is not None or self.job_matcher is not None
+
+    def matches_job(self, job: str) -> bool:
+        return self.job_matcher is None or self.job_matcher(job)
+
+
 class RunPager:
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def read_page(
-        self, job: str | None, status: str | None, limit: int, continuation: str | None, due: DueRange = ANY_TIME
+        self,
+        job: str | None,
+        status: str | None,
+        limit: int,
+        continuation: str | None,
+        due: DueRange = ANY_TIME,
+        matches_job: JobMatcher | None = None,
     ) -> RunPage:
         """See Runs.list_page. `status`: an outcome, or an unfinished state. Raises ValueError."""
         if limit < 1:
             raise ValueError(f"the limit of a page must be 1 or more, not {limit}")
+        if job is not None and matches_job is not None and not matches_job(job):
+            return RunPage((), None)
         place = None if continuation is None else _parse_continuation(continuation, of_job=job is not None)
         if job is not None:
             return await self._read_page_of_job(job, status, limit, place.after if place is not None else "", due)
-        return await self._read_page_of_all(status, limit, place, due)
+        return await self._read_page_of_all(_Criteria(status, due, matches_job), limit, place)
 
     async def list_states_between(self, job: str, since: datetime, until: datetime) -> dict[str, str]:
         """See Runs.list_states_between."""
@@ -109,33 +135,29 @@ class RunPager:
             scanned += len(rows)
         return _build_page(await convert_each(decode_record, chosen), _PagePosition(_KIND_JOB, after))
 
-    async def _read_page_of_all(
-        self, status: str | None, limit: int, place: _PagePosition | None, due: DueRange
-    ) -> RunPage:
-        is_open = status in (RunState.QUEUED, RunState.RUNNING)
+    async def _read_page_of_all(self, criteria: _Criteria, limit: int, place: _PagePosition | None) -> RunPage:
+        is_open = criteria.status in (RunState.QUEUED, RunState.RUNNING)
         if place is None:
-            place = _PagePosition(_KIND_OPEN if status is None or is_open else _KIND_DONE)
+            place = _PagePosition(_KIND_OPEN if criteria.status is None or is_open else _KIND_DONE)
         records: list[RunRecord] = []
         if place.kind == _KIND_OPEN:
-            records, after = await self._read_open(status, limit, place.after, due)
+            records, after = await self._read_open(criteria, limit, place.after)
             if after is not None or is_open:
                 return _build_page(records, None if after is None else _PagePosition(_KIND_OPEN, after))
             place = _PagePosition(_KIND_DONE)
-        done, after = await self._read_done(status, limit - len(records), place.after, due)
+        done, after = await self._read_done(criteria, limit - len(records), place.after)
         return _build_page([*records, *done], None if after is None else _PagePosition(_KIND_DONE, after))
 
-    async def _read_open(
-        self, status: str | None, limit: int, after: str, due: DueRange
-    ) -> tuple[list[RunRecord], str | None]:
+    async def _read_open(self, criteria: _Criteria, limit: int, after: str) -> tuple[list[RunRecord], str | None]:
         """Return runs after `after`, and the last one if more exist: all pointers are read for it."""
         chosen: list[Row] = []
         last = after
         for row in await list_open_rows(self._store):
             key = RunKey.from_row_key(row.key)
-            if key.sort_key <= after or not due.contains(key.due_at):
+            if key.sort_key <= after or not criteria.due.contains(key.due_at) or not criteria.matches_job(key.job):
                 continue
             # Thousands can be claimed ahead, so only those of the page are decoded.
-            if not is_unfinished(row) or status not in (None, read_status(row)):
+            if not is_unfinished(row) or criteria.status not in (None, read_status(row)):
                 continue
             if len(chosen) == limit:
                 return await convert_each(decode_record, chosen), last
@@ -143,22 +165,21 @@ class RunPager:
             last = key.sort_key
         return await convert_each(decode_record, chosen), None
 
-    async def _read_done(
-        self, status: str | None, limit: int, after: str, due: DueRange
-    ) -> tuple[list[RunRecord], str | None]:
+    async def _read_done(self, criteria: _Criteria, limit: int, after: str) -> tuple[list[RunRecord], str | None]:
         chosen: list[RunKey] = []
-        scanned = 0
-        after = max(after, due.after)
+        scanned, status = 0, criteria.status
+        after = max(after, criteria.due.after)
         while scanned < RUN_PAGE_SCAN_LIMIT:
             # One more than the limit shows whether another page exists.
-            batch = _FILTER_BATCH if status is not None else min(LARGEST_PAGE, limit - len(chosen) + 1)
-            rows, is_all = await self._list_newest(after, due.end, batch)
+            batch = _FILTER_BATCH if criteria.is_filter else min(LARGEST_PAGE, limit - len(chosen) + 1)
+            rows, is_all = await self._list_newest(after, criteria.due.end, batch)
             for row in rows:
                 if len(chosen) == limit:
                     return await read_records(self._store, chosen), after
                 after = row.key[len(DONE_PREFIX) :]
-                if status is None or row.body == f'"{status}"':
-                    chosen.append(RunKey.from_row_key(row.key))
+                key = RunKey.from_row_key(row.key)
+                if criteria.matches_job(key.job) and (status is None or row.body == f'"{status}"'):
+                    chosen.append(key)
             if is_all:
                 return await read_records(self._store, chosen), None
             scanned += len(rows)

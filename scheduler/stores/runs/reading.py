@@ -20,7 +20,7 @@ from scheduler.stores.runs.open_index import (
     read_records,
     to_open_run,
 )
-from scheduler.stores.runs.pages import RunPage, RunPager
+from scheduler.stores.runs.pages import JobMatcher, RunPage, RunPager
 from scheduler.stores.runs.rollups.reading import RollupPart, RollupReads
 from scheduler.stores.runs.takeover import iterate_open_pages
 
@@ -54,19 +54,20 @@ class RunReads:
         *,
         since: datetime | None = None,
         until: datetime | None = None,
+        matches_job: JobMatcher | None = None,
     ) -> RunPage:
         """List runs, newest due instant first; over all jobs, queued and running ones come before the others.
 
-        `outcome` is one of RUN_FILTERS; `since` and `until` bound the due instant, both inclusive. Request the next
-        page with the same arguments. A call reads a limited number of rows, so a page may have fewer than `limit` (even
-        none) and still have a continuation.
+        `outcome` is one of RUN_FILTERS; `since` and `until` bound the due instant, both inclusive; `matches_job`
+        selects jobs by name. Request the next page with the same arguments. A call reads a limited number of rows, so a
+        page may have fewer than `limit` (even none) and still have a continuation.
 
         Raises:
             ValueError: an unknown outcome, a limit below 1, or a continuation of another list.
         """
         if outcome is not None and outcome not in RUN_FILTERS:
             raise ValueError(f"{outcome!r} is not one of {', '.join(RUN_FILTERS)}")
-        return await self._pages.read_page(job, outcome, limit, continuation, DueRange(since, until))
+        return await self._pages.read_page(job, outcome, limit, continuation, DueRange(since, until), matches_job)
 
     async def list_states_between(self, job: str, since: datetime, until: datetime) -> Mapping[str, str]:
         """Return the job's runs that were due in [since, until], by id: the outcome, or the state of an unfinished one.

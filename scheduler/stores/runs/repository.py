@@ -22,7 +22,7 @@ from scheduler.stores.runs.claiming import RunClaims
 from scheduler.stores.runs.claims import AlreadyClaimed, Claim, ClaimLost, OpenRun, RunResult
 from scheduler.stores.runs.codec import RunRecord, RunState, decode_record, encode_open
 from scheduler.stores.runs.keys import HISTORY_TABLE, RunKey
-from scheduler.stores.runs.pages import RunPage
+from scheduler.stores.runs.pages import JobMatcher, RunPage
 from scheduler.stores.runs.reading import RUN_FILTERS, RunReads
 from scheduler.stores.runs.retention import RunRetention
 from scheduler.stores.runs.rollups.counting import FinishingChanges, RunCounting
@@ -36,6 +36,7 @@ __all__ = [
     "AlreadyClaimed",
     "Claim",
     "ClaimLost",
+    "JobMatcher",
     "OpenRun",
     "RowNames",
     "RunPage",

@@ -5,6 +5,8 @@ Registered by scheduler.api.dashboard.pages.
 
 from __future__ import annotations
 
+import re
+
 from fastapi import Request
 from fastapi.responses import Response
 
@@ -22,6 +24,7 @@ from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import RUNS_PATH
 from scheduler.api.dependencies import Continuation, ServicesDep, parse_choice
 from scheduler.api.routing import ApiRouter
+from scheduler.queries.selection import NAME_FILTER, match_names
 from scheduler.services import Services
 from scheduler.stores.runs.pages import RunPage
 from scheduler.stores.runs.repository import RUN_FILTERS
@@ -41,6 +44,7 @@ async def show_runs(
     """Show a page of runs. A filter that is invalid is named, and nothing is listed."""
     job, outcome = job.strip(), parse_choice("outcome", outcome, ("", *RUN_FILTERS))
     found, error = await _read_runs(uses, job, outcome, period, continuation or None)
+    is_pattern = bool(job) and not is_job_name(job)
     query = keep_filters(job=job, outcome=outcome, since=period.since, until=period.until)
     return await respond(
         request,
@@ -56,7 +60,7 @@ async def show_runs(
         runs=found,
         error=error,
         query=query,
-        api_query=keep_filters(job=job, outcome=outcome) | period.api_query,
+        api_query=keep_filters(**{"name" if is_pattern else "job": job}, outcome=outcome) | period.api_query,
         is_first=not continuation,
     )
 
@@ -68,10 +72,16 @@ async def _read_runs(
     none = RunPage((), None)
     if period.error:
         return none, period.error
-    if job and not is_job_name(job):
+    is_name = is_job_name(job)
+    if job and not is_name and re.fullmatch(NAME_FILTER, job, re.ASCII) is None:
         return none, find_job_error(uses.queries, job)
     found = await uses.queries.list_runs(
-        job=job or None, outcome=outcome or None, due=period.period, limit=PAGE_SIZE, continuation=continuation
+        job=job if is_name else None,
+        matches_job=None if is_name or not job else match_names([job]),
+        outcome=outcome or None,
+        due=period.period,
+        limit=PAGE_SIZE,
+        continuation=continuation,
     )
     # A deleted job can still have runs.
-    return found, find_job_error(uses.queries, job) if job and not found.records else ""
+    return found, find_job_error(uses.queries, job) if is_name and not found.records else ""

@@ -16,6 +16,7 @@ from scheduler.api.routes.filters import (
     TagsParameter,
     ToParameter,
     parse_job_filters,
+    parse_name_filter,
 )
 from scheduler.api.routes.states.changes import AtOrAfter, AtOrBefore, EnteredStates
 from scheduler.api.routes.statistics.periods import (
@@ -55,6 +56,7 @@ async def export_all_runs(
     services: ServicesDep,
     format: FormatParameter = ExportFormat.JSONL,
     job: JobParameter = None,
+    name: NamesParameter = [],  # noqa: B006 - FastAPI copies it for each request
     outcome: OutcomeParameter = None,
     since: FromParameter = None,
     until: ToParameter = None,
@@ -67,7 +69,8 @@ async def export_all_runs(
     if job is not None and not (await services.queries.list_runs(job=job, limit=1)).records:
         # A deleted job can still have runs. A name that never existed is a typing error.
         services.queries.require_job(job)
-    rows = export_runs(services.queries, job=job, outcome=ended, due=due)
+    matches_job = parse_name_filter(name)
+    rows = export_runs(services.queries, job=job, outcome=ended, due=due, matches_job=matches_job)
     return await _stream("runs", RUN_FIELDS, rows, format)
 
 

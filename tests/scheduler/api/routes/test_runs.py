@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -115,6 +116,28 @@ async def test_runs_are_filtered_by_job_and_by_outcome() -> None:
     assert [run["id"] for run in both] == [ids[2]]
 
 
+async def test_runs_are_filtered_by_patterns_of_names_queued_ones_too() -> None:
+    names = ("pay-api", "pay-web", "search")
+    async with ApiClient(jobs=[entry(name) for name in names]) as client:
+        finished = {}
+        for number, name in enumerate(names):
+            due = ticket(name, -number)
+            await client.store_finished(due, run_of(due))
+            finished[name] = due.id
+        queued = [(await client.enqueue(name)).ticket.id for name in ("pay-api", "search")]
+
+        async def listed(**query: Any) -> list[str]:
+            return [run["id"] for run in (await client.get("/api/runs", **query)).json()["runs"]]
+
+        assert await listed(name="pay-*") == [queued[0], finished["pay-api"], finished["pay-web"]]
+        assert await listed(name=["*-web", "sea???"]) == [queued[1], finished["pay-web"], finished["search"]]
+        assert await listed(name="pay-*", job="pay-web") == [finished["pay-web"]]
+        assert await listed(name="pay-*", job="search") == await listed(name="none*") == []
+        exported = await client.get("/api/exports/runs", name="*web", format="csv")
+        assert [line.split(",")[0] for line in exported.text.splitlines()[1:]] == [finished["pay-web"], "# complete"]
+        assert (await client.get("/api/runs", name="a b")).status_code in (400, 422)
+
+
 @virtual_time
 @pytest.mark.parametrize("outcome", ["queued", "running"])
 async def test_runs_that_are_not_finished_can_be_requested(outcome: str) -> None:
@@ -128,7 +151,7 @@ async def test_runs_that_are_not_finished_can_be_requested(outcome: str) -> None
     assert [run["state"] for run in runs] == [outcome]
 
 
-@pytest.mark.parametrize("query", [{}, {"job": "a"}, {"outcome": "failed"}])
+@pytest.mark.parametrize("query", [{}, {"job": "a"}, {"outcome": "failed"}, {"name": "?"}, {"name": "b*"}])
 @pytest.mark.parametrize("limit", [1, 4, 500])
 async def test_paging_meets_every_run_once(limit: int, query: dict[str, str]) -> None:
     async with ApiClient(jobs=[entry("a"), entry("b")]) as client:
@@ -140,7 +163,8 @@ async def test_paging_meets_every_run_once(limit: int, query: dict[str, str]) ->
         runs = await client.get_all("/api/runs", "runs", limit=limit, **query)
 
     ids = [run["id"] for run in runs]
-    assert len(ids) == len(set(ids)) == {"": 12, "job": 6, "outcome": 8}["".join(query)]
+    expected = {"": 12, "job=a": 6, "outcome=failed": 8, "name=?": 12, "name=b*": 6}
+    assert len(ids) == len(set(ids)) == expected["".join(f"{name}={value}" for name, value in query.items())]
     assert ids == [run["id"] for run in sorted(runs, key=lambda run: run["due_at"], reverse=True)]
 
 

@@ -9,6 +9,7 @@ from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.api.dashboard.page_text import find_links, get_page, has_inline_code, visible_text
 from tests.scheduler.fakes import entry
+from tests.scheduler.stores.samples import run_of, ticket
 
 PATH = "/api/dashboard/runs"
 ONCE = {"retry": {"attempts": 1}}
@@ -50,6 +51,25 @@ async def test_filters_of_the_address_limit_the_runs_and_are_in_all_links() -> N
     assert 'value="2026-03-01T11:59:30"' in page
     assert len(answers) == 2
     assert all(failed[0] in one.text and failed[1] not in one.text for one in answers)
+
+
+async def test_a_pattern_lists_the_runs_of_all_jobs_that_match() -> None:
+    names = ("pay-api", "pay-web", "search")
+    async with ApiClient(jobs=[entry(name) for name in names]) as client:
+        tickets = [ticket(name, -number) for number, name in enumerate(names)]
+        for each in tickets:
+            await client.store_finished(each, run_of(each))
+        runs = [each.id for each in tickets[:2]]
+        page = await get_page(client, PATH, job="pay-*")
+        answers = [await client.get(address) for address in find_links(page) if address.startswith("/api/")]
+        answers = [each for each in answers if "runs?" in str(each.url)]
+        nothing = visible_text(await get_page(client, PATH, job="shop-*"))
+
+    assert listed(page) == runs
+    assert 'value="pay-*"' in page
+    assert len(answers) >= 3
+    assert all(runs[1] in each.text and "search" not in each.text for each in answers if "exports" in str(each.url))
+    assert "No run matches these filters." in nothing
 
 
 @virtual_time
