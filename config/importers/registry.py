@@ -40,6 +40,7 @@ SOURCES = {
     "app-insights": SourceEntry(
         "app_insights.source", "web tests of Application Insights (XML, ARM templates, JSON of Azure, Terraform)"
     ),
+    "blackbox": SourceEntry("blackbox", "modules of blackbox_exporter with targets of Prometheus"),
     "crontab": SourceEntry("crontab", "curl and wget commands of a crontab"),
     "crontab-system": SourceEntry("crontab_system", "the same of a crontab with a user in each line"),
 }

@@ -114,7 +114,7 @@ def _create_entry(context: ImportContext, leaf: SourceNode, record: LeafRecord) 
         leaf.tree.file,
         leaf.line,
         leaf.path,
-        redact(leaf.shown_path),
+        leaf.shown_path,
         record.outcome,
         jobs,
         redact(record.detail),

@@ -16,6 +16,12 @@ from config.importers.node import SourceNode
 _MAX_SECRET_NAME = 100
 _SHORTEST_SEARCHED = 6
 """Characters of a value that is searched for in other texts: a shorter one is part of many words."""
+_PLACEHOLDERS = frozenset(
+    re.findall(
+        r"\S+", "password secret token client_secret client-secret changeme mysecret secret_token passwd example"
+    )
+)
+"""Values of examples, which are also words of other texts."""
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?")
 
 
@@ -73,6 +79,8 @@ class SecretReferences:
 
     def _searched(self) -> Iterator[tuple[str, str]]:
         for secret, name in self._names_by_value.items():
+            if secret.lower() in _PLACEHOLDERS:
+                continue
             if len(secret) >= _SHORTEST_SEARCHED and _VARIABLE.fullmatch(secret.strip()) is None:
                 yield secret, name
 
@@ -89,8 +97,7 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, dict):
         if value.keys() == {"secret"}:
             return
-        for key, one in value.items():
-            yield key
+        for one in value.values():
             yield from _texts(one)
     elif isinstance(value, (list, tuple)):
         for one in value:

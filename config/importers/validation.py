@@ -59,7 +59,7 @@ def _find_path(context: ImportContext, value: Any, name: str) -> tuple[str | int
     while isinstance(value, (dict, list)):
         items = value.items() if isinstance(value, dict) else enumerate(value)
         for key, one in items:
-            if context.secrets.find_value_in(one) is not None or context.secrets.find_value_in(str(key)) is not None:
+            if context.secrets.find_value_in(one) is not None:
                 path, value = (*path, key), one
                 break
         else:
