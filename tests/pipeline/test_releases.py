@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
+from delivery.app.api import AccessRefused, AppKeys
 from delivery.deploy import deploy
-from delivery.errors import DeliveryError, InvalidInput
+from delivery.errors import DeliveryError, UnusableInput
 from delivery.record import RecordFile
 from delivery.rollback import roll_back_to_image, roll_back_to_record
 from delivery.status import print_status
 from delivery.verify import verify
-from tests.pipeline.azure.commands import Command
-from tests.pipeline.azure.world import NEW, OLD, START, Behaviour, World
+from tests.pipeline.azure.commands import Command, parse
+from tests.pipeline.azure.world import KEYS, NEW, OLD, START, Behaviour, World
 
 PLATFORMS = ("functions", "container-apps")
 LONGEST_ROLLBACK = 120.0
@@ -61,6 +62,41 @@ def test_a_good_version_is_verified(world: World, record: Path) -> None:
     assert world.serving_version() == "2.0"
     assert RecordFile(record).read().state == "verified"
     assert_every_instant_ran_once(world)
+
+
+def test_old_instances_that_answer_for_minutes_do_not_fail_a_good_version(record: Path) -> None:
+    world = World("functions", linger=150.0)
+    assert release(world, record) == ""
+    assert world.serving_version() == "2.0"
+
+
+@pytest.mark.parametrize("minutes", [-7, 7])
+def test_a_wrong_clock_of_the_agent_changes_no_verdict(record: Path, minutes: int) -> None:
+    world = World("functions", skew=timedelta(minutes=minutes))
+    assert release(world, record) == ""
+    world = World("functions", skew=timedelta(minutes=minutes))
+    world.images[NEW] = Behaviour("2.0", timer=False)
+    assert "the timer does not plan" in release(world, record.with_name("second.json"))
+
+
+def test_a_swap_back_by_another_person_is_found(record: Path) -> None:
+    world = World("functions")
+    deploy(world.context(), NEW, "2.0", record)
+    world.azure.execute(parse(["functionapp", "deployment", "slot", "swap", "--slot", "staging"]))
+    with pytest.raises(DeliveryError, match=r"version 1\.0 answers"):
+        verify(world.context(within=120.0), "2.0", record)
+
+
+def test_a_canary_job_that_fails_before_is_reported(record: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    world = World("functions", images={OLD: Behaviour("1.0", queue=False), NEW: Behaviour("2.0")})
+    assert release(world, record) == ""
+    assert "the canary job fails before the deployment, too" in capsys.readouterr().err
+
+
+def test_a_wrong_key_is_found_before_anything_changes(world: World, record: Path) -> None:
+    with pytest.raises(AccessRefused, match="the key is missing or lacks the scope"):
+        deploy(world.context(AppKeys(KEYS.header, KEYS.read, "wrong")), NEW, "2.0", record)
+    assert not record.exists()
 
 
 BAD_VERSIONS = {
@@ -220,7 +256,7 @@ def test_a_rollback_that_was_killed_is_repeated(world: World, record: Path) -> N
 def test_a_second_deployment_with_an_unfinished_record_is_refused(world: World, record: Path) -> None:
     deploy(world.context(), NEW, "2.0", record)
     before = len(world.commands)
-    with pytest.raises(InvalidInput, match=r"unfinished deployment .* of version 2\.0"):
+    with pytest.raises(UnusableInput, match=r"unfinished deployment .* of version 2\.0"):
         deploy(world.context(), NEW, "2.0", record)
     assert len(world.commands) == before
     verify(world.context(), "2.0", record)
@@ -291,7 +327,7 @@ def test_the_prefix_of_a_container_app_survives(record: Path) -> None:
 def test_a_container_app_with_a_single_revision_is_refused(record: Path) -> None:
     world = World("container-apps")
     world.azure.state["mode"] = "Single"
-    with pytest.raises(InvalidInput, match="activeRevisionsMode to Multiple"):
+    with pytest.raises(UnusableInput, match="activeRevisionsMode to Multiple"):
         deploy(world.context(), NEW, "2.0", record)
     assert not record.exists()
 

@@ -11,7 +11,7 @@ import pytest
 from delivery.az import Az, Completed
 from delivery.context import Context
 from delivery.environment import EXAMPLE_SUBSCRIPTION, SignIn
-from delivery.errors import DeliveryError, InvalidInput
+from delivery.errors import DeliveryError, UnusableInput
 from delivery.plan import plan
 from delivery.sign_in import sign_in
 from tests.pipeline.azure.world import World
@@ -78,13 +78,13 @@ def test_the_azure_cli_has_every_argument_of_the_sign_in(token_file: Path, with_
 def test_a_file_without_a_token_is_refused_before_the_sign_in(tmp_path: Path, content: bytes) -> None:
     az = Program()
     (tmp_path / "token").write_bytes(content)
-    with pytest.raises(InvalidInput, match="OpenID Connect token"):
+    with pytest.raises(UnusableInput, match="OpenID Connect token"):
         sign_in(context_of(az), tmp_path / "token")
     assert az.commands == []
 
 
 def test_an_environment_without_an_identity_is_named(token_file: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"sign_in\.tenant and sign_in\.client_id missing"):
+    with pytest.raises(UnusableInput, match=r"sign_in\.tenant and sign_in\.client_id missing"):
         sign_in(context_of(Program(), SignIn()), token_file)
 
 
@@ -103,7 +103,7 @@ def test_a_plan_with_and_without_changes_is_written(tmp_path: Path, code: int) -
     assert program.commands[0][2:5] == ["cli", "plan", "jobs"]
 
 
-@pytest.mark.parametrize(("code", "error"), [(2, InvalidInput), (1, DeliveryError), (130, DeliveryError)])
+@pytest.mark.parametrize(("code", "error"), [(2, UnusableInput), (1, DeliveryError), (130, DeliveryError)])
 def test_a_plan_that_fails_writes_nothing_and_has_its_exit_code(
     tmp_path: Path, code: int, error: type[DeliveryError]
 ) -> None:
@@ -115,7 +115,7 @@ def test_a_plan_that_fails_writes_nothing_and_has_its_exit_code(
 
 def test_a_plan_of_the_example_environment_is_refused(tmp_path: Path) -> None:
     context = context_of(Program(), subscription=EXAMPLE_SUBSCRIPTION)
-    with pytest.raises(InvalidInput, match="is an example"):
+    with pytest.raises(UnusableInput, match="is an example"):
         plan(context, Path("jobs"), tmp_path / "plan.md", Program())
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from delivery.app.http import NoAnswer, UrllibHttp
-from delivery.app.runs import RunSample, fewest_runs, find_missing_runs, find_new_failures
+from delivery.app.runs import ScheduledRuns, fewest_runs, find_missing_runs, find_new_failures
 from delivery.az import Az, Completed, execute_program
-from delivery.clock import SystemClock, format_duration, parse_duration
-from delivery.errors import DeliveryError, InvalidInput
+from delivery.clock import MachineClock, format_duration, parse_duration
+from delivery.errors import DeliveryError, UnusableInput
 from delivery.record import Record, RecordFile, RunBaseline, Running, with_state
 from delivery.reporter import Reporter
 from tests.pipeline.azure.world import START, World
@@ -132,7 +132,7 @@ def test_a_record_is_replaced_as_a_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "{}", '{"format": 2}', "[]", '{"format": 1, "what": 2}'])
 def test_what_is_not_a_record_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "record.json").write_text(content)
-    with pytest.raises(InvalidInput, match="is not a record"):
+    with pytest.raises(UnusableInput, match="is not a record"):
         RecordFile(tmp_path / "record.json").read()
 
 
@@ -143,7 +143,7 @@ def test_two_deployments_cannot_create_one_record(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(
         Path, "exists", lambda path: path != file.path and exists(path)
     )  # looked before the other wrote
-    with pytest.raises(InvalidInput, match="another process"):
+    with pytest.raises(UnusableInput, match="another process"):
         file.create(record_of("2"))
     assert file.read().version == "1"
 
@@ -152,7 +152,7 @@ def test_bursts_do_not_raise_the_expected_number() -> None:
     """At the full hour 100 runs are due, and 1 each ten seconds otherwise."""
     baseline = RunBaseline("2026-01-01T00:00:00Z", buckets=[1] * 30 + [100] + [1] * 29)
     assert fewest_runs(baseline, 180) == 18
-    sample = RunSample(START, START.replace(minute=3), due=[START] * 17)
+    sample = ScheduledRuns(START, START.replace(minute=3), due=[START] * 17)
     assert find_missing_runs(baseline, sample, 0.9) == ""
     sample.due = [START] * 10
     assert "10 scheduled runs in 180 s, expected at least 16" in find_missing_runs(baseline, sample, 0.9)
@@ -160,7 +160,7 @@ def test_bursts_do_not_raise_the_expected_number() -> None:
 
 def test_jobs_that_failed_before_do_not_count() -> None:
     baseline = RunBaseline("2026-01-01T00:00:00Z", buckets=[10], failing=["a"], failed=1, jobs=20)
-    sample = RunSample(START, START, latest={"a": True, **{f"job-{number}": False for number in range(19)}})
+    sample = ScheduledRuns(START, START, latest={"a": True, **{f"job-{number}": False for number in range(19)}})
     assert find_new_failures(baseline, sample, 0.05) == ""
     sample.latest["job-1"] = True  # one of twenty is within the share
     assert find_new_failures(baseline, sample, 0.05) == ""
@@ -174,7 +174,7 @@ def test_a_higher_rate_of_jobs_that_fail_now_and_then_is_found() -> None:
     """Every job failed sometimes before, so their names tell nothing."""
     jobs = [f"job-{number}" for number in range(20)]
     baseline = RunBaseline("2026-01-01T00:00:00Z", buckets=[20] * 60, failing=jobs, failed=60, jobs=20)
-    sample = RunSample(START, START, due=[START] * 300, failed=90, latest=dict.fromkeys(jobs, True))
+    sample = ScheduledRuns(START, START, due=[START] * 300, failed=90, latest=dict.fromkeys(jobs, True))
     assert find_new_failures(baseline, sample, 0.05) == "30% of the runs fail, 5% before the deployment"
     sample.failed = 20
     assert find_new_failures(baseline, sample, 0.05) == ""
@@ -188,5 +188,5 @@ def test_durations() -> None:
 
 
 def test_the_clock_is_that_of_the_machine() -> None:
-    assert abs(SystemClock().now().timestamp() - time.time()) < 1
+    assert abs(MachineClock().now().timestamp() - time.time()) < 1
     assert sys.version_info >= (3, 11)

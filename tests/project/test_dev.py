@@ -20,7 +20,7 @@ import pytest
 from tests import lanes
 from tests.project import ROOT
 
-COMMANDS = ("run", "test", "check", "cli", "fmt", "openapi", "names", "infra", "sbom", "lock", "bench")
+COMMANDS = ("run", "test", "check", "cli", "fmt", "openapi", "names", "infra", "sbom", "rehearsal", "lock", "bench")
 HERE = sys.version_info[:2]
 
 

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from delivery.clock import Clock, format_duration
-from delivery.errors import DeliveryError, InvalidInput
+from delivery.clock import DeliveryClock, format_duration
+from delivery.errors import DeliveryError, UnusableInput
 from delivery.reporter import Reporter
 
 READ_TIMEOUT = 60.0
@@ -103,7 +103,7 @@ class Az:
         self,
         subscription: str,
         reporter: Reporter,
-        clock: Clock,
+        clock: DeliveryClock,
         *,
         dry_run: bool = False,
         execute: Execute = execute_program,
@@ -156,7 +156,7 @@ class Az:
         try:
             completed = self._execute(command, timeout)
         except FileNotFoundError:
-            raise InvalidInput("`az` is not on PATH: install the Azure CLI on this machine.") from None
+            raise UnusableInput("`az` is not on PATH: install the Azure CLI on this machine.") from None
         except TimeoutError:
             raise _CommandFailed(
                 f"{shlex.join(command)} did not end within {format_duration(timeout)}. Azure may still complete it: "

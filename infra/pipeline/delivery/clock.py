@@ -12,7 +12,7 @@ _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smh])+")
 _PART = re.compile(r"(\d+(?:\.\d+)?)([smh])")
 
 
-class Clock(Protocol):
+class DeliveryClock(Protocol):
     """The current time, and sleep."""
 
     def now(self) -> datetime:
@@ -24,7 +24,7 @@ class Clock(Protocol):
         ...
 
 
-class SystemClock:
+class MachineClock:
     """The machine's clock. `now` never goes backwards, also when the machine's time is corrected."""
 
     def __init__(self) -> None:

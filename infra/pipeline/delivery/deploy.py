@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from delivery.app.api import AccessRefused, ApiError
+from delivery.app.api import AccessRefused, AppError
+from delivery.app.checks import run_canary
 from delivery.app.runs import read_runs, summarize
 from delivery.clock import format_instant
-from delivery.context import Context
+from delivery.context import Context, how_to_roll_back
 from delivery.environment import EXAMPLE_SUBSCRIPTION
-from delivery.errors import InvalidInput
+from delivery.errors import DeliveryError, UnusableInput
 from delivery.images import Image, parse_image
 from delivery.platforms import create_platform
 from delivery.platforms.port import Release
@@ -21,7 +22,7 @@ def deploy(context: Context, image_text: str, version: str, record_path: Path) -
     """Deploy an image. Raises DeliveryError; the record then contains what was started."""
     image = parse_image(image_text)
     _check_registry(context, image)
-    context.require_keys("read")
+    context.require_keys("read", "operate")  # the latter for `verify`, which must not fail for it
     file = RecordFile(record_path)
     file.refuse_unfinished()
     _require_image(context, image)
@@ -34,7 +35,10 @@ def deploy(context: Context, image_text: str, version: str, record_path: Path) -
         context.reporter.report(f"recorded in {record_path}: {_describe(record)}")
     recording = _Recording(context, file, record)
     suffix = f"{image.digest.removeprefix('sha256:')[:7]}-{context.clock.now():%m%d%H%M%S}"
-    platform.deploy(Release(image, version, suffix), record.previous, recording.begin)
+    try:
+        platform.deploy(Release(image, version, suffix), record.previous, recording.begin)
+    except DeliveryError as error:
+        raise DeliveryError(f"{error}\n{how_to_roll_back(context, record_path)}") from None
     recording.finish()
     if not context.dry_run:
         context.reporter.report(f"version {version} is in service: run `verify` with this record now")
@@ -66,13 +70,13 @@ class _Recording:
 def _check_registry(context: Context, image: Image) -> None:
     environment = context.environment
     if environment.subscription == EXAMPLE_SUBSCRIPTION and not context.dry_run:
-        raise InvalidInput(
+        raise UnusableInput(
             f"infra/environments/{environment.name}.json has the subscription of the example: write the id of yours "
             "(`az account show --query id`), and the names of your resources."
         )
     expected = environment.registry
     if image.registry != expected and image.registry_name != expected:
-        raise InvalidInput(
+        raise UnusableInput(
             f"--image: the registry {image.registry} is not that of {environment.name}, {expected}. "
             "The app pulls with an identity that has a role on its own registry only."
         )
@@ -95,10 +99,24 @@ def _make_record(context: Context, image: Image, version: str, running: Running)
         format_instant(context.clock.now()),
     )
     if context.dry_run:
+        context.reporter.report(f"POST {environment.url}/api/jobs/{environment.canary}/run?wait=30s")
         for path in ("/api/health/ready", "/api/watchdog", "/api/runs"):
             context.reporter.report(f"GET {environment.url}{path}")
         return record
+    _try_canary(context)
     return _with_answers(context, record)
+
+
+def _try_canary(context: Context) -> None:
+    """Report a canary job that fails before the deployment: then `verify` proves nothing, or finds the same."""
+    try:
+        problem = run_canary(context)
+    except AccessRefused:
+        raise
+    except AppError as error:
+        problem = str(error)
+    if problem:
+        context.reporter.report(f"warning: the canary job fails before the deployment, too: {problem}")
 
 
 def _with_answers(context: Context, record: Record) -> Record:
@@ -108,12 +126,13 @@ def _with_answers(context: Context, record: Record) -> Record:
     try:
         version = api.read_health().version
         last_tick = api.read_last_tick()
-        tick = format_instant(last_tick) if last_tick is not None else ""
+        if last_tick is not None:
+            tick, now = format_instant(last_tick.at), last_tick.server_time
         until = now - timedelta(seconds=limits.lag)
         runs = summarize(read_runs(api, until - timedelta(seconds=limits.baseline), until))
     except AccessRefused:
         raise
-    except ApiError as error:
+    except AppError as error:
         context.reporter.report(f"the version that runs now does not answer, so nothing can be compared: {error}")
     return Record(
         record.environment,

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from delivery.clock import parse_duration
-from delivery.errors import InvalidInput
+from delivery.errors import UnusableInput
 
 ENVIRONMENTS = Path(__file__).resolve().parents[2] / "environments"
 FUNCTIONS, CONTAINER_APPS = "functions", "container-apps"
@@ -90,20 +90,20 @@ class Environment:
 
 
 def read_environment(name: str, folder: Path = ENVIRONMENTS) -> Environment:
-    """Read the file of an environment. Raises InvalidInput with every problem of the file."""
+    """Read the file of an environment. Raises UnusableInput with every problem of the file."""
     if not _NAME.fullmatch(name):
-        raise InvalidInput(f"ENVIRONMENT: {name!r} is not a name of letters, digits, - and _.")
+        raise UnusableInput(f"ENVIRONMENT: {name!r} is not a name of letters, digits, - and _.")
     file = folder / f"{name}.json"
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         known = ", ".join(sorted(path.stem for path in folder.glob("*.json"))) or "none"
-        raise InvalidInput(f"ENVIRONMENT: {file} does not exist. Environments in this folder: {known}.") from None
+        raise UnusableInput(f"ENVIRONMENT: {file} does not exist. Environments in this folder: {known}.") from None
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"{file}: cannot be read as JSON: {error}") from None
+        raise UnusableInput(f"{file}: cannot be read as JSON: {error}") from None
     problems = list(_find_problems(values))
     if problems:
-        raise InvalidInput("\n  ".join([f"{file} is invalid:", *problems]))
+        raise UnusableInput("\n  ".join([f"{file} is invalid:", *problems]))
     given = {key: value for key, value in values.items() if key not in ("sign_in", "keys", "verify")}
     return Environment(
         name=name,

@@ -9,7 +9,7 @@ class DeliveryError(Exception):
     exit_code = 1
 
 
-class InvalidInput(DeliveryError):
+class UnusableInput(DeliveryError):
     """An argument, a file or a variable is unusable, and nothing was changed: exit code 2."""
 
     exit_code = 2

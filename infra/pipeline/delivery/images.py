@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from delivery.errors import InvalidInput
+from delivery.errors import UnusableInput
 
 _REFERENCE = re.compile(
     r"(?P<registry>[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d+)?)/"
@@ -36,11 +36,11 @@ class Image:
 
 
 def parse_image(text: str) -> Image:
-    """Parse a reference such as contoso.azurecr.io/scheduler@sha256:... Raises InvalidInput."""
+    """Parse a reference such as contoso.azurecr.io/scheduler@sha256:... Raises UnusableInput."""
     found = _REFERENCE.fullmatch(text)
     if found is None:
         example = "contoso.azurecr.io/scheduler@sha256:<64 hexadecimal digits>"
-        raise InvalidInput(
+        raise UnusableInput(
             f"--image: {text!r} does not name an image by its digest. Expected a form such as {example}. "
             "A push prints the digest, and `az acr manifest list-metadata` lists those of a repository."
         )

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from delivery.app.http import UrllibHttp
 from delivery.az import Az, execute_program
-from delivery.clock import SystemClock, parse_duration
+from delivery.clock import MachineClock, parse_duration
 from delivery.context import Context, keys_from
 from delivery.deploy import deploy
 from delivery.environment import ENVIRONMENTS, read_environment
@@ -52,7 +52,7 @@ def main(script: str, arguments: Sequence[str], create: CreateContext | None = N
         context = (create or _create_context)(options)
         _run(script, context, options)
     except DeliveryError as error:
-        Reporter(SystemClock(), _secrets(options, os.environ)).fail(str(error))
+        Reporter(MachineClock(), _secrets(options, os.environ)).fail(str(error))
         return error.exit_code
     except KeyboardInterrupt:
         print(f"error: interrupted. {_after_interruption(script)}", file=sys.stderr)
@@ -82,7 +82,7 @@ def _create_context(options: argparse.Namespace) -> Context:
     given = {name: getattr(options, name, None) for name in ("soak", "within", "poll")}
     limits = replace(environment.verify, **{name: value for name, value in given.items() if value is not None})
     environment = replace(environment, verify=limits)
-    clock = SystemClock()
+    clock = MachineClock()
     reporter = Reporter(clock, _secrets(options, os.environ))
     az = Az(environment.subscription, reporter, clock, dry_run=getattr(options, "dry_run", False))
     return Context(environment, az, UrllibHttp(), clock, reporter, keys_from(environment, os.environ))

@@ -8,10 +8,10 @@ from pathlib import Path
 from delivery.az import Execute
 from delivery.context import Context
 from delivery.environment import EXAMPLE_SUBSCRIPTION
-from delivery.errors import DeliveryError, InvalidInput
+from delivery.errors import DeliveryError, UnusableInput
 
 ROOT = Path(__file__).resolve().parents[3]
-TIMEOUT = 600.0
+PLAN_TIMEOUT = 600.0
 """Seconds; the first call of `./dev` installs the program's packages."""
 NO_CHANGES, INVALID, CHANGES = 0, 2, 3
 """Exit codes of `python -m scheduler plan`."""
@@ -20,7 +20,7 @@ NO_CHANGES, INVALID, CHANGES = 0, 2, 3
 def plan(context: Context, jobs: Path, report: Path, execute: Execute) -> None:
     """Compare job files with those that the environment runs, and write the report as Markdown.
 
-    Raises InvalidInput if a job file is invalid, DeliveryError if the scheduler does not answer.
+    Raises UnusableInput if a job file is invalid, DeliveryError if the scheduler does not answer.
     """
     environment = context.environment
     context.require_keys("operate")  # a plan is a POST
@@ -32,13 +32,13 @@ def plan(context: Context, jobs: Path, report: Path, execute: Execute) -> None:
         context.reporter.report(f"write {report}")
         return
     if environment.subscription == EXAMPLE_SUBSCRIPTION:
-        raise InvalidInput(f"infra/environments/{environment.name}.json is an example: enter your own app in it.")
+        raise UnusableInput(f"infra/environments/{environment.name}.json is an example: enter your own app in it.")
     try:
-        completed = execute(command, TIMEOUT)
+        completed = execute(command, PLAN_TIMEOUT)
     except TimeoutError:
-        raise DeliveryError(f"the plan of {environment.name} did not end within {TIMEOUT:g} s") from None
+        raise DeliveryError(f"the plan of {environment.name} did not end within {PLAN_TIMEOUT:g} s") from None
     if completed.code not in (NO_CHANGES, CHANGES):
-        failure = InvalidInput if completed.code == INVALID else DeliveryError
+        failure = UnusableInput if completed.code == INVALID else DeliveryError
         raise failure(f"the plan of {environment.name} ended with {completed.code}:\n{completed.errors.strip()}")
     report.write_text(context.reporter.redact(completed.output), encoding="utf-8")
     result = "changes" if completed.code == CHANGES else "no changes"

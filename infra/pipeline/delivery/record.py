@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from delivery.errors import InvalidInput
+from delivery.errors import UnusableInput
 
 RECORD_FORMAT = 1
 DEPLOYING, DEPLOYED, VERIFIED, ROLLED_BACK = "deploying", "deployed", "verified", "rolled_back"
@@ -85,7 +85,7 @@ class RecordFile:
         self.path = path
 
     def create(self, record: Record) -> None:
-        """Write the record of a new deployment. Raises InvalidInput if an unfinished one exists."""
+        """Write the record of a new deployment. Raises UnusableInput if an unfinished one exists."""
         if self.path.exists():
             self._refuse_unfinished(self.read())
             self.write(record)
@@ -94,17 +94,17 @@ class RecordFile:
         try:
             os.link(temporary, self.path)  # fails if the file exists, unlike a replacement
         except FileExistsError:
-            raise InvalidInput(f"--record: another process has just created {self.path}: wait for its end.") from None
+            raise UnusableInput(f"--record: another process has just created {self.path}: wait for its end.") from None
         finally:
             os.unlink(temporary)
         self._sync_folder()
 
     def refuse_unfinished(self) -> None:
-        """Raise InvalidInput if the file has the record of an unfinished deployment."""
+        """Raise UnusableInput if the file has the record of an unfinished deployment."""
         if self.path.exists():
             self._refuse_unfinished(self.read())
         elif not self.path.parent.is_dir():
-            raise InvalidInput(f"--record: the folder {self.path.parent} does not exist.")
+            raise UnusableInput(f"--record: the folder {self.path.parent} does not exist.")
 
     def write(self, record: Record) -> None:
         """Replace the record."""
@@ -112,21 +112,21 @@ class RecordFile:
         self._sync_folder()
 
     def read(self) -> Record:
-        """Return the record. Raises InvalidInput."""
+        """Return the record. Raises UnusableInput."""
         try:
             values = json.loads(self.path.read_text(encoding="utf-8"))
             return _parse(values)
         except FileNotFoundError:
-            raise InvalidInput(
+            raise UnusableInput(
                 f"--record: {self.path} does not exist. If `deploy` never wrote it, nothing was changed. "
                 "Otherwise run `rollback ENVIRONMENT --image REPOSITORY@sha256:... --version V`."
             ) from None
         except (OSError, ValueError, TypeError, KeyError) as error:
-            raise InvalidInput(f"--record: {self.path} is not a record of `deploy`: {error!r}") from None
+            raise UnusableInput(f"--record: {self.path} is not a record of `deploy`: {error!r}") from None
 
     def _refuse_unfinished(self, found: Record) -> None:
         if found.state in OPEN_STATES:
-            raise InvalidInput(
+            raise UnusableInput(
                 f"--record: {self.path} has an unfinished deployment ({found.state}) of version {found.version} to "
                 f"{found.environment}, recorded at {found.recorded_at}. Run `verify` or `rollback` with this record "
                 "first, or use another file."

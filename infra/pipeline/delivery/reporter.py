@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
-from delivery.clock import Clock, format_duration
+from delivery.clock import DeliveryClock, format_duration
 
 _MASK = "***"
 
@@ -16,7 +16,7 @@ class Reporter:
     Each line begins with the time since the start.
     """
 
-    def __init__(self, clock: Clock, secrets: Iterable[str] = ()) -> None:
+    def __init__(self, clock: DeliveryClock, secrets: Iterable[str] = ()) -> None:
         self._clock = clock
         self._start = clock.now()
         self._secrets = sorted({secret for secret in secrets if secret}, key=len, reverse=True)

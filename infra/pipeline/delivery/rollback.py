@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from delivery.context import Context
-from delivery.errors import DeliveryError, InvalidInput
+from delivery.errors import DeliveryError, UnusableInput
 from delivery.images import parse_image
 from delivery.platforms import create_platform
 from delivery.platforms.port import Platform
@@ -21,7 +21,7 @@ def roll_back_to_record(context: Context, record_path: Path) -> None:
     file = RecordFile(record_path)
     record = file.read()
     if record.environment != context.environment.name:
-        raise InvalidInput(f"--record: the record is of {record.environment}, not of {context.environment.name}.")
+        raise UnusableInput(f"--record: the record is of {record.environment}, not of {context.environment.name}.")
     platform, previous = create_platform(context), record.previous
     if not record.steps:
         context.reporter.report("the record has no change; making sure that the recorded image is in service")

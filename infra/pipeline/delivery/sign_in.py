@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from delivery.context import Context
-from delivery.errors import InvalidInput
+from delivery.errors import UnusableInput
 
 MAX_TOKEN_BYTES = 64 * 1024
 
@@ -23,7 +23,7 @@ def sign_in(context: Context, token_file: Path | None) -> None:
         return
     missing = [f"sign_in.{name}" for name in ("tenant", "client_id") if not getattr(identity, name)]
     if missing:
-        raise InvalidInput(f"infra/environments/{context.environment.name}.json: {' and '.join(missing)} missing.")
+        raise UnusableInput(f"infra/environments/{context.environment.name}.json: {' and '.join(missing)} missing.")
     _check(token_file)
     context.az.sign_in(
         "--service-principal",
@@ -37,10 +37,10 @@ def _check(token_file: Path) -> None:
     try:
         content = token_file.read_bytes()
     except OSError as error:
-        raise InvalidInput(f"--token-file: {token_file} cannot be read: {error.strerror}.") from None
+        raise UnusableInput(f"--token-file: {token_file} cannot be read: {error.strerror}.") from None
     parts = content.strip().split(b".")
     if len(content) > MAX_TOKEN_BYTES or len(parts) != 3 or not all(parts):
-        raise InvalidInput(
+        raise UnusableInput(
             f"--token-file: {token_file} does not contain an OpenID Connect token (three parts, joined by dots). "
             "Write the token that the build service issues for this build into it."
         )

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from delivery.app.api import ApiError
+from delivery.app.api import AppError
 from delivery.clock import format_instant
 from delivery.context import Context
 from delivery.platforms import create_platform
@@ -40,7 +40,7 @@ def _describe(context: Context, deployed: Deployed) -> dict[str, Any]:
         return values
     try:
         health = context.api(deployed.url).read_health()
-    except ApiError as error:
+    except AppError as error:
         return {**values, "problem": str(error)}
     problem = "" if health.is_ready else f"not ready: {', '.join(health.down)}"
     return {**values, "version": health.version, "ready": health.is_ready, "problem": problem}
@@ -51,7 +51,7 @@ def _read_last_tick(context: Context) -> str:
         return ""
     try:
         tick = context.api().read_last_tick()
-    except ApiError as error:
+    except AppError as error:
         context.reporter.report(str(error))
         return ""
-    return format_instant(tick) if tick is not None else ""
+    return format_instant(tick.at) if tick is not None else ""

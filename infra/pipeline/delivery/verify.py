@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from delivery.app.checks import Check, DeploymentChecks
+from delivery.app.checks import DeploymentCheck, DeploymentChecks, PreviousVersionAnswers
 from delivery.app.runs import BUCKET
 from delivery.clock import format_duration
-from delivery.context import Context
-from delivery.errors import DeliveryError, InvalidInput
+from delivery.context import Context, how_to_roll_back
+from delivery.errors import DeliveryError, UnusableInput
 from delivery.record import DEPLOYING, ROLLED_BACK, VERIFIED, Record, RecordFile, with_state
 
 MAX_SEQUENCE = 2
@@ -32,25 +32,36 @@ def verify(context: Context, version: str, record_path: Path) -> None:
     if context.dry_run:
         _report_plan(context, version)
         return
-    _verify(context, record)
+    try:
+        _verify(context, record)
+    except DeliveryError as error:
+        raise DeliveryError(f"{error}\n{how_to_roll_back(context, record_path)}") from None
     file.write(with_state(record, VERIFIED))
     context.reporter.report(f"version {version} is verified")
 
 
 def _verify(context: Context, record: Record) -> None:
-    limits = context.environment.verify
-    context.waiting().wait_for_version(record.version, limits.within)
-    serving_since = context.clock.now()
-    context.reporter.report("waiting for a tick, and for a run of the canary job")
+    limits, clock = context.environment.verify, context.clock
+    end = clock.now() + timedelta(seconds=limits.within)
     shortest = limits.lag + BUCKET  # in which runs can be counted
-    Soak(context, DeploymentChecks(context, record, serving_since).all()).run(max(limits.soak, shortest))
+    while True:
+        context.waiting().wait_for_version(record.version, max((end - clock.now()).total_seconds(), limits.poll))
+        context.reporter.report("waiting for a tick, and for a run of the canary job")
+        checks = DeploymentChecks(context, record, clock.now()).all()
+        try:
+            Soak(context, checks).run(max(limits.soak, shortest))
+            return
+        except PreviousVersionAnswers as error:
+            if clock.now() >= end:
+                raise
+            context.reporter.report(f"{error}; all checks start again")
 
 
 @dataclass
 class _State:
     """`due`: when the check is made next. `passed_at`: of its last success."""
 
-    check: Check
+    check: DeploymentCheck
     due: datetime
     sequence: int = 0
     problems: int = 0
@@ -61,7 +72,7 @@ class _State:
 class Soak:
     """Repeats checks: until each has succeeded, and then for some time, at whose end each has to succeed once more."""
 
-    def __init__(self, context: Context, checks: list[Check]) -> None:
+    def __init__(self, context: Context, checks: list[DeploymentCheck]) -> None:
         self._context = context
         self._clock = context.clock
         self._start = context.clock.now()
@@ -104,11 +115,11 @@ class Soak:
 
 def _check_record(context: Context, version: str, record: Record) -> None:
     if record.environment != context.environment.name:
-        raise InvalidInput(f"--record: the record is of {record.environment}, not of {context.environment.name}.")
+        raise UnusableInput(f"--record: the record is of {record.environment}, not of {context.environment.name}.")
     if record.version != version:
-        raise InvalidInput(f"--version: the record is of version {record.version}, not of {version}.")
+        raise UnusableInput(f"--version: the record is of version {record.version}, not of {version}.")
     if record.state == ROLLED_BACK:
-        raise InvalidInput("--record: this deployment was rolled back: run `deploy` again.")
+        raise UnusableInput("--record: this deployment was rolled back: run `deploy` again.")
     if record.state == DEPLOYING:
         raise DeliveryError("the deployment did not come to its end: run `rollback` with this record.")
 

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from delivery.app.api import ApiKeys
+from delivery.app.api import AppKeys
 from delivery.app.http import NoAnswer, Response
 from delivery.az import Az, Completed
 from delivery.context import Context
@@ -32,7 +32,7 @@ REGISTRY = "contosoregistry"
 OLD = f"{REGISTRY}.azurecr.io/scheduler@sha256:{'0' * 64}"
 NEW = f"{REGISTRY}.azurecr.io/scheduler@sha256:{'1' * 64}"
 URL = "https://app.example"
-KEYS = ApiKeys("x-functions-key", "read-key-0123456789", "operate-key-0123456789")
+KEYS = AppKeys("x-functions-key", "read-key-0123456789", "operate-key-0123456789")
 BOOT = 20.0
 """Seconds until a container answers."""
 LINGER = 15.0
@@ -104,6 +104,9 @@ class World:
     jobs: Mapping[str, float] = field(default_factory=lambda: {f"job-{number}": 10.0 for number in range(20)})
     images: dict[str, Behaviour] = field(default_factory=lambda: {OLD: Behaviour("1.0"), NEW: Behaviour("2.0")})
     slot: str = STAGING
+    linger: float = LINGER
+    skew: timedelta = timedelta()
+    """Time of the scheduler minus time of the machine with the scripts."""
     registry_answers: bool = True
     before: Callable[[str], None] = lambda operation: None
     """Called before each command of az and each request: tests raise from it."""
@@ -125,7 +128,7 @@ class World:
         for container in self.containers:  # it runs since yesterday
             container.started_at = START - timedelta(days=1)
 
-    # Clock
+    # Time
 
     def now(self) -> datetime:
         return self.now_at
@@ -138,7 +141,7 @@ class World:
 
     # Tools of delivery
 
-    def context(self, keys: ApiKeys = KEYS, **limits: float) -> Context:
+    def context(self, keys: AppKeys = KEYS, **limits: float) -> Context:
         environment = Environment(
             "prod", self.kind, "sub", "rg", APP, URL, REGISTRY, "canary",
             slot=self.slot if self.kind == "functions" else "", slot_url=f"https://{STAGING}.example",
@@ -219,7 +222,7 @@ class World:
         live = [one for one in self.containers if one.unit == unit and one.answers(at)]
         lingering = [
             one for one in self.containers
-            if one.unit == unit and one.ended_at and (at - one.ended_at).total_seconds() < LINGER
+            if one.unit == unit and one.ended_at and (at - one.ended_at).total_seconds() < self.linger
             and one.answers(one.ended_at - timedelta(seconds=1))
         ]  # fmt: skip
         is_odd = int(at.timestamp()) % 2 == 1
@@ -237,11 +240,14 @@ class World:
     def _answer(self, method: str, path: str, parameters: dict[str, list[str]]) -> dict[str, Any]:
         if path == "/api/watchdog":
             tick = self._last_tick()
-            return {"last_tick": tick.isoformat() if tick else None}
+            gap = (self.now_at - tick).total_seconds() if tick else None
+            return {"last_tick": (tick + self.skew).isoformat() if tick else None, "tick_gap_s": gap}
         if method == "POST":
             return self._start_canary(float(parameters["wait"][0].removesuffix("s")))
-        since, until = (datetime.fromisoformat(parameters[key][0]) for key in ("from", "to"))
+        since, until = (datetime.fromisoformat(parameters[key][0]) - self.skew for key in ("from", "to"))
         runs = [run for run in self.all_runs(since, until) if run["state"] != "missing"]
+        for run in runs:
+            run["due_at"] = (datetime.fromisoformat(run["due_at"]) + self.skew).isoformat()
         return {"runs": runs[::-1], "continuation": None}
 
     def _last_tick(self) -> datetime | None:
@@ -301,7 +307,7 @@ class World:
 
     def serving_version(self) -> str:
         """Return the version that answers once replaced containers are gone."""
-        self.sleep(LINGER + BOOT)
+        self.sleep(self.linger + BOOT)
         container = self._container_at(urlsplit(URL).hostname or "")
         return container.behaviour.version if container is not None and container.is_ready() else "nothing"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -17,11 +17,11 @@ WAIT_MARGIN = 10.0
 """Seconds for the response in addition to the time that the scheduler waits for a run."""
 
 
-class ApiError(DeliveryError):
+class AppError(DeliveryError):
     """The scheduler does not answer, or refuses the request."""
 
 
-class AccessRefused(ApiError):
+class AccessRefused(AppError):
     """The key is missing or lacks the scope: a repetition does not help."""
 
 
@@ -40,6 +40,22 @@ class HealthAnswer:
 
 
 @dataclass(frozen=True)
+class PlanningRound:
+    """A planning round: its instant by the clock of the scheduler, and the seconds since then.
+
+    The clock of this machine can differ, so instants of both are never compared.
+    """
+
+    at: datetime
+    age: float
+
+    @property
+    def server_time(self) -> datetime:
+        """The time of the scheduler when it answered."""
+        return self.at + timedelta(seconds=self.age)
+
+
+@dataclass(frozen=True)
 class RunAnswer:
     """A run. `outcome`: empty until it is finished."""
 
@@ -53,7 +69,7 @@ class RunAnswer:
 
 
 @dataclass(frozen=True)
-class ApiKeys:
+class AppKeys:
     """The values of the keys; empty: requests are sent without one."""
 
     header: str
@@ -68,9 +84,9 @@ class ApiKeys:
 
 
 class SchedulerApi:
-    """The API at a URL. Every method raises ApiError."""
+    """The API at a URL. Every method raises AppError."""
 
-    def __init__(self, http: Http, url: str, keys: ApiKeys) -> None:
+    def __init__(self, http: Http, url: str, keys: AppKeys) -> None:
         self.url = url.rstrip("/")
         self._http = http
         self._keys = keys
@@ -84,12 +100,14 @@ class SchedulerApi:
             down = tuple(name for name, status in parts if status == "down")
             return HealthAnswer(str(values["version"]), response.status == 200, down, int(values["jobs"]["count"]))
         except (NoAnswer, KeyError, TypeError, ValueError):
-            raise ApiError(f"{self.url} is not ready: status {response.status}, {response.excerpt()}") from None
+            raise AppError(f"{self.url} is not ready: status {response.status}, {response.excerpt()}") from None
 
-    def read_last_tick(self) -> datetime | None:
-        """Return the instant of the last planning round of any instance; None before the first."""
-        found = self._get("/api/watchdog")["last_tick"]
-        return None if found is None else parse_instant(found)
+    def read_last_tick(self) -> PlanningRound | None:
+        """Return the last planning round of any instance; None before the first."""
+        values = self._get("/api/watchdog")
+        if values["last_tick"] is None:
+            return None
+        return PlanningRound(parse_instant(values["last_tick"]), float(values["tick_gap_s"]))
 
     def start_run(self, job: str, wait: float) -> RunAnswer:
         """Start a run, and wait up to some seconds for its end."""
@@ -120,7 +138,7 @@ class SchedulerApi:
         try:
             return response.json()
         except NoAnswer as error:
-            raise ApiError(f"{self.url}{path}: {error}") from None
+            raise AppError(f"{self.url}{path}: {error}") from None
 
     def _parse_run(self, values: Mapping[str, Any], path: str) -> RunAnswer:
         try:
@@ -134,7 +152,7 @@ class SchedulerApi:
                 parse_instant(values["due_at"]),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise ApiError(f"{self.url}{path} has no run of the expected form: {error!r}") from None
+            raise AppError(f"{self.url}{path} has no run of the expected form: {error!r}") from None
 
     def _send(
         self,
@@ -148,7 +166,7 @@ class SchedulerApi:
         try:
             response = self._http.send(method, f"{self.url}{path}", headers, timeout)
         except NoAnswer as error:
-            raise ApiError(f"{self.url} does not answer: {error}") from None
+            raise AppError(f"{self.url} does not answer: {error}") from None
         if response.status in expected:
             return response
         place = f"{method} {self.url}{path.partition('?')[0]} answered {response.status}"
@@ -156,4 +174,4 @@ class SchedulerApi:
             raise AccessRefused(
                 f"{place}: the key is missing or lacks the scope. The environment file names the variables of the keys."
             )
-        raise ApiError(f"{place}: {response.excerpt()}")
+        raise AppError(f"{place}: {response.excerpt()}")

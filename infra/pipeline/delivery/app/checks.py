@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from delivery.app.api import ApiError, RunAnswer
-from delivery.app.runs import BUCKET, RunSample, find_missing_runs, find_new_failures, read_runs
+from delivery.app.api import AppError
+from delivery.app.runs import BUCKET, ScheduledRuns, find_missing_runs, find_new_failures, read_runs
 from delivery.clock import format_duration
 from delivery.context import Context
+from delivery.errors import DeliveryError
 from delivery.record import Record
 
 CANARY_WAIT = 30.0
@@ -18,8 +19,12 @@ CANARY_INTERVAL = 60.0
 """Seconds between two runs of the canary job during the soak."""
 
 
+class PreviousVersionAnswers(DeliveryError):
+    """An instance of the previous version still gets requests."""
+
+
 @dataclass(frozen=True)
-class Check:
+class DeploymentCheck:
     """`every`: seconds between two executions. `find_problem`: returns a message, empty if all is well.
 
     `grace`: seconds in which a first success is awaited, so that problems do not count. `is_soak_only`: it is made once
@@ -40,18 +45,23 @@ class DeploymentChecks:
         self._context = context
         self._record = record
         self._since = since
+        self._clock_difference = timedelta()
+        """Time of the scheduler minus time of this machine."""
+        self._sample: ScheduledRuns | None = None
+        """Read once for both checks of runs: it can be thousands of runs."""
+        self._sample_at = since
         self._limits = context.environment.verify
         self._api = context.api()
 
-    def all(self) -> list[Check]:
+    def all(self) -> list[DeploymentCheck]:
         """Return every check of the soak."""
         limits = self._limits
         return [
-            Check("version", limits.poll, self._reported(self._find_health_problem)),
-            Check("timer", limits.poll, self._reported(self._find_tick_problem), limits.tick),
-            Check("queue", CANARY_INTERVAL, self._reported(self._find_canary_problem), limits.canary),
-            Check("failures", limits.looks, self._reported(self._find_failures)),
-            Check("runs", limits.looks, self._reported(self._find_missing_runs), is_soak_only=True),
+            DeploymentCheck("version", limits.poll, self._reported(self._find_health_problem)),
+            DeploymentCheck("timer", limits.poll, self._reported(self._find_tick_problem), limits.tick),
+            DeploymentCheck("queue", CANARY_INTERVAL, self._reported(self._find_canary_problem), limits.canary),
+            DeploymentCheck("failures", limits.looks, self._reported(self._find_failures)),
+            DeploymentCheck("runs", limits.looks, self._reported(self._find_missing_runs), is_soak_only=True),
         ]
 
     def _reported(self, find_problem: Callable[[], str]) -> Callable[[], str]:
@@ -60,50 +70,63 @@ class DeploymentChecks:
         def find() -> str:
             try:
                 return find_problem()
-            except ApiError as error:
+            except AppError as error:
                 return str(error)
 
         return find
 
     def _find_health_problem(self) -> str:
         health = self._api.read_health()
+        if health.version == self._record.previous.version != self._record.version:
+            raise PreviousVersionAnswers(f"version {health.version} answers again, not only {self._record.version}")
         if health.version != self._record.version:
             return f"version {health.version} answers, not {self._record.version}"
         return "" if health.is_ready else f"not ready: {', '.join(health.down) or 'unknown part'} down"
 
     def _find_tick_problem(self) -> str:
-        tick = self._api.read_last_tick()
-        if tick is None or tick <= self._since:
-            last = f"the last one was at {tick:%H:%M:%S}" if tick else "without one before"
+        tick, now = self._api.read_last_tick(), self._context.clock.now()
+        if tick is None or tick.age >= (now - self._since).total_seconds():
+            last = f"the last one was at {tick.at:%H:%M:%S}" if tick else "without one before"
             return f"the timer does not plan: no tick of this version, {last}; check the function tick and its log"
-        age = (self._context.clock.now() - tick).total_seconds()
-        if age <= self._limits.tick:
+        self._clock_difference = tick.server_time - now
+        if tick.age <= self._limits.tick:
             return ""
-        return f"the timer does not plan: no tick for {format_duration(age)}; check the function tick and its log"
+        return f"the timer does not plan: no tick for {format_duration(tick.age)}; check the function tick and its log"
 
     def _find_canary_problem(self) -> str:
         """Start a run and wait for it. It goes through the queue as every other run."""
-        wait = min(CANARY_WAIT, self._limits.canary)
-        run = self._api.start_run(self._context.environment.canary, wait)
-        return _problem_of_canary(run, wait)
+        return run_canary(self._context)
 
     def _find_failures(self) -> str:
-        sample = self._read_sample()
-        return "" if sample is None else find_new_failures(self._record.runs, sample, self._limits.failing)
+        return self._judge_sample(lambda sample: find_new_failures(self._record.runs, sample, self._limits.failing))
 
     def _find_missing_runs(self) -> str:
-        sample = self._read_sample()
-        return "" if sample is None else find_missing_runs(self._record.runs, sample, self._limits.runs)
+        return self._judge_sample(lambda sample: find_missing_runs(self._record.runs, sample, self._limits.runs))
 
-    def _read_sample(self) -> RunSample | None:
+    def _judge_sample(self, find_problem: Callable[[ScheduledRuns], str]) -> str:
+        sample = self._read_sample()
+        problem = "" if sample is None else find_problem(sample)
+        if problem:
+            self._sample = None  # a problem counts once it is found in newer runs, too
+        return problem
+
+    def _read_sample(self) -> ScheduledRuns | None:
         """Return the runs since the version serves; None while they are too few to count."""
-        until = self._context.clock.now() - timedelta(seconds=self._limits.lag)
+        now = self._context.clock.now()
+        until = now - timedelta(seconds=self._limits.lag)
         if (until - self._since).total_seconds() < BUCKET:
             return None
-        return read_runs(self._api, self._since, until)
+        if self._sample is None or (now - self._sample_at).total_seconds() >= self._limits.looks / 2:
+            difference = self._clock_difference
+            self._sample = read_runs(self._api, self._since + difference, until + difference)
+            self._sample_at = now
+        return self._sample
 
 
-def _problem_of_canary(run: RunAnswer, wait: float) -> str:
+def run_canary(context: Context) -> str:
+    """Run the canary job once. Return a problem; empty: it succeeded. Raises AppError."""
+    wait = min(CANARY_WAIT, context.environment.verify.canary)
+    run = context.api().start_run(context.environment.canary, wait)
     if run.outcome == "succeeded":
         return ""
     if not run.outcome:

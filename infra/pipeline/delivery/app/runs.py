@@ -25,7 +25,7 @@ _NAMED_JOBS = 5
 
 
 @dataclass
-class RunSample:
+class ScheduledRuns:
     """The scheduled runs that were due in a range. `latest`: whether the latest run of each job failed."""
 
     since: datetime
@@ -58,9 +58,9 @@ class RunSample:
         return {job for job, has_failed in self.latest.items() if has_failed}
 
 
-def read_runs(api: SchedulerApi, since: datetime, until: datetime) -> RunSample:
-    """Read the runs of a range, at most MAX_PAGES pages: then the sample begins later. Raises ApiError."""
-    sample = RunSample(since, until)
+def read_runs(api: SchedulerApi, since: datetime, until: datetime) -> ScheduledRuns:
+    """Read the runs of a range, at most MAX_PAGES pages: then the sample begins later. Raises AppError."""
+    sample = ScheduledRuns(since, until)
     oldest = until
     for number, page in enumerate(api.iterate_runs(since, until), 1):
         for run in page:
@@ -74,7 +74,7 @@ def read_runs(api: SchedulerApi, since: datetime, until: datetime) -> RunSample:
     return sample
 
 
-def summarize(sample: RunSample) -> RunBaseline:
+def summarize(sample: ScheduledRuns) -> RunBaseline:
     """Return what a record stores of the runs before a deployment."""
     buckets = [0] * max(math.floor(sample.seconds / BUCKET), 1)
     for due in sample.due:
@@ -104,7 +104,7 @@ def fewest_runs(baseline: RunBaseline, seconds: float) -> float:
     return min(sum(baseline.buckets[start : start + width]) for start in range(len(baseline.buckets) - width + 1))
 
 
-def find_missing_runs(baseline: RunBaseline, sample: RunSample, share: float) -> str:
+def find_missing_runs(baseline: RunBaseline, sample: ScheduledRuns, share: float) -> str:
     """Return a problem if fewer runs were executed than before; empty: none."""
     expected = fewest_runs(baseline, sample.seconds)
     found = len(sample.due)
@@ -117,7 +117,7 @@ def find_missing_runs(baseline: RunBaseline, sample: RunSample, share: float) ->
     )
 
 
-def find_new_failures(baseline: RunBaseline, sample: RunSample, share: float) -> str:
+def find_new_failures(baseline: RunBaseline, sample: ScheduledRuns, share: float) -> str:
     """Return a problem if more jobs or runs fail than before; empty: none."""
     new = sorted(sample.failing_now - set(baseline.failing))
     if len(new) > math.floor(share * len(sample.latest)):
@@ -126,7 +126,7 @@ def find_new_failures(baseline: RunBaseline, sample: RunSample, share: float) ->
     return _find_higher_rate(baseline, sample, share)
 
 
-def _find_higher_rate(baseline: RunBaseline, sample: RunSample, share: float) -> str:
+def _find_higher_rate(baseline: RunBaseline, sample: ScheduledRuns, share: float) -> str:
     before, after = sum(baseline.buckets), len(sample.due)
     if min(before, after) < MIN_RUNS_FOR_RATE:
         return ""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from delivery.app.api import ApiError, HealthAnswer, SchedulerApi
-from delivery.clock import Clock, format_duration
+from delivery.app.api import AppError, HealthAnswer, PlanningRound, SchedulerApi
+from delivery.clock import DeliveryClock, format_duration
 from delivery.errors import DeliveryError
 from delivery.reporter import Reporter
 
@@ -26,7 +26,7 @@ class Waiting:
     """Waits for one app. `poll`: seconds between two requests."""
 
     api: SchedulerApi
-    clock: Clock
+    clock: DeliveryClock
     reporter: Reporter
     poll: float
 
@@ -43,14 +43,14 @@ class Waiting:
         self.reporter.report(f"waiting up to {format_duration(within)} for {expected} at {self.api.url}")
         return self._wait(judge, within, f"{expected} did not serve at {self.api.url}", CONFIRMATIONS)
 
-    def wait_for_tick(self, since: datetime, within: float) -> datetime:
-        """Return the first tick after an instant. Raises DeliveryError."""
+    def wait_for_tick(self, since: datetime, within: float) -> PlanningRound:
+        """Return the first tick after an instant of this machine. Raises DeliveryError."""
 
-        def judge() -> tuple[datetime | None, str]:
+        def judge() -> tuple[PlanningRound | None, str]:
             tick = self.api.read_last_tick()
-            if tick is not None and tick > since:
+            if tick is not None and tick.age < (self.clock.now() - since).total_seconds():
                 return tick, ""
-            return None, f"the last tick was at {tick}" if tick else "there was no tick"
+            return None, f"the last tick was at {tick.at:%H:%M:%S}" if tick else "there was no tick"
 
         self.reporter.report(f"waiting up to {format_duration(within)} for a tick")
         return self._wait(judge, within, "the timer does not plan: check the function tick and its log")
@@ -73,7 +73,7 @@ class Waiting:
         while True:
             try:
                 found, problem = judge()
-            except ApiError as error:
+            except AppError as error:
                 found, problem = None, str(error)
             right = right + 1 if found is not None else 0
             if found is not None and right >= confirmations:

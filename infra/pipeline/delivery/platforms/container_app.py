@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from delivery.context import Context
-from delivery.errors import DeliveryError, InvalidInput
+from delivery.errors import DeliveryError, UnusableInput
 from delivery.images import Image
 from delivery.platforms.port import PREFIX_SETTING, TRIGGER_FUNCTIONS, BeginStep, Deployed, Release
 from delivery.platforms.revisions import AppState, Revision, parse_app, parse_revision, serving_revision
@@ -42,7 +42,7 @@ class ContainerAppPlatform:
         """Return the revision that gets the requests."""
         app = self._read_app()
         if app.mode != "multiple":
-            raise InvalidInput(
+            raise UnusableInput(
                 f"{self._context.environment.app} has the revision mode {app.mode}, in which a new image replaces "
                 "the old one untested. Set activeRevisionsMode to Multiple: infra/bicep does, or `az containerapp "
                 "revision set-mode --mode multiple`."

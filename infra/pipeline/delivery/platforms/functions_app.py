@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from delivery.context import Context
-from delivery.errors import DeliveryError, InvalidInput
+from delivery.errors import DeliveryError, UnusableInput
 from delivery.images import Image
 from delivery.platforms.port import PREFIX_SETTING, TRIGGER_FUNCTIONS, BeginStep, Deployed, Release
 from delivery.record import Record, Running
@@ -35,7 +35,7 @@ class FunctionsPlatform:
         """Return the image of production."""
         image = self._read_image("")
         if not image:
-            raise InvalidInput(
+            raise UnusableInput(
                 f"{self._context.environment.app} does not run a container: create the app with an image first."
             )
         return Running(image)

@@ -49,7 +49,12 @@ def parse_revision(values: Mapping[str, Any], disabled_variable: str, prefix_var
     """Parse an element of the output of `az containerapp revision list`."""
     properties = values["properties"]
     container = properties["template"]["containers"][0]
-    variables = {one["name"]: str(one.get("value") or "") for one in container.get("env") or []}
+    entries = container.get("env") or []
+    if any(one["name"] == prefix_variable and "secretRef" in one for one in entries):
+        raise DeliveryError(
+            f"{values['name']}: {prefix_variable} is a reference to a secret; a new revision needs a value."
+        )
+    variables = {one["name"].replace(".", "_"): str(one.get("value") or "") for one in entries}
     fqdn = str(properties.get("fqdn") or "")
     return Revision(
         name=str(values["name"]),
