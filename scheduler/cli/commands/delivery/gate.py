@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from jobs.ports import Clock
+    from scheduler.app import Program
     from scheduler.cli.delivery.connection import Connection
     from scheduler.cli.gate.options import GateOptions
     from scheduler.cli.gate.port import GateScheduler
@@ -103,14 +104,23 @@ def _run(options: GateOptions, connection: Connection | None) -> GateReport:
 
             return run_remote(connection, lambda api: _watch(options, ApiGateScheduler(api, clock), clock))
         from scheduler.cli.context import load_for_command
-        from scheduler.cli.gate.store_scheduler import StoreGateScheduler
         from scheduler.cli.mutations import quiet_run_log, run_changing
 
         configuration = load_for_command("gate")
         with quiet_run_log():
-            return run_changing(configuration, lambda program: _watch(options, StoreGateScheduler(program), clock))
+            return run_changing(configuration, lambda program: _watch_store(options, program, clock))
     except GateUnavailable as error:
         fail(str(error), EXIT_FAILED)
+
+
+async def _watch_store(options: GateOptions, program: Program, clock: Clock) -> GateReport:
+    from scheduler.cli.gate.store_scheduler import StoreGateScheduler
+
+    try:
+        return await _watch(options, StoreGateScheduler(program), clock)
+    finally:
+        # An early end, or Ctrl-C: runs in-flight end now, and history shows it.
+        await program.worker.drain(0)
 
 
 async def _watch(options: GateOptions, scheduler: GateScheduler, clock: Clock) -> GateReport:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 from tests.parts.api_keys import create_key
 from tests.parts.host import Host, embedded
 from tests.parts.http_target import HttpTarget
+from tests.parts.proc import ForkedProgram
 from tests.scheduler.cli.invocation import CommandResult, invoke, invoke_concurrently
 from tests.scheduler.cli.job_files import write_jobs
 
@@ -76,19 +79,16 @@ async def test_a_running_scheduler(host: Host, target: HttpTarget) -> None:
     assert "a`b|c" in [each["text"] for each in markers]
 
 
-@pytest.mark.parametrize(
-    ("words", "code", "message"),
-    [
-        (("--tag", "team:nobody"), 2, "no enabled job matches tag team=nobody"),
-        (("--name", "other"), 2, "no enabled job matches"),  # of another tag than the key
-        (("--all", "--deployed-at", "2999-01-01"), 2, "in the future"),
-    ],
-)
-async def test_jobs_that_do_not_exist_for_the_key(words: tuple[str, ...], code: int, message: str, host: Host) -> None:
-    result = await over_api(host, *words)
+async def test_jobs_that_do_not_exist_for_the_key(host: Host) -> None:
+    for words, message in (
+        (("--tag", "team:nobody"), "no enabled job matches tag team=nobody"),
+        (("--name", "other"), "no enabled job matches"),  # of another tag than the key
+        (("--all", "--deployed-at", "2999-01-01"), "in the future"),
+    ):
+        result = await over_api(host, *words)
 
-    assert (result.code, result.stdout) == (code, "")
-    assert message in result.stderr
+        assert (result.code, result.stdout) == (2, "")
+        assert message in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -143,3 +143,17 @@ async def test_a_store(target: HttpTarget, job_folder: Path) -> None:
     assert refused.code == 1, refused
     assert "checkout: " in refused.stderr
     assert "(by chance: " in refused.stderr
+
+
+async def test_an_interrupted_gate_leaves_no_run_behind(target: HttpTarget, job_folder: Path) -> None:
+    answering = target.hold("/checkout")
+    write_jobs(job_folder, checkout={"check": {"url": f"{target.url}/checkout"}, **PAYMENTS})
+
+    async with ForkedProgram("gate", "--all", "--for", "10m", env=dict(os.environ)) as program:
+        await target.wait_for_requests(1)
+        program.signal(signal.SIGINT)
+        code = await program.exited()
+    answering.set()
+
+    assert code == 130
+    assert "\tcancelled\t" in (await invoke_concurrently("history", "checkout")).stdout
