@@ -83,6 +83,9 @@ param alertEmails array = []
 @description('Subscribe the app to the events of the vault. Set it once the app runs: Event Grid checks the endpoint.')
 param subscribeToVault bool = false
 
+@description('The object id of the identity with which the pipeline releases images. It may push images and change the app. Empty: none.')
+param deployerPrincipalId string = ''
+
 @description('Tags of all resources.')
 param tags object = {}
 
@@ -180,6 +183,7 @@ module pull 'modules/pull.bicep' = {
   params: {
     registryName: registryName
     principalId: identity.outputs.principalId
+    deployerPrincipalId: deployerPrincipalId
   }
   dependsOn: [registry]
 }
@@ -249,6 +253,7 @@ module functions 'modules/functions.bicep' = if (deployFunctions) {
     insightsConnectionString: monitoring.outputs.connectionString
     workspaceId: monitoring.outputs.workspaceId
     settings: settings
+    deployerPrincipalId: deployerPrincipalId
   }
   dependsOn: [roles, pull, endpoints]
 }
@@ -292,6 +297,7 @@ module containerApp 'modules/container-app.bicep' = if (deployContainerApp) {
     insightsConnectionString: monitoring.outputs.connectionString
     workspaceId: monitoring.outputs.workspaceId
     settings: settings
+    deployerPrincipalId: deployerPrincipalId
   }
   dependsOn: [roles, pull, endpoints]
 }

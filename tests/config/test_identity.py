@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+from azure.identity.aio import ManagedIdentityCredential, WorkloadIdentityCredential
 
-from config.identity import TOKEN_RENEWED_BEFORE_EXPIRY, AppIdentity
+from config.identity import TOKEN_RENEWED_BEFORE_EXPIRY, AppIdentity, _new_credential
+from config.settings.loading import load_settings
 from config.settings.model import Settings
 from jobs.errors import TokenUnavailable
 from tests.config.clock import ManualClock
 from tests.parts.ingestion import ManagedIdentityServer
+from tests.project import ROOT
 
 SCOPE = "api://checkout/.default"
 
@@ -111,3 +115,21 @@ async def test_a_refused_token_is_got_anew_past_what_the_credential_keeps(
     assert not again.is_changed
     assert "is unchanged since" in again.message
     assert second not in again.message
+
+
+def test_in_a_pod_of_aks_the_identity_is_that_of_the_workload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The webhook of AKS sets these variables. The client id names no managed identity of the machine then."""
+    (tmp_path / "token").write_text("token of the service account")
+    environ = {
+        "AZURE_CLIENT_ID": "00000000-0000-0000-0000-000000000001",
+        "AZURE_TENANT_ID": "00000000-0000-0000-0000-000000000002",
+        "AZURE_AUTHORITY_HOST": "https://login.microsoftonline.com/",
+        "AZURE_FEDERATED_TOKEN_FILE": str(tmp_path / "token"),
+    }
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings({**environ, "SCHEDULER_ENVIRONMENT": "prod"}, root=ROOT).settings
+    credential = _new_credential(settings)
+    assert settings.managed_identity_client_id is None
+    assert isinstance(credential, ManagedIdentityCredential)
+    assert isinstance(credential._credential, WorkloadIdentityCredential)

@@ -43,7 +43,10 @@ def test_problems(found: dict[str, Any], problems: list[str]) -> None:
 def a_checkov(folder: Path, answer: str) -> Path:
     program = folder / "checkov"
     program.write_text(f"#!/bin/sh\necho '{answer}'\n")
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    python = folder / "python"
+    python.write_text("#!/bin/sh\nexit ${GRAMMAR:-0}\n")
+    for each in (program, python):
+        each.chmod(each.stat().st_mode | stat.S_IXUSR)
     return program
 
 
@@ -61,3 +64,11 @@ def test_the_stage_fails_with_a_finding(
     printed = capsys.readouterr().out
     assert ("FAILED" in printed) is not succeeds
     assert "checkov bicep bicep" in printed
+
+
+def test_the_stage_fails_with_an_error_of_the_grammar(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GRAMMAR", "1")
+    assert not check_templates(ROOT, Path(sys.executable), a_checkov(tmp_path, '{"summary": {"passed": 1}}'))
+    assert "grammar of Bicep                FAILED" in capsys.readouterr().out

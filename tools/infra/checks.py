@@ -1,7 +1,6 @@
-"""Checks the templates below infra/ with checkov. Called by `./dev infra check`.
+"""Checks the templates below infra/ with checkov and a grammar of Bicep. Called by `./dev infra check`.
 
-checkov reads Bicep with another parser, so this is also a second opinion on the files. The module needs Python's
-standard library alone.
+Both read Bicep with parsers that are not ours: a second opinion on the files. Needs Python's standard library alone.
 """
 
 from __future__ import annotations
@@ -20,6 +19,15 @@ def check_templates(root: Path, python: Path, checkov: Path) -> bool:
     command = [str(python), "-m", "tools.infra.arm.documents", "--check"]
     results = [subprocess.run(command, cwd=root).returncode == 0]
     print(f"{'ARM JSON is current':<32}{'ok' if results[0] else 'FAILED'}")
+    templates = sorted((root / "infra" / "bicep").rglob("*.bicep"))
+    grammar = [
+        str(checkov.with_name("python")),
+        "-P",
+        str(root / "tools" / "infra" / "grammar.py"),
+        *map(str, templates),
+    ]
+    results.append(subprocess.run(grammar).returncode == 0)
+    print(f"{'grammar of Bicep':<32}{'ok' if results[1] else 'FAILED'}")
     with tempfile.TemporaryDirectory() as folder:
         for framework, path in _places(root, Path(folder)):
             found = _run(checkov, framework, path)

@@ -21,6 +21,9 @@ param insightsConnectionString string
 param workspaceId string
 param settings object
 
+@description('Of the pipeline; empty: none.')
+param deployerPrincipalId string
+
 // Keys of the Functions host: secrets of the vault, which must exist before the app. docs/infrastructure.md has the commands.
 var keySecrets = [
   'host-master'
@@ -89,6 +92,7 @@ var keyFiles = [
 ]
 
 var inNetwork = !empty(subnetId)
+var appsContributor = '358470bc-b998-42bd-ab17-a7e34c199c0f' // Container Apps Contributor: releases by the pipeline
 var variables = union({
   FUNCTIONS_EXTENSION_VERSION: '~4'
   FUNCTIONS_WORKER_RUNTIME: 'python'
@@ -260,6 +264,16 @@ resource app 'Microsoft.App/containerApps@2025-07-01' = {
         maxReplicas: max(maxInstances, zoneRedundant ? 2 : 1)
       }
     }
+  }
+}
+
+resource deployer 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(deployerPrincipalId)) {
+  name: guid(app.id, deployerPrincipalId, appsContributor)
+  scope: app
+  properties: {
+    principalId: deployerPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', appsContributor)
   }
 }
 

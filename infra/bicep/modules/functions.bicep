@@ -22,8 +22,12 @@ param insightsConnectionString string
 param workspaceId string
 param settings object
 
+@description('Of the pipeline; empty: none.')
+param deployerPrincipalId string
+
 var isPremium = contains(['EP1', 'EP2', 'EP3'], planSku)
 var inNetwork = !empty(subnetId)
+var websiteContributor = 'de139f84-1756-47ae-9be6-808fbbe84772' // Website Contributor: releases by the pipeline
 var fewestInstances = zoneRedundant ? 3 : 1
 
 // Each place in which the platform, the Functions host and the program need the identity: docs/deploying.md.
@@ -197,6 +201,16 @@ resource diagnostics 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' 
         enabled: true
       }
     ]
+  }
+}
+
+resource deployer 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(deployerPrincipalId)) {
+  name: guid(app.id, deployerPrincipalId, websiteContributor)
+  scope: app
+  properties: {
+    principalId: deployerPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', websiteContributor)
   }
 }
 

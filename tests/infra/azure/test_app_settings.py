@@ -13,7 +13,7 @@ from scheduler.dispatch.queue_names import poison_queue_name, run_queue_name_fro
 from tests.infra.images import read_image_variables
 from tests.project import ROOT
 from tools.infra.arm.builtins import Later
-from tools.infra.types.used import all_deployments, deployment_of
+from tools.infra.azure_types.used import all_deployments, deployment_of
 
 SITE, SLOT, APP = "Microsoft.Web/sites", "Microsoft.Web/sites/slots", "Microsoft.App/containerApps"
 DISABLED = tuple(f"AzureWebJobs.{name}.Disabled" for name in ("tick", "work", "bury"))

@@ -10,7 +10,7 @@ import pytest
 
 from observability.generation.kql.scheduler import GAUGE_PREFIX, TICK_GAP
 from tests.project import ROOT
-from tools.infra.types.used import all_deployments, deployment_of, parameters_of
+from tools.infra.azure_types.used import all_deployments, deployment_of, parameters_of
 
 ROLES = {
     "Storage Blob Data Owner": "b7e6dc6d-f1e8-4753-8033-0f276bb0955b",
@@ -20,6 +20,7 @@ ROLES = {
     "AcrPull": "7f951dda-4ed3-4680-a7ca-43fe172d538d",
     "Monitoring Metrics Publisher": "3913510d-42f4-4e42-8a64-420c390055eb",
 }
+DEPLOYER = "33333333-3333-3333-3333-333333333333"
 PRIVATE = [name for name in all_deployments() if deployment_of(name).of_type("Microsoft.Network/virtualNetworks")]
 PUBLIC = [name for name in all_deployments() if name not in PRIVATE]
 
@@ -85,12 +86,32 @@ def test_the_identity_has_the_roles_of_the_page_and_no_others(deployment: str) -
     assigned = {
         role["properties"]["roleDefinitionId"].rpartition("/")[2]: role
         for role in deployment_of(deployment).of_type("Microsoft.Authorization/roleAssignments")
+        if role["properties"]["principalId"] != DEPLOYER
     }
     assert set(assigned) == set(ROLES.values())
     assert documented == set(ROLES)
     for role in assigned.values():
         assert re.search(r"/providers/Microsoft\.\w+/\w+/[^/]+$", role["scope"]), "one resource, not the group"
         assert str(role["properties"]["principalId"]) == str(deployment_of(deployment).outputs["principalId"])
+
+
+@pytest.mark.parametrize(
+    ("name", "on_app"),
+    [
+        ("a deployer", "de139f84-1756-47ae-9be6-808fbbe84772"),
+        ("a deployer of a container app", "358470bc-b998-42bd-ab17-a7e34c199c0f"),
+        ("prod", None),
+    ],
+)
+def test_the_pipeline_may_push_images_and_change_the_app_only(name: str, on_app: str | None) -> None:
+    app = deployment_of(name).outputs["app"]
+    roles = {
+        role["properties"]["roleDefinitionId"].rpartition("/")[2]: role["scope"].rpartition("/")[2]
+        for role in deployment_of(name).of_type("Microsoft.Authorization/roleAssignments")
+        if role["properties"]["principalId"] == DEPLOYER
+    }
+    push = "8311e382-0749-4cb8-b61a-304f252e45ec"
+    assert roles == ({} if on_app is None else {on_app: app, push: "contosoregistry"})
 
 
 def test_instances_are_limited(deployment: str) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tools.infra.types.checking import find_problems, load_types
-from tools.infra.types.used import all_deployments, deployment_of, used_properties
+from tools.infra.azure_types.checking import find_problems, load_types
+from tools.infra.azure_types.used import all_deployments, deployment_of, used_properties
 
 Resource = dict[str, Any]
 

@@ -68,7 +68,7 @@ async def until(host: Host, expected: set[str]) -> None:
 async def test_the_running_program_follows_the_config_map(tmp_path: Path) -> None:
     manifest = one_of(build_overlay("prod"), "ConfigMap")
     mounted = MountedConfigMap(tmp_path / "mounted", {**manifest["data"], "b.yaml": file_of("b")})
-    first = set(yaml.safe_load(manifest["data"]["cluster.yaml"])["jobs"])
+    first = set(yaml.safe_load(manifest["data"]["example.yaml"])["jobs"])
     async with embedded(tmp_path, None, SCHEDULER_JOBS=str(tmp_path / "mounted")) as host:
         assert await jobs_of(host) == first | {"b"}
         mounted.update({**manifest["data"], "b.yaml": file_of("b", "c")})

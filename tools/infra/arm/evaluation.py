@@ -1,5 +1,5 @@
 """Evaluates ARM JSON: the resources that a deployment with some parameters sends. Called by tests/infra/azure and
-tools.infra.types.used.
+tools.infra.azure_types.used.
 
     deployment = evaluate(template, parameters)
     deployment.resources        # those of modules too, without those whose condition is false

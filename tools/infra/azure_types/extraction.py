@@ -1,6 +1,6 @@
-"""Writes tools/infra/types/azure.json from a clone of Azure/bicep-types-az. Run it when a template uses a new type.
+"""Writes tools/infra/azure_types/azure.json from a clone of Azure/bicep-types-az, for new types of the templates.
 
-    python -m tools.infra.types.extraction FOLDER        # a clone, with its files
+    python -m tools.infra.azure_types.extraction FOLDER        # a clone, with its files
 
 Of each type and API version that infra/arm uses, it stores the names of all properties that can be written, and below a
 property what the templates use. So a property that does not exist is found, and so is a wrong value of a used one.
@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tools.infra.types.used import used_properties
+from tools.infra.azure_types.used import used_properties
 
 TYPES_FILE = Path(__file__).parent / "azure.json"
 _READ_ONLY, _REQUIRED = 2, 1

@@ -1,6 +1,6 @@
 """The resources that deployments of infra/bicep send, and the properties in them.
 
-Used by tools.infra.types.extraction and tests/infra/azure.
+Used by tools.infra.azure_types.extraction and tests/infra/azure.
 """
 
 from __future__ import annotations
@@ -22,6 +22,11 @@ VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "a private container app": ("container-apps", {"publicApi": False, "deployRegistry": True}),
     "events of the container app": ("container-apps", {"subscribeToVault": True}),
     "what a container app uses": ("container-apps", {"deployApp": False}),
+    "a deployer": ("dev", {"deployerPrincipalId": "33333333-3333-3333-3333-333333333333"}),
+    "a deployer of a container app": (
+        "container-apps",
+        {"deployerPrincipalId": "33333333-3333-3333-3333-333333333333"},
+    ),
     "a dedicated plan": ("prod", {"planSku": "P1v3", "stagingSlot": False}),
 }
 """Further deployments: an environment with other parameters."""

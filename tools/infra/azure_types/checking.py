@@ -9,8 +9,8 @@ from functools import cache
 from typing import Any
 
 from tools.infra.arm.builtins import Later, is_later
-from tools.infra.types.extraction import TYPES_FILE
-from tools.infra.types.used import ENVELOPE
+from tools.infra.azure_types.extraction import TYPES_FILE
+from tools.infra.azure_types.used import ENVELOPE
 
 _KINDS: Mapping[str, tuple[type, ...]] = {"string": (str,), "boolean": (bool,), "integer": (int, float)}
 
@@ -26,7 +26,7 @@ def find_problems(resource: Mapping[str, Any]) -> list[str]:
     name = f"{resource['type']}@{resource['apiVersion']}"
     known = load_types()["types"].get(name)
     if known is None:
-        return [f"{name} is not in azure.json: python -m tools.infra.types.extraction"]
+        return [f"{name} is not in azure.json: python -m tools.infra.azure_types.extraction"]
     body = {key: value for key, value in resource.items() if key not in ENVELOPE}
     body["name"] = str(body["name"]).rpartition("/")[2]
     return [f"{resource['type']}{path}: {problem}" for path, problem in _check(known, body, "")]
