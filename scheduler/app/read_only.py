@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from scheduler.queries.changes import ChangeQueries
     from scheduler.queries.circuits import CircuitQueries
     from scheduler.queries.heartbeats import HeartbeatQueries
+    from scheduler.queries.history.markers import DeploymentMarkerQueries
     from scheduler.queries.jobs_and_runs import JobAndRunQueries
     from scheduler.queries.objectives.reader import ObjectiveReader
     from scheduler.queries.statistics.reader import StatsReader
@@ -163,6 +164,12 @@ class ReadOnlyProgram:
 
         stored = self._repositories
         return ChangeQueries(self._catalog, stored.changes, stored.health_histories)
+
+    @cached_property
+    def marker_queries(self) -> DeploymentMarkerQueries:
+        from scheduler.queries.history.markers import DeploymentMarkerQueries
+
+        return DeploymentMarkerQueries(self._catalog, self._repositories.markers)
 
     @cached_property
     def uptimes(self) -> UptimeReader:

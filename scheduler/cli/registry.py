@@ -116,6 +116,7 @@ COMMANDS = {
         Needs.NOTHING,
         {"list": Needs.USABLE, "start": Needs.USABLE, "end": Needs.USABLE, "delete": Needs.USABLE},
     ),
+    "markers": CommandEntry("markers.group", "markers", Needs.NOTHING, {"list": Needs.USABLE, "create": Needs.USABLE}),
     "alerts": CommandEntry(
         "alerts.group", "alerts", Needs.NOTHING, {"backtest": Needs.ALL_JOBS, "advise": Needs.USABLE}
     ),

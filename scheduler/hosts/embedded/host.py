@@ -50,7 +50,7 @@ from scheduler.stores.sqlite.file_lock import write_api_address
 _log = logging.getLogger("scheduler.hosts.embedded.host")
 
 LOOPBACK_NAMES = (*LOOPBACK_HOSTS, "[::1]")
-WARM_UP_DELAY = 0.5
+WARM_UP_DELAY = 0.2
 """Seconds after the start, in which the first runs start and probes are answered, before the dashboard is prepared."""
 FINAL_CURSOR_TIMEOUT = 0.5
 """Seconds to save the tick cursor when the host stops. A crash does not save it either."""

@@ -75,6 +75,7 @@ def test_it_is_decided_for_every_command() -> None:
         "dead-letters",
         "generate",
         "incidents",
+        "markers",
         "notify",
         "silences",
         "slo",

@@ -1,0 +1,1 @@
+"""`markers`: the deployments that charts mark."""
