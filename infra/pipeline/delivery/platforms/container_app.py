@@ -23,6 +23,8 @@ CANDIDATE_MARK = "-i"
 """End of the name of a revision that is not in service."""
 DISABLED_VARIABLES = tuple(f"AzureWebJobs_{name}_Disabled" for name in TRIGGER_FUNCTIONS)
 """With underscores, which the host accepts as well: a shell can drop variables whose names have dots."""
+START_TIMEOUT = 60.0
+"""Seconds for an activated revision to start while the other one still serves."""
 PROVISIONING_TIMEOUT = 600.0
 """Seconds until a change of another process ends."""
 _IN_SERVICE = "(the image in service)"
@@ -37,6 +39,7 @@ class ContainerAppPlatform:
         self._az = context.az
         environment = context.environment
         self._app = ("--resource-group", environment.resource_group, "--name", environment.app)
+        self._within = environment.verify.within
 
     def read_running(self) -> Running:
         """Return the revision that gets the requests."""
@@ -58,15 +61,14 @@ class ContainerAppPlatform:
         begin(CANDIDATE_STEP, self._full_name(candidate))
         idle = [*(f"{name}=true" for name in DISABLED_VARIABLES), self._prefix(self._context.environment.idle_prefix)]
         self._update(release.image, candidate, "--set-env-vars", *idle)
-        self._wait_for_revision(self._full_name(candidate), release.version, is_idle=True)
+        self._wait_for_revision(self._full_name(candidate), release.version, self._within, is_idle=True)
         begin(REVISION_STEP, self._full_name(new))
         self._start_in_service(release.image, new, old.prefix)
-        self._wait_for_revision(self._full_name(new), release.version, is_idle=False)
+        self._wait_for_revision(self._full_name(new), release.version, self._within)
         begin(TRAFFIC_STEP, self._full_name(new))
         self._set_traffic(self._full_name(new))
         begin(DEACTIVATE_STEP, old.revision)
-        self._deactivate(self._full_name(candidate))
-        self._deactivate(old.revision)
+        self._deactivate_others(self._full_name(new), self._full_name(candidate), old.revision)
 
     def restore(self, record: Record) -> None:
         """Activate the recorded revision, give it all requests, and deactivate those of the deployment."""
@@ -76,14 +78,11 @@ class ContainerAppPlatform:
         previous = revisions.get(record.previous.revision)
         if previous is None:
             name = self._start_again(record.previous)
-            revisions = {one.name: one for one in self._read_revisions(name)}
         else:
             name = previous.name
-            self._activate(previous)
+            self._activate(previous, record.previous.version)
         self._set_traffic(name)
-        for revision in revisions.values():
-            if revision.name in started and revision.is_active:
-                self._deactivate(revision.name)
+        self._deactivate_others(name, *sorted(started))
 
     def restore_image(self, image: Image, version: str) -> None:
         """Activate the newest revision with this image that plans, or start one; deactivate those in service."""
@@ -96,14 +95,12 @@ class ContainerAppPlatform:
         usable = [one for one in revisions if one.image == str(image) and one.plans]
         if usable:
             found = max(usable, key=lambda one: one.created)
-            self._activate(found)
+            self._activate(found, version)
             name = found.name
         else:
             name = self._start_again(Running(str(image), version, prefix=serving.prefix))
         self._set_traffic(name)
-        for revision in revisions:
-            if revision.is_active and revision.name != name:
-                self._deactivate(revision.name)
+        self._deactivate_others(name)
 
     def serves(self, image: str) -> bool:
         """Return whether the image gets all requests, alone plans, and no change is in progress."""
@@ -161,24 +158,36 @@ class ContainerAppPlatform:
     def _start_again(self, previous: Running) -> str:
         suffix = f"back-{self._context.clock.now():%m%d%H%M%S}"
         self._start_in_service(previous.image, suffix, previous.prefix)
-        self._wait_for_revision(self._full_name(suffix), previous.version, is_idle=False)
+        self._wait_for_revision(self._full_name(suffix), previous.version, self._within)
         return self._full_name(suffix)
 
-    def _wait_for_revision(self, name: str, version: str, *, is_idle: bool) -> None:
+    def _wait_for_revision(self, name: str, version: str, within: float, *, is_idle: bool = False) -> None:
         """Wait until the revision answers at its own address."""
         if self._context.dry_run:
             return
         url = next((one.url for one in self._read_revisions() if one.name == name and one.url), "")
         if not url:
             raise DeliveryError(f"the revision {name} has no address: Azure did not create it, or ingress is off.")
-        self._context.waiting(url).wait_for_version(version, self._context.environment.verify.within, is_idle=is_idle)
+        self._context.waiting(url).wait_for_version(version, within, is_idle=is_idle)
 
-    def _activate(self, revision: Revision) -> None:
-        if not revision.is_active or self._context.dry_run:
-            self._az.change("containerapp", "revision", "activate", *self._app, "--revision", revision.name)
+    def _activate(self, revision: Revision, version: str) -> None:
+        """Activate a revision, and give it time to start before it gets the requests."""
+        if revision.is_active and not self._context.dry_run:
+            return
+        self._az.change("containerapp", "revision", "activate", *self._app, "--revision", revision.name)
+        try:
+            self._wait_for_revision(revision.name, version, START_TIMEOUT)
+        except DeliveryError as error:
+            self._context.reporter.report(f"{error}; it gets the requests all the same")
 
-    def _deactivate(self, name: str) -> None:
-        self._az.change("containerapp", "revision", "deactivate", *self._app, "--revision", name)
+    def _deactivate_others(self, name: str, *assumed: str) -> None:
+        """Deactivate all other revisions, also those that an earlier change of the app left active: they would plan.
+
+        `assumed`: their names in a dry run.
+        """
+        for revision in self._read_revisions(*assumed):
+            if revision.is_active and revision.name != name:
+                self._az.change("containerapp", "revision", "deactivate", *self._app, "--revision", revision.name)
 
     def _set_traffic(self, name: str) -> None:
         self._az.change("containerapp", "ingress", "traffic", "set", *self._app, "--revision-weight", f"{name}=100")
