@@ -23,7 +23,8 @@ async def create_backup(
 ) -> tuple[DumpHeader, DumpTrailer]:
     """Write all rows of the store to a file. `source`: the kind of the store. Raises StoreError, DumpFileError."""
     existing = await scan.count_rows()
-    header = DumpHeader(VERSION, now(), source, scan.is_snapshot, find_omitted_tables(existing))
+    schema = await scan.read_schema()
+    header = DumpHeader(VERSION, now(), source, scan.is_snapshot, find_omitted_tables(existing), schema)
     counts = [count for table, count in existing.items() if is_included(table)]
     progress.begin("writing", None if None in counts else sum(count or 0 for count in counts))
     tables: dict[str, TableDigest] = {}

@@ -6,9 +6,11 @@ renamed.
 
 from __future__ import annotations
 
+import asyncio
 import os
+import sqlite3
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -18,7 +20,10 @@ from scheduler.backup.store_content import digest_tables, find_filled_tables
 from scheduler.backup.table_digests import TableDigest
 from scheduler.backup.writing import sync_folder
 from scheduler.stores.port import Store, StoreUnavailable
+from scheduler.stores.rows.row_schema import ROW_SCHEMA
+from scheduler.stores.sqlite.errors import to_store_error
 from scheduler.stores.sqlite.file_lock import FileLock, lock_path
+from scheduler.stores.sqlite.schema import mark_older_rows
 from scheduler.stores.sqlite.snapshot import open_snapshot
 from scheduler.stores.sqlite.store import SqliteStore, open_sqlite
 
@@ -71,7 +76,9 @@ class FileTarget:
         finally:
             await scan.aclose()
 
-    async def commit(self) -> str:
+    async def commit(self, schema: int) -> str:
+        if schema < ROW_SCHEMA:
+            await asyncio.to_thread(mark_file, self._new)
         former = ""
         if self._path.exists():
             for end in _COMPANIONS:
@@ -110,3 +117,12 @@ class FileTarget:
         for path in (*(Path(f"{self._new}{end}") for end in _COMPANIONS), lock_path(self._new)):
             with suppress(FileNotFoundError):
                 path.unlink()
+
+
+def mark_file(path: Path) -> None:
+    """Let the next scheduler repeat the expansions of the file's schema. Raises StoreUnavailable."""
+    try:
+        with closing(sqlite3.connect(path)) as connection, connection:
+            mark_older_rows(connection)
+    except sqlite3.Error as error:
+        raise to_store_error(path, error) from error

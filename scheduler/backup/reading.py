@@ -14,7 +14,6 @@ from scheduler.backup.progress import RowProgress
 from scheduler.backup.records import (
     DUMP_FORMAT,
     DUMP_KIND,
-    ROW_SCHEMA,
     DumpHeader,
     DumpTrailer,
     LineDamaged,
@@ -24,6 +23,7 @@ from scheduler.backup.records import (
 from scheduler.backup.sources import TablePage
 from scheduler.backup.stored_tables import is_included
 from scheduler.stores.port import Row
+from scheduler.stores.rows.row_schema import ROW_SCHEMA
 
 PAGE_ROWS = 2000
 _END = "end"
@@ -31,7 +31,10 @@ _END = "end"
 
 
 class DumpReader:
-    """One pass over the file. `trailer`: once all pages are read. Raises DumpDamaged, DumpFileError."""
+    """One pass over the file. `trailer`: once all pages are read. Raises DumpDamaged, DumpFileError.
+
+    Rows of a table that this program does not know are verified, and not returned: a newer program has made the backup.
+    """
 
     def __init__(self, path: Path) -> None:
         self._lines = DumpLines(path)
@@ -84,8 +87,13 @@ class DumpReader:
 
     def _read_row(self) -> tuple[str, Row] | None:
         """Return the next table and row; None once the last line is read and right."""
-        if self.trailer is not None:
-            return None
+        while self.trailer is None:
+            found = self._read_any_row()
+            if found is not None and is_included(found[0]):
+                return found
+        return None
+
+    def _read_any_row(self) -> tuple[str, Row] | None:
         line = self._lines.read_line()
         if not line:
             raise self._lines.damaged(
@@ -96,11 +104,9 @@ class DumpReader:
             if _END in fields:
                 self.trailer = self._check_trailer(DumpTrailer.from_fields(fields))
                 return None
-            table, row = decode_row(fields)
-            if not is_included(table):
-                raise LineDamaged(f"expected a table of this program, got {table!r}")
+            found = decode_row(fields)
         self._digest.update(line)
-        return table, row
+        return found
 
     def _check_trailer(self, trailer: DumpTrailer) -> DumpTrailer:
         if trailer.sha256 != self._digest.hexdigest():

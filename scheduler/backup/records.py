@@ -18,12 +18,11 @@ from jobs.formats.instants import format_iso_instant, parse_instant
 from scheduler.backup.table_digests import TableDigest
 from scheduler.stores.port import Row
 from scheduler.stores.rows.json_text import decode_json
+from scheduler.stores.rows.row_schema import READER_SCHEMA, ROW_SCHEMA
 
 DUMP_FORMAT = 1
 """Increases when a program that knows the former one cannot read the new one."""
 DUMP_KIND = "scheduler-backup"
-ROW_SCHEMA = 2
-"""The form of the rows, which is the schema version of the SQLite store: see scheduler.stores.sqlite.schema."""
 _CRC_MARK = b',"crc":"'
 _LINE_END = b'"}\n'
 
@@ -46,7 +45,7 @@ class DumpHeader:
     is_snapshot: bool
     omitted: Mapping[str, str] = field(default_factory=dict)
     schema: int = ROW_SCHEMA
-    reader_schema: int = ROW_SCHEMA
+    reader_schema: int = READER_SCHEMA
     format: int = DUMP_FORMAT
 
     def to_fields(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 from scheduler.backup.errors import RestoreDiffers
 from scheduler.backup.progress import RowProgress
@@ -34,31 +35,40 @@ _GROUP_CHARACTERS = 500_000
 """Characters of the rows of one transaction: Azure Tables accepts 4 MiB."""
 
 
-async def restore_dump(path: Path, target: RestoreTarget, *, replace: bool, progress: RowProgress) -> tuple[int, str]:
-    """Verify the file, and restore it. Return the number of rows, and what happened to the former store.
+class RestoreResult(NamedTuple):
+    """The number of rows, what happened to the former store ("" without one), and tables of the backup that this
+    program does not know."""
 
-    Raises BackupError, StoreError.
-    """
+    rows: int
+    former: str
+    skipped: Sequence[str] = ()
+
+
+async def restore_dump(path: Path, target: RestoreTarget, *, replace: bool, progress: RowProgress) -> RestoreResult:
+    """Verify the file, and restore it. Raises BackupError, StoreError."""
     header, trailer = await verify_dump(path, progress)
     present = await target.prepare(trailer.sha256, replace=replace, progress=progress)
     reader = DumpReader(path)
     try:
         read_from = None if header.is_snapshot else header.started_at
-        return await _fill(reader.read_pages(), target, read_from, trailer.rows, present, progress)
+        rows = await _fill(reader.read_pages(), target, read_from, trailer.rows, present, progress)
     finally:
         reader.close()
+    skipped = [table for table in trailer.tables if not is_included(table)]
+    return RestoreResult(rows, await target.commit(header.schema), skipped)
 
 
 async def copy_store(
     scan: StoreScan, target: RestoreTarget, now: datetime, *, replace: bool, progress: RowProgress
-) -> tuple[int, str]:
-    """Copy a store that no process uses. Return as `restore_dump`. Raises BackupError, StoreError."""
+) -> RestoreResult:
+    """Copy a store that no process uses. Raises BackupError, StoreError."""
     existing = await scan.count_rows()
     await target.prepare(f"copy of {now.isoformat()}", replace=replace, progress=progress)
     counts = [count for table, count in existing.items() if is_included(table)]
     total = None if None in counts else sum(count or 0 for count in counts)
     read_from = None if scan.is_snapshot else now
-    return await _fill(read_included_tables(scan, existing), target, read_from, total, 0, progress)
+    rows = await _fill(read_included_tables(scan, existing), target, read_from, total, 0, progress)
+    return RestoreResult(rows, await target.commit(await scan.read_schema()))
 
 
 async def _fill(
@@ -68,7 +78,8 @@ async def _fill(
     total: int | None,
     present: int,
     progress: RowProgress,
-) -> tuple[int, str]:
+) -> int:
+    """Write all pages, and compare what is read back. Return the number of rows."""
     progress.begin("writing", total)
     tables: dict[str, TableDigest] = {}
     done = 0
@@ -86,7 +97,7 @@ async def _fill(
             f"{target.description} does not have the rows that were written: {'; '.join(differences)}. "
             "Another process writes to it: stop that one, and restore again"
         )
-    return sum(digest.rows for digest in tables.values()), await target.commit()
+    return sum(digest.rows for digest in tables.values())
 
 
 def adapt_rows(table: str, rows: Sequence[Row], read_from: datetime) -> Sequence[Row]:

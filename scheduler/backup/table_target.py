@@ -16,10 +16,12 @@ from scheduler.backup.table_digests import TableDigest
 from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Change, Delete, Store, StoreError
 from scheduler.stores.rows.health_rows import (
     HEALTH_TABLE,
+    OLDER_PING_CHANGE,
     find_unfinished_restore,
     finish_restore,
     save_restore_progress,
 )
+from scheduler.stores.rows.row_schema import ROW_SCHEMA
 from scheduler.stores.rows.scan import StoreScan
 
 ROWS_BETWEEN_SAVES = 20_000
@@ -63,7 +65,9 @@ class TableTarget:
     async def read_digests(self, progress: RowProgress) -> Mapping[str, TableDigest]:
         return await digest_tables(self._scan, progress)
 
-    async def commit(self) -> str:
+    async def commit(self, schema: int) -> str:
+        if schema < ROW_SCHEMA:
+            await self._store.apply(OLDER_PING_CHANGE)
         await finish_restore(self._store)
         return ""
 

@@ -36,8 +36,11 @@ class RestoreTarget(Protocol):
         """Read everything back."""
         ...
 
-    async def commit(self) -> str:
-        """Put the store in force. Return what happened to the one before, "" without one."""
+    async def commit(self, schema: int) -> str:
+        """Put the store in force, whose rows have this form at least.
+
+        Return what happened to the former one, "" without one.
+        """
         ...
 
     async def aclose(self) -> None:

@@ -137,7 +137,12 @@ COMMANDS = {
         Needs.NOTHING,
         {"create": Needs.STORE, "verify": Needs.NOTHING, "restore": Needs.STORE},
     ),
-    "store": CommandEntry("backup.store_group", "store", Needs.NOTHING, {"move": Needs.STORE}),
+    "store": CommandEntry(
+        "backup.store_group",
+        "store",
+        Needs.NOTHING,
+        {"check": Needs.STORE, "upgrade": Needs.STORE, "move": Needs.STORE},
+    ),
     "secrets": CommandEntry(
         "secrets.group", "secrets", Needs.ALL_JOBS, {"refresh": Needs.USABLE, "rules": Needs.ALL_JOBS}
     ),

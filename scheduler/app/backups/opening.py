@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 
 from config.identity import AppIdentity
 from config.settings.model import Settings
-from scheduler.app.adapters import backend_options, find_backend
+from scheduler.app.adapters import backend_options, find_backend, open_store
 from scheduler.backup.file_target import FileTarget
 from scheduler.backup.stored_tables import STORED_TABLES
 from scheduler.backup.table_target import TableTarget
 from scheduler.backup.target import RestoreTarget
 from scheduler.stores.port import Store, StoreUnavailable
 from scheduler.stores.rows.scan import StoreScan
+from scheduler.stores.sqlite.connections import StoreAccess, open_connections
 from scheduler.stores.sqlite.file_lock import FileLock
 
 
@@ -37,6 +39,22 @@ def hold_file(settings: Settings) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+async def upgrade_store(settings: Settings, report: Callable[[str], None]) -> None:
+    """Open the store as a scheduler does, which upgrades it. `report` gets the progress. Raises StoreError."""
+    path = settings.sqlite_path
+    if path is not None:
+        if not path.exists():
+            raise StoreUnavailable(f"store {path} does not exist: check SCHEDULER_STORE or --store")
+        connections = await asyncio.to_thread(open_connections, path, StoreAccess.OWN, report)
+        await asyncio.to_thread(connections.close)
+        return
+    identity = AppIdentity(settings)
+    try:
+        await (await open_store(settings, identity, owns_file=True)).aclose()
+    finally:
+        await identity.aclose()
 
 
 @asynccontextmanager

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from scheduler.stores.backend import BackendOptions
-from scheduler.stores.rows.health_rows import find_unfinished_restore
+from scheduler.stores.rows.health_rows import PING_ROW, find_unfinished_restore, schema_of_ping
+from scheduler.stores.rows.row_schema import ROW_SCHEMA
+from scheduler.stores.runs.rollups.upkeep import count_runs_again
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -61,6 +63,8 @@ async def open_azure_tables(
 ) -> AzureTablesStore:
     """Connect, and check that a row can be written. Tables are created when they are first used.
 
+    If an older program has opened the tables since, the runs that it finished are counted again.
+
     Args:
         connection_string: of the storage account; or else
         account_name, table_url: name the account (the URL wins), and
@@ -75,6 +79,9 @@ async def open_azure_tables(
 
     store = AzureTablesStore(_connect(connection_string, account_name, table_url, credential), prefix)
     try:
+        before = await store.get_row(*PING_ROW)
+        if schema_of_ping(before) < ROW_SCHEMA:
+            await count_runs_again(store)
         await store.ping()
     except BaseException:
         await store.aclose()

@@ -14,6 +14,7 @@ from azure.data.tables.aio import TableServiceClient
 from scheduler.stores.azure.entities import azure_table_name, escape_key, to_row
 from scheduler.stores.azure.errors import http_status, to_store_error
 from scheduler.stores.port import LARGEST_PAGE, Row
+from scheduler.stores.rows.health_rows import PING_ROW, schema_of_ping
 
 
 class AzureTableScan:
@@ -25,6 +26,9 @@ class AzureTableScan:
         self._service = service
         self._prefix = prefix
         self._known = {azure_table_name(prefix, table): table for table in known_tables}
+
+    async def read_schema(self) -> int:
+        return schema_of_ping(await self.get_row(*PING_ROW))
 
     async def count_rows(self) -> Mapping[str, int | None]:
         found: dict[str, int | None] = {}
@@ -55,6 +59,9 @@ class AzureTableScan:
         except AzureError as error:
             if http_status(error) != 404:  # it was deleted meanwhile
                 raise to_store_error(table, error) from error
+
+    async def find_damage(self) -> str:
+        return ""
 
     async def aclose(self) -> None:
         await self._service.close()

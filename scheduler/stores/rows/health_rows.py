@@ -5,15 +5,24 @@ Used by scheduler.stores.sqlite.store, scheduler.stores.azure.store and schedule
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
-from scheduler.stores.port import Delete, Store, StoreUnavailable, Upsert
+from scheduler.stores.port import Delete, Row, Store, StoreUnavailable, Upsert
 from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.rows.row_schema import READER_SCHEMA, ROW_SCHEMA
 
 HEALTH_TABLE = "health"
-PING_CHANGE = Upsert(HEALTH_TABLE, "ping", "ping", "{}")
-"""A write that shows whether rows can be written."""
+PING_ROW = (HEALTH_TABLE, "ping", "ping")
+PING_CHANGE = Upsert(*PING_ROW, encode_json({"schema": ROW_SCHEMA}))
+"""A write that shows whether rows can be written, and which form this program writes. Version 0.1.0 writes `{}`."""
+OLDER_PING_CHANGE = Upsert(*PING_ROW, encode_json({"schema": READER_SCHEMA}))
 _RESTORE = (HEALTH_TABLE, "restore", "progress")
+
+
+class RowReader(Protocol):
+    """A store, or a scan of one."""
+
+    async def get_row(self, table: str, partition: str, key: str) -> Row | None: ...
 
 
 class UnfinishedRestore(StoreUnavailable):
@@ -28,7 +37,15 @@ class UnfinishedRestore(StoreUnavailable):
         self.rows = rows
 
 
-async def find_unfinished_restore(store: Store) -> UnfinishedRestore | None:
+def schema_of_ping(row: Row | None) -> int:
+    """Return the form that the last program wrote which has opened the store; that of this program without one."""
+    if row is None:
+        return ROW_SCHEMA
+    schema = decode_json(row.body).get("schema", READER_SCHEMA)
+    return int(schema)
+
+
+async def find_unfinished_restore(store: RowReader) -> UnfinishedRestore | None:
     """Return the restore that has not finished; None if each one has finished. Raises StoreUnavailable."""
     row = await store.get_row(*_RESTORE)
     if row is None:

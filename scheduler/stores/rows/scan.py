@@ -18,6 +18,10 @@ class StoreScan(Protocol):
     is_snapshot: bool
     """Whether all rows are those of one instant. Otherwise each row is as it was when it was read."""
 
+    async def read_schema(self) -> int:
+        """Return the oldest form that a row may have: see scheduler.stores.rows.row_schema."""
+        ...
+
     async def count_rows(self) -> Mapping[str, int | None]:
         """Return the tables that exist, each with the number of its rows; None if only reading them all would tell.
 
@@ -31,6 +35,10 @@ class StoreScan(Protocol):
 
     def read_table(self, table: str) -> AsyncIterator[Sequence[Row]]:
         """Yield the rows of a table in pages, by partition and key."""
+        ...
+
+    async def find_damage(self) -> str:
+        """Return what is damaged, "" if nothing is or if the backend repairs its own damage."""
         ...
 
     async def aclose(self) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.sqlite.errors import to_store_error
 from scheduler.stores.sqlite.file_lock import FileLock
-from scheduler.stores.sqlite.schema import count_opening, migrate, require_current
+from scheduler.stores.sqlite.schema import count_opening, require_current
+from scheduler.stores.sqlite.upgrade import UpgradeReport, log_upgrade, upgrade
 
 BUSY_TIMEOUT = 5.0
 """Seconds for which a transaction waits for one of another process."""
@@ -44,8 +45,11 @@ class SqliteConnections:
         self._closing.close()
 
 
-def open_connections(path: Path, access: StoreAccess) -> SqliteConnections:
-    """Open all connections. Raises StoreUnavailable; those opened until then are closed again."""
+def open_connections(path: Path, access: StoreAccess, report: UpgradeReport = log_upgrade) -> SqliteConnections:
+    """Open all connections. `report` gets the progress of an upgrade.
+
+    Raises StoreUnavailable; those opened until then are closed again.
+    """
     with ExitStack() as opened:
         try:
             writing, opening = None, 0
@@ -53,7 +57,7 @@ def open_connections(path: Path, access: StoreAccess) -> SqliteConnections:
                 _require_file(path)
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                writing = _open_for_writing(path, access, opened)
+                writing = _open_for_writing(path, access, opened, report)
                 opening = count_opening(writing)
             reading = _open(path, opened)
             require_current(reading)
@@ -70,7 +74,7 @@ def _require_file(path: Path) -> None:
         raise StoreUnavailable(f"store {path} does not exist: start the scheduler first, or set SCHEDULER_STORE")
 
 
-def _open_for_writing(path: Path, access: StoreAccess, opened: ExitStack) -> sqlite3.Connection:
+def _open_for_writing(path: Path, access: StoreAccess, opened: ExitStack, report: UpgradeReport) -> sqlite3.Connection:
     lock = FileLock(path)
     held = lock.acquire(LOCK_TIMEOUT if access is StoreAccess.OWN else 0.0)
     if held:
@@ -89,7 +93,7 @@ def _open_for_writing(path: Path, access: StoreAccess, opened: ExitStack) -> sql
     # The reader thread moves pages into the file long before; only if it never catches up, the writer does it.
     connection.execute("PRAGMA wal_autocheckpoint = 4000")
     if held:
-        migrate(connection)
+        upgrade(path, connection, report)
     else:
         require_current(connection)
     if access is StoreAccess.SHARED:

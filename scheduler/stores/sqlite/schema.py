@@ -1,13 +1,21 @@
 """The SQLite file's schema and its migrations. Called by sqlite.connections when it opens a file.
 
-Table `rows` contains everything, clustered by its key. Table `meta` contains the schema's version and the number of
-openings for writing, from which etags are made.
+Table `rows` contains everything, clustered by its key. Table `meta` contains numbers:
+
+    schema      the last contraction: a program that knows fewer migrations refuses the file, also version 0.1.0
+    expanded    the last migration that was made; without this row it is `schema`
+    opened      how often the file was opened for writing; etags are made from it
+    written     `opened` at the last opening by a program that knows all migrations up to `expanded`
+
+If `opened` is not `written`, an older program has written. It knows nothing of the expansions since then, so these are
+made once more for its rows.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.runs.keys import shard_of_job
@@ -59,28 +67,84 @@ def _merge_run_tables(connection: sqlite3.Connection) -> None:
     connection.execute("DELETE FROM rows WHERE table_name IN ('runs', 'timeline')")
 
 
-Migration = Callable[[sqlite3.Connection], None]
+def _count_runs_again(connection: sqlite3.Connection) -> None:
+    """Let the runs that older programs finished be counted by hour: see scheduler.stores.runs.rollups.upkeep."""
+    connection.execute(
+        """
+        UPDATE rows SET body = json_remove(body, '$.counted', '$.position')
+        WHERE table_name = 'history' AND row_key = 'rollups'
+        """
+    )
 
-MIGRATIONS: tuple[Migration, ...] = (_create_rows, _merge_run_tables)
-"""The first one makes version 1 of an empty file, the next one version 2 of version 1, and so on. Only ever add."""
+
+class Migration(NamedTuple):
+    """`is_contraction`: programs that do not know it cannot use the file afterwards. Otherwise it is an expansion,
+    which can be repeated. `space`: disk space that it needs, in sizes of the file.
+    """
+
+    apply: Callable[[sqlite3.Connection], None]
+    is_contraction: bool = False
+    space: float = 0.0
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration(_create_rows, is_contraction=True),
+    Migration(_merge_run_tables, is_contraction=True, space=2.0),
+    Migration(_count_runs_again),
+)
+"""The first one makes version 1 of an empty file, the next one version 2 of version 1, and so on. Only ever add. Their
+number is ROW_SCHEMA in scheduler.stores.rows.row_schema, that of the last contraction is READER_SCHEMA.
+"""
+
+
+class SchemaMarks(NamedTuple):
+    """The numbers in `meta`; all 0 in an empty file."""
+
+    schema: int = 0
+    expanded: int = 0
+    opened: int = 0
+    written: int = 0
+
+    @property
+    def has_older_rows(self) -> bool:
+        """Whether an older program has written since the expansions."""
+        return self.expanded > self.schema and self.opened != self.written
+
+
+def read_marks(connection: sqlite3.Connection) -> SchemaMarks:
+    if connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'meta'").fetchone() == (0,):
+        return SchemaMarks()
+    found = {str(name): int(value) for name, value in connection.execute("SELECT name, value FROM meta")}
+    schema = found.get("schema", 0)
+    return SchemaMarks(schema, found.get("expanded", schema), found.get("opened", 0), found.get("written", 0))
+
+
+def find_pending(marks: SchemaMarks, migrations: Sequence[Migration] = MIGRATIONS) -> Sequence[Migration]:
+    """Return the migrations to make, or to repeat after an older program."""
+    first = marks.schema if marks.has_older_rows else marks.expanded
+    return migrations[first:]
 
 
 def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
     """Upgrade the file to the latest version, completely or not at all.
 
     Raises:
-        StoreUnavailable: a newer version of the program wrote the file.
+        StoreUnavailable: a newer program has contracted the file.
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.execute(
             "CREATE TABLE IF NOT EXISTS meta (name TEXT NOT NULL PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID"
         )
-        version = _read_version(connection)
-        _refuse_newer(version, len(migrations))
-        for migration in migrations[version:]:
-            migration(connection)
-        connection.execute("INSERT OR REPLACE INTO meta (name, value) VALUES ('schema', ?)", (len(migrations),))
+        marks = read_marks(connection)
+        _refuse_newer(marks.schema, len(migrations))
+        for migration in find_pending(marks, migrations):
+            migration.apply(connection)
+        contracted = max((number for number, one in enumerate(migrations, 1) if one.is_contraction), default=0)
+        _write_mark(connection, "schema", max(marks.schema, contracted))
+        _write_mark(connection, "expanded", max(marks.expanded, len(migrations)))
+        if len(migrations) >= marks.expanded:
+            _write_mark(connection, "written", marks.opened)
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
@@ -91,29 +155,51 @@ def require_current(connection: sqlite3.Connection, migrations: Sequence[Migrati
     """Check the schema of a file that another process owns, and that must therefore not be changed.
 
     Raises:
-        StoreUnavailable: the file is older or newer, or empty.
+        StoreUnavailable: the file is older, contracted by a newer program, or empty.
     """
-    empty = connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'meta'").fetchone() == (0,)
-    version = 0 if empty else _read_version(connection)
-    _refuse_newer(version, len(migrations))
-    if version < len(migrations):
+    marks = require_readable(connection, migrations)
+    if marks.expanded < len(migrations):
         raise StoreUnavailable(
-            f"the store has schema version {version}, this program needs {len(migrations)}: "
-            "start the scheduler once, which upgrades the store"
+            f"the store has schema version {marks.expanded}, this program needs {len(migrations)}: "
+            "start the scheduler once, or run `store upgrade`, which upgrades the store"
         )
 
 
-def count_opening(connection: sqlite3.Connection) -> int:
-    """Return a number that no other opening of this file for writing has had."""
+def require_readable(connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> SchemaMarks:
+    """Check that this program can read the rows, which may be of an older one. Return the marks.
+
+    Raises:
+        StoreUnavailable: the file was contracted by a newer program, or lacks a contraction, or is empty.
+    """
+    marks = read_marks(connection)
+    _refuse_newer(marks.schema, len(migrations))
+    if any(one.is_contraction for one in migrations[marks.expanded :]):
+        raise StoreUnavailable(
+            f"the store has schema version {marks.expanded}, this program needs {len(migrations)}: "
+            "start the scheduler once, or run `store upgrade`, which upgrades the store"
+        )
+    return marks
+
+
+def count_opening(connection: sqlite3.Connection, known: int = len(MIGRATIONS)) -> int:
+    """Return a number that no other opening of this file for writing has had. `known`: migrations of this program."""
     connection.execute("BEGIN IMMEDIATE")
     (number,) = connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'opened' RETURNING value").fetchone()
+    marks = read_marks(connection)
+    # Otherwise an older program has written, and a tool must not hide that from the next scheduler.
+    if known >= marks.expanded and number - 1 == marks.written:
+        _write_mark(connection, "written", number)
     connection.execute("COMMIT")
     return int(number)
 
 
-def _read_version(connection: sqlite3.Connection) -> int:
-    row = connection.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
-    return int(row[0]) if row else 0
+def mark_older_rows(connection: sqlite3.Connection) -> None:
+    """Let the next scheduler repeat the expansions, as after an older program: the rows are restored ones."""
+    _write_mark(connection, "written", -1)
+
+
+def _write_mark(connection: sqlite3.Connection, name: str, value: int) -> None:
+    connection.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, value))
 
 
 def _refuse_newer(version: int, known: int) -> None:

@@ -16,7 +16,7 @@ from typing import TypeVar
 from scheduler.stores.port import Row, StoreUnavailable
 from scheduler.stores.sqlite.connections import BUSY_TIMEOUT
 from scheduler.stores.sqlite.errors import to_store_error
-from scheduler.stores.sqlite.schema import require_current
+from scheduler.stores.sqlite.schema import SchemaMarks, require_readable
 
 PAGE_ROWS = 2000
 """Rows of a page: at most some megabytes, mostly one."""
@@ -36,9 +36,13 @@ class SqliteSnapshot:
 
     is_snapshot = True
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, marks: SchemaMarks) -> None:
         self._path = path
         self._connection = connection
+        self._marks = marks
+
+    async def read_schema(self) -> int:
+        return self._marks.schema if self._marks.has_older_rows else self._marks.expanded
 
     async def count_rows(self) -> Mapping[str, int | None]:
         return dict(await self._call(lambda: self._connection.execute(_COUNT).fetchall()))
@@ -52,6 +56,10 @@ class SqliteSnapshot:
         while found := await self._call(lambda: cursor.fetchmany(PAGE_ROWS)):
             yield [Row(partition, key, body, str(etag)) for partition, key, body, etag in found]
 
+    async def find_damage(self) -> str:
+        (text,) = await self._call(lambda: self._connection.execute("PRAGMA quick_check(1)").fetchone())
+        return "" if text == "ok" else str(text)
+
     async def aclose(self) -> None:
         await asyncio.to_thread(self._connection.close)
 
@@ -64,10 +72,10 @@ class SqliteSnapshot:
 
 async def open_snapshot(path: Path) -> SqliteSnapshot:
     """Fix the instant, and open the file for reading. Raises StoreUnavailable."""
-    return SqliteSnapshot(path, await asyncio.to_thread(_begin, path))
+    return SqliteSnapshot(path, *await asyncio.to_thread(_begin, path))
 
 
-def _begin(path: Path) -> sqlite3.Connection:
+def _begin(path: Path) -> tuple[sqlite3.Connection, SchemaMarks]:
     if not path.is_file():
         raise StoreUnavailable(f"store {path} does not exist: check SCHEDULER_STORE or the option with the store")
     try:
@@ -76,10 +84,10 @@ def _begin(path: Path) -> sqlite3.Connection:
             connection.execute("PRAGMA query_only = ON")
             connection.execute("BEGIN")
             # The first read fixes the instant.
-            require_current(connection)
+            marks = require_readable(connection)
         except BaseException:
             connection.close()
             raise
     except sqlite3.Error as error:
         raise to_store_error(path, error) from error
-    return connection
+    return connection, marks

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from scheduler.stores.backend import BackendOptions
 from scheduler.stores.port import Change, Etags, Row, StoreError, StoreUnavailable
-from scheduler.stores.rows.health_rows import PING_CHANGE
+from scheduler.stores.rows.health_rows import PING_CHANGE, PING_ROW
 from scheduler.stores.sqlite.batching_thread import LARGEST_BATCH, BatchingThread, BatchingThreadClosed
 from scheduler.stores.sqlite.connections import SqliteConnections, StoreAccess, open_connections
 from scheduler.stores.sqlite.file_check import FileCheck
@@ -117,7 +117,7 @@ class SqliteStore:
 
     async def ping(self) -> None:
         if self._writer_thread is None:
-            await self.get_row(PING_CHANGE.table, PING_CHANGE.partition, PING_CHANGE.key)
+            await self.get_row(*PING_ROW)
         else:
             # A real write: a full or read-only disk shows here before a run is lost to it.
             await self.apply(PING_CHANGE)

@@ -10,6 +10,7 @@ from pathlib import Path
 from scheduler.backup.creating import create_backup
 from scheduler.backup.progress import NoProgress
 from scheduler.stores.port import Row, Store, Upsert
+from scheduler.stores.rows.health_rows import PING_ROW, schema_of_ping
 from scheduler.stores.sqlite.snapshot import open_snapshot
 from scheduler.stores.sqlite.store import open_sqlite
 from tests.scheduler.stores.memory import MemoryData
@@ -67,6 +68,9 @@ class MemoryScan:
     def __init__(self, data: MemoryData) -> None:
         self.data = data
 
+    async def read_schema(self) -> int:
+        return schema_of_ping(await self.get_row(*PING_ROW))
+
     async def count_rows(self) -> Mapping[str, int | None]:
         return dict.fromkeys(Counter(table for table, _, _ in self.data.rows))
 
@@ -79,6 +83,9 @@ class MemoryScan:
         while places := sorted(place for place in self.data.rows if place[0] == table and place[1:] > after):
             after = places[0][1:]
             yield [self.data.rows[places[0]]]
+
+    async def find_damage(self) -> str:
+        return ""
 
     async def aclose(self) -> None:
         pass

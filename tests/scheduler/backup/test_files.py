@@ -87,7 +87,7 @@ async def test_a_valid_line_in_a_wrong_place_is_found(tmp_path: Path, change: ob
     ("fields", "message"),
     [
         ({"format": 2}, "has format 2, this program knows 1 at most: restore it with version 9.1 or a newer one"),
-        ({"reader_schema": 9}, "has schema 9, this program knows 2 at most: restore it with version 9.1"),
+        ({"reader_schema": 9}, "has schema 9, this program knows 3 at most: restore it with version 9.1"),
         ({"kind": "another"}, "is not a backup of this program"),
         ({"started_at": 7}, "the header lacks a field, or has a wrong one"),
     ],
@@ -101,10 +101,10 @@ def test_a_header_that_this_program_cannot_use(tmp_path: Path, fields: dict[str,
 
 def test_a_header_of_a_newer_program_that_writes_what_this_one_reads(tmp_path: Path) -> None:
     path = tmp_path / "dump.jsonl"
-    fields = {**DumpHeader("9.1", NOW, "azure", False).to_fields(), "schema": 3, "another": 1}
+    fields = {**DumpHeader("9.1", NOW, "azure", False).to_fields(), "schema": 4, "another": 1}
     path.write_bytes(encode_fields(fields))
     reader = DumpReader(path)
-    assert (reader.header.schema, reader.header.reader_schema) == (3, 2)
+    assert (reader.header.schema, reader.header.reader_schema) == (4, 2)
     reader.close()
 
 

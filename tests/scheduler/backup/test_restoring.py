@@ -12,8 +12,11 @@ import pytest
 from scheduler.backup.errors import DumpDamaged, RestoreDiffers, TargetNotEmpty
 from scheduler.backup.file_target import FileTarget
 from scheduler.backup.progress import NoProgress
-from scheduler.backup.restoring import REPLANNED_SPAN, adapt_rows, copy_store, restore_dump
+from scheduler.backup.records import DumpHeader, DumpTrailer, encode_fields, encode_row
+from scheduler.backup.restoring import REPLANNED_SPAN, RestoreResult, adapt_rows, copy_store, restore_dump
+from scheduler.backup.table_digests import TableDigest
 from scheduler.backup.table_target import TableTarget
+from scheduler.backup.writing import open_dump_file
 from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, STRANDED_CURSOR, decode_instant, encode_instant
 from scheduler.stores.port import Change, Etags, Row, StoreError, StoreUnavailable, Upsert
 from scheduler.stores.rows.health_rows import find_unfinished_restore
@@ -31,7 +34,7 @@ async def dump(tmp_path: Path) -> Path:
     return await back_up(await filled_file(tmp_path / "store.db"), tmp_path / "dump.jsonl.gz")
 
 
-async def restore(dump: Path, path: Path, *, replace: bool = False) -> tuple[int, str]:
+async def restore(dump: Path, path: Path, *, replace: bool = False) -> RestoreResult:
     target = FileTarget(path, NOW)
     try:
         return await restore_dump(dump, target, replace=replace, progress=NoProgress())
@@ -52,7 +55,7 @@ def content_of(data: MemoryData) -> dict[str, list[tuple[str, str, str]]]:
 
 async def test_a_file_is_restored_row_by_row(tmp_path: Path, dump: Path) -> None:
     restored = tmp_path / "new" / "restored.db"
-    rows, former = await restore(dump, restored)
+    rows, former, _ = await restore(dump, restored)
     assert (rows, former) == (2508, "")
     assert await rows_of(restored) == STORED
     assert {path.name for path in restored.parent.iterdir()} == {"restored.db", "restored.db.lock"}
@@ -69,7 +72,7 @@ async def test_a_filled_file_is_refused_and_replaced_only_on_request(tmp_path: P
         await restore(dump, path)
     assert await rows_of(path) == {"pauses": [("jobs", "another", "{}")]}
 
-    rows, former = await restore(dump, path, replace=True)
+    rows, former, _ = await restore(dump, path, replace=True)
     assert (rows, former) == (2508, f"the former file is {path}.before-20261125T120000Z")
     assert await rows_of(path) == STORED
     assert await rows_of(Path(former.removeprefix("the former file is "))) == {"pauses": [("jobs", "another", "{}")]}
@@ -114,7 +117,7 @@ async def test_an_interrupted_restore_into_tables_continues_and_is_refused_until
     assert unfinished is not None
     assert "has only a part of a backup" in str(unfinished)
 
-    rows, _ = await restore_dump(dump, table_target(data), replace=False, progress=NoProgress())
+    rows, *_ = await restore_dump(dump, table_target(data), replace=False, progress=NoProgress())
     assert rows == 2508
     assert content_of(data) == STORED
     assert await find_unfinished_restore(MemoryStore(data)) is None
@@ -164,7 +167,7 @@ async def test_rows_that_differ_afterwards_are_found(dump: Path) -> None:
 async def test_a_store_is_copied_without_a_file(tmp_path: Path) -> None:
     path, data = await filled_file(tmp_path / "store.db"), MemoryData()
     scan = await open_snapshot(path)
-    rows, _ = await copy_store(scan, table_target(data), NOW, replace=False, progress=NoProgress())
+    rows, *_ = await copy_store(scan, table_target(data), NOW, replace=False, progress=NoProgress())
     await scan.aclose()
     assert rows == 2508
     assert content_of(data) == STORED
@@ -185,3 +188,21 @@ def test_a_cursor_that_is_further_behind_stays_there() -> None:
     behind = NOW - timedelta(hours=5)
     (row,) = adapt_rows("cursors", [Row(PLANNED_UNTIL_CURSOR, "instant", encode_instant(behind), "")], NOW)
     assert decode_instant(row.body) == behind
+
+
+async def test_rows_of_a_table_of_a_newer_version_are_skipped_and_named(tmp_path: Path) -> None:
+    header = DumpHeader("9.1", NOW, "sqlite", True, schema=9, reader_schema=2)
+    tables = {"pauses": TableDigest(), "of_a_newer_version": TableDigest()}
+    path = tmp_path / "dump.jsonl"
+    with open_dump_file(path) as file:
+        file.write(encode_fields(header.to_fields()))
+        for table, digest in tables.items():
+            row = Row("jobs", "checkout-api", "{}", "")
+            digest.add([row])
+            file.write(encode_row(table, row))
+        file.write(encode_fields(DumpTrailer(NOW, tables, file.sha256).to_fields()))
+
+    result = await restore(path, tmp_path / "restored.db")
+
+    assert result == (1, "", ["of_a_newer_version"])
+    assert await rows_of(tmp_path / "restored.db") == {"pauses": [("jobs", "checkout-api", "{}")]}

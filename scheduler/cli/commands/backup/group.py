@@ -13,6 +13,7 @@ from scheduler.cli.output import print_note, print_warning, show_json
 
 if TYPE_CHECKING:
     from scheduler.backup.records import DumpHeader, DumpTrailer
+    from scheduler.backup.restoring import RestoreResult
 
 ABOUT = """Backups of the store: a file of JSON lines with all runs, stored jobs, incidents, the audit trail and more.
 
@@ -118,11 +119,13 @@ def restore(file: FileArgument, store: StoreOption = None, replace: ReplaceOptio
     settings = load_store_settings(store)
     with ProgressBar() as bar:
 
-        async def work() -> tuple[int, str]:
+        async def work() -> RestoreResult:
             async with open_restore_target(settings, datetime.now(UTC)) as target:
                 return await restore_dump(file, target, replace=replace, progress=bar)
 
-        rows, former = run_to_end(work)
+        rows, former, skipped = run_to_end(work)
+    for table in skipped:
+        print_warning(f"rows of table {table} are not restored: this program does not know it")
     print_note(f"restored {rows} rows into {describe_store(settings)} in {bar.elapsed}, and compared all of them")
     if former:
         print_note(former)

@@ -1,28 +1,71 @@
-"""`store`: move the store to another one, upgrade its schema, check it."""
+"""`store`: check the store, upgrade its schema, move it to another one."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scheduler.cli.commands.backup.group import ReplaceOption
-from scheduler.cli.commands.backup.store_option import STORE_FORMS, load_store_settings, run_to_end
-from scheduler.cli.output import fail, print_note
+from scheduler.cli.commands.backup.store_option import STORE_FORMS, StoreOption, load_store_settings, run_to_end
+from scheduler.cli.output import EXIT_FAILED, fail, print_note
 
-ABOUT = """The store as a whole: move it to another one.
+if TYPE_CHECKING:
+    from scheduler.backup.restoring import RestoreResult
+
+ABOUT = """The store as a whole: check it, upgrade it, move it to another one.
 
 \b
 Examples:
+  store check
   store move --from sqlite:///data/scheduler.db --to azure"""
 
 store = typer.Typer(help=ABOUT, no_args_is_help=True)
 
 
-@store.callback()
-def _group() -> None:
-    """Without it, typer would make a single subcommand the command itself."""
+@store.command("check")
+def check(store: StoreOption = None) -> None:
+    """Show the schema and the rows of the store, and look for damage. Nothing is changed.
+
+    Exit code 1: the store is damaged, or has only a part of a backup.
+
+    \b
+    Examples:
+      store check
+    """
+    from scheduler.app.backups.opening import describe_store, open_store_scan
+    from scheduler.cli.commands.backup.checking import StoreReport, report_store
+
+    settings = load_store_settings(store)
+
+    async def work() -> StoreReport:
+        async with open_store_scan(settings) as scan:
+            return await report_store(scan)
+
+    report = run_to_end(work)
+    for table, count in report.rows.items():
+        print(f"{table}\t{'?' if count is None else count}")
+    print_note(f"{describe_store(settings)}: {report.schema_text}")
+    if report.problem:
+        fail(report.problem, EXIT_FAILED)
+
+
+@store.command("upgrade")
+def upgrade(store: StoreOption = None) -> None:
+    """Upgrade the store now, not at the next start of the scheduler, which does the same. Stop the scheduler first.
+
+    An older version can use the store afterwards, unless the release notes exclude it: then the file is copied first.
+
+    \b
+    Examples:
+      store upgrade
+    """
+    from scheduler.app.backups.opening import describe_store, upgrade_store
+
+    settings = load_store_settings(store)
+    run_to_end(lambda: upgrade_store(settings, print_note))
+    print_note(f"{describe_store(settings)}: up to date")
 
 
 @store.command("move")
@@ -50,12 +93,12 @@ def move(
     now = datetime.now(UTC)
     with ProgressBar() as bar:
 
-        async def work() -> tuple[int, str]:
+        async def work() -> RestoreResult:
             with hold_file(old):
                 async with open_store_scan(old) as scan, open_restore_target(new, now) as target:
                     return await copy_store(scan, target, now, replace=replace, progress=bar)
 
-        rows, former = run_to_end(work)
+        rows, former, _ = run_to_end(work)
     print_note(
         f"copied {rows} rows from {describe_store(old)} to {describe_store(new)} in {bar.elapsed}, and compared all "
         "of them"

@@ -27,6 +27,15 @@ any; the day before which all hours are summed up.
 """
 
 
+async def count_runs_again(store: Store) -> None:
+    """Let the next start count the runs that older programs have finished. Raises StoreUnavailable."""
+    for shard in SHARD_NAMES:
+        row = await store.get_row(HISTORY_TABLE, shard, STATE_KEY)
+        if row is not None:
+            state = {name: value for name, value in decode_json(row.body).items() if name not in (_COUNTED, _POSITION)}
+            await store.apply(Upsert(HISTORY_TABLE, shard, STATE_KEY, encode_json(state)))
+
+
 class RollupUpkeep:
     """All methods raise StoreUnavailable."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -120,3 +122,54 @@ def test_a_store_that_does_not_exist_is_not_created(tmp_path: Path) -> None:
     assert (ended.code, "missing.db does not exist" in ended.stderr) == (1, True)
     assert [path.name for path in tmp_path.glob("*.jsonl*")] == []
     assert not (tmp_path / "missing.db").exists()
+
+
+def store_file() -> Path:
+    return Path(os.environ["SCHEDULER_STORE"].removeprefix("sqlite:///"))
+
+
+def test_a_store_is_checked() -> None:
+    ended = invoke("store", "check")
+    assert ended.code == 0
+    assert set(ended.lines) >= {"pauses\t1", "changes\t3", "audit\t2"}
+    assert f"{os.environ['SCHEDULER_STORE']}: schema 3; programs that know schema 2 can use it" in ended.stderr
+
+
+def test_damage_is_found_by_a_check(tmp_path: Path) -> None:
+    path = store_file()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+        rows = [("history", "0", f"r~{number:05d}", 1, "x" * 200) for number in range(3000)]
+        connection.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?)", rows)
+        connection.commit()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 4096] = b"\xff" * 4096
+    path.write_bytes(content)
+    ended = invoke("store", "check")
+    assert (ended.code, "damaged" in ended.stderr) == (1, True)
+
+
+def test_a_part_of_a_backup_is_found_by_a_check() -> None:
+    with closing(sqlite3.connect(store_file())) as connection:
+        connection.execute(
+            "INSERT INTO rows VALUES ('health', 'restore', 'progress', 1, ?)", ('{"file":"x","rows":7}',)
+        )
+        connection.commit()
+    ended = invoke("store", "check")
+    assert (ended.code, "only a part of a backup: its restore ended after 7 rows" in ended.stderr) == (1, True)
+
+
+def test_an_older_store_is_upgraded_with_a_report() -> None:
+    with closing(sqlite3.connect(store_file())) as connection:
+        connection.execute("DELETE FROM meta WHERE name IN ('expanded', 'written')")
+        connection.commit()
+    assert "schema 2, this program writes schema 3" in invoke("store", "check").stderr
+
+    ended = invoke("store", "upgrade")
+
+    assert (ended.code, ended.stdout) == (0, "")
+    first, second, third = ended.stderr.splitlines()
+    assert first.endswith(": upgrading from schema 2 to 3")
+    assert ": upgraded to schema 3 in " in second
+    assert third.endswith(": up to date")
+    assert len(invoke("store", "upgrade").stderr.splitlines()) == 1

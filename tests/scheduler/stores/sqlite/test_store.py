@@ -275,13 +275,16 @@ async def test_runs_of_the_first_version_are_found_in_every_list(path: Path) -> 
     assert tables == [("history", 100), ("pauses", 1)]
 
 
-def _third(connection: sqlite3.Connection) -> None:
+def _add_column(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE rows ADD COLUMN added INTEGER")
 
 
-def _broken(connection: sqlite3.Connection) -> None:
+def _break(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE rows ADD COLUMN more INTEGER")
     raise sqlite3.OperationalError("the machine tripped")
+
+
+_next, _broken = schema.Migration(_add_column, is_contraction=True), schema.Migration(_break, is_contraction=True)
 
 
 def _columns(path: Path) -> list[str]:
@@ -292,8 +295,8 @@ def _columns(path: Path) -> list[str]:
 async def test_an_older_file_is_brought_forward_and_retains_its_rows(store: SqliteStore, path: Path) -> None:
     await store.apply(Upsert("a", "p", "1", "1"))
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        schema.migrate(connection, (*schema.MIGRATIONS, _third))
-        schema.migrate(connection, (*schema.MIGRATIONS, _third))
+        schema.migrate(connection, (*schema.MIGRATIONS, _next))
+        schema.migrate(connection, (*schema.MIGRATIONS, _next))
         assert connection.execute("SELECT body, added FROM rows").fetchall() == [("1", None)]
 
 
@@ -301,7 +304,7 @@ async def test_a_migration_that_fails_leaves_the_file_as_it_was(store: SqliteSto
     before = _columns(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         with pytest.raises(sqlite3.OperationalError):
-            schema.migrate(connection, (*schema.MIGRATIONS, _third, _broken))
+            schema.migrate(connection, (*schema.MIGRATIONS, _next, _broken))
         schema.require_current(connection)
     assert _columns(path) == before
 
@@ -310,8 +313,8 @@ async def test_a_migration_that_fails_leaves_the_file_as_it_was(store: SqliteSto
 async def test_a_file_of_a_newer_version_is_left_alone(path: Path, access: StoreAccess) -> None:
     await (await open_sqlite(path)).aclose()
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        schema.migrate(connection, (*schema.MIGRATIONS, _third))
-    with pytest.raises(StoreUnavailable, match="schema version 3, this program knows 2 at most"):
+        schema.migrate(connection, (*schema.MIGRATIONS, _next))
+    with pytest.raises(StoreUnavailable, match="schema version 4, this program knows 3 at most"):
         await open_sqlite(path, access)
 
 
@@ -319,9 +322,9 @@ async def test_a_file_of_a_newer_version_is_left_alone(path: Path, access: Store
 async def test_a_tool_does_not_bring_forward_what_the_scheduler_has_open(
     store: SqliteStore, path: Path, monkeypatch: pytest.MonkeyPatch, access: StoreAccess
 ) -> None:
-    newer = (*schema.MIGRATIONS, _third)
+    newer = (*schema.MIGRATIONS, _next)
     monkeypatch.setattr(schema.require_current, "__defaults__", (newer,))
-    with pytest.raises(StoreUnavailable, match="has schema version 2, this program needs 3"):
+    with pytest.raises(StoreUnavailable, match="has schema version 3, this program needs 4"):
         await open_sqlite(path, access)
 
 
