@@ -32,6 +32,10 @@ PAGES = tuple(page for page in TEXTS if re.fullmatch(r"[A-Z]+\.md|docs/(?!api)(r
 
 NOT_RUN = (
     (r"az ", "needs a subscription of Azure"),
+    (
+        r"python -m scheduler store upgrade",
+        "needs the server stopped; tests/scheduler/cli/commands/test_backup.py runs it",
+    ),
     (r"python -m scheduler store move ", "needs a storage account; tests/acceptance/test_store_moves.py does it"),
     (r"python -m scheduler backup restore .*(--replace|azure:)", "needs the server stopped, or a storage account"),
     (r"zcat ", "a program that this project does not bring"),

@@ -24,8 +24,8 @@ _log = logging.getLogger("scheduler.stores")
 REPORT_INTERVAL = 5.0
 """Seconds between two reports of an upgrade."""
 _COPIED_PAGES = 4096
-_STEPS_BETWEEN_LOOKS = 200_000
-"""Instructions of SQLite's virtual machine between two looks at the clock."""
+_STEPS_BETWEEN_CHECKS = 200_000
+"""Instructions of SQLite's virtual machine between two reads of the clock."""
 
 UpgradeReport = Callable[[str], None]
 
@@ -62,7 +62,7 @@ def upgrade(
         report(f"store {path}: an older version has written to it; adding what its rows lack")
     last_report = began_at
 
-    def look_at_clock() -> int:
+    def check_clock() -> int:
         nonlocal last_report
         now = time.monotonic()
         if now - last_report >= REPORT_INTERVAL:
@@ -70,7 +70,7 @@ def upgrade(
             report(f"store {path}: upgrading, {describe_span(now - began_at)} so far")
         return 0
 
-    connection.set_progress_handler(look_at_clock, _STEPS_BETWEEN_LOOKS)
+    connection.set_progress_handler(check_clock, _STEPS_BETWEEN_CHECKS)
     try:
         migrate(connection, migrations)
     finally:

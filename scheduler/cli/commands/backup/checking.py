@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StoreReport:
-    """`rows` by table, None where only reading all of them would tell. `problem`: "" if there is none."""
+    """`rows` by table, None where only reading all of them would tell. `problem`: "" if nothing is wrong."""
 
     rows: Mapping[str, int | None]
     schema_text: str
