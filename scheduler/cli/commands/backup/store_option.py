@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 from collections.abc import Awaitable, Callable
@@ -51,6 +50,8 @@ def load_store_settings(store: str | None, option: str = "--store") -> Settings:
 
 def run_to_end(work: Callable[[], Awaitable[T]]) -> T:
     """Run it, cancelled by a signal. An error of stores and backups ends the command with 1."""
+    import asyncio
+
     from scheduler.backup.errors import BackupError
     from scheduler.cli.context import cancel_on_signals
     from scheduler.stores.port import StoreError
