@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from config.importers.job_draft import JobDraft
-from config.importers.job_names import make_slug, make_unique
+from config.importers.job_names import UniqueNames, make_slug
 from config.importers.ledger import LeafOutcome, Ledger
 from config.importers.node import SourceNode, SourceTree
 from config.importers.secret_references import SecretReferences
@@ -34,6 +34,7 @@ class ImportContext:
         self.ledger = Ledger()
         self.secrets = SecretReferences()
         self.jobs: dict[str, JobDraft] = {}
+        self._names = UniqueNames()
         self.sections: dict[str, Any] = {}
         """Further keys of the job file, such as `alerting`."""
         self._section_nodes: dict[str, list[SourceNode]] = {}
@@ -52,7 +53,7 @@ class ImportContext:
         A name that another job has is numbered, and reported.
         """
         slug = make_slug(hint)
-        name = make_unique(slug, self.jobs)
+        name = self._names.add(slug)
         if name != slug:
             place = f"{origin.tree.file}:{origin.line}" if origin.line is not None else origin.tree.file
             self.notes.append(f"{place}: the job is named {name}, as another job is named {slug}")

@@ -25,6 +25,8 @@ class JobDraft:
         self.origin = origin
         self.definition: dict[str, Any] = {}
         self._ledger = ledger
+        self.written: str | None = None
+        """Its text, as long as the definition does not change: writing YAML is most of the time of an import."""
         self._contributions: dict[KeyPath, list[SourceNode]] = {}
 
     def put(self, path: str | KeyPath, value: Any, *nodes: SourceNode, how: str = "") -> None:
@@ -105,6 +107,7 @@ class JobDraft:
             nodes = self._contributions.get(keys)
             if nodes is None or _is_required(keys):
                 continue
+            self.written = None
             del self._contributions[keys]
             container, _ = self._locate(keys)
             if isinstance(container, list):

@@ -13,21 +13,30 @@ from jobs.problems import make_printable
 SCHEMA_LINE = "# yaml-language-server: $schema=jobs.schema.json"
 
 
-def write_job_file_text(source: str, context: ImportContext, jobs: Iterable[JobDraft] | None = None) -> str:
+def write_job_file_text(
+    source: str, context: ImportContext, jobs: Iterable[JobDraft] | None = None, *, with_sections: bool = True
+) -> str:
     """Return a job file: its sections and the jobs, each with the place that it came from. `jobs`: all by default."""
     drafts = list(context.jobs.values() if jobs is None else jobs)
     lines = [SCHEMA_LINE, f"# Written by: python -m scheduler import {source}"]
-    secrets = sorted(find_secret_names([context.sections, *(draft.definition for draft in drafts)]))
+    sections = context.sections if with_sections else {}
+    secrets = sorted(find_secret_names([sections, *(draft.definition for draft in drafts)]))
     if secrets:
         lines.append("# Secrets to provide: " + ", ".join(secrets))
     text = "\n".join(lines) + "\n"
-    if context.sections:
-        text += write_definition(context.sections)
+    if sections:
+        text += write_definition(sections)
     text += "jobs:\n" if drafts else "jobs: {}\n"
     return text + "".join(map(_write_job, drafts))
 
 
 def _write_job(draft: JobDraft) -> str:
+    if draft.written is None:
+        draft.written = _make_text(draft)
+    return draft.written
+
+
+def _make_text(draft: JobDraft) -> str:
     origin = draft.origin
     place = (
         f"{origin.tree.file}:{origin.line}" if origin.line is not None else f"{origin.tree.file} {origin.shown_path}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from config.importers.import_context import ImportContext
+from config.importers.job_draft import JobDraft
 from config.importers.job_file_text import find_secret_names, write_job_file_text
 from config.importers.ledger import LeafOutcome, LeafRecord
 from config.importers.node import SourceNode
@@ -92,9 +93,11 @@ def create_report(source: str, context: ImportContext) -> ImportReport:
     """Return the report of a finished import. No text of it has the value of a secret."""
     redact = context.secrets.redact
     drafts = context.jobs.values()
-    by_file: dict[str, list[Any]] = {}
+    by_file: dict[str, list[JobDraft]] = {}
     for draft in drafts:
         by_file.setdefault(draft.origin.tree.file, []).append(draft)
+    if context.sections and not by_file:
+        by_file[source] = []
     return ImportReport(
         source,
         {draft.name: draft.definition for draft in drafts},
@@ -103,8 +106,16 @@ def create_report(source: str, context: ImportContext) -> ImportReport:
         _list_secrets(context),
         [redact(note) for note in context.notes],
         write_job_file_text(source, context),
-        {file: write_job_file_text(source, context, jobs) for file, jobs in by_file.items()},
+        _write_each(source, context, by_file),
     )
+
+
+def _write_each(source: str, context: ImportContext, by_file: Mapping[str, list[JobDraft]]) -> dict[str, str]:
+    """Return a job file for each source file. The first one has the other sections: a name is declared once."""
+    return {
+        file: write_job_file_text(source, context, jobs, with_sections=not number)
+        for number, (file, jobs) in enumerate(by_file.items())
+    }
 
 
 def _create_entry(context: ImportContext, leaf: SourceNode, record: LeafRecord) -> ReportEntry:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from config.importers.job_names import make_slug, make_unique
+from config.importers.job_names import UniqueNames, make_slug
 from config.importers.node import SourceNode
 
 _MAX_SECRET_NAME = 100
@@ -39,7 +39,10 @@ class SecretReferences:
 
     def __init__(self) -> None:
         self.required: dict[str, RequiredSecret] = {}
+        self._names = UniqueNames(_MAX_SECRET_NAME)
         self._names_by_value: dict[str, str] = {}
+        self._searched: dict[str, list[tuple[str, str]]] = {}
+        """Values that are searched for, with their names, by their first characters."""
 
     def reference(self, value: str, hint: str, purpose: str, node: SourceNode | None = None) -> dict[str, str]:
         """Return `{secret: NAME}` for a value. Equal values have one name; `$NAME` and `${NAME}` name themselves.
@@ -52,6 +55,7 @@ class SecretReferences:
             variable = _VARIABLE.fullmatch(value.strip())
             name = self._add(variable[1].replace("_", "-") if variable else hint, purpose)
             self._names_by_value[value] = name
+            self._search_for(value, name)
         if node is not None:
             self.required[name].places.append(node)
         return {"secret": name}
@@ -65,28 +69,40 @@ class SecretReferences:
 
     def find_value_in(self, value: Any) -> str | None:
         """Return the name of a secret whose value is part of a text anywhere in the value; None without one."""
-        for text in _texts(value):
-            for secret, name in self._searched():
-                if secret in text:
-                    return name
-        return None
+        if not self._searched:
+            return None
+        return next((name for text in _texts(value) for _, _, name in self._find(text)), None)
 
     def redact(self, text: str) -> str:
         """Return the text without values of secrets."""
-        for secret, name in self._searched():
-            text = text.replace(secret, f"(secret {name})")
-        return text
+        if not self._searched:
+            return text
+        parts: list[str] = []
+        end = 0
+        for start, secret, name in self._find(text):
+            if start >= end:
+                parts += [text[end:start], f"(secret {name})"]
+                end = start + len(secret)
+        return "".join([*parts, text[end:]])
 
-    def _searched(self) -> Iterator[tuple[str, str]]:
-        for secret, name in self._names_by_value.items():
-            if secret.lower() in _PLACEHOLDERS:
-                continue
-            if len(secret) >= _SHORTEST_SEARCHED and _VARIABLE.fullmatch(secret.strip()) is None:
-                yield secret, name
+    def _search_for(self, value: str, name: str) -> None:
+        is_word = value.lower() in _PLACEHOLDERS or _VARIABLE.fullmatch(value.strip()) is not None
+        if len(value) >= _SHORTEST_SEARCHED and not is_word:
+            found = self._searched.setdefault(value[:_SHORTEST_SEARCHED], [])
+            found.append((value, name))
+            found.sort(key=lambda one: -len(one[0]))
+
+    def _find(self, text: str) -> Iterator[tuple[int, str, str]]:
+        """Yield start, value and name of each secret in a text: one pass, however many secrets there are."""
+        for start in range(len(text) - _SHORTEST_SEARCHED + 1):
+            for secret, name in self._searched.get(text[start : start + _SHORTEST_SEARCHED], ()):
+                if text.startswith(secret, start):
+                    yield start, secret, name
+                    break
 
     def _add(self, hint: str, purpose: str) -> str:
         slug = make_slug(hint, "secret", _MAX_SECRET_NAME).replace(".", "-").replace("_", "-").strip("-")
-        name = make_unique(slug, self.required, _MAX_SECRET_NAME)
+        name = self._names.add(slug)
         self.required[name] = RequiredSecret(name, purpose)
         return name
 

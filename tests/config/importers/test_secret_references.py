@@ -103,3 +103,14 @@ def test_a_secret_over_plain_http_is_allowed_and_reported() -> None:
     put_header(context, draft, "X-API-Key", SECRET, node)
     assert "sends a secret over plain http" in _written(context)
     assert draft.definition["check"]["allow_plain_http"] is True
+
+
+def test_texts_are_redacted_in_one_pass_however_many_secrets_there_are() -> None:
+    secrets = ImportContext().secrets
+    for number in range(2000):
+        secrets.reference(f"value-{number:05}-{number}", f"name-{number}", "p")
+    secrets.reference("value-00001-1-longer", "longer", "p")
+    assert secrets.redact("a value-00007-7, value-00001-1-longer.") == "a (secret name-7), (secret longer)."
+    assert secrets.find_value_in({"a": ["x", "y value-01999-1999"]}) == "name-1999"
+    assert secrets.find_value_in({"secret": "value-00007-7"}) is None
+    assert secrets.redact("value") == "value"

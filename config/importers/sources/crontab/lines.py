@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
+from config.importers.errors import UnreadableSource
 from config.importers.node import SourceTree
-from config.importers.source_file import SourceFile
+from config.importers.source_file import MAX_LEAVES, SourceFile
 from config.importers.sources.crontab.schedules import is_schedule
 from jobs.problems import KeyPath
 
@@ -29,6 +30,8 @@ _SYSTEM_USERS = frozenset(
 )
 """Names that tell the form with a user from a command."""
 _SYSTEM_HINT = re.compile(r"#.*\buser(?:-?name)?\b.*\bcommand\b", re.IGNORECASE)
+MAX_LINE_LENGTH = 10_000
+"""Characters: ten times of what cron reads of a command."""
 _COMMENT_EDGE = " \t#-=*"
 
 
@@ -44,6 +47,8 @@ class CrontabLines:
 def read_lines(file: SourceFile, has_users: bool | None = None) -> CrontabLines:
     """Read a crontab. `has_users`: whether jobs have a user, as in /etc/crontab; None: detected."""
     rows = file.text.split("\n")
+    if len(rows) > MAX_LEAVES:
+        raise UnreadableSource(file.shown, f"has more than {MAX_LEAVES} lines", "split it", MAX_LEAVES, 1)
     if has_users is None:
         has_users = _has_users(file, rows)
     entries: list[dict[str, Any]] = []
@@ -73,6 +78,8 @@ def looks_like_crontab(text: str) -> bool:
     jobs = 0
     for row in text.split("\n"):
         line = row.strip()
+        if len(line) > MAX_LINE_LENGTH:
+            return False
         if not line or line.startswith("#") or _VARIABLE.fullmatch(line):
             continue
         schedule, rest = split_schedule(line)
@@ -90,6 +97,8 @@ def split_schedule(line: str) -> tuple[str, str]:
 
 
 def _read_row(line: str, has_users: bool) -> dict[str, Any]:
+    if len(line) > MAX_LINE_LENGTH:
+        return {"line": line}
     variable = _VARIABLE.fullmatch(line)
     if variable is not None and not line.startswith(("*", "@")):
         return {variable["name"]: _unquote(variable["value"])}

@@ -11,7 +11,7 @@ from config.importers.job_draft import JobDraft
 from config.importers.node import SourceNode
 from config.importers.source_file import SourceFile
 from config.importers.sources.crontab.curl import parse_curl
-from config.importers.sources.crontab.lines import looks_like_crontab, read_lines
+from config.importers.sources.crontab.lines import MAX_LINE_LENGTH, looks_like_crontab, read_lines
 from config.importers.sources.crontab.putting import complete_url, put_request
 from config.importers.sources.crontab.requests import CommandRequest
 from config.importers.sources.crontab.schedules import CronSchedule, InvalidSchedule, parse_schedule_fields
@@ -53,6 +53,8 @@ def import_files(files: Sequence[SourceFile], context: ImportContext, has_users:
 
 
 def _explain_line(line: str) -> str:
+    if len(line) > MAX_LINE_LENGTH:
+        return f"it is longer than {MAX_LINE_LENGTH} characters"
     try:
         parse_schedule_fields(" ".join(line.split(None, 5)[:5]))
     except InvalidSchedule as error:

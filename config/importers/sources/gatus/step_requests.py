@@ -15,7 +15,7 @@ from config.importers.sources.gatus.endpoints import UI_REASON, put_labels, put_
 from config.importers.sources.gatus.kinds import find_kind, put_target
 from config.importers.values.reading import read_text
 
-_CONTEXT = re.compile(r"\[CONTEXT\]\.([\w-]+)")
+_CONTEXT = re.compile(r"\[CONTEXT\]\.([\w.-]*[\w-])", re.IGNORECASE)
 
 
 class StepWriter:

@@ -25,7 +25,7 @@ from config.importers.values.reading import read_boolean, read_list, read_mappin
 DEFAULT_INTERVAL, DEFAULT_TIMEOUT = "10m", 300.0
 LONGEST_RUN = 8 * 60.0
 _STORED = re.compile(r"\[BODY\]\.?(?P<path>.*)", re.IGNORECASE | re.DOTALL)
-_CONTEXT = re.compile(r"\[CONTEXT\]\.([\w-]+)")
+_CONTEXT = re.compile(r"\[CONTEXT\]\.([\w.-]*[\w-])", re.IGNORECASE)
 
 
 def map_suite(suite: SourceNode, context: ImportContext, defaults: AlertDefaults) -> None:
@@ -60,16 +60,14 @@ def _put_timeout(draft: JobDraft, node: SourceNode) -> None:
 
 
 def _read_context(draft: JobDraft, node: SourceNode | None) -> dict[str, str]:
-    """Return the initial values: they do not change, so they are written where they are used."""
+    """Return the initial values by their path: they do not change, so they are written where they are used."""
     constants: dict[str, str] = {}
-    if node is None:
-        return constants
-    for key, value in read_mapping(node).items():
-        if value.is_leaf:
-            constants[key] = read_known_text(value)
-            draft.use(value, how="written where it is used")
-        else:
-            draft.drop(value, "only single values can be used", "a text")
+    for leaf in node.leaves() if node is not None else ():
+        if any(isinstance(part, int) for part in leaf.path[-1:]) or leaf.value in ({}, []):
+            draft.drop(leaf, "only single values can be used", "a text")
+            continue
+        constants[".".join(map(str, leaf.path[len(node.path) :]))] = read_known_text(leaf)  # type: ignore[union-attr]
+        draft.use(leaf, how="written where it is used")
     return constants
 
 

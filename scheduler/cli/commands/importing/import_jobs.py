@@ -49,6 +49,7 @@ def import_jobs(
       import gatus config/ --to jobs/gatus.yaml --strict
       import blackbox blackbox.yml prometheus.yml --to jobs/
       import crontab /etc/crontab --timezone Europe/Berlin --to -
+      crontab -l | python -m scheduler import crontab - --to jobs/cron.yaml
       import auto config.yaml --json
     """
     from config.importers.errors import ImportFailed, UnreadableSource
@@ -75,6 +76,9 @@ def _run(source: str, files: list[SourceFile], options: ImportOptions) -> Import
 
 def _find_files(source: str, paths: list[Path]) -> tuple[str, list[SourceFile]]:
     """Return the source and all files. A first path in place of the source means `auto`."""
+    import sys
+
+    from config.documents.document import MAX_FILE_BYTES
     from config.importers.errors import UnreadableSource
     from config.importers.registry import SOURCES
     from config.importers.source_file import SourceFile
@@ -87,7 +91,9 @@ def _find_files(source: str, paths: list[Path]) -> tuple[str, list[SourceFile]]:
         fail("PATH: expected at least one file or folder of the source")
     files: list[SourceFile] = []
     for path in paths:
-        if path.is_dir():
+        if str(path) == "-":
+            files.append(SourceFile(path, "stdin", sys.stdin.buffer.read(MAX_FILE_BYTES + 1)))
+        elif path.is_dir():
             found = sorted(one for one in path.rglob("*") if one.is_file() and not one.name.startswith("."))
             files += map(SourceFile, found)
             if not found:

@@ -12,7 +12,7 @@ SourceArgument = Annotated[
     typer.Argument(metavar="SOURCE", help="gatus, blackbox, crontab, ...: see docs/importing.md. auto: detect it."),
 ]
 PathsArgument = Annotated[
-    list[Path] | None, typer.Argument(metavar="PATH...", help="Files, or folders of files, of the source.")
+    list[Path] | None, typer.Argument(metavar="PATH...", help="Files of the source, or folders of them; - is stdin.")
 ]
 ToOption = Annotated[
     str | None,

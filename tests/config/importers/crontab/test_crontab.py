@@ -228,3 +228,14 @@ def test_each_line_is_reported_and_each_result_is_valid(lines: list[str]) -> Non
     expected = {at for at, line in enumerate(lines, 1) if line.strip() and not line.strip().startswith("#")}
     assert {entry.line for entry in report.entries if entry.path} == expected
     read_jobs(report)
+
+
+def test_thousands_of_equal_lines_are_numbered_in_one_pass() -> None:
+    report = import_text("crontab", "* * * * * curl https://shop.example/x\n" * 3000, name="crontab")
+    assert list(report.definitions)[-1] == "shop.example-x-3000"
+
+
+def test_a_line_that_is_longer_than_cron_reads() -> None:
+    text = f"* * * * * curl https://shop.example/\n{' ' * 5}* * * * * {'x' * 20_000}\n"
+    report = import_text("crontab", text, name="crontab")
+    assert details(report)["line"] == "it is longer than 10000 characters"

@@ -153,6 +153,21 @@ def test_a_suite_is_a_job_of_steps(full: ImportReport) -> None:
     assert job["timeout"] == {"attempt": "30s", "run": "30s"}
 
 
+def test_the_context_of_a_suite_can_be_nested() -> None:
+    text = """
+suites:
+  - name: s
+    context: {user: {id: 5}, list: [1]}
+    endpoints:
+      - {name: one, url: "https://a.example/[CONTEXT].user.id", conditions: ["[BODY].id == [CONTEXT].user.id"]}
+"""
+    report = import_text("gatus", text)
+    (step,) = report.definitions["s"]["check"]["steps"]
+    assert step["url"] == "https://a.example/5"
+    assert step["expect"][:2] == [{"json": "$.id", "at_least": 5}, {"json": "$.id", "at_most": 5}]
+    assert outcomes(report)["suites[0].context.list[0]"] == "not carried over"
+
+
 def test_windows(full: ImportReport) -> None:
     text = full.text
     assert 'cron: "0 0 23 * * MON,THU"' in text

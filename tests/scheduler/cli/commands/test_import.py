@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -112,3 +113,24 @@ def test_wrong_arguments(crontab: Path, arguments: list[str], message: str) -> N
     said = invoke("import", *arguments)
     assert said.code == 2
     assert message in said.stderr
+
+
+GATUS = """
+alerting: {slack: {webhook-url: https://hooks.shop.example/abcdef-4711}}
+endpoints: [{name: a, url: https://a.example, conditions: ["[STATUS] == 200"], alerts: [{type: slack}]}]
+"""
+
+
+def test_a_folder_has_sections_in_one_of_its_files(crontab: Path) -> None:
+    Path("one.yaml").write_text(GATUS)
+    Path("two.yaml").write_text(GATUS.replace("name: a", "name: b").partition("\n")[2].partition("\n")[2])
+    assert invoke("import", "gatus", "one.yaml", "two.yaml", "--to", "jobs").code == 0
+    assert [("alerting:" in file.read_text()) for file in sorted(Path("jobs").iterdir())] == [True, False]
+    assert invoke("validate", "jobs", "--no-secrets").code == 0
+
+
+def test_a_source_from_stdin(crontab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(CRONTAB.encode())))
+    said = invoke("import", "crontab", "-")
+    assert said.code == 0
+    assert "shop.example-health\tstdin:2\tschedule" in said.stdout

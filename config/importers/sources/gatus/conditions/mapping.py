@@ -6,8 +6,8 @@ for each of them as Gatus does it, so that the entry is exact whatever the condi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from config.importers.errors import NotCarriedOver
 from config.importers.sources.gatus.conditions.answers import map_answers
@@ -18,7 +18,7 @@ from config.importers.sources.gatus.conditions.operands import Condition, Placeh
 from config.importers.sources.gatus.conditions.two_placeholders import compare_placeholders
 from config.importers.values.durations import write_duration
 
-STATUSES = range(100, 600)
+STATUSES = tuple(map(str, range(100, 600)))
 RCODES = (
     "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET", "NOTAUTH",
     "NOTZONE",
@@ -61,7 +61,9 @@ def _constant(is_true: bool) -> MappedCondition:
     return MappedCondition([{"cel": "false"}], "it never holds")
 
 
-def _texts_that_hold(condition: Condition, texts: Sequence[str]) -> list[str]:
+@lru_cache(maxsize=1024)
+def _texts_that_hold(condition: Condition, texts: tuple[str, ...]) -> list[str]:
+    """Return the texts for which a condition holds. Thousands of endpoints have the same few conditions."""
     left = condition.left
     return [
         text for text in texts if holds(_apply_function(left.function, text), condition.operator, condition.right.text)
@@ -77,8 +79,8 @@ def _apply_function(function: str, text: str) -> str:
 def _status(condition: Condition, kind: str) -> MappedCondition:
     if kind != "http":
         # Of other kinds, Gatus's status is 0 where a connection is enough.
-        return _constant(bool(_texts_that_hold(condition, ["0"])))
-    found = [int(text) for text in _texts_that_hold(condition, [str(status) for status in STATUSES])]
+        return _constant(bool(_texts_that_hold(condition, ("0",))))
+    found = [int(text) for text in _texts_that_hold(condition, STATUSES)]
     if not found:
         return _constant(False)
     return MappedCondition([{"status": _write_ranges(found)}])
@@ -95,7 +97,7 @@ def _write_ranges(numbers: list[int]) -> str:
 
 
 def _connected(condition: Condition, kind: str) -> MappedCondition:
-    found = _texts_that_hold(condition, ["true", "false"])
+    found = _texts_that_hold(condition, ("true", "false"))
     if found == ["true"]:
         return MappedCondition()  # what each check requires
     if found == ["false"]:
