@@ -45,18 +45,24 @@ class LazyApi:
         self._health_app = _create_health_app(services, hosts)
         self._full: FastAPI | None = None
         self._creation_lock = asyncio.Lock()
+        self._is_requested = False
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         is_early = scope["type"] == "http" and scope["path"] in HEALTH_PATHS and scope["method"] in ("GET", "HEAD")
+        self._is_requested |= not is_early
         app = self._full or (self._health_app if is_early else await self._full_app())
         await app(scope, receive, send)
 
     async def warm_up(self) -> None:
-        """Create the full API, and prepare the overview, so that its first page is not slower than others."""
-        api = await self._full_app()
-        from scheduler.api.dashboard.warm_up import prepare_overview
+        """Create the full API, and prepare the overview, so that its first page is not slower than others.
 
-        await prepare_overview(api, self._services)
+        The overview is not prepared if a request came first: it would wait for the same work twice.
+        """
+        api = await self._full_app()
+        if not self._is_requested:
+            from scheduler.api.dashboard.warm_up import prepare_overview
+
+            await prepare_overview(api, self._services)
 
     async def _full_app(self) -> FastAPI:
         """Return the full API, created in a thread so that runs start meanwhile."""

@@ -14,6 +14,7 @@ import pytest
 from jinja2 import Environment
 
 from scheduler.api.app import create_api
+from scheduler.api.dashboard import warm_up
 from scheduler.api.dashboard.rendering.templates import get_templates
 from scheduler.api.lazy_app import LazyApi
 from scheduler.health.report import HealthStatus
@@ -114,6 +115,16 @@ async def test_the_first_page_waits_for_nothing_that_could_be_prepared(monkeypat
         slow.clear()
         assert (await apis.early.get("/api/dashboard")).status_code == 200
         assert (slow, apis.times_made) == ([], 1)
+
+
+async def test_a_request_that_came_first_does_not_share_the_processor_with_the_preparation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compiled: list[str] = []
+    monkeypatch.setattr(warm_up, "compile_template", compiled.append)
+    async with both() as apis:
+        response, _ = await asyncio.gather(apis.early.get("/api/dashboard"), apis.lazy.warm_up())
+        assert (response.status_code, apis.times_made, compiled) == (200, 1, [])
 
 
 async def test_a_store_that_is_unavailable_does_not_end_the_preparation() -> None:
