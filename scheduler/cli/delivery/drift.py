@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from scheduler.cli.delivery.port import RecordedChange, SchedulerReader
-    from scheduler.operations.stored_jobs.sets import SetPlan
+    from scheduler.operations.stored_jobs.sets import JobDifference, SetPlan
 
 MAX_SEARCHED: Final = 200
 """Jobs whose change is searched in the audit trail."""
@@ -56,21 +56,25 @@ class DriftReport:
         return bool(self.jobs or self.conflicts)
 
 
-async def find_drift(scheduler: SchedulerReader, plan: SetPlan) -> DriftReport:
-    """Return what `plan` would repair. Raises as SchedulerReader."""
+async def find_drift(scheduler: SchedulerReader, plan: SetPlan, sections: Sequence[JobDifference] = ()) -> DriftReport:
+    """Return what `plan` would repair. `sections`: changed entries of job files that are not jobs.
+
+    Raises as SchedulerReader.
+    """
     found = [
         *(DriftedJob(one.name, DriftKind.MISSING) for one in plan.added),
         *(DriftedJob(one.name, DriftKind.EXTRA) for one in plan.removed),
-        *(
-            DriftedJob(
-                one.name, DriftKind.CHANGED, [DriftedField(each.path, each.after, each.before) for each in one.fields]
-            )
-            for one in plan.changed
-        ),
+        *map(_turn, plan.changed),
     ]
     found.sort(key=lambda each: each.name)
     jobs = [
         DriftedJob(each.name, each.kind, each.fields, await scheduler.find_change(each.name))
         for each in found[:MAX_SEARCHED]
     ]
-    return DriftReport(plan.owner, [*jobs, *found[MAX_SEARCHED:]], plan.unchanged, dict(plan.conflicts))
+    rest = [*found[MAX_SEARCHED:], *map(_turn, sections)]
+    return DriftReport(plan.owner, [*jobs, *rest], plan.unchanged, dict(plan.conflicts))
+
+
+def _turn(one: JobDifference) -> DriftedJob:
+    fields = [DriftedField(each.path, each.after, each.before) for each in one.fields]
+    return DriftedJob(one.name, DriftKind.CHANGED, fields)

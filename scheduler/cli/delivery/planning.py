@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from scheduler.cli.delivery.load import LoadChange
     from scheduler.cli.delivery.port import AlertReplay, SchedulerReader
     from scheduler.cli.delivery.working_copy import WorkingCopy
-    from scheduler.operations.stored_jobs.sets import SetPlan
+    from scheduler.operations.stored_jobs.sets import JobDifference, SetPlan
 
 T = TypeVar("T")
 
@@ -45,11 +45,12 @@ class PlanOptions(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class PlannedChanges:
     """`definitions`: all jobs after the plan, by name. `load`, `alerts`: as requested; `alerts` None also if no job
-    changes its alerts.
+    changes its alerts. `sections`: entries of job files that are not jobs; None: they are not compared.
     """
 
     plan: SetPlan
     definitions: Mapping[str, JobDefinition]
+    sections: Sequence[JobDifference] | None = None
     load: LoadChange | None = None
     alerts: AlertReplay | None = None
 
@@ -60,6 +61,19 @@ class CopyComparison(NamedTuple):
     copy: WorkingCopy
     connection: Connection | None
     configuration: Configuration | None
+
+    def plan(self, options: PlanOptions) -> PlannedChanges:
+        """Return what the working copy would change. Failures end the command."""
+        return self.run(lambda scheduler: self.plan_with(scheduler, options))
+
+    async def plan_with(self, scheduler: SchedulerReader, options: PlanOptions) -> PlannedChanges:
+        """Return the same, for more work with what runs. Raises as SchedulerReader."""
+        if self.copy.files is None or self.configuration is None:
+            return await plan_changes(scheduler, self.copy, options)
+        from scheduler.cli.delivery.sections import compare_sections
+
+        sections = compare_sections(self.configuration.jobs, self.copy.files)
+        return await plan_changes(scheduler, self.copy, options, sections)
 
     def run(self, work: Callable[[SchedulerReader], Awaitable[T]]) -> T:
         """Do the work with what runs. Failures end the command."""
@@ -99,8 +113,13 @@ def with_scheduler(
     return run_changing(configuration, lambda program: work(StoreScheduler(program)), locate=locate)
 
 
-async def plan_changes(scheduler: SchedulerReader, copy: WorkingCopy, options: PlanOptions) -> PlannedChanges:
-    """Return what the working copy would change. Raises as SchedulerReader."""
+async def plan_changes(
+    scheduler: SchedulerReader,
+    copy: WorkingCopy,
+    options: PlanOptions,
+    sections: Sequence[JobDifference] | None = None,
+) -> PlannedChanges:
+    """Return what the working copy would change. `sections`: see PlannedChanges. Raises as SchedulerReader."""
     if copy.desired is not None:
         plan = await scheduler.plan_set(copy.owner, copy.desired.document, adopt=options.adopt)
         needs_jobs = options.has_load or options.alerts_since is not None
@@ -109,11 +128,13 @@ async def plan_changes(scheduler: SchedulerReader, copy: WorkingCopy, options: P
         running = await scheduler.read_jobs()
         plan = await _plan_files(scheduler, copy, running, options.has_review)
     after = _list_after(plan, running, copy)
+    changed = frozenset(after) if _change_alerts(sections or ()) else find_changed_alerts(plan)
     return PlannedChanges(
         plan,
         after,
+        sections,
         await _compute_load(scheduler, running, after, options.zone) if options.has_load else None,
-        None if options.alerts_since is None else await _replay_alerts(scheduler, plan, after, copy, options),
+        await _replay_alerts(scheduler, changed, after, copy, options.alerts_since),
     )
 
 
@@ -133,7 +154,10 @@ async def _plan_files(
     written = [copy.jobs[one.name] for one in (*plan.added, *plan.changed)]
     if not written or not has_review:
         return plan
-    return replace(plan, review=replace(await scheduler.review(written), warnings=copy.warnings))
+    return replace(
+        plan,
+        review=replace(await scheduler.review(written), warnings=() if copy.files is None else copy.files.warnings),
+    )
 
 
 def _list_after(plan: SetPlan, running: Sequence[RunningJob], copy: WorkingCopy) -> Mapping[str, JobDefinition]:
@@ -153,14 +177,18 @@ async def _compute_load(
     return await asyncio.to_thread(compute_load_change, before, list(after.values()), durations, zone, now)
 
 
+def _change_alerts(sections: Sequence[JobDifference]) -> bool:
+    """Return whether the alerts of any job may change. Groups are those of concurrency and circuits."""
+    return any(not one.name.startswith("groups.") for one in sections)
+
+
 async def _replay_alerts(
     scheduler: SchedulerReader,
-    plan: SetPlan,
+    changed: frozenset[str],
     after: Mapping[str, JobDefinition],
     copy: WorkingCopy,
-    options: PlanOptions,
+    since: datetime | None,
 ) -> AlertReplay | None:
-    changed = find_changed_alerts(plan)
-    if not changed or options.alerts_since is None:
+    if not changed or since is None:
         return None
-    return await scheduler.replay_alerts(AlertRequest(changed, after, options.alerts_since, copy.alerting))
+    return await scheduler.replay_alerts(AlertRequest(changed, after, since, copy.alerting))

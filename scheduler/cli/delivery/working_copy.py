@@ -13,9 +13,9 @@ from scheduler.cli.output import fail
 
 if TYPE_CHECKING:
     from config.desired_sets import DesiredSet
+    from config.job_files.job_set import JobSet
     from jobs.definition import JobDefinition
     from jobs.definition.alerting.definitions import AlertingDefinitions
-    from jobs.problems import Problem
     from jobs.schedules import Schedule
 
 
@@ -23,14 +23,18 @@ if TYPE_CHECKING:
 class WorkingCopy:
     """`jobs`: by name. `desired`: the set with its `owner`; None: the files are job files of a scheduler.
 
-    `alerting`: what these job files define. `warnings`: of them.
+    `files`: all that these job files define.
     """
 
     jobs: Mapping[str, JobDefinition]
     owner: str = ""
     desired: DesiredSet | None = None
-    alerting: AlertingDefinitions | None = field(default=None, repr=False)
-    warnings: Sequence[Problem] = ()
+    files: JobSet | None = field(default=None, repr=False)
+
+    @property
+    def alerting(self) -> AlertingDefinitions | None:
+        """What the job files define in their sections `alerting`; None of a set."""
+        return None if self.files is None else self.files.alerting
 
 
 def read_working_copy(places: Sequence[Path], owner: str | None, default_schedule: Schedule | None) -> WorkingCopy:
@@ -78,7 +82,7 @@ def _read_files(places: Sequence[Path], default_schedule: Schedule | None) -> Wo
     if len(places) != 1:
         fail("without --set, give one folder of job files, or one file, as SCHEDULER_JOBS does")
     found = JobFileReader(Path.cwd()).read(places[0], default_schedule=default_schedule)
-    return WorkingCopy(found.jobs, alerting=found.alerting, warnings=found.warnings)
+    return WorkingCopy(found.jobs, files=found)
 
 
 def _read_set(places: Sequence[Path], owner: str, default_schedule: Schedule | None) -> WorkingCopy:

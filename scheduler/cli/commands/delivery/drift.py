@@ -8,7 +8,7 @@ import typer
 
 from scheduler.cli.commands.stored_jobs.set_options import FilesArgument
 from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, UrlOption
-from scheduler.cli.delivery.instants import ZoneOption
+from scheduler.cli.delivery.reports.instants import ZoneOption
 from scheduler.cli.output import EXIT_CHANGES, fail, show_json
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def drift(
     from scheduler.cli.commands.delivery.drift_text import drift_to_json, show_drift, write_drift
     from scheduler.cli.delivery.connection import read_connection
     from scheduler.cli.delivery.drift import find_drift
-    from scheduler.cli.delivery.instants import parse_zone_option
-    from scheduler.cli.delivery.planning import PlanOptions, plan_changes, read_comparison
+    from scheduler.cli.delivery.planning import PlanOptions, read_comparison
+    from scheduler.cli.delivery.reports.instants import parse_zone_option
 
     if as_json and as_markdown:
         fail("--json and --markdown exclude each other")
@@ -57,8 +57,8 @@ def drift(
     compared = read_comparison("drift", files, owner, read_connection(url, key_variable))
 
     async def work(scheduler: SchedulerReader) -> DriftReport:
-        options = PlanOptions(has_review=False)
-        return await find_drift(scheduler, (await plan_changes(scheduler, compared.copy, options)).plan)
+        found = await compared.plan_with(scheduler, PlanOptions(has_review=False))
+        return await find_drift(scheduler, found.plan, found.sections or ())
 
     report = compared.run(work)
     if as_json:

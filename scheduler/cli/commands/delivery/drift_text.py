@@ -8,8 +8,8 @@ from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 
 from jobs.formats.instants import format_iso_instant
-from scheduler.cli.delivery.instants import format_in_zone
-from scheduler.cli.delivery.markdown import cell, code, join_sections, table
+from scheduler.cli.delivery.reports.instants import format_in_zone
+from scheduler.cli.delivery.reports.markdown import cell, code, join_sections, table
 from scheduler.cli.output import Column, is_terminal, print_error, print_note, show_table, show_tabs
 
 if TYPE_CHECKING:

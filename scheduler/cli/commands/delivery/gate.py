@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, UrlOption
-from scheduler.cli.delivery.instants import ZoneOption
+from scheduler.cli.delivery.reports.instants import ZoneOption
 from scheduler.cli.output import EXIT_FAILED, fail, show_json
 from scheduler.cli.selection.options import AllOption
 
@@ -71,7 +71,7 @@ def gate(
       gate --name 'checkout-*' --for 5m --ignore-times
     """
     from scheduler.cli.delivery.connection import read_connection
-    from scheduler.cli.delivery.instants import parse_zone_option
+    from scheduler.cli.delivery.reports.instants import parse_zone_option
     from scheduler.cli.gate.options import GateOptions
 
     if as_json and as_markdown:

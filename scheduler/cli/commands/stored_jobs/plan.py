@@ -9,7 +9,7 @@ import typer
 
 from scheduler.cli.commands.stored_jobs.set_options import AdoptOption, FilesArgument
 from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, UrlOption
-from scheduler.cli.delivery.instants import ZoneOption
+from scheduler.cli.delivery.reports.instants import ZoneOption
 from scheduler.cli.output import EXIT_CHANGES, EXIT_FAILED, fail
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ def plan(
       plan jobs/ --url https://scheduler.example.com --markdown > comment.md
     """
     from scheduler.cli.delivery.connection import read_connection
-    from scheduler.cli.delivery.instants import parse_zone_option
-    from scheduler.cli.delivery.planning import PlanOptions, plan_changes, read_comparison
+    from scheduler.cli.delivery.planning import PlanOptions, read_comparison
+    from scheduler.cli.delivery.reports.instants import parse_zone_option
 
     if as_json and as_markdown:
         fail("--json and --markdown exclude each other")
@@ -72,12 +72,11 @@ def plan(
         has_load=as_markdown,
         zone=parse_zone_option(zone),
     )
-    compared = read_comparison("plan", files, owner, read_connection(url, key_variable))
-    found = compared.run(lambda scheduler: plan_changes(scheduler, compared.copy, options))
+    found = read_comparison("plan", files, owner, read_connection(url, key_variable)).plan(options)
     _show(found, options, as_json, as_markdown)
     if found.plan.conflicts:
         raise typer.Exit(EXIT_FAILED)
-    if found.plan.added or found.plan.changed or found.plan.removed:
+    if found.plan.added or found.plan.changed or found.plan.removed or found.sections:
         raise typer.Exit(EXIT_CHANGES)
 
 
@@ -91,12 +90,14 @@ def _parse_since(text: str | None, as_markdown: bool) -> datetime | None:
 
 def _show(found: PlannedChanges, options: PlanOptions, as_json: bool, as_markdown: bool) -> None:
     if as_markdown:
-        from scheduler.cli.delivery.plan_markdown import PlanReport, write_plan
+        from scheduler.cli.delivery.reports.plan_markdown import PlanReport, write_plan
 
         assert found.load is not None  # the options demand it
-        print(write_plan(PlanReport(found.plan, found.definitions, found.load, found.alerts, options.zone)), end="")
+        report = PlanReport(found.plan, found.definitions, found.load, found.alerts, options.zone, found.sections)
+        print(write_plan(report), end="")
         return
     from scheduler.cli.commands.stored_jobs.plan_alerts import PlanAlerts
     from scheduler.cli.commands.stored_jobs.plan_text import show_plan
 
-    show_plan(found.plan, as_json, None if options.alerts_since is None else PlanAlerts(found.alerts))
+    alerts = None if options.alerts_since is None else PlanAlerts(found.alerts)
+    show_plan(found.plan, as_json, alerts, found.sections)

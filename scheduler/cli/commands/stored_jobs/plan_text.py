@@ -26,15 +26,20 @@ def has_changes(plan: SetPlan) -> bool:
     return bool(plan.added or plan.changed or plan.removed)
 
 
-def show_plan(plan: SetPlan, as_json: bool, alerts: PlanAlerts | None = None) -> None:
+def show_plan(
+    plan: SetPlan,
+    as_json: bool,
+    alerts: PlanAlerts | None = None,
+    sections: Sequence[JobDifference] | None = None,
+) -> None:
     """Print the changes on stdout; conflicts, denied targets, unavailable secrets and warnings on stderr.
 
-    `alerts`: a section after the changes.
+    `alerts`: a section after the changes. `sections`: changed entries of job files that are not jobs.
     """
     if as_json:
-        show_json(_plan_to_json(plan, alerts))
+        show_json(_plan_to_json(plan, alerts, sections))
         return
-    for line in _plan_lines(plan):
+    for line in (*_plan_lines(plan), *_section_lines(sections or ())):
         _print_line(line)
     for name, reason in plan.review.denied.items():
         print_warning(f"{name}: denied target: {reason}")
@@ -61,15 +66,30 @@ def format_field(change: FieldChange) -> str:
     return f"{change.path}: {_format_value(change.before)} -> {_format_value(change.after)}"
 
 
-def _plan_to_json(plan: SetPlan, alerts: PlanAlerts | None) -> str:
+def _plan_to_json(plan: SetPlan, alerts: PlanAlerts | None, sections: Sequence[JobDifference] | None) -> str:
+    from scheduler.api.stored_jobs.models import FieldChangeModel
     from scheduler.api.stored_jobs.set_models import SetPlanModel
 
-    model = SetPlanModel.from_plan(plan)
-    if alerts is None:
-        return model.model_dump_json(indent=2)
-    from scheduler.cli.commands.stored_jobs.plan_alerts import alerts_to_document
+    found = SetPlanModel.from_plan(plan).model_dump(mode="json")
+    if sections is not None:
+        found["sections"] = [
+            {
+                "key": one.name,
+                "fields": [FieldChangeModel.from_change(each).model_dump(mode="json") for each in one.fields],
+            }
+            for one in sections
+        ]
+    if alerts is not None:
+        from scheduler.cli.commands.stored_jobs.plan_alerts import alerts_to_document
 
-    return json.dumps({**model.model_dump(mode="json"), "alerts": alerts_to_document(alerts)}, indent=2)
+        found["alerts"] = alerts_to_document(alerts)
+    return json.dumps(found, indent=2)
+
+
+def _section_lines(sections: Sequence[JobDifference]) -> Iterator[str]:
+    for one in sections:
+        yield f"~ {one.name}"
+        yield from (f"    {format_field(change)}" for change in one.fields)
 
 
 def _plan_lines(plan: SetPlan) -> Iterator[str]:

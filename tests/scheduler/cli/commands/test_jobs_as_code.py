@@ -111,6 +111,29 @@ def test_a_stored_job_is_no_job_of_files(working_copy: Path) -> None:
     assert invoke("drift", str(working_copy), "--markdown").code == 3
 
 
+def test_changed_sections_of_job_files_are_changes(working_copy: Path, job_folder: Path) -> None:
+    def write(folder: Path, url: str) -> None:
+        channels = {"hook": {"kind": "webhook", "url": url}}
+        rules = {"rules": [{"select": {"all": True}, "alerts": [{"notify": "hook"}]}]}
+        (folder / "alerting.json").write_text(json.dumps({"alerting": {"channels": channels, **rules}}))
+
+    write(job_folder, "http://127.0.0.1:9/a")
+    write(working_copy, "http://127.0.0.1:9/a")
+    assert invoke("plan", str(working_copy)).code == 0
+    assert invoke("drift", str(working_copy)).code == 0
+
+    write(working_copy, "http://127.0.0.1:9/`b|")
+    plan, drift = invoke("plan", str(working_copy)), invoke("drift", str(working_copy))
+    comment, found = (invoke("plan", str(working_copy), option) for option in ("--markdown", "--json"))
+
+    assert (plan.code, drift.code, comment.code, found.code) == (3, 3, 3, 3)
+    assert plan.lines[1:] == ["~ alerting.channels.hook", '    url: "http://127.0.0.1:9/a" -> "http://127.0.0.1:9/`b|"']
+    assert drift.lines[1].startswith('alerting.channels.hook\tchanged\turl\t"http://127.0.0.1:9/`b|"\t"http://127')
+    assert "| `alerting.channels.hook` | `url` | " in comment.stdout
+    assert "#### Alerts that would have fired" in comment.stdout
+    assert json.loads(found.stdout)["sections"][0]["key"] == "alerting.channels.hook"
+
+
 @pytest.mark.parametrize("form", [(), ("--json",)])
 def test_an_export_is_no_change(form: tuple[str, ...], working_copy: Path) -> None:
     stored = write_set(working_copy.parent / "reports.json", reports_api=API, reports_daily=DAILY)

@@ -10,15 +10,18 @@ from zoneinfo import ZoneInfo
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
+from config.job_files.job_set import JobSet
 from jobs.definition import JobDefinition
+from jobs.definition.alerting.definitions import AlertingDefinitions, DefinedEntry
 from jobs.problems import Problem
 from scheduler.cli.delivery.drift import find_drift
 from scheduler.cli.delivery.exporting import select_jobs, write_files
 from scheduler.cli.delivery.file_plans import plan_files
 from scheduler.cli.delivery.load import compute_load_change
-from scheduler.cli.delivery.plan_markdown import PlanReport, write_plan
 from scheduler.cli.delivery.port import AlertMessage, AlertReplay, RecordedChange, RunningJob
+from scheduler.cli.delivery.reports.plan_markdown import PlanReport, write_plan
 from scheduler.cli.delivery.review_documents import MAX_DOCUMENT, list_review_documents
+from scheduler.cli.delivery.sections import compare_sections
 from scheduler.operations.stored_jobs.sets import SetReview
 from scheduler.queries.forecast.durations import RunDuration
 from scheduler.queries.job_files import JobFileFormat
@@ -56,6 +59,28 @@ def test_a_file_that_would_replace_a_stored_job_is_a_conflict(owner: str, holder
 
     assert holder in plan.conflicts["a"]
     assert not plan.added
+
+
+def test_sections_are_compared_by_entry_and_field() -> None:
+    def files(**parts: Any) -> JobSet:
+        entries = {
+            part: tuple(DefinedEntry(name, value, "x.yaml:1") for name, value in some.items())
+            for part, some in parts.items()
+        }
+        return JobSet(alerting=AlertingDefinitions(entries))
+
+    one, other = (
+        JobDefinition.model_validate({"name": "n", "check": {"url": url}}) for url in ("https://a/", "https://b/")
+    )
+    before = files(channels={"same": one, "changed": one, "old": one}, objectives={"shop": one}, rules={"": one})
+    after = files(channels={"same": one, "changed": other, "new": one}, objectives={"shop": other}, rules={"": one})
+
+    found = {each.name: [change.path for change in each.fields] for each in compare_sections(before, after)}
+
+    assert found.pop("alerting.channels.new")
+    assert found.pop("alerting.channels.old")
+    assert found == {"alerting.channels.changed": ["check.url"], "objectives.shop": ["check.url"]}
+    assert compare_sections(before, before) == []
 
 
 def test_stored_jobs_and_samples_are_not_removed() -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jobs.formats.definition_yaml import write_definition
 from jobs.formats.durations import describe_milliseconds
-from scheduler.cli.delivery.instants import format_in_zone
-from scheduler.cli.delivery.markdown import cell, code, details, fenced, join_sections, table
+from scheduler.cli.delivery.reports.instants import format_in_zone
+from scheduler.cli.delivery.reports.markdown import cell, code, details, fenced, join_sections, table
 from scheduler.queries.job_files import minimal_definition
 
 if TYPE_CHECKING:
@@ -31,13 +31,17 @@ _DIGITS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class PlanReport:
-    """`definitions`: the jobs after the plan, by name. `alerts` None: no job changes its alerts."""
+    """`definitions`: the jobs after the plan, by name. `alerts` None: no job changes its alerts.
+
+    `sections`: changed entries of job files that are not jobs; None: they are not compared.
+    """
 
     plan: SetPlan
     definitions: Mapping[str, JobDefinition]
     load: LoadChange
     alerts: AlertReplay | None
     zone: tzinfo
+    sections: Sequence[JobDifference] | None = None
 
 
 def write_plan(report: PlanReport) -> str:
@@ -54,7 +58,8 @@ def write_plan(report: PlanReport) -> str:
                 {each.key: each.message for each in plan.review.secrets},
                 "Key",
             ),
-            _list_fields(plan),
+            _list_fields("Changed fields", "Job", plan.changed),
+            *_list_sections(report),
             *_list_definitions(report),
             _list_next_runs(plan, report.zone),
             _describe_load(report.load, report.zone),
@@ -87,16 +92,23 @@ def _list_reasons(title: str, column: str, reasons: Mapping[str, str], subject: 
     return [f"#### {title}", "", *table([subject, column], rows[:MAX_FIELDS]), *_count_rest(rows, MAX_FIELDS)]
 
 
-def _list_fields(plan: SetPlan) -> list[str]:
+def _list_fields(title: str, subject: str, changed: Sequence[JobDifference]) -> list[str]:
     rows = [
         [cell(one.name), cell(change.path), cell(_format(change.before)), cell(_format(change.after))]
-        for one in plan.changed
+        for one in changed
         for change in one.fields
     ]
     if not rows:
         return []
-    lines = table(["Job", "Field", "Before", "After"], rows[:MAX_FIELDS])
-    return ["#### Changed fields", "", *lines, *_count_rest(rows, MAX_FIELDS)]
+    lines = table([subject, "Field", "Before", "After"], rows[:MAX_FIELDS])
+    return [f"#### {title}", "", *lines, *_count_rest(rows, MAX_FIELDS)]
+
+
+def _list_sections(report: PlanReport) -> Iterator[list[str]]:
+    if report.sections is not None:
+        yield _list_fields("Changed alerting, objectives and groups", "Key", report.sections)
+    elif not report.plan.owner:
+        yield ["Alerting, objectives and groups of the files are not compared over the API."]
 
 
 def _list_definitions(report: PlanReport) -> Iterator[list[str]]:
