@@ -17,7 +17,7 @@ from delivery.rollback import roll_back_to_image, roll_back_to_record
 from delivery.status import print_status
 from delivery.verify import verify
 from tests.pipeline.azure.commands import Command, parse
-from tests.pipeline.azure.world import KEYS, NEW, OLD, START, Behaviour, World
+from tests.pipeline.azure.world import KEYS, NEW, OLD, START, Behaviour, Container, World
 
 PLATFORMS = ("functions", "container-apps")
 LONGEST_ROLLBACK = 120.0
@@ -80,6 +80,17 @@ def test_old_instances_that_answer_for_minutes_do_not_fail_a_good_version(record
     world = World("functions", linger=150.0)
     assert release(world, record) == ""
     assert world.serving_version() == "2.0"
+
+
+def test_a_last_tick_of_the_previous_version_does_not_hide_a_dead_timer(record: Path) -> None:
+    world = World("functions", jobs={})  # so that no missing run shows it
+    world.images[NEW] = Behaviour("2.0", timer=False)
+    deploy(world.context(), NEW, "2.0", record)
+    world.sleep(60 - world.now().second)  # the next tick comes in a minute, well after the version serves
+    end = world.now() + timedelta(seconds=61)
+    world.containers.append(Container("elsewhere", Behaviour("1.0"), False, START, end))
+    with pytest.raises(DeliveryError, match="the timer does not plan: one tick in"):
+        verify(world.context(tick=100.0), "2.0", record)
 
 
 @pytest.mark.parametrize("minutes", [-7, 7])

@@ -50,7 +50,7 @@ def test_a_read_is_retried_and_a_change_is_not() -> None:
         ("ERROR: Please run 'az login' to setup account.", "Sign in"),
         ("(AuthorizationFailed) The client does not have authorization", "docs/releasing.md"),
         ("(ResourceNotFound) The Resource was not found.", "Compare subscription, resource_group, app"),
-        ("az: error: unrecognized arguments: --foo", "too old"),
+        ("az: error: unrecognized arguments: --foo", "update it"),
     ],
 )
 def test_a_permanent_error_is_explained_and_not_retried(printed: str, remedy: str) -> None:

@@ -50,7 +50,10 @@ REMEDIES = (
         ("ConnectionError", "Max retries", "Name or service not known", "CONNECTIVITY", "timed out"),
         "Check the network of this machine, then run the script again.",
     ),
-    (("unrecognized arguments", "invalid choice"), "This Azure CLI is too old: the scripts need 2.60 or later."),
+    (
+        ("unrecognized arguments", "invalid choice"),
+        "This Azure CLI does not know the command: update it (`az upgrade`).",
+    ),
 )
 """Texts in the output of a failed command, and what to do."""
 _PERMANENT = ("az login", "AADSTS", "AuthorizationFailed", "NotFound", "not found", "not exist", "unrecognized")

@@ -110,7 +110,13 @@ def _parse(script: str, arguments: Sequence[str]) -> argparse.Namespace:
 def _parser(script: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=script, description=_DESCRIPTIONS[script], epilog=_EXIT_CODES)
     parser.add_argument("environment", metavar="ENVIRONMENT", help="infra/environments/ENVIRONMENT.json")
-    parser.add_argument("--environments", type=Path, default=ENVIRONMENTS, metavar="FOLDER", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--environments",
+        type=Path,
+        default=ENVIRONMENTS,
+        metavar="FOLDER",
+        help="of the files; default: infra/environments",
+    )
     if script == "status":
         parser.add_argument("--json", action="store_true", help="print JSON")
         return parser

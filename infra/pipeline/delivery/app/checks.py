@@ -47,6 +47,7 @@ class DeploymentChecks:
         self._since = since
         self._clock_difference = timedelta()
         """Time of the scheduler minus time of this machine."""
+        self._ticks = set[datetime]()
         self._sample: ScheduledRuns | None = None
         """Read once for both checks of runs: it can be thousands of runs."""
         self._sample_at = since
@@ -85,13 +86,17 @@ class DeploymentChecks:
 
     def _find_tick_problem(self) -> str:
         tick, now = self._api.read_last_tick(), self._context.clock.now()
-        if tick is None or tick.age >= (now - self._since).total_seconds():
+        elapsed, advice = (now - self._since).total_seconds(), "check the function tick and its log"
+        if tick is None or tick.age >= elapsed:
             last = f"the last one was at {tick.at:%H:%M:%S}" if tick else "without one before"
-            return f"the timer does not plan: no tick of this version, {last}; check the function tick and its log"
+            return f"the timer does not plan: no tick of this version, {last}; {advice}"
         self._clock_difference = tick.server_time - now
-        if tick.age <= self._limits.tick:
-            return ""
-        return f"the timer does not plan: no tick for {format_duration(tick.age)}; check the function tick and its log"
+        self._ticks.add(tick.at)
+        if tick.age > self._limits.tick:
+            return f"the timer does not plan: no tick for {format_duration(tick.age)}; {advice}"
+        if elapsed > self._limits.tick and len(self._ticks) == 1:  # which can be one of the previous version
+            return f"the timer does not plan: one tick in {format_duration(elapsed)}; {advice}"
+        return ""
 
     def _find_canary_problem(self) -> str:
         """Start a run and wait for it. It goes through the queue as every other run."""
