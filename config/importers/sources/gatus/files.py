@@ -5,6 +5,7 @@ Several files are read together, as Gatus merges the files of a folder.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 from config.importers.errors import UnreadableSource
@@ -37,7 +38,10 @@ _GLOBAL_REASONS = {
     "tunneling": ("there are no SSH tunnels", "run the scheduler within that network"),
     "announcements": ("there are no announcements", "a note of an incident"),
 }
+_ANCHOR = re.compile(r"""["']?[^\s"':]+["']?:[ \t]+&\S""")
+"""A key whose value has an anchor; Gatus ignores keys that it does not know."""
 _KEYS = frozenset({"endpoints", "external-endpoints", "suites", "services"})
+_TOP_KEYS = _KEYS | _GLOBAL_REASONS.keys() | {"alerting", "maintenance"}
 
 
 def detects(file: SourceFile) -> bool:
@@ -68,9 +72,12 @@ def import_files(files: Sequence[SourceFile], context: ImportContext) -> None:
     for root in roots:
         if (alerting := root.child("alerting")) is not None:
             add_channels(alerting, context, defaults)
-    for root in roots:
+    for file, root in zip(files, roots, strict=True):
+        rows = file.text.split("\n")
         for node in root.children():
             _map_key(node, context, defaults)
+            if node.line is not None and _ANCHOR.match(rows[node.line - 1]) and node.key not in _TOP_KEYS:
+                context.use(node, "shared by an anchor: it is part of what refers to it")
 
 
 def _map_key(node: SourceNode, context: ImportContext, defaults: AlertDefaults) -> None:

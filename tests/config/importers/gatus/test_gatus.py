@@ -168,6 +168,22 @@ suites:
     assert outcomes(report)["suites[0].context.list[0]"] == "not carried over"
 
 
+def test_anchors_and_merges() -> None:
+    text = """
+x-defaults: &defaults
+  interval: 30s
+  conditions: ["[STATUS] == 204"]
+endpoints:
+  - {name: a, url: "https://a.example", <<: *defaults}
+new-key: {a: 1}
+"""
+    report = import_text("gatus", text)
+    assert report.definitions["a"]["schedule"] == {"every": "30s"}
+    assert report.definitions["a"]["expect"] == [{"status": "204"}]
+    assert outcomes(report)["x-defaults.interval"] == "changed"
+    assert details(report)["new-key.a"] == UNKNOWN_KEY
+
+
 def test_windows(full: ImportReport) -> None:
     text = full.text
     assert 'cron: "0 0 23 * * MON,THU"' in text
