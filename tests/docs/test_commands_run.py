@@ -52,7 +52,7 @@ NOT_RUN = (
     (r"\./dev infra ", "writes files of the project, or installs checkov; tests/infra tests both"),
     (r"(cp|cd|export) ", "changes the reader's folder or console"),
     (r"infra/pipeline/", "needs a subscription of Azure; tests/pipeline runs the scripts"),
-    (r"(TEST_AXE=all )?\./dev (test|check)\b", "runs tests or checks"),
+    (r"(TEST_AXE=all )?\./dev (test|check|image)\b", "runs tests or checks"),
     (
         r"(\w+=\S+ )*(\./dev run|python -m scheduler serve)\b",
         "serves until it is ended, as the server of this test does",

@@ -1,1 +1,2 @@
-"""The trees of the images without building them, and the scripts that build them."""
+"""The trees of the images without building them, the scripts that build them, and below `built`, in the
+slower stage `./dev image`, the images themselves."""

@@ -33,6 +33,14 @@ def reach(graph: ImportGraph, folder: Path, *names: str, without: str | None = N
             {"late", "instead"},
         ),
         ("if TYPE_CHECKING:\n    import only_types\nelse:\n    import at_run_time", {"at_run_time"}),
+        (
+            "match x:\n    case 1:\n        import m\nwith a:\n    import n\ntry:\n    pass\nfinally:\n    import o",
+            {"m", "n", "o"},
+        ),
+        (
+            "class A:\n    async def f(self):\n        while 1: import p\n        else: import q",
+            {"p", "q"},
+        ),
         ("if typing.TYPE_CHECKING:\n    import only_types", set()),
     ],
 )

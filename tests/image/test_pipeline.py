@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from container.bases import read_bases, update_bases
 from container.commands import Commands
 from container.engines import find_engine
 from container.errors import InvalidUse
@@ -263,6 +264,20 @@ def test_new_digests_of_the_bases_are_found(place: Workplace) -> None:
     assert done.returncode == 0, done.stderr
     assert [line.rpartition(" -> ")[2] for line in done.stdout.splitlines()] == [DIGEST, DIGEST]
     assert (ROOT / "infra/pipeline/bases.json").read_bytes() == before
+
+
+def test_an_update_pins_the_new_digests(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.install("skopeo")
+    monkeypatch.setenv("PATH", str(place.tools))
+    monkeypatch.setenv("CALLS", str(place.calls_file))
+    file = place.folder / "bases.json"
+    file.write_text(json.dumps({"BASE": {"image": "a:1", "digest": DIGEST}, "PYTHON": {"image": "b:1", "digest": ""}}))
+
+    changes = update_bases(Commands(), file)
+    again = update_bases(Commands(), file)
+
+    assert (changes, again) == ([f"b:1: not pinned -> {DIGEST}"], [])
+    assert [base["digest"] for base in read_bases(file).values()] == [DIGEST, DIGEST]
 
 
 def test_bases_and_dockerfile_name_the_same_images() -> None:

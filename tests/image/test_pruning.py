@@ -87,7 +87,7 @@ def test_a_module_that_an_image_lacks_is_missing_in_that_test(tmp_path: Path) ->
 def test_packages_and_program_stay_below_the_limit(
     import_graph: ImportGraph, reached_modules: frozenset[Path], runtime_files: frozenset[Path]
 ) -> None:
-    """Byte code is estimated, at the size of its source: `infra/pipeline/image size` measures it in the image."""
+    """Byte code is estimated, at the size of its source: `./dev image` measures it in the image."""
     installed = runtime_files - set(unused_files(INSTALLED, reached_modules))
     remaining = [file for file in installed if file.is_file() and file.suffix != ".pyc" and ".." not in file.parts]
     native = sum(len(strip_library(file.read_bytes())) for file in remaining if ".so" in file.suffixes)

@@ -20,7 +20,10 @@ import pytest
 from tests import lanes
 from tests.project import ROOT
 
-COMMANDS = ("run", "test", "check", "cli", "fmt", "openapi", "names", "infra", "sbom", "rehearsal", "lock", "bench")
+COMMANDS = (
+    *("run", "test", "check", "cli", "fmt", "openapi", "names", "infra", "image", "sbom"),
+    *("rehearsal", "lock", "bench"),
+)
 HERE = sys.version_info[:2]
 
 

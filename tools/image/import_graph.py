@@ -7,7 +7,8 @@ built at run time cannot be found, so the caller names such modules, or keeps th
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 
@@ -17,6 +18,7 @@ class ImportGraph:
     def __init__(self, folders: Sequence[Path]) -> None:
         self._folders = folders
         self._read: dict[str, tuple[Path | None, frozenset[str]]] = {}
+        self._libraries: dict[Path, Mapping[str, Path]] = {}
 
     def reach(self, modules: Iterable[str], without: str | None = None) -> frozenset[Path]:
         """Return the files of these modules and of all that they import, directly or through others.
@@ -46,16 +48,24 @@ class ImportGraph:
         return self._read[name]
 
     def _find(self, name: str) -> Path | None:
-        if not all(part.isidentifier() for part in name.split(".")):
+        parts = name.split(".")
+        if not all(part.isidentifier() for part in parts):
             return None
         for folder in self._folders:
-            path = folder.joinpath(*name.split("."))
+            path = folder.joinpath(*parts)
             for file in (path / "__init__.py", path.with_name(f"{path.name}.py")):
                 if file.is_file():
                     return file
-            for file in sorted(path.parent.glob(f"{path.name}.*so")):
-                return file
+            if library := self._libraries_in(path.parent).get(path.name):
+                return library
         return None
+
+    def _libraries_in(self, folder: Path) -> Mapping[str, Path]:
+        """Return the compiled modules of a folder by name."""
+        if folder not in self._libraries:
+            names = sorted(os.listdir(folder)) if folder.is_dir() else []
+            self._libraries[folder] = {name.partition(".")[0]: folder / name for name in names if name.endswith("so")}
+        return self._libraries[folder]
 
 
 def modules_below(folder: Path, names: Iterable[str]) -> Iterator[tuple[str, Path]]:
@@ -83,7 +93,7 @@ def _imports(module: str, file: Path) -> frozenset[str]:
 def imported_names(source: bytes, module: str, is_package: bool) -> Iterator[str]:
     """Yield what the source imports: modules, and names in modules, which may be modules as well."""
     package = module if is_package else module.rpartition(".")[0]
-    for node in _statements(ast.parse(source)):
+    for node in _statements(ast.parse(source).body):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
             continue
@@ -92,14 +102,23 @@ def imported_names(source: bytes, module: str, is_package: bool) -> Iterator[str
         yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def _statements(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
-    for node in ast.iter_child_nodes(tree):
+def _statements(body: Sequence[ast.AST]) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Yield the imports in a list of statements, and in those that these contain."""
+    for node in body:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             yield node
-        elif isinstance(node, ast.If) and ast.unparse(node.test).rpartition(".")[2] == "TYPE_CHECKING":
-            yield from _statements(ast.Module(node.orelse, []))
+        elif isinstance(node, ast.If) and _is_for_types(node.test):
+            yield from _statements(node.orelse)
         else:
-            yield from _statements(node)
+            for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+                inner = getattr(node, part, None)
+                if isinstance(inner, list):
+                    yield from _statements(inner)
+
+
+def _is_for_types(test: ast.expr) -> bool:
+    name = test.attr if isinstance(test, ast.Attribute) else getattr(test, "id", "")
+    return name == "TYPE_CHECKING"
 
 
 def _absolute(name: str, level: int, package: str) -> str:

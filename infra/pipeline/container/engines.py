@@ -1,7 +1,7 @@
 """Builds and pushes an image: by Docker, by Buildah, or by a registry of Azure for agents with neither.
 
 The Dockerfile makes layers of packages and program that depend on their contents alone, so each engine makes the same
-ones. Buildah gives the whole image a fixed time as well, so that equal inputs make one digest.
+ones. Buildah gives deleted files of the base a fixed time as well.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class BuildOrder:
     target: str
     arguments: Mapping[str, str]
     pull: bool = True
+    cache: bool = True
 
     def options(self) -> list[str]:
         words = [word for name, value in self.arguments.items() for word in ("--build-arg", f"{name}={value}")]
@@ -52,8 +53,8 @@ class Docker:
         self._commands = commands
 
     def build(self, order: BuildOrder) -> None:
-        pull = ("--pull",) if order.pull else ()
-        self._commands.run("docker", "build", *pull, *order.options(), "--tag", order.local, ".")
+        options = [*(["--pull"] if order.pull else []), *([] if order.cache else ["--no-cache"])]
+        self._commands.run("docker", "build", *options, *order.options(), "--tag", order.local, ".")
 
     def push(self, order: BuildOrder, repository: str, tags: Sequence[str]) -> str:
         for tag in tags:
@@ -74,8 +75,9 @@ class Buildah:
         self._commands = commands
 
     def build(self, order: BuildOrder) -> None:
+        caching = ("--layers",) if order.cache else ("--layers", "--no-cache")
         pull = "--pull=newer" if order.pull else "--pull=never"
-        options = (pull, "--format", "docker", "--layers", "--timestamp", str(FILE_TIME), *order.options())
+        options = (pull, "--format", "docker", *caching, "--timestamp", str(FILE_TIME), *order.options())
         self._commands.run("buildah", "build", *options, "--tag", order.local, ".")
 
     def push(self, order: BuildOrder, repository: str, tags: Sequence[str]) -> str:

@@ -142,7 +142,7 @@ def _order(record: ImageRecord, source: SourceVersion, options: Options) -> Buil
     arguments |= {"REVISION": source.revision, "VERSION": source.version}
     given = {key: value for key, value in arguments.items() if value}
     target = "" if record.target == "functions" else record.target
-    return BuildOrder(record.local, target, given, pull=not options.no_pull)
+    return BuildOrder(record.local, target, given, pull=not options.no_pull, cache=not options.no_cache)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -153,7 +153,7 @@ def make_parser() -> argparse.ArgumentParser:
     def add(name: str, command: Command, *groups: OptionGroup) -> None:
         added = parsers.add_parser(name, help=command.__doc__, description=command.__doc__)
         added.add_argument("--dry-run", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-        added.set_defaults(command=command, image="", no_pull=False)
+        added.set_defaults(command=command, image="", no_pull=False, no_cache=False)
         for group in groups:
             group(added)
 
@@ -184,6 +184,7 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
     _add(parser, "--base-digest", "", "sha256:... of the Functions base; default: infra/pipeline/bases.json")
     _add(parser, "--python-digest", "", "the same for the target embedded")
     parser.add_argument("--no-pull", action="store_true", help="use the base image that this machine has")
+    parser.add_argument("--no-cache", action="store_true", help="repeat every step")
 
 
 def _add_repository(parser: argparse.ArgumentParser) -> None:

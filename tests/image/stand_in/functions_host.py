@@ -2,8 +2,9 @@
 
 It indexes the app in Microsoft's worker package, which it finds on PYTHONPATH as the image sets it, answers HTTP on the
 port of ASPNETCORE_URLS, calls the timer at its start and at each multiple of STAND_IN_TICK seconds, and hands each
-message of a queue to its function, which deletes it if it succeeds. SIGTERM ends it: no new work, then the work
-in progress. A key is checked as tests.parts.functions_host checks it; the header x-functions-key sends it.
+message of a queue to its function, which deletes it if it succeeds. SIGTERM ends it: no new work, then the work in
+progress, then the process, without notice to the app. A key is checked as tests.parts.functions_host checks it; the
+header x-functions-key sends it.
 """
 
 from __future__ import annotations
@@ -55,11 +56,12 @@ async def serve(folder: Path, port: int) -> None:
         await ended.wait()
         server.shutdown()
         _, late = await asyncio.wait(work, timeout=DRAIN)
-        print("stopped", flush=True)
         if late:
             sys.exit(f"work did not end within {DRAIN:g} s")
         for each in work:
             each.result()
+        print("stopped", flush=True)
+        os._exit(0)  # as the platform ends a worker: no code of the app runs
 
 
 async def tick(worker: FunctionsWorker, ended: asyncio.Event) -> None:
