@@ -29,6 +29,11 @@ def read_optional_text(node: SourceNode | None) -> str:
     return "" if node is None or node.value is None else read_text(node)
 
 
+def find_text(node: SourceNode | None) -> str:
+    """Return a text; empty for anything else. For names, without which a job has another one."""
+    return node.value if node is not None and isinstance(node.value, str) else ""
+
+
 def read_boolean(node: SourceNode) -> bool:
     """Return true or false; also for the words of YAML 1.1, which the sources' own readers accept."""
     value = node.value

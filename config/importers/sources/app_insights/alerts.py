@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,10 +51,9 @@ def _find_draft(node: SourceNode | None, drafts: Mapping[str, JobDraft]) -> JobD
     if node is None:
         return None
     text = str(node.value)
+    whole = re.sub(r"\[[^\]]*\]", "", text)  # the index of an only instance
     for address, draft in drafts.items():
-        if address and (
-            text.lower().endswith(f"/{address.lower()}") or f"{address}.id" in text or f"'{address}'" in text
-        ):
+        if address and (text.lower().endswith(f"/{address.lower()}") or f"{address}.id" in (text, whole)):
             return draft
     return None
 

@@ -19,7 +19,7 @@ from config.importers.sources.app_insights.standard import (
 from config.importers.sources.app_insights.web_test_xml import parse_web_test
 from config.importers.sources.app_insights.web_tests import put_web_test
 from config.importers.unresolved import is_unresolved, refuse_unresolved
-from config.importers.values.reading import read_optional_text
+from config.importers.values.reading import find_text
 
 _NAME_KEYS = ("name", "namepropertiesname", "webtestname")
 _STRUCTURE = (
@@ -58,9 +58,9 @@ def _find_name(node: SourceNode, properties: SourceNode) -> str:
     for part in (node, properties):
         for name in _NAME_KEYS:
             found = find_key(part, name)
-            if found is not None and not is_unresolved(found) and read_optional_text(found):
+            if not is_unresolved(found) and find_text(found):
                 # Resource Manager writes the names of nested resources as parent/child.
-                return read_optional_text(found).rpartition("/")[2]
+                return find_text(found).rpartition("/")[2]
     return node.key or "web test"
 
 

@@ -15,6 +15,7 @@ from jobs.policies.timeouts import LONGEST_RUN_TIMEOUT
 DEFAULT_FREQUENCY = 300
 DEFAULT_TIMEOUT = 30
 _LONGEST_DESCRIPTION = 500
+_MOST_SECONDS = 366 * 86_400
 _ATTEMPTS = 3
 _RETRY_AFTER = 20.0
 """Seconds between the attempts of Application Insights."""
@@ -69,6 +70,9 @@ def _read_seconds(draft: JobDraft, node: SourceNode | None, default: float) -> f
     except NotCarriedOver as error:
         draft.drop(node, error.why, error.nearest)
         return default
+    if seconds > _MOST_SECONDS:
+        draft.drop(node, "the time is too long")
+        return default
     return float(seconds) if seconds > 0 else default
 
 
@@ -84,7 +88,7 @@ def map_enabled(draft: JobDraft, node: SourceNode) -> None:
 
 
 def map_description(draft: JobDraft, node: SourceNode) -> None:
-    text = read_optional_text(node)
+    text = read_optional_text(node).strip()
     if not text:
         draft.use(node)
         return

@@ -1,6 +1,6 @@
 """Imports web tests of Application Insights. Called by registry.
 
-Files are XML (`.webtest`), ARM templates and their parameter files, or the JSON of the API and command line of Azure.
+Files are XML (`.webtest`), ARM templates with parameter files, JSON of the API and command line of Azure, or Terraform.
 """
 
 from __future__ import annotations
@@ -27,7 +27,11 @@ from config.importers.sources.app_insights.templates import (
 )
 from config.importers.sources.app_insights.web_test_xml import parse_web_test, read_attribute
 from config.importers.sources.app_insights.web_tests import put_web_test, sum_timeouts
+from config.importers.terraform.resources import has_resources, is_hcl, read_resources
 
+_ALERT_RESOURCE = "azurerm_monitor_metric_alert"
+_TEST_RESOURCES = frozenset({"azurerm_application_insights_web_test", "azurerm_application_insights_standard_web_test"})
+TERRAFORM_KINDS = _TEST_RESOURCES | {_ALERT_RESOURCE}
 _BICEP = "build it first: az bicep build --file main.bicep"
 _EXPECTED = "name a .webtest file, an ARM template, or the answer of: az monitor app-insights web-test list"
 
@@ -37,8 +41,12 @@ def detects(file: SourceFile) -> bool:
     head = file.head.lstrip(b"\xef\xbb\xbf").lstrip()
     if head.startswith(b"<"):
         return b"<WebTest" in file.head
+    if is_hcl(file):
+        return has_resources(file, _TEST_RESOURCES)
     if not head.startswith((b"{", b"[")):
         return False
+    if has_resources(file, _TEST_RESOURCES):
+        return True
     value = file.tree.root.value
     if is_template(value):
         return WEB_TEST in file.text.lower()
@@ -54,10 +62,25 @@ def import_files(files: Sequence[SourceFile], context: ImportContext) -> None:
             context.use(context.add_tree(file.tree), "values of the template's parameters")
     drafts: dict[str, JobDraft] = {}
     alerts: list[SourceNode] = []
+    terraform = [file for file in files if is_hcl(file) or (_is_json(file) and has_resources(file, TERRAFORM_KINDS))]
+    if terraform:
+        _import_terraform(terraform, context, drafts, alerts)
     for file in files:
-        _import_file(file, context, parameters, drafts, alerts)
+        if file not in terraform:
+            _import_file(file, context, parameters, drafts, alerts)
     for node in alerts:
         import_alert(context, node, drafts)
+
+
+def _import_terraform(
+    files: Sequence[SourceFile], context: ImportContext, drafts: dict[str, JobDraft], alerts: list[SourceNode]
+) -> None:
+    for resource, node in read_resources(files, context, TERRAFORM_KINDS):
+        if resource.kind == _ALERT_RESOURCE:
+            alerts.append(node)
+        elif (draft := import_web_test(context, node)) is not None:
+            drafts[resource.address] = draft
+            drafts[str(resource.values.get("name", ""))] = draft
 
 
 def _is_json(file: SourceFile) -> bool:

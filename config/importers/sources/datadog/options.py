@@ -15,6 +15,7 @@ from jobs.policies.retry import MOST_ATTEMPTS
 from jobs.policies.timeouts import LONGEST_RUN_TIMEOUT
 
 DEFAULT_TICK = 60
+_MOST_SECONDS = 366 * 86_400
 _DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 _RETRIED = ["connection", "timeout", "expectation", "1xx", "2xx", "3xx", "4xx", "5xx"]
 _SEVERITIES = {1: "down", 2: "down", 3: "degraded", 4: "degraded", 5: "info"}
@@ -28,6 +29,8 @@ def put_options(context: ImportContext, draft: JobDraft, options: SourceNode | N
     """Set schedule, timeouts, retries and the alert rule. `attempt`: seconds of the timeout of one attempt."""
     tick = _child(options, "tick_every")
     seconds = read_integer(tick) if tick is not None and tick.value else DEFAULT_TICK
+    if seconds > _MOST_SECONDS:
+        raise NotCarriedOver("its interval is too long")
     draft.put("schedule", {"every": write_duration(max(seconds, 1))}, *_given(tick))
     _put_retry(draft, _child(options, "retry"), min(attempt, LONGEST_RUN_TIMEOUT))
     _put_alert(draft, options)

@@ -36,10 +36,10 @@ def put_request(
     method = node.child("method")
     if method is not None and method.value is not None:
         draft.put(f"{path}.method", read_text(method).upper(), method)
+    _put_auth(variables, draft, node.child("basicAuth"), path)
     _put_headers(variables, draft, node.child("headers"), path)
     _put_query(variables, draft, node.child("query"), path)
     _put_body(variables, draft, node, path)
-    _put_auth(variables, draft, node.child("basicAuth"), path)
     _put_certificate(variables, draft, node.child("certificate"), path)
     _put_proxy(variables, draft, node.child("proxy"), path)
     _put_flags(draft, node, path, options)
@@ -179,9 +179,9 @@ def _put_flags(draft: JobDraft, node: SourceNode, path: str, options: SourceNode
     for key in ("checkCertificateRevocation", "disableAiaIntermediateFetching"):
         if (child := _first(node.child(key), options, key)) is not None:
             _drop_if_set(draft, child, _NO_REVOCATION)
-    for key in _IDLE:
-        if (child := node.child(key)) is not None and child.is_leaf:
-            draft.use(child)
+    for child in node.children():
+        if child.key in _IDLE or not child.value:
+            draft.use(*(leaf for leaf in child.leaves() if not leaf.value or child.is_leaf))
 
 
 def _first(node: SourceNode | None, options: SourceNode | None, key: str) -> SourceNode | None:

@@ -12,7 +12,7 @@ from config.importers.node import SourceNode
 from config.importers.sources.datadog.kinds import MAPPED_SUBTYPES, REFUSED_SUBTYPES
 from config.importers.sources.datadog.options import put_options
 from config.importers.sources.datadog.steps import map_steps
-from config.importers.values.reading import read_optional_text
+from config.importers.values.reading import find_text, read_optional_text
 from config.importers.values.tags import split_tags
 from config.importers.values.test_variables import TestVariables
 
@@ -27,13 +27,13 @@ _LONGEST_DESCRIPTION = 500
 
 def import_test(context: ImportContext, node: SourceNode, globals_: Mapping[str, tuple[str, SourceNode]]) -> None:
     """Add the job of a test."""
-    kind = read_optional_text(node.child("type")) or "api"
+    kind = find_text(node.child("type")) or "api"
     if kind != "api":
         why, nearest = _REFUSED_TYPES.get(kind, (f"a test of the type {kind} has no equivalent", ""))
         context.ledger.record_rest(node, why, nearest)
         return
     names = [child for child in (node.child("name"),) if child is not None]
-    draft = context.new_job(read_optional_text(node.child("name")) or "test", node, *names)
+    draft = context.new_job(find_text(node.child("name")) or "test", node, *names)
     try:
         _put_check(context, draft, node, globals_)
     except NotCarriedOver as error:
@@ -155,6 +155,17 @@ _HANDLERS: dict[str, KeyHandler] = {
         _use_state,
     ),
     **dict.fromkeys(
-        ("overall_state_modified", "created_by", "deleted_at", "editor", "version", "steps", "stepCount"), _use_state
+        (
+            "overall_state_modified",
+            "created_by",
+            "deleted_at",
+            "editor",
+            "version",
+            "force_delete_dependencies",
+            "forceDeleteDependencies",
+            "steps",
+            "stepCount",
+        ),
+        _use_state,
     ),
 }

@@ -11,7 +11,7 @@ from config.importers.job_draft import JobDraft, KeyHandler
 from config.importers.node import SourceNode
 from config.importers.sources.healthchecks.schedules import convert_schedule
 from config.importers.values.durations import write_duration
-from config.importers.values.reading import read_boolean, read_integer, read_optional_text, read_text
+from config.importers.values.reading import find_text, read_boolean, read_integer, read_optional_text, read_text
 from config.importers.values.tags import split_tags
 from jobs.targets.heartbeat import SHORTEST_TOKEN
 
@@ -62,8 +62,8 @@ def _put_token(context: ImportContext, draft: JobDraft, node: SourceNode) -> Non
 
 def _put_due_rule(draft: JobDraft, node: SourceNode) -> None:
     timeout, schedule, timezone = node.child("timeout"), node.child("schedule"), node.child("tz")
-    if schedule is not None and read_optional_text(schedule):
-        zone = read_optional_text(timezone) or "UTC"
+    if schedule is not None and schedule.value:
+        zone = find_text(timezone) or "UTC"
         nodes = [schedule] if timezone is None else [schedule, timezone]
         try:
             converted, how = convert_schedule(read_text(schedule), zone)

@@ -1,0 +1,140 @@
+"""The names and functions of expressions in HCL. Used by expressions and configuration. Pure."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from config.importers.unresolved import UnresolvedText
+
+_LONGEST_TEXT = 200_000
+
+
+class UnknownHclValue(Exception):
+    """A value that is only known when Terraform runs; the message names what has none."""
+
+
+@dataclass(frozen=True)
+class HclScope:
+    """`variable`, `local`: return values by name, or raise UnknownHclValue. `names`: of `for`, `each` and `count`."""
+
+    variable: Callable[[str], Any]
+    local: Callable[[str], Any]
+    names: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_names(self, **names: Any) -> HclScope:
+        return replace(self, names={**self.names, **names})
+
+    def root(self, name: str) -> Any:
+        """Return what a first name stands for: a value, or a function of the second name. Raises UnknownHclValue."""
+        if name in self.names:
+            return self.names[name]
+        if name == "var":
+            return self.variable
+        if name == "local":
+            return self.local
+        raise UnknownHclValue(name)
+
+
+def call_function(name: str, arguments: list[Any]) -> Any:
+    """Return the result of a function whose result follows from its arguments. Raises UnknownHclValue."""
+    function = _FUNCTIONS.get(name)
+    if function is None or any(map(_has_unknown, arguments)):
+        raise UnknownHclValue(f"function {name}")
+    try:
+        result = function(*arguments)
+    except Exception:
+        raise UnknownHclValue(f"function {name}") from None
+    if isinstance(result, str) and len(result) > _LONGEST_TEXT:
+        raise UnknownHclValue(f"function {name}")
+    return result
+
+
+def _has_unknown(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_unknown, value.values()))
+    if isinstance(value, list):
+        return any(map(_has_unknown, value))
+    return isinstance(value, UnresolvedText)
+
+
+def write_text(value: Any) -> str:
+    """Return a value as a template writes it. Raises UnknownHclValue."""
+    if isinstance(value, UnresolvedText):
+        raise UnknownHclValue(value.needs)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (str, int, float)):
+        return str(value)
+    raise UnknownHclValue("a text of a list or an object")
+
+
+def _merge(*values: Any) -> dict[str, Any]:
+    return {key: one for value in values if value is not None for key, one in value.items()}
+
+
+def _format(pattern: str, *values: Any) -> str:
+    return pattern.replace("%v", "%s").replace("%q", '"%s"') % tuple(
+        write_text(value) if not isinstance(value, (int, float)) or isinstance(value, bool) else value
+        for value in values
+    )
+
+
+def _lookup(mapping: dict[str, Any], key: str, *default: Any) -> Any:
+    return mapping[key] if not default else mapping.get(key, default[0])
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    return [one for index, one in enumerate(values) if one not in values[:index]]
+
+
+def _coalesce(*values: Any) -> Any:
+    return next(value for value in values if value not in (None, ""))
+
+
+_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    "merge": _merge,
+    "concat": lambda *lists: [one for each in lists for one in each],
+    "toset": lambda values: _distinct(list(values)),
+    "tolist": list,
+    "tomap": dict,
+    "tostring": write_text,
+    "tonumber": lambda value: float(value) if "." in str(value) else int(value),
+    "tobool": lambda value: value if isinstance(value, bool) else {"true": True, "false": False}[value],
+    "lower": lambda text: text.lower(),
+    "upper": lambda text: text.upper(),
+    "title": lambda text: text.title(),
+    "trimspace": lambda text: text.strip(),
+    "trimsuffix": lambda text, end: text.removesuffix(end),
+    "trimprefix": lambda text, start: text.removeprefix(start),
+    "chomp": lambda text: text.rstrip("\n"),
+    "replace": lambda text, old, new: text.replace(old, new),
+    "format": _format,
+    "join": lambda sign, values: sign.join(map(write_text, values)),
+    "split": lambda sign, text: text.split(sign),
+    "length": len,
+    "lookup": _lookup,
+    "keys": lambda mapping: sorted(mapping),
+    "values": lambda mapping: [mapping[key] for key in sorted(mapping)],
+    "contains": lambda values, one: one in values,
+    "element": lambda values, index: values[index % len(values)],
+    "flatten": lambda values: [one for each in values for one in (each if isinstance(each, list) else [each])],
+    "compact": lambda values: [one for one in values if one not in (None, "")],
+    "distinct": _distinct,
+    "coalesce": _coalesce,
+    "max": max,
+    "min": min,
+    "jsonencode": lambda value: json.dumps(value, separators=(",", ":")),
+    "jsondecode": json.loads,
+    "base64encode": lambda text: base64.b64encode(text.encode()).decode(),
+    "base64decode": lambda text: base64.b64decode(text).decode(),
+    "abs": abs,
+    "one": lambda values: values[0] if values else None,
+    "sensitive": lambda value: value,
+    "nonsensitive": lambda value: value,
+    "startswith": lambda text, start: text.startswith(start),
+    "endswith": lambda text, end: text.endswith(end),
+}
