@@ -122,6 +122,24 @@ def test_a_wrong_key_is_found_before_anything_changes(world: World, record: Path
     assert not record.exists()
 
 
+@pytest.mark.parametrize("key", ["", "wrong"])
+def test_a_rollback_needs_no_valid_key(
+    world: World, record: Path, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deploy(world.context(), NEW, "2.0", record)
+    roll_back_to_record(world.context(AppKeys(KEYS.header, key, key)), record)
+    assert world.serving_version() == "1.0"
+    assert "the last tick was not checked" in capsys.readouterr().err
+
+
+def test_a_key_that_is_refused_ends_the_verification_at_once(world: World, record: Path) -> None:
+    deploy(world.context(), NEW, "2.0", record)
+    started = world.now()
+    with pytest.raises(DeliveryError, match="the key is missing or lacks the scope"):
+        verify(world.context(AppKeys(KEYS.header, KEYS.read, "wrong")), "2.0", record)
+    assert world.now() - started < timedelta(seconds=90)
+
+
 BAD_VERSIONS = {
     "does not start": (Behaviour("2.0", starts=False), "did not serve"),
     "is never ready": (Behaviour("2.0", ready=False), "is not ready: store"),

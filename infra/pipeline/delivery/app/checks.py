@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from delivery.app.api import AppError
+from delivery.app.api import AccessRefused, AppError
 from delivery.app.runs import BUCKET, ScheduledRuns, find_missing_runs, find_new_failures, read_runs
 from delivery.clock import format_duration
 from delivery.context import Context
@@ -66,11 +66,13 @@ class DeploymentChecks:
         ]
 
     def _reported(self, find_problem: Callable[[], str]) -> Callable[[], str]:
-        """Return the check with an error of the API as its problem."""
+        """Return the check with an error of the API as its problem, except a key that is refused."""
 
         def find() -> str:
             try:
                 return find_problem()
+            except AccessRefused:
+                raise
             except AppError as error:
                 return str(error)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from delivery.app.api import AppError, HealthAnswer, PlanningRound, SchedulerApi
+from delivery.app.api import AccessRefused, AppError, HealthAnswer, PlanningRound, SchedulerApi
 from delivery.clock import DeliveryClock, format_duration
 from delivery.errors import DeliveryError
 from delivery.reporter import Reporter
@@ -73,6 +73,8 @@ class Waiting:
         while True:
             try:
                 found, problem = judge()
+            except AccessRefused:
+                raise
             except AppError as error:
                 found, problem = None, str(error)
             right = right + 1 if found is not None else 0
