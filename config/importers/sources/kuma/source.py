@@ -44,9 +44,13 @@ def detects(file: SourceFile) -> bool:
 
 def import_files(files: Sequence[SourceFile], context: ImportContext) -> None:
     """Add the jobs of all files. Raises UnreadableSource."""
+    has_database = any(file.head.startswith(MAGIC) for file in files)
     for file in files:
         if file.path.name.endswith(_PARTS_OF_DATABASE):
             continue  # part of the database next to it
+        if has_database and not file.head.startswith(MAGIC):
+            context.notes.append(f"{file.shown}: is not a database, and is not read")  # of the folder of the database
+            continue
         if file.head.lstrip().startswith(b"{"):
             if not is_backup(file.tree.root.value):
                 raise UnreadableSource(file.shown, "is not a backup of Uptime Kuma: it has no monitorList")

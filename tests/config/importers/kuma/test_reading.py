@@ -79,6 +79,14 @@ def test_the_files_of_a_data_folder_beside_the_database_are_not_read(tmp_path: P
     assert path.exists()
 
 
+def test_other_files_of_the_data_folder_are_named_and_not_read(tmp_path: Path) -> None:
+    build_database(tmp_path / "kuma.db", ROWS)
+    (tmp_path / "logo.png").write_bytes(b"\x89PNG")
+    report = run_import("uptime-kuma", [SourceFile(file, file.name) for file in sorted(tmp_path.iterdir())])
+    assert list(report.definitions) == ["shop"]
+    assert "logo.png: is not a database, and is not read" in report.notes
+
+
 def test_a_database_is_detected(tmp_path: Path) -> None:
     assert detect_source([SourceFile(build_database(tmp_path / "kuma.db", ROWS))]) == "uptime-kuma"
 

@@ -1,4 +1,4 @@
-"""Monitors of Uptime Kuma are imported and run: they observe what the monitors observed."""
+"""Monitors of Uptime Kuma and a web test are imported and run: they observe what their sources observed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.config.importers.app_insights.samples import request, rule, web_test
 from tests.config.importers.kuma.database import build_database, monitor
 from tests.parts.http_target import HttpTarget
 from tests.scheduler.cli.invocation import CommandResult, invoke, invoke_concurrently
@@ -78,3 +79,18 @@ async def test_a_port_that_must_be_closed(job_folder: Path) -> None:
         row = monitor("port", hostname="127.0.0.1", port=port, upside_down=1)
         assert (await _run(job_folder, row)).code == 1
     assert (await invoke_concurrently("run", "shop")).code == 0
+
+
+@pytest.mark.parametrize(("order", "code"), [("4711", 0), ("none", 1)])
+async def test_a_web_test_of_two_requests(job_folder: Path, order: str, code: int) -> None:
+    async with HttpTarget() as target:
+        target.on("/orders", 200, body=f"newest order: {order};")
+        target.on("/orders/none", 404)
+        extraction = rule("ExtractText", {"StartsWith": "order: ", "EndsWith": ";"}, variable="Order Id")
+        first, second = request(f"{target.url}/orders", extraction), request(f"{target.url}/orders/{{{{Order Id}}}}")
+        path = job_folder.parent / "shop.webtest"
+        path.write_text(web_test(first, second))
+        imported = await invoke_concurrently("import", "app-insights", str(path), "--to", str(job_folder / "a.yaml"))
+        assert imported.code == 0, imported
+        assert (await invoke_concurrently("run", "shop")).code == code
+        assert target.last.path == f"/orders/{order}"
