@@ -176,7 +176,7 @@ def test_credentials_surround_only_the_steps_that_need_them(builds: dict[str, Bu
     tokens = {("sign-in", f"azure-token-{name}") for name in ENVIRONMENTS}
     plans = {("plan", f"scheduler-operate-key-{name}") for name in ENVIRONMENTS}
     keys = {(step, " ".join(keys_of(name))) for step in ("deploy", "verify") for name in ENVIRONMENTS}
-    assert found == tokens | plans | keys | {("image sign", "scheduler-signing")}
+    assert found == tokens | plans | keys | {("image sign", "scheduler-signing scheduler-signing-password")}
 
 
 def test_a_managed_identity_needs_no_token(builds: dict[str, Build]) -> None:
