@@ -121,7 +121,18 @@ def _wait_for_end(pid: int) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Execute one command."""
+    """Execute one command in a process of its own session: Azure completes it if this one is killed."""
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        code = execute(arguments)
+        sys.stdout.flush()
+        os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def execute(arguments: list[str]) -> int:
+    """Execute one command. Others wait for its end."""
     command = parse(arguments)
     with open(FOLDER / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
