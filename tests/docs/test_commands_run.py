@@ -151,6 +151,10 @@ class Host:
         self.environment = environment
         jobs = environment["SCHEDULER_JOBS"]
         self._folder = Path(jobs).parent
+        self.working_folder = self._folder / "working"
+        self.working_folder.mkdir()
+        for each in ROOT.iterdir():  # commands that write files do not write them into the project
+            (self.working_folder / each.name).symlink_to(each)
         files = {
             "checkout.yaml": f"{jobs}/readme.yaml",
             "jobs/": jobs,
@@ -252,7 +256,7 @@ async def host(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Host]:
 async def test_a_printed_command_does_what_it_is_printed_for(
     printed: Printed, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(ROOT)
+    monkeypatch.chdir(host.working_folder)
     for name, value in {**host.environment, "TOKEN": TOKEN, "TZ": "UTC"}.items():
         monkeypatch.setenv(name, value)
     line = await host.here(printed.command)

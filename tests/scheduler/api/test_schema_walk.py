@@ -22,7 +22,16 @@ from tests.scheduler.fakes import entry
 
 EXAMPLES = 20
 """For each operation, of good and of bad requests."""
-SEMANTIC = {"query.from", "query.to", "query.continuation", "body.from", "body.to", "body.until", "body.limit"}
+SEMANTIC = {
+    "query.from",
+    "query.to",
+    "query.continuation",
+    "body.from",
+    "body.to",
+    "body.until",
+    "body.limit",
+    "body.at",
+}
 SEMANTIC |= {"query.timezone", "query.month", "query.window", "body.all", "body.addresses", "body.expires_at"}
 SEMANTIC |= {f"query.{filter}" for filter in ("name", "kind", "tag", "state", "outcome")}
 SEMANTIC |= {f"body.{key}" for key in ("for", "note", "ends_at", "starts_at", "reason", "name", "change_id")}
@@ -147,7 +156,7 @@ def good_text(schema: dict[str, Any], name: str) -> st.SearchStrategy[str]:
     if "pattern" in schema:
         return st.from_regex(re.compile(schema["pattern"], re.ASCII), fullmatch=True)
     return st.sampled_from(KNOWN.get(name, ["x"])) | ANY_TEXT.filter(
-        lambda text: len(text) <= schema.get("maxLength", 60)
+        lambda text: schema.get("minLength", 0) <= len(text) <= schema.get("maxLength", 60)
     )
 
 
@@ -182,6 +191,8 @@ def bad_values(schema: dict[str, Any], name: str, walked: Walked, *, in_text: bo
             found += [one["exclusiveMinimum"], one["maximum"] * 1.001, -1.5]
         if "maxLength" in one:
             found += ["x" * (one["maxLength"] + 1), " " * (one["maxLength"] + 1)]
+        if one.get("minLength", 0) > 0:
+            found += [""]
         if "enum" in one or "pattern" in one:
             found += ["", "nothing like it", "\x00", "%", "\u0661s"]
         if one.get("format") == "date-time":
@@ -204,7 +215,7 @@ def allowed(text: str, variants: list[dict[str, Any]]) -> bool:
     """Whether a text fits one of the variants that are strings."""
     return any(
         "string" in (one.get("type") or ())
-        and len(text) <= one.get("maxLength", 10**9)
+        and one.get("minLength", 0) <= len(text) <= one.get("maxLength", 10**9)
         and re.search(one.get("pattern", ""), text)
         and one.get("format") is None
         for one in variants

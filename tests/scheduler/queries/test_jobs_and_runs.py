@@ -131,7 +131,7 @@ async def test_a_filtered_page_reads_a_limited_number_of_rows_once(monkeypatch: 
     harness = WorkerHarness()
     reads = 0
 
-    async def read_short_page(**_: object) -> RunPage:
+    async def read_short_page(*_: object, **__: object) -> RunPage:
         nonlocal reads
         reads += 1
         return RunPage((), "next")
