@@ -51,17 +51,19 @@ class DeploymentMarking:
         of these tags.
 
         Raises:
-            InvalidArgument: the text is blank, too long or has control characters, or the instant is too far from now.
+            InvalidArgument: the text is blank or too long, the text or a tag has control characters, or the instant is
+                too far from now.
             StoreError: nothing was stored.
         """
         now = self._clock.now()
         instant = now if at is None else at
         _check_instant(instant, now)
+        tags = {_check_characters("tags", key): _check_characters("tags", value) for key, value in (tags or {}).items()}
         marker = DeploymentMarker(
             create_marker_id(instant),
             instant,
             _check_text(text),
-            tuple(sorted((tags or {}).items())),
+            tuple(sorted(tags.items())),
             caller.principal.id,
             caller.principal.tags,
         )
@@ -80,10 +82,14 @@ def _check_text(text: str) -> str:
         raise InvalidArgument("text", "is blank: write what was deployed, such as a commit")
     if len(stripped) > MAX_MARKER_TEXT:
         raise InvalidArgument("text", f"{len(stripped)} characters, but at most {MAX_MARKER_TEXT} are allowed")
+    return _check_characters("text", stripped)
+
+
+def _check_characters(name: str, text: str) -> str:
     try:
-        return refuse_control_characters(stripped)
+        return refuse_control_characters(text)
     except ValueError as error:
-        raise InvalidArgument("text", str(error)) from None
+        raise InvalidArgument(name, str(error)) from None
 
 
 def _check_instant(at: datetime, now: datetime) -> None:

@@ -34,7 +34,10 @@ SEMANTIC = {
 }
 SEMANTIC |= {"query.timezone", "query.month", "query.window", "body.all", "body.addresses", "body.expires_at"}
 SEMANTIC |= {f"query.{filter}" for filter in ("name", "kind", "tag", "state", "outcome")}
-SEMANTIC |= {f"body.{key}" for key in ("for", "note", "ends_at", "starts_at", "reason", "name", "change_id")}
+SEMANTIC |= {
+    f"body.{key}"
+    for key in ("for", "note", "ends_at", "starts_at", "reason", "name", "change_id", "text", "tags", "at")
+}
 SEMANTIC |= {f"body.{key}" for key in ("select", "schedule", "weekly", "calendar", "except", "timezone")} | {"body"}
 """What a schema cannot say: an instant that is past or future, an order of two, a mark of the page before, a name
 of a time zone, two periods, a selection without a filter, a network, filters of the full view, keys of job files."""

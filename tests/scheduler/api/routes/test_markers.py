@@ -63,6 +63,8 @@ async def test_markers_of_a_time_are_listed_page_by_page() -> None:
         ({"text": "a", "at": timedelta(minutes=6)}, "at"),
         ({"text": "a", "at": -timedelta(days=367)}, "at"),
         ({"text": "a", "tags": {"": "x"}}, "tags"),
+        ({"text": "a", "tags": {"team": "x\u202ey"}}, "tags"),
+        ({"text": "a", "tags": {"te\x07am": "x"}}, "tags"),
     ],
 )
 async def test_an_unusable_marker_is_rejected(body: dict[str, Any], location: str) -> None:
