@@ -19,7 +19,14 @@ from tests.config.importers.app_insights.samples import (
 )
 from tests.config.importers.importing import details, import_text, leaf_paths, outcomes, read_jobs, text_file
 
-SAMPLES = (("ping.webtest",), ("sign-in.webtest",), ("template.json", "template.parameters.json"), ("answer.json",))
+SAMPLES = (
+    ("ping.webtest",),
+    ("sign-in.webtest",),
+    ("template.json", "template.parameters.json"),
+    ("ping-template.json",),
+    ("loop-template.json",),
+    ("answer.json",),
+)
 
 
 @pytest.mark.parametrize("names", SAMPLES)
@@ -56,6 +63,20 @@ def test_a_template_with_its_parameters() -> None:
     assert list(report.definitions) == ["shop-prod-standard", "ping-cart", "ping-search"]
     assert report.definitions["ping-search"]["check"]["url"] == "https://shop.prod.example/search"
     assert report.origins["shop-prod-standard"] == ("template.json", 19)
+
+
+def test_the_xml_of_a_ping_test_can_be_joined_by_an_expression() -> None:
+    job = sample("ping-template.json").definitions["ping-shop"]
+    assert job["check"]["url"] == "https://shop.example.com/"
+    assert job["expect"] == [{"status": 200}, {"body_contains": "Welcome"}]
+
+
+def test_a_copy_loop_over_a_parameter_makes_a_job_for_each_element() -> None:
+    jobs = sample("loop-template.json").definitions
+    assert {name: (job["check"]["url"], job["expect"][0], job["schedule"]) for name, job in jobs.items()} == {
+        "home": ("https://a.example.com", {"status": 200}, {"every": "5m"}),
+        "login": ("https://a.example.com/login", {"status": 302}, {"every": "10m"}),
+    }
 
 
 def test_an_alert_is_the_rule_of_its_job() -> None:
