@@ -20,10 +20,11 @@ from typing import Final, NamedTuple
 
 from jobs.ports import Clock
 
-CACHE_FACTOR: Final = 20
-"""A page is sent for so many times as long as rendering it took, whatever changes: so it takes 5 % of a core."""
-MAX_THROTTLED_SECONDS: Final = 5.0
-"""As long as a tab waits until its next request."""
+CACHE_FACTOR: Final = 40
+"""A page is sent for so many times as long as rendering it took, whatever changes: so it takes 2.5 % of a core."""
+MAX_THROTTLED_SECONDS: Final = 7.5
+"""Longer than a tab waits until its next request, so that some of its requests get 304: a large page costs as much to
+send to fifty tabs as to render."""
 MAX_SHARED_SECONDS: Final = 15.0
 """For which a page is sent although the process knows of no change: another process may have run a job."""
 MAX_SHARED_PAGES: Final = 16
