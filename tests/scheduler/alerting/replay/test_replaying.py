@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from jobs.incidents.suppression.finding import SuppressionSet
@@ -60,6 +60,7 @@ def sent(incidents: Sequence[ReplayedIncident]) -> list[tuple[str, str, str]]:
 
 
 @settings(max_examples=4, phases=[Phase.explicit, Phase.generate])
+@example(["SDSFF-S--F-F-F", "DFS-SFSF-FSSSF", "FSFF--D-SFFDFF"], ["of five", "rate", "rate"], False, 7)
 @given(
     letters=st.lists(st.text("FSSD-", min_size=14, max_size=14), min_size=3, max_size=3),
     rules=st.lists(st.sampled_from(sorted(RULES)), min_size=3, max_size=3),
@@ -85,7 +86,8 @@ async def test_a_replay_sends_what_the_program_sends(
     await live.run(end)
     expected = sorted((each.incident[14:], each.kind.value, each.channel, at) for at, each in live.sent.values())
     found = replay(definitions, ReplayInput(START, end, tuple(histories))).incidents.values()
-    notified = [each for one in found for each in one.notifications]
+    # What is due at the very end is decided by a replay; the program's run has ended before.
+    notified = [each for one in found for each in one.notifications if each.due_at < end]
     got = sorted((each.incident[14:], each.kind.value, each.channel, each.due_at) for each in notified)
     assert [each[:3] for each in got] == [each[:3] for each in expected]
     lags = [abs(one[3] - other[3]) for one, other in zip(got, expected, strict=True)]
