@@ -51,7 +51,9 @@ def run_pass(
         if alert.status is AlertStatus.FIRING and facts.policy_of(key) is not None
     ]
     failing = {alert.subject for alert in firing}
-    steps = [IncidentStep(incident, incident) for incident in incidents]
+    # Which of two incidents an alert joins does not depend on the order in which they were read.
+    ordered = sorted(incidents, key=lambda each: (each.opened_at, each.id))
+    steps = [IncidentStep(incident, incident) for incident in ordered]
     for step in steps:
         resolve_members(step, by_key, facts)
         release_members(step, failing, facts)
