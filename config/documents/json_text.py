@@ -36,7 +36,7 @@ def parse_json(text: str) -> ParsedText:
         ) from None
     except ValueError:  # Python refuses to read integers of thousands of digits
         raise ParseError("a number has thousands of digits", _find_line(text, ""), "write it as a text") from None
-    if _depth_exceeds(value, MAX_NESTING):
+    if depth_exceeds(value, MAX_NESTING):
         raise too_deep_error(_find_too_deep_line(text))
     if _SURROGATE_ESCAPE.search(text) and not _is_encodable(value):
         hint = "escape the character as two of them, or write the character itself"
@@ -102,7 +102,8 @@ def _explain(error: json.JSONDecodeError) -> ParseError:
     return ParseError(f"is not valid JSON: {error.msg.lower()} (column {error.colno})", error.lineno, "", error.colno)
 
 
-def _depth_exceeds(value: Any, limit: int) -> bool:
+def depth_exceeds(value: Any, limit: int) -> bool:
+    """Whether mappings and lists are nested more deeply than this."""
     level: list[Any] = [value]
     for _ in range(limit + 1):
         level = [

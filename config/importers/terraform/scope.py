@@ -46,7 +46,7 @@ def call_function(name: str, arguments: list[Any]) -> Any:
         raise UnknownHclValue(f"function {name}")
     try:
         result = function(*arguments)
-    except Exception:
+    except Exception:  # whatever a function does not accept: the value is reported as unknown
         raise UnknownHclValue(f"function {name}") from None
     if isinstance(result, str) and len(result) > _LONGEST_TEXT:
         raise UnknownHclValue(f"function {name}")

@@ -8,12 +8,13 @@ import binascii
 import json
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlunsplit
 
 from config.importers.errors import NotCarriedOver
 from config.importers.import_context import ImportContext
 from config.importers.job_draft import JobDraft
 from config.importers.node import SourceNode
+from config.importers.values.reading import split_url
 from jobs.problems import looks_secret
 
 _FRAMING_HEADERS = frozenset(
@@ -31,11 +32,8 @@ def put_url(
     `path`: the key of the request. `how`: what was changed in the URL before.
     """
     changes = [how] if how else []
-    try:
-        parts = urlsplit(url.strip())
-        host = parts.hostname or ""
-    except ValueError:
-        raise NotCarriedOver("the URL is not valid") from None
+    parts = split_url(url.strip())
+    host = parts.hostname or ""
     netloc = parts.netloc
     if "@" in netloc and host:
         username, _, password = netloc.rpartition("@")[0].partition(":")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 from config.importers.errors import NotCarriedOver
 from config.importers.node import SourceNode
@@ -82,3 +83,11 @@ def describe_type(value: Any) -> str:
         return "true or false"
     words = {str: "a text", int: "a number", float: "a number", dict: "a mapping", list: "a list"}
     return words.get(type(value), type(value).__name__)
+
+
+def split_url(text: str) -> SplitResult:
+    """Return the parts of a URL. Raises NotCarriedOver."""
+    try:
+        return urlsplit(text)
+    except ValueError:
+        raise NotCarriedOver("the URL is not valid") from None

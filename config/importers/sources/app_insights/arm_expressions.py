@@ -60,7 +60,7 @@ class ArmExpressions:
             result = function(*arguments)
         except UnknownValue:
             raise
-        except Exception:
+        except Exception:  # whatever a function does not accept: the value is reported as unknown
             raise UnknownValue(f"function {name}") from None
         if isinstance(result, str) and len(result) > _MOST_CHARACTERS:
             raise UnknownValue(f"function {name}")

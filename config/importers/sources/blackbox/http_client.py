@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from urllib.parse import urlsplit
 
 from config.importers.errors import NotCarriedOver
 from config.importers.import_context import ImportContext
 from config.importers.job_draft import JobDraft, KeyHandler, drop_key, use_key
 from config.importers.node import SourceNode
 from config.importers.values.http_requests import put_basic_auth, put_bearer_auth, put_header
+from config.importers.values.proxies import put_proxy
 from config.importers.values.reading import (
     describe_type,
     read_boolean,
@@ -130,19 +130,10 @@ def _put_oauth2(context: ImportContext, draft: JobDraft, node: SourceNode) -> No
 
 
 def _put_proxy(context: ImportContext, draft: JobDraft, node: SourceNode) -> None:
-    text = read_optional_text(node)
-    if not text:
+    if text := read_optional_text(node):
+        put_proxy(context, draft, text, node)
+    else:
         draft.use(node)
-        return
-    parts = urlsplit(text)
-    if parts.scheme != "http" or not parts.hostname:
-        raise NotCarriedOver("only a proxy with http:// can be used", "check.proxy")
-    draft.put("check.proxy", f"http://{parts.netloc.rpartition('@')[2]}", node)
-    if parts.username is not None:
-        purpose = f"password of the proxy of {draft.name}"
-        reference = context.secrets.reference(parts.password or "", f"{draft.name}-proxy-password", purpose, node)
-        auth = {"username": parts.username, "password": reference}
-        draft.put("check.proxy_auth", auth, node, how="the password becomes a secret")
 
 
 def _put_environment_proxy(draft: JobDraft, node: SourceNode) -> None:

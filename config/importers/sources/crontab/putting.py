@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from config.importers.errors import NotCarriedOver
 from config.importers.import_context import ImportContext
 from config.importers.job_draft import JobDraft
@@ -12,6 +10,7 @@ from config.importers.sources.crontab.requests import CommandRequest
 from config.importers.sources.crontab.shell import ShellCommand
 from config.importers.values.durations import write_duration
 from config.importers.values.http_requests import put_basic_auth, put_bearer_auth, put_body, put_header, put_url
+from config.importers.values.reading import split_url
 
 LONGEST_RUN = 8 * 60.0
 """Seconds that a run can take."""
@@ -46,8 +45,9 @@ def complete_url(url: str) -> str:
 
 def _put_target(context: ImportContext, draft: JobDraft, request: CommandRequest, node: SourceNode) -> None:
     url = complete_url(request.urls[0])
-    if urlsplit(url).scheme.lower() not in ("http", "https"):
-        raise NotCarriedOver(f"{urlsplit(url).scheme} cannot be requested", "a check of kind tcp")
+    scheme = split_url(url).scheme
+    if scheme.lower() not in ("http", "https"):
+        raise NotCarriedOver(f"{scheme} cannot be requested", "a check of kind tcp")
     draft.put("check.kind", "http")
     extra = "&".join(request.query)
     put_url(context, draft, f"{url}{'&' if '?' in url else '?'}{extra}" if extra else url, node)
@@ -69,7 +69,7 @@ def _put_target(context: ImportContext, draft: JobDraft, request: CommandRequest
 def _put_proxy(context: ImportContext, draft: JobDraft, request: CommandRequest, node: SourceNode) -> None:
     if not request.proxy:
         return
-    parts = urlsplit(complete_url(request.proxy))
+    parts = split_url(complete_url(request.proxy))
     credentials = request.proxy_user or parts.netloc.rpartition("@")[0]
     draft.put("check.proxy", f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}", node)
     if credentials:

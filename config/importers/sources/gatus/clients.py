@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from urllib.parse import urlsplit
 
 from config.importers.errors import NotCarriedOver
 from config.importers.import_context import ImportContext
@@ -11,6 +10,7 @@ from config.importers.job_draft import JobDraft, KeyHandler, drop_key, use_key
 from config.importers.node import SourceNode
 from config.importers.sources.gatus.variables import read_known_text
 from config.importers.values.durations import read_seconds, write_duration
+from config.importers.values.proxies import put_proxy
 from config.importers.values.reading import read_boolean, read_list, read_optional_text, read_text
 
 DEFAULT_TIMEOUT = 10.0
@@ -83,15 +83,7 @@ def _put_cookies(draft: JobDraft, node: SourceNode) -> None:
 
 
 def _put_proxy(context: ImportContext, draft: JobDraft, node: SourceNode) -> None:
-    parts = urlsplit(read_known_text(node))
-    if parts.scheme != "http" or not parts.hostname:
-        raise NotCarriedOver("only a proxy with http:// can be used", "check.proxy")
-    draft.put("check.proxy", f"http://{parts.netloc.rpartition('@')[2]}", node)
-    if parts.username is not None:
-        purpose = f"password of the proxy of {draft.name}"
-        reference = context.secrets.reference(parts.password or "", f"{draft.name}-proxy-password", purpose, node)
-        how = "the password becomes a secret"
-        draft.put("check.proxy_auth", {"username": parts.username, "password": reference}, node, how=how)
+    put_proxy(context, draft, read_known_text(node), node)
 
 
 def _put_oauth2(context: ImportContext, draft: JobDraft, node: SourceNode) -> None:

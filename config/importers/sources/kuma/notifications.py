@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from config.importers.errors import NotCarriedOver
 from config.importers.import_context import ImportContext
 from config.importers.job_names import make_slug
 from config.importers.node import SourceNode
 from config.importers.sources.kuma.rows import KumaRow, KumaRows, parse_json_text
+from config.importers.values.reading import split_url
 from config.importers.values.sections import add_named_entry
 from jobs.problems import looks_secret
 
@@ -163,7 +163,7 @@ def _map_email(config: NotificationConfig) -> dict[str, Any]:
 def _map_webhook(config: NotificationConfig) -> dict[str, Any]:
     if config.text("httpMethod").lower() == "get":
         raise NotCarriedOver("a channel webhook sends POST or PUT", "use POST")
-    parts = urlsplit(config.text("webhookURL"))
+    parts = split_url(config.text("webhookURL"))
     entry: dict[str, Any] = {"kind": "webhook"}
     if parts.query or parts.username:
         entry["url"] = config.secret("webhookURL", "URL of the webhook")

@@ -7,10 +7,11 @@ reported. Values in JSON are separate documents, so that each of their leaves is
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from config.documents.json_text import depth_exceeds
 from config.importers.node import SourceNode
 from config.importers.sources.kuma.defaults import (
     BOOKKEEPING_COLUMNS,
@@ -59,6 +60,11 @@ class KumaRow:
         """Whether a column of type boolean is true."""
         return self.values.get(column) in (1, True, "1", "true")
 
+    def texts(self, column: str) -> list[str]:
+        """Return the texts of a JSON list; none of anything else."""
+        listed = parse_json_text(self.values.get(column))
+        return [one for one in listed if isinstance(one, str)] if isinstance(listed, list) else []
+
     def nodes(self, *columns: str) -> list[SourceNode]:
         """Return the nodes of those columns that were set."""
         found = (self.node.child(self.keys.get(column, column)) for column in columns)
@@ -106,18 +112,4 @@ def parse_json_text(value: Any) -> Any:
         parsed = json.loads(value)
     except (ValueError, RecursionError):
         return value
-    return parsed if isinstance(parsed, (dict, list)) and not _is_deep(parsed) else value
-
-
-def _is_deep(value: Any) -> bool:
-    level: Iterable[Any] = [value]
-    for _ in range(_MOST_DEPTH):
-        level = [
-            child
-            for one in level
-            if isinstance(one, (dict, list))
-            for child in (one.values() if isinstance(one, dict) else one)
-        ]
-        if not level:
-            return False
-    return True
+    return parsed if isinstance(parsed, (dict, list)) and not depth_exceeds(parsed, _MOST_DEPTH - 1) else value

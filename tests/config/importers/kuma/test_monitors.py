@@ -286,3 +286,10 @@ def test_a_channel_of_a_service_without_one_of_its_own_is_apprise(tmp_path: Path
     assert report.definitions["shop"]["alerts"][0]["notify"] == ["phone"]
     assert [secret.purpose for secret in report.secrets] == ["Apprise URL for telegram of the channel Phone"]
     assert "b0t-token-value" not in f"{report.text}{report.to_json()}"
+
+
+def test_a_webhook_whose_url_is_not_valid_is_no_channel(tmp_path: Path) -> None:
+    config = '{"type": "webhook", "webhookURL": "https://[bad"}'
+    notification = {"id": 5, "name": "Hook", "user_id": 1, "config": config}
+    report = import_monitor(tmp_path, monitor("http", url=URL), notification=[notification])
+    assert any("the URL is not valid" in entry.detail for entry in report.entries)

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 from config.importers.errors import NotCarriedOver
 from config.importers.job_draft import JobDraft
 from config.importers.sources.kuma.monitors.monitor import KumaMonitor, put_common_parts
-from config.importers.sources.kuma.rows import parse_json_text
 
 _PORTS = {"sqlserver": 1433, "postgres": 5432, "mysql": 3306, "mongodb": 27017, "redis": 6379, "oracledb": 1521}
 _ONLY_PORT = "only the connection to the port is checked"
@@ -110,8 +109,7 @@ def map_mqtt(monitor: KumaMonitor) -> Sequence[JobDraft]:
 def map_kafka(monitor: KumaMonitor) -> Sequence[JobDraft]:
     """Add a connection to each broker."""
     row = monitor.row
-    listed = parse_json_text(row.values.get("kafka_producer_brokers"))
-    brokers = [one for one in listed if isinstance(one, str)] if isinstance(listed, list) else []
+    brokers = row.texts("kafka_producer_brokers")
     if not brokers:
         raise NotCarriedOver("it has no brokers")
     drafts = []

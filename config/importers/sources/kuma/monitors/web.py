@@ -9,7 +9,6 @@ from config.importers.errors import NotCarriedOver
 from config.importers.job_draft import JobDraft
 from config.importers.sources.kuma.monitors.http import put_upside_down
 from config.importers.sources.kuma.monitors.monitor import KumaMonitor, put_common_parts
-from config.importers.sources.kuma.rows import parse_json_text
 from config.importers.values.http_requests import put_basic_auth, put_url
 
 _DOCKER_PORTS = {"http": 2375, "https": 2376}
@@ -70,8 +69,7 @@ def _docker_origin(daemon: str) -> str:
 def map_rabbitmq(monitor: KumaMonitor) -> Sequence[JobDraft]:
     """Add a request to each node; the monitor is up if one of them is, which a group of the jobs expresses."""
     row = monitor.row
-    listed = parse_json_text(row.values.get("rabbitmq_nodes"))
-    urls = [url for url in listed if isinstance(url, str)] if isinstance(listed, list) else []
+    urls = row.texts("rabbitmq_nodes")
     if not urls:
         raise NotCarriedOver("it has no nodes")
     _refuse_upside_down(monitor)
