@@ -44,6 +44,16 @@ async def finish(steps: Generator[None, None, Result]) -> Result:
             until = perf_counter() + MAX_STEP
 
 
+def finish_at_once(steps: Generator[None, None, Result]) -> Result:
+    """The same outside of an event loop, such as in a command, or where the work is known to be short."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+
+
 async def compute(function: Callable[..., Result], *arguments: Any, in_thread: bool) -> Result:
     """Call a function that computes: at once if that takes about MAX_STEP, else in a thread."""
     return await asyncio.to_thread(function, *arguments) if in_thread else function(*arguments)

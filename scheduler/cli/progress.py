@@ -25,7 +25,7 @@ _MAX_NAMED_RUNS = 10
 """Runs that are named one by one."""
 
 
-class _StatusLine(NullListener):
+class StatusLine(NullListener):
     """A context that shows a line of what happens now."""
 
     def __init__(self, console: Console) -> None:
@@ -41,7 +41,7 @@ class _StatusLine(NullListener):
         self._status.stop()
 
 
-class JobProgress(_StatusLine):
+class JobProgress(StatusLine):
     """Listens to the run of one job, and to those that follow from it. The command itself shows how it ended."""
 
     def __init__(self, job: str, attempts: int, console: Console) -> None:
@@ -94,7 +94,7 @@ class FollowingRuns(NullListener):
         return f"followed by {named}" if named else ""
 
 
-class RunCounter(_StatusLine):
+class RunCounter(StatusLine):
     """Listens to all runs of this process, and shows how many are over and how they went."""
 
     def __init__(self, console: Console) -> None:

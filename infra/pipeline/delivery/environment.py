@@ -20,6 +20,7 @@ EXAMPLE_SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
 """The subscription of the example files."""
 
 _GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_KEY_NAME = re.compile(r"[A-Za-z_][\w-]*")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _REQUIRED = ("platform", "subscription", "resource_group", "app", "url", "registry", "canary")
 _OPTIONAL = ("slot", "slot_url", "idle_prefix", "sign_in", "keys", "verify")
@@ -130,8 +131,11 @@ def _find_problems(values: Any) -> list[str]:
     problems += [f"{key}: {problem}" for key in ("url", "slot_url") if (problem := _url_problem(values.get(key, "")))]
     if not re.fullmatch(r"[a-z][a-z0-9]{0,19}", values.get("idle_prefix", "staging")):
         problems.append("idle_prefix: expected up to 20 lower-case letters and digits, such as staging")
-    problems += _sign_in_problems(values.get("sign_in", {}))
-    return [*problems, *_key_problems(values.get("keys", {})), *_limit_problems(values.get("verify", {}))]
+    id_expected = f"expected an id such as {EXAMPLE_SUBSCRIPTION}"
+    problems += _text_problems("sign_in", values.get("sign_in", {}), SignIn, _GUID, id_expected)
+    name_expected = "expected a name, never a key; found something else"
+    problems += _text_problems("keys", values.get("keys", {}), KeyVariables, _KEY_NAME, name_expected)
+    return [*problems, *_limit_problems(values.get("verify", {}))]
 
 
 def _url_problem(url: str) -> str:
@@ -142,22 +146,15 @@ def _url_problem(url: str) -> str:
     return f"expected an address such as https://scheduler.example.com, found {url!r}"
 
 
-def _key_problems(values: Any) -> list[str]:
-    names = [field.name for field in fields(KeyVariables)]
+def _text_problems(section: str, values: Any, kind: type[Any], form: re.Pattern[str], expected: str) -> list[str]:
+    """List the problems of an object whose values are texts of one form. `kind`: the dataclass with its keys."""
+    names = [field.name for field in fields(kind)]
     if not isinstance(values, Mapping):
-        return [f"keys: expected an object with {', '.join(names)}"]
-    problems = [_unknown(f"keys.{key}", [f"keys.{name}" for name in names]) for key in values if key not in names]
-    wrong = [key for key in names if key in values and not re.fullmatch(r"[A-Za-z_][\w-]*", str(values[key]))]
-    return problems + [f"keys.{key}: expected a name, never a key; found something else" for key in wrong]
-
-
-def _sign_in_problems(values: Any) -> list[str]:
-    names = [field.name for field in fields(SignIn)]
-    if not isinstance(values, Mapping):
-        return [f"sign_in: expected an object with {', '.join(names)}"]
-    problems = [_unknown(f"sign_in.{key}", [f"sign_in.{name}" for name in names]) for key in values if key not in names]
-    wrong = [key for key in names if key in values and not _GUID.fullmatch(str(values[key]))]
-    return problems + [f"sign_in.{key}: expected an id such as {EXAMPLE_SUBSCRIPTION}" for key in wrong]
+        return [f"{section}: expected an object with {', '.join(names)}"]
+    known = [f"{section}.{name}" for name in names]
+    problems = [_unknown(f"{section}.{key}", known) for key in values if key not in names]
+    wrong = [key for key in names if key in values and not form.fullmatch(str(values[key]))]
+    return problems + [f"{section}.{key}: {expected}" for key in wrong]
 
 
 def _limit_problems(values: Any) -> list[str]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from config.whole_files import replace_file
 from observability.generation.core.document import render_json
-from observability.generation.core.folder import InvalidFolder, write_file
+from observability.generation.core.folder import InvalidFolder
 from observability.generation.core.reconciliation import AppliedDocument
 
 _VERSION = 1
@@ -39,7 +40,7 @@ class AppliedFolder:
             "item_keys": [list(key) for key in document.item_keys],
         }
         try:
-            write_file(self._file(document.path), render_json(value))
+            replace_file(self._file(document.path), render_json(value))
         except OSError as error:
             raise InvalidFolder(f"could not write {self._file(document.path)}: {error.strerror}") from None
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from config.whole_files import replace_file
 from observability.generation.core.document import GeneratedDocument, render_json
 
 _MANIFEST = "manifest.json"
@@ -48,20 +49,12 @@ def write_documents(folder: Path, documents: Sequence[GeneratedDocument]) -> Fol
     expected = _render_files(documents)
     try:
         for path in changes.outdated:
-            write_file(folder / path, expected[path])
+            replace_file(folder / path, expected[path])
         for path in changes.removed:
             (folder / path).unlink(missing_ok=True)
     except OSError as error:
         raise InvalidFolder(f"could not write {folder}: {error.strerror}; choose another folder by --out") from None
     return changes
-
-
-def write_file(path: Path, text: str) -> None:
-    """Replace the file as a whole: a command that is killed leaves no half of it. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.new")
-    draft.write_text(text, encoding="utf-8", newline="\n")
-    draft.replace(path)
 
 
 def _render_files(documents: Sequence[GeneratedDocument]) -> dict[str, str]:

@@ -5,7 +5,7 @@ Computed as the schedule page of the dashboard does, for the next 24 h; pauses a
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
@@ -17,6 +17,7 @@ from scheduler.queries.forecast.counting import ForecastCounts, count_due
 from scheduler.queries.forecast.grid import ForecastGrid, ForecastRange, create_grid
 from scheduler.queries.forecast.load import compute_load
 from scheduler.queries.forecast.suspensions import SuspensionFinder
+from scheduler.turns import finish_at_once
 
 if TYPE_CHECKING:
     from jobs.definition import JobDefinition
@@ -75,9 +76,9 @@ def _compute_side(
     jobs: Iterable[JobDefinition], durations: Mapping[str, RunDuration], grid: ForecastGrid, counters: CounterFactory
 ) -> LoadSide:
     nothing = SuspensionFinder({}, (), (), grid.since, grid.until)
-    counts: ForecastCounts = _finish(count_due(jobs, grid, counters, nothing))
-    load = _finish(compute_load(counts, durations))
-    groups = [each for each in _finish(find_contention(counts, durations)) if each.is_contended]
+    counts: ForecastCounts = finish_at_once(count_due(jobs, grid, counters, nothing))
+    load = finish_at_once(compute_load(counts, durations))
+    groups = [each for each in finish_at_once(find_contention(counts, durations)) if each.is_contended]
     rates = [runs / cell.seconds for runs, cell in zip(counts.every.runs, grid.cells, strict=True)]
     seconds = (grid.until - grid.since).total_seconds()
     return LoadSide(
@@ -95,12 +96,3 @@ def _compute_side(
 def _find_peak(values: Sequence[float], grid: ForecastGrid) -> Peak:
     cell = max(range(len(values)), key=values.__getitem__)
     return Peak(values[cell], grid.cells[cell].begin)
-
-
-def _finish(steps: Generator[None, None, Result]) -> Result:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: Result = end.value
-            return result

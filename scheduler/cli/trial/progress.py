@@ -4,37 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobs.runs.events import AttemptRetried, NullListener, RunStarted
+from jobs.runs.events import AttemptRetried, RunStarted
 from scheduler.cli.output import escape_controls
+from scheduler.cli.progress import StatusLine
 from scheduler.cli.run_table import outcome_style
 
 if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
-
     from rich.console import Console
 
     from scheduler.cli.trial.running import TrialResult
 
 
-class TrialProgress(NullListener):
+class TrialProgress(StatusLine):
     """A context that shows the progress until it ends."""
 
     def __init__(self, jobs: int, console: Console) -> None:
+        super().__init__(console)
         self._jobs = jobs
         self._over = 0
         self._running: dict[str, None] = {}
         self._console = console
-        self._status = console.status("starting")
-
-    def __enter__(self) -> Self:
-        self._status.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._status.stop()
 
     def run_started(self, event: RunStarted) -> None:
         """Show what runs now."""

@@ -76,13 +76,15 @@ def _read_jobs(connection: Connection | None) -> Sequence[RunningJob]:
 
 
 def _write(folder: Path, texts: Mapping[str, str], force: bool) -> None:
+    from config.whole_files import replace_file
+
     existing = [name for name in texts if (folder / name).exists()]
     if existing and not force:
         fail(f"{folder / existing[0]} exists: choose another folder, or give --force", EXIT_FAILED)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
-            (folder / name).write_text(text, encoding="utf-8")
+            replace_file(folder / name, text)
             print(folder / name)
     except OSError as error:
         fail(f"{folder} cannot be written: {(error.strerror or type(error).__name__).lower()}", EXIT_FAILED)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -47,18 +45,11 @@ def check_free(files: Iterable[Path]) -> None:
 
 
 def write_files(files: Mapping[Path, str]) -> None:
-    """Write each file completely or not at all, so that a reader never sees half of one."""
+    """Write each file completely or not at all."""
+    from config.whole_files import replace_file
+
     for file, text in files.items():
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-            try:
-                with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
-                    stream.write(text)
-                os.chmod(temporary, 0o644)
-                os.replace(temporary, file)
-            except BaseException:
-                os.unlink(temporary)
-                raise
+            replace_file(file, text)
         except OSError as error:
             fail(f"could not write {file}: {(error.strerror or type(error).__name__).lower()}", EXIT_FAILED)

@@ -12,7 +12,7 @@ from scheduler.queries.forecast.counting import ForecastCounts, count_due
 from scheduler.queries.forecast.grid import ForecastRange, create_grid
 from scheduler.queries.forecast.suspensions import SuspensionFinder
 from scheduler.stores.pauses import Pause
-from tests.scheduler.queries.forecast.run_steps import run_steps
+from scheduler.turns import finish_at_once
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -32,4 +32,4 @@ def count(
 ) -> ForecastCounts:
     grid = create_grid(chosen, ZoneInfo(zone), now)
     factory = CounterFactory(grid.edges[0] - 1000, grid.edges[-1], max_listed)
-    return run_steps(count_due(jobs, grid, factory, SuspensionFinder(pauses, (), (), grid.since, grid.until)))
+    return finish_at_once(count_due(jobs, grid, factory, SuspensionFinder(pauses, (), (), grid.since, grid.until)))

@@ -9,8 +9,8 @@ import pytest
 from jobs.schedules import load_time_zone, to_milliseconds
 from scheduler.queries.forecast.clock_changes import ClockChange, find_clock_changes
 from scheduler.queries.forecast.excluded_days import find_excluded_days
+from scheduler.turns import finish_at_once
 from tests.scheduler.queries.forecast.forecast_parts import define
-from tests.scheduler.queries.forecast.run_steps import run_steps
 
 SPRING, AUTUMN = datetime(2026, 3, 28, 12, tzinfo=UTC), datetime(2026, 10, 24, 12, tzinfo=UTC)
 DAY_S = 86_400
@@ -19,7 +19,7 @@ DAY_S = 86_400
 def find(now: datetime, zone: str, *schedules: object) -> list[ClockChange]:
     since = to_milliseconds(now) // 1000
     jobs = [define(f"job-{number}", schedule) for number, schedule in enumerate(schedules)]
-    return run_steps(find_clock_changes(jobs, load_time_zone(zone), since, since + DAY_S))
+    return finish_at_once(find_clock_changes(jobs, load_time_zone(zone), since, since + DAY_S))
 
 
 def berlin(cron: str, **dst: str) -> dict[str, object]:
@@ -84,7 +84,7 @@ def test_excluded_days() -> None:
         define("off", {"cron": "0 4 * * *", "except": dates}, enabled=False),
         define("other", "0 4 * * *"),
     ]
-    found = run_steps(find_excluded_days(jobs, date(2026, 12, 20), date(2026, 12, 25)))
+    found = finish_at_once(find_excluded_days(jobs, date(2026, 12, 20), date(2026, 12, 25)))
 
     assert [(each.day, each.calendar, each.is_holiday, each.jobs) for each in found] == [
         (date(2026, 12, 24), "dates of a schedule", False, ["two"]),

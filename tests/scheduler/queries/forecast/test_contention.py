@@ -8,8 +8,8 @@ from jobs.definition import JobDefinition
 from scheduler.queries.forecast.contention import MAX_SIMULATED, GroupContention, find_contention
 from scheduler.queries.forecast.durations import RunDuration
 from scheduler.queries.forecast.load import compute_load
+from scheduler.turns import finish_at_once
 from tests.scheduler.queries.forecast.forecast_parts import count, define
-from tests.scheduler.queries.forecast.run_steps import run_steps
 
 
 def grouped(name: str, schedule: object, limit: int = 2, wait: str = "30s") -> JobDefinition:
@@ -19,7 +19,7 @@ def grouped(name: str, schedule: object, limit: int = 2, wait: str = "30s") -> J
 def predict(jobs: list[JobDefinition], seconds: float) -> tuple[GroupContention, str]:
     counts = count(jobs)
     durations = {job.name: RunDuration(1000 * seconds, True) for job in jobs}
-    (found,) = run_steps(find_contention(counts, durations))
+    (found,) = finish_at_once(find_contention(counts, durations))
     return found, found.suggest(counts.grid.edges[0])
 
 
@@ -66,7 +66,7 @@ def test_enough_slots_and_many_runs() -> None:
 def test_the_load_is_the_mean_number_of_runs_in_flight() -> None:
     counts = count([define("steady", "every 1m"), define("nightly", "0 5 3 * * *"), define("new", "every 1m")])
     durations = {"steady": RunDuration(30_000, True), "nightly": RunDuration(300_000, False)}
-    load = run_steps(compute_load(counts, durations))
+    load = finish_at_once(compute_load(counts, durations))
 
     assert load.unknown == 1
     assert load.concurrency[0] == pytest.approx(0.5)

@@ -11,9 +11,9 @@ from scheduler.queries.forecast.counting import IdleReason
 from scheduler.queries.forecast.grid import ForecastRange
 from scheduler.queries.forecast.upcoming import UpcomingRuns
 from scheduler.stores.pauses import Pause
+from scheduler.turns import finish_at_once
 from tests.parts.timing import computes_below
 from tests.scheduler.queries.forecast.forecast_parts import NOW, count, define
-from tests.scheduler.queries.forecast.run_steps import run_steps
 
 
 def test_equal_schedules_share_one_counter() -> None:
@@ -76,7 +76,7 @@ def test_the_next_runs_follow_the_clock_in_both_directions() -> None:
 
     for minutes in (0, 1, 119, 300, 20, 23 * 60, 30 * 60):
         after = to_milliseconds(NOW + timedelta(minutes=minutes))
-        listed = [(run.due_at, run.job.name) for run in run_steps(runs.list_next(after, 10))]
+        listed = [(run.due_at, run.job.name) for run in finish_at_once(runs.list_next(after, 10))]
 
         expected: list[tuple[datetime, str]] = []
         for name, schedule in schedules.items():
@@ -92,9 +92,9 @@ def test_5000_jobs_are_counted_within_two_seconds_and_in_short_steps() -> None:
     with computes_below(2.0):
         found = count(jobs, chosen=ForecastRange.WEEK, zone="Europe/Berlin")
     with computes_below(0.2):
-        cell = run_steps(list_cell_jobs(found, 30, only_rare=False))
+        cell = finish_at_once(list_cell_jobs(found, 30, only_rare=False))
     with computes_below(0.2):
-        upcoming = run_steps(UpcomingRuns(found.due, found.grid.edges[-1]).list_next(found.grid.edges[0], 50))
+        upcoming = finish_at_once(UpcomingRuns(found.due, found.grid.edges[-1]).list_next(found.grid.edges[0], 50))
 
     assert not found.is_estimated
     assert sum(each.runs for each in cell) == found.every.runs[30]

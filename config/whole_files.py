@@ -1,0 +1,26 @@
+"""Writes a file as a whole: who reads it never sees half of it, and a command that is killed leaves none.
+
+Used by scheduler.cli and observability.generation.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+_MODE = 0o644
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Create or replace the file, and create its folder if it is missing. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+        os.chmod(draft, _MODE)
+        os.replace(draft, path)
+    except BaseException:
+        os.unlink(draft)
+        raise
