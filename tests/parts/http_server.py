@@ -38,6 +38,9 @@ _BODILESS = frozenset({204, 304})
 
 _ENDINGS = (ConnectionError, TimeoutError, asyncio.IncompleteReadError, ssl.SSLError, asyncio.CancelledError)
 """What ends a connection without anything to report: the client went, or the test is over."""
+_ROUNDS_OF_ACCEPT = 8
+"""More turns of the event loop than asyncio needs from an accepted connection to its task. A server that is closed in
+between leaves the connection open."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,8 @@ class StreamServer(ABC):
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        for _ in range(_ROUNDS_OF_ACCEPT):
+            await asyncio.sleep(0)
         self._server.close()
         tasks = list(self._tasks)
         for task in tasks:
