@@ -123,11 +123,16 @@ class Program:
     async def __aexit__(self, *_: object) -> None:
         self.kill()
         await self._process.wait()
-        # A grandchild may hold the pipes open.
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._readers, 5)
+        await self._read_the_rest()
+        self._readers.cancel()
         refused = [line for line in self.stderr.splitlines() if REFUSED in line]
         assert not refused, f"the program left loopback: {refused}"
+
+    async def _read_the_rest(self) -> None:
+        """After its end: asyncio may report the end of a process before its pipes have been read."""
+        # A grandchild may hold the pipes open.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._readers), 5)
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
@@ -147,6 +152,8 @@ class Program:
                     if status is not None and 200 <= status < 300:
                         return
                     await asyncio.sleep(_POLL_SECONDS)
+        if not self.running:
+            await self._read_the_rest()
         state = f"it answers {status or 'nothing'}\n" if self.running else ""
         raise AssertionError(f"{url} is not ready after {within} s: {state}{self.state}")
 

@@ -50,6 +50,16 @@ async def test_a_program_that_ends_early_is_reported_with_its_output() -> None:
             await program.ready(f"http://127.0.0.1:{free_port()}/")
 
 
+async def test_output_that_arrives_after_the_end_of_a_program_is_reported() -> None:
+    program_of_the_child = "import sys; sys.exit('no settings')"
+    program_of_the_parent = (
+        f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {program_of_the_child!r}])"
+    )
+    async with Program("-c", program_of_the_parent, module=None) as program:
+        with pytest.raises(AssertionError, match=r"ended with 0\n(?s:.*)no settings"):
+            await program.ready(f"http://127.0.0.1:{free_port()}/")
+
+
 def test_a_free_port_is_not_used_until_a_program_listens_there() -> None:
     mine = free_port()
 
