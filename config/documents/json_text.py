@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
+from config.documents.nesting import depth_exceeds
 from config.documents.parse_result import MAX_NESTING, ParsedText, ParseError, entry_levels_at, too_deep_error
 from jobs.problems import KeyPath
 
@@ -17,7 +18,7 @@ class _DuplicateKey(Exception):
 
 
 def parse_json(text: str) -> ParsedText:
-    """The value. Raises TextError."""
+    """The value. Raises ParseError."""
     try:
         try:
             value = json.loads(text, object_pairs_hook=_unique_object, parse_constant=_reject_constant)
@@ -100,21 +101,6 @@ def _explain(error: json.JSONDecodeError) -> ParseError:
         if part in error.msg:
             return ParseError(f"is not valid JSON: {sentence} (column {error.colno})", error.lineno, hint, error.colno)
     return ParseError(f"is not valid JSON: {error.msg.lower()} (column {error.colno})", error.lineno, "", error.colno)
-
-
-def depth_exceeds(value: Any, limit: int) -> bool:
-    """Whether mappings and lists are nested more deeply than this."""
-    level: list[Any] = [value]
-    for _ in range(limit + 1):
-        level = [
-            child
-            for one in level
-            if isinstance(one, (dict, list))
-            for child in (one.values() if isinstance(one, dict) else one)
-        ]
-        if not level:
-            return False
-    return True
 
 
 class _EntryScanner:

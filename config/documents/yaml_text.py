@@ -17,7 +17,7 @@ _YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def parse_yaml(text: str) -> ParsedText:
-    """The only document's value. Raises TextError."""
+    """The only document's value. Raises ParseError."""
     builder = YamlBuilder(ENTRY_LEVELS)
     _build(builder, text)
     return ParsedText(builder.value, builder.duplicates, builder.lines)

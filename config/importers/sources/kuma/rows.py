@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from config.documents.json_text import depth_exceeds
+from config.documents.nesting import depth_exceeds
 from config.importers.node import SourceNode
 from config.importers.sources.kuma.defaults import (
     BOOKKEEPING_COLUMNS,
