@@ -16,6 +16,7 @@ from jobs.checks.binding.secret_names import normalize_secret_name
 from jobs.checks.errors import CredentialDenied
 from jobs.checks.port import Credential
 from jobs.definition import JobDefinition
+from jobs.formats.counts import format_count
 from jobs.problems import Problem
 
 
@@ -34,7 +35,7 @@ def warnings_of_denied_credentials(jobs: JobSet, bindings: Bindings) -> Iterator
             found.setdefault(reason, []).append(use)
     for reason, uses in found.items():
         others = len({use.job.name for use in uses}) - 1
-        more = f" {others} more {'job' if others == 1 else 'jobs'} would send it there." if others else ""
+        more = f" {format_count(others, 'more job')} would send it there." if others else ""
         yield uses[0].problem(f"{reason}{more}")
 
 

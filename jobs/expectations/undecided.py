@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from jobs.formats.counts import format_count
 from jobs.runs import Failure
 
 UNDECIDED_KEY = "judgement"
@@ -16,7 +17,7 @@ UNDECIDED_KEY = "judgement"
 def undecided_failure(keys: Sequence[str], index: int, why: str) -> Failure:
     """Return the failure. `keys`: of all entries; `index`: index of the first undecided one; `why`: a clause."""
     count = len(keys)
-    expected = f"a decision on {count} {'entry' if count == 1 else 'entries'}"
+    expected = f"a decision on {format_count(count, 'entry', 'entries')}"
     return Failure(UNDECIDED_KEY, expected, f"none {_describe_position(keys, index)}: {why}; {UNDECIDED_REMEDY}")
 
 

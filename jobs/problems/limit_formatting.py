@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BeforeValidator, ByteSize
 
+from jobs.formats.counts import format_count
 from jobs.formats.durations import format_duration
 from jobs.model_base import read_seconds
 
@@ -46,9 +47,7 @@ def _size(limit: int, value: Any) -> str:
     if written is not None and limit % _BYTES_PER_UNIT[written] == 0:
         return f"{limit // _BYTES_PER_UNIT[written]}{written}"
     binary = [unit for unit in _BYTES_PER_UNIT if unit.endswith("iB") and limit and limit % _BYTES_PER_UNIT[unit] == 0]
-    return (
-        f"{limit // _BYTES_PER_UNIT[binary[-1]]}{binary[-1]}" if binary else f"{limit} byte{'' if limit == 1 else 's'}"
-    )
+    return f"{limit // _BYTES_PER_UNIT[binary[-1]]}{binary[-1]}" if binary else format_count(limit, "byte")
 
 
 def _is_duration(at: Any) -> bool:

@@ -15,6 +15,7 @@ from pydantic import ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from jobs.formats.counts import format_count
 from jobs.problems import Problem, dotted_path
 from jobs.request_id import current_request_id
 from scheduler.api.allowed_methods import find_allowed_methods
@@ -213,7 +214,7 @@ def describe_problem(problem: Problem) -> InvalidInput:
 def _invalid_definition(request: Request, error: InvalidDefinition) -> Response:
     problems = error.problems
     errors = [*map(describe_problem, problems[:MAX_LISTED_FINDINGS])]
-    number = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    number = format_count(len(problems), "problem")
     detail = f"The definition has {number}. {_end_sentence(str(errors[0]))}"
     return respond_with_problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)
 

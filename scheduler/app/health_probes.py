@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from jobs.formats.counts import format_count
 from jobs.formats.instants import format_instant
 from jobs.ports import Clock
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
@@ -77,12 +78,12 @@ def results_probe(worker: Worker, clock: Clock) -> HealthProbe:
         backlog, sentences = worker.backlog, []
         if backlog.count and backlog.since is not None:
             sentences.append(
-                f"{_count_phrase(backlog.count, 'result waits', 'results wait')} "
+                f"{format_count(backlog.count, 'result waits', 'results wait')} "
                 f"({backlog.size_bytes / 2**20:.1f} MiB) since "
                 f"{format_instant(backlog.since)} for the store: {backlog.error}"
             )
         if backlog.dropped_at is not None and clock.now() - backlog.dropped_at < DROPPED_REPORT_PERIOD:
-            dropped = _count_phrase(backlog.dropped, "result was", "results were")
+            dropped = format_count(backlog.dropped, "result was", "results were")
             sentences.append(
                 f"{dropped} dropped until {format_instant(backlog.dropped_at)}, because too many waited: the log has "
                 "them, and their runs will be recorded as interrupted"
@@ -90,10 +91,6 @@ def results_probe(worker: Worker, clock: Clock) -> HealthProbe:
         return (PartHealth("results", HealthStatus.DEGRADED if sentences else HealthStatus.OK, "; ".join(sentences)),)
 
     return probe
-
-
-def _count_phrase(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
 
 
 def telemetry_probe(telemetry: Telemetry) -> HealthProbe:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from jobs.checks.guard.guard import Guard
 from jobs.definition import JobDefinition
+from jobs.formats.counts import format_count
 from jobs.targets import Target
 
 _log = logging.getLogger("scheduler.targets")
@@ -31,8 +32,8 @@ def describe_denied_targets(jobs: Iterable[JobDefinition], guard: Guard) -> str:
     if not denied:
         return ""
     names = ", ".join(list(denied)[:_MAX_NAMED]) + (" and others" if len(denied) > _MAX_NAMED else "")
-    who = "1 job has a target" if len(denied) == 1 else f"{len(denied)} jobs have targets"
-    return f"{who} that the settings do not allow: {names}. {next(iter(denied.values()))}"
+    number = format_count(len(denied), "job has a target", "jobs have targets")
+    return f"{number} that the settings do not allow: {names}. {next(iter(denied.values()))}"
 
 
 def find_denied_targets(jobs: Iterable[JobDefinition], guard: Guard) -> Mapping[str, str]:

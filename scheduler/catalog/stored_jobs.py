@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from jobs.formats.counts import format_count
 from jobs.ports import Clock
 from scheduler.catalog.background_reads import BackgroundReads
 from scheduler.catalog.composition import JobComposer
@@ -87,7 +88,7 @@ class StoredJobWatcher:
             return (PartHealth(STORED_JOBS_PART, HealthStatus.OK),)
         listed = "; ".join(f"{one.entry.name} ({one.problems[0]})" for one in rejected[:_MAX_NAMED])
         more = f" and {len(rejected) - _MAX_NAMED} more" if len(rejected) > _MAX_NAMED else ""
-        jobs = "1 job is" if len(rejected) == 1 else f"{len(rejected)} jobs are"
+        jobs = format_count(len(rejected), "job is", "jobs are")
         return (PartHealth(STORED_JOBS_PART, HealthStatus.DEGRADED, f"{jobs} not in force: {listed}{more}"),)
 
     async def _refresh_or_log(self, max_age: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jobs.formats.counts import format_count
 from jobs.formats.instants import format_iso_instant
 from scheduler.cli.formatting import format_local, format_milliseconds
 from scheduler.cli.output import Column, escape_controls, show_table, show_tabs, show_text
@@ -99,7 +100,7 @@ def _certificate(certificate: CertificateDetail, at: datetime, *, exact: bool) -
     """`api.example, issued by R11, expires 2027-01-01 12:00:00 UTC (36 days left), names: api.example, ...`."""
     expires = format_iso_instant(certificate.expires_at) if exact else format_local(certificate.expires_at)
     days = certificate.days_left(at)
-    left = f"{days} {'day' if days == 1 else 'days'} left" if days >= 0 else "expired"
+    left = f"{format_count(days, 'day')} left" if days >= 0 else "expired"
     text = f"{certificate.subject}, issued by {certificate.issuer}, expires {expires} ({left})"
     return f"{text}, names: {_with_rest(certificate.names, certificate.name_count)}" if certificate.names else text
 
@@ -123,7 +124,7 @@ def _health_lines(health: HealthDetail) -> Iterator[tuple[str, str]]:
             yield "entry", f"{entry.name}: {entry.word}{ignored}{f', {more}' if more else ''}"
     if up:
         count = len(up) + health.entry_count - len(health.entries)
-        yield "up", f"{count} {'entry' if count == 1 else 'entries'}"
+        yield "up", format_count(count, "entry", "entries")
 
 
 def _with_rest(shown: tuple[str, ...], count: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+from jobs.formats.counts import format_count
 from scheduler.cli.output import (
     EXIT_BAD_INPUT,
     EXIT_FAILED,
@@ -88,7 +89,7 @@ async def wait_for_runs(program: Program, run_ids: Sequence[str], resume_hint: s
         records = [await program.queries.find_run(run_id) for run_id in run_ids]
         left = sum(record is not None and record.run is None for record in records)
         if left:
-            queued = f"{left} {'run stays' if left == 1 else 'runs stay'} queued"
+            queued = f"{format_count(left, 'run stays', 'runs stay')} queued"
             print_note(
                 f"interrupted: {queued}: {resume_hint}a server performs them within two minutes, `cancel` cancels one"
             )

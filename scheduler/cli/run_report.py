@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jobs.formats.counts import format_count
 from jobs.formats.instants import format_iso_instant
 from jobs.formats.trace_ids import format_trace_id
 from scheduler.cli.attempt_details import print_details, show_details
@@ -54,9 +55,7 @@ def _describe_attempts(run: Run) -> str:
     if not count:
         return ""
     degraded = ", degraded" if run.degraded else ""
-    return (
-        f"{degraded} after {count} {'attempt' if count == 1 else 'attempts'} in {format_milliseconds(run.duration_ms)}"
-    )
+    return f"{degraded} after {format_count(count, 'attempt')} in {format_milliseconds(run.duration_ms)}"
 
 
 def _show_attempts(attempts: tuple[Attempt, ...]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from jobs.formats.counts import format_count
 from jobs.formats.instants import format_instant
 from jobs.schedules import Schedule
 from scheduler.dispatch.port import QueueDepth
@@ -93,7 +94,7 @@ def _describe_jobs(jobs: JobsReport) -> str:
 
 
 def _describe_late_jobs(troubles: Sequence[LateJob], trouble: Lateness) -> str:
-    number = "1 job is" if len(troubles) == 1 else f"{len(troubles)} jobs are"
+    number = format_count(len(troubles), "job is", "jobs are")
     named = [f"{each.job} (due {format_instant(each.since)})" for each in troubles[:_MAX_NAMED_JOBS]]
     return f"{number} {trouble}: {', '.join(named)}{', ...' if len(troubles) > _MAX_NAMED_JOBS else ''}"
 

@@ -13,6 +13,7 @@ from jobs.alerting.bases.window_condition import AlertWindow
 from jobs.alerting.needs import AlertNeeds
 from jobs.alerting.subject import SampleHistory, SubjectFacts
 from jobs.alerting.thresholds import Thresholds
+from jobs.formats.counts import format_count
 from jobs.formats.durations import describe_span
 
 
@@ -35,7 +36,7 @@ class DeadLettersCondition(AlertCondition):
         start = now - timedelta(seconds=self.window)
         created = sorted(at for at in facts.dead_letters if at > start)
         is_met = len(created) > self.dead_letters_above
-        letters = "1 dead letter" if len(created) == 1 else f"{len(created)} dead letters"
+        letters = format_count(len(created), "dead letter")
         than = "more than" if is_met else "at most"
         evidence = f"{letters} in the last {describe_span(self.window)}, {than} {self.dead_letters_above}"
         return Verdict(is_met, evidence, created[0] if is_met else None)

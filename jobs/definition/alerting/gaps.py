@@ -22,6 +22,7 @@ from jobs.definition.alerting.job_alerts import add_burn_rules
 from jobs.definition.alerting.subject_classes import SubjectClasses, subject_of_job
 from jobs.definition.objectives.burn_rules import list_burn_rules
 from jobs.definition.objectives.section import OBJECTIVES_PART
+from jobs.formats.counts import format_count
 from jobs.formats.instants import format_instant
 from jobs.incidents.engine.facts import BLIND, SCHEDULER
 from jobs.incidents.routing.routing import RoutingTable, UnmatchedRoute, find_uncovered_since, find_unmatched_routes
@@ -87,14 +88,14 @@ def find_alerting_gaps(jobs: Iterable[JobDefinition], alerting: AlertingDefiniti
 
 def describe_jobs_without_rules(names: Sequence[str]) -> str:
     """`2 enabled jobs have no alert rule, so that their failures are not reported: a, b.`"""
-    what = "1 enabled job has" if len(names) == 1 else f"{len(names)} enabled jobs have"
+    what = format_count(len(names), "enabled job has", "enabled jobs have")
     which = "its failures are" if len(names) == 1 else "their failures are"
     return f"{what} no alert rule, so that {which} not reported: {_name_some(names)}."
 
 
 def describe_unrouted_rules(rules: Sequence[UnroutedRule]) -> str:
     """`2 rules notify no channel: a/failed, b/failed.`"""
-    what = "1 rule notifies" if len(rules) == 1 else f"{len(rules)} rules notify"
+    what = format_count(len(rules), "rule notifies", "rules notify")
     since = min((rule.since for rule in rules if rule.since is not None), default=None)
     when = "" if since is None else f" at some times, first from {format_instant(since)} on"
     return f"{what} no channel{when}: {_name_some([rule.name for rule in rules])}."

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, tzinfo
 
 from jobs.fast_frozen import fast_frozen
+from jobs.formats.counts import format_count
 from jobs.formats.durations import describe_span
 from jobs.incidents.values import Incident, TransitionKind
 from jobs.notifications.message import Message
@@ -66,8 +67,8 @@ def _position(entry: DigestEntry) -> tuple[bool, int, float]:
 def _count(incidents: Sequence[Incident]) -> str:
     """Format as `3 incidents: 1 down, 1 degraded, 1 resolved`."""
     states = Counter(incident.severity if incident.is_open else "resolved" for incident in incidents)
-    noun = "incident" if len(incidents) == 1 else "incidents"
-    return f"{len(incidents)} {noun}: {', '.join(f'{count} {state}' for state, count in states.items())}"
+    counts = ", ".join(f"{count} {state}" for state, count in states.items())
+    return f"{format_count(len(incidents), 'incident')}: {counts}"
 
 
 def _describe(entry: DigestEntry, now: datetime, zone: tzinfo) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from jobs.formats.counts import format_count
+
 if TYPE_CHECKING:
     from jobs.policies import CircuitPolicy
 
@@ -27,7 +29,7 @@ def _consecutive_failures(policy: CircuitPolicy, counts: RunCounts) -> str:
     count = counts.consecutive_failures
     if policy.consecutive_failures is None or count < policy.consecutive_failures:
         return ""
-    return f"{count} failure{'s' if count > 1 else ''} in a row"
+    return f"{format_count(count, 'failure')} in a row"
 
 
 def _failure_rate(policy: CircuitPolicy, counts: RunCounts) -> str:

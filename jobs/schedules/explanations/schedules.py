@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+from jobs.formats.counts import format_count
 from jobs.schedules.bounded import BoundedSchedule
 from jobs.schedules.calendars.exclusions import ExcludedDates, Exclusion, PublicHolidays, WeeklyWindow
 from jobs.schedules.calendars.monthly import MonthlySchedule
@@ -107,5 +108,5 @@ def _length(milliseconds: int) -> str:
     for unit, size in _UNITS:
         count, rest = divmod(rest, size)
         if count:
-            parts.append(f"{count} {unit}{'' if count == 1 else 's'}")
+            parts.append(format_count(count, unit))
     return join_words(parts) if parts else "0 seconds"

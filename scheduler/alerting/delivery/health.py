@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from jobs.fast_frozen import fast_frozen
+from jobs.formats.counts import format_count
 from jobs.formats.durations import format_duration
 from jobs.notifications.outbox import ChannelState
 
@@ -51,6 +52,4 @@ def _whole_seconds(span: timedelta) -> float:
 
 
 def _describe_lost(number: int) -> str:
-    if not number:
-        return ""
-    return "1 notification could not be delivered" if number == 1 else f"{number} notifications could not be delivered"
+    return f"{format_count(number, 'notification')} could not be delivered" if number else ""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobs.formats.counts import format_count
 from scheduler.cli.output import EXIT_FAILED, print_note, show_json
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ async def _backfill(
 def _describe_result(done: BackfillResult, dry_run: bool, leave_skipped: bool) -> str:
     """`3 due instants to be run, 1 of which was skipped; 5 ran already`."""
     number = len(done.tickets)
-    runs = f"{number} due {'instant' if number == 1 else 'instants'} {'to be run' if dry_run else 'run'}"
+    runs = f"{format_count(number, 'due instant')} {'to be run' if dry_run else 'run'}"
     if done.skipped and not leave_skipped:
         runs += f", {done.skipped} of which {'was' if done.skipped == 1 else 'were'} skipped"
     left = f", {done.skipped} skipped left as they are" if done.skipped and leave_skipped else ""

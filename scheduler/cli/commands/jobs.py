@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobs.formats.counts import format_count
 from jobs.formats.durations import describe_distance
 from jobs.formats.instants import format_iso_instant
 from scheduler.cli.formatting import describe_no_next, describe_pause, format_instant
@@ -117,7 +118,7 @@ async def _describe_empty(program: ReadOnlyProgram, selection: JobSelection) -> 
             counts.append(f"{text} {count} (did you mean {meant}?)" if meant else f"{text} {count}")
     if selection.outcomes and counts:
         counts.append(f"without the outcome {await number(replace(selection, outcomes=()))}")
-    jobs_text = "1 job" if total == 1 else f"{total} jobs"
+    jobs_text = format_count(total, "job")
     return f"no job matches {selection}; matches among {jobs_text}: " + (", ".join(counts) or "0")
 
 

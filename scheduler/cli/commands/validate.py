@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobs.formats.counts import format_count
 from jobs.formats.instants import format_iso_instant
 from scheduler.cli.formatting import describe_no_next, format_instant
 from scheduler.cli.output import (
@@ -190,11 +191,6 @@ def _show_jobs(found: JobSet, warnings: Sequence[Problem], as_json: bool, *, val
         _show_warnings(warnings)
     counted = f", {format_count(len(warnings), 'warning')}" if warnings else ""
     print_note(f"{format_count(len(jobs), 'job')}, no problem{counted}")
-
-
-def format_count(number: int, noun: str) -> str:
-    """`1 job`, `2 jobs`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 _LONGEST_CELL = 160

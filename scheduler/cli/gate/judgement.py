@@ -16,6 +16,7 @@ from enum import StrEnum
 from math import ceil, exp, fsum, lgamma, log, log1p, sqrt
 from typing import Final
 
+from jobs.formats.counts import format_count
 from jobs.formats.durations import describe_milliseconds
 
 RISK: Final = 0.01
@@ -197,7 +198,7 @@ def _judge_together(evidence: Sequence[JobEvidence], risk: float) -> Iterator[Ga
 
 
 def _count(part: int, whole: int) -> str:
-    return f"{part} of {whole} {'run' if whole == 1 else 'runs'}"
+    return f"{part} of {format_count(whole, 'run')}"
 
 
 def _percent(share: float) -> str:

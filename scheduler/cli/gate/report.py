@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from jobs.formats.counts import format_count
 from jobs.formats.durations import describe_milliseconds, describe_span
 from jobs.formats.instants import format_iso_instant
 from scheduler.cli.delivery.reports.instants import format_in_zone
@@ -72,10 +73,10 @@ def summarize(report: GateReport) -> str:
     took = describe_span((report.ended_at - report.request.started_at).total_seconds())
     runs = sum(len(each.after) for each in report.evidence)
     if report.is_accepted:
-        return f"accepted after {took}: {runs} runs are not worse than before the deployment"
+        return f"accepted after {took}: {format_count(runs, 'run is', 'runs are')} not worse than before the deployment"
     count = len(report.findings)
     early = ", before the end, because the result is certain" if report.is_early else ""
-    return f"refused after {took}{early}: {count} {'finding' if count == 1 else 'findings'}"
+    return f"refused after {took}{early}: {format_count(count, 'finding')}"
 
 
 def describe_finding(finding: GateFinding) -> str:

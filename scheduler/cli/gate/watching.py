@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
+from jobs.formats.counts import format_count
 from jobs.ports import Clock
 from jobs.schedules import to_milliseconds
 from scheduler.cli.gate.judgement import (
@@ -147,7 +148,7 @@ class GateWatch:
             await self._clock.sleep(_LAST_RUNS_PAUSE)
             await self._look(request, observed, 0.0)
         if count := sum(observed.open_runs.values()):
-            self._add_notes([f"{count} {'run has' if count == 1 else 'runs have'} not finished"])
+            self._add_notes([f"{format_count(count, 'run has', 'runs have')} not finished"])
 
     def _judge(self, request: GateRequest, observed: _Observed) -> Sequence[GateFinding]:
         found = list(judge(_join(request, observed), self._policy))

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from jobs.formats.counts import format_count
 from jobs.formats.durations import describe_milliseconds
 from scheduler.cli.output import Column, is_terminal, print_note, show_json, show_table, show_tabs
 from scheduler.cli.run_table import format_number, outcome_style
@@ -39,7 +40,7 @@ def summarize(results: Sequence[TrialResult]) -> str:
     ran = [result for result in results if result.run is not None]
     succeeded = sum(result.has_succeeded for result in ran)
     counts = ((succeeded, "succeeded"), (len(ran) - succeeded, "failed"), (len(results) - len(ran), "skipped"))
-    total = "1 job" if len(results) == 1 else f"{len(results)} jobs"
+    total = format_count(len(results), "job")
     return f"{total}: {', '.join(f'{count} {word}' for count, word in counts if count)}"
 
 

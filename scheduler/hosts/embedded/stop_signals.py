@@ -17,6 +17,8 @@ from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from jobs.formats.counts import format_count
+
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 MAX_NAMED_RUNS = 5
 """Runs that a message names."""
@@ -90,5 +92,5 @@ def describe_stop(runs: Sequence[str], grace: float) -> str:
     named = ", ".join(runs[:MAX_NAMED_RUNS])
     if len(runs) > MAX_NAMED_RUNS:
         named += f" and {len(runs) - MAX_NAMED_RUNS} more"
-    waits = f"waiting up to {grace:g} s for {len(runs)} {'run' if len(runs) == 1 else 'runs'}"
+    waits = f"waiting up to {grace:g} s for {format_count(len(runs), 'run')}"
     return f"stopping: {waits}, then cancelling: {named}; a second signal ends the program at once"

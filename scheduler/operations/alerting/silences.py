@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from pydantic import ValidationError
 
+from jobs.formats.counts import format_count
 from jobs.formats.instants import format_instant, format_iso_instant
 from jobs.incidents.suppression.silences import LONGEST_SILENCE, Silence
 from jobs.incidents.suppression.subjects import ExplicitSelector
@@ -87,7 +88,8 @@ class SilenceManager:
             raise Conflict(f"{len(current)} silences are in force or planned, the maximum: end others")
         silence = _create_silence(new, starts_at, ends_at, caller, now)
         jobs = select_jobs(self._catalog, new.select)
-        summary = f"silence {silence.id} of {len(jobs)} jobs until {format_instant(silence.ends_at)} was created"
+        count = format_count(len(jobs), "job")
+        summary = f"silence {silence.id} of {count} until {format_instant(silence.ends_at)} was created"
         change = AuditedChange("silence.create", silence.id, summary, jobs, after=describe_silence(silence))
         async with audited(self._audit, caller, change):
             stored = await self._silences.insert(silence)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from jobs.formats.counts import format_count
 from jobs.ports import Clock
 from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
@@ -87,7 +88,7 @@ class UndeliveredManager:
 
 
 def _count(letters: Sequence[StoredLetter]) -> str:
-    return "1 notification" if len(letters) == 1 else f"{len(letters)} notifications"
+    return format_count(len(letters), "notification")
 
 
 def _not_found(channel: str, letter_id: str) -> NotFound:

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from jobs.formats.counts import format_count
 from jobs.formats.instants import format_instant, format_iso_instant
 from jobs.incidents.suppression.periods.spans import state_at
 from jobs.incidents.suppression.windows import MaintenanceWindow, RequestedWindow
@@ -76,7 +77,7 @@ class WindowManager:
         requested = self._read(definition, caller, now)
         await self._require_room(requested, caller, now)
         jobs = select_jobs(self._catalog, requested.window.select)
-        summary = f"maintenance window {requested.name} of {len(jobs)} jobs was created"
+        summary = f"maintenance window {requested.name} of {format_count(len(jobs), 'job')} was created"
         change = AuditedChange("window.create", requested.id, summary, jobs, after=describe_window(requested))
         async with audited(self._audit, caller, change):
             stored = await self._windows.insert(requested)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from jobs.formats.counts import format_count
 from jobs.formats.durations import describe_span
 from jobs.runs.states import JobStatus, StateChange
 from scheduler.api.dashboard.rendering.chart_axes import TimeAxis
-from scheduler.api.dashboard.rendering.formatting import counted
 from scheduler.api.dashboard.rendering.state_strip import StateSpan, StateStrip, draw_state_strip
 from scheduler.queries.history.states import StateHistory
 
@@ -45,6 +45,6 @@ def _describe(spans: list[StateSpan], history: StateHistory, axis: TimeAxis) -> 
     latest = next((span.state for span in reversed(spans) if span.state is not None), None)
     if latest is None:
         return f"{period}: not known."
-    outages = f"down {counted(len(bad), 'time')}, {describe_span(down.total_seconds())} in all"
-    changes = counted(len(history.changes), "change")
+    outages = f"down {format_count(len(bad), 'time')}, {describe_span(down.total_seconds())} in all"
+    changes = format_count(len(history.changes), "change")
     return f"{period}: {outages if bad else 'never down'}; {changes}; at the end {latest}."

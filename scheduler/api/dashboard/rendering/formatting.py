@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from math import floor
 
+from jobs.formats.counts import format_count
 from jobs.formats.durations import describe_distance, describe_milliseconds
 from jobs.runs import Outcome, Run
 
@@ -65,11 +66,6 @@ def offset_text(seconds: int) -> str:
     return f"{'-' if seconds < 0 else '+'}{' '.join(filter(None, parts))}"
 
 
-def counted(count: int, noun: str) -> str:
-    """Format a count: `1 job`, `2 jobs`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def strip_text(runs: Sequence[Run]) -> str:
     """Describe a strip of runs for screen readers: `20 runs: 18 succeeded (1 degraded), 2 failed`."""
     if not runs:
@@ -77,6 +73,6 @@ def strip_text(runs: Sequence[Run]) -> str:
     outcomes = Counter(run.outcome for run in runs)
     degraded = sum(run.degraded for run in runs)
     notes = {Outcome.SUCCEEDED: f" ({degraded} degraded)"} if degraded else {}
-    return f"{counted(len(runs), 'run')}: " + ", ".join(
+    return f"{format_count(len(runs), 'run')}: " + ", ".join(
         f"{count} {words(one)}{notes.get(one, '')}" for one, count in outcomes.most_common()
     )

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from jobs.formats.counts import format_count
 from jobs.formats.display_text import escape_control_characters
 from jobs.formats.durations import describe_span
 from scheduler.api.dashboard.rendering import formatting
@@ -39,7 +40,7 @@ _FILTERS: Final = (
     formatting.percent,
     formatting.words,
     formatting.parts,
-    formatting.counted,
+    format_count,
     formatting.offset_text,
     formatting.strip_text,
     bars,

@@ -8,7 +8,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from scheduler.api.dashboard.rendering.formatting import clock_time, counted, percent
+from jobs.formats.counts import format_count
+from scheduler.api.dashboard.rendering.formatting import clock_time, percent
 from scheduler.queries.overview.history import JobTimeline
 from scheduler.queries.overview.spans import TimeWindow
 
@@ -30,11 +31,13 @@ def timeline_text(timeline: JobTimeline, window: TimeWindow, now: datetime) -> s
     rate, text = timeline.success_rate, window_text(window)
     if rate is None:
         return (
-            f"{text}: no run" if not timeline.total.other else f"{text}: {counted(timeline.total.other, 'skipped run')}"
+            f"{text}: no run"
+            if not timeline.total.other
+            else f"{text}: {format_count(timeline.total.other, 'skipped run')}"
         )
     parts = [f"{percent(rate)} succeeded"]
     if timeline.total.down:
-        parts.append(counted(timeline.total.down, "failure"))
+        parts.append(format_count(timeline.total.down, "failure"))
     if timeline.failed_at is not None:
         before = "last" if timeline.is_exact else "last on" if window is TimeWindow.DAYS_90 else "last in the hour of"
         parts.append(f"{before} {_format(timeline, window, now)}")

@@ -14,7 +14,7 @@ from itertools import pairwise
 from math import ceil
 from typing import Final
 
-from scheduler.api.dashboard.rendering.formatting import counted
+from jobs.formats.counts import format_count
 from scheduler.queries.forecast.clock_changes import ClockChange
 from scheduler.queries.forecast.excluded_days import ExcludedDay
 from scheduler.queries.forecast.grid import ForecastGrid, ForecastRange, GridCell, GridRow
@@ -132,7 +132,7 @@ def _create_cell(
     cell: GridCell, zone: tzinfo, counted_runs: tuple[int, int], scale: HeatScale, changes: Sequence[ClockChange]
 ) -> HeatCell:
     runs, suspended = counted_runs
-    text = f"{format_cell_time(cell, zone)}: {counted(runs, 'run')}"
+    text = f"{format_cell_time(cell, zone)}: {format_count(runs, 'run')}"
     marks: tuple[str, ...] = ()
     if suspended:
         text, marks = f"{text}, {suspended} suspended", ("suspended",)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from jobs.formats.counts import format_count
 from jobs.formats.durations import describe_milliseconds
 from jobs.schedules import from_milliseconds
-from scheduler.api.dashboard.rendering.formatting import counted
 from scheduler.api.dashboard.schedule.heat_map import CELL_FORMAT, format_cell_time
 from scheduler.queries.forecast.contention import GroupContention
 from scheduler.queries.forecast.grid import ForecastGrid, ForecastRange
@@ -99,7 +99,7 @@ def _summarize(grid: ForecastGrid, concurrency: Sequence[float], places: int | N
     seconds = [cell.seconds for cell in grid.cells]
     mean = sum(value * length for value, length in zip(concurrency, seconds, strict=True)) / sum(seconds)
     busiest = max(range(len(concurrency)), key=concurrency.__getitem__)
-    of_places = "" if places is None else f" of {counted(places, 'place')} of this process"
+    of_places = "" if places is None else f" of {format_count(places, 'place')} of this process"
     when = format_cell_time(grid.cells[busiest], grid.zone.info)
     text = f"On average {_format_number(mean)} runs are expected to be in flight{of_places}; "
     text += f"most {when}: {_format_number(concurrency[busiest])}."
@@ -133,7 +133,9 @@ def _label_axis(grid: ForecastGrid) -> list[str]:
 def _create_lane(grid: ForecastGrid, lane: Lane) -> LaneView:
     name, duration = lane.due.job.name, lane.duration
     share = _format_share(lane.share)
-    text = f"{counted(lane.due.runs, 'run')} of {describe_milliseconds(duration.milliseconds)}, {share} of the time"
+    text = (
+        f"{format_count(lane.due.runs, 'run')} of {describe_milliseconds(duration.milliseconds)}, {share} of the time"
+    )
     if lane.bars is None:
         height = min(1.0, max(lane.share, 0.06)) * _LANE_HEIGHT
         kind, path = "band", f"M0 {_LANE_HEIGHT}V{_LANE_HEIGHT - height:.1f}H{_WIDTH}V{_LANE_HEIGHT}Z"

@@ -67,7 +67,3 @@ def describe_selector(selector: ExplicitSelector) -> str:
     found += [f"tag={key}={value}" for key, values in selector.tags.items() for value in values]
     found += [f"severity={each}" for each in selector.severities] + [f"kind={each}" for each in selector.kinds]
     return " ".join(found)
-
-
-def count_jobs(jobs: tuple[str, ...]) -> str:
-    return "1 job" if len(jobs) == 1 else f"{len(jobs)} jobs"

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jobs.formats.counts import format_count
 from jobs.formats.instants import format_iso_instant
 from scheduler.cli.commands.alerting.selecting import (
     STATE_STYLES,
     ForOption,
     SelectOption,
     UntilOption,
-    count_jobs,
     describe_selector,
     parse_end_options,
     parse_select_options,
@@ -114,7 +114,7 @@ def create_silence(
         show_json(CreatedSilenceModel.from_created(view, jobs).model_dump_json(indent=2))
         return
     since = "" if starts_at is None else f"from {format_iso_instant(silence.starts_at)} "
-    print(f"silence {silence.id} {since}until {format_iso_instant(silence.ends_at)}, {count_jobs(jobs)}")
+    print(f"silence {silence.id} {since}until {format_iso_instant(silence.ends_at)}, {format_count(len(jobs), 'job')}")
 
 
 @silences.command("end")

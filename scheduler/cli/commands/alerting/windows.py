@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jobs.formats.counts import format_count
 from jobs.formats.instants import format_iso_instant
 from scheduler.cli.commands.alerting.selecting import (
     STATE_STYLES,
     ForOption,
     SelectOption,
     UntilOption,
-    count_jobs,
     describe_selector,
     parse_end_options,
     parse_select_options,
@@ -166,7 +166,8 @@ def _show_started(view: SuppressionView[RequestedWindow], jobs: tuple[str, ...],
         show_json(CreatedWindowModel.from_created(view, jobs).model_dump_json(indent=2))
         return
     since = f"from {_format(view.begins_at)} " if view.state.value == "pending" else ""
-    print(f"window {view.value.id} {view.value.name} {since}until {_format(view.ends_at)}, {count_jobs(jobs)}")
+    count = format_count(len(jobs), "job")
+    print(f"window {view.value.id} {view.value.name} {since}until {_format(view.ends_at)}, {count}")
 
 
 async def _start(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 
+from jobs.formats.counts import format_count
 from jobs.formats.instants import format_iso_instant
 from scheduler.cli.delivery.reports.instants import format_in_zone
 from scheduler.cli.delivery.reports.markdown import cell, code, join_sections, table
@@ -47,7 +48,7 @@ def summarize_drift(report: DriftReport) -> str:
     """`set reports: 2 jobs differ from the files, 12 do not`."""
     subject = f"set {report.owner}" if report.owner else "job files"
     count = len(report.jobs)
-    differ = "no job differs" if not count else "1 job differs" if count == 1 else f"{count} jobs differ"
+    differ = format_count(count, "job differs", "jobs differ") if count else "no job differs"
     return f"{subject}: {differ} from the files, {report.same} do not"
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobs.formats.counts import format_count
 from observability.generation.targets import TARGETS
 from scheduler.cli.output import EXIT_CHANGES, EXIT_FAILED, fail, print_note
 
@@ -140,7 +141,6 @@ def _check_target(target: str) -> None:
 
 
 def _note(outcomes: list[ApplyOutcome], is_dry_run: bool) -> None:
-    from scheduler.cli.commands.validate import format_count
 
     changed = sum(outcome.action != "none" for outcome in outcomes)
     would = "would change" if is_dry_run else "changed"

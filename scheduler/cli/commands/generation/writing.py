@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from jobs.formats.counts import format_count
 from scheduler.cli.output import EXIT_FAILED, fail, print_error, print_note
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ def write_target(target: str, out: Path, *, is_check: bool, with_stored: bool) -
     if is_check and changes:
         print_error(f"the files are not those of the jobs: run `generate {target} --out {out}`")
         raise typer.Exit(EXIT_FAILED)
-    from scheduler.cli.commands.validate import format_count
 
     done = "all up to date" if not changes else f"{format_count(len(changes.outdated), 'file')} written"
     print_note(f"{format_count(len(documents), 'document')}, {done}")

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from jobs.formats.counts import format_count
 from scheduler.cli.output import Cell, Column, is_terminal, print_note, print_warning, show_table, show_tabs
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ def show_summary(result: ImportReport) -> None:
         print_warning(f"provide secret {secret.name}: {secret.purpose}{places}")
     for note in result.notes:
         print_warning(note)
-    from scheduler.cli.commands.validate import format_count
 
     total = format_count(len(result.entries), "value")
     jobs = format_count(len(result.definitions), "job")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from jobs.formats.counts import format_count
 from jobs.formats.instants import format_iso_instant
 from scheduler.cli.output import (
     Column,
@@ -78,7 +79,7 @@ def create_marker(
 
         show_json(CreatedMarkerModel.from_created(created).model_dump_json(indent=2))
         return
-    count = "1 job" if len(created.jobs) == 1 else f"{len(created.jobs)} jobs"
+    count = format_count(len(created.jobs), "job")
     print(f"marker {created.marker.id} at {format_iso_instant(created.marker.at)}, {count}")
 
 

@@ -6,6 +6,8 @@ the texts of `plan`, `drift` and `gate`.
 
 from __future__ import annotations
 
+from jobs.formats.counts import format_count
+
 import re
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -67,8 +69,8 @@ def join_sections(sections: Iterable[Sequence[str]]) -> str:
         parts.append(text)
         size += len(text) + 2
     if omitted:
-        what = "1 section is" if omitted == 1 else f"{omitted} sections are"
-        parts.append(f"{what} too long for a comment: `--json` has everything.")
+        number = format_count(omitted, "section is", "sections are")
+        parts.append(f"{number} too long for a comment: `--json` has everything.")
     return "\n\n".join(parts) + "\n"
 
 

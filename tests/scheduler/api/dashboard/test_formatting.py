@@ -50,10 +50,6 @@ def test_an_exact_instant_has_milliseconds_and_its_zone() -> None:
     assert formatting.exact(NOW.replace(microsecond=250_999), NOW) == f"{NOW:%Y-%m-%d %H:%M:%S}.250 UTC"
 
 
-def test_counts_agree_with_their_noun() -> None:
-    assert [formatting.counted(count, "job") for count in (0, 1, 2)] == ["0 jobs", "1 job", "2 jobs"]
-
-
 def test_names_may_break_where_words_end() -> None:
     assert formatting.parts("containerAppHealth.v2_eu-west") == ["container", "App", "Health.", "v2_", "eu-", "west"]
     assert "".join(formatting.parts("a..b--C9d")) == "a..b--C9d"

@@ -37,7 +37,7 @@ async def test_a_new_job_is_written_in_the_form_and_saved(browser: Browser) -> N
     async with open_site(browser, ApiClient(jobs=[])) as site:
         page = await site.open("/api/dashboard/new-job")
         await page.locator("#field-name").fill("shop")
-        await page.get_by_label("When").fill("0 30 2 * * MON-FRI")
+        await page.get_by_label("Expression").fill("0 30 2 * * MON-FRI")
         await page.locator("#field-schedule-timezone").fill("Europe/Berlin")
         await expect(page.locator("#schedule-preview")).to_contain_text(
             "At 02:30 on Monday through Friday, Europe/Berlin time"
@@ -68,7 +68,7 @@ async def test_the_form_and_the_text_show_the_same_and_keep_other_keys(browser: 
         await site.desk.post_json("/api/jobs", SHOP)
         page = await site.open(EDIT)
         text = page.get_by_label("Definition")
-        await page.get_by_label("When").fill("every 10m")
+        await page.get_by_label("Expression").fill("every 10m")
         await expect(text).to_have_value(
             "name: shop\nschedule: every 10m\ncheck:\n  url: https://shop.example/\n"
             "  http2: true\ncircuit:\n  consecutive_failures: 5\n"
@@ -76,10 +76,10 @@ async def test_the_form_and_the_text_show_the_same_and_keep_other_keys(browser: 
         await text.fill(
             "name: shop\nschedule: {every: 1h, jitter: 20s}\ncheck: {kind: tcp, host: shop.example, port: 443}\n"
         )
-        await expect(page.get_by_label("When")).to_have_value("every 1h")
+        await expect(page.get_by_label("Expression")).to_have_value("every 1h")
         await expect(page.get_by_label("Host")).to_have_value("shop.example")
         await expect(page.get_by_label("URL")).to_be_hidden()
-        await page.get_by_label("When").fill("every 2h")
+        await page.get_by_label("Expression").fill("every 2h")
         await expect(text).to_have_value(
             'name: shop\nschedule:\n  every: "2h"\n  jitter: "20s"\ncheck:\n  kind: tcp\n'
             "  host: shop.example\n  port: 443\n"
@@ -89,7 +89,7 @@ async def test_the_form_and_the_text_show_the_same_and_keep_other_keys(browser: 
         await expect(page.locator("#editor-unreadable")).to_contain_text("in the full form only")
         await text.fill("name: shop\ncheck: [\n")
         await expect(page.locator("#editor-findings")).to_contain_text("is not valid YAML")
-        await expect(page.get_by_label("When")).to_be_disabled()
+        await expect(page.get_by_label("Expression")).to_be_disabled()
 
 
 async def test_a_newer_version_is_explained_and_merged(browser: Browser) -> None:
@@ -107,7 +107,7 @@ async def test_a_newer_version_is_explained_and_merged(browser: Browser) -> None
         assert len(site.complaints) == 1  # 412
         site.complaints.clear()
         await page.get_by_role("button", name="Put my changes on top of it").click()
-        await expect(page.get_by_label("When")).to_have_value("every 7m")
+        await expect(page.get_by_label("Expression")).to_have_value("every 7m")
         await page.get_by_role("button", name="Save").click()
         await page.wait_for_url("**/api/dashboard/jobs/shop")
 
@@ -142,7 +142,7 @@ async def test_hostile_definitions_are_texts(browser: Browser) -> None:
         await site.desk.post_json("/api/jobs", SHOP | {"description": hostile})
         page = await site.open(EDIT)
         page.on("dialog", lambda dialog: site.complaints.append(dialog.message))
-        await page.get_by_label("When").fill(hostile)
+        await page.get_by_label("Expression").fill(hostile)
         await expect(page.locator("#field-schedule-error")).to_contain_text(hostile)
         await expect(page.locator("#editor-diff")).to_contain_text(hostile)
         await page.set_viewport_size({"width": 360, "height": 800})

@@ -113,7 +113,7 @@ async def fill(client: ApiClient, texts: Texts = PLAIN, run_id: str = "") -> dic
     await _store_undelivered(client, texts)
     changed = await _change_as_people_do(client, texts)
     jobs = [shop.catalog.get_job(name) for name in shop.catalog.names()]
-    shop.catalog.replace(JobSnapshot(jobs, alerting=alerting_of(texts)))
+    shop.catalog.replace(JobSnapshot(jobs, shop.clock.now(), alerting=alerting_of(texts)))
     letters = (await client.get("/api/dead-letters")).json()["dead_letters"]
     return {
         "name": texts.name,

@@ -50,9 +50,9 @@ async def test_what_is_in_force_has_its_scope_reason_author_and_end() -> None:
     text = visible_text(page)
     assert "2 windows or silences are in force, 1 of which without runs" in text
     assert "until 14:00:00 (in 2 h) Effect jobs run, notifications are held back Scope tags team: payments" in text
-    assert "Covers 1 job: checkout Who local:loopback" in text
+    assert "Covers 1 job: checkout Created by local:loopback" in text
     assert "CHG0042 until 12:30:00 (in 30 min) Effect jobs do not run Scope jobs shop Covers 1 job: shop" in text
-    assert "Why release 42" in text
+    assert "Reason release 42" in text
     assert "/api/dashboard/jobs/checkout" in find_links(page)
     assert not has_inline_code(page)
 
@@ -65,8 +65,8 @@ async def test_a_window_of_a_job_file_has_its_place_and_its_recurrence() -> None
 
     assert "Nothing holds notifications back" in text
     assert "patching 2026-03-08 01:00:00 (in 6 d 13 h) to 2026-03-08 04:00:00" in text
-    assert "When At 02:00 on Sunday, Europe/Berlin time, for 3h" in text
-    assert "Covers 2 jobs: checkout, shop Who jobs/alerting.yaml:12" in text
+    assert "Recurrence At 02:00 on Sunday, Europe/Berlin time, for 3h" in text
+    assert "Covers 2 jobs: checkout, shop Defined in jobs/alerting.yaml:12" in text
 
 
 @virtual_time
@@ -75,7 +75,7 @@ async def test_a_window_in_which_alone_jobs_notify_does_not_count_while_it_is_ac
         text = visible_text(await get_page(client, PATH))
 
     assert "Nothing holds notifications back" in text
-    assert "jobs notify only in this window When each week SUN 10:00 to SUN 20:00 (UTC)" in text
+    assert "jobs notify only in this window Recurrence each week SUN 10:00 to SUN 20:00 (UTC)" in text
 
 
 def undo_of(page: str) -> tuple[str, str]:
