@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -55,6 +56,23 @@ async def test_an_incident_is_handled_by_keyboard_alone(browser: Browser) -> Non
         await expect(second).to_be_focused()
         await page.keyboard.press("Escape")
         await expect(page.locator("details.menu[open]")).to_have_count(0)
+
+
+@pytest.mark.parametrize("options", [{}, PHONE], ids=["wide", "phone"])
+async def test_undo_and_close_are_side_by_side_in_a_message(browser: Browser, options: dict[str, Any]) -> None:
+    async with open_site(browser, ApiClient(jobs=JOBS)) as site:
+        await store_incident(site.desk, OURS, "checkout")
+        page = await site.open(PATH, reduced_motion="reduce", **options)
+        await page.get_by_role("button", name="Acknowledge", exact=True).click()
+        await page.get_by_role("button", name="Undo").wait_for()
+        undo = await page.get_by_role("button", name="Undo").bounding_box()
+        close = await page.get_by_role("button", name="Close this message").bounding_box()
+
+    assert undo is not None
+    assert close is not None
+    assert undo["width"] > undo["height"]
+    assert close["y"] == undo["y"]
+    assert close["x"] > undo["x"] + undo["width"]
 
 
 async def test_an_incident_is_handled_on_a_phone_with_one_thumb(browser: Browser) -> None:
