@@ -82,7 +82,7 @@ function openHelp() {
   const list = element("dl", { class: "facts" });
   for (const [keys, text] of rows) list.append(element("dt", {}, ...keys.split(" ").flatMap((key) => [element("kbd", {}, key), " "])), element("dd", {}, text));
   const close = element("button", { type: "button" }, "Close");
-  const dialog = element("dialog", { id: "help", "aria-labelledby": "help-title" }, element("h2", { id: "help-title" }, "Keyboard"), list, close);
+  const dialog = element("dialog", { id: "help", "aria-labelledby": "help-title" }, element("div", { class: "title" }, element("h2", { id: "help-title" }, "Keyboard"), close), list);
   close.addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);

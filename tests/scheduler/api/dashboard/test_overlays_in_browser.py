@@ -1,0 +1,79 @@
+"""What opens above a page in Chromium: menus, the command palette and the list of keys."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, expect
+
+from tests.parts.chromium import open_chromium
+from tests.scheduler.api.api_client import ApiClient
+from tests.scheduler.api.dashboard.site import open_site
+from tests.scheduler.fakes import entry
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+
+PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 740}, "has_touch": True}
+JOB = "/api/dashboard/jobs/checkout"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with open_chromium() as browser:
+        yield browser
+
+
+async def test_names_that_begin_with_the_typed_text_are_first_in_the_palette(browser: Browser) -> None:
+    jobs = [entry("a-checkout"), entry("archecker"), entry("checkout")]
+    async with open_site(browser, ApiClient(jobs=jobs)) as site:
+        page = await site.open("/api/dashboard")
+        await page.keyboard.press("Control+k")
+        await page.keyboard.type("che")
+
+        await expect(page.get_by_role("dialog").get_by_role("option")).to_have_text(
+            ["checkout job", "a-checkout job", "Schedule g s", "archecker job"]
+        )
+
+
+async def test_enter_before_the_jobs_are_found_opens_the_first_that_is_found(browser: Browser) -> None:
+    async with open_site(browser, ApiClient(jobs=[entry("checkout"), entry("checkout-eu")])) as site:
+        page = await site.open("/api/dashboard")
+        await page.keyboard.press("Control+k")
+        await page.keyboard.insert_text("checkout")
+        await page.keyboard.press("Enter")
+
+        await expect(page).to_have_url(re.compile(f"{JOB}$"))
+
+
+async def test_the_list_of_keys_begins_with_its_title_on_a_small_screen(browser: Browser) -> None:
+    async with open_site(browser, ApiClient(jobs=[entry()])) as site:
+        page = await site.open("/api/dashboard", **PHONE)
+        await page.keyboard.press("?")
+
+        await expect(page.get_by_role("heading", name="Keyboard")).to_be_in_viewport()
+        await expect(page.get_by_role("button", name="Close")).to_be_focused()
+
+
+@pytest.mark.parametrize(
+    ("path", "menu"),
+    [
+        ("/api/dashboard", "#views"),
+        ("/api/dashboard", ".site-status > .menu"),
+        ("/api/dashboard", ".site-navigation > .menu"),
+        (JOB, "#pause-menu"),
+        (JOB, "#period-menu"),
+    ],
+)
+async def test_a_menu_is_within_the_width_of_a_phone(browser: Browser, path: str, menu: str) -> None:
+    async with open_site(browser, ApiClient(jobs=[entry()])) as site:
+        page = await site.open(path, **PHONE)
+        await page.locator(f"{menu} > summary").tap()
+        box = await page.locator(f"{menu} > .menu-content").bounding_box()
+
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 360
