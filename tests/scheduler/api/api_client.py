@@ -235,3 +235,6 @@ class ApiClient:
 
     def break_store(self) -> None:
         self.shop.store.breaks_after = 0
+
+    def repair_store(self) -> None:
+        self.shop.store.breaks_after = None

@@ -17,6 +17,7 @@ from scheduler.api.dashboard.overview.overview import OverviewReader
 from scheduler.api.dashboard.overview.selection import OverviewSelection, select_page
 from scheduler.api.dashboard.overview.view import OrderedView, OverviewView
 from scheduler.api.dashboard.readers import readers_of
+from scheduler.api.dashboard.rendering.last_known import record_failure
 from scheduler.api.dashboard.rendering.page import render_large_page, respond, respond_shared
 from scheduler.api.dashboard.rendering.paths import DASHBOARD_PATH
 from scheduler.api.dependencies import ServicesDep
@@ -89,6 +90,7 @@ async def _show_last_known(
         headers={"Retry-After": RETRY_AFTER},
         rows={},
         away=error,
+        away_since=record_failure(request),
         **values,
     )
 

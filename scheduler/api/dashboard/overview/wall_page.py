@@ -16,6 +16,7 @@ from scheduler.api.dashboard.overview.overview import OverviewReader
 from scheduler.api.dashboard.overview.selection import select_page
 from scheduler.api.dashboard.overview.view import WALL_PATH, FilteredView, OverviewView
 from scheduler.api.dashboard.readers import readers_of
+from scheduler.api.dashboard.rendering.last_known import record_failure
 from scheduler.api.dashboard.rendering.page import render_large_page, respond, respond_shared
 from scheduler.api.dependencies import ServicesDep
 from scheduler.api.models.base import RETRY_AFTER
@@ -71,6 +72,7 @@ async def _show_last_known(
         headers={"Retry-After": RETRY_AFTER},
         report=report,
         away=error,
+        away_since=record_failure(request),
         **values,
     )
 

@@ -27,18 +27,20 @@ def error_page_response(
 ) -> HTMLResponse:
     """Return a page with the status and the detail of a problem, and a link to the overview.
 
-    While the store is unavailable: the page as it was last shown, if it is known.
+    While the store is unavailable: the page as it was last shown, if it is known; otherwise a page that is loaded again
+    until the store is available.
     """
-    from scheduler.api.dashboard.rendering.last_known import recall
+    from scheduler.api.dashboard.rendering.last_known import recall, record_failure
     from scheduler.api.dashboard.rendering.page import render_page  # imports Jinja2, which the API does without
 
-    known = recall(request, detail) if status == HTTPStatus.SERVICE_UNAVAILABLE else None
-    html = known or render_page(
+    is_outage = status == HTTPStatus.SERVICE_UNAVAILABLE
+    html = (recall(request, detail) if is_outage else None) or render_page(
         "error.html",
         request,
         request.app.state.services,
         title=reason_phrase(status),
         detail=detail,
+        since=record_failure(request) if is_outage else None,
     )
     return HTMLResponse(html, status, {**(headers or {}), "Vary": "Accept"})
 

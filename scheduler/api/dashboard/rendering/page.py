@@ -21,7 +21,7 @@ from fastapi.responses import HTMLResponse, Response
 from scheduler.api.access.decision import ROLE_OF_SCOPE
 from scheduler.api.compression import compress
 from scheduler.api.dashboard.access.preferences import PREFERENCES_PATH, find_preferences
-from scheduler.api.dashboard.rendering.last_known import remember
+from scheduler.api.dashboard.rendering.last_known import record_success, remember
 from scheduler.api.dashboard.rendering.links import make_link
 from scheduler.api.dashboard.rendering.shared_pages import PageRevision, SharedPage, SharedPages
 from scheduler.api.dashboard.rendering.templates import get_templates
@@ -108,6 +108,7 @@ async def respond_shared(
         return SharedPage.create(html, _make_etag(html))
 
     page = await pages.get(key, PageRevision(facts, is_forced), create)
+    record_success(request)
     headers = {"ETag": page.etag, "Vary": _VARY}
     if request.headers.get("if-none-match") == page.etag:
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
@@ -121,6 +122,8 @@ async def create_response(
     request: Request, html: str, status: int = HTTPStatus.OK, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Return the response for the HTML of a page, with its ETag, compressed for a client that accepts it."""
+    if status == HTTPStatus.OK:
+        record_success(request)
     etag = _make_etag(html)
     found = {**(headers or {}), "ETag": etag, "Vary": _VARY}
     if status == HTTPStatus.OK and request.headers.get("if-none-match") == etag:

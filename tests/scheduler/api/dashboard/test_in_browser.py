@@ -126,6 +126,18 @@ async def test_a_server_that_is_unavailable_is_reported_until_it_is_back(browser
         await expect(stamp).not_to_contain_text("refresh failed")
 
 
+async def test_a_page_that_was_never_shown_appears_when_the_store_is_available(browser: Browser) -> None:
+    async with open_site(browser, ApiClient(jobs=[entry()])) as shown:
+        shown.desk.break_store()
+        page = await shown.open("/api/dashboard/jobs/checkout")
+        await expect(page.get_by_role("status")).to_have_text("Service Unavailable")
+        shown.complaints.clear()
+
+        shown.desk.repair_store()
+        await page.evaluate(REFRESH)
+        await expect(page.get_by_role("button", name="Run now")).to_be_visible()
+
+
 REMOVED = """<p id="headline-since".*?</p>"""
 ADDED = '<nav class="standings"', '<p class="notice down">store is down</p><nav class="standings"'
 

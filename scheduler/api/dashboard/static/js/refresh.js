@@ -44,6 +44,8 @@ async function refresh(isForced = false) {
       markFresh();
     } else {
       if (!(response.headers.get("content-type") ?? "").startsWith("text/html")) throw new Error(`HTTP ${response.status}`);
+      // The page of an outage has no scripts of the page that follows it.
+      if (response.ok && document.documentElement.dataset.refresh === "reload") return location.reload();
       const html = await response.text();
       if (fetched !== mine) return;
       etag = response.ok ? (response.headers.get("etag") ?? "") : "";

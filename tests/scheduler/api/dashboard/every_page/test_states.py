@@ -56,6 +56,7 @@ async def test_without_a_store_every_page_shows_what_was_last_known_and_since_wh
         assert status == 503, address
         assert "the store is away" in text, address
         assert re.search(r"[Ll]ast known state, as of \d\d:\d\d:\d\d", text), address
+        assert re.search(r"[Ss]ince \d\d:\d\d:\d\d \(\d", text), address
 
 
 async def test_a_page_that_was_not_shown_before_reports_the_store(desk: Desk) -> None:
@@ -63,7 +64,7 @@ async def test_a_page_that_was_not_shown_before_reports_the_store(desk: Desk) ->
 
     for address in desk.addresses:
         status, text = await desk.page(address)
-        assert status == 200 or "the store is away" in text, address
+        assert status == 200 or re.search(r"[Ss]ince \d\d:\d\d:\d\d \(\d+ s\): the store is away", text), address
 
 
 async def test_another_caller_does_not_get_the_last_known_page(desk: Desk) -> None:
