@@ -9,9 +9,10 @@ import io
 import os
 import shutil
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from scheduler.cli.registry import register_commands
 from scheduler.version import VERSION, VERSION_VARIABLE
@@ -27,7 +28,20 @@ MIN_BOX_COLUMNS = 100
 """Columns of a terminal that shows help in boxes: in fewer of them, long options are cut."""
 TERMINAL_COLUMNS = max(shutil.get_terminal_size().columns, 20)
 
+
+class CommandGroup(TyperGroup):
+    """Reports an invalid value without the words that pydantic, by which typer reads values, puts before it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")
+            raise
+
+
 app = typer.Typer(
+    cls=CommandGroup,
     help=ABOUT,
     no_args_is_help=True,
     add_completion=False,

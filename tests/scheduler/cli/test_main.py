@@ -62,7 +62,12 @@ def test_a_commands_help_has_examples(command: str) -> None:
 
 @pytest.mark.parametrize(
     ("words", "reported"),
-    [(("nxt",), "Did you mean 'next'?"), (("run",), "give job names"), (("jobs", "x"), "unexpected")],
+    [
+        (("nxt",), "Did you mean 'next'?"),
+        (("run",), "give job names"),
+        (("jobs", "x"), "unexpected"),
+        (("export", "jobs"), "Invalid value for 'subject': 'jobs' is not one of 'runs', 'stats'."),
+    ],
 )
 def test_words_that_are_not_understood_end_with_2(words: tuple[str, ...], reported: str) -> None:
     output = invoke(*words)
