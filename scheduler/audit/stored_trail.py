@@ -7,7 +7,6 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from jobs.formats.counts import format_count
 from jobs.ports import Clock
 from jobs.redaction import Redactor
 from scheduler.audit.content import clean_text, entry_content
@@ -86,7 +85,7 @@ class StoredAuditTrail:
 
     def _refusal_content(self, counted: CountedRefusals) -> dict[str, object]:
         refusal, count = counted.refusal, counted.count
-        number = format_count(count, "request was", "requests were")
+        number = "a request was" if count == 1 else f"{count} requests were"
         return {
             "at": self._clock.now().isoformat(),
             "kind": "refusal",
