@@ -8,6 +8,7 @@ import selectors
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, ParamSpec
+from weakref import WeakKeyDictionary
 
 P = ParamSpec("P")
 
@@ -52,14 +53,21 @@ def virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, No
     return run
 
 
+_BEGINNINGS: WeakKeyDictionary[asyncio.AbstractEventLoop, float] = WeakKeyDictionary()
+
+
 class LoopClock:
-    """A `jobs.ports.Clock` on the time of the running loop."""
+    """A `jobs.ports.Clock` on the time of the running loop, which begins at START."""
 
     def now(self) -> datetime:
         return START + timedelta(seconds=self.monotonic())
 
     def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        if isinstance(loop, VirtualTimeLoop):
+            return loop.time()
+        # The time of a real loop counts from the start of the machine.
+        return loop.time() - _BEGINNINGS.setdefault(loop, loop.time())
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
