@@ -187,11 +187,16 @@ class SeveralProcesses(_Stored):
     @rule(luck=fates, results=st.lists(st.none() | st.booleans(), min_size=1, max_size=5), data=st.data())
     @precondition(lambda self: self.going)
     def end(self, luck: list[tuple[int, str]], results: list[bool | None], data: st.DataObject) -> None:
+        # Hypothesis may end an example in a draw: a coroutine that exists by then is never awaited.
+        ended = [
+            (self.processes[number % 3], self.going.pop(data.draw(st.integers(0, len(self.going) - 1))), failed)
+            for number, failed in enumerate(results[: len(self.going)])
+        ]
+
         async def report() -> None:
-            works = []
-            for number, failed in enumerate(results[: len(self.going)]):
-                admission = self.going.pop(data.draw(st.integers(0, len(self.going) - 1)))
-                works.append(self.processes[number % 3].record(KEY, self.policy, self.now, admission, failed))
+            works = (
+                process.record(KEY, self.policy, self.now, admission, failed) for process, admission, failed in ended
+            )
             await asyncio.gather(*works)
 
         self.states.luck = deque(luck)
