@@ -9,6 +9,7 @@ import difflib
 import json
 import re
 from collections.abc import Mapping
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
 from jobs.flat import is_flat_job
@@ -47,6 +48,15 @@ def write_for_file(definition: Mapping[str, Any], file: str) -> str:
     if file.lower().endswith(".json"):
         return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     return write_definition(document)
+
+
+def restore_numbers(value: Any, written: Any) -> Any:
+    """Return the value with the numbers of `written` where they are equal: a browser turns 99.0 into 99."""
+    if isinstance(value, Mapping) and isinstance(written, Mapping):
+        return {key: restore_numbers(child, written.get(key)) for key, child in value.items()}
+    if isinstance(value, list) and isinstance(written, list):
+        return [restore_numbers(*pair) for pair in zip_longest(value, written[: len(value)])]
+    return written if type(value) is int and type(written) is float and value == written else value
 
 
 def compare_texts(before: str, after: str, before_name: str, after_name: str) -> str:

@@ -21,7 +21,13 @@ from scheduler.api.dependencies import CallerDep, ServicesDep
 from scheduler.api.requests.body_rules import JSON_TYPE
 from scheduler.api.routing import ApiRouter
 from scheduler.queries.drafts.reading import DraftProblem, SchedulePreview, parse_draft, preview_schedule
-from scheduler.queries.drafts.texts import compare_texts, editable_definition, file_of_origin, write_for_file
+from scheduler.queries.drafts.texts import (
+    compare_texts,
+    editable_definition,
+    file_of_origin,
+    restore_numbers,
+    write_for_file,
+)
 from scheduler.queries.stored_jobs import DeclaredJob
 from scheduler.services import Services
 
@@ -51,6 +57,8 @@ def _describe(
     draft = parse_draft(content, is_json=is_json)
     if isinstance(draft, DraftProblem):
         return {"problem": {"message": draft.message, "line": draft.line}}
+    if base is not None:
+        draft = restore_numbers(draft, base)
     is_of_file = declared is not None and declared.version is None
     file = file_of_origin(declared.origin) if declared is not None and is_of_file else ""
     after = write_for_file(draft, file)

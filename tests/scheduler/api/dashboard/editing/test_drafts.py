@@ -96,6 +96,23 @@ async def test_an_unchanged_draft_has_no_diff_and_a_flat_job_is_a_list() -> None
     assert flat["file_text"].startswith("jobs:\n- JobName: old\n")
 
 
+async def test_a_number_that_a_browser_writes_otherwise_is_no_difference() -> None:
+    check = {"url": "https://shop.example/", "method": "POST", "body": {"json": {"rates": [1.0, 2.5, 3]}}}
+    job = entry("shop", check=check, slo={"target": 99.0})
+    async with ApiClient(jobs=[job]) as client:
+        current = (await read_draft(client, {"name": "shop"}, "shop"))["current"]["document"]
+        sent = {**current, "slo": {**current["slo"], "target": 99}}
+        sent["check"] = {**current["check"], "body": {"json": {"rates": [1, 2.5, 3]}}}
+        unchanged = await read_draft(client, sent, "shop")
+        changed = await read_draft(client, {**sent, "slo": {"target": 98}}, "shop")
+
+    assert unchanged["diff"] == ""
+    assert [line for line in changed["diff"].splitlines() if line.startswith(("-  ", "+  "))] == [
+        "-      target: 99.0",
+        "+      target: 98",
+    ]
+
+
 async def test_a_stored_job_is_compared_with_its_current_version() -> None:
     async with ApiClient(jobs=[]) as client:
         await client.post_json("/api/jobs", DRAFT)
