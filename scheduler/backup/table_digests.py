@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
+from jobs.formats.counts import format_count
 from scheduler.stores.port import Row
 
 _BYTES: Final = 32
@@ -47,7 +48,7 @@ def find_differences(expected: Mapping[str, TableDigest], found: Mapping[str, Ta
     for table in sorted({*expected, *found}):
         before, after = expected.get(table, nothing), found.get(table, nothing)
         if before.rows != after.rows:
-            sentences.append(f"{table}: expected {before.rows} rows, found {after.rows}")
+            sentences.append(f"{table}: expected {format_count(before.rows, 'row')}, found {after.rows}")
         elif before.total != after.total:
-            sentences.append(f"{table}: {after.rows} rows, some of which differ")
+            sentences.append(f"{table}: {format_count(after.rows, 'row')}, some of which differ")
     return sentences

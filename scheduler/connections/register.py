@@ -14,6 +14,8 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Protocol
 
+from jobs.formats.counts import format_count
+
 RESERVED_CONNECTIONS = 16
 """Connections beyond the limit if no connection can be closed: they serve health requests only."""
 SHORTAGE_REMEMBERED_S = 60.0
@@ -175,8 +177,9 @@ class ConnectionRegister:
         if not self._recent:
             return ""
         peer, number = next(iter(self._peers.most_common(1)), ("none", 0))
+        refused = format_count(len(self._recent), "connection")
         return (
-            f"the API rejected or closed {len(self._recent)} connections at its limit in {SHORTAGE_REMEMBERED_S:g} s: "
+            f"the API rejected or closed {refused} at its limit in {SHORTAGE_REMEMBERED_S:g} s: "
             f"{len(self._open)} of at most {self.max_connections} are open, {number} of them from "
             f"{peer}; stop the program that "
             "opens them, or raise the limit of open files (ulimit -n)"

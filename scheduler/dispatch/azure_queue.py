@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from jobs.formats.counts import format_count
 from jobs.runs import Ticket
 from scheduler.dispatch.batches import TicketBatch, encode_batch, split_into_batches
 from scheduler.dispatch.port import DispatchError
@@ -72,7 +73,7 @@ class AzureQueueDispatch:
                 )
             except AzureError as error:
                 raise DispatchError(
-                    f"could not send {len(batch.tickets)} tickets to queue {self._client.queue_name!r} "
+                    f"could not send {format_count(len(batch.tickets), 'ticket')} to queue {self._client.queue_name!r} "
                     f"({error_kind(error)}): check the storage account and the app's role on it "
                     "(Storage Queue Data Contributor)"
                 ) from error

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from jobs.definition import JobDefinition
+from jobs.formats.counts import format_count
 from jobs.formats.instants import format_instant
 from jobs.ports import Clock
 from jobs.runs import Outcome, Ticket, Trigger
@@ -157,10 +158,11 @@ class Backfiller:
 
 
 def _backfill_change(job: str, tickets: Sequence[Ticket]) -> AuditedChange:
+    runs = format_count(len(tickets), "run")
     return AuditedChange(
         "job.backfill",
         job,
-        f"{len(tickets)} runs of job {job} from {tickets[0].id} on were queued",
+        f"{runs} of job {job} from {tickets[0].id} on {'was' if len(tickets) == 1 else 'were'} queued",
         (job,),
         after={"runs": [ticket.id for ticket in tickets]},
     )

@@ -18,6 +18,7 @@ from jobs.alerting.needs import AlertNeeds
 from jobs.alerting.samples import Sample
 from jobs.alerting.subject import SampleHistory, SubjectFacts
 from jobs.alerting.thresholds import LARGEST_WINDOW, Thresholds
+from jobs.formats.counts import format_count
 from jobs.formats.durations import describe_span
 from jobs.model_base import Duration
 
@@ -58,7 +59,10 @@ class WindowCondition(AlertCondition):
         samples = self.select_measured(history.select_window(now, timedelta(seconds=self.window)))
         within = f"in the last {describe_span(self.window)}"
         if len(samples) < self.minimum_runs:
-            return Verdict(None, f"{len(samples)} runs count {within}, {self.minimum_runs} are required")
+            return Verdict(
+                None,
+                f"{format_count(len(samples), 'run counts', 'runs count')} {within}, {self.minimum_runs} are required",
+            )
         value = self.measure(samples)
         evidence = f"{self.describe(value, samples, is_firing)} {within}"
         if not self.is_beyond(value, is_firing):

@@ -159,7 +159,7 @@ class OtherWriter(MemoryStore):
 
 async def test_rows_that_differ_afterwards_are_found(dump: Path) -> None:
     data = MemoryData()
-    with pytest.raises(RestoreDiffers, match=r"store memory does not have .*: pauses: 1 rows, some of which differ"):
+    with pytest.raises(RestoreDiffers, match=r"store memory does not have .*: pauses: 1 row, some of which differ"):
         await restore_dump(dump, table_target(data, OtherWriter(data)), replace=False, progress=NoProgress())
     assert await find_unfinished_restore(MemoryStore(data)) is not None, "the program must not start with it"
 

@@ -120,7 +120,7 @@ def test_health_speaks_of_a_shortage_for_a_minute_and_names_who_holds_the_connec
     register.admit(FakeConnection("10.0.0.9"))
 
     assert register.describe_shortage().startswith(
-        "the API rejected or closed 1 connections at its limit in 60 s: "
+        "the API rejected or closed 1 connection at its limit in 60 s: "
         "3 of at most 3 are open, 2 of them from 10.0.0.9; stop the program"
     )
     clock.now = SHORTAGE_REMEMBERED_S + 1

@@ -162,7 +162,7 @@ async def test_a_batch_that_is_refused_prevents_no_other_one_from_being_sent(
 
     monkeypatch.setattr(queue, "send_message", refuse_the_first)
 
-    with pytest.raises(DispatchError, match="could not send 1 tickets"):
+    with pytest.raises(DispatchError, match="could not send 1 ticket"):
         await dispatch.send([ticket(0, "first"), ticket(30, "second"), ticket(50, "third")])
     assert sorted(queue.delays) == pytest.approx([25, 45], abs=0.01)
 
@@ -170,6 +170,6 @@ async def test_a_batch_that_is_refused_prevents_no_other_one_from_being_sent(
 async def test_a_queue_that_is_gone_is_reported(dispatch: AzureQueueDispatch, queue: Recording) -> None:
     await queue.delete_queue()
 
-    with pytest.raises(DispatchError, match=r"could not send 1 tickets to queue .* \(status 404\)") as caught:
+    with pytest.raises(DispatchError, match=r"could not send 1 ticket to queue .* \(status 404\)") as caught:
         await dispatch.send([ticket(0)])
     assert isinstance(caught.value.__cause__, AzureError)

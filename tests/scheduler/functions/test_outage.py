@@ -57,6 +57,15 @@ async def host(
     await host.aclose()
 
 
+async def open_connections(host: FunctionsHost) -> None:
+    """Health uses the store and the queue; on a busy machine the first request exceeds its time limit."""
+    for _ in range(10):
+        ready = await ask(host, "GET", "/api/health/ready")
+        if ready.status == 200:
+            return
+    raise AssertionError(ready)
+
+
 def assert_unavailable(answer: Answered, what: str) -> None:
     assert (answer.status, answer.headers["content-type"]) == (503, "application/problem+json")
     assert answer.headers["retry-after"] == "5"
@@ -75,7 +84,7 @@ async def test_a_store_that_is_unavailable_at_the_start_is_reported_and_opened_o
     await tables.mend()
 
     await host.tick()
-    assert (await ask(host, "GET", "/api/health/ready")).status == 200
+    await open_connections(host)
 
 
 async def test_a_queue_that_is_unavailable_at_the_start_is_reported_and_opened_once_it_exists(
@@ -94,7 +103,7 @@ async def test_a_queue_that_is_unavailable_at_the_start_is_reported_and_opened_o
 async def test_a_tick_fails_while_the_store_is_unavailable_and_the_next_one_makes_up_for_it(
     host: FunctionsHost, tables: CutLine, queue: RunQueue
 ) -> None:
-    assert (await ask(host, "GET", "/api/health/ready")).status == 200
+    await open_connections(host)
     await tables.cut()
     with pytest.raises(StoreUnavailable):
         await host.tick()
@@ -109,7 +118,7 @@ async def test_a_tick_fails_while_the_store_is_unavailable_and_the_next_one_make
 async def test_a_tick_fails_while_the_queue_is_unavailable_and_the_next_one_makes_up_for_it(
     host: FunctionsHost, queues: CutLine, queue: RunQueue
 ) -> None:
-    assert (await ask(host, "GET", "/api/health/ready")).status == 200
+    await open_connections(host)
     await queues.cut()
     with pytest.raises(DispatchError, match=r"could not send \d tickets to queue '.*-runs'"):
         await host.tick()
@@ -163,12 +172,12 @@ async def test_a_run_that_the_queue_did_not_take_is_stored_as_queued(
     host: FunctionsHost, queues: CutLine, storage_prefix: str
 ) -> None:
     """A tick sends it later: see TickWork.send_stranded."""
-    assert (await ask(host, "GET", "/api/health/ready")).status == 200
+    await open_connections(host)
     await queues.cut()
 
     assert_unavailable(
         await ask(host, "POST", "/api/jobs/onDemand/run"),
-        f"could not send 1 tickets to queue '{storage_prefix}-runs'",
+        f"could not send 1 ticket to queue '{storage_prefix}-runs'",
     )
 
     (run,) = (await ask(host, "GET", "/api/runs?job=onDemand")).json()["runs"]

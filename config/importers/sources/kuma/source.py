@@ -25,6 +25,7 @@ from config.importers.sources.kuma.tables import (
     SETTING_REASONS,
     UNKNOWN_TABLE,
 )
+from jobs.formats.counts import format_count
 
 _MARKS = {"monitor", "heartbeat", "setting", "notification"}
 """Tables that each version has."""
@@ -96,7 +97,7 @@ def _read_table(
     else:
         count = database.count(table)
         if count:
-            document[table] = f"{count} rows"
+            document[table] = format_count(count, "row")
         return
     if rows:
         document[table] = rows

@@ -7,6 +7,7 @@ from collections import Counter
 from datetime import timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
+from jobs.formats.counts import format_count
 from jobs.formats.durations import format_duration
 from jobs.formats.instants import format_iso_instant
 from scheduler.cli.output import Column, is_terminal, print_note, show_table, show_tabs
@@ -64,10 +65,10 @@ def _summarize(report: BacktestReport, zone: tzinfo) -> list[str]:
     was, would_be = _instants(messages)
     lines = [
         f"from {format_iso_instant(request.since)} to {format_iso_instant(request.until)}: "
-        f"{len(was)} messages were sent, {len(would_be)} would be: {differences}"
+        f"{format_count(len(was), 'message was', 'messages were')} sent, {len(would_be)} would be: {differences}"
     ]
     for channel, (before, after) in report.comparison.by_channel.items():
-        lines.append(f"{channel}: {before} messages, {after} would be")
+        lines.append(f"{channel}: {format_count(before, 'message')}, {after} would be")
     weeks = max((request.until - request.since) / timedelta(weeks=1), 1 / 7)
     lines.append(f"per week: {len(was) / weeks:.1f}, {len(would_be) / weeks:.1f} would be")
     nights = _count_nights(was, zone), _count_nights(would_be, zone)
