@@ -51,22 +51,26 @@ def main() -> None:
     options.add_argument("--seconds", type=int, default=30, help="for which tabs poll in a round")
     options.add_argument("--every", type=int, default=60, help="seconds between two runs of a job")
     chosen = options.parse_args()
-    names = [f"team-{number % 40:02d}-service-{number:05d}" for number in range(chosen.jobs)]
+    names = list_names(chosen.jobs)
     with tempfile.TemporaryDirectory() as folder, target() as url:
         began = time.perf_counter()
-        counted, stored = asyncio.run(_fill(Path(folder) / "bench.db", names, chosen.hours, chosen.runs))
+        counted, stored = asyncio.run(fill_store(Path(folder) / "bench.db", names, chosen.hours, chosen.runs))
         print(f"{counted:,} runs of {chosen.jobs:,} jobs are counted, {stored:,} are stored", end="")
         print(f", in {time.perf_counter() - began:.0f} s")
-        with program(Path(folder), _define(names, url, "0 0 0 1 1 *")) as (process, address):
+        with program(Path(folder), define_jobs(names, url, "0 0 0 1 1 *")) as (process, address):
             figures = asyncio.run(_measure_requests(address, process.pid))
             figures |= asyncio.run(_measure_tabs(address, process.pid, "idle", chosen.tabs, chosen.seconds))
-        with program(Path(folder), _define(names, url, {"every": f"{chosen.every}s"})) as (process, address):
+        with program(Path(folder), define_jobs(names, url, {"every": f"{chosen.every}s"})) as (process, address):
             figures |= asyncio.run(_measure_tabs(address, process.pid, "busy", chosen.tabs, chosen.seconds))
             figures["rss_mib"] = rss_mib(process.pid)
     finish(**figures)
 
 
-def _define(names: Sequence[str], url: str, schedule: object) -> dict[str, Any]:
+def list_names(count: int) -> list[str]:
+    return [f"team-{number % 40:02d}-service-{number:05d}" for number in range(count)]
+
+
+def define_jobs(names: Sequence[str], url: str, schedule: object) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for number, name in enumerate(names):
         one = dict(schedule) if isinstance(schedule, dict) else schedule
@@ -77,7 +81,7 @@ def _define(names: Sequence[str], url: str, schedule: object) -> dict[str, Any]:
     return found
 
 
-async def _fill(path: Path, names: Sequence[str], hours: int, runs: int) -> tuple[int, int]:
+async def fill_store(path: Path, names: Sequence[str], hours: int, runs: int) -> tuple[int, int]:
     store = await open_sqlite(path)
     now, random = datetime.now(UTC), Random(1)
     fill = Fill(store, now)
