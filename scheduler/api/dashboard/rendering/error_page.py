@@ -33,14 +33,15 @@ def error_page_response(
     from scheduler.api.dashboard.rendering.last_known import recall, record_failure
     from scheduler.api.dashboard.rendering.page import render_page  # imports Jinja2, which the API does without
 
-    is_outage = status == HTTPStatus.SERVICE_UNAVAILABLE
-    html = (recall(request, detail) if is_outage else None) or render_page(
+    since = record_failure(request) if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    known = recall(request, detail, since) if since is not None else None
+    html = known or render_page(
         "error.html",
         request,
         request.app.state.services,
         title=reason_phrase(status),
         detail=detail,
-        since=record_failure(request) if is_outage else None,
+        since=since,
     )
     return HTMLResponse(html, status, {**(headers or {}), "Vary": "Accept"})
 

@@ -103,10 +103,12 @@ def record_success(request: Request) -> None:
     known.outage.record_success(str(request.url))
 
 
-def recall(request: Request, detail: str) -> str | None:
-    """Return the page as it was last shown, with a notice of the time since when; None for a page that is not known."""
+def recall(request: Request, detail: str, since: datetime) -> str | None:
+    """Return the page as it was last shown, with a notice; None for a page that is not known.
+
+    `since`: when pages began to fail, in the time zone of the preferences.
+    """
     known: KnownPages = request.app.state.known_pages
-    since = record_failure(request)
     now = request.app.state.services.clock.now().astimezone(since.tzinfo)
     found = known.pages.get(_key_of(request))
     if found is None:

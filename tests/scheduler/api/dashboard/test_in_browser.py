@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from itertools import count
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Route, expect
 
 from jobs.runs.details import CertificateDetail, Details, TlsDetail
 from scheduler.api.dashboard.rendering import shared_pages
 from tests.jobs.running.run_parts import REFUSED, answer
-from tests.parts.chromium import open_chromium
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.api.dashboard.site import open_site
 from tests.scheduler.fakes import START, entry
@@ -31,12 +28,6 @@ ONCE: dict[str, Any] = {"retry": {"attempts": 1}}
 def render_each_change(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a busy machine rendering takes long, and the page is then shared for as long as a test waits."""
     monkeypatch.setattr(shared_pages, "CACHE_FACTOR", 0)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with open_chromium() as browser:
-        yield browser
 
 
 async def test_what_is_down_is_observed_at_once_with_its_reason(browser: Browser) -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from scheduler.catalog.catalog import CatalogJob
 from tests.jobs.running.run_parts import REFUSED
-from tests.parts.chromium import open_chromium
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.api.dashboard.site import open_site
 from tests.scheduler.fakes import entry
@@ -25,12 +22,6 @@ SHOP: dict[str, Any] = {
     "circuit": {"consecutive_failures": 5},
 }
 EDIT = "/api/dashboard/jobs/shop/edit"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with open_chromium() as browser:
-        yield browser
 
 
 async def test_a_new_job_is_written_in_the_form_and_saved(browser: Browser) -> None:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from tests.parts.chromium import open_chromium
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.api.dashboard.site import Site, open_site
 from tests.scheduler.fakes import entry
@@ -17,12 +13,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 JOBS = [entry("checkout", tags={"team": "payments"}), entry("shop"), entry("wiki")]
 PAGE = "/api/dashboard/selection"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with open_chromium() as browser:
-        yield browser
 
 
 async def paused(site: Site) -> set[str]:

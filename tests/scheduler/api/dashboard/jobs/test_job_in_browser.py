@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from tests.jobs.running.run_parts import answer
-from tests.parts.chromium import open_chromium
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.api.dashboard.site import open_site
 from tests.scheduler.fakes import entry
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 PAGE = "/api/dashboard/jobs/checkout"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with open_chromium() as browser:
-        yield browser
 
 
 async def test_a_job_is_paused_for_a_time_by_keyboard_and_the_pause_is_undone(browser: Browser) -> None:

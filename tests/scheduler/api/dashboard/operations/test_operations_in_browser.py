@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from scheduler.stores.dead_letters.letter import DeadLetter
 from tests.jobs.running.run_parts import REFUSED, answer
-from tests.parts.chromium import open_chromium
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.api.dashboard.site import open_site
 from tests.scheduler.fakes import entry
@@ -20,12 +17,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 LONG = "payments.settlement-reconciliation.export_to_the_data_warehouse_nightly_" + "x" * 25
 ONCE: dict[str, Any] = {"retry": {"attempts": 1}}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with open_chromium() as browser:
-        yield browser
 
 
 async def store_letters(client: ApiClient, *jobs: str) -> None:
