@@ -139,9 +139,11 @@ function updateChildren(old, fresh) {
   while (at) at = remove(at);
 }
 
-/** By what an element is recognized among its siblings: its id, that of its heading, or an empty text. */
+/** By what an element is recognized among its siblings: its id, that of its heading, which may be a sibling, or an empty text. */
 function keyOf(node) {
-  return node.id || node.getAttribute?.("aria-labelledby") || "";
+  if (node.id) return `#${node.id}`;
+  const heading = node.getAttribute?.("aria-labelledby");
+  return heading ? `by #${heading}` : "";
 }
 
 /** The node without a key that becomes `fresh`: the next element if it has the same name, or a later one that has the same

@@ -80,6 +80,18 @@ async def test_jobs_are_selected_in_the_overview(browser: Browser) -> None:
         await expect(page.locator("#selection-count")).to_have_text("1 job selected")
 
 
+async def test_a_refresh_leaves_the_focus_on_an_action_of_the_bar(browser: Browser) -> None:
+    async with open_site(browser, ApiClient(jobs=JOBS)) as site:
+        page = await site.open(PAGE)
+        silence = page.get_by_role("button", name="Silence")
+        await silence.focus()
+        await site.desk.post_json("/api/jobs/checkout/pause", {})
+        await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+
+        await expect(page.locator("#job-checkout")).to_contain_text("paused")
+        await expect(silence).to_be_focused()
+
+
 async def test_a_selection_is_run_and_silenced_by_keyboard(browser: Browser) -> None:
     async with open_site(browser, ApiClient(jobs=JOBS)) as site:
         page = await site.open(f"{PAGE}?tag=team%3Dpayments")
