@@ -14,6 +14,9 @@ from config.importers.secret_references import SecretReferences
 from config.importers.source_file import SourceFile
 
 
+RENAMED = "names of jobs are in lower case, with - for other characters"
+
+
 @dataclass(frozen=True)
 class ImportOptions:
     """What the user adds to the files. `variables`: values of placeholders such as `${NAME}`.
@@ -58,7 +61,7 @@ class ImportContext:
             place = f"{origin.tree.file}:{origin.line}" if origin.line is not None else origin.tree.file
             self.notes.append(f"{place}: the job is named {name}, as another job is named {slug}")
         draft = self.jobs[name] = JobDraft(name, origin, self.ledger)
-        draft.use(*nodes, how="" if name == hint else f"the job is named {name}")
+        draft.use(*nodes, how="" if name == hint else RENAMED)
         return draft
 
     def discard_job(self, draft: JobDraft, why: str, nearest: str = "") -> None:
@@ -125,6 +128,10 @@ class ImportContext:
     def use(self, node: SourceNode, how: str = "") -> None:
         """Record a node of no single job as imported, or as changed."""
         self.ledger.record(node, LeafOutcome.CHANGED if how else LeafOutcome.IMPORTED, "", how)
+
+    def use_idle(self, node: SourceNode, why: str) -> None:
+        """Record a node that has no effect in the source either: nothing is lost without it."""
+        self.ledger.record(node, LeafOutcome.IMPORTED, "", why)
 
     def use_in(self, node: SourceNode, job: str, how: str = "") -> None:
         """Record a node that a job uses but does not come from, such as a variable."""

@@ -15,6 +15,7 @@ from config.importers.errors import UnreadableSource
 from config.importers.running import run_import
 from config.importers.source_file import SourceFile
 from tests.config.importers.importing import leaf_paths, read_jobs
+from tests.config.importers.kuma.backups import read_backup_text
 from tests.config.importers.kuma.database import build_database, import_database, monitor, sample
 
 DATA = Path(__file__).parents[2] / "data/importers"
@@ -64,7 +65,8 @@ def test_damaged_json_is_accounted_for_or_refused(source: str) -> None:
             report = run_import(source, [file])
         except UnreadableSource:
             continue
-        assert {entry.path for entry in report.entries} == leaf_paths(damaged), seed
+        read = read_backup_text(json.dumps(damaged)) if source == "uptime-kuma" else damaged
+        assert {entry.path for entry in report.entries} == leaf_paths(read), seed
         read_jobs(report)
 
 

@@ -1,6 +1,7 @@
 """Reads the JSON backup of Uptime Kuma 1.x as rows of its tables. Called by source.
 
-The keys of a backup are those of its API: `retryInterval` for the column `retry_interval`.
+The keys of a backup are those of its API: `retryInterval` for the column `retry_interval`. The API writes each key of a
+monitor, most of them without a value: these are not part of the document, as columns without a value are not.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from config.importers.import_context import ImportContext
-from config.importers.node import SourceNode
-from config.importers.sources.kuma.defaults import BOOKKEEPING_COLUMNS, find_default
-from config.importers.sources.kuma.rows import KumaRow, KumaRows
+from config.importers.node import SourceNode, SourceTree
+from config.importers.sources.kuma.defaults import JSON_COLUMNS, OPTION_COLUMNS
+from config.importers.sources.kuma.rows import KumaRow, KumaRows, is_unset, omit_empty, parse_json_column
 
 _IRREGULAR = {"accepted_statuscodes": "accepted_statuscodes_json"}
 _OF_API = frozenset(
@@ -21,7 +22,6 @@ _OF_API = frozenset(
 )
 """Keys that the API adds to those of the table."""
 _LISTS = {"monitorList": "monitor", "notificationList": "notification", "proxyList": "proxy"}
-_MADE = "the API computes it"
 
 
 def is_backup(value: Any) -> bool:
@@ -29,8 +29,9 @@ def is_backup(value: Any) -> bool:
     return isinstance(value, dict) and isinstance(value.get("monitorList"), list)
 
 
-def read_backup(context: ImportContext, root: SourceNode) -> KumaRows:
-    """Return the rows of a backup."""
+def read_backup(context: ImportContext, written: SourceTree) -> KumaRows:
+    """Add the document of a backup and return its rows. Raises UnreadableSource."""
+    root = context.add_tree(SourceTree(written.file, _read_document(written), written.line_of))
     rows = KumaRows(is_backup=True)
     for key, table in _LISTS.items():
         listed = root.child(key)
@@ -45,27 +46,53 @@ def read_backup(context: ImportContext, root: SourceNode) -> KumaRows:
     return rows
 
 
+def _read_document(written: SourceTree) -> dict[str, Any]:
+    """Return the document without keys that have no value, and with JSON texts as values."""
+    document = omit_empty(written.value)
+    for key, table in _LISTS.items():
+        if isinstance(document.get(key), list):
+            document[key] = [
+                _read_entry(table, one, written.file, f"{key}[{index}]") for index, one in enumerate(document[key])
+            ]
+    return dict(document)
+
+
+def _read_entry(table: str, entry: Any, file: str, place: str) -> Any:
+    if not isinstance(entry, dict):
+        return entry
+    parsed: dict[str, Any] = {}
+    for key, value in entry.items():
+        column = (table, _column_of(key))
+        if column in JSON_COLUMNS:
+            value = parse_json_column(value, file, f"{place}.{key}")
+            parsed[key] = omit_empty(value) if column in OPTION_COLUMNS else None if value == "null" else value
+        elif key == "tags" and isinstance(value, list):
+            parsed[key] = [omit_empty(tag) for tag in value]
+        else:
+            parsed[key] = value
+    return omit_empty(parsed)
+
+
+def _column_of(key: str) -> str:
+    return _IRREGULAR.get(key) or re.sub(r"(?<!^)(?=[A-Z])", "_", key).lower()
+
+
 def _read_row(context: ImportContext, table: str, node: SourceNode) -> KumaRow:
     keys: dict[str, str] = {}
     values: dict[str, Any] = {}
+    unset: set[str] = set()
     for child in node.children():
         if child.key in _OF_API:
             if child.key not in ("notificationIDList", "tags"):
-                context.use(child, _MADE)
+                context.use(child)  # computed from other keys
             continue
-        column = _IRREGULAR.get(child.key) or re.sub(r"(?<!^)(?=[A-Z])", "_", child.key).lower()
+        column = _column_of(child.key)
         value = int(child.value) if isinstance(child.value, bool) else child.value
         keys[column], values[column] = child.key, value
-        if column in BOOKKEEPING_COLUMNS or value in (None, "", [], {}) or _is_default(table, column, value):
+        if is_unset(table, column, value):
+            unset.add(column)
             context.use(child)
-    return KumaRow(table, node, values, keys)
-
-
-def _is_default(table: str, column: str, value: Any) -> bool:
-    default = find_default(table, column)
-    if column == "accepted_statuscodes_json":
-        return bool(value == ["200-299"])
-    return default is not None and bool(value == default)
+    return KumaRow(table, node, values, keys, frozenset(unset))
 
 
 def _read_links(rows: KumaRows, row: KumaRow) -> None:

@@ -34,10 +34,10 @@ Row = dict[str, Any]
 
 
 class KumaDatabase:
-    """An open database. `tables`: the columns of each table."""
+    """An open database. `shown`: its name in reports. `tables`: the columns of each table."""
 
     def __init__(self, shown: str, connection: sqlite3.Connection) -> None:
-        self._shown = shown
+        self.shown = shown
         self._connection = connection
         self.tables: dict[str, list[str]] = {}
         for name in self._names_of_tables():
@@ -51,7 +51,7 @@ class KumaDatabase:
         order = " order by id" if "id" in columns else ""
         rows = self._query(f"select * from {_quote(table)}{order} limit {MOST_ROWS + 1}")
         if len(rows) > MOST_ROWS:
-            raise UnreadableSource(self._shown, f"has more than {MOST_ROWS} rows in the table {table}")
+            raise UnreadableSource(self.shown, f"has more than {MOST_ROWS} rows in the table {table}")
         return [dict(zip(columns, map(_readable, row), strict=True)) for row in rows]
 
     def count(self, table: str) -> int:
@@ -68,7 +68,7 @@ class KumaDatabase:
         try:
             return self._connection.execute(sql).fetchall()
         except (sqlite3.Error, OverflowError, MemoryError) as error:
-            raise UnreadableSource(self._shown, f"cannot be read: {_explain(error)}") from None
+            raise UnreadableSource(self.shown, f"cannot be read: {_explain(error)}") from None
 
 
 def _quote(name: str) -> str:

@@ -28,6 +28,9 @@ JSON_COLUMNS = frozenset(
     }
 )
 
+OPTION_COLUMNS = frozenset({("notification", "config"), ("monitor", "kafka_producer_sasl_options")})
+"""JSON columns whose keys are options: a key without a value is not set. A header without a value is sent."""
+
 REPORTED_DEFAULTS = frozenset(
     {
         ("monitor", "name"),

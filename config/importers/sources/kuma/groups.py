@@ -56,7 +56,7 @@ def _import_group(
     for node in row.nodes("interval"):
         context.use(node, "a group is judged after each run of its jobs")
     for node in row.nodes("maxretries", "retry_interval"):
-        context.use(node, "the retries are the time that a job must fail")
+        context.use(node, "the retries are the time that a job must fail" if _delay(row) else "")
     for node in row.nodes("active"):
         context.use(node, "the jobs of the group are disabled")
     for node in row.nodes("parent", "domain_expiry_notification"):

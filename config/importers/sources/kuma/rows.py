@@ -12,16 +12,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from config.documents.nesting import depth_exceeds
+from config.importers.errors import UnreadableSource
 from config.importers.node import SourceNode
 from config.importers.sources.kuma.defaults import (
     BOOKKEEPING_COLUMNS,
     JSON_COLUMNS,
+    OPTION_COLUMNS,
     REPORTED_DEFAULTS,
     find_default,
 )
 
 _MOST_DEPTH = 50
-_EMPTY_JSON = ("null", "[]", "{}")
+EMPTY_VALUES: tuple[Any, ...] = (None, "", [], {})
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class KumaRow:
     values: Mapping[str, Any]
     keys: Mapping[str, str] = field(default_factory=dict)
     """Column -> its key in the node, where they differ."""
+    unset: frozenset[str] = frozenset()
+    """Columns of a backup that have their defaults, or that the program fills: they have no nodes."""
 
     @property
     def identifier(self) -> int:
@@ -67,7 +71,7 @@ class KumaRow:
 
     def nodes(self, *columns: str) -> list[SourceNode]:
         """Return the nodes of those columns that were set."""
-        found = (self.node.child(self.keys.get(column, column)) for column in columns)
+        found = (self.node.child(self.keys.get(column, column)) for column in columns if column not in self.unset)
         return [node for node in found if node is not None]
 
 
@@ -90,18 +94,53 @@ class KumaRows:
         return [row for row in self.of(table) if row.values.get(column) == identifier]
 
 
-def prune_row(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns that were set, with JSON texts as values. A row without any has its id alone."""
+def prune_row(table: str, row: Mapping[str, Any], file: str) -> dict[str, Any]:
+    """Return the columns that were set, with JSON texts as values. A row without any has its id alone.
+
+    Raises UnreadableSource: a JSON text is nested too deeply.
+    """
     pruned: dict[str, Any] = {}
     for column, value in row.items():
-        if column in BOOKKEEPING_COLUMNS or (value in (None, "") and (table, column) not in REPORTED_DEFAULTS):
-            continue
-        if (table, column) not in REPORTED_DEFAULTS and value == find_default(table, column):
-            continue
-        if (table, column) in JSON_COLUMNS and value in _EMPTY_JSON:
-            continue
-        pruned[column] = parse_json_text(value) if (table, column) in JSON_COLUMNS else value
+        is_json = (table, column) in JSON_COLUMNS
+        if is_json:
+            value = parse_json_column(value, file, f"{table}.{row.get('id')}.{column}")
+        if not is_unset(table, column, value):
+            pruned[column] = omit_empty(value) if (table, column) in OPTION_COLUMNS else value
     return pruned or {"id": row.get("id")}
+
+
+def is_unset(table: str, column: str, value: Any) -> bool:
+    """Whether a column is empty, has its default, or is filled by the program. `value`: JSON texts as values."""
+    if column in BOOKKEEPING_COLUMNS:
+        return True
+    if (table, column) in REPORTED_DEFAULTS:
+        return False
+    if value in EMPTY_VALUES or ((table, column) in JSON_COLUMNS and value == "null"):
+        return True
+    default = find_default(table, column)
+    return default is not None and bool(value == default or value == parse_json_text(default))
+
+
+def omit_empty(value: Any) -> Any:
+    """Return a mapping without the keys that have no value; any other value as it is."""
+    if not isinstance(value, dict):
+        return value
+    return {key: one for key, one in value.items() if one not in EMPTY_VALUES}
+
+
+def parse_json_column(value: Any, file: str, place: str) -> Any:
+    """Return the same as parse_json_text. Raises UnreadableSource: the text is nested too deeply."""
+    parsed = parse_json_text(value)
+    if parsed is value and isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        try:
+            is_too_deep = depth_exceeds(json.loads(value), _MOST_DEPTH - 1)
+        except ValueError:
+            is_too_deep = False
+        except RecursionError:
+            is_too_deep = True
+        if is_too_deep:
+            raise UnreadableSource(file, f"the JSON in {place} is nested more deeply than {_MOST_DEPTH} levels")
+    return parsed
 
 
 def parse_json_text(value: Any) -> Any:

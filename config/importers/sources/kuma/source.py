@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from config.importers.errors import UnreadableSource
@@ -16,7 +16,7 @@ from config.importers.sources.kuma.groups import import_groups
 from config.importers.sources.kuma.maintenance import import_maintenances
 from config.importers.sources.kuma.monitors.importing import import_monitors, use_idle_columns
 from config.importers.sources.kuma.notifications import import_notifications
-from config.importers.sources.kuma.rows import KumaRow, KumaRows, parse_json_text, prune_row
+from config.importers.sources.kuma.rows import KumaRow, KumaRows, parse_json_column, prune_row
 from config.importers.sources.kuma.tables import (
     DEFINITION_TABLES,
     OTHER_SETTING,
@@ -55,7 +55,7 @@ def import_files(files: Sequence[SourceFile], context: ImportContext) -> None:
         if file.head.lstrip().startswith(b"{"):
             if not is_backup(file.tree.root.value):
                 raise UnreadableSource(file.shown, "is not a backup of Uptime Kuma: it has no monitorList")
-            rows = read_backup(context, context.add_tree(file.tree))
+            rows = read_backup(context, file.tree)
         else:
             rows = _read_database(file, context)
         _import_rows(context, rows)
@@ -89,11 +89,11 @@ def _read_table(
     database: KumaDatabase, table: str, document: dict[str, Any], values: dict[str, list[dict[str, Any]]]
 ) -> None:
     if table == "setting":
-        rows = {str(row.get("key")): _read_setting(row.get("value")) for row in database.rows(table)}
+        rows = {str(row.get("key")): _read_setting(row, database.shown) for row in database.rows(table)}
     elif table in DEFINITION_TABLES or table in REFUSED_TABLES:
         listed = database.rows(table)
         values[table] = listed if table in DEFINITION_TABLES else []
-        rows = {str(row.get("id")): prune_row(table, row) for row in listed}
+        rows = {str(row.get("id")): prune_row(table, row, database.shown) for row in listed}
     else:
         count = database.count(table)
         if count:
@@ -103,14 +103,15 @@ def _read_table(
         document[table] = rows
 
 
-def _read_setting(value: Any) -> Any:
-    """Settings are JSON, also single texts and numbers."""
-    parsed = parse_json_text(value)
+def _read_setting(row: Mapping[str, Any], file: str) -> Any:
+    """Settings are JSON, also single texts and numbers. Raises UnreadableSource."""
+    value = row.get("value")
+    parsed = parse_json_column(value, file, f"setting.{str(row.get('key'))[:100]}")
     if parsed is not value or not isinstance(value, str):
         return parsed
     try:
         return json.loads(value)
-    except (ValueError, RecursionError):
+    except ValueError:
         return value
 
 

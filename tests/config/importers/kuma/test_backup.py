@@ -9,7 +9,8 @@ import pytest
 
 from config.importers.errors import UnreadableSource
 from config.importers.running import detect_source
-from tests.config.importers.importing import import_text, leaf_paths, outcomes, read_jobs, text_file
+from tests.config.importers.importing import details, import_text, leaf_paths, outcomes, read_jobs, text_file
+from tests.config.importers.kuma.backups import SECRETS, backup, mixed_backup, read_backup_text
 from tests.config.importers.kuma.database import DATA
 
 TEXT = (DATA / "backup-1.23.json").read_text()
@@ -28,7 +29,7 @@ def test_a_monitor_of_a_backup() -> None:
 
 def test_each_leaf_of_a_backup_is_reported_and_none_is_unknown() -> None:
     report = import_text("uptime-kuma", TEXT)
-    assert {entry.path for entry in report.entries} == leaf_paths(json.loads(TEXT))
+    assert {entry.path for entry in report.entries} == leaf_paths(read_backup_text(TEXT))
     assert [entry.key for entry in report.entries if "does not know this key" in entry.detail] == []
 
 
@@ -50,3 +51,57 @@ def test_a_backup_is_detected() -> None:
 def test_json_of_another_program() -> None:
     with pytest.raises(UnreadableSource, match="is not a backup of Uptime Kuma"):
         import_text("uptime-kuma", '{"monitors": []}')
+
+
+def _check(**keys: Any) -> Any:
+    (job,) = import_text("uptime-kuma", backup({"name": "Shop", "type": "http", "url": "https://shop.example/", **keys}))\
+        .definitions.values()
+    return job["check"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"X-Probe": "yes", "X-Empty": ""}, {"headers": {"X-Probe": "yes", "X-Empty": ""}}),
+        ({"X-Api-Key": "k3y-of-the-shop"}, {"headers": {"X-Api-Key": {"secret": "shop-x-api-key"}}}),
+        ({"Authorization": "Bearer t0ken-of-the-shop"}, {"auth": {"kind": "bearer", "token": {"secret": "shop-token"}}}),
+        ({"authorization": "Basic cHJvYmU6cGFzc3dvcmQx"},
+         {"auth": {"kind": "basic", "username": "probe", "password": {"secret": "shop-password"}}}),
+    ],
+)  # fmt: skip
+def test_the_text_of_headers_is_read(headers: dict[str, str], expected: dict[str, Any]) -> None:
+    check = _check(headers=json.dumps(headers, indent=4))
+    assert {key: check.get(key) for key in expected} == expected
+
+
+def test_a_text_that_is_not_json_is_reported_as_such() -> None:
+    report = import_text("uptime-kuma", backup({"name": "Shop", "type": "http", "url": "https://a.example", "headers": "X: y"}))
+    assert "is not a JSON object of headers" in details(report)["monitorList[0].headers"]
+
+
+def test_keys_without_a_value_are_not_reported() -> None:
+    text = backup({"name": "Shop", "type": "http", "url": "https://shop.example/"})
+    found = outcomes(import_text("uptime-kuma", text))
+    assert not found.keys() & {f"monitorList[0].{key}" for key in ("headers", "parent", "proxyId", "tags", "childrenIDs")}
+
+
+def test_a_monitor_with_defaults_alone_loses_nothing() -> None:
+    report = import_text("uptime-kuma", backup({"name": "shop", "type": "http", "url": "https://shop.example/"}))
+    assert set(outcomes(report).values()) == {"imported"}
+
+
+def test_a_mixed_backup_is_imported() -> None:
+    report = import_text("uptime-kuma", mixed_backup())
+    assert {entry.path for entry in report.entries} == leaf_paths(read_backup_text(mixed_backup()))
+    jobs = read_jobs(report)
+    assert list(jobs) == ["shop-front-page", "shop-api", "orders", "intranet", "partner", "search", "mail-server",
+                          "name-server", "database", "backup", "old-shop"]  # fmt: skip
+    written = f"{report.text}{report.to_json()}"
+    assert [secret for secret in SECRETS if secret in written] == []
+
+
+@pytest.mark.parametrize("key", ["headers", "accepted_statuscodes", "conditions"])
+def test_json_in_a_backup_that_is_nested_too_deeply_is_refused(key: str) -> None:
+    text = backup({"name": "Shop", "type": "http", "url": "https://shop.example/", key: "[" * 100_000})
+    with pytest.raises(UnreadableSource, match=rf"monitorList\[0\]\.{key} is nested more deeply than 50 levels"):
+        import_text("uptime-kuma", text)

@@ -186,3 +186,16 @@ def test_values_of_wrong_types_do_not_stop_the_import(tmp_path: Path) -> None:
     assert {entry.detail for entry in report.entries if entry.key == "monitor.1.url"} == {
         "it accepts no status, so that it is always down"
     }
+
+
+@pytest.mark.parametrize("column", ["headers", "accepted_statuscodes_json", "conditions"])
+def test_json_that_is_nested_too_deeply_is_refused(tmp_path: Path, column: str) -> None:
+    row = {**ROWS["monitor"][0], column: "[" * 100_000}
+    message = _message(build_database(tmp_path / "kuma.db", {"monitor": [row]}))
+    assert message == f"kuma.db: the JSON in monitor.1.{column} is nested more deeply than 50 levels"
+
+
+def test_a_setting_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:
+    setting = {"key": "tlsExpiryNotifyDays", "value": "[" * 60 + "]" * 60, "type": "general"}
+    message = _message(build_database(tmp_path / "kuma.db", {**ROWS, "setting": [setting]}))
+    assert message == "kuma.db: the JSON in setting.tlsExpiryNotifyDays is nested more deeply than 50 levels"

@@ -106,4 +106,4 @@ def use_idle_columns(context: ImportContext, row: KumaRow) -> None:
     for column in COLUMNS_OF_TYPES:
         for node in row.nodes(column):
             if not context.ledger.is_recorded(node):
-                context.use(node, f"has no effect on a monitor of the type {row.text('type')}")
+                context.use_idle(node, f"has no effect on a monitor of the type {row.text('type')}")
