@@ -12,12 +12,19 @@ from config.importers.job_draft import JobDraft
 from config.importers.job_file_text import find_secret_names, write_job_file_text
 from config.importers.ledger import LeafOutcome, LeafRecord
 from config.importers.node import SourceNode
-from jobs.problems import KeyPath
+from jobs.problems import KeyPath, dotted_path, make_printable
+
+_NAME_KEYS = ("name", "title", "job_name")
+_MAX_SUBJECT = 60
 
 
 @dataclass(frozen=True, slots=True)
 class ReportEntry:
-    """One leaf of a source. `key`: its path as a text. `jobs`: those that it is part of."""
+    """One leaf of a source. `key`: its path as a text. `jobs`: those that it is part of.
+
+    `subject`: the name that the source gives to what the leaf is part of, such as a monitor; empty without one.
+    `field`: the path within it.
+    """
 
     file: str
     line: int | None
@@ -27,6 +34,8 @@ class ReportEntry:
     jobs: tuple[str, ...]
     detail: str
     nearest: str
+    subject: str = ""
+    field: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry as JSON."""
@@ -38,6 +47,7 @@ class ReportEntry:
             "jobs": list(self.jobs),
             "detail": self.detail,
             "nearest": self.nearest,
+            "subject": self.subject,
         }
 
 
@@ -63,6 +73,10 @@ class ImportReport:
     text: str
     texts_by_file: Mapping[str, str]
     """The same as one job file for each source file."""
+    jobs_without_rule: Sequence[str] = ()
+    """Neither they nor a group of theirs have an alert rule."""
+    jobs_without_notification: Sequence[str] = ()
+    """They have an alert rule that names no channel."""
 
     def counts(self) -> Counter[LeafOutcome]:
         """Return the number of leaves by outcome."""
@@ -84,6 +98,8 @@ class ImportReport:
                 for name, definition in self.definitions.items()
             ],
             "secrets": [{"name": one.name, "purpose": one.purpose, "places": list(one.places)} for one in self.secrets],
+            "jobs_without_rule": list(self.jobs_without_rule),
+            "jobs_without_notification": list(self.jobs_without_notification),
             "notes": list(self.notes),
             "entries": [entry.to_json() for entry in self.entries],
         }
@@ -107,6 +123,7 @@ def create_report(source: str, context: ImportContext) -> ImportReport:
         [redact(note) for note in context.notes],
         write_job_file_text(source, context),
         _write_each(source, context, by_file),
+        *_find_silent_jobs(context),
     )
 
 
@@ -118,8 +135,25 @@ def _write_each(source: str, context: ImportContext, by_file: Mapping[str, list[
     }
 
 
+def _find_silent_jobs(context: ImportContext) -> tuple[list[str], list[str]]:
+    """Return the jobs without an alert rule, and those with a rule that names no channel.
+
+    The rules of a group are those of its jobs without own rules. A group that notifies does so for all of its jobs.
+    """
+    rules: dict[str, list[Any]] = {name: draft.get("alerts") or [] for name, draft in context.jobs.items()}
+    notified: set[str] = set()
+    for group in context.sections.get("alerting", {}).get("groups", {}).values():
+        members, shared = group["jobs"]["jobs"], group["alerts"]
+        rules |= {name: shared for name in members if not rules.get(name, shared)}
+        if any(rule.get("notify") for rule in shared):
+            notified.update(members)
+    silent = [name for name, listed in rules.items() if not all(rule.get("notify") for rule in listed)]
+    return [name for name, listed in rules.items() if not listed], [name for name in silent if name not in notified]
+
+
 def _create_entry(context: ImportContext, leaf: SourceNode, record: LeafRecord) -> ReportEntry:
     redact = context.secrets.redact
+    subject, depth = _find_subject(leaf)
     jobs = tuple(name for name in record.jobs if name in context.jobs)
     return ReportEntry(
         leaf.tree.file,
@@ -130,7 +164,22 @@ def _create_entry(context: ImportContext, leaf: SourceNode, record: LeafRecord) 
         jobs,
         redact(record.detail),
         redact(record.nearest),
+        make_printable(redact(subject), _MAX_SUBJECT),
+        dotted_path(*leaf.path[depth:]) if subject else leaf.shown_path,
     )
+
+
+def _find_subject(leaf: SourceNode) -> tuple[str, int]:
+    """Return the name of the outermost mapping around a leaf that has one, and the length of its path."""
+    value = leaf.tree.value
+    for depth, key in enumerate(leaf.path):
+        if isinstance(value, dict):
+            names = (value.get(one) for one in _NAME_KEYS)
+            name = next((one for one in names if isinstance(one, str) and one.strip()), "")
+            if name:
+                return name.strip(), depth
+        value = value[key]
+    return "", 0
 
 
 def _list_secrets(context: ImportContext) -> list[SecretToProvide]:

@@ -70,7 +70,7 @@ def _map_job(entry: SourceNode, comment: str, variables: CronVariables, context:
         schedule = _read_schedule(str(schedule_node.value))
     except NotCarriedOver as error:
         context.drop(schedule_node, error.why, error.nearest)
-        context.ledger.record_rest(entry, "its schedule is not carried over", error.nearest)
+        context.ledger.record_rest(entry, error.why, error.nearest)
         return
     try:
         command = parse_command(str(node.value), variables.values)
@@ -78,7 +78,7 @@ def _map_job(entry: SourceNode, comment: str, variables: CronVariables, context:
     except NotCarriedOver as error:
         nearest = error.nearest or _nearest(schedule)
         context.drop(node, error.why, nearest)
-        context.ledger.record_rest(entry, "its command is not carried over", nearest)
+        context.ledger.record_rest(entry, error.why, nearest)
         return
     draft = context.new_job(_make_name(request), entry)
     if comment:

@@ -16,6 +16,7 @@ from scheduler.cli.commands.importing.options import (
     TimezoneOption,
     ToOption,
     ValuesOption,
+    VerboseOption,
 )
 from scheduler.cli.output import EXIT_BAD_INPUT, EXIT_FAILED, fail, show_json
 
@@ -35,13 +36,15 @@ def import_jobs(
     targets: TargetsOption = None,
     values: ValuesOption = None,
     timezone: TimezoneOption = None,
+    verbose: VerboseOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Import jobs from the configuration of another tool.
 
-    Each value of the source is reported with its file, line and key: imported, changed (how), or not carried over (why,
-    and what is nearest). Passwords and tokens become references to secrets, which are listed. The written job files are
-    valid. Without --to, nothing is written. Exit code 2: a source cannot be read.
+    The report shows the secrets to provide, what is not carried over (why, and what is nearest), what was changed (how),
+    and jobs without alerts; with --verbose or --json, each value of the source with its file, line and key. Passwords
+    and tokens become references to secrets. The written job files are valid. Without --to, nothing is written. Exit
+    code 2: a source cannot be read.
 
     \b
     Examples:
@@ -63,7 +66,7 @@ def import_jobs(
         fail(str(error), EXIT_FAILED)
     is_refused = strict and not result.is_complete
     _write(result, None if is_refused else to, report, overwrite=overwrite)
-    _show(result, as_json=as_json, on_stderr=to == "-")
+    _show(result, as_json=as_json, verbose=verbose, on_stderr=to == "-")
     if is_refused:
         fail("--strict: something is not carried over; no job file is written", EXIT_FAILED)
 
@@ -136,14 +139,14 @@ def _write(result: ImportReport, to: str | None, report: Path | None, *, overwri
     write_files(files)
 
 
-def _show(result: ImportReport, *, as_json: bool, on_stderr: bool) -> None:
+def _show(result: ImportReport, *, as_json: bool, verbose: bool, on_stderr: bool) -> None:
     import json
 
-    from scheduler.cli.commands.importing.presentation import show_report, show_summary
+    from scheduler.cli.commands.importing.presentation import show_all_values, show_report, show_secrets, show_summary
 
-    if as_json:
-        if not on_stderr:
-            show_json(json.dumps(result.to_json(), indent=2, ensure_ascii=False))
+    show_secrets(result)
+    if as_json and not on_stderr:
+        show_json(json.dumps(result.to_json(), indent=2, ensure_ascii=False))
     elif not on_stderr:
-        show_report(result)
-    show_summary(result)
+        (show_all_values if verbose else show_report)(result)
+    show_summary(result, are_all_shown=as_json or verbose)

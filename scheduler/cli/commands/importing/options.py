@@ -37,3 +37,4 @@ TimezoneOption = Annotated[
     str | None, typer.Option("--timezone", help="IANA time zone of times without one. (default: UTC)")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show each value, also those carried over unchanged.")]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.config.importers.kuma.backups import mixed_backup
 from tests.scheduler.cli.invocation import invoke
 
 CRONTAB = """\
@@ -26,7 +27,7 @@ def crontab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_nothing_is_written_without_to(crontab: Path) -> None:
-    said = invoke("import", "crontab", "list")
+    said = invoke("import", "crontab", "list", "--verbose")
     assert said.code == 0
     assert said.lines[0] == "job\tplace\tkey\toutcome\tdetail"
     assert said.lines[1].startswith("shop.example-health\tlist:2\tschedule\timported")
@@ -38,7 +39,7 @@ def test_nothing_is_written_without_to(crontab: Path) -> None:
 
 
 def test_a_terminal_shows_a_table_for_each_job(crontab: Path) -> None:
-    said = invoke("import", "list", terminal=True)
+    said = invoke("import", "list", "--verbose", terminal=True)
     assert "shop.example-health: 1 imported, 1 changed, 0 not carried over" in said.stdout
 
 
@@ -133,4 +134,57 @@ def test_a_source_from_stdin(crontab: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(CRONTAB.encode())))
     said = invoke("import", "crontab", "-")
     assert said.code == 0
-    assert "shop.example-health\tstdin:2\tschedule" in said.stdout
+    assert "not carried over\tstdin:3\tschedule, command\t" in said.stdout
+
+
+@pytest.fixture
+def kuma(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "kuma.json"
+    file.write_text(mixed_backup())
+    return file
+
+
+def test_the_report_of_15_monitors_has_a_row_for_each_reason(kuma: Path) -> None:
+    rows = [line.split("\t") for line in invoke("import", "uptime-kuma", "kuma.json").stdout.splitlines()[1:]]
+    assert len(rows) < 25
+    assert {row[0] for row in rows} == {"not carried over", "changed"}
+    assert [row[0] for row in rows] == sorted((row[0] for row in rows), reverse=True)
+    assert rows[0][1] == "Router, Switch"
+    assert len({row[3] for row in rows}) == len(rows)
+
+
+def test_the_report_on_a_terminal_is_no_longer_than_two_screens(kuma: Path) -> None:
+    said = invoke("import", "uptime-kuma", "kuma.json", terminal=True)
+    assert "Not carried over: 25 values" in said.stdout
+    assert len(said.stdout.splitlines()) + len(said.stderr.splitlines()) < 100
+
+
+def test_the_values_that_are_not_shown_are_counted(kuma: Path) -> None:
+    said = invoke("import", "uptime-kuma", "kuma.json")
+    assert "473 values carried over unchanged: --verbose lists all values" in said.stderr
+    everything = invoke("import", "uptime-kuma", "kuma.json", "--verbose")
+    assert everything.stdout.count("\timported\t") == 473
+    assert "--verbose" not in everything.stderr
+
+
+def test_jobs_without_an_alert_rule_and_without_a_channel_are_named(kuma: Path) -> None:
+    Path("list").write_text(CRONTAB)
+    assert "without an alert rule: 1 job (shop.example-health);" in invoke("import", "crontab", "list").stderr
+    said = invoke("import", "uptime-kuma", "kuma.json", "--report", "report.json")
+    assert "without an alert rule" not in said.stderr
+    assert "with an alert rule that names no channel: 8 jobs (orders, intranet, " in said.stderr
+    assert json.loads(Path("report.json").read_text())["jobs_without_notification"][0] == "orders"
+
+
+def test_many_names_are_shortened_in_the_report_and_complete_in_json(crontab: Path) -> None:
+    crontab.write_text("".join(f"* * * * * curl https://shop.example/{number}\n" for number in range(30)))
+    said = invoke("import", "crontab", "list", "--report", "report.json")
+    assert "shop.example-19 and 10 more); add alerts" in said.stderr
+    assert len(json.loads(Path("report.json").read_text())["jobs_without_rule"]) == 30
+
+
+def test_the_report_names_what_the_source_names(kuma: Path) -> None:
+    entries = json.loads(invoke("import", "uptime-kuma", "kuma.json", "--json").stdout)["entries"]
+    subjects = {entry["subject"] for entry in entries if entry["key"].startswith("monitorList[11]")}
+    assert subjects == {"Router"}

@@ -18,10 +18,10 @@ def put_credentials(monitor: KumaMonitor, draft: JobDraft) -> None:
     method = row.text("auth_method")
     nodes = row.nodes("auth_method")
     if method == "basic" or (not method and row.text("basic_auth_user") and "auth_method" not in row.values):
-        nodes += row.nodes("basic_auth_user", "basic_auth_pass")
+        nodes = [*row.nodes("basic_auth_pass", "basic_auth_user"), *nodes]  # the first one is the place of the secret
         put_basic_auth(monitor.context, draft, row.text("basic_auth_user"), row.text("basic_auth_pass"), *nodes)
     elif method == "bearer":
-        put_bearer_auth(monitor.context, draft, row.text("bearer_token"), *nodes, *row.nodes("bearer_token"))
+        put_bearer_auth(monitor.context, draft, row.text("bearer_token"), *row.nodes("bearer_token"), *nodes)
     elif method == "oauth2-cc":
         _put_oauth2(monitor, draft)
     elif method == "mtls":
