@@ -18,7 +18,7 @@ from scheduler.cli.commands.importing.options import (
     ValuesOption,
     VerboseOption,
 )
-from scheduler.cli.output import EXIT_BAD_INPUT, EXIT_FAILED, fail, show_json
+from scheduler.cli.output import EXIT_BAD_INPUT, EXIT_FAILED, fail, print_warning, show_json
 
 if TYPE_CHECKING:
     from config.importers.import_context import ImportOptions
@@ -97,13 +97,32 @@ def _find_files(source: str, paths: list[Path]) -> tuple[str, list[SourceFile]]:
         if str(path) == "-":
             files.append(SourceFile(path, "stdin", sys.stdin.buffer.read(MAX_FILE_BYTES + 1)))
         elif path.is_dir():
-            found = sorted(one for one in path.rglob("*") if one.is_file() and not one.name.startswith("."))
-            files += map(SourceFile, found)
-            if not found:
-                raise UnreadableSource(str(path), "is a folder without files", "name a file of the source")
+            files += _list_folder(path)
         else:
             files.append(SourceFile(path))
     return source, files
+
+
+def _list_folder(path: Path) -> list[SourceFile]:
+    """Return the files below a folder. A link to outside the folder is not followed: its author may not read the target.
+
+    Raises UnreadableSource: there is none.
+    """
+    from config.importers.errors import UnreadableSource
+    from config.importers.source_file import SourceFile
+
+    folder = path.resolve()
+    files: list[SourceFile] = []
+    for one in sorted(path.rglob("*")):
+        if one.name.startswith(".") or not one.is_file():
+            continue
+        if one.resolve().is_relative_to(folder):
+            files.append(SourceFile(one))
+        else:
+            print_warning(f"{one}: is a link to outside the folder, and is not read; name the file itself")
+    if not files:
+        raise UnreadableSource(str(path), "is a folder without files", "name a file of the source")
+    return files
 
 
 def _read_options(

@@ -188,3 +188,34 @@ def test_the_report_names_what_the_source_names(kuma: Path) -> None:
     entries = json.loads(invoke("import", "uptime-kuma", "kuma.json", "--json").stdout)["entries"]
     subjects = {entry["subject"] for entry in entries if entry["key"].startswith("monitorList[11]")}
     assert subjects == {"Router"}
+
+
+def test_links_of_a_folder_to_outside_are_not_read(crontab: Path) -> None:
+    folder, outside = Path("folder"), Path("outside")
+    for one in (folder, outside):
+        one.mkdir()
+    (outside / "secret").write_text("root:$6$hash-of-root:19000:0:99999:7:::\n")
+    (outside / "list").write_text("0 3 * * * curl https://outside.example/\n")
+    (folder / "list").write_text("0 3 * * * curl https://inside.example/\n")
+    (folder / "again").symlink_to("list")
+    (folder / "shadow").symlink_to(outside.resolve() / "secret")
+    (folder / "relative").symlink_to("../outside/list")
+    (folder / "whole").symlink_to(outside.resolve(), target_is_directory=True)
+    said = invoke("import", "crontab", "folder", "--json")
+    assert "hash-of-root" not in said.stdout + said.stderr
+    assert [job["name"] for job in json.loads(said.stdout)["jobs"]] == ["inside.example", "inside.example-2"]
+    assert "folder/shadow: is a link to outside the folder, and is not read" in said.stderr
+    assert "folder/relative: is a link to outside the folder" in said.stderr
+
+
+def test_a_link_that_is_named_is_read(crontab: Path) -> None:
+    Path("link").symlink_to("list")
+    assert invoke("import", "crontab", "link").code == 0
+
+
+def test_a_folder_of_links_to_outside_has_no_files(crontab: Path) -> None:
+    Path("folder").mkdir()
+    Path("folder/list").symlink_to(crontab)
+    said = invoke("import", "crontab", "folder")
+    assert said.code == 2
+    assert "folder: is a folder without files" in said.stderr
