@@ -72,6 +72,7 @@ def _map_job(entry: SourceNode, comment: str, variables: CronVariables, context:
         context.drop(schedule_node, error.why, error.nearest)
         context.ledger.record_rest(entry, error.why, error.nearest)
         return
+    variables.check_size(node)
     try:
         command = parse_command(str(node.value), variables.values)
         request = _read_request(command)

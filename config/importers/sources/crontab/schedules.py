@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 MACROS = {
@@ -92,6 +93,7 @@ def is_schedule(text: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=1000)
 def parse_schedule_fields(text: str) -> CronSchedule:
     """Return the schedule of five fields or a macro. Raises InvalidSchedule."""
     fields = MACROS.get(text.lower(), text).split()

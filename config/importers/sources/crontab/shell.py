@@ -21,6 +21,8 @@ _VARIABLE = re.compile(r"\$(?:\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)\}|(?P<bare>[A
 _HARMLESS_ENDS = frozenset({"true", ":", "exit", "echo", "logger", "false"})
 _OUTPUT_READERS = frozenset({"logger", "tee", "cat", "ts", "systemd-cat", "rotatelogs", "multilog"})
 _MAX_NESTING = 5
+MAX_EXPANDED = 10_000
+"""Characters of a command with the values of its variables: variables that repeat others would double it each time."""
 
 
 @dataclass(slots=True)
@@ -54,7 +56,7 @@ def parse_command(text: str, variables: Mapping[str, str], depth: int = 0) -> Sh
     command = ShellCommand([])
     parts = _split(tokens, command)
     words = _choose(parts, command)
-    command.words = [_expand(word, variables) for word in words]
+    command.words = _expand(words, variables)
     return _unwrap(command, variables, depth)
 
 
@@ -101,13 +103,22 @@ def _choose(parts: list[tuple[str, list[str]]], command: ShellCommand) -> list[s
     return parts[0][1]
 
 
-def _expand(word: str, variables: Mapping[str, str]) -> str:
-    """Replace variables whose value is known; others stay, so that they can become secrets."""
+def _expand(words: list[str], variables: Mapping[str, str]) -> list[str]:
+    """Replace variables whose value is known; others stay, so that they can become secrets.
+
+    Raises NotCarriedOver: the values are longer than MAX_EXPANDED.
+    """
+    left = MAX_EXPANDED
 
     def replace(found: re.Match[str]) -> str:
-        return variables.get(found["braced"] or found["bare"], found[0])
+        nonlocal left
+        value = variables.get(found["braced"] or found["bare"], found[0])
+        left -= len(value)
+        if left < 0:
+            raise NotCarriedOver(f"its variables make it longer than {MAX_EXPANDED} characters")
+        return value
 
-    return _VARIABLE.sub(replace, word)
+    return [_VARIABLE.sub(replace, word) for word in words]
 
 
 def _unwrap(command: ShellCommand, variables: Mapping[str, str], depth: int) -> ShellCommand:
@@ -117,7 +128,7 @@ def _unwrap(command: ShellCommand, variables: Mapping[str, str], depth: int) -> 
         assignment = _ASSIGNMENT.fullmatch(command.words[0])
         if assignment is not None:
             known[assignment[1]] = assignment[2]
-            command.words = [_expand(word, known) for word in command.words[1:]]
+            command.words = _expand(command.words[1:], known)
             continue
         if command.program in ("sh", "bash", "dash", "ash", "zsh"):
             return _unwrap_shell(command, known, depth)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from zoneinfo import available_timezones
 
+from config.importers.errors import UnreadableSource
 from config.importers.import_context import ImportContext
 from config.importers.node import SourceNode
 from config.importers.sources.crontab.requests import read_number
@@ -27,6 +28,8 @@ _REASONS: Mapping[str, tuple[str, str]] = {
     "BASH_ENV": ("no shell is used: the scheduler sends the requests itself", ""),
 }
 _MAX_DELAY_MINUTES = 1440
+MAX_EXPANDED = 2_000_000
+"""Characters that the values of variables add to all commands of a file."""
 
 
 class CronVariables:
@@ -38,6 +41,15 @@ class CronVariables:
         self.values: dict[str, str] = dict(context.options.variables)
         self.timezone = context.options.timezone
         self.jitter: str | None = None
+        self._expanded = 0
+
+    def check_size(self, node: SourceNode) -> None:
+        """Count the characters of the variables of a command. Raises UnreadableSource: all commands are too long."""
+        names = _USE.findall(str(node.value))
+        self._expanded += sum(len(self.values.get(name, "")) for name in names)
+        if self._expanded > MAX_EXPANDED:
+            message = f"its variables add more than {MAX_EXPANDED} characters to its commands"
+            raise UnreadableSource(node.tree.file, message, "split it", node.line)
 
     def define(self, node: SourceNode) -> None:
         """Read one variable. Unless a later line uses it, it is reported with the reason why not."""

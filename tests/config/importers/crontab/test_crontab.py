@@ -239,3 +239,23 @@ def test_a_line_that_is_longer_than_cron_reads() -> None:
     text = f"* * * * * curl https://shop.example/\n{' ' * 5}* * * * * {'x' * 20_000}\n"
     report = import_text("crontab", text, name="crontab")
     assert details(report)["line"] == "it is longer than 10000 characters"
+
+
+def test_variables_that_make_a_command_too_long_are_refused() -> None:
+    text = f"A={'x' * 5000}\n* * * * * curl https://shop.example/{'$A' * 3}\n"
+    assert details(import_text("crontab", text, name="c"))["command"].startswith("its variables make it longer than 10000")
+
+
+@given(st.integers(2, 300))
+def test_variables_that_double_each_other_are_bounded(count: int) -> None:
+    doubling = " ".join(f"x{at}=$x{at - 1}$x{at - 1}" for at in range(1, count))
+    text = f"* * * * * x0=aaaaaaaa {doubling} curl https://shop.example/$x{count - 1}\n"
+    report = import_text("crontab", text, name="crontab")
+    assert len(report.text) < 30_000
+    assert bool(report.definitions) == (count < 9)
+
+
+def test_a_long_variable_that_a_hundred_thousand_lines_use_is_refused() -> None:
+    text = f"A={'x' * 5000}\n" + "* * * * * curl https://shop.example/$A\n" * 100_000
+    with pytest.raises(UnreadableSource, match=r"^c:402: its variables add more than 2000000 characters"):
+        import_text("crontab", text, name="c")
