@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from config.importers.errors import NotCarriedOver, UnreadableSource
 from config.importers.import_context import ImportContext
 from config.importers.job_draft import JobDraft
 from config.importers.node import SourceNode
 from config.importers.source_file import SourceFile
-from config.importers.sources.crontab.curl import parse_curl
+from config.importers.sources.crontab.commands import make_name, read_request
+from config.importers.sources.crontab.heartbeats import put_heartbeat
 from config.importers.sources.crontab.lines import MAX_LINE_LENGTH, looks_like_crontab, read_lines
-from config.importers.sources.crontab.putting import complete_url, put_request
-from config.importers.sources.crontab.requests import CommandRequest
+from config.importers.sources.crontab.pings import find_ping
+from config.importers.sources.crontab.putting import put_request
 from config.importers.sources.crontab.schedules import CronSchedule, InvalidSchedule, parse_schedule_fields
 from config.importers.sources.crontab.shell import ShellCommand, parse_command
 from config.importers.sources.crontab.variables import CronVariables
-from config.importers.sources.crontab.wget import parse_wget
 
-_PROGRAMS = {"curl": parse_curl, "wget": parse_wget}
 _MAX_DESCRIPTION = 300
 
 
@@ -32,11 +30,12 @@ def detects(file: SourceFile) -> bool:
 
 
 def import_files(files: Sequence[SourceFile], context: ImportContext, has_users: bool | None = None) -> None:
-    """Add a job for each line that only sends a request. `has_users`: the system form; None: detected."""
+    """Add a job for each line that only sends a request, or pings after a command. `has_users`: the system form; None: detected."""
+    tokens: set[str] = set()
     for file in files:
         lines = read_lines(file, has_users)
         root = context.add_tree(lines.tree)
-        variables = CronVariables(context)
+        variables = CronVariables(context, tokens)
         defined: list[SourceNode] = []
         for index, entry in enumerate(root.children()):
             if entry.child("command") is not None:
@@ -75,15 +74,18 @@ def _map_job(entry: SourceNode, comment: str, variables: CronVariables, context:
     variables.check_size(node)
     try:
         command = parse_command(str(node.value), variables.values)
-        request = _read_request(command)
+        request = read_request(command)
     except NotCarriedOver as error:
+        ping = find_ping(str(node.value), variables.values)
+        if ping is not None:
+            draft = _new_job(ping.name, entry, comment, context)
+            put_heartbeat(context, draft, ping, entry, schedule, variables)
+            return
         nearest = error.nearest or _nearest(schedule)
         context.drop(node, error.why, nearest)
         context.ledger.record_rest(entry, error.why, nearest)
         return
-    draft = context.new_job(_make_name(request), entry)
-    if comment:
-        draft.put("description", comment[:_MAX_DESCRIPTION])
+    draft = _new_job(make_name(request), entry, comment, context)
     _put_schedule(draft, schedule, schedule_node, command, variables)
     try:
         put_request(context, draft, request, command, node, entry.child("input"))
@@ -93,6 +95,13 @@ def _map_job(entry: SourceNode, comment: str, variables: CronVariables, context:
     variables.use(str(node.value), draft.name)
     if (user := entry.child("user")) is not None:
         draft.use(user, how="the scheduler sends the request with its own identity, not as this user")
+
+
+def _new_job(hint: str, entry: SourceNode, comment: str, context: ImportContext) -> JobDraft:
+    draft = context.new_job(hint, entry)
+    if comment:
+        draft.put("description", comment[:_MAX_DESCRIPTION])
+    return draft
 
 
 def _read_schedule(text: str) -> CronSchedule | int:
@@ -110,28 +119,10 @@ def _read_schedule(text: str) -> CronSchedule | int:
     return parse_schedule_fields(text)
 
 
-def _read_request(command: ShellCommand) -> CommandRequest:
-    parse = _PROGRAMS.get(command.program)
-    if parse is None:
-        raise NotCarriedOver("programs are not started: it is neither curl nor wget")
-    request = parse(command.words[1:])
-    if len(request.urls) != 1:
-        raise NotCarriedOver(f"a job sends one request, the command has {len(request.urls)} URLs", "kind: steps")
-    return request
-
-
 def _nearest(schedule: CronSchedule | int) -> str:
     expressions = (f"every {schedule}s",) if isinstance(schedule, int) else schedule.expressions
     text = " and ".join(f'"{expression}"' for expression in expressions)
     return f"a job of kind heartbeat with the schedule {text}, which the command pings when it succeeds"
-
-
-def _make_name(request: CommandRequest) -> str:
-    try:
-        parts = urlsplit(complete_url(request.urls[0]))
-        return f"{parts.hostname or ''} {parts.path}".strip(" /")
-    except ValueError:
-        return "request"
 
 
 def _put_schedule(
@@ -145,13 +136,7 @@ def _put_schedule(
         how = "" if schedule == 1 else "the interval is between starts, not from an end to the next start"
         draft.put("schedule", {"every": f"{schedule}s"}, node, how=how)
         return
-    notes = []
-    if len(schedule.expressions) == 2:
-        notes.append("cron's OR of day of month and day of week becomes two schedules")
-    if schedule.is_random:
-        notes.append("the random value becomes the middle of its range")
-    if variables.timezone is None and not schedule.is_everywhere_alike:
-        notes.append("in UTC: the file does not tell the time zone of the machine; see --timezone")
+    notes = schedule.notes(variables.timezone)
     if command.delay:
         notes.append(f"sleep {command.delay} becomes the second")
         schedule = schedule.at_second(command.delay)

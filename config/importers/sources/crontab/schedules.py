@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 MACROS = {
@@ -60,6 +61,26 @@ class CronSchedule:
     def is_everywhere_alike(self) -> bool:
         """Whether the instants are the same in each time zone whose offset is of whole hours."""
         return all(expression.split()[1:] == ["*", "*", "*", "*"] for expression in self.expressions)
+
+    @property
+    def shortest_gap(self) -> float:
+        """The shortest time between two instants of an hour, in seconds; an hour if there is one."""
+        gaps = [3600.0]
+        for expression in self.expressions:
+            minutes = sorted(_parse_field(expression.split()[0], 0)[0])
+            gaps += [60.0 * ((after - before) % 60 or 60) for before, after in pairwise([*minutes, minutes[0]])]
+        return min(gaps)
+
+    def notes(self, timezone: str | None) -> list[str]:
+        """Return what is different from the line of cron."""
+        notes = []
+        if len(self.expressions) == 2:
+            notes.append("cron's OR of day of month and day of week becomes two schedules")
+        if self.is_random:
+            notes.append("the random value becomes the middle of its range")
+        if timezone is None and not self.is_everywhere_alike:
+            notes.append("in UTC: the file does not tell the time zone of the machine; see --timezone")
+        return notes
 
     def at_second(self, second: int) -> CronSchedule:
         """Return the same with a field of seconds."""

@@ -18,9 +18,10 @@ from config.importers.values.durations import parse_seconds
 _OPERATOR = re.compile(r"[();<>|&]+")
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 _VARIABLE = re.compile(r"\$(?:\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)\}|(?P<bare>[A-Za-z_][A-Za-z0-9_]*))")
-_HARMLESS_ENDS = frozenset({"true", ":", "exit", "echo", "logger", "false"})
+HARMLESS_ENDS = frozenset({"true", ":", "exit", "echo", "logger", "false"})
+HARMLESS_STARTS = frozenset({"cd", "export", "set", "umask", ":", "true", "."})
 _OUTPUT_READERS = frozenset({"logger", "tee", "cat", "ts", "systemd-cat", "rotatelogs", "multilog"})
-_MAX_NESTING = 5
+MAX_NESTING = 5
 MAX_EXPANDED = 10_000
 """Characters of a command with the values of its variables: variables that repeat others would double it each time."""
 
@@ -46,18 +47,22 @@ def parse_command(text: str, variables: Mapping[str, str], depth: int = 0) -> Sh
     """Return the program of a line. Raises NotCarriedOver: it runs several programs, or cannot be read."""
     if "$(" in text or "`" in text:
         raise NotCarriedOver("it runs another program to make its arguments")
+    command = ShellCommand([])
+    parts = _split(read_words(text), command)
+    words = _choose(parts, command)
+    command.words = _expand(words, variables)
+    return _unwrap(command, variables, depth)
+
+
+def read_words(text: str) -> list[str]:
+    """Return the words and operators of a line. Raises NotCarriedOver."""
     lexer = shlex.shlex(text, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     lexer.commenters = ""
     try:
-        tokens = list(lexer)
+        return list(lexer)
     except ValueError as error:
         raise NotCarriedOver(f"the command is not valid shell syntax: {str(error).lower()}") from None
-    command = ShellCommand([])
-    parts = _split(tokens, command)
-    words = _choose(parts, command)
-    command.words = _expand(words, variables)
-    return _unwrap(command, variables, depth)
 
 
 def _split(tokens: list[str], command: ShellCommand) -> list[tuple[str, list[str]]]:
@@ -88,13 +93,13 @@ def _choose(parts: list[tuple[str, list[str]]], command: ShellCommand) -> list[s
         first = parts[0][1]
         if first[0] == "sleep" and len(first) == 2 and first[1].isdecimal() and int(first[1]) < 60:
             command.delay += int(first[1])
-        elif first[0] not in ("cd", "export", "set", "umask", ":", "true", "."):
+        elif first[0] not in HARMLESS_STARTS:
             break
         else:
             command.notes.append(f"{first[0]} before it is not needed")
         del parts[0]
     for operator, words in parts[1:]:
-        is_ignored = operator in ("||", ";") and words[0] in _HARMLESS_ENDS
+        is_ignored = operator in ("||", ";") and words[0] in HARMLESS_ENDS
         if not is_ignored and not (operator == "|" and PurePosixPath(words[0]).name in _OUTPUT_READERS):
             raise NotCarriedOver("it runs several programs")
         command.notes.append(f"{words[0]} after it is not needed")
@@ -122,7 +127,23 @@ def _expand(words: list[str], variables: Mapping[str, str]) -> list[str]:
 
 
 def _unwrap(command: ShellCommand, variables: Mapping[str, str], depth: int) -> ShellCommand:
-    """Remove programs that only start another one."""
+    known = remove_wrappers(command, variables)
+    inner = find_inner_line(command)
+    if inner is None or depth >= MAX_NESTING:
+        return command
+    nested = parse_command(inner, known, depth + 1)
+    nested.delay += command.delay
+    nested.timeout = nested.timeout or command.timeout
+    nested.is_exclusive |= command.is_exclusive
+    nested.notes = [*command.notes, *nested.notes]
+    return nested
+
+
+def remove_wrappers(command: ShellCommand, variables: Mapping[str, str]) -> dict[str, str]:
+    """Remove programs that only start another one. Return the variables with those of the command itself.
+
+    Raises NotCarriedOver: nothing is left.
+    """
     known = dict(variables)
     while command.words:
         assignment = _ASSIGNMENT.fullmatch(command.words[0])
@@ -130,26 +151,19 @@ def _unwrap(command: ShellCommand, variables: Mapping[str, str], depth: int) -> 
             known[assignment[1]] = assignment[2]
             command.words = _expand(command.words[1:], known)
             continue
-        if command.program in ("sh", "bash", "dash", "ash", "zsh"):
-            return _unwrap_shell(command, known, depth)
         handler = _WRAPPERS.get(command.program)
         if handler is None:
-            break
+            return known
         command.words = handler(command, command.words[1:])
-    if not command.words:
-        raise NotCarriedOver("it runs nothing")
-    return command
+    raise NotCarriedOver("it runs nothing")
 
 
-def _unwrap_shell(command: ShellCommand, variables: Mapping[str, str], depth: int) -> ShellCommand:
-    if depth >= _MAX_NESTING or len(command.words) < 3 or not re.fullmatch(r"-[a-z]*c", command.words[1]):
-        return command
-    inner = parse_command(command.words[2], variables, depth + 1)
-    inner.delay += command.delay
-    inner.timeout = inner.timeout or command.timeout
-    inner.is_exclusive |= command.is_exclusive
-    inner.notes = [*command.notes, *inner.notes]
-    return inner
+def find_inner_line(command: ShellCommand) -> str | None:
+    """Return the line that a shell runs, as in `sh -c LINE`; None for another program."""
+    is_shell = command.program in ("sh", "bash", "dash", "ash", "zsh")
+    if not is_shell or len(command.words) < 3 or not re.fullmatch(r"-[a-z]*c", command.words[1]):
+        return None
+    return command.words[2]
 
 
 def _skip_options(words: list[str], with_value: str) -> list[str]:

@@ -27,20 +27,28 @@ _REASONS: Mapping[str, tuple[str, str]] = {
     "CONTENT_TRANSFER_ENCODING": ("output is not sent by mail", _MAIL),
     "BASH_ENV": ("no shell is used: the scheduler sends the requests itself", ""),
 }
+STAYS = "it stays in the crontab, which still runs the command"
 _MAX_DELAY_MINUTES = 1440
 MAX_EXPANDED = 2_000_000
 """Characters that the values of variables add to all commands of a file."""
 
 
 class CronVariables:
-    """The variables in force at a line: each one applies to the lines after it."""
+    """The variables in force at a line: each one applies to the lines after it.
 
-    def __init__(self, context: ImportContext) -> None:
+    `tokens`: of the heartbeats of all files. `has_requests`, `has_heartbeats`: what the lines of this file became.
+    """
+
+    def __init__(self, context: ImportContext, tokens: set[str]) -> None:
         self._context = context
+        self.tokens = tokens
+        self.has_requests = self.has_heartbeats = False
         self._nodes: dict[str, SourceNode] = {}
         self.values: dict[str, str] = dict(context.options.variables)
         self.timezone = context.options.timezone
         self.jitter: str | None = None
+        self.delay = 0.0
+        """Seconds of RANDOM_DELAY."""
         self._expanded = 0
 
     def check_size(self, node: SourceNode) -> None:
@@ -66,14 +74,24 @@ class CronVariables:
 
     def use(self, command: str, job: str) -> None:
         """Record the variables that a command uses as part of its job."""
-        for name in _USE.findall(command):
-            node = self._nodes.get(name)
-            if node is not None:
-                self._context.use_in(node, job, "its value is written into the job")
+        self.has_requests = True
+        for node in self._find(command):
+            self._context.use_in(node, job, "its value is written into the job")
+
+    def keep(self, command: str) -> None:
+        """Record the variables that a command uses as staying in the crontab, which still runs it."""
+        self.has_heartbeats = True
+        for node in self._find(command):
+            self._context.use_idle(node, STAYS)
+
+    def _find(self, command: str) -> list[SourceNode]:
+        return [self._nodes[name] for name in _USE.findall(command) if name in self._nodes]
 
     def finish(self, nodes: list[SourceNode]) -> None:
-        """Record the variables that no job uses."""
+        """Record the variables that no job uses. Where only heartbeats were made, those of cron itself still apply."""
         for node in nodes:
+            if self.has_heartbeats and not self.has_requests and node.key in _REASONS:
+                self._context.use_idle(node, STAYS)
             why, nearest = _REASONS.get(node.key, ("no imported command uses it", ""))
             self._context.ledger.record_rest(node, why, nearest)
 
@@ -89,5 +107,6 @@ class CronVariables:
         if not 0 < minutes <= _MAX_DELAY_MINUTES:
             self._context.drop(node, "expected minutes from 1 to 1440", "schedule.jitter")
             return
-        self.jitter = write_duration(minutes * 60)
-        self._context.use(node, "becomes schedule.jitter: a delay that is always the same for a job")
+        self.delay = minutes * 60.0
+        self.jitter = write_duration(self.delay)
+        self._context.use(node, "becomes schedule.jitter, a delay that is always the same for a job, or the grace of a heartbeat")

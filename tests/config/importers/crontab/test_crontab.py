@@ -85,7 +85,7 @@ def test_sleep_before_a_command_is_the_second() -> None:
     ("command", "reason"),
     [
         ("/opt/backup.sh", "programs are not started"),
-        ("/opt/backup.sh && curl https://ping.example/1", "it runs several programs"),
+        ("/opt/backup.sh && cp a b", "it runs several programs"),
         ("curl https://a.example | grep -q ok", "it runs several programs"),
         ("curl -F a=b https://a.example", "a multipart form cannot be sent"),
         ("curl -T file https://a.example", "a file cannot be sent"),
