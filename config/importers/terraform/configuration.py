@@ -7,12 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from config.importers.terraform.bodies import HclBlock
+from config.importers.terraform.budget import Budget, TooLarge
 from config.importers.terraform.evaluation import Expression
 from config.importers.terraform.scope import HclScope, UnknownHclValue
 from config.importers.unresolved import UnresolvedText
 from jobs.problems import KeyPath
 
 _MOST_INSTANCES = 500
+_LONGEST_SHOWN = 1000
+_STEPS_OF_LEAF = 10
+"""What a value of a resource takes of the budget: each of its leaves is a line of the report."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,10 @@ class TerraformConfiguration:
                     self._defaults[block.labels[0]] = block.attributes.get("default")
                 elif block.kind == "locals":
                     self._locals.update(block.attributes)
-        self._scope = HclScope(self._variable, self._local)
+        self._budget = Budget(next(iter(files), "terraform"))
+        self._scope = HclScope(self._variable, self._local, budget=self._budget)
+        self._evaluated: dict[str, Any] = {}
+        """Variables and locals by name."""
 
     def resources(self, kinds: frozenset[str]) -> Iterator[TerraformResource]:
         """Yield each instance of the resources of these types."""
@@ -60,6 +67,7 @@ class TerraformConfiguration:
     def _instances(self, file: str, block: HclBlock) -> Iterator[TerraformResource]:
         address = ".".join(block.labels)
         for key, scope in self._scopes(block):
+            self._budget.spend(_STEPS_OF_LEAF)
             values: dict[str, Any] = {}
             lines: dict[KeyPath, int] = {(): block.line}
             self._fill(block, scope, values, lines, ())
@@ -99,13 +107,22 @@ class TerraformConfiguration:
     ) -> None:
         for name, expression in block.attributes.items():
             if path or name not in ("count", "for_each"):
-                values[name] = expression.evaluate(scope)
+                values[name] = self._pay(expression, expression.evaluate(scope))
                 lines[(*path, name)] = expression.line
         for inner in block.blocks:
             if inner.kind == "dynamic" and inner.labels:
                 self._fill_dynamic(inner, scope, values, lines, path)
             else:
                 self._add_block(inner.kind, inner, scope, values, lines, path)
+
+    def _pay(self, expression: Expression, value: Any) -> Any:
+        """Return the value of an attribute, at the cost of its leaves."""
+        try:
+            size = self._budget.measure(value)
+        except TooLarge as error:
+            size, value = 1, UnresolvedText(expression.text[:_LONGEST_SHOWN], str(error))
+        self._budget.spend(_STEPS_OF_LEAF * size)
+        return value
 
     def _fill_dynamic(
         self, block: HclBlock, scope: HclScope, values: dict[str, Any], lines: dict[KeyPath, int], path: KeyPath
@@ -132,6 +149,7 @@ class TerraformConfiguration:
         listed = values.setdefault(name, [])
         if not isinstance(listed, list):
             return
+        self._budget.spend(_STEPS_OF_LEAF)
         place = (*path, name, len(listed))
         filled: dict[str, Any] = {}
         listed.append(filled)
@@ -144,22 +162,24 @@ class TerraformConfiguration:
         default = self._defaults.get(name)
         if default is None:
             raise UnknownHclValue(f"var.{name}")
-        return self._evaluated(f"var.{name}", default)
+        return self._evaluate(f"var.{name}", default)
 
     def _local(self, name: str) -> Any:
         expression = self._locals.get(name)
         if expression is None:
             raise UnknownHclValue(f"local.{name}")
-        return self._evaluated(f"local.{name}", expression)
+        return self._evaluate(f"local.{name}", expression)
 
-    def _evaluated(self, name: str, expression: Expression) -> Any:
+    def _evaluate(self, name: str, expression: Expression) -> Any:
         if name in self._pending:
             raise UnknownHclValue(f"{name}, which needs itself")
-        self._pending.add(name)
-        try:
-            value = expression.evaluate(self._scope)
-        finally:
-            self._pending.discard(name)
+        if name not in self._evaluated:
+            self._pending.add(name)
+            try:
+                self._evaluated[name] = expression.evaluate(self._scope)
+            finally:
+                self._pending.discard(name)
+        value = self._evaluated[name]
         if isinstance(value, UnresolvedText):
             raise UnknownHclValue(value.needs)
         return value

@@ -25,7 +25,7 @@ def parse_list(scanner: Scanner, parse: ParseExpression) -> Evaluation:
     while True:
         scanner.skip_blanks()
         if scanner.take("]"):
-            return lambda scope: [entry.evaluate(scope) for entry in entries]
+            return lambda scope: scope.admit([entry.evaluate(scope) for entry in entries])
         entries.append(parse(scanner))
         scanner.skip_blanks()
         if not scanner.take(",") and scanner.peek() != "]":
@@ -41,7 +41,9 @@ def parse_object(scanner: Scanner, parse: ParseExpression) -> Evaluation:
     while True:
         scanner.skip_blanks()
         if scanner.take("}"):
-            return lambda scope: {str(known(key(scope))): value.evaluate(scope) for key, value in entries}
+            return lambda scope: scope.admit(
+                {str(known(key(scope))): value.evaluate(scope) for key, value in entries}
+            )
         word = scanner.take_word()
         key: Evaluation = (lambda scope, word=word: word) if word else parse(scanner).evaluation  # type: ignore[misc]
         scanner.skip_blanks()
@@ -76,11 +78,16 @@ def _for(scanner: Scanner, end: str, parse: ParseExpression) -> Evaluation:
 
     def evaluate(scope: HclScope) -> Any:
         results: list[tuple[Any, Any]] = []
-        for key, value in _entries(known(source(scope)))[:_MOST_ENTRIES]:
+        entries = _entries(known(source(scope)))
+        scope.budget.spend(len(entries) // 10)
+        for key, value in entries[:_MOST_ENTRIES]:
+            scope.budget.spend(1)
             inner = scope.with_names(**dict(zip(names, (key, value) if len(names) == 2 else (value,), strict=True)))
             if condition is None or known(condition(inner)):
                 results.append((first(inner), second(inner) if second is not None else None))
-        return {str(known(key)): value for key, value in results} if second is not None else [one for one, _ in results]
+        if second is not None:
+            return scope.admit({str(known(key)): value for key, value in results})
+        return scope.admit([one for one, _ in results])
 
     return evaluate
 

@@ -29,7 +29,8 @@ class Expression:
 
 
 def resolve(evaluation: Evaluation, scope: HclScope, text: str) -> Any:
-    """Return a value; an UnresolvedText if it is not known."""
+    """Return a value; an UnresolvedText if it is not known. Raises UnreadableSource: no steps are left."""
+    scope.budget.spend(1)
     try:
         return evaluation(scope)
     except UnknownHclValue as error:
@@ -40,12 +41,16 @@ def resolve(evaluation: Evaluation, scope: HclScope, text: str) -> Any:
 
 def combine(operator: str, left: Evaluation, right: Evaluation) -> Evaluation:
     def evaluate(scope: HclScope) -> Any:
+        scope.budget.spend(1)
         one = known(left(scope))
         if operator == "||":
             return bool(one) or bool(known(right(scope)))
         if operator == "&&":
             return bool(one) and bool(known(right(scope)))
-        return compute(operator, one, known(right(scope)))
+        other = known(right(scope))
+        for operand in (one, other):
+            scope.read_whole(operand)
+        return scope.admit(compute(operator, one, other))
 
     return evaluate
 
@@ -80,6 +85,7 @@ def known(value: Any) -> Any:
 
 def select_member(value: Evaluation, key: Evaluation) -> Evaluation:
     def evaluate(scope: HclScope) -> Any:
+        scope.budget.spend(1)
         container, name = known(value(scope)), known(key(scope))
         if callable(container):
             return container(str(name))

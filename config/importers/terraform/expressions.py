@@ -11,6 +11,7 @@ from config.importers.terraform.scanner import Scanner
 from config.importers.terraform.scope import HclScope, UnknownHclValue, call_function
 from config.importers.terraform.templates import parse_heredoc, parse_quoted
 
+_LONGEST_NUMBER = 300
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _OPERATORS: tuple[tuple[str, ...], ...] = (
     ("||",),
@@ -43,9 +44,17 @@ def _conditional(scanner: Scanner) -> Evaluation:
         scanner.require(":")
         no = parse_expression(scanner).evaluation
         scanner.leave()
-        return lambda scope: yes(scope) if known(condition(scope)) else no(scope)
+        return _choose(condition, yes, no)
     scanner.leave()
     return condition
+
+
+def _choose(condition: Evaluation, yes: Evaluation, no: Evaluation) -> Evaluation:
+    def evaluate(scope: HclScope) -> Any:
+        scope.budget.spend(1)
+        return yes(scope) if known(condition(scope)) else no(scope)
+
+    return evaluate
 
 
 def _binary(scanner: Scanner, rank: int) -> Evaluation:
@@ -100,9 +109,10 @@ def _splat(scanner: Scanner, value: Evaluation) -> Evaluation:
     def evaluate(scope: HclScope) -> Any:
         found = known(value(scope))
         values = found if isinstance(found, list) else [found]
+        scope.budget.spend(len(values) * (1 + len(names)))
         for name in names:
             values = [one[name] if isinstance(one, dict) and name in one else None for one in values]
-        return values
+        return scope.admit(values)
 
     return evaluate
 
@@ -114,6 +124,8 @@ def _primary(scanner: Scanner) -> Evaluation:
     if scanner.peek(2) == "<<":
         return parse_heredoc(scanner, _conditional_in_template)
     if (number := scanner.take_match(_NUMBER)) is not None:
+        if len(number[0]) > _LONGEST_NUMBER:
+            scanner.fail("a number is too long")
         value = float(number[0]) if any(one in number[0] for one in ".eE") else int(number[0])
         return lambda scope: value
     if scanner.take("("):
@@ -157,7 +169,7 @@ def _call(scanner: Scanner, name: str) -> Evaluation:
         values = [argument(scope) for argument in arguments]
         if is_spread and isinstance(values[-1], list):
             values = [*values[:-1], *values[-1]]
-        return call_function(name, values)
+        return call_function(name, values, scope)
 
     return evaluate
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from config.importers.terraform.budget import MAX_TEXT, Budget, TooLarge
 from config.importers.unresolved import UnresolvedText
 
-_LONGEST_TEXT = 200_000
+_LONG_WIDTH = re.compile(r"%[^a-zA-Z%]*\d{4}")
 
 
 class UnknownHclValue(Exception):
@@ -19,17 +21,22 @@ class UnknownHclValue(Exception):
 
 @dataclass(frozen=True)
 class HclScope:
-    """`variable`, `local`: return values by name, or raise UnknownHclValue. `names`: of `for`, `each` and `count`."""
+    """`variable`, `local`: return values by name, or raise UnknownHclValue. `names`: of `for`, `each` and `count`.
+
+    `budget`: shared by all scopes of a configuration.
+    """
 
     variable: Callable[[str], Any]
     local: Callable[[str], Any]
     names: Mapping[str, Any] = field(default_factory=dict)
+    budget: Budget = field(default_factory=Budget)
 
     def with_names(self, **names: Any) -> HclScope:
         return replace(self, names={**self.names, **names})
 
     def root(self, name: str) -> Any:
         """Return what a first name stands for: a value, or a function of the second name. Raises UnknownHclValue."""
+        self.budget.spend(1)
         if name in self.names:
             return self.names[name]
         if name == "var":
@@ -38,19 +45,35 @@ class HclScope:
             return self.local
         raise UnknownHclValue(name)
 
+    def admit(self, value: Any) -> Any:
+        """Return a value that was made, at the cost of its size. Raises UnknownHclValue: it is too large."""
+        self._measure(value)
+        return value
 
-def call_function(name: str, arguments: list[Any]) -> Any:
+    def read_whole(self, value: Any) -> None:
+        """Pay for reading all parts of a value. Raises UnknownHclValue: it is too large."""
+        self.budget.spend(self._measure(value) // 10)
+
+    def _measure(self, value: Any) -> int:
+        try:
+            return self.budget.measure(value)
+        except TooLarge as error:
+            raise UnknownHclValue(str(error)) from None
+
+
+def call_function(name: str, arguments: list[Any], scope: HclScope) -> Any:
     """Return the result of a function whose result follows from its arguments. Raises UnknownHclValue."""
     function = _FUNCTIONS.get(name)
+    scope.budget.spend(1)
+    for argument in arguments:
+        scope.read_whole(argument)
     if function is None or any(map(_has_unknown, arguments)):
         raise UnknownHclValue(f"function {name}")
     try:
         result = function(*arguments)
     except Exception:  # whatever a function does not accept: the value is reported as unknown
         raise UnknownHclValue(f"function {name}") from None
-    if isinstance(result, str) and len(result) > _LONGEST_TEXT:
-        raise UnknownHclValue(f"function {name}")
-    return result
+    return scope.admit(result)
 
 
 def _has_unknown(value: Any) -> bool:
@@ -77,6 +100,8 @@ def _merge(*values: Any) -> dict[str, Any]:
 
 
 def _format(pattern: str, *values: Any) -> str:
+    if _LONG_WIDTH.search(pattern):
+        raise ValueError("a width of more than three digits")
     return pattern.replace("%v", "%s").replace("%q", '"%s"') % tuple(
         write_text(value) if not isinstance(value, (int, float)) or isinstance(value, bool) else value
         for value in values
@@ -87,8 +112,27 @@ def _lookup(mapping: dict[str, Any], key: str, *default: Any) -> Any:
     return mapping[key] if not default else mapping.get(key, default[0])
 
 
+def _replace(text: str, old: str, new: str) -> str:
+    _require_short(text.count(old) * len(new))
+    return text.replace(old, new)
+
+
+def _join(sign: str, values: list[Any]) -> str:
+    _require_short(len(sign) * len(values))
+    return sign.join(map(write_text, values))
+
+
+def _require_short(length: int) -> None:
+    if length > MAX_TEXT:
+        raise ValueError("a long text")
+
+
 def _distinct(values: list[Any]) -> list[Any]:
-    return [one for index, one in enumerate(values) if one not in values[:index]]
+    found: dict[Any, Any] = {}
+    for one in values:
+        key = ("container", json.dumps(one, sort_keys=True)) if isinstance(one, (dict, list)) else one
+        found.setdefault(key, one)
+    return list(found.values())
 
 
 def _coalesce(*values: Any) -> Any:
@@ -111,9 +155,9 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "trimsuffix": lambda text, end: text.removesuffix(end),
     "trimprefix": lambda text, start: text.removeprefix(start),
     "chomp": lambda text: text.rstrip("\n"),
-    "replace": lambda text, old, new: text.replace(old, new),
+    "replace": _replace,
     "format": _format,
-    "join": lambda sign, values: sign.join(map(write_text, values)),
+    "join": _join,
     "split": lambda sign, text: text.split(sign),
     "length": len,
     "lookup": _lookup,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from config.importers.errors import UnreadableSource
+from config.importers.terraform.budget import MAX_TEXT
 from config.importers.terraform.scanner import Scanner
 from config.importers.terraform.scope import HclScope, UnknownHclValue, write_text
 
@@ -118,6 +119,14 @@ def _join(parts: list[str | Evaluation]) -> Evaluation:
         return parts[0]  # "${var.list}" is the value itself
 
     def evaluate(scope: HclScope) -> Any:
-        return "".join(part if isinstance(part, str) else write_text(part(scope)) for part in parts)
+        scope.budget.spend(len(parts))
+        written: list[str] = []
+        length = 0
+        for part in parts:
+            written.append(part if isinstance(part, str) else write_text(part(scope)))
+            length += len(written[-1])
+            if length > MAX_TEXT:
+                raise UnknownHclValue(f"a text of more than {MAX_TEXT} characters")
+        return scope.admit("".join(written))
 
     return evaluate
