@@ -13,7 +13,6 @@ from config.importers.node import SourceNode, SourceTree
 from config.importers.secret_references import SecretReferences
 from config.importers.source_file import SourceFile
 
-
 RENAMED = "names of jobs are in lower case, with - for other characters"
 
 

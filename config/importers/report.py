@@ -14,7 +14,7 @@ from config.importers.ledger import LeafOutcome, LeafRecord
 from config.importers.node import SourceNode
 from jobs.problems import KeyPath, dotted_path, make_printable
 
-_NAME_KEYS = ("name", "title", "job_name")
+_NAME_KEYS = ("name", "job_name")
 _MAX_SUBJECT = 60
 
 
@@ -174,7 +174,9 @@ def _find_subject(leaf: SourceNode) -> tuple[str, int]:
     value = leaf.tree.value
     for depth, key in enumerate(leaf.path):
         if isinstance(value, dict):
-            names = (value.get(one) for one in _NAME_KEYS)
+            # A title is a name of one of several things; elsewhere it is a text, such as that of a page.
+            is_entry = depth > 0 and str(leaf.path[depth - 1]).isdecimal()
+            names = (value.get(one) for one in (*_NAME_KEYS, *(("title",) if is_entry else ())))
             name = next((one for one in names if isinstance(one, str) and one.strip()), "")
             if name:
                 return name.strip(), depth

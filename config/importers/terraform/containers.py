@@ -41,9 +41,7 @@ def parse_object(scanner: Scanner, parse: ParseExpression) -> Evaluation:
     while True:
         scanner.skip_blanks()
         if scanner.take("}"):
-            return lambda scope: scope.admit(
-                {str(known(key(scope))): value.evaluate(scope) for key, value in entries}
-            )
+            return lambda scope: scope.admit({str(known(key(scope))): value.evaluate(scope) for key, value in entries})
         word = scanner.take_word()
         key: Evaluation = (lambda scope, word=word: word) if word else parse(scanner).evaluation  # type: ignore[misc]
         scanner.skip_blanks()

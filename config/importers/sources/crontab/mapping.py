@@ -30,7 +30,10 @@ def detects(file: SourceFile) -> bool:
 
 
 def import_files(files: Sequence[SourceFile], context: ImportContext, has_users: bool | None = None) -> None:
-    """Add a job for each line that only sends a request, or pings after a command. `has_users`: the system form; None: detected."""
+    """Add a job for each line that only sends a request, or pings after its command.
+
+    `has_users`: the system form; None: detected.
+    """
     tokens: set[str] = set()
     for file in files:
         lines = read_lines(file, has_users)

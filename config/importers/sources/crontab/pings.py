@@ -1,4 +1,4 @@
-"""Finds what a line of a crontab pings, such as `backup.sh && curl https://hc-ping.com/UUID`. Called by mapping. Pure."""
+"""Finds what a line of a crontab pings: `backup.sh && curl https://hc-ping.com/UUID`. Called by mapping. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ from config.importers.sources.crontab.shell import (
 )
 
 _TOKENS = re.compile(
-    r"""\\. | '[^']*' | "(?:\\.|[^"\\])*" | \$?\( | \) | `[^`]*` | && | \|\| | ;+ | \d?[<>]+&? | &>+ | & | \n | [^\\'"$()`&|;<>\n\d]+ | .""",
+    r"""
+    \\. | '[^']*' | "(?:\\.|[^"\\])*" | \$?\( | \) | `[^`]*` | && | \|\| | ;+ | \d?[<>]+&? | &>+ | & | \n |
+    [^\\'"$()`&|;<>\n\d]+ | .
+    """,
     re.VERBOSE | re.DOTALL,
 )
 _SUBSTITUTION = re.compile(r"\$\([^()]*\)|`[^`]*`")
@@ -45,9 +48,9 @@ _HARMLESS = HARMLESS_STARTS | HARMLESS_ENDS | {"sleep"}
 
 @dataclass(frozen=True, slots=True)
 class CommandPing:
-    """The ping of a command. `name`: made from the command. `host`: of the address. `timeout`: the longest run, seconds.
+    """The ping of a command. `name`: made from the command. `host`: of the address. `timeout`: of the command, seconds.
 
-    `token`: the secret part of the address; empty without one that cannot be guessed. `notes`: what its author must know.
+    `token`: the secret part of the address; empty if it could be guessed. `notes`: for the author of the line.
     """
 
     name: str
@@ -150,7 +153,9 @@ def _read_ping(text: str, variables: Mapping[str, str]) -> _Address | None:
 
 def _rank(parts: list[_Part]) -> list[int]:
     """Return the pings after other commands: that of a success, last one first, before that of a failure."""
-    found = [index for index, part in enumerate(parts) if index and part.ping and part.ping.ending not in ("start", "log")]
+    found = [
+        index for index, part in enumerate(parts) if index and part.ping and part.ping.ending not in ("start", "log")
+    ]
     return sorted(found, key=lambda index: (_is_of_failure(parts[index]), -index))
 
 

@@ -109,4 +109,6 @@ class CronVariables:
             return
         self.delay = minutes * 60.0
         self.jitter = write_duration(self.delay)
-        self._context.use(node, "becomes schedule.jitter, a delay that is always the same for a job, or the grace of a heartbeat")
+        self._context.use(
+            node, "becomes schedule.jitter, a delay that is always the same for a job, or the grace of a heartbeat"
+        )

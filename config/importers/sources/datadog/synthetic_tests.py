@@ -12,6 +12,7 @@ from config.importers.node import SourceNode
 from config.importers.sources.datadog.kinds import MAPPED_SUBTYPES, REFUSED_SUBTYPES
 from config.importers.sources.datadog.options import put_options
 from config.importers.sources.datadog.steps import map_steps
+from config.importers.unresolved import refuse_unresolved
 from config.importers.values.reading import find_text, read_optional_text
 from config.importers.values.tags import split_tags
 from config.importers.values.test_variables import TestVariables
@@ -94,6 +95,7 @@ def _read_variables(
 
 
 def _map_message(draft: JobDraft, node: SourceNode) -> None:
+    refuse_unresolved(node)
     text = read_optional_text(node).strip()
     if not text:
         draft.use(node)

@@ -122,7 +122,7 @@ def is_unset(table: str, column: str, value: Any) -> bool:
 
 
 def omit_empty(value: Any) -> Any:
-    """Return a mapping without the keys that have no value; any other value as it is."""
+    """Return a mapping without the keys that have no value; any other value unchanged."""
     if not isinstance(value, dict):
         return value
     return {key: one for key, one in value.items() if one not in EMPTY_VALUES}

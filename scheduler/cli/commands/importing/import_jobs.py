@@ -41,10 +41,10 @@ def import_jobs(
 ) -> None:
     """Import jobs from the configuration of another tool.
 
-    The report shows the secrets to provide, what is not carried over (why, and what is nearest), what was changed (how),
-    and jobs without alerts; with --verbose or --json, each value of the source with its file, line and key. Passwords
-    and tokens become references to secrets. The written job files are valid. Without --to, nothing is written. Exit
-    code 2: a source cannot be read.
+    The report shows the secrets to provide, what is not carried over (why, and what is nearest), what was changed
+    (how), and jobs without alerts; with --verbose or --json, each value of the source with its file, line and key.
+    Passwords and tokens become references to secrets. The written job files are valid. Without --to, nothing is
+    written. Exit code 2: a source cannot be read.
 
     \b
     Examples:
@@ -82,7 +82,6 @@ def _find_files(source: str, paths: list[Path]) -> tuple[str, list[SourceFile]]:
     import sys
 
     from config.documents.document import MAX_FILE_BYTES
-    from config.importers.errors import UnreadableSource
     from config.importers.registry import SOURCES
     from config.importers.source_file import SourceFile
 
@@ -104,9 +103,8 @@ def _find_files(source: str, paths: list[Path]) -> tuple[str, list[SourceFile]]:
 
 
 def _list_folder(path: Path) -> list[SourceFile]:
-    """Return the files below a folder. A link to outside the folder is not followed: its author may not read the target.
-
-    Raises UnreadableSource: there is none.
+    """Return the files below a folder, without those outside it that links lead to: who made the folder has perhaps no
+    right to read them. Raises UnreadableSource: the folder has no files.
     """
     from config.importers.errors import UnreadableSource
     from config.importers.source_file import SourceFile

@@ -243,7 +243,7 @@ def test_a_line_that_is_longer_than_cron_reads() -> None:
 
 def test_variables_that_make_a_command_too_long_are_refused() -> None:
     text = f"A={'x' * 5000}\n* * * * * curl https://shop.example/{'$A' * 3}\n"
-    assert details(import_text("crontab", text, name="c"))["command"].startswith("its variables make it longer than 10000")
+    assert "its variables make it longer than 10000" in details(import_text("crontab", text, name="c"))["command"]
 
 
 @given(st.integers(2, 300))

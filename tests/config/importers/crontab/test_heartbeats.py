@@ -118,7 +118,8 @@ def test_the_token_of_the_address_serves_here_if_it_cannot_be_guessed(address: s
 
 
 def test_no_part_of_an_address_but_its_host_is_shown() -> None:
-    written = str(_import("0 4 * * * /opt/backup.sh && curl https://hc-ping.com/p1ngk3y00000000000000/nightly").to_json())
+    address = "https://hc-ping.com/p1ngk3y00000000000000/nightly"
+    written = str(_import(f"0 4 * * * /opt/backup.sh && curl {address}").to_json())
     assert "hc-ping.com" in written
     assert "p1ngk3y" not in written
 
@@ -209,24 +210,29 @@ def test_a_line_that_only_pings_is_a_request() -> None:
 
 
 def test_what_cron_itself_uses_stays_in_a_crontab_of_heartbeats() -> None:
-    report = _import("MAILTO=ops@example.org", "PATH=/bin", "DATA=/data",
-                     f"0 4 * * * root /opt/backup.sh $DATA && curl {PING}\\%in", "0 5 * * * root /opt/other.sh")  # fmt: skip
+    lines = [f"0 4 * * * root /opt/backup.sh $DATA && curl {PING}\\%in", "0 5 * * * root /opt/other.sh"]
+    report = _import("MAILTO=ops@example.org", "PATH=/bin", "DATA=/data", *lines)
     found = outcomes(report)
     assert [found[key] for key in ("MAILTO", "PATH", "DATA", "user")] == ["imported"] * 3 + ["not carried over"]
     assert "it stays in the crontab" in details(report)["DATA"]
 
 
 def test_what_cron_itself_uses_is_lost_for_requests() -> None:
-    report = _import("MAILTO=ops@example.org", f"0 4 * * * /opt/a.sh && curl {PING}", "0 5 * * * curl https://b.example/")
+    report = _import(
+        "MAILTO=ops@example.org", f"0 4 * * * /opt/a.sh && curl {PING}", "0 5 * * * curl https://b.example/"
+    )
     assert outcomes(report)["MAILTO"] == "not carried over"
 
 
 COMMAND = st.sampled_from(["/opt/backup.sh", "pg_dump 'a b' > x", "tar czf $(date).tgz /", "cd /srv", "sleep 5", "true",
                            "bash -c 'a; b'", '"', "(a", "sudo", "timeout 5"])  # fmt: skip
-PINGS = st.sampled_from([f"curl {PING}", f"wget -q {PING}/start", f"curl {PING}/$?", f"curl {PING}/fail", "curl -m", "curl"])
+PINGS = st.sampled_from(
+    [f"curl {PING}", f"wget -q {PING}/start", f"curl {PING}/$?", f"curl {PING}/fail", "curl -m", "curl"]
+)
+OPERATORS = st.sampled_from(["&&", "||", ";", "|", "&", "\\%"])
 
 
-@given(st.lists(st.tuples(COMMAND | PINGS, st.sampled_from(["&&", "||", ";", "|", "&", "\\%"])), min_size=1, max_size=6))
+@given(st.lists(st.tuples(COMMAND | PINGS, OPERATORS), min_size=1, max_size=6))
 def test_each_line_becomes_a_valid_job_or_is_reported(pieces: list[tuple[str, str]]) -> None:
     line = " ".join(f"{command} {operator}" for command, operator in pieces)
     report = _import("0 3 * * * curl https://shop.example/", f"0 4 * * * {line}")

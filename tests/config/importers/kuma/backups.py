@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-_NO_VALUE = """description parent url hostname port keyword docker_host proxyId mqttTopic mqttSuccessMessage databaseQuery
-grpcUrl grpcProtobuf grpcMethod grpcServiceName radiusCalledStationId radiusCallingStationId game jsonPath expectedValue
+_NO_VALUE = """description parent url hostname port keyword docker_host proxyId mqttTopic mqttSuccessMessage
+databaseQuery grpcUrl grpcProtobuf grpcMethod grpcServiceName radiusCalledStationId radiusCallingStationId game
+jsonPath expectedValue
 kafkaProducerTopic kafkaProducerMessage screenshot headers body grpcBody grpcMetadata basic_auth_user basic_auth_pass
 oauth_client_id oauth_client_secret oauth_token_url oauth_scopes pushToken databaseConnectionString radiusUsername
 radiusPassword radiusSecret mqttUsername mqttPassword authWorkstation authDomain tlsCa tlsCert tlsKey dns_last_result"""
@@ -64,10 +65,12 @@ def backup(*monitors: dict[str, Any], **others: Any) -> str:
 
 def mixed_backup() -> str:
     """Return a backup with 15 monitors of ten types."""
+    # fmt: off
     teams = {"name": "Team Teams", "type": "teams", "isDefault": True, "applyExisting": False,
-             "webhookUrl": f"https://teams.example/workflows/{SECRETS[5]}"}  # fmt: skip
+             "webhookUrl": f"https://teams.example/workflows/{SECRETS[5]}"}
     mail = {"name": "Mail", "type": "smtp", "isDefault": False, "smtpHost": "mail.example", "smtpPort": 25,
-            "smtpFrom": "kuma@example.org", "smtpTo": "ops@example.org", "smtpCC": "", "smtpUsername": None}  # fmt: skip
+            "smtpFrom": "kuma@example.org", "smtpTo": "ops@example.org", "smtpCC": "", "smtpUsername": None}
+    # fmt: on
     listed = [
         {"id": number, "name": one["name"], "active": True, "isDefault": False, "userId": 1, "config": json.dumps(one)}
         for number, one in enumerate((teams, mail), 1)
@@ -76,7 +79,7 @@ def mixed_backup() -> str:
 
 
 def read_backup_text(text: str) -> Any:
-    """The document that a report of a backup accounts for: without keys that have no value, and with JSON texts read."""
+    """The document that a report accounts for: without keys that have no value, and with JSON texts as values."""
     document = _with_values(json.loads(text))
     for entries in document.values():
         for at, entry in enumerate(entries if isinstance(entries, list) else ()):
@@ -98,4 +101,6 @@ def _read_entry(entry: dict[str, Any]) -> Any:
 
 
 def _with_values(value: Any) -> Any:
-    return {key: one for key, one in value.items() if one not in (None, "", [], {})} if isinstance(value, dict) else value
+    if not isinstance(value, dict):
+        return value
+    return {key: one for key, one in value.items() if one not in (None, "", [], {})}

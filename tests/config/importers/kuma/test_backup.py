@@ -53,10 +53,12 @@ def test_json_of_another_program() -> None:
         import_text("uptime-kuma", '{"monitors": []}')
 
 
+SHOP = {"name": "shop", "type": "http", "url": "https://shop.example/"}
+
+
 def _check(**keys: Any) -> Any:
-    (job,) = import_text("uptime-kuma", backup({"name": "Shop", "type": "http", "url": "https://shop.example/", **keys}))\
-        .definitions.values()
-    return job["check"]
+    report = import_text("uptime-kuma", backup({**SHOP, **keys}))
+    return report.definitions["shop"]["check"]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +66,8 @@ def _check(**keys: Any) -> Any:
     [
         ({"X-Probe": "yes", "X-Empty": ""}, {"headers": {"X-Probe": "yes", "X-Empty": ""}}),
         ({"X-Api-Key": "k3y-of-the-shop"}, {"headers": {"X-Api-Key": {"secret": "shop-x-api-key"}}}),
-        ({"Authorization": "Bearer t0ken-of-the-shop"}, {"auth": {"kind": "bearer", "token": {"secret": "shop-token"}}}),
+        ({"Authorization": "Bearer t0ken-of-the-shop"},
+         {"auth": {"kind": "bearer", "token": {"secret": "shop-token"}}}),
         ({"authorization": "Basic cHJvYmU6cGFzc3dvcmQx"},
          {"auth": {"kind": "basic", "username": "probe", "password": {"secret": "shop-password"}}}),
     ],
@@ -75,18 +78,18 @@ def test_the_text_of_headers_is_read(headers: dict[str, str], expected: dict[str
 
 
 def test_a_text_that_is_not_json_is_reported_as_such() -> None:
-    report = import_text("uptime-kuma", backup({"name": "Shop", "type": "http", "url": "https://a.example", "headers": "X: y"}))
+    report = import_text("uptime-kuma", backup({**SHOP, "headers": "X: y"}))
     assert "is not a JSON object of headers" in details(report)["monitorList[0].headers"]
 
 
 def test_keys_without_a_value_are_not_reported() -> None:
-    text = backup({"name": "Shop", "type": "http", "url": "https://shop.example/"})
-    found = outcomes(import_text("uptime-kuma", text))
-    assert not found.keys() & {f"monitorList[0].{key}" for key in ("headers", "parent", "proxyId", "tags", "childrenIDs")}
+    found = outcomes(import_text("uptime-kuma", backup(SHOP)))
+    empty = ("headers", "parent", "proxyId", "tags", "childrenIDs")
+    assert not found.keys() & {f"monitorList[0].{key}" for key in empty}
 
 
 def test_a_monitor_with_defaults_alone_loses_nothing() -> None:
-    report = import_text("uptime-kuma", backup({"name": "shop", "type": "http", "url": "https://shop.example/"}))
+    report = import_text("uptime-kuma", backup(SHOP))
     assert set(outcomes(report).values()) == {"imported"}
 
 
@@ -102,6 +105,6 @@ def test_a_mixed_backup_is_imported() -> None:
 
 @pytest.mark.parametrize("key", ["headers", "accepted_statuscodes", "conditions"])
 def test_json_in_a_backup_that_is_nested_too_deeply_is_refused(key: str) -> None:
-    text = backup({"name": "Shop", "type": "http", "url": "https://shop.example/", key: "[" * 100_000})
+    text = backup({**SHOP, key: "[" * 100_000})
     with pytest.raises(UnreadableSource, match=rf"monitorList\[0\]\.{key} is nested more deeply than 50 levels"):
         import_text("uptime-kuma", text)

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from tests.config.importers.importing import details, outcomes, read_jobs
-from tests.config.importers.kuma.database import import_job, import_monitor, import_monitors, monitor
+from tests.config.importers.kuma.database import (
+    build_database,
+    import_database,
+    import_job,
+    import_monitor,
+    import_monitors,
+    monitor,
+)
 
 URL = "https://shop.example/"
 
@@ -293,3 +300,18 @@ def test_a_webhook_whose_url_is_not_valid_is_no_channel(tmp_path: Path) -> None:
     notification = {"id": 5, "name": "Hook", "user_id": 1, "config": config}
     report = import_monitor(tmp_path, monitor("http", url=URL), notification=[notification])
     assert any("the URL is not valid" in entry.detail for entry in report.entries)
+
+
+def test_a_job_of_a_group_that_notifies_is_not_named_as_silent(tmp_path: Path) -> None:
+    config = '{"type": "slack", "slackwebhookURL": "https://a.example/x"}'
+    channel = {"id": 1, "user_id": 1, "name": "ops", "active": 1, "config": config}
+    rows = [
+        {**monitor("group"), "id": 1, "name": "shop"},
+        {**monitor("http", url="https://a.example/"), "id": 2, "name": "inside", "parent": 1},
+        {**monitor("http", url="https://b.example/"), "id": 3, "name": "outside"},
+    ]
+    link = {"monitor_id": 1, "notification_id": 1}
+    tables = {"monitor": rows, "notification": [channel], "monitor_notification": [link]}
+    report = import_database(build_database(tmp_path / "kuma.db", tables))
+    assert report.jobs_without_rule == []
+    assert report.jobs_without_notification == ["outside"]

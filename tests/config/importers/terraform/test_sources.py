@@ -140,3 +140,23 @@ def test_a_state_of_web_tests() -> None:
     }
     text = json.dumps({"terraform_version": "1.9.0", "values": {"root_module": {"resources": [resource]}}})
     assert import_text("app-insights", text, name="state.json").definitions["shop"]["expect"] == [{"status": 204}]
+
+
+def test_a_message_that_only_terraform_knows_is_no_description() -> None:
+    source = """
+resource "datadog_synthetics_test" "shop" {
+  name    = "shop"
+  type    = "api"
+  subtype = "http"
+  message = "Call ${var.team}"
+  request_definition {
+    method = "GET"
+    url    = "https://shop.example/"
+  }
+  options_list { tick_every = 60 }
+}
+"""
+    report = import_text("datadog", source, name="main.tf")
+    assert "description" not in report.definitions["shop"]
+    (message,) = [entry for entry in report.entries if entry.path == ("message",)]
+    assert "only known when the template is deployed (var.team)" in message.detail
