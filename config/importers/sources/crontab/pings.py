@@ -77,7 +77,7 @@ class _Address(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Part:
+class _LineCommand:
     """One command of a line. `operator`: the one before it. `ping`: the address, if it is a ping."""
 
     operator: str
@@ -115,14 +115,14 @@ def _find_inner_ping(text: str, variables: Mapping[str, str], depth: int) -> Com
     return find_ping(inner, variables, depth + 1) if inner is not None else None
 
 
-def _split(text: str) -> list[_Part]:
+def _split(text: str) -> list[_LineCommand]:
     """Return the commands between the operators of a line; those within `(...)` and quotes are not separate."""
-    parts = [_Part("", "")]
+    parts = [_LineCommand("", "")]
     level = 0
     for token in _TOKENS.findall(text):
         level = max(level + (token in ("(", "$(")) - (token == ")"), 0)
         if level == 0 and (token in ("&&", "||", "&", "\n") or token.startswith(";")):
-            parts.append(_Part(token, ""))
+            parts.append(_LineCommand(token, ""))
         else:
             parts[-1].text += token
     for part in parts:
@@ -151,7 +151,7 @@ def _read_ping(text: str, variables: Mapping[str, str]) -> _Address | None:
     return _Address(host, path, found[1].lower() if found else next(iter(states), ""))
 
 
-def _rank(parts: list[_Part]) -> list[int]:
+def _rank(parts: list[_LineCommand]) -> list[int]:
     """Return the pings after other commands: that of a success, last one first, before that of a failure."""
     found = [
         index for index, part in enumerate(parts) if index and part.ping and part.ping.ending not in ("start", "log")
@@ -159,11 +159,11 @@ def _rank(parts: list[_Part]) -> list[int]:
     return sorted(found, key=lambda index: (_is_of_failure(parts[index]), -index))
 
 
-def _is_of_failure(part: _Part) -> bool:
+def _is_of_failure(part: _LineCommand) -> bool:
     return part.operator == "||" or (part.ping is not None and part.ping.ending == "fail")
 
 
-def _describe(parts: list[_Part], index: int, variables: Mapping[str, str]) -> CommandPing | None:
+def _describe(parts: list[_LineCommand], index: int, variables: Mapping[str, str]) -> CommandPing | None:
     """Return the ping at an index; None if it is not about another command."""
     ping = parts[index].ping
     assert ping is not None
@@ -195,7 +195,7 @@ def _unwrap(text: str, variables: Mapping[str, str]) -> ShellCommand:
     return command
 
 
-def _make_name(part: _Part, command: ShellCommand) -> str:
+def _make_name(part: _LineCommand, command: ShellCommand) -> str:
     """`/opt/backup.sh --full` -> `backup`, `php artisan schedule:run` -> `artisan schedule:run`."""
     if command.program in ("curl", "wget"):
         try:

@@ -37,7 +37,8 @@ def read_backup(context: ImportContext, written: SourceTree) -> KumaRows:
         listed = root.child(key)
         for node in listed.children() if listed is not None else ():
             if isinstance(node.value, dict):
-                rows.tables.setdefault(table, []).append(_read_row(context, table, node))
+                entry = written.value[key][node.path[-1]]
+                rows.tables.setdefault(table, []).append(_read_row(context, table, node, entry))
     for row in rows.of("monitor"):
         _read_links(rows, row)
     for node in root.children():
@@ -77,9 +78,10 @@ def _column_of(key: str) -> str:
     return _IRREGULAR.get(key) or re.sub(r"(?<!^)(?=[A-Z])", "_", key).lower()
 
 
-def _read_row(context: ImportContext, table: str, node: SourceNode) -> KumaRow:
+def _read_row(context: ImportContext, table: str, node: SourceNode, written: Mapping[str, Any]) -> KumaRow:
+    """`written`: the entry with its keys without a value: a column that is empty is not one that does not exist."""
     keys: dict[str, str] = {}
-    values: dict[str, Any] = {}
+    values = {_column_of(key): value for key, value in written.items() if key not in _OF_API}
     unset: set[str] = set()
     for child in node.children():
         if child.key in _OF_API:

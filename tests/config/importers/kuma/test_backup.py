@@ -77,6 +77,17 @@ def test_the_text_of_headers_is_read(headers: dict[str, str], expected: dict[str
     assert {key: check.get(key) for key in expected} == expected
 
 
+@pytest.mark.parametrize("method", ["", None])
+def test_credentials_that_uptime_kuma_does_not_send_are_not_sent(method: str | None) -> None:
+    assert "auth" not in _check(authMethod=method, basic_auth_user="probe", basic_auth_pass="passw0rd-of-old")
+
+
+def test_a_backup_of_a_version_without_authentication_methods_has_basic_credentials() -> None:
+    monitor = {"id": 1, **SHOP, "basic_auth_user": "probe", "basic_auth_pass": "passw0rd-of-old"}
+    report = import_text("uptime-kuma", json.dumps({"version": "1.10.0", "monitorList": [monitor]}))
+    assert report.definitions["shop"]["check"]["auth"]["username"] == "probe"
+
+
 def test_a_text_that_is_not_json_is_reported_as_such() -> None:
     report = import_text("uptime-kuma", backup({**SHOP, "headers": "X: y"}))
     assert "is not a JSON object of headers" in details(report)["monitorList[0].headers"]
