@@ -103,6 +103,34 @@ def test_a_plan_with_and_without_changes_is_written(tmp_path: Path, code: int) -
     assert program.commands[0][2:5] == ["cli", "plan", "jobs"]
 
 
+def test_a_plan_reads_and_acts_with_the_keys_of_the_environment(tmp_path: Path) -> None:
+    program, context = Program(0, "## Plan\n"), context_of(Program())
+    plan(context, Path("jobs"), tmp_path / "plan.md", program)
+    command = program.commands[0]
+    variables = [command[command.index(option) + 1] for option in ("--read-key-variable", "--key-variable")]
+    assert variables == [context.environment.keys.read, context.environment.keys.operate]
+
+
+@pytest.mark.parametrize("key", ["read", "operate"])
+def test_a_plan_without_a_key_is_refused(tmp_path: Path, key: str) -> None:
+    context, program = context_of(Program()), Program()
+    without = replace(context, keys=replace(context.keys, **{key: ""}))
+    with pytest.raises(UnusableInput, match=f"DEPLOY_{key.upper()}_KEY not set"):
+        plan(without, Path("jobs"), tmp_path / "plan.md", program)
+    assert program.commands == []
+
+
+def test_the_warning_of_a_plan_that_cannot_be_made_is_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = Program(0, "### Plan of the job files: not available\n", "there is no plan: it does not answer\n")
+    plan(context_of(Program()), Path("jobs"), tmp_path / "plan.md", program)
+    reported = capsys.readouterr().err
+    assert "there is no plan: it does not answer" in reported
+    assert "prod: Plan of the job files: not available; see " in reported
+    assert "--if-available" in program.commands[0]
+
+
 @pytest.mark.parametrize(("code", "error"), [(2, UnusableInput), (1, DeliveryError), (130, DeliveryError)])
 def test_a_plan_that_fails_writes_nothing_and_has_its_exit_code(
     tmp_path: Path, code: int, error: type[DeliveryError]

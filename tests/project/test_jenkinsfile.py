@@ -73,7 +73,10 @@ def scenarios() -> dict[str, Scenario]:
         "test_failure": Scenario(JENKINSFILE, step="./dev test", event="failure"),
         "scan_failure": Scenario(JENKINSFILE, step="image scan", event="failure"),
         "push_failure": Scenario(JENKINSFILE, step="image push", event="failure"),
-        "plan_failure": Scenario(JENKINSFILE, step="pipeline/plan", event="failure"),
+        **{
+            f"plan_{name}_failure": Scenario(JENKINSFILE, step=f"Plan {name}: infra/pipeline/plan", event="failure")
+            for name in ENVIRONMENTS
+        },
         "approval_abort": Scenario(JENKINSFILE, step="Release this image", event="abort"),
         "approval_timeout": Scenario(JENKINSFILE, step="Release this image", event="timeout"),
         "archive_failure": Scenario(JENKINSFILE, step="record.json, allowEmpty", event="failure"),
@@ -119,9 +122,11 @@ def test_a_build_of_main_passes_every_stage_in_order(builds: dict[str, Build]) -
         "Build",
         "Inspect",
         "Push",
-        "Plan",
+        "Plan dev",
         "Release to dev",
+        "Plan test",
         "Release to test",
+        "Plan prod",
         "Approve",
         "Release to prod",
     ]
@@ -174,9 +179,8 @@ def test_credentials_surround_only_the_steps_that_need_them(builds: dict[str, Bu
         if each.credentials
     }
     tokens = {("sign-in", f"azure-token-{name}") for name in ENVIRONMENTS}
-    plans = {("plan", f"scheduler-operate-key-{name}") for name in ENVIRONMENTS}
-    keys = {(step, " ".join(keys_of(name))) for step in ("deploy", "verify") for name in ENVIRONMENTS}
-    assert found == tokens | plans | keys | {("image sign", "scheduler-signing scheduler-signing-password")}
+    keys = {(step, " ".join(keys_of(name))) for step in ("plan", "deploy", "verify") for name in ENVIRONMENTS}
+    assert found == tokens | keys | {("image sign", "scheduler-signing scheduler-signing-password")}
 
 
 def test_a_managed_identity_needs_no_token(builds: dict[str, Build]) -> None:
@@ -204,7 +208,17 @@ def test_a_release_that_ends_badly_is_rolled_back(
 def test_a_bad_end_skips_the_later_environments(builds: dict[str, Build], environment: str) -> None:
     later = ENVIRONMENTS[ENVIRONMENTS.index(environment) + 1 :]
     skipped = [stage for stage in builds[f"{environment}_verify_failure"].skipped if stage != "Approve"]
-    assert skipped == [f"Release to {name}" for name in later]
+    assert skipped == [f"{step} {name}" for name in later for step in ("Plan", "Release to")]
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_a_plan_that_fails_keeps_its_environment_and_the_later_ones_untouched(
+    builds: dict[str, Build], environment: str
+) -> None:
+    build = builds[f"plan_{environment}_failure"]
+    released = [stage.split()[-1] for stage in build.stages if stage.startswith("Release")]
+    assert (build.result, released) == ("FAILURE", [*ENVIRONMENTS[: ENVIRONMENTS.index(environment)]])
+    assert "Approve" not in build.stages
 
 
 @pytest.mark.parametrize("event", EVENTS)
@@ -237,7 +251,7 @@ def test_without_approval_prod_is_untouched(builds: dict[str, Build], name: str)
     assert not [each for each in builds[name].steps if "rollback" in each.text]
 
 
-@pytest.mark.parametrize("name", ["check_failure", "test_failure", "scan_failure", "push_failure", "plan_failure"])
+@pytest.mark.parametrize("name", ["check_failure", "test_failure", "scan_failure", "push_failure", "plan_dev_failure"])
 def test_nothing_is_released_after_a_failure(builds: dict[str, Build], name: str) -> None:
     assert builds[name].result == "FAILURE"
     assert [stage for stage in builds[name].stages if stage.startswith(("Release", "Approve"))] == []

@@ -134,6 +134,42 @@ def test_azure_takes_the_steps_of_the_jenkinsfile() -> None:
     ]  # the task AzureCLI signs in
 
 
+CHAIN = ["image", *(f"{step}_{name}" for name in ("dev", "test", "prod") for step in ("plan", "release_to"))]
+"""Each environment is planned when the one before it has its release."""
+
+
+def test_github_plans_each_environment_right_before_its_release() -> None:
+    jobs = read(GITHUB / "release.yml")["jobs"]
+    needs = {name.replace("-", "_"): job.get("needs") for name, job in jobs.items()}
+    assert [(needs[step] or "").replace("-", "_") for step in CHAIN[1:]] == CHAIN[:-1]
+    assert {name: job["with"]["target"] for name, job in jobs.items() if "with" in job} == {
+        f"{step}-{name}": name for name in ("dev", "test", "prod") for step in ("plan", "release-to")
+    }
+
+
+def test_azure_plans_each_environment_right_before_its_release() -> None:
+    text = (AZURE / "release.yml").read_text(encoding="utf-8")
+    stages = [stage for each in yaml.safe_load(text)["stages"] for stage in expand_item(each, {})]
+    assert {stage["stage"]: stage["dependsOn"] for stage in stages if "dependsOn" in stage} == dict(
+        zip(CHAIN[1:], CHAIN, strict=False)
+    )
+
+
+def test_every_plan_has_the_keys_for_reading_and_for_acting() -> None:
+    (github,) = (
+        step for step in read(GITHUB / "plan.yml")["jobs"]["plan"]["steps"] if "infra/" in step.get("run", "")
+    )
+    azure = [step for step in steps_of(expanded("release.yml")) if step.get("displayName") == "Plan"]
+    assert [set(step["env"]) - {"TARGET"} for step in (github, *azure)] == [
+        {"DEPLOY_READ_KEY", "DEPLOY_OPERATE_KEY"}
+    ] * 4
+    for name in ("dev", "test", "prod"):
+        handed = read(GITHUB / "release.yml")["jobs"][f"plan-{name}"]["secrets"]
+        assert handed == {
+            f"{key}-key": f"${{{{ secrets.DEPLOY_{key.upper()}_KEY_{name.upper()} }}}}" for key in ("read", "operate")
+        }
+
+
 def test_each_pipeline_can_roll_back_by_parameter() -> None:
     jenkins = (ROOT / "infra" / "jenkins" / "rollback" / "Jenkinsfile").read_text(encoding="utf-8")
     command = 'infra/pipeline/rollback "$TARGET" --image "$IMAGE" --version "$VERSION"'
@@ -154,8 +190,8 @@ def test_tokens_are_issued_only_where_azure_is_used() -> None:
         workflow = read(path)
         assert workflow["permissions"] == {"contents": "read"}
         for name, job in workflow["jobs"].items():
-            signs_in = "uses" in job or any("azure/login" in step.get("uses", "") for step in job["steps"])
-            assert ("id-token" in job.get("permissions", {})) == signs_in, (path.name, name)
+            text = (ROOT / job["uses"]).read_text(encoding="utf-8") if "uses" in job else json.dumps(job["steps"])
+            assert ("id-token" in job.get("permissions", {})) == ("azure/login" in text), (path.name, name)
 
 
 @pytest.mark.parametrize("name", ["release-to.yml"])

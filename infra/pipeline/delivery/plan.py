@@ -20,12 +20,14 @@ NO_CHANGES, INVALID, CHANGES = 0, 2, 3
 def plan(context: Context, jobs: Path, report: Path, execute: Execute) -> None:
     """Compare job files with those that the environment runs, and write the report as Markdown.
 
-    Raises UnusableInput if a job file is invalid, DeliveryError if the scheduler does not answer.
+    An environment that does not run yet, or a version that cannot plan, is a warning in the report, so that it can be
+    released. Raises UnusableInput if a job file is invalid, DeliveryError if a key is refused.
     """
     environment = context.environment
-    context.require_keys("operate")  # a plan is a POST
+    context.require_keys("read", "operate")
     command = [sys.executable, str(ROOT / "dev"), "cli", "plan", str(jobs), "--url", environment.url]
-    command += ["--key-variable", environment.keys.operate, "--markdown"]
+    command += ["--key-variable", environment.keys.operate, "--read-key-variable", environment.keys.read]
+    command += ["--if-available", "--markdown"]
     shown = ["./dev", *command[2:]]
     context.reporter.report(f"$ {' '.join(shown)}")
     if context.dry_run:
@@ -41,5 +43,7 @@ def plan(context: Context, jobs: Path, report: Path, execute: Execute) -> None:
         failure = UnusableInput if completed.code == INVALID else DeliveryError
         raise failure(f"the plan of {environment.name} ended with {completed.code}:\n{completed.errors.strip()}")
     report.write_text(context.reporter.redact(completed.output), encoding="utf-8")
-    result = "changes" if completed.code == CHANGES else "no changes"
-    context.reporter.report(f"{environment.name}: {result}, see {report}")
+    if completed.errors.strip():
+        context.reporter.report(completed.errors.strip())
+    result = completed.output.partition("\n")[0].lstrip("# ")
+    context.reporter.report(f"{environment.name}: {result}; see {report}")

@@ -1,4 +1,4 @@
-"""The options that name a running scheduler, and its API key. Used by the commands about jobs as code."""
+"""The options that name a running scheduler, and its API keys. Used by the commands about jobs as code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import TypeVar
 
-    from scheduler.cli.delivery.remote import RemoteApi
+    from scheduler.cli.delivery.remote import RemoteApi, RemoteKeys
 
     T = TypeVar("T")
 
@@ -34,20 +34,33 @@ KeyOption = Annotated[
         help="Environment variable with the API key for --url. NAME_FILE names a file that contains it.",
     ),
 ]
+ReadKeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--read-key-variable",
+        metavar="NAME",
+        help="Environment variable with the API key for requests that only read. (default: that of --key-variable)",
+        show_default=False,
+    ),
+]
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class Connection(NamedTuple):
-    """Where a scheduler is, and the key for it."""
+    """Where a scheduler is, and the keys for it."""
 
     url: str
-    key: str | None
+    keys: RemoteKeys
 
 
-def read_connection(url: str | None, variable: str, environ: Mapping[str, str] | None = None) -> Connection | None:
+def read_connection(
+    url: str | None, variable: str, read_variable: str | None = None, environ: Mapping[str, str] | None = None
+) -> Connection | None:
     """Return the connection that the options name; what is wrong ends the command with 2. None: no --url."""
     if url is None:
         return None
+    from scheduler.cli.delivery.remote import ApiKey, RemoteKeys
+
     try:
         parts = urlsplit(url)
         is_valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -55,19 +68,23 @@ def read_connection(url: str | None, variable: str, environ: Mapping[str, str] |
         is_valid = False
     if not is_valid or parts.query or parts.fragment or parts.username is not None:
         fail("--url: expected an address such as https://scheduler.example.com, without user, query and fragment")
-    key = read_key(variable, os.environ if environ is None else environ)
-    if key is not None and parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+    variables = os.environ if environ is None else environ
+    change, read = (
+        ApiKey(read_key(name, variables, option), name)
+        for option, name in (("--key-variable", variable), ("--read-key-variable", read_variable or variable))
+    )
+    if (change.text or read.text) and parts.scheme == "http" and parts.hostname not in _LOOPBACK:
         print_warning(f"the API key is sent to {parts.hostname} without encryption: use https")
-    return Connection(url.rstrip("/"), key)
+    return Connection(url.rstrip("/"), RemoteKeys(change, read))
 
 
-def read_key(variable: str, environ: Mapping[str, str]) -> str | None:
+def read_key(variable: str, environ: Mapping[str, str], option: str = "--key-variable") -> str | None:
     """Return the API key of an environment variable, or of the file that NAME_FILE names; None without both."""
     from config.value_files.expansion import read_secret_variable
     from config.value_files.secret_text import UnusableSecretFile
 
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable):
-        fail(f"--key-variable: expected the name of an environment variable, got {variable!r}")
+        fail(f"{option}: expected the name of an environment variable, got {variable!r}")
     try:
         text = read_secret_variable(environ, variable)
     except UnusableSecretFile as error:

@@ -66,6 +66,20 @@ class CopyComparison(NamedTuple):
         """Return what the working copy would change. Failures end the command."""
         return self.run(lambda scheduler: self.plan_with(scheduler, options))
 
+    def plan_if_available(self, options: PlanOptions) -> PlannedChanges | str:
+        """Return the same, or why the running scheduler cannot plan. A refused key ends the command all the same."""
+        from scheduler.cli.delivery.remote import RemoteError
+
+        async def work(scheduler: SchedulerReader) -> PlannedChanges | str:
+            try:
+                return await self.plan_with(scheduler, options)
+            except RemoteError as error:
+                if error.is_refused_key:
+                    raise
+                return str(error)
+
+        return self.run(work)
+
     async def plan_with(self, scheduler: SchedulerReader, options: PlanOptions) -> PlannedChanges:
         """Return the same, for more work with what runs. Raises as SchedulerReader."""
         if self.copy.files is None or self.configuration is None:

@@ -10,7 +10,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import httpx
 
@@ -21,6 +21,7 @@ MAX_WAIT: Final = 10.0
 """Seconds between two tries, whatever Retry-After demands."""
 _BUSY: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 """Statuses of requests that have changed nothing."""
+_REFUSED: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _MAX_LISTED: Final = 20
 _PAGE: Final = 500
 
@@ -41,12 +42,43 @@ class RemoteError(Exception):
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         )
 
+    @property
+    def is_refused_key(self) -> bool:
+        """Return whether the key lacks the rights for the request."""
+        return self.status in _REFUSED
+
+
+class ApiKey(NamedTuple):
+    """A key of the scheduler, a token of Entra ID, or a key of the Functions host. `text` None: there is none.
+
+    `variable`: the environment variable that contains it, for messages.
+    """
+
+    text: str | None
+    variable: str
+
+
+class RemoteKeys(NamedTuple):
+    """The keys of requests: on Azure, the function that serves a request has its own key (scheduler.api.scopes)."""
+
+    change: ApiKey
+    read: ApiKey
+
+    def key_for(self, method: str) -> ApiKey:
+        return self.read if method == "GET" else self.change
+
 
 class RemoteApi:
     """Every method raises RemoteError."""
 
-    def __init__(self, client: httpx.AsyncClient, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        keys: RemoteKeys,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
         self._client = client
+        self._keys = keys
         self._sleep = sleep
 
     @property
@@ -91,6 +123,7 @@ class RemoteApi:
             query["continuation"] = page["continuation"]
 
     async def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        options["headers"] = _credentials(self._keys.key_for(method).text)
         for number in range(1, MAX_TRIES + 1):
             is_last = number == MAX_TRIES
             try:
@@ -117,27 +150,41 @@ class RemoteApi:
         try:
             problem = response.json()
         except ValueError:
+            problem = None
+        detail = problem.get("detail") or problem.get("title") or "" if isinstance(problem, dict) else ""
+        if response.status_code in _REFUSED:
+            return f"{where}: {self._explain_refusal(method, path, detail)}"
+        if problem is None:
             return f"{where}: the response is not that of a scheduler: check --url"
         if not isinstance(problem, dict):
             return where
-        detail = problem.get("detail") or problem.get("title") or ""
         parts = [each for each in problem.get("errors") or () if isinstance(each, dict)][:_MAX_LISTED]
         lines = [f"{each.get('location', '')}: {each.get('message', '')}" for each in parts]
         return "\n".join([f"{where}: {detail}", *lines])
 
+    def _explain_refusal(self, method: str, path: str, detail: str) -> str:
+        """Return which key is missing or wrong. `detail`: of the scheduler; the platform refuses without one."""
+        key = self._keys.key_for(method)
+        cause = f"the key of {key.variable} was refused" if key.text else f"no key was sent: {key.variable} is not set"
+        if detail:
+            return f"{cause}: {detail}"
+        function = "read" if method == "GET" else "manage_sets" if path.startswith("/api/sets/") else "operate"
+        return f"{cause}. Set it to a key for this request; on Azure Functions, to one of the function `{function}`"
+
 
 @asynccontextmanager
 async def open_remote(
-    url: str, key: str | None, transport: httpx.AsyncBaseTransport | None = None
+    url: str, keys: RemoteKeys, transport: httpx.AsyncBaseTransport | None = None
 ) -> AsyncIterator[RemoteApi]:
-    """Open a client of the scheduler at this URL.
-
-    The key is one of the scheduler, a token of Entra ID, or a key of the Functions host, which reads its own header.
-    """
-    credentials = {} if key is None else {"Authorization": f"Bearer {key}", "x-functions-key": key}
-    headers = {"Accept": "application/json"} | credentials
+    """Open a client of the scheduler at this URL."""
+    headers = {"Accept": "application/json"}
     async with httpx.AsyncClient(base_url=url, headers=headers, timeout=REQUEST_TIMEOUT, transport=transport) as client:
-        yield RemoteApi(client)
+        yield RemoteApi(client, keys)
+
+
+def _credentials(key: str | None) -> dict[str, str]:
+    """Return the key as the scheduler reads it, and as the Functions host does."""
+    return {} if key is None else {"Authorization": f"Bearer {key}", "x-functions-key": key}
 
 
 def _read_json(response: httpx.Response) -> Any:

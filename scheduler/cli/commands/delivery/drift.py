@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scheduler.cli.commands.stored_jobs.set_options import FilesArgument
-from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, UrlOption
+from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption
 from scheduler.cli.delivery.reports.instants import ZoneOption
 from scheduler.cli.output import EXIT_CHANGES, fail, show_json
 
@@ -31,6 +31,7 @@ def drift(
     owner: SetOption = None,
     url: UrlOption = None,
     key_variable: KeyOption = KEY_VARIABLE,
+    read_key_variable: ReadKeyOption = None,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for an issue or a message.")] = False,
     zone: ZoneOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -54,7 +55,7 @@ def drift(
     if as_json and as_markdown:
         fail("--json and --markdown exclude each other")
     shown_zone = parse_zone_option(zone)
-    compared = read_comparison("drift", files, owner, read_connection(url, key_variable))
+    compared = read_comparison("drift", files, owner, read_connection(url, key_variable, read_key_variable))
 
     async def work(scheduler: SchedulerReader) -> DriftReport:
         found = await compared.plan_with(scheduler, PlanOptions(has_review=False))

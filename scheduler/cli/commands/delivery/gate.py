@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, UrlOption
+from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption
 from scheduler.cli.delivery.reports.instants import ZoneOption
 from scheduler.cli.output import EXIT_FAILED, fail, show_json
 from scheduler.cli.selection.options import AllOption
@@ -52,6 +52,7 @@ def gate(
     marker: _MarkerOption = None,
     url: UrlOption = None,
     key_variable: KeyOption = KEY_VARIABLE,
+    read_key_variable: ReadKeyOption = None,
     before: _BeforeOption = "1h",
     deployed_at: _DeployedOption = None,
     slowdown: _SlowdownOption = 1.5,
@@ -80,7 +81,7 @@ def gate(
         tags, names, every, duration, before, marker, deployed_at, None if ignore_times else slowdown
     )
     shown_zone = parse_zone_option(zone)
-    report = _run(options, read_connection(url, key_variable))
+    report = _run(options, read_connection(url, key_variable, read_key_variable))
     if as_json:
         from scheduler.cli.gate.report import gate_to_json
 

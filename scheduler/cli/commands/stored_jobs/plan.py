@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from scheduler.cli.commands.stored_jobs.set_options import AdoptOption, FilesArgument
-from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, UrlOption
+from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption
 from scheduler.cli.delivery.reports.instants import ZoneOption
 from scheduler.cli.output import EXIT_CHANGES, EXIT_FAILED, fail
 
 if TYPE_CHECKING:
-    from scheduler.cli.delivery.planning import PlannedChanges, PlanOptions
+    from scheduler.cli.delivery.planning import CopyComparison, PlannedChanges, PlanOptions
 
 _SetOption = Annotated[
     str | None,
@@ -32,6 +33,13 @@ _AlertsOption = Annotated[
         help="Show what changed alerts would have notified since then: ISO 8601, UTC by default; or 7d.",
     ),
 ]
+_AvailableOption = Annotated[
+    bool,
+    typer.Option(
+        "--if-available",
+        help="Warn, with exit code 0, if the scheduler of --url does not answer or cannot plan, as an older version.",
+    ),
+]
 _REPLAYED = timedelta(days=7)
 """With --markdown, unless --alerts-since names another begin."""
 
@@ -42,6 +50,8 @@ def plan(
     adopt: AdoptOption = False,
     url: UrlOption = None,
     key_variable: KeyOption = KEY_VARIABLE,
+    read_key_variable: ReadKeyOption = None,
+    if_available: _AvailableOption = False,
     alerts_since: _AlertsOption = None,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print a comment for a pull request.")] = False,
     zone: ZoneOption = None,
@@ -66,13 +76,19 @@ def plan(
 
     if as_json and as_markdown:
         fail("--json and --markdown exclude each other")
+    if if_available and url is None:
+        fail("--if-available needs --url")
     options = PlanOptions(
         adopt=adopt,
         alerts_since=_parse_since(alerts_since, as_markdown),
         has_load=as_markdown,
         zone=parse_zone_option(zone),
     )
-    found = read_comparison("plan", files, owner, read_connection(url, key_variable)).plan(options)
+    compared = read_comparison("plan", files, owner, read_connection(url, key_variable, read_key_variable))
+    found = compared.plan(options) if not if_available else compared.plan_if_available(options)
+    if isinstance(found, str):
+        _warn(found, compared, as_json, as_markdown)
+        return
     _show(found, options, as_json, as_markdown)
     if found.plan.conflicts:
         raise typer.Exit(EXIT_FAILED)
@@ -86,6 +102,19 @@ def _parse_since(text: str | None, as_markdown: bool) -> datetime | None:
     if text is not None:
         return parse_alerts_since(text)
     return datetime.now(UTC) - _REPLAYED if as_markdown else None
+
+
+def _warn(reason: str, compared: CopyComparison, as_json: bool, as_markdown: bool) -> None:
+    """Report that there is no plan. `reason`: why."""
+    from scheduler.cli.output import print_warning, show_json
+
+    print_warning(f"there is no plan: {reason}")
+    if as_markdown:
+        from scheduler.cli.delivery.reports.plan_markdown import write_missing_plan
+
+        print(write_missing_plan(reason, compared.copy.owner, len(compared.copy.jobs)), end="")
+    elif as_json:
+        show_json(json.dumps({"unavailable": reason}, indent=2, ensure_ascii=False))
 
 
 def _show(found: PlannedChanges, options: PlanOptions, as_json: bool, as_markdown: bool) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, Final
 
+from jobs.formats.counts import format_count
 from jobs.formats.definition_yaml import write_definition
 from jobs.formats.durations import describe_milliseconds
 from scheduler.cli.delivery.reports.instants import format_in_zone
@@ -70,11 +71,25 @@ def write_plan(report: PlanReport) -> str:
     )
 
 
+def write_missing_plan(reason: str, owner: str, jobs: int) -> str:
+    """Return the comment where the scheduler cannot plan. `jobs`: the number of those in the files."""
+    return join_sections(
+        (
+            [f"### Plan of the {_name_subject(owner)}: not available"],
+            [f"**Warning:** {code(reason, 400)}"],
+            [f"The files are valid: {format_count(jobs, 'job')}. What they change is not known before the release."],
+        )
+    )
+
+
+def _name_subject(owner: str) -> str:
+    return f"set {code(owner)}" if owner else "job files"
+
+
 def _summarize(plan: SetPlan) -> list[str]:
-    subject = f"set {code(plan.owner)}" if plan.owner else "job files"
     counts = [(len(plan.added), "added"), (len(plan.changed), "changed"), (len(plan.removed), "removed")]
     changes = ", ".join(f"{count} {word}" for count, word in counts if count) or "no change"
-    lines = [f"### Plan of the {subject}: {changes}, {plan.unchanged} unchanged"]
+    lines = [f"### Plan of the {_name_subject(plan.owner)}: {changes}, {plan.unchanged} unchanged"]
     rows = [
         [sign, cell(one.name)]
         for sign, side in (("added", plan.added), ("changed", plan.changed), ("removed", plan.removed))

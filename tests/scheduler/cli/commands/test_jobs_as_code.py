@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from tests.parts.api_keys import create_key
 from tests.parts.host import Host, embedded
@@ -222,16 +223,54 @@ def _with_secret() -> dict[str, Any]:
     return {"check": {"url": "https://127.0.0.1:9/", "auth": auth}}
 
 
-async def test_a_wrong_key_and_no_scheduler(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def copy(tmp_path: Path) -> str:
     (tmp_path / "copy").mkdir()
     write_jobs(tmp_path / "copy", checkout=API)
+    return str(tmp_path / "copy")
+
+
+async def test_a_wrong_key_is_an_error_also_with_if_available(host: Host, copy: str, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("sch_wrong-key-that-is-not-shown")
 
-    refused = await over_api(host)("plan", str(tmp_path / "copy"))
-    monkeypatch.delenv("DEPLOY_KEY_FILE")
-    silent = await invoke_concurrently("plan", str(tmp_path / "copy"), "--url", f"{host.client.base_url}/other")
+    for options in ((), ("--if-available",)):
+        refused = await over_api(host)("plan", copy, *options)
+        assert (refused.code, refused.stdout) == (1, "")
+        assert "401: the key of DEPLOY_KEY was refused" in refused.stderr
+        assert "wrong-key" not in refused.stderr
 
-    assert refused.code == 1
-    assert "401" in refused.stderr
-    assert "wrong-key" not in refused.stderr
-    assert silent.code == 1
+
+async def test_a_server_without_the_routes_of_plans_is_a_warning_with_if_available(host: Host, copy: str) -> None:
+    command = ("plan", copy, "--url", f"{host.client.base_url}/other", "--key-variable", "DEPLOY_KEY")
+
+    failed, warned, as_json = [
+        await invoke_concurrently(*command, *options)
+        for options in ((), ("--markdown", "--if-available"), ("--json", "--if-available"))
+    ]
+
+    assert (failed.code, "404" in failed.stderr) == (1, True)
+    assert (warned.code, "warning" in warned.stdout.lower(), "404" in warned.stdout) == (0, True, True)
+    assert "404" in json.loads(as_json.stdout)["unavailable"]
+
+
+def test_a_scheduler_that_does_not_answer_is_a_warning_with_if_available(
+    copy: str, text_snapshot: SnapshotAssertion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scheduler.cli.delivery.remote.MAX_TRIES", 1)
+    command = ("plan", copy, "--url", "http://127.0.0.1:9", "--markdown", "--if-available")
+
+    result = invoke(*command)
+
+    assert (result.code, f"{result.stdout}\n{result.stderr}") == (0, text_snapshot)
+
+
+def test_an_invalid_file_is_an_error_also_with_if_available(copy: str) -> None:
+    write_jobs(Path(copy), checkout={**API, "retires": 1})
+
+    result = invoke("plan", copy, "--url", "http://127.0.0.1:9", "--markdown", "--if-available")
+
+    assert (result.code, result.stdout, "retires" in result.stderr) == (2, "", True)
+
+
+def test_if_available_is_about_a_running_scheduler(working_copy: Path) -> None:
+    assert invoke("plan", str(working_copy), "--if-available").code == 2

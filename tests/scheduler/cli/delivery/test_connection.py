@@ -9,10 +9,11 @@ import typer
 
 from config.settings.variables import CLIENT_VARIABLES
 from scheduler.cli.delivery.connection import KEY_VARIABLE, Connection, read_connection, read_key
+from scheduler.cli.delivery.remote import ApiKey, RemoteKeys
 
 
 def test_without_a_url_there_is_no_connection() -> None:
-    assert read_connection(None, KEY_VARIABLE, {KEY_VARIABLE: "x"}) is None
+    assert read_connection(None, KEY_VARIABLE, environ={KEY_VARIABLE: "x"}) is None
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,17 @@ def test_without_a_url_there_is_no_connection() -> None:
     ],
 )
 def test_an_address_and_its_key(url: str, expected: str) -> None:
-    assert read_connection(url, "MY_KEY", {"MY_KEY": " sch_1 \n"}) == Connection(expected, "sch_1")
+    key = ApiKey("sch_1", "MY_KEY")
+    assert read_connection(url, "MY_KEY", environ={"MY_KEY": " sch_1 \n"}) == Connection(expected, RemoteKeys(key, key))
+
+
+def test_requests_that_read_can_have_a_key_of_their_own() -> None:
+    environ = {"OPERATE": "one", "READ": "other"}
+
+    found = read_connection("https://s.example", "OPERATE", "READ", environ)
+
+    assert found is not None
+    assert found.keys == RemoteKeys(change=ApiKey("one", "OPERATE"), read=ApiKey("other", "READ"))
 
 
 @pytest.mark.parametrize(
@@ -42,12 +53,12 @@ def test_an_address_and_its_key(url: str, expected: str) -> None:
 )
 def test_what_is_no_address_ends_with_2(url: str) -> None:
     with pytest.raises(typer.Exit) as ended:
-        read_connection(url, KEY_VARIABLE, {})
+        read_connection(url, KEY_VARIABLE, environ={})
     assert ended.value.exit_code == 2
 
 
 def test_a_key_over_plain_http_to_another_machine_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
-    read_connection("http://scheduler:7071", KEY_VARIABLE, {KEY_VARIABLE: "secret-key"})
+    read_connection("http://scheduler:7071", KEY_VARIABLE, environ={KEY_VARIABLE: "secret-key"})
 
     said = capsys.readouterr().err
     assert "is sent to scheduler without encryption" in said
@@ -80,9 +91,12 @@ def test_a_key_that_cannot_be_used_ends_with_2(environ: dict[str, str], capsys: 
     assert "break" not in capsys.readouterr().err
 
 
-def test_the_name_of_the_variable_is_one() -> None:
+@pytest.mark.parametrize("option", ["--key-variable", "--read-key-variable"])
+def test_the_name_of_the_variable_is_one(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["not a name", None] if option == "--key-variable" else ["K", "not a name"]
     with pytest.raises(typer.Exit):
-        read_key("not a name", {})
+        read_connection("https://s.example", str(names[0]), names[1], {})
+    assert capsys.readouterr().err.startswith(f"{option}: ")
 
 
 def test_its_default_is_no_unknown_setting() -> None:

@@ -7,9 +7,13 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from scheduler.cli.delivery.remote import RemoteApi, RemoteError, open_remote
+from scheduler.cli.delivery.remote import ApiKey, RemoteApi, RemoteError, RemoteKeys, open_remote
 
 Answer = Callable[[httpx.Request], httpx.Response]
+
+
+KEYS = RemoteKeys(change=ApiKey("change-key", "CHANGE_KEY"), read=ApiKey("read-key", "READ_KEY"))
+NO_KEYS = RemoteKeys(ApiKey(None, "A_KEY"), ApiKey(None, "A_KEY"))
 
 
 class Exchange:
@@ -20,7 +24,7 @@ class Exchange:
         self.requests: list[httpx.Request] = []
         self.slept: list[float] = []
         client = httpx.AsyncClient(base_url="https://s.example/x", transport=httpx.MockTransport(self._answer))
-        self.api = RemoteApi(client, self._sleep)
+        self.api = RemoteApi(client, KEYS, self._sleep)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
@@ -70,7 +74,7 @@ async def test_what_changed_nothing_is_repeated(
         (httpx.Response(302, headers={"Location": "https://other"}), "redirects are not followed", False),
         (httpx.Response(404, text="<html>"), "the response is not that of a scheduler", False),
         (httpx.Response(200, text="<html>"), "the response is not JSON", False),
-        (httpx.Response(403, json={"detail": "needs scope manage"}), "403: needs scope manage", False),
+        (httpx.Response(403, json={"detail": "needs scope manage"}), "403: the key of READ_KEY was refused: needs scope manage", False),
         (httpx.Response(500, json=["x"]), "500", False),
         (
             httpx.Response(422, json={"detail": "bad", "errors": [{"location": "body.jobs", "message": "is missing"}]}),
@@ -119,19 +123,49 @@ async def test_the_rows_of_an_export() -> None:
     assert await Exchange(complete).api.get_lines("/api/exports/runs") == [{"a": 1}]
 
 
-@pytest.mark.parametrize(("key", "names"), [("a-key", ["authorization", "x-functions-key"]), (None, [])])
-async def test_a_key_is_sent_as_the_scheduler_and_as_the_functions_host_read_it(
-    key: str | None, names: list[str]
-) -> None:
+async def send(keys: RemoteKeys, method: str, path: str, answer: httpx.Response = OK) -> httpx.Request:
+    """Return the request that a client with these keys sends. Raises RemoteError."""
     requests: list[httpx.Request] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
+    def respond(request: httpx.Request) -> httpx.Response:
         requests.append(request)
-        return OK
+        return answer
 
-    async with open_remote("https://s.example", key, httpx.MockTransport(answer)) as api:
-        await api.get("/api")
+    async with open_remote("https://s.example", keys, httpx.MockTransport(respond)) as api:
+        await (api.get(path) if method == "GET" else api.post(path, {}))
+    return requests[0]
 
-    sent = {name: value for name, value in requests[0].headers.items() if "a-key" in value}
-    assert sorted(sent) == names
-    assert sent.get("x-functions-key", "a-key") == "a-key"
+
+@pytest.mark.parametrize(("method", "key"), [("GET", "read-key"), ("POST", "change-key")])
+async def test_each_request_has_its_key_as_the_scheduler_and_as_the_functions_host_read_it(
+    method: str, key: str
+) -> None:
+    sent = (await send(KEYS, method, "/api")).headers
+
+    assert (sent["authorization"], sent["x-functions-key"]) == (f"Bearer {key}", key)
+
+
+async def test_without_a_key_no_credential_is_sent() -> None:
+    sent = await send(NO_KEYS, "GET", "/api")
+
+    assert not {"authorization", "x-functions-key"} & set(sent.headers)
+
+
+@pytest.mark.parametrize(
+    ("keys", "method", "path", "answer", "message"),
+    [
+        (KEYS, "GET", "/api/jobs", httpx.Response(401), "key of READ_KEY was refused. Set it .* the function `read`"),
+        (KEYS, "POST", "/api/jobs/a/run", httpx.Response(403), "key of CHANGE_KEY was refused.* function `operate`"),
+        (KEYS, "POST", "/api/sets/a/plan", httpx.Response(401, text="<html>"), "CHANGE_KEY .* function `manage_sets`"),
+        (KEYS, "GET", "/api/jobs", httpx.Response(401, json={"detail": "unknown"}), "READ_KEY was refused: unknown$"),
+        (NO_KEYS, "GET", "/api/jobs", httpx.Response(401), "no key was sent: A_KEY is not set. .* function `read`"),
+    ],
+)
+async def test_a_refused_key_is_named_with_what_to_change(
+    keys: RemoteKeys, method: str, path: str, answer: httpx.Response, message: str
+) -> None:
+    with pytest.raises(RemoteError, match=message) as failed:
+        await send(keys, method, path, answer)
+
+    assert failed.value.is_refused_key
+    assert not {text for text, _ in keys if text and text in str(failed.value)}
