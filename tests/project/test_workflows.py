@@ -156,9 +156,7 @@ def test_azure_plans_each_environment_right_before_its_release() -> None:
 
 
 def test_every_plan_has_the_keys_for_reading_and_for_acting() -> None:
-    (github,) = (
-        step for step in read(GITHUB / "plan.yml")["jobs"]["plan"]["steps"] if "infra/" in step.get("run", "")
-    )
+    (github,) = (step for step in read(GITHUB / "plan.yml")["jobs"]["plan"]["steps"] if "infra/" in step.get("run", ""))
     azure = [step for step in steps_of(expanded("release.yml")) if step.get("displayName") == "Plan"]
     assert [set(step["env"]) - {"TARGET"} for step in (github, *azure)] == [
         {"DEPLOY_READ_KEY", "DEPLOY_OPERATE_KEY"}

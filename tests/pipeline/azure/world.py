@@ -208,12 +208,17 @@ class World:
         if container is None:
             self.sleep(1.0)
             raise NoAnswer("URLError: connection refused")
-        if parts.path == "/api/health/ready":
+        return self.respond(container, method, f"{parts.path}?{parts.query}", headers)
+
+    def respond(self, container: Container, method: str, target: str, headers: Mapping[str, str]) -> Response:
+        """Return what a container answers. `target`: path and query."""
+        path, _, query = target.partition("?")
+        if path == "/api/health/ready":
             return self._health(container)
         expected = KEYS.operate if method == "POST" else KEYS.read
         if headers.get(KEYS.header) != expected:
             return Response(401, b"{}")
-        values = self._answer(method, parts.path, parse_qs(parts.query))
+        values = self._answer(method, path, parse_qs(query))
         return Response(202 if values.get("state") == "queued" else 200, json.dumps(values).encode())
 
     def _container_at(self, host: str) -> Container | None:

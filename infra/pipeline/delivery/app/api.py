@@ -32,7 +32,6 @@ class HealthAnswer:
     version: str
     is_ready: bool
     down: tuple[str, ...]
-    jobs: int
 
     def is_ready_without(self, parts: frozenset[str]) -> bool:
         """Return whether all other parts work."""
@@ -98,7 +97,7 @@ class SchedulerApi:
             values = response.json()
             parts = [(part["name"], part["status"]) for part in values["parts"]]
             down = tuple(name for name, status in parts if status == "down")
-            return HealthAnswer(str(values["version"]), response.status == 200, down, int(values["jobs"]["count"]))
+            return HealthAnswer(str(values["version"]), response.status == 200, down)
         except (NoAnswer, KeyError, TypeError, ValueError):
             raise AppError(f"{self.url} is not ready: status {response.status}, {response.excerpt()}") from None
 

@@ -74,7 +74,11 @@ async def test_what_changed_nothing_is_repeated(
         (httpx.Response(302, headers={"Location": "https://other"}), "redirects are not followed", False),
         (httpx.Response(404, text="<html>"), "the response is not that of a scheduler", False),
         (httpx.Response(200, text="<html>"), "the response is not JSON", False),
-        (httpx.Response(403, json={"detail": "needs scope manage"}), "403: the key of READ_KEY was refused: needs scope manage", False),
+        (
+            httpx.Response(403, json={"detail": "needs scope manage"}),
+            "403: the key of READ_KEY was refused: needs scope manage",
+            False,
+        ),
         (httpx.Response(500, json=["x"]), "500", False),
         (
             httpx.Response(422, json={"detail": "bad", "errors": [{"location": "body.jobs", "message": "is missing"}]}),
