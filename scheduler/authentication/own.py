@@ -50,9 +50,9 @@ class OwnAuthenticator:
         if len(bearers) + len(keys) > 1:
             raise InvalidCredential(_TWO_CREDENTIALS, reason="several_credentials", way="")
         if bearers:
-            return await self._authenticate_bearer(bearers[0], request.address)
+            return await self._authenticate_bearer(bearers[0], request)
         if keys:
-            return await self._keys.verify(keys[0].strip(), request.address)
+            return await self._keys.verify(keys[0].strip(), request.address, is_suspect=request.is_suspect)
         if self._ways.easy_auth is not None and (claims := request.headers(EASY_AUTH_HEADER)):
             if len(claims) > 1:
                 raise InvalidCredential(_TWO_CREDENTIALS, reason="several_credentials", way="")
@@ -61,13 +61,13 @@ class OwnAuthenticator:
             return await self._ways.session("; ".join(cookies), request.address)
         return None
 
-    async def _authenticate_bearer(self, header: str, address: str) -> Authenticated:
+    async def _authenticate_bearer(self, header: str, request: RequestCredentials) -> Authenticated:
         scheme, _, token = header.strip().partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             raise InvalidCredential(_WRONG_SCHEME, reason="scheme_unknown", way="")
         if token.startswith(API_KEY_PREFIX):
-            return await self._keys.verify(token, address)
+            return await self._keys.verify(token, request.address, is_suspect=request.is_suspect)
         if self._ways.entra is None:
             raise InvalidCredential(_NO_TOKENS, reason="token_unsupported", way="")
         return await self._ways.entra.verify(token)

@@ -27,12 +27,14 @@ class RequestCredentials:
     """What authentication reads of a request.
 
     `headers`: returns all values of a header by its lowercase name. `address`: of the client, empty if unknown.
-    `function_name`: the HTTP function whose key the platform has checked, empty elsewhere.
+    `function_name`: the HTTP function whose key the platform has checked, empty elsewhere. `is_suspect`: the address
+    has failed authentication too often, so that an unknown key is rejected without a read of the store.
     """
 
     headers: Callable[[str], Sequence[str]]
     address: str = ""
     function_name: str = ""
+    is_suspect: bool = False
 
 
 @dataclass(frozen=True, slots=True)

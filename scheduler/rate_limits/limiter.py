@@ -55,7 +55,7 @@ class RateLimits:
         return Quota(group, item.amount, window, remaining, min(window, max(1, left)), not is_allowed)
 
     def block(self, address: str, quota: Quota) -> None:
-        """Reject every request of the address until the window of the quota ends."""
+        """Reject invalid credentials of the address until the window of the quota ends."""
         while len(self._blocked) >= MAX_BLOCKED:
             del self._blocked[next(iter(self._blocked))]
         self._blocked[address] = (self._clock.monotonic() + quota.reset_in, quota)

@@ -13,9 +13,10 @@ from fastapi import Request, Response
 from scheduler.api.dependencies import create_caller
 from scheduler.api.problems import ApiError
 from scheduler.api.requests.client_address import find_client_address
+from scheduler.api.requests.rate_limiter import is_suspect
 from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, Refusal
-from scheduler.authentication.errors import AuthenticationError
+from scheduler.authentication.errors import AuthenticationError, InvalidCredential
 from scheduler.authentication.port import Authenticated
 from scheduler.authentication.sessions import PLAIN_COOKIE, SECURE_COOKIE, Sessions
 from scheduler.services import Services
@@ -56,7 +57,9 @@ async def end_session(request: Request, services: Services, response: Response) 
 
 
 async def record_refused_session(request: Request, services: Services, error: AuthenticationError) -> None:
-    """Record that a session was refused."""
+    """Record that a session was refused, unless the address has failed too often."""
+    if isinstance(error, InvalidCredential) and is_suspect(request.scope):
+        return
     route, address = f"{request.method} {request.url.path}", find_client_address(request.scope)
     request_id = request.scope["state"].get("request_id", "")
     refusal = Refusal(error.way or "none", route, error.reason, error.claimed, address, request_id)

@@ -25,12 +25,18 @@ from scheduler.api.access.routes import RouteTable
 from scheduler.api.declared_route import DeclaredRoute
 from scheduler.api.requests.client_address import FUNCTION_NAME, find_client_address
 from scheduler.api.requests.header_values import header_reader, header_values
+from scheduler.api.requests.rate_limiter import is_suspect
 from scheduler.api.requests.rejection import reject
 from scheduler.api.scopes import HEALTH_PATH, PING_PATH_PREFIX, mask_token
 from scheduler.api.scopes import Scope as RouteScope
 from scheduler.audit.trail import AuditTrail, Refusal
 from scheduler.authentication.authentication import Authentication
-from scheduler.authentication.errors import AuthenticationError, AuthenticationUnavailable, RoleMissing
+from scheduler.authentication.errors import (
+    AuthenticationError,
+    AuthenticationUnavailable,
+    InvalidCredential,
+    RoleMissing,
+)
 from scheduler.authentication.own import EASY_AUTH_HEADER
 from scheduler.authentication.port import Authenticated, AuthenticationMode, RequestCredentials
 from scheduler.identity.principal import PrincipalKind
@@ -112,7 +118,8 @@ class AccessControl:
         if isinstance(error, AuthenticationUnavailable):
             await reject(scope, send, HTTPStatus.SERVICE_UNAVAILABLE, error.detail, retry_after=_RETRY_AFTER)
             return
-        await self._record(scope, error.reason, error.claimed, way=error.way)
+        if not (isinstance(error, InvalidCredential) and is_suspect(scope)):
+            await self._record(scope, error.reason, error.claimed, way=error.way)
         if isinstance(error, RoleMissing):
             await answer_forbidden(scope, send, error.detail)
         else:
@@ -145,7 +152,8 @@ def _is_missing_free_path(scope: Scope) -> bool:
 
 
 def _read_credentials(scope: Scope) -> RequestCredentials:
-    return RequestCredentials(header_reader(scope), find_client_address(scope), scope.get(FUNCTION_NAME) or "")
+    function = scope.get(FUNCTION_NAME) or ""
+    return RequestCredentials(header_reader(scope), find_client_address(scope), function, is_suspect(scope))
 
 
 def _is_served(scope: Scope) -> bool:

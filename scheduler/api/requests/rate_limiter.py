@@ -61,7 +61,11 @@ class RateLimiter:
 
 
 class FailedAuthenticationLimiter:
-    """Answers 429 to an address whose requests failed authentication too often. Outside of authentication."""
+    """Answers 429 to invalid credentials of an address that sends too many. Outside of authentication.
+
+    Valid credentials pass all the same: others may share the address. So each credential is verified, but one of a
+    suspect address without a read of the store that is its own, and without a record.
+    """
 
     def __init__(self, app: ASGIApp, limits: RateLimits) -> None:
         self._app = app
@@ -72,18 +76,19 @@ class FailedAuthenticationLimiter:
             await self._app(scope, receive, send)
             return
         address = find_client_network(scope)
-        if (quota := self._limits.find_block(address)) is not None:
-            await _reject(scope, send, quota, _FAILURES)
-            return
+        blocked = self._limits.find_block(address)
+        if blocked is not None:
+            scope["state"] = {**(scope.get("state") or {}), _SUSPECT: True}
         is_replaced = False
 
         async def counting(message: Message) -> None:
             nonlocal is_replaced
             if _is_failure(message):
-                quota = await self._limits.count(LimitGroup.FAILED_AUTHENTICATION, address)
+                quota = blocked or await self._limits.count(LimitGroup.FAILED_AUTHENTICATION, address)
                 if quota is not None and quota.is_exceeded:
                     is_replaced = True
-                    self._limits.block(address, quota)
+                    if blocked is None:
+                        self._limits.block(address, quota)
                     await _reject(scope, send, quota, _FAILURES)
             if not is_replaced:
                 await send(message)
@@ -92,6 +97,13 @@ class FailedAuthenticationLimiter:
 
 
 _FAILURES = "Too many requests of this address failed authentication"
+_SUSPECT = "is_suspect"
+"""Member of the state of a request."""
+
+
+def is_suspect(scope: Scope) -> bool:
+    """Return whether the address of a request has failed authentication too often: a failure is answered 429."""
+    return bool((scope.get("state") or {}).get(_SUSPECT))
 
 
 def _is_limited(scope: Scope) -> bool:

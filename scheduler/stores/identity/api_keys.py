@@ -42,6 +42,10 @@ class ApiKeys:
         row = await self._store.get_row(API_KEYS_TABLE, _KEYS, key_id)
         return None if row is None else _decode_key(row)
 
+    async def list_ids(self) -> frozenset[str]:
+        """Return the ids of all keys, also of revoked and expired ones."""
+        return frozenset(row.key for row in await list_all_rows(self._store, API_KEYS_TABLE, _KEYS, bodies=False))
+
     async def list_keys(self) -> Sequence[StoredKey]:
         """Return all keys, also revoked and expired ones, by name, the newest of a name first."""
         keys, uses = await asyncio.gather(self._list_rows(_KEYS), self._list_rows(_USES))

@@ -151,3 +151,34 @@ async def test_unknown_keys_never_displace_known_ones_from_the_cache(monkeypatch
     desk.store.breaks_after = 0
 
     await desk.verifier.verify(text, ADDRESS)
+
+
+async def test_a_suspect_address_costs_one_read_for_all_keys_that_do_not_exist() -> None:
+    desk = KeyDesk()
+    _, text = await desk.create()
+    await desk.verifier.verify(text, ADDRESS, is_suspect=True)
+    reads = desk.store.reads
+
+    for _ in range(100):
+        _, unknown = create_api_key_text(Role.ADMIN)
+        with pytest.raises(InvalidCredential):
+            await desk.verifier.verify(unknown, ADDRESS, is_suspect=True)
+
+    assert desk.store.reads == reads
+
+
+async def test_a_suspect_address_has_the_rights_of_a_valid_key_that_was_never_used() -> None:
+    desk = KeyDesk()
+    keys = [await desk.create(f"key-{number}") for number in range(3)]
+
+    for key_id, text in keys:
+        assert (await desk.verifier.verify(text, ADDRESS, is_suspect=True)).key_id == key_id
+
+
+async def test_a_suspect_address_is_not_refused_while_the_store_is_unavailable() -> None:
+    desk = KeyDesk()
+    _, text = await desk.create()
+    desk.store.breaks_after = 0
+
+    with pytest.raises(AuthenticationUnavailable):
+        await desk.verifier.verify(text, ADDRESS, is_suspect=True)

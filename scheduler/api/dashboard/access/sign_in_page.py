@@ -15,6 +15,7 @@ from scheduler.api.dashboard.access.targets import find_safe_target
 from scheduler.api.dashboard.rendering.page import render_page
 from scheduler.api.dependencies import ServicesDep
 from scheduler.api.requests.client_address import find_client_address
+from scheduler.api.requests.rate_limiter import is_suspect
 from scheduler.api.routing import ApiRouter
 from scheduler.api.scopes import SIGN_IN_PATH, SIGN_OUT_PATH
 from scheduler.authentication.errors import AuthenticationError, AuthenticationUnavailable, InvalidCredential
@@ -71,7 +72,11 @@ def _parse_form(text: str) -> Mapping[str, Sequence[str]]:
 
 async def _authenticate(request: Request, services: Services, key: str) -> Authenticated:
     headers = {"authorization": [f"Bearer {key}"]} if key else {}
-    credentials = RequestCredentials(lambda name: headers.get(name, []), find_client_address(request.scope))
+    credentials = RequestCredentials(
+        lambda name: headers.get(name, []),
+        find_client_address(request.scope),
+        is_suspect=is_suspect(request.scope),
+    )
     caller = await services.authentication.authenticator.authenticate(credentials)
     if caller is None:
         raise InvalidCredential("Enter an API key.", reason="no_credential", way="")

@@ -112,13 +112,19 @@ async def test_health_and_pings_have_no_limit_and_count_towards_none() -> None:
 async def test_an_address_that_fails_authentication_too_often_is_rejected() -> None:
     place = Place()
     assert await place.statuses(5, key="wrong") == [401, 401, 401, 429, 429]
-    blocked = await place.ask()
+    blocked = await place.ask(key="wrong")
     assert (blocked.status_code, blocked.headers["retry-after"]) == (429, "60")
     assert "Too many requests of this address failed authentication: at most 3 in 60 s" in blocked.json()["detail"]
-    assert await place.statuses(1, address="192.0.2.2") == [200]
+    assert await place.statuses(1, key="wrong", address="192.0.2.2") == [401]
     assert await place.statuses(1, path="/api/health/ready") == [200]
 
     place.clock.move(60)
+    assert await place.statuses(1, key="wrong") == [401]
+
+
+async def test_a_valid_credential_of_an_address_that_fails_too_often_passes() -> None:
+    place = Place()
+    await place.statuses(5, key="wrong")
     assert await place.statuses(1) == [200]
 
 

@@ -14,6 +14,7 @@ from scheduler.authentication.sessions import PLAIN_COOKIE, SECURE_COOKIE, Sessi
 from scheduler.identity.caller import Caller, ChangeSource
 from scheduler.identity.principal import PROGRAM_PRINCIPAL, Role
 from scheduler.operations.api_keys import NewKey
+from scheduler.rate_limits.quota import OFF, RateLimitRules
 from scheduler.stores.identity.api_keys import ApiKeys
 from scheduler.stores.identity.sessions import StoredSessions
 from tests.config.clock import ManualClock
@@ -28,13 +29,16 @@ SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
 class Site(ApiClient):
     """An API that authenticates callers itself."""
 
-    def __init__(self, *, is_remote: bool = False) -> None:
+    def __init__(self, *, is_remote: bool = False, failed_authentication: str = OFF) -> None:
         data = MemoryData()
-        store = MemoryStore(data)
-        super().__init__(data=data, authentication=self._authenticate(store, is_remote))
+        self.identity_store = MemoryStore(data)
+        """Keys and sessions, read by authentication alone."""
+        authentication = self._authenticate(self.identity_store, is_remote)
+        rules = RateLimitRules(failed_authentication=failed_authentication)
+        super().__init__(data=data, authentication=authentication, rate_limits=rules)
 
     def _authenticate(self, store: MemoryStore, is_remote: bool) -> Authentication:
-        clock = ManualClock()
+        self.identity_clock = clock = ManualClock()
         keys = KeyVerifier(ApiKeys(store), clock)
         sessions = Sessions(StoredSessions(store), keys, SessionRules(3600, 600, not is_remote), clock)
         return Authentication(
