@@ -1,0 +1,35 @@
+"""The table of HTTP functions in docs/deploying.md is the one that function_app registers."""
+
+from __future__ import annotations
+
+import re
+
+import function_app
+from tests.project import ROOT
+
+
+def read_table() -> dict[str, tuple[set[str], str, bool]]:
+    """By name: methods, route, and whether the function has a key."""
+    text = (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")
+    section = text[text.index("## Keys\n") : text.index("## Events of the vault")]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in section.splitlines() if line.startswith("| `")]
+    return {
+        row[0].strip("`"): (set(re.findall(r"`(\w+)`", row[1])), row[2].strip("`"), row[4] != "none") for row in rows
+    }
+
+
+def test_the_table_of_keys_has_every_http_function_with_its_methods_its_route_and_its_key() -> None:
+    functions = {
+        one.get_function_name(): one.get_trigger().get_dict_repr()
+        for one in function_app.app.get_functions()
+        if one.get_trigger().get_dict_repr()["type"] == "httpTrigger"
+    }
+    registered = {
+        name: (
+            {getattr(method, "value", method) for method in trigger["methods"]},
+            trigger["route"],
+            getattr(trigger["authLevel"], "value", trigger["authLevel"]) != "anonymous",
+        )
+        for name, trigger in functions.items()
+    }
+    assert read_table() == registered
