@@ -12,9 +12,9 @@ def read_table() -> dict[str, tuple[set[str], str, bool]]:
     """By name: methods, route, and whether the function has a key."""
     text = (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")
     section = text[text.index("## Keys\n") : text.index("## Events of the vault")]
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in section.splitlines() if line.startswith("| `")]
+    row = re.compile(r"^\| `(\w+)` \| `([A-Z, ]+) /api/(\S+)` \| .* \| (.*) \|$", re.M)
     return {
-        row[0].strip("`"): (set(re.findall(r"`(\w+)`", row[1])), row[2].strip("`"), row[4] != "none") for row in rows
+        name: (set(methods.split(", ")), route, key != "none") for name, methods, route, key in row.findall(section)
     }
 
 
