@@ -4,5 +4,5 @@ It is the version of the next tag. The image of a commit sets the exact one, fro
 see infra/pipeline/image and docs/supply-chain.md.
 """
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 VERSION_VARIABLE = "SCHEDULER_VERSION"

@@ -125,6 +125,12 @@ def test_the_sources_contain_the_version_once() -> None:
     assert [file.relative_to(ROOT).as_posix() for file in hits] == ["scheduler/version.py"]
 
 
-def test_the_newest_release_of_the_changelog_has_this_version() -> None:
-    released = re.findall(r"^## \[(\d+\.\d+\.\d+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
-    assert released[0] == VERSION
+def test_the_sources_have_the_version_of_the_newest_release_or_a_later_one_for_what_is_not_released() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    unreleased = changelog.partition("## [Unreleased]")[2].partition("\n## [")[0].strip()
+    newest, own = (tuple(map(int, one.split("."))) for one in (_released(changelog)[0], VERSION))
+    assert own > newest if unreleased else own == newest
+
+
+def _released(changelog: str) -> list[str]:
+    return re.findall(r"^## \[(\d+\.\d+\.\d+)\]", changelog, re.M)

@@ -15,6 +15,7 @@ from tools.openapi.breaking_changes import find_breaking_changes, find_unnamed_c
 Document = dict[str, Any]
 
 OLD: Document = {
+    "info": {"version": "0.1.0"},
     "paths": {
         "/api/jobs/{name}": {
             "get": {
@@ -176,11 +177,12 @@ def test_a_change_that_clients_survive_is_not_reported(change: Callable[[Documen
         ("## [Unreleased]\n\n- The parameter `limit` is removed.\n\n## [0.1.0]\n", []),
         ("## [Unreleased]\n\n- `GET /api/jobs/{name}?limit=5` is not accepted.\n", []),
         ("## [Unreleased]\n\n- There is no limit.\n\n## [0.1.0]\n\n- `limit` is new.\n", ["limit"]),
+        ("## [Unreleased]\n\n## [0.2.0]\n\n- The parameter `limit` is removed.\n\n## [0.1.0]\n", []),
         ("## [Unreleased]\n\n- `limits` is new.\n", ["limit"]),
         ("", ["limit"]),
     ],
 )
-def test_the_changelog_names_a_change_as_code_in_its_newest_section(changelog: str, unnamed: list[str]) -> None:
+def test_the_changelog_names_a_change_as_code_after_the_old_document(changelog: str, unnamed: list[str]) -> None:
     new = copy.deepcopy(OLD)
     get(new)["parameters"].pop(1)
 

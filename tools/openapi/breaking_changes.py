@@ -46,8 +46,8 @@ def find_breaking_changes(old: Schema, new: Schema) -> Iterator[BreakingChange]:
 
 
 def find_unnamed_changes(old: Schema, new: Schema, changelog: str) -> list[BreakingChange]:
-    """Return the breaking changes whose names do not appear as code in the section [Unreleased] of the changelog."""
-    section = changelog.partition("## [Unreleased]")[2].partition("\n## [")[0]
+    """Return the breaking changes whose names do not appear as code in the changelog, in a section after `old`."""
+    section = changelog.partition(f"\n## [{old['info']['version']}]")[0]
     pieces = re.findall(r"`([^`\n]+)`", section)
     words = {word for piece in pieces for word in re.split(r"[^\w-]+", piece)}
     text = " ".join(pieces)

@@ -49,7 +49,7 @@ class RemoteError(Exception):
 
 
 class ApiKey(NamedTuple):
-    """A key of the scheduler, a token of Entra ID, or a key of the Functions host. `text` None: there is none.
+    """A key of the scheduler, a token of Entra ID, or a key of the Functions host. `text` None: without a key.
 
     `variable`: the environment variable that contains it, for messages.
     """
