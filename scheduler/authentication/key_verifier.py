@@ -25,7 +25,7 @@ from scheduler.stores.port import StoreError
 USE_INTERVAL = 60.0
 """Seconds between two records of the last use of a key, in each process."""
 
-_ALL = ""
+_ALL_KEYS = ""
 """The only key of the cached ids."""
 _WAY = PrincipalKind.API_KEY
 _log = logging.getLogger("scheduler.authentication")
@@ -68,7 +68,7 @@ class KeyVerifier:
 
     async def _exists(self, key_id: str) -> bool:
         with _store_unavailable():
-            return key_id in (await self._ids.find(_ALL) or ())
+            return key_id in (await self._ids.find(_ALL_KEYS) or ())
 
     async def _find(self, key_id: str) -> ApiKey | None:
         with _store_unavailable():

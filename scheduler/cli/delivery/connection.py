@@ -59,7 +59,7 @@ def read_connection(
     """Return the connection that the options name; what is wrong ends the command with 2. None: no --url."""
     if url is None:
         return None
-    from scheduler.cli.delivery.remote import ApiKey, RemoteKeys
+    from scheduler.cli.delivery.remote import RemoteKey, RemoteKeys
 
     try:
         parts = urlsplit(url)
@@ -70,7 +70,7 @@ def read_connection(
         fail("--url: expected an address such as https://scheduler.example.com, without user, query and fragment")
     variables = os.environ if environ is None else environ
     change, read = (
-        ApiKey(read_key(name, variables, option), name)
+        RemoteKey(read_key(name, variables, option), name)
         for option, name in (("--key-variable", variable), ("--read-key-variable", read_variable or variable))
     )
     if (change.text or read.text) and parts.scheme == "http" and parts.hostname not in _LOOPBACK:

@@ -62,19 +62,18 @@ class CopyComparison(NamedTuple):
     connection: Connection | None
     configuration: Configuration | None
 
-    def plan(self, options: PlanOptions) -> PlannedChanges:
-        """Return what the working copy would change. Failures end the command."""
-        return self.run(lambda scheduler: self.plan_with(scheduler, options))
+    def plan(self, options: PlanOptions, *, if_available: bool = False) -> PlannedChanges | str:
+        """Return what the working copy would change. Failures end the command.
 
-    def plan_if_available(self, options: PlanOptions) -> PlannedChanges | str:
-        """Return the same, or why the running scheduler cannot plan. A refused key ends the command all the same."""
+        `if_available`: if the running scheduler cannot plan, return why. A refused key ends the command all the same.
+        """
         from scheduler.cli.delivery.remote import RemoteError
 
         async def work(scheduler: SchedulerReader) -> PlannedChanges | str:
             try:
                 return await self.plan_with(scheduler, options)
             except RemoteError as error:
-                if error.is_refused_key:
+                if not if_available or error.is_refused_key:
                     raise
                 return str(error)
 

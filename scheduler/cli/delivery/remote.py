@@ -48,7 +48,7 @@ class RemoteError(Exception):
         return self.status in _REFUSED
 
 
-class ApiKey(NamedTuple):
+class RemoteKey(NamedTuple):
     """A key of the scheduler, a token of Entra ID, or a key of the Functions host. `text` None: without a key.
 
     `variable`: the environment variable that contains it, for messages.
@@ -61,10 +61,10 @@ class ApiKey(NamedTuple):
 class RemoteKeys(NamedTuple):
     """The keys of requests: on Azure, the function that serves a request has its own key (scheduler.api.scopes)."""
 
-    change: ApiKey
-    read: ApiKey
+    change: RemoteKey
+    read: RemoteKey
 
-    def key_for(self, method: str) -> ApiKey:
+    def key_for(self, method: str) -> RemoteKey:
         return self.read if method == "GET" else self.change
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption
+from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption, read_connection
 from scheduler.cli.delivery.reports.instants import ZoneOption
 from scheduler.cli.output import EXIT_FAILED, fail, show_json
 from scheduler.cli.selection.options import AllOption
@@ -71,7 +71,6 @@ def gate(
       gate --tag team:payments --for 10m --marker 4ebecbce --url https://scheduler.example.com
       gate --name 'checkout-*' --for 5m --ignore-times
     """
-    from scheduler.cli.delivery.connection import read_connection
     from scheduler.cli.delivery.reports.instants import parse_zone_option
     from scheduler.cli.gate.options import GateOptions
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scheduler.cli.commands.stored_jobs.set_options import AdoptOption, FilesArgument
-from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption
-from scheduler.cli.delivery.reports.instants import ZoneOption
+from scheduler.cli.delivery.connection import KEY_VARIABLE, KeyOption, ReadKeyOption, UrlOption, read_connection
+from scheduler.cli.delivery.reports.instants import ZoneOption, parse_zone_option
 from scheduler.cli.output import EXIT_CHANGES, EXIT_FAILED, fail
 
 if TYPE_CHECKING:
@@ -70,14 +70,9 @@ def plan(
       plan jobs/reports.yaml --set reports --alerts-since 7d
       plan jobs/ --url https://scheduler.example.com --markdown > comment.md
     """
-    from scheduler.cli.delivery.connection import read_connection
     from scheduler.cli.delivery.planning import PlanOptions, read_comparison
-    from scheduler.cli.delivery.reports.instants import parse_zone_option
 
-    if as_json and as_markdown:
-        fail("--json and --markdown exclude each other")
-    if if_available and url is None:
-        fail("--if-available needs --url")
+    _check_options(as_json and as_markdown, if_available and url is None)
     options = PlanOptions(
         adopt=adopt,
         alerts_since=_parse_since(alerts_since, as_markdown),
@@ -85,7 +80,7 @@ def plan(
         zone=parse_zone_option(zone),
     )
     compared = read_comparison("plan", files, owner, read_connection(url, key_variable, read_key_variable))
-    found = compared.plan(options) if not if_available else compared.plan_if_available(options)
+    found = compared.plan(options, if_available=if_available)
     if isinstance(found, str):
         _warn(found, compared, as_json, as_markdown)
         return
@@ -94,6 +89,13 @@ def plan(
         raise typer.Exit(EXIT_FAILED)
     if found.plan.added or found.plan.changed or found.plan.removed or found.sections:
         raise typer.Exit(EXIT_CHANGES)
+
+
+def _check_options(has_two_formats: bool, needs_url: bool) -> None:
+    if has_two_formats:
+        fail("--json and --markdown exclude each other")
+    if needs_url:
+        fail("--if-available needs --url")
 
 
 def _parse_since(text: str | None, as_markdown: bool) -> datetime | None:

@@ -9,7 +9,7 @@ import typer
 
 from config.settings.variables import CLIENT_VARIABLES
 from scheduler.cli.delivery.connection import KEY_VARIABLE, Connection, read_connection, read_key
-from scheduler.cli.delivery.remote import ApiKey, RemoteKeys
+from scheduler.cli.delivery.remote import RemoteKey, RemoteKeys
 
 
 def test_without_a_url_there_is_no_connection() -> None:
@@ -25,7 +25,7 @@ def test_without_a_url_there_is_no_connection() -> None:
     ],
 )
 def test_an_address_and_its_key(url: str, expected: str) -> None:
-    key = ApiKey("sch_1", "MY_KEY")
+    key = RemoteKey("sch_1", "MY_KEY")
     assert read_connection(url, "MY_KEY", environ={"MY_KEY": " sch_1 \n"}) == Connection(expected, RemoteKeys(key, key))
 
 
@@ -35,7 +35,7 @@ def test_requests_that_read_can_have_a_key_of_their_own() -> None:
     found = read_connection("https://s.example", "OPERATE", "READ", environ)
 
     assert found is not None
-    assert found.keys == RemoteKeys(change=ApiKey("one", "OPERATE"), read=ApiKey("other", "READ"))
+    assert found.keys == RemoteKeys(change=RemoteKey("one", "OPERATE"), read=RemoteKey("other", "READ"))
 
 
 @pytest.mark.parametrize(

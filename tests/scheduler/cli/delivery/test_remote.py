@@ -7,13 +7,13 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from scheduler.cli.delivery.remote import ApiKey, RemoteApi, RemoteError, RemoteKeys, open_remote
+from scheduler.cli.delivery.remote import RemoteApi, RemoteError, RemoteKey, RemoteKeys, open_remote
 
 Answer = Callable[[httpx.Request], httpx.Response]
 
 
-KEYS = RemoteKeys(change=ApiKey("change-key", "CHANGE_KEY"), read=ApiKey("read-key", "READ_KEY"))
-NO_KEYS = RemoteKeys(ApiKey(None, "A_KEY"), ApiKey(None, "A_KEY"))
+KEYS = RemoteKeys(change=RemoteKey("change-key", "CHANGE_KEY"), read=RemoteKey("read-key", "READ_KEY"))
+NO_KEYS = RemoteKeys(RemoteKey(None, "A_KEY"), RemoteKey(None, "A_KEY"))
 
 
 class Exchange:
