@@ -18,7 +18,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from jobs.formats.durations import LONGEST_DURATION, format_duration, parse_duration
+from jobs.formats.durations import DURATION_PATTERN, LONGEST_DURATION, format_duration, parse_duration
 
 
 class FrozenModel(BaseModel):
@@ -130,7 +130,7 @@ Duration = Annotated[
     BeforeValidator(read_seconds),
     Field(ge=0.0, le=LONGEST_DURATION),
     PlainSerializer(format_duration, return_type=str),
-    WithJsonSchema({"type": "string", "examples": ["500ms", "10s", "2m"]}),
+    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "examples": ["500ms", "10s", "2m"]}),
 ]
 """A field of seconds, parsed from and serialised to a text with a unit."""
 

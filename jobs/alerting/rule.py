@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from jobs.alerting.bases.condition import AlertCondition
 from jobs.alerting.conditions.failed import FailedCondition
@@ -107,8 +107,7 @@ class AlertRule(FrozenModel):
     reopen_within: AlertTime = 600.0
     flapping: Annotated[
         FlappingPolicy | None,
-        BeforeValidator(_read_flapping),
-        WithJsonSchema({"anyOf": [FlappingPolicy.model_json_schema(), {"const": False}, {"type": "null"}]}),
+        BeforeValidator(_read_flapping, json_schema_input_type=FlappingPolicy | Literal[False] | None),
     ] = FlappingPolicy()
     triggers: Annotated[
         tuple[AlertTrigger, ...],

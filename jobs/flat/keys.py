@@ -66,7 +66,7 @@ LITERAL_SECRET_KEYS = {
 
 _FULL_FORM_EXPECTATIONS = frozenset({"expect", "conditions", "assertions", "expectations"})
 """Keys, folded, that define expectations in other forms."""
-_FULL_FORM_ONLY = frozenset(
+FULL_FORM_ONLY = frozenset(
     {
         "check",
         "expect",
@@ -80,8 +80,8 @@ _FULL_FORM_ONLY = frozenset(
         "alert_parent",
     }
 )
-_UNMISTAKABLE = frozenset({"jobname", "endpoint", "endpointurl", "httpmethod", "authtype"})
-_FULL_FORM = _FULL_FORM_ONLY | {"name", "description", "enabled", "schedule", "tags"}
+UNMISTAKABLE = frozenset({"jobname", "endpoint", "endpointurl", "httpmethod", "authtype"})
+FULL_FORM = FULL_FORM_ONLY | {"name", "description", "enabled", "schedule", "tags"}
 
 
 def is_flat_job(mapping: Mapping[str, Any]) -> bool:
@@ -91,12 +91,12 @@ def is_flat_job(mapping: Mapping[str, Any]) -> bool:
     such as Endpoint, decides if there is no check.
     """
     if "check" not in mapping and any(
-        fold_name(key) in _UNMISTAKABLE and isinstance(mapping[key], str) for key in mapping
+        fold_name(key) in UNMISTAKABLE and isinstance(mapping[key], str) for key in mapping
     ):
         return True
-    if any(key in _FULL_FORM_ONLY for key in mapping):
+    if any(key in FULL_FORM_ONLY for key in mapping):
         return False
-    return any(key not in _FULL_FORM and not isinstance(mapping[key], dict) and is_flat_key(key) for key in mapping)
+    return any(key not in FULL_FORM and not isinstance(mapping[key], dict) and is_flat_key(key) for key in mapping)
 
 
 def is_flat_key(key: str) -> bool:

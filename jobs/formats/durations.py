@@ -16,6 +16,8 @@ _WORDS = re.compile(
     r"(?P<unit>ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)"
 )
 _ISO = re.compile(r"p(?:(\d+)d)?(?:t(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?)?")
+DURATION_PATTERN = r"^\s*(\d+(\.\d+)?([mM]?[sS]|[mMhHdD]))+\s*$"
+"""The same in the syntax of JSON schemas."""
 LONGEST_DURATION = 999_999_999 * 86400.0
 """Seconds. The maximum of a timedelta."""
 _EXAMPLES = "write it like 500ms, 10s, 2m or 1h30m"

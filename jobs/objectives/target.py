@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 
 def _read_target(value: object) -> float:
@@ -31,6 +31,15 @@ def _read_target(value: object) -> float:
 
 TargetField = Annotated[
     float,
-    BeforeValidator(_read_target, json_schema_input_type=float | str),
+    BeforeValidator(_read_target),
     Field(description="percent of runs or of time that must be good, such as 99.9"),
+    WithJsonSchema(
+        {
+            "type": ["number", "string"],
+            "minimum": 50,
+            "maximum": 99.999,
+            "pattern": r"^\s*[+-]?[0-9_.]+([eE][+-]?[0-9]+)?\s*%?\s*$",
+            "examples": [99.9],
+        }
+    ),
 ]

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema, model_validator
 
-from jobs.formats.durations import format_duration
+from jobs.formats.durations import DURATION_PATTERN, format_duration
 from jobs.model_base import Duration, FrozenModel, read_seconds
 
 LONGEST_CIRCUIT_WINDOW = 86400.0
@@ -48,7 +48,7 @@ WindowLength = Annotated[
         {
             "anyOf": [
                 {"type": "integer", "minimum": 1, "maximum": MOST_WINDOW_RUNS},
-                {"type": "string", "examples": ["5m"]},
+                {"type": "string", "pattern": DURATION_PATTERN, "examples": ["5m"]},
             ]
         }
     ),

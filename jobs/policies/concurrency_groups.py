@@ -34,12 +34,15 @@ class ConcurrencyGroup(FrozenModel):
     wait: Annotated[Duration, Field(le=LONGEST_GROUP_WAIT)] = 30.0
 
 
+_GroupName = Annotated[str, Field(pattern=GROUP_NAME_PATTERN.pattern)]
+
+
 def _by_name(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
 ConcurrencyGroupField = Annotated[
-    ConcurrencyGroup | None, BeforeValidator(_by_name, json_schema_input_type=str | ConcurrencyGroup | None)
+    ConcurrencyGroup | None, BeforeValidator(_by_name, json_schema_input_type=_GroupName | ConcurrencyGroup | None)
 ]
 """A name alone means a group with a limit of 1."""
 

@@ -16,11 +16,13 @@ def _condition(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+_CONDITION_PATTERN = r"^(connection|timeout|expectation|[1-5]xx|[1-5]\d\d)$"
+_RetryInput = Annotated[int, Field(ge=100, le=599)] | Annotated[str, Field(pattern=_CONDITION_PATTERN)]
 RetryCondition = Annotated[
     str,
-    BeforeValidator(_condition),
+    BeforeValidator(_condition, json_schema_input_type=_RetryInput),
     Field(
-        pattern=r"^(connection|timeout|expectation|[1-5]xx|[1-5]\d\d)$",
+        pattern=_CONDITION_PATTERN,
         description="connection, timeout, expectation, a status such as 503, or a class of them such as 5xx",
     ),
 ]

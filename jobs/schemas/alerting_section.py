@@ -7,14 +7,13 @@ from typing import Any
 from jobs.definition.alerting.registry import SECTION_PARTS
 from jobs.definition.alerting.section_part import SectionPart
 from jobs.definition.objectives.section import OBJECTIVES_SECTION
-from jobs.schemas.alerting_texts import add_texts
-from jobs.schemas.full_form import clean_schema
+from jobs.schemas.generator import create_model_schema
 
 
 def create_alerting_section(definitions: dict[str, Any]) -> dict[str, Any]:
     """Return the schema. The models to which it refers are added to `definitions`."""
     return {
-        "type": "object",
+        "type": ["object", "null"],
         "description": "Alerts: rules by selector, groups, channels, routes, rotas, windows",
         "properties": {part.key: _create_part(part, definitions) for part in SECTION_PARTS},
         "additionalProperties": False,
@@ -27,22 +26,21 @@ def create_objectives_section(definitions: dict[str, Any]) -> dict[str, Any]:
 
 
 def _create_part(part: SectionPart, definitions: dict[str, Any]) -> dict[str, Any]:
-    entry = part.adapter.json_schema(by_alias=True)
-    below = entry.pop("$defs", {})
-    for schema in (entry, *below.values()):
-        clean_schema(schema)
-    add_texts(getattr(part.model, "__name__", ""), entry)
-    for name, schema in below.items():
-        add_texts(name, schema)
+    entry, below = create_model_schema(part.model)
     definitions.update(below)
     if part.is_named:
-        # An entry without a value has its defaults.
-        values = {"anyOf": [entry, {"type": "null"}]} if not entry.get("required") else entry
-        shape: dict[str, Any] = {
-            "type": "object",
+        if "then" not in entry:
+            entry["type"] = ["object", "null"]  # an entry without a value has its defaults
+        return {
+            "type": ["object", "null"],
+            "description": part.description,
             "propertyNames": {"pattern": part.name_pattern},
-            "additionalProperties": values,
+            "maxProperties": part.max_entries,
+            "additionalProperties": entry,
         }
-    else:
-        shape = {"type": "array", "items": entry, "maxItems": part.max_entries}
-    return {"description": part.description, "anyOf": [shape, {"type": "null"}]}
+    return {
+        "type": ["array", "null"],
+        "description": part.description,
+        "maxItems": part.max_entries,
+        "items": entry,
+    }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any, Final
+from typing import Final
 
 from jobs.definition import JobDefinition
-from jobs.formats.durations import format_duration
-from jobs.schemas.alerting_texts import add_texts
+from jobs.schemas.conditions import closed, has_any_key, select_by_kind
+from jobs.schemas.generator import create_model_schema
+from jobs.schemas.parts import Schema
+from jobs.targets import KEYS_OF_OTHER_KINDS, TARGETS_BY_KIND
 
 _DESCRIPTIONS: Final = {
     "name": "Name of the job, unique among all jobs",
@@ -31,41 +32,28 @@ _DESCRIPTIONS: Final = {
     "slo": "The objective of the job: how much of its runs, or of time, must be good",
     "alert_parent": "Jobs or groups whose failure explains that of this job; default: depends_on",
 }
-_BOUNDS: Final = {"ge": "minimum", "le": "maximum"}
 
 
-def create_full_form() -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the schema of a job that is named by its key, and the definitions to which it refers."""
-    schema = JobDefinition.model_json_schema(by_alias=True)
-    definitions = schema.pop("$defs")
-    for name, each in (("", schema), *definitions.items()):
-        clean_schema(each)
-        add_texts(name, each)
+def create_full_form() -> tuple[Schema, dict[str, Schema]]:
+    """Return the schema of a job without required keys and with any check, and the definitions to which it refers.
+
+    They have the checks: `check`, and `partial_check` for the default values of a file and for what these complete.
+    """
+    schema, definitions = create_model_schema(JobDefinition)
     for key, text in _DESCRIPTIONS.items():
         schema["properties"][key]["description"] = text
-    schema["required"] = ["check"]
+    schema["properties"]["check"] = {"type": "object", "description": _DESCRIPTIONS["check"]}
+    del schema["type"], schema["if"], schema["then"]
     schema["description"] = "A job in the full form"
+    complete, partial = {}, {}
+    for kind, model in TARGETS_BY_KIND.items():
+        target = definitions[model.__name__]
+        partial[kind] = {"$ref": f"#/$defs/{model.__name__}"}
+        complete[kind] = {"allOf": [partial[kind], {"if": target.pop("if"), "then": target.pop("then")}]}
+    keys = [key for model in TARGETS_BY_KIND.values() for key in definitions[model.__name__]["properties"]]
+    # A check without a kind is an HTTP check; see jobs.targets.target_kind.
+    is_http = {"anyOf": [has_any_key("url"), {"not": has_any_key(*sorted(KEYS_OF_OTHER_KINDS))}]}
+    without_kind = {"if": is_http, "then": complete["http"], "else": closed(keys, ["kind"])}
+    definitions["check"] = select_by_kind(complete, without_kind)
+    definitions["partial_check"] = select_by_kind(partial, closed(keys, []))
     return schema, definitions
-
-
-def clean_schema(schema: Any) -> None:
-    """Remove titles, which repeat the keys; write defaults and bounds as a file has them."""
-    if isinstance(schema, list):
-        for each in schema:
-            clean_schema(each)
-        return
-    if not isinstance(schema, dict):
-        return
-    if isinstance(schema.get("title"), str):
-        del schema["title"]
-    if isinstance(schema.get("description"), str):
-        schema["description"] = re.sub(r"\s*\n\s*", " ", schema["description"])
-    for name, standard in _BOUNDS.items():
-        bound = schema.pop(name, None)
-        if bound is not None and schema.get("type") in ("integer", "number"):
-            schema[standard] = bound
-    if isinstance(schema.get("default"), float) and schema.get("type") == "string":
-        schema["default"] = format_duration(schema["default"])
-    for key, value in schema.items():
-        if key not in ("default", "examples", "enum", "const"):
-            clean_schema(value)

@@ -36,7 +36,7 @@ def target_kind(value: Any) -> Any:
     if "kind" in value:
         return value["kind"]
     # None is reported as a missing kind, instead of each key as unknown.
-    return "http" if "url" in value or _KEYS_OF_OTHER_KINDS.isdisjoint(value) else None
+    return "http" if "url" in value or KEYS_OF_OTHER_KINDS.isdisjoint(value) else None
 
 
 Target = Annotated[
@@ -53,7 +53,7 @@ Target = Annotated[
 TARGETS_BY_KIND: dict[str, Any] = {tag.tag: model for model, tag in map(get_args, get_args(get_args(Target)[0]))}
 """The models by kind."""
 
-_KEYS_OF_OTHER_KINDS = (
+KEYS_OF_OTHER_KINDS = (
     frozenset[str]().union(*(model.model_fields for model in TARGETS_BY_KIND.values())) - HttpTarget.model_fields.keys()
 )
 """Keys that only other kinds than http have."""

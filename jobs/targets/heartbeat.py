@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, PlainSerializer, PlainValidator, model_validator
+from pydantic import AfterValidator, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
 
 from jobs.expectations.features import Feature
 from jobs.formats.durations import format_duration
 from jobs.model_base import Duration, FrozenModel, SecretRef
 from jobs.policies import Timeouts
 from jobs.schedules import Schedule, parse_schedule
+from jobs.schedules.json_schema import SCHEDULE_SCHEMA
 from jobs.targets.endpoint_types import Destination
 
 LONGEST_WAIT = 366 * 86400.0
@@ -52,8 +53,9 @@ class HeartbeatTarget(FrozenModel):
     period: WaitField | None = None
     schedule: Annotated[
         Schedule | None,
-        PlainValidator(_read_schedule, json_schema_input_type=str | dict[str, Any] | list[Any] | None),
+        PlainValidator(_read_schedule),
         PlainSerializer(lambda schedule: schedule and schedule.spec, return_type=Any),
+        WithJsonSchema({"anyOf": [SCHEDULE_SCHEMA, {"type": "null"}]}),
     ] = None
     grace: WaitField = 3600.0
     max_duration: WaitField | None = None

@@ -62,10 +62,12 @@ def _from_name(value: Any) -> Any:
 if TYPE_CHECKING:
     Condition = AlertCondition
 else:
-    _Union = reduce(or_, (Annotated[condition, Tag(key)] for key, condition in _BY_KEY.items()))
+    _Union = Annotated[
+        reduce(or_, (Annotated[condition, Tag(key)] for key, condition in _BY_KEY.items())),
+        Discriminator(discriminate_by_key(*_BY_KEY)),
+    ]
     Condition = Annotated[
         _Union,
-        Discriminator(discriminate_by_key(*_BY_KEY)),
         BeforeValidator(_from_name, json_schema_input_type=Literal[_NAMES] | _Union),
     ]
 """The field `when`: a name, or a mapping with the key of one condition."""

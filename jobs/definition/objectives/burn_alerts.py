@@ -35,7 +35,7 @@ def _read_options(value: Any) -> Any:
 
 
 _Options = Annotated[
-    BurnAlertOptions | None, BeforeValidator(_read_options, json_schema_input_type=bool | BurnAlertOptions)
+    BurnAlertOptions | None, BeforeValidator(_read_options, json_schema_input_type=bool | BurnAlertOptions | None)
 ]
 
 
@@ -49,5 +49,7 @@ class BurnAlerts(FrozenModel):
     )
 
 
-BurnAlertsField = Annotated[BurnAlerts | None, BeforeValidator(_read_options, json_schema_input_type=bool | BurnAlerts)]
+BurnAlertsField = Annotated[
+    BurnAlerts | None, BeforeValidator(_read_options, json_schema_input_type=bool | BurnAlerts | None)
+]
 """`alerts: true`, false, or a mapping."""

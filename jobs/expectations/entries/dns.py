@@ -68,7 +68,10 @@ class RcodeEntry(ExpectationEntry):
 
     rcode: Annotated[
         tuple[_Rcode, ...],
-        BeforeValidator(_split_codes),
+        BeforeValidator(
+            _split_codes,
+            json_schema_input_type=Annotated[str, Field(pattern=r"^[\sA-Za-z0-9,]+$")] | tuple[_Rcode, ...],
+        ),
         Field(min_length=1, max_length=20, description="such as NXDOMAIN"),
     ]
 

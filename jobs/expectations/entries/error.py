@@ -42,7 +42,7 @@ class ErrorEntry(ExpectationEntry):
 
     error: Annotated[
         tuple[ExpectedError, ...],
-        BeforeValidator(_as_list),
+        BeforeValidator(_as_list, json_schema_input_type=ExpectedError | tuple[ExpectedError, ...]),
         Field(min_length=1, max_length=20, description="such as dns_failure"),
     ]
 

@@ -30,7 +30,12 @@ def _read_versions(value: Any) -> Any:
     return tuple(map(_read_version, value if isinstance(value, (list, tuple)) else [value]))
 
 
-_Versions = Annotated[tuple[str, ...], BeforeValidator(_read_versions), Field(min_length=1, max_length=10)]
+_VersionInput = Annotated[str, Field(pattern=r"^\s*([hH][tT][tT][pP]/|[tT][lL][sS][vV]?)?[0-9](\.[0-9])?\s*$")] | float
+_Versions = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_read_versions, json_schema_input_type=_VersionInput | tuple[_VersionInput, ...]),
+    Field(min_length=1, max_length=10),
+]
 
 
 def _join_versions(prefix: str, versions: tuple[str, ...]) -> str:

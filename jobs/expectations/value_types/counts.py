@@ -5,7 +5,8 @@ from __future__ import annotations
 from operator import eq, ge, gt, le, lt
 from typing import Any, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, GetJsonSchemaHandler, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic_core import CoreSchema
 
 from jobs.model_base import FrozenModel
 
@@ -23,6 +24,10 @@ class CountBounds(FrozenModel):
     @classmethod
     def _read_number(cls, value: Any) -> Any:
         return {"equals": value} if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"type": "integer", "minimum": 0}, handler(core_schema)]}
 
     @model_validator(mode="after")
     def _check_bounds(self) -> Self:

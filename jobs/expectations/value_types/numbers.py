@@ -47,6 +47,15 @@ def _number(value: Any) -> int | float:
 
 
 NumberField = Annotated[
-    Any, BeforeValidator(_number), WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}]})
+    Any,
+    BeforeValidator(_number),
+    WithJsonSchema(
+        {
+            "type": ["number", "string"],
+            "maxLength": _LONGEST_NUMBER,
+            "pattern": r"^\s*[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
+            r"|0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+)\s*$",
+        }
+    ),
 ]
 """A field of a number, or of a text that is one."""

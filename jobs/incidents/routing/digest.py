@@ -10,6 +10,7 @@ from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 from jobs.fast_frozen import fast_frozen
 from jobs.schedules.calendars.exclusion_mapping import read_time_of_day
 from jobs.schedules.calendars.exclusions import DAY_SECONDS
+from jobs.schedules.json_schema import SCHEDULE_SCHEMA
 from jobs.schedules.parsing import parse_schedule
 from jobs.schedules.protocol import Schedule
 
@@ -43,5 +44,5 @@ DigestField = Annotated[
     Digest,
     PlainValidator(read_digest),
     PlainSerializer(lambda digest: digest.spec, return_type=Any),
-    WithJsonSchema({"anyOf": [{"type": "string", "examples": ["08:00 Europe/Berlin"]}, {"type": "object"}]}),
+    WithJsonSchema({**SCHEDULE_SCHEMA, "examples": ["08:00 Europe/Berlin"]}),
 ]

@@ -19,8 +19,6 @@ def schema(
       schema > jobs.schema.json    # first line of a file: # yaml-language-server: $schema=jobs.schema.json
       schema --job
     """
-    import json
+    from jobs.schemas import create_file_schema, create_job_schema, format_schema
 
-    from jobs.schemas import create_file_schema, create_job_schema
-
-    show_json(json.dumps(create_job_schema() if job else create_file_schema(), indent=2, ensure_ascii=False))
+    show_json(format_schema(create_job_schema() if job else create_file_schema()))

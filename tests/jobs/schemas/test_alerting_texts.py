@@ -13,7 +13,7 @@ from jobs.schemas.alerting_texts import TEXTS
 
 SCHEMA = create_file_schema()
 DEFINITIONS = SCHEMA["$defs"]
-SECTION = SCHEMA["then"]["properties"]["alerting"]
+SECTION = DEFINITIONS["section_alerting"]
 VALIDATOR = jsonschema_rs.validator_for({"$schema": SCHEMA["$schema"], "$defs": DEFINITIONS, **SECTION})
 
 
@@ -23,7 +23,7 @@ def resolve(schema: dict[str, Any]) -> dict[str, Any]:
 
 def has_text(schema: dict[str, Any]) -> bool:
     found = resolve(schema)
-    return bool(schema.get("description") or found.get("description")) or any(map(has_text, found.get("anyOf", [])))
+    return bool(schema.get("description") or found.get("description")) or ("then" in found and has_text(found["then"]))
 
 
 def list_properties(schema: Any, path: tuple[str, ...], visited: set[str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -36,7 +36,7 @@ def list_properties(schema: Any, path: tuple[str, ...], visited: set[str]) -> It
             visited.add(name)
             yield from list_properties(DEFINITIONS[name], (name,), visited)
         for key, value in schema.get("properties", {}).items():
-            if "const" not in value:
+            if value and not {"const", "not"} & value.keys():  # others select a schema
                 yield ".".join((*path, key)), value
         for key, value in schema.items():
             yield from list_properties(value, (*path, key) if key in SECTION else path, visited)
@@ -52,9 +52,9 @@ def test_each_text_has_its_key() -> None:
     parts = {"SeverityDefinition", "SelectedRules", "AlertGroup", "Route", "RotaDefinition", "MaintenanceWindow"}
     for model in TEXTS.keys() - parts - {"TemplatesSection"}:
         assert TEXTS[model].keys() <= DEFINITIONS[model]["properties"].keys(), model
-    entries = [resolve(each["anyOf"][0]) for each in SECTION["anyOf"][0]["properties"].values()]
-    shapes = [each.get("items") or each["additionalProperties"] for each in entries]
-    keys = [each.get("properties", each.get("anyOf", [{}])[0].get("properties", {})).keys() for each in shapes]
+    entries = [resolve(each) for each in SECTION["properties"].values()]
+    shapes = [resolve(each.get("items") or each["additionalProperties"]) for each in entries]
+    keys = [each.get("properties", {}).keys() for each in shapes]
     for model in (*parts, "TemplatesSection"):
         assert any(TEXTS[model].keys() <= found for found in keys), model
 

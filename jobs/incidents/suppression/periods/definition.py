@@ -23,6 +23,7 @@ from jobs.incidents.suppression.periods.weekly import WEEK_SECONDS, WeeklyTimes,
 from jobs.model_base import Duration, FrozenModel
 from jobs.schedules.calendars.exclusion_mapping import read_exclusions
 from jobs.schedules.calendars.exclusions import Exclusion
+from jobs.schedules.json_schema import EXCLUSIONS_SCHEMA, SCHEDULE_SCHEMA, WEEKLY_SCHEMA
 from jobs.schedules.parsing import parse_schedule
 from jobs.schedules.protocol import Schedule
 from jobs.schedules.time_zones.time_zone import TimeZone, load_time_zone
@@ -57,33 +58,19 @@ PeriodSchedule = Annotated[
     Schedule,
     PlainValidator(_read_schedule),
     PlainSerializer(lambda schedule: schedule.spec, return_type=Any),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}, {"type": "array"}]}),
+    WithJsonSchema(SCHEDULE_SCHEMA),
 ]
 WeeklyField = Annotated[
     WeeklyTimes,
     PlainValidator(read_weekly),
     PlainSerializer(lambda weekly: dict(weekly.spec), return_type=dict[str, Any]),
-    WithJsonSchema(
-        {
-            "type": "object",
-            "properties": {
-                "days": {
-                    "type": "string",
-                    "description": "such as MON-FRI, on which it begins; default: each day",
-                },
-                "from": {"type": "string", "description": "the begin, such as 22:00 or FRIDAY 22:00"},
-                "to": {"type": "string", "description": "the end; one before from is on the following day"},
-            },
-            "additionalProperties": False,
-            "examples": [{"from": "FRIDAY 22:00", "to": "SUNDAY 17:00"}],
-        }
-    ),
+    WithJsonSchema({**WEEKLY_SCHEMA, "examples": [{"from": "FRIDAY 22:00", "to": "SUNDAY 17:00"}]}),
 ]
 CalendarField = Annotated[
     tuple[Exclusion, ...],
     PlainValidator(_read_days),
     PlainSerializer(lambda days: [each.spec for each in days], return_type=list[dict[str, Any]]),
-    WithJsonSchema({"type": "array", "items": {"type": "object"}, "examples": [[{"holidays": "DE"}]]}),
+    WithJsonSchema(EXCLUSIONS_SCHEMA),
 ]
 ZoneField = Annotated[
     TimeZone,
