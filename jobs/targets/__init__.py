@@ -1,8 +1,8 @@
 """The targets of all kinds of check, as data.
 
 A new kind: its model in a file here and in `Target`, its check in jobs/checks/kinds.
-Every target has `kind`, `endpoint` (its name in logs and history, without secrets) and `idempotent` (whether a retry
-after a failure is harmless); `destinations()` yields what it connects to. Its class has `FEATURES`, what its
+Every target has `kind`, `endpoint` (its name in logs and history, without secrets), `label` (its name for people,
+without secrets) and `idempotent` (whether a retry after a failure is harmless); `destinations()` yields what it connects to. Its class has `FEATURES`, what its
 observations have for expectations, `TIMEOUTS`, the default deadlines of its jobs, and can have `SCHEDULE`, their
 default schedule.
 """
@@ -53,6 +53,12 @@ Target = Annotated[
 TARGETS_BY_KIND: dict[str, Any] = {tag.tag: model for model, tag in map(get_args, get_args(get_args(Target)[0]))}
 """The models by kind."""
 
+
+def describe_target(target: Any, step: str = "") -> str:
+    """Return the name of a target for people, without secrets. `step`: of a check of several steps, the one to name."""
+    return target.label_of_step(step) if step and isinstance(target, StepsTarget) else target.label
+
+
 KEYS_OF_OTHER_KINDS = (
     frozenset[str]().union(*(model.model_fields for model in TARGETS_BY_KIND.values())) - HttpTarget.model_fields.keys()
 )
@@ -72,6 +78,7 @@ __all__ = [
     "TextBody",
     "TlsOptions",
     "TlsTarget",
+    "describe_target",
     "is_invalid_header_value",
     "target_kind",
 ]

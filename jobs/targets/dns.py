@@ -61,6 +61,12 @@ class DnsTarget(FrozenModel):
         return f"dns://{at}{self.name}?type={self.type}"
 
     @property
+    def label(self) -> str:
+        """The target as messages and pages name it: `DNS A checkout.internal at 10.0.0.4:53`."""
+        at = f" at {format_host_port(self.server, self.port)}" if self.server is not None else ""
+        return f"DNS {self.type} {self.name}{at}"
+
+    @property
     def idempotent(self) -> bool:
         """Always true."""
         return True

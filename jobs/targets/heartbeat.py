@@ -78,6 +78,13 @@ class HeartbeatTarget(FrozenModel):
         return f"heartbeat:{self.token.secret}"
 
     @property
+    def label(self) -> str:
+        """What the check waits for, as messages and pages name it: `ping every 1d, at most 1h late`."""
+        due = f"every {format_duration(self.period)}" if self.period is not None else ""
+        due = f"by {self.schedule.text}" if self.schedule is not None else due
+        return f"ping {due}, at most {format_duration(self.grace)} late"
+
+    @property
     def idempotent(self) -> bool:
         """Always true."""
         return True

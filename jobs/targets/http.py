@@ -15,7 +15,7 @@ from jobs.model_base import HEADER_NAME_PATTERN, FrozenModel, SecretRef, TextOrS
 from jobs.policies import Timeouts
 from jobs.targets.auth import NO_AUTH, ApiKeyAuth, Auth, OAuth2Auth
 from jobs.targets.endpoint_types import Destination, Host, HostPort, IpVersion
-from jobs.targets.urls import HttpUrl, validate_complete_http_url
+from jobs.targets.urls import HttpUrl, strip_user, validate_complete_http_url
 
 HttpMethod = Literal["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "PATCH", "TRACE"]
 
@@ -178,6 +178,11 @@ class HttpTarget(FrozenModel):
     def endpoint(self) -> str:
         """The name of the target in logs and history: the URL without query and fragment, which can contain secrets."""
         return self.url.split("?", 1)[0].split("#", 1)[0]
+
+    @property
+    def label(self) -> str:
+        """The target as messages and pages name it: `GET https://checkout.internal/health`."""
+        return f"{self.method} {strip_user(self.endpoint)}"
 
     @property
     def idempotent(self) -> bool:

@@ -14,6 +14,7 @@ from jobs.expectations.engines.regular_expressions import PatternField
 from jobs.expectations.entries.error import ErrorEntry
 from jobs.expectations.features import Feature
 from jobs.expectations.placeholders import compared_values
+from jobs.formats.counts import format_count
 from jobs.formats.display_text import DisplayText
 from jobs.model_base import HEADER_NAME_PATTERN, Duration, FrozenModel, SecretRef, discriminate_by_key
 from jobs.policies import Timeouts
@@ -21,7 +22,7 @@ from jobs.problems import looks_secret
 from jobs.targets.endpoint_types import Destination
 from jobs.targets.http import FormBody, HttpTarget, JsonBody, TextBody
 from jobs.targets.placeholders import VALUE_NAME, find_names
-from jobs.targets.urls import validate_http_url
+from jobs.targets.urls import strip_user, validate_http_url
 
 MOST_STEPS = 50
 MOST_STEP_EXPECTATIONS = 300
@@ -195,6 +196,26 @@ class StepsTarget(FrozenModel):
         return self.steps[0].endpoint
 
     @property
+    def label(self) -> str:
+        """The target as messages and pages name it: the first request, and the number of all."""
+        more = f" and {format_count(len(self.steps) - 1, 'more step')}" if len(self.steps) > 1 else ""
+        return self.steps[0].label + more
+
+    def label_of_step(self, name: str) -> str:
+        """Return the request of a step: `pay: POST https://shop.internal/orders/${order}`. `label` if it has no such
+        step.
+
+        A URL that is a path is shown on the host of the steps before it, as far as the definition names one.
+        """
+        origin = ""
+        for _, step in self._iter_steps():
+            is_path = step.url.startswith("/")
+            if step.name == name:
+                return f"{name}: {step.method} {origin if is_path else ''}{strip_user(step.endpoint)}"
+            origin = origin if is_path else _origin_of(step.url)
+        return self.label
+
+    @property
     def idempotent(self) -> bool:
         """Whether all of its requests are idempotent."""
         return all(step.idempotent for step in (*self.steps, *self.cleanup))
@@ -203,6 +224,12 @@ class StepsTarget(FrozenModel):
         """Yield the destinations of all steps."""
         for step in (*self.steps, *self.cleanup):
             yield from step.destinations()
+
+
+def _origin_of(url: str) -> str:
+    """Return scheme, host and port of a URL, which can have placeholders; empty without a host."""
+    found = re.match(r"[^/?#]*//[^/?#]+", strip_user(url))
+    return "" if found is None else found[0]
 
 
 def _explain_placeholder(known: set[str], name: str) -> str:

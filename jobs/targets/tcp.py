@@ -85,6 +85,11 @@ class TcpTarget(FrozenModel):
         return f"tcp://{format_host_port(self.host, self.port)}"
 
     @property
+    def label(self) -> str:
+        """The target as messages and pages name it."""
+        return f"TCP {format_host_port(self.host, self.port)}"
+
+    @property
     def idempotent(self) -> bool:
         """Always true."""
         return True

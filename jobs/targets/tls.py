@@ -39,6 +39,11 @@ class TlsTarget(FrozenModel):
         return f"tls://{format_host_port(self.host, self.port)}"
 
     @property
+    def label(self) -> str:
+        """The target as messages and pages name it."""
+        return f"TLS {format_host_port(self.host, self.port)}"
+
+    @property
     def idempotent(self) -> bool:
         """Always true."""
         return True

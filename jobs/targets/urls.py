@@ -23,6 +23,7 @@ _PLACEHOLDER = re.compile(
     _SHELL + r"|\{\{[^{}]*\}\}|#\{[^{}]*\}#?|\$\([A-Za-z_][\w.]*\)|%(?![0-9A-Fa-f]{2})[A-Za-z_]\w+%"
 )
 _PLACEHOLDER_IN_HOST = re.compile(r"\$\{[^{}]*\}|\{+[^{}]*\}+|\$\([^()]*\)|%\w+%|\$\w+|<[^<>]*>")
+_USER = re.compile(r"^([^/?#]*//)[^/?#]*@")
 _SHELL_PLACEHOLDER = re.compile(_SHELL)
 
 
@@ -43,6 +44,11 @@ def find_placeholder_in_text(text: str) -> str | None:
 def _authority(url: str) -> str:
     """Return host and port, also of an invalid URL."""
     return re.split(r"[/?#]", url.partition("://")[2] or url, maxsplit=1)[0] if not url.startswith("/") else ""
+
+
+def strip_user(url: str) -> str:
+    """Return the URL without user and password."""
+    return _USER.sub(r"\1", url)
 
 
 def validate_http_url(url: str) -> str:
