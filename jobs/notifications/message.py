@@ -16,7 +16,8 @@ class Message:
 
     `dedup_key`: the same each time this message is sent. `incident_key`: the same for all messages of an incident;
     services that group or edit messages use it. `link`: the page of the incident, empty if the program has no public
-    address.
+    address. `target`, `description`: of the job; `expected`, `observed`, `answer`: of its failed run; `answer` is a
+    text of the target. Each is one line, and empty if it is not known.
     """
 
     incident: str
@@ -29,6 +30,11 @@ class Message:
     dedup_key: str
     incident_key: str
     subject: str = ""
+    target: str = ""
+    description: str = ""
+    expected: str = ""
+    observed: str = ""
+    answer: str = ""
     facts: tuple[tuple[str, str], ...] = ()
     link: str = ""
     runbook: str = ""

@@ -2,17 +2,19 @@
 
 A new kind: its model in a file here and in `Target`, its check in jobs/checks/kinds.
 Every target has `kind`, `endpoint` (its name in logs and history, without secrets), `label` (its name for people,
-without secrets) and `idempotent` (whether a retry after a failure is harmless); `destinations()` yields what it connects to. Its class has `FEATURES`, what its
-observations have for expectations, `TIMEOUTS`, the default deadlines of its jobs, and can have `SCHEDULE`, their
-default schedule.
+without secrets) and `idempotent` (whether a retry after a failure is harmless); `destinations()` yields what it
+connects to. Its class has `FEATURES`, what its observations have for expectations, `TIMEOUTS`, the default deadlines of
+its jobs, and can have `SCHEDULE`, their default schedule.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, get_args
 
 from pydantic import Discriminator, Tag
 
+from jobs.problems import make_printable
 from jobs.targets.dns import DnsTarget
 from jobs.targets.heartbeat import HeartbeatTarget
 from jobs.targets.http import (
@@ -53,10 +55,17 @@ Target = Annotated[
 TARGETS_BY_KIND: dict[str, Any] = {tag.tag: model for model, tag in map(get_args, get_args(get_args(Target)[0]))}
 """The models by kind."""
 
+LONGEST_TARGET_NAME = 300
+"""Characters."""
 
-def describe_target(target: Any, step: str = "") -> str:
-    """Return the name of a target for people, without secrets. `step`: of a check of several steps, the one to name."""
-    return target.label_of_step(step) if step and isinstance(target, StepsTarget) else target.label
+
+def describe_target(target: Any, step: str = "", redact: Callable[[str], str] = str) -> str:
+    """Return the name of a target for people: printable, on one line, without secrets.
+
+    `step`: of a check of several steps, the one to name. `redact`: removes registered values, such as one in a path.
+    """
+    label = target.label_of_step(step) if step and isinstance(target, StepsTarget) else target.label
+    return make_printable(redact(label), LONGEST_TARGET_NAME)
 
 
 KEYS_OF_OTHER_KINDS = (

@@ -46,7 +46,10 @@ _NO_TEMPLATES = TemplatesSection()
 
 
 class DefinitionMessageSource:
-    """`public_url`: of the program, without a path of an incident; empty: messages have no link."""
+    """`public_url`: of the program, without a path of an incident; empty: messages have no link.
+
+    `redact`: for texts of definitions, such as a URL whose path is the value of a secret.
+    """
 
     def __init__(
         self,
@@ -56,12 +59,14 @@ class DefinitionMessageSource:
         incidents: IncidentLog,
         *,
         public_url: str = "",
+        redact: Callable[[str], str] = str,
     ) -> None:
         self._catalog = catalog
         self._runs = runs
         self._changes = None if audit_log is None else RecentChanges(audit_log)
         self._incidents = incidents
         self._public_url = public_url.rstrip("/")
+        self._redact = redact
 
     async def read_details(self, incident: Incident, transition: Transition, channel: str) -> MessageDetails:
         """Return what is known, soon. Raises nothing."""
@@ -83,8 +88,11 @@ class DefinitionMessageSource:
         except TimeoutError:
             LOG.warning("could not read the details of a message about %s within %g s", incident.id, READ_TIMEOUT)
         return MessageDetails(
+            target=subject.describe_target(history.step, self._redact),
+            description=subject.describe_job(self._redact),
             expected=history.expected,
             observed=history.observed,
+            answer=history.answer,
             last_good_at=history.last_good_at,
             changes=changes,
             tags=subject.tags or history.tags,
@@ -107,6 +115,9 @@ class DefinitionMessageSource:
 
     def find_link(self, incident: str) -> str:
         return f"{self._public_url}{INCIDENT_PAGE}/{incident}" if self._public_url else ""
+
+    def find_target(self, incident: Incident) -> str:
+        return find_subject(self._catalog.snapshot, incident.lead).describe_target(redact=self._redact)
 
     async def _read_changes(
         self, incident: Incident, transition: Transition, entry: CatalogJob, history: FailureHistory, zone: tzinfo

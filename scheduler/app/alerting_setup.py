@@ -180,6 +180,7 @@ def _build_message_source(foundation: Foundation) -> DefinitionMessageSource:
         stored.audit_log,
         stored.incident_log,
         public_url=foundation.settings.http.public_url or "",
+        redact=foundation.redactor.redact,
     )
 
 

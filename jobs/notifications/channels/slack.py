@@ -36,7 +36,7 @@ _FIRST_MESSAGE_ERRORS = frozenset({"message_not_found", "cant_update_message", "
 """The first message was deleted, or can no longer be edited."""
 
 _LONGEST_SECTION, _LONGEST_FIELD, _MOST_FIELDS = 2900, 1900, 10
-"""Slack's limits are 3000 and 2000 characters, and 10 fields."""
+"""Slack's limits are 3000 and 2000 characters, and 10 fields a section."""
 
 
 class SlackChannel(ChannelBase):
@@ -131,12 +131,9 @@ def slack_content(message: Message) -> dict[str, Any]:
     blocks: list[dict[str, Any]] = [_section(f"*{_escape(message.title)}*")]
     if message.text:
         blocks.append(_section(_escape(message.text)))
-    fields = [
-        _markdown(f"*{_escape(label)}*\n{_escape(value)}", _LONGEST_FIELD)
-        for label, value in message.facts[:_MOST_FIELDS]
-    ]
-    if fields:
-        blocks.append({"type": "section", "fields": fields})
+    fields = [_markdown(f"*{_escape(label)}*\n{_escape(value)}", _LONGEST_FIELD) for label, value in message.facts]
+    starts = range(0, len(fields), _MOST_FIELDS)
+    blocks += [{"type": "section", "fields": fields[start : start + _MOST_FIELDS]} for start in starts]
     if links := links_of(message):
         text = " · ".join(f"<{_escape(url).replace('|', '%7C')}|{label}>" for label, url in links)
         blocks.append({"type": "context", "elements": [_markdown(text, _LONGEST_SECTION)]})
@@ -154,7 +151,8 @@ def _section(text: str) -> dict[str, Any]:
 
 
 def _markdown(text: str, limit: int) -> dict[str, Any]:
-    return {"type": "mrkdwn", "text": shorten(text, limit)}
+    # Verbatim: a URL, a channel's name or @here in a target's text stays a text.
+    return {"type": "mrkdwn", "text": shorten(text, limit), "verbatim": True}
 
 
 def _escape(text: str) -> str:

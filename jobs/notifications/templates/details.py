@@ -20,10 +20,15 @@ class MessageDetails:
     `zone`: of the times that the message contains. `earlier`: why earlier messages of the incident were not delivered,
     such as `status 503`; this message replaces them. `held_back`: until when and by what the message was held back,
     such as `until 06:00 by the window patching`. `is_downtime`: whether the time of the incident is downtime.
+    `target`: as its definition names it, without secrets; `description`: of the job; `answer`: how the answer of that
+    run began, a text of the target.
     """
 
+    target: str = ""
+    description: str = ""
     expected: str = ""
     observed: str = ""
+    answer: str = ""
     last_good_at: datetime | None = None
     changes: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)

@@ -19,14 +19,16 @@ from jobs.problems import make_printable
 
 _MOST_LISTED = 100
 _LONGEST_EVIDENCE = 160
+_LONGEST_TARGET = 300
 
 
 @fast_frozen(frozen=True, slots=True)
 class DigestEntry:
-    """`link`: the page of the incident, or empty."""
+    """`link`: the page of the incident; `target`: what the lead checks. Both can be empty."""
 
     incident: Incident
     link: str = ""
+    target: str = ""
 
 
 def make_digest(entries: Sequence[DigestEntry], channel: str, at: datetime, zone: tzinfo, earlier: str = "") -> Message:
@@ -83,4 +85,4 @@ def _describe(entry: DigestEntry, now: datetime, zone: tzinfo) -> str:
     else:
         until = format_clock(incident.resolved_at or now, now, zone)
         line = f"RESOLVED {subject_names(incident)}, was {incident.severity} {since} to {until}{why}"
-    return f"{line}\n  {entry.link}" if entry.link else line
+    return "\n  ".join(each for each in (line, make_printable(entry.target, _LONGEST_TARGET), entry.link) if each)

@@ -43,6 +43,7 @@ def make_message(
     )
     text = _make_text(incident, transition, details)
     facts = tuple(_facts(incident, transition, details))
+    is_over = notification.kind is TransitionKind.RESOLVED
     values = incident_values(incident, transition, notification, details, title=title, text=text)
     if title_template is not None:
         title = make_printable(" ".join(render_template(title_template, values).split()), _LONGEST_TITLE) or title
@@ -59,6 +60,11 @@ def make_message(
         dedup_key=notification.dedup_key,
         incident_key=incident.id,
         subject=incident.lead.subject,
+        target=details.target,
+        description=details.description,
+        expected="" if is_over else details.expected,
+        observed="" if is_over else details.observed,
+        answer="" if is_over else details.answer,
         facts=facts,
         link=details.link,
         runbook=details.runbook,
@@ -94,8 +100,11 @@ def incident_values(
         "at": format_iso_instant(transition.at),
         "downtime": _describe_length(incident, transition),
         "evidence": lead.evidence if lead is not None else "",
+        "target": details.target,
+        "description": details.description,
         "expected": details.expected,
         "observed": details.observed,
+        "answer": details.answer,
         "last_good": format_iso_instant(details.last_good_at) if details.last_good_at is not None else "",
         "changes": list(details.changes),
         "note": transition.text,
@@ -114,6 +123,7 @@ def _make_text(incident: Incident, transition: Transition, details: MessageDetai
     if transition.kind is not TransitionKind.RESOLVED:
         lines += [f"Expected: {details.expected}" if details.expected else ""]
         lines += [f"Observed: {details.observed}" if details.observed else ""]
+        lines += [f'The target answered: "{details.answer}"' if details.answer else ""]
     if details.held_back:
         lines.append(f"This message was held back {details.held_back}.")
     if details.earlier:
@@ -124,6 +134,8 @@ def _make_text(incident: Incident, transition: Transition, details: MessageDetai
 def _facts(incident: Incident, transition: Transition, details: MessageDetails) -> Iterator[tuple[str, str]]:
     state = describe_state(incident, details.is_downtime)
     facts = {
+        "Target": details.target,
+        "Job description": details.description,
         "Failing since": _format_exact(incident, details),
         f"{state.capitalize()} for" if incident.is_open else f"Was {state} for": _describe_length(incident, transition),
         "Likely cause": incident.cause,

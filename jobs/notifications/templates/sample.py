@@ -18,8 +18,11 @@ _KEY = AlertKey("checkout", "failed")
 _PAYMENTS = AlertKey("payments", "failed")
 
 SAMPLE_DETAILS = MessageDetails(
+    target="GET https://checkout.example.com/health",
+    description="Health of the checkout",
     expected="status 200",
-    observed="connection refused",
+    observed="503",
+    answer="Service Unavailable: no healthy upstream",
     last_good_at=_SINCE - timedelta(minutes=1),
     changes=("the job file (checkout.yaml)",),
     tags={"team": "payments", "stage": "prod"},
@@ -59,7 +62,7 @@ def sample_transition(kind: TransitionKind, number: int = 1) -> tuple[Incident, 
     """Return the sample incident after a transition of this kind."""
     minutes, text = _TEXTS[kind]
     at = _SINCE + timedelta(minutes=minutes)
-    evidence = "3 of 5 runs failed: connection refused"
+    evidence = "3 of 5 runs failed: status 503"
     members = [Member(_KEY, 1, "down", 20, _SINCE + timedelta(minutes=2), _SINCE, evidence)]
     if kind is TransitionKind.JOINED:
         members.append(replace(members[0], key=_PAYMENTS, failing_since=_SINCE + timedelta(minutes=1)))

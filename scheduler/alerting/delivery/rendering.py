@@ -45,6 +45,10 @@ class MessageSource(Protocol):
         """Return the URL of an incident; empty if the program has no public address."""
         ...
 
+    def find_target(self, incident: Incident) -> str:
+        """Return the name of the target of the lead; empty for a group, an objective and the scheduler."""
+        ...
+
 
 def first_transition(incident: Incident) -> Transition:
     """Return the opening, for a message that shows an incident."""
@@ -82,7 +86,11 @@ class StoredIncidentRenderer:
 
     async def render_digest(self, notifications: Sequence[Notification], earlier: str) -> Message:
         found = [await self._incidents.find(each.incident) for each in notifications]
-        entries = [DigestEntry(each, self._source.find_link(each.id)) for each in found if each is not None]
+        entries = [
+            DigestEntry(each, self._source.find_link(each.id), self._source.find_target(each))
+            for each in found
+            if each is not None
+        ]
         if not entries:
             raise SendFailed("the incidents of the digest do not exist", is_permanent=True)
         last = notifications[-1]

@@ -5,14 +5,18 @@ Used by scheduler.alerting.message_source and scheduler.queries.alerting.inciden
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from jobs.alerting.rule import AlertRule
 from jobs.definition.alerting.job_alerts import rules_of
 from jobs.definition.objectives.burn_rules import list_burn_rules
 from jobs.incidents.values import AlertKey
+from jobs.problems import make_printable
+from jobs.targets import describe_target
 from scheduler.catalog.catalog import CatalogJob, JobSnapshot
+
+_LONGEST_DESCRIPTION = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,15 @@ class DefinedSubject:
     @property
     def runbook(self) -> str:
         return self.rule.runbook if self.rule is not None else ""
+
+    def describe_target(self, step: str = "", redact: Callable[[str], str] = str) -> str:
+        """Return the name of the job's target, see jobs.targets.describe_target; empty for a group or an objective."""
+        return "" if self.entry is None else describe_target(self.entry.job.check, step, redact)
+
+    def describe_job(self, redact: Callable[[str], str] = str) -> str:
+        """Return the description of the job as one line."""
+        text = "" if self.entry is None else self.entry.job.description
+        return make_printable(" ".join(redact(text).split()), _LONGEST_DESCRIPTION)
 
     @property
     def is_about_degraded_runs(self) -> bool:

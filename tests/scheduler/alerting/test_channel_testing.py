@@ -155,7 +155,7 @@ async def test_a_daily_test_is_sent_once_by_all_processes() -> None:
     first, second = desk.daily(), desk.daily()
     await first.tick()
     assert [each.title for each in desk.service.sent] == [
-        "TEST DOWN checkout since 03:01 (3 of 5 runs failed: connection refused)"
+        "TEST DOWN checkout since 03:01 (3 of 5 runs failed: status 503)"
     ]
     await asyncio.gather(second.tick(), desk.daily().tick(), first.tick())
     assert len(desk.service.sent) == 1

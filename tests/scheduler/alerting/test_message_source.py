@@ -23,6 +23,7 @@ from jobs.model_base import FILE_CONTEXT
 from jobs.notifications.templates.definition import TemplatesSection
 from jobs.redaction import Redactor
 from jobs.runs import Attempt, Observation, Outcome, Phases, Run, Ticket
+from jobs.runs.details import Details, StepDetail, StepOutcome
 from jobs.runs.observation import Failure
 from scheduler.alerting.message_source import DefinitionMessageSource
 from scheduler.audit.stored_trail import StoredAuditTrail
@@ -53,24 +54,34 @@ class Desk:
         snapshot = JobSnapshot([entry(**job)], alerting=alerting or AlertingDefinitions())
         self.catalog = Catalog(snapshot)
         self.runs = Runs(self.store)
+        self.redactor = Redactor()
         self.source = DefinitionMessageSource(
             self.catalog,
             self.runs,
             self.audit_log,
             IncidentLog(self.store),
             public_url="https://scheduler.example.com/",
+            redact=self.redactor.redact,
         )
 
     @property
     def world(self) -> World:
         return self.passes.world
 
-    async def run(self, before: timedelta, *failures: Failure, generation: str = "abc", message: str = "") -> None:
-        """Store a run that was due so long before now."""
+    async def run(
+        self,
+        before: timedelta,
+        *failures: Failure,
+        generation: str = "abc",
+        message: str = "",
+        outcome: Outcome | None = None,
+        **attempted: Any,
+    ) -> None:
+        """Store a run that was due so long before now. `attempted`: of its attempt; a rejected run has none."""
         due_at = self.world.now - before
-        outcome = Outcome.FAILED if failures or message else Outcome.SUCCEEDED
+        outcome = outcome or (Outcome.FAILED if failures or message else Outcome.SUCCEEDED)
         ticket = Ticket.scheduled("checkout", due_at, generation)
-        attempt = Attempt(1, due_at, Phases(1, 1, None, 1, 1), failures=failures, message=message)
+        attempt = Attempt(1, due_at, Phases(1, 1, None, 1, 1), failures=failures, message=message, **attempted)
         run = Run(
             ticket.id,
             "checkout",
@@ -79,7 +90,7 @@ class Desk:
             due_at,
             due_at,
             due_at + SECOND,
-            (attempt,),
+            () if outcome is Outcome.REJECTED else (attempt,),
             message=message,
             generation=generation,
         )
@@ -121,6 +132,47 @@ async def test_a_failure_without_expectations_has_the_message_of_its_run() -> No
     desk = Desk()
     await desk.run(30 * SECOND, message="Connection refused.")
     assert (await desk.source.read_details(*await desk.open(), "mail")).observed == "Connection refused."
+
+
+async def test_a_message_names_the_target_the_job_s_purpose_and_the_answer() -> None:
+    desk = Desk(check={"url": "https://shop.internal/pay?key=c4nary"}, description="Takes\nthe orders")
+    await desk.run(30 * SECOND, STATUS, body="<html><h1>503 Unavailable</h1>\x1b")
+    details = await desk.source.read_details(*await desk.open(), "mail")
+    assert (details.target, details.description) == ("GET https://shop.internal/pay", "Takes the orders")
+    assert details.answer == "503 Unavailable \\x1b"
+
+
+async def test_a_message_about_several_steps_names_the_request_that_failed() -> None:
+    steps = [{"name": "log in", "url": "https://shop.internal/login"}, {"name": "pay", "url": "/pay", "method": "POST"}]
+    desk = Desk(check={"kind": "steps", "steps": steps})
+    seen = (StepDetail("log in", 200, 1.0), StepDetail("pay", 503, 1.0, StepOutcome.FAILED))
+    await desk.run(30 * SECOND, STATUS, details=Details(steps=seen))
+    details = await desk.source.read_details(*await desk.open(), "mail")
+    assert details.target == "pay: POST https://shop.internal/pay"
+
+
+async def test_a_secret_in_the_path_of_a_url_is_redacted_in_messages() -> None:
+    desk = Desk(check={"url": "https://hooks.internal/services/c4nary-5ecret"}, description="Uses c4nary-5ecret")
+    desk.redactor.add_permanent("c4nary-5ecret")
+    incident, transition = await desk.open()
+    details = await desk.source.read_details(incident, transition, "mail")
+    assert (details.target, details.description) == ("GET https://hooks.internal/services/***", "Uses ***")
+    assert desk.source.find_target(incident) == details.target
+
+
+async def test_a_run_that_reached_the_target_explains_more_than_one_that_the_circuit_rejected() -> None:
+    desk = Desk()
+    await desk.run(50 * SECOND, STATUS, body="no healthy upstream")
+    await desk.run(30 * SECOND, message="Rejected: the circuit is open.", outcome=Outcome.REJECTED)
+    details = await desk.source.read_details(*await desk.open(), "mail")
+    assert (details.observed, details.answer) == ("503", "no healthy upstream")
+
+
+async def test_a_group_has_no_target() -> None:
+    group = AlertGroup.model_validate({"jobs": {"tags": {"app": "shop"}}, "alerts": RULES}, context=FILE_CONTEXT)
+    desk = Desk(define_alerting({"groups": (DefinedEntry("shop", group),)}))
+    details = await desk.source.read_details(*await desk.open("shop"), "mail")
+    assert (details.target, details.description, details.answer) == ("", "", "")
 
 
 async def test_the_cause_that_a_health_document_names_is_in_the_message() -> None:

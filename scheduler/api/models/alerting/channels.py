@@ -99,7 +99,7 @@ class ChannelTestModel(ResponseModel):
         error="",
         answers=["example.webhook.office.com responded with status 202"],
         incident=INCIDENT_ID,
-        title="TEST DOWN checkout since 03:01 (3 of 5 runs failed: connection refused)",
+        title="TEST DOWN checkout since 03:01 (3 of 5 runs failed: status 503)",
         text="This is a test of the channel team-teams, requested by entra:anna. No action is required.",
         template_problem="",
         duration_ms=182.4,

@@ -44,7 +44,7 @@ async def test_a_message_is_sent_by_the_library() -> None:
 
     first, second = (request.json() for request in service.requests)
     assert first["title"] == message().title
-    assert "Observed: connection refused" in first["message"]
+    assert "Observed: 503" in first["message"]
     assert (first["type"], second["type"]) == ("failure", "success")
 
 

@@ -23,15 +23,16 @@ def test_a_digest_lists_what_is_open_by_severity_and_then_what_is_resolved() -> 
     entries = [
         DigestEntry(incident("checkout", TransitionKind.RESOLVED), "https://scheduler.example.com/1"),
         DigestEntry(incident("search", TransitionKind.OPENED, "degraded", 10)),
-        DigestEntry(incident("payments", TransitionKind.ACKNOWLEDGED)),
+        DigestEntry(incident("payments", TransitionKind.ACKNOWLEDGED), target="GET https://payments.internal/\u202e"),
     ]
     at = entries[0].incident.failing_since + timedelta(hours=4)
     message = make_digest(entries, "team", at, BERLIN)
     assert message.title == "DIGEST 3 incidents: 1 down, 1 degraded, 1 resolved"
     assert message.text.split("\n") == [
-        "DOWN payments since 04:01, for 4 h (3 of 5 runs failed: connection refused), acknowledged by anna",
-        "DEGRADED search since 04:01, for 4 h (3 of 5 runs failed: connection refused)",
-        "RESOLVED checkout, was down 04:01 to 04:10 (3 of 5 runs failed: connection refused)",
+        "DOWN payments since 04:01, for 4 h (3 of 5 runs failed: status 503), acknowledged by anna",
+        "  GET https://payments.internal/\\u202e",
+        "DEGRADED search since 04:01, for 4 h (3 of 5 runs failed: status 503)",
+        "RESOLVED checkout, was down 04:01 to 04:10 (3 of 5 runs failed: status 503)",
         "  https://scheduler.example.com/1",
     ]
     assert (message.kind, message.severity) == (TransitionKind.OPENED, "down")

@@ -34,11 +34,11 @@ def made(
 @pytest.mark.parametrize(
     ("kind", "title"),
     [
-        (TransitionKind.OPENED, "DOWN checkout since 03:01 (3 of 5 runs failed: connection refused)"),
+        (TransitionKind.OPENED, "DOWN checkout since 03:01 (3 of 5 runs failed: status 503)"),
         (TransitionKind.RESOLVED, "RESOLVED checkout, was down 9 min"),
         (
             TransitionKind.RAISED,
-            "DOWN checkout since 03:01, the severity rose (3 of 5 runs failed: connection refused)",
+            "DOWN checkout since 03:01, the severity rose (3 of 5 runs failed: status 503)",
         ),
         (TransitionKind.ACKNOWLEDGED, "ACKNOWLEDGED checkout by anna"),
         (TransitionKind.SNOOZED, "SNOOZED checkout until 06:00 by anna"),

@@ -26,6 +26,9 @@ class Source:
     def find_link(self, incident: str) -> str:
         return f"https://scheduler.example.com/{incident}"
 
+    def find_target(self, incident: Incident) -> str:
+        return f"GET https://{incident.lead.subject}.example.com/"
+
     def find_templates(self, _channel: str) -> MessageTemplates:
         return self.templates
 
