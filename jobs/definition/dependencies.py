@@ -60,6 +60,10 @@ class Dependency(FrozenModel):
         age = format_duration(round((at - run.finished_at).total_seconds()))
         return f"{about} ended {age} ago (within: {format_duration(self.within)})"
 
+    def is_named_in(self, reason: str) -> bool:
+        """Return whether a reason of `explain_unmet` is about this dependency."""
+        return reason.startswith((f"dependency {self.job} has not run", f"dependency run {self.job}@"))
+
     def _takes(self, outcome: Outcome) -> bool:
         if self.condition == "succeeded":
             return outcome is Outcome.SUCCEEDED
@@ -74,6 +78,15 @@ _ENDED = {
     Outcome.SKIPPED: "was skipped",
     Outcome.CANCELLED: "was cancelled",
 }
+
+
+def describe_wait(depends_on: Sequence[Dependency], reason: str) -> str:
+    """Return for which job a job waits, `waiting for database`, from the reason for which its run was skipped.
+
+    The reason of an older definition, or of an older version of the program, names none of them: then all are named.
+    """
+    names = [one.job for one in depends_on if one.is_named_in(reason)] or [one.job for one in depends_on]
+    return f"waiting for {', '.join(names) or 'another job'}"
 
 
 def _shortened(text: str) -> str:

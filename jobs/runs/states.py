@@ -17,7 +17,8 @@ from enum import StrEnum
 
 from jobs.fast_frozen import fast_frozen
 from jobs.runs.error_classes import ErrorClass
-from jobs.runs.outcomes import Trigger
+from jobs.runs.outcomes import Outcome, Trigger
+from jobs.runs.reasons import ReasonCode
 from jobs.runs.run import Run
 
 SUSPENSION_KNOWN_AFTER = timedelta(seconds=10)
@@ -36,6 +37,8 @@ class JobStatus(StrEnum):
     DOWN = "down"
     SILENT = "silent"
     """A heartbeat without pings."""
+    WAITING = "waiting"
+    """Its newest run was skipped because a job that it depends on has not run as required."""
     PAUSED = "paused"
     DISABLED = "disabled"
     REMOVED = "removed"
@@ -46,6 +49,7 @@ class JobStatus(StrEnum):
         return self in _SUSPENDED
 
 
+_BAD = frozenset({JobStatus.DEGRADED, JobStatus.DOWN, JobStatus.SILENT})
 _SUSPENDED = frozenset({JobStatus.PAUSED, JobStatus.DISABLED, JobStatus.REMOVED})
 
 
@@ -78,12 +82,21 @@ class StateChange:
         return self.latest_due is None or (self.latest_due, self.latest_run) < (run.due_at, run.id)
 
     def considering(self, run: Run) -> StateChange:
-        """Return the same state after a newer run that has not changed it."""
-        return replace(self, latest_due=run.due_at, latest_run=run.id) if self.precedes(run) else self
+        """Return the same state after a newer run that has not changed it.
+
+        A skipped run is considered only while the job waits: before, a run in progress may still show a state.
+        """
+        if not self.precedes(run) or (state_of_run(run) is JobStatus.WAITING and self.state is not JobStatus.WAITING):
+            return self
+        return replace(self, latest_due=run.due_at, latest_run=run.id)
 
 
 def state_of_run(run: Run) -> JobStatus | None:
-    """Return the state that a run shows; None for skipped and cancelled runs and for backfills."""
+    """Return the state that a run shows; None for cancelled runs, backfills, and runs that were skipped for another
+    reason than a dependency.
+    """
+    if run.outcome is Outcome.SKIPPED and run.reason is ReasonCode.DEPENDENCY:
+        return JobStatus.WAITING
     if not run.counts_for_availability:
         return None
     if not run.outcome.down:
@@ -92,9 +105,13 @@ def state_of_run(run: Run) -> JobStatus | None:
 
 
 def change_by_run(current: StateChange | None, run: Run) -> StateChange | None:
-    """Return the change that a run causes."""
+    """Return the change that a run causes. A job that is known to be bad does not wait: only a run shows that it is
+    well again.
+    """
     state = state_of_run(run)
     if state is None or (current is not None and not _affects(current, run)):
+        return None
+    if state is JobStatus.WAITING and current is not None and current.state in _BAD:
         return None
     change = enter_state(current, run.job, state, run.finished_at, _cause_of_run(run, state))
     return None if change is None else replace(change, run=run.id, latest_due=run.due_at, latest_run=run.id)

@@ -193,7 +193,13 @@ def _build_follow_up(foundation: Foundation, dispatch: Dispatch, listener_group:
     if foundation.configuration.problems:
         return DeferredFollowUp()
     return DependencyTrigger(
-        foundation.catalog, foundation.runs, foundation.pauses, dispatch, listener_group, foundation.clock
+        foundation.catalog,
+        foundation.runs,
+        foundation.pauses,
+        dispatch,
+        listener_group,
+        foundation.clock,
+        foundation.states.record_run,
     )
 
 

@@ -9,7 +9,7 @@ once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -31,6 +31,9 @@ MISSING_RUN_GRACE = timedelta(seconds=60)
 _PAGE_SIZES = (20, 200, 200, 200)
 """Runs of a job that are read page by page, until they include the run of a chain."""
 
+StateRecorder = Callable[[Run], Awaitable[object]]
+"""Records the state of a job that a run shows. Raises StoreError."""
+
 
 @dataclass(frozen=True, slots=True)
 class _ParentRun:
@@ -47,16 +50,25 @@ class _FollowUpDependencies:
     dispatch: Dispatch
     listener: RunListener
     clock: Clock
+    record_state: StateRecorder | None
 
 
 class DependencyTrigger:
     """Implements scheduler.dependencies.port.FollowUp."""
 
     def __init__(
-        self, catalog: Catalog, runs: Runs, pauses: Pauses, dispatch: Dispatch, listener: RunListener, clock: Clock
+        self,
+        catalog: Catalog,
+        runs: Runs,
+        pauses: Pauses,
+        dispatch: Dispatch,
+        listener: RunListener,
+        clock: Clock,
+        record_state: StateRecorder | None = None,
     ) -> None:
+        """`record_state`: see StateTracker.record_run; None: the states of jobs are not recorded."""
         self._catalog = catalog
-        self._dependencies = _FollowUpDependencies(runs, pauses, dispatch, listener, clock)
+        self._dependencies = _FollowUpDependencies(runs, pauses, dispatch, listener, clock, record_state)
 
     def has_dependents(self, job: str) -> bool:
         return bool(self._catalog.graph.started_jobs(job))
@@ -74,6 +86,7 @@ class _RunFollowUp:
         self._chains = Chains(jobs)
         self._runs, self._pauses, self._clock = parts.runs, parts.pauses, parts.clock
         self._dispatch, self._listener = parts.dispatch, parts.listener
+        self._record_state = parts.record_state
 
     async def start_dependents(self, run: Run) -> None:
         tickets: dict[str, Ticket] = {}
@@ -125,6 +138,9 @@ class _RunFollowUp:
         """Record the run as skipped, unless it exists already."""
         run = skipped_run(entry.job, ticket, self._clock, reason)
         there = await self._runs.insert_finished(ticket, run)
+        recorded = run if there is None else there.run
+        if recorded is not None and self._record_state is not None:
+            await self._record_state(recorded)
         if there is not None:
             return there
         self._listener.run_finished(RunFinished(run))

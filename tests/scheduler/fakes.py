@@ -246,7 +246,9 @@ class WorkerHarness:
         self.secret_watch = SecretMonitor(store, self.secrets, self.catalog, self.news, self.clock)
         going = RunRegistry(self.cancellations, self.clock)
         dispatch = InProcessDispatch(lambda ticket: self.worker.submit(ticket))
-        dependents = DependencyTrigger(self.catalog, self.runs, self.pauses, dispatch, self.heard, self.clock)
+        dependents = DependencyTrigger(
+            self.catalog, self.runs, self.pauses, dispatch, self.heard, self.clock, self.states.record_run
+        )
         slots = SlotLeases(Slots(store, owner), self.clock)
         self.gates = gates_in_order(
             clock=self.clock,

@@ -7,6 +7,7 @@ from typing import Any
 
 from jobs.definition.dependencies import Dependency
 from jobs.runs.states import JobStatus
+from jobs.targets import describe_target
 from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.api.models.circuits import CircuitModel
 from scheduler.api.models.runs import RunModel
@@ -56,11 +57,19 @@ class JobSummary(ResponseModel):
     A job without a schedule runs after the jobs in `depends_on`, or only on demand. `dependents`: jobs that depend on
     it. `has_default_schedule`: the schedule comes from the setting `default_schedule`, because the flat job defines
     none. `next_at` of a paused job is after the end of its pause. `source`: the file that defines it. `status`: as in
-    GET /api/changes; `state_since` null: no change is recorded.
+    GET /api/changes; `state_since` null: no change is recorded. `target`: what the check contacts, for people, without
+    secrets. `wait`: for which job it waits, such as `waiting for database`. `reason`: why it is down, silent, degraded
+    or waiting. Both are empty otherwise.
     """
 
     model_config = example_values(
-        description="Health of the checkout API", enabled=True, kind="http", depends_on=[], pause=None
+        description="Health of the checkout API",
+        enabled=True,
+        kind="http",
+        depends_on=[],
+        pause=None,
+        wait="",
+        reason="",
     )
 
     name: str
@@ -68,6 +77,7 @@ class JobSummary(ResponseModel):
     enabled: bool
     kind: str
     endpoint: str
+    target: str
     schedule: str | dict[str, Any] | list[str | dict[str, Any]] | None
     has_default_schedule: bool
     depends_on: list[DependencyModel]
@@ -76,6 +86,8 @@ class JobSummary(ResponseModel):
     pause: PauseModel | None
     latest: RunModel | None
     status: JobStatus
+    wait: str
+    reason: str
     state_since: datetime | None
     source: str
     tags: dict[str, str]
@@ -132,6 +144,7 @@ def _job_fields(view: JobView) -> dict[str, Any]:
         "enabled": job.enabled,
         "kind": job.check.kind,
         "endpoint": job.check.endpoint,
+        "target": describe_target(job.check),
         "schedule": job.schedule.spec if job.schedule is not None else None,
         "has_default_schedule": job.has_default_schedule,
         "depends_on": [DependencyModel.from_dependency(dependency) for dependency in job.depends_on],
@@ -139,7 +152,9 @@ def _job_fields(view: JobView) -> dict[str, Any]:
         "next_at": view.next_at,
         "pause": PauseModel.from_pause(view.pause) if view.pause is not None else None,
         "latest": RunModel.from_record(view.latest) if view.latest is not None else None,
-        "status": JobStatus.UNKNOWN if view.state is None else view.state.state,
+        "status": view.status,
+        "wait": view.wait,
+        "reason": view.reason,
         "state_since": None if view.state is None else view.state.at,
         "source": view.entry.origin,
         "tags": job.tags,

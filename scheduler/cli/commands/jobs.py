@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from scheduler.stores.runs.repository import RunRecord
 
 _PAGE = 500
+_LONGEST_REASON = 120
 
 
 _NameOption = Annotated[
@@ -45,7 +46,8 @@ def jobs(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/jobs.")] = False,
     as_yaml: Annotated[bool, typer.Option("--yaml", help="Print a job file that loads unchanged.")] = False,
 ) -> None:
-    """List all jobs, or those that match the options: schedule, next run, latest outcome, endpoint.
+    """List all jobs, or those that match the options: schedule, next run, latest outcome, target, and why a job is not
+    well.
 
     A job must match every option. If an option is repeated, the job must match one of its values; for --tag, all of
     them.
@@ -133,18 +135,36 @@ async def _views(program: ReadOnlyProgram, selection: JobSelection) -> list[JobV
 
 
 def _show_table(views: list[JobView], now: datetime) -> None:
-    columns = (
+    from jobs.targets import describe_target
+
+    columns: tuple[Column, ...] = (
         Column("job", "bold"),
         Column("schedule", no_wrap=False, min_width=16),
         Column("next run"),
         Column("latest"),
-        Column("endpoint", "dim", no_wrap=False, is_optional=True),
+        Column("target", "dim", no_wrap=False, is_optional=True),
     )
+    if any(view.reason for view in views):
+        columns = (*columns, Column("reason", no_wrap=False, min_width=16))
     rows = []
     for view in views:
         job = view.entry.job
-        rows.append((job.name, job.runs_when or "-", _next(view, now), _latest(view.latest, now), job.check.endpoint))
+        cells = (
+            job.name,
+            job.runs_when or "-",
+            _next(view, now),
+            _latest(view.latest, now),
+            describe_target(job.check),
+        )
+        rows.append((*cells, _reason(view))[: len(columns)])
     show_table(columns, rows)
+
+
+def _reason(view: JobView) -> str:
+    """Return why a job is not well as one short line."""
+    from jobs.problems import make_printable
+
+    return make_printable(view.wait or view.reason, _LONGEST_REASON)
 
 
 def _next(view: JobView, now: datetime) -> Cell:
@@ -167,11 +187,15 @@ def _latest(record: RunRecord | None, now: datetime) -> Cell:
     return f"{word}, {describe_distance((at - now).total_seconds())}", style
 
 
-_FIELDS = ("name", "schedule", "next_at", "latest", "latest_at", "endpoint", "pause", "depends_on")
+_FIELDS = (
+    *("name", "schedule", "next_at", "latest", "latest_at", "endpoint", "pause", "depends_on"),
+    *("status", "target", "reason"),
+)
 
 
 def _fields(view: JobView) -> tuple[str, ...]:
     from jobs.definition.dependencies import format_dependencies
+    from jobs.targets import describe_target
     from scheduler.cli.run_table import outcome_cell
 
     job, latest = view.entry.job, view.latest
@@ -184,4 +208,7 @@ def _fields(view: JobView) -> tuple[str, ...]:
         job.check.endpoint,
         str(view.pause) if view.pause is not None else "",
         format_dependencies(job.depends_on),
+        view.wait or view.status.value,
+        describe_target(job.check),
+        view.reason,
     )

@@ -16,7 +16,7 @@ from typing import Final
 
 from jobs.incidents.values import IncidentStatus
 from jobs.ports import Clock
-from jobs.runs.states import StateChange
+from jobs.runs.states import JobStatus, StateChange
 from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.queries.alerting.incidents import IncidentFilter, IncidentQueries, IncidentView
 from scheduler.queries.overview.summaries import OverviewJob, summarize
@@ -118,10 +118,10 @@ class OverviewQueries:
         return tuple(page.views)
 
     async def _count_changes(self) -> Mapping[str, int]:
-        """Return the number of changes of the state of each job within a day."""
+        """Return the number of changes of the state of each job within a day, without those to wait and back."""
         if self._clock.monotonic() >= self._changes_until:
             page = await self._changes.list_page(since=self._clock.now() - _DAY, limit=LARGEST_PAGE)
-            self._changes_by_job = Counter(change.job for change in page.changes)
+            self._changes_by_job = Counter(change.job for change in page.changes if not _is_about_waiting(change))
             self._changes_until = self._clock.monotonic() + _CHANGES_CACHED_SECONDS
         return self._changes_by_job
 
@@ -143,6 +143,10 @@ async def _create_overview(facts: OverviewFacts, states: Mapping[str, StateChang
     summaries = await convert_each(create, facts.jobs.names())
     worst_first = sorted(facts.incidents, key=lambda view: (-_rank(view), view.incident.failing_since))
     return Overview(facts, summaries, worst_first, states, next(_revisions))
+
+
+def _is_about_waiting(change: StateChange) -> bool:
+    return JobStatus.WAITING in (change.state, change.previous)
 
 
 def _rank(view: IncidentView) -> int:

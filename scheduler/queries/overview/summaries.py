@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from jobs.definition.dependencies import describe_wait
 from jobs.runs.states import JobStatus, StateChange
 from scheduler.catalog.catalog import CatalogJob
 from scheduler.queries.alerting.incidents import IncidentView
@@ -29,6 +30,8 @@ class Standing(StrEnum):
     UNSTABLE = "unstable"
     """Degraded, up with an open incident, or up after several changes in a day."""
     UP = "up"
+    WAITING = "waiting"
+    """Its newest run was skipped because a job that it depends on has not run as required."""
     UNKNOWN = "unknown"
     """No run has finished since it was added, enabled or resumed."""
     PAUSED = "paused"
@@ -50,12 +53,15 @@ _BY_STATUS: Final = {
     JobStatus.SILENT: Standing.SILENT,
     JobStatus.DEGRADED: Standing.UNSTABLE,
     JobStatus.UP: Standing.UP,
+    JobStatus.WAITING: Standing.WAITING,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class OverviewJob:
     """`since`: when this state began, None if that is unknown. `cause`: a sentence, empty for a job that is up.
+
+    `wait`: of a job that waits, such as `waiting for database`; empty otherwise.
 
     `last_outage`: when it went down, or came up again; None if the latest changes have no outage. `changes`: of the
     state within a day. `incident`: an open one.
@@ -70,6 +76,7 @@ class OverviewJob:
     pause: Pause | None
     incident: IncidentView | None
     changes: int
+    wait: str = ""
 
     @property
     def name(self) -> str:
@@ -85,7 +92,9 @@ def summarize(
     known = state if state is not None and _is_of(state, standing) else None
     cause = _describe_cause(known) if known is not None and (standing.is_broken or is_degraded) else ""
     since = pause.since if standing is Standing.PAUSED and pause is not None else known.at if known else None
-    return OverviewJob(entry, standing, is_degraded, since, cause, _find_outage(state), pause, incident, changes)
+    is_waiting = known is not None and standing is Standing.WAITING
+    wait = describe_wait(entry.job.depends_on, known.cause.message) if is_waiting and known is not None else ""
+    return OverviewJob(entry, standing, is_degraded, since, cause, _find_outage(state), pause, incident, changes, wait)
 
 
 def count_standings(summaries: Sequence[OverviewJob]) -> Mapping[Standing, int]:

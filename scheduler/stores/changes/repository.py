@@ -138,32 +138,40 @@ def _encode(change: StateChange) -> str:
     body: dict[str, Any] = {
         "job": change.job,
         "number": change.number,
-        "state": change.state,
+        "state": _encode_state(change.state),
         "at": change.at.isoformat(),
         "code": change.cause.code,
     }
+    if change.state is JobStatus.WAITING or change.previous is JobStatus.WAITING:
+        body["waiting"] = [change.state is JobStatus.WAITING, change.previous is JobStatus.WAITING]
     if change.cause.message:
         body["message"] = change.cause.message
     if change.run:
         body["run"] = change.run
     if change.previous is not None and change.previous_since is not None:
-        body |= {"previous": change.previous, "previous_since": change.previous_since.isoformat()}
+        body |= {"previous": _encode_state(change.previous), "previous_since": change.previous_since.isoformat()}
     if change.latest_due is not None:
         body |= {"latest_due": change.latest_due.isoformat(), "latest_run": change.latest_run}
     return encode_json(body)
 
 
+def _encode_state(state: JobStatus) -> JobStatus:
+    """Older programs that share the store cannot read the state `waiting`: for them it is unknown."""
+    return JobStatus.UNKNOWN if state is JobStatus.WAITING else state
+
+
 def _decode(row: Row) -> StateChange:
     body = decode_json(row.body)
+    waits, waited = body.get("waiting", (False, False))
     previous = body.get("previous")
     return StateChange(
         job=body["job"],
         number=body["number"],
-        state=JobStatus(body["state"]),
+        state=JobStatus.WAITING if waits else JobStatus(body["state"]),
         at=datetime.fromisoformat(body["at"]),
         cause=Cause(body["code"], body.get("message", "")),
         run=body.get("run", ""),
-        previous=None if previous is None else JobStatus(previous),
+        previous=JobStatus.WAITING if waited else None if previous is None else JobStatus(previous),
         previous_since=_read_instant(body.get("previous_since")),
         latest_due=_read_instant(body.get("latest_due")),
         latest_run=body.get("latest_run", ""),

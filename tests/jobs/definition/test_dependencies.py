@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from jobs.definition import JobDefinition
-from jobs.definition.dependencies import Dependency, format_dependencies
+from jobs.definition.dependencies import Dependency, describe_wait, format_dependencies
 from jobs.problems import validation_problems
 from jobs.runs import Outcome, Run, Trigger
 
@@ -89,6 +92,30 @@ def test_why_a_run_was_skipped_is_handed_on() -> None:
     assert Dependency(job="database", condition="finished").explain_unmet(skipped, NOW) == (
         "dependency run database@x was skipped: the job is paused until it is resumed"
     )
+
+
+NAMES = st.from_regex(r"[a-z0-9]([a-z0-9._-]{0,8}[a-z0-9])?", fullmatch=True)
+
+
+@given(st.lists(NAMES, min_size=1, max_size=4, unique=True), st.data())
+def test_a_job_says_for_which_job_it_waits(names: list[str], data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(names))
+    outcome = data.draw(st.none() | st.sampled_from([Outcome.FAILED, Outcome.SKIPPED, Outcome.CANCELLED]))
+    parent = (
+        None
+        if outcome is None
+        else replace(run(outcome, message=f"dependency run {names[0]}@x failed"), id=f"{name}@x")
+    )
+    dependencies = [Dependency(job=each) for each in names]
+    reason = Dependency(job=name).explain_unmet(parent, NOW)
+    assert reason is not None
+    assert describe_wait(dependencies, reason) == f"waiting for {name}"
+
+
+def test_a_wait_whose_reason_names_no_dependency_names_all() -> None:
+    dependencies = [Dependency(job="database"), Dependency(job="cache")]
+    assert describe_wait(dependencies, "the run x, on which it depends, failed") == "waiting for database, cache"
+    assert describe_wait([], "dependency run database@x failed") == "waiting for another job"
 
 
 def test_a_reason_that_is_handed_on_and_on_ends_somewhere() -> None:

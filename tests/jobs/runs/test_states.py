@@ -34,6 +34,9 @@ def degraded(minute: float) -> Run:
     return run(minute, attempts=(attempt,), message=str(failure))
 
 
+OUTCOMES = st.sampled_from([Outcome.SUCCEEDED, Outcome.FAILED, Outcome.TIMED_OUT, Outcome.SKIPPED, Outcome.CANCELLED])
+
+
 @pytest.mark.parametrize(
     ("ended", "state"),
     [
@@ -45,6 +48,8 @@ def degraded(minute: float) -> Run:
         (run(0, Outcome.FAILED, error=ErrorClass.HEARTBEAT_MISSING), JobStatus.SILENT),
         (run(0, Outcome.FAILED, error=ErrorClass.HEARTBEAT_FAILED), JobStatus.DOWN),
         (run(0, Outcome.SKIPPED), None),
+        (run(0, Outcome.SKIPPED, reason=ReasonCode.OVERLAP), None),
+        (run(0, Outcome.SKIPPED, reason=ReasonCode.DEPENDENCY), JobStatus.WAITING),
         (run(0, Outcome.CANCELLED), None),
         (run(0, Outcome.FAILED, Trigger.BACKFILL), None),
         (run(0, Outcome.SUCCEEDED, Trigger.MANUAL), JobStatus.UP),
@@ -119,13 +124,52 @@ def test_after_a_resume_only_runs_that_are_due_later_count() -> None:
     assert (later.previous, later.state) == (JobStatus.UNKNOWN, JobStatus.DOWN)
 
 
+def skipped(minute: float) -> Run:
+    return run(minute, Outcome.SKIPPED, reason=ReasonCode.DEPENDENCY, message="dependency database has not run yet")
+
+
+@pytest.mark.parametrize("before", [None, run(0), skipped(0)])
+def test_a_job_waits_while_a_dependency_skips_its_runs_and_the_next_run_shows_its_state(before: Run | None) -> None:
+    current = None if before is None else change_by_run(None, before)
+    waits = change_by_run(current, skipped(1)) or current
+    assert waits is not None
+    assert (waits.state, waits.cause) == (
+        JobStatus.WAITING,
+        Cause("dependency", "dependency database has not run yet"),
+    )
+    assert change_by_run(waits, skipped(2)) is None
+    up = change_by_run(waits.considering(skipped(2)), run(3))
+    assert up is not None
+    assert (up.state, up.previous) == (JobStatus.UP, JobStatus.WAITING)
+    assert change_by_run(waits.considering(skipped(2)), run(1.5)) is None
+
+
+@pytest.mark.parametrize("bad", [degraded(0), run(0, Outcome.FAILED), run(0, error=ErrorClass.HEARTBEAT_MISSING)])
+def test_a_job_that_is_known_to_be_bad_stays_so_while_it_cannot_run(bad: Run) -> None:
+    bad = replace(bad, outcome=Outcome.FAILED) if bad.error else bad
+    known = change_by_run(None, bad)
+    assert known is not None
+    assert change_by_run(known, skipped(2)) is None
+    assert known.considering(skipped(2)) == known, "a run in progress may still show that it is well"
+
+
+@given(st.lists(st.builds(run, st.integers(0, 60), OUTCOMES) | st.builds(skipped, st.integers(0, 60)), max_size=30))
+def test_a_job_is_up_only_if_its_newest_run_was_not_skipped_by_a_dependency(runs: list[Run]) -> None:
+    ordered = sorted({ended.due_at: ended for ended in runs}.values(), key=lambda ended: ended.due_at)
+    shown = [ended for ended in ordered if state_of_run(ended)]
+    changes = history(ordered)
+    if changes and changes[-1].state is JobStatus.UP:
+        assert state_of_run(shown[-1]) is JobStatus.UP
+    if shown and state_of_run(shown[-1]) is JobStatus.WAITING:
+        assert changes[-1].state in (JobStatus.WAITING, JobStatus.DOWN)
+
+
 def test_entering_the_same_state_is_no_change() -> None:
     paused = enter_state(None, "checkout", JobStatus.PAUSED, NOON, PAUSE)
 
     assert enter_state(paused, "checkout", JobStatus.PAUSED, NOON + timedelta(hours=1), PAUSE) is None
 
 
-OUTCOMES = st.sampled_from([Outcome.SUCCEEDED, Outcome.FAILED, Outcome.TIMED_OUT, Outcome.SKIPPED, Outcome.CANCELLED])
 RUNS = st.lists(st.builds(run, st.integers(0, 60), OUTCOMES), max_size=30)
 
 

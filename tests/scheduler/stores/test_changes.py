@@ -10,9 +10,11 @@ import pytest
 from jobs.runs import Outcome, Run
 from jobs.runs.states import Cause, JobStatus, StateChange, enter_state
 from scheduler.changes.tracker import REFRESH_INTERVAL, StateTracker
+from scheduler.stores.changes.keys import CHANGES_PARTITION, CHANGES_TABLE, state_key
 from scheduler.stores.changes.repository import StateChanges
 from scheduler.stores.port import RowChanged, RowExists, Store
 from scheduler.stores.rows.continuations import InvalidContinuation
+from scheduler.stores.rows.json_text import decode_json
 from tests.scheduler.fakes import VirtualClock
 from tests.scheduler.stores.conftest import OpenStore
 from tests.scheduler.stores.samples import NOON, at, run_of, ticket
@@ -56,6 +58,23 @@ async def test_changes_are_listed_newest_first_of_all_jobs_and_of_one(store: Sto
     assert places(ranged.changes) == [("a", 1)]
     with pytest.raises(InvalidContinuation):
         await changes.list_page(limit=2, after="s~b")
+
+
+async def test_the_state_of_a_job_that_waits_is_read_back_and_unknown_to_older_programs(store: Store) -> None:
+    changes = StateChanges(store)
+    stored, states = None, (JobStatus.UP, JobStatus.WAITING, JobStatus.UP)
+    for second, state in enumerate(states):
+        change = enter_state(None if stored is None else stored.change, "a", state, at(second), CAUSE)
+        assert change is not None
+        stored = await changes.write(change, "" if stored is None else stored.etag)
+        row = await store.get_row(CHANGES_TABLE, CHANGES_PARTITION, state_key("a"))
+        assert row is not None
+        body = decode_json(row.body)
+        assert "waiting" not in (body["state"], body.get("previous"))
+        read = await changes.read_state("a")
+        assert read is not None
+        assert read.change == change
+    assert [each.state for each in (await changes.list_page(limit=9)).changes] == [*reversed(states)]
 
 
 async def test_a_state_is_fenced(store: Store) -> None:

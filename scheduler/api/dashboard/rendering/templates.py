@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from jobs.formats.counts import format_count
 from jobs.formats.display_text import escape_control_characters
 from jobs.formats.durations import describe_span
+from jobs.targets import describe_target
 from scheduler.api.dashboard.rendering import formatting
 from scheduler.api.dashboard.rendering.bars import bars
 from scheduler.api.dashboard.rendering.handling import find_restore_call
@@ -69,6 +70,7 @@ def get_templates() -> Environment:
     templates.globals.update(
         circuit_page_path=circuit_page_path,
         dashboard=DASHBOARD_PATH,
+        describe_target=describe_target,
         find_restore_call=find_restore_call,
         incident_page_path=incident_page_path,
         incidents_path=INCIDENTS_PATH,

@@ -9,7 +9,7 @@ from jobs.runs.states import StateChange
 from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.api.models.runs import run_path
 
-StateName = Literal["unknown", "up", "degraded", "down", "silent", "paused", "disabled", "removed"]
+StateName = Literal["unknown", "up", "degraded", "down", "silent", "waiting", "paused", "disabled", "removed"]
 
 
 class ChangeCauseModel(ResponseModel):
@@ -23,7 +23,8 @@ class ChangeCauseModel(ResponseModel):
 
 class ChangeModel(ResponseModel):
     """A job entered a state. `number`: 1 for the first change of the job. `unknown`: no run has finished since it was
-    resumed, enabled or added again. `silent`: a heartbeat without pings.
+    resumed, enabled or added again. `silent`: a heartbeat without pings. `waiting`: its newest run was skipped, because
+    a job that it depends on has not run as required.
 
     `run_id` is null if no run caused the change, `previous` on the first one. `previous_seconds`: how long it lasted.
     """

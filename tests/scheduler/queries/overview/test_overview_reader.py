@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -48,6 +49,7 @@ def job(status: JobStatus | None, name: str = "checkout", minutes: int = 0, **de
         (JobStatus.DEGRADED, Standing.UNSTABLE),
         (JobStatus.DOWN, Standing.DOWN),
         (JobStatus.SILENT, Standing.SILENT),
+        (JobStatus.WAITING, Standing.WAITING),
         (JobStatus.PAUSED, Standing.UNKNOWN),
     ],
 )
@@ -74,6 +76,40 @@ def test_the_cause_is_told_in_words() -> None:
     assert summarize(entry(), state(JobStatus.DOWN, "Refused."), None, None, 0).cause == "Refused."
     assert summarize(entry(), state(JobStatus.DOWN), None, None, 0).cause == "failed"
     assert summarize(entry(), state(JobStatus.UP, "Answered 200."), None, None, 0).cause == ""
+
+
+def test_a_job_that_waits_says_for_which_job() -> None:
+    cause = Cause("dependency", "dependency run cache@x failed (condition: succeeded)")
+    waits = replace(state(JobStatus.WAITING), cause=cause)
+    summary = summarize(entry(depends_on=["database", "cache"]), waits, None, None, 0)
+    assert (summary.standing, summary.wait, summary.cause) == (Standing.WAITING, "waiting for cache", "")
+    assert not summary.standing.is_broken
+    assert summarize(entry(), waits, Pause("checkout", START), None, 0).wait == ""
+
+
+CART = {"depends_on": ["cache"], "retry": {"attempts": 1}}
+
+
+@virtual_time
+async def test_a_job_whose_dependency_fails_waits_until_it_runs_again() -> None:
+    jobs = [entry("cache", **ONCE), entry("cart", **CART), entry("mail", None, **CART)]
+    async with ApiClient(answer(), answer(), answer(), REFUSED, answer(), answer(), answer(), jobs=jobs) as client:
+
+        async def run_all() -> dict[str, str]:
+            for name in ("cache", "cart"):
+                await client.perform(name)
+                await client.shop.clock.sleep(5)
+            overview = await client.services.overview.read()
+            return {each.name: each.wait or each.standing.value for each in overview.summaries}
+
+        assert await run_all() == {"cache": "up", "cart": "up", "mail": "up"}
+        assert await run_all() == {"cache": "down", "cart": "waiting for cache", "mail": "waiting for cache"}
+        shown = (await client.get("/api/jobs/cart")).json()
+        assert (shown["status"], shown["wait"]) == ("waiting", "waiting for cache")
+        assert shown["reason"].startswith("dependency run cache@")
+        assert (await client.get("/api/jobs/cache")).json()["reason"] == "checkout.internal:443 refused the connection."
+        assert await run_all() == {"cache": "up", "cart": "up", "mail": "up"}
+        assert (await client.services.overview.read()).facts.changes["cart"] == 1, "waiting is not unstable"
 
 
 JOBS = (

@@ -50,6 +50,26 @@ async def test_a_job_that_is_up_reports_since_when() -> None:
 
 
 @virtual_time
+async def test_a_job_whose_runs_a_dependency_skips_is_waiting_and_not_up() -> None:
+    jobs = [entry("cache", **ONCE), entry(depends_on=["cache"], **ONCE)]
+    async with ApiClient(answer(), answer(), REFUSED, answer(), answer(), jobs=jobs) as client:
+        for name in ("cache", "checkout", "cache", "checkout"):
+            await client.perform(name)
+            await client.shop.clock.sleep(10)
+        page = await get_page(client, PAGE)
+        for name in ("cache", "checkout"):
+            await client.perform(name)
+        later = visible_text(await get_page(client, PAGE))
+
+    text = visible_text(page)
+    assert "checkout is waiting for cache since 12:00:30 (10 s)" in text
+    assert "Its runs are skipped: dependency run cache@" in text
+    assert "It was up when a run last reached its target." in text
+    assert "checkout is up" not in text
+    assert "checkout is up" in later
+
+
+@virtual_time
 async def test_a_job_that_never_was_down_is_up_for_as_long_as_is_known() -> None:
     async with ApiClient(jobs=[entry()]) as client:
         await client.perform()
