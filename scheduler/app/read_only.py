@@ -137,7 +137,7 @@ class ReadOnlyProgram:
     def incidents(self) -> IncidentQueries:
         from scheduler.queries.alerting.incidents import IncidentQueries
 
-        return IncidentQueries(self._catalog, self._repositories.incident_log, self.clock)
+        return IncidentQueries(self._catalog, self._repositories.incident_log, self._runs, self.clock)
 
     @cached_property
     def channels(self) -> ChannelQueries:

@@ -76,7 +76,7 @@ def build_alerting_queries(foundation: Foundation, alerting: Alerting) -> Alerti
     )
     ages = foundation.settings.rollups.age, foundation.settings.retention.age
     backtester = build_backtester(foundation.runs, stored, alerting.rotas, group_wait=group_wait)
-    incidents = IncidentQueries(catalog, stored.incident_log, clock)
+    incidents = IncidentQueries(catalog, stored.incident_log, foundation.runs, clock)
     return {
         "incidents": incidents,
         "incident_reports": IncidentReportReader(

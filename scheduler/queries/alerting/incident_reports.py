@@ -16,6 +16,7 @@ from scheduler.queries.alerting.defined_subjects import DefinedSubject, find_sub
 from scheduler.queries.alerting.deliveries import DELIVERY_RESULTS, ChannelDelivery, summarize_deliveries
 from scheduler.queries.alerting.failure_history import FailureHistory, read_failure_history
 from scheduler.queries.alerting.incidents import IncidentQueries, IncidentView
+from scheduler.queries.alerting.member_facts import MemberFacts
 from scheduler.queries.alerting.recent_changes import RecentChange, RecentChanges
 from scheduler.queries.alerting.visibility import SubjectVisibility
 from scheduler.stores.alerting.incident_log import EntryPage
@@ -41,6 +42,7 @@ class MemberView:
     member: Member
     is_job: bool
     latest: Run | None
+    facts: MemberFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,19 @@ class IncidentReport:
     decisions: tuple[AlertDecision, ...]
     is_whole: bool
 
+    @property
+    def lead_facts(self) -> MemberFacts:
+        """What is known about the lead."""
+        subject, shown = self.subject, self.history
+        return MemberFacts(
+            subject.describe_target(shown.step),
+            subject.describe_job(),
+            shown.expected,
+            shown.observed,
+            shown.answer,
+            shown.failed_run,
+        )
+
 
 class IncidentReportReader:
     """Raises StoreError."""
@@ -96,7 +111,7 @@ class IncidentReportReader:
 
     async def read_report(self, incident_id: str) -> IncidentReport:
         """Return the report. Raises NotFound."""
-        view = (await self._incidents.find(incident_id)).view
+        view = await self._incidents.find_view(incident_id)
         incident = view.incident
         subject = find_subject(self._catalog.snapshot, incident.lead)
         shown = sorted(incident.members, key=lambda each: each.resolved_at is not None)[:MAX_MEMBERS_SHOWN]
@@ -131,7 +146,12 @@ class IncidentReportReader:
             return FailureHistory()
         found = await read_failure_history(self._runs, incident, subject.is_about_degraded_runs)
         visibility = SubjectVisibility(self._catalog)
-        return replace(found, expected=visibility.hide(found.expected), observed=visibility.hide(found.observed))
+        return replace(
+            found,
+            expected=visibility.hide(found.expected),
+            observed=visibility.hide(found.observed),
+            answer=visibility.hide(found.answer),
+        )
 
     async def _read_changes(
         self, incident: Incident, subject: DefinedSubject, history: FailureHistory
@@ -149,8 +169,10 @@ class IncidentReportReader:
         latest: Mapping[str, Run | None] = {
             name: record.run for name, record in (await self._runs.find_latest_of_jobs(names)).items()
         }
+        facts = await self._incidents.read_facts(members)
         return tuple(
-            MemberView(each, each.key.subject in self._catalog, latest.get(each.key.subject)) for each in members
+            MemberView(each, each.key.subject in self._catalog, latest.get(each.key.subject), facts[each.key])
+            for each in members
         )
 
 

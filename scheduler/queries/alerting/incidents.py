@@ -5,22 +5,24 @@ Used by the API and the commands. See scheduler.queries.alerting.visibility for 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
 from jobs.formats.instants import format_instant
 from jobs.incidents.engine.announcing import describe_suppression
-from jobs.incidents.values import AlertDecision, AlertKey, Incident, IncidentStatus, Transition
+from jobs.incidents.values import AlertDecision, AlertKey, Incident, IncidentStatus, Member, Transition
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog
 from scheduler.errors import NotFound
+from scheduler.queries.alerting.member_facts import MemberFacts, MemberFactsReader
 from scheduler.queries.alerting.visibility import SubjectVisibility
 from scheduler.queries.selection import EVERY_JOB, JobSelection
 from scheduler.queries.time_range import ANY_TIME, TimeRange
 from scheduler.stores.alerting.incident_log import EntryPage, IncidentLog
 from scheduler.stores.alerting.keys import reverse_id
+from scheduler.stores.runs.repository import Runs
 
 MAX_INCIDENTS_SCANNED = 1000
 """Incidents that a page reads; a page with filters can therefore hold fewer than its limit."""
@@ -58,11 +60,12 @@ class IncidentView:
 
 @dataclass(frozen=True, slots=True)
 class IncidentDetails:
-    """`transitions`: the first ones; `continuation`: of more, empty if these are all."""
+    """`transitions`: the first ones; `continuation`: of more, empty if these are all. `facts`: about each member."""
 
     view: IncidentView
     transitions: tuple[Transition, ...]
     continuation: str
+    facts: Mapping[AlertKey, MemberFacts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +79,10 @@ class IncidentList:
 class IncidentQueries:
     """All methods raise StoreError; those with `after` raise InvalidContinuation."""
 
-    def __init__(self, catalog: Catalog, log: IncidentLog, clock: Clock) -> None:
+    def __init__(self, catalog: Catalog, log: IncidentLog, runs: Runs, clock: Clock) -> None:
         self._catalog = catalog
         self._log = log
+        self._facts = MemberFactsReader(catalog, runs)
         self._clock = clock
 
     async def list_incidents(self, criteria: IncidentFilter, *, limit: int, after: str = "") -> IncidentList:
@@ -115,14 +119,22 @@ class IncidentQueries:
         return await self._log.read_version()
 
     async def find(self, incident: str) -> IncidentDetails:
-        """Return an incident with its first transitions. Raises NotFound."""
+        """Return an incident with its first transitions and the facts about its members. Raises NotFound."""
+        view = await self.find_view(incident)
+        page = await self.list_transitions(incident, limit=SHOWN_TRANSITIONS)
+        return IncidentDetails(view, page.entries, page.continuation, await self.read_facts(view.incident.members))
+
+    async def find_view(self, incident: str) -> IncidentView:
+        """Return an incident. Raises NotFound."""
         found, visibility = await self._get(incident)
         shown = visibility.show_incident(found)
         if shown is None:
             raise incident_not_found(incident)
-        page = await self.list_transitions(incident, limit=SHOWN_TRANSITIONS)
-        view = view_incident(shown, visibility, self._clock.now())
-        return IncidentDetails(view, page.entries, page.continuation)
+        return view_incident(shown, visibility, self._clock.now())
+
+    async def read_facts(self, members: Sequence[Member]) -> Mapping[AlertKey, MemberFacts]:
+        """Return what is known about members that the caller sees, the open ones first where there are many."""
+        return await self._facts.read(sorted(members, key=lambda each: each.resolved_at is not None))
 
     async def list_transitions(self, incident: str, *, limit: int, after: str = "") -> EntryPage[Transition]:
         """Return transitions, oldest first. A page can hold fewer than the limit. Raises NotFound."""

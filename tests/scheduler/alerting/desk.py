@@ -27,6 +27,7 @@ from scheduler.queries.alerting.alerts import AlertQueries
 from scheduler.queries.alerting.incidents import IncidentQueries
 from scheduler.stores.port import Store
 from scheduler.stores.repositories import Repositories
+from scheduler.stores.runs.repository import Runs
 from scheduler.stores.sqlite.store import open_sqlite
 from tests.jobs.incidents.world import MINUTE, World
 from tests.scheduler.alerting.engine_world import WorldFacts
@@ -70,6 +71,7 @@ class IncidentDesk:
         self.passes = StoredPasses(store, self.world)
         self.clock = VirtualClock(self.world.now)
         self.audit = MemoryAuditTrail()
+        self.runs = Runs(store)
         tags = {"router": "infra", "checkout": "payments", "search": "web", "seo": "web"}
         jobs = [entry(name, tags={"team": team}) for name, team in tags.items()]
         self.snapshot = JobSnapshot(jobs, alerting=define_parts())
@@ -95,7 +97,7 @@ class IncidentDesk:
         return IncidentManager(self.catalog(principal), log, changes or self.changes, self.clock, self.audit)
 
     def queries(self, principal: Principal | None = None) -> IncidentQueries:
-        return IncidentQueries(self.catalog(principal), self.stored.incident_log, self.clock)
+        return IncidentQueries(self.catalog(principal), self.stored.incident_log, self.runs, self.clock)
 
     def alerts(self, principal: Principal | None = None) -> AlertQueries:
         return AlertQueries(self.catalog(principal), self.stored.alert_rows)

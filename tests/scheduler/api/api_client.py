@@ -92,7 +92,7 @@ class ApiClient:
         downtimes = DowntimeReader(
             catalog, stored.incident_log, self.shop.changes, stored.requested_windows, clock, 400 * 86400.0
         )
-        incidents = IncidentQueries(catalog, stored.incident_log, clock)
+        incidents = IncidentQueries(catalog, stored.incident_log, runs, clock)
         ages = 400 * 86400.0, 30 * 86400.0
         objectives = build_objective_reader(catalog, runs, stored, downtimes, clock, *ages)
         self.services = Services(
@@ -118,7 +118,7 @@ class ApiClient:
             overview=OverviewQueries(
                 catalog,
                 self.shop.pauses,
-                IncidentQueries(catalog, stored.incident_log, clock),
+                IncidentQueries(catalog, stored.incident_log, runs, clock),
                 self.shop.changes,
                 self.shop.states.states_of,
                 clock,

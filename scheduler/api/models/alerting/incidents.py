@@ -9,15 +9,30 @@ from jobs.incidents.values import Member
 from scheduler.api.models.alerting.history import EVIDENCE, TransitionModel
 from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.queries.alerting.incidents import IncidentDetails, IncidentView
+from scheduler.queries.alerting.member_facts import MemberFacts
 
 INCIDENT_ID = "1795856400000-5f2c1d9b"
 
 
 class IncidentMemberModel(ResponseModel):
-    """An alert of an incident. `subject`: a job or a group. `parent`: the subject whose failure explains this one."""
+    """An alert of an incident. `subject`: a job or a group. `parent`: the subject whose failure explains this one.
+
+    `target`: what the job checks, without secrets; `expected`, `observed`, `answer`: of its latest failed run, `answer`
+    being the first 200 characters that the target answered. What is not known is empty; a group has no target.
+    """
 
     model_config = example_values(
-        subject="checkout-api", rule="failed", severity="down", evidence=EVIDENCE, parent="", resolved_at=None
+        subject="checkout-api",
+        rule="failed",
+        severity="down",
+        evidence=EVIDENCE,
+        parent="",
+        resolved_at=None,
+        target="GET https://checkout.internal/health",
+        description="Health of the checkout API",
+        expected="status 200",
+        observed="503",
+        answer="no healthy upstream",
     )
 
     subject: str
@@ -28,9 +43,14 @@ class IncidentMemberModel(ResponseModel):
     evidence: str
     parent: str
     resolved_at: datetime | None
+    target: str = ""
+    description: str = ""
+    expected: str = ""
+    observed: str = ""
+    answer: str = ""
 
     @classmethod
-    def from_member(cls, member: Member) -> IncidentMemberModel:
+    def from_member(cls, member: Member, facts: MemberFacts) -> IncidentMemberModel:
         return cls(
             subject=member.key.subject,
             rule=member.key.rule,
@@ -40,6 +60,11 @@ class IncidentMemberModel(ResponseModel):
             evidence=member.evidence,
             parent=member.parent,
             resolved_at=member.resolved_at,
+            target=facts.target,
+            description=facts.description,
+            expected=facts.expected,
+            observed=facts.observed,
+            answer=facts.answer,
         )
 
 
@@ -108,7 +133,9 @@ class IncidentDetail(IncidentSummary):
     def from_details(cls, details: IncidentDetails) -> IncidentDetail:
         return cls(
             **_summary_fields(details.view),
-            members=[IncidentMemberModel.from_member(each) for each in details.view.incident.members],
+            members=[
+                IncidentMemberModel.from_member(each, details.facts[each.key]) for each in details.view.incident.members
+            ],
             transitions=[TransitionModel.from_transition(each) for each in details.transitions],
             transitions_continuation=details.continuation or None,
         )

@@ -12,6 +12,7 @@ from scheduler.cli.output import Cell, Column, escape_controls, is_terminal, pri
 if TYPE_CHECKING:
     from jobs.incidents.values import AlertDecision, Incident
     from scheduler.queries.alerting.incidents import IncidentDetails, IncidentView
+    from scheduler.queries.alerting.member_facts import MemberFacts
 
 _STYLES = {"open": "bold red", "resolved": "green"}
 _SEVERITY_STYLES = {"down": "bold red", "degraded": "yellow", "blind": "magenta", "info": "dim"}
@@ -38,8 +39,10 @@ def show_incidents(views: Sequence[IncidentView]) -> None:
 
 def show_incident_details(details: IncidentDetails) -> None:
     """Key and value a line, then the alerts and the history."""
+    from scheduler.queries.alerting.member_facts import NO_FACTS
+
     incident = details.view.incident
-    for name, value in _describe(details.view):
+    for name, value in _describe(details.view, details.facts.get(incident.lead, NO_FACTS)):
         if value:
             print(f"{name}: {escape_controls(value)}")
     if len(incident.members) > 1:
@@ -53,6 +56,9 @@ def show_incident_details(details: IncidentDetails) -> None:
                     f"  {member.key.subject} {member.key.rule} since {since}{end}{behind}: {member.evidence}"
                 )
             )
+            for name, value in _describe_facts(details.facts[member.key]):
+                if value and member.key != incident.lead:
+                    print(escape_controls(f"    {name}: {value}"))
     print("history:")
     for each in details.transitions:
         print(escape_controls(f"  {format_iso_instant(each.at)} {each.kind.replace('_', ' ')}: {each.text}"))
@@ -76,7 +82,7 @@ def show_decisions(decisions: Sequence[AlertDecision]) -> None:
     show_table(columns, rows)
 
 
-def _describe(view: IncidentView) -> list[tuple[str, str]]:
+def _describe(view: IncidentView, facts: MemberFacts) -> list[tuple[str, str]]:
     incident = view.incident
     resolved_by = f" by {incident.resolved_by}" if incident.resolved_by else ""
     end = "" if incident.resolved_at is None else f"{format_iso_instant(incident.resolved_at)}{resolved_by}"
@@ -88,6 +94,7 @@ def _describe(view: IncidentView) -> list[tuple[str, str]]:
         ("subject", incident.lead.subject),
         ("rule", incident.lead.rule),
         ("what", incident.lead_member.evidence),
+        *_describe_facts(facts),
         ("cause", incident.cause),
         ("failing since", format_iso_instant(incident.failing_since)),
         ("opened", format_iso_instant(incident.opened_at)),
@@ -97,6 +104,16 @@ def _describe(view: IncidentView) -> list[tuple[str, str]]:
         ("notifications", view.suppression),
         ("handling", view.handling),
         ("flapping since", "" if incident.flapping_since is None else format_iso_instant(incident.flapping_since)),
+    ]
+
+
+def _describe_facts(facts: MemberFacts) -> list[tuple[str, str]]:
+    return [
+        ("target", facts.target),
+        ("description", facts.description),
+        ("expected", facts.expected),
+        ("observed", facts.observed),
+        ("the target answered", f'"{facts.answer}"' if facts.answer else ""),
     ]
 
 

@@ -31,7 +31,7 @@ async def test_a_job_that_is_down_stands_first_with_since_when_and_why() -> None
     text = visible_text(page)
     assert "1 of 2 jobs is down" in text
     assert "since 13:06:40 (5 min)" in text
-    assert "checkout checkout.internal:443 refused the connection. down 5 min" in text
+    assert "checkout checkout.internal:443 refused the connection. GET http://127.0.0.1:9/ down 5 min" in text
     assert "failed 5 min ago" in text
     assert text.index("checkout checkout.internal") < text.index("other http://")
     assert "icon-down.svg" in page
@@ -80,6 +80,34 @@ async def test_a_new_installation_is_reported_what_to_do() -> None:
 
 
 @virtual_time
+async def test_a_job_that_is_down_shows_the_reason_of_its_latest_run_once() -> None:
+    async with ApiClient(REFUSED, answer(503), jobs=[entry(**ONCE)]) as client:  # type: ignore[arg-type]
+        await client.perform(seconds=-10)
+        await client.perform()
+        text = visible_text(await get_page(client))
+
+    assert "checkout Answered 503, expected 2xx. GET http://127.0.0.1:9/ down" in text
+    assert "refused the connection" not in text
+
+
+@virtual_time
+async def test_jobs_that_wait_are_counted_and_found_apart() -> None:
+    jobs = [entry("cache", **ONCE), entry("cart", depends_on=["cache"]), entry("other")]  # type: ignore[arg-type]
+    async with ApiClient(REFUSED, answer(), jobs=jobs) as client:
+        for name in ("cache", "cart", "other"):
+            await client.perform(name)
+        everything = visible_text(await get_page(client))
+        waiting = visible_text(await get_page(client, "/api/dashboard?state=waiting"))
+        wall = visible_text(await get_page(client, "/api/dashboard/wall"))
+
+    assert "3 all 1 down 1 up 1 waiting" in everything
+    assert "Jobs that are waiting" in waiting
+    assert "cart http://127.0.0.1:9/ waiting for cache" in waiting
+    assert "other http" not in waiting
+    assert "1 down 1 up 1 waiting" in wall
+
+
+@virtual_time
 async def test_every_job_has_its_row() -> None:
     jobs = [
         entry("asked", schedule=None),
@@ -95,7 +123,7 @@ async def test_every_job_has_its_row() -> None:
         text = visible_text(await get_page(client))
 
     assert "asked http://127.0.0.1:9/ no run yet - no run yet on demand" in text
-    assert "follows http://127.0.0.1:9/ no run yet - skipped 2 s ago - after planned, off (failed)" in text
+    assert "follows http://127.0.0.1:9/ waiting for off 2 s - skipped 2 s ago - after planned, off (failed)" in text
     assert "gated http://127.0.0.1:9/ no run yet - no run yet in 8 s every 10s if planned" in text
     assert "off http://127.0.0.1:9/ disabled - no run yet disabled" in text
     assert "planned Takes the money up 100 % 12 ms succeeded 2 s ago in 8 s every 10s" in text
@@ -168,7 +196,7 @@ async def test_while_the_store_is_unavailable_the_page_shows_what_was_known() ->
     text = visible_text(sent.text)
     assert "Jobs and runs are unavailable" in text
     assert "Last known state, as of 12:00:00 (1 min 30 s ago): 1 of 2 jobs is down." in text
-    assert "checkout checkout.internal:443 refused the connection. down 1 min 30 s" in text
+    assert "checkout checkout.internal:443 refused the connection. GET http://127.0.0.1:9/ down 1 min 30 s" in text
     assert "icon-down.svg" in sent.text
 
 

@@ -27,6 +27,7 @@ from jobs.notifications.outbox import OutboxChanges, UndeliveredNotification
 from scheduler.authentication.authentication import Authentication
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.identity.principal import Principal
+from tests.jobs.running.run_parts import answer
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.api.access.test_tag_limits import PAYMENTS, Fixed
 from tests.scheduler.api.api_client import ApiClient
@@ -36,11 +37,12 @@ OURS, THEIRS = "1772366400000-00000001", "1772366400000-00000002"
 JOBS = [entry("checkout", tags={"team": "payments"}), entry("shop", tags={"team": "shop"})]
 
 
-async def store_incident(client: ApiClient, incident_id: str, subject: str) -> None:
+async def store_incident(client: ApiClient, incident_id: str, subject: str, *others: str) -> None:
     key = AlertKey(subject, "failed")
     member = Member(key, 1, "down", 20, START, START, "3 of 3 runs failed")
+    members = (member, *(replace(member, key=AlertKey(each, "failed")) for each in others))
     announced = (Announcement("mail", 1),)
-    empty = Incident(incident_id, 0, IncidentStatus.OPEN, START, (member,), key, announced=announced)
+    empty = Incident(incident_id, 0, IncidentStatus.OPEN, START, members, key, announced=announced)
     step = IncidentStep(None, empty)
     step.add_transition(TransitionKind.OPENED, START, f"{subject}: 3 of 3 runs failed", key=key)
     step.decide("announced", START, "no window and no silence applies", key=key)
@@ -86,6 +88,44 @@ async def test_an_incident_has_members_transitions_channels_and_decisions() -> N
         decisions = (await client.get(f"/api/incidents/{OURS}/decisions")).json()["decisions"]
         assert [(each["code"], each["subject"]) for each in decisions] == [("announced", "checkout")]
         assert (await client.get("/api/incidents/none")).status_code == 404
+
+
+@virtual_time
+async def test_each_member_of_an_incident_has_its_target_and_what_its_failed_run_showed() -> None:
+    jobs = [entry("checkout", check={"url": "https://shop.internal/pay?key=c4nary"}, description="Takes the orders")]
+    async with ApiClient(answer(503, body=b"no healthy\nupstream"), jobs=jobs) as client:
+        await store_incident(client, OURS, "checkout")
+        unknown = (await client.get(f"/api/incidents/{OURS}")).json()["members"][0]
+        await client.perform()
+        response = await client.get(f"/api/incidents/{OURS}")
+
+    assert (unknown["target"], unknown["expected"]) == ("GET https://shop.internal/pay", "")
+    (member,) = response.json()["members"]
+    facts = [member[name] for name in ("target", "description", "expected", "observed", "answer")]
+    assert facts == ["GET https://shop.internal/pay", "Takes the orders", "status 2xx", "503", "no healthy upstream"]
+    assert "c4nary" not in response.text
+
+
+@virtual_time
+async def test_an_incident_shows_a_caller_of_one_team_no_target_of_another() -> None:
+    jobs = [
+        entry("checkout", tags={"team": "payments"}, retry={"attempts": 1}),
+        entry("shop", tags={"team": "shop"}, check={"url": "https://theirs.internal/"}, description="theirs"),
+    ]
+    said = answer(503, body=b"shop is away")
+    async with ApiClient(said, jobs=jobs, authentication=Authentication(Fixed(PAYMENTS))) as client:
+        await store_incident(client, OURS, "checkout", "shop")
+        for job in ("checkout", "shop"):
+            await client.perform(job)
+        shown = await client.get(f"/api/incidents/{OURS}")
+        page = await client.get(f"/api/dashboard/incidents/{OURS}")
+
+    assert [(each["subject"], each["answer"]) for each in shown.json()["members"]] == [
+        ("checkout", "another job is away")
+    ]
+    for text in (shown.text, page.text):
+        assert "theirs" not in text
+        assert "shop is away" not in text
 
 
 @virtual_time

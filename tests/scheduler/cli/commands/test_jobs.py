@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,10 +34,11 @@ def test_jobs_are_lines_of_tabs_in_a_pipe() -> None:
 
     rows = [line.split("\t") for line in output.lines]
     assert (output.code, output.stderr) == (0, "")
-    assert rows[0] == ["name", "schedule", "next_at", "latest", "latest_at", "endpoint", "pause", "depends_on"]
+    titles = ["name", "schedule", "next_at", "latest", "latest_at", "endpoint", "pause", "depends_on"]
+    assert rows[0] == [*titles, "status", "target", "reason"]
     assert rows[1][0:2] == ["checkout-api", "0 0 0 1 1 *"]
     assert rows[1][2].endswith("-01-01T00:00:00.000Z")
-    assert rows[1][3:] == ["", "", URL, "", ""]
+    assert rows[1][3:] == ["", "", URL, "", "", "unknown", f"GET {URL}", ""]
     assert [row[0] for row in rows[2:]] == ["never", "off", "on-demand"]
     assert {row[2] for row in rows[2:]} == {""}
 
@@ -68,6 +70,30 @@ async def test_the_latest_run_is_shown(job_folder: Path) -> None:
 
         assert (await invoke_concurrently("jobs")).lines[1].split("\t")[3] == "succeeded"
         assert re.search(r"succeeded, (now|\d+ s ago)", (await invoke_concurrently("jobs", terminal=True)).stdout)
+
+
+async def test_a_job_that_is_down_and_one_that_waits_for_it_show_why(job_folder: Path) -> None:
+    async with HttpTarget() as target:
+        target.on("/broken", 503)
+        check: dict[str, Any] = {"check": {"url": f"{target.url}/broken?key=c4nary"}, "retry": {"attempts": 1}}
+        write_jobs(
+            job_folder,
+            database=check,
+            report={"check": {"url": target.url}, "depends_on": ["database"]},
+        )
+        await invoke_concurrently("run", "database")
+        piped = {line.split("\t")[0]: line.split("\t") for line in (await invoke_concurrently("jobs")).lines}
+        shown = (await invoke_concurrently("jobs", terminal=True)).stdout
+
+    assert piped["database"][8:] == [
+        "down",
+        f"GET {target.url}/broken",
+        "Answered 503 Service Unavailable, expected 2xx.",
+    ]
+    assert piped["report"][8] == "waiting for database"
+    assert piped["report"][10].startswith("dependency run database@")
+    assert "waiting for database" in " ".join(shown.split())
+    assert "c4nary" not in shown
 
 
 @pytest.mark.usefixtures("_jobs")

@@ -56,7 +56,7 @@ async def test_the_page_names_what_is_down_why_and_who_knows() -> None:
     text = visible_text(page)
     assert "checkout and 1 more are down since 12:00:01" in text
     assert "3 of 3 runs failed" in text
-    assert "Expected status 2xx Observed 503 Common to all host checkout.internal" in text
+    assert "Target GET http://127.0.0.1:9/ Expected status 2xx Observed 503 Common to all host" in text
     assert "notified mail since 12:00:00, 1 message" in text
     assert "not delivered pagercould not be delivered: got 503" in text
     assert "Alerts 2 of 2 open" in text
@@ -67,6 +67,29 @@ async def test_the_page_names_what_is_down_why_and_who_knows() -> None:
         "/api/dashboard/jobs/shop",
     } <= set(find_links(page))
     assert not has_inline_code(page)
+
+
+@virtual_time
+async def test_the_page_has_what_each_member_checks_expected_and_was_answered() -> None:
+    check = {"url": "https://shop.internal/pay?key=c4nary"}
+    jobs = [
+        entry(retry={"attempts": 1}, description="Takes the orders"),
+        entry("shop", retry={"attempts": 1}, check=check),
+    ]
+    hostile = b"<html><h1>503</h1>" + HOSTILE.encode() + b"&lt;img src=x&gt;\x1b upstream"
+    async with ApiClient(answer(503, body=b"no upstream"), answer(503, body=hostile), jobs=jobs) as client:
+        await client.perform("checkout", seconds=5)
+        await client.perform("shop", seconds=5)
+        await store(client, "checkout", "shop")
+        page = await get_page(client, PATH)
+
+    text = visible_text(page)
+    assert "Takes the orders" in text
+    assert "Observed 503 The target answered no upstream" in text
+    assert "Target GET https://shop.internal/pay Expected status 2xx Observed 503 The target answered 503" in text
+    assert "&lt;img src=x&gt;\\x1b upstream" in page
+    assert HOSTILE not in page
+    assert "c4nary" not in page
 
 
 @virtual_time
