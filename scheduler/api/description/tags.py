@@ -11,7 +11,7 @@ TAGS: Final = {
     "runs": "Executions of jobs with their attempts. Cancel one that has not finished.",
     "stats": "Counts, success rates and response times of runs, also of deleted ones. Export runs and statistics.",
     "objectives": "Error budgets of objectives, burn rates, and monthly statements.",
-    "changes": "Instants at which jobs became up, degraded, down, silent or paused, with the cause.",
+    "changes": "Instants at which jobs became up, degraded, down, silent, waiting or paused, with the cause.",
     "markers": "Deployments that the charts of jobs mark, of pipelines and of the scheduler itself.",
     "incidents": "What is wrong and who handles it: incidents and their alerts. Acknowledge, snooze or resolve one.",
     "silences": "Notifications that are held back by users, for some alerts and a time.",

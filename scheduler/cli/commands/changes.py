@@ -39,7 +39,8 @@ def changes(
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Maximum number of results.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as GET /api/changes.")] = False,
 ) -> None:
-    """List the instants at which jobs became up, degraded, down, silent or paused, newest first, with the cause.
+    """List the instants at which jobs became up, degraded, down, silent, waiting or paused, with the cause, newest
+    first.
 
     \b
     Examples:

@@ -53,7 +53,7 @@ async def list_changes(
     limit: Limit = 50,
     continuation: Continuation = None,
 ) -> ChangeListModel:
-    """List the instants at which jobs became up, degraded, down, silent or paused, newest first.
+    """List the instants at which jobs became up, degraded, down, silent, waiting or paused, newest first.
 
     Filters are combined with AND. With filters a page can contain fewer changes than `limit`, even none. Only the last
     page has no continuation.
