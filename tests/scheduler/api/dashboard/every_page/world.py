@@ -141,9 +141,10 @@ async def _run_jobs(client: ApiClient, texts: Texts) -> str:
     entries = {"redis": {"status": "Healthy"}, "db": {"status": "Degraded", "description": texts.target}}
     report = json.dumps({"status": "Degraded", "entries": entries}).encode()
     good = answer(body=texts.target.encode("utf-8", "replace"), headers={"server": "nginx"})
+    unavailable = answer(503, body=f"<html><h1>503</h1>{texts.target}".encode("utf-8", "replace"))
     timing = Observation(Phases(0.5, 1.25, 6.5, 30.0, 38.25), status=200)
     script = [(texts.name, [good, good, failed, failed]), ("search", [timing, answer(), timing])]
-    script += [("basket", [answer(body=report)]), ("gateway", [failed, failed]), ("reports", [answer(500)])]
+    script += [("basket", [answer(body=report)]), ("gateway", [unavailable, failed]), ("reports", [answer(500)])]
     ids: dict[str, str] = {}
     for job, steps in script:
         for number, step in enumerate(steps):
@@ -161,7 +162,8 @@ async def _store_incident(client: ApiClient, texts: Texts) -> None:
     since = now - timedelta(minutes=texts.down_minutes)
     member = Member(key, 1, "down", 20, now, since, texts.target)
     announced = (Announcement(CHANNEL, 1),)
-    empty = Incident(INCIDENT_ID, 0, IncidentStatus.OPEN, now, (member,), key, announced=announced, cause=texts.cause)
+    members = (member, replace(member, key=AlertKey("gateway", "failed"), failing_since=since - timedelta(minutes=2)))
+    empty = Incident(INCIDENT_ID, 0, IncidentStatus.OPEN, now, members, key, announced=announced, cause=texts.cause)
     step = IncidentStep(None, empty)
     step.add_transition(TransitionKind.OPENED, now, f"{texts.name}: {texts.target}", key=key)
     step.decide("announced", now, f"nothing holds it back: {texts.target}", key=key)
