@@ -192,15 +192,8 @@ def _build_follow_up(foundation: Foundation, dispatch: Dispatch, listener_group:
     """Without all jobs it is unknown which of them depend on a run."""
     if foundation.configuration.problems:
         return DeferredFollowUp()
-    return DependencyTrigger(
-        foundation.catalog,
-        foundation.runs,
-        foundation.pauses,
-        dispatch,
-        listener_group,
-        foundation.clock,
-        foundation.states.record_run,
-    )
+    stored = foundation.catalog, foundation.runs, foundation.pauses
+    return DependencyTrigger(*stored, dispatch, listener_group, foundation.clock, foundation.states.record_run)
 
 
 def _build_operations(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jobs.problems import Problem
     from jobs.runs.events import RunListener
     from scheduler.app import Program
-    from scheduler.queries.jobs_and_runs import JobView
+    from scheduler.queries.overview.job_view import JobView
 
 T = TypeVar("T")
 

@@ -21,7 +21,7 @@ class MessageDetails:
     such as `status 503`; this message replaces them. `held_back`: until when and by what the message was held back,
     such as `until 06:00 by the window patching`. `is_downtime`: whether the time of the incident is downtime.
     `target`: as its definition names it, without secrets; `description`: of the job; `answer`: how the answer of that
-    run began, a text of the target.
+    run began, a text of the target. `expected`, `observed` and `answer` are empty in a resolution.
     """
 
     target: str = ""

@@ -38,15 +38,12 @@ def make_message(
     Raises:
         TemplateProblem: a template cannot be rendered. Without templates the message can always be made.
     """
-    title = make_title(
-        incident, transition, notification.kind, details.zone, details.earlier, is_downtime=details.is_downtime
-    )
+    zone, is_downtime = details.zone, details.is_downtime
+    title = make_title(incident, transition, notification.kind, zone, details.earlier, is_downtime=is_downtime)
     text = _make_text(incident, transition, details)
-    facts = tuple(_facts(incident, transition, details))
-    is_over = notification.kind is TransitionKind.RESOLVED
     values = incident_values(incident, transition, notification, details, title=title, text=text)
     if title_template is not None:
-        title = make_printable(" ".join(render_template(title_template, values).split()), _LONGEST_TITLE) or title
+        title = _render_title(title_template, values) or title
     if text_template is not None:
         text = render_template(text_template, values).strip()
     return Message(
@@ -62,14 +59,18 @@ def make_message(
         subject=incident.lead.subject,
         target=details.target,
         description=details.description,
-        expected="" if is_over else details.expected,
-        observed="" if is_over else details.observed,
-        answer="" if is_over else details.answer,
-        facts=facts,
+        expected=details.expected,
+        observed=details.observed,
+        answer=details.answer,
+        facts=tuple(_facts(incident, transition, details)),
         link=details.link,
         runbook=details.runbook,
         tags=details.tags,
     )
+
+
+def _render_title(template: str, values: dict[str, object]) -> str:
+    return make_printable(" ".join(render_template(template, values).split()), _LONGEST_TITLE)
 
 
 def incident_values(

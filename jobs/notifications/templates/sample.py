@@ -83,7 +83,9 @@ def sample_message(kind: TransitionKind = TransitionKind.OPENED, number: int = 1
     """Return the message of a transition with the default templates."""
     incident, transition = sample_transition(kind, number)
     notification = Notification(incident.id, number, kind, channel, transition.at)
-    return make_message(incident, transition, notification, SAMPLE_DETAILS)
+    is_over = kind is TransitionKind.RESOLVED
+    details = replace(SAMPLE_DETAILS, expected="", observed="", answer="") if is_over else SAMPLE_DETAILS
+    return make_message(incident, transition, notification, details)
 
 
 SAMPLE_MESSAGE = sample_message()

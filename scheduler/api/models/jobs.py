@@ -13,7 +13,7 @@ from scheduler.api.models.circuits import CircuitModel
 from scheduler.api.models.runs import RunModel
 from scheduler.api.stored_jobs.models import DefinitionProblem
 from scheduler.queries.circuits import CircuitView
-from scheduler.queries.jobs_and_runs import JobView
+from scheduler.queries.overview.job_view import JobView
 from scheduler.queries.stored_jobs import DeclaredJob
 from scheduler.stores.pauses import Pause
 

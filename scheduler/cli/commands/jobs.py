@@ -16,7 +16,7 @@ from scheduler.cli.selection.options import KindOption, StateOption, TagOption, 
 
 if TYPE_CHECKING:
     from scheduler.app import ReadOnlyProgram
-    from scheduler.queries.jobs_and_runs import JobView
+    from scheduler.queries.overview.job_view import JobView
     from scheduler.queries.selection import JobSelection
     from scheduler.stores.runs.repository import RunRecord
 

@@ -22,7 +22,7 @@ from scheduler.cli.selection.options import (
 
 if TYPE_CHECKING:
     from scheduler.app import Program
-    from scheduler.queries.jobs_and_runs import JobView
+    from scheduler.queries.overview.job_view import JobView
 
 
 def pause(

@@ -35,7 +35,7 @@ from scheduler.catalog.catalog import UnknownJob
 from scheduler.errors import NotFound, OperationError
 from scheduler.identity.caller import Caller
 from scheduler.queries.heartbeats import HeartbeatView
-from scheduler.queries.jobs_and_runs import JobView
+from scheduler.queries.overview.job_view import JobView
 from scheduler.services import Services
 
 MAX_NEXT_RUNS = 3

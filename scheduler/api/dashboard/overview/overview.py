@@ -20,8 +20,8 @@ from scheduler.errors import OperationError
 from scheduler.health.report import HealthReport
 from scheduler.queries.circuits import CircuitView
 from scheduler.queries.heartbeats import HeartbeatView
-from scheduler.queries.jobs_and_runs import JobView
 from scheduler.queries.overview.history import JobTimeline
+from scheduler.queries.overview.job_view import JobView
 from scheduler.queries.overview.reader import Overview
 from scheduler.queries.overview.selecting import SortOrder, select_summaries
 from scheduler.services import Services
