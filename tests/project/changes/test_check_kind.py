@@ -32,6 +32,10 @@ class EchoTarget(FrozenModel):
         return f"echo://{self.host}"
 
     @property
+    def label(self) -> str:
+        return f"echo of {self.host}"
+
+    @property
     def idempotent(self) -> bool:
         return True
 

@@ -55,7 +55,7 @@ async def test_the_diagram_has_links_and_states() -> None:
 
     assert {"/api/dashboard/jobs/database", "/api/dashboard/jobs/report"} <= set(find_links(page))
     assert "database: down" in page
-    assert "report: unknown" in page
+    assert "report: waiting" in page
     assert not has_inline_code(page)
 
 
