@@ -23,11 +23,17 @@ def _no_verdict(_: str) -> None:
 
 
 class PhaseClock:
-    """Measures phases from their start; a repeated phase (a redirect) adds to the first."""
+    """Measures phases from their start; a repeated phase (a redirect) adds to the first.
 
-    def __init__(self) -> None:
-        self._started = time.perf_counter()
-        self._since = self._started
+    The total is the sum of the phases: what the program does before, between and after them, such as building the
+    request or judging a step, is not the target's time.
+    """
+
+    def __init__(self, read: Callable[[], float] = time.perf_counter) -> None:
+        """`read`: returns monotonic seconds."""
+        self._read = read
+        self._started = read()
+        self._since = self._arrived = self._started
         self._spent: dict[str, float] = {}
         self.current: Phase | None = None
         """The running phase; None before the first."""
@@ -45,27 +51,36 @@ class PhaseClock:
         """Judges an incomplete response at the deadline, by the limit as a text; None: it timed out."""
 
     def enter(self, phase: Phase) -> None:
-        """End the running phase and start this one."""
-        now = time.perf_counter()
-        self._close(now)
+        """End the running phase and start this one. A connection ended its phase when it was made."""
+        now = self._read()
+        self._close(max(self._arrived, self._since) if self.current == "connect" else now)
         self.current = phase
         self._since = now
+
+    def mark_arrival(self) -> None:
+        """Note that something of the network arrived just now."""
+        self._arrived = self._read()
+
+    def end_at_arrival(self) -> None:
+        """End the running phase when its last bytes arrived: the task that reads them may have waited for others."""
+        self._close(max(self._arrived, self._since))
+        self.current = None
 
     @property
     def elapsed_ms(self) -> float:
         """Milliseconds since the start."""
-        return (time.perf_counter() - self._started) * 1000
+        return (self._read() - self._started) * 1000
 
     def snapshot(self) -> Phases:
         """Return the phases so far; the running one continues."""
         current = self.current
         phases = self.stop()
-        self.current, self._since = current, time.perf_counter()
+        self.current, self._since = current, self._read()
         return phases
 
     def stop(self) -> Phases:
-        """End the running phase and return all of them."""
-        now = time.perf_counter()
+        """End the running phase and return all of them. Without any phase, the total is the time since the start."""
+        now = self._read()
         self._close(now)
         self.current = None
         spent = self._spent
@@ -74,7 +89,7 @@ class PhaseClock:
             connect_ms=spent.get("connect"),
             tls_ms=spent.get("tls"),
             first_byte_ms=spent.get("first_byte"),
-            total_ms=round((now - self._started) * 1000, 3),
+            total_ms=round(sum(spent.values()) if spent else (now - self._started) * 1000, 3),
         )
 
     def _close(self, now: float) -> None:

@@ -5,7 +5,7 @@ One run is a `RunExecution`; this module holds what all runs share.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from random import random as _random
 
@@ -65,6 +65,12 @@ class Runner:
             judges or InlineJudge(),
             self_checks,
         )
+
+    def prepare(self, jobs: Iterable[JobDefinition]) -> None:
+        """Load what the checks of these jobs need, before the first of several runs: it blocks the event loop, which
+        would count as response time of runs in-flight."""
+        for job in jobs:
+            self._prepare(job.check)
 
     def start(self, job: JobDefinition, ticket: Ticket) -> RunExecution:
         """Start a run. For callers that record it even when they are cancelled:

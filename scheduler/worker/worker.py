@@ -70,6 +70,10 @@ class Worker:
         """Return how far circuits and the retry budget limit runs of this process."""
         return self._dependencies.runner.read_load()
 
+    def prepare(self) -> None:
+        """Load what the checks of all jobs need, see Runner.prepare."""
+        self._dependencies.runner.prepare(entry.job for entry in self._dependencies.catalog)
+
     def owns(self, run_id: str) -> bool:
         """Return whether the run is submitted or claimed here."""
         return run_id in self._tasks.run_ids or self._dependencies.leases.has(run_id)

@@ -95,6 +95,7 @@ class HttpExchange:
                     limit = self._guard.cap_body_limit(self._target.read_limit)
                     size = _announced_size(response, limit) if not encoding else limit
                     body = await read_body(_body_stream(response), encoding, limit, partial(self._reserve_body, size))
+                    self._call.clock.end_at_arrival()
                     self._call.body_reservation.shrink(len(body.content))
                     return response, body
                 if self.redirects == allowed:

@@ -177,9 +177,8 @@ class StepSequence:
         return judged.result
 
     def phases(self) -> Phases:
-        """Return the phases of the attempt, without the time of judging."""
-        phases = self.call.clock.stop()
-        return replace(phases, total_ms=round(max(phases.total_ms - self._judging_ms, 0.0), 3))
+        """Return the phases of the attempt."""
+        return self.call.clock.stop()
 
     async def _send(self, step: Step, target: Step, call: AttemptContext) -> Observation:
         number, call.clock.current_peer = len(self.step_facts) + 1, peer_of_url(target.url)
@@ -197,7 +196,7 @@ class StepSequence:
                 return await self._http.observe_with_cookies(target, one, self._cookies)
         except TimeoutError:
             error, message = describe_deadline(call.clock, target.endpoint, step.timeout or 0)
-            return Observation(call.clock.snapshot(), error=error, message=self._redactor.redact(message))
+            return Observation(call.clock.stop(), error=error, message=self._redactor.redact(message))
 
     def _carried(self, names: set[str], target: Step) -> frozenset[Credential]:
         """Return what these values were obtained with, and the session whose cookies are sent."""

@@ -150,9 +150,11 @@ class TargetConnection(asyncio.Protocol):
     # --- as asyncio's protocol ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._clock.mark_arrival()
         self._transport = cast(asyncio.Transport, transport)  # uvloop's class does not derive from it
 
     def data_received(self, data: bytes) -> None:
+        self._clock.mark_arrival()
         if not self._answered:
             self._answered = True
             self.first_bytes = data[:DETECTION_BYTES]
@@ -166,6 +168,7 @@ class TargetConnection(asyncio.Protocol):
         self._notify_reader()
 
     def eof_received(self) -> None:
+        self._clock.mark_arrival()
         self._ended = True
         self._notify_reader()
 

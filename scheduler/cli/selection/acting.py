@@ -81,6 +81,7 @@ async def _run_jobs(program: Program, jobs: SelectedJobs) -> tuple[Sequence[JobR
     from scheduler.cli.mutations import wait_for_runs
     from scheduler.identity.command_caller import command_caller
 
+    program.worker.prepare()
     results = await _apply_to_pages(program, jobs, lambda actions, page: actions.run(page, caller=command_caller()))
     run_ids = [result.run_id for result in results if result.run_id is not None]
     await wait_for_runs(program, run_ids)

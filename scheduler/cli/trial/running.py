@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from jobs.runs import Run
 
 
+START_SPACING = 0.01
+"""Seconds between two starts. A start occupies the event loop for milliseconds, which would count as response time of
+those that started with it."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrialResult:
     """How the run of a job ended. `run` None: it was skipped for the reason `skipped`."""
@@ -40,12 +45,14 @@ class TrialRunner:
         self._clock = clock
         self._timeout = timeout
         self._slots = asyncio.Semaphore(concurrency)
+        self._starts = asyncio.Lock()
         self._groups: dict[str, asyncio.Semaphore] = {}
 
     async def run_all(
         self, jobs: Sequence[JobDefinition], on_finished: Callable[[TrialResult], None] = lambda result: None
     ) -> Sequence[TrialResult]:
         """Run each job to its end and return the results in this order. Jobs of files have no circular dependencies."""
+        self._runner.prepare(job for job in jobs if job.enabled)
         tasks: dict[str, asyncio.Task[TrialResult]] = {}
         started = asyncio.Event()
 
@@ -74,6 +81,8 @@ class TrialRunner:
                 group = job.concurrency_group
                 await slots.enter_async_context(self._groups.setdefault(group.name, asyncio.Semaphore(group.limit)))
             await slots.enter_async_context(self._slots)
+            async with self._starts:
+                await self._clock.sleep(START_SPACING)
             timeout = job.timeout.model_copy(update={"run": min(job.timeout.run, self._timeout)})
             alone = job.model_copy(update={"circuit": None, "timeout": timeout})
             ticket = Ticket.requested(job.name, self._clock.now(), job.generation())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,13 +13,24 @@ import pytest
 from jobs.definition import JobDefinition
 from jobs.running.system_clock import SystemClock
 from jobs.runs import Outcome, Run, Ticket
-from scheduler.cli.trial.running import TrialResult, TrialRunner
+from scheduler.cli.trial.running import START_SPACING, TrialResult, TrialRunner
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 
+class TurnClock(SystemClock):
+    """Sleeping takes one turn of the loop."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        await asyncio.sleep(0)
+
+
 class ScriptedRunner:
-    """Each run takes a few turns of the loop; jobs in `failing` fail."""
+    """Each run takes many turns of the loop; jobs in `failing` fail."""
 
     def __init__(self, *failing: str) -> None:
         self.failing = failing
@@ -27,6 +39,9 @@ class ScriptedRunner:
         self.most: Counter[str] = Counter()
         self._now: Counter[str] = Counter()
 
+    def prepare(self, jobs: Iterable[JobDefinition]) -> None:
+        self.order += [f"prepare {job.name}" for job in jobs]
+
     async def run(self, job: JobDefinition, ticket: Ticket) -> Run:
         group = job.concurrency_group.name if job.concurrency_group is not None else ""
         self.order.append(job.name)
@@ -34,7 +49,7 @@ class ScriptedRunner:
         for key in {"all", group}:
             self._now[key] += 1
             self.most[key] = max(self.most[key], self._now[key])
-        for _ in range(5):
+        for _ in range(500):
             await asyncio.sleep(0)
         for key in {"all", group}:
             self._now[key] -= 1
@@ -49,8 +64,8 @@ def job(name: str, **more: Any) -> JobDefinition:
 
 async def run(runner: ScriptedRunner, *jobs: JobDefinition, **options: Any) -> list[TrialResult]:
     trial = TrialRunner(
-        runner,  # type: ignore[arg-type]  # only its method `run` is used
-        SystemClock(),
+        runner,  # type: ignore[arg-type]  # only its methods `prepare` and `run` are used
+        options.get("clock", TurnClock()),
         concurrency=options.get("concurrency", 4),
         timeout=options.get("timeout", 60.0),
     )
@@ -134,3 +149,20 @@ async def test_an_error_of_the_runner_ends_the_test() -> None:
 
     with pytest.raises(MemoryError):
         await run(Broken(), job("a"), job("b", depends_on=["a"]))
+
+
+async def test_every_check_is_prepared_before_the_first_run() -> None:
+    runner = ScriptedRunner()
+
+    await run(runner, job("a"), job("b"), job("off", enabled=False))
+
+    assert runner.order[:2] == ["prepare a", "prepare b"]
+    assert set(runner.order[2:]) == {"a", "b"}
+
+
+async def test_runs_start_one_after_the_other() -> None:
+    clock = TurnClock()
+
+    await run(ScriptedRunner(), job("a"), job("b"), job("c"), clock=clock)
+
+    assert clock.slept == [START_SPACING] * 3
