@@ -11,7 +11,13 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from jobs.definition.alerting.gaps import MAX_NAMED, AlertingGaps, find_alerting_gaps
+from jobs.definition.alerting.gaps import (
+    MAX_NAMED,
+    MISSING_LINKS,
+    MISSING_LINKS_FIX,
+    AlertingGaps,
+    find_alerting_gaps,
+)
 from jobs.incidents.suppression.finding import SuppressionSet, find_unmatched
 from jobs.notifications.outbox import ChannelState
 from jobs.ports import Clock
@@ -47,8 +53,10 @@ class AlertingHealth:
         outbox: OutboxRows,
         undelivered: UndeliveredRows,
         clock: Clock,
+        *,
+        has_links: bool = True,
     ) -> None:
-        """`works`: evaluation, engine."""
+        """`works`: evaluation, engine. `has_links`: whether the settings have the address for links in messages."""
         self._catalog = catalog
         self._works = works
         self._facts = facts
@@ -56,6 +64,7 @@ class AlertingHealth:
         self._outbox = outbox
         self._undelivered = undelivered
         self._clock = clock
+        self._has_links = has_links
         self._found: tuple[JobSnapshot, datetime, AlertingGaps] | None = None
 
     async def probe_alerting(self) -> Sequence[PartHealth]:
@@ -88,7 +97,10 @@ class AlertingHealth:
             for name in sorted({*defined, *letters})
         ]
         status = HealthStatus.DEGRADED if any(each.is_degraded for each in channels) else HealthStatus.OK
-        return (PartHealth(NOTIFICATIONS_PART, status, _describe_channels(channels)),)
+        notes = [_describe_channels(channels)]
+        if defined and not self._has_links:
+            notes.append(f"{MISSING_LINKS}: {MISSING_LINKS_FIX}")
+        return (PartHealth(NOTIFICATIONS_PART, status, "; ".join(filter(None, notes))),)
 
     async def _find_gaps(self) -> AlertingGaps:
         snapshot, now = self._catalog.snapshot, self._clock.now()

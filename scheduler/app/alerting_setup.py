@@ -159,7 +159,14 @@ def _add_probes(
 ) -> None:
     stored = foundation.repositories
     health = AlertingHealth(
-        foundation.catalog, works, facts, rotas, stored.outbox_rows, stored.undelivered, foundation.clock
+        foundation.catalog,
+        works,
+        facts,
+        rotas,
+        stored.outbox_rows,
+        stored.undelivered,
+        foundation.clock,
+        has_links=bool(foundation.settings.http.public_url),
     )
     foundation.health.add_probe(ALERTING_PART, health.probe_alerting)
     foundation.health.add_probe(NOTIFICATIONS_PART, health.probe_notifications)

@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 
 MAX_NAMED = 5
 """Jobs and rules that a sentence names."""
+MISSING_LINKS = "messages contain no link to their incident, because the setting http.public_url is missing"
+MISSING_LINKS_FIX = (
+    "set the variable SCHEDULER_HTTP__PUBLIC_URL to the address at which users reach the dashboard, "
+    "such as https://scheduler.example.com"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ class DeliveryPolicy:
 
     send_timeout: timedelta = timedelta(seconds=60)
     lease: timedelta = timedelta(seconds=90)
-    fallback_after: timedelta = timedelta(minutes=20)
+    fallback_after: timedelta = timedelta(minutes=3)
     max_attempts: int = 10
     give_up_after: timedelta = timedelta(hours=24)
     rows_per_pass: int = 1000

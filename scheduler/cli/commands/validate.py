@@ -122,6 +122,7 @@ def _warnings(found: JobSet, settings: Settings | None, *, with_secrets: bool) -
     from config.settings.model import Settings
     from config.warnings.bindings import warnings_of_denied_credentials
     from config.warnings.files_and_secrets import warnings_of_unusable_files, warnings_of_unusable_secrets
+    from config.warnings.links import warnings_of_missing_links
     from config.warnings.rotas import warnings_of_unusable_rotas
 
     warnings = [*found.warnings, *warnings_of_unusable_files(found, build_ca_files(settings or Settings()))]
@@ -130,6 +131,7 @@ def _warnings(found: JobSet, settings: Settings | None, *, with_secrets: bool) -
         warnings += [
             *_denied_targets(found, settings),
             *warnings_of_denied_credentials(found, build_bindings(settings)),
+            *warnings_of_missing_links(found, settings),
         ]
         if with_secrets:
             warnings += warnings_of_unusable_secrets(found, settings, os.environ)

@@ -60,7 +60,17 @@ def health(jobs: JobSnapshot, rows: FakeRows | None = None, **work: Any) -> Aler
     rotas: Any = SimpleNamespace(describe_problems=lambda: work.get("rotas", {}))
     works: Any = [SimpleNamespace(error=work.get("error", ""))]
     clock, found = VirtualClock(), rows
-    return AlertingHealth(Catalog(jobs), works, found, rotas, found, found, clock)  # type: ignore[arg-type]
+    has_links = work.get("has_links", True)
+    return AlertingHealth(
+        Catalog(jobs),
+        works,
+        found,  # type: ignore[arg-type]
+        rotas,
+        found,  # type: ignore[arg-type]
+        found,  # type: ignore[arg-type]
+        clock,
+        has_links=has_links,
+    )
 
 
 async def alerting_part(jobs: JobSnapshot, rows: FakeRows | None = None, **work: Any) -> PartHealth:
@@ -68,8 +78,8 @@ async def alerting_part(jobs: JobSnapshot, rows: FakeRows | None = None, **work:
     return part
 
 
-async def notifications_part(jobs: JobSnapshot, rows: FakeRows) -> PartHealth:
-    (part,) = await health(jobs, rows).probe_notifications()
+async def notifications_part(jobs: JobSnapshot, rows: FakeRows, **work: Any) -> PartHealth:
+    (part,) = await health(jobs, rows, **work).probe_notifications()
     return part
 
 
@@ -134,6 +144,16 @@ async def test_a_channel_that_has_never_delivered_is_named() -> None:
     part = await notifications_part(snapshot(channels=HOOK), FakeRows())
 
     assert (part.status, part.message) == (HealthStatus.OK, "channel hook has never delivered a message")
+
+
+async def test_channels_without_an_address_for_links_are_named_once_without_degrading() -> None:
+    rows = FakeRows()
+    rows.states = [ChannelState("team", last_success_at=NOW), ChannelState("boss", last_success_at=NOW)]
+    channels = {name: {"kind": "ntfy", "topic": name} for name in ("team", "boss")}
+    part = await notifications_part(snapshot(channels=channels), rows, has_links=False)
+    assert part.status is HealthStatus.OK
+    assert part.message.count("http.public_url") == 1
+    assert "SCHEDULER_HTTP__PUBLIC_URL" in part.message
 
 
 async def test_a_notification_that_was_given_up_degrades_notifications() -> None:
