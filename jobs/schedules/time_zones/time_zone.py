@@ -17,6 +17,38 @@ from jobs.errors import ScheduleError
 UTC_NAMES = frozenset(f"{area}{name}" for area in ("", "Etc/") for name in ("UTC", "UCT", "Universal", "Zulu"))
 """Names of UTC: a schedule with one of these is a UTC schedule."""
 
+REGIONS_BY_ABBREVIATION = {
+    "CEST": ("Europe/Berlin",),
+    "MEZ": ("Europe/Berlin",),
+    "MESZ": ("Europe/Berlin",),
+    "WEST": ("Europe/Lisbon",),
+    "EEST": ("Europe/Helsinki",),
+    "BST": ("Europe/London",),
+    "IST": ("Asia/Kolkata", "Europe/Dublin", "Asia/Jerusalem"),
+    "MSK": ("Europe/Moscow",),
+    "EDT": ("America/New_York",),
+    "CST": ("America/Chicago", "Asia/Shanghai"),
+    "CDT": ("America/Chicago",),
+    "MDT": ("America/Denver",),
+    "PST": ("America/Los_Angeles",),
+    "PDT": ("America/Los_Angeles",),
+    "AKST": ("America/Anchorage",),
+    "AKDT": ("America/Anchorage",),
+    "BRT": ("America/Sao_Paulo",),
+    "GST": ("Asia/Dubai",),
+    "SGT": ("Asia/Singapore",),
+    "HKT": ("Asia/Hong_Kong",),
+    "JST": ("Asia/Tokyo",),
+    "KST": ("Asia/Seoul",),
+    "AWST": ("Australia/Perth",),
+    "AEST": ("Australia/Sydney",),
+    "AEDT": ("Australia/Sydney",),
+    "NZST": ("Pacific/Auckland",),
+    "NZDT": ("Pacific/Auckland",),
+    "SAST": ("Africa/Johannesburg",),
+}
+"""Abbreviations that are no IANA names, with the usual regions; CET, EET, WET, EST, MST and HST are names."""
+
 _DAY = 86_400
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CHUNK = 25
@@ -153,6 +185,8 @@ def _names() -> frozenset[str]:
 def _nearest(name: str) -> str:
     if name.endswith("Standard Time"):
         return "but a Windows zone name: write the IANA name, like Europe/Berlin"
+    if (regions := REGIONS_BY_ABBREVIATION.get(name.strip().upper())) is not None:
+        return f"but an abbreviation of an offset: write a region, like {' or '.join(regions)}"
     folded = {known.lower(): known for known in sorted(_names())}
     spelling = name.strip().lower().replace(" ", "_")
     cities = {known.rpartition("/")[2]: known for known in folded}

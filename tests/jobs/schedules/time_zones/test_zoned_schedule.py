@@ -13,6 +13,7 @@ import tzdata  # type: ignore[import-untyped]
 
 from jobs.errors import ScheduleError
 from jobs.schedules import DstPolicy, Ncrontab, Schedule, ZonedSchedule, load_time_zone, parse_schedule, zone_of
+from jobs.schedules.time_zones.time_zone import REGIONS_BY_ABBREVIATION
 from tests.jobs.schedules.schedule_cases import cases
 from tests.parts.timing import computes_below
 
@@ -179,6 +180,13 @@ def test_changes_that_follow_each_other_closely_are_all_found(name: str) -> None
         ("W. Europe Standard Time", "but a Windows zone name: write the IANA name, like Europe/Berlin"),
         ("berlin", "did you mean Europe/Berlin?"),
         ("New York", "did you mean America/New_York?"),
+        (
+            "CEST",
+            "timezone: 'CEST' is not an IANA time zone, but an abbreviation of an offset: write a region, "
+            "like Europe/Berlin",
+        ),
+        ("pst", "write a region, like America/Los_Angeles"),
+        ("IST", "write a region, like Asia/Kolkata or Europe/Dublin or Asia/Jerusalem"),
         ("../../etc/passwd", "timezone: '../../etc/passwd' is not an IANA time zone"),
         ("", "write one like Europe/Berlin"),
         ("+02:00", "write one like Europe/Berlin"),
@@ -246,3 +254,15 @@ def test_kinds_are_those_of_the_expression() -> None:
     schedule = ZonedSchedule(Ncrontab.parse("*/5 * * * * *"), load_time_zone("Europe/Berlin"), DstPolicy())
 
     assert (schedule.is_interval_like, schedule.monitor_disabled) == (True, True)
+
+
+@pytest.mark.parametrize("abbreviation", REGIONS_BY_ABBREVIATION)
+def test_each_abbreviation_is_unknown_and_its_regions_exist(abbreviation: str) -> None:
+    with pytest.raises(ScheduleError):
+        load_time_zone(abbreviation)
+    assert all(load_time_zone(region).name == region for region in REGIONS_BY_ABBREVIATION[abbreviation])
+
+
+@pytest.mark.parametrize("name", ["CET", "EET", "WET", "EST", "MST", "HST", "GMT", "UTC"])
+def test_abbreviations_that_are_names_load(name: str) -> None:
+    assert load_time_zone(name).name == name
