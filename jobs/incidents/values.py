@@ -55,12 +55,28 @@ class SuppressionKind(StrEnum):
 
 @fast_frozen(frozen=True, slots=True)
 class Suppression:
-    """`name`: of the window, silence, route or parent. `until`: when it ends by itself; None if that is not known."""
+    """`name`: of the window, route or parent, or the id of the silence. `until`: when notifications are possible again;
+    None if that is not known. `scope`: of a silence, what it selects. `followed_by`: the title of another one that holds
+    until then, if this one ends earlier.
+    """
 
     kind: SuppressionKind
     name: str
     reason: str = ""
     until: datetime | None = None
+    scope: str = ""
+    followed_by: str = ""
+
+    @property
+    def title(self) -> str:
+        """`window patching`, `silence of team=payments`."""
+        kind = self.kind.replace("_", " ")
+        return f"{kind} of {self.scope}" if self.scope else f"{kind} {self.name}".rstrip()
+
+    @property
+    def titles(self) -> str:
+        """`window patching, then the silence of checkout`."""
+        return f"{self.title}, then the {self.followed_by}" if self.followed_by else self.title
 
 
 @fast_frozen(frozen=True, slots=True)

@@ -176,5 +176,4 @@ def _list_others(incident: Incident, channel: str) -> tuple[str, ...]:
 def _describe_held(suppression: Suppression, until: datetime, zone: tzinfo) -> str:
     """Format as `until 06:00 by the window patching: CHG0042`."""
     reason = f": {suppression.reason}" if suppression.reason else ""
-    kind = suppression.kind.replace("_", " ")
-    return f"until {format_clock(until, until, zone)} by the {kind} {suppression.name}{reason}"
+    return f"until {format_clock(until, until, zone)} by the {suppression.title}{reason}"

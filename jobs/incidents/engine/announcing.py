@@ -89,10 +89,10 @@ def find_suppression(incident: Incident, facts: AlertFacts) -> Suppression | Non
 
 
 def describe_suppression(suppression: Suppression) -> str:
-    """Format as `the silence deploy (until 06:00 UTC): release 42`."""
+    """Format as `the silence of checkout (until 06:00 UTC): release 42`."""
     until = f" (until {suppression.until:%Y-%m-%d %H:%M} UTC)" if suppression.until is not None else ""
     reason = f": {suppression.reason}" if suppression.reason else ""
-    return f"the {suppression.kind.replace('_', ' ')} {suppression.name}{until}{reason}"
+    return f"the {suppression.titles}{until}{reason}"
 
 
 def _hold_back(step: IncidentStep, suppression: Suppression, facts: AlertFacts) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import takewhile
 
@@ -19,6 +19,8 @@ from jobs.incidents.suppression.windows import MaintenanceWindow, RequestedWindo
 from jobs.incidents.values import Suppression, SuppressionKind
 
 Tags = tuple[tuple[str, str], ...]
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 LONGEST_LOOKBACK = timedelta(days=32)
 """A window that began earlier counts as one that began then."""
@@ -33,6 +35,10 @@ class _Source:
     select: SubjectSelector
     limited_to: Tags = ()
     window: MaintenanceWindow | None = None
+    scope: str = ""
+
+    def as_suppression(self, until: datetime | None = None, followed_by: str = "") -> Suppression:
+        return Suppression(self.kind, self.name, self.reason, until, self.scope, followed_by)
 
     @property
     def is_only_then(self) -> bool:
@@ -67,7 +73,7 @@ class SuppressionSet:
 
 
 def find_suppression(subject: AlertSubject, suppressions: SuppressionSet, now: datetime) -> Suppression | None:
-    """Return the window or silence that holds back the notifications of an alert; windows before silences.
+    """Return the window or silence that holds back the notifications of an alert: of several the one that ends last.
 
     `until`: when notifications are possible again: the end of all windows and silences for the subject that adjoin or
     overlap. None: they never end, or not in sight.
@@ -141,7 +147,7 @@ def list_window_times(
         if pauses or (each.window is not None and not each.window.counts)
     ]
     for source in _merge_only_then(found):
-        suppression = Suppression(source.kind, source.name, source.reason)
+        suppression = source.as_suppression()
         for span in takewhile(lambda each: each.begin < until, source.periods.spans_from(since)):
             yield suppression, span
 
@@ -161,7 +167,7 @@ def find_unmatched(suppressions: SuppressionSet, subjects: Sequence[AlertSubject
     `subjects`: every job and group; their severities do not matter.
     """
     return [
-        f"{each.kind} {each.name}"
+        each.as_suppression().title
         for each in suppressions.sources
         if not _is_over(each.periods, now) and not any(each.covers(subject, any_severity=True) for subject in subjects)
     ]
@@ -169,11 +175,15 @@ def find_unmatched(suppressions: SuppressionSet, subjects: Sequence[AlertSubject
 
 def _find_active(sources: Sequence[_Source], now: datetime) -> Suppression | None:
     merged = _merge_only_then(sources)
-    active = next((each for each in merged if state_at(each.periods, now).is_inside), None)
-    if active is None:
+    holding = [each for each in merged if state_at(each.periods, now).is_inside]
+    if not holding:
         return None
+    longest = max(holding, key=lambda each: state_at(each.periods, now).changes_at or _NEVER)
     until = state_at(union_of([each.periods for each in merged]), now).changes_at
-    return Suppression(active.kind, active.name, active.reason, until)
+    if until is None:
+        return longest.as_suppression()
+    last = [each for each in merged if state_at(each.periods, until - datetime.resolution).is_inside]
+    return longest.as_suppression(until, "" if longest in last else last[0].as_suppression().title)
 
 
 def _begin_of(sources: Sequence[_Source], now: datetime) -> datetime:
@@ -197,7 +207,13 @@ def _list_sources(suppressions: SuppressionSet) -> Iterator[_Source]:
         yield _source_of_window(requested.window, requested.periods, requested.limited_to)
     for silence in suppressions.silences:
         yield _Source(
-            SuppressionKind.SILENCE, silence.id, silence.reason, silence.periods, silence.select, silence.limited_to
+            SuppressionKind.SILENCE,
+            silence.id,
+            silence.reason,
+            silence.periods,
+            silence.select,
+            silence.limited_to,
+            scope=silence.scope,
         )
 
 

@@ -14,6 +14,7 @@ from jobs.incidents.suppression.periods.spans import Once, Periods, Span
 from jobs.incidents.suppression.subjects import ExplicitSelector
 from jobs.incidents.suppression.windows import MAX_REASON_TEXT
 from jobs.model_base import FrozenModel
+from jobs.problems import make_printable
 
 LONGEST_SILENCE = timedelta(days=366)
 
@@ -49,6 +50,17 @@ class Silence(FrozenModel):
     @property
     def name(self) -> str:
         return self.id
+
+    @property
+    def scope(self) -> str:
+        """Return what it selects, such as `team=payments`."""
+        tags = " or ".join(f"{key}={value}" for key, value in self.limited_to[:3])
+        return make_printable(f"{self.select.scope} (only {tags})" if tags else self.select.scope, 200)
+
+    @property
+    def title(self) -> str:
+        """Return the reason, or else `silence of team=payments`."""
+        return self.reason or f"silence of {self.scope}"
 
     @cached_property
     def periods(self) -> Periods:

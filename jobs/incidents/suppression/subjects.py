@@ -13,6 +13,12 @@ from pydantic import Field
 
 from jobs.alerting.selectors import DeliberateSelector, SelectedTexts, SelectorBase, matches_tag_pattern
 from jobs.fast_frozen import fast_frozen
+from jobs.problems import make_printable
+
+_MAX_LISTED = 3
+"""Names, tags or values of one kind in a scope."""
+_MAX_SCOPE = 120
+"""Characters of a scope."""
 
 
 @fast_frozen(frozen=True, slots=True)
@@ -40,6 +46,15 @@ class SubjectSelector(SelectorBase):
     @property
     def is_empty(self) -> bool:
         return super().is_empty and not self.severities
+
+    @property
+    def scope(self) -> str:
+        """Return what is selected in few words: `checkout`, `team=payments`, `severity down`."""
+        parts = [_list_some(self.jobs)] if self.jobs else []
+        parts += [f"{key}={_list_some(values)}" for key, values in list(self.tags.items())[:_MAX_LISTED]]
+        parts += [f"kind {_list_some(self.kinds)}"] if self.kinds else []
+        parts += [f"severity {_list_some(self.severities)}"] if self.severities else []
+        return make_printable(", ".join(parts) or "everything", _MAX_SCOPE)
 
     def matches(self, subject: AlertSubject) -> bool:
         return (not self.severities or subject.severity in self.severities) and self.selects(
@@ -86,6 +101,11 @@ class SubjectSelector(SelectorBase):
 
 class ExplicitSelector(DeliberateSelector, SubjectSelector):
     """A selector of subjects for which selecting everything is deliberate: `all: true`."""
+
+
+def _list_some(values: tuple[str, ...]) -> str:
+    more = f" or {len(values) - _MAX_LISTED} more" if len(values) > _MAX_LISTED else ""
+    return " or ".join(values[:_MAX_LISTED]) + more
 
 
 def _join(values: tuple[str, ...]) -> str:

@@ -98,8 +98,7 @@ def find_reasons(found: Circumstances) -> Iterator[str]:
     held = {rule.held_back_by: rule.name for rule in found.rules if rule.held_back_by is not None}
     for suppression, name in held.items():
         if suppression != found.pause:
-            kind = suppression.kind.replace("_", " ")
-            yield f"the {kind} {suppression.name} holds back {name}{_until(suppression)}{_reason(suppression)}"
+            yield f"the {suppression.titles} holds back {name}{_until(suppression)}{_reason(suppression)}"
     yield from _reasons_of_runs(found)
     for rule in found.rules:
         if rule.needed and rule.status in ("inactive", "resolved"):

@@ -39,7 +39,7 @@ def describe_counterfactuals(prepared: PreparedBacktest, found: Circumstances) -
     if suppression is not None:
         text = _describe_opening(prepared, _without_suppressions(prepared.definitions), found)
         until = "" if suppression.until is None else f" until {_clock(suppression.until, found.at)}"
-        yield f"{_KINDS.get(suppression.kind, 'held back')}{until} ({suppression.name}); without that {text}"
+        yield f"{_KINDS.get(suppression.kind, 'held back')}{until} ({suppression.title}); without that {text}"
 
 
 _KINDS = {

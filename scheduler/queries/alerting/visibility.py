@@ -121,4 +121,5 @@ class SubjectVisibility:
             return None
         is_parent = suppression.kind is SuppressionKind.PARENT
         name = self._show_name(suppression.name) if is_parent else suppression.name
-        return replace(suppression, name=name, reason=self.hide(suppression.reason, hidden))
+        shown = {each: self.hide(getattr(suppression, each), hidden) for each in ("reason", "scope", "followed_by")}
+        return replace(suppression, name=name, **shown)

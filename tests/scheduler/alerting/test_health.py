@@ -128,7 +128,7 @@ async def test_a_silence_that_selects_nothing_is_named() -> None:
         ),
     )
 
-    assert "the silence 1 selects no job and no group." in (await alerting_part(snapshot(), rows)).message
+    assert "the silence of wbe selects no job and no group." in (await alerting_part(snapshot(), rows)).message
 
 
 async def test_a_channel_that_fails_degrades_notifications() -> None:

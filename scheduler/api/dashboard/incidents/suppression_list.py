@@ -145,7 +145,7 @@ async def _from_silence(uses: Services, view: SuppressionView[Silence]) -> Suppr
         recreate["starts_at"] = silence.starts_at.isoformat()
     return SuppressionEntry(
         "silence",
-        silence.reason or "silence",
+        silence.title,
         view.state,
         view.begins_at,
         view.ends_at,

@@ -61,12 +61,15 @@ class TransitionModel(ResponseModel):
 
 
 class SuppressionModel(ResponseModel):
-    """What holds back notifications. `name`: of the window, silence, route or parent. `until` null: not known."""
+    """What holds back notifications. `name`: of the window, route or parent, or the id of the silence. `title`: for people.
+    `until` null: not known.
+    """
 
-    model_config = example_values(name="patching", reason="patches of the database (CHG0042)")
+    model_config = example_values(name="patching", title="window patching", reason="patches of the database (CHG0042)")
 
     kind: Literal["window", "silence", "mute_time", "parent", "blind", "snoozed", "acknowledged"]
     name: str
+    title: str
     reason: str
     until: datetime | None
 
@@ -101,7 +104,9 @@ class DecisionModel(ResponseModel):
             rule=decision.key.rule if decision.key else None,
             suppression=None
             if found is None
-            else SuppressionModel(kind=found.kind.value, name=found.name, reason=found.reason, until=found.until),
+            else SuppressionModel(
+                kind=found.kind.value, name=found.name, title=found.titles, reason=found.reason, until=found.until
+            ),
             inputs=dict(decision.inputs),
         )
 

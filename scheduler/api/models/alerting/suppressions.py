@@ -83,10 +83,11 @@ class WindowRequest(RequestModel):
 
 
 class SilenceModel(ResponseModel):
-    """A silence. `limited_to`: it concerns only jobs with one of these tags, because its author is limited to them."""
+    """A silence. `title`: its reason, or what it selects. `limited_to`: it concerns only jobs with one of these tags, because its author is limited to them."""
 
     model_config = example_values(
         id=SUPPRESSION_ID,
+        title="the provider repairs its gateway",
         state="active",
         select={"tags": {"team": ["payments"]}},
         ends_at="2026-11-28T11:00:00Z",
@@ -97,6 +98,7 @@ class SilenceModel(ResponseModel):
     )
 
     id: str
+    title: str
     state: StateName
     select: dict[str, Any]
     starts_at: datetime
@@ -112,6 +114,7 @@ class SilenceModel(ResponseModel):
         silence = view.value
         return cls(
             id=silence.id,
+            title=silence.title,
             state=view.state.value,
             select=show_selector(silence.select),
             starts_at=silence.starts_at,

@@ -63,11 +63,72 @@ def test_a_window_holds_back_until_its_end() -> None:
     assert find_suppression(CHECKOUT, rules, NOON + HOUR) is None
 
 
-def test_a_window_is_named_before_a_silence_and_the_end_is_that_of_both() -> None:
+def test_a_window_that_ends_before_notifications_are_possible_names_what_follows() -> None:
     rules = SuppressionSet((window(),), silences=(silence(0.5, 3), silence(3.5, 1), silence(10, 1)))
 
     found = find_suppression(CHECKOUT, rules, NOON)
-    assert found == Suppression(SuppressionKind.WINDOW, "patching", "", NOON + 4.5 * HOUR)
+    assert found == Suppression(
+        SuppressionKind.WINDOW, "patching", "", NOON + 4.5 * HOUR, followed_by="silence of everything"
+    )
+    assert found.titles == "window patching, then the silence of everything"
+
+
+def test_of_several_in_force_the_one_that_still_holds_is_named() -> None:
+    rules = SuppressionSet((window(),), silences=(silence(0, 2, jobs="checkout"),))
+
+    found = find_suppression(CHECKOUT, rules, NOON)
+    assert found is not None
+    assert (found.titles, found.until) == ("silence of checkout", NOON + 2 * HOUR)
+    assert find_suppression(CHECKOUT, rules, NOON + 1.5 * HOUR) == found
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 20), st.integers(1, 10)), min_size=1, max_size=6),
+    st.integers(0, 30),
+)
+def test_what_is_named_holds_now_and_nothing_in_force_ends_later(spans: list[tuple[int, int]], hour: int) -> None:
+    silences = tuple(silence(start, hours).model_copy(update={"id": f"{start}+{hours}"}) for start, hours in spans)
+    now = NOON + hour * HOUR
+    in_force = [each for each in silences if each.is_active_at(now)]
+
+    found = find_suppression(CHECKOUT, SuppressionSet(silences=silences), now)
+
+    assert (found is None) == (not in_force)
+    if found is not None and found.until is not None:
+        named = [each for each in in_force if each.id == found.name]
+        assert max(each.ends_at for each in named) == max(each.ends_at for each in in_force)
+        assert not any(each.is_active_at(found.until) for each in silences)
+        assert bool(found.followed_by) == (max(each.ends_at for each in in_force) < found.until)
+
+
+@pytest.mark.parametrize(
+    ("select", "scope"),
+    [
+        ({"all": True}, "everything"),
+        ({"jobs": "checkout"}, "checkout"),
+        ({"jobs": ["a", "b", "c", "d", "e"]}, "a or b or c or 2 more"),
+        ({"tags": {"team": "payments"}}, "team=payments"),
+        ({"tags": {"team": ["payments", "web"], "tier": "1"}, "jobs": "check*"}, "check*, team=payments or web, tier=1"),
+        ({"severities": "down", "kinds": "http"}, "kind http, severity down"),
+        ({"tags": {"team": "x\u202ey"}}, "team=x\\u202ey"),
+    ],
+)
+def test_a_silence_without_a_reason_has_its_scope_as_title(select: dict[str, Any], scope: str) -> None:
+    unexplained = silence(0, 1, **select).model_copy(update={"reason": ""})
+
+    assert unexplained.title == f"silence of {scope}"
+    found = find_suppression(CHECKOUT, SuppressionSet(silences=(unexplained,)), NOON)
+    assert found is None or found.title == f"silence of {scope}"
+
+
+def test_the_title_of_a_limited_silence_says_its_limit() -> None:
+    limited = silence(0, 1, (("team", "web"),), jobs="*").model_copy(update={"reason": ""})
+
+    assert limited.title == "silence of * (only team=web)"
+
+
+def test_the_title_of_a_silence_with_a_reason_is_the_reason() -> None:
+    assert silence(0, 1).title == "release 42"
 
 
 def test_what_selects_another_subject_extends_nothing() -> None:
@@ -178,7 +239,7 @@ def test_what_selects_nothing_is_named_unless_it_is_over() -> None:
         silences=(silence(5, 1, tags={"team": "none"}), silence(-3, 1, tags={"team": "none"})),
     )
 
-    assert find_unmatched(rules, [CHECKOUT, SEARCH], NOON) == ["window typo", "silence s5"]
+    assert find_unmatched(rules, [CHECKOUT, SEARCH], NOON) == ["window typo", "silence of team=none"]
     low = SuppressionSet(silences=(silence(0, 1, severities="info"),))
     assert find_unmatched(low, [CHECKOUT], NOON) == []
 

@@ -71,10 +71,10 @@ async def test_a_silence_with_its_counterfactual() -> None:
     suppressions = silence_of(START, START + 180 * MINUTE, jobs=["a"])
     definitions = definitions_of({"a": {"alerts": [{"open_after": "3 of 5"}]}}, suppressions=suppressions)
     found = await explain(definitions, [history_of_letters("a", "FFFFFFFFFFFF")], "a")
-    reason = "the silence deploy holds back failed until 2026-03-01 06:00 UTC (release 42)"
+    reason = "the silence of a holds back failed until 2026-03-01 06:00 UTC (release 42)"
     assert f". Not notified: {reason}" in found.summary
     assert found.counterfactuals == (
-        "silent until 06:00:00 UTC (deploy); without that it would have opened at 03:02:13 UTC and notified mail: "
+        "silent until 06:00:00 UTC (silence of a); without that it would have opened at 03:02:13 UTC and notified mail: "
         "the last 3 runs failed: connection refused",
     )
 
