@@ -28,6 +28,10 @@ class ServicePublisher(ABC):
             names.SERVICE_STARTED, f"scheduler started with {jobs} jobs", {names.HOST: host, names.JOBS: jobs}
         )
 
+    def dashboard_served(self, url: str) -> None:
+        """The start is complete: the dashboard is at this URL."""
+        self._publish_service_event(names.SERVICE_ADDRESS, f"Dashboard: {url}", {names.ADDRESS: url})
+
     def start_failed(self, *, host: str, reason: str, error: Exception | None = None, to_log: bool = True) -> None:
         """The scheduler cannot start. `reason`: sentences; `error`: to be reported with its traceback."""
         values = self._service_values({names.HOST: host})

@@ -53,10 +53,13 @@ from jobs.schedules import parse_schedule
 
 
 class LogSettings(FrozenModel):
-    """`auto` writes for people on a terminal, and JSON otherwise."""
+    """`format` auto writes for people on a terminal, and JSON otherwise. `runs`: failures omits the lines of runs that start,
+    and of those that end well.
+    """
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "text"] = "auto"
+    runs: Literal["all", "failures"] = "all"
 
 
 class AuditSettings(FrozenModel):

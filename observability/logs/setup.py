@@ -17,6 +17,9 @@ from observability.redaction import RedactionFilter
 if TYPE_CHECKING:
     from jobs.redaction import Redactor
 
+RUNS_LOGGER = "scheduler.runs"
+"""Logs at INFO the runs that start and finish, above what fails."""
+
 LogFormat = Literal["auto", "json", "text"]
 
 # Chatty, or (the HTTP clients and the access log) showing URLs with their query, where secrets may be.
@@ -34,6 +37,12 @@ _WARNING_LEVEL_LOGGERS = (
 )
 # These repeat a warning for every batch while the destination is unavailable; the exporter logs it once.
 _ERROR_LEVEL_LOGGERS = ("azure.monitor.opentelemetry", "opentelemetry.sdk")
+
+
+def _limit_run_lines(runs: Literal["all", "failures"]) -> None:
+    log = logging.getLogger(RUNS_LOGGER)
+    if log.level <= logging.WARNING:  # a higher one is that of a command that shows the runs itself
+        log.setLevel(logging.WARNING if runs == "failures" else logging.NOTSET)
 
 
 class ConfiguredLogging:
@@ -62,7 +71,12 @@ class ConfiguredLogging:
 
 
 def configure_logging(
-    *, level: str | int, format: LogFormat, redactor: Redactor, stream: TextIO | None
+    *,
+    level: str | int,
+    format: LogFormat,
+    runs: Literal["all", "failures"] = "all",
+    redactor: Redactor,
+    stream: TextIO | None,
 ) -> ConfiguredLogging:
     """Send all log records to `stream`, redacted, from a separate thread.
 
@@ -77,6 +91,7 @@ def configure_logging(
             root.removeHandler(handler)
             handler.close()
     root.setLevel(level.upper() if isinstance(level, str) else level)
+    _limit_run_lines(runs)
     _limit_library_loggers()
     formatter = _make_formatter(format, redactor, stream)
     if stream is None:

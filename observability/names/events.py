@@ -24,6 +24,9 @@ JOB_FAILED: Final = _event(
 )
 JOB_DEAD_LETTERED: Final = _event("JOB_DEAD_LETTERED", "ERROR", "A run is given up and stored as a dead letter.")
 SERVICE_STARTED: Final = _event("SERVICE_STARTED", "INFO", "The scheduler is ready and starts to plan.")
+SERVICE_ADDRESS: Final = _event(
+    "SERVICE_ADDRESS", "INFO", "Embedded host: where the dashboard is, as the last line of the start."
+)
 SERVICE_FAILED: Final = _event(
     "SERVICE_FAILED",
     "ERROR",

@@ -90,6 +90,7 @@ ENVIRONMENT: Final = _field(
 VERSION: Final = _field("Version", _ON_SERVICE_EVENTS, "The program's version.")
 JOBS: Final = _field("Jobs", "SERVICE_STARTED, JOB_SET_CHANGED", "Number of active jobs.")
 HOST: Final = _field("Host", "SERVICE_", "Which host runs the program: embedded or functions.")
+ADDRESS: Final = _field("Address", "SERVICE_ADDRESS", "The URL of the dashboard.")
 AUDIT_SEQUENCE: Final = _field("AuditSequence", "AUDIT_HEAD", "The number of the last entry of the audit trail.")
 AUDIT_HASH: Final = _field("AuditHash", "AUDIT_HEAD", "Its SHA-256.")
 AUDIT_ENTRIES: Final = _field("AuditEntries", "AUDIT_HEAD", "Number of stored entries of the audit trail.")

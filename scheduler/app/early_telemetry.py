@@ -42,7 +42,7 @@ def start_telemetry(environ: Mapping[str, str], *, root: Path, start_level: int 
 def configure_functions_logging(started: EarlyTelemetry) -> None:
     """Set the format of the worker's log handlers before the program is open: exporters' threads may log already."""
     log = started.settings.log
-    configure_logging(level=log.level, format=log.format, redactor=started.redactor, stream=None)
+    configure_logging(level=log.level, format=log.format, runs=log.runs, redactor=started.redactor, stream=None)
 
 
 def report_failed_start(environ: Mapping[str, str], *, root: Path, host: str, reason: str) -> None:

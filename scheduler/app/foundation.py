@@ -132,6 +132,7 @@ def open_log(profile: HostProfile, settings: Settings, redactor: Redactor, stack
     log = configure_logging(
         level=profile.log_level(settings),
         format=settings.log.format,
+        runs=settings.log.runs,
         redactor=redactor,
         stream=profile.log_stream(),
     )

@@ -116,10 +116,9 @@ async def _serve_program(
     program.watchdog.set_tick_source(last_tick_reader(ticker))
     stopping = signals.listen(program.settings.shutdown_grace)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    async with background_tasks(*_background_work(opened, ticker), _warm_up(api)):
+    async with background_tasks(*_background_work(opened, ticker), _warm_up(api, program, f"{listener_url(listener)}/")):
         freeze_long_lived_objects()
         program.telemetry.service_started(host="embedded", jobs=len(program.catalog))
-        _log.info("dashboard: %s/api/dashboard", listener_url(listener))
         await asyncio.to_thread(_record_address, program.settings.sqlite_path, listener_url(listener))
         await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
     await _drain(program, ticker)
@@ -148,8 +147,10 @@ def _background_work(opened: EmbeddedProgram, ticker: Ticker) -> Sequence[Corout
     )
 
 
-async def _warm_up(api: LazyApi) -> None:
+async def _warm_up(api: LazyApi, program: Program, dashboard: str) -> None:
+    """Log the address, after what the background work logs as it starts, and warm up the API."""
     await asyncio.sleep(WARM_UP_DELAY)
+    program.telemetry.dashboard_served(dashboard)
     await api.warm_up()
 
 

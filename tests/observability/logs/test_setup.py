@@ -6,11 +6,12 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 
 from jobs.redaction import Redactor
-from observability.events import JobPerformance
+from observability.events import JobFailed, JobPerformance
 from observability.invocations import Invocation, run_in_invocation
 from observability.logs.setup import ConfiguredLogging, LogFormat, configure_logging
 from tests.observability import runs
@@ -187,3 +188,26 @@ async def test_without_a_stream_no_handler_sees_an_exception_with_a_secret(
             logging.getLogger("x").exception("broken")
     assert workers.errors == [None]
     assert "RuntimeError: ***" in json.loads(workers.lines[0])["Exception"]
+
+
+def logged_runs(redactor: Redactor, runs_setting: Literal["all", "failures"]) -> list[str]:
+    stream = io.StringIO()
+    logs = configure_logging(level="info", format="json", runs=runs_setting, redactor=redactor, stream=stream)
+    log = logging.getLogger("scheduler.runs")
+    log.info(JobPerformance(runs.run()))
+    log.error(JobFailed(runs.run()))
+    logging.getLogger("scheduler.service").info("started")
+    logs.close()
+    lines = map(json.loads, stream.getvalue().splitlines())
+    return [line.get("Event") or line["Message"] for line in lines]
+
+
+def test_failures_alone_are_logged_of_runs_if_the_setting_says_so(redactor: Redactor) -> None:
+    assert logged_runs(redactor, "failures") == ["JOB_FAILED", "started"]
+    assert logged_runs(redactor, "all") == ["JOB_PERFORMANCE", "JOB_FAILED", "started"]
+
+
+def test_a_command_that_shows_the_runs_itself_stays_quiet(redactor: Redactor) -> None:
+    logging.getLogger("scheduler.runs").setLevel(logging.CRITICAL)
+
+    assert logged_runs(redactor, "all") == ["started"]

@@ -167,7 +167,7 @@ async def test_a_second_host_on_the_same_state_is_refused(tmp_path: Path) -> Non
 
 async def test_commands_can_read_where_a_running_host_serves_its_api(tmp_path: Path) -> None:
     async with embedded(tmp_path, {}) as host:
-        await host.logged("dashboard: ")
+        await host.logged("Dashboard: ")
         for _ in range(500):
             if read_api_address(tmp_path / "state.db") is not None:
                 break
