@@ -41,7 +41,7 @@ _DAY: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class JobTimeline:
-    """`spans`: oldest first. `latencies`: medians in milliseconds of the hours or days of the window, oldest first.
+    """`window`: the requested one, or a shorter one that covers the life of a new job. `spans`: oldest first. `latencies`: medians in milliseconds of the hours or days of the window, oldest first.
 
     `failed_at`: when the last run that is down was due; `is_exact`: to the instant, not to its hour or day.
     """
@@ -51,6 +51,7 @@ class JobTimeline:
     total: SpanCounts
     failed_at: datetime | None
     is_exact: bool
+    window: TimeWindow
 
     @property
     def success_rate(self) -> float | None:
@@ -87,7 +88,10 @@ class TimelineReader:
             found.update(zip(some, timelines, strict=True))
         return found
 
-    async def _read_job(self, job: str, newest: str, window: TimeWindow) -> JobTimeline:
+    async def _read_job(
+        self, job: str, newest: str, window: TimeWindow, first_at: datetime | None = None
+    ) -> JobTimeline:
+        """`first_at`: of a new job, when its first run was due."""
         now, monotonic = self._clock.now(), self._clock.monotonic()
         bounds, key = WindowBounds.of(window, now), (job, window)
         known = self._cached.get(key)
@@ -99,15 +103,31 @@ class TimelineReader:
             known.closed if known and is_closed_known else await self._read_parts(job, window, bounds.since, current)
         )
         parts = [*closed, *await self._read_parts(job, window, current, current + _HOUR)]
-        runs, known_since = await self._read_runs(job, bounds, parts, now)
-        timeline = _create_timeline(
-            bounds, [each for each in parts if _is_inside(each, bounds)], runs, known_since, now
-        )
+        timeline = await self._read_shorter(job, newest, window, parts, now) if first_at is None else None
+        if timeline is None:
+            parts = [each.starting_at(first_at) for each in parts] if first_at is not None else parts
+            runs, known_since = await self._read_runs(job, bounds, parts, now)
+            inside = [each for each in parts if _is_inside(each, bounds)]
+            timeline = _create_timeline(window, bounds, inside, runs, known_since, now)
         self._cached.pop(key, None)
         self._cached[key] = _CachedTimeline(newest, bounds, current, closed, timeline, monotonic + _CACHED_SECONDS)
         while len(self._cached) > MAX_CACHED_HISTORIES:
             del self._cached[next(iter(self._cached))]
         return timeline
+
+    async def _read_shorter(
+        self, job: str, newest: str, window: TimeWindow, parts: Sequence[CountedPart], now: datetime
+    ) -> JobTimeline | None:
+        """Return the history in a shorter window if all runs of the job are in it: else a new job is hardly seen."""
+        first_at = min((each.first_at for each in parts if each.first_at is not None), default=None)
+        shorter = window if first_at is None else window.narrow_to(now - first_at)
+        if first_at is None or shorter is window:
+            return None
+        before = min(each.start for each in parts) - timedelta(microseconds=1)
+        older = await self._runs.list_page(job, limit=1, until=before)
+        if older.records or older.continuation is not None:
+            return None
+        return await self._read_job(job, newest, shorter, first_at)
 
     async def _read_parts(
         self, job: str, window: TimeWindow, since: datetime, until: datetime
@@ -141,7 +161,8 @@ def _count_part(part: RollupPart) -> CountedPart:
     succeeded = tally.outcomes[0] - tally.degraded
     other = tally.runs - tally.outcomes[0] - tally.down
     latency = tally.response_time.quantile(0.5)
-    return CountedPart(part.start, part.span, SpanCounts(succeeded, tally.degraded, tally.down, other), latency)
+    counts, segment = SpanCounts(succeeded, tally.degraded, tally.down, other), part.rollup.segment
+    return CountedPart(part.start, part.span, counts, latency, None if segment is None else segment.first)
 
 
 def _is_inside(part: CountedPart, bounds: WindowBounds) -> bool:
@@ -149,6 +170,7 @@ def _is_inside(part: CountedPart, bounds: WindowBounds) -> bool:
 
 
 def _create_timeline(
+    window: TimeWindow,
     bounds: WindowBounds,
     parts: Sequence[CountedPart],
     runs: Sequence[CountedRun],
@@ -166,4 +188,5 @@ def _create_timeline(
         total,
         failed_run or failed_part,
         failed_run is not None,
+        window,
     )

@@ -22,6 +22,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class TimeWindow(StrEnum):
     """The time that the spans divide, and the value of it in URLs."""
 
+    HOURS_1 = "1h"
     HOURS_3 = "3h"
     HOURS_24 = "24h"
     DAYS_7 = "7d"
@@ -32,8 +33,14 @@ class TimeWindow(StrEnum):
         """The length of one span."""
         return _SPANS[self]
 
+    def narrow_to(self, age: timedelta) -> TimeWindow:
+        """Return the shortest window that covers this age, at most this one: a job that is new does not fill more."""
+        covering = (window for window in TimeWindow if window.span * SPAN_COUNT >= age)
+        return min(next(covering, self), self, key=lambda window: window.span)
+
 
 _SPANS: Final = {
+    TimeWindow.HOURS_1: timedelta(seconds=40),
     TimeWindow.HOURS_3: timedelta(minutes=2),
     TimeWindow.HOURS_24: timedelta(minutes=16),
     TimeWindow.DAYS_7: timedelta(minutes=112),
@@ -65,16 +72,25 @@ NO_COUNTS: Final = SpanCounts()
 
 
 class CountedPart(NamedTuple):
-    """The counts of an hour or a day. `latency`: the median of its response times in milliseconds."""
+    """The counts of an hour or a day. `latency`: the median of its response times in milliseconds. `first_at`: when its
+    first run that counts was due.
+    """
 
     start: datetime
     length: timedelta
     counts: SpanCounts
     latency: float | None
+    first_at: datetime | None = None
 
     @property
     def end(self) -> datetime:
         return self.start + self.length
+
+    def starting_at(self, instant: datetime) -> CountedPart:
+        """Return the part from this instant on, if that is inside of it."""
+        if not self.start < instant < self.end:
+            return self
+        return self._replace(start=instant, length=self.end - instant)
 
 
 class CountedRun(NamedTuple):

@@ -16,12 +16,14 @@ from scheduler.queries.periods import Period, parse_month
 from scheduler.queries.time_range import InvalidTimeRange
 
 WINDOWS: Final = {
+    "1h": timedelta(hours=1),
     "24h": timedelta(hours=24),
     "7d": timedelta(days=7),
     "30d": timedelta(days=30),
     "90d": timedelta(days=90),
 }
 DEFAULT_WINDOW: Final = "24h"
+_NEW_WINDOW: Final = "1h"
 _SHORTEST, _LONGEST = timedelta(minutes=1), timedelta(days=400)
 _AROUND_AT_LEAST = timedelta(minutes=5)
 """Before and after an incident that is shorter."""
@@ -55,15 +57,26 @@ class ChartPeriod:
         return f"{self.since.astimezone(zone):{_FORM}}", f"{self.until.astimezone(zone):{_FORM}}"
 
 
-def default_period(now: datetime) -> ChartPeriod:
-    """Return the last 24 h."""
-    return _read_window(DEFAULT_WINDOW, now)
+def find_default_window(first_run_at: datetime | None, now: datetime) -> str:
+    """Return 24h, or 1h for a job that has run for an hour at most: a day would hardly show it."""
+    is_new = first_run_at is not None and now - first_run_at <= WINDOWS[_NEW_WINDOW]
+    return _NEW_WINDOW if is_new else DEFAULT_WINDOW
+
+
+def default_period(now: datetime, window: str = DEFAULT_WINDOW) -> ChartPeriod:
+    """Return the last 24 h, or another window."""
+    return _read_window(window, now, window)
 
 
 def parse_chart_period(
-    period: str | None, begin: str | None, end: str | None, zone: tzinfo, now: datetime
+    period: str | None,
+    begin: str | None,
+    end: str | None,
+    zone: tzinfo,
+    now: datetime,
+    default: str = DEFAULT_WINDOW,
 ) -> ChartPeriod:
-    """Return the period of a window, a calendar month or a range.
+    """Return the period of a window, a calendar month or a range. `default`: the window without parameters.
 
     Raises:
         InvalidPeriod: a value is invalid.
@@ -71,7 +84,7 @@ def parse_chart_period(
     if begin or end:
         return _read_range(begin, end, zone, now)
     if not period or period in WINDOWS:
-        return _read_window(period or DEFAULT_WINDOW, now)
+        return _read_window(period or default, now, default)
     try:
         month = parse_month(period, zone)
     except InvalidTimeRange as error:
@@ -112,10 +125,10 @@ def list_months(zone: tzinfo, now: datetime) -> list[tuple[str, str]]:
     return [(f"{month:%Y-%m}", f"{month:%B %Y}") for month in months]
 
 
-def _read_window(name: str, now: datetime) -> ChartPeriod:
+def _read_window(name: str, now: datetime, default: str) -> ChartPeriod:
     period = Period.covering(now - WINDOWS[name], now)
-    query = {} if name == DEFAULT_WINDOW else {"period": name}
-    words = name.replace("h", " hours").replace("d", " days")
+    query = {} if name == default else {"period": name}
+    words = "hour" if name == "1h" else name.replace("h", " hours").replace("d", " days")
     return ChartPeriod(period.since, period.until, f"In the last {words}", name, query)
 
 

@@ -19,6 +19,7 @@ from scheduler.api.dashboard.jobs.chart_period import (
     ChartPeriod,
     InvalidPeriod,
     default_period,
+    find_default_window,
     list_months,
     parse_chart_period,
     period_around,
@@ -65,11 +66,12 @@ async def show_job(
 ) -> Response:
     """Show the page; with a continuation it lists older runs."""
     view = await uses.queries.view_job(name)
-    chosen, problem = await _find_period(uses, (period, begin, end, incident), request)
+    uptime = await readers_of(request, uses).availability.read_uptime(name)
+    default = find_default_window(uptime.since, uses.clock.now())
+    chosen, problem = await _find_period(uses, (period, begin, end, incident), request, default)
     values = await asyncio.gather(
         read_run_list(uses.queries, name, chosen, (outcome, trigger), continuation),
         _read_charts(request, uses, caller, name, chosen),
-        readers_of(request, uses).availability.read_uptime(name),
         _find_heartbeat(uses, view),
         uses.changes.read_health_history(caller.principal, name),
     )
@@ -81,8 +83,10 @@ async def show_job(
         status=HTTPStatus.BAD_REQUEST if problem else HTTPStatus.OK,
         timetable=create_timetable(view, uses.queries, MAX_NEXT_RUNS),
         period=chosen,
+        default_window=default,
+        uptime=uptime,
         period_problem=problem,
-        **dict(zip(("runs", "charts", "uptime", "heartbeat", "health"), values, strict=True)),
+        **dict(zip(("runs", "charts", "heartbeat", "health"), values, strict=True)),
         **_choices(request, uses),
     )
 
@@ -99,16 +103,16 @@ def _choices(request: Request, uses: Services) -> Mapping[str, object]:
 
 
 async def _find_period(
-    uses: Services, given: tuple[str | None, str | None, str | None, str | None], request: Request
+    uses: Services, given: tuple[str | None, str | None, str | None, str | None], request: Request, default: str
 ) -> tuple[ChartPeriod, str]:
     """Return the period and an empty text, or the default one and what is wrong with the parameters."""
     now, (period, begin, end, incident) = uses.clock.now(), given
     try:
         if incident:
             return period_around((await uses.incidents.find(incident)).view.incident, now), ""
-        return parse_chart_period(period, begin, end, find_preferences(request).zone, now), ""
+        return parse_chart_period(period, begin, end, find_preferences(request).zone, now, default), ""
     except (InvalidPeriod, NotFound) as error:
-        return default_period(now), str(error)
+        return default_period(now, default), str(error)
 
 
 async def _find_heartbeat(uses: Services, view: JobView) -> HeartbeatView | None:

@@ -14,6 +14,7 @@ from scheduler.queries.overview.history import JobTimeline
 from scheduler.queries.overview.spans import TimeWindow
 
 _TEXTS: Final = {
+    TimeWindow.HOURS_1: "1 h",
     TimeWindow.HOURS_3: "3 h",
     TimeWindow.HOURS_24: "24 h",
     TimeWindow.DAYS_7: "7 d",
@@ -26,9 +27,10 @@ def window_text(window: TimeWindow) -> str:
     return _TEXTS[window]
 
 
-def timeline_text(timeline: JobTimeline, window: TimeWindow, now: datetime) -> str:
+def timeline_text(timeline: JobTimeline, now: datetime) -> str:
     """Format as `24 h: 99.8 % succeeded, 2 failures, last 03:12:00`."""
-    rate, text = timeline.success_rate, window_text(window)
+    rate, window = timeline.success_rate, timeline.window
+    text = window_text(window)
     if rate is None:
         return (
             f"{text}: no run"

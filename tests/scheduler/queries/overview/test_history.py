@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.runs import Outcome
+from jobs.runs import Outcome, Ticket
 from scheduler.queries.overview.history import TimelineReader
 from scheduler.queries.overview.spans import SpanCounts, TimeWindow
 from tests.jobs.running.run_parts import REFUSED, answer
@@ -60,3 +60,45 @@ async def test_an_hour_of_which_runs_are_deleted_is_still_shown() -> None:
     assert (timeline.total.succeeded, timeline.total.down) == (2, 1)
     assert not timeline.is_exact
     assert any(span.down for span in timeline.spans)
+
+
+@virtual_time
+async def test_a_new_job_shows_the_time_since_its_first_run() -> None:
+    async with ApiClient(jobs=[entry()]) as client:
+        reader = TimelineReader(client.shop.runs, client.shop.clock)
+        windows = []
+        for hours in (0, 0.5, 2, 25):
+            await client.shop.clock.sleep(hours * 3600)
+            due = Ticket.scheduled("checkout", client.shop.clock.now(), "g1")
+            await client.store_finished(due, run_of(due))
+            windows.append((await reader.read({"checkout": due.id}, WINDOW))["checkout"].window)
+
+    assert windows == [TimeWindow.HOURS_1, TimeWindow.HOURS_1, TimeWindow.HOURS_3, TimeWindow.HOURS_24]
+
+
+@virtual_time
+async def test_a_job_that_rested_for_days_is_not_new() -> None:
+    async with ApiClient(jobs=[entry()]) as client:
+        reader = TimelineReader(client.shop.runs, client.shop.clock)
+        for days in (0, 3):
+            await client.shop.clock.sleep(days * 86_400)
+            due = Ticket.scheduled("checkout", client.shop.clock.now(), "g1")
+            await client.store_finished(due, run_of(due))
+        found = await reader.read({"checkout": ""}, WINDOW)
+
+    assert found["checkout"].window is WINDOW
+    assert found["checkout"].total == SpanCounts(succeeded=1)
+
+
+@virtual_time
+async def test_the_first_run_of_a_new_job_is_shown_where_it_was() -> None:
+    async with ApiClient(jobs=[entry()]) as client:
+        reader = TimelineReader(client.shop.runs, client.shop.clock)
+        await client.shop.clock.sleep(1800)
+        due = Ticket.scheduled("checkout", client.shop.clock.now(), "g1")
+        await client.store_finished(due, run_of(due))
+        await client.shop.clock.sleep(600)
+        found = await reader.read({"checkout": ""}, WINDOW)
+
+    spans = found["checkout"].spans
+    assert [number for number, counts in enumerate(spans) if sum(counts)] == [len(spans) - 1 - 15]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scheduler.queries.overview.spans import (
     NO_COUNTS,
@@ -98,3 +100,21 @@ def test_latencies_of_one_span_are_one_value() -> None:
     parts = [hour(2, OK, 10.0), hour(1, OK, None), hour(0, OK, 30.0)]
     assert list_latencies(WindowBounds.of(TimeWindow.HOURS_24, NOW), parts) == [10.0, 30.0]
     assert list_latencies(WindowBounds.of(TimeWindow.DAYS_90, NOW), parts) == [20.0]
+
+
+@given(st.sampled_from(list(TimeWindow)), st.timedeltas(timedelta(0), timedelta(days=400)))
+def test_a_new_job_has_the_shortest_window_that_covers_its_life(window: TimeWindow, age: timedelta) -> None:
+    narrow = window.narrow_to(age)
+
+    assert narrow.span <= window.span
+    assert narrow is window or narrow.span * SPAN_COUNT >= age
+    assert not any(age <= each.span * SPAN_COUNT < narrow.span * SPAN_COUNT for each in TimeWindow)
+
+
+def test_a_part_that_begins_before_the_first_run_is_shown_from_it_on() -> None:
+    part = hour(3, SpanCounts(succeeded=2))
+    first = part.start + timedelta(minutes=50)
+
+    assert (part.starting_at(first).start, part.starting_at(first).end) == (first, part.end)
+    assert part.starting_at(part.end) is part
+    assert part.starting_at(part.start - timedelta(hours=1)) is part

@@ -12,6 +12,7 @@ from scheduler.api.dashboard.jobs.chart_period import (
     ChartPeriod,
     InvalidPeriod,
     list_months,
+    find_default_window,
     parse_chart_period,
     period_around,
 )
@@ -52,7 +53,7 @@ def test_a_period_is_parsed_in_the_zone(
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (("5d",), "enter 24h, 7d, 30d, 90d, or a month"),
+        (("5d",), "enter 1h, 24h, 7d, 30d, 90d, or a month"),
         (("2027-01",), "has not started"),
         ((None, "yesterday", None), "the value of 'from' is not a time"),
         ((None, "2026-11-25T10:00", "2026-11-25T09:00"), "must begin before it ends"),
@@ -91,3 +92,18 @@ def test_months_are_those_of_the_zone() -> None:
     months = list_months(BERLIN, datetime(2026, 12, 31, 23, 30, tzinfo=UTC))
     assert months[:2] == [("2027-01", "January 2027"), ("2026-12", "December 2026")]
     assert len(months) == 12
+
+
+@pytest.mark.parametrize(
+    ("age", "window"),
+    [(None, "24h"), (timedelta(0), "1h"), (timedelta(minutes=60), "1h"), (timedelta(minutes=61), "24h")],
+)
+def test_the_first_hour_of_a_job_shows_an_hour(age: timedelta | None, window: str) -> None:
+    assert find_default_window(None if age is None else NOW - age, NOW) == window
+
+
+def test_a_window_that_is_not_the_default_has_a_parameter() -> None:
+    hour = parse_chart_period(None, None, None, BERLIN, NOW, "1h")
+    day = parse_chart_period("24h", None, None, BERLIN, NOW, "1h")
+    assert (hour.window, hour.text, hour.is_default) == ("1h", "In the last hour", True)
+    assert (day.window, day.query) == ("24h", {"period": "24h"})
