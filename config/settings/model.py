@@ -53,8 +53,8 @@ from jobs.schedules import parse_schedule
 
 
 class LogSettings(FrozenModel):
-    """`format` auto writes for people on a terminal, and JSON otherwise. `runs`: failures omits the lines of runs that start,
-    and of those that end well.
+    """`format` auto writes for people on a terminal, and JSON otherwise. `runs`: failures omits the lines of runs that
+    start, and of those that end well.
     """
 
     level: Literal["debug", "info", "warning", "error"] = "info"

@@ -56,8 +56,8 @@ class SuppressionKind(StrEnum):
 @fast_frozen(frozen=True, slots=True)
 class Suppression:
     """`name`: of the window, route or parent, or the id of the silence. `until`: when notifications are possible again;
-    None if that is not known. `scope`: of a silence, what it selects. `followed_by`: the title of another one that holds
-    until then, if this one ends earlier.
+    None if that is not known. `scope`: of a silence, what it selects. `followed_by`: the title of another one that
+    holds until then, if this one ends earlier.
     """
 
     kind: SuppressionKind

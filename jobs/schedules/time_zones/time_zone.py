@@ -47,7 +47,7 @@ REGIONS_BY_ABBREVIATION = {
     "NZDT": ("Pacific/Auckland",),
     "SAST": ("Africa/Johannesburg",),
 }
-"""Abbreviations that are no IANA names, with the usual regions; CET, EET, WET, EST, MST and HST are names."""
+"""Abbreviations without an IANA name, with their usual regions; CET, EET, WET, EST, MST and HST are names."""
 
 _DAY = 86_400
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -116,7 +116,9 @@ async def _serve_program(
     program.watchdog.set_tick_source(last_tick_reader(ticker))
     stopping = signals.listen(program.settings.shutdown_grace)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    async with background_tasks(*_background_work(opened, ticker), _warm_up(api, program, f"{listener_url(listener)}/")):
+    async with background_tasks(
+        *_background_work(opened, ticker), _warm_up(api, program, f"{listener_url(listener)}/")
+    ):
         freeze_long_lived_objects()
         program.telemetry.service_started(host="embedded", jobs=len(program.catalog))
         await asyncio.to_thread(_record_address, program.settings.sqlite_path, listener_url(listener))

@@ -41,7 +41,9 @@ _DAY: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class JobTimeline:
-    """`window`: the requested one, or a shorter one that covers the life of a new job. `spans`: oldest first. `latencies`: medians in milliseconds of the hours or days of the window, oldest first.
+    """`window`: the requested one, or a shorter one that covers the life of a new job.
+
+    `spans`: oldest first. `latencies`: medians in milliseconds of the hours or days of the window, oldest first.
 
     `failed_at`: when the last run that is down was due; `is_exact`: to the instant, not to its hour or day.
     """
@@ -118,7 +120,7 @@ class TimelineReader:
     async def _read_shorter(
         self, job: str, newest: str, window: TimeWindow, parts: Sequence[CountedPart], now: datetime
     ) -> JobTimeline | None:
-        """Return the history in a shorter window if all runs of the job are in it: else a new job is hardly seen."""
+        """Return the history in a shorter window if all runs of the job are in it."""
         first_at = min((each.first_at for each in parts if each.first_at is not None), default=None)
         shorter = window if first_at is None else window.narrow_to(now - first_at)
         if first_at is None or shorter is window:

@@ -8,7 +8,9 @@ from config.job_files.reader import JobFileReader
 from config.settings.model import Settings
 from config.warnings.links import warnings_of_missing_links
 
-CHANNELS = "alerting:\n  channels:\n    team: {kind: ntfy, topic: team}\n    boss: {kind: ntfy, topic: boss}\njobs: {}\n"
+CHANNELS = (
+    "alerting:\n  channels:\n    team: {kind: ntfy, topic: team}\n    boss: {kind: ntfy, topic: boss}\njobs: {}\n"
+)
 
 
 def warnings(tmp_path: Path, text: str, **http: str) -> list[str]:
@@ -20,8 +22,8 @@ def warnings(tmp_path: Path, text: str, **http: str) -> list[str]:
 def test_channels_without_an_address_for_links_are_one_warning_that_names_the_setting(tmp_path: Path) -> None:
     assert warnings(tmp_path, CHANNELS) == [
         "alerting.yaml:3: alerting.channels: messages contain no link to their incident, because the setting "
-        "http.public_url is missing; set the variable SCHEDULER_HTTP__PUBLIC_URL to the address at which users reach the "
-        "dashboard, such as https://scheduler.example.com"
+        "http.public_url is missing; set the variable SCHEDULER_HTTP__PUBLIC_URL to the address at which users reach "
+        "the dashboard, such as https://scheduler.example.com"
     ]
 
 

@@ -77,7 +77,7 @@ async def read_job_charts(
     placed = [PlacedMarker(axis.place(one.at), number, one) for number, one in enumerate(markers, 1)]
     rows = [(axis.format(point.start), sum_up(point.tally)) for point in reversed(series.points) if point.tally.runs]
     return JobCharts(
-        draw_history(history, axis),
+        draw_history(history, axis, min(until, now)),
         history,
         [_draw_times(series, axis), _draw_lateness(series, axis), _draw_success(series, axis)],
         placed,

@@ -15,16 +15,16 @@ from scheduler.queries.history.states import StateHistory
 _BAD = frozenset({JobStatus.DOWN, JobStatus.SILENT})
 
 
-def draw_history(history: StateHistory, axis: TimeAxis) -> StateStrip:
-    """Return the strip of a period. `axis`: until now if the period has not ended."""
-    spans = list(list_state_spans(history, axis))
+def draw_history(history: StateHistory, axis: TimeAxis, until: datetime) -> StateStrip:
+    """Return the strip of a period. `until`: now if the period has not ended."""
+    spans = list(list_state_spans(history, axis, until))
     return draw_state_strip(spans, axis, _describe(spans, history, axis))
 
 
-def list_state_spans(history: StateHistory, axis: TimeAxis) -> Iterator[StateSpan]:
+def list_state_spans(history: StateHistory, axis: TimeAxis, until: datetime) -> Iterator[StateSpan]:
     """Yield the states of the period, in the order of time."""
     changes = [*reversed(history.changes)]
-    ends = [*(change.at for change in changes), axis.until]
+    ends = [*(change.at for change in changes), until]
     begin = axis.since
     if history.before is not None:
         yield _to_span(history.before, begin, ends[0])

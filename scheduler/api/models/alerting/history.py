@@ -61,8 +61,8 @@ class TransitionModel(ResponseModel):
 
 
 class SuppressionModel(ResponseModel):
-    """What holds back notifications. `name`: of the window, route or parent, or the id of the silence. `title`: for people.
-    `until` null: not known.
+    """What holds back notifications. `name`: of the window, route or parent, or the id of the silence. `title`: for
+    people. `until` null: not known.
     """
 
     model_config = example_values(name="patching", title="window patching", reason="patches of the database (CHG0042)")

@@ -83,7 +83,9 @@ class WindowRequest(RequestModel):
 
 
 class SilenceModel(ResponseModel):
-    """A silence. `title`: its reason, or what it selects. `limited_to`: it concerns only jobs with one of these tags, because its author is limited to them."""
+    """A silence. `title`: its reason, or what it selects. `limited_to`: it concerns only jobs with one of these tags,
+    because its author is limited to them.
+    """
 
     model_config = example_values(
         id=SUPPRESSION_ID,

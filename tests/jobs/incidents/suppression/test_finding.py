@@ -108,7 +108,10 @@ def test_what_is_named_holds_now_and_nothing_in_force_ends_later(spans: list[tup
         ({"jobs": "checkout"}, "checkout"),
         ({"jobs": ["a", "b", "c", "d", "e"]}, "a or b or c or 2 more"),
         ({"tags": {"team": "payments"}}, "team=payments"),
-        ({"tags": {"team": ["payments", "web"], "tier": "1"}, "jobs": "check*"}, "check*, team=payments or web, tier=1"),
+        (
+            {"tags": {"team": ["payments", "web"], "tier": "1"}, "jobs": "check*"},
+            "check*, team=payments or web, tier=1",
+        ),
         ({"severities": "down", "kinds": "http"}, "kind http, severity down"),
         ({"tags": {"team": "x\u202ey"}}, "team=x\\u202ey"),
     ],

@@ -74,8 +74,8 @@ async def test_a_silence_with_its_counterfactual() -> None:
     reason = "the silence of a holds back failed until 2026-03-01 06:00 UTC (release 42)"
     assert f". Not notified: {reason}" in found.summary
     assert found.counterfactuals == (
-        "silent until 06:00:00 UTC (silence of a); without that it would have opened at 03:02:13 UTC and notified mail: "
-        "the last 3 runs failed: connection refused",
+        "silent until 06:00:00 UTC (silence of a); without that it would have opened at 03:02:13 UTC and notified "
+        "mail: the last 3 runs failed: connection refused",
     )
 
 

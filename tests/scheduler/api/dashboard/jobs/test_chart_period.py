@@ -11,8 +11,8 @@ from jobs.incidents.values import AlertKey, Incident, IncidentStatus, Member
 from scheduler.api.dashboard.jobs.chart_period import (
     ChartPeriod,
     InvalidPeriod,
-    list_months,
     find_default_window,
+    list_months,
     parse_chart_period,
     period_around,
 )

@@ -38,7 +38,7 @@ async def test_the_numbers_and_the_changes_of_the_period_are_shown() -> None:
         page = await get_page(client, PAGE)
 
     text = visible_text(page)
-    assert "In the last 24 hours" in text
+    assert "In the last hour" in text
     assert "Success 50 % Runs 2 Down 1" in text
     assert "2 changes of state 12:00:10 down after 10 s up checkout.internal:443 refused the connection." in text
     assert 'aria-label="States, 28 Feb 12:00 to 1 Mar 13:00: down 1 time, ' in page
