@@ -121,5 +121,6 @@ class SubjectVisibility:
             return None
         is_parent = suppression.kind is SuppressionKind.PARENT
         name = self._show_name(suppression.name) if is_parent else suppression.name
-        shown = {each: self.hide(getattr(suppression, each), hidden) for each in ("reason", "scope", "followed_by")}
-        return replace(suppression, name=name, **shown)
+        texts = suppression.reason, suppression.scope, suppression.followed_by
+        reason, scope, followed_by = (self.hide(text, hidden) for text in texts)
+        return replace(suppression, name=name, reason=reason, scope=scope, followed_by=followed_by)
