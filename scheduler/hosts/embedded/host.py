@@ -150,10 +150,10 @@ def _background_work(opened: EmbeddedProgram, ticker: Ticker) -> Sequence[Corout
 
 
 async def _warm_up(api: LazyApi, program: Program, dashboard: str) -> None:
-    """Log the address, after what the background work logs as it starts, and warm up the API."""
+    """Warm up the API, then log the address: after what the background work logs as it starts."""
     await asyncio.sleep(WARM_UP_DELAY)
-    program.telemetry.dashboard_served(dashboard)
     await api.warm_up()
+    program.telemetry.dashboard_served(dashboard)
 
 
 def _create_recovery(program: Program) -> RunRecovery:

@@ -42,7 +42,7 @@ async def test_the_numbers_and_the_changes_of_the_period_are_shown() -> None:
     assert "Success 50 % Runs 2 Down 1" in text
     assert "2 changes of state 12:00:10 down after 10 s up checkout.internal:443 refused the connection." in text
     assert 'aria-label="States, 1 Mar 11:00 to 1 Mar 13:00: down 1 time, ' in page
-    assert 'aria-label="Success, 1 Mar 11:00 to 1 Mar 13:00: success from 0 % to 100 %, latest 100 %."' in page
+    assert 'aria-label="Success, 1 Mar 11:00 to 1 Mar 13:00: success from 50 % to 50 %, latest 50 %."' in page
     assert not has_inline_code(page)
 
 
