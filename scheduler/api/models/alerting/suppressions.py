@@ -9,7 +9,6 @@ from pydantic import Field
 
 from jobs.alerting.selectors import MAX_SELECTED_TEXTS
 from jobs.incidents.suppression.silences import Silence
-from jobs.incidents.suppression.subjects import SubjectSelector
 from jobs.incidents.suppression.windows import MAX_CHANGE_ID, RequestedWindow
 from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.api.models.requests import Instant, Reason, RequestModel, example
@@ -118,7 +117,7 @@ class SilenceModel(ResponseModel):
             id=silence.id,
             title=silence.title,
             state=view.state.value,
-            select=show_selector(silence.select),
+            select=silence.select.model_dump(mode="json", exclude_defaults=True),
             starts_at=silence.starts_at,
             ends_at=silence.ends_at,
             author=silence.author,
@@ -244,11 +243,6 @@ class WindowListModel(ResponseModel):
 
     windows: list[WindowModel]
     continuation: str | None
-
-
-def show_selector(selector: SubjectSelector) -> dict[str, Any]:
-    """Return the keys that are set."""
-    return selector.model_dump(mode="json", exclude_defaults=True)
 
 
 def _show_tags(tags: tuple[tuple[str, str], ...]) -> list[str]:
