@@ -19,10 +19,13 @@ from scheduler.api.scopes import (
     Scope,
     serves_anonymous_functions,
 )
+from scheduler.crash_traces import enable_crash_traces
 from scheduler.dispatch.queue_names import poison_queue_name, run_queue_name_from
 from scheduler.hosts.functions import host
 
 Handler = Callable[[func.HttpRequest, func.Context], Awaitable[func.HttpResponse]]
+
+enable_crash_traces()
 
 RUN_QUEUE = run_queue_name_from(os.environ)
 

@@ -7,6 +7,7 @@ Any Python from 2.7 on can parse this file, so that an unsupported version print
 # Newer forms would be syntax errors there.
 
 import os
+import signal
 import sys
 
 TYPE_CHECKING = False
@@ -66,7 +67,12 @@ def main():
     if wrong is not None:
         sys.stderr.write("%s\n%s\n" % (wrong, suggest_dev_command(sys.argv[1:], os.getcwd())))
         return 2
+    if sys.argv[1:2] == ["serve"] and hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the host handles it: see hosts/embedded/reload_signal.py
     try:
+        from scheduler.crash_traces import enable_crash_traces
+
+        enable_crash_traces()
         from scheduler.cli.main import main as run_command
 
         return run_command()

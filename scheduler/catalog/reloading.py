@@ -67,12 +67,15 @@ class JobReloader:
         after = {"digest": jobs.digest, "jobs": len(jobs)}
         self._unrecorded.append(AuditedChange("jobs.load", jobs.digest, summary, after=after))
 
-    async def reload(self, *, max_age: float = 0.0) -> bool:
+    async def reload(self, *, max_age: float = 0.0, is_requested: bool = False) -> bool:
         """Put changed job files in force. Return whether jobs changed.
 
-        `max_age`: skip the read if the last one was less than this many seconds ago.
+        `max_age`: skip the read if the last one was less than this many seconds ago. `is_requested`: read the files
+        even if they seem unchanged, and log the result in any case.
         """
         if self._source is None:
+            if is_requested:
+                _log.info("job files: the settings name none; nothing to read")
             return False
         async with self._read_lock:
             now = self._clock.monotonic()
@@ -81,14 +84,14 @@ class JobReloader:
             self._last_read_at = now
             await self._record_reloads()
             try:
-                if not await self._source.has_changed():
+                if not is_requested and not await self._source.has_changed():
                     return False
-                return await self._apply(await self._source.read())
+                return await self._apply(await self._source.read(), is_requested)
             except ConfigurationError as error:
-                self._reject(error.problems)
+                self._reject(error.problems, is_requested)
             except Exception as error:
                 message = f"reading them failed with {type(error).__name__}, an error of the scheduler itself"
-                if self._reject((Problem("", message, "the log has the details"),)):
+                if self._reject((Problem("", message, "the log has the details"),), is_requested):
                     _log.error(
                         "could not read the job files: unexpected error; the jobs in force do not change",
                         exc_info=error,
@@ -134,16 +137,16 @@ class JobReloader:
         )
         return (PartHealth(JOB_FILES_PART, HealthStatus.DEGRADED, message),)
 
-    async def _apply(self, jobs: JobSet) -> bool:
+    async def _apply(self, jobs: JobSet, is_requested: bool) -> bool:
         files = self._composer.sources.files
         if not jobs.jobs and len(files):
             hint = "if this is intended, restart the scheduler; otherwise check that the folder is mounted"
-            self._reject((Problem("", "no job files found, but jobs are in force", hint),))
+            self._reject((Problem("", "no job files found, but jobs are in force", hint),), is_requested)
             return False
         if self._log_warnings is not None:
             await self._log_warnings(jobs)
         if jobs.digest == files.digest:
-            self._clear_problems()
+            self._clear_problems(is_requested)
             return False
         change = await self._composer.replace_files(jobs)
         self._problems, self._problems_since = (), None
@@ -177,9 +180,9 @@ class JobReloader:
             del self._unrecorded[0]
             self._is_delay_logged = False
 
-    def _reject(self, problems: tuple[Problem, ...]) -> bool:
-        """Record the problems. Return whether they differ from the previous ones."""
-        if problems == self._problems:
+    def _reject(self, problems: tuple[Problem, ...], is_requested: bool) -> bool:
+        """Record the problems. Return whether they were logged: known ones are logged at a request only."""
+        if problems == self._problems and not is_requested:
             return False
         self._problems, self._problems_since = problems, self._problems_since or self._clock.now()
         number = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
@@ -188,7 +191,9 @@ class JobReloader:
         )
         return True
 
-    def _clear_problems(self) -> None:
+    def _clear_problems(self, is_requested: bool) -> None:
         if self._problems:
             _log.info("job files: valid again and unchanged; jobs in force: %d", self._composer.count)
+        elif is_requested:
+            _log.info("job files: unchanged; jobs in force: %d", self._composer.count)
         self._problems, self._problems_since = (), None

@@ -5,6 +5,7 @@ Command modules import typer at their top and everything heavier inside their fu
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
@@ -85,10 +86,12 @@ def main() -> int:
 
 
 def _flush_output(code: int) -> int:
-    """Flush the output; a reader that has closed the pipe (`| head`) is not an error."""
+    """Flush the output; a reader that has closed the pipe (`| head`), or a closed terminal, is not an error."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.EIO):
+            raise
         # Python flushes once more at its end, and would complain there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return code

@@ -24,7 +24,7 @@ def serve(
     """Serve the API and the dashboard, and run every job on its schedule.
 
     SIGTERM or Ctrl-C stops it: runs in progress get a few seconds to finish. A second signal stops it at once. With an
-    invalid configuration nothing starts.
+    invalid configuration nothing starts. SIGHUP reads the job files again.
 
     \b
     Examples:

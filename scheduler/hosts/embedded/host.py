@@ -1,7 +1,8 @@
 """The embedded host: the API, the ticker and the worker in one process. Called by the CLI's `serve`.
 
 SIGTERM or SIGINT stops it: no new run starts, runs in progress get `shutdown_grace`, those that have not finished then
-are recorded as cancelled, and every part is closed. A second signal ends the process at once, like a crash.
+are recorded as cancelled, and every part is closed. A second signal ends the process at once, like a crash. SIGHUP
+reads the job files again.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from scheduler.hosts.embedded.maintenance import (
 )
 from scheduler.hosts.embedded.program import EmbeddedProgram, open_embedded_program
 from scheduler.hosts.embedded.recovery import RunRecovery
+from scheduler.hosts.embedded.reload_signal import reload_at_signals
 from scheduler.hosts.embedded.server import create_server, serve_sample_target
 from scheduler.hosts.embedded.stop_signals import StopSignals, describe_stop
 from scheduler.hosts.embedded.tick_loop import (
@@ -146,6 +148,7 @@ def _background_work(opened: EmbeddedProgram, ticker: Ticker) -> Sequence[Corout
         restart_on_failure(program.alerting.run),
         restart_on_failure(program.alerting.run_daily_tests),
         restart_on_failure(partial(reload_jobs, opened, ticker)),
+        restart_on_failure(partial(reload_at_signals, opened.job_reloader)),
     )
 
 

@@ -14,6 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -58,7 +59,7 @@ class StopSignals:
 
         def handle(number: int, _: FrameType | None) -> None:
             if self._received:
-                _write_immediate_exit()
+                _write_error("second signal: ending at once; the next start takes over the runs in progress\n")
                 self._exit_process(128 + number)
             self._received = number
             self._wake_watch.set()
@@ -74,15 +75,15 @@ class StopSignals:
             return
         time.sleep(limit)
         text = f"not stopped within {limit:g} s, because a thread hangs: ending at once; stacks of all threads:\n"
-        os.write(2, text.encode())
+        _write_error(text)
         faulthandler.dump_traceback(2)
         self._exit_process(128 + self._received)
 
 
-def _write_immediate_exit() -> None:
+def _write_error(text: str) -> None:
     """Write past Python's buffers, because the interrupted code may be writing to them."""
-    text = "second signal: ending at once; the next start takes over the runs in progress\n"
-    os.write(2, text.encode())
+    with suppress(OSError):  # the terminal is closed: the process must end nevertheless
+        os.write(2, text.encode())
 
 
 def describe_stop(runs: Sequence[str], grace: float) -> str:

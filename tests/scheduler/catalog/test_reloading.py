@@ -209,6 +209,32 @@ async def test_the_same_problems_are_told_once_and_others_again(caplog: pytest.L
     assert [part.status for part in await bench.reloading.health()] == [HealthStatus.OK]
 
 
+async def test_a_request_reads_unchanged_files_and_logs_known_problems_again(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    bench = Bench(wrong(), wrong(), job_set("one", entry("a")), job_set("one", entry("a")))
+
+    for _ in range(4):
+        assert not await bench.reloading.reload(is_requested=True)
+
+    rejected = f"the job files have a problem; the previous jobs stay in force:\n{WRONG}"
+    assert bench.place.asked == 0
+    assert caplog.messages == [
+        rejected,
+        rejected,
+        "job files: valid again and unchanged; jobs in force: 1",
+        "job files: unchanged; jobs in force: 1",
+    ]
+
+
+async def test_a_request_without_a_place_is_answered_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    bench = Bench()
+    reloading = JobReloader(None, bench.composer, bench.clock, bench.audit)
+
+    assert not await reloading.reload(is_requested=True)
+    assert caplog.messages == ["job files: the settings name none; nothing to read"]
+
+
 async def test_of_many_problems_health_tells_the_first_ones() -> None:
     bench = Bench(wrong(*(Problem(f"jobs.j{number}", "is no job") for number in range(7))))
 
