@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from scheduler.crash_traces import enable_crash_traces
-from tests.parts.host import embedded, job
+from tests.parts.host import embedded
 from tests.parts.http_target import HttpTarget
 from tests.parts.proc import ROOT, Program, clean_environment, run
 
