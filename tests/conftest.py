@@ -10,32 +10,42 @@ import faulthandler
 import gc
 import os
 import signal
+import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_timeout
 from hypothesis import settings
 from syrupy.assertion import SnapshotAssertion
 
-from tests import lanes
+from tests import lanes, needed_parts, outcomes
 from tests.parts.azurite import Azurite, fresh_prefix, running_azurite
 from tests.parts.functions_worker import WorkerFactory, worker_factory
 from tests.parts.network_guard import GUARD, NetworkGuard
 from tests.parts.snapshots import TextSnapshot
+from tests.time_limits import Countdown, multiplier
 
 _OURS = ("SCHEDULER_", "DD_", "APPLICATIONINSIGHTS_", "Azure", "AZURE_", "IDENTITY_", "MSI_", "OTEL_", "WEBSITE_")
 ROOT = Path(__file__).resolve().parents[1]
 _MARKED = {"azurite": "azurite", "functions_worker": "worker"}
+_MULTIPLIER = multiplier()
+_TIMEOUT_CHECK = 10.0
+"""Seconds between two measurements of how busy the machine is, while a test runs."""
 _PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})
 
-# An example takes longer on a busy machine: pytest-timeout ends a test that hangs.
+# An example takes longer on a busy machine: a timeout ends a test that hangs.
 settings.register_profile("project", parent=settings(), deadline=None)
 settings.load_profile("project")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Who starts the tests in the background of a script or with nohup has signals ignored, and so would have all that
     they start. A handler is not handed on. At SIGUSR1 the stacks of all threads are written, for tests/lanes.py."""
+    if file := os.environ.pop(outcomes.FILE_VARIABLE, None):
+        config.pluginmanager.register(outcomes.Recorder(file))
+    if file := os.environ.pop(needed_parts.FILE_VARIABLE, None):
+        config.pluginmanager.register(needed_parts.Finder(file))
     if hasattr(signal, "SIGUSR1"):
         # A copy of the file descriptor: while a test runs, pytest puts a file of its own in its place.
         faulthandler.register(signal.SIGUSR1, file=os.dup(2), all_threads=True)
@@ -43,6 +53,30 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: pytest_timeout.Settings) -> bool | None:
+    """Let a test's timeout count seconds of an idle machine: on a busy one no test fails by time alone."""
+    if settings.method != "signal" or threading.current_thread() is not threading.main_thread():
+        return None  # pytest-timeout's own timer
+    countdown = Countdown(settings.timeout * _MULTIPLIER)
+
+    def check(*_: object) -> None:
+        __tracebackhide__ = True
+        if (left := countdown.left()) <= 0:
+            pytest_timeout.timeout_sigalrm(item, settings)
+        else:
+            signal.setitimer(signal.ITIMER_REAL, min(left, _TIMEOUT_CHECK))
+
+    def cancel() -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+    item.cancel_timeout = cancel  # called by pytest-timeout
+    signal.signal(signal.SIGALRM, check)
+    check()
+    return True
 
 
 @pytest.hookimpl(wrapper=True)

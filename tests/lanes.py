@@ -1,23 +1,27 @@
-"""Runs the test suite: several pytest processes beside each other, each with a time limit. Called by `./dev test`.
+"""Runs the test suite: several pytest processes beside each other, each with limits. Called by `./dev test`.
 
-A lane is one pytest process. All lanes but the first write to a file in reports/; the file is printed when the lane
-ends. A lane that reaches its limit writes the stacks of all its threads and is killed, so the command always ends.
+A lane is one pytest process. The lanes of the whole suite write to files in reports/; the file of a lane that fails is
+printed when it ends. A failed test is printed at once. A lane that reaches a limit writes the stacks of all its threads
+and is ended, so the command always ends, and it always knows what passed, failed and did not run (tests/outcomes.py).
 Needs Python's standard library alone.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import IO, NamedTuple
-from xml.etree import ElementTree
+
+from tests.line_coverage import COVERAGE_DATA
+from tests.outcomes import FILE_VARIABLE, Failure, Outcomes, Tally
+from tests.time_limits import MULTIPLIER_VARIABLE, Countdown, cores, multiplier
 
 WHOLE_PROGRAM = "tests/acceptance"
 FAILING = "killed or storage_stall or storage_faults"
@@ -44,48 +48,39 @@ PROCESSES = ("tests/scheduler/cli", "tests/scheduler/functions", "tests/schedule
 """Half of the time on the second Python. A lane of their own, so that both cores have work to the end."""
 EXCLUDED_AGAIN = frozenset({"property", "slow", "azurite", "browser"})
 """Markers of tests that the second Python does not run unless they need the worker."""
-COVERED = ("jobs", "scheduler")
-MINIMUM_COVERAGE = 90.0
-"""Percent of the lines of each covered package."""
-
-COVERAGE_DATA = ".coverage"
-"""The sum of what the measured lanes write, each to a file of this name with its own behind it."""
 
 NOTHING_SELECTED = 5
 """pytest's exit code when no test was selected."""
 LIMIT_REACHED = 124
-"""Exit code of a lane that was killed at its limit, as `timeout` has it."""
+"""Exit code of a lane that was ended at a limit, as `timeout` has it."""
+INTERRUPTED = 130
+"""Exit code of the lanes that Ctrl-C or another signal has ended or not let start, as a shell has it."""
 
 _POLL = 0.1
 _GRACE = 5.0
 """Seconds from one request to end to the next, stronger one."""
-_WRITING = 1.0
-"""Seconds in which a lane writes the stacks of its threads."""
-
-
-class Tally(NamedTuple):
-    """How a lane ended: its exit code and numbers of tests."""
-
-    status: int
-    passed: int = 0
-    failed: int = 0
-    skipped: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+_MEASURING = 2.0
+"""Seconds between two measurements of CPU time."""
+_PROGRESS = 30.0
+"""Seconds between two lines that say how far the lanes are."""
+_MAX_NAMES = 20
+"""Tests that the end names of those that did not run, and of those that failed."""
 
 
 class Lane(NamedTuple):
     """One pytest process.
 
-    `limit`: seconds after which it is killed. `niceness`: how far other lanes go first, as `nice` takes it.
-    `measured`: whether it measures coverage. `live`: whether its output is shown while it runs.
+    `limit`: seconds of CPU time, of all its processes together, after which it is ended. `standstill`: seconds, of an
+    idle machine, after which it is ended if none of its tests has: longer than the timeout of any test. `niceness`: how
+    far other lanes go first, as `nice` takes it. `measured`: whether it measures coverage. `live`: whether its output
+    is shown while it runs.
     """
 
     name: str
     python: str
     arguments: tuple[str, ...]
     limit: float = 1800.0
+    standstill: float = 1200.0
     niceness: int = 0
     measured: bool = False
     live: bool = False
@@ -101,25 +96,24 @@ def whole_suite(python: Path, measuring_python: Path | None) -> list[Lane]:
     inside = (f"--ignore={WHOLE_PROGRAM}", f"--ignore={SIMULATION}")
     own, own_python = ("-m", "not worker"), str(python)
     lanes = [
-        # The whole program waits more than it computes, so it goes first. Tests that kill it, or make its storage fail,
-        # are the longest.
-        Lane("acceptance", own_python, (WHOLE_PROGRAM, *own, "-k", f"not ({FAILING})")),
+        # In the order of their start. The whole program waits more than it computes, so it goes first, beside lanes
+        # that compute. Tests that kill it, or make its storage fail, are the longest.
         Lane("killed", own_python, (WHOLE_PROGRAM, *own, "-k", FAILING)),
-        Lane("simulation", own_python, (SIMULATION, *own), niceness=3),
+        Lane("acceptance", own_python, (WHOLE_PROGRAM, *own, "-k", f"not ({FAILING})")),
     ]
-    if measuring_python is not None:
-        lanes[:0] = _measured_lanes(str(measuring_python), None if measuring_python != python else inside)
     if measuring_python != python:
         selected = own if measuring_python is None else ("-m", "not worker and not once")
-        lanes.insert(0, Lane("scheduler", own_python, (SCHEDULER, *selected), niceness=2))
-        lanes.insert(0, Lane("suite", own_python, (*inside, f"--ignore={SCHEDULER}", *selected), niceness=2, live=True))
-    return lanes
+        lanes.append(Lane("suite", own_python, (*inside, f"--ignore={SCHEDULER}", *selected), niceness=2))
+        lanes.append(Lane("scheduler", own_python, (SCHEDULER, *selected), niceness=2))
+    if measuring_python is not None:
+        lanes += _measured_lanes(str(measuring_python), None if measuring_python != python else inside)
+    return [*lanes, Lane("simulation", own_python, (SIMULATION, *own), niceness=3)]
 
 
 def _measured_lanes(python: str, whole: tuple[str, ...] | None) -> list[Lane]:
     """Return the lanes that measure coverage. `whole`: the arguments of one lane that runs all."""
     if whole is not None:
-        return [Lane("measured", python, whole, niceness=1, measured=True, live=True)]
+        return [Lane("measured", python, whole, niceness=1, measured=True)]
     excluded = ("-m", f"worker or not ({' or '.join(sorted(EXCLUDED_AGAIN))})")
     ignored = tuple(f"--ignore={module}" for module in NOT_AGAIN)
     rest = (*AGAIN, *ignored, *(f"--ignore={folder}" for folder in PROCESSES), *excluded)
@@ -135,7 +129,7 @@ def runs_once(path: str, markers: Iterable[str]) -> bool:
 
 
 def chosen_tests(python: Path, worker_python: Path | None, arguments: Sequence[str]) -> list[Lane]:
-    """The tests that pytest's arguments name, on the worker too where that needs another Python."""
+    """The tests that pytest's arguments name. `worker_python`: runs those on the worker; None: there are none."""
     if worker_python == python:
         return [Lane("suite", str(python), tuple(arguments), live=True)]
     lanes = [Lane("suite", str(python), ("-m", "not worker", *arguments), live=True)]
@@ -145,31 +139,140 @@ def chosen_tests(python: Path, worker_python: Path | None, arguments: Sequence[s
 
 
 def run(lanes: Sequence[Lane], root: Path, reports: Path, *, require_parts: bool = False) -> list[Tally]:
-    """Run the lanes beside each other in the folder `root`; one tally a lane, in their order.
+    """Run the lanes in the folder `root`; one tally a lane, in their order. Ctrl-C ends them, with the tallies so far.
 
     `require_parts`: a part that this machine lacks fails its tests instead of skipping them.
     """
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    running: list[_Process] = []
+    running = _Running(lanes, root, reports, require_parts)
+    with _interrupted_by_signals():
+        try:
+            while running.continues():
+                time.sleep(_POLL)
+        except KeyboardInterrupt:
+            print("interrupted: ending the lanes", flush=True)
+        finally:  # no lane is left behind
+            for number in _INTERRUPTING:
+                signal.signal(number, signal.SIG_IGN)
+            running.interrupt()
+    return [running.tallies.get(lane.name, Tally(INTERRUPTED, missed=None)) for lane in lanes]
+
+
+def print_end(lanes: Sequence[Lane], tallies: Sequence[Tally]) -> None:
+    """Print the numbers of each lane and of all, and the names of the tests that failed or did not run."""
+    print()
+    for lane, tally in zip(lanes, tallies, strict=True):
+        for failure in tally.failures[:_MAX_NAMES]:
+            _print_failure(failure, lane)
+        if (more := len(tally.failures) - _MAX_NAMES) > 0:
+            print(f"FAILED and {more} more (lane {lane.name}), see reports/{lane.name}.jsonl")
+    for lane, tally in zip(lanes, tallies, strict=True):
+        print(f"lane {lane.name}: {tally}")
+        for name in (tally.missed or ())[:_MAX_NAMES]:
+            print(f"    did not run: {name}")
+        if (more := len(tally.missed or ()) - _MAX_NAMES) > 0:
+            print(f"    did not run: {more} more")
+    passed, failed, skipped = (sum(numbers) for numbers in zip(*(tally[1:4] for tally in tallies), strict=True))
+    unknown = [lane.name for lane, tally in zip(lanes, tallies, strict=True) if tally.missed is None]
+    and_those_of = f" and the tests of {', '.join(unknown)}" if unknown else ""
+    missed = sum(len(tally.missed or ()) for tally in tallies)
+    print(f"total: {passed} passed, {failed} failed, {skipped} skipped, {missed}{and_those_of} did not run", flush=True)
+
+
+def _print_failure(failure: Failure, lane: Lane) -> None:
+    lines = [f"FAILED {failure.test} (lane {lane.name})", *failure.text.splitlines()]
+    print("\n    ".join(lines), flush=True)
+
+
+_INTERRUPTING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""SIGHUP: the terminal is closed, but each lane has a session of its own and would continue."""
+
+
+@contextlib.contextmanager
+def _interrupted_by_signals() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in _INTERRUPTING}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, signal.default_int_handler)
     try:
-        running.extend(_Process(lane, root, reports, require_parts) for lane in lanes)
-        while [process for process in running if not process.ended()]:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Running:
+    """The lanes that wait, run and have ended.
+
+    At most two lanes more than cores run beside each other: with more, those that compute hold each other up until the
+    tests of those that wait for programs take as long as their limits.
+    """
+
+    def __init__(self, lanes: Sequence[Lane], root: Path, reports: Path, require_parts: bool) -> None:
+        self._waiting, self._processes = list(lanes), list[_Process]()
+        self._start = partial(_Process, root=root, reports=reports, require_parts=require_parts)
+        self._shows_progress = not any(lane.live for lane in lanes)
+        self._cpu: Mapping[int, float] = {}
+        self._measured_at = self._started = self._reported_at = time.monotonic()
+        self.tallies: dict[str, Tally] = {}
+
+    def continues(self) -> bool:
+        """Start lanes, report failures and end lanes at their limits. Return whether a lane waits or runs."""
+        while self._waiting and len(self._processes) < cores() + 2:
+            self._processes.append(self._start(self._waiting.pop(0)))
+        now = time.monotonic()
+        if now - self._measured_at >= _MEASURING:
+            self._cpu, self._measured_at = _cpu_by_session(), now
+        for process in list(self._processes):
+            process.report_failures()
+            limit = process.reached_limit(self._cpu)
+            if limit:
+                process.write_stacks()
+                _end([process])
+            if process.has_ended():
+                self._finish(process, LIMIT_REACHED if limit else None, limit)
+        if self._shows_progress and now - self._reported_at >= _PROGRESS:
+            self._reported_at = now
+            self._print_progress(now - self._started)
+        return bool(self._waiting or self._processes)
+
+    def interrupt(self) -> None:
+        """End the lanes that run. Their tallies count what has ended."""
+        _end(self._processes)
+        for process in list(self._processes):
+            self._finish(process, INTERRUPTED)
+
+    def _finish(self, process: _Process, status: int | None = None, limit: str = "") -> None:
+        self._processes.remove(process)
+        self.tallies[process.lane.name] = process.finish(status, limit)
+
+    def _print_progress(self, seconds: float) -> None:
+        ended = sum(process.outcomes.count for process in self._processes)
+        ended += sum(tally.passed + tally.failed + tally.skipped for tally in self.tallies.values())
+        shares = (f"{each.lane.name} {each.outcomes.share or 0:.0%}" for each in self._processes)
+        waiting = f"; waiting: {', '.join(lane.name for lane in self._waiting)}" if self._waiting else ""
+        print(f"{seconds:.0f} s: {ended} tests ended; running: {', '.join(shares)}{waiting}", flush=True)
+
+
+def _end(processes: Sequence[_Process]) -> None:
+    """End the lanes, by a stronger signal if they still run some seconds later."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        alive = [process for process in processes if not process.has_ended()]
+        for process in alive:
+            process.kill(number)
+        until = time.monotonic() + _GRACE
+        while time.monotonic() < until and not all(process.has_ended() for process in alive):
             time.sleep(_POLL)
-    finally:  # after Ctrl-C or SIGTERM too: no lane is left behind
-        signal.signal(signal.SIGTERM, before)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-            _end(running, number)
-    return [process.tally for process in running]
 
 
-def _end(running: Sequence[_Process], number: signal.Signals) -> None:
-    """Send the signal to those that still run, and give them some seconds to end."""
-    alive = [process for process in running if not process.has_ended()]
-    for process in alive:
-        process.kill(number)
-    until = time.monotonic() + _GRACE
-    while time.monotonic() < until and not all(process.has_ended() for process in alive):
-        time.sleep(_POLL)
+def _cpu_by_session() -> dict[int, float]:
+    """Return the seconds that the processes of each session have computed, and those that they waited for."""
+    seconds: dict[int, float] = {}
+    for file in Path("/proc").glob("[0-9]*/stat"):  # Linux only: elsewhere no lane reaches its limit of CPU time
+        with contextlib.suppress(OSError):  # it has ended
+            fields = file.read_text(errors="replace").rpartition(")")[2].split()
+            session, ticks = int(fields[3]), sum(map(int, fields[11:15]))
+            seconds[session] = seconds.get(session, 0.0) + ticks / os.sysconf("SC_CLK_TCK")
+    return seconds
 
 
 def _lower_priority(niceness: int) -> None:
@@ -189,33 +292,32 @@ def _cpu_of_ended_children() -> float:
 class _Process:
     """A lane's process, from its start to its tally."""
 
-    def __init__(self, lane: Lane, root: Path, reports: Path, require_parts: bool) -> None:
-        self._lane = lane
-        self._report, self._log = reports / f"junit-{lane.name}.xml", reports / f"{lane.name}.txt"
-        self._env = dict(os.environ, COVERAGE_FILE=str(reports / f"{COVERAGE_DATA}.{lane.name}"))
-        if require_parts:
-            self._env["SCHEDULER_TEST_REQUIRE_PARTS"] = "1"
-        self._tally: Tally | None = None
-        coverage = ("--cov", "--cov-report=") if lane.measured else ()
-        command = [lane.python, "-m", "pytest", f"--junit-xml={self._report}", *coverage, *lane.arguments]
-        self._started = time.monotonic()
+    def __init__(self, lane: Lane, *, root: Path, reports: Path, require_parts: bool) -> None:
+        self.lane = lane
+        self.outcomes = Outcomes(reports / f"{lane.name}.jsonl")
+        self._log = reports / f"{lane.name}.txt"
         self._cpu = 0.0
+        self._multiplier = multiplier()
+        self._count = 0
+        self._standstill = Countdown(lane.standstill * self._multiplier)
+        self._started = time.monotonic()
+        env = dict(os.environ, COVERAGE_FILE=str(reports / f"{COVERAGE_DATA}.{lane.name}"))
+        env[FILE_VARIABLE] = str(reports / f"{lane.name}.jsonl")
+        if require_parts:
+            env["SCHEDULER_TEST_REQUIRE_PARTS"] = "1"
+        coverage = ("--cov", "--cov-report=") if lane.measured else ()
+        report = f"--junit-xml={reports / f'junit-{lane.name}.xml'}"
         with self._output() as output:
             # A session of its own, so that a signal reaches all that the tests have started.
             self._process = subprocess.Popen(
-                command,
+                [lane.python, "-m", "pytest", report, *coverage, *lane.arguments],
                 cwd=root,
-                env=self._env,
+                env=env,
                 stdout=output,
                 stderr=output and subprocess.STDOUT,
                 start_new_session=True,
                 preexec_fn=partial(_lower_priority, lane.niceness),
             )
-
-    @property
-    def tally(self) -> Tally:
-        assert self._tally is not None, "the lane has not ended"
-        return self._tally
 
     def has_ended(self) -> bool:
         if self._process.returncode is None:
@@ -224,77 +326,53 @@ class _Process:
                 self._cpu = _cpu_of_ended_children() - before
         return self._process.returncode is not None
 
-    def ended(self) -> bool:
-        """Whether the lane has ended. Print the result the first time; kill the lane once its limit is reached."""
-        if self._tally is not None:
-            return True
-        at_limit = not self.has_ended() and time.monotonic() - self._started > self._lane.limit
-        if at_limit:
-            self._process.send_signal(signal.SIGUSR1)  # tests/conftest.py writes the stacks
-            time.sleep(_WRITING)
-        elif not self.has_ended():
-            return False
-        self.kill(signal.SIGKILL)  # with what tests left running
-        while not self.has_ended():
-            time.sleep(_POLL)
-        self._tally = _tally(LIMIT_REACHED if at_limit else self._process.returncode, self._report)
-        self._print()
-        return True
+    def report_failures(self) -> None:
+        for failure in self.outcomes.read():
+            _print_failure(failure, self.lane)
+
+    def reached_limit(self, cpu: Mapping[int, float]) -> str:
+        """Return the limit that the lane has reached, or nothing. `cpu`: seconds of CPU time by session."""
+        if self.has_ended():
+            return ""
+        if self.outcomes.count > self._count:
+            self._count = self.outcomes.count
+            self._standstill = Countdown(self.lane.standstill * self._multiplier)
+        self._cpu = max(self._cpu, cpu.get(self._process.pid, 0.0))  # less once a process ends that nobody waits for
+        if self._cpu > self.lane.limit * self._multiplier:
+            return f"its limit of {self.lane.limit * self._multiplier:g} s of CPU time"
+        if self._standstill.left() <= 0:
+            return (
+                f"a standstill: no test has ended for {self.lane.standstill * self._multiplier:g} s of an idle machine"
+            )
+        return ""
+
+    def write_stacks(self) -> None:
+        self._process.send_signal(signal.SIGUSR1)  # handled by tests/conftest.py
 
     def kill(self, number: signal.Signals) -> None:
         """Send a signal to the lane and all that it has started."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
-    def _print(self) -> None:
-        lane, seconds = self._lane, time.monotonic() - self._started
-        if not lane.live:
-            print("", self._log.read_text(errors="replace"), sep="\n", flush=True)  # the live lane may be within a line
-        reached = f", killed at its limit of {lane.limit:g} s" if self.tally.status == LIMIT_REACHED else ""
-        result = "ok" if self.tally.status == 0 else "FAILED"
-        times = f"{seconds:.0f} s, {self._cpu:.0f} s of CPU time"
-        print(f"lane {lane.name}: {result}, {self.tally} in {times}{reached}", flush=True)
+    def finish(self, status: int | None, limit: str) -> Tally:
+        """Kill what the tests left running, print the result and return it. `status`: instead of the exit code."""
+        self.kill(signal.SIGKILL)
+        self.report_failures()
+        tally = self.outcomes.tally(self._process.returncode if status is None else status)
+        if not self.lane.live and tally.status not in (0, INTERRUPTED):
+            print("", self._log.read_text(errors="replace"), sep="\n")
+        result = {0: "ok", INTERRUPTED: "interrupted"}.get(tally.status, "FAILED")
+        times = f"{time.monotonic() - self._started:.0f} s, {self._cpu:.0f} s of CPU time"
+        print(f"lane {self.lane.name}: {result}, {tally} in {times}")
+        if limit:
+            print(f"    ended at {limit}; --timeout-multiplier or {MULTIPLIER_VARIABLE} raises all limits")
+        sys.stdout.flush()
+        return tally
 
     @contextlib.contextmanager
     def _output(self) -> Iterator[IO[bytes] | None]:
-        if self._lane.live:
+        if self.lane.live:
             yield None
         else:
             with open(self._log, "wb") as file:
                 yield file
-
-
-def _tally(status: int, report: Path) -> Tally:
-    try:
-        suite = next(ElementTree.parse(report).iter("testsuite"))
-    except (FileNotFoundError, ElementTree.ParseError):  # it was killed, or could not start
-        return Tally(status)
-    total, failures, errors, skipped = (int(suite.get(key, 0)) for key in ("tests", "failures", "errors", "skipped"))
-    return Tally(status, total - failures - errors - skipped, failures + errors, skipped)
-
-
-def coverage_is_high_enough(python: Path, root: Path, reports: Path) -> bool:
-    """Print the line coverage of each covered package; write the reports that CI collects. False: one is too low."""
-    data = reports / COVERAGE_DATA
-    parts = sorted(reports.glob(f"{COVERAGE_DATA}.*"))
-    if not parts:
-        print("line coverage: not measured, see the lanes that measure it")
-        return False
-    for report in (
-        ["combine", "--quiet", *map(str, parts)],
-        ["xml", "--quiet", "-o", str(reports / "coverage.xml")],
-        ["json", "--quiet", "-o", str(reports / "coverage.json")],
-        ["report"],
-    ):
-        subprocess.run(
-            [str(python), "-m", "coverage", report[0], f"--data-file={data}", *report[1:]], cwd=root, check=True
-        )
-    files = json.loads((reports / "coverage.json").read_text())["files"]
-    high = True
-    for package in COVERED:
-        summaries = [file["summary"] for path, file in files.items() if Path(path).parts[0] == package]
-        acquired, lines = (sum(part[key] for part in summaries) for key in ("covered_lines", "num_statements"))
-        share = 100 * acquired / max(lines, 1)
-        high = high and share >= MINIMUM_COVERAGE
-        print(f"line coverage of {package}: {share:.1f} % (minimum {MINIMUM_COVERAGE:g} %)")
-    return high

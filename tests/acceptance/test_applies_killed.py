@@ -326,7 +326,7 @@ def rounds() -> list[tuple[int, int]]:
 
 
 each_round = pytest.mark.parametrize(("seed", "kills"), rounds())
-"""A test a round: pytest ends one that takes longer than faulthandler_timeout."""
+"""A test a round: each has its own timeout."""
 
 
 @each_round

@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from tests import lanes
+from tests import lanes, line_coverage, needed_parts, time_limits
+from tests.outcomes import Tally
 from tests.project import ROOT
 
 COMMANDS = (
@@ -25,6 +26,11 @@ COMMANDS = (
     *("rehearsal", "lock", "bench"),
 )
 HERE = sys.version_info[:2]
+LOADED = (
+    *(f"tests/{name}.py" for name in ("lanes", "line_coverage", "needed_parts", "outcomes", "time_limits")),
+    "tools/npm/locked.py",
+)
+"""What `./dev` imports itself, on a Python without packages."""
 
 
 @pytest.fixture
@@ -86,12 +92,12 @@ def test_it_is_executable_and_requests_nothing_but_python() -> None:
     assert os.access(ROOT / "dev", os.X_OK)
     imported = {
         name.partition(".")[0]
-        for file in ("dev", "tests/lanes.py", "tools/npm/locked.py")
+        for file in ("dev", *LOADED)
         for node in ast.walk(ast.parse((ROOT / file).read_text()))
         if isinstance(node, ast.Import | ast.ImportFrom)
         for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
     }
-    assert imported - sys.stdlib_module_names == {"tests", "tools"}
+    assert imported - sys.stdlib_module_names == {"tests", "tools", "pytest"}  # pytest: for annotations
 
 
 def test_an_old_python_can_read_far_enough_to_report_what_is_wrong() -> None:
@@ -313,23 +319,25 @@ class Ending:
     def __init__(self, dev: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._dev, self._monkeypatch = dev, monkeypatch
         self.whole = False
+        self.arguments = ["tests"]
         self.lanes: list[lanes.Lane] = []
         monkeypatch.setattr(dev, "REPORTS", folder / "reports")
         monkeypatch.setattr(dev, "environment", lambda *_: folder / "python")
         monkeypatch.setattr(dev, "python_of_worker", lambda python: python)
-        monkeypatch.setattr(dev, "missing_parts", lambda: [])
+        monkeypatch.setattr(dev, "missing_parts", lambda _: [])
+        monkeypatch.setattr(dev, "needed_parts", lambda *_: {"azurite", "worker"})
         monkeypatch.setattr(dev, "IN_CI", False)
-        monkeypatch.setattr(lanes, "coverage_is_high_enough", lambda *_: True)
+        monkeypatch.setattr(line_coverage, "coverage_is_high_enough", lambda *_: True)
 
-    def of(self, *tallies: lanes.Tally) -> int:
+    def of(self, *tallies: Tally) -> int:
         """The first lane ends with the first tally, and so on; further lanes with the last one."""
 
-        def run(chosen: list[lanes.Lane], *_: object, **__: object) -> list[lanes.Tally]:
+        def run(chosen: list[lanes.Lane], *_: object, **__: object) -> list[Tally]:
             self.lanes = chosen
             return [tallies[min(position, len(tallies) - 1)] for position in range(len(chosen))]
 
         self._monkeypatch.setattr(lanes, "run", run)
-        result: int = self._dev.test([] if self.whole else ["tests"])
+        result: int = self._dev.test([] if self.whole else self.arguments)
         return result
 
 
@@ -339,38 +347,47 @@ def ending(dev: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_last_line_of_test_counts_what_happened(ending: Ending, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ending.of(lanes.Tally(0, passed=6, skipped=1)) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "total: 6 passed, 0 failed, 1 skipped"
+    assert ending.of(Tally(0, passed=6, skipped=1)) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "total: 6 passed, 0 failed, 1 skipped, 0 did not run"
 
 
 def test_a_failed_test_fails_the_command(ending: Ending, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ending.of(lanes.Tally(1, passed=5, failed=2)) == 1
-    assert capsys.readouterr().out.splitlines()[-1] == "total: 5 passed, 2 failed, 0 skipped"
+    assert ending.of(Tally(1, passed=5, failed=2)) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "total: 5 passed, 2 failed, 0 skipped, 0 did not run"
+
+
+def test_an_interruption_prints_the_numbers_and_measures_no_coverage(
+    ending: Ending, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(line_coverage, "coverage_is_high_enough", None)  # a call fails
+    ending.whole = True
+    assert ending.of(Tally(lanes.INTERRUPTED, passed=3, missed=("test_b",)), Tally(0, passed=1)) == 130
+    assert "did not run: test_b" in capsys.readouterr().out
 
 
 def test_a_selection_that_finds_no_test_fails(ending: Ending) -> None:
-    assert ending.of(lanes.Tally(lanes.NOTHING_SELECTED)) == 1
+    assert ending.of(Tally(lanes.NOTHING_SELECTED)) == 1
 
 
 def test_a_selection_may_be_empty_on_the_worker_alone(
     dev: ModuleType, ending: Ending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dev, "python_of_worker", lambda _: Path("another-python"))
-    assert ending.of(lanes.Tally(0, passed=3), lanes.Tally(lanes.NOTHING_SELECTED)) == 0
+    assert ending.of(Tally(0, passed=3), Tally(lanes.NOTHING_SELECTED)) == 0
 
 
 def test_a_missing_part_is_reported_and_let_pass_at_a_client(
     dev: ModuleType, ending: Ending, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(dev, "missing_parts", lambda: ["groovy (packages groovy): Jenkinsfile"])
-    assert ending.of(lanes.Tally(0, passed=1)) == 0
+    monkeypatch.setattr(dev, "missing_parts", lambda _: ["groovy from Debian: Jenkinsfile"])
+    assert ending.of(Tally(0, passed=1)) == 0
     assert "MISSING on this machine, so tests were skipped: groovy" in capsys.readouterr().err
 
 
 def test_a_missing_part_fails_in_ci(dev: ModuleType, ending: Ending, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dev, "missing_parts", lambda: ["groovy (packages groovy): Jenkinsfile"])
+    monkeypatch.setattr(dev, "missing_parts", lambda _: ["groovy from Debian: Jenkinsfile"])
     monkeypatch.setattr(dev, "IN_CI", True)
-    assert ending.of(lanes.Tally(0, passed=1)) == 1
+    assert ending.of(Tally(0, passed=1)) == 1
 
 
 def test_without_a_python_for_the_worker_ci_fails_and_a_client_runs_the_rest(
@@ -378,27 +395,28 @@ def test_without_a_python_for_the_worker_ci_fails_and_a_client_runs_the_rest(
 ) -> None:
     monkeypatch.setattr(dev, "python_of_worker", lambda _: None)
     ending.whole = True
-    assert ending.of(lanes.Tally(0, passed=1)) == 0
+    assert ending.of(Tally(0, passed=1)) == 0
     monkeypatch.setattr(dev, "IN_CI", True)
-    assert ending.of(lanes.Tally(0, passed=1)) == 1
+    assert ending.of(Tally(0, passed=1)) == 1
 
 
 def test_all_tests_are_those_of_all_lanes(ending: Ending, capsys: pytest.CaptureFixture[str]) -> None:
     ending.whole = True
-    assert ending.of(lanes.Tally(0, passed=7)) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == f"total: {7 * len(ending.lanes)} passed, 0 failed, 0 skipped"
+    assert ending.of(Tally(0, passed=7)) == 0
+    total = f"total: {7 * len(ending.lanes)} passed, 0 failed, 0 skipped, 0 did not run"
+    assert capsys.readouterr().out.splitlines()[-1] == total
 
 
 def test_a_failed_test_among_all_fails_the_command(ending: Ending) -> None:
     ending.whole = True
-    assert ending.of(lanes.Tally(0, passed=7), lanes.Tally(1, passed=6, failed=1), lanes.Tally(0, passed=1)) == 1
+    assert ending.of(Tally(0, passed=7), Tally(1, passed=6, failed=1), Tally(0, passed=1)) == 1
 
 
 def test_a_low_coverage_fails_the_whole_suite_alone(ending: Ending, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lanes, "coverage_is_high_enough", lambda *_: False)
-    assert ending.of(lanes.Tally(0, passed=1)) == 0
+    monkeypatch.setattr(line_coverage, "coverage_is_high_enough", lambda *_: False)
+    assert ending.of(Tally(0, passed=1)) == 0
     ending.whole = True
-    assert ending.of(lanes.Tally(0, passed=1)) == 1
+    assert ending.of(Tally(0, passed=1)) == 1
 
 
 def test_of_two_that_make_an_environment_one_waits(
@@ -417,3 +435,100 @@ def test_of_two_that_make_an_environment_one_waits(
         made = [pool.submit(dev.environment, ".venv", "requirements.txt") for _ in range(2)]
     assert made[0].result() == made[1].result()
     assert installs == [("requirements.txt", True)]
+
+
+def test_help_of_test_names_its_options_and_installs_nothing(dev: ModuleType, installs: list[tuple[str, bool]]) -> None:
+    ended = call("test", "--help")
+    assert ended.returncode == 0
+    assert all(word in ended.stdout for word in ("--timeout-multiplier", time_limits.MULTIPLIER_VARIABLE, "pytest"))
+    with pytest.raises(SystemExit):
+        dev.test(["-h"])
+    assert installs == []
+
+
+def test_the_own_option_of_test_is_not_passed_on_to_pytest(ending: Ending, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(time_limits.MULTIPLIER_VARIABLE, "1")
+    ending.arguments = ["tests/jobs", "-k", "retry", "--timeout-multiplier", "2.5", "-x"]
+    ending.of(Tally(0, passed=1))
+    assert os.environ[time_limits.MULTIPLIER_VARIABLE] == "2.5"
+    assert ending.lanes[0].arguments == ("tests/jobs", "-k", "retry", "-x")
+
+
+def test_the_own_option_alone_runs_the_whole_suite(ending: Ending, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(time_limits.MULTIPLIER_VARIABLE, "1")
+    ending.arguments = ["--timeout-multiplier=3"]
+    ending.of(Tally(0, passed=1))
+    assert {"killed", "simulation"} <= {lane.name for lane in ending.lanes}
+
+
+@pytest.mark.parametrize(
+    ("needed", "installed", "lane_names"),
+    [
+        (set(), [], ["suite"]),
+        ({"azurite", "chromium"}, ["azurite", "chromium"], ["suite"]),
+        ({"worker"}, [], ["suite", "worker"]),
+    ],
+)
+def test_a_selection_installs_what_its_tests_need_alone(
+    dev: ModuleType,
+    ending: Ending,
+    monkeypatch: pytest.MonkeyPatch,
+    needed: set[str],
+    installed: list[str],
+    lane_names: list[str],
+) -> None:
+    requested: list[str] = []
+    monkeypatch.setattr(dev, "needed_parts", lambda *_: needed)
+    monkeypatch.setattr(dev, "missing_parts", lambda names: requested.extend(names) or [])
+    monkeypatch.setattr(dev, "python_of_worker", lambda _: Path("another-python"))
+    ending.of(Tally(0, passed=1))
+    assert (requested, [lane.name for lane in ending.lanes]) == (installed, lane_names)
+
+
+def test_the_whole_suite_installs_every_part(dev: ModuleType, ending: Ending, monkeypatch: pytest.MonkeyPatch) -> None:
+    requested: list[str] = []
+    monkeypatch.setattr(dev, "missing_parts", lambda names: requested.extend(names) or [])
+    ending.whole = True
+    ending.of(Tally(0, passed=1))
+    assert requested == list(dev.PARTS)
+
+
+def test_each_part_that_a_test_can_need_can_be_installed(dev: ModuleType) -> None:
+    named = {*needed_parts.MARKED.values(), *needed_parts.USERS.values()}
+    assert named - {needed_parts.WORKER} == dev.PARTS.keys()
+
+
+def test_parts_that_cannot_be_installed_are_described(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dev, "PARTS", {"a": (lambda: True, "a: tests"), "b": (lambda: False, "b: tests in a browser")})
+    assert dev.missing_parts(["a", "b"]) == ["b: tests in a browser"]
+
+
+def test_a_long_step_reports_that_it_goes_on(
+    dev: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(dev, "PROGRESS_DELAY", 0.0)
+    monkeypatch.setattr(dev, "PROGRESS_INTERVAL", 0.01)
+    reported = ""
+    with dev.step("Installing npm"):
+        while reported.count("Installing npm ... 0 s") < 2:
+            reported += capsys.readouterr().err
+            time.sleep(0.01)
+    assert capsys.readouterr().err.endswith("Installing npm: ended after 0 s\n")
+
+
+def test_a_short_step_reports_nothing(
+    dev: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(dev, "PROGRESS_DELAY", 3600.0)
+    with dev.step("Installing npm"):
+        pass
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("code", "shown"), [("0", ""), ("3", "Reading database\n")])
+def test_the_held_output_of_a_tool_is_shown_if_it_fails(
+    dev: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], code: str, shown: str
+) -> None:
+    tool = script(tmp_path, "tool", f"echo Reading database; exit {code}")
+    assert dev.attempt(tool, "install", held=True) == (code == "0")
+    assert capsys.readouterr().err == (f"{tool} install:\n{shown}" if shown else "")
