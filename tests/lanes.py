@@ -166,7 +166,8 @@ def print_end(lanes: Sequence[Lane], tallies: Sequence[Tally]) -> None:
         if (more := len(tally.failures) - _MAX_NAMES) > 0:
             print(f"FAILED and {more} more (lane {lane.name}), see reports/{lane.name}.jsonl")
     for lane, tally in zip(lanes, tallies, strict=True):
-        print(f"lane {lane.name}: {tally}")
+        if len(lanes) > 1:
+            print(f"lane {lane.name}: {tally}")
         for name in (tally.missed or ())[:_MAX_NAMES]:
             print(f"    did not run: {name}")
         if (more := len(tally.missed or ()) - _MAX_NAMES) > 0:
