@@ -253,11 +253,21 @@ HANGS = """
     def test_that_ends(): pass
     def test_that_hangs(): threading.Event().wait()
 """
+STARTED = '{"started": "test_these.py::test_that_hangs"}'
 
 
 def test_a_lane_that_stands_still_writes_the_stacks_of_its_threads_and_is_ended(
-    tmp_path: Path, reports: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, reports: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    class SecondsUntilItHangs:
+        def __init__(self, seconds: float) -> None:
+            assert seconds == 5
+
+        def left(self) -> int:
+            file = reports / "suite.jsonl"
+            return 0 if file.exists() and STARTED in file.read_text() else 5
+
+    monkeypatch.setattr(lanes, "Countdown", SecondsUntilItHangs)
     (tally,) = lanes.run([suite(tmp_path, textwrap.dedent(HANGS), standstill=5)], tmp_path, reports)
 
     assert (tally.status, tally.passed) == (lanes.LIMIT_REACHED, 1)
@@ -313,7 +323,7 @@ def test_after_an_interruption_each_lane_has_its_numbers(
     def interrupt_the_hanging_test() -> None:
         while not (reports / "suite.jsonl").exists():
             time.sleep(0.02)
-        while '{"started": "test_these.py::test_that_hangs"}' not in (reports / "suite.jsonl").read_text():
+        while STARTED not in (reports / "suite.jsonl").read_text():
             time.sleep(0.02)
         signal.pthread_kill(main, number)
 
