@@ -95,7 +95,7 @@ class Member:
     fired: int
     severity: str
     rank: int
-    """Of the severity: the highest of all members is that of the incident."""
+    """Of the severity."""
     fired_at: datetime
     failing_since: datetime
     evidence: str = ""
@@ -105,7 +105,7 @@ class Member:
     has_replaced: bool = False
     """Whether the alert has fired before in this incident: the transitions have the members that were replaced."""
     is_held_back: bool = False
-    """Whether it joined an announced incident inside of a silence or window, without a notification."""
+    """Whether it joined an announced incident inside of a silence or window."""
 
 
 @fast_frozen(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class Announcement:
 
 @fast_frozen(frozen=True, slots=True)
 class Incident:
-    """`number`: of its latest transition, 1 for the opening. `lead`: the member that explains the others."""
+    """`number`: of its latest transition, 1 for the opening. `lead`: the alert that opened it; see `leading`."""
 
     id: str
     number: int
@@ -144,11 +144,13 @@ class Incident:
     """Steps of the escalation that were executed."""
     resolved_at: datetime | None = None
     resolved_by: str = ""
-    """Who resolved it by hand; empty if its alerts did."""
+    """Who resolved it by hand."""
     reopened_at: datetime | None = None
     changes: tuple[datetime, ...] = ()
     """The latest openings, resolutions and reopenings, for rules that detect flapping."""
     flapping_since: datetime | None = None
+    held_at_start: datetime | None = None
+    """The start of the scheduler after which notifications waited for runs."""
 
     @property
     def is_open(self) -> bool:
@@ -164,24 +166,50 @@ class Incident:
         return bool(self.announced)
 
     @property
-    def open_members(self) -> tuple[Member, ...]:
-        return tuple(member for member in self.members if member.resolved_at is None)
-
-    @property
     def is_flapping(self) -> bool:
         return self.flapping_since is not None
+
+    @property
+    def open_members(self) -> tuple[Member, ...]:
+        return tuple(member for member in self.members if member.resolved_at is None)
 
     @property
     def lead_member(self) -> Member:
         return self.find(self.lead) or self.members[0]
 
     @property
+    def shown_members(self) -> tuple[Member, ...]:
+        """Those that are open; without any, those that a person resolved, or all since it was opened or reopened."""
+        by_hand = tuple(each for each in self.members if self.resolved_by and each.resolved_at == self.resolved_at)
+        begin = self.reopened_at or self.opened_at
+        latest = tuple(each for each in self.members if each.resolved_at is not None and each.resolved_at >= begin)
+        return self.open_members or by_hand or latest or self.members
+
+    @property
+    def leading(self) -> Member:
+        """The member that titles, texts and pages name, with its severity, reason and times.
+
+        One that no parent explains, of the worst severity; of several the one that has failed for the longest time.
+        """
+        return min(self.shown_members, key=self.position_of)
+
+    def position_of(self, member: Member) -> tuple[bool, int, float, bool, str, str]:
+        """Sort members: those that no parent explains, then the worst severity, then the longest time."""
+        key, begin = member.key, member.failing_since
+        length = begin.timestamp() if member.resolved_at is None else (begin - member.resolved_at).total_seconds()
+        return bool(member.parent), -member.rank, length, key != self.lead, key.subject, key.rule
+
+    @property
     def failing_since(self) -> datetime:
-        return min(member.failing_since for member in self.members)
+        return self.leading.failing_since
 
     @property
     def severity(self) -> str:
-        """That of the highest rank among the members that are open, or of all once it is resolved."""
+        return self.leading.severity
+
+    @property
+    def worst_severity(self) -> str:
+        """That of the highest rank, also of members that a parent explains: routes are matched by it."""
         return max(self.open_members or self.members, key=lambda member: member.rank).severity
 
     def find(self, key: AlertKey) -> Member | None:

@@ -84,7 +84,7 @@ def _make_incident_event(incident: Incident, transition: Transition) -> ProgramE
     values = {
         names.INCIDENT: incident.id,
         names.SEVERITY: severity,
-        names.SUBJECT: incident.lead.subject,
+        names.SUBJECT: incident.leading.key.subject,
         names.CAUSE: incident.cause or None,
         names.ALERTS: len(incident.members),
         names.ACTOR: transition.actor or None,
@@ -92,11 +92,11 @@ def _make_incident_event(incident: Incident, transition: Transition) -> ProgramE
     return ProgramEvent(
         transition.at,
         name,
-        f"incident about {incident.lead.subject} {transition.kind} ({severity})",
+        f"incident about {incident.leading.key.subject} {transition.kind} ({severity})",
         transition.text,
         {key: value for key, value in values.items() if value is not None},
         key=incident.id,
         status=_STATUSES.get(severity, "warning") if is_alarm else status,
-        tags={names.TAG_JOB: incident.lead.subject, names.TAG_SEVERITY: severity},
+        tags={names.TAG_JOB: incident.leading.key.subject, names.TAG_SEVERITY: severity},
         level=logging.WARNING if is_alarm else logging.INFO,
     )

@@ -7,6 +7,7 @@ Made for each pass of the engine, and by replays. Answers are cached, because a 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -79,7 +80,8 @@ class DefinedFacts:
         return self._found[key]
 
     def channels_of(self, incident: Incident) -> Sequence[str | DueChannel]:
-        """Return the channels of the rules of its members, and those of the routes for members whose rules name none.
+        """Return the channels of the rules of its members, and those of the routes for members whose rules name none: of
+        the lead with the highest severity, and of further rules of a job with their own severity.
 
         Members that a parent explains add none. The incident of the scheduler, without a route for it, has the channels
         of all rules: it is about everything.
@@ -87,23 +89,28 @@ class DefinedFacts:
         open_members = incident.open_members or (incident.lead_member,)
         members = [each for each in open_members if not each.parent] or [incident.lead_member]
         channels: dict[str, datetime | None] = {}
-        is_routed = False
+        routed = []
         for member in members:
             policy = self.policy_of(member.key)
             if policy is not None and policy.channels:
                 channels.update(dict.fromkeys(policy.channels))
             else:
-                is_routed = True
-        if is_routed:
-            for each in self.route(incident).notified:
-                channels.setdefault(each.channel, each.due_at)
+                routed.append(member)
+        results = [self.route(incident)] if routed else []
+        rules = Counter(member.key.subject for member in members)
+        for subject, severity in dict.fromkeys((each.key.subject, each.severity) for each in routed):
+            if rules[subject] > 1:
+                results.append(self._route(self._book.describe(subject, severity)))
+        for each in (channel for result in results for channel in result.notified):
+            if each.channel not in channels or each.due_at is None:
+                channels[each.channel] = each.due_at
         if not channels and incident.lead.subject == SCHEDULER:
             return self._book.all_channels
         return tuple(DueChannel(channel, due_at) for channel, due_at in channels.items())
 
     def route(self, incident: Incident) -> RoutingResult:
-        """Return the result of the routes for an incident: for its lead, with its severity."""
-        return self._route(self._book.describe(incident.lead.subject, incident.severity))
+        """Return the result of the routes for an incident: for its lead, with its highest severity."""
+        return self._route(self._book.describe(incident.lead.subject, incident.worst_severity))
 
     def _route(self, subject: AlertSubject) -> RoutingResult:
         return channels_of(subject, self._routing, self._now)

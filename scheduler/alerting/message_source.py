@@ -71,7 +71,7 @@ class DefinitionMessageSource:
     async def read_details(self, incident: Incident, transition: Transition, channel: str) -> MessageDetails:
         """Return what is known, soon. Raises nothing."""
         zone = self.find_templates(channel).zone
-        subject = find_subject(self._catalog.snapshot, incident.lead)
+        subject = find_subject(self._catalog.snapshot, incident.leading.key)
         history, held_back = FailureHistory(), ""
         changes: tuple[str, ...] = ()
         try:
@@ -117,7 +117,7 @@ class DefinitionMessageSource:
         return f"{self._public_url}{INCIDENT_PAGE}/{incident}" if self._public_url else ""
 
     def find_target(self, incident: Incident) -> str:
-        return find_subject(self._catalog.snapshot, incident.lead).describe_target(redact=self._redact)
+        return find_subject(self._catalog.snapshot, incident.leading.key).describe_target(redact=self._redact)
 
     async def _read_changes(
         self, incident: Incident, transition: Transition, entry: CatalogJob, history: FailureHistory, zone: tzinfo
@@ -163,9 +163,9 @@ async def _degrading(what: str, read: Callable[[], Coroutine[Any, Any, _T]], oth
 
 
 def _is_downtime(snapshot: JobSnapshot, incident: Incident) -> bool:
-    """Return whether the time of an alert of the incident counts as downtime, or is not known to be none."""
-    rules = [find_subject(snapshot, member.key).rule for member in incident.members or (incident.lead_member,)]
-    return any(rule is None or counts_as_downtime(rule, snapshot.alerting.severities) for rule in rules)
+    """Return whether the time of the leading alert counts as downtime, or is not known to be none."""
+    rule = find_subject(snapshot, incident.leading.key).rule
+    return rule is None or counts_as_downtime(rule, snapshot.alerting.severities)
 
 
 def _list_others(incident: Incident, channel: str) -> tuple[str, ...]:

@@ -175,24 +175,37 @@ def _decide_held_back(step: IncidentStep, one: Candidate, facts: AlertFacts) -> 
 
 def _join(step: IncidentStep, group: Sequence[Candidate], text: str, facts: AlertFacts, parent: str = "") -> None:
     """Add alerts to an incident, with one notification for all that nothing holds back. `text`: has the subject in
-    place of {}.
+    place of {}. A further rule of a job that fails already causes none unless the severity rises.
     """
     if not group:
         return
+    subjects = {member.key.subject for member in step.incident.open_members}
     first = rank = max(member.rank for member in step.incident.open_members or step.incident.members)
     notified: list[int] = []
     replaced = _find_replaced(step, group)
     for each, added in zip(group, _add_members(step, group, facts, parent), strict=True):
         kind = TransitionKind.JOINED if added <= rank else TransitionKind.RAISED
         rank = max(rank, added)
+        is_further = each.key.subject in subjects
+        sentence = f"the rule {each.key.rule} of {{}} is met, too" if is_further else text
         step.add_transition(
-            kind, facts.now, text.format(each.key.subject), key=each.key, replaced=replaced.get(each.key)
+            kind, facts.now, sentence.format(each.key.subject), key=each.key, replaced=replaced.get(each.key)
         )
-        if not parent and not hold_back_joined(step, each.key, facts):
+        if parent or hold_back_joined(step, each.key, facts):
+            continue
+        if is_further and kind is TransitionKind.JOINED:
+            _join_silently(step, each.key, facts)
+        else:
             notified.append(added)
     if step.incident.is_announced and notified and not step.incident.is_flapping:
         kind = TransitionKind.JOINED if max(notified) <= first else TransitionKind.RAISED
         notify_announced(step, kind, facts.now, facts)
+
+
+def _join_silently(step: IncidentStep, key: AlertKey, facts: AlertFacts) -> None:
+    if step.incident.is_announced:
+        text = f"{key.subject} is in the incident already: only channels that its rule {key.rule} adds are notified"
+        step.decide("held_back_same_job", facts.now, text, key=key)
 
 
 def _add_members(step: IncidentStep, group: Sequence[Candidate], facts: AlertFacts, parent: str = "") -> list[int]:

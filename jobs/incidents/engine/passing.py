@@ -23,6 +23,7 @@ from jobs.incidents.engine.members import release_members, resolve_members
 from jobs.incidents.engine.parent_suppression import FactsWithParents
 from jobs.incidents.engine.reminding import escalate, next_due, remind
 from jobs.incidents.engine.step import IncidentStep
+from jobs.incidents.headline import list_shown_subjects, name_subjects
 from jobs.incidents.values import AlertKey, Incident, IncidentStatus, TransitionKind
 
 
@@ -91,7 +92,9 @@ def _resolve(step: IncidentStep, facts: AlertFacts) -> None:
         return
     at = max((member.resolved_at for member in incident.members if member.resolved_at is not None), default=facts.now)
     step.set(status=IncidentStatus.RESOLVED, resolved_at=at, suppression=None)
-    step.add_transition(TransitionKind.RESOLVED, facts.now, f"{incident.lead.subject} has recovered")
+    names = name_subjects(step.incident)
+    verb = "has" if len(list_shown_subjects(step.incident)) == 1 else "have"
+    step.add_transition(TransitionKind.RESOLVED, facts.now, f"{names} {verb} recovered")
     if incident.is_announced:
         notify_announced(step, TransitionKind.RESOLVED, facts.now, facts)
     else:

@@ -11,10 +11,10 @@ from datetime import datetime, tzinfo
 
 from jobs.fast_frozen import fast_frozen
 from jobs.formats.counts import format_count
-from jobs.formats.durations import describe_span
+from jobs.incidents.headline import describe_others, name_subjects
 from jobs.incidents.values import Incident, TransitionKind
 from jobs.notifications.message import Message
-from jobs.notifications.templates.titles import format_clock, subject_names
+from jobs.notifications.templates.titles import describe_length, format_clock
 from jobs.problems import make_printable
 
 _MOST_LISTED = 100
@@ -55,15 +55,14 @@ def make_digest(entries: Sequence[DigestEntry], channel: str, at: datetime, zone
         at=at,
         dedup_key=key,
         incident_key=key,
-        subject=subject_names(incidents[0]),
+        subject=name_subjects(incidents[0]),
     )
 
 
 def _position(entry: DigestEntry) -> tuple[bool, int, float]:
     """What is open first, then the highest severity, then the newest."""
     incident = entry.incident
-    rank = max(member.rank for member in incident.open_members or incident.members)
-    return not incident.is_open, -rank, -incident.failing_since.timestamp()
+    return not incident.is_open, -incident.leading.rank, -incident.failing_since.timestamp()
 
 
 def _count(incidents: Sequence[Incident]) -> str:
@@ -76,13 +75,15 @@ def _count(incidents: Sequence[Incident]) -> str:
 def _describe(entry: DigestEntry, now: datetime, zone: tzinfo) -> str:
     incident = entry.incident
     since = format_clock(incident.failing_since, now, zone)
-    evidence = incident.lead_member.evidence
+    evidence = incident.leading.evidence
     why = f" ({make_printable(evidence, _LONGEST_EVIDENCE)})" if evidence else ""
     if incident.is_open:
-        length = describe_span(max(round((now - incident.failing_since).total_seconds()), 0))
+        others = describe_others(incident, now)
+        why += f"; {others}" if others else ""
         by = f", acknowledged by {make_printable(incident.acknowledged_by, 60)}" if incident.acknowledged_by else ""
-        line = f"{incident.severity.upper()} {subject_names(incident)} since {since}, for {length}{why}{by}"
+        length = describe_length(incident, now)
+        line = f"{incident.severity.upper()} {name_subjects(incident)} since {since}, for {length}{why}{by}"
     else:
-        until = format_clock(incident.resolved_at or now, now, zone)
-        line = f"RESOLVED {subject_names(incident)}, was {incident.severity} {since} to {until}{why}"
+        until = format_clock(incident.leading.resolved_at or now, now, zone)
+        line = f"RESOLVED {name_subjects(incident)}, was {incident.severity} {since} to {until}{why}"
     return "\n  ".join(each for each in (line, make_printable(entry.target, _LONGEST_TARGET), entry.link) if each)

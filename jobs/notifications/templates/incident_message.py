@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from jobs.formats.durations import describe_span
 from jobs.formats.instants import format_iso_instant
+from jobs.incidents.headline import count_by_severity, find_keeping_open, list_still_failing, list_subjects
 from jobs.incidents.values import Incident, Notification, Transition, TransitionKind
 from jobs.notifications.message import Message
 from jobs.notifications.templates.details import MessageDetails
 from jobs.notifications.templates.sandbox import render_template
 from jobs.notifications.templates.tag_values import TagValues
-from jobs.notifications.templates.titles import describe_state, format_clock, make_title
+from jobs.notifications.templates.titles import describe_length, describe_state, format_clock, make_title
 from jobs.problems import make_printable
 
 _MOST_LISTED_SUBJECTS = 20
@@ -56,7 +56,7 @@ def make_message(
         at=transition.at,
         dedup_key=notification.dedup_key,
         incident_key=incident.id,
-        subject=incident.lead.subject,
+        subject=incident.leading.key.subject,
         target=details.target,
         description=details.description,
         expected=details.expected,
@@ -83,7 +83,6 @@ def incident_values(
     text: str,
 ) -> dict[str, object]:
     """Return what the templates `title` and `text` can use. Unknown values are empty texts."""
-    lead = incident.find(incident.lead)
     return {
         "title": title,
         "text": text,
@@ -93,14 +92,14 @@ def incident_values(
         "transition": notification.kind.value,
         "severity": incident.severity,
         "is_resolution": notification.kind is TransitionKind.RESOLVED,
-        "subject": incident.lead.subject,
-        "subjects": _subjects(incident),
+        "subject": incident.leading.key.subject,
+        "subjects": list_subjects(incident),
         "cause": incident.cause,
         "since": format_clock(incident.failing_since, transition.at, details.zone),
         "since_at": format_iso_instant(incident.failing_since),
         "at": format_iso_instant(transition.at),
-        "downtime": _describe_length(incident, transition),
-        "evidence": lead.evidence if lead is not None else "",
+        "downtime": describe_length(incident, transition.at),
+        "evidence": incident.leading.evidence,
         "target": details.target,
         "description": details.description,
         "expected": details.expected,
@@ -120,7 +119,7 @@ def incident_values(
 
 def _make_text(incident: Incident, transition: Transition, details: MessageDetails) -> str:
     """Return what happened in sentences: the transition, then what was expected and observed."""
-    lines = [transition.text]
+    lines = [transition.text, *_list_notes(incident, transition)]
     if transition.kind is not TransitionKind.RESOLVED:
         lines += [f"Expected: {details.expected}" if details.expected else ""]
         lines += [f"Observed: {details.observed}" if details.observed else ""]
@@ -134,11 +133,12 @@ def _make_text(incident: Incident, transition: Transition, details: MessageDetai
 
 def _facts(incident: Incident, transition: Transition, details: MessageDetails) -> Iterator[tuple[str, str]]:
     state = describe_state(incident, details.is_downtime)
+    length = describe_length(incident, transition.at)
     facts = {
         "Target": details.target,
         "Job description": details.description,
         "Failing since": _format_exact(incident, details),
-        f"{state.capitalize()} for" if incident.is_open else f"Was {state} for": _describe_length(incident, transition),
+        f"{state.capitalize()} for" if incident.is_open else f"Was {state} for": length,
         "Likely cause": incident.cause,
         "Affected": _list_subjects(incident),
         "Last good run": _format_last_good(details),
@@ -162,20 +162,20 @@ def _format_last_good(details: MessageDetails) -> str:
     return f"{details.last_good_at.astimezone(details.zone):%Y-%m-%d %H:%M:%S %Z}"
 
 
-def _describe_length(incident: Incident, transition: Transition) -> str:
-    ended = incident.resolved_at or transition.at
-    return describe_span(max(round((ended - incident.failing_since).total_seconds()), 0))
-
-
-def _subjects(incident: Incident) -> list[str]:
-    """Return the lead's subject first, then the others in order."""
-    others = {member.key.subject for member in incident.members} - {incident.lead.subject}
-    return [incident.lead.subject, *sorted(others)]
+def _list_notes(incident: Incident, transition: Transition) -> Iterator[str]:
+    """Yield what the transition does not say: which rule keeps the incident open, and what a person left failing."""
+    if (member := find_keeping_open(incident)) is not None:
+        evidence = f": {make_printable(member.evidence, _LONGEST_FACT)}" if member.evidence else ""
+        yield f"Kept open by the rule {make_printable(member.key.rule, 80)} of {member.key.subject}{evidence}"
+    if transition.kind is TransitionKind.RESOLVED and list_still_failing(incident):
+        yield "What still fails opens an incident again only when it has recovered and fires anew."
 
 
 def _list_subjects(incident: Incident) -> str:
-    subjects = _subjects(incident)
+    """Return the affected subjects, the leading one first, and how many have which severity; empty for a single one."""
+    subjects = list_subjects(incident)
     if len(subjects) == 1:
         return ""
     more = f" and {len(subjects) - _MOST_LISTED_SUBJECTS} more" if len(subjects) > _MOST_LISTED_SUBJECTS else ""
-    return ", ".join(subjects[:_MOST_LISTED_SUBJECTS]) + more
+    counts = count_by_severity(incident)
+    return ", ".join(subjects[:_MOST_LISTED_SUBJECTS]) + more + (f" ({counts})" if counts else "")

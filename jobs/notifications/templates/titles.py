@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime, tzinfo
 
 from jobs.formats.durations import describe_span
+from jobs.incidents.headline import describe_others, list_shown_subjects, list_still_failing, name_subjects
 from jobs.incidents.values import Incident, Transition, TransitionKind
 from jobs.problems import make_printable
 
@@ -25,20 +26,21 @@ def make_title(
     is_downtime: bool = True,
 ) -> str:
     """Return one line. `kind`: of the message, which can announce an earlier opening with a later transition."""
-    name = subject_names(incident)
+    name = name_subjects(incident)
     state = incident.severity.upper()
+    why = _evidence(incident) + _others(incident, transition)
     since = format_clock(incident.failing_since, transition.at, zone)
-    length = describe_span(max(round((transition.at - incident.failing_since).total_seconds()), 0))
+    length = describe_length(incident, transition.at)
     by = f" by {make_printable(transition.actor, 60)}" if transition.actor else ""
     match kind:
         case TransitionKind.RESOLVED:
             return _resolved_title(incident, transition, zone, earlier, describe_state(incident, is_downtime))
         case TransitionKind.REOPENED:
-            return f"{state} AGAIN {name} since {since}{_evidence(incident)}"
+            return f"{state} AGAIN {name} since {since}{why}"
         case TransitionKind.REMINDED:
-            return f"STILL {state} {name} since {since}, for {length}{_evidence(incident)}"
+            return f"STILL {state} {name} since {since}, for {length}{why}"
         case TransitionKind.ESCALATED:
-            return f"ESCALATED {state} {name} since {since}, for {length}{_evidence(incident)}"
+            return f"ESCALATED {state} {name} since {since}, for {length}{why}"
         case TransitionKind.ACKNOWLEDGED | TransitionKind.UNACKNOWLEDGED:
             return f"{kind.upper()} {name}{by}"
         case TransitionKind.SNOOZED:
@@ -46,27 +48,18 @@ def make_title(
         case TransitionKind.NOTE_ADDED:
             return f"NOTE {name}{by}: {make_printable(transition.text, _LONGEST_NOTE)}"
         case TransitionKind.JOINED:
-            joined = f": {make_printable(transition.key.subject, 80)} fails too" if transition.key else ""
-            return f"{state} {name} since {since}{joined}"
+            return f"{state} {name} since {since}{_joined(incident, transition)}"
         case TransitionKind.LEFT:
             left = (
                 f": {make_printable(transition.key.subject, 80)} is a separate incident now" if transition.key else ""
             )
             return f"{state} {name} since {since}{left}"
         case TransitionKind.RAISED:
-            return f"{state} {name} since {since}, the severity rose{_evidence(incident)}"
+            return f"{state} {name} since {since}, the severity rose{why}"
         case TransitionKind.FLAPPING:
             return f"FLAPPING {name}: no further messages until it is stable{_evidence(incident)}"
         case TransitionKind.OPENED:
-            return f"{state} {name} since {since}{_evidence(incident)}"
-
-
-def subject_names(incident: Incident) -> str:
-    """Return the subject of the lead, and the number of the others: `router and 499 more`."""
-    subjects = {member.key.subject for member in incident.open_members or incident.members}
-    others = len(subjects - {incident.lead.subject})
-    lead = make_printable(incident.lead.subject, 120)
-    return f"{lead} and {others} more" if others else lead
+            return f"{state} {name} since {since}{why}"
 
 
 def describe_state(incident: Incident, is_downtime: bool) -> str:
@@ -81,12 +74,38 @@ def format_clock(instant: datetime, now: datetime, zone: tzinfo) -> str:
 
 
 def _resolved_title(incident: Incident, transition: Transition, zone: tzinfo, earlier: str, state: str) -> str:
-    ended = incident.resolved_at or transition.at
-    head = f"RESOLVED {subject_names(incident)}, was {state}"
+    leading, name = incident.leading, name_subjects(incident)
+    if list_still_failing(incident):
+        verb = "still fails" if len(list_shown_subjects(incident)) == 1 else "still fail"
+        by = make_printable(transition.actor or incident.resolved_by, 60)
+        since = format_clock(leading.failing_since, transition.at, zone)
+        return f"RESOLVED by {by}, {name} {verb}, {state} since {since}{_evidence(incident)}"
+    subject = make_printable(leading.key.subject, 120)
+    head = f"RESOLVED {name}, {f'{subject} ' if name != subject else ''}was {state}"
     if earlier:
-        since, until = (format_clock(each, transition.at, zone) for each in (incident.failing_since, ended))
+        ended = leading.resolved_at or transition.at
+        since, until = (format_clock(each, transition.at, zone) for each in (leading.failing_since, ended))
         return f"{head} {since} to {until} (not delivered then: {make_printable(earlier, _LONGEST_EVIDENCE)})"
-    return f"{head} {describe_span(max(round((ended - incident.failing_since).total_seconds()), 0))}"
+    return f"{head} {describe_length(incident, transition.at)}"
+
+
+def describe_length(incident: Incident, now: datetime) -> str:
+    """Return for how long the leading member has failed, until its end or until now."""
+    ended = incident.leading.resolved_at or now
+    return describe_span(max(round((ended - incident.failing_since).total_seconds()), 0))
+
+
+def _joined(incident: Incident, transition: Transition) -> str:
+    """Return what joined, if it still fails: the message can be late."""
+    member = incident.find(transition.key) if transition.key is not None else None
+    if member is None or member.resolved_at is not None:
+        return _evidence(incident) + _others(incident, transition)
+    return f": {make_printable(member.key.subject, 80)} fails too"
+
+
+def _others(incident: Incident, transition: Transition) -> str:
+    others = describe_others(incident, transition.at) if incident.is_open else ""
+    return f"; {others}" if others else ""
 
 
 def _snoozed_until(incident: Incident, transition: Transition, zone: tzinfo) -> str:
@@ -95,5 +114,5 @@ def _snoozed_until(incident: Incident, transition: Transition, zone: tzinfo) -> 
 
 
 def _evidence(incident: Incident) -> str:
-    lead = incident.find(incident.lead)
-    return f" ({make_printable(lead.evidence, _LONGEST_EVIDENCE)})" if lead is not None and lead.evidence else ""
+    evidence = incident.leading.evidence
+    return f" ({make_printable(evidence, _LONGEST_EVIDENCE)})" if evidence else ""

@@ -52,8 +52,9 @@ class MessageSource(Protocol):
 
 def first_transition(incident: Incident) -> Transition:
     """Return the opening, for a message that shows an incident."""
-    text = f"{incident.lead.subject} has failed"
-    return Transition(incident.id, 1, TransitionKind.OPENED, incident.opened_at, text, key=incident.lead)
+    key = incident.leading.key
+    text = f"{key.subject} has failed"
+    return Transition(incident.id, 1, TransitionKind.OPENED, incident.opened_at, text, key=key)
 
 
 class StoredIncidentRenderer:

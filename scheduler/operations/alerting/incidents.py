@@ -161,7 +161,7 @@ class IncidentManager:
         change = AuditedChange(
             action,
             incident,
-            f"incident {incident} about {found.lead.subject} {summary}",
+            f"incident {incident} about {found.leading.key.subject} {summary}",
             jobs,
             _describe_state(found),
             {name: value for name, value in after.items() if value},

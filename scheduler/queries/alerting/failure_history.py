@@ -55,12 +55,13 @@ class FailureHistory:
 
 
 async def read_failure_history(runs: RunReads, incident: Incident, is_degraded_bad: bool) -> FailureHistory:
-    """Read at most three pages. `is_degraded_bad`: whether a degraded run counts as failed. Raises StoreError.
+    """Read at most three pages, of the member that leads. `is_degraded_bad`: whether a degraded run counts as failed.
+    Raises StoreError.
 
-    Of a resolved incident, runs that are due after its end do not count.
+    Runs that are due after the end of its failure do not count.
     """
-    job, since = incident.lead.subject, incident.lead_member.failing_since
-    page = await runs.list_page(job, limit=_PAGE, until=incident.resolved_at)
+    job, since = incident.leading.key.subject, incident.leading.failing_since
+    page = await runs.list_page(job, limit=_PAGE, until=incident.leading.resolved_at)
     newest = _finished(page.records)
     failed = find_failed(newest, since, is_degraded_bad)
     good = _find_good(newest, since, is_degraded_bad)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from jobs.incidents.headline import sort_members
 from jobs.incidents.values import AlertDecision, Incident, Member, Transition
 from jobs.ports import Clock
 from jobs.runs import Run
@@ -57,7 +58,7 @@ class TimelineEntry:
 
 @dataclass(frozen=True, slots=True)
 class IncidentReport:
-    """`members`: the first ones, those that are open first. `timeline`, `decisions`: the newest first.
+    """`members`: the first ones, the worst first. `timeline`, `decisions`: the newest first.
 
     `is_whole`: whether these two are complete. `changes`: of the job before it failed.
     """
@@ -113,8 +114,8 @@ class IncidentReportReader:
         """Return the report. Raises NotFound."""
         view = await self._incidents.find_view(incident_id)
         incident = view.incident
-        subject = find_subject(self._catalog.snapshot, incident.lead)
-        shown = sorted(incident.members, key=lambda each: each.resolved_at is not None)[:MAX_MEMBERS_SHOWN]
+        subject = find_subject(self._catalog.snapshot, incident.leading.key)
+        shown = sort_members(incident)[:MAX_MEMBERS_SHOWN]
         (transitions, all_transitions), (decisions, all_decisions), history, members = await asyncio.gather(
             _read_all(lambda after: self._read_transitions(incident_id, after)),
             _read_all(lambda after: self._read_decisions(incident_id, after)),

@@ -141,14 +141,9 @@ async def _create_overview(facts: OverviewFacts, states: Mapping[str, StateChang
         )
 
     summaries = await convert_each(create, facts.jobs.names())
-    worst_first = sorted(facts.incidents, key=lambda view: (-_rank(view), view.incident.failing_since))
+    worst_first = sorted(facts.incidents, key=lambda view: (-view.incident.leading.rank, view.incident.failing_since))
     return Overview(facts, summaries, worst_first, states, next(_revisions))
 
 
 def _is_about_waiting(change: StateChange) -> bool:
     return JobStatus.WAITING in (change.state, change.previous)
-
-
-def _rank(view: IncidentView) -> int:
-    incident = view.incident
-    return max(member.rank for member in incident.open_members or incident.members)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from jobs.formats.counts import format_count
 from jobs.formats.display_text import escape_control_characters
 from jobs.formats.durations import describe_span
+from jobs.incidents import headline
 from jobs.targets import describe_target
 from scheduler.api.dashboard.rendering import formatting
 from scheduler.api.dashboard.rendering.bars import bars
@@ -69,11 +70,18 @@ def get_templates() -> Environment:
     templates.filters["seconds"] = describe_span
     templates.globals.update(
         circuit_page_path=circuit_page_path,
+        count_severities=headline.count_severities,
         dashboard=DASHBOARD_PATH,
+        describe_cause=headline.describe_cause,
+        describe_others=headline.describe_others,
         describe_target=describe_target,
+        explains_others=headline.explains_others,
+        find_keeping_open=headline.find_keeping_open,
         find_restore_call=find_restore_call,
         incident_page_path=incident_page_path,
         incidents_path=INCIDENTS_PATH,
+        list_still_failing=headline.list_still_failing,
+        list_subjects=headline.list_subjects,
         maintenance_path=MAINTENANCE_PATH,
         navigation=NAVIGATION,
         job_page_path=job_page_path,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
+from jobs.incidents.headline import sort_members
 from jobs.incidents.values import Member
 from scheduler.api.models.alerting.history import EVIDENCE, TransitionModel
 from scheduler.api.models.base import ResponseModel, example_values
@@ -69,7 +70,8 @@ class IncidentMemberModel(ResponseModel):
 
 
 class IncidentSummary(ResponseModel):
-    """An incident. `subject`, `rule`, `evidence`: of the alert that explains the others. `cause`: what they share.
+    """An incident. `subject`, `rule`, `severity`, `evidence`, `failing_since`: of the open alert that leads it, the
+    worst that no parent explains, and of several the one that fails for the longest time. `cause`: what they share.
 
     `announced`: the channels that were sent the opening. `suppression`: why notifications are held back; `handling`:
     who has acknowledged or snoozed it. Both are texts, empty if nothing applies. `resolved_by`: who resolved it by
@@ -122,7 +124,7 @@ class IncidentSummary(ResponseModel):
 
 
 class IncidentDetail(IncidentSummary):
-    """An incident with its alerts and its first transitions. `transitions_continuation`: for GET
+    """An incident with its alerts, the worst first, and its first transitions. `transitions_continuation`: for GET
     /api/incidents/{id}/transitions; null if these are all."""
 
     members: list[IncidentMemberModel]
@@ -134,7 +136,8 @@ class IncidentDetail(IncidentSummary):
         return cls(
             **_summary_fields(details.view),
             members=[
-                IncidentMemberModel.from_member(each, details.facts[each.key]) for each in details.view.incident.members
+                IncidentMemberModel.from_member(each, details.facts[each.key])
+                for each in sort_members(details.view.incident)
             ],
             transitions=[TransitionModel.from_transition(each) for each in details.transitions],
             transitions_continuation=details.continuation or None,
@@ -154,10 +157,10 @@ def _summary_fields(view: IncidentView) -> dict[str, Any]:
         "id": incident.id,
         "status": incident.status.value,
         "severity": incident.severity,
-        "subject": incident.lead.subject,
-        "rule": incident.lead.rule,
+        "subject": incident.leading.key.subject,
+        "rule": incident.leading.key.rule,
         "cause": incident.cause,
-        "evidence": incident.lead_member.evidence,
+        "evidence": incident.leading.evidence,
         "member_count": len(incident.members),
         "failing_since": incident.failing_since,
         "opened_at": incident.opened_at,

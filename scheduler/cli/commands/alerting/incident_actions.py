@@ -112,4 +112,4 @@ def _change(command: str, act: Callable[[IncidentManager, Caller], Awaitable[Inc
         return
     incident = view.incident
     state = (view.handling if incident.is_open else "") or incident.status.value
-    print(escape_controls(f"incident {incident.id} about {incident.lead.subject}: {state}"))
+    print(escape_controls(f"incident {incident.id} about {incident.leading.key.subject}: {state}"))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jobs.formats.instants import format_iso_instant
+from jobs.incidents.headline import count_by_severity, find_keeping_open, sort_members
 from scheduler.cli.formatting import format_local
 from scheduler.cli.output import Cell, Column, escape_controls, is_terminal, print_note, show_table, show_tabs
 
@@ -42,12 +43,12 @@ def show_incident_details(details: IncidentDetails) -> None:
     from scheduler.queries.alerting.member_facts import NO_FACTS
 
     incident = details.view.incident
-    for name, value in _describe(details.view, details.facts.get(incident.lead, NO_FACTS)):
+    for name, value in _describe(details.view, details.facts.get(incident.leading.key, NO_FACTS)):
         if value:
             print(f"{name}: {escape_controls(value)}")
     if len(incident.members) > 1:
         print("alerts:")
-        for member in incident.members:
+        for member in sort_members(incident):
             behind = f" (behind {member.parent})" if member.parent else ""
             end = "" if member.resolved_at is None else f", recovered {format_iso_instant(member.resolved_at)}"
             since = format_iso_instant(member.failing_since)
@@ -57,7 +58,7 @@ def show_incident_details(details: IncidentDetails) -> None:
                 )
             )
             for name, value in _describe_facts(details.facts[member.key]):
-                if value and member.key != incident.lead:
+                if value and member.key != incident.leading.key:
                     print(escape_controls(f"    {name}: {value}"))
     print("history:")
     for each in details.transitions:
@@ -84,6 +85,7 @@ def show_decisions(decisions: Sequence[AlertDecision]) -> None:
 
 def _describe(view: IncidentView, facts: MemberFacts) -> list[tuple[str, str]]:
     incident = view.incident
+    kept_by = find_keeping_open(incident)
     resolved_by = f" by {incident.resolved_by}" if incident.resolved_by else ""
     end = "" if incident.resolved_at is None else f"{format_iso_instant(incident.resolved_at)}{resolved_by}"
     channels = ", ".join(dict.fromkeys(each.channel for each in incident.announced))
@@ -91,10 +93,12 @@ def _describe(view: IncidentView, facts: MemberFacts) -> list[tuple[str, str]]:
         ("id", incident.id),
         ("status", incident.status.value),
         ("severity", incident.severity),
-        ("subject", incident.lead.subject),
-        ("rule", incident.lead.rule),
-        ("what", incident.lead_member.evidence),
+        ("subject", incident.leading.key.subject),
+        ("rule", incident.leading.key.rule),
+        ("what", incident.leading.evidence),
         *_describe_facts(facts),
+        ("kept open by", "" if kept_by is None else f"the rule {kept_by.key.rule} of {kept_by.key.subject}"),
+        ("affected", count_by_severity(incident)),
         ("cause", incident.cause),
         ("failing since", format_iso_instant(incident.failing_since)),
         ("opened", format_iso_instant(incident.opened_at)),
@@ -124,10 +128,10 @@ def _cells(view: IncidentView) -> tuple[Cell, ...]:
         incident.id,
         (status, _STYLES[status]),
         (incident.severity, _SEVERITY_STYLES.get(incident.severity, "")),
-        incident.lead.subject,
+        incident.leading.key.subject,
         format_local(incident.failing_since),
         str(len(incident.members)),
-        incident.lead_member.evidence,
+        incident.leading.evidence,
         view.handling or view.suppression,
     )
 
@@ -138,13 +142,13 @@ def _fields(view: IncidentView) -> tuple[str, ...]:
         incident.id,
         incident.status.value,
         incident.severity,
-        incident.lead.subject,
-        incident.lead.rule,
+        incident.leading.key.subject,
+        incident.leading.key.rule,
         format_iso_instant(incident.failing_since),
         "" if incident.resolved_at is None else format_iso_instant(incident.resolved_at),
         str(len(incident.members)),
         view.handling or view.suppression,
-        incident.lead_member.evidence,
+        incident.leading.evidence,
     )
 
 

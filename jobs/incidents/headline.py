@@ -1,0 +1,123 @@
+"""What people read of an incident first: the member that leads it, and how many others there are by severity. Pure.
+
+    DOWN checkout and 6 more on api.example.com since 19:55 (status 503); certificate-partner degraded for 5 d
+
+Used by messages, pages and commands, so that all of them name the same member: Incident.leading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from jobs.fast_frozen import fast_frozen
+from jobs.formats.durations import describe_span
+from jobs.incidents.engine.facts import SCHEDULER
+from jobs.incidents.values import Incident, Member
+from jobs.problems import make_printable
+
+_LONGEST_SUBJECT = 120
+_LONGEST_CAUSE = 80
+_CAUSES = {"host": "on", "parent": "behind", "circuit": "with the circuit"}
+"""Words before a cause that titles name; others are long, and among the facts of a message."""
+
+
+@fast_frozen(frozen=True, slots=True)
+class SeverityCount:
+    """The subjects of one severity, each counted once with its worst alert. `first`: that which leads them."""
+
+    severity: str
+    first: Member
+    subjects: tuple[str, ...]
+
+
+def sort_members(incident: Incident) -> list[Member]:
+    """Return the members worst first: those that are shown, then those that have recovered before."""
+    shown = {(each.key, each.fired) for each in incident.shown_members}
+    return sorted(incident.members, key=lambda each: ((each.key, each.fired) not in shown, *incident.position_of(each)))
+
+
+def list_subjects(incident: Incident) -> list[str]:
+    """Return the subjects of all members, the leading one first, each once."""
+    return list(dict.fromkeys(each.key.subject for each in sort_members(incident)))
+
+
+def count_severities(incident: Incident) -> list[SeverityCount]:
+    """Return the severities of the members that are shown: that of the leading one, then the others, worst first."""
+    of_subject: dict[str, Member] = {}
+    for member in sorted(incident.shown_members, key=incident.position_of):
+        of_subject.setdefault(member.key.subject, member)
+    found: dict[str, list[Member]] = {}
+    for member in of_subject.values():
+        found.setdefault(member.severity, []).append(member)
+    first, *others = (
+        SeverityCount(severity, min(members, key=_begin_of), tuple(each.key.subject for each in members))
+        for severity, members in found.items()
+    )
+    return [first, *sorted(others, key=lambda each: -each.first.rank)]
+
+
+def list_shown_subjects(incident: Incident) -> list[str]:
+    return list(dict.fromkeys(each.key.subject for each in incident.shown_members))
+
+
+def name_subjects(incident: Incident) -> str:
+    """Return the leading subject, how many others there are, and what they share: `router and 6 more on example.com`.
+
+    Of an open incident the others are those of the same severity: describe_others is about the rest.
+    """
+    named = count_severities(incident)[0].subjects if incident.is_open else list_shown_subjects(incident)
+    lead = make_printable(incident.leading.key.subject, _LONGEST_SUBJECT)
+    return f"{lead} and {len(named) - 1} more{describe_cause(incident)}" if len(named) > 1 else lead
+
+
+def describe_others(incident: Incident, now: datetime) -> str:
+    """Return the other severities of an open incident: `certificate-partner degraded for 5 d, 2 info for 3 h`."""
+    texts = []
+    for count in count_severities(incident)[1:]:
+        if count.first.parent == SCHEDULER:
+            continue  # it does not describe its target
+        name = make_printable(count.subjects[0], _LONGEST_SUBJECT) if len(count.subjects) == 1 else ""
+        length = describe_span(max(round((now - count.first.failing_since).total_seconds()), 0))
+        texts.append(f"{name or len(count.subjects)} {count.severity} for {length}")
+    return ", ".join(texts)
+
+
+def count_by_severity(incident: Incident) -> str:
+    """Return `7 down, 2 degraded`; empty if all subjects have one severity."""
+    counts = count_severities(incident)
+    return ", ".join(f"{len(each.subjects)} {each.severity}" for each in counts) if len(counts) > 1 else ""
+
+
+def describe_cause(incident: Incident) -> str:
+    """Return what several subjects share in words of a title, ` on api.example.com`; empty if titles do not name it."""
+    kind, _, name = incident.cause.partition(" ")
+    if kind not in _CAUSES or not name or len(list_shown_subjects(incident)) == 1:
+        return ""
+    return f" {_CAUSES[kind]} {make_printable(name, _LONGEST_CAUSE)}"
+
+
+def find_keeping_open(incident: Incident) -> Member | None:
+    """Return the leading member if only further rules of jobs keep the incident open whose first alert has ended."""
+    begin = incident.reopened_at or incident.opened_at
+    ended = {
+        each.key.subject for each in incident.members if each.resolved_at is not None and each.resolved_at >= begin
+    }
+    subjects = {each.key.subject for each in incident.open_members}
+    return incident.leading if incident.is_open and subjects and subjects <= ended else None
+
+
+def list_still_failing(incident: Incident) -> Sequence[Member]:
+    """Return the members that failed when a person resolved the incident."""
+    if not incident.resolved_by:
+        return ()
+    return [each for each in incident.members if each.resolved_at == incident.resolved_at]
+
+
+def explains_others(incident: Incident, member: Member) -> bool:
+    """Return whether a member is the declared parent of others."""
+    return any(each.parent == member.key.subject for each in incident.members)
+
+
+def _begin_of(member: Member) -> datetime:
+    return member.failing_since
