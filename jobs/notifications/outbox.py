@@ -9,7 +9,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from jobs.fast_frozen import fast_frozen
-from jobs.incidents.values import AlertDecision, Notification
+from jobs.incidents.values import AlertDecision, Notification, TransitionKind
+
+REPEATED_KINDS = frozenset({TransitionKind.REMINDED, TransitionKind.ESCALATED, TransitionKind.FLAPPING})
+"""Messages about a failure that is known: what follows can replace them."""
 
 
 @fast_frozen(frozen=True, slots=True)

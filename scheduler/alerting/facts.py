@@ -18,6 +18,7 @@ from jobs.incidents.routing.routing import RoutingResult, RoutingTable, channels
 from jobs.incidents.suppression.finding import SuppressionSet, find_suppression
 from jobs.incidents.suppression.subjects import AlertSubject
 from jobs.incidents.values import AlertKey, Incident, Suppression, SuppressionKind
+from scheduler.alerting.first_runs import FirstRuns
 from scheduler.alerting.rule_book import RuleBook
 
 LastDue = Callable[[str], datetime | None]
@@ -37,6 +38,7 @@ class DefinedFacts:
         routing: RoutingTable | None = None,
         pauses: Mapping[str, Suppression] | None = None,
         last_due: LastDue = lambda job: None,
+        first_runs: FirstRuns | None = None,
         group_wait: timedelta = GROUP_WAIT,
     ) -> None:
         self._book = book
@@ -47,6 +49,7 @@ class DefinedFacts:
         self._routing = RoutingTable() if routing is None else routing
         self._pauses = {} if pauses is None else pauses
         self._last_due = last_due
+        self._first_runs = first_runs
         self._found: dict[AlertKey, Suppression | None] = {}
 
     @property
@@ -65,10 +68,20 @@ class DefinedFacts:
 
     def is_checked_since(self, subject: str, since: datetime) -> bool:
         """A group is checked when its members are. What does not run by itself is not waited for."""
-        rules = self._book.groups.get(subject)
-        if rules is not None:
-            return all(self._is_job_checked(member, since) for member in rules.members)
-        return self._is_job_checked(subject, since)
+        return all(self._is_job_checked(job, since) for job in self._book.jobs_of(subject))
+
+    @property
+    def started_at(self) -> datetime | None:
+        return None if self._first_runs is None else self._first_runs.started_at
+
+    def first_run_end(self, subject: str, *, is_missed: bool = False) -> datetime | None:
+        """That of a group is the latest one of its members. What is paused or never runs is not waited for."""
+        runs, now, jobs = self._first_runs, self._now, self._book.snapshot
+        if runs is None:
+            return None
+        names = [each for each in self._book.jobs_of(subject) if each not in self._pauses]
+        ends = (runs.find_end(jobs, each, now, is_missed=is_missed) for each in names)
+        return max((end for end in ends if end is not None), default=None)
 
     def causes_of(self, key: AlertKey) -> Sequence[str]:
         alert = self._alerts.get(key)
@@ -80,8 +93,9 @@ class DefinedFacts:
         return self._found[key]
 
     def channels_of(self, incident: Incident) -> Sequence[str | DueChannel]:
-        """Return the channels of the rules of its members, and those of the routes for members whose rules name none: of
-        the lead with the highest severity, and of further rules of a job with their own severity.
+        """Return the channels of the rules of its members, and those of the routes for members whose rules name none.
+
+        Routes are matched by the lead with the highest severity, and by further rules of a job with their own severity.
 
         Members that a parent explains add none. The incident of the scheduler, without a route for it, has the channels
         of all rules: it is about everything.

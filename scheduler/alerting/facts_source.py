@@ -10,14 +10,16 @@ from datetime import datetime, timedelta
 
 from jobs.alerting.alert import Alert
 from jobs.incidents.engine.ancestry import ancestors_of
+from jobs.incidents.engine.confirming import first_runs_end
 from jobs.incidents.routing.rota import Rota
 from jobs.incidents.routing.routing import RoutingTable
 from jobs.incidents.suppression.finding import SuppressionSet
 from jobs.incidents.suppression.silences import Silence
 from jobs.incidents.suppression.windows import RequestedWindow
-from jobs.incidents.values import AlertKey, Suppression
+from jobs.incidents.values import AlertKey, Incident, Suppression
 from scheduler.alerting.evaluation.due_times import DueTimes
 from scheduler.alerting.facts import DefinedFacts, describe_pause
+from scheduler.alerting.first_runs import FirstRuns
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.stores.alerting.large_work import run_sized
@@ -43,6 +45,7 @@ class DefinedFactsSource:
         *,
         shares_runs: bool,
         group_wait: timedelta,
+        first_runs: FirstRuns | None = None,
     ) -> None:
         self._book = book
         self._silences = silences
@@ -52,6 +55,7 @@ class DefinedFactsSource:
         self._read_rotas = read_rotas
         self._shares_runs = shares_runs
         self._group_wait = group_wait
+        self._first_runs = first_runs
 
     async def read_facts(self, now: datetime, state: EngineState) -> DefinedFacts:
         book = self._book()
@@ -65,10 +69,27 @@ class DefinedFactsSource:
             routing=RoutingTable(book.snapshot.alerting.routes, await self._read_rotas(book.snapshot)),
             pauses=await self._read_pauses(now),
             last_due=self._due_times.find,
+            first_runs=self._first_runs,
             group_wait=self._group_wait,
         )
         await self._read_runs(alerts, state, facts)
+        if self._first_runs is not None and state.open:
+            subjects = {each.key.subject for incident in state.open for each in incident.open_members}
+            subjects.update(alert.subject for alert in alerts if alert.is_firing)
+            await self._first_runs.read(now, {job for each in subjects for job in self._jobs_of(each)})
         return facts
+
+    async def find_first_runs_end(self, incident: Incident, now: datetime, *, is_missed: bool) -> datetime | None:
+        """Return until when messages about an incident wait for the first runs of its jobs since the start.
+
+        None: they do not wait. `is_missed`: only if a run was due while the scheduler did not run. Raises StoreError.
+        """
+        if self._first_runs is None:
+            return None
+        jobs = {job for member in incident.open_members for job in self._jobs_of(member.key.subject)}
+        await self._first_runs.read(now, jobs)
+        facts = DefinedFacts(self._book(), now, pauses=await self._read_pauses(now), first_runs=self._first_runs)
+        return first_runs_end(incident, facts, is_missed=is_missed)
 
     async def read_suppressions(self, book: RuleBook) -> SuppressionSet:
         """Return the windows of the job files, and what was requested."""
@@ -100,7 +121,5 @@ class DefinedFactsSource:
         return {job for subject in subjects for job in self._jobs_of(subject)}
 
     def _jobs_of(self, subject: str) -> tuple[str, ...]:
-        rules = self._book().groups.get(subject)
-        if rules is not None:
-            return rules.members
-        return (subject,) if self._book().snapshot.find_job(subject) is not None else ()
+        book = self._book()
+        return tuple(job for job in book.jobs_of(subject) if book.snapshot.find_job(job) is not None)

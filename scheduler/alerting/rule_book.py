@@ -111,6 +111,11 @@ class RuleBook:
         jobs = [entry.job for entry in self.snapshot if entry.job.enabled]
         return {name: GroupRules(group, _members(group.jobs, jobs)) for name, group in self._alerting.groups.items()}
 
+    def jobs_of(self, subject: str) -> tuple[str, ...]:
+        """Return the members of a group, or the subject itself."""
+        rules = self.groups.get(subject)
+        return (subject,) if rules is None else rules.members
+
     @cached_property
     def groups_by_job(self) -> Mapping[str, tuple[str, ...]]:
         """The names of the groups of each job that has one."""

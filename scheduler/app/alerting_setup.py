@@ -23,6 +23,7 @@ from scheduler.alerting.delivery.delivery import OutboxDelivery
 from scheduler.alerting.delivery.policy import DeliveryPolicy
 from scheduler.alerting.delivery.rendering import StoredIncidentRenderer
 from scheduler.alerting.delivery.sender_directory import SenderDirectory
+from scheduler.alerting.delivery.start_gate import StartGate
 from scheduler.alerting.engine_runner import EngineRunner
 from scheduler.alerting.evaluation.blindness import BlindnessWatch
 from scheduler.alerting.evaluation.burn_rates.objectives import ObjectiveEvaluator
@@ -35,6 +36,7 @@ from scheduler.alerting.evaluation.groups import GroupEvaluator
 from scheduler.alerting.evaluation.history import SampleReader
 from scheduler.alerting.evaluation.known_alerts import SHARED_ALERTS_MAX_AGE, KnownAlerts
 from scheduler.alerting.facts_source import DefinedFactsSource
+from scheduler.alerting.first_runs import FirstRuns
 from scheduler.alerting.health import ALERTING_PART, NOTIFICATIONS_PART, AlertingHealth, HasError
 from scheduler.alerting.incident_changes import IncidentChanges
 from scheduler.alerting.message_source import DefinitionMessageSource
@@ -84,7 +86,7 @@ def build_alerting(
     evaluator.on_change = runner.request_pass
     runner.on_written = foundation.telemetry.events.incidents_changed
     evaluator.on_evaluated = foundation.telemetry.metrics.alerts_evaluated
-    tools = _build_delivery_tools(foundation, resources)
+    tools = _build_delivery_tools(foundation, resources, facts)
     tester = ChannelTestSender(tools.channels, _build_message_source(foundation), tools.store, foundation.clock)
     alerting = Alerting(
         evaluator=evaluator,
@@ -150,6 +152,7 @@ def _build_evaluation(
         rotas.read,
         shares_runs=shares_runs,
         group_wait=timedelta(seconds=foundation.settings.alerting.group_wait),
+        first_runs=FirstRuns(stored.cursors, due_times, shares_runs=shares_runs),
     )
     return evaluator, facts
 
@@ -191,7 +194,9 @@ def _build_message_source(foundation: Foundation) -> DefinitionMessageSource:
     )
 
 
-def _build_delivery_tools(foundation: Foundation, resources: GuardedChannelResources) -> DeliveryTools:
+def _build_delivery_tools(
+    foundation: Foundation, resources: GuardedChannelResources, facts: DefinedFactsSource
+) -> DeliveryTools:
     stored, settings, catalog = foundation.repositories, foundation.settings, foundation.catalog
     policy = DeliveryPolicy(
         fallback_after=timedelta(seconds=settings.alerting.fallback_after),
@@ -206,4 +211,5 @@ def _build_delivery_tools(foundation: Foundation, resources: GuardedChannelResou
         policy,
         is_only_worker=foundation.profile.is_only_worker,
         listener=DeliveryTelemetry(foundation.telemetry, catalog),
+        gate=StartGate(stored.incident_log, facts, foundation.clock),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from jobs.incidents.engine.confirming import hold_at_start
 from jobs.incidents.engine.facts import AlertFacts, DueChannel
 from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.values import Announcement, Incident, Suppression, SuppressionKind, TransitionKind
@@ -22,6 +23,8 @@ def announce(step: IncidentStep, kind: TransitionKind, facts: AlertFacts) -> Non
     if suppression is not None:
         _hold_back(step, suppression, facts)
         return
+    if _fired_before_start(incident, facts) and hold_at_start(step, "the opening", facts, is_missed=True):
+        return
     announced = tuple(
         Announcement(each.channel, incident.number, each.due_at) for each in list_due(facts.channels_of(incident))
     )
@@ -37,6 +40,11 @@ def announce(step: IncidentStep, kind: TransitionKind, facts: AlertFacts) -> Non
         step.decide("released", facts.now, text, suppression=incident.suppression, channels=channels)
     else:
         step.decide("announced", facts.now, "nothing holds it back", channels=channels)
+
+
+def _fired_before_start(incident: Incident, facts: AlertFacts) -> bool:
+    started_at = facts.started_at
+    return started_at is not None and all(member.fired_at < started_at for member in incident.open_members)
 
 
 def notify_announced(step: IncidentStep, kind: TransitionKind, at: datetime, facts: AlertFacts | None = None) -> None:

@@ -91,6 +91,18 @@ class AlertFacts(Protocol):
         """Return whether a run of the subject that was due at or after an instant has finished."""
         ...
 
+    @property
+    def started_at(self) -> datetime | None:
+        """Return when the scheduler started after the latest gap in which it did not run; None if that is not known."""
+        ...
+
+    def first_run_end(self, subject: str, *, is_missed: bool = False) -> datetime | None:
+        """Return until when the first run of a subject since the start is waited for; None if it is not.
+
+        `is_missed`: only if a run was due while the scheduler did not run.
+        """
+        ...
+
     def causes_of(self, key: AlertKey) -> Sequence[str]:
         """Return what the alert may share with others, the likeliest cause first: `host api.example.com`."""
         ...

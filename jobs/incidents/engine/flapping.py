@@ -6,6 +6,7 @@ from datetime import datetime
 
 from jobs.formats.durations import format_duration
 from jobs.incidents.engine.announcing import describe_suppression, find_suppression, notify_announced
+from jobs.incidents.engine.confirming import hold_at_start
 from jobs.incidents.engine.facts import AlertFacts, FlappingLimit
 from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.values import Incident, TransitionKind
@@ -21,6 +22,8 @@ def record_change(step: IncidentStep, facts: AlertFacts) -> None:
     recent = sum(facts.now - each <= policy.within for each in changes)
     if step.incident.is_flapping or recent < policy.changes:
         return
+    if hold_at_start(step, "the message that it flaps", facts):
+        return  # the next change is counted with these
     text = f"it was opened and resolved {recent} times within {format_duration(policy.within.total_seconds())}"
     step.set(flapping_since=facts.now)
     step.add_transition(TransitionKind.FLAPPING, facts.now, text)

@@ -119,7 +119,7 @@ class _Forming:
         step = IncidentStep(incident, incident)
         step.set(status=IncidentStatus.OPEN, resolved_at=None, resolved_by="", reopened_at=facts.now)
         step.set(announced=(), escalations=0, notified_at=None, suppression=None, cause=cause or incident.cause)
-        step.set(acknowledged_at=None, acknowledged_by="", snoozed_until=None)
+        step.set(acknowledged_at=None, acknowledged_by="", snoozed_until=None, held_at_start=None)
         replaced = _find_replaced(step, [one])
         _add_members(step, [one], facts)
         text = f"{one.key.subject} fails again: {one.alert.evidence}"

@@ -38,6 +38,13 @@ class FactsWithParents:
     def is_checked_since(self, subject: str, since: datetime) -> bool:
         return self._facts.is_checked_since(subject, since)
 
+    @property
+    def started_at(self) -> datetime | None:
+        return self._facts.started_at
+
+    def first_run_end(self, subject: str, *, is_missed: bool = False) -> datetime | None:
+        return self._facts.first_run_end(subject, is_missed=is_missed)
+
     def causes_of(self, key: AlertKey) -> Sequence[str]:
         return self._facts.causes_of(key)
 

@@ -13,7 +13,7 @@ from jobs.alerting.alert import Alert, AlertStatus
 from jobs.fast_frozen import fast_frozen
 from jobs.incidents.engine.announcing import announce, find_suppression, notify_announced
 from jobs.incidents.engine.candidates import Candidate, list_candidates
-from jobs.incidents.engine.confirming import confirmation_ends_at
+from jobs.incidents.engine.confirming import confirmation_ends_at, first_runs_end
 from jobs.incidents.engine.expiring import list_expired
 from jobs.incidents.engine.facts import AlertFacts
 from jobs.incidents.engine.flapping import record_change, settle, stable_at
@@ -21,7 +21,7 @@ from jobs.incidents.engine.forming import form_incidents
 from jobs.incidents.engine.joining import announce_joined, released_at
 from jobs.incidents.engine.members import release_members, resolve_members
 from jobs.incidents.engine.parent_suppression import FactsWithParents
-from jobs.incidents.engine.reminding import escalate, next_due, remind
+from jobs.incidents.engine.reminding import decide_moot, escalate, next_due, remind
 from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.headline import list_shown_subjects, name_subjects
 from jobs.incidents.values import AlertKey, Incident, IncidentStatus, TransitionKind
@@ -97,6 +97,7 @@ def _resolve(step: IncidentStep, facts: AlertFacts) -> None:
     step.add_transition(TransitionKind.RESOLVED, facts.now, f"{names} {verb} recovered")
     if incident.is_announced:
         notify_announced(step, TransitionKind.RESOLVED, facts.now, facts)
+        decide_moot(step, facts)
     else:
         step.decide("resolved_unannounced", facts.now, "no channel received the opening: none receives the end")
 
@@ -121,5 +122,6 @@ def _due_at(steps: Sequence[IncidentStep], waiting: Sequence[Candidate], facts: 
 
 def _unblocked_at(step: IncidentStep, facts: AlertFacts) -> datetime | None:
     """Return when an incident stops to flap, or its members stop to wait for a run."""
-    moments = stable_at(step.incident, facts), confirmation_ends_at(step.incident, facts)
+    incident = step.incident
+    moments = stable_at(incident, facts), confirmation_ends_at(incident, facts), first_runs_end(incident, facts)
     return min((each for each in moments if each is not None), default=None)

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from jobs.formats.durations import format_duration
 from jobs.incidents.engine.announcing import acknowledgement_of, find_suppression
+from jobs.incidents.engine.confirming import hold_at_start
 from jobs.incidents.engine.facts import AlertFacts, AlertPolicy, EscalationStep
 from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.values import Announcement, Incident, TransitionKind
@@ -17,6 +18,8 @@ def escalate(step: IncidentStep, facts: AlertFacts) -> None:
     opened_at = incident.reopened_at or incident.opened_at
     for number, due in list(enumerate(_steps_of(incident, facts), start=1))[incident.escalations :]:
         if facts.now < opened_at + due.after or _is_held_back(step.incident, facts):
+            return
+        if hold_at_start(step, "the escalation", facts):
             return
         known = {each.channel for each in step.incident.announced}
         text = f"open for {format_duration(due.after.total_seconds())} without an acknowledgement"
@@ -31,6 +34,8 @@ def remind(step: IncidentStep, facts: AlertFacts) -> None:
     """Remind the channels that were notified at once if the shortest interval of the open members has passed."""
     due_at = reminder_due_at(step.incident, facts)
     if due_at is None or facts.now < due_at or _is_held_back(step.incident, facts):
+        return
+    if hold_at_start(step, "the reminder", facts):
         return
     text = f"still open, since {step.incident.failing_since:%Y-%m-%d %H:%M:%S} UTC"
     step.add_transition(TransitionKind.REMINDED, facts.now, text)
@@ -54,6 +59,7 @@ def _reminded(incident: Incident) -> list[Announcement]:
 def _is_held_back(incident: Incident, facts: AlertFacts) -> bool:
     return (
         not incident.is_announced
+        or not incident.open_members
         or acknowledgement_of(incident, facts) is not None
         or find_suppression(incident, facts) is not None
     )
@@ -68,6 +74,20 @@ def _steps_of(incident: Incident, facts: AlertFacts) -> list[EscalationStep]:
 def _policies(incident: Incident, facts: AlertFacts) -> list[AlertPolicy]:
     members = sorted(incident.open_members or (incident.lead_member,), key=lambda member: member.key != incident.lead)
     return [policy for member in members if (policy := facts.policy_of(member.key)) is not None]
+
+
+def decide_moot(step: IncidentStep, facts: AlertFacts) -> None:
+    """Record what was due of an incident that is resolved now, and is not sent any more."""
+    before = step.before
+    if before is None or not before.is_open or _is_held_back(before, facts):
+        return
+    due_at, opened_at = reminder_due_at(before, facts), before.reopened_at or before.opened_at
+    if due_at is not None and due_at <= facts.now:
+        step.decide("moot_reminder", facts.now, f"the reminder that was due at {due_at:%H:%M:%S} UTC is not sent")
+    for each in _steps_of(before, facts)[before.escalations :]:
+        if (due_at := opened_at + each.after) <= facts.now:
+            text = f"the escalation that was due at {due_at:%H:%M:%S} UTC is not sent"
+            step.decide("moot_escalation", facts.now, text, escalated_to=", ".join(each.channels))
 
 
 def next_due(incident: Incident, facts: AlertFacts) -> datetime | None:

@@ -7,9 +7,9 @@ it, and form one message together when it is sent. The rows of digests of severa
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from jobs.notifications.outbox import ChannelState, OutboxRow
+from jobs.notifications.outbox import REPEATED_KINDS, ChannelState, OutboxRow
 
 Batch = tuple[OutboxRow, ...]
 """Rows of one incident in order, or of several incidents in a digest, sent as one message."""
@@ -26,7 +26,7 @@ def form_batches(rows: Sequence[OutboxRow], state: ChannelState, now: datetime) 
 
     The message that a process was sending when it was killed comes first, of the same rows.
     """
-    interrupted = find_interrupted(rows, state)
+    interrupted = find_interrupted(rows, state, now)
     groups = _group(rows)
     for row in interrupted:
         # Later rows of the incident wait for the next pass.
@@ -47,16 +47,33 @@ def form_batches(rows: Sequence[OutboxRow], state: ChannelState, now: datetime) 
     return [interrupted, *due] if interrupted else due
 
 
-def find_interrupted(rows: Sequence[OutboxRow], state: ChannelState) -> Batch:
-    """Return the rows of which it is not known whether their message was sent."""
+def find_interrupted(rows: Sequence[OutboxRow], state: ChannelState, now: datetime) -> Batch:
+    """Return the rows of which it is not known whether their message was sent.
+
+    None if they must wait (DeliveryGate), or are reminders, which later rows of their incident can replace.
+    """
     keys = frozenset(state.sending)
-    return tuple(row for row in rows if row.key in keys)
+    found = tuple(row for row in rows if row.key in keys)
+    is_repeated = all(row.notification.kind in REPEATED_KINDS for row in found)
+    return () if is_repeated or any((row.next_attempt_at or now) > now for row in found) else found
 
 
 def find_next_due(rows: Sequence[OutboxRow]) -> datetime | None:
     """Return when the first of the rows is due, considering the order within incidents."""
     waits = _digest_waits(rows)
     return min((_next_due(group, waits) for group in _group(rows).values()), default=None)
+
+
+def find_channel_due(
+    rows: Sequence[OutboxRow], state: ChannelState, now: datetime, fallback_after: timedelta | None
+) -> datetime:
+    """Return when the channel is sent something, or its fallback channel. `fallback_after`: None without one."""
+    due_at = find_next_due(rows) or now
+    if state.sending or state.retry_at is None or state.retry_at <= due_at:
+        return due_at
+    if state.failing_since is None or fallback_after is None:
+        return state.retry_at
+    return max(due_at, min(state.retry_at, state.failing_since + fallback_after))
 
 
 def list_incidents(batch: Batch) -> list[str]:

@@ -18,7 +18,7 @@ from jobs.incidents.values import TransitionKind
 from jobs.notifications.outbox import ChannelState, ChannelThread, OutboxChanges, OutboxRow
 from jobs.notifications.port import Sender, SendFailed, SentReference
 from jobs.ports import Clock
-from scheduler.alerting.delivery.batches import Batch, find_next_due, form_batches, list_incidents
+from scheduler.alerting.delivery.batches import Batch, find_channel_due, form_batches, list_incidents
 from scheduler.alerting.delivery.composing import compose_message, find_earlier_error, list_latest
 from scheduler.alerting.delivery.outcomes import (
     give_up_batch,
@@ -31,9 +31,11 @@ from scheduler.alerting.delivery.outcomes import (
 from scheduler.alerting.delivery.policy import DeliveryPolicy, is_exhausted
 from scheduler.alerting.delivery.port import (
     ChannelDirectory,
+    DeliveryGate,
     DeliveryListener,
     MessageRenderer,
     NoDeliveryListener,
+    OpenGate,
     OutboxStore,
 )
 from scheduler.stores.port import RowChanged, StoreError, StoreUnavailable
@@ -61,6 +63,10 @@ class DeliveryTools:
     jitter: Callable[[], float] = random.random
     is_only_worker: bool = False
     listener: DeliveryListener = field(default_factory=NoDeliveryListener)
+    gate: DeliveryGate = field(default_factory=OpenGate)
+
+    async def list_rows(self, channel: str) -> Sequence[OutboxRow]:
+        return await self.gate.hold(await self.store.list_rows(channel, self.policy.rows_per_pass))
 
 
 async def deliver_channel(tools: DeliveryTools, channel: str) -> datetime | None:
@@ -70,7 +76,7 @@ async def deliver_channel(tools: DeliveryTools, channel: str) -> datetime | None
         StoreUnavailable: nothing is lost; call it again later.
     """
     state = await tools.store.read_channel(channel)
-    rows = await tools.store.list_rows(channel, tools.policy.rows_per_pass)
+    rows = await tools.list_rows(channel)
     now = tools.clock.now()
     if not rows:
         return None
@@ -83,25 +89,19 @@ async def deliver_channel(tools: DeliveryTools, channel: str) -> datetime | None
         await _ChannelPass(tools, state).run(rows)
     except RowChanged:
         # Another process has acquired the lease, or the engine has changed a row: the next pass reads again.
-        LOG.debug(
-            "could not deliver all rows of channel %s: a row was changed; the next pass reads them again", channel
-        )
+        LOG.debug("could not deliver all of channel %s: a row was changed; the next pass reads them again", channel)
         return tools.clock.now()
     return await _read_next_due(tools, channel)
 
 
 async def _read_next_due(tools: DeliveryTools, channel: str) -> datetime | None:
-    rows = await tools.store.list_rows(channel, tools.policy.rows_per_pass)
+    rows = await tools.list_rows(channel)
     return _find_due(tools, channel, await tools.store.read_channel(channel), rows) if rows else None
 
 
 def _find_due(tools: DeliveryTools, channel: str, state: ChannelState, rows: Sequence[OutboxRow]) -> datetime:
-    due_at = find_next_due(rows) or tools.clock.now()
-    if state.sending or state.retry_at is None or state.retry_at <= due_at:
-        return due_at
-    if state.failing_since is None or tools.channels.find_fallback(channel) is None:
-        return state.retry_at
-    return max(due_at, min(state.retry_at, state.failing_since + tools.policy.fallback_after))
+    has_fallback = tools.channels.find_fallback(channel) is not None
+    return find_channel_due(rows, state, tools.clock.now(), tools.policy.fallback_after if has_fallback else None)
 
 
 class _ChannelPass:

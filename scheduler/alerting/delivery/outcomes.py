@@ -5,12 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from jobs.incidents.values import AlertDecision
-from jobs.notifications.outbox import ChannelState, ChannelThread, OutboxChanges, OutboxRow, UndeliveredNotification
+from jobs.incidents.values import AlertDecision, TransitionKind
+from jobs.notifications.outbox import (
+    REPEATED_KINDS,
+    ChannelState,
+    ChannelThread,
+    OutboxChanges,
+    OutboxRow,
+    UndeliveredNotification,
+)
 from jobs.notifications.port import SendFailed, SentReference
 from scheduler.alerting.delivery.batches import Batch, list_incidents
 from scheduler.alerting.delivery.policy import DeliveryPolicy, FailureVerdict, compute_backoff, judge_failure
 
+_MOOT = "it is not sent any more: the message about the resolution replaces it"
 _DIGEST_ROWS = 20
 """Of a transaction. Each can be deleted and inserted, and have a thread and a decision."""
 
@@ -31,7 +39,12 @@ def record_success(state: ChannelState, batch: Batch, reference: SentReference |
     # A digest is not the first message of any of its incidents.
     thread = ChannelThread(state.channel, last.incident, reference.value if reference else "")
     threads = () if len(list_incidents(batch)) > 1 else (thread,)
-    decisions = tuple(_decide(row, "delivered", _describe_sent(row, batch), now) for row in batch)
+    decisions = tuple(
+        _decide(row, "moot", _MOOT, now)
+        if _is_moot(row, batch)
+        else _decide(row, "delivered", _describe_sent(row, batch), now)
+        for row in batch
+    )
     return OutboxChanges(healthy, deleted=batch, threads=threads, decisions=decisions)
 
 
@@ -129,6 +142,12 @@ def split_changes(changes: OutboxChanges, current: ChannelState) -> list[OutboxC
             )
         )
     return parts
+
+
+def _is_moot(row: OutboxRow, batch: Batch) -> bool:
+    """Return whether the message is about the resolution in place of a reminder or an escalation."""
+    is_resolved = batch[-1].notification.kind is TransitionKind.RESOLVED and not batch[-1].notification.is_digest
+    return is_resolved and row.notification.kind in REPEATED_KINDS
 
 
 def _describe_sent(row: OutboxRow, batch: Batch) -> str:

@@ -60,6 +60,19 @@ class MessageRenderer(Protocol):
         ...
 
 
+class DeliveryGate(Protocol):
+    async def hold(self, rows: Sequence[OutboxRow]) -> Sequence[OutboxRow]:
+        """Return the rows of a channel, those that must wait with a later `next_attempt_at`. Raises StoreError."""
+        ...
+
+
+class OpenGate:
+    """Holds back nothing."""
+
+    async def hold(self, rows: Sequence[OutboxRow]) -> Sequence[OutboxRow]:
+        return rows
+
+
 class DeliveryListener(Protocol):
     """Hears of results once they are stored. Its methods return at once and raise nothing."""
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from jobs.formats.instants import format_instant
 from scheduler.app import Program
 from scheduler.health.report import HealthProbe, HealthStatus, PartHealth
 from scheduler.hosts.embedded.ticker import MAX_TICK_INTERVAL, Ticker
-from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR
+from scheduler.stores.cursors import LONGEST_TICK_GAP, PLANNED_UNTIL_CURSOR
 from scheduler.stores.port import StoreError
 
 _log = logging.getLogger("scheduler.hosts.embedded.tick_loop")
@@ -27,6 +28,7 @@ async def create_ticker(program: Program) -> Ticker:
     """Create the ticker. It continues at the cursor of the last process, for schedules that have not changed since."""
     in_force_since = await program.schedule_activations.record_all(program.catalog.schedules(), program.clock.now())
     planned_until = await program.cursors.read(PLANNED_UNTIL_CURSOR)
+    await program.cursors.record_start(program.clock.now())
     await program.pauses.list_active(program.clock.now())
     return Ticker(
         program.catalog,
@@ -42,7 +44,12 @@ async def create_ticker(program: Program) -> Ticker:
 async def save_cursor_periodically(program: Program, ticker: Ticker) -> None:
     """Save the tick cursor periodically. Runs after the last saved cursor are known by their claims."""
     while True:
+        slept_from = program.clock.now()
         await program.clock.sleep(CURSOR_SAVE_INTERVAL)
+        if program.clock.now() - slept_from > LONGEST_TICK_GAP:
+            # The machine was suspended: for alerts, that is a start.
+            with suppress(StoreError):
+                await program.cursors.record_start(program.clock.now())
         await save_tick_cursor(program, ticker)
         # Read pauses of other processes (commands) here: the ticker itself never waits for the store.
         await program.pauses.list_active(program.clock.now())

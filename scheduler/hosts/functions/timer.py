@@ -16,7 +16,7 @@ from scheduler.catalog.catalog import Catalog, JobSnapshot
 from scheduler.dispatch.port import Dispatch, DispatchError
 from scheduler.planning.due_heap import DueHeap, DueInstant
 from scheduler.planning.plan import Plan, plan_due
-from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, STRANDED_CURSOR, Cursors
+from scheduler.stores.cursors import LONGEST_TICK_GAP, PLANNED_UNTIL_CURSOR, STRANDED_CURSOR, Cursors
 from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import StoreError
@@ -92,6 +92,8 @@ class TimerHandler:
         now = self._clock.now()
         await self._record_activations(self._catalog.snapshot, now)
         planned_until = await self._planning_start(now)
+        if planned_until + LONGEST_TICK_GAP < now:
+            await self._cursors.find_start(now)
         await self._read_planned_at_change(planned_until)
         paused = await self._pauses.list_active(now, fresh=True)
         # No await from here to the plan: two ticks of one process share the heap.

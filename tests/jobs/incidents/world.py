@@ -14,6 +14,7 @@ from jobs.incidents.values import AlertDecision, AlertKey, Incident, Notificatio
 
 START = datetime(2026, 3, 1, 3, tzinfo=UTC)
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
+FIRST_RUN = 2 * MINUTE
 RULE = "failed"
 
 
@@ -26,6 +27,7 @@ class World:
         self.parents = parents or {}
         self.policies: defaultdict[str, AlertPolicy | None] = defaultdict(lambda: policy or AlertPolicy())
         self.checked: dict[str, datetime] = {}
+        self.started: datetime | None = None
         self.causes: dict[str, list[str]] = {}
         self.suppressions: dict[str, Suppression] = {}
         self.channels: Sequence[str | DueChannel] = ("mail",)
@@ -45,6 +47,17 @@ class World:
 
     def is_checked_since(self, subject: str, since: datetime) -> bool:
         return self.checked.get(subject, START - HOUR) >= since
+
+    @property
+    def started_at(self) -> datetime | None:
+        return self.started
+
+    def first_run_end(self, subject: str, *, is_missed: bool = False) -> datetime | None:
+        """Each job runs within FIRST_RUN of a start, or is not waited for any more. Each start misses a run."""
+        if self.started is None or self.is_checked_since(subject, self.started):
+            return None
+        end = self.started + FIRST_RUN
+        return end if self.now < end else None
 
     def causes_of(self, key: AlertKey) -> Sequence[str]:
         return self.causes.get(key.subject, ())

@@ -54,7 +54,7 @@ async def test_the_page_names_what_is_down_why_and_who_knows() -> None:
         page = await get_page(client, PATH)
 
     text = visible_text(page)
-    assert "checkout and 1 more are down since 12:00:01" in text
+    assert "checkout and 1 more on checkout.internal are down since 12:00:01" in text
     assert "3 of 3 runs failed" in text
     assert "Target GET http://127.0.0.1:9/ Expected status 2xx Observed 503 Common to all host" in text
     assert "notified mail since 12:00:00, 1 message" in text
