@@ -6,6 +6,8 @@ The delivery calls `make_message` and hands the result to a sender. Pure.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
 
 from jobs.formats.instants import format_iso_instant
 from jobs.incidents.headline import count_by_severity, find_keeping_open, list_still_failing, list_subjects
@@ -39,7 +41,8 @@ def make_message(
         TemplateProblem: a template cannot be rendered. Without templates the message can always be made.
     """
     zone, is_downtime = details.zone, details.is_downtime
-    title = make_title(incident, transition, notification.kind, zone, details.earlier, is_downtime=is_downtime)
+    shown = replace(transition, at=_sent_at(transition, notification))
+    title = make_title(incident, shown, notification.kind, zone, details.earlier, is_downtime=is_downtime)
     text = _make_text(incident, transition, details)
     values = incident_values(incident, transition, notification, details, title=title, text=text)
     if title_template is not None:
@@ -62,7 +65,7 @@ def make_message(
         expected=details.expected,
         observed=details.observed,
         answer=details.answer,
-        facts=tuple(_facts(incident, transition, details)),
+        facts=tuple(_facts(incident, shown, details)),
         link=details.link,
         runbook=details.runbook,
         tags=details.tags,
@@ -83,6 +86,7 @@ def incident_values(
     text: str,
 ) -> dict[str, object]:
     """Return what the templates `title` and `text` can use. Unknown values are empty texts."""
+    now = _sent_at(transition, notification)
     return {
         "title": title,
         "text": text,
@@ -95,10 +99,10 @@ def incident_values(
         "subject": incident.leading.key.subject,
         "subjects": list_subjects(incident),
         "cause": incident.cause,
-        "since": format_clock(incident.failing_since, transition.at, details.zone),
+        "since": format_clock(incident.failing_since, now, details.zone),
         "since_at": format_iso_instant(incident.failing_since),
         "at": format_iso_instant(transition.at),
-        "downtime": describe_length(incident, transition.at),
+        "downtime": describe_length(incident, now),
         "evidence": incident.leading.evidence,
         "target": details.target,
         "description": details.description,
@@ -115,6 +119,11 @@ def incident_values(
         "also_notified": list(details.also_notified),
         "held_back": details.held_back,
     }
+
+
+def _sent_at(transition: Transition, notification: Notification) -> datetime:
+    """Return until when the times of a message count: an opening that was held back is later than its transition."""
+    return max(transition.at, notification.due_at)
 
 
 def _make_text(incident: Incident, transition: Transition, details: MessageDetails) -> str:

@@ -96,9 +96,9 @@ def describe_length(incident: Incident, now: datetime) -> str:
 
 
 def _joined(incident: Incident, transition: Transition) -> str:
-    """Return what joined, if it still fails: the message can be late."""
+    """Return what joined, if it still fails and does not lead: the message can be late."""
     member = incident.find(transition.key) if transition.key is not None else None
-    if member is None or member.resolved_at is not None:
+    if member is None or member.resolved_at is not None or member.key.subject == incident.leading.key.subject:
         return _evidence(incident) + _others(incident, transition)
     return f": {make_printable(member.key.subject, 80)} fails too"
 
