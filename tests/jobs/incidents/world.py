@@ -73,6 +73,11 @@ class World:
     def fail(self, *subjects: str) -> None:
         self._judge(subjects, Verdict(True, "3 of 3 runs failed", self.now - MINUTE))
 
+    def fail_rule(self, subject: str, rule: str) -> None:
+        """Let the alert of a further rule fire."""
+        key, verdict = AlertKey(subject, rule), Verdict(True, "p95 is 900 ms", self.now)
+        self.alerts[key] = advance(self.alerts.get(key, Alert(subject, rule)), verdict, self.now)
+
     def recover(self, *subjects: str) -> None:
         self._judge(subjects, Verdict(False))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -62,6 +63,18 @@ def test_a_rule_with_channels_notifies_them_and_another_one_those_of_its_route()
     assert channels(facts, incident_of("a")) == ["mail"]
     assert channels(facts, incident_of("b")) == ["teams"]
     assert sorted(channels(facts, incident_of("a", "b"))) == ["mail", "teams"]
+
+
+def test_a_further_rule_of_a_job_has_the_channels_of_its_own_route() -> None:
+    alerts = [{}, {"when": "degraded"}]
+    routes = table_of(
+        {"match": {"severities": "degraded"}, "notify": ["mail"]},
+        {"match": {"severities": "down"}, "notify": ["phone"]},
+    )
+    facts = DefinedFacts(book_of(entry("a", alerts=alerts)), START, routing=routes)
+    incident = incident_of("a")
+    slow = replace(incident.members[0], key=AlertKey("a", "degraded"), severity="degraded", rank=10)
+    assert channels(facts, replace(incident, members=(*incident.members, slow))) == ["phone", "mail"]
 
 
 def test_members_behind_a_parent_add_no_channel() -> None:
