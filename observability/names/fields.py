@@ -100,8 +100,8 @@ MISSED_SPANS: Final = _field(
     "MissedSpans", "span of a tick", "Number of jobs with due instants before it that no tick planned in time."
 )
 INCIDENT: Final = _field("Incident", "INCIDENT_", "The incident's id.")
-SEVERITY: Final = _field("Severity", "INCIDENT_", "The highest severity of its alerts.")
-SUBJECT: Final = _field("Subject", "INCIDENT_", "The job or group whose alert leads the incident: the worst one that is open.")
+SEVERITY: Final = _field("Severity", "INCIDENT_", "That of its subject.")
+SUBJECT: Final = _field("Subject", "INCIDENT_", "The job or group whose open alert is the worst one.")
 CAUSE: Final = _field("Cause", "INCIDENT_", "What its alerts share, such as a host; omitted for a single one.")
 ALERTS: Final = _field("Alerts", "INCIDENT_", "Number of its alerts.")
 ACTOR: Final = _field("Actor", "INCIDENT_", "Who caused the change; omitted if the program did.")

@@ -64,7 +64,7 @@ class FirstRuns:
         schedule, last = snapshot.schedule(job), self._due_times.find(job)
         end = started_at + LONGEST_FIRST_WAIT
         if schedule is None:
-            # A job that runs after others has no due instant of its own.
+            # A job that runs after others has no due instants.
             due = started_at if entry.job.depends_on and not is_missed else None
             return None if due is None or now >= end else end
         if is_missed and last is not None and seen is None:

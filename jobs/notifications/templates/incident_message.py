@@ -175,7 +175,8 @@ def _list_notes(incident: Incident, transition: Transition) -> Iterator[str]:
     """Yield what the transition does not say: which rule keeps the incident open, and what a person left failing."""
     if (member := find_keeping_open(incident)) is not None:
         evidence = f": {make_printable(member.evidence, _LONGEST_FACT)}" if member.evidence else ""
-        yield f"Kept open by the rule {make_printable(member.key.rule, 80)} of {member.key.subject}{evidence}"
+        rule = make_printable(f"{member.key.rule} of {member.key.subject}", 200)
+        yield f"Only the rule {rule} keeps the incident open{evidence}"
     if transition.kind is TransitionKind.RESOLVED and list_still_failing(incident):
         yield "What still fails opens an incident again only when it has recovered and fires anew."
 

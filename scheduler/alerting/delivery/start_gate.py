@@ -1,7 +1,7 @@
 """Hold back messages that were stored before the scheduler started, until the jobs that they are about have run again.
 
-A reminder that a process stored before it was killed says hours later that a job fails which is well. When the job
-recovers in its first run, the resolution is stored, and both are one message. Called by
+A reminder that a process stored before it was killed would report hours later that a job fails which is well. When the
+job recovers in its first run, the resolution is stored, and both are one message. Called by
 scheduler.alerting.delivery.channel_pass.
 """
 

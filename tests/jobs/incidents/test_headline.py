@@ -129,7 +129,7 @@ def test_a_rule_that_alone_keeps_an_incident_open_is_named() -> None:
     transition = Transition(found.id, 2, TransitionKind.REMINDED, START, "still open")
     sent = Notification(found.id, 2, TransitionKind.REMINDED, "mail", START)
     text = make_message(found, transition, sent, MessageDetails()).text
-    assert text == "still open\nKept open by the rule response-time of checkout: checkout is bad"
+    assert text == "still open\nOnly the rule response-time of checkout keeps the incident open: checkout is bad"
     assert find_keeping_open(incident_of(member("checkout", ended=SECOND), slow, member("cart"))) is None
 
 

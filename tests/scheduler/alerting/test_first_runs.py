@@ -1,4 +1,4 @@
-"""scheduler/alerting/first_runs.py: which jobs have run since the scheduler started, and how long that is waited for."""
+"""scheduler/alerting/first_runs.py: which jobs have run since a start, and how long that is waited for."""
 
 from __future__ import annotations
 

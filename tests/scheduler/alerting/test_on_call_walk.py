@@ -1,5 +1,5 @@
-"""A night of the on-call, with each message as it is read: 15 jobs, a parent, a rota, a window, two rules of a job, and a
-kill in the middle after which the scheduler does not run for an hour.
+"""A night of the on-call, with each message as it is read: 15 jobs, a parent, a rota, a window, two rules of a job, and
+a kill in the middle after which the scheduler does not run for an hour.
 """
 
 from __future__ import annotations
@@ -137,7 +137,8 @@ class Night:
     async def kill(self, minutes: int) -> None:
         """End the process at once, and start another one later."""
         self.world.minute += minutes
-        self.world.clock.move((START + self.world.minute * timedelta(minutes=1) - self.world.clock.now()).total_seconds())
+        due_at = START + self.world.minute * timedelta(minutes=1)
+        self.world.clock.move((due_at - self.world.clock.now()).total_seconds())
         self.world.restart()
         self._open()
         await self.world.process.stored.cursors.record_start(self.world.clock.now())

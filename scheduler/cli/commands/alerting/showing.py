@@ -85,7 +85,7 @@ def show_decisions(decisions: Sequence[AlertDecision]) -> None:
 
 def _describe(view: IncidentView, facts: MemberFacts) -> list[tuple[str, str]]:
     incident = view.incident
-    kept_by = find_keeping_open(incident)
+    last = find_keeping_open(incident)
     resolved_by = f" by {incident.resolved_by}" if incident.resolved_by else ""
     end = "" if incident.resolved_at is None else f"{format_iso_instant(incident.resolved_at)}{resolved_by}"
     channels = ", ".join(dict.fromkeys(each.channel for each in incident.announced))
@@ -97,7 +97,7 @@ def _describe(view: IncidentView, facts: MemberFacts) -> list[tuple[str, str]]:
         ("rule", incident.leading.key.rule),
         ("what", incident.leading.evidence),
         *_describe_facts(facts),
-        ("kept open by", "" if kept_by is None else f"the rule {kept_by.key.rule} of {kept_by.key.subject}"),
+        ("open because of", "" if last is None else f"only the rule {last.key.rule} of {last.key.subject}"),
         ("affected", count_by_severity(incident)),
         ("cause", incident.cause),
         ("failing since", format_iso_instant(incident.failing_since)),
