@@ -147,7 +147,7 @@ async def test_a_resolved_incident_has_its_duration_and_no_actions() -> None:
         page = await get_page(client, PATH)
 
     assert "checkout was down for 2 min" in visible_text(page)
-    assert "by local:loopback, although its alerts fired" in visible_text(page)
+    assert "by local:loopback, although checkout still failed" in visible_text(page)
     assert "data-action" not in page
 
 
