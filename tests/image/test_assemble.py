@@ -72,6 +72,28 @@ def test_a_second_build_makes_the_same_layers(layers: Path, tmp_path: Path) -> N
     assert {time for _, time, _ in state(layers).values()} == {FILE_TIME}
 
 
+def test_files_that_other_environments_share_are_copied_and_not_changed(tmp_path: Path) -> None:
+    """uv installs links to its cache."""
+    library = importlib.util.find_spec("yaml._yaml")
+    assert library
+    assert library.origin
+    cached = Path(library.origin).read_bytes()
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "packages").mkdir()
+    for name in ("hard.so", "symbolic.so"):
+        (tmp_path / "cache" / name).write_bytes(cached)
+        (tmp_path / "cache" / name).chmod(0o755)
+    os.link(tmp_path / "cache/hard.so", tmp_path / "packages/hard.so")
+    os.symlink(tmp_path / "cache/symbolic.so", tmp_path / "packages/symbolic.so")
+    before = state(tmp_path / "cache")
+
+    layers = build(tmp_path, seed="1", mode=0o640)
+
+    assert state(tmp_path / "cache") == before
+    for name in ("hard.so", "symbolic.so"):
+        assert (layers / "packages" / PACKAGES / name).stat().st_size < len(cached)
+
+
 def test_each_layer_has_its_part(layers: Path) -> None:
     files = {path.relative_to(layers).as_posix() for path in layers.rglob("*") if path.is_file()}
     cached = f".cpython-{sys.version_info[0]}{sys.version_info[1]}.pyc"

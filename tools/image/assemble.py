@@ -32,6 +32,7 @@ WORKER = "azure_functions_runtime"
 
 def assemble(packages: Path, program: Path, layers: Path, packages_path: str, program_path: str) -> None:
     """Move the packages and copy the program into their layers."""
+    separate_files(packages)
     graph = ImportGraph([program, packages])
     prune(packages, find_reached(graph, program))
     often_imported = find_reached(graph, program, without=SELDOM_IMPORTED)
@@ -43,6 +44,19 @@ def assemble(packages: Path, program: Path, layers: Path, packages_path: str, pr
     compile_modules(copied.rglob("*.py"), copied, PurePosixPath("/", program_path))
     shutil.move(packages, moved)
     normalize(layers)
+
+
+def separate_files(packages: Path) -> None:
+    """Replace each file that is also in another place by a copy, because what follows changes contents, modes and times.
+
+    uv installs hard links or symbolic links to its cache, which all environments of a machine share.
+    """
+    for file in [each for each in packages.rglob("*") if each.is_file()]:
+        is_elsewhere = file.is_symlink() and not file.resolve().is_relative_to(packages.resolve())
+        if is_elsewhere or file.stat().st_nlink > 1:
+            copy = file.with_name(f"{file.name}.copy")
+            shutil.copy2(file, copy)
+            copy.replace(file)
 
 
 def find_reached(graph: ImportGraph, program: Path, without: str | None = None) -> frozenset[Path]:
