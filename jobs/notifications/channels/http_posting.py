@@ -2,18 +2,18 @@
 
     response = await post(resources, Posting(url, json_body, headers), secrets, timeout_s=10.0)
 
-A status of 2xx is success. 408, 425, 429 and 5xx are temporary, with Retry-After; any other status is permanent.
-Redirects are not followed: the next host would receive the message and its key.
+A status of 2xx is success. 408, 425, 429 and 5xx are temporary, with Retry-After; any other status is permanent, and
+so is a success whose body cannot be read. Redirects are not followed: the next host would receive the message and its
+key.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from jobs.formats.durations import describe_seconds
@@ -22,9 +22,7 @@ from jobs.notifications.answers import add_answer
 from jobs.notifications.port import ChannelResources, SendFailed
 from jobs.problems import make_printable
 from jobs.redaction import Redactor
-
-if TYPE_CHECKING:
-    import httpx
+from jobs.responses.reading import ReceivedResponse, fetch
 
 LARGEST_RESPONSE = 64 * 1024
 """Bytes of a usual response, and of an excerpt before it is shortened."""
@@ -87,36 +85,33 @@ async def post(
     hide = SecretHider([posting.url, *secrets])
     name = describe_endpoint(posting.url)
     try:
-        async with asyncio.timeout(timeout_s):
-            response = await _exchange(resources.http, posting, timeout_s)
-    except SendFailed:
-        raise
+        received = await fetch(
+            resources.http,
+            posting.method,
+            posting.url,
+            limit=posting.largest_response,
+            timeout_s=timeout_s,
+            headers=posting.headers,
+            content=posting.body,
+        )
     except TimeoutError:
         raise SendFailed(f"{name} did not respond within {describe_seconds(timeout_s)}") from None
     except Exception as error:  # every error of the client, its transport and the guard
         raise _to_send_failed(error, name, hide) from None
+    response = PostedResponse(received.status, received.body, received.headers)
     if 200 <= response.status < 300 or response.status in posting.accepted:
+        _require_body(received, name)
         excerpt = hide(response.body.decode("utf-8", "replace"))
         add_answer(f"{name} responded with status {response.status}" + (f": {excerpt}" if excerpt else ""))
         return response
     raise _explain_status(response, name, hide)
 
 
-async def _exchange(client: httpx.AsyncClient, posting: Posting, timeout_s: float) -> PostedResponse:
-    async with client.stream(
-        posting.method,
-        posting.url,
-        content=posting.body,
-        headers=dict(posting.headers),
-        follow_redirects=False,
-        timeout=timeout_s,
-    ) as response:
-        body = b""
-        async for piece in response.aiter_bytes():
-            body += piece[: posting.largest_response - len(body)]
-            if len(body) >= posting.largest_response:
-                break
-        return PostedResponse(response.status_code, body, response.headers)
+def _require_body(response: ReceivedResponse, name: str) -> None:
+    """Raise SendFailed if the body of a success cannot be read: a retry would send the message again."""
+    if response.received.error:
+        text = f"{name} responded with status {response.status}, but {response.received.error}"
+        raise SendFailed(f"{text}: check the service and the proxies in front of it", is_permanent=True)
 
 
 def _to_send_failed(error: Exception, name: str, hide: SecretHider) -> SendFailed:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from observability.exporters.datadog.bounded_pool import limit_bodies
 from observability.exporters.datadog.intakes import IntakeEntry, IntakeKind, decode_entries, encode_entries
 from observability.exporters.pacing import Pace
 from observability.exporters.retry_after import read_required_wait
@@ -13,7 +14,7 @@ from observability.exporters.spool.outbox import SendResult
 from observability.exporters.spool.request import SpooledRequest
 
 _MIN_TIMEOUT_S = 0.05
-
+_MAX_RESPONSE_BYTES = 64 * 1024
 
 _RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -46,11 +47,13 @@ class DatadogClient:
             host=url.rstrip("/") if url else None,
             check_input_type=False,
             check_return_type=False,
+            preload_content=False,  # the status is enough
             retry_policy=False,  # urllib3 would retry three times, each with the whole timeout
         )
         if not url:
             self._configuration.server_variables["site"] = site
         self._client = client = ApiClient(self._configuration)
+        limit_bodies(client, _MAX_RESPONSE_BYTES)
         series, distributions = make["series"](client), make["distributions"](client)
         checks, logs, events = make["checks"](client), make["logs"](client), make["events"](client)
         self._calls: Mapping[IntakeKind, Callable[[list[IntakeEntry]], object]] = {

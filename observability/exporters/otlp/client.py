@@ -6,7 +6,6 @@ Statuses and answers: https://opentelemetry.io/docs/specs/otlp/#otlphttp.
 from __future__ import annotations
 
 import ssl
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -14,6 +13,7 @@ from typing import Final
 import httpx
 
 from jobs.formats.display_text import escape_control_characters
+from jobs.responses.reading import ReceivedResponse, fetch_blocking
 from observability.exporters.otlp.bodies import is_compressed, read_partial_success, split_body
 from observability.exporters.retry_after import read_required_wait
 from observability.exporters.spool.outbox import SendResult
@@ -39,17 +39,12 @@ class OtlpClient:
     def close(self) -> None:
         self._client.close()
 
-    def post(self, url: str, body: bytes, timeout: float) -> tuple[int, Mapping[str, str], bytes]:
-        """Return status, headers and body of the answer. Raises httpx.HTTPError."""
+    def post(self, url: str, body: bytes, timeout: float) -> ReceivedResponse:
+        """Return the response. Raises httpx.HTTPError."""
         encoding = {"Content-Encoding": "gzip"} if is_compressed(body) else {}
-        ends_at = time.monotonic() + timeout
-        with self._client.stream("POST", url, content=body, headers=encoding, timeout=timeout) as answer:
-            received = b""
-            for chunk in answer.iter_bytes():
-                received += chunk
-                if len(received) > _MAX_ANSWER_BYTES or time.monotonic() > ends_at:
-                    break
-            return answer.status_code, answer.headers, received
+        return fetch_blocking(
+            self._client, "POST", url, limit=_MAX_ANSWER_BYTES, timeout_s=timeout, headers=encoding, content=body
+        )
 
 
 class OtlpIntake:
@@ -64,16 +59,17 @@ class OtlpIntake:
         if timeout < _MIN_TIMEOUT_S:
             return SendResult(reason="the program stops before it could be sent", is_temporary=True)
         try:
-            status, headers, body = self._client.post(self._url, request.body, timeout)
+            response = self._client.post(self._url, request.body, timeout)
         except (httpx.HTTPError, OSError) as error:
             return SendResult(reason=f"{type(error).__name__}: {error}", is_temporary=True)
-        if 200 <= status < 300:
-            rejected, message = read_partial_success(self._signal, body)
+        status = response.status
+        if response.is_success:
+            rejected, message = read_partial_success(self._signal, response.body)
             rejected = min(rejected, request.items)
             reason = f"rejected {rejected} of {request.items} items: {_shorten(message)}" if rejected else ""
             return SendResult(request.items - rejected, rejected, reason)
         if status in _RETRIED_STATUSES:
-            retry_after = read_required_wait(headers)
+            retry_after = read_required_wait(response.headers)
             return SendResult(reason=f"answered {status}", is_temporary=True, retry_after_s=retry_after)
         return SendResult(rejected=request.items, reason=f"answered {status}", is_too_large=status == 413)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from config.value_files.expansion import read_secret_variable
 from config.value_files.secret_text import UnusableSecretFile
+from observability.exporters.datadog.bounded_pool import DatadogResponse, limit_bodies
 from observability.generation.core.document import GeneratedDocument, Json
 from observability.generation.core.tool import ToolDocument, ToolError
 from observability.generation.datadog.documents import DASHBOARD, ID_TAG, MONITOR, OBJECTIVE
@@ -26,6 +27,8 @@ URL_VARIABLE = "SCHEDULER_DATADOG__URL"
 DEFAULT_SITE = "datadoghq.com"
 _TIMEOUT_S = 30.0
 _MAX_REASON_LENGTH = 300
+_MAX_RESPONSE_BYTES = 64 * 1024 * 1024
+"""Of a list of all dashboards."""
 _LIMIT_RETRIES = 3
 _MAX_LIMIT_WAIT_S = 60.0
 """A longer wait for the end of a limit is left to the user."""
@@ -88,6 +91,7 @@ def _open_client(api_key: str, app_key: str, site: str, url: str | None) -> ApiC
     if not url:
         configuration.server_variables["site"] = site
     client: ApiClient = ApiClient(configuration)
+    limit_bodies(client, _MAX_RESPONSE_BYTES)
     return client
 
 
@@ -167,13 +171,15 @@ class DatadogApi:
         from urllib3.exceptions import HTTPError
 
         try:
-            response = call(*arguments)
+            response: DatadogResponse = call(*arguments)
         except ApiException as error:
             if error.status == 404 and accepts_404:
                 return None
             raise ToolError(self._describe(error.status, error.reason, error.body, error.headers or {})) from None
         except (HTTPError, OSError) as error:
             raise ToolError(self._redact(f"Datadog did not answer: {type(error).__name__}: {error}")) from None
+        if response.error:
+            raise ToolError(f"Datadog's response cannot be read: {response.error}")
         return json.loads(response.data) if response.data else {}
 
     def _describe(self, status: int, reason: str, body: Any, headers: Mapping[str, str]) -> str:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from config.value_files.expansion import read_secret_variable
 from config.value_files.secret_text import UnusableSecretFile
+from jobs.problems import make_printable
+from jobs.responses.reading import ReceivedResponse, fetch_blocking
 from observability.generation.core.document import GeneratedDocument, Json
 from observability.generation.core.tool import ToolDocument, ToolError
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 URL_VARIABLE, TOKEN_VARIABLE, FOLDER_VARIABLE = "GRAFANA_URL", "GRAFANA_TOKEN", "GRAFANA_FOLDER"
 DEFAULT_FOLDER = "scheduler"
 _TIMEOUT_S = 30.0
+_MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 _MAX_REASON_LENGTH = 300
 _OWN_KEYS = frozenset({"id", "version", "iteration"})
 """Of a dashboard, what Grafana changes by itself."""
@@ -95,31 +98,34 @@ class GrafanaApi:
         import httpx
 
         try:
-            response = self._client.request(method, path, json=body)
+            response = fetch_blocking(
+                self._client, method, path, limit=_MAX_RESPONSE_BYTES, timeout_s=_TIMEOUT_S, json=body
+            )
         except httpx.HTTPError as error:
             raise ToolError(self._redact(f"Grafana did not answer: {type(error).__name__}: {error}")) from None
-        if response.status_code == httpx.codes.NOT_FOUND and accepts_404:
+        if response.status == httpx.codes.NOT_FOUND and accepts_404:
             return None
         if not response.is_success:
-            raise ToolError(self._describe(response))
+            raise ToolError(self._describe(f"{method} {path}", response))
         try:
-            return response.json()
+            return response.parse_json()
         except ValueError:
             raise ToolError(f"{URL_VARIABLE} does not lead to Grafana's API: {path} did not answer JSON") from None
 
-    def _describe(self, response: httpx.Response) -> str:
+    def _describe(self, request: str, response: ReceivedResponse) -> str:
         fixes = {
             401: f"set {TOKEN_VARIABLE} to a valid token",
             403: f"give the service account of {TOKEN_VARIABLE} the role Editor, or permissions for the folder",
             412: "a person saved it meanwhile; apply again",
             429: f"it limits requests; apply again in {response.headers.get('retry-after', '60')} s",
         }
-        fix = fixes.get(response.status_code, f"{response.request.method} {response.request.url.path}")
+        fix = fixes.get(response.status, request)
         try:
-            reason = str(response.json()["message"])
+            reason = str(response.parse_json()["message"])
         except (ValueError, KeyError, TypeError):
-            reason = response.reason_phrase
-        return self._redact(f"Grafana answered {response.status_code} ({reason[:_MAX_REASON_LENGTH]}): {fix}")
+            reason = response.reason
+        reason = make_printable(reason, _MAX_REASON_LENGTH)
+        return self._redact(f"Grafana answered {response.status} ({reason}): {fix}")
 
     def _redact(self, text: str) -> str:
         return text.replace(self._token, "[redacted]")

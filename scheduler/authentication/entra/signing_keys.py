@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from jobs.ports import Clock
+from jobs.responses.reading import fetch
 from scheduler.authentication.errors import AuthenticationUnavailable, InvalidCredential
 from scheduler.identity.principal import PrincipalKind
 
@@ -28,7 +29,9 @@ MIN_FETCH_INTERVAL = 60.0
 RETRY_INTERVAL = 10.0
 """Seconds until the next fetch after a failed one."""
 FETCH_TIMEOUT = 5.0
-_MAX_BYTES = 1024 * 1024
+_MAX_BYTES = 256 * 1024
+_MAX_KEYS = 200
+"""Of a key set: each costs some milliseconds of the event loop. A tenant has about ten."""
 
 _log = logging.getLogger("scheduler.authentication")
 
@@ -86,22 +89,14 @@ class SigningKeys:
         self._tried_at = self._clock.monotonic()
 
     async def _read(self) -> Mapping[str, PyJWK]:
-        import json
-
         from jwt import PyJWK
 
-        body = bytearray()
-        async with (
-            asyncio.timeout(FETCH_TIMEOUT),
-            self._open_client() as client,
-            client.stream("GET", self._url) as answer,
-        ):
-            answer.raise_for_status()
-            async for chunk in answer.aiter_bytes():
-                body += chunk
-                if len(body) > _MAX_BYTES:
-                    raise ValueError("the key set is too large")
-        found = {each["kid"]: PyJWK(each, "RS256") for each in json.loads(bytes(body))["keys"] if _is_signing_key(each)}
+        async with self._open_client() as client:
+            response = await fetch(client, "GET", self._url, limit=_MAX_BYTES, timeout_s=FETCH_TIMEOUT)
+        if not response.is_success:
+            raise ValueError(f"the provider responded with status {response.status}")
+        keys = response.parse_json()["keys"]
+        found = {each["kid"]: PyJWK(each, "RS256") for each in keys[:_MAX_KEYS] if _is_signing_key(each)}
         if not found:
             raise ValueError("the key set has no RSA key")
         return found

@@ -14,8 +14,12 @@ from typing import Any, Final, NamedTuple
 
 import httpx
 
+from jobs.responses.reading import ReceivedResponse, fetch
+
 REQUEST_TIMEOUT: Final = 60.0
 """Seconds for a response: the plan of 10,000 jobs takes some."""
+_MAX_RESPONSE_BYTES: Final = 256 * 1024 * 1024
+"""Of an export of all jobs: 32,000 jobs have about 60 MiB."""
 MAX_TRIES: Final = 4
 MAX_WAIT: Final = 10.0
 """Seconds between two tries, whatever Retry-After demands."""
@@ -88,11 +92,11 @@ class RemoteApi:
 
     async def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
         """Return the JSON of a response."""
-        return _read_json(await self._send("GET", path, params=params))
+        return self._read_json(path, await self._send("GET", path, params=params))
 
     async def post(self, path: str, body: Any, params: Mapping[str, Any] | None = None) -> Any:
         """Send a body as JSON and return the JSON of the response."""
-        return _read_json(await self._send("POST", path, params=params, json=body))
+        return self._read_json(path, await self._send("POST", path, params=params, json=body))
 
     async def read_date(self, path: str) -> str:
         """Return the header Date of a response: the time of the server; empty without one."""
@@ -100,7 +104,8 @@ class RemoteApi:
 
     async def get_lines(self, path: str, params: Mapping[str, Any] | None = None) -> Sequence[Mapping[str, Any]]:
         """Return the rows of an export. Its last line reports whether it is complete."""
-        lines = (await self._send("GET", path, params=params)).text.splitlines()
+        response = await self._send("GET", path, params=params)
+        lines = [] if response.received.is_truncated else response.body.splitlines()
         try:
             rows = [json.loads(line) for line in lines if line]
         except ValueError:
@@ -122,37 +127,45 @@ class RemoteApi:
                 return
             query["continuation"] = page["continuation"]
 
-    async def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+    async def _send(self, method: str, path: str, **options: Any) -> ReceivedResponse:
         options["headers"] = _credentials(self._keys.key_for(method).text)
         for number in range(1, MAX_TRIES + 1):
             is_last = number == MAX_TRIES
             try:
-                response = await self._client.request(method, path, **options)
-            except httpx.TransportError as error:
+                response = await fetch(
+                    self._client, method, path, limit=_MAX_RESPONSE_BYTES, timeout_s=REQUEST_TIMEOUT, **options
+                )
+            except (httpx.TransportError, TimeoutError) as error:
                 # A POST may have arrived, and must not be repeated.
                 if is_last or (method != "GET" and not isinstance(error, httpx.ConnectError)):
                     raise RemoteError(f"{self.place} does not answer: {_describe(error)}") from None
                 await self._sleep(min(MAX_WAIT, 2.0**number / 2))
                 continue
-            if response.status_code in _BUSY and not is_last:
+            if response.status in _BUSY and not is_last:
                 await self._sleep(_read_retry_after(response))
                 continue
             if not response.is_success:
-                raise RemoteError(self._explain(method, path, response), response.status_code)
+                raise RemoteError(self._explain(method, path, response), response.status)
             return response
         raise AssertionError("the last try returns or raises")
 
-    def _explain(self, method: str, path: str, response: httpx.Response) -> str:
+    def _read_json(self, path: str, response: ReceivedResponse) -> Any:
+        try:
+            return response.parse_json()
+        except ValueError:
+            raise RemoteError(f"{self.place}{path}: the response is not JSON: check --url", response.status) from None
+
+    def _explain(self, method: str, path: str, response: ReceivedResponse) -> str:
         """Return the problem details of a response as lines."""
-        where = f"{self.place}: {method} {path}: {response.status_code}"
-        if response.is_redirect:
+        where = f"{self.place}: {method} {path}: {response.status}"
+        if 300 <= response.status < 400 and "location" in response.headers:
             return f"{where}: redirects are not followed: give the address that it leads to"
         try:
-            problem = response.json()
+            problem = response.parse_json()
         except ValueError:
             problem = None
         detail = problem.get("detail") or problem.get("title") or "" if isinstance(problem, dict) else ""
-        if response.status_code in _REFUSED:
+        if response.status in _REFUSED:
             return f"{where}: {self._explain_refusal(method, path, detail)}"
         if problem is None:
             return f"{where}: the response is not that of a scheduler: check --url"
@@ -187,18 +200,10 @@ def _credentials(key: str | None) -> dict[str, str]:
     return {} if key is None else {"Authorization": f"Bearer {key}", "x-functions-key": key}
 
 
-def _read_json(response: httpx.Response) -> Any:
-    try:
-        return json.loads(response.content)
-    except ValueError:
-        url = response.request.url.copy_with(query=None)
-        raise RemoteError(f"{url}: the response is not JSON: check --url", response.status_code) from None
-
-
-def _read_retry_after(response: httpx.Response) -> float:
+def _read_retry_after(response: ReceivedResponse) -> float:
     text = response.headers.get("Retry-After", "")
     return min(MAX_WAIT, float(text)) if text.isascii() and text.isdigit() else 1.0
 
 
-def _describe(error: httpx.TransportError) -> str:
+def _describe(error: httpx.TransportError | TimeoutError) -> str:
     return str(error) or type(error).__name__

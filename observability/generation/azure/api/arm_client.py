@@ -12,12 +12,14 @@ from urllib.parse import urlsplit
 
 from jobs.formats.retry_after import parse_wait
 from jobs.problems import make_printable
+from jobs.responses.reading import ReceivedResponse, fetch_blocking
 from observability.generation.core.tool import ToolError
 
 if TYPE_CHECKING:
     import httpx
 
 REQUEST_TIMEOUT_S = 60.0
+_MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 MAX_REQUESTS = 6
 """Of one request, if it is throttled or the service is unavailable."""
 MAX_RETRY_AFTER_S = 120.0
@@ -51,7 +53,7 @@ class ArmClient:
     def get(self, path: str, parameters: Mapping[str, str]) -> JsonObject | None:
         """Return a resource; None if it does not exist. Raises ToolError."""
         response = self._send("GET", path, parameters)
-        return None if response.status_code == 404 else _read_object(response)
+        return None if response.status == 404 else _read_object(path, response)
 
     def put(self, path: str, parameters: Mapping[str, str], body: JsonObject, etag: str | None) -> None:
         """Create or replace a resource, and wait until that is done. Raises ToolError.
@@ -60,32 +62,32 @@ class ArmClient:
         """
         headers = {"If-Match": etag} if etag else {}
         response = self._send("PUT", path, parameters, body, headers)
-        if response.status_code == 404:
-            raise ToolError(_describe(response))
+        if response.status == 404:
+            raise ToolError(_describe("PUT", path, response))
         self._wait_until_done(response)
 
     def delete(self, path: str, parameters: Mapping[str, str]) -> None:
         """Delete a resource, and wait until that is done; one that does not exist is a success. Raises ToolError."""
         response = self._send("DELETE", path, parameters)
-        if response.status_code != 404:
+        if response.status != 404:
             self._wait_until_done(response)
 
-    def _wait_until_done(self, response: httpx.Response) -> None:
+    def _wait_until_done(self, response: ReceivedResponse) -> None:
         """Poll an operation that the service has accepted: its status, or its result that appears later."""
         status_url = response.headers.get("azure-asyncoperation")
-        url = status_url or (response.headers.get("location") if response.status_code == 202 else None)
-        if not url or response.status_code not in (201, 202):
+        url = status_url or (response.headers.get("location") if response.status == 202 else None)
+        if not url or response.status not in (201, 202):
             return
         for _ in range(MAX_POLLS):
             self._sleep(_read_retry_after(response, _DEFAULT_DELAY_S))
             response = self._send("GET", self._check_origin(url), {})
-            if response.status_code == 404:
-                raise ToolError(_describe(response))
+            if response.status == 404:
+                raise ToolError(_describe("GET", url, response))
             if not status_url:
-                if response.status_code != 202:
+                if response.status != 202:
                     return
                 continue
-            state = str(_read_object(response).get("status", "")).lower()
+            state = str(_read_object(url, response).get("status", "")).lower()
             if state == "succeeded":
                 return
             if state in ("failed", "canceled"):
@@ -106,21 +108,21 @@ class ArmClient:
         parameters: Mapping[str, str],
         body: JsonObject | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> httpx.Response:
+    ) -> ReceivedResponse:
         """Return an answer that is a success or 404. Raises ToolError."""
         response = self._try_to_send(method, path, parameters, body, headers or {})
         is_refreshed = False
         for number in range(1, MAX_REQUESTS):
-            if response.status_code == 401 and not is_refreshed:
+            if response.status == 401 and not is_refreshed:
                 self._token, is_refreshed = None, True
-            elif response.status_code in _RETRIED:
+            elif response.status in _RETRIED:
                 self._sleep(_read_retry_after(response, float(2**number)))
             else:
                 break
             response = self._try_to_send(method, path, parameters, body, headers or {})
-        if response.is_success or response.status_code == 404:
+        if response.is_success or response.status == 404:
             return response
-        raise ToolError(_describe(response))
+        raise ToolError(_describe(method, path, response))
 
     def _try_to_send(
         self,
@@ -129,44 +131,53 @@ class ArmClient:
         parameters: Mapping[str, str],
         body: JsonObject | None,
         headers: Mapping[str, str],
-    ) -> httpx.Response:
+    ) -> ReceivedResponse:
         import httpx
 
         if self._token is None:
             self._token = self._fetch_token()
         sent = {"Authorization": f"Bearer {self._token}", **headers}
         try:
-            return self._client.request(method, path, params=parameters or None, json=body, headers=sent)
+            return fetch_blocking(
+                self._client,
+                method,
+                path,
+                limit=_MAX_RESPONSE_BYTES,
+                timeout_s=REQUEST_TIMEOUT_S,
+                headers=sent,
+                params=parameters or None,
+                json=body,
+            )
         except httpx.HTTPError as error:
             raise ToolError(f"Azure did not answer: {type(error).__name__}: {error}") from None
 
 
-def _read_object(response: httpx.Response) -> JsonObject:
+def _read_object(url: str, response: ReceivedResponse) -> JsonObject:
     try:
-        found = response.json()
+        found = response.parse_json()
     except ValueError:
         found = None
     if not isinstance(found, dict):
-        raise ToolError(f"Azure did not answer with a JSON object: {response.request.url.path}")
+        raise ToolError(f"Azure did not answer with a JSON object: {urlsplit(url).path}")
     return found
 
 
-def _read_retry_after(response: httpx.Response, default: float) -> float:
+def _read_retry_after(response: ReceivedResponse, default: float) -> float:
     seconds = parse_wait(response.headers, datetime.now(UTC))
     return default if seconds is None else min(seconds, MAX_RETRY_AFTER_S)
 
 
-def _describe(response: httpx.Response) -> str:
-    request = f"{response.request.method} {response.request.url.path}"
-    remedy = _REMEDIES.get(response.status_code, "")
-    text = f"Azure answered {response.status_code} to {request}: {_find_reason(response)}"
+def _describe(method: str, url: str, response: ReceivedResponse) -> str:
+    request = f"{method} {urlsplit(url).path}"
+    remedy = _REMEDIES.get(response.status, "")
+    text = f"Azure answered {response.status} to {request}: {_find_reason(response)}"
     return f"{text}; {remedy}" if remedy else text
 
 
-def _find_reason(response: httpx.Response) -> str:
+def _find_reason(response: ReceivedResponse) -> str:
     try:
-        error = response.json()["error"]
+        error = response.parse_json()["error"]
         reason = f"{error['code']}: {error['message']}"
     except (ValueError, KeyError, TypeError):
-        reason = response.reason_phrase or "no reason"
+        reason = response.reason or "no reason"
     return make_printable(reason, _MAX_MESSAGE_LENGTH).rstrip(".")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import tracemalloc
+
 import pytest
 
 from jobs.notifications.channels.http_posting import Posting, SecretHider, describe_endpoint, post
@@ -67,6 +70,23 @@ async def test_an_endless_response_is_cut() -> None:
     async with NotificationService(Answer(body=b"a" * 500_000)) as service, resources() as shared:
         response = await post(shared, Posting.of_json(service.url, {}))
     assert len(response.body) == 64 * 1024
+
+
+@pytest.mark.parametrize(("status", "permanent"), [(200, True), (500, False)])
+async def test_a_small_response_that_expands_is_not_expanded(status: int, permanent: bool) -> None:
+    """400 bytes that are 64 MiB: a success whose body cannot be read is not repeated, other statuses as always."""
+    body = gzip.compress(gzip.compress(bytes(64 * 1024 * 1024)))
+    async with NotificationService(Answer(status, {"content-encoding": "gzip, gzip"}, body)) as service:
+        tracemalloc.start()
+        try:
+            failed = await failure_of(service.url)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 4 * 1024 * 1024
+    assert failed.is_permanent is permanent
+    assert ("encoded as gzip, gzip" in str(failed)) is permanent
+    assert service.requests[0].headers["accept-encoding"] == "identity"
 
 
 def test_the_endpoint_of_an_error_has_no_path_and_no_credentials() -> None:
