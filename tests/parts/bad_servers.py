@@ -15,6 +15,7 @@ Too much: endless_body, endless_headers, gzip_bomb, redirect_loop.
 In the middle: part_then (some bytes, then: closes, closes its half, resets, stays silent), closes_at_accept.
 Heedless of the request: turns_away (answers before it was read), never_reads (reads nothing of it).
 Without end: endless_continue, endless_events, endless_chunk_extension.
+Mail: mail_server(greeting, reply, endless), whose replies are these bytes.
 Any bytes: answering(data), for those of bad_answers; `max_concurrent_turns` sends them before any request.
 Not now: unavailable (503 with Retry-After in seconds or as a date, `times` times, then 200).
 
@@ -313,6 +314,24 @@ def endless_events() -> BadServer:
 
 def endless_chunk_extension() -> BadServer:
     return _endless(OK_HEAD + b"Transfer-Encoding: chunked\r\n\r\n5;", b"x" * 0x10000)
+
+
+def mail_server(greeting: bytes, reply: bytes = b"", endless: bytes = b"") -> BadServer:
+    """Send the greeting, and the reply to each command. `endless`: follows again and again, after the first reply if
+    there is one.
+    """
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(greeting)
+        while reply and await reader.readline():
+            writer.write(reply)
+            await writer.drain()
+            if endless:
+                break
+        if endless:
+            await _drip(writer, endless * (64 * 1024 // len(endless)), 0)
+
+    return BadServer(behave, after_request=False)
 
 
 class _Redirecting(HttpServer):

@@ -1,7 +1,7 @@
 """Send one mail by SMTP, in a thread, over a connection that the target guard allowed (RFC 5321).
 
 Used by jobs.notifications.channels.email. smtplib blocks: `send_mail` runs in a thread, and `abort` ends it from the
-event loop.
+event loop. smtplib collects the lines of a reply without end, so the session reads them through BoundedReplies.
 """
 
 from __future__ import annotations
@@ -13,10 +13,15 @@ import ssl
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from email.message import EmailMessage
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from jobs.notifications.channels.http_posting import SecretHider
 from jobs.notifications.port import SendFailed
+
+MAX_REPLY_LINES = 100
+MAX_REPLY_BYTES = 64 * 1024
+MAX_SESSION_BYTES = 1024 * 1024
+"""Of all replies of a session."""
 
 Security = Literal["starttls", "tls", "none"]
 
@@ -38,12 +43,45 @@ class MailServer:
         return f"{self.host}:{self.port}"
 
 
+class ReplyTooLarge(smtplib.SMTPException):
+    """A reply of the server, or all of them, exceed a limit. The message is a clause about the server."""
+
+
+class BoundedReplies:
+    """The part of a socket's file that smtplib uses. `received`: bytes of the session before this file."""
+
+    def __init__(self, file: BinaryIO, received: int) -> None:
+        self._file = file
+        self.received = received
+        """Bytes of the session."""
+        self.begin_reply()
+
+    def begin_reply(self) -> None:
+        self._lines, self._reply_bytes = 0, 0
+
+    def readline(self, size: int) -> bytes:
+        """Return the next line, at most `size` bytes. Raises ReplyTooLarge and OSError."""
+        line = self._file.readline(size)
+        self._lines += 1
+        self._reply_bytes += len(line)
+        self.received += len(line)
+        if self._lines > MAX_REPLY_LINES or self._reply_bytes > MAX_REPLY_BYTES:
+            raise ReplyTooLarge(f"its reply has more than {MAX_REPLY_LINES} lines or {MAX_REPLY_BYTES // 1024} KiB")
+        if self.received > MAX_SESSION_BYTES:
+            raise ReplyTooLarge(f"its replies have more than {MAX_SESSION_BYTES // 1024**2} MiB")
+        return line
+
+    def close(self) -> None:
+        self._file.close()
+
+
 class SmtpSession(smtplib.SMTP):
     """A session over a socket that is connected already. For one mail."""
 
     def __init__(self, server: MailServer, connected: socket.socket) -> None:
         self._server = server
         self._connected = connected
+        self._replies: BoundedReplies | None = None
         super().__init__(local_hostname=_address_literal(connected), timeout=server.timeout_s)
 
     def send_mail(self, mail: EmailMessage, sender: str, recipients: Collection[str]) -> dict[str, tuple[int, bytes]]:
@@ -69,6 +107,16 @@ class SmtpSession(smtplib.SMTP):
         finally:
             self.close()
             self._connected.close()
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Return code and text of the next reply. Raises SMTPException."""
+        if self.file is None:  # at the begin, and again over TLS
+            assert self.sock is not None
+            received = 0 if self._replies is None else self._replies.received
+            self.file = self._replies = BoundedReplies(self.sock.makefile("rb"), received)
+        assert self._replies is not None
+        self._replies.begin_reply()
+        return super().getreply()
 
     def abort(self) -> None:
         """End the session of another thread: its next operation fails."""

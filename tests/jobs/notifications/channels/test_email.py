@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -127,6 +128,30 @@ async def test_a_server_that_never_responds_ends_with_the_time_limit() -> None:
         failed = await failure_of(made)
     assert "within 0.05 s" in str(failed) or "timed out" in str(failed)
     assert not failed.is_permanent
+
+
+@pytest.mark.parametrize(
+    ("server", "reason"),
+    [
+        (bad_servers.mail_server(b"", endless=b"220-hello\r\n"), "its reply has more than 100 lines or 64 KiB"),
+        (bad_servers.mail_server(b"220 hi\r\n", b"250-mail.test\r\n", b"250-X\r\n"), "more than 100 lines or 64 KiB"),
+        (bad_servers.mail_server(b"220 hi\r\n", b"250-" + b"x" * 8000 + b"\r\n", b"250-X\r\n"), "more than 100 lines"),
+        (bad_servers.mail_server(b"220 hi\r\n", (b"250-" + b"x" * 8000 + b"\r\n") * 9), "or 64 KiB"),
+        (bad_servers.mail_server(b"220 hi\r\n", (b"250-" + b"x" * 8000 + b"\r\n") * 7 + b"250 x\r\n"), "1 MiB"),
+    ],
+)
+async def test_replies_without_an_end_are_refused_and_the_server_named(server: Any, reason: str) -> None:
+    async with server as endless:
+        tracemalloc.start()
+        try:
+            failed = await failure_of(channel(endless.port, to=[f"p{each}@example.com" for each in range(50)]))
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert str(failed).startswith(f"the session with 127.0.0.1:{endless.port} failed: ")
+    assert reason in str(failed)
+    assert not failed.is_permanent
+    assert peak < 8 * 1024 * 1024
 
 
 @pytest.mark.parametrize("server", [bad_servers.reset_on_connect, bad_servers.closes_at_accept])
