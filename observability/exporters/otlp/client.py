@@ -39,7 +39,7 @@ class OtlpClient:
     def close(self) -> None:
         self._client.close()
 
-    def post(self, url: str, body: bytes, timeout: float) -> ReceivedResponse:
+    def export(self, url: str, body: bytes, timeout: float) -> ReceivedResponse:
         """Return the response. Raises httpx.HTTPError."""
         encoding = {"Content-Encoding": "gzip"} if is_compressed(body) else {}
         return fetch_blocking(
@@ -59,7 +59,7 @@ class OtlpIntake:
         if timeout < _MIN_TIMEOUT_S:
             return SendResult(reason="the program stops before it could be sent", is_temporary=True)
         try:
-            response = self._client.post(self._url, request.body, timeout)
+            response = self._client.export(self._url, request.body, timeout)
         except (httpx.HTTPError, OSError) as error:
             return SendResult(reason=f"{type(error).__name__}: {error}", is_temporary=True)
         status = response.status

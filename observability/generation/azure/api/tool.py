@@ -52,7 +52,7 @@ class AzureTool:
 
     def __init__(self, account: AzureAccount, client: ArmClient) -> None:
         self._account = account
-        self._client = client
+        self._arm = client
         self._location = account.location
         self._etags: dict[str, str] = {}
         self._places = {
@@ -64,7 +64,7 @@ class AzureTool:
         if kind in self._places:
             return self._places[kind]
         parameters = {**_PARAMETERS[kind], **({"canFetchContent": "true"} if kind == WORKBOOK_KIND else {})}
-        found = self._client.get(tool_id, parameters)
+        found = self._arm.get(tool_id, parameters)
         if found is None:
             return None
         if isinstance(found.get("etag"), str):
@@ -80,14 +80,14 @@ class AzureTool:
         parameters = {**_PARAMETERS[document.kind]}
         if document.kind == WORKBOOK_KIND:
             parameters["sourceId"] = self._account.component
-        self._client.put(target, parameters, to_resource(value, self._find_location()), etag)
+        self._arm.put(target, parameters, to_resource(value, self._find_location()), etag)
         written = self.fetch(document.kind, target)
         if written is None:
             raise ToolError(f"Azure has no resource {target} after it was written; apply again")
         return written
 
     def delete(self, kind: str, tool_id: str) -> None:
-        self._client.delete(tool_id, _PARAMETERS[kind])
+        self._arm.delete(tool_id, _PARAMETERS[kind])
 
     def _make_id(self, document: GeneratedDocument) -> str:
         name = quote(document.value["name"], safe="")
@@ -95,7 +95,7 @@ class AzureTool:
 
     def _find_location(self) -> str:
         if not self._location:
-            found = self._client.get(self._account.component, {"api-version": _COMPONENT_API_VERSION})
+            found = self._arm.get(self._account.component, {"api-version": _COMPONENT_API_VERSION})
             if found is None or not isinstance(found.get("location"), str):
                 raise ToolError(f"there is no Application Insights component {self._account.component}")
             self._location = found["location"]
