@@ -1,14 +1,24 @@
-"""Warnings about the calendars of rotas in files. Called by scheduler.cli.commands.validate and by scheduler.app."""
+"""Warnings about the calendars of rotas in files. Called by scheduler.cli.commands.validate.
+
+The program itself reports them in health and in its log (scheduler.alerting.rotas). Here, too, a process with limits
+evaluates a calendar: that of a job file in a pull request may be hostile.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from config.job_files.job_set import JobSet
 from jobs.checks.files.folder_files import UnusableFile, read_file_below
 from jobs.definition.alerting.definitions import DefinedEntry
+from jobs.judging.judging_thread import perform_in_thread
+from jobs.judging.process import JudgingProcess, ProcessStartError, TaskDone, TaskStopped
 from jobs.problems import Problem
+
+if TYPE_CHECKING:
+    from jobs.incidents.routing.rota_definition import RotaDefinition
 
 _MAX_NAMED = 5
 """Titles of shifts that a warning names."""
@@ -19,14 +29,17 @@ def warnings_of_unusable_rotas(jobs: JobSet, now: datetime) -> Iterator[Problem]
 
     The calendar of a URL is read by the program alone: health reports what is wrong with it.
     """
-    for entry in jobs.alerting.entries_of("on_call"):
-        if entry.value.file is not None:
-            yield from _check_file(entry, now)
+    process = JudgingProcess()
+    try:
+        for entry in jobs.alerting.entries_of("on_call"):
+            if entry.value.file is not None:
+                yield from _check_file(entry, now, process)
+    finally:
+        process.stop()
 
 
-def _check_file(entry: DefinedEntry, now: datetime) -> Iterator[Problem]:
-    from jobs.incidents.routing.rota import MAX_CALENDAR_BYTES  # loads the models of rotas
-    from jobs.incidents.routing.rota_limits import RotaError
+def _check_file(entry: DefinedEntry, now: datetime, process: JudgingProcess) -> Iterator[Problem]:
+    from jobs.incidents.routing.calendar_lines import MAX_CALENDAR_BYTES  # loads the models of rotas
 
     definition = entry.value
     name = f"the calendar {definition.file}"
@@ -36,15 +49,34 @@ def _check_file(entry: DefinedEntry, now: datetime) -> Iterator[Problem]:
         hint = f"its path starts from the folder of the job file, {entry.folder}" if entry.folder else ""
         yield _problem(entry, f"{name} cannot be read: {error}", hint)
         return
-    try:
-        unknown = definition.parse(content or b"", now).find_unknown_titles(now)
-    except RotaError as error:
-        yield _problem(entry, f"{name} cannot be used: {error}", "")
-        return
-    if unknown:
+    unknown = _find_unknown_titles(definition, content or b"", now, process)
+    if isinstance(unknown, str):
+        yield _problem(entry, f"{name} cannot be used: {unknown}", "")
+    elif unknown:
         more = f" and {len(unknown) - _MAX_NAMED} more" if len(unknown) > _MAX_NAMED else ""
         message = f"{name} has shifts that name no person of the rota: {', '.join(unknown[:_MAX_NAMED])}{more}"
         yield _problem(entry, message, "add the person to people; otherwise is notified in these shifts")
+
+
+def _find_unknown_titles(
+    definition: RotaDefinition, content: bytes, now: datetime, process: JudgingProcess
+) -> tuple[str, ...] | str:
+    """Return the titles of shifts that name no person, or why the calendar cannot be used."""
+    from jobs.incidents.routing.rota import HANDOVER_IN_SIGHT
+    from jobs.judging.calendar_task import CALENDAR_SECONDS, CalendarTask
+
+    task = CalendarTask.of(definition, content, now, now + HANDOVER_IN_SIGHT, now)
+    try:
+        outcome = process.perform(task, CALENDAR_SECONDS)
+    except ProcessStartError:
+        outcome = perform_in_thread(task, CALENDAR_SECONDS)
+    if isinstance(outcome, TaskDone):
+        result = task.unpack(outcome.packed, str)
+    elif isinstance(outcome, TaskStopped):
+        result = task.undecided(outcome.part, outcome.why)
+    else:
+        result = f"its evaluation failed: {outcome.error}"
+    return result if isinstance(result, str) else result.unknown_titles
 
 
 def _problem(entry: DefinedEntry, message: str, hint: str) -> Problem:

@@ -1,15 +1,17 @@
 """The calendars of the rotas in force: read from files and URLs in the background. One for each process.
 
-    reader = RotaReader(resources, clock, first_wait=2.0)
+    reader = RotaReader(resources, clock, judges, first_wait=2.0)
     table = RoutingTable(snapshot.alerting.routes, await reader.read(snapshot))
     reader.describe_problems()              # for health
     await reader.aclose()
 
 `read` does not wait for the network: it returns what is known and starts the reads that are due. Only the first read
 of a rota is waited for, at most `first_wait` seconds: a process of the Functions host may run a single pass.
-A file is checked each FILE_INTERVAL and parsed when it has changed, a URL is fetched each URL_INTERVAL through the
-guarded client. The last good calendar stays in force while a read fails. A rota that was never read is absent for
-FIRST_READ seconds; then, or once a read has failed, `otherwise` is notified, so that an incident has a channel.
+A file is checked each FILE_INTERVAL, a URL is fetched each URL_INTERVAL through the guarded client. A calendar is foreign,
+so the judging process evaluates it, within its limits, when it has changed and once a day: into a table of handovers from
+a day ago until HORIZON. The last good calendar stays in force while a read or an evaluation fails. A rota that was never
+read is absent for FIRST_READ seconds; then, or once a read has failed, `otherwise` is notified, so that an incident has a
+channel.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from jobs.checks.files.daemon_thread import run_in_daemon_thread
@@ -26,11 +28,13 @@ from jobs.checks.files.folder_files import UnusableFile, read_file_below
 from jobs.checks.files.regular_files import FileSignature
 from jobs.definition.alerting.definitions import DefinedEntry
 from jobs.formats.instants import format_instant
-from jobs.incidents.routing.rota import MAX_CALENDAR_BYTES, Rota
-from jobs.incidents.routing.rota_limits import RotaError
+from jobs.incidents.routing.calendar_lines import MAX_CALENDAR_BYTES, RotaError
+from jobs.incidents.routing.rota import HANDOVER_IN_SIGHT, Rota
+from jobs.judging import InlineJudge, Judge
 from jobs.model_base import SecretRef
 from jobs.notifications.port import ChannelResources, SendFailed
 from jobs.ports import Clock
+from scheduler.alerting.rota_evaluation import EvaluationDelayed, evaluate
 from scheduler.catalog.catalog import JobSnapshot
 
 if TYPE_CHECKING:
@@ -44,19 +48,38 @@ RETRY_INTERVAL = 60.0
 """Seconds after which a failed read is repeated."""
 FETCH_TIMEOUT = 10.0
 FIRST_READ = 15.0
+SLOW_READ = 10.0
+"""Seconds after which a read in progress is a problem."""
+HORIZON = HANDOVER_IN_SIGHT + timedelta(days=8)
+RENEWAL = timedelta(days=1)
+_MAX_NAMED = 5
+"""Titles of shifts that a problem names."""
 _NOT_MODIFIED = 304
+
+
+@dataclass(frozen=True, slots=True)
+class _Rejected:
+    """A calendar and a definition that cannot be used: not evaluated again for a while, as it may cost much."""
+
+    of: tuple[bytes, RotaDefinition]
+    error: str
+    until: datetime
 
 
 @dataclass(slots=True)
 class _RotaSource:
-    """The state of one rota. `content`, `parsed_by`: what `rota` was made of. `due_at`: monotonic seconds."""
+    """The state of one rota. `made_of`: the calendar and the definition of `rota`. `renew_at`: when its table is made
+    again. `due_at`, `began_at`: of the read, monotonic seconds.
+    """
 
     entry: DefinedEntry
     due_at: float
     absent_until: float
     rota: Rota | None = None
-    content: bytes | None = None
-    parsed_by: RotaDefinition | None = None
+    made_of: tuple[bytes, RotaDefinition] | None = None
+    rejected: _Rejected | None = None
+    renew_at: datetime | None = None
+    began_at: float = 0.0
     signature: FileSignature = ()
     etag: str = ""
     error: str = ""
@@ -70,6 +93,11 @@ class _RotaSource:
         definition: RotaDefinition = self.entry.value
         return definition
 
+    @property
+    def content(self) -> bytes | None:
+        """The calendar in force."""
+        return None if self.made_of is None else self.made_of[0]
+
     def take_first_wait(self) -> bool:
         """Return whether its first read is in progress, once."""
         is_first = not self.was_waited_for and self.is_reading
@@ -82,9 +110,13 @@ class _RotaSource:
 
 
 class RotaReader:
-    def __init__(self, resources: ChannelResources, clock: Clock, *, first_wait: float = 0.0) -> None:
+    def __init__(
+        self, resources: ChannelResources, clock: Clock, judges: Judge | None = None, *, first_wait: float = 0.0
+    ) -> None:
+        """`judges`: evaluate the calendars; without them this thread does."""
         self._resources = resources
         self._clock = clock
+        self._judges = judges or InlineJudge()
         self._first_wait = first_wait
         self._sources: dict[str, _RotaSource] = {}
 
@@ -97,12 +129,31 @@ class RotaReader:
         self._follow(entries, now)
         for source in self._sources.values():
             if now >= source.due_at and not source.is_reading:
+                source.began_at = now
                 source.task = asyncio.create_task(self._refresh(source))
         first = [source.task for source in self._sources.values() if source.take_first_wait()]
         if first and self._first_wait:
             await asyncio.wait([task for task in first if task is not None], timeout=self._first_wait)
         found = {name: self._rota_of(source, now) for name, source in self._sources.items()}
         return {name: rota for name, rota in found.items() if rota is not None}
+
+    async def read_for(
+        self, snapshot: JobSnapshot, since: datetime, until: datetime
+    ) -> tuple[Mapping[str, Rota], Mapping[str, str]]:
+        """Return the known rotas with tables of another time, by their calendars now, and by name those that failed."""
+        found, errors = dict(await self.read(snapshot)), dict[str, str]()
+        known = [(name, self._sources[name].made_of) for name in found]
+        for name, made_of in known:
+            if made_of is None:
+                continue
+            content, definition = made_of
+            span = since, until + HANDOVER_IN_SIGHT
+            try:
+                table = (await evaluate(self._judges, name, definition, content, span, self._clock.now())).table
+            except RotaError as error:
+                table, errors[name] = None, str(error)
+            found[name] = definition.make_rota(table)
+        return found, errors
 
     async def prepare(self, snapshot: JobSnapshot, time_limit: float) -> None:
         """Start the reads that are due, and wait for those in progress, at most `time_limit` seconds."""
@@ -115,8 +166,10 @@ class RotaReader:
         """Return a sentence for each rota that cannot be read now, or whose shifts name no person."""
         found: dict[str, str] = {}
         for name, source in self._sources.items():
-            if source.error and source.failing_since is not None:
-                what = "`otherwise` is notified" if source.rota is None else "the last calendar stays in force"
+            what = "`otherwise` is notified" if source.rota is None else "the last calendar stays in force"
+            if source.is_reading and (passed := self._clock.monotonic() - source.began_at) >= SLOW_READ:
+                found[name] = f"the calendar is being read for {passed:.0f} s; {what}"
+            elif source.error and source.failing_since is not None:
                 since = format_instant(source.failing_since)
                 found[name] = f"the calendar could not be read since {since}: {source.error}; {what}"
             elif source.unknown_titles:
@@ -146,7 +199,7 @@ class RotaReader:
 
     def _rota_of(self, source: _RotaSource, now: float) -> Rota | None:
         if source.rota is None and (source.error or now >= source.absent_until):
-            return source.definition.without_calendar()
+            return source.definition.make_rota(None)
         return source.rota
 
     async def _refresh(self, source: _RotaSource) -> None:
@@ -159,14 +212,10 @@ class RotaReader:
             content, error = None, str(failure)
         except Exception as failure:  # a read must not end the refreshing
             content, error = None, f"{type(failure).__name__}"
-        content = source.content if content is None else content
-        if content is not None and (content is not source.content or definition is not source.parsed_by):
-            try:
-                source.rota, source.unknown_titles = await asyncio.to_thread(self._parse, definition, content)
-                source.content, source.parsed_by = content, definition
-            except RotaError as failure:
-                error = error or str(failure)
-                source.signature, source.etag = (), ""
+        if content is not None and (failure := await self._replace(entry.name, source, definition, content)):
+            error, source.signature, source.etag = failure, (), ""
+        if source.content is not None:
+            error = await self._replace(entry.name, source, definition, source.content) or error
         usual = FILE_INTERVAL if definition.file is not None else URL_INTERVAL
         if source.entry is entry:
             source.due_at = self._clock.monotonic() + (min(usual, RETRY_INTERVAL) if error else usual)
@@ -195,10 +244,28 @@ class RotaReader:
         source.etag = response.headers.get("etag", "")
         return source.content if response.body == source.content else response.body
 
-    def _parse(self, definition: RotaDefinition, content: bytes) -> tuple[Rota, tuple[str, ...]]:
-        now = self._clock.now()
-        rota = definition.parse(content, now)
-        return rota, tuple(rota.find_unknown_titles(now))[:5]
+    async def _replace(self, name: str, source: _RotaSource, definition: RotaDefinition, content: bytes) -> str:
+        """Make the rota of this calendar, unless it is the one in force. Return why it cannot be used, or nothing."""
+        now, asked = self._clock.now(), (content, definition)
+        if asked == source.made_of and source.renew_at is not None and now < source.renew_at:
+            return ""
+        if source.rejected is not None and source.rejected.of == asked and now < source.rejected.until:
+            return source.rejected.error
+        try:
+            found = await evaluate(self._judges, name, definition, content, (now - RENEWAL, now + HORIZON), now)
+        except EvaluationDelayed as error:
+            return str(error)
+        except RotaError as error:
+            source.rejected = _Rejected(asked, str(error), now + RENEWAL)
+            return str(error)
+        titles = found.unknown_titles[:_MAX_NAMED]
+        if titles and titles != source.unknown_titles:
+            LOG.warning("shifts of rota %s name no person: %s; otherwise is notified in them", name, ", ".join(titles))
+        source.rota, source.unknown_titles = definition.make_rota(found.table), titles
+        source.made_of = asked
+        # A table that is shorter, because of many shifts, is renewed before half of it has passed.
+        source.renew_at = min(now + RENEWAL, now + max((found.table.until - now) / 2, timedelta()))
+        return ""
 
     def _record(self, name: str, source: _RotaSource, error: str) -> None:
         if error and error != source.error:
@@ -208,3 +275,4 @@ class RotaReader:
             LOG.info("the calendar of rota %s is read again", name)
         source.failing_since = (source.failing_since or self._clock.now()) if error else None
         source.error = error
+

@@ -78,7 +78,7 @@ def build_alerting(
     foundation.stack.push_async_callback(resources.close)
     windows = WindowPauses(foundation.catalog, foundation.repositories.requested_windows)
     foundation.pauses.others = windows
-    rotas = RotaReader(resources, foundation.clock, first_wait=FIRST_ROTA_WAIT)
+    rotas = RotaReader(resources, foundation.clock, setup.judges, first_wait=FIRST_ROTA_WAIT)
     foundation.stack.push_async_callback(rotas.aclose)
     evaluator, facts = _build_evaluation(foundation, self_checks, secrets, due_times, windows, rotas)
     stored = foundation.repositories

@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from config.bindings import build_bindings
 from config.guard_settings import build_ca_files, build_guard
@@ -20,7 +19,6 @@ from config.secrets import SecretChain, build_secrets
 from config.settings.model import Settings
 from config.warnings.bindings import warnings_of_denied_credentials
 from config.warnings.files_and_secrets import warnings_of_unusable_files
-from config.warnings.rotas import warnings_of_unusable_rotas
 from jobs.checks import Checks
 from jobs.checks.binding.rules import Bindings
 from jobs.checks.dependencies import CheckDependencies
@@ -136,7 +134,6 @@ class CheckSetup:
             return [
                 *jobs.warnings,
                 *warnings_of_unusable_files(jobs, self._ca_files),
-                *warnings_of_unusable_rotas(jobs, datetime.now(UTC)),
                 *warnings_of_denied_credentials(jobs, self.bindings),
             ]
 

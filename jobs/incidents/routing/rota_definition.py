@@ -10,18 +10,17 @@ on_call:
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from jobs.formats.display_text import DisplayText
 from jobs.formats.relative_paths import check_path_below
-from jobs.incidents.routing.rota import NoEvents, Rota, parse_rota
+from jobs.incidents.routing.rota import OnCallTable, Rota
 from jobs.incidents.routing.routes import ChannelNames
 from jobs.incidents.suppression.periods.definition import ZoneField
 from jobs.model_base import FrozenModel
-from jobs.schedules.time_zones.time_zone import load_time_zone
+from jobs.schedules.time_zones.time_zone import TimeZone, load_time_zone
 from jobs.targets.urls import UrlOrSecret
 
 MAX_PEOPLE = 200
@@ -49,11 +48,11 @@ class RotaDefinition(FrozenModel):
             raise ValueError(f"people.{empty}: is empty: name a channel")
         return self
 
-    def without_calendar(self) -> Rota:
-        """Return a rota in which no person is on call, so that `otherwise` is notified."""
-        return Rota(NoEvents(), self.timezone or load_time_zone("UTC"), self.people, self.otherwise)
+    @property
+    def zone(self) -> TimeZone:
+        """The zone of times without one."""
+        return self.timezone or load_time_zone("UTC")
 
-    def parse(self, content: bytes, now: datetime) -> Rota:
-        """Parse the calendar. Raises RotaError."""
-        zone = self.timezone or load_time_zone("UTC")
-        return parse_rota(content, zone, self.people, self.otherwise, now=now)
+    def make_rota(self, table: OnCallTable | None) -> Rota:
+        """Return the rota with this table; with None no person is on call, so that `otherwise` is notified."""
+        return Rota(table, self.people, self.otherwise)

@@ -1,4 +1,5 @@
-"""Which events a rota accepts, so that no calendar takes long to expand. Pure. Used by jobs.incidents.routing.rota.
+"""Which events a rota accepts, so that no calendar takes long to expand. Pure. Used by
+jobs.incidents.routing.rota_calendar.
 
 The text of a calendar is foreign. A recurrence is expanded from its first occurrence on, so many old ones cost much;
 and a rule that never has an occurrence is searched up to the year 9999.
@@ -10,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from jobs.errors import JobsError
+from jobs.incidents.routing.calendar_lines import RotaError
 
 LONGEST_SHIFT = timedelta(days=366)
 MAX_EXPANDED_OCCURRENCES = 20_000
@@ -22,10 +23,6 @@ _RULE_PARTS = frozenset({"FREQ", "INTERVAL", "COUNT", "UNTIL", "BYDAY", "BYMONTH
 _DAYS_OF_MONTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _MAX_ORDINAL = 4
 """Of BYDAY: each month has a fourth Monday."""
-
-
-class RotaError(JobsError, ValueError):
-    """The text is not a calendar that a rota accepts. The message names the event, the cause and the remedy."""
 
 
 def check_events(events: Sequence[Any], now: datetime) -> None:

@@ -9,6 +9,7 @@ from config.guard_settings import build_guard
 from config.identity import AppIdentity
 from config.secrets import build_secrets
 from config.settings.model import Settings
+from jobs.judging.service import JudgingService
 from jobs.ports import Clock
 from jobs.redaction import Redactor
 from scheduler.alerting.delivery.channel_resources import GuardedChannelResources
@@ -21,6 +22,8 @@ def build_rota_reader(settings: Settings, identity: AppIdentity, clock: Clock, s
     stack.push_async_callback(secrets.aclose)
     resources = GuardedChannelResources(secrets, identity, build_guard(settings, os.environ))
     stack.push_async_callback(resources.close)
-    reader = RotaReader(resources, clock)
+    judges = JudgingService()
+    stack.push_async_callback(judges.aclose)
+    reader = RotaReader(resources, clock, judges)
     stack.push_async_callback(reader.aclose)
     return reader

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.incidents.routing.rota import MAX_CALENDAR_BYTES, MAX_CALENDAR_EVENTS, Rota, parse_rota
-from jobs.incidents.routing.rota_limits import RotaError
+from jobs.incidents.routing.calendar_lines import MAX_CALENDAR_BYTES, MAX_CALENDAR_EVENTS, RotaError
+from jobs.incidents.routing.rota import Rota
+from jobs.incidents.routing.rota_calendar import evaluate_calendar, list_shifts, parse_calendar
 from jobs.schedules import load_time_zone
 from tests.jobs.incidents.routing.calendars import calendar_of
 
@@ -18,10 +19,11 @@ BERLIN = load_time_zone("Europe/Berlin")
 PEOPLE = {"Anna": ("anna-phone",), "Ben": ("ben-phone", "ben-mail"), "Jo": ("jo-phone",)}
 HOUR = timedelta(hours=1)
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
+SINCE, UNTIL = datetime(2025, 12, 1, tzinfo=UTC), datetime(2028, 5, 1, tzinfo=UTC)
 
 
 def rota_of(content: bytes) -> Rota:
-    return parse_rota(content, BERLIN, PEOPLE, ("all",), now=NOW)
+    return Rota(evaluate_calendar(content, BERLIN, PEOPLE, SINCE, UNTIL, now=NOW).table, PEOPLE, ("all",))
 
 
 def at(text: str) -> datetime:
@@ -107,16 +109,16 @@ def test_a_cancelled_or_changed_occurrence_counts_as_it_is_now() -> None:
 
 
 def test_a_title_that_names_no_person_is_found_and_the_fallback_notified() -> None:
-    rota = rota_of(calendar_of(("Joanna", "20260601T100000Z", "PT4H")))
+    content = calendar_of(("Joanna", "20260601T100000Z", "PT4H"))
 
-    assert rota.on_call_at(at("2026-06-01T11:00:00+00:00")).channels == ("all",)
-    assert rota.find_unknown_titles(at("2026-06-01T00:00:00+00:00")) == ["Joanna"]
+    assert rota_of(content).on_call_at(at("2026-06-01T11:00:00+00:00")).channels == ("all",)
+    assert evaluate_calendar(content, BERLIN, PEOPLE, SINCE, UNTIL, now=NOW).unknown_titles == ("Joanna",)
 
 
 def test_a_shift_of_hours_across_a_change_of_local_time_lasts_so_many_hours() -> None:
     times = ";TZID=Europe/Berlin:20261024T012600"
-    rota = rota_of(calendar_of(("Anna", times, "PT5H"), more=["RRULE:FREQ=DAILY;COUNT=3"]))
-    (shift,) = rota.list_shifts(at("2026-10-24T23:00:00+00:00"), at("2026-10-25T12:00:00+00:00"))
+    events = parse_calendar(calendar_of(("Anna", times, "PT5H"), more=["RRULE:FREQ=DAILY;COUNT=3"]), NOW)
+    (shift,) = list_shifts(events, BERLIN, at("2026-10-24T23:00:00+00:00"), at("2026-10-25T12:00:00+00:00"))
     assert (shift.begin, shift.end) == (at("2026-10-24T23:26:00+00:00"), at("2026-10-25T04:26:00+00:00"))
 
 
@@ -149,7 +151,7 @@ def test_a_daily_shift_begins_at_the_same_local_time(start: datetime, hours: int
         (b"", "is not an iCalendar calendar|has no events"),
         (calendar_of(), "has no events"),
         (b"x" * (MAX_CALENDAR_BYTES + 1), "the maximum is"),
-        (b"BEGIN:VEVENT\r\n" * (MAX_CALENDAR_EVENTS + 1), "more than 2000 events"),
+        (b"BEGIN:VEVENT\r\nEND:VEVENT\r\n" * (MAX_CALENDAR_EVENTS + 1), "more than 2000 events"),
         (calendar_of(("Anna", "20260601T100000Z", "P500D")), "lasts 500 days"),
         (calendar_of(("Anna", "20260601T100000Z", "PT1S"), more=["RRULE:FREQ=SECONDLY"]), "recurs SECONDLY"),
         (calendar_of(("Anna", "20260601T100000Z", "PT1S"), more=["RRULE:FREQ=DAILY;BYHOUR=1,2"]), "BYHOUR"),

@@ -7,19 +7,21 @@ from typing import Any
 
 import pytest
 
+from jobs.incidents.routing.rota import OnCallTable
 from jobs.incidents.routing.rota_definition import RotaDefinition
-from tests.jobs.incidents.routing.calendars import calendar_of
 
 NOW = datetime(2026, 6, 1, 9, tzinfo=UTC)
 ROTA: dict[str, Any] = {"file": "rota.ics", "people": {"Anna": "phone"}, "otherwise": ["chat"]}
 
 
-def test_a_definition_parses_its_calendar_in_its_zone() -> None:
+def test_a_definition_has_the_channels_of_its_people_and_those_without_a_person() -> None:
     definition = RotaDefinition.model_validate({**ROTA, "timezone": "Europe/Berlin"})
-    rota = definition.parse(calendar_of(("Anna", "20260601T100000", "PT2H")), NOW)
+    rota = definition.make_rota(OnCallTable((NOW, NOW.replace(hour=10)), (("Anna",), ()), NOW.replace(hour=12)))
 
     assert rota.on_call_at(NOW).channels == ("phone",)
     assert rota.on_call_at(NOW.replace(hour=10)).channels == ("chat",)
+    assert definition.make_rota(None).on_call_at(NOW).channels == ("chat",)
+    assert definition.zone.name == "Europe/Berlin"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from jobs.incidents.routing.rota import parse_rota
+from jobs.incidents.routing.rota import Rota
+from jobs.incidents.routing.rota_calendar import evaluate_calendar
 from jobs.incidents.routing.routes import Route
 from jobs.incidents.routing.routing import RoutingTable, channels_of, find_uncovered_since, find_unmatched_routes
 from jobs.incidents.suppression.subjects import AlertSubject
@@ -110,7 +111,9 @@ def test_a_digest_is_sent_in_local_time(digest: Any, due: str) -> None:
 
 def test_who_is_on_call_is_notified_in_addition() -> None:
     calendar = calendar_of(("Anna Schmidt", "20260601T100000Z", "PT4H"))
-    rota = parse_rota(calendar, load_time_zone("UTC"), {"Anna": ("anna-phone",)}, ("all",), now=NOON)
+    span = NOON - timedelta(days=1), NOON + timedelta(days=1)
+    on_call = evaluate_calendar(calendar, load_time_zone("UTC"), ["Anna"], *span, now=NOON).table
+    rota = Rota(on_call, {"Anna": ("anna-phone",)}, ("all",))
     routes = table({"notify": "chat", "on_call": "primary"}, primary=rota)
 
     result = channels_of(CHECKOUT, routes, NOON)
