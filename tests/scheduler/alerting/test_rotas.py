@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import pytest
 
 from jobs.definition.alerting.definitions import AlertingDefinitions, DefinedEntry, define_alerting
 from jobs.incidents.routing.rota_definition import RotaDefinition
-from scheduler.alerting.rotas import FILE_INTERVAL, FIRST_READ, RETRY_INTERVAL, URL_INTERVAL, RotaReader
+from jobs.judging import InlineJudge, Judge, JudgingUnavailable
+from jobs.judging.calendar_task import CalendarTask
+from scheduler.alerting.rotas import FILE_INTERVAL, FIRST_READ, RETRY_INTERVAL, SLOW_READ, URL_INTERVAL, RotaReader
 from scheduler.catalog.catalog import JobSnapshot
 from tests.config.clock import ManualClock
 from tests.jobs.incidents.routing.calendars import calendar_of
@@ -44,11 +47,28 @@ class World:
         return rotas["primary"].on_call_at(self.clock.now()).channels if rotas else None
 
 
+class CountingJudge(InlineJudge):
+    """`gate`: evaluations wait for it. `is_busy`: judgements of jobs take too long."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, CalendarTask]] = []
+        self.gate: asyncio.Event | None = None
+        self.is_busy = False
+
+    async def perform(self, job: str, task: Any, redact: Any, **limits: float) -> Any:
+        self.asked.append((job, task))
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.is_busy:
+            raise JudgingUnavailable("too long")
+        return await super().perform(job, task, redact, **limits)
+
+
 @asynccontextmanager
-async def world(**secrets: str) -> AsyncIterator[World]:
+async def world(judges: Judge | None = None, **secrets: str) -> AsyncIterator[World]:
     async with resources(secrets) as shared:
         clock = ManualClock()
-        reader = RotaReader(shared, clock)
+        reader = RotaReader(shared, clock, judges)
         try:
             yield World(reader, clock)
         finally:
@@ -185,3 +205,97 @@ async def test_the_first_read_of_a_rota_is_waited_for_once() -> None:
             gate.set()
         finally:
             await reader.aclose()
+
+
+def rota_file(folder: Path, content: bytes) -> JobSnapshot:
+    (folder / "rota.ics").write_bytes(content)
+    return snapshot(str(folder), file="rota.ics")
+
+
+async def test_a_calendar_is_evaluated_again_each_day_before_its_table_ends(tmp_path: Path) -> None:
+    judges, day = CountingJudge(), 86400.0
+    jobs = rota_file(tmp_path, calendar_of(("Anna", "20260101T000000Z", "P1D"), more=["RRULE:FREQ=DAILY"]))
+    async with world(judges) as here:
+        assert await here.channels(jobs) == ("anna",)
+        assert await here.channels(jobs, FILE_INTERVAL) == ("anna",)
+        assert len(judges.asked) == 1
+        for number in range(2, 101):
+            assert await here.channels(jobs, day) == ("anna",)
+            assert len(judges.asked) == number
+
+
+async def test_a_calendar_that_cannot_be_used_is_not_evaluated_at_each_read(tmp_path: Path) -> None:
+    judges = CountingJudge()
+    jobs = rota_file(tmp_path, b"half of a text")
+    async with world(judges) as here:
+        for _ in range(5):
+            assert await here.channels(jobs, FILE_INTERVAL) == ("team",)
+        assert len(judges.asked) == 1
+        assert "is not an iCalendar calendar" in here.reader.describe_problems()["primary"]
+        rota_file(tmp_path, BEN)
+        assert await here.channels(jobs, FILE_INTERVAL) == ("ben",)
+
+
+async def test_the_last_calendar_is_renewed_while_a_new_one_cannot_be_used(tmp_path: Path) -> None:
+    daily = calendar_of(("Anna", "20260101T000000Z", "P1D"), more=["RRULE:FREQ=DAILY"])
+    jobs = rota_file(tmp_path, daily)
+    async with world() as here:
+        await here.channels(jobs)
+        rota_file(tmp_path, b"half of a text")
+        for _ in range(100):
+            assert await here.channels(jobs, 86400) == ("anna",)
+        assert "the last calendar stays in force" in here.reader.describe_problems()["primary"]
+
+
+async def test_an_evaluation_without_an_end_degrades_health_and_the_last_calendar_stays(tmp_path: Path) -> None:
+    judges = CountingJudge()
+    jobs = rota_file(tmp_path, ANNA)
+    async with world(judges) as here:
+        await here.channels(jobs)
+        judges.gate = asyncio.Event()
+        rota_file(tmp_path, BEN)
+        here.clock.passed += FILE_INTERVAL
+        assert (await here.reader.read(jobs))["primary"].on_call_at(here.clock.now()).channels == ("anna",)
+        here.clock.passed += SLOW_READ - 1
+        assert here.reader.describe_problems() == {}
+        here.clock.passed += 1
+        assert here.reader.describe_problems() == {
+            "primary": "the calendar is being read for 10 s; the last calendar stays in force"
+        }
+        judges.gate.set()
+        assert await here.channels(jobs) == ("ben",)
+        assert here.reader.describe_problems() == {}
+
+
+async def test_an_evaluation_that_other_judgements_delay_is_repeated(tmp_path: Path) -> None:
+    judges = CountingJudge()
+    jobs = rota_file(tmp_path, ANNA)
+    async with world(judges) as here:
+        judges.is_busy = True
+        assert await here.channels(jobs) == ("team",)
+        assert "judgements of jobs take too long" in here.reader.describe_problems()["primary"]
+        judges.is_busy = False
+        assert await here.channels(jobs, FILE_INTERVAL) == ("anna",)
+
+
+async def test_the_end_does_not_wait_for_an_evaluation(tmp_path: Path) -> None:
+    judges = CountingJudge()
+    judges.gate = asyncio.Event()
+    async with world(judges) as here:
+        assert await here.reader.read(rota_file(tmp_path, ANNA)) == {}
+        async with asyncio.timeout(5):
+            while not judges.asked:
+                await asyncio.sleep(0)
+            await here.reader.aclose()
+
+
+async def test_a_rota_of_another_time_is_made_of_the_calendar_in_force(tmp_path: Path) -> None:
+    year_ago = calendar_of(("Ben", "20250101T000000Z", "P30D"), ("Anna", "20260101T000000Z", "P30D"))
+    jobs = rota_file(tmp_path, year_ago)
+    async with world() as here:
+        assert await here.channels(jobs) == ("anna",)
+        then = here.clock.now() - timedelta(days=360)
+        found, errors = await here.reader.read_for(jobs, then, then + timedelta(days=7))
+        assert (found["primary"].on_call_at(then).channels, errors) == (("ben",), {})
+        assert found["primary"].on_call_at(then).changes_at == datetime(2025, 1, 31, tzinfo=UTC)
+        assert await here.channels(jobs) == ("anna",)
