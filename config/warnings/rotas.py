@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from config.job_files.job_set import JobSet
 from jobs.checks.files.folder_files import UnusableFile, read_file_below
 from jobs.definition.alerting.definitions import DefinedEntry
+from jobs.incidents.routing.calendar_lines import CALENDAR_BYTES, CALENDAR_SECONDS, MAX_CALENDAR_BYTES
 from jobs.judging.judging_thread import perform_in_thread
 from jobs.judging.process import JudgingProcess, ProcessStartError, TaskDone, TaskStopped
 from jobs.problems import Problem
@@ -29,7 +30,7 @@ def warnings_of_unusable_rotas(jobs: JobSet, now: datetime) -> Iterator[Problem]
 
     The calendar of a URL is read by the program alone: health reports what is wrong with it.
     """
-    process = JudgingProcess()
+    process = JudgingProcess(CALENDAR_BYTES)
     try:
         for entry in jobs.alerting.entries_of("on_call"):
             if entry.value.file is not None:
@@ -39,8 +40,6 @@ def warnings_of_unusable_rotas(jobs: JobSet, now: datetime) -> Iterator[Problem]
 
 
 def _check_file(entry: DefinedEntry, now: datetime, process: JudgingProcess) -> Iterator[Problem]:
-    from jobs.incidents.routing.calendar_lines import MAX_CALENDAR_BYTES  # loads the models of rotas
-
     definition = entry.value
     name = f"the calendar {definition.file}"
     try:
@@ -63,7 +62,7 @@ def _find_unknown_titles(
 ) -> tuple[str, ...] | str:
     """Return the titles of shifts that name no person, or why the calendar cannot be used."""
     from jobs.incidents.routing.rota import HANDOVER_IN_SIGHT
-    from jobs.judging.calendar_task import CALENDAR_SECONDS, CalendarTask
+    from jobs.judging.calendar_task import CalendarTask  # loads the models of rotas
 
     task = CalendarTask.of(definition, content, now, now + HANDOVER_IN_SIGHT, now)
     try:

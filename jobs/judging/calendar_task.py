@@ -15,9 +15,6 @@ from jobs.judging.port import OnPartStarted
 from jobs.redaction import Redact
 from jobs.schedules.time_zones.time_zone import load_time_zone
 
-CALENDAR_SECONDS = 3.0
-"""CPU seconds for a calendar. One of 2,000 events takes about one."""
-
 
 @dataclass(frozen=True, slots=True)
 class CalendarTask:

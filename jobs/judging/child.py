@@ -27,7 +27,7 @@ from jobs.judging.port import JudgingTask
 KILL_FACTOR = 1.5
 """The kernel kills the process after this multiple of a task's seconds."""
 TASK_MEMORY_BYTES = 160 * 1024 * 1024
-"""Bytes for a task, in addition to the program itself."""
+"""Bytes for a judgement, in addition to the program itself."""
 RESTART_ABOVE_BYTES = 96 * 1024 * 1024
 """Resident bytes after a task; with more the process ends, and the parent starts a new one."""
 
@@ -35,14 +35,17 @@ _NICENESS = 5
 
 
 def main() -> None:
-    """Serve the socket whose descriptor is the only argument, until the other end closes."""
+    """Serve the socket whose descriptor is the first argument, until the other end closes.
+
+    The second one is the bytes for a task.
+    """
     # A signal to the process group is for the parent, which still needs the result of the current task.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     os.nice(_NICENESS)
     with socket.socket(fileno=int(sys.argv[1])) as connection:
         _import_engines()
-        _limit_memory()
+        _limit_memory(int(sys.argv[2]))
         gc.disable()
         with connection.makefile("rb") as tasks, connection.makefile("wb") as results:
             _write(results, "ready")
@@ -60,9 +63,9 @@ def _import_engines() -> None:
     import jobs.judging.judgement  # noqa: F401
 
 
-def _limit_memory() -> None:
+def _limit_memory(task_bytes: int) -> None:
     if used := _memory_bytes("data"):
-        resource.setrlimit(resource.RLIMIT_DATA, (used + TASK_MEMORY_BYTES, used + TASK_MEMORY_BYTES))
+        resource.setrlimit(resource.RLIMIT_DATA, (used + task_bytes, used + task_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol
 
 from jobs.expectations.undecided import describe_exceeded_budget
-from jobs.judging.child import KILL_FACTOR
+from jobs.judging.child import KILL_FACTOR, TASK_MEMORY_BYTES
 from jobs.judging.port import JudgingTask
 
 START_TIMEOUT_SECONDS = 30.0
@@ -91,7 +91,9 @@ class _ProcessEnded(Exception):
 class JudgingProcess:
     """See TaskExecutor."""
 
-    def __init__(self) -> None:
+    def __init__(self, task_bytes: int = TASK_MEMORY_BYTES) -> None:
+        """`task_bytes`: memory for a task, in addition to the program itself."""
+        self._task_bytes = task_bytes
         self._child: _ChildProcess | None = None
         self._closed = False
 
@@ -128,7 +130,7 @@ class JudgingProcess:
         if self._closed:
             return TaskFailed("closed")
         if self._child is None:
-            self._child = _ChildProcess()
+            self._child = _ChildProcess(self._task_bytes)
         try:
             answer = self._child.run_task(task, seconds)
         except BaseException:
@@ -159,13 +161,13 @@ def _outcome_of_end(ended: _ProcessEnded, seconds: float) -> TaskStopped:
 class _ChildProcess:
     """One child process and its socket."""
 
-    def __init__(self) -> None:
+    def __init__(self, task_bytes: int) -> None:
         """Raises ProcessStartError."""
         ours, theirs = socket.socketpair()
         try:
             with theirs:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-S", "-m", "jobs.judging.child", str(theirs.fileno())],
+                    [sys.executable, "-S", "-m", "jobs.judging.child", str(theirs.fileno()), str(task_bytes)],
                     env=_environment(),
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,

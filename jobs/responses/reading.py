@@ -5,9 +5,9 @@ that is not a check's.
     response = fetch_blocking(client, "POST", url, limit=65536, timeout_s=10.0, content=body)
 
 httpx itself decompresses every encoding that a response names, whole parts at once: 400 bytes become gigabytes. So no
-encoding is requested, at most one is accepted, and the limit holds within the decompression. What precedes the body is
-limited by the transport: by httpcore to 100 KiB a head, by that of checks in lines, too. Redirects are not followed: the
-next host would receive what is sent, such as a key.
+encoding is requested, at most one is accepted, and the limit holds within the decompression. The transport limits what
+precedes the body: httpcore to 100 KiB a head, that of checks in lines, too. Redirects are not followed: the next host
+would receive what is sent, such as a key.
 """
 
 from __future__ import annotations

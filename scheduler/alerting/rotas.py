@@ -7,11 +7,11 @@
 
 `read` does not wait for the network: it returns what is known and starts the reads that are due. Only the first read
 of a rota is waited for, at most `first_wait` seconds: a process of the Functions host may run a single pass.
-A file is checked each FILE_INTERVAL, a URL is fetched each URL_INTERVAL through the guarded client. A calendar is foreign,
-so the judging process evaluates it, within its limits, when it has changed and once a day: into a table of handovers from
-a day ago until HORIZON. The last good calendar stays in force while a read or an evaluation fails. A rota that was never
-read is absent for FIRST_READ seconds; then, or once a read has failed, `otherwise` is notified, so that an incident has a
-channel.
+A file is checked each FILE_INTERVAL, a URL is fetched each URL_INTERVAL through the guarded client. A calendar is
+foreign, so a judging process evaluates it, within its limits, when it has changed and once a day: into a table of
+handovers from a day ago until HORIZON. The last good calendar stays in force while a read or an evaluation fails. A rota
+that was never read is absent for FIRST_READ seconds; then, or once a read has failed, `otherwise` is notified, so that an
+incident has a channel.
 """
 
 from __future__ import annotations
@@ -246,23 +246,22 @@ class RotaReader:
 
     async def _replace(self, name: str, source: _RotaSource, definition: RotaDefinition, content: bytes) -> str:
         """Make the rota of this calendar, unless it is the one in force. Return why it cannot be used, or nothing."""
-        now, asked = self._clock.now(), (content, definition)
-        if asked == source.made_of and source.renew_at is not None and now < source.renew_at:
+        now, given = self._clock.now(), (content, definition)
+        if given == source.made_of and source.renew_at is not None and now < source.renew_at:
             return ""
-        if source.rejected is not None and source.rejected.of == asked and now < source.rejected.until:
+        if source.rejected is not None and source.rejected.of == given and now < source.rejected.until:
             return source.rejected.error
         try:
             found = await evaluate(self._judges, name, definition, content, (now - RENEWAL, now + HORIZON), now)
-        except EvaluationDelayed as error:
-            return str(error)
         except RotaError as error:
-            source.rejected = _Rejected(asked, str(error), now + RENEWAL)
+            later = timedelta(seconds=RETRY_INTERVAL) if isinstance(error, EvaluationDelayed) else RENEWAL
+            source.rejected = _Rejected(given, str(error), now + later)
             return str(error)
         titles = found.unknown_titles[:_MAX_NAMED]
         if titles and titles != source.unknown_titles:
             LOG.warning("shifts of rota %s name no person: %s; otherwise is notified in them", name, ", ".join(titles))
         source.rota, source.unknown_titles = definition.make_rota(found.table), titles
-        source.made_of = asked
+        source.made_of = given
         # A table that is shorter, because of many shifts, is renewed before half of it has passed.
         source.renew_at = min(now + RENEWAL, now + max((found.table.until - now) / 2, timedelta()))
         return ""
@@ -275,4 +274,3 @@ class RotaReader:
             LOG.info("the calendar of rota %s is read again", name)
         source.failing_since = (source.failing_since or self._clock.now()) if error else None
         source.error = error
-

@@ -40,6 +40,7 @@ from scheduler.alerting.first_runs import FirstRuns
 from scheduler.alerting.health import ALERTING_PART, NOTIFICATIONS_PART, AlertingHealth, HasError
 from scheduler.alerting.incident_changes import IncidentChanges
 from scheduler.alerting.message_source import DefinitionMessageSource
+from scheduler.alerting.rota_evaluation import open_calendar_judges
 from scheduler.alerting.rotas import RotaReader
 from scheduler.alerting.rule_book import RuleBook
 from scheduler.alerting.window_pauses import WindowPauses
@@ -78,7 +79,9 @@ def build_alerting(
     foundation.stack.push_async_callback(resources.close)
     windows = WindowPauses(foundation.catalog, foundation.repositories.requested_windows)
     foundation.pauses.others = windows
-    rotas = RotaReader(resources, foundation.clock, setup.judges, first_wait=FIRST_ROTA_WAIT)
+    calendar_judges = open_calendar_judges()
+    foundation.stack.push_async_callback(calendar_judges.aclose)
+    rotas = RotaReader(resources, foundation.clock, calendar_judges, first_wait=FIRST_ROTA_WAIT)
     foundation.stack.push_async_callback(rotas.aclose)
     evaluator, facts = _build_evaluation(foundation, self_checks, secrets, due_times, windows, rotas)
     stored = foundation.repositories

@@ -62,14 +62,19 @@ def _names_of_responses(tree: ast.Module) -> frozenset[str]:
     """Return the names that are annotated as responses, and those that an awaited or opened request is assigned to."""
     found: set[str] = set()
     for node in ast.walk(tree):
-        if isinstance(node, (ast.arg, ast.AnnAssign)) and node.annotation is not None:
-            if ast.unparse(node.annotation) in ("httpx.Response", "Response"):
-                found.add(node.arg if isinstance(node, ast.arg) else ast.unparse(node.target))
+        if isinstance(node, ast.arg) and _is_response(node.annotation):
+            found.add(node.arg)
+        if isinstance(node, ast.AnnAssign) and _is_response(node.annotation):
+            found.add(ast.unparse(node.target))
         if isinstance(node, ast.Assign) and _is_request(node.value):
             found |= {ast.unparse(target) for target in node.targets}
         if isinstance(node, ast.withitem) and node.optional_vars is not None and _is_request(node.context_expr):
             found.add(ast.unparse(node.optional_vars))
     return frozenset(found)
+
+
+def _is_response(annotation: ast.expr | None) -> bool:
+    return annotation is not None and ast.unparse(annotation) in ("httpx.Response", "Response")
 
 
 def _is_request(node: ast.expr) -> bool:

@@ -47,7 +47,7 @@ def assemble(packages: Path, program: Path, layers: Path, packages_path: str, pr
 
 
 def separate_files(packages: Path) -> None:
-    """Replace each file that is also in another place by a copy, because what follows changes contents, modes and times.
+    """Replace each file that is also in another place by a copy: what follows changes contents, modes and times.
 
     uv installs hard links or symbolic links to its cache, which all environments of a machine share.
     """

@@ -1,7 +1,7 @@
 """Scan the lines of a calendar before it is parsed. Pure. Used by jobs.incidents.routing.rota_calendar.
 
 The rules of time zones are expanded when an event in the zone is read, from their first year on, without a limit: two
-observances that recur each second compute for ever. A calendar of any program has yearly rules there.
+observances that recur each second compute without end. A calendar of any program has yearly rules there.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ MAX_OBSERVANCES = 100
 MAX_ALL_OBSERVANCES = 1000
 MAX_LINE_BYTES = 64 * 1024
 """Of a line that is not a text for people."""
+CALENDAR_SECONDS = 3.0
+"""CPU seconds for an evaluation in the judging process. A calendar of 2,000 events takes about one."""
+CALENDAR_BYTES = 64 * 1024 * 1024
+"""Memory for it, in addition to the program itself. A calendar of 2,000 events takes about 25 MiB."""
 _MAX_DEPTH = 5
 """Components within components: an event of a calendar has alarms."""
 _MAX_RULE = 300

@@ -46,7 +46,7 @@ class OnCallTable:
 
 
 class Rota:
-    """`table`: None for a rota without a calendar. `people`: channels by person. `otherwise`: while nobody is on call."""
+    """`table`: None for a rota without a calendar. `people`: channels by person. `otherwise`: while none is on call."""
 
     def __init__(
         self, table: OnCallTable | None, people: Mapping[str, tuple[str, ...]], otherwise: tuple[str, ...]

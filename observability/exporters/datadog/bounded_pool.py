@@ -44,9 +44,9 @@ class _BoundedPool:
 
     def request(self, method: str, url: str, *, headers: Mapping[str, str], **options: Any) -> DatadogResponse:
         """Return the response. Raises urllib3's HTTPError and OSError."""
-        wanted = {name: value for name, value in headers.items() if name.lower() != "accept-encoding"}
+        sent = {name: value for name, value in headers.items() if name.lower() != "accept-encoding"}
         options |= {"preload_content": False, "decode_content": False}
-        response = self._pool.request(method, url, headers=wanted | IDENTITY_HEADERS, **options)
+        response = self._pool.request(method, url, headers=sent | IDENTITY_HEADERS, **options)
         try:
             body = read_blocking(
                 response.stream(_PART_BYTES, decode_content=False),

@@ -136,9 +136,7 @@ class Backtester:
         )
         snapshot = books[0].snapshot
         rotas, notes = (
-            ({}, ())
-            if self._rotas is None
-            else await read_rotas(self._rotas, snapshot, history.begin, request.until)
+            ({}, ()) if self._rotas is None else await read_rotas(self._rotas, snapshot, history.begin, request.until)
         )
         routing = RoutingTable(snapshot.alerting.routes, rotas)
         definitions = ReplayDefinitions(books[0], suppressions, routing, self._group_wait)

@@ -9,10 +9,10 @@ from config.guard_settings import build_guard
 from config.identity import AppIdentity
 from config.secrets import build_secrets
 from config.settings.model import Settings
-from jobs.judging.service import JudgingService
 from jobs.ports import Clock
 from jobs.redaction import Redactor
 from scheduler.alerting.delivery.channel_resources import GuardedChannelResources
+from scheduler.alerting.rota_evaluation import open_calendar_judges
 from scheduler.alerting.rotas import RotaReader
 
 
@@ -22,7 +22,7 @@ def build_rota_reader(settings: Settings, identity: AppIdentity, clock: Clock, s
     stack.push_async_callback(secrets.aclose)
     resources = GuardedChannelResources(secrets, identity, build_guard(settings, os.environ))
     stack.push_async_callback(resources.close)
-    judges = JudgingService()
+    judges = open_calendar_judges()
     stack.push_async_callback(judges.aclose)
     reader = RotaReader(resources, clock, judges)
     stack.push_async_callback(reader.aclose)

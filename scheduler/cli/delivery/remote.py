@@ -20,6 +20,7 @@ REQUEST_TIMEOUT: Final = 60.0
 """Seconds for a response: the plan of 10,000 jobs takes some."""
 _MAX_RESPONSE_BYTES: Final = 256 * 1024 * 1024
 """Of an export of all jobs: 32,000 jobs have about 60 MiB."""
+_EXPORT_TIMEOUT: Final = 600.0
 MAX_TRIES: Final = 4
 MAX_WAIT: Final = 10.0
 """Seconds between two tries, whatever Retry-After demands."""
@@ -104,7 +105,7 @@ class RemoteApi:
 
     async def get_lines(self, path: str, params: Mapping[str, Any] | None = None) -> Sequence[Mapping[str, Any]]:
         """Return the rows of an export. Its last line reports whether it is complete."""
-        response = await self._send("GET", path, params=params)
+        response = await self._send("GET", path, timeout_s=_EXPORT_TIMEOUT, params=params)
         lines = [] if response.received.is_truncated else response.body.splitlines()
         try:
             rows = [json.loads(line) for line in lines if line]
@@ -127,13 +128,15 @@ class RemoteApi:
                 return
             query["continuation"] = page["continuation"]
 
-    async def _send(self, method: str, path: str, **options: Any) -> ReceivedResponse:
+    async def _send(
+        self, method: str, path: str, *, timeout_s: float = REQUEST_TIMEOUT, **options: Any
+    ) -> ReceivedResponse:
         options["headers"] = _credentials(self._keys.key_for(method).text)
         for number in range(1, MAX_TRIES + 1):
             is_last = number == MAX_TRIES
             try:
                 response = await fetch(
-                    self._client, method, path, limit=_MAX_RESPONSE_BYTES, timeout_s=REQUEST_TIMEOUT, **options
+                    self._client, method, path, limit=_MAX_RESPONSE_BYTES, timeout_s=timeout_s, **options
                 )
             except (httpx.TransportError, TimeoutError) as error:
                 # A POST may have arrived, and must not be repeated.

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from jobs.incidents.routing.calendar_lines import CALENDAR_BYTES
 from jobs.incidents.routing.rota_definition import RotaDefinition
 from jobs.judging import InlineJudge
 from jobs.judging.calendar_task import CalendarTask
@@ -28,7 +29,7 @@ def task_of(content: bytes) -> CalendarTask:
 
 @pytest.fixture(scope="module")
 def process() -> Iterator[JudgingProcess]:
-    process = JudgingProcess()
+    process = JudgingProcess(CALENDAR_BYTES)
     yield process
     process.stop()
 
@@ -50,12 +51,19 @@ def test_a_calendar_that_every_rule_accepts_and_that_needs_minutes_is_stopped(pr
     stopped = process.perform(task, 0.5)
     assert isinstance(stopped, TaskStopped)
     assert task.undecided(stopped.part, stopped.why) == (
-        "the calendar could not be evaluated: stopped after 0.5 s of CPU time; export fewer events, or simpler recurrences"
+        "the calendar could not be evaluated: stopped after 0.5 s of CPU time; "
+        "export fewer events, or simpler recurrences"
     )
 
 
+def test_a_calendar_that_needs_too_much_memory_is_stopped(process: JudgingProcess) -> None:
+    stopped = process.perform(task_of(COSTLY), 30)
+    assert isinstance(stopped, TaskStopped)
+    assert stopped.why == "it needed too much memory"
+
+
 async def test_an_evaluation_does_not_hold_up_the_loop_or_the_stop() -> None:
-    judges, steps = JudgingService(), 0
+    judges, steps = JudgingService(JudgingProcess(1024 * 1024 * 1024)), 0
     judging = asyncio.create_task(judges.perform("rota", task_of(COSTLY), Redactor().redact, seconds=10))
     begin = time.monotonic()
     while time.monotonic() - begin < 1:

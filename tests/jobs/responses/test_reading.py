@@ -56,7 +56,8 @@ async def test_no_encoding_is_requested(reading: Read) -> None:
 
 @both
 @pytest.mark.parametrize(
-    ("encoding", "body"), [("gzip", gzip.compress(b"ready")), ("Deflate", zlib.compress(b"ready")), ("identity", b"ready")]
+    ("encoding", "body"),
+    [("gzip", gzip.compress(b"ready")), ("Deflate", zlib.compress(b"ready")), ("identity", b"ready")],
 )
 async def test_one_encoding_is_accepted_though(reading: Read, encoding: str, body: bytes) -> None:
     async with NotificationService(Answer(200, {"content-encoding": encoding}, body)) as service:
@@ -99,7 +100,8 @@ async def test_a_large_body_is_truncated_and_is_no_json(reading: Read) -> None:
 
 @both
 @pytest.mark.parametrize(
-    ("body", "encoding"), [(gzip.compress(b"ready")[:-1], "gzip"), (b"ready", "gzip"), (gzip.compress(b"") * 1001, "gzip")]
+    ("body", "encoding"),
+    [(gzip.compress(b"ready")[:-1], "gzip"), (b"ready", "gzip"), (gzip.compress(b"") * 1001, "gzip")],
 )
 async def test_a_body_that_is_not_in_its_encoding_is_an_error(reading: Read, body: bytes, encoding: str) -> None:
     async with NotificationService(Answer(200, {"content-encoding": encoding}, body)) as service:

@@ -52,11 +52,13 @@ class CountingJudge(InlineJudge):
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, CalendarTask]] = []
+        self.is_asked = asyncio.Event()
         self.gate: asyncio.Event | None = None
         self.is_busy = False
 
     async def perform(self, job: str, task: Any, redact: Any, **limits: float) -> Any:
         self.asked.append((job, task))
+        self.is_asked.set()
         if self.gate is not None:
             await self.gate.wait()
         if self.is_busy:
@@ -267,15 +269,16 @@ async def test_an_evaluation_without_an_end_degrades_health_and_the_last_calenda
         assert here.reader.describe_problems() == {}
 
 
-async def test_an_evaluation_that_other_judgements_delay_is_repeated(tmp_path: Path) -> None:
+async def test_an_evaluation_that_has_not_ended_is_repeated(tmp_path: Path) -> None:
     judges = CountingJudge()
     jobs = rota_file(tmp_path, ANNA)
     async with world(judges) as here:
         judges.is_busy = True
         assert await here.channels(jobs) == ("team",)
-        assert "judgements of jobs take too long" in here.reader.describe_problems()["primary"]
+        assert "not ended within 30 s" in here.reader.describe_problems()["primary"]
         judges.is_busy = False
-        assert await here.channels(jobs, FILE_INTERVAL) == ("anna",)
+        assert await here.channels(jobs, FILE_INTERVAL) == ("team",)
+        assert await here.channels(jobs, RETRY_INTERVAL) == ("anna",)
 
 
 async def test_the_end_does_not_wait_for_an_evaluation(tmp_path: Path) -> None:
@@ -284,8 +287,7 @@ async def test_the_end_does_not_wait_for_an_evaluation(tmp_path: Path) -> None:
     async with world(judges) as here:
         assert await here.reader.read(rota_file(tmp_path, ANNA)) == {}
         async with asyncio.timeout(5):
-            while not judges.asked:
-                await asyncio.sleep(0)
+            await judges.is_asked.wait()
             await here.reader.aclose()
 
 

@@ -43,7 +43,9 @@ SHAPES: Mapping[str, bytes] = {
     "500 events each second": _many(500, SECONDLY),
     "events that never occur": _many(500, "RRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30"),
     "events with many exceptions": _many(
-        100, "RRULE:FREQ=DAILY\r\nEXDATE:" + ",".join(f"2026{m:02}{d:02}T100000Z" for m in range(1, 13) for d in range(1, 29))
+        100,
+        "RRULE:FREQ=DAILY\r\nEXDATE:"
+        + ",".join(f"2026{m:02}{d:02}T100000Z" for m in range(1, 13) for d in range(1, 29)),
     ),
     "6,000 events": _many(6000, ""),
     "components in components": b"BEGIN:VCALENDAR\r\n" + b"BEGIN:VEVENT\r\n" * 20_000,
@@ -93,11 +95,14 @@ def _program(zone: Sequence[str], tzid: str, *more: str) -> bytes:
 PROGRAMS: Mapping[str, bytes] = {
     "Google": _program(_zone("Europe/Berlin"), "Europe/Berlin", "SEQUENCE:0", "TRANSP:OPAQUE"),
     "Outlook": _program(
-        _zone("W. Europe Standard Time", "1601"), "W. Europe Standard Time", "X-ALT-DESC;FMTTYPE=text/html:" + "x" * 90_000
+        _zone("W. Europe Standard Time", "1601"),
+        "W. Europe Standard Time",
+        "X-ALT-DESC;FMTTYPE=text/html:" + "x" * 90_000,
     ),
     "PagerDuty": _program(_zone("Europe/Berlin"), "Europe/Berlin", "ATTENDEE:anna@example.com"),
     "ical4j": _program(_history(), "Europe/Berlin"),
     "a zone with ends": _program(
-        [line + ";UNTIL=20371231T000000Z" if line.startswith("RRULE") else line for line in _zone("Own zone")], "Own zone"
+        [line + ";UNTIL=20371231T000000Z" if line.startswith("RRULE") else line for line in _zone("Own zone")],
+        "Own zone",
     ),
 }
