@@ -9,9 +9,9 @@
 of a rota is waited for, at most `first_wait` seconds: a process of the Functions host may run a single pass.
 A file is checked each FILE_INTERVAL, a URL is fetched each URL_INTERVAL through the guarded client. A calendar is
 foreign, so a judging process evaluates it, within its limits, when it has changed and once a day: into a table of
-handovers from a day ago until HORIZON. The last good calendar stays in force while a read or an evaluation fails. A rota
-that was never read is absent for FIRST_READ seconds; then, or once a read has failed, `otherwise` is notified, so that an
-incident has a channel.
+handovers from a day ago until HORIZON (scheduler.alerting.rota_evaluation). The last good calendar stays in force while
+a read or an evaluation fails. A rota that was never read is absent for FIRST_READ seconds; then, or once a read has
+failed, `otherwise` is notified, so that an incident has a channel.
 """
 
 from __future__ import annotations
@@ -19,13 +19,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from jobs.checks.files.daemon_thread import run_in_daemon_thread
 from jobs.checks.files.folder_files import UnusableFile, read_file_below
-from jobs.checks.files.regular_files import FileSignature
 from jobs.definition.alerting.definitions import DefinedEntry
 from jobs.formats.instants import format_instant
 from jobs.incidents.routing.calendar_lines import MAX_CALENDAR_BYTES, RotaError
@@ -34,7 +32,7 @@ from jobs.judging import InlineJudge, Judge
 from jobs.model_base import SecretRef
 from jobs.notifications.port import ChannelResources, SendFailed
 from jobs.ports import Clock
-from scheduler.alerting.rota_evaluation import EvaluationDelayed, evaluate
+from scheduler.alerting.rota_evaluation import RotaSource, evaluate, replace_rota
 from scheduler.catalog.catalog import JobSnapshot
 
 if TYPE_CHECKING:
@@ -50,63 +48,7 @@ FETCH_TIMEOUT = 10.0
 FIRST_READ = 15.0
 SLOW_READ = 10.0
 """Seconds after which a read in progress is a problem."""
-HORIZON = HANDOVER_IN_SIGHT + timedelta(days=8)
-RENEWAL = timedelta(days=1)
-_MAX_NAMED = 5
-"""Titles of shifts that a problem names."""
 _NOT_MODIFIED = 304
-
-
-@dataclass(frozen=True, slots=True)
-class _Rejected:
-    """A calendar and a definition that cannot be used: not evaluated again for a while, as it may cost much."""
-
-    of: tuple[bytes, RotaDefinition]
-    error: str
-    until: datetime
-
-
-@dataclass(slots=True)
-class _RotaSource:
-    """The state of one rota. `made_of`: the calendar and the definition of `rota`. `renew_at`: when its table is made
-    again. `due_at`, `began_at`: of the read, monotonic seconds.
-    """
-
-    entry: DefinedEntry
-    due_at: float
-    absent_until: float
-    rota: Rota | None = None
-    made_of: tuple[bytes, RotaDefinition] | None = None
-    rejected: _Rejected | None = None
-    renew_at: datetime | None = None
-    began_at: float = 0.0
-    signature: FileSignature = ()
-    etag: str = ""
-    error: str = ""
-    failing_since: datetime | None = None
-    unknown_titles: tuple[str, ...] = ()
-    task: asyncio.Task[None] | None = None
-    was_waited_for: bool = False
-
-    @property
-    def definition(self) -> RotaDefinition:
-        definition: RotaDefinition = self.entry.value
-        return definition
-
-    @property
-    def content(self) -> bytes | None:
-        """The calendar in force."""
-        return None if self.made_of is None else self.made_of[0]
-
-    def take_first_wait(self) -> bool:
-        """Return whether its first read is in progress, once."""
-        is_first = not self.was_waited_for and self.is_reading
-        self.was_waited_for = True
-        return is_first
-
-    @property
-    def is_reading(self) -> bool:
-        return self.task is not None and not self.task.done()
 
 
 class RotaReader:
@@ -118,7 +60,7 @@ class RotaReader:
         self._clock = clock
         self._judges = judges or InlineJudge()
         self._first_wait = first_wait
-        self._sources: dict[str, _RotaSource] = {}
+        self._sources: dict[str, RotaSource] = {}
 
     async def read(self, snapshot: JobSnapshot) -> Mapping[str, Rota]:
         """Return the rotas that are known, by name, and start the reads that are due."""
@@ -188,7 +130,7 @@ class RotaReader:
         for entry in entries:
             source = self._sources.get(entry.name)
             if source is None:
-                self._sources[entry.name] = _RotaSource(entry, now, now + FIRST_READ)
+                self._sources[entry.name] = RotaSource(entry, now, now + FIRST_READ)
             elif source.entry is not entry and (source.entry.value, source.entry.folder) != (entry.value, entry.folder):
                 source.entry, source.due_at, source.signature, source.etag = entry, now, (), ""
         names = {entry.name for entry in entries}
@@ -197,12 +139,12 @@ class RotaReader:
             if removed.task is not None:
                 removed.task.cancel()
 
-    def _rota_of(self, source: _RotaSource, now: float) -> Rota | None:
+    def _rota_of(self, source: RotaSource, now: float) -> Rota | None:
         if source.rota is None and (source.error or now >= source.absent_until):
             return source.definition.make_rota(None)
         return source.rota
 
-    async def _refresh(self, source: _RotaSource) -> None:
+    async def _refresh(self, source: RotaSource) -> None:
         entry = source.entry
         definition: RotaDefinition = entry.value
         error = ""
@@ -212,16 +154,17 @@ class RotaReader:
             content, error = None, str(failure)
         except Exception as failure:  # a read must not end the refreshing
             content, error = None, f"{type(failure).__name__}"
-        if content is not None and (failure := await self._replace(entry.name, source, definition, content)):
-            error, source.signature, source.etag = failure, (), ""
+        now = self._clock.now()
+        if content is not None and (reason := await replace_rota(self._judges, source, definition, content, now)):
+            error, source.signature, source.etag = reason, (), ""
         if source.content is not None:
-            error = await self._replace(entry.name, source, definition, source.content) or error
+            error = await replace_rota(self._judges, source, definition, source.content, now) or error
         usual = FILE_INTERVAL if definition.file is not None else URL_INTERVAL
         if source.entry is entry:
             source.due_at = self._clock.monotonic() + (min(usual, RETRY_INTERVAL) if error else usual)
         self._record(entry.name, source, error)
 
-    async def _read_content(self, source: _RotaSource, entry: DefinedEntry) -> bytes | None:
+    async def _read_content(self, source: RotaSource, entry: DefinedEntry) -> bytes | None:
         """Return the text of the calendar; None if it has not changed."""
         definition: RotaDefinition = entry.value
         if definition.file is not None:
@@ -244,29 +187,7 @@ class RotaReader:
         source.etag = response.headers.get("etag", "")
         return source.content if response.body == source.content else response.body
 
-    async def _replace(self, name: str, source: _RotaSource, definition: RotaDefinition, content: bytes) -> str:
-        """Make the rota of this calendar, unless it is the one in force. Return why it cannot be used, or nothing."""
-        now, given = self._clock.now(), (content, definition)
-        if given == source.made_of and source.renew_at is not None and now < source.renew_at:
-            return ""
-        if source.rejected is not None and source.rejected.of == given and now < source.rejected.until:
-            return source.rejected.error
-        try:
-            found = await evaluate(self._judges, name, definition, content, (now - RENEWAL, now + HORIZON), now)
-        except RotaError as error:
-            later = timedelta(seconds=RETRY_INTERVAL) if isinstance(error, EvaluationDelayed) else RENEWAL
-            source.rejected = _Rejected(given, str(error), now + later)
-            return str(error)
-        titles = found.unknown_titles[:_MAX_NAMED]
-        if titles and titles != source.unknown_titles:
-            LOG.warning("shifts of rota %s name no person: %s; otherwise is notified in them", name, ", ".join(titles))
-        source.rota, source.unknown_titles = definition.make_rota(found.table), titles
-        source.made_of = given
-        # A table that is shorter, because of many shifts, is renewed before half of it has passed.
-        source.renew_at = min(now + RENEWAL, now + max((found.table.until - now) / 2, timedelta()))
-        return ""
-
-    def _record(self, name: str, source: _RotaSource, error: str) -> None:
+    def _record(self, name: str, source: RotaSource, error: str) -> None:
         if error and error != source.error:
             what = "otherwise is notified" if source.rota is None else "the last calendar stays in force"
             LOG.warning("could not read the calendar of rota %s: %s; %s", name, error, what)

@@ -6,7 +6,10 @@ import os
 import signal
 import time
 
+import pytest
+
 from bench._attacks.harness import Attack, Scene
+from bench._attacks.receivers import EndlessMailReplies, HostileCalendars, ReceiverBombs
 from bench.attack import _found, _run
 
 BUSY = 50.0
@@ -46,6 +49,16 @@ def test_a_program_that_stands_still_is_found_to_be_late_and_not_ready() -> None
 
     assert any(problem.startswith("lateness is ") or "not in history" in problem for problem in problems)
     assert any(problem.startswith("/api/health/ready was to answer 200") for problem in problems)
+
+
+@pytest.mark.parametrize("attack", [ReceiverBombs, EndlessMailReplies, HostileCalendars])
+def test_hostile_receivers_do_not_harm_healthy_jobs(attack: type[Attack], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attack, "seconds", 8)
+
+    line, problems = _run(attack(), BUSY)
+
+    assert problems == []
+    assert line.lost == 0
 
 
 def test_attacks_have_names_of_their_own_and_report_what_they_do() -> None:

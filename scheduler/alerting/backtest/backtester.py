@@ -135,9 +135,7 @@ class Backtester:
             books[0].snapshot.alerting.windows, await _read_all(self._windows), await _read_all(self._silences)
         )
         snapshot = books[0].snapshot
-        rotas, notes = (
-            ({}, ()) if self._rotas is None else await read_rotas(self._rotas, snapshot, history.begin, request.until)
-        )
+        rotas, notes = await read_rotas(self._rotas, snapshot, history.begin, request.until)
         routing = RoutingTable(snapshot.alerting.routes, rotas)
         definitions = ReplayDefinitions(books[0], suppressions, routing, self._group_wait)
         return PreparedBacktest(request, definitions, books[-1], history, stored, notes)

@@ -28,11 +28,11 @@ class RotaCalendars(Protocol):
 
 
 async def read_rotas(
-    calendars: RotaCalendars, snapshot: JobSnapshot, since: datetime, until: datetime
+    calendars: RotaCalendars | None, snapshot: JobSnapshot, since: datetime, until: datetime
 ) -> tuple[Mapping[str, Rota], tuple[str, ...]]:
     """Return the known rotas, for this time, and a sentence for each that could not be read."""
     names = {entry.name for entry in snapshot.alerting.entries_of("on_call")}
-    if not names:
+    if calendars is None or not names:
         return {}, ()
     found = await calendars.read(snapshot)
     if not names <= found.keys():

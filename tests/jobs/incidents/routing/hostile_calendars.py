@@ -1,4 +1,4 @@
-"""Calendars that cost much or never end, each in one way, and calendars as programs write them. For tests and benches."""
+"""Calendars that cost much or never end, each in one way, and calendars as programs write them."""
 
 from __future__ import annotations
 
