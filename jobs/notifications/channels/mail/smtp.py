@@ -81,6 +81,7 @@ class SmtpSession(smtplib.SMTP):
     def __init__(self, server: MailServer, connected: socket.socket) -> None:
         self._server = server
         self._connected = connected
+        self._is_started = False
         self._replies: BoundedReplies | None = None
         super().__init__(local_hostname=_address_literal(connected), timeout=server.timeout_s)
 
@@ -90,6 +91,7 @@ class SmtpSession(smtplib.SMTP):
         Raises:
             SendFailed: no recipient was accepted, or the session failed.
         """
+        self._is_started = True
         hide = SecretHider([self._server.username, self._server.password])
         try:
             return self._send(mail, sender, recipients)
@@ -124,6 +126,8 @@ class SmtpSession(smtplib.SMTP):
             if each is not None:
                 with contextlib.suppress(OSError):
                     socket.socket.shutdown(each, socket.SHUT_RDWR)
+        if not self._is_started:  # the thread was cancelled before it began
+            self._connected.close()
 
     def _send(self, mail: EmailMessage, sender: str, recipients: Collection[str]) -> dict[str, tuple[int, bytes]]:
         server = self._server
