@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -25,7 +25,7 @@ from scheduler.stores.port import Row, StoreError
 from scheduler.stores.runs.codec import decode_record
 from scheduler.stores.runs.keys import RunKey
 from scheduler.stores.runs.open_index import is_unfinished
-from scheduler.stores.runs.repository import Claim, RunRecord, Runs, RunState
+from scheduler.stores.runs.repository import Claim, ClaimLost, RunRecord, RunResult, Runs, RunState
 from scheduler.worker.worker import Worker
 
 _log = logging.getLogger("scheduler.hosts.embedded.recovery")
@@ -130,19 +130,41 @@ class RecoverySweep:
         self._dependencies.queue.add([ticket.id], partial(self._dependencies.worker.submit, ticket))
 
     async def _record_ends(self, ends: Sequence[tuple[RunRecord, Run]]) -> None:
-        """Record the ends, dead letters first, so that no crash loses one."""
+        """Record the ends. Raises the first StoreError after all were tried."""
         parts = self._dependencies
         letters = {
             run.id: letter
             for record, run in ends
             if (letter := dead_letter_for(record, run, parts.catalog.find_job(run.job))) is not None
         }
-        await parts.dead_letters.add_all([*letters.values()])
-        answers = await parts.runs.finish_open_all(ends)
-        ended = [run for (_, run), answer in zip(ends, answers, strict=True) if answer is True]
+        without = [end for end in ends if end[1].id not in letters]
+        answers = await parts.runs.finish_open_all(without)
+        ended = [run for (_, run), answer in zip(without, answers, strict=True) if answer is True]
+        answers = [*answers, *await self._record_dead_letters(ends, letters, ended)]
         self._counted.update(f"recorded as {run.outcome}" for run in ended)
         await self._publish([(run, letters.get(run.id)) for run in ended])
         _raise_first(answers)
+
+    async def _record_dead_letters(
+        self, ends: Sequence[tuple[RunRecord, Run]], letters: Mapping[str, DeadLetter], ended: list[Run]
+    ) -> Sequence[object]:
+        """Record the ends that have a dead letter, and add these runs to `ended`. Return the answers of the store.
+
+        The list of open runs may be minutes old. So each run is claimed first: only its owner writes its letter, and
+        then its end, so that no crash loses a letter, and no run that has succeeded meanwhile gets one.
+        """
+        parts = self._dependencies
+        runs = {record.ticket.id: run for record, run in ends if run.id in letters}
+        if not runs:
+            return ()
+        leases = [(record, parts.worker.lease_end(record.ticket)) for record, _ in ends if record.ticket.id in runs]
+        claims = await parts.runs.take_over_all(leases, parts.worker.owner)
+        results = [RunResult(claim, runs[claim.ticket.id], False) for claim in claims if isinstance(claim, Claim)]
+        await parts.dead_letters.add_all([letters[result.run.id] for result in results])
+        answers = await parts.runs.finish_all(results)
+        ended += [result.run for result, answer in zip(results, answers, strict=True) if answer is None]
+        # Who took a run over from this process discards its letter if the run succeeds.
+        return [*claims, *(answer for answer in answers if not isinstance(answer, ClaimLost))]
 
     async def _take_over(self, records: Sequence[RunRecord]) -> None:
         parts = self._dependencies

@@ -24,10 +24,12 @@ from scheduler.hosts.embedded.recovery import (
     has_died,
 )
 from scheduler.stores.port import StoreError
-from scheduler.stores.runs.repository import Claim, RowNames, RunRecord, Runs, RunState
+from scheduler.stores.runs.keys import RunKey
+from scheduler.stores.runs.repository import Claim, RowNames, RunRecord, RunResult, Runs, RunState
 from tests.jobs.running.run_parts import Hang
 from tests.jobs.running.virtual_time import virtual_time
 from tests.scheduler.fakes import WorkerHarness, entry
+from tests.scheduler.stores.samples import run_of as finished
 
 
 def recovery_of(harness: WorkerHarness, *, died: bool | None = True, at_once: int = 50) -> RunRecovery:
@@ -138,6 +140,47 @@ async def test_what_must_not_run_twice_has_failed() -> None:
 
     assert run is not None
     assert (run.outcome, run.error, harness.check.calls) == (Outcome.FAILED, ErrorClass.INTERRUPTED, [])
+    assert [letter.ticket for letter in await harness.dead_letters.list_letters()] == [ticket]
+
+
+@virtual_time
+async def test_a_run_that_succeeds_after_the_list_was_made_gets_no_dead_letter() -> None:
+    """A sweep of thousands of runs takes longer than some of them."""
+    harness = WorkerHarness(jobs=[entry(effect="once", dead_letter=True)])
+    ticket = harness.ticket(-1)
+    claim = await claimed(harness, ticket)
+    read_finished = harness.runs.read_finished
+
+    async def late(keys: Sequence[RunKey]) -> Sequence[Run]:
+        await harness.runs.finish(claim, finished(ticket))
+        return await read_finished(keys)
+
+    harness.runs.read_finished = late  # type: ignore[method-assign]  # its owner is a little quicker
+    run = await swept(harness, ticket)
+
+    assert run is not None
+    assert (run.outcome, await harness.dead_letters.list_letters()) == (Outcome.SUCCEEDED, [])
+
+
+@virtual_time
+async def test_a_crash_between_a_dead_letter_and_its_end_is_completed_by_the_next_sweep() -> None:
+    harness = WorkerHarness(jobs=[entry(effect="once", dead_letter=True)])
+    ticket = harness.ticket(-1)
+    await claimed(harness, ticket)
+    finish_all = harness.runs.finish_all
+
+    async def killed(results: Sequence[RunResult]) -> Sequence[StoreError | None]:
+        raise asyncio.CancelledError
+
+    harness.runs.finish_all = killed  # type: ignore[method-assign]  # the process ends here
+    with pytest.raises(asyncio.CancelledError):
+        await recovery_of(harness).sweep()
+    harness.runs.finish_all = finish_all  # type: ignore[method-assign]
+    await asyncio.sleep(3600)
+    run = await swept(harness, ticket)
+
+    assert run is not None
+    assert (run.outcome, run.error) == (Outcome.FAILED, ErrorClass.INTERRUPTED)
     assert [letter.ticket for letter in await harness.dead_letters.list_letters()] == [ticket]
 
 
