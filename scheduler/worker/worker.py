@@ -11,9 +11,10 @@ from datetime import datetime
 from typing import Any
 
 from jobs.running.runner import RunnerLoad
-from jobs.runs import Ticket
+from jobs.runs import Run, Ticket
 from scheduler.gates import Wait
 from scheduler.planning.missed_span import MissedSpan
+from scheduler.stores.dead_letters.letter import DeadLetter
 from scheduler.stores.runs.repository import AlreadyClaimed, Claim
 from scheduler.worker.background import BackgroundTasks
 from scheduler.worker.background_ends import BackgroundEnds
@@ -95,6 +96,15 @@ class Worker:
     def persisted_until(self, instant: datetime) -> datetime:
         """See PendingTickets.persisted_until."""
         return self._pending.persisted_until(instant)
+
+    async def discard_stale_letter(self, run: Run, letter_id: str = "") -> None:
+        """Discard the dead letter of a run that did not fail: an owner that died may have stored it before.
+
+        For runs that are published again. `letter_id`: by default the one that the owners of a run use.
+        """
+        entry = self._dependencies.catalog.find_job(run.job)
+        if not run.outcome.down and (letter_id or (entry is not None and entry.job.dead_letter)):
+            await self._dependencies.recorder.discard_dead_letter(letter_id or DeadLetter.id_for_run(run))
 
     # --- in the background ---
 

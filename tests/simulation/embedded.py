@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from itertools import count
 
 from jobs.redaction import Redactor
 from jobs.running.circuit_breaker.breakers import CircuitBreakers
 from jobs.running.runner import Runner
+from jobs.runs import Run
 from scheduler.catalog.catalog import Catalog
 from scheduler.dependencies.trigger import DependencyTrigger
 from scheduler.dispatch.in_process import InProcessDispatch
@@ -21,6 +23,7 @@ from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, Cursors
 from scheduler.stores.dead_letters.repository import DeadLetters
 from scheduler.stores.pauses import Pauses
 from scheduler.stores.port import StoreError
+from scheduler.stores.runs.keys import RunKey
 from scheduler.stores.runs.repository import Runs
 from scheduler.stores.schedule_activations import ScheduleActivations
 from scheduler.stores.slots.repository import Slots
@@ -32,6 +35,24 @@ from tests.simulation.outside import Outside
 from tests.simulation.process import Killed, Process, World
 from tests.simulation.storage import StoreOf, Tables
 from tests.simulation.targets import ListenerOf, ScriptedTarget
+
+SLOW_SWEEP = 0.3
+"""Share of the batches of a sweep that wait, as if thousands of runs were open: longer than the leases last."""
+LONGEST_WAIT = 200.0
+"""Seconds."""
+
+
+class RunsOfSlowSweeps(Runs):
+    """Recovery reads finished runs before it ends any of a batch."""
+
+    def __init__(self, store: StoreOf, process: Process) -> None:
+        super().__init__(store, process.monotonic)
+        self._process = process
+
+    async def read_finished(self, keys: Sequence[RunKey]) -> Sequence[Run]:
+        if self._process.world.happens(SLOW_SWEEP):
+            await self._process.sleep(self._process.world.luck.uniform(0, LONGEST_WAIT))
+        return await super().read_finished(keys)
 
 
 class Embedded:
@@ -77,7 +98,8 @@ class Embedded:
         listener = ListenerOf(process, self._outside)
         runs, cursors = Runs(store, process.monotonic), Cursors(store)
         worker = self._worker(process, store, runs, listener)
-        recovery = RunRecovery(self._catalog, runs, DeadLetters(store), worker, process, has_died=lambda owner: True)
+        swept = RunsOfSlowSweeps(store, process)
+        recovery = RunRecovery(self._catalog, swept, DeadLetters(store), worker, process, has_died=lambda owner: True)
         try:
             in_force_since = await ScheduleActivations(store).record_all(self._catalog.schedules(), process.now())
             planned_until = await cursors.read(PLANNED_UNTIL_CURSOR)

@@ -160,6 +160,8 @@ class Oracle:
         abandoned = (job.dead_letter and run.outcome.down) or run.error is ErrorClass.DEAD_LETTERED
         if abandoned and run.id not in buried:
             yield f"run {run.id} was given up, but is no dead letter"
+        if run.id in buried and not run.outcome.down:
+            yield f"run {run.id} {run.outcome}, and is a dead letter"
 
     def _count(self, record: RunRecord) -> None:
         run = record.run

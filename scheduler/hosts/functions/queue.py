@@ -224,7 +224,10 @@ class QueueHandler:
         claim = await self._runs.claim(ticket, self._owner, now + DEAD_LETTER_LEASE, now)
         if isinstance(claim, AlreadyClaimed):
             # Its owner may have died before it published the run; otherwise the message would not be here.
-            await self._publish(claim.record.run, failures)
+            run = claim.record.run
+            if run is not None:  # another message with this ticket came after the letter of this one
+                await self._worker.discard_stale_letter(run, DeadLetter.from_ticket(ticket, "", at).id)
+            await self._publish(run, failures)
             return claim.retry_at is None
         entry = self._catalog.find_job(ticket.job)
         job = entry.job if entry else None
@@ -239,6 +242,8 @@ class QueueHandler:
         """Publish a run. A failure is added to `failures`, so that it stops no other ticket."""
         if run is None:
             return
+        if letter is None:
+            await self._worker.discard_stale_letter(run)
         try:
             await self._worker.publisher.publish(run, letter)
         except NotFollowedUp as error:

@@ -74,7 +74,10 @@ class RecoverySweep:
         parts = self._dependencies
         unacknowledged, unfinished = _read(rows)
         finished = await parts.runs.read_finished(unacknowledged)
-        await self._publish([(run, None) for run in finished if run.finished_at <= self._finished_until])
+        unpublished = [run for run in finished if run.finished_at <= self._finished_until]
+        for run in unpublished:
+            await parts.worker.discard_stale_letter(run)
+        await self._publish([(run, None) for run in unpublished])
         ends: list[tuple[RunRecord, Run]] = []
         to_rerun: list[RunRecord] = []
         for record in filter(self._is_abandoned, unfinished):
