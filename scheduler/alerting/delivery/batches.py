@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
+from jobs.incidents.values import TransitionKind
 from jobs.notifications.outbox import REPEATED_KINDS, ChannelState, OutboxRow
 
 Batch = tuple[OutboxRow, ...]
@@ -50,12 +51,15 @@ def form_batches(rows: Sequence[OutboxRow], state: ChannelState, now: datetime) 
 def find_interrupted(rows: Sequence[OutboxRow], state: ChannelState, now: datetime) -> Batch:
     """Return the rows of which it is not known whether their message was sent.
 
-    None if they must wait (DeliveryGate), or are reminders, which later rows of their incident can replace.
+    None if they must wait (DeliveryGate), or are reminders of an incident that was resolved meanwhile.
     """
     keys = frozenset(state.sending)
     found = tuple(row for row in rows if row.key in keys)
-    is_repeated = all(row.notification.kind in REPEATED_KINDS for row in found)
-    return () if is_repeated or any((row.next_attempt_at or now) > now for row in found) else found
+    if any((row.next_attempt_at or now) > now for row in found):
+        return ()
+    resolved = {row.notification.incident for row in rows if row.notification.kind is TransitionKind.RESOLVED}
+    is_moot = all(row.notification.kind in REPEATED_KINDS and row.notification.incident in resolved for row in found)
+    return () if is_moot else found
 
 
 def find_next_due(rows: Sequence[OutboxRow]) -> datetime | None:

@@ -12,7 +12,8 @@ from syrupy.assertion import SnapshotAssertion
 
 from jobs.definition.alerting.definitions import DefinedEntry, define_alerting
 from jobs.incidents.actions import acknowledge, resolve_by_hand
-from jobs.incidents.routing.rota import Rota, parse_rota
+from jobs.incidents.routing.rota import Rota
+from jobs.incidents.routing.rota_calendar import evaluate_calendar
 from jobs.incidents.routing.routes import Route
 from jobs.incidents.suppression.windows import MaintenanceWindow
 from jobs.runs import Run
@@ -54,13 +55,11 @@ ROUTES = (
     {"notify": "team", "on_call": "primary"},
 )
 PATCHING = {"name": "patching", "from": "2026-03-01 03:10", "for": "10m", "select": {"jobs": "ledger"}}
-ROTA = parse_rota(
-    calendar_of(("Anna", "20260301T000000Z", "P1D")),
-    load_time_zone("Europe/Berlin"),
-    {"Anna": ("anna-phone",)},
-    ("team",),
-    now=datetime(2026, 3, 1, tzinfo=UTC),
+_DAY = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC)
+_CALENDAR = evaluate_calendar(
+    calendar_of(("Anna", "20260301T000000Z", "P1D")), load_time_zone("Europe/Berlin"), ["Anna"], *_DAY, now=_DAY[0]
 )
+ROTA = Rota(_CALENDAR.table, {"Anna": ("anna-phone",)}, ("team",))
 
 
 async def read_rotas(snapshot: JobSnapshot) -> Mapping[str, Rota]:

@@ -143,10 +143,10 @@ class RecoverySweep:
         without = [end for end in ends if end[1].id not in letters]
         answers = await parts.runs.finish_open_all(without)
         ended = [run for (_, run), answer in zip(without, answers, strict=True) if answer is True]
-        answers = [*answers, *await self._record_dead_letters(ends, letters, ended)]
+        of_letters = await self._record_dead_letters(ends, letters, ended)
         self._counted.update(f"recorded as {run.outcome}" for run in ended)
         await self._publish([(run, letters.get(run.id)) for run in ended])
-        _raise_first(answers)
+        _raise_first([*answers, *of_letters])
 
     async def _record_dead_letters(
         self, ends: Sequence[tuple[RunRecord, Run]], letters: Mapping[str, DeadLetter], ended: list[Run]
