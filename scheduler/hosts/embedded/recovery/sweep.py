@@ -75,8 +75,8 @@ class RecoverySweep:
         unacknowledged, unfinished = _read(rows)
         finished = await parts.runs.read_finished(unacknowledged)
         unpublished = [run for run in finished if run.finished_at <= self._finished_until]
-        for run in unpublished:
-            await parts.worker.discard_stale_letter(run)
+        for end in unpublished:
+            await parts.worker.discard_stale_letter(end)
         await self._publish([(run, None) for run in unpublished])
         ends: list[tuple[RunRecord, Run]] = []
         to_rerun: list[RunRecord] = []
