@@ -33,8 +33,10 @@ class SeverityCount:
 
 def sort_members(incident: Incident) -> list[Member]:
     """Return the members worst first: those that are shown, then those that have recovered before."""
-    shown = {(each.key, each.fired) for each in incident.shown_members}
-    return sorted(incident.members, key=lambda each: ((each.key, each.fired) not in shown, *incident.position_of(each)))
+    shown = incident.shown_members
+    ids = {(each.key, each.fired) for each in shown}
+    earlier = [each for each in incident.members if (each.key, each.fired) not in ids]
+    return [*shown, *sorted(earlier, key=incident.position_of)]
 
 
 def list_subjects(incident: Incident) -> list[str]:
@@ -45,7 +47,7 @@ def list_subjects(incident: Incident) -> list[str]:
 def count_severities(incident: Incident) -> list[SeverityCount]:
     """Return the severities of the members that are shown: that of the leading one, then the others, worst first."""
     of_subject: dict[str, Member] = {}
-    for member in sorted(incident.shown_members, key=incident.position_of):
+    for member in incident.shown_members:
         of_subject.setdefault(member.key.subject, member)
     found: dict[str, list[Member]] = {}
     for member in of_subject.values():

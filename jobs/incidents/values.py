@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 
 from jobs.fast_frozen import fast_frozen
 
@@ -120,7 +121,7 @@ class Announcement:
     due_at: datetime | None = None
 
 
-@fast_frozen(frozen=True, slots=True)
+@fast_frozen(frozen=True, slots=False)  # the cached properties are read dozens of times for a message
 class Incident:
     """`number`: of its latest transition, 1 for the opening. `lead`: the alert that opened it; see `leading`."""
 
@@ -169,7 +170,7 @@ class Incident:
     def is_flapping(self) -> bool:
         return self.flapping_since is not None
 
-    @property
+    @cached_property
     def open_members(self) -> tuple[Member, ...]:
         return tuple(member for member in self.members if member.resolved_at is None)
 
@@ -177,13 +178,16 @@ class Incident:
     def lead_member(self) -> Member:
         return self.find(self.lead) or self.members[0]
 
-    @property
+    @cached_property
     def shown_members(self) -> tuple[Member, ...]:
-        """Those that are open; without any, those that a person resolved, or all since it was opened or reopened."""
+        """Those that are open; without any, those that a person resolved, or all since it was opened or reopened.
+
+        The worst first: see position_of.
+        """
         by_hand = tuple(each for each in self.members if self.resolved_by and each.resolved_at == self.resolved_at)
         begin = self.reopened_at or self.opened_at
         latest = tuple(each for each in self.members if each.resolved_at is not None and each.resolved_at >= begin)
-        return self.open_members or by_hand or latest or self.members
+        return tuple(sorted(self.open_members or by_hand or latest or self.members, key=self.position_of))
 
     @property
     def leading(self) -> Member:
@@ -191,7 +195,7 @@ class Incident:
 
         One that no parent explains, of the worst severity; of several the one that has failed for the longest time.
         """
-        return min(self.shown_members, key=self.position_of)
+        return self.shown_members[0]
 
     def position_of(self, member: Member) -> tuple[bool, int, float, bool, str, str]:
         """Sort members: those that no parent explains, then the worst severity, then the longest time."""

@@ -239,6 +239,7 @@ async def host(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Host]:
         "SCHEDULER_ENVIRONMENT": "dev",
         "SCHEDULER_JOBS": str(folder / "jobs"),
         "SCHEDULER_STORE": f"sqlite:///{folder / 'state.db'}",
+        "SCHEDULER_HTTP__PUBLIC_URL": f"http://127.0.0.1:{port}",
         "SCHEDULER_SECRET_CHECKOUT_TOKEN": "a-token-of-checkout",
         "SCHEDULER_SECRET_NIGHTLY_BACKUP_TOKEN": TOKEN,
     }

@@ -162,7 +162,7 @@ async def _store_incident(client: ApiClient, texts: Texts) -> None:
     since = now - timedelta(minutes=texts.down_minutes)
     member = Member(key, 1, "down", 20, now, since, texts.target)
     announced = (Announcement(CHANNEL, 1),)
-    members = (member, replace(member, key=AlertKey("gateway", "failed"), failing_since=since - timedelta(minutes=2)))
+    members = (member, replace(member, key=AlertKey("gateway", "failed")))
     empty = Incident(INCIDENT_ID, 0, IncidentStatus.OPEN, now, members, key, announced=announced, cause=texts.cause)
     step = IncidentStep(None, empty)
     step.add_transition(TransitionKind.OPENED, now, f"{texts.name}: {texts.target}", key=key)
