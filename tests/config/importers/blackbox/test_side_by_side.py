@@ -170,9 +170,24 @@ async def _compare(config: str, servers: Servers, folder: Path) -> dict[tuple[st
     return {(pair[0], pair[1]): (theirs[pair], ours[name]) for pair, name in jobs.items()}
 
 
+async def _compare_until_equal(config: str, servers: Servers, folder: Path) -> dict[tuple[str, str], tuple[bool, bool]]:
+    """Compare; once more if a probe of the exporter or of ours met its timeout on a busy machine.
+
+    A pair differs if it differs both times.
+    """
+    verdicts = await _compare(config, servers, folder)
+    if _list_different(verdicts) == DIFFERENCES.keys() & verdicts.keys():
+        return verdicts
+    again = await _compare(config, servers, folder)
+    return {pair: again[pair] if pair in _list_different(verdicts) else verdicts[pair] for pair in verdicts}
+
+
+def _list_different(verdicts: dict[tuple[str, str], tuple[bool, bool]]) -> set[tuple[str, str]]:
+    return {pair for pair, (theirs, ours) in verdicts.items() if theirs is not ours}
+
+
 def _check(verdicts: dict[tuple[str, str], tuple[bool, bool]]) -> None:
-    different = {pair for pair, (theirs, ours) in verdicts.items() if theirs is not ours}
-    assert different == DIFFERENCES.keys() & verdicts.keys()
+    assert _list_different(verdicts) == DIFFERENCES.keys() & verdicts.keys()
 
 
 async def _probe_all(exporter: BlackboxExporter, pairs: list[tuple[str, str, str]]) -> dict[tuple[str, str, str], bool]:
@@ -192,7 +207,7 @@ async def test_the_modules_of_the_package(tmp_path: Path) -> None:
     for path in ("/certs/my_cert.crt", "/etc/blackbox_exporter/CA_cert.crt"):
         config = config.replace(path, ca_file())
     async with AsyncExitStack() as stack:
-        verdicts = await _compare(config, await _start(stack), tmp_path)
+        verdicts = await _compare_until_equal(config, await _start(stack), tmp_path)
     assert len(verdicts) > 250
     assert sum(theirs for theirs, _ in verdicts.values()) > 20
     _check(verdicts)
@@ -204,7 +219,7 @@ async def test_modules_with_other_options(tmp_path: Path) -> None:
         servers = await _start(stack)
         server = await stack.enter_async_context(DnsServer({("shop.example", "A"): ["10.0.0.7"]}))
         servers.dns["good"] = f"127.0.0.1:{server.port}"
-        verdicts = await _compare(config, servers, tmp_path)
+        verdicts = await _compare_until_equal(config, servers, tmp_path)
     assert len(verdicts) > 400
     assert sum(theirs for theirs, _ in verdicts.values()) > 60
     _check(verdicts)
