@@ -13,7 +13,7 @@ from datetime import datetime
 from jobs.fast_frozen import fast_frozen
 from jobs.formats.durations import describe_span
 from jobs.incidents.engine.facts import SCHEDULER
-from jobs.incidents.values import Incident, Member
+from jobs.incidents.values import Incident, Member, Transition
 from jobs.problems import make_printable
 
 _LONGEST_SUBJECT = 120
@@ -61,6 +61,25 @@ def count_severities(incident: Incident) -> list[SeverityCount]:
 
 def list_shown_subjects(incident: Incident) -> list[str]:
     return list(dict.fromkeys(each.key.subject for each in incident.shown_members))
+
+
+def list_joined_subjects(incident: Incident, transition: Transition, first: int) -> list[str]:
+    """Return the subjects that a message about alerts that joined names: those that still fail and do not lead.
+
+    `first`: the number of the transition of the first one; 0: the message is about one.
+    """
+    one = incident.find(transition.key) if transition.key is not None else None
+    found = incident.list_joined(first, transition.number) if first else [] if one is None else [one]
+    subjects = dict.fromkeys(each.key.subject for each in found if each.resolved_at is None)
+    return [each for each in subjects if each != incident.leading.key.subject]
+
+
+def name_several(names: Sequence[str], most: int) -> str:
+    """Format as `a`, `a and b`, or `a, b and 3 more` if there are more than `most`."""
+    shown, rest = names[:most], len(names) - most
+    last = f"{rest} more" if rest > 0 else ""
+    *others, end = [*shown, last] if last else shown
+    return f"{', '.join(others)} and {end}" if others else end
 
 
 def name_subjects(incident: Incident) -> str:

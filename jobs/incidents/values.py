@@ -107,6 +107,8 @@ class Member:
     """Whether the alert has fired before in this incident: the transitions have the members that were replaced."""
     is_held_back: bool = False
     """Whether it joined an announced incident inside of a silence or window."""
+    joined_number: int = 0
+    """Of the transition with which it joined an announced incident, if a message names it."""
 
 
 @fast_frozen(frozen=True, slots=True)
@@ -152,6 +154,10 @@ class Incident:
     flapping_since: datetime | None = None
     held_at_start: datetime | None = None
     """The start of the scheduler after which notifications waited for runs."""
+    joins_due_at: datetime | None = None
+    """When the message about the alerts that joined is due; None without any."""
+    joins_from: int = 0
+    """The number of the transition with which the first of them joined."""
 
     @property
     def is_open(self) -> bool:
@@ -216,6 +222,11 @@ class Incident:
         """That of the highest rank, also of members that a parent explains: routes are matched by it."""
         return max(self.open_members or self.members, key=lambda member: member.rank).severity
 
+    def list_joined(self, first: int, number: int) -> list[Member]:
+        """Return the open members that joined with the transitions from `first` to `number`, in this order."""
+        found = [each for each in self.open_members if first <= each.joined_number <= number]
+        return sorted(found, key=lambda each: each.joined_number)
+
     def find(self, key: AlertKey) -> Member | None:
         return next((member for member in reversed(self.members) if member.key == key), None)
 
@@ -241,7 +252,8 @@ class Transition:
 class Notification:
     """What one channel is to be sent: a row of the outbox. `number`: of the transition.
 
-    `is_digest`: the digests of several incidents that are due in one channel are one message.
+    `is_digest`: the digests of several incidents that are due in one channel are one message. `first`: of a message
+    about several alerts that joined, the number of the first one's transition.
     """
 
     incident: str
@@ -250,6 +262,7 @@ class Notification:
     channel: str
     due_at: datetime
     is_digest: bool = False
+    first: int = 0
 
     @property
     def dedup_key(self) -> str:

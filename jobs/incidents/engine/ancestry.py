@@ -29,6 +29,6 @@ def find_failing_ancestor(subject: str, failing: Collection[str], facts: AlertFa
     return found
 
 
-def are_ancestors_checked(subject: str, since: datetime, facts: AlertFacts) -> bool:
-    """Return whether each ancestor was checked after an instant, so that its own failure would be known."""
-    return all(facts.is_checked_since(ancestor, since) for ancestor in ancestors_of(subject, facts))
+def list_unchecked_ancestors(subject: str, since: datetime, facts: AlertFacts) -> frozenset[str]:
+    """Return the ancestors that were not checked after an instant, so that their own failure is not known."""
+    return frozenset(each for each in ancestors_of(subject, facts) if not facts.is_checked_since(each, since))

@@ -52,11 +52,25 @@ def notify_announced(step: IncidentStep, kind: TransitionKind, at: datetime, fac
 
     `facts`: for the time of the next digest. Without them, what happens after the first digest is sent at once.
     """
-    for each in step.incident.announced:
+    notify_channels(step, step.incident.announced, kind, at, facts)
+
+
+def notify_channels(
+    step: IncidentStep,
+    channels: Iterable[Announcement],
+    kind: TransitionKind,
+    at: datetime,
+    facts: AlertFacts | None = None,
+    *,
+    first: int = 0,
+    number: int | None = None,
+) -> None:
+    """Notify some of the channels that were sent the opening. `number`: of the transition; None: the latest one."""
+    for each in channels:
         due_at = each.due_at
         if due_at is not None and due_at <= at:
             due_at = None if facts is None else _find_next_digest(each.channel, step.incident, facts)
-        step.notify([each.channel], kind, due_at or at, is_digest=due_at is not None)
+        step.notify([each.channel], kind, due_at or at, is_digest=due_at is not None, first=first, number=number)
 
 
 def _find_next_digest(channel: str, incident: Incident, facts: AlertFacts) -> datetime | None:

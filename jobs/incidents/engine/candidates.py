@@ -7,33 +7,36 @@ from datetime import datetime
 
 from jobs.alerting.alert import Alert
 from jobs.fast_frozen import fast_frozen
-from jobs.incidents.engine.ancestry import are_ancestors_checked, find_failing_ancestor
+from jobs.incidents.engine.ancestry import find_failing_ancestor, list_unchecked_ancestors
 from jobs.incidents.engine.blindness import find_blind_since
 from jobs.incidents.engine.facts import LONGEST_PARENT_WAIT, SCHEDULER, AlertFacts
 from jobs.incidents.engine.step import IncidentStep
-from jobs.incidents.values import AlertKey, Incident, Member
+from jobs.incidents.values import AlertKey, Incident
+
+Firing = tuple[AlertKey, int, datetime]
+"""Identifies the firing that made a member: an alert that fires again differs."""
 
 
 @fast_frozen(frozen=True, slots=True)
 class Candidate:
-    """`ancestor`: the subject whose failure explains it. `is_released`: it left the incident of its parent in this
-    pass.
+    """`ancestor`: the subject whose failure explains it. `unchecked`: the ancestors of which it waits for a run.
+
+    `is_released`: it left the incident of its parent in this pass.
     """
 
     key: AlertKey
     alert: Alert
     fired_at: datetime
     ancestor: str
+    unchecked: frozenset[str] = frozenset()
     is_released: bool = False
 
     def ready_at(self, facts: AlertFacts) -> datetime:
-        """Return when it becomes an incident at the earliest, if its parents are not checked again before."""
+        """Return when it becomes an incident by itself, if its parents are not checked again before."""
         if self.is_released or self.key.subject == SCHEDULER:
             return self.fired_at  # while the scheduler is blind, other alerts must find its incident
-        since = self.alert.failing_since or self.fired_at
-        if are_ancestors_checked(self.key.subject, since, facts):
-            return self.fired_at + facts.group_wait
-        return self.fired_at + max(facts.group_wait, LONGEST_PARENT_WAIT)
+        wait = max(facts.group_wait, LONGEST_PARENT_WAIT) if self.unchecked else facts.group_wait
+        return self.fired_at + wait
 
 
 def list_candidates(
@@ -43,21 +46,32 @@ def list_candidates(
     released: Collection[AlertKey],
     facts: AlertFacts,
 ) -> list[Candidate]:
-    """Return the firing alerts without an incident, the earliest first, apart from those resolved by hand."""
+    """Return the firing alerts without an incident, the earliest first, apart from those resolved by hand.
+
+    The latter do not join their incident either when another alert has reopened it.
+    """
     held = {member.key for step in steps for member in step.incident.open_members}
-    ended = {firing_of(each) for incident in resolved if incident.resolved_by for each in incident.members}
+    ended = {each for incident in (*resolved, *(step.incident for step in steps)) for each in list_ended(incident)}
     failing, blind_since = {alert.subject for alert in firing}, find_blind_since(firing, facts)
-    found = []
+    found: list[Candidate] = []
     for alert in firing:
         key, fired_at = AlertKey(alert.subject, alert.rule), alert.changed_at or facts.now
         if key in held or (key, alert.number, fired_at) in ended:
             continue
         is_blind = blind_since is not None and fired_at >= blind_since and key.subject != SCHEDULER
         ancestor = SCHEDULER if is_blind else find_failing_ancestor(key.subject, failing, facts)
-        found.append(Candidate(key, alert, fired_at, ancestor, key in released))
+        unchecked = list_unchecked_ancestors(key.subject, alert.failing_since or fired_at, facts)
+        found.append(Candidate(key, alert, fired_at, ancestor, unchecked, key in released))
     return sorted(found, key=lambda each: (each.alert.failing_since or each.fired_at, each.key.subject, each.key.rule))
 
 
-def firing_of(member: Member) -> tuple[AlertKey, int, datetime]:
-    """Return what identifies the firing that made this member: an alert that fires again differs."""
-    return member.key, member.fired, member.fired_at
+def list_ended(incident: Incident) -> list[Firing]:
+    """Return the firings that a person may have ended: those of an incident that a person resolved, and those that were
+    over before it was reopened.
+    """
+    begin = incident.reopened_at
+    return [
+        (each.key, each.fired, each.fired_at)
+        for each in incident.members
+        if incident.resolved_by or (begin is not None and each.resolved_at is not None and each.resolved_at <= begin)
+    ]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from jobs.alerting.alert import Alert
-from jobs.incidents.engine.candidates import firing_of
+from jobs.incidents.engine.candidates import list_ended
 from jobs.incidents.engine.facts import AlertFacts
 from jobs.incidents.values import AlertKey, Incident
 
@@ -15,7 +15,7 @@ def expires_at(incident: Incident, firing: Collection[Alert], facts: AlertFacts)
     """Return when a resolved incident cannot be reopened any more; None while an alert that was resolved by hand
     fires, which must not open an incident.
     """
-    ended = {firing_of(member) for member in incident.members} if incident.resolved_by else set()
+    ended = frozenset(list_ended(incident))
     if any((AlertKey(each.subject, each.rule), each.number, each.changed_at) in ended for each in firing):
         return None
     policy = facts.policy_of(incident.lead)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from jobs.incidents.engine.announcing import notify_announced
+from jobs.incidents.engine.ancestry import list_unchecked_ancestors
 from jobs.incidents.engine.candidates import Candidate
 from jobs.incidents.engine.facts import GROUP_WINDOW, SCHEDULER, AlertFacts
 from jobs.incidents.engine.flapping import record_change
-from jobs.incidents.engine.joining import hold_back_joined
+from jobs.incidents.engine.joining import collect_joined, hold_back_joined
 from jobs.incidents.engine.members import create_member
 from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.values import AlertKey, Incident, IncidentStatus, Member, TransitionKind
@@ -21,42 +21,46 @@ from jobs.incidents.values import AlertKey, Incident, IncidentStatus, Member, Tr
 def form_incidents(
     candidates: Sequence[Candidate], steps: list[IncidentStep], resolved: Sequence[Incident], facts: AlertFacts
 ) -> list[Candidate]:
-    """Add the candidates that are ready to `steps`. Return those that wait."""
-    ready = [each for each in candidates if not each.ancestor and each.ready_at(facts) <= facts.now]
+    """Add the candidates that are ready to `steps`. Return those that wait.
+
+    What shares a cause with an open incident joins it at once; what shares one with a ready candidate is ready, too.
+    """
     forming = _Forming(steps, resolved, facts)
-    for group, cause in _group(ready, facts):
-        forming.add_group(group, cause)
+    waiting = forming.join_open([each for each in candidates if not each.ancestor])
+    waiting = forming.join_open(forming.open_groups(waiting))
     behind = [each for each in candidates if each.ancestor]
-    waiting = [each for each in candidates if not each.ancestor and each.ready_at(facts) > facts.now]
     return [*waiting, *_join_ancestors(behind, steps, facts)]
 
 
-def _group(ready: Sequence[Candidate], facts: AlertFacts) -> Iterator[tuple[list[Candidate], str]]:
-    """Yield those that share a cause, with it; the causes of an alert are ordered by likelihood."""
-    causes = {each.key: () if each.is_released else facts.causes_of(each.key) for each in ready}
-    by_cause: defaultdict[str, list[Candidate]] = defaultdict(list)
-    for each in ready:
-        for cause in causes[each.key]:
-            by_cause[cause].append(each)
-    left = {each.key for each in ready}
-    for each in ready:
-        if each.key in left:
-            group, shared = _find_group(each, left, causes, by_cause)
-            left.difference_update(member.key for member in group)
-            yield group, shared
+class _Groups:
+    """Finds the candidates that share a cause. The causes of an alert are ordered by likelihood."""
 
+    def __init__(self, candidates: Sequence[Candidate], facts: AlertFacts) -> None:
+        self.left = {each.key: each for each in candidates}
+        self._causes = {each.key: () if each.is_released else facts.causes_of(each.key) for each in candidates}
+        self._by_cause: defaultdict[str, list[Candidate]] = defaultdict(list)
+        for each in candidates:
+            for cause in self._causes[each.key]:
+                self._by_cause[cause].append(each)
 
-def _find_group(
-    one: Candidate,
-    left: Collection[AlertKey],
-    causes: Mapping[AlertKey, Sequence[str]],
-    by_cause: Mapping[str, Sequence[Candidate]],
-) -> tuple[list[Candidate], str]:
-    for cause in causes[one.key]:
-        group = [each for each in by_cause[cause] if each.key in left]
-        if len(group) > 1:
-            return group, cause
-    return [one], ""
+    def take(self, ready: Candidate) -> tuple[list[Candidate], str]:
+        """Remove and return a ready candidate and those that share its likeliest cause, with the cause.
+
+        A candidate that waits for other parents than the ready one, which may explain it, is not among them.
+        """
+        group, shared = [ready], ""
+        for cause in self._causes[ready.key]:
+            found = [
+                each
+                for each in self._by_cause[cause]
+                if each.key in self.left and (each.key == ready.key or each.unchecked <= ready.unchecked)
+            ]
+            if len(found) > 1:
+                group, shared = found, cause
+                break
+        for each in group:
+            del self.left[each.key]
+        return group, shared
 
 
 class _Forming:
@@ -73,27 +77,48 @@ class _Forming:
         for step in steps:
             self._index(step)
 
-    def add_group(self, group: Sequence[Candidate], cause: str) -> None:
-        rest: list[Candidate] = []
-        for each in group:
+    def join_open(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Add candidates to the open incidents that they belong to. Return the others."""
+        joining: dict[str, list[Candidate]] = {}
+        left = []
+        for each in candidates:
             own = None if each.is_released else self._members.get(each.key)
-            if own is None:
-                rest.append(each)
-            else:
+            if own is not None and self._is_ready(each):
                 _join(own, [each], "{} fails again", self._facts)
                 if own.incident.lead == each.key:
                     record_change(own, self._facts)
-        if rest:
-            self._add_others(rest, cause)
+            elif own is None and (same := self._find_same_cause(each)) is not None:
+                joining.setdefault(same.incident.id, []).append(each)
+            else:
+                left.append(each)
+        for step in self._steps:
+            self._join_same_cause(step, joining.get(step.incident.id, ()))
+        return left
 
-    def _add_others(self, group: Sequence[Candidate], cause: str) -> None:
+    def open_groups(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Open an incident for each ready candidate with those that share its cause. Return those that wait."""
+        # What has failed before in an open incident waits until it is ready itself, and joins that.
+        again = [each for each in candidates if each.key in self._members and not each.is_released]
+        groups = _Groups([each for each in candidates if each not in again], self._facts)
+        for each in candidates:
+            if each.key in groups.left and self._is_ready(each):
+                self._add_group(*groups.take(each))
+        return [*again, *groups.left.values()]
+
+    def _is_ready(self, one: Candidate) -> bool:
+        return one.ready_at(self._facts) <= self._facts.now
+
+    def _add_group(self, group: Sequence[Candidate], cause: str) -> None:
         first = group[0]
-        step = None if first.is_released else self._find_same_cause(first)
+        step = self._find_same_cause(first)
         if step is None:
             step = self._reopen(first, cause) or self._open(first, cause)
             group = group[1:]
             self._steps.append(step)
             self._index(step)
+        self._join_same_cause(step, group)
+
+    def _join_same_cause(self, step: IncidentStep, group: Sequence[Candidate]) -> None:
         _join(step, group, f"{{}} fails with the same cause: {step.incident.cause}", self._facts)
 
     def _index(self, step: IncidentStep) -> None:
@@ -103,12 +128,19 @@ class _Forming:
                 self._causes.setdefault(cause, step)
 
     def _find_same_cause(self, one: Candidate) -> IncidentStep | None:
-        for cause in self._facts.causes_of(one.key):
+        for cause in () if one.is_released else self._facts.causes_of(one.key):
             step = self._causes.get(cause)
-            if step is not None and step.incident.cause in ("", cause):
+            if step is not None and step.incident.cause in ("", cause) and self._can_join(one, step):
                 step.set(cause=cause)
                 return step
         return None
+
+    def _can_join(self, one: Candidate, step: IncidentStep) -> bool:
+        """Return whether a candidate waits for no parent, or only for those that the lead has waited for, too."""
+        if not one.unchecked or self._is_ready(one):
+            return True
+        lead = step.incident.lead_member
+        return one.unchecked <= list_unchecked_ancestors(lead.key.subject, lead.failing_since, self._facts)
 
     def _reopen(self, one: Candidate, cause: str) -> IncidentStep | None:
         facts, incident, policy = self._facts, self._resolved.get(one.key), self._facts.policy_of(one.key)
@@ -120,6 +152,7 @@ class _Forming:
         step.set(status=IncidentStatus.OPEN, resolved_at=None, resolved_by="", reopened_at=facts.now)
         step.set(announced=(), escalations=0, notified_at=None, suppression=None, cause=cause or incident.cause)
         step.set(acknowledged_at=None, acknowledged_by="", snoozed_until=None, held_at_start=None)
+        step.set(joins_due_at=None, joins_from=0)
         replaced = _find_replaced(step, [one])
         _add_members(step, [one], facts)
         text = f"{one.key.subject} fails again: {one.alert.evidence}"
@@ -174,14 +207,14 @@ def _decide_held_back(step: IncidentStep, one: Candidate, facts: AlertFacts) -> 
 
 
 def _join(step: IncidentStep, group: Sequence[Candidate], text: str, facts: AlertFacts, parent: str = "") -> None:
-    """Add alerts to an incident, with one notification for all that nothing holds back. `text`: has the subject in
-    place of {}. A further rule of a job that fails already causes none unless the severity rises.
+    """Add alerts to an incident, and collect those that nothing holds back for one message. `text`: has the subject
+    in place of {}. A further rule of a job that fails already causes none unless the severity rises.
     """
     if not group:
         return
     subjects = {member.key.subject for member in step.incident.open_members}
     first = rank = max(member.rank for member in step.incident.open_members or step.incident.members)
-    notified: list[int] = []
+    collected: dict[AlertKey, int] = {}
     replaced = _find_replaced(step, group)
     for each, added in zip(group, _add_members(step, group, facts, parent), strict=True):
         kind = TransitionKind.JOINED if added <= rank else TransitionKind.RAISED
@@ -196,10 +229,11 @@ def _join(step: IncidentStep, group: Sequence[Candidate], text: str, facts: Aler
         if is_further and kind is TransitionKind.JOINED:
             _join_silently(step, each.key, facts)
         else:
-            notified.append(added)
-    if step.incident.is_announced and notified and not step.incident.is_flapping:
-        kind = TransitionKind.JOINED if max(notified) <= first else TransitionKind.RAISED
-        notify_announced(step, kind, facts.now, facts)
+            collected[each.key] = step.incident.number
+            step.is_raised |= added > first
+    if collected and step.incident.is_announced and not step.incident.is_flapping:
+        fired_at = min(each.fired_at for each in group if each.key in collected)
+        collect_joined(step, collected, fired_at, facts)
 
 
 def _join_silently(step: IncidentStep, key: AlertKey, facts: AlertFacts) -> None:

@@ -1,12 +1,16 @@
-"""Which notifications an alert causes that joins an announced incident: none inside of a silence or window."""
+"""Which notifications an alert causes that joins an announced incident: none inside of a silence or window.
+
+The others that join within the group wait are one message, so that a storm is not a message for each alert.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from jobs.incidents.engine.announcing import describe_channel, describe_suppression, list_due
+from jobs.incidents.engine.announcing import describe_channel, describe_suppression, list_due, notify_channels
+from jobs.incidents.engine.confirming import hold_at_start
 from jobs.incidents.engine.facts import AlertFacts, DueChannel
 from jobs.incidents.engine.step import IncidentStep
 from jobs.incidents.values import AlertKey, Announcement, Incident, Member, Transition, TransitionKind
@@ -22,6 +26,49 @@ def hold_back_joined(step: IncidentStep, key: AlertKey, facts: AlertFacts) -> bo
     text = f"held back by {describe_suppression(suppression)}: it joins without a notification"
     step.decide(f"held_back_{suppression.kind}", facts.now, text, key=key, suppression=suppression)
     return True
+
+
+def collect_joined(step: IncidentStep, joined: Mapping[AlertKey, int], fired_at: datetime, facts: AlertFacts) -> None:
+    """Let one message name these alerts and those that join until it is due: at once if the severity rose, else when
+    the first of them has fired for the group wait. `joined`: the numbers of their transitions.
+    """
+    incident = step.incident
+    due_at = facts.now if step.is_raised else max(fired_at + facts.group_wait, facts.now)
+    step.set(
+        members=tuple(
+            replace(each, joined_number=joined[each.key]) if each.key in joined else each for each in incident.members
+        ),
+        joins_due_at=min(due_at, incident.joins_due_at or due_at),
+        joins_from=incident.joins_from or min(joined.values()),
+    )
+
+
+def notify_joined(step: IncidentStep, facts: AlertFacts) -> None:
+    """Send the message about the alerts that joined if it is due and one of them still fires."""
+    incident = step.incident
+    due_at, joined = incident.joins_due_at, incident.list_joined(incident.joins_from, incident.number)
+    if due_at is None:
+        return
+    if joined and incident.is_open and not incident.is_flapping:
+        if due_at > facts.now:
+            return
+        is_old = facts.started_at is not None and due_at < facts.started_at
+        if is_old and hold_at_start(step, "the message about what joined", facts, is_missed=True):
+            return
+        _send_joined(step, joined, facts)
+    else:
+        step.decide("moot_joined", facts.now, "the message about what joined is not sent: it fails no more, or flaps")
+    step.set(joins_due_at=None, joins_from=0)
+
+
+def _send_joined(step: IncidentStep, joined: Sequence[Member], facts: AlertFacts) -> None:
+    kind, number = TransitionKind.RAISED if step.is_raised else TransitionKind.JOINED, joined[-1].joined_number
+    # A channel that was sent the opening meanwhile knows of them.
+    channels = [each for each in step.incident.announced if each.number < number]
+    notify_channels(step, channels, kind, facts.now, facts, first=step.incident.joins_from, number=number)
+    text = f"{len(joined)} alerts that joined are one message" if len(joined) > 1 else f"{joined[0].key.subject} joined"
+    names = ", ".join(map(describe_channel, channels))
+    step.decide("announced_joined", facts.now, text, kind=kind, number=str(number), channels=names)
 
 
 def released_at(incident: Incident, facts: AlertFacts) -> datetime | None:

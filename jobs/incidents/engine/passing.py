@@ -18,7 +18,7 @@ from jobs.incidents.engine.expiring import list_expired
 from jobs.incidents.engine.facts import AlertFacts
 from jobs.incidents.engine.flapping import record_change, settle, stable_at
 from jobs.incidents.engine.forming import form_incidents
-from jobs.incidents.engine.joining import announce_joined, released_at
+from jobs.incidents.engine.joining import announce_joined, notify_joined, released_at
 from jobs.incidents.engine.members import release_members, resolve_members
 from jobs.incidents.engine.parent_suppression import FactsWithParents
 from jobs.incidents.engine.reminding import decide_moot, escalate, next_due, remind
@@ -66,6 +66,7 @@ def run_pass(
     for step in steps:
         _resolve(step, facts)
         announce(step, _announced_kind(step), facts)
+        notify_joined(step, facts)
         announce_joined(step, facts)
         escalate(step, facts)
         remind(step, facts)
@@ -116,7 +117,7 @@ def _due_at(steps: Sequence[IncidentStep], waiting: Sequence[Candidate], facts: 
             suppression = find_suppression(step.incident, facts)
             ends = None if suppression is None else suppression.until
             further = next_due(step.incident, facts), released_at(step.incident, facts), _unblocked_at(step, facts)
-            moments += [each for each in (ends, *further) if each]
+            moments += [each for each in (ends, step.incident.joins_due_at, *further) if each]
     return min((moment for moment in moments if moment > facts.now), default=None)
 
 

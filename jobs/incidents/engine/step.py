@@ -21,13 +21,17 @@ from jobs.incidents.values import (
 
 @dataclass(slots=True)
 class IncidentStep:
-    """`before`: None for a new incident. Nothing is stored if `is_changed` is False."""
+    """`before`: None for a new incident. `is_raised`: an alert that joined has a higher severity.
+
+    Nothing is stored if `is_changed` is False.
+    """
 
     before: Incident | None
     incident: Incident
     transitions: list[Transition] = field(default_factory=list)
     notifications: list[Notification] = field(default_factory=list)
     decisions: list[AlertDecision] = field(default_factory=list)
+    is_raised: bool = False
 
     @property
     def is_changed(self) -> bool:
@@ -53,12 +57,19 @@ class IncidentStep:
         )
 
     def notify(
-        self, channels: Iterable[str], kind: TransitionKind, due_at: datetime, *, is_digest: bool = False
+        self,
+        channels: Iterable[str],
+        kind: TransitionKind,
+        due_at: datetime,
+        *,
+        is_digest: bool = False,
+        first: int = 0,
+        number: int | None = None,
     ) -> None:
-        """Add a message to each of these channels about the latest transition."""
-        incident = self.incident
+        """Add a message to each of these channels. `number`: of its transition; None: of the latest one."""
+        about = self.incident.number if number is None else number
         self.notifications += [
-            Notification(incident.id, incident.number, kind, each, due_at, is_digest) for each in channels
+            Notification(self.incident.id, about, kind, each, due_at, is_digest, first) for each in channels
         ]
 
     def decide(

@@ -10,7 +10,14 @@ from dataclasses import replace
 from datetime import datetime
 
 from jobs.formats.instants import format_iso_instant
-from jobs.incidents.headline import count_by_severity, find_keeping_open, list_still_failing, list_subjects
+from jobs.incidents.headline import (
+    count_by_severity,
+    find_keeping_open,
+    list_joined_subjects,
+    list_still_failing,
+    list_subjects,
+    name_several,
+)
 from jobs.incidents.values import Incident, Notification, Transition, TransitionKind
 from jobs.notifications.message import Message
 from jobs.notifications.templates.details import MessageDetails
@@ -42,8 +49,9 @@ def make_message(
     """
     zone, is_downtime = details.zone, details.is_downtime
     shown = replace(transition, at=_sent_at(transition, notification))
-    title = make_title(incident, shown, notification.kind, zone, details.earlier, is_downtime=is_downtime)
-    text = _make_text(incident, transition, details)
+    first = notification.first
+    title = make_title(incident, shown, notification.kind, zone, details.earlier, is_downtime=is_downtime, first=first)
+    text = _make_text(incident, transition, details, first)
     values = incident_values(incident, transition, notification, details, title=title, text=text)
     if title_template is not None:
         title = _render_title(title_template, values) or title
@@ -126,9 +134,9 @@ def _sent_at(transition: Transition, notification: Notification) -> datetime:
     return max(transition.at, notification.due_at)
 
 
-def _make_text(incident: Incident, transition: Transition, details: MessageDetails) -> str:
+def _make_text(incident: Incident, transition: Transition, details: MessageDetails, first: int) -> str:
     """Return what happened in sentences: the transition, then what was expected and observed."""
-    lines = [transition.text, *_list_notes(incident, transition)]
+    lines = [transition.text, _describe_joined(incident, transition, first), *_list_notes(incident, transition)]
     if transition.kind is not TransitionKind.RESOLVED:
         lines += [f"Expected: {details.expected}" if details.expected else ""]
         lines += [f"Observed: {details.observed}" if details.observed else ""]
@@ -169,6 +177,15 @@ def _format_last_good(details: MessageDetails) -> str:
     if details.last_good_at is None:
         return ""
     return f"{details.last_good_at.astimezone(details.zone):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def _describe_joined(incident: Incident, transition: Transition, first: int) -> str:
+    """Return what joined shortly before the alert of the transition, and is in the same message; empty without any."""
+    own = transition.key.subject if transition.key is not None else ""
+    others = [each for each in list_joined_subjects(incident, transition, first) if each != own] if first else []
+    if not others:
+        return ""
+    return f"{make_printable(name_several(others, _MOST_LISTED_SUBJECTS), _LONGEST_FACT)} joined shortly before."
 
 
 def _list_notes(incident: Incident, transition: Transition) -> Iterator[str]:

@@ -8,12 +8,21 @@ from __future__ import annotations
 from datetime import datetime, tzinfo
 
 from jobs.formats.durations import describe_span
-from jobs.incidents.headline import describe_others, list_shown_subjects, list_still_failing, name_subjects
+from jobs.incidents.headline import (
+    describe_others,
+    list_joined_subjects,
+    list_shown_subjects,
+    list_still_failing,
+    name_several,
+    name_subjects,
+)
 from jobs.incidents.values import Incident, Transition, TransitionKind
 from jobs.problems import make_printable
 
 _LONGEST_EVIDENCE = 160
 _LONGEST_NOTE = 120
+_MOST_NAMED = 3
+"""Alerts that joined, in a title. The text has more."""
 
 
 def make_title(
@@ -24,8 +33,12 @@ def make_title(
     earlier: str = "",
     *,
     is_downtime: bool = True,
+    first: int = 0,
 ) -> str:
-    """Return one line. `kind`: of the message, which can announce an earlier opening with a later transition."""
+    """Return one line. `kind`: of the message, which can announce an earlier opening with a later transition.
+
+    `first`: the number of the first transition that a message about several alerts that joined is about.
+    """
     name = name_subjects(incident)
     state = incident.severity.upper()
     why = _evidence(incident) + _others(incident, transition)
@@ -48,7 +61,7 @@ def make_title(
         case TransitionKind.NOTE_ADDED:
             return f"NOTE {name}{by}: {make_printable(transition.text, _LONGEST_NOTE)}"
         case TransitionKind.JOINED:
-            return f"{state} {name} since {since}{_joined(incident, transition)}"
+            return f"{state} {name} since {since}{_joined(incident, transition, first)}"
         case TransitionKind.LEFT:
             left = (
                 f": {make_printable(transition.key.subject, 80)} is a separate incident now" if transition.key else ""
@@ -95,12 +108,14 @@ def describe_length(incident: Incident, now: datetime) -> str:
     return describe_span(max(round((ended - incident.failing_since).total_seconds()), 0))
 
 
-def _joined(incident: Incident, transition: Transition) -> str:
+def _joined(incident: Incident, transition: Transition, first: int) -> str:
     """Return what joined, if it still fails and does not lead: the message can be late."""
-    member = incident.find(transition.key) if transition.key is not None else None
-    if member is None or member.resolved_at is not None or member.key.subject == incident.leading.key.subject:
+    subjects = list_joined_subjects(incident, transition, first)
+    if not subjects:
         return _evidence(incident) + _others(incident, transition)
-    return f": {make_printable(member.key.subject, 80)} fails too"
+    if len(subjects) == 1:
+        return f": {make_printable(subjects[0], 80)} fails too"
+    return f": {name_several([make_printable(each, 80) for each in subjects], _MOST_NAMED)} fail too"
 
 
 def _others(incident: Incident, transition: Transition) -> str:

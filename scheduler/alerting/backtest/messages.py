@@ -53,7 +53,7 @@ def history_of_stored(
 def rebuild_messages(transitions: Sequence[Transition], decisions: Sequence[AlertDecision]) -> list[NotifiedMessage]:
     """Return what passes of the engine have notified with these transitions and decisions."""
     moments = sorted({*(each.at for each in transitions), *(each.at for each in decisions)})
-    rebuilding = _Rebuilding(transitions)
+    rebuilding = _Rebuilding(transitions, is_collected=any(each.code in _COLLECTED for each in decisions))
     for at in moments:
         rebuilding.add_pass(
             at, [each for each in transitions if each.at == at], [each for each in decisions if each.at == at]
@@ -62,18 +62,23 @@ def rebuild_messages(transitions: Sequence[Transition], decisions: Sequence[Aler
 
 
 class _Rebuilding:
-    """Repeats which channels had received the opening, pass by pass. `_announced`: with the instant of the digest."""
+    """Repeats which channels had received the opening, pass by pass. `_announced`: with the instant of the digest.
 
-    def __init__(self, transitions: Sequence[Transition]) -> None:
+    `is_collected`: decisions record the messages about alerts that joined; earlier versions sent them in the same pass.
+    """
+
+    def __init__(self, transitions: Sequence[Transition], *, is_collected: bool) -> None:
         self._transitions = transitions
         self._announced: dict[str, datetime | None] = {}
         self._is_flapping = False
+        self._is_collected = is_collected
         self.messages: list[NotifiedMessage] = []
 
     def add_pass(self, at: datetime, now: Sequence[Transition], decided: Sequence[AlertDecision]) -> None:
         if any(each.kind is TransitionKind.REOPENED for each in now):
             self._announced = {}
-        self._add_joined(at, now, {each.key for each in decided if each.code.startswith(_HELD_BACK)})
+        if not self._is_collected:
+            self._add_joined(at, now, {each.key for each in decided if each.code.startswith(_HELD_BACK)})
         for each in now:
             if each.kind in _ANNOUNCED_ALONE:
                 self._send(at, self._list_announced(each.kind), each.kind, each.text)
@@ -96,6 +101,9 @@ class _Rebuilding:
             self.messages = [each for each in self.messages if each.at < at or each.channel not in channels]
             self._announced |= channels
             self._send(at, channels, TransitionKind.OPENED, self._find_opening(at, now)[1])
+        elif decision.code == "announced_joined":
+            number, kind = int(decision.inputs["number"]), TransitionKind(decision.inputs["kind"])
+            self._send(at, channels, kind, next((each.text for each in self._transitions if each.number == number), ""))
         elif decision.code == "escalated":
             self._announced = channels | self._announced
             self._send(at, channels, TransitionKind.ESCALATED, decision.text, is_urgent=True)
@@ -148,7 +156,7 @@ def _next_digest(digest: datetime | None, at: datetime) -> datetime:
 
 def _find_text(notification: Notification, transitions: Sequence[Transition]) -> str:
     """Return the text of its transition; that of the opening for one that announces it, whatever joined then."""
-    kinds = _OPENING if notification.kind in _OPENING else (notification.kind,)
+    kinds = next((each for each in (_OPENING, _JOINING) if notification.kind in each), (notification.kind,))
     texts = [each.text for each in transitions if each.number <= notification.number and each.kind in kinds]
     return texts[-1] if texts else ""
 
@@ -173,5 +181,6 @@ _ANNOUNCED_ALONE = frozenset(
 
 _OPENING = (TransitionKind.OPENED, TransitionKind.REOPENED)
 _HELD_BACK = "held_back_"
+_COLLECTED = ("announced_joined", "moot_joined")
 _DIGEST = re.compile(r"(.+) \(digest at (\d{4}-\d\d-\d\d \d\d:\d\d) UTC\)")
 _DAY = timedelta(days=1)

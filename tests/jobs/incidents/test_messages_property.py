@@ -97,6 +97,8 @@ class MessageWorld(World):
         self.causes = causes
         self.broken: set[AlertKey] = set()
         self.facts = Facts()
+        self.by_hand: dict[tuple[AlertKey, datetime], datetime] = {}
+        """When a person resolved a failure: it does not count in its incident when that is reopened."""
         self.messages = 0
 
     def policy_of(self, key: AlertKey) -> AlertPolicy | None:
@@ -136,9 +138,10 @@ class MessageWorld(World):
         details = MessageDetails()
         message = make_message(incident, transition, sent, details)
         values = incident_values(incident, transition, sent, details, title="", text="")
-        facts = order(incident, self.facts)
+        facts = order(incident, self.facts, self.by_hand)
         lead = facts[0]
-        assert message.title == expect_title(incident, sent, transition, facts, self.now), sent
+        joined = self.list_joined(incident, sent, [each for each in facts if not each.is_explained])
+        assert message.title == expect_title(incident, sent, joined, facts, self.now), sent
         assert (message.subject, message.severity) == (lead.subject, lead.severity)
         assert values["since_at"] == f"{lead.begin:%Y-%m-%dT%H:%M:%S}Z"
         assert values["downtime"] == describe_span(round(((lead.end or self.now) - lead.begin).total_seconds()))
@@ -153,8 +156,22 @@ class MessageWorld(World):
             assert all(each >= self.started for each in ran), "each job has run since the start"
         self.messages += 1
 
+    def list_joined(self, incident: Incident, sent: Notification, facts: list[Fact]) -> list[str]:
+        """Return which jobs have joined with the transitions of the message and still fail, the lead excluded."""
+        lasting = {(each.subject, each.rule) for each in facts if each.end is None}
+        joined = [
+            each.key.subject
+            for each in self.transitions
+            if each.incident == incident.id
+            and sent.first <= each.number <= sent.number
+            and each.key is not None
+            and (each.key.subject, each.key.rule) in lasting
+            and (str(each.kind) == "raised" or (str(each.kind) == "joined" and "the rule" not in each.text))
+        ]
+        return [each for each in dict.fromkeys(joined) if each != facts[0].subject]
 
-def order(incident: Incident, facts: Facts) -> list[Fact]:
+
+def order(incident: Incident, facts: Facts, by_hand: dict[tuple[AlertKey, datetime], datetime]) -> list[Fact]:
     """Return the failures that count: those that last, else those of the latest opening, the worst first."""
     every = [
         Fact(
@@ -165,6 +182,7 @@ def order(incident: Incident, facts: Facts) -> list[Fact]:
             facts.end_of(each.key, each.fired_at),
         )
         for each in incident.members
+        if by_hand.get((each.key, each.fired_at)) in (None, incident.resolved_at)
     ]
     lasting = [each for each in every if each.end is None]
     begin = incident.reopened_at or incident.opened_at
@@ -184,7 +202,7 @@ def order(incident: Incident, facts: Facts) -> list[Fact]:
 
 
 def expect_title(
-    incident: Incident, sent: Notification, transition: Transition, facts: list[Fact], now: datetime
+    incident: Incident, sent: Notification, joined: list[str], facts: list[Fact], now: datetime
 ) -> str:
     lead, subjects = facts[0], {each.subject: each for each in reversed(facts)}
     alike = [each for each in subjects.values() if incident.resolved_at or each.severity == lead.severity]
@@ -210,9 +228,12 @@ def expect_title(
         case TransitionKind.ESCALATED:
             return f"ESCALATED {state} {name} since {since}, for {length}{why}"
         case TransitionKind.JOINED:
-            assert transition.key is not None
-            leads = transition.key.subject == lead.subject
-            return f"{state} {name} since {since}{why if leads else f': {transition.key.subject} fails too'}"
+            if not joined:
+                return f"{state} {name} since {since}{why}"
+            named = joined[:3] if len(joined) <= 3 else [*joined[:3], f"{len(joined) - 3} more"]
+            *others, last = named
+            verb = "fail" if others else "fails"
+            return f"{state} {name} since {since}: {', '.join(others)}{' and ' if others else ''}{last} {verb} too"
         case TransitionKind.FLAPPING:
             return f"FLAPPING {name}: no further messages until it is stable{why.partition(';')[0]}"
         case TransitionKind.ACKNOWLEDGED:
@@ -236,6 +257,8 @@ def play(world: MessageWorld, events: Sequence[Event]) -> None:
         elif opened := [each for each in world.incidents.values() if each.is_open]:
             act = acknowledge if kind == "acknowledge" else resolve_by_hand
             incident = opened[value % len(opened)]
+            if kind == "resolve":
+                world.by_hand |= {(each.key, each.fired_at): world.now for each in incident.open_members}
             if kind == "resolve" or incident.acknowledged_by != "anna":
                 world.store(act(incident, "anna", world.now))
         world.live(minutes * MINUTE + 20 * SECOND)
