@@ -21,6 +21,8 @@ from scheduler.alerting.rule_book import RuleBook
 
 _ENTERING = frozenset({TransitionKind.OPENED, TransitionKind.REOPENED, TransitionKind.JOINED, TransitionKind.RAISED})
 
+_ANNOUNCING = frozenset({"announced", "released", "announced_joined"})
+
 
 class _BookWithoutParents(RuleBook):
     def parents_of(self, subject: str) -> Sequence[str]:
@@ -98,7 +100,14 @@ def _find_opening(
     history, latest = max(entered, key=lambda each: each[1].at)
     sent = [each for each in history.messages if latest.at <= each.at <= found.at and str(each.kind) != "resolved"]
     first = min((each.at for each in sent), default=None)
-    return history, latest, [each.channel for each in sent if each.at == first]
+    return history, latest, [each.channel for each in sent if each.at == first] or _list_announced(history, latest)
+
+
+def _list_announced(history: IncidentHistory, entered: Transition) -> list[str]:
+    """Return the channels that were notified of an alert first: the messages of another job's incident are not read."""
+    found = (each for each in history.decisions if each.at >= entered.at and each.code in _ANNOUNCING)
+    channels = next((each.inputs.get("channels", "") for each in found), "")
+    return channels.split(", ") if channels else []
 
 
 def _clock(moment: datetime, at: datetime) -> str:
