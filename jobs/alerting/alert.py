@@ -79,10 +79,11 @@ def advance(alert: Alert, verdict: Verdict, now: datetime, minimum_duration: tim
         return _end(alert, now)
     if alert.status is AlertStatus.FIRING:
         return alert
-    met_since = alert.met_since if alert.status is AlertStatus.PENDING and alert.met_since is not None else now
-    met = replace(
-        alert, met_since=met_since, failing_since=verdict.since or met_since, evidence=verdict.evidence, changed_at=now
-    )
+    met_since, since = now, verdict.since or now
+    if alert.status is AlertStatus.PENDING and alert.met_since is not None:
+        # The window of `3 of 5` moves on while the alert is pending; the trouble began with the first of it.
+        met_since, since = alert.met_since, alert.failing_since or alert.met_since
+    met = replace(alert, met_since=met_since, failing_since=since, evidence=verdict.evidence, changed_at=now)
     if now - met_since < minimum_duration:
         is_same = alert.status is AlertStatus.PENDING
         return alert if is_same else replace(met, status=AlertStatus.PENDING)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import permutations
 
-from tests.parts.alertmanager import ours, theirs
+from tests.parts.alertmanager import ours, storm, theirs
 from tests.parts.alertmanager.scenarios import PARENT, Scenario, make_scenario
 from tests.parts.alertmanager.theirs import Sent
 
@@ -72,6 +72,16 @@ async def test_the_notifications_are_those_of_alertmanager_but_for_the_listed_di
     print(f"\n{same} jobs with the same notifications, differences: {dict(explained)}")
     assert not unexplained, "\n".join(map(str, unexplained))
     assert same > explained.total()
+
+
+async def test_a_storm_of_thirty_alerts_has_as_many_openings_as_at_alertmanager() -> None:
+    for seed in range(2):
+        events = storm.make_storm(seed)
+        theirs_by_host = await storm.messages_of_alertmanager(events)
+        openings, messages = storm.messages_of_ours(events)
+        print(f"\nmessages by host: Alertmanager {dict(theirs_by_host)}, ours {dict(messages)}")
+        assert openings == dict.fromkeys(theirs_by_host, 1)
+        assert messages.total() <= theirs_by_host.total() + len(storm.HOSTS), "what joins is collected, too"
 
 
 def _explain(scenario: Scenario, job: str, mine: list[Sent], its: list[Sent]) -> str | None:

@@ -146,7 +146,7 @@ class _Forming:
         facts, incident, policy = self._facts, self._resolved.get(one.key), self._facts.policy_of(one.key)
         if incident is None or policy is None or incident.resolved_at is None:
             return None
-        if facts.now - incident.resolved_at > policy.reopen_within:
+        if one.fired_at - incident.resolved_at > policy.reopen_within:
             return None
         step = IncidentStep(incident, incident)
         step.set(status=IncidentStatus.OPEN, resolved_at=None, resolved_by="", reopened_at=facts.now)

@@ -92,6 +92,8 @@ def _resolve(step: IncidentStep, facts: AlertFacts) -> None:
     if incident.is_flapping or incident.open_members:
         return
     at = max((member.resolved_at for member in incident.members if member.resolved_at is not None), default=facts.now)
+    if step.before is not None and step.before.is_flapping:
+        at = facts.now  # its alerts recovered long before, and it was open until it was stable
     step.set(status=IncidentStatus.RESOLVED, resolved_at=at, suppression=None)
     names = name_subjects(step.incident)
     verb = "has" if len(list_shown_subjects(step.incident)) == 1 else "have"

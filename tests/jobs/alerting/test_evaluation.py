@@ -162,3 +162,20 @@ def test_skipping_healthy_jobs_changes_no_alert(letters: str, count: int, more: 
             lazy = evaluate(rule, lazy, history_of(runs[:end]), NO_FACTS, run.finished_at)
         found.append(lazy)
     assert found == states_after(rule, runs)
+
+
+def test_a_pending_alert_ends_with_its_condition_whatever_close_after_requires() -> None:
+    rule = rule_of(open_after=1, close_after=3, for_="5m")
+    assert [each.status for each in states_after(rule, samples("FFS"))] == ["pending", "pending", "inactive"]
+
+
+def test_close_after_closes_an_alert_that_fires() -> None:
+    states = states_after(rule_of(open_after=1, close_after=3), samples("FSSS"))
+    assert [each.status for each in states] == ["firing", "firing", "firing", "resolved"]
+
+
+def test_a_firing_alert_fails_since_the_first_bad_run_of_the_window_in_which_it_became_pending() -> None:
+    states = states_after(rule_of(open_after="2 of 3", for_="5m"), samples("SFSFFSFFSFF"))
+    fired = next(each for each in states if each.is_firing)
+    assert (fired.changed_at, fired.failing_since) == (START + 8 * MINUTE, START + MINUTE)
+    assert {each.failing_since for each in states if each.is_firing} == {fired.failing_since}

@@ -32,7 +32,7 @@ class Sent:
 async def notifications_of(scenarios: Sequence[Scenario]) -> dict[int, list[Sent]]:
     """Return the notifications of each scenario, in their order."""
     received: list[tuple[float, dict[str, Any]]] = []
-    server = await asyncio.start_server(lambda r, w: _receive(r, w, received), "127.0.0.1", 0)
+    server = await asyncio.start_server(lambda r, w: receive(r, w, received), "127.0.0.1", 0)
     try:
         port = server.sockets[0].getsockname()[1]
         config = build_config(scenarios, f"http://127.0.0.1:{port}/")
@@ -89,8 +89,8 @@ async def _silence(client: httpx.AsyncClient, scenarios: Sequence[Scenario], sta
             ]
             body = {
                 "matchers": matchers,
-                "startsAt": _instant(start + silence.start),
-                "endsAt": _instant(start + silence.end),
+                "startsAt": instant(start + silence.start),
+                "endsAt": instant(start + silence.end),
                 "createdBy": "test",
                 "comment": "test",
             }
@@ -104,22 +104,24 @@ async def _play(client: httpx.AsyncClient, scenarios: Sequence[Scenario], start:
         for failure in scenario.failures:
             labels = {"alertname": "failed", "scenario": str(scenario.number), "job": failure.job}
             labels["inhibited"] = "yes" if scenario.is_inhibited else "no"
-            alert = {"labels": labels, "startsAt": _instant(start + failure.start)}
-            events[failure.start].append({**alert, "endsAt": _instant(start + 3600)})
+            alert = {"labels": labels, "startsAt": instant(start + failure.start)}
+            events[failure.start].append({**alert, "endsAt": instant(start + 3600)})
             if failure.end is not None:
-                events[failure.end].append({**alert, "endsAt": _instant(start + failure.end)})
+                events[failure.end].append({**alert, "endsAt": instant(start + failure.end)})
     for at in sorted(events):
         await asyncio.sleep(max(0.0, start + at - time.time()))
         (await client.post("/api/v2/alerts", json=events[at])).raise_for_status()
 
 
-def _instant(seconds: float) -> str:
+def instant(seconds: float) -> str:
+    """Format an instant of time.time() for the API."""
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)).isoformat()
 
 
-async def _receive(
+async def receive(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, received: list[tuple[float, dict[str, Any]]]
 ) -> None:
+    """Serve a connection of Alertmanager, and add the bodies of its notifications to `received`, with their times."""
     try:
         while True:
             head = await reader.readuntil(b"\r\n\r\n")
