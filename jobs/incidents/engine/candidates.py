@@ -1,8 +1,9 @@
-"""Firing alerts without an incident, and when each becomes one."""
+"""Firing alerts without an incident, when each becomes one, and which share a cause."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from jobs.alerting.alert import Alert
@@ -37,6 +38,9 @@ class Candidate:
             return self.fired_at  # while the scheduler is blind, other alerts must find its incident
         wait = max(facts.group_wait, LONGEST_PARENT_WAIT) if self.unchecked else facts.group_wait
         return self.fired_at + wait
+
+    def is_ready(self, facts: AlertFacts) -> bool:
+        return self.ready_at(facts) <= facts.now
 
 
 def list_candidates(
@@ -75,3 +79,35 @@ def list_ended(incident: Incident) -> list[Firing]:
         for each in incident.members
         if incident.resolved_by or (begin is not None and each.resolved_at is not None and each.resolved_at <= begin)
     ]
+
+
+class CandidateGroups:
+    """Finds the candidates that share a cause. The causes of an alert are ordered by likelihood."""
+
+    def __init__(self, candidates: Sequence[Candidate], facts: AlertFacts) -> None:
+        self._facts = facts
+        self.left = {each.key: each for each in candidates}
+        self._causes = {each.key: () if each.is_released else facts.causes_of(each.key) for each in candidates}
+        self._by_cause: defaultdict[str, list[Candidate]] = defaultdict(list)
+        for each in candidates:
+            for cause in self._causes[each.key]:
+                self._by_cause[cause].append(each)
+
+    def take(self, ready: Candidate) -> tuple[list[Candidate], str]:
+        """Remove and return a ready candidate and those that share its likeliest cause, with the cause.
+
+        A candidate that still waits for parents, other than those of the ready one, is not among them.
+        """
+        group, shared = [ready], ""
+        for cause in self._causes[ready.key]:
+            found = [
+                each
+                for each in self._by_cause[cause]
+                if each.key in self.left and (each.unchecked <= ready.unchecked or each.is_ready(self._facts))
+            ]
+            if len(found) > 1:
+                group, shared = found, cause
+                break
+        for each in group:
+            del self.left[each.key]
+        return group, shared

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from jobs.incidents.engine.ancestry import list_unchecked_ancestors
-from jobs.incidents.engine.candidates import Candidate
+from jobs.incidents.engine.candidates import Candidate, CandidateGroups
 from jobs.incidents.engine.facts import GROUP_WINDOW, SCHEDULER, AlertFacts
 from jobs.incidents.engine.flapping import record_change
 from jobs.incidents.engine.joining import collect_joined, hold_back_joined
@@ -32,37 +32,6 @@ def form_incidents(
     return [*waiting, *_join_ancestors(behind, steps, facts)]
 
 
-class _Groups:
-    """Finds the candidates that share a cause. The causes of an alert are ordered by likelihood."""
-
-    def __init__(self, candidates: Sequence[Candidate], facts: AlertFacts) -> None:
-        self.left = {each.key: each for each in candidates}
-        self._causes = {each.key: () if each.is_released else facts.causes_of(each.key) for each in candidates}
-        self._by_cause: defaultdict[str, list[Candidate]] = defaultdict(list)
-        for each in candidates:
-            for cause in self._causes[each.key]:
-                self._by_cause[cause].append(each)
-
-    def take(self, ready: Candidate) -> tuple[list[Candidate], str]:
-        """Remove and return a ready candidate and those that share its likeliest cause, with the cause.
-
-        A candidate that waits for other parents than the ready one, which may explain it, is not among them.
-        """
-        group, shared = [ready], ""
-        for cause in self._causes[ready.key]:
-            found = [
-                each
-                for each in self._by_cause[cause]
-                if each.key in self.left and (each.key == ready.key or each.unchecked <= ready.unchecked)
-            ]
-            if len(found) > 1:
-                group, shared = found, cause
-                break
-        for each in group:
-            del self.left[each.key]
-        return group, shared
-
-
 class _Forming:
     """Finds the incident of a group, or opens one. Each lookup is by index."""
 
@@ -83,7 +52,7 @@ class _Forming:
         left = []
         for each in candidates:
             own = None if each.is_released else self._members.get(each.key)
-            if own is not None and self._is_ready(each):
+            if own is not None and each.is_ready(self._facts):
                 _join(own, [each], "{} fails again", self._facts)
                 if own.incident.lead == each.key:
                     record_change(own, self._facts)
@@ -98,15 +67,12 @@ class _Forming:
     def open_groups(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Open an incident for each ready candidate with those that share its cause. Return those that wait."""
         # What has failed before in an open incident waits until it is ready itself, and joins that.
-        again = [each for each in candidates if each.key in self._members and not each.is_released]
-        groups = _Groups([each for each in candidates if each not in again], self._facts)
+        again = {each.key: each for each in candidates if each.key in self._members and not each.is_released}
+        groups = CandidateGroups([each for each in candidates if each.key not in again], self._facts)
         for each in candidates:
-            if each.key in groups.left and self._is_ready(each):
+            if each.key in groups.left and each.is_ready(self._facts):
                 self._add_group(*groups.take(each))
-        return [*again, *groups.left.values()]
-
-    def _is_ready(self, one: Candidate) -> bool:
-        return one.ready_at(self._facts) <= self._facts.now
+        return [*again.values(), *groups.left.values()]
 
     def _add_group(self, group: Sequence[Candidate], cause: str) -> None:
         first = group[0]
@@ -137,7 +103,7 @@ class _Forming:
 
     def _can_join(self, one: Candidate, step: IncidentStep) -> bool:
         """Return whether a candidate waits for no parent, or only for those that the lead has waited for, too."""
-        if not one.unchecked or self._is_ready(one):
+        if not one.unchecked or one.is_ready(self._facts):
             return True
         lead = step.incident.lead_member
         return one.unchecked <= list_unchecked_ancestors(lead.key.subject, lead.failing_since, self._facts)

@@ -162,13 +162,20 @@ def test_an_alert_that_waits_for_a_parent_is_not_collected() -> None:
 
 def test_alerts_that_have_waited_for_the_same_parent_are_collected() -> None:
     world = World(parents={"a": ["router"], "b": ["router"]})
-    world.causes = dict.fromkeys("ab", ["parent router"])
+    world.causes = {"a": ["parent router"], "b": ["parent router"]}
     world.fail("a")
     world.wait(MINUTE)
     world.fail("b")
     world.wait(30 * SECOND)
     assert [members_of(each) for each in world.incidents.values()] == [["a", "b"]]
     assert kinds_of(world) == ["opened"]
+
+
+def test_alerts_that_have_waited_for_different_parents_are_collected() -> None:
+    world = world_of("a", "b", parents={"a": ["router"], "b": ["switch"]})
+    world.fail("a", "b")
+    world.wait(91 * SECOND)
+    assert [members_of(each) for each in world.incidents.values()] == [["a", "b"]]
 
 
 def test_a_silenced_alert_does_not_hold_back_those_that_are_collected_with_it() -> None:

@@ -201,9 +201,7 @@ def order(incident: Incident, facts: Facts, by_hand: dict[tuple[AlertKey, dateti
     )
 
 
-def expect_title(
-    incident: Incident, sent: Notification, joined: list[str], facts: list[Fact], now: datetime
-) -> str:
+def expect_title(incident: Incident, sent: Notification, joined: list[str], facts: list[Fact], now: datetime) -> str:
     lead, subjects = facts[0], {each.subject: each for each in reversed(facts)}
     alike = [each for each in subjects.values() if incident.resolved_at or each.severity == lead.severity]
     on = f" on {incident.cause.removeprefix('host ')}" if incident.cause and len(subjects) > 1 else ""

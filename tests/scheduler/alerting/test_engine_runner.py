@@ -157,3 +157,16 @@ async def test_an_incident_resolved_by_hand_stays_resolved_while_its_alert_fires
     await engine.wait(MINUTE)
     assert [each.is_open for each in await engine.incidents()] == [True, False]
     assert [each.is_open for each in (await EngineRows(InterleavedStore(engine.data)).read()).incidents] == [True]
+
+
+async def test_an_alert_of_a_process_that_ended_before_its_pass_is_found_within_the_idle_interval() -> None:
+    engine = EngineWorld(World(), processes=1)
+    (runner,) = engine.runners
+    await runner.tick()
+    await engine.judge("checkout", True)
+    engine.clock.move(IDLE_INTERVAL - 1)
+    await runner.tick()
+    assert runner.due_at is None
+    engine.clock.move(1)
+    await runner.tick()
+    assert runner.due_at is not None
