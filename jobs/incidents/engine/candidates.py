@@ -73,12 +73,12 @@ def list_ended(incident: Incident) -> list[Firing]:
     """Return the firings that a person may have ended: those of an incident that a person resolved, and those that were
     over before it was reopened.
     """
-    begin = incident.reopened_at
-    return [
-        (each.key, each.fired, each.fired_at)
-        for each in incident.members
-        if incident.resolved_by or (begin is not None and each.resolved_at is not None and each.resolved_at <= begin)
-    ]
+    begin, members = incident.reopened_at, incident.members
+    if not incident.resolved_by:
+        members = (
+            () if begin is None else tuple(each for each in members if each.resolved_at and each.resolved_at <= begin)
+        )
+    return [(each.key, each.fired, each.fired_at) for each in members]
 
 
 class CandidateGroups:

@@ -45,10 +45,10 @@ def collect_joined(step: IncidentStep, joined: Mapping[AlertKey, int], fired_at:
 
 def notify_joined(step: IncidentStep, facts: AlertFacts) -> None:
     """Send the message about the alerts that joined if it is due and one of them still fires."""
-    incident = step.incident
-    due_at, joined = incident.joins_due_at, incident.list_joined(incident.joins_from, incident.number)
+    incident, due_at = step.incident, step.incident.joins_due_at
     if due_at is None:
         return
+    joined = incident.list_joined(incident.joins_from, incident.number)
     if joined and incident.is_open and not incident.is_flapping:
         if due_at > facts.now:
             return
