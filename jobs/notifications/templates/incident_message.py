@@ -47,9 +47,8 @@ def make_message(
     Raises:
         TemplateProblem: a template cannot be rendered. Without templates the message can always be made.
     """
-    zone, is_downtime = details.zone, details.is_downtime
+    zone, is_downtime, first = details.zone, details.is_downtime, notification.first
     shown = replace(transition, at=_sent_at(transition, notification))
-    first = notification.first
     title = make_title(incident, shown, notification.kind, zone, details.earlier, is_downtime=is_downtime, first=first)
     text = _make_text(incident, transition, details, first)
     values = incident_values(incident, transition, notification, details, title=title, text=text)

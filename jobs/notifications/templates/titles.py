@@ -63,10 +63,7 @@ def make_title(
         case TransitionKind.JOINED:
             return f"{state} {name} since {since}{_joined(incident, transition, first)}"
         case TransitionKind.LEFT:
-            left = (
-                f": {make_printable(transition.key.subject, 80)} is a separate incident now" if transition.key else ""
-            )
-            return f"{state} {name} since {since}{left}"
+            return f"{state} {name} since {since}{_left(transition)}"
         case TransitionKind.RAISED:
             return f"{state} {name} since {since}, the severity rose{why}"
         case TransitionKind.FLAPPING:
@@ -116,6 +113,10 @@ def _joined(incident: Incident, transition: Transition, first: int) -> str:
     if len(subjects) == 1:
         return f": {make_printable(subjects[0], 80)} fails too"
     return f": {name_several([make_printable(each, 80) for each in subjects], _MOST_NAMED)} fail too"
+
+
+def _left(transition: Transition) -> str:
+    return f": {make_printable(transition.key.subject, 80)} is a separate incident now" if transition.key else ""
 
 
 def _others(incident: Incident, transition: Transition) -> str:

@@ -228,10 +228,10 @@ def expect_title(incident: Incident, sent: Notification, joined: list[str], fact
         case TransitionKind.JOINED:
             if not joined:
                 return f"{state} {name} since {since}{why}"
-            named = joined[:3] if len(joined) <= 3 else [*joined[:3], f"{len(joined) - 3} more"]
-            *others, last = named
-            verb = "fail" if others else "fails"
-            return f"{state} {name} since {since}: {', '.join(others)}{' and ' if others else ''}{last} {verb} too"
+            listed = joined[:3] if len(joined) <= 3 else [*joined[:3], f"{len(joined) - 3} more"]
+            *before, last = listed
+            verb = "fail" if before else "fails"
+            return f"{state} {name} since {since}: {', '.join(before)}{' and ' if before else ''}{last} {verb} too"
         case TransitionKind.FLAPPING:
             return f"FLAPPING {name}: no further messages until it is stable{why.partition(';')[0]}"
         case TransitionKind.ACKNOWLEDGED:
