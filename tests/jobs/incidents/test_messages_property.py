@@ -263,7 +263,7 @@ def play(world: MessageWorld, events: Sequence[Event]) -> None:
 
 
 HOST = ["host x.example"]
-WORLDS = (
+WORLDS: tuple[tuple[dict[str, list[str]], dict[str, list[str]]], ...] = (
     ({}, {}),
     ({"a": ["router"], "b": ["a"], "c": ["router"]}, {}),
     ({"a": ["router"]}, dict.fromkeys("abcd", HOST)),

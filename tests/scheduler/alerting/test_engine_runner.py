@@ -166,7 +166,7 @@ async def test_an_alert_of_a_process_that_ended_before_its_pass_is_found_within_
     await engine.judge("checkout", True)
     engine.clock.move(IDLE_INTERVAL - 1)
     await runner.tick()
-    assert runner.due_at is None
+    assert not runner.open_by_severity
     engine.clock.move(1)
     await runner.tick()
-    assert runner.due_at is not None
+    assert runner.open_by_severity == {"down": 1}
