@@ -104,7 +104,7 @@ class Model:
 
 class RecordingWorld(World):
     def __init__(self) -> None:
-        super().__init__(policy=AlertPolicy(reopen_within=timedelta(seconds=-1)))
+        super().__init__(policy=AlertPolicy(reopen_within=timedelta(days=-1)))
         self.causes = {job: [f"host {host}"] for job, host in HOSTS.items()}
         self.messages: list[Message] = []
 
