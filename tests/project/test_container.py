@@ -145,7 +145,7 @@ async def test_the_embedded_host_starts_as_the_image_starts_it(embedded_stage: s
     assert "There are no jobs." in page.text
     assert nobody.status_code == 401
     assert stranger.status_code == 400
-    assert f"http://127.0.0.1:{port}/api/dashboard" in program.stdout
+    assert f"Dashboard: http://127.0.0.1:{port}/" in program.stdout
 
 
 def test_packages_go_where_the_worker_looks_first(dockerfile: str) -> None:

@@ -1,8 +1,8 @@
 """Hold back messages that were stored before the scheduler started, until the jobs that they are about have run again.
 
 A reminder that a process stored before it was killed would report hours later that a job fails which is well. When the
-job recovers in its first run, the resolution is stored, and both are one message. Called by
-scheduler.alerting.delivery.channel_pass.
+job recovers in its first run, the resolution is stored, and both are one message. Built by scheduler.app.alerting_setup,
+called by the passes over a channel.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from jobs.ports import Clock
 from scheduler.stores.cursors import LONGEST_TICK_GAP
 
 _OPENINGS = frozenset({TransitionKind.OPENED, TransitionKind.REOPENED, TransitionKind.JOINED, TransitionKind.RAISED})
-_POLL = timedelta(seconds=10)
+_POLL_INTERVAL = timedelta(seconds=10)
 """Between two checks whether the jobs have run."""
 
 
@@ -59,7 +59,7 @@ class StartGate:
             return None  # the resolution follows, and replaces these messages
         is_missed = bool(kinds & _OPENINGS)
         end = await self._facts.find_first_runs_end(incident, now, is_missed=is_missed)
-        return None if end is None else min(end, now + _POLL)
+        return None if end is None else min(end, now + _POLL_INTERVAL)
 
 
 def _postpone(row: OutboxRow, until: datetime | None) -> OutboxRow:
