@@ -1,4 +1,4 @@
-"""Lets a crash of the interpreter leave a trace. Called by scheduler.__main__, and by the entry point of Azure Functions."""
+"""Lets a crash of the interpreter leave a trace. Called by scheduler.__main__ and by the Functions entry point."""
 
 from __future__ import annotations
 

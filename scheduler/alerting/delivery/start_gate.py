@@ -1,8 +1,8 @@
 """Hold back messages that were stored before the scheduler started, until the jobs that they are about have run again.
 
 A reminder that a process stored before it was killed would report hours later that a job fails which is well. When the
-job recovers in its first run, the resolution is stored, and both are one message. Built by scheduler.app.alerting_setup,
-called by the passes over a channel.
+job recovers in its first run, the resolution is stored, and both are one message. Built by
+scheduler.app.alerting_setup, called by the passes over a channel.
 """
 
 from __future__ import annotations
