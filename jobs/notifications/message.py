@@ -17,7 +17,8 @@ class Message:
     `dedup_key`: the same each time this message is sent. `incident_key`: the same for all messages of an incident;
     services that group or edit messages use it. `link`: the page of the incident, empty if the program has no public
     address. `target`, `description`: of the job; `expected`, `observed`, `answer`: of its failed run; `answer` is a
-    text of the target. Each is one line, and empty if it is not known.
+    text of the target. Each is one line, and empty if it is not known. `covers`: the transitions that it is about, in
+    order; empty for a digest of several incidents.
     """
 
     incident: str
@@ -39,6 +40,7 @@ class Message:
     link: str = ""
     runbook: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    covers: tuple[TransitionKind, ...] = ()
 
     @property
     def is_resolution(self) -> bool:

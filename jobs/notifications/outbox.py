@@ -74,13 +74,14 @@ class ChannelThread:
     """What the messages of one incident in one channel have in common.
 
     `reference`: the SentReference of the channel, empty before the first message. `moved_to`: the fallback channel that
-    received the opening, and so receives the rest.
+    received the opening, and so receives the rest. `is_over`: whether the last message was the resolution.
     """
 
     channel: str
     incident: str
     reference: str = ""
     moved_to: str = ""
+    is_over: bool = False
 
 
 @fast_frozen(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import field
 from datetime import UTC, datetime, tzinfo
 
 from jobs.fast_frozen import fast_frozen
+from jobs.incidents.values import TransitionKind
 
 
 @fast_frozen(frozen=True, slots=True)
@@ -21,7 +22,8 @@ class MessageDetails:
     such as `status 503`; this message replaces them. `held_back`: until when and by what the message was held back,
     such as `until 06:00 by the window patching`. `is_downtime`: whether the time of the incident is downtime.
     `target`: as its definition names it, without secrets; `description`: of the job; `answer`: how the answer of that
-    run began, a text of the target. `expected`, `observed` and `answer` are empty in a resolution.
+    run began, a text of the target. `expected`, `observed` and `answer` are empty in a resolution. `covers`: the
+    transitions that one message is about, in order; empty: its own alone.
     """
 
     target: str = ""
@@ -39,3 +41,4 @@ class MessageDetails:
     earlier: str = ""
     held_back: str = ""
     is_downtime: bool = True
+    covers: tuple[TransitionKind, ...] = ()

@@ -76,6 +76,7 @@ def make_message(
         link=details.link,
         runbook=details.runbook,
         tags=details.tags,
+        covers=_list_covered(notification, details),
     )
 
 
@@ -101,6 +102,7 @@ def incident_values(
         "number": notification.number,
         "channel": notification.channel,
         "transition": notification.kind.value,
+        "covers": [kind.value for kind in _list_covered(notification, details)],
         "severity": incident.severity,
         "is_resolution": notification.kind is TransitionKind.RESOLVED,
         "subject": incident.leading.key.subject,
@@ -128,6 +130,10 @@ def incident_values(
     }
 
 
+def _list_covered(notification: Notification, details: MessageDetails) -> tuple[TransitionKind, ...]:
+    return details.covers or (notification.kind,)
+
+
 def _sent_at(transition: Transition, notification: Notification) -> datetime:
     """Return until when the times of a message count: an opening that was held back is later than its transition."""
     return max(transition.at, notification.due_at)
@@ -140,6 +146,12 @@ def _make_text(incident: Incident, transition: Transition, details: MessageDetai
         lines += [f"Expected: {details.expected}" if details.expected else ""]
         lines += [f"Observed: {details.observed}" if details.observed else ""]
         lines += [f'The target answered: "{details.answer}"' if details.answer else ""]
+    if (
+        TransitionKind.FLAPPING in details.covers
+        and transition.kind is not TransitionKind.FLAPPING
+        and incident.is_open
+    ):
+        lines.append("It is flapping: no further messages until it is stable.")
     if details.held_back:
         lines.append(f"This message was held back {details.held_back}.")
     if details.earlier:

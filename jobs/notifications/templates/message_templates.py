@@ -24,6 +24,7 @@ def message_values(message: Message) -> dict[str, object]:
         "incident": message.incident,
         "number": message.number,
         "transition": message.kind.value,
+        "covers": [kind.value for kind in message.covers],
         "severity": message.severity,
         "subject": message.subject,
         "target": message.target,

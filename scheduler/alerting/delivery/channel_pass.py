@@ -19,7 +19,7 @@ from jobs.notifications.outbox import ChannelState, ChannelThread, OutboxChanges
 from jobs.notifications.port import Sender, SendFailed, SentReference
 from jobs.ports import Clock
 from scheduler.alerting.delivery.batches import Batch, find_channel_due, form_batches, list_incidents
-from scheduler.alerting.delivery.composing import compose_message, find_earlier_error, list_latest
+from scheduler.alerting.delivery.composing import render_batch
 from scheduler.alerting.delivery.outcomes import (
     give_up_batch,
     move_batch,
@@ -146,28 +146,25 @@ class _ChannelPass:
             await self._commit(self._plan_next(give_up_batch(self._state, batch, missing, self._now), rest))
             return True
         try:
-            reference = await self._send(sender, batch, thread)
+            sent = await self._send(sender, batch, thread)
         except SendFailed as failure:
             return await self._record_failure(batch, failure, rest)
-        await self._commit(self._plan_next(record_success(self._state, batch, reference, self._now), rest))
+        await self._commit(self._plan_next(record_success(self._state, batch, sent, self._now), rest))
         self._tools.listener.message_sent(self._state.channel)
         self._failures = 0
         return True
 
-    async def _send(self, sender: Sender, batch: Batch, thread: ChannelThread | None) -> SentReference | None:
-        """Raises SendFailed; StoreError, which is not a failure of the channel."""
+    async def _send(self, sender: Sender, batch: Batch, thread: ChannelThread | None) -> ChannelThread:
+        """Return the thread that the message leaves. Raises SendFailed; StoreError: not a failure of the channel."""
         limit = self._tools.policy.send_timeout.total_seconds()
-        latest = list_latest(batch)
-        is_reply = len(latest) == 1 and thread is not None and bool(thread.reference)
+        is_reply = len(list_incidents(batch)) == 1 and thread is not None and bool(thread.reference)
         reference = SentReference(thread.reference) if is_reply and thread is not None else None
-        renderer, earlier = self._tools.renderer, find_earlier_error(batch)
         try:
             async with asyncio.timeout(limit):
-                if len(latest) > 1:
-                    rendered = await renderer.render_digest(latest, earlier)
-                else:
-                    rendered = await renderer.render(latest[0], earlier)
-                return await sender.send(compose_message(rendered, batch), reference) or reference
+                message = await render_batch(self._tools.renderer, batch, thread)
+                sent = await sender.send(message, reference) or reference
+                incident, value = batch[-1].notification.incident, sent.value if sent else ""
+                return ChannelThread(self._state.channel, incident, value, is_over=message.is_resolution)
         except (SendFailed, StoreError):
             raise
         except TimeoutError:

@@ -1,29 +1,49 @@
-"""The text of a message that is late, merged, or in place of another channel's. Pure."""
+"""What a message announces, and its text if it is late, merged, or in place of another channel's."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from jobs.incidents.values import Notification
+from jobs.incidents.values import TransitionKind
 from jobs.notifications.message import Message
-from scheduler.alerting.delivery.batches import Batch
+from jobs.notifications.outbox import ChannelThread
+from scheduler.alerting.delivery.batches import Batch, list_incidents
+from scheduler.alerting.delivery.port import MessageRenderer
 
 
-def find_earlier_error(batch: Batch) -> str:
-    """Return why earlier messages that the batch contains were not delivered; empty if it has none."""
-    return _find_error(batch) if len(batch) > 1 else ""
-
-
-def list_latest(batch: Batch) -> list[Notification]:
-    """Return the latest notification of each incident, in order."""
-    return list({row.notification.incident: row.notification for row in batch}.values())
-
-
-def compose_message(rendered: Message, batch: Batch) -> Message:
-    """Return the message of the batch. `rendered`: that of its last notification, or of the digest."""
+async def render_batch(renderer: MessageRenderer, batch: Batch, thread: ChannelThread | None) -> Message:
+    """Return the message of the batch. `thread`: of its incident in the channel. Raises as MessageRenderer.render."""
+    earlier = _find_error(batch) if len(batch) > 1 else ""
+    latest = list({row.notification.incident: row.notification for row in batch}.values())
+    if len(latest) > 1:
+        rendered = await renderer.render_digest(latest, earlier)
+    else:
+        covers = [row.notification.kind for row in batch]
+        rendered = await renderer.render(latest[0], earlier, covers, _find_unheard(thread))
     notices = [text for text in (_describe_fallback(batch), _describe_delay(batch)) if text]
     return replace(rendered, text="\n".join((*notices, rendered.text)), dedup_key=batch[-1].dedup_key)
+
+
+def _find_unheard(thread: ChannelThread | None) -> TransitionKind | None:
+    """Return the opening that a channel has not heard of if the incident is open; None if its last message said so."""
+    if thread is None or thread.moved_to:
+        return TransitionKind.OPENED
+    return TransitionKind.REOPENED if thread.is_over else None
+
+
+def choose_kind(covers: Sequence[TransitionKind], unheard: TransitionKind | None, *, is_open: bool) -> TransitionKind:
+    """Return what a message about these transitions announces. `is_open`: the incident, now.
+
+    `unheard`: the opening that the receiver has not heard of. What followed an opening does not hide it, unless the
+    incident is over. No receiver hears of an open incident first that it is resolved, or that no messages follow.
+    """
+    if not is_open:
+        return TransitionKind.RESOLVED if TransitionKind.RESOLVED in covers else covers[-1]
+    opening = next((kind for kind in (TransitionKind.OPENED, TransitionKind.REOPENED) if kind in covers), None)
+    presumes_opening = covers[-1] in (TransitionKind.RESOLVED, TransitionKind.FLAPPING)
+    return opening or (unheard if presumes_opening else None) or covers[-1]
 
 
 def _describe_fallback(batch: Batch) -> str:
@@ -36,7 +56,7 @@ def _describe_fallback(batch: Batch) -> str:
 
 def _describe_delay(batch: Batch) -> str:
     """Describe what the message covers. The rendered text contains the error of earlier messages."""
-    if len(batch) > 1 and all(row.notification.is_digest for row in batch):
+    if len(list_incidents(batch)) > 1:
         return ""
     if len(batch) > 1:
         kinds = (f"{row.notification.kind.replace('_', ' ')} {_clock(row.notification.due_at)}" for row in batch)

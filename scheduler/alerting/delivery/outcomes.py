@@ -14,7 +14,7 @@ from jobs.notifications.outbox import (
     OutboxRow,
     UndeliveredNotification,
 )
-from jobs.notifications.port import SendFailed, SentReference
+from jobs.notifications.port import SendFailed
 from scheduler.alerting.delivery.batches import Batch, list_incidents
 from scheduler.alerting.delivery.policy import DeliveryPolicy, FailureVerdict, compute_backoff, judge_failure
 
@@ -23,9 +23,8 @@ _DIGEST_ROWS = 20
 """Of a transaction. Each can be deleted and inserted, and have a thread and a decision."""
 
 
-def record_success(state: ChannelState, batch: Batch, reference: SentReference | None, now: datetime) -> OutboxChanges:
-    """Delete the rows, store the reference for later messages, and count the message."""
-    last = batch[-1].notification
+def record_success(state: ChannelState, batch: Batch, thread: ChannelThread, now: datetime) -> OutboxChanges:
+    """Delete the rows, store the thread for later messages, and count the message."""
     healthy = replace(
         state,
         sending=(),
@@ -37,7 +36,6 @@ def record_success(state: ChannelState, batch: Batch, reference: SentReference |
         delivered=state.delivered + 1,
     )
     # A digest is not the first message of any of its incidents.
-    thread = ChannelThread(state.channel, last.incident, reference.value if reference else "")
     threads = () if len(list_incidents(batch)) > 1 else (thread,)
     decisions = tuple(
         _decide(row, "moot", _MOOT, now)

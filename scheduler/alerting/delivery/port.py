@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from jobs.incidents.values import Notification
+from jobs.incidents.values import Notification, TransitionKind
 from jobs.notifications.message import Message
 from jobs.notifications.outbox import (
     ChannelState,
@@ -48,10 +48,18 @@ class MessageRenderer(Protocol):
         """Return the message about several incidents. `notifications`: the latest one of each. Raises as `render`."""
         ...
 
-    async def render(self, notification: Notification, earlier: str) -> Message:
+    async def render(
+        self,
+        notification: Notification,
+        earlier: str,
+        covers: Sequence[TransitionKind] = (),
+        unheard: TransitionKind | None = None,
+    ) -> Message:
         """Return the message of the transition with what is known now. Uses a default text if a template fails.
 
         `earlier`: why earlier messages of the incident were not delivered, which this one replaces; empty otherwise.
+        `covers`: all transitions that the message is about, the last one included. `unheard`: see
+        composing.choose_kind, which decides with them what the message announces.
 
         Raises:
             SendFailed: the incident does not exist.

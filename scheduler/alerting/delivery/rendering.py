@@ -16,11 +16,13 @@ from jobs.notifications.templates.details import MessageDetails
 from jobs.notifications.templates.digest_message import DigestEntry, make_digest
 from jobs.notifications.templates.incident_message import make_message
 from jobs.notifications.templates.sandbox import TemplateProblem
+from scheduler.alerting.delivery.composing import choose_kind
 from scheduler.stores.alerting.incident_log import IncidentLog
 
 LOG = logging.getLogger(__name__)
 
 _PAGE = 200
+_ANNOUNCEMENTS = (TransitionKind.OPENED, TransitionKind.REOPENED, TransitionKind.RESOLVED)
 
 
 @fast_frozen(frozen=True, slots=True)
@@ -62,13 +64,21 @@ class StoredIncidentRenderer:
         self._incidents = incidents
         self._source = source
 
-    async def render(self, notification: Notification, earlier: str) -> Message:
+    async def render(
+        self,
+        notification: Notification,
+        earlier: str,
+        covers: Sequence[TransitionKind] = (),
+        unheard: TransitionKind | None = None,
+    ) -> Message:
         incident = await self._incidents.find(notification.incident)
         if incident is None:
             raise SendFailed(f"the incident {notification.incident} does not exist", is_permanent=True)
+        covers = tuple(covers) or (notification.kind,)
+        notification = replace(notification, kind=choose_kind(covers, unheard, is_open=incident.is_open))
         transition = await self._find_transition(notification)
         details = await self._source.read_details(incident, transition, notification.channel)
-        details = replace(details, earlier=earlier)
+        details = replace(details, earlier=earlier, covers=covers)
         templates = self._source.find_templates(notification.channel)
         try:
             return make_message(
@@ -99,8 +109,10 @@ class StoredIncidentRenderer:
         return make_digest(entries, last.channel, last.due_at, zone, earlier)
 
     async def _find_transition(self, notification: Notification) -> Transition:
-        """Return the transition. That of an announcement is the opening: others of the same pass are about members."""
-        after, is_announcement = "", notification.kind in (TransitionKind.OPENED, TransitionKind.REOPENED)
+        """Return the transition. That of an opening or resolution is the latest one until then: others of the same pass
+        or message are about members.
+        """
+        after, is_announcement = "", notification.kind in _ANNOUNCEMENTS
         opening: Transition | None = None
         while True:
             page = await self._incidents.list_transitions(notification.incident, limit=_PAGE, after=after)

@@ -22,7 +22,7 @@ from scheduler.alerting.engine_runner import EngineRunner
 from scheduler.alerting.facts_source import DefinedFactsSource
 from scheduler.catalog.catalog import JobSnapshot
 from scheduler.stores.port import StoreError
-from tests.scheduler.alerting.delivery.memory_outbox import World as Channels
+from tests.scheduler.alerting.delivery.memory_outbox import World
 from tests.scheduler.alerting.evaluation.evaluator_world import EvaluatorWorld, Process, run_of
 from tests.scheduler.fakes import entry
 
@@ -44,13 +44,25 @@ async def no_rotas(snapshot: JobSnapshot) -> Mapping[str, Rota]:
     return {}
 
 
+class Channels(World):
+    """What a message announces depends on the stored incident."""
+
+    def __init__(self, processes: Sequence[Process]) -> None:
+        super().__init__(*CHANNELS)
+        self.processes = processes
+
+    async def read_is_open(self, incident: str) -> bool:
+        found = await self.processes[0].stored.incident_log.find(incident)
+        return found is not None and found.is_open
+
+
 class Show:
     """`failed`: the channel that is unavailable now."""
 
     def __init__(self) -> None:
         jobs = [entry(name, "every 1m", alerts=[RULE]) for name in ("a", "b")]
         self.world = EvaluatorWorld(*jobs, processes=2)
-        self.channels = Channels(*CHANNELS)
+        self.channels = Channels(self.world.processes)
         self.runners = [self._start_runner(each) for each in self.world.processes]
         self.owners = 2
         self.crashes = 0

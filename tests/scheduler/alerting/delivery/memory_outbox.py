@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from jobs.notifications.outbox import (
 )
 from jobs.notifications.port import SendFailed, SentReference
 from scheduler.alerting.delivery.channel_pass import DeliveryTools, deliver_channel
+from scheduler.alerting.delivery.composing import choose_kind
 from scheduler.alerting.delivery.policy import DeliveryPolicy
 from scheduler.stores.port import RowChanged
 from tests.scheduler.fakes import VirtualClock
@@ -101,12 +103,17 @@ class MemoryOutbox:
 
 @dataclass
 class MemoryChannel:
-    """A channel whose sends fail as `fail` returns. `sent`: what the service received, repetitions included."""
+    """A channel whose sends fail as `fail` returns. `sent`: what the service received, repetitions included.
+
+    `was_open`: of each of these, whether its incident was open then.
+    """
 
     fail: Callable[[Message], SendFailed | None] = lambda _: None
     sent: list[Message] = field(default_factory=list)
     references: list[SentReference | None] = field(default_factory=list)
     attempts: int = 0
+    is_open: Callable[[str], bool] = lambda _: True
+    was_open: list[bool] = field(default_factory=list)
     after_send: Callable[[], None] = lambda: None
 
     async def send(self, message: Message, reference: SentReference | None) -> SentReference | None:
@@ -115,6 +122,7 @@ class MemoryChannel:
         if (failure := self.fail(message)) is not None:
             raise failure
         self.sent.append(message)
+        self.was_open.append(self.is_open(message.incident))
         self.references.append(reference)
         self.after_send()
         return reference or SentReference(f"first-{message.number}")
@@ -127,8 +135,10 @@ class World:
         self, *names: str, fallbacks: dict[str, str] | None = None, policy: DeliveryPolicy | None = None
     ) -> None:
         self.outbox = MemoryOutbox()
-        self.channels = {name: MemoryChannel() for name in names or ("teams",)}
+        self.channels = {name: MemoryChannel(is_open=self.is_open) for name in names or ("teams",)}
         self.fallbacks = fallbacks or {}
+        self.kinds: defaultdict[str, list[TransitionKind]] = defaultdict(list)
+        """What the engine has stored of each incident."""
         self.clock = VirtualClock(START)
         self.policy = policy or DeliveryPolicy()
 
@@ -141,7 +151,23 @@ class World:
     def find_fallback(self, channel: str) -> str | None:
         return self.fallbacks.get(channel)
 
-    async def render(self, notification: Notification, earlier: str) -> Message:
+    def is_open(self, incident: str) -> bool:
+        changes = [kind for kind in self.kinds[incident] if kind in (OPENED, TransitionKind.REOPENED, RESOLVED)]
+        return not changes or changes[-1] is not RESOLVED
+
+    async def read_is_open(self, incident: str) -> bool:
+        return self.is_open(incident)
+
+    async def render(
+        self,
+        notification: Notification,
+        earlier: str,
+        covers: Sequence[TransitionKind] = (),
+        unheard: TransitionKind | None = None,
+    ) -> Message:
+        covers = tuple(covers) or (notification.kind,)
+        kind = choose_kind(covers, unheard, is_open=await self.read_is_open(notification.incident))
+        notification = replace(notification, kind=kind)
         return Message(
             incident=notification.incident,
             number=notification.number,
@@ -152,6 +178,7 @@ class World:
             at=notification.due_at,
             dedup_key=notification.dedup_key,
             incident_key=notification.incident,
+            covers=covers,
         )
 
     async def render_digest(self, notifications: Sequence[Notification], earlier: str) -> Message:
@@ -174,6 +201,7 @@ class World:
     ) -> None:
         """The engine stores a notification that is due `after` seconds from now."""
         due_at = self.clock.now() + timedelta(seconds=after)
+        self.kinds[incident].append(kind)
         self.outbox.add(Notification(incident, number, kind, channel, due_at, is_digest))
 
     async def deliver(self, channel: str = "teams", owner: str = "one") -> datetime | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from jobs.incidents.values import Incident, Notification, Transition, TransitionKind
@@ -33,13 +35,18 @@ class Source:
         return self.templates
 
 
-async def stored_incident() -> tuple[IncidentLog, Notification]:
+async def stored_incident(*, is_over: bool = False) -> tuple[IncidentLog, Notification]:
     store = MemoryStore(MemoryData())
     passes = StoredPasses(store, World())
     passes.world.fail("checkout")
     await passes.write_alerts("checkout")
     passes.world.now += MINUTE
     result = await passes.run()
+    if is_over:
+        passes.world.recover("checkout")
+        await passes.write_alerts("checkout")
+        passes.world.now += MINUTE
+        await passes.run()
     return IncidentLog(store), result.steps[0].notifications[0]
 
 
@@ -72,3 +79,40 @@ async def test_a_deleted_incident_is_a_permanent_failure() -> None:
     with pytest.raises(SendFailed, match="does not exist") as failed:
         await StoredIncidentRenderer(log, Source()).render(unknown, "")
     assert failed.value.is_permanent
+
+
+async def test_an_opening_is_announced_before_what_followed_it_while_the_incident_is_open() -> None:
+    log, notification = await stored_incident()
+    joined = replace(notification, number=2, kind=TransitionKind.JOINED)
+    covers = (TransitionKind.OPENED, TransitionKind.JOINED)
+    message = await StoredIncidentRenderer(log, Source()).render(joined, "", covers)
+    assert (message.kind, message.number, message.covers) == (TransitionKind.OPENED, 2, covers)
+    assert message.title.startswith("DOWN checkout since")
+
+
+@pytest.mark.parametrize("last", [TransitionKind.RESOLVED, TransitionKind.FLAPPING])
+async def test_no_receiver_hears_first_that_an_open_incident_is_resolved_or_flaps(last: TransitionKind) -> None:
+    log, notification = await stored_incident()
+    renderer = StoredIncidentRenderer(log, Source())
+    message = await renderer.render(replace(notification, kind=last), "", (last,), TransitionKind.OPENED)
+    assert message.kind is TransitionKind.OPENED
+    assert message.title.startswith("DOWN checkout since")
+    assert message.covers == (last,)
+
+
+async def test_an_opening_that_covers_flapping_says_that_no_messages_follow() -> None:
+    log, notification = await stored_incident()
+    flapping = replace(notification, kind=TransitionKind.FLAPPING)
+    message = await StoredIncidentRenderer(log, Source()).render(
+        flapping, "", (TransitionKind.OPENED, TransitionKind.FLAPPING)
+    )
+    assert "It is flapping: no further messages until it is stable." in message.text
+
+
+async def test_what_opened_and_ended_before_the_first_message_is_one_resolution() -> None:
+    log, notification = await stored_incident(is_over=True)
+    covers = (TransitionKind.OPENED, TransitionKind.RESOLVED, TransitionKind.NOTE_ADDED)
+    last = replace(notification, number=3, kind=TransitionKind.NOTE_ADDED)
+    message = await StoredIncidentRenderer(log, Source()).render(last, "", covers, TransitionKind.OPENED)
+    assert (message.kind, message.covers) == (TransitionKind.RESOLVED, covers)
+    assert message.title.startswith("RESOLVED checkout, was down")

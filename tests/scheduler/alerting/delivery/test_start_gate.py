@@ -29,6 +29,7 @@ class Desk:
         self.is_missed: list[bool] = []
 
     def put(self, kind: TransitionKind, number: int) -> None:
+        self.world.kinds["a"].append(kind)
         self.world.outbox.add(Notification("a", number, kind, "teams", self.world.clock.now()))
 
     def restart(self) -> None:
