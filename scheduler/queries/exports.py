@@ -65,8 +65,13 @@ async def export_runs(
     due: TimeRange,
     matches_job: JobMatcher | None = None,
 ) -> AsyncIterator[Cells]:
-    """Yield the runs that were due in this range, newest first. Raises StoreError."""
+    """Yield the runs that were due in this range, newest first. Raises StoreError.
+
+    Each run once: one that ends during the export is in it as it was read first, unfinished. Of the rows that were
+    yielded, only the ids of unfinished runs are held.
+    """
     continuation: str | None = None
+    unfinished: set[str] = set()
     while True:
         page = await queries.list_runs(
             job=job,
@@ -77,6 +82,10 @@ async def export_runs(
             matches_job=matches_job,
         )
         for record in page.records:
+            if record.ticket.id in unfinished:
+                continue
+            if record.run is None:
+                unfinished.add(record.ticket.id)
             yield _run_cells(record)
         continuation = page.continuation
         if continuation is None:

@@ -146,7 +146,10 @@ class RunPager:
                 return _build_page(records, None if after is None else _PagePosition(_KIND_OPEN, after))
             place = _PagePosition(_KIND_DONE)
         done, after = await self._read_done(criteria, limit - len(records), place.after)
-        return _build_page([*records, *done], None if after is None else _PagePosition(_KIND_DONE, after))
+        # A run of this page that ended between the two reads is among both.
+        unfinished = {record.ticket.id for record in records}
+        records += [record for record in done if record.ticket.id not in unfinished]
+        return _build_page(records, None if after is None else _PagePosition(_KIND_DONE, after))
 
     async def _read_open(self, criteria: _Criteria, limit: int, after: str) -> tuple[list[RunRecord], str | None]:
         """Return runs after `after`, and the last one if more exist: all pointers are read for it."""
