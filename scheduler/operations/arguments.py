@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from jobs.formats.display_text import refuse_control_characters
 from jobs.formats.instants import format_instant
 from scheduler.errors import InvalidArgument
 
@@ -15,9 +16,13 @@ MAX_REASON_LENGTH = 500
 
 
 def check_reason(reason: str) -> None:
-    """Raise InvalidArgument if the reason of a change is too long."""
+    """Raise InvalidArgument if the reason of a change is too long, or has a control or direction character."""
     if len(reason) > MAX_REASON_LENGTH:
         raise InvalidArgument("reason", f"{len(reason)} characters, but at most {MAX_REASON_LENGTH} are allowed")
+    try:
+        refuse_control_characters(reason)
+    except ValueError as error:
+        raise InvalidArgument("reason", str(error)) from None
 
 
 def check_end(until: datetime | None, now: datetime) -> None:

@@ -83,6 +83,16 @@ async def test_a_pause_that_is_over_already_is_refused() -> None:
     assert await harness.pauses.list_active(START) == {}
 
 
+@pytest.mark.parametrize("reason", ["\u202etnemyolped", "\x1b[2Jdeployment", "\x07"])
+@virtual_time
+async def test_a_reason_with_a_control_or_direction_character_is_refused(reason: str) -> None:
+    harness = WorkerHarness()
+
+    with pytest.raises(InvalidArgument, match="which .*: remove it"):
+        await pausing_of(harness).pause("checkout", reason=reason, caller=API_CALLER)
+    assert not await harness.pauses.list_active(harness.clock.now())
+
+
 @virtual_time
 async def test_only_a_known_job_is_paused() -> None:
     pausing = pausing_of(WorkerHarness())
