@@ -35,8 +35,8 @@ _REMEDIES = {
 _FIRST_MESSAGE_ERRORS = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
 """The first message was deleted, or can no longer be edited."""
 
-_LONGEST_SECTION, _LONGEST_FIELD, _MOST_FIELDS = 2900, 1900, 10
-"""Slack's limits are 3000 and 2000 characters, and 10 fields a section."""
+_LONGEST_HEADER, _LONGEST_SECTION, _LONGEST_FIELD, _MOST_FIELDS = 150, 2900, 1900, 10
+"""Slack's limits are 150, 3000 and 2000 characters, and 10 fields a section."""
 
 
 class SlackChannel(ChannelBase):
@@ -128,7 +128,7 @@ def _reply(message: Message, first: dict[str, str]) -> dict[str, Any]:
 
 def slack_content(message: Message) -> dict[str, Any]:
     """Return the text for notifications, and the coloured blocks."""
-    blocks: list[dict[str, Any]] = [_section(f"*{_escape(message.title)}*")]
+    blocks = [_title_block(message.title)]
     if message.text:
         blocks.append(_section(_escape(message.text)))
     fields = [_markdown(f"*{_escape(label)}*\n{_escape(value)}", _LONGEST_FIELD) for label, value in message.facts]
@@ -144,6 +144,13 @@ def slack_content(message: Message) -> dict[str, Any]:
         ],
         "unfurl_links": False,
     }
+
+
+def _title_block(title: str) -> dict[str, Any]:
+    """Return the title as plain text, in which Slack formats nothing: a heading if it is short enough for one."""
+    text: dict[str, Any] = {"type": "plain_text", "text": shorten(_escape(title), _LONGEST_SECTION), "emoji": False}
+    is_short = len(text["text"]) <= _LONGEST_HEADER
+    return {"type": "header", "text": text} if is_short else {"type": "section", "text": text}
 
 
 def _section(text: str) -> dict[str, Any]:

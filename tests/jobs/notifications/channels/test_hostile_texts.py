@@ -37,9 +37,9 @@ CHANNELS: dict[str, dict[str, Any]] = {
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 
 
-def hostile_message() -> Message:
+def hostile_message(answer: str = HOSTILE) -> Message:
     incident, transition = sample_transition(TransitionKind.OPENED)
-    details = replace(SAMPLE_DETAILS, answer=format_answer(HOSTILE))
+    details = replace(SAMPLE_DETAILS, answer=format_answer(answer))
     notification = Notification(incident.id, 1, transition.kind, "sample", transition.at)
     return make_message(incident, transition, notification, details)
 
@@ -80,7 +80,8 @@ async def test_slack_gets_no_mention_and_makes_no_link() -> None:
     assert "<@U1>" not in sent
     blocks = json.loads(sent)["attachments"][0]["blocks"]
     parts = [part for block in blocks for part in [block.get("text"), *block.get("fields", [])] if part]
-    assert all(part["verbatim"] for part in parts)
+    assert parts[0]["type"] == "plain_text"
+    assert all(part["verbatim"] for part in parts[1:])
 
 
 async def test_teams_gets_no_link_and_no_image() -> None:
@@ -115,3 +116,11 @@ def test_an_answer_is_no_template() -> None:
     notification = Notification(incident.id, 1, transition.kind, "sample", transition.at)
     made = make_message(incident, transition, notification, details, text_template="{{ target }}: {{ answer }}")
     assert made.text == "GET https://checkout.example.com/health: {{ severity }}"
+
+
+def test_a_mail_about_an_answer_with_half_a_surrogate_pair_can_be_sent() -> None:
+    message = hostile_message("before \ud800 after")
+    mail = compose_mail(message, "scheduler@example.com", ["team@example.com"], message.at)
+    content = bytes(mail).decode("ascii")
+    assert "before" in content
+    assert "after" in content
