@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 from typing import IO
 
-from scheduler.backup.errors import DumpDamaged
+from scheduler.backup.errors import DumpDamaged, DumpFileError
 from scheduler.backup.writing import file_error
 
 _MAX_LINE_BYTES = 8_000_000
@@ -23,6 +23,9 @@ class DumpLines:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.number = 0
+        if path.exists() and not path.is_file():
+            # A named pipe would not answer, and cannot be read twice.
+            raise DumpFileError(f"file {path} could not be read: it is not a regular file")
         try:
             self._raw = path.open("rb")
             is_packed = self._raw.read(2) == _GZIP_MAGIC

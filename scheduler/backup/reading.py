@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from hashlib import sha256
+from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import Any
 
+from jobs.problems import make_printable
 from scheduler.backup.lines import DumpLines
 from scheduler.backup.progress import RowProgress
 from scheduler.backup.records import (
@@ -22,7 +24,8 @@ from scheduler.backup.records import (
 )
 from scheduler.backup.sources import TablePage
 from scheduler.backup.stored_tables import is_included
-from scheduler.stores.port import Row
+from scheduler.stores.port import LARGEST_BODY, Row
+from scheduler.stores.rows.json_text import is_json
 from scheduler.stores.rows.row_schema import ROW_SCHEMA
 
 PAGE_ROWS = 2000
@@ -34,10 +37,18 @@ class DumpReader:
     """One pass over the file. `trailer`: once all pages are read. Raises DumpDamaged, DumpFileError.
 
     Rows of a table that this program does not know are verified, and not returned: a newer program has made the backup.
+
+    `unordered`: tables whose rows are not in ascending order, so that a row could be there twice. `distinct`: tables of
+    which the places of all rows are held, to find such a row.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, distinct: Collection[str] = ()) -> None:
         self._lines = DumpLines(path)
+        self._counts: Counter[str] = Counter()
+        self._last: dict[str, tuple[str, str]] = {}
+        self._distinct = distinct
+        self._places: set[bytes] = set()
+        self.unordered: set[str] = set()
         self._digest = sha256()
         self._held: tuple[str, Row] | None = None
         self.trailer: DumpTrailer | None = None
@@ -104,13 +115,37 @@ class DumpReader:
             if _END in fields:
                 self.trailer = self._check_trailer(DumpTrailer.from_fields(fields))
                 return None
-            found = decode_row(fields)
+            table, row = decode_row(fields)
+            if is_included(table):
+                self._check_row(table, row)
         self._digest.update(line)
-        return found
+        return table, row
+
+    def _check_row(self, table: str, row: Row) -> None:
+        """Raise LineDamaged if no store accepts the row, no program can read it, or it is there twice."""
+        if len(row.body) > LARGEST_BODY:
+            raise LineDamaged(f"the row has {len(row.body)} characters, and a store accepts {LARGEST_BODY} at most")
+        if row.body and not is_json(row.body):
+            raise LineDamaged("the body of the row is not JSON")
+        place = row.partition, row.key
+        is_double, last = False, self._last.get(table)
+        if table in self._distinct:
+            known = len(self._places)
+            self._places.add(_digest_place(table, row))
+            is_double = len(self._places) == known
+        if is_double or place == last:
+            raise LineDamaged(f"the row is in the backup twice: {make_printable(str(place), 200)} of table {table}")
+        if last is not None and place < last:
+            self.unordered.add(table)
+        self._last[table] = place
+        self._counts[table] += 1
 
     def _check_trailer(self, trailer: DumpTrailer) -> DumpTrailer:
         if trailer.sha256 != self._digest.hexdigest():
             raise LineDamaged("lines are missing, doubled or replaced: the SHA-256 of all lines is another one")
+        counts = {table: digest.rows for table, digest in trailer.tables.items() if is_included(table)}
+        if counts != dict(self._counts):
+            raise LineDamaged("the last line has other numbers of rows than the file")
         if self._lines.read_line():
             raise LineDamaged("expected the end of the file, got another line")
         return trailer
@@ -125,19 +160,35 @@ class DumpReader:
 
 def _describe_newer(what: str, found: int, known: int, fields: Mapping[str, Any]) -> str:
     return (
-        f"the backup has {what} {found}, this program knows {known} at most: "
-        f"restore it with version {fields.get('program')} or a newer one"
+        f"the backup has {what} {make_printable(str(found), 40)}, this program knows {known} at most: "
+        f"restore it with version {make_printable(str(fields.get('program')), 40)} or a newer one"
     )
 
 
 async def verify_dump(path: Path, progress: RowProgress) -> tuple[DumpHeader, DumpTrailer]:
-    """Read the whole file. Raises DumpDamaged: the first thing that is wrong, with its line; DumpFileError."""
-    reader = DumpReader(path)
+    """Read the whole file. Raises DumpDamaged: the first thing that is wrong, with its line; DumpFileError.
+
+    Rows in ascending order cannot be there twice: a snapshot is read once. Otherwise it is read again, with the places
+    of the other tables' rows in memory (some 100 bytes a row).
+    """
+    reader = await _read_all(path, progress)
+    if reader.unordered:
+        reader = await _read_all(path, progress, reader.unordered)
+    assert reader.trailer is not None, "the last page is read"
+    return reader.header, reader.trailer
+
+
+async def _read_all(path: Path, progress: RowProgress, distinct: Collection[str] = ()) -> DumpReader:
+    reader = DumpReader(path, distinct)
     progress.begin("verifying", None)
     try:
         async for _, rows in reader.read_pages():
             progress.advance(len(rows))
     finally:
         reader.close()
-    assert reader.trailer is not None, "the last page is read"
-    return reader.header, reader.trailer
+    return reader
+
+
+def _digest_place(table: str, row: Row) -> bytes:
+    text = f"{len(table)} {len(row.partition)} {table}{row.partition}{row.key}"
+    return blake2b(text.encode(), digest_size=16).digest()

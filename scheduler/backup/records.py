@@ -15,6 +15,7 @@ from typing import Any
 from zlib import crc32
 
 from jobs.formats.instants import format_iso_instant, parse_instant
+from jobs.problems import make_printable
 from scheduler.backup.table_digests import TableDigest
 from scheduler.stores.port import Row
 from scheduler.stores.rows.json_text import decode_json
@@ -25,6 +26,7 @@ DUMP_FORMAT = 1
 DUMP_KIND = "scheduler-backup"
 _CRC_MARK = b',"crc":"'
 _LINE_END = b'"}\n'
+_MAX_NUMBER = 10**12
 
 
 class LineDamaged(ValueError):
@@ -71,9 +73,9 @@ class DumpHeader:
                 source=str(fields["source"]),
                 is_snapshot=bool(fields["snapshot"]),
                 omitted=dict(fields["omitted"]),
-                schema=int(fields["schema"]),
-                reader_schema=int(fields["reader_schema"]),
-                format=int(fields["format"]),
+                schema=_parse_number(fields, "schema"),
+                reader_schema=_parse_number(fields, "reader_schema"),
+                format=_parse_number(fields, "format"),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise LineDamaged(f"the header lacks a field, or has a wrong one: {error}") from None
@@ -101,12 +103,21 @@ class DumpTrailer:
         """Raises LineDamaged."""
         try:
             tables = {
-                str(name): TableDigest.from_text(int(table["rows"]), table["content"])
+                str(name): TableDigest.from_text(_parse_number(table, "rows"), table["content"])
                 for name, table in fields["tables"].items()
             }
             return DumpTrailer(parse_instant(fields["ended_at"]), tables, str(fields["sha256"]))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise LineDamaged(f"the last line lacks a field, or has a wrong one: {error}") from None
+
+
+def _parse_number(fields: Mapping[str, Any], name: str) -> int:
+    """Return a whole number that a program can have written. Raises KeyError, ValueError."""
+    value = fields[name]
+    if type(value) is not int or not 0 <= value <= _MAX_NUMBER:
+        shown = make_printable(repr(value), 40)
+        raise ValueError(f"{name} must be a whole number from 0 to {_MAX_NUMBER}, not {shown}")
+    return value
 
 
 def encode_fields(fields: Mapping[str, Any]) -> bytes:

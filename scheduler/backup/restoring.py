@@ -18,6 +18,7 @@ from scheduler.backup.sources import TablePage, read_included_tables
 from scheduler.backup.stored_tables import is_included
 from scheduler.backup.table_digests import TableDigest, find_differences
 from scheduler.backup.target import RestoreTarget
+from scheduler.identity.api_keys import ApiKey
 from scheduler.stores.cursors import (
     CURSORS_TABLE,
     PLANNED_UNTIL_CURSOR,
@@ -25,6 +26,7 @@ from scheduler.stores.cursors import (
     decode_instant,
     encode_instant,
 )
+from scheduler.stores.identity.api_keys import API_KEYS_TABLE, decode_keys
 from scheduler.stores.port import LARGEST_ATOMIC_GROUP, Row, Store, StoreError, Upsert
 from scheduler.stores.rows.scan import StoreScan
 
@@ -36,26 +38,40 @@ _GROUP_CHARACTERS = 500_000
 
 
 class RestoreResult(NamedTuple):
-    """The number of rows, what happened to the former store ("" without one), and tables of the backup that this
-    program does not know."""
+    """The number of rows, what happened to the former store ("" without one), tables of the backup that this program
+    does not know, and the keys that the API accepts from now on."""
 
     rows: int
     former: str
     skipped: Sequence[str] = ()
+    keys: Sequence[ApiKey] = ()
 
 
-async def restore_dump(path: Path, target: RestoreTarget, *, replace: bool, progress: RowProgress) -> RestoreResult:
+async def restore_dump(
+    path: Path, target: RestoreTarget, now: datetime, *, replace: bool, progress: RowProgress
+) -> RestoreResult:
     """Verify the file, and restore it. Raises BackupError, StoreError."""
+    keys: list[ApiKey] = []
     header, trailer = await verify_dump(path, progress)
     present = await target.prepare(trailer.sha256, replace=replace, progress=progress)
     reader = DumpReader(path)
     try:
         read_from = None if header.is_snapshot else header.started_at
-        rows = await _fill(reader.read_pages(), target, read_from, trailer.rows, present, progress)
+        pages = _find_keys(reader.read_pages(), keys)
+        rows = await _fill(pages, target, read_from, trailer.rows, present, progress)
     finally:
         reader.close()
     skipped = [table for table in trailer.tables if not is_included(table)]
-    return RestoreResult(rows, await target.commit(header.schema), skipped)
+    active = [key for key in keys if key.is_active_at(now)]
+    return RestoreResult(rows, await target.commit(header.schema), skipped, active)
+
+
+async def _find_keys(pages: AsyncIterator[TablePage], found: list[ApiKey]) -> AsyncIterator[TablePage]:
+    """Yield the pages, and add the API keys that they contain to `found`."""
+    async for table, rows in pages:
+        if table == API_KEYS_TABLE:
+            found += decode_keys(rows)
+        yield table, rows
 
 
 async def copy_store(

@@ -7,7 +7,8 @@ The time of the last use has a separate row, so that a use never conflicts with 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -79,6 +80,16 @@ class ApiKeys:
 
     async def _list_rows(self, partition: str) -> list[Row]:
         return await list_all_rows(self._store, API_KEYS_TABLE, partition)
+
+
+def decode_keys(rows: Iterable[Row]) -> list[ApiKey]:
+    """Return the keys among rows of API_KEYS_TABLE, without those that no request can use: they cannot be read."""
+    found = []
+    for row in rows:
+        if row.partition == _KEYS:
+            with suppress(KeyError, TypeError, ValueError, AttributeError):
+                found.append(_decode_key(row))
+    return found
 
 
 def _encode_key(key: ApiKey) -> str:

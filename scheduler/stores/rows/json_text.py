@@ -21,3 +21,11 @@ def encode_json(body: Any) -> str:
 
 def decode_json(text: str) -> Any:
     return from_json(text)
+
+
+def is_json(text: str) -> bool:
+    try:
+        from_json(text)
+    except ValueError:
+        return False
+    return True

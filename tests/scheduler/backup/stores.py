@@ -16,7 +16,14 @@ from scheduler.stores.sqlite.store import open_sqlite
 from tests.scheduler.stores.memory import MemoryData
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
-ODD_BODIES = ('{"text":"Zürich \\u2028 \\ud83d\\ude00 \\n"}', "", "not JSON\t\u2028\x00\x1f", '"', "\\", "x" * 100_000)
+ODD_BODIES = (
+    '{"text":"Zürich \\u2028 \\ud83d\\ude00 \\n"}',
+    "",
+    '"\u2028\x7f\\u0000"',
+    "0",
+    '"\\\\"',
+    f'"{"x" * 100_000}"',
+)
 ROWS: Mapping[str, Sequence[tuple[str, str, str]]] = {
     "pauses": [("jobs", "checkout-api", '{"reason":"größer"}')],
     "circuits": [("group:payments/eu", "state", '{"state":"open"}')],

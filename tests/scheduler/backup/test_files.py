@@ -13,8 +13,10 @@ import pytest
 from scheduler.backup.errors import DumpDamaged, DumpFileError
 from scheduler.backup.progress import NoProgress
 from scheduler.backup.reading import DumpReader, verify_dump
-from scheduler.backup.records import DumpHeader, encode_fields
+from scheduler.backup.records import DumpHeader, DumpTrailer, encode_fields, encode_row
+from scheduler.backup.table_digests import TableDigest
 from scheduler.backup.writing import DumpFile, open_dump_file
+from scheduler.stores.port import Row
 from tests.scheduler.backup.stores import NOW, ODD_BODIES, ROWS, back_up, filled_file
 
 
@@ -79,7 +81,7 @@ async def test_a_valid_line_in_a_wrong_place_is_found(tmp_path: Path, change: ob
     dump = await back_up(await filled_file(tmp_path / "store.db"), tmp_path / "dump.jsonl")
     assert callable(change)
     dump.write_bytes(b"".join(change(dump.read_bytes().splitlines(keepends=True))))
-    with pytest.raises(DumpDamaged, match="lines are missing, doubled or replaced"):
+    with pytest.raises(DumpDamaged, match=r"lines are missing, doubled or replaced|is in the backup twice"):
         await verify_dump(dump, NoProgress())
 
 
@@ -90,6 +92,10 @@ async def test_a_valid_line_in_a_wrong_place_is_found(tmp_path: Path, change: ob
         ({"reader_schema": 9}, "has schema 9, this program knows 3 at most: restore it with version 9.1"),
         ({"kind": "another"}, "is not a backup of this program"),
         ({"started_at": 7}, "the header lacks a field, or has a wrong one"),
+        ({"schema": -1}, "schema must be a whole number from 0 to 1000000000000, not -1"),
+        ({"schema": 10**400}, r"schema must be a whole number from 0 to 1000000000000, not 10{38}….?$"),
+        ({"reader_schema": 1.5}, "reader_schema must be a whole number"),
+        ({"format": 10**400, "program": "\x1b[2J" * 99}, r"has format 10{30,38}….? .{,200}$"),
     ],
 )
 def test_a_header_that_this_program_cannot_use(tmp_path: Path, fields: dict[str, object], message: str) -> None:
@@ -143,3 +149,59 @@ def test_a_folder_that_does_not_exist_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "missing" / "dump"
     with pytest.raises(DumpFileError, match="its folder does not exist"), open_dump_file(path):
         pass
+
+
+def write_dump(path: Path, *rows: tuple[str, Row], counts: dict[str, int] | None = None) -> Path:
+    """Write a file whose lines and digests are right, whatever the rows are."""
+    digests: dict[str, TableDigest] = {}
+    for table, row in rows:
+        digests.setdefault(table, TableDigest()).add([row])
+    for table, count in (counts or {}).items():
+        digests[table].rows = count
+    with open_dump_file(path) as output:
+        output.write(encode_fields(DumpHeader("9.1", NOW, "azure", False).to_fields()))
+        for table, row in rows:
+            output.write(encode_row(table, row))
+        output.write(encode_fields(DumpTrailer(NOW, digests, output.sha256).to_fields()))
+    return path
+
+
+def row(key: str, body: str = "{}") -> tuple[str, Row]:
+    return "pauses", Row("jobs", key, body, "")
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([row("a"), row("a")], "line 3: the row is in the backup twice: .'jobs', 'a'. of table pauses"),
+        ([row("a"), row("c"), row("b"), row("a")], "line 5: the row is in the backup twice"),
+        ([row("a"), row("b", "x" * 900_001)], "line 3: the row has 900001 characters, and a store accepts 900000"),
+        ([row("a", "{"), row("b")], "line 2: the body of the row is not JSON"),
+        ([row("a", "[" * 100_000)], "line 2: the body of the row is not JSON"),
+    ],
+    ids=["twice", "twice unordered", "size", "JSON", "depth"],
+)
+async def test_a_row_that_no_restore_accepts_is_found(
+    tmp_path: Path, rows: list[tuple[str, Row]], message: str
+) -> None:
+    dump = write_dump(tmp_path / "dump.jsonl", *rows)
+    with pytest.raises(DumpDamaged, match=message):
+        await verify_dump(dump, NoProgress())
+
+
+async def test_rows_in_another_order_are_no_damage(tmp_path: Path) -> None:
+    dump = write_dump(tmp_path / "dump.jsonl", row("c"), row("a"), row("b"))
+    _, trailer = await verify_dump(dump, NoProgress())
+    assert trailer.rows == 3
+
+
+async def test_a_last_line_with_other_numbers_is_found(tmp_path: Path) -> None:
+    dump = write_dump(tmp_path / "dump.jsonl", row("a"), counts={"pauses": 7})
+    with pytest.raises(DumpDamaged, match="line 3: the last line has other numbers of rows than the file"):
+        await verify_dump(dump, NoProgress())
+
+
+async def test_a_named_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DumpFileError, match="pipe could not be read: it is not a regular file"):
+        await verify_dump(tmp_path / "pipe", NoProgress())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,7 +18,10 @@ from scheduler.backup.restoring import REPLANNED_SPAN, RestoreResult, adapt_rows
 from scheduler.backup.table_digests import TableDigest
 from scheduler.backup.table_target import TableTarget
 from scheduler.backup.writing import open_dump_file
+from scheduler.identity.api_keys import ApiKey
+from scheduler.identity.principal import Role
 from scheduler.stores.cursors import PLANNED_UNTIL_CURSOR, STRANDED_CURSOR, decode_instant, encode_instant
+from scheduler.stores.identity.api_keys import ApiKeys
 from scheduler.stores.port import Change, Etags, Row, StoreError, StoreUnavailable, Upsert
 from scheduler.stores.rows.health_rows import find_unfinished_restore
 from scheduler.stores.sqlite.file_lock import FileLock
@@ -37,7 +41,7 @@ async def dump(tmp_path: Path) -> Path:
 async def restore(dump: Path, path: Path, *, replace: bool = False) -> RestoreResult:
     target = FileTarget(path, NOW)
     try:
-        return await restore_dump(dump, target, replace=replace, progress=NoProgress())
+        return await restore_dump(dump, target, NOW, replace=replace, progress=NoProgress())
     finally:
         await target.aclose()
 
@@ -55,7 +59,7 @@ def content_of(data: MemoryData) -> dict[str, list[tuple[str, str, str]]]:
 
 async def test_a_file_is_restored_row_by_row(tmp_path: Path, dump: Path) -> None:
     restored = tmp_path / "new" / "restored.db"
-    rows, former, _ = await restore(dump, restored)
+    rows, former, *_ = await restore(dump, restored)
     assert (rows, former) == (2508, "")
     assert await rows_of(restored) == STORED
     assert {path.name for path in restored.parent.iterdir()} == {"restored.db", "restored.db.lock"}
@@ -72,7 +76,7 @@ async def test_a_filled_file_is_refused_and_replaced_only_on_request(tmp_path: P
         await restore(dump, path)
     assert await rows_of(path) == {"pauses": [("jobs", "another", "{}")]}
 
-    rows, former, _ = await restore(dump, path, replace=True)
+    rows, former, *_ = await restore(dump, path, replace=True)
     assert (rows, former) == (2508, f"the former file is {path}.before-20261125T120000Z")
     assert await rows_of(path) == STORED
     assert await rows_of(Path(former.removeprefix("the former file is "))) == {"pauses": [("jobs", "another", "{}")]}
@@ -111,13 +115,13 @@ async def test_an_interrupted_restore_into_tables_continues_and_is_refused_until
     with pytest.raises(StoreUnavailable):
         # The marker, two pages of history without the rest, and the end of the process.
         await restore_dump(
-            dump, table_target(data, MemoryStore(data, breaks_after=15)), replace=False, progress=NoProgress()
+            dump, table_target(data, MemoryStore(data, breaks_after=15)), NOW, replace=False, progress=NoProgress()
         )
     unfinished = await find_unfinished_restore(MemoryStore(data))
     assert unfinished is not None
     assert "has only a part of a backup" in str(unfinished)
 
-    rows, *_ = await restore_dump(dump, table_target(data), replace=False, progress=NoProgress())
+    rows, *_ = await restore_dump(dump, table_target(data), NOW, replace=False, progress=NoProgress())
     assert rows == 2508
     assert content_of(data) == STORED
     assert await find_unfinished_restore(MemoryStore(data)) is None
@@ -127,7 +131,7 @@ async def test_a_part_of_another_backup_is_refused_and_replaced_only_on_request(
     data = MemoryData()
     with pytest.raises(StoreUnavailable):
         await restore_dump(
-            dump, table_target(data, MemoryStore(data, breaks_after=15)), replace=False, progress=NoProgress()
+            dump, table_target(data, MemoryStore(data, breaks_after=15)), NOW, replace=False, progress=NoProgress()
         )
     small = await open_sqlite(tmp_path / "small.db")
     await small.apply(Upsert("pauses", "jobs", "another", "{}"))
@@ -135,8 +139,8 @@ async def test_a_part_of_another_backup_is_refused_and_replaced_only_on_request(
     other = await back_up(tmp_path / "small.db", tmp_path / "other.jsonl")
 
     with pytest.raises(TargetNotEmpty, match="has a part of another backup"):
-        await restore_dump(other, table_target(data), replace=False, progress=NoProgress())
-    await restore_dump(other, table_target(data), replace=True, progress=NoProgress())
+        await restore_dump(other, table_target(data), NOW, replace=False, progress=NoProgress())
+    await restore_dump(other, table_target(data), NOW, replace=True, progress=NoProgress())
     assert content_of(data) == {"pauses": [("jobs", "another", "{}")]}
 
 
@@ -144,7 +148,7 @@ async def test_replacing_deletes_what_a_backup_does_not_contain(dump: Path) -> N
     data = MemoryData()
     await fill(MemoryStore(data), {"sessions": [("sessions", "old", "{}")], "slots": [("group", "0000", "{}")]})
     await fill(MemoryStore(data), {"pauses": [("jobs", "another", "{}")]})
-    await restore_dump(dump, table_target(data), replace=True, progress=NoProgress())
+    await restore_dump(dump, table_target(data), NOW, replace=True, progress=NoProgress())
     assert content_of(data) == STORED
 
 
@@ -160,7 +164,7 @@ class OtherWriter(MemoryStore):
 async def test_rows_that_differ_afterwards_are_found(dump: Path) -> None:
     data = MemoryData()
     with pytest.raises(RestoreDiffers, match=r"store memory does not have .*: pauses: 1 row, some of which differ"):
-        await restore_dump(dump, table_target(data, OtherWriter(data)), replace=False, progress=NoProgress())
+        await restore_dump(dump, table_target(data, OtherWriter(data)), NOW, replace=False, progress=NoProgress())
     assert await find_unfinished_restore(MemoryStore(data)) is not None, "the program must not start with it"
 
 
@@ -204,5 +208,21 @@ async def test_rows_of_a_table_of_a_newer_version_are_skipped_and_named(tmp_path
 
     result = await restore(path, tmp_path / "restored.db")
 
-    assert result == (1, "", ["of_a_newer_version"])
+    assert result == (1, "", ["of_a_newer_version"], [])
     assert await rows_of(tmp_path / "restored.db") == {"pauses": [("jobs", "checkout-api", "{}")]}
+
+
+async def test_the_keys_that_become_valid_are_named_and_those_that_do_not_are_not(tmp_path: Path) -> None:
+    store = await open_sqlite(tmp_path / "keys.db")
+    keys = ApiKeys(store)
+    key = ApiKey("k000000001", "deploy", Role.ADMIN, "0f" * 32, NOW, "command:ada")
+    revoked = replace(key, id="k000000002", name="old", revoked_at=NOW)
+    ended = replace(key, id="k000000003", name="ended", expires_at=NOW)
+    for each in (key, revoked, ended):
+        await keys.insert(each)
+    await keys.record_use(key.id, NOW)
+    await store.apply(Upsert("api_keys", "keys", "damaged", '{"name":7}'))
+    await store.aclose()
+    dump = await back_up(tmp_path / "keys.db", tmp_path / "keys.jsonl")
+
+    assert (await restore(dump, tmp_path / "restored.db")).keys == [key]

@@ -12,8 +12,11 @@ from scheduler.cli.commands.backup.store_option import StoreOption, load_store_s
 from scheduler.cli.output import print_note, print_warning, show_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from scheduler.backup.records import DumpHeader, DumpTrailer
     from scheduler.backup.restoring import RestoreResult
+    from scheduler.identity.api_keys import ApiKey
 
 ABOUT = """Backups of the store: a file of JSON lines with all runs, stored jobs, incidents, the audit trail and more.
 
@@ -35,6 +38,7 @@ ReplaceOption = Annotated[
         help="Replace the rows of the store: a SQLite file is renamed, rows of Azure Tables are deleted.",
     ),
 ]
+_MOST_LISTED_KEYS = 100
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -103,9 +107,9 @@ def verify(file: FileArgument, as_json: JsonOption = False) -> None:
 def restore(file: FileArgument, store: StoreOption = None, replace: ReplaceOption = False) -> None:
     """Restore a backup into an empty store. Stop the scheduler first.
 
-    The file is verified before anything is written, and all rows are read back and compared at the end. An interrupted
-    restore is repeated with the same command: a SQLite file stays as it was until the new one is complete, and a
-    restore into Azure Tables continues where it ended.
+    The file is verified before anything is written, and all rows are read back and compared at the end. The API keys
+    that become valid are named, with their roles. An interrupted restore is repeated with the same command: a SQLite
+    file stays as it was until the new one is complete, and a restore into Azure Tables continues where it ended.
 
     \b
     Examples:
@@ -120,15 +124,35 @@ def restore(file: FileArgument, store: StoreOption = None, replace: ReplaceOptio
     with ProgressBar() as bar:
 
         async def work() -> RestoreResult:
-            async with open_restore_target(settings, datetime.now(UTC)) as target:
-                return await restore_dump(file, target, replace=replace, progress=bar)
+            now = datetime.now(UTC)
+            async with open_restore_target(settings, now) as target:
+                return await restore_dump(file, target, now, replace=replace, progress=bar)
 
-        rows, former, skipped = run_to_end(work)
+        rows, former, skipped, keys = run_to_end(work)
     for table in skipped:
         print_warning(f"rows of table {table} are not restored: this program does not know it")
     print_note(f"restored {rows} rows into {describe_store(settings)} in {bar.elapsed}, and compared all of them")
     if former:
         print_note(former)
+    _report_keys(keys)
+
+
+def _report_keys(keys: Sequence[ApiKey]) -> None:
+    """Name the API keys that the backup made valid: a file from elsewhere can contain one more."""
+    from jobs.formats.counts import format_count
+    from jobs.formats.instants import format_iso_instant
+    from jobs.problems import make_printable
+    from scheduler.identity.tags import format_tag_limits
+
+    if not keys:
+        return
+    print_warning(f"the API accepts {format_count(len(keys), 'key')} of the backup; `keys revoke NAME` ends a key:")
+    for key in sorted(keys, key=lambda key: (key.role != "admin", key.name))[:_MOST_LISTED_KEYS]:
+        limits = f", limited to {', '.join(format_tag_limits(key.tags))}" if key.tags else ""
+        until = f", until {format_iso_instant(key.expires_at)}" if key.expires_at else ""
+        print_note(make_printable(f"  {key.name} ({key.role}{limits}{until})", 300))
+    if len(keys) > _MOST_LISTED_KEYS:
+        print_note(f"  and {len(keys) - _MOST_LISTED_KEYS} more: `keys list` has all of them")
 
 
 def _is_known(table: str) -> bool:

@@ -98,7 +98,7 @@ def move(
                 async with open_store_scan(old) as scan, open_restore_target(new, now) as target:
                     return await copy_store(scan, target, now, replace=replace, progress=bar)
 
-        rows, former, _ = run_to_end(work)
+        rows, former, *_ = run_to_end(work)
     print_note(
         f"copied {rows} rows from {describe_store(old)} to {describe_store(new)} in {bar.elapsed}, and compared all "
         "of them"

@@ -47,6 +47,16 @@ def test_a_backup_is_made_verified_and_restored(tmp_path: Path, monkeypatch: pyt
     assert "checkout-api" in pauses(restored, monkeypatch)
 
 
+def test_a_restore_names_the_keys_that_become_valid(tmp_path: Path) -> None:
+    invoke("keys", "create", "deploy", "--role", "admin")
+    dump = tmp_path / "dump.jsonl"
+    invoke("backup", "create", "--to", str(dump))
+    restored = invoke("backup", "restore", str(dump), "--store", f"sqlite:///{tmp_path}/restored.db")
+    assert restored.code == 0
+    assert "the API accepts 1 key of the backup; `keys revoke NAME` ends a key:" in restored.stderr
+    assert "  deploy (admin" in restored.stderr
+
+
 def test_a_filled_store_is_refused_and_replaced_on_request(tmp_path: Path) -> None:
     dump = tmp_path / "dump.jsonl"
     invoke("backup", "create", "--to", str(dump))
