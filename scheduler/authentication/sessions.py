@@ -11,7 +11,8 @@ import hashlib
 import logging
 import re
 import secrets
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -30,6 +31,12 @@ PLAIN_COOKIE = "scheduler_session"
 """On loopback without TLS, where a browser would drop a cookie with Secure."""
 USE_INTERVAL = timedelta(seconds=60)
 """Time between two records of the last use."""
+MAX_SESSIONS = 20
+"""Of a principal: a further one ends the oldest."""
+MAX_STARTS = 60
+"""Of a principal within START_WINDOW, in each process: each is an entry of the audit trail."""
+START_WINDOW = 3600.0
+"""Seconds."""
 
 _log = logging.getLogger("scheduler.authentication")
 _COOKIE = re.compile(r"(\d{11})\.[0-9A-Za-z_-]{43}", re.ASCII)
@@ -53,13 +60,33 @@ class Sessions:
         self._keys = keys
         self._clock = clock
         self._cached = CachedReads(stored.find, clock)
+        self._starts: dict[str, deque[float]] = {}
         self.rules = rules
 
-    async def start(self, caller: Authenticated) -> tuple[str, Session]:
-        """Start a session; return the value of its cookie. It ends with the credential at the latest.
+    def count_start(self, principal: Principal) -> float:
+        """Count a start of a session. Return 0, or in how many seconds the principal can start another one."""
+        now = self._clock.monotonic()
+        for name in [name for name, starts in self._starts.items() if starts[-1] <= now - START_WINDOW]:
+            del self._starts[name]
+        starts = self._starts.setdefault(principal.id, deque(maxlen=MAX_STARTS))
+        if len(starts) == MAX_STARTS and (wait := starts[0] + START_WINDOW - now) > 0:
+            return wait
+        starts.append(now)
+        return 0.0
+
+    async def list_surplus(self, principal: Principal) -> Sequence[Session]:
+        """Return the sessions that a further one of the principal replaces, the oldest first. Raises StoreError."""
+        active = await self._stored.list_of(principal, self._clock.now())
+        return active[: max(0, len(active) - MAX_SESSIONS + 1)]
+
+    async def start(self, caller: Authenticated, replaced: Sequence[Session] = ()) -> tuple[str, Session]:
+        """End the replaced sessions and start one; return the value of its cookie. It ends with the credential at the
+        latest.
 
         Raises StoreError: no session was started.
         """
+        for session in replaced:
+            await self.end(session.id)
         now = self._clock.now()
         ends_at = now + timedelta(seconds=self.rules.lifetime)
         if caller.valid_until is not None:

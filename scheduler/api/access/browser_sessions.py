@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from http import HTTPStatus
+from math import ceil
 
-from fastapi import Request, Response
+from fastapi import HTTPException, Request, Response
 
+from jobs.formats.counts import format_count
 from scheduler.api.dependencies import create_caller
 from scheduler.api.problems import ApiError
 from scheduler.api.requests.client_address import find_client_address
@@ -18,18 +20,26 @@ from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, Refusal
 from scheduler.authentication.errors import AuthenticationError, InvalidCredential
 from scheduler.authentication.port import Authenticated
-from scheduler.authentication.sessions import PLAIN_COOKIE, SECURE_COOKIE, Sessions
+from scheduler.authentication.sessions import MAX_STARTS, PLAIN_COOKIE, SECURE_COOKIE, Sessions
 from scheduler.services import Services
 
 
 async def start_session(
     request: Request, services: Services, caller: Authenticated, response: Response
 ) -> Authenticated:
-    """Start a session for a caller and set its cookie. Return its caller. Raises StoreError, ApiError."""
-    sessions = _require_sessions(services)
-    change = AuditedChange("session.start", caller.principal.id, f"{caller.principal.id} signed in")
-    async with audited(services.audit, create_caller(request, caller.principal), change):
-        cookie, session = await sessions.start(caller)
+    """Start a session for a caller and set its cookie. Return its caller.
+
+    Raises StoreError, ApiError; HTTPException: the caller has started too many.
+    """
+    sessions, who = _require_sessions(services), caller.principal
+    if wait := sessions.count_start(who):
+        detail = f"{who.id} has signed in {MAX_STARTS} times within an hour. Use a session that exists, or retry later."
+        raise HTTPException(HTTPStatus.TOO_MANY_REQUESTS, detail, {"Retry-After": str(ceil(wait))})
+    replaced = await sessions.list_surplus(who)
+    ended = f"; {format_count(len(replaced), 'older session')} of it ended" if replaced else ""
+    change = AuditedChange("session.start", who.id, f"{who.id} signed in{ended}")
+    async with audited(services.audit, create_caller(request, who), change):
+        cookie, session = await sessions.start(caller, replaced)
     is_secure = _is_secure(request, services)
     response.set_cookie(
         SECURE_COOKIE if is_secure else PLAIN_COOKIE,

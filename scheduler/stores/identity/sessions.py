@@ -5,6 +5,7 @@ The key of a row starts with the end of the session, so that expired rows are th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 from scheduler.stores.port import Delete, Insert, Replace, RowChanged, Store
 from scheduler.stores.rows.json_text import decode_json, encode_json
+from scheduler.stores.rows.paging import list_all_rows
 
 SESSIONS_TABLE = "sessions"
 _PARTITION = "browsers"
@@ -43,6 +45,12 @@ class StoredSessions:
     async def find(self, session_id: str) -> Session | None:
         row = await self._store.get_row(SESSIONS_TABLE, _PARTITION, session_id)
         return None if row is None else _decode(row.key, decode_json(row.body), row.etag)
+
+    async def list_of(self, principal: Principal, now: datetime) -> Sequence[Session]:
+        """Return the principal's sessions that have not ended, those that end first at the beginning."""
+        rows = await list_all_rows(self._store, SESSIONS_TABLE, _PARTITION, after=expiry_prefix(now))
+        sessions = (_decode(row.key, decode_json(row.body), row.etag) for row in rows)
+        return [each for each in sessions if each.principal.id == principal.id]
 
     async def insert(self, session: Session, now: datetime) -> None:
         """Store a session, and remove some that have expired."""

@@ -10,7 +10,15 @@ import pytest
 from scheduler.authentication.cached_reads import FRESH_TIME
 from scheduler.authentication.errors import AuthenticationUnavailable
 from scheduler.authentication.port import Authenticated
-from scheduler.authentication.sessions import PLAIN_COOKIE, SECURE_COOKIE, SessionRules, Sessions
+from scheduler.authentication.sessions import (
+    MAX_SESSIONS,
+    MAX_STARTS,
+    PLAIN_COOKIE,
+    SECURE_COOKIE,
+    START_WINDOW,
+    SessionRules,
+    Sessions,
+)
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 from scheduler.stores.identity.sessions import SESSIONS_TABLE, StoredSessions
 from tests.scheduler.authentication.parts import CALLER, KeyDesk
@@ -166,3 +174,36 @@ async def test_a_start_removes_sessions_that_have_expired() -> None:
     await at.sessions.start(at.caller)
 
     assert sum(table == SESSIONS_TABLE for table, *_ in at.keys.store.data.rows) == 1
+
+
+async def test_a_further_session_of_a_principal_ends_the_oldest_one() -> None:
+    at = await desk()
+    cookies = []
+    for _ in range(MAX_SESSIONS):
+        assert await at.sessions.list_surplus(at.caller.principal) == []
+        cookies.append((await at.sessions.start(at.caller))[0])
+        at.keys.clock.passed += 1
+
+    surplus = await at.sessions.list_surplus(at.caller.principal)
+    assert len(surplus) == 1
+    await at.sessions.start(at.caller, surplus)
+
+    assert await found(at.sessions, cookies[0]) is None
+    assert await found(at.sessions, cookies[1]) is not None
+    other = replace(at.caller.principal, name="bob")
+    assert await at.sessions.list_surplus(other) == []
+
+
+async def test_the_starts_of_a_principal_are_bounded_in_an_hour() -> None:
+    at = await desk()
+    who, other = at.caller.principal, replace(at.caller.principal, name="bob")
+    waits = []
+    for _ in range(MAX_STARTS + 1):
+        waits.append(at.sessions.count_start(who))
+        at.keys.clock.passed += 1
+
+    assert waits[:-1] == [0.0] * MAX_STARTS
+    assert waits[-1] == START_WINDOW - MAX_STARTS
+    assert at.sessions.count_start(other) == 0.0
+    at.keys.clock.passed += waits[-1]
+    assert at.sessions.count_start(who) == 0.0

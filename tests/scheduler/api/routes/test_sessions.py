@@ -10,13 +10,20 @@ import pytest
 from scheduler.authentication.authentication import Authentication
 from scheduler.authentication.key_verifier import KeyVerifier
 from scheduler.authentication.own import OwnAuthenticator, Ways
-from scheduler.authentication.sessions import PLAIN_COOKIE, SECURE_COOKIE, SessionRules, Sessions
+from scheduler.authentication.sessions import (
+    MAX_SESSIONS,
+    MAX_STARTS,
+    PLAIN_COOKIE,
+    SECURE_COOKIE,
+    SessionRules,
+    Sessions,
+)
 from scheduler.identity.caller import Caller, ChangeSource
 from scheduler.identity.principal import PROGRAM_PRINCIPAL, Role
 from scheduler.operations.api_keys import NewKey
 from scheduler.rate_limits.quota import OFF, RateLimitRules
 from scheduler.stores.identity.api_keys import ApiKeys
-from scheduler.stores.identity.sessions import StoredSessions
+from scheduler.stores.identity.sessions import SESSIONS_TABLE, StoredSessions
 from tests.config.clock import ManualClock
 from tests.scheduler.api.api_client import BASE, ApiClient
 from tests.scheduler.stores.memory import MemoryData, MemoryStore
@@ -206,3 +213,17 @@ async def test_without_own_authentication_there_are_no_sessions() -> None:
 
     assert started.status_code == 409
     assert (form.status_code, form.headers["location"]) == (303, "/api/dashboard")
+
+
+async def test_sign_ins_of_a_principal_are_bounded_and_say_which_sessions_end(site: Site) -> None:
+    key = await site.create_key()
+    answers = [await site.request("POST", "/api/session", headers={"x-api-key": key}) for _ in range(MAX_STARTS + 5)]
+
+    assert [each.status_code for each in answers] == [201] * MAX_STARTS + [429] * 5
+    assert int(answers[-1].headers["retry-after"]) in range(3500, 3601)
+    stored = [place for place in site.identity_store.data.rows if place[0] == SESSIONS_TABLE]
+    assert len(stored) == MAX_SESSIONS
+    entries = [change.summary for _, change in site.shop.audit.changes if change.action == "session.start"]
+    assert len(entries) == MAX_STARTS
+    assert entries[MAX_SESSIONS - 1] == "api_key:ada signed in"
+    assert entries[-1] == "api_key:ada signed in; 1 older session of it ended"
