@@ -38,7 +38,7 @@ class DumpReader:
 
     Rows of a table that this program does not know are verified, and not returned: a newer program has made the backup.
 
-    `unordered`: tables whose rows are not in ascending order, so that a row could be there twice. `distinct`: tables of
+    `unordered`: tables whose rows are not in ascending order, so that one could be doubled. `distinct`: tables of
     which the places of all rows are held, to find such a row.
     """
 
@@ -122,7 +122,7 @@ class DumpReader:
         return table, row
 
     def _check_row(self, table: str, row: Row) -> None:
-        """Raise LineDamaged if no store accepts the row, no program can read it, or it is there twice."""
+        """Raise LineDamaged if no store accepts the row, no program can read it, or it is doubled."""
         if len(row.body) > LARGEST_BODY:
             raise LineDamaged(f"the row has {len(row.body)} characters, and a store accepts {LARGEST_BODY} at most")
         if row.body and not is_json(row.body):
@@ -168,7 +168,7 @@ def _describe_newer(what: str, found: int, known: int, fields: Mapping[str, Any]
 async def verify_dump(path: Path, progress: RowProgress) -> tuple[DumpHeader, DumpTrailer]:
     """Read the whole file. Raises DumpDamaged: the first thing that is wrong, with its line; DumpFileError.
 
-    Rows in ascending order cannot be there twice: a snapshot is read once. Otherwise it is read again, with the places
+    Rows in ascending order are not doubled: a snapshot is read once. Otherwise it is read again, with the places
     of the other tables' rows in memory (some 100 bytes a row).
     """
     reader = await _read_all(path, progress)

@@ -27,7 +27,7 @@ async def render_batch(renderer: MessageRenderer, batch: Batch, thread: ChannelT
 
 
 def _find_unheard(thread: ChannelThread | None) -> TransitionKind | None:
-    """Return the opening that a channel has not heard of if the incident is open; None if its last message said so."""
+    """Return the opening that a channel has not heard of if the incident is open; None if it has."""
     if thread is None or thread.moved_to:
         return TransitionKind.OPENED
     return TransitionKind.REOPENED if thread.is_over else None

@@ -88,7 +88,7 @@ async def test_a_pause_that_is_over_already_is_refused() -> None:
 async def test_a_reason_with_a_control_or_direction_character_is_refused(reason: str) -> None:
     harness = WorkerHarness()
 
-    with pytest.raises(InvalidArgument, match="which .*: remove it"):
+    with pytest.raises(InvalidArgument, match=r"which .*: remove it"):
         await pausing_of(harness).pause("checkout", reason=reason, caller=API_CALLER)
     assert not await harness.pauses.list_active(harness.clock.now())
 
