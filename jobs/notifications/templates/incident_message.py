@@ -44,8 +44,7 @@ def make_message(
 
     `incident`: its state after the transition. Templates can use the names of `incident_values`.
 
-    Raises:
-        TemplateProblem: a template cannot be rendered. Without templates the message can always be made.
+    Raises TemplateProblem: a template cannot be rendered. Without templates the message can always be made.
     """
     zone, is_downtime, first = details.zone, details.is_downtime, notification.first
     shown = replace(transition, at=_sent_at(transition, notification))
@@ -59,7 +58,7 @@ def make_message(
     return Message(
         incident=incident.id,
         number=notification.number,
-        kind=notification.kind,
+        kind=kind,
         severity=incident.severity,
         title=title,
         text=text,
