@@ -42,9 +42,8 @@ def make_message(
 ) -> Message:
     """Return the message about a transition.
 
-    `incident`: its state after the transition. Templates can use the names of `incident_values`.
-
-    Raises TemplateProblem: a template cannot be rendered. Without templates the message can always be made.
+    `incident`: its state after the transition. Templates can use the names of `incident_values`. Raises
+    TemplateProblem if one cannot be rendered; without templates the message can always be made.
     """
     zone, is_downtime, first = details.zone, details.is_downtime, notification.first
     shown = replace(transition, at=_sent_at(transition, notification))
@@ -58,7 +57,7 @@ def make_message(
     return Message(
         incident=incident.id,
         number=notification.number,
-        kind=kind,
+        kind=notification.kind,
         severity=incident.severity,
         title=title,
         text=text,
