@@ -3,6 +3,7 @@
 JobsError
  ├─ DefinitionError     a job definition is invalid; carries every problem found
  ├─ ScheduleError       a schedule is invalid (also a ValueError)
+ ├─ LeaseEnded          a run must not send anything any more: another process may have taken it over
  ├─ SecretUnavailable   a secret's value is temporarily or permanently unavailable
  └─ TokenUnavailable    an access token is unavailable
 
@@ -36,6 +37,13 @@ class ScheduleError(JobsError, ValueError):
         super().__init__(f"{key}: {reason}" if key else reason)
         self.reason = reason
         self.key = key
+
+
+class LeaseEnded(JobsError):
+    """The lease of a run has ended, or nearly: another process may execute it. What was to be sent is not sent."""
+
+    def __init__(self) -> None:
+        super().__init__("the lease of the run has ended")
 
 
 class SecretUnavailable(JobsError):

@@ -17,6 +17,10 @@ LEASE_MARGIN_S = 30.0
 MIN_LEASE_LEFT_S = 10.0
 """Seconds of the margin that must be left when the run starts."""
 
+MIN_LEASE_LEFT_TO_SEND_S = 5.0
+"""Seconds of the margin that must be left when the run sends something: the clock of a process that takes the run over
+at the end of the lease may be ahead. A run that is not late has the double."""
+
 
 def lease_duration(run_seconds: float) -> timedelta:
     """Return how long the lease of a run lasts that takes at most `run_seconds`."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from jobs.checks.send_permission import UNLIMITED, SendPermission
 from jobs.runs import ErrorClass, Phases
 
 if TYPE_CHECKING:
@@ -29,9 +30,12 @@ class PhaseClock:
     request or judging a step, is not the target's time.
     """
 
-    def __init__(self, read: Callable[[], float] = time.perf_counter) -> None:
-        """`read`: returns monotonic seconds."""
+    def __init__(
+        self, read: Callable[[], float] = time.perf_counter, permission: SendPermission = UNLIMITED
+    ) -> None:
+        """`read`: returns monotonic seconds. `permission`: of the run, confirmed by whatever sends something."""
         self._read = read
+        self.permission = permission
         self._started = read()
         self._since = self._arrived = self._started
         self._spent: dict[str, float] = {}

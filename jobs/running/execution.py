@@ -7,7 +7,9 @@ from datetime import datetime
 
 from jobs.checks.clock import PhaseClock
 from jobs.checks.port import AttemptContext
+from jobs.checks.send_permission import SendPermission
 from jobs.definition import JobDefinition
+from jobs.errors import LeaseEnded
 from jobs.redaction.value_holders import RunSecrets
 from jobs.running.circuit_breaker.state import CircuitAdmission
 from jobs.running.credential_refresh import has_rejected_credentials, refresh_credentials
@@ -44,8 +46,11 @@ _LEASE_MARGIN = 10.0
 class RunExecution:
     """Call `run_to_end()` once. After its cancellation `build_cancelled_run()` returns the run so far."""
 
-    def __init__(self, dependencies: RunnerDependencies, job: JobDefinition, ticket: Ticket) -> None:
+    def __init__(
+        self, dependencies: RunnerDependencies, job: JobDefinition, ticket: Ticket, permission: SendPermission
+    ) -> None:
         self._dependencies = dependencies
+        self._permission = permission
         self._job = job
         self._ticket = ticket
         self._started_at = dependencies.clock.now()
@@ -63,8 +68,17 @@ class RunExecution:
         """Traceback of the last internal error, redacted."""
         return self._observer.traceback
 
+    @property
+    def has_sent(self) -> bool:
+        """Whether the target may have received a request of this run."""
+        return self._permission.has_sent
+
     async def run_to_end(self) -> Run:
-        """Run the job to its end. Any error is part of the run; only a cancellation is raised."""
+        """Run the job to its end. Any error is part of the run; a cancellation is raised.
+
+        Raises:
+            LeaseEnded: nothing may be sent any more; the run has no result.
+        """
         try:
             return await self._run()
         finally:
@@ -82,7 +96,13 @@ class RunExecution:
         )
         dependencies.listener.run_started(RunStarted(self._ticket, self._job.check.endpoint, self._started_at))
         self._ends_at = dependencies.clock.monotonic() + self._job.timeout.run
-        run = await self._skip_if_blind(self._build_run(await self._run_attempts()))
+        try:
+            last = await self._run_attempts()
+        except LeaseEnded:
+            if admission is not None:
+                await self._release_probe(admission)
+            raise
+        run = await self._skip_if_blind(self._build_run(last))
         if admission is not None:
             await self._record_in_circuit(admission, run)
         return run
@@ -120,6 +140,14 @@ class RunExecution:
             slow = policy.slow_call is not None and (run.response_time_ms or 0.0) > policy.slow_call * 1000
             await self._dependencies.circuits.record(key, policy, run.finished_at, admission, failed, slow)
 
+    async def _release_probe(self, admission: CircuitAdmission) -> None:
+        """Let the circuit admit another probe at once, if this run without a result is one."""
+        policy, key = self._job.circuit, self._job.circuit_key
+        if policy is not None and key is not None:
+            await self._dependencies.circuits.record(
+                key, policy, self._dependencies.clock.now(), admission, failed=None, slow=False
+            )
+
     # --- attempts ---
 
     async def _run_attempts(self) -> AttemptResult | None:
@@ -153,7 +181,7 @@ class RunExecution:
         call = AttemptContext(
             self._ticket.id,
             number,
-            PhaseClock(),
+            PhaseClock(permission=self._permission),
             values=self._values,
             tags=job.tags,
             telemetry=job.telemetry,

@@ -10,6 +10,7 @@ from dataclasses import replace
 from jobs.checks.messages.timeouts import describe_deadline
 from jobs.checks.port import AttemptContext
 from jobs.definition import JobDefinition
+from jobs.errors import LeaseEnded
 from jobs.expectations import is_expected_error, judge
 from jobs.judging import ExpectationVerdict, Judgement, JudgingUnavailable
 from jobs.judging.port import QUEUE_TIMEOUT_SECONDS
@@ -37,7 +38,7 @@ class TargetObserver:
         """Traceback of the last internal error, redacted."""
 
     async def observe(self, call: AttemptContext, limit_s: float) -> tuple[Observation, tuple[Failure, ...]]:
-        """Observe the target once and judge the answer."""
+        """Observe the target once and judge the answer. Raises LeaseEnded."""
         job, stopwatch = self._job, call.clock
 
         def on_timeout() -> Observation:
@@ -59,6 +60,8 @@ class TargetObserver:
         except JudgingUnavailable as error:
             phases = stopwatch.stop() if observation is None else observation.phases
             return Observation(phases, error=ErrorClass.INTERNAL_ERROR, message=str(error)), ()
+        except LeaseEnded:
+            raise
         except Exception as error:
             return self._internal_error(error, stopwatch.stop()), ()
 

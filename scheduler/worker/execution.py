@@ -11,6 +11,7 @@ from collections import defaultdict
 from dataclasses import replace
 from datetime import timedelta
 
+from jobs.errors import LeaseEnded
 from jobs.runs import Ticket
 from jobs.runs.reasons import Reason, ReasonCode
 from scheduler.catalog.catalog import CatalogJob
@@ -51,8 +52,9 @@ class TicketExecutor:
             NotRecorded: the run finished, but could not be recorded; deliver the ticket again.
             StoreError, DispatchError: claim or follow-up failed; deliver the ticket again.
         """
-        if ticket.id in self._in_flight and claim is None:
-            # Gates and slots identify a run by its id, so a run waits for them only once at a time.
+        if ticket.id in self._in_flight:
+            # Gates and slots identify a run by its id, so a run waits for them only once at a time. A claim that was
+            # made here after the lease of that execution had ended is its claim from now on.
             reason = Reason(ReasonCode.IN_PROGRESS, "it is in-flight in this process already")
             return Wait(self._dependencies.clock.now() + DUPLICATE_RETRY_AFTER, reason)
         self._in_flight.add(ticket.id)
@@ -98,7 +100,7 @@ class TicketExecutor:
                 return entry, result
 
     async def _execute_by(self, mine: TicketClaim, entry: CatalogJob) -> TicketResult | None:
-        """Return the result; None: the definition was replaced before the run started."""
+        """Return the result; None: the definition was replaced before the run started, or the lease ended."""
         clock = self._dependencies.clock
         if mine.must_not_run(entry.job):
             return TicketResult.interrupted(mine.ticket, entry.job, clock)
@@ -116,12 +118,23 @@ class TicketExecutor:
         finally:
             self._dependencies.semaphore.release(place)
 
-    async def _run(self, mine: TicketClaim, entry: CatalogJob) -> TicketResult:
-        """Run the job by one definition, which the run records as its own, whichever it was planned for."""
+    async def _run(self, mine: TicketClaim, entry: CatalogJob) -> TicketResult | None:
+        """Run the job by one definition, which the run records as its own, whichever it was planned for.
+
+        None: this process stalled until the lease ended, before it sent the next request. The caller starts anew, which
+        renews the lease or finds that another process took the run over.
+        """
         mine.mark_used()
         ticket = mine.ticket
         if ticket.generation != entry.generation:
             ticket = replace(ticket, generation=entry.generation)
-        execution = self._dependencies.runner.start(entry.job, ticket)
-        run = await self._dependencies.registry.run_until_done(ticket, execution)
+        execution = self._dependencies.runner.start(entry.job, ticket, mine.may_send)
+        try:
+            run = await self._dependencies.registry.run_until_done(ticket, execution)
+        except LeaseEnded:
+            if execution.has_sent and entry.job.effect == "once":
+                return TicketResult.interrupted(ticket, entry.job, self._dependencies.clock)
+            mine.mark_unused()
+            _log.warning("could not send a request of run %s: its lease has ended; the run starts anew", ticket.id)
+            return None
         return TicketResult.executed(run, ticket, entry.job, execution.traceback)

@@ -10,6 +10,9 @@ from typing import Any, Protocol
 
 
 class Mortal(Protocol):
+    frozen: list[asyncio.Handle] | None
+    """What is to be called when it goes on; None unless it is frozen."""
+
     def must_live(self) -> None:
         """Raises Killed if it is dead."""
         ...
@@ -35,7 +38,8 @@ class _Nothing(selectors.SelectSelector):
 
 
 class SimulatedLoop(asyncio.SelectorEventLoop):
-    """No threads, no sockets: what they report is never heard of. A dead process sets no timers."""
+    """No threads, no sockets: what they report is never heard of. A dead process sets no timers, and a frozen one
+    does nothing until it goes on: its timers are late."""
 
     def __init__(self) -> None:
         self._virtual = _Nothing()
@@ -48,6 +52,31 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         owner = OWNER.get() if context is None else context.get(OWNER)
-        if owner is not None:
-            owner.must_live()
-        return super().call_at(when, callback, *args, context=context)
+        if owner is None:
+            return super().call_at(when, callback, *args, context=context)
+        owner.must_live()
+
+        def on_time() -> None:
+            if owner.frozen is None:
+                callback(*args)
+            else:
+                owner.frozen.append(timer)
+
+        timer = super().call_at(when, on_time, context=context)
+        return timer
+
+    def call_soon(  # type: ignore[override]
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        owner = OWNER.get() if context is None else context.get(OWNER)
+        if owner is None or owner.frozen is None:
+            return super().call_soon(callback, *args, context=context)
+        handle = asyncio.Handle(callback, args, self, context)
+        owner.frozen.append(handle)
+        return handle
+
+
+def run_late(handle: asyncio.Handle) -> None:
+    """Do what a frozen process was to do."""
+    if not handle.cancelled():
+        handle._run()

@@ -21,6 +21,8 @@ class Outside:
     executions: Counter[str] = field(default_factory=Counter)
     told: dict[str, list[Outcome]] = field(default_factory=dict)
     latest: dict[str, Process] = field(default_factory=dict)
+    sent: set[str] = field(default_factory=set)
+    """Runs of which the target has received a request."""
     requesting: dict[str, Process] = field(default_factory=dict)
     """Who asks the targets of runs at present."""
     together: defaultdict[str, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
@@ -30,7 +32,7 @@ class Outside:
         self.executions[run_id] += 1
         if (other := self._asks(run_id)) is not None:
             self._violated(f"run {run_id} goes on in {other.name} and begins in {process.name}")
-        if self.executions[run_id] > 1 and self.catalog.get_job(job).job.effect == "once":
+        if run_id in self.sent and self.catalog.get_job(job).job.effect == "once":
             self._violated(f"run {run_id} begins again, and its effect is to happen once")
         self.latest[run_id] = process
 
@@ -38,6 +40,9 @@ class Outside:
         other = self.latest[run_id]
         if other is not process and other.alive:
             self._violated(f"run {run_id} goes on in {process.name} though {other.name} has begun it")
+        if self.requesting.get(run_id) is process:
+            self._violated(f"run {run_id} goes on twice in {process.name}")
+        self.sent.add(run_id)
         self.requesting[run_id] = process
         for shared in self._shared_by(job):
             self.together[shared][run_id] = None
@@ -54,11 +59,12 @@ class Outside:
         del self.executions[run_id]
         self.told.pop(run_id, None)
         self.latest.pop(run_id, None)
+        self.sent.discard(run_id)
 
     def _asks(self, run_id: str) -> Process | None:
-        """The process that asks the run's target; None also if it died."""
+        """The process that asks the run's target; None also if it died, or stands still: nobody can know of that."""
         process = self.requesting.get(run_id)
-        return process if process is not None and process.alive else None
+        return process if process is not None and process.alive and process.frozen is None else None
 
     def _shared_by(self, job: str) -> Sequence[str]:
         group = self.catalog.get_job(job).job.concurrency_group

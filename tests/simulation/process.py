@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from tests.simulation.loop import OWNER
+from tests.simulation.loop import NOBODY, OWNER, run_late
 
 T = TypeVar("T")
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+LONGEST_FREEZE = 150.0
+"""Seconds: longer than any lease."""
 
 
 OTHERS_FIRST = 0.5
@@ -43,6 +47,8 @@ class Troubles:
     doubled: float
     skew_s: float = 1.0
     """Clocks are at most so far from the true time: two of them differ by twice as much."""
+    frozen: float = 0.0
+    """Share of requests to targets right before which the whole process stands still."""
 
 
 CALM = Troubles(calls_between_kills=float("inf"), lost_answers=0.0, unavailable=0.0, slow=0.0, doubled=0.0)
@@ -55,6 +61,9 @@ class World:
         self.luck = random.Random(seed)
         self.troubles = troubles
         self.kills = 0
+        self.freezes = 0
+        self.refused = 0
+        """Requests that were not sent because the lease of their run had ended."""
         self.unavailable_until = 0.0
         """Loop time until which store and queue answer nobody."""
         self.violations: list[str] = []
@@ -81,6 +90,7 @@ class Process:
         self.world = world
         self.name = name
         self.alive = True
+        self.frozen: list[asyncio.Handle] | None = None
         world.alive.add(name)
         self._on_death = on_death
         self._skew = timedelta(seconds=world.luck.uniform(-1, 1) * world.troubles.skew_s)
@@ -105,6 +115,20 @@ class Process:
         if self._calls_left < 0 and world.troubles is not CALM:
             self.kill()
             raise Killed
+
+    async def may_freeze(self) -> None:
+        """Stand still for a while, perhaps: nothing of the process does anything, and none of its parts knows."""
+        if self.frozen is None and self.world.happens(self.world.troubles.frozen):
+            self.world.freezes += 1
+            self.frozen = []
+            seconds = self.world.luck.uniform(0, LONGEST_FREEZE)
+            asyncio.get_running_loop().call_later(seconds, self._go_on, context=NOBODY)
+            await asyncio.sleep(0)
+
+    def _go_on(self) -> None:
+        late, self.frozen = self.frozen or [], None
+        for handle in late:
+            asyncio.get_running_loop().call_soon(run_late, handle, context=NOBODY)
 
     def must_live(self) -> None:
         if not self.alive:

@@ -32,18 +32,20 @@ MANY_JOBS = 1000
 JUDGED_AFTER = timedelta(hours=3)
 """With many jobs no message, lease or outage lasts so long. With few of them a seed of many kills may stand still."""
 JOBS_AN_INSTANCE = 2500
-FIGURES = ("runs", "kills", "ticks", "redelivered", "executed_again", "left_out", "dead_lettered")
+FIGURES = ("runs", "kills", "freezes", "refused", "ticks", "redelivered", "executed_again", "left_out", "dead_lettered")
 """The counts of a result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """`violations`: one sentence each; none if all is well. `doubled`: those of them that say of two owners at a time,
-    of a run recorded twice, or of a part that broke."""
+    of a run recorded twice, or of a part that broke. `refused`: requests that were not sent because a lease had ended."""
 
     seed: int
     runs: int
     kills: int
+    freezes: int
+    refused: int
     executed_again: int
     dead_lettered: int
     left_out: int
@@ -69,15 +71,16 @@ def simulate(
     hours: float = 6.0,
     *,
     embedded: bool = False,
+    frozen: float = 0.0,
     progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Result:
     """So many jobs for so many hours of virtual time. The same seed gives the same result.
 
-    `progress` is called each virtual minute.
+    `frozen`: see Troubles. `progress` is called each virtual minute.
     """
     host = _embedded if embedded else _functions
     with _silent("scheduler"), _silent("jobs"), asyncio.Runner(loop_factory=SimulatedLoop) as runner:
-        return runner.run(host(seed, jobs, hours, progress))
+        return runner.run(host(seed, jobs, hours, frozen, progress))
 
 
 @contextmanager
@@ -92,8 +95,10 @@ def _silent(name: str) -> Iterator[None]:
         logger.setLevel(level)
 
 
-async def _functions(seed: int, jobs: int, hours: float, progress: Callable[[Progress], None]) -> Result:
-    world = World(seed, _troubles(seed, jobs))
+async def _functions(
+    seed: int, jobs: int, hours: float, frozen: float, progress: Callable[[Progress], None]
+) -> Result:
+    world = World(seed, replace(_troubles(seed, jobs), frozen=frozen))
     _listen_for_mistakes(world)
     catalog, tables = simulated_catalog(world.luck, jobs), Tables(world)
     outside = Outside(world, catalog)
@@ -116,8 +121,10 @@ async def _functions(seed: int, jobs: int, hours: float, progress: Callable[[Pro
     return _result(seed, world, oracle, redelivered=redelivered, ticks=instances.ticks)
 
 
-async def _embedded(seed: int, jobs: int, hours: float, progress: Callable[[Progress], None]) -> Result:
-    world = World(seed, replace(_troubles(seed, jobs), lost_answers=0.0, unavailable=0.0, skew_s=0.0))
+async def _embedded(
+    seed: int, jobs: int, hours: float, frozen: float, progress: Callable[[Progress], None]
+) -> Result:
+    world = World(seed, replace(_troubles(seed, jobs), lost_answers=0.0, unavailable=0.0, skew_s=0.0, frozen=frozen))
     _listen_for_mistakes(world)
     catalog, tables = simulated_catalog(world.luck, jobs), Tables(world)
     outside = Outside(world, catalog, alone=True)
@@ -157,6 +164,8 @@ def _result(seed: int, world: World, oracle: Oracle, *, redelivered: int = 0, ti
         seed=seed,
         runs=counted["runs"],
         kills=world.kills,
+        freezes=world.freezes,
+        refused=world.refused,
         executed_again=counted["executed_again"],
         dead_lettered=counted["dead_lettered"],
         left_out=counted["left_out"],

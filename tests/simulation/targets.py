@@ -6,6 +6,7 @@ import asyncio
 import random
 
 from jobs.checks.port import AttemptContext
+from jobs.errors import LeaseEnded
 from jobs.runs import ErrorClass, Observation, Phases, Ticket, split_run_id
 from jobs.runs.events import AttemptRetried, RunFinished, RunStarted
 from jobs.targets import Target
@@ -44,7 +45,13 @@ class ScriptedTarget:
         self._seed = seed
 
     async def observe(self, target: Target, call: AttemptContext) -> Observation:
+        await self._process.may_freeze()
         self._process.must_live()
+        try:
+            call.clock.permission.confirm_request()
+        except LeaseEnded:
+            self._process.world.refused += 1
+            raise
         luck = random.Random(f"{self._seed} {call.run_id} {call.attempt}")
         job, _, _ = split_run_id(call.run_id)
         self._outside.send_request(call.run_id, job, self._process)

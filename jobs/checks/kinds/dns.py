@@ -60,6 +60,7 @@ class DnsCheck:
             clock.enter("first_byte")
             question = _build_query(target)
             server = server or await asyncio.to_thread(self._system_server)
+            clock.permission.confirm_request()
             answer = await _query(target, question, server)
         except Exception as error:
             explained = _classify_dns_error(error, Peer(server, target.port), target)

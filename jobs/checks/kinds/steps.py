@@ -9,6 +9,7 @@ from jobs.checks.dependencies import CheckDependencies
 from jobs.checks.kinds.http import HttpCheck
 from jobs.checks.kinds.step_sequence import CLEANUP_SECONDS, StepSequence
 from jobs.checks.port import AttemptContext, Check
+from jobs.errors import LeaseEnded
 from jobs.judging import InlineJudge, Judge
 from jobs.redaction import Redactor
 from jobs.runs import Failure, Observation
@@ -38,6 +39,10 @@ class StepsCheck:
         sequence = StepSequence(self._http, self._redactor, self._judges, call, self._hiding)
         try:
             failure = await sequence.run_steps(target.steps)
+        except LeaseEnded:
+            if sequence.step_facts:  # otherwise there is nothing to clean up but what another process makes
+                self._start_cleanup(sequence, target)
+            raise
         except BaseException:
             self._start_cleanup(sequence, target)
             raise

@@ -65,9 +65,10 @@ class TargetConnection(asyncio.Protocol):
     # --- as a stream ---
 
     async def write(self, data: bytes) -> None:
-        """Send data. Returns early if a response or the end comes first: reading then shows it."""
+        """Send data. Returns early if a response or the end comes first: reading then shows it. Raises LeaseEnded."""
         if self._transport is None or self._transport.is_closing():
             return
+        self._clock.permission.confirm_request()
         self._transport.write(data)
         while not (self._may_write or self._received or self._ended):
             await self._wait_for_change()
@@ -89,7 +90,8 @@ class TargetConnection(asyncio.Protocol):
         return b""
 
     async def start_tls(self, context: ssl.SSLContext, host: str) -> None:
-        """Secure the connection. Raises ssl.SSLError, OSError."""
+        """Secure the connection. Raises ssl.SSLError, OSError, LeaseEnded."""
+        self._clock.permission.confirm()
         plain = self._transport
         # A closing one has not called connection_lost yet; uvloop would fail in its own callback, and log that.
         if plain is None or plain.is_closing():

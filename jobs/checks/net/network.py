@@ -53,6 +53,7 @@ class Network:
             socket.gaierror, UnicodeError: in "dns".
             OSError: in "connect".
             ssl.SSLError, OSError: in "tls".
+            LeaseEnded: the run of the clock may not send anything any more.
         """
         addresses = await self._resolve_allowed(host, port, clock, only_live)
         if ip_version is not None:
@@ -161,6 +162,7 @@ async def _connect_to_any(addresses: list[ResolvedAddress], clock: PhaseClock) -
 
 async def _connect_to(address: ResolvedAddress, clock: PhaseClock) -> TargetConnection:
     connection = TargetConnection(clock)
+    clock.permission.confirm()
     await asyncio.get_running_loop().create_connection(
         lambda: connection, address.host, address.port, family=address.family
     )

@@ -17,7 +17,7 @@ from jobs.definition import JobDefinition
 from jobs.policies import LONGEST_RUN_TIMEOUT
 from jobs.ports import Clock
 from jobs.runs import Ticket
-from scheduler.leasing import RenewalTimer, lease_duration, required_lease
+from scheduler.leasing import MIN_LEASE_LEFT_TO_SEND_S, RenewalTimer, lease_duration, required_lease
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.repository import Claim, ClaimLost, Runs
 
@@ -31,6 +31,8 @@ MAX_RENEWALS_PER_REQUEST = 200
 """Leases: encoding so many takes a few milliseconds of the event loop."""
 MAX_NAMED_RENEWALS = 5
 """Runs that the log names if many leases cannot be renewed."""
+
+_LEFT_TO_SEND = timedelta(seconds=MIN_LEASE_LEFT_TO_SEND_S)
 
 
 _PendingRenewal = tuple[Claim, asyncio.Future[Claim | StoreError]]
@@ -74,15 +76,20 @@ class RunLeases:
         """Stop renewing the lease of this run; nothing happens if it has none."""
         self._held.pop(run_id, None)
 
+    def may_send(self, run_id: str) -> bool:
+        """Return whether this process has the run, for long enough to send a request: no other process has it."""
+        held = self._held.get(run_id)
+        return held is not None and held[0].lease_until - self._clock.now() >= _LEFT_TO_SEND
+
     async def ensure_covers_run(self, claim: Claim, job: JobDefinition) -> None:
-        """Renew the lease if it would end before a run that starts now.
+        """Renew the lease if it would end before a run that starts now, or if this process does not have it any more.
 
         Raises:
             ClaimLost: another owner has the run.
             StoreError: the lease could not be renewed now.
         """
-        claim, now = self.current_claim(claim), self._clock.now()
-        if claim.lease_until - now >= required_lease(job.timeout.run):
+        is_held, claim = self.has(claim.ticket.id), self.current_claim(claim)
+        if is_held and claim.lease_until - self._clock.now() >= required_lease(job.timeout.run):
             return
         answer = await self._renew_with_others(claim, job_lease_duration(job))
         if isinstance(answer, StoreError):

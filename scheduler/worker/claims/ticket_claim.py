@@ -51,9 +51,17 @@ class TicketClaim:
         if self._claim is not None:
             await self._leases.ensure_covers_run(self._claim, job)
 
+    def may_send(self) -> bool:
+        """Return whether the lease lasts for long enough to send a request."""
+        return self._leases.may_send(self.ticket.id)
+
     def mark_used(self) -> None:
         """Do not release the claim: the run starts, or its end is recorded, or another owner has the run."""
         self._is_used = True
+
+    def mark_unused(self) -> None:
+        """Release the claim at the end after all: the run did not start."""
+        self._is_used = False
 
     def forget(self) -> None:
         """Stop renewing the lease: the run has finished, or this process does not have it any more."""
