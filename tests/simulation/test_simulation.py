@@ -12,7 +12,10 @@ pytestmark = pytest.mark.timeout(500)
 
 SEEDS = 20
 EMBEDDED_SEEDS = 6
+FROZEN_SEEDS = 6
 BLOCK = 10
+FROZEN = 0.02
+"""Share of the requests before which a process freezes."""
 
 
 @pytest.mark.slow
@@ -34,6 +37,15 @@ def test_an_embedded_process_that_is_killed_loses_and_doubles_nothing() -> None:
     assert [f"seed {result.seed}: {sentence}" for result in results for sentence in result.violations] == []
     total = summary(results)
     assert min(total[name] for name in ("kills", "executed_again", "left_out")) > 0
+
+
+@pytest.mark.slow
+def test_a_process_that_freezes_for_longer_than_its_leases_sends_no_request_of_another_owner() -> None:
+    results = list(simulate_many(range(FROZEN_SEEDS), hours=3.0, frozen=FROZEN))
+
+    assert [f"seed {result.seed}: {sentence}" for result in results for sentence in result.violations] == []
+    total = summary(results)
+    assert min(total[name] for name in ("kills", "freezes", "refused", "executed_again")) > 0
 
 
 def test_a_seed_replayed_gives_the_same_result() -> None:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from jobs.errors import LeaseEnded
 from jobs.running.circuit_breaker.state import CircuitCondition
 from jobs.running.circuit_breaker.stored_state import load_state
 from jobs.runs import ErrorClass, Outcome
@@ -132,3 +133,12 @@ async def test_the_time_for_the_circuits_store_is_not_accepted_from_the_run() ->
     stage.states.hangs = True
     brief = GUARDED.model_copy(update={"timeout": GUARDED.timeout.model_copy(update={"run": 5.0})})
     assert (await stage.run(brief)).outcome is Outcome.SUCCEEDED
+
+
+@virtual_time
+async def test_a_probe_whose_lease_has_ended_leaves_the_next_probe_to_another_run() -> None:
+    stage = Stage(LeaseEnded(), answer(), states=await opened())
+    await asyncio.sleep(61)
+    with pytest.raises(LeaseEnded):
+        await stage.run(GUARDED)
+    assert (await stage.run(GUARDED)).outcome is Outcome.SUCCEEDED

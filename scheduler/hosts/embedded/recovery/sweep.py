@@ -143,6 +143,8 @@ class RecoverySweep:
         without = [end for end in ends if end[1].id not in letters]
         answers = await parts.runs.finish_open_all(without)
         ended = [run for (_, run), answer in zip(without, answers, strict=True) if answer is True]
+        for run in ended:
+            await parts.worker.discard_stale_letter(run)
         of_letters = await self._record_dead_letters(ends, letters, ended)
         self._counted.update(f"recorded as {run.outcome}" for run in ended)
         await self._publish([(run, letters.get(run.id)) for run in ended])

@@ -6,10 +6,13 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+import pytest
+
+from scheduler.leasing import MIN_LEASE_LEFT_TO_SEND_S
 from scheduler.stores.port import StoreError
-from scheduler.stores.runs.repository import Claim, Runs
+from scheduler.stores.runs.repository import Claim, ClaimLost, Runs
 from scheduler.worker.claims.leases import RunLeases
-from tests.jobs.running.virtual_time import LoopClock, virtual_time
+from tests.jobs.running.virtual_time import LoopClock, VirtualTimeLoop, virtual_time
 from tests.scheduler.fakes import entry
 from tests.scheduler.stores.memory import MemoryStore
 from tests.scheduler.stores.samples import ticket
@@ -42,3 +45,37 @@ async def test_claims_of_runs_that_begin_late_together_are_renewed_together() ->
 
     assert runs.renewed == [1, 49] or runs.renewed == [50]
     assert all(leases.current_claim(claim).lease_until > now + timedelta(seconds=50) for claim in claims)
+
+
+@virtual_time
+async def test_a_request_may_be_sent_until_shortly_before_the_lease_ends() -> None:
+    runs, clock = SlowRuns(), LoopClock()
+    leases, now = RunLeases(runs, clock, "me"), clock.now()
+    (claim,) = await runs.claim_all([(ticket(), now + timedelta(seconds=60))], "me", now)
+    assert isinstance(claim, Claim)
+    leases.add(claim, entry().job)
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+
+    allowed = []
+    for seconds in (60 - MIN_LEASE_LEFT_TO_SEND_S, 0.001):
+        loop.skip(seconds)  # without a turn of the loop, in which the lease would be renewed
+        allowed.append(leases.may_send(claim.ticket.id))
+
+    assert allowed == [True, False]
+
+
+@virtual_time
+async def test_nothing_may_be_sent_for_a_run_that_this_process_does_not_hold_any_more() -> None:
+    runs, clock = SlowRuns(), LoopClock()
+    leases, job = RunLeases(runs, clock, "me"), entry().job
+    (claim,) = await runs.claim_all([(ticket(), clock.now() + timedelta(seconds=600))], "me", clock.now())
+    assert isinstance(claim, Claim)
+    leases.add(claim, job)
+    await runs.release(claim)
+    await runs.claim_all([(ticket(), clock.now() + timedelta(seconds=600))], "other", clock.now())
+    leases.remove(claim.ticket.id)
+
+    assert not leases.may_send(claim.ticket.id)
+    with pytest.raises(ClaimLost):
+        await leases.ensure_covers_run(claim, job)

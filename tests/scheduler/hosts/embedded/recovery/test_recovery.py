@@ -23,6 +23,7 @@ from scheduler.hosts.embedded.recovery import (
     RunRecovery,
     has_died,
 )
+from scheduler.stores.dead_letters.letter import DeadLetter
 from scheduler.stores.port import StoreError
 from scheduler.stores.runs.keys import RunKey
 from scheduler.stores.runs.repository import Claim, RowNames, RunRecord, RunResult, Runs, RunState
@@ -505,3 +506,17 @@ async def test_a_program_that_ends_leaves_what_waits_to_the_next_one() -> None:
     await recovery_of(again).sweep()
     await again.worker.wait_until_idle()
     assert len(again.check.calls) == 2
+
+
+@virtual_time
+async def test_a_dead_letter_whose_run_could_not_be_recorded_as_failed_is_discarded_with_its_end() -> None:
+    """A killed process had written the letter of a repeatable run, but not its end, which is unknown now."""
+    harness = WorkerHarness(jobs=[entry(dead_letter=True)])
+    ticket = harness.ticket(-3600)
+    await claimed(harness, ticket)
+    await harness.dead_letters.add(DeadLetter.from_run(finished(ticket), ticket, entry(dead_letter=True).job))
+
+    run = await swept(harness, ticket)
+
+    assert run is not None
+    assert (run.outcome, await harness.dead_letters.list_letters()) == (Outcome.CANCELLED, [])
