@@ -3,7 +3,7 @@
 JobsError
  ├─ DefinitionError     a job definition is invalid; carries every problem found
  ├─ ScheduleError       a schedule is invalid (also a ValueError)
- ├─ LeaseEnded          a run must not send anything any more: another process may have taken it over
+ ├─ LeaseEnded          a run must not send anything any more: another process may execute it
  ├─ SecretUnavailable   a secret's value is temporarily or permanently unavailable
  └─ TokenUnavailable    an access token is unavailable
 

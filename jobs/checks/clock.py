@@ -30,9 +30,7 @@ class PhaseClock:
     request or judging a step, is not the target's time.
     """
 
-    def __init__(
-        self, read: Callable[[], float] = time.perf_counter, permission: SendPermission = UNLIMITED
-    ) -> None:
+    def __init__(self, read: Callable[[], float] = time.perf_counter, permission: SendPermission = UNLIMITED) -> None:
         """`read`: returns monotonic seconds. `permission`: of the run, confirmed by whatever sends something."""
         self._read = read
         self.permission = permission

@@ -1,7 +1,7 @@
 """Whether a run may still send requests: only while its lease lasts. Used by jobs.checks.net and the kinds of checks.
 
-A process that stalls for longer than the lease does not notice it, and another process has taken the run over by then.
-So every connection and every request of a check confirms the permission right before it is sent.
+A process that stalls for longer than the lease does not notice it, and another process executes the run by then. So
+every connection and every request of a check confirms the permission right before it is sent.
 """
 
 from __future__ import annotations
@@ -33,4 +33,4 @@ class SendPermission:
 
 
 UNLIMITED = SendPermission()
-"""For what is no run: requests for tokens, notifications, tests of a definition."""
+"""Without a run: requests for tokens, notifications, tests of a definition."""

@@ -73,9 +73,7 @@ class Runner:
         for job in jobs:
             self._prepare(job.check)
 
-    def start(
-        self, job: JobDefinition, ticket: Ticket, may_send: Callable[[], bool] | None = None
-    ) -> RunExecution:
+    def start(self, job: JobDefinition, ticket: Ticket, may_send: Callable[[], bool] | None = None) -> RunExecution:
         """Start a run. `may_send`: whether its lease still lasts; without it nothing else executes the run.
 
         For callers that record it even when they are cancelled:

@@ -38,8 +38,8 @@ class _Nothing(selectors.SelectSelector):
 
 
 class SimulatedLoop(asyncio.SelectorEventLoop):
-    """No threads, no sockets: what they report is never heard of. A dead process sets no timers, and a frozen one
-    does nothing until it goes on: its timers are late."""
+    """No sockets: what they report is never heard of. What a thread is to do is done at once. A dead process sets no
+    timers, and a frozen one does nothing until it goes on: its timers are late."""
 
     def __init__(self) -> None:
         self._virtual = _Nothing()
@@ -74,6 +74,16 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         handle = asyncio.Handle(callback, args, self, context)
         owner.frozen.append(handle)
         return handle
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: object, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
+        done = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except Exception as error:
+            done.set_exception(error)
+        return done
 
 
 def run_late(handle: asyncio.Handle) -> None:

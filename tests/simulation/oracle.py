@@ -70,7 +70,7 @@ class Oracle:
             self.problems += self._of_job(job, found, skipped.get(job.name, ()), end)
             for record in found.values():
                 self.problems += self._of_record(job, record, buried)
-                self._count(record)
+                self._count(record, buried)
         self.problems += (f"job {job} has runs, and there is no such job" for job in records)
         self.problems += (f"the pointer to {key.run_id} is still open" for key in self._tables.left_open(end))
         self._forget(end)
@@ -163,11 +163,12 @@ class Oracle:
         if run.id in buried and not run.outcome.down:
             yield f"run {run.id} {run.outcome}, and is a dead letter"
 
-    def _count(self, record: RunRecord) -> None:
+    def _count(self, record: RunRecord, buried: set[str]) -> None:
         run = record.run
         if run is None:
             return
         self.counted["runs"] += 1
+        self.counted["letters"] += run.id in buried
         self.counted["left_out"] += run.outcome is Outcome.SKIPPED
         self.counted["dead_lettered"] += run.error is ErrorClass.DEAD_LETTERED
         self.counted["executed_again"] += max(0, self._outside.executions[run.id] - 1)

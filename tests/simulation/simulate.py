@@ -32,14 +32,27 @@ MANY_JOBS = 1000
 JUDGED_AFTER = timedelta(hours=3)
 """With many jobs no message, lease or outage lasts so long. With few of them a seed of many kills may stand still."""
 JOBS_AN_INSTANCE = 2500
-FIGURES = ("runs", "kills", "freezes", "refused", "ticks", "redelivered", "executed_again", "left_out", "dead_lettered")
+_NEVER_DONE = "Task was destroyed but it is pending!"
+FIGURES = (
+    "runs",
+    "kills",
+    "freezes",
+    "refused",
+    "ticks",
+    "redelivered",
+    "executed_again",
+    "left_out",
+    "dead_lettered",
+    "letters",
+)
 """The counts of a result."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """`violations`: one sentence each; none if all is well. `doubled`: those of them that say of two owners at a time,
-    of a run recorded twice, or of a part that broke. `refused`: requests that were not sent because a lease had ended."""
+    of a run recorded twice, or of a part that broke. `refused`: requests that were not sent because the lease had
+    ended."""
 
     seed: int
     runs: int
@@ -48,6 +61,7 @@ class Result:
     refused: int
     executed_again: int
     dead_lettered: int
+    letters: int
     left_out: int
     redelivered: int
     ticks: int
@@ -95,9 +109,7 @@ def _silent(name: str) -> Iterator[None]:
         logger.setLevel(level)
 
 
-async def _functions(
-    seed: int, jobs: int, hours: float, frozen: float, progress: Callable[[Progress], None]
-) -> Result:
+async def _functions(seed: int, jobs: int, hours: float, frozen: float, progress: Callable[[Progress], None]) -> Result:
     world = World(seed, replace(_troubles(seed, jobs), frozen=frozen))
     _listen_for_mistakes(world)
     catalog, tables = simulated_catalog(world.luck, jobs), Tables(world)
@@ -121,9 +133,7 @@ async def _functions(
     return _result(seed, world, oracle, redelivered=redelivered, ticks=instances.ticks)
 
 
-async def _embedded(
-    seed: int, jobs: int, hours: float, frozen: float, progress: Callable[[Progress], None]
-) -> Result:
+async def _embedded(seed: int, jobs: int, hours: float, frozen: float, progress: Callable[[Progress], None]) -> Result:
     world = World(seed, replace(_troubles(seed, jobs), lost_answers=0.0, unavailable=0.0, skew_s=0.0, frozen=frozen))
     _listen_for_mistakes(world)
     catalog, tables = simulated_catalog(world.luck, jobs), Tables(world)
@@ -168,6 +178,7 @@ def _result(seed: int, world: World, oracle: Oracle, *, redelivered: int = 0, ti
         refused=world.refused,
         executed_again=counted["executed_again"],
         dead_lettered=counted["dead_lettered"],
+        letters=counted["letters"],
         left_out=counted["left_out"],
         redelivered=redelivered,
         ticks=ticks,
@@ -198,10 +209,11 @@ def _troubles(seed: int, jobs: int) -> Troubles:
 
 
 def _listen_for_mistakes(world: World) -> None:
-    """Nothing of the program may break in the background, unless its process was killed."""
+    """Nothing of the program may break in the background, unless its process was killed: then its tasks wait for ever,
+    until the garbage collector finds them."""
 
     def heard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        if not isinstance(context.get("exception"), Killed):
+        if not isinstance(context.get("exception"), Killed) and context["message"] != _NEVER_DONE:
             world.violations.append(f"in the background: {context['message']}: {context.get('exception')!r}")
 
     asyncio.get_running_loop().set_exception_handler(heard)

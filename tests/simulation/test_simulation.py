@@ -12,7 +12,9 @@ pytestmark = pytest.mark.timeout(500)
 
 SEEDS = 20
 EMBEDDED_SEEDS = 6
-FROZEN_SEEDS = 6
+FROZEN_SEEDS = 4
+KILLED_SEEDS = (0, 3)
+"""With many kills."""
 BLOCK = 10
 FROZEN = 0.02
 """Share of the requests before which a process freezes."""
@@ -40,8 +42,19 @@ def test_an_embedded_process_that_is_killed_loses_and_doubles_nothing() -> None:
 
 
 @pytest.mark.slow
+def test_sixty_kills_leave_dead_letters_of_exactly_the_runs_that_failed() -> None:
+    """The sweep of the embedded host is slower than the leases: see tests.simulation.embedded."""
+    results = list(simulate_many(KILLED_SEEDS, jobs=120, hours=2.5, embedded=True))
+
+    assert [f"seed {result.seed}: {sentence}" for result in results for sentence in result.violations] == []
+    total = summary(results)
+    assert total["kills"] >= 60
+    assert total["letters"] > 100
+
+
+@pytest.mark.slow
 def test_a_process_that_freezes_for_longer_than_its_leases_sends_no_request_of_another_owner() -> None:
-    results = list(simulate_many(range(FROZEN_SEEDS), hours=3.0, frozen=FROZEN))
+    results = list(simulate_many(range(FROZEN_SEEDS), hours=2.0, frozen=FROZEN))
 
     assert [f"seed {result.seed}: {sentence}" for result in results for sentence in result.violations] == []
     total = summary(results)

@@ -53,7 +53,7 @@ class Network:
             socket.gaierror, UnicodeError: in "dns".
             OSError: in "connect".
             ssl.SSLError, OSError: in "tls".
-            LeaseEnded: the run of the clock may not send anything any more.
+            LeaseEnded: the lease of the clock's run has ended.
         """
         addresses = await self._resolve_allowed(host, port, clock, only_live)
         if ip_version is not None:
