@@ -49,7 +49,7 @@ def test_sixty_kills_leave_dead_letters_of_exactly_the_runs_that_failed() -> Non
     assert [f"seed {result.seed}: {sentence}" for result in results for sentence in result.violations] == []
     total = summary(results)
     assert total["kills"] >= 60
-    assert total["letters"] > 100
+    assert total["letters"] > 50
 
 
 @pytest.mark.slow
