@@ -57,6 +57,7 @@ class Kills(Attack):
             "expect": [{"status": 200}],
             "effect": "once",
             "dead_letter": True,
+            "retry": {"attempts": 1},
         }
         return {_job(number): job for number in range(_JOBS)}
 
@@ -77,10 +78,10 @@ class Kills(Attack):
                 time.sleep(0.1)
         while scheduler.status("/api/health/ready") != 200:
             time.sleep(0.1)
-        # Those of the last process are over, and its runs are late enough to be interrupted.
-        time.sleep(20)
+        back = time.time()
         print(f"  killed {kills} times", file=sys.stderr)
-        return time.time() + 1
+        time.sleep(self.seconds)
+        return back + 5
 
     def problems(self, scene: Scene) -> Iterator[str]:
         """Compare the letters with history."""

@@ -68,11 +68,6 @@ class RunExecution:
         """Traceback of the last internal error, redacted."""
         return self._observer.traceback
 
-    @property
-    def has_sent(self) -> bool:
-        """Whether the target may have received a request of this run."""
-        return self._permission.has_sent
-
     async def run_to_end(self) -> Run:
         """Run the job to its end. Any error is part of the run; a cancellation is raised.
 
@@ -100,7 +95,7 @@ class RunExecution:
             last = await self._run_attempts()
         except LeaseEnded:
             if admission is not None:
-                await self._release_probe(admission)
+                await self._record_in_circuit(admission, None)
             raise
         run = await self._skip_if_blind(self._build_run(last))
         if admission is not None:
@@ -132,21 +127,17 @@ class RunExecution:
         lease_s = self._job.timeout.run + CANCEL_GRACE + _LEASE_MARGIN
         return await self._dependencies.circuits.admit(key, policy, self._started_at, lease_s)
 
-    async def _record_in_circuit(self, admission: CircuitAdmission, run: Run) -> None:
+    async def _record_in_circuit(self, admission: CircuitAdmission, run: Run | None) -> None:
+        """Record the result. None: there is none, and if this run is a probe, another run may be the next."""
         policy, key = self._job.circuit, self._job.circuit_key
-        if policy is not None and key is not None:
+        if policy is None or key is None:
+            return
+        now, failed, slow = self._dependencies.clock.now() if run is None else run.finished_at, None, False
+        if run is not None:
             is_unrelated = run.error in ERRORS_UNRELATED_TO_TARGET or run.outcome is Outcome.SKIPPED
             failed = None if is_unrelated else run.outcome.down
             slow = policy.slow_call is not None and (run.response_time_ms or 0.0) > policy.slow_call * 1000
-            await self._dependencies.circuits.record(key, policy, run.finished_at, admission, failed, slow)
-
-    async def _release_probe(self, admission: CircuitAdmission) -> None:
-        """Let the circuit admit another probe at once, if this run without a result is one."""
-        policy, key = self._job.circuit, self._job.circuit_key
-        if policy is not None and key is not None:
-            await self._dependencies.circuits.record(
-                key, policy, self._dependencies.clock.now(), admission, failed=None, slow=False
-            )
+        await self._dependencies.circuits.record(key, policy, now, admission, failed, slow)
 
     # --- attempts ---
 

@@ -11,7 +11,7 @@ from random import random as _random
 
 from jobs.checks.body_memory import BodyMemory
 from jobs.checks.port import Check
-from jobs.checks.send_permission import SendPermission
+from jobs.checks.send_permission import UNLIMITED, SendPermission
 from jobs.definition import JobDefinition
 from jobs.judging import InlineJudge, Judge
 from jobs.ports import Clock, SelfChecks
@@ -73,8 +73,8 @@ class Runner:
         for job in jobs:
             self._prepare(job.check)
 
-    def start(self, job: JobDefinition, ticket: Ticket, may_send: Callable[[], bool] | None = None) -> RunExecution:
-        """Start a run. `may_send`: whether its lease still lasts; without it nothing else executes the run.
+    def start(self, job: JobDefinition, ticket: Ticket, permission: SendPermission = UNLIMITED) -> RunExecution:
+        """Start a run. `permission`: of a run that another process executes after its lease.
 
         For callers that record it even when they are cancelled:
 
@@ -86,7 +86,7 @@ class Runner:
             raise
         """
         self._prepare(job.check)
-        return RunExecution(self._around, job, ticket, SendPermission(may_send))
+        return RunExecution(self._around, job, ticket, permission)
 
     def read_load(self) -> RunnerLoad:
         """Return how far circuits and retries are limited now."""

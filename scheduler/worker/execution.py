@@ -11,6 +11,7 @@ from collections import defaultdict
 from dataclasses import replace
 from datetime import timedelta
 
+from jobs.checks.send_permission import SendPermission
 from jobs.errors import LeaseEnded
 from jobs.runs import Ticket
 from jobs.runs.reasons import Reason, ReasonCode
@@ -128,11 +129,12 @@ class TicketExecutor:
         ticket = mine.ticket
         if ticket.generation != entry.generation:
             ticket = replace(ticket, generation=entry.generation)
-        execution = self._dependencies.runner.start(entry.job, ticket, mine.may_send)
+        permission = SendPermission(mine.may_send)
+        execution = self._dependencies.runner.start(entry.job, ticket, permission)
         try:
             run = await self._dependencies.registry.run_until_done(ticket, execution)
         except LeaseEnded:
-            if execution.has_sent and entry.job.effect == "once":
+            if permission.has_sent and entry.job.effect == "once":
                 return TicketResult.interrupted(ticket, entry.job, self._dependencies.clock)
             mine.mark_unused()
             _log.warning("could not send a request of run %s: its lease has ended; the run starts anew", ticket.id)
