@@ -87,6 +87,18 @@ class DeletedJobSettings(FrozenModel):
     age: PositiveDuration = 400 * 86400.0
 
 
+MAX_STORED_JOBS = 50_000
+"""See scheduler.operations.stored_jobs.committing.MAX_STORED_NAMES, which includes deleted jobs."""
+
+
+class StoredJobSettings(FrozenModel):
+    """The number of stored jobs that changes may reach; see scheduler.operations.stored_jobs.limits."""
+
+    limit: int = Field(default=10_000, ge=1, le=MAX_STORED_JOBS)
+    limit_per_tag: int = Field(default=1000, ge=1, le=MAX_STORED_JOBS)
+    """Of jobs with one of the tags that limit the caller."""
+
+
 class RollupSettings(FrozenModel):
     """The counts of runs by hour and day, for uptime and statistics, are deleted when they are older than `age`."""
 
@@ -200,6 +212,7 @@ class Settings(BaseModel):
     alerting: AlertingSettings = AlertingSettings()
     changes: ChangeSettings = ChangeSettings()
     deleted_jobs: DeletedJobSettings = DeletedJobSettings()
+    stored_jobs: StoredJobSettings = StoredJobSettings()
     retention: RetentionSettings = RetentionSettings()
     rollups: RollupSettings = RollupSettings()
     storage: StorageSettings = StorageSettings()

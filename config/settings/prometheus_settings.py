@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from config.settings.target_lists import split_list
 from jobs.model_base import FrozenModel
@@ -29,3 +29,4 @@ class PrometheusSettings(FrozenModel):
 
     tags: Annotated[tuple[TagName, ...], BeforeValidator(split_list), AfterValidator(_check_labels)] = ()
     histograms: Literal["auto", "job", "none"] = "auto"
+    max_jobs: int = Field(default=10_000, ge=0, le=1_000_000)

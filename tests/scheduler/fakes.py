@@ -53,6 +53,7 @@ from scheduler.operations.pings import PingReceiver
 from scheduler.operations.runs import RunStarter
 from scheduler.operations.secrets import SecretRefresher
 from scheduler.operations.stored_jobs.committing import StoredJobCommitter
+from scheduler.operations.stored_jobs.limits import StoredJobLimits
 from scheduler.operations.stored_jobs.editing import StoredJobEditor
 from scheduler.operations.stored_jobs.sets import JobSetApplier, SetReview
 from scheduler.queries.alerting.channels import ChannelQueries
@@ -231,6 +232,7 @@ class WorkerHarness:
         self.catalog = Catalog([entry()] if jobs is None else jobs)
         self.composer = compose(self.catalog, self.clock)
         self.stored, self.claims = repositories.stored_jobs, ClaimWatch(self.clock)
+        self.stored_job_limits = StoredJobLimits()
         self.tokens, self.redactor, self.heartbeats = MemorySecrets(), Redactor(), repositories.heartbeats
         self.pauses = Pauses(store, self.clock.monotonic)
         self.changes = repositories.changes
@@ -293,7 +295,9 @@ class WorkerHarness:
         return SetReview()
 
     def operations(self, dispatch: Dispatch) -> Operations:
-        committer = StoredJobCommitter(self.stored, self.composer, self.clock, self.audit, self.claims)
+        committer = StoredJobCommitter(
+            self.stored, self.composer, self.clock, self.audit, self.claims, self.stored_job_limits
+        )
         running = RunStarter(self.catalog, self.runs, dispatch, self.clock, self.audit, end_of=self.worker.end_of)
         return Operations(
             runs=running,

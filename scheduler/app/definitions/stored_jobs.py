@@ -15,6 +15,7 @@ from scheduler.catalog.head_claims import ClaimWatch
 from scheduler.catalog.stored_jobs import STORED_JOBS_PART, StoredJobWatcher
 from scheduler.health.report import Health
 from scheduler.operations.stored_jobs.committing import StoredJobCommitter
+from scheduler.operations.stored_jobs.limits import StoredJobLimits
 from scheduler.queries.stored_jobs import StoredJobQueries
 from scheduler.stores.repositories import Repositories
 from scheduler.stores.stored_jobs.repository import StoredJobs
@@ -51,6 +52,7 @@ async def open_stored_jobs(
 ) -> StoredJobParts:
     """Read the stored jobs and put them in force. The program starts without them if they cannot be read."""
     stored = repositories.stored_jobs
+    limits = configuration.settings.stored_jobs
     definer = StoredJobDefiner(configuration.settings.default_schedule)
     composer = JobComposer(catalog, configuration.jobs, clock, definer)
     claims = ClaimWatch(clock)
@@ -63,6 +65,6 @@ async def open_stored_jobs(
         watcher=watcher,
         repository=stored,
         sweeper=repositories.stored_job_sweeper,
-        committer=StoredJobCommitter(stored, composer, clock, audit, claims),
+        committer=StoredJobCommitter(stored, composer, clock, audit, claims, StoredJobLimits(limits.limit, limits.limit_per_tag)),
         queries=StoredJobQueries(composer, stored),
     )

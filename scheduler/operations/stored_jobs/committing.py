@@ -23,6 +23,7 @@ from scheduler.catalog.written_jobs import MAX_DEFINITION_BYTES, LocatedStoredJo
 from scheduler.dispatch.port import DispatchError
 from scheduler.errors import Conflict, InvalidDefinition
 from scheduler.identity.caller import Caller
+from scheduler.operations.stored_jobs.limits import StoredJobLimits
 from scheduler.operations.stored_jobs.visibility import (
     describe_loss,
     describe_lost_name,
@@ -63,13 +64,20 @@ UNCHANGED = Decision((), AuditedChange("", "", ""))
 
 class StoredJobCommitter:
     def __init__(
-        self, stored: StoredJobs, composer: JobComposer, clock: Clock, audit: AuditTrail, claims: ClaimWatch
+        self,
+        stored: StoredJobs,
+        composer: JobComposer,
+        clock: Clock,
+        audit: AuditTrail,
+        claims: ClaimWatch,
+        limits: StoredJobLimits = StoredJobLimits(),  # noqa: B008  # immutable
     ) -> None:
         self._stored = stored
         self._composer = composer
         self._clock = clock
         self._audit = audit
         self._claims = claims
+        self._limits = limits
         self.plan_change: Callable[[JobSnapshot], Awaitable[None]] = _plan_nothing
         """Plans changed schedules at once, where no ticker of this process does. Called with the previous set."""
 
@@ -114,6 +122,7 @@ class StoredJobCommitter:
         written = [tried.stored[write.name] for write in writes if write.definition is not None]
         if problems := [*_problems_of(written, tried, caller, with_name=with_names)]:
             raise InvalidDefinition(problems)
+        self._limits.refuse_growth(sources.stored, tried.stored, caller)
         for name, one in tried.stored.items():
             if name not in names and sources.stored[name].is_in_force:
                 _refuse_loss(sources.stored[name], one, tried, caller)
