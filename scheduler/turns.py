@@ -18,14 +18,18 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-async def convert_each(convert: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """Return the result for each item. Other tasks run after each MAX_STEP."""
+async def convert_each(convert: Callable[[Item], Result], items: Iterable[Item], pause: float = 0.0) -> list[Result]:
+    """Return the result for each item. Other tasks run after each MAX_STEP.
+
+    `pause`: seconds until the next step at least. A run that is due waits for a step at each of its own, so long work
+    that no person waits for delays it less with pauses.
+    """
     results: list[Result] = []
     until = perf_counter() + MAX_STEP
     for item in items:
         results.append(convert(item))
         if perf_counter() >= until:
-            await asyncio.sleep(0)
+            await asyncio.sleep(pause)
             until = perf_counter() + MAX_STEP
     return results
 

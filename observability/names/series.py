@@ -79,6 +79,9 @@ PENDING_NOTIFICATIONS: Final = MetricSeries(
 UNDELIVERED_NOTIFICATIONS: Final = MetricSeries(
     "scheduler_notifications_undelivered", "Notifications that no channel could deliver."
 )
+JOBS_OMITTED: Final = MetricSeries(
+    "scheduler_jobs_without_series", "Jobs without series of their own, because more exist than prometheus.max_jobs."
+)
 CIRCUIT_OPEN: Final = MetricSeries(
     "scheduler_circuit_open",
     "1 if a circuit that jobs share rejects runs, or admits probes only.",
@@ -128,6 +131,7 @@ SERIES: Final = (
     INCIDENTS_OPEN,
     PENDING_NOTIFICATIONS,
     UNDELIVERED_NOTIFICATIONS,
+    JOBS_OMITTED,
     CIRCUIT_OPEN,
     SLO_TARGET,
     SLO_VALID_RUNS,

@@ -7,7 +7,7 @@ from scheduler.app.check_setup import CheckSetup
 from scheduler.app.foundation import Foundation
 from scheduler.changes.announcing import ChangeAnnouncer
 from scheduler.dispatch.port import QueueDepthReader
-from scheduler.metrics.page import MetricsPage
+from scheduler.metrics.page import CACHED_SECONDS, MetricsPage
 from scheduler.metrics.sources import SourceParts, create_sources
 from scheduler.queries.alerting.downtime import DowntimeReader
 from scheduler.queries.circuits import CircuitQueries
@@ -80,8 +80,10 @@ def build_metrics_page(foundation: Foundation, circuits: CircuitQueries, watchdo
         version=settings.version or VERSION,
         tags=settings.prometheus.tags,
         histograms=settings.prometheus.histograms,
+        max_jobs=settings.prometheus.max_jobs,
+        max_age=CACHED_SECONDS,
     )
-    page = MetricsPage(create_sources(parts), foundation.clock)
+    page = MetricsPage(create_sources(parts), foundation.clock, CACHED_SECONDS)
     foundation.stack.push_async_callback(page.aclose)
     return page
 

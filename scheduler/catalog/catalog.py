@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from jobs.schedules import Schedule
 
 
+STORED_ORIGIN = "stored, version "
+"""How the origin of a stored job begins; see config.stored_jobs.LocatedStoredJob."""
+
+
 class UnknownJob(LookupError):
     """There is no job of that name. `near`: a similar name, or None."""
 
@@ -37,6 +41,11 @@ class CatalogJob:
     job: JobDefinition
     origin: str
     _generation: str = field(default="", repr=False)
+
+    @property
+    def is_stored(self) -> bool:
+        """Return whether the job is stored, and not of a file."""
+        return self.origin.startswith(STORED_ORIGIN)
 
     @property
     def generation(self) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from observability.names.catalogue import MetricSeries
 from scheduler.catalog.catalog import Catalog
+
+PAUSE: Final = 0.003
+"""Seconds between two steps of a page of many jobs, see convert_each: due runs start in between without delay."""
 
 
 @dataclass(frozen=True, slots=True)

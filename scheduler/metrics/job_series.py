@@ -5,17 +5,16 @@ The text of each job is cached for each series, and is written again only when i
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from jobs.policies.prometheus import label_of_tag
 from observability.names import series
 from observability.names.catalogue import MetricSeries
-from scheduler.catalog.catalog import Catalog, CatalogJob
-from scheduler.metrics.families import Family
+from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
+from scheduler.metrics.families import PAUSE, Family
 from scheduler.metrics.job_lines import (
     HISTOGRAM_SERIES,
     RUN_SERIES,
@@ -27,6 +26,7 @@ from scheduler.metrics.job_lines import (
 )
 from scheduler.metrics.job_states import JobCondition, JobStateReader
 from scheduler.metrics.run_facts import RunFactReader
+from scheduler.metrics.selection import SeriesSelection
 from scheduler.turns import convert_each
 
 MAX_JOBS_WITH_HISTOGRAMS = 2000
@@ -47,28 +47,48 @@ class _JobLines:
 
 
 class JobSeriesSource:
-    """`jobs`: all jobs; `tags`: those that are labels of scheduler_job_info."""
+    """`selection`: of all jobs; `tags`: those that are labels of scheduler_job_info.
+
+    `max_age`: seconds for which pages of different callers share what was read.
+    """
 
     def __init__(
         self,
-        jobs: Catalog,
+        selection: SeriesSelection,
         runs: RunFactReader,
         states: JobStateReader,
         tags: Iterable[str] = (),
         histograms: HistogramSetting = "auto",
+        max_age: float = 0.0,
     ) -> None:
-        self._jobs = jobs
+        self._selection = selection
         self._runs = runs
         self._states = states
         self._labels = {tag: label_of_tag(tag) for tag in tags}
         self._histograms = histograms
+        self._max_age = timedelta(seconds=max_age)
+        self._read_at: tuple[JobSnapshot, datetime] | None = None
+        """The jobs that were read last, and when."""
         self._lines: dict[str, _JobLines] = {}
         self._failed: set[str] = set()
         """Jobs with a run that did not succeed since the last read of the states."""
 
     async def read(self, catalog: Catalog, now: datetime, *, is_limited: bool) -> Sequence[Family]:
         """See SeriesSource."""
-        snapshot = self._jobs.snapshot
+        snapshot = await self._selection.choose()
+        if not self._is_current(snapshot, now):
+            self._read_at = None
+            await self._refresh(snapshot, now)
+            self._read_at = snapshot, now
+        names = [name for name in catalog.names() if name in snapshot]
+        return await self._join(names) if names else []
+
+    def _is_current(self, snapshot: JobSnapshot, now: datetime) -> bool:
+        if self._read_at is None or self._read_at[0] is not snapshot:
+            return False
+        return timedelta() <= now - self._read_at[1] < self._max_age
+
+    async def _refresh(self, snapshot: JobSnapshot, now: datetime) -> None:
         changed = await self._runs.refresh(snapshot.names(), now)
         self._forget_removed(snapshot.names())
         for job in changed:
@@ -76,9 +96,7 @@ class JobSeriesSource:
         self._failed |= {job for job in changed if self._runs.has_failed(job)}
         states = await self._states.read(snapshot, self._failed, now)
         self._failed.clear()
-        await convert_each(lambda entry: self._write(entry, states[entry.job.name]), snapshot)
-        names = [name for name in catalog.names() if name in self._lines]
-        return await self._join(names) if names else []
+        await convert_each(lambda entry: self._write(entry, states[entry.job.name]), snapshot, PAUSE)
 
     def _forget_removed(self, names: Sequence[str]) -> None:
         if len(self._lines) > len(names):
@@ -97,7 +115,7 @@ class JobSeriesSource:
             lines.runs, lines.histograms = write_runs(job, self._runs.find(job)), None
 
     async def _join(self, names: Sequence[str]) -> list[Family]:
-        """Return the families of these jobs. Other tasks run after each one."""
+        """Return the families of these jobs."""
         lines = [self._lines[name] for name in names]
         families = [Family(series.JOB_INFO, "".join([each.info for each in lines]))]
         columns: list[tuple[Sequence[MetricSeries], Sequence[Sequence[str]]]] = [
@@ -106,17 +124,16 @@ class JobSeriesSource:
         ]
         if self._has_histograms():
             columns.append(
-                (HISTOGRAM_SERIES, await convert_each(self._find_histograms, zip(names, lines, strict=True)))
+                (HISTOGRAM_SERIES, await convert_each(self._find_histograms, zip(names, lines, strict=True), PAUSE))
             )
         for kinds, rows in columns:
-            for kind, column in zip(kinds, zip(*rows, strict=True), strict=True):
-                families.append(Family(kind, "".join(column)))
-                await asyncio.sleep(0)
+            columns_of_kinds = zip(kinds, zip(*rows, strict=True), strict=True)
+            families += await convert_each(lambda each: Family(each[0], "".join(each[1])), columns_of_kinds, PAUSE)
         return families
 
     def _has_histograms(self) -> bool:
         return self._histograms == "job" or (
-            self._histograms == "auto" and len(self._jobs.snapshot) <= MAX_JOBS_WITH_HISTOGRAMS
+            self._histograms == "auto" and len(self._selection.jobs) <= MAX_JOBS_WITH_HISTOGRAMS
         )
 
     def _find_histograms(self, of: tuple[str, _JobLines]) -> Sequence[str]:

@@ -17,6 +17,7 @@ from observability.names import series
 from observability.names.catalogue import MetricSeries
 from scheduler.catalog.catalog import Catalog
 from scheduler.metrics.families import Family
+from scheduler.metrics.selection import SeriesSelection
 from scheduler.metrics.text import write_samples
 from scheduler.queries.objectives.counters import ObjectiveCounters
 from scheduler.queries.objectives.reader import ObjectiveReader, ObjectiveState
@@ -36,14 +37,18 @@ class _Measured:
 
 
 class ObjectiveSource:
-    def __init__(self, reader: ObjectiveReader, counters: ObjectiveCounters) -> None:
+    """Follows the source of jobs: the objective of a job without series has none either."""
+
+    def __init__(self, selection: SeriesSelection, reader: ObjectiveReader, counters: ObjectiveCounters) -> None:
+        self._selection = selection
         self._reader = reader
         self._counters = counters
         self._measured: dict[str, _Measured] = {}
 
     async def read(self, catalog: Catalog, now: datetime, *, is_limited: bool) -> Sequence[Family]:
         """See SeriesSource. A caller that is limited gets the objectives of single jobs."""
-        objectives = self._reader.list_objectives()
+        jobs = self._selection.jobs
+        objectives = [each for each in self._reader.list_objectives() if not each.job or each.job in jobs]
         await self._refresh(objectives, now)
         seen = (each for each in objectives if not is_limited or (each.job and each.job in catalog))
         return _make_families(self._measured[each.name] for each in seen if each.name in self._measured)

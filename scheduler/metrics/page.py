@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from jobs.ports import Clock
 from observability.names.catalogue import MetricSeries
 from observability.names.series import SERIES, watchdog_series
 from scheduler.catalog.catalog import Catalog
-from scheduler.metrics.families import Family, SeriesSource
+from scheduler.metrics.families import PAUSE, Family, SeriesSource
 from scheduler.metrics.text import END, ExpositionFormat, write_comments
+from scheduler.timed_cache import TimedCache
+from scheduler.turns import convert_each
 from scheduler.watchdog import WATCHDOG_GAUGES
+
+CACHED_SECONDS = 5.0
+"""For which a page is cached at least, so that concurrent scrapes share one."""
+CACHE_FACTOR = 4
+"""A page is cached for so many times as long as making it took: at most a fifth of the time is spent on it."""
+MAX_CACHED = 30.0
+"""Seconds."""
+CACHED_PAGES = 20
+"""Of different callers and formats."""
+Encode = Callable[[bytes], Awaitable[bytes]]
 
 
 class UndeclaredSeries(LookupError):
@@ -21,34 +33,41 @@ class UndeclaredSeries(LookupError):
 class MetricsPage:
     """`write` raises StoreError."""
 
-    def __init__(self, sources: Sequence[SeriesSource], clock: Clock) -> None:
+    def __init__(self, sources: Sequence[SeriesSource], clock: Clock, cached_seconds: float = 0.0) -> None:
+        """`cached_seconds`: for which a page is cached at least; see CACHE_FACTOR. 0: pages are not cached."""
         self._sources = sources
         self._clock = clock
         self._lock = asyncio.Lock()
-        self._reads: set[asyncio.Task[list[Family]]] = set()
+        self._cached_seconds = cached_seconds
+        max_cached = MAX_CACHED if cached_seconds else 0.0
+        self._cache: TimedCache[bytes] = TimedCache(clock, CACHE_FACTOR, max_cached, CACHED_PAGES)
         declared = (*SERIES, *map(watchdog_series, WATCHDOG_GAUGES))
         self._places: Mapping[MetricSeries, int] = {each: place for place, each in enumerate(declared)}
 
-    async def write(self, catalog: Catalog, text_format: ExpositionFormat, *, is_limited: bool) -> bytes:
+    async def write(
+        self, catalog: Catalog, text_format: ExpositionFormat, *, is_limited: bool, encode: Encode | None = None
+    ) -> bytes:
         """Return the page with the jobs of this catalog. `is_limited`: whether there may be others.
 
-        The first read of a large store takes longer than a client may wait. It continues without the client, so that a
-        later request finds its result.
+        `encode`: compresses the page. The first read of a large store takes longer than a client may wait. It continues
+        without the client, so that a later request finds its result.
         """
-        task = asyncio.ensure_future(self._read(catalog, is_limited))
-        self._reads.add(task)
-        task.add_done_callback(self._finish)
-        parts = []
-        for text in self._join(await asyncio.shield(task), text_format):
-            parts.append(text.encode())
-            await asyncio.sleep(0)
-        return b"".join(parts)
+        # A limited catalog is another object after any change of jobs: its pages cannot show what others own now.
+        key = (catalog if is_limited else None, text_format, encode)
+        return await self._cache.get(
+            key, self._cached_seconds, lambda: self._write(catalog, text_format, is_limited, encode)
+        )
 
     async def aclose(self) -> None:
         """Stop what clients no longer wait for."""
-        for task in self._reads:
-            task.cancel()
-        await asyncio.gather(*self._reads, return_exceptions=True)
+        await self._cache.aclose()
+
+    async def _write(
+        self, catalog: Catalog, text_format: ExpositionFormat, is_limited: bool, encode: Encode | None
+    ) -> bytes:
+        texts = self._join(await self._read(catalog, is_limited), text_format)
+        page = b"".join(await convert_each(str.encode, texts, PAUSE))
+        return page if encode is None else await encode(page)
 
     async def _read(self, catalog: Catalog, is_limited: bool) -> list[Family]:
         async with self._lock:
@@ -56,11 +75,6 @@ class MetricsPage:
             for source in self._sources:
                 families += await source.read(catalog, self._clock.now(), is_limited=is_limited)
         return families
-
-    def _finish(self, task: asyncio.Task[list[Family]]) -> None:
-        self._reads.discard(task)
-        if not task.cancelled():
-            task.exception()  # a request that waits raises it; without one it is not an error
 
     def _join(self, families: Iterable[Family], text_format: ExpositionFormat) -> Iterable[str]:
         for family in families:

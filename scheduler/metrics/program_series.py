@@ -10,6 +10,7 @@ from observability.names import series
 from scheduler.catalog.catalog import Catalog
 from scheduler.metrics.families import Family
 from scheduler.metrics.job_states import JobStateReader
+from scheduler.metrics.selection import SeriesSelection
 from scheduler.metrics.text import write_samples
 from scheduler.stores.alerting.outbox import OutboxRows
 from scheduler.stores.alerting.undelivered import UndeliveredRows
@@ -62,17 +63,18 @@ class NotificationSource:
 
 
 class CircuitSource:
-    """Circuits that jobs share. Follows the source of jobs, which reads the circuits."""
+    """Circuits that jobs share. Follows the source of jobs, which reads the circuits of the selected jobs."""
 
-    def __init__(self, states: JobStateReader) -> None:
+    def __init__(self, selection: SeriesSelection, states: JobStateReader) -> None:
+        self._selection = selection
         self._states = states
 
     async def read(self, catalog: Catalog, now: datetime, *, is_limited: bool) -> Sequence[Family]:
         """See SeriesSource."""
         found: dict[str, bool] = {}
-        for entry in catalog.snapshot:
+        for entry in self._selection.jobs:
             circuit = entry.job.circuit
-            if circuit is not None and circuit.group is not None:
+            if entry.job.name in catalog and circuit is not None and circuit.group is not None:
                 found[circuit.group] = self._states.is_circuit_open(entry.job.name)
         samples = [({"circuit": group}, is_open) for group, is_open in sorted(found.items())]
         return (Family(series.CIRCUIT_OPEN, write_samples(series.CIRCUIT_OPEN, samples)),)

@@ -21,6 +21,7 @@ from scheduler.metrics.program_series import (
     WatchdogSource,
 )
 from scheduler.metrics.run_facts import RunFactReader
+from scheduler.metrics.selection import OmittedJobsSource, SeriesSelection
 from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.objectives.counters import ObjectiveCounters
 from scheduler.queries.objectives.reader import ObjectiveReader
@@ -32,7 +33,10 @@ from scheduler.watchdog import Watchdog
 
 @dataclass(frozen=True, slots=True)
 class SourceParts:
-    """What sources read. `catalog`, `circuits`: of all jobs. `tags`, `histograms`: see JobSeriesSource."""
+    """What sources read. `catalog`, `circuits`: of all jobs. `tags`, `histograms`, `max_age`: see JobSeriesSource.
+
+    `max_jobs`: see SeriesSelection.
+    """
 
     catalog: Catalog
     runs: Runs
@@ -46,18 +50,22 @@ class SourceParts:
     version: str
     tags: Iterable[str] = ()
     histograms: HistogramSetting = "auto"
+    max_jobs: int = 10_000
+    max_age: float = 0.0
 
 
 def create_sources(parts: SourceParts) -> Sequence[SeriesSource]:
     stored = parts.stored
     states = JobStateReader(parts.states_of, parts.pauses, stored.engine_rows, stored.dead_letters, parts.circuits)
     runs = RunFactReader(stored.run_counters, parts.runs)
+    selection = SeriesSelection(parts.catalog, parts.max_jobs)
     return (
         BuildSource(parts.version),
-        JobSeriesSource(parts.catalog, runs, states, parts.tags, parts.histograms),
+        JobSeriesSource(selection, runs, states, parts.tags, parts.histograms, parts.max_age),
+        OmittedJobsSource(selection),
         IncidentSource(states),
         NotificationSource(stored.outbox_rows, stored.undelivered),
-        CircuitSource(states),
+        CircuitSource(selection, states),
         WatchdogSource(parts.watchdog),
-        ObjectiveSource(parts.objectives, ObjectiveCounters(parts.objectives.measurer, parts.rollup_age)),
+        ObjectiveSource(selection, parts.objectives, ObjectiveCounters(parts.objectives.measurer, parts.rollup_age)),
     )

@@ -53,8 +53,8 @@ from scheduler.operations.pings import PingReceiver
 from scheduler.operations.runs import RunStarter
 from scheduler.operations.secrets import SecretRefresher
 from scheduler.operations.stored_jobs.committing import StoredJobCommitter
-from scheduler.operations.stored_jobs.limits import StoredJobLimits
 from scheduler.operations.stored_jobs.editing import StoredJobEditor
+from scheduler.operations.stored_jobs.limits import StoredJobLimits
 from scheduler.operations.stored_jobs.sets import JobSetApplier, SetReview
 from scheduler.queries.alerting.channels import ChannelQueries
 from scheduler.queries.circuits import CircuitQueries

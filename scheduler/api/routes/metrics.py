@@ -31,10 +31,13 @@ async def get_metrics(services: ServicesDep, request: Request) -> Response:
     the series of its jobs only.
     """
     text_format = _choose_format(request.headers.get("accept", ""))
-    page = await services.metrics.write(services.catalog, text_format, is_limited=services.is_limited)
+    is_compressed = accepts_gzip(request.headers.get("accept-encoding", ""))
+    page = await services.metrics.write(
+        services.catalog, text_format, is_limited=services.is_limited, encode=compress if is_compressed else None
+    )
     headers = {"Content-Type": text_format.value, "Vary": "Accept, Accept-Encoding"}
-    if accepts_gzip(request.headers.get("accept-encoding", "")):
-        page, headers["Content-Encoding"] = await compress(page), "gzip"
+    if is_compressed:
+        headers["Content-Encoding"] = "gzip"
     return Response(page, headers=headers)
 
 

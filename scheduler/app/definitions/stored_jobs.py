@@ -65,6 +65,8 @@ async def open_stored_jobs(
         watcher=watcher,
         repository=stored,
         sweeper=repositories.stored_job_sweeper,
-        committer=StoredJobCommitter(stored, composer, clock, audit, claims, StoredJobLimits(limits.limit, limits.limit_per_tag)),
+        committer=StoredJobCommitter(
+            stored, composer, clock, audit, claims, StoredJobLimits(limits.limit, limits.limit_per_tag)
+        ),
         queries=StoredJobQueries(composer, stored),
     )

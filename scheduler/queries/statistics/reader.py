@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from functools import partial
+from time import perf_counter
 
 from jobs.ports import Clock
 from jobs.runs import Run
@@ -27,12 +28,23 @@ from scheduler.queries.statistics.series import (
     sum_runs_of_period,
 )
 from scheduler.queries.statistics.sums import HoursOfDay, StatsSums
-from scheduler.queries.statistics.sums_cache import SumsCache
 from scheduler.stores.runs.keys import instant_before
 from scheduler.stores.runs.repository import Runs
+from scheduler.stores.runs.rollups.reading import RollupPart
+from scheduler.timed_cache import TimedCache
+from scheduler.turns import convert_each
 
 JOBS_AT_ONCE = 25
-"""Jobs whose rollups are read together."""
+"""Jobs whose rollups are read together, for all requests."""
+MANY_JOBS = 1000
+"""Reads of more jobs pause as long as they work, so that due runs start meanwhile."""
+MAX_PAUSE = 0.01
+"""Seconds; also where the time passes in a remote store."""
+CACHE_FACTOR = 20
+"""Sums are cached for so many times as long as reading them took: at most 5 % of the time is spent reading."""
+MAX_CACHED_SECONDS = 600.0
+MAX_CACHED_SUMS = 500
+"""Each takes about 10 KB."""
 MAX_RUNS_IN_SERIES = 1000
 """A series of more runs is read from the rollups."""
 CLOSED_CACHED_SECONDS, OPEN_CACHED_SECONDS = 30.0, 1.0
@@ -67,7 +79,8 @@ class StatsReader:
         self._clock = clock
         self._age = age
         self._run_age = run_age
-        self._cache = SumsCache(clock)
+        self._cache: TimedCache[StatsSums] = TimedCache(clock, CACHE_FACTOR, MAX_CACHED_SECONDS, MAX_CACHED_SUMS)
+        self._places = asyncio.Semaphore(JOBS_AT_ONCE)
 
     @property
     def oldest(self) -> datetime:
@@ -108,7 +121,7 @@ class StatsReader:
 
         A selection by state or outcome is not supported: both change with time.
         """
-        names, by_value = self._select(selection, group_by)
+        names, by_value = await self._select(selection, group_by)
         values = sorted(by_value)
         found = await asyncio.gather(*(self._read(by_value[value], period, zone) for value in values))
         groups = [(value, len(by_value[value]), stats) for value, stats in zip(values, found, strict=True)]
@@ -118,7 +131,7 @@ class StatsReader:
 
     async def iterate_jobs(self, selection: JobSelection, period: Period) -> AsyncIterator[tuple[str, Stats]]:
         """Yield each selected job by name, with its statistics."""
-        for name in self._select(selection, None)[0]:
+        for name in (await self._select(selection, None))[0]:
             yield name, await self.read_stored(name, period)
 
     async def read_durations(self, jobs: Sequence[str], period: Period) -> dict[str, Histogram]:
@@ -134,16 +147,19 @@ class StatsReader:
             await asyncio.sleep(0)
         return found
 
-    def _select(self, selection: JobSelection, group_by: str | None) -> tuple[list[str], dict[str, list[str]]]:
+    async def _select(self, selection: JobSelection, group_by: str | None) -> tuple[list[str], dict[str, list[str]]]:
         jobs = self._catalog.snapshot
         names, by_value = list[str](), dict[str, list[str]]()
-        for name in jobs.names():
+
+        def add(name: str) -> None:
             entry = jobs.find_job(name)
             if entry is None or not selection.matches_definition(entry.job):
-                continue
+                return
             names.append(name)
             if group_by is not None:
                 by_value.setdefault(entry.job.tags[group_by], []).append(name)
+
+        await convert_each(add, jobs.names())
         return names, by_value
 
     def _add_up(self, period: Period, zone: tzinfo, parts: Sequence[Stats]) -> Stats:
@@ -178,13 +194,20 @@ class StatsReader:
         sums = StatsSums()
         for start in range(0, len(jobs), JOBS_AT_ONCE):
             some = jobs[start : start + JOBS_AT_ONCE]
-            for parts in await asyncio.gather(
-                *(self._runs.list_rollups(job, period.since, period.until) for job in some)
-            ):
+            is_large = len(jobs) > MANY_JOBS
+            for parts in await asyncio.gather(*(self._list_rollups(job, period, pauses=is_large) for job in some)):
                 for part in parts:
                     sums.add(part, hours)
                 await asyncio.sleep(0)
         return sums
+
+    async def _list_rollups(self, job: str, period: Period, *, pauses: bool) -> Sequence[RollupPart]:
+        async with self._places:
+            began = perf_counter()
+            parts = await self._runs.list_rollups(job, period.since, period.until)
+            if pauses:
+                await asyncio.sleep(min(perf_counter() - began, MAX_PAUSE))
+            return parts
 
     async def _is_complete(self, jobs: Sequence[str], period: Period) -> bool:
         if period.since < hour_of(self.oldest) - HOUR:

@@ -78,7 +78,9 @@ class ApiClient:
         requires_key: bool = False,
         rate_limits: RateLimitRules | None = None,
         authentication: Authentication | None = None,
+        max_jobs: int = 10_000,
     ) -> None:
+        """`max_jobs`: see scheduler.metrics.selection."""
         self.shop = Shop(*steps, jobs=jobs, data=data)
         self.dispatch = InProcessDispatch(self.shop.worker.submit)
         self.health = Health()
@@ -107,7 +109,7 @@ class ApiClient:
             ),
             health=self.health,
             watchdog=self.watchdog,
-            metrics=self._create_metrics_page(objectives),
+            metrics=self._create_metrics_page(objectives, max_jobs),
             secret_monitor=self.shop.secret_watch,
             definitions=ProgramDefinitionReviewer(self.shop.secrets, Guard(TargetRules()), Bindings()),
             heartbeats=HeartbeatQueries(catalog, self.shop.heartbeats, self.shop.beats, self.shop.pauses, clock),
@@ -150,7 +152,7 @@ class ApiClient:
         transport = httpx.ASGITransport(behind_functions_host(self.app) if requires_key else self.app)
         self._client = httpx.AsyncClient(transport=transport, base_url=BASE)
 
-    def _create_metrics_page(self, objectives: ObjectiveReader) -> MetricsPage:
+    def _create_metrics_page(self, objectives: ObjectiveReader, max_jobs: int) -> MetricsPage:
         shop = self.shop
         parts = SourceParts(
             shop.catalog,
@@ -164,6 +166,7 @@ class ApiClient:
             400 * 86400.0,
             "1.2.3",
             tags=("team",),
+            max_jobs=max_jobs,
         )
         return MetricsPage(create_sources(parts), shop.clock)
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import gzip
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from jobs.runs import Outcome
 from jobs.runs.reasons import ReasonCode
+from observability.names import series
 from observability.names.catalogue import MetricSeries
+from scheduler.api.compression import compress
 from scheduler.authentication.authentication import Authentication
 from scheduler.authentication.port import Authenticated, AuthenticationMode, RequestCredentials
-from scheduler.catalog.catalog import JobSnapshot
+from scheduler.catalog.catalog import CatalogJob, JobSnapshot
+from scheduler.catalog.limited import LimitedCatalog
 from scheduler.identity.principal import Principal, PrincipalKind, Role
 from scheduler.metrics.families import Family
 from scheduler.metrics.page import MetricsPage, UndeclaredSeries
@@ -24,6 +28,12 @@ from tests.scheduler.fakes import entry
 from tests.scheduler.metrics.page_reader import PROMETHEUS_ACCEPT, of_job, read_samples, scrape
 from tests.scheduler.stores.samples import run_of
 
+FILES_AND_STORED = [
+    ("a-stored", "stored, version 1"),
+    ("a-file", "jobs.yaml:3"),
+    ("b-stored", "stored, version 7"),
+    ("b-file", "jobs.yaml:9"),
+]
 JOBS = [entry("checkout", tags={"team": 'pay "now"\\\n'}), entry("search"), entry("manual", schedule=None)]
 
 
@@ -188,7 +198,8 @@ async def test_a_caller_that_is_limited_to_tags_gets_its_jobs_alone() -> None:
         assert (await client.get("/api/jobs")).status_code == 403
     assert samples['scheduler_job_runs_total{job_name="ours",outcome="succeeded"}'] == 1
     others = [name for name in samples if 'job_name="ours"' not in name]
-    assert others == ['scheduler_build_info{version="1.2.3"}']
+    assert others == ['scheduler_build_info{version="1.2.3"}', "scheduler_jobs_without_series"]
+    assert samples["scheduler_jobs_without_series"] == 0
 
 
 async def test_the_page_is_served_by_the_functions_host() -> None:
@@ -222,6 +233,83 @@ async def test_a_first_read_continues_without_the_client_that_requested_it() -> 
             await asyncio.sleep(0)
         assert source.reads == 1
         await page.aclose()
+
+
+class CountingSource:
+    """Its page says how often it was read."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    async def read(self, *_: object, **__: object) -> list[Family]:
+        self.reads += 1
+        return [Family(series.PENDING_NOTIFICATIONS, f"{series.PENDING_NOTIFICATIONS.name} {self.reads}\n")]
+
+
+async def test_concurrent_scrapes_share_one_page() -> None:
+    source = CountingSource()
+    async with ApiClient(jobs=JOBS) as client:
+        page = MetricsPage([source], client.shop.clock, cached_seconds=5)
+        request = partial(page.write, client.shop.catalog, ExpositionFormat.CLASSIC, is_limited=False)
+        first, second = await asyncio.gather(request(), request())
+        later = await request()
+    assert (source.reads, first) == (1, second) == (1, later)
+
+
+async def test_a_page_is_made_again_after_its_time() -> None:
+    source = CountingSource()
+    async with ApiClient(jobs=JOBS) as client:
+        page = MetricsPage([source], client.shop.clock, cached_seconds=5)
+        request = partial(page.write, client.shop.catalog, ExpositionFormat.CLASSIC, is_limited=False)
+        first = await request()
+        await client.shop.clock.sleep(6)
+        second = await request()
+    assert (first != second, source.reads) == (True, 2)
+
+
+async def test_a_cached_page_is_not_that_of_another_caller_or_format() -> None:
+    async with ApiClient(jobs=JOBS) as client:
+        page = MetricsPage([CountingSource()], client.shop.clock, cached_seconds=5)
+        limited = LimitedCatalog(
+            client.shop.catalog.snapshot, Principal(PrincipalKind.API_KEY, "shop", Role.METRICS, (("team", "shop"),))
+        )
+        pages = [
+            await page.write(client.shop.catalog, ExpositionFormat.CLASSIC, is_limited=False),
+            await page.write(client.shop.catalog, ExpositionFormat.OPEN_METRICS, is_limited=False),
+            await page.write(client.shop.catalog, ExpositionFormat.CLASSIC, is_limited=False, encode=compress),
+            await page.write(limited, ExpositionFormat.CLASSIC, is_limited=True),
+        ]
+    assert len({*pages}) == 4
+
+
+async def test_jobs_of_files_have_series_before_stored_jobs() -> None:
+    jobs = [CatalogJob(entry(name).job, origin) for name, origin in FILES_AND_STORED]
+    async with ApiClient(jobs=jobs, max_jobs=2) as client:
+        await finish(client, "b-file", -10)
+        samples = await scrape(client)
+    shown = {name for name in samples if name.startswith("scheduler_job_info")}
+    assert shown == {f'scheduler_job_info{{job_name="{name}",kind="http"}}' for name in ("a-file", "b-file")}
+    assert samples["scheduler_jobs_without_series"] == 2
+    assert samples['scheduler_job_runs_total{job_name="b-file",outcome="succeeded"}'] == 1
+
+
+async def test_a_job_has_series_again_when_others_are_removed() -> None:
+    jobs = [CatalogJob(entry(name).job, origin) for name, origin in FILES_AND_STORED]
+    async with ApiClient(jobs=jobs, max_jobs=2) as client:
+        await scrape(client)
+        client.shop.catalog.replace(JobSnapshot(jobs[:2]))
+        samples = await scrape(client)
+    assert of_job(samples, "a-stored")
+    assert samples["scheduler_jobs_without_series"] == 0
+
+
+async def test_a_circuit_of_jobs_without_series_has_none() -> None:
+    shared = {"circuit": {"group": "payments", "consecutive_failures": 3}}
+    jobs = [entry("a"), entry("b", **shared)]
+    async with ApiClient(jobs=jobs, max_jobs=1) as client:
+        assert not any("payments" in name for name in await scrape(client))
+    async with ApiClient(jobs=jobs, max_jobs=2) as client:
+        assert 'scheduler_circuit_open{circuit="payments"}' in await scrape(client)
 
 
 async def test_a_page_reads_again_only_the_jobs_that_have_run() -> None:
