@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Generator
 from time import perf_counter
 
-from scheduler.turns import MAX_STEP, finish
+from scheduler.turns import MAX_STEP, convert_each, finish
 
 
 async def test_other_tasks_run_between_the_steps_of_a_generator() -> None:
@@ -38,3 +38,21 @@ async def test_a_generator_without_steps_returns_its_result() -> None:
         yield
 
     assert await finish(compute()) == "done"
+
+
+async def test_long_work_pauses_between_its_steps() -> None:
+    def work(_: int) -> None:
+        until = perf_counter() + MAX_STEP
+        while perf_counter() < until:
+            pass
+
+    began = perf_counter()
+    await convert_each(work, range(5), pause=0.01)
+    assert perf_counter() - began >= 5 * 0.01
+
+
+async def test_short_work_does_not_pause() -> None:
+    steps = asyncio.ensure_future(convert_each(str, range(3), pause=3600))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert steps.done()

@@ -38,7 +38,7 @@ JOBS_AT_ONCE = 25
 """Jobs whose rollups are read together, for all requests."""
 MANY_JOBS = 1000
 """Reads of more jobs pause as long as they work, so that due runs start meanwhile."""
-MAX_PAUSE = 0.01
+MAX_PAUSE = 0.004
 """Seconds; also where the time passes in a remote store."""
 CACHE_FACTOR = 20
 """Sums are cached for so many times as long as reading them took: at most 5 % of the time is spent reading."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,9 +16,10 @@ from jobs.runs import Outcome, Run
 from scheduler.catalog.catalog import Catalog
 from scheduler.queries.periods import Period
 from scheduler.queries.selection import parse_selection
-from scheduler.queries.statistics.reader import CLOSED_CACHED_SECONDS, StatsReader
+from scheduler.queries.statistics.reader import CLOSED_CACHED_SECONDS, JOBS_AT_ONCE, StatsReader
 from scheduler.stores.port import StoreUnavailable
 from scheduler.stores.runs.repository import Runs
+from scheduler.stores.runs.rollups.reading import RollupPart
 from tests.scheduler.fakes import VirtualClock, entry
 from tests.scheduler.stores.memory import MemoryStore
 from tests.scheduler.stores.samples import NOON, at, run_of, ticket
@@ -139,3 +143,31 @@ async def test_a_period_before_the_rollups_is_not_complete() -> None:
     stats = reader(runs, clock, "a")
     assert (await stats.read_job("a", Period(NOON - timedelta(days=399), NOON))).is_complete
     assert not (await stats.read_job("a", Period(NOON - timedelta(days=402), NOON))).is_complete
+
+
+class SlowRuns(Runs):
+    """Counts the reads of rollups that are in-flight."""
+
+    reading = 0
+    most = 0
+
+    async def list_rollups(self, *arguments: Any, **more: Any) -> Sequence[RollupPart]:
+        self.reading += 1
+        self.most = max(self.most, self.reading)
+        await asyncio.sleep(0)
+        try:
+            return await super().list_rollups(*arguments, **more)
+        finally:
+            self.reading -= 1
+
+
+async def test_the_groups_of_a_large_selection_share_a_bound_of_reads() -> None:
+    names = [f"job-{number}" for number in range(4 * JOBS_AT_ONCE)]
+    runs = SlowRuns(MemoryStore())
+    tags = {name.replace("-", "_"): {"team": f"team-{number % 4}"} for number, name in enumerate(names)}
+    stats = reader(runs, VirtualClock(NOON), *names, **tags)
+    found = await stats.read_selection(
+        parse_selection(tags=["team"]), Period.covering(at(-7200), NOON), group_by="team"
+    )
+    assert [jobs for _, jobs, _ in found.groups] == [JOBS_AT_ONCE] * 4
+    assert runs.most == JOBS_AT_ONCE
