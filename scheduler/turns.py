@@ -21,8 +21,8 @@ Result = TypeVar("Result")
 async def convert_each(convert: Callable[[Item], Result], items: Iterable[Item], pause: float = 0.0) -> list[Result]:
     """Return the result for each item. Other tasks run after each MAX_STEP.
 
-    `pause`: seconds until the next step at least. A run that is due waits for a step at each of its own, so long work
-    that no person waits for delays it less with pauses.
+    `pause`: seconds between two steps. A run has many steps, each of which waits for a step of this work: pauses make
+    long work longer, and delay the run less.
     """
     results: list[Result] = []
     until = perf_counter() + MAX_STEP

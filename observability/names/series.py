@@ -80,7 +80,7 @@ UNDELIVERED_NOTIFICATIONS: Final = MetricSeries(
     "scheduler_notifications_undelivered", "Notifications that no channel could deliver."
 )
 JOBS_OMITTED: Final = MetricSeries(
-    "scheduler_jobs_without_series", "Jobs without series of their own, because more exist than prometheus.max_jobs."
+    "scheduler_jobs_without_series", "Jobs that have no series, because more jobs exist than prometheus.max_jobs."
 )
 CIRCUIT_OPEN: Final = MetricSeries(
     "scheduler_circuit_open",

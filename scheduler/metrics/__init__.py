@@ -6,7 +6,7 @@
     run_facts.py       what follows from the finished runs of a job
     job_states.py      what changes without a run
     job_lines.py       the lines of a job
-    selection.py       which jobs have series of their own
+    selection.py       which jobs have series
     job_series.py      the source of all series of jobs
     program_series.py  the sources of the other ones
     page.py            the page

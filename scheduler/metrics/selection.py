@@ -1,7 +1,7 @@
-"""Which jobs have series of their own. Called by the sources of scheduler.metrics.
+"""Which jobs have series. Called by the sources of scheduler.metrics.
 
 A page of tens of thousands of jobs takes longer to make than Prometheus waits, and the database of Prometheus pays for
-each series. Jobs of files come first, so that nobody who stores jobs over the API ends their series.
+each series. Jobs of files come first, so that a caller who stores jobs over the API does not end their series.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class SeriesSelection:
         """The jobs of the last choice."""
 
     async def choose(self) -> JobSnapshot:
-        """Return the jobs of the catalog with series of their own."""
+        """Return the jobs that have series."""
         snapshot = self._catalog.snapshot
         if len(snapshot) <= self._max_jobs:
             self.jobs = snapshot

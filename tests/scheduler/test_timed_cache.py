@@ -65,7 +65,7 @@ async def test_the_values_of_the_last_keys_are_cached() -> None:
 
 
 async def test_a_closed_cache_computes_nothing_more() -> None:
-    cache, compute = opened()
+    cache, _ = opened()
     never = asyncio.Event()
 
     async def wait() -> int:
