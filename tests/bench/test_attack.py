@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from bench._attacks import many_jobs
 from bench._attacks.harness import Attack, Scene
 from bench._attacks.receivers import EndlessMailReplies, HostileCalendars, ReceiverBombs
 from bench.attack import _found, _run
@@ -56,6 +57,19 @@ def test_hostile_receivers_do_not_harm_healthy_jobs(attack: type[Attack], monkey
     monkeypatch.setattr(attack, "seconds", 8)
 
     line, problems = _run(attack(), BUSY)
+
+    assert problems == []
+    assert line.lost == 0
+
+
+def test_many_stored_jobs_do_not_harm_healthy_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The factor of the lateness needs a machine that does nothing else.
+    numbers = {"JOBS_OF_SET": 300, "SETS": 2, "SETTLES": 1.0, "MEASURED": 6.0, "MAX_FACTOR": 100.0}
+    for name, number in numbers.items():
+        monkeypatch.setattr(many_jobs, name, number)
+    monkeypatch.setattr(many_jobs.ManyJobs, "seconds", 8)
+
+    line, problems = _run(many_jobs.ManyJobs(), BUSY)
 
     assert problems == []
     assert line.lost == 0

@@ -13,13 +13,17 @@ from jobs.runs import Outcome
 from jobs.runs.reasons import ReasonCode
 from observability.names import series
 from observability.names.catalogue import MetricSeries
+from scheduler import turns
 from scheduler.api.compression import compress
 from scheduler.authentication.authentication import Authentication
 from scheduler.authentication.port import Authenticated, AuthenticationMode, RequestCredentials
 from scheduler.catalog.catalog import CatalogJob, JobSnapshot
 from scheduler.catalog.limited import LimitedCatalog
 from scheduler.identity.principal import Principal, PrincipalKind, Role
+from scheduler.metrics import job_series
 from scheduler.metrics.families import Family
+from scheduler.metrics.job_lines import write_state
+from scheduler.metrics.job_states import JobCondition
 from scheduler.metrics.page import MetricsPage, UndeclaredSeries
 from scheduler.metrics.text import ExpositionFormat
 from tests.parts.prometheus import promtool
@@ -323,3 +327,24 @@ async def test_a_page_reads_again_only_the_jobs_that_have_run() -> None:
             await finish(client, "job-7", -10)
         assert 'scheduler_job_last_run_timestamp_seconds{job_name="job-7"}' in await scrape(client)
     assert reads[0] > 600 > 400 > reads[1]
+
+
+async def test_other_tasks_run_between_the_jobs_of_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "MAX_STEP", 0.0)
+    passed, seen = [0], []
+
+    async def count() -> None:
+        while True:
+            passed[0] += 1
+            await asyncio.sleep(0)
+
+    def write(job: str, state: JobCondition) -> list[str]:
+        seen.append(passed[0])
+        return write_state(job, state)
+
+    monkeypatch.setattr(job_series, "write_state", write)
+    async with ApiClient(jobs=[entry(f"job-{number}") for number in range(50)]) as client:
+        counting = asyncio.ensure_future(count())
+        await scrape(client)
+        counting.cancel()
+    assert len({*seen}) == 50
