@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Literal
 
 from jobs.policies.prometheus import label_of_tag
@@ -127,8 +128,7 @@ class JobSeriesSource:
                 (HISTOGRAM_SERIES, await convert_each(self._find_histograms, zip(names, lines, strict=True), PAUSE))
             )
         for kinds, rows in columns:
-            columns_of_kinds = zip(kinds, zip(*rows, strict=True), strict=True)
-            families += await convert_each(lambda each: Family(each[0], "".join(each[1])), columns_of_kinds, PAUSE)
+            families += await convert_each(partial(_join_column, rows), enumerate(kinds), PAUSE)
         return families
 
     def _has_histograms(self) -> bool:
@@ -141,3 +141,8 @@ class JobSeriesSource:
         if lines.histograms is None:
             lines.histograms = write_histograms(job, self._runs.find(job))
         return lines.histograms
+
+
+def _join_column(rows: Sequence[Sequence[str]], column: tuple[int, MetricSeries]) -> Family:
+    place, kind = column
+    return Family(kind, "".join([row[place] for row in rows]))
