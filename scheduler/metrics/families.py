@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from observability.names.catalogue import MetricSeries
 from scheduler.catalog.catalog import Catalog
 
-PAUSE: Final = 0.003
+STEP_PAUSE: Final = 0.003
 """Seconds between two steps of a page of many jobs, see convert_each: due runs start in between without delay."""
 
 

@@ -15,7 +15,7 @@ from jobs.policies.prometheus import label_of_tag
 from observability.names import series
 from observability.names.catalogue import MetricSeries
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
-from scheduler.metrics.families import PAUSE, Family
+from scheduler.metrics.families import STEP_PAUSE, Family
 from scheduler.metrics.job_lines import (
     HISTOGRAM_SERIES,
     RUN_SERIES,
@@ -97,7 +97,7 @@ class JobSeriesSource:
         self._failed |= {job for job in changed if self._runs.has_failed(job)}
         states = await self._states.read(snapshot, self._failed, now)
         self._failed.clear()
-        await convert_each(lambda entry: self._write(entry, states[entry.job.name]), snapshot, PAUSE)
+        await convert_each(lambda entry: self._write(entry, states[entry.job.name]), snapshot, STEP_PAUSE)
 
     def _forget_removed(self, names: Sequence[str]) -> None:
         if len(self._lines) > len(names):
@@ -125,10 +125,13 @@ class JobSeriesSource:
         ]
         if self._has_histograms():
             columns.append(
-                (HISTOGRAM_SERIES, await convert_each(self._find_histograms, zip(names, lines, strict=True), PAUSE))
+                (
+                    HISTOGRAM_SERIES,
+                    await convert_each(self._find_histograms, zip(names, lines, strict=True), STEP_PAUSE),
+                )
             )
         for kinds, rows in columns:
-            families += await convert_each(partial(_join_column, rows), enumerate(kinds), PAUSE)
+            families += await convert_each(partial(_join_column, rows), enumerate(kinds), STEP_PAUSE)
         return families
 
     def _has_histograms(self) -> bool:

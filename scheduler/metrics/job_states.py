@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jobs.runs.states import JobStatus, StateChange
 from scheduler.catalog.catalog import CatalogJob, JobSnapshot
-from scheduler.metrics.families import PAUSE
+from scheduler.metrics.families import STEP_PAUSE
 from scheduler.queries.circuits import CircuitQueries
 from scheduler.queries.jobs_and_runs import next_due_instants, schedule_resumes_after
 from scheduler.stores.alerting.repository import EngineRows, EngineState
@@ -117,7 +117,7 @@ class JobStateReader:
                 None if plan is None else plan.interval,
             )
 
-        found = await convert_each(create, jobs, PAUSE)
+        found = await convert_each(create, jobs, STEP_PAUSE)
         if len(self._plans) > len(names):
             self._plans = {name: plan for name, plan in self._plans.items() if name in jobs}
         return {entry.job.name: state for entry, state in zip(jobs, found, strict=True)}

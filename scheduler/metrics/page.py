@@ -9,7 +9,7 @@ from jobs.ports import Clock
 from observability.names.catalogue import MetricSeries
 from observability.names.series import SERIES, watchdog_series
 from scheduler.catalog.catalog import Catalog
-from scheduler.metrics.families import PAUSE, Family, SeriesSource
+from scheduler.metrics.families import STEP_PAUSE, Family, SeriesSource
 from scheduler.metrics.text import END, ExpositionFormat, write_comments
 from scheduler.timed_cache import TimedCache
 from scheduler.turns import convert_each
@@ -66,7 +66,7 @@ class MetricsPage:
         self, catalog: Catalog, text_format: ExpositionFormat, is_limited: bool, encode: Encode | None
     ) -> bytes:
         texts = self._join(await self._read(catalog, is_limited), text_format)
-        page = b"".join(await convert_each(str.encode, texts, PAUSE))
+        page = b"".join(await convert_each(str.encode, texts, STEP_PAUSE))
         return page if encode is None else await encode(page)
 
     async def _read(self, catalog: Catalog, is_limited: bool) -> list[Family]:
