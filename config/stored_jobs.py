@@ -220,7 +220,7 @@ class FileJobIndex:
             if needed in stored and not wrong.circle:
                 wrong = replace(wrong, message=f"the job {needed} is not in force", hint="")
             problems[wrong.job].append(locate_dependency_problem(wrong, together))
-        for name, problem in find_disagreements(together):
+        for name, problem in find_disagreements(together, self.groups):
             problems[name].append(problem)
         for name, problem in check_membership(accepted.values(), self.groups).rejected_jobs.items():
             problems[name].append(problem)

@@ -113,9 +113,10 @@ def _rejected_member(one: LocatedJob, key: str, group: DeclaredGroup) -> Problem
 
 
 def _undeclared_group(first: LocatedJob, one: LocatedJob, key: str, name: str) -> Problem:
-    message = (
-        f"jobs of several files share the group {name} (first {first.job.name} in {first.origin}), and no file "
-        "declares its members: any job can make theirs wait"
-    )
+    named = f"the group {name} (first {first.job.name} in {first.origin}), and no file declares its members"
+    if key == "concurrency_group":
+        message = f"jobs of several files name {named}: each file has a separate group"
+    else:
+        message = f"jobs of several files share {named}: any job can make theirs wait"
     hint = f"declare it next to jobs: groups: {{{name}: {{jobs: [{first.job.name}, {one.job.name}]}}}}"
     return one.problem(key, message, hint)

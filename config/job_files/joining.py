@@ -17,7 +17,7 @@ from jobs.definition import JobDefinition
 from jobs.definition.alerting.definitions import AlertingDefinitions
 from jobs.definition.dependency_graph import DependencyGraph, DependencyProblem
 from jobs.policies.circuit import CircuitConflict, find_circuit_conflicts
-from jobs.policies.concurrency_groups import GroupConflict, find_group_conflicts
+from jobs.policies.concurrency_groups import ConcurrencyGroup, GroupConflict, find_group_conflicts
 from jobs.problems import Finding, Problem, dotted_path
 from jobs.problems import KeyPath as KeyPath
 
@@ -108,7 +108,7 @@ def join_files(
         # The unreadable file can contain the missing job.
         if are_readable or wrong.circle
     ]
-    problems += [problem for _, problem in find_disagreements(found)]
+    problems += [problem for _, problem in find_disagreements(found, groups)]
     strangers = check_membership(found.values(), groups)
     problems += strangers.problems
     alerting = _join_alerting_of(files, found, broken, folder, alerting_in_force)
@@ -165,9 +165,21 @@ def find_wrong_dependencies(
     return DependencyGraph(one.job for one in found.values()).find_problems(unreadable_jobs)
 
 
-def find_disagreements(found: Mapping[str, LocatedJob]) -> Iterator[tuple[str, Problem]]:
-    """Yield each job that gives a concurrency group or a shared circuit other values than an earlier job."""
-    for limit in find_group_conflicts((one.job.name, one.job.concurrency_group) for one in found.values()):
+def find_disagreements(
+    found: Mapping[str, LocatedJob], declared: Iterable[DeclaredGroup]
+) -> Iterator[tuple[str, Problem]]:
+    """Yield each job that gives a concurrency group or a shared circuit other values than an earlier job.
+
+    A concurrency group that is not declared is private to its file.
+    """
+    shared = {group.name for group in declared}
+
+    def groups() -> Iterator[tuple[str, ConcurrencyGroup | None, str]]:
+        for one in found.values():
+            group = one.job.concurrency_group
+            yield one.job.name, group, "" if group is None or group.name in shared else one.file
+
+    for limit in find_group_conflicts(groups()):
         yield limit.job, _wrong_limit(limit, found)
     for circuit in find_circuit_conflicts((one.job.name, one.job.circuit) for one in found.values()):
         yield circuit.job, _wrong_circuit(circuit, found)

@@ -58,14 +58,17 @@ class GroupConflict:
     first_limit: int
 
 
-def find_group_conflicts(groups: Iterable[tuple[str, ConcurrencyGroup | None]]) -> list[GroupConflict]:
-    """Return each job whose limit differs from that of the first job of its group."""
-    first: dict[str, tuple[str, int]] = {}
+def find_group_conflicts(groups: Iterable[tuple[str, ConcurrencyGroup | None, str]]) -> list[GroupConflict]:
+    """Return each job whose limit differs from that of the first job of its group.
+
+    `groups`: with the name of the job, and the file to which its group is private, or "".
+    """
+    first: dict[tuple[str, str], tuple[str, int]] = {}
     found = []
-    for job, group in groups:
+    for job, group, source in groups:
         if group is None:
             continue
-        name, limit = first.setdefault(group.name, (job, group.limit))
+        name, limit = first.setdefault((group.name, source), (job, group.limit))
         if limit != group.limit:
             found.append(GroupConflict(job, name, group.name, group.limit, limit))
     return found

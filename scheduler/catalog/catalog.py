@@ -40,6 +40,8 @@ class CatalogJob:
 
     job: JobDefinition
     origin: str
+    group_source: str = ""
+    """The file or set to which its concurrency group is private, see scheduler.catalog.private_groups."""
     _generation: str = field(default="", repr=False)
 
     @property
@@ -196,8 +198,8 @@ class Catalog:
         """Return the job. Raises UnknownJob."""
         return self._snapshot.get_job(name)
 
-    def is_visible(self, job: str | None) -> bool:
-        """Return whether what is stored of a job may be shown, also of one that was deleted.
+    def is_visible(self, job: str | None, at: datetime | None = None) -> bool:
+        """Return whether what is stored of a job may be shown, also of one that was deleted. `at`: what happened then.
 
         The catalog of a caller that is limited to tags shows its own jobs only, see scheduler.catalog.limited.
         """

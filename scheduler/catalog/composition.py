@@ -17,6 +17,7 @@ from config.stored_jobs import FileJobIndex, LocatedStoredJob, StoredJobDefiner
 from jobs.ports import Clock
 from jobs.problems import Problem
 from scheduler.catalog.catalog import Catalog, CatalogJob, JobSnapshot
+from scheduler.catalog.private_groups import find_private_groups, source_of_file_job, source_of_stored_job
 from scheduler.stores.rows.json_text import decode_json
 from scheduler.stores.stored_jobs.tree import JobTree, StoredEntry
 from scheduler.turns import release_later
@@ -200,23 +201,29 @@ def build_snapshot(
     files: JobSet, now: datetime, previous: JobSnapshot | None = None, sources: JobSources | None = None
 ) -> JobSnapshot:
     """Build the set. Entries that have not changed are reused, with what was computed from them."""
-    stored = [] if sources is None else [one.located for one in sources.stored.values() if one.is_in_force]
+    stored = [] if sources is None else [one for one in sources.stored.values() if one.is_in_force]
+    found = [(job, files.origins[job.name], source_of_file_job(files.origins[job.name])) for job in files]
+    found += [
+        (one.located.job, one.located.origin, source_of_stored_job(one.entry.owner))
+        for one in stored
+        if one.located is not None
+    ]
+    declared = {group.name for group in files.groups}
+    private = find_private_groups(((job, source) for job, _, source in found), declared)
 
     def entries() -> Iterable[CatalogJob]:
-        for job in files:
-            yield _reuse_entry(job, files.origins[job.name], previous)
-        for located in stored:
-            if located is not None:
-                yield _reuse_entry(located.job, located.origin, previous)
+        for job, origin, _ in found:
+            yield _reuse_entry(job, origin, private.get(job.name, ""), previous)
 
     return JobSnapshot(entries(), now, files.digest if sources is None else sources.digest, files.alerting)
 
 
-def _reuse_entry(job: JobDefinition, origin: str, previous: JobSnapshot | None) -> CatalogJob:
+def _reuse_entry(job: JobDefinition, origin: str, group_source: str, previous: JobSnapshot | None) -> CatalogJob:
     known = previous.find_job(job.name) if previous is not None else None
-    if known is not None and known.origin == origin and (known.job is job or known.job == job):
+    is_same = known is not None and (known.origin, known.group_source) == (origin, group_source)
+    if known is not None and is_same and (known.job is job or known.job == job):
         return known
-    return CatalogJob(job, origin)
+    return CatalogJob(job, origin, group_source)
 
 
 def _compare(before: JobSnapshot, after: JobSnapshot) -> SetChange:

@@ -6,6 +6,7 @@ the first request acquires a free slot.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -46,7 +47,8 @@ def concurrency_slot_group(entry: CatalogJob) -> SlotGroup | None:
     if group is None:
         return None
     name = f"concurrency group {group.name} (limit: {group.limit})"
-    return SlotGroup(f"group~{group.name}", group.limit, group.wait, name)
+    private = f"~{hashlib.sha256(entry.group_source.encode()).hexdigest()[:12]}" if entry.group_source else ""
+    return SlotGroup(f"group~{group.name}{private}", group.limit, group.wait, name)
 
 
 def global_slot_group(max_running: int | None) -> SlotGroupOf:

@@ -98,14 +98,14 @@ def test_a_group_is_declared_in_one_file_alone(tmp_path: Path) -> None:
     ]
 
 
-def test_a_group_that_no_file_declares_is_joined_freely_and_several_files_get_a_warning(tmp_path: Path) -> None:
+def test_a_group_that_no_file_declares_is_private_to_each_file_which_a_warning_reports(tmp_path: Path) -> None:
     job = "jobs: {NAME: {CHECK, concurrency_group: shared}}"
     files = {name: job.replace("NAME", f"job-{name}") for name in "abc"}
     found = read(tmp_path, **files)
     assert len(found) == 3
     assert [str(warning) for warning in found.warnings] == [
-        "b.yaml:1: jobs.job-b.concurrency_group: jobs of several files share the group shared (first job-a in "
-        "a.yaml:1), and no file declares its members: any job can make theirs wait; "
+        "b.yaml:1: jobs.job-b.concurrency_group: jobs of several files name the group shared (first job-a in "
+        "a.yaml:1), and no file declares its members: each file has a separate group; "
         "declare it next to jobs: groups: {shared: {jobs: [job-a, job-b]}}"
     ]
 

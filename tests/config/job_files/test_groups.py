@@ -75,10 +75,10 @@ def test_jobs_of_a_group_may_wait_for_different_times(tmp_path: Path) -> None:
     assert len(read(tmp_path, jobs=text)) == 2
 
 
-def test_jobs_that_give_their_group_different_limits_are_refused_with_both_names(tmp_path: Path) -> None:
+def test_jobs_that_give_a_declared_group_different_limits_are_refused_with_both_names(tmp_path: Path) -> None:
     second = """\
+    groups: {checkout: {jobs: [pay, refund]}}
     jobs:
-      other: {CHECK}
       refund:
         CHECK
         concurrency_group: {name: checkout, limit: 2}
