@@ -7,11 +7,14 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from jobs.definition import JobDefinition
 from jobs.model_base import SecretRef
 from jobs.problems import Finding, KeyPath, make_printable
+from jobs.problems.suggestions import fold_name
+from jobs.redaction.redactor import REDACTED
 from jobs.targets import FormBody, HttpTarget, JsonBody, TextBody
 from jobs.targets.http import RequestBody
 from jobs.warnings.check_requests import iter_requests
@@ -31,6 +34,13 @@ _SHORTEST_FUNCTION_KEY = 20
 """Characters of such a key. Shorter values are codes of countries, currencies and the like."""
 _LONGEST_TEXT = 64 * 1024
 """Characters of a text body that is parsed as JSON."""
+_SENT_KEYS = frozenset(
+    map(
+        fold_name,
+        ("headers", "query", "QueryParameters", "QueryParams", "form", "json", "text", "body", "RequestBody"),
+    )
+) | frozenset(map(fold_name, ("url", "Endpoint", "EndpointUrl")))
+"""Keys, folded, of what a request sends, in the full and in the flat form."""
 _AUTH_FORMS = {
     "bearer": "{kind: bearer, token: {secret: NAME}}",
     "basic": "{kind: basic, username: NAME, password: {secret: NAME}}",
@@ -45,6 +55,58 @@ def find_literal_credentials(job: JobDefinition) -> Iterator[Finding]:
         yield from _in_query(path, request)
         if request.body is not None:
             yield from _in_body((*path, "body"), request.body)
+
+
+def mask_literal_credentials(value: Any) -> Any:
+    """Return a definition, or a part of it, in which `***` replaces what these rules take for credentials.
+
+    `value`: in the full or in the flat form, as it was written; it can be invalid. More is masked than is warned of.
+    """
+    return _mask(value, "", is_sent=False, is_json=False)
+
+
+def mask_field(path: str, value: Any) -> Any:
+    """Return the value of one field in the same way. `path`: its dotted key, such as `check.headers.Cookie`."""
+    keys = [key for key in re.split(r"[.\[\]\"']+", path) if key]
+    sent = [fold_name(key) for key in keys[:-1]]
+    last = keys[-1] if keys else ""
+    is_sent = any(key in _SENT_KEYS for key in (*sent, fold_name(last)))
+    return _mask(value, last, is_sent=is_sent, is_json="json" in sent or fold_name(last) == "json")
+
+
+def _mask(value: Any, name: str, *, is_sent: bool, is_json: bool) -> Any:
+    """`is_sent`: it is part of a request. `is_json`: of a JSON body, which cannot name a secret."""
+    if isinstance(value, Mapping):
+        if set(value) == {"secret"} and not is_json:
+            return value
+        return {
+            key: _mask(one, str(key), is_sent=is_sent or folded in _SENT_KEYS, is_json=is_json or folded == "json")
+            for key, one in value.items()
+            for folded in (fold_name(str(key)),)
+        }
+    if isinstance(value, (list, tuple)):
+        return [_mask(one, name, is_sent=is_sent, is_json=is_json) for one in value]
+    if not is_sent or not isinstance(value, str):
+        return value
+    if _is_credential(name, value) or _is_function_key(name, value):
+        return REDACTED
+    return _mask_text(value)
+
+
+def _mask_text(text: str) -> str:
+    """Return a text without the credentials in its JSON, or in the query of its URL."""
+    if text.lstrip().startswith(("{", "[")) and len(text) <= _LONGEST_TEXT:
+        with suppress(ValueError, RecursionError):
+            parsed = json.loads(text)
+            masked = _mask(parsed, "", is_sent=True, is_json=True)
+            return text if masked == parsed else json.dumps(masked)
+    start, separator, query = text.partition("?")
+    try:
+        pairs = parse_qsl(query)
+    except ValueError:
+        return text
+    is_found = any(_is_credential(name, value) or _is_function_key(name, value) for name, value in pairs)
+    return f"{start}{separator}{REDACTED}" if is_found else text
 
 
 def _in_headers(path: KeyPath, headers: Mapping[str, object]) -> Iterator[Finding]:
