@@ -84,7 +84,8 @@ class _DenialReasons:
         found = [sending for sending in find_deliveries(job.check) if sending.credential == credential]
         places = tuple(dict.fromkeys(place for sending in found for place in sending.recipients))
         if not places:  # a heartbeat's token is not sent, and of a step an answer may say where to
-            return ""
+            is_admitted = credential.kind != "secret" or self._bindings.admits_tags(credential.name, job.tags)
+            return "" if is_admitted else f"the secret {credential.name} is only for jobs with another tag."
         key = (credential, places, tuple(job.tags.items()))
         if key not in self._reasons:
             self._reasons[key] = self._check_places(credential, places, job)

@@ -15,6 +15,7 @@ from jobs.formats.durations import format_duration, parse_duration
 from jobs.problems import describe_unknown_key, describe_wrong_choice, make_printable
 from scheduler.api.problems import InvalidInput, InvalidRequest
 from scheduler.api.requests.client_address import find_client_address
+from scheduler.catalog.limited import LimitedCatalog
 from scheduler.identity.caller import Caller, ChangeSource
 from scheduler.identity.principal import Principal
 from scheduler.services import Services
@@ -41,16 +42,24 @@ async def get_services(request: Request) -> Services:
     services: Services = request.app.state.services
     await services.refresh_jobs()
     principal: Principal | None = request.scope["state"].get("principal")
-    return services if principal is None else services.for_principal(principal)
+    return services if principal is None else await _limit_services(services, principal)
 
 
-def reload_services(request: Request) -> Services:
+async def reload_services(request: Request) -> Services:
     """Return the services after the request has changed stored jobs.
 
     For a caller that is limited to tags, those of `get_services` have the jobs from before.
     """
     services: Services = request.app.state.services
-    return services.for_principal(request.scope["state"]["principal"])
+    return await _limit_services(services, request.scope["state"]["principal"])
+
+
+async def _limit_services(services: Services, principal: Principal) -> Services:
+    limited = services.for_principal(principal)
+    if isinstance(limited.catalog, LimitedCatalog) and not limited.catalog.has_past:
+        limited.catalog.visible_since = await services.stored_jobs.visible_since.read(principal)
+        limited.catalog.has_past = True
+    return limited
 
 
 async def get_caller(request: Request) -> Caller:

@@ -210,8 +210,9 @@ def _build_operations(
     pauses, repositories = foundation.pauses, foundation.repositories
     requested = foundation.telemetry.run_requested
     running = RunStarter(catalog, runs, dispatch, clock, audit, setup.prepare_for_run(), requested, worker.end_of)
+    secrets, bindings = setup.secrets, setup.bindings
     pinging = PingReceiver(
-        catalog, setup.secrets, repositories.heartbeats, beats, pauses, running, foundation.redactor, clock
+        catalog, secrets, repositories.heartbeats, beats, pauses, running, foundation.redactor, clock, bindings
     )
     foundation.health.add_probe("heartbeats", heartbeats_probe(pinging))
     return Operations(
@@ -224,7 +225,7 @@ def _build_operations(
         backfills=Backfiller(catalog, runs, repositories.schedule_activations, dispatch, clock, audit),
         circuits=CircuitControl(board, repositories.circuits, clock, audit),
         secrets=SecretRefresher(secret_watch, audit),
-        definition_tests=DefinitionTester(build_test_runner(foundation, setup), clock, audit, catalog, runs),
+        definition_tests=DefinitionTester(build_test_runner(foundation, setup), clock, audit, catalog, runs, bindings),
         pings=pinging,
         stored_jobs=StoredJobEditor(repositories.stored_jobs, foundation.stored_jobs.committer),
         job_sets=JobSetApplier(

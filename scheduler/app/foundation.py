@@ -82,12 +82,10 @@ async def open_foundation(
     _watch_telemetry(telemetry, catalog, health, configuration, redactor)
     identity = AppIdentity(settings, clock=clock)
     stack.push_async_callback(identity.aclose)
-    trouble = StoreFailures(clock.monotonic)
+    trouble, activity, owner = StoreFailures(clock.monotonic), RunActivity(clock), _name_process()
     store = await _open_store(settings, profile, identity, stack, health, trouble)
-    activity = RunActivity(clock)
-    owner = _name_process()
     runs = TrackedRuns(store, activity, failures=trouble, names=_name_rows(profile, settings, owner))
-    repositories = Repositories(store)
+    repositories, pauses = Repositories(store), Pauses(store, clock.monotonic)
     audit = StoredAuditTrail(repositories.audit_log, clock, redactor)
     return Foundation(
         profile=profile,
@@ -106,10 +104,12 @@ async def open_foundation(
         owner=owner,
         repositories=repositories,
         runs=runs,
-        pauses=Pauses(store, clock.monotonic),
+        pauses=pauses,
         states=StateTracker(repositories.changes, clock),
         audit=audit,
-        stored_jobs=await open_stored_jobs(configuration, catalog, repositories, clock, audit, health, stack),
+        stored_jobs=await open_stored_jobs(
+            configuration, catalog, repositories, runs, pauses, clock, audit, health, stack
+        ),
     )
 
 

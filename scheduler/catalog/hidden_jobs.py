@@ -46,7 +46,10 @@ def hide_continuation(continuation: str | None, catalog: Catalog) -> str | None:
 
 def show_run(record: RunRecord | None, catalog: Catalog) -> RunRecord | None:
     """Return the run if its job is visible, without the run that started its chain if the job of that is hidden."""
-    return None if record is None or not catalog.is_visible(record.ticket.job) else hide_origin(record, catalog)
+    if record is None:
+        return None
+    at = None if record.run is None else record.run.started_at
+    return hide_origin(record, catalog) if catalog.is_visible(record.ticket.job, at) else None
 
 
 def hide_origin(record: RunRecord, catalog: Catalog) -> RunRecord:
@@ -57,7 +60,7 @@ def hide_origin(record: RunRecord, catalog: Catalog) -> RunRecord:
 
 def show_letter(letter: DeadLetter | None, catalog: Catalog) -> DeadLetter | None:
     """Return the letter if its job is visible, without its definition if the job had other tags then."""
-    if letter is None or not catalog.is_visible(letter.job):
+    if letter is None or not catalog.is_visible(letter.job, letter.at):
         return None
     ticket = None if letter.ticket is None else _hide_origin(letter.ticket, catalog)
     definition = letter.definition if catalog.sees(written_tags(letter.definition)) else None

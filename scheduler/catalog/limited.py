@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
+from datetime import datetime
 from typing import TypeVar
 
 from scheduler.catalog.catalog import Catalog, JobSnapshot
@@ -22,14 +23,17 @@ class LimitedCatalog(Catalog):
         seen = [entry for entry in whole if principal.sees(entry.job.tags)]
         super().__init__(JobSnapshot(seen, whole.loaded_at, whole.digest, whole.alerting))
         self._principal = principal
+        self.visible_since: Mapping[str, datetime] = {}
+        """Since when stored jobs have had a tag of the principal, once it is read, see VisibleSince."""
+        self.has_past = False
         self._whole = whole
         self._circuits_of_others = {
             entry.job.circuit_key for entry in whole if entry.job.circuit_key and not principal.sees(entry.job.tags)
         }
 
-    def is_visible(self, job: str | None) -> bool:
-        """See Catalog.is_visible."""
-        return job in self
+    def is_visible(self, job: str | None, at: datetime | None = None) -> bool:
+        """See Catalog.is_visible. What happened before the job had a tag of the principal is not visible."""
+        return job in self and (at is None or job not in self.visible_since or at >= self.visible_since[str(job)])
 
     def hides(self, name: str) -> bool:
         """See Catalog.hides."""

@@ -70,6 +70,10 @@ class Principal:
         """Return whether a job with these tags exists for the principal."""
         return not self.tags or any(tags.get(key) == value for key, value in self.tags)
 
+    def own_tags(self, tags: Mapping[str, str]) -> Mapping[str, str]:
+        """Return those of a job's tags to which the principal is limited: others it can give to a job as it likes."""
+        return {key: value for key, value in tags.items() if (key, value) in self.tags}
+
     def manages(self, limited_to: Collection[tuple[str, str]]) -> bool:
         """Return whether an object exists for the principal that concerns only jobs with one of these tags.
 

@@ -11,7 +11,7 @@ from jobs.runs import Outcome
 from scheduler.audit.recording import audited
 from scheduler.audit.trail import AuditedChange, AuditTrail
 from scheduler.catalog.catalog import Catalog
-from scheduler.catalog.hidden_jobs import hide_origin
+from scheduler.catalog.hidden_jobs import hide_origin, show_run
 from scheduler.errors import Conflict, NotFound
 from scheduler.identity.caller import Caller
 from scheduler.operations.runs import RunStarter
@@ -73,7 +73,7 @@ class RunCanceller:
 
     async def _get_unfinished(self, run_id: str) -> RunRecord:
         record = await self._runs.find(run_id)
-        if record is None or not self._catalog.is_visible(record.ticket.job):
+        if show_run(record, self._catalog) is None or record is None:
             raise NotFound(f"there is no run {run_id!r}; it has not started, or the retention has removed it")
         if record.run is not None:
             raise Conflict(f"run {run_id} is already finished: {record.run.outcome}")

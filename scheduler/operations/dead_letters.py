@@ -95,7 +95,7 @@ class DeadLetterReplayer:
             StoreError, DispatchError: retry; it creates no second run.
         """
         letter = await self._letters.find(letter_id)
-        if letter is None or not self._catalog.is_visible(letter.job):
+        if letter is None or not self._catalog.is_visible(letter.job, letter.at):
             raise _letter_not_found(letter_id)
         if letter.ticket is None:
             raise Conflict(f"dead letter {letter_id} contains a message that is not a ticket, so it cannot be replayed")
@@ -117,7 +117,7 @@ class DeadLetterReplayer:
             StoreError, DispatchError: some letters are replayed; retry for the others.
         """
         self._check_arguments(letter_filter, per_second, limit)
-        visible = [letter for letter in await self._read_all() if self._catalog.is_visible(letter.job)]
+        visible = [letter for letter in await self._read_all() if self._catalog.is_visible(letter.job, letter.at)]
         fitting = [letter for letter in visible if letter_filter.matches(letter)]
         known = [letter for letter in fitting if letter.job in self._catalog]
         unknown = sorted({str(letter.job) for letter in fitting if letter.job not in self._catalog})
@@ -129,7 +129,7 @@ class DeadLetterReplayer:
     async def discard(self, letter_id: str, *, caller: Caller) -> None:
         """Delete a letter permanently. Raises NotFound, StoreError."""
         letter = await self._letters.find(letter_id)
-        if letter is None or not self._catalog.is_visible(letter.job):
+        if letter is None or not self._catalog.is_visible(letter.job, letter.at):
             raise _letter_not_found(letter_id)
         change = AuditedChange(
             "dead_letter.discard",

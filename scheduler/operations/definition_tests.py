@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 
+from jobs.checks.binding.rules import UNRESTRICTED, Bindings
 from jobs.definition import JobDefinition
+from jobs.model_base import find_secret_names
 from jobs.ports import Clock
 from jobs.running.runner import Runner
 from jobs.runs import Ticket
@@ -28,20 +30,29 @@ _MAX_CONCURRENT = 4
 
 
 class DefinitionTester:
-    def __init__(self, runner: Runner, clock: Clock, audit: AuditTrail, catalog: Catalog, runs: Runs) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        clock: Clock,
+        audit: AuditTrail,
+        catalog: Catalog,
+        runs: Runs,
+        bindings: Bindings = UNRESTRICTED,
+    ) -> None:
         """`runner`: one that publishes nothing."""
         self._runner = runner
         self._catalog = catalog
         self._runs = runs
         self._clock = clock
         self._audit = audit
+        self._bindings = bindings
         self._places = asyncio.Semaphore(_MAX_CONCURRENT)
 
     async def run_once(self, job: JobDefinition, *, caller: Caller, store: bool = False) -> RunRecord:
         """Run the check of a definition to its end. `store`: as a run on demand of the saved job of that name.
 
         Raises:
-            InvalidArgument: the check waits for pings, or the job would not exist for the caller.
+            InvalidArgument: the check waits for pings, or the job or a secret does not exist for the caller.
             UnknownJob: the run is to be stored, and there is no saved job of that name.
             StoreError: the test run could not be recorded in the audit trail and did not start, or it could not be
                 stored.
@@ -52,6 +63,9 @@ class DefinitionTester:
             raise InvalidArgument("check", "a heartbeat contacts no target: it judges the pings of a saved job")
         if not caller.principal.sees(job.tags):
             raise InvalidArgument("tags", describe_invisible_job(caller.principal.tags))
+        for name in sorted(find_secret_names(job.check)) if caller.principal.tags else ():
+            if not self._bindings.admits_tags(name, caller.principal.own_tags(job.tags)):
+                raise InvalidArgument("check", f"the secret {name} is not for this job")
         ticket = Ticket.requested(job.name, self._clock.now(), job.generation())
         change = AuditedChange(
             "definition.test",

@@ -12,6 +12,7 @@ import logging
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 
+from jobs.checks.binding.rules import UNRESTRICTED, Bindings
 from jobs.errors import SecretUnavailable
 from jobs.ports import Clock, Secrets
 from jobs.targets import HeartbeatTarget
@@ -36,9 +37,10 @@ class TokensUnavailable(Exception):
 
 
 class PingTokens:
-    def __init__(self, catalog: Catalog, secrets: Secrets, clock: Clock) -> None:
+    def __init__(self, catalog: Catalog, secrets: Secrets, clock: Clock, bindings: Bindings = UNRESTRICTED) -> None:
         self._catalog = catalog
         self._secrets = secrets
+        self._bindings = bindings
         self._clock = clock
         self._names_by_digest: dict[bytes, dict[str, float]] = {}
         """The secrets that have or had the token with this hash, and until when it is valid."""
@@ -87,11 +89,12 @@ class PingTokens:
         return [job for name in names for job in self._jobs_by_secret().get(name, ())] if names else ()
 
     def _jobs_by_secret(self) -> Mapping[str, Sequence[str]]:
-        """Return the names of current heartbeat jobs by the name of their secret."""
+        """Return the names of current heartbeat jobs by the name of their secret, if its rule is for their tags."""
         jobs: defaultdict[str, list[str]] = defaultdict(list)
         for entry in self._catalog:
-            if isinstance(entry.job.check, HeartbeatTarget):
-                jobs[entry.job.check.token.secret].append(entry.job.name)
+            check = entry.job.check
+            if isinstance(check, HeartbeatTarget) and self._bindings.admits_tags(check.token.secret, entry.job.tags):
+                jobs[check.token.secret].append(entry.job.name)
         return jobs
 
     async def _read(self, older_than: float, *, force: bool = False) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from jobs.checks.binding.rules import UNRESTRICTED, Bindings
 from jobs.definition import JobDefinition
 from jobs.heartbeat import HeartbeatRecord, HeartbeatState, Ping, PingSchedule, PingSignal, ping_schedule_of, state_at
 from jobs.ports import Clock, Secrets
@@ -67,9 +68,10 @@ class PingReceiver:
         starter: RunStarter,
         redactor: Redactor,
         clock: Clock,
+        bindings: Bindings = UNRESTRICTED,
     ) -> None:
         self._catalog = catalog
-        self._tokens = PingTokens(catalog, secrets, clock)
+        self._tokens = PingTokens(catalog, secrets, clock, bindings)
         self._heartbeats = heartbeats
         self._reader = reader
         self._pauses = pauses

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from scheduler.audit.trail import TAGS_OF_JOBS
+from scheduler.audit.hidden_states import has_hidden_state
 from scheduler.audit.verification import ChainVerifier, Verification
 from scheduler.catalog.catalog import Catalog
+from scheduler.identity.literals import mask_audit_entry
 from scheduler.identity.principal import Principal, Role
-from scheduler.identity.tags import written_tags
 from scheduler.queries.time_range import ANY_TIME, TimeRange
 from scheduler.stores.audit.chain import ChainHead, canonical_json
 from scheduler.stores.audit.log import AuditLog, sequence_of
@@ -59,7 +59,8 @@ class AuditFilter:
 
 @dataclass(frozen=True, slots=True)
 class AuditView:
-    """What a principal sees of an entry. `is_partial`: other jobs, and the state before and after, are omitted."""
+    """What a principal sees of an entry. `is_partial`: other jobs, and the state before and after, are omitted, or
+    literal credentials are masked."""
 
     number: int
     fields: Mapping[str, Any]
@@ -184,15 +185,23 @@ class AuditQueries:
         return last
 
     def _view(self, principal: Principal, row: Row, fields: Mapping[str, Any]) -> AuditView | None:
+        view = self._find_view(principal, row, fields)
+        if view is None or principal.role is Role.ADMIN:
+            return view
+        masked = mask_audit_entry(view.fields)
+        return view if masked is view.fields else AuditView(view.number, masked, True, canonical_json(masked))
+
+    def _find_view(self, principal: Principal, row: Row, fields: Mapping[str, Any]) -> AuditView | None:
         if not principal.tags:
             is_about_access = str(fields.get("action")).partition(".")[0] in _ACCESS_SUBJECTS
             is_visible = principal.role is Role.ADMIN or not is_about_access
             return AuditView(sequence_of(row), fields, False, row.body) if is_visible else None
         jobs = fields.get("jobs", ())
-        visible = [job for job in jobs if self._sees(principal, job)]
+        at = _time_of(fields)
+        visible = [job for job in jobs if self._sees(principal, job) and self._catalog.is_visible(job, at)]
         if not visible:
             return None
-        if len(visible) == len(jobs) and not fields.get("jobs_omitted") and not _has_hidden_state(principal, fields):
+        if len(visible) == len(jobs) and not fields.get("jobs_omitted") and not has_hidden_state(principal, fields):
             return AuditView(sequence_of(row), fields, False, row.body)
         hidden = {"jobs": visible, "object": "", "summary": str(fields.get("action")), "before": None, "after": None}
         partial = {key: value for key, value in fields.items() if key not in ("jobs_omitted", "error")} | hidden
@@ -201,21 +210,6 @@ class AuditQueries:
     def _sees(self, principal: Principal, job: str) -> bool:
         entry = self._catalog.find_job(job)
         return entry is not None and principal.sees(entry.job.tags)
-
-
-def _has_hidden_state(principal: Principal, fields: Mapping[str, Any]) -> bool:
-    """Return whether a job had other tags before or after the change: then it did not exist for the principal.
-
-    Also if that is unknown: an entry without the tags of its jobs does not show how they differ.
-    """
-    states = [state for side in ("before", "after") if isinstance(state := fields.get(side), dict)]
-    known = [written_tags(state["definition"]) for state in states if "definition" in state]
-    for state in states:
-        tags = state.get(TAGS_OF_JOBS)
-        known += [each if isinstance(each, dict) else {} for each in tags] if isinstance(tags, list) else []
-        if state.get("cut") or ("differences" in state and not isinstance(tags, list)):
-            return True
-    return any(not principal.sees(tags) for tags in known)
 
 
 def _parse(row: Row) -> Mapping[str, Any]:

@@ -122,13 +122,14 @@ class ChangeQueries:
             self._catalog.get_job(job)
 
     def _matches_all(self, principal: Principal, criteria: ChangeFilter) -> bool:
-        is_visible = criteria.job is not None or not principal.tags
-        return is_visible and not criteria.states and criteria.selection.is_empty
+        return not principal.tags and not criteria.states and criteria.selection.is_empty
 
     def _matches(self, principal: Principal, criteria: ChangeFilter, change: StateChange) -> bool:
         if criteria.states and change.state not in criteria.states:
             return False
-        if principal.tags and not self._sees(principal, change.job):
+        if principal.tags and not (
+            self._sees(principal, change.job) and self._catalog.is_visible(change.job, change.at)
+        ):
             return False
         if criteria.selection.is_empty:
             return True

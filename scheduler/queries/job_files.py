@@ -6,7 +6,7 @@ Called by scheduler.api, scheduler.queries.drafts.texts and the command `export`
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jobs.definition import JobDefinition
     from scheduler.catalog.catalog import CatalogJob
 
+Show = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 SCHEMA_LINE = "# yaml-language-server: $schema=jobs.schema.json"
 
 
@@ -44,26 +45,28 @@ def minimal_definition(job: JobDefinition) -> Mapping[str, Any]:
     return _without_name(job.to_json())
 
 
-def write_job_file(jobs: Iterable[CatalogJob], format: JobFileFormat) -> Iterator[str]:
-    """Yield the parts of a job file: its start, each job, its end."""
+def write_job_file(
+    jobs: Iterable[CatalogJob], format: JobFileFormat, show: Show = lambda definition: definition
+) -> Iterator[str]:
+    """Yield the parts of a job file: its start, each job, its end. `show`: returns what the reader sees of each."""
     if format is JobFileFormat.JSON:
-        yield from _write_json(jobs)
+        yield from _write_json(jobs, show)
         return
     yield f"{SCHEMA_LINE}\njobs:\n"
     is_empty = True
     for entry in jobs:
         is_empty = False
         origin = entry.origin.replace("\n", " ")
-        yield f"  # {origin}\n{_to_yaml(entry.job.name, minimal_definition(entry.job))}"
+        yield f"  # {origin}\n{_to_yaml(entry.job.name, show(minimal_definition(entry.job)))}"
     if is_empty:
         yield "  {}\n"
 
 
-def _write_json(jobs: Iterable[CatalogJob]) -> Iterator[str]:
+def _write_json(jobs: Iterable[CatalogJob], show: Show) -> Iterator[str]:
     separator = ""
     yield '{\n  "$schema": "jobs.schema.json",\n  "jobs": {'
     for entry in jobs:
-        text = json.dumps({entry.job.name: minimal_definition(entry.job)}, indent=2, ensure_ascii=False)
+        text = json.dumps({entry.job.name: show(minimal_definition(entry.job))}, indent=2, ensure_ascii=False)
         yield separator + "".join(f"\n  {line}" for line in text.splitlines()[1:-1])
         separator = ","
     yield "\n  }\n}\n"

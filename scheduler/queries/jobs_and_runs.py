@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from jobs.ports import Clock
 from scheduler.catalog.catalog import Catalog, JobSnapshot
-from scheduler.catalog.hidden_jobs import hide_continuation, hide_origin, show_letter, show_run
+from scheduler.catalog.hidden_jobs import hide_continuation, show_letter, show_run
 from scheduler.queries.overview.job_view import JobView
 from scheduler.queries.selection import EVERY_JOB, JobSelection
 from scheduler.queries.time_range import ANY_TIME, TimeRange
@@ -130,7 +130,7 @@ class JobAndRunQueries:
     async def latest_runs(self, names: Sequence[str]) -> dict[str, RunRecord]:
         """Return the newest finished run of each of these jobs that has one."""
         found = await self._runs.find_latest_of_jobs(names)
-        return {job: hide_origin(record, self._catalog) for job, record in found.items()}
+        return {job: shown for job, record in found.items() if (shown := show_run(record, self._catalog))}
 
     def next_due(self, view: JobView, count: int) -> list[datetime]:
         """Return the job's next due instants after its pause; none if it is disabled or has no schedule."""

@@ -14,9 +14,11 @@ from jobs.problems import Problem, dotted_path
 from jobs.problems.suggestions import suggest_sorted_name
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.catalog.composition import JobComposer, JobSources, StoredJob
+from scheduler.catalog.visible_since import VisibleSince
 from scheduler.catalog.written_jobs import LocatedStoredJob
 from scheduler.errors import NotFound
 from scheduler.identity.caller import Caller
+from scheduler.identity.literals import show_definition
 from scheduler.queries.job_sets import SetPage, summarize_sets
 from scheduler.stores.rows.json_text import decode_json
 from scheduler.stores.stored_jobs.repository import StoredJobs
@@ -61,6 +63,7 @@ class StoredJobQueries:
     def __init__(self, composer: JobComposer, stored: StoredJobs) -> None:
         self._composer = composer
         self._stored = stored
+        self.visible_since = VisibleSince(composer, stored)
 
     def find(self, name: str, caller: Caller) -> StoredJob | None:
         """Return a stored job, also one that is not in force."""
@@ -68,7 +71,7 @@ class StoredJobQueries:
 
     def find_declared(self, name: str, caller: Caller) -> DeclaredJob | None:
         """Return the job as it was declared. A job that is in force comes before one that is not."""
-        return find_declared_job(self._composer.sources, name, caller)
+        return _show_declared(find_declared_job(self._composer.sources, name, caller), caller)
 
     def list_declared(self, caller: Caller, *, limit: int, after: str = "") -> tuple[Iterator[DeclaredJob], str | None]:
         """Return a page by name, and the name after which the next page starts; None on the last page.
@@ -80,8 +83,8 @@ class StoredJobQueries:
         names = sorted(name for name in known if is_declared_for(sources, name, caller))
         start = bisect_right(names, after)
         some = names[start : start + limit]
-        found = (job for name in some if (job := find_declared_job(sources, name, caller)) is not None)
-        return found, some[-1] if start + limit < len(names) else None
+        found = (_show_declared(find_declared_job(sources, name, caller), caller) for name in some)
+        return (job for job in found if job is not None), some[-1] if start + limit < len(names) else None
 
     def list_sets(self, caller: Caller, *, limit: int, after: str = "") -> SetPage:
         """Return a page of the sets by owner, without jobs that do not exist for the caller."""
@@ -103,7 +106,7 @@ class StoredJobQueries:
         visible = select_visible_versions(versions, caller, self._composer.define)
         if not visible:
             raise unknown_job(self._composer.sources, name, caller)
-        return [self._hide_copied(version, caller) for version in visible]
+        return [self._hide_copied(_show_version(version, caller), caller) for version in visible]
 
     async def get_version(self, name: str, number: int, caller: Caller) -> JobVersion:
         """Raises UnknownJob, NotFound, StoreError."""
@@ -140,6 +143,16 @@ class StoredJobQueries:
         if entry is None and (declared := self.find_declared(name, caller)) is not None:
             raise NotFound(f"the job {name} is defined in {declared.origin}: only stored jobs have versions")
         raise unknown_job(sources, name, caller)
+
+
+def _show_declared(job: DeclaredJob | None, caller: Caller) -> DeclaredJob | None:
+    return None if job is None else replace(job, definition=show_definition(job.definition, caller.principal))
+
+
+def _show_version(version: JobVersion, caller: Caller) -> JobVersion:
+    if version.definition is None:
+        return version
+    return replace(version, definition=show_definition(version.definition, caller.principal))
 
 
 def unknown_job(sources: JobSources, name: str, caller: Caller) -> UnknownJob:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from jobs.formats.instants import format_instant
-from scheduler.stores.port import Row, Store, StoreError, Upsert
+from scheduler.stores.port import Delete, Row, Store, StoreError, Upsert
 from scheduler.stores.rows.json_text import decode_json, encode_json
 from scheduler.stores.rows.paging import list_all_rows
 
@@ -134,6 +134,14 @@ class Pauses:
         pause = await self.find_active(job, now)
         if pause is not None:
             await self.set_pause(replace(pause, until=now))
+
+    async def remove(self, job: str) -> None:
+        """Delete the pause of a job that does not exist any more, whether it is in force or not."""
+        async with self._lock:
+            row = await self._store.get_row(PAUSES_TABLE, _PARTITION, job)
+            if row is not None:
+                await self._store.apply(Delete(PAUSES_TABLE, _PARTITION, job, row.etag))
+            self._cached.pop(job, None)
 
     def _is_stale(self) -> bool:
         return self._expires_at is None or self._monotonic() >= self._expires_at

@@ -11,6 +11,7 @@ from typing import Self
 
 from config.job_files.job_set import JobSet
 from config.stored_jobs import StoredJobDefiner
+from jobs.checks.binding.rules import UNRESTRICTED
 from jobs.checks.kinds.heartbeat import HeartbeatCheck
 from jobs.definition import JobDefinition
 from jobs.errors import SecretUnavailable
@@ -55,6 +56,7 @@ from scheduler.operations.secrets import SecretRefresher
 from scheduler.operations.stored_jobs.committing import StoredJobCommitter
 from scheduler.operations.stored_jobs.editing import StoredJobEditor
 from scheduler.operations.stored_jobs.limits import StoredJobLimits
+from scheduler.operations.stored_jobs.past_names import PastNames
 from scheduler.operations.stored_jobs.sets import JobSetApplier, SetReview
 from scheduler.queries.alerting.channels import ChannelQueries
 from scheduler.queries.circuits import CircuitQueries
@@ -202,6 +204,8 @@ class NoFacts:
 class WorkerHarness:
     """A worker with everything below it; use within a running loop (virtual time advised)."""
 
+    bindings = UNRESTRICTED
+
     def __init__(
         self,
         *steps: Step,
@@ -295,8 +299,16 @@ class WorkerHarness:
         return SetReview()
 
     def operations(self, dispatch: Dispatch) -> Operations:
+        past = PastNames(self.stored, self.changes, self.runs, self.dead_letters, self.pauses, self.clock)
         committer = StoredJobCommitter(
-            self.stored, self.composer, self.clock, self.audit, self.claims, self.stored_job_limits
+            self.stored,
+            self.composer,
+            self.clock,
+            self.audit,
+            self.claims,
+            past,
+            self.bindings,
+            self.stored_job_limits,
         )
         running = RunStarter(self.catalog, self.runs, dispatch, self.clock, self.audit, end_of=self.worker.end_of)
         return Operations(
@@ -326,9 +338,18 @@ class WorkerHarness:
                 self.audit,
                 self.catalog,
                 self.runs,
+                self.bindings,
             ),
             pings=PingReceiver(
-                self.catalog, self.tokens, self.heartbeats, self.beats, self.pauses, running, self.redactor, self.clock
+                self.catalog,
+                self.tokens,
+                self.heartbeats,
+                self.beats,
+                self.pauses,
+                running,
+                self.redactor,
+                self.clock,
+                self.bindings,
             ),
             api_keys=ApiKeyManager(ApiKeys(self.store), self.audit, self.clock),
             markers=DeploymentMarking(self.catalog, self.repositories.markers, self.clock, self.audit),

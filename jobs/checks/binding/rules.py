@@ -135,6 +135,11 @@ class Bindings:
             raise _no_rule_denial(subject, recipients)
         _check_rules(subject, rules, recipients, tags)
 
+    def admits_tags(self, name: str, tags: Mapping[str, str]) -> bool:
+        """Return whether the rules of a secret are for jobs with these tags, whichever host gets it."""
+        rules = self.secrets.rules_for(normalize_secret_name(name))
+        return all(not rule.tags or any(tag.matches(tags) for tag in rule.tags) for rule in rules)
+
     def secret_rule(self, name: str) -> BindingRule | None:
         """Return the rule of a secret; None: any host may receive it."""
         rules = self.secrets.rules_for(normalize_secret_name(name))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from itertools import islice
 from typing import Annotated
 
 from fastapi import Query
 from starlette.responses import StreamingResponse
 
-from scheduler.api.dependencies import ServicesDep
+from scheduler.api.dependencies import CallerDep, ServicesDep
 from scheduler.api.routes.filters import (
     KindsParameter,
     NamesParameter,
@@ -19,6 +20,7 @@ from scheduler.api.routes.filters import (
     parse_job_filters,
 )
 from scheduler.api.routing import ApiRouter
+from scheduler.identity.literals import show_definition
 from scheduler.queries.job_files import JobFileFormat, write_job_file
 
 router = ApiRouter("jobs", by_tag=True)
@@ -40,6 +42,7 @@ _RESPONSES = {
 @router.read("/api/exports/jobs", response_class=StreamingResponse, responses=_RESPONSES)
 async def export_jobs(
     services: ServicesDep,
+    caller: CallerDep,
     format: Annotated[JobFileFormat, Query(description="The format of the file")] = JobFileFormat.YAML,
     name: NamesParameter = [],  # noqa: B006 - FastAPI copies it for each request
     kind: KindsParameter = [],  # noqa: B006
@@ -49,11 +52,13 @@ async def export_jobs(
     """Export all jobs, or those that match the filters, as a job file that loads unchanged.
 
     It contains the full form with the keys that differ from the defaults; in YAML the origin of each job is a comment.
+    For callers below admin, `***` replaces literal credentials.
     """
     selection = parse_job_filters(name, kind, tag, state, [])
     jobs = services.queries.current_jobs()
     names, _ = await services.queries.select_names(selection, limit=_MAX_EXPORTED_JOBS)
-    parts = write_job_file((entry for each in names if (entry := jobs.find_job(each)) is not None), format)
+    show = partial(show_definition, principal=caller.principal)
+    parts = write_job_file((entry for each in names if (entry := jobs.find_job(each)) is not None), format, show)
     headers = {"Content-Disposition": f'attachment; filename="jobs.{format.value}"'}
     return StreamingResponse(_read_parts(parts), media_type=format.media_type, headers=headers)
 

@@ -14,8 +14,8 @@ from scheduler.queries.audit import DAMAGED_SUMMARY, AuditView, TrailHead
 class AuditEntryModel(ResponseModel):
     """An entry. `kind` failure: the change of entry `of` failed with `error`. `prev`: the hash of the entry before.
 
-    `partial`: the entry concerns other jobs too. They, and the state before and after, are omitted, so its hash does
-    not match. `kind` damaged: its content is not shown.
+    `partial`: the entry concerns other jobs too, which are omitted with the state before and after, or `***` replaces
+    literal credentials. Its hash then does not match. `kind` damaged: its content is not shown.
     """
 
     model_config = example_values(

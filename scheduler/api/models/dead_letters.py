@@ -9,6 +9,8 @@ from typing import Any
 from jobs.runs import ErrorClass, Trigger
 from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.api.models.runs import AttemptModel
+from scheduler.identity.literals import show_definition
+from scheduler.identity.principal import Principal
 from scheduler.operations.dead_letters import ReplayResult
 from scheduler.queries.faults.dead_letters import find_letter_state
 from scheduler.stores.dead_letters.letter import DeadLetter, LetterPage
@@ -65,12 +67,12 @@ class DeadLetterDetail(DeadLetterSummary):
     message: str
 
     @classmethod
-    def from_full_letter(cls, letter: DeadLetter) -> DeadLetterDetail:
+    def from_full_letter(cls, letter: DeadLetter, principal: Principal) -> DeadLetterDetail:
         return cls(
             **_summary_fields(letter),
             correlation_id=letter.ticket.correlation_id if letter.ticket else None,
             attempts=[AttemptModel.from_attempt(attempt) for attempt in letter.tried],
-            definition=dict(letter.definition) if letter.definition is not None else None,
+            definition=dict(show_definition(letter.definition, principal)) if letter.definition is not None else None,
             traceback=letter.traceback,
             message=letter.message,
         )

@@ -12,6 +12,8 @@ from scheduler.api.models.base import ResponseModel, example_values
 from scheduler.api.models.circuits import CircuitModel
 from scheduler.api.models.runs import RunModel
 from scheduler.api.stored_jobs.models import DefinitionProblem
+from scheduler.identity.literals import show_definition
+from scheduler.identity.principal import Principal
 from scheduler.queries.circuits import CircuitView
 from scheduler.queries.overview.job_view import JobView
 from scheduler.queries.stored_jobs import DeclaredJob
@@ -116,7 +118,12 @@ class JobDetail(JobSummary):
 
     @classmethod
     def from_job_view(
-        cls, view: JobView, upcoming: list[datetime], circuit: CircuitView | None, declared: DeclaredJob
+        cls,
+        view: JobView,
+        upcoming: list[datetime],
+        circuit: CircuitView | None,
+        declared: DeclaredJob,
+        principal: Principal,
     ) -> JobDetail:
         return cls(
             **_job_fields(view),
@@ -125,15 +132,15 @@ class JobDetail(JobSummary):
             owner=declared.owner if declared.version is not None else None,
             problems=[DefinitionProblem.from_problem(problem) for problem in declared.problems],
             generation=view.entry.generation,
-            definition=cls.definition_json(view),
+            definition=cls.definition_json(view, principal),
             upcoming=upcoming,
             circuit=None if circuit is None else CircuitModel.from_view(circuit),
         )
 
     @staticmethod
-    def definition_json(view: JobView) -> dict[str, Any]:
+    def definition_json(view: JobView, principal: Principal) -> dict[str, Any]:
         """Return the definition with all defaults. It contains names of secrets, never their values."""
-        return view.entry.job.to_json()
+        return dict(show_definition(view.entry.job.to_json(), principal))
 
 
 def _job_fields(view: JobView) -> dict[str, Any]:

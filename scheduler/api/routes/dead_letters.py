@@ -72,7 +72,7 @@ async def list_dead_letters(
 
 
 @router.read("/api/dead-letters/{letter_id}")
-async def get_dead_letter(services: ServicesDep, letter_id: LetterId) -> DeadLetterDetail:
+async def get_dead_letter(services: ServicesDep, caller: CallerDep, letter_id: LetterId) -> DeadLetterDetail:
     """Return a dead letter with all its data."""
     letter = await services.queries.find_dead_letter(letter_id)
     if letter is None:
@@ -81,7 +81,7 @@ async def get_dead_letter(services: ServicesDep, letter_id: LetterId) -> DeadLet
             f"There is no dead letter {letter_id!r}; it may have been discarded, or the retention has removed it. "
             "GET /api/dead-letters lists them.",
         )
-    return DeadLetterDetail.from_full_letter(letter)
+    return DeadLetterDetail.from_full_letter(letter, caller.principal)
 
 
 @router.operate("/api/dead-letters/replay", status_code=HTTPStatus.ACCEPTED, problems=(HTTPStatus.NOT_FOUND,))

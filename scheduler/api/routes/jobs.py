@@ -121,7 +121,7 @@ async def job_detail(services: Services, caller: Caller, name: str, response: Re
     if response is not None:
         response.headers["ETag"] = declared.etag
     upcoming = services.queries.next_due(view, MAX_UPCOMING)
-    return JobDetail.from_job_view(view, upcoming, circuits.get(name), declared)
+    return JobDetail.from_job_view(view, upcoming, circuits.get(name), declared, caller.principal)
 
 
 @router.operate(

@@ -27,6 +27,7 @@ router = ApiRouter("jobs", by_tag=True)
 
 StoredJobName = Annotated[str, Path(description="The job's name", examples=["reports-api"])]
 VersionNumber = Annotated[int, Path(ge=1, le=2**31, description="The number of a version", examples=[1])]
+AllowLiteral = Annotated[bool, Query(description="Store credentials that are written in the definition")]
 _CONFLICT = (HTTPStatus.CONFLICT,)
 
 
@@ -39,12 +40,20 @@ _CONFLICT = (HTTPStatus.CONFLICT,)
     problems=_CONFLICT,
 )
 async def create_job(
-    services: ServicesDep, caller: CallerDep, definition: JsonObject, request: Request, response: Response
+    services: ServicesDep,
+    caller: CallerDep,
+    definition: JsonObject,
+    request: Request,
+    response: Response,
+    allow_literal: AllowLiteral = False,
 ) -> JobDetail:
-    """Store a new job. The body is a definition in the full or in the flat form, with its name."""
-    name = await services.operations.stored_jobs.create(definition, caller)
+    """Store a new job. The body is a definition in the full or in the flat form, with its name.
+
+    A literal credential, such as an Authorization header, is rejected unless `allow_literal` is true.
+    """
+    name = await services.operations.stored_jobs.create(definition, caller, allow_literal=allow_literal)
     response.headers["Location"] = f"/api/jobs/{name}"
-    return await job_detail(reload_services(request), caller, name, response)
+    return await job_detail(await reload_services(request), caller, name, response)
 
 
 @router.manage(
@@ -63,12 +72,14 @@ async def put_job(
     precondition: MatchOrAbsenceDep,
     request: Request,
     response: Response,
+    allow_literal: AllowLiteral = False,
 ) -> JobDetail:
     """Create a job with `If-None-Match: *`, or replace its definition with `If-Match`. Pauses and history stay."""
-    if await services.operations.stored_jobs.put(name, definition, precondition, caller):
+    jobs = services.operations.stored_jobs
+    if await jobs.put(name, definition, precondition, caller, allow_literal=allow_literal):
         response.status_code = HTTPStatus.CREATED
         response.headers["Location"] = f"/api/jobs/{name}"
-    return await job_detail(reload_services(request), caller, name, response)
+    return await job_detail(await reload_services(request), caller, name, response)
 
 
 @router.manage(
@@ -87,10 +98,11 @@ async def patch_job(
     precondition: MatchDep,
     request: Request,
     response: Response,
+    allow_literal: AllowLiteral = False,
 ) -> JobDetail:
     """Change parts of a definition by a JSON merge patch (RFC 7396): null removes a key. The result is validated."""
-    await services.operations.stored_jobs.patch(name, patch, precondition, caller)
-    return await job_detail(reload_services(request), caller, name, response)
+    await services.operations.stored_jobs.patch(name, patch, precondition, caller, allow_literal=allow_literal)
+    return await job_detail(await reload_services(request), caller, name, response)
 
 
 @router.manage(
@@ -107,11 +119,12 @@ async def duplicate_job(
     body: DuplicateRequest,
     request: Request,
     response: Response,
+    allow_literal: AllowLiteral = False,
 ) -> JobDetail:
     """Store a copy of a job under a new name, also of a job of a file. History, pause and circuit are not copied."""
-    await services.operations.stored_jobs.duplicate(name, body.name, body.patch, caller)
+    await services.operations.stored_jobs.duplicate(name, body.name, body.patch, caller, allow_literal=allow_literal)
     response.headers["Location"] = f"/api/jobs/{body.name}"
-    return await job_detail(reload_services(request), caller, body.name, response)
+    return await job_detail(await reload_services(request), caller, body.name, response)
 
 
 @router.manage("/api/jobs/{name}", status_code=HTTPStatus.NO_CONTENT, problems=_CONFLICT)
@@ -160,10 +173,11 @@ async def restore_version(
     precondition: MatchOrAbsenceDep,
     request: Request,
     response: Response,
+    allow_literal: AllowLiteral = False,
 ) -> JobDetail:
     """Make the definition of an earlier version the current one, as a new version.
 
     `If-None-Match: *` restores a deleted job.
     """
-    await services.operations.stored_jobs.restore(name, number, precondition, caller)
-    return await job_detail(reload_services(request), caller, name, response)
+    await services.operations.stored_jobs.restore(name, number, precondition, caller, allow_literal=allow_literal)
+    return await job_detail(await reload_services(request), caller, name, response)

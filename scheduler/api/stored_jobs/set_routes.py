@@ -13,6 +13,7 @@ from scheduler.api.dependencies import CallerDep, Continuation, Limit, ServicesD
 from scheduler.api.requests.body_rules import JSON_TYPE
 from scheduler.api.routing import ApiRouter
 from scheduler.api.stored_jobs.json_bodies import SET_BODY, JsonObject
+from scheduler.api.stored_jobs.routes import AllowLiteral
 from scheduler.api.stored_jobs.set_models import SetList, SetPlanModel, serialize_plan
 from scheduler.operations.stored_jobs.sets import SetPlan
 
@@ -48,13 +49,18 @@ async def list_sets(
     problems=(HTTPStatus.CONFLICT,),
 )
 async def plan_set(
-    services: ServicesDep, caller: CallerDep, owner: Owner, document: JsonObject, adopt: Adopt = False
+    services: ServicesDep,
+    caller: CallerDep,
+    owner: Owner,
+    document: JsonObject,
+    adopt: Adopt = False,
+    allow_literal: AllowLiteral = False,
 ) -> SetPlanModel:
     """Return what a desired set of jobs would change. The body is that of a job file: `jobs` and `defaults`.
 
     Jobs of this owner that the set does not contain are removed. Nothing is changed.
     """
-    plan = await services.operations.job_sets.plan(owner, document, caller, adopt=adopt)
+    plan = await services.operations.job_sets.plan(owner, document, caller, adopt=adopt, allow_literal=allow_literal)
     return await _respond(plan)  # type: ignore[return-value]  # FastAPI passes a response on
 
 
@@ -73,9 +79,12 @@ async def apply_set(
     plan_id: PlanId,
     adopt: Adopt = False,
     dry_run: Annotated[bool, Query(description="Check the plan, and change nothing")] = False,
+    allow_literal: AllowLiteral = False,
 ) -> SetPlanModel:
     """Make all changes of a plan together, or none: 409 if the stored jobs, the files or the set have changed since."""
-    plan = await services.operations.job_sets.apply(owner, document, plan_id, caller, adopt=adopt, dry_run=dry_run)
+    plan = await services.operations.job_sets.apply(
+        owner, document, plan_id, caller, adopt=adopt, dry_run=dry_run, allow_literal=allow_literal
+    )
     return await _respond(plan)  # type: ignore[return-value]  # FastAPI passes a response on
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from config.bindings import build_bindings
 from config.loading import Configuration
 from config.stored_jobs import StoredJobDefiner
 from jobs.ports import Clock
@@ -16,8 +17,11 @@ from scheduler.catalog.stored_jobs import STORED_JOBS_PART, StoredJobWatcher
 from scheduler.health.report import Health
 from scheduler.operations.stored_jobs.committing import StoredJobCommitter
 from scheduler.operations.stored_jobs.limits import StoredJobLimits
+from scheduler.operations.stored_jobs.past_names import PastNames
 from scheduler.queries.stored_jobs import StoredJobQueries
+from scheduler.stores.pauses import Pauses
 from scheduler.stores.repositories import Repositories
+from scheduler.stores.runs.repository import Runs
 from scheduler.stores.stored_jobs.repository import StoredJobs
 from scheduler.stores.stored_jobs.sweeping import StoredJobSweeper
 
@@ -45,6 +49,8 @@ async def open_stored_jobs(
     configuration: Configuration,
     catalog: Catalog,
     repositories: Repositories,
+    runs: Runs,
+    pauses: Pauses,
     clock: Clock,
     audit: AuditTrail,
     health: Health,
@@ -56,6 +62,7 @@ async def open_stored_jobs(
     definer = StoredJobDefiner(configuration.settings.default_schedule)
     composer = JobComposer(catalog, configuration.jobs, clock, definer)
     claims = ClaimWatch(clock)
+    past = PastNames(stored, repositories.changes, runs, repositories.dead_letters, pauses, clock)
     watcher = StoredJobWatcher(stored, composer, clock, claims)
     await watcher.open()
     stack.push_async_callback(watcher.aclose)
@@ -66,7 +73,14 @@ async def open_stored_jobs(
         repository=stored,
         sweeper=repositories.stored_job_sweeper,
         committer=StoredJobCommitter(
-            stored, composer, clock, audit, claims, StoredJobLimits(limits.limit, limits.limit_per_tag)
+            stored,
+            composer,
+            clock,
+            audit,
+            claims,
+            past,
+            build_bindings(configuration.settings),
+            StoredJobLimits(limits.limit, limits.limit_per_tag),
         ),
         queries=StoredJobQueries(composer, stored),
     )

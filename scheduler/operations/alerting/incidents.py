@@ -147,7 +147,7 @@ class IncidentManager:
         visibility = SubjectVisibility(self._catalog)
 
         def act_if_visible(current: Incident, now: datetime) -> IncidentStep:
-            if not visibility.is_visible(current.lead.subject):
+            if not visibility.sees(current):
                 raise incident_not_found(incident)
             try:
                 return act(current, now)

@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from jobs.checks.binding.rules import UNRESTRICTED, Bindings
 from jobs.ports import Clock
 from jobs.problems import Problem, dotted_path
 from scheduler.audit.recording import audited
@@ -24,7 +25,10 @@ from scheduler.dispatch.port import DispatchError
 from scheduler.errors import Conflict, InvalidDefinition
 from scheduler.identity.caller import Caller
 from scheduler.operations.stored_jobs.limits import StoredJobLimits
+from scheduler.operations.stored_jobs.past_names import PastNames
+from scheduler.operations.stored_jobs.uses import OtherUses
 from scheduler.operations.stored_jobs.visibility import (
+    WritingRules,
     describe_loss,
     describe_lost_name,
     problems_for,
@@ -51,11 +55,14 @@ class Decision:
     """The changes to make, none if nothing differs, and their entry in the audit trail.
 
     `tried`: the result of `StoredJobCommitter.try_out` if the decision needed it; the changes are not tried again.
+    `allow_literal`: literal credentials are stored. `is_restored`: a job of before exists again, with its pause.
     """
 
     writes: Sequence[JobWrite]
     change: AuditedChange
     tried: JobSources | None = None
+    allow_literal: bool = False
+    is_restored: bool = False
 
 
 UNCHANGED = Decision((), AuditedChange("", "", ""))
@@ -70,6 +77,8 @@ class StoredJobCommitter:
         clock: Clock,
         audit: AuditTrail,
         claims: ClaimWatch,
+        past: PastNames,
+        bindings: Bindings = UNRESTRICTED,
         limits: StoredJobLimits = StoredJobLimits(),  # noqa: B008  # immutable
     ) -> None:
         self._stored = stored
@@ -77,6 +86,8 @@ class StoredJobCommitter:
         self._clock = clock
         self._audit = audit
         self._claims = claims
+        self._past = past
+        self._bindings = bindings
         self._limits = limits
         self.plan_change: Callable[[JobSnapshot], Awaitable[None]] = _plan_nothing
         """Plans changed schedules at once, where no ticker of this process does. Called with the previous set."""
@@ -98,16 +109,38 @@ class StoredJobCommitter:
         # A head of the same generation, such as that after a sweep, has another etag.
         return replace(sources, tree=tree) if tree.head.generation == sources.tree.head.generation else sources
 
+    async def find_names_of_others(self, sources: JobSources, names: Iterable[str], caller: Caller) -> frozenset[str]:
+        """Return the names without a job that the caller cannot use, see PastNames. Raises StoreError."""
+        return await self._past.find_names_of_others(sources, names, caller, self.define)
+
     async def try_out(
-        self, sources: JobSources, writes: Sequence[JobWrite], caller: Caller, *, with_names: bool = False
+        self,
+        sources: JobSources,
+        writes: Sequence[JobWrite],
+        caller: Caller,
+        *,
+        with_names: bool = False,
+        allow_literal: bool = False,
     ) -> JobSources:
         """Return the jobs after these changes. Raises InvalidDefinition, Conflict.
 
-        `with_names`: keys of problems start with the name of the job, also if one job is changed.
+        `with_names`: keys of problems start with the name of the job, also if one job is changed. `allow_literal`:
+        literal credentials are accepted.
         """
-        return await asyncio.to_thread(self._try_out, sources, writes, caller, with_names or len(writes) > 1)
+        with_names = with_names or len(writes) > 1
+        return await asyncio.to_thread(
+            self._try_out, sources, writes, caller, with_names=with_names, allow_literal=allow_literal
+        )
 
-    def _try_out(self, sources: JobSources, writes: Sequence[JobWrite], caller: Caller, with_names: bool) -> JobSources:
+    def _try_out(
+        self,
+        sources: JobSources,
+        writes: Sequence[JobWrite],
+        caller: Caller,
+        *,
+        with_names: bool,
+        allow_literal: bool,
+    ) -> JobSources:
         tree = sources.tree.with_entries(write.to_entry(sources.tree) for write in writes)
         names = {write.name for write in writes}
         for write in writes:
@@ -120,7 +153,8 @@ class StoredJobCommitter:
             raise Conflict(f"more than {MAX_STORED_NAMES} names of stored jobs are not possible")
         tried = self._composer.try_out(tree)
         written = [tried.stored[write.name] for write in writes if write.definition is not None]
-        if problems := [*_problems_of(written, tried, caller, with_name=with_names)]:
+        rules = WritingRules(caller, self._bindings, OtherUses.find(sources, caller), allow_literal)
+        if problems := [*_problems_of(written, tried, rules, with_name=with_names)]:
             raise InvalidDefinition(problems)
         self._limits.refuse_growth(sources.stored, tried.stored, caller)
         for name, one in tried.stored.items():
@@ -156,7 +190,19 @@ class StoredJobCommitter:
 
     async def _make(self, sources: JobSources, decision: Decision, caller: Caller) -> None:
         """Raises HeadMoved: nothing was changed or recorded."""
-        tried = decision.tried or await self.try_out(sources, decision.writes, caller)
+        new = [
+            each.name
+            for each in decision.writes
+            if each.definition is not None and not sources.tree.find_job(each.name)
+        ]
+        for name in await self.find_names_of_others(sources, new, caller):
+            raise Conflict(used_message(name))
+        tried = decision.tried or await self.try_out(
+            sources, decision.writes, caller, allow_literal=decision.allow_literal
+        )
+        if not decision.is_restored:
+            for name in new:
+                await self._past.forget_pause(name)
         at, by = self._clock.now(), caller.principal.id
         record = partial(audited, self._audit, caller, decision.change)
         tree = await self._stored.commit(sources.tree, decision.writes, at, by, record)
@@ -190,9 +236,9 @@ def _find_oversized(writes: Sequence[JobWrite]) -> Iterator[Problem]:
 
 
 def _problems_of(
-    stored: Sequence[StoredJob], tried: JobSources, caller: Caller, *, with_name: bool
+    stored: Sequence[StoredJob], tried: JobSources, rules: WritingRules, *, with_name: bool
 ) -> Iterator[Problem]:
     for one in stored:
-        for problem in problems_for(one, tried, caller):
+        for problem in problems_for(one, tried, rules):
             key = dotted_path("jobs", one.entry.name, problem.key) if with_name else problem.key
             yield Problem(key, problem.message, problem.hint)

@@ -1,11 +1,13 @@
 """Creates, duplicates, replaces, patches, deletes and restores one stored job. Created by scheduler.app.building.
 
-Only the definition changes. A pause, an override of the circuit, the cursor and history belong to the name of the job.
+Only the definition changes. A pause, an override of the circuit, the cursor and history belong to the name of the job;
+a new job does not get the pause of a former one. `allow_literal`: literal credentials are not a problem.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from jobs.problems import Problem
@@ -38,7 +40,7 @@ class StoredJobEditor:
         self._stored = stored
         self._committer = committer
 
-    async def create(self, definition: Any, caller: Caller) -> str:
+    async def create(self, definition: Any, caller: Caller, *, allow_literal: bool = False) -> str:
         """Store a new job, whose definition contains its name. Return the name. Raises Conflict: the name is used."""
         name = find_written_name(definition)
         if name is None:
@@ -46,12 +48,14 @@ class StoredJobEditor:
 
         async def decide(sources: JobSources) -> Decision:
             refuse_used_name(sources, name, caller)
-            return _write(sources, name, definition, "created")
+            return replace(_write(sources, name, definition, "created"), allow_literal=allow_literal)
 
         await self._committer.commit(caller, decide)
         return name
 
-    async def put(self, name: str, definition: Any, precondition: Precondition, caller: Caller) -> bool:
+    async def put(
+        self, name: str, definition: Any, precondition: Precondition, caller: Caller, *, allow_literal: bool = False
+    ) -> bool:
         """Create or replace a job. Return whether it was created. Raises PreconditionFailed."""
 
         async def decide(sources: JobSources) -> Decision:
@@ -61,12 +65,15 @@ class StoredJobEditor:
             precondition.check(name, entry)
             if entry is not None and entry.text == encode_json(definition):
                 return UNCHANGED
-            return _write(sources, name, definition, "created" if entry is None else "replaced")
+            decision = _write(sources, name, definition, "created" if entry is None else "replaced")
+            return replace(decision, allow_literal=allow_literal)
 
         await self._committer.commit(caller, decide)
         return not precondition.exists
 
-    async def duplicate(self, name: str, new_name: str, patch: Any, caller: Caller) -> None:
+    async def duplicate(
+        self, name: str, new_name: str, patch: Any, caller: Caller, *, allow_literal: bool = False
+    ) -> None:
         """Store a copy of any job under a new name, with a merge patch. Raises UnknownJob; Conflict: it is used."""
 
         async def decide(sources: JobSources) -> Decision:
@@ -75,11 +82,14 @@ class StoredJobEditor:
                 raise unknown_job(sources, name, caller)
             refuse_used_name(sources, new_name, caller)
             definition = rename_definition(apply_merge_patch(declared.definition, patch), new_name)
-            return _write(sources, new_name, definition, "created", f"{COPY_OF}{name}", copied=name)
+            decision = _write(sources, new_name, definition, "created", f"{COPY_OF}{name}", copied=name)
+            return replace(decision, allow_literal=allow_literal)
 
         await self._committer.commit(caller, decide)
 
-    async def patch(self, name: str, patch: Any, precondition: Precondition, caller: Caller) -> None:
+    async def patch(
+        self, name: str, patch: Any, precondition: Precondition, caller: Caller, *, allow_literal: bool = False
+    ) -> None:
         """Apply a JSON merge patch to the definition as it was written. Raises UnknownJob, PreconditionFailed."""
 
         async def decide(sources: JobSources) -> Decision:
@@ -88,7 +98,7 @@ class StoredJobEditor:
             definition = apply_merge_patch(decode_json(entry.text), patch)
             if encode_json(definition) == entry.text:
                 return UNCHANGED
-            return _write(sources, name, definition, "patched")
+            return replace(_write(sources, name, definition, "patched"), allow_literal=allow_literal)
 
         await self._committer.commit(caller, decide)
 
@@ -103,7 +113,9 @@ class StoredJobEditor:
 
         await self._committer.commit(caller, decide)
 
-    async def restore(self, name: str, number: int, precondition: Precondition, caller: Caller) -> None:
+    async def restore(
+        self, name: str, number: int, precondition: Precondition, caller: Caller, *, allow_literal: bool = False
+    ) -> None:
         """Make the definition of an earlier version the current one, as a new version, also of a deleted job.
 
         A job that was deleted from a set is part of it again, unless the set itself removed it.
@@ -120,7 +132,8 @@ class StoredJobEditor:
             precondition.check(name, _find_entry(sources, name, caller))
             definition = _find_definition(versions, name, number)
             owner = "" if versions[0].comment else versions[0].owner
-            return _write(sources, name, definition, "restored", f"restored version {number}", owner=owner)
+            decision = _write(sources, name, definition, "restored", f"restored version {number}", owner=owner)
+            return replace(decision, allow_literal=allow_literal, is_restored=True)
 
         await self._committer.commit(caller, decide)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ from scheduler.errors import Conflict, InvalidDefinition
 from scheduler.identity.caller import Caller
 from scheduler.operations.stored_jobs.auditing import audit_set
 from scheduler.operations.stored_jobs.committing import UNCHANGED, Decision, StoredJobCommitter
-from scheduler.operations.stored_jobs.visibility import is_used_by_others, read_only_message, used_message
+from scheduler.operations.stored_jobs.set_differences import SetDifferences, compare_set
 from scheduler.queries.jobs_and_runs import next_due_instants
 from scheduler.queries.stored_jobs import FieldChange, compare_definitions
 from scheduler.stores.rows.json_text import encode_json
@@ -71,13 +71,6 @@ class SetPlan:
     is_applied: bool = False
 
 
-@dataclass(slots=True)
-class _Differences:
-    writes: list[JobWrite] = field(default_factory=list)
-    conflicts: dict[str, str] = field(default_factory=dict)
-    unchanged: int = 0
-
-
 class JobSetApplier:
     """`plan` and `apply` raise InvalidDefinition, Conflict and StoreError."""
 
@@ -91,18 +84,28 @@ class JobSetApplier:
         self._clock = clock
         self._review = review
 
-    async def plan(self, owner: str, document: Any, caller: Caller, *, adopt: bool = False) -> SetPlan:
+    async def plan(
+        self, owner: str, document: Any, caller: Caller, *, adopt: bool = False, allow_literal: bool = False
+    ) -> SetPlan:
         """Return what `apply` would change, with the id that it requires."""
         written = await asyncio.to_thread(_read, document)
         sources = await self._committer.read_sources()
-        found = await asyncio.to_thread(_compare, sources, owner, written, adopt, self._committer, caller)
+        found = await self._compare(sources, owner, written, adopt, caller)
         plan_id = await asyncio.to_thread(_plan_id, sources, owner, written, adopt)
-        plan, tried = await self._describe(sources, plan_id, owner, found, caller)
+        plan, tried = await self._describe(sources, plan_id, owner, found, caller, allow_literal=allow_literal)
         release_later([*tried.stored.values()])
         return plan
 
     async def apply(
-        self, owner: str, document: Any, plan_id: str, caller: Caller, *, adopt: bool = False, dry_run: bool = False
+        self,
+        owner: str,
+        document: Any,
+        plan_id: str,
+        caller: Caller,
+        *,
+        adopt: bool = False,
+        dry_run: bool = False,
+        allow_literal: bool = False,
     ) -> SetPlan:
         """Make the planned changes together. Raises Conflict: the jobs or the set differ from those of the plan."""
         written = await asyncio.to_thread(_read, document)
@@ -111,12 +114,14 @@ class JobSetApplier:
         async def decide(sources: JobSources) -> Decision:
             if plan_id != await asyncio.to_thread(_plan_id, sources, owner, written, adopt):
                 raise Conflict("the stored jobs, the job files or the set have changed since the plan: plan again")
-            found = await asyncio.to_thread(_compare, sources, owner, written, adopt, self._committer, caller)
+            found = await self._compare(sources, owner, written, adopt, caller)
             if found.conflicts:
                 names = ", ".join(list(found.conflicts)[:_MAX_NAMED])
                 first = next(iter(found.conflicts.values()))
                 raise Conflict(f"the set {owner} cannot have these jobs: {names} ({first})")
-            plan, tried = await self._describe(sources, plan_id, owner, found, caller, is_applied=not dry_run)
+            plan, tried = await self._describe(
+                sources, plan_id, owner, found, caller, is_applied=not dry_run, allow_literal=allow_literal
+            )
             plans[:] = [plan]
             if dry_run or not found.writes:
                 release_later([*tried.stored.values()])
@@ -127,18 +132,27 @@ class JobSetApplier:
         await self._committer.commit(caller, decide)
         return plans[0]
 
+    async def _compare(
+        self, sources: JobSources, owner: str, written: WrittenJobs, adopt: bool, caller: Caller
+    ) -> SetDifferences:
+        past = await self._committer.find_names_of_others(sources, written.definitions, caller)
+        return await asyncio.to_thread(compare_set, sources, owner, written, adopt, self._committer, caller, past)
+
     async def _describe(
         self,
         sources: JobSources,
         plan_id: str,
         owner: str,
-        found: _Differences,
+        found: SetDifferences,
         caller: Caller,
         *,
         is_applied: bool = False,
+        allow_literal: bool = False,
     ) -> tuple[SetPlan, JobSources]:
         """Return the plan, and the jobs after it."""
-        tried = await self._committer.try_out(sources, found.writes, caller, with_names=True)
+        tried = await self._committer.try_out(
+            sources, found.writes, caller, with_names=True, allow_literal=allow_literal
+        )
         differences, new = await asyncio.to_thread(_describe_writes, found.writes, sources, tried, self._clock.now())
         plan = SetPlan(
             id=plan_id,
@@ -206,43 +220,3 @@ def _plan_id(sources: JobSources, owner: str, written: WrittenJobs, adopt: bool)
     for name, definition in sorted(written.definitions.items()):
         found.update(encode_json([name, definition]).encode())
     return found.hexdigest()[:32]
-
-
-def _compare(
-    sources: JobSources, owner: str, written: WrittenJobs, adopt: bool, committer: StoredJobCommitter, caller: Caller
-) -> _Differences:
-    found = _Differences()
-    for name, definition in written.definitions.items():
-        if is_used_by_others(sources, name, caller):
-            found.conflicts[name] = used_message(name)
-            continue
-        if (of_file := sources.index.jobs.get(name)) is not None:
-            found.conflicts[name] = read_only_message(name, of_file.origin)
-            continue
-        entry = sources.tree.find_job(name)
-        if entry is not None and entry.owner != owner and not adopt:
-            holder = f"belongs to the set {entry.owner}" if entry.owner else "was made by hand"
-            found.conflicts[name] = f"the job {name} {holder}; adopt it to make it part of this set"
-        elif entry is not None and entry.owner == owner and _is_equal(sources, name, definition, committer):
-            found.unchanged += 1
-        else:
-            found.writes.append(JobWrite(name, definition, owner, f"set {owner}"))
-    found.writes += _removals(sources, owner, written, caller)
-    return found
-
-
-def _removals(sources: JobSources, owner: str, written: WrittenJobs, caller: Caller) -> Iterator[JobWrite]:
-    for name, one in sources.stored.items():
-        is_removed = one.entry.owner == owner and name not in written.definitions
-        if is_removed and not is_used_by_others(sources, name, caller):
-            yield JobWrite(name, None, owner, f"set {owner}")
-
-
-def _is_equal(sources: JobSources, name: str, definition: Mapping[str, Any], committer: StoredJobCommitter) -> bool:
-    known = sources.stored[name]
-    if encode_json(definition) == known.entry.text:
-        return True
-    if known.located is None:
-        return False
-    located = committer.define(name, definition)
-    return isinstance(located, LocatedStoredJob) and located.job == known.located.job

@@ -7,13 +7,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
+from jobs.checks.binding.rules import Bindings
 from jobs.problems import Problem
 from scheduler.catalog.composition import JobSources, StoredJob
 from scheduler.errors import Conflict, ReadOnlyJob
-from scheduler.identity.caller import Caller
+from scheduler.identity.caller import Caller, ChangeSource
 from scheduler.identity.tags import describe_invisible_job
+from scheduler.operations.stored_jobs.uses import OtherUses, find_literal_warnings, find_uses_of_others
 from scheduler.queries.stored_jobs import is_declared_for
+
+
+@dataclass(frozen=True, slots=True)
+class WritingRules:
+    """What a caller may write. `others`: what only jobs use that do not exist for it."""
+
+    caller: Caller
+    bindings: Bindings
+    others: OtherUses
+    allow_literal: bool = False
+
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SUGGESTION = ", did you mean"
@@ -50,17 +64,28 @@ def refuse_file_job(sources: JobSources, name: str, caller: Caller) -> None:
         raise ReadOnlyJob(read_only_message(name, of_file.origin))
 
 
-def problems_for(one: StoredJob, tried: JobSources, caller: Caller) -> Iterator[Problem]:
+def problems_for(one: StoredJob, tried: JobSources, rules: WritingRules) -> Iterator[Problem]:
     """Yield what is wrong with a written job, as the caller may know it."""
-    for problem in (*one.problems, *one.unknown_names):
+    caller = rules.caller
+    for problem in one.problems:
         yield _conceal(problem, tried, caller)
-    if one.located is None or not caller.principal.tags:
+    for problem in one.unknown_names:
+        yield _conceal(_without_suggestion(problem) if caller.principal.tags else problem, tried, caller)
+    if one.located is None:
+        return
+    if caller.source is ChangeSource.API and not rules.allow_literal:
+        yield from find_literal_warnings(one.located)
+    if not caller.principal.tags:
         return
     if not caller.principal.sees(one.located.job.tags):
         yield Problem("tags", describe_invisible_job(caller.principal.tags))
     for index, dependency in enumerate(one.located.job.depends_on):
         if is_used_by_others(tried, dependency.job, caller):
             yield Problem(f"depends_on[{index}]", f"there is no job named {dependency.job!r}")
+    for parent in one.located.job.alert_parent:
+        if is_used_by_others(tried, parent, caller):
+            yield Problem("alert_parent", f"the parent {parent} is neither a job nor a group")
+    yield from find_uses_of_others(one.located, rules.others, rules.bindings, caller.principal)
 
 
 def describe_loss(name: str, problem: Problem, tried: JobSources, caller: Caller) -> str:
@@ -80,8 +105,13 @@ def describe_lost_name(name: str, problem: Problem, tried: JobSources, caller: C
 def _conceal(problem: Problem, tried: JobSources, caller: Caller) -> Problem:
     if not caller.principal.tags or not _names_others(problem, tried, caller):
         return problem
-    known = Problem(problem.key, problem.message.partition(_SUGGESTION)[0])
+    known = Problem(problem.key, _without_suggestion(problem).message)
     return Problem(problem.key, _HIDDEN) if _names_others(known, tried, caller) else known
+
+
+def _without_suggestion(problem: Problem) -> Problem:
+    """Return the problem of an unknown name without a similar name, which can be that of others."""
+    return replace(problem, message=problem.message.partition(_SUGGESTION)[0])
 
 
 def _names_others(problem: Problem, tried: JobSources, caller: Caller) -> bool:

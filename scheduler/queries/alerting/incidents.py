@@ -153,7 +153,7 @@ class IncidentQueries:
     async def _get(self, incident: str) -> tuple[Incident, SubjectVisibility]:
         found = await self._log.find(incident)
         visibility = SubjectVisibility(self._catalog)
-        if found is None or not visibility.is_visible(found.lead.subject):
+        if found is None or not visibility.sees(found):
             raise incident_not_found(incident)
         return found, visibility
 

@@ -37,6 +37,12 @@ class SubjectVisibility:
             self._visible_groups[subject] = self._is_visible_group(subject)
         return self._visible_groups[subject]
 
+    def sees(self, incident: Incident) -> bool:
+        """Return whether an incident exists for the caller: its subject did when the incident was opened."""
+        subject = incident.lead.subject
+        is_job = subject in self._catalog
+        return self._catalog.is_visible(subject, incident.opened_at) if is_job else self.is_visible(subject)
+
     def _is_visible_group(self, name: str) -> bool:
         alerting = self._catalog.snapshot.alerting
         group, objective = alerting.groups.get(name), alerting.alerted_objectives.get(name)
@@ -61,7 +67,7 @@ class SubjectVisibility:
         """Return the incident without the members that the caller does not see; None if its lead is one of them."""
         if not self.is_limited:
             return incident
-        if not self.is_visible(incident.lead.subject):
+        if not self.sees(incident):
             return None
         hidden = self.hidden_names(incident)
         members = tuple(

@@ -19,6 +19,7 @@ from jobs.objectives.wording import describe_budget
 from jobs.ports import Clock
 from jobs.problems.suggestions import did_you_mean, suggest_name
 from scheduler.catalog.catalog import Catalog
+from scheduler.catalog.limited import LimitedCatalog
 from scheduler.errors import NotFound
 from scheduler.queries.objectives.measuring import MeasuredJob, ObjectiveMeasurer
 from scheduler.queries.periods import HOUR, hour_of
@@ -138,9 +139,13 @@ class ObjectiveReader:
         return ObjectiveStatement(objective, month, since, until, end <= now, jobs, is_complete)
 
     def list_objectives(self) -> Sequence[NamedObjective]:
-        """Return the objectives of the jobs in force, by name."""
+        """Return the objectives of the jobs in force, by name.
+
+        For a caller that is limited to tags, one without a job of the caller does not exist.
+        """
         snapshot = self._catalog.snapshot
-        return list_objectives((entry.job for entry in snapshot), snapshot.alerting)
+        found = list_objectives((entry.job for entry in snapshot), snapshot.alerting)
+        return [each for each in found if each.jobs] if isinstance(self._catalog, LimitedCatalog) else found
 
     def _find(self, name: str) -> NamedObjective:
         known = {each.name: each for each in self.list_objectives()}

@@ -20,6 +20,8 @@ from scheduler.api.definitions.routes import MAX_DOCUMENT_BYTES, YAML_TYPE, Defi
 from scheduler.api.dependencies import CallerDep, ServicesDep
 from scheduler.api.requests.body_rules import JSON_TYPE
 from scheduler.api.routing import ApiRouter
+from scheduler.identity.caller import Caller
+from scheduler.identity.literals import show_definition
 from scheduler.queries.drafts.reading import DraftProblem, SchedulePreview, parse_draft, preview_schedule
 from scheduler.queries.drafts.texts import (
     compare_texts,
@@ -42,13 +44,14 @@ async def read_draft(
 ) -> JSONResponse:
     """Return what the editor shows about a draft. The definition with which it is compared is the current one."""
     declared = None if job is None else uses.stored_jobs.find_declared(job, caller)
-    base = None if declared is None else _base_of(declared, uses)
+    base = None if declared is None else _base_of(declared, uses, caller)
     content = await asyncio.to_thread(_describe, document.content, document.is_json, declared, base, uses.clock.now())
     return JSONResponse(content)
 
 
-def _base_of(declared: DeclaredJob, uses: Services) -> Mapping[str, Any]:
-    return editable_definition(declared, uses.queries.current_jobs().find_job(declared.name))
+def _base_of(declared: DeclaredJob, uses: Services, caller: Caller) -> Mapping[str, Any]:
+    definition = editable_definition(declared, uses.queries.current_jobs().find_job(declared.name))
+    return show_definition(definition, caller.principal)
 
 
 def _describe(

@@ -19,6 +19,7 @@ from scheduler.api.dependencies import CallerDep, JobName, ServicesDep
 from scheduler.api.routing import ApiRouter
 from scheduler.catalog.catalog import UnknownJob
 from scheduler.identity.caller import Caller
+from scheduler.identity.literals import show_definition
 from scheduler.queries.drafts.texts import editable_definition, file_of_origin
 from scheduler.queries.stored_jobs import DeclaredJob
 from scheduler.services import Services
@@ -35,7 +36,7 @@ CopiedJob = Annotated[str | None, Query(max_length=100, description="The job who
 async def edit_job(request: Request, uses: ServicesDep, caller: CallerDep, name: JobName) -> Response:
     """Show the editor of a job, also of a stored one that is not in force."""
     declared = _find_declared(name, uses, caller)
-    definition = _definition_of(name, declared, uses)
+    definition = _definition_of(name, declared, uses, caller)
     return await respond(
         request,
         uses,
@@ -53,7 +54,7 @@ async def edit_job(request: Request, uses: ServicesDep, caller: CallerDep, name:
 @router.read(f"{DASHBOARD_PATH}/new-job")
 async def create_job_page(request: Request, uses: ServicesDep, caller: CallerDep, copy: CopiedJob = None) -> Response:
     """Show the editor of a new job; `copy`: with the definition of this one."""
-    definition = _NEW_JOB if copy is None else _definition_of(copy, _find_declared(copy, uses, caller), uses)
+    definition = _NEW_JOB if copy is None else _definition_of(copy, _find_declared(copy, uses, caller), uses, caller)
     definition = {**definition, "name": ""}
     return await respond(
         request,
@@ -77,5 +78,6 @@ def _find_declared(name: str, uses: Services, caller: Caller) -> DeclaredJob:
     return declared
 
 
-def _definition_of(name: str, declared: DeclaredJob, uses: Services) -> Mapping[str, Any]:
-    return editable_definition(declared, uses.queries.current_jobs().find_job(name))
+def _definition_of(name: str, declared: DeclaredJob, uses: Services, caller: Caller) -> Mapping[str, Any]:
+    definition = editable_definition(declared, uses.queries.current_jobs().find_job(name))
+    return show_definition(definition, caller.principal)

@@ -61,7 +61,7 @@ async def show_definition(
         view,
         "definition",
         history=await _compare(uses.stored_jobs, versions, (number, against), caller),
-        definition=_definition_text(view),
+        definition=_definition_text(view, caller),
         written=uses.stored_jobs.find_declared(name, caller),
         as_json=_as_json,
     )
@@ -91,9 +91,9 @@ async def _compare(
     return VersionHistory(shown, number, against, changes)
 
 
-def _definition_text(view: JobView) -> str:
+def _definition_text(view: JobView, caller: Caller) -> str:
     """Return the definition as in GET /api/jobs/{name}, with secrets by name only."""
-    return _as_json(JobDetail.definition_json(view))
+    return _as_json(JobDetail.definition_json(view, caller.principal))
 
 
 def _as_json(value: Any) -> str:

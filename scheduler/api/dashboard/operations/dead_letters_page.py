@@ -25,10 +25,11 @@ from scheduler.api.dashboard.operations.filters import (
 )
 from scheduler.api.dashboard.rendering.page import respond
 from scheduler.api.dashboard.rendering.paths import DEAD_LETTERS_PATH
-from scheduler.api.dependencies import Continuation, ServicesDep, parse_choice
+from scheduler.api.dependencies import CallerDep, Continuation, ServicesDep, parse_choice
 from scheduler.api.problems import ApiError
 from scheduler.api.routes.dead_letters import LetterId
 from scheduler.api.routing import ApiRouter
+from scheduler.identity.literals import show_definition
 from scheduler.operations.dead_letters import MAX_REPLAYS
 from scheduler.queries.faults.dead_letters import LETTER_STATES, LetterCriteria, find_letter_state, select_letters
 from scheduler.services import Services
@@ -81,7 +82,7 @@ async def show_dead_letters(
 
 
 @router.read(f"{DEAD_LETTERS_PATH}/{{letter_id}}")
-async def show_dead_letter(request: Request, uses: ServicesDep, letter_id: LetterId) -> Response:
+async def show_dead_letter(request: Request, uses: ServicesDep, caller: CallerDep, letter_id: LetterId) -> Response:
     """Show a letter in any state."""
     letter = await uses.queries.find_dead_letter(letter_id)
     if letter is None:
@@ -89,7 +90,7 @@ async def show_dead_letter(request: Request, uses: ServicesDep, letter_id: Lette
             HTTPStatus.NOT_FOUND,
             f"There is no dead letter {letter_id!r}; it may have been discarded, or the retention has removed it.",
         )
-    definition = letter.definition
+    definition = None if letter.definition is None else show_definition(letter.definition, caller.principal)
     return await respond(
         request,
         uses,

@@ -79,8 +79,9 @@ def show_letter(
         fail(f"there is no dead letter {letter!r}; {LISTING_HINT}", EXIT_FAILED)
     if as_json:
         from scheduler.api.models.dead_letters import DeadLetterDetail
+        from scheduler.identity.command_caller import command_caller
 
-        show_json(DeadLetterDetail.from_full_letter(found).model_dump_json(indent=2))
+        show_json(DeadLetterDetail.from_full_letter(found, command_caller().principal).model_dump_json(indent=2))
         return
     show_letter_details(found)
 

@@ -171,11 +171,8 @@ async def test_a_deleted_job_of_others_can_be_neither_read_nor_restored(team: Te
 
     assert (await team.send("GET", "/api/jobs/theirs/versions")).status_code == 404
     restored = await team.send("POST", "/api/jobs/theirs/versions/1/restore", If_None_Match="*")
-    created = await team.send("POST", "/api/jobs", definition("theirs"))
-    versions = (await team.send("GET", "/api/jobs/theirs/versions")).json()["versions"]
 
-    assert (restored.status_code, created.status_code) == (404, 201)
-    assert [one["number"] for one in versions] == [3]
+    assert restored.status_code == 404
 
 
 async def test_the_list_of_definitions_has_own_jobs_and_no_other_name(team: Team) -> None:

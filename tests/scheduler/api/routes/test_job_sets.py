@@ -157,7 +157,7 @@ async def test_what_takes_longer_with_each_job_runs_outside_of_the_thread_of_the
     for where, name in (
         (json_bodies, "parse_definition_json"),
         (sets, "read_written_jobs"),
-        (sets, "_compare"),
+        (sets, "compare_set"),
         (sets, "_plan_id"),
         (sets, "_describe_writes"),
         (sets, "audit_set"),
