@@ -128,7 +128,7 @@ class RunExecution:
         return await self._dependencies.circuits.admit(key, policy, self._started_at, lease_s)
 
     async def _record_in_circuit(self, admission: CircuitAdmission, run: Run | None) -> None:
-        """Record the result. None: there is none, and if this run is a probe, another run may be the next."""
+        """Record the result. `run` None: without a result. If this run is a probe, another one may be the next then."""
         policy, key = self._job.circuit, self._job.circuit_key
         if policy is None or key is None:
             return
