@@ -25,10 +25,10 @@ class Receiver(BaseHTTPRequestHandler):
 
 
 def describe(body: bytes) -> str:
-    """Return the title, the text, the incident and the link of a message, a line each; any other body unchanged."""
+    """Return title, target, text, incident and link of a message, a line each; any other body unchanged."""
     try:
         message = json.loads(body)
-        found = [message[name] for name in ("title", "text", "incident", "link") if message.get(name)]
+        found = [message[name] for name in ("title", "target", "text", "incident", "link") if message.get(name)]
     except (ValueError, AttributeError, TypeError):
         found = [body.decode(errors="replace")]
     text = "\n".join(map(str, found)) + "\n"

@@ -138,6 +138,7 @@ PLATFORM = Platform(
         "scheduler.leasing.MIN_LEASE_S": 4,
         "scheduler.leasing.MIN_LEASE_LEFT_S": 1,
         "scheduler.leasing.LEASE_MARGIN_S": 1,
+        "scheduler.worker.claims.leases.MIN_LEFT_TO_SEND": 1,
         "scheduler.worker.claims.leases.RENEWAL_INTERVAL": 1,
         "scheduler.worker.claims.leases.RENEWAL_THRESHOLD": 2,
         "scheduler.hosts.functions.timer.PLANNING_HORIZON": 6,

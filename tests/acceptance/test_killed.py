@@ -170,6 +170,7 @@ PLATFORM = Platform(
         "scheduler.leasing.MIN_LEASE_S": 5,
         "scheduler.leasing.LEASE_MARGIN_S": 2,
         "scheduler.leasing.MIN_LEASE_LEFT_S": 0.5,
+        "scheduler.worker.claims.leases.MIN_LEFT_TO_SEND": 0.5,
         "scheduler.worker.claims.leases.RENEWAL_INTERVAL": 0.5,
         "scheduler.worker.claims.leases.RENEWAL_THRESHOLD": 3,
         "scheduler.hosts.functions.queue.DEAD_LETTER_LEASE": 2,

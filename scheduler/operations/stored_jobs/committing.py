@@ -195,11 +195,11 @@ class StoredJobCommitter:
             for each in decision.writes
             if each.definition is not None and not sources.tree.find_job(each.name)
         ]
-        for name in await self.find_names_of_others(sources, new, caller):
-            raise Conflict(used_message(name))
         tried = decision.tried or await self.try_out(
             sources, decision.writes, caller, allow_literal=decision.allow_literal
         )
+        for name in await self.find_names_of_others(sources, new, caller):
+            raise Conflict(used_message(name))
         if not decision.is_restored:
             for name in new:
                 await self._past.forget_pause(name)

@@ -32,7 +32,7 @@ MAX_RENEWALS_PER_REQUEST = 200
 MAX_NAMED_RENEWALS = 5
 """Runs that the log names if many leases cannot be renewed."""
 
-_LEFT_TO_SEND = timedelta(seconds=MIN_LEASE_LEFT_TO_SEND_S)
+MIN_LEFT_TO_SEND = timedelta(seconds=MIN_LEASE_LEFT_TO_SEND_S)
 
 
 _PendingRenewal = tuple[Claim, asyncio.Future[Claim | StoreError]]
@@ -79,7 +79,7 @@ class RunLeases:
     def may_send(self, run_id: str) -> bool:
         """Return whether this process has the run, for long enough to send a request: no other process has it."""
         held = self._held.get(run_id)
-        return held is not None and held[0].lease_until - self._clock.now() >= _LEFT_TO_SEND
+        return held is not None and held[0].lease_until - self._clock.now() >= MIN_LEFT_TO_SEND
 
     async def ensure_covers_run(self, claim: Claim, job: JobDefinition) -> None:
         """Renew the lease if it would end before a run that starts now, or if this process does not have it any more.
