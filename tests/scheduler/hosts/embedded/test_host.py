@@ -243,7 +243,7 @@ async def test_the_first_seconds_of_the_samples_show_succeeded_failed_and_retrie
     settings = {"SCHEDULER_ENVIRONMENT": "dev", "SCHEDULER_STORE": f"sqlite:///{tmp_path / 'state.db'}"}
     async with (
         Program("serve", "--port", str(port), env=settings, cwd=tmp_path) as program,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
     ):
         await program.ready(f"http://127.0.0.1:{port}/api/health/ready")
         host = Host(program, client)
