@@ -6,7 +6,7 @@ Passed to scheduler.alerting.incident_changes. The channels that were sent the o
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from jobs.incidents.engine.announcing import notify_announced
 from jobs.incidents.engine.step import IncidentStep
@@ -73,6 +73,9 @@ def resolve_by_hand(incident: Incident, actor: str, at: datetime, note: str = ""
     Raises ActionRefused: the incident is resolved.
     """
     step = _begin(incident, note)
+    # What has recovered in this instant did not fail when it was resolved: see Incident.shown_members.
+    ends = [each.resolved_at for each in incident.members if each.resolved_at is not None]
+    at = max([at, *(end + timedelta(microseconds=1) for end in ends)])
     members = tuple(replace(each, resolved_at=each.resolved_at or at) for each in incident.members)
     step.set(members=members, status=IncidentStatus.RESOLVED, resolved_at=at, resolved_by=actor)
     step.set(suppression=None, flapping_since=None, changes=())

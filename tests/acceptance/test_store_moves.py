@@ -147,7 +147,7 @@ async def test_moving_to_azure_tables_and_back_changes_no_answer(
     async with open_store_scan(tables.settings) as scan:
         await create_backup(scan, dump, "azure", lambda: NOW, NoProgress())
     async with open_restore_target(last.settings, NOW) as target:
-        await restore_dump(dump, target, replace=False, progress=NoProgress())
+        await restore_dump(dump, target, NOW, replace=False, progress=NoProgress())
     assert_same(before, await read_answers(last))
 
     _, trailer = await verify_dump(dump, NoProgress())

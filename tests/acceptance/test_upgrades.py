@@ -175,7 +175,7 @@ async def test_a_backup_of_a_store_that_an_older_program_has_written_is_complete
     store = await open_tables(azurite, storage_prefix)
     options = BackendOptions("azure", True, _no_credential, azurite.connection_string, prefix=storage_prefix)
     scan = await open_scan(options, [*STORED_TABLES])
-    await restore_dump(dump, TableTarget(store, scan, "tables"), replace=False, progress=NoProgress())
+    await restore_dump(dump, TableTarget(store, scan, "tables"), NOW, replace=False, progress=NoProgress())
     await scan.aclose()
     await store.aclose()
 

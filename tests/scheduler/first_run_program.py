@@ -31,10 +31,10 @@ before: list[set[str]] = []
 class WatchedClock(PhaseClock):
     __slots__ = ()
 
-    def __init__(self) -> None:
+    def __init__(self, *arguments: Any, **named: Any) -> None:
         if not before:
             before.append(set(sys.modules))
-        super().__init__()
+        super().__init__(*arguments, **named)
 
 
 @asynccontextmanager

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from jobs.incidents.actions import ActionRefused, acknowledge, add_note, resolve_by_hand, snooze, unacknowledge
 from jobs.incidents.engine.facts import AlertPolicy, EscalationStep
 from jobs.incidents.engine.step import IncidentStep
-from jobs.incidents.values import Incident
+from jobs.incidents.headline import list_still_failing
+from jobs.incidents.values import AlertKey, Incident
 from tests.jobs.incidents.world import HOUR, MINUTE, START, World
 
 
@@ -108,3 +111,14 @@ def test_a_resolved_incident_cannot_be_changed() -> None:
         with pytest.raises(ActionRefused):
             refused.append(add_note(failing_world().incidents.popitem()[1], "ada", START, note))
     assert not refused
+
+
+def test_what_recovers_in_the_instant_of_a_resolution_by_hand_is_not_among_what_still_fails() -> None:
+    world = failing_world()
+    (checkout,) = incident_of(world).members
+    router = replace(checkout, key=AlertKey("router", "failed"), resolved_at=world.now)
+    incident = replace(incident_of(world), members=(router, checkout))
+
+    resolved = resolve_by_hand(incident, "ada", world.now).incident
+
+    assert [each.key.subject for each in list_still_failing(resolved)] == ["checkout"]
