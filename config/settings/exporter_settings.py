@@ -20,6 +20,7 @@ _HEADER_PAIR = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\s*=[\x20-\x7e]+")
 
 ServiceEventName = Literal[
     "SERVICE_STARTED",
+    "SERVICE_ADDRESS",
     "SERVICE_FAILED",
     "SERVICE_STOPPED",
     "AUDIT_HEAD",
