@@ -13,6 +13,7 @@ from scheduler.catalog.catalog import Catalog
 from scheduler.queries.alerting.incidents import IncidentFilter, IncidentList, IncidentQueries, IncidentView
 from scheduler.queries.history.run_context import RunContext, read_run_context
 from scheduler.stores.repositories import Repositories
+from scheduler.stores.runs.repository import Runs
 from tests.scheduler.api.api_client import ApiClient
 from tests.scheduler.fakes import VirtualClock, entry
 from tests.scheduler.stores.memory import MemoryStore
@@ -25,7 +26,8 @@ class StoredIncidents(IncidentQueries):
     """Incidents that a test gives, newest first."""
 
     def __init__(self, *incidents: Incident) -> None:
-        super().__init__(Catalog([entry()]), Repositories(MemoryStore()).incident_log, VirtualClock())
+        store = MemoryStore()
+        super().__init__(Catalog([entry()]), Repositories(store).incident_log, Runs(store), VirtualClock())
         self.incidents = incidents
 
     async def list_incidents(self, criteria: IncidentFilter, *, limit: int, after: str = "") -> IncidentList:
