@@ -46,7 +46,7 @@ class SlowJudge(InlineJudge):
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     watch = Watch()
-    monkeypatch.setattr(execution, "PhaseClock", lambda: PhaseClock(watch))
+    monkeypatch.setattr(execution, "PhaseClock", lambda **named: PhaseClock(watch, **named))
     return watch
 
 
