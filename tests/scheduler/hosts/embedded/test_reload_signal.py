@@ -106,7 +106,7 @@ async def test_a_closed_terminal_does_not_end_the_program(tmp_path: Path) -> Non
         os.close(inside)
         url = f"http://127.0.0.1:{port}/api/health/ready"
         async with asyncio.timeout(90):
-            while b"/api/dashboard" not in await asyncio.to_thread(os.read, terminal, 65536):
+            while b"Dashboard: http" not in await asyncio.to_thread(os.read, terminal, 65536):
                 pass
         os.close(terminal)  # the kernel sends SIGHUP, and every write fails from now on
 
