@@ -338,7 +338,7 @@ class _Process:
         if self.outcomes.count > self._count:
             self._count = self.outcomes.count
             self._standstill = Countdown(self.lane.standstill * self._multiplier)
-        self._cpu = max(self._cpu, cpu.get(self._process.pid, 0.0))  # less once a process ends that nobody waits for
+        self._cpu = max(self._cpu, cpu.get(self._process.pid, 0.0))  # less once a process ends that no parent waits for
         if self._cpu > self.lane.limit * self._multiplier:
             return f"its limit of {self.lane.limit * self._multiplier:g} s of CPU time"
         if self._standstill.left() <= 0:

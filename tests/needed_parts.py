@@ -1,4 +1,4 @@
-"""What the selected tests need besides Python's packages, for `./dev test PATH`, which installs only this.
+"""Which parts the selected tests need in addition to packages of Python. `./dev test PATH` installs only these.
 
 A test needs a part if it has the part's marker, or if its module imports, directly or by other modules of tests, the
 module that uses the part.

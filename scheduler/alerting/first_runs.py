@@ -4,7 +4,7 @@ A start is the first tick after a gap in which the scheduler did not run, which 
 embedded process, and on Functions, where processes start often, a tick after ticks have been missing.
 
     await first_runs.read(now, ["checkout"])
-    first_runs.find_end("checkout", now, book, last_due)
+    first_runs.find_end(snapshot, "checkout", now)
 
 Used by scheduler.alerting.facts_source.
 """

@@ -107,7 +107,7 @@ def _parse_since(text: str | None, as_markdown: bool) -> datetime | None:
 
 
 def _warn(reason: str, compared: CopyComparison, as_json: bool, as_markdown: bool) -> None:
-    """Report that there is no plan. `reason`: why."""
+    """Report that no plan was made. `reason`: a clause."""
     from scheduler.cli.output import print_warning, show_json
 
     print_warning(f"there is no plan: {reason}")
