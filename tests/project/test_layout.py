@@ -9,6 +9,7 @@ from statistics import median
 
 from tests.project import ROOT, unfinished
 from tests.project.product import modules
+from tools.layout import DOCUMENT, describe, insert_tables, read_product
 
 MAX_MODULES_IN_FOLDER = 16
 MAX_FILE_LINES = 400
@@ -54,3 +55,8 @@ def test_import_contracts_have_no_stale_lines() -> None:
     assert quiet == []
     optional = [layer for one in contracts for layer in one.get("layers", ()) if "(" in layer]
     assert optional == [], "an optional layer hides a module that is gone"
+
+
+def test_the_documented_size_is_that_of_the_product() -> None:
+    document = DOCUMENT.read_text(encoding="utf-8")
+    assert insert_tables(document, describe(read_product())) == document, "./dev layout --write"

@@ -1,0 +1,35 @@
+"""The HTML of every page of a scheduler in use, as a snapshot: moving code must not change it."""
+
+from __future__ import annotations
+
+import re
+
+from syrupy.assertion import SnapshotAssertion
+
+from tests.scheduler.api.api_client import ApiClient
+from tests.scheduler.api.dashboard.every_page.page_list import list_addresses
+from tests.scheduler.api.dashboard.every_page.states import HTML
+from tests.scheduler.api.dashboard.every_page.world import PLAIN, fill, jobs_of
+
+MAX_CHARACTERS = 20_000
+"""Of a page. What follows repeats it: messages of all channels, cells of a schedule."""
+_VARIES = re.compile(r"<svg.*?</svg>|(?<=>)[^<>]*(?=</time>)|\b[0-9a-f]{8,64}\b|\d+(?:\.\d+)?", re.DOTALL)
+"""Charts and times, ids and digests, and what is measured."""
+
+
+async def test_the_html_of_every_page(text_snapshot: SnapshotAssertion) -> None:
+    async with ApiClient(jobs=jobs_of(PLAIN)) as client:
+        addresses = list_addresses(await fill(client))
+        key = (await client.get("/api/keys")).json()["keys"][0]["id"]
+        texts = [(await client.request("GET", address, headers=HTML)).text for address in addresses]
+
+    pages = [text.replace(key, "KEY") for text in texts]
+    frame = re.sub(r"<main.*?</main>", "<main></main>", pages[0], flags=re.DOTALL)
+    contents = [page[page.index("<main") : page.index("</main>")] for page in pages]
+    parts = [frame, *(f"{address}\n{content}" for address, content in zip(addresses, contents, strict=True))]
+    assert "\n".join(_without_what_varies(text)[:MAX_CHARACTERS] for text in parts) == text_snapshot
+
+
+def _without_what_varies(text: str) -> str:
+    lines = (line.strip() for line in text.splitlines())
+    return _VARIES.sub("0", "\n".join(line for line in lines if line))
