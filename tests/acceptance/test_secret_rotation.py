@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.jobs.checks.http_check import wait_until
 from tests.parts.host import Host, embedded
 from tests.parts.http_target import Answer, HttpTarget, Request
 from tests.parts.ingestion import KeyVaultServer, ManagedIdentityServer
@@ -92,8 +93,10 @@ async def test_a_rotation_in_vault_and_target_fails_no_run(tmp_path: Path, targe
             await asyncio.sleep(2.0)
             rotate("second-token")
             await asyncio.sleep(3.5)
+            await wait_until(lambda: vault.calls("checkout-token") == 2)
             rotate("third-token")
             await asyncio.sleep(2.5)
+            await wait_until(lambda: vault.calls("checkout-token") == 3)
             runs = await finished(host)
             log = host.program.stdout
 

@@ -55,7 +55,7 @@ async def running_blackbox_exporter(config: str) -> AsyncIterator[BlackboxExport
         with log_file.open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:  # noqa: ASYNC220 takes a millisecond
             try:
                 _wait_until_ready(f"http://127.0.0.1:{port}", process, log_file)
-                async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+                async with httpx.AsyncClient(trust_env=False, timeout=httpx.Timeout(30, pool=None)) as client:
                     yield BlackboxExporter(f"http://127.0.0.1:{port}", client)
             finally:
                 process.kill()
