@@ -23,9 +23,9 @@ BEGIN, END = "<!-- begin of ./dev layout -->\n", "<!-- end of ./dev layout -->\n
 PACKAGES = ("jobs", "config", "importers", "observability", "scheduler")
 COMMANDS = "scheduler.cli.commands."
 MIN_LINES_OF_AREA = 5000
-"""Lines of a folder of a package that is an area of its own."""
+"""Lines of a folder of a package that is a separate area."""
 MIN_LINES_OF_FILE = 4
-"""Lines of a file that counts for the middle one: an empty `__init__.py` says nothing about size."""
+"""Lines of a file that counts for the middle one: an empty `__init__.py` is not about size."""
 SUBJECTS: Mapping[str, str] = {
     "silences": "silence|suppression",
     "windows": "window",

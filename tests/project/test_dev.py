@@ -22,7 +22,7 @@ from tests.outcomes import Tally
 from tests.project import ROOT
 
 COMMANDS = (
-    *("run", "test", "check", "cli", "fmt", "openapi", "names", "infra", "image", "sbom"),
+    *("run", "test", "check", "cli", "fmt", "layout", "openapi", "names", "infra", "image", "sbom"),
     *("rehearsal", "lock", "bench"),
 )
 HERE = sys.version_info[:2]
