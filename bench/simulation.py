@@ -31,6 +31,7 @@ def main() -> None:
     options.add_argument("--hours", type=float, default=6.0)
     options.add_argument("--days", type=float, help="instead of hours")
     options.add_argument("--embedded", action="store_true", help="only the embedded host")
+    options.add_argument("--frozen", type=float, default=0.0, help="share of requests before which a process freezes")
     chosen = options.parse_args()
     whole = chosen.seed is None and chosen.seeds is None
     hours = chosen.hours if chosen.days is None else chosen.days * 24
@@ -40,7 +41,7 @@ def main() -> None:
         default = (EMBEDDED_SEEDS if embedded else SEEDS) if whole else 1
         first = chosen.seed or 0
         seeds = range(first, first + (chosen.seeds or default))
-        found = _simulated(seeds, chosen.jobs, hours, embedded)
+        found = _simulated(seeds, hours, chosen, embedded)
         _print(found, "embedded" if embedded else "functions")
         results += found
     total = summary(results)
@@ -48,12 +49,14 @@ def main() -> None:
     sys.exit(1 if total["violations"] else 0)
 
 
-def _simulated(seeds: Sequence[int], jobs: int, hours: float, embedded: bool) -> list[Result]:
+def _simulated(seeds: Sequence[int], hours: float, chosen: argparse.Namespace, embedded: bool) -> list[Result]:
     """One seed here, with its progress; several on all cores."""
+    jobs, frozen = chosen.jobs, chosen.frozen
     if len(seeds) == 1:
-        return [simulate(seeds[0], jobs, hours, embedded=embedded, progress=_Said(seeds[0], hours))]
+        said = _Said(seeds[0], hours)
+        return [simulate(seeds[0], jobs, hours, embedded=embedded, frozen=frozen, progress=said)]
     results = []
-    for result in simulate_many(seeds, jobs=jobs, hours=hours, embedded=embedded):
+    for result in simulate_many(seeds, jobs=jobs, hours=hours, embedded=embedded, frozen=frozen):
         results.append(result)
         print(f"{len(results)} of {len(seeds)} seeds", file=sys.stderr, end="\r", flush=True)
     return results

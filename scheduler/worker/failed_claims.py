@@ -44,13 +44,16 @@ class FailedClaims:
             return
         span = self._spans.get(ticket.job)
         if span is None:
-            self._spans[ticket.job] = MissedSpan(entry, ticket.due_at, ticket.due_at, FAILED_CLAIM_CAUSE)
-            # Until it is recorded, planning after a crash starts before it.
-            self._pending.add([ticket])
+            self._begin(MissedSpan(entry, ticket.due_at, ticket.due_at, FAILED_CLAIM_CAUSE))
         else:
             self._spans[ticket.job] = replace(span, last=max(span.last, ticket.due_at))
         if self._recording is None or self._recording.done():
             self._recording = asyncio.get_running_loop().create_task(self._record())
+
+    def _begin(self, span: MissedSpan) -> None:
+        self._spans[span.entry.job.name] = span
+        # Until it is recorded, planning after a crash starts before it.
+        self._pending.add([replace(span, last=span.first).ticket])
 
     async def _record(self) -> None:
         while self._spans:
@@ -63,8 +66,9 @@ class FailedClaims:
                 _log.warning("could not record unclaimed instants as skipped: %s; retrying", error)
 
     def _recorded(self, job: str, span: MissedSpan) -> None:
-        newest = self._spans.pop(job)
+        newest, schedule = self._spans.pop(job), span.entry.job.schedule
         self._pending.remove(replace(span, last=span.first).ticket)
-        if newest.last > span.last and newest.entry.job.schedule is not None:
+        following = schedule.next_after(span.last) if schedule is not None else None
+        if following is not None and following <= newest.last:
             # Other tickets arrived while it was recorded.
-            self.add(newest.ticket)
+            self._begin(replace(newest, first=following))

@@ -9,7 +9,7 @@ import logging
 
 from jobs.running.run_factories import skipped_run
 from jobs.runs import Run, Ticket
-from jobs.runs.reasons import Reason
+from jobs.runs.reasons import Reason, ReasonCode
 from scheduler.planning.missed_span import MissedSpan
 from scheduler.stores.runs.repository import Claim, RunRecord, RunResult, RunState
 from scheduler.worker.results.recorder import RECORD_BACKOFF
@@ -17,6 +17,9 @@ from scheduler.worker.store_retry import retry_store
 from scheduler.worker.worker_dependencies import WorkerDependencies
 
 _log = logging.getLogger("scheduler.worker")
+
+_REASONS_WITHOUT_CLAIM = frozenset({ReasonCode.MISSED, ReasonCode.STORE_UNAVAILABLE})
+"""The reasons with which tickets are skipped here: no recovery finds such a run unpublished."""
 
 
 class SkipRecorder:
@@ -27,21 +30,23 @@ class SkipRecorder:
         self._registry = dependencies.registry
 
     async def record_skipped(self, ticket: Ticket, reason: Reason) -> bool:
-        """Record a ticket as skipped; False if it was run after all, or is in-flight. Raises StoreError.
+        """Record a ticket as skipped; False if it was run after all, is in-flight, or is skipped with another reason.
 
-        The ticket is not claimed first: after a crash in between, an interrupted run would hide the reason.
+        The ticket is not claimed first: after a crash in between, an interrupted run would hide the reason. Raises
+        StoreError.
         """
         entry = self._catalog.find_job(ticket.job)
         run = skipped_run(entry.job if entry else None, ticket, self._clock, reason)
         there = await self._insert_finished(ticket, run)
         if there is not None and there.state is RunState.QUEUED:
             return await self._skip_queued(ticket, run)
-        if there is not None and (there.run is None or there.run.message != run.message):
+        stored = run if there is None else there.run
+        if stored is None or stored.reason not in _REASONS_WITHOUT_CLAIM:
             return False
-        # A process that recorded it before may have died before it published the run. The ids of dependent runs are
-        # derived from its end, so the stored run is published.
-        await self._publisher.publish(run if there is None or there.run is None else there.run)
-        return True
+        # A process that recorded it before may have died before it published the run; it may have planned a shorter
+        # span. The ids of dependent runs are derived from its end, so the stored run is published.
+        await self._publisher.publish(stored)
+        return stored.message == run.message
 
     async def record_missed(self, missed: MissedSpan) -> None:
         """Record missed instants as one skipped run, at the latest instant without a run. Raises StoreError.

@@ -141,7 +141,8 @@ class Worker:
 
     def submit_missed(self, missed: MissedSpan) -> None:
         """Record missed instants as one skipped run, in the background."""
-        self._start([missed.ticket], self._ends.record_missed(missed))
+        self._pending.add_missed(missed)
+        self._tasks.start([missed.ticket], self._ends.record_missed(missed))
 
     def _mark_submitted(self, tickets: Sequence[Ticket]) -> None:
         for ticket in tickets:

@@ -11,7 +11,9 @@ from tests.simulation.simulate import simulate, summary
 pytestmark = pytest.mark.timeout(500)
 
 SEEDS = 20
-EMBEDDED_SEEDS = 6
+EMBEDDED_SEEDS = 2
+EMBEDDED_FROZEN_SEEDS = (1, 9, 16)
+"""Killed between the record of missed instants and its publication, or before it."""
 FROZEN_SEEDS = 4
 KILLED_SEEDS = (0, 3)
 """With many kills."""
@@ -39,6 +41,15 @@ def test_an_embedded_process_that_is_killed_loses_and_doubles_nothing() -> None:
     assert [f"seed {result.seed}: {sentence}" for result in results for sentence in result.violations] == []
     total = summary(results)
     assert min(total[name] for name in ("kills", "executed_again", "left_out")) > 0
+
+
+@pytest.mark.slow
+def test_an_embedded_process_that_freezes_and_is_killed_accounts_for_what_it_missed() -> None:
+    results = list(simulate_many(EMBEDDED_FROZEN_SEEDS, embedded=True, frozen=FROZEN))
+
+    assert [f"seed {result.seed}: {sentence}" for result in results for sentence in result.violations] == []
+    total = summary(results)
+    assert min(total[name] for name in ("kills", "freezes", "refused", "left_out")) > 0
 
 
 @pytest.mark.slow

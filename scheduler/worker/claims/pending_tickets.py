@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from jobs.runs import Ticket, Trigger
+from scheduler.planning.missed_span import MissedSpan
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -20,6 +21,10 @@ class PendingTickets:
     def add(self, tickets: Iterable[Ticket]) -> None:
         """Add submitted tickets. Only scheduled ones are planned again; others are stored before they are submitted."""
         self._due_by_id |= {ticket.id: ticket.due_at for ticket in tickets if ticket.trigger is Trigger.SCHEDULE}
+
+    def add_missed(self, missed: MissedSpan) -> None:
+        """Add missed instants: the row at the last one is for all of them. Remove them by the ticket of the span."""
+        self._due_by_id[missed.ticket.id] = missed.first
 
     def remove(self, ticket: Ticket) -> None:
         """Remove a ticket: its run has a row, or nothing more can be done."""
