@@ -108,13 +108,6 @@ class ForkedPrograms(ForkServer):
             os.kill(pid, signal.SIGKILL)
         await self.wait(pid)
 
-    async def wait(self, pid: int) -> None:
-        """Return when the process has ended."""
-        with contextlib.suppress(ProcessLookupError):
-            while True:
-                os.kill(pid, 0)
-                await asyncio.sleep(0.002)
-
 
 def _become(order: str) -> int:
     from scheduler.cli.main import main as run_command

@@ -54,6 +54,13 @@ class ForkServer:
         self._process.stdin.write(f"{order}\n".encode())
         return int(await self._process.stdout.readline())
 
+    async def wait(self, pid: int) -> None:
+        """Return when the process has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            while True:
+                os.kill(pid, 0)
+                await asyncio.sleep(0.002)
+
 
 def serve_forks(modules: Iterable[str], become: Callable[[str], int]) -> None:
     """Fork a process for each line of stdin, and write its id; at the end of stdin kill them all.

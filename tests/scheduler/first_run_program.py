@@ -1,8 +1,8 @@
-"""Runs one job in a fresh process, and prints which modules are imported during its first attempt, and how it went.
+"""Runs one job in a fresh process, and writes which modules are imported during its first attempt, and how it went.
 
-    python first_run_program.py embedded|tool JOB      # {"imported": [...], "total_ms": [2.1], "outcome": ..., ...}
-
-From the instant at which the attempt's stop-watch begins to the run's end. Configuration: the environment.
+From the instant at which the attempt's stop-watch begins to the run's end: {"imported": [...], "total_ms": [2.1],
+"outcome": ..., ...}. A process is a fork of one that has imported what this module imports, see
+tests.parts.fork_server: its order is JSON, [role, job, environment, path of the result].
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from scheduler.app import Program, open_program
 from scheduler.cli.command_profile import CommandProfile
 from scheduler.hosts.embedded.program import open_embedded_program
 from scheduler.identity.command_caller import command_caller
+from tests.parts.fork_server import serve_forks
 
 ROOT = Path(__file__).resolve().parents[2]
 before: list[set[str]] = []
@@ -67,5 +68,12 @@ async def main(role: str, job: str) -> dict[str, Any]:
     }
 
 
+def _become(order: str) -> int:
+    role, job, environment, result = json.loads(order)
+    os.environ.update(environment)
+    Path(result).write_text(json.dumps(asyncio.run(main(role, job))))
+    return 0
+
+
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(main(sys.argv[1], sys.argv[2]))))
+    serve_forks((), _become)

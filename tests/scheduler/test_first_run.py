@@ -9,15 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from tests.parts.dns_server import DnsServer
+from tests.parts.fork_server import ForkServer
 from tests.parts.http2_server import Http2Server
 from tests.parts.http_target import Answer, HttpTarget
-from tests.parts.proc import run
+from tests.parts.proc import clean_environment
 from tests.parts.tls import ca_file
 from tests.parts.token_endpoint import TokenEndpoint
+from tests.project import ROOT
 
-PROGRAM = str(Path(__file__).with_name("first_run_program.py"))
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PROGRAM = "tests.scheduler.first_run_program"
 ANSWER = Answer.of_json({"status": "ok", "items": [1, 2, 3]})
 EXPECTATIONS = [
     {"json": "$.items[?@ > 2]", "exists": True},
@@ -31,8 +36,8 @@ EXPECTATIONS = [
 ]
 
 
-@pytest.fixture
-async def jobs(tmp_path: Path) -> AsyncIterator[dict[str, dict[str, Any]]]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def jobs() -> AsyncIterator[dict[str, dict[str, Any]]]:
     """A job of each kind of check, and of each feature that needs a library."""
     async with AsyncExitStack() as stack:
         plain = await stack.enter_async_context(HttpTarget())
@@ -72,6 +77,14 @@ async def jobs(tmp_path: Path) -> AsyncIterator[dict[str, dict[str, Any]]]:
         }
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def forks(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ForkServer]:
+    folder = tmp_path_factory.mktemp("forks")
+    with (folder / "output.txt").open("wb") as output:
+        async with ForkServer(PROGRAM, clean_environment({}), ROOT, output) as server:
+            yield server
+
+
 OUTCOMES = {"failing": "failed", "untrusted": "failed", "tls-untrusted": "failed", "heartbeat": "skipped"}
 """Of those that do not succeed. No ping has arrived yet to the heartbeat."""
 KINDS = (
@@ -93,7 +106,7 @@ KINDS = (
 @pytest.mark.parametrize("role", ["tool", "embedded"])
 @pytest.mark.parametrize("kind", KINDS)
 async def test_nothing_is_imported_while_the_first_attempt_is_measured(
-    kind: str, role: str, jobs: dict[str, dict[str, Any]], tmp_path: Path
+    kind: str, role: str, jobs: dict[str, dict[str, Any]], forks: ForkServer, tmp_path: Path
 ) -> None:
     definition = {**jobs[kind], "retry": {"attempts": 1}}
     (tmp_path / "jobs.json").write_text(json.dumps({"jobs": {kind: definition}}))
@@ -105,9 +118,9 @@ async def test_nothing_is_imported_while_the_first_attempt_is_measured(
         "SCHEDULER_SECRET_PINGS": "0123456789abcdef",
     }
 
-    finished = await run(PROGRAM, role, kind, module=None, env=env)
+    result = tmp_path / "result.json"
+    await forks.wait(await forks.fork(json.dumps([role, kind, env, str(result)])))
 
-    assert finished.code == 0, finished
-    reported = json.loads(finished.stdout.splitlines()[-1])
+    reported = json.loads(result.read_text())
     assert reported["outcome"] == OUTCOMES.get(kind, "succeeded"), reported
     assert reported["imported"] == []
