@@ -112,11 +112,12 @@ class AppIdentity:
 def _new_credential(settings: Settings) -> AsyncTokenCredential:
     from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
 
+    from config.bounded_transport import BoundedTransport
     from config.value_files.client_secret import CLIENT_SECRET_FILE_VARIABLE, ClientSecretFileCredential
 
     client_id = settings.managed_identity_client_id
     if settings.environment == "dev":
         if os.environ.get(CLIENT_SECRET_FILE_VARIABLE, "").strip():
             return ClientSecretFileCredential(os.environ)
-        return DefaultAzureCredential(managed_identity_client_id=client_id)
-    return ManagedIdentityCredential(client_id=client_id)
+        return DefaultAzureCredential(managed_identity_client_id=client_id, transport=BoundedTransport())
+    return ManagedIdentityCredential(client_id=client_id, transport=BoundedTransport())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from config.value_files.expansion import read_secret_variable
 from config.value_files.secret_text import UnusableSecretFile
-from observability.exporters.datadog.bounded_pool import DatadogResponse, limit_bodies
+from observability.exporters.bounded_urllib3 import DatadogResponse, limit_responses
 from observability.generation.core.document import GeneratedDocument, Json
 from observability.generation.core.tool import ToolDocument, ToolError
 from observability.generation.datadog.documents import DASHBOARD, ID_TAG, MONITOR, OBJECTIVE
@@ -91,7 +91,7 @@ def _open_client(api_key: str, app_key: str, site: str, url: str | None) -> ApiC
     if not url:
         configuration.server_variables["site"] = site
     client: ApiClient = ApiClient(configuration)
-    limit_bodies(client, _MAX_RESPONSE_BYTES)
+    limit_responses(client, _MAX_RESPONSE_BYTES)
     return client
 
 
