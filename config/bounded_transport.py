@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import aiohttp
+from azure.core.exceptions import AzureError
 from azure.core.pipeline.transport import AioHttpTransport
 
 from jobs.responses.reading import read_body
 
 MAX_BYTES = 256 * 1024
 """Of a token, or of a secret, which has at most 25 KB."""
+
+UNUSABLE_RESPONSE = (AzureError, ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What Azure's clients raise for a response that they expect in another form."""
 
 
 class BoundedTransport(AioHttpTransport):

@@ -89,14 +89,14 @@ class AppIdentity:
             return await self._request_token(scope, credential)
 
     async def _request_token(self, scope: str, credential: AsyncTokenCredential) -> FetchedValue:
-        from azure.core.exceptions import AzureError
+        from config.bounded_transport import UNUSABLE_RESPONSE
 
         try:
             async with asyncio.timeout(TOKEN_TIMEOUT):
                 token = await credential.get_token(scope)
         except TimeoutError:
             raise TokenUnavailable(f"no token for {scope}: no answer within {TOKEN_TIMEOUT:g} s") from None
-        except (AzureError, ValueError) as error:
+        except UNUSABLE_RESPONSE as error:
             raise TokenUnavailable(f"no token for {scope}: {self._error_message(error)}") from None
         rest = token.expires_on - self._wall_time()
         return FetchedValue(token.token, rest - TOKEN_RENEWED_BEFORE_EXPIRY, rest - TOKEN_USED_UNTIL_BEFORE_EXPIRY)

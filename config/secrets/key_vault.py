@@ -83,7 +83,7 @@ class KeyVault:
 
     async def _fetch_secret(self, name: str) -> FetchedValue:
         client = await self._open_client()
-        from azure.core.exceptions import AzureError
+        from config.bounded_transport import UNUSABLE_RESPONSE
 
         try:
             async with asyncio.timeout(SECRET_TIMEOUT):
@@ -91,7 +91,7 @@ class KeyVault:
                 secret = await client.get_secret(name.replace("_", "-"))
         except TimeoutError:
             raise self._unavailable(name, f"no answer within {SECRET_TIMEOUT:g} s") from None
-        except (AzureError, ValueError) as error:
+        except UNUSABLE_RESPONSE as error:
             raise self._explain(name, error) from None
         if not secret.value:
             raise self._unavailable(name, "its value is empty; add a version with a value")

@@ -61,8 +61,11 @@ class GrafanaApi:
         found = self._request("GET", f"/api/dashboards/uid/{tool_id}", accepts_404=True)
         if found is None:
             return None
-        value = dict(found["dashboard"])
-        self._versions[tool_id] = int(value.get("version") or 0)
+        try:
+            value = dict(found["dashboard"])
+            self._versions[tool_id] = int(value.get("version") or 0)
+        except (LookupError, TypeError, ValueError):
+            raise ToolError(f"Grafana's dashboard {tool_id} is not in the form of its API") from None
         return ToolDocument(tool_id, {key: part for key, part in value.items() if key not in _OWN_KEYS})
 
     def find(self, document: GeneratedDocument) -> ToolDocument | None:
@@ -112,7 +115,7 @@ class GrafanaApi:
             401: f"set {TOKEN_VARIABLE} to a valid token",
             403: f"give the service account of {TOKEN_VARIABLE} the role Editor, or permissions for the folder",
             412: "a person saved it meanwhile; apply again",
-            429: f"it limits requests; apply again in {response.headers.get('retry-after', '60')} s",
+            429: f"it limits requests; apply again in {make_printable(response.headers.get('retry-after', '60'))} s",
         }
         fix = fixes.get(response.status, request)
         try:

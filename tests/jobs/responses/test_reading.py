@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from jobs.responses.reading import BlockingClient, ReceivedBody, ReceivedResponse, fetch
-from tests.parts import bad_servers
+from tests.parts import bad_answers, bad_servers
 from tests.parts.http_server import Answer
 from tests.parts.notifications import NotificationService
 
@@ -129,6 +129,23 @@ async def test_json_of_too_many_levels_is_an_error(reading: Read) -> None:
         response = await reading(service.url)
     with pytest.raises(ValueError, match="too many levels"):
         response.parse_json()
+
+
+async def test_chunks_of_one_byte_leave_the_loop_to_others() -> None:
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with bad_servers.answering(bad_answers.TINY_CHUNKS) as server:
+        counting = asyncio.create_task(count_turns())
+        response = await read(server.url)
+        counting.cancel()
+    assert len(response.body) == LIMIT
+    assert turns > LIMIT / 100  # the connection is read in 64 KiB, which are 10,000 chunks
 
 
 @both
