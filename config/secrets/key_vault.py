@@ -104,7 +104,8 @@ class KeyVault:
                 client_class, transport_class = await asyncio.to_thread(_import_client)
                 loopback = urlsplit(self._url).hostname in LOOPBACK_HOSTS
                 options = {"retry_total": 2, "verify_challenge_resource": not loopback, **self._options}
-                self._client = client_class(self._url, credential, transport=transport_class(**self._options), **options)
+                transport = transport_class(**self._options)
+                self._client = client_class(self._url, credential, transport=transport, **options)
             return self._client
 
     def _explain(self, name: str, error: Exception) -> SecretUnavailable:

@@ -38,7 +38,7 @@ class DatadogResponse:
 
 
 def limit_responses(client: Any, limit: int) -> None:
-    """Let a client of Datadog (ApiClient, without types) read at most `limit` bytes of each body, within its timeout."""
+    """Let a client of Datadog (ApiClient, without types) read at most `limit` bytes of a body, within its timeout."""
     _limit_time(client.rest_client.pool_manager)
     client.rest_client.pool_manager = _BoundedPool(client.rest_client.pool_manager, limit)
 

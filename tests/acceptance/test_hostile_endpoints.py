@@ -52,7 +52,7 @@ LIMIT = 64 * 1024
 TIMEOUT = 0.25
 """Seconds for a response, of every client."""
 MAX_SECONDS = 8.0
-"""For one answer: four tries of the management API's client, on a busy machine."""
+"""For one answer: four requests of the management API's client, on a busy machine."""
 MAX_MEMORY = 16 * 1024 * 1024
 """With the server of the test."""
 
@@ -244,6 +244,7 @@ READ_THE_STATUS = ("OTLP", "Datadog")
 def _small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable, value in QUIET.items():
         monkeypatch.setenv(variable, value)
+    monkeypatch.setattr(remote, "MAX_TRIES", 2)
     for module, name in (
         (signing_keys, "_MAX_BYTES"),
         (bounded_transport, "MAX_BYTES"),
