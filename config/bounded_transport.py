@@ -20,8 +20,10 @@ UNUSABLE_RESPONSE = (AzureError, ValueError, TypeError, LookupError, AttributeEr
 """What Azure's clients raise for a response that they expect in another form."""
 
 
-class BoundedTransport(AioHttpTransport):
+class BoundedTransport(AioHttpTransport):  # type: ignore[misc] # its package gives it without a type
     """Its calls raise AzureError for a body that is larger than MAX_BYTES, or in several encodings."""
+
+    session: aiohttp.ClientSession | None
 
     async def open(self) -> None:
         if self.session is None and not self._has_been_opened:

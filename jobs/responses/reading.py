@@ -97,8 +97,8 @@ async def fetch(
 class BlockingClient:
     """A client of httpx for threads without an event loop. For one thread at a time.
 
-    It has an event loop of its own: the timeouts of httpx's blocking client start again with each byte, so that a
-    server which sends informational responses without end would hold the thread.
+    It has a separate event loop: the timeouts of httpx's blocking client start again with each byte, so a server that
+    sends informational responses without end would hold the thread.
     """
 
     def __init__(self, client: httpx.AsyncClient) -> None:

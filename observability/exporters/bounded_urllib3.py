@@ -69,8 +69,8 @@ def open_bounded_session(limit: int) -> requests.Session:
                 body = _read_body(response.raw, limit)
             except (HTTPError, OSError) as error:
                 raise requests.ConnectionError(error, request=request) from None
-            if error := _find_error(body):
-                raise requests.exceptions.ContentDecodingError(f"the response cannot be read: {error}")
+            if reason := _find_error(body):
+                raise requests.exceptions.ContentDecodingError(f"the response cannot be read: {reason}")
             response.raw = io.BytesIO(body.content)
             return response
 

@@ -136,11 +136,11 @@ class RemoteApi:
         self, method: str, path: str, *, timeout_s: float | None = None, **options: Any
     ) -> ReceivedResponse:
         options["headers"] = _credentials(self._keys.key_for(method).text)
-        limits = {"limit": _MAX_RESPONSE_BYTES, "timeout_s": timeout_s or REQUEST_TIMEOUT}
+        limit, seconds = _MAX_RESPONSE_BYTES, timeout_s or REQUEST_TIMEOUT
         for number in range(1, MAX_TRIES + 1):
             is_last = number == MAX_TRIES
             try:
-                response = await fetch(self._client, method, path, **limits, **options)
+                response = await fetch(self._client, method, path, limit=limit, timeout_s=seconds, **options)
             except (httpx.TransportError, TimeoutError) as error:
                 # A POST may have arrived, and must not be repeated.
                 if is_last or (method != "GET" and not isinstance(error, httpx.ConnectError)):
