@@ -61,7 +61,7 @@ LIBRARY_INTERNALS = (
     LibraryInternal(
         "aiohttp.ClientResponse._body",
         "config/bounded_transport.py",
-        "the library reads a body without a limit, and what it returns from then on is there",
+        "the library reads a body without a limit, once, and returns this from then on",
     ),
     LibraryInternal(
         "azure.data.tables.aio.TableClient._client",

@@ -110,11 +110,7 @@ def configure_sdk(
         read_timeout=SDK_REQUEST_TIMEOUT_S,
         session=open_bounded_session(_MAX_RECEIPT_BYTES),
     )
-    providers: tuple[Any, ...] = (
-        _logs.get_logger_provider(),
-        trace.get_tracer_provider(),
-        metrics.get_meter_provider(),
-    )
+    providers = (_logs.get_logger_provider(), trace.get_tracer_provider(), metrics.get_meter_provider())
     trim_envelopes(pace, *providers)
     _remove_exit_handlers(providers)
     return find_exporters(*providers)
