@@ -1,12 +1,17 @@
-"""Fuzz the API with Schemathesis, 300 examples an operation: on SQLite, on Azurite and in Microsoft's worker.
+"""Fuzz the API, or the clients of receivers, proxies, mail servers and calendars.
 
-`--store` selects one of them. The worker needs Python 3.13: run `.venv-worker/bin/python -m bench.fuzz --store worker`.
+    ./dev bench fuzz                  # the API by Schemathesis, 300 examples an operation, on SQLite and Azurite
+    ./dev bench fuzz --answers 500    # so many hostile answers of each peer: what they cost, in one table
+
+`--store` selects a store, or Microsoft's worker, which needs Python 3.13: run
+`.venv-worker/bin/python -m bench.fuzz --store worker`.
 A failed check is printed with a curl command; the exit code is then 1.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import logging
 import sys
 import tempfile
@@ -15,8 +20,10 @@ from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
+from bench._parts import show
 from tests.parts.azurite import running_azurite
 from tests.parts.functions_host import MASTER_KEY
+from tests.parts.fuzzing.answers import FUZZED
 from tests.parts.fuzzing.engine import PHASES, FuzzResult, fuzz
 from tests.parts.fuzzing.programs import (
     PLATFORM_METHODS,
@@ -47,13 +54,29 @@ def fuzz_store(store: str, examples: int, seed: int | None) -> FuzzResult:
         )
 
 
+def fuzz_answers(count: int, first_seed: int) -> int:
+    """Let each peer send so many hostile answers, and print what they cost. Return the number of problems."""
+    rows, problems = [], []
+    for fuzz_peer in FUZZED.values():
+        found = asyncio.run(fuzz_peer(range(first_seed, first_seed + count)))
+        cost = (found.bytes // 1024, found.seconds, round(found.memory / 1024**2))
+        rows.append([found.peer, found.answers, found.accepted, *cost, len(found.problems)])
+        problems += found.problems
+    show(["peer", "answers", "accepted", "most KiB", "most s", "peak MiB", "problems"], rows)
+    print(*problems, sep="\n")
+    return len(problems)
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", choices=STORES, action="append", help="default: sqlite and azurite")
     parser.add_argument("--examples", type=int, default=300, help=f"for each operation, in {', '.join(PHASES)}")
     parser.add_argument("--seed", type=int)
+    parser.add_argument("--answers", type=int, help="hostile answers of each peer, instead of requests to the API")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
+    if options.answers:
+        return 1 if fuzz_answers(options.answers, options.seed or 0) else 0
     failures = 0
     for store in options.store or STORES[:2]:
         started = time.monotonic()

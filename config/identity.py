@@ -89,14 +89,14 @@ class AppIdentity:
             return await self._request_token(scope, credential)
 
     async def _request_token(self, scope: str, credential: AsyncTokenCredential) -> FetchedValue:
-        from azure.core.exceptions import AzureError
+        from config.bounded_transport import UNUSABLE_RESPONSE
 
         try:
             async with asyncio.timeout(TOKEN_TIMEOUT):
                 token = await credential.get_token(scope)
         except TimeoutError:
             raise TokenUnavailable(f"no token for {scope}: no answer within {TOKEN_TIMEOUT:g} s") from None
-        except (AzureError, ValueError) as error:
+        except UNUSABLE_RESPONSE as error:
             raise TokenUnavailable(f"no token for {scope}: {self._error_message(error)}") from None
         rest = token.expires_on - self._wall_time()
         return FetchedValue(token.token, rest - TOKEN_RENEWED_BEFORE_EXPIRY, rest - TOKEN_USED_UNTIL_BEFORE_EXPIRY)
@@ -112,11 +112,12 @@ class AppIdentity:
 def _new_credential(settings: Settings) -> AsyncTokenCredential:
     from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
 
+    from config.bounded_transport import BoundedTransport
     from config.value_files.client_secret import CLIENT_SECRET_FILE_VARIABLE, ClientSecretFileCredential
 
     client_id = settings.managed_identity_client_id
     if settings.environment == "dev":
         if os.environ.get(CLIENT_SECRET_FILE_VARIABLE, "").strip():
             return ClientSecretFileCredential(os.environ)
-        return DefaultAzureCredential(managed_identity_client_id=client_id)
-    return ManagedIdentityCredential(client_id=client_id)
+        return DefaultAzureCredential(managed_identity_client_id=client_id, transport=BoundedTransport())
+    return ManagedIdentityCredential(client_id=client_id, transport=BoundedTransport())

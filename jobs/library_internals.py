@@ -59,6 +59,11 @@ LIBRARY_INTERNALS = (
         "the logs API of OpenTelemetry is not public yet",
     ),
     LibraryInternal(
+        "aiohttp.ClientResponse._body",
+        "config/bounded_transport.py",
+        "the library reads a body without a limit, once, and returns this from then on",
+    ),
+    LibraryInternal(
         "azure.data.tables.aio.TableClient._client",
         "scheduler/stores/azure/transactions.py",
         "a transaction built by the library costs ten times the CPU",

@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, ClassVar
 
 from bench._attacks.harness import Attack, Scene, Scheduler, serving
@@ -176,4 +176,32 @@ class HostileCalendars(_Receivers):
         return {"channels": team, "on_call": rotas, "routes": [{"on_call": name, "continue": True} for name in rotas]}
 
 
-ATTACKS = (ReceiverBombs(), EndlessMailReplies(), HostileCalendars())
+class HostileReceivers(HostileCalendars):
+    """All of these at once."""
+
+    name = "hostile-receivers"
+    reported = (*ReceiverBombs.reported, *EndlessMailReplies.reported, *HostileCalendars.reported)
+
+    def __init__(self) -> None:
+        self._parts = (ReceiverBombs(), EndlessMailReplies())
+
+    @contextmanager
+    def server(self) -> Iterator[str]:
+        with ExitStack() as stack:
+            for part in self._parts:
+                part._url = stack.enter_context(part.server())
+            self._url = self._parts[0]._url
+            yield self._url
+
+    def rule(self) -> Mapping[str, Any]:
+        return {"open_after": 1, "notify": list(self.channels())}
+
+    def channels(self) -> Mapping[str, Any]:
+        return {name: channel for part in self._parts for name, channel in part.channels().items()}
+
+    def alerting(self) -> Mapping[str, Any]:
+        section = super().alerting()
+        return {**section, "channels": {**section["channels"], **self.channels()}}
+
+
+ATTACKS = (ReceiverBombs(), EndlessMailReplies(), HostileCalendars(), HostileReceivers())

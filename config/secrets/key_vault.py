@@ -18,6 +18,8 @@ from jobs.refreshing_cache import FetchedValue, FetchFailure, RefreshingCache, V
 if TYPE_CHECKING:
     from azure.keyvault.secrets.aio import SecretClient
 
+    from config.bounded_transport import BoundedTransport
+
 SECRET_FRESH_FOR = 300.0
 """Seconds that a value is used without a request: the maximum delay of a rotation."""
 
@@ -81,7 +83,7 @@ class KeyVault:
 
     async def _fetch_secret(self, name: str) -> FetchedValue:
         client = await self._open_client()
-        from azure.core.exceptions import AzureError
+        from config.bounded_transport import UNUSABLE_RESPONSE
 
         try:
             async with asyncio.timeout(SECRET_TIMEOUT):
@@ -89,7 +91,7 @@ class KeyVault:
                 secret = await client.get_secret(name.replace("_", "-"))
         except TimeoutError:
             raise self._unavailable(name, f"no answer within {SECRET_TIMEOUT:g} s") from None
-        except (AzureError, ValueError) as error:
+        except UNUSABLE_RESPONSE as error:
             raise self._explain(name, error) from None
         if not secret.value:
             raise self._unavailable(name, "its value is empty; add a version with a value")
@@ -99,10 +101,11 @@ class KeyVault:
         async with self._open_lock:
             if self._client is None:
                 credential = await self._identity.open_credential()
-                client_class = await asyncio.to_thread(_import_client)
+                client_class, transport_class = await asyncio.to_thread(_import_client)
                 loopback = urlsplit(self._url).hostname in LOOPBACK_HOSTS
                 options = {"retry_total": 2, "verify_challenge_resource": not loopback, **self._options}
-                self._client = client_class(self._url, credential, **options)
+                transport = transport_class(**self._options)
+                self._client = client_class(self._url, credential, transport=transport, **options)
             return self._client
 
     def _explain(self, name: str, error: Exception) -> SecretUnavailable:
@@ -131,7 +134,9 @@ def normalize_name(name: str) -> str:
     return name.replace("_", "-").lower()
 
 
-def _import_client() -> type[SecretClient]:
+def _import_client() -> tuple[type[SecretClient], type[BoundedTransport]]:
     from azure.keyvault.secrets.aio import SecretClient
 
-    return SecretClient
+    from config.bounded_transport import BoundedTransport
+
+    return SecretClient, BoundedTransport

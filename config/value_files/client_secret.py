@@ -13,6 +13,7 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity.aio import ClientSecretCredential
 
+from config.bounded_transport import BoundedTransport
 from config.settings.identity_variables import AZURE_VARIABLE, CLIENT_SECRET_VARIABLE
 from config.value_files.expansion import FILE_SUFFIX, read_secret_variable
 from config.value_files.secret_text import UnusableSecretFile
@@ -47,7 +48,8 @@ class ClientSecretFileCredential:
                 required = f"{TENANT_VARIABLE} and {AZURE_VARIABLE}"
                 raise ClientAuthenticationError(f"{CLIENT_SECRET_FILE_VARIABLE} needs {required}: set both")
             await self.close()
-            self._credential, self._secret = ClientSecretCredential(tenant, client, secret, **self._options), secret
+            options = {"transport": BoundedTransport(), **self._options}
+            self._credential, self._secret = ClientSecretCredential(tenant, client, secret, **options), secret
         return self._credential
 
     async def close(self) -> None:

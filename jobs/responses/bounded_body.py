@@ -15,6 +15,9 @@ _COMPRESSED_STEP = 16 * 1024
 _DECOMPRESSED_STEP = 1024 * 1024
 """Bytes that one step produces at most."""
 
+_PARTS_OF_STEP = 50
+"""Parts that are added in one step: a read of the connection can have ten thousand chunks of one byte."""
+
 
 class BoundedBody:
     """At most `limit` bytes of a body. `encoding`: the Content-Encoding; if it is not known, the body stays encoded.
@@ -27,6 +30,7 @@ class BoundedBody:
         """Whether there was more than the limit; nothing is added any more."""
         self._limit = limit
         self._received = 0
+        self._parts = 0
         self._content = bytearray()
         self._inflater = make_inflater(encoding.strip().lower()) if encoding else None
 
@@ -43,7 +47,8 @@ class BoundedBody:
             return self._inflate(self._inflater, part)
         self._content += part
         self._end_part(part)
-        return ()
+        self._parts += 1
+        return () if self._parts % _PARTS_OF_STEP else (None,)
 
     def end(self) -> None:
         """End the body."""

@@ -2,7 +2,7 @@
 that is not a check's.
 
     response = await fetch(client, "GET", url, limit=65536, timeout_s=10.0)
-    response = fetch_blocking(client, "POST", url, limit=65536, timeout_s=10.0, content=body)
+    response = BlockingClient(client).fetch("POST", url, limit=65536, timeout_s=10.0, content=body)
 
 httpx itself decompresses every encoding that a response names, whole parts at once: 400 bytes become gigabytes. So no
 encoding is requested, at most one is accepted, and the limit holds within the decompression. The transport limits what
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -92,37 +91,52 @@ async def fetch(
         client.stream(method, url, headers=sent, follow_redirects=False, timeout=timeout_s, **options) as response,
     ):
         parts = cast(AsyncIterable[bytes], response.stream)
-        return _received(response, await _read(parts, response.headers.get("content-encoding", ""), limit))
+        return _received(response, await read_body(parts, response.headers.get("content-encoding", ""), limit))
 
 
-def fetch_blocking(
-    client: httpx.Client,
-    method: str,
-    url: str,
-    *,
-    limit: int,
-    timeout_s: float,
-    headers: Mapping[str, str] | None = None,
-    **options: Any,
-) -> ReceivedResponse:
-    """Do the same as `fetch` in this thread. `timeout_s`: for each wait before the body, and for the whole body.
+class BlockingClient:
+    """A client of httpx for threads without an event loop. For one thread at a time.
 
-    Raises:
-        httpx.HTTPError
+    It has a separate event loop: the timeouts of httpx's blocking client start again with each byte, so a server that
+    sends informational responses without end would hold the thread.
     """
-    sent = {**(headers or {}), **IDENTITY_HEADERS}
-    ends_at = time.monotonic() + timeout_s
-    with client.stream(method, url, headers=sent, follow_redirects=False, timeout=timeout_s, **options) as response:
-        parts = cast(Iterable[bytes], response.stream)
-        return _received(response, read_blocking(parts, response.headers.get("content-encoding", ""), limit, ends_at))
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self.client = client
+        self._loop = asyncio.new_event_loop()
+
+    def fetch(
+        self,
+        method: str,
+        url: str,
+        *,
+        limit: int,
+        timeout_s: float,
+        headers: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> ReceivedResponse:
+        """Do the same as the function `fetch` in this thread. Raises httpx.HTTPError and TimeoutError."""
+        response = fetch(self.client, method, url, limit=limit, timeout_s=timeout_s, headers=headers, **options)
+        try:
+            return self._loop.run_until_complete(response)
+        except TimeoutError:
+            raise TimeoutError(f"no complete response within {timeout_s:g} s") from None
+
+    def close(self) -> None:
+        """Close the client. A second call does nothing."""
+        if not self._loop.is_closed():
+            self._loop.run_until_complete(self.client.aclose())
+            self._loop.close()
+
+    def __enter__(self) -> BlockingClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
-def read_blocking(parts: Iterable[bytes], encoding: str, limit: int, ends_at: float) -> ReceivedBody:
-    """Return the body of these parts, which is truncated at `limit` bytes, and at `ends_at` in monotonic seconds.
-
-    Raises:
-        Exception: what reading the parts raises.
-    """
+def read_blocking(parts: Iterable[bytes], encoding: str, limit: int) -> ReceivedBody:
+    """Do the same as `read_body` in this thread. The caller limits the time."""
     if refusal := _refuse_encoding(encoding):
         return ReceivedBody(error=refusal)
     body = BoundedBody(encoding, limit)
@@ -130,7 +144,7 @@ def read_blocking(parts: Iterable[bytes], encoding: str, limit: int, ends_at: fl
         for part in parts:
             for _ in body.add(part):
                 pass
-            if body.is_truncated or time.monotonic() > ends_at:
+            if body.is_truncated:
                 return ReceivedBody(body.content, is_truncated=True)
         body.end()
     except UndecodableBody as error:
@@ -138,7 +152,8 @@ def read_blocking(parts: Iterable[bytes], encoding: str, limit: int, ends_at: fl
     return ReceivedBody(body.content)
 
 
-async def _read(parts: AsyncIterable[bytes], encoding: str, limit: int) -> ReceivedBody:
+async def read_body(parts: AsyncIterable[bytes], encoding: str, limit: int) -> ReceivedBody:
+    """Return the body of these parts, truncated at `limit` bytes. Raises what the parts raise."""
     if refusal := _refuse_encoding(encoding):
         return ReceivedBody(error=refusal)
     body = BoundedBody(encoding, limit)

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from jobs.problems import make_printable
 from observability.events import TelemetryEvent
 from observability.exporters.pacing import Pace
 from observability.exporters.port import ExporterHealth, ExporterState, SpoolState
@@ -25,6 +26,8 @@ _log = logging.getLogger("observability.exporters")
 
 EVENT_QUEUE_CAPACITY = 10_000
 """Events that wait at most while the destination is slow or unavailable."""
+_MAX_REASON_LENGTH = 500
+"""Of a failure: the destination chooses its words."""
 
 
 _OPENING = threading.Lock()
@@ -92,7 +95,7 @@ class DeliveryCounts:
 
     def record_failure(self, reason: str, part: str = "") -> None:
         """Record a failed delivery, which can be repeated. The first failure in succession is logged."""
-        reason = self._redactor.redact(reason)
+        reason = make_printable(self._redactor.redact(reason), _MAX_REASON_LENGTH)
         with self._lock:
             first = part not in self._failing
             self._failing.add(part)

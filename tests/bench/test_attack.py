@@ -9,19 +9,13 @@ import time
 import pytest
 
 from bench._attacks import many_jobs
-from bench._attacks.harness import Attack, Scene
-from bench._attacks.receivers import EndlessMailReplies, HostileCalendars, ReceiverBombs
-from bench.attack import _found, _run
+from bench._attacks.harness import Attack, Scene, Scheduler
+from bench._attacks.receivers import HostileReceivers
+from bench._lateness import Figures, Load
+from bench.attack import LED_BY, _excuse_overlaps, _found, _run
 
 BUSY = 50.0
 """Times the lateness that is wanted: other tests run beside this one."""
-
-
-class Alone(Attack):
-    """No attack."""
-
-    name = "alone"
-    seconds = 2
 
 
 class Standstill(Attack):
@@ -34,40 +28,44 @@ class Standstill(Attack):
         pid = scene.scheduler.pid
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
-        time.sleep(8)
+        time.sleep(4)
         os.kill(pid, signal.SIGCONT)
 
 
-def test_healthy_jobs_alone_have_no_problem() -> None:
-    line, problems = _run(Alone(), BUSY)
-
-    assert problems == []
-    assert (line.due, line.lost, line.not_ready) == (20 * (Alone.seconds + 2), 0, "-")
-
-
 def test_a_program_that_stands_still_is_found_to_be_late_and_not_ready() -> None:
-    _, problems = _run(Standstill(), BUSY)
+    _, problems = _run(Standstill(), 10.0)
 
     assert any(problem.startswith("lateness is ") or "not in history" in problem for problem in problems)
     assert any(problem.startswith("/api/health/ready was to answer 200") for problem in problems)
 
 
-@pytest.mark.parametrize("attack", [ReceiverBombs, EndlessMailReplies, HostileCalendars])
-def test_hostile_receivers_do_not_harm_healthy_jobs(attack: type[Attack], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attack, "seconds", 8)
+def test_hostile_receivers_do_not_harm_healthy_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HostileReceivers, "seconds", 5)
 
-    line, problems = _run(attack(), BUSY)
+    line, problems = _run(HostileReceivers(), BUSY)
 
     assert problems == []
-    assert line.lost == 0
+    assert (line.lost, line.not_ready) == (0, "-")
+    assert line.due >= 20 * (HostileReceivers.seconds + LED_BY[Scheduler])
+
+
+@pytest.mark.parametrize(("most_late", "excused"), [(999.0, False), (1000.0, True)])
+def test_a_run_that_overlaps_is_lost_unless_runs_may_be_an_interval_late(most_late: float, excused: bool) -> None:
+    overlap = {"skipped: the previous run (a@1) was still running (overlap: skip)": 1}
+    failed = {"failed: no": 1}
+    found = Figures([], [], 2, overlap | failed, 0, 0, 0)
+
+    judged = _excuse_overlaps(found, Load(count=20, every=1, burst=False), most_late)
+
+    assert judged.unsuccessful == (failed if excused else overlap | failed)
 
 
 def test_many_stored_jobs_do_not_harm_healthy_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     # The factor of the lateness needs a machine that does nothing else.
-    numbers = {"JOBS_OF_SET": 300, "SETS": 2, "SETTLES": 1.0, "MEASURED": 6.0, "MAX_FACTOR": 100.0}
+    numbers = {"JOBS_OF_SET": 300, "SETS": 2, "SETTLES": 0.5, "MEASURED": 3.0, "MAX_FACTOR": 100.0}
     for name, number in numbers.items():
         monkeypatch.setattr(many_jobs, name, number)
-    monkeypatch.setattr(many_jobs.ManyJobs, "seconds", 8)
+    monkeypatch.setattr(many_jobs.ManyJobs, "seconds", 3)
 
     line, problems = _run(many_jobs.ManyJobs(), BUSY)
 

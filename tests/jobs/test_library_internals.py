@@ -8,6 +8,7 @@ import ssl
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import httpx
 import pytest
 
@@ -42,6 +43,8 @@ def _of_instance(name: str) -> Any:
     match name:
         case "httpx.Request._content":
             return httpx.Request("POST", "http://a.internal/", content=b"body")._content
+        case "aiohttp.ClientResponse._body":
+            return aiohttp.ClientResponse.__annotations__["_body"]
         case "ssl.SSLObject._sslobj":
             context = ssl.create_default_context()
             session = context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="a.internal")

@@ -22,7 +22,7 @@ from tests.parts.service import Service
 
 INSTRUMENTATION_KEY = "00000000-1111-2222-3333-444444444444"
 
-_QUIET = {
+QUIET = {
     "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
     "APPLICATIONINSIGHTS_SDKSTATS_DISABLED": "true",
     "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true",
@@ -43,7 +43,7 @@ class ApplicationInsightsIngestion(Service):
 
     @property
     def environ(self) -> dict[str, str]:
-        return {**_QUIET, "APPLICATIONINSIGHTS_CONNECTION_STRING": self.connection_string}
+        return {**QUIET, "APPLICATIONINSIGHTS_CONNECTION_STRING": self.connection_string}
 
     def by_type(self, base_type: str) -> list[dict[str, Any]]:
         """The baseData of all items of a type."""

@@ -284,7 +284,7 @@ def never_reads() -> BadServer:
     return BadServer(behave, after_request=False)
 
 
-def _endless(first: bytes, piece: bytes, interval: float = 0.0) -> BadServer:
+def endless(first: bytes, piece: bytes, interval: float = 0.0) -> BadServer:
     async def behave(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(first)
         await _drip(writer, piece, interval)
@@ -294,26 +294,26 @@ def _endless(first: bytes, piece: bytes, interval: float = 0.0) -> BadServer:
 
 def endless_continue(status: str = "100 Continue") -> BadServer:
     """Promise an endless answer, as fast as the client reads it."""
-    return _endless(b"", f"HTTP/1.1 {status}\r\n\r\n".encode() * 500)
+    return endless(b"", f"HTTP/1.1 {status}\r\n\r\n".encode() * 500)
 
 
 def endless_zeros() -> BadServer:
-    return _endless(b"", bytes(256 * 1024))
+    return endless(b"", bytes(256 * 1024))
 
 
 def endless_frames(first: bytes, frame: bytes) -> BadServer:
     """Of HTTP/2."""
-    return _endless(first, frame * (64 * 1024 // len(frame)))
+    return endless(first, frame * (64 * 1024 // len(frame)))
 
 
 def endless_events() -> BadServer:
     """A stream of events, as dashboards keep open."""
     head = OK_HEAD + b"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-    return _endless(head, b"d\r\ndata: ready\n\n\r\n", 0.02)
+    return endless(head, b"d\r\ndata: ready\n\n\r\n", 0.02)
 
 
 def endless_chunk_extension() -> BadServer:
-    return _endless(OK_HEAD + b"Transfer-Encoding: chunked\r\n\r\n5;", b"x" * 0x10000)
+    return endless(OK_HEAD + b"Transfer-Encoding: chunked\r\n\r\n5;", b"x" * 0x10000)
 
 
 def mail_server(greeting: bytes, reply: bytes = b"", endless: bytes = b"") -> BadServer:

@@ -22,6 +22,7 @@ from jobs.notifications.port import ChannelResources, SendFailed, SentReference
 from jobs.problems import make_printable
 
 if TYPE_CHECKING:
+    import ssl
     from email.message import EmailMessage
 
     from jobs.notifications.channels.mail.smtp import MailServer, SmtpSession
@@ -90,6 +91,7 @@ class EmailSender:
         """The recipients that already have the mail of `_key`."""
 
     async def send(self, message: Message, reference: SentReference | None) -> SentReference | None:
+        tls = await asyncio.to_thread(_prepare, self._resources)
         from jobs.notifications.channels.mail.composing import compose_mail, make_message_id
 
         channel = self._channel
@@ -98,7 +100,7 @@ class EmailSender:
         first_id = reference.value if reference is not None and reference.value.startswith("<") else ""
         mail = compose_mail(message, channel.sender, channel.to, self._clock(), first_id)
         recipients = [each for each in channel.to if each not in self._delivered]
-        refused = await self._send(mail, recipients)
+        refused = await self._send(mail, recipients, tls)
         self._delivered |= set(recipients) - refused.keys()
         accepted = len(recipients) - len(refused)
         add_answer(f"{channel.host} accepted the mail for {accepted} of {len(recipients)} recipients")
@@ -106,10 +108,12 @@ class EmailSender:
             raise _explain_refused(refused)
         return SentReference(first_id or make_message_id(message, channel.sender))
 
-    async def _send(self, mail: EmailMessage, recipients: list[str]) -> dict[str, tuple[int, bytes]]:
+    async def _send(
+        self, mail: EmailMessage, recipients: list[str], tls: ssl.SSLContext
+    ) -> dict[str, tuple[int, bytes]]:
         from jobs.notifications.channels.mail.smtp import SmtpSession
 
-        server = await self._server()
+        server = await self._server(tls)
         session: SmtpSession | None = None
         try:
             async with asyncio.timeout(server.timeout_s):
@@ -121,7 +125,7 @@ class EmailSender:
             if session is not None:
                 session.abort()
 
-    async def _server(self) -> MailServer:
+    async def _server(self, tls: ssl.SSLContext) -> MailServer:
         from jobs.notifications.channels.mail.smtp import MailServer
 
         channel = self._channel
@@ -129,7 +133,7 @@ class EmailSender:
             channel.host,
             channel.port or _PORTS[channel.security],
             channel.security,
-            self._resources.tls,
+            tls,
             channel.timeout,
             await self._resolve(channel.username),
             await self._resolve(channel.password),
@@ -139,6 +143,14 @@ class EmailSender:
         if isinstance(value, SecretRef):
             return await self._resources.read_secret(value.secret)
         return value or ""
+
+
+def _prepare(resources: ChannelResources) -> ssl.SSLContext:
+    """Import what mails need, and load the authorities. The first time takes 0.1 s, in which runs must not wait."""
+    import jobs.notifications.channels.mail.composing
+    import jobs.notifications.channels.mail.smtp  # noqa: F401
+
+    return resources.tls
 
 
 def _explain_refused(refused: dict[str, tuple[int, bytes]]) -> SendFailed:

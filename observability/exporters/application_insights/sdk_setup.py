@@ -16,9 +16,12 @@ from typing import Any
 from observability import names
 from observability.exporters.application_insights.envelopes import find_exporters, trim_envelopes
 from observability.exporters.background import DeliveryCounts, ShutdownSignal
+from observability.exporters.bounded_urllib3 import open_bounded_session
 from observability.exporters.pacing import Pace
 
 SDK_REQUEST_TIMEOUT_S = 5.0
+_MAX_RECEIPT_BYTES = 1024 * 1024
+"""A receipt has an error for each rejected row."""
 
 # Calls elsewhere off (usage statistics of the SDK, its remote control, the metadata address of virtual machines),
 # every trace sampled, and only our spans: instrumentations would record URLs with their query.
@@ -105,12 +108,9 @@ def configure_sdk(
         retry_total=0,
         timeout=SDK_REQUEST_TIMEOUT_S,
         read_timeout=SDK_REQUEST_TIMEOUT_S,
+        session=open_bounded_session(_MAX_RECEIPT_BYTES),
     )
-    providers: tuple[Any, ...] = (
-        _logs.get_logger_provider(),
-        trace.get_tracer_provider(),
-        metrics.get_meter_provider(),
-    )
+    providers = (_logs.get_logger_provider(), trace.get_tracer_provider(), metrics.get_meter_provider())
     trim_envelopes(pace, *providers)
     _remove_exit_handlers(providers)
     return find_exporters(*providers)

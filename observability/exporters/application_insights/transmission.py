@@ -102,6 +102,8 @@ class TrackIntake:
             return describe_error_answer(request, error.status_code or 0, headers)
         except AzureError as error:
             return SendResult(reason=f"cannot be reached: {error}", is_temporary=True)
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:  # of the SDK: no receipt
+            return SendResult(reason=f"answered without a receipt: {type(error).__name__}", is_temporary=True)
 
     def split(self, request: SpooledRequest) -> Sequence[SpooledRequest]:
         rows = decode_rows(request.body)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from observability.exporters.datadog.bounded_pool import limit_bodies
+from observability.exporters.bounded_urllib3 import limit_responses
 from observability.exporters.datadog.intakes import IntakeEntry, IntakeKind, decode_entries, encode_entries
 from observability.exporters.pacing import Pace
 from observability.exporters.retry_after import read_required_wait
@@ -53,7 +53,7 @@ class DatadogClient:
         if not url:
             self._configuration.server_variables["site"] = site
         self._client = client = ApiClient(self._configuration)
-        limit_bodies(client, _MAX_RESPONSE_BYTES)
+        limit_responses(client, _MAX_RESPONSE_BYTES)
         series, distributions = make["series"](client), make["distributions"](client)
         checks, logs, events = make["checks"](client), make["logs"](client), make["events"](client)
         self._calls: Mapping[IntakeKind, Callable[[list[IntakeEntry]], object]] = {

@@ -13,7 +13,7 @@ from typing import Final
 import httpx
 
 from jobs.formats.display_text import escape_control_characters
-from jobs.responses.reading import ReceivedResponse, fetch_blocking
+from jobs.responses.reading import BlockingClient, ReceivedResponse
 from observability.exporters.otlp.bodies import is_compressed, read_partial_success, split_body
 from observability.exporters.retry_after import read_required_wait
 from observability.exporters.spool.outbox import SendResult
@@ -31,19 +31,21 @@ class OtlpClient:
 
     def __init__(self, headers: Mapping[str, str], ca_file: Path | None, version: str) -> None:
         """Raises OSError or ssl.SSLError if the file cannot be used."""
-        self._client = httpx.Client(
-            headers={"User-Agent": f"scheduler/{version}", **headers, "Content-Type": "application/x-protobuf"},
-            verify=True if ca_file is None else ssl.create_default_context(cafile=str(ca_file)),
+        self._client = BlockingClient(
+            httpx.AsyncClient(
+                headers={"User-Agent": f"scheduler/{version}", **headers, "Content-Type": "application/x-protobuf"},
+                verify=True if ca_file is None else ssl.create_default_context(cafile=str(ca_file)),
+            )
         )
 
     def close(self) -> None:
         self._client.close()
 
     def export(self, url: str, body: bytes, timeout: float) -> ReceivedResponse:
-        """Return the response. Raises httpx.HTTPError."""
+        """Return the response. Raises httpx.HTTPError and TimeoutError."""
         encoding = {"Content-Encoding": "gzip"} if is_compressed(body) else {}
-        return fetch_blocking(
-            self._client, "POST", url, limit=_MAX_ANSWER_BYTES, timeout_s=timeout, headers=encoding, content=body
+        return self._client.fetch(
+            "POST", url, limit=_MAX_ANSWER_BYTES, timeout_s=timeout, headers=encoding, content=body
         )
 
 

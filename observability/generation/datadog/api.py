@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from config.value_files.expansion import read_secret_variable
 from config.value_files.secret_text import UnusableSecretFile
-from observability.exporters.datadog.bounded_pool import DatadogResponse, limit_bodies
+from jobs.problems import make_printable
+from observability.exporters.bounded_urllib3 import DatadogResponse, limit_responses
 from observability.generation.core.document import GeneratedDocument, Json
 from observability.generation.core.tool import ToolDocument, ToolError
 from observability.generation.datadog.documents import DASHBOARD, ID_TAG, MONITOR, OBJECTIVE
@@ -91,7 +92,7 @@ def _open_client(api_key: str, app_key: str, site: str, url: str | None) -> ApiC
     if not url:
         configuration.server_variables["site"] = site
     client: ApiClient = ApiClient(configuration)
-    limit_bodies(client, _MAX_RESPONSE_BYTES)
+    limit_responses(client, _MAX_RESPONSE_BYTES)
     return client
 
 
@@ -130,10 +131,11 @@ class DatadogApi:
         api = self._apis[kind]
         get = {DASHBOARD: "get_dashboard", MONITOR: "get_monitor", OBJECTIVE: "get_slo"}[kind]
         found = self._call(getattr(api, get), _parse_id(kind, tool_id), accepts_404=True)
-        return None if found is None else _read(kind, found)
+        return None if found is None else self._read(kind, found)
 
     def find(self, document: GeneratedDocument) -> ToolDocument | None:
-        found = self._find_id(document)
+        with _expect_form():
+            found = self._find_id(document)
         return None if found is None else self.fetch(document.kind, found)
 
     def write(self, document: GeneratedDocument, value: Json, tool_id: str | None) -> ToolDocument:
@@ -144,8 +146,8 @@ class DatadogApi:
         api = self._apis[kind]
         noun = {DASHBOARD: "dashboard", MONITOR: "monitor", OBJECTIVE: "slo"}[kind]
         if tool_id is None:
-            return _read(kind, self._call(getattr(api, f"create_{noun}"), value))
-        return _read(kind, self._call(getattr(api, f"update_{noun}"), _parse_id(kind, tool_id), value))
+            return self._read(kind, self._call(getattr(api, f"create_{noun}"), value))
+        return self._read(kind, self._call(getattr(api, f"update_{noun}"), _parse_id(kind, tool_id), value))
 
     def delete(self, kind: str, tool_id: str) -> None:
         noun = {DASHBOARD: "dashboard", MONITOR: "monitor", OBJECTIVE: "slo"}[kind]
@@ -180,15 +182,25 @@ class DatadogApi:
             raise ToolError(self._redact(f"Datadog did not answer: {type(error).__name__}: {error}")) from None
         if response.error:
             raise ToolError(f"Datadog's response cannot be read: {response.error}")
-        return json.loads(response.data) if response.data else {}
+        with _expect_form():
+            return json.loads(response.data) if response.data else {}
+
+    def _read(self, kind: str, answer: Json) -> ToolDocument:
+        """An SLO is in `data`, alone or in a list."""
+        with _expect_form():
+            value = answer["data"] if kind == OBJECTIVE else answer
+            value = value[0] if isinstance(value, list) else value
+            own = {key: part for key, part in value.items() if key not in _OWN_KEYS[kind]}
+            return ToolDocument(str(value["id"]), own)
 
     def _describe(self, status: int, reason: str, body: Any, headers: Mapping[str, str]) -> str:
         text = "; ".join(map(str, body["errors"])) if isinstance(body, dict) and body.get("errors") else reason
         fix = _FIXES.get(status, "correct it in the job file, or apply again if Datadog is unavailable")
         if status == 429:
             wait = {name.lower(): value for name, value in headers.items()}.get("x-ratelimit-reset", "60")
-            fix = f"it limits requests; apply again in {wait} s"
-        return self._redact(f"Datadog answered {status} ({text[:_MAX_REASON_LENGTH]}): {fix}")
+            fix = f"it limits requests; apply again in {make_printable(wait)} s"
+        text = make_printable(text, _MAX_REASON_LENGTH)
+        return self._redact(f"Datadog answered {status} ({text}): {fix}")
 
     def _redact(self, text: str) -> str:
         for secret in self._secrets:
@@ -200,9 +212,10 @@ def _parse_id(kind: str, tool_id: str) -> Any:
     return int(tool_id) if kind == MONITOR else tool_id
 
 
-def _read(kind: str, answer: Json) -> ToolDocument:
-    """An SLO is in `data`, alone or in a list."""
-    value = answer["data"] if kind == OBJECTIVE else answer
-    value = value[0] if isinstance(value, list) else value
-    own = {key: part for key, part in value.items() if key not in _OWN_KEYS[kind]}
-    return ToolDocument(str(value["id"]), own)
+@contextmanager
+def _expect_form() -> Iterator[None]:
+    """Raise ToolError if a response is not in the form that is read."""
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise ToolError(f"Datadog's response is not that of its API: {type(error).__name__}") from None

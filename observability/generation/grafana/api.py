@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from config.value_files.expansion import read_secret_variable
 from config.value_files.secret_text import UnusableSecretFile
 from jobs.problems import make_printable
-from jobs.responses.reading import ReceivedResponse, fetch_blocking
+from jobs.responses.reading import BlockingClient, ReceivedResponse
 from observability.generation.core.document import GeneratedDocument, Json
 from observability.generation.core.tool import ToolDocument, ToolError
-
-if TYPE_CHECKING:
-    import httpx
 
 URL_VARIABLE, TOKEN_VARIABLE, FOLDER_VARIABLE = "GRAFANA_URL", "GRAFANA_TOKEN", "GRAFANA_FOLDER"
 DEFAULT_FOLDER = "scheduler"
@@ -46,14 +43,14 @@ def open_grafana(environ: Mapping[str, str]) -> Iterator[GrafanaApi]:
     if not url.startswith(("https://", "http://")) or not token.isascii():
         raise ToolError(f"{URL_VARIABLE} must be an address such as https://grafana.example.com, and the token ASCII")
     headers = {"Authorization": f"Bearer {token}"}
-    with httpx.Client(base_url=url.rstrip("/"), headers=headers, timeout=_TIMEOUT_S) as client:
+    with BlockingClient(httpx.AsyncClient(base_url=url.rstrip("/"), headers=headers)) as client:
         yield GrafanaApi(client, token, environ.get(FOLDER_VARIABLE, "").strip() or DEFAULT_FOLDER)
 
 
 class GrafanaApi:
     """A Tool; the id of a dashboard is its uid."""
 
-    def __init__(self, client: httpx.Client, token: str, folder: str) -> None:
+    def __init__(self, client: BlockingClient, token: str, folder: str) -> None:
         self._client = client
         self._token = token
         self._folder = folder
@@ -64,8 +61,11 @@ class GrafanaApi:
         found = self._request("GET", f"/api/dashboards/uid/{tool_id}", accepts_404=True)
         if found is None:
             return None
-        value = dict(found["dashboard"])
-        self._versions[tool_id] = int(value.get("version") or 0)
+        try:
+            value = dict(found["dashboard"])
+            self._versions[tool_id] = int(value.get("version") or 0)
+        except (LookupError, TypeError, ValueError):
+            raise ToolError(f"Grafana's dashboard {tool_id} is not in the form of its API") from None
         return ToolDocument(tool_id, {key: part for key, part in value.items() if key not in _OWN_KEYS})
 
     def find(self, document: GeneratedDocument) -> ToolDocument | None:
@@ -98,10 +98,8 @@ class GrafanaApi:
         import httpx
 
         try:
-            response = fetch_blocking(
-                self._client, method, path, limit=_MAX_RESPONSE_BYTES, timeout_s=_TIMEOUT_S, json=body
-            )
-        except httpx.HTTPError as error:
+            response = self._client.fetch(method, path, limit=_MAX_RESPONSE_BYTES, timeout_s=_TIMEOUT_S, json=body)
+        except (httpx.HTTPError, TimeoutError) as error:
             raise ToolError(self._redact(f"Grafana did not answer: {type(error).__name__}: {error}")) from None
         if response.status == httpx.codes.NOT_FOUND and accepts_404:
             return None
@@ -117,7 +115,7 @@ class GrafanaApi:
             401: f"set {TOKEN_VARIABLE} to a valid token",
             403: f"give the service account of {TOKEN_VARIABLE} the role Editor, or permissions for the folder",
             412: "a person saved it meanwhile; apply again",
-            429: f"it limits requests; apply again in {response.headers.get('retry-after', '60')} s",
+            429: f"it limits requests; apply again in {make_printable(response.headers.get('retry-after', '60'))} s",
         }
         fix = fixes.get(response.status, request)
         try:

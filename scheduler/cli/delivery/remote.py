@@ -109,9 +109,9 @@ class RemoteApi:
         lines = [] if response.received.is_truncated else response.body.splitlines()
         try:
             rows = [json.loads(line) for line in lines if line]
-        except ValueError:
+        except (ValueError, RecursionError):
             rows = []
-        if not rows or rows[-1].get("complete") is not True:
+        if not rows or not all(isinstance(row, dict) for row in rows) or rows[-1].get("complete") is not True:
             raise RemoteError(f"{self.place}: GET {path}: the export is incomplete")
         return rows[:-1]
 
@@ -122,22 +122,25 @@ class RemoteApi:
         query = {"limit": _PAGE, **(params or {})}
         while True:
             page = await self.get(path, query)
-            for item in page[member]:
+            try:
+                items, continuation = list(page[member]), page["continuation"]
+            except (LookupError, TypeError):
+                raise RemoteError(f"{self.place}{path}: the response has no {member}: check --url") from None
+            for item in items:
                 yield item
-            if page["continuation"] is None:
+            if continuation is None:
                 return
-            query["continuation"] = page["continuation"]
+            query["continuation"] = continuation
 
     async def _send(
-        self, method: str, path: str, *, timeout_s: float = REQUEST_TIMEOUT, **options: Any
+        self, method: str, path: str, *, timeout_s: float | None = None, **options: Any
     ) -> ReceivedResponse:
         options["headers"] = _credentials(self._keys.key_for(method).text)
+        limit, seconds = _MAX_RESPONSE_BYTES, timeout_s or REQUEST_TIMEOUT
         for number in range(1, MAX_TRIES + 1):
             is_last = number == MAX_TRIES
             try:
-                response = await fetch(
-                    self._client, method, path, limit=_MAX_RESPONSE_BYTES, timeout_s=timeout_s, **options
-                )
+                response = await fetch(self._client, method, path, limit=limit, timeout_s=seconds, **options)
             except (httpx.TransportError, TimeoutError) as error:
                 # A POST may have arrived, and must not be repeated.
                 if is_last or (method != "GET" and not isinstance(error, httpx.ConnectError)):

@@ -20,10 +20,12 @@ class Principals:
 
     def __init__(self) -> None:
         self.opened: list[tuple[str, str, str]] = []
+        self.transports: list[object] = []
         self.closed = 0
 
-    def __call__(self, tenant: str, client: str, secret: str) -> Principals:
+    def __call__(self, tenant: str, client: str, secret: str, *, transport: object) -> Principals:
         self.opened.append((tenant, client, secret))
+        self.transports.append(transport)
         return self
 
     async def get_token(self, *scopes: str) -> AccessToken:
@@ -72,6 +74,7 @@ async def test_the_same_secret_opens_one_credential(principals: Principals, file
         await credential.get_token(SCOPE)
     assert [secret for _, _, secret in principals.opened] == ["first", "second"]
     assert principals.closed == 2
+    assert principals.transports[0] is not principals.transports[1]  # the first one is closed
 
 
 @pytest.mark.usefixtures("principals")

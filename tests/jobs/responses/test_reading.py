@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from jobs.responses.reading import ReceivedBody, ReceivedResponse, fetch, fetch_blocking
-from tests.parts import bad_servers
+from jobs.responses.reading import BlockingClient, ReceivedBody, ReceivedResponse, fetch
+from tests.parts import bad_answers, bad_servers
 from tests.parts.http_server import Answer
 from tests.parts.notifications import NotificationService
 
@@ -28,9 +28,13 @@ async def read(url: str, **options: Any) -> ReceivedResponse:
 
 
 async def read_in_a_thread(url: str, **options: Any) -> ReceivedResponse:
-    with httpx.Client(trust_env=False) as client:
-        reading = partial(fetch_blocking, client, "GET", url, **{"limit": LIMIT, "timeout_s": 5.0, **options})
-        return await asyncio.to_thread(reading)
+    with_limits = {"limit": LIMIT, "timeout_s": 5.0, **options}
+
+    def run() -> ReceivedResponse:
+        with BlockingClient(httpx.AsyncClient(trust_env=False)) as client:
+            return client.fetch("GET", url, **with_limits)
+
+    return await asyncio.to_thread(run)
 
 
 Read = Callable[..., Awaitable[ReceivedResponse]]
@@ -127,8 +131,37 @@ async def test_json_of_too_many_levels_is_an_error(reading: Read) -> None:
         response.parse_json()
 
 
-async def test_a_body_that_drips_ends_with_the_time_limit() -> None:
-    async with bad_servers.dripping_body() as server:
-        with pytest.raises(TimeoutError):
-            await read(server.url, timeout_s=0.2)
-        assert (await read_in_a_thread(server.url, timeout_s=0.2)).received.is_truncated
+async def test_chunks_of_one_byte_leave_the_loop_to_others() -> None:
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with bad_servers.answering(bad_answers.TINY_CHUNKS) as server:
+        counting = asyncio.create_task(count_turns())
+        response = await read(server.url)
+        counting.cancel()
+    assert len(response.body) == LIMIT
+    assert turns > LIMIT / 100  # the connection is read in 64 KiB, which are 10,000 chunks
+
+
+@both
+@pytest.mark.parametrize(
+    "slow",
+    [
+        bad_servers.dripping_body,
+        bad_servers.dripping_headers,
+        bad_servers.endless_continue,
+        partial(bad_servers.endless_continue, "103 Early Hints"),
+        bad_servers.black_hole,
+    ],
+)
+async def test_a_response_without_end_ends_with_the_time_limit(
+    reading: Read, slow: Callable[[], bad_servers.BadServer]
+) -> None:
+    async with slow() as server:
+        with pytest.raises((TimeoutError, httpx.TimeoutException)):
+            await reading(server.url, timeout_s=0.2)

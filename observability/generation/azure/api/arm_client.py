@@ -7,18 +7,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from jobs.formats.retry_after import parse_wait
 from jobs.problems import make_printable
-from jobs.responses.reading import ReceivedResponse, fetch_blocking
+from jobs.responses.reading import BlockingClient, ReceivedResponse
 from observability.generation.core.tool import ToolError
 
-if TYPE_CHECKING:
-    import httpx
-
-REQUEST_TIMEOUT_S = 60.0
+_TIMEOUT_S = 60.0
 _MAX_RESPONSE_BYTES = 16 * 1024 * 1024
 MAX_REQUESTS = 6
 """Of one request, if it is throttled or the service is unavailable."""
@@ -43,7 +40,7 @@ class ArmClient:
     """Blocking. `fetch_token` returns a new access token; `sleep` waits for so many seconds."""
 
     def __init__(
-        self, client: httpx.Client, fetch_token: Callable[[], str], sleep: Callable[[float], None] = time.sleep
+        self, client: BlockingClient, fetch_token: Callable[[], str], sleep: Callable[[float], None] = time.sleep
     ) -> None:
         self._client = client
         self._fetch_token = fetch_token
@@ -96,7 +93,7 @@ class ArmClient:
 
     def _check_origin(self, url: str) -> str:
         """Return the address if it is that of the service: the access token must not go elsewhere."""
-        expected, found = self._client.base_url, urlsplit(url)
+        expected, found = self._client.client.base_url, urlsplit(url)
         if (found.scheme, found.hostname, found.port) != (expected.scheme, expected.host, expected.port):
             raise ToolError(f"Azure referred to another address, {found.hostname}; the token is not sent there")
         return url
@@ -138,17 +135,16 @@ class ArmClient:
             self._token = self._fetch_token()
         sent = {"Authorization": f"Bearer {self._token}", **headers}
         try:
-            return fetch_blocking(
-                self._client,
+            return self._client.fetch(
                 method,
                 path,
                 limit=_MAX_RESPONSE_BYTES,
-                timeout_s=REQUEST_TIMEOUT_S,
+                timeout_s=_TIMEOUT_S,
                 headers=sent,
                 params=parameters or None,
                 json=body,
             )
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, TimeoutError) as error:
             raise ToolError(f"Azure did not answer: {type(error).__name__}: {error}") from None
 
 

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from functools import partial
 from urllib.parse import quote
 
+from jobs.responses.reading import BlockingClient
 from observability.generation.azure.api.account import CLIENT_VARIABLE, AzureAccount, read_account
-from observability.generation.azure.api.arm_client import REQUEST_TIMEOUT_S, ArmClient
+from observability.generation.azure.api.arm_client import ArmClient
 from observability.generation.azure.api.resources import to_document_value, to_resource
 from observability.generation.azure.api.tokens import fetch_access_token
 from observability.generation.azure.documents import RULE_KIND, WORKBOOK_KIND
@@ -43,7 +44,7 @@ def open_azure(environ: Mapping[str, str], fetch_token: Callable[[], str] | None
 
     account = read_account(environ)
     fetch = fetch_token or partial(fetch_access_token, account.url, environ.get(CLIENT_VARIABLE) or None)
-    with httpx.Client(base_url=account.url, timeout=REQUEST_TIMEOUT_S) as client:
+    with BlockingClient(httpx.AsyncClient(base_url=account.url)) as client:
         yield AzureTool(account, ArmClient(client, fetch))
 
 

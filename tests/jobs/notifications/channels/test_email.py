@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+import threading
 import tracemalloc
 from typing import Any
 
@@ -46,6 +48,23 @@ async def test_a_mail_has_text_and_html_and_says_that_a_program_sent_it() -> Non
     assert html is not None
     assert "Expected: status 200" in text.get_content()
     assert message().runbook in html.get_content()
+
+
+async def test_authorities_are_loaded_in_a_thread_because_runs_wait_for_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads: list[int] = []
+    async with MailServerPart() as server, resources() as shared:
+        tls = shared.tls
+
+        def load_tls(_: object) -> ssl.SSLContext:
+            threads.append(threading.get_ident())
+            return tls
+
+        monkeypatch.setattr(type(shared), "tls", property(load_tls))
+        await channel(server.port).create_sender(shared).send(message(), None)
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 async def test_the_mails_of_an_incident_form_a_thread() -> None:

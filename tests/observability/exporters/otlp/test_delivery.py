@@ -161,7 +161,7 @@ async def test_counts_are_exact_in_both_temporalities(
     delivery.open(DeliveryCounts("otlp", Redactor()), ShutdownSignal(), Pace())
     await asyncio.to_thread(delivery.deliver, [runs.reported()])
     await asyncio.to_thread(delivery.deliver, [runs.reported()])
-    delivery._client.close()
+    await asyncio.to_thread(delivery._client.close)
     points = [point for _, metric, point in collector.metrics if metric.name == "scheduler.job.runs"]
     assert [point.as_int for point in points] == values
     assert collector.sum_of("scheduler.job.runs") == 2

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from jobs.responses.reading import BlockingClient
 from observability.generation.azure.api.arm_client import MAX_REQUESTS, MAX_RETRY_AFTER_S, ArmClient
 from observability.generation.core.tool import ToolError
 from tests.observability.generation.azure.api.commands import rule_path
@@ -16,7 +17,7 @@ BODY = {"properties": {}}
 
 
 class Client:
-    def __init__(self, http: httpx.Client, tokens: list[str]) -> None:
+    def __init__(self, http: BlockingClient, tokens: list[str]) -> None:
         self.waits: list[float] = []
         self.arm = ArmClient(http, lambda: tokens.pop(0), self.waits.append)
 
@@ -28,7 +29,7 @@ def tokens() -> list[str]:
 
 @pytest.fixture
 def client(arm: ArmServer, tokens: list[str]) -> Iterator[Client]:
-    with httpx.Client(base_url=arm.url) as http:
+    with BlockingClient(httpx.AsyncClient(base_url=arm.url)) as http:
         yield Client(http, tokens)
 
 

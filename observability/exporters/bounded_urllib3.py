@@ -1,0 +1,166 @@
+"""Limits the bytes and the time of responses to libraries on urllib3: Datadog's client, and requests in Azure's SDKs.
+
+These libraries decompress all that an endpoint sends, and their timeouts start again with each byte. Used by
+observability.exporters.datadog.client, observability.exporters.application_insights.sdk_setup and
+observability.generation.datadog.api.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.client
+import io
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from jobs.responses.reading import IDENTITY_HEADERS, ReceivedBody, read_blocking
+
+if TYPE_CHECKING:
+    import requests
+
+_PART_BYTES: Final = 16 * 1024
+_MAX_SECONDS: Final = 60.0
+"""Of a response on a connection without a timeout."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatadogResponse:
+    """What Datadog's client reads of a response. `error`: why the body is not complete; empty if it is."""
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    data: bytes
+    error: str
+
+
+def limit_responses(client: Any, limit: int) -> None:
+    """Let a client of Datadog (ApiClient, without types) read at most `limit` bytes of a body, within its timeout."""
+    _limit_time(client.rest_client.pool_manager)
+    client.rest_client.pool_manager = _BoundedPool(client.rest_client.pool_manager, limit)
+
+
+def open_bounded_session(limit: int) -> requests.Session:
+    """Open a session whose responses have at most `limit` bytes, decompressed, and end within the read timeout.
+
+    Its requests raise requests.RequestException for other responses.
+    """
+    import requests
+    from requests.adapters import HTTPAdapter
+    from urllib3 import Retry
+    from urllib3.exceptions import HTTPError
+
+    class BoundedAdapter(HTTPAdapter):
+        def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+            super().init_poolmanager(*arguments, **options)
+            _limit_time(self.poolmanager)
+
+        def proxy_manager_for(self, *arguments: Any, **options: Any) -> Any:
+            manager = super().proxy_manager_for(*arguments, **options)
+            _limit_time(manager)
+            return manager
+
+        def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
+            response = super().send(request, *arguments, **{**options, "stream": True})
+            try:
+                body = _read_body(response.raw, limit)
+            except (HTTPError, OSError) as error:
+                raise requests.ConnectionError(error, request=request) from None
+            if reason := _find_error(body):
+                raise requests.exceptions.ContentDecodingError(f"the response cannot be read: {reason}")
+            response.raw = io.BytesIO(body.content)
+            return response
+
+    session = requests.Session()
+    session.headers.update(IDENTITY_HEADERS)
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, BoundedAdapter(max_retries=Retry(total=False, redirect=False, raise_on_status=False)))
+    return session
+
+
+class _BoundedPool:
+    """The part of urllib3's pool manager that Datadog's client uses."""
+
+    def __init__(self, pool: Any, limit: int) -> None:
+        self._pool = pool
+        self._limit = limit
+
+    def clear(self) -> None:
+        self._pool.clear()
+
+    def request(self, method: str, url: str, *, headers: Mapping[str, str], **options: Any) -> DatadogResponse:
+        """Return the response. Raises urllib3's HTTPError and OSError."""
+        sent = {name: value for name, value in headers.items() if name.lower() != "accept-encoding"}
+        options |= {"preload_content": False, "decode_content": False}
+        response = self._pool.request(method, url, headers=sent | IDENTITY_HEADERS, **options)
+        body = _read_body(response, self._limit)
+        # The client decodes the body of an error without a check.
+        data = body.content.decode("utf-8", "replace").encode()
+        return DatadogResponse(response.status, response.reason or "", response.headers, data, _find_error(body))
+
+
+def _read_body(response: Any, limit: int) -> ReceivedBody:
+    """Read the body of urllib3's response, and release the connection. Raises urllib3's HTTPError and OSError."""
+    parts = response.stream(_PART_BYTES, decode_content=False)
+    try:
+        body = read_blocking(parts, response.headers.get("content-encoding", ""), limit)
+    except BaseException:
+        response.close()
+        raise
+    if _find_error(body):
+        response.close()  # the connection has the rest of the body
+    response.release_conn()
+    return body
+
+
+def _find_error(body: ReceivedBody) -> str:
+    return body.error or ("its body is too large" if body.is_truncated else "")
+
+
+def _limit_time(manager: Any) -> None:
+    """Let a pool manager of urllib3 read a whole response, its head included, within the timeout of a single read."""
+    manager.pool_classes_by_scheme = _timed_pools()
+
+
+@functools.cache
+def _timed_pools() -> Mapping[str, type]:
+    from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+
+    def make_timed(pool: type[HTTPConnectionPool]) -> type[HTTPConnectionPool]:
+        connection = type("TimedConnection", (pool.ConnectionCls,), {"response_class": _TimedResponse})
+        return type("TimedPool", (pool,), {"ConnectionCls": connection})
+
+    return {"http": make_timed(HTTPConnectionPool), "https": make_timed(HTTPSConnectionPool)}
+
+
+class _TimedResponse(http.client.HTTPResponse):
+    def __init__(self, connected: socket.socket, *arguments: Any, **options: Any) -> None:
+        super().__init__(connected, *arguments, **options)
+        self.fp.close()
+        self.fp = io.BufferedReader(_TimedReads(connected))
+
+
+class _TimedReads(io.RawIOBase):
+    """The bytes that a socket receives until its timeout, counted from now."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+        self._raw = connected.makefile("rb", buffering=0)
+        self._ends_at = time.monotonic() + (connected.gettimeout() or _MAX_SECONDS)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._ends_at - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the response is not complete within the timeout")
+        self._socket.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
