@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from config.documents.nesting import depth_exceeds
+from config.documents.parse_result import depth_exceeds
 from config.importers.errors import UnreadableSource
 from config.importers.node import SourceNode
 from config.importers.sources.kuma.defaults import (

@@ -13,9 +13,8 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity.aio import ClientSecretCredential
 
-from config.settings.identity_variables import AZURE_VARIABLE, CLIENT_SECRET_VARIABLE
-from config.value_files.expansion import FILE_SUFFIX, read_secret_variable
-from config.value_files.secret_text import UnusableSecretFile
+from config.settings.variables import AZURE_VARIABLE, CLIENT_SECRET_VARIABLE
+from config.value_files import FILE_SUFFIX, UnusableSecretFile, read_secret_variable
 
 TENANT_VARIABLE = "AZURE_TENANT_ID"
 CLIENT_SECRET_FILE_VARIABLE = CLIENT_SECRET_VARIABLE + FILE_SUFFIX

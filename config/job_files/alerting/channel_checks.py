@@ -1,14 +1,50 @@
-"""Channels that no file defines, wherever they are named, and fallbacks that lead nowhere."""
+"""Channels and severities that no file defines, wherever rules and entries name them, and fallbacks that lead
+nowhere.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
-from config.job_files.alerting.checks.places import RulePlace
-from config.job_files.alerting.context import AlertingContext, LocatedEntry
+from config.job_files.alerting.section import AlertingContext, LocatedEntry
+from jobs.alerting.rule import AlertRule
 from jobs.definition.alerting.definitions import DEFAULT_TEMPLATES
 from jobs.definition.alerting.parents import find_parent_circle
-from jobs.problems import KeyPath, Problem
+from jobs.problems import KeyPath, Problem, describe_wrong_choice
+
+if TYPE_CHECKING:
+    from config.job_files.joining import LocatedJob
+
+
+class _Place(Protocol):
+    def problem_at(self, keys: KeyPath, message: str, hint: str) -> Problem: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RulePlace:
+    """The list `alerts` of a place."""
+
+    place: _Place
+    alerts: tuple[AlertRule, ...]
+
+    def problem_at(self, keys: KeyPath, message: str, hint: str) -> Problem:
+        """Return a problem at a key of the place, such as `("alerts", 0, "notify")`."""
+        return self.place.problem_at(keys, message, hint)
+
+
+def list_rule_places(context: AlertingContext) -> Iterator[RulePlace]:
+    """Yield the entries of `rules` and `groups`."""
+    for part in ("rules", "groups"):
+        for one in context.entries_of(part):
+            yield RulePlace(one, one.entry.value.alerts)
+
+
+def rules_of_job(one: LocatedJob) -> RulePlace | None:
+    """Return the job's own rules; None if it has none, so that the place of the job is not known either."""
+    return RulePlace(one, one.job.alerts) if one.job.alerts else None
+
 
 _PART = "channels"
 
@@ -68,3 +104,21 @@ def _find_missing(keys: KeyPath, names: Sequence[str], context: AlertingContext)
     """Yield the key of each missing channel. A single name can be written without a list."""
     for position, name in context.find_missing(_PART, names) if names else ():
         yield (keys if len(names) == 1 else (*keys, position)), name
+
+
+def find_unknown_severities(rules: RulePlace, context: AlertingContext) -> Iterator[Problem]:
+    """Yield a problem for each rule whose severity is unknown."""
+    for index, name in context.find_missing("severities", (rule.severity for rule in rules.alerts)):
+        yield rules.problem_at(("alerts", index, "severity"), *_describe(name, context))
+
+
+def find_unknown_selected_severities(context: AlertingContext) -> Iterator[Problem]:
+    """Yield a problem for each severity of a selector that is unknown."""
+    for part, key in (("routes", "match"), ("windows", "select")):
+        for one in context.entries_of(part):
+            for _, name in context.find_missing("severities", getattr(one.entry.value, key).severities):
+                yield one.problem_at((key, "severities"), *_describe(name, context))
+
+
+def _describe(name: str, context: AlertingContext) -> tuple[str, str]:
+    return describe_wrong_choice(name, tuple(context.definitions.severities))

@@ -1,7 +1,6 @@
 """Secrets that stand in files: the variable NAME_FILE holds the path of a file with the value of NAME.
 
-Docker and Kubernetes mount secrets as files. Called by config.settings.layers for settings, by config.secrets and
-config.value_files.client_secret for secrets that are read again, and by the clients of observability.generation.
+Docker and Kubernetes mount secrets as files. Reading blocks, but it does not wait for a named pipe.
 """
 
 from __future__ import annotations
@@ -9,11 +8,61 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from config.settings.identity_variables import CLIENT_SECRET_VARIABLE
-from config.settings.variables import SECRET_PREFIX, secret_setting_variables
-from config.value_files.secret_text import UnusableSecretFile, decode_secret, read_secret_content
+from config.settings.variables import CLIENT_SECRET_VARIABLE, SECRET_PREFIX, secret_setting_variables
+from jobs.checks.errors import FileTooLarge, NotRegularFile
+from jobs.checks.files.regular_files import FileSignature, read_regular_file
 from jobs.problems import Problem
+
+MAX_SECRET_BYTES = 64 * 1024
+"""Bytes. A vault's secrets have 25 KiB at most."""
+
+
+class UnusableSecretFile(Exception):
+    """Why a file is not a secret, and the fix; never its content."""
+
+
+def read_secret_content(
+    path: str | Path, shown: str, known: FileSignature = (), *, flags: int = 0
+) -> tuple[bytes | None, FileSignature]:
+    """Return what is in the file; None if it is the one whose signature is known.
+
+    `shown`: how messages name the file. `flags`: of os.open, in addition to those that are needed.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        UnusableSecretFile: it cannot be read.
+    """
+    try:
+        return read_regular_file(path, MAX_SECRET_BYTES, known, flags=flags)
+    except (NotRegularFile, IsADirectoryError):
+        raise UnusableSecretFile(f"{shown} is not a file") from None
+    except FileTooLarge:
+        size = f"{MAX_SECRET_BYTES // 1024} KiB"
+        raise UnusableSecretFile(f"{shown} has more than {size}, which is too large for a secret") from None
+    except PermissionError:
+        message = f"{shown} is not readable by the program's user; change its owner, group or mode"
+        raise UnusableSecretFile(message) from None
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UnusableSecretFile(f"{shown} cannot be read ({error.strerror})") from None
+    except ValueError:  # a NUL in the path
+        raise UnusableSecretFile(f"{shown} is not a path") from None
+
+
+def decode_secret(content: bytes, shown: str) -> str:
+    """Return the text without its last line end. Raises UnusableSecretFile."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UnusableSecretFile(f"{shown} is not UTF-8 text; write it so") from None
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
+        raise UnusableSecretFile(f"{shown} is empty")
+    return text
+
 
 FILE_SUFFIX = "_FILE"
 

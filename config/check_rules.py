@@ -1,18 +1,61 @@
-"""The targets and files that checks may use, by the settings group `targets`.
-
-Called by scheduler.app and by `validate`.
-"""
+"""What checks may reach and use by the settings: the groups `targets`, `secrets` and `identity`."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from urllib.parse import urlsplit
 
 from config.job_files.reader import is_job_file
+from config.settings.binding_rules import HostRule
+from config.settings.fields import parse_port_range
 from config.settings.model import Settings
-from config.settings.target_lists import parse_port_range
+from jobs.checks.binding.host_patterns import parse_host_pattern
+from jobs.checks.binding.rules import BindingRule, BindingRules, Bindings
+from jobs.checks.binding.scopes import ProtectedResource, normalize_scope
+from jobs.checks.binding.secret_names import normalize_secret_name
+from jobs.checks.binding.tags import parse_tag
 from jobs.checks.files.ca_files import CaFiles
 from jobs.checks.guard.guard import Guard, TargetRules
 from jobs.checks.guard.own_endpoints import OwnEndpoint
+
+
+def build_bindings(settings: Settings) -> Bindings:
+    """Return the rules."""
+    secrets, identity = settings.secrets, settings.identity
+    return Bindings(
+        secrets=_build_rules(secrets.allow, normalize_secret_name),
+        scopes=_build_rules(identity.allow, normalize_scope),
+        unbound_secrets=secrets.unbound == "allow",
+        unbound_scopes=identity.unbound == "allow",
+        own_resources=tuple(_find_own_resources(settings)),
+        own_services=frozenset(_find_own_services(settings)),
+    )
+
+
+def _build_rules(rules: Mapping[str, HostRule] | None, plain: Callable[[str], str]) -> BindingRules:
+    return BindingRules(
+        {
+            plain(name): BindingRule(tuple(map(parse_host_pattern, rule.hosts)), tuple(map(parse_tag, rule.tags)))
+            for name, rule in (rules or {}).items()
+        }
+    )
+
+
+def _find_own_resources(settings: Settings) -> Iterator[str]:
+    """Yield the hosts of the program's own store, job files and vault."""
+    storage = settings.storage
+    for url in (settings.key_vault_url, settings.jobs_container, storage.table_url, storage.queue_url):
+        if url is not None and (host := urlsplit(url).hostname):
+            yield host
+
+
+def _find_own_services(settings: Settings) -> Iterator[ProtectedResource]:
+    """Yield what the program's own identity opens for itself: a token for one account is one for all of them."""
+    if settings.key_vault_url is not None:
+        yield ProtectedResource.VAULT
+    if settings.uses_azure_storage or settings.jobs_container is not None:
+        yield ProtectedResource.STORAGE
+
 
 _TOKEN_ENDPOINTS = ("IDENTITY_ENDPOINT", "MSI_ENDPOINT", "IMDS_ENDPOINT", "AZURE_POD_IDENTITY_AUTHORITY_HOST")
 """Variables with the platform's endpoint for the app's tokens."""
