@@ -1,4 +1,4 @@
-"""A job that a source builds key by key, and which leaf each key came from. Made by import_context.
+"""A job that a source builds key by key, and which leaf each key came from.
 
 A leaf is recorded in the ledger by the same call that sets the key, so the report cannot differ from the job.
 """
@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from config.importers.errors import NotCarriedOver
-from config.importers.ledger import LeafOutcome, Ledger
-from config.importers.node import SourceNode
+from config.importers.ledger import LeafOutcome, Ledger, SourceNode
 from jobs.problems import KeyPath
 
 KeyHandler = Callable[["JobDraft", SourceNode], None]

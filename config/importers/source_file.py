@@ -10,7 +10,7 @@ from pathlib import Path
 
 from config.documents.document import Document, UnreadableFile, parse_document, read_file
 from config.importers.errors import UnreadableSource
-from config.importers.node import SourceTree, create_tree
+from config.importers.ledger import SourceTree, create_tree
 
 MAX_LEAVES = 300_000
 """Leaves of a document, each of which is a line of the report: users do not read a longer report."""

@@ -1,15 +1,195 @@
-"""Parses expressions of HCL into functions of a scope. Called by bodies."""
+"""Parses expressions of HCL into functions of a scope, and computes their values.
+
+A part of a list or an object whose value is not known is an UnresolvedText; otherwise the whole value is not known.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from config.importers.terraform.containers import parse_list, parse_object
-from config.importers.terraform.evaluation import Evaluation, Expression, combine, compute, known, select_member
-from config.importers.terraform.scanner import Scanner
+from config.importers.ledger import UnresolvedText
 from config.importers.terraform.scope import HclScope, UnknownHclValue, call_function
-from config.importers.terraform.templates import parse_heredoc, parse_quoted
+from config.importers.terraform.templates import Scanner, parse_heredoc, parse_quoted
+
+Evaluation = Callable[[HclScope], Any]
+
+
+@dataclass(frozen=True)
+class Expression:
+    """`text`: its source."""
+
+    evaluation: Evaluation
+    text: str
+    line: int
+
+    def evaluate(self, scope: HclScope) -> Any:
+        """Return the value; an UnresolvedText if it is not known."""
+        return resolve(self.evaluation, scope, self.text)
+
+
+def resolve(evaluation: Evaluation, scope: HclScope, text: str) -> Any:
+    """Return a value; an UnresolvedText if it is not known. Raises UnreadableSource: no steps are left."""
+    scope.budget.spend(1)
+    try:
+        return evaluation(scope)
+    except UnknownHclValue as error:
+        return UnresolvedText(text, str(error))
+    except RecursionError:
+        return UnresolvedText(text, "a deeply nested expression")
+
+
+def combine(operator: str, left: Evaluation, right: Evaluation) -> Evaluation:
+    def evaluate(scope: HclScope) -> Any:
+        scope.budget.spend(1)
+        one = known(left(scope))
+        if operator == "||":
+            return bool(one) or bool(known(right(scope)))
+        if operator == "&&":
+            return bool(one) and bool(known(right(scope)))
+        other = known(right(scope))
+        for operand in (one, other):
+            scope.read_whole(operand)
+        return scope.admit(compute(operator, one, other))
+
+    return evaluate
+
+
+def compute(operator: str, one: Any, other: Any) -> Any:
+    operations: dict[str, Callable[[], Any]] = {
+        "==": lambda: one == other,
+        "!=": lambda: one != other,
+        "<=": lambda: one <= other,
+        ">=": lambda: one >= other,
+        "<": lambda: one < other,
+        ">": lambda: one > other,
+        "+": lambda: one + other,
+        "-": lambda: one - other,
+        "*": lambda: one * other,
+        "/": lambda: one / other if one % other else one // other,
+        "%": lambda: one % other,
+    }
+    if operator not in ("==", "!=") and not all(isinstance(value, (int, float)) for value in (one, other)):
+        raise UnknownHclValue(f"the operator {operator}")
+    try:
+        return operations[operator]()
+    except (ArithmeticError, TypeError):
+        raise UnknownHclValue(f"the operator {operator}") from None
+
+
+def known(value: Any) -> Any:
+    if isinstance(value, UnresolvedText):
+        raise UnknownHclValue(value.needs)
+    return value
+
+
+def select_member(value: Evaluation, key: Evaluation) -> Evaluation:
+    def evaluate(scope: HclScope) -> Any:
+        scope.budget.spend(1)
+        container, name = known(value(scope)), known(key(scope))
+        if callable(container):
+            return container(str(name))
+        try:
+            if isinstance(container, dict):
+                return container[name if name in container else str(name)]
+            if isinstance(container, list) and isinstance(name, int):
+                return container[name]
+        except (KeyError, IndexError):
+            pass
+        raise UnknownHclValue(f"the key {name}")
+
+    return evaluate
+
+
+ParseExpression = Callable[[Scanner], Expression]
+
+_FOR = re.compile(r"for\b")
+_MOST_ENTRIES = 2000
+
+
+def parse_list(scanner: Scanner, parse: ParseExpression) -> Evaluation:
+    scanner.take("[")
+    scanner.skip_blanks()
+    if _FOR.match(scanner.text, scanner.at):
+        return _for(scanner, "]", parse)
+    entries: list[Expression] = []
+    while True:
+        scanner.skip_blanks()
+        if scanner.take("]"):
+            return lambda scope: scope.admit([entry.evaluate(scope) for entry in entries])
+        entries.append(parse(scanner))
+        scanner.skip_blanks()
+        if not scanner.take(",") and scanner.peek() != "]":
+            scanner.fail("expected , or ]")
+
+
+def parse_object(scanner: Scanner, parse: ParseExpression) -> Evaluation:
+    scanner.take("{")
+    scanner.skip_blanks()
+    if _FOR.match(scanner.text, scanner.at):
+        return _for(scanner, "}", parse)
+    entries: list[tuple[Evaluation, Expression]] = []
+    while True:
+        scanner.skip_blanks()
+        if scanner.take("}"):
+            return lambda scope: scope.admit({str(known(key(scope))): value.evaluate(scope) for key, value in entries})
+        word = scanner.take_word()
+        key: Evaluation = (lambda scope, word=word: word) if word else parse(scanner).evaluation  # type: ignore[misc]
+        scanner.skip_blanks()
+        if not scanner.take("=", ":"):
+            scanner.fail("expected = after a key")
+        entries.append((key, parse(scanner)))
+        scanner.skip_spaces()
+        scanner.take(",")
+
+
+def _for(scanner: Scanner, end: str, parse: ParseExpression) -> Evaluation:
+    scanner.take("for")
+    scanner.skip_blanks()
+    names = [scanner.take_word()]
+    scanner.skip_blanks()
+    if scanner.take(","):
+        scanner.skip_blanks()
+        names.append(scanner.take_word())
+        scanner.skip_blanks()
+    if scanner.take_word() != "in":
+        scanner.fail("expected in")
+    source = parse(scanner).evaluation
+    scanner.require(":")
+    first = parse(scanner).evaluation
+    scanner.skip_blanks()
+    second = parse(scanner).evaluation if end == "}" and scanner.take("=>") else None
+    scanner.skip_blanks()
+    scanner.take("...")
+    scanner.skip_blanks()
+    condition = parse(scanner).evaluation if scanner.take("if ") else None
+    scanner.require(end)
+
+    def evaluate(scope: HclScope) -> Any:
+        results: list[tuple[Any, Any]] = []
+        entries = _entries(known(source(scope)))
+        scope.budget.spend(len(entries) // 10)
+        for key, value in entries[:_MOST_ENTRIES]:
+            scope.budget.spend(1)
+            inner = scope.with_names(**dict(zip(names, (key, value) if len(names) == 2 else (value,), strict=True)))
+            if condition is None or known(condition(inner)):
+                results.append((first(inner), second(inner) if second is not None else None))
+        if second is not None:
+            return scope.admit({str(known(key)): value for key, value in results})
+        return scope.admit([one for one, _ in results])
+
+    return evaluate
+
+
+def _entries(value: Any) -> list[tuple[Any, Any]]:
+    if isinstance(value, dict):
+        return list(value.items())
+    if isinstance(value, list):
+        return list(enumerate(value))
+    raise UnknownHclValue("the source of a for expression")
+
 
 _LONGEST_NUMBER = 300
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")

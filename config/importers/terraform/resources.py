@@ -10,10 +10,9 @@ from functools import partial
 from typing import Any
 
 from config.importers.import_context import ImportContext
-from config.importers.node import SourceNode, SourceTree
+from config.importers.ledger import SourceNode, SourceTree
 from config.importers.source_file import SourceFile
-from config.importers.terraform.bodies import HclBlock, parse_hcl
-from config.importers.terraform.configuration import TerraformConfiguration, TerraformResource
+from config.importers.terraform.configuration import HclBlock, TerraformConfiguration, TerraformResource, parse_hcl
 from config.importers.terraform.scope import HclScope, UnknownHclValue
 from jobs.problems import KeyPath
 

@@ -1,16 +1,91 @@
-"""Parses texts of HCL with `${...}`, in quotes and as heredocs. Called by expressions."""
+"""Scans HCL, and parses texts with `${...}`, in quotes and as heredocs."""
 
 from __future__ import annotations
 
 import re
 import textwrap
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from config.importers.errors import UnreadableSource
-from config.importers.terraform.budget import MAX_TEXT
-from config.importers.terraform.scanner import Scanner
-from config.importers.terraform.scope import HclScope, UnknownHclValue, write_text
+from config.importers.terraform.scope import MAX_TEXT, HclScope, UnknownHclValue, write_text
+
+_BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*|//[^\n]*|/\*.*?\*/)+", re.DOTALL)
+_SPACE = re.compile(r"(?:[ \t\r]|/\*[^\n]*?\*/)+")
+_WORD = re.compile(r"[A-Za-z_][\w-]*")
+_MOST_LEVELS = 40
+"""Each takes a dozen calls of functions, of which Python allows a thousand within each other."""
+
+
+class Scanner:
+    """`at`: the position. `level`: of nested expressions and blocks, which is bounded."""
+
+    def __init__(self, text: str, shown: str) -> None:
+        self.text = text
+        self.at = 0
+        self._shown = shown
+        self.level = 0
+
+    def enter(self) -> None:
+        self.level += 1
+        if self.level > _MOST_LEVELS:
+            self.fail(f"has more than {_MOST_LEVELS} levels")
+
+    def leave(self) -> None:
+        self.level -= 1
+
+    def skip_blanks(self) -> None:
+        """Skip blanks, line ends and comments."""
+        if (found := _BLANK.match(self.text, self.at)) is not None:
+            self.at = found.end()
+
+    def skip_spaces(self) -> None:
+        """Skip blanks within a line."""
+        if (found := _SPACE.match(self.text, self.at)) is not None:
+            self.at = found.end()
+
+    def peek(self, length: int = 1) -> str:
+        return self.text[self.at : self.at + length]
+
+    def take(self, *signs: str) -> str:
+        """Return the first of the signs that is next, and go past it; empty if none is."""
+        for sign in signs:
+            if self.text.startswith(sign, self.at):
+                self.at += len(sign)
+                return sign
+        return ""
+
+    def require(self, sign: str) -> None:
+        self.skip_blanks()
+        if not self.take(sign):
+            self.fail(f"expected {sign}")
+
+    def take_word(self) -> str:
+        """Return the name that is next; empty if none is."""
+        found = _WORD.match(self.text, self.at)
+        if found is None:
+            return ""
+        self.at = found.end()
+        return found[0]
+
+    def take_match(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        found = pattern.match(self.text, self.at)
+        if found is not None:
+            self.at = found.end()
+        return found
+
+    @property
+    def is_at_end(self) -> bool:
+        return self.at >= len(self.text)
+
+    def line(self, at: int | None = None) -> int:
+        return self.text.count("\n", 0, self.at if at is None else at) + 1
+
+    def fail(self, message: str) -> NoReturn:
+        """Raises UnreadableSource with line and column."""
+        column = self.at - self.text.rfind("\n", 0, self.at)
+        raise UnreadableSource(self._shown, f"is not valid HCL: {message}", "", self.line(), column)
+
 
 Evaluation = Callable[[HclScope], Any]
 ParseInner = Callable[[Scanner], Evaluation]

@@ -10,7 +10,7 @@ from typing import Any
 
 from config.importers.errors import NotCarriedOver
 from config.importers.import_context import ImportContext
-from config.importers.node import SourceNode
+from config.importers.ledger import SourceNode
 from jobs.problems import looks_secret
 
 _COMPARED = frozenset(

@@ -8,9 +8,9 @@ import pytest
 
 from config.importers.import_context import ImportContext
 from config.importers.job_draft import JobDraft
-from config.importers.node import SourceNode, SourceTree
+from config.importers.ledger import SourceNode, SourceTree
 from config.importers.report import create_report
-from config.importers.validation import validate_drafts
+from config.importers.running import validate_drafts
 from config.importers.values.http_requests import put_body, put_header, put_url
 
 SECRET = "sesame-open-4711"

@@ -1,17 +1,62 @@
-"""Maps validation rules and extraction rules of a request in XML. Called by web_tests."""
+"""Maps validation rules and extraction rules of a request in XML."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from config.importers.errors import NotCarriedOver
 from config.importers.job_draft import JobDraft
-from config.importers.node import SourceNode
-from config.importers.sources.app_insights.expectations import expect_text
-from config.importers.sources.app_insights.patterns import attribute_of_tag, between, escape, with_flags
+from config.importers.ledger import SourceNode
 from config.importers.sources.app_insights.web_test_xml import child_elements, find_element, read_attribute
 from config.importers.values.test_variables import TestVariables
+
+_SPECIAL = re.compile(r"([\\.^$*+?{}\[\]|()])")
+
+
+def escape(text: str) -> str:
+    """Return a pattern that matches the text."""
+    return _SPECIAL.sub(r"\\\1", text).replace("\n", r"\n").replace("\r", r"\r").replace("\t", r"\t")
+
+
+def with_flags(pattern: str, *, ignore_case: bool, dot_all: bool = False) -> str:
+    flags = f"{'i' if ignore_case else ''}{'s' if dot_all else ''}"
+    return f"(?{flags}){pattern}" if flags else pattern
+
+
+def between(start: str, end: str, index: int) -> str:
+    """Return a pattern whose group is the text between two others, of the index-th occurrence from 0."""
+    first = f"(?:{start}.*?{end}.*?){{{index}}}" if index > 0 else ""
+    return f"{first}{start}(.*?){end if end else '$'}"
+
+
+def attribute_of_tag(tag: str, attribute: str, match_name: str = "", match_value: str = "") -> str:
+    """Return a pattern whose group is an attribute of a tag, which has another attribute with a value before it."""
+    condition = rf"""[^>]*\b{escape(match_name)}=["']{escape(match_value)}["']""" if match_name else ""
+    return rf"""<{escape(tag)}\b{condition}[^>]*\b{escape(attribute)}=["']([^"']*)["']"""
+
+
+ANY_STATUS = "100-599"
+NO_ERROR = "200-399"
+"""Without an expected status, a status of 400 or more fails."""
+
+
+def expect_status(expected: str, *, is_ignored: bool) -> dict[str, Any]:
+    """Return the expectation of a status; 0 and an empty text stand for no error."""
+    if is_ignored:
+        return {"status": ANY_STATUS}
+    code = expected.strip()
+    return {"status": int(code)} if code.isdecimal() and int(code) else {"status": NO_ERROR}
+
+
+def expect_text(text: str, *, is_pattern: bool = False, ignore_case: bool, passes_if_found: bool) -> dict[str, Any]:
+    """Return the expectation of a text in the body."""
+    if is_pattern or ignore_case:
+        pattern = with_flags(text if is_pattern else escape(text), ignore_case=ignore_case)
+        return {"body_matches" if passes_if_found else "body_not_matches": pattern}
+    return {"body_contains" if passes_if_found else "body_not_contains": text}
+
 
 RuleParameters = Mapping[str, str]
 _DISPLAY = ("Classname", "DisplayName", "Description", "Level", "ExectuionOrder", "ExecutionOrder", "VariableName")

@@ -6,10 +6,8 @@ from typing import Any
 
 from config.importers.errors import NotCarriedOver
 from config.importers.job_draft import JobDraft, KeyHandler
-from config.importers.node import SourceNode
-from config.importers.unresolved import is_unresolved
-from config.importers.values.durations import write_duration
-from config.importers.values.reading import read_boolean, read_integer, read_list, read_optional_text
+from config.importers.ledger import SourceNode, is_unresolved
+from config.importers.values.reading import read_boolean, read_integer, read_list, read_optional_text, write_duration
 from jobs.policies.timeouts import LONGEST_RUN_TIMEOUT
 
 DEFAULT_FREQUENCY = 300

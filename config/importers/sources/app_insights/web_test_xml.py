@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from xml.parsers import expat
 
 from config.importers.errors import UnreadableSource
-from config.importers.node import SourceNode, SourceTree
+from config.importers.ledger import SourceNode, SourceTree
 from jobs.problems import KeyPath
 
 _MOST_ELEMENTS = 50_000

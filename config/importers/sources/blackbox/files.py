@@ -1,19 +1,86 @@
-"""Files of blackbox_exporter and Prometheus: modules, scrape jobs and targets. The functions of the source, see
-config.importers.registry.
+"""Files of blackbox_exporter and Prometheus: modules, scrape jobs and targets, each target with its module as a job.
+The functions of the source, see config.importers.registry.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from config.importers.errors import NotCarriedOver, UnreadableSource
-from config.importers.import_context import ImportContext
-from config.importers.node import SourceNode
+from config.importers.import_context import ImportContext, make_slug
+from config.importers.job_draft import JobDraft
+from config.importers.ledger import SourceNode
 from config.importers.source_file import SourceFile
-from config.importers.sources.blackbox.probes import map_probe
+from config.importers.sources.blackbox.http_module import put_http
 from config.importers.sources.blackbox.targets import ProbeTarget, find_listed_targets, find_scrape_targets
+from config.importers.sources.blackbox.tcp_and_dns_modules import put_dns, put_tcp
+from config.importers.values.reading import read_optional_text, read_seconds, write_duration
+
+_OFFSET = 0.5
+"""Seconds by which a probe ends before its scrape."""
+_LONGEST_RUN = 8 * 60.0
+_PROBERS: dict[str, Callable[[ImportContext, JobDraft, ProbeTarget, SourceNode | None], None]] = {
+    "http": put_http,
+    "tcp": put_tcp,
+    "dns": put_dns,
+}
+_NOT_KNOWN = {
+    "icmp": ("there is no check by ping", "a check of kind tcp of a port that is always open"),
+    "grpc": ("there is no check by gRPC", "a check of kind tcp or tls, or of an HTTP health endpoint"),
+    "unix": ("a Unix socket cannot be checked", "a heartbeat of a script"),
+    "websocket": ("there is no check by WebSocket", "a check of kind tcp or tls, or of an HTTP health endpoint"),
+}
+
+
+def map_probe(probe: ProbeTarget, module: SourceNode, context: ImportContext) -> None:
+    """Add the job of a probe, or report why there cannot be one."""
+    prober = read_optional_text(module.child("prober"))
+    put = _PROBERS.get(prober)
+    if put is None:
+        why, nearest = _NOT_KNOWN.get(prober, (f"the prober {prober[:40]!r} is not known", ""))
+        context.drop(probe.node, why, nearest)
+        context.ledger.record_rest(module, why, nearest)
+        for node in probe.nodes:
+            context.ledger.record_rest(node, f"its module {probe.module} is not carried over", nearest)
+        return
+    draft = context.new_job(_make_name(probe, context), probe.node)
+    try:
+        _put_probe(draft, probe, module)
+        put(context, draft, probe, module.child(prober))
+    except NotCarriedOver as error:
+        context.discard_job(draft, error.why, error.nearest)
+        context.ledger.record_rest(module, error.why, error.nearest)
+        return
+    for node in module.children():
+        if node.key in _PROBERS.keys() | _NOT_KNOWN.keys() and node.key != prober:
+            draft.use(node, how=f"the prober {prober} does not use it")
+
+
+def _make_name(probe: ProbeTarget, context: ImportContext) -> str:
+    target = probe.labels.get("instance") or probe.address
+    shown = target.partition("://")[2] or target
+    name = f"{probe.group} {shown.partition('?')[0].rpartition('@')[2]}".strip()
+    return f"{name} {probe.module}" if make_slug(name) in context.jobs else name
+
+
+def _put_probe(draft: JobDraft, probe: ProbeTarget, module: SourceNode) -> None:
+    draft.put("schedule", {"every": write_duration(probe.interval)}, *probe.nodes)
+    limit = max(probe.timeout - _OFFSET, 0.001)
+    timeout = module.child("timeout")
+    used = [node for node in (module.child("prober"), timeout) if node is not None]
+    if timeout is not None and timeout.value not in (0, "0", "0s", ""):
+        seconds = read_seconds(timeout)
+        limit = min(seconds, limit) if probe.group else seconds
+    attempt = min(limit, _LONGEST_RUN)
+    draft.put("timeout", {"attempt": write_duration(attempt), "run": write_duration(attempt)}, *used)
+    draft.put("retry", {"attempts": 1})
+    draft.put(("tags", "module"), probe.module)
+    for name, value in probe.labels.items():
+        if name != "instance":
+            draft.put(("tags", name), value)
+
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 _BINARY = re.compile(rb"!!binary[ \t]+([A-Za-z0-9+/=]+)")

@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from config.importers.errors import NotCarriedOver, UnreadableSource
 from config.importers.import_context import ImportContext
 from config.importers.job_draft import JobDraft
-from config.importers.node import SourceNode
+from config.importers.ledger import SourceNode
 from config.importers.source_file import SourceFile
 from config.importers.sources.crontab.commands import make_name, read_request
-from config.importers.sources.crontab.heartbeats import put_heartbeat
-from config.importers.sources.crontab.lines import MAX_LINE_LENGTH, looks_like_crontab, read_lines
-from config.importers.sources.crontab.pings import find_ping
-from config.importers.sources.crontab.putting import put_request
-from config.importers.sources.crontab.schedules import CronSchedule, InvalidSchedule, parse_schedule_fields
+from config.importers.sources.crontab.heartbeats import find_ping, put_heartbeat
+from config.importers.sources.crontab.lines import MAX_LINE_LENGTH, CronVariables, looks_like_crontab, read_lines
+from config.importers.sources.crontab.requests import put_request
 from config.importers.sources.crontab.shell import ShellCommand, parse_command
-from config.importers.sources.crontab.variables import CronVariables
+from config.importers.values.cron import CronSchedule, InvalidSchedule, parse_schedule_fields
 
 _MAX_DESCRIPTION = 300
 

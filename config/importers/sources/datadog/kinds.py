@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from config.importers.errors import NotCarriedOver
 from config.importers.job_draft import JobDraft
-from config.importers.node import SourceNode
+from config.importers.ledger import SourceNode
 from config.importers.sources.datadog.assertions import put_assertions
 from config.importers.sources.datadog.requests import put_request, read_timeout
 from config.importers.values.reading import read_boolean, read_integer, read_optional_text

@@ -1,24 +1,68 @@
-"""An endpoint of Gatus as a job. Called by files."""
+"""An endpoint of Gatus as a job: internal, external, and the times of maintenance."""
 
 from __future__ import annotations
 
 import json
+import re
 from functools import partial
+from typing import Any
 
 from config.importers.errors import NotCarriedOver
-from config.importers.import_context import ImportContext
+from config.importers.import_context import ImportContext, make_slug, make_unique
 from config.importers.job_draft import JobDraft, KeyHandler, drop_key
-from config.importers.node import SourceNode
+from config.importers.ledger import SourceNode
 from config.importers.sources.gatus.alerts import AlertDefaults, put_alerts
-from config.importers.sources.gatus.clients import put_client
-from config.importers.sources.gatus.conditions.mapping import RCODES, map_condition
-from config.importers.sources.gatus.conditions.operands import Placeholder, parse_condition
+from config.importers.sources.gatus.clients import put_client, read_known_text
+from config.importers.sources.gatus.condition_values import Placeholder, parse_condition
+from config.importers.sources.gatus.conditions import RCODES, map_condition
 from config.importers.sources.gatus.kinds import fill_body, find_kind, put_target
-from config.importers.sources.gatus.maintenance import add_window
-from config.importers.sources.gatus.variables import read_known_text
-from config.importers.values.durations import read_seconds, write_duration
 from config.importers.values.http_requests import put_body, put_header
-from config.importers.values.reading import read_boolean, read_list, read_mapping, read_optional_text, read_text
+from config.importers.values.reading import (
+    read_boolean,
+    read_list,
+    read_mapping,
+    read_optional_text,
+    read_seconds,
+    read_text,
+    write_duration,
+)
+
+_START = re.compile(r"(\d{2}):(\d{2})")
+_DAYS = {"sunday": "SUN", "monday": "MON", "tuesday": "TUE", "wednesday": "WED", "thursday": "THU", "friday": "FRI",
+         "saturday": "SAT"}  # fmt: skip
+
+
+def add_window(context: ImportContext, node: SourceNode, select: dict[str, Any], hint: str) -> None:
+    """Add a window, during which alerts of the selected jobs are not sent."""
+    try:
+        window = _read_window(node)
+    except NotCarriedOver as error:
+        context.ledger.record_rest(node, error.why, error.nearest)
+        return
+    if window is None:
+        context.ledger.record_rest(node, "the window is disabled")
+        return
+    known = [child for child in node.children() if child.key in ("enabled", "start", "duration", "timezone", "every")]
+    names = {one["name"] for one in context.sections.get("alerting", {}).get("windows", [])}
+    name = make_unique(make_slug(f"{hint}-maintenance"), names)
+    context.put_section("alerting.windows[]", {"name": name, **window, "select": select}, *known)
+
+
+def _read_window(node: SourceNode) -> dict[str, Any] | None:
+    keys = read_mapping(node)
+    if "enabled" in keys and not read_boolean(keys["enabled"]):
+        return None
+    start = _START.fullmatch(read_optional_text(keys.get("start")))
+    if start is None or "duration" not in keys:
+        raise NotCarriedOver("it has no start such as 23:00, or no duration", "a window of the section alerting")
+    days = [read_text(day) for day in read_list(keys["every"])] if "every" in keys else []
+    names = [_DAYS[day.lower()] for day in days if day.lower() in _DAYS]
+    if len(names) != len(days):
+        raise NotCarriedOver("expected names of days, such as Monday", "a window of the section alerting")
+    timezone = read_optional_text(keys.get("timezone")) or "UTC"
+    cron = f"0 {int(start[2])} {int(start[1])} * * {','.join(names) or '*'}"
+    return {"schedule": {"cron": cron, "timezone": timezone}, "for": write_duration(read_seconds(keys["duration"]))}
+
 
 DEFAULT_INTERVAL = "1m"
 UI_REASON = "it changes how Gatus shows results"
@@ -198,3 +242,51 @@ def put_conditions(draft: JobDraft, endpoint: SourceNode, kind: str) -> None:
         draft.expect({"status": "100-599"})
     if kind == "dns" and "rcode" not in keys:
         draft.expect({"rcode": list(RCODES)})
+
+
+_WITHOUT_INTERVAL = 366 * 86400.0
+"""Seconds: the longest period, for endpoints from which Gatus expects no regular result."""
+_SHORTEST_GRACE = 1.0
+
+
+def map_external(endpoint: SourceNode, context: ImportContext, defaults: AlertDefaults) -> None:
+    """Add a heartbeat job, or report why there cannot be one."""
+    try:
+        draft = start_job(endpoint, context)
+    except NotCarriedOver as error:
+        context.ledger.record_rest(endpoint, error.why, error.nearest)
+        return
+    draft.put("check.kind", "heartbeat")
+    token = context.secrets.require(
+        f"{draft.name}-token",
+        f"a new token for the pings of {draft.name}, with at least 16 characters: openssl rand -hex 16",
+        endpoint.child("token"),
+    )
+    nodes = [node for node in (endpoint.child("token"),) if node is not None]
+    how = "a new secret; the program pings /api/ping/TOKEN instead of /api/v1/endpoints/KEY/external"
+    draft.put("check.token", token, *nodes, how=how)
+    interval = endpoint.child("heartbeat", "interval")
+    try:
+        seconds = read_seconds(interval) if interval is not None else 0.0
+    except NotCarriedOver as error:
+        context.discard_job(draft, error.why, error.nearest)
+        return
+    if seconds and interval is not None:
+        draft.put("check.period", write_duration(seconds), interval)
+        draft.put("check.grace", write_duration(_SHORTEST_GRACE))
+    else:
+        draft.put("check.period", write_duration(_WITHOUT_INTERVAL))
+        if interval is not None:
+            draft.use(interval, how="no regular ping is expected: a period of a year")
+    draft.map_keys(
+        endpoint,
+        {
+            "enabled": put_enabled,
+            "group": put_group,
+            "alerts": partial(put_alerts, context, defaults),
+        },
+    )
+    windows = endpoint.child("maintenance-windows")
+    if windows is not None and isinstance(windows.value, list):
+        for window in read_list(windows):
+            add_window(context, window, {"jobs": [draft.name]}, draft.name)

@@ -10,15 +10,12 @@ from collections.abc import Callable, Sequence
 
 from config.importers.errors import UnreadableSource
 from config.importers.import_context import ImportContext
-from config.importers.node import SourceNode
+from config.importers.ledger import SourceNode
 from config.importers.source_file import SourceFile
-from config.importers.sources.gatus.alerts import AlertDefaults
-from config.importers.sources.gatus.endpoints import map_endpoint
-from config.importers.sources.gatus.external import map_external
-from config.importers.sources.gatus.maintenance import add_window
-from config.importers.sources.gatus.providers import add_channels
+from config.importers.sources.gatus.alerts import AlertDefaults, add_channels
+from config.importers.sources.gatus.clients import expand_tree
+from config.importers.sources.gatus.endpoints import add_window, map_endpoint, map_external
 from config.importers.sources.gatus.suites import map_suite
-from config.importers.sources.gatus.variables import expand_tree
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 _SERVES = "the scheduler is configured by its settings"

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from config.importers.errors import NotCarriedOver
 from config.importers.import_context import ImportContext
 from config.importers.job_draft import JobDraft
-from config.importers.node import SourceNode
-from config.importers.sources.gatus.variables import read_known_text
+from config.importers.ledger import SourceNode
+from config.importers.sources.gatus.clients import read_known_text
 from config.importers.values.http_requests import put_url
 from config.importers.values.reading import read_optional_text, read_text
 

@@ -1,4 +1,4 @@
-"""Reads the SQLite database of Uptime Kuma without changing or locking it. Called by source.
+"""Reads the tables of the SQLite database of Uptime Kuma without changing or locking it.
 
 Neither the file nor its folder is written: a database with a write-ahead log or a journal is copied to a temporary
 folder first, together with it, so that what Uptime Kuma wrote last is read, too. Whatever the file contains, only
@@ -11,10 +11,10 @@ import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from config.importers.errors import UnreadableSource
@@ -159,3 +159,64 @@ def _connect(uri: str, shown: str, monotonic: Callable[[], float]) -> sqlite3.Co
     # The file can contain views and generated columns: they must not call functions with side effects.
     connection.execute("pragma trusted_schema = off")
     return connection
+
+
+_DASHBOARD = "the dashboard, or the page of metrics"
+_KEYS = "API keys and roles of the settings, or Microsoft Entra ID"
+
+
+class TableReason(NamedTuple):
+    """Why a table is not carried over, and what is nearest."""
+
+    why: str
+    nearest: str = ""
+
+
+DEFINITION_TABLES = (
+    "monitor",
+    "monitor_tag",
+    "tag",
+    "notification",
+    "monitor_notification",
+    "proxy",
+    "docker_host",
+    "remote_browser",
+    "maintenance",
+    "monitor_maintenance",
+)
+"""Tables whose rows become parts of jobs. The table `setting` is read separately."""
+
+REFUSED_TABLES: Mapping[str, TableReason] = {
+    "status_page": TableReason("there are no public status pages", _DASHBOARD),
+    "status_page_cname": TableReason("there are no public status pages", _DASHBOARD),
+    "group": TableReason("a group of a status page; there are no public ones", _DASHBOARD),
+    "monitor_group": TableReason("a group of a status page; there are no public ones", _DASHBOARD),
+    "maintenance_status_page": TableReason("there are no public status pages", _DASHBOARD),
+    "incident": TableReason("an announcement of a status page; there are no public ones", _DASHBOARD),
+    "user": TableReason("accounts are not imported", _KEYS),
+    "api_key": TableReason("keys are stored as hashes, and cannot be imported", _KEYS),
+}
+"""Tables whose rows are reported one by one."""
+
+RESULT_TABLES: Mapping[str, TableReason] = {
+    "heartbeat": TableReason("history of checks: history begins with the first run"),
+    "stat_minutely": TableReason("statistics of checks: they begin with the first run"),
+    "stat_hourly": TableReason("statistics of checks: they begin with the first run"),
+    "stat_daily": TableReason("statistics of checks: they begin with the first run"),
+    "monitor_tls_info": TableReason("certificates of targets: the first run records them"),
+    "notification_sent_history": TableReason("notifications that were sent"),
+    "domain_expiry": TableReason("registrations of domains are not checked", "a calendar, or the registrar's own mail"),
+    "knex_migrations": TableReason("the schema of the database"),
+    "knex_migrations_lock": TableReason("the schema of the database"),
+}
+"""Tables that are reported by the number of their rows."""
+
+SETTING_REASONS: Mapping[str, TableReason] = {
+    "keepDataPeriodDays": TableReason("retention is a setting of the program", "history.age in the settings"),
+    "primaryBaseURL": TableReason("the address is a setting of the program", "public_url in the settings"),
+    "steamAPIKey": TableReason("there is no client of game servers"),
+    "disableAuth": TableReason("authentication is a setting of the program", _KEYS),
+    "trustProxy": TableReason("trusted proxies are a setting of the program", "docs/operating.md"),
+}
+OTHER_SETTING = TableReason("a setting of the program itself", "docs/operating.md")
+UNKNOWN_TABLE = TableReason("the importer does not know this table")

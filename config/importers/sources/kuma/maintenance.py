@@ -10,7 +10,7 @@ from config.importers.errors import NotCarriedOver
 from config.importers.import_context import ImportContext
 from config.importers.sources.kuma.rows import KumaRow, KumaRows, parse_json_text
 from config.importers.values.cron import convert_cron
-from config.importers.values.durations import write_duration
+from config.importers.values.reading import write_duration
 from config.importers.values.sections import add_listed_entry
 
 _WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")

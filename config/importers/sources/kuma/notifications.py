@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from config.importers.errors import NotCarriedOver
-from config.importers.import_context import ImportContext
-from config.importers.job_names import make_slug
-from config.importers.node import SourceNode
+from config.importers.import_context import ImportContext, make_slug
+from config.importers.ledger import SourceNode
 from config.importers.sources.kuma.rows import KumaRow, KumaRows, parse_json_text
 from config.importers.values.reading import split_url
 from config.importers.values.sections import add_named_entry

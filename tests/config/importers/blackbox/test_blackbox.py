@@ -14,8 +14,8 @@ from config.importers.import_context import ImportOptions
 from config.importers.ledger import UNKNOWN_KEY
 from config.importers.report import ImportReport
 from config.importers.running import detect_source, run_import
-from config.importers.sources.blackbox.go_patterns import translate_pattern
-from config.importers.sources.blackbox.relabeling import read_rules, relabel
+from config.importers.sources.blackbox.module_parts import translate_pattern
+from config.importers.sources.blackbox.targets import read_rules, relabel
 from tests.config.importers.importing import details, import_text, leaf_paths, outcomes, read_jobs, text_file
 from tests.project import ROOT
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from config.importers.errors import UnreadableSource
 from config.importers.import_context import ImportContext
-from config.importers.terraform.budget import MAX_DEPTH, MAX_ENTRIES, MAX_TEXT, Budget, TooLarge
+from config.importers.ledger import UnresolvedText
 from config.importers.terraform.resources import read_resources
-from config.importers.unresolved import UnresolvedText
+from config.importers.terraform.scope import MAX_DEPTH, MAX_ENTRIES, MAX_TEXT, Budget, TooLarge
 from tests.config.importers.importing import leaf_paths, text_file
 
 KINDS = frozenset({"probe"})

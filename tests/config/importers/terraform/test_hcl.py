@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from config.importers.errors import UnreadableSource
 from config.importers.import_context import ImportContext, ImportOptions
+from config.importers.ledger import UnresolvedText
 from config.importers.terraform.resources import read_resources
-from config.importers.unresolved import UnresolvedText
 from tests.config.importers.importing import text_file
 
 KINDS = frozenset({"probe"})

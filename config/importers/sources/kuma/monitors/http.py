@@ -1,18 +1,175 @@
-"""Maps the types `http`, `keyword` and `json-query`, whose request they share. Called by types."""
+"""Maps the types `http`, `keyword` and `json-query`, whose request and credentials they share."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from config.importers.errors import NotCarriedOver
 from config.importers.job_draft import JobDraft
-from config.importers.node import SourceNode
-from config.importers.sources.kuma.monitors.credentials import put_credentials, put_proxy
-from config.importers.sources.kuma.monitors.json_query import put_json_query
+from config.importers.ledger import SourceNode
 from config.importers.sources.kuma.monitors.monitor import KumaMonitor, put_common_parts
-from config.importers.values.http_requests import put_body, put_header, put_url
+from config.importers.values.http_requests import put_basic_auth, put_bearer_auth, put_body, put_header, put_url
+
+_CA = "write the certificates to a file, and name it in check.tls.ca_file"
+
+
+def put_credentials(monitor: KumaMonitor, draft: JobDraft) -> None:
+    """Set `auth`. Raises NotCarriedOver: without its credentials, the job would be another check."""
+    row = monitor.row
+    method = row.text("auth_method")
+    nodes = row.nodes("auth_method")
+    if method == "basic" or (not method and row.text("basic_auth_user") and "auth_method" not in row.values):
+        nodes = [*row.nodes("basic_auth_pass", "basic_auth_user"), *nodes]  # the first one is the place of the secret
+        put_basic_auth(monitor.context, draft, row.text("basic_auth_user"), row.text("basic_auth_pass"), *nodes)
+    elif method == "bearer":
+        put_bearer_auth(monitor.context, draft, row.text("bearer_token"), *row.nodes("bearer_token"), *nodes)
+    elif method == "oauth2-cc":
+        _put_oauth2(monitor, draft)
+    elif method == "mtls":
+        _put_client_certificate(monitor, draft)
+    elif method == "ntlm":
+        raise NotCarriedOver("there is no NTLM authentication", "offer Basic or a bearer token for the monitoring")
+    elif method and method != "null":
+        raise NotCarriedOver(f"the authentication {method} is not known")
+
+
+def _put_oauth2(monitor: KumaMonitor, draft: JobDraft) -> None:
+    row = monitor.row
+    client_secret = monitor.context.secrets.reference(
+        row.text("oauth_client_secret"),
+        f"{draft.name}-client-secret",
+        f"client secret of {draft.name}",
+        next(iter(row.nodes("oauth_client_secret")), None),
+    )
+    auth: dict[str, Any] = {
+        "kind": "oauth2",
+        "token_url": row.text("oauth_token_url"),
+        "client_id": row.text("oauth_client_id"),
+        "client_secret": client_secret,
+    }
+    auth |= {key: row.text(f"oauth_{column}") for key, column in (("scope", "scopes"), ("audience", "audience"))}
+    if row.text("oauth_auth_method") == "client_secret_post":
+        auth["style"] = "body"
+    columns = ("auth_method", "oauth_client_id", "oauth_client_secret", "oauth_token_url", "oauth_scopes")
+    nodes = row.nodes(*columns, "oauth_audience", "oauth_auth_method")
+    written = {key: value for key, value in auth.items() if value}
+    draft.put("check.auth", written, *nodes, how="the client secret becomes a secret")
+
+
+def _put_client_certificate(monitor: KumaMonitor, draft: JobDraft) -> None:
+    row = monitor.row
+    certificate, key = row.text("tls_cert"), row.text("tls_key")
+    if certificate and key:
+        reference = monitor.context.secrets.reference(
+            f"{certificate.strip()}\n{key.strip()}\n",
+            f"{draft.name}-client-certificate",
+            f"client certificate and unencrypted key of {draft.name}, one after the other, in PEM form",
+            next(iter(row.nodes("tls_cert")), None),
+        )
+        nodes = row.nodes("auth_method", "tls_cert", "tls_key")
+        draft.put("check.tls.client_certificate", reference, *nodes, how="certificate and key become one secret")
+    else:
+        draft.use(*row.nodes("auth_method"))
+    for node in row.nodes("tls_ca"):
+        draft.drop(node, "a job file contains no certificates", _CA)
+
+
+def put_proxy(monitor: KumaMonitor, draft: JobDraft) -> None:
+    """Set the proxy of the monitor. Raises NotCarriedOver."""
+    row = monitor.row
+    nodes = row.nodes("proxy_id")
+    if not nodes:
+        return
+    proxy = monitor.rows.find("proxy", row.values.get("proxy_id"))
+    if proxy is None or not proxy.is_set("active"):
+        draft.use(*nodes, how="no proxy: it does not exist, or is not active")
+        return
+    protocol = proxy.text("protocol")
+    if protocol not in ("http", "https"):
+        raise NotCarriedOver(f"there are no proxies of the protocol {protocol}", "use an HTTP proxy")
+    how = "" if protocol == "http" else "the connection to the proxy itself is not encrypted"
+    used = proxy.nodes("protocol", "host", "port", "auth")
+    url = f"http://{proxy.text('host')}:{proxy.whole('port')}"
+    draft.put("check.proxy", url, *nodes, *used, how=how)
+    if proxy.is_set("auth"):
+        password = monitor.context.secrets.reference(
+            proxy.text("password"),
+            f"proxy-{proxy.text('host')}-password",
+            f"password of the proxy {proxy.text('host')}",
+            next(iter(proxy.nodes("password")), None),
+        )
+        credentials = {"username": proxy.text("username"), "password": password}
+        nodes = proxy.nodes("username", "password")
+        draft.put("check.proxy_auth", credentials, *nodes, how="the password becomes a secret")
+
+
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+_PATH_STEP = re.compile(
+    rf"\.?(?P<name>{_NAME})|\.?`(?P<quoted>[^`]+)`|\[(?P<index>-?\d+)\]|\.?\[\"(?P<text>[^\"\\]+)\"\]"
+)
+_NEAREST = "write the query as a JSONPath (RFC 9535), or as an expression (cel)"
+_NUMERIC = {">": "above", ">=": "at_least", "<": "below", "<=": "at_most"}
+
+
+def put_json_query(monitor: KumaMonitor, draft: JobDraft) -> None:
+    """Expect what the query compares with. Raises NotCarriedOver: without it, the job would check less."""
+    row = monitor.row
+    query, operator, expected = (
+        row.text("json_path"),
+        row.text("json_path_operator") or "==",
+        row.text("expected_value"),
+    )
+    path = convert_jsonata(query)
+    comparison = _convert_comparison(operator, expected)
+    nodes = row.nodes("json_path", "json_path_operator", "expected_value")
+    draft.expect({"json": path, **comparison}, *nodes, how=f"the JSONata query is the JSONPath {path}")
+
+
+def convert_jsonata(query: str) -> str:
+    """Return the JSONPath of a JSONata query that is a path of names and indexes. Raises NotCarriedOver."""
+    text = query.strip()
+    if text.startswith("$") and not re.match(r"\$[A-Za-z_$]", text):
+        text = text[1:]
+    path, at = "$", 0
+    while at < len(text):
+        step = _PATH_STEP.match(text, at)
+        if step is None or (at == 0 and step[0].startswith("[") and text != query.strip()[1:]):
+            raise NotCarriedOver("the query uses more of JSONata than names and indexes", _NEAREST)
+        if step["index"] is not None:
+            path += f"[{int(step['index'])}]"
+        elif step["name"] is not None:
+            path += f".{step['name']}"
+        else:
+            name = (step["quoted"] or step["text"]).replace("\\", "\\\\").replace("'", "\\'")
+            path += f"['{name}']"
+        at = step.end()
+    return path
+
+
+def _convert_comparison(operator: str, expected: str) -> dict[str, Any]:
+    """Uptime Kuma compares texts: `5` and `true` of a document are the texts 5 and true."""
+    if operator in _NUMERIC:
+        try:
+            number = float(expected)
+        except ValueError:
+            raise NotCarriedOver(f"{operator} compares with a number, and the expected value is a text") from None
+        return {_NUMERIC[operator]: int(number) if number.is_integer() else number}
+    if operator == "contains":
+        return {"contains": expected}
+    if operator not in ("==", "!="):
+        raise NotCarriedOver(f"the operator {operator} is not known", _NEAREST)
+    return _equal_text(expected, is_negated=operator == "!=")
+
+
+def _equal_text(expected: str, *, is_negated: bool) -> dict[str, Any]:
+    if re.fullmatch(r"true|false|null|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?", expected):
+        # `like` compares with the JSON text of a value, `equals` with the value itself.
+        return {"not_like" if is_negated else "like": expected}
+    return {"not_equals" if is_negated else "equals": expected}
+
 
 _MOST_REDIRECTS = 30
 _MOST_BODY = 16 * 1024

@@ -8,9 +8,9 @@ from typing import Any
 
 from config.importers.import_context import ImportContext
 from config.importers.job_draft import JobDraft
-from config.importers.node import SourceNode
+from config.importers.ledger import SourceNode
 from config.importers.sources.kuma.rows import KumaRow, KumaRows
-from config.importers.values.durations import write_duration
+from config.importers.values.reading import write_duration
 from jobs.alerting.thresholds import LARGEST_WINDOW
 from jobs.policies.retry import MOST_ATTEMPTS
 from jobs.policies.timeouts import LONGEST_RUN_TIMEOUT

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from config.importers.errors import NotCarriedOver
 from config.importers.job_draft import JobDraft
 from config.importers.sources.kuma.monitors.monitor import KumaMonitor, put_alerts
-from config.importers.values.durations import write_duration
+from config.importers.values.reading import write_duration
 from jobs.targets.heartbeat import SHORTEST_TOKEN
 
 _JUDGED_EACH = 60.0

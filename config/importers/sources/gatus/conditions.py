@@ -1,22 +1,128 @@
-"""Conditions of Gatus as entries of `expect`. Called by endpoints and suites. Pure.
+"""Conditions of Gatus as entries of `expect`. Paths into a body become JSONPath or CEL; with placeholders on both
+sides, CEL. Pure.
 
-Where the possible values of a placeholder can be listed (status, response code, connected), the condition is evaluated
-for each of them as Gatus does it, so that the entry is exact whatever the condition is.
+Where the possible values of a placeholder can be listed (status, response code, connected), the condition is
+evaluated for each of them as Gatus does it, so that the entry is exact whatever the condition is.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from config.importers.errors import NotCarriedOver
-from config.importers.sources.gatus.conditions.answers import map_answers
-from config.importers.sources.gatus.conditions.bodies import Entry, map_length, map_value
-from config.importers.sources.gatus.conditions.go_values import holds, parse_int, to_number
-from config.importers.sources.gatus.conditions.json_paths import to_json_path
-from config.importers.sources.gatus.conditions.operands import Condition, Placeholder
-from config.importers.sources.gatus.conditions.two_placeholders import compare_placeholders
-from config.importers.values.durations import write_duration
+from config.importers.sources.gatus.condition_values import (
+    Condition,
+    Entry,
+    Operand,
+    Placeholder,
+    holds,
+    map_answers,
+    map_length,
+    map_value,
+    parse_int,
+    to_number,
+)
+from config.importers.values.reading import write_duration
+
+_PART = re.compile(r"(?P<key>[^.\[\]]+)|\[(?P<index>\d+)\]")
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_CEL_WORDS = frozenset(
+    {"in", "true", "false", "null", "as", "break", "const", "continue", "else", "for", "function", "if", "import",
+     "let", "loop", "package", "namespace", "return", "var", "void", "while"}
+)  # fmt: skip
+
+
+def to_json_path(path: str) -> str:
+    """Return `$.data[0].id` for `data[0].id`. Raises NotCarriedOver: Gatus finds nothing by it."""
+    return "$" + "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}" if _PLAIN_KEY.fullmatch(part) else f"[{_quote(part)}]"
+        for part in split_path(path)
+    )
+
+
+def to_cel(path: str) -> str:
+    """Return `json.data[0].id`; `json` for an empty path."""
+    return "json" + "".join(
+        f"[{part}]"
+        if isinstance(part, int)
+        else f".{part}"
+        if _PLAIN_KEY.fullmatch(part) and part not in _CEL_WORDS
+        else f"[{_quote(part)}]"
+        for part in split_path(path)
+    )
+
+
+def split_path(path: str) -> list[str | int]:
+    """Return keys and indexes."""
+    parts: list[str | int] = []
+    at = 0
+    while at < len(path):
+        if path[at] == "." and at:
+            at += 1
+        found = _PART.match(path, at)
+        if found is None:
+            raise NotCarriedOver(
+                "the path is not known: expected keys and indexes, such as data[0].id", "json with a JSONPath"
+            )
+        parts.append(found["key"] if found["key"] is not None else int(found["index"]))
+        at = found.end()
+    return parts
+
+
+def _quote(key: str) -> str:
+    return "'" + key.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+_PLAIN_PLACEHOLDERS = {
+    Placeholder.STATUS: "status",
+    Placeholder.RESPONSE_TIME: "response_time",
+    Placeholder.IP: "facts.remote_address",
+    Placeholder.CONNECTED: "true",
+}
+
+
+def compare_placeholders(condition: Condition) -> dict[str, str]:
+    """Return the entry for `[BODY].a == [BODY].b`. Raises NotCarriedOver."""
+    left, right = condition.left, condition.right
+    if condition.operator in ("==", "!="):
+        expression = f"string({_write(left)}) {condition.operator} string({_write(right)})"
+        if condition.operator == "!=":
+            # A missing value is unequal to all others.
+            missing = [
+                f"!({_exists(one)})" for one in (left, right) if one.placeholder is Placeholder.BODY and one.path
+            ]
+            expression = " || ".join([*missing, expression])
+    else:
+        expression = f"int(double({_write(left)})) {condition.operator} int(double({_write(right)}))"
+    return {"cel": expression}
+
+
+def _write(operand: Operand) -> str:
+    if operand.function == "len":
+        return f"size({_write(Operand(operand.text, operand.placeholder, '', operand.path))})"
+    if operand.function == "has":
+        if operand.placeholder is Placeholder.BODY and operand.path:
+            return f"({_exists(operand)})"
+        raise NotCarriedOver("has of this placeholder cannot be compared")
+    if operand.placeholder is Placeholder.BODY:
+        return to_cel(operand.path) if operand.path else "body"
+    if operand.placeholder not in _PLAIN_PLACEHOLDERS:
+        raise NotCarriedOver(f"{operand.text} cannot be compared with another placeholder", "one condition for each")
+    return _PLAIN_PLACEHOLDERS[operand.placeholder]
+
+
+def _exists(operand: Operand) -> str:
+    """Return the expression for a path of keys that exists."""
+    parts = split_path(operand.path)
+    steps, path = [], ""
+    for part in parts:
+        before = to_cel(path)
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+        steps.append(f"size({before}) > {part}" if isinstance(part, int) else f"has({to_cel(path)})")
+    return " && ".join(steps)
+
 
 STATUSES = tuple(map(str, range(100, 600)))
 RCODES = (
