@@ -1,5 +1,5 @@
-"""Conditions of Gatus as data: two operands and an operator, values as Go has them, and what can be said of answers
-and bodies. Pure.
+"""Conditions of Gatus as data: two operands and an operator, values as Go has them, and conditions of answers and
+bodies. Pure.
 
 Gatus has no grammar: the first operator that the text contains, with blanks around it, separates it. Names of
 placeholders are read without regard to case.
